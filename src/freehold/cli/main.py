@@ -90,6 +90,9 @@ PARTS: dict[str, dict[str, Entry]] = {
         "adapters": Entry(
             "freehold.cli.train.adapters:command", "List, show, compare, export and remove adapters"
         ),
+        "encoders": Entry(
+            "freehold.cli.train.encoders:command", "List, show, export and remove trained encoders"
+        ),
     },
     "Serve": {
         "pull": Entry("freehold.cli.serve.pull:command", "Fetch the weights of a model and check their hash"),

@@ -9,6 +9,7 @@ import msgspec
 
 from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
+from freehold.types.encoder import EncoderModel
 from freehold.types.evaluated import Disagreement, LatencySummary, Measured, UntrainedBaseline
 from freehold.types.evaluation import Comparison, Task
 from freehold.types.leak import LeakReport
@@ -45,6 +46,7 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     weights: Weights | None = None
     fit: Fit | None = None
     trained: TrainingResult | None = None
+    encoder: EncoderModel | None = None
     """What training left, where there was any."""
     parity: ParityReport | None = None
     prompt: PromptSearch | None = None

@@ -70,7 +70,7 @@ def answers_of(job: EncoderReferenceJob) -> list[EncoderReference]:
         base = _base(job)
         encoded = base.encode(texts, manifest.max_tokens)
         copies = any(field.kind == "copied" for field in manifest.fields)
-        pooled, tokens = bases.embed(base, encoded.ids, tokens=copies, exact=True)
+        pooled, tokens = bases.embed(base, encoded.ids, tokens=copies)
         counts, offsets = [len(ids) for ids in encoded.ids], encoded.offsets
     features = heads.normalized(pooled) if manifest.normalize else pooled
     tensors = _tensors(Path(job.encoder.path))

@@ -26,7 +26,7 @@ HEAD_RATE = 20.0
 """How many times faster a head learns than the encoder: its rows are kept divided by it, which under Adam, whose steps
 do not depend on a gradient's size, comes to the same."""
 SMOOTHING = 0.1
-PARTS = 4
+PARTS = 2
 """Parts of a batch, by length, that are computed apart: little is padded then."""
 TEMPERATURE = 0.05
 
@@ -48,11 +48,13 @@ class Item(NamedTuple):
 class _EncoderTrainer(TrainerBase):
     """What both share: the base's weights as one vector, its autocast."""
 
-    def __init__(self, base: TorchBase, config: FinetuneConfig, whole: Any) -> None:
+    def __init__(self, base: TorchBase, config: FinetuneConfig, whole: Any, *, words: bool) -> None:
         self.base: Any = _Named(base)
         self.model = whole
         self._encoder = base
         whole.requires_grad_(True)
+        if not words:
+            base.model.get_input_embeddings().requires_grad_(False)
         super().__init__(whole, "cpu", config)
         self._half = formats.choose_precision("auto", "cpu").name == "bf16"
 
@@ -103,7 +105,7 @@ class AnswerTrainer(_EncoderTrainer):
             torch.nn.init.normal_(head.weight, std=0.02 / HEAD_RATE)
             torch.nn.init.zeros_(head.bias)
         self._form = form
-        super().__init__(base, config, whole)
+        super().__init__(base, config, whole, words=True)
 
     def heads(self) -> list[Head]:
         """The heads as they are served."""
@@ -115,14 +117,15 @@ class AnswerTrainer(_EncoderTrainer):
             for head in self.model.heads
         ]
 
-    def step(self, samples: Sequence[Item], rate: float) -> tuple[float, int]:  # type: ignore[override]
+    def step(self, samples: Sequence[Item], rate: float) -> tuple[float, int]:
         """One optimizer step; returns the mean loss and the tokens seen."""
         self.model.train()
         self.parameters.zero_gradient()
         total, tokens = 0.0, 0
         for part in _parts(samples, PARTS):
             loss, _ = self._loss(part)
-            (loss / len(samples)).backward()
+            share: Any = loss / len(samples)
+            share.backward()
             total += float(loss.detach())
             tokens += sum(len(one.ids) for one in part)
         mean = total / len(samples)
@@ -184,15 +187,19 @@ class ContrastTrainer(_EncoderTrainer):
     """Tunes the encoder so that texts of one group lie together and others apart.
 
     Source: Khosla et al., Supervised Contrastive Learning, 2020 (L_out). A batch is of pairs from one group each, in
-    random order of groups; its loss needs all of them at once.
+    random order of groups; its loss needs all of them at once. The embeddings of words stay: few texts hold few of
+    them, and those that moved would no longer fit the others.
     """
 
-    def step(self, samples: Sequence[Item], rate: float) -> tuple[float, int]:  # type: ignore[override]
+    def __init__(self, base: TorchBase, config: FinetuneConfig) -> None:
+        super().__init__(base, config, base.model, words=False)
+
+    def step(self, samples: Sequence[Item], rate: float) -> tuple[float, int]:
         self.model.train()
         self.parameters.zero_gradient()
         rows = [one.ids for one in samples] + [one.other or one.ids for one in samples]
         groups = [one.group for one in samples] * 2
-        loss = self._loss(rows, groups)
+        loss: Any = self._loss(rows, groups)
         loss.backward()
         self.apply_gradient(float(loss.detach()), samples, rate)
         return float(loss.detach()), sum(map(len, rows))

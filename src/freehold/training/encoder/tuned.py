@@ -25,15 +25,15 @@ from freehold.types.encoder import EncoderStage
 
 RATE = 1e-4
 BATCH = 32
-SEEN = 50_000
+SEEN = 51_000
 """Samples that plain tuning looks at, counting each pass, within the limits below."""
 FEWEST_PASSES, MOST_PASSES = 3, 12
 
 CONTRAST_RATE = 5e-5
-CONTRAST_STEPS = 250
+CONTRAST_STEPS = 200
 """Steps of 2 x `BATCH` texts."""
 
-TAUGHT_PASSES = 3
+TAUGHT_PASSES = 2
 """Passes over texts whose answers were spread from others."""
 TAUGHT_RATE = 5e-5
 LABELLED_COUNTS = 3
@@ -43,9 +43,9 @@ LABELLED_COUNTS = 3
 def answer(scene: Scene, base: TorchBase) -> Trained | None:
     """Tune all weights together with the heads; None when it was asked to stop."""
     count = len(scene.train.examples)
-    passes = min(MOST_PASSES, max(FEWEST_PASSES, SEEN / max(1, count)))
+    passes = min(MOST_PASSES, max(FEWEST_PASSES, SEEN // max(1, count)))
     items = _items(scene, base, scene.train.examples)
-    return _answer(scene, base, items, "tuned", rate=RATE, passes=round(passes))
+    return _answer(scene, base, items, "tuned", rate=RATE, passes=passes)
 
 
 def contrast(scene: Scene, base: TorchBase, unlabelled: Sequence[str]) -> Trained | None:
@@ -63,7 +63,7 @@ def contrast(scene: Scene, base: TorchBase, unlabelled: Sequence[str]) -> Traine
         labels = np.concatenate([groups, np.arange(len(words), dtype=np.intp)])
     ids = base.encode(texts, scene.max_tokens).ids
     config = _config(scene, rate=CONTRAST_RATE, passes=1)
-    trainer = ContrastTrainer(base, config, base.model)
+    trainer = ContrastTrainer(base, config)
     pairs = pairs_of(ids, labels, CONTRAST_STEPS * BATCH, scene.job.config.seed)
     if _loop(scene, trainer, pairs, [], "contrastive") is None:
         return None

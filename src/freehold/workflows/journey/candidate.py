@@ -114,6 +114,7 @@ class CandidateRunner:
             weights=made.weights,
             fit=made.fit,
             trained=made.trained,
+            encoder=made.encoder,
             parity=made.parity,
             prompt=made.prompt,
         )

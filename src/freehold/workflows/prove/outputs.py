@@ -111,6 +111,19 @@ async def evaluate_outputs(
     )
 
 
+def paired_samples(
+    a: str | Path, b: str | Path, *, task: Task, gold: str | Path | None = None, intersect: bool = False
+) -> list[Sample]:
+    """The items that `evaluate_outputs` compares, with the incumbent's answers. Raises what it raises for the files."""
+    file_a, file_b = source(str(a)), source(str(b))
+    pairing = pair(
+        unique(read_outputs(file_a), file_a.path),
+        unique(read_outputs(file_b), file_b.path),
+        intersect=intersect,
+    )
+    return _samples(pairing, _references(pairing, gold, required=task.scorer != GIVEN))
+
+
 def _notes(pairing: Pairing, a: Path, b: Path) -> tuple[str, ...]:
     if not pairing.only_a and not pairing.only_b:
         return ()

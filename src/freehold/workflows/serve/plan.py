@@ -13,6 +13,7 @@ from freehold.engines.cores import usable_cores
 from freehold.engines.llamacpp import tuning
 from freehold.errors import UsageError
 from freehold.settings import Settings
+from freehold.training.encoder import read_record
 from freehold.types.config import ServeConfig
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.engine import ENGINE_KINDS, EngineKind
@@ -24,7 +25,7 @@ from freehold.workflows.serve import choice, room
 from freehold.workflows.serve.encoder import plan_encoder
 from freehold.workflows.serve.mounts import mount, served_under
 from freehold.workflows.weights.convert import to_safetensors
-from freehold.workflows.weights.encoders import encoder_folder, matching, read_record
+from freehold.workflows.weights.encoders import encoder_folder, find_encoder, matching
 from freehold.workflows.weights.merge import merged, must_merge
 from freehold.workflows.weights.pull import ensure_weights
 
@@ -216,8 +217,8 @@ def plans(
         )
         to_merge = [one for one in mounts[model] if must_merge(one)]
         to_attach = [one for one in mounts[model] if one not in to_merge]
-        known = matching(project, model)
-        source = f"file:{known[0].path}" if len(known) == 1 else model
+        trained = find_encoder(project, model) if matching(project, model) else None
+        source = f"file:{trained.path}" if trained is not None else model
         planned += [
             pull_and_plan(source, own_request, project.settings, adapters=group, progress=progress)
             for group in (to_attach, *([one] for one in to_merge))

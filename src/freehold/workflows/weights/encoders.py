@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
-import msgspec
-
+from freehold import files
 from freehold.engines.encoder.folder import is_encoder
-from freehold.errors import InputError, UsageError
+from freehold.errors import UsageError
+from freehold.training.encoder import read_record
 from freehold.types.encoder import EncoderModel
 from freehold.workflows.project import Project
 
-RECORD = "encoder_model.json"
 FOLDER = "encoders"
 
 
@@ -59,19 +59,13 @@ def matching(project: Project, wanted: str) -> list[EncoderModel]:
     ]
 
 
-def read_record(folder: Path) -> EncoderModel | None:
-    """The record of the encoder in a folder, with the folder as it is now; None where there is none.
-
-    Raises `InputError` where it cannot be read.
-    """
-    path = folder / RECORD
-    if not path.is_file():
-        return None
-    try:
-        record = msgspec.json.decode(path.read_bytes(), type=EncoderModel)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise InputError(f"not an encoder's record: {error}", path=str(path)) from None
-    return msgspec.structs.replace(record, path=str(folder.absolute()))
+def remove_encoder(encoder: EncoderModel) -> int:
+    """Remove an encoder's folder; returns the bytes freed. Raises `StorageError`."""
+    folder = Path(encoder.path)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    with files.writing(f"{folder}: cannot be removed", hint="check who owns the folder"):
+        shutil.rmtree(folder)
+    return size
 
 
 def encoder_folder(model: str) -> Path | None:

@@ -17,6 +17,7 @@ from freehold.store import Store
 from freehold.types.config import EndpointConfig, FinetuneConfig, MethodSettings, ProjectConfig
 from freehold.types.config import Method as TrainMethod
 from freehold.types.dataset import Dataset
+from freehold.types.encoder import EncoderModel
 from freehold.types.endpoint import ServePlan
 from freehold.types.engine import ENGINE_KINDS, EngineKind
 from freehold.types.evaluation import Task
@@ -154,6 +155,7 @@ class Made(Record, frozen=True, kw_only=True):
     weights: Weights | None = None
     fit: Fit | None = None
     trained: TrainingResult | None = None
+    encoder: EncoderModel | None = None
     parity: ParityReport | None = None
     untrained_model: str | None = None
     """The name under which the base answers besides, to show what training brought."""
