@@ -161,6 +161,8 @@ def _evaluation(facts: CardFacts) -> str:
         return "It has not been evaluated on held-out samples. Do that before relying on it."
     lines: list[str] = []
     comparison, measured = candidate.comparison, candidate.measured
+    if note := _not_these_files(facts, candidate):
+        lines.append(f"{note}\n")
     if measured is not None and measured.mean is not None:
         lines.append(
             f"- score on {measured.n:,} held-out samples: {measured.mean:.1%}"
@@ -186,6 +188,21 @@ def _evaluation(facts: CardFacts) -> str:
     else:
         lines.append("\nIt was taught one narrow task. Nothing is known of how it does anything else.")
     return "\n".join(lines)
+
+
+def _not_these_files(facts: CardFacts, candidate: CandidateReport) -> str | None:
+    """What the scores were measured on, where that is not what this folder holds."""
+    whole = candidate.trained is not None and candidate.trained.config.method == "full"
+    served = candidate.weights.quantization if candidate.weights is not None else None
+    if facts.kind == "gguf-adapter" or (whole and served is not None and served == facts.quantization):
+        return None
+    weights = f"{served} weights" if served else "weights"
+    measured = f"its {weights}" if whole else f"the base's {weights} with the adapter beside them"
+    here = f"{facts.quantization} weights" if facts.quantization else "files"
+    return (
+        f"These scores are of what was served: {measured}. The {here} in this folder give slightly other numbers and "
+        "were not measured; `freehold evaluate` measures them."
+    )
 
 
 def _interval(low: float | None, high: float | None, level: float, *, points: bool = False) -> str:

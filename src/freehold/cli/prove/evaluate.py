@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
-from freehold.cli.options import anyway_option, config_option, json_option, print_json
+from freehold.cli.options import anyway_option, config_option, json_option, now, print_json
 from freehold.cli.output import echo
 from freehold.errors import UsageError
 from freehold.types.verdict import EXIT_CODES
@@ -254,14 +254,17 @@ def _of_files(
     import anyio
 
     from freehold.store import open_store
+    from freehold.types.evaluated import EvaluationLine
     from freehold.workflows.prove.looks import Looks
     from freehold.workflows.prove.outputs import evaluate_outputs
 
     with open_store(project.store_url) as store:
         looks = Looks(store, planned_looks)
-        return anyio.run(
+        made = anyio.run(
             partial(evaluate_outputs, a, b, task=task, gold=gold, intersect=intersect, looks=looks)
         )
+        store.put_once(EvaluationLine.of(made, now()))
+        return made
 
 
 def _replayed(asking: _Asking) -> Evaluation:
