@@ -105,12 +105,12 @@ class EncoderEngine:
         return running
 
 
-def _missing(backend: str) -> str | None:
-    return next((name for name in LIBRARIES[backend] if importlib.util.find_spec(name) is None), None)
+def _missing(runtime: str) -> str | None:
+    return next((name for name in LIBRARIES[runtime] if importlib.util.find_spec(name) is None), None)
 
 
-def _require(backend: str) -> None:
-    if _missing(backend) is not None:
+def _require(runtime: str) -> None:
+    if _missing(runtime) is not None:
         raise MissingExtraError(FEATURE, EXTRA)
 
 
