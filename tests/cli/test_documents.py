@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from tests.documents import ROOT, check, schemas, validator
 
-from freehold.cli.documents import ERROR_SCHEMA, JsonOption, Printed, document
+from freehold.cli.documents import ERROR_SCHEMA, JsonOption, Printed, document, json_option
 from freehold.errors import FreeholdError, UnknownModelError
 
 PUBLISHED = ROOT / "docs" / "reference" / "schemas"
@@ -28,6 +28,11 @@ NAMES = list(schemas().inventory())
 )
 def test_a_line_says_what_is_printed(text, printed):
     assert Printed.of(text) == printed
+
+
+def test_a_command_that_does_not_say_it_is_told_how():
+    with pytest.raises(TypeError, match="say what is printed"):
+        json_option(lambda as_json: None)
 
 
 def test_every_json_option_says_what_it_prints():

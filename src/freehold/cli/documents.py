@@ -62,6 +62,9 @@ def json_option(printed: str, **others: str) -> Callable[[F], F]:
     becomes part of its schema's name.
     """
 
+    if callable(printed):
+        raise TypeError('say what is printed: @json_option("module:Record"), "module:Record[]" for a list')
+
     def with_option(command: F) -> F:
         made = click.option("--json", "as_json", is_flag=True, cls=JsonOption, help="Print JSON.")(command)
         option = made.__click_params__[-1]  # type: ignore[attr-defined]

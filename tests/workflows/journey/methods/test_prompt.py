@@ -1,10 +1,12 @@
 """The method `prompt`: planned before anything is fetched, searched once, and served with what was found."""
 
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from tests.workflows.journey.prompting.shop import GOOD, Shop, block, project
 from tests.workflows.journey.rehearsal import Told, bench
+from tests.workflows.journey.rehearsal import project as rehearsed
 
 from freehold.errors import UsageError
 from freehold.store import open_store
@@ -13,7 +15,9 @@ from freehold.types.preparation import Preparation
 from freehold.types.prompting import PromptSearch
 from freehold.workflows.journey.methods import METHODS, Bench, Candidate, NotMadeError
 from freehold.workflows.journey.methods.prompt import request_of
+from freehold.workflows.journey.migrate import migrate
 from freehold.workflows.journey.steps import Steps
+from freehold.workflows.project import open_project
 from freehold.workflows.prove.task import task_of
 
 
@@ -78,9 +82,43 @@ def test_a_proposer_without_a_budget_is_refused_before_anything_is_fetched(tmp_p
     assert caught.value.hint and told.steps == [] and shop.asked == []
 
 
-def test_where_nothing_helps_the_model_is_served_as_it_is(tmp_path):
-    from tests.workflows.journey.rehearsal import project as rehearsed
+CONFIG = """[[candidates]]
+model = "HuggingFaceTB/SmolLM2-135M-Instruct"
+method = "prompt"
+[serve]
+engine = "echo"
+[serve.options]
+in_process = true
+default = "Well, let me think about that for a while."
+rules = [
+  { regex = "(?s)refund.*Answer with", answer = "refund" },
+  { regex = "(?s)lamp.*Answer with", answer = "lamp" },
+]
+"""
 
+
+def test_a_whole_migration_proves_and_serves_what_was_found(tmp_path):
+    """The fake answers by the label once it is told to at the end of the message."""
+    rehearsed(tmp_path)
+    path = tmp_path / "freehold.toml"
+    text = (
+        path.read_text()
+        .partition("[candidates]")[0]
+        .replace("held_out = 0.5", "held_out = 0.5\nvalidation = 0.2")
+    )
+    path.write_text(text + CONFIG)
+    migration = migrate(open_project(path), progress=Told())
+    (report,) = migration.report.candidates
+    assert report.prompt.as_sent.score == 0.0 and report.prompt.best.score == 1.0
+    assert report.comparison.candidate_mean == 1.0 and migration.exit_code == 0
+    assert migration.plan.preparation == report.prompt.preparation
+    page = Path(migration.written.html).read_text()
+    assert "How it is asked" in page and "Answer with one label and nothing else." in page
+    again = migrate(open_project(path), progress=Told())
+    assert again.report.candidates == migration.report.candidates
+
+
+def test_where_nothing_helps_the_model_is_served_as_it_is(tmp_path):
     opened = rehearsed(tmp_path)
     told = Told()
     with bench(opened, progress=told) as at:

@@ -1,8 +1,10 @@
 """A whole search over real HTTP: found, killed and gone on with, within its budget."""
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 from decimal import Decimal
 
 import msgspec
@@ -220,6 +222,29 @@ def test_a_candidate_that_dies_is_an_error_and_what_was_measured_stays(tmp_path,
     made = run(plan, served(shop.url), progress=Silent())
     assert made.best.name == "reminder"
     assert len(shop.of("small")) - before <= made.candidate_requests - 20
+
+
+def test_ctrl_c_does_not_wait_for_answers_that_are_on_their_way(tmp_path, shop):
+    """The model never answers its fourth request; what came before is kept."""
+    opened, dataset = project(tmp_path, shop.url)
+    plan, ended = planned(opened, dataset), threading.Event()
+
+    def interrupt(body):
+        if len(shop.asked) == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+        if len(shop.asked) >= 4:
+            ended.wait(100)
+            raise ConnectionError
+
+    shop.on_ask = interrupt
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(plan, served(shop.url), progress=Silent())
+        assert not ended.is_set()
+    finally:
+        ended.set()
+    with PaidAnswers(folder_of(plan, served(shop.url)) / ASKED, reading=True) as paid:
+        assert paid.of("answers").requests >= 4
 
 
 def test_the_candidate_may_propose_for_itself(tmp_path):

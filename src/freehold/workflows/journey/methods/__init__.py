@@ -87,6 +87,7 @@ __all__ = [
     "NotMadeError",
     "candidate_of",
     "candidates",
+    "engine_of",
     "fetches",
     "method_named",
 ]

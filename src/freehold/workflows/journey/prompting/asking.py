@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import Future
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from anyio.from_thread import BlockingPortal
@@ -29,6 +30,18 @@ _FINISH_SECONDS = 60.0
 _LOOK_AGAIN_SECONDS = 0.02
 ANSWERS = "answers"
 """The candidate's part of what was asked and paid."""
+
+
+R = TypeVar("R")
+
+
+def waited(work: Future[R]) -> R:
+    """The result of work in another thread's loop. Ctrl-C here ends it there, instead of waiting for its answers."""
+    try:
+        return work.result()
+    except BaseException:
+        work.cancel()
+        raise
 
 
 class Purse(NamedTuple):
@@ -81,7 +94,7 @@ class CandidateMeasure:
     def __call__(
         self, preparation: Preparation, samples: Sequence[Sample], *, name: str
     ) -> list[PromptAnswer]:
-        return self._portal.call(self._measured, preparation, samples, name)
+        return waited(self._portal.start_task_soon(self._measured, preparation, samples, name))
 
     async def _measured(
         self, preparation: Preparation, samples: Sequence[Sample], name: str

@@ -21,7 +21,7 @@ from freehold.types.endpoint import Endpoint
 from freehold.types.evaluation import Task
 from freehold.types.record import content_id
 from freehold.workflows.journey.paying.prices import Prices
-from freehold.workflows.journey.prompting.asking import Purse
+from freehold.workflows.journey.prompting.asking import Purse, waited
 
 PROPOSALS = "proposals"
 """The proposer's part of what was asked and paid."""
@@ -163,7 +163,7 @@ class ProposalAsker:
         most = prices.most(model, body)
         self._purse.ask(key, PROPOSALS, most, about=" ".join(ids))
         try:
-            answer: ChatAnswer = self._portal.call(self._client.ask, body)
+            answer: ChatAnswer = waited(self._portal.start_task_soon(self._client.ask, body))
         except UpstreamError as error:  # refused, so not billed
             refused = ChatAnswer(fault="infrastructure", error=error.message)
             self._purse.paid.answer(key, refused, Decimal(0))

@@ -68,7 +68,7 @@ async def preflight(request: PreflightRequest, *, more: Sequence[Finding] = ()) 
     began = time.monotonic()
     findings = [*await scorer_findings(request.task, request.held_out), *more]
     async with anyio.create_task_group() as group:
-        for address in (*request.addresses, *_of_scorer(request.task)):
+        for address in (*request.addresses, *scorer_addresses(request.task)):
             group.start_soon(_ask, address, findings)
     if request.config is not None:
         findings += length_findings(
@@ -105,7 +105,8 @@ async def _ask(address: AskedEndpoint, findings: list[Finding]) -> None:
     findings += await address_findings(address)
 
 
-def _of_scorer(task: Task) -> Iterator[AskedEndpoint]:
+def scorer_addresses(task: Task) -> Iterator[AskedEndpoint]:
+    """The model that the scorer asks, where it asks one."""
     try:
         asks = for_task(task).asks
     except FreeholdError:
@@ -113,6 +114,14 @@ def _of_scorer(task: Task) -> Iterator[AskedEndpoint]:
     if asks is not None:
         who = "the judge" if task.scorer == "judge" else f"the model that scores ({task.scorer})"
         yield AskedEndpoint(who, asks.base_url, asks.model, asks.api_key_env, cached=asks.kept)
+
+
+def _records(request: PreflightRequest) -> int | None:
+    """Records that the held-out items are a share of; None where they have files of their own, or a limit."""
+    data = None if request.config is None else request.config.data
+    if data is None or data.held_out_files or data.held_out_limit is not None:
+        return None
+    return sum(split.samples for split in request.dataset.splits)
 
 
 async def _reach(request: PreflightRequest, findings: Sequence[Finding]) -> list[Finding]:
@@ -129,6 +138,7 @@ async def _reach(request: PreflightRequest, findings: Sequence[Finding]) -> list
         for_task(request.task).binary,
         codes,
         None if request.freezes else await incumbent_scores(request.task, compared, repeats),
+        _records(request),
     )
     try:
         return list(
