@@ -26,7 +26,7 @@ def command() -> None:
 
 @command.command("list")
 @config_option
-@json_option
+@json_option("freehold.types.encoder:EncoderModel[]")
 def list_command(config_path: Path | None, as_json: bool) -> None:
     """List the project's encoders.
 
@@ -53,7 +53,7 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
 @command.command("show")
 @click.argument("encoder")
 @config_option
-@json_option
+@json_option("freehold.types.encoder:EncoderModel")
 def show(encoder: str, config_path: Path | None, as_json: bool) -> None:
     """Show an encoder's record: what it answers, from what it was made, and how it went.
 
@@ -77,7 +77,7 @@ def show(encoder: str, config_path: Path | None, as_json: bool) -> None:
             f"{'any' if field.kind == 'several' else 'one'} of {len(field.labels):,} labels"
         )  # fmt: skip
         echo(f"  answers    {field.name + ': ' if field.name else ''}{amount}")
-    echo(f"  reads      {manifest.max_tokens:,} tokens of a message, {manifest.backend}")
+    echo(f"  reads      {manifest.max_tokens:,} tokens of a message, {manifest.runs_on}")
     if manifest.min_confidence is not None:
         echo(f"  scope      a confidence of {manifest.min_confidence:.3f} and more")
     echo(f"  trained    {record.stage}, {record.train_samples:,} samples in {record.train_seconds:,.0f} s")
@@ -92,7 +92,7 @@ def show(encoder: str, config_path: Path | None, as_json: bool) -> None:
 @click.argument("encoder")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder (default: exports/…).")
 @config_option
-@json_option
+@json_option("freehold.workflows.train.encoder_export:EncoderExport")
 def export(encoder: str, out: Path | None, config_path: Path | None, as_json: bool) -> None:
     """Write an encoder for any program: ONNX, an example of a few lines, and a model card.
 
