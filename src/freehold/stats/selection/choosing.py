@@ -136,7 +136,10 @@ def limits(tried: TriedCandidate, decision: DecisionRule) -> Limits:
     binary = is_binary(tried.d, decision)
     if binary and tried.units is None:
         score = tango_ci(
-            np.count_nonzero(tried.d > 0), np.count_nonzero(tried.d < 0), len(tried.d), decision.alpha
+            int(np.count_nonzero(tried.d > 0)),
+            int(np.count_nonzero(tried.d < 0)),
+            len(tried.d),
+            decision.alpha,
         )
         assert score.lower is not None
         assert score.upper is not None
