@@ -30,7 +30,7 @@ TAGS = 2
 Array = npt.NDArray[np.float32]
 
 
-class Head(NamedTuple):
+class ServedHead(NamedTuple):
     """One field's linear head: `weight` [outputs, width], `bias` [outputs]."""
 
     field: FieldHead
@@ -76,7 +76,7 @@ def read_manifest(folder: Path) -> EncoderManifest:
     return manifest
 
 
-def read_heads(folder: Path, manifest: EncoderManifest) -> tuple[Head, ...]:
+def read_heads(folder: Path, manifest: EncoderManifest) -> tuple[ServedHead, ...]:
     """The heads of all fields. Raises `WeightsError` where the file is damaged or of other sizes than the manifest."""
     path = folder / HEADS
     with files.reading(path):
@@ -95,7 +95,7 @@ def read_heads(folder: Path, manifest: EncoderManifest) -> tuple[Head, ...]:
             )
         if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
             raise WeightsError(f"{path}: head {number} has numbers that are not finite")
-        heads.append(Head(field, weight, bias))
+        heads.append(ServedHead(field, weight, bias))
     return tuple(heads)
 
 

@@ -13,7 +13,15 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from freehold.engines.encoder.folder import MODEL, PACKED, TOKENIZER, Array, Head, read_heads, read_manifest
+from freehold.engines.encoder.folder import (
+    MODEL,
+    PACKED,
+    TOKENIZER,
+    Array,
+    ServedHead,
+    read_heads,
+    read_manifest,
+)
 from freehold.errors import EngineError, MissingExtraError
 from freehold.types.encoder import EncoderManifest
 
@@ -92,7 +100,7 @@ class OnnxRunner:
         self,
         folder: Path,
         manifest: EncoderManifest,
-        heads: tuple[Head, ...],
+        heads: tuple[ServedHead, ...],
         threads: int,
         most_tokens: int,
     ) -> None:
@@ -215,7 +223,7 @@ class NanoRunner:
         self,
         folder: Path,
         manifest: EncoderManifest,
-        heads: tuple[Head, ...],
+        heads: tuple[ServedHead, ...],
         threads: int,
         most_tokens: int,
     ) -> None:
@@ -281,7 +289,7 @@ def unit_length(vectors: Array) -> Array:
     return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
 
 
-def logits_of(heads: Sequence[Head], embedding: Array, tokens: Array | None) -> tuple[Array, ...]:
+def logits_of(heads: Sequence[ServedHead], embedding: Array, tokens: Array | None) -> tuple[Array, ...]:
     """What each head makes of a text."""
     return tuple(
         (embedding if head.field.kind != "copied" or tokens is None else tokens) @ head.weight.T + head.bias
