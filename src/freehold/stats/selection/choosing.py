@@ -118,7 +118,7 @@ def assess(tried: TriedCandidate, rule: SelectionRule) -> SelectionRow:
     return replace(row, needed=needed, chance=chance, passes=passes, reason=_reason(tried, chance, rule))
 
 
-class Limits(NamedTuple):
+class DifferenceLimits(NamedTuple):
     """Limits of the mean difference on the selection items (None: all are of one cluster), and the design effect."""
 
     lower: float | None
@@ -131,7 +131,7 @@ def is_binary(d: Floats, decision: DecisionRule) -> bool:
     return bool(np.isin(d, (-decision.reach, 0.0, decision.reach)).all())
 
 
-def limits(tried: TriedCandidate, decision: DecisionRule) -> Limits:
+def limits(tried: TriedCandidate, decision: DecisionRule) -> DifferenceLimits:
     """By the method that fits the data, as in a verdict, without the exact tests: nothing is decided by them here."""
     binary = is_binary(tried.d, decision)
     if binary and tried.units is None:
@@ -143,9 +143,9 @@ def limits(tried: TriedCandidate, decision: DecisionRule) -> Limits:
         )
         assert score.lower is not None
         assert score.upper is not None
-        return Limits(score.lower * decision.reach, score.upper * decision.reach, 1.0)
+        return DifferenceLimits(score.lower * decision.reach, score.upper * decision.reach, 1.0)
     found = infer(tried.d, tried.units, decision, binary=binary, resampling=Resampling())
-    return Limits(found.lower, found.upper, found.design_effect)
+    return DifferenceLimits(found.lower, found.upper, found.design_effect)
 
 
 def prospect(
