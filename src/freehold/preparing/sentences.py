@@ -29,9 +29,9 @@ class SentenceVectors:
         runtime, tokenizers = _libraries()
         try:
             self._manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=EncoderManifest)
-            if self._manifest.backend != "onnx":
+            if self._manifest.runs_on != "onnx":
                 raise StorageError(
-                    f"{folder}: an encoder of the kind {self._manifest.backend} finds no examples"
+                    f"{folder}: an encoder of the kind {self._manifest.runs_on} finds no examples"
                 )
             self._tokenizer = tokenizers.Tokenizer.from_file(str(folder / TOKENIZER))
             options = runtime.SessionOptions()

@@ -13,9 +13,9 @@ import numpy as np
 
 from freehold.training import base as formats
 from freehold.training.compute.trainer_base import TrainerBase
-from freehold.training.encoder.answers import AnswerForm
+from freehold.training.encoder.answers import TaughtForm
 from freehold.training.encoder.base import Floats, TorchBase, pooled
-from freehold.training.encoder.heads import Head, Places
+from freehold.training.encoder.heads import FittedHead, Places
 from freehold.training.trainer import ValidationResult
 from freehold.types.config import FinetuneConfig
 
@@ -93,7 +93,7 @@ class AnswerTrainer(_EncoderTrainer):
     """
 
     def __init__(
-        self, base: TorchBase, form: AnswerForm, config: FinetuneConfig, rows: Sequence[int]
+        self, base: TorchBase, form: TaughtForm, config: FinetuneConfig, rows: Sequence[int]
     ) -> None:
         import torch
 
@@ -107,10 +107,10 @@ class AnswerTrainer(_EncoderTrainer):
         self._form = form
         super().__init__(base, config, whole, words=True)
 
-    def heads(self) -> list[Head]:
+    def heads(self) -> list[FittedHead]:
         """The heads as they are served."""
         return [
-            Head(
+            FittedHead(
                 (head.weight.detach() * HEAD_RATE).numpy().copy(),
                 (head.bias.detach() * HEAD_RATE).numpy().copy(),
             )

@@ -14,11 +14,11 @@ from freehold.evals.scorers import for_task
 from freehold.stats.clustered import encode_clusters
 from freehold.store import open_store
 from freehold.types.dataset import Sample
-from freehold.types.evaluated import Evaluation
+from freehold.types.evaluated import Evaluation, EvaluationLine
 from freehold.types.evaluation import Task
 from freehold.types.finding import Finding, Preflight
 from freehold.types.progress import Progress, Silent
-from freehold.workflows.project import Project
+from freehold.workflows.project import Project, now
 from freehold.workflows.prove.looks import Looks
 from freehold.workflows.prove.outputs import GIVEN, evaluate_outputs, paired_samples
 from freehold.workflows.prove.preflight.address import AskedEndpoint, address_findings
@@ -51,7 +51,7 @@ async def evaluate_files(
     found = await files_preflight(outputs, task, planned_looks=planned_looks)
     require(found, anyway=anyway, progress=progress or Silent())
     with open_store(project.store_url) as store:
-        return await evaluate_outputs(
+        made = await evaluate_outputs(
             outputs.a,
             outputs.b,
             task=task,
@@ -59,6 +59,8 @@ async def evaluate_files(
             intersect=outputs.intersect,
             looks=Looks(store, planned_looks),
         )
+        store.put_once(EvaluationLine.of(made, now()))
+        return made
 
 
 async def files_preflight(outputs: OutputFiles, task: Task, *, planned_looks: int = 1) -> Preflight:

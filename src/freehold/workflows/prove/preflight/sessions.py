@@ -1,4 +1,4 @@
-"""Before whole sessions are played: does the check of success run, who answers, and can so many sessions prove it?"""
+"""Before whole sessions are played: does the check of success run, who answers, and can that many sessions prove it?"""
 
 from __future__ import annotations
 
