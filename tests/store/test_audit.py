@@ -1,6 +1,8 @@
 """The audit record only grows, a cut is noticed, and no change of the store goes without an entry or a reason."""
 
 import ast
+import importlib
+import pkgutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 import sqlalchemy
 from tests.store.examples import trace
 
+from freehold import types
 from freehold.errors import StorageError
 from freehold.store import audit
 from freehold.types.audit import Change, change_source
@@ -219,9 +222,11 @@ def test_no_change_goes_without_an_entry_or_a_reason():
 
 
 def test_every_kind_of_record_without_an_entry_says_why():
+    for module in pkgutil.walk_packages(types.__path__, "freehold.types."):
+        importlib.import_module(module.name)
     kinds = {one.kind: one.unaudited for one in all_kinds(StoredRecord)}
     without = {kind for kind, why in kinds.items() if why is not None} - {"counted"}
-    assert without == {"file_route", "retention_clock", "watch_state"}
+    assert without == {"file_route", "prompt_search", "retention_clock", "watch_state"}
 
 
 def all_kinds(base):

@@ -14,7 +14,7 @@ def log(tmp_path):
 def test_tasks_of_a_file_are_shown(freehold, log):
     shown = freehold("tasks", str(log)).out
     assert "5 tasks in 300 requests over 29.9 days" in shown
-    assert "1. " in shown and "score    narrow" in shown and "adapter" in shown
+    assert "1. " in shown and "score    narrow" in shown and "lora" in shown
 
 
 def test_json_has_all_of_it(freehold, log):

@@ -90,7 +90,7 @@ def json_samples(count: int, first: int = 0) -> list[Sample]:
     made = []
     for n in range(first, first + count):
         label, text = list(KINDS.items())[n % 3]
-        number = f"{1000 + 7 * n}"
+        number = f"{1000 + 7919 * n % 9000}"
         order = number if n % 3 else None
         tags = [tag for tag, on in (("lamp", n % 2), ("glass", n % 3 == 2)) if on]
         words = f"{text} {'number ' + number if order else ''} {'lamp' if n % 2 else ''}"

@@ -48,11 +48,19 @@ def ran(job):
 
 
 def test_many_samples_a_label_tune_the_encoder_and_the_better_stage_is_kept(job_of):
-    made, said = ran(job_of(label_samples(90), label_samples(45, 200)))
+    odd = sample(
+        999, "where is the broken glass parcel", "order_cancel"
+    )  # so that the heads have not all right
+    made, said = ran(job_of(label_samples(90), [*label_samples(44, 200), odd]))
     assert [stage.stage for stage in made.stages] == ["frozen", "tuned"]
     best = max(made.stages, key=lambda stage: stage.right)
     assert made.validation_right == best.right
     assert any(line.startswith("tuned: ") for line in said)
+
+
+def test_heads_that_have_all_right_end_the_search(job_of):
+    made, _ = ran(job_of(label_samples(90), label_samples(45, 200)))
+    assert [(stage.stage, stage.right) for stage in made.stages] == [("frozen", 45)]
 
 
 def test_few_samples_a_label_are_told_apart_first(job_of):

@@ -248,5 +248,6 @@ def _choice_reason(chosen: SelectionRow, rows: Sequence[SelectionRow], rule: Sel
     if len(rows) == 1:
         return f"{chosen.name} is the only candidate, and has a chance of {least} or more to be promoted"
     passing = sum(row.passes for row in rows)
-    cheapest = f"{chosen.name} is the cheapest of {passing} (of {len(rows)})"
+    only = f"is the only one of {len(rows)}"
+    cheapest = f"{chosen.name} {only if passing == 1 else f'is the cheapest of {passing} (of {len(rows)})'}"
     return f"{cheapest} with a chance of {least} or more to be promoted"

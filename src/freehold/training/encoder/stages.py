@@ -39,7 +39,7 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
         return None
     best, results = _frozen(scene, began), []
     results.append(_result(best))
-    for stage in _further(scene):
+    for stage in _further(scene, best):
         assert scene.base is not None  # `_further` names none without
         kept = {name: one.clone() for name, one in scene.base.model.state_dict().items()}
         made = (
@@ -76,8 +76,9 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
     return record
 
 
-def _further(scene: Scene) -> tuple[EncoderStage, ...]:
-    """Stages after the heads. Raises `UsageError` where one is asked for that this base cannot."""
+def _further(scene: Scene, heads: Trained) -> tuple[EncoderStage, ...]:
+    """Stages after the heads; none is sought where these have everything right. Raises `UsageError` where one is asked
+    for that this base cannot."""
     wanted, form = scene.job.config.stage, scene.form
     if scene.base is None:
         if wanted not in ("auto", "frozen"):
@@ -89,6 +90,8 @@ def _further(scene: Scene) -> tuple[EncoderStage, ...]:
         raise UsageError("there are no labels to tell apart", hint='stage = "tuned"')
     if wanted != "auto":
         return () if wanted == "frozen" else (wanted,)
+    if heads.fitted.asked and heads.fitted.right == heads.fitted.asked:
+        return ()
     if form.fewest > frozen.FEW_A_LABEL:
         return ("tuned",)
     return ("contrastive",) if tuned.can_contrast(form) else ()

@@ -85,7 +85,8 @@ class Looking:
     def forecast(self, project: Project, traces: Iterable[Trace]) -> Forecast:
         """Build of `traces`, which were made of what `sound` gave, and count."""
         curate = msgspec.structs.replace(project.config.curate, personal_data="off", secrets=False)
-        recipe = recipe_of(project, curate)
+        traces = list(traces)  # how many decides how they are split
+        recipe = recipe_of(project, curate, traces=len(traces))
         built = make_samples(traces, recipe)
         sizes = {name: len(built.by_split[name]) for name in SPLITS}
         groups = Counter(
