@@ -5,6 +5,9 @@ import shutil
 
 import pytest
 from hypothesis import settings
+from tests.documents import check
+
+from freehold.cli.documents import document
 
 # A deadline fails on a busy machine, not on a wrong program; the timeout of each test catches what hangs.
 settings.register_profile("freehold", deadline=None)
@@ -21,3 +24,15 @@ def no_terminal(monkeypatch):
 
     monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.setattr(shutil, "get_terminal_size", size)
+
+
+@pytest.fixture(autouse=True)
+def printed_as_published(monkeypatch):
+    """Whatever a test prints with `--json` is what its schema says."""
+
+    def checked(value, schema):
+        made = document(value, schema)
+        check(made)
+        return made
+
+    monkeypatch.setattr("freehold.cli.documents.document", checked)

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.calibration import looking, pairs, samples, story
+from benchmarks.calibration import looking, pairs, samples, selecting, selection_power, story
 from benchmarks.calibration.table import Block
 
 INTRODUCTION = """# Calibration
@@ -53,13 +53,17 @@ def blocks(*, full: bool) -> list[Block]:
         story.story(2000 if full else 200, seed=13),
         story.overlapping(2000 if full else 200, seed=14),
         looking.ends(4000 if full else 400, seed=15),
+        selecting.false_promotion(20_000 if full else 400, seed=16),
+        selection_power.power_gained(20_000 if full else 400, seed=17),
+        selection_power.thresholds(20_000 if full else 2000, seed=18),
+        selection_power.halving(20_000 if full else 2000, seed=19),
     ]
 
 
 def main() -> int:
     """Run, print or write, and say whether every figure holds."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.calibration", description=__doc__)
-    parser.add_argument("--full", action="store_true", help="whole grids, about two minutes")
+    parser.add_argument("--full", action="store_true", help="whole grids, about five minutes")
     parser.add_argument("--quick", action="store_true", help="small grids, a few seconds (the default)")
     parser.add_argument("--write", type=Path, help="file for the page, docs/reference/calibration.md")
     options = parser.parse_args()

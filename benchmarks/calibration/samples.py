@@ -67,7 +67,7 @@ def _clustered_rates(
         common = _outcomes(rng.random((batch, k), dtype=np.float32), win, margin)
         takes = rng.random((batch, n), dtype=np.float32) < math.sqrt(icc)
         d = np.where(takes, common[:, codes], own)
-        decisions = _clustered_decisions(d, m, starts, n, margin)
+        decisions = clustered_decisions(d, m, starts, margin=margin)
         promoted += decisions.sum(axis=1)
         if done == 0:
             for row in range(4):  # the vectorised rule is the product's rule
@@ -83,11 +83,11 @@ def _outcomes(uniform: np.ndarray, win: float, margin: float) -> np.ndarray:
     return (uniform < win).astype(np.int8) - (uniform > 1 - (win + margin)).astype(np.int8)
 
 
-def _clustered_decisions(
-    d: np.ndarray, m: np.ndarray, starts: np.ndarray, n: int, margin: float
+def clustered_decisions(
+    d: np.ndarray, m: np.ndarray, starts: np.ndarray, *, margin: float, alpha: float = ALPHA
 ) -> np.ndarray:
     """Promote decisions of the rule, without its allowance, of the sandwich and of independent scores: (4, runs)."""
-    k = len(m)
+    k, n = len(m), int(m.sum())
     sums = np.add.reduceat(d.astype(np.int32), starts, axis=1)
     wins, losses = (d > 0).sum(axis=1), (d < 0).sum(axis=1)
     mean = (wins - losses) / n
@@ -96,7 +96,7 @@ def _clustered_decisions(
     largest = float((m**2).sum()) / n
     with np.errstate(divide="ignore", invalid="ignore"):
         effect = np.where(independent > 0, np.clip(variance / independent, 1, largest), largest)
-    t = t_quantile(ALPHA, k - 1)
+    t = t_quantile(alpha, k - 1)
     sandwich = mean - t * np.sqrt(variance) > -margin
     score = tango_statistic(wins / effect, losses / effect, n / effect, -margin) > t
     unequal = k * largest / n - 1
@@ -106,7 +106,7 @@ def _clustered_decisions(
         weight + moved > 0, (weight * largest + moved * effect) / np.maximum(weight + moved, 1e-9), effect
     )
     clumps = tango_statistic(wins / unseen, losses / unseen, n / unseen, -margin) > t
-    independent_score = tango_statistic(wins, losses, n, -margin) > z_quantile(ALPHA)
+    independent_score = tango_statistic(wins, losses, n, -margin) > z_quantile(alpha)
     return np.stack([sandwich & score & clumps, sandwich & score, sandwich, independent_score])
 
 

@@ -57,7 +57,7 @@ def plan(
 
 
 def cores() -> int:
-    from freehold.engines.llamacpp.engine import usable_cores
+    from freehold.engines.cores import usable_cores
 
     return usable_cores()
 

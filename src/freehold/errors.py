@@ -25,7 +25,9 @@ A message names the thing, the value and the place; `hint` is the way out. The c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from typing import Any
 
 
 class FreeholdError(Exception):
@@ -42,6 +44,17 @@ class FreeholdError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    @classmethod
+    def code(cls) -> str:
+        """The kind of error for programs, as ``unknown_model``: the class's name."""
+        if cls is FreeholdError:
+            return "failed"
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__.strip("_").removesuffix("Error")).lower()
+
+    def told(self) -> dict[str, Any]:
+        """What a program gets with `--json` besides message and hint, by field."""
+        return {}
 
 
 class UsageError(FreeholdError):

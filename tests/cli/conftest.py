@@ -7,6 +7,7 @@ import sys
 from typing import NamedTuple
 
 import pytest
+from tests.documents import check
 
 from freehold.cli.main import main
 from freehold.gateway.serve import free_port
@@ -24,6 +25,16 @@ class Ran(NamedTuple):
     @property
     def json(self):
         return json.loads(self.out)
+
+    @property
+    def items(self):
+        """What a command lists with ``--json``."""
+        return self.json["items"]
+
+    @property
+    def fields(self):
+        """What ``--json`` tells, without the name of its schema."""
+        return {name: value for name, value in self.json.items() if name != "schema"}
 
 
 @pytest.fixture
@@ -110,7 +121,7 @@ def serving(freehold, project, tmp_path):
                 line = process.stdout.readline()
                 assert line, (tmp_path / "serve.err").read_text()
                 told += line
-            yield json.loads(told)
+            yield check(told)
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(30)

@@ -75,7 +75,7 @@ def steers(text):
 
 
 def test_no_command_hands_a_strangers_bytes_to_the_terminal(freehold, store):
-    (trace, *_) = freehold("traces", "list", "--json").json
+    (trace, *_) = freehold("traces", "list", "--json").items
     (store / f"evil{HOSTILE.replace('/', '')}.py").write_text(
         f"m = 'gpt-4o'  # {HOSTILE.replace(chr(13), '')}\n"
     )

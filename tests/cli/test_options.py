@@ -36,7 +36,7 @@ def test_a_word_longer_than_the_line_stays_whole(monkeypatch):
 def test_the_project_is_found_by_a_file_or_a_folder(freehold, project, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path.parent)
     for named in (project, project / "freehold.toml"):
-        assert freehold("keys", "list", "--config", named, "--json").json == []
+        assert freehold("keys", "list", "--config", named, "--json").items == []
 
 
 def test_without_colour_there_is_none(freehold, monkeypatch, project):

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from freehold import engines
+from freehold.engines.cores import usable_cores
 from freehold.engines.held_labels import grammar, held, label_fields
-from freehold.engines.llamacpp.engine import usable_cores
 from freehold.evals.replay import ReplayOptions, replay
 from freehold.settings import load
 from freehold.types.dataset import Message, Sample

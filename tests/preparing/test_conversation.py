@@ -202,10 +202,3 @@ def test_system_messages_in_the_middle_stay_where_they_are():
 @pytest.mark.parametrize("messages", [None, "hi", [1], [{"content": "no role"}], [{"role": 7}]])
 def test_what_is_no_conversation_is_told_apart(messages):
     assert not is_chat({"messages": messages})
-
-
-def test_the_id_is_of_what_changes_a_request_not_of_where_it_lies():
-    one = preparation(examples=index(path="/a"), made_from=("x",))
-    assert one.id == preparation(examples=index(path="/b")).id
-    assert one.id != preparation(examples=index(path="/a", k=2)).id
-    assert one.id != preparation(examples=index(path="/a", sha256="t")).id

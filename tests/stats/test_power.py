@@ -88,3 +88,21 @@ def test_impossible_assumptions_are_refused(assumptions):
         superiority_n_binary(discordance=0.1, difference=0.2)
     with pytest.raises(UsageError):
         power.noninferiority_n_continuous(sd=0, margin=0.1)
+
+
+@pytest.mark.parametrize(
+    ("n", "discordance", "margin"), [(300, 0.1, 0.05), (1000, 0.05, 0.02), (8000, 0.2, 0.02)]
+)
+def test_the_difference_for_a_power_has_that_power_and_a_smaller_one_has_not(n, discordance, margin):
+    found = power.difference_for(n, discordance=discordance, margin=margin)
+    about = {"discordance": discordance, "margin": margin}
+    assert power.power_at(n, true_difference=found, **about) >= 0.8
+    assert power.power_at(n, true_difference=found - 2e-4, **about) < 0.8
+
+
+def test_no_difference_helps_where_there_are_too_few_pairs():
+    assert power.difference_for(40, discordance=0.02, margin=0.02) is None
+
+
+def test_where_the_least_difference_suffices_it_is_the_one():
+    assert power.difference_for(3000, discordance=0.01, margin=0.05) == -0.01

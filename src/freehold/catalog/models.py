@@ -38,7 +38,7 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 class FamilyFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One file: a family of models by one publisher. `chat_template` holds for all rows without one of their own;
-    `quantization` is what the makers publish, where that is not 16 bits."""
+    `quantization` is what the makers publish, where that is not 16 bits; `encoder` as in `Model`."""
 
     family: str
     publisher: str
@@ -46,6 +46,7 @@ class FamilyFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     shape: dict[str, Any] = {}
     chat_template: str | None = None
     quantization: str | None = None
+    encoder: bool = False
 
 
 @functools.cache
@@ -88,6 +89,7 @@ def _model(family: FamilyFile, row: ModelRow) -> Model:
         instruct=row.instruct,
         tools=row.tools,
         vision=row.vision,
+        encoder=family.encoder,
         languages=row.languages,
         gguf=row.gguf,
         chat_template=row.chat_template or family.chat_template,

@@ -14,7 +14,8 @@ from freehold.types.model import WeightsFormat
 
 
 class WeightsRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `[[weights]]` table. `download_bytes` is what crosses the network, `bytes` what lies here after."""
+    """One `[[weights]]` table. `download_bytes` is what crosses the network, `bytes` what lies here after. `files` are
+    names (relative to the folder) and their SHA-256, where weights are a folder of a package."""
 
     model: str
     format: WeightsFormat
@@ -26,6 +27,7 @@ class WeightsRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     checked: datetime.date
     download_bytes: int | None = None
     chat_template: str | None = None
+    files: dict[str, str] = {}
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ import importlib
 import os
 import signal
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
@@ -86,8 +86,12 @@ PARTS: dict[str, dict[str, Entry]] = {
     },
     "Train": {
         "train": Entry("freehold.cli.train.train:command", "Train an adapter on a dataset"),
+        "prompt": Entry("freehold.cli.train.prompt:command", "How is this model best asked, by measurement?"),
         "adapters": Entry(
             "freehold.cli.train.adapters:command", "List, show, compare, export and remove adapters"
+        ),
+        "encoders": Entry(
+            "freehold.cli.train.encoders:command", "List, show, export and remove trained encoders"
         ),
     },
     "Serve": {
@@ -266,8 +270,38 @@ def _tell_damage(color: bool | None) -> bool:
     return True
 
 
+def _wants_json() -> bool:
+    """Whether ``--json`` was asked for, also where the command line was not understood any further."""
+    words = sys.argv[1:]
+    return "--json" in (words[: words.index("--")] if "--" in words else words)
+
+
+def _fail(
+    message: str,
+    code: str,
+    exit_code: int,
+    *,
+    hint: str | None = None,
+    retryable: bool = False,
+    beside: dict[str, Any] | None = None,
+) -> None:
+    """The error as a document on stdout, for programs; people have been told on stderr."""
+    if _wants_json():
+        from freehold.cli.options import print_error
+
+        told = {
+            "message": message,
+            "hint": hint,
+            "code": code,
+            "exit_code": exit_code,
+            "retryable": retryable,
+        }
+        print_error(told, **(beside or {}))
+
+
 def main() -> None:
-    """Run the command line: errors become ``error:`` and ``hint:`` on stderr and an exit code.
+    """Run the command line: errors become ``error:`` and ``hint:`` on stderr and an exit code; with ``--json`` they are
+    a document on stdout as well.
 
     A command that left damaged rows of the store out says so at its end and exits with `EXIT_DAMAGED`. SIGTERM ends a
     command as Ctrl-C does, so that what it started and half wrote is put away. ``NO_COLOR`` is honoured.
@@ -294,13 +328,24 @@ def main() -> None:
         echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True, color=color)
         if error.hint:
             echo(f"{click.style('hint:', fg='cyan', bold=True)} {error.hint}", err=True, color=color)
+        _fail(
+            error.message, error.code(), error.exit_code, hint=error.hint, retryable=error.retryable,
+            beside=error.told(),
+        )  # fmt: skip
         sys.exit(error.exit_code)
     except click.ClickException as error:
         error.message = visible(error.message)  # type: ignore[misc]
         error.show()
+        _fail(error.format_message(), "usage", 2)
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
-        echo("stopped", err=True)
-        sys.exit(128 + (ended or [signal.SIGINT])[0])
+    except (click.Abort, KeyboardInterrupt) as stop:
+        said = str(stop) or "stopped"
+        echo(said, err=True)
+        exit_code = 128 + (ended or [signal.SIGINT])[0]
+        _fail(said, "stopped", exit_code, retryable=True)
+        sys.exit(exit_code)
     except BrokenPipeError:
         sys.exit(141)
+    except Exception as error:
+        _fail(f"{type(error).__name__}: {error}", "bug", 1)
+        raise

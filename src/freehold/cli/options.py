@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from freehold.cli import documents
+from freehold.cli.documents import json_option as json_option
 from freehold.cli.output import echo, json_escaped
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,18 +73,26 @@ def anyway_option(command: F) -> F:
     )(command)
 
 
-def json_option(command: F) -> F:
-    """``--json``: print the record instead of text for people."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
-
-
 def stated(options: dict[str, Any]) -> dict[str, Any]:
     """Those of `options` that were given: click hands over None for the others."""
     return {name: value for name, value in options.items() if value is not None}
 
 
-def print_json(value: Any) -> None:
-    """One indented JSON document on stdout, the same to a reader; what could steer a terminal is escaped in it."""
+def print_json(value: Any, which: str = "", *, one_line: bool = False) -> None:
+    """The running command's document on stdout, the one that `json_option` knows as `which`; what could steer a
+    terminal is escaped in it. Indented, unless `one_line`, where there are many."""
+    made = documents.document(value, documents.current_schema(which))
+    echo(json_escaped((made if one_line else msgspec.json.format(made)).decode()))
+
+
+def print_error(told: dict[str, Any], **beside: Any) -> None:
+    """The error that ended a command, as a document on stdout."""
+    made = documents.document({"error": told, **beside}, documents.ERROR_SCHEMA)
+    echo(json_escaped(msgspec.json.format(made).decode()))
+
+
+def print_foreign_json(value: Any) -> None:
+    """One indented JSON document of a format that others have laid down."""
     echo(json_escaped(msgspec.json.format(msgspec.json.encode(value)).decode()))
 
 

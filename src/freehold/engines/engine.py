@@ -102,6 +102,7 @@ class Engine(Protocol):
 # One line an engine: where its `ENGINE` lives.
 ENGINES: dict[EngineName, str] = {
     "echo": "freehold.engines.echo.engine",
+    "encoder": "freehold.engines.encoder.engine",
     "llamacpp": "freehold.engines.llamacpp.engine",
     "ollama": "freehold.engines.ollama.engine",
     "remote": "freehold.engines.remote.engine",

@@ -31,7 +31,7 @@ TURN_TOKENS = 8
 """What a chat template may add around one message; most add 3 to 6."""
 
 
-class Prepared(NamedTuple):
+class PreparedRequest(NamedTuple):
     """A request as it is sent, and how many examples are in it."""
 
     body: dict[str, Any]
@@ -63,7 +63,7 @@ def question_of(body: dict[str, Any]) -> str:
     return "" if place is None else _text(body["messages"][place]) or ""
 
 
-def prepare(body: dict[str, Any], preparation: Preparation, found: Sequence[Example] = ()) -> Prepared:
+def prepare(body: dict[str, Any], preparation: Preparation, found: Sequence[Example] = ()) -> PreparedRequest:
     """A request that can be prepared (see `unprepared`), as it is sent. `found` are examples, the nearest first."""
     messages = body["messages"]
     leading = _leading(messages)
@@ -82,7 +82,7 @@ def prepare(body: dict[str, Any], preparation: Preparation, found: Sequence[Exam
         first = next(place for place, message in enumerate(asked) if message["role"] == "user")
         asked[first] = _with_text(asked[first], before="\n\n".join(_texts(leading) or ()))
         leading = []
-    return Prepared({**body, "messages": [*leading, *asked]}, len(shown))
+    return PreparedRequest({**body, "messages": [*leading, *asked]}, len(shown))
 
 
 def prompt_bytes(body: dict[str, Any]) -> int:

@@ -2,7 +2,7 @@
 
 A folder holds ``examples.jsonl``, ``index.json`` (its version, how examples are found, and by which encoder) and,
 where an encoder finds them, ``vectors.npy``. The hash of an index is over all its files, and `open_index` compares it.
-The index of words is made anew in memory: that takes a fraction of a second for 10,000 samples, and no file in a
+The index of words is made in memory: that takes a fraction of a second for 10,000 samples, and no file in a
 library's own form has to be trusted.
 """
 
@@ -57,7 +57,7 @@ class WrittenIndex(Record, frozen=True, kw_only=True):
     retriever: Retriever
 
 
-class Search(Protocol):
+class Nearness(Protocol):
     """What tells which of the examples are near a question."""
 
     def scores(self, question: str) -> npt.NDArray[np.float32]:
@@ -67,7 +67,7 @@ class Search(Protocol):
 class ExampleFinder:
     """An index in memory. Safe in several threads at once."""
 
-    def __init__(self, examples: Sequence[Example], search: Search, *, quick: bool) -> None:
+    def __init__(self, examples: Sequence[Example], search: Nearness, *, quick: bool) -> None:
         self.examples = examples
         self.quick = quick
         """Whether a search is short enough for an event loop: well below 2 ms."""

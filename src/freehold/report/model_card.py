@@ -6,6 +6,7 @@ what is not known is named.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from freehold.types.dataset import Dataset
@@ -49,9 +50,9 @@ def model_card(facts: CardFacts) -> str:
         f"```\n{facts.usage}\n```",
         *([" ".join(facts.notes)] if facts.notes else []),
         "## How it was made\n\n" + _making(facts.adapter),
-        "## Data\n\n" + _data(facts),
-        "## How good it is\n\n" + _evaluation(facts),
-        "## Licence and duties\n\n" + _duties(facts.ruling, facts.passing_on) + _license_files(facts),
+        "## Data\n\n" + data_section(facts.dataset, facts.data, facts.incumbent),
+        "## How good it is\n\n" + evaluation_section(facts.candidate),
+        "## Licence and duties\n\n" + duties_section(facts.ruling, facts.passing_on, facts.license_files),
         "## Lineage\n\n" + _lineage(facts),
         "## Files\n\n" + "\n".join(f"- `{name}` sha256 `{digest}`" for name, digest in facts.files.items()),
     ]
@@ -128,35 +129,35 @@ def _trained_on(adapter: TrainingResult) -> list[str]:
     return lines
 
 
-def _license_files(facts: CardFacts) -> str:
-    if facts.license_files:
-        names = ", ".join(f"`{name}`" for name in facts.license_files)
+def _license_files(files: Sequence[str]) -> str:
+    if files:
+        names = ", ".join(f"`{name}`" for name in files)
         return f"\n\nThe base's terms as they came with its weights: {names}."
     return "\n\nNo licence text lay next to the base's weights: where a copy is a duty, add it."
 
 
-def _data(facts: CardFacts) -> str:
-    dataset = facts.dataset
+def data_section(dataset: Dataset | None, data: Sequence[str], incumbent: str | None) -> str:
+    """What a dataset holds; `data` is its card in short, `incumbent` who answered where the dataset does not say."""
     if dataset is None:
         return "The dataset's manifest was not available when this card was written."
     counts = ", ".join(f"{split.samples:,} {split.name.replace('_', '-')}" for split in dataset.splits)
     lines = [f"- dataset `{dataset.id}`: {counts} samples"]
     lines += [f"- {split.name} sha256 `{split.sha256}`" for split in dataset.splits]
-    if facts.data:
-        return "\n".join([*lines, *[f"- {line}" for line in facts.data]])
+    if data:
+        return "\n".join([*lines, *[f"- {line}" for line in data]])
     gold, learned = dataset.targets_from.get("gold", 0), dataset.targets_from.get("incumbent", 0)
     if gold:
         lines.append(f"- {gold:,} training answers were marked as right by a person")
     if learned:
-        whose = dataset.incumbent_model or facts.incumbent or "a rented model"
+        whose = dataset.incumbent_model or incumbent or "a rented model"
         lines.append(f"- {learned:,} training answers are {whose}'s own: its terms count")
     lines += [f"- left out: {count:,} × {reason}" for reason, count in sorted(dataset.dropped.items())]
     lines += [f"- {note}" for note in dataset.notes]
     return "\n".join(lines)
 
 
-def _evaluation(facts: CardFacts) -> str:
-    candidate = facts.candidate
+def evaluation_section(candidate: CandidateReport | None) -> str:
+    """What the newest report says of it."""
     if candidate is None or (candidate.measured is None and candidate.comparison is None):
         return "It has not been evaluated on held-out samples. Do that before relying on it."
     lines: list[str] = []
@@ -193,6 +194,11 @@ def _interval(low: float | None, high: float | None, level: float, *, points: bo
         return ""
     limits = f"{100 * low:+.1f}, {100 * high:+.1f}" if points else f"{low:.1%}, {high:.1%}"
     return f" ({100 * level:g} % interval {limits})"
+
+
+def duties_section(ruling: Ruling | None, passing_on: Ruling | None, license_files: Sequence[str]) -> str:
+    """What its licences ask for, here and where it is given to others, and which of their texts lie in the folder."""
+    return _duties(ruling, passing_on) + _license_files(license_files)
 
 
 def _duties(ruling: Ruling | None, passing_on: Ruling | None) -> str:

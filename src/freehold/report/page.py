@@ -10,6 +10,7 @@ import jinja2
 import markupsafe
 
 from freehold.report import pictures, words
+from freehold.report import selection_rows as choosing
 from freehold.types.report import CandidateReport, Report
 from freehold.types.verdict import SEVERITY
 
@@ -18,22 +19,30 @@ def render(report: Report) -> str:
     """The report as one self-contained HTML page. Everything that comes from models or people is escaped."""
     return _template().render(
         report=report,
-        candidates=report.candidates,
+        candidates=_in_order(report),
         lead=_lead(report),
+        rows=choosing.selection_rows(report),
         style=markupsafe.Markup(_text("style.css")),
         picture=_Pictures(),
         word=words,
+        choosing=choosing,
         records=_records(report),
     )
 
 
 def _lead(report: Report) -> CandidateReport | None:
-    """The candidate the headline speaks of: promoted before held before rejected before stopped."""
-    return min(
+    """The candidate the headline speaks of: the chosen one; else promoted before held, rejected and stopped ones."""
+    return report.chosen or min(
         report.candidates,
         key=lambda c: SEVERITY[c.verdict.outcome] if c.verdict is not None else 3,
         default=None,
     )
+
+
+def _in_order(report: Report) -> list[CandidateReport]:
+    """The candidate that was proven first, the others as the project names them."""
+    chosen = report.chosen
+    return sorted(report.candidates, key=lambda one: chosen is not None and one is not chosen)
 
 
 class _Pictures:
@@ -53,7 +62,17 @@ def _records(report: Report) -> list[dict[str, Any]]:
         weights = candidate.weights
         if weights is not None:
             rows.append({"kind": "weights", "id": weights.sha256, "made_from": (weights.source,)})
-        for kind in ("ruling", "fit", "trained", "parity", "comparison", "retained", "leak", "verdict"):
+        for kind in (
+            "ruling",
+            "fit",
+            "trained",
+            "parity",
+            "prompt",
+            "comparison",
+            "retained",
+            "leak",
+            "verdict",
+        ):
             record = getattr(candidate, kind)
             if record is not None:
                 rows.append({"kind": kind, "id": record.id, "made_from": record.made_from})

@@ -5,9 +5,10 @@ Each picture has a title and a description for people who cannot see it; every f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
+from freehold.report.selection_rows import SelectionPictureRow
 from freehold.report.words import gib, points
 from freehold.types.evaluation import Comparison
 from freehold.types.machine import Fit
@@ -27,22 +28,13 @@ def interval(comparison: Comparison) -> str:
         return pad + (value - left) / span * (width - 2 * pad)
 
     axis = 84
-    ticks = []
-    step = next(s for s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if span / s <= 11)
-    tick = -(-left // step) * step
-    while tick <= right:
-        ticks.append(
-            f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{axis}" y2="{axis + 5}" class="axis"/>'
-            f'<text x="{x(tick):.1f}" y="{axis + 20}" class="tick">{_tick(tick)}</text>'
-        )
-        tick += step
     at_margin = x(-comparison.margin)
     anchor = "start" if at_margin < 90 else "middle"
     label = f"worst you accept ({points(-comparison.margin).replace('.0', '')})"
     told = f"Difference {points(middle)} points, interval {points(low)} to {points(high)}, {label}"
     return f"""<svg viewBox="0 0 {width} {height}" role="img" class="picture" aria-label="{told}">
 <rect x="{at_margin:.1f}" y="22" width="{width - pad - at_margin:.1f}" height="{axis - 22}" class="safe"/>
-<line x1="{pad}" x2="{width - pad}" y1="{axis}" y2="{axis}" class="axis"/>{"".join(ticks)}
+<line x1="{pad}" x2="{width - pad}" y1="{axis}" y2="{axis}" class="axis"/>{_ticks(x, left, right, axis)}
 <line x1="{at_margin:.1f}" x2="{at_margin:.1f}" y1="18" y2="{axis}" class="margin"/>
 <text x="{at_margin:.1f}" y="13" class="tick" style="text-anchor:{anchor}">{label}</text>
 <line x1="{x(0):.1f}" x2="{x(0):.1f}" y1="22" y2="{axis}" class="zero"/>
@@ -51,6 +43,64 @@ def interval(comparison: Comparison) -> str:
 <line x1="{x(high):.1f}" x2="{x(high):.1f}" y1="45" y2="63" class="interval {comparison.verdict}"/>
 <circle cx="{x(middle):.1f}" cy="54" r="6.5" class="dot {comparison.verdict}"/>
 <text x="{width / 2}" y="{height - 6}" class="tick">candidate − incumbent, points</text></svg>"""
+
+
+def candidates(rows: Sequence[SelectionPictureRow], margin: float) -> str:
+    """All candidates' differences to the incumbent on one axis: those of the selection split, then apart the proof. A
+    short line marks what a candidate needs there."""
+    if not rows:
+        return ""
+    width, pad, height_of_row = 640, 18, 40
+    left = min(-margin, *(row.low for row in rows)) - 0.02
+    right = max(0.0, *(row.high for row in rows)) + 0.02
+    gap = 22 if any(row.kind == "proof" for row in rows) else 0
+    axis = 22 + height_of_row * len(rows) + gap
+    height = axis + 40
+
+    def x(value: float) -> float:
+        return pad + (value - left) / (right - left) * (width - 2 * pad)
+
+    drawn = []
+    for number, row in enumerate(rows):
+        top = 22 + height_of_row * number + (gap if row.kind == "proof" else 0)
+        line = top + 26
+        shown = {"proof": row.verdict, "chosen": "chosen", "other": "soft"}[row.kind]
+        said = f"{row.label}, proven on held-out samples" if row.kind == "proof" else row.label
+        drawn.append(
+            f'<text x="{pad}" y="{top + 12}" class="start">{escape(said)}</text>'
+            f'<line x1="{x(row.low):.1f}" x2="{x(row.high):.1f}" y1="{line}" y2="{line}" class="interval {shown}"/>'
+            f'<circle cx="{x(row.middle):.1f}" cy="{line}" r="5" class="dot {shown}"/>'
+        )
+        if row.needed is not None and left <= row.needed <= right:
+            at = f"{x(row.needed):.1f}"
+            drawn.append(f'<line x1="{at}" x2="{at}" y1="{line - 8}" y2="{line + 8}" class="margin"/>')
+        if row.kind == "proof":
+            drawn.append(
+                f'<line x1="{pad}" x2="{width - pad}" y1="{top - 10}" y2="{top - 10}" class="zero"/>'
+            )
+    told = "; ".join(
+        f"{row.label}{' (proof)' if row.kind == 'proof' else ''}: {points(row.middle)} points, interval "
+        f"{points(row.low)} to {points(row.high)}"
+        for row in rows
+    )
+    at_margin = x(-margin)
+    return f"""<svg viewBox="0 0 {width} {height}" role="img" class="picture" aria-label="{escape(told)}">
+<rect x="{at_margin:.1f}" y="16" width="{width - pad - at_margin:.1f}" height="{axis - 16}" class="safe"/>
+<line x1="{pad}" x2="{width - pad}" y1="{axis}" y2="{axis}" class="axis"/>{_ticks(x, left, right, axis)}
+<line x1="{x(0):.1f}" x2="{x(0):.1f}" y1="16" y2="{axis}" class="zero"/>{"".join(drawn)}
+<text x="{width / 2}" y="{height - 4}" class="tick">candidate − incumbent, points</text></svg>"""
+
+
+def _ticks(x: Callable[[float], float], left: float, right: float, axis: float) -> str:
+    step = next(s for s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if (right - left) / s <= 11)
+    drawn, tick = [], -(-left // step) * step
+    while tick <= right:
+        drawn.append(
+            f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{axis}" y2="{axis + 5}" class="axis"/>'
+            f'<text x="{x(tick):.1f}" y="{axis + 20}" class="tick">{_tick(tick)}</text>'
+        )
+        tick += step
+    return "".join(drawn)
 
 
 def _tick(value: float) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from freehold.types import units
+from freehold.types.method import METHOD_KINDS, method_of
 from freehold.types.report import CandidateReport, Report
+from freehold.types.selected import RequestCost
+from freehold.visible import visible as visible
 
 ABSENT = "not known"
 
@@ -56,6 +59,11 @@ def probability(value: float | None) -> str:
     return "below 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
+def diff_class(line: str) -> str:
+    """How a line of a diff is coloured."""
+    return {"+": "added", "-": "removed"}.get(line[:1], "soft")
+
+
 HEADLINES = {
     "promote": "Safe to move, by this evidence",
     "hold": "Not proven yet",
@@ -70,6 +78,8 @@ def headline(candidate: CandidateReport) -> str:
         return HEADLINES[candidate.verdict.outcome]
     if candidate.stopped:
         return "Could not be tried"
+    if candidate.not_chosen is not None:
+        return "Not chosen"
     return "Measured, not compared" if candidate.measured is not None else "Not finished"
 
 
@@ -80,11 +90,35 @@ def outcome(candidate: CandidateReport) -> str:
     return "reject" if candidate.stopped else "hold"
 
 
+def state(candidate: CandidateReport) -> str:
+    """What became of it, in two words at most."""
+    if candidate.verdict is not None:
+        return candidate.verdict.outcome
+    if candidate.stopped is not None:
+        return "stopped"
+    if candidate.not_chosen is not None:
+        return "not chosen" if candidate.selection is not None else "not tried"
+    return "measured"
+
+
+def method(candidate: CandidateReport) -> str:
+    """How it was made."""
+    return ABSENT if candidate.method is None else METHOD_KINDS[method_of(candidate.method)].title
+
+
+def usd(cost: RequestCost | None) -> str:
+    """Dollars for 1,000 requests."""
+    return ABSENT if cost is None or cost.usd_per_1000 is None else f"${cost.usd_per_1000:f}"
+
+
 def sentence(report: Report, candidate: CandidateReport) -> str:
     """The whole result in one or two sentences a person outside the field understands."""
     short = candidate.model.rsplit("/", 1)[-1]
     if candidate.stopped is not None:
-        return f"{short} was not trained: {candidate.stopped}."
+        trained = candidate.method is None or METHOD_KINDS[method_of(candidate.method)].trains
+        return f"{short} was not {'trained' if trained else 'measured'}: {candidate.stopped}."
+    if candidate.not_chosen is not None:
+        return f"{short} was not chosen: {candidate.not_chosen}."
     comparison = candidate.comparison
     measured = candidate.measured
     if comparison is None and measured is not None and measured.mean is not None:

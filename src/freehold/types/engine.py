@@ -9,7 +9,7 @@ from typing import Literal
 
 from freehold.types.record import Record
 
-EngineName = Literal["llamacpp", "vllm", "ollama", "remote", "echo"]
+EngineName = Literal["llamacpp", "vllm", "encoder", "ollama", "remote", "echo"]
 WeightsFormat = Literal["gguf", "safetensors"]
 
 
@@ -96,6 +96,13 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
             tells_tokens="return_token_ids",
             needs_shared_memory=True,
             installs_apart=True,
+        ),
+        EngineKind(
+            name="encoder",
+            title="a trained encoder on ONNX Runtime",
+            # it reads the user's turns alone, so an answer that was begun is not gone on with
+            continues_answers="unsure",
+            counts_tokens="tokenize",
         ),
         EngineKind(
             name="ollama",

@@ -54,6 +54,13 @@ METHOD_KINDS: dict[MethodName, MethodKind] = {
 }
 
 
+def candidate_label(model: str, method: MethodName, endpoint: str | None, name: str | None) -> str:
+    """What tells a candidate from all others of a project, for people: ``org/model · lora at house (rank 16)``."""
+    where = f" at {endpoint}" if endpoint is not None else ""
+    named = f" ({name})" if name is not None else ""
+    return f"{model} · {method}{where}{named}"
+
+
 def method_of(stored: StoredMethodName) -> MethodName:
     """The name of today for one that a stored record bears. ``adapter`` did not say which: LoRA, by default."""
     if stored == "adapter":

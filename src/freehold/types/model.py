@@ -147,6 +147,8 @@ class Model(Record, frozen=True, kw_only=True):
     instruct: bool = False
     tools: bool | None = None
     vision: bool = False
+    encoder: bool = False
+    """It reads and does not write: a sentence encoder, on which heads can be trained."""
     languages: tuple[str, ...] = ()
     gguf: tuple[str, ...] = ()
     """Repositories of a hub that carry GGUF files of these weights."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Literal
 
 from freehold.types.record import Record, StoredRecord
@@ -51,6 +52,23 @@ class ScoreParity(Record, frozen=True, kw_only=True):
     method: str
 
 
+class EncoderReference(Record, frozen=True, kw_only=True):
+    """What a trained encoder answers to one sample where it is trained, in PyTorch.
+
+    `tokens` of the message were read. `probabilities` has one of each field: that of the value it gave.
+    """
+
+    sample_id: str
+    tokens: int
+    answer: str
+    probabilities: tuple[float, ...]
+
+    @property
+    def confidence(self) -> float:
+        """The probability of the whole answer, taken as if fields were independent."""
+        return math.prod(self.probabilities)
+
+
 class ParityReport(StoredRecord, frozen=True, kw_only=True):
     """All prompts of one check. `token_agreement` and `distance` are over all answer tokens."""
 
@@ -77,6 +95,9 @@ class ParityReport(StoredRecord, frozen=True, kw_only=True):
     """Whether enough turns end where the trainer's model would end them; None in reports of earlier versions."""
     score: ScoreParity | None = None
     """None where the prompts have no reference to score against."""
+    probability_distance: float | None = None
+    """Of an encoder: the largest difference of the probability of one answer, served and trained. Its tokens are its
+    fields; what concerns generated text (distances in nats, ends) is empty."""
     items: tuple[ParityItem, ...]
     made_from: tuple[str, ...] = ()
 
@@ -90,6 +111,12 @@ class ParityReport(StoredRecord, frozen=True, kw_only=True):
 
     def check_result(self) -> CheckResult:
         """What the verdict is told."""
+        if self.probability_distance is not None and self.passed:
+            text = (
+                f"served as trained: {self.token_agreement:.1%} of {self.tokens} values in {self.prompts} answers "
+                f"agree, probabilities within {self.probability_distance:.4f}"
+            )
+            return CheckResult(kind="parity", ok=True, text=text, record_id=self.id)
         text = (
             f"served as trained: {self.prompts_equal} of {self.prompts} prompts have equal token ids, "
             f"{self.token_agreement:.1%} of {self.tokens} greedy tokens agree{self.undecided}"

@@ -9,17 +9,19 @@ import msgspec
 
 from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
+from freehold.types.encoder import EncoderModel
 from freehold.types.evaluated import Disagreement, LatencySummary, Measured, UntrainedBaseline
 from freehold.types.evaluation import Comparison, Task
 from freehold.types.leak import LeakReport
 from freehold.types.machine import Fit, Machine
-from freehold.types.method import StoredMethodName, method_of
+from freehold.types.method import StoredMethodName, candidate_label, method_of
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
+from freehold.types.prompting import PromptSearch
 from freehold.types.record import Record, StoredRecord
 from freehold.types.retained import RetainedSkills
 from freehold.types.ruling import Ruling
-from freehold.types.selected import Choice, SelectionResult
+from freehold.types.selected import CandidateChoice, SelectionResult
 from freehold.types.training import TrainingResult
 from freehold.types.verdict import Verdict
 
@@ -44,8 +46,11 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     weights: Weights | None = None
     fit: Fit | None = None
     trained: TrainingResult | None = None
+    encoder: EncoderModel | None = None
     """What training left, where there was any."""
     parity: ParityReport | None = None
+    prompt: PromptSearch | None = None
+    """How it is asked in its own way, and what that brought on validation samples."""
     untrained: UntrainedBaseline | None = None
     measured: Measured | None = None
     comparison: Comparison | None = None
@@ -58,6 +63,13 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     disagreements: tuple[Disagreement, ...] = ()
     served_as: str | None = None
     stopped: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What tells it from all others of its report."""
+        if self.method is None:
+            return self.model
+        return candidate_label(self.model, method_of(self.method), self.endpoint, self.name)
 
     def __post_init__(self) -> None:
         if self.method == "adapter" and self.trained is not None:
@@ -89,7 +101,7 @@ class Report(StoredRecord, frozen=True, kw_only=True):
     machine: Machine | None
     dataset: Dataset
     candidates: tuple[CandidateReport, ...]
-    choice: Choice | None = None
+    choice: CandidateChoice | None = None
     """How one of several was chosen; None where there was one, and in reports of before this was kept."""
     steps: tuple[StepTime, ...] = ()
     endpoint_url: str | None = None
@@ -97,3 +109,10 @@ class Report(StoredRecord, frozen=True, kw_only=True):
     data: tuple[str, ...] = ()
     """The data card in short: origins, what was replaced and left out, whose terms count."""
     facts: dict[str, Any] = {}
+
+    @property
+    def chosen(self) -> CandidateReport | None:
+        """The candidate that was chosen from several; None where there was one, or none could be made."""
+        if self.choice is None:
+            return None
+        return next((one for one in self.candidates if one.label == self.choice.chosen), None)

@@ -21,6 +21,8 @@ class RequestCost(Record, frozen=True, kw_only=True):
     usd_per_1000: Decimal | None
     basis: CostBasis
     why: str
+    machine_hour: str | None = None
+    """Where it was measured here: what an hour of this machine was taken to cost, and why."""
 
 
 class SelectionScores(Record, frozen=True, kw_only=True):
@@ -66,7 +68,7 @@ class SelectionResult(Record, frozen=True, kw_only=True):
     cost: RequestCost | None = None
 
 
-class Choice(Record, frozen=True, kw_only=True):
+class CandidateChoice(Record, frozen=True, kw_only=True):
     """How one of several candidates was chosen. `rule` was fixed before the first was asked."""
 
     rule: str

@@ -158,3 +158,29 @@ class TrainingCurve(StoredRecord, frozen=True, kw_only=True):
     twice_low: float
     twice_high: float
     made_from: tuple[str, ...] = ()
+
+
+class TrainingNeed(Record, frozen=True, kw_only=True):
+    """How many training samples until a candidate passes, read off a learning curve.
+
+    A candidate passes where the `held_out` items promote it with probability `power`: from `accuracy` on, which is the
+    incumbent's and `difference` together. `samples` with its 95 % interval is where the curve reaches it; None: not
+    within `farthest`. The largest run had `trained` samples and got `reached`.
+    """
+
+    curve_id: str
+    base_model: str
+    margin: float
+    power: float
+    held_out: int
+    discordance: float
+    incumbent_rate: float
+    difference: float
+    accuracy: float
+    trained: int
+    reached: float
+    samples: int | None
+    low: int | None
+    high: int | None
+    farthest: int
+    fits: bool

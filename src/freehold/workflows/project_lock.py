@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from sqlalchemy import make_url
@@ -78,6 +79,10 @@ class LockedError(UsageError):
             hint = f"wait for it; if it has died there, the same command goes on here in {left:.0f} s"
         super().__init__(f"one {held.name} at a time in a project; this one runs: {held.who}", hint=hint)
         self.held = held
+
+    def told(self) -> dict[str, Any]:
+        """Who holds it."""
+        return {"lock": self.held}
 
 
 class ProjectLock:

@@ -11,7 +11,7 @@ def test_none_is_exit_code_1(freehold):
     ran = freehold("catalog", "list", "nothing-like-it")
     assert (ran.code, ran.out) == (1, "")
     assert "freehold catalog sync asks a hub" in ran.err
-    assert freehold("catalog", "list", "nothing-like-it", "--json").json == {"shipped": [], "synced": []}
+    assert freehold("catalog", "list", "nothing-like-it", "--json").fields == {"shipped": [], "synced": []}
 
 
 def test_one_model_is_shown_with_its_sources(freehold):

@@ -1,5 +1,5 @@
 def test_each_gap_has_both_models_and_its_source(freehold):
-    found = freehold("gap", "Banking77", "--json").json
+    found = freehold("gap", "Banking77", "--json").items
     assert {row["task"] for row in found} == {"Banking77"}
     assert all(row["source"] for row in found)
     shown = freehold("gap", "Banking77").out

@@ -63,12 +63,15 @@ def test_comply_writes_the_files(run, tmp_path):
         run("comply", "google/gemma-2-9b", "--set", "mode=distribute_weights", "--out", "legal").exit_code
         == 0
     )
+    again = run("comply", "google/gemma-2-9b", "--set", "mode=distribute_weights", "--out", "legal", "--json")
+    assert "legal/NOTICE" in json.loads(again.stdout)["files"]
     assert "Gemma is provided under" in (tmp_path / "legal" / "NOTICE").read_text()
     assert (tmp_path / "legal" / "USE_RESTRICTIONS.md").exists()
 
 
 def test_matrix_shows_ways_to_use(run):
-    table = json.loads(run("matrix", "Qwen/Qwen2.5-7B", "nobody/knows", "--json").stdout)
+    rows = json.loads(run("matrix", "Qwen/Qwen2.5-7B", "nobody/knows", "--json").stdout)["items"]
+    table = {row["model"]: row["ways"] for row in rows}
     assert table["Qwen/Qwen2.5-7B"]["weights"]["outcome"] == "allowed_with_obligations"
     assert {cell["outcome"] for cell in table["nobody/knows"].values()} == {"unclear"}
 
@@ -78,6 +81,7 @@ def test_identify_names_a_tail(run, tmp_path):
     result = run("identify", "LICENSE")
     assert result.exit_code == 3
     assert "no known licence" in result.stdout
+    assert json.loads(run("identify", "LICENSE", "--json").stdout)["answer"] != "same"
 
 
 def test_bill_of_materials_fits_the_schema(run, tmp_path):

@@ -1,5 +1,5 @@
 def test_a_publisher_with_its_licences(freehold):
-    (found,) = freehold("publishers", "Google", "--json").json
+    (found,) = freehold("publishers", "Google", "--json").items
     assert found["name"] == "Google"
     assert found["licenses"]
     shown = freehold("publishers", "Google").out
@@ -11,7 +11,7 @@ def test_all_are_listed_and_fit_80_columns_but_for_sources(freehold, monkeypatch
     monkeypatch.setenv("COLUMNS", "80")
     shown = freehold("publishers").out
     prose = [line for line in shown.splitlines() if ", read 20" not in line]
-    assert len(freehold("publishers", "--json").json) > 10
+    assert len(freehold("publishers", "--json").items) > 10
     assert max(map(len, prose)) <= 80
 
 

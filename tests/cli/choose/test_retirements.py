@@ -2,7 +2,7 @@ from datetime import date
 
 
 def test_a_date_has_its_source(freehold):
-    found = freehold("retirements", "gpt-4o", "--platform", "openai", "--as-of", "2026-01-01", "--json").json
+    found = freehold("retirements", "gpt-4o", "--platform", "openai", "--as-of", "2026-01-01", "--json").items
     (notice,) = found
     days = (date.fromisoformat(notice["shutdown"]) - date(2026, 1, 1)).days
     assert (notice["asked_as"], notice["days_left"]) == ("gpt-4o", days)
@@ -12,7 +12,7 @@ def test_a_date_has_its_source(freehold):
 
 
 def test_the_projects_incumbent_is_looked_up_without_a_name(freehold, project):
-    found = freehold("retirements", "--as-of", "2026-01-01", "--json").json
+    found = freehold("retirements", "--as-of", "2026-01-01", "--json").items
     assert {notice["asked_as"] for notice in found} <= {"gpt-4o", None}
     assert found
 

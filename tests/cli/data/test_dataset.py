@@ -3,13 +3,13 @@ import pytest
 
 @pytest.fixture
 def dataset(freehold, traffic):
-    return freehold("dataset", "build", "--json").json
+    return freehold("dataset", "build", "--json").fields
 
 
 def test_a_build_is_listed_and_shown(freehold, dataset):
     assert sum(split["samples"] for split in dataset["splits"]) == 80
-    assert freehold("dataset", "list", "--json").json == [dataset]
-    assert freehold("dataset", "show", dataset["id"][:8], "--json").json == dataset
+    assert freehold("dataset", "list", "--json").items == [dataset]
+    assert freehold("dataset", "show", dataset["id"][:8], "--json").fields == dataset
     shown = freehold("dataset", "show").out
     assert shown.startswith(f"support {dataset['id']}\n")
     assert f"  train      sha256 {dataset['splits'][0]['sha256']}" in shown

@@ -41,11 +41,11 @@ def run(*args, exit_code=0):
 
 
 def test_import_keeps_rejects_and_is_idempotent(project):
-    first = json.loads(run("import", "traffic.jsonl", "--json").stdout)[0]
+    first = json.loads(run("import", "traffic.jsonl", "--json").stdout)["items"][0]
     assert (first["read"], first["new"], first["rejected"]) == (80, 80, 1)
     reject = json.loads((project / ".freehold/rejects/traffic.rejects.jsonl").read_text())
     assert reject["line"] == 81 and reject["text"] == "{broken\n"
-    again = json.loads(run("import", "traffic.jsonl", "--json").stdout)[0]
+    again = json.loads(run("import", "traffic.jsonl", "--json").stdout)["items"][0]
     assert (again["read"], again["new"]) == (80, 0)
 
 
@@ -70,7 +70,7 @@ def test_dataset_is_the_same_for_the_same_traces(project):
     assert first["id"] == second["id"]
     assert first["incumbent_model"] == "rented-1"
     assert {split["name"] for split in first["splits"]} == {"train", "validation", "held_out"}
-    listed = json.loads(run("dataset", "list", "--json").stdout)
+    listed = json.loads(run("dataset", "list", "--json").stdout)["items"]
     assert [dataset["id"] for dataset in listed] == [first["id"]]
     assert "gold" in run("dataset", "build").stdout
 
@@ -92,13 +92,13 @@ def test_what_a_dataset_would_hold_and_leave_out_is_said(project):
     with (project / "traffic.jsonl").open("a") as file:
         again = {"request": {"messages": [{"role": "user", "content": "message 2"}]}, "gold": "yes"}
         file.write(json.dumps(again) + "\n")
-    (preview,) = json.loads(run("import", "--dry-run", "traffic.jsonl", "--json").stdout)
+    (preview,) = json.loads(run("import", "--dry-run", "traffic.jsonl", "--json").stdout)["items"]
     found = preview["would_be"]
     assert found["records"] == 82 and found["conversations"] > 10
     assert found["train"] + found["validation"] + found["held_out"] + sum(found["left_out"].values()) == 81
     shown = run("import", "--dry-run", "traffic.jsonl").stdout
     assert f"{found['train']:>8,} to train on" in shown and "rejected: not valid JSON" in shown
-    (result,) = json.loads(run("import", "traffic.jsonl", "--json").stdout)
+    (result,) = json.loads(run("import", "traffic.jsonl", "--json").stdout)["items"]
     assert result["would_be"] == found
     (line,) = [one for one in run("import", "traffic.jsonl").stdout.splitlines() if "a dataset of it" in one]
     assert f"would hold {found['train']:,} to train on" in line and "left out" in line

@@ -75,7 +75,7 @@ def test_seal_says_how_many_rows_were_old(freehold, store):
     holder.close()
     assert "1 rows are from before checksums" in freehold("store", "check").out
     assert "1 rows got a checksum" in freehold("store", "seal").out
-    (entry,) = freehold("audit", "--action", "store.seal", "--json").json
+    (entry,) = freehold("audit", "--action", "store.seal", "--json").items
     assert entry["detail"] == {"rows": 1}
 
 

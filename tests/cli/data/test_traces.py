@@ -2,15 +2,15 @@ import json
 
 
 def test_the_latest_are_listed(freehold, traffic):
-    found = freehold("traces", "list", "-n", "3", "--json").json
+    found = freehold("traces", "list", "-n", "3", "--json").items
     assert len(found) == 3
     shown = freehold("traces", "list", "-n", "3").out.splitlines()
     assert [line.split()[0] for line in shown] == [trace["id"] for trace in found]
 
 
 def test_one_is_shown_by_the_beginning_of_its_id(freehold, traffic):
-    (trace,) = freehold("traces", "list", "-n", "1", "--json").json
-    assert freehold("traces", "show", trace["id"][:12], "--json").json == trace
+    (trace,) = freehold("traces", "list", "-n", "1", "--json").items
+    assert freehold("traces", "show", trace["id"][:12], "--json").fields == trace
     shown = freehold("traces", "show", trace["id"][:12]).out
     assert f"trace        {trace['id']}" in shown
     assert shown.endswith("\nassistant: yes\n")
@@ -21,7 +21,7 @@ def test_they_are_exported(freehold, traffic):
     assert (made["traces"], made["format"]) == (80, "jsonl")
     lines = (traffic / "out.jsonl").read_text().splitlines()
     assert len(lines) == 80 and all(json.loads(line)["id"] for line in lines)
-    begun, noted = freehold("audit", "--action", "export", "--json").json
+    begun, noted = freehold("audit", "--action", "export", "--json").items
     assert begun["action"] == "export.begin" and noted["detail"]["begun"] == begun["number"]
     assert (noted["subject"], noted["detail"]["traces"], noted["detail"]["content"]) == ("traces", 80, True)
 
@@ -34,7 +34,7 @@ def test_a_filter_that_fits_none_is_said_so(freehold, traffic, project):
 
 def test_none_yet(freehold, project):
     assert "freehold up --capture patterns keeps some" in freehold("traces", "list").err
-    assert freehold("traces", "list", "--json").json == []
+    assert freehold("traces", "list", "--json").items == []
 
 
 def test_mistakes(refused, traffic):
@@ -57,7 +57,7 @@ def test_those_of_a_file_are_removed_with_what_was_made_from_them(freehold, refu
         "traces", "rm", "--source", "import:traffic.jsonl", "--model", "gpt-4o", "--yes", "--json"
     )
     assert (gone.json["traces"], gone.json["by"]) == (80, "source, model")
-    (left,) = freehold("traces", "list", "--json").json
+    (left,) = freehold("traces", "list", "--json").items
     assert left["source"] == "import:more.jsonl#1"
     refused("traces", "rm", message="say which traces", hint="--source FILE")
     refused("traces", "rm", left["id"], "--model", "m", message="say which traces", hint="")

@@ -53,7 +53,7 @@ def test_it_is_taken_and_can_be_imported(harvest, freehold, api, tmp_path, monke
     folder = tmp_path / "freehold-rescue"
     monkeypatch.chdir(folder)
     ran = freehold("import", "--answers", "incumbent", ".freehold/harvest/traffic.jsonl", "--json")
-    assert ran.json[0]["new"] == 7, ran.err
+    assert ran.items[0]["new"] == 7, ran.err
     ran = freehold("traces", "export", "out.jsonl")
     assert ran.code == 0, ran.err
     traces = [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]

@@ -3,7 +3,7 @@ import pytest
 
 def test_each_setting_has_its_value_and_where_it_is_from(freehold, monkeypatch):
     monkeypatch.setenv("FREEHOLD_PORT", "9000")
-    rows = {row["variable"]: row for row in freehold("settings", "--json").json}
+    rows = {row["variable"]: row for row in freehold("settings", "--json").items}
     assert (rows["FREEHOLD_PORT"]["value"], rows["FREEHOLD_PORT"]["from"]) == ("9000", "environment")
     assert (rows["FREEHOLD_LOG"]["value"], rows["FREEHOLD_LOG"]["from"]) == (None, "default")
     assert "FREEHOLD_PORT=9000  (environment)\n" in freehold("settings").out

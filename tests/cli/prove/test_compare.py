@@ -47,7 +47,7 @@ def test_exit_codes_and_fields(pairs, counts, code, verdict):
     result = compare(pairs(rows(**counts)), "--json")
     assert result.exit_code == code, result.output
     out = json.loads(result.stdout)
-    assert list(out)[: len(ASKED)] == ASKED
+    assert list(out)[: len(ASKED) + 1] == ["schema", *ASKED]
     assert out["verdict"] == verdict
     assert out["reasons"]
     assert out["unscored"] == counts.get("unscored", 0)

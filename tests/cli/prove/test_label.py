@@ -63,5 +63,6 @@ def test_json_tells_how_fast_they_came_and_labels_nothing(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     ran = CliRunner().invoke(label.command, ["--results", str(results), "--out", "l.jsonl", "--json"])
     assert ran.exit_code == 0 and json.loads(ran.stdout) == {
+        "schema": "freehold.label/1",
         "path": "l.jsonl", "labelled": 0, "wanted": 3, "median_seconds": None, "hasty": False
     }  # fmt: skip

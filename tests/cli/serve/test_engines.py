@@ -2,7 +2,7 @@ import pytest
 
 
 def test_each_engine_says_whether_it_can_be_used(freehold):
-    found = {line["name"]: line for line in freehold("engines", "list", "--json").json}
+    found = {line["name"]: line for line in freehold("engines", "list", "--json").items}
     assert found["echo"]["available"] and found["remote"]["available"]
     assert "freehold engines install vllm" in found["vllm"]["note"]
     assert [line.split()[0] for line in freehold("engines", "list").out.splitlines()] == list(found)

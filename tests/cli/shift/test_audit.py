@@ -14,7 +14,7 @@ def test_changes_of_keys_are_shown_exported_and_checked(freehold, project):
     secret = freehold("keys", "add", "app", "--role", "read").out.strip()
     freehold("keys", "limit", "app", "concurrency=3")
     freehold("keys", "revoke", "app")
-    entries = freehold("audit", "--json").json
+    entries = freehold("audit", "--json").items
     assert [one["action"] for one in entries] == ["key.add", "key.limit", "key.revoke"]
     assert entries[0]["detail"]["role"] == "read" and "keys add" in entries[0]["source"]
     shown = freehold("audit", "--last", "1").out
@@ -103,13 +103,13 @@ def test_every_command_that_changes_the_store_is_in_the_story_or_has_a_reason():
 def test_who_did_what_from_where_and_why(freehold, traffic, monkeypatch):
     """Every command of the story leaves its entries and no other; the chain is whole at the end."""
     monkeypatch.setattr(getpass, "getuser", lambda: "ada")
-    (trace,) = freehold("traces", "list", "-n", "1", "--json").json
-    known = len(freehold("audit", "--json").json)
+    (trace,) = freehold("traces", "list", "-n", "1", "--json").items
+    known = len(freehold("audit", "--json").items)
     for words, actions in STORY:
         words = [word.format(trace=trace["id"]) for word in words]
         ran = freehold(*words)
         assert ran.code in (0, 3), (words, ran.err)
-        entries = freehold("audit", "--json").json
+        entries = freehold("audit", "--json").items
         new = entries[known:]
         assert [one["action"] for one in new] == actions, words
         known = len(entries)

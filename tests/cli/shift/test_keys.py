@@ -6,7 +6,7 @@ import pytest
 def test_a_key_is_shown_once(freehold, project):
     made = freehold("keys", "add", "app", "--limit", "concurrency=2", "--json").json
     assert made["limits"]["concurrency"] == 2
-    (line,) = freehold("keys", "list", "--json").json
+    (line,) = freehold("keys", "list", "--json").items
     assert line["name"] == "app" and "secret" not in line
     shown = freehold("keys", "list").out
     assert made["secret"] not in shown and "concurrency 2" in shown
@@ -61,7 +61,7 @@ def test_roles_scopes_and_ends_are_set_and_shown(freehold, refused, project):
     words = ("--model", "m", "--route", "r", "--expires", "90d", "--role", "operate")
     made = freehold("keys", "add", "ops", *words, "--json").json
     assert (made["role"], made["models"], made["routes"]) == ("operate", ["m"], ["r"])
-    (line,) = freehold("keys", "list", "--json").json
+    (line,) = freehold("keys", "list", "--json").items
     assert line["expires_at"] and not line["expired"] and line["role"] == "operate"
     shown = freehold("keys", "list").out
     assert "operate" in shown and "only the model m, only the route r" in shown and "until 2" in shown
@@ -75,7 +75,7 @@ def test_a_reason_goes_into_the_audit_record_and_no_further(freehold, refused, p
     freehold("keys", "limit", "app", "concurrency=2", "--why", "it grew")
     freehold("keys", "add", "other")
     freehold("keys", "revoke", "app", "--why", "found in a log")
-    reasons = [(one["action"], one["why"]) for one in freehold("audit", "--json").json]
+    reasons = [(one["action"], one["why"]) for one in freehold("audit", "--json").items]
     assert reasons == [
         ("key.add", "for the shop"),
         ("key.limit", "it grew"),

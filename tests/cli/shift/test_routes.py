@@ -23,12 +23,12 @@ def route(freehold, project):
 
 def test_a_route_is_listed_shown_and_has_a_history(freehold, route):
     assert freehold("routes", "show", "support", "--json").json["revision"] == route["revision"] == 1
-    assert [line["route"]["name"] for line in freehold("routes", "list", "--json").json] == ["support"]
+    assert [line["route"]["name"] for line in freehold("routes", "list", "--json").items] == ["support"]
     assert "support" in freehold("routes", "list").out
     assert "\nincumbent  incumbent\n" in freehold("routes", "show", "support").out
-    assert [change["why"] for change in freehold("routes", "history", "support", "--json").json] == ["first"]
+    assert [change["why"] for change in freehold("routes", "history", "support", "--json").items] == ["first"]
     assert freehold("routes", "remove", "support").err == "removed the route support\n"
-    assert freehold("routes", "list", "--json").json == []
+    assert freehold("routes", "list", "--json").items == []
 
 
 def test_mistakes(refused, freehold, route):

@@ -2,7 +2,7 @@
 
 
 def test_no_checks_yet(freehold, project):
-    assert freehold("watch", "--history", "--json").json == []
+    assert freehold("watch", "--history", "--json").items == []
     ran = freehold("watch", "--history")
     assert (ran.out, ran.err) == ("", "no checks yet: freehold watch --once makes one\n")
 

@@ -17,7 +17,7 @@ def adapters(freehold, project):
 
 
 def test_they_are_listed_and_shown(freehold, adapters):
-    assert [one["id"] for one in freehold("adapters", "list", "--json").json] == [one.id for one in adapters]
+    assert [one["id"] for one in freehold("adapters", "list", "--json").items] == [one.id for one in adapters]
     assert freehold("adapters", "list").out.splitlines()[1].endswith("loss 0.5000  10 steps")
     assert freehold("adapters", "show", "aaaa", "--json").json["base_model"] == "test/tiny"
 
@@ -35,7 +35,7 @@ def test_one_is_removed_with_a_yes(freehold, adapters, project):
 
 def test_none_yet(freehold, project):
     assert freehold("adapters", "list").err == "no adapters yet; freehold train makes one\n"
-    assert freehold("adapters", "list", "--json").json == []
+    assert freehold("adapters", "list", "--json").items == []
 
 
 def test_mistakes(refused, freehold, adapters):

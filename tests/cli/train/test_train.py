@@ -1,9 +1,10 @@
 """Training itself is in tests/training and tests/workflows/train."""
 
+import click
 import msgspec
 import pytest
 
-from freehold.cli.train.train import print_leaks, print_search
+from freehold.cli.train.train import command, print_leaks, print_search
 from freehold.types.leak import LeakRate, LeakReport
 from freehold.types.training import Search, SearchTrial
 
@@ -49,7 +50,8 @@ def test_a_leak_test_is_a_line_a_kind(capsys, as_json):
     report = LeakReport(
         id="l", base_model="b", dataset_id="d", trained_id="t", attempts=5, rates=(rate,), notes=("so it is",)
     )
-    print_leaks(report, as_json=as_json)
+    with click.Context(command, info_name="train"):
+        print_leaks(report, as_json=as_json)
     shown = capsys.readouterr()
     if as_json:
         assert msgspec.json.decode(shown.out, type=LeakReport) == report

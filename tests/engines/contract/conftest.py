@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import msgspec
 import openai
 import pytest
+from tests.engines.encoder.tiny import INTENT, MOOD, URGENCY, tiny_encoder
 from tests.engines.ollama.fake import fake_ollama
 
 from freehold import engines
@@ -18,6 +19,7 @@ ROWS = [
     pytest.param("echo", id="echo"),
     pytest.param("echo-in-process", id="echo-in-process"),
     pytest.param("remote", id="remote"),
+    pytest.param("encoder", id="encoder"),
     pytest.param("ollama", id="ollama-fake"),
     pytest.param("ollama-real", id="ollama-real", marks=pytest.mark.slow),
     pytest.param("llamacpp", id="llamacpp", marks=pytest.mark.weights),
@@ -51,6 +53,12 @@ def make_plan(kind, request, tmp_path_factory):
             context_tokens=CONTEXT_TOKENS,
             parallel=2,
             options={"tool_parser": "hermes"},
+        )
+    if kind == "encoder":
+        folder = tmp_path_factory.mktemp("encoder")
+        tiny_encoder(folder, answer="json", fields=(INTENT, URGENCY, MOOD))
+        return ServePlan(
+            engine="encoder", model="base", weights_path=str(folder), context_tokens=CONTEXT_TOKENS, threads=1
         )
     if kind == "ollama-real":
         options = {"base_url": real_ollama(), "model": OLLAMA_MODEL, "pull": True}

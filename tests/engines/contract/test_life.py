@@ -12,6 +12,7 @@ import time
 import msgspec
 import openai
 import pytest
+from tests.engines.encoder.tiny import tiny_encoder
 
 from freehold import engines
 from freehold.engines import supervisor
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.anyio
 
 CHILDREN = [
     pytest.param("echo", id="echo"),
+    pytest.param("encoder", id="encoder"),
     pytest.param("llamacpp", id="llamacpp", marks=pytest.mark.weights),
 ]
 
@@ -30,6 +32,11 @@ CHILDREN = [
 def plan(request):
     if request.param == "echo":
         return ServePlan(engine="echo", model="base", context_tokens=256)
+    if request.param == "encoder":
+        folder = tiny_encoder(request.getfixturevalue("tmp_path") / "encoder")
+        return ServePlan(
+            engine="encoder", model="base", weights_path=str(folder), context_tokens=256, threads=1
+        )
     weights = request.getfixturevalue("smollm2")
     return ServePlan(
         engine="llamacpp", model="base", weights_path=weights.path, context_tokens=256, parallel=2
@@ -131,7 +138,7 @@ async def test_it_never_listens_beyond_loopback(plan):
 
 
 async def test_an_unknown_option_names_the_nearest(plan):
-    wrong = "delay" if plan.engine == "echo" else "micro_batsh"
+    wrong = {"echo": "delay", "encoder": "batsh", "llamacpp": "micro_batsh"}[plan.engine]
     with pytest.raises(UsageError, match=wrong) as caught:
         engines.check(msgspec.structs.replace(plan, options={wrong: 1}))
     assert "did you mean" in caught.value.hint

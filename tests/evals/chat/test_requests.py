@@ -5,6 +5,7 @@ from freehold.evals.chat.requests import (
     asked_with,
     asking_notes,
     chat_request,
+    preparation_notes,
     request_key,
     unread_notes,
 )
@@ -12,6 +13,7 @@ from freehold.types.asking import RecordedAsking
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.evaluation import Task
+from freehold.types.preparation import Preparation
 
 TASK = Task(name="t", scorer="exact", max_tokens=9, temperature=0.5)
 SERVED = ServedModel(name="base:ad", upstream_name="base", extra_body={"lora": [1]}, adapter_id="a1")
@@ -118,3 +120,23 @@ def test_a_remote_api_is_its_address():
     other = msgspec.structs.replace(REMOTE, base_url="http://two")
     assert request_key(body, SERVED, REMOTE) != request_key(body, SERVED, other)
     assert request_key(body, SERVED, REMOTE) != request_key({**body, "top_p": 1}, SERVED, REMOTE)
+
+
+def test_a_prepared_model_is_asked_as_it_is_served_and_the_notes_say_so():
+    how = Preparation.of(
+        base_model="base", dataset_id="d", system_was="Old.", system="New.", reminder="One word."
+    )
+    served = msgspec.structs.replace(SERVED, preparation=how)
+    said = [
+        Sample(id=text, messages=(Message(role="system", content=text), Message(role="user", content="?")))
+        for text in ("Old.", "Old. ", "Another.")
+    ]
+    assert [one["content"] for one in chat_request(said[0], served, TASK)["messages"]] == [
+        "New.", "?\n\nOne word.",
+    ]  # fmt: skip
+    assert preparation_notes(said, SERVED) == []
+    first, second = preparation_notes(said, served)
+    assert "the system prompt made for it, a reminder in 2 of 3 requests" in first and how.id[:12] in first
+    assert second.startswith(
+        "1 requests went to the candidate as they were recorded: the system prompt is another"
+    )

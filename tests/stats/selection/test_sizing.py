@@ -6,7 +6,7 @@ from freehold.stats.selection import selection_size
 
 
 def test_enough_to_tell_good_from_worse_by_the_margin_but_a_fifth_at_most():
-    wanted = (2 * z_quantile(0.2)) ** 2 * 0.05 / 0.02**2
+    wanted = (2 * z_quantile(0.1)) ** 2 * 0.05 / 0.02**2
     assert selection_size(100_000, 0.02) == pytest.approx(wanted, abs=1)
     assert selection_size(100_000, 0.02, design_effect=2) == pytest.approx(2 * wanted, abs=2)
     assert selection_size(1000, 0.02) == 200

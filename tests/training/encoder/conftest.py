@@ -14,13 +14,12 @@ from tests.training.conftest import write_dataset
 from freehold.types.dataset import Message, Sample
 from freehold.types.model import Weights
 
-WORDS = "where is my lamp order now cancel the rug please broken glass in parcel refund card number - hello".split()
-WORDS += list("abcdef0123456789")
 KINDS = {
     "order_status": "where is my order now",
     "order_cancel": "cancel the rug order please",
     "damaged_item": "broken glass in the parcel",
 }
+WORDS = [*" ".join(KINDS.values()).split(), "lamp", "number", "hello", *"abcdef0123456789-"]
 
 
 def base_at(folder: Path, **changes) -> Weights:

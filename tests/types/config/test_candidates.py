@@ -41,7 +41,12 @@ def test_a_table_each_says_model_method_and_what_the_method_reads():
         ("train = { rr = 8 }", "candidate org/a: train: unknown key rr", "did you mean r?"),
         ("train = { epochs = -1 }", "candidate org/a: train: epochs is -1", None),
         ('endpoint = "hose"', "endpoint 'hose' is not one of [[endpoints]]", "did you mean house?"),
-        ('method = "prompt"\nproposer = "nobody"', "neither incumbent nor one of", None),
+        ('method = "prompt"\nproposer = "nobody"', "neither incumbent, judge, itself nor one of", None),
+        (
+            'method = "prompt"\nproposer = "house"',
+            "a proposer is named and no budget",
+            "budget_requests = 60",
+        ),
         ('[[candidates]]\nmodel = "org/a"', "stands there twice with method lora", "rank 16"),
     ],
 )

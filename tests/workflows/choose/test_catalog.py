@@ -253,7 +253,11 @@ def test_the_commands(hub, monkeypatch, tmp_path):
     )
     assert run(cli, ["catalog", "list", "nothing-like-it"]).exit_code == 1
     empty = run(cli, ["catalog", "list", "nothing-like-it", "--json"])
-    assert (empty.exit_code, json.loads(empty.stdout)) == (1, {"shipped": [], "synced": []})
+    assert (empty.exit_code, json.loads(empty.stdout)["shipped"], json.loads(empty.stdout)["synced"]) == (
+        1,
+        [],
+        [],
+    )
     gemma = run(cli, ["catalog", "list", "gemma-3"]).stdout.splitlines()
     assert max(map(len, gemma)) < 80
     assert any("google/gemma-3-1b-it" in line and "1.0B" in line for line in gemma)

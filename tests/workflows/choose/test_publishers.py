@@ -32,7 +32,7 @@ def test_commands(arguments):
     text = CliRunner().invoke(cli, arguments)
     assert text.exit_code == 0
     assert text.stdout
-    assert json.loads(CliRunner().invoke(cli, [*arguments, "--json"]).stdout)
+    assert json.loads(CliRunner().invoke(cli, [*arguments, "--json"]).stdout)["items"]
 
 
 def test_without_a_name_all_are_shown_and_an_owner_on_the_hub_is_a_name():

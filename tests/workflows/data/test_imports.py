@@ -66,7 +66,8 @@ def run(*args):
     result = CliRunner().invoke(cli, args, standalone_mode=False)
     if result.exception:
         raise result.exception
-    return json.loads(result.stdout)
+    told = json.loads(result.stdout)
+    return told.get("items", told)
 
 
 @pytest.mark.parametrize("name", BAD)

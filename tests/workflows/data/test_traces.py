@@ -25,7 +25,7 @@ def test_the_commands(run, tmp_path):
     assert run("list", "--complete", "--own").stdout.count("\n") == 2
     assert run("list", "--route", "other", "-n", "1").stdout.count("\n") == 1
     assert "leave out a filter" in run("list", "--since", "5m").stderr
-    parent = json.loads(run("list", "--own", "--json").stdout)[1]
+    parent = json.loads(run("list", "--own", "--json").stdout)["items"][1]
     shown = run("show", parent["id"])
     assert "question 5" in shown.stdout and "mirrored" in shown.stdout
     assert json.loads(run("show", parent["id"], "--json").stdout)["id"] == parent["id"]

@@ -4,6 +4,7 @@ from tests.workflows.journey.rehearsal import project, training_project
 from freehold.store import open_store
 from freehold.types.progress import Silent
 from freehold.workflows.journey.before import look_first, reported
+from freehold.workflows.journey.methods import candidates
 from freehold.workflows.journey.migrate import migrate, prepare
 from freehold.workflows.project import open_project
 
@@ -11,7 +12,7 @@ from freehold.workflows.project import open_project
 def look(opened, **options):
     dataset = prepare(opened, progress=Silent())
     with open_store(opened.store_url) as store:
-        return look_first(opened, dataset, store, **options)
+        return look_first(opened, dataset, store, candidates(opened.config), **options)
 
 
 def outcomes(found):
@@ -20,14 +21,14 @@ def outcomes(found):
 
 def test_a_model_that_is_asked_as_it_is_needs_no_template_and_teaches_no_labels(tmp_path):
     found = look(project(tmp_path))
-    assert outcomes(found) == {"scorer": "ok", "margin": "ok", "looks": "ok"}
+    assert outcomes(found) == {"candidates": "ok", "scorer": "ok", "margin": "ok", "looks": "ok"}
     assert found.seconds < 10
 
 
 def test_a_base_that_is_trained_is_looked_at_with_its_lengths_and_labels(tmp_path, monkeypatch):
     opened = training_project(tmp_path, monkeypatch)
     found = outcomes(look(opened))
-    assert set(found) == {"scorer", "template", "lengths", "labels", "margin", "looks"}
+    assert set(found) == {"candidates", "scorer", "template", "lengths", "labels", "margin", "looks"}
     assert found["margin"] == "fail", "20 items"
 
 
@@ -51,6 +52,8 @@ def test_the_same_journey_again_is_known_by_its_report(tmp_path, margin, same):
     again = project(tmp_path, margin=margin)
     dataset = prepare(again, progress=Silent())
     with open_store(again.store_url) as store:
-        assert reported(store, again, dataset) == same
-        assert outcomes(look_first(again, dataset, store))["looks"] == "warn"
-        assert "looks" not in outcomes(look_first(again, dataset, store, looks=False))
+        assert reported(store, again, dataset, candidates(again.config)) == same
+        assert outcomes(look_first(again, dataset, store, candidates(again.config)))["looks"] == "warn"
+        assert "looks" not in outcomes(
+            look_first(again, dataset, store, candidates(again.config), looks=False)
+        )

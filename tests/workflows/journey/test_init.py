@@ -47,6 +47,27 @@ def test_what_the_log_tells_is_written(tmp_path):
     assert any("no record says what is right" in line for line in drafted.open)
 
 
+@pytest.mark.parametrize(("rows", "held_out", "margin"), [(300, 0, 0.08), (1_100, 0, 0.02), (300, 210, 0.02)])
+def test_the_margin_is_one_that_what_is_held_out_can_prove(tmp_path, rows, held_out, margin):
+    def labelled(name, count):
+        return log(tmp_path / name, [chat(f"{name} {n}", ("yes", "no")[n % 2]) for n in range(count)])
+
+    files = (labelled("traffic.jsonl", rows),)
+    apart = (labelled("proof.jsonl", held_out),) if held_out else ()
+    draft(DraftRequest(folder=tmp_path, files=files, held_out=apart))
+    text = (tmp_path / "freehold.toml").read_text()
+    assert parse(text).task.margin == margin
+    assert ("Two points (0.02) take about 1,006 records" in text) == (margin > 0.02)
+
+
+def test_scores_that_are_not_0_or_1_begin_with_two_points(tmp_path):
+    path = log(tmp_path / "traffic.jsonl", [chat(f"message {n}", ("yes", "no")[n % 2]) for n in range(60)])
+    draft(DraftRequest(folder=tmp_path, files=(path,), scorer="judge"))
+    text = (tmp_path / "freehold.toml").read_text()
+    assert "margin = 0.02   # largest drop you accept: two points" in text
+    assert "records" not in text
+
+
 def test_columns_that_were_named_stay_named(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("frage,klasse\n" + "".join(f"frage {n},{n % 3}\n" for n in range(30)))

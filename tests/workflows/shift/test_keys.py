@@ -33,7 +33,7 @@ def test_the_commands(run, tmp_path):
     second = json.loads(run("add", "boss", "--admin", "--json").stdout)
     assert second["admin"] and second["secret"].startswith("fh-")
     run("limit", "app-eu", "concurrency=", "requests_per_minute=60")
-    listed = json.loads(run("list", "--json").stdout)
+    listed = json.loads(run("list", "--json").stdout)["items"]
     assert [one["name"] for one in listed] == ["app-eu", "boss"] and "hash" not in listed[0]
     assert listed[0]["limits"]["concurrency"] is None and listed[0]["limits"]["usd_per_day"] == "0.50"
     shown = run("list").stdout

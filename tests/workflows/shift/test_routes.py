@@ -146,10 +146,10 @@ def test_the_commands(run):
     shown = json.loads(run("show", "support", "--json").stdout)
     assert shown["limits"]["usd_per_day"] is None and shown["limits"]["concurrency"] == 8
     assert shown["match_keys"] == [] and shown["candidate"] is None
-    history = json.loads(run("history", "support", "--json").stdout)
+    history = json.loads(run("history", "support", "--json").stdout)["items"]
     assert [(line["why"], line["verdict_id"]) for line in history][1] == ("busy", "v1")
     assert "busy" in run("history", "support").stdout
-    assert json.loads(run("list", "--json").stdout)[0]["changed"]["revision"] == 3
+    assert json.loads(run("list", "--json").stdout)["items"][0]["changed"]["revision"] == 3
     assert run("remove", "support").exit_code == 0 and "no routes" in run("list").stderr
     assert "removed" in run("history", "support").stdout
 

@@ -49,7 +49,10 @@ def run(*arguments, **options):
 
 
 def test_list_and_show(project):
-    assert [one["id"] for one in msgspec.json.decode(run("list", "--json").output)] == ["a" * 32, "c" * 32]
+    assert [one["id"] for one in msgspec.json.decode(run("list", "--json").output)["items"]] == [
+        "a" * 32,
+        "c" * 32,
+    ]
     shown = run("show", "aaaa").output
     assert "r=16" in shown
     assert "500 tokens/s" in shown

@@ -130,7 +130,9 @@ def test_the_command(project, store, incumbent):
     assert "at promotion" in made.stdout and "within 8 periods" in made.stdout
     again = run("--once", "--json")
     assert again.exit_code == 3 and json.loads(again.stdout)["pairs"] == 0
-    assert "live" in run("--history").stdout and len(json.loads(run("--history", "--json").stdout)) == 2
+    assert (
+        "live" in run("--history").stdout and len(json.loads(run("--history", "--json").stdout)["items"]) == 2
+    )
     assert run("--once", "--budget", "much").exit_code == 2
     rollout.rollback_route(store, "support", who="ada", at=at)
     assert isinstance(run("--once").exception, UsageError)

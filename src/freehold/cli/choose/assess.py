@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 )
 @click.option("--all", "show_all", is_flag=True, help="Show excluded models as well.")
 @config_option
-@json_option
+@json_option("freehold.types.planning.assessment:Assessment")
 def command(  # click passes each option
     models: tuple[str, ...],
     machine: str | None,

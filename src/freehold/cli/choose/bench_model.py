@@ -17,7 +17,7 @@ from freehold.cli.output import echo
 @click.option("--completion-tokens", type=int, default=64, show_default=True, help="Tokens to write.")
 @click.option("--quant", "quantization", help="Quantization, for example Q4_K_M.")
 @config_option
-@json_option
+@json_option("freehold.types.machine:MeasuredSpeed")
 def command(
     model: str,
     engine: str,

@@ -29,7 +29,7 @@ def command() -> None:
 
 @command.command("list")
 @click.argument("part", required=False)
-@json_option
+@json_option("freehold.cli.printed:KnownModels")
 def list_command(part: str | None, as_json: bool) -> None:
     """List known models, or those whose id, family or publisher contains PART. Exit code 1 when there is none.
 
@@ -67,7 +67,7 @@ def list_command(part: str | None, as_json: bool) -> None:
 
 @command.command("show")
 @click.argument("model")
-@json_option
+@json_option("freehold.cli.printed:ShippedModel", synced="freehold.catalog.synced:SyncedModel")
 def show(model: str, as_json: bool) -> None:
     """Show what is known about MODEL: shape, context, chat template, tools, published files and scores.
 
@@ -89,7 +89,7 @@ def show(model: str, as_json: bool) -> None:
         else:
             _show_shipped(found, more)
     elif as_json:
-        print_json(found)
+        print_json(found, "synced")
     else:
         _show_synced(found)
 
@@ -104,7 +104,7 @@ def show(model: str, as_json: bool) -> None:
     show_default=True,
     help="Repositories looked at per owner.",
 )
-@json_option
+@json_option("freehold.workflows.choose.catalog:SyncResult")
 def sync(models: tuple[str, ...], owners: tuple[str, ...], newest: int, as_json: bool) -> None:
     """Ask the hub what is new: releases of known publishers, or MODELS and their quantizations.
 

@@ -72,7 +72,7 @@ def low_high(text: str) -> Range:
     help="Write a page with the picture.",
 )
 @config_option
-@json_option
+@json_option("freehold.types.cost:Cost")
 def command(  # click passes each option
     model: str | None,
     incumbent: str | None,

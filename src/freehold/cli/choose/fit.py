@@ -78,7 +78,7 @@ BAR_WIDTH = 40
 @click.option(
     "--checkpointing", is_flag=True, help="Activations are computed twice instead of kept, with --train."
 )
-@json_option
+@json_option("freehold.types.machine:Fit")
 def command(  # click passes each option
     model: str,
     context: int | None,

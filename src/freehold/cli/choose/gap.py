@@ -10,7 +10,7 @@ from freehold.cli.output import echo
 
 @click.command("gap")
 @click.argument("task", required=False)
-@json_option
+@json_option("freehold.catalog.scores:Gap[]")
 def command(task: str | None, as_json: bool) -> None:
     """The best open model against the best proprietary one, by task and source; sources are never mixed.
 

@@ -75,7 +75,7 @@ def _where(function: Any) -> Any:
 @command.command("rule")
 @_where
 @click.option("--cases", "cases_path", type=click.Path(path_type=Path), help="Answer a file of worked cases.")
-@json_option
+@json_option("freehold.types.ruling:Ruling", case="freehold.workflows.license.cases:CaseAnswer")
 def rule_command(
     model: str | None,
     declared: str | None,
@@ -106,8 +106,6 @@ def rule_command(
 
 
 def _answer_cases(path: Path, as_json: bool) -> None:
-    import msgspec
-
     from freehold.errors import InputError
     from freehold.workflows.license.cases import answer_case, read_cases, unread_case
 
@@ -121,7 +119,7 @@ def _answer_cases(path: Path, as_json: bool) -> None:
             answer = unread_case(case, error.message)
             unread += 1
         if as_json:
-            echo(msgspec.json.encode(answer).decode())
+            print_json(answer, "case", one_line=True)
         else:
             echo(f"{answer.id}: {answer.verdict}  {', '.join(answer.obligations)}".rstrip())
     if unread:
@@ -131,7 +129,7 @@ def _answer_cases(path: Path, as_json: bool) -> None:
 @command.command("comply")
 @_where
 @click.option("--out", "out", type=click.Path(path_type=Path), required=True, help="Folder to write into.")
-@json_option
+@json_option("freehold.cli.printed:Complied")
 def comply_command(
     model: str | None,
     declared: str | None,
@@ -195,7 +193,7 @@ def init_command(settings: tuple[str, ...], config_path: Path | None) -> None:
 
 @command.command("identify")
 @click.argument("file", type=click.Path(path_type=Path))
-@json_option
+@json_option("freehold.licensing.identify:Identified")
 def identify_command(file: Path, as_json: bool) -> None:
     """Say which licence the text of FILE is. Changed text is never reported as the original.
 
@@ -232,7 +230,7 @@ def identify_command(file: Path, as_json: bool) -> None:
 @click.option("--use", "use_path", type=click.Path(path_type=Path), help="Use profile to take instead.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Lay a value over the profile.")
 @config_option
-@json_option
+@json_option("freehold.cli.printed:MatrixRow[]")
 def matrix_command(
     models: tuple[str, ...],
     use_path: Path | None,
@@ -251,13 +249,16 @@ def matrix_command(
     table = matrix(models, _use(use_path, settings, config_path))
     if as_json:
         print_json(
-            {
-                model: {
-                    way: {"outcome": one.outcome, "obligations": sorted({d.key for d in one.obligations})}
-                    for way, one in row.items()
+            [
+                {
+                    "model": model,
+                    "ways": {
+                        way: {"outcome": one.outcome, "obligations": sorted({d.key for d in one.obligations})}
+                        for way, one in row.items()
+                    },
                 }
                 for model, row in table.items()
-            }
+            ]
         )
         return
     short = {

@@ -10,7 +10,7 @@ from freehold.cli.output import echo
 
 @click.command("publishers")
 @click.argument("name", required=False)
-@json_option
+@json_option("freehold.catalog.publishers:Publisher[]")
 def command(name: str | None, as_json: bool) -> None:
     """Who gives weights away, under what licences, how these moved, how often, and what relying on them means.
 

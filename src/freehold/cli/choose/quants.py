@@ -52,7 +52,7 @@ SPEED = 15
 @click.option("--limit", type=click.IntRange(1), help="With --measure: only the first N samples.")
 @click.option("--margin", type=float, help="With --measure: the largest loss you accept (default: [task]).")
 @config_option
-@json_option
+@json_option("freehold.types.planning.quants:Quants", measured="freehold.types.planning.quants:QuantLosses")
 def command(  # click passes each option
     model: str,
     context: int,
@@ -101,7 +101,7 @@ def command(  # click passes each option
     if measured:
         shown = _measure(project, model, quantizations, split, limit, margin)
         if as_json:
-            print_json(shown)
+            print_json(shown, "measured")
         else:
             _show_losses(shown)
         return

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     "--fail-within", type=int, help="Exit with 1 when a shutdown is within this many days (for CI)."
 )
 @config_option
-@json_option
+@json_option("freehold.workflows.incumbent.retirements:RetirementNotice[]")
 def command(
     models: tuple[str, ...],
     within_days: int | None,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from freehold.cli.options import json_option, print_json
+from freehold.cli.options import json_option, print_foreign_json, print_json
 from freehold.cli.output import echo
 
 COLORS = {"error": "red", "warning": "yellow", "note": None}
@@ -21,7 +21,7 @@ COLORS = {"error": "red", "warning": "yellow", "note": None}
 )
 @click.option("--sarif", "as_sarif", is_flag=True, help="Print SARIF 2.1.0, for code-scanning pages.")
 @click.option("--why", is_flag=True, help="Say what each finding rests on.")
-@json_option
+@json_option("freehold.types.planning.scan:Scan")
 def command(
     path: Path, fail_within: int, as_of: datetime | None, as_sarif: bool, why: bool, as_json: bool
 ) -> None:
@@ -42,7 +42,7 @@ def command(
         found = workflow.scan(path, as_of=as_of.date() if as_of else None, progress=bar)
     levels = [workflow.level(finding, fail_within) for finding in found.findings]
     if as_sarif:
-        print_json(workflow.sarif(found, fail_within=fail_within))
+        print_foreign_json(workflow.sarif(found, fail_within=fail_within))
     elif as_json:
         print_json(found)
     else:

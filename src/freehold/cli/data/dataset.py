@@ -36,7 +36,7 @@ def command() -> None:
 @command.command("build")
 @_source
 @config_option
-@json_option
+@json_option("freehold.types.dataset:Dataset")
 def build(source_prefix: str | None, config_path: Path | None, as_json: bool) -> None:
     """Build a dataset from the traces in the store. The same traces give the same dataset.
 
@@ -64,7 +64,7 @@ def build(source_prefix: str | None, config_path: Path | None, as_json: bool) ->
 @command.command("check")
 @_source
 @config_option
-@json_option
+@json_option("freehold.types.dataset:DataCard")
 def check(source_prefix: str | None, config_path: Path | None, as_json: bool) -> None:
     """Say what a build would find and do: personal data, repeats, leaks, doubtful labels. Keeps nothing.
 
@@ -85,7 +85,7 @@ def check(source_prefix: str | None, config_path: Path | None, as_json: bool) ->
 @command.command("card")
 @click.argument("dataset", required=False)
 @config_option
-@json_option
+@json_option("freehold.types.dataset:DataCard")
 def card(dataset: str | None, config_path: Path | None, as_json: bool) -> None:
     """Print a dataset's card (default: the latest's): what is in it, where from, under whose terms.
 
@@ -111,7 +111,7 @@ def card(dataset: str | None, config_path: Path | None, as_json: bool) -> None:
 @click.argument("adapter", required=False)
 @click.option("--most", type=click.IntRange(1), default=20, show_default=True, help="How many to show.")
 @config_option
-@json_option
+@json_option("freehold.types.dataset:Doubts")
 def doubts(adapter: str | None, most: int, config_path: Path | None, as_json: bool) -> None:
     """List training samples whose label a trained model (default: the latest) kept finding unlikely.
 
@@ -135,7 +135,7 @@ def doubts(adapter: str | None, most: int, config_path: Path | None, as_json: bo
 
 @command.command("list")
 @config_option
-@json_option
+@json_option("freehold.types.dataset:Dataset[]")
 def list_datasets(config_path: Path | None, as_json: bool) -> None:
     """List the project's datasets, oldest first.
 
@@ -159,7 +159,7 @@ def list_datasets(config_path: Path | None, as_json: bool) -> None:
 @command.command("show")
 @click.argument("dataset", required=False)
 @config_option
-@json_option
+@json_option("freehold.types.dataset:Dataset")
 def show(dataset: str | None, config_path: Path | None, as_json: bool) -> None:
     """Show a dataset (default: the latest): splits, hashes, recipe, what was left out.
 
@@ -187,7 +187,7 @@ def show(dataset: str | None, config_path: Path | None, as_json: bool) -> None:
 @click.argument("old")
 @click.argument("new")
 @config_option
-@json_option
+@json_option("freehold.workflows.data.diff:DatasetDiff")
 def diff(old: str, new: str, config_path: Path | None, as_json: bool) -> None:
     """Say what changed from one dataset to another: samples added, removed, moved, answered differently.
 
@@ -214,7 +214,7 @@ def diff(old: str, new: str, config_path: Path | None, as_json: bool) -> None:
     "--preparation", help="Prepare as this one says, by its id (default: as freehold migrate chose last)."
 )
 @config_option
-@json_option
+@json_option("freehold.workflows.prove.request:ShownRequest")
 def request(
     sample: str | None,
     text: str | None,

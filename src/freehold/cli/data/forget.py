@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @why_option
 @config_option
-@json_option
+@json_option("freehold.workflows.data.forget:ForgetReceipt")
 def command(
     user: str | None,
     trace: str | None,

@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     help="Show how records would be read, what a dataset would hold and what it would leave out; store nothing.",
 )
 @config_option
-@json_option
+@json_option(
+    "freehold.workflows.data.imports:ImportResult[]", preview="freehold.workflows.data.imports:Preview[]"
+)
 def command(
     files: tuple[Path, ...],
     held_out: bool,
@@ -75,7 +77,7 @@ def command(
                 preview_file(project, file, data=data, held_out=held_out, progress=bar) for file in files
             ]
         if as_json:
-            print_json(previews)
+            print_json(previews, "preview")
             return
         for preview in previews:
             _show_preview(preview)

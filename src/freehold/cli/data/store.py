@@ -37,7 +37,7 @@ def command() -> None:
 @click.argument("file", required=False, type=_file)
 @click.option("--quick", is_flag=True, help="Leave the checksums of rows out.")
 @config_option
-@json_option
+@json_option("freehold.store.care.check:StoreCheck")
 def check(file: Path | None, quick: bool, config_path: Path | None, as_json: bool) -> None:
     """Say whether the store, or a backup FILE, is what was written. Changes nothing; a gateway may run.
 
@@ -86,7 +86,7 @@ def seal(config_path: Path | None) -> None:
 
 @command.command("compact")
 @config_option
-@json_option
+@json_option("freehold.store.care.space:Compacted")
 def compact(config_path: Path | None, as_json: bool) -> None:
     """Write the store's file again without the gaps that deleted traces left.
 
@@ -115,7 +115,7 @@ def compact(config_path: Path | None, as_json: bool) -> None:
 @command.command("backup")
 @click.argument("file", required=False, type=_file)
 @config_option
-@json_option
+@json_option("freehold.store.care.backup:Backup")
 def backup(file: Path | None, config_path: Path | None, as_json: bool) -> None:
     """Write a copy of the store to FILE (default: a new file in .freehold/backups) and check it.
 
@@ -147,7 +147,7 @@ def backup(file: Path | None, config_path: Path | None, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @why_option
 @config_option
-@json_option
+@json_option("freehold.store.care.restore:Restored")
 def restore(file: Path, yes: bool, config_path: Path | None, as_json: bool) -> None:
     """Put the backup FILE in the store's place. Says first what will be lost; keeps the replaced store.
 
@@ -187,7 +187,7 @@ def restore(file: Path, yes: bool, config_path: Path | None, as_json: bool) -> N
 @click.option("--from", "source", type=_file, help="A damaged SQLite file (default: the store).")
 @click.option("--to", "file", type=_file, help="Where to write (default: a new file in .freehold/backups).")
 @config_option
-@json_option
+@json_option("freehold.store.care.salvage:Salvage")
 def salvage(source: Path | None, file: Path | None, config_path: Path | None, as_json: bool) -> None:
     """Write what can be read of a damaged store to a new one, and list the rest. The damaged store is not touched.
 
@@ -225,7 +225,7 @@ def _counts(rows: dict[str, int]) -> str:
 
 
 def _describe(found: StoreCheck) -> None:
-    echo(f"{found.store}: schema {found.schema or 'none'}, {_counts(found.rows)}")
+    echo(f"{found.store}: schema {found.store_schema or 'none'}, {_counts(found.rows)}")
     for line in found.problems:
         echo(f"  problem: {line}")
     for row in found.damaged[:SHOWN]:

@@ -33,7 +33,7 @@ _SURE = 0.9
 @click.option("--label", help="Column of the right answer, for tables.")
 @click.option("--full", is_flag=True, help="Show every task, with its whole prompt.")
 @config_option
-@json_option
+@json_option("freehold.types.log_task:LogTasks")
 def command(
     files: tuple[Path, ...],
     captured: bool,

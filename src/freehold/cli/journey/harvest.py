@@ -34,7 +34,7 @@ def take(asked: dict[str, Any], unlabelled: Path | None, *, dry_run: bool, yes: 
     _tell(planned.manifest)
     if dry_run:
         if as_json:
-            print_json(planned.manifest)
+            print_json(planned.manifest, "harvest")
         return 0
     if not yes and budget_usd is None:
         if not sys.stdin.isatty():
@@ -43,7 +43,7 @@ def take(asked: dict[str, Any], unlabelled: Path | None, *, dry_run: bool, yes: 
     with progress() as bar:
         taken = workflow.run(planned, progress=bar)
     if as_json:
-        print_json(taken)
+        print_json(taken, "harvest")
     else:
         _show(taken)
     return 3 if taken.stopped is not None else 0

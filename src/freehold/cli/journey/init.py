@@ -41,7 +41,11 @@ if TYPE_CHECKING:
 @click.option("--all", "every", is_flag=True, help="One project for each task, in a folder of its name.")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), default=".", help="Folder to write into.")
 @click.option("--replace", is_flag=True, help="Overwrite a freehold.toml that is already there.")
-@json_option
+@json_option(
+    "freehold.workflows.journey.init:Draft",
+    task="freehold.workflows.journey.init_tasks:TaskDraft",
+    tasks="freehold.workflows.journey.init_tasks:TaskDrafts",
+)
 def command(
     kind: str | None,
     asked: str | None,
@@ -89,7 +93,10 @@ def _init_tasks(wanted: DraftRequest, task: str | None, *, every: bool, as_json:
         else:
             made = draft_all(wanted, progress=bar)
     if as_json:
-        print_json(one if task is not None else made)
+        if task is not None:
+            print_json(one, "task")
+        else:
+            print_json(made, "tasks")
     elif task is not None:
         _show(one.draft)
     else:

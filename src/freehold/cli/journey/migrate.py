@@ -18,6 +18,7 @@ from freehold.errors import UsageError
 from freehold.types.units import gib
 
 if TYPE_CHECKING:
+    from freehold.types.prompting import PromptSearch
     from freehold.workflows.journey.migrate import Migration
     from freehold.workflows.project import Project
     from freehold.workflows.shift.background import Background
@@ -41,7 +42,11 @@ if TYPE_CHECKING:
     default=".",
     help="With --all: where the projects are.",
 )
-@json_option
+@json_option(
+    "freehold.cli.printed:Migrated",
+    rehearsal="freehold.workflows.journey.migrate:Prepared",
+    all="freehold.types.migrated:AllMigrated",
+)
 def command(
     config_path: Path | None,
     fresh: bool,
@@ -98,7 +103,7 @@ def _rehearse(project: Project, *, as_json: bool) -> NoReturn:
         prepared = rehearse(project, progress=bar)
     found = prepared.preflight
     if as_json:
-        print_json(prepared)
+        print_json(prepared, "rehearsal")
     else:
         show_findings(found.findings)
         ready = "it would not begin" if found.failed else "ready: freehold migrate"
@@ -119,8 +124,6 @@ def run(
     how it ended."""
     from freehold.cli.progress import progress
     from freehold.workflows.journey.migrate import migrate
-    from freehold.workflows.project_lock import LockedError
-    from freehold.workflows.prove.preflight.check import PreflightError
     from freehold.workflows.shift import background
 
     journey = journey or partial(migrate, beginning="anyway" if anyway else "careful")
@@ -131,17 +134,8 @@ def run(
             if serve and migration.plan is not None:
                 bar.step("start the endpoint")
                 endpoint = background.start(project, progress=bar)
-    except LockedError as error:
-        if as_json:
-            print_json({"error": error.message, "hint": error.hint, "lock": error.held})
-        raise
-    except PreflightError as error:
-        if as_json:
-            print_json({"error": error.message, "hint": error.hint, "preflight": error.preflight})
-        raise
     except KeyboardInterrupt:
-        echo("stopped; nothing is lost, the same command goes on from here", err=True)
-        sys.exit(130)
+        raise KeyboardInterrupt("stopped; nothing is lost, the same command goes on from here") from None
     if as_json:
         print_json({"migration": migration, "endpoint": endpoint})
     else:
@@ -149,17 +143,31 @@ def run(
     return migration
 
 
+def asked_text(found: PromptSearch) -> str:
+    """How a model is asked in its own way, and what that brought on the samples it was chosen by."""
+    if found.preparation is None:
+        return f"as sent: nothing did better on {found.as_sent.samples:,} validation samples"
+    more = "" if found.added_tokens is None else f", {found.added_tokens:+,.0f} tokens"
+    before, after = _percent(found.as_sent.score), _percent(found.best.score)
+    return f"{found.best.name}{more}: {before} to {after} on {found.best.samples:,} validation samples"
+
+
 def _tell(project: Project, migration: Migration, endpoint: Background | None) -> None:
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
+    from freehold.cli.journey.candidates_text import choice_lines
     from freehold.workflows.journey.first_request import first_request
 
     console = make_console(highlight=False, markup=False)
     console.print()
+    for indent, line in choice_lines(migration.report):
+        console.print(Padding(Text(line), (0, 0, 0, indent)))
     for candidate in migration.report.candidates:
-        console.print(Text(candidate.model, style="bold"))
+        if migration.report.choice is not None and candidate is not migration.best:
+            continue  # told above
+        console.print(Text(candidate.label, style="bold"))
         if candidate.stopped is not None:
             console.print(f"  stopped: {candidate.stopped}")
         if candidate.ruling is not None:
@@ -174,6 +182,8 @@ def _tell(project: Project, migration: Migration, endpoint: Background | None) -
                 f"  training   {trained.steps} steps, {trained.train_tokens:,} tokens, "
                 f"{trained.train_seconds:.0f} s, final loss {trained.final_loss:.3f}"
             )
+        if candidate.prompt is not None:
+            console.print(f"  asked      {asked_text(candidate.prompt)}")
         comparison = candidate.comparison
         if comparison is not None:
             table = Table(box=None, padding=(0, 2), show_header=False)

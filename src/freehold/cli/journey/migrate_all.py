@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -23,10 +22,9 @@ def run_all(folder: Path, *, fresh: bool, as_json: bool) -> AllMigrated:
         with progress() as bar:
             done = migrate_all(folder, progress=bar, fresh=fresh)
     except KeyboardInterrupt:
-        echo("stopped; nothing is lost, the same command goes on from here", err=True)
-        sys.exit(130)
+        raise KeyboardInterrupt("stopped; nothing is lost, the same command goes on from here") from None
     if as_json:
-        print_json(done)
+        print_json(done, "all")
     else:
         for project in done.projects:
             _show(project)

@@ -14,7 +14,7 @@ from freehold.cli.output import echo
 @click.argument("report_id", required=False)
 @click.option("--open", "open_it", is_flag=True, help="Open the page in the browser.")
 @config_option
-@json_option
+@json_option("freehold.types.report:Report")
 def command(report_id: str | None, open_it: bool, config_path: Path | None, as_json: bool) -> None:
     """Write the page of the last migration (or of REPORT_ID) again, and say where it is.
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import sys
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
 import click
 
 from freehold.cli.options import anyway_option, json_option, print_json
 from freehold.cli.output import echo
 from freehold.errors import UsageError
-
-if TYPE_CHECKING:
-    from freehold.types.finding import Preflight
 
 
 def _dollars(ctx: click.Context, param: click.Parameter, value: str | None) -> Decimal | None:
@@ -83,7 +80,12 @@ def _dollars(ctx: click.Context, param: click.Parameter, value: str | None) -> D
     "--serve/--no-serve", default=False, help="Leave the endpoint running at the end (default: no)."
 )
 @anyway_option
-@json_option
+@json_option(
+    "freehold.cli.printed:Migrated",
+    list="freehold.workflows.incumbent.fine_tunes:FineTune[]",
+    prepared="freehold.workflows.journey.rescue:Rescue",
+    harvest="freehold.types.harvest:Harvest",
+)
 def command(
     only_list: bool, yes: bool, prepare: bool, serve: bool, anyway: bool, as_json: bool, **asked: Any
 ) -> None:
@@ -128,12 +130,14 @@ def command(
     _tell(ready)
     if prepare:
         if as_json:
-            print_json(ready)
+            print_json(ready, "prepared")
         else:
             echo(f"ready: {ready.config_path}; run the same command without --prepare", err=True)
         return
     if ready.preflight.failed and not anyway:
-        _refuse(ready.preflight, as_json=as_json)
+        from freehold.workflows.prove.preflight.check import PreflightError
+
+        raise PreflightError(ready.preflight)  # before anything is paid for
     # --budget-usd is consent as long as the price is known to be under it, which `begin` has checked.
     agreed = yes or (
         request.budget_usd is not None and ready.asking is not None and ready.asking.cost_usd is not None
@@ -152,16 +156,6 @@ def command(
     sys.exit(migration.exit_code)
 
 
-def _refuse(found: Preflight, *, as_json: bool) -> NoReturn:
-    """Before anything is paid for."""
-    from freehold.workflows.prove.preflight.check import PreflightError
-
-    error = PreflightError(found)
-    if as_json:
-        print_json({"error": error.message, "hint": error.hint, "preflight": found})
-    raise error
-
-
 def _list(base_url: str, api_key_env: str | None, *, as_json: bool) -> None:
     from freehold.workflows.incumbent.fine_tunes import Account
     from freehold.workflows.journey.rescue import describe
@@ -172,7 +166,7 @@ def _list(base_url: str, api_key_env: str | None, *, as_json: bool) -> None:
         )
     found = Account(base_url, api_key_env).fine_tunes()
     if as_json:
-        print_json(found)
+        print_json(found, "list")
         return
     for one in found:
         echo(describe(one))

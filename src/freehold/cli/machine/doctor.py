@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command("doctor")
 @click.option("--problems", is_flag=True, help="Show only what is not ok.")
 @config_option
-@json_option
+@json_option("freehold.workflows.doctor.examine:Diagnosis")
 def command(config_path: Path | None, problems: bool, as_json: bool) -> None:
     """Look for what is wrong here, or soon will be; each finding has a way out.
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("machine")
 @click.argument("spec", required=False)
-@json_option
+@json_option("freehold.types.machine:Machine")
 def command(spec: str | None, as_json: bool) -> None:
     """Show what this machine is, or the one that SPEC names, and how each figure is known.
 

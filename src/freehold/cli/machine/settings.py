@@ -13,7 +13,7 @@ from freehold.visible import without_password
 
 
 @click.command("settings")
-@json_option
+@json_option("freehold.cli.printed:SettingLine[]")
 def command(as_json: bool) -> None:
     """List the settings of this machine and where each value comes from.
 

@@ -55,7 +55,7 @@ LEADING = (
     "--resamples", type=click.IntRange(999), default=9999, show_default=True, help="Of the bootstrap."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of resampling.")
-@json_option
+@json_option("freehold.cli.printed:ComparedPairs")
 def command(  # click passes each option
     pairs: Path,
     margin: float,

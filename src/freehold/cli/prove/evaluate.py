@@ -89,7 +89,9 @@ if TYPE_CHECKING:
 @click.option("--items", type=click.IntRange(min=0), default=0, help="Show this many disagreements.")
 @config_option
 @anyway_option
-@json_option
+@json_option(
+    "freehold.types.evaluated:Evaluation", trajectories="freehold.types.trajectory:TrajectoryEvaluation"
+)
 def command(  # click passes each option
     url: str | None,
     model: str | None,
@@ -222,7 +224,7 @@ def _tell_trajectories(asking: _Asking, request: TrajectoryRequest, *, as_json: 
             )
         )
     if as_json:
-        print_json(made)
+        print_json(made, "trajectories")
     else:
         show_trajectories(made)
     sys.exit(EXIT_CODES[made.comparison.verdict])

@@ -40,7 +40,7 @@ from freehold.cli.output import echo
     "--max-tokens-total", type=click.IntRange(min=1), help="Spend at most this many tokens in each round."
 )
 @config_option
-@json_option
+@json_option("freehold.types.evaluated:Freeze")
 def command(  # click passes each option
     url: str | None,
     model: str | None,

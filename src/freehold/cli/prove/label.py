@@ -42,7 +42,7 @@ _HELP = "1 left is better   2 right is better   = equal   s skip   u undo   q st
 )
 @click.option("--show-reference", is_flag=True, help="Show the right answer too, where one is known.")
 @config_option
-@json_option
+@json_option("freehold.workflows.prove.label:LabelState")
 def command(
     evaluation_id: str | None,
     results: Path | None,

@@ -29,7 +29,7 @@ _LATER = "more where some differ; give more held-out samples, or a higher limit 
     help="The most prompts to compare: as many are asked as show where turns end.",
 )
 @config_option
-@json_option
+@json_option("freehold.types.parity:ParityReport")
 def command(
     model: str | None, adapter: Path | None, count: int, config_path: Path | None, as_json: bool
 ) -> None:

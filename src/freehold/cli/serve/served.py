@@ -32,7 +32,7 @@ def command() -> None:
 @command.command("list")
 @port_option
 @config_option
-@json_option
+@json_option("freehold.cli.printed:RunningModels")
 def list_command(port: int | None, config_path: Path | None, as_json: bool) -> None:
     """List the models of the running server: loaded or not, memory, adapters, requests under way.
 
@@ -55,7 +55,7 @@ def list_command(port: int | None, config_path: Path | None, as_json: bool) -> N
 @click.argument("model")
 @port_option
 @config_option
-@json_option
+@json_option("freehold.cli.printed:ServedModels")
 def load(model: str, port: int | None, config_path: Path | None, as_json: bool) -> None:
     """Load MODEL before it is asked for.
 
@@ -73,7 +73,7 @@ def load(model: str, port: int | None, config_path: Path | None, as_json: bool) 
 @click.argument("model")
 @port_option
 @config_option
-@json_option
+@json_option("freehold.cli.printed:ServedModels")
 def unload(model: str, port: int | None, config_path: Path | None, as_json: bool) -> None:
     """Let MODEL finish what it does and leave memory. The next request loads it again.
 
@@ -92,7 +92,7 @@ def unload(model: str, port: int | None, config_path: Path | None, as_json: bool
 @click.option("--model", help="The base it belongs to, where several models are served.")
 @port_option
 @config_option
-@json_option
+@json_option("freehold.cli.printed:ServedModels")
 def add_adapter(
     adapter: str, model: str | None, port: int | None, config_path: Path | None, as_json: bool
 ) -> None:
@@ -113,7 +113,7 @@ def add_adapter(
 @click.argument("name")
 @port_option
 @config_option
-@json_option
+@json_option("freehold.cli.printed:ServedModels")
 def remove_adapter(name: str, port: int | None, config_path: Path | None, as_json: bool) -> None:
     """Serve the adapter NAME no longer. Requests for it that are under way finish.
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--requests", "file", type=click.Path(path_type=Path), help="Or on the requests of this file.")
 @click.option("--again", is_flag=True, help="Forget an interrupted run and start over.")
 @config_option
-@json_option
+@json_option("freehold.engines.llamacpp.tuning:TuningResult")
 def command(
     model: str,
     prompt_tokens: int,

@@ -33,7 +33,7 @@ DAY = "%Y-%m-%d"
     "--head", metavar="NUMBER:HASH", help="With --check: an entry noted elsewhere that must be there."
 )
 @config_option
-@json_option
+@json_option("freehold.types.audit:AuditEntry[]", check="freehold.types.audit:AuditCheck")
 def command(
     who: str | None,
     action: str | None,
@@ -67,7 +67,7 @@ def command(
         if check:
             found = audit.checked(store, head=head)
             if as_json:
-                print_json(found)
+                print_json(found, "check")
             else:
                 for fault in found.faults:
                     echo(fault)

@@ -44,7 +44,7 @@ def command() -> None:
 @click.option("--expires", metavar="WHEN", help="Good until then (UTC): 12h, 90d, 2w, or 2027-01-31.")
 @why_option
 @config_option
-@json_option
+@json_option("freehold.gateway.limits.key_changes:MadeKey")
 def add(
     name: str,
     limits: tuple[str, ...],
@@ -102,7 +102,7 @@ def add(
 @click.argument("limits", nargs=-1, required=True, metavar="NAME=VALUE…")
 @why_option
 @config_option
-@json_option
+@json_option("freehold.types.route:Limits")
 def limit(name: str, limits: tuple[str, ...], config_path: Path | None, as_json: bool) -> None:
     """Change limits of a key; an empty value takes one away.
 
@@ -124,7 +124,7 @@ def limit(name: str, limits: tuple[str, ...], config_path: Path | None, as_json:
 
 @command.command("list")
 @config_option
-@json_option
+@json_option("freehold.gateway.limits.key_changes:KeyLine[]")
 def list_command(config_path: Path | None, as_json: bool) -> None:
     """All keys, their limits, and what they have spent.
 
@@ -195,7 +195,7 @@ def revoke(name: str | None, forget_all: bool, config_path: Path | None) -> None
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @why_option
 @config_option
-@json_option
+@json_option("freehold.workflows.shift.keys:AcceptedStore")
 def accept(yes: bool, config_path: Path | None, as_json: bool) -> None:
     """Take the store as it is, with the keys it has, after it was restored or lost.
 

@@ -55,7 +55,7 @@ def command() -> None:
 )
 @route_option
 @config_option
-@json_option
+@json_option("freehold.types.serving.rollout:Rollout")
 def start(
     candidate_model: str | None,
     model: str | None,
@@ -90,7 +90,7 @@ def start(
 @click.option("--follow", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Look again this often.")
 @route_option
 @config_option
-@json_option
+@json_option("freehold.workflows.shift.rollout.rollout:Status")
 def status(follow: float | None, route_name: str | None, config_path: Path | None, as_json: bool) -> None:
     """What the tests say; rolls back when one of them says so.
 
@@ -116,7 +116,7 @@ def status(follow: float | None, route_name: str | None, config_path: Path | Non
 @why_option
 @route_option
 @config_option
-@json_option
+@json_option("freehold.workflows.shift.rollout.rollout:Status")
 def advance(force: bool, why: str, route_name: str | None, config_path: Path | None, as_json: bool) -> None:
     """The next larger canary share, if the tests allow it; on from where it was paused.
 
@@ -135,7 +135,7 @@ def advance(force: bool, why: str, route_name: str | None, config_path: Path | N
 @why_option
 @route_option
 @config_option
-@json_option
+@json_option("freehold.workflows.shift.rollout.rollout:Status")
 def promote(force: bool, why: str, route_name: str | None, config_path: Path | None, as_json: bool) -> None:
     """All traffic to the candidate, if the tests allow it.
 
@@ -153,7 +153,7 @@ def promote(force: bool, why: str, route_name: str | None, config_path: Path | N
 @why_option
 @route_option
 @config_option
-@json_option
+@json_option("freehold.types.serving.rollout:Rollout")
 def pause(why: str, route_name: str | None, config_path: Path | None, as_json: bool) -> None:
     """All traffic to the incumbent for now; advance goes on from there.
 
@@ -171,7 +171,7 @@ def pause(why: str, route_name: str | None, config_path: Path | None, as_json: b
 @why_option
 @route_option
 @config_option
-@json_option
+@json_option("freehold.types.route:Route")
 def rollback(why: str, route_name: str | None, config_path: Path | None, as_json: bool) -> None:
     """All traffic to the incumbent, now, from any state, with or without a rollout.
 
@@ -209,7 +209,7 @@ def rollback(why: str, route_name: str | None, config_path: Path | None, as_json
     "--most", "most_requests", default=2000, show_default=True, help="Requests after which it is given up."
 )
 @config_option
-@json_option
+@json_option("freehold.workflows.shift.rollout.rehearse:RehearsalResult")
 def rehearse(drop: float, fault: Fault, most_requests: int, config_path: Path | None, as_json: bool) -> None:
     """A candidate that is bad on purpose: does rollback fire, and when?
 
@@ -258,7 +258,7 @@ def rehearse(drop: float, fault: Fault, most_requests: int, config_path: Path | 
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides all draws.")
 @click.option("--route", "route_name", help="Only this route's traces.")
 @config_option
-@json_option
+@json_option("freehold.workflows.shift.rollout.simulate:Simulation")
 def simulate(  # click passes each option
     drops: tuple[float, ...],
     errors: tuple[float, ...],

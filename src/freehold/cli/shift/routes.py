@@ -32,7 +32,7 @@ def command() -> None:
 
 @command.command("list")
 @config_option
-@json_option
+@json_option("freehold.workflows.shift.routes:RouteLine[]")
 def list_command(config_path: Path | None, as_json: bool) -> None:
     """All routes of this project's store.
 
@@ -55,7 +55,7 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
 @command.command("show")
 @click.argument("name")
 @config_option
-@json_option
+@json_option("freehold.types.route:Route")
 def show(name: str, config_path: Path | None, as_json: bool) -> None:
     """One route, with everything set on it.
 
@@ -107,7 +107,7 @@ def show(name: str, config_path: Path | None, as_json: bool) -> None:
 @click.option("--verdict", "verdict_id", help="Id of the verdict this rests on, kept in the history.")
 @click.option("--force", is_flag=True, help="Even what a running rollout decides on.")
 @config_option
-@json_option
+@json_option("freehold.types.route:Route")
 def set_command(
     name: str,
     why: str,
@@ -170,7 +170,7 @@ def remove(name: str, why: str, force: bool, config_path: Path | None) -> None:
 @command.command("history")
 @click.argument("name")
 @config_option
-@json_option
+@json_option("freehold.types.route:RouteChange[]")
 def history(name: str, config_path: Path | None, as_json: bool) -> None:
     """Who changed a route, when, why, and from which verdict.
 

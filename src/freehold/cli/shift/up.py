@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     help="Let everybody ask who reaches --host. Needed for an address beyond loopback while there is no key.",
 )
 @config_option
-@json_option
+@json_option("freehold.cli.printed:Serving")
 def command(
     port: int | None,
     host: str | None,

@@ -53,7 +53,7 @@ def _money(_ctx: click.Context, _option: click.Parameter, text: str | None) -> D
     "--url", help="Where the candidate answers, for --against frozen (default: this project's gateway)."
 )
 @config_option
-@json_option
+@json_option("freehold.types.serving.rollout:Check", history="freehold.types.serving.rollout:Check[]")
 def command(
     once: bool,
     history: bool,
@@ -89,7 +89,7 @@ def command(
         if history:
             checks = watch.history(store, name)
             if as_json:
-                print_json(checks)
+                print_json(checks, "history")
             else:
                 _table(checks)
             return

@@ -26,7 +26,7 @@ def command() -> None:
 
 @command.command("list")
 @config_option
-@json_option
+@json_option("freehold.types.training:TrainingResult[]")
 def list_command(config_path: Path | None, as_json: bool) -> None:
     """List the project's adapters.
 
@@ -53,7 +53,7 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
 @command.command("show")
 @click.argument("adapter")
 @config_option
-@json_option
+@json_option("freehold.types.training:TrainingResult")
 def show(adapter: str, config_path: Path | None, as_json: bool) -> None:
     """Show an adapter's manifest: from what, how, and how it went.
 
@@ -75,7 +75,7 @@ def show(adapter: str, config_path: Path | None, as_json: bool) -> None:
 @click.argument("first")
 @click.argument("second")
 @config_option
-@json_option
+@json_option("freehold.workflows.train.adapters:AdapterDiff")
 def diff(first: str, second: str, config_path: Path | None, as_json: bool) -> None:
     """Show how two adapters differ: data, base, options, versions, outcome.
 
@@ -108,7 +108,7 @@ def diff(first: str, second: str, config_path: Path | None, as_json: bool) -> No
     help="How many of the probes to ask, the skills in turn.",
 )
 @config_option
-@json_option
+@json_option("freehold.types.retained:RetainedSkills")
 def probe(adapter: str, count: int, config_path: Path | None, as_json: bool) -> None:
     """Ask an adapter and its base probes of other skills: what did it unlearn?
 
@@ -162,7 +162,7 @@ def probe(adapter: str, count: int, config_path: Path | None, as_json: bool) -> 
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder (default: exports/…).")
 @config_option
-@json_option
+@json_option("freehold.workflows.train.export:Export")
 def export(  # click passes each option
     adapter: str,
     kind: str,

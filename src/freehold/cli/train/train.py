@@ -11,7 +11,7 @@ from freehold.cli.options import config_option, json_option, print_json, stated
 from freehold.cli.output import console, echo
 from freehold.cli.train.adapters import print_adapter
 from freehold.types.leak import LeakReport
-from freehold.types.training import Search
+from freehold.types.training import Search, TrainingResult
 
 
 @click.command("train")
@@ -52,7 +52,15 @@ from freehold.types.training import Search
 )
 @click.option("--trials", type=click.IntRange(min=2), default=8, show_default=True, help="Of a search.")
 @config_option
-@json_option
+@json_option(
+    "freehold.types.training:TrainingResult",
+    search="freehold.cli.printed:SearchedAdapter",
+    preview="freehold.types.planning.training_plan:TrainingPreview",
+    plan="freehold.types.planning.training_plan:TrainingPlan",
+    look="freehold.cli.printed:PreviewAndPlan",
+    curve="freehold.types.training:TrainingCurve",
+    leaks="freehold.types.leak:LeakReport",
+)
 def command(  # click passes each option
     base: str | None,
     dataset: str | None,
@@ -126,18 +134,24 @@ def command(  # click passes each option
         else:
             bar.step("train")
             adapter = train_project(project, what, config=config, progress=bar)
-    if as_json:
-        print_json(adapter if found is None else {"search": found.search, "adapter": adapter})
+    _tell(adapter, None if found is None else found.search, as_json=as_json)
+
+
+def _tell(adapter: TrainingResult, found: Search | None, *, as_json: bool) -> None:
+    if as_json and found is not None:
+        print_json({"search": found, "adapter": adapter}, "search")
+    elif as_json:
+        print_json(adapter)
     else:
         if found is not None:
-            print_search(found.search)
+            print_search(found)
         print_adapter(adapter)
 
 
 def print_leaks(report: LeakReport, *, as_json: bool) -> None:
     """What came out of a model with planted strings, a line a kind."""
     if as_json:
-        print_json(report)
+        print_json(report, "leaks")
         return
     for rate in report.rates:
         echo(rate.text)

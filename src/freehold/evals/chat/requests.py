@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from freehold.preparing.conversation import UNPREPARED, unprepared
 from freehold.preparing.request import asked
 from freehold.types.dataset import Sample
 from freehold.types.endpoint import Endpoint, ServedModel
@@ -94,6 +95,31 @@ def asking_notes(samples: Sequence[Sample], endpoint: Endpoint) -> list[str]:
         [f"Asked as {len(samples):,} requests were recorded: {told}; else as the task says."] if told else []
     )
     return notes + unread_notes(samples, endpoint)
+
+
+def preparation_notes(samples: Sequence[Sample], served: ServedModel) -> list[str]:
+    """What a reader must know about requests that were prepared for the candidate."""
+    how = served.preparation
+    if how is None:
+        return []
+    plain = msgspec.structs.replace(served, preparation=None)
+    whys = Counter(unprepared(chat_request(sample, plain, None), how) for sample in samples)
+    done = [
+        *(["the system prompt made for it"] if how.system is not None else []),
+        *(["its system prompt as part of the user's message"] if how.system_as_user else []),
+        *([f"{how.examples.k} of {how.examples.samples:,} examples"] if how.examples is not None else []),
+        *(["a reminder"] if how.reminder is not None else []),
+    ]
+    prepared = whys.pop(None, 0)
+    notes = [
+        f"The candidate was asked with {', '.join(done)} in {prepared:,} of {len(samples):,} requests, as its plan "
+        f"serves it (preparation {how.id[:12]})."
+    ]
+    return notes + [
+        f"{count:,} requests went to the candidate as they were recorded: {UNPREPARED[why]}."
+        for why, count in sorted(whys.items(), key=str)
+        if why is not None
+    ]
 
 
 def _said(sample: Sample) -> dict[str, Any]:

@@ -1,17 +1,18 @@
-"""The rule of selection: the cheapest candidate that the held-out items would probably promote.
+"""The rule of selection: the cheapest candidate that the held-out items would very probably promote.
 
-Fixed before any candidate is seen. For each candidate the question is: had the held-out items come out as the
-selection items did, would the verdict be promote? That is so from the difference
+Fixed before any candidate is seen. For each candidate the question is: will the verdict on the held-out items be
+promote? That takes a difference there of at least
 
-    needed = -margin + z_alpha sqrt(V / n_held_out)
+    needed = -margin + z_alpha sqrt(V deff / n_held_out)
 
-on, where V is the variance of one pair (Tango's, as if the difference were -margin, for binary scores) times the design
-effect. The chance of promote allows for the noise of both splits:
+where V is the variance of one pair (Tango's, as if the difference were -margin, for binary scores). The selection items
+say how probable that is, with the noise of both splits:
 
-    chance = Phi((difference - needed) / sqrt(V' / n_selection + V' / n_held_out))
+    chance = Phi((difference - needed) / sqrt(V' deff (1 / n_selection + 1 / n_held_out)))
 
-with V' the observed variance. It is 1/2 where the difference is the one needed. The cheapest candidate whose chance is
-at least `least_chance` is chosen; where there is none, the one with the best chance.
+with V' the observed variance. The cheapest candidate whose chance is at least `least_chance` is chosen; where there is
+none, the one with the best chance. A bare estimate above -margin would be the wrong threshold: such a candidate is
+promoted in few cases, and the proof, which can be had once, would be spent on it (decision 093 has the figures).
 
 What is chosen is looked at once on items that selection never saw, so the error of a false promote stays at alpha
 however many candidates there were (`benchmarks/calibration/selecting.py` shows it). The intervals here are of items
@@ -23,6 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
@@ -36,7 +38,16 @@ from freehold.stats.inference import infer
 from freehold.stats.rules import MIN_PAIRS_PROMOTE, DecisionRule
 from freehold.types.selection import Selection, SelectionRow
 
-LEAST_CHANCE = 0.5
+LEAST_CHANCE = 0.8
+"""The usual power of a plan. Lower spends the proof on cheap candidates that fail it, higher on ones dearer than need
+be; 0.7 to 0.9 are nearly alike in the calibration."""
+
+
+class Prospect(NamedTuple):
+    """`needed` is the difference that the held-out items would promote, `chance` the probability that they do."""
+
+    needed: Floats
+    chance: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,13 +104,42 @@ def assess(tried: TriedCandidate, rule: SelectionRule) -> SelectionRow:
     row = replace(row, difference=difference, ci_low=shown.lower, ci_high=shown.upper)
     if rule.held_out < MIN_PAIRS_PROMOTE:
         return replace(row, reason=f"fewer than {MIN_PAIRS_PROMOTE} held-out items are never promoted on")
-    under_margin, seen = _variances(tried.d, decision, binary=binary)
-    effect = shown.design_effect
-    needed = -decision.margin + _quantile(tried, rule) * math.sqrt(under_margin * effect / rule.held_out)
-    spread = math.sqrt(seen * effect * (1 / n + 1 / rule.held_out))
-    chance = float(special.ndtr((difference - needed) / spread))
+    reach, effect = decision.reach, shown.design_effect
+    variances = _variances(tried.d, decision, binary=binary)
+    found = prospect(
+        difference / reach,
+        (variances[0] * effect / reach**2, variances[1] * effect / reach**2),
+        sizes=(n, rule.held_out),
+        margin=decision.unit_margin,
+        quantile=_quantile(tried, rule),
+    )
+    needed, chance = float(found.needed) * reach, float(found.chance)
     passes = tried.stopped is None and chance >= rule.least_chance
     return replace(row, needed=needed, chance=chance, passes=passes, reason=_reason(tried, chance, rule))
+
+
+def prospect(
+    difference: Any, variances: tuple[Any, Any], *, sizes: tuple[Any, Any], margin: float, quantile: float
+) -> Prospect:
+    """What a difference on the selection items makes of the held-out ones. All values broadcast; scores lie in [0, 1].
+
+    `variances` are of one difference, times the design effect: as if the mean were -margin, and as observed. `sizes`
+    are selection and held-out items; `quantile` is the one that the held-out items will be judged by.
+    """
+    n, held_out = sizes
+    needed = -margin + quantile * np.sqrt(variances[0] / held_out)
+    spread = np.sqrt(variances[1] * (1 / n + 1 / held_out))
+    return Prospect(needed, special.ndtr((difference - needed) / spread))
+
+
+def binary_variances(wins: Any, losses: Any, n: Any, margin: float) -> tuple[Floats, Floats]:
+    """Variance of one binary pair as if the difference were -margin, and as observed; neither is ever 0.
+
+    Observed with one more of each kind, so that no discordant pair among few is not certainty.
+    """
+    difference = (wins - losses) / n
+    seen = (wins + losses + 1) / (n + 2) - difference**2 * n / (n + 2)
+    return tango_variance(wins, losses, n, -margin), seen
 
 
 def choose(tried: Sequence[TriedCandidate], rule: SelectionRule) -> Selection:
@@ -120,7 +160,7 @@ def choose(tried: Sequence[TriedCandidate], rule: SelectionRule) -> Selection:
     return Selection(
         chosen=chosen.name,
         passes=bool(passing),
-        reason=_choice_reason(chosen, rows, passes=bool(passing)),
+        reason=_choice_reason(chosen, rows, rule),
         margin=rule.decision.margin,
         alpha=rule.decision.alpha,
         held_out=rule.held_out,
@@ -142,15 +182,15 @@ def _by_chance(row: SelectionRow) -> tuple[bool, float, float, float, str]:
 def _variances(d: Floats, decision: DecisionRule, *, binary: bool) -> tuple[float, float]:
     """Variance of one difference as if its mean were -margin, and as observed; neither is ever 0."""
     wins, losses = np.count_nonzero(d > 0), np.count_nonzero(d < 0)
-    score = float(tango_variance(wins, losses, len(d), -decision.unit_margin)) * decision.reach**2
+    under_margin, seen = (
+        float(one) * decision.reach**2 for one in binary_variances(wins, losses, len(d), decision.unit_margin)
+    )
     if binary:
-        # Observed with one more of each kind, so that no discordant pair among few is not certainty.
-        share = (wins + losses + 1) / (len(d) + 2)
-        return score, share * decision.reach**2 - float(d.mean()) ** 2 * len(d) / (len(d) + 2)
-    seen = float(d.var(ddof=1)) if len(d) > 1 else score
+        return under_margin, seen
+    spread = float(d.var(ddof=1)) if len(d) > 1 else under_margin
     if wins + losses < FEW_NONZERO:
-        seen = max(seen, score)
-    return seen, seen
+        spread = max(spread, under_margin)
+    return spread, spread
 
 
 def _quantile(tried: TriedCandidate, rule: SelectionRule) -> float:
@@ -165,14 +205,18 @@ def _quantile(tried: TriedCandidate, rule: SelectionRule) -> float:
 def _reason(tried: TriedCandidate, chance: float, rule: SelectionRule) -> str:
     if tried.stopped is not None:
         return tried.stopped
-    said = f"the {rule.held_out:,} held-out items would promote it with a probability of {chance:.0%}"
-    return said if chance >= rule.least_chance else f"{said}, less than {rule.least_chance:.0%}"
+    said = f"a chance of {chance:.0%} that the {rule.held_out:,} held-out items promote it"
+    return said if chance >= rule.least_chance else f"{said}, below {rule.least_chance:.0%}"
 
 
-def _choice_reason(chosen: SelectionRow, rows: Sequence[SelectionRow], *, passes: bool) -> str:
-    if not passes:
-        return f"none of {len(rows)} candidates is expected to pass; {chosen.name} comes nearest"
+def _choice_reason(chosen: SelectionRow, rows: Sequence[SelectionRow], rule: SelectionRule) -> str:
+    least = f"{rule.least_chance:.0%}"
+    if not chosen.passes:
+        best = "" if chosen.chance is None else f" ({chosen.chance:.0%})"
+        none = f"none of {len(rows)} candidates has a chance of {least} to be promoted"
+        return f"{none}; {chosen.name} has the best{best}"
     if len(rows) == 1:
-        return f"{chosen.name} is expected to pass, and is the only candidate"
+        return f"{chosen.name} is the only candidate, and has a chance of {least} or more to be promoted"
     passing = sum(row.passes for row in rows)
-    return f"{chosen.name} is the cheapest of {passing} candidates (of {len(rows)}) that are expected to pass"
+    cheapest = f"{chosen.name} is the cheapest of {passing} (of {len(rows)})"
+    return f"{cheapest} with a chance of {least} or more to be promoted"

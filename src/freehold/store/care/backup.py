@@ -130,7 +130,7 @@ def require_backup(file: Path) -> StoreCheck:
     if not file.is_file():
         raise UsageError(f"{file}: no such file", hint="freehold store backup writes one")
     found = check(f"sqlite:///{file}")
-    if found.schema is None:
+    if found.store_schema is None:
         raise StoreError(
             f"{file} is not a backup of a store", hint=found.problems[0] if found.problems else None
         )

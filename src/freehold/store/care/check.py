@@ -39,10 +39,11 @@ class Damaged(Record, frozen=True, kw_only=True):
 
 class StoreCheck(Record, frozen=True, kw_only=True):
     """What was found. `unsealed` are rows from before checksums, read as they are; `damaged` names the first
-    `MOST_NAMED` of `damaged_rows`; `newest_trace` is the time of the newest one."""
+    `MOST_NAMED` of `damaged_rows`; `newest_trace` is the time of the newest one,
+    `store_schema` the version of its tables, None where it has none that is known."""
 
     store: str
-    schema: str | None
+    store_schema: str | None
     rows: dict[str, int] = {}
     unsealed: int = 0
     damaged_rows: int = 0
@@ -79,7 +80,7 @@ def _check(database: Database, quick: bool, tell: Callable[[int, int | None], No
     except StorageError as error:
         if error.retryable:
             raise
-        return StoreCheck(store=database.where, schema=None, problems=(error.message,))
+        return StoreCheck(store=database.where, store_schema=None, problems=(error.message,))
     problems.extend(_integrity(database))
     if found is not None and found > schema.NEWEST:
         raise StoreError(
@@ -90,7 +91,7 @@ def _check(database: Database, quick: bool, tell: Callable[[int, int | None], No
         problems.append(
             f"it is of schema {found or 'none'}: the next command that opens it brings it forward"
         )
-        return StoreCheck(store=database.where, schema=found, problems=tuple(problems))
+        return StoreCheck(store=database.where, store_schema=found, problems=tuple(problems))
     rows: dict[str, int] = {}
     for table in metadata.sorted_tables:
         try:
@@ -107,7 +108,7 @@ def _check(database: Database, quick: bool, tell: Callable[[int, int | None], No
     problems.extend(_whole(database, _numbers))
     return StoreCheck(
         store=database.where,
-        schema=found,
+        store_schema=found,
         rows=rows,
         unsealed=reader.unsealed,
         damaged_rows=reader.damaged_rows,

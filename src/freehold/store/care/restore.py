@@ -85,7 +85,7 @@ def restore(url: str, file: Path, kept: Path, *, tell: Tell = lambda done, total
     `require_backup` raises. Nothing has changed then.
     """
     found = require_backup(file)
-    if not found.healthy and (found.damaged_rows or found.schema is None):
+    if not found.healthy and (found.damaged_rows or found.store_schema is None):
         raise StoreError(
             f"{file} is damaged: {found.damaged_rows:,} rows",
             hint="freehold store check FILE names them; freehold store salvage --from FILE keeps the rest",

@@ -7,7 +7,9 @@ of.
 
 from __future__ import annotations
 
+from freehold.training.encoder.base import require
 from freehold.training.encoder.job import EncoderJob, finished, make, read_record
+from freehold.training.encoder.prepared import check
 from freehold.training.run import train
 
-__all__ = ["EncoderJob", "finished", "make", "read_record", "train"]
+__all__ = ["EncoderJob", "check", "finished", "make", "read_record", "require", "train"]

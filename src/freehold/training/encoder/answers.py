@@ -28,7 +28,7 @@ FEWEST_FOUND = 0.9
 """Share of the values of a copied field that must stand in the message."""
 MOST_BROKEN = 0.02
 """Share of answers that may be of another form than the others; they are not learned."""
-_FORMS: tuple[CopiedForm, ...] = ("as_written", "upper", "lower", "digits", "number")
+_TEXT_FORMS: tuple[CopiedForm, ...] = ("as_written", "upper", "lower", "digits")
 _OTHER_METHOD = 'a model that writes its answers can: method = "lora"'
 
 
@@ -151,7 +151,9 @@ def span_of(value: Scalar, form: CopiedForm, text: str) -> tuple[int, int] | Non
             if as_copied(match.group(), form) == value:
                 return match.span()
         return None
-    wanted, within = str(value), text
+    if not isinstance(value, str):
+        return None
+    wanted, within = value, text
     if form in ("upper", "lower"):
         within = str(as_copied(text, form))
         if len(within) != len(text):  # a letter that becomes two would shift every place after it
@@ -215,8 +217,10 @@ def _field(name: str, values: Sequence[Any], texts: Sequence[str]) -> tuple[Fiel
 
 def _copied(name: str, values: Sequence[Scalar], texts: Sequence[str]) -> tuple[FieldForm, list[str]]:
     present = [(value, text) for value, text in zip(values, texts, strict=True) if value is not None]
-    best, best_found = _FORMS[0], -1
-    for form in _FORMS:
+    whole = all(isinstance(value, int) and not isinstance(value, bool) for value, _ in present)
+    forms: tuple[CopiedForm, ...] = ("number",) if whole else _TEXT_FORMS
+    best, best_found = forms[0], -1
+    for form in forms:
         found = sum(span_of(value, form, text) is not None for value, text in present)
         if found > best_found:
             best, best_found = form, found

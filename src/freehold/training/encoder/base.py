@@ -189,18 +189,19 @@ def embed(
     batch_tokens: int = 2048,
     told: Callable[[int], None] | None = None,
     tokens: bool = False,
-    exact: bool = False,
+    fast: bool = False,
 ) -> tuple[Floats, list[Floats]]:
     """Pooled embeddings of token rows [rows, width], and the token embeddings of each where `tokens` asks for them.
 
-    Where the machine multiplies bf16 fast, products are in it (a third of the time), unless `exact`. Like lengths go
-    together, at most `batch_tokens` padded tokens at once. `told` hears how many are done.
-    """  # fmt: skip
+    With `fast`, products are in bf16 where the machine multiplies it fast: a third of the time, and what heads are
+    fitted on need not be more exact. Like lengths go together, at most `batch_tokens` padded tokens at once. `told`
+    hears how many are done.
+    """
     import torch
 
     from freehold.training.base import choose_precision
 
-    half = choose_precision("auto", "cpu").name == "bf16" and not exact
+    half = choose_precision("auto", "cpu").name == "bf16" and fast
     out = np.empty((len(rows), base.width), dtype=np.float32)
     each: list[Floats] = [np.empty((0, base.width), dtype=np.float32)] * len(rows) if tokens else []
     done = 0
@@ -234,7 +235,8 @@ def _pooling(config: dict[str, Any]) -> Pooling | None:
     if mode is None:  # as older versions of the library wrote it
         on = [key.removeprefix("pooling_mode_") for key, value in config.items() if value is True]
         mode = {"mean_tokens": "mean", "cls_token": "cls"}.get(on[0]) if len(on) == 1 else None
-    return mode if mode in ("mean", "cls") else None
+    known: tuple[Pooling, ...] = ("mean", "cls")
+    return next((one for one in known if one == mode), None)
 
 
 def _positions(config: Any) -> int:

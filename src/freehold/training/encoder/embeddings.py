@@ -72,7 +72,7 @@ class EmbeddingCache:
 
 def by_torch(base: TorchBase, max_tokens: int) -> Callable[[list[str]], Floats]:
     """Computes with PyTorch."""
-    return lambda texts: bases.embed(base, base.encode(texts, max_tokens).ids)[0]
+    return lambda texts: bases.embed(base, base.encode(texts, max_tokens).ids, fast=True)[0]
 
 
 def by_packed(packed: Packed) -> Callable[[list[str]], Floats]:

@@ -18,10 +18,13 @@ Flags = npt.NDArray[np.bool_]
 
 STRENGTHS = (3.0, 10.0, 30.0, 100.0)
 """Inverse regularization over embeddings of length 1: what is tried."""
+STRENGTHS_OF_MANY = (10.0, 30.0)
 USUAL = 10.0
 FEWEST_TO_CHOOSE = 40
 """Samples that must be left out for a choice to be more than chance."""
 FOLDS = 5
+MANY = 2000
+"""Samples from which one tenth that is left out says enough: each fit takes seconds."""
 _ITERATIONS = 400
 NAMED = 0.5
 """Weight of a label's own words as a sample, while a label has few samples."""
@@ -139,20 +142,24 @@ def choose_strength(
         return USUAL
     everything = np.arange(train, dtype=np.intp)
     best, best_score = USUAL, -math.inf
-    for strength in sorted(STRENGTHS, key=lambda one: abs(math.log(one / USUAL))):
+    tried = STRENGTHS if train < MANY else STRENGTHS_OF_MANY
+    for strength in sorted(tried, key=lambda one: abs(math.log(one / USUAL))):
         total = sum(score(fit(np.setdiff1d(everything, out), strength), out) * len(out) for out in folds)
         if total > best_score + 1e-9:
             best, best_score = strength, total
     return best
 
 
-def folds_of(count: int, strata: Places, folds: int = FOLDS, seed: int = 0) -> list[Places]:
-    """Places of samples in as many parts, each label spread over them; empty where there are too few samples."""
+def folds_of(count: int, strata: Places, seed: int = 0) -> list[Places]:
+    """Places of samples that are left out in turn, each label spread over them: five parts of all, one tenth of many,
+    none of too few."""
     if count < FEWEST_TO_CHOOSE:
         return []
     drawn = np.random.default_rng(seed).permutation(count)
     order = drawn[np.argsort(strata[drawn], kind="stable")]
-    return [np.sort(order[at::folds]) for at in range(folds)]
+    if count >= MANY:
+        return [np.sort(order[:: 2 * FOLDS])]
+    return [np.sort(order[at::FOLDS]) for at in range(FOLDS)]
 
 
 def confidences(head: Head, field: FieldForm, features: Floats) -> tuple[Places | Flags, Floats]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from freehold.errors import UsageError
 from freehold.training.encoder.answers import AnswerForm, Value, form_of, targets_of, untaught
+from freehold.training.encoder.job import EncoderJob
 from freehold.training.job import read_samples
 from freehold.types.dataset import Dataset, Message, Sample
 from freehold.types.encoder import EncoderConfig, lines_of, text_of
@@ -79,6 +80,11 @@ def prepare(dataset: Dataset, config: EncoderConfig) -> Prepared:
         system_lines=constant,
         warnings=tuple(warnings),
     )
+
+
+def check(job: EncoderJob) -> None:
+    """Raise what `prepare` raises, before a process is started."""
+    prepare(job.dataset, job.config)
 
 
 def _is_taught(sample: Sample) -> bool:

@@ -4,57 +4,26 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
+from freehold.errors import UsageError
 from freehold.training.encoder import base as bases
-from freehold.training.encoder import calibration, embeddings, frozen, heads, output
+from freehold.training.encoder import calibration, embeddings, frozen, heads, output, tuned
 from freehold.training.encoder.answers import AnswerForm
-from freehold.training.encoder.base import Encoded, Floats, TorchBase
-from freehold.training.encoder.frozen import Features, Fitted
-from freehold.training.encoder.job import EncoderJob
-from freehold.training.encoder.prepared import Examples, Prepared, prepare
+from freehold.training.encoder.base import TorchBase
+from freehold.training.encoder.job import EncoderJob, unlabelled_texts
+from freehold.training.encoder.prepared import Prepared, prepare
+from freehold.training.encoder.scene import Emit, Scene, Stop, Trained, features
 from freehold.training.worker import peak_memory
 from freehold.types.encoder import EncoderManifest, EncoderModel, EncoderStage, FieldHead, StageResult
 from freehold.types.training import TrainingEvent
 
 log = logging.getLogger(__name__)
 
-Emit = Callable[[TrainingEvent], None]
-Stop = Callable[[], bool]
-
 USUAL_TOKENS = 128
 """A message may be longer when it is served than any was in training, up to this."""
-
-
-class Scene(NamedTuple):
-    """What all stages of a run share."""
-
-    job: EncoderJob
-    prepared: Prepared
-    base: TorchBase | None
-    max_tokens: int
-    train: Features
-    validation: Features
-    names: tuple[Floats, ...]
-    emit: Emit
-    stop: Stop
-
-    @property
-    def form(self) -> AnswerForm:
-        return self.prepared.form
-
-
-class Trained(NamedTuple):
-    """What a stage came to. `normalize` as in the manifest."""
-
-    stage: EncoderStage
-    fitted: Fitted
-    normalize: bool
-    seconds: float
 
 
 def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
@@ -68,9 +37,24 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
     scene = _scene(job, prepared, cache, emit, stop)
     if scene is None:
         return None
-    first = _frozen(scene, began)
-    best, results = first, [_result(first)]
-    by_folds = len(prepared.validation) < frozen.FEWEST_VALIDATION
+    best, results = _frozen(scene, began), []
+    results.append(_result(best))
+    for stage in _further(scene):
+        assert scene.base is not None  # `_further` names none without
+        kept = {name: one.clone() for name, one in scene.base.model.state_dict().items()}
+        made = (
+            tuned.contrast(scene, scene.base, unlabelled_texts(job))
+            if stage == "contrastive"
+            else tuned.answer(scene, scene.base)
+        )
+        if made is None:
+            return None
+        tell(emit, made)
+        results.append(_result(made))
+        if _is_better(made, best) or job.config.stage == stage:
+            best = made
+        else:
+            scene.base.model.load_state_dict(kept)
     record = output.write(
         job,
         output.Made(
@@ -79,7 +63,9 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
             fitted=best.fitted,
             stage=best.stage,
             stages=tuple(results),
-            by_folds=by_folds and best.fitted.asked > 0,
+            by_folds=best.stage == "frozen"
+            and len(prepared.validation) < frozen.FEWEST_VALIDATION
+            and best.fitted.asked > 0,
             train_samples=len(prepared.train),
             train_seconds=time.monotonic() - began,
             peak_memory_bytes=peak_memory(),
@@ -88,6 +74,32 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
     )
     cache.remove()
     return record
+
+
+def _further(scene: Scene) -> tuple[EncoderStage, ...]:
+    """Stages after the heads. Raises `UsageError` where one is asked for that this base cannot."""
+    wanted, form = scene.job.config.stage, scene.form
+    if scene.base is None:
+        if wanted not in ("auto", "frozen"):
+            raise UsageError(
+                f"{scene.job.base.model_id} in this format cannot be tuned", hint="take a base of safetensors"
+            )
+        return ()
+    if wanted == "contrastive" and not tuned.can_contrast(form):
+        raise UsageError("there are no labels to tell apart", hint='stage = "tuned"')
+    if wanted != "auto":
+        return () if wanted == "frozen" else (wanted,)
+    if form.fewest > frozen.FEW_A_LABEL:
+        return ("tuned",)
+    return ("contrastive",) if tuned.can_contrast(form) else ()
+
+
+def _is_better(made: Trained, best: Trained) -> bool:
+    """More validation samples right. Where there are too few of them, the trials decide (docs/benchmarks.md): each
+    stage is only tried where it was better there."""
+    if not made.fitted.asked:
+        return True
+    return made.fitted.right > best.fitted.right
 
 
 def _result(trained: Trained) -> StageResult:
@@ -156,20 +168,7 @@ def _scene(
     )
 
 
-def features(
-    base: TorchBase | None, examples: Examples, pooled: Floats, form: AnswerForm, max_tokens: int
-) -> Features:
-    """Examples with their embeddings, of each token too where a field is copied."""
-    if base is None or all(field.kind != "copied" for field in form.fields):
-        return Features(examples, pooled, [], Encoded([], []))
-    encoded = base.encode(examples.texts, max_tokens)
-    _, tokens = bases.embed(base, encoded.ids, tokens=True)
-    return Features(examples, pooled, tokens, encoded)
-
-
 def _refuse_copied(form: AnswerForm, job: EncoderJob) -> None:
-    from freehold.errors import UsageError
-
     copied = [field.name for field in form.fields if field.kind == "copied"]
     if copied:
         raise UsageError(

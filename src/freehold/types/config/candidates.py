@@ -14,6 +14,10 @@ DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The model that commands mean where a project names none."""
 
 
+PROPOSERS = ("incumbent", "judge", "itself")
+"""Who may rewrite a prompt without being one of ``[[endpoints]]``."""
+
+
 class CandidatesConfig(Table, frozen=True, kw_only=True):
     """`[candidates]`, the short form: models that are all made by the method of `[train]`."""
 
@@ -33,12 +37,12 @@ class MethodSettings(Table, frozen=True, kw_only=True):
     retriever: Literal["bm25", "encoder"] | None = None
     """Method `examples`: what finds them (default: the encoder where one is here, else bm25)."""
     proposer: str | None = None
-    """Method `prompt`: who writes the system prompt anew: `incumbent`, or the name of one of `[[endpoints]]` that lists
-    its model. Without one, plain changes of the prompt are measured."""
+    """Method `prompt`: who rewrites the system prompt: `incumbent`, `judge`, `itself` (the candidate), or one of
+    `[[endpoints]]` (`NAME`, or `NAME/MODEL`). Without one, plain changes of the prompt are measured."""
     budget_requests: AtLeastOne | None = None
-    """Method `prompt`: requests that the proposer may be asked."""
+    """Method `prompt`: requests that the proposer may be asked, over all runs."""
     budget_usd: Decimal | None = None
-    """Method `prompt`: dollars that the proposer may cost."""
+    """Method `prompt`: dollars that proposer and candidate may cost, over all runs."""
     stage: Literal["auto", "frozen", "contrastive", "tuned"] | None = None
     """Method `encoder`: what learns: the heads alone (`frozen`), or the encoder too; `auto` (default) by the number of
     samples."""

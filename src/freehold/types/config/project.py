@@ -13,6 +13,7 @@ from freehold.types import strict
 from freehold.types.config.candidates import (
     CHOOSING,
     DEFAULT_MODEL,
+    PROPOSERS,
     SETTINGS_OF,
     CandidateConfig,
     CandidatesConfig,
@@ -207,6 +208,22 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
     return config
 
 
+def _check_proposer(one: CandidateConfig, endpoints: set[str], where: str) -> None:
+    if one.proposer is None:
+        return
+    known = {*PROPOSERS, *endpoints}
+    if one.proposer not in known and one.proposer.partition("/")[0] not in endpoints:
+        raise ConfigError(
+            f"{where}: proposer {one.proposer!r} is neither {', '.join(PROPOSERS)} nor one of [[endpoints]]",
+            hint=did_you_mean(one.proposer, sorted(known), "add [[endpoints]] with that name"),
+        )
+    if one.budget_requests is None and one.budget_usd is None:
+        raise ConfigError(
+            f"{where}: a proposer is named and no budget",
+            hint="budget_requests = 60, or budget_usd = 2; without a proposer, plain changes are measured",
+        )
+
+
 def _check_candidates(config: ProjectConfig, candidates: tuple[CandidateConfig, ...], path: str) -> None:
     """Raise `ConfigError` for a candidate that names what is not there, or says what its method does not read."""
     if not candidates:
@@ -224,11 +241,7 @@ def _check_candidates(config: ProjectConfig, candidates: tuple[CandidateConfig, 
                     one.endpoint, sorted(endpoints), "add [[endpoints]] with that name and its base_url"
                 ),
             )
-        if one.proposer not in (None, "incumbent") and one.proposer not in endpoints:
-            raise ConfigError(
-                f"{where}: proposer {one.proposer!r} is neither incumbent nor one of [[endpoints]]",
-                hint=did_you_mean(one.proposer or "", sorted(endpoints), "add [[endpoints]] with that name"),
-            )
+        _check_proposer(one, endpoints, where)
         if one.budget_usd is not None and not one.budget_usd >= 0:
             raise ConfigError(f"{where}: budget_usd is {one.budget_usd}, expected 0 or more")
         method = one.method or ("as_is" if one.endpoint is not None else config.train.method)

@@ -81,7 +81,9 @@ def assess(
     machine = find_machine(machine_spec, project.settings, measure=machine_spec is None)
     needs = _needs(project, stated, use_traces)
     workload = Workload(context_tokens=needs.context_tokens, concurrency=needs.concurrency)
-    chosen = [catalog.get(name) for name in models] if models else list(catalog.all_models())
+    # What an encoder is good for no leaderboard says: it is asked for by its method or its name.
+    everything = [model for model in catalog.all_models() if not model.encoder]
+    chosen = [catalog.get(name) for name in models] if models else everything
     scores = _scores(project)
     speeds = _measured(project, machine) if machine_spec is None else {}
     rows = [

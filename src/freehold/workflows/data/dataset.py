@@ -146,7 +146,12 @@ def _build(
 
 def _teaches_nothing(project: Project) -> bool:
     """Whether the project's candidates are judged as they are, so that there is nothing to train on."""
-    engine = project.config.serve.engine
+    config = project.config
+    if isinstance(config.candidates, tuple):
+        methods = [one.method or ("as_is" if one.endpoint is not None else None) for one in config.candidates]
+        if all(method in ("as_is", "prompt") for method in methods):
+            return True
+    engine = config.serve.engine
     return engine != "auto" and ENGINE_KINDS[engine].brings_weights
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -56,7 +56,7 @@ class DatasetDiff(Record, frozen=True, kw_only=True):
     new: str
     splits: dict[str, SplitDiff]
     moved: dict[str, int]
-    recipe: dict[str, tuple[object, object]]
+    recipe: dict[str, tuple[Any, Any]]
 
 
 def diff(old: Dataset, new: Dataset) -> DatasetDiff:

@@ -10,33 +10,41 @@ from freehold.types.dataset import Dataset
 from freehold.types.finding import Finding, Preflight
 from freehold.types.method import METHOD_KINDS
 from freehold.types.report import CandidateReport, Report
-from freehold.workflows.journey.methods import Candidate, candidates
+from freehold.workflows.journey.methods import Candidate
+from freehold.workflows.journey.methods.method import behind, endpoint_of
+from freehold.workflows.journey.suits import TaskFacts, suit_findings
 from freehold.workflows.project import Project
 from freehold.workflows.prove.preflight.address import AskedEndpoint
 from freehold.workflows.prove.preflight.check import PreflightRequest, preflight
 from freehold.workflows.prove.preflight.template import template_findings
 from freehold.workflows.prove.results import frozen_answers
 from freehold.workflows.prove.task import task_of
+from freehold.workflows.serve.plan import ServeRequest
 
 
 def look_first(
-    project: Project, dataset: Dataset, store: Store, *, freezes: bool = False, looks: bool = True
+    project: Project,
+    dataset: Dataset,
+    store: Store,
+    known: tuple[Candidate, ...],
+    *,
+    freezes: bool = False,
+    looks: bool = True,
 ) -> Preflight:
-    """What speaks against migrating with this dataset. With `freezes` the incumbent's answers will be paid for first,
-    so its endpoint is looked at as well. Without `looks` it is not asked whether the items were evaluated before."""
+    """What speaks against migrating these candidates with this dataset. With `freezes` the incumbent's answers will be
+    paid for first, so its endpoint is looked at as well. Without `looks` it is not asked whether the items were
+    evaluated before."""
     config, task = project.config, task_of(project)
-    known = candidates(config)
-    trains = any(METHOD_KINDS[one.method].trains for one in known)
+    writers = [one for one in known if _learns_to_write(one)]
     addresses = list(_remote(project, known))
     incumbent = config.incumbent
     if freezes and incumbent is not None and incumbent.base_url is not None and incumbent.api == "openai":
         addresses.append(
             AskedEndpoint("the incumbent", incumbent.base_url, incumbent.model, incumbent.api_key_env)
         )
-    templates: list[Finding] = []
-    for one in known:
-        if METHOD_KINDS[one.method].trains:
-            templates += template_findings(one.model, project.settings)
+    more: list[Finding] = list(suit_findings(known, TaskFacts(config, dataset)))
+    for one in writers:
+        more += template_findings(one.model, project.settings)
     request = PreflightRequest(
         dataset=dataset,
         task=task,
@@ -44,36 +52,45 @@ def look_first(
         config=config,
         frozen=frozen_answers(project, dataset),
         planned_looks=config.task.looks,
-        trains=trains,
+        trains=bool(writers),
         freezes=freezes,
         addresses=tuple(addresses),
         store=store if looks else None,
     )
 
     async def work() -> Preflight:
-        return await preflight(request, more=templates)
+        return await preflight(request, more=more)
 
     return anyio.run(work)
 
 
+def _learns_to_write(candidate: Candidate) -> bool:
+    """Whether it is taught by chat templates; an encoder reads the message alone."""
+    kind = METHOD_KINDS[candidate.method]
+    return kind.trains and not kind.closed_set_only
+
+
 def _remote(project: Project, known: tuple[Candidate, ...]) -> list[AskedEndpoint]:
     """Where candidates are asked that are served elsewhere."""
-    serve = project.config.serve
-    if serve.engine != "remote":
-        return []
-    url, key = serve.options.get("base_url"), serve.options.get("api_key_env")
-    if not isinstance(url, str) or serve.options.get("api", "openai") != "openai":
-        return []
-    named = serve.options.get("upstream_name")
-    return [
-        AskedEndpoint(
-            f"the candidate {one.short_name}", url, str(named or one.model), None if key is None else str(key)
+    found = []
+    for one in known:
+        if one.endpoint is not None:
+            options = behind(ServeRequest(), endpoint_of(project.config, one.endpoint)).options
+        elif project.config.serve.engine == "remote" and METHOD_KINDS[one.method].asks_elsewhere:
+            options = project.config.serve.options
+        else:
+            continue
+        url, key = options.get("base_url"), options.get("api_key_env")
+        if not isinstance(url, str) or options.get("api", "openai") != "openai":
+            continue
+        named = str(options.get("upstream_name") or one.model)
+        found.append(
+            AskedEndpoint(f"the candidate {one.short_name}", url, named, None if key is None else str(key))
         )
-        for one in known
-    ]
+    return found
 
 
-def reported(store: Store, project: Project, dataset: Dataset) -> bool:
+def reported(store: Store, project: Project, dataset: Dataset, known: tuple[Candidate, ...]) -> bool:
     """Whether the last report is of this very journey: the same again adds no look."""
     last = store.latest(Report)
     if last is None:
@@ -82,7 +99,7 @@ def reported(store: Store, project: Project, dataset: Dataset) -> bool:
     return (
         last.dataset.id == dataset.id
         and last.task == task_of(project)
-        and reported_ones == [_identity(one) for one in candidates(project.config)]
+        and reported_ones == [_identity(one) for one in known]
     )
 
 

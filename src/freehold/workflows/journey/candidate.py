@@ -110,7 +110,13 @@ class CandidateRunner:
         labels = labels_held(self.bench.task, self.bench.dataset)
         made = msgspec.structs.replace(made, plan=msgspec.structs.replace(made.plan, labels=labels))
         report = msgspec.structs.replace(
-            report, weights=made.weights, fit=made.fit, trained=made.trained, parity=made.parity
+            report,
+            weights=made.weights,
+            fit=made.fit,
+            trained=made.trained,
+            encoder=made.encoder,
+            parity=made.parity,
+            prompt=made.prompt,
         )
         return MadeCandidate(candidate, report, made)
 

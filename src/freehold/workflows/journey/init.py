@@ -16,9 +16,12 @@ from freehold.datasets.importing import Imported, RecordOutcome, RejectedRecord
 from freehold.datasets.importing.holding import holds, present
 from freehold.datasets.tasks.asked import asked_task
 from freehold.datasets.tasks.selecting import any_fits
-from freehold.errors import InputError, UsageError
+from freehold.errors import FreeholdError, InputError, UsageError
+from freehold.evals.scorers import make
 from freehold.types.config import DataConfig, parse
 from freehold.types.record import Record
+from freehold.workflows.data.curate import held_out_share
+from freehold.workflows.journey.draft_margin import WANTED, DraftedMargin, drafted_margin
 from freehold.workflows.journey.drafting import (
     MODEL,
     Guess,
@@ -82,7 +85,7 @@ class _Told:
     """What all files together tell."""
 
     def __init__(self) -> None:
-        self.records = 0
+        self.records = self.held_out = 0
         self.models: Counter[str] = Counter()
         self.gold: list[str] = []
         self.said: list[str] = []
@@ -134,6 +137,7 @@ def draft(request: DraftRequest) -> Draft:
         raise UsageError(f"{target} is there already", hint="change it, or overwrite it with --replace")
     told = _Told()
     seen = tuple(_look(path, request.data, told) for path in (*request.files, *request.held_out))
+    told.held_out = sum(one.records for one in seen[len(request.files) :])
     incumbent = request.incumbent or next(iter(dict(told.models.most_common(1))), None)
     guess = _guess(request, told)
     text = _text(request, told, incumbent, guess)
@@ -236,7 +240,7 @@ def _text(request: DraftRequest, told: _Told, incumbent: str | None, guess: Gues
         "",
         *_data_lines(request),
         "",
-        *_task_lines(told, guess),
+        *_task_lines(told, guess, _margin(request, told, guess)),
         "",
         "[candidates]",
         f"models = [{', '.join(map(quoted, request.candidates or (MODEL,)))}]   # freehold assess ranks others",
@@ -295,13 +299,30 @@ def _data_lines(request: DraftRequest) -> list[str]:
     return lines
 
 
-def _task_lines(told: _Told, guess: Guess | None) -> list[str]:
+def _margin(request: DraftRequest, told: _Told, guess: Guess | None) -> DraftedMargin:
+    """A first margin. Only scores that are 0 or 1 can be told apart beforehand; of an empty log nothing is known."""
+    usual = DraftedMargin(WANTED, "largest drop you accept: two points")
+    if guess is None or not told.records or not _is_binary(guess):
+        return usual
+    if request.held_out:
+        return drafted_margin(told.held_out, share=1.0)
+    return drafted_margin(told.records, share=held_out_share(request.data))
+
+
+def _is_binary(guess: Guess) -> bool:
+    try:
+        return make(guess.scorer, guess.options).binary
+    except FreeholdError:
+        return False  # options are missing that only the user knows
+
+
+def _task_lines(told: _Told, guess: Guess | None, margin: DraftedMargin) -> list[str]:
     if guess is None:
-        return ["[task]", '# scorer = "label"   # docs/reference/scorers.md', "margin = 0.02"]
+        return ["[task]", '# scorer = "label"   # docs/reference/scorers.md', *margin.lines]
     lines = ["[task]", f"scorer = {quoted(guess.scorer)}   # {guess.why}"]
     if options := options_text(guess):
         lines.append(f"options = {options}")
-    lines.append("margin = 0.02   # largest drop you accept: two points")
+    lines += margin.lines
     lines.append(f"max_tokens = {answer_tokens(max(map(len, told.answers)))}")
     if told.users >= _NEARLY_ALL * told.records and told.conversations < _NEARLY_ALL * told.records:
         lines.append('group_by = "user"   # one person\'s requests are not torn across training and proof')

@@ -24,13 +24,14 @@ from freehold.types.finding import Preflight
 from freehold.types.progress import Progress
 from freehold.types.record import Record, content_id
 from freehold.types.report import CandidateReport, Report
-from freehold.types.selected import Choice
+from freehold.types.selected import CandidateChoice
 from freehold.workflows.data import dataset as dataset_workflow
 from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.data.harvested import taught_digest
 from freehold.workflows.data.imports import ImportResult, import_file
 from freehold.workflows.journey.before import look_first, reported
 from freehold.workflows.journey.candidate import CandidateRunner, proving_steps, step_count
+from freehold.workflows.journey.ladder import known_candidates
 from freehold.workflows.journey.methods import Bench, Candidate, candidates
 from freehold.workflows.journey.selection import Selector
 from freehold.workflows.journey.steps import Steps
@@ -97,8 +98,9 @@ def rehearse(project: Project, *, progress: Progress) -> Prepared:
     """Prepare, and look at everything that could stop the journey. Nothing is paid for or trained."""
     dataset = prepare(project, progress=progress)
     with open_store(project.store_url) as store:
-        looks = not reported(store, project, dataset)
-        return Prepared(dataset=dataset, preflight=look_first(project, dataset, store, looks=looks))
+        known, _ = known_candidates(project, dataset, probe_machine(project.state))
+        looks = not reported(store, project, dataset, known)
+        return Prepared(dataset=dataset, preflight=look_first(project, dataset, store, known, looks=looks))
 
 
 def migrate(
@@ -120,14 +122,18 @@ def migrate(
         open_store(project.store_url) as store,
         one_at_a_time(store, LOCK, say=progress.say) as lock,
     ):
-        known = candidates(project.config)
-        total = STEPS_BEFORE + sum(step_count(one, project.config) for one in known)
+        named = candidates(project.config)
+        total = STEPS_BEFORE + sum(step_count(one, project.config) for one in named)
         steps = Steps(store, progress, total=total, fresh=fresh, check=lock.check)
         _import(project, store, steps, progress)
         dataset = _build(project, store, steps)
+        machine = probe_machine(project.state)
+        known, proposed = known_candidates(project, dataset, machine)
+        for note in proposed:
+            progress.say(note)
         if beginning != "looked_at":
-            again = reported(store, project, dataset)
-            found = look_first(project, dataset, store, looks=not again)
+            again = reported(store, project, dataset, known)
+            found = look_first(project, dataset, store, known, looks=not again)
             require(found, anyway=again or beginning == "anyway", progress=progress)
         bench = Bench(
             project=project,
@@ -136,14 +142,14 @@ def migrate(
             progress=progress,
             dataset=dataset,
             task=task_of(project),
-            machine=probe_machine(project.state),
+            machine=machine,
             only_one=len(known) == 1,
         )
         tried = try_candidates(bench, known)
         if tried.plan is not None:
             store.put(tried.plan)
         reports = list(tried.reports)
-        report = _report(bench, tried, notes)
+        report = _report(bench, tried, (*notes, *proposed))
         store.put(report, made_from=tuple(_ids(reports)))
         written = write_report(report, project.state / "reports")
     return Migration(report=report, written=written, plan=tried.plan, best=tried.proven)
@@ -202,7 +208,7 @@ class TriedCandidates(NamedTuple):
     serves it (None: none could be)."""
 
     reports: tuple[CandidateReport, ...]
-    choice: Choice | None
+    choice: CandidateChoice | None
     proven: CandidateReport | None
     plan: ServePlan | None
     planned_looks: int
@@ -264,6 +270,7 @@ def _ids(candidates: list[CandidateReport]) -> list[str]:
             candidate.ruling,
             candidate.fit,
             candidate.trained,
+            candidate.encoder,
             candidate.parity,
             candidate.comparison,
             candidate.verdict,

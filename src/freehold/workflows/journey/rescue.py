@@ -17,6 +17,7 @@ from freehold import files
 from freehold.datasets import building, importing
 from freehold.errors import UsageError
 from freehold.evals.replay import Budget, ReplayOptions
+from freehold.hardware.probes.machine import probe_machine
 from freehold.store import open_store
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.evaluated import Freeze
@@ -26,6 +27,7 @@ from freehold.types.record import Record
 from freehold.workflows.incumbent.fine_tunes import Account, FineTune
 from freehold.workflows.journey.before import look_first
 from freehold.workflows.journey.drafting import prompt_size, tokens_in
+from freehold.workflows.journey.ladder import known_candidates
 from freehold.workflows.journey.migrate import Migration, migrate, prepare
 from freehold.workflows.journey.rescue_config import (
     REQUEST_TOKENS,
@@ -167,7 +169,8 @@ def _described(
                 hint=f"set held_out_limit = {max(1, fewer)} in [data] of {path}",
             )
     with open_store(project.store_url) as store:
-        found = look_first(project, dataset, store, freezes=asking is not None)
+        known = known_candidates(project, dataset, probe_machine(project.state)).candidates
+        found = look_first(project, dataset, store, known, freezes=asking is not None)
     return Rescue(
         config_path=str(path),
         model=model,

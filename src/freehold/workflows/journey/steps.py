@@ -43,7 +43,7 @@ class Steps:
         self._check = check
 
     def expect(self, steps: int) -> None:
-        """So many are still to come, at most, from here on."""
+        """How many are still to come at most."""
         self._total = len(self.times) + steps
 
     def run(

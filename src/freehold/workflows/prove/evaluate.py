@@ -12,7 +12,7 @@ import msgspec
 
 from freehold.datasets import building
 from freehold.errors import UsageError
-from freehold.evals.chat.requests import asking_notes, unread_notes
+from freehold.evals.chat.requests import asking_notes, preparation_notes, unread_notes
 from freehold.evals.comparing import SideBySide, disagreements
 from freehold.evals.frozen import (
     frozen_answer,
@@ -23,7 +23,7 @@ from freehold.evals.frozen import (
     with_own_repeats,
 )
 from freehold.evals.latency import summarize
-from freehold.evals.replay import ReplayOptions, answers
+from freehold.evals.replay import ReplayOptions, answers, served_model
 from freehold.evals.scorer import Scorer
 from freehold.evals.scoring import sandbox_of, score_all, scorer_of
 from freehold.evals.task_comparison import compare_by_task, prepared
@@ -183,6 +183,7 @@ async def evaluate(
             notes=(
                 *(() if task.scorer == "judge" else reference_notes(samples, repeats)),
                 *asking_notes(samples, candidate.endpoint),
+                *preparation_notes(samples, served_model(candidate.endpoint, candidate.model)),
                 *label_notes(task, candidate.endpoint, candidate.model),
                 *filter(None, [answered.noise_note]),
             ),

@@ -51,7 +51,7 @@ def request(
         model = how.base_model if how is not None else plan.served_name if plan is not None else None
         if model is None:
             raise UsageError(
-                "no model was chosen yet, so there is nobody to ask", hint="freehold migrate chooses one"
+                "no model was chosen yet that could be asked", hint="freehold migrate chooses one"
             )
         if text is not None:
             sample = _sample_of(text, how)

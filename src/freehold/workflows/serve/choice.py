@@ -84,7 +84,7 @@ def choose(
     """The engine that was asked for, or that of the table. Raises `UsageError` for an unknown name."""
     if asked == "auto":
         return by_table(_facts(weights, settings, streams, _bound(adapters, kv_type, quantization, options)))
-    names: tuple[EngineName, ...] = ("llamacpp", "vllm", "ollama", "remote", "echo")
+    names: tuple[EngineName, ...] = ("llamacpp", "vllm", "encoder", "ollama", "remote", "echo")
     for name in names:
         if name == asked:
             return Choice(name, "it was asked for")

@@ -9,9 +9,9 @@ import anyio
 import msgspec
 
 from freehold.engines import ENGINES, load
+from freehold.engines.cores import usable_cores
 from freehold.engines.engine import Presence
 from freehold.engines.llamacpp import native
-from freehold.engines.llamacpp.engine import usable_cores
 from freehold.engines.llamacpp.measure import measure_interleaved
 from freehold.engines.llamacpp.native import NativeBuild
 from freehold.engines.vllm import environment as vllm

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from freehold.engines import load
+from freehold.engines.cores import usable_cores
 from freehold.engines.llamacpp import tuning
-from freehold.engines.llamacpp.engine import usable_cores
 from freehold.errors import UsageError
 from freehold.settings import Settings
+from freehold.training.encoder import read_record
 from freehold.types.config import ServeConfig
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.engine import ENGINE_KINDS, EngineKind
@@ -20,13 +22,18 @@ from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows.project import Project
 from freehold.workflows.serve import choice, room
+from freehold.workflows.serve.encoder import plan_encoder
 from freehold.workflows.serve.mounts import mount, served_under
 from freehold.workflows.weights.convert import to_safetensors
+from freehold.workflows.weights.encoders import encoder_folder, find_encoder, matching
 from freehold.workflows.weights.merge import merged, must_merge
 from freehold.workflows.weights.pull import ensure_weights
 
 ECHO = "echo"
 """The model id that means the shipped fake."""
+
+ENCODER = "encoder"
+"""The engine of folders that training an encoder leaves: it reads no other weights, and nothing else reads them."""
 
 KV_TYPE = "f16"
 """What the cache holds unless another type is asked for."""
@@ -76,8 +83,25 @@ def pull_and_plan(
     """
     if names_its_models(model, request.engine):
         return plan_by_name(model, request, settings, adapters=adapters)
+    if (folder := encoder_folder(model)) is not None:
+        return _plan_encoder(folder, request, settings, adapters)
     weights = ensure_weights(model, settings, quantization=request.quantization, progress=progress)
     return plan(weights, request, settings, adapters=adapters, progress=progress)
+
+
+def _plan_encoder(
+    folder: Path, request: ServeRequest, settings: Settings, adapters: Sequence[AdapterMount]
+) -> ServePlan:
+    record = read_record(folder)
+    return plan_encoder(
+        folder,
+        record.name if record is not None else folder.name,
+        settings,
+        adapters=adapters,
+        context_tokens=request.context_tokens,
+        parallel=request.parallel,
+        options=request.options if request.engine == ENCODER else {},
+    )
 
 
 def plan_by_name(
@@ -112,6 +136,11 @@ def plan(
     one the catalog names. Raises `UsageError` for several adapters of which one must be merged, and what
     `Engine.require`, `to_safetensors` and `merged` raise.
     """
+    if request.engine == ENCODER:
+        raise UsageError(
+            f"{weights.model_id} is not a trained encoder, which the encoder engine serves",
+            hint='name the folder of one: method = "encoder" of freehold migrate trains it',
+        )
     engine, why = choice.choose(
         request.engine,
         weights,
@@ -183,13 +212,15 @@ def plans(
     for model in model_names:
         own_request = msgspec.structs.replace(
             request,
-            engine=engine or ("auto" if (model == ECHO) != (config.engine == ECHO) else config.engine),
+            engine=engine or _engine(config, model),
             options=_options(config, model, engine),
         )
         to_merge = [one for one in mounts[model] if must_merge(one)]
         to_attach = [one for one in mounts[model] if one not in to_merge]
+        trained = find_encoder(project, model) if matching(project, model) else None
+        source = f"file:{trained.path}" if trained is not None else model
         planned += [
-            pull_and_plan(model, own_request, project.settings, adapters=group, progress=progress)
+            pull_and_plan(source, own_request, project.settings, adapters=group, progress=progress)
             for group in (to_attach, *([one] for one in to_merge))
         ]
     return planned
@@ -257,6 +288,11 @@ def _check_template(request: ServeRequest, adapters: Sequence[AdapterMount]) -> 
 
 def _kind(engine: str) -> EngineKind:
     return ENGINE_KINDS[engine]  # type: ignore[index]
+
+
+def _engine(config: ServeConfig, model: str) -> str:
+    """The engine that ``[serve]`` means for a model: echo for echo alone."""
+    return "auto" if (model == ECHO) != (config.engine == ECHO) else config.engine
 
 
 def _options(config: ServeConfig, model: str, engine: str | None) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from freehold.engines.cores import usable_cores
 from freehold.engines.llamacpp import native, tuning
-from freehold.engines.llamacpp.engine import usable_cores
 from freehold.engines.llamacpp.options import LlamaOptions
 from freehold.engines.options import read as read_options
 from freehold.engines.vllm import environment as vllm

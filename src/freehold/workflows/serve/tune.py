@@ -10,8 +10,8 @@ import anyio
 import msgspec
 
 from freehold import __version__
+from freehold.engines.cores import usable_cores
 from freehold.engines.llamacpp import agreement, native, requantize, tuning
-from freehold.engines.llamacpp.engine import usable_cores
 from freehold.engines.llamacpp.measure import RequestSize, measure_interleaved
 from freehold.engines.llamacpp.tuning import LlamaSettings, Trial, TuningResult
 from freehold.engines.traffic import RequestBodies, forms

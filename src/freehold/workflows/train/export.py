@@ -8,22 +8,15 @@ from pathlib import Path
 import msgspec
 
 from freehold import __version__
-from freehold.datasets import building
-from freehold.errors import FreeholdError, StorageError, UsageError, WeightsError
+from freehold.errors import StorageError, UsageError, WeightsError
 from freehold.files import shared
 from freehold.report.model_card import CardFacts, model_card
-from freehold.store import open_store
 from freehold.training.output.artefacts import sha256_of
-from freehold.types.config import UseProfile
-from freehold.types.dataset import Dataset
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.record import Record
-from freehold.types.report import CandidateReport, Report
-from freehold.types.ruling import Ruling
 from freehold.types.training import TrainingResult
 from freehold.workflows.data.curate import data_in_short
-from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.project import Project
 from freehold.workflows.train.export_kinds import (
     TAGGED,
@@ -34,8 +27,8 @@ from freehold.workflows.train.export_kinds import (
     Kind,
     copy_licenses,
 )
+from freehold.workflows.train.export_records import candidate_of, dataset_of, rulings_of, stored_base
 from freehold.workflows.weights.pull import ensure_weights
-from freehold.workflows.weights.pull import open_store as open_weights
 
 README = "README.md"
 
@@ -76,7 +69,7 @@ def export(
     if options.quantization is not None and kind not in ("gguf", "ollama"):
         raise UsageError(f"--quant is for gguf and ollama, not for {kind}")
     target = out or project.root / "exports" / f"{adapter.name}-{adapter.id[:8]}-{kind}"
-    _may_replace(target)
+    may_replace(target)
     partial = target.with_name(target.name + ".partial")
     weights = None
     if kind not in ("peft", "gguf-adapter"):
@@ -92,7 +85,7 @@ def export(
             usage = WRITERS[kind](ExportTask(project, adapter, options, weights, partial))
             if adapter.call_format == "tagged":
                 usage = usage._replace(notes=(TAGGED, *usage.notes))
-            licenses = copy_licenses(weights or _stored_base(project, adapter), partial)
+            licenses = copy_licenses(weights or stored_base(project, adapter.base_model), partial)
             files = {
                 str(path.relative_to(partial)): sha256_of(path)
                 for path in sorted(partial.rglob("*"))
@@ -134,7 +127,7 @@ def base_of(adapter: TrainingResult, project: Project, progress: Progress) -> We
     return weights
 
 
-def _may_replace(target: Path) -> None:
+def may_replace(target: Path) -> None:
     """Raise `UsageError` unless the place is free, empty or holds an earlier export."""
     if not target.exists():
         return
@@ -156,12 +149,10 @@ def _facts(
     progress: Progress,
     licenses: list[str],
 ) -> CardFacts:
-    dataset = _dataset(project, adapter)
-    candidate = _candidate(project, adapter)
-    ruling = candidate.ruling if candidate is not None else None
-    if ruling is None:
-        ruling = _rule(project.config.use, adapter, dataset, progress)
-    given = msgspec.structs.replace(project.config.use, distributes_weights=True)
+    dataset = dataset_of(project, adapter.dataset_id)
+    candidate = candidate_of(project, adapter.id)
+    distilled = adapter.config.method == "distill"
+    own, passing_on = rulings_of(project, adapter.base_model, dataset, progress, distilled=distilled)
     incumbent = project.config.incumbent
     return CardFacts(
         adapter=adapter,
@@ -172,49 +163,11 @@ def _facts(
         version=__version__,
         dataset=dataset,
         data=data_in_short(dataset),
-        ruling=ruling,
-        passing_on=_rule(given, adapter, dataset, progress),
+        ruling=candidate.ruling if candidate is not None and candidate.ruling is not None else own,
+        passing_on=passing_on,
         candidate=candidate,
         incumbent=incumbent.model if incumbent is not None else None,
         quantization=options.quantization,
         notes=usage.notes,
         license_files=tuple(licenses),
     )
-
-
-def _stored_base(project: Project, adapter: TrainingResult) -> Weights | None:
-    """The base's weights where they are in the store; kinds that do not hold it fetch nothing for its licence."""
-    stored = open_weights(project.settings).find(adapter.base_model)
-    return stored.weights if stored is not None else None
-
-
-def _dataset(project: Project, adapter: TrainingResult) -> Dataset | None:
-    folder = project.state / "datasets" / adapter.dataset_id
-    if (folder / "manifest.json").is_file():
-        return building.load(folder)
-    with open_store(project.store_url) as store:
-        return store.get(Dataset, adapter.dataset_id)
-
-
-def _candidate(project: Project, adapter: TrainingResult) -> CandidateReport | None:
-    """The newest report's lines on this adapter."""
-    with open_store(project.store_url) as store:
-        found = [
-            candidate
-            for report in store.records(Report)
-            for candidate in report.candidates
-            if candidate.trained is not None and candidate.trained.id == adapter.id
-        ]
-    return found[-1] if found else None
-
-
-def _rule(
-    use: UseProfile, adapter: TrainingResult, dataset: Dataset | None, progress: Progress
-) -> Ruling | None:
-    try:
-        distilled = adapter.config.method == "distill"
-        lineage = None if dataset is None else lineage_of(adapter.base_model, dataset, distilled=distilled)
-        return rule_for_model(adapter.base_model, use, lineage=lineage)
-    except FreeholdError as error:
-        progress.say(f"warning: the card has no ruling: {error.message}")
-        return None

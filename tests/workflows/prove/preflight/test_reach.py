@@ -62,3 +62,14 @@ def test_scores_between_0_and_1_are_only_held_to_the_least_number():
     assert not list(reach_findings(Items(60, binary=False), margin=0.03, alpha=0.025))
     assert find(20, 0.03, binary=False).outcome == "fail"
     assert not list(reach_findings(Items(0), margin=0.03, alpha=0.025))
+
+
+def test_both_ways_out_are_named_with_the_records_and_the_share_they_take():
+    found = find(100, 0.02, records=500)
+    assert found.outcome == "fail"
+    assert found.fix == (
+        "hold out 191 items at least (about 955 records at the present share or [data] held_out = 0.4), about 982 for "
+        "a good chance; or accept a margin of 0.038 ([task] margin)"
+    )
+    assert "held_out =" not in find(60, 0.02, records=300).fix, "more than half of the records"
+    assert "records" not in find(60, 0.02, records=60).fix, "files of their own"

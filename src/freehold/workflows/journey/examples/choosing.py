@@ -1,8 +1,8 @@
 """How many examples, in which order: settings measured on validation samples by the engine that serves the candidate.
 
 By successive halving (Jamieson and Talwalkar 2016): every setting is asked a few samples, the better half of them as
-many again, until one is left or 100 samples were asked. Samples are taken from the end of the split: whoever compares
-candidates begins at its front. Answers are kept, so a measurement that was stopped goes on.
+many again, until one is left or 100 samples were asked. Samples are taken from the end of the split: a comparison
+of candidates begins at its front. Answers are kept, so a measurement that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class _Measuring:
 def with_setting(
     preparation: Preparation, k: int, order: ExampleOrder, tokens_per_byte: float
 ) -> Preparation:
-    """A preparation with so many of its examples."""
+    """A preparation with `k` of its examples."""
     assert preparation.examples is not None
     index = msgspec.structs.replace(preparation.examples, k=k, order=order, tokens_per_byte=tokens_per_byte)
     fields = {**msgspec.structs.asdict(preparation), "examples": index}

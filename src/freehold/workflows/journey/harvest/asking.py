@@ -11,9 +11,9 @@ from freehold.evals.answers import ChatAnswer
 from freehold.evals.chat.chat_client import ChatClient, Patience
 from freehold.types.endpoint import Endpoint
 from freehold.types.progress import Progress
-from freehold.workflows.journey.harvest.money import Prices
-from freehold.workflows.journey.harvest.paid import PaidAnswers
 from freehold.workflows.journey.harvest.parts import Ask, PlannedPart
+from freehold.workflows.journey.paying.answers import PaidAnswers
+from freehold.workflows.journey.paying.prices import Prices
 
 CONCURRENCY = 4
 _FAILED_IN_A_ROW = 8

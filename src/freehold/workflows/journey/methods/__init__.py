@@ -16,6 +16,7 @@ from freehold.types.config import (
 from freehold.types.method import MethodName
 from freehold.workflows.journey.methods.adapter import TrainedAdapter
 from freehold.workflows.journey.methods.as_is import AsIs
+from freehold.workflows.journey.methods.encoder import TrainedEncoder
 from freehold.workflows.journey.methods.examples import WithExamples
 from freehold.workflows.journey.methods.method import (
     Bench,
@@ -26,13 +27,16 @@ from freehold.workflows.journey.methods.method import (
     engine_of,
     fetches,
 )
+from freehold.workflows.journey.methods.prompt import OwnPrompt
 from freehold.workflows.journey.methods.whole import TrainedWhole
 
 METHODS: dict[MethodName, Method] = {
     method.name: method
     for method in (
         AsIs(),
+        OwnPrompt(),
         WithExamples(),
+        TrainedEncoder(),
         TrainedAdapter("lora"),
         TrainedAdapter("qlora"),
         TrainedWhole(),
@@ -83,6 +87,7 @@ __all__ = [
     "NotMadeError",
     "candidate_of",
     "candidates",
+    "engine_of",
     "fetches",
     "method_named",
 ]

@@ -17,14 +17,16 @@ from freehold.store import Store
 from freehold.types.config import EndpointConfig, FinetuneConfig, MethodSettings, ProjectConfig
 from freehold.types.config import Method as TrainMethod
 from freehold.types.dataset import Dataset
+from freehold.types.encoder import EncoderModel
 from freehold.types.endpoint import ServePlan
 from freehold.types.engine import ENGINE_KINDS, EngineKind
 from freehold.types.evaluation import Task
 from freehold.types.machine import Fit, Machine
-from freehold.types.method import MethodName
+from freehold.types.method import MethodName, candidate_label
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
 from freehold.types.progress import Progress
+from freehold.types.prompting import PromptSearch
 from freehold.types.record import Record, content_id
 from freehold.types.training import TrainingResult
 from freehold.workflows.journey.steps import Steps
@@ -53,10 +55,8 @@ class Candidate(Record, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """What tells it from all others of a project, for people: ``org/model · lora at house (rank 16)``."""
-        where = f" at {self.endpoint}" if self.endpoint is not None else ""
-        named = f" ({self.name})" if self.name is not None else ""
-        return f"{self.model} · {self.method}{where}{named}"
+        """What tells it from all others of a project."""
+        return candidate_label(self.model, self.method, self.endpoint, self.name)
 
     def as_reported(self) -> dict[str, Any]:
         """Its fields in a report."""
@@ -155,9 +155,12 @@ class Made(Record, frozen=True, kw_only=True):
     weights: Weights | None = None
     fit: Fit | None = None
     trained: TrainingResult | None = None
+    encoder: EncoderModel | None = None
     parity: ParityReport | None = None
     untrained_model: str | None = None
     """The name under which the base answers besides, to show what training brought."""
+    prompt: PromptSearch | None = None
+    """How it came to be asked in its own way."""
 
 
 class NotMadeError(FreeholdError):

@@ -48,6 +48,7 @@ def request_cost(
         basis="measured_here",
         why=f"{seconds:.1f} s of {machine.name} for 1,000 requests, busy {TARGET_UTILISATION:.0%} of the time, at "
         f"{hour.why}",
+        machine_hour=hour.why,
     )
 
 
@@ -70,7 +71,7 @@ def hour_price(config: ProjectConfig, machine: Machine) -> HourPrice:
 
 
 def _runs_here(plan: ServePlan) -> bool:
-    """Whether this machine answers: an endpoint of localhost is no rented one."""
+    """Whether this machine answers: one of localhost is not rented."""
     return not plan.engine_kind.is_rented or urlsplit(str(plan.options.get("base_url", ""))).hostname in _HERE
 
 

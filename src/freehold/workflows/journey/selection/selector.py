@@ -36,7 +36,7 @@ from freehold.stats.selection import (
 from freehold.stats.selection.halving import WRONG_STOP
 from freehold.types.record import content_id
 from freehold.types.report import CandidateReport
-from freehold.types.selected import Choice, RequestCost, SelectionResult, SelectionScores
+from freehold.types.selected import CandidateChoice, RequestCost, SelectionResult, SelectionScores
 from freehold.types.selection import SelectionRow
 from freehold.workflows.journey.candidate import CandidateRunner, MadeCandidate, making_steps, proving_steps
 from freehold.workflows.journey.methods import Bench, Candidate, Made
@@ -61,7 +61,7 @@ class Selected(NamedTuple):
 
     reports: list[CandidateReport]
     chosen: MadeCandidate | None
-    choice: Choice
+    choice: CandidateChoice
 
 
 @dataclass(slots=True)
@@ -247,7 +247,7 @@ class Selector:
         rows = {row.name: row for row in selection.rows}
         for one in measured:
             self._report_row(one, rows[one.label], chosen=rows[selection.chosen])
-        choice = Choice(
+        choice = CandidateChoice(
             rule=said,
             stop=self.bench.project.config.selection.stop,
             split_samples=self.items,
@@ -293,7 +293,7 @@ class Selector:
         return self._ended(None, said, why="no candidate could be made")
 
     def _ended(self, one: _Tried | None, said: str, *, why: str) -> Selected:
-        choice = Choice(
+        choice = CandidateChoice(
             rule=said,
             stop=self.bench.project.config.selection.stop,
             split_samples=self.items,

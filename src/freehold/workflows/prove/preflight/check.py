@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import anyio
 
 from freehold.errors import FreeholdError, UsageError
-from freehold.evals.frozen import frozen_answer, with_frozen
+from freehold.evals.frozen import with_frozen
 from freehold.evals.scorers import for_task
-from freehold.evals.scoring import score_all, scorer_of
 from freehold.stats.clustered import encode_clusters
 from freehold.store import Store
 from freehold.types.config import ProjectConfig
@@ -19,16 +19,12 @@ from freehold.types.dataset import Dataset, Sample
 from freehold.types.evaluation import Task
 from freehold.types.finding import Finding, Preflight, warn
 from freehold.types.progress import Progress
-from freehold.workflows.data.curate import SCORERS_AT_ONCE
 from freehold.workflows.prove.preflight.address import AskedEndpoint, address_findings
 from freehold.workflows.prove.preflight.data import label_findings, length_findings
+from freehold.workflows.prove.preflight.incumbent import incumbent_scores
 from freehold.workflows.prove.preflight.reach import Items, reach_findings
 from freehold.workflows.prove.preflight.scorer import scorer_findings
 from freehold.workflows.prove.preflight.spent import look_findings
-
-_SCORED_AT_ONCE = SCORERS_AT_ONCE | {"turn"}
-"""Scorers that only compute (unless they ask a model): all of the incumbent's answers are scored in a moment."""
-_SCORING_SECONDS = 2.0
 
 
 class PreflightError(UsageError):
@@ -42,6 +38,10 @@ class PreflightError(UsageError):
             hint=f"{first.fix}. --anyway begins all the same",
         )
         self.preflight = preflight
+
+    def told(self) -> dict[str, Any]:
+        """All findings."""
+        return {"preflight": self.preflight}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +115,14 @@ def _of_scorer(task: Task) -> Iterator[AskedEndpoint]:
         yield AskedEndpoint(who, asks.base_url, asks.model, asks.api_key_env, cached=asks.kept)
 
 
+def _records(request: PreflightRequest) -> int | None:
+    """Records that the held-out items are a share of; None where they have files of their own, or a limit."""
+    data = None if request.config is None else request.config.data
+    if data is None or data.held_out_files or data.held_out_limit is not None:
+        return None
+    return sum(split.samples for split in request.dataset.splits)
+
+
 async def _reach(request: PreflightRequest, findings: Sequence[Finding]) -> list[Finding]:
     filled, repeats = with_frozen(request.held_out, request.frozen)
     compared = filled if request.freezes else [one for one in filled if one.incumbent is not None]
@@ -128,7 +136,8 @@ async def _reach(request: PreflightRequest, findings: Sequence[Finding]) -> list
         len(compared),
         for_task(request.task).binary,
         codes,
-        None if request.freezes else await _scores(request.task, compared, repeats),
+        None if request.freezes else await incumbent_scores(request.task, compared, repeats),
+        _records(request),
     )
     try:
         return list(
@@ -141,25 +150,3 @@ async def _reach(request: PreflightRequest, findings: Sequence[Finding]) -> list
         )
     except FreeholdError as error:
         return [warn("margin", error.message, error.hint or "look at [task] margin and alpha")]
-
-
-async def _scores(
-    task: Task, samples: Sequence[Sample], repeats: Mapping[str, Sequence[str]]
-) -> list[float] | None:
-    """The incumbent's scores against what is right; None where that takes long, or where nothing says what is right."""
-    if task.scorer not in _SCORED_AT_ONCE or any(one.gold is None for one in samples):
-        return None
-    with anyio.move_on_after(_SCORING_SECONDS):
-        async with scorer_of(task) as scorer:
-            if scorer.asks is not None:
-                return None
-            results = await score_all(
-                scorer,
-                "incumbent",
-                samples,
-                [frozen_answer(one, repeats) for one in samples],
-                [one.gold for one in samples],
-            )
-        scores = [one.score.value for one in results]
-        return [value for value in scores if value is not None] if None not in scores else None
-    return None

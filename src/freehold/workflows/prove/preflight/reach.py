@@ -7,6 +7,7 @@ everywhere. Where the first is not promoted, no candidate that is merely as good
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ PLANNED = 0.05
 candidate on a closed task. A larger share needs more items."""
 _STEP = 0.001
 _EVEN = 0.5
+_LARGEST_SHARE = 0.5
+"""Of the records, held out: beyond that too little is left to learn from."""
 
 
 class Items(NamedTuple):
@@ -34,6 +37,8 @@ class Items(NamedTuple):
     binary: bool = True
     groups: npt.NDArray[np.int64] | None = None
     incumbent: Sequence[float] | None = None
+    records: int | None = None
+    """Records of all splits together; None where the items come from elsewhere."""
 
 
 def reach_findings(items: Items, *, margin: float, alpha: float, planned_looks: int = 1) -> Iterator[Finding]:
@@ -65,8 +70,9 @@ def reach_findings(items: Items, *, margin: float, alpha: float, planned_looks: 
     needed = planner.zero_loss_n(margin, share)
     can = "nothing can be proven" if best is None else f"you can prove {_points(best)} at best"
     fix = (
-        f"hold out {max(needed, MIN_PAIRS_PROMOTE):,} items at least, about {_settling(margin, share):,} for a good "
-        f"chance" + ("" if best is None else f"; or accept a margin of {best:g} ([task] margin)")
+        f"hold out {max(needed, MIN_PAIRS_PROMOTE):,} items at least{_of_records(items, needed)}, about "
+        f"{_settling(margin, share):,} for a good chance"
+        + ("" if best is None else f"; or accept a margin of {best:g} ([task] margin)")
     )
     said = f"with {_count(items)}{looks} {can}, and your margin is {_points(margin)}"
     if items.incumbent is None:
@@ -110,6 +116,18 @@ def _settling(margin: float, alpha: float) -> int:
         planner.zero_loss_n(margin, alpha),
         MIN_PAIRS_PROMOTE,
     )
+
+
+def _of_records(items: Items, needed: int) -> str:
+    """How they are held out: of more records, or a larger share of those there are."""
+    if items.records is None or items.records <= items.size:
+        return ""
+    wanted = max(needed, MIN_PAIRS_PROMOTE)
+    ways = [f"about {math.ceil(wanted * items.records / items.size):,} records at the present share"]
+    share = math.ceil(20 * wanted / items.records) / 20
+    if share <= _LARGEST_SHARE:
+        ways.append(f"[data] held_out = {share:g}")
+    return f" ({' or '.join(ways)})"
 
 
 def _count(items: Items) -> str:

@@ -1,0 +1,141 @@
+"""What `--json` prints where that has no record elsewhere: several together, or fewer fields than a record has.
+
+Imported when something is printed or a schema is made, never for ``--help``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from freehold.catalog.quantizations import PublishedQuantization
+from freehold.catalog.scores import PublishedScore
+from freehold.catalog.synced import SyncedModel
+from freehold.engines.pool.model_slot import ModelStatus
+from freehold.types.evaluation import PairedResult
+from freehold.types.finding import Preflight
+from freehold.types.model import Model
+from freehold.types.planning.training_plan import TrainingPlan, TrainingPreview
+from freehold.types.record import Record
+from freehold.types.ruling import RulingOutcome
+from freehold.types.training import Search, TrainingResult
+from freehold.workflows.journey.migrate import Migration
+from freehold.workflows.project_lock import HeldLock
+from freehold.workflows.shift.background import Background
+
+
+class Failure(Record, frozen=True, kw_only=True):
+    """Why a command ended. `message` and `hint` are for people, `code` is for programs and says the kind of error."""
+
+    message: str
+    hint: str | None
+    """The way out, where one is known."""
+    code: str
+    exit_code: int
+    """What the command ends with."""
+    retryable: bool
+    """Whether the same command may succeed later, unchanged."""
+
+
+class ErrorDocument(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """What `--json` prints, instead of or behind a document, where a command ends with an error."""
+
+    error: Failure
+    lock: HeldLock | None = None
+    """Who holds what the command needs for itself (code `locked`)."""
+    preflight: Preflight | None = None
+    """All that was found before anything was spent (code `preflight`)."""
+
+
+class KnownModels(Record, frozen=True, kw_only=True):
+    """Models of the shipped catalog and those that were asked of a hub."""
+
+    shipped: tuple[Model, ...]
+    synced: tuple[SyncedModel, ...]
+
+
+class ShippedModel(Model, frozen=True, kw_only=True):
+    """A model of the shipped catalog, with what is published about it."""
+
+    quantizations: tuple[PublishedQuantization, ...]
+    scores: tuple[PublishedScore, ...]
+
+
+class Complied(Record, frozen=True, kw_only=True):
+    """The files that a licence asks for, as they were written."""
+
+    outcome: RulingOutcome
+    files: tuple[str, ...]
+
+
+class MatrixCell(Record, frozen=True, kw_only=True):
+    """A ruling in short."""
+
+    outcome: RulingOutcome
+    obligations: tuple[str, ...]
+    """Keys of the duties, sorted."""
+
+
+class MatrixRow(Record, frozen=True, kw_only=True):
+    """A model against the ways to use it."""
+
+    model: str
+    ways: dict[str, MatrixCell]
+
+
+class Migrated(Record, frozen=True, kw_only=True):
+    """A migration, and the endpoint it left running, if it did."""
+
+    migration: Migration
+    endpoint: Background | None
+
+
+class SettingLine(Record, frozen=True, kw_only=True, rename={"origin": "from"}):
+    """A setting of this machine. A password in an address is left out of `value`."""
+
+    variable: str
+    value: str | None
+    origin: Literal["environment", "default"]
+    help: str
+
+
+class ComparedPairs(PairedResult, frozen=True, kw_only=True):
+    """The comparison of two columns of scores, with the pairs left out as a number and by side."""
+
+    unscored: int  # type: ignore[assignment]
+    """Pairs without a score on at least one side."""
+    unscored_by_side: dict[str, int]
+
+
+class Serving(Record, frozen=True, kw_only=True):
+    """What answers now, printed once it does: address without ``/v1``, names of models, folder of logs."""
+
+    url: str
+    models: tuple[str, ...]
+    logs: str
+
+
+class ServedModels(Record, frozen=True, kw_only=True):
+    """The models of the running server, as they are after a change."""
+
+    models: tuple[ModelStatus, ...]
+
+
+class RunningModels(Record, frozen=True, kw_only=True):
+    """The running server's address and models."""
+
+    url: str
+    models: tuple[ModelStatus, ...]
+
+
+class SearchedAdapter(Record, frozen=True, kw_only=True):
+    """A search over options of training, and the adapter of its best trial."""
+
+    search: Search
+    adapter: TrainingResult
+
+
+class PreviewAndPlan(Record, frozen=True, kw_only=True):
+    """Samples as training sees them, and what training would take."""
+
+    preview: TrainingPreview
+    plan: TrainingPlan

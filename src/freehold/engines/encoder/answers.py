@@ -1,0 +1,205 @@
+"""The answer of an encoder, as the application has it, cut into tokens with their probabilities. Pure.
+
+One token is what one decision wrote: the label; each label of a list; each field of a JSON object, with the signs
+before it (``{"intent": "track"`` and ``, "urgent": false}``). So the tokens join to the answer, the log-probability of
+a token is that of the decision, and its alternatives are what else could stand there. Those of a list are labels left
+out: each is a yes or no of its own, and their probabilities do not sum to one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from freehold.engines.encoder.folder import Array
+from freehold.engines.encoder.runner import EncodedText
+from freehold.types.encoder import EncoderManifest, FieldHead, as_copied
+
+LEAST_PROBABILITY = 1e-30
+DECIMALS = 6
+Probabilities = npt.NDArray[np.float64]
+
+
+class AnswerToken(NamedTuple):
+    """A token, its log-probability (nats), and the likeliest texts in its place, itself among them."""
+
+    text: str
+    logprob: float
+    likeliest: tuple[tuple[str, float], ...]
+
+
+class EncoderAnswer(NamedTuple):
+    """An answer. `confidence` is the probability that all of the likeliest answer is right, taken as if fields were
+    independent; not `in_scope` where that is less than the encoder was told to ask for."""
+
+    tokens: tuple[AnswerToken, ...]
+    confidence: float
+    in_scope: bool
+
+    @property
+    def text(self) -> str:
+        return "".join(token.text for token in self.tokens)
+
+
+class _Decision(NamedTuple):
+    """What one head decided: the value, how likely it is, and the alternatives, likeliest first."""
+
+    value: Any
+    probability: float
+    others: tuple[tuple[Any, float], ...]
+
+
+def answer(manifest: EncoderManifest, read: EncodedText, text: str, *, top: int = 0) -> EncoderAnswer:
+    """The answer to `text`, which is without the prefix. `top` alternatives of each token are told."""
+    decisions = [
+        _decide(field, logits, read, text, top)
+        for field, logits in zip(manifest.fields, read.logits, strict=True)
+    ]
+    confidence = math.prod(one.probability for one in decisions)
+    in_scope = manifest.min_confidence is None or confidence >= manifest.min_confidence
+    if not in_scope and manifest.out_of_scope_answer is not None:
+        return EncoderAnswer(_out_of_scope(manifest, decisions, confidence, top), confidence, False)
+    if manifest.answer == "label":
+        first = decisions[0]
+        tokens: Sequence[AnswerToken] = (_token(first, [str(value) for value, _ in first.others], top),)
+    elif manifest.answer == "labels":
+        tokens = _list_tokens(manifest, read.logits[0], top)
+    else:
+        tokens = _object_tokens(manifest, decisions, top)
+    return EncoderAnswer(tuple(tokens), confidence, in_scope)
+
+
+def probabilities(field: FieldHead, logits: Array) -> Probabilities:
+    """Calibrated probabilities of a field's labels: of kind ``one`` they sum to one, of kind ``several`` each is its
+    own."""
+    scaled = logits.astype(np.float64) / field.temperature
+    if field.kind == "several":
+        return np.asarray(1 / (1 + np.exp(-np.clip(scaled, -700, 700))))
+    shifted = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
+
+
+def _decide(field: FieldHead, logits: Array, read: EncodedText, text: str, top: int) -> _Decision:
+    if field.kind == "copied":
+        return _copied(field, logits, read, text)
+    shares = probabilities(field, logits)
+    if field.kind == "several":
+        return _several(field, shares, top)
+    order = np.argsort(-shares, kind="stable")[: max(1, top)]
+    likeliest = tuple((field.labels[place], float(shares[place])) for place in order)
+    return _Decision(*likeliest[0], likeliest)
+
+
+def _several(field: FieldHead, shares: Probabilities, top: int) -> _Decision:
+    """A list. Its alternatives differ in one label each, the least certain ones first."""
+    given = shares >= _threshold(field)
+    sure = np.where(given, shares, 1 - shares)
+    joint = float(np.prod(sure))
+    value = [label for label, is_given in zip(field.labels, given, strict=True) if is_given]
+    others: list[tuple[Any, float]] = [(value, joint)]
+    for place in np.argsort(sure, kind="stable")[: max(0, top - 1)]:
+        flipped = given.copy()
+        flipped[place] = not flipped[place]
+        other = [label for label, is_given in zip(field.labels, flipped, strict=True) if is_given]
+        others.append((other, joint * float((1 - sure[place]) / max(sure[place], LEAST_PROBABILITY))))
+    return _Decision(value, joint, tuple(others))
+
+
+def _copied(field: FieldHead, logits: Array, read: EncodedText, text: str) -> _Decision:
+    """A piece of the message: the run of inside tokens with the highest mean probability, null where there is none."""
+    # Tokens that begin and end a text, and those of the prefix, stand nowhere in it.
+    stands = np.array([span.end > span.first for span in read.spans], dtype=np.bool_)
+    inside = np.where(stands, probabilities(field, logits)[:, 1], 0.0)
+    best: tuple[float, int, int] | None = None
+    first = None
+    for place in range(len(inside) + 1):
+        is_inside = place < len(inside) and inside[place] > 0.5
+        if is_inside and first is None:
+            first = place
+        if not is_inside and first is not None:
+            mean = float(inside[first:place].mean())
+            if best is None or mean > best[0]:
+                best = (mean, first, place)
+            first = None
+    nothing = float(1 - inside.max())
+    if best is None:
+        return _Decision(None, nothing, ((None, nothing),))
+    mean, first_token, end_token = best
+    piece = text[read.spans[first_token].first : read.spans[end_token - 1].end]
+    value = as_copied(piece, field.copied_as)
+    return _Decision(value, mean, ((value, mean), (None, nothing)))
+
+
+def _list_tokens(manifest: EncoderManifest, logits: Array, top: int) -> list[AnswerToken]:
+    field = manifest.fields[0]
+    shares = probabilities(field, logits)
+    given = shares >= _threshold(field)
+    order = np.argsort(-shares, kind="stable")
+    left_out = [(field.labels[place], float(shares[place])) for place in order if not given[place]]
+    chosen = [
+        (label, float(share))
+        for label, share, is_given in zip(field.labels, shares, given, strict=True)
+        if is_given
+    ]
+    if not chosen:
+        none = float(np.prod(1 - shares))
+        others = [("[]", none), *((f"[{_json(label)}]", share) for label, share in left_out)]
+        return [AnswerToken("[]", _log(none), _logs(others[:top]))]
+    tokens = []
+    for number, (label, share) in enumerate(chosen):
+        before = "[" if number == 0 else manifest.separators[0]
+        after = "]" if number == len(chosen) - 1 else ""
+        others = [(f"{before}{_json(one)}{after}", p) for one, p in [(label, share), *left_out[: top - 1]]]
+        tokens.append(AnswerToken(others[0][0], _log(share), _logs(others[:top])))
+    return tokens
+
+
+def _object_tokens(manifest: EncoderManifest, decisions: Sequence[_Decision], top: int) -> list[AnswerToken]:
+    between, colon = manifest.separators
+    tokens = []
+    for number, (field, decision) in enumerate(zip(manifest.fields, decisions, strict=True)):
+        before = f"{'{' if number == 0 else between}{_json(field.name)}{colon}"
+        after = "}" if number == len(decisions) - 1 else ""
+        texts = [f"{before}{_json(value, manifest)}{after}" for value, _ in decision.others]
+        tokens.append(_token(decision, texts, top))
+    return tokens
+
+
+def _out_of_scope(
+    manifest: EncoderManifest, decisions: Sequence[_Decision], confidence: float, top: int
+) -> tuple[AnswerToken]:
+    """The answer for what is out of scope; as likely as that the likeliest answer is wrong."""
+    text = manifest.out_of_scope_answer or ""
+    others = [(text, 1 - confidence)]
+    if manifest.answer == "label":
+        others += [(str(value), share) for value, share in decisions[0].others]
+    return (AnswerToken(text, _log(1 - confidence), _logs(others[:top])),)
+
+
+def _token(decision: _Decision, texts: Sequence[str], top: int) -> AnswerToken:
+    shares = [share for _, share in decision.others]
+    return AnswerToken(
+        texts[0], _log(decision.probability), _logs(list(zip(texts, shares, strict=True))[:top])
+    )
+
+
+def _threshold(field: FieldHead) -> float:
+    return 0.5 if field.threshold is None else field.threshold
+
+
+def _logs(shares: Sequence[tuple[str, float]]) -> tuple[tuple[str, float], ...]:
+    return tuple((text, _log(share)) for text, share in shares)
+
+
+def _log(share: float) -> float:
+    return round(math.log(min(1.0, max(share, LEAST_PROBABILITY))), DECIMALS) + 0.0
+
+
+def _json(value: Any, manifest: EncoderManifest | None = None) -> str:
+    separators = manifest.separators if manifest is not None else None
+    return json.dumps(value, ensure_ascii=False, separators=separators)

@@ -1,0 +1,247 @@
+"""The encoder's HTTP side: OpenAI chat (plain and streamed), embeddings, models, counts, health, metrics."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import logging
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import numpy as np
+from aiohttp import web
+
+from freehold.engines.encoder import requests
+from freehold.engines.encoder.answers import EncoderAnswer, answer
+from freehold.engines.encoder.batching import Batcher, QueueFullError
+from freehold.engines.encoder.completions import Completion
+from freehold.engines.encoder.form import misfit
+from freehold.engines.encoder.options import EncoderOptions
+from freehold.engines.encoder.runner import EncodedText, EncoderRunner
+from freehold.engines.guard import keyed, own_hosts_only
+from freehold.errors import FreeholdError
+from freehold.types.encoder import EncoderManifest
+from freehold.types.endpoint import ServePlan
+from freehold.wire.errors import ApiError
+
+log = logging.getLogger(__name__)
+
+BODY_BYTES = 64 << 20
+CHARACTERS_PER_TOKEN = 32
+"""A text with more characters for each token of the context is refused unread: cutting it into tokens alone would hold
+up all others. Words have 3 to 6, and 32 leaves room for a page of spaces."""
+RETRY_SECONDS = 1
+
+
+class EncoderApp:
+    """One encoder's server, which asks for `key`."""
+
+    def __init__(
+        self,
+        plan: ServePlan,
+        options: EncoderOptions,
+        manifest: EncoderManifest,
+        runner: EncoderRunner,
+        key: str | None = None,
+    ) -> None:
+        self._plan = plan
+        self._options = options
+        self._manifest = manifest
+        self._runner = runner
+        self._key = key
+        self._batcher: Batcher | None = None
+        self._started = int(time.time())
+        self._numbers = itertools.count(1)
+        self._in_flight = 0
+        self._answered = self._refused = self._tokens = self._cut = self._out_of_scope = 0
+        self._misfit = lru_cache(maxsize=256)(self._misfit_uncached)
+
+    def application(self) -> web.Application:
+        """The aiohttp application."""
+        app = web.Application(
+            client_max_size=BODY_BYTES,
+            middlewares=[own_hosts_only, keyed(self._key), self._counted],
+        )
+        app.router.add_get("/health", self._health)
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/v1/models", self._list)
+        app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/embeddings", self._embeddings)
+        app.router.add_post("/tokenize", self._tokenize)
+        app.cleanup_ctx.append(self._batching)
+        return app
+
+    async def _batching(self, _: web.Application) -> AsyncIterator[None]:
+        async with Batcher(
+            self._runner, batch=self._options.batch, queue_texts=self._options.queue_texts
+        ) as self._batcher:
+            yield
+
+    @web.middleware
+    async def _counted(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Count requests under way, and write errors as OpenAI's API does."""
+        if request.method != "POST":
+            return await handler(request)
+        self._in_flight += 1
+        try:
+            return await handler(request)
+        except ApiError as error:
+            self._refused += 1
+            return _error(error)
+        except web.HTTPRequestEntityTooLarge:
+            self._refused += 1
+            return _error(ApiError(413, f"the request is larger than {BODY_BYTES >> 20} MiB"))
+        except web.HTTPNotFound:
+            return _error(ApiError(404, f"{request.path} is not served: an encoder has chat and embeddings"))
+        except QueueFullError as error:
+            self._refused += 1
+            return _error(ApiError(503, error.message, code="overloaded", retry_after_s=RETRY_SECONDS))
+        except FreeholdError as error:
+            return _error(ApiError(500, error.message))
+        finally:
+            self._in_flight -= 1
+
+    async def _health(self, _: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        assert self._batcher is not None
+        values = {
+            "requests_processing": self._in_flight,
+            "answers_total": self._answered,
+            "refusals_total": self._refused,
+            "out_of_scope_total": self._out_of_scope,
+            "texts_waiting": self._batcher.queued,
+            "texts_total": self._batcher.texts,
+            "runs_total": self._batcher.runs,
+            "tokens_total": self._tokens,
+            "tokens_cut_total": self._cut,
+        }
+        return web.Response(text="".join(f"encoder:{name} {value}\n" for name, value in values.items()))
+
+    async def _list(self, _: web.Request) -> web.Response:
+        model = {"id": self._plan.model, "object": "model", "created": self._started, "owned_by": "freehold"}
+        return web.json_response({"object": "list", "data": [model]})
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        body = await self._read(request)
+        asked = requests.read_chat(body, self._manifest)
+        (read,) = await self._encoded([asked.text], "messages")
+        found = answer(self._manifest, read, asked.text, top=asked.top or 0)
+        if not math.isfinite(found.confidence):
+            raise ApiError(500, "the encoder computed no number: its files may be damaged")
+        self._check_form(asked, found)
+        self._answered += 1
+        self._out_of_scope += not found.in_scope
+        completion = Completion(asked, found, read, number=next(self._numbers), created=int(time.time()))
+        headers = completion.headers
+        if not asked.stream:
+            return web.Response(
+                body=msgspec.json.encode(completion.plain()), content_type="application/json", headers=headers
+            )
+        response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache", **headers}
+        )
+        await response.prepare(request)
+        chunks = b"".join(b"data: " + msgspec.json.encode(chunk) + b"\n\n" for chunk in completion.chunks())
+        await response.write(chunks + b"data: [DONE]\n\n")
+        await response.write_eof()
+        return response
+
+    def _check_form(self, asked: requests.ChatRequest, found: EncoderAnswer) -> None:
+        if asked.response_format is None:
+            return
+        why = self._misfit(msgspec.json.encode(asked.response_format), found.text)
+        if why is not None:
+            message = f"the answer does not fit response_format: {why}"
+            raise ApiError(400, message, code="unsupported_parameter", param="response_format")
+
+    def _misfit_uncached(self, form: bytes, text: str) -> str | None:
+        return misfit(msgspec.json.decode(form), text, self._manifest)
+
+    async def _embeddings(self, request: web.Request) -> web.Response:
+        body = await self._read(request)
+        asked = requests.read_embedding(body, self._manifest)
+        read = await self._encoded(asked.texts, "input")
+        data = []
+        for index, one in enumerate(read):
+            vector: Any = one.embedding.astype("<f4")
+            vector = base64.b64encode(vector.tobytes()).decode() if asked.as_base64 else vector.tolist()
+            data.append({"object": "embedding", "index": index, "embedding": vector})
+        self._answered += 1
+        used = sum(one.tokens for one in read)
+        reply = {
+            "object": "list",
+            "data": data,
+            "model": asked.model,
+            "usage": {"prompt_tokens": used, "total_tokens": used},
+        }
+        if cut := sum(one.cut for one in read):
+            reply["freehold"] = {"tokens_cut": cut}
+        return web.Response(body=msgspec.json.encode(reply), content_type="application/json")
+
+    async def _tokenize(self, request: web.Request) -> web.Response:
+        """How many tokens a conversation has, as vLLM's call of that name says it."""
+        assert self._batcher is not None
+        body = await self._read(request)
+        text = self._manifest.text_of(requests.read_messages(body))
+        self._check_length(text, "messages")
+        (count,) = await self._batcher.count([text])
+        return web.json_response({"count": count, "max_model_len": self._plan.context_tokens})
+
+    async def _encoded(self, texts: Sequence[str], param: str) -> list[EncodedText]:
+        """The texts as the encoder reads them. Raises `ApiError` (400) for one that is too long."""
+        assert self._batcher is not None
+        for text in texts:
+            self._check_length(text, param)
+        encoded = []
+        for one in await self._batcher.read(texts):
+            most = self._manifest.max_tokens if self._options.long_texts == "refuse" else None
+            if not isinstance(one, EncodedText):
+                raise _too_long(one.tokens, self._plan.context_tokens, param)
+            if one.cut and most is not None:
+                raise _too_long(one.tokens + one.cut, most, param)
+            if not np.isfinite(one.embedding).all():
+                raise ApiError(500, "the encoder computed no number: its files may be damaged")
+            encoded.append(one)
+        self._tokens += sum(one.tokens for one in encoded)
+        self._cut += sum(one.cut for one in encoded)
+        return encoded
+
+    def _check_length(self, text: str, param: str) -> None:
+        most = CHARACTERS_PER_TOKEN * self._plan.context_tokens
+        if len(text) > most:
+            raise ApiError(
+                400,
+                f"a text of {len(text):,} characters exceeds the context of {self._plan.context_tokens:,} tokens",
+                code="context_length_exceeded",
+                param=param,
+            )
+
+    async def _read(self, request: web.Request) -> dict[str, Any]:
+        body = requests.read_json(await request.read())
+        if body.get("model") != self._plan.model:
+            name = str(body.get("model"))[:200]
+            raise ApiError(404, f"the model {name!r} does not exist", code="model_not_found", param="model")
+        return body
+
+
+def _too_long(tokens: int, most: int, param: str) -> ApiError:
+    return ApiError(
+        400,
+        f"a text of {tokens:,} tokens exceeds the context of {most:,} tokens",
+        code="context_length_exceeded",
+        param=param,
+    )
+
+
+def _error(error: ApiError) -> web.Response:
+    body = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+    headers = {} if error.retry_after_s is None else {"Retry-After": f"{error.retry_after_s:.0f}"}
+    return web.json_response({"error": body}, status=error.status, headers=headers)

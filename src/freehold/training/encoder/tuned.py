@@ -1,0 +1,236 @@
+"""The stages that train the encoder itself. Each leaves `scene.base` with its weights, and heads over them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from freehold.training import loop
+from freehold.training.encoder import base as bases
+from freehold.training.encoder import calibration, frozen, heads, spread
+from freehold.training.encoder.answers import AnswerForm, Value
+from freehold.training.encoder.base import Encoded, Floats, TorchBase
+from freehold.training.encoder.frozen import Features, Fitted
+from freehold.training.encoder.heads import Head, Places
+from freehold.training.encoder.prepared import Examples
+from freehold.training.encoder.scene import Scene, Trained, features
+from freehold.training.encoder.trainers import AnswerTrainer, ContrastTrainer, Item, items_of, pairs_of
+from freehold.training.worker import peak_memory
+from freehold.types.config import FinetuneConfig
+from freehold.types.encoder import EncoderStage
+
+RATE = 1e-4
+BATCH = 32
+SEEN = 51_000
+"""Samples that plain tuning looks at, counting each pass, within the limits below."""
+FEWEST_PASSES, MOST_PASSES = 3, 12
+
+CONTRAST_RATE = 5e-5
+CONTRAST_STEPS = 200
+"""Steps of 2 x `BATCH` texts."""
+
+TAUGHT_PASSES = 2
+"""Passes over texts whose answers were spread from others."""
+TAUGHT_RATE = 5e-5
+LABELLED_COUNTS = 3
+"""How often a text with an answer is seen for each time one without is."""
+
+
+def answer(scene: Scene, base: TorchBase) -> Trained | None:
+    """Tune all weights together with the heads; None when it was asked to stop."""
+    count = len(scene.train.examples)
+    passes = min(MOST_PASSES, max(FEWEST_PASSES, SEEN // max(1, count)))
+    items = _items(scene, base, scene.train.examples)
+    return _answer(scene, base, items, "tuned", rate=RATE, passes=passes)
+
+
+def contrast(scene: Scene, base: TorchBase, unlabelled: Sequence[str]) -> Trained | None:
+    """Tune the encoder to tell answers apart, then fit heads by logistic regression; None when asked to stop.
+
+    With `unlabelled` texts, answers spread to them over the tuned encoder, and it is tuned once more on all.
+    """
+    began = time.monotonic()
+    groups = groups_of(scene.form, scene.train.examples.values)
+    texts, labels = list(scene.train.examples.texts), groups
+    single = _only_one(scene.form)
+    if single is not None:  # a label's own words are one more text of its group
+        words = frozen.label_words(scene.form.fields[single])
+        texts += words
+        labels = np.concatenate([groups, np.arange(len(words), dtype=np.intp)])
+    ids = base.encode(texts, scene.max_tokens).ids
+    config = _config(scene, rate=CONTRAST_RATE, passes=1)
+    trainer = ContrastTrainer(base, config)
+    pairs = pairs_of(ids, labels, CONTRAST_STEPS * BATCH, scene.job.config.seed)
+    if _loop(scene, trainer, pairs, [], "contrastive") is None:
+        return None
+    train, validation, names = _embedded(scene, base)
+    fitted = _judged(scene, frozen.fit(scene.form, train, validation, names), validation)
+    if unlabelled and single is not None:
+        return _taught(scene, base, train, fitted.heads[single], unlabelled, began)
+    return Trained("contrastive", fitted, normalize=True, seconds=time.monotonic() - began)
+
+
+def groups_of(form: AnswerForm, values: Sequence[tuple[Value, ...]]) -> Places:
+    """A number for each sample, the same for those whose fields of kind ``one`` are all the same; of one field, the
+    place of its label."""
+    columns = [
+        heads.places_of(field, [value[at] for value in values])
+        for at, field in enumerate(form.fields)
+        if field.kind == "one" and len(field.labels) > 1
+    ]
+    if len(columns) == 1:
+        return columns[0]
+    _, groups = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
+    return np.asarray(groups, dtype=np.intp).ravel()
+
+
+def can_contrast(form: AnswerForm) -> bool:
+    """Whether there are groups of answers to tell apart."""
+    return any(field.kind == "one" and len(field.labels) > 1 for field in form.fields)
+
+
+def _only_one(form: AnswerForm) -> int | None:
+    """The field, where the answer is one label and nothing else."""
+    return 0 if len(form.fields) == 1 and form.fields[0].kind == "one" else None
+
+
+def _taught(
+    scene: Scene, base: TorchBase, train: Features, head: Head, unlabelled: Sequence[str], began: float
+) -> Trained | None:
+    """Tune on texts without an answer as well, by what spreads to them."""
+    known = set(scene.train.examples.texts) | set(scene.validation.examples.texts)
+    texts = [text for text in unlabelled if text not in known]
+    rows = base.encode(texts, scene.max_tokens).ids
+    pooled = heads.normalized(bases.embed(base, rows, fast=True)[0]) if texts else train.pooled[:0]
+    every = np.concatenate([train.pooled, pooled])
+    labels = groups_of(scene.form, train.examples.values)
+    guessed = spread.spread(
+        every,
+        np.flatnonzero(labels >= 0),
+        labels[labels >= 0],
+        calibration.softmax(head.logits(every) / head.temperature).astype(np.float32),
+    )[len(train.pooled) :]
+    labelled = _items(scene, base, scene.train.examples)
+    items = labelled * LABELLED_COUNTS + items_of(rows, [(one,) for one in guessed], first=len(labelled))
+    made = _answer(scene, base, items, "contrastive", rate=TAUGHT_RATE, passes=TAUGHT_PASSES, folder="taught")
+    return None if made is None else made._replace(seconds=time.monotonic() - began)
+
+
+def _answer(
+    scene: Scene,
+    base: TorchBase,
+    items: list[Item],
+    stage: EncoderStage,
+    *,
+    rate: float,
+    passes: int,
+    folder: str | None = None,
+) -> Trained | None:
+    began = time.monotonic()
+    config = _config(scene, rate=rate, passes=passes)
+    rows = [2 if field.kind == "copied" else len(field.labels) for field in scene.form.fields]
+    trainer = AnswerTrainer(base, scene.form, config, rows)
+    held = scene.validation.examples
+    enough = len(held) >= frozen.FEWEST_VALIDATION
+    checked = _items(scene, base, held) if enough else []
+    if _loop(scene, trainer, items, checked, folder or stage) is None:
+        return None
+    made = trainer.heads()
+    fitted = Fitted(tuple(made), 0, 0, None, np.empty(0, dtype=np.float32))
+    if enough:
+        encoded = base.encode(held.texts, scene.max_tokens)
+        pooled, _ = bases.embed(base, encoded.ids, fast=True)
+        fitted = frozen.calibrated(
+            scene.form, made, features(base, held, pooled, scene.form, scene.max_tokens)
+        )
+    return Trained(stage, fitted, normalize=False, seconds=time.monotonic() - began)
+
+
+def _judged(scene: Scene, fitted: Fitted, validation: Features) -> Fitted:
+    """Folds of samples the encoder was tuned on say nothing of others: no figure is better than that one."""
+    if len(validation.examples) >= frozen.FEWEST_VALIDATION:
+        return fitted
+    plain = tuple(head._replace(temperature=1.0) for head in fitted.heads)
+    return Fitted(plain, 0, 0, None, np.empty(0, dtype=np.float32))
+
+
+def _embedded(scene: Scene, base: TorchBase) -> tuple[Features, Features, tuple[Floats, ...]]:
+    """Everything of the scene by the encoder as it is now."""
+
+    def again(examples: Examples) -> Features:
+        if not len(examples):
+            return Features(examples, np.empty((0, base.width), dtype=np.float32), [], Encoded([], []))
+        pooled = heads.normalized(
+            bases.embed(base, base.encode(examples.texts, scene.max_tokens).ids, fast=True)[0]
+        )
+        return features(base, examples, pooled, scene.form, scene.max_tokens)
+
+    names = []
+    for field, before in zip(scene.form.fields, scene.names, strict=True):
+        words = frozen.label_words(field) if len(before) else []
+        names.append(
+            heads.normalized(bases.embed(base, base.encode(words, scene.max_tokens).ids, fast=True)[0])
+            if words
+            else np.empty((0, base.width), dtype=np.float32)
+        )
+    return again(scene.train.examples), again(scene.validation.examples), tuple(names)
+
+
+def _items(scene: Scene, base: TorchBase, examples: Examples) -> list[Item]:
+    encoded = base.encode(examples.texts, scene.max_tokens)
+    columns: list[Sequence[Any]] = []
+    for at, field in enumerate(scene.form.fields):
+        values = [value[at] for value in examples.values]
+        if field.kind == "one":
+            columns.append(heads.places_of(field, values).tolist())
+        elif field.kind == "several":
+            columns.append(list(heads.flags_of(field, values)))
+        else:
+            columns.append(
+                [
+                    heads.inside_of(field, text, value, offsets)
+                    for text, value, offsets in zip(examples.texts, values, encoded.offsets, strict=True)
+                ]
+            )
+    return items_of(encoded.ids, list(zip(*columns, strict=True)))
+
+
+def _config(scene: Scene, *, rate: float, passes: int) -> FinetuneConfig:
+    return FinetuneConfig(
+        method="full",
+        learning_rate=rate,
+        lr_scheduler="linear",
+        warmup_ratio=0.1,
+        weight_decay=0.01,
+        epochs=float(passes),
+        batch_size=BATCH,
+        seed=scene.job.config.seed,
+        checkpoint_steps=200,
+        max_minutes=scene.job.config.max_minutes,
+        # Never ended early, but the best pass is kept.
+        patience=max(1, passes),
+    )
+
+
+def _loop(
+    scene: Scene, trainer: Any, items: Sequence[Any], validation: Sequence[Any], folder: str
+) -> loop.Outcome | None:
+    place = Path(scene.job.run_dir) / folder
+    place.mkdir(parents=True, exist_ok=True)
+    return loop.train(
+        trainer,
+        items,
+        validation,
+        job=f"{scene.job.id}-{folder}",
+        folder=place,
+        emit=scene.emit,
+        peak_memory=peak_memory,
+        should_stop=scene.stop,
+    )
+
+
+__all__ = ["answer", "can_contrast", "contrast", "groups_of"]

@@ -1,0 +1,156 @@
+"""Candidates for a project that names none: the ways that suit its task, data and machine, the cheapest first.
+
+What is proposed is little on purpose: a few candidates that differ in kind. `freehold assess` ranks more models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from freehold.errors import UsageError
+from freehold.types.config import DEFAULT_MODEL, CandidateConfig, UseProfile
+from freehold.types.dataset import Dataset
+from freehold.types.machine import Machine
+from freehold.types.method import MethodName
+from freehold.workflows.data.curate import read_card
+from freehold.workflows.journey.methods import METHODS, Candidate, candidate_of, candidates, engine_of
+from freehold.workflows.journey.suits import TaskFacts, missing_extra
+from freehold.workflows.journey.task_ranking import LEAST_TO_TRAIN
+from freehold.workflows.license.rule import rule_for_model
+from freehold.workflows.project import Project
+
+ENGLISH_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
+MULTILINGUAL_ENCODER = "intfloat/multilingual-e5-small"
+FOREIGN_SHARE = 0.1
+"""Share of questions in other languages than English from which an encoder must know more than English."""
+LARGER = "Qwen/Qwen3-4B"
+"""What is trained where an accelerator is here."""
+FEWEST_EXAMPLES = 10
+"""Training samples from which it is worth looking for near ones."""
+_FORBIDDEN = frozenset({"not_allowed", "needs_separate_license"})
+
+
+class Rung(NamedTuple):
+    """A candidate that is proposed, and why."""
+
+    candidate: CandidateConfig
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class LadderFacts:
+    """What decides the ladder. `closed` says that answers are from closed sets, `foreign` the share of questions that
+    are not in English."""
+
+    closed: bool
+    samples: int
+    foreign: float
+    accelerated: bool
+    use: UseProfile
+
+
+def facts_of(facts: TaskFacts, machine: Machine) -> LadderFacts:
+    """What a dataset and a machine say."""
+    return LadderFacts(
+        closed=facts.not_closed is None,
+        samples=facts.training_samples,
+        foreign=_foreign_share(facts.dataset),
+        accelerated=bool(machine.accelerators),
+        use=facts.config.use,
+    )
+
+
+class KnownCandidates(NamedTuple):
+    """The candidates of a project, and what is said about where they come from."""
+
+    candidates: tuple[Candidate, ...]
+    notes: tuple[str, ...] = ()
+
+
+def known_candidates(project: Project, dataset: Dataset, machine: Machine) -> KnownCandidates:
+    """The candidates that a project names; where it names none and its engine brings no models, the ladder.
+
+    Raises `UsageError` where none can be proposed.
+    """
+    config = project.config
+    if config.candidates is not None or engine_of(config).brings_weights:
+        return KnownCandidates(candidates(config))
+    rungs = ladder(facts_of(TaskFacts(config, dataset), machine))
+    proposed = tuple(candidate_of(config, rung.candidate) for rung in rungs)
+    notes = tuple(
+        f"Proposed, since none is named: {one.label} ({rung.why})."
+        for one, rung in zip(proposed, rungs, strict=True)
+    )
+    return KnownCandidates(proposed, notes)
+
+
+def ladder(facts: LadderFacts) -> tuple[Rung, ...]:
+    """The candidates for such a project, each with its reason.
+
+    Raises `UsageError` where no model may be used: the licence forbids all, or nothing is installed that makes one.
+    """
+    found: list[Rung] = []
+    for rung in _rungs(facts):
+        method = rung.candidate.method
+        if method is None or method not in METHODS or missing_extra(method) is not None:
+            continue
+        if rule_for_model(rung.candidate.model, facts.use).outcome in _FORBIDDEN:
+            continue
+        found.append(rung)
+    if not found:
+        raise UsageError(
+            "no candidate could be proposed: the licences of the usual models do not permit this use",
+            hint="freehold assess ranks others; name one in [[candidates]]",
+        )
+    return tuple(found)
+
+
+def _rungs(facts: LadderFacts) -> Iterator[Rung]:
+    model = LARGER if facts.accelerated else DEFAULT_MODEL
+    trains = facts.samples >= LEAST_TO_TRAIN
+    if facts.closed and facts.samples:
+        foreign = facts.foreign >= FOREIGN_SHARE
+        why = "answers are from a closed set: a sentence encoder with heads learns that in seconds to minutes"
+        if foreign:
+            why += f"; {facts.foreign:.0%} of the questions are not in English"
+        yield _rung(MULTILINGUAL_ENCODER if foreign else ENGLISH_ENCODER, "encoder", why)
+    if trains:
+        machine = "an accelerator is here" if facts.accelerated else "without an accelerator, a small model"
+        yield _rung(model, "lora", f"{facts.samples:,} training samples teach a model the task; {machine}")
+    if facts.samples >= FEWEST_EXAMPLES and not (trains and facts.closed):
+        why = (
+            f"near ones of {facts.samples:,} training samples stand before each question; nothing is trained"
+        )
+        yield _rung(model, "examples", why)
+    if not trains:
+        few = f"{facts.samples:,} training samples are too few to learn from"
+        yield _rung(model, "prompt", f"{few}: the model as it is, with a prompt that fits it")
+        yield _rung(model, "as_is", "as it is: what the others are measured beside")
+
+
+def _rung(model: str, method: MethodName, why: str) -> Rung:
+    return Rung(CandidateConfig(model=model, method=method), why)
+
+
+def _foreign_share(dataset: Dataset) -> float:
+    card = read_card(dataset)
+    counted = {} if card is None else dict(card.splits["train"].languages)
+    counted.pop("short", None)
+    total = sum(counted.values())
+    return (total - counted.get("en", 0)) / total if total else 0.0
+
+
+def as_toml(rungs: tuple[Rung, ...]) -> list[str]:
+    """The rungs as tables of a `freehold.toml`, each under its reason."""
+    lines = []
+    for rung in rungs:
+        lines += [
+            f"# {rung.why}",
+            "[[candidates]]",
+            f'model = "{rung.candidate.model}"',
+            f'method = "{rung.candidate.method}"',
+            "",
+        ]
+    return lines

@@ -1,0 +1,57 @@
+"""What a request will cost, can cost, and did cost. Dollars at the list price, or at a stated one."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from freehold.costs.prices import TokenPrice, request_price
+from freehold.errors import MissingExtraError, UsageError
+from freehold.evals.answers import ChatAnswer
+from freehold.types.config import PriceConfig
+from freehold.workflows.journey.drafting import tokens_in
+from freehold.workflows.project import now
+
+_REQUEST_TOKENS = 64
+"""What an API may add around messages and tools, generously."""
+_NOT_BILLED = ("http_", "refused_request", "context_overflow", "unreachable", "budget_spent")
+
+
+class Prices:
+    """The prices of the incumbent and of the model that writes. None of a model: it is not known."""
+
+    def __init__(self, stated: PriceConfig | None, stated_for: str) -> None:
+        self._stated, self._stated_for = stated, stated_for
+
+    def usd(self, model: str, prompt_tokens: int, completion_tokens: int) -> Decimal | None:
+        """Dollars for one request; None where the price is not known."""
+        flat = None
+        if self._stated is not None and model == self._stated_for:
+            flat = TokenPrice(self._stated.prompt, self._stated.completion, self._stated.cached_prompt)
+        try:
+            return request_price(
+                model, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, at=now(), flat=flat
+            )
+        except (UsageError, MissingExtraError):
+            return None
+
+    def most(self, model: str, body: dict[str, Any]) -> Decimal:
+        """The most a request can cost: a byte is at least one token's worth of nothing, so there are never more tokens
+        than bytes, and never more of an answer than `max_tokens`."""
+        prompt = len(msgspec.json.encode([body["messages"], body.get("tools"), body.get("response_format")]))
+        return self.usd(model, prompt + _REQUEST_TOKENS, body["max_tokens"]) or Decimal(0)
+
+    def spent(self, model: str, answer: ChatAnswer, most: Decimal) -> Decimal:
+        """What an answer cost. One without counts costs the most it can, unless the API refused to answer."""
+        usage = answer.usage
+        if usage is not None and usage.prompt_tokens is not None:
+            return self.usd(model, usage.prompt_tokens, usage.completion_tokens or 0) or Decimal(0)
+        refused = (answer.error or "").startswith(_NOT_BILLED)
+        return Decimal(0) if refused else most
+
+
+def prompt_tokens(body: dict[str, Any]) -> int:
+    """About how many tokens a request has, rather too many (three characters each)."""
+    return tokens_in(len(msgspec.json.encode([body["messages"], body.get("tools")]))) + 8

@@ -1,0 +1,172 @@
+"""Who proposes prompts: found by its name, and asked within the budget, each reply kept before it is used."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from anyio.from_thread import BlockingPortal
+
+from freehold.errors import UpstreamError, UsageError, did_you_mean
+from freehold.evals.answers import ChatAnswer
+from freehold.evals.chat.chat_client import ChatClient, Patience
+from freehold.evals.judging.judge import JudgeOptions
+from freehold.evals.scorer import read_options
+from freehold.prompts.measuring import SearchEndedError
+from freehold.types.config import PriceConfig, ProjectConfig
+from freehold.types.endpoint import Endpoint
+from freehold.types.evaluation import Task
+from freehold.types.record import content_id
+from freehold.workflows.journey.paying.prices import Prices
+from freehold.workflows.journey.prompting.asking import Purse, waited
+
+PROPOSALS = "proposals"
+"""The proposer's part of what was asked and paid."""
+ITSELF = "itself"
+"""Names the candidate as its own proposer."""
+PATIENCE = Patience(attempts=1)
+"""Each request counts against the budget, so none is repeated unseen."""
+REPLY_TOKENS = 2048
+WAITS_SECONDS = (1.0, 5.0, 20.0)
+"""Before a request that failed is sent again."""
+FREE = PriceConfig(prompt=Decimal(0), completion=Decimal(0))
+
+
+class Proposer(NamedTuple):
+    """Where proposals come from. `endpoint` is None where the candidate itself proposes."""
+
+    name: str
+    model: str
+    endpoint: Endpoint | None
+    prices: Prices
+
+    @property
+    def priced(self) -> bool:
+        """Whether its price is known."""
+        return self.prices.usd(self.model, 1, 1) is not None
+
+
+def proposer_named(name: str, config: ProjectConfig, task: Task, candidate: str) -> Proposer:
+    """The proposer of that name: ``incumbent``, ``judge``, ``itself``, or one of ``[[endpoints]]`` (``NAME/MODEL``).
+
+    Raises `UsageError` for a name that is none of these, and for one that cannot be asked.
+    """
+    if name == ITSELF:
+        return Proposer(name, candidate, None, Prices(FREE, candidate))
+    if name == "incumbent":
+        return _incumbent(config)
+    if name == "judge":
+        if task.scorer != "judge":
+            raise UsageError(
+                f"the proposer is to be the judge, and the task is scored by {task.scorer}",
+                hint="name the incumbent or one of [[endpoints]]",
+            )
+        judge = read_options("judge", task.options, JudgeOptions)
+        endpoint = Endpoint(
+            name="judge", engine="remote", base_url=judge.base_url, api_key_env=judge.api_key_env
+        )
+        return Proposer(name, judge.model, endpoint, Prices(None, judge.model))
+    return _of_endpoints(name, config)
+
+
+def _incumbent(config: ProjectConfig) -> Proposer:
+    incumbent = config.incumbent
+    if incumbent is None or incumbent.base_url is None:
+        raise UsageError(
+            "the proposer is to be the incumbent, and no address of it is known",
+            hint="base_url and api_key_env in [incumbent]",
+        )
+    _check_api("the incumbent", incumbent.api)
+    endpoint = Endpoint(
+        name="incumbent", engine="remote", base_url=incumbent.base_url, api_key_env=incumbent.api_key_env
+    )
+    return Proposer("incumbent", incumbent.model, endpoint, Prices(incumbent.price, incumbent.model))
+
+
+def _of_endpoints(name: str, config: ProjectConfig) -> Proposer:
+    named = {one.name: one for one in config.endpoints}
+    first, _, model = name.partition("/")
+    found = named.get(name) or named.get(first)
+    if found is None:
+        known = [*named, "incumbent", "judge", ITSELF]
+        raise UsageError(
+            f"the proposer {name} is not one of [[endpoints]]",
+            hint=did_you_mean(name, known, f"known: {', '.join(known)}"),
+        )
+    model = model if found.name == first and model else next((one for one in found.models if one != "*"), "")
+    if not model:
+        raise UsageError(
+            f"the endpoint {found.name} lists no models, so it is not known which one proposes",
+            hint=f'models = ["…"] in its [[endpoints]], or the proposer "{found.name}/MODEL"',
+        )
+    _check_api(f"the endpoint {found.name}", found.api)
+    endpoint = Endpoint(
+        name=found.name, engine="remote", base_url=found.base_url, api_key_env=found.api_key_env
+    )
+    return Proposer(name, model, endpoint, Prices(found.price, model))
+
+
+def _check_api(what: str, api: str) -> None:
+    if api != "openai":
+        raise UsageError(
+            f"{what} speaks the {api} API, which a proposer is not asked in",
+            hint="put the gateway in front of it (freehold up) and name its address in [[endpoints]]",
+        )
+
+
+class ProposalAsker:
+    """Asks one proposer; called with the text and the ids of the samples that it shows."""
+
+    def __init__(
+        self,
+        portal: BlockingPortal,
+        client: ChatClient,
+        proposer: Proposer,
+        purse: Purse,
+        most_requests: int | None,
+        *,
+        max_tokens: int = REPLY_TOKENS,
+    ) -> None:
+        self._portal, self._client, self._proposer, self._purse = portal, client, proposer, purse
+        self._most_requests, self._max_tokens = most_requests, max_tokens
+        self._times: Counter[str] = Counter()
+
+    def __call__(self, text: str, ids: Sequence[str]) -> str:
+        """The reply. Raises `SearchEndedError` where the budget is spent or nothing is answered any more."""
+        body = {
+            "model": self._proposer.model,
+            "messages": [{"role": "user", "content": text}],
+            "max_tokens": self._max_tokens,
+        }
+        # The same question may be put again, and wants another reply.
+        self._times[text] += 1
+        key = content_id(["proposal", self._proposer.name, body, self._times[text]])
+        kept = self._purse.paid.get(key)
+        if kept is not None:
+            return kept.output or ""
+        for wait in (*WAITS_SECONDS, None):
+            answer = self._once(key, body, ids)
+            if answer.fault != "infrastructure":
+                return answer.output or ""
+            if wait is not None:
+                time.sleep(wait)
+        raise SearchEndedError(f"the proposer answers nothing any more: {answer.error}")
+
+    def _once(self, key: str, body: dict[str, Any], ids: Sequence[str]) -> ChatAnswer:
+        asked = self._purse.paid.of(PROPOSALS).requests
+        if self._most_requests is not None and asked >= self._most_requests:
+            raise SearchEndedError(f"the budget: {asked:,} requests to the proposer")
+        prices, model = self._proposer.prices, self._proposer.model
+        most = prices.most(model, body)
+        self._purse.ask(key, PROPOSALS, most, about=" ".join(ids))
+        try:
+            answer: ChatAnswer = waited(self._portal.start_task_soon(self._client.ask, body))
+        except UpstreamError as error:  # refused, so not billed
+            refused = ChatAnswer(fault="infrastructure", error=error.message)
+            self._purse.paid.answer(key, refused, Decimal(0))
+            raise SearchEndedError(f"the proposer: {error.message}", hint=error.hint) from None
+        self._purse.paid.answer(key, answer, prices.spent(model, answer, most))
+        return answer

@@ -1,0 +1,156 @@
+"""Do the methods of a project's candidates go with its task? Looked at before anything is fetched, made or asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from itertools import islice
+from typing import NamedTuple
+
+from freehold.datasets import building
+from freehold.errors import FreeholdError
+from freehold.training.encoder.prepared import prepare
+from freehold.types.config import ProjectConfig
+from freehold.types.dataset import Dataset
+from freehold.types.encoder import EncoderConfig
+from freehold.types.finding import Finding, fail, ok
+from freehold.types.method import METHOD_KINDS, MethodName
+from freehold.workflows.journey.methods import METHODS, Candidate, engine_of
+from freehold.workflows.prove.selecting import SELECTION_SPLIT
+
+CANDIDATES = "candidates"
+_MODULES: dict[MethodName, tuple[str, str]] = {
+    "qlora": ("bitsandbytes", "qlora"),
+    "encoder": ("sentence_transformers", "encoder"),
+    "dpo": ("trl", "train"),
+    "kto": ("trl", "train"),
+}
+"""What a method imports that the base install leaves out, and the extra that brings it."""
+_LOOKED_AT = 20_000
+_UNTRAINED = 'method = "as_is" asks the model as it is'
+
+
+class Unsuited(NamedTuple):
+    """Why a candidate cannot be made for this task, and the way out: a method that would do."""
+
+    why: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class TaskFacts:
+    """What methods ask about a dataset, each looked up once."""
+
+    config: ProjectConfig
+    dataset: Dataset
+
+    @cached_property
+    def training_samples(self) -> int:
+        """Samples of the train split."""
+        return self.dataset.split("train").samples
+
+    @cached_property
+    def not_closed(self) -> Unsuited | None:
+        """Why its answers are not from closed sets; None where they are."""
+        try:
+            prepare(self.dataset, EncoderConfig())
+        except FreeholdError as error:
+            return Unsuited(error.message, error.hint or 'method = "lora" has a model write its answers')
+        return None
+
+    @cached_property
+    def has_incumbent_answers(self) -> bool:
+        """Whether a training sample has an answer of the incumbent."""
+        return any(
+            one.incumbent is not None for one in islice(building.samples(self.dataset, "train"), _LOOKED_AT)
+        )
+
+
+def suit_findings(known: Sequence[Candidate], facts: TaskFacts) -> Iterator[Finding]:
+    """One that fails for each candidate whose method and task do not go together."""
+    unsuited = [(one, found) for one in known if (found := unsuited_for(one, facts)) is not None]
+    for one, found in unsuited:
+        yield fail(CANDIDATES, f"{one.label}: {found.why}", found.fix)
+    if len(known) > 1 and not facts.dataset.split(SELECTION_SPLIT).samples:
+        yield fail(
+            CANDIDATES,
+            f"{len(known)} candidates and no sample to choose one of them by: the validation split is empty",
+            "leave [data] validation out, or give it a share such as 0.2",
+        )
+    elif not unsuited:
+        yield ok(
+            CANDIDATES, f"{', '.join(dict.fromkeys(one.method for one in known))} can be made for this task"
+        )
+
+
+def unsuited_for(candidate: Candidate, facts: TaskFacts) -> Unsuited | None:
+    """Why this candidate cannot be made; None where nothing speaks against it."""
+    kind, method = METHOD_KINDS[candidate.method], candidate.method
+    if method not in METHODS:
+        return Unsuited(f"method {method} is not in this version", f"one of {', '.join(METHODS)}")
+    if not kind.asks_elsewhere and candidate.endpoint is not None:
+        return Unsuited(
+            f"method {method} trains weights, and an endpoint gives none",
+            'method = "as_is", "prompt" or "examples" asks it as it is; without endpoint it is trained here',
+        )
+    engine = engine_of(facts.config)
+    if kind.trains and not kind.closed_set_only and engine.brings_weights:
+        return Unsuited(f"{engine.title} serves what it has, so nothing can be trained for it", _UNTRAINED)
+    if (kind.trains or method == "examples") and not facts.training_samples:
+        return Unsuited(f"method {method} needs training samples, and the dataset has none", _UNTRAINED)
+    if kind.closed_set_only and facts.not_closed is not None:
+        return facts.not_closed
+    if (missing := missing_extra(method)) is not None:
+        return missing
+    if method == "prompt":
+        return _unsuited_prompt(candidate, facts.config)
+    return _unsuited_teaching(method, facts)
+
+
+def missing_extra(method: MethodName) -> Unsuited | None:
+    """What is to be installed before the method can be used; None where all is here."""
+    module, extra = _MODULES.get(method, ("", ""))
+    if not module or find_spec(module) is not None:
+        return None
+    return Unsuited(
+        f"method {method} needs {module}, which is not installed", f"pip install 'freehold[{extra}]'"
+    )
+
+
+def _unsuited_prompt(candidate: Candidate, config: ProjectConfig) -> Unsuited | None:
+    said = candidate.settings
+    if said.proposer is None:
+        return None
+    if said.budget_requests is None and said.budget_usd is None:
+        return Unsuited(
+            f"method prompt asks {said.proposer} for prompts, and no budget says how often",
+            "budget_requests = 60 (or budget_usd); without proposer, plain changes of the prompt are measured",
+        )
+    if said.proposer == "incumbent" and (config.incumbent is None or config.incumbent.base_url is None):
+        return Unsuited(
+            "the incumbent is to propose prompts, and no address of it is known",
+            "base_url in [incumbent], or another proposer of [[endpoints]]",
+        )
+    return None
+
+
+def _unsuited_teaching(method: MethodName, facts: TaskFacts) -> Unsuited | None:
+    preferences = facts.dataset.preferences
+    if method == "dpo" and not preferences.get("pairs"):
+        return Unsuited(
+            "dpo learns from pairs of a better and a worse answer, and no training sample has one",
+            'method = "lora" learns from right answers',
+        )
+    if method == "kto" and not (preferences.get("liked") and preferences.get("disliked")):
+        return Unsuited(
+            "kto learns from answers that were liked and others that were not, and the training samples lack one kind",
+            'method = "lora" learns from right answers',
+        )
+    if method == "distill" and not facts.has_incumbent_answers:
+        return Unsuited(
+            "distill imitates the incumbent, and no training sample has an answer of it",
+            'method = "lora" learns from right answers',
+        )
+    return None

@@ -1,0 +1,95 @@
+"""A dataset and a sentence encoder become an encoder that answers, which the project owns."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from freehold.errors import InputError
+from freehold.settings import Settings
+from freehold.training import encoder
+from freehold.types.dataset import DataCard, Dataset
+from freehold.types.encoder import EncoderConfig, EncoderModel
+from freehold.types.model import Weights
+from freehold.types.progress import Progress
+from freehold.types.training import TrainingEvent
+
+log = logging.getLogger(__name__)
+
+FOLDER = "encoders"
+"""Of a project's state: where its encoders are."""
+ENGLISH_BASE = "sentence-transformers/all-MiniLM-L6-v2"
+MULTILINGUAL_BASE = "intfloat/multilingual-e5-small"
+FOREIGN_SHARE = 0.1
+"""Share of samples in other languages than English from which a base must know more than English."""
+
+
+def train_encoder(
+    *,
+    config: EncoderConfig,
+    dataset: Dataset,
+    base: Weights,
+    out_dir: Path,
+    name: str,
+    settings: Settings,
+    progress: Progress,
+    unlabelled: Sequence[str] = (),
+) -> EncoderModel:
+    """Train an encoder in a child process, or return it when the same job has been done before.
+
+    `unlabelled` are texts of the same traffic without an answer. An interrupted job goes on where it was. Raises
+    `UsageError` where the answers are none that an encoder can give, `TrainingError`, `WeightsError`, `InputError`,
+    `StorageError` and `MissingExtraError`, each with the way out.
+    """
+    if config.threads is None and settings.threads is not None:
+        config = msgspec.structs.replace(config, threads=settings.threads)
+    encoder.require(base)
+    job = encoder.make(
+        config=config, dataset=dataset, base=base, out_dir=out_dir, name=name, unlabelled=unlabelled
+    )
+    done = encoder.finished(job)
+    if done is not None:
+        log.info("encoder %s is done already", done.id)
+        progress.say(f"encoder {done.name} is there already: {done.path}")
+        return done
+    encoder.check(job)
+    progress.update(0, None, unit="texts", note=f"loading {base.model_id}")
+    # Closed at once when this is interrupted: the worker then writes down what is done.
+    with contextlib.closing(encoder.train(job)) as events:
+        _follow(events, progress)
+    made = encoder.finished(job)
+    if made is None:
+        raise InputError("the trainer ended without a whole encoder", path=job.folder)
+    return made
+
+
+def base_for(card: DataCard | None) -> tuple[str, str]:
+    """The base that suits a dataset's languages, and why. Both come from the package index."""
+    counted = {} if card is None else dict(card.splits["train"].languages)
+    counted.pop("short", None)
+    total = sum(counted.values())
+    foreign = total - counted.get("en", 0)
+    if total and foreign / total >= FOREIGN_SHARE:
+        return MULTILINGUAL_BASE, f"{foreign / total:.0%} of the training samples are not in English"
+    why = (
+        "the training samples are in English"
+        if total
+        else "their language was not looked for: English is assumed"
+    )
+    return ENGLISH_BASE, why
+
+
+def _follow(events: Iterable[TrainingEvent], progress: Progress) -> None:
+    for event in events:
+        if event.kind == "step":
+            unit = "texts" if event.loss is None else "steps"
+            note = event.message or (f"loss {event.loss:.3f}" if event.loss is not None else "")
+            progress.update(event.step, event.steps, unit=unit, note=note)
+        elif event.kind in ("start", "eval") and event.message:
+            progress.say(event.message if event.loss is None else f"{event.message} {event.loss:.4f}")
+        elif event.kind == "warning" and event.message:
+            progress.say(f"warning: {event.message}")

@@ -1,0 +1,230 @@
+"""Every command with `--json` has a schema, is run with it somewhere, and says its errors in it, too."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.documents import ROOT, check, schemas, validator
+
+from freehold.cli.documents import ERROR_SCHEMA, JsonOption, Printed, document, json_option
+from freehold.errors import FreeholdError, UnknownModelError
+
+PUBLISHED = ROOT / "docs" / "reference" / "schemas"
+NAMES = list(schemas().inventory())
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("a.b:C", Printed("a.b:C", is_list=False, version=1)),
+        ("a.b:C[]", Printed("a.b:C", is_list=True, version=1)),
+        ("a.b:C[]/3", Printed("a.b:C", is_list=True, version=3)),
+    ],
+)
+def test_a_line_says_what_is_printed(text, printed):
+    assert Printed.of(text) == printed
+
+
+def test_a_command_that_does_not_say_it_is_told_how():
+    with pytest.raises(TypeError, match="say what is printed"):
+        json_option(lambda as_json: None)
+
+
+def test_every_json_option_says_what_it_prints():
+    bare = [
+        " ".join(words)
+        for words, command in schemas().commands()
+        for option in command.params
+        if "--json" in option.opts and not isinstance(option, JsonOption)
+    ]
+    assert not bare
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_document_has_a_published_schema(name):
+    published = json.loads((PUBLISHED / schemas().file_name(name)).read_text())
+    assert published["$id"] == name
+    assert not schemas().breaks(published, schemas().schema(name)), "give it the next version in json_option"
+
+
+def test_a_document_is_an_object_that_names_its_schema():
+    assert document({"a": 1}, "freehold.x/1") == b'{"schema":"freehold.x/1","a":1}'
+    assert document({}, "freehold.x/1") == b'{"schema":"freehold.x/1"}'
+    assert document([1, 2], "freehold.x/1") == b'{"schema":"freehold.x/1","items":[1,2]}'
+    with pytest.raises(AssertionError):
+        document(3, "freehold.x/1")
+
+
+def of(**fields):
+    """A schema with `fields`, all of which are there."""
+    return {"type": "object", "properties": fields, "required": list(fields)}
+
+
+TEXT, NUMBER, WHOLE = {"type": "string"}, {"type": "number"}, {"type": "integer"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "breaks"),
+    [
+        (of(a=TEXT), of(a=TEXT, b=NUMBER), []),
+        (of(a=TEXT, b=NUMBER), of(a=TEXT), ["b is gone"]),
+        (of(a=TEXT), {**of(a=TEXT), "required": []}, ["a may now be absent"]),
+        (of(a=TEXT), of(a={"type": ["string", "null"]}), ["a may now be null"]),
+        (of(a={"type": ["string", "null"]}), of(a=TEXT), []),
+        (of(a=NUMBER), of(a=WHOLE), []),
+        (of(a=WHOLE), of(a=NUMBER), ["a may now be number"]),
+        (of(a={"enum": ["x"]}), of(a={"enum": ["x", "y"]}), []),
+        (of(a={"enum": ["x"]}), of(a={"enum": [1]}), ["a may now be integer"]),
+        (
+            of(a={"type": "array", "items": of(b=TEXT)}),
+            of(a={"type": "array", "items": of(c=TEXT)}),
+            ["a[].b is gone"],
+        ),
+        (
+            of(a={"type": "object", "additionalProperties": TEXT}),
+            of(a={"type": "object", "additionalProperties": WHOLE}),
+            ["a.* may now be integer"],
+        ),
+        (
+            {**of(a={"$ref": "#/$defs/One"}), "$defs": {"One": of(b=TEXT, again={"$ref": "#/$defs/One"})}},
+            {**of(a={"$ref": "#/$defs/Two"}), "$defs": {"Two": of(b=NUMBER, again={"$ref": "#/$defs/Two"})}},
+            ["a.b may now be number"],
+        ),
+    ],
+)
+def test_what_breaks_a_reader_is_told_from_what_does_not(old, new, breaks):
+    assert schemas().breaks(old, new) == breaks
+
+
+def sample(kind, depth=0):
+    """A value of a type as `msgspec.inspect` describes it, with something in every field."""
+    found = msgspec.inspect
+    match kind:
+        case found.StructType():
+            return kind.cls(**{one.name: sample(one.type, depth + 1) for one in kind.fields})
+        case found.UnionType():
+            ways = [one for one in kind.types if not isinstance(one, found.NoneType)]
+            return None if depth > 12 else sample(ways[0], depth)
+        case found.ListType() | found.VarTupleType() | found.SetType() | found.FrozenSetType():
+            return () if depth > 12 else (sample(kind.item_type, depth + 1),)
+        case found.TupleType():
+            return tuple(sample(one, depth + 1) for one in kind.item_types)
+        case found.DictType():
+            return {} if depth > 12 else {sample(kind.key_type): sample(kind.value_type, depth + 1)}
+        case found.LiteralType():
+            return kind.values[0]
+        case found.EnumType():
+            return next(iter(kind.cls))
+        case found.IntType():
+            return max(1, kind.ge or 1)
+    return SAMPLES[type(kind)]
+
+
+SAMPLES = {
+    msgspec.inspect.AnyType: {"any": ["thing"]},
+    msgspec.inspect.StrType: "text",
+    msgspec.inspect.FloatType: 0.5,
+    msgspec.inspect.BoolType: True,
+    msgspec.inspect.NoneType: None,
+    msgspec.inspect.DecimalType: Decimal("0.10"),
+    msgspec.inspect.DateTimeType: datetime(2026, 11, 26, tzinfo=UTC),
+    msgspec.inspect.DateType: date(2026, 11, 26),
+    msgspec.inspect.BytesType: b"x",
+    msgspec.inspect.RawType: msgspec.Raw(b"1"),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_record_becomes_is_what_its_schema_says(name):
+    printed = schemas().inventory()[name].printed
+    made = sample(msgspec.inspect.type_info(schemas().record_of(printed)))
+    told = check(document([made] if printed.is_list else made, name))
+    first = told["items"][0] if printed.is_list else told
+    assert len(first) > 1
+    field = next(one for one in first if one != "schema")
+    del first[field]
+    faults = list(validator(name).iter_errors(told))
+    required = schemas().schema(name)
+    required = required["required"] if not printed.is_list else [field]
+    assert bool(faults) == (field in required), "a field that is missing is seen"
+
+
+def test_an_error_is_a_document_too(freehold):
+    ran = freehold("fit", "org/gone", "--json")
+    assert ran.code == 2
+    assert ran.err.startswith("error: ")
+    told = ran.json
+    assert told["schema"] == ERROR_SCHEMA
+    assert told["error"]["code"] == "unknown_model"
+    assert told["error"]["exit_code"] == 2
+    assert f"error: {told['error']['message']}" in ran.err
+
+
+def test_without_json_an_error_prints_nothing_on_stdout(freehold):
+    assert freehold("fit", "org/gone").out == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("power", "--json"),
+        ("power", "--margin", "x", "--json"),
+        ("nonsense", "--json"),
+        ("power", "--json", "--no"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_line_that_is_not_understood_is_an_error_of_usage(freehold, words):
+    ran = freehold(*words)
+    assert ran.code == 2
+    assert ran.json["error"]["code"] == "usage"
+    assert ran.json["error"]["message"] in " ".join(ran.err.split())
+
+
+def test_behind_two_dashes_json_is_a_word(freehold):
+    assert freehold("fit", "--", "--json").out == ""
+
+
+def test_a_bug_is_told_and_its_traceback_kept(freehold, monkeypatch):
+    monkeypatch.setattr("freehold.settings.load", lambda: 1 / 0)
+    monkeypatch.setattr("freehold.cli.machine.settings.load", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        freehold("settings", "--json")
+
+
+def test_a_stopped_command_says_so_in_json(tmp_path):
+    program = (
+        "import sys\nfrom freehold.cli import main\n"
+        "def work(**_):\n    raise KeyboardInterrupt('stopped; the same command goes on')\n"
+        "main.cli.main = work\nsys.argv = ['freehold', 'migrate', '--json']\nmain.main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == 130
+    told = check(ended.stdout)["error"]
+    assert (told["code"], told["exit_code"], told["retryable"]) == ("stopped", 130, True)
+    assert told["message"] == ended.stderr.strip() == "stopped; the same command goes on"
+
+
+def test_codes_are_the_names_of_errors():
+    class _MissingThingError(UnknownModelError):
+        pass
+
+    assert _MissingThingError.code() == "missing_thing"
+    assert FreeholdError.code() == "failed"
+
+
+def test_words_of_strangers_cannot_steer_the_terminal_from_an_error(freehold):
+    ran = freehold("fit", "\x1b[31mred", "--json")
+    assert "\x1b" not in ran.out
+    assert "\x1b[31mred" in ran.json["error"]["message"]
+
+
+def test_the_page_links_every_schema():
+    page = (ROOT / "docs" / "reference" / "json.md").read_text()
+    assert all(f"(schemas/{schemas().file_name(name)})" in page for name in NAMES)
+    assert {path.name for path in Path(PUBLISHED).iterdir()} == {schemas().file_name(name) for name in NAMES}

@@ -1,0 +1,85 @@
+"""What is read of a request: the same text as in training, and JSON that other readers would have taken."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freehold.engines.encoder.requests import read_chat, read_json
+from freehold.types.encoder import EncoderManifest, FieldHead
+from freehold.wire.errors import ApiError
+
+MANIFEST = EncoderManifest(
+    base_model="b",
+    base_sha256="0",
+    width=2,
+    answer="label",
+    fields=(FieldHead(name="", kind="one", labels=("a",)),),
+)
+
+
+def test_the_users_last_message_is_read():
+    body = {
+        "model": "m",
+        "messages": [
+            {"role": "system", "content": "Sort it."},
+            {"role": "user", "content": "first"},
+            {"role": "assistant", "content": "a"},
+            {"role": "user", "content": [{"type": "text", "text": "last"}]},
+        ],
+    }
+    assert read_chat(body, MANIFEST).text == "last"
+
+
+def test_half_of_a_surrogate_pair_is_replaced():
+    assert read_json(b'{"a": "x\\ud800y"}') == {"a": "x?y"}
+    assert read_json('{"a": "😀"}'.encode()) == {"a": "😀"}
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["role", "content", "type", "text", "model"]), inner, max_size=3
+            )
+        ),
+        max_leaves=12,
+    ),
+    st.sampled_from(
+        [
+            "messages",
+            "stop",
+            "tools",
+            "n",
+            "max_tokens",
+            "logprobs",
+            "top_logprobs",
+            "response_format",
+            "stream_options",
+            "modalities",
+            "logit_bias",
+        ]
+    ),
+)
+def test_whatever_stands_in_a_field_is_read_or_refused(value, name):
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}], name: value}
+    try:
+        read_chat(body, MANIFEST)
+    except ApiError as error:
+        assert error.status == 400
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_are_an_object_or_an_error(data):
+    try:
+        assert isinstance(read_json(data), dict)
+    except ApiError as error:
+        assert error.status == 400
+
+
+@pytest.mark.parametrize("stop", [7, [7], {"a": 1}])
+def test_stops_that_are_not_texts_are_refused(stop):
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}], "stop": stop}
+    with pytest.raises(ApiError, match="stop must be"):
+        read_chat(body, MANIFEST)

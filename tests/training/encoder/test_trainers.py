@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+import torch
+from tests.training.encoder.conftest import KINDS
+
+from freehold.training.encoder import base as bases
+from freehold.training.encoder import heads
+from freehold.training.encoder.answers import AnswerForm, FieldForm
+from freehold.training.encoder.trainers import AnswerTrainer, ContrastTrainer, items_of, pairs_of
+from freehold.types.config import FinetuneConfig
+
+CONFIG = FinetuneConfig(method="full", learning_rate=1e-3, weight_decay=0.0)
+LABELS = AnswerForm(
+    answer="label", fields=(FieldForm(name="", kind="one", labels=tuple(KINDS), counts=(4, 4, 4)),)
+)
+TEXTS = [f"{text} {n}" for n in range(4) for text in KINDS.values()]
+PLACES = np.arange(12) % 3
+
+
+@pytest.fixture
+def base(base_weights):
+    torch.set_num_threads(1)
+    return bases.load(base_weights)
+
+
+def test_an_answer_is_learned_by_the_encoder_too(base):
+    rows = base.encode(TEXTS, 32).ids
+    before, _ = bases.embed(base, rows)
+    items = items_of(rows, [(int(place),) for place in PLACES])
+    trainer = AnswerTrainer(base, LABELS, CONFIG, [3])
+    first = trainer.evaluate(items)
+    for _ in range(12):
+        trainer.step(items, 1e-3)
+    last = trainer.evaluate(items)
+    assert last.score == 1 > first.score
+    assert last.loss < first.loss
+    after, _ = bases.embed(base, rows)
+    assert np.abs(after - before).max() > 1e-3
+    # The heads as they are served answer as the trainer does.
+    assert (trainer.heads()[0].logits(after).argmax(axis=1) == PLACES).all()
+
+
+def test_probabilities_of_labels_are_learned_as_well(base):
+    rows = base.encode(TEXTS, 32).ids
+    soft = [(np.eye(3, dtype="f4")[place] * 0.8 + 0.2 / 3,) for place in PLACES]
+    trainer = AnswerTrainer(base, LABELS, CONFIG, [3])
+    for _ in range(12):
+        trainer.step(items_of(rows, soft), 1e-3)
+    assert trainer.evaluate(items_of(rows, [(int(place),) for place in PLACES])).score == 1
+
+
+def test_a_label_that_is_never_taught_is_wrong(base):
+    items = items_of(base.encode(TEXTS, 32).ids, [(-1,)] * 12)
+    assert AnswerTrainer(base, LABELS, CONFIG, [3]).evaluate(items).score == 0
+
+
+def test_lists_and_copies_are_learned_together(base):
+    form = AnswerForm(
+        answer="json",
+        fields=(
+            FieldForm(name="tags", kind="several", labels=("a", "b")),
+            FieldForm(name="n", kind="copied"),
+        ),
+    )
+    encoded = base.encode(TEXTS, 32)
+    targets = []
+    for at, text in enumerate(TEXTS):
+        marks = heads.inside_of(form.fields[1], text, text[-1], encoded.offsets[at])
+        targets.append((np.array([at % 3 == 0, at % 3 == 1]), marks if at else None))
+    items = items_of(encoded.ids, targets)
+    trainer = AnswerTrainer(base, form, CONFIG, [2, 2])
+    first = trainer.evaluate(items).loss
+    for _ in range(40):
+        trainer.step(items, 2e-3)
+    last = trainer.evaluate(items)
+    assert last.score == 1
+    assert last.loss < first
+
+
+def test_texts_of_one_answer_come_together(base):
+    rows = base.encode(TEXTS, 32).ids
+
+    def apart():
+        unit = heads.normalized(bases.embed(base, rows)[0])
+        alike = unit @ unit.T
+        same = PLACES[:, None] == PLACES[None, :]
+        return alike[same].mean() - alike[~same].mean()
+
+    words = base.model.get_input_embeddings().weight.detach().clone()
+    trainer = ContrastTrainer(base, CONFIG)
+    before = apart()
+    for at in range(10):
+        trainer.step(pairs_of(rows, PLACES, 6, at), 5e-4)
+    assert apart() > before + 0.1
+    assert torch.equal(words, base.model.get_input_embeddings().weight)
+
+
+def test_groups_take_turns_in_pairs():
+    rows = [[n] for n in range(7)]
+    groups = np.array([0, 0, 0, 0, 1, 1, -1])
+    pairs = pairs_of(rows, groups, 20, 0)
+    assert [sum(one.group == group for one in pairs) for group in (0, 1)] == [10, 10]
+    for one in pairs:
+        assert groups[one.ids[0]] == groups[one.other[0]] == one.group

@@ -1,0 +1,97 @@
+"""What is made of a sentence encoder. Weights, training and parity are stood in for."""
+
+import dataclasses
+
+import msgspec
+import pytest
+from tests.workflows.journey.rehearsal import bench, candidate_of, quick_training, training_project
+
+from freehold.errors import UsageError
+from freehold.types.config import MethodSettings
+from freehold.types.encoder import EncoderManifest, EncoderModel, FieldHead
+from freehold.types.model import Weights
+from freehold.workflows.journey.methods import METHODS, NotMadeError
+from freehold.workflows.journey.methods import encoder as method
+
+
+@pytest.fixture
+def opened(tmp_path, monkeypatch):
+    return training_project(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def asked(opened, monkeypatch):
+    asked = quick_training(monkeypatch)
+
+    def train(**given):
+        asked["train"].append(given)
+        folder = given["out_dir"] / given["name"]
+        folder.mkdir(parents=True)
+        manifest = EncoderManifest(
+            base_model="org/reader", base_sha256="b" * 64, width=4, answer="label",
+            fields=(FieldHead(name="", kind="one", labels=("a", "b")),),
+        )  # fmt: skip
+        (folder / "encoder.json").write_bytes(msgspec.json.encode(manifest))
+        for name in ("model.onnx", "tokenizer.json", "heads.safetensors"):
+            (folder / name).write_bytes(name.encode())
+        return EncoderModel(
+            id="e" * 32, name=given["name"], path=str(folder), base_model="org/reader", base_sha256="b" * 64,
+            dataset_id=given["dataset"].id, manifest=manifest, stage="frozen", seed=0, train_samples=30,
+            train_seconds=1.0, validation_right=9, validation_asked=10, calibration_error=None, peak_memory_bytes=None,
+            files={"encoder.json": "x"}, versions={}, made_from=(),
+        )  # fmt: skip
+
+    weights = Weights(
+        model_id="org/reader", format="safetensors", quantization="F32", bytes=4, sha256="b" * 64, source="here",
+        path=str(opened.state),
+    )  # fmt: skip
+    monkeypatch.setattr(method, "ensure_weights", lambda *arguments, **options: weights)
+    monkeypatch.setattr(method, "train_encoder", train)
+    monkeypatch.setattr(
+        method, "encoder_parity", lambda project, **given: quick_parity(asked, project, given)
+    )
+    return asked
+
+
+def quick_parity(asked, project, given):
+    from freehold.workflows.journey.methods import training
+
+    del given["encoder"], given["base"]
+    return training.parity(project, **given)
+
+
+def candidate(opened, **settings):
+    return msgspec.structs.replace(candidate_of(opened, "encoder"), settings=MethodSettings(**settings))
+
+
+def test_an_encoder_is_trained_and_served_by_its_engine(opened, asked):
+    with bench(opened) as ready:
+        one = candidate(opened)
+        made = METHODS["encoder"].make(one, ready)
+        assert ready.store.latest(EncoderModel) == made.encoder
+        again = METHODS["encoder"].make(one, ready)
+    assert (made.plan.engine, made.plan.model) == ("encoder", f"{one.model}:inbox")
+    assert made.plan.weights_path == made.encoder.path == str(opened.state / "encoders" / "inbox")
+    assert made.parity.passed
+    assert made.fit.fits
+    assert again.encoder == made.encoder
+    assert len(asked["train"]) == 1, "what is done is not done again"
+
+
+def test_the_stage_a_candidate_names_is_trained(opened, asked):
+    with bench(opened) as ready:
+        METHODS["encoder"].make(candidate(opened, stage="contrastive"), ready)
+    assert asked["train"][0]["config"].stage == "contrastive"
+
+
+def test_answers_that_are_no_closed_set_end_this_candidate_alone(opened, asked, monkeypatch):
+    def train(**given):
+        raise UsageError("answers are no closed set", hint='method = "lora"')
+
+    monkeypatch.setattr(method, "train_encoder", train)
+    with bench(opened) as ready:
+        several = dataclasses.replace(ready, only_one=False)
+        with pytest.raises(NotMadeError, match=r'no closed set \(method = "lora"\)'):
+            METHODS["encoder"].make(candidate(opened), several)
+        with pytest.raises(UsageError, match="no closed set"):
+            METHODS["encoder"].make(candidate(opened), ready)

@@ -1,0 +1,138 @@
+"""Who proposes, by name, and how the proposer is asked."""
+
+from decimal import Decimal
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+from tests.prompts.modelled import TASK
+from tests.workflows.journey.prompting.shop import Shop
+
+from freehold.errors import UsageError
+from freehold.evals.chat.chat_client import ChatClient
+from freehold.prompts.measuring import SearchEndedError
+from freehold.types.config import parse
+from freehold.types.evaluation import Task
+from freehold.workflows.journey.paying.answers import PaidAnswers
+from freehold.workflows.journey.prompting.asking import Purse
+from freehold.workflows.journey.prompting.proposer import PATIENCE, PROPOSALS, ProposalAsker, proposer_named
+
+HEAD = '[app]\nname = "x"\n'
+HOUSE = '[[endpoints]]\nname = "house"\nbase_url = "http://h"\nmodels = ["*", "big"]\n'
+
+
+def named(name, text=HOUSE, task=TASK):
+    return proposer_named(name, parse(HEAD + text), task, "org/small")
+
+
+def test_each_is_found_by_its_name():
+    incumbent = named("incumbent", '[incumbent]\nmodel = "gpt"\nbase_url = "http://i"\napi_key_env = "K"\n')
+    assert (incumbent.model, incumbent.endpoint.base_url, incumbent.endpoint.api_key_env) == (
+        "gpt",
+        "http://i",
+        "K",
+    )
+    assert (named("house").model, named("house").endpoint.base_url) == ("big", "http://h")
+    assert named("house/org/other").model == "org/other"
+    itself = named("itself")
+    assert (itself.model, itself.endpoint, itself.prices.usd("org/small", 10, 10)) == ("org/small", None, 0)
+    judge = Task(
+        name="t", scorer="judge", options={"base_url": "http://j", "model": "grader", "rubric": "Be fair."}
+    )
+    assert (named("judge", task=judge).model, named("judge", task=judge).endpoint.base_url) == (
+        "grader",
+        "http://j",
+    )
+
+
+def test_a_stated_price_is_known_and_another_is_not():
+    priced = named("house", HOUSE + "price = { prompt = 1, completion = 2 }\n")
+    assert priced.priced and priced.prices.usd("big", 1_000_000, 0) == 1
+    assert not named("house/unheard-of-9").priced and named("itself").priced
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("hose", HOUSE, "not one of"),
+        ("incumbent", HOUSE, "no address of it"),
+        (
+            "incumbent",
+            '[incumbent]\nmodel = "c"\nbase_url = "http://i"\napi = "anthropic"\n',
+            "anthropic API",
+        ),
+        ("judge", HOUSE, "scored by json_fields"),
+        ("house", HOUSE.replace('"*", "big"', '"*"'), "lists no models"),
+        ("house", HOUSE + 'api = "ollama"\n', "ollama API"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_with_a_way_out(name, text, said):
+    with pytest.raises(UsageError, match=said) as caught:
+        named(name, text)
+    assert caught.value.hint
+
+
+@pytest.fixture
+def asked(tmp_path, monkeypatch):
+    """Make a proposer of scripted replies; `ask(*replies, …)` gives the asking, the shop and the file."""
+    monkeypatch.setattr("freehold.workflows.journey.prompting.proposer.WAITS_SECONDS", (0.0, 0.0))
+    shops = []
+
+    def ask(work, *replies, most=None, usd=None):
+        shop = Shop(*replies)
+        shops.append(shop)
+        text = f'[incumbent]\nmodel = "writer"\nbase_url = "{shop.url}"\nprice = {{ prompt = 2, completion = 10 }}\n'
+        proposer = named("incumbent", text)
+        with PaidAnswers(tmp_path / "asked.jsonl") as paid, start_blocking_portal() as portal:
+            client = ChatClient(proposer.endpoint, concurrency=1, patience=PATIENCE)
+            with portal.wrap_async_context_manager(client):
+                return work(ProposalAsker(portal, client, proposer, Purse(paid, usd), most), paid, shop)
+
+    yield ask
+    for shop in shops:
+        shop.shutdown()
+        shop.server_close()
+
+
+def test_the_same_question_twice_gets_two_replies_and_both_are_kept(asked):
+    def work(asking, paid, shop):
+        return [asking("Better?", ["s1", "s2"]), asking("Better?", ["s1"])], len(shop.asked)
+
+    assert asked(work, "one", "two") == (["one", "two"], 2)
+    assert asked(work, "other") == (["one", "two"], 0), "a second run reads them"
+
+
+def test_a_failed_request_counts_and_is_tried_again(asked):
+    def work(asking, paid, shop):
+        return asking("Better?", []), paid.of(PROPOSALS).requests
+
+    assert asked(work, 500, 429, "at last") == ("at last", 3)
+
+
+def test_none_is_sent_beyond_the_requests_allowed(asked):
+    def work(asking, paid, shop):
+        asking("1", []), asking("2", [])
+        with pytest.raises(SearchEndedError, match="2 requests to the proposer"):
+            asking("3", [])
+        return len(shop.asked)
+
+    assert asked(work, "yes", most=2) == 2
+
+
+def test_none_is_sent_that_the_dollars_may_not_hold(asked):
+    def work(asking, paid, shop):
+        with pytest.raises(SearchEndedError, match="the budget"):
+            asking("x" * 100, [])
+        return len(shop.asked), paid.spent_usd
+
+    assert asked(work, "yes", usd=Decimal("0.02")) == (0, 0), (
+        "2,048 tokens at 10 dollars a million may be written"
+    )
+
+
+def test_what_it_says_of_itself_ends_it(asked):
+    def work(asking, paid, shop):
+        with pytest.raises(SearchEndedError, match="401"):
+            asking("x", [])
+        return paid.of(PROPOSALS).requests, paid.spent_usd
+
+    assert asked(work, 401) == (1, 0)

@@ -1,0 +1,96 @@
+"""What is proposed to a project that names no candidate, and why."""
+
+import pytest
+from tests.workflows.journey.rehearsal import MODEL, Told, project
+
+from freehold.errors import UsageError
+from freehold.types.config import UseProfile, parse
+from freehold.types.machine import Machine
+from freehold.workflows.journey import ladder as ladders
+from freehold.workflows.journey.ladder import (
+    ENGLISH_ENCODER,
+    LARGER,
+    MULTILINGUAL_ENCODER,
+    LadderFacts,
+    as_toml,
+    known_candidates,
+    ladder,
+)
+from freehold.workflows.journey.methods import METHODS
+from freehold.workflows.journey.migrate import prepare
+from freehold.workflows.project import open_project
+
+
+@pytest.fixture(autouse=True)
+def everything_is_here(monkeypatch):
+    monkeypatch.setattr(ladders, "missing_extra", lambda method: None)
+    for name in ("encoder", "prompt"):
+        monkeypatch.setitem(METHODS, name, METHODS["as_is"])
+
+
+def proposed(**changed):
+    facts = {"closed": True, "samples": 800, "foreign": 0.0, "accelerated": False, "use": UseProfile()}
+    return [
+        (one.candidate.model, one.candidate.method) for one in ladder(LadderFacts(**{**facts, **changed}))
+    ]
+
+
+def test_a_closed_set_is_for_an_encoder_then_for_a_small_model():
+    assert proposed() == [(ENGLISH_ENCODER, "encoder"), (MODEL, "lora")]
+    assert proposed(foreign=0.4)[0] == (MULTILINGUAL_ENCODER, "encoder")
+
+
+def test_what_is_written_is_for_a_model_that_writes():
+    assert proposed(closed=False) == [(MODEL, "lora"), (MODEL, "examples")]
+    assert proposed(closed=False, accelerated=True)[0] == (LARGER, "lora")
+
+
+def test_few_samples_are_not_trained_on():
+    assert [method for _, method in proposed(closed=False, samples=30)] == ["examples", "prompt", "as_is"]
+    assert [method for _, method in proposed(closed=False, samples=0)] == ["prompt", "as_is"]
+
+
+def test_what_this_version_or_machine_cannot_make_is_left_out(monkeypatch):
+    monkeypatch.delitem(METHODS, "encoder")
+    assert proposed() == [(MODEL, "lora")]
+
+
+def test_what_a_licence_forbids_is_left_out(monkeypatch):
+    class Forbidden:
+        outcome = "not_allowed"
+
+    monkeypatch.setattr(ladders, "rule_for_model", lambda model, use: Forbidden)
+    with pytest.raises(UsageError, match="no candidate could be proposed"):
+        proposed()
+
+
+def test_it_is_written_as_tables_that_are_read_back_with_their_reasons():
+    rungs = ladder(LadderFacts(closed=True, samples=800, foreign=0.0, accelerated=False, use=UseProfile()))
+    text = "\n".join(as_toml(rungs))
+    assert parse('[app]\nname = "x"\n' + text).candidates == tuple(one.candidate for one in rungs)
+    assert "# answers are from a closed set" in text
+
+
+def test_a_project_that_names_none_gets_it_with_a_note_each(tmp_path, small_here):
+    opened = project(tmp_path, rows=400)
+    path = opened.config_path
+    path.write_text(path.read_text().partition("[candidates]")[0])
+    opened = open_project(path)
+    known, notes = known_candidates(opened, prepare(opened, progress=Told()), small_here)
+    assert [one.method for one in known] == ["encoder", "lora"] and len(notes) == 2
+    assert notes[1].startswith(f"Proposed, since none is named: {MODEL} · lora (")
+
+
+def test_an_engine_that_brings_its_models_is_asked_for_the_usual_one(tmp_path, small_here):
+    opened = project(tmp_path, rows=60)
+    path = opened.config_path
+    head, _, serve = path.read_text().partition("[candidates]")
+    path.write_text(head + "[serve]" + serve.partition("[serve]")[2])
+    opened = open_project(path)
+    known, notes = known_candidates(opened, prepare(opened, progress=Told()), small_here)
+    assert [(one.model, one.method) for one in known] == [(MODEL, "as_is")] and notes == ()
+
+
+@pytest.fixture
+def small_here():
+    return Machine(name="two cores", cores=2, memory_bytes=1 << 33, available_memory_bytes=1 << 33, cpu="x")

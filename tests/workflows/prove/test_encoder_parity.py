@@ -1,0 +1,83 @@
+"""An encoder as it was trained and as it is served: both sides for real, PyTorch and ONNX Runtime."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+pytest.importorskip("sentence_transformers")
+pytest.importorskip("sklearn")
+
+from safetensors.numpy import load_file, save_file
+from tests.training.encoder.conftest import base_at, json_samples, label_samples, write_dataset
+
+from freehold.store import open_store
+from freehold.training import encoder as training
+from freehold.training.encoder.worker import run_job
+from freehold.types.encoder import EncoderConfig
+from freehold.types.parity import ParityReport
+from freehold.types.progress import Silent
+from freehold.workflows.project import open_project
+from freehold.workflows.prove.encoder_parity import encoder_parity
+from freehold.workflows.serve.encoder import plan_encoder
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "shop"\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FREEHOLD_THREADS", "1")
+    return open_project()
+
+
+def trained(project, base, samples):
+    dataset = write_dataset(project.root / "data", samples[:60], samples[60:105])
+    job = training.make(
+        config=EncoderConfig(threads=1),
+        dataset=dataset,
+        base=base,
+        out_dir=project.state / "encoders",
+        name="shop",
+    )
+    assert run_job(job, lambda event: None, lambda: False)
+    return training.finished(job)
+
+
+def report_of(project, encoder, base, samples):
+    plan = plan_encoder(Path(encoder.path), "shop", project.settings)
+    return encoder_parity(project, plan=plan, encoder=encoder, base=base, samples=samples, progress=Silent())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("samples", [label_samples, json_samples])
+def test_what_is_served_is_what_was_trained(project, tmp_path, samples):
+    base = base_at(tmp_path / "base")
+    encoder = trained(project, base, samples(105))
+    report = report_of(project, encoder, base, samples(40, 200))
+    assert report.passed, report.reasons
+    assert report.token_agreement == 1 and report.prompts == report.prompts_equal == 40
+    assert report.probability_distance < 1e-4
+    with open_store(project.store_url) as store:
+        assert store.latest(ParityReport) == report
+
+    # Heads of another training: the numbers differ, and that is found.
+    path = Path(encoder.path) / "heads.safetensors"
+    heads = load_file(path)
+    save_file({name: np.ascontiguousarray(value[::-1]) for name, value in heads.items()}, path)
+    manifest = Path(encoder.path) / "encoder.json"
+    other = json.loads(manifest.read_text())
+    assert report_of(project, encoder, base, samples(12, 200)).passed  # both sides read the same heads
+    save_file(heads, path)
+    other["prefix"] = "query: "
+    manifest.write_text(json.dumps(other))
+    failed = report_of(project, encoder, base, samples(12, 200))
+    assert failed.causes == ("template",) and not failed.passed
+    other["prefix"] = ""
+    other["fields"][0]["temperature"] *= 3
+    manifest.write_text(json.dumps(other))
+    assert report_of(project, encoder, base, samples(12, 200)).causes == ("numbers",)
+    assert msgspec.to_builtins(failed)["engine"] == "encoder"
