@@ -28,7 +28,7 @@ from freehold.stats.selection.halving import WRONG_STOP, HalvingStep
 
 ALPHA, CANDIDATES = 0.025, 6
 _CELLS = 6_000_000
-CHECKED = 3
+CHECKED = 2
 
 
 class Splits(NamedTuple):

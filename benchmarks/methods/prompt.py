@@ -1,4 +1,4 @@
-"""A format task that small models get wrong: SNIPS queries, answered as JSON, before and after `freehold prompt`.
+"""A format task that small models get wrong: the intent of SNIPS queries as JSON, before and after `freehold prompt`.
 
     python -m benchmarks.methods.prompt --data ../shared/data/snips --out /tmp/prompt --search plain
     python -m benchmarks.methods.prompt --data ../shared/data/snips --out /tmp/prompt --search itself --proposals 60
@@ -39,7 +39,7 @@ from freehold.datasets import building
 from freehold.engines import start
 from freehold.evals.replay import ReplayOptions, replay
 from freehold.stats.binary import wilson_limits
-from freehold.types.dataset import Dataset, Sample
+from freehold.types.dataset import Dataset, Message, Sample
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluation import Task
 from freehold.types.preparation import Preparation
@@ -50,13 +50,14 @@ from freehold.workflows.journey.prompting.search import run
 from freehold.workflows.project import Project, open_project
 from freehold.workflows.serve.plan import ServeRequest, pull_and_plan
 
-TASK = Task(name="snips", scorer="json_fields", options={"fields": ["intent"]}, max_tokens=32)
+TASK = Task(name="snips", scorer="json_fields", options={"fields": ["intent"]}, max_tokens=24)
+SYSTEM = "Give the intent of the request as JSON."
 TRAIN = 200
 SCRIPT = (
-    "Be friendly.\n```\nYou are a friendly assistant. Give intent and slots of the request.\n```",
+    "Be friendly.\n```\nYou are a friendly assistant. Give the intent of the request.\n```",
     "Here is one that was answered.\n```\n{leak}\n```",
     "It explains instead of answering. I state the form and the names.\n```\nAnswer with one JSON object on one line "
-    'and nothing else, like {{"intent": "NAME", "slots": {{}}}}. NAME is exactly one of AddToPlaylist, BookRestaurant, '
+    'and nothing else, like {{"intent": "NAME"}}. NAME is exactly one of AddToPlaylist, BookRestaurant, '
     "GetWeather, PlayMusic, RateBook, SearchCreativeWork, SearchScreeningEvent. No explanation, no code fence.\n```",
 )
 
@@ -64,8 +65,8 @@ SCRIPT = (
 def dataset_of(data: Path, root: Path, validation: int, held_out: int) -> Dataset:
     """Training and validation samples of SNIPS' training part, held-out ones of its validation part."""
     chooser = random.Random(0)
-    train = chooser.sample(list(samples_of(data, "train")), TRAIN + validation)
-    fresh = chooser.sample(list(samples_of(data, "validate")), held_out)
+    train = chooser.sample(list(intents(data, "train")), TRAIN + validation)
+    fresh = chooser.sample(list(intents(data, "validate")), held_out)
     return building.write(
         building.Building(
             by_split={"train": train[:TRAIN], "validation": train[TRAIN:], "held_out": fresh},
@@ -78,6 +79,14 @@ def dataset_of(data: Path, root: Path, validation: int, held_out: int) -> Datase
         version="benchmark",
         incumbent_model=None,
     )
+
+
+def intents(data: Path, kind: str) -> Iterator[Sample]:
+    """SNIPS' queries, of which the intent alone is asked."""
+    for one in samples_of(data, kind):
+        messages = (Message(role="system", content=SYSTEM), *one.messages[1:])
+        gold = json.dumps({"intent": json.loads(one.gold or "{}")["intent"]})
+        yield msgspec.structs.replace(one, messages=messages, gold=gold)
 
 
 @contextmanager

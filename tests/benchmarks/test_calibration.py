@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(400)  # twenty seconds of computing, on a busy machine many times that
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "calibration.md"
 

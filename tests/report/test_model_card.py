@@ -87,6 +87,24 @@ def test_how_good_it_is_comes_with_its_interval():
     assert "verdict: hold" in card
 
 
+@pytest.mark.parametrize(
+    ("kind", "quantization", "said"),
+    [
+        ("gguf-adapter", None, None),
+        ("peft", None, "The files in this folder give slightly other numbers"),
+        ("merged", None, "The files in this folder give slightly other numbers"),
+        ("gguf", "Q8_0", "The Q8_0 weights in this folder give slightly other numbers"),
+    ],
+)
+def test_a_score_says_what_it_was_measured_on(kind, quantization, said):
+    measured = Measured(n=246, mean=0.902, ci_low=0.86, ci_high=0.93, level=0.95, method="wilson")
+    card = model_card(
+        facts(kind=kind, quantization=quantization, candidate=sample.candidate(measured=measured))
+    )
+    assert ("These scores are of what was served" in card) is (said is not None)
+    assert said is None or said in card
+
+
 def test_what_is_not_known_is_said():
     card = model_card(facts(dataset=None, ruling=None, candidate=None))
     assert "manifest was not available" in card

@@ -1,7 +1,8 @@
 """Result files of other evaluation tools, read as outputs: recognised by what is in them, not by their name.
 
-Covered: lm-evaluation-harness (``samples_*.jsonl`` of ``--log_samples``), Inspect (``.eval`` and JSON logs), promptfoo
-(JSON output), OpenAI Evals (event JSON lines). Not covered: their summaries, which have no items to pair.
+Covered: lm-evaluation-harness (``samples_*.jsonl`` of ``--log_samples``, or a folder of them), Inspect (``.eval`` and
+JSON logs), promptfoo (JSON output), OpenAI Evals (event JSON lines). Not covered: their summaries, which have no items
+to pair.
 
 Where a file holds several sets of scores (filters, scorers, models), ``FILE::NAME`` names one.
 """
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold.errors import InputError
+from freehold.evals.lm_eval import is_lm_eval, lm_eval_lines, of_subtask, sample_files
 from freehold.evals.outputs import OutputLine, as_text, read_lines
 from freehold.unpacking import check_ratio
 
@@ -56,6 +58,12 @@ def read_outputs(given: OutputSource) -> list[OutputLine]:
 
 def _read_outputs(given: OutputSource) -> list[OutputLine]:
     path = given.path
+    if path.is_dir():
+        return [
+            of_subtask(line, task)
+            for task, file in sample_files(path).items()
+            for line in _read_outputs(OutputSource(file, given.name))
+        ]
     try:
         if zipfile.is_zipfile(path):
             return _inspect(_zipped(path), given)
@@ -72,38 +80,11 @@ def _read_outputs(given: OutputSource) -> list[OutputLine]:
     rows = [_json(line) for line in data.splitlines() if line.strip()]
     lines = [row for row in rows if isinstance(row, dict)]
     if lines and len(lines) == len(rows):
-        if all("doc_id" in row and ("resps" in row or "filtered_resps" in row) for row in lines):
-            return _lm_eval(lines, given)
+        if is_lm_eval(lines):
+            return lm_eval_lines(lines, path, given.name)
         if "spec" in lines[0] and any("sample_id" in row and "type" in row for row in lines):
             return _openai_evals(lines)
     return read_lines(path)
-
-
-def _lm_eval(rows: Iterable[dict[str, Any]], given: OutputSource) -> list[OutputLine]:
-    chosen = _chosen(rows, lambda row: str(row.get("filter", "none")), given, "filters")
-    lines = []
-    for row in chosen:
-        metrics = row.get("metrics") or [
-            name for name in ("exact_match", "acc", "f1", "bleu", "rouge1") if name in row
-        ]
-        scores = [row[name] for name in metrics if isinstance(row.get(name), int | float)]
-        output = row.get("filtered_resps") or row.get("resps")
-        while isinstance(output, list) and output:
-            output = output[0]
-        doc = row.get("doc")
-        lines.append(
-            OutputLine(
-                id=str(row["doc_id"]),
-                output=as_text(output),
-                gold=as_text(row.get("target")),
-                score=float(scores[0]) if scores else None,
-                scored=bool(scores),
-                question=as_text(next((doc[k] for k in ("question", "query", "input") if k in doc), None))
-                if isinstance(doc, dict)
-                else None,
-            )
-        )
-    return lines
 
 
 def _inspect(samples: Iterable[dict[str, Any]], given: OutputSource) -> list[OutputLine]:

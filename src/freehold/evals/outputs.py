@@ -39,6 +39,9 @@ class OutputLine(Record, frozen=True, kw_only=True):
     group: str | None = None
     question: str | None = None
     metadata: dict[str, Any] = {}
+    metric: str | None = None
+    """Which number of the file the score is, where it holds several (`metrics`)."""
+    metrics: tuple[str, ...] = ()
 
 
 class Pairing(NamedTuple):

@@ -29,13 +29,15 @@ class SentenceVectors:
         runtime, tokenizers = _libraries()
         try:
             self._manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=EncoderManifest)
-            if self._manifest.backend != "onnx":
+            if self._manifest.runs_on != "onnx":
                 raise StorageError(
-                    f"{folder}: an encoder of the kind {self._manifest.backend} finds no examples"
+                    f"{folder}: an encoder of the kind {self._manifest.runs_on} finds no examples"
                 )
             self._tokenizer = tokenizers.Tokenizer.from_file(str(folder / TOKENIZER))
             options = runtime.SessionOptions()
             options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+            # Threads that spin take cores from what answers requests.
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
             self._session: Any = runtime.InferenceSession(
                 str(folder / MODEL), options, providers=["CPUExecutionProvider"]
             )
@@ -44,7 +46,8 @@ class SentenceVectors:
         except Exception as error:  # noqa: BLE001 (both libraries raise bare exceptions of their own)
             raise StorageError(f"{folder}: the encoder cannot be read: {error}") from None
         self._tokenizer.enable_truncation(self._manifest.max_tokens)
-        self._tokenizer.enable_padding()
+        padding = self._tokenizer.token_to_id("[PAD]") or self._tokenizer.token_to_id("<pad>") or 0
+        self._tokenizer.enable_padding(pad_id=padding)
 
     def of(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """A vector of length 1 for each text, one a row."""
@@ -68,5 +71,5 @@ def _libraries() -> tuple[Any, Any]:
         import onnxruntime
         import tokenizers
     except ImportError:
-        raise MissingExtraError("finding examples by their meaning", "encoder") from None
+        raise MissingExtraError("finding examples by their meaning", "encoder-server") from None
     return onnxruntime, tokenizers

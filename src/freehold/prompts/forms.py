@@ -16,6 +16,11 @@ _MOST_VALUES = 24
 _REPEATS = 4
 """A set of values is taken for closed where each comes this often on average."""
 _LONGEST_VALUE = 60
+_AND_NOTHING_ELSE = "and nothing else, without an explanation or a code fence."
+_STAND_INS: dict[str, Any] = {
+    "a text": "...", "a number": 0, "true or false": False, "a list": [], "an object": {}, "null": None,
+}  # fmt: skip
+"""What a field may hold, in words, and what stands for it in a pattern."""
 
 
 class StatedForm(NamedTuple):
@@ -91,43 +96,42 @@ def _of_labels(labels: Sequence[str]) -> StatedForm:
 
 
 def _of_json(options: Mapping[str, Any], samples: Sequence[Sample], targets: Sequence[str]) -> StatedForm:
-    reminder = "Answer with one JSON object and nothing else: no explanation, no code fence."
+    """A pattern to imitate comes first: small models copy what they see, an ``"a" or "b"`` too."""
     answers = [value for value in map(_json_of, targets) if isinstance(value, dict)]
     schema = options.get("schema") or _schema_of(samples)
     keys = list(dict.fromkeys(key for answer in answers for key in answer))
     if not keys:
+        reminder = f"Answer with one JSON object {_AND_NOTHING_ELSE}"
         if schema is None:
             return StatedForm("fields", None, reminder)
         said = json.dumps(schema, ensure_ascii=False)
         return StatedForm("schema", f"Answer with one JSON object that meets this schema:\n{said}", reminder)
-    lines, named = [], list(keys)
+    pattern, lines, named = {}, [], list(keys)
     for key in keys:
-        described, values = _described([answer[key] for answer in answers if key in answer])
-        lines.append(f"  {json.dumps(key, ensure_ascii=False)}: {described}")
+        held = [answer[key] for answer in answers if key in answer]
+        pattern[key], described, values = _described(held)
+        lines.append(f"{json.dumps(key, ensure_ascii=False)} is {described}.")
         named += values
-    shape = ",\n".join(lines)
+    shape, rules = json.dumps(pattern, ensure_ascii=False), "\n".join(lines)
+    quoted = ", ".join(json.dumps(key, ensure_ascii=False) for key in keys)
     return StatedForm(
         "fields",
-        f"Answer with one JSON object and nothing else, with these fields:\n{{\n{shape}\n}}",
-        reminder,
+        f"Answer with one JSON object {_AND_NOTHING_ELSE} It looks like this:\n{shape}\n{rules}",
+        f"Answer with one JSON object with {quoted} {_AND_NOTHING_ELSE}",
         tuple(dict.fromkeys(named)),
     )
 
 
-def _described(values: Sequence[Any]) -> tuple[str, tuple[str, ...]]:
-    """What a field holds, in words, and the texts that a closed set of it consists of."""
+def _described(values: Sequence[Any]) -> tuple[Any, str, tuple[str, ...]]:
+    """What may stand in a field, what it holds in words, and the texts that a closed set of it consists of."""
     texts = [value for value in values if isinstance(value, str)]
     closed = closed_set(texts, _MOST_VALUES) if texts else ()
     kinds = {_kind(value) for value in values}
-    parts: list[str] = [
-        kind for kind in ("a number", "true or false", "a list", "an object") if kind in kinds
-    ]
-    if "a text" in kinds:
-        quoted = " or ".join(json.dumps(one, ensure_ascii=False) for one in closed)
-        parts.insert(0, quoted or "a text")
-    if "null" in kinds:
-        parts.append("null")
-    return " or ".join(parts), closed
+    words = [kind for kind in _STAND_INS if kind in kinds]
+    if closed:
+        words[words.index("a text")] = "one of " + ", ".join(closed)
+    stand_in = closed[0] if closed else _STAND_INS[words[0]]
+    return stand_in, " or ".join(words), closed
 
 
 def _kind(value: Any) -> str:

@@ -65,7 +65,7 @@ def encoder_card(facts: EncoderCardFacts) -> str:
 def _front_matter(facts: EncoderCardFacts) -> str:
     encoder = facts.encoder
     lines = ["---", f"base_model: {encoder.base_model}", "base_model_relation: finetune"]
-    lines += [f"library_name: {encoder.manifest.backend}", "pipeline_tag: text-classification"]
+    lines += [f"library_name: {encoder.manifest.runs_on}", "pipeline_tag: text-classification"]
     if facts.ruling is not None and len(facts.ruling.licenses) == 1:
         lines.append(f"license: {facts.ruling.licenses[0].lower()}")
     elif facts.ruling is not None and facts.ruling.licenses:

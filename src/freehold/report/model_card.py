@@ -51,7 +51,7 @@ def model_card(facts: CardFacts) -> str:
         *([" ".join(facts.notes)] if facts.notes else []),
         "## How it was made\n\n" + _making(facts.adapter),
         "## Data\n\n" + data_section(facts.dataset, facts.data, facts.incumbent),
-        "## How good it is\n\n" + evaluation_section(facts.candidate),
+        "## How good it is\n\n" + evaluation_section(facts.candidate, _not_these_files(facts)),
         "## Licence and duties\n\n" + duties_section(facts.ruling, facts.passing_on, facts.license_files),
         "## Lineage\n\n" + _lineage(facts),
         "## Files\n\n" + "\n".join(f"- `{name}` sha256 `{digest}`" for name, digest in facts.files.items()),
@@ -156,12 +156,14 @@ def data_section(dataset: Dataset | None, data: Sequence[str], incumbent: str | 
     return "\n".join(lines)
 
 
-def evaluation_section(candidate: CandidateReport | None) -> str:
-    """What the newest report says of it."""
+def evaluation_section(candidate: CandidateReport | None, note: str | None = None) -> str:
+    """What the newest report says of it, behind a `note` on what was measured."""
     if candidate is None or (candidate.measured is None and candidate.comparison is None):
         return "It has not been evaluated on held-out samples. Do that before relying on it."
     lines: list[str] = []
     comparison, measured = candidate.comparison, candidate.measured
+    if note is not None:
+        lines.append(f"{note}\n")
     if measured is not None and measured.mean is not None:
         lines.append(
             f"- score on {measured.n:,} held-out samples: {measured.mean:.1%}"
@@ -187,6 +189,24 @@ def evaluation_section(candidate: CandidateReport | None) -> str:
     else:
         lines.append("\nIt was taught one narrow task. Nothing is known of how it does anything else.")
     return "\n".join(lines)
+
+
+def _not_these_files(facts: CardFacts) -> str | None:
+    """What the scores were measured on, where that is not what this folder holds."""
+    candidate = facts.candidate
+    if candidate is None:
+        return None
+    whole = candidate.trained is not None and candidate.trained.config.method == "full"
+    served = candidate.weights.quantization if candidate.weights is not None else None
+    if facts.kind == "gguf-adapter" or (whole and served is not None and served == facts.quantization):
+        return None
+    weights = f"{served} weights" if served else "weights"
+    measured = f"its {weights}" if whole else f"the base's {weights} with the adapter beside them"
+    here = f"{facts.quantization} weights" if facts.quantization else "files"
+    return (
+        f"These scores are of what was served: {measured}. The {here} in this folder give slightly other numbers and "
+        "were not measured; `freehold evaluate` measures them."
+    )
 
 
 def _interval(low: float | None, high: float | None, level: float, *, points: bool = False) -> str:

@@ -56,7 +56,7 @@ def tango_statistic(wins: Any, losses: Any, n: Any, difference: Any) -> Floats:
     difference and rises in `wins`.
     """
     b, c, n, trial = _columns(wins, losses, n, difference)
-    variance = tango_variance(b, c, n, trial)
+    variance = _variance(b, c, n, trial)
     numerator = b - c - n * trial
     with np.errstate(divide="ignore", invalid="ignore"):
         value = numerator / np.sqrt(n * variance)
@@ -70,7 +70,10 @@ def tango_variance(wins: Any, losses: Any, n: Any, difference: Any) -> Floats:
 
     Never 0 for a trial difference other than 0, also where no pair is discordant. Arguments as `tango_statistic`.
     """
-    b, c, n, trial = _columns(wins, losses, n, difference)
+    return _variance(*_columns(wins, losses, n, difference))
+
+
+def _variance(b: Floats, c: Floats, n: Floats, trial: Floats) -> Floats:
     quadratic = 2 * n
     linear = -b - c + (2 * n - b + c) * trial
     constant = -c * trial * (1 - trial)

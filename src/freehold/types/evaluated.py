@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import ClassVar, Literal
 
 from freehold.types.dataset import Sample, SplitName
-from freehold.types.evaluation import Comparison, EvalResult, Task
+from freehold.types.evaluation import Comparison, EvalResult, Task, VerdictOutcome
 from freehold.types.record import Record, StoredRecord
 
 References = Literal["gold", "incumbent", "mixed"]
@@ -95,6 +95,61 @@ class Evaluation(StoredRecord, frozen=True, kw_only=True):
     """What the incumbent's maker would charge for these requests at the list price, by the candidate's token counts."""
     sandbox: str | None = None
     """What held the user's own scorer: ``bubblewrap``, or ``limits only`` and what was open then; None for others."""
+
+
+class EvaluationLine(StoredRecord, frozen=True, kw_only=True):
+    """One evaluation in short; kept of two files, whose words are kept nowhere. Scores may be held against each other
+    where `dataset_id` and `scorer` are the same."""
+
+    kind: ClassVar[str] = "evaluation_of_files"
+
+    id: str
+    at: datetime | None
+    """When its items were looked at; None where that was not kept."""
+    candidate: str
+    incumbent: str
+    endpoint: str
+    """Where the candidate answered, or ``files``."""
+    dataset_id: str
+    scorer: str
+    n: int
+    """Items that were scored."""
+    score: float | None
+    ci_low: float | None
+    ci_high: float | None
+    """Limits of the score."""
+    difference: float | None
+    """Candidate minus incumbent; None without an incumbent's answers."""
+    difference_low: float | None
+    difference_high: float | None
+    margin: float
+    verdict: VerdictOutcome | None
+    look: int | None
+    """Which look at these items it was."""
+
+    @classmethod
+    def of(cls, made: Evaluation, at: datetime | None) -> EvaluationLine:
+        """In short."""
+        comparison, measured = made.comparison, made.measured
+        return cls(
+            id=made.id,
+            at=at,
+            candidate=made.candidate,
+            incumbent=made.incumbent,
+            endpoint=made.endpoint,
+            dataset_id=made.dataset_id,
+            scorer=made.task.scorer,
+            n=measured.n,
+            score=measured.mean,
+            ci_low=measured.ci_low,
+            ci_high=measured.ci_high,
+            difference=None if comparison is None else comparison.difference,
+            difference_low=None if comparison is None else comparison.ci_low,
+            difference_high=None if comparison is None else comparison.ci_high,
+            margin=made.task.margin,
+            verdict=None if comparison is None else comparison.verdict,
+            look=None if comparison is None or comparison.look is None else comparison.look.number,
+        )
 
 
 class ItemLook(StoredRecord, frozen=True, kw_only=True):

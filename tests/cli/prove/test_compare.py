@@ -135,3 +135,12 @@ def test_worst_case_bounds_speak_when_a_third_is_unscored(pairs):
     assert (result.exit_code, out["reasons"]) == (3, ["unscored_pairs_could_hide_harm"])
     assert out["unscored"] == 300
     assert out["lower_worst"] < -0.3
+
+
+def test_pairs_are_piped_in(pairs):
+    lines = "\n".join(f'{{"id": {number}, "a": 1, "b": {int(number != 0)}}}' for number in range(200))
+    piped = CliRunner().invoke(cli, ["compare", "--pairs", "-", "--margin", "0.05", "--json"], input=lines)
+    assert piped.exit_code == 0, piped.output
+    assert json.loads(piped.stdout)["n"] == 200
+    bad = CliRunner().invoke(cli, ["compare", "--pairs", "-", "--margin", "0.05"], input='{"id": 1}\n[]')
+    assert "-:2: " in str(bad.exception)

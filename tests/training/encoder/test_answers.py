@@ -54,7 +54,7 @@ def test_true_is_not_one():
     [
         (["the same"] * 9, [""] * 9, "all 9 training samples have the same answer"),
         ([f"Dear customer {n}, we are sorry" for n in range(9)], [""] * 9, "no closed set: 9 different"),
-        (json_answers(9, reply=lambda n: f"text {n}"), [""] * 9, "field reply is no closed set"),
+        (json_answers(9, reply=lambda n: f"text {n}"), [""] * 9, "field reply has no closed set"),
         (json_answers(9, deep=lambda n: {"a": n}), [""] * 9, "field deep is an object"),
         (['{"a": [1]}', '{"a": 1}'] * 4, [""] * 8, "a list in some answers"),
         ([], [], "no training sample has an answer"),

@@ -68,7 +68,7 @@ def test_strength_is_chosen_by_what_was_left_out():
 
     def fit(kept, strength):
         tried.append(strength)
-        return heads.Head(np.full((1, 1), strength, dtype="f4"), np.zeros(1, dtype="f4"))
+        return heads.FittedHead(np.full((1, 1), strength, dtype="f4"), np.zeros(1, dtype="f4"))
 
     best = heads.choose_strength(
         fit, lambda head, out: -abs(float(head.weight[0, 0]) - 30), 100, np.zeros(100, np.intp)

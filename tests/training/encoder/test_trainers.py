@@ -5,12 +5,12 @@ from tests.training.encoder.conftest import KINDS
 
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import heads
-from freehold.training.encoder.answers import AnswerForm, FieldForm
+from freehold.training.encoder.answers import FieldForm, TaughtForm
 from freehold.training.encoder.trainers import AnswerTrainer, ContrastTrainer, items_of, pairs_of
 from freehold.types.config import FinetuneConfig
 
 CONFIG = FinetuneConfig(method="full", learning_rate=1e-3, weight_decay=0.0)
-LABELS = AnswerForm(
+LABELS = TaughtForm(
     answer="label", fields=(FieldForm(name="", kind="one", labels=tuple(KINDS), counts=(4, 4, 4)),)
 )
 TEXTS = [f"{text} {n}" for n in range(4) for text in KINDS.values()]
@@ -55,7 +55,7 @@ def test_a_label_that_is_never_taught_is_wrong(base):
 
 
 def test_lists_and_copies_are_learned_together(base):
-    form = AnswerForm(
+    form = TaughtForm(
         answer="json",
         fields=(
             FieldForm(name="tags", kind="several", labels=("a", "b")),

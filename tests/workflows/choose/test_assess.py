@@ -6,9 +6,11 @@ from click.testing import CliRunner
 
 from freehold.cli.main import cli
 from freehold.errors import UnknownModelError
+from freehold.types.machine import Machine
 from freehold.types.planning.assessment import Needs
 from freehold.types.trace import Trace, Usage
-from freehold.workflows.choose.assess import assess
+from freehold.workflows.choose import assess as assessing
+from freehold.workflows.choose.assess import MOST_SECONDS, assess
 from freehold.workflows.choose.needs import needs_of
 from freehold.workflows.project import open_project
 
@@ -111,3 +113,37 @@ def test_slow_machines_write_more_than_nothing(project):
     row = next(line for line in result.stdout.splitlines() if "gemma-3-27b-it" in line)
     low = float(row.split()[-1].partition("–")[0])
     assert 0 < low < 10
+
+
+@pytest.fixture
+def two_cores(monkeypatch):
+    """A machine without an accelerator and with memory for all but the largest."""
+    machine = Machine(
+        name="two cores", cores=2, memory_bytes=64 << 30, available_memory_bytes=60 << 30, cpu="x",
+        memory_bandwidth_bytes_per_second=2e10,
+    )  # fmt: skip
+    monkeypatch.setattr(assessing, "find_machine", lambda *_, **__: machine)
+
+
+def closed_set(project):
+    path = project.root / "freehold.toml"
+    path.write_text('[app]\nname = "x"\n[task]\nscorer = "label"\n[use]\ncommercial = true\n')
+    return open_project(path)
+
+
+def test_for_a_closed_set_without_an_accelerator_encoders_come_first(project, two_cores):
+    found = assess(closed_set(project), use_traces=False)
+    first = found.shortlist[0]
+    assert first.method == "encoder" and first.reasons[0].startswith("method encoder: for answers")
+    assert first.total_bytes == 4 * first.parameters
+    assert not any(row.method for row in assess(project, use_traces=False).rows)
+
+
+def test_what_takes_long_on_two_cores_does_not_lead(project, two_cores):
+    found = assess(project, use_traces=False)
+    seconds = [row.seconds_per_request for row in found.shortlist]
+    assert seconds[0] < MOST_SECONDS < max(seconds)
+    slow = [one > MOST_SECONDS for one in seconds]
+    assert slow == sorted(slow), "what is fast enough stands before what is not"
+    named = by_name(found)["google/gemma-3-27b-it"]
+    assert any("s or more for a request here" in reason for reason in named.reasons)

@@ -55,3 +55,15 @@ def test_assess_writes_the_first_of_the_shortlist(tmp_path, monkeypatch):
     assert parse((tmp_path / "freehold.toml").read_text()).candidates.models == ("Qwen/Qwen3-8B",)
     (tmp_path / "freehold.toml").unlink()
     assert isinstance(CliRunner().invoke(cli, asked).exception, ConfigError)
+
+
+def test_tables_get_those_that_none_of_them_names(tmp_path):
+    path = tmp_path / "freehold.toml"
+    path.write_text(APP + '\n[[candidates]]\nmodel = "a/b"\nmethod = "as_is"\n\n[task]\nmargin = 0.05\n')
+    put(path, ("a/b", "c/d"))
+    after = parse(path.read_text())
+    assert [(one.model, one.method) for one in after.candidates] == [("a/b", "as_is"), ("c/d", None)]
+    assert after.task.margin == 0.05 and path.read_text().startswith(APP)
+    once = path.read_text()
+    put(path, ("a/b", "c/d"))
+    assert path.read_text() == once

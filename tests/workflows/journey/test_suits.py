@@ -46,7 +46,6 @@ def free_text(number):
         (HOUSE + ONE.format("lora") + 'endpoint = "house"\n', "an endpoint gives none", "as_is"),
         (ONE.format("dpo"), "pairs of a better and a worse answer", 'method = "lora"'),
         (ONE.format("kto"), "liked and others that were not", 'method = "lora"'),
-        (ONE.format("prompt") + 'proposer = "incumbent"\n', "no budget says how often", "budget_requests"),
         (
             ONE.format("prompt") + 'proposer = "incumbent"\nbudget_requests = 5\n',
             "no address of it is known",

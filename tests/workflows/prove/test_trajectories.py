@@ -42,14 +42,14 @@ def project(tmp_path, monkeypatch):
     return opened
 
 
-def evaluate(project, url, success="state:refund,escalate", *, user=None, limit=None, **options):
+def evaluate(project, url, success="state:refund,escalate", *, user=None, limit=None, anyway=True, **options):
     endpoint = Endpoint(name=url, engine="remote", base_url=url)
     return asyncio.run(
         evaluate_trajectories(
             project,
             ServedCandidate(endpoint, "cand"),
             task_of(project),
-            TrajectoryRequest(success, user=user),
+            TrajectoryRequest(success, user=user, anyway=anyway),
             selection=HeldOutSelection(limit=limit),
             options=ReplayOptions(**options),
         )

@@ -96,7 +96,12 @@ def children_of(process_id):
 def test_up_serves_through_the_gateway_and_leaves_nothing_behind(run, port):
     command = run("up", "--model", "echo", "--port", str(port), "--json")
     told = command.ready()
-    assert told == {"url": f"http://127.0.0.1:{port}", "models": ["echo"], "logs": told["logs"]}
+    assert told == {
+        "schema": "freehold.up/1",
+        "url": f"http://127.0.0.1:{port}",
+        "models": ["echo"],
+        "logs": told["logs"],
+    }
     children = children_of(command.process.pid)
     with client(told["url"]) as http:
         assert [model.id for model in http.models.list()] == ["echo"]

@@ -120,7 +120,7 @@ def command(  # click passes each option
     if written is not None and project.config_path is not None:
         from freehold.workflows.choose.candidates_file import put
 
-        chosen = tuple(row.model for row in found.shortlist[:written])
+        chosen = tuple(row.model for row in found.shortlist if row.method is None)[:written]
         put(project.config_path, chosen)
         echo(f"wrote [candidates] of {project.config_path}: {', '.join(chosen)}", err=True)
 
@@ -145,8 +145,15 @@ def _show(found: Assessment, *, show_all: bool) -> None:
     if found.money:
         echo("\n" + hanging(found.money, ""))
     if found.shortlist:
-        names = ", ".join(f'"{row.model}"' for row in found.shortlist[:3])
-        echo("\n[candidates]\nmodels = [" + names + "]")
+        encoders = [row for row in found.shortlist if row.method is not None][:1]
+        others = [row for row in found.shortlist if row.method is None][: 3 - len(encoders)]
+        if encoders:
+            for row in (*encoders, *others):
+                method = f'\nmethod = "{row.method}"' if row.method is not None else ""
+                echo(f'\n[[candidates]]\nmodel = "{row.model}"{method}')
+        else:
+            names = ", ".join(f'"{row.model}"' for row in others)
+            echo("\n[candidates]\nmodels = [" + names + "]")
     else:
         echo("\nno model is left: a larger machine, fewer needs, or stay on the API")
 

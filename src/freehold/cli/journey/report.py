@@ -3,35 +3,83 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from freehold.cli.options import config_option, json_option, print_json
 from freehold.cli.output import echo
 
+if TYPE_CHECKING:
+    from freehold.types.evaluated import EvaluationLine
+
 
 @click.command("report")
 @click.argument("report_id", required=False)
 @click.option("--open", "open_it", is_flag=True, help="Open the page in the browser.")
 @config_option
-@json_option("freehold.types.report:Report")
-def command(report_id: str | None, open_it: bool, config_path: Path | None, as_json: bool) -> None:
+@click.option(
+    "--evaluations", "only_list", is_flag=True, help="List every evaluation side by side, those by hand, too."
+)
+@json_option("freehold.types.report:Report", evaluations="freehold.types.evaluated:EvaluationLine[]")
+def command(
+    report_id: str | None, open_it: bool, only_list: bool, config_path: Path | None, as_json: bool
+) -> None:
     """Write the page of the last migration (or of REPORT_ID) again, and say where it is.
 
-    With --json the whole report is printed as JSON: every number with the ids of what it was made from.
+    With --json the whole report is printed as JSON: every number with the ids of what it was made from. Where nothing
+    was migrated yet, the evaluations that freehold evaluate made are listed.
 
     \b
     Examples:
       freehold report --open
       freehold report --json | jq .candidates[0].comparison
+      freehold report --evaluations
     """
     from freehold.workflows.project import open_project
     from freehold.workflows.tell import report as workflow
+    from freehold.workflows.tell.evaluations import evaluations
 
-    report, written = workflow.rewrite(open_project(config_path), report_id)
+    project = open_project(config_path)
+    if only_list or (report_id is None and not workflow.has_report(project)):
+        found = evaluations(project)
+        if only_list or found:
+            _list(found, as_json=as_json)
+            return
+    report, written = workflow.rewrite(project, report_id)
     if as_json:
         print_json(report)
     else:
         echo(written.html)
     if open_it:
         click.launch(written.html)
+
+
+def _list(found: list[EvaluationLine], *, as_json: bool) -> None:
+    if as_json:
+        print_json(found, "evaluations")
+        return
+    if not found:
+        echo("no evaluations yet: freehold evaluate and freehold migrate make them", err=True)
+        return
+    rows = [("when (UTC)", "candidate", "score", "n", "against", "difference", "verdict", "look", "items")]
+    for one in found:
+        score = "-" if one.score is None else f"{one.score:.4f}"
+        difference = "-"
+        if one.difference is not None:
+            difference = f"{one.difference:+.4f}"
+            if one.difference_low is not None and one.difference_high is not None:
+                difference += f" [{one.difference_low:+.4f}, {one.difference_high:+.4f}]"
+        rows.append(
+            (
+                "-" if one.at is None else f"{one.at:%Y-%m-%d %H:%M}",
+                one.candidate, score, f"{one.n:,}", one.incumbent, difference,
+                one.verdict or "-", "-" if one.look is None else str(one.look),
+                f"{one.dataset_id.removeprefix('sha256:')[:8]} by {one.scorer}",
+            )
+        )  # fmt: skip
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    for row in rows:
+        echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    if len({(one.dataset_id, one.scorer) for one in found}) > 1:
+        echo("only lines with the same items and scorer can be held against each other", err=True)

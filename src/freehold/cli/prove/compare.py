@@ -27,7 +27,7 @@ LEADING = (
     type=click.Path(path_type=Path),
     required=True,
     metavar="FILE",
-    help='JSON lines {"id", "a", "b", "cluster"?}: a the incumbent, b the candidate, null unscored.',
+    help='JSON lines (- for stdin) {"id", "a", "b", "cluster"?}: a the incumbent, b the candidate, null unscored.',
 )
 @click.option("--margin", type=float, required=True, help="Largest drop you accept; 0.02 is two points.")
 @click.option("--alpha", type=float, default=0.025, show_default=True, help="One-sided error probability.")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from freehold.types.evaluation import Comparison, Task
     from freehold.workflows.project import Project
     from freehold.workflows.prove.evaluate import HeldOutSelection, ServedCandidate
+    from freehold.workflows.prove.output_files import OutputFiles
     from freehold.workflows.prove.trajectories import TrajectoryRequest
 
 
@@ -135,6 +136,7 @@ def command(  # click passes each option
     from freehold.types.endpoint import Endpoint
     from freehold.workflows.project import open_project
     from freehold.workflows.prove.evaluate import HeldOutSelection, ServedCandidate
+    from freehold.workflows.prove.output_files import OutputFiles
     from freehold.workflows.prove.outputs import GIVEN
     from freehold.workflows.prove.task import task_of
 
@@ -148,7 +150,8 @@ def command(  # click passes each option
         scorer = GIVEN
     task = task_of(project, scorer=scorer, options=_parsed(options), margin=margin, alpha=alpha)
     if a is not None and b is not None:
-        made = _of_files(project, a, b, task, gold, intersect=intersect, planned_looks=planned_looks)
+        outputs = OutputFiles(a, b, gold, intersect)
+        made = _of_files(project, outputs, task, planned_looks=planned_looks, anyway=anyway)
         _tell(made, items, as_json=as_json)
     if model is None:
         raise UsageError(
@@ -166,7 +169,7 @@ def command(  # click passes each option
         anyway,
     )
     if success is not None:
-        request = _request(success, turns, user_endpoint, user_model, user_seed)
+        request = _request(success, turns, user_endpoint, user_model, user_seed)._replace(anyway=anyway)
         _tell_trajectories(asking, request, as_json=as_json)
     _tell(_replayed(asking), items, as_json=as_json)
 
@@ -241,26 +244,25 @@ def _tell(made: Evaluation, items: int, *, as_json: bool) -> NoReturn:
 
 
 def _of_files(
-    project: Project,
-    a: str,
-    b: str,
-    task: Task,
-    gold: Path | None,
-    *,
-    intersect: bool,
-    planned_looks: int,
+    project: Project, outputs: OutputFiles, task: Task, *, planned_looks: int, anyway: bool
 ) -> Evaluation:
     """Two files compared; the look is counted in the project's store."""
     import anyio
 
-    from freehold.store import open_store
-    from freehold.workflows.prove.looks import Looks
-    from freehold.workflows.prove.outputs import evaluate_outputs
+    from freehold.cli.progress import progress
+    from freehold.workflows.prove.output_files import evaluate_files
 
-    with open_store(project.store_url) as store:
-        looks = Looks(store, planned_looks)
+    with progress() as shown:
         return anyio.run(
-            partial(evaluate_outputs, a, b, task=task, gold=gold, intersect=intersect, looks=looks)
+            partial(
+                evaluate_files,
+                project,
+                outputs,
+                task,
+                planned_looks=planned_looks,
+                anyway=anyway,
+                progress=shown,
+            )
         )
 
 

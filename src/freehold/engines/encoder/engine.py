@@ -61,7 +61,7 @@ class EncoderEngine:
             )
         folder = Path(plan.weights_path)
         manifest = read_manifest(folder)
-        _require(manifest.backend)
+        _require(manifest.runs_on)
         if plan.weights_sha256 is not None:
             check_sha256(folder, manifest, plan.weights_sha256)
         read_heads(folder, manifest)
@@ -105,12 +105,12 @@ class EncoderEngine:
         return running
 
 
-def _missing(backend: str) -> str | None:
-    return next((name for name in LIBRARIES[backend] if importlib.util.find_spec(name) is None), None)
+def _missing(runs_on: str) -> str | None:
+    return next((name for name in LIBRARIES[runs_on] if importlib.util.find_spec(name) is None), None)
 
 
-def _require(backend: str) -> None:
-    if _missing(backend) is not None:
+def _require(runs_on: str) -> None:
+    if _missing(runs_on) is not None:
         raise MissingExtraError(FEATURE, EXTRA)
 
 

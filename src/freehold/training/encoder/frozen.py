@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from freehold.training.encoder import calibration, heads
-from freehold.training.encoder.answers import AnswerForm, FieldForm, label_text
-from freehold.training.encoder.base import Encoded, Floats
-from freehold.training.encoder.heads import Head, Places
+from freehold.training.encoder.answers import FieldForm, TaughtForm, label_text
+from freehold.training.encoder.base import EncodedTexts, Floats
+from freehold.training.encoder.heads import FittedHead, Places
 from freehold.training.encoder.prepared import Examples
 from freehold.types.encoder import as_copied
 
@@ -26,13 +26,13 @@ class Features(NamedTuple):
     examples: Examples
     pooled: Floats
     tokens: list[Floats]
-    encoded: Encoded
+    encoded: EncodedTexts
 
 
 class Fitted(NamedTuple):
     """Heads by field, and how they did on the samples that calibrated them, `right` of `asked`."""
 
-    heads: tuple[Head, ...]
+    heads: tuple[FittedHead, ...]
     right: int
     asked: int
     calibration_error: float | None
@@ -40,7 +40,14 @@ class Fitted(NamedTuple):
     """Of each sample that calibrated them: the probability of the whole answer."""
 
 
-def fit(form: AnswerForm, train: Features, validation: Features, names: Sequence[Floats]) -> Fitted:
+def fit(
+    form: TaughtForm,
+    train: Features,
+    validation: Features,
+    names: Sequence[Floats],
+    *,
+    strength: float | None = None,
+) -> Fitted:
     """Fit a head for each field and calibrate it.
 
     `names` are the embeddings of each field's labels' own words (empty where they are not taught). Where there are too
@@ -48,7 +55,7 @@ def fit(form: AnswerForm, train: Features, validation: Features, names: Sequence
     """
     strata = heads.strata_of(form, train.examples.values)
     strengths = [
-        _strength(form, at, train, strata, names[at]) if field.kind == "one" else heads.USUAL
+        strength or (_strength(form, at, train, strata, names[at]) if field.kind == "one" else heads.USUAL)
         for at, field in enumerate(form.fields)
     ]
     made = [_fit_field(form, at, train, None, strengths[at], names[at]) for at in range(len(form.fields))]
@@ -57,7 +64,7 @@ def fit(form: AnswerForm, train: Features, validation: Features, names: Sequence
     return _by_folds(form, made, train, strata, strengths, names)
 
 
-def calibrated(form: AnswerForm, made: Sequence[Head], validation: Features) -> Fitted:
+def calibrated(form: TaughtForm, made: Sequence[FittedHead], validation: Features) -> Fitted:
     """Heads with temperature and threshold from samples they did not see, and how they do there."""
     logits = [_logits(field, head, validation) for field, head in zip(form.fields, made, strict=True)]
     warm = [
@@ -67,7 +74,7 @@ def calibrated(form: AnswerForm, made: Sequence[Head], validation: Features) -> 
     return judged(form, warm, validation)
 
 
-def judged(form: AnswerForm, made: Sequence[Head], validation: Features) -> Fitted:
+def judged(form: TaughtForm, made: Sequence[FittedHead], validation: Features) -> Fitted:
     """How heads do on samples, calibrated as they are."""
     count = len(validation.examples)
     right = np.ones(count, dtype=np.bool_)
@@ -90,11 +97,11 @@ def label_words(field: FieldForm) -> list[str]:
     return [label_text(label) for label in field.labels]
 
 
-def _strength(form: AnswerForm, at: int, train: Features, strata: Places, names: Floats) -> float:
+def _strength(form: TaughtForm, at: int, train: Features, strata: Places, names: Floats) -> float:
     field = form.fields[at]
     places = heads.places_of(field, [value[at] for value in train.examples.values])
 
-    def score(head: Head, out: Places) -> float:
+    def score(head: FittedHead, out: Places) -> float:
         return float((head.logits(train.pooled[out]).argmax(axis=1) == places[out]).mean())
 
     if form.fewest < 2:
@@ -108,8 +115,8 @@ def _strength(form: AnswerForm, at: int, train: Features, strata: Places, names:
 
 
 def _fit_field(
-    form: AnswerForm, at: int, train: Features, kept: Places | None, strength: float, names: Floats
-) -> Head:
+    form: TaughtForm, at: int, train: Features, kept: Places | None, strength: float, names: Floats
+) -> FittedHead:
     field = form.fields[at]
     kept = np.arange(len(train.examples), dtype=np.intp) if kept is None else kept
     values = [train.examples.values[place][at] for place in kept]
@@ -134,8 +141,8 @@ def _fit_field(
 
 
 def _by_folds(
-    form: AnswerForm,
-    made: Sequence[Head],
+    form: TaughtForm,
+    made: Sequence[FittedHead],
     train: Features,
     strata: Places,
     strengths: Sequence[float],
@@ -178,7 +185,7 @@ def _by_folds(
     )
 
 
-def _mean_threshold(parts: Sequence[Head]) -> float:
+def _mean_threshold(parts: Sequence[FittedHead]) -> float:
     return float(np.mean([0.5 if head.threshold is None else head.threshold for head in parts]))
 
 
@@ -189,20 +196,20 @@ def taken(features: Features, places: Places) -> Features:
         Examples([features.examples.texts[i] for i in at], [features.examples.values[i] for i in at]),
         features.pooled[places],
         [features.tokens[i] for i in at] if features.tokens else [],
-        Encoded(
+        EncodedTexts(
             [features.encoded.ids[i] for i in at] if features.encoded.ids else [],
             [features.encoded.offsets[i] for i in at] if features.encoded.offsets else [],
         ),
     )
 
 
-def _logits(field: FieldForm, head: Head, features: Features) -> Floats:
+def _logits(field: FieldForm, head: FittedHead, features: Features) -> Floats:
     if field.kind == "copied":
         return head.logits(np.concatenate(features.tokens))
     return head.logits(features.pooled)
 
 
-def _warmed(field: FieldForm, head: Head, logits: Floats, features: Features, at: int) -> Head:
+def _warmed(field: FieldForm, head: FittedHead, logits: Floats, features: Features, at: int) -> FittedHead:
     values = [value[at] for value in features.examples.values]
     if field.kind == "one":
         return head._replace(temperature=calibration.temperature_of(logits, heads.places_of(field, values)))
@@ -226,7 +233,7 @@ def _warmed(field: FieldForm, head: Head, logits: Floats, features: Features, at
     return head._replace(temperature=calibration.temperature_of(logits, right))
 
 
-def _answers(field: FieldForm, head: Head, features: Features, at: int) -> tuple[heads.Flags, Floats]:
+def _answers(field: FieldForm, head: FittedHead, features: Features, at: int) -> tuple[heads.Flags, Floats]:
     """Whether each sample's value is right, and the probability of the one that is given."""
     values = [value[at] for value in features.examples.values]
     if field.kind == "copied":
@@ -239,7 +246,7 @@ def _answers(field: FieldForm, head: Head, features: Features, at: int) -> tuple
 
 
 def _copies(
-    field: FieldForm, head: Head, features: Features, values: Sequence[object]
+    field: FieldForm, head: FittedHead, features: Features, values: Sequence[object]
 ) -> tuple[heads.Flags, Floats]:
     right = np.zeros(len(values), dtype=np.bool_)
     sure = np.zeros(len(values), dtype=np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from freehold.training.encoder import calibration
-from freehold.training.encoder.answers import AnswerForm, FieldForm, Value, span_of
+from freehold.training.encoder.answers import FieldForm, TaughtForm, Value, span_of
 from freehold.training.encoder.base import Floats
 
 Places = npt.NDArray[np.intp]
@@ -31,7 +31,7 @@ NAMED = 0.5
 OUTSIDE, INSIDE = 0, 1
 
 
-class Head(NamedTuple):
+class FittedHead(NamedTuple):
     """Rows as a head's outputs, before they are put into a manifest."""
 
     weight: Floats
@@ -85,7 +85,7 @@ def inside_of(field: FieldForm, text: str, value: Value, offsets: Sequence[tuple
 
 def fit_one(
     features: Floats, places: Places, rows: int, strength: float, weights: Floats | None = None
-) -> Head:
+) -> FittedHead:
     """Multinomial logistic regression; a row for each label, those without a sample too."""
     known = places >= 0
     present = np.unique(places[known])
@@ -102,10 +102,10 @@ def fit_one(
         else:
             weight[present], bias[present] = model.coef_, model.intercept_
     bias[np.isinf(bias)] = -1e4  # never the likeliest, and no infinity in a file
-    return Head(weight, bias)
+    return FittedHead(weight, bias)
 
 
-def fit_several(features: Floats, flags: Flags, strength: float) -> Head:
+def fit_several(features: Floats, flags: Flags, strength: float) -> FittedHead:
     """A logistic regression for each label."""
     weight = np.zeros((flags.shape[1], features.shape[1]), dtype=np.float32)
     bias = np.zeros(flags.shape[1], dtype=np.float32)
@@ -116,10 +116,10 @@ def fit_several(features: Floats, flags: Flags, strength: float) -> Head:
         model = _regression(strength)
         model.fit(features, flags[:, at])
         weight[at], bias[at] = model.coef_[0], model.intercept_[0]
-    return Head(weight, bias)
+    return FittedHead(weight, bias)
 
 
-def fit_copied(tokens: Sequence[Floats], inside: Sequence[Places | None], strength: float) -> Head:
+def fit_copied(tokens: Sequence[Floats], inside: Sequence[Places | None], strength: float) -> FittedHead:
     """A logistic regression over tokens: outside, inside. Samples whose value is not found are left out."""
     pairs = [(rows, marks) for rows, marks in zip(tokens, inside, strict=True) if marks is not None]
     return fit_one(
@@ -131,7 +131,10 @@ def fit_copied(tokens: Sequence[Floats], inside: Sequence[Places | None], streng
 
 
 def choose_strength(
-    fit: Callable[[Places, float], Head], score: Callable[[Head, Places], float], train: int, strata: Places
+    fit: Callable[[Places, float], FittedHead],
+    score: Callable[[FittedHead, Places], float],
+    train: int,
+    strata: Places,
 ) -> float:
     """The strength with the best mean score over folds of the training samples; `USUAL` where they are too few.
 
@@ -162,7 +165,7 @@ def folds_of(count: int, strata: Places, seed: int = 0) -> list[Places]:
     return [np.sort(order[at::FOLDS]) for at in range(FOLDS)]
 
 
-def confidences(head: Head, field: FieldForm, features: Floats) -> tuple[Places | Flags, Floats]:
+def confidences(head: FittedHead, field: FieldForm, features: Floats) -> tuple[Places | Flags, Floats]:
     """Of kinds ``one`` and ``several``: the answers, and the probability that each is right as a whole."""
     logits = head.logits(features) / head.temperature
     if field.kind == "one":
@@ -191,7 +194,7 @@ def run_of(probabilities: Floats) -> tuple[int, int] | None:
     return None if best is None else best[1:]
 
 
-def strata_of(form: AnswerForm, values: Sequence[tuple[Value, ...]]) -> Places:
+def strata_of(form: TaughtForm, values: Sequence[tuple[Value, ...]]) -> Places:
     """A number for each sample by which samples of different parts are alike: the place of its first closed answer."""
     for at, field in enumerate(form.fields):
         if field.kind == "one" and len(field.labels) > 1:

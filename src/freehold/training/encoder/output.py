@@ -52,7 +52,7 @@ _LIBRARIES = (
 )
 
 
-class Made(NamedTuple):
+class TrainedFiles(NamedTuple):
     """What is written: the encoder of the stage that was kept, with its heads."""
 
     base: TorchBase | None
@@ -67,7 +67,7 @@ class Made(NamedTuple):
     peak_memory_bytes: int | None
 
 
-def write(job: EncoderJob, made: Made, texts: Sequence[str]) -> EncoderModel:
+def write(job: EncoderJob, made: TrainedFiles, texts: Sequence[str]) -> EncoderModel:
     """Write the folder, `encoder.json` and the record last; returns the record.
 
     The exported graph is compared with PyTorch on `texts`. Raises `TrainingError` where it computes something else or
@@ -103,7 +103,7 @@ def write(job: EncoderJob, made: Made, texts: Sequence[str]) -> EncoderModel:
     return record
 
 
-def _record(job: EncoderJob, made: Made, hashes: dict[str, str]) -> EncoderModel:
+def _record(job: EncoderJob, made: TrainedFiles, hashes: dict[str, str]) -> EncoderModel:
     return EncoderModel(
         id=content_id([*(hashes[name] for name in sorted(hashes)), job.id]),
         name=job.name,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from freehold.errors import UsageError
-from freehold.training.encoder.answers import AnswerForm, Value, form_of, targets_of, untaught
+from freehold.training.encoder.answers import TaughtForm, Value, form_of, targets_of, untaught
 from freehold.training.encoder.job import EncoderJob
 from freehold.training.job import read_samples
 from freehold.types.dataset import Dataset, Message, Sample
@@ -27,17 +27,17 @@ class Examples(NamedTuple):
         return len(self.texts)
 
 
-class Prepared(NamedTuple):
+class TaughtData(NamedTuple):
     """What is learned from a dataset. `system_lines` as in `EncoderManifest`."""
 
-    form: AnswerForm
+    form: TaughtForm
     train: Examples
     validation: Examples
     system_lines: tuple[str, ...] | None
     warnings: tuple[str, ...]
 
 
-def prepare(dataset: Dataset, config: EncoderConfig) -> Prepared:
+def prepare(dataset: Dataset, config: EncoderConfig) -> TaughtData:
     """Read train and validation splits. Raises `UsageError` where answers are none that an encoder can give, and
     `InputError` for files that cannot be read."""
     train = [sample for sample in read_samples(dataset, "train") if _is_taught(sample)]
@@ -73,7 +73,7 @@ def prepare(dataset: Dataset, config: EncoderConfig) -> Prepared:
             f"{len(missing):,} labels of the validation split are never taught ({sum(missing.values()):,} samples, "
             f"counted as wrong): {shown}"
         )
-    return Prepared(
+    return TaughtData(
         form=form,
         train=_examples(form, texts, answers),
         validation=_examples(form, [read(sample) for sample in validation], checked),
@@ -95,7 +95,7 @@ def _reader(turns: int, constant: Sequence[str] | None) -> Callable[[Sample], st
     return lambda sample: text_of(sample.messages, turns=turns, system_lines=constant)
 
 
-def _examples(form: AnswerForm, texts: Sequence[str], answers: Sequence[str]) -> Examples:
+def _examples(form: TaughtForm, texts: Sequence[str], answers: Sequence[str]) -> Examples:
     kept = [(text, value) for text, answer in zip(texts, answers, strict=True)
             if (value := targets_of(form, answer)) is not None]  # fmt: skip
     return Examples([text for text, _ in kept], [value for _, value in kept])

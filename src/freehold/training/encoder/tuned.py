@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from freehold.training import loop
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import calibration, frozen, heads, spread
-from freehold.training.encoder.answers import AnswerForm, Value
-from freehold.training.encoder.base import Encoded, Floats, TorchBase
+from freehold.training.encoder.answers import TaughtForm, Value
+from freehold.training.encoder.base import EncodedTexts, Floats, TorchBase
 from freehold.training.encoder.frozen import Features, Fitted
-from freehold.training.encoder.heads import Head, Places
+from freehold.training.encoder.heads import FittedHead, Places
 from freehold.training.encoder.prepared import Examples
 from freehold.training.encoder.scene import Scene, Trained, features
 from freehold.training.encoder.trainers import AnswerTrainer, ContrastTrainer, Item, items_of, pairs_of
 from freehold.training.worker import peak_memory
 from freehold.types.config import FinetuneConfig
 from freehold.types.encoder import EncoderStage
+
+if TYPE_CHECKING:
+    import torch
 
 RATE = 1e-4
 BATCH = 32
@@ -32,6 +35,12 @@ FEWEST_PASSES, MOST_PASSES = 3, 12
 CONTRAST_RATE = 5e-5
 CONTRAST_STEPS = 200
 """Steps of 2 x `BATCH` texts."""
+KEPT_SHARE = 0.4
+"""How far the weights go from the base's to the tuned ones. Few texts pull an encoder too far: on Banking77 with ten
+messages a label, of 1,500 training messages that were not taught, 84.9 % are right by the base, 84.3 % by the tuned
+weights, 86.4 % between them (Wortsman et al. 2022, Robust fine-tuning of zero-shot models)."""
+CONTRAST_STRENGTH = 30.0
+"""Inverse regularization of heads over the tuned encoder: folds of what it was tuned on cannot choose it."""
 
 TAUGHT_PASSES = 2
 """Passes over texts whose answers were spread from others."""
@@ -63,18 +72,21 @@ def contrast(scene: Scene, base: TorchBase, unlabelled: Sequence[str]) -> Traine
         labels = np.concatenate([groups, np.arange(len(words), dtype=np.intp)])
     ids = base.encode(texts, scene.max_tokens).ids
     config = _config(scene, rate=CONTRAST_RATE, passes=1)
+    began_at = {name: one.clone() for name, one in base.model.state_dict().items()}
     trainer = ContrastTrainer(base, config)
     pairs = pairs_of(ids, labels, CONTRAST_STEPS * BATCH, scene.job.config.seed)
     if _loop(scene, trainer, pairs, [], "contrastive") is None:
         return None
+    _move_back(base, began_at)
     train, validation, names = _embedded(scene, base)
-    fitted = _judged(scene, frozen.fit(scene.form, train, validation, names), validation)
+    made = frozen.fit(scene.form, train, validation, names, strength=CONTRAST_STRENGTH)
+    fitted = _judged(scene, made, validation)
     if unlabelled and single is not None:
         return _taught(scene, base, train, fitted.heads[single], unlabelled, began)
     return Trained("contrastive", fitted, normalize=True, seconds=time.monotonic() - began)
 
 
-def groups_of(form: AnswerForm, values: Sequence[tuple[Value, ...]]) -> Places:
+def groups_of(form: TaughtForm, values: Sequence[tuple[Value, ...]]) -> Places:
     """A number for each sample, the same for those whose fields of kind ``one`` are all the same; of one field, the
     place of its label."""
     columns = [
@@ -88,18 +100,29 @@ def groups_of(form: AnswerForm, values: Sequence[tuple[Value, ...]]) -> Places:
     return np.asarray(groups, dtype=np.intp).ravel()
 
 
-def can_contrast(form: AnswerForm) -> bool:
+def can_contrast(form: TaughtForm) -> bool:
     """Whether there are groups of answers to tell apart."""
     return any(field.kind == "one" and len(field.labels) > 1 for field in form.fields)
 
 
-def _only_one(form: AnswerForm) -> int | None:
+def _only_one(form: TaughtForm) -> int | None:
     """The field, where the answer is one label and nothing else."""
     return 0 if len(form.fields) == 1 and form.fields[0].kind == "one" else None
 
 
+def _move_back(base: TorchBase, began_at: Mapping[str, torch.Tensor]) -> None:
+    """Set the weights to `KEPT_SHARE` of the way from where they began to where they are."""
+    import torch
+
+    now = base.model.state_dict()
+    with torch.no_grad():
+        for name, before in began_at.items():
+            if before.is_floating_point():
+                now[name].lerp_(before, 1 - KEPT_SHARE)
+
+
 def _taught(
-    scene: Scene, base: TorchBase, train: Features, head: Head, unlabelled: Sequence[str], began: float
+    scene: Scene, base: TorchBase, train: Features, head: FittedHead, unlabelled: Sequence[str], began: float
 ) -> Trained | None:
     """Tune on texts without an answer as well, by what spreads to them."""
     known = set(scene.train.examples.texts) | set(scene.validation.examples.texts)
@@ -163,7 +186,7 @@ def _embedded(scene: Scene, base: TorchBase) -> tuple[Features, Features, tuple[
 
     def again(examples: Examples) -> Features:
         if not len(examples):
-            return Features(examples, np.empty((0, base.width), dtype=np.float32), [], Encoded([], []))
+            return Features(examples, np.empty((0, base.width), dtype=np.float32), [], EncodedTexts([], []))
         pooled = heads.normalized(
             bases.embed(base, base.encode(examples.texts, scene.max_tokens).ids, fast=True)[0]
         )

@@ -7,6 +7,7 @@ from typing import Literal
 
 from freehold.types.cost import Advice
 from freehold.types.machine import Speed, Workload
+from freehold.types.method import MethodName
 from freehold.types.record import Record
 from freehold.types.ruling import RulingOutcome
 
@@ -56,6 +57,10 @@ class CandidateRow(Record, frozen=True, kw_only=True):
     headroom_bytes: int | None = None
     largest_context_tokens: int | None = None
     speed: Speed | None = None
+    seconds_per_request: float | None = None
+    """For a request like those of the traffic, at the fast end of its speed; None where the speed is not known."""
+    method: MethodName | None = None
+    """The only method by which it can be made a candidate; None where it may be trained or asked as it is."""
     usd_per_month: tuple[Decimal, Decimal] | None = None
     """Holding it for this traffic, low and high end; None where traffic or the machine's price is not known."""
     measured_score: float | None = None

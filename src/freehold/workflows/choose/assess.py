@@ -41,6 +41,9 @@ LEAST_BITS = {"Q8_0": 8.5, "Q6_K": 6.5, "Q5_K_M": 5.5, "Q4_K_M": 4.5}
 MONTHS_TO_HALVE = 12
 """A model a year younger is taken to do as much with half the parameters. "Densing Law of LLMs" (Xiao et al. 2024,
 arXiv 2412.04315) finds three and a half months on public benchmarks, which flatter what came after them."""
+MOST_SECONDS = 10
+"""For one request: who waits longer turns to something else (Nielsen 1993, "Usability Engineering", chapter 5)."""
+_USUAL_PROMPT, _USUAL_ANSWER = 500, 100
 DATE_UNKNOWN = "2025-01"
 """Where the catalog has no month of release; what is older has one."""
 
@@ -81,9 +84,12 @@ def assess(
     machine = find_machine(machine_spec, project.settings, measure=machine_spec is None)
     needs = _needs(project, stated, use_traces)
     workload = Workload(context_tokens=needs.context_tokens, concurrency=needs.concurrency)
-    # What an encoder is good for no leaderboard says: it is asked for by its method or its name.
+    # What an encoder is good for no leaderboard says: it stands here where answers are from a closed set.
     everything = [model for model in catalog.all_models() if not model.encoder]
     chosen = [catalog.get(name) for name in models] if models else everything
+    encoders = []
+    if not models and project.config.task.scorer == "label" and not machine.accelerators:
+        encoders = [_encoder_row(model, project, needs) for model in catalog.all_models() if model.encoder]
     scores = _scores(project)
     speeds = _measured(project, machine) if machine_spec is None else {}
     rows = [
@@ -98,7 +104,9 @@ def assess(
         )
         for model in chosen
     ]
-    ordered, money = with_costs(project, _ranked(rows, rank_by), machine, machine_price, requests_per_month)
+    ordered, money = with_costs(
+        project, _ranked([*encoders, *rows], rank_by), machine, machine_price, requests_per_month
+    )
     made = Assessment(
         id="",
         machine=machine.name,
@@ -117,6 +125,7 @@ def assess(
                 else ()
             ),
             "speed is estimated unless measured",
+            f"by prior, what takes over {MOST_SECONDS} s for a request stands behind what is faster",
             "quantizations below four bits are left out: measure them first",
         ),
         version=__version__,
@@ -180,6 +189,10 @@ def _row(
     elif ruling.outcome == "unclear":
         outcome = "unclear"
     notes = []
+    speed = measured.speed if measured is not None else placed.speed
+    seconds = _seconds(speed, needs)
+    if seconds is not None and seconds > MOST_SECONDS:
+        notes.append(f"speed: {seconds:,.0f} s or more for a request here")
     if measured is not None and measured.quantization not in (None, placed.quantization):
         notes.append(f"speed measured at {measured.quantization}")
     return CandidateRow(
@@ -194,7 +207,8 @@ def _row(
         total_bytes=placed.fit.total_bytes,
         headroom_bytes=placed.fit.headroom_bytes,
         largest_context_tokens=placed.fit.largest_context_tokens,
-        speed=measured.speed if measured is not None else placed.speed,
+        speed=speed,
+        seconds_per_request=seconds,
         measured_score=score[0] if score else None,
         made_from=(
             f"ruling:{ruling.id}",
@@ -202,6 +216,40 @@ def _row(
             *((f"comparison:{score[1]}",) if score else ()),
         ),
     )
+
+
+def _encoder_row(model: Model, project: Project, needs: Needs) -> CandidateRow:
+    """A sentence encoder: heads on it answer from the closed set, so that no token is written."""
+    ruling = rule_for_model(model.id, project.config.use)
+    against = [*_license_reasons(ruling), *_language_reasons(model, needs)]
+    if needs.tools or needs.vision:
+        against.append((True, "an encoder reads text and calls no tools"))
+    outcome: CandidateOutcome = "excluded" if any(hard for hard, _ in against) else "shortlisted"
+    if outcome == "shortlisted" and ruling.outcome == "unclear":
+        outcome = "unclear"
+    parameters = parameter_count(model.shape)
+    what = f"method encoder: for answers from a closed set; reads {model.shape.context_tokens:,} tokens of a message"
+    return CandidateRow(
+        model=model.id,
+        outcome=outcome,
+        ruling=ruling.outcome,
+        obligations=len(ruling.obligations),
+        parameters=parameters,
+        active_parameters=active_parameter_count(model.shape),
+        reasons=(what, *(reason for _, reason in against)),
+        quantization=model.quantization,
+        total_bytes=weights_bytes(model.shape, model.quantization or "F32"),
+        method="encoder",
+        made_from=(f"ruling:{ruling.id}",),
+    )
+
+
+def _seconds(speed: Speed | None, needs: Needs) -> float | None:
+    """For one request at the fast end, as long as those of the traffic; usual ones where there is none."""
+    if speed is None:
+        return None
+    prompt, answer = needs.prompt_tokens or _USUAL_PROMPT, needs.completion_tokens or _USUAL_ANSWER
+    return prompt / speed.prefill_tokens_per_second[1] + answer / speed.decode_tokens_per_second[1]
 
 
 def _place(model: Model, workload: Workload, machine: Machine, build: Build) -> QuantizationChoice:
@@ -273,14 +321,20 @@ def _need_reasons(model: Model, needs: Needs) -> list[tuple[bool, str]]:
                 f"context: {needs.context_tokens:,} tokens needed, made for {model.shape.context_tokens:,}",
             )
         )
+    found += _language_reasons(model, needs)
+    if not model.instruct:
+        found.append((False, "base model: it needs training before it answers"))
+    return found
+
+
+def _language_reasons(model: Model, needs: Needs) -> list[tuple[bool, str]]:
+    found: list[tuple[bool, str]] = []
     known = model.languages and "multilingual" not in model.languages
     missing = [one for one in needs.languages if known and one not in model.languages]
     if missing:
         found.append((True, f"languages: not made for {', '.join(missing)}"))
     if needs.languages and not model.languages:
         found.append((False, "languages: not stated by its makers"))
-    if not model.instruct:
-        found.append((False, "base model: it needs training before it answers"))
     return found
 
 
@@ -307,7 +361,7 @@ def _prior(row: CandidateRow) -> float:
 def _ranked(rows: list[CandidateRow], by: RankBy) -> list[CandidateRow]:
     order = {"shortlisted": 0, "unclear": 1, "excluded": 2}
 
-    def key(row: CandidateRow) -> tuple[int, float, float]:
+    def key(row: CandidateRow) -> tuple[int, bool, float, bool, float]:
         score = -(row.measured_score if row.measured_score is not None else -1.0)
         if by == "speed":
             second = -(row.speed.decode_tokens_per_second[0] if row.speed else 0.0)
@@ -317,7 +371,8 @@ def _ranked(rows: list[CandidateRow], by: RankBy) -> list[CandidateRow]:
             second = -_prior(row)
         else:
             second = -float(row.parameters)
-        return order[row.outcome], score, second
+        slow = by == "prior" and (row.seconds_per_request or 0.0) > MOST_SECONDS
+        return order[row.outcome], row.method is None, score, slow, second
 
     ordered = sorted(rows, key=key)
     return [

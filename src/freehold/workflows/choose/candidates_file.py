@@ -1,4 +1,8 @@
-"""The shortlist put into the `[candidates]` table of a `freehold.toml`; the rest of the file stays as it is."""
+"""The shortlist put into the candidates of a `freehold.toml`; the rest of the file stays as it is.
+
+Where the file has `[[candidates]]` tables, models that none of them names are added as tables; else the list is
+`[candidates] models`.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,14 @@ import msgspec
 
 from freehold import files
 from freehold.errors import ConfigError
-from freehold.types.config import CandidatesConfig, parse
+from freehold.types.config import CandidateConfig, CandidatesConfig, parse
 
 _TABLE = re.compile(r"^[ \t]*\[candidates\][^\n]*\n?(.*?)(?=^[ \t]*\[|\Z)", re.MULTILINE | re.DOTALL)
 _MODELS = re.compile(r"^[ \t]*models[ \t]*=[ \t]*\[.*?\]", re.MULTILINE | re.DOTALL)
 
 
 def put(path: Path, models: tuple[str, ...]) -> None:
-    """Write `models` into the file's `[candidates]`, which is made when it is not there.
+    """Write `models` into the file's candidates, which are made when they are not there.
 
     Raises `ConfigError` when the file says it in a way that cannot be changed safely: nothing is written then.
     """
@@ -25,12 +29,17 @@ def put(path: Path, models: tuple[str, ...]) -> None:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     line = "models = [" + ", ".join(f'"{model}"' for model in models) + "]"
-    after = _changed(before, line)
-    expected = msgspec.structs.replace(
-        parse(before, path=str(path)), candidates=CandidatesConfig(models=models)
-    )
+    known = parse(before, path=str(path))
+    expected: CandidatesConfig | tuple[CandidateConfig, ...] = CandidatesConfig(models=models)
+    if isinstance(known.candidates, tuple):
+        more = [model for model in models if model not in known.models]
+        line = "\n".join(f'[[candidates]]\nmodel = "{model}"\n' for model in more)
+        after = f"{before.rstrip()}\n\n{line}" if more else before
+        expected = (*known.candidates, *(CandidateConfig(model=model) for model in more))
+    else:
+        after = _changed(before, line)
     try:
-        same = parse(after, path=str(path)) == expected
+        same = parse(after, path=str(path)) == msgspec.structs.replace(known, candidates=expected)
     except ConfigError:
         same = False
     if not same:

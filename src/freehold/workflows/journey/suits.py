@@ -18,7 +18,7 @@ from freehold.types.encoder import EncoderConfig
 from freehold.types.finding import Finding, fail, ok
 from freehold.types.method import METHOD_KINDS, MethodName
 from freehold.workflows.journey.methods import METHODS, Candidate, engine_of
-from freehold.workflows.prove.selecting import SELECTION_SPLIT
+from freehold.workflows.journey.selection.scores import SELECTION_SPLIT
 
 CANDIDATES = "candidates"
 _MODULES: dict[MethodName, tuple[str, str]] = {
@@ -120,15 +120,9 @@ def missing_extra(method: MethodName) -> Unsuited | None:
 
 
 def _unsuited_prompt(candidate: Candidate, config: ProjectConfig) -> Unsuited | None:
-    said = candidate.settings
-    if said.proposer is None:
-        return None
-    if said.budget_requests is None and said.budget_usd is None:
-        return Unsuited(
-            f"method prompt asks {said.proposer} for prompts, and no budget says how often",
-            "budget_requests = 60 (or budget_usd); without proposer, plain changes of the prompt are measured",
-        )
-    if said.proposer == "incumbent" and (config.incumbent is None or config.incumbent.base_url is None):
+    if candidate.settings.proposer == "incumbent" and (
+        config.incumbent is None or config.incumbent.base_url is None
+    ):
         return Unsuited(
             "the incumbent is to propose prompts, and no address of it is known",
             "base_url in [incumbent], or another proposer of [[endpoints]]",

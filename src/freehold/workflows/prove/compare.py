@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -21,6 +23,8 @@ from freehold.types.evaluation import PairedResult
 _SHOWN_IDS = 5
 _NULL_HINT = "write null for an item that could not be scored"
 
+STDIN = Path("-")
+"""Stands for what is piped in."""
 _NOTHING_KNOWN, _RESAMPLING = ScoreContext(), Resampling()
 
 Score = float | bool | None
@@ -67,9 +71,9 @@ def compare_file(
 ) -> PairedResult:
     """Compare the pairs of a JSON-lines file: ``{"id", "a", "b", "cluster"?}`` and fields to slice by.
 
-    `a` is the incumbent's score, `b` the candidate's, null is unscored. Raises `InputError` with the line for
-    a malformed file, a duplicate id or a score outside the rule's range; for ids with one score only unless
-    `intersect`; `UsageError` for a margin that nothing could fail.
+    `path` may be `STDIN`. `a` is the incumbent's score, `b` the candidate's, null is unscored. Raises `InputError`
+    with the line for a malformed file, a duplicate id or a score outside the rule's range; for ids with one score only
+    unless `intersect`; `UsageError` for a margin that nothing could fail.
     """
     pairs = read_pairs(path, slices=slices, lo=rule.lo, hi=rule.hi, intersect=intersect)
     result = compare_arrays(
@@ -151,7 +155,7 @@ def read_pairs(
 
 def _lines(path: Path, kind: type[_Line]) -> Iterator[tuple[int, _Line]]:
     decode = msgspec.json.Decoder(kind).decode
-    with files.reading(path), path.open("rb") as file:
+    with files.reading(path), _opened(path) as file:
         for number, raw in enumerate(file, 1):
             try:
                 yield number, decode(raw)
@@ -159,6 +163,10 @@ def _lines(path: Path, kind: type[_Line]) -> Iterator[tuple[int, _Line]]:
                 if not raw.strip():
                     continue
                 raise InputError(_reason(error, raw), path=str(path), line=number, hint=_hint(raw)) from None
+
+
+def _opened(path: Path) -> AbstractContextManager[IO[bytes]]:
+    return nullcontext(sys.stdin.buffer) if path == STDIN else path.open("rb")
 
 
 def _reason(error: Exception, raw: bytes) -> str:

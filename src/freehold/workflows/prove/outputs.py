@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -68,7 +68,7 @@ async def evaluate_outputs(
         second,
     )
     items = [
-        hashlib.sha256(path.read_bytes()).hexdigest()[:32]
+        _sha256(path)[:32]
         for path in (file_a.path, file_b.path, source(str(gold)).path if gold else None)
         if path is not None
     ]
@@ -88,7 +88,7 @@ async def evaluate_outputs(
         results,
         msgspec.structs.replace(task, alpha=look.alpha),
         made_from=tuple(f"sha256:{item}" for item in items),
-        notes=_notes(pairing, file_a.path, file_b.path),
+        notes=tuple(_notes(pairing, file_a, file_b, task)),
         context=ScoreContext(looks=1 if look.may_promote else look.number),
     )
     results = results._replace(incumbent=incumbent, candidate=candidate)
@@ -111,11 +111,45 @@ async def evaluate_outputs(
     )
 
 
-def _notes(pairing: Pairing, a: Path, b: Path) -> tuple[str, ...]:
-    if not pairing.only_a and not pairing.only_b:
-        return ()
-    counts = f"{len(pairing.only_a):,} items only in {a.name}, {len(pairing.only_b):,} only in {b.name}"
-    return (f"Left out: {counts}.",)
+def paired_samples(
+    a: str | Path, b: str | Path, *, task: Task, gold: str | Path | None = None, intersect: bool = False
+) -> list[Sample]:
+    """The items that `evaluate_outputs` compares, with the incumbent's answers. Raises what it raises for the files."""
+    file_a, file_b = source(str(a)), source(str(b))
+    pairing = pair(
+        unique(read_outputs(file_a), file_a.path),
+        unique(read_outputs(file_b), file_b.path),
+        intersect=intersect,
+    )
+    return _samples(pairing, _references(pairing, gold, required=task.scorer != GIVEN))
+
+
+def _notes(pairing: Pairing, a: OutputSource, b: OutputSource, task: Task) -> Iterator[str]:
+    """What was left out, and which number of a file was compared where it holds several."""
+    if pairing.only_a or pairing.only_b:
+        only_a, only_b = len(pairing.only_a), len(pairing.only_b)
+        yield f"Left out: {only_a:,} items only in {a.path.name}, {only_b:,} only in {b.path.name}."
+    if task.scorer != GIVEN:
+        return
+    for place, given in enumerate((a, b)):
+        lines = [pair[place] for pair in pairing.pairs]
+        taken = {line.metric for line in lines if line.metric is not None}
+        others = {name for line in lines for name in line.metrics} - taken
+        if taken:
+            more = (
+                f"; it holds {', '.join(sorted(others))}, too ({given.path.name}::{min(others)})"
+                if others
+                else ""
+            )
+            yield f"Scores of {given.path.name}: {', '.join(sorted(taken))}{more}."
+
+
+def _sha256(path: Path) -> str:
+    """Of a file's bytes; of a folder's, file by file in the order of their names."""
+    made = hashlib.sha256()
+    for file in sorted(path.rglob("samples_*.jsonl")) if path.is_dir() else [path]:
+        made.update(file.read_bytes())
+    return made.hexdigest()
 
 
 def _samples(pairing: Pairing, references: Sequence[str | None]) -> list[Sample]:

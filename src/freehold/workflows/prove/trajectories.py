@@ -45,6 +45,9 @@ from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project
 from freehold.workflows.prove.evaluate import WHOLE_LATEST, HeldOutSelection, ServedCandidate
 from freehold.workflows.prove.looks import Looks, look_at, with_look
+from freehold.workflows.prove.preflight.address import AskedEndpoint
+from freehold.workflows.prove.preflight.check import require
+from freehold.workflows.prove.preflight.sessions import SessionsRequest, sessions_preflight
 
 _OPTIONS = ReplayOptions()
 
@@ -59,11 +62,12 @@ class SyntheticUser(NamedTuple):
 
 class TrajectoryRequest(NamedTuple):
     """When a session has succeeded (see `success_of`), how many decisions it may take, and who plays the user (None:
-    what was recorded)."""
+    what was recorded). `anyway` plays also where a look beforehand finds no good end."""
 
     success: str
     turns: int | None = None
     user: SyntheticUser | None = None
+    anyway: bool = False
 
 
 async def evaluate_trajectories(
@@ -80,7 +84,8 @@ async def evaluate_trajectories(
     """Play the held-out sessions with a candidate, compare with the recorded ones, and keep the record.
 
     Answers are kept as they come, so that a stopped run goes on. `selection.limit` takes the first sessions only.
-    Raises `UsageError` where no session is held out, `ConfigError` for an unknown success, and as `replay` does.
+    Raises `UsageError` where no session is held out, `ConfigError` for an unknown success, as `replay` does, and before
+    anything is asked `PreflightError` where no good end is possible (with `request.anyway` it is only told).
     """
     progress = progress or Silent()
     success = success_of(request.success)
@@ -90,6 +95,23 @@ async def evaluate_trajectories(
         found = _sessions(dataset, selection.limit)
         if fresh:
             _cache(folder, candidate).unlink(missing_ok=True)
+        addresses = [candidate.address(kept=_cache(folder, candidate).exists())]
+        if request.user is not None:
+            url, key = request.user.endpoint.base_url, request.user.endpoint.api_key_env
+            addresses.append(AskedEndpoint("the model that plays the user", url, request.user.model, key))
+        seen = await sessions_preflight(
+            SessionsRequest(
+                dataset=dataset,
+                task=task,
+                success=request.success,
+                sessions=found.sessions,
+                decisions=_decisions(dataset, found),
+                addresses=tuple(addresses),
+                store=store,
+                planned_looks=selection.planned_looks,
+            )
+        )
+        require(seen, anyway=request.anyway, progress=progress)
         table = _Table(candidate, task, request, success, options, progress)
         trajectories = await table.play(found.sessions, folder)
         looks = Looks(store, selection.planned_looks)

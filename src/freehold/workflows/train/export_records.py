@@ -49,7 +49,8 @@ def candidate_of(project: Project, trained_id: str) -> CandidateReport | None:
             candidate
             for report in store.records(Report)
             for candidate in report.candidates
-            if candidate.trained is not None and candidate.trained.id == trained_id
+            for trained in (candidate.trained, candidate.encoder)
+            if trained is not None and trained.id == trained_id
         ]
     return found[-1] if found else None
 

@@ -7,11 +7,17 @@ import msgspec
 import pytest
 from tests.workflows.journey.rehearsal import Told, bench, candidate_of, project, training_project
 
+from freehold.errors import EngineError
+from freehold.preparing import request
 from freehold.preparing.index import is_there
 from freehold.types.config import MethodSettings
 from freehold.types.preparation import ExampleChoice, ExampleSetting, Preparation
+from freehold.types.progress import Silent
 from freehold.workflows.journey.methods import METHODS, Candidate, NotMadeError
 from freehold.workflows.journey.methods.examples import told
+from freehold.workflows.journey.migrate import migrate
+from freehold.workflows.project import open_project
+from freehold.workflows.shift.up import project_plan
 
 EXAMPLES = METHODS["examples"]
 
@@ -67,6 +73,30 @@ def test_a_context_without_room_is_refused_before_anything_is_fetched(tmp_path, 
     with bench(opened, progress=who) as ready, pytest.raises(NotMadeError, match="no room for one example"):
         EXAMPLES.make(candidate(opened), ready)
     assert who.steps == []
+
+
+def test_what_a_migration_promoted_is_what_is_served_from_then_on(tmp_path):
+    """Named in the file, proven with its examples, kept, and started again by `freehold up`."""
+    opened = project(tmp_path)
+    path = tmp_path / "freehold.toml"
+    named = path.read_text().partition("[candidates]")
+    serve = named[2].partition("[serve]")
+    table = f'[[candidates]]\nmodel = "{opened.config.models[0]}"\nmethod = "examples"\nk = 4\n'
+    path.write_text(named[0] + table + serve[1] + serve[2])
+    opened = open_project(path)
+    migration = migrate(opened, progress=Silent())
+    assert migration.exit_code == 0
+    (candidate_report,) = migration.report.candidates
+    assert candidate_report.method == "examples"
+    assert any("was asked with 4 of" in note for note in candidate_report.comparison.notes)
+    plan = project_plan(opened)
+    assert plan.preparation.examples.k == 4
+    request.check(plan)
+    shutil.rmtree(plan.preparation.examples.path)
+    with pytest.raises(EngineError, match="cannot be read"):
+        request.check(project_plan(opened))
+    assert migrate(opened, progress=Silent()).exit_code == 0
+    request.check(project_plan(opened))
 
 
 def test_a_choice_is_told_with_what_it_was_chosen_by():

@@ -100,7 +100,7 @@ def _encoder(candidate: Candidate, bench: Bench) -> Path | None:
     there = [
         Path(one.path)
         for one in bench.store.records(EncoderModel)
-        if one.dataset_id == bench.dataset.id and one.manifest.backend == "onnx" and Path(one.path).is_dir()
+        if one.dataset_id == bench.dataset.id and one.manifest.runs_on == "onnx" and Path(one.path).is_dir()
     ]
     if not there and wanted == "encoder":
         raise NotMadeError(

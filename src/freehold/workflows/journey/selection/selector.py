@@ -42,14 +42,14 @@ from freehold.workflows.journey.candidate import CandidateRunner, MadeCandidate,
 from freehold.workflows.journey.methods import Bench, Candidate, Made
 from freehold.workflows.journey.selection.expected import cheapest_first
 from freehold.workflows.journey.selection.request_cost import request_cost
+from freehold.workflows.journey.selection.scores import SELECTION_SPLIT, score_on_selection
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate
 from freehold.workflows.prove.results import frozen_answers
-from freehold.workflows.prove.selecting import SELECTION_SPLIT, score_on_selection
 
 RULE = (
     "The cheapest candidate, by the cost of 1,000 requests, whose selection result suffices: had the {held_out:,} "
     "held-out samples come out likewise, the verdict would be promote with a probability of at least {chance:.0%}. "
-    "Where none suffices, the one that comes nearest. Only the one chosen is looked at on the held-out samples, once."
+    "Where none suffices, the one with the best chance. Only the one chosen is looked at on the held-out samples, once."
 )
 _FAULTS = (EngineError, UpstreamError, MissingExtraError)
 """What ends one of several candidates and not the journey: an endpoint that dies, an engine that does not start."""

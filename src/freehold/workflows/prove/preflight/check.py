@@ -68,7 +68,7 @@ async def preflight(request: PreflightRequest, *, more: Sequence[Finding] = ()) 
     began = time.monotonic()
     findings = [*await scorer_findings(request.task, request.held_out), *more]
     async with anyio.create_task_group() as group:
-        for address in (*request.addresses, *_of_scorer(request.task)):
+        for address in (*request.addresses, *scorer_addresses(request.task)):
             group.start_soon(_ask, address, findings)
     if request.config is not None:
         findings += length_findings(
@@ -105,7 +105,8 @@ async def _ask(address: AskedEndpoint, findings: list[Finding]) -> None:
     findings += await address_findings(address)
 
 
-def _of_scorer(task: Task) -> Iterator[AskedEndpoint]:
+def scorer_addresses(task: Task) -> Iterator[AskedEndpoint]:
+    """The model that the scorer asks, where it asks one."""
     try:
         asks = for_task(task).asks
     except FreeholdError:

@@ -10,9 +10,9 @@ from freehold.store import open_store
 from freehold.types.evaluated import ItemLook
 from freehold.types.progress import Silent
 from freehold.workflows.journey.methods import METHODS, candidates
+from freehold.workflows.journey.selection.scores import SELECTION_SPLIT, score_on_selection
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate
-from freehold.workflows.prove.selecting import SELECTION_SPLIT, score_on_selection
 
 
 def measured(opened, folder, *, items):

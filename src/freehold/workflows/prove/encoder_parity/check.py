@@ -25,7 +25,7 @@ from freehold.types.parity import ParityReport
 from freehold.types.progress import Progress
 from freehold.types.record import content_id
 from freehold.workflows.project import Project, now
-from freehold.workflows.prove.encoder_parity_judging import EncoderAnswered, compare, summarize
+from freehold.workflows.prove.encoder_parity.judging import EncoderAnswered, compare, summarize
 
 SECONDS = 300.0
 MOST_MESSAGES = 200

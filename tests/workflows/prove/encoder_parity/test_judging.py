@@ -4,7 +4,7 @@ import pytest
 
 from freehold.types.encoder import EncoderManifest, FieldHead
 from freehold.types.parity import EncoderReference
-from freehold.workflows.prove.encoder_parity_judging import EncoderAnswered, compare, summarize
+from freehold.workflows.prove.encoder_parity.judging import EncoderAnswered, compare, summarize
 
 FIELDS = (FieldHead(name="a", kind="one", labels=("x", "y")), FieldHead(name="b", kind="one", labels=(1, 2)))
 MANIFEST = EncoderManifest(base_model="b", base_sha256="0", width=2, answer="json", fields=FIELDS)

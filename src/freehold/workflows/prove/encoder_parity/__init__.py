@@ -1,0 +1,5 @@
+"""Whether an encoder is served as it was trained: `check` asks both sides, `judging` says what their answers mean."""
+
+from freehold.workflows.prove.encoder_parity.check import MOST_MESSAGES, encoder_parity
+
+__all__ = ["MOST_MESSAGES", "encoder_parity"]

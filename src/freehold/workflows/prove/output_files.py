@@ -1,0 +1,94 @@
+"""Two files of outputs, looked at first and compared, the look counted in the project's store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import anyio
+import msgspec
+
+from freehold.evals.scorers import for_task
+from freehold.stats.clustered import encode_clusters
+from freehold.store import open_store
+from freehold.types.dataset import Sample
+from freehold.types.evaluated import Evaluation, EvaluationLine
+from freehold.types.evaluation import Task
+from freehold.types.finding import Finding, Preflight
+from freehold.types.progress import Progress, Silent
+from freehold.workflows.project import Project, now
+from freehold.workflows.prove.looks import Looks
+from freehold.workflows.prove.outputs import GIVEN, evaluate_outputs, paired_samples
+from freehold.workflows.prove.preflight.address import AskedEndpoint, address_findings
+from freehold.workflows.prove.preflight.check import require, scorer_addresses
+from freehold.workflows.prove.preflight.reach import Items, reach_findings
+from freehold.workflows.prove.preflight.scorer import scorer_findings
+
+
+class OutputFiles(NamedTuple):
+    """Outputs of the incumbent (`a`) and the candidate (`b`), the right answers where they are apart, and whether ids
+    that only one file has are left out."""
+
+    a: str
+    b: str
+    gold: Path | None = None
+    intersect: bool = False
+
+
+async def evaluate_files(
+    project: Project,
+    outputs: OutputFiles,
+    task: Task,
+    *,
+    planned_looks: int = 1,
+    anyway: bool = False,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Compare two files. Raises as `evaluate_outputs`, and `PreflightError` where the scorer or the model behind it
+    would fail (with `anyway` it is only told)."""
+    found = await files_preflight(outputs, task, planned_looks=planned_looks)
+    require(found, anyway=anyway, progress=progress or Silent())
+    with open_store(project.store_url) as store:
+        made = await evaluate_outputs(
+            outputs.a,
+            outputs.b,
+            task=task,
+            gold=outputs.gold,
+            intersect=outputs.intersect,
+            looks=Looks(store, planned_looks),
+        )
+        store.put_once(EvaluationLine.of(made, now()))
+        return made
+
+
+async def files_preflight(outputs: OutputFiles, task: Task, *, planned_looks: int = 1) -> Preflight:
+    """What is wrong with the scorer, and what the items can prove. The answers are there and cost nothing, so too few
+    items for the margin is worth a line, never a refusal."""
+    began = time.monotonic()
+    samples = paired_samples(outputs.a, outputs.b, task=task, gold=outputs.gold, intersect=outputs.intersect)
+    findings: list[Finding] = []
+    if task.scorer != GIVEN:
+        findings += await scorer_findings(task, samples)
+        async with anyio.create_task_group() as group:
+            for address in scorer_addresses(task):
+                group.start_soon(_ask, address, findings)
+    if not any(one.outcome == "fail" for one in findings):
+        findings += _reach(task, samples, planned_looks)
+    return Preflight(findings=tuple(findings), items=len(samples), seconds=round(time.monotonic() - began, 3))
+
+
+def _reach(task: Task, samples: Sequence[Sample], planned_looks: int) -> Iterator[Finding]:
+    groups = [one.group for one in samples]
+    codes = None
+    if any(group is not None for group in groups):
+        codes = encode_clusters([f"\0{row}" if name is None else name for row, name in enumerate(groups)])
+    # Scores that the files carry may be of any kind.
+    items = Items(len(samples), task.scorer != GIVEN and for_task(task).binary, codes)
+    for one in reach_findings(items, margin=task.margin, alpha=task.alpha, planned_looks=planned_looks):
+        yield msgspec.structs.replace(one, outcome="warn") if one.outcome == "fail" else one
+
+
+async def _ask(address: AskedEndpoint, findings: list[Finding]) -> None:
+    findings += await address_findings(address)
