@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 import msgspec
@@ -62,6 +62,14 @@ SCRIPT = (
 )
 
 
+class Writer(NamedTuple):
+    """A proposer that is there: its address, its model, and the variable with its key."""
+
+    url: str
+    model: str
+    api_key_env: str | None = None
+
+
 def dataset_of(data: Path, root: Path, validation: int, held_out: int) -> Dataset:
     """Training and validation samples of SNIPS' training part, held-out ones of its validation part."""
     chooser = random.Random(0)
@@ -90,21 +98,21 @@ def intents(data: Path, kind: str) -> Iterator[Sample]:
 
 
 @contextmanager
-def proposer_at(name: str, leak: str, logs: Path) -> Iterator[tuple[str, str] | None]:
+def proposer_at(name: str, leak: str, logs: Path) -> Iterator[Writer | None]:
     """Address and model of a proposer: scripted, or a model that is served here; None for none and the candidate."""
     if name in ("plain", "itself"):
         yield None
     elif name == "scripted":
         server = _Scripted(leak)
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}", "scripted"
+            yield Writer(f"http://127.0.0.1:{server.server_address[1]}", "scripted")
         finally:
             server.shutdown()
     else:
         with anyio.from_thread.start_blocking_portal() as portal:
             started = start(serving(name), log_dir=logs, name="proposer")
             with portal.wrap_async_context_manager(started) as endpoint:
-                yield endpoint.base_url, endpoint.models[0].upstream_name
+                yield Writer(endpoint.base_url, endpoint.models[0].upstream_name, endpoint.api_key_env)
 
 
 class _Scripted(ThreadingHTTPServer):
@@ -139,10 +147,12 @@ def serving(model: str) -> ServePlan:
     return pull_and_plan(model, request, settings.load())
 
 
-def project_of(out: Path, proposer: tuple[str, str] | None) -> Project:
+def project_of(out: Path, proposer: Writer | None) -> Project:
     """A project whose endpoint ``writer`` is the proposer."""
     out.mkdir(parents=True, exist_ok=True)
-    endpoint = "" if proposer is None else f'[[endpoints]]\nname = "writer"\nbase_url = "{proposer[0]}"\n'
+    endpoint = "" if proposer is None else f'[[endpoints]]\nname = "writer"\nbase_url = "{proposer.url}"\n'
+    if proposer is not None and proposer.api_key_env is not None:
+        endpoint += f'api_key_env = "{proposer.api_key_env}"\n'
     (out / "freehold.toml").write_text(f'[app]\nname = "snips"\n[serve]\ncontext_tokens = 2048\n{endpoint}')
     return open_project(out / "freehold.toml")
 
@@ -175,11 +185,9 @@ def measured(
     return anyio.run(ask)
 
 
-def searched(
-    args: argparse.Namespace, dataset: Dataset, proposer: tuple[str, str] | None, out: Path
-) -> PromptPlan:
+def searched(args: argparse.Namespace, dataset: Dataset, proposer: Writer | None, out: Path) -> PromptPlan:
     named = {"plain": None, "itself": "itself"}.get(
-        args.search, f"writer/{proposer[1]}" if proposer else None
+        args.search, f"writer/{proposer.model}" if proposer else None
     )
     request = PromptRequest(
         model=args.model,

@@ -34,11 +34,12 @@ def test_labels_that_are_not_stated_are_those_that_repeat():
 def test_a_json_answer_is_described_field_by_field():
     form = form_of(task("json_fields"), samples(30))
     assert form.statement.splitlines()[1:] == [
-        '{"queue": "billing", "order": 0}',
         '"queue" is one of billing, delivery, returns.',
         '"order" is a number.',
+        "It looks like this:",
+        '{"queue": "billing", "order": 0}',
     ]
-    assert form.reminder.startswith('Answer with one JSON object with "queue", "order" and nothing else')
+    assert form.reminder.endswith('It looks like this:\n{"queue": "billing", "order": 0}')
     assert form.values == ("queue", "order", "billing", "delivery", "returns")
 
 

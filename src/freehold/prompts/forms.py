@@ -96,7 +96,7 @@ def _of_labels(labels: Sequence[str]) -> StatedForm:
 
 
 def _of_json(options: Mapping[str, Any], samples: Sequence[Sample], targets: Sequence[str]) -> StatedForm:
-    """A pattern to imitate comes first: small models copy what they see, an ``"a" or "b"`` too."""
+    """A pattern to imitate comes last: small models copy what they see, an ``"a" or "b"`` and what follows too."""
     answers = [value for value in map(_json_of, targets) if isinstance(value, dict)]
     schema = options.get("schema") or _schema_of(samples)
     keys = list(dict.fromkeys(key for answer in answers for key in answer))
@@ -113,11 +113,10 @@ def _of_json(options: Mapping[str, Any], samples: Sequence[Sample], targets: Seq
         lines.append(f"{json.dumps(key, ensure_ascii=False)} is {described}.")
         named += values
     shape, rules = json.dumps(pattern, ensure_ascii=False), "\n".join(lines)
-    quoted = ", ".join(json.dumps(key, ensure_ascii=False) for key in keys)
     return StatedForm(
         "fields",
-        f"Answer with one JSON object {_AND_NOTHING_ELSE} It looks like this:\n{shape}\n{rules}",
-        f"Answer with one JSON object with {quoted} {_AND_NOTHING_ELSE}",
+        f"Answer with one JSON object {_AND_NOTHING_ELSE}\n{rules}\nIt looks like this:\n{shape}",
+        f"Answer with one JSON object {_AND_NOTHING_ELSE} It looks like this:\n{shape}",
         tuple(dict.fromkeys(named)),
     )
 

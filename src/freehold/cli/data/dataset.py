@@ -214,7 +214,7 @@ def diff(old: str, new: str, config_path: Path | None, as_json: bool) -> None:
     "--preparation", help="Prepare as this one says, by its id (default: as freehold migrate chose last)."
 )
 @config_option
-@json_option("freehold.workflows.prove.request:ShownRequest")
+@json_option("freehold.workflows.tell.request:ShownRequest")
 def request(
     sample: str | None,
     text: str | None,
@@ -233,7 +233,7 @@ def request(
       freehold dataset request --text "where is my parcel?" --json
     """
     from freehold.workflows.project import open_project
-    from freehold.workflows.prove import request as workflow
+    from freehold.workflows.tell import request as workflow
 
     shown = workflow.request(
         open_project(config_path), sample, text=text, dataset=dataset, preparation=preparation

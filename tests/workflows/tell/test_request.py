@@ -7,7 +7,7 @@ from freehold.datasets import building
 from freehold.errors import UsageError
 from freehold.types.preparation import Preparation
 from freehold.workflows.journey.methods import METHODS
-from freehold.workflows.prove.request import request
+from freehold.workflows.tell.request import request
 
 
 @pytest.fixture
