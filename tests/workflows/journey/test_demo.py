@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
     pytest.importorskip("torch")
     pytest.importorskip("xllamacpp")
     folder = tmp_path_factory.mktemp("demo")
-    config = prepare(folder)
+    config = prepare(folder, "helpdesk")
     text = config.read_text()
     text = text.replace("[task]", "limit = 96\nheld_out_limit = 16\n\n[task]", 1)
     before, _, _ = text.partition("[train]")
