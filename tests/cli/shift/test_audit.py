@@ -72,14 +72,16 @@ BY_RECORD = {
 """Their results are records, each with its entry: tests/store/test_audit.py."""
 NOTHING_STORED = {
     "init", "report", "down", "traces list", "traces show", "store check", "dataset check", "dataset card",
-    "dataset doubts", "dataset list", "dataset show", "dataset diff", "dataset request", "scan", "retirements", "license rule",
+    "dataset doubts", "dataset list", "dataset show", "dataset diff", "dataset request",
+    "scan", "retirements", "license rule",
     "license comply", "license init", "license identify", "license matrix", "license bom", "assess", "fit", "cost",
     "catalog list", "catalog show", "catalog sync", "publishers", "gap", "adapters list", "adapters show",
     "adapters diff", "adapters export", "pull", "weights list", "weights show", "weights convert", "weights prune",
     "weights pin", "weights rm", "engines list", "engines install", "engines rm", "tune-engine", "serve",
     "served list", "served load", "served unload", "served add-adapter", "served remove-adapter", "cluster up",
     "cluster status", "cluster down", "cluster render", "power", "routes list", "routes show", "routes history",
-    "keys list", "label", "adapters rm", "tasks", "encoders list", "encoders show", "encoders export", "encoders rm",
+    "keys list", "label", "adapters rm", "tasks",
+    "encoders list", "encoders show", "encoders export", "encoders rm",
     "rollout status", "rollout rehearse", "rollout simulate", "audit", "machine", "doctor", "settings",
 }  # fmt: skip
 """They look, or change files of weights and engines that no store knows of."""
