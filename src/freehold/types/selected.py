@@ -82,3 +82,9 @@ class CandidateChoice(Record, frozen=True, kw_only=True):
     why: str
     overlapping: bool = False
     """Whether intervals overlap, so that the ranking is not evidence."""
+
+    @property
+    def sentence(self) -> str:
+        """`why` as a sentence; a model's id at its beginning keeps its spelling."""
+        named = "/" in self.why.partition(" ")[0]
+        return f"{self.why if named else self.why[:1].upper() + self.why[1:]}."

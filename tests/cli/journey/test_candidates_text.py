@@ -9,7 +9,7 @@ from freehold.report.selection_rows import NOT_EVIDENCE
 
 def test_each_candidate_has_its_figures_and_its_reason():
     text = "\n".join(line for _, line in choice_lines(choosing.report()))
-    assert text.startswith("Org/chosen is the cheapest.")
+    assert text.startswith("org/chosen is the cheapest.")
     assert (
         "90.0%, +0.0 points [-3.0, +3.0], on 96 of 96 selection samples, half under 900 ms, $0.2 per 1,000"
         in text

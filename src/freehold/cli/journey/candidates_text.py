@@ -13,7 +13,7 @@ def choice_lines(report: Report) -> Iterator[tuple[int, str]]:
     choice = report.choice
     if choice is None:
         return
-    yield 0, f"{choice.why[:1].upper()}{choice.why[1:]}."
+    yield 0, choice.sentence
     yield 0, ""
     for one in by_cost(report):
         yield 2, one.label
