@@ -8,9 +8,7 @@ from freehold.types.config import UseProfile, parse
 from freehold.types.machine import Machine
 from freehold.workflows.journey import ladder as ladders
 from freehold.workflows.journey.ladder import (
-    ENGLISH_ENCODER,
     LARGER,
-    MULTILINGUAL_ENCODER,
     LadderFacts,
     as_toml,
     known_candidates,
@@ -19,6 +17,7 @@ from freehold.workflows.journey.ladder import (
 from freehold.workflows.journey.methods import METHODS
 from freehold.workflows.journey.migrate import prepare
 from freehold.workflows.project import open_project
+from freehold.workflows.train.encoder import ENGLISH_BASE, MULTILINGUAL_BASE
 
 
 @pytest.fixture(autouse=True)
@@ -36,8 +35,8 @@ def proposed(**changed):
 
 
 def test_a_closed_set_is_for_an_encoder_then_for_a_small_model():
-    assert proposed() == [(ENGLISH_ENCODER, "encoder"), (MODEL, "lora")]
-    assert proposed(foreign=0.4)[0] == (MULTILINGUAL_ENCODER, "encoder")
+    assert proposed() == [(ENGLISH_BASE, "encoder"), (MODEL, "lora")]
+    assert proposed(foreign=0.4)[0] == (MULTILINGUAL_BASE, "encoder")
 
 
 def test_what_is_written_is_for_a_model_that_writes():

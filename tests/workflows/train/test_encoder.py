@@ -6,7 +6,13 @@ from freehold.settings import load
 from freehold.types.dataset import DataCard, Lengths, SplitProfile
 from freehold.types.encoder import EncoderConfig
 from freehold.types.progress import Silent
-from freehold.workflows.train.encoder import ENGLISH_BASE, MULTILINGUAL_BASE, base_for, train_encoder
+from freehold.workflows.train.encoder import (
+    ENGLISH_BASE,
+    MULTILINGUAL_BASE,
+    base_for,
+    foreign_share,
+    train_encoder,
+)
 
 __all__ = ["base_weights"]
 
@@ -67,5 +73,5 @@ def card(languages):
     ],
 )
 def test_the_base_knows_the_languages_of_the_traffic(languages, base):
-    assert base_for(card(languages))[0] == base
-    assert base_for(None)[0] == ENGLISH_BASE
+    assert base_for(foreign_share(card(languages))) == base
+    assert base_for(foreign_share(None)) == ENGLISH_BASE

@@ -20,11 +20,8 @@ from freehold.workflows.journey.suits import TaskFacts, missing_extra
 from freehold.workflows.journey.task_ranking import LEAST_TO_TRAIN
 from freehold.workflows.license.rule import rule_for_model
 from freehold.workflows.project import Project
+from freehold.workflows.train.encoder import MULTILINGUAL_BASE, base_for, foreign_share
 
-ENGLISH_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
-MULTILINGUAL_ENCODER = "intfloat/multilingual-e5-small"
-FOREIGN_SHARE = 0.1
-"""Share of questions in other languages than English from which an encoder must know more than English."""
 LARGER = "Qwen/Qwen3-4B"
 """What is trained where an accelerator is here."""
 FEWEST_EXAMPLES = 10
@@ -56,7 +53,7 @@ def facts_of(facts: TaskFacts, machine: Machine) -> LadderFacts:
     return LadderFacts(
         closed=facts.not_closed is None,
         samples=facts.training_samples,
-        foreign=_foreign_share(facts.dataset),
+        foreign=foreign_share(read_card(facts.dataset)),
         accelerated=bool(machine.accelerators),
         use=facts.config.use,
     )
@@ -111,11 +108,11 @@ def _rungs(facts: LadderFacts) -> Iterator[Rung]:
     model = LARGER if facts.accelerated else DEFAULT_MODEL
     trains = facts.samples >= LEAST_TO_TRAIN
     if facts.closed and facts.samples:
-        foreign = facts.foreign >= FOREIGN_SHARE
+        base = base_for(facts.foreign)
         why = "answers are from a closed set: a sentence encoder with heads learns that in seconds to minutes"
-        if foreign:
+        if base == MULTILINGUAL_BASE:
             why += f"; {facts.foreign:.0%} of the questions are not in English"
-        yield _rung(MULTILINGUAL_ENCODER if foreign else ENGLISH_ENCODER, "encoder", why)
+        yield _rung(base, "encoder", why)
     if trains:
         machine = "an accelerator is here" if facts.accelerated else "without an accelerator, a small model"
         yield _rung(model, "lora", f"{facts.samples:,} training samples teach a model the task; {machine}")
@@ -132,14 +129,6 @@ def _rungs(facts: LadderFacts) -> Iterator[Rung]:
 
 def _rung(model: str, method: MethodName, why: str) -> Rung:
     return Rung(CandidateConfig(model=model, method=method), why)
-
-
-def _foreign_share(dataset: Dataset) -> float:
-    card = read_card(dataset)
-    counted = {} if card is None else dict(card.splits["train"].languages)
-    counted.pop("short", None)
-    total = sum(counted.values())
-    return (total - counted.get("en", 0)) / total if total else 0.0
 
 
 def as_toml(rungs: tuple[Rung, ...]) -> list[str]:

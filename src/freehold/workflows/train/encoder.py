@@ -67,20 +67,17 @@ def train_encoder(
     return made
 
 
-def base_for(card: DataCard | None) -> tuple[str, str]:
-    """The base that suits a dataset's languages, and why. Both come from the package index."""
+def foreign_share(card: DataCard | None) -> float:
+    """Share of a dataset's training samples that are not in English; 0 where their language was not looked for."""
     counted = {} if card is None else dict(card.splits["train"].languages)
     counted.pop("short", None)
     total = sum(counted.values())
-    foreign = total - counted.get("en", 0)
-    if total and foreign / total >= FOREIGN_SHARE:
-        return MULTILINGUAL_BASE, f"{foreign / total:.0%} of the training samples are not in English"
-    why = (
-        "the training samples are in English"
-        if total
-        else "their language was not looked for: English is assumed"
-    )
-    return ENGLISH_BASE, why
+    return (total - counted.get("en", 0)) / total if total else 0.0
+
+
+def base_for(foreign: float) -> str:
+    """The base that suits traffic of which a share is not in English. Both come from the package index."""
+    return MULTILINGUAL_BASE if foreign >= FOREIGN_SHARE else ENGLISH_BASE
 
 
 def _follow(events: Iterable[TrainingEvent], progress: Progress) -> None:
