@@ -9,17 +9,14 @@ import numpy as np
 
 from freehold import __version__
 from freehold.engines.encoder.folder import EXTERNAL_DATA, MANIFEST, names_of, read_heads, read_manifest
-from freehold.errors import StorageError
-from freehold.files import shared
 from freehold.report.encoder_card import EncoderCardFacts, encoder_card
-from freehold.training.output.artefacts import sha256_of
 from freehold.types.encoder import EncoderModel
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.project import Project
 from freehold.workflows.train.encoder_example import example, libraries
-from freehold.workflows.train.export import README, Files, may_replace
+from freehold.workflows.train.export_folder import README, Files, bytes_of, export_folder, hashes_of
 from freehold.workflows.train.export_kinds import copy_licenses
 from freehold.workflows.train.export_records import candidate_of, dataset_of, rulings_of, stored_base
 
@@ -50,40 +47,26 @@ def export_encoder(
     manifest = read_manifest(source)
     heads = read_heads(source, manifest)
     target = out or project.root / "exports" / f"{encoder.name}-{encoder.id[:8]}-encoder"
-    may_replace(target)
-    partial = target.with_name(target.name + ".partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        with shared(partial):  # other programs, and other users' servers, are to read it
-            partial.mkdir(parents=True)
-            progress.step(f"export {encoder.name}")
-            for name in (MANIFEST, *names_of(manifest), EXTERNAL_DATA):
-                if (source / name).is_file():
-                    shutil.copyfile(source / name, partial / name)
-            plain = {}
-            for number, head in enumerate(heads):
-                plain[f"{number}.weight"] = head.weight / np.float32(head.field.temperature)
-                plain[f"{number}.bias"] = head.bias / np.float32(head.field.temperature)
-            np.savez(partial / PLAIN_HEADS, allow_pickle=False, **plain)
-            (partial / ASK).write_text(example(manifest), encoding="utf-8")
-            licenses = copy_licenses(stored_base(project, encoder.base_model), partial)
-            files = {path.name: sha256_of(path) for path in sorted(partial.iterdir())}
-            card = encoder_card(_facts(project, encoder, files, progress, licenses))
-            (partial / README).write_text(card, encoding="utf-8")
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
-    except OSError as error:
-        raise StorageError(
-            f"{target}: cannot be written: {error.strerror or error}",
-            hint="free some space, or choose --out FOLDER",
-        ) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with export_folder(target) as partial:
+        progress.step(f"export {encoder.name}")
+        for name in (MANIFEST, *names_of(manifest), EXTERNAL_DATA):
+            if (source / name).is_file():
+                shutil.copyfile(source / name, partial / name)
+        plain = {}
+        for number, head in enumerate(heads):
+            plain[f"{number}.weight"] = head.weight / np.float32(head.field.temperature)
+            plain[f"{number}.bias"] = head.bias / np.float32(head.field.temperature)
+        np.savez(partial / PLAIN_HEADS, allow_pickle=False, **plain)
+        (partial / ASK).write_text(example(manifest), encoding="utf-8")
+        licenses = copy_licenses(stored_base(project, encoder.base_model), partial)
+        files = hashes_of(partial)
+        card = encoder_card(_facts(project, encoder, files, progress, licenses))
+        (partial / README).write_text(card, encoding="utf-8")
     return EncoderExport(
         encoder_id=encoder.id,
         path=str(target),
         files=files,
-        bytes=sum(path.stat().st_size for path in target.iterdir()),
+        bytes=bytes_of(target),
         usage=USAGE,
     )
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import msgspec
 
 from freehold import __version__
-from freehold.errors import StorageError, UsageError, WeightsError
-from freehold.files import shared
+from freehold.errors import UsageError, WeightsError
 from freehold.report.model_card import CardFacts, model_card
-from freehold.training.output.artefacts import sha256_of
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.types.training import TrainingResult
 from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.project import Project
+from freehold.workflows.train.export_folder import (
+    README,
+    Files,
+    bytes_of,
+    export_folder,
+    hashes_of,
+    may_replace,
+)
 from freehold.workflows.train.export_kinds import (
     TAGGED,
     WRITERS,
@@ -29,11 +34,6 @@ from freehold.workflows.train.export_kinds import (
 )
 from freehold.workflows.train.export_records import candidate_of, dataset_of, rulings_of, stored_base
 from freehold.workflows.weights.pull import ensure_weights
-
-README = "README.md"
-
-Files = dict[str, str]
-"""File name to sha256."""
 
 
 class Export(Record, frozen=True, kw_only=True):
@@ -69,45 +69,28 @@ def export(
     if options.quantization is not None and kind not in ("gguf", "ollama"):
         raise UsageError(f"--quant is for gguf and ollama, not for {kind}")
     target = out or project.root / "exports" / f"{adapter.name}-{adapter.id[:8]}-{kind}"
-    may_replace(target)
-    partial = target.with_name(target.name + ".partial")
+    may_replace(target)  # before a base is fetched
     weights = None
     if kind not in ("peft", "gguf-adapter"):
         weights = base or base_of(adapter, project, progress)
     quantization = options.quantization or ("Q8_0" if kind == "gguf" else None)
     if quantization is not None:
         options = msgspec.structs.replace(options, quantization=quantization.upper())
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        with shared(partial):  # other programs, and other users' servers, are to read it
-            partial.mkdir(parents=True)
-            progress.step(f"export {adapter.name} as {kind}")
-            usage = WRITERS[kind](ExportTask(project, adapter, options, weights, partial))
-            if adapter.call_format == "tagged":
-                usage = usage._replace(notes=(TAGGED, *usage.notes))
-            licenses = copy_licenses(weights or stored_base(project, adapter.base_model), partial)
-            files = {
-                str(path.relative_to(partial)): sha256_of(path)
-                for path in sorted(partial.rglob("*"))
-                if path.is_file()
-            }
-            card = model_card(_facts(project, adapter, options, files, usage, progress, licenses))
-            (partial / README).write_text(card, encoding="utf-8")
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
-    except OSError as error:
-        raise StorageError(
-            f"{target}: cannot be written: {error.strerror or error}",
-            hint="free some space, or choose --out FOLDER",
-        ) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with export_folder(target) as partial:
+        progress.step(f"export {adapter.name} as {kind}")
+        usage = WRITERS[kind](ExportTask(project, adapter, options, weights, partial))
+        if adapter.call_format == "tagged":
+            usage = usage._replace(notes=(TAGGED, *usage.notes))
+        licenses = copy_licenses(weights or stored_base(project, adapter.base_model), partial)
+        files = hashes_of(partial)
+        card = model_card(_facts(project, adapter, options, files, usage, progress, licenses))
+        (partial / README).write_text(card, encoding="utf-8")
     return Export(
         adapter_id=adapter.id,
         kind=kind,
         path=str(target),
         files=files,
-        bytes=sum(path.stat().st_size for path in target.rglob("*") if path.is_file()),
+        bytes=bytes_of(target),
         usage=usage.command,
         quantization=options.quantization,
         changed=usage.changed,
@@ -125,19 +108,6 @@ def base_of(adapter: TrainingResult, project: Project, progress: Progress) -> We
             hint="name the file it was trained on with --base file:PATH",
         )
     return weights
-
-
-def may_replace(target: Path) -> None:
-    """Raise `UsageError` unless the place is free, empty or holds an earlier export."""
-    if not target.exists():
-        return
-    card = target / README
-    ours = card.is_file() and "made by: freehold" in card.read_text(encoding="utf-8", errors="replace")
-    if target.is_dir() and (ours or not any(target.iterdir())):
-        return
-    raise UsageError(
-        f"{target} exists and is not an export of freehold", hint="choose another place: --out FOLDER"
-    )
 
 
 def _facts(
