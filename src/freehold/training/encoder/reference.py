@@ -6,8 +6,6 @@ A child process (``python -m freehold.training.encoder.reference``: an `EncoderR
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +19,7 @@ from freehold.training.encoder import base as bases
 from freehold.training.encoder import calibration, heads
 from freehold.training.encoder.answers import FieldForm, TaughtForm, Value, written
 from freehold.training.encoder.base import Floats, TorchBase
+from freehold.training.reference import ask_child
 from freehold.types.dataset import Message
 from freehold.types.encoder import EncoderManifest, EncoderModel, FieldHead, as_copied
 from freehold.types.model import Weights
@@ -43,17 +42,7 @@ class EncoderReferenceJob(Record, frozen=True, kw_only=True):
 def judge(job: EncoderReferenceJob) -> list[EncoderReference]:
     """Run the child process. Raises `MissingExtraError`, and `TrainingError` with what the child said last."""
     bases.require(job.base)
-    done = subprocess.run(
-        [sys.executable, "-m", "freehold.training.encoder.reference"],
-        input=msgspec.json.encode(job),
-        capture_output=True,
-        check=False,
-        env={"OMP_WAIT_POLICY": "passive", **os.environ},
-    )
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise TrainingError(f"the trainer's model could not be asked: {said[-1] if said else 'no word'}")
-    return msgspec.json.decode(done.stdout, type=list[EncoderReference])
+    return ask_child("freehold.training.encoder.reference", job, list[EncoderReference])
 
 
 def answers_of(job: EncoderReferenceJob) -> list[EncoderReference]:
