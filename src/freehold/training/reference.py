@@ -76,8 +76,10 @@ def judge(job: ReferenceJob) -> list[ReferenceScores]:
 
 
 def ask_child(module: str, job: Record, answers: type[T]) -> T:
-    """What a child process (``python -m module``) answers to a job on its stdin. Raises `TrainingError` with what it said
-    last."""
+    """What a child process (``python -m module``) answers to a job on its stdin.
+
+    Raises `TrainingError` with what it said last.
+    """
     done = subprocess.run(
         [sys.executable, "-m", module],
         input=msgspec.json.encode(job),
