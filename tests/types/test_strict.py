@@ -1,6 +1,6 @@
 """Unknown keys and wrong values name the key, the value and what is allowed."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
@@ -105,3 +105,12 @@ def test_a_record_made_in_code_is_checked_as_well():
 )
 def test_ranges_in_words(annotation, words):
     assert strict.range_of(annotation) == words
+
+
+class Chosen(msgspec.Struct):
+    way: Literal["sun", "rain"] | None = None
+
+
+def test_a_word_of_no_list_is_told_with_the_list():
+    with pytest.raises(ConfigError, match="way: Invalid enum value 'snow', known: sun, rain"):
+        strict.read({"way": "snow"}, Chosen, "here")

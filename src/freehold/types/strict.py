@@ -116,12 +116,21 @@ def _in_words(fault: msgspec.ValidationError, raw: Any, kind: type[msgspec.Struc
     shown = path.strip(".`") or "top level"
     if noun != "key" and path:
         shown = f"{noun} {shown}"
+    if message.startswith("Invalid enum value") and (choices := _choices(annotation)):
+        message = f"{message}, known: {', '.join(choices)}"
     allowed = range_of(annotation)
     if not allowed or ", got" in message:
         return f"{shown}: {message}"
     if any(getattr(part, "__origin__", part) is float for part in _parts(annotation)):
         value = float(value)
     return f"{shown} is {value}, expected {allowed}"
+
+
+def _choices(annotation: Any) -> list[str]:
+    """The words of a closed list, wherever in the annotation it stands."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return [str(one) for one in typing.get_args(annotation)]
+    return [word for part in typing.get_args(annotation) for word in _choices(part)]
 
 
 def _parts(annotation: Any) -> tuple[Any, ...]:
