@@ -16,6 +16,7 @@ from freehold.workflows.journey.ladder import (
 )
 from freehold.workflows.journey.methods import METHODS
 from freehold.workflows.journey.migrate import prepare
+from freehold.workflows.journey.suits import Unsuited
 from freehold.workflows.project import open_project
 from freehold.workflows.train.encoder import ENGLISH_BASE, MULTILINGUAL_BASE
 
@@ -78,6 +79,35 @@ def test_a_project_that_names_none_gets_it_with_a_note_each(tmp_path, small_here
     known, notes = known_candidates(opened, prepare(opened, progress=Told()), small_here)
     assert [one.method for one in known] == ["encoder", "lora"] and len(notes) == 2
     assert notes[1].startswith(f"Proposed, since none is named: {MODEL} · lora (")
+
+
+def without(monkeypatch, *methods):
+    lack = Unsuited("it needs x, which is not installed", "pip install 'freehold[x]'")
+    monkeypatch.setattr(ladders, "missing_extra", lambda method: lack if method in methods else None)
+
+
+def test_what_is_not_installed_is_left_out_and_named(tmp_path, small_here, monkeypatch):
+    opened = project(tmp_path, rows=400)
+    path = opened.config_path
+    path.write_text(path.read_text().partition("[candidates]")[0])
+    opened = open_project(path)
+    dataset = prepare(opened, progress=Told())
+    without(monkeypatch, "encoder")
+    known, notes = known_candidates(opened, dataset, small_here)
+    assert [one.method for one in known] == ["lora"]
+    assert notes[-1] == f"Left out: {ENGLISH_BASE} · encoder, which needs pip install 'freehold[x]'."
+    without(monkeypatch, "encoder", "lora")
+    with pytest.raises(UsageError, match="nothing that makes a candidate is installed") as caught:
+        known_candidates(opened, dataset, small_here)
+    assert caught.value.hint == "pip install 'freehold[x]'"
+
+
+def test_a_file_is_written_before_anything_is_installed(monkeypatch):
+    without(monkeypatch, *METHODS)
+    rungs = ladder(LadderFacts(closed=True, samples=800, foreign=0.0, accelerated=False, use=UseProfile()))
+    text = "\n".join(as_toml(rungs))
+    assert text.count("# needs: pip install 'freehold[x]'") == len(rungs) == 2
+    assert parse('[app]\nname = "x"\n' + text).candidates == tuple(one.candidate for one in rungs)
 
 
 def test_an_engine_that_brings_its_models_is_asked_for_the_usual_one(tmp_path, small_here):

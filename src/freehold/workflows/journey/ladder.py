@@ -30,10 +30,11 @@ _FORBIDDEN = frozenset({"not_allowed", "needs_separate_license"})
 
 
 class Rung(NamedTuple):
-    """A candidate that is proposed, and why."""
+    """A candidate that is proposed, and why. `lacks` is the command that installs what it needs and is not here."""
 
     candidate: CandidateConfig
     why: str
+    lacks: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,33 +70,42 @@ class KnownCandidates(NamedTuple):
 def known_candidates(project: Project, dataset: Dataset, machine: Machine) -> KnownCandidates:
     """The candidates that a project names; where it names none and its engine brings no models, the ladder.
 
-    Raises `UsageError` where none can be proposed.
+    Raises `UsageError` where none can be proposed, or nothing is installed that makes one.
     """
     config = project.config
     if config.candidates is not None or engine_of(config).brings_weights:
         return KnownCandidates(candidates(config))
     rungs = ladder(facts_of(TaskFacts(config, dataset), machine))
-    proposed = tuple(candidate_of(config, rung.candidate) for rung in rungs)
-    notes = tuple(
+    here = [one for one in rungs if one.lacks is None]
+    if not here:
+        raise UsageError("nothing that makes a candidate is installed", hint=rungs[0].lacks)
+    proposed = tuple(candidate_of(config, rung.candidate) for rung in here)
+    notes = [
         f"Proposed, since none is named: {one.label} ({rung.why})."
-        for one, rung in zip(proposed, rungs, strict=True)
-    )
-    return KnownCandidates(proposed, notes)
+        for one, rung in zip(proposed, here, strict=True)
+    ]
+    notes += [
+        f"Left out: {one.candidate.model} · {one.candidate.method}, which needs {one.lacks}."
+        for one in rungs
+        if one.lacks is not None
+    ]
+    return KnownCandidates(proposed, tuple(notes))
 
 
 def ladder(facts: LadderFacts) -> tuple[Rung, ...]:
-    """The candidates for such a project, each with its reason.
+    """The candidates for such a project, each with its reason and with what it lacks here.
 
-    Raises `UsageError` where no model may be used: the licence forbids all, or nothing is installed that makes one.
+    Raises `UsageError` where the licence of each forbids the use.
     """
     found: list[Rung] = []
     for rung in _rungs(facts):
         method = rung.candidate.method
-        if method is None or method not in METHODS or missing_extra(method) is not None:
+        if method is None or method not in METHODS:
             continue
         if rule_for_model(rung.candidate.model, facts.use).outcome in _FORBIDDEN:
             continue
-        found.append(rung)
+        lacks = missing_extra(method)
+        found.append(rung if lacks is None else rung._replace(lacks=lacks.fix))
     if not found:
         raise UsageError(
             "no candidate could be proposed: the licences of the usual models do not permit this use",
@@ -137,6 +147,7 @@ def as_toml(rungs: tuple[Rung, ...]) -> list[str]:
     for rung in rungs:
         lines += [
             f"# {rung.why}",
+            *([f"# needs: {rung.lacks}"] if rung.lacks is not None else []),
             "[[candidates]]",
             f'model = "{rung.candidate.model}"',
             f'method = "{rung.candidate.method}"',

@@ -22,6 +22,9 @@ from freehold.workflows.journey.selection.scores import SELECTION_SPLIT
 
 CANDIDATES = "candidates"
 _MODULES: dict[MethodName, tuple[str, str]] = {
+    "lora": ("peft", "train"),
+    "full": ("peft", "train"),
+    "distill": ("peft", "train"),
     "qlora": ("bitsandbytes", "qlora"),
     "encoder": ("sentence_transformers", "encoder"),
     "dpo": ("trl", "train"),
