@@ -20,7 +20,10 @@ def main() -> int:
     parser.add_argument("target", nargs="*", help="targets (default: all)")
     parser.add_argument("--seconds", type=float, default=10.0, help="for each target (default: 10)")
     parser.add_argument(
-        "--seed", type=int, default=1, help="the same seed and time find the same (default: 1)"
+        "--most", type=int, help="inputs of each target (default: as many as there is time for)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, help="the same seed and --most try the same inputs (default: 1)"
     )
     parser.add_argument("--out", type=Path, help="where findings are written (default: a new folder in /tmp)")
     parser.add_argument(
@@ -32,7 +35,12 @@ def main() -> int:
     given = parser.parse_args()
     if given.child is not None:
         runner.child(
-            given.target[0], seconds=given.seconds, seed=given.seed, out=given.child, folder=given.corpus
+            given.target[0],
+            seconds=given.seconds,
+            seed=given.seed,
+            out=given.child,
+            folder=given.corpus,
+            most=given.most,
         )
         return 0
     from tests.fuzz.table import TARGETS
@@ -42,7 +50,9 @@ def main() -> int:
     out = given.out or Path(tempfile.mkdtemp(prefix="freehold-fuzz-"))
     failed = False
     for name in given.target or TARGETS:
-        done = runner.run(name, seconds=given.seconds, seed=given.seed, out=out, keep=given.keep)
+        done = runner.run(
+            name, seconds=given.seconds, seed=given.seed, out=out, most=given.most, keep=given.keep
+        )
         failed = failed or bool(done.findings)
         if given.json:
             print(json.dumps(done._asdict()), flush=True)

@@ -10,6 +10,7 @@ import base64
 import contextlib
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -49,13 +50,18 @@ def corpus(name: str) -> list[bytes]:
     return [base64.b64decode(line) for line in lines]
 
 
-def run(name: str, *, seconds: float, seed: int, out: Path, keep: bool = False) -> Run:
-    """Fuzz one target. With `keep` the inputs that reach the most become its checked-in corpus."""
+def run(
+    name: str, *, seconds: float, seed: int, out: Path, most: int | None = None, keep: bool = False
+) -> Run:
+    """Fuzz one target for a time, or until `most` inputs are tried, whichever comes first: only a run that ends by
+    `most` tries the same inputs each time. With `keep` the inputs that reach the most become its checked-in corpus."""
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="freehold-corpus-") as place:
         folder = Path(place)
         command = [sys.executable, "-m", "tests.fuzz", name, "--child", str(out), "--seconds", str(seconds)]
         command += ["--seed", str(seed), "--corpus", str(folder)]
+        if most is not None:
+            command += ["--most", str(most)]
         before = time.monotonic()
         log = out / f"{name}.log"
         stopped = ""
@@ -66,6 +72,8 @@ def run(name: str, *, seconds: float, seed: int, out: Path, keep: bool = False) 
                     stdout=file,
                     stderr=subprocess.STDOUT,
                     timeout=seconds * 3 + _SHORTEST_GRACE_S,
+                    env=os.environ
+                    | {"PYTHONHASHSEED": "0"},  # the order of sets is part of what an input does
                     check=False,
                 ).returncode
                 if code:
@@ -97,7 +105,7 @@ def _keep(name: str, folder: Path) -> None:
     (CORPUS / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="ascii")
 
 
-def child(name: str, *, seconds: float, seed: int, out: Path, folder: Path) -> None:
+def child(name: str, *, seconds: float, seed: int, out: Path, folder: Path, most: int | None = None) -> None:
     """The fuzzer's process: does not return with atheris, which ends the process itself."""
     if not guided():
         _by_hypothesis(name, seconds=seconds, seed=seed, out=out)
@@ -115,6 +123,7 @@ def child(name: str, *, seconds: float, seed: int, out: Path, folder: Path) -> N
         f"-seed={seed}",
         f"-max_len={MOST_BYTES}",
         "-rss_limit_mb=0",
+        *([f"-runs={most}"] if most is not None else []),
     ]
     atheris.Setup([sys.argv[0], str(folder), *options, "-timeout=120", "-print_final_stats=1"], one)
     from tests.fuzz.target import limit_memory

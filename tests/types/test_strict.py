@@ -1,5 +1,6 @@
 """Unknown keys and wrong values name the key, the value and what is allowed."""
 
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -114,3 +115,22 @@ class Chosen(msgspec.Struct):
 def test_a_word_of_no_list_is_told_with_the_list():
     with pytest.raises(ConfigError, match="way: Invalid enum value 'snow', known: sun, rain"):
         strict.read({"way": "snow"}, Chosen, "here")
+
+
+class Priced(msgspec.Struct):
+    prices: tuple["Price", ...] = ()
+
+
+class Price(msgspec.Struct):
+    usd: Decimal | None = None
+
+
+@pytest.mark.parametrize("amount", ["nan", "-nan", "snan", "inf", "-1", "1e999", "1000000001"])
+def test_an_amount_of_money_that_cannot_be_is_refused_wherever_it_stands(amount):
+    with pytest.raises(ConfigError, match=r"prices\.1\.usd is .*, expected 0 to 1,000,000,000"):
+        strict.read({"prices": [{"usd": "2.5"}, {"usd": amount}]}, Priced, "here")
+
+
+def test_an_amount_of_money_that_can_be():
+    read = strict.read({"prices": [{"usd": "0"}, {"usd": 3}, {}]}, Priced, "here")
+    assert [one.usd for one in read.prices] == [Decimal(0), Decimal(3), None]

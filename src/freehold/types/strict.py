@@ -10,6 +10,7 @@ import re
 import sys
 import typing
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,6 +21,9 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 FINITE = sys.float_info.max
 """An upper bound that keeps infinity out and is not worth telling."""
+
+MOST_USD = Decimal(10**9)
+"""No amount of money that a person writes is larger: what is, is a slip."""
 
 
 def read(
@@ -34,7 +38,8 @@ def read(
     """`raw` as a `kind`. `where` (a file, an engine) begins an error's message; `noun` is what a field is called.
 
     Raises `error`: for an unknown key with the nearest known one (else `hint`, else all known ones), for a wrong type
-    with the path of the key, for a value out of range with the value and what is allowed as well.
+    with the path of the key, for a value out of range with the value and what is allowed as well. A `Decimal` is an
+    amount of money, from 0 to `MOST_USD`.
     """
     for path, known in _unknown(raw, kind, ()):
         raise error(
@@ -42,9 +47,14 @@ def read(
             hint=did_you_mean(path[-1], known, hint or f"known: {', '.join(sorted(known)) or 'none'}"),
         )
     try:
-        return msgspec.convert(raw, kind)
+        made = msgspec.convert(raw, kind)
     except msgspec.ValidationError as fault:
         raise error(f"{where}: {_in_words(fault, raw, kind, noun)}") from None
+    for path, amount in _amounts(made, ()):
+        # Not by comparing alone: NaN is refused by `Decimal` with an error of its own, where it is not simply false.
+        if not amount.is_finite() or not 0 <= amount <= MOST_USD:
+            raise error(f"{where}: {'.'.join(path)} is {str(amount)[:40]}, expected 0 to {MOST_USD:,}")
+    return made
 
 
 def misfit(record: msgspec.Struct) -> str | None:
@@ -98,6 +108,18 @@ def _unknown(
             for part in value if isinstance(value, list) else [value]:
                 if isinstance(part, dict):
                     yield from _unknown(part, inner, (*place, key))
+
+
+def _amounts(value: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Decimal]]:
+    """Every amount of money in a record, with its path."""
+    if isinstance(value, Decimal):
+        yield place, value
+    elif isinstance(value, msgspec.Struct):
+        for field in msgspec.structs.fields(type(value)):
+            yield from _amounts(getattr(value, field.name), (*place, field.encode_name))
+    elif isinstance(value, tuple):
+        for at, one in enumerate(value):
+            yield from _amounts(one, (*place, str(at)))
 
 
 def _in_words(fault: msgspec.ValidationError, raw: Any, kind: type[msgspec.Struct], noun: str = "key") -> str:

@@ -199,10 +199,6 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
         raise ConfigError(
             f"{path}: cluster.max_replicas is {config.cluster.max_replicas}, expected at least cluster.min_replicas"
         )
-    if config.selection.usd_per_hour is not None and not config.selection.usd_per_hour >= 0:
-        raise ConfigError(
-            f"{path}: selection.usd_per_hour is {config.selection.usd_per_hour}, expected 0 or more"
-        )
     if isinstance(config.candidates, tuple):
         _check_candidates(config, config.candidates, path)
     return config
@@ -242,8 +238,6 @@ def _check_candidates(config: ProjectConfig, candidates: tuple[CandidateConfig, 
                 ),
             )
         _check_proposer(one, endpoints, where)
-        if one.budget_usd is not None and not one.budget_usd >= 0:
-            raise ConfigError(f"{where}: budget_usd is {one.budget_usd}, expected 0 or more")
         method = one.method or ("as_is" if one.endpoint is not None else config.train.method)
         unset = CandidateConfig(model=one.model)
         for key, methods in SETTINGS_OF.items():
