@@ -1,0 +1,120 @@
+"""Deferral: the candidate answers where it is sure, the incumbent answers the rest. What is executed, and recorded."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from freehold.types.record import Record, StoredRecord, content_id
+
+DeferralWay = Literal["router", "cascade"]
+"""Who answers is decided from the request alone (`router`), or from the candidate's own answer (`cascade`)."""
+SignalName = Literal[
+    "probability", "mean_logprob", "min_logprob", "field_min_logprob", "agreement", "similarity", "router"
+]
+"""What is known of how sure an answer is. `probability`: an encoder's calibrated one, of all fields together.
+`mean_logprob` and `min_logprob`: over the answer's own tokens (natural logarithms). `field_min_logprob`: the lowest of
+the JSON fields' means. `agreement`: share of further samples that answer the same. `similarity`: cosine to the nearest
+training message. `router`: foretold from the request. Higher is surer, always."""
+
+
+class Calibration(Record, frozen=True, kw_only=True):
+    """From a signal to the probability that the candidate's answer is as good as the incumbent's.
+
+    Linear between the points (`raw[i]`, `probability[i]`), level beyond both ends; both ascend. An isotonic fit is
+    given by its steps' corners, a temperature by a grid of points.
+    """
+
+    raw: tuple[float, ...]
+    probability: tuple[float, ...]
+
+    def __call__(self, value: float) -> float:
+        """The probability for a signal's value; NaN is the least sure there is."""
+        raw, probability = self.raw, self.probability
+        if not value > raw[0]:
+            return probability[0]
+        for at in range(1, len(raw)):
+            if value <= raw[at]:
+                low, high = raw[at - 1], raw[at]
+                part = 1.0 if high == low else (value - low) / (high - low)
+                return probability[at - 1] + part * (probability[at] - probability[at - 1])
+        return probability[-1]
+
+
+class RouterFiles(Record, frozen=True, kw_only=True):
+    """Where a learned router lies, and the hash it must have."""
+
+    path: str
+    sha256: str
+
+
+class DeferralRule(StoredRecord, frozen=True, kw_only=True):
+    """Who answers. Proven as a whole for one candidate: for another `candidate_id` it is refused.
+
+    `id` is the content id of everything that decides.
+    """
+
+    kind: ClassVar[str] = "deferral_rule"
+
+    id: str
+    way: DeferralWay
+    signal: SignalName
+    calibration: Calibration
+    threshold: float
+    """The candidate answers from this calibrated probability on; 1 or above: never but at certainty."""
+    candidate: str
+    """The model it was proven for, as it is served."""
+    candidate_id: str
+    """Content id of what answers under that name: weights, adapter, preparation, engine's decisive options."""
+    incumbent: str
+    router: RouterFiles | None = None
+    always_incumbent: tuple[dict[str, str], ...] = ()
+    """Requests that are never the candidate's: metadata, header (``header:NAME``) or ``key`` that must all match."""
+    incumbent_down: Literal["error", "candidate"] = "error"
+    """What an unsure answer's client gets while the incumbent cannot be reached: an error, or the candidate's answer
+    with a header that says so."""
+    wait_ms: float = 10_000.0
+    """How long the candidate may take before the incumbent is asked."""
+    mixture_id: str | None = None
+    """The stored mixture with the verdict this rests on."""
+
+    @classmethod
+    def of(cls, **fields: Any) -> DeferralRule:
+        """A rule with these fields and the id they give it. Where a router lies is not part of the id."""
+        made = cls(id="", **fields)
+        router = made.router
+        plain = msgspec.structs.replace(
+            made,
+            mixture_id=None,
+            router=None if router is None else msgspec.structs.replace(router, path=""),
+        )
+        return msgspec.structs.replace(made, id=content_id(plain))
+
+
+DeferralReason = Literal[
+    "sure",
+    "unsure",
+    "always_incumbent",
+    "no_signal",
+    "candidate_failed",
+    "candidate_slow",
+    "not_decidable",
+    "incumbent_down",
+    "other_version",
+]
+"""Why who answered did: the candidate was ``sure``, or answered for an ``incumbent_down``; everything else means the
+incumbent. ``not_decidable``: what is asked of the API leaves no room for two tries (several choices, tools with side
+effects, a body that is read in pieces)."""
+
+
+class DeferralDecision(Record, frozen=True, kw_only=True):
+    """What was decided for one request; stands in its trace."""
+
+    rule_id: str
+    by: Literal["candidate", "incumbent"]
+    why: DeferralReason
+    confidence: float | None = None
+    """The calibrated probability, where there was one."""
+    decided_ms: float | None = None
+    """From the request's arrival to the decision, the candidate's own work included in a cascade."""

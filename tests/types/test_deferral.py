@@ -1,0 +1,45 @@
+"""Calibrations are read between their points; a rule's id is what it decides by."""
+
+import math
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freehold.types.deferral import Calibration, DeferralRule, RouterFiles
+
+STEPS = Calibration(raw=(-2.0, -1.0, -1.0, 0.0), probability=(0.1, 0.3, 0.6, 0.9))
+
+
+@pytest.mark.parametrize(
+    ("value", "probability"),
+    [
+        (-math.inf, 0.1), (-5.0, 0.1), (-2.0, 0.1), (-1.5, 0.2), (-1.0, 0.3), (-0.5, 0.75), (0.0, 0.9), (7.0, 0.9),
+        (math.nan, 0.1),
+    ],
+)  # fmt: skip
+def test_a_signal_between_the_points(value, probability):
+    assert STEPS(value) == pytest.approx(probability)
+
+
+@given(st.floats(allow_nan=False), st.floats(allow_nan=False))
+def test_a_higher_signal_is_never_less_sure(one, other):
+    low, high = sorted((one, other))
+    assert STEPS(low) <= STEPS(high)
+
+
+def rule(**changed):
+    fields = {
+        "way": "cascade", "signal": "probability", "calibration": STEPS, "threshold": 0.8,
+        "candidate": "small", "candidate_id": "c1", "incumbent": "gpt-4o",
+    }  # fmt: skip
+    return DeferralRule.of(**fields | changed)
+
+
+def test_its_id_is_what_it_decides_by():
+    assert rule().id == rule(mixture_id="m").id
+    assert len({one.id for one in (rule(), rule(threshold=0.9), rule(candidate_id="c2"))}) == 3
+    here, there = (rule(router=RouterFiles(path=path, sha256="s")) for path in ("/a", "/b"))
+    assert here.id == there.id
+    assert msgspec.json.decode(msgspec.json.encode(here), type=DeferralRule) == here
