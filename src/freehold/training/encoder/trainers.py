@@ -69,11 +69,11 @@ class _EncoderTrainer(TrainerBase):
 
     def _hidden(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Token embeddings in float32, and the mask."""
-        from torch.nn.attention import SDPBackend, sdpa_kernel
+        from torch.nn import attention
 
         ids, mask = self._encoder.pad(rows)
         # The fused kernel's backward pass takes several times as long for messages of a few dozen words.
-        with self._autocast(), sdpa_kernel(SDPBackend.MATH):
+        with self._autocast(), attention.sdpa_kernel(attention.SDPBackend.MATH):
             hidden = self._encoder.hidden(ids, mask)
         return hidden.float(), mask
 
