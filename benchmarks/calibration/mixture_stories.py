@@ -141,10 +141,10 @@ def choose(d: Floats, codes: np.ndarray | None, plan: Plan) -> np.ndarray:
     eligible = (shares >= LEAST_SHARE) & (shares < 1)
     found = passing(sums, plan.trial, int(np.argmax(eligible)))
     above = sums.total / n > shares * d.mean(axis=1, keepdims=True)
-    usable = found.promising & eligible & above & (beyond_random(d, codes) <= ALPHA)[:, None]
-    last = usable.shape[1] - 1 - np.argmax(usable[:, ::-1], axis=1)
+    usable = (found.worth > 0) & eligible & above & (beyond_random(d, codes) <= ALPHA)[:, None]
+    best = np.where(usable, found.worth, -1.0).argmax(axis=1)
     bad = (d < 0).sum(axis=1)
-    return np.where(usable.any(axis=1) & (bad > 0) & (bad < n), last, -1)
+    return np.where(usable.any(axis=1) & (bad > 0) & (bad < n), best, -1)
 
 
 def beyond_random(d: Floats, codes: np.ndarray | None) -> np.ndarray:
