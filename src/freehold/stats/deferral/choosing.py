@@ -111,13 +111,15 @@ def _none_passes(sums: Running, trial: Trial, found: Passing, first: int) -> str
     share, points = float(sums.answered[first] / sums.n), 100 * trial.margin
     if not found.within.any():
         largest = float(effects(sums).largest[first])
-        needed = needed_samples(trial, largest)
+        needed = needed_samples(trial, sums.clusters, largest)
         if needed > sums.n:
             return (
                 f"{sums.n:,} selection samples cannot show a drop of less than {points:g} points even where nothing is "
                 f"lost: it takes about {needed:,}"
             )
         low = float(limits(sums, trial)[0][first])
+        if low > -trial.margin:
+            return f"at the least share ({share:.0%}) the exact test does not exclude a drop of {points:g} points"
         return (
             f"at the least share ({share:.0%}) the mixture may be {-100 * low:.1f} points worse than the incumbent "
             f"on the selection samples, beyond the margin of {points:g}"

@@ -177,10 +177,13 @@ def passing(sums: Running, trial: Trial, first: int, *, least_chance: float = LE
     return Passing(within, chance, worth)
 
 
-def needed_samples(trial: Trial, largest_effect: float = 1.0) -> int:
-    """The fewest selection samples that could show the margin, if nothing at all were lost."""
-    z = z_quantile(trial.alpha)
-    return math.ceil(largest_effect * z * z * (1 - trial.margin) / trial.margin)
+def needed_samples(trial: Trial, clusters: int, largest_effect: float = 1.0) -> int:
+    """About the fewest selection samples that could show the margin, if nothing at all were lost.
+
+    `clusters` are those of the samples at hand, `largest_effect` their largest possible design effect.
+    """
+    quantile = quantile_of(trial, clusters)
+    return math.floor(largest_effect * quantile**2 * (1 - trial.margin) / trial.margin) + 1
 
 
 def beyond_random(differences: Floats, raw: Floats, codes: Codes | None) -> float:
