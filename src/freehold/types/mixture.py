@@ -28,12 +28,14 @@ class MixturePoint(Record, frozen=True, kw_only=True):
 
 class ConfidenceQuality(Record, frozen=True, kw_only=True):
     """How well a signal tells right from wrong. Expected calibration error over ten bins of equal count, before
-    (None: the signal does not claim to be a probability) and after calibration, the latter on folds that were not fitted."""
+    (None: the signal does not claim to be a probability) and after calibration, the latter on folds that were not
+    fitted."""
 
     signal: SignalName
     n: int
     error_before: float | None
-    error_after: float
+    error_after: float | None
+    """None where no answer carries the signal."""
     auroc: float | None
     """Probability that an answer as good as the incumbent's has the higher signal than one that is not; ties count
     half. None where all are alike."""
