@@ -82,13 +82,17 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, **fields: Any) -> DeferralRule:
-        """A rule with these fields and the id they give it. Where a router lies is not part of the id."""
-        made = cls(id="", **fields)
+        """A rule with these fields and the id they give it. Where a router lies is not part of the id.
+
+        Raises `msgspec.ValidationError` for fields of another type.
+        """
+        # As it is read back: a whole number in the place of another would give another id.
+        made = msgspec.json.decode(msgspec.json.encode(cls(id="", **fields)), type=cls)
         return msgspec.structs.replace(made, id=_id_of(made))
 
     @classmethod
     def unreadable(cls) -> DeferralRule:
-        """Stands for a stored rule that this version of freehold cannot read: by it the incumbent answers everything."""
+        """Stands for a stored rule that this version of freehold cannot read: by it the incumbent answers."""
         return cls(
             id="",
             way="router",
@@ -113,9 +117,7 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
             return "its calibration has no points, or not as many probabilities as signals"
         if not all(map(math.isfinite, values)) or not all(0 <= p <= 1 for p in calibration.probability):
             return "its calibration holds what is no probability"
-        if any(
-            list(points) != sorted(points) for points in (calibration.raw, calibration.probability)
-        ):
+        if any(list(points) != sorted(points) for points in (calibration.raw, calibration.probability)):
             return "its calibration does not ascend"
         if not math.isfinite(self.threshold) or self.threshold < 0:
             return f"its threshold is {self.threshold:g}, expected a probability"
