@@ -141,8 +141,8 @@ def choose(d: Floats, codes: np.ndarray | None, plan: Plan) -> np.ndarray:
     eligible = (shares >= LEAST_SHARE) & (shares < 1)
     found = passing(sums, plan.trial, int(np.argmax(eligible)))
     above = sums.total / n > shares * d.mean(axis=1, keepdims=True)
-    usable = (found.worth > 0) & eligible & above & (beyond_random(d, codes) <= ALPHA)[:, None]
-    best = np.where(usable, found.worth, -1.0).argmax(axis=1)
+    usable = np.isfinite(found.worth) & eligible & above & (beyond_random(d, codes) <= ALPHA)[:, None]
+    best = np.where(usable, found.worth, -np.inf).argmax(axis=1)
     bad = (d < 0).sum(axis=1)
     return np.where(usable.any(axis=1) & (bad > 0) & (bad < n), best, -1)
 

@@ -103,7 +103,7 @@ RAW, D = told()
         (RAW, np.full(1000, np.nan), {}, "no selection sample has two scores"),
         (RAW[:120], D[:120], {}, "120 selection samples cannot show a drop of less than 3 points"),
         (RAW, D, {"held_out": 29}, "fewer than 30 held-out samples"),
-        (RAW, D, {"held_out": 140}, "no share has a chance of 80% that the 140 held-out samples promote it"),
+        (RAW, D, {"held_out": 100}, "no share has an even chance that the 100 held-out samples promote it"),
         (RAW, D, {"least_share": 0.995}, "no threshold answers 100% or more here"),
         (RAW, D, {"least_share": 0.9}, "at the least share (90%) the mixture may be"),
     ],

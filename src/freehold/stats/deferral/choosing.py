@@ -20,7 +20,6 @@ from freehold.stats.deferral.threshold import (
     passing,
 )
 from freehold.stats.rules import MIN_PAIRS_PROMOTE, DecisionRule
-from freehold.stats.selection.choosing import LEAST_CHANCE
 from freehold.types.evaluation import SliceResult
 
 
@@ -73,7 +72,7 @@ def choose(samples: Samples, sums: Running, trial: Trial, least_share: float) ->
         return Choice(refused=f"fewer than {MIN_PAIRS_PROMOTE} held-out samples are never promoted on")
     first = int(np.argmax(eligible))
     found = passing(sums, trial, first)
-    usable = (found.worth > 0) & eligible
+    usable = np.isfinite(found.worth) & eligible
     if not usable.any():
         return Choice(refused=_none_passes(sums, trial, found, first))
     if beyond_random(samples.differences, samples.raw, samples.codes) > trial.alpha:
@@ -85,7 +84,9 @@ def choose(samples: Samples, sums: Running, trial: Trial, least_share: float) ->
     if not usable.any():
         return Choice(refused="at every share that passes, a random split of the same share does as well")
     refused = None
-    for place in np.argsort(np.where(usable, -found.worth, 1.0), kind="stable")[: int(usable.sum())].tolist():
+    for place in np.argsort(np.where(usable, -found.worth, np.inf), kind="stable")[
+        : int(usable.sum())
+    ].tolist():
         harmed = _harmed(samples, int(sums.answered[place]), trial)
         if harmed is None:
             return Choice(place=place, chance=float(found.chance[place]))
@@ -127,6 +128,6 @@ def _none_passes(sums: Running, trial: Trial, found: Passing, first: int) -> str
     chance = np.where(found.within, found.chance, 0.0)
     best = int(chance.argmax())
     return (
-        f"no share has a chance of {LEAST_CHANCE:.0%} that the {trial.held_out:,} held-out samples promote it; the "
-        f"best is {chance[best]:.0%}, at a share of {sums.answered[best] / sums.n:.0%}"
+        f"no share has an even chance that the {trial.held_out:,} held-out samples promote it; the best is "
+        f"{chance[best]:.0%}, at a share of {sums.answered[best] / sums.n:.0%}"
     )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from freehold.errors import UsageError
 from freehold.stats.binary import Floats, wilson_limits
 from freehold.stats.clustered import Codes, cluster_robust_mean, dense_codes, design_effect_used
-from freehold.stats.deferral.calibrating import confidence_quality, fit_calibration
+from freehold.stats.deferral.calibrating import best_way, confidence_quality, fit_calibration
 from freehold.stats.deferral.choosing import Choice, Samples, choose, unusable
 from freehold.stats.deferral.running import Running, running_sums, surest_first
 from freehold.stats.deferral.slices import Slices
@@ -60,7 +60,7 @@ def mixture_curve(
             raise UsageError(f"the {name} is {value:g}, expected between 0 and 1")
     good = samples.differences >= 0
     quality = confidence_quality(signal, samples.raw, good, samples.codes)
-    calibration = _calibration(samples.raw, good)
+    calibration = _calibration(samples, good)
     trial = Trial(
         margin=margin,
         alpha=alpha,
@@ -116,11 +116,11 @@ def _samples(raw: Floats, differences: Floats, codes: Codes | None, slices: Slic
     return Samples(x, d, None if int(units.max()) + 1 == len(units) else units, kept)
 
 
-def _calibration(raw: Floats, good: Bools) -> Calibration:
-    """As fitted; where no answer carries the signal, level at 0, which no threshold lets pass."""
-    if np.isnan(raw).all():
+def _calibration(samples: Samples, good: Bools) -> Calibration:
+    """By the truer fit; where no answer carries the signal, level at 0, which no threshold lets pass."""
+    if np.isnan(samples.raw).all():
         return Calibration(raw=(0.0,), probability=(0.0,))
-    return fit_calibration(raw, good)
+    return fit_calibration(samples.raw, good, way=best_way(samples.raw, good, samples.codes))
 
 
 def thresholds(raw: Floats) -> Codes:

@@ -13,7 +13,8 @@ can hide is therefore bounded by the answered part of them.
 
 A threshold that passes is worth the one look at held-out samples if that look probably says promote, as for
 candidates (`stats.selection`): a chance of at least 80 %, with the noise of both splits. Of several, the one is taken
-whose share times chance is largest: the share that can be expected to be proven.
+whose share times chance is largest: the share that can be expected to be proven. Where none has 80 %, the one with the
+best chance goes on, from an even chance on: the look is worth that much, and its error is alpha all the same.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ from freehold.stats.selection.choosing import LEAST_CHANCE, binary_variances, pr
 
 Bools = NDArray[np.bool_]
 
+EVEN_CHANCE = 0.5
+"""Below it the look would more often be spent for nothing than not."""
 _LEAST_VARIANCE = 1e-12
 
 
@@ -131,7 +134,7 @@ def _mean_limits(sums: Running, trial: Trial, found: Effects) -> tuple[Floats, F
     n = sums.n
     second = np.maximum(sums.squares / n - found.mean**2, _LEAST_VARIANCE)
     third = sums.cubes / n - 3 * found.mean * sums.squares / n + 2 * found.mean**3
-    shift = third / second**1.5 * (2 * t * t + 1) / (6 * np.sqrt(n / found.seen)) * spread
+    shift = third / second**1.5 * (2 * t * t + 1) / (6 * np.sqrt(n / found.largest)) * spread
     return np.minimum(low, low + shift), np.maximum(high, high + shift)
 
 
@@ -155,26 +158,26 @@ def chance_of_promote(sums: Running, trial: Trial) -> Floats:
 
 
 class Passing(NamedTuple):
-    """For each threshold: tested and `within` the margin, its `chance` of promote, and what choosing it is `worth`:
-    share times chance, -1 where it does not pass."""
+    """For each threshold: tested and `within` the margin, and its `chance` of promote.
+
+    `worth` orders what may be chosen: share times chance where the chance is 80 % or more, less than 0 where it is an
+    even one at least, minus infinity where nothing may be chosen.
+    """
 
     within: Bools
     chance: Floats
     worth: Floats
 
 
-def passing(sums: Running, trial: Trial, first: int, *, least_chance: float = LEAST_CHANCE) -> Passing:
-    """The fixed sequence from the threshold at place `first` on: what comes after a failure counts as failed.
-
-    Among thresholds that pass, a larger share is worth more, and less where the look is less likely to promote it.
-    """
+def passing(sums: Running, trial: Trial, first: int) -> Passing:
+    """The fixed sequence from the threshold at place `first` on: what comes after a failure counts as failed."""
     within = within_margin(sums, trial)
     within[..., :first] = True  # not tested: nothing is chosen there
     within = np.logical_and.accumulate(within, axis=-1)
     within[..., :first] = False
     chance = chance_of_promote(sums, trial)
-    worth = np.where(within & (chance >= least_chance), sums.answered / sums.n * chance, -1.0)
-    return Passing(within, chance, worth)
+    worth = np.where(chance >= LEAST_CHANCE, sums.answered / sums.n * chance, chance - 1)
+    return Passing(within, chance, np.where(within & (chance >= EVEN_CHANCE), worth, -np.inf))
 
 
 def needed_samples(trial: Trial, clusters: int, largest_effect: float = 1.0) -> int:
