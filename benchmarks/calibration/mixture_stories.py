@@ -18,7 +18,7 @@ from freehold.stats import exact
 from freehold.stats.binary import Floats, tango_statistic
 from freehold.stats.deferral.curve import STEPS
 from freehold.stats.deferral.running import running_sums
-from freehold.stats.deferral.threshold import Trial, passing
+from freehold.stats.deferral.threshold import MixtureTrial, passing
 from freehold.stats.rules import STRICT
 from freehold.stats.selection import LEAST_CHANCE
 
@@ -61,8 +61,8 @@ class Plan(NamedTuple):
     clustered: bool = False
 
     @property
-    def trial(self) -> Trial:
-        return Trial(
+    def trial(self) -> MixtureTrial:
+        return MixtureTrial(
             margin=self.margin, alpha=ALPHA, held_out=self.held_out, binary=True, clustered=self.clustered
         )
 

@@ -69,7 +69,7 @@ def test_a_temperature_leaves_true_probabilities_and_cools_others():
 
 
 def test_a_logistic_fit_is_shifted_and_takes_any_signal():
-    raw, good, true = drawn(20_000)
+    _, good, true = drawn(20_000)
     logit = np.log(true / (1 - true))
     for claimed in (1 / (1 + np.exp(-(2 * logit + 1))), 40 + 7 * logit):
         read = calibrated(fit_calibration(claimed, good, way="logistic"), claimed)

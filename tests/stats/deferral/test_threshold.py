@@ -11,7 +11,7 @@ from freehold.stats.clustered import clustered_binary_limits
 from freehold.stats.compare import compare_scores
 from freehold.stats.deferral.running import running_sums
 from freehold.stats.deferral.threshold import (
-    Trial,
+    MixtureTrial,
     beyond_random,
     chance_of_promote,
     effects,
@@ -26,7 +26,7 @@ FIVES = np.arange(400) // 5
 
 
 def trial(**changed):
-    return Trial(
+    return MixtureTrial(
         **{"margin": 0.05, "alpha": 0.025, "held_out": 500, "binary": True, "clustered": False} | changed
     )
 

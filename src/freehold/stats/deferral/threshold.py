@@ -43,7 +43,7 @@ _LEAST_VARIANCE = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class MixtureTrial:
     """How a mixture is judged. `margin` as a share of the score's range, as all differences; `binary`: each score is
     at an end of the range. `clustered`: samples come in clusters. `held_out`: samples of the one look to come."""
 
@@ -82,12 +82,12 @@ def effects(sums: Running) -> Effects:
     return Effects(mean, variance, seen, np.where(weight + sums.moved > 0, pulled, seen), largest)
 
 
-def quantile_of(trial: Trial, clusters: int) -> float:
+def quantile_of(trial: MixtureTrial, clusters: int) -> float:
     """z, or t where samples come in clusters."""
     return t_quantile(trial.alpha, max(clusters - 1, 1)) if trial.clustered else z_quantile(trial.alpha)
 
 
-def within_margin(sums: Running, trial: Trial) -> Bools:
+def within_margin(sums: Running, trial: MixtureTrial) -> Bools:
     """Whether a drop as large as the margin is excluded at each threshold, tested by itself at alpha."""
     found = effects(sums)
     quantile = quantile_of(trial, sums.clusters)
@@ -107,7 +107,7 @@ def within_margin(sums: Running, trial: Trial) -> Bools:
     return np.asarray(passes)
 
 
-def limits(sums: Running, trial: Trial) -> tuple[Floats, Floats]:
+def limits(sums: Running, trial: MixtureTrial) -> tuple[Floats, Floats]:
     """Limits of the mixture's difference at each threshold, each at one-sided alpha by itself."""
     found = effects(sums)
     quantile = np.array(quantile_of(trial, sums.clusters))
@@ -124,7 +124,7 @@ def limits(sums: Running, trial: Trial) -> tuple[Floats, Floats]:
     return low, np.minimum(np.max([part[1] for part in parts], axis=0), 1.0)
 
 
-def _mean_limits(sums: Running, trial: Trial, found: Effects) -> tuple[Floats, Floats]:
+def _mean_limits(sums: Running, trial: MixtureTrial, found: Effects) -> tuple[Floats, Floats]:
     """t limits; for scores between the ends the wider of these and their expansion (Hall 1992, section 3.3)."""
     t = t_quantile(trial.alpha, max(sums.clusters - 1, 1))
     spread = np.sqrt(found.variance)
@@ -138,7 +138,7 @@ def _mean_limits(sums: Running, trial: Trial, found: Effects) -> tuple[Floats, F
     return np.minimum(low, low + shift), np.maximum(high, high + shift)
 
 
-def chance_of_promote(sums: Running, trial: Trial) -> Floats:
+def chance_of_promote(sums: Running, trial: MixtureTrial) -> Floats:
     """Probability that the held-out samples promote the mixture, at each threshold, as far as these samples tell."""
     found = effects(sums)
     clusters = max(2, round(sums.clusters * trial.held_out / sums.n))
@@ -169,7 +169,7 @@ class Passing(NamedTuple):
     worth: Floats
 
 
-def passing(sums: Running, trial: Trial, first: int) -> Passing:
+def passing(sums: Running, trial: MixtureTrial, first: int) -> Passing:
     """The fixed sequence from the threshold at place `first` on: what comes after a failure counts as failed."""
     within = within_margin(sums, trial)
     within[..., :first] = True  # not tested: nothing is chosen there
@@ -180,7 +180,7 @@ def passing(sums: Running, trial: Trial, first: int) -> Passing:
     return Passing(within, chance, np.where(within & (chance >= EVEN_CHANCE), worth, -np.inf))
 
 
-def needed_samples(trial: Trial, clusters: int, largest_effect: float = 1.0) -> int:
+def needed_samples(trial: MixtureTrial, clusters: int, largest_effect: float = 1.0) -> int:
     """About the fewest selection samples that could show the margin, if nothing at all were lost.
 
     `clusters` are those of the samples at hand, `largest_effect` their largest possible design effect.
