@@ -3,7 +3,8 @@
 A story says how often a candidate loses and wins against the incumbent at each quantile u of its confidence, in cells
 of a thousandth. The loss of the mixture at any threshold is then a sum over cells, without sampling error. Thresholds
 are chosen by rank, so what a confidence claims in figures changes nothing in them: a confidence is wrong here where
-it is high for wrong answers."""
+it is high for wrong answers.
+"""
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ are Platt's, so that a few good answers make nothing certain. Two numbers are to
 from many: which fit is truer is tried on folds that were not fitted.
 
 The expected calibration error is over ten bins of equal count (Nguyen & O'Connor 2015), by probabilities from fits
-that did not see the sample nor any other of its cluster."""
+that did not see the sample nor any other of its cluster.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ def fit_calibration(raw: Floats, good: Bools, *, way: CalibrationWay = "isotonic
 
     Values that are NaN are left out. Where only one value or one class is left, the probability is the same for all.
     Raises `UsageError` where nothing is left, for columns of unequal length, infinite values, and for a `temperature`
-    of a signal that is neither a probability nor a logarithm of one."""
+    of a signal that is neither a probability nor a logarithm of one.
+    """
     x, y = _usable(raw, good)
     if len(x) == 0:
         raise UsageError("no answer carries the signal: nothing to calibrate")
@@ -93,8 +95,9 @@ def confidence_quality(
 ) -> ConfidenceQuality:
     """How well the signal tells good answers from others, and how true its probabilities are.
 
-    `codes` name each answer's cluster (None: each is one of its own). `error_after` is of the isotonic fit; None
-    without a signal. Raises `UsageError` for columns of unequal length."""
+    `codes` name each answer's cluster (None: each is one of its own). `error_after` is of the truer fit; None without
+    a signal. Raises `UsageError` for columns of unequal length.
+    """
     x, y = _usable(raw, good)
     if len(x) == 0:
         return ConfidenceQuality(signal=signal, n=0, error_before=None, error_after=None, auroc=None)
@@ -167,7 +170,7 @@ def _isotonic(x: Floats, y: Bools) -> tuple[Floats, Floats]:
     pieces = fit.blocks
     mass = np.add.reduceat(weights, pieces[:-1])
     centres = np.add.reduceat(weights * values, pieces[:-1]) / mass
-    # One good and one other answer spread over all: a piece of three good ones is not certain.
+    # One more answer of the usual kind in each piece: three good ones are not certain.
     prior, levels = y.mean(), np.asarray(fit.x, dtype=float)[pieces[:-1]]
     levels = (levels * mass + prior) / (mass + 1)
     levels = np.asarray(optimize.isotonic_regression(levels, weights=mass).x)
@@ -197,7 +200,6 @@ def _by_logit(x: Floats, y: Bools, *, shifted: bool) -> tuple[Floats, Floats]:
     read = logit(x)
     goods, others = np.count_nonzero(y), len(y) - np.count_nonzero(y)
     target = np.where(y, (goods + 1) / (goods + 2), 1 / (others + 2))
-
     slope, shift = _likeliest(read, target, shifted=shifted)
     points = np.unique(
         np.concatenate([np.linspace(x.min(), x.max(), _GRID), np.quantile(x, np.linspace(0, 1, _GRID))])

@@ -194,7 +194,8 @@ def beyond_random(differences: Floats, raw: Floats, codes: Codes | None) -> floa
 
     The area between the mixture's curve and the line of a random split of the same share is the covariance of
     difference and rank of the signal; it is tested once, by t, robust to clusters. Without a signal (NaN) a sample
-    ranks last. 1 where there is nothing to test."""
+    ranks last. 1 where there is nothing to test.
+    """
     d = np.asarray(differences, dtype=float)
     if len(d) < 2:
         return 1.0
