@@ -292,9 +292,10 @@ def main() -> None:
             else snips_pairs(given.data, given.out, settings)
         )
         for pair in pairs:
-            found = [measured(pair, draw) for draw in range(given.draws)]
-            for one in found:
-                print(json.dumps(one), flush=True)
+            found = []
+            for draw in range(given.draws):
+                found.append(measured(pair, draw))
+                print(json.dumps(found[-1]), flush=True)
             lines += _summary(found)
     print(
         "| pair | candidate / incumbent right | way | share here | of the oracle's | points | random split | promoted "
