@@ -83,7 +83,8 @@ def main() -> None:
     base = ensure_weights(adapter.base_model, settings)
     mount = AdapterMount(name="tuned", path=adapter.path, adapter_id=adapter.id)
     request = ServeRequest(engine="llamacpp", context_tokens=1024, parallel=1, tuned=False)
-    plan = serving.plan(base, request, settings, adapters=[mount])
+    # One thread: several wait for each other, which takes all there is of a shared machine.
+    plan = msgspec.structs.replace(serving.plan(base, request, settings, adapters=[mount]), threads=1)
     task = task_of(project)
     results = asyncio.run(asked(plan, "tuned", samples, task, given.project))
     theirs = np.array(asyncio.run(incumbent_scores(samples, task)))
