@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from freehold.gateway.http.memory import HeldBytes, MemoryBudget
-from freehold.gateway.messages import CapturedExchange
+from freehold.gateway.messages import CapturedExchange, ResponseKind
 from freehold.gateway.proxy.translation import ApiRoute
 from freehold.gateway.spending import UNSEEN_TOKENS, charge_of
 from freehold.gateway.telemetry.request_log import RequestSummary
@@ -66,6 +66,10 @@ class ProxyExchange(msgspec.Struct, eq=False):
     found_no_room: bool = False
     completeness: Completeness = "complete"
     content_encoding: str | None = None
+    content_type: str = ""
+    hides_usage: bool = False
+    repeat: Any = None
+    """What the answer may be kept as, where the route keeps answers; see `repeats`."""
     chunks: list[bytes] = []
     chunk_bytes: int = 0
     response_started: bool = False
@@ -97,7 +101,7 @@ class ProxyExchange(msgspec.Struct, eq=False):
         return self.model
 
     @property
-    def response_kind(self) -> Literal["openai", "anthropic", "responses"]:
+    def response_kind(self) -> ResponseKind:
         """In which API's words the upstream answered."""
         endpoint = self.answered_by
         if endpoint is not None and endpoint.api == "anthropic":

@@ -18,7 +18,7 @@ import msgspec
 
 from freehold.gateway.http.request import ClientDisconnect, Request
 from freehold.gateway.limits.keys import check_may, check_scope
-from freehold.gateway.proxy import spend
+from freehold.gateway.proxy import repeats, spend
 from freehold.gateway.proxy.attempt import answer
 from freehold.gateway.proxy.exchange import ProxyExchange, new_exchange
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, BodyFields
@@ -43,9 +43,15 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
     request.cancel_on_disconnect = True
     try:
         await _admit(state, exchange, request)
+        kept = None
+        if exchange.route is not None and exchange.route.cache is not None:
+            kept = repeats.find(state, exchange, request)
         if limited := _limits_of(exchange):
-            await _apply_limits(state, exchange, limited)
-        await answer(state, exchange, request)
+            await _apply_limits(state, exchange, limited, is_kept=kept is not None)
+        if kept is None:
+            await answer(state, exchange, request)
+        else:
+            await repeats.replay(state, exchange, kept, request)
     except ApiError as error:
         _send_error(state, exchange, request, error)
     except (asyncio.CancelledError, ClientDisconnect):
@@ -149,11 +155,14 @@ def _limits_of(exchange: ProxyExchange) -> list[tuple[str, Limits]]:
 
 
 async def _apply_limits(
-    state: WorkerState, exchange: ProxyExchange, limited: list[tuple[str, Limits]]
+    state: WorkerState, exchange: ProxyExchange, limited: list[tuple[str, Limits]], *, is_kept: bool
 ) -> None:
+    """Raises `ApiError` (429). A kept answer costs no dollars and no tokens."""
     assert exchange.decision is not None
-    paid = state.config.charges(exchange.decision.target.endpoint)
+    paid = not is_kept and state.config.charges(exchange.decision.target.endpoint)
     exchange.release_limits = await state.limiter.admit(limited, paid=paid)
+    if is_kept:
+        return
     exchange.capped = [one for one in limited if one[1].caps_spending]
     exchange.metered = [name for name, limits in limited if limits.counts_tokens]
 
@@ -221,6 +230,8 @@ def _finish(state: WorkerState, shadows: Shadows, exchange: ProxyExchange) -> No
         time.perf_counter() - started_s,
     )
     exchange.keep()
+    if exchange.repeat is not None:
+        repeats.keep(state, exchange)
     if exchange.decision is not None and exchange.decision.shadow is not None:
         shadows.mirror(exchange, exchange.decision.shadow)
 

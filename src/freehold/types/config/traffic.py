@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from freehold.types.config.table import AtLeastOne, Positive, Table
-from freehold.types.route import Guard, Limits, RouteState, Target
+from freehold.types.route import CacheTerms, Guard, Limits, RouteState, Target
 
 RetentionDays = Annotated[float, Meta(gt=0, le=36_500, description="above 0, up to 36,500 (100 years)")]
 RetentionMib = Annotated[float, Meta(gt=0, le=2**40, description="above 0")]
@@ -80,6 +80,9 @@ class RouteConfig(Table, frozen=True, kw_only=True):
     """`{ schema = true, context = true, ttft_ms = 2000 }`: what a candidate's answer must hold."""
     limits: Limits = Limits()
     """`{ requests_per_minute, tokens_per_minute, concurrency, wait_ms, usd_per_day, usd_per_month }`."""
+    cache: CacheTerms | None = None
+    """`{ seconds = 3600, mib = 16, shared = false, tools = false }`: exact repeats of requests without chance
+    (temperature 0, or a seed) get the answer of the first again. Left out: every request is asked."""
 
 
 class CaptureConfig(Table, frozen=True, kw_only=True):
