@@ -72,6 +72,8 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
     router: RouterFiles | None = None
     always_incumbent: tuple[dict[str, str], ...] = ()
     """Requests that are never the candidate's: metadata, header (``header:NAME``) or ``key`` that must all match."""
+    never_defer_out: tuple[dict[str, str], ...] = ()
+    """Requests that are never the incumbent's, sure or not: what they say may not leave the house."""
     incumbent_down: Literal["error", "candidate"] = "error"
     """What an unsure answer's client gets while the incumbent cannot be reached: an error, or the candidate's answer
     with a header that says so."""
