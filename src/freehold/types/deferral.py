@@ -103,6 +103,16 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
         )
 
     @property
+    def is_on_safe_side(self) -> bool:
+        """Whether no answer is sure enough: the incumbent answers everything that may leave the house."""
+        return self.threshold > 1
+
+    def on_safe_side(self) -> DeferralRule:
+        """The rule by which no answer is sure enough. It comes back only by a new verdict, with a rule of its own."""
+        fields = {name: getattr(self, name) for name in self.__struct_fields__ if name != "id"}
+        return DeferralRule.of(**{**fields, "threshold": _NEVER})
+
+    @property
     def problem(self) -> str | None:
         """Why nothing can be decided by it, in words; None where it is sound. It takes a hash, so ask once."""
         if not self.id:
@@ -115,9 +125,7 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
             return "its calibration has no points, or not as many probabilities as signals"
         if not all(map(math.isfinite, values)) or not all(0 <= p <= 1 for p in calibration.probability):
             return "its calibration holds what is no probability"
-        if any(
-            list(points) != sorted(points) for points in (calibration.raw, calibration.probability)
-        ):
+        if any(list(points) != sorted(points) for points in (calibration.raw, calibration.probability)):
             return "its calibration does not ascend"
         if not math.isfinite(self.threshold) or self.threshold < 0:
             return f"its threshold is {self.threshold:g}, expected a probability"

@@ -131,8 +131,9 @@ class WatchConfig(Table, frozen=True, kw_only=True):
     """What it is compared with: the incumbent asked now, its frozen answers, or whichever can be had."""
     budget_usd: Decimal = Decimal(1)
     """Most that one check may cost; fewer requests are asked when it does not suffice."""
-    on_alarm: Literal["report", "shadow", "rollback"] = "report"
-    """What happens on an alarm besides telling."""
+    on_alarm: Literal["auto", "report", "shadow", "rollback"] = "auto"
+    """What happens on an alarm besides telling: `auto` lets the incumbent answer everything of a mixture, and moves
+    nothing of a candidate that answers alone; `report` moves nothing."""
     webhook_env: str | None = None
     """Name of the environment variable with an address that gets each alarm as JSON."""
     command: tuple[str, ...] = ()
