@@ -133,8 +133,8 @@ class Route(Record, frozen=True, kw_only=True):
     `match_headers` and `match_keys` (names of API keys) narrow a route; the narrowest match wins.
     `fallback` are tried in order when the chosen target cannot be reached.
     With a `cache` exact repeats are answered from memory (None: every request is asked).
-    With a `deferral` the candidate's side (canary, promoted) is a mixture: the candidate answers what it is sure of, the
-    incumbent the rest. In state ``shadow`` the candidate is asked as ever, and what would have been decided is recorded.
+    With a `deferral` the candidate's side (canary, promoted) is a mixture: the candidate answers what it is sure of,
+    the incumbent the rest. In state ``shadow`` the candidate is asked as ever, and what would be decided is recorded.
     """
 
     name: str
@@ -157,8 +157,8 @@ class Route(Record, frozen=True, kw_only=True):
 
 
 def without_unreadable_rule(told: dict[str, Any]) -> Route:
-    """A stored route whose rule of deferral cannot be read, because another version of freehold wrote it: with a rule by
-    which the incumbent answers. Raises `msgspec.ValidationError` where it is not the rule that cannot be read."""
+    """A stored route whose rule of deferral cannot be read, because another version of freehold wrote it: with a rule
+    by which the incumbent answers. Raises `msgspec.ValidationError` where it is not the rule that cannot be read."""
     route = msgspec.convert({**told, "deferral": None}, Route)
     if told.get("deferral") is None:
         return route
