@@ -115,9 +115,7 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
             return "its calibration has no points, or not as many probabilities as signals"
         if not all(map(math.isfinite, values)) or not all(0 <= p <= 1 for p in calibration.probability):
             return "its calibration holds what is no probability"
-        if any(
-            list(points) != sorted(points) for points in (calibration.raw, calibration.probability)
-        ):
+        if any(list(points) != sorted(points) for points in (calibration.raw, calibration.probability)):
             return "its calibration does not ascend"
         if not math.isfinite(self.threshold) or self.threshold < 0:
             return f"its threshold is {self.threshold:g}, expected a probability"

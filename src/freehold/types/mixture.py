@@ -172,7 +172,9 @@ class Mixture(StoredRecord, frozen=True, kw_only=True):
             return f"The mixture is shown to be worse than the incumbent by more than {points}."
         if "slice_harm" in comparison.reasons:
             return "The mixture harms a declared slice, so it is not promoted, however good its mean is."
-        return f"That the mixture stays within {points} of the incumbent was not proven on the held-out samples."
+        return (
+            f"That the mixture stays within {points} of the incumbent was not proven on the held-out samples."
+        )
 
     def days_left(self, today: date) -> int | None:
         """Days until the incumbent is shut down; None where no date is known."""
