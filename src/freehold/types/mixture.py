@@ -52,6 +52,8 @@ class MixtureCurve(Record, frozen=True, kw_only=True):
     level: float
     chosen: int | None
     """The place among `points` of the threshold that the rule chose; None where none passes."""
+    chance: float | None = None
+    """Probability that the held-out samples promote the chosen mixture, as far as the selection split tells."""
     oracle_share: float
     """Largest share that would have been within the margin on these samples, had one known who is right."""
     refused: str | None = None

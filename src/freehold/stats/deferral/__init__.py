@@ -10,6 +10,7 @@ from freehold.stats.deferral.calibrating import (
     fit_calibration,
 )
 from freehold.stats.deferral.curve import best_curve, mixture_curve, oracle_share, share_interval
+from freehold.stats.deferral.slices import mixture_slices
 from freehold.stats.deferral.threshold import beyond_random
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "cross_fitted",
     "fit_calibration",
     "mixture_curve",
+    "mixture_slices",
     "oracle_share",
     "share_interval",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from freehold.stats.binary import Floats
 from freehold.stats.clustered import Codes
@@ -49,17 +50,22 @@ def running_sums(differences: Floats, codes: Codes | None, counts: Codes) -> Run
 
     `codes` number each sample's cluster 0..K-1 in the same order (None: each is one of its own).
     """
-    d = np.asarray(differences, dtype=float)
+    d: Floats = np.asarray(differences, dtype=float)
     n, places = d.shape[-1], counts - 1
 
-    def at(values: Floats) -> Floats:
-        return np.cumsum(values, axis=-1)[..., places]
+    def at(values: NDArray[np.floating]) -> Floats:
+        return np.asarray(np.cumsum(values, axis=-1)[..., places], dtype=float)
 
     codes = None if codes is None else np.broadcast_to(codes, d.shape)
-    ones: Floats = np.ones(d.shape)
-    answered = at(ones)
-    total, squares = at(d), at(d * d)
-    shared = {"answered": answered, "total": total, "squares": squares, "cubes": at(d * d * d)}
+    ones = np.ones(d.shape)
+    answered: Floats = np.broadcast_to(counts.astype(float), (*d.shape[:-1], len(counts)))
+    total, squares = at(d), at(np.square(d))
+    shared: dict[str, Floats] = {
+        "answered": answered,
+        "total": total,
+        "squares": squares,
+        "cubes": at(np.square(d) * d),
+    }
     shared |= {"wins": at(1.0 * (d > 0)), "losses": at(1.0 * (d < 0))}
     if codes is None:
         return Running(

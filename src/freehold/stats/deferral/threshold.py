@@ -12,7 +12,8 @@ other scores. One thing is known here that a verdict does not know: only answere
 can hide is therefore bounded by the answered part of them.
 
 A threshold that passes is worth the one look at held-out samples if that look probably says promote, as for
-candidates (`stats.selection`): a chance of at least 80 %, with the noise of both splits.
+candidates (`stats.selection`): a chance of at least 80 %, with the noise of both splits. Of several, the one is taken
+whose share times chance is largest: the share that can be expected to be proven.
 """
 
 from __future__ import annotations
@@ -27,11 +28,7 @@ from scipy import special
 
 from freehold.stats import exact
 from freehold.stats.binary import Floats, tango_limits, tango_statistic, tango_variance, z_quantile
-from freehold.stats.clustered import (
-    Codes,
-    cluster_robust_mean,
-    unseen_clump_weight,
-)
+from freehold.stats.clustered import Codes, cluster_robust_mean, unseen_clump_weight
 from freehold.stats.continuous import FEW_NONZERO, t_quantile
 from freehold.stats.deferral.running import Running
 from freehold.stats.rules import STRICT
@@ -158,25 +155,35 @@ def chance_of_promote(sums: Running, trial: Trial) -> Floats:
 
 
 class Passing(NamedTuple):
-    """For each threshold: tested and within the margin, and promoted with at least the chance that is asked."""
+    """For each threshold: tested and `within` the margin, its `chance` of promote, and what choosing it is `worth`:
+    share times chance, -1 where it does not pass."""
 
     within: Bools
-    promising: Bools
+    chance: Floats
+    worth: Floats
 
 
 def passing(sums: Running, trial: Trial, first: int, *, least_chance: float = LEAST_CHANCE) -> Passing:
-    """The fixed sequence from the threshold at place `first` on: what comes after a failure counts as failed."""
+    """The fixed sequence from the threshold at place `first` on: what comes after a failure counts as failed.
+
+    Among thresholds that pass, a larger share is worth more, and less where the look is less likely to promote it.
+    """
     within = within_margin(sums, trial)
     within[..., :first] = True  # not tested: nothing is chosen there
     within = np.logical_and.accumulate(within, axis=-1)
     within[..., :first] = False
-    return Passing(within, within & (chance_of_promote(sums, trial) >= least_chance))
+    chance = chance_of_promote(sums, trial)
+    worth = np.where(within & (chance >= least_chance), sums.answered / sums.n * chance, -1.0)
+    return Passing(within, chance, worth)
 
 
-def needed_samples(trial: Trial, largest_effect: float = 1.0) -> int:
-    """The fewest selection samples that could show the margin, if nothing at all were lost."""
-    z = z_quantile(trial.alpha)
-    return math.ceil(largest_effect * z * z * (1 - trial.margin) / trial.margin)
+def needed_samples(trial: Trial, clusters: int, largest_effect: float = 1.0) -> int:
+    """About the fewest selection samples that could show the margin, if nothing at all were lost.
+
+    `clusters` are those of the samples at hand, `largest_effect` their largest possible design effect.
+    """
+    quantile = quantile_of(trial, clusters)
+    return math.floor(largest_effect * quantile**2 * (1 - trial.margin) / trial.margin) + 1
 
 
 def beyond_random(differences: Floats, raw: Floats, codes: Codes | None) -> float:
