@@ -82,25 +82,13 @@ def test_a_long_text_is_read_at_both_ends():
 
 def test_hashes_are_the_same_in_every_process():
     code = "from freehold.deferring.router import places; print([p.tolist() for p in places('Grüße an card 7!')])"
-    told = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"PYTHONHASHSEED": "7"} | _path(),
-    )
+    env = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(sys.path)}
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
     words, letters = places("Grüße an card 7!")
     assert told.stdout.strip() == str([words.tolist(), letters.tolist()])
-    assert words.tolist()[:3] == [
-        22236,
-        18925,
-        1094,
-    ]  # fixed: a router that was proven must go on reading alike
+    # A router that was proven must go on reading alike, whatever version of Python and numpy.
+    assert words.tolist()[:3] == [22236, 18925, 1094]
     assert letters.min() >= 1 << 15 and letters.max() < WEIGHTS
-
-
-def _path():
-    return {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
 
 
 def files_of(tmp_path, data):
