@@ -84,13 +84,17 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, **fields: Any) -> DeferralRule:
-        """A rule with these fields and the id they give it. Where a router lies is not part of the id."""
-        made = cls(id="", **fields)
+        """A rule with these fields and the id they give it. Where a router lies is not part of the id.
+
+        Raises `msgspec.ValidationError` for fields of another type.
+        """
+        # As it is read back: a whole number in the place of another would give another id.
+        made = msgspec.json.decode(msgspec.json.encode(cls(id="", **fields)), type=cls)
         return msgspec.structs.replace(made, id=_id_of(made))
 
     @classmethod
     def unreadable(cls) -> DeferralRule:
-        """Stands for a stored rule that this version of freehold cannot read: by it the incumbent answers everything."""
+        """Stands for a stored rule that this version of freehold cannot read: by it the incumbent answers."""
         return cls(
             id="",
             way="router",

@@ -107,8 +107,8 @@ class ServePlan(StoredRecord, frozen=True, kw_only=True):
         return content_id(self.identity)
 
     def candidate_id(self, name: str | None = None) -> str:
-        """Content id of what answers under a served `name` (default: the candidate's): weights, adapter, preparation and
-        what the engine is told of them. Where files lie, threads and the number of requests at once are no part of it."""
+        """Content id of what answers under a served `name` (default: the candidate's): weights, adapter, preparation
+        and what the engine is told of them. Where files lie, threads and requests at once are no part of it."""
         mount = next((one for one in self.adapters if one.name == (name or self.served_name)), None)
         adapter = None if mount is None else mount.adapter_id or mount.path
         prepared = None if self.preparation is None else self.preparation.id

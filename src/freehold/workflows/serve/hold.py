@@ -306,9 +306,7 @@ class _ServingHost:
 
 def _known(models: Sequence[ServedModel], plan: ServePlan) -> tuple[ServedModel, ...]:
     """The models with what a rule of deferral must have been proven for."""
-    return tuple(
-        msgspec.structs.replace(one, candidate_id=plan.candidate_id(one.name)) for one in models
-    )
+    return tuple(msgspec.structs.replace(one, candidate_id=plan.candidate_id(one.name)) for one in models)
 
 
 @contextlib.contextmanager
