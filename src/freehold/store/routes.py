@@ -113,7 +113,7 @@ def _read(body: bytes, *about: object) -> Route:
     try:
         return bodies.read_json(body, Route, *about)
     except msgspec.ValidationError:
-        told = decoded(body, dict[str, Any], "route", *about)
+        told = bodies.read_json(body, dict[str, Any], *about)
     try:
         return without_unreadable_rule(told)
     except msgspec.ValidationError:
