@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +14,8 @@ import numpy.typing as npt
 
 from freehold.deferring import learning
 from freehold.deferring.router import request_text, write_router
-from freehold.errors import UsageError
+from freehold.errors import ConfigError, UsageError
+from freehold.evals.slicing import slice_values
 from freehold.stats import deferral
 from freehold.stats.clustered import Codes, encode_clusters
 from freehold.types.config import DeferConfig
@@ -33,6 +35,7 @@ class Terms(NamedTuple):
     alpha: float
     held_out: int
     config: DeferConfig
+    slices: tuple[str, ...] = ()
 
 
 class Split(NamedTuple):
@@ -107,8 +110,18 @@ def _curve(split: Split, terms: Terms, way: DeferralWay, signal: SignalName, raw
         alpha=terms.alpha,
         held_out=terms.held_out,
         least_share=min(terms.config.least_share, math.nextafter(1.0, 0.0)),
+        slices=_slices(terms.slices, split.samples),
     )
     return Found(curve, calibration)
+
+
+def _slices(names: Sequence[str], samples: Sequence[Sample]) -> dict[str, list[str | None]]:
+    """The declared slices with each sample's value; one that no selection sample is in is left to the proof."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(ConfigError):
+            found[name] = slice_values(name, samples)
+    return found
 
 
 def with_declared(raw: Numbers, samples: Sequence[Sample], config: DeferConfig) -> Numbers:

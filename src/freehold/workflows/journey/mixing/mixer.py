@@ -175,7 +175,7 @@ class Mixer:
         trial = Trial(
             margin=bench.task.margin, alpha=self.alpha, held_out=compared, binary=True, clustered=False
         )
-        needed = needed_samples(trial)
+        needed = needed_samples(trial, len(samples))
         if len(samples) < needed:
             points = f"{100 * bench.task.margin:g} points"
             return Obstacle(
@@ -241,7 +241,7 @@ class Mixer:
                     base, refused="the candidate will probably be promoted alone, by the selection samples"
                 )
             )
-        terms = curves.Terms(bench.task.margin, self.alpha, held_out, config)
+        terms = curves.Terms(bench.task.margin, self.alpha, held_out, config, bench.task.slices)
         found, more = curves.find_curves(split, terms)
         best = curves.best_of(found)
         base = msgspec.structs.replace(
