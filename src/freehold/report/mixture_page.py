@@ -9,7 +9,8 @@ import jinja2
 from markupsafe import Markup
 
 from freehold.report import words
-from freehold.report.mixture_picture import best_curve, risk_over_share, shown_points
+from freehold.report.mixture_picture import best_curve as best_curve
+from freehold.report.mixture_picture import risk_over_share, shown_points
 from freehold.types.mixture import Mixture, MixtureCurve
 
 

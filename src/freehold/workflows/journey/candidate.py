@@ -157,7 +157,7 @@ class CandidateRunner:
             mixture = mixer.look(planned, candidate, made, evaluation)
         kept_skills = self._retained(candidate, made)
         leaks = self._leaks(made)
-        judged = self._joined(
+        judged = self.joined(
             candidate, report, made, evaluation, mixture, self._checks(made, kept_skills, leaks)
         )
         if (
@@ -170,7 +170,7 @@ class CandidateRunner:
             planned = mixer.plan(candidate, made, even_if_alone=True)
             if planned.rule is not None:
                 mixture = mixer.look(planned, candidate, made, evaluation)
-                judged = self._joined(
+                judged = self.joined(
                     candidate, report, made, evaluation, mixture, self._checks(made, kept_skills, leaks)
                 )
         told = mixture.comparison is not None or (judged is not None and judged.outcome != "promote")
@@ -194,7 +194,7 @@ class CandidateRunner:
         """Plans its mixture with the incumbent."""
         return Mixer(self.bench, self.planned_looks)
 
-    def _joined(
+    def joined(
         self,
         candidate: Candidate,
         report: CandidateReport,
@@ -203,6 +203,7 @@ class CandidateRunner:
         mixture: Mixture,
         checks: list[CheckResult],
     ) -> Verdict | None:
+        """Everything that is known in one verdict, which is kept; None without a comparison."""
         if evaluation.comparison is None:
             return None
         judged = verdict.join(

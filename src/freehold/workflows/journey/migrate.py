@@ -273,6 +273,7 @@ def _ids(candidates: list[CandidateReport]) -> list[str]:
             candidate.encoder,
             candidate.parity,
             candidate.comparison,
+            candidate.mixture,
             candidate.verdict,
         )
     ]

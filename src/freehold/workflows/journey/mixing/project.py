@@ -71,7 +71,18 @@ def plan_mixture(
         evaluation = runner.evaluated(candidate, one.made, planned.rule.id)
         if evaluation.comparison is None:
             raise UsageError("no held-out sample has an answer of the incumbent", hint="freehold freeze")
-        return runner.mixer.look(planned, candidate, one.made, evaluation)
+        found = runner.mixer.look(planned, candidate, one.made, evaluation)
+        parity = one.made.parity
+        runner.joined(
+            candidate,
+            one.report,
+            one.made,
+            evaluation,
+            found,
+            [] if parity is None else [parity.check_result()],
+        )
+        store.put(one.made.plan)
+        return found
 
 
 def _unless_spent(bench: Bench, planned: Mixture) -> Mixture:
