@@ -160,6 +160,7 @@ DeferralReason = Literal[
     "sure",
     "unsure",
     "always_incumbent",
+    "stays_here",
     "no_signal",
     "candidate_failed",
     "candidate_slow",
@@ -168,8 +169,8 @@ DeferralReason = Literal[
     "other_version",
     "unreadable",
 ]
-"""Why who answered did: the candidate was ``sure``, or answered for an ``incumbent_down``; everything else means the
-incumbent. ``not_decidable``: what is asked of the API is not what the rule was proven for, or leaves no room for two
+"""Why who answered did: the candidate was ``sure``, answered for an ``incumbent_down``, or the request ``stays_here``
+because it may not leave the house; everything else means the incumbent. ``not_decidable``: what is asked of the API is not what the rule was proven for, or leaves no room for two
 tries (several choices, tools that run at the model's maker). ``other_version``: the rule was proven for another
 candidate than the one that is served. ``unreadable``: the rule or its router cannot be read."""
 

@@ -63,7 +63,7 @@ class Deferring(msgspec.Struct, eq=False):
             return None
         return DeferralDecision(
             rule_id=self.rule.id,
-            by="candidate" if self.why in ("sure", "incumbent_down") else "incumbent",
+            by="candidate" if self.why in ("sure", "stays_here", "incumbent_down") else "incumbent",
             why=self.why,
             confidence=self.confidence,
             decided_ms=self.decided_ms,
