@@ -14,6 +14,7 @@ from freehold.types.deferral import Calibration, DeferralDecision, DeferralRule
 from freehold.types.mixture import Mixture
 from freehold.types.serving.rollout import Check
 from freehold.types.trace import Usage
+from freehold.workflows.shift.rollout.mixture import refuse_alarmed
 from freehold.workflows.watch import mixture, watch
 
 RULE = DeferralRule.of(
@@ -109,6 +110,8 @@ def test_a_loss_puts_the_rule_on_its_safe_side_and_tells_why(mixed, store, incum
     assert "all requests lose more than the margin of 0.050" in told["why"] and told["action"] == "safe_side"
     last = list(store.route_history("support"))[-1]
     assert last.who == "freehold" and last.why == told["why"]
+    with pytest.raises(UsageError, match="did not keep its promise"):
+        refuse_alarmed(store, PROVEN)
     asked = len(incumbent.seen)
     again = watch.check(mixed, store, "support", at=mixed_week(store, 9, here=0, rule=route.deferral))
     assert again.mixture.safe_side and not again.alarm and len(incumbent.seen) == asked
@@ -127,6 +130,8 @@ def test_the_owner_says_what_an_alarm_does(mixed, store, on_alarm, state):
             break
     (route,) = store.routes()
     assert made.alarm and route.state == state and route.deferral == RULE
+    if on_alarm == "report":
+        refuse_alarmed(store, PROVEN)
 
 
 def test_confidence_that_says_too_much_alarms(mixed, store, incumbent):

@@ -16,7 +16,7 @@ import msgspec
 from freehold.deferring.signals import asks_with, signals_of
 from freehold.gateway.messages import ApiKind
 from freehold.gateway.proxy import structured_output
-from freehold.types.deferral import DeferralRule, DeferralWay, SignalName
+from freehold.types.deferral import DeferralWay, SignalName
 from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic, responses
 from freehold.wire.errors import UNREADABLE, ApiError

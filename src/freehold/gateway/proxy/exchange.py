@@ -114,7 +114,7 @@ class ProxyExchange(msgspec.Struct, eq=False):
     content_type: str = ""
     hides_usage: bool = False
     repeat: Any = None
-    """What the answer may be kept as, where the route keeps answers; see `repeats`."""
+    """What the answer may be kept as, where the route keeps answers; see `repeating`."""
     chunks: list[bytes] = []
     chunk_bytes: int = 0
     response_started: bool = False

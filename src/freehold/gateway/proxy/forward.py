@@ -18,11 +18,13 @@ import msgspec
 
 from freehold.gateway.http.request import ClientDisconnect, Request
 from freehold.gateway.limits.keys import check_may, check_scope
-from freehold.gateway.proxy import deferral, repeats, spend
+from freehold.gateway.proxy import deferral, spend
 from freehold.gateway.proxy.attempt import answer
 from freehold.gateway.proxy.exchange import ProxyExchange, new_exchange
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, BodyFields
 from freehold.gateway.proxy.relay import REQUEST_HEADER
+from freehold.gateway.proxy.repeating.finding import find, replay
+from freehold.gateway.proxy.repeating.keeping import keep
 from freehold.gateway.proxy.routing import decide
 from freehold.gateway.proxy.shadow import Shadows
 from freehold.gateway.proxy.state import WorkerState
@@ -45,13 +47,13 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
         await _admit(state, exchange, request)
         kept = None
         if exchange.route is not None and exchange.route.cache is not None:
-            kept = repeats.find(state, exchange, request)
+            kept = find(state, exchange, request)
         if limited := _limits_of(exchange):
             await _apply_limits(state, exchange, limited, is_kept=kept is not None)
         if kept is None:
             await answer(state, exchange, request)
         else:
-            await repeats.replay(state, exchange, kept, request)
+            await replay(state, exchange, kept, request)
     except ApiError as error:
         _send_error(state, exchange, request, error)
     except (asyncio.CancelledError, ClientDisconnect):
@@ -234,7 +236,7 @@ def _finish(state: WorkerState, shadows: Shadows, exchange: ProxyExchange) -> No
     )
     exchange.keep()
     if exchange.repeat is not None:
-        repeats.keep(state, exchange)
+        keep(state, exchange)
     if exchange.decision is not None and exchange.decision.shadow is not None:
         shadows.mirror(exchange, exchange.decision.shadow)
 

@@ -97,7 +97,9 @@ class MixtureCheck(Record, frozen=True, kw_only=True):
     sure: int
     """Those the candidate answered because it was sure."""
     share: float | None
-    """Share answered here; None where nothing was decided."""
+    """Share answered here, what may not leave the house included; None where nothing was decided."""
+    sure_share: float
+    """Share answered here because the candidate was sure: any loss is there."""
     share_low: float | None
     share_high: float | None
     """The interval that was proven; None where its record is gone."""

@@ -61,11 +61,19 @@ class MixtureTraffic(NamedTuple):
 
     def shares(self) -> list[float]:
         """For each user the share of requests answered here, in the order of first appearance."""
+        return self._by_user(
+            [one.deferral is not None and one.deferral.by == "candidate" for one in self.decided]
+        )
+
+    def sure_share(self) -> float:
+        """The mean over users of the share that was answered here because it was sure."""
+        sure = {one.id for one in self.sure}
+        values = self._by_user([one.id in sure for one in self.decided])
+        return sum(values) / len(values) if values else 0.0
+
+    def _by_user(self, holds: Sequence[bool]) -> list[float]:
         units = [unit_of(trace) for trace in self.decided]
-        here = [
-            float(trace.deferral is not None and trace.deferral.by == "candidate") for trace in self.decided
-        ]
-        return [value for _, value in one_value_per_unit(units, here)]
+        return [value for _, value in one_value_per_unit(units, [float(one) for one in holds])]
 
 
 def traffic_of(rule: DeferralRule, recent: Sequence[Trace]) -> MixtureTraffic:
@@ -160,8 +168,9 @@ def judge(
     share = sum(shares) / len(shares) if shares else None
     values: dict[str, tuple[list[float], Limit]] = {}
     confidences, as_good = _of_scored(plan, scores)
-    if len(scores.differences) >= FEWEST_PAIRS and share:
-        values["loss"] = ([-one for one in scores.differences], loss_limit(margin, share))
+    sure_share = traffic.sure_share()
+    if len(scores.differences) >= FEWEST_PAIRS and sure_share:
+        values["loss"] = ([-one for one in scores.differences], loss_limit(margin, sure_share))
     if len(confidences) >= FEWEST_PAIRS:
         over = [sure - good for sure, good in zip(confidences, as_good, strict=True)]
         values["calibration"] = (over, overconfidence_limit())
@@ -191,7 +200,8 @@ def judge(
         share=share,
         share_low=low,
         share_high=high,
-        loss=-share * sum(pairs) / len(pairs) if share is not None and pairs else None,
+        sure_share=sure_share,
+        loss=-sure_share * sum(pairs) / len(pairs) if pairs else None,
         margin=margin,
         confidence=sum(confidences) / len(confidences) if confidences else None,
         as_good=sum(as_good) / len(as_good) if as_good else None,
@@ -207,9 +217,9 @@ def with_mixture(made: Check, found: MixtureCheck) -> Check:
     """A check with what was found of the mixture, in its own numbers: those of the test of its loss."""
     loss = next((test for test in found.tests if test.name == "loss"), None)
     alarm = any(test.alarm for test in found.tests if test.name in MOVES)
-    if loss is None or not found.share:
+    if loss is None:
         return msgspec.structs.replace(made, mixture=found, alarm=alarm)
-    limit = loss_limit(found.margin, found.share).at
+    limit = loss_limit(found.margin, found.sure_share).at
     drop = None
     if limit < 1:
         drop = smallest_drop_found(made.pairs, margin=limit, threshold=loss.acts_at)
@@ -219,7 +229,7 @@ def with_mixture(made: Check, found: MixtureCheck) -> Check:
         alarm=alarm,
         statistic=loss.statistic,
         acts_at=loss.acts_at,
-        smallest_drop=None if drop is None else found.share * drop,
+        smallest_drop=None if drop is None else found.sure_share * drop,
     )
 
 

@@ -1,4 +1,4 @@
-"""Exact repeats: look for a kept answer before an endpoint is asked, send it as a fresh one, keep new ones.
+"""Look for a kept answer before an endpoint is asked, and send it as a fresh one.
 
 What a rollout measures is always asked: everything in a canary, and what is mirrored.
 """
@@ -6,14 +6,13 @@ What a rollout measures is always asked: everything in a canary, and what is mir
 from __future__ import annotations
 
 import time
-from typing import Literal, NamedTuple, cast
+from typing import NamedTuple
 
 import msgspec
 
-from freehold.gateway.caching.kept_answers import ANSWER_BYTES_MAX, KeptAnswer
+from freehold.gateway.caching.kept_answers import KeptAnswer
 from freehold.gateway.caching.repeatable import is_repeatable, key_of, tenant_of, told_by_headers
 from freehold.gateway.caching.replayed import ReplayedResponse
-from freehold.gateway.capture.traces import answer_in, decompressed
 from freehold.gateway.http.request import Request
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.relay import relay
@@ -23,9 +22,6 @@ from freehold.types.route import CacheTerms, Route
 
 KEPT = "cache"
 """What traces and metrics call the endpoint of an answer that was kept, and the decision for it."""
-_DAY_S = 86_400.0
-# Such an answer may be another one the next time.
-_NOT_FINISHED = (None, "error", "content_filter", "refusal")
 
 
 class Repeat(NamedTuple):
@@ -94,49 +90,18 @@ async def replay(state: WorkerState, exchange: ProxyExchange, kept: KeptAnswer, 
         await response.close()
 
 
-def keep(state: WorkerState, exchange: ProxyExchange) -> None:
-    """Keep an answer that is whole, good, and came from whom the route meant. The client has it already."""
-    repeat = exchange.repeat
-    assert isinstance(repeat, Repeat) and exchange.answered_by is not None
-    if (
-        exchange.status != 200
-        or exchange.completeness != "complete"
-        or exchange.fallback is not None
-        or not 0 < exchange.chunk_bytes <= ANSWER_BYTES_MAX
-        or not _is_good(exchange)
-        # The route may have changed while the answer was on its way.
-        or state.table.cached.get(repeat.route) != repeat.version
-    ):
-        return
-    now_s, seconds = time.monotonic(), repeat.terms.seconds
-    if state.config.retention_days is not None:
-        seconds = min(seconds, state.config.retention_days * _DAY_S)
-    kept = KeptAnswer(
-        endpoint=exchange.answered_by,
-        arm=cast("Literal['incumbent', 'candidate']", exchange.arm),
-        content_type=exchange.content_type,
-        content_encoding=exchange.content_encoding,
-        hides_usage=exchange.hides_usage,
-        chunks=tuple(bytes(chunk) for chunk in exchange.chunks),
-        kept_s=now_s,
-        until_s=now_s + seconds,
-    )
-    if state.kept.keep(repeat.route, repeat.version, repeat.key, kept, repeat.terms):
-        state.meters.count("freehold_cache", repeat.route, "kept")
-
-
-def _is_good(exchange: ProxyExchange) -> bool:
-    """Whether the upstream finished its answer, as its API says it does, and it tells no error."""
-    body = decompressed(b"".join(exchange.chunks), exchange.content_encoding, ANSWER_BYTES_MAX)
-    if body is None:
-        return False
-    answer = answer_in(body, exchange.response_kind, streamed=exchange.streamed)
-    if not answer.ended or answer.body is None or answer.body.get("error") is not None:
-        return False
-    return exchange.api_route.kind == "embeddings" or answer.finish_reason not in _NOT_FINISHED
-
-
 def _decisive(route: Route, exchange: ProxyExchange, request: Request) -> bytes:
-    """Headers by which the route was found, and would be decided, whatever their names."""
-    names = {*route.match_headers}
-    return msgspec.msgpack.encode(sorted((name, request.header(name)) for name in names))
+    """What else decides who answers: headers by which the route was found, and what its rule of deferral names of
+    headers and the key."""
+    rule = route.deferral
+    named = [
+        name
+        for condition in (() if rule is None else (*rule.always_incumbent, *rule.never_defer_out))
+        for name in condition
+    ]
+    headers = {
+        *route.match_headers,
+        *(name[7:].strip().lower() for name in named if name.startswith("header:")),
+    }
+    key = exchange.key.name if "key" in named and exchange.key is not None else None
+    return msgspec.msgpack.encode([key, sorted((name, request.header(name)) for name in headers)])
