@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -21,6 +23,7 @@ _MARGIN, _SHARE, _NOISE = 0.02, 0.6, 0.02
 _EVERY_HOURS = 168.0
 _WEEKS = round(HOURS_PER_YEAR / _EVERY_HOURS)
 _CONFIDENCE = 0.96
+_USERS = 500
 _ASKED = (20, 50, 200)
 _TOLERANCE = 0.05
 Numbers = npt.NDArray[np.float64]
@@ -29,7 +32,7 @@ Numbers = npt.NDArray[np.float64]
 def mixture_false_alarms(runs: int, seed: int) -> Block:
     """A year of weekly checks of a mixture that is exactly at the edge of what was promised, in all three ways."""
     block = Block(
-        "W",
+        "V",
         "a mixture after its promotion: false alarms",
         f"{_WEEKS} weekly checks; {_SHARE:.0%} answered here, of which so many are asked again (one a user); margin "
         f"{_MARGIN}. Sure answers lose exactly what the margin allows (won by chance {_NOISE:.0%}), confidence is 5 "
@@ -41,7 +44,7 @@ def mixture_false_alarms(runs: int, seed: int) -> Block:
     for asked in _ASKED:
         losses = _losses(rng, (runs, _WEEKS, asked), 1.0)
         bad = rng.random((runs, _WEEKS, asked)) < 1 - _CONFIDENCE + 0.05
-        users = (rng.random((runs, _WEEKS, 500)) < _SHARE).astype(float)
+        users = ((rng.random((_WEEKS, _USERS)) < _SHARE).astype(float) for _ in range(runs))
         above, _ = share_limits(_SHARE - _TOLERANCE, _SHARE - _TOLERANCE, _TOLERANCE)
         alarmed = {
             "loss": _first(losses, loss_limit(_MARGIN, _SHARE), "loss"),
@@ -58,7 +61,7 @@ def mixture_false_alarms(runs: int, seed: int) -> Block:
 def mixture_delays(runs: int, seed: int) -> Block:
     """How many weekly checks it takes until a loss beyond the margin is found, from the first one on."""
     block = Block(
-        "X",
+        "W",
         "a mixture after its promotion: until a loss is found",
         f"As before, but all requests together lose so many margins; half a year of health before. Median weeks to the "
         f"alarm, and within which nine of ten alarm ('over {_WEEKS}' where not within a year); {runs} runs.",
@@ -88,15 +91,16 @@ def _weeks(value: float) -> str:
     return f"over {_WEEKS}" if value > _WEEKS else f"{value:.0f}"
 
 
-def _first(values: Numbers, limit: Limit, test: str) -> Numbers:
+def _first(runs: Iterable[Numbers], limit: Limit, test: str) -> Numbers:
     """The week (from 1) of the first alarm of each run; one beyond the last where there is none."""
     threshold = acts_at(test, every_hours=_EVERY_HOURS)
-    first = np.full(len(values), values.shape[1] + 1.0)
-    for run, weeks in enumerate(values):
-        state = MeanDetector()
-        for week, seen in enumerate(weeks):
+    first = []
+    for weeks in runs:
+        state, found = MeanDetector(), len(weeks) + 1
+        for week, seen in enumerate(weeks, 1):
             state = state.update(seen, limit)
             if state.statistic >= threshold:
-                first[run] = week + 1
+                found = week
                 break
-    return first
+        first.append(found)
+    return np.array(first, float)
