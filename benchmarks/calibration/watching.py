@@ -11,8 +11,8 @@ from benchmarks.calibration.table import Block, Cell
 from freehold.stats.deferral.watching import (
     ALPHA_SPLIT,
     HOURS_PER_YEAR,
-    Limit,
     MeanDetector,
+    MeanLimit,
     acts_at,
     loss_limit,
     overconfidence_limit,
@@ -91,7 +91,7 @@ def _weeks(value: float) -> str:
     return f"over {_WEEKS}" if value > _WEEKS else f"{value:.0f}"
 
 
-def _first(runs: Iterable[Numbers], limit: Limit, test: str) -> Numbers:
+def _first(runs: Iterable[Numbers], limit: MeanLimit, test: str) -> Numbers:
     """The week (from 1) of the first alarm of each run; one beyond the last where there is none."""
     threshold = acts_at(test, every_hours=_EVERY_HOURS)
     first = []

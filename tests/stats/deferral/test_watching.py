@@ -4,8 +4,8 @@ import pytest
 
 from freehold.stats.deferral.watching import (
     ALPHA_SPLIT,
-    Limit,
     MeanDetector,
+    MeanLimit,
     acts_at,
     loss_limit,
     overconfidence_limit,
@@ -14,7 +14,7 @@ from freehold.stats.deferral.watching import (
 
 
 def test_the_statistic_is_what_its_formula_says():
-    limit = Limit(0.1, -1.0, 1.0)
+    limit = MeanLimit(0.1, -1.0, 1.0)
     bets = 0.95 / 1.1 * 2.0 ** -np.arange(10)
     e = (1 + bets * 0.9) * (1 + bets * -0.1)
     after = MeanDetector().update([1.0, 0.0], limit)
@@ -32,13 +32,13 @@ def test_a_state_survives_the_store_and_an_endless_loss():
 
 
 def test_a_period_that_says_nothing_changes_nothing():
-    state = MeanDetector().update([0.5], Limit(0.1, -1, 1))
-    assert state.update([], Limit(0.1, -1, 1)) == state
+    state = MeanDetector().update([0.5], MeanLimit(0.1, -1, 1))
+    assert state.update([], MeanLimit(0.1, -1, 1)) == state
     assert state.update([1.0], loss_limit(0.1, 0.05)) == state, "so small a share cannot lose the margin"
     assert state.update([1.0], loss_limit(0.1, 0.0)) == state
     for bad in ([1.1], [-1.1], [float("nan")]):
         with pytest.raises(ValueError, match="must lie in"):
-            state.update(bad, Limit(0.1, -1, 1))
+            state.update(bad, MeanLimit(0.1, -1, 1))
 
 
 def test_limits_are_what_was_promised_to_all_requests():

@@ -1,13 +1,17 @@
 """A promoted mixture under watch, with a real incumbent on loopback and real hooks."""
 
-from datetime import timedelta
+import json
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 from tests.workflows.shift.shifting import ROUTE, trace
 from tests.workflows.watch.watching import PROMOTED
 
+from freehold.cli.main import cli
 from freehold.errors import UsageError
 from freehold.types.config import DeferConfig
 from freehold.types.deferral import Calibration, DeferralDecision, DeferralRule
@@ -226,3 +230,20 @@ def test_another_rule_starts_over(mixed, store):
     assert judged.state == mixture.MixtureState(rule_id=other.id, detectors=judged.state.detectors)
     assert all(one.periods == 0 for one in judged.state.detectors.values()) and judged.found.margin == 0.05
     assert isinstance(made, Check) and ROUTE.deferral is None
+
+
+def test_the_command_tells_of_the_mixture(mixed, store, incumbent):
+    config = Path("freehold.toml")
+    config.write_text(config.read_text() + "\n[defer]\nrecheck_share = 1.0\n")
+    at = datetime.now(UTC)
+    decision = DeferralDecision(rule_id=RULE.id, by="candidate", why="sure", confidence=0.97)
+    store.add_traces(
+        trace(n, arm="candidate", share=1.0, at=at - timedelta(hours=1), deferral=decision) for n in range(8)
+    )
+    run = lambda *words: CliRunner().invoke(cli, ["watch", *words])  # noqa: E731
+    said = run("--once").output
+    assert "mixture    100.0% of 8 requests answered here, proven 45.0% to 55.0%" in said
+    assert "all requests lose +0.000 against the incumbent, promised 0.050 at most" in said
+    assert "100.0% of sure answers are as good as the incumbent's, foretold 97.0%" in said
+    assert "loss: statistic" in said and "share above: statistic" in said
+    assert json.loads(run("--history", "--json").output)["items"][0]["mixture"]["sure"] == 8

@@ -39,7 +39,7 @@ def acts_at(test: str, *, every_hours: float, years: float = 1.0) -> float:
     return max(1.0, years * HOURS_PER_YEAR / every_hours) / ALPHA_SPLIT[test]
 
 
-class Limit(NamedTuple):
+class MeanLimit(NamedTuple):
     """The claim that values in [`low`, `high`] have a mean of at most `at`."""
 
     at: float
@@ -59,7 +59,7 @@ class MeanDetector(Record, frozen=True, kw_only=True):
         """What is compared with `acts_at`."""
         return float(sum(self.statistics)) / BETS
 
-    def update(self, values: Iterable[float], limit: Limit) -> MeanDetector:
+    def update(self, values: Iterable[float], limit: MeanLimit) -> MeanDetector:
         """The state after one more period. Raises `ValueError` for values out of range."""
         seen = np.fromiter(values, float)
         if not len(seen) or limit.at >= limit.high:
@@ -73,19 +73,21 @@ class MeanDetector(Record, frozen=True, kw_only=True):
         return MeanDetector(statistics=tuple(after.tolist()), periods=self.periods + 1)
 
 
-def loss_limit(margin: float, share: float) -> Limit:
+def loss_limit(margin: float, share: float) -> MeanLimit:
     """What sure answers may lose against the incumbent on average, in [-1, 1], so that all requests together lose at
     most the margin: where only this share of them is answered here, all of the loss is there."""
-    return Limit(min(1.0, margin / share) if share > 0 else 1.0, -1.0, 1.0)
+    return MeanLimit(min(1.0, margin / share) if share > 0 else 1.0, -1.0, 1.0)
 
 
-def overconfidence_limit() -> Limit:
+def overconfidence_limit() -> MeanLimit:
     """How far confidence may lie above the share of answers as good as the incumbent's. Values are confidence minus 1
     for an answer as good, confidence for another, in [-1, 1]."""
-    return Limit(CALIBRATION_TOLERANCE, -1.0, 1.0)
+    return MeanLimit(CALIBRATION_TOLERANCE, -1.0, 1.0)
 
 
-def share_limits(low: float, high: float, tolerance: float) -> tuple[Limit, Limit]:
+def share_limits(low: float, high: float, tolerance: float) -> tuple[MeanLimit, MeanLimit]:
     """The limits of a share that was proven to lie between `low` and `high`: above (on the share), and below (on one
     minus the share)."""
-    return Limit(min(1.0, high + tolerance), 0.0, 1.0), Limit(min(1.0, 1.0 - low + tolerance), 0.0, 1.0)
+    return MeanLimit(min(1.0, high + tolerance), 0.0, 1.0), MeanLimit(
+        min(1.0, 1.0 - low + tolerance), 0.0, 1.0
+    )

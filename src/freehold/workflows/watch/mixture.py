@@ -19,8 +19,8 @@ import msgspec
 from freehold.errors import UsageError
 from freehold.stats.deferral.watching import (
     ALPHA_SPLIT,
-    Limit,
     MeanDetector,
+    MeanLimit,
     acts_at,
     loss_limit,
     overconfidence_limit,
@@ -104,7 +104,7 @@ def plan_recheck(
     """Choose sure answers to ask again: ``[defer] recheck_share`` of them, within what is left of the month's budget.
 
     A stated number of requests or dollars (of this one check) counts instead, or on top. Raises `UsageError` where no
-    price is known. Where there is nobody to ask, nothing is planned, and that is noted.
+    price is known. Where the incumbent cannot be asked, nothing is planned, and that is noted.
     """
     incumbent, defer = project.config.incumbent, project.config.defer
     if incumbent is None or incumbent.base_url is None:
@@ -166,7 +166,7 @@ def judge(
     margin = margin if proven is None else proven.margin
     shares = traffic.shares()
     share = sum(shares) / len(shares) if shares else None
-    values: dict[str, tuple[list[float], Limit]] = {}
+    values: dict[str, tuple[list[float], MeanLimit]] = {}
     confidences, as_good = _of_scored(plan, scores)
     sure_share = traffic.sure_share()
     if len(scores.differences) >= FEWEST_PAIRS and sure_share:
@@ -201,7 +201,7 @@ def judge(
         share_low=low,
         share_high=high,
         sure_share=sure_share,
-        loss=-sure_share * sum(pairs) / len(pairs) if pairs else None,
+        loss=0.0 - sure_share * sum(pairs) / len(pairs) if pairs else None,
         margin=margin,
         confidence=sum(confidences) / len(confidences) if confidences else None,
         as_good=sum(as_good) / len(as_good) if as_good else None,
