@@ -14,7 +14,16 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.calibration import deferring, looking, pairs, samples, selecting, selection_power, story
+from benchmarks.calibration import (
+    deferring,
+    looking,
+    pairs,
+    samples,
+    selecting,
+    selection_power,
+    story,
+    watching,
+)
 from benchmarks.calibration.table import Block
 
 INTRODUCTION = """# Calibration
@@ -62,6 +71,8 @@ def blocks(*, full: bool) -> list[Block]:
         selection_power.halving(20_000 if full else 2000, seed=19),
         deferring.mixtures(20_000 if full else 400, seed=20, full=full),
         deferring.calibrations(100 if full else 5, seed=21),
+        watching.mixture_false_alarms(2000 if full else 100, seed=22),
+        watching.mixture_delays(400 if full else 60, seed=23),
     ]
 
 

@@ -72,6 +72,8 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
     router: RouterFiles | None = None
     always_incumbent: tuple[dict[str, str], ...] = ()
     """Requests that are never the candidate's: metadata, header (``header:NAME``) or ``key`` that must all match."""
+    never_defer_out: tuple[dict[str, str], ...] = ()
+    """Requests that are never the incumbent's, sure or not: what they say may not leave the house."""
     incumbent_down: Literal["error", "candidate"] = "error"
     """What an unsure answer's client gets while the incumbent cannot be reached: an error, or the candidate's answer
     with a header that says so."""
@@ -103,6 +105,16 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
             candidate_id="",
             incumbent="",
         )
+
+    @property
+    def is_on_safe_side(self) -> bool:
+        """Whether no answer is sure enough: the incumbent answers everything that may leave the house."""
+        return self.threshold > 1
+
+    def on_safe_side(self) -> DeferralRule:
+        """The rule by which no answer is sure enough. It comes back only by a new verdict, with a rule of its own."""
+        fields = {name: getattr(self, name) for name in self.__struct_fields__ if name != "id"}
+        return DeferralRule.of(**{**fields, "threshold": _NEVER})
 
     @property
     def problem(self) -> str | None:
@@ -148,6 +160,7 @@ DeferralReason = Literal[
     "sure",
     "unsure",
     "always_incumbent",
+    "stays_here",
     "no_signal",
     "candidate_failed",
     "candidate_slow",
@@ -156,10 +169,11 @@ DeferralReason = Literal[
     "other_version",
     "unreadable",
 ]
-"""Why who answered did: the candidate was ``sure``, or answered for an ``incumbent_down``; everything else means the
-incumbent. ``not_decidable``: what is asked of the API is not what the rule was proven for, or leaves no room for two
-tries (several choices, tools that run at the model's maker). ``other_version``: the rule was proven for another
-candidate than the one that is served. ``unreadable``: the rule or its router cannot be read."""
+"""Why who answered did: the candidate was ``sure``, answered for an ``incumbent_down``, or the request ``stays_here``
+because it may not leave the house; everything else means the incumbent. ``not_decidable``: what is asked of the API is
+not what the rule was proven for, or leaves no room for two tries (several choices, tools run at the model's maker).
+``other_version``: the rule was proven for another candidate than the one that is served. ``unreadable``: the rule or its
+router cannot be read."""
 
 
 class DeferralDecision(Record, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from freehold.types.evaluation import Comparison, Task
 from freehold.types.leak import LeakReport
 from freehold.types.machine import Fit, Machine
 from freehold.types.method import StoredMethodName, candidate_label, method_of
+from freehold.types.mixture import Mixture
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
 from freehold.types.prompting import PromptSearch
@@ -54,6 +55,8 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     untrained: UntrainedBaseline | None = None
     measured: Measured | None = None
     comparison: Comparison | None = None
+    mixture: Mixture | None = None
+    """What it answers together with the incumbent; None where none was planned, or it was promoted alone."""
     verdict: Verdict | None = None
     latency: LatencySummary | None = None
     retained: RetainedSkills | None = None

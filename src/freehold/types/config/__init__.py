@@ -9,6 +9,7 @@ from freehold.types.config.candidates import (
 )
 from freehold.types.config.cluster import ClusterConfig
 from freehold.types.config.data import CurateConfig, DataConfig, PersonalData
+from freehold.types.config.defer import DeferConfig
 from freehold.types.config.project import (
     AppConfig,
     IncumbentConfig,
@@ -42,6 +43,7 @@ __all__ = [
     "ClusterConfig",
     "CurateConfig",
     "DataConfig",
+    "DeferConfig",
     "EndpointConfig",
     "FinetuneConfig",
     "IncumbentConfig",

@@ -21,6 +21,7 @@ from freehold.types.config.candidates import (
 )
 from freehold.types.config.cluster import ClusterConfig
 from freehold.types.config.data import CurateConfig, DataConfig
+from freehold.types.config.defer import DeferConfig
 from freehold.types.config.table import AtLeastOne, Table
 from freehold.types.config.traffic import (
     CaptureConfig,
@@ -129,6 +130,7 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
     endpoints: tuple[EndpointConfig, ...] = ()
     routes: tuple[RouteConfig, ...] = ()
     capture: CaptureConfig = CaptureConfig()
+    defer: DeferConfig = DeferConfig()
     rollout: RolloutConfig = RolloutConfig()
     watch: WatchConfig = WatchConfig()
     cluster: ClusterConfig = ClusterConfig()

@@ -248,6 +248,7 @@ def route_of(table: RouteConfig) -> Route:
         fallback=table.fallback,
         guard=table.guard,
         limits=table.limits,
+        cache=table.cache,
     )
 
 
