@@ -19,8 +19,8 @@ _AGAIN = "freehold migrate, or freehold defer plan, proves one for what is serve
 def with_mixture(store: Store, route: Route, *, verdict: Verdict | None) -> Route:
     """The route with the rule that was proven, without one where the verdict is on the candidate alone.
 
-    Raises `UsageError` for a stale mixture: proven for another candidate than the one served, or on another dataset than
-    the present one.
+    Raises `UsageError` for a stale mixture: proven for another candidate than the one served, or on another dataset
+    than the present one.
     """
     if verdict is None or verdict.mixture_id is None:
         return msgspec.structs.replace(route, deferral=None)
@@ -34,8 +34,8 @@ def with_mixture(store: Store, route: Route, *, verdict: Verdict | None) -> Rout
     dataset = store.latest(Dataset)
     if dataset is not None and dataset.id != mixture.dataset_id:
         raise UsageError(
-            f"the mixture {mixture.id[:12]} was proven on the dataset {mixture.dataset_id[:12]}, and the present one is "
-            f"{dataset.id[:12]}",
+            f"the mixture {mixture.id[:12]} was proven on the dataset {mixture.dataset_id[:12]}, and the present "
+            f"one is {dataset.id[:12]}",
             hint=_AGAIN,
         )
     return msgspec.structs.replace(route, deferral=mixture.rule)
