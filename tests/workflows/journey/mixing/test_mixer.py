@@ -55,7 +55,7 @@ def migrated(tmp_path_factory):
 
 
 def test_a_candidate_that_is_not_good_enough_alone_is_promoted_with_deferral(migrated):
-    opened, migration, told = migrated
+    _, migration, told = migrated
     (candidate,) = migration.report.candidates
     mixture, verdict = candidate.mixture, candidate.verdict
     assert migration.exit_code == 0 and verdict.outcome == "promote" and verdict.mixture_id == mixture.id
