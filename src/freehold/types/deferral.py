@@ -160,9 +160,10 @@ DeferralReason = Literal[
     "unreadable",
 ]
 """Why who answered did: the candidate was ``sure``, answered for an ``incumbent_down``, or the request ``stays_here``
-because it may not leave the house; everything else means the incumbent. ``not_decidable``: what is asked of the API is not what the rule was proven for, or leaves no room for two
-tries (several choices, tools that run at the model's maker). ``other_version``: the rule was proven for another
-candidate than the one that is served. ``unreadable``: the rule or its router cannot be read."""
+because it may not leave the house; everything else means the incumbent. ``not_decidable``: what is asked of the API is
+not what the rule was proven for, or leaves no room for two tries (several choices, tools that run at the model's
+maker). ``other_version``: the rule was proven for another candidate than the one that is served. ``unreadable``: the
+rule or its router cannot be read."""
 
 
 class DeferralDecision(Record, frozen=True, kw_only=True):
