@@ -12,8 +12,8 @@ from freehold.types.dataset import Message
 from freehold.types.record import Record, StoredRecord
 
 HeadKind = Literal["one", "several", "copied", "found"]
-"""One label of a set, any number of them, a piece of the message itself (a name), or what has the form of the values (an
-order number, which people write in many ways)."""
+"""One label of a set, any number of them, a piece of the message itself (a name), or what has the form of all values
+(an order number, which people write in many ways)."""
 AnswerKind = Literal["label", "labels", "json"]
 """How the application expects the answer: the label's text alone, a JSON list of labels, a JSON object of fields."""
 Pooling = Literal["mean", "cls"]
@@ -37,7 +37,7 @@ _BETWEEN = r"[ .,\-/–]?"
 
 
 class NumberForm(Record, frozen=True, kw_only=True):
-    """What all values of a `found` field look like: `before`, so many digits, `after` (``LL-123456``).
+    """What all values of a `found` field look like: `before`, then digits, then `after` (``LL-123456``).
 
     `sure` and `sure_none` are how often the training samples' values were right where one was found, and where none was.
     """
@@ -55,7 +55,9 @@ class NumberForm(Record, frozen=True, kw_only=True):
         low, high = self.least_digits - 1, self.most_digits - 1
         digits = rf"\d(?:{_BETWEEN}\d){{{low},{high}}}(?!\d)"
         letters = "".join(char for char in self.before if char.isalpha())
-        named = re.search(rf"(?<!\w){re.escape(letters)}[\W_]{{0,3}}({digits})", text, re.I) if letters else None
+        named = (
+            re.search(rf"(?<!\w){re.escape(letters)}[\W_]{{0,3}}({digits})", text, re.I) if letters else None
+        )
         match = named or re.search(rf"(?<![\d+])({digits})(?!{_BETWEEN}\d)", text)
         if match is None:
             return None

@@ -299,9 +299,7 @@ def test_what_is_always_the_incumbents_is_not_asked_of_the_candidate(
 
 
 @pytest.mark.parametrize(("team", "stays"), [("health", True), ("sales", False)])
-def test_what_may_not_leave_the_house_is_the_candidates_sure_or_not(
-    routed, upstream, candidate, team, stays
-):
+def test_what_may_not_leave_the_house_is_the_candidates_sure_or_not(routed, upstream, candidate, team, stays):
     candidate.answer = lambda seen: plain(told("perhaps so", UNSURE))
     upstream.seen.clear()
     status, sent, body = post(routed, {**QUESTION, "model": "stays", "metadata": {"team": team}})

@@ -271,7 +271,9 @@ def number_form(values: Sequence[Scalar], texts: Sequence[str]) -> NumberForm | 
     if form.least_digits < _FEWEST_DIGITS:
         return None
     seen = [(form.find(text), value) for text, value in zip(texts, values, strict=True)]
-    right = {some: [one == value for one, value in seen if (one is not None) is some] for some in (True, False)}
+    right = {
+        some: [one == value for one, value in seen if (one is not None) is some] for some in (True, False)
+    }
     if sum(map(sum, right.values())) < FEWEST_FOUND * len(seen):
         return None
     # One more of each kind, so that a few that are all right make nothing certain.
