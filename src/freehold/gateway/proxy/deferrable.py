@@ -90,7 +90,7 @@ def read_request(how: ReadRequest, body: bytes) -> tuple[Deferrable, list[bytes]
         if how.way == "router":
             text = _router_text(how.kind, body)
         else:
-            # What the client runs is run once, by the answer that it gets. What the maker's servers run is run by asking.
+            # What the client runs is run once, by the answer it gets. What the maker's servers run is run by asking.
             tools = asked.tools if isinstance(asked.tools, list) else []
             kinds = (tool.get("type") if isinstance(tool, dict) else None for tool in tools)
             decidable = decidable and not asked.background and all(_is_name(one) for one in kinds)
