@@ -79,7 +79,7 @@ def required(store: Store, keys_file: Path | None, *, at: datetime) -> bool:
 
 
 def check_routes(scope: KeyScope, known: Iterable[str]) -> None:
-    """Raises `UsageError` for a key that would be good for a route that does not exist: it would be refused everywhere."""
+    """Raises `UsageError` for a key of a route that does not exist: it would be refused everywhere."""
     names = sorted(set(known))
     for route in scope.routes:
         if route not in names:
