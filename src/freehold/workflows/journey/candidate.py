@@ -131,7 +131,12 @@ class CandidateRunner:
     def _rule(self, candidate: Candidate, *, trains: bool) -> Ruling:
         bench, use = self.bench, self.bench.project.config.use
         distilled = candidate.method == "distill"
-        lineage = lineage_of(candidate.model, bench.dataset, distilled=distilled) if trains else None
+        shown = METHOD_KINDS[candidate.method].shows_answers
+        lineage = (
+            lineage_of(candidate.model, bench.dataset, distilled=distilled, shown=shown)
+            if trains or shown
+            else None
+        )
         ruling = bench.steps.run(
             f"ruling:{candidate.key}",
             f"{candidate.short_name}: is this use allowed?",

@@ -44,19 +44,22 @@ def similar_models(model_id: str) -> tuple[str, ...]:
     return () if releases_of(model_id) else models.nearest_all(model_id)
 
 
-def lineage_of(model: str, dataset: Dataset, *, distilled: bool = False) -> Lineage:
+def lineage_of(model: str, dataset: Dataset, *, distilled: bool = False, shown: bool = False) -> Lineage:
     """What the candidate will be made of: the base, and the incumbent's answers where they are training targets.
 
-    `distilled`: it imitates the incumbent, so that those are the targets whatever is right.
+    `distilled`: it imitates the incumbent, so that those are the targets whatever is right. `shown`: no weights learn
+    from them, they are shown to the model as examples.
     """
     edges = [LineageEdge(kind="base", model=model)]
     learned = sum(dataset.targets_from.values()) if distilled else dataset.targets_from.get("incumbent", 0)
     if learned and dataset.incumbent_model:
         edges.append(
             LineageEdge(
-                kind="distilled_from",
+                kind="prompted_with" if shown else "distilled_from",
                 model=dataset.incumbent_model,
-                note=f"{learned:,} training targets are its answers",
+                note=f"{learned:,} samples that may be shown as examples carry its answers"
+                if shown
+                else f"{learned:,} training targets are its answers",
             )
         )
     return Lineage(model=model, edges=tuple(edges))
