@@ -28,7 +28,8 @@ class MixturePoint(Record, frozen=True, kw_only=True):
 
 class ConfidenceQuality(Record, frozen=True, kw_only=True):
     """How well a signal tells right from wrong. Expected calibration error over ten bins of equal count, before
-    (None: the signal does not claim to be a probability) and after calibration, the latter on folds that were not fitted."""
+    (None: the signal does not claim to be a probability) and after calibration, the latter on folds that were not
+    fitted."""
 
     signal: SignalName
     n: int
