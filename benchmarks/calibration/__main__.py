@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.calibration import looking, pairs, samples, selecting, selection_power, story
+from benchmarks.calibration import deferring, looking, pairs, samples, selecting, selection_power, story
 from benchmarks.calibration.table import Block
 
 INTRODUCTION = """# Calibration
@@ -57,6 +57,8 @@ def blocks(*, full: bool) -> list[Block]:
         selection_power.power_gained(20_000 if full else 400, seed=17),
         selection_power.thresholds(20_000 if full else 2000, seed=18),
         selection_power.halving(20_000 if full else 2000, seed=19),
+        deferring.mixtures(20_000 if full else 400, seed=20, full=full),
+        deferring.calibrations(200 if full else 10, seed=21),
     ]
 
 

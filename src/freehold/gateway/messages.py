@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from freehold.gateway.spending import Charge
+from freehold.types.deferral import DeferralDecision
 from freehold.types.record import Record
 from freehold.types.route import ApiKey, Route
 from freehold.types.trace import Completeness
@@ -47,6 +48,7 @@ class CapturedExchange(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
     ttft_ms: float | None = None
     total_ms: float | None = None
     api_key: str | None = None
+    deferral: DeferralDecision | None = None
 
 
 class UsageReport(msgspec.Struct, frozen=True, array_like=True):

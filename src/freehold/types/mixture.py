@@ -34,7 +34,8 @@ class ConfidenceQuality(Record, frozen=True, kw_only=True):
     signal: SignalName
     n: int
     error_before: float | None
-    error_after: float
+    error_after: float | None
+    """None where no answer carries the signal."""
     auroc: float | None
     """Probability that an answer as good as the incumbent's has the higher signal than one that is not; ties count
     half. None where all are alike."""
@@ -50,6 +51,8 @@ class MixtureCurve(Record, frozen=True, kw_only=True):
     level: float
     chosen: int | None
     """The place among `points` of the threshold that the rule chose; None where none passes."""
+    chance: float | None = None
+    """Probability that the held-out samples promote the chosen mixture, as far as the selection split tells."""
     oracle_share: float
     """Largest share that would have been within the margin on these samples, had one known who is right."""
     refused: str | None = None

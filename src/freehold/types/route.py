@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from freehold.types.deferral import DeferralRule
 from freehold.types.record import Record, StoredRecord
 
 Role = Literal["use", "read", "operate", "admin"]
@@ -108,6 +109,8 @@ class Route(Record, frozen=True, kw_only=True):
     `sticky` names what makes one assignment key: ``user``, ``header:NAME`` or ``conversation``.
     `match_headers` and `match_keys` (names of API keys) narrow a route; the narrowest match wins.
     `fallback` are tried in order when the chosen target cannot be reached.
+    With a `deferral` the candidate's side (canary, promoted) is a mixture: the candidate answers what it is sure of,
+    the incumbent the rest. In state ``shadow`` the candidate is asked as ever, and what would be decided is recorded.
     """
 
     name: str
@@ -124,7 +127,17 @@ class Route(Record, frozen=True, kw_only=True):
     guard: Guard = Guard()
     limits: Limits = Limits()
     options: dict[str, Any] = {}
+    deferral: DeferralRule | None = None
     revision: int = 0
+
+
+def without_unreadable_rule(told: dict[str, Any]) -> Route:
+    """A stored route whose rule of deferral cannot be read, because another version of freehold wrote it: with a rule
+    by which the incumbent answers. Raises `msgspec.ValidationError` where it is not the rule that cannot be read."""
+    route = msgspec.convert({**told, "deferral": None}, Route)
+    if told.get("deferral") is None:
+        return route
+    return msgspec.structs.replace(route, deferral=DeferralRule.unreadable())
 
 
 class RouteChange(Record, frozen=True, kw_only=True):

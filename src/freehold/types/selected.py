@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Literal
 
+from freehold.types.deferral import SignalName
 from freehold.types.evaluated import LatencySummary
 from freehold.types.record import Record
 from freehold.types.selection import Selection
@@ -44,6 +45,8 @@ class SelectionScores(Record, frozen=True, kw_only=True):
     incumbent_mean: float | None
     latency: LatencySummary
     seconds_per_request: float | None
+    signals: dict[SignalName, tuple[float | None, ...]] = {}
+    """How sure the candidate was of each answer, by every signal that any of them carries; None where one lacks it."""
 
 
 class ParaphraseGain(Record, frozen=True, kw_only=True):

@@ -230,11 +230,12 @@ def _store(config_path: Path | None) -> Any:
 
 
 def _state(route: Route) -> str:
+    mixture = "" if route.deferral is None else ", a mixture"
     if route.state == "canary":
-        return f"canary {route.canary_share:.2%}"
+        return f"canary {route.canary_share:.2%}{mixture}"
     if route.state == "shadow":
-        return f"shadow {route.shadow_share:.0%}"
-    return route.state
+        return f"shadow {route.shadow_share:.0%}{mixture}"
+    return route.state + (mixture if route.state == "promoted" else "")
 
 
 def _row(line: RouteLine) -> tuple[str, ...]:
@@ -269,7 +270,7 @@ def _table(rows: list[tuple[str, ...]], *, header: bool = True) -> None:
 def _describe(route: Route) -> None:
     import msgspec
 
-    from freehold.workflows.shift.routes import format_target
+    from freehold.workflows.shift.routes import format_rule, format_target
 
     lines = [
         ("route", route.name),
@@ -279,6 +280,8 @@ def _describe(route: Route) -> None:
         ("candidate", format_target(route.candidate)),
         ("sticky by", route.sticky),
     ]
+    if route.deferral is not None:
+        lines.append(("deferral", format_rule(route.deferral)))
     if route.fallback:
         lines.append(("in need", ", ".join(format_target(target) for target in route.fallback)))
     for title, record in (("guard", route.guard), ("limits", route.limits)):

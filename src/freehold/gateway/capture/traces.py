@@ -77,6 +77,7 @@ def to_trace(captured: CapturedExchange, *, redactor: Redactor | None) -> Trace 
         total_ms=captured.total_ms,
         usage=answer.usage,
         metadata=metadata if isinstance(metadata, dict) else {},
+        deferral=captured.deferral,
     )
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from freehold.gateway.http.request import ClientDisconnect, Request
 from freehold.gateway.limits.keys import check_may, check_scope
-from freehold.gateway.proxy import spend
+from freehold.gateway.proxy import deferral, spend
 from freehold.gateway.proxy.attempt import answer
 from freehold.gateway.proxy.exchange import ProxyExchange, new_exchange
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, BodyFields
@@ -68,6 +68,7 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
     _finish(state, shadows, exchange)
     if exchange.reservation is not None:
         spend.forfeit(state, exchange)
+    deferral.count(state, exchange)
     exchange.held.release()
     if state.reporter is not None:
         state.reporter.add(exchange.summary(request.header("traceparent")))
@@ -109,6 +110,8 @@ async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) 
     route = exchange.route = state.table.find(model, header, None if key is None else key.name)
     if key is not None and (key.models or key.routes):
         check_scope(key, model, None if route is None else route.name)
+    if route is not None and route.deferral is not None:
+        exchange.header = header
     if route is None:
         exchange.decision = state.table.direct(model)
     elif (settled := state.table.settled.get(route.name)) is not None:

@@ -26,6 +26,7 @@ _LAST_EVENTS = (
 )
 REQUEST_HEADER = "x-freehold-request-id"
 _TRACE_HEADER = "x-freehold-trace-id"
+_DEFERRAL_HEADER = "x-freehold-deferral"
 Headers = list[tuple[str, str]]
 
 
@@ -107,6 +108,8 @@ def _start(exchange: ProxyExchange, endpoint: Endpoint, response: UpstreamRespon
     headers += (("server", "freehold"), (REQUEST_HEADER, exchange.id))
     if exchange.capturing:
         headers.append((_TRACE_HEADER, exchange.id))
+    if exchange.deferring is not None and exchange.deferring.note is not None:
+        headers.append((_DEFERRAL_HEADER, exchange.deferring.note))
     return headers
 
 

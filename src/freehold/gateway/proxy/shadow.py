@@ -14,6 +14,7 @@ from freehold.gateway.http.memory import HeldBytes
 from freehold.gateway.http.response import TransportError
 from freehold.gateway.http.upstreams import FatalRequestError, UpstreamFailure
 from freehold.gateway.messages import CapturedExchange
+from freehold.gateway.proxy import deferral
 from freehold.gateway.proxy.exchange import CAPTURED_BYTES_MAX, ProxyExchange
 from freehold.gateway.proxy.preparer import NOT_PREPARED
 from freehold.gateway.proxy.reading import UpstreamBody
@@ -70,6 +71,10 @@ class Shadows:
         if endpoint is None:
             state.meters.count("freehold_shadows", exchange.route_name, "no_endpoint")
             return
+        deferring = await deferral.foretell_mirrored(state, exchange, target)
+        asks_logprobs = deferring is not None and deferring.why is None
+        if asks_logprobs:
+            endpoint = deferral.by_chat(endpoint)
         try:
             translation = translation_for(exchange.api_route, endpoint)
             how = UpstreamBody(
@@ -83,6 +88,7 @@ class Shadows:
                 stream_options=b"",
                 asks_usage=False,
                 whole=True,
+                asks_logprobs=asks_logprobs and not deferral.client_asks_logprobs(deferring),
             )
             _, (body,) = await state.reader.do("upstream", how, exchange.body)
             path = exchange.api_route.path if translation is None else translation.path
@@ -110,6 +116,10 @@ class Shadows:
         if status >= 400 and outcome == "answered":
             outcome = "failed"
         state.meters.count("freehold_shadows", exchange.route_name, outcome)
+        if deferring is not None:
+            given = answer_body if outcome == "answered" else None
+            shown = await deferral.decide_mirrored(state, exchange, deferring, endpoint, given)
+            answer_body = answer_body if shown is None else shown
         if state.recorder is None or not exchange.capturing or len(answer_body) > CAPTURED_BYTES_MAX:
             return
         elapsed_ms = (time.perf_counter() - started_s) * 1000
@@ -136,6 +146,7 @@ class Shadows:
                 user=exchange.user,
                 ttft_ms=elapsed_ms if outcome == "answered" else None,
                 total_ms=elapsed_ms,
+                deferral=None if deferring is None else deferring.decision,
             )
         )
 

@@ -28,6 +28,7 @@ from freehold.gateway.proxy.checker import AnswerChecker
 from freehold.gateway.proxy.preparer import Preparer
 from freehold.gateway.proxy.reading import BodyReader
 from freehold.gateway.proxy.routing import RouteTable
+from freehold.gateway.proxy.rules import Rules
 from freehold.gateway.spending import Charge
 from freehold.gateway.telemetry.meters import Meters
 from freehold.gateway.telemetry.request_log import Exporter, LogExporter, Reporter, SpanExporter
@@ -64,6 +65,7 @@ class WorkerState:
         self._read_ring()
         self.meters = Meters()
         self.preparer = Preparer(self.reader, self.meters)
+        self.rules = Rules()
         self.upstreams = Upstreams(
             config,
             self.memory,

@@ -248,7 +248,7 @@ async def ask_and_score(
             candidate.model,
             samples,
             task,
-            options=options,
+            options=options._replace(signals=True),
             on_progress=lambda done, of: progress.update(done, of, unit="samples"),
         )
         wall = time.monotonic() - began

@@ -16,7 +16,8 @@ from freehold.evals.replay import ReplayOptions
 from freehold.evals.scorer import read_options
 from freehold.evals.task_comparison import WIN_SCALE, compare_by_task, prepared
 from freehold.types.dataset import SplitName
-from freehold.types.evaluation import Task
+from freehold.types.deferral import SignalName
+from freehold.types.evaluation import EvalResult, Task
 from freehold.types.progress import Progress
 from freehold.types.selected import SelectionScores
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, ask_and_score
@@ -74,6 +75,7 @@ async def score_on_selection(
             results.candidate, concurrency=options.concurrency, wall_seconds=answered.wall_seconds
         ),
         seconds_per_request=_seconds(results, options.concurrency),
+        signals=signal_columns(results.candidate),
     )
 
 
@@ -86,6 +88,12 @@ def _differences(scores: Sequence[float | None], others: Sequence[float | None])
         None if own is None or other is None else own - other
         for own, other in zip(scores, others, strict=True)
     )
+
+
+def signal_columns(results: Sequence[EvalResult]) -> dict[SignalName, tuple[float | None, ...]]:
+    """A column for every signal that any of the results carries, in their order."""
+    names = sorted({name for one in results for name in one.signals})
+    return {name: tuple(one.signals.get(name) for one in results) for name in names}
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
