@@ -44,7 +44,7 @@ def ask(*edges, **use):
         ("Qwen/Qwen3.8-Flash-Next", {"mode": "hosted_service"}, "unclear"),
         ("Qwen/Qwen3.8-Flash-Next", {"mode": "hosted_service", "product_type": "coding_assistant"}, ASK),
         ("LiquidAI/LFM2-1.2B", {"mode": "internal", "annual_revenue_usd": 10_000_000}, "unclear"),
-        ("ai21labs/AI21-Jamba-1.5-Mini", {"mode": "internal", "annual_revenue_usd": 60_000_000}, "unclear"),
+        ("ai21labs/AI21-Jamba-1.5-Mini", {"mode": "internal", "annual_revenue_usd": 60_000_000}, ASK),
         ("LGAI-EXAONE/K-EXAONE-236B-A23B", {"mode": "hosted_service"}, ASK),
         ("nvidia/NVIDIA-Nemotron-Nano-9B-v2", {"modification": "guardrails removed"}, "not_allowed"),
         ("bigscience/bloom", {"domain": "medical_advice", "human_review": True}, "not_allowed"),
@@ -166,3 +166,55 @@ def test_a_family_word_or_a_strangers_id_decides_nothing(text):
 )
 def test_a_text_that_names_a_licence_stands_for_a_model_under_it(text, license_id):
     assert ask(base(text), mode="internal").licenses == (license_id,)
+
+
+def assumed(ruling):
+    return " | ".join(ruling.assumptions)
+
+
+def test_a_bar_from_a_secondary_source_stays_a_bar_and_is_named():
+    ruling = ask(base("ai21labs/AI21-Jamba-1.5-Mini"), mode="internal", annual_revenue_usd=60_000_000)
+    assert ruling.outcome == ASK
+    assert "at second hand" in assumed(
+        ruling
+    ) and "https://huggingface.co/ai21labs/AI21-Jamba-1.5-Mini" in assumed(ruling)
+
+
+def test_a_permission_from_a_secondary_source_names_it_and_where_to_check():
+    ruling = ask(base("google/gemma-4-31B-it"), mode="internal", commercial=True)
+    assert ruling.outcome == "allowed"
+    assert "second hand" in assumed(ruling) and "https://huggingface.co/google/gemma-4-31B-it" in assumed(
+        ruling
+    )
+
+
+def test_a_mode_that_is_not_stated_is_an_assumption_and_the_other_ways_are_told():
+    ruling = ask(base("google/gemma-3-270m"))
+    assert ruling.outcome == "allowed"
+    assert "how it is used is not stated" in assumed(ruling)
+    told = " | ".join(ruling.would_change)
+    assert "hosted for others: allowed with obligations" in told and "weights passed on:" in told
+    stated = ask(base("google/gemma-3-270m"), mode="internal")
+    assert "not stated: internal" not in assumed(stated)
+
+
+@pytest.mark.parametrize("business", [None, "inference_api"])
+def test_a_gate_on_revenue_that_is_not_stated_is_an_assumption(business):
+    ruling = ask(base("moonshotai/Kimi-K3"), mode="hosted_service", commercial=True, business=business)
+    assert "not above 20,000,000 annual revenue of the whole group" in assumed(ruling)
+    assert not any("; below the line" in reason.text for reason in ruling.reasons)
+    assert ("the business is none of model as a service" in assumed(ruling)) == (business is None)
+
+
+def test_users_of_today_say_nothing_of_a_frozen_month():
+    model = base("meta-llama/Llama-3.3-70B-Instruct")
+    many = ask(model, mode="internal", monthly_active_users=800_000_000)
+    assert many.outcome == "unclear"
+    assert any("today's 800,000,000 users say nothing of that month" in one.text for one in many.reasons)
+    few = ask(model, mode="internal", monthly_active_users=8_000)
+    assert few.outcome == "allowed" and "today's 8,000 users say nothing of that month" in assumed(few)
+
+
+def test_a_field_of_use_that_is_not_stated_is_an_assumption():
+    assert "the field of use is none of" in assumed(ask(base("deepseek-ai/DeepSeek-V3"), mode="internal"))
+    assert "field of use" not in assumed(ask(base("deepseek-ai/DeepSeek-R1"), mode="internal"))
