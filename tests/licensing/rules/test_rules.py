@@ -218,3 +218,87 @@ def test_users_of_today_say_nothing_of_a_frozen_month():
 def test_a_field_of_use_that_is_not_stated_is_an_assumption():
     assert "the field of use is none of" in assumed(ask(base("deepseek-ai/DeepSeek-V3"), mode="internal"))
     assert "field of use" not in assumed(ask(base("deepseek-ai/DeepSeek-R1"), mode="internal"))
+
+
+def due(ruling):
+    return {duty.key for duty in ruling.obligations if not (duty.recommended or duty.passive)}
+
+
+def test_creative_commons_asks_for_credit_the_change_and_the_licence():
+    edges = (
+        LineageEdge(kind="base", model="model under CC-BY-4.0"),
+        LineageEdge(kind="fine_tune", model="(ours)"),
+    )
+    assert due(ask(*edges, mode="distribute_weights", commercial=True)) == {
+        "attribution", "license_copy", "state_changes"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("model", "duties"),
+    [
+        ("mistralai/Ministral-8B-Instruct-2410", {"license_copy", "notice_file"}),
+        ("Qwen/Qwen2.5-3B", {"license_copy", "notice_file"}),
+        ("LGAI-EXAONE/EXAONE-3.5-2.4B-Instruct", {"license_copy"}),
+    ],
+)
+def test_a_university_may_pass_on_what_is_for_research(model, duties):
+    ruling = ask(base(model), mode="distribute_weights", commercial=False, nonprofit=True)
+    assert ruling.outcome == "allowed_with_obligations" and due(ruling) == duties
+    assert "passed on for research" in assumed(ruling)
+    assert ask(base(model), mode="internal", commercial=True).outcome in (ASK, "not_allowed")
+
+
+def test_a_student_of_cosmos_displays_the_phrase():
+    edges = (
+        LineageEdge(kind="base", model="Qwen/Qwen2.5-7B"),
+        LineageEdge(kind="distilled_from", model="nvidia/Cosmos-Reason1-7B"),
+    )
+    ruling = ask(*edges, mode="train_other_model", then="distribute_weights", commercial=True)
+    assert "Built on NVIDIA Cosmos" in [duty.value for duty in ruling.obligations]
+
+
+@pytest.mark.parametrize(
+    "teacher", ["Mistral API with web search", "Le Chat with web search", "Gemini with grounding"]
+)
+def test_answers_made_with_web_search_may_not_train(teacher):
+    edges = (
+        LineageEdge(kind="base", model="Qwen/Qwen2.5-7B"),
+        LineageEdge(kind="distilled_from", model=teacher),
+    )
+    barred = ask(*edges, mode="train_other_model", then="internal", commercial=True, purpose="classifier")
+    assert barred.outcome == "not_allowed", barred.licenses
+    plain = (edges[0], LineageEdge(kind="distilled_from", model="Mistral API"))
+    assert ask(*plain, mode="train_other_model", then="internal", commercial=True).outcome == "allowed"
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["Qwen/Qwen2.5-72B", "google/gemma-2-9b-it", "tencent/Hunyuan-A13B-Instruct", "model under CC-BY-NC-4.0"],
+)
+def test_share_alike_and_restrictions_do_not_merge(other):
+    edges = (
+        LineageEdge(kind="merge", model="model under CC-BY-SA-4.0"),
+        LineageEdge(kind="merge", model=other),
+    )
+    ruling = ask(*edges, mode="distribute_weights", commercial=False, seat="US", regions=("US",))
+    assert ruling.outcome == "not_allowed" and "share_alike" in ruling.violations
+    assert any("share-alike allows no added terms" in text for text in ruling.details["violation_texts"])
+
+
+def test_two_names_that_must_come_first_are_a_refusal_that_names_both():
+    edges = (
+        LineageEdge(kind="merge", model="meta-llama/Llama-3.1-8B"),
+        LineageEdge(kind="merge", model="LGAI-EXAONE/EXAONE-3.5-7.8B-Instruct"),
+    )
+    ruling = ask(*edges, mode="distribute_weights", commercial=False)
+    assert ruling.outcome == "not_allowed"
+    assert "the name must begin with both 'Llama' and 'EXAONE'" in ruling.details["violation_texts"]
+
+
+def test_what_would_change_it_has_no_placeholder_and_the_deciding_reason_is_first():
+    ruling = ask(base("Qwen/Qwen3.8-2.4T-A95B"), mode="hosted_service", commercial=True)
+    assert not any("{" in text for text in ruling.would_change)
+    barred = ask(base("meta-llama/Llama-4-Scout-17B-16E"), mode="internal", seat="DE")
+    assert barred.reasons[0].outcome == "not_allowed" and "EU" in barred.reasons[0].text
+    assert "USE_POLICY" in barred.reasons[0].source
