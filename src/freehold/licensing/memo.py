@@ -37,10 +37,10 @@ def memo(ruling: Ruling, licenses: dict[str, License]) -> str:
     due = [duty for duty in ruling.obligations if not (duty.recommended or duty.passive)]
     if due:
         blocked = ruling.outcome in ("not_allowed", "needs_separate_license", "unclear")
-        lines += ["Would be due" if blocked else "Do", *[_duty(duty, licenses) for duty in due], ""]
+        lines += ["Would be due" if blocked else "Do", *_duties(due, licenses), ""]
     wise = [duty for duty in ruling.obligations if duty.recommended or duty.passive]
     if wise:
-        lines += ["Wise to do, not demanded", *[_duty(duty, licenses) for duty in wise], ""]
+        lines += ["Wise to do, not demanded", *_duties(wise, licenses), ""]
     for title, texts in (("Assumed", ruling.assumptions), ("Would change it", ruling.would_change)):
         if texts:
             lines += [title, *[f"  - {text}" for text in texts], ""]
@@ -67,6 +67,11 @@ def _reason(reason: RulingReason, licenses: dict[str, License]) -> str:
     document = reason.source if elsewhere else _name(reason.license_id, licenses)
     where = ", ".join(part for part in (document, reason.section, BASIS.get(reason.confidence, "")) if part)
     return f"  - {reason.text} [{where}]"
+
+
+def _duties(duties: list[Obligation], licenses: dict[str, License]) -> list[str]:
+    """Each duty once, however many ancestors ask for it."""
+    return list(dict.fromkeys(_duty(duty, licenses) for duty in duties))
 
 
 def _duty(duty: Obligation, licenses: dict[str, License]) -> str:

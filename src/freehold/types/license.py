@@ -210,7 +210,8 @@ class License(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     `id` is the SPDX id where one exists, else a LicenseRef. `confidence` is the worst a reader should
     assume of a clause that says nothing itself. `names` are other ways people write it, `serves` how the
-    model ids of a service begin. `notice` is the prescribed sentence of a Notice file.
+    model ids of a service begin. `notice` is the prescribed sentence of a Notice file. `restrictions` are all use
+    restrictions of an annex that has to be passed on, paraphrased in its order; empty where the annex was not read.
     """
 
     id: str
@@ -227,6 +228,7 @@ class License(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     permissive: bool = False
     notice: str | None = None
     serves: tuple[str, ...] = ()
+    restrictions: tuple[str, ...] = ()
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -234,8 +236,9 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     `models` are exact hub ids: a name that is merely like one has no known licence. `source` is where the licence
     of these very releases is stated and `checked` the day that was read (ISO). `bases` are ancestors a release is
-    known to stand on. `until`/`since` bound the date a copy was obtained where the licence changed;
-    `released_since` marks an entry that counts for a later release under the same id.
+    known to stand on. `copyright` is the copyright line of its licence file. `until`/`since` bound the date a copy
+    was obtained where the licence changed; `released_since` marks an entry that counts for a later release under
+    the same id.
     """
 
     models: tuple[str, ...]
@@ -243,6 +246,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     confidence: Confidence
     source: str
     checked: str | None = None
+    copyright: str | None = None
     bases: tuple[str, ...] = ()
     kind: Literal["llm", "multimodal", "encoder", "image", "audio", "data"] = "llm"
     also: tuple[str, ...] = ()
