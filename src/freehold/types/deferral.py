@@ -107,6 +107,16 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
         )
 
     @property
+    def is_on_safe_side(self) -> bool:
+        """Whether no answer is sure enough: the incumbent answers everything that may leave the house."""
+        return self.threshold > 1
+
+    def on_safe_side(self) -> DeferralRule:
+        """The rule by which no answer is sure enough. It comes back only by a new verdict, with a rule of its own."""
+        fields = {name: getattr(self, name) for name in self.__struct_fields__ if name != "id"}
+        return DeferralRule.of(**{**fields, "threshold": _NEVER})
+
+    @property
     def problem(self) -> str | None:
         """Why nothing can be decided by it, in words; None where it is sound. It takes a hash, so ask once."""
         if not self.id:
@@ -161,9 +171,9 @@ DeferralReason = Literal[
 ]
 """Why who answered did: the candidate was ``sure``, answered for an ``incumbent_down``, or the request ``stays_here``
 because it may not leave the house; everything else means the incumbent. ``not_decidable``: what is asked of the API is
-not what the rule was proven for, or leaves no room for two tries (several choices, tools that run at the model's
-maker). ``other_version``: the rule was proven for another candidate than the one that is served. ``unreadable``: the
-rule or its router cannot be read."""
+not what the rule was proven for, or leaves no room for two tries (several choices, tools run at the model's maker).
+``other_version``: the rule was proven for another candidate than the one that is served. ``unreadable``: the rule or its
+router cannot be read."""
 
 
 class DeferralDecision(Record, frozen=True, kw_only=True):

@@ -61,6 +61,7 @@ def routed(_upstream, candidate, tmp_path_factory):
         mixed("hasty", one, rule_for(one, wait_ms=300)),
         mixed("down", dead, rule_for(dead)),
         mixed("able", able, rule_for(able)),
+        mixed("safe", one, rule_for(one, threshold=0.0).on_safe_side()),
         mixed("guarded", one, rule_for(one), guard=Guard(schema=True)),
         mixed("kept", one, rule_for(one, always_incumbent=({"team": "legal"}, {"header:X-Tier": "gold"}))),
         mixed("stays", one, rule_for(one, never_defer_out=({"team": "health"},))),
@@ -349,3 +350,11 @@ def test_numbers_tell_how_sure_and_how_long(routed, candidate):
     eventually(lambda: metric(routed, 'freehold_deferral_confidence_count{route="mix"}') == all_before + 1)
     assert metric(routed, name) == before
     assert metric(routed, 'freehold_deferral_seconds_count{route="mix"}') > 0
+
+
+def test_on_the_safe_side_the_candidate_is_not_even_asked(routed, upstream, candidate):
+    status, headers, body = ask(routed, "safe")
+    assert status == 200 and json.loads(body) == ANSWER
+    assert candidate.seen == [] and len(upstream.seen) == 1
+    made = trace_of(routed, headers["x-freehold-trace-id"]).deferral
+    assert (made.by, made.why) == ("incumbent", "unsure")

@@ -90,6 +90,8 @@ async def foretold(
         return _decided(exchange, deferring, "not_decidable")
     if meets(rule.always_incumbent, asked, header, key_name):
         return _decided(exchange, deferring, "always_incumbent")
+    if rule.is_on_safe_side:  # whatever the candidate would say
+        return _decided(exchange, deferring, "unsure")
     if rule.way == "router":
         try:
             router = state.rules.known(rule) or await state.rules.router(rule)

@@ -230,7 +230,12 @@ class Mixer:
         return _with_id(msgspec.structs.replace(base, refused=obstacle.why, way_out=obstacle.way_out))
 
     def _planned(
-        self, candidate: Candidate, made: Made, split: curves.AskedSplit, notes: list[str], even_if_alone: bool
+        self,
+        candidate: Candidate,
+        made: Made,
+        split: curves.AskedSplit,
+        notes: list[str],
+        even_if_alone: bool,
     ) -> Mixture:
         config, bench = self.bench.project.config.defer, self.bench
         held_out = sum(one.incumbent is not None for one in self._filled("held_out"))

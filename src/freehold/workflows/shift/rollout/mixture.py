@@ -11,6 +11,7 @@ from freehold.types.deferral import DeferralRule
 from freehold.types.endpoint import ServePlan
 from freehold.types.mixture import Mixture
 from freehold.types.route import Route
+from freehold.types.serving.rollout import Check
 from freehold.types.verdict import Verdict
 
 _AGAIN = "freehold migrate, or freehold defer plan, proves one for what is served now"
@@ -19,8 +20,8 @@ _AGAIN = "freehold migrate, or freehold defer plan, proves one for what is serve
 def with_mixture(store: Store, route: Route, *, verdict: Verdict | None) -> Route:
     """The route with the rule that was proven, without one where the verdict is on the candidate alone.
 
-    Raises `UsageError` for a stale mixture: proven for another candidate than the one served, or on another dataset
-    than the present one.
+    Raises `UsageError` for a stale mixture (proven for another candidate than the one served, or on another dataset
+    than the present one), and for one from which a check took the traffic.
     """
     if verdict is None or verdict.mixture_id is None:
         return msgspec.structs.replace(route, deferral=None)
@@ -31,6 +32,7 @@ def with_mixture(store: Store, route: Route, *, verdict: Verdict | None) -> Rout
             hint=_AGAIN,
         )
     _refuse_other_candidate(store, route, mixture.rule)
+    refuse_alarmed(store, mixture)
     dataset = store.latest(Dataset)
     if dataset is not None and dataset.id != mixture.dataset_id:
         raise UsageError(
@@ -39,6 +41,22 @@ def with_mixture(store: Store, route: Route, *, verdict: Verdict | None) -> Rout
             hint=_AGAIN,
         )
     return msgspec.structs.replace(route, deferral=mixture.rule)
+
+
+def refuse_alarmed(store: Store, mixture: Mixture) -> None:
+    """Raise `UsageError` for a mixture that broke its promise: only a new verdict brings one back."""
+    for one in store.records(Check):
+        if (
+            one.alarm
+            and one.action != "none"
+            and one.mixture is not None
+            and one.mixture.mixture_id == mixture.id
+        ):
+            raise UsageError(
+                f"the mixture {mixture.id[:12]} did not keep its promise: freehold watch took the traffic from it on "
+                f"{one.at:%Y-%m-%d}",
+                hint="prove a new one on newer traffic: freehold dataset build, freehold migrate",
+            )
 
 
 def _refuse_other_candidate(store: Store, route: Route, rule: DeferralRule) -> None:
