@@ -23,6 +23,7 @@ from freehold.types.record import Record, StoredRecord
 from freehold.types.retained import RetainedSkills
 from freehold.types.ruling import Ruling
 from freehold.types.selected import CandidateChoice, SelectionResult
+from freehold.types.teaching import Teaching
 from freehold.types.training import TrainingResult
 from freehold.types.verdict import Verdict
 
@@ -52,6 +53,8 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     parity: ParityReport | None = None
     prompt: PromptSearch | None = None
     """How it is asked in its own way, and what that brought on validation samples."""
+    teaching: Teaching | None = None
+    """What it learned from besides right answers; None where that was nothing."""
     untrained: UntrainedBaseline | None = None
     measured: Measured | None = None
     comparison: Comparison | None = None

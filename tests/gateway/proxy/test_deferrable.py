@@ -5,7 +5,7 @@ import json
 import pytest
 from tests.gateway.proxy.mixtures import own, rule_for, told
 
-from freehold.deferring.router import request_text
+from freehold.deferring.request_text import request_text
 from freehold.gateway.proxy.deferrable import (
     Deferrable,
     ReadAnswer,

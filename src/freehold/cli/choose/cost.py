@@ -173,8 +173,8 @@ def _show(found: Cost) -> None:
     echo(f"  break-even   {_requests(meet, found)}")
     if found.mixture is not None:
         said = (
-            f"{money(found.mixture.usd_per_month)} a month, the model held for {found.mixture.share:.0%} of the requests "
-            f"and {found.bill.model} paid for the rest: saves {money(found.mixture.saved_usd_per_month)}"
+            f"{money(found.mixture.usd_per_month)} a month, the model held for {found.mixture.share:.0%} of the "
+            f"requests and {found.bill.model} paid for the rest: saves {money(found.mixture.saved_usd_per_month)}"
         )
         echo(hanging(said, "  mixture      "))
     for who, usd in found.hosted_open[:3]:

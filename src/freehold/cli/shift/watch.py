@@ -80,12 +80,16 @@ def command(
 
     from freehold.workflows.project import open_project
     from freehold.workflows.project_store import opened_store
+    from freehold.workflows.shift import routes
     from freehold.workflows.watch import watch
 
     project = open_project(config_path)
     config = msgspec.structs.replace(project.config.watch, **stated(terms))
     name = route_name or project.config.app.name
     with opened_store(project) as (store, _):
+        if route_name is not None:
+            # A misspelt one would otherwise be watched for ever, with an alarm at every check.
+            routes.find(store, route_name, option="--route")
         if history:
             checks = watch.history(store, name)
             if as_json:

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import msgspec
 
+from freehold.deferring.request_text import request_text
 from freehold.deferring.signals import asks_with, signals_of
 from freehold.gateway.messages import ApiKind
 from freehold.gateway.proxy import structured_output
@@ -89,7 +90,7 @@ def read_request(how: ReadRequest, body: bytes) -> tuple[Deferrable, list[bytes]
         if how.way == "router":
             text = _router_text(how.kind, body)
         else:
-            # What the client runs is run once, by the answer that it gets. What the maker's servers run is run by asking.
+            # What the client runs is run once, by the answer it gets. What the maker's servers run is run by asking.
             tools = asked.tools if isinstance(asked.tools, list) else []
             kinds = (tool.get("type") if isinstance(tool, dict) else None for tool in tools)
             decidable = decidable and not asked.background and all(_is_name(one) for one in kinds)
@@ -100,9 +101,6 @@ def read_request(how: ReadRequest, body: bytes) -> tuple[Deferrable, list[bytes]
 
 
 def _router_text(kind: str, body: bytes) -> bytes:
-    # Late: it brings numbers with it, which only those need who have a router.
-    from freehold.deferring.router import request_text
-
     if kind == "messages":
         body = anthropic.read_request(body)
     elif kind == "responses":

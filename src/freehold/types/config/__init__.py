@@ -5,6 +5,8 @@ from freehold.types.config.candidates import (
     CandidateConfig,
     CandidatesConfig,
     MethodSettings,
+    ParaphrasesConfig,
+    PseudoLabelsWay,
     SelectionConfig,
 )
 from freehold.types.config.cluster import ClusterConfig
@@ -50,9 +52,11 @@ __all__ = [
     "Method",
     "MethodSettings",
     "Mode",
+    "ParaphrasesConfig",
     "PersonalData",
     "PriceConfig",
     "ProjectConfig",
+    "PseudoLabelsWay",
     "RolloutConfig",
     "RouteConfig",
     "SelectionConfig",

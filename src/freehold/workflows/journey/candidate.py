@@ -29,8 +29,10 @@ from freehold.types.ruling import Ruling
 from freehold.types.verdict import CheckResult, Verdict
 from freehold.workflows.journey.methods import Bench, Candidate, Made, NotMadeError, fetches, method_named
 from freehold.workflows.journey.methods.adapter import TrainedAdapter
+from freehold.workflows.journey.methods.teaching import extra_steps
 from freehold.workflows.journey.methods.training import FITTED_STEPS
 from freehold.workflows.journey.mixing.mixer import Mixer
+from freehold.workflows.journey.paraphrasing.planning import writer_named
 from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, evaluate
 from freehold.workflows.prove.labels import labels_held
@@ -70,7 +72,8 @@ def step_count(candidate: Candidate, config: ProjectConfig) -> int:
 def making_steps(candidate: Candidate, config: ProjectConfig) -> int:
     """Steps until it can be served: the ruling, and those of its method."""
     may_fetch = METHOD_KINDS[candidate.method].asks_elsewhere and fetches(candidate, config)
-    return STEPS_BEFORE_MAKING + method_named(candidate.method).step_count + may_fetch * FITTED_STEPS
+    method = method_named(candidate.method)
+    return STEPS_BEFORE_MAKING + method.step_count + may_fetch * FITTED_STEPS + extra_steps(candidate)
 
 
 def proving_steps(candidate: Candidate, config: ProjectConfig) -> int:
@@ -119,6 +122,7 @@ class CandidateRunner:
             encoder=made.encoder,
             parity=made.parity,
             prompt=made.prompt,
+            teaching=made.teaching,
         )
         return MadeCandidate(candidate, report, made)
 
@@ -131,7 +135,14 @@ class CandidateRunner:
     def _rule(self, candidate: Candidate, *, trains: bool) -> Ruling:
         bench, use = self.bench, self.bench.project.config.use
         distilled = candidate.method == "distill"
-        lineage = lineage_of(candidate.model, bench.dataset, distilled=distilled) if trains else None
+        shown = METHOD_KINDS[candidate.method].shows_answers
+        paraphrases = candidate.settings.paraphrases
+        writers = () if paraphrases is None else (writer_named(paraphrases, bench.project),)
+        lineage = (
+            lineage_of(candidate.model, bench.dataset, distilled=distilled, shown=shown, writers=writers)
+            if trains or shown
+            else None
+        )
         ruling = bench.steps.run(
             f"ruling:{candidate.key}",
             f"{candidate.short_name}: is this use allowed?",

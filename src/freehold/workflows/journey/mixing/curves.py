@@ -38,7 +38,7 @@ class Terms(NamedTuple):
     slices: tuple[str, ...] = ()
 
 
-class Split(NamedTuple):
+class AskedSplit(NamedTuple):
     """The selection split: its samples, and what the candidate did on them."""
 
     samples: Sequence[Sample]
@@ -68,7 +68,7 @@ class Found(NamedTuple):
     router: bytes | None = None
 
 
-def find_curves(split: Split, terms: Terms) -> tuple[list[Found], list[str]]:
+def find_curves(split: AskedSplit, terms: Terms) -> tuple[list[Found], list[str]]:
     """A curve for each signal that is there and wanted, and for a learned router; with notes on those that are not.
 
     Raises what `freehold.stats.deferral.mixture_curve` raises.
@@ -99,7 +99,7 @@ def find_curves(split: Split, terms: Terms) -> tuple[list[Found], list[str]]:
     return found, notes
 
 
-def _curve(split: Split, terms: Terms, way: DeferralWay, signal: SignalName, raw: Numbers) -> Found:
+def _curve(split: AskedSplit, terms: Terms, way: DeferralWay, signal: SignalName, raw: Numbers) -> Found:
     curve, calibration = deferral.mixture_curve(
         way=way,
         signal=signal,
@@ -140,7 +140,7 @@ def best_of(found: Sequence[Found]) -> int | None:
     return deferral.best_curve([one.curve for one in found])
 
 
-class Served(NamedTuple):
+class MixedModels(NamedTuple):
     """Who is mixed: the candidate as it is served, its identity, and the incumbent."""
 
     candidate: str
@@ -148,7 +148,7 @@ class Served(NamedTuple):
     incumbent: str
 
 
-def rule_of(found: Found, served: Served, config: DeferConfig, folder: Path) -> DeferralRule:
+def rule_of(found: Found, served: MixedModels, config: DeferConfig, folder: Path) -> DeferralRule:
     """The rule at the threshold that was chosen. A router's file is written into `folder`. Raises `StorageError`."""
     curve = found.curve
     assert curve.chosen is not None

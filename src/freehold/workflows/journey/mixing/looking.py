@@ -41,7 +41,7 @@ class Decided(NamedTuple):
     decided_ms: list[float]
 
 
-class Seen(NamedTuple):
+class MixtureLook(NamedTuple):
     """What the look showed."""
 
     comparison: Comparison
@@ -103,7 +103,7 @@ def mixed(results: SideBySide, here: Bools) -> SideBySide:
 
 async def look(
     rule: DeferralRule, made: Evaluation, looks: Looks, *, task: Task, recorded_ms: Sequence[float]
-) -> Seen:
+) -> MixtureLook:
     """Look at the mixture on the samples of an evaluation. `task` has the alpha of all planned looks together;
     `recorded_ms` are times of the incumbent's answers. The look is counted before its result is known.
 
@@ -124,7 +124,7 @@ async def look(
         context=ScoreContext(self_noise=noise, looks=1 if counted.may_promote else max(2, counted.number)),
     )
     low, high = deferral.share_interval(decided.here, codes_of(samples), counted.alpha)
-    return Seen(
+    return MixtureLook(
         with_look(compared.comparison, counted),
         float(decided.here.mean()),
         low,

@@ -33,7 +33,7 @@ from freehold.types.record import content_id
 from freehold.types.selected import SelectionScores
 from freehold.workflows.journey.methods import Bench, Candidate, Made
 from freehold.workflows.journey.mixing import curves, money, slices
-from freehold.workflows.journey.mixing.looking import Seen, look
+from freehold.workflows.journey.mixing.looking import MixtureLook, look
 from freehold.workflows.journey.selection.measuring import measured
 from freehold.workflows.journey.selection.request_cost import request_cost
 from freehold.workflows.journey.selection.scores import SELECTION_SPLIT, is_pairwise
@@ -102,7 +102,7 @@ class Mixer:
             f"{candidate.short_name}: which requests could it answer alone?",
             inputs,
             Mixture,
-            lambda: self._planned(candidate, made, curves.Split(samples, scores), notes, even_if_alone),
+            lambda: self._planned(candidate, made, curves.AskedSplit(samples, scores), notes, even_if_alone),
             still_there=_router_is_there,
         )
         if planned.rule is None:
@@ -149,7 +149,7 @@ class Mixer:
         gone = self._incumbent_until()
         if gone is not None and gone < now().date():
             return Obstacle(
-                f"{self.incumbent} was shut down on {gone}: there is nobody to defer to",
+                f"{self.incumbent} was shut down on {gone}: no one is left to defer to",
                 "a larger model of your own can be the incumbent: [incumbent] model and base_url",
             )
         if is_pairwise(bench.task):
@@ -230,7 +230,12 @@ class Mixer:
         return _with_id(msgspec.structs.replace(base, refused=obstacle.why, way_out=obstacle.way_out))
 
     def _planned(
-        self, candidate: Candidate, made: Made, split: curves.Split, notes: list[str], even_if_alone: bool
+        self,
+        candidate: Candidate,
+        made: Made,
+        split: curves.AskedSplit,
+        notes: list[str],
+        even_if_alone: bool,
     ) -> Mixture:
         config, bench = self.bench.project.config.defer, self.bench
         held_out = sum(one.incumbent is not None for one in self._filled("held_out"))
@@ -256,7 +261,7 @@ class Mixer:
                     way_out="more traffic, a wider margin ([task] margin), or a smaller share ([defer] least_share)",
                 )
             )
-        served = curves.Served(base.candidate, candidate_id(made.plan), base.incumbent)
+        served = curves.MixedModels(base.candidate, candidate_id(made.plan), base.incumbent)
         rule = curves.rule_of(found[best], served, config, bench.project.state / "routers")
         made_now = _with_id(msgspec.structs.replace(base, rule=rule))
         curve = found[best].curve
@@ -279,7 +284,7 @@ class Mixer:
         decision = DecisionRule(margin=self.bench.task.margin, alpha=self.alpha, lo=scores.lo, hi=scores.hi)
         return assess(tried, SelectionRule(decision=decision, held_out=held_out)).passes
 
-    def _told(self, planned: Mixture, candidate: Candidate, made: Made, seen: Seen) -> Mixture:
+    def _told(self, planned: Mixture, candidate: Candidate, made: Made, seen: MixtureLook) -> Mixture:
         bench, rule = self.bench, planned.rule
         assert rule is not None
         scores = measured(bench, candidate, made, items=planned.selection_samples)

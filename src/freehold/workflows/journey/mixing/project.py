@@ -129,7 +129,7 @@ def _last(store: Store, known: tuple[Candidate, ...]) -> Candidate:
 
 
 def kept_mixture(project: Project, candidate: str | None = None) -> Mixture:
-    """The mixture that was planned last, of one candidate where it is named. Raises `UsageError` where there is none."""
+    """The mixture that was planned last, of one candidate where it is named. Raises `UsageError` without one."""
     with open_store(project.store_url) as store:
         kept = store.records(Mixture)
     found = [one for one in kept if candidate is None or candidate in (one.candidate, one.label)]

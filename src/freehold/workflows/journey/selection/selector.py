@@ -31,11 +31,18 @@ from freehold.stats.selection import (
 )
 from freehold.stats.selection.halving import WRONG_STOP
 from freehold.types.report import CandidateReport
-from freehold.types.selected import CandidateChoice, RequestCost, SelectionResult, SelectionScores
+from freehold.types.selected import (
+    CandidateChoice,
+    ParaphraseGain,
+    RequestCost,
+    SelectionResult,
+    SelectionScores,
+)
 from freehold.types.selection import SelectionRow
 from freehold.workflows.journey.candidate import CandidateRunner, MadeCandidate, making_steps, proving_steps
-from freehold.workflows.journey.methods import Bench, Candidate
+from freehold.workflows.journey.methods import Bench, Candidate, without_paraphrases
 from freehold.workflows.journey.selection.expected import cheapest_first
+from freehold.workflows.journey.selection.gains import gain
 from freehold.workflows.journey.selection.measuring import measured
 from freehold.workflows.journey.selection.request_cost import request_cost
 from freehold.workflows.journey.selection.scores import SELECTION_SPLIT
@@ -222,7 +229,7 @@ class Selector:
         selection = choose(tried, self._scaled(rule, measured[0]))
         rows = {row.name: row for row in selection.rows}
         for one in measured:
-            self._report_row(one, rows[one.label], chosen=rows[selection.chosen])
+            self._report_row(one, rows[one.label], self._gain(one, rule), chosen=rows[selection.chosen])
         choice = CandidateChoice(
             rule=said,
             stop=self.bench.project.config.selection.stop,
@@ -235,7 +242,20 @@ class Selector:
         )
         return Selected(self._reports(selection.chosen), self._tried[selection.chosen].made, choice)
 
-    def _report_row(self, one: _Tried, row: SelectionRow, *, chosen: SelectionRow) -> None:
+    def _gain(self, one: _Tried, rule: SelectionRule) -> ParaphraseGain | None:
+        """What paraphrases brought a candidate that learned from them."""
+        if one.made.candidate.settings.paraphrases is None or one.scores is None:
+            return None
+        twin = without_paraphrases(one.made.candidate)
+        for other in self._tried.values():
+            same = msgspec.structs.replace(other.made.candidate, name=twin.name) == twin
+            if same and other.scores is not None:
+                return gain(one.scores, other.scores, other.label, self._scaled(rule, one))
+        return None
+
+    def _report_row(
+        self, one: _Tried, row: SelectionRow, found: ParaphraseGain | None, *, chosen: SelectionRow
+    ) -> None:
         assert one.scores is not None
         scores = one.scores
         result = SelectionResult(
@@ -253,7 +273,10 @@ class Selector:
             stopped=row.stopped,
             latency=scores.latency,
             cost=one.cost,
+            paraphrases=found,
         )
+        if found is not None:
+            self.bench.progress.say(f"{one.made.candidate.short_name}: {found.text}")
         report = msgspec.structs.replace(
             one.made.report, selection=result, not_chosen=None if row is chosen else _why_not(row, chosen)
         )

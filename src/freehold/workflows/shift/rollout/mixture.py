@@ -36,8 +36,8 @@ def with_mixture(store: Store, route: Route, *, verdict: Verdict | None) -> Rout
     dataset = store.latest(Dataset)
     if dataset is not None and dataset.id != mixture.dataset_id:
         raise UsageError(
-            f"the mixture {mixture.id[:12]} was proven on the dataset {mixture.dataset_id[:12]}, and the present one is "
-            f"{dataset.id[:12]}",
+            f"the mixture {mixture.id[:12]} was proven on the dataset {mixture.dataset_id[:12]}, and the present "
+            f"one is {dataset.id[:12]}",
             hint=_AGAIN,
         )
     return msgspec.structs.replace(route, deferral=mixture.rule)
