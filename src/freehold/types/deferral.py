@@ -116,7 +116,7 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
         if not values or len(calibration.raw) != len(calibration.probability):
             return "its calibration has no points, or not as many probabilities as signals"
         if not all(map(math.isfinite, values)) or not all(0 <= p <= 1 for p in calibration.probability):
-            return "its calibration holds what is no probability"
+            return "its calibration holds numbers that are not probabilities"
         if any(list(points) != sorted(points) for points in (calibration.raw, calibration.probability)):
             return "its calibration does not ascend"
         if not math.isfinite(self.threshold) or self.threshold < 0:
