@@ -1,8 +1,8 @@
 """A router learned from a selection split: logistic regression over hashed pieces of words and letters.
 
 The penalty is the one whose foretelling is best on folds that were not learned from. `cross_fitted` gives each request
-the confidence of a router that never saw it (nor another request of its group), so that a threshold can be found on the
-same samples.
+the confidence of a router whose weights never saw it (nor another request of its group), so that a threshold can be
+found on the same samples.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from freehold.errors import UsageError
 
 PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 FOLDS = 5
-_STEPS = 100
+_STEPS, _LEAST_GAIN = 100, 1e-6
+"""Of one fit: most steps, and the relative gain of a step below which it ends."""
 Numbers = npt.NDArray[np.float64]
 
 
@@ -61,12 +62,12 @@ def cross_fitted(
     """For each request the score of a router learned from other groups' requests. Raises as `train_router` does."""
     right, columns, units = _right(good), _columns(texts), _units(groups, len(texts))
     found = np.full(len(texts), np.nan)
+    penalty = _best_penalty(columns, right, units)
     for inside, outside in _folds(units):
         learned = right[inside]
         if learned.min() == learned.max():
             found[outside] = learned[0]
             continue
-        penalty = _best_penalty(columns[inside], learned, units[inside])
         found[outside] = _foretold(columns[outside], *_fitted(columns[inside], learned, penalty))
     return found
 
@@ -151,7 +152,9 @@ def _fitted(columns: sparse.csr_matrix, right: Numbers, penalty: float) -> tuple
         return total, np.append(transposed @ gap + penalty * at[:-1], gap.sum())
 
     start = np.append(np.zeros(len(used)), np.log(mean / (1 - mean)))
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS}).x
+    found = minimize(
+        loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "ftol": _LEAST_GAIN}
+    ).x
     weights = np.zeros(columns.shape[1])
     weights[used] = found[:-1]
     return weights, float(found[-1])

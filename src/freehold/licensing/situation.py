@@ -15,7 +15,7 @@ from freehold.types.config import Mode, UseProfile
 from freehold.types.license import Event, License, OutputsClause, Purpose, Release
 from freehold.types.ruling import EdgeKind, Lineage, LineageEdge
 
-Relation = Literal["weights", "teacher", "data"]
+Relation = Literal["weights", "teacher", "data", "shown"]
 
 _EVENTS: dict[str, frozenset[Event]] = {
     "hosted_service": frozenset({"hosting"}),
@@ -71,7 +71,8 @@ class LicenseLayer(NamedTuple):
     """One licence over one ancestor, and how that ancestor is in the artefact.
 
     `events` are the things that happen to what this licence covers; for a mere teacher (a student that is
-    not a derivative) they are empty and `student_events` holds what happens to the student.
+    not a derivative) they are empty and `student_events` holds what happens to the student. Where answers are only
+    shown to the model that is asked (`shown`) nothing is made of them, and both are empty.
     """
 
     ancestor: Ancestor
@@ -217,6 +218,8 @@ class Situation:
             relation = "teacher" if known_model else "data"
         elif kind == "distilled_from" or self.bare_teacher:
             relation = "teacher"
+        elif kind == "prompted_with":
+            return LicenseLayer(ancestor, license, "shown", False, frozenset(), frozenset(), False)
         if relation == "weights":
             return LicenseLayer(ancestor, license, relation, True, self.events, self.events, self.changed)
         derivative = relation == "teacher" and self._student_is_derivative(license)

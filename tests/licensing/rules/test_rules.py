@@ -18,6 +18,10 @@ def teacher(model):
     return LineageEdge(kind="distilled_from", model=model)
 
 
+def shown(model):
+    return LineageEdge(kind="prompted_with", model=model)
+
+
 OURS = LineageEdge(kind="fine_tune", model="(ours)")
 
 
@@ -166,3 +170,39 @@ def test_a_family_word_or_a_strangers_id_decides_nothing(text):
 )
 def test_a_text_that_names_a_licence_stands_for_a_model_under_it(text, license_id):
     assert ask(base(text), mode="internal").licenses == (license_id,)
+
+
+@pytest.mark.parametrize(
+    ("model", "purpose", "outcome"),
+    [
+        ("gpt-4o-2024-08-06", "general chat assistant", "unclear"),
+        ("gpt-4o-2024-08-06", None, "unclear"),
+        ("gpt-4o-2024-08-06", "classifier", "allowed"),
+        ("claude-sonnet-4-5", "general chat assistant", "unclear"),
+        ("meta-llama/Meta-Llama-3-70B-Instruct", None, "unclear"),
+        ("meta-llama/Llama-3.3-70B-Instruct", None, "allowed"),
+        ("Qwen/Qwen3-8B", None, "allowed"),
+        ("a-model-nobody-knows", None, "unclear"),
+    ],
+)
+def test_answers_shown_as_examples_are_never_allowed_in_silence(model, purpose, outcome):
+    ruling = ask(base("Qwen/Qwen3-8B"), shown(model), purpose=purpose, mode="internal")
+    assert ruling.outcome == outcome, ruling.reasons
+    assert not any("(ours)" in duty.text or duty.key == "name_prefix" for duty in ruling.obligations)
+    if outcome == "allowed" and model != "Qwen/Qwen3-8B":
+        assert f"showing answers of {model} as examples is a use like training on them" in ruling.assumptions
+
+
+def test_what_bars_training_leaves_showing_unsettled_and_names_the_way_out():
+    asked = {"purpose": "general chat assistant", "mode": "internal"}
+    trained = ask(base("Qwen/Qwen3-8B"), teacher("gpt-4o-2024-08-06"), **asked)
+    ruling = ask(base("Qwen/Qwen3-8B"), shown("gpt-4o-2024-08-06"), **asked)
+    assert (trained.outcome, ruling.outcome) == ("not_allowed", "unclear")
+    (reason,) = [one for one in ruling.reasons if one.outcome == "unclear"]
+    assert reason.code == "L105" and "is not settled" in reason.text
+    assert ruling.would_change == (
+        "examples whose answers people gave, instead of those of gpt-4o-2024-08-06",
+    )
+    assert ask(base("Qwen/Qwen3-8B"), mode="internal").outcome == "allowed", (
+        "without examples it is not concerned"
+    )

@@ -70,6 +70,12 @@ def test_the_incumbents_answers_are_in_the_lineage_where_they_are_learned(tmp_pa
     assert [edge.kind for edge in lineage_of("Qwen/Qwen3-8B", taught).edges] == ["base"]
     distilled = lineage_of("Qwen/Qwen3-8B", taught, distilled=True)
     assert [edge.kind for edge in distilled.edges] == ["base", "distilled_from"]
+    seen = lineage_of("Qwen/Qwen3-8B", dataset, shown=True)
+    assert [edge.kind for edge in seen.edges] == ["base", "prompted_with"]
+    assert seen.edges[1].note == "1 samples that may be shown as examples carry its answers"
+    assert len(lineage_of("Qwen/Qwen3-8B", taught, shown=True).edges) == 1, (
+        "answers that people gave are theirs"
+    )
 
 
 def test_a_model_made_of_itself_is_refused():

@@ -27,7 +27,7 @@ from freehold.gateway.proxy.deferrable import (
     Deferrable,
     ReadAnswer,
     ReadRequest,
-    is_always_incumbents,
+    meets,
 )
 from freehold.gateway.proxy.exchange import Deferring, HeldAnswer, ProxyExchange
 from freehold.gateway.proxy.guards import NextTarget, UpstreamRequest, read_all
@@ -54,12 +54,14 @@ async def targets_by_rule(state: WorkerState, exchange: ProxyExchange, rule: Def
     route, decision = exchange.route, exchange.decision
     assert route is not None and decision is not None
     targets = targets_in_turn(route, decision)
-    if exchange.api_route.kind in _NOT_ANSWERS:
+    if exchange.api_route.kind in _NOT_ANSWERS and not rule.never_defer_out:
         exchange.arm = "incumbent"
         return targets[1:]
     deferring = exchange.deferring = await foretold(state, exchange, rule, decision.target)
     if deferring.why == "sure" or deferring.why is None:
         return targets
+    if deferring.why == "stays_here":
+        return targets[:1]
     exchange.arm = "incumbent"
     return targets[1:]
 
@@ -74,28 +76,33 @@ async def foretold(
 ) -> Deferring:
     """What a rule says before anyone is asked: it may be undecided still, in a cascade."""
     deferring = Deferring(rule, exchange.started_s if began_s is None else began_s)
+    try:
+        how = ReadRequest(exchange.api_route.kind, rule.way)
+        found, (text,) = await state.reader.do("deferrable", how, exchange.body)
+        asked = deferring.asked = msgspec.convert(found, Deferrable)
+    except ApiError:  # it takes too much to be read; what must not leave the house is not known then
+        return _decided(deferring, "stays_here" if rule.never_defer_out else "not_decidable")
+    header, key_name = exchange.header or _no_header, None if exchange.key is None else exchange.key.name
+    if rule.never_defer_out and meets(rule.never_defer_out, asked, header, key_name):
+        return _decided(deferring, "stays_here")
     endpoint = state.table.endpoints.get(target.endpoint)
     if endpoint is None:
         return _decided(deferring, "candidate_failed")
     refusal = state.rules.refusal(rule, endpoint, target.model or exchange.model)
     if refusal is not None:
         return _decided(deferring, refusal)
-    header = exchange.header or _no_header
-    try:
-        how = ReadRequest(exchange.api_route.kind, rule.way)
-        found, (text,) = await state.reader.do("deferrable", how, exchange.body)
-        asked = deferring.asked = msgspec.convert(found, Deferrable)
-        if not asked.decidable:
-            return _decided(deferring, "not_decidable")
-        if is_always_incumbents(rule, asked, header, None if exchange.key is None else exchange.key.name):
-            return _decided(deferring, "always_incumbent")
-        if rule.way == "router":
-            router = state.rules.known(rule) or await state.rules.router(rule)
-            return decided_by(deferring, router.score_text(text.decode()) if text else None)
-    except FreeholdError:
-        return _decided(deferring, "unreadable")
-    except ApiError:  # it takes too much to be read
+    if not asked.decidable:
         return _decided(deferring, "not_decidable")
+    if meets(rule.always_incumbent, asked, header, key_name):
+        return _decided(deferring, "always_incumbent")
+    if rule.is_on_safe_side:  # whatever the candidate would say
+        return _decided(deferring, "unsure")
+    if rule.way == "router":
+        try:
+            router = state.rules.known(rule) or await state.rules.router(rule)
+        except FreeholdError:
+            return _decided(deferring, "unreadable")
+        return decided_by(deferring, router.score_text(text.decode()) if text else None)
     if rule.signal not in ANSWER_SIGNALS or endpoint.api != "openai":
         return _decided(deferring, "no_signal")
     return deferring
