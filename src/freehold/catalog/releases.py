@@ -66,7 +66,7 @@ def owners() -> frozenset[str]:
 
 
 def family_of(model: str) -> ReleaseFamily | None:
-    """The family whose pattern fits a hub id that is no release of the catalog, the longest pattern first.
+    """The family whose pattern fits a hub id that the catalog does not have, the longest pattern first.
 
     It says what such releases usually carry. A ruling is never made from it.
     """

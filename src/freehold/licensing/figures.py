@@ -70,7 +70,8 @@ def read(limit: Limit, use: UseProfile) -> Reading:
         return Reading("unknown", line, said)
     if figure.high is not None and figure.high == limit.above and limit.at == "inside":
         return Reading("below", line, figure.stands_in)
-    return Reading("unknown", line, figure.stands_in)
+    bounded = figure.low is not None or figure.high is not None
+    return Reading("unknown", line, figure.stands_in if bounded else None)
 
 
 def _figure(metric: Metric, frozen: bool, use: UseProfile) -> Figure:

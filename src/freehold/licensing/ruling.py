@@ -51,7 +51,7 @@ def rule(situation: Situation, *, version: str = "") -> Ruling:
         if reason.outcome is not None and SEVERITY[reason.outcome] > SEVERITY[outcome]:
             outcome = reason.outcome
     if situation.mode_assumed:
-        changes = [*_other_modes(situation), *changes]
+        changes = [*_other_modes(situation, outcome), *changes]
     blocked = SEVERITY[outcome] >= SEVERITY["needs_separate_license"]
     if violations:
         outcome = "not_allowed"
@@ -81,11 +81,13 @@ _MODES: dict[Mode, str] = {
 }
 
 
-def _other_modes(situation: Situation) -> list[str]:
-    """What the usual other ways of use would come out as, where none was stated."""
+def _other_modes(situation: Situation, assumed: RulingOutcome) -> list[str]:
+    """What the usual other ways of use would come out as, where none was stated and that changes something."""
     found = []
     for mode, words in _MODES.items():
         other = rule(situation.with_use(mode=mode))
+        if other.outcome == assumed and SEVERITY[assumed] >= SEVERITY["unclear"]:
+            continue
         due = [KEY_TITLES.get(d.key, d.key) for d in other.obligations if not (d.recommended or d.passive)]
         duties = list(dict.fromkeys(due))
         listed = f": {'; '.join(duties)}" if duties and SEVERITY[other.outcome] < SEVERITY["unclear"] else ""

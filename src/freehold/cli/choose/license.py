@@ -279,11 +279,18 @@ def matrix_command(
     echo(" " * width + "".join(f"  {head:<9}" for head in heads).rstrip())
     for model, row in table.items():
         cells = "".join(
-            "  " + click.style(f"{short[one.outcome]:<9}", fg=_COLORS.get(one.outcome, "red"))
+            "  " + click.style(f"{_cell(short[one.outcome], one):<9}", fg=_COLORS.get(one.outcome, "red"))
             for one in row.values()
         )
         echo(f"{model:<{width}}{cells}".rstrip())
     echo("duties: allowed if they are met; ask: a separate licence is needed", err=True)
+    if any(one.assumptions for row in table.values() for one in row.values()):
+        echo("*: holds only if what is assumed holds; freehold license MODEL lists it", err=True)
+
+
+def _cell(word: str, ruling: Ruling) -> str:
+    conditional = ruling.assumptions and ruling.outcome in ("allowed", "allowed_with_obligations")
+    return f"{word}*" if conditional else word
 
 
 @command.command("bom")

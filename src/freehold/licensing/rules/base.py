@@ -43,7 +43,7 @@ class LicenseRule(Protocol):
 
 
 def not_stated(layer: LicenseLayer, reading: Reading) -> str:
-    """The assumption that a figure nobody stated is not above a licence's line."""
+    """The assumption that a figure that was not stated is not above a licence's line."""
     said = "not stated" if reading.stands_in is None else f"not stated; {reading.stands_in}"
     return f"{layer.license.name}: not above {reading.line} ({said})"
 

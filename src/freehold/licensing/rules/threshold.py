@@ -52,4 +52,5 @@ class Thresholds:
                 yield Assumption(f"{layer.license.name}: {reading.stands_in}")
             taken = "taken to be" if reading.side == "unknown" else "is"
             yield reason(self, layer, clause, f"{clause.text}; the figure {taken} not above {reading.line}")
-            yield Contingency(f"above {reading.line}: {clause.otherwise} under {layer.license.name}")
+            outcome = clause.otherwise.replace("_", " ")
+            yield Contingency(f"above {reading.line}: {outcome} under {layer.license.name}")

@@ -144,7 +144,7 @@ def _word_problem(key: str, text: str) -> tuple[str, str | None] | None:
         try:
             datetime.date.fromisoformat(text)
         except ValueError:
-            return f"'{text}' is no date", "for example 2024-05-30"
+            return f"'{text}' is not a date", "for example 2024-05-30"
         return None
     word = _plain(text)
     if key in CLOSED:
@@ -185,6 +185,6 @@ def _no_place(text: str) -> tuple[str, str]:
             "EU (the Union), and countries by their code: GB, CH, KR …; or worldwide",
         )
     return (
-        f"'{text}' is no place: an ISO country code (DE, US, KR …), a part of one (DE-BY), EU, or worldwide",
+        f"'{text}' is not a place: an ISO country code (DE, US, KR …), a part of one (DE-BY), EU, or worldwide",
         did_you_mean(text, [*PLACE_NAMES, *WIDE_PLACES], "the code of the country"),
     )
