@@ -152,7 +152,9 @@ def _fitted(columns: sparse.csr_matrix, right: Numbers, penalty: float) -> tuple
         return total, np.append(transposed @ gap + penalty * at[:-1], gap.sum())
 
     start = np.append(np.zeros(len(used)), np.log(mean / (1 - mean)))
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "ftol": _LEAST_GAIN}).x
+    found = minimize(
+        loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "ftol": _LEAST_GAIN}
+    ).x
     weights = np.zeros(columns.shape[1])
     weights[used] = found[:-1]
     return weights, float(found[-1])
