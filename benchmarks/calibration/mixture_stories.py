@@ -3,7 +3,8 @@
 A story says how often a candidate loses and wins against the incumbent at each quantile u of its confidence, in cells
 of a thousandth. The loss of the mixture at any threshold is then a sum over cells, without sampling error. Thresholds
 are chosen by rank, so what a confidence claims in figures changes nothing in them: a confidence is wrong here where
-it is high for wrong answers."""
+it is high for wrong answers.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from freehold.stats import exact
 from freehold.stats.binary import Floats, tango_statistic
 from freehold.stats.deferral.curve import STEPS
 from freehold.stats.deferral.running import running_sums
-from freehold.stats.deferral.threshold import Trial, passing
+from freehold.stats.deferral.threshold import MixtureTrial, passing
 from freehold.stats.rules import STRICT
 from freehold.stats.selection import LEAST_CHANCE
 
@@ -61,8 +62,8 @@ class Plan(NamedTuple):
     clustered: bool = False
 
     @property
-    def trial(self) -> Trial:
-        return Trial(
+    def trial(self) -> MixtureTrial:
+        return MixtureTrial(
             margin=self.margin, alpha=ALPHA, held_out=self.held_out, binary=True, clustered=self.clustered
         )
 
@@ -141,8 +142,8 @@ def choose(d: Floats, codes: np.ndarray | None, plan: Plan) -> np.ndarray:
     eligible = (shares >= LEAST_SHARE) & (shares < 1)
     found = passing(sums, plan.trial, int(np.argmax(eligible)))
     above = sums.total / n > shares * d.mean(axis=1, keepdims=True)
-    usable = (found.worth > 0) & eligible & above & (beyond_random(d, codes) <= ALPHA)[:, None]
-    best = np.where(usable, found.worth, -1.0).argmax(axis=1)
+    usable = np.isfinite(found.worth) & eligible & above & (beyond_random(d, codes) <= ALPHA)[:, None]
+    best = np.where(usable, found.worth, -np.inf).argmax(axis=1)
     bad = (d < 0).sum(axis=1)
     return np.where(usable.any(axis=1) & (bad > 0) & (bad < n), best, -1)
 

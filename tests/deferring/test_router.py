@@ -10,13 +10,11 @@ import pytest
 
 from freehold.deferring.router import (
     MAGIC,
-    READ_CHARACTERS,
     WEIGHTS,
     Router,
     RouterHead,
     packed,
     places,
-    request_text,
     write_router,
 )
 from freehold.errors import StorageError
@@ -58,26 +56,6 @@ def test_what_holds_no_text_has_no_score():
         assert math.isnan(router.score(request))
     assert router.score(asking("x")) == pytest.approx(1 / (1 + math.exp(0.5)))
     assert 0 < router.score(asking("\ud800 half a pair")) < 1
-
-
-def test_the_users_turns_are_read_the_newest_first_and_no_others():
-    messages = [
-        {"role": "system", "content": "be kind"},
-        {"role": "user", "content": "first"},
-        {"role": "assistant", "content": "yes"},
-        {
-            "role": "user",
-            "content": [{"type": "text", "text": "second"}, {"type": "image_url", "image_url": {}}],
-        },
-    ]
-    assert request_text({"messages": messages}) == "second\nfirst"
-
-
-def test_a_long_text_is_read_at_both_ends():
-    text = request_text(asking("a" * 10_000 + "b" * 10_000))
-    assert len(text) == READ_CHARACTERS + 1
-    assert text.startswith("aaa") and text.endswith("bbb")
-    assert len(request_text(asking(*["word " * 400] * 50))) <= READ_CHARACTERS + 1
 
 
 def test_hashes_are_the_same_in_every_process():

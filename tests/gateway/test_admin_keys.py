@@ -46,6 +46,11 @@ def entries(running):
         return list(audit.entries(store.database))
 
 
+def test_a_key_for_a_route_that_there_is_not_is_refused(running):
+    status, told = ask(running, "POST", "keys", {"name": "lost", "routes": ["nix"]})
+    assert status == 400 and "no route 'nix'" in told["error"]["message"]
+
+
 def test_a_key_is_made_used_limited_and_revoked(running, upstream):
     made = {"name": "app", "models": ["m"], "limits": {"concurrency": 3, "usd_per_day": "0.5"}}
     status, told = ask(running, "POST", "keys", made)

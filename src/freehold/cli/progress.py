@@ -13,20 +13,38 @@ from freehold.types.progress import Progress
 PLAIN_INTERVAL_SECONDS = 15.0
 
 
+class _Work:
+    """What a step counts now. Within one step the work may change: texts are read, then batches are learned from, then
+    samples are validated, each at a pace of its own."""
+
+    def __init__(self) -> None:
+        self._kind: tuple[float | None, str] | None = None
+        self._done = 0.0
+
+    def is_another(self, done: float, total: float | None, unit: str) -> bool:
+        """Whether this is other work than the last time: what it tells of the pace does not count for the next."""
+        another = self._kind is not None and ((total, unit) != self._kind or done < self._done)
+        self._kind, self._done = (total, unit), done
+        return another
+
+
 class PlainProgress:
     """Lines for logs and pipes: a line for each step, and one every 15 seconds within it."""
 
     def __init__(self) -> None:
         self._printed = time.monotonic()
         self._first: tuple[float, float] | None = None
+        self._work = _Work()
 
     def step(self, name: str, *, note: str = "") -> None:
         self._printed = time.monotonic()
-        self._first = None
+        self._first, self._work = None, _Work()
         echo(f"· {name}" + (f" — {note}" if note else ""), err=True)
 
     def update(self, done: float, total: float | None, *, unit: str = "", note: str = "") -> None:
         now = time.monotonic()
+        if self._work.is_another(done, total, unit):
+            self._first = None
         if self._first is None and done > 0:
             self._first = (now, done)  # what came before is loading, not the work's own pace
         if now - self._printed < PLAIN_INTERVAL_SECONDS:
@@ -71,6 +89,7 @@ class BarProgress:
         self._task: object | None = None
         self._name = ""
         self._began = 0.0
+        self._work = _Work()
 
     def start(self) -> None:
         self._bars.start()
@@ -93,12 +112,15 @@ class BarProgress:
 
     def step(self, name: str, *, note: str = "") -> None:
         self._finish()
-        self._name, self._began = name, time.monotonic()
+        self._name, self._began, self._work = name, time.monotonic(), _Work()
         self._task = self._bars.add_task(name, total=None, amount="", note=note)
 
     def update(self, done: float, total: float | None, *, unit: str = "", note: str = "") -> None:
         if self._task is None:
             self.step("working")
+        if self._work.is_another(done, total, unit):
+            # A total that changes is what makes rich forget the pace so far.
+            self._bars.update(self._task, total=-1.0)  # type: ignore[arg-type]
         amount = f"{done:,.0f}" + (f"/{total:,.0f}" if total else "") + (f" {unit}" if unit else "")
         self._bars.update(self._task, completed=done, total=total, amount=amount, note=note)  # type: ignore[arg-type]
 

@@ -16,7 +16,7 @@ import math
 import re
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ import numpy as np
 import numpy.typing as npt
 
 from freehold import files
+from freehold.deferring.request_text import READ_CHARACTERS as READ_CHARACTERS
+from freehold.deferring.request_text import request_text as request_text
 from freehold.errors import StorageError
 from freehold.types.deferral import RouterFiles
 from freehold.types.record import Record
@@ -35,8 +37,6 @@ WORD_WEIGHTS, LETTER_WEIGHTS = 1 << 15, 1 << 16
 WEIGHTS = WORD_WEIGHTS + LETTER_WEIGHTS
 LETTERS = (3, 4, 5)
 """Lengths of the pieces of letters, in bytes."""
-READ_CHARACTERS = 4096
-"""Of a longer text the first and the last half of this many are read."""
 LARGEST_WEIGHT = 1e4
 _LENGTH = struct.Struct("<I")
 _LONGEST_HEAD = 4096
@@ -142,35 +142,6 @@ def write_router(data: bytes, folder: Path) -> RouterFiles:
         folder.mkdir(parents=True, exist_ok=True)
         files.write(path, data)
     return RouterFiles(path=str(path), sha256=sha256)
-
-
-def request_text(request: Mapping[str, Any]) -> str:
-    """What a router reads of a chat request: the user's turns, the newest first; empty where they hold no text.
-
-    What the application says itself is the same in all its requests. Parts that are no text (images) are passed over.
-    """
-    messages = request.get("messages")
-    turns: list[str] = []
-    length = 0
-    for message in reversed(messages if isinstance(messages, Sequence) else ()):
-        if isinstance(message, Mapping) and message.get("role") == "user" and length <= READ_CHARACTERS:
-            text = _content_text(message.get("content"))
-            turns.append(text)
-            length += len(text)
-    text = "\n".join(turns).strip()
-    if len(text) <= READ_CHARACTERS:
-        return text
-    half = READ_CHARACTERS // 2
-    return f"{text[:half]}\n{text[-half:]}"
-
-
-def _content_text(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else ()
-    return "\n".join(
-        part["text"] for part in parts if isinstance(part, Mapping) and isinstance(part.get("text"), str)
-    )
 
 
 def places(text: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

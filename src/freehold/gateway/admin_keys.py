@@ -80,6 +80,7 @@ def add(store: Store, config: GatewayConfig, body: KeyBody, by: ApiKey) -> HttpR
     try:
         if body.name in {key.name for key in config.api_keys}:
             raise RevisionError(f"there is a key named {body.name} in the configuration")
+        key_changes.check_routes(scope, (route.name for route in (*store.routes(), *config.routes)))
         made = key_changes.add(
             store,
             body.name,

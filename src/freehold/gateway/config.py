@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from freehold.errors import ConfigError
+from freehold.errors import ConfigError, did_you_mean
 from freehold.types.config import CaptureMode, PriceConfig
 from freehold.types.deferral import DeferralRule
 from freehold.types.endpoint import Endpoint
@@ -142,14 +142,16 @@ def check_route(route: Route, endpoint_names: list[str]) -> None:
         if target is not None and target.endpoint not in endpoint_names:
             raise ConfigError(
                 f"route {route.name} names the endpoint {target.endpoint}, which is not configured",
-                hint=f"configured here: {', '.join(endpoint_names) or 'none'}",
+                hint=did_you_mean(
+                    target.endpoint, endpoint_names, f"configured here: {', '.join(endpoint_names) or 'none'}"
+                ),
             )
     if route.candidate is None and route.state in ("shadow", "canary", "promoted"):
         raise ConfigError(f"route {route.name} is in state {route.state} but has no candidate")
     for name, share in (("canary_share", route.canary_share), ("shadow_share", route.shadow_share)):
         if not 0 <= share <= 1:
             raise ConfigError(f"route {route.name}: {name} is {share}, expected 0 to 1")
-    if problem := route.limits.problem:
+    if problem := route.limits.problem or (route.cache and route.cache.problem):
         raise ConfigError(f"route {route.name}: {problem}")
     if route.deferral is not None:
         if route.candidate is None:

@@ -18,6 +18,10 @@ RING_FILE = "ring.json"
 ApiKind = Literal["chat", "completions", "embeddings", "responses", "messages", "count_tokens"]
 
 
+ResponseKind = Literal["openai", "anthropic", "responses"]
+"""In which API's words an upstream answered."""
+
+
 class CapturedExchange(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """From a worker to the recorder: one exchange, as raw bytes, nothing parsed on the way.
 
@@ -43,7 +47,7 @@ class CapturedExchange(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
     parent_id: str | None = None
     conversation_id: str | None = None
     user: str | None = None
-    response_kind: Literal["openai", "anthropic", "responses"] = "openai"
+    response_kind: ResponseKind = "openai"
     content_encoding: str | None = None
     ttft_ms: float | None = None
     total_ms: float | None = None

@@ -26,13 +26,17 @@ ENGINE: EngineName = "encoder"
 
 
 class EncoderLoad(NamedTuple):
-    """What is held in memory: sizes of files in bytes, the model's `width`, the tokens of one text and of one run."""
+    """What is held in memory: sizes of files in bytes, the model's `width`, the tokens of one text and of one run.
+
+    `files_basis` says how the sizes are known.
+    """
 
     weights_bytes: int
     tokenizer_bytes: int
     width: int
     max_tokens: int
     run_tokens: int
+    files_basis: str = "size of the files"
 
 
 def encoder_parts(load: EncoderLoad) -> tuple[FitPart, ...]:
@@ -40,11 +44,11 @@ def encoder_parts(load: EncoderLoad) -> tuple[FitPart, ...]:
     heads = max(1, load.width // HEAD_WIDTH)
     run = load.run_tokens * FLOAT_BYTES * (ACTIVATIONS * load.width + heads * load.max_tokens)
     return (
-        FitPart(name="weights", bytes=load.weights_bytes, basis="size of the files"),
+        FitPart(name="weights", bytes=load.weights_bytes, basis=load.files_basis),
         FitPart(
             name="tokenizer",
             bytes=TOKENIZER_SHARE * load.tokenizer_bytes,
-            basis=f"{TOKENIZER_SHARE} times the size of its file",
+            basis=f"{TOKENIZER_SHARE} times its file; {load.files_basis}",
         ),
         FitPart(
             name="compute",

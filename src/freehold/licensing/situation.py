@@ -15,7 +15,7 @@ from freehold.types.config import Mode, UseProfile
 from freehold.types.license import Event, License, OutputsClause, Purpose, Release
 from freehold.types.ruling import EdgeKind, Lineage, LineageEdge
 
-Relation = Literal["weights", "teacher", "data"]
+Relation = Literal["weights", "teacher", "data", "shown"]
 
 _EVENTS: dict[str, frozenset[Event]] = {
     "hosted_service": frozenset({"hosting"}),
@@ -71,7 +71,8 @@ class LicenseLayer(NamedTuple):
     """One licence over one ancestor, and how that ancestor is in the artefact.
 
     `events` are the things that happen to what this licence covers; for a mere teacher (a student that is
-    not a derivative) they are empty and `student_events` holds what happens to the student.
+    not a derivative) they are empty and `student_events` holds what happens to the student. Where answers are only
+    shown to the model that is asked (`shown`) nothing is made of them, and both are empty.
     """
 
     ancestor: Ancestor
@@ -105,6 +106,13 @@ class Situation:
         if self.use.serves_third_parties:
             return "hosted_service"
         return "internal"
+
+    @cached_property
+    def mode_assumed(self) -> bool:
+        """Nothing said how the model is used, so that `mode` is the narrowest one."""
+        use = self.use
+        stated = use.mode is not None or use.distributes_weights or use.serves_third_parties
+        return not stated and not use.trains_models_on_outputs
 
     @cached_property
     def delivered(self) -> Mode:
@@ -217,6 +225,8 @@ class Situation:
             relation = "teacher" if known_model else "data"
         elif kind == "distilled_from" or self.bare_teacher:
             relation = "teacher"
+        elif kind == "prompted_with":
+            return LicenseLayer(ancestor, license, "shown", False, frozenset(), frozenset(), False)
         if relation == "weights":
             return LicenseLayer(ancestor, license, relation, True, self.events, self.events, self.changed)
         derivative = relation == "teacher" and self._student_is_derivative(license)

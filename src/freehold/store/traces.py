@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from typing import Any, NamedTuple, TypedDict, Unpack
+from typing import Any, Literal, NamedTuple, TypedDict, Unpack
 
 from sqlalchemy import Connection, Select, and_, delete, func, not_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -98,6 +98,12 @@ class TraceStore:
         with self.database.reading() as connection:
             rows = connection.execute(query).all()
         return list(_readable(rows))
+
+    def trace_names(self, column: Literal["route", "model"]) -> list[str]:
+        """The routes, or the models asked for, that traces here name. Reads all of them."""
+        with self.database.reading() as connection:
+            found = connection.execute(select(traces.c[column]).distinct()).scalars()
+            return sorted(name for name in found if name)
 
     def find_traces(self, id_prefix: str, *, most: int = 10) -> list[Trace]:
         """Traces whose id begins with `id_prefix`."""

@@ -72,6 +72,8 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
     router: RouterFiles | None = None
     always_incumbent: tuple[dict[str, str], ...] = ()
     """Requests that are never the candidate's: metadata, header (``header:NAME``) or ``key`` that must all match."""
+    never_defer_out: tuple[dict[str, str], ...] = ()
+    """Requests that are never the incumbent's, sure or not: what they say may not leave the house."""
     incumbent_down: Literal["error", "candidate"] = "error"
     """What an unsure answer's client gets while the incumbent cannot be reached: an error, or the candidate's answer
     with a header that says so."""
@@ -91,8 +93,9 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
         return msgspec.structs.replace(made, id=_id_of(made))
 
     @classmethod
-    def unreadable(cls) -> DeferralRule:
-        """Stands for a stored rule that this version of freehold cannot read: by it the incumbent answers."""
+    def unreadable(cls, *, never_defer_out: tuple[dict[str, str], ...] = ()) -> DeferralRule:
+        """Stands for a stored rule that this version of freehold cannot read: by it the incumbent answers, but what
+        must not leave the house."""
         return cls(
             id="",
             way="router",
@@ -102,7 +105,18 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
             candidate="",
             candidate_id="",
             incumbent="",
+            never_defer_out=never_defer_out,
         )
+
+    @property
+    def is_on_safe_side(self) -> bool:
+        """Whether no answer is sure enough: the incumbent answers everything that may leave the house."""
+        return self.threshold > 1
+
+    def on_safe_side(self) -> DeferralRule:
+        """The rule by which no answer is sure enough. It comes back only by a new verdict, with a rule of its own."""
+        fields = {name: getattr(self, name) for name in self.__struct_fields__ if name != "id"}
+        return DeferralRule.of(**{**fields, "threshold": _NEVER})
 
     @property
     def problem(self) -> str | None:
@@ -116,7 +130,7 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
         if not values or len(calibration.raw) != len(calibration.probability):
             return "its calibration has no points, or not as many probabilities as signals"
         if not all(map(math.isfinite, values)) or not all(0 <= p <= 1 for p in calibration.probability):
-            return "its calibration holds what is no probability"
+            return "its calibration holds numbers that are not probabilities"
         if any(list(points) != sorted(points) for points in (calibration.raw, calibration.probability)):
             return "its calibration does not ascend"
         if not math.isfinite(self.threshold) or self.threshold < 0:
@@ -148,6 +162,7 @@ DeferralReason = Literal[
     "sure",
     "unsure",
     "always_incumbent",
+    "stays_here",
     "no_signal",
     "candidate_failed",
     "candidate_slow",
@@ -156,10 +171,11 @@ DeferralReason = Literal[
     "other_version",
     "unreadable",
 ]
-"""Why who answered did: the candidate was ``sure``, or answered for an ``incumbent_down``; everything else means the
-incumbent. ``not_decidable``: what is asked of the API is not what the rule was proven for, or leaves no room for two
-tries (several choices, tools that run at the model's maker). ``other_version``: the rule was proven for another
-candidate than the one that is served. ``unreadable``: the rule or its router cannot be read."""
+"""Why who answered did: the candidate was ``sure``, answered for an ``incumbent_down``, or the request ``stays_here``
+because it may not leave the house; everything else means the incumbent. ``not_decidable``: what is asked of the API is
+not what the rule was proven for, or leaves no room for two tries (several choices, tools run at the model's maker).
+``other_version``: the rule was proven for another candidate than the one that is served. ``unreadable``: the rule or
+its router cannot be read."""
 
 
 class DeferralDecision(Record, frozen=True, kw_only=True):

@@ -152,6 +152,8 @@ class LookCount(Record, frozen=True, kw_only=True):
     alpha: float
     alpha_spent: float
     may_promote: bool
+    informs: bool = False
+    """The look was planned for a mixture, and this comparison is of the candidate alone."""
 
 
 class Comparison(PairedResult, StoredRecord, frozen=True, kw_only=True):

@@ -25,6 +25,8 @@ class MethodKind(Record, frozen=True, kw_only=True):
     made, so that there is nothing to compare."""
     trains: bool = False
     """Weights learn from the dataset: the ruling counts where the data come from, and training samples are needed."""
+    shows_answers: bool = False
+    """Answers of the dataset are shown to the model that is asked: the ruling counts where they come from."""
     asks_elsewhere: bool = False
     """The model may run elsewhere, behind an address; otherwise it must be made and served here."""
     closed_set_only: bool = False
@@ -36,7 +38,7 @@ METHOD_KINDS: dict[MethodName, MethodKind] = {
     for kind in (
         MethodKind(name="as_is", title="as it is", asks_elsewhere=True),
         MethodKind(name="prompt", title="a prompt made for it", asks_elsewhere=True),
-        MethodKind(name="examples", title="with retrieved examples", asks_elsewhere=True),
+        MethodKind(name="examples", title="with retrieved examples", shows_answers=True, asks_elsewhere=True),
         MethodKind(
             name="encoder",
             title="an encoder with heads",

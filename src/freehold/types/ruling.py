@@ -10,8 +10,17 @@ RulingOutcome = Literal[
     "allowed", "allowed_with_obligations", "not_allowed", "needs_separate_license", "unclear"
 ]
 EdgeKind = Literal[
-    "base", "fine_tune", "adapter", "merge", "quantize", "distilled_from", "trained_on", "surgery"
+    "base",
+    "fine_tune",
+    "adapter",
+    "merge",
+    "quantize",
+    "distilled_from",
+    "trained_on",
+    "surgery",
+    "prompted_with",
 ]
+"""`prompted_with`: its answers stand in what the model is asked with, and no weights learn from them."""
 
 
 OWN_MARK = "(ours)"

@@ -23,7 +23,7 @@ def test_the_first_of_the_list_are_written_into_the_project(freehold, project):
     ran = freehold("assess", MODEL, "--machine", "L4", "--write", "1")
     assert ran.code == 0, ran.err
     assert f'models = ["{MODEL}"]' in (project / "freehold.toml").read_text()
-    assert "wrote [candidates]" in ran.err
+    assert f"wrote the candidates of freehold.toml: {MODEL}" in ran.err.replace(f"{project}/", "")
 
 
 def test_mistakes(refused, freehold):

@@ -58,6 +58,7 @@ def test_a_store_that_is_lost_is_refused_until_it_is_accepted(refused, freehold,
 
 
 def test_roles_scopes_and_ends_are_set_and_shown(freehold, refused, project):
+    freehold("routes", "set", "r", "--model", "m", "--incumbent", "local")
     words = ("--model", "m", "--route", "r", "--expires", "90d", "--role", "operate")
     made = freehold("keys", "add", "ops", *words, "--json").json
     assert (made["role"], made["models"], made["routes"]) == ("operate", ["m"], ["r"])
@@ -88,3 +89,59 @@ def test_a_reason_goes_into_the_audit_record_and_no_further(freehold, refused, p
 @pytest.mark.parametrize("name", ["", " ", "a:b", "a/b", "..", "a\x1b[2J", "a\u202eb", "x" * 201])
 def test_a_name_that_paths_logs_and_terminals_could_misread_is_refused(refused, project, name):
     refused("keys", "add", "--", name, message="is not a name for a key", hint="app-eu")
+
+
+def test_a_scope_that_no_request_could_meet_is_refused(refused, freehold, project):
+    freehold("routes", "set", "support", "--model", "gpt-4o-mini", "--incumbent", "local")
+    refused(
+        "keys", "add", "a", "--route", "suport", message="no route 'suport'", hint="did you mean support?"
+    )
+    refused("keys", "add", "a", "--route", "mail", message="no route 'mail'", hint="routes here: support")
+    refused(
+        "keys", "add", "a", "--model", "gpt-4o-mni", message="the model 'gpt-4o-mni'", hint="gpt-4o-mini? For"
+    )
+    assert freehold("keys", "list", "--json").items == [], "a refused one was not made"
+    own = freehold("keys", "add", "b", "--route", "support", "--model", "google/gemma-3-270m:app")
+    assert own.code == 0 and "note" not in own.err, "a model this project may serve itself"
+    assert (
+        "no route or endpoint here answers for the model its-own yet"
+        in freehold("keys", "add", "c", "--model", "its-own").err
+    )
+    freehold("routes", "set", "rest", "--model", "*", "--incumbent", "local")
+    assert "note" not in freehold("keys", "add", "d", "--model", "gpt-4o-mni").err, "a route takes any model"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("rollout", "status"),
+        ("rollout", "advance"),
+        ("rollout", "promote"),
+        ("rollout", "pause"),
+        ("rollout", "rollback"),
+        ("rollout", "simulate"),
+        ("watch",),
+        ("watch", "--history"),
+        ("traces", "list"),
+        ("traces", "export", "x.jsonl"),
+    ],
+)
+def test_every_command_that_takes_a_route_names_the_one_that_was_meant(refused, freehold, project, command):
+    freehold("routes", "set", "support", "--model", "m", "--incumbent", "local")
+    refused(*command, "--route", "suport", message="suport", hint="did you mean support?")
+    assert not (project / "x.jsonl").exists()
+    refused("routes", "show", "suport", message="suport", hint="did you mean support?")
+
+
+def test_a_model_that_no_trace_was_asked_of_is_refused(refused, freehold, project):
+    freehold("routes", "set", "support", "--model", "gpt-4o-mini", "--incumbent", "local")
+    for command in (("list",), ("export", "x.jsonl"), ("rm", "--yes")):
+        refused(
+            "traces",
+            *command,
+            "--model",
+            "gpt-4o-mni",
+            message="gpt-4o-mni",
+            hint="did you mean gpt-4o-mini?",
+        )
+    refused("routes", "set", "new", "--model", "m", "--incumbent", "locl", message="locl", hint="mean local?")

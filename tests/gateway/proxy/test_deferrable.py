@@ -5,13 +5,13 @@ import json
 import pytest
 from tests.gateway.proxy.mixtures import own, rule_for, told
 
-from freehold.deferring.router import request_text
+from freehold.deferring.request_text import request_text
 from freehold.gateway.proxy.deferrable import (
     Deferrable,
     ReadAnswer,
     ReadRequest,
-    is_always_incumbents,
     logprob_fields,
+    meets,
     read_answer,
     read_request,
 )
@@ -86,10 +86,10 @@ def test_conditions_hold_in_all_their_parts():
     rule = rule_for(ONE, always_incumbent=({"team": "legal", "key": "web"}, {"header:X-Tier": "gold"}, {}))
     headers = {"x-tier": "gold"}
     legal = Deferrable(True, {"team": "legal"})
-    assert is_always_incumbents(rule, legal, {}.get, "web")
-    assert not is_always_incumbents(rule, legal, {}.get, "other")
-    assert not is_always_incumbents(rule, Deferrable(True), {}.get, "web")
-    assert is_always_incumbents(rule, Deferrable(True), headers.get, None)
+    assert meets(rule.always_incumbent, legal, {}.get, "web")
+    assert not meets(rule.always_incumbent, legal, {}.get, "other")
+    assert not meets(rule.always_incumbent, Deferrable(True), {}.get, "web")
+    assert meets(rule.always_incumbent, Deferrable(True), headers.get, None)
 
 
 def answered(body, *, signal="mean_logprob", stream=False, keeps=False, endpoint=ONE, kind="chat"):

@@ -61,8 +61,11 @@ def routed(_upstream, candidate, tmp_path_factory):
         mixed("hasty", one, rule_for(one, wait_ms=300)),
         mixed("down", dead, rule_for(dead)),
         mixed("able", able, rule_for(able)),
+        mixed("safe", one, rule_for(one, threshold=0.0).on_safe_side()),
         mixed("guarded", one, rule_for(one), guard=Guard(schema=True)),
         mixed("kept", one, rule_for(one, always_incumbent=({"team": "legal"}, {"header:X-Tier": "gold"}))),
+        mixed("stays", one, rule_for(one, never_defer_out=({"team": "health"},))),
+        mixed("stays-down", dead, rule_for(dead, never_defer_out=({"team": "health"},))),
         mixed("native", one, rule_for(one), incumbent=Target(endpoint="native")),
         *(
             mixed(f"away-{what}", one, rule_for(one, incumbent_down=what), incumbent=Target(endpoint="away"))
@@ -296,6 +299,23 @@ def test_what_is_always_the_incumbents_is_not_asked_of_the_candidate(
     assert decided(routed, sent)[0][1] == ("always_incumbent" if kept else "sure")
 
 
+@pytest.mark.parametrize(("team", "stays"), [("health", True), ("sales", False)])
+def test_what_may_not_leave_the_house_is_the_candidates_sure_or_not(routed, upstream, candidate, team, stays):
+    candidate.answer = lambda seen: plain(told("perhaps so", UNSURE))
+    upstream.seen.clear()
+    status, sent, body = post(routed, {**QUESTION, "model": "stays", "metadata": {"team": team}})
+    assert status == 200 and (b"perhaps so" in body) is stays
+    assert bool(upstream.seen) is not stays
+    assert decided(routed, sent)[0] == (("candidate", "stays_here") if stays else ("incumbent", "unsure"))
+
+
+def test_and_an_error_where_the_candidate_is_down(routed, upstream):
+    upstream.seen.clear()
+    status, _, _ = post(routed, {**QUESTION, "model": "stays-down", "metadata": {"team": "health"}})
+    assert status >= 500 and not upstream.seen, "it was not sent out"
+    assert post(routed, {**QUESTION, "model": "stays-down"})[0] == 200
+
+
 # While the incumbent is down
 
 
@@ -330,3 +350,11 @@ def test_numbers_tell_how_sure_and_how_long(routed, candidate):
     eventually(lambda: metric(routed, 'freehold_deferral_confidence_count{route="mix"}') == all_before + 1)
     assert metric(routed, name) == before
     assert metric(routed, 'freehold_deferral_seconds_count{route="mix"}') > 0
+
+
+def test_on_the_safe_side_the_candidate_is_not_even_asked(routed, upstream, candidate):
+    status, headers, body = ask(routed, "safe")
+    assert status == 200 and json.loads(body) == ANSWER
+    assert candidate.seen == [] and len(upstream.seen) == 1
+    made = trace_of(routed, headers["x-freehold-trace-id"]).deferral
+    assert (made.by, made.why) == ("incumbent", "unsure")

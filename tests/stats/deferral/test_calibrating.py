@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 from freehold.errors import UsageError
 from freehold.stats.deferral.calibrating import (
     auroc,
+    best_way,
     calibrated,
     calibration_error,
     confidence_quality,
@@ -65,6 +66,30 @@ def test_a_temperature_leaves_true_probabilities_and_cools_others():
         read = calibrated(fit_calibration(claimed, good, way="temperature"), claimed)
         assert np.abs(read - true).mean() < 0.01
     assert np.abs(sharp - true).mean() > 0.1
+
+
+def test_a_logistic_fit_is_shifted_and_takes_any_signal():
+    _, good, true = drawn(20_000)
+    logit = np.log(true / (1 - true))
+    for claimed in (1 / (1 + np.exp(-(2 * logit + 1))), 40 + 7 * logit):
+        read = calibrated(fit_calibration(claimed, good, way="logistic"), claimed)
+        assert np.abs(read - true).mean() < 0.01
+
+
+def test_the_truer_fit_is_found_on_folds_that_were_not_fitted():
+    found = [best_way(*drawn(1000, seed)[:2]) for seed in range(10)]
+    assert found.count("logistic") > 5  # two numbers describe it
+    rng = np.random.default_rng(1)
+    uneven = rng.random(3000)
+    steps = rng.random(3000) < np.where(uneven > 0.8, 0.95, np.where(uneven > 0.7, 0.3, 0.25))
+    assert best_way(uneven, steps, np.arange(3000) // 5) == "isotonic"
+
+
+def test_classes_that_do_not_overlap_still_make_a_curve():
+    raw, good = np.arange(40.0), np.arange(40) >= 20
+    fit = fit_calibration(raw, good, way="logistic")
+    assert 0 <= fit(0.0) < 0.1 and 0.9 < fit(39.0) <= 1
+    assert list(fit.probability) == sorted(set(fit.probability))
 
 
 def test_a_temperature_needs_a_probability():

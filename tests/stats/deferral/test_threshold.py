@@ -11,7 +11,7 @@ from freehold.stats.clustered import clustered_binary_limits
 from freehold.stats.compare import compare_scores
 from freehold.stats.deferral.running import running_sums
 from freehold.stats.deferral.threshold import (
-    Trial,
+    MixtureTrial,
     beyond_random,
     chance_of_promote,
     effects,
@@ -26,7 +26,7 @@ FIVES = np.arange(400) // 5
 
 
 def trial(**changed):
-    return Trial(
+    return MixtureTrial(
         **{"margin": 0.05, "alpha": 0.025, "held_out": 500, "binary": True, "clustered": False} | changed
     )
 
@@ -112,17 +112,20 @@ def test_nothing_after_a_failure_is_chosen():
     assert not alone.all() and alone[-1]
     assert not found.within[:10].any() and found.within[10]
     failed = int(np.argmin(alone))
-    assert not found.within[failed:].any() and (found.worth[failed:] == -1).all()
+    assert not found.within[failed:].any() and np.isinf(found.worth[failed:]).all()
 
 
 def test_a_chance_rises_with_held_out_samples_and_worth_with_the_share():
-    sums = running_sums(told(2, 1000, 0.01, 0.015), None, np.arange(100, 1000, 100))
+    rng = np.random.default_rng(2)
+    d = -1.0 * (rng.random(1000) < 0.3 * np.linspace(0, 1, 1000) ** 2)
+    sums = running_sums(d, None, np.arange(20, 1000, 20))
     small, large = (chance_of_promote(sums, trial(held_out=h)) for h in (200, 2000))
-    assert (small < large).all()
-    found = passing(sums, trial(held_out=2000), 0)
-    able = found.worth > 0
-    assert able.any()
-    assert found.worth[able] == pytest.approx((sums.answered / 1000 * found.chance)[able])
+    assert (small <= large)[small > 0.5].all() and (small < large).any()
+    found = passing(sums, trial(held_out=600), 0)
+    sure, even = found.within & (found.chance >= 0.8), found.within & (found.chance >= 0.5)
+    assert sure.any() and (even & ~sure).any() and not even.all()
+    assert found.worth[sure] == pytest.approx((sums.answered / 1000 * found.chance)[sure])
+    assert (found.worth[even & ~sure] < 0).all() and np.isinf(found.worth[~even]).all()
 
 
 def test_the_fewest_samples_that_could_show_a_margin():

@@ -135,7 +135,7 @@ def test_for_a_closed_set_without_an_accelerator_encoders_come_first(project, tw
     found = assess(closed_set(project), use_traces=False)
     first = found.shortlist[0]
     assert first.method == "encoder" and first.reasons[0].startswith("method encoder: for answers")
-    assert first.total_bytes == 4 * first.parameters
+    assert first.total_bytes > 4 * first.parameters, "what it takes while it is served, not its file alone"
     assert not any(row.method for row in assess(project, use_traces=False).rows)
 
 

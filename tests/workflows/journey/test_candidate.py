@@ -1,5 +1,7 @@
 """One candidate's way: where it stops and what its report then says, and where it is judged."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 from tests.report import sample_report as sample
@@ -69,6 +71,18 @@ def test_methods_that_train_have_steps_of_their_own(tmp_path, monkeypatch):
 def test_alpha_is_planned_for_the_one_that_is_proven(tmp_path):
     with bench(project(tmp_path)) as ready:
         assert CandidateRunner(ready).planned_looks == ready.project.config.task.looks
+
+
+def test_the_incumbents_answers_as_examples_are_ruled_on(tmp_path):
+    with bench(project(tmp_path)) as ready:
+        answered = msgspec.structs.replace(
+            ready.dataset, targets_from={"incumbent": 9}, incumbent_model="gpt-4o-2024-08-06"
+        )
+        runner = CandidateRunner(replace(ready, dataset=answered))
+        with_examples = runner.make(candidate_of(ready.project, "examples")).report.ruling
+        as_is = runner.make(candidate_of(ready.project, "as_is")).report.ruling
+    assert any(one.model == "gpt-4o-2024-08-06" and one.outcome == "unclear" for one in with_examples.reasons)
+    assert not any(one.model == "gpt-4o-2024-08-06" for one in as_is.reasons)
 
 
 @pytest.mark.parametrize("outcome", ["not_allowed", "needs_separate_license"])

@@ -43,6 +43,7 @@ def api(monkeypatch):
 def rehearsed(path):
     """The written project with the shipped fake as its engine: the journey without weights."""
     text = path.read_text().partition("[serve]")[0]
+    text = re.sub(r"\[\[candidates\]\]\n.*\n.*\n", "", text)
     rules = ", ".join(f'{{ contains = "{label}", answer = "{label}" }}' for label in LABELS)
     path.write_text(
         f'{text}[serve]\nengine = "echo"\n[serve.options]\nin_process = true\nrules = [{rules}]\n'

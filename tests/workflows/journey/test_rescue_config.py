@@ -6,11 +6,11 @@ from decimal import Decimal
 import pytest
 
 from freehold.errors import InputError, UsageError
-from freehold.types.config import parse
+from freehold.types.config import DEFAULT_MODEL, CandidateConfig, parse
 from freehold.workflows.incumbent.fine_tunes import FineTune
-from freehold.workflows.journey import rescue_config
-from freehold.workflows.journey.drafting import MODEL
+from freehold.workflows.journey import ladder, rescue_config
 from freehold.workflows.journey.rescue_config import RescueRequest, config_text, dollars, estimate
+from freehold.workflows.journey.suits import Unsuited
 
 EACH = Decimal("0.001")
 """What a request costs where the price is known."""
@@ -52,8 +52,26 @@ def test_the_file_says_how_it_is_scored_and_how_much_room_it_takes(tmp_path, fil
     assert (config.task.scorer, config.task.max_tokens, config.data.answers) == ("label", 16, "gold")
     assert (config.data.files, config.data.held_out_files) == (("train.jsonl",), ())
     assert (config.train.batch_size, config.train.max_tokens, config.serve.context_tokens) == (8, 1024, 1024)
-    assert (config.models, config.incumbent.model) == ((MODEL,), "fine-tune")
+    assert config.incumbent.model == "fine-tune"
     assert config.incumbent.base_url is None, "it cannot be asked without a key"
+
+
+def ways(config):
+    return [(one.model, one.method) for one in config.candidates]
+
+
+def test_where_none_is_named_the_ladder_is_written_as_far_as_it_can_be_made_here(tmp_path, file, monkeypatch):
+    closed = written(RescueRequest(folder=tmp_path), file)
+    few = [(DEFAULT_MODEL, method) for method in ("examples", "prompt", "as_is")]
+    assert ways(closed) == [("sentence-transformers/all-MiniLM-L6-v2", "encoder"), *few]
+    free = written(RescueRequest(folder=tmp_path, scorer="exact"), file)
+    assert ways(free) == few, "no closed set: no encoder"
+    lacking = Unsuited("sentence-transformers is not installed", "pip install 'freehold[encoder]'")
+    monkeypatch.setattr(ladder, "missing_extra", lambda method: lacking if method == "encoder" else None)
+    request = RescueRequest(folder=tmp_path)
+    assert ways(written(request, file)) == few
+    said = config_text(request, None, file, None)
+    assert "· encoder, which needs pip install 'freehold[encoder]'" in said
 
 
 def test_what_was_asked_for_goes_before_what_was_guessed(tmp_path, file):
@@ -61,7 +79,8 @@ def test_what_was_asked_for_goes_before_what_was_guessed(tmp_path, file):
         tmp_path, scorer="exact", candidates=("org/a",), model="mine", max_minutes=5.0, base_url="http://x/v1"
     )
     config = written(request, file, held_out=tmp_path / "unseen.jsonl")
-    assert (config.task.scorer, config.models) == ("exact", ("org/a",))
+    assert config.task.scorer == "exact"
+    assert config.candidates == (CandidateConfig(model="org/a", method="lora"),)
     assert (config.incumbent.model, config.incumbent.base_url) == ("mine", "http://x/v1")
     assert (config.incumbent.api_key_env, config.train.max_minutes) == ("KEY", 5.0)
     assert config.data.held_out_files == ("unseen.jsonl",)

@@ -107,3 +107,29 @@ def test_without_training_samples_what_learns_is_refused(tmp_path):
     for method in ("lora", "examples"):
         (one,) = candidates(with_candidates(tmp_path, ONE.format(method)).config)
         assert "the dataset has none" in suits.unsuited_for(one, facts).why
+
+
+@pytest.mark.parametrize(
+    ("tables", "missing", "extra"),
+    [
+        (ONE.format("examples"), "bm25s", "examples"),
+        (ONE.format("examples") + 'retriever = "bm25"\n', "bm25s", "examples"),
+        (ONE.format("prompt") + 'proposer = "itself"\nbudget_requests = 60\n', "gepa", "prompt"),
+        (ONE.format("examples") + 'retriever = "encoder"\n', None, None),
+        (ONE.format("encoder") + ONE.format("examples"), None, None),
+        (ONE.format("prompt"), None, None),
+    ],
+)
+def test_an_extra_that_a_method_lacks_is_told_before_anything_is_fetched(
+    tmp_path, monkeypatch, tables, missing, extra
+):
+    monkeypatch.setattr(
+        suits, "find_spec", lambda module: module if module == "sentence_transformers" else None
+    )
+    told = found(with_candidates(tmp_path, tables))
+    if missing is None:
+        assert [outcome for outcome, *_ in told] == ["ok"], told
+        return
+    ((outcome, text, fix),) = told
+    assert outcome == "fail" and f"needs {missing}, which is not installed" in text
+    assert fix == f"pip install 'freehold[{extra}]'"

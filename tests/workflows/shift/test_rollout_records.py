@@ -32,7 +32,10 @@ def test_a_wrong_name_is_told_the_right_ones(store):
     for wrong in (rollout_records.find, rollout.status, rollout.step):
         with pytest.raises(UsageError) as error:
             wrong(store, "suport")
-        assert error.value.hint == "those that have one: support (--route)"
+        assert error.value.hint == "did you mean support?"
     with pytest.raises(UsageError) as error:
         rollout.rollback_route(store, "suport", who="ada", at=START)
+    assert error.value.hint == "did you mean support?"
+    with pytest.raises(UsageError) as error:
+        rollout.rollback_route(store, "mail", who="ada", at=START)
     assert error.value.hint == "routes here: support (--route)"

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     "--write",
     "written",
     type=click.IntRange(1),
-    help="Put the first N of the shortlist into [candidates] of freehold.toml.",
+    help="Put the first N of the shortlist, one encoder at most, into freehold.toml as its candidates.",
 )
 @click.option("--all", "show_all", is_flag=True, help="Show excluded models as well.")
 @config_option
@@ -118,11 +118,12 @@ def command(  # click passes each option
     if not found.shortlist:
         raise SystemExit(1)
     if written is not None and project.config_path is not None:
-        from freehold.workflows.choose.candidates_file import put
+        from freehold.workflows.choose.candidates_file import first_of, put
 
-        chosen = tuple(row.model for row in found.shortlist if row.method is None)[:written]
+        chosen = first_of(found.shortlist, written)
         put(project.config_path, chosen)
-        echo(f"wrote [candidates] of {project.config_path}: {', '.join(chosen)}", err=True)
+        names = (f"{one.model} ({one.method})" if one.method else one.model for one in chosen)
+        echo(f"wrote the candidates of {project.config_path}: {', '.join(names)}", err=True)
 
 
 def _show(found: Assessment, *, show_all: bool) -> None:
@@ -145,15 +146,11 @@ def _show(found: Assessment, *, show_all: bool) -> None:
     if found.money:
         echo("\n" + hanging(found.money, ""))
     if found.shortlist:
-        encoders = [row for row in found.shortlist if row.method is not None][:1]
-        others = [row for row in found.shortlist if row.method is None][: 3 - len(encoders)]
-        if encoders:
-            for row in (*encoders, *others):
-                method = f'\nmethod = "{row.method}"' if row.method is not None else ""
-                echo(f'\n[[candidates]]\nmodel = "{row.model}"{method}')
-        else:
-            names = ", ".join(f'"{row.model}"' for row in others)
-            echo("\n[candidates]\nmodels = [" + names + "]")
+        from freehold.workflows.choose.candidates_file import as_list, as_tables, first_of
+
+        chosen = first_of(found.shortlist, 3)
+        with_method = any(one.method is not None for one in chosen)
+        echo("\n" + (as_tables(chosen).rstrip() if with_method else f"[candidates]\n{as_list(chosen)}"))
     else:
         echo("\nno model is left: a larger machine, fewer needs, or stay on the API")
 

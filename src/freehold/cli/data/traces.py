@@ -97,7 +97,10 @@ def list_command(
     Example:
       freehold traces list --route support --since 1h
     """
+    from freehold.workflows.data import traces
+
     with _store(config_path) as (store, _):
+        traces.check_names(store, route=chosen.route, model=chosen.model)
         found = store.latest_traces(most, **chosen.wanted())
     if as_json:
         print_json(found)
@@ -174,6 +177,7 @@ def export(
 
     filter = chosen.wanted()
     with _store(config_path) as (store, _), progress() as shown:
+        traces.check_names(store, route=chosen.route, model=chosen.model)
         total = store.count_traces(**filter)
         made = traces.export(
             store,
@@ -233,6 +237,8 @@ def remove(
         with _store(config_path) as (store, _):
             whom = Whom(trace=traces.find(store, id).id)
     else:
+        with _store(config_path) as (store, _):
+            traces.check_names(store, model=model)
         earlier = None if before is None else traces.moment(before, now())
         whom = Whom(source=source, model=model, before=earlier)
     carry_out(whom, dry_run, yes, config_path, as_json)

@@ -78,6 +78,7 @@ def add(
         expires_at=None if expires is None else keys.expiry(expires, at=at),
     )
     with _store(config_path) as (store, project):
+        unanswered = keys.check_scope(project, store, scope)
         first = not keys.required(store, project.keys_file, at=at)
         made = keys.add(
             store,
@@ -88,6 +89,8 @@ def add(
             at=at,
             keys_file=project.keys_file,
         )
+    for model in unanswered:
+        echo(f"note: no route or endpoint here answers for the model {model} yet", err=True)
     if as_json:
         print_json(made)
         return

@@ -279,6 +279,7 @@ def simulate(  # click passes each option
       freehold rollout simulate --drop 0.03 --errors 0.01 --share 0.1 --runs 1000
     """
     from freehold.cli.progress import progress
+    from freehold.workflows.data.traces import check_names
     from freehold.workflows.project import open_project
     from freehold.workflows.project_store import opened_store
     from freehold.workflows.shift.rollout import simulate as simulation
@@ -286,6 +287,7 @@ def simulate(  # click passes each option
     project = open_project(config_path)
     config = project.config.rollout
     with opened_store(project) as (store, _), progress() as shown:
+        check_names(store, route=route_name)
         shown.step("read the log")
         log = simulation.users_of(store, route=route_name, since=None, most_requests=config.requests_per_user)
         shown.step("play it", note=f"{len(log):,} users")

@@ -90,6 +90,10 @@ def probabilities(field: FieldHead, logits: Array) -> Probabilities:
 def _decide(field: FieldHead, logits: Array, read: EncodedText, text: str, top: int) -> _Decision:
     if field.kind == "copied":
         return _copied(field, logits, read, text)
+    if field.kind == "found" and field.number is not None:
+        value = field.number.find(text)
+        sure = field.number.sure_none if value is None else field.number.sure
+        return _Decision(value, sure, ((value, sure),))
     shares = probabilities(field, logits)
     if field.kind == "several":
         return _several(field, shares, top)

@@ -5,6 +5,7 @@ A key is shown once, when it is made; its hash is kept.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from freehold.errors import UsageError
+from freehold.errors import UsageError, did_you_mean
 from freehold.gateway.limits import key_requirement
 from freehold.gateway.limits.keys import hash_of, new_key
 from freehold.store import Store
@@ -75,6 +76,18 @@ def required(store: Store, keys_file: Path | None, *, at: datetime) -> bool:
         forgotten=found.forgotten,
         at=at,
     )
+
+
+def check_routes(scope: KeyScope, known: Iterable[str]) -> None:
+    """Raises `UsageError` for a key of a route that does not exist: it would be refused everywhere."""
+    names = sorted(set(known))
+    for route in scope.routes:
+        if route not in names:
+            there = f"routes here: {', '.join(names)}" if names else "freehold routes set makes one"
+            raise UsageError(
+                f"there is no route {route[:100]!r} that the key could be good for",
+                hint=did_you_mean(route, names, there),
+            )
 
 
 def add(

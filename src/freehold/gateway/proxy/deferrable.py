@@ -8,15 +8,16 @@ proven for is none of these, so the incumbent answers them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 import msgspec
 
+from freehold.deferring.request_text import request_text
 from freehold.deferring.signals import asks_with, signals_of
 from freehold.gateway.messages import ApiKind
 from freehold.gateway.proxy import structured_output
-from freehold.types.deferral import DeferralRule, DeferralWay, SignalName
+from freehold.types.deferral import DeferralWay, SignalName
 from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic, responses
 from freehold.wire.errors import UNREADABLE, ApiError
@@ -76,29 +77,30 @@ _fields = msgspec.json.Decoder(_Fields).decode
 
 def read_request(how: ReadRequest, body: bytes) -> tuple[Deferrable, list[bytes]]:
     """What of a request decides, and the text that a router reads of it (empty for a cascade)."""
-    if how.kind not in _CHAT_KINDS:
-        return Deferrable(False), [b""]
     try:
         asked = _fields(body)
+    except UNREADABLE:
+        return Deferrable(False), [b""]
+    metadata = _texts(asked.metadata)
+    if how.kind not in _CHAT_KINDS:
+        return Deferrable(False, metadata), [b""]
+    try:
         decidable = asked.n is None or asked.n == 1
         text = b""
         if how.way == "router":
             text = _router_text(how.kind, body)
         else:
-            # What the client runs is run once, by the answer that it gets; what the maker's servers run, by asking.
+            # What the client runs is run once, by the answer it gets. What the maker's servers run is run by asking.
             tools = asked.tools if isinstance(asked.tools, list) else []
             kinds = (tool.get("type") if isinstance(tool, dict) else None for tool in tools)
             decidable = decidable and not asked.background and all(_is_name(one) for one in kinds)
     except (ApiError, *UNREADABLE):
-        # What is no conversation is nothing that a rule was proven for.
-        return Deferrable(False), [b""]
-    return Deferrable(decidable, _texts(asked.metadata), bool(asked.logprobs)), [text]
+        # A rule was proven for conversations alone.
+        return Deferrable(False, metadata), [b""]
+    return Deferrable(decidable, metadata, bool(asked.logprobs)), [text]
 
 
 def _router_text(kind: str, body: bytes) -> bytes:
-    # Late: it brings numbers with it, which only those need who have a router.
-    from freehold.deferring.router import request_text
-
     if kind == "messages":
         body = anthropic.read_request(body)
     elif kind == "responses":
@@ -117,13 +119,13 @@ def _texts(metadata: Any) -> dict[str, str]:
     return found if sum(map(len, found.values())) <= _METADATA_BYTES_MAX else {}
 
 
-def is_always_incumbents(
-    rule: DeferralRule,
+def meets(
+    conditions: Iterable[Mapping[str, str]],
     found: Deferrable,
     header: Callable[[str], str | None],
     key_name: str | None,
 ) -> bool:
-    """Whether one of the rule's conditions holds in all its parts."""
+    """Whether a request meets one of the conditions in all its parts."""
 
     def holds(name: str, wanted: str) -> bool:
         if name == "key":
@@ -134,7 +136,7 @@ def is_always_incumbents(
 
     return any(
         bool(condition) and all(holds(name, wanted) for name, wanted in condition.items())
-        for condition in rule.always_incumbent
+        for condition in conditions
     )
 
 

@@ -44,6 +44,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Requests for a model whose requests are prepared, by what became of them",
         ("endpoint", "outcome"),
     ),
+    "freehold_cache": ("Requests for a route that keeps answers", ("route", "outcome")),
     "freehold_bills": ("Answers that were charged to a key or route with limits", ("outcome",)),
     "freehold_spend_usd": ("Dollars charged to a key or route", ("name",)),
     "freehold_uploads_evicted": ("Uploads without progress that lost their room to others", ()),
@@ -64,7 +65,8 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
 GAUGES: dict[str, str] = {
     "freehold_in_flight": "Requests being answered now",
     "freehold_recorder_alive": "1 while the recorder does its rounds, 0 when it is stopped, stuck or dead",
-    "freehold_held_bytes": "Bytes held of requests and of answers that are read whole",
+    "freehold_held_bytes": "Bytes held of requests, of answers that are read whole, and of kept answers",
+    "freehold_cache_bytes": "Bytes of kept answers",
 }
 HISTOGRAMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "freehold_first_byte_seconds": ("Time to the first byte of the answer", ("route", "arm")),
@@ -108,7 +110,7 @@ def _add(cells: list[float], seconds: float) -> None:
 class Meters:
     """The numbers of this process."""
 
-    __slots__ = ("_answers", "_histograms", "counters", "held_bytes", "in_flight", "owner")
+    __slots__ = ("_answers", "_histograms", "counters", "held_bytes", "in_flight", "kept_bytes", "owner")
 
     def __init__(self, owner: str = "") -> None:
         # Process ids are given again: a file's name must be of one process only.
@@ -118,6 +120,7 @@ class Meters:
         self._answers: dict[tuple[str, str, str, int], _Answers] = {}
         self.in_flight = 0
         self.held_bytes = 0
+        self.kept_bytes = 0
 
     def count(self, name: str, *labels: str, by: float = 1) -> None:
         key = (name, labels)
@@ -158,6 +161,7 @@ class Meters:
             gauges={
                 "freehold_in_flight": float(self.in_flight),
                 "freehold_held_bytes": float(self.held_bytes),
+                "freehold_cache_bytes": float(self.kept_bytes),
             }
         )
         for (name, labels), value in self.counters.items():

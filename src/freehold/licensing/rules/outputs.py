@@ -1,10 +1,14 @@
-"""L105: training another model on outputs, under a weights licence or the contract of a service."""
+"""L105: outputs that another model is trained on or asked with, under a weights licence or the contract of a service.
+
+The clauses speak of training, or of developing a model that competes. Whether answers that are shown to a model as
+examples are used so is not settled: what a clause bars for training comes out as unclear, never as allowed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from freehold.licensing.rules.base import Assumption, RuleFinding, reason
+from freehold.licensing.rules.base import Assumption, Contingency, RuleFinding, reason
 from freehold.licensing.situation import LicenseLayer, Situation
 from freehold.types.license import OutputsClause, StudentFate
 from freehold.types.ruling import RulingReason
@@ -18,6 +22,9 @@ class OutputTraining:
 
     def check(self, situation: Situation) -> Iterator[RuleFinding]:
         for layer in situation.layers:
+            if layer.relation == "shown":
+                yield from self._judge_shown(layer, situation)
+                continue
             if layer.relation == "weights" and layer.license.scope == "service":
                 yield self._plain(layer, "the terms of this service are only known for training on outputs")
                 continue
@@ -37,6 +44,25 @@ class OutputTraining:
                 yield self._plain(layer, f"{layer.license.name} is silent on training with outputs")
                 continue
             yield from self._judge(clause, layer, situation)
+
+    def _judge_shown(self, layer: LicenseLayer, situation: Situation) -> Iterator[RuleFinding]:
+        clause = next((c for c in layer.license.clauses if isinstance(c, OutputsClause)), None)
+        if clause is None:
+            if not layer.license.permissive:
+                yield self._plain(layer, f"{layer.license.name} is silent on outputs shown to another model")
+            return
+        barred = False
+        for finding in self._judge(clause, layer, situation):
+            if isinstance(finding, RulingReason) and finding.outcome is not None:
+                barred = True
+                text = f"{clause.text}; {_NOT_SETTLED}"
+                yield reason(self, layer, clause, text, "unclear")
+            else:
+                yield finding
+        if barred:
+            yield Contingency(f"examples whose answers people gave, instead of those of {layer.model}")
+        elif not layer.license.permissive:
+            yield Assumption(f"showing answers of {layer.model} as examples is a use like training on them")
 
     def _judge(
         self, clause: OutputsClause, layer: LicenseLayer, situation: Situation
@@ -96,6 +122,8 @@ class OutputTraining:
             source=layer.license.source,
         )
 
+
+_NOT_SETTLED = "whether it reaches answers that are only shown as examples is not settled"
 
 _STUDENTS = {
     "classifier": "a classifier",

@@ -3,6 +3,7 @@ here."""
 
 from freehold.stats.deferral.calibrating import (
     auroc,
+    best_way,
     calibrated,
     calibration_error,
     confidence_quality,
@@ -16,6 +17,7 @@ from freehold.stats.deferral.threshold import beyond_random
 __all__ = [
     "auroc",
     "best_curve",
+    "best_way",
     "beyond_random",
     "calibrated",
     "calibration_error",

@@ -11,8 +11,8 @@ from freehold.stats.clustered import Codes
 from freehold.stats.deferral.running import Running, surest_first
 from freehold.stats.deferral.slices import mixture_slices
 from freehold.stats.deferral.threshold import (
+    MixtureTrial,
     Passing,
-    Trial,
     beyond_random,
     effects,
     limits,
@@ -20,7 +20,6 @@ from freehold.stats.deferral.threshold import (
     passing,
 )
 from freehold.stats.rules import MIN_PAIRS_PROMOTE, DecisionRule
-from freehold.stats.selection.choosing import LEAST_CHANCE
 from freehold.types.evaluation import SliceResult
 
 
@@ -33,7 +32,7 @@ class Samples(NamedTuple):
     slices: dict[str, list[str | None]]
 
 
-class Choice(NamedTuple):
+class ThresholdChoice(NamedTuple):
     """The place of the chosen threshold with its chance of promote, or why there is none."""
 
     place: int | None = None
@@ -61,42 +60,48 @@ def unusable(samples: Samples, least_share: float) -> str | None:
     return None
 
 
-def choose(samples: Samples, sums: Running, trial: Trial, least_share: float) -> Choice:
+def choose(samples: Samples, sums: Running, trial: MixtureTrial, least_share: float) -> ThresholdChoice:
     """The threshold by which the largest share can be expected to be proven, of those that pass and harm no slice."""
     shares = sums.answered / sums.n
     eligible = (shares >= least_share) & (shares < 1)
     if not eligible.any():
-        return Choice(
+        return ThresholdChoice(
             refused=f"no threshold answers {least_share:.0%} or more here and leaves something to the incumbent"
         )
     if trial.held_out < MIN_PAIRS_PROMOTE:
-        return Choice(refused=f"fewer than {MIN_PAIRS_PROMOTE} held-out samples are never promoted on")
+        return ThresholdChoice(
+            refused=f"fewer than {MIN_PAIRS_PROMOTE} held-out samples are never promoted on"
+        )
     first = int(np.argmax(eligible))
     found = passing(sums, trial, first)
-    usable = (found.worth > 0) & eligible
+    usable = np.isfinite(found.worth) & eligible
     if not usable.any():
-        return Choice(refused=_none_passes(sums, trial, found, first))
+        return ThresholdChoice(refused=_none_passes(sums, trial, found, first))
     if beyond_random(samples.differences, samples.raw, samples.codes) > trial.alpha:
-        return Choice(
+        return ThresholdChoice(
             refused="sending as large a share to the candidate by lot does no worse on these samples: the signal is "
             "not shown to tell good answers from bad ones"
         )
     usable &= sums.total / sums.n > shares * float(samples.differences.mean())
     if not usable.any():
-        return Choice(refused="at every share that passes, a random split of the same share does as well")
+        return ThresholdChoice(
+            refused="at every share that passes, a random split of the same share does as well"
+        )
     refused = None
-    for place in np.argsort(np.where(usable, -found.worth, 1.0), kind="stable")[: int(usable.sum())].tolist():
+    for place in np.argsort(np.where(usable, -found.worth, np.inf), kind="stable")[
+        : int(usable.sum())
+    ].tolist():
         harmed = _harmed(samples, int(sums.answered[place]), trial)
         if harmed is None:
-            return Choice(place=place, chance=float(found.chance[place]))
+            return ThresholdChoice(place=place, chance=float(found.chance[place]))
         refused = refused or (
             f"at every share that passes a slice is harmed: {harmed.name} loses "
             f"{-100 * (harmed.difference or 0.0):.1f} points at a share of {shares[place]:.0%}"
         )
-    return Choice(refused=refused)
+    return ThresholdChoice(refused=refused)
 
 
-def _harmed(samples: Samples, answered: int, trial: Trial) -> SliceResult | None:
+def _harmed(samples: Samples, answered: int, trial: MixtureTrial) -> SliceResult | None:
     """The worst slice that the mixture harms; None where it harms none."""
     if not samples.slices:
         return None
@@ -107,7 +112,7 @@ def _harmed(samples: Samples, answered: int, trial: Trial) -> SliceResult | None
     return next((one for one in found if one.harmed), None)
 
 
-def _none_passes(sums: Running, trial: Trial, found: Passing, first: int) -> str:
+def _none_passes(sums: Running, trial: MixtureTrial, found: Passing, first: int) -> str:
     share, points = float(sums.answered[first] / sums.n), 100 * trial.margin
     if not found.within.any():
         largest = float(effects(sums).largest[first])
@@ -127,6 +132,6 @@ def _none_passes(sums: Running, trial: Trial, found: Passing, first: int) -> str
     chance = np.where(found.within, found.chance, 0.0)
     best = int(chance.argmax())
     return (
-        f"no share has a chance of {LEAST_CHANCE:.0%} that the {trial.held_out:,} held-out samples promote it; the "
-        f"best is {chance[best]:.0%}, at a share of {sums.answered[best] / sums.n:.0%}"
+        f"no share has an even chance that the {trial.held_out:,} held-out samples promote it; the best is "
+        f"{chance[best]:.0%}, at a share of {sums.answered[best] / sums.n:.0%}"
     )

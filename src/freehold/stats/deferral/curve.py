@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from freehold.errors import UsageError
 from freehold.stats.binary import Floats, wilson_limits
 from freehold.stats.clustered import Codes, cluster_robust_mean, dense_codes, design_effect_used
-from freehold.stats.deferral.calibrating import confidence_quality, fit_calibration
-from freehold.stats.deferral.choosing import Choice, Samples, choose, unusable
+from freehold.stats.deferral.calibrating import best_way, confidence_quality, fit_calibration
+from freehold.stats.deferral.choosing import Samples, ThresholdChoice, choose, unusable
 from freehold.stats.deferral.running import Running, running_sums, surest_first
 from freehold.stats.deferral.slices import Slices
-from freehold.stats.deferral.threshold import Trial, limits
+from freehold.stats.deferral.threshold import MixtureTrial, limits
 from freehold.types.deferral import Calibration, DeferralWay, SignalName
 from freehold.types.mixture import MixtureCurve, MixturePoint
 
@@ -60,8 +60,8 @@ def mixture_curve(
             raise UsageError(f"the {name} is {value:g}, expected between 0 and 1")
     good = samples.differences >= 0
     quality = confidence_quality(signal, samples.raw, good, samples.codes)
-    calibration = _calibration(samples.raw, good)
-    trial = Trial(
+    calibration = _calibration(samples, good)
+    trial = MixtureTrial(
         margin=margin,
         alpha=alpha,
         held_out=held_out,
@@ -71,7 +71,7 @@ def mixture_curve(
     counts = thresholds(samples.raw)
     order = surest_first(samples.raw)
     points: tuple[MixturePoint, ...] = ()
-    found = Choice(refused=unusable(samples, least_share))
+    found = ThresholdChoice(refused=unusable(samples, least_share))
     if len(counts):
         sums = running_sums(
             samples.differences[order], None if samples.codes is None else samples.codes[order], counts
@@ -116,11 +116,11 @@ def _samples(raw: Floats, differences: Floats, codes: Codes | None, slices: Slic
     return Samples(x, d, None if int(units.max()) + 1 == len(units) else units, kept)
 
 
-def _calibration(raw: Floats, good: Bools) -> Calibration:
-    """As fitted; where no answer carries the signal, level at 0, which no threshold lets pass."""
-    if np.isnan(raw).all():
+def _calibration(samples: Samples, good: Bools) -> Calibration:
+    """By the truer fit; where no answer carries the signal, level at 0, which no threshold lets pass."""
+    if np.isnan(samples.raw).all():
         return Calibration(raw=(0.0,), probability=(0.0,))
-    return fit_calibration(raw, good)
+    return fit_calibration(samples.raw, good, way=best_way(samples.raw, good, samples.codes))
 
 
 def thresholds(raw: Floats) -> Codes:
@@ -135,7 +135,7 @@ def thresholds(raw: Floats) -> Codes:
 
 
 def _points(
-    samples: Samples, order: Codes, sums: Running, trial: Trial, calibration: Calibration
+    samples: Samples, order: Codes, sums: Running, trial: MixtureTrial, calibration: Calibration
 ) -> tuple[MixturePoint, ...]:
     ordered = samples.raw[order]
     low, high = limits(sums, trial)

@@ -22,7 +22,8 @@ class Running(NamedTuple):
 
     `total`, `squares`, `cubes`: of the differences d. With D a cluster's sum of them, m its size, a the number of its
     samples that are answered: `cluster_squares` sums D^2, `cluster_products` D m, `answered_squares` a^2; `moved`
-    counts clusters with D other than 0, `reached` those with a > 0. `size_squares` sums m^2 over all `clusters`."""
+    counts clusters with D other than 0, `reached` those with a > 0. `size_squares` sums m^2 over all `clusters`.
+    """
 
     n: int
     clusters: int

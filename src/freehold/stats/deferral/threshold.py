@@ -13,7 +13,8 @@ can hide is therefore bounded by the answered part of them.
 
 A threshold that passes is worth the one look at held-out samples if that look probably says promote, as for
 candidates (`stats.selection`): a chance of at least 80 %, with the noise of both splits. Of several, the one is taken
-whose share times chance is largest: the share that can be expected to be proven.
+whose share times chance is largest: the share that can be expected to be proven. Where none has 80 %, the one with the
+best chance goes on, from an even chance on: the look is worth that much, and its error is alpha all the same.
 """
 
 from __future__ import annotations
@@ -36,11 +37,13 @@ from freehold.stats.selection.choosing import LEAST_CHANCE, binary_variances, pr
 
 Bools = NDArray[np.bool_]
 
+EVEN_CHANCE = 0.5
+"""Below it the look would more often be spent for nothing than not."""
 _LEAST_VARIANCE = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class MixtureTrial:
     """How a mixture is judged. `margin` as a share of the score's range, as all differences; `binary`: each score is
     at an end of the range. `clustered`: samples come in clusters. `held_out`: samples of the one look to come."""
 
@@ -79,12 +82,12 @@ def effects(sums: Running) -> Effects:
     return Effects(mean, variance, seen, np.where(weight + sums.moved > 0, pulled, seen), largest)
 
 
-def quantile_of(trial: Trial, clusters: int) -> float:
+def quantile_of(trial: MixtureTrial, clusters: int) -> float:
     """z, or t where samples come in clusters."""
     return t_quantile(trial.alpha, max(clusters - 1, 1)) if trial.clustered else z_quantile(trial.alpha)
 
 
-def within_margin(sums: Running, trial: Trial) -> Bools:
+def within_margin(sums: Running, trial: MixtureTrial) -> Bools:
     """Whether a drop as large as the margin is excluded at each threshold, tested by itself at alpha."""
     found = effects(sums)
     quantile = quantile_of(trial, sums.clusters)
@@ -104,7 +107,7 @@ def within_margin(sums: Running, trial: Trial) -> Bools:
     return np.asarray(passes)
 
 
-def limits(sums: Running, trial: Trial) -> tuple[Floats, Floats]:
+def limits(sums: Running, trial: MixtureTrial) -> tuple[Floats, Floats]:
     """Limits of the mixture's difference at each threshold, each at one-sided alpha by itself."""
     found = effects(sums)
     quantile = np.array(quantile_of(trial, sums.clusters))
@@ -121,7 +124,7 @@ def limits(sums: Running, trial: Trial) -> tuple[Floats, Floats]:
     return low, np.minimum(np.max([part[1] for part in parts], axis=0), 1.0)
 
 
-def _mean_limits(sums: Running, trial: Trial, found: Effects) -> tuple[Floats, Floats]:
+def _mean_limits(sums: Running, trial: MixtureTrial, found: Effects) -> tuple[Floats, Floats]:
     """t limits; for scores between the ends the wider of these and their expansion (Hall 1992, section 3.3)."""
     t = t_quantile(trial.alpha, max(sums.clusters - 1, 1))
     spread = np.sqrt(found.variance)
@@ -131,11 +134,11 @@ def _mean_limits(sums: Running, trial: Trial, found: Effects) -> tuple[Floats, F
     n = sums.n
     second = np.maximum(sums.squares / n - found.mean**2, _LEAST_VARIANCE)
     third = sums.cubes / n - 3 * found.mean * sums.squares / n + 2 * found.mean**3
-    shift = third / second**1.5 * (2 * t * t + 1) / (6 * np.sqrt(n / found.seen)) * spread
+    shift = third / second**1.5 * (2 * t * t + 1) / (6 * np.sqrt(n / found.largest)) * spread
     return np.minimum(low, low + shift), np.maximum(high, high + shift)
 
 
-def chance_of_promote(sums: Running, trial: Trial) -> Floats:
+def chance_of_promote(sums: Running, trial: MixtureTrial) -> Floats:
     """Probability that the held-out samples promote the mixture, at each threshold, as far as these samples tell."""
     found = effects(sums)
     clusters = max(2, round(sums.clusters * trial.held_out / sums.n))
@@ -155,29 +158,29 @@ def chance_of_promote(sums: Running, trial: Trial) -> Floats:
 
 
 class Passing(NamedTuple):
-    """For each threshold: tested and `within` the margin, its `chance` of promote, and what choosing it is `worth`:
-    share times chance, -1 where it does not pass."""
+    """For each threshold: tested and `within` the margin, and its `chance` of promote.
+
+    `worth` orders what may be chosen: share times chance where the chance is 80 % or more, less than 0 where it is an
+    even one at least, minus infinity where nothing may be chosen.
+    """
 
     within: Bools
     chance: Floats
     worth: Floats
 
 
-def passing(sums: Running, trial: Trial, first: int, *, least_chance: float = LEAST_CHANCE) -> Passing:
-    """The fixed sequence from the threshold at place `first` on: what comes after a failure counts as failed.
-
-    Among thresholds that pass, a larger share is worth more, and less where the look is less likely to promote it.
-    """
+def passing(sums: Running, trial: MixtureTrial, first: int) -> Passing:
+    """The fixed sequence from the threshold at place `first` on: what comes after a failure counts as failed."""
     within = within_margin(sums, trial)
     within[..., :first] = True  # not tested: nothing is chosen there
     within = np.logical_and.accumulate(within, axis=-1)
     within[..., :first] = False
     chance = chance_of_promote(sums, trial)
-    worth = np.where(within & (chance >= least_chance), sums.answered / sums.n * chance, -1.0)
-    return Passing(within, chance, worth)
+    worth = np.where(chance >= LEAST_CHANCE, sums.answered / sums.n * chance, chance - 1)
+    return Passing(within, chance, np.where(within & (chance >= EVEN_CHANCE), worth, -np.inf))
 
 
-def needed_samples(trial: Trial, clusters: int, largest_effect: float = 1.0) -> int:
+def needed_samples(trial: MixtureTrial, clusters: int, largest_effect: float = 1.0) -> int:
     """About the fewest selection samples that could show the margin, if nothing at all were lost.
 
     `clusters` are those of the samples at hand, `largest_effect` their largest possible design effect.
@@ -191,7 +194,8 @@ def beyond_random(differences: Floats, raw: Floats, codes: Codes | None) -> floa
 
     The area between the mixture's curve and the line of a random split of the same share is the covariance of
     difference and rank of the signal; it is tested once, by t, robust to clusters. Without a signal (NaN) a sample
-    ranks last. 1 where there is nothing to test."""
+    ranks last. 1 where there is nothing to test.
+    """
     d = np.asarray(differences, dtype=float)
     if len(d) < 2:
         return 1.0

@@ -173,6 +173,8 @@ class AnswerTrainer(_EncoderTrainer):
         correct = torch.ones(len(part), dtype=torch.bool)
         for at, (field, head) in enumerate(zip(self._form.fields, self.model.heads, strict=True)):
             wanted = [one.target[at] for one in part]
+            if field.kind == "found":
+                continue
             if field.kind == "copied":
                 logits = head(hidden) * HEAD_RATE
                 marks = torch.full(mask.shape, -100, dtype=torch.long)

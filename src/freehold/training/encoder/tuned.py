@@ -215,6 +215,8 @@ def _items(scene: Scene, base: TorchBase, examples: Examples) -> list[Item]:
             columns.append(heads.places_of(field, values).tolist())
         elif field.kind == "several":
             columns.append(list(heads.flags_of(field, values)))
+        elif field.kind == "found":
+            columns.append([None] * len(values))
         else:
             columns.append(
                 [

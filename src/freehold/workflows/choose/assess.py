@@ -26,6 +26,7 @@ from freehold.types.units import gib
 from freehold.workflows.choose.cost import LOOKED_UP, MachinePrice
 from freehold.workflows.choose.money import with_costs
 from freehold.workflows.choose.needs import SEEN_TRACES, needs_of
+from freehold.workflows.fit.encoder import fit_of_base
 from freehold.workflows.fit.machine import engine_build, find_machine
 from freehold.workflows.fit.speeds import all_measured
 from freehold.workflows.license.rule import rule_for_model
@@ -89,7 +90,9 @@ def assess(
     chosen = [catalog.get(name) for name in models] if models else everything
     encoders = []
     if not models and project.config.task.scorer == "label" and not machine.accelerators:
-        encoders = [_encoder_row(model, project, needs) for model in catalog.all_models() if model.encoder]
+        encoders = [
+            _encoder_row(model, project, needs, machine) for model in catalog.all_models() if model.encoder
+        ]
     scores = _scores(project)
     speeds = _measured(project, machine) if machine_spec is None else {}
     rows = [
@@ -218,12 +221,15 @@ def _row(
     )
 
 
-def _encoder_row(model: Model, project: Project, needs: Needs) -> CandidateRow:
+def _encoder_row(model: Model, project: Project, needs: Needs, machine: Machine) -> CandidateRow:
     """A sentence encoder: heads on it answer from the closed set, so that no token is written."""
     ruling = rule_for_model(model.id, project.config.use)
     against = [*_license_reasons(ruling), *_language_reasons(model, needs)]
     if needs.tools or needs.vision:
         against.append((True, "an encoder reads text and calls no tools"))
+    fit = fit_of_base(model, Workload(context_tokens=needs.context_tokens), machine=machine)
+    if not fit.fits:
+        against.append((True, fit.reasons[0]))
     outcome: CandidateOutcome = "excluded" if any(hard for hard, _ in against) else "shortlisted"
     if outcome == "shortlisted" and ruling.outcome == "unclear":
         outcome = "unclear"
@@ -238,7 +244,7 @@ def _encoder_row(model: Model, project: Project, needs: Needs) -> CandidateRow:
         active_parameters=active_parameter_count(model.shape),
         reasons=(what, *(reason for _, reason in against)),
         quantization=model.quantization,
-        total_bytes=weights_bytes(model.shape, model.quantization or "F32"),
+        total_bytes=fit.total_bytes,
         method="encoder",
         made_from=(f"ruling:{ruling.id}",),
     )

@@ -1,12 +1,13 @@
 """The shortlist put into the candidates of a `freehold.toml`; the rest of the file stays as it is.
 
-Where the file has `[[candidates]]` tables, models that none of them names are added as tables; else the list is
-`[candidates] models`.
+Where the file has `[[candidates]]` tables, those that it does not name are added as tables; else the list is
+`[candidates] models`, unless one of them has a method of its own: then it is tables, too.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -14,13 +15,23 @@ import msgspec
 from freehold import files
 from freehold.errors import ConfigError
 from freehold.types.config import CandidateConfig, CandidatesConfig, parse
+from freehold.types.planning.assessment import CandidateRow
 
 _TABLE = re.compile(r"^[ \t]*\[candidates\][^\n]*\n?(.*?)(?=^[ \t]*\[|\Z)", re.MULTILINE | re.DOTALL)
 _MODELS = re.compile(r"^[ \t]*models[ \t]*=[ \t]*\[.*?\]", re.MULTILINE | re.DOTALL)
 
 
-def put(path: Path, models: tuple[str, ...]) -> None:
-    """Write `models` into the file's candidates, which are made when they are not there.
+def first_of(shortlist: Iterable[CandidateRow], most: int) -> tuple[CandidateConfig, ...]:
+    """What of a shortlist is worth trying: the first encoder where there are any (one tells what encoders can do), and
+    the first models that write, `most` in all."""
+    rows = list(shortlist)
+    encoders = [row for row in rows if row.method is not None][:1]
+    others = [row for row in rows if row.method is None]
+    return tuple(CandidateConfig(model=row.model, method=row.method) for row in (*encoders, *others)[:most])
+
+
+def put(path: Path, chosen: tuple[CandidateConfig, ...]) -> None:
+    """Write what was chosen into the file's candidates, which are made when they are not there.
 
     Raises `ConfigError` when the file says it in a way that cannot be changed safely: nothing is written then.
     """
@@ -28,16 +39,21 @@ def put(path: Path, models: tuple[str, ...]) -> None:
         before = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    line = "models = [" + ", ".join(f'"{model}"' for model in models) + "]"
     known = parse(before, path=str(path))
-    expected: CandidatesConfig | tuple[CandidateConfig, ...] = CandidatesConfig(models=models)
+    expected: CandidatesConfig | tuple[CandidateConfig, ...]
     if isinstance(known.candidates, tuple):
-        more = [model for model in models if model not in known.models]
-        line = "\n".join(f'[[candidates]]\nmodel = "{model}"\n' for model in more)
+        more = [one for one in chosen if not _is_named(one, known.candidates)]
+        line = as_tables(more)
         after = f"{before.rstrip()}\n\n{line}" if more else before
-        expected = (*known.candidates, *(CandidateConfig(model=model) for model in more))
+        expected = (*known.candidates, *more)
+    elif any(one.method is not None for one in chosen):
+        line = as_tables(chosen)
+        after = f"{_TABLE.sub('', before).rstrip()}\n\n{line}"
+        expected = chosen
     else:
+        line = as_list(chosen)
         after = _changed(before, line)
+        expected = CandidatesConfig(models=tuple(one.model for one in chosen))
     try:
         same = parse(after, path=str(path)) == msgspec.structs.replace(known, candidates=expected)
     except ConfigError:
@@ -48,6 +64,25 @@ def put(path: Path, models: tuple[str, ...]) -> None:
         )
     with files.writing(f"{path}: cannot be written"):
         files.write(path, after)
+
+
+def as_list(chosen: Iterable[CandidateConfig]) -> str:
+    """The line of `[candidates]` that names these models."""
+    return "models = [" + ", ".join(f'"{one.model}"' for one in chosen) + "]"
+
+
+def as_tables(chosen: Iterable[CandidateConfig]) -> str:
+    """These candidates as `[[candidates]]` tables."""
+    return "\n".join(
+        f'[[candidates]]\nmodel = "{one.model}"\n'
+        + (f'method = "{one.method}"\n' if one.method is not None else "")
+        for one in chosen
+    )
+
+
+def _is_named(one: CandidateConfig, known: tuple[CandidateConfig, ...]) -> bool:
+    """Whether a table names the model, with the method where it says one."""
+    return any(two.model == one.model and one.method in (None, two.method) for two in known)
 
 
 def _changed(text: str, line: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from freehold import __version__, files
-from freehold.errors import UsageError
+from freehold.errors import UsageError, did_you_mean
 from freehold.store import Store, audit
 from freehold.store.traces import TraceFilter
 from freehold.types.record import Record
@@ -66,6 +66,23 @@ def trace_filter(
     if since is not None:
         found["since"] = moment(since, now)
     return found
+
+
+def check_names(store: Store, *, route: str | None = None, model: str | None = None) -> None:
+    """Raises `UsageError` for a route or model that no trace and no route of the store has: it is misspelt."""
+    if route is not None and not store.latest_traces(1, route=route, complete_only=False):
+        _check_name("route", route, {one.name for one in store.routes()} | set(store.trace_names("route")))
+    if model is not None and not store.latest_traces(1, model=model, complete_only=False):
+        _check_name("model", model, {one.model for one in store.routes()} | set(store.trace_names("model")))
+
+
+def _check_name(what: str, name: str, known: set[str]) -> None:
+    names = sorted(known)
+    if names and name not in known:
+        raise UsageError(
+            f"no trace is of the {what} {name!r}",
+            hint=did_you_mean(name, names, f"{what}s here: {', '.join(names[:8])}"),
+        )
 
 
 def export(

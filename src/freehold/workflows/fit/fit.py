@@ -9,6 +9,8 @@ from typing import NamedTuple
 import msgspec
 
 from freehold import __version__
+from freehold.catalog import models as catalog
+from freehold.engines.encoder.folder import is_encoder, read_manifest
 from freehold.hardware import fit as fitting
 from freehold.hardware import vllm_memory
 from freehold.hardware.memory import PROMPT_CACHE_BYTES, Engine, ServingLoad
@@ -21,6 +23,7 @@ from freehold.types.machine import Fit, Machine, MeasuredSpeed, Workload
 from freehold.types.model import Weights
 from freehold.types.units import gib
 from freehold.workflows.fit import learned
+from freehold.workflows.fit.encoder import fit_of_base, fit_of_folder
 from freehold.workflows.fit.machine import engine_build
 from freehold.workflows.fit.server import fit_server
 from freehold.workflows.fit.sizes import SizedModel, adapter_bytes, at_quantization, size_model
@@ -64,11 +67,16 @@ def fit_model(
     file the bytes follow from the shape and the quantization. Adapters are counted in addition to the base. Without
     one of `speeds` that was measured with these weights on this machine the speed is an estimate.
 
+    An encoder is counted as it is served: no cache, and nothing that its own engine does not hold.
+
     Raises `UnknownModelError` for an id nothing here knows, `InputError` for a file no sizes can be read from,
     `UsageError` for an unknown quantization or cache type or an empty workload.
     """
     if model_id.startswith(("http://", "https://")):
         return fit_server(model_id, workload=workload, settings=settings)
+    encoder = _encoder(model_id, workload, machine, settings)
+    if encoder is not None:
+        return encoder
     converts = ENGINE_KINDS[options.engine].reads == "safetensors"
     sized = size_model(
         model_id, weights=weights, settings=settings, quantization=None if converts else options.quantization
@@ -84,6 +92,19 @@ def fit_model(
     if speed is None or not found.fits:
         return found
     return fitting.with_id(msgspec.structs.replace(found, speed=speed))
+
+
+def _encoder(model_id: str, workload: Workload, machine: Machine | None, settings: Settings) -> Fit | None:
+    """The fit of an encoder's folder, or of a model of the catalog that reads and does not write; None for others."""
+    folder = Path(model_id.removeprefix("file:")).expanduser()
+    known = catalog.find(model_id)
+    if is_encoder(folder):
+        manifest = read_manifest(folder)
+        machine = machine or probe_machine(settings.home)
+        return fit_of_folder(folder.name, folder, manifest, workload, machine=machine)
+    if known is not None and known.encoder:
+        return fit_of_base(known, workload, machine=machine or probe_machine(settings.home))
+    return None
 
 
 def fit_sized(

@@ -16,8 +16,6 @@ from freehold.evals.normalizing import normalized_label
 from freehold.types.config import usable_name
 from freehold.types.config.matching import MatchConfig
 
-MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
-"""The candidate where none is named."""
 CHARACTERS_PER_TOKEN = 3.0
 """Few on purpose (English has about four), so that an estimate is rather too high than too low."""
 _LONGEST_CONTEXT = 16384

@@ -14,18 +14,13 @@ from freehold import files
 from freehold.datasets import importing, messages
 from freehold.datasets.importing import Imported, RecordOutcome, RejectedRecord
 from freehold.datasets.importing.holding import holds, present
-from freehold.datasets.recipe import Recipe
 from freehold.datasets.tasks.asked import asked_task
 from freehold.datasets.tasks.selecting import any_fits
 from freehold.errors import FreeholdError, InputError, UsageError
 from freehold.evals.scorers import make
-from freehold.hardware.probes.machine import probe_machine
-from freehold.training.encoder.answers import form_of
-from freehold.types.config import DataConfig, UseProfile, parse
+from freehold.types.config import DataConfig, parse
 from freehold.types.record import Record
-from freehold.workflows.choose.languages import language_of
 from freehold.workflows.data.curate import held_out_share
-from freehold.workflows.journey.draft_margin import WANTED, DraftedMargin, drafted_margin
 from freehold.workflows.journey.drafting import (
     Guess,
     answer_tokens,
@@ -39,15 +34,15 @@ from freehold.workflows.journey.drafting import (
     quoted,
     tokens_in,
 )
-from freehold.workflows.journey.ladder import LadderFacts, as_toml, ladder
+from freehold.workflows.journey.drafts.candidates import QuestionLanguages, proposed
+from freehold.workflows.journey.drafts.margin import WANTED, DraftedMargin, drafted_margin
+from freehold.workflows.journey.ladder import as_toml
 from freehold.workflows.project import CONFIG_NAME
 
 LOOKED_AT = 20_000
 """Records that are read of each file: enough to see what there is, a few seconds at most."""
 _MOST_KINDS = 20
 _NEARLY_ALL = 0.95
-_LANGUAGES_OF = 2_000
-"""Records whose language is looked for."""
 
 
 class DraftRequest(NamedTuple):
@@ -98,7 +93,7 @@ class _Told:
         self.longest_request = 0
         self.conversations = self.users = self.instructed = 0
         self.kinds: dict[str, Counter[str]] = {}
-        self.languages: Counter[str | None] = Counter()
+        self.languages = QuestionLanguages()
 
     def add(self, found: Imported) -> None:
         self.records += 1
@@ -111,11 +106,7 @@ class _Told:
             self.said.append(said)
         size = prompt_size(found.request["messages"], found.request.get("tools"))
         self.longest_request = max(self.longest_request, size)
-        if self.records <= _LANGUAGES_OF:
-            asked = [
-                messages.message_text(one) for one in found.request["messages"] if one.get("role") == "user"
-            ]
-            self.languages[language_of("\n".join(filter(None, asked)))] += 1
+        self.languages.add(found.request["messages"])
         self.conversations += found.conversation_id is not None
         self.users += found.user is not None
         self.instructed += found.request["messages"][0].get("role") in ("system", "developer")
@@ -128,12 +119,6 @@ class _Told:
     def answers(self) -> list[str]:
         """What answers look like: right ones where most records have one, else what was said."""
         return self.gold if len(self.gold) >= len(self.said) / 2 and self.gold else self.said
-
-    @property
-    def foreign_share(self) -> float:
-        """Questions in other languages than English, of those whose language can be told."""
-        known = self.languages.total() - self.languages[None]
-        return (known - self.languages["en"]) / known if known else 0.0
 
     def slices(self) -> list[str]:
         """Fields with a few values, on nearly every record: harm may hide in one of them."""
@@ -283,17 +268,9 @@ def _candidate_lines(request: DraftRequest, told: _Told, guess: Guess | None) ->
         return ["[candidates]", f"models = [{named}]   # freehold assess ranks others", ""]
     if guess is None:
         return ["# [[candidates]]   # left out, freehold migrate proposes some, and says why", ""]
-    recipe = Recipe()
-    facts = LadderFacts(
-        closed=_is_closed(told, guess),
-        samples=round(told.records * (1 - recipe.held_out) * (1 - recipe.validation)),
-        foreign=told.foreign_share,
-        accelerated=bool(probe_machine().accelerators),
-        use=UseProfile(commercial=True),
-    )
     lines = [
         "# The cheapest of these that suffices is proven; freehold assess ranks other models.",
-        *as_toml(ladder(facts)),
+        *as_toml(proposed(guess, told.answers, told.languages, told.records)),
     ]
     if request.data.validation is None:
         lines += [
@@ -302,17 +279,6 @@ def _candidate_lines(request: DraftRequest, told: _Told, guess: Guess | None) ->
             "",
         ]
     return lines
-
-
-def _is_closed(told: _Told, guess: Guess) -> bool:
-    """Whether answers are labels, or JSON whose fields are."""
-    if guess.scorer not in ("label", "json_fields"):
-        return False
-    try:
-        form_of(told.answers, [""] * len(told.answers))
-    except UsageError:
-        return False
-    return True
 
 
 def _incumbent_lines(incumbent: str | None) -> list[str]:

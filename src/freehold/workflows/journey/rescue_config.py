@@ -16,7 +16,6 @@ from freehold.types.trace import Usage
 from freehold.workflows.incumbent.fine_tunes import FineTune
 from freehold.workflows.incumbent.list_price import asking_cost
 from freehold.workflows.journey.drafting import (
-    MODEL,
     Guess,
     answer_tokens,
     context_for,
@@ -28,6 +27,7 @@ from freehold.workflows.journey.drafting import (
     quoted,
     tokens_in,
 )
+from freehold.workflows.journey.drafts.candidates import QuestionLanguages, named_lora, only_here, proposed
 from freehold.workflows.project import now
 
 OPENAI = "https://api.openai.com/v1"
@@ -69,10 +69,11 @@ class _Seen(NamedTuple):
 
     answers: list[str]
     prompt_characters: list[int]
+    languages: QuestionLanguages
 
 
 def _look(path: Path) -> _Seen:
-    answers, sizes = [], []
+    answers, sizes, languages = [], [], QuestionLanguages()
     for record in importing.read(path, DataConfig(format="auto")):
         if not isinstance(record, Imported):
             continue
@@ -80,6 +81,7 @@ def _look(path: Path) -> _Seen:
         said = record.gold or (messages.message_text(message) if message else None)
         if said:
             answers.append(said)
+            languages.add(record.request["messages"])
             sizes.append(prompt_size(record.request["messages"], record.request.get("tools")))
     if not answers:
         raise InputError(
@@ -87,7 +89,7 @@ def _look(path: Path) -> _Seen:
             path=str(path),
             hint='one JSON object a line: {"messages": [… {"role": "assistant", "content": "…"}]}',
         )
-    return _Seen(answers, sizes)
+    return _Seen(answers, sizes, languages)
 
 
 def dollars(amount: Decimal) -> str:
@@ -128,6 +130,17 @@ def _affordable(request: RescueRequest, model: str, seen: _Seen) -> int:
             hint="raise --budget-usd",
         )
     return min(request.samples, count)
+
+
+def _candidate_lines(request: RescueRequest, seen: _Seen, guess: Guess) -> list[str]:
+    """Those that were named, each with an adapter; else the ladder, as far as it can be made here."""
+    if request.candidates:
+        return named_lora(request.candidates)
+    rungs = proposed(guess, seen.answers, seen.languages, len(seen.answers))
+    return [
+        "# The cheapest of these that suffices is proven; freehold assess ranks other models.",
+        *only_here(rungs),
+    ]
 
 
 def config_text(request: RescueRequest, tune: FineTune | None, file: Path, held_out: Path | None) -> str:
@@ -171,9 +184,7 @@ def config_text(request: RescueRequest, tune: FineTune | None, file: Path, held_
         "margin = 0.03   # largest drop you accept: three points",
         f"max_tokens = {answer_tokens(longest_answer)}",
         "",
-        "[candidates]",
-        f"models = [{', '.join(map(quoted, request.candidates or (MODEL,)))}]",
-        "",
+        *_candidate_lines(request, seen, guess),
         "[train]",
         f"batch_size = {batch}",
         f"max_tokens = {context}",

@@ -29,8 +29,11 @@ _MODULES: dict[MethodName, tuple[str, str]] = {
     "encoder": ("sentence_transformers", "encoder"),
     "dpo": ("trl", "train"),
     "kto": ("trl", "train"),
+    "examples": ("bm25s", "examples"),
 }
 """What a method imports that the base install leaves out, and the extra that brings it."""
+_PROPOSED = ("gepa", "prompt")
+"""What method `prompt` imports where a proposer is named; plain changes of the prompt need nothing."""
 _LOOKED_AT = 20_000
 _UNTRAINED = 'method = "as_is" asks the model as it is'
 
@@ -73,7 +76,12 @@ class TaskFacts:
 
 def suit_findings(known: Sequence[Candidate], facts: TaskFacts) -> Iterator[Finding]:
     """One that fails for each candidate whose method and task do not go together."""
-    unsuited = [(one, found) for one in known if (found := unsuited_for(one, facts)) is not None]
+    encoder_before = False
+    unsuited = []
+    for one in known:
+        if (found := unsuited_for(one, facts, encoder_before=encoder_before)) is not None:
+            unsuited.append((one, found))
+        encoder_before = encoder_before or (one.method == "encoder" and found is None)
     for one, found in unsuited:
         yield fail(CANDIDATES, f"{one.label}: {found.why}", found.fix)
     if len(known) > 1 and not facts.dataset.split(SELECTION_SPLIT).samples:
@@ -88,8 +96,9 @@ def suit_findings(known: Sequence[Candidate], facts: TaskFacts) -> Iterator[Find
         )
 
 
-def unsuited_for(candidate: Candidate, facts: TaskFacts) -> Unsuited | None:
-    """Why this candidate cannot be made; None where nothing speaks against it."""
+def unsuited_for(candidate: Candidate, facts: TaskFacts, *, encoder_before: bool = False) -> Unsuited | None:
+    """Why this candidate cannot be made; None where nothing speaks against it. `encoder_before` says that an encoder
+    will have been trained on the dataset by then, which may find examples."""
     kind, method = METHOD_KINDS[candidate.method], candidate.method
     if method not in METHODS:
         return Unsuited(f"method {method} is not in this version", f"one of {', '.join(METHODS)}")
@@ -105,21 +114,34 @@ def unsuited_for(candidate: Candidate, facts: TaskFacts) -> Unsuited | None:
         return Unsuited(f"method {method} needs training samples, and the dataset has none", _UNTRAINED)
     if kind.closed_set_only and facts.not_closed is not None:
         return facts.not_closed
-    if (missing := missing_extra(method)) is not None:
+    if (missing := missing_for(candidate, encoder_before=encoder_before)) is not None:
         return missing
     if method == "prompt":
         return _unsuited_prompt(candidate, facts.config)
     return _unsuited_teaching(method, facts)
 
 
+def missing_for(candidate: Candidate, *, encoder_before: bool = False) -> Unsuited | None:
+    """What is to be installed before this candidate can be made; None where all is here."""
+    said = candidate.settings
+    if candidate.method == "examples" and (
+        said.retriever == "encoder" or (said.retriever is None and encoder_before)
+    ):
+        return None  # an encoder finds them, by meaning
+    if candidate.method == "prompt" and said.proposer is not None:
+        return _missing("method prompt with a proposer", *_PROPOSED)
+    return missing_extra(candidate.method)
+
+
 def missing_extra(method: MethodName) -> Unsuited | None:
     """What is to be installed before the method can be used; None where all is here."""
-    module, extra = _MODULES.get(method, ("", ""))
-    if not module or find_spec(module) is not None:
+    return _missing(f"method {method}", *_MODULES[method]) if method in _MODULES else None
+
+
+def _missing(what: str, module: str, extra: str) -> Unsuited | None:
+    if find_spec(module) is not None:
         return None
-    return Unsuited(
-        f"method {method} needs {module}, which is not installed", f"pip install 'freehold[{extra}]'"
-    )
+    return Unsuited(f"{what} needs {module}, which is not installed", f"pip install 'freehold[{extra}]'")
 
 
 def _unsuited_prompt(candidate: Candidate, config: ProjectConfig) -> Unsuited | None:

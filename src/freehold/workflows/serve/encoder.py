@@ -8,24 +8,14 @@ from typing import Any
 
 import msgspec
 
-from freehold import __version__
-from freehold.engines.encoder.folder import (
-    EXTERNAL_DATA,
-    MODEL,
-    PACKED,
-    TOKENIZER,
-    read_manifest,
-    sha256_of_folder,
-)
-from freehold.engines.encoder.runner import RUN_TOKENS
+from freehold.engines.encoder.folder import read_manifest, sha256_of_folder
 from freehold.errors import UsageError
-from freehold.hardware.encoder_memory import EncoderLoad, fit_encoder
 from freehold.hardware.probes import probe_machine
 from freehold.settings import Settings
 from freehold.types.config import ServeConfig
-from freehold.types.encoder import EncoderManifest
 from freehold.types.endpoint import AdapterMount, ServePlan
-from freehold.types.machine import Fit, Workload
+from freehold.types.machine import Workload
+from freehold.workflows.fit.encoder import fit_of_folder
 
 
 def plan_encoder(
@@ -57,23 +47,6 @@ def plan_encoder(
         threads=settings.threads,
         options=options or {},
     )
-    return msgspec.structs.replace(plan, memory=fit_of_encoder(plan, manifest, settings))
-
-
-def fit_of_encoder(plan: ServePlan, manifest: EncoderManifest, settings: Settings) -> Fit:
-    """The fit of an encoder's plan on this machine."""
-    folder = Path(plan.weights_path or "")
-
-    def size(name: str) -> int:
-        path = folder / name
-        return path.stat().st_size if path.is_file() else 0
-
-    load = EncoderLoad(
-        weights_bytes=size(MODEL) + size(EXTERNAL_DATA) + size(PACKED),
-        tokenizer_bytes=size(TOKENIZER),
-        width=manifest.width,
-        max_tokens=manifest.max_tokens,
-        run_tokens=RUN_TOKENS,
-    )
     workload = Workload(context_tokens=plan.context_tokens, concurrency=plan.parallel)
-    return fit_encoder(plan.model, load, workload, machine=probe_machine(settings.home), version=__version__)
+    memory = fit_of_folder(name, folder, manifest, workload, machine=probe_machine(settings.home))
+    return msgspec.structs.replace(plan, memory=memory)

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import msgspec
 
-from freehold.errors import ConfigError, KeysUnavailableError, UsageError
+from freehold.catalog import models as catalog
+from freehold.catalog import weights
+from freehold.errors import ConfigError, KeysUnavailableError, UsageError, nearest
 from freehold.gateway.limits import key_requirement
 from freehold.gateway.limits.key_changes import (
     KeyLine,
     KeyScope,
     MadeKey,
     add,
+    check_routes,
     find,
     limit,
     listed,
@@ -26,10 +29,13 @@ from freehold.gateway.limits.keys import hash_of
 from freehold.store import Store, audit
 from freehold.store.keys import forget_keys, stored_keys
 from freehold.store.urls import store_file
+from freehold.types.endpoint import ANY_MODEL, ServePlan
 from freehold.types.record import Record
 from freehold.types.route import ApiKey
 from freehold.workflows.project import Project, now
 from freehold.workflows.project_store import opened_store
+from freehold.workflows.shift.endpoints import configured_endpoints
+from freehold.workflows.shift.routes import route_of
 
 __all__ = [
     "AcceptedStore",
@@ -40,6 +46,7 @@ __all__ = [
     "add",
     "by_hash",
     "check_login",
+    "check_scope",
     "expiry",
     "find",
     "forget_all",
@@ -76,6 +83,35 @@ def opened_keys(project: Project) -> Iterator[tuple[Store, Project]]:
         yield store, project
         # What was changed is known at once, also where no gateway runs: an older copy would bring a revoked key back.
         required(store, project.keys_file, at=now())
+
+
+def check_scope(project: Project, store: Store, scope: KeyScope) -> tuple[str, ...]:
+    """Raises `UsageError` for a route that there is not, or a model whose name looks misspelt: the key would be
+    refused everywhere. Returns the models that nothing answers for yet."""
+    routes = [*store.routes(), *map(route_of, project.config.routes)]
+    check_routes(scope, (route.name for route in routes))
+    plan = store.latest(ServePlan)
+    answered = {
+        *(route.model for route in routes),
+        *(one.name for endpoint in configured_endpoints(project.config) for one in endpoint.models),
+        *((plan.model, *(adapter.name for adapter in plan.adapters)) if plan is not None else ()),
+    }
+    if ANY_MODEL in answered:
+        return ()
+    unanswered = [name for name in scope.models if name not in answered and not _may_run_here(name)]
+    for name in unanswered:
+        if near := nearest(name, answered):
+            raise UsageError(
+                f"nothing here answers for the model {name!r}",
+                hint=f"did you mean {near}? For another one: freehold routes set NAME --model {name} first",
+            )
+    return tuple(unanswered)
+
+
+def _may_run_here(name: str) -> bool:
+    """Whether it is a model, or an adapter by its model, that this project may serve itself."""
+    model = name.partition(":")[0]
+    return catalog.find(model) is not None or weights.find(model) is not None
 
 
 def accept(project: Project, *, at: datetime, who: str = "") -> AcceptedStore:

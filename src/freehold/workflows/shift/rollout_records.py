@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from freehold.errors import UsageError
+from freehold.errors import UsageError, did_you_mean
 from freehold.store import Store
 from freehold.types.audit import Change
 from freehold.types.serving.rollout import Rollout
@@ -20,12 +20,14 @@ def find(store: Store, route_name: str) -> Rollout:
     rollout = of_route(store, route_name)
     if rollout is None:
         others = [rollout.route for rollout in store.records(Rollout)]
-        raise UsageError(
-            f"the route {route_name} has no rollout",
-            hint=f"those that have one: {', '.join(others)} (--route)"
+        routes = [route.name for route in store.routes()]
+        way = (
+            f"those that have one: {', '.join(others)} (--route)"
             if others
-            else "freehold rollout start begins one",
+            else "freehold rollout start begins one"
         )
+        hint = way if route_name in routes else did_you_mean(route_name, [*others, *routes], way)
+        raise UsageError(f"the route {route_name} has no rollout", hint=hint)
     return rollout
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from freehold.errors import UsageError
+from freehold.errors import UsageError, did_you_mean
 from freehold.gateway.config import check_apart, check_route
 from freehold.store import Store
 from freehold.types.config import ProjectConfig, RouteConfig
@@ -65,11 +65,11 @@ def find(store: Store, name: str, *, option: str = "") -> Route:
     for route in known:
         if route.name == name:
             return route
+    names = [route.name for route in known]
+    there = f"routes here: {', '.join(names)}{option and f' ({option})'}"
     raise UsageError(
         f"the store has no route {name}",
-        hint=f"routes here: {', '.join(route.name for route in known)}{option and f' ({option})'}"
-        if known
-        else "freehold routes set makes one",
+        hint=did_you_mean(name, names, there if names else "freehold routes set makes one"),
     )
 
 
@@ -248,6 +248,7 @@ def route_of(table: RouteConfig) -> Route:
         fallback=table.fallback,
         guard=table.guard,
         limits=table.limits,
+        cache=table.cache,
     )
 
 

@@ -56,6 +56,14 @@ def test_an_endpoint_is_its_price_for_the_tokens_that_were_counted():
 
 def test_an_address_of_this_machine_is_no_rented_one():
     assert cost(plan=behind("http://127.0.0.1:8080")).basis == "measured_here"
+    free = PRICED.replace("prompt = 2, completion = 10", "prompt = 0, completion = 0")
+    assert cost(free, plan=behind("http://127.0.0.1:8080"), endpoint="house").basis == "measured_here"
+
+
+def test_a_price_that_is_stated_counts_also_of_an_address_of_this_machine():
+    """What listens there may be a proxy of a rented API."""
+    found = cost(plan=behind("http://127.0.0.1:8080"), endpoint="house")
+    assert (found.usd_per_1000, found.basis) == (Decimal("0.9"), "price")
 
 
 @pytest.mark.parametrize(

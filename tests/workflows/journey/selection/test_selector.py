@@ -83,8 +83,12 @@ def rows(migration):
     return {one.model: one for one in migration.report.candidates}
 
 
-def test_of_a_good_a_bad_and_a_remote_one_the_cheapest_that_passes_is_proven_with_one_look(tmp_path, served):
-    opened = several(tmp_path, url=served)
+@pytest.mark.parametrize("delay", [0, 40])
+def test_of_a_good_a_bad_and_a_remote_one_the_cheapest_that_passes_is_proven_with_one_look(
+    tmp_path, served, delay
+):
+    """Also where what runs here is slow: the remote one has a price, whatever the speed of the address."""
+    opened = several(tmp_path, url=served, delay=delay)
     migration = migrate(opened, progress=Told())
     found = rows(migration)
     taken, verdicts = looks(opened)

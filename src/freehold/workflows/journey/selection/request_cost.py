@@ -35,8 +35,12 @@ class HourPrice(NamedTuple):
 def request_cost(
     candidate: Candidate, plan: ServePlan, scores: SelectionScores, config: ProjectConfig, machine: Machine
 ) -> RequestCost:
-    """The cost of requests like those of the selection split."""
-    if not _runs_here(plan):
+    """The cost of requests like those of the selection split.
+
+    A price that is stated, and not zero, counts also of an address on this machine: what answers there may pass
+    requests on.
+    """
+    if _states_price(candidate, config) or not _runs_here(plan):
         return _priced(candidate, plan, scores.latency, config)
     if scores.seconds_per_request is None:
         return RequestCost(usd_per_1000=None, basis="unknown", why="no request was timed")
@@ -68,6 +72,11 @@ def hour_price(config: ProjectConfig, machine: Machine) -> HourPrice:
         f"${usd:.2f} an hour (assumed: {USD_PER_CORE_HOUR * 100:.0f} cents a core; state yours as "
         "[selection] usd_per_hour)",
     )
+
+
+def _states_price(candidate: Candidate, config: ProjectConfig) -> bool:
+    price = endpoint_of(config, candidate.endpoint).price if candidate.endpoint is not None else None
+    return price is not None and bool(price.prompt or price.completion)
 
 
 def _runs_here(plan: ServePlan) -> bool:

@@ -51,7 +51,7 @@ async def score_on_selection(
     results = answered.results
     compares = any(sample.incumbent is not None for sample in samples)
     scale = (0.0, 1.0)
-    if compares and _is_pairwise(task):
+    if compares and is_pairwise(task):
         compared = await compare_by_task(
             results,
             task,
@@ -79,7 +79,8 @@ async def score_on_selection(
     )
 
 
-def _is_pairwise(task: Task) -> bool:
+def is_pairwise(task: Task) -> bool:
+    """Whether a judge scores by comparing two answers."""
     return task.scorer == "judge" and read_options("judge", task.options, JudgeOptions).mode == "pairwise"
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from freehold.stats.compare import outcome_of
 from freehold.stats.rules import DecisionRule
-from freehold.workflows.journey.draft_margin import drafted_margin
+from freehold.workflows.journey.drafts.margin import drafted_margin
 
 
 def promoted(items, margin):

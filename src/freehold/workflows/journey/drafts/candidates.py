@@ -1,0 +1,87 @@
+"""The candidates that a new `freehold.toml` names: those that were asked for, or the ladder for what the log tells."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from freehold.datasets import messages
+from freehold.datasets.recipe import Recipe
+from freehold.errors import UsageError
+from freehold.hardware.probes.machine import probe_machine
+from freehold.training.encoder.answers import form_of
+from freehold.types.config import UseProfile
+from freehold.workflows.choose.languages import language_of
+from freehold.workflows.journey.drafting import Guess, quoted
+from freehold.workflows.journey.ladder import LadderFacts, Rung, as_toml, ladder
+
+LANGUAGES_OF = 2_000
+"""Requests whose language is looked at."""
+
+
+class QuestionLanguages:
+    """The languages of a log's first questions."""
+
+    def __init__(self) -> None:
+        self._found: Counter[str | None] = Counter()
+
+    def add(self, asked: Sequence[dict[str, Any]]) -> None:
+        """Count the language of a request's questions; past `LANGUAGES_OF` requests it does nothing."""
+        if self._found.total() < LANGUAGES_OF:
+            said = [messages.message_text(one) for one in asked if one.get("role") == "user"]
+            self._found[language_of("\n".join(filter(None, said)))] += 1
+
+    @property
+    def foreign_share(self) -> float:
+        """Questions in other languages than English, of those whose language can be told."""
+        known = self._found.total() - self._found[None]
+        return (known - self._found["en"]) / known if known else 0.0
+
+
+def proposed(
+    guess: Guess, answers: Sequence[str], languages: QuestionLanguages, records: int
+) -> tuple[Rung, ...]:
+    """The ladder for a log of so many records. Raises `UsageError` where no licence permits the use."""
+    recipe = Recipe()
+    facts = LadderFacts(
+        closed=_are_closed(answers, guess),
+        samples=round(records * (1 - recipe.held_out) * (1 - recipe.validation)),
+        foreign=languages.foreign_share,
+        accelerated=bool(probe_machine().accelerators),
+        use=UseProfile(commercial=True),
+    )
+    return ladder(facts)
+
+
+def only_here(rungs: Sequence[Rung]) -> list[str]:
+    """The rungs whose extras are installed, as tables of a `freehold.toml`, and the others as remarks: for a command
+    that begins at once."""
+    lines = as_toml(tuple(one for one in rungs if one.lacks is None))
+    for rung in rungs:
+        if rung.lacks is not None:
+            lines += [
+                f"# left out: {rung.candidate.model} · {rung.candidate.method}, which needs {rung.lacks}",
+                "",
+            ]
+    return lines
+
+
+def named_lora(models: Sequence[str]) -> list[str]:
+    """Tables of a `freehold.toml` for models that are each to be taught by an adapter."""
+    return [
+        line
+        for model in models
+        for line in ("[[candidates]]", f"model = {quoted(model)}", 'method = "lora"', "")
+    ]
+
+
+def _are_closed(answers: Sequence[str], guess: Guess) -> bool:
+    """Whether answers are labels, or JSON whose fields are."""
+    if guess.scorer not in ("label", "json_fields"):
+        return False
+    try:
+        form_of(answers, [""] * len(answers))
+    except UsageError:
+        return False
+    return True
