@@ -62,8 +62,8 @@ def unreadable_note(kind: EngineKind) -> str | None:
 def signals_of(answer_body: Mapping[str, Any], *, fields: bool = True) -> dict[SignalName, float]:
     """The signals of a chat completion as OpenAI's API writes it; empty where nothing is told, or not all of it.
 
-    With `fields` a JSON object's answer has ``field_min_logprob``, too: of its least likely value. Log-probabilities are
-    natural logarithms.
+    With `fields` a JSON object's answer has ``field_min_logprob``, too: of its least likely value. Log-probabilities
+    are natural logarithms.
     """
     read = AnswerSignals()
     read.take(answer_body)
