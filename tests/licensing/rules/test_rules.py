@@ -206,6 +206,8 @@ def test_what_bars_training_leaves_showing_unsettled_and_names_the_way_out():
     assert ask(base("Qwen/Qwen3-8B"), mode="internal").outcome == "allowed", (
         "without examples it is not concerned"
     )
+
+
 def assumed(ruling):
     return " | ".join(ruling.assumptions)
 
