@@ -46,13 +46,22 @@ def test_json_counts_without_its_signs_and_by_field():
     # What is left are the names, and the values: track, _order, false.
     assert found["mean_logprob"] == pytest.approx((-0.2 - 0.1 - 0.3 + 0.0 - 1.5) / 5)
     assert found["min_logprob"] == -1.5
-    assert found["field_min_logprob"] == -1.5  # the other field's mean is -0.2, its signs left out
+    assert found["field_min_logprob"] == -1.5  # the other value's is -0.4, its signs left out
 
 
-def test_a_field_is_as_sure_as_its_tokens_on_the_mean():
-    tokens = [('{"', 0.0), ("a", 0.0), ('":', 0.0), ('"', -2.0), ("x y", -1.0), ('"', 0.0), ("}", 0.0)]
+def test_a_value_is_as_likely_as_all_its_tokens_together():
+    tokens = [
+        ('{"', 0.0),
+        ("a", 0.0),
+        ('":', 0.0),
+        ('"', -2.0),
+        ("x", -1.0),
+        (" y", -0.5),
+        ('"', 0.0),
+        ("}", 0.0),
+    ]
     body = completion('{"a":"x y"}', [entry(*one) for one in tokens])
-    assert signals_of(body)["field_min_logprob"] == -1.0
+    assert signals_of(body)["field_min_logprob"] == -1.5
     assert "field_min_logprob" not in signals_of(body, fields=False)
 
 

@@ -62,7 +62,8 @@ def unreadable_note(kind: EngineKind) -> str | None:
 def signals_of(answer_body: Mapping[str, Any], *, fields: bool = True) -> dict[SignalName, float]:
     """The signals of a chat completion as OpenAI's API writes it; empty where nothing is told, or not all of it.
 
-    With `fields` a JSON object's answer has ``field_min_logprob``, too. Log-probabilities are natural logarithms.
+    With `fields` a JSON object's answer has ``field_min_logprob``, too: of its least likely value. Log-probabilities
+    are natural logarithms.
     """
     read = AnswerSignals()
     read.take(answer_body)
@@ -218,7 +219,7 @@ def _of_tokens(own: _Own, *, fields: bool) -> dict[SignalName, float]:
     found: dict[SignalName, float] = {"mean_logprob": _mean(logprobs), "min_logprob": min(logprobs)}
     if fields and spans:
         found["field_min_logprob"] = min(
-            _mean(
+            math.fsum(
                 _without_signs(
                     [one for one in own.tokens if one[0] < end and one[0] + len(one[1].text) > first]
                 )

@@ -15,9 +15,9 @@ SignalName = Literal[
     "probability", "mean_logprob", "min_logprob", "field_min_logprob", "agreement", "similarity", "router"
 ]
 """What is known of how sure an answer is. `probability`: an encoder's calibrated one, of all fields together.
-`mean_logprob` and `min_logprob`: over the answer's own tokens (natural logarithms). `field_min_logprob`: the lowest of
-the JSON fields' means. `agreement`: share of further samples that answer the same. `similarity`: cosine to the nearest
-training message. `router`: foretold from the request. Higher is surer, always."""
+`mean_logprob` and `min_logprob`: over the answer's own tokens (natural logarithms). `field_min_logprob`: of the least
+likely of a JSON object's values, its tokens together. `agreement`: share of further samples that answer the same.
+`similarity`: cosine to the nearest training message. `router`: foretold from the request. Higher is surer, always."""
 
 
 class Calibration(Record, frozen=True, kw_only=True):
