@@ -47,6 +47,7 @@ def test_a_rule_that_another_version_wrote_costs_no_route_and_lets_the_incumbent
         candidate="own",
         candidate_id="c1",
         incumbent="gpt-4o",
+        never_defer_out=({"team": "legal"},),
     )
     route = Route(name="support", model="gpt-4o", incumbent=Target(endpoint="openai"), deferral=rule)
     later = msgspec.structs.replace(route, deferral=msgspec.structs.replace(rule, way="oracle"))
@@ -54,8 +55,11 @@ def test_a_rule_that_another_version_wrote_costs_no_route_and_lets_the_incumbent
     store.save_route(msgspec.structs.replace(route, name="other"), who="ada", at=NOON)
     other, found = store.routes()
     assert other.deferral == rule and other.deferral.problem is None
-    assert found.deferral == DeferralRule.unreadable() and "another version" in found.deferral.problem
-    assert store.route_history("support")[0].route.deferral == DeferralRule.unreadable()
+    assert (
+        found.deferral == DeferralRule.unreadable(never_defer_out=({"team": "legal"},))
+        and "another version" in found.deferral.problem
+    )
+    assert store.route_history("support")[0].route.deferral == found.deferral
 
 
 def test_a_route_that_is_none_is_an_error_whatever_its_rule(store):

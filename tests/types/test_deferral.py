@@ -60,7 +60,7 @@ def test_a_whole_number_gives_the_id_that_it_has_when_it_is_read_back():
     [
         ({"calibration": Calibration(raw=(), probability=())}, "no points"),
         ({"calibration": Calibration(raw=(0.0, 1.0), probability=(0.5,))}, "not as many"),
-        ({"calibration": Calibration(raw=(0.0, 1.0), probability=(0.5, 1.5))}, "no probability"),
+        ({"calibration": Calibration(raw=(0.0, 1.0), probability=(0.5, 1.5))}, "not probabilities"),
         ({"calibration": Calibration(raw=(1.0, 0.0), probability=(0.5, 0.6))}, "ascend"),
         ({"calibration": Calibration(raw=(0.0, 1.0), probability=(0.6, 0.5))}, "ascend"),
         ({"threshold": -0.1}, "threshold"),

@@ -93,8 +93,9 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
         return msgspec.structs.replace(made, id=_id_of(made))
 
     @classmethod
-    def unreadable(cls) -> DeferralRule:
-        """Stands for a stored rule that this version of freehold cannot read: by it the incumbent answers."""
+    def unreadable(cls, *, never_defer_out: tuple[dict[str, str], ...] = ()) -> DeferralRule:
+        """Stands for a stored rule that this version of freehold cannot read: by it the incumbent answers, but what
+        must not leave the house."""
         return cls(
             id="",
             way="router",
@@ -104,6 +105,7 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
             candidate="",
             candidate_id="",
             incumbent="",
+            never_defer_out=never_defer_out,
         )
 
     @property
@@ -128,7 +130,7 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
         if not values or len(calibration.raw) != len(calibration.probability):
             return "its calibration has no points, or not as many probabilities as signals"
         if not all(map(math.isfinite, values)) or not all(0 <= p <= 1 for p in calibration.probability):
-            return "its calibration holds what is no probability"
+            return "its calibration holds numbers that are not probabilities"
         if any(list(points) != sorted(points) for points in (calibration.raw, calibration.probability)):
             return "its calibration does not ascend"
         if not math.isfinite(self.threshold) or self.threshold < 0:
@@ -172,8 +174,8 @@ DeferralReason = Literal[
 """Why who answered did: the candidate was ``sure``, answered for an ``incumbent_down``, or the request ``stays_here``
 because it may not leave the house; everything else means the incumbent. ``not_decidable``: what is asked of the API is
 not what the rule was proven for, or leaves no room for two tries (several choices, tools run at the model's maker).
-``other_version``: the rule was proven for another candidate than the one that is served. ``unreadable``: the rule or its
-router cannot be read."""
+``other_version``: the rule was proven for another candidate than the one that is served. ``unreadable``: the rule or
+its router cannot be read."""
 
 
 class DeferralDecision(Record, frozen=True, kw_only=True):

@@ -158,11 +158,15 @@ class Route(Record, frozen=True, kw_only=True):
 
 def without_unreadable_rule(told: dict[str, Any]) -> Route:
     """A stored route whose rule of deferral cannot be read, because another version of freehold wrote it: with a rule
-    by which the incumbent answers. Raises `msgspec.ValidationError` where it is not the rule that cannot be read."""
+    by which the incumbent answers, except what it says must stay here. Raises `msgspec.ValidationError` where that
+    cannot be read, or where it is not the rule that cannot be."""
     route = msgspec.convert({**told, "deferral": None}, Route)
-    if told.get("deferral") is None:
+    rule = told.get("deferral")
+    if rule is None:
         return route
-    return msgspec.structs.replace(route, deferral=DeferralRule.unreadable())
+    named = rule.get("never_defer_out", ()) if isinstance(rule, dict) else ()
+    stays = msgspec.convert(named, tuple[dict[str, str], ...])
+    return msgspec.structs.replace(route, deferral=DeferralRule.unreadable(never_defer_out=stays))
 
 
 class RouteChange(Record, frozen=True, kw_only=True):

@@ -95,7 +95,7 @@ def read_request(how: ReadRequest, body: bytes) -> tuple[Deferrable, list[bytes]
             kinds = (tool.get("type") if isinstance(tool, dict) else None for tool in tools)
             decidable = decidable and not asked.background and all(_is_name(one) for one in kinds)
     except (ApiError, *UNREADABLE):
-        # What is no conversation is nothing that a rule was proven for.
+        # A rule was proven for conversations alone.
         return Deferrable(False, metadata), [b""]
     return Deferrable(decidable, metadata, bool(asked.logprobs)), [text]
 

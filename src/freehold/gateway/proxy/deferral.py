@@ -67,54 +67,59 @@ async def targets_by_rule(state: WorkerState, exchange: ProxyExchange, rule: Def
 
 
 async def foretold(
-    state: WorkerState, exchange: ProxyExchange, rule: DeferralRule, target: Target
+    state: WorkerState,
+    exchange: ProxyExchange,
+    rule: DeferralRule,
+    target: Target,
+    *,
+    began_s: float | None = None,
 ) -> Deferring:
     """What a rule says before anyone is asked: it may be undecided still, in a cascade."""
-    deferring = Deferring(rule)
+    deferring = Deferring(rule, exchange.started_s if began_s is None else began_s)
     try:
         how = ReadRequest(exchange.api_route.kind, rule.way)
         found, (text,) = await state.reader.do("deferrable", how, exchange.body)
         asked = deferring.asked = msgspec.convert(found, Deferrable)
     except ApiError:  # it takes too much to be read; what must not leave the house is not known then
-        return _decided(exchange, deferring, "stays_here" if rule.never_defer_out else "not_decidable")
+        return _decided(deferring, "stays_here" if rule.never_defer_out else "not_decidable")
     header, key_name = exchange.header or _no_header, None if exchange.key is None else exchange.key.name
     if rule.never_defer_out and meets(rule.never_defer_out, asked, header, key_name):
-        return _decided(exchange, deferring, "stays_here")
+        return _decided(deferring, "stays_here")
     endpoint = state.table.endpoints.get(target.endpoint)
     if endpoint is None:
-        return _decided(exchange, deferring, "candidate_failed")
+        return _decided(deferring, "candidate_failed")
     refusal = state.rules.refusal(rule, endpoint, target.model or exchange.model)
     if refusal is not None:
-        return _decided(exchange, deferring, refusal)
+        return _decided(deferring, refusal)
     if not asked.decidable:
-        return _decided(exchange, deferring, "not_decidable")
+        return _decided(deferring, "not_decidable")
     if meets(rule.always_incumbent, asked, header, key_name):
-        return _decided(exchange, deferring, "always_incumbent")
+        return _decided(deferring, "always_incumbent")
     if rule.is_on_safe_side:  # whatever the candidate would say
-        return _decided(exchange, deferring, "unsure")
+        return _decided(deferring, "unsure")
     if rule.way == "router":
         try:
             router = state.rules.known(rule) or await state.rules.router(rule)
         except FreeholdError:
-            return _decided(exchange, deferring, "unreadable")
-        return decided_by(exchange, deferring, router.score_text(text.decode()) if text else None)
+            return _decided(deferring, "unreadable")
+        return decided_by(deferring, router.score_text(text.decode()) if text else None)
     if rule.signal not in ANSWER_SIGNALS or endpoint.api != "openai":
-        return _decided(exchange, deferring, "no_signal")
+        return _decided(deferring, "no_signal")
     return deferring
 
 
-def decided_by(exchange: ProxyExchange, deferring: Deferring, raw: float | None) -> Deferring:
+def decided_by(deferring: Deferring, raw: float | None) -> Deferring:
     """The decision by a signal's value; without one the incumbent answers."""
     if raw is None or math.isnan(raw):
-        return _decided(exchange, deferring, "no_signal")
+        return _decided(deferring, "no_signal")
     rule = deferring.rule
     confidence = deferring.confidence = rule.calibration(raw)
-    return _decided(exchange, deferring, "sure" if confidence >= rule.threshold else "unsure")
+    return _decided(deferring, "sure" if confidence >= rule.threshold else "unsure")
 
 
-def _decided(exchange: ProxyExchange, deferring: Deferring, why: DeferralReason) -> Deferring:
+def _decided(deferring: Deferring, why: DeferralReason) -> Deferring:
     deferring.why = why
-    deferring.decided_ms = (time.perf_counter() - exchange.started_s) * 1000
+    deferring.decided_ms = (time.perf_counter() - deferring.began_s) * 1000
     return deferring
 
 
@@ -210,7 +215,7 @@ async def judge(
     told, shown = await _read_answer(state, exchange, deferring, endpoint, response, data)
     if not told.whole:
         raise NextTarget("incomplete")
-    decided_by(exchange, deferring, told.value)
+    decided_by(deferring, told.value)
     if deferring.why == "sure":
         await send_buffered(
             state.reader,
@@ -279,7 +284,7 @@ def passed_over(exchange: ProxyExchange, why: str) -> None:
         reason = "candidate_slow"
     elif why == "other_api":
         reason = "not_decidable"
-    _decided(exchange, deferring, reason)
+    _decided(deferring, reason)
 
 
 async def answer_held(state: WorkerState, exchange: ProxyExchange, request: Request) -> bool:
@@ -322,13 +327,15 @@ def target_instead(exchange: ProxyExchange) -> Target | None:
 def begin_instead(exchange: ProxyExchange, deferring: Deferring) -> None:
     """The candidate is to answer for the incumbent, and the client is told."""
     exchange.arm, deferring.note = "candidate", _DOWN_NOTE
-    _decided(exchange, deferring, "incumbent_down")
+    _decided(deferring, "incumbent_down")
 
 
 async def foretell_mirrored(state: WorkerState, exchange: ProxyExchange, target: Target) -> Deferring | None:
     """For a mirrored request: what the route's rule says before the candidate is asked; None where it has no rule."""
     rule = None if exchange.route is None else exchange.route.deferral
-    return None if rule is None else await foretold(state, exchange, rule, target)
+    if rule is None:
+        return None
+    return await foretold(state, exchange, rule, target, began_s=time.perf_counter())
 
 
 async def decide_mirrored(
@@ -352,12 +359,14 @@ async def decide_mirrored(
             read, (changed,) = await state.reader.do("signal", how, answer)
             told = msgspec.convert(read, AnswerSignal)
             shown = changed or answer
-            if told.whole:
-                decided_by(exchange, deferring, told.value)
+            if (time.perf_counter() - deferring.began_s) * 1000 > deferring.rule.wait_ms:
+                _decided(deferring, "candidate_slow")
+            elif told.whole:
+                decided_by(deferring, told.value)
         except ApiError:
             pass
     if deferring.why is None or (deferring.why == "sure" and answer is None):
-        _decided(exchange, deferring, "candidate_failed")
+        _decided(deferring, "candidate_failed")
     assert deferring.decision is not None
     count_decision(state, "freehold_shadow_deferrals", exchange.route_name, deferring.decision)
     return shown

@@ -26,7 +26,7 @@ _KNOWN_MAX = 256
 Refusal = Literal["other_version", "unreadable"]
 
 
-class Router(Protocol):
+class LoadedRouter(Protocol):
     """A learned router in memory."""
 
     def score_text(self, text: str) -> float:
@@ -41,21 +41,21 @@ class _Found(NamedTuple):
     refusal: Refusal | None
 
 
-def open_router(files: RouterFiles) -> Router:
+def open_router(files: RouterFiles) -> LoadedRouter:
     """A router from its file. Raises `FreeholdError` where that is not the one of its hash."""
     # Late: numbers are for those who have a rule.
-    from freehold.deferring.router import Router as Learned
+    from freehold.deferring.router import Router
 
-    return Learned.load(files)
+    return Router.load(files)
 
 
 class Rules:
     """What a worker knows of its routes' rules."""
 
-    def __init__(self, load: Callable[[RouterFiles], Router] = open_router) -> None:
+    def __init__(self, load: Callable[[RouterFiles], LoadedRouter] = open_router) -> None:
         self._load = load
         self._found: dict[tuple[int, int, str], _Found] = {}
-        self._routers: dict[str, Router] = {}
+        self._routers: dict[str, LoadedRouter] = {}
         self._troubles: dict[str, tuple[float, str]] = {}
         self._loading = asyncio.Lock()
         self._told: set[str] = set()
@@ -79,11 +79,11 @@ class Rules:
             return "other_version"
         return None
 
-    def known(self, rule: DeferralRule) -> Router | None:
+    def known(self, rule: DeferralRule) -> LoadedRouter | None:
         """A rule's router, where it is in memory."""
         return None if rule.router is None else self._routers.get(rule.router.sha256)
 
-    async def router(self, rule: DeferralRule) -> Router:
+    async def router(self, rule: DeferralRule) -> LoadedRouter:
         """A rule's router, read from its file once. Raises `FreeholdError` where it cannot be."""
         files = rule.router
         if files is None:
