@@ -5,12 +5,13 @@ import pytest
 from benchmarks.mixed_log import as_record, mixed_log
 
 from freehold.errors import UsageError
+from freehold.store import audit, open_store
 from freehold.types.progress import Silent
 from freehold.workflows.data import dataset
 from freehold.workflows.data.imports import foresee, import_file, named_files
 from freehold.workflows.journey.init import DraftRequest
 from freehold.workflows.journey.init_tasks import draft_all, draft_task
-from freehold.workflows.journey.tasks import tasks_of_files
+from freehold.workflows.journey.tasks import tasks_captured, tasks_of_files
 from freehold.workflows.project import open_project
 
 LOG = mixed_log(6, requests=300, tasks=5)
@@ -51,6 +52,55 @@ def test_a_build_leaves_out_what_other_tasks_say_in_the_same_store(log, tmp_path
     part = dataset.build(project)
     assert samples_in(part) <= one.requests < len(LOG)
     assert samples_in(part) < samples_in(whole)
+
+
+@pytest.fixture
+def everything(log, tmp_path):
+    """A project whose store holds the traffic of all tasks, as a gateway's does."""
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "all"\n')
+    project = open_project(tmp_path / "freehold.toml")
+    import_file(project, log, progress=Silent())
+    return project
+
+
+def test_what_is_captured_becomes_projects_with_the_requests_of_their_task(everything, tmp_path):
+    made = draft_all(DraftRequest(tmp_path / "tasks"), captured=everything, progress=Silent())
+    assert Counter(one.requests for one in made.drafts) == Counter(MEANT.values())
+    for one in made.drafts:
+        project = open_project(tmp_path / "tasks" / one.task / "freehold.toml")
+        (file,) = named_files(project)
+        assert file.path.parent == project.state and file.path.stat().st_mode & 0o077 == 0
+        result = import_file(project, file.path, progress=Silent())
+        assert (result.read, result.rejected) == (one.requests, 0)
+        assert 0 < samples_in(dataset.build(project)) <= one.requests
+    with open_store(everything.store_url) as store:
+        assert any(one.action == "export" for one in audit.entries(store.database)), (
+            "who took it is on record"
+        )
+
+
+def test_one_captured_task_keeps_conversations_users_and_times(everything, tmp_path):
+    with open_store(everything.store_url) as store:
+        before = {(one.conversation_id, one.user, one.at) for one in store.traces()}
+    best = tasks_captured(everything).tasks[0]
+    folder = tmp_path / "one"
+    one = draft_task(DraftRequest(folder), best.name, captured=everything, progress=Silent())
+    project = open_project(folder / "freehold.toml")
+    import_file(project, named_files(project)[0].path, progress=Silent())
+    with open_store(project.store_url) as store:
+        taken = {(one.conversation_id, one.user, one.at) for one in store.traces()}
+    assert taken and taken <= before
+    assert one.requests == best.requests
+    with pytest.raises(UsageError, match="is there already"):
+        draft_task(DraftRequest(folder), best.name, captured=everything, progress=Silent())
+
+
+def test_the_folder_of_the_captured_requests_is_no_place_for_one_of_their_tasks(everything, tmp_path):
+    best = tasks_captured(everything).tasks[0]
+    request = DraftRequest(tmp_path, replace=True)
+    with pytest.raises(UsageError, match="needs a folder of its own"):
+        draft_task(request, best.name, captured=everything, progress=Silent())
+    assert (tmp_path / "freehold.toml").read_text() == '[app]\nname = "all"\n'
 
 
 def samples_in(built):

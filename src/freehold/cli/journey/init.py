@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--answers", type=click.Choice(["incumbent", "gold"]), help="What a recorded answer is.")
 @click.option("--task", metavar="NAME", help="Only the requests of this task, as freehold tasks names it.")
 @click.option("--all", "every", is_flag=True, help="One project for each task, in a folder of its name.")
+@click.option("--captured", is_flag=True, help="With --task or --all: from the traces of the project here.")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), default=".", help="Folder to write into.")
 @click.option("--replace", is_flag=True, help="Overwrite a freehold.toml that is already there.")
 @json_option(
@@ -53,6 +54,7 @@ def command(
     answers: str | None,
     task: str | None,
     every: bool,
+    captured: bool,
     as_json: bool,
     **request: Any,
 ) -> None:
@@ -66,13 +68,19 @@ def command(
       freehold init train.csv --held-out test.csv --input text --label category
       freehold init --incumbent gpt-4o-2024-08-06
       freehold init traffic.jsonl --all --dir tasks
+      freehold init --captured --task NAME --dir tasks/NAME
     """
     from freehold.workflows.journey.init import DraftRequest, draft
 
     given = stated({"format": kind, "input": asked, "label": label, "answers": answers})
     wanted = DraftRequest(data=DataConfig(**given), **request)
+    if captured and (wanted.files or not (task is not None or every)):
+        raise UsageError(
+            "--captured takes one task, or all, of this project's traces, and no files",
+            hint="freehold tasks --captured shows them; freehold init --captured --task NAME --dir FOLDER",
+        )
     if task is not None or every:
-        _init_tasks(wanted, task, every=every, as_json=as_json)
+        _init_tasks(wanted, task, every=every, captured=captured, as_json=as_json)
         return
     drafted = draft(wanted)
     if as_json:
@@ -81,17 +89,21 @@ def command(
     _show(drafted)
 
 
-def _init_tasks(wanted: DraftRequest, task: str | None, *, every: bool, as_json: bool) -> None:
+def _init_tasks(
+    wanted: DraftRequest, task: str | None, *, every: bool, captured: bool, as_json: bool
+) -> None:
     from freehold.cli.progress import progress
     from freehold.workflows.journey.init_tasks import draft_all, draft_task
+    from freehold.workflows.project import open_project
 
     if task is not None and every:
         raise UsageError("--task and --all exclude each other", hint="name one task, or take all")
+    source = open_project(None) if captured else None
     with progress() as bar:
         if task is not None:
-            one = draft_task(wanted, task, progress=bar)
+            one = draft_task(wanted, task, captured=source, progress=bar)
         else:
-            made = draft_all(wanted, progress=bar)
+            made = draft_all(wanted, captured=source, progress=bar)
     if as_json:
         if task is not None:
             print_json(one, "task")

@@ -1,8 +1,9 @@
-"""`freehold init --task` and `--all`: a project for a task of a log, or one for each."""
+"""`freehold init --task` and `--all`: a project for a task of a log or of what is captured, or one for each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -10,9 +11,10 @@ from freehold.errors import UsageError, did_you_mean
 from freehold.types.log_task import LogTask, LogTasks
 from freehold.types.progress import Progress
 from freehold.types.record import Record
+from freehold.workflows.journey.drafts.captured import take_over
 from freehold.workflows.journey.init import Draft, DraftRequest, draft
-from freehold.workflows.journey.tasks import tasks_of_files
-from freehold.workflows.project import CONFIG_NAME
+from freehold.workflows.journey.tasks import tasks_captured, tasks_of_files
+from freehold.workflows.project import CONFIG_NAME, Project
 
 
 class TaskDraft(Record, frozen=True, kw_only=True):
@@ -31,12 +33,15 @@ class TaskDrafts(Record, frozen=True, kw_only=True):
     left_out: dict[str, str]
 
 
-def draft_task(request: DraftRequest, name: str, *, progress: Progress) -> TaskDraft:
-    """Write a project for the task of that name into `request.folder`.
+def draft_task(
+    request: DraftRequest, name: str, *, captured: Project | None = None, progress: Progress
+) -> TaskDraft:
+    """Write a project for the task of that name into `request.folder`; of `captured`, where it is given, the task's
+    requests are taken over into that folder.
 
-    Raises `UsageError` for an unknown name and where no method suits the task, and what `draft` raises.
+    Raises `UsageError` for an unknown name and where no method suits the task, and what `draft` and `take_over` raise.
     """
-    found = _found(request, progress)
+    found = _found(request, captured, progress)
     task = next((one for one in found.tasks if one.name == name), None)
     if task is None:
         names = [one.name for one in found.tasks]
@@ -46,39 +51,60 @@ def draft_task(request: DraftRequest, name: str, *, progress: Progress) -> TaskD
         )
     if task.method is None:
         raise UsageError(f"no project can be made for {name}: {task.method_why}", hint="choose another task")
+    if captured is not None:
+        _check_absent([request.folder], request)
+        request = _with_captured(request, [(request.folder, task)], captured, progress)[0]
     return _draft(request, task)
 
 
-def draft_all(request: DraftRequest, *, progress: Progress) -> TaskDrafts:
-    """Write a project for each task, into a folder of its name in `request.folder`.
+def draft_all(request: DraftRequest, *, captured: Project | None = None, progress: Progress) -> TaskDrafts:
+    """Write a project for each task, into a folder of its name in `request.folder`; of `captured` as `draft_task`.
 
     Nothing is written where one of them is there already, unless `request.replace`. Raises what `draft` raises.
     """
-    found = _found(request, progress)
+    found = _found(request, captured, progress)
     chosen = [task for task in found.tasks if task.method is not None]
     if not chosen:
         raise UsageError(
             "no task of the log can be a project", hint="freehold tasks FILE says why, task by task"
         )
     folders = [request.folder / task.name for task in chosen]
-    there = [folder / CONFIG_NAME for folder in folders if (folder / CONFIG_NAME).exists()]
-    if there and not request.replace:
-        raise UsageError(
-            f"{there[0]} is there already",
-            hint="choose another folder with --dir, or overwrite with --replace",
-        )
-    drafts: Sequence[TaskDraft] = [
-        _draft(request._replace(folder=folder), task) for folder, task in zip(folders, chosen, strict=True)
-    ]
+    _check_absent(folders, request)
+    requests = [request._replace(folder=folder) for folder in folders]
+    if captured is not None:
+        requests = _with_captured(request, list(zip(folders, chosen, strict=True)), captured, progress)
+    drafts: Sequence[TaskDraft] = [_draft(one, task) for one, task in zip(requests, chosen, strict=True)]
     return TaskDrafts(
         drafts=tuple(drafts),
         left_out={task.name: task.method_why for task in found.tasks if task.method is None},
     )
 
 
-def _found(request: DraftRequest, progress: Progress) -> LogTasks:
+def _check_absent(folders: Sequence[Path], request: DraftRequest) -> None:
+    there = [folder / CONFIG_NAME for folder in folders if (folder / CONFIG_NAME).exists()]
+    if there and not request.replace:
+        raise UsageError(
+            f"{there[0]} is there already",
+            hint="choose another folder with --dir, or overwrite with --replace",
+        )
+
+
+def _with_captured(
+    request: DraftRequest, chosen: Sequence[tuple[Path, LogTask]], captured: Project, progress: Progress
+) -> list[DraftRequest]:
+    """The request for each folder, with what was captured of its task."""
+    taken = take_over(captured, {folder: task.match for folder, task in chosen}, progress=progress)
+    return [request._replace(folder=folder, files=(taken[folder],)) for folder, _ in chosen]
+
+
+def _found(request: DraftRequest, captured: Project | None, progress: Progress) -> LogTasks:
+    if captured is not None:
+        return tasks_captured(captured, progress=progress)
     if not request.files:
-        raise UsageError("no log to find tasks in", hint="freehold init FILE --task NAME")
+        raise UsageError(
+            "no log to find tasks in",
+            hint="freehold init FILE --task NAME; --captured takes a project's traces",
+        )
     return tasks_of_files((*request.files, *request.held_out), data=request.data, progress=progress)
 
 
