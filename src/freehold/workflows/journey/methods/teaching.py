@@ -12,8 +12,8 @@ from typing import NamedTuple
 from freehold import __version__
 from freehold.datasets import building
 from freehold.errors import UsageError
-from freehold.training.encoder import agreement
 from freehold.training.encoder.prepared import prepare
+from freehold.training.encoder.pseudo import agreement
 from freehold.types.config import PseudoLabelsWay
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.encoder import EncoderConfig, text_of
