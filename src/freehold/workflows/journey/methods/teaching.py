@@ -191,6 +191,11 @@ def _messages(candidate: Candidate, bench: Bench, without: set[str]) -> tuple[Sa
     """Messages that only an encoder learns from: without an answer, or with one that is not trusted."""
     if candidate.method != "encoder" or candidate.settings.unlabelled is None:
         return ()
+    if candidate.settings.stage in ("frozen", "tuned"):
+        bench.progress.say(
+            f"{candidate.short_name}: stage {candidate.settings.stage} reads no unlabelled messages"
+        )
+        return ()
     doubted = [one for one in building.samples(bench.dataset, "train") if one.id in without]
     found = unlabelled_traffic(bench.project, bench.store, bench.dataset)
     for why, count in found.left_out.items():
