@@ -86,7 +86,8 @@ class Teaching(StoredRecord, frozen=True, kw_only=True):
     pseudo_labels: PseudoLabels | None = None
     paraphrases: Paraphrases | None = None
     texts: int = 0
-    """Messages without an answer that were learned from."""
+    """Messages without a trusted answer that were given to it; an encoder learns from them where labels have few
+    samples."""
     made_from: tuple[str, ...] = ()
 
     @property
@@ -94,5 +95,8 @@ class Teaching(StoredRecord, frozen=True, kw_only=True):
         """What pages and cards say of it."""
         parts = [one.text for one in (self.pseudo_labels, self.paraphrases) if one is not None]
         if self.texts:
-            parts.append(f"{self.texts:,} messages without an answer are learned from")
+            parts.append(
+                f"{self.texts:,} messages without a trusted answer are given to it, for the stage that few samples a "
+                "label ask for"
+            )
         return tuple(parts)

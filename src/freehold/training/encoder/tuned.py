@@ -11,12 +11,13 @@ import numpy as np
 
 from freehold.training import loop
 from freehold.training.encoder import base as bases
-from freehold.training.encoder import calibration, frozen, heads, spread
+from freehold.training.encoder import calibration, frozen, heads
 from freehold.training.encoder.answers import TaughtForm, Value
 from freehold.training.encoder.base import EncodedTexts, Floats, TorchBase
 from freehold.training.encoder.frozen import Features, Fitted
 from freehold.training.encoder.heads import FittedHead, Places
 from freehold.training.encoder.prepared import Examples
+from freehold.training.encoder.pseudo import spread
 from freehold.training.encoder.scene import Scene, Trained, features
 from freehold.training.encoder.trainers import AnswerTrainer, ContrastTrainer, Item, items_of, pairs_of
 from freehold.training.worker import peak_memory

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from freehold import __version__
 from freehold.datasets import building
 from freehold.errors import UsageError
-from freehold.training.encoder import agreement
 from freehold.training.encoder.prepared import prepare
+from freehold.training.encoder.pseudo import agreement
 from freehold.types.config import PseudoLabelsWay
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.encoder import EncoderConfig, text_of
@@ -190,6 +190,11 @@ def _paraphrases(candidate: Candidate, bench: Bench) -> ParaphrasesFound | None:
 def _messages(candidate: Candidate, bench: Bench, without: set[str]) -> tuple[Sample, ...]:
     """Messages that only an encoder learns from: without an answer, or with one that is not trusted."""
     if candidate.method != "encoder" or candidate.settings.unlabelled is None:
+        return ()
+    if candidate.settings.stage in ("frozen", "tuned"):
+        bench.progress.say(
+            f"{candidate.short_name}: stage {candidate.settings.stage} reads no unlabelled messages"
+        )
         return ()
     doubted = [one for one in building.samples(bench.dataset, "train") if one.id in without]
     found = unlabelled_traffic(bench.project, bench.store, bench.dataset)

@@ -1,7 +1,7 @@
 import numpy as np
 
-from freehold.training.encoder import spread
 from freehold.training.encoder.heads import normalized
+from freehold.training.encoder.pseudo import spread
 
 
 def moons(count=120):

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from tests.training.encoder.conftest import KINDS, label_samples, sample, write_dataset
 
-from freehold.training.encoder import agreement
 from freehold.training.encoder.answers import FieldForm
 from freehold.training.encoder.heads import normalized
+from freehold.training.encoder.pseudo import agreement
 
 LABELS = ("a", "b", "c")
 FIELD = FieldForm(name="", kind="one", labels=LABELS, counts=(1, 1, 1))

@@ -6,8 +6,8 @@ doubted. Measured on Banking77, ten right answers a label and 6,700 of an incumb
 the right answers alone, 87.6 % with all of the incumbent's, 90.2 % with those that were not doubted; of an incumbent
 with 90 % right 84.7, 90.6 and 90.5 % (training messages that were not taught).
 
-A child process (``python -m freehold.training.encoder.agreement``: an `AgreementJob` on stdin, `Agreement` on stdout),
-so that memory is given back when it is done.
+A child process (``python -m freehold.training.encoder.pseudo.agreement``: an `AgreementJob` on stdin, `Agreement` on
+stdout), so that memory is given back when it is done.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class LabelledRows(NamedTuple):
 def judge(job: AgreementJob) -> Agreement:
     """Run the child process. Raises `MissingExtraError`, and `TrainingError` with what the child said last."""
     bases.require(job.base)
-    return ask_child("freehold.training.encoder.agreement", job, Agreement)
+    return ask_child("freehold.training.encoder.pseudo.agreement", job, Agreement)
 
 
 def agreement(job: AgreementJob) -> Agreement:

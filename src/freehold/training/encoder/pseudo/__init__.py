@@ -1,0 +1,1 @@
+"""What messages without a right answer are likely to be."""
