@@ -91,3 +91,50 @@ def test_labels_that_are_never_taught_are_counted():
 
 def test_labels_as_words():
     assert label_text("card_notWorking") == "card not working"
+
+
+WRITTEN = ("order LL-{}", "Order ll {} please", "#{} is late", "my number: {}", "about {}")
+
+
+def numbers(count, *, wrong=0):
+    """Orders in the ways people write them, every fifth message without one."""
+    answers, texts = [], []
+    for n in range(count):
+        digits = f"{480000 + 37 * n}"
+        shown = digits if n % 2 else f"{digits[:2]} {digits[2:4]}-{digits[4:]}"
+        without = n % 5 == 4
+        value = None if without else f"LL-{digits if n >= wrong else '999999'}"
+        texts.append("where is my lamp?" if without else WRITTEN[n % 5].format(shown))
+        answers.append(json.dumps({"urgent": n % 3 == 0, "order": value}))
+    return answers, texts
+
+
+def test_a_number_with_the_same_letters_is_found_however_it_is_written():
+    answers, texts = numbers(60)
+    form = form_of(answers, texts)
+    field = form.fields[1]
+    assert (field.kind, field.number.before, field.number.least_digits) == ("found", "LL-", 6)
+    assert 0.9 < field.number.sure < 1 and 0.8 < field.number.sure_none < 1
+    assert [field.number.find(text) for text in texts] == [json.loads(one)["order"] for one in answers]
+    assert untaught(form, answers) == {} and written(form, targets_of(form, answers[0])) == answers[0]
+
+
+def test_one_that_is_often_another_is_refused():
+    with pytest.raises(UsageError, match="field order has no closed set"):
+        form_of(*numbers(60, wrong=12))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("LL-482913", "LL-482913"),
+        ("ref 123456, order ll.48 29 13", "LL-482913"),
+        ("call +491234567890", None),
+        ("1234567", None),
+        ("LL-48291", None),
+        ("", None),
+    ],
+)
+def test_what_is_a_number_of_that_form(text, value):
+    form = form_of(*numbers(60)).fields[1].number
+    assert form.find(text) == value

@@ -138,12 +138,14 @@ def written(form: TaughtForm, values: Sequence[Value]) -> str:
     """The answer as the application has it, from a value for each field."""
     if form.answer == "label":
         return str(values[0])
-    content: Any = list(values[0])
+    content: Any
     if form.answer == "json":
         content = {
             field.name: list(value) if field.kind == "several" else value
             for field, value in zip(form.fields, values, strict=True)
         }
+    else:
+        content = list(values[0])
     return json.dumps(content, ensure_ascii=False, separators=form.separators)
 
 
