@@ -92,7 +92,7 @@ def mixture_figures(mixture: Mixture) -> list[tuple[str, str]]:
             (name, f"{words.milliseconds(p50)} for half, {words.milliseconds(p95)} for 95%")
             for name, p50, p95 in (
                 ("router's decision", times.decided_p50_ms, times.decided_p95_ms),
-                ("answered here", times.here_p50_ms, times.here_p95_ms),
+                ("an answer from here", times.here_p50_ms, times.here_p95_ms),
                 ("added to a deferred one", times.deferred_p50_ms, times.deferred_p95_ms),
                 ("incumbent, as recorded", times.incumbent_p50_ms, times.incumbent_p95_ms),
             )

@@ -10,7 +10,8 @@ id, which may change while the request stays the same.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -23,22 +24,36 @@ from freehold.wire.openai import raw_fields
 
 BODY_BYTES_MAX = 256 * 1024
 """A longer request is asked."""
-_SHORT = 64
-_NOTHING = (b"", b"null", b"[]", b"{}")
-# The model's maker looks things up, runs them or keeps them: the same request need not have the same answer.
-_AT_THE_MAKER = (
-    "previous_response_id",
-    "conversation",
-    "prompt",
-    "background",
-    "web_search_options",
-    "mcp_servers",
-    "container",
-    "context_management",
-)
+_NOTHING = (b"", b"null", b"[]", b"{}", b"false")
 _ELSEWHERE = (b'"image_url"', b'"file_id"', b'"file_url"', b'"url"', b'"source"')
-_CONTENT = ("messages", "input", "system", "instructions")
-_TOOLS = ("tools", "functions")
+
+
+class _Asked(msgspec.Struct, gc=False):
+    """The fields that tell whether a request has one answer only; all others stay unread."""
+
+    temperature: Any = None
+    seed: Any = None
+    n: Any = None
+    best_of: Any = None
+    store: Any = None
+    tools: msgspec.Raw = msgspec.Raw()
+    functions: msgspec.Raw = msgspec.Raw()
+    messages: msgspec.Raw = msgspec.Raw()
+    input: msgspec.Raw = msgspec.Raw()
+    system: msgspec.Raw = msgspec.Raw()
+    instructions: msgspec.Raw = msgspec.Raw()
+    prompt: msgspec.Raw = msgspec.Raw()
+    # The model's maker looks things up, runs them or keeps them: the same request need not have the same answer.
+    previous_response_id: msgspec.Raw = msgspec.Raw()
+    conversation: msgspec.Raw = msgspec.Raw()
+    background: msgspec.Raw = msgspec.Raw()
+    web_search_options: msgspec.Raw = msgspec.Raw()
+    mcp_servers: msgspec.Raw = msgspec.Raw()
+    container: msgspec.Raw = msgspec.Raw()
+    context_management: msgspec.Raw = msgspec.Raw()
+
+
+_asked = msgspec.json.Decoder(_Asked).decode
 # They differ with every request, and no model sees them.
 _TOLD_APART = frozenset(
     (
@@ -69,13 +84,9 @@ def is_repeatable(kind: ApiKind, body: bytes, terms: CacheTerms) -> bool:
     if kind == "count_tokens" or len(body) > BODY_BYTES_MAX:
         return False
     try:
-        fields = raw_fields(body)
-        if kind == "embeddings":
-            return True
-        return (
-            _is_without_chance(fields)
-            and _is_the_models_alone(kind, fields)
-            and _may_use_tools(fields, terms)
+        asked = _asked(body)
+        return kind == "embeddings" or (
+            _is_without_chance(asked) and _is_the_models_alone(kind, asked) and _may_use_tools(asked, terms)
         )
     except UNREADABLE:
         return False
@@ -92,12 +103,16 @@ def key_of(parts: Iterable[bytes], body: bytes) -> bytes:
 
 def told_by_headers(headers: Iterable[tuple[str, str]]) -> bytes:
     """The headers that may change an answer: all but those known not to, and keys (see `tenant_of`)."""
-    kept = [
-        (name, value)
-        for name, value in headers
-        if name not in _TOLD_APART and not name.startswith(_TOLD_APART_PREFIXES) and not is_credential(name)
-    ]
+    kept = [(name, value) for name, value in headers if _matters(name)]
     return msgspec.msgpack.encode(sorted(kept))
+
+
+@lru_cache(maxsize=1024)
+def _matters(name: str) -> bool:
+    return name not in _TOLD_APART and not name.startswith(_TOLD_APART_PREFIXES) and not is_credential(name)
+
+
+_is_credential = lru_cache(maxsize=1024)(is_credential)
 
 
 def tenant_of(key_name: str | None, headers: Iterable[tuple[str, str]], *, shared: bool) -> bytes:
@@ -107,32 +122,45 @@ def tenant_of(key_name: str | None, headers: Iterable[tuple[str, str]], *, share
     where the gateway asks for no key, only the upstream can judge the clients' own.
     """
     credentials = sorted(
-        (name, value) for name, value in headers if is_credential(name) and not holds_own_key(value)
+        (name, value) for name, value in headers if _is_credential(name) and not holds_own_key(value)
     )
     return msgspec.msgpack.encode([None if shared else key_name, credentials])
 
 
-def _is_without_chance(fields: Mapping[str, msgspec.Raw]) -> bool:
-    if any(_value(fields, name) not in (None, 1) for name in ("n", "best_of")):
+def _is_without_chance(asked: _Asked) -> bool:
+    if asked.n not in (None, 1) or asked.best_of not in (None, 1):
         return False
-    temperature, seed = _value(fields, "temperature"), _value(fields, "seed")
-    return (_is_number(temperature) and temperature == 0) or (_is_number(seed) and isinstance(seed, int))
+    temperature, seed = asked.temperature, asked.seed
+    return (type(temperature) in (int, float) and temperature == 0) or type(seed) is int
 
 
-def _is_the_models_alone(kind: ApiKind, fields: Mapping[str, msgspec.Raw]) -> bool:
+def _is_the_models_alone(kind: ApiKind, asked: _Asked) -> bool:
     """Whether the answer depends on nothing but the request, and leaves nothing behind."""
-    at_the_maker = [name for name in _AT_THE_MAKER if name != "prompt" or kind == "responses"]
-    if any(_raw(fields, name) not in (*_NOTHING, b"false") for name in at_the_maker):
+    # OpenAI's Responses API keeps what it answers unless told not to, and takes reusable prompts.
+    if kind == "responses":
+        if asked.store is not False or bytes(asked.prompt) not in _NOTHING:
+            return False
+    elif asked.store not in (None, False):
         return False
-    # OpenAI's Responses API keeps what it answers unless told not to.
-    if _value(fields, "store") not in ((False,) if kind == "responses" else (None, False)):
+    at_the_maker = (
+        asked.previous_response_id,
+        asked.conversation,
+        asked.background,
+        asked.mcp_servers,
+        asked.container,
+        asked.context_management,
+    )
+    if any(bytes(one) not in _NOTHING for one in at_the_maker if one):
         return False
-    return not any(mark in _raw(fields, name) for name in _CONTENT for mark in _ELSEWHERE)
+    # Without options it searches, too.
+    if bytes(asked.web_search_options) not in (b"", b"null"):
+        return False
+    said = (asked.messages, asked.input, asked.system, asked.instructions)
+    return not any(mark in one for one in map(bytes, said) if one for mark in _ELSEWHERE)
 
 
-def _may_use_tools(fields: Mapping[str, msgspec.Raw], terms: CacheTerms) -> bool:
-    for name in _TOOLS:
-        raw = _raw(fields, name)
+def _may_use_tools(asked: _Asked, terms: CacheTerms) -> bool:
+    for raw in (bytes(asked.tools), bytes(asked.functions)):
         if raw in _NOTHING:
             continue
         if not terms.tools:
@@ -146,16 +174,3 @@ def _may_use_tools(fields: Mapping[str, msgspec.Raw], terms: CacheTerms) -> bool
 def _is_the_clients(tool: Any) -> bool:
     """Whether the client runs a tool, not the model's maker."""
     return isinstance(tool, dict) and tool.get("type", "function") in ("function", "custom")
-
-
-def _raw(fields: Mapping[str, msgspec.Raw], name: str) -> bytes:
-    return bytes(fields.get(name, b""))
-
-
-def _value(fields: Mapping[str, msgspec.Raw], name: str) -> Any:
-    raw = _raw(fields, name)
-    return None if not raw else msgspec.json.decode(raw) if len(raw) <= _SHORT else raw
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

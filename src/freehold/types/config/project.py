@@ -33,6 +33,7 @@ from freehold.types.config.traffic import (
 )
 from freehold.types.config.train import FinetuneConfig, Method
 from freehold.types.config.use import UseProfile
+from freehold.types.config.use_words import check_use
 from freehold.types.engine import EngineName
 
 
@@ -187,6 +188,8 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
     except RecursionError:
         raise ConfigError(f"{path}: lists or tables are nested too deep to be read") from None
+    if isinstance(raw.get("use"), dict):
+        check_use(raw["use"], f"{path}: use")
     config = strict.read(raw, ProjectConfig, path)
     if config.app.name != usable_name(config.app.name):
         raise ConfigError(

@@ -154,15 +154,35 @@ def attribution(ruling: Ruling) -> str:
     return attribution_text(ruling, licenses())
 
 
-def comply(ruling: Ruling, folder: Path) -> tuple[Path, ...]:
-    """Write what the duties ask for into a folder and return the files: NOTICE, attribution, annex, card section,
-    checklist. Raises `StorageError` when the folder cannot be written.
+def named_after(lineage: Lineage, use: UseProfile) -> UseProfile:
+    """The use with the lineage's own name as the published one, where none was stated.
+
+    What is made for publication is checked against naming rules under the name it has.
     """
+    theirs = {edge.model for edge in lineage.edges}
+    own = lineage.model not in theirs and not lineage.model.startswith("(") and len(lineage.edges) > 0
+    if use.derivative_name is not None or not own or releases_of(lineage.model):
+        return use
+    return msgspec.structs.replace(use, derivative_name=lineage.model)
+
+
+def comply(ruling: Ruling, folder: Path, lineage: Lineage | None = None) -> tuple[Path, ...]:
+    """Write what the duties ask for into a folder and return the files: NOTICE, attribution, annex, card section,
+    checklist. `lineage` says what the model stands on. Raises `StorageError` when the folder cannot be written.
+    """
+    edges = () if lineage is None else lineage.edges
+    bases = [edge.model for edge in edges if edge.kind in ("base", "merge") and releases_of(edge.model)]
+    lines = {
+        model: release.copyright
+        for model in {duty.model for duty in ruling.obligations if duty.model}
+        for release in releases_of(model)
+        if release.copyright
+    }
     texts = {
-        "NOTICE": notice_text(ruling, licenses()),
+        "NOTICE": notice_text(ruling, licenses(), lines),
         "ATTRIBUTION.txt": attribution_text(ruling, licenses()),
         "USE_RESTRICTIONS.md": annex_text(ruling, licenses()),
-        "MODEL_CARD_LICENSE.md": card_text(ruling, licenses()),
+        "MODEL_CARD_LICENSE.md": card_text(ruling, licenses(), bases),
         "CHECKLIST.md": checklist_text(ruling),
         "ruling.json": msgspec.json.format(msgspec.json.encode(ruling)).decode() + "\n",
     }

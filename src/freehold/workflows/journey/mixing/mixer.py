@@ -22,7 +22,7 @@ from freehold.datasets import building
 from freehold.deferring.signals import unreadable_note
 from freehold.evals.frozen import with_frozen
 from freehold.stats.clustered import encode_clusters
-from freehold.stats.deferral.threshold import Trial, needed_samples
+from freehold.stats.deferral.threshold import MixtureTrial, needed_samples
 from freehold.stats.rules import MIN_PAIRS_PROMOTE, DecisionRule
 from freehold.stats.selection import SelectionRule, TriedCandidate, assess
 from freehold.types.dataset import Sample, SplitName
@@ -172,7 +172,7 @@ class Mixer:
                 "never promoted on",
                 "freehold freeze records its answers; [data] held_out holds out more",
             )
-        trial = Trial(
+        trial = MixtureTrial(
             margin=bench.task.margin, alpha=self.alpha, held_out=compared, binary=True, clustered=False
         )
         needed = needed_samples(trial, len(samples))
