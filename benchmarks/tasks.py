@@ -25,7 +25,7 @@ from benchmarks.mixed_log import MixedRequest, as_record, mixed_log
 from freehold.datasets.tasks.asked import AskedTask, TaskShape, asked_task
 from freehold.datasets.tasks.grouping import Grouper
 from freehold.types.config import DataConfig
-from freehold.workflows.journey.tasks import tasks_of_files
+from freehold.workflows.journey.log_tasks.finding import tasks_of_files
 
 SEED = 14
 AT_ONCE = 100_000

@@ -8,7 +8,7 @@ from freehold.store import open_store
 from freehold.types.progress import Silent
 from freehold.workflows.data.curate import read_card
 from freehold.workflows.data.derived import derive
-from freehold.workflows.journey.migrate import prepare
+from freehold.workflows.journey.beginning import prepare
 
 
 @pytest.fixture

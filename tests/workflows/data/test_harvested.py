@@ -10,7 +10,7 @@ from freehold.types.dataset import Message, Sample, TeacherToken
 from freehold.types.harvest import HarvestedAnswer
 from freehold.types.progress import Silent
 from freehold.workflows.data.harvested import harvest_folder, harvested_answers, taught_digest, with_harvested
-from freehold.workflows.journey.migrate import prepare
+from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.project import open_project
 
 TEACHER = (TeacherToken(text="lamp", top=(("lamp", -0.1), ("refund", -2.0))),)

@@ -4,8 +4,9 @@ from tests.workflows.journey.rehearsal import project, training_project
 from freehold.store import open_store
 from freehold.types.progress import Silent
 from freehold.workflows.journey.before import look_first, reported
+from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.methods import candidates
-from freehold.workflows.journey.migrate import migrate, prepare
+from freehold.workflows.journey.migrate import migrate
 from freehold.workflows.project import open_project
 
 

@@ -2,8 +2,8 @@ import hashlib
 import json
 
 from freehold.types.progress import Silent
+from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.first_request import first_request
-from freehold.workflows.journey.migrate import prepare
 from freehold.workflows.project import open_project
 
 

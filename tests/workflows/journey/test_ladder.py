@@ -7,6 +7,7 @@ from freehold.errors import UsageError
 from freehold.types.config import UseProfile, parse
 from freehold.types.machine import Machine
 from freehold.workflows.journey import ladder as ladders
+from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.ladder import (
     LARGER,
     LadderFacts,
@@ -15,7 +16,6 @@ from freehold.workflows.journey.ladder import (
     ladder,
 )
 from freehold.workflows.journey.methods import METHODS
-from freehold.workflows.journey.migrate import prepare
 from freehold.workflows.journey.suits import Unsuited
 from freehold.workflows.project import open_project
 from freehold.workflows.train.encoder import ENGLISH_BASE, MULTILINGUAL_BASE

@@ -11,7 +11,8 @@ from freehold.errors import ConfigError, FreeholdError, InputError, UsageError
 from freehold.store import open_store
 from freehold.types.progress import Silent
 from freehold.types.report import Report
-from freehold.workflows.journey.migrate import migrate, prepare, rehearse
+from freehold.workflows.journey.beginning import prepare
+from freehold.workflows.journey.migrate import migrate, rehearse
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.preflight.check import PreflightError
 

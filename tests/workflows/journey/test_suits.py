@@ -6,8 +6,9 @@ import pytest
 from tests.workflows.journey.rehearsal import Told, project
 
 from freehold.workflows.journey import suits
+from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.methods import METHODS, candidates
-from freehold.workflows.journey.migrate import migrate, prepare
+from freehold.workflows.journey.migrate import migrate
 from freehold.workflows.journey.suits import TaskFacts, suit_findings
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.preflight.check import PreflightError

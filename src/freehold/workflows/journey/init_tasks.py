@@ -13,7 +13,7 @@ from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows.journey.drafts.captured import take_over
 from freehold.workflows.journey.init import Draft, DraftRequest, draft
-from freehold.workflows.journey.tasks import tasks_captured, tasks_of_files
+from freehold.workflows.journey.log_tasks.finding import tasks_captured, tasks_of_files
 from freehold.workflows.project import CONFIG_NAME, Project
 
 

@@ -15,9 +15,9 @@ from freehold.types.dataset import Dataset
 from freehold.types.machine import Machine
 from freehold.types.method import MethodName
 from freehold.workflows.data.curate import read_card
+from freehold.workflows.journey.log_tasks.ranking import LEAST_TO_TRAIN
 from freehold.workflows.journey.methods import METHODS, Candidate, candidate_of, candidates, engine_of
 from freehold.workflows.journey.suits import TaskFacts, missing_extra
-from freehold.workflows.journey.task_ranking import LEAST_TO_TRAIN
 from freehold.workflows.license.rule import rule_for_model
 from freehold.workflows.project import Project
 from freehold.workflows.train.encoder import MULTILINGUAL_BASE, base_for, foreign_share

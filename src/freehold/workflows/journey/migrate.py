@@ -8,16 +8,13 @@ run that was stopped goes on where it was. One runs at a time in a project (see 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from freehold import __version__
-from freehold.errors import InputError, UsageError
 from freehold.evals.scorers import for_task
 from freehold.hardware.probes.machine import probe_machine
-from freehold.store import Store, open_store
+from freehold.store import open_store
 from freehold.types.dataset import Dataset
 from freehold.types.endpoint import ServePlan
 from freehold.types.finding import Preflight
@@ -25,11 +22,9 @@ from freehold.types.progress import Progress
 from freehold.types.record import Record, content_id
 from freehold.types.report import CandidateReport, Report
 from freehold.types.selected import CandidateChoice
-from freehold.workflows.data import dataset as dataset_workflow
 from freehold.workflows.data.curate import data_in_short
-from freehold.workflows.data.harvested import taught_digest
-from freehold.workflows.data.imports import ImportResult, import_file
 from freehold.workflows.journey.before import look_first, reported
+from freehold.workflows.journey.beginning import LOCK, STEPS_BEFORE, build_dataset, prepare, read_traffic
 from freehold.workflows.journey.candidate import CandidateRunner, proving_steps, step_count
 from freehold.workflows.journey.ladder import known_candidates
 from freehold.workflows.journey.methods import Bench, Candidate, candidates
@@ -41,21 +36,9 @@ from freehold.workflows.prove.preflight.check import require
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.tell.report import WrittenReport, write_report
 
-STEPS_BEFORE = 2
-
-LOCK = "migration"
-"""The lock that `migrate` and `prepare` hold: two at once would write the same steps, datasets and adapters."""
-
-
 Beginning = Literal["careful", "anyway", "looked_at"]
 """`careful`: what stands in the way ends the journey before it begins. `anyway`: it is only told. `looked_at`: the
 caller has looked."""
-
-
-class Imports(Record, frozen=True, kw_only=True):
-    """What the import step brought in."""
-
-    results: tuple[ImportResult, ...]
 
 
 class Migration(Record, frozen=True, kw_only=True):
@@ -80,18 +63,6 @@ class Prepared(Record, frozen=True, kw_only=True):
 
     dataset: Dataset
     preflight: Preflight
-
-
-def prepare(project: Project, *, progress: Progress) -> Dataset:
-    """Import and build the dataset, as `migrate` does first; `migrate` then finds both done."""
-    for_task(task_of(project))  # a wrong option is told before files are read
-    with (
-        open_store(project.store_url) as store,
-        one_at_a_time(store, LOCK, say=progress.say) as lock,
-    ):
-        steps = Steps(store, progress, total=STEPS_BEFORE, check=lock.check)
-        _import(project, store, steps, progress)
-        return _build(project, store, steps)
 
 
 def rehearse(project: Project, *, progress: Progress) -> Prepared:
@@ -125,8 +96,8 @@ def migrate(
         named = candidates(project.config)
         total = STEPS_BEFORE + sum(step_count(one, project.config) for one in named)
         steps = Steps(store, progress, total=total, fresh=fresh, check=lock.check)
-        _import(project, store, steps, progress)
-        dataset = _build(project, store, steps)
+        read_traffic(project, store, steps, progress)
+        dataset = build_dataset(project, store, steps)
         machine = probe_machine(project.state)
         known, proposed = known_candidates(project, dataset, machine)
         for note in proposed:
@@ -153,54 +124,6 @@ def migrate(
         store.put(report, made_from=tuple(_ids(reports)))
         written = write_report(report, project.state / "reports")
     return Migration(report=report, written=written, plan=tried.plan, best=tried.proven)
-
-
-def _import(project: Project, store: Store, steps: Steps, progress: Progress) -> None:
-    data = project.config.data
-    files = [(name, False) for name in data.files] + [(name, True) for name in data.held_out_files]
-    if not files and store.count_traces() == 0:
-        raise UsageError(
-            "there is no traffic to learn from",
-            hint="name log files in [data] files, or capture some with freehold up",
-        )
-
-    def work() -> Imports:
-        results = tuple(
-            import_file(project, project.path(name), data=data, held_out=held_out, progress=progress)
-            for name, held_out in files
-        )
-        for result in results:
-            if result.rejected:
-                progress.say(
-                    f"{result.file}: {result.rejected:,} records rejected, see {result.rejects_file}"
-                )
-        return Imports(results=results)
-
-    inputs = [[name, held_out, _sha256(project.path(name))] for name, held_out in files]
-    steps.run("import", "read the traffic", [inputs, data], Imports, work)
-
-
-def _build(project: Project, store: Store, steps: Steps) -> Dataset:
-    inputs: list[Any] = [
-        project.config.data,
-        project.config.curate,
-        [project.config.task.group_by, project.config.task.scorer, project.config.task.options],
-        project.config.incumbent,
-        store.traces_state(),
-        [_sha256(project.path(n)) for n in (*project.config.data.files, *project.config.data.held_out_files)],
-    ]
-    if (digest := taught_digest(project)) is not None:
-        inputs.append(digest)
-    if project.config.chooses and project.config.data.validation is None:
-        inputs.append(project.config.task.margin)  # it decides how large the selection split is
-    return steps.run(
-        "dataset",
-        "build the dataset",
-        inputs,
-        Dataset,
-        lambda: dataset_workflow.build(project),
-        still_there=lambda dataset: (Path(dataset.path) / "manifest.json").exists(),
-    )
 
 
 class TriedCandidates(NamedTuple):
@@ -278,18 +201,3 @@ def _ids(candidates: list[CandidateReport]) -> list[str]:
         )
     ]
     return [record.id for record in records if record is not None]
-
-
-def _sha256(path: Path) -> str:
-    """SHA-256 of a file. Raises `InputError` when it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise InputError(
-            "no such file",
-            path=str(path),
-            hint="it is named in [data] of freehold.toml; paths are relative to that file",
-        ) from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=str(path)) from None

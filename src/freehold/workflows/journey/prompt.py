@@ -9,8 +9,8 @@ from freehold.types.endpoint import ServePlan
 from freehold.types.progress import Progress
 from freehold.types.prompting import PromptSearch
 from freehold.workflows.data.dataset import find_dataset
+from freehold.workflows.journey.beginning import LOCK
 from freehold.workflows.journey.methods.method import behind, endpoint_of, engine_of
-from freehold.workflows.journey.migrate import LOCK
 from freehold.workflows.journey.prompting.planning import PromptPlan, PromptRequest, plan
 from freehold.workflows.journey.prompting.search import run
 from freehold.workflows.project import Project

@@ -26,9 +26,10 @@ from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows.incumbent.fine_tunes import Account, FineTune
 from freehold.workflows.journey.before import look_first
+from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.drafting import prompt_size, tokens_in
 from freehold.workflows.journey.ladder import known_candidates
-from freehold.workflows.journey.migrate import Migration, migrate, prepare
+from freehold.workflows.journey.migrate import Migration, migrate
 from freehold.workflows.journey.rescue_config import (
     REQUEST_TOKENS,
     Asking,

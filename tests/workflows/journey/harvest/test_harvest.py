@@ -22,9 +22,9 @@ from freehold.types.harvest import Harvest
 from freehold.types.progress import Silent
 from freehold.workflows.data.forget import Whom, forget
 from freehold.workflows.journey import rescue
+from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.harvest import harvest
 from freehold.workflows.journey.harvest.harvest import HarvestOptions
-from freehold.workflows.journey.migrate import prepare
 from freehold.workflows.journey.paying import answers as paid
 from freehold.workflows.journey.rescue_config import RescueRequest
 from freehold.workflows.project import now, open_project

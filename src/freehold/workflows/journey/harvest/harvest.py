@@ -29,6 +29,7 @@ from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.data.harvested import harvest_folder, taught_digest
 from freehold.workflows.incumbent.account_files import AccountCopy
 from freehold.workflows.incumbent.fine_tunes import Account, AccountError
+from freehold.workflows.journey.beginning import LOCK, prepare
 from freehold.workflows.journey.harvest.asking import TITLES, Sender
 from freehold.workflows.journey.harvest.outputs import (
     ASKED,
@@ -40,7 +41,6 @@ from freehold.workflows.journey.harvest.outputs import (
 from freehold.workflows.journey.harvest.parts import Ask, Asked, PlannedPart, answers_to, repeats_of
 from freehold.workflows.journey.harvest.unlabelled import unlabelled
 from freehold.workflows.journey.harvest.written import critiques_part, paraphrases_part, rubric_part
-from freehold.workflows.journey.migrate import LOCK, prepare
 from freehold.workflows.journey.paying.answers import PaidAnswers
 from freehold.workflows.journey.paying.prices import Prices, prompt_tokens
 from freehold.workflows.license.rule import rule_for_model

@@ -22,8 +22,8 @@ from freehold.types.config import DataConfig
 from freehold.types.log_task import LogTasks
 from freehold.types.progress import Progress, Silent
 from freehold.types.trace import Trace
-from freehold.workflows.journey.task_figures import AskedRequest, GroupFigures, together
-from freehold.workflows.journey.task_ranking import FoundTask, ranked
+from freehold.workflows.journey.log_tasks.figures import AskedRequest, GroupFigures, together
+from freehold.workflows.journey.log_tasks.ranking import FoundTask, ranked
 from freehold.workflows.project import Project
 
 Log: TypeAlias = Callable[[], Iterable[AskedRequest]]

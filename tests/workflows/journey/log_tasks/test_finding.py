@@ -13,9 +13,9 @@ from freehold.datasets.tasks.asked import asked_task
 from freehold.datasets.tasks.selecting import fits
 from freehold.errors import InputError
 from freehold.types.config import DataConfig
-from freehold.workflows.journey.tasks import tasks_of_files
+from freehold.workflows.journey.log_tasks.finding import tasks_of_files
 
-PUBLIC = Path(os.environ.get("FREEHOLD_TEST_SHARED") or Path(__file__).parents[4] / "shared") / "data"
+PUBLIC = Path(os.environ.get("FREEHOLD_TEST_SHARED") or Path(__file__).parents[5] / "shared") / "data"
 """A folder with Banking77 (``train.csv``), SNIPS and GSM8K as they are published."""
 SEEDS = range(20)
 

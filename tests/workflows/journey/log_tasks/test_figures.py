@@ -1,7 +1,7 @@
 from datetime import UTC, datetime
 
 from freehold.types.trace import Usage
-from freehold.workflows.journey.task_figures import (
+from freehold.workflows.journey.log_tasks.figures import (
     ANSWERS,
     AskedRequest,
     Drawn,

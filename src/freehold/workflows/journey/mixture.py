@@ -15,10 +15,10 @@ from freehold.types.evaluated import ItemLook
 from freehold.types.mixture import Mixture
 from freehold.types.progress import Progress
 from freehold.types.report import Report
+from freehold.workflows.journey.beginning import LOCK, prepare
 from freehold.workflows.journey.candidate import CandidateRunner, step_count
 from freehold.workflows.journey.ladder import known_candidates
 from freehold.workflows.journey.methods import Bench, Candidate
-from freehold.workflows.journey.migrate import LOCK, prepare
 from freehold.workflows.journey.mixing.mixer import STEPS_OF_MIXING
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project

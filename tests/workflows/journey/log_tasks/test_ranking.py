@@ -5,8 +5,8 @@ from benchmarks.mixed_log import complaint
 
 from freehold.datasets.tasks.grouping import Grouper
 from freehold.types.trace import Usage
-from freehold.workflows.journey.task_figures import AskedRequest, GroupFigures
-from freehold.workflows.journey.task_ranking import FoundTask, ranked
+from freehold.workflows.journey.log_tasks.figures import AskedRequest, GroupFigures
+from freehold.workflows.journey.log_tasks.ranking import FoundTask, ranked
 
 USAGE = Usage(prompt_tokens=1000, completion_tokens=10)
 

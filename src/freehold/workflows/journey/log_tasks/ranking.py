@@ -20,7 +20,7 @@ from freehold.types.log_task import LogTask, TaskKind, TaskScore
 from freehold.types.method import MethodName
 from freehold.workflows.incumbent.list_price import asking_cost
 from freehold.workflows.journey.drafting import Guess
-from freehold.workflows.journey.task_figures import GroupFigures, distinct_questions, is_agent, languages
+from freehold.workflows.journey.log_tasks.figures import GroupFigures, distinct_questions, is_agent, languages
 
 LEAST_TO_TRAIN = 60
 """Distinct questions below which training is not proposed: with 60 a small model learned twelve labels to 70 %, with
