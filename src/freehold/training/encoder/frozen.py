@@ -242,9 +242,9 @@ def _answers(field: FieldForm, head: FittedHead, features: Features, at: int) ->
     values = [value[at] for value in features.examples.values]
     if field.kind == "found" and field.number is not None:
         got = [field.number.find(text) for text in features.examples.texts]
-        sure = [field.number.sure_none if one is None else field.number.sure for one in got]
-        right = [one == value for one, value in zip(got, values, strict=True)]
-        return np.array(right, dtype=np.bool_), np.array(sure, dtype=np.float32)
+        chances = [field.number.sure_none if one is None else field.number.sure for one in got]
+        same = [one == value for one, value in zip(got, values, strict=True)]
+        return np.array(same, dtype=np.bool_), np.array(chances, dtype=np.float32)
     if field.kind == "copied":
         return _copies(field, head, features, values)
     given, sure = heads.confidences(head, field, features.pooled)
