@@ -20,7 +20,7 @@ COUNT = 10_000
 
 def questions() -> list[tuple[Lineage, UseProfile]]:
     """Lineages and uses, round robin over the catalog, so that no question repeats within a few thousand."""
-    models = [model.replace("*", "x") for release in releases() for model in release.models]
+    models = [model for release in releases() for model in release.models]
     uses = [
         UseProfile(
             mode=mode, commercial=commercial, seat=seat, mau_product=users, annual_revenue_usd=users * 9

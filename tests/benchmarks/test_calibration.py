@@ -12,7 +12,7 @@ pytestmark = pytest.mark.timeout(400)  # twenty seconds of computing, on a busy 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "calibration.md"
 
-LETTERS = ["A", "A2", *"BCDEFGHIJKLMNOPQRS"]
+LETTERS = ["A", "A2", *"BCDEFGHIJKLMNOPQRSTUVW"]
 
 # Block A of the specification, computed there by other code: (margin, n) -> win-rate factors 0.1 / 0.5 at
 # p0 0.7, 0.9, 0.97, 0.995 and alpha 0.025.

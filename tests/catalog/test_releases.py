@@ -1,7 +1,15 @@
 import pytest
 
+from freehold.catalog import models
 from freehold.catalog.licenses import licenses
-from freehold.catalog.releases import release_on, releases, releases_of
+from freehold.catalog.releases import (
+    families,
+    family_of,
+    release_mentioned,
+    release_on,
+    releases,
+    releases_of,
+)
 
 
 def test_every_release_names_a_licence_of_the_catalog():
@@ -20,8 +28,6 @@ def test_every_known_ancestor_is_a_release_itself():
 def test_no_id_has_two_licences_at_one_time():
     for release in releases():
         for model in release.models:
-            if "*" in model:
-                continue
             entries = releases_of(model)
             assert len(entries) == 1 or any(e.until or e.since or e.released_since for e in entries), model
 
@@ -52,3 +58,40 @@ def test_the_date_of_the_copy_decides_where_a_licence_changed():
     assert release_on(entries, "2024-01-10").license == "LicenseRef-freehold-yi-2.1"
     assert release_on(entries, "2024-05-30").license == "Apache-2.0"
     assert release_on(entries, None).license == "Apache-2.0"
+
+
+def test_releases_are_exact_ids_and_each_says_where_its_licence_is_stated():
+    for release in releases():
+        assert release.models, release
+        assert not any(set("*?[") & set(model) for model in release.models), release.models
+        assert len(release.source) > 10 and "general knowledge" not in release.source, release.models[0]
+        assert release.source not in ("reported", "rumour"), release.models[0]
+        if release.checked is not None:
+            assert len(release.checked.split("-")) == 3
+
+
+def test_every_model_with_a_shape_is_an_exact_release():
+    assert not [model.id for model in models.all_models() if not releases_of(model.id)]
+
+
+def test_a_family_is_told_but_is_no_release():
+    for family in families():
+        assert family.license in licenses()
+    family = family_of("ibm-granite/granite-9")
+    assert family is not None and family.license == "Apache-2.0"
+    assert releases_of("ibm-granite/granite-9") == ()
+    assert family_of("ibm-granite/granite-3.3-2b-instruct") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "model"),
+    [
+        ("DeepSeek V3 via Together", "deepseek-ai/DeepSeek-V3"),
+        ("answers of gemma-2-9b-it, filtered", "google/gemma-2-9b-it"),
+        ("DeepSeek-V3-Banana", None),
+        ("DeepSeek V3 Banana", None),
+        ("Llama-3.3-70B-Instruct-uncensored", None),
+    ],
+)
+def test_a_name_in_a_text_ends_where_it_ends(text, model):
+    assert release_mentioned(text) == model

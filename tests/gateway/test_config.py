@@ -1,6 +1,8 @@
 """Which configurations and routes are refused."""
 
+import msgspec
 import pytest
+from tests.gateway.proxy.mixtures import mixed, own, rule_for
 
 from freehold.errors import ConfigError
 from freehold.gateway.config import GatewayConfig, check_route
@@ -60,3 +62,32 @@ def test_a_retention_that_makes_no_sense_is_refused(wrong):
     endpoint = Endpoint(name="e", engine="remote", base_url="http://127.0.0.1:9")
     with pytest.raises(ConfigError, match="retention_"):
         GatewayConfig(endpoints=(endpoint,), **wrong)
+
+
+def test_a_rule_of_deferral_is_for_one_candidate_and_both_are_named():
+    one = own("candidate", "http://127.0.0.1:1")
+    other = own("candidate", "http://127.0.0.1:2")
+    route = mixed("mix", one, rule_for(one), incumbent=Target(endpoint="candidate"))
+    GatewayConfig(endpoints=(one,), routes=(route,))
+    with pytest.raises(ConfigError) as refused:
+        GatewayConfig(endpoints=(other,), routes=(route,))
+    assert one.candidate_id("tuned") in refused.value.message
+    assert other.candidate_id("tuned") in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"threshold": 0.1}, "changed after it was proven"),
+        ({"id": ""}, "another version of freehold"),
+    ],
+)
+def test_a_rule_that_decides_nothing_is_refused(changes, message):
+    one = own("candidate", "http://127.0.0.1:1")
+    rule = msgspec.structs.replace(rule_for(one), **changes)
+    route = mixed("mix", one, rule, incumbent=Target(endpoint="candidate"))
+    with pytest.raises(ConfigError, match=message):
+        GatewayConfig(endpoints=(one,), routes=(route,))
+    with pytest.raises(ConfigError, match="no candidate"):
+        bare = msgspec.structs.replace(route, candidate=None, deferral=rule_for(one), state="incumbent")
+        GatewayConfig(endpoints=(one,), routes=(bare,))

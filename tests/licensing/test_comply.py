@@ -1,3 +1,5 @@
+import yaml
+
 from freehold.catalog.licenses import licenses
 from freehold.licensing.comply import annex_text, attribution_text, card_text, checklist_text, notice_text
 from freehold.types.config import UseProfile
@@ -35,3 +37,50 @@ def test_attribution_card_and_checklist_carry_the_phrases():
     assert "Built with Llama" in attribution_text(made, licenses())
     assert "Built with Llama" in card_text(made, licenses())
     assert "- [ ] Begin the model's name with the word: “Llama”" in checklist_text(made)
+
+
+def merged():
+    lineage = Lineage(
+        model="acme-merge",
+        edges=(
+            LineageEdge(kind="merge", model="meta-llama/Llama-3.1-8B"),
+            LineageEdge(kind="merge", model="meta-llama/Llama-3.1-8B-Instruct"),
+        ),
+    )
+    return rule_for_model(
+        "acme-merge", UseProfile(mode="distribute_weights", commercial=True), lineage=lineage
+    )
+
+
+def test_a_merge_lists_each_duty_and_phrase_once_with_the_parents():
+    text = checklist_text(merged())
+    assert text.count("“Built with Llama”") == 1 and text.count("“Llama”") == 1
+    assert "[meta-llama/Llama-3.1-8B, meta-llama/Llama-3.1-8B-Instruct]" in text
+    assert card_text(merged(), licenses()).count("Built with Llama") == 1
+
+
+def test_the_notice_asks_for_the_copyright_line_and_makes_none_up():
+    made = rule_for_model("zai-org/GLM-4.5", UseProfile(mode="distribute_weights", commercial=True))
+    text = notice_text(made, licenses())
+    assert "various" not in text
+    assert "[copyright line of zai-org/GLM-4.5: copy it from the LICENSE file of your copy]" in text
+    known = notice_text(made, licenses(), {"zai-org/GLM-4.5": "Copyright (c) 2025 Z.ai"})
+    assert "Copyright (c) 2025 Z.ai\nLicensed under the MIT License (MIT)" in known
+
+
+def test_the_annex_lists_every_restriction_where_it_was_read_and_says_where_not():
+    use = UseProfile(mode="distribute_weights", commercial=True)
+    deepseek = annex_text(rule_for_model("deepseek-ai/DeepSeek-V3", use), licenses())
+    assert "All 11 restrictions" in deepseek and "11. discriminating" in deepseek and "military" in deepseek
+    gemma = annex_text(rule_for_model("google/gemma-2-9b-it", use), licenses())
+    assert "The list is not complete" in gemma
+
+
+def test_the_card_has_a_head_that_hubs_read():
+    text = card_text(ruling(), licenses(), ["meta-llama/Llama-3.1-8B"])
+    head = yaml.safe_load(text.split("---")[1])
+    assert head["license"] == "other" and head["license_name"] == "llama-3.1-license-2024"
+    assert head["license_link"] == "https://github.com/meta-llama/llama-models"
+    assert head["base_model"] == ["meta-llama/Llama-3.1-8B"]
+    plain = rule_for_model("Qwen/Qwen2.5-7B", UseProfile(mode="distribute_weights", commercial=True))
+    assert yaml.safe_load(card_text(plain, licenses()).split("---")[1]) == {"license": "apache-2.0"}

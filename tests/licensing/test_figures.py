@@ -40,4 +40,10 @@ def test_which_side_of_the_line(limit, use, side):
 
 
 def test_a_stand_in_is_named():
-    assert "stand in" in read(FROZEN, UseProfile(mau_group_now=900)).stands_in
+    assert "taken to be those of that month" in read(FROZEN, UseProfile(mau_affiliate=900)).stands_in
+
+
+def test_users_of_today_are_no_figure_of_a_frozen_month():
+    above = read(FROZEN, UseProfile(mau_group_now=900))
+    assert above.side == "unclear" and "say nothing of that month" in above.why
+    assert read(FROZEN, UseProfile(mau_group_now=9)).side == "unknown"

@@ -54,3 +54,15 @@ def test_one_changed_word_or_a_dropped_sentence_is_a_change():
 def test_another_text_and_an_empty_one_are_unknown():
     assert identify("Roses are red. Violets are blue. Sugar is sweet.", known()).answer == "unknown"
     assert identify("", known()).answer == "unknown"
+
+
+def test_a_missing_sentence_is_told_by_its_place_and_its_neighbours():
+    dropped = identify(ORIGINAL.replace("You must keep this notice in every copy.", ""), known())
+    (gap,) = dropped.gaps
+    assert gap.startswith("missing: sentence ")
+    assert "after “" in gap and "any purpose" in gap and "before “If you distribute Example 3.1" in gap
+    end = identify(
+        ORIGINAL.replace("The model is provided as is, without warranty of any kind.", ""), known()
+    )
+    assert "before" not in end.gaps[0] and "after “" in end.gaps[0]
+    assert identify(ORIGINAL + "\nCommercial use needs our permission.\n", known()).gaps == ()

@@ -43,3 +43,37 @@ def test_its_id_is_what_it_decides_by():
     here, there = (rule(router=RouterFiles(path=path, sha256="s")) for path in ("/a", "/b"))
     assert here.id == there.id
     assert msgspec.json.decode(msgspec.json.encode(here), type=DeferralRule) == here
+
+
+def test_a_whole_number_gives_the_id_that_it_has_when_it_is_read_back():
+    made = rule(wait_ms=300, threshold=1)
+    assert (
+        made.problem is None
+        and msgspec.json.decode(msgspec.json.encode(made), type=DeferralRule).problem is None
+    )
+    with pytest.raises(msgspec.ValidationError, match="way"):
+        rule(way="oracle")
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"calibration": Calibration(raw=(), probability=())}, "no points"),
+        ({"calibration": Calibration(raw=(0.0, 1.0), probability=(0.5,))}, "not as many"),
+        ({"calibration": Calibration(raw=(0.0, 1.0), probability=(0.5, 1.5))}, "not probabilities"),
+        ({"calibration": Calibration(raw=(1.0, 0.0), probability=(0.5, 0.6))}, "ascend"),
+        ({"calibration": Calibration(raw=(0.0, 1.0), probability=(0.6, 0.5))}, "ascend"),
+        ({"threshold": -0.1}, "threshold"),
+        ({"wait_ms": 0}, "wait_ms"),
+        ({"way": "router"}, "names none"),
+    ],
+)
+def test_what_cannot_decide_says_why(changed, why):
+    assert why in rule(**changed).problem
+
+
+def test_a_rule_that_was_changed_after_its_proof_says_so():
+    assert rule().problem is None
+    assert "changed after" in msgspec.structs.replace(rule(), threshold=0.1).problem
+    assert "another version" in DeferralRule.unreadable().problem
+    assert DeferralRule.unreadable().calibration(1.0) < DeferralRule.unreadable().threshold

@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from freehold.errors import UsageError
 from freehold.types.endpoint import AdapterMount, Endpoint, ServedModel, ServePlan
@@ -43,3 +44,31 @@ def test_adapters_bring_the_template_they_were_taught_with():
     other = AdapterMount(name="m:c", path="c.gguf", chat_template="otherwise")
     with pytest.raises(UsageError, match="m:b and m:c were trained with different chat templates"):
         plan.with_adapters((taught, other))
+
+
+def test_what_answers_has_an_id_that_only_what_decides_changes():
+    plan = ServePlan(
+        engine="llamacpp", model="m", weights_sha256="w", adapters=(AdapterMount(name="m:a", path="a"),)
+    )
+    same = {"threads": 3, "parallel": 9, "port": 7, "weights_path": "/elsewhere", "host": "::1"}
+    assert replace(plan, **same).candidate_id() == plan.candidate_id() == plan.candidate_id("m:a")
+    others = ({"weights_sha256": "x"}, {"options": {"batch": 2}}, {"kv_type": "q8_0"}, {"labels": ("a",)})
+    ids = {
+        plan.candidate_id(),
+        plan.candidate_id("m"),
+        *(replace(plan, **one).candidate_id() for one in others),
+    }
+    assert len(ids) == 6
+
+
+def test_a_model_that_others_serve_is_known_by_its_address_and_name():
+    known = ServedModel(name="own", upstream_name="own", candidate_id="c1")
+    endpoint = Endpoint(name="e", engine="remote", base_url="http://x", models=(known,))
+    assert endpoint.candidate_id("own") == "c1"
+    ids = {
+        endpoint.candidate_id("m"),
+        endpoint.candidate_id("n"),
+        replace(endpoint, base_url="http://y").candidate_id("m"),
+    }
+    assert len(ids) == 3
+    assert replace(endpoint, name="other").candidate_id("m") in ids, "what it is called here decides nothing"

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from freehold.types.mixture import ConfidenceQuality, MixturePoint, Mixture, MixtureCurve
+from freehold.types.mixture import ConfidenceQuality, Mixture, MixtureCurve, MixturePoint
 
 
 def test_it_is_read_back_as_it_was():

@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 
 from freehold.catalog.licenses import license_named, licenses, licenses_mentioned, words
-from freehold.catalog.releases import index, release_mentioned, release_on, releases_of
+from freehold.catalog.releases import (
+    family_of,
+    index,
+    owners,
+    release_mentioned,
+    release_on,
+    releases_of,
+    spelled,
+)
 from freehold.licensing.situation import Ancestor
 from freehold.types.config import UseProfile
 from freehold.types.license import License, Release
@@ -91,20 +99,36 @@ def _release(model: str, use: UseProfile) -> tuple[Release | None, str | None]:
         if inside is not None:
             entries = releases_of(inside.group())
         if not entries:
-            mentioned = index().base_names.get(words(model)) or release_mentioned(model)
+            mentioned = index().base_names.get(spelled(model)) or release_mentioned(model)
             entries = releases_of(mentioned or model)
     if not entries:
-        return None, None
+        return None, _usual(model)
     release = release_on(entries, use.obtained, use.release)
     if release is None:
         return None, f"no licence of {model} is known for a copy obtained on {use.obtained}"
     return release, None
 
 
+def _usual(model: str) -> str | None:
+    """What releases of this one's family usually carry, where the release itself is not known."""
+    family = family_of(model)
+    if family is None:
+        return None
+    usual = licenses()[family.license]
+    note = f" ({family.note})" if family.note else ""
+    return (
+        f"this release is not in the catalog; what releases of this family usually carry is {usual.name}{note}, "
+        "which says nothing of this one"
+    )
+
+
 def _named(edge: LineageEdge) -> tuple[License, ...]:
     """Licences or service terms a free text names; a hub id names nothing."""
     if _HUB_ID.match(edge.model):
-        return _service(edge.model.partition("/")[2]) or ()
+        owner, _, name = edge.model.partition("/")
+        # Routers write a service's model as owner/name; an owner that publishes weights means a release by it.
+        publishes = owner.lower() in owners()
+        return _service(edge.model) or (() if publishes else _service(name))
     service = _service(edge.model)
     if service:
         return service

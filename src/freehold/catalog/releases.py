@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import re
 from importlib import resources
 from typing import NamedTuple
 
@@ -11,92 +12,132 @@ import msgspec
 
 from freehold.catalog.licenses import words
 from freehold.errors import StorageError
-from freehold.types.license import Release
+from freehold.types.license import Release, ReleaseFamily
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    releases: tuple[Release, ...]
+    releases: tuple[Release, ...] = ()
+    families: tuple[ReleaseFamily, ...] = ()
 
 
 class Index(NamedTuple):
-    """Releases by exact id (lower case), by pattern, and by the words of the id without its owner."""
+    """Releases by exact id (lower case), and ids by their name without its owner, as `spelled`."""
 
     exact: dict[str, tuple[Release, ...]]
-    patterns: tuple[tuple[str, Release], ...]
     base_names: dict[str, str]
     by_length: tuple[tuple[str, str], ...]
 
 
 @functools.cache
-def releases() -> tuple[Release, ...]:
-    """All entries, in file order. Raises `StorageError` naming a file that does not fit."""
-    found: list[Release] = []
+def _files() -> tuple[_File, ...]:
+    found: list[_File] = []
     folder = resources.files("freehold.catalog") / "releases"
     for path in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if not path.name.endswith(".toml"):
             continue
         try:
-            found.extend(msgspec.toml.decode(path.read_bytes(), type=_File).releases)
+            file = msgspec.toml.decode(path.read_bytes(), type=_File)
         except (msgspec.ValidationError, msgspec.DecodeError) as error:
             raise StorageError(f"catalog/releases/{path.name}: {error}") from None
+        for release in file.releases:
+            for model in release.models:
+                if "*" in model or "?" in model or "[" in model:
+                    raise StorageError(f"catalog/releases/{path.name}: {model} is a pattern, not a release")
+        found.append(file)
     return tuple(found)
+
+
+@functools.cache
+def releases() -> tuple[Release, ...]:
+    """All entries, in file order. Raises `StorageError` naming a file that does not fit."""
+    return tuple(release for file in _files() for release in file.releases)
+
+
+@functools.cache
+def families() -> tuple[ReleaseFamily, ...]:
+    """What families usually carry, in file order. Raises `StorageError` naming a file that does not fit."""
+    return tuple(family for file in _files() for family in file.families)
+
+
+@functools.cache
+def owners() -> frozenset[str]:
+    """Who publishes releases of the catalog: names on the hub, in lower case."""
+    return frozenset(model.partition("/")[0].lower() for release in releases() for model in release.models)
+
+
+def family_of(model: str) -> ReleaseFamily | None:
+    """The family whose pattern fits a hub id that the catalog does not have, the longest pattern first.
+
+    It says what such releases usually carry. A ruling is never made from it.
+    """
+    key = model.lower().split("@")[0]
+    if key in index().exact:
+        return None
+    best: ReleaseFamily | None = None
+    length = -1
+    for family in families():
+        for pattern in family.patterns:
+            if len(pattern) > length and fnmatch.fnmatchcase(key, pattern.lower()):
+                best, length = family, len(pattern)
+    return best
 
 
 def release_mentioned(text: str) -> str | None:
     """The hub id whose name (without its owner) a free text contains; the longest wins.
 
-    Names too short to say more than a family are left out: family never decides.
+    A name that goes on in the same word is another name (``DeepSeek-V3-Extra`` is not ``DeepSeek-V3``), and so is
+    one before a word that no sentence about a model would have there. Names too short to say more than a family
+    are left out: family never decides.
     """
     padded = f" {words(text)} "
     for name, model in index().by_length:
-        if f" {name} " in padded:
-            return model
+        if f" {words(name)} " in padded:
+            return model if _ends_there(text, name) else None
     return None
+
+
+def spelled(text: str) -> str:
+    """A name in lower case with single spaces for hyphens and underscores; a dot stays: 3.1 is not 3-1."""
+    return " ".join(re.split(r"[\s_\-/]+", text.lower())).strip()
+
+
+_AFTER = re.compile(
+    r"\s*$|\s*[(\[,;:]|[.](?:\s|$)|\s+(?:via|through|on|at|by|from|in|of|hosted|served|api|models?|weights|outputs?"
+    r"|answers?|traces?|checkpoints?|data|under|and|with|for|is|as)\b",
+    re.IGNORECASE,
+)
+
+
+def _ends_there(text: str, name: str) -> bool:
+    """Whether a name, found in a text by its words, ends where a word ends and is followed by nothing of a name."""
+    pattern = r"[\s_\-]+".join(re.escape(part) for part in name.split())
+    return any(
+        _AFTER.match(text[found.end() :])
+        for found in re.finditer(rf"(?<![A-Za-z0-9]){pattern}(?![A-Za-z0-9])", text, re.IGNORECASE)
+    )
 
 
 @functools.cache
 def index() -> Index:
     """The lookup tables, made once."""
     exact: dict[str, tuple[Release, ...]] = {}
-    patterns: list[tuple[str, Release]] = []
     base_names: dict[str, str] = {}
-    stems: set[str] = set()
     for release in releases():
         for model in release.models:
             key = model.lower()
-            if "*" in key:
-                patterns.append((key, release))
-                stem = key.rstrip("*")
-                base_names.setdefault(words(stem.rpartition("/")[2]), stem)
-                stems.add(words(stem.rpartition("/")[2]))
-                continue
             exact[key] = (*exact.get(key, ()), release)
-            base_names.setdefault(words(key.rpartition("/")[2]), model)
-    patterns.sort(key=lambda item: -len(item[0]))
-    # A stem stands for a family, so it takes a longer name to be sure of it.
-    long = [item for item in base_names.items() if item[0].count(" ") >= (2 if item[0] in stems else 1)]
+            base_names.setdefault(spelled(key.rpartition("/")[2]), model)
+    long = [item for item in base_names.items() if " " in item[0]]
     by_length = tuple(sorted(long, key=lambda item: -len(item[0])))
-    return Index(exact, tuple(patterns), base_names, by_length)
+    return Index(exact, base_names, by_length)
 
 
 def releases_of(model: str) -> tuple[Release, ...]:
-    """Entries for a hub id: the exact ones, else those of the longest pattern that fits. Empty: unknown.
+    """Entries for exactly this hub id (case and a revision after ``@`` aside). Empty: its licence is not known.
 
     Several entries mean that the licence changed with time; `since` and `until` tell them apart.
     """
-    key = model.lower().split("@")[0]
-    found = index().exact.get(key)
-    if found:
-        return found
-    best: list[Release] = []
-    length = 0
-    for pattern, release in index().patterns:
-        if best and len(pattern) < length:
-            break
-        if fnmatch.fnmatchcase(key, pattern) and key not in {m.lower() for m in release.except_models}:
-            best.append(release)
-            length = len(pattern)
-    return tuple(best)
+    return index().exact.get(model.lower().split("@")[0], ())
 
 
 def release_on(entries: tuple[Release, ...], date: str | None, released: str | None = None) -> Release | None:

@@ -127,6 +127,9 @@ PARTS: dict[str, dict[str, Entry]] = {
             "freehold.cli.prove.evaluate:command",
             "Prove a candidate against the incumbent: promote, hold, reject",
         ),
+        "defer": Entry(
+            "freehold.cli.prove.defer:command", "Own what is proven, rent the rest: a verdict on the mixture"
+        ),
         "compare": Entry(
             "freehold.cli.prove.compare:command", "A verdict from bare pairs of scores, with no model at all"
         ),

@@ -19,6 +19,8 @@ from freehold.types.dataset import SPLITS, Dataset, NearDuplicates, Sample, Spli
 from freehold.types.record import content_id
 
 MANIFEST = "manifest.json"
+MADE_BY = "made_by"
+"""Of a sample's metadata: the model that wrote its message."""
 
 
 class Building(NamedTuple):
@@ -32,6 +34,8 @@ class Building(NamedTuple):
     near_duplicates: NearDuplicates | None = None
     conflicts: Sequence[tuple[Sample, Sample, float]] = ()
     conflict_count: int = 0
+    derived_from: str | None = None
+    """The id of the dataset that it was made of, for one candidate."""
 
 
 def require(building: Building, splits: Sequence[SplitName]) -> None:
@@ -69,7 +73,10 @@ def write(
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=root, ignore_cleanup_errors=True) as made:
             partial = Path(made)
             counts: Counter[str] = Counter()
-            splits = tuple(_write_split(partial, split, building.by_split[split], counts) for split in SPLITS)
+            written: Counter[str] = Counter()
+            splits = tuple(
+                _write_split(partial, split, building.by_split[split], counts, written) for split in SPLITS
+            )
             plain_recipe = msgspec.to_builtins(recipe)
             identity = content_id([{"splits": splits}, plain_recipe, incumbent_model])
             folder = root / identity
@@ -86,6 +93,8 @@ def write(
                 incumbent_model=incumbent_model,
                 targets_from={"gold": counts["gold"], "incumbent": counts["incumbent"]},
                 preferences={kind: counts[kind] for kind in ("pairs", "liked", "disliked") if counts[kind]},
+                written_by=dict(written),
+                derived_from=building.derived_from,
             )
             if (folder / MANIFEST).exists():
                 return dataset
@@ -108,8 +117,10 @@ def _way_out(dropped: Counter[str]) -> str:
     return "import more traces, or change [data] held_out; freehold dataset build needs some of both"
 
 
-def _write_split(folder: Path, name: SplitName, samples: Sequence[Sample], counts: Counter[str]) -> Split:
-    """Write one split, sample by sample, and count what its targets are."""
+def _write_split(
+    folder: Path, name: SplitName, samples: Sequence[Sample], counts: Counter[str], written: Counter[str]
+) -> Split:
+    """Write one split, sample by sample, and count what its targets are and which models wrote its messages."""
     digest = hashlib.sha256()
     groups: set[bytes] = set()
     file = f"{name}.jsonl"
@@ -124,6 +135,8 @@ def _write_split(folder: Path, name: SplitName, samples: Sequence[Sample], count
                 counts["pairs"] += sample.rejected is not None
                 counts["liked"] += sample.desirable is True
                 counts["disliked"] += sample.desirable is False
+            if name == "train" and isinstance(writer := sample.metadata.get(MADE_BY), str):
+                written[writer] += 1
     return Split(name=name, file=file, samples=len(samples), groups=len(groups), sha256=digest.hexdigest())
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from freehold.deferring.signals import asks_with
 from freehold.errors import UpstreamError, UsageError
 from freehold.evals.answers import ChatAnswer
 from freehold.evals.chat.answer_cache import AnswerCache
@@ -36,6 +37,8 @@ class ReplayOptions(NamedTuple):
     repeat: int = 0
     as_live: bool = False
     """Ask only with what a recorded request said, as the answer it is compared with was asked for."""
+    signals: bool = False
+    """Have answers carry how sure the model was, where its engine tells that."""
 
 
 class Replayed(NamedTuple):
@@ -100,7 +103,9 @@ async def answers(
                 body = chat_request(sample, served, asked_by, endpoint, repeat=options.repeat)
                 return request_key(body, served, endpoint, options.repeat), body
 
-            return await _Replay(client, cache, samples, request, options, on_progress).all()
+            telling = _telling(endpoint) if options.signals else None
+            asker = Asker(client, cache, options.budget, len(samples), telling=telling)
+            return await _Replay(asker, samples, request, options, on_progress).all()
 
 
 def served_model(endpoint: Endpoint, model: str) -> ServedModel:
@@ -114,6 +119,13 @@ def served_model(endpoint: Endpoint, model: str) -> ServedModel:
     return served or ServedModel(name=model, upstream_name=model)
 
 
+def _telling(endpoint: Endpoint) -> dict[str, Any]:
+    """The fields with which the endpoint tells how sure it is; none where it has no word for that."""
+    kind = endpoint.engine_kind
+    cannot = kind.tells_confidence == "logprobs" and not endpoint.capabilities.logprobs
+    return {} if cannot else asks_with(kind)
+
+
 class _Replay:
     """One replay under way: workers take samples off one iterator, so at most `concurrency` are asked at once.
 
@@ -122,15 +134,13 @@ class _Replay:
 
     def __init__(
         self,
-        client: ChatClient,
-        cache: AnswerCache,
+        asker: Asker,
         samples: Sequence[Sample],
         request: Callable[[Sample], tuple[str, dict[str, Any]]],
         options: ReplayOptions,
         on_progress: OnProgress | None,
     ) -> None:
-        self._client = client
-        self._asker = Asker(client, cache, options.budget, len(samples))
+        self._asker = asker
         self._samples = samples
         self._request = request
         self._options = options
@@ -172,6 +182,6 @@ class _Replay:
         ]
         if results and len(refused) == len(results):
             raise UpstreamError(
-                f"endpoint {self._client.endpoint.name} refuses every request: {refused[0]}",
+                f"endpoint {self._asker.endpoint.name} refuses every request: {refused[0]}",
                 hint="ask it by hand with one of the samples; fewer max_tokens or a larger context may do",
             )

@@ -47,6 +47,7 @@ async def scored(
         total_ms=answer.total_ms,
         usage=answer.usage,
         error=answer.error,
+        signals=answer.signals or {},
     )
 
 

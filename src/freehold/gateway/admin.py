@@ -26,7 +26,7 @@ import msgspec
 from freehold.errors import ConfigError, RevisionError, StorageError
 from freehold.gateway import admin_keys
 from freehold.gateway.capture.redaction import redactor_of
-from freehold.gateway.config import GatewayConfig, check_apart, check_route
+from freehold.gateway.config import GatewayConfig, check_apart, check_route, check_rule
 from freehold.gateway.http.request import Request
 from freehold.gateway.limits.keys import KeyRing, check_may
 from freehold.types.audit import WHY_LENGTH_MAX, change_source, change_why
@@ -146,6 +146,7 @@ class Admin:
             if unknown := _unknown(change.route, msgspec.to_builtins(route)):
                 raise ConfigError(f"a route has no field {unknown}")
             check_route(route, [endpoint.name for endpoint in config.endpoints])
+            check_rule(route, config.endpoints)
         except (msgspec.ValidationError, ConfigError) as error:
             raise ApiError(400, str(error), param="route") from None
         try:

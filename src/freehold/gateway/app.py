@@ -75,6 +75,7 @@ async def running(config: GatewayConfig, run_folder: Path) -> AsyncIterator[Gate
     """A worker's application with its upkeep. `run_folder` is shared by the processes of one gateway."""
     app = GatewayApp(config, run_folder)
     await app.state.preparer.warm(config.endpoints)
+    await app.state.rules.warm(app.state.table.all_routes())
     async with upkeep(app.state):
         try:
             yield app

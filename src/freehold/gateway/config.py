@@ -9,6 +9,7 @@ import msgspec
 
 from freehold.errors import ConfigError, did_you_mean
 from freehold.types.config import CaptureMode, PriceConfig
+from freehold.types.deferral import DeferralRule
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import Record
 from freehold.types.route import ApiKey, Route
@@ -113,6 +114,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
                 )
         for route in self.routes:
             check_route(route, names)
+            check_rule(route, self.endpoints)
         if self.body_memory_bytes < 4 * 1024 * 1024:
             raise ConfigError(
                 f"a worker may hold {self.body_memory_bytes} bytes of requests, expected 4 MiB or more",
@@ -149,12 +151,44 @@ def check_route(route: Route, endpoint_names: list[str]) -> None:
     for name, share in (("canary_share", route.canary_share), ("shadow_share", route.shadow_share)):
         if not 0 <= share <= 1:
             raise ConfigError(f"route {route.name}: {name} is {share}, expected 0 to 1")
-    if problem := route.limits.problem:
+    if problem := route.limits.problem or (route.cache and route.cache.problem):
         raise ConfigError(f"route {route.name}: {problem}")
+    if route.deferral is not None:
+        if route.candidate is None:
+            raise ConfigError(f"route {route.name} has a rule of deferral but no candidate")
+        if (unsound := route.deferral.problem) is not None:
+            raise ConfigError(
+                f"route {route.name}: its rule of deferral cannot be used: {unsound}",
+                hint="freehold defer plan makes one",
+            )
     if route.sticky not in ("user", "conversation") and not route.sticky.startswith("header:"):
         raise ConfigError(
             f"route {route.name}: sticky is {route.sticky!r}", hint="write user, conversation or header:NAME"
         )
+
+
+def check_rule(route: Route, endpoints: Iterable[Endpoint]) -> None:
+    """Raises `ConfigError`, naming both, for a rule that was proven for another candidate than the route's."""
+    rule, target = route.deferral, route.candidate
+    endpoint = next((one for one in endpoints if target is not None and one.name == target.endpoint), None)
+    if rule is None or target is None or endpoint is None:
+        return
+    if (other := other_candidate(rule, endpoint, target.model or route.model)) is not None:
+        raise ConfigError(
+            f"route {route.name}: {other}",
+            hint="freehold defer plan proves a rule for the candidate that is served now",
+        )
+
+
+def other_candidate(rule: DeferralRule, endpoint: Endpoint, model: str) -> str | None:
+    """That a rule was proven for another candidate than a model of an endpoint, naming both; None where it was not."""
+    served = endpoint.candidate_id(model)
+    if served == rule.candidate_id:
+        return None
+    return (
+        f"the rule of deferral {rule.id} was proven for {rule.candidate} (candidate {rule.candidate_id}), and "
+        f"{model} at the endpoint {endpoint.name} is another one (candidate {served})"
+    )
 
 
 def check_apart(route: Route, others: Iterable[Route]) -> None:

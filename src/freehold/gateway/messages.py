@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from freehold.gateway.spending import Charge
+from freehold.types.deferral import DeferralDecision
 from freehold.types.record import Record
 from freehold.types.route import ApiKey, Route
 from freehold.types.trace import Completeness
@@ -15,6 +16,10 @@ from freehold.types.trace import Completeness
 RING_FILE = "ring.json"
 """In the run folder: the last `TableMessage`, for workers that start."""
 ApiKind = Literal["chat", "completions", "embeddings", "responses", "messages", "count_tokens"]
+
+
+ResponseKind = Literal["openai", "anthropic", "responses"]
+"""In which API's words an upstream answered."""
 
 
 class CapturedExchange(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -42,11 +47,12 @@ class CapturedExchange(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
     parent_id: str | None = None
     conversation_id: str | None = None
     user: str | None = None
-    response_kind: Literal["openai", "anthropic", "responses"] = "openai"
+    response_kind: ResponseKind = "openai"
     content_encoding: str | None = None
     ttft_ms: float | None = None
     total_ms: float | None = None
     api_key: str | None = None
+    deferral: DeferralDecision | None = None
 
 
 class UsageReport(msgspec.Struct, frozen=True, array_like=True):

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from freehold.types.license import License
+import re
+from collections.abc import Mapping, Sequence
+
+from freehold.licensing.duties import KEY_TITLES
+from freehold.types.license import DomainClause, License
 from freehold.types.ruling import Obligation, Ruling
 
-DISCLAIMER = "Facts and readings of licence texts, not legal advice."
+_COPYRIGHT = frozenset({"retain_notices", "attribution"})
+"""Duties that ask to keep or to give a copyright line."""
 
-KEY_TITLES: dict[str, str] = {
-    "license_copy": "Give recipients a copy of the licence",
-    "notice_file": "Ship the Notice file",
-    "display_attribution": "Display the phrase prominently",
-    "ui_display_model_name": "Display the model name in the user interface",
-    "name_prefix": "Begin the model's name with the word",
-    "state_changes": "State that and what was changed",
-    "pass_through_use_restrictions": "Pass the use restrictions on as an enforceable provision",
-    "aup_compliance": "Stay within the acceptable-use policy",
-    "retain_notices": "Keep the notices",
-    "attribution": "Credit the creator",
-    "share_alike": "License adaptations alike",
-    "register_before_commercial": "Register before commercial use",
-    "public_statement": "Use the sentence in public statements",
-    "explanatory_documentation": "Ship documentation of the changes",
-    "security_review": "Pass the licensor's security review first",
-}
+DISCLAIMER = "Facts and readings of licence texts, not legal advice."
 
 
 def attribution_text(ruling: Ruling, licenses: dict[str, License]) -> str:
@@ -40,18 +29,31 @@ def attribution_text(ruling: Ruling, licenses: dict[str, License]) -> str:
     lines += list(dict.fromkeys(phrases))
     for license_id in ruling.licenses:
         license = licenses.get(license_id)
-        lines.append(license_id if license is None else f"{license.name} ({license.licensor}), {license_id}")
+        by = "" if license is None or license.licensor == "various" else f" ({license.licensor})"
+        lines.append(license_id if license is None else f"{license.name}{by}, {license_id}")
     return "\n".join(lines) + "\n"
 
 
-def notice_text(ruling: Ruling, licenses: dict[str, License]) -> str:
-    """The NOTICE file: every prescribed sentence, once, then the other licences by name."""
+def notice_text(
+    ruling: Ruling, licenses: dict[str, License], copyrights: Mapping[str, str] | None = None
+) -> str:
+    """The NOTICE file: every prescribed sentence, once, then a copyright line for each model whose licence asks
+    for one.
+
+    `copyrights` maps a model to the copyright line of its licence file. Where it is not known, a line in brackets
+    says where to take it from: none is made up.
+    """
+    known = copyrights or {}
     sentences = [duty.value for duty in ruling.obligations if duty.key == "notice_file" and duty.value]
-    sentences += [
-        f"{licenses[name].name}, {licenses[name].licensor}: {name}"
-        for name in ruling.licenses
-        if name in licenses and licenses[name].scope == "weights" and licenses[name].notice not in sentences
-    ]
+    for duty in ruling.obligations:
+        license = licenses.get(duty.license_id)
+        if license is None or license.scope != "weights" or duty.key not in _COPYRIGHT or duty.passive:
+            continue
+        if license.notice in sentences:
+            continue
+        model = duty.model or ruling.model
+        line = known.get(model, f"[copyright line of {model}: copy it from the LICENSE file of your copy]")
+        sentences.append(f"{model}\n{line}\nLicensed under the {license.name} ({license.id})")
     return "\n\n".join(dict.fromkeys(sentences)) + "\n"
 
 
@@ -74,19 +76,68 @@ def annex_text(ruling: Ruling, licenses: dict[str, License]) -> str:
             "everyone to whom you pass the model, or access to it, under the same provision, and tell them of it.\n\n"
             f"Why: {duty.text}."
         )
-        bars = [
-            f"- {clause.text} ({clause.section})"
-            for clause in (licenses[duty.license_id].clauses if duty.license_id in licenses else ())
-            if type(clause).__name__ == "DomainClause"
-        ]
-        if bars:
-            parts.append("Restrictions the catalog knows (own words, not complete):\n\n" + "\n".join(bars))
+        parts += _restrictions(licenses.get(duty.license_id))
     return "\n\n".join(parts) + "\n"
 
 
-def card_text(ruling: Ruling, licenses: dict[str, License]) -> str:
-    """A licence section for the model card."""
-    lines = ["## License", ""]
+def _restrictions(license: License | None) -> list[str]:
+    """What an annex bars: all of it where it was read, else what the clauses hold, and which of the two it is."""
+    if license is None:
+        return []
+    if license.restrictions:
+        listed = [f"{number}. {text}" for number, text in enumerate(license.restrictions, 1)]
+        return [f"All {len(listed)} restrictions of the annex, in own words:\n\n" + "\n".join(listed)]
+    bars = [
+        f"- {clause.text} ({clause.section})"
+        for clause in license.clauses
+        if isinstance(clause, DomainClause)
+    ]
+    if not bars:
+        return []
+    return ["Some of the restrictions, in own words. The list is not complete:\n\n" + "\n".join(bars)]
+
+
+def _yaml_head(ruling: Ruling, licenses: dict[str, License], bases: Sequence[str]) -> list[str]:
+    """The head of a model card as hubs read it: licence, its name and link, what the model stands on."""
+    found = [
+        licenses[name] for name in ruling.licenses if name in licenses and licenses[name].scope == "weights"
+    ]
+    named = next((one for one in found if one.id.startswith("LicenseRef")), found[0] if found else None)
+    lines = ["---"]
+    if named is not None:
+        own = named.id.startswith("LicenseRef")
+        lines.append(f"license: {'other' if own else named.id.lower()}")
+        if own:
+            lines.append(f"license_name: {named.id.removeprefix('LicenseRef-').split('-', 1)[-1]}")
+        if own and (link := license_link(named)):
+            lines.append(f"license_link: {link}")
+    if bases:
+        lines += ["base_model:", *[f"  - {name}" for name in bases]]
+    return [*lines, "---", ""]
+
+
+def license_link(license: License) -> str | None:
+    """Where the text of a licence can be read, from its source: SPDX, GitHub, a page; None where none is known."""
+    source = license.source
+    if source.startswith("spdx:") or not license.id.startswith("LicenseRef"):
+        return f"https://spdx.org/licenses/{license.id}.html"
+    if (found := re.match(r"github:([\w.\-]+/[\w.\-]+)", source)) is not None:
+        return f"https://github.com/{found.group(1)}"
+    page = re.search(r"https://[^\s,;)]+", source)
+    if page is not None:
+        return page.group()
+    if license.id.startswith("LicenseRef-scancode-"):
+        key = license.id.removeprefix("LicenseRef-scancode-")
+        return f"https://scancode-licensedb.aboutcode.org/{key}.html"
+    return None
+
+
+def card_text(ruling: Ruling, licenses: dict[str, License], bases: Sequence[str] = ()) -> str:
+    """A licence section for the model card, below a YAML head; `bases` are hub ids the model stands on.
+
+    Of several licences the head names the first that is not a common open one: it is the one that binds most.
+    """
+    lines = [*_yaml_head(ruling, licenses, bases), "## License", ""]
     for name in ruling.licenses:
         lines.append(f"- {licenses[name].name} (`{name}`)" if name in licenses else f"- `{name}`")
     phrases = [
@@ -94,7 +145,7 @@ def card_text(ruling: Ruling, licenses: dict[str, License]) -> str:
         for duty in ruling.obligations
         if duty.value and duty.key in ("display_attribution", "attribution")
     ]
-    lines += [""] + [f"{duty.value}" for duty in phrases] if phrases else []
+    lines += ["", *dict.fromkeys(f"{duty.value}" for duty in phrases)] if phrases else []
     if any(duty.key == "state_changes" for duty in ruling.obligations):
         lines += ["", "Changes: these weights were modified. Describe here what was changed, how and when."]
     if any(duty.key == "pass_through_use_restrictions" for duty in ruling.obligations):
@@ -111,7 +162,7 @@ def checklist_text(ruling: Ruling) -> str:
         ("Stay within", [duty for duty in ruling.obligations if duty.passive]),
     ):
         if chosen:
-            lines += [f"## {heading}", "", *[_box(duty) for duty in chosen], ""]
+            lines += [f"## {heading}", "", *_boxes(chosen), ""]
     for heading, texts in (
         ("Violations to mend", ruling.violations),
         ("Assumptions", ruling.assumptions),
@@ -122,7 +173,14 @@ def checklist_text(ruling: Ruling) -> str:
     return "\n".join(lines)
 
 
-def _box(duty: Obligation) -> str:
-    value = f": “{duty.value}”" if duty.value else ""
-    title = KEY_TITLES.get(duty.key, duty.key)
-    return f"- [ ] {title}{value} ({duty.license_id} {duty.section}): {duty.text}"
+def _boxes(duties: Sequence[Obligation]) -> list[str]:
+    """Each duty once, with every model it comes from."""
+    models: dict[str, list[str]] = {}
+    for duty in duties:
+        value = f": “{duty.value}”" if duty.value else ""
+        title = KEY_TITLES.get(duty.key, duty.key)
+        line = f"{title}{value} ({duty.license_id} {duty.section}): {duty.text}"
+        models.setdefault(line, []).extend(
+            [duty.model] if duty.model and duty.model not in models.get(line, []) else []
+        )
+    return [f"- [ ] {line}" + (f" [{', '.join(names)}]" if names else "") for line, names in models.items()]

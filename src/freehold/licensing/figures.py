@@ -1,7 +1,8 @@
 """Reading a licence's line against the figures of a use profile.
 
-A figure may be stated, bounded by another one, or stood in for by a near one (today's users for those of
-the month a licence froze). The reading says which, so that an answer can name what it rests on.
+A figure may be stated, bounded by another one, or stood in for by a near one. The reading says which, so that an
+answer can name what it rests on. A figure that a licence froze at a date is never read off a product's users of
+today: they say nothing of that month. Where they are above the line the answer is open.
 """
 
 from __future__ import annotations
@@ -25,23 +26,31 @@ METRIC_NAMES: dict[Metric, str] = {
 
 
 class Figure(NamedTuple):
-    """A figure as known: `low` ≤ truth ≤ `high` (None: no bound). `stands_in` names a substitute used."""
+    """A figure as known: `low` ≤ truth ≤ `high` (None: no bound). `stands_in` names a substitute used.
+
+    `today` are users of today where the line was frozen earlier, which neither prove nor exclude anything.
+    """
 
     low: int | None
     high: int | None
     stands_in: str | None = None
+    today: int | None = None
 
 
 class Reading(NamedTuple):
-    """Where the figure lies against the limit, and in words."""
+    """Where the figure lies against the limit, and in words. `why` says what is open where the side is unclear."""
 
     side: Literal["above", "below", "unclear", "unknown"]
     line: str
     stands_in: str | None
+    why: str = ""
 
 
 def read(limit: Limit, use: UseProfile) -> Reading:
-    """Compare what is known with a limit. ``unclear`` is only the exact number of an ambiguous text."""
+    """Compare what is known with a limit.
+
+    ``unclear`` is the exact number of an ambiguous text, or users of today above a line that was frozen earlier.
+    """
     when = "" if limit.frozen_at is None else f" in the calendar month before {limit.frozen_at}"
     line = f"{limit.above:,} {METRIC_NAMES[limit.metric]}{when}"
     figure = _figure(limit.metric, limit.frozen_at is not None, use)
@@ -53,10 +62,16 @@ def read(limit: Limit, use: UseProfile) -> Reading:
         side: dict[str, Literal["above", "below", "unclear"]] = {
             "inside": "below", "outside": "above", "unclear": "unclear"
         }  # fmt: skip
-        return Reading(side[limit.at], line, figure.stands_in)
+        return Reading(side[limit.at], line, figure.stands_in, "on the line the text is ambiguous")
+    if figure.today is not None:
+        said = f"today's {figure.today:,} users say nothing of that month"
+        if figure.today > limit.above:
+            return Reading("unclear", line, None, f"{said}; state mau_group_month_before_release")
+        return Reading("unknown", line, said)
     if figure.high is not None and figure.high == limit.above and limit.at == "inside":
         return Reading("below", line, figure.stands_in)
-    return Reading("unknown", line, figure.stands_in)
+    bounded = figure.low is not None or figure.high is not None
+    return Reading("unknown", line, figure.stands_in if bounded else None)
 
 
 def _figure(metric: Metric, frozen: bool, use: UseProfile) -> Figure:
@@ -97,10 +112,7 @@ def _frozen_group_users(use: UseProfile) -> Figure:
         return _known(use.mau_group_month_before_release)
     if use.mau_licensee_month_before_release is not None:
         return Figure(use.mau_licensee_month_before_release, None)
-    today = _users_today(use)
-    if today is None:
-        return Figure(None, None)
-    return Figure(today, None, "today's users stand in for those of the month before the release")
+    return _undated(use)
 
 
 def _frozen_licensee_users(use: UseProfile) -> Figure:
@@ -108,10 +120,19 @@ def _frozen_licensee_users(use: UseProfile) -> Figure:
         return _known(use.mau_licensee_month_before_release)
     if use.mau_group_month_before_release is not None:
         return _known(use.mau_group_month_before_release, "the group's users stand in for the licensee's")
-    today = use.mau_licensee if use.mau_licensee is not None else _users_today(use)
-    if today is None:
-        return Figure(None, None)
-    return Figure(today, None, "today's users stand in for those of the month before the release")
+    if use.mau_licensee is not None:
+        return Figure(use.mau_licensee, None, "the licensee's users are taken to be those of that month")
+    return Figure(None, None, today=_users_today(use))
+
+
+def _undated(use: UseProfile) -> Figure:
+    """Users of licensee and affiliates without a date, else those of today, which prove nothing of an earlier month."""
+    parts = [part for part in (use.mau_licensee, use.mau_affiliate) if part is not None]
+    if use.mau_affiliate is not None:
+        return Figure(
+            sum(parts), None, "the users of licensee and affiliates are taken to be those of that month"
+        )
+    return Figure(None, None, today=_users_today(use))
 
 
 def _product_users(use: UseProfile) -> Figure:

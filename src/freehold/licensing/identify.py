@@ -63,7 +63,8 @@ class Identified(Record, frozen=True, kw_only=True):
 
     `license_id` is set only for ``same``. `nearest` is the closest known text, `twins` the next ones with
     their closeness, `added` the sentences (as written) that the nearest does not have, `missing` how many of
-    its sentences are not here.
+    its sentences are not here, `gaps` where they are missing: the originals are kept as hashes, so a gap is told by
+    its place and by the sentences around it.
     """
 
     answer: Literal["same", "changed", "unknown"]
@@ -74,6 +75,7 @@ class Identified(Record, frozen=True, kw_only=True):
     twins: tuple[tuple[str, float], ...] = ()
     added: tuple[str, ...] = ()
     missing: int = 0
+    gaps: tuple[str, ...] = ()
     note: str = ""
 
 
@@ -140,8 +142,35 @@ def identify(text: str, known: Sequence[Fingerprint]) -> Identified:
         twins=twins,
         added=added,
         missing=missing,
+        gaps=_gaps(print_, dict(zip(hashes, (written for _, written in pairs), strict=True))),
         note="made from this text, but not this text: what was added or left out may decide",
     )
+
+
+def _gaps(original: Fingerprint, kept: dict[str, str]) -> tuple[str, ...]:
+    """Runs of missing sentences: which of the original's they are, and between which sentences of this text."""
+    found = []
+    total = len(original.sentences)
+    at = 0
+    while at < total:
+        if original.sentences[at] in kept:
+            at += 1
+            continue
+        start = at
+        while at < total and original.sentences[at] not in kept:
+            at += 1
+        which = f"sentence {start + 1}" if at - start == 1 else f"sentences {start + 1} to {at}"
+        around = []
+        if start:
+            around.append(f"after “{_short(kept[original.sentences[start - 1]])}”")
+        if at < total:
+            around.append(f"before “{_short(kept[original.sentences[at]])}”")
+        found.append(f"missing: {which} of {total}, {' and '.join(around) or 'all of them'}")
+    return tuple(found)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 90 else f"{text[:60]} … {text[-25:]}"
 
 
 def _compare(hashes: list[str], known: Fingerprint) -> LicenseMatch:

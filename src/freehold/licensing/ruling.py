@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from freehold.licensing.duties import KEY_TITLES
 from freehold.licensing.rules import RULES
 from freehold.licensing.rules.base import Assumption, Contingency, Violation
 from freehold.licensing.situation import Situation
+from freehold.types.config import Mode
 from freehold.types.record import content_id
 from freehold.types.ruling import Obligation, Ruling, RulingOutcome, RulingReason
 
@@ -48,6 +50,8 @@ def rule(situation: Situation, *, version: str = "") -> Ruling:
     for reason in reasons:
         if reason.outcome is not None and SEVERITY[reason.outcome] > SEVERITY[outcome]:
             outcome = reason.outcome
+    if situation.mode_assumed:
+        changes = [*_other_modes(situation, outcome), *changes]
     blocked = SEVERITY[outcome] >= SEVERITY["needs_separate_license"]
     if violations:
         outcome = "not_allowed"
@@ -56,7 +60,7 @@ def rule(situation: Situation, *, version: str = "") -> Ruling:
         id=content_id({"lineage": lineage, "use": use, "version": version}),
         model=lineage.model,
         outcome=outcome,
-        reasons=tuple(_unique(reasons)),
+        reasons=tuple(sorted(_unique(reasons), key=lambda one: -SEVERITY[one.outcome or "allowed"])),
         obligations=tuple(_unique(obligations)),
         violations=tuple(_unique([violation.key for violation in violations])),
         would_change=tuple(_unique(changes)),
@@ -68,6 +72,27 @@ def rule(situation: Situation, *, version: str = "") -> Ruling:
             "mendable": bool(violations) and not blocked,
         },
     )
+
+
+_MODES: dict[Mode, str] = {
+    "hosted_service": "hosted for others",
+    "embedded_product": "built into a product that others get",
+    "distribute_weights": "weights passed on",
+}
+
+
+def _other_modes(situation: Situation, assumed: RulingOutcome) -> list[str]:
+    """What the usual other ways of use would come out as, where none was stated and that changes something."""
+    found = []
+    for mode, words in _MODES.items():
+        other = rule(situation.with_use(mode=mode))
+        if other.outcome == assumed and SEVERITY[assumed] >= SEVERITY["unclear"]:
+            continue
+        due = [KEY_TITLES.get(d.key, d.key) for d in other.obligations if not (d.recommended or d.passive)]
+        duties = list(dict.fromkeys(due))
+        listed = f": {'; '.join(duties)}" if duties and SEVERITY[other.outcome] < SEVERITY["unclear"] else ""
+        found.append(f"{words}: {other.outcome.replace('_', ' ')}{listed}")
+    return found
 
 
 def _unique(items: list[T]) -> list[T]:

@@ -108,6 +108,13 @@ class Situation:
         return "internal"
 
     @cached_property
+    def mode_assumed(self) -> bool:
+        """Nothing said how the model is used, so that `mode` is the narrowest one."""
+        use = self.use
+        stated = use.mode is not None or use.distributes_weights or use.serves_third_parties
+        return not stated and not use.trains_models_on_outputs
+
+    @cached_property
     def delivered(self) -> Mode:
         """The mode of the finished artefact: `then` where a model is trained."""
         if self.mode == "train_other_model":

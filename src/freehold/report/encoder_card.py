@@ -84,6 +84,9 @@ def _field(field: FieldHead) -> str:
     name = f"`{field.name}`: " if field.name else ""
     if field.kind == "copied":
         return f"- {name}copied from the message, or null ({field.copied_as.replace('_', ' ')})"
+    if field.number is not None:
+        shown = f"{field.number.before}{'0' * field.number.least_digits}{field.number.after}"
+        return f"- {name}a number in the message, as `{shown}`, or null"
     labels = ", ".join(f"`{label}`" for label in field.labels[:20])
     more = f" and {len(field.labels) - 20:,} more (encoder.json)" if len(field.labels) > 20 else ""
     return f"- {name}{'any of' if field.kind == 'several' else 'one of'} {labels}{more}"

@@ -9,8 +9,9 @@ from typing import Any
 import jinja2
 import markupsafe
 
-from freehold.report import pictures, words
+from freehold.report import mixture_page, pictures, words
 from freehold.report import selection_rows as choosing
+from freehold.report.mixture_picture import risk_over_share
 from freehold.types.report import CandidateReport, Report
 from freehold.types.verdict import SEVERITY
 
@@ -26,6 +27,8 @@ def render(report: Report) -> str:
         picture=_Pictures(),
         word=words,
         choosing=choosing,
+        mixing=mixture_page,
+        risk=lambda mixture, curve: markupsafe.Markup(risk_over_share(mixture, curve)),
         records=_records(report),
     )
 
@@ -69,6 +72,7 @@ def _records(report: Report) -> list[dict[str, Any]]:
             "parity",
             "prompt",
             "comparison",
+            "mixture",
             "retained",
             "leak",
             "verdict",

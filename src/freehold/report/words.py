@@ -75,6 +75,8 @@ MARKS = {"promote": "✓", "hold": "?", "reject": "✕"}
 def headline(candidate: CandidateReport) -> str:
     """The verdict in two to six words."""
     if candidate.verdict is not None:
+        if candidate.verdict.outcome == "promote" and candidate.verdict.mixture_id is not None:
+            return "Safe to move in part"
         return HEADLINES[candidate.verdict.outcome]
     if candidate.stopped:
         return "Could not be tried"
@@ -121,6 +123,10 @@ def sentence(report: Report, candidate: CandidateReport) -> str:
         return f"{short} was not chosen: {candidate.not_chosen}."
     comparison = candidate.comparison
     measured = candidate.measured
+    mixture = candidate.mixture
+    if mixture is not None and mixture.is_proven:
+        rest = report.incumbent or "the incumbent"
+        return f"{mixture.sentence} {short} answers where it is sure, {rest} everything else."
     if comparison is None and measured is not None and measured.mean is not None:
         return (
             f"On {measured.n:,} held-out samples {short} scored {percent(measured.mean)} (between "

@@ -172,9 +172,18 @@ def clump_effect(mean: ClusterMean, discordant_clusters: int, effect: float) -> 
     """
     room = mean.mean_weighted_size / effect
     unequal = mean.clusters * mean.mean_weighted_size / mean.n - 1  # squared variation of the sizes
-    weight = min(max(room - _SMALL_ROOM, 0.0) + _UNEQUAL_WEIGHT * unequal, _UNSEEN_CLUMPS)
+    weight = float(unseen_clump_weight(room, unequal))
     total = weight * mean.mean_weighted_size + discordant_clusters * effect
     return total / (weight + discordant_clusters) if weight + discordant_clusters > 0 else effect
+
+
+def unseen_clump_weight(room: Any, unequal: Any) -> Floats:
+    """How many discordant clusters total clumping counts for; both arguments broadcast.
+
+    `room` is the largest possible design effect over the one seen, `unequal` the squared variation of cluster sizes.
+    """
+    weight = np.maximum(np.asarray(room) - _SMALL_ROOM, 0.0) + _UNEQUAL_WEIGHT * np.asarray(unequal)
+    return np.asarray(np.minimum(weight, _UNSEEN_CLUMPS), dtype=float)
 
 
 def clump_limits(codes: Codes, d: Floats, limits: ClusteredLimits, *, alpha: float = 0.025) -> Estimate:

@@ -42,12 +42,13 @@ class ScoreContext:
 
     `self_noise` is the share of items on which two runs of the incumbent differ, `judge` what is known about
     the model judge that scored (None: none did), `looks` how often these items were evaluated for this route,
-    this time included.
+    this time included. `informs`: the look was planned for something else, so this comparison may not promote.
     """
 
     self_noise: float | None = None
     judge: JudgeEvidence | None = None
     looks: int = 1
+    informs: bool = False
 
 
 _NOTHING_KNOWN, _RESAMPLING = ScoreContext(), Resampling()
@@ -188,6 +189,8 @@ def _evidence(
         vetoes.append("cluster_dominates")
     if context.looks > 1:
         vetoes.append("repeated_look")
+    if context.informs:
+        vetoes.append("planned_for_mixture")
     if pairs.incumbent_mean is not None and rule.margin >= pairs.incumbent_mean - rule.lo:
         blocks.append("margin_not_below_incumbent")
     if context.judge is not None:

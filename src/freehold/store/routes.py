@@ -15,7 +15,7 @@ from freehold.store.damage import SEEN, DamagedBody, unless_damaged
 from freehold.store.database import Database
 from freehold.store.records import decoded
 from freehold.store.tables import from_micros, route_history, routes, to_micros
-from freehold.types.route import Route, RouteChange
+from freehold.types.route import Route, RouteChange, without_unreadable_rule
 
 
 class RouteStore:
@@ -72,7 +72,7 @@ class RouteStore:
 
     def _route(self, row: Any) -> Route | None:
         try:
-            return decoded(row.body, Route, "route", *_about(row.name, row.revision))
+            return _read(row.body, *_about(row.name, row.revision))
         except DamagedBody as error:
             SEEN.note("routes", row.name, str(error))
         same = [change for change in self.route_history(row.name) if change.revision == row.revision]
@@ -103,8 +103,21 @@ def _change(row: Any) -> RouteChange:
         who=row.who,
         why=row.why,
         verdict_id=row.verdict_id,
-        route=None if row.body is None else decoded(row.body, Route, "route", *about_change(row)),
+        route=None if row.body is None else _read(row.body, *about_change(row)),
     )
+
+
+def _read(body: bytes, *about: object) -> Route:
+    """A stored route. One with a rule of deferral of another version is not lost with it: no other route would be read
+    either. Raises `StoreError` and `DamagedBody`."""
+    try:
+        return bodies.read_json(body, Route, *about)
+    except msgspec.ValidationError:
+        told = bodies.read_json(body, dict[str, Any], *about)
+    try:
+        return without_unreadable_rule(told)
+    except msgspec.ValidationError:
+        return decoded(body, Route, "route", *about)
 
 
 def _about(name: str, revision: int) -> tuple[object, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -14,9 +15,9 @@ SignalName = Literal[
     "probability", "mean_logprob", "min_logprob", "field_min_logprob", "agreement", "similarity", "router"
 ]
 """What is known of how sure an answer is. `probability`: an encoder's calibrated one, of all fields together.
-`mean_logprob` and `min_logprob`: over the answer's own tokens (natural logarithms). `field_min_logprob`: the lowest of
-the JSON fields' means. `agreement`: share of further samples that answer the same. `similarity`: cosine to the nearest
-training message. `router`: foretold from the request. Higher is surer, always."""
+`mean_logprob` and `min_logprob`: over the answer's own tokens (natural logarithms). `field_min_logprob`: of the least
+likely of a JSON object's values, its tokens together. `agreement`: share of further samples that answer the same.
+`similarity`: cosine to the nearest training message. `router`: foretold from the request. Higher is surer, always."""
 
 
 class Calibration(Record, frozen=True, kw_only=True):
@@ -71,6 +72,8 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
     router: RouterFiles | None = None
     always_incumbent: tuple[dict[str, str], ...] = ()
     """Requests that are never the candidate's: metadata, header (``header:NAME``) or ``key`` that must all match."""
+    never_defer_out: tuple[dict[str, str], ...] = ()
+    """Requests that are never the incumbent's, sure or not: what they say may not leave the house."""
     incumbent_down: Literal["error", "candidate"] = "error"
     """What an unsure answer's client gets while the incumbent cannot be reached: an error, or the candidate's answer
     with a header that says so."""
@@ -81,31 +84,98 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, **fields: Any) -> DeferralRule:
-        """A rule with these fields and the id they give it. Where a router lies is not part of the id."""
-        made = cls(id="", **fields)
-        router = made.router
-        plain = msgspec.structs.replace(
-            made,
-            mixture_id=None,
-            router=None if router is None else msgspec.structs.replace(router, path=""),
+        """A rule with these fields and the id they give it. Where a router lies is not part of the id.
+
+        Raises `msgspec.ValidationError` for fields of another type.
+        """
+        # As it is read back: a whole number in the place of another would give another id.
+        made = msgspec.json.decode(msgspec.json.encode(cls(id="", **fields)), type=cls)
+        return msgspec.structs.replace(made, id=_id_of(made))
+
+    @classmethod
+    def unreadable(cls, *, never_defer_out: tuple[dict[str, str], ...] = ()) -> DeferralRule:
+        """Stands for a stored rule that this version of freehold cannot read: by it the incumbent answers, but what
+        must not leave the house."""
+        return cls(
+            id="",
+            way="router",
+            signal="router",
+            calibration=Calibration(raw=(0.0,), probability=(0.0,)),
+            threshold=_NEVER,
+            candidate="",
+            candidate_id="",
+            incumbent="",
+            never_defer_out=never_defer_out,
         )
-        return msgspec.structs.replace(made, id=content_id(plain))
+
+    @property
+    def is_on_safe_side(self) -> bool:
+        """Whether no answer is sure enough: the incumbent answers everything that may leave the house."""
+        return self.threshold > 1
+
+    def on_safe_side(self) -> DeferralRule:
+        """The rule by which no answer is sure enough. It comes back only by a new verdict, with a rule of its own."""
+        fields = {name: getattr(self, name) for name in self.__struct_fields__ if name != "id"}
+        return DeferralRule.of(**{**fields, "threshold": _NEVER})
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can be decided by it, in words; None where it is sound. It takes a hash, so ask once."""
+        if not self.id:
+            return "it was written by another version of freehold, or is none"
+        if self.id != _id_of(self):
+            return f"it was changed after it was proven: its id is {self.id}, and its content has another"
+        calibration = self.calibration
+        values = (*calibration.raw, *calibration.probability)
+        if not values or len(calibration.raw) != len(calibration.probability):
+            return "its calibration has no points, or not as many probabilities as signals"
+        if not all(map(math.isfinite, values)) or not all(0 <= p <= 1 for p in calibration.probability):
+            return "its calibration holds numbers that are not probabilities"
+        if any(list(points) != sorted(points) for points in (calibration.raw, calibration.probability)):
+            return "its calibration does not ascend"
+        if not math.isfinite(self.threshold) or self.threshold < 0:
+            return f"its threshold is {self.threshold:g}, expected a probability"
+        if not math.isfinite(self.wait_ms) or self.wait_ms <= 0:
+            return f"its wait_ms is {self.wait_ms:g}, expected a time above 0"
+        if self.way == "router" and self.router is None:
+            return "it decides by a router, and names none"
+        return None
+
+
+_NEVER = 2.0
+"""A threshold that no probability reaches."""
+
+
+def _id_of(rule: DeferralRule) -> str:
+    """The content id of what decides; a threshold moved to the safe side by `of` has another."""
+    router = rule.router
+    plain = msgspec.structs.replace(
+        rule,
+        id="",
+        mixture_id=None,
+        router=None if router is None else msgspec.structs.replace(router, path=""),
+    )
+    return content_id(plain)
 
 
 DeferralReason = Literal[
     "sure",
     "unsure",
     "always_incumbent",
+    "stays_here",
     "no_signal",
     "candidate_failed",
     "candidate_slow",
     "not_decidable",
     "incumbent_down",
     "other_version",
+    "unreadable",
 ]
-"""Why who answered did: the candidate was ``sure``, or answered for an ``incumbent_down``; everything else means the
-incumbent. ``not_decidable``: what is asked of the API leaves no room for two tries (several choices, tools with side
-effects, a body that is read in pieces)."""
+"""Why who answered did: the candidate was ``sure``, answered for an ``incumbent_down``, or the request ``stays_here``
+because it may not leave the house; everything else means the incumbent. ``not_decidable``: what is asked of the API is
+not what the rule was proven for, or leaves no room for two tries (several choices, tools run at the model's maker).
+``other_version``: the rule was proven for another candidate than the one that is served. ``unreadable``: the rule or
+its router cannot be read."""
 
 
 class DeferralDecision(Record, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -10,8 +11,9 @@ from msgspec import Meta
 from freehold.types.dataset import Message
 from freehold.types.record import Record, StoredRecord
 
-HeadKind = Literal["one", "several", "copied"]
-"""One label of a set, any number of them, or a piece of the message itself (an order number)."""
+HeadKind = Literal["one", "several", "copied", "found"]
+"""One label of a set, any number of them, a piece of the message itself (a name), or what has the form of all values
+(an order number, which people write in many ways)."""
 AnswerKind = Literal["label", "labels", "json"]
 """How the application expects the answer: the label's text alone, a JSON list of labels, a JSON object of fields."""
 Pooling = Literal["mean", "cls"]
@@ -29,6 +31,41 @@ def as_copied(piece: str, form: CopiedForm) -> str | int | None:
         digits = "".join(char for char in piece if char in "0123456789")
         return (int(digits) if form == "number" else digits) if digits else None
     return piece.upper() if form == "upper" else piece.lower() if form == "lower" else piece
+
+
+_BETWEEN = r"[ .,\-/–]?"
+
+
+class NumberForm(Record, frozen=True, kw_only=True):
+    """What all values of a `found` field look like: `before`, then digits, then `after` (``LL-123456``).
+
+    `sure` and `sure_none` are how often the training samples' values were right where one was found, and where none
+    was.
+    """
+
+    before: str
+    after: str
+    least_digits: int
+    most_digits: int
+    sure: float
+    sure_none: float
+
+    def find(self, text: str) -> str | None:
+        """The value in a text: digits with what people put between them (``48 29-13``), rather those behind the letters
+        of `before`, else the first. None where there are none."""
+        low, high = self.least_digits - 1, self.most_digits - 1
+        digits = rf"\d(?:{_BETWEEN}\d){{{low},{high}}}(?!\d)"
+        letters = "".join(char for char in self.before if char.isalpha())
+        named = (
+            re.search(rf"(?<!\w){re.escape(letters)}[\W_]{{0,3}}({digits})", text, re.I) if letters else None
+        )
+        match = named or re.search(rf"(?<![\d+])({digits})(?!{_BETWEEN}\d)", text)
+        if match is None:
+            return None
+        return self.before + "".join(char for char in match.group(1) if char in _DIGITS) + self.after
+
+
+_DIGITS = "0123456789"
 
 
 class EncoderConfig(Record, frozen=True, kw_only=True):
@@ -67,6 +104,8 @@ class FieldHead(Record, frozen=True, kw_only=True):
     """Of kind ``several``: from which probability a label is given. None: 0.5."""
     copied_as: CopiedForm = "as_written"
     """Of kind ``copied``: how the piece becomes the value."""
+    number: NumberForm | None = None
+    """Of kind ``found``: what is looked for in the message; its head has no rows."""
 
 
 class EncoderManifest(Record, frozen=True, kw_only=True):

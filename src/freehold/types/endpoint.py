@@ -106,6 +106,15 @@ class ServePlan(StoredRecord, frozen=True, kw_only=True):
     def key(self) -> str:
         return content_id(self.identity)
 
+    def candidate_id(self, name: str | None = None) -> str:
+        """Content id of what answers under a served `name` (default: the candidate's): weights, adapter, preparation
+        and what the engine is told of them. Where files lie, threads and requests at once are no part of it."""
+        mount = next((one for one in self.adapters if one.name == (name or self.served_name)), None)
+        adapter = None if mount is None else mount.adapter_id or mount.path
+        prepared = None if self.preparation is None else self.preparation.id
+        decisive = (self.engine, self.weights_sha256 or self.weights_path or self.model, adapter, prepared)
+        return content_id((*decisive, self.labels, self.context_tokens, self.kv_type, self.options))
+
 
 class ServedModel(Record, frozen=True, kw_only=True):
     """One model name an endpoint answers to.
@@ -122,6 +131,8 @@ class ServedModel(Record, frozen=True, kw_only=True):
     adapter_id: str | None = None
     labels: tuple[str, ...] = ()
     """What the engine lets it answer and nothing else, by what `extra_body` says; empty where it answers freely."""
+    candidate_id: str | None = None
+    """Content id of what answers, from the plan it is served by (`ServePlan.candidate_id`)."""
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -164,3 +175,13 @@ class Endpoint(Record, frozen=True, kw_only=True):
             if model.name == name:
                 return model
         return None
+
+    def candidate_id(self, name: str) -> str:
+        """Content id of what answers here under a name: of its plan, where one serves it; else of the address and the
+        name, since nothing more is known of a model that others serve."""
+        served = self.served(name)
+        if served is not None and served.candidate_id is not None:
+            return served.candidate_id
+        prepared = None if served is None or served.preparation is None else served.preparation.id
+        fields = {"model": name} if served is None else served.fields
+        return content_id((self.engine, self.api, self.base_url, fields, prepared))

@@ -57,6 +57,10 @@ class EngineKind(Record, frozen=True, kw_only=True):
     """A field of its own that holds an answer to a JSON schema more firmly than ``response_format``."""
     tells_tokens: Literal["apply-template", "return_token_ids"] | None = None
     """How it tells the token ids of a prompt; parity of an engine that tells none is judged by text alone."""
+    tells_confidence: Literal["probability", "logprobs", "unsure"] | None = None
+    """What its answers carry of how sure it is: a calibrated probability of the whole answer, or log-probabilities of
+    its tokens where those are asked for; ``unsure``: log-probabilities in some versions or models, which shows when it
+    is asked."""
     tunable: bool = False
     """`freehold tune-engine` knows its options and quantizations."""
     needs_shared_memory: bool = False
@@ -78,6 +82,7 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
             holds_choices="grammar",
             counts_tokens="count_tokens",
             tells_tokens="apply-template",
+            tells_confidence="logprobs",
             tunable=True,
         ),
         EngineKind(
@@ -94,6 +99,7 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
             continues_answers="when_asked",
             counts_tokens="tokenize",
             tells_tokens="return_token_ids",
+            tells_confidence="logprobs",
             needs_shared_memory=True,
             installs_apart=True,
         ),
@@ -103,6 +109,7 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
             # it reads the user's turns alone, so an answer that was begun is not gone on with
             continues_answers="unsure",
             counts_tokens="tokenize",
+            tells_confidence="probability",
         ),
         EngineKind(
             name="ollama",
@@ -114,6 +121,8 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
             # the fields it lists as supported (docs/openai.md, read 2026-11) hold neither
             unread_fields=("tool_choice", "parallel_tool_calls"),
             counts_tokens="answer",
+            # from 0.12.11 on; older ones pass over the wish without a word
+            tells_confidence="unsure",
         ),
         EngineKind(
             name="remote",
@@ -121,6 +130,7 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
             runs_here=False,
             is_rented=True,
             continues_answers="unsure",
+            tells_confidence="unsure",
             names_models=True,
             brings_weights=True,
         ),

@@ -170,6 +170,8 @@ class ItemLook(StoredRecord, frozen=True, kw_only=True):
     alpha: float
     items: bytes = b""
     golds: bytes = b""
+    rule: str | None = None
+    """Id of the rule of deferral whose mixture the look was planned for; the candidate alone then only informs."""
 
 
 class ItemResult(Record, frozen=True, kw_only=True):

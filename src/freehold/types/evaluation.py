@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from freehold.types.deferral import SignalName
 from freehold.types.record import Record, StoredRecord
 from freehold.types.trace import Usage
 
@@ -53,6 +54,8 @@ class EvalResult(Record, frozen=True, kw_only=True):
     total_ms: float | None = None
     usage: Usage | None = None
     error: str | None = None
+    signals: dict[SignalName, float] = {}
+    """How sure the model was of its answer; empty where nothing is known of that."""
 
 
 VerdictOutcome = Literal["promote", "hold", "reject"]
@@ -149,6 +152,8 @@ class LookCount(Record, frozen=True, kw_only=True):
     alpha: float
     alpha_spent: float
     may_promote: bool
+    informs: bool = False
+    """The look was planned for a mixture, and this comparison is of the candidate alone."""
 
 
 class Comparison(PairedResult, StoredRecord, frozen=True, kw_only=True):

@@ -210,7 +210,8 @@ class License(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     `id` is the SPDX id where one exists, else a LicenseRef. `confidence` is the worst a reader should
     assume of a clause that says nothing itself. `names` are other ways people write it, `serves` how the
-    model ids of a service begin. `notice` is the prescribed sentence of a Notice file.
+    model ids of a service begin. `notice` is the prescribed sentence of a Notice file. `restrictions` are all use
+    restrictions of an annex that has to be passed on, paraphrased in its order; empty where the annex was not read.
     """
 
     id: str
@@ -227,22 +228,25 @@ class License(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     permissive: bool = False
     notice: str | None = None
     serves: tuple[str, ...] = ()
+    restrictions: tuple[str, ...] = ()
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One or more releases under a licence.
 
-    `models` are hub ids, a trailing ``*`` stands for any ending. `bases` are ancestors a release is known
-    to stand on. `until`/`since` bound the date a copy was obtained where the licence changed; `released_since`
-    marks an entry that counts for a later release under the same id.
+    `models` are exact hub ids: a name that is merely like one has no known licence. `source` is where the licence
+    of these very releases is stated and `checked` the day that was read (ISO). `bases` are ancestors a release is
+    known to stand on. `copyright` is the copyright line of its licence file. `until`/`since` bound the date a copy
+    was obtained where the licence changed; `released_since` marks an entry that counts for a later release under
+    the same id.
     """
 
     models: tuple[str, ...]
     license: str
     confidence: Confidence
     source: str
-    date: str | None = None
-    except_models: tuple[str, ...] = ()
+    checked: str | None = None
+    copyright: str | None = None
     bases: tuple[str, ...] = ()
     kind: Literal["llm", "multimodal", "encoder", "image", "audio", "data"] = "llm"
     also: tuple[str, ...] = ()
@@ -250,4 +254,18 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     until: str | None = None
     released_since: str | None = None
     section: str = "release"
+    note: str | None = None
+
+
+class ReleaseFamily(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """What releases of a family usually carry, for hub ids that match a pattern (``*`` stands for any letters).
+
+    It is told and never decides: within one family, and within one week, licences differ.
+    """
+
+    patterns: tuple[str, ...]
+    license: str
+    source: str
     note: str | None = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import ClassVar
 
 from freehold.types.deferral import DeferralRule, DeferralWay, SignalName
-from freehold.types.evaluation import Comparison
+from freehold.types.evaluation import Comparison, VerdictOutcome
 from freehold.types.record import Record, StoredRecord
 
 
@@ -28,12 +29,14 @@ class MixturePoint(Record, frozen=True, kw_only=True):
 
 class ConfidenceQuality(Record, frozen=True, kw_only=True):
     """How well a signal tells right from wrong. Expected calibration error over ten bins of equal count, before
-    (None: the signal does not claim to be a probability) and after calibration, the latter on folds that were not fitted."""
+    (None: the signal does not claim to be a probability) and after calibration, the latter on folds that were not
+    fitted."""
 
     signal: SignalName
     n: int
     error_before: float | None
-    error_after: float
+    error_after: float | None
+    """None where no answer carries the signal."""
     auroc: float | None
     """Probability that an answer as good as the incumbent's has the higher signal than one that is not; ties count
     half. None where all are alike."""
@@ -49,18 +52,56 @@ class MixtureCurve(Record, frozen=True, kw_only=True):
     level: float
     chosen: int | None
     """The place among `points` of the threshold that the rule chose; None where none passes."""
+    chance: float | None = None
+    """Probability that the held-out samples promote the chosen mixture, as far as the selection split tells."""
     oracle_share: float
     """Largest share that would have been within the margin on these samples, had one known who is right."""
     refused: str | None = None
     """Why none was chosen, in words."""
 
 
+class MixtureLatency(Record, frozen=True, kw_only=True):
+    """How long clients wait, in milliseconds; None where it was not measured.
+
+    `decided`: a router's decision alone. `here`: an answer of the candidate, the decision included. `deferred`: what an
+    unsure answer adds before the incumbent is asked: the candidate's work in a cascade, the decision by a router.
+    `incumbent`: its own answers as they were recorded.
+    """
+
+    decided_p50_ms: float | None = None
+    decided_p95_ms: float | None = None
+    here_p50_ms: float | None = None
+    here_p95_ms: float | None = None
+    deferred_p50_ms: float | None = None
+    deferred_p95_ms: float | None = None
+    incumbent_p50_ms: float | None = None
+    incumbent_p95_ms: float | None = None
+
+
+class MixtureCost(Record, frozen=True, kw_only=True):
+    """Dollars for 1,000 requests: all by the incumbent, the candidate's work, and the mixture. A request that is
+    deferred costs the incumbent's price, and in a cascade the candidate's work as well. None is not known; `why` says
+    where each is from, or the way to know it."""
+
+    incumbent_usd: Decimal | None
+    candidate_usd: Decimal | None
+    mixture_usd: Decimal | None
+    why: tuple[str, ...] = ()
+
+    @property
+    def saved_usd(self) -> Decimal | None:
+        """What the mixture saves on 1,000 requests; below 0 where it costs more."""
+        if self.incumbent_usd is None or self.mixture_usd is None:
+            return None
+        return self.incumbent_usd - self.mixture_usd
+
+
 class Mixture(StoredRecord, frozen=True, kw_only=True):
     """A mixture, looked at once on the held-out samples.
 
-    `curves` are all ways and signals that were measured on the selection split, `rule` the one chosen (None: none
-    passed, and nothing was looked at). `comparison` is the usual paired verdict on the held-out samples, the
-    mixture's scores in place of the candidate's.
+    `curves` are all ways and signals that were measured on the `selection_samples` of the selection split, `rule` the
+    one chosen (None: none passed, and nothing was looked at). `comparison` is the usual paired verdict on the held-out
+    samples, the mixture's scores in place of the candidate's.
     """
 
     kind: ClassVar[str] = "mixture"
@@ -70,7 +111,13 @@ class Mixture(StoredRecord, frozen=True, kw_only=True):
     incumbent: str
     dataset_id: str
     margin: float
+    alpha: float = 0.025
+    label: str | None = None
+    """The candidate as its project names it, with its method."""
+    selection_samples: int = 0
     curves: tuple[MixtureCurve, ...]
+    best: int | None = None
+    """The place among `curves` of the one that `rule` is from."""
     rule: DeferralRule | None
     comparison: Comparison | None = None
     share: float | None = None
@@ -78,9 +125,59 @@ class Mixture(StoredRecord, frozen=True, kw_only=True):
     share_high: float | None = None
     """Share of held-out requests that never leave the house, with its interval."""
     least_share: float = 0.2
+    cost: MixtureCost | None = None
+    latency: MixtureLatency | None = None
     usd_saved_per_month: Decimal | None = None
     """Against today's bill; a request that was deferred counts as not saved and costs the candidate's work too."""
+    incumbent_until: date | None = None
+    """When the incumbent is shut down, where that is known: a mixture needs it alive."""
     made_from: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     refused: str | None = None
     """Why none was made, in words."""
+    way_out: str | None = None
+    """What to do about that."""
+
+    @property
+    def outcome(self) -> VerdictOutcome | None:
+        """What the one look said; None where there was none."""
+        if self.comparison is None:
+            return None
+        if self.comparison.verdict == "promote" and (self.share is None or self.share < self.least_share):
+            return "hold"
+        return self.comparison.verdict
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether traffic may move to it."""
+        return self.rule is not None and self.outcome == "promote"
+
+    @property
+    def sentence(self) -> str:
+        """What came out, for people."""
+        comparison, share = self.comparison, self.share
+        if comparison is None or share is None:
+            return f"No mixture: {self.refused or 'it was not looked at'}."
+        points = f"{100 * self.margin:g} point{'' if self.margin == 0.01 else 's'}"
+        if self.is_proven:
+            sure = 100 * (1 - comparison.alpha)
+            return (
+                f"With {sure:.4g}% confidence your users get at most {points} less than today, and "
+                f"{100 * share:.0f}% of requests never leave the house."
+            )
+        if comparison.verdict == "promote":
+            return (
+                f"The mixture is within {points} of the incumbent, but answers only {100 * share:.0f}% of requests "
+                f"here, and you want {100 * self.least_share:g}% at least."
+            )
+        if comparison.verdict == "reject":
+            return f"The mixture is shown to be worse than the incumbent by more than {points}."
+        if "slice_harm" in comparison.reasons:
+            return "The mixture harms a declared slice, so it is not promoted, however good its mean is."
+        return (
+            f"That the mixture stays within {points} of the incumbent was not proven on the held-out samples."
+        )
+
+    def days_left(self, today: date) -> int | None:
+        """Days until the incumbent is shut down; None where no date is known."""
+        return None if self.incumbent_until is None else (self.incumbent_until - today).days

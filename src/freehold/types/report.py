@@ -15,6 +15,7 @@ from freehold.types.evaluation import Comparison, Task
 from freehold.types.leak import LeakReport
 from freehold.types.machine import Fit, Machine
 from freehold.types.method import StoredMethodName, candidate_label, method_of
+from freehold.types.mixture import Mixture
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
 from freehold.types.prompting import PromptSearch
@@ -22,6 +23,7 @@ from freehold.types.record import Record, StoredRecord
 from freehold.types.retained import RetainedSkills
 from freehold.types.ruling import Ruling
 from freehold.types.selected import CandidateChoice, SelectionResult
+from freehold.types.teaching import Teaching
 from freehold.types.training import TrainingResult
 from freehold.types.verdict import Verdict
 
@@ -51,9 +53,13 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     parity: ParityReport | None = None
     prompt: PromptSearch | None = None
     """How it is asked in its own way, and what that brought on validation samples."""
+    teaching: Teaching | None = None
+    """What it learned from besides right answers; None where that was nothing."""
     untrained: UntrainedBaseline | None = None
     measured: Measured | None = None
     comparison: Comparison | None = None
+    mixture: Mixture | None = None
+    """What it answers together with the incumbent; None where none was planned, or it was promoted alone."""
     verdict: Verdict | None = None
     latency: LatencySummary | None = None
     retained: RetainedSkills | None = None

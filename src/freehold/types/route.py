@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from freehold.types.deferral import DeferralRule
 from freehold.types.record import Record, StoredRecord
 
 Role = Literal["use", "read", "operate", "admin"]
@@ -93,6 +94,29 @@ class Limits(Record, frozen=True, kw_only=True):
         return self.usd_per_day is not None or self.usd_per_month is not None
 
 
+class CacheTerms(Record, frozen=True, kw_only=True):
+    """How exact repeats of a route's requests are answered: with the answer that the first one got, from memory.
+
+    Kept per worker, for `seconds`, in at most `mib` MiB. `shared` lets all of the gateway's keys get one another's
+    answers; otherwise each key has its own. `tools` lets requests with tools be answered so, where calling a tool once
+    more does no harm.
+    """
+
+    seconds: float = 3600.0
+    mib: float = 16.0
+    shared: bool = False
+    tools: bool = False
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with them, if anything."""
+        for name, most in (("seconds", 2_592_000), ("mib", 4096)):
+            value = getattr(self, name)
+            if not _is_within(value, most) or not value:
+                return f"the cache's {name} is {str(value)[:40]}, expected above 0, at most {most:,}"
+        return None
+
+
 def _is_within(value: float | Decimal, most: int) -> bool:
     try:
         return math.isfinite(value) and 0 <= value <= most
@@ -108,6 +132,9 @@ class Route(Record, frozen=True, kw_only=True):
     `sticky` names what makes one assignment key: ``user``, ``header:NAME`` or ``conversation``.
     `match_headers` and `match_keys` (names of API keys) narrow a route; the narrowest match wins.
     `fallback` are tried in order when the chosen target cannot be reached.
+    With a `cache` exact repeats are answered from memory (None: every request is asked).
+    With a `deferral` the candidate's side (canary, promoted) is a mixture: the candidate answers what it is sure of,
+    the incumbent the rest. In state ``shadow`` the candidate is asked as ever, and what would be decided is recorded.
     """
 
     name: str
@@ -123,8 +150,23 @@ class Route(Record, frozen=True, kw_only=True):
     fallback: tuple[Target, ...] = ()
     guard: Guard = Guard()
     limits: Limits = Limits()
+    cache: CacheTerms | None = None
     options: dict[str, Any] = {}
+    deferral: DeferralRule | None = None
     revision: int = 0
+
+
+def without_unreadable_rule(told: dict[str, Any]) -> Route:
+    """A stored route whose rule of deferral cannot be read, because another version of freehold wrote it: with a rule
+    by which the incumbent answers, except what it says must stay here. Raises `msgspec.ValidationError` where that
+    cannot be read, or where it is not the rule that cannot be."""
+    route = msgspec.convert({**told, "deferral": None}, Route)
+    rule = told.get("deferral")
+    if rule is None:
+        return route
+    named = rule.get("never_defer_out", ()) if isinstance(rule, dict) else ()
+    stays = msgspec.convert(named, tuple[dict[str, str], ...])
+    return msgspec.structs.replace(route, deferral=DeferralRule.unreadable(never_defer_out=stays))
 
 
 class RouteChange(Record, frozen=True, kw_only=True):

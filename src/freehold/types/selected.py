@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Literal
 
+from freehold.types.deferral import SignalName
 from freehold.types.evaluated import LatencySummary
 from freehold.types.record import Record
 from freehold.types.selection import Selection
@@ -44,6 +45,29 @@ class SelectionScores(Record, frozen=True, kw_only=True):
     incumbent_mean: float | None
     latency: LatencySummary
     seconds_per_request: float | None
+    signals: dict[SignalName, tuple[float | None, ...]] = {}
+    """How sure the candidate was of each answer, by every signal that any of them carries; None where one lacks it."""
+
+
+class ParaphraseGain(Record, frozen=True, kw_only=True):
+    """A candidate that learned from paraphrases, minus the same `without` them, on `n` selection samples."""
+
+    without: str
+    """The label of the candidate without them."""
+    n: int
+    difference: float
+    ci_low: float | None
+    ci_high: float | None
+
+    @property
+    def text(self) -> str:
+        """One sentence for people."""
+        found = f"paraphrases brought {100 * self.difference:+.1f} points on {self.n:,} selection samples"
+        if self.ci_low is None or self.ci_high is None:
+            return found
+        limits = f"[{100 * self.ci_low:+.1f}, {100 * self.ci_high:+.1f}]"
+        unclear = ": whether they help is not shown" if self.ci_low <= 0 <= self.ci_high else ""
+        return f"{found} {limits}{unclear}"
 
 
 class SelectionResult(Record, frozen=True, kw_only=True):
@@ -66,6 +90,8 @@ class SelectionResult(Record, frozen=True, kw_only=True):
     """Why it was not asked all of the split; None where it was."""
     latency: LatencySummary | None = None
     cost: RequestCost | None = None
+    paraphrases: ParaphraseGain | None = None
+    """Of a candidate that learned from paraphrases: what they brought; None where the same without was not measured."""
 
 
 class CandidateChoice(Record, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
+from freehold.types.deferral import DeferralDecision
 from freehold.types.record import Record
 
 Completeness = Literal["complete", "client_aborted", "upstream_cut"]
@@ -29,6 +30,8 @@ class Trace(Record, frozen=True, kw_only=True):
     with which this key was sent there, `assignment_key` a hash of the key. `api_key` is the name of the gateway's key
     it was asked with. `fallback` says why another endpoint than the arm's had to answer. `rejected` are the messages of
     a worse answer to compare this one with, `desirable` whether this one was liked.
+    `deferral` is what a rule of deferral decided on this request, or would have on one that was mirrored; the endpoint
+    is who answered.
     """
 
     id: str
@@ -61,3 +64,4 @@ class Trace(Record, frozen=True, kw_only=True):
     rejected: tuple[dict[str, Any], ...] | None = None
     desirable: bool | None = None
     imported_at: datetime | None = None
+    deferral: DeferralDecision | None = None

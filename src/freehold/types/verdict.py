@@ -58,7 +58,9 @@ class Verdict(StoredRecord, frozen=True, kw_only=True):
     method: StoredMethodName | None = None
     """How the candidate was made, where freehold made it."""
     quality: VerdictOutcome = "hold"
-    """What the comparison alone said."""
+    """What the comparison alone said; of a mixture that is promoted, its own."""
+    mixture_id: str | None = None
+    """The mixture that is promoted, in place of the candidate alone."""
 
     def __post_init__(self) -> None:
         if self.method is not None:

@@ -14,6 +14,8 @@ fit                        fits, or not checked              none
 parity, latency, format    not ok                            hold: what was measured is not what is served
 retained                   a skill that must stay is lost    hold
 leak                       planted strings came out          none: it informs
+mixture                    proven on the same samples        promote, with deferral; the candidate alone informs
+mixture                    not proven                        none: it informs
 cost                       costs more                        none: the owner may pay for independence
 =========================  ================================  ===========================================
 """
@@ -25,6 +27,7 @@ from collections.abc import Sequence
 from freehold.types.evaluation import Comparison, VerdictOutcome
 from freehold.types.machine import Fit
 from freehold.types.method import MethodName
+from freehold.types.mixture import Mixture
 from freehold.types.record import content_id
 from freehold.types.ruling import Ruling
 from freehold.types.units import gib
@@ -46,21 +49,25 @@ def join(
     fit: Fit | None = None,
     checks: Sequence[CheckResult] = (),
     method: MethodName | None = None,
+    mixture: Mixture | None = None,
     id: str | None = None,
     version: str = "",
 ) -> Verdict:
     """Join what is known about a candidate into one verdict.
 
     `id` defaults to the content id of what the verdict is made from. The reasons that call for the outcome
-    come first, then those that only inform.
+    come first, then those that only inform. Where a `mixture` was proven, that is what is promoted.
     """
-    reasons = [*_from_comparison(comparison), *_from_ruling(ruling), *_from_fit(fit)]
+    proven = mixture is not None and mixture.is_proven
+    alone = [one for one in _from_comparison(comparison) if not proven]
+    reasons = [*_from_mixture(mixture, comparison), *alone, *_from_ruling(ruling), *_from_fit(fit)]
     reasons += [_from_check(check) for check in checks]
     outcome: VerdictOutcome = max(
         (reason.effect for reason in reasons if reason.effect is not None), key=SEVERITY.__getitem__
     )
     reasons.sort(key=lambda reason: -1 if reason.effect is None else SEVERITY[reason.effect], reverse=True)
     made_from = [comparison.id]
+    made_from += [mixture.id] if mixture is not None else []
     made_from += [record.id for record in (ruling, fit) if record is not None]
     made_from += [check.record_id for check in checks if check.record_id is not None]
     return Verdict(
@@ -73,8 +80,21 @@ def join(
         made_from=tuple(made_from),
         version=version,
         method=method,
-        quality=comparison.verdict,
+        quality="promote" if proven else comparison.verdict,
+        mixture_id=mixture.id if mixture is not None and proven else None,
     )
+
+
+def _from_mixture(mixture: Mixture | None, alone: Comparison) -> list[Reason]:
+    if mixture is None:
+        return []
+    if not mixture.is_proven or mixture.comparison is None:
+        return [Reason(code="mixture_not_promoted", text=mixture.sentence, record_id=mixture.id)]
+    text = f"{mixture.sentence} {_numbers(mixture.comparison)}"
+    return [
+        Reason(code="promote_with_deferral", text=text, record_id=mixture.id, effect="promote"),
+        Reason(code=f"alone_{alone.reasons[0]}", text=f"Alone: {_numbers(alone)}", record_id=alone.id),
+    ]
 
 
 def _from_comparison(comparison: Comparison) -> list[Reason]:

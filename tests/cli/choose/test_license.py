@@ -95,7 +95,8 @@ def test_bill_of_materials_fits_the_schema(run, tmp_path):
     ]
     (tmp_path / "lineage.json").write_text(json.dumps(lineage))
     result = run("bom", "--lineage", "lineage.json")
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 3, result.output  # what the model is for was not stated, and its teacher asks
+    assert "unclear; freehold license says why" in result.stderr
     bom = json.loads(result.stdout)
     kinds = {part["type"] for part in bom["components"]}
     assert kinds == {"machine-learning-model", "data"}

@@ -37,3 +37,17 @@ def test_mistakes(refused, freehold, route):
     refused("routes", "set", "support", "--limit", "concurrency=x", message="limit concurrency is 'x'")
     assert "nothing to change: name an option" in freehold("routes", "set", "support").err
     assert "--header takes NAME=VALUE" in freehold("routes", "set", "support", "--header", "x").err
+
+
+def test_a_cache_is_set_shown_and_taken_away(freehold, refused, route):
+    made = freehold(
+        "routes", "set", "support", "--cache", "seconds=60", "--cache", "tools=true", "--json"
+    ).json
+    assert made["cache"] == {"seconds": 60.0, "mib": 16.0, "shared": False, "tools": True}
+    assert (
+        "cache      seconds 60.0, mib 16.0, shared false, tools true"
+        in freehold("routes", "show", "support").out
+    )
+    refused("routes", "set", "support", "--cache", "seconds=0", message="the cache's seconds is 0.0")
+    refused("routes", "set", "support", "--cache", "for=60", message="cache 'for=60' is not understood")
+    assert freehold("routes", "set", "support", "--cache", "-", "--json").json["cache"] is None

@@ -5,10 +5,15 @@ import itertools
 import json
 
 import aiohttp
+import msgspec
 import openai
 import pytest
 
+from freehold.deferring.signals import readable
 from freehold.engines.engine import TakesAdapters
+from freehold.evals.replay import ReplayOptions, answers
+from freehold.types.dataset import Message, Sample
+from freehold.types.evaluation import Task
 
 pytestmark = pytest.mark.anyio
 
@@ -171,6 +176,37 @@ async def test_log_probabilities_where_they_are_promised(engine):
     entries = answer.choices[0].logprobs.content
     assert len(entries) == answer.usage.completion_tokens
     assert all(entry.logprob <= 0 and len(entry.top_logprobs) == 3 for entry in entries)
+
+
+async def test_how_sure_it_is_is_told_as_its_kind_says_and_changes_no_answer(engine):
+    _, endpoint, _ = engine
+    samples = [
+        Sample(id=text, messages=(Message(role="user", content=text),), gold="x")
+        for text in ("Where is my order?", "Say yes.", "Name a colour, one word only.", "What is 2 + 2?")
+    ]
+    task = Task(name="t", scorer="exact", max_tokens=64)
+    plain, told, whole = [
+        [one.answer for one in await answers(asked, "base", samples, task, options=options)]
+        for asked, options in (
+            (endpoint, ReplayOptions(concurrency=1)),
+            (endpoint, ReplayOptions(concurrency=1, signals=True)),
+            (
+                msgspec.structs.replace(
+                    endpoint, capabilities=msgspec.structs.replace(endpoint.capabilities, streaming=False)
+                ),
+                ReplayOptions(concurrency=1, signals=True),
+            ),
+        )
+    ]
+    assert [one.output for one in told] == [one.output for one in plain] == [one.output for one in whole]
+    ended = [one for one in told if one.fault is None]
+    assert all(one.signals == {} for one in told if one.fault is not None)
+    if endpoint.engine_kind.tells_confidence in ("probability", "logprobs"):
+        assert ended
+        assert all(one.signals for one in ended)
+    for one, other in zip(told, whole, strict=True):
+        assert set(one.signals) <= set(readable(endpoint.engine_kind))
+        assert one.signals == pytest.approx(other.signals, abs=1e-3)
 
 
 async def test_embeddings_where_they_are_promised(engine):

@@ -72,6 +72,7 @@ async def test_a_label_is_the_whole_answer(client_for):
     assert body["choices"][0]["logprobs"] is None
     assert body["usage"] == {"prompt_tokens": 7, "completion_tokens": 1, "total_tokens": 8}
     assert body["freehold"]["in_scope"] and 0 < body["freehold"]["confidence"] < 1
+    assert body["freehold"]["probability"] == pytest.approx(body["freehold"]["confidence"], abs=1e-6)
 
 
 async def test_an_object_has_the_applications_separators_and_order(client_for):
@@ -161,6 +162,7 @@ async def test_what_is_out_of_scope_is_answered_so_or_marked(client_for):
     assert body["freehold"]["in_scope"] is False
     (token,) = body["choices"][0]["logprobs"]["content"]
     assert math.exp(token["logprob"]) == pytest.approx(1 - body["freehold"]["confidence"], abs=1e-5)
+    assert body["freehold"]["probability"] == pytest.approx(1 - body["freehold"]["confidence"], abs=1e-6)
     marked = await client_for(min_confidence=0.9)
     body = await answer(marked, "one two")
     assert (body["choices"][0]["message"]["content"], body["freehold"]["in_scope"]) == ("other", False)

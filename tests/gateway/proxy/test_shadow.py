@@ -14,8 +14,10 @@ from tests.gateway.loopback import (
     plain,
     stream,
     stream_of,
+    trace_of,
     traces_of,
 )
+from tests.gateway.proxy.mixtures import mixed, own, rule_for, told
 
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Route, Target
@@ -64,6 +66,40 @@ def mirroring(_upstream, candidate, tmp_path_factory):
         shadow_concurrency=4,
     ) as running:
         yield running
+
+
+def test_what_a_rule_would_have_decided_is_recorded(upstream, candidate, tmp_path):
+    candidate.reset()
+    one = own("candidate", candidate.base_url)
+    shadow = {"state": "shadow", "shadow_share": 1.0}
+    route = mixed("mix", one, rule_for(one, always_incumbent=({"team": "legal"},)), **shadow)
+    endpoints = (Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url), one)
+    answers = {"sure": -0.5, "unsure": -5.0, "no_signal": None}
+
+    def respond(seen):
+        asked = seen.json["messages"][0]["content"]
+        return (
+            plain({}, status=500)
+            if asked == "candidate_failed"
+            else plain(told("on its way", answers.get(asked)))
+        )
+
+    with gateway(upstream, tmp_path, endpoints=endpoints, routes=(route,)) as running:
+        candidate.answer = respond
+        for why in (*answers, "candidate_failed", "always_incumbent", "not_decidable"):
+            more = {"metadata": {"team": "legal"}} if why == "always_incumbent" else {}
+            more |= {"n": 2} if why == "not_decidable" else {}
+            body = {**QUESTION, "model": "mix", "messages": [{"role": "user", "content": why}], **more}
+            _, headers, answer = post(running, body)
+            assert json.loads(answer) == ANSWER and "x-freehold-deferral" not in headers
+            parent = headers["x-freehold-trace-id"]
+            (trace,) = eventually(lambda parent=parent: traces_of(running, parent_id=parent), timeout_s=20)
+            by = "candidate" if why == "sure" else "incumbent"
+            assert (trace.deferral.by, trace.deferral.why) == (by, why)
+            if why == "sure":
+                assert trace.deferral.confidence == pytest.approx(0.95)
+                assert trace.response == told("on its way", None), "as a client would have had it"
+        assert trace_of(running, parent).deferral is None, "the client's own answer was not decided on"
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ def test_a_process_that_is_gone_keeps_its_counters_only(tmp_path, monkeypatch):
     numbers.in_flight = 4
     numbers.count("freehold_retries", "e")
     numbers.write(tmp_path)
-    assert read_all(tmp_path)[0].gauges == {"freehold_in_flight": 4.0, "freehold_held_bytes": 0.0}
+    gauges = {"freehold_in_flight": 4.0, "freehold_held_bytes": 0.0, "freehold_cache_bytes": 0.0}
+    assert read_all(tmp_path)[0].gauges == gauges
     monkeypatch.setattr(meters, "_is_alive", lambda pid: False)
     (gone,) = read_all(tmp_path)
     assert gone.gauges == {} and gone.counters == {"freehold_retries": [(("e",), 1.0)]}

@@ -48,7 +48,7 @@ def ask(*edges, **use):
         ("Qwen/Qwen3.8-Flash-Next", {"mode": "hosted_service"}, "unclear"),
         ("Qwen/Qwen3.8-Flash-Next", {"mode": "hosted_service", "product_type": "coding_assistant"}, ASK),
         ("LiquidAI/LFM2-1.2B", {"mode": "internal", "annual_revenue_usd": 10_000_000}, "unclear"),
-        ("ai21labs/AI21-Jamba-1.5-Mini", {"mode": "internal", "annual_revenue_usd": 60_000_000}, "unclear"),
+        ("ai21labs/AI21-Jamba-1.5-Mini", {"mode": "internal", "annual_revenue_usd": 60_000_000}, ASK),
         ("LGAI-EXAONE/K-EXAONE-236B-A23B", {"mode": "hosted_service"}, ASK),
         ("nvidia/NVIDIA-Nemotron-Nano-9B-v2", {"modification": "guardrails removed"}, "not_allowed"),
         ("bigscience/bloom", {"domain": "medical_advice", "human_review": True}, "not_allowed"),
@@ -206,3 +206,139 @@ def test_what_bars_training_leaves_showing_unsettled_and_names_the_way_out():
     assert ask(base("Qwen/Qwen3-8B"), mode="internal").outcome == "allowed", (
         "without examples it is not concerned"
     )
+
+
+def assumed(ruling):
+    return " | ".join(ruling.assumptions)
+
+
+def test_a_bar_from_a_secondary_source_stays_a_bar_and_is_named():
+    ruling = ask(base("ai21labs/AI21-Jamba-1.5-Mini"), mode="internal", annual_revenue_usd=60_000_000)
+    assert ruling.outcome == ASK
+    assert "at second hand" in assumed(
+        ruling
+    ) and "https://huggingface.co/ai21labs/AI21-Jamba-1.5-Mini" in assumed(ruling)
+
+
+def test_a_permission_from_a_secondary_source_names_it_and_where_to_check():
+    ruling = ask(base("google/gemma-4-31B-it"), mode="internal", commercial=True)
+    assert ruling.outcome == "allowed"
+    assert "second hand" in assumed(ruling) and "https://huggingface.co/google/gemma-4-31B-it" in assumed(
+        ruling
+    )
+
+
+def test_a_mode_that_is_not_stated_is_an_assumption_and_the_other_ways_are_told():
+    ruling = ask(base("google/gemma-3-270m"))
+    assert ruling.outcome == "allowed"
+    assert "how it is used is not stated" in assumed(ruling)
+    told = " | ".join(ruling.would_change)
+    assert "hosted for others: allowed with obligations" in told and "weights passed on:" in told
+    stated = ask(base("google/gemma-3-270m"), mode="internal")
+    assert "not stated: internal" not in assumed(stated)
+
+
+@pytest.mark.parametrize("business", [None, "inference_api"])
+def test_a_gate_on_revenue_that_is_not_stated_is_an_assumption(business):
+    ruling = ask(base("moonshotai/Kimi-K3"), mode="hosted_service", commercial=True, business=business)
+    assert "not above 20,000,000 annual revenue of the whole group" in assumed(ruling)
+    assert not any("; below the line" in reason.text for reason in ruling.reasons)
+    assert ("the business is none of model as a service" in assumed(ruling)) == (business is None)
+
+
+def test_users_of_today_say_nothing_of_a_frozen_month():
+    model = base("meta-llama/Llama-3.3-70B-Instruct")
+    many = ask(model, mode="internal", monthly_active_users=800_000_000)
+    assert many.outcome == "unclear"
+    assert any("today's 800,000,000 users say nothing of that month" in one.text for one in many.reasons)
+    few = ask(model, mode="internal", monthly_active_users=8_000)
+    assert few.outcome == "allowed" and "today's 8,000 users say nothing of that month" in assumed(few)
+
+
+def test_a_field_of_use_that_is_not_stated_is_an_assumption():
+    assert "the field of use is none of" in assumed(ask(base("deepseek-ai/DeepSeek-V3"), mode="internal"))
+    assert "field of use" not in assumed(ask(base("deepseek-ai/DeepSeek-R1"), mode="internal"))
+
+
+def due(ruling):
+    return {duty.key for duty in ruling.obligations if not (duty.recommended or duty.passive)}
+
+
+def test_creative_commons_asks_for_credit_the_change_and_the_licence():
+    edges = (
+        LineageEdge(kind="base", model="model under CC-BY-4.0"),
+        LineageEdge(kind="fine_tune", model="(ours)"),
+    )
+    assert due(ask(*edges, mode="distribute_weights", commercial=True)) == {
+        "attribution", "license_copy", "state_changes"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("model", "duties"),
+    [
+        ("mistralai/Ministral-8B-Instruct-2410", {"license_copy", "notice_file"}),
+        ("Qwen/Qwen2.5-3B", {"license_copy", "notice_file"}),
+        ("LGAI-EXAONE/EXAONE-3.5-2.4B-Instruct", {"license_copy"}),
+    ],
+)
+def test_a_university_may_pass_on_what_is_for_research(model, duties):
+    ruling = ask(base(model), mode="distribute_weights", commercial=False, nonprofit=True)
+    assert ruling.outcome == "allowed_with_obligations" and due(ruling) == duties
+    assert "passed on for research" in assumed(ruling)
+    assert ask(base(model), mode="internal", commercial=True).outcome in (ASK, "not_allowed")
+
+
+def test_a_student_of_cosmos_displays_the_phrase():
+    edges = (
+        LineageEdge(kind="base", model="Qwen/Qwen2.5-7B"),
+        LineageEdge(kind="distilled_from", model="nvidia/Cosmos-Reason1-7B"),
+    )
+    ruling = ask(*edges, mode="train_other_model", then="distribute_weights", commercial=True)
+    assert "Built on NVIDIA Cosmos" in [duty.value for duty in ruling.obligations]
+
+
+@pytest.mark.parametrize(
+    "teacher", ["Mistral API with web search", "Le Chat with web search", "Gemini with grounding"]
+)
+def test_answers_made_with_web_search_may_not_train(teacher):
+    edges = (
+        LineageEdge(kind="base", model="Qwen/Qwen2.5-7B"),
+        LineageEdge(kind="distilled_from", model=teacher),
+    )
+    barred = ask(*edges, mode="train_other_model", then="internal", commercial=True, purpose="classifier")
+    assert barred.outcome == "not_allowed", barred.licenses
+    plain = (edges[0], LineageEdge(kind="distilled_from", model="Mistral API"))
+    assert ask(*plain, mode="train_other_model", then="internal", commercial=True).outcome == "allowed"
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["Qwen/Qwen2.5-72B", "google/gemma-2-9b-it", "tencent/Hunyuan-A13B-Instruct", "model under CC-BY-NC-4.0"],
+)
+def test_share_alike_and_restrictions_do_not_merge(other):
+    edges = (
+        LineageEdge(kind="merge", model="model under CC-BY-SA-4.0"),
+        LineageEdge(kind="merge", model=other),
+    )
+    ruling = ask(*edges, mode="distribute_weights", commercial=False, seat="US", regions=("US",))
+    assert ruling.outcome == "not_allowed" and "share_alike" in ruling.violations
+    assert any("share-alike allows no added terms" in text for text in ruling.details["violation_texts"])
+
+
+def test_two_names_that_must_come_first_are_a_refusal_that_names_both():
+    edges = (
+        LineageEdge(kind="merge", model="meta-llama/Llama-3.1-8B"),
+        LineageEdge(kind="merge", model="LGAI-EXAONE/EXAONE-3.5-7.8B-Instruct"),
+    )
+    ruling = ask(*edges, mode="distribute_weights", commercial=False)
+    assert ruling.outcome == "not_allowed"
+    assert "the name must begin with both 'Llama' and 'EXAONE'" in ruling.details["violation_texts"]
+
+
+def test_what_would_change_it_has_no_placeholder_and_the_deciding_reason_is_first():
+    ruling = ask(base("Qwen/Qwen3.8-2.4T-A95B"), mode="hosted_service", commercial=True)
+    assert not any("{" in text for text in ruling.would_change)
+    barred = ask(base("meta-llama/Llama-4-Scout-17B-16E"), mode="internal", seat="DE")
+    assert barred.reasons[0].outcome == "not_allowed" and "EU" in barred.reasons[0].text
+    assert "USE_POLICY" in barred.reasons[0].source

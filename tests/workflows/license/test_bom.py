@@ -32,7 +32,9 @@ def test_ancestors_data_and_services_are_told_apart():
     ruling, bom = bill()
     parts = {part["name"]: part for part in bom["components"]}
     assert parts["Qwen/Qwen2.5-7B"]["type"] == "machine-learning-model"
-    assert parts["Qwen/Qwen2.5-7B"]["licenses"] == [{"license": {"id": "Apache-2.0"}}]
+    assert parts["Qwen/Qwen2.5-7B"]["licenses"] == [
+        {"license": {"id": "Apache-2.0", "url": "https://spdx.org/licenses/Apache-2.0.html"}}
+    ]
     assert parts["tickets"]["type"] == "data"
     (service,) = bom["services"]
     assert service["name"] == "gpt-4o-2024-08-06"

@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import pytest
@@ -86,3 +87,11 @@ def test_gguf_metadata(tmp_path):
     path.write_bytes(b"not a gguf file at all")
     with pytest.raises(InputError, match=r"m\.gguf"):
         read_lineage(path, USE)
+
+
+def test_weights_without_a_manifest_are_hashed(tmp_path):
+    (tmp_path / "README.md").write_text("---\nbase_model: Qwen/Qwen2.5-7B\n---\n")
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / "notes.txt").write_text("no weights")
+    digest = hashlib.sha256(b"weights").hexdigest()
+    assert file_hashes(tmp_path) == {"model.safetensors": digest}

@@ -11,6 +11,7 @@ from freehold.workflows.license.rule import (
     lineage_of,
     lineage_of_model,
     matrix,
+    named_after,
     rule_for_model,
     similar_models,
     ways,
@@ -121,3 +122,19 @@ def test_duties_are_written_as_files(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be written"):
         comply(ruling, tmp_path / "file")
+
+
+def test_a_merge_is_checked_under_the_name_it_has():
+    edges = (
+        LineageEdge(kind="merge", model="meta-llama/Llama-3.1-8B"),
+        LineageEdge(kind="merge", model="meta-llama/Llama-3.1-8B-Instruct"),
+    )
+    use = UseProfile(mode="distribute_weights", commercial=True)
+    lineage = Lineage(model="acme-merge", edges=edges)
+    named = named_after(lineage, use)
+    assert named.derivative_name == "acme-merge"
+    assert rule_for_model("acme-merge", named, lineage=lineage).violations == ("name_prefix",)
+    fine = Lineage(model="Llama-acme-merge", edges=edges)
+    assert rule_for_model("x", named_after(fine, use), lineage=fine).violations == ()
+    base = Lineage(model="Qwen/Qwen2.5-7B", edges=(LineageEdge(kind="base", model="Qwen/Qwen2.5-7B"),))
+    assert named_after(base, use) == use

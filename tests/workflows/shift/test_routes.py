@@ -1,12 +1,15 @@
 import json
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from click.testing import CliRunner
+from tests.gateway.proxy.mixtures import own, rule_for
 
 from freehold.cli.main import cli
 from freehold.errors import ConfigError, UsageError
 from freehold.types.config import parse
+from freehold.types.deferral import DeferralRule
 from freehold.types.evaluation import Task
 from freehold.types.serving.rollout import RolloutTerms
 from freehold.workflows.shift import routes
@@ -210,3 +213,23 @@ def test_a_route_of_the_file_may_be_renamed(store):
     carry(store, ROUTE)
     assert carry(store, ROUTE.replace('"support"', '"helpdesk"')) == ["helpdesk", "support"]
     assert [route.name for route in store.routes()] == ["helpdesk"]
+
+
+def test_saving_the_file_keeps_the_rule_of_a_route(store):
+    text = '[[routes]]\nname = "support"\nmodel = "gpt-4o"\ncandidate = {{ endpoint = "local" }}\nsticky = "{}"\n'
+    carry(store, text.format("user"))
+    rule = rule_for(own("local", "http://127.0.0.1:1"))
+    (route,) = store.routes()
+    store.save_route(msgspec.structs.replace(route, deferral=rule), who="ada", at=AT)
+    carry(store, text.format("conversation"))
+    (route,) = store.routes()
+    assert (route.sticky, route.deferral) == ("conversation", rule)
+
+
+def test_a_rule_in_one_line():
+    rule = rule_for(own("local", "http://127.0.0.1:1"), "small", incumbent_down="candidate")
+    assert routes.format_rule(rule) == (
+        "small answers where its answer's mean_logprob says at least 0.8, which it also does while the incumbent is "
+        f"down; else m (rule {rule.id[:8]})"
+    )
+    assert "cannot be used" in routes.format_rule(DeferralRule.unreadable())

@@ -171,6 +171,12 @@ def _show(found: Cost) -> None:
         f"  holding      {money(found.self_host.usd_per_month)} a month, {count} × {found.self_host.machine}"
     )
     echo(f"  break-even   {_requests(meet, found)}")
+    if found.mixture is not None:
+        said = (
+            f"{money(found.mixture.usd_per_month)} a month, the model held for {found.mixture.share:.0%} of the "
+            f"requests and {found.bill.model} paid for the rest: saves {money(found.mixture.saved_usd_per_month)}"
+        )
+        echo(hanging(said, "  mixture      "))
     for who, usd in found.hosted_open[:3]:
         echo(f"  hosted open  {who}: ${usd:,.2f} a month for {found.self_host.model}")
     for at, (advice, cases) in enumerate(_by_advice(found)):

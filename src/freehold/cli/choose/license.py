@@ -146,10 +146,11 @@ def comply_command(
     Example:
       freehold license comply google/gemma-3-270m --set mode=hosted_service --out legal/
     """
-    from freehold.workflows.license.rule import comply
+    from freehold.workflows.license.rule import comply, named_after, rule_for_model
 
-    ruling, _, _ = _ruling(model, declared, lineage_path, use_path, settings, config_path)
-    files = comply(ruling, out)
+    ruling, lineage, use = _ruling(model, declared, lineage_path, use_path, settings, config_path)
+    ruling = rule_for_model(lineage.model, named_after(lineage, use), lineage=lineage)
+    files = comply(ruling, out, lineage)
     if as_json:
         print_json({"outcome": ruling.outcome, "files": [str(path) for path in files]})
     else:
@@ -214,8 +215,13 @@ def identify_command(file: Path, as_json: bool) -> None:
         elif found.answer == "changed":
             echo(f"{file}: changed from {found.title} ({found.nearest}), closeness {found.closeness:.2f}")
             echo(f"  {len(found.added)} sentences are not the original's, {found.missing} are missing")
-            for text in found.added[:8]:
-                echo(f"  + {text[:300]}")
+            for text in found.added[:20]:
+                echo(hanging(text, "  + ", "    "))
+            for gap in found.gaps[:20]:
+                echo(hanging(gap, "  - ", "    "))
+            left = max(len(found.added) - 20, 0) + max(len(found.gaps) - 20, 0)
+            if left:
+                echo(f"  … and {left} more; --json has all")
         else:
             echo(f"{file}: no known licence")
         for title, closeness in found.twins:
@@ -273,11 +279,18 @@ def matrix_command(
     echo(" " * width + "".join(f"  {head:<9}" for head in heads).rstrip())
     for model, row in table.items():
         cells = "".join(
-            "  " + click.style(f"{short[one.outcome]:<9}", fg=_COLORS.get(one.outcome, "red"))
+            "  " + click.style(f"{_cell(short[one.outcome], one):<9}", fg=_COLORS.get(one.outcome, "red"))
             for one in row.values()
         )
         echo(f"{model:<{width}}{cells}".rstrip())
     echo("duties: allowed if they are met; ask: a separate licence is needed", err=True)
+    if any(one.assumptions for row in table.values() for one in row.values()):
+        echo("*: holds only if what is assumed holds; freehold license MODEL lists it", err=True)
+
+
+def _cell(word: str, ruling: Ruling) -> str:
+    conditional = ruling.assumptions and ruling.outcome in ("allowed", "allowed_with_obligations")
+    return f"{word}*" if conditional else word
 
 
 @command.command("bom")
@@ -292,7 +305,9 @@ def bom_command(
     config_path: Path | None,
     out: Path | None,
 ) -> None:
-    """Write a CycloneDX 1.6 bill of materials: lineage, licences, hashes, data, services.
+    """Write a CycloneDX 1.6 bill of materials: lineage, licences with links, hashes, data, services.
+
+    Exit code as that of the ruling: 0 allowed, 1 not allowed or a separate licence is needed, 3 unclear.
 
     \b
     Example:
@@ -311,6 +326,9 @@ def bom_command(
         with shared(out):
             out.write_text(text + "\n", encoding="utf-8")
         echo(str(out))
+    if EXIT_CODES[ruling.outcome]:
+        echo(f"{ruling.model}: {ruling.outcome.replace('_', ' ')}; freehold license says why", err=True)
+    raise click.exceptions.Exit(EXIT_CODES[ruling.outcome])
 
 
 def _use(use_path: Path | None, settings: tuple[str, ...], config_path: Path | None) -> UseProfile:

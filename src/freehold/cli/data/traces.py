@@ -277,6 +277,7 @@ def _describe(trace: Trace) -> None:
         ("asked for", trace.model),
         ("route", f"{trace.route or 'none'} ({trace.decision or '–'}), {trace.arm}"),
         ("answered by", f"{trace.endpoint or '–'}, {trace.status}, {trace.completeness}"),
+        ("deferral", _decided(trace)),
         ("in need", trace.fallback),
         ("finish", trace.finish_reason),
         ("tokens", tokens),
@@ -295,6 +296,15 @@ def _describe(trace: Trace) -> None:
     if trace.request.get("tools"):
         echo(f"\ntools: {len(trace.request['tools'])} (--json shows them)")
     echo(f"\nassistant: {_full_answer(trace)}")
+
+
+def _decided(trace: Trace) -> str | None:
+    made = trace.deferral
+    if made is None:
+        return None
+    sure = "" if made.confidence is None else f", {made.confidence:.0%} sure"
+    late = "" if made.decided_ms is None else f", after {made.decided_ms:.1f} ms"
+    return f"{made.by}: {made.why}{sure}{late} (rule {made.rule_id[:8]})"
 
 
 def _full_answer(trace: Trace) -> str:

@@ -196,9 +196,14 @@ def _tell(project: Project, migration: Migration, endpoint: Background | None) -
                 f"  score      {_percent(measured.mean)}, {100 * measured.level:.0f}% interval "
                 f"[{_percent(measured.ci_low)}, {_percent(measured.ci_high)}], n = {measured.n}; no incumbent answers"
             )
+        if candidate.mixture is not None and not candidate.mixture.is_proven:
+            console.print(Padding(Text(f"mixture    {candidate.mixture.sentence}"), (0, 0, 0, 2)))
         if candidate.verdict is not None:
             colour = {"promote": "green", "hold": "yellow", "reject": "red"}[candidate.verdict.outcome]
-            console.print(Text.assemble("  verdict    ", (candidate.verdict.outcome, f"bold {colour}")))
+            said = " with deferral" if candidate.verdict.mixture_id is not None else ""
+            console.print(
+                Text.assemble("  verdict    ", (candidate.verdict.outcome + said, f"bold {colour}"))
+            )
             for reason in candidate.verdict.reasons:
                 console.print(Padding(Text(reason.text), (0, 0, 0, 13)))
         console.print()

@@ -103,6 +103,13 @@ def show(name: str, config_path: Path | None, as_json: bool) -> None:
     metavar="NAME=VALUE",
     help="requests_per_minute, tokens_per_minute, concurrency, wait_ms, usd_per_day, usd_per_month.",
 )
+@click.option(
+    "--cache",
+    "cache",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Answer exact repeats from memory: seconds, mib, shared, tools; - for not at all.",
+)
 @click.option("--why", default="", help="Kept in the route's history.")
 @click.option("--verdict", "verdict_id", help="Id of the verdict this rests on, kept in the history.")
 @click.option("--force", is_flag=True, help="Even what a running rollout decides on.")
@@ -126,6 +133,7 @@ def set_command(
       freehold routes set support --model gpt-4o --incumbent incumbent --candidate local/base:app
       freehold routes set support --state rolled_back --why "complaints"
       freehold routes set support --limit concurrency=8 --limit wait_ms=2000
+      freehold routes set support --cache seconds=3600
     """
     from freehold.workflows.shift import routes
 
@@ -194,7 +202,7 @@ def history(name: str, config_path: Path | None, as_json: bool) -> None:
 
 
 def _changes(before: Route | None, asked: dict[str, Any]) -> dict[str, Any]:
-    from freehold.types.route import Guard, Limits
+    from freehold.types.route import CacheTerms, Guard, Limits
     from freehold.workflows.shift.routes import parse_target, with_pairs
 
     changes: dict[str, Any] = {
@@ -219,6 +227,11 @@ def _changes(before: Route | None, asked: dict[str, Any]) -> dict[str, Any]:
         changes["guard"] = with_pairs(before.guard if before else Guard(), asked["guards"], "guard")
     if asked["limits"]:
         changes["limits"] = with_pairs(before.limits if before else Limits(), asked["limits"], "limit")
+    if asked["cache"] == ("-",):
+        changes["cache"] = None
+    elif asked["cache"]:
+        terms = before.cache if before and before.cache else CacheTerms()
+        changes["cache"] = with_pairs(terms, asked["cache"], "cache")
     return changes
 
 
@@ -230,11 +243,12 @@ def _store(config_path: Path | None) -> Any:
 
 
 def _state(route: Route) -> str:
+    mixture = "" if route.deferral is None else ", a mixture"
     if route.state == "canary":
-        return f"canary {route.canary_share:.2%}"
+        return f"canary {route.canary_share:.2%}{mixture}"
     if route.state == "shadow":
-        return f"shadow {route.shadow_share:.0%}"
-    return route.state
+        return f"shadow {route.shadow_share:.0%}{mixture}"
+    return route.state + (mixture if route.state == "promoted" else "")
 
 
 def _row(line: RouteLine) -> tuple[str, ...]:
@@ -269,7 +283,7 @@ def _table(rows: list[tuple[str, ...]], *, header: bool = True) -> None:
 def _describe(route: Route) -> None:
     import msgspec
 
-    from freehold.workflows.shift.routes import format_target
+    from freehold.workflows.shift.routes import format_rule, format_target
 
     lines = [
         ("route", route.name),
@@ -279,13 +293,15 @@ def _describe(route: Route) -> None:
         ("candidate", format_target(route.candidate)),
         ("sticky by", route.sticky),
     ]
+    if route.deferral is not None:
+        lines.append(("deferral", format_rule(route.deferral)))
     if route.fallback:
         lines.append(("in need", ", ".join(format_target(target) for target in route.fallback)))
-    for title, record in (("guard", route.guard), ("limits", route.limits)):
+    for title, record in (("guard", route.guard), ("limits", route.limits), ("cache", route.cache)):
         values = {
             name: value
-            for name, value in msgspec.to_builtins(record).items()
-            if value is not None and (title == "guard" or value != 0.0)
+            for name, value in (msgspec.to_builtins(record) or {}).items()
+            if value is not None and (title != "limits" or value != 0.0)
         }
         if values:
             lines.append((title, ", ".join(f"{name} {str(value).lower()}" for name, value in values.items())))

@@ -17,7 +17,7 @@ from freehold.cli.output import echo
 if TYPE_CHECKING:
     from freehold.store import Store
     from freehold.types.config import WatchConfig
-    from freehold.types.serving.rollout import Check
+    from freehold.types.serving.rollout import Check, MixtureCheck
     from freehold.workflows.project import Project
     from freehold.workflows.watch.plan import CheckPlan
 
@@ -160,8 +160,10 @@ def _tell(made: Check) -> None:
         flag = "  ALARM" if made.alarm else ""
         echo(
             f"quality    {made.pairs} pairs against the incumbent ({made.against}): difference "
-            f"{made.difference:+.3f}, statistic {made.statistic:.3g} of 200{flag}"
+            f"{made.difference:+.3f}, statistic {made.statistic:.3g} of {made.acts_at:.0f}{flag}"
         )
+    if made.mixture is not None:
+        _tell_mixture(made.mixture)
     if made.unscored:
         echo(f"           {made.unscored} could not be scored")
     if made.spent_usd is not None:
@@ -179,6 +181,26 @@ def _tell(made: Check) -> None:
         echo(f"traffic    {made.action}")
 
 
+def _tell_mixture(found: MixtureCheck) -> None:
+    if found.safe_side:
+        echo("mixture    on the safe side: the incumbent answers everything until a new verdict")
+    if found.share is not None:
+        proven = (
+            "" if found.share_low is None else f", proven {found.share_low:.1%} to {found.share_high:.1%}"
+        )
+        echo(f"mixture    {found.share:.1%} of {found.decided:,} requests answered here{proven}")
+    if found.loss is not None:
+        echo(
+            f"           all requests lose {found.loss:+.3f} against the incumbent, promised {found.margin:.3f} at most"
+        )
+    if found.confidence is not None and found.as_good is not None:
+        good = f"{found.as_good:.1%} of sure answers are as good as the incumbent's"
+        echo(f"           {good}, foretold {found.confidence:.1%}")
+    for test in found.tests:
+        flag = "  ALARM" if test.alarm else ""
+        echo(f"           {test.name}: statistic {test.statistic:.3g} of {test.acts_at:.0f}{flag}")
+
+
 def _table(checks: list[Check]) -> None:
     if not checks:
         echo("no checks yet: freehold watch --once makes one", err=True)
@@ -187,7 +209,9 @@ def _table(checks: list[Check]) -> None:
     for one in checks:
         difference = "–" if one.difference is None else f"{one.difference:+.3f}"
         spent = "–" if one.spent_usd is None else f"{one.spent_usd:.4f}"
-        found = [*(["quality"] if one.alarm else []), *(drift.name for drift in one.drift if drift.alarm)]
+        found = ["quality"] if one.alarm and one.mixture is None else []
+        found += [test.name for test in (one.mixture.tests if one.mixture else ()) if test.alarm]
+        found += [drift.name for drift in one.drift if drift.alarm]
         echo(
             f"{one.at:%Y-%m-%d %H:%M} {one.against:>9}{one.pairs:>7}{difference:>12}{one.statistic:>11.3g}"
             f"{spent:>9}  {', '.join(found) or '–'}"

@@ -73,7 +73,7 @@ def show(encoder: str, config_path: Path | None, as_json: bool) -> None:
     echo(f"  base       {record.base_model} ({record.base_sha256[:12]})")
     echo(f"  dataset    {record.dataset_id[:12]}")
     for field in manifest.fields:
-        amount = "copied from the message" if field.kind == "copied" else (
+        amount = "copied from the message" if field.kind in ("copied", "found") else (
             f"{'any' if field.kind == 'several' else 'one'} of {len(field.labels):,} labels"
         )  # fmt: skip
         echo(f"  answers    {field.name + ': ' if field.name else ''}{amount}")

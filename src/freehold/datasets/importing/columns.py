@@ -151,12 +151,12 @@ def _convert(line: int, record: dict[str, Any], data: DataConfig, fields: _Field
         answer = {"role": "assistant", **said[-1]}
     elif fields.said and record.get(fields.said) is not None:
         answer = {"role": "assistant", "content": answer_text(record[fields.said])}
-    if gold is None and answer is None:
+    if gold is None and answer is None and not data.unlabelled:
         raise BadRecord(f"field {fields.right or fields.said!r} is missing")
     system = data.system or (record.get(fields.system) if fields.system else None)
     if isinstance(system, str) and system:
         turns = [{"role": "system", "content": system}, *turns]
-    messages = check_exchange(turns, answer, has_gold=gold is not None)
+    messages = check_exchange(turns, answer, has_gold=gold is not None or answer is None)
     shared = common({key: record.get(key) for key in _KNOWN})
     tools = [
         one

@@ -35,11 +35,13 @@ class AnswerToken(NamedTuple):
 
 class EncoderAnswer(NamedTuple):
     """An answer. `confidence` is the probability that all of the likeliest answer is right, taken as if fields were
-    independent; not `in_scope` where that is less than the encoder was told to ask for."""
+    independent; not `in_scope` where that is less than the encoder was told to ask for. `probability` is that of the
+    answer given: another where that is the one for what is out of scope."""
 
     tokens: tuple[AnswerToken, ...]
     confidence: float
     in_scope: bool
+    probability: float
 
     @property
     def text(self) -> str:
@@ -63,7 +65,8 @@ def answer(manifest: EncoderManifest, read: EncodedText, text: str, *, top: int 
     confidence = math.prod(one.probability for one in decisions)
     in_scope = manifest.min_confidence is None or confidence >= manifest.min_confidence
     if not in_scope and manifest.out_of_scope_answer is not None:
-        return EncoderAnswer(_out_of_scope(manifest, decisions, confidence, top), confidence, False)
+        told = _out_of_scope(manifest, decisions, confidence, top)
+        return EncoderAnswer(told, confidence, False, 1 - confidence)
     if manifest.answer == "label":
         first = decisions[0]
         tokens: Sequence[AnswerToken] = (_token(first, [str(value) for value, _ in first.others], top),)
@@ -71,7 +74,7 @@ def answer(manifest: EncoderManifest, read: EncodedText, text: str, *, top: int 
         tokens = _list_tokens(manifest, read.logits[0], top)
     else:
         tokens = _object_tokens(manifest, decisions, top)
-    return EncoderAnswer(tuple(tokens), confidence, in_scope)
+    return EncoderAnswer(tuple(tokens), confidence, in_scope, confidence)
 
 
 def probabilities(field: FieldHead, logits: Array) -> Probabilities:
@@ -87,6 +90,10 @@ def probabilities(field: FieldHead, logits: Array) -> Probabilities:
 def _decide(field: FieldHead, logits: Array, read: EncodedText, text: str, top: int) -> _Decision:
     if field.kind == "copied":
         return _copied(field, logits, read, text)
+    if field.kind == "found" and field.number is not None:
+        value = field.number.find(text)
+        sure = field.number.sure_none if value is None else field.number.sure
+        return _Decision(value, sure, ((value, sure),))
     shares = probabilities(field, logits)
     if field.kind == "several":
         return _several(field, shares, top)

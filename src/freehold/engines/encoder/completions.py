@@ -10,13 +10,15 @@ from freehold.engines.encoder.requests import ChatRequest
 from freehold.engines.encoder.runner import EncodedText
 
 CUT_HEADER = "x-freehold-tokens-cut"
+PROBABILITY_DECIMALS = 12
+"""Enough to tell apart the answers of an encoder that is nearly always sure."""
 
 
 class Completion:
     """One answer to one request.
 
-    Besides OpenAI's fields it has ``freehold``: the confidence, whether the message is in scope, and how many tokens of
-    it were not read. A text that was cut is told in a header, too.
+    Besides OpenAI's fields it has ``freehold``: the confidence, the probability of the answer given, whether the
+    message is in scope, and how many tokens of it were not read. A text that was cut is told in a header, too.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Completion:
         }
         self._about = {
             "confidence": round(found.confidence, 6),
+            "probability": round(found.probability, PROBABILITY_DECIMALS),
             "in_scope": found.in_scope,
             "tokens_cut": read.cut,
         }

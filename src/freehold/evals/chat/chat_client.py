@@ -246,6 +246,7 @@ def _finished(text: ChatText, ttft_ms: float | None, total_ms: float) -> ChatAns
         fault="candidate" if fault else None,
         error=error,
         teacher=tuple(text.teacher) or None,
+        signals=text.signals() or None,
     )
 
 

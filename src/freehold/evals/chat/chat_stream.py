@@ -7,7 +7,9 @@ from typing import Any
 
 import msgspec
 
+from freehold.deferring.signals import AnswerSignals
 from freehold.types.dataset import TeacherToken
+from freehold.types.deferral import SignalName
 from freehold.types.trace import Usage
 from freehold.wire.logprobs import teacher_tokens
 
@@ -50,6 +52,7 @@ class _Body(msgspec.Struct):
     choices: list[_Choice] = []
     usage: _Usage | None = None
     error: Any = None
+    freehold: Any = None
 
 
 _decode = msgspec.json.Decoder(_Body).decode
@@ -71,6 +74,7 @@ class ChatText:
         self.error: str | None = None
         self.done = False
         self._rest = b""
+        self._signals = AnswerSignals()
 
     @property
     def started(self) -> bool:
@@ -83,6 +87,12 @@ class ChatText:
         if self.tool_calls:
             return msgspec.json.encode([self.tool_calls[key] for key in sorted(self.tool_calls)]).decode()
         return "".join(self.content) if self.content else None
+
+    def signals(self) -> dict[SignalName, float]:
+        """How sure the model was, now that the answer is complete; empty where it told nothing of that."""
+        calls = list(self.tool_calls.values())
+        self._signals.take_choice(None, {"content": "".join(self.content), "tool_calls": calls}, None)
+        return self._signals.signals()
 
     def feed(self, data: bytes) -> None:
         """Take bytes of a ``text/event-stream``. Raises `Garbled`."""
@@ -119,7 +129,9 @@ class ChatText:
                 completion_tokens=body.usage.completion_tokens,
                 cached_prompt_tokens=details.cached_tokens if details else None,
             )
+        self._signals.take_told(body.freehold)
         for choice in body.choices[:1]:
+            self._signals.take_choice(choice.logprobs, None, choice.finish_reason)
             self.finish_reason = choice.finish_reason or self.finish_reason
             self.teacher += teacher_tokens(choice.logprobs) or ()
             message = choice.delta or choice.message

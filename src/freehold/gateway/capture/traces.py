@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from freehold.gateway.capture.redaction import Redactor
-from freehold.gateway.messages import CapturedExchange
+from freehold.gateway.messages import CapturedExchange, ResponseKind
 from freehold.types.trace import Trace
 from freehold.wire import anthropic, openai, responses
 from freehold.wire.errors import UNREADABLE, ApiError
@@ -33,14 +33,14 @@ def to_trace(captured: CapturedExchange, *, redactor: Redactor | None) -> Trace 
         request = _decoded(captured.request)
     except UNREADABLE:
         return None
-    body = _decompressed(captured.response, captured.content_encoding)
+    body = decompressed(captured.response, captured.content_encoding)
     if body is None or not isinstance(request, dict):
         return None
     try:
         request = _as_chat(captured, request)
     except (ApiError, *UNREADABLE):
         return None
-    answer = _answer(captured, body)
+    answer = answer_in(body, captured.response_kind, streamed=captured.streamed)
     completeness = captured.completeness
     if completeness == "complete" and not answer.ended:
         completeness = "upstream_cut"
@@ -77,6 +77,7 @@ def to_trace(captured: CapturedExchange, *, redactor: Redactor | None) -> Trace 
         total_ms=captured.total_ms,
         usage=answer.usage,
         metadata=metadata if isinstance(metadata, dict) else {},
+        deferral=captured.deferral,
     )
 
 
@@ -108,24 +109,26 @@ def _as_chat(captured: CapturedExchange, request: dict[str, Any]) -> dict[str, A
     return request
 
 
-def _answer(captured: CapturedExchange, body: bytes) -> AssembledAnswer:
-    if captured.response_kind == "anthropic":
-        return anthropic.read_stream(body) if captured.streamed else anthropic.read_answer(body)
-    if captured.response_kind == "responses":
-        return responses.read_stream(body) if captured.streamed else responses.read_answer(body)
-    if captured.streamed:
+def answer_in(body: bytes, response_kind: ResponseKind, *, streamed: bool) -> AssembledAnswer:
+    """The answer put together from what an upstream sent, in whose API's words it did."""
+    if response_kind == "anthropic":
+        return anthropic.read_stream(body) if streamed else anthropic.read_answer(body)
+    if response_kind == "responses":
+        return responses.read_stream(body) if streamed else responses.read_answer(body)
+    if streamed:
         return openai.read_stream(body)
     return openai.read_answer(body)
 
 
-def _decompressed(body: bytes, encoding: str | None) -> bytes | None:
+def decompressed(body: bytes, encoding: str | None, most_bytes: int = _DECOMPRESSED_MAX) -> bytes | None:
+    """A body as it was before it was compressed; None where it is longer than that, or cannot be read."""
     if encoding in (None, "identity"):
         return body
     if encoding != "gzip":
         return None
     unpacker: Any = zlib.decompressobj(zlib.MAX_WBITS | 16)
     try:
-        data: bytes = unpacker.decompress(body, _DECOMPRESSED_MAX)
+        data: bytes = unpacker.decompress(body, most_bytes)
     except zlib.error:
         return None
     return None if unpacker.unconsumed_tail else data

@@ -8,6 +8,7 @@ that a few of them never shut out ordinary requests.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -37,7 +38,7 @@ class Upload(Protocol):
 class MemoryBudget:
     """The bytes in use, and who waits for more. Everything happens on the event loop's thread."""
 
-    __slots__ = ("_freed_bytes", "_progress", "_stalled", "evictions", "limit_bytes", "used_bytes")
+    __slots__ = ("_freed_bytes", "_progress", "_stalled", "evictions", "limit_bytes", "spare", "used_bytes")
 
     def __init__(self, limit_bytes: int = DEFAULT_BYTES) -> None:
         self.limit_bytes = limit_bytes
@@ -46,6 +47,8 @@ class MemoryBudget:
         self._freed_bytes = 0
         self._progress: dict[Upload, int] = {}
         self._stalled: list[Upload] = []
+        self.spare: Callable[[], bool] | None = None
+        """Returns some of what can be done without; False where there is none. It goes before any upload does."""
 
     def take(self, size: int) -> bool:
         """Reserve bytes; False where there is no room, also after stalled uploads have lost theirs."""
@@ -53,6 +56,8 @@ class MemoryBudget:
         if size > _ORDINARY_BYTES_MAX:
             most = int(most * LARGE_SHARE)
         while self.used_bytes + size > most:
+            if self.spare is not None and self.spare():
+                continue
             if not self._stalled:
                 return False
             self.evictions += 1
@@ -112,6 +117,11 @@ class HeldBytes(msgspec.Struct, eq=False):
         """Hold more in any case."""
         self.budget.force(size)
         self.size_bytes += size
+
+    def give(self, size: int) -> None:
+        """Hold less."""
+        self.size_bytes -= size
+        self.budget.give(size)
 
     def release(self) -> None:
         """Hold nothing any more."""

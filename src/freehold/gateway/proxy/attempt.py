@@ -19,7 +19,7 @@ import msgspec
 from freehold.gateway.http.request import Request
 from freehold.gateway.http.response import TransportError, UpstreamResponse
 from freehold.gateway.http.upstreams import FatalRequestError, UpstreamFailure, upstream_failure
-from freehold.gateway.proxy import guards, spend, structured_output
+from freehold.gateway.proxy import deferral, guards, spend, structured_output
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.guards import CONTEXT_STATUSES, NextTarget, UpstreamRequest, read_all
 from freehold.gateway.proxy.preparer import NOT_PREPARED
@@ -39,8 +39,28 @@ _BACKOFF_S = 0.1
 
 async def answer(state: WorkerState, exchange: ProxyExchange, request: Request) -> None:
     """Send the client the first answer an endpoint gives. Raises `ApiError` when there is none."""
+    route = exchange.route
     assert exchange.decision is not None
-    targets = targets_in_turn(exchange.route, exchange.decision)
+    rule = None if route is None or exchange.arm != "candidate" else route.deferral
+    if rule is None:
+        failure = await _in_turn(state, exchange, request, targets_in_turn(route, exchange.decision))
+    else:
+        targets = await deferral.targets_by_rule(state, exchange, rule)
+        failure = await _in_turn(state, exchange, request, targets)
+        if failure is not None and await deferral.answer_held(state, exchange, request):
+            return
+        if failure is not None and (instead := deferral.target_instead(exchange)) is not None:
+            exchange.forget_answer()
+            failure = await _in_turn(state, exchange, request, [instead])
+    if failure is not None:
+        code = "upstream_timeout" if failure.timed_out else "upstream_unreachable"
+        raise ApiError(504 if failure.timed_out else 502, str(failure), code=code)
+
+
+async def _in_turn(
+    state: WorkerState, exchange: ProxyExchange, request: Request, targets: list[Target]
+) -> UpstreamFailure | None:
+    """Try targets until one has answered; returns why the last of them did not. Raises `ApiError`."""
     failure: UpstreamFailure | None = None
     for position, target in enumerate(targets):
         endpoint = state.table.endpoints.get(target.endpoint)
@@ -50,29 +70,49 @@ async def answer(state: WorkerState, exchange: ProxyExchange, request: Request) 
         if position:
             exchange.arm = "incumbent"
         try:
-            await _attempt(
-                state,
-                exchange,
-                endpoint,
-                target,
-                request,
-                last=position == len(targets) - 1,
-            )
-            return
+            last = position == len(targets) - 1
+            if deferral.is_cascade(exchange):
+                await _attempt_in_time(state, exchange, endpoint, target, request)
+            else:
+                await _attempt(state, exchange, endpoint, target, request, last=last)
+            return None
         except UpstreamFailure as error:
             failure = error
             why = "timeout" if error.timed_out else "failure"
+        except deferral.Deferred:
+            exchange.forget_answer()
+            continue
         except NextTarget as error:
             why = str(error)
         if position < len(targets) - 1:
             log.debug("request %s falls back from endpoint %s: %s", exchange.id, endpoint.name, why)
             state.meters.count("freehold_fallbacks", exchange.route_name, why)
             exchange.fallback = exchange.fallback or why
+            deferral.passed_over(exchange, why)
             spend.forfeit(state, exchange)
             exchange.forget_answer()
     assert failure is not None
-    code = "upstream_timeout" if failure.timed_out else "upstream_unreachable"
-    raise ApiError(504 if failure.timed_out else 502, str(failure), code=code)
+    return failure
+
+
+async def _attempt_in_time(
+    state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, target: Target, request: Request
+) -> None:
+    """Ask a candidate whose whole answer is waited for, in its rule's time. Raises what `_attempt` does."""
+    assert exchange.deferring is not None
+    wait_ms = exchange.deferring.rule.wait_ms
+    try:
+        async with asyncio.timeout(wait_ms / 1000):
+            await _attempt(
+                state, exchange, deferral.as_asked(exchange, endpoint), target, request, last=False
+            )
+    except TimeoutError:
+        if exchange.response_started:  # it was over when the time was
+            return
+        message = f"endpoint {endpoint.name} did not answer within {wait_ms:g} ms"
+        failure = UpstreamFailure(message, reached=True, timed_out=True)
+        _count_failure(state, exchange, endpoint, failure)
+        raise failure from None
 
 
 async def _attempt(
@@ -142,6 +182,9 @@ async def _attempt(
                     breaker.record_failure(time.monotonic())
                 if not last:
                     raise NextTarget(str(response.status))
+                if attempt + 1 == tries and deferral.may_answer_instead(exchange) and response.status != 429:
+                    message = f"endpoint {endpoint.name} answers with the status {response.status}"
+                    raise UpstreamFailure(message, reached=True)
                 if attempt + 1 == tries or _wants_a_long_wait(response):
                     await relay(
                         state.reader, exchange, endpoint, response, translation, request, hide_usage=False
@@ -189,10 +232,9 @@ def _sending(
 
     No coroutine of its own: each one on the way to an endpoint is entered again when it answers.
     """
-    route = exchange.route
-    if last or route is None or route.guard.ttft_ms is None or exchange.arm != "candidate":
+    if last or (wait_ms := deferral.first_byte_ms(exchange)) is None:
         return state.upstreams.post(endpoint, path, headers, body)
-    return _send_in_time(state, exchange, endpoint, path, headers, body)
+    return _send_in_time(state, exchange, endpoint, path, headers, body, wait_ms)
 
 
 async def _send_in_time(
@@ -202,21 +244,20 @@ async def _send_in_time(
     path: str,
     headers: list[tuple[str, str]],
     body: bytes,
+    wait_ms: float,
 ) -> UpstreamResponse:
-    """A response that has begun, within its deadline. Raises `UpstreamFailure`."""
-    route = exchange.route
-    assert route is not None and route.guard.ttft_ms is not None
+    """A response that has begun, within `wait_ms`. Raises `UpstreamFailure`."""
     response = None
     try:
-        async with asyncio.timeout(route.guard.ttft_ms / 1000):
+        async with asyncio.timeout(wait_ms / 1000):
             response = await state.upstreams.post(endpoint, path, headers, body)
             await response.wait_for_body()
             return response
     except TimeoutError:
-        state.meters.count("freehold_guard_events", route.name, "ttft", "fallback")
+        state.meters.count("freehold_guard_events", exchange.route_name, "ttft", "fallback")
         if response is not None:
             await response.close()
-        message = f"endpoint {endpoint.name} sent no byte within {route.guard.ttft_ms:g} ms"
+        message = f"endpoint {endpoint.name} sent no byte within {wait_ms:g} ms"
         raise UpstreamFailure(message, reached=True, timed_out=True) from None
     except TransportError as error:
         if response is not None:
@@ -246,10 +287,12 @@ async def _handle_response(
         if not last and guards.ends_engine(response.status, data):
             raise NextTarget("request_ends_engine")
         guards.check_context_error(state, exchange, response.status, data, last=last)
+        _pass_over_error(exchange, response.status, last=last)
         await send_buffered(
             state.reader, exchange, endpoint, response, data, translation, request, hide_usage=False
         )
         return
+    _pass_over_error(exchange, response.status, last=last)
     contract = None
     if exchange.arm == "candidate" and route is not None and route.guard.schema and response.status < 300:
         try:
@@ -258,6 +301,9 @@ async def _handle_response(
             if last:
                 raise
             raise NextTarget("schema") from None
+    if not last and deferral.is_cascade(exchange):
+        await deferral.judge(state, exchange, endpoint, contract, response, translation, request, sent)
+        return
     if contract is None:
         await relay(
             state.reader, exchange, endpoint, response, translation, request, hide_usage=sent.hide_usage
@@ -268,6 +314,12 @@ async def _handle_response(
     await send_buffered(
         state.reader, exchange, endpoint, response, data, translation, request, hide_usage=sent.hide_usage
     )
+
+
+def _pass_over_error(exchange: ProxyExchange, status: int, *, last: bool) -> None:
+    """In a mixture an error of the candidate's is never the answer: the incumbent can give one. Raises `NextTarget`."""
+    if status >= 400 and not last and deferral.asks_candidate(exchange) is not None:
+        raise NextTarget(str(status))
 
 
 def _refuse_redirect(state: WorkerState, endpoint: Endpoint, status: int, *, last: bool) -> None:
@@ -309,7 +361,8 @@ async def _upstream_body(
 ) -> tuple[bytes, bool]:
     """The body for an endpoint, and whether it requests usage that the client did not."""
     peek = exchange.peek
-    if is_sent_as_it_came(endpoint, target.model or exchange.model, peek, translation):
+    asks_logprobs = deferral.asks_logprobs(exchange)
+    if not asks_logprobs and is_sent_as_it_came(endpoint, target.model or exchange.model, peek, translation):
         return exchange.body, False
     how = UpstreamBody(
         exchange.api_route.path,
@@ -321,6 +374,7 @@ async def _upstream_body(
         peek.stream is True,
         bytes(peek.stream_options),
         exchange.capturing or bool(exchange.metered),
+        asks_logprobs=asks_logprobs,
     )
     hide_usage, (body,) = await state.reader.do("upstream", how, exchange.body)
     served = endpoint.served(target.model or exchange.model)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import msgspec
 
 from freehold.gateway.http.memory import HeldBytes, MemoryBudget
-from freehold.gateway.messages import CapturedExchange
-from freehold.gateway.proxy.translation import ApiRoute
+from freehold.gateway.http.response import UpstreamResponse
+from freehold.gateway.messages import CapturedExchange, ResponseKind
+from freehold.gateway.proxy.deferrable import Deferrable
+from freehold.gateway.proxy.translation import ApiRoute, Translation
 from freehold.gateway.spending import UNSEEN_TOKENS, charge_of
 from freehold.gateway.telemetry.request_log import RequestSummary
+from freehold.types.deferral import DeferralDecision, DeferralReason, DeferralRule
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import event_id
 from freehold.types.route import ApiKey, Limits, Route, RouteDecision
@@ -31,10 +34,54 @@ _NOTHING_SEEN = Peek()
 _TOTAL_TOKENS = re.compile(rb'"total_tokens" ?: ?(\d{1,9})')
 
 
+class HeldAnswer(NamedTuple):
+    """A candidate's answer that is not sure, held for the case that the incumbent is down."""
+
+    endpoint: Endpoint
+    response: UpstreamResponse
+    data: bytes
+    translation: Translation | None
+    hide_usage: bool
+    room: HeldBytes
+
+
+class Deferring(msgspec.Struct, eq=False):
+    """What a rule of deferral has of one request. `why` is None until it is decided; `note` goes to the client."""
+
+    rule: DeferralRule
+    began_s: float
+    """When the request came (`time.perf_counter`); for a mirrored one, when it was mirrored."""
+    asked: Deferrable | None = None
+    why: DeferralReason | None = None
+    confidence: float | None = None
+    decided_ms: float | None = None
+    held: HeldAnswer | None = None
+    note: str | None = None
+
+    @property
+    def decision(self) -> DeferralDecision | None:
+        """What was decided, so far."""
+        if self.why is None:
+            return None
+        return DeferralDecision(
+            rule_id=self.rule.id,
+            by="candidate" if self.why in ("sure", "stays_here", "incumbent_down") else "incumbent",
+            why=self.why,
+            confidence=self.confidence,
+            decided_ms=self.decided_ms,
+        )
+
+    def let_go(self) -> None:
+        """Hold nothing any more."""
+        if self.held is not None:
+            self.held.room.release()
+            self.held = None
+
+
 class ProxyExchange(msgspec.Struct, eq=False):
     """Mutable, lives for one request. Times are `time.perf_counter` seconds. Made by `new_exchange`.
 
-    A struct for its speed alone: forty fields set one by one cost every request two microseconds.
+    A struct for its speed alone: dozens of fields set one by one cost every request two microseconds.
     """
 
     api_route: ApiRoute
@@ -66,6 +113,10 @@ class ProxyExchange(msgspec.Struct, eq=False):
     found_no_room: bool = False
     completeness: Completeness = "complete"
     content_encoding: str | None = None
+    content_type: str = ""
+    hides_usage: bool = False
+    repeat: Any = None
+    """What the answer may be kept as, where the route keeps answers; see `repeating`."""
     chunks: list[bytes] = []
     chunk_bytes: int = 0
     response_started: bool = False
@@ -74,6 +125,9 @@ class ProxyExchange(msgspec.Struct, eq=False):
     capped: list[tuple[str, Limits]] = []
     reservation: Any = None
     is_kept: bool = False
+    header: Callable[[str], str | None] | None = None
+    """The client's headers by name, where a rule of deferral may ask for them."""
+    deferring: Deferring | None = None
 
     def keep(self) -> None:
         """Hand the answer to the recorder; to be called once it is whole, before its last byte goes to the client."""
@@ -97,7 +151,7 @@ class ProxyExchange(msgspec.Struct, eq=False):
         return self.model
 
     @property
-    def response_kind(self) -> Literal["openai", "anthropic", "responses"]:
+    def response_kind(self) -> ResponseKind:
         """In which API's words the upstream answered."""
         endpoint = self.answered_by
         if endpoint is not None and endpoint.api == "anthropic":
@@ -175,6 +229,7 @@ class ProxyExchange(msgspec.Struct, eq=False):
             ttft_ms=None if self.first_byte_s is None else (self.first_byte_s - self.started_s) * 1000,
             total_ms=(time.perf_counter() - self.started_s) * 1000,
             api_key=None if self.key is None else self.key.name,
+            deferral=None if self.deferring is None else self.deferring.decision,
         )
 
     def summary(self, traceparent: str | None) -> RequestSummary:
@@ -197,6 +252,7 @@ class ProxyExchange(msgspec.Struct, eq=False):
             endpoint=None if endpoint is None else endpoint.name,
             arm=None if endpoint is None else self.arm,
             fallback=self.fallback,
+            deferral=None if self.deferring is None else self.deferring.why,
             code=self.error_code,
             key=None if self.key is None else self.key.name,
             traceparent=traceparent,

@@ -18,11 +18,13 @@ import msgspec
 
 from freehold.gateway.http.request import ClientDisconnect, Request
 from freehold.gateway.limits.keys import check_may, check_scope
-from freehold.gateway.proxy import spend
+from freehold.gateway.proxy import deferral, spend
 from freehold.gateway.proxy.attempt import answer
 from freehold.gateway.proxy.exchange import ProxyExchange, new_exchange
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, BodyFields
 from freehold.gateway.proxy.relay import REQUEST_HEADER
+from freehold.gateway.proxy.repeating.finding import find, replay
+from freehold.gateway.proxy.repeating.keeping import keep
 from freehold.gateway.proxy.routing import decide
 from freehold.gateway.proxy.shadow import Shadows
 from freehold.gateway.proxy.state import WorkerState
@@ -43,9 +45,15 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
     request.cancel_on_disconnect = True
     try:
         await _admit(state, exchange, request)
+        kept = None
+        if exchange.route is not None and exchange.route.cache is not None:
+            kept = find(state, exchange, request)
         if limited := _limits_of(exchange):
-            await _apply_limits(state, exchange, limited)
-        await answer(state, exchange, request)
+            await _apply_limits(state, exchange, limited, is_kept=kept is not None)
+        if kept is None:
+            await answer(state, exchange, request)
+        else:
+            await replay(state, exchange, kept, request)
     except ApiError as error:
         _send_error(state, exchange, request, error)
     except (asyncio.CancelledError, ClientDisconnect):
@@ -68,6 +76,7 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
     _finish(state, shadows, exchange)
     if exchange.reservation is not None:
         spend.forfeit(state, exchange)
+    deferral.count(state, exchange)
     exchange.held.release()
     if state.reporter is not None:
         state.reporter.add(exchange.summary(request.header("traceparent")))
@@ -109,6 +118,8 @@ async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) 
     route = exchange.route = state.table.find(model, header, None if key is None else key.name)
     if key is not None and (key.models or key.routes):
         check_scope(key, model, None if route is None else route.name)
+    if route is not None and route.deferral is not None:
+        exchange.header = header
     if route is None:
         exchange.decision = state.table.direct(model)
     elif (settled := state.table.settled.get(route.name)) is not None:
@@ -149,11 +160,14 @@ def _limits_of(exchange: ProxyExchange) -> list[tuple[str, Limits]]:
 
 
 async def _apply_limits(
-    state: WorkerState, exchange: ProxyExchange, limited: list[tuple[str, Limits]]
+    state: WorkerState, exchange: ProxyExchange, limited: list[tuple[str, Limits]], *, is_kept: bool
 ) -> None:
+    """Raises `ApiError` (429). A kept answer costs no dollars and no tokens."""
     assert exchange.decision is not None
-    paid = state.config.charges(exchange.decision.target.endpoint)
+    paid = not is_kept and state.config.charges(exchange.decision.target.endpoint)
     exchange.release_limits = await state.limiter.admit(limited, paid=paid)
+    if is_kept:
+        return
     exchange.capped = [one for one in limited if one[1].caps_spending]
     exchange.metered = [name for name, limits in limited if limits.counts_tokens]
 
@@ -221,6 +235,8 @@ def _finish(state: WorkerState, shadows: Shadows, exchange: ProxyExchange) -> No
         time.perf_counter() - started_s,
     )
     exchange.keep()
+    if exchange.repeat is not None:
+        keep(state, exchange)
     if exchange.decision is not None and exchange.decision.shadow is not None:
         shadows.mirror(exchange, exchange.decision.shadow)
 

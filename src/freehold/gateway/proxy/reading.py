@@ -16,6 +16,13 @@ from freehold.bounded.pool import BoundedPool, OutOfBoundsError
 from freehold.gateway.http.request import no_room
 from freehold.gateway.messages import ApiKind
 from freehold.gateway.proxy import structured_output
+from freehold.gateway.proxy.deferrable import (
+    ReadAnswer,
+    ReadRequest,
+    logprob_fields,
+    read_answer,
+    read_request,
+)
 from freehold.gateway.proxy.engine_fields import known_fields
 from freehold.gateway.proxy.prepared_body import PreparedBody, prepared, question
 from freehold.gateway.proxy.routing import upstream_changes
@@ -78,6 +85,7 @@ class UpstreamBody(msgspec.Struct, frozen=True, array_like=True):
     """How a request's body is made into the one an endpoint is sent.
 
     `asks_usage`: usage is requested where the client did not. `whole`: an answer in one piece is requested.
+    `asks_logprobs`: the answer is to tell how sure it is, where the client did not ask for that itself.
     """
 
     path: str
@@ -90,6 +98,7 @@ class UpstreamBody(msgspec.Struct, frozen=True, array_like=True):
     stream_options: bytes
     asks_usage: bool
     whole: bool = False
+    asks_logprobs: bool = False
 
 
 class _Result(msgspec.Struct, array_like=True):
@@ -172,6 +181,8 @@ def upstream_body(how: UpstreamBody, body: bytes) -> tuple[bool, list[bytes]]:
         if len(known) != len(fields):
             changed = msgspec.json.encode(known)
     changes = upstream_changes(endpoint, how.target, how.model)
+    if how.asks_logprobs:
+        changes |= logprob_fields(endpoint)
     if how.whole:
         if how.stream:
             changes["stream"] = False
@@ -263,6 +274,8 @@ _STEPS: dict[str, _Step] = {
     "answer": _Step(client_answer, AnswerForm),
     "question": _Step(question, Preparation),
     "prepared": _Step(prepared, PreparedBody),
+    "deferrable": _Step(read_request, ReadRequest),
+    "signal": _Step(read_answer, ReadAnswer),
 }
 
 

@@ -26,6 +26,7 @@ _LAST_EVENTS = (
 )
 REQUEST_HEADER = "x-freehold-request-id"
 _TRACE_HEADER = "x-freehold-trace-id"
+_DEFERRAL_HEADER = "x-freehold-deferral"
 Headers = list[tuple[str, str]]
 
 
@@ -103,10 +104,13 @@ def _start(exchange: ProxyExchange, endpoint: Endpoint, response: UpstreamRespon
     exchange.status = response.status
     exchange.streamed = response.is_stream
     exchange.content_encoding = response.header("content-encoding")
+    exchange.content_type = response.header("content-type") or ""
     headers = response_headers(response)
     headers += (("server", "freehold"), (REQUEST_HEADER, exchange.id))
     if exchange.capturing:
         headers.append((_TRACE_HEADER, exchange.id))
+    if exchange.deferring is not None and exchange.deferring.note is not None:
+        headers.append((_DEFERRAL_HEADER, exchange.deferring.note))
     return headers
 
 
@@ -119,6 +123,7 @@ def _stream_filter(
         others = [header for header in headers if header[0] != "content-type"]
         return translation.stream(exchange.asked), [*others, ("content-type", translation.content_type)]
     if hide_usage and exchange.content_encoding is None:
+        exchange.hides_usage = True
         return UsageFilter(), headers
     return None, headers
 
@@ -189,7 +194,7 @@ class ClientSink:
         self._exchange = exchange
         self._stream_filter = stream_filter
         self._request = request
-        self._recording = exchange.capturing or bool(exchange.metered)
+        self._recording = exchange.capturing or bool(exchange.metered) or exchange.repeat is not None
         self._length = None if length is None else int(length)
         self.drain = request.drain
 

@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import msgspec
+
 from freehold.types.endpoint import ANY_MODEL, Endpoint
 from freehold.types.route import Route, RouteDecision, Target
 from freehold.wire.errors import ApiError
@@ -16,7 +18,7 @@ _UNIT = 2**64
 class RouteTable:
     """All routes and endpoints at one moment, arranged for quick look-up; replaced whole, never changed."""
 
-    __slots__ = ("_catch_all", "_direct", "default_model", "endpoints", "routes", "settled")
+    __slots__ = ("_catch_all", "_direct", "cached", "default_model", "endpoints", "routes", "settled")
 
     def __init__(
         self, routes: Iterable[Route], endpoints: Iterable[Endpoint], *, default_model: str | None = None
@@ -34,6 +36,13 @@ class RouteTable:
             if route.candidate is None
         }
         """By a route's name, the decision that is the same for all its requests."""
+        self.cached = {
+            route.name: self._version(route)
+            for same_model in self.routes.values()
+            for route in same_model
+            if route.cache is not None
+        }
+        """By the name of a route with a cache, a hash of the route and of what answers it."""
         self._direct: dict[str, RouteDecision] = {}
         self._catch_all: Endpoint | None = None
         for endpoint in self.endpoints.values():
@@ -46,6 +55,11 @@ class RouteTable:
                     _decision("", Target(endpoint=endpoint.name), "incumbent", "served by the endpoint", 1.0),
                 )
         self.default_model = default_model
+
+    def _version(self, route: Route) -> bytes:
+        targets = [route.incumbent, route.candidate, *route.fallback]
+        asked = [None if target is None else self.endpoints.get(target.endpoint) for target in targets]
+        return hashlib.blake2b(msgspec.msgpack.encode([route, asked]), digest_size=16).digest()
 
     def all_routes(self) -> list[Route]:
         """Every route, by name."""

@@ -14,6 +14,7 @@ from freehold.gateway.http.memory import HeldBytes
 from freehold.gateway.http.response import TransportError
 from freehold.gateway.http.upstreams import FatalRequestError, UpstreamFailure
 from freehold.gateway.messages import CapturedExchange
+from freehold.gateway.proxy import deferral
 from freehold.gateway.proxy.exchange import CAPTURED_BYTES_MAX, ProxyExchange
 from freehold.gateway.proxy.preparer import NOT_PREPARED
 from freehold.gateway.proxy.reading import UpstreamBody
@@ -70,49 +71,29 @@ class Shadows:
         if endpoint is None:
             state.meters.count("freehold_shadows", exchange.route_name, "no_endpoint")
             return
+        deferring = await deferral.foretell_mirrored(state, exchange, target)
+        asks_logprobs = deferring is not None and deferring.why is None
+        if asks_logprobs:
+            endpoint = deferral.by_chat(endpoint)
         try:
             translation = translation_for(exchange.api_route, endpoint)
-            how = UpstreamBody(
-                exchange.api_route.path,
-                endpoint,
-                target,
-                exchange.model,
-                exchange.peek.model,
-                routed=True,
-                stream=bool(exchange.peek.stream),
-                stream_options=b"",
-                asks_usage=False,
-                whole=True,
-            )
-            _, (body,) = await state.reader.do("upstream", how, exchange.body)
-            path = exchange.api_route.path if translation is None else translation.path
-            served = endpoint.served(target.model or exchange.model)
-            body = await state.preparer.body(endpoint, served, path, body)
+            wanted = asks_logprobs and not deferral.client_asks_logprobs(deferring)
+            body = await self._body(exchange, endpoint, target, translation, asks_logprobs=wanted)
         except ApiError as error:
             why = "not_prepared" if error.code in NOT_PREPARED else "other_api"
             state.meters.count("freehold_shadows", exchange.route_name, why)
             return
+        path = exchange.api_route.path if translation is None else translation.path
         at_ms, started_s = int(time.time() * 1000), time.perf_counter()
-        status, answer_body, outcome = 0, b"", "answered"
-        try:
-            headers = state.upstreams.request_headers(endpoint, _JSON, pass_credentials=False)
-            async with asyncio.timeout(TIMEOUT_S):
-                response = await state.upstreams.post(endpoint, path, headers, body)
-                try:
-                    status = response.status
-                    answer_body = await response.read_all()
-                finally:
-                    await response.close()
-        except FatalRequestError:
-            status, outcome = 599, "ends_engine"
-        except (UpstreamFailure, TransportError, TimeoutError):
-            status, outcome = status or 599, "failed"
-        if status >= 400 and outcome == "answered":
-            outcome = "failed"
+        status, answer_body, outcome = await self._answer(endpoint, path, body)
+        elapsed_ms = (time.perf_counter() - started_s) * 1000
         state.meters.count("freehold_shadows", exchange.route_name, outcome)
+        if deferring is not None:
+            given = answer_body if outcome == "answered" else None
+            shown = await deferral.decide_mirrored(state, exchange, deferring, endpoint, given)
+            answer_body = answer_body if shown is None else shown
         if state.recorder is None or not exchange.capturing or len(answer_body) > CAPTURED_BYTES_MAX:
             return
-        elapsed_ms = (time.perf_counter() - started_s) * 1000
         state.recorder.offer(
             CapturedExchange(
                 id=event_id(at_ms),
@@ -136,8 +117,56 @@ class Shadows:
                 user=exchange.user,
                 ttft_ms=elapsed_ms if outcome == "answered" else None,
                 total_ms=elapsed_ms,
+                deferral=None if deferring is None else deferring.decision,
             )
         )
+
+    async def _body(
+        self,
+        exchange: ProxyExchange,
+        endpoint: Endpoint,
+        target: Target,
+        translation: Translation | None,
+        *,
+        asks_logprobs: bool,
+    ) -> bytes:
+        """The request as a candidate is mirrored it. Raises `ApiError`."""
+        how = UpstreamBody(
+            exchange.api_route.path,
+            endpoint,
+            target,
+            exchange.model,
+            exchange.peek.model,
+            routed=True,
+            stream=bool(exchange.peek.stream),
+            stream_options=b"",
+            asks_usage=False,
+            whole=True,
+            asks_logprobs=asks_logprobs,
+        )
+        _, (body,) = await self._state.reader.do("upstream", how, exchange.body)
+        path = exchange.api_route.path if translation is None else translation.path
+        served = endpoint.served(target.model or exchange.model)
+        return await self._state.preparer.body(endpoint, served, path, body)
+
+    async def _answer(self, endpoint: Endpoint, path: str, body: bytes) -> tuple[int, bytes, str]:
+        """Status and body of the candidate's answer, and what became of the request."""
+        upstreams = self._state.upstreams
+        status, answer_body = 0, b""
+        try:
+            headers = upstreams.request_headers(endpoint, _JSON, pass_credentials=False)
+            async with asyncio.timeout(TIMEOUT_S):
+                response = await upstreams.post(endpoint, path, headers, body)
+                try:
+                    status = response.status
+                    answer_body = await response.read_all()
+                finally:
+                    await response.close()
+        except FatalRequestError:
+            return 599, answer_body, "ends_engine"
+        except (UpstreamFailure, TransportError, TimeoutError):
+            return status or 599, answer_body, "failed"
+        return status, answer_body, "failed" if status >= 400 else "answered"
 
 
 def _kind(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from freehold.gateway.caching.kept_answers import KeptAnswers
 from freehold.gateway.capture.frames import TABLE, TOTALS
 from freehold.gateway.capture.recorder_client import RecorderClient
 from freehold.gateway.capture.spool import DROPS, OUTCOMES, Spool, store_digest
@@ -28,6 +29,7 @@ from freehold.gateway.proxy.checker import AnswerChecker
 from freehold.gateway.proxy.preparer import Preparer
 from freehold.gateway.proxy.reading import BodyReader
 from freehold.gateway.proxy.routing import RouteTable
+from freehold.gateway.proxy.rules import Rules
 from freehold.gateway.spending import Charge
 from freehold.gateway.telemetry.meters import Meters
 from freehold.gateway.telemetry.request_log import Exporter, LogExporter, Reporter, SpanExporter
@@ -54,6 +56,7 @@ class WorkerState:
         self.table = self._new_table()
         self.hosts = HostPolicy(config.hosts, listens=config.host)
         self.memory = MemoryBudget(config.body_memory_bytes)
+        self.kept = KeptAnswers(self.memory)
         self.reader = BodyReader()
         self.checker = AnswerChecker()
         # A client that asks before the keys are known is not let in, whether there will be keys or not.
@@ -64,6 +67,7 @@ class WorkerState:
         self._read_ring()
         self.meters = Meters()
         self.preparer = Preparer(self.reader, self.meters)
+        self.rules = Rules()
         self.upstreams = Upstreams(
             config,
             self.memory,
@@ -128,7 +132,7 @@ class WorkerState:
     def update_config(self, config: GatewayConfig) -> None:
         """Take over the endpoints of a configuration that came while the gateway ran."""
         self.config = config
-        self.table = self._new_table()
+        self._replace_table()
 
     def write_meters(self) -> None:
         """Leave this worker's numbers in the run folder."""
@@ -143,6 +147,7 @@ class WorkerState:
         if self.reporter is not None:
             self.meters.set("freehold_requests_untold", self.reporter.dropped)
         self.meters.held_bytes = self.memory.used_bytes
+        self.meters.kept_bytes = self.kept.held_bytes
         self.meters.set("freehold_uploads_evicted", self.memory.evictions)
         # A full disk must not stop traffic; the numbers are simply older then.
         with contextlib.suppress(OSError):
@@ -195,13 +200,17 @@ class WorkerState:
     def _take_over(self, message: TableMessage) -> None:
         if message.problem is None:
             self._stored_routes = message.routes
-            self.table = self._new_table()
+            self._replace_table()
         self.keys = KeyRing(
             (*self.config.api_keys, *message.keys),
             required=message.required or self.config.keys_required,
             problem=message.problem,
         )
         self.ring_known.set()
+
+    def _replace_table(self) -> None:
+        self.table = self._new_table()
+        self.kept.retain(self.table.cached)
 
     def _new_table(self) -> RouteTable:
         config = self.config

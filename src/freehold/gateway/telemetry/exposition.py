@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from freehold.gateway.telemetry.meters import BUCKETS_S, COUNTERS, GAUGES, HISTOGRAMS, Labels, Snapshot
+from freehold.gateway.telemetry.meters import COUNTERS, GAUGES, HISTOGRAMS, Labels, Snapshot, buckets_of
 
 
 def exposition(snapshots: Iterable[Snapshot]) -> bytes:
@@ -43,10 +43,10 @@ class _Sum(Collector):
                     cells[labels] = ([a + b for a, b in zip(old, counts, strict=True)], old_total + total)
             histogram = HistogramMetricFamily(name, text, labels=label_names)
             for labels, (counts, total) in sorted(cells.items()):
-                histogram.add_metric(labels, _cumulative(counts), total)
+                histogram.add_metric(labels, _cumulative(name, counts), total)
             yield histogram
 
 
-def _cumulative(counts: list[int]) -> list[tuple[str, float]]:
-    edges = [*(str(edge) for edge in BUCKETS_S), "+Inf"]
+def _cumulative(name: str, counts: list[int]) -> list[tuple[str, float]]:
+    edges = [*(str(edge) for edge in buckets_of(name)), "+Inf"]
     return [(edge, float(sum(counts[: place + 1]))) for place, edge in enumerate(edges)]

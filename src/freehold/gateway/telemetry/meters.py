@@ -20,6 +20,10 @@ from freehold import files
 
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
+_SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
+_SHORT_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_OWN_BUCKETS = {"freehold_deferral_confidence": _SHARES, "freehold_deferral_seconds": _SHORT_S}
+
 # Names, help texts, label names of all that is counted; a test holds docs/reference/metrics.md to it.
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "freehold_requests": ("Requests answered", ("route", "endpoint", "arm", "status")),
@@ -31,10 +35,16 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "freehold_client_aborts": ("Requests whose client went away before the end", ("route",)),
     "freehold_guard_events": ("What guards found", ("route", "guard", "outcome")),
     "freehold_shadows": ("Requests mirrored to a candidate", ("route", "outcome")),
+    "freehold_deferrals": ("Who answered by a rule of deferral, and why", ("route", "by", "why")),
+    "freehold_shadow_deferrals": (
+        "What a rule of deferral would have decided of mirrored requests",
+        ("route", "by", "why"),
+    ),
     "freehold_preparations": (
         "Requests for a model whose requests are prepared, by what became of them",
         ("endpoint", "outcome"),
     ),
+    "freehold_cache": ("Requests for a route that keeps answers", ("route", "outcome")),
     "freehold_bills": ("Answers that were charged to a key or route with limits", ("outcome",)),
     "freehold_spend_usd": ("Dollars charged to a key or route", ("name",)),
     "freehold_uploads_evicted": ("Uploads without progress that lost their room to others", ()),
@@ -55,11 +65,17 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
 GAUGES: dict[str, str] = {
     "freehold_in_flight": "Requests being answered now",
     "freehold_recorder_alive": "1 while the recorder does its rounds, 0 when it is stopped, stuck or dead",
-    "freehold_held_bytes": "Bytes held of requests and of answers that are read whole",
+    "freehold_held_bytes": "Bytes held of requests, of answers that are read whole, and of kept answers",
+    "freehold_cache_bytes": "Bytes of kept answers",
 }
 HISTOGRAMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "freehold_first_byte_seconds": ("Time to the first byte of the answer", ("route", "arm")),
     "freehold_request_seconds": ("Time to the end of the answer", ("route", "arm")),
+    "freehold_deferral_confidence": ("How sure the candidate was, as a probability", ("route",)),
+    "freehold_deferral_seconds": (
+        "Time to the decision who answers, the candidate's own work included in a cascade",
+        ("route",),
+    ),
 }
 
 Labels = tuple[str, ...]
@@ -71,6 +87,11 @@ class Snapshot(msgspec.Struct):
     counters: dict[str, list[tuple[Labels, float]]] = {}
     gauges: dict[str, float] = {}
     histograms: dict[str, list[tuple[Labels, list[int], float]]] = {}
+
+
+def buckets_of(name: str) -> tuple[float, ...]:
+    """The upper edges of a histogram's buckets, the last of which is infinity and not among them."""
+    return _OWN_BUCKETS.get(name, BUCKETS_S)
 
 
 class _Answers(msgspec.Struct):
@@ -89,7 +110,7 @@ def _add(cells: list[float], seconds: float) -> None:
 class Meters:
     """The numbers of this process."""
 
-    __slots__ = ("_answers", "_histograms", "counters", "held_bytes", "in_flight", "owner")
+    __slots__ = ("_answers", "_histograms", "counters", "held_bytes", "in_flight", "kept_bytes", "owner")
 
     def __init__(self, owner: str = "") -> None:
         # Process ids are given again: a file's name must be of one process only.
@@ -99,6 +120,7 @@ class Meters:
         self._answers: dict[tuple[str, str, str, int], _Answers] = {}
         self.in_flight = 0
         self.held_bytes = 0
+        self.kept_bytes = 0
 
     def count(self, name: str, *labels: str, by: float = 1) -> None:
         key = (name, labels)
@@ -108,8 +130,11 @@ class Meters:
         """Take over a counter that is kept elsewhere."""
         self.counters[name, labels] = value
 
-    def observe(self, name: str, seconds: float, *labels: str) -> None:
-        _add(self._cells(name, labels), seconds)
+    def observe(self, name: str, value: float, *labels: str) -> None:
+        """Count a value in a histogram: seconds, or what else its name says."""
+        cells = self._cells(name, labels)
+        cells[bisect_left(buckets_of(name), value)] += 1
+        cells[-1] += value
 
     def count_answer(
         self, route: str, endpoint: str, arm: str, status: int, first_byte_s: float | None, whole_s: float
@@ -128,14 +153,15 @@ class Meters:
         _add(answers.whole, whole_s)
 
     def _cells(self, name: str, labels: Labels) -> list[float]:
-        """A histogram's counts by bucket, and behind them the sum of all seconds."""
-        return self._histograms.setdefault((name, labels), [0] * (len(BUCKETS_S) + 1) + [0.0])
+        """A histogram's counts by bucket, and behind them the sum of all values."""
+        return self._histograms.setdefault((name, labels), [0] * (len(buckets_of(name)) + 1) + [0.0])
 
     def snapshot(self) -> Snapshot:
         taken = Snapshot(
             gauges={
                 "freehold_in_flight": float(self.in_flight),
                 "freehold_held_bytes": float(self.held_bytes),
+                "freehold_cache_bytes": float(self.kept_bytes),
             }
         )
         for (name, labels), value in self.counters.items():

@@ -48,6 +48,7 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_d
     endpoint: str | None = None
     arm: str | None = None
     fallback: str | None = None
+    deferral: str | None = None
     code: str | None = None
     key: str | None = None
     traceparent: str | None = None
@@ -144,6 +145,7 @@ def _attributes(summary: RequestSummary, operation: str) -> dict[str, Any]:
         "freehold.endpoint": summary.endpoint,
         "freehold.arm": summary.arm,
         "freehold.fallback": summary.fallback,
+        "freehold.deferral": summary.deferral,
         "freehold.completeness": summary.completeness,
         "freehold.ttft_ms": summary.ttft_ms,
     }

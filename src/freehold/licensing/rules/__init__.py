@@ -19,6 +19,7 @@ from freehold.licensing.rules.threshold import Thresholds
 from freehold.licensing.rules.unknown import UnknownLicense
 
 RULES: tuple[LicenseRule, ...] = (
+    Profile(),
     UnknownLicense(),
     GrantedPurpose(),
     Thresholds(),
@@ -31,6 +32,5 @@ RULES: tuple[LicenseRule, ...] = (
     Relicensing(),
     Contradictions(),
     Duties(),
-    Profile(),
     Notes(),
 )

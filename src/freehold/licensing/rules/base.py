@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
+from freehold.licensing.figures import Reading
 from freehold.licensing.situation import LicenseLayer, Situation
 from freehold.types.license import Clause
 from freehold.types.ruling import Obligation, RulingOutcome, RulingReason
@@ -41,16 +42,21 @@ class LicenseRule(Protocol):
     def check(self, situation: Situation) -> Iterator[RuleFinding]: ...
 
 
+def not_stated(layer: LicenseLayer, reading: Reading) -> str:
+    """The assumption that a figure that was not stated is not above a licence's line."""
+    said = "not stated" if reading.stands_in is None else f"not stated; {reading.stands_in}"
+    return f"{layer.license.name}: not above {reading.line} ({said})"
+
+
 def reason(
     rule: LicenseRule, layer: LicenseLayer, clause: Clause, text: str, outcome: RulingOutcome | None = None
 ) -> RulingReason:
     """A reason that rests on one clause of one layer.
 
-    What is known from secondary sources only cannot decide: its outcome is at most ``unclear``.
+    What is known from secondary sources counts as it stands, a bar as well as a permission: the ruling names it as
+    an assumption with the place to check, and never turns a bar into less than a bar.
     """
     confidence = clause.confidence or layer.license.confidence
-    if confidence == "secondary" and outcome in ("not_allowed", "needs_separate_license"):
-        outcome = "unclear"
     return RulingReason(
         code=rule.code,
         license_id=layer.license.id,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from freehold.licensing.domains import business_tags
 from freehold.licensing.figures import read
-from freehold.licensing.rules.base import Assumption, Contingency, RuleFinding, reason
+from freehold.licensing.rules.base import Assumption, Contingency, RuleFinding, not_stated, reason
 from freehold.licensing.situation import NOT_LICENSEES, LicenseLayer, Situation
 from freehold.types.license import BusinessClause
 from freehold.types.ruling import Obligation
@@ -51,11 +51,18 @@ class BusinessGates:
         readings = [read(limit, use) for limit in clause.over]
         over = next((r for r in readings if r.side in ("above", "unclear")), None)
         if readings and over is None:
-            for reading in readings:
+            open_lines = [reading for reading in readings if reading.side == "unknown"]
+            spared = free is not None and gated is None
+            for reading in () if spared else readings:
                 yield Contingency(f"above {reading.line}: the gate of {layer.license.name} applies")
-                if reading.side == "unknown" and gated is not None:
-                    yield Assumption(f"{layer.license.name}: not above {reading.line} (not stated)")
-            yield reason(self, layer, clause, f"{clause.text}; below the line")
+            for reading in () if spared else open_lines:
+                yield Assumption(not_stated(layer, reading))
+            if gated is None and not spared:
+                yield Assumption(_kind_assumed(layer, clause, kinds))
+            said = "this kind of business is outside the gate" if spared else "below the line"
+            if open_lines and not spared:
+                said = "taken to be below the line, which is not stated"
+            yield reason(self, layer, clause, f"{clause.text}; {said}")
             return
         if gated is None:
             if not kinds and "hosting" in events and clause.type_unknown != "assume":
@@ -64,7 +71,7 @@ class BusinessGates:
                 return
             yield reason(self, layer, clause, f"{clause.text}; this kind of business is outside the gate")
             if free is None:
-                yield Assumption(f"{layer.license.name}: the business is none of {', '.join(clause.gated)}")
+                yield Assumption(_kind_assumed(layer, clause, kinds))
             return
         if clause.duty is not None:
             yield Obligation(
@@ -77,3 +84,9 @@ class BusinessGates:
             yield reason(self, layer, clause, f"{clause.text}; {gated}")
             return
         yield reason(self, layer, clause, f"{clause.text}; {gated} is gated", clause.otherwise)
+
+
+def _kind_assumed(layer: LicenseLayer, clause: BusinessClause, kinds: list[str]) -> str:
+    names = ", ".join(word.replace("_", " ") for word in clause.gated)
+    said = "as stated" if kinds else "not stated"
+    return f"{layer.license.name}: the business is none of {names} ({said})"

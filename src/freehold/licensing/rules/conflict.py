@@ -9,8 +9,16 @@ from freehold.licensing.naming import compatible
 from freehold.licensing.rules.base import RuleFinding, Violation, reason
 from freehold.licensing.rules.duty import is_due
 from freehold.licensing.situation import LicenseLayer, Situation
-from freehold.types.license import DutyClause, PurposeClause
+from freehold.types.license import (
+    BusinessClause,
+    DomainClause,
+    DutyClause,
+    PurposeClause,
+    RegionClause,
+    ThresholdClause,
+)
 
+_RESTRICTS = (PurposeClause, ThresholdClause, RegionClause, BusinessClause, DomainClause)
 _ADDS_TERMS = frozenset({"pass_through_use_restrictions", "name_prefix"})
 
 
@@ -51,7 +59,7 @@ def _added_term(layer: LicenseLayer, situation: Situation) -> str | None:
     if layer.license.permissive:
         return None
     for clause in layer.license.clauses:
-        if isinstance(clause, PurposeClause):
+        if isinstance(clause, _RESTRICTS) and layer.license.scope == "weights":
             return clause.text
         if isinstance(clause, DutyClause) and clause.key in _ADDS_TERMS and is_due(clause, layer, situation):
             return clause.text

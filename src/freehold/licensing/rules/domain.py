@@ -21,6 +21,16 @@ class Domains:
         for layer in situation.layers:
             if layer.relation == "data":
                 continue
+            if situation.use.domain is None:
+                fields = dict.fromkeys(
+                    tag for c in layer.license.clauses if isinstance(c, DomainClause) for tag in c.barred
+                )
+                if fields:
+                    names = ", ".join(tag.replace("_", " ") for tag in fields)
+                    yield Assumption(
+                        f"{layer.license.name}: the field of use is none of {names} (not stated)"
+                    )
+                continue
             for clause in layer.license.clauses:
                 if not isinstance(clause, DomainClause):
                     continue

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from freehold.licensing.duties import KEY_TITLES
 from freehold.licensing.figures import read
 from freehold.licensing.naming import begins_with
-from freehold.licensing.rules.base import Assumption, Contingency, RuleFinding, Violation, reason
+from freehold.licensing.rules.base import (
+    Assumption,
+    Contingency,
+    RuleFinding,
+    Violation,
+    not_stated,
+    reason,
+)
 from freehold.licensing.situation import NOT_LICENSEES, LicenseLayer, Situation
 from freehold.types.license import DutyClause
 from freehold.types.ruling import Obligation
@@ -31,6 +39,9 @@ class Duties:
         if not is_due(clause, layer, situation):
             return
         if clause.commercial_known and not use.commercial:
+            if use.commercial is None:
+                yield Assumption(f"{layer.license.name}: the use is not commercial (not stated)")
+                yield Contingency(f"a commercial use: {KEY_TITLES.get(clause.key, clause.key)}")
             return
         if (clause.commercial_only and use.commercial is False) or (
             clause.unless_registered and use.registered
@@ -49,9 +60,13 @@ class Duties:
             above = next((r for r in readings if r.side in ("above", "unclear")), None)
             if above is None:
                 for reading in readings:
-                    yield Contingency(f"above {reading.line}: {clause.key} ({clause.value}) becomes due")
+                    value = _value(clause, layer)
+                    phrase = "" if value is None else f" (“{value}”)"
+                    yield Contingency(
+                        f"above {reading.line}: {KEY_TITLES.get(clause.key, clause.key)}{phrase}"
+                    )
                     if reading.side == "unknown":
-                        yield Assumption(f"{layer.license.name}: not above {reading.line} (not stated)")
+                        yield Assumption(not_stated(layer, reading))
                 yield reason(self, layer, clause, f"{clause.text}; not above the line")
                 return
             if above.stands_in:

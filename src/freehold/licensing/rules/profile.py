@@ -16,6 +16,11 @@ class Profile:
 
     def check(self, situation: Situation) -> Iterator[RuleFinding]:
         use = situation.use
+        if situation.mode_assumed:
+            yield Assumption(
+                "how it is used is not stated: internal use is assumed, where neither answers of a service nor "
+                "weights reach others"
+            )
         revenue = use.annual_revenue_usd or use.monthly_revenue_usd or use.annual_recurring_revenue_usd
         if use.commercial is False and revenue and not use.nonprofit:
             yield Assumption("the use is non-commercial although revenue is stated: it earns none of it")

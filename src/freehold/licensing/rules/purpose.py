@@ -34,6 +34,11 @@ class GrantedPurpose:
             yield reason(self, layer, clause, f"{clause.text}; {mode} is outside", clause.otherwise)
             return
         outcome = _outcome(clause, purposes, situation)
+        if outcome is not None and _passed_on_for_research(clause, situation):
+            outcome = None
+            yield Assumption(
+                f"{layer.license.name}: it is passed on for research, as the grant asks, and recipients keep to that"
+            )
         if outcome is None:
             yield reason(self, layer, clause, f"{clause.text}; the stated purpose is inside")
             if "commercial" in purposes:
@@ -47,6 +52,16 @@ class GrantedPurpose:
             yield reason(
                 self, layer, clause, f"{clause.text}; {', '.join(sorted(purposes))} use is outside", outcome
             )
+
+
+def _passed_on_for_research(clause: PurposeClause, situation: Situation) -> bool:
+    """Weights given away without commerce: research grants allow that with the duties of distribution."""
+    return (
+        situation.delivered == "distribute_weights"
+        and situation.purposes == {"non_commercial"}
+        and "research" in clause.granted
+        and "distribute_weights" not in clause.modes_excluded
+    )
 
 
 def _outcome(clause: PurposeClause, purposes: frozenset[Purpose], situation: Situation) -> Outcome | None:

@@ -52,7 +52,9 @@ class Regions:
         if use.parent_seat is not None and inside(use.parent_seat, clause.excluded):
             yield Assumption(f"{layer.license.name}: the licensee is the company, not its parent")
         yield reason(self, layer, clause, f"{clause.text}; not hit")
-        yield Contingency(f"a {clause.whom.replace('_', ' ')} in {names}: {clause.otherwise}")
+        yield Contingency(
+            f"a {clause.whom.replace('_', ' ')} in {names}: {clause.otherwise.replace('_', ' ')}"
+        )
 
 
 def _made_text_only(situation: Situation) -> bool:

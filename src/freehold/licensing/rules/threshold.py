@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from freehold.licensing.figures import read
-from freehold.licensing.rules.base import Assumption, Contingency, RuleFinding, reason
+from freehold.licensing.rules.base import Assumption, Contingency, RuleFinding, not_stated, reason
 from freehold.licensing.situation import LicenseLayer, Situation
 from freehold.types.license import ThresholdClause
 
@@ -44,11 +44,13 @@ class Thresholds:
             return
         for reading in readings:
             if reading.side == "unclear":
-                yield reason(self, layer, clause, f"{clause.text}; on the line is ambiguous", "unclear")
+                yield reason(self, layer, clause, f"{clause.text}; {reading.why}", "unclear")
                 continue
             if reading.side == "unknown":
-                yield Assumption(f"{layer.license.name}: not above {reading.line} (not stated)")
+                yield Assumption(not_stated(layer, reading))
             elif reading.stands_in:
                 yield Assumption(f"{layer.license.name}: {reading.stands_in}")
-            yield reason(self, layer, clause, f"{clause.text}; not above {reading.line}")
-            yield Contingency(f"above {reading.line}: {clause.otherwise} under {layer.license.name}")
+            taken = "taken to be" if reading.side == "unknown" else "is"
+            yield reason(self, layer, clause, f"{clause.text}; the figure {taken} not above {reading.line}")
+            outcome = clause.otherwise.replace("_", " ")
+            yield Contingency(f"above {reading.line}: {outcome} under {layer.license.name}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from freehold.licensing.rules.base import Assumption, RuleFinding
-from freehold.licensing.situation import Situation
+from freehold.licensing.situation import Ancestor, Situation
 from freehold.types.ruling import RulingReason
 
 
@@ -26,10 +26,7 @@ class UnknownLicense:
                 yield Assumption(f"{model}: {ancestor.note}")
             if ancestor.own or ancestor.licenses:
                 if ancestor.confidence == "secondary":
-                    yield Assumption(
-                        f"{model}: its licence is known from secondary sources only; "
-                        "compare with the licence file of your copy"
-                    )
+                    yield Assumption(_second_hand(ancestor))
                 continue
             yield self._unknown(
                 model, f"no licence is known for {model}: supply it with --license ID or --license LICENSE"
@@ -57,3 +54,15 @@ class UnknownLicense:
             model=model,
             outcome="unclear",
         )
+
+
+def _second_hand(ancestor: Ancestor) -> str:
+    """What a release's licence is known from where the licensor's own text was not read, and where to check."""
+    release, model = ancestor.release, ancestor.edge.model
+    source = "a secondary source" if release is None else release.source
+    checked = f", read {release.checked}" if release is not None and release.checked else ""
+    link = release.models[0] if release is not None and model not in release.models else model
+    return (
+        f"{model}: its licence is known at second hand ({source}{checked}); compare with "
+        f"https://huggingface.co/{link} or the licence file of your copy"
+    )

@@ -13,8 +13,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
+
 from freehold.errors import UsageError
-from freehold.types.encoder import AnswerKind, CopiedForm, HeadKind, as_copied
+from freehold.types.encoder import AnswerKind, CopiedForm, HeadKind, NumberForm, as_copied
 from freehold.types.record import Record
 
 Scalar = str | int | float | bool | None
@@ -28,6 +30,8 @@ FEWEST_FOUND = 0.9
 """Share of the values of a copied field that must stand in the message."""
 MOST_BROKEN = 0.02
 """Share of answers that may be of another form than the others; they are not learned."""
+_FEWEST_DIGITS = 4
+"""Of a number that is looked for: shorter ones are in any text."""
 _TEXT_FORMS: tuple[CopiedForm, ...] = ("as_written", "upper", "lower", "digits")
 _OTHER_METHOD = 'a model that writes its answers can: method = "lora"'
 
@@ -42,6 +46,7 @@ class FieldForm(Record, frozen=True, kw_only=True):
     counts: tuple[int, ...] = ()
     copied_as: CopiedForm = "as_written"
     found: float | None = None
+    number: NumberForm | None = None
 
 
 class TaughtForm(Record, frozen=True, kw_only=True):
@@ -121,7 +126,7 @@ def untaught(form: TaughtForm, answers: Iterable[str]) -> dict[str, int]:
     for answer in answers:
         values = targets_of(form, answer)
         for field, taught, value in zip(form.fields, known, values or (), strict=False):
-            if field.kind == "copied":
+            if field.kind in ("copied", "found"):
                 continue
             for label in value if field.kind == "several" else (value,):
                 if _key(label) not in taught:
@@ -225,6 +230,8 @@ def _copied(name: str, values: Sequence[Scalar], texts: Sequence[str]) -> tuple[
         if found > best_found:
             best, best_found = form, found
     share = best_found / len(present)
+    if share < FEWEST_FOUND and (number := number_form(values, texts)) is not None:
+        return FieldForm(name=name, kind="found", found=number.sure, number=number), []
     if share < FEWEST_FOUND:
         different = len({_key(value) for value in values})
         raise UsageError(
@@ -239,6 +246,39 @@ def _copied(name: str, values: Sequence[Scalar], texts: Sequence[str]) -> tuple[
             "not stand there and are not learned"
         )
     return FieldForm(name=name, kind="copied", copied_as=best, found=share), said
+
+
+def number_form(values: Sequence[Scalar], texts: Sequence[str]) -> NumberForm | None:
+    """What values have in common that are numbers with the same letters around them; None where they have not, or where
+    looking for such a number gives the right value less often than in `FEWEST_FOUND` of all samples."""
+    present = [value for value in values if value is not None]
+    matches = [re.fullmatch(r"(\D*)(\d+)(\D*)", one) if isinstance(one, str) else None for one in present]
+    around = Counter((one[1], one[3]) for one in matches if one is not None)
+    if not around:
+        return None
+    (before, after), count = around.most_common(1)[0]
+    if count < len(present) * (1 - MOST_BROKEN):
+        return None
+    lengths = [len(one[2]) for one in matches if one is not None and (one[1], one[3]) == (before, after)]
+    form = NumberForm(
+        before=before,
+        after=after,
+        least_digits=min(lengths),
+        most_digits=max(lengths),
+        sure=0.0,
+        sure_none=0.0,
+    )
+    if form.least_digits < _FEWEST_DIGITS:
+        return None
+    seen = [(form.find(text), value) for text, value in zip(texts, values, strict=True)]
+    right = {
+        some: [one == value for one, value in seen if (one is not None) is some] for some in (True, False)
+    }
+    if sum(map(sum, right.values())) < FEWEST_FOUND * len(seen):
+        return None
+    # One more of each kind, so that a few that are all right make nothing certain.
+    shares = {some: (sum(those) + 1) / (len(those) + 2) for some, those in right.items()}
+    return msgspec.structs.replace(form, sure=shares[True], sure_none=shares[False])
 
 
 def _one(name: str, values: Sequence[Scalar]) -> tuple[FieldForm, list[str]]:

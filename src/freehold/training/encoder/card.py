@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from freehold.types.encoder import EncoderModel
+from freehold.types.encoder import EncoderModel, FieldHead
 
 _STAGES = {
     "frozen": "the base as it is, heads by logistic regression",
     "contrastive": "the base tuned to tell answers apart (supervised contrastive), heads by logistic regression",
     "tuned": "all weights of the base tuned together with the heads",
 }
+
+
+def found_text(field: FieldHead) -> str:
+    """What is looked for, in words."""
+    number = field.number
+    if number is None:
+        return "nothing"
+    digits = f"{number.least_digits}" + (
+        "" if number.least_digits == number.most_digits else f" to {number.most_digits}"
+    )
+    return f"a number of {digits} digits in the message, as {number.before}…{number.after}, or null"
 
 
 def card_of(model: EncoderModel) -> str:
@@ -19,6 +30,8 @@ def card_of(model: EncoderModel) -> str:
         + (
             f"copied from the message ({field.copied_as.replace('_', ' ')})"
             if field.kind == "copied"
+            else found_text(field)
+            if field.number is not None
             else f"{'any of' if field.kind == 'several' else 'one of'} {len(field.labels):,} labels"
         )
         for field in manifest.fields

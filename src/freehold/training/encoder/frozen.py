@@ -122,6 +122,8 @@ def _fit_field(
     values = [train.examples.values[place][at] for place in kept]
     if field.kind == "several":
         return heads.fit_several(train.pooled[kept], heads.flags_of(field, values), strength)
+    if field.kind == "found":
+        return heads.no_rows(train.pooled.shape[1])
     if field.kind == "copied":
         marks = [
             heads.inside_of(field, train.examples.texts[place], value, train.encoded.offsets[place])
@@ -211,6 +213,8 @@ def _logits(field: FieldForm, head: FittedHead, features: Features) -> Floats:
 
 def _warmed(field: FieldForm, head: FittedHead, logits: Floats, features: Features, at: int) -> FittedHead:
     values = [value[at] for value in features.examples.values]
+    if field.kind == "found":
+        return head
     if field.kind == "one":
         return head._replace(temperature=calibration.temperature_of(logits, heads.places_of(field, values)))
     if field.kind == "several":
@@ -236,6 +240,11 @@ def _warmed(field: FieldForm, head: FittedHead, logits: Floats, features: Featur
 def _answers(field: FieldForm, head: FittedHead, features: Features, at: int) -> tuple[heads.Flags, Floats]:
     """Whether each sample's value is right, and the probability of the one that is given."""
     values = [value[at] for value in features.examples.values]
+    if field.kind == "found" and field.number is not None:
+        got = [field.number.find(text) for text in features.examples.texts]
+        shares = [field.number.sure_none if one is None else field.number.sure for one in got]
+        right = [one == value for one, value in zip(got, values, strict=True)]
+        return np.array(right, dtype=np.bool_), np.array(shares, dtype=np.float32)
     if field.kind == "copied":
         return _copies(field, head, features, values)
     given, sure = heads.confidences(head, field, features.pooled)

@@ -83,6 +83,11 @@ def inside_of(field: FieldForm, text: str, value: Value, offsets: Sequence[tuple
     return inside
 
 
+def no_rows(width: int) -> FittedHead:
+    """Of kind ``found``: nothing is learned of embeddings."""
+    return FittedHead(np.zeros((0, width), dtype=np.float32), np.zeros(0, dtype=np.float32))
+
+
 def fit_one(
     features: Floats, places: Places, rows: int, strength: float, weights: Floats | None = None
 ) -> FittedHead:

@@ -82,6 +82,15 @@ def prepare(dataset: Dataset, config: EncoderConfig) -> TaughtData:
     )
 
 
+def taught_samples(dataset: Dataset, form: TaughtForm) -> list[Sample]:
+    """The training samples behind the examples that `prepare` makes of a dataset of this form, in their order."""
+    return [
+        sample
+        for sample in read_samples(dataset, "train")
+        if _is_taught(sample) and targets_of(form, sample.target or "") is not None
+    ]
+
+
 def check(job: EncoderJob) -> None:
     """Raise what `prepare` raises, before a process is started."""
     prepare(job.dataset, job.config)

@@ -68,6 +68,11 @@ def answers_of(job: EncoderReferenceJob) -> list[EncoderReference]:
         values: list[Value] = []
         shares: list[float] = []
         for number, field in enumerate(manifest.fields):
+            if field.kind == "found" and field.number is not None:
+                found = field.number.find(texts[row])
+                values.append(found)
+                shares.append(field.number.sure_none if found is None else field.number.sure)
+                continue
             rows = tokens[row] if field.kind == "copied" else features[row]
             logits = (rows @ tensors[f"{number}.weight"].T + tensors[f"{number}.bias"]) / field.temperature
             value, share = (

@@ -238,6 +238,7 @@ def _manifest(scene: Scene, trained: Trained) -> EncoderManifest:
                 temperature=head.temperature,
                 threshold=head.threshold,
                 copied_as=field.copied_as,
+                number=field.number,
             )
             for field, head in zip(scene.form.fields, trained.fitted.heads, strict=True)
         ),

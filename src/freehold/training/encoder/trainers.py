@@ -5,7 +5,6 @@ Both run in `freehold.training.loop`, which keeps checkpoints, shortens the sche
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -56,6 +55,9 @@ class _EncoderTrainer(TrainerBase):
         if not words:
             base.model.get_input_embeddings().requires_grad_(False)
         super().__init__(whole, "cpu", config)
+        from freehold.training.encoder.dropout import with_byte_dropout
+
+        with_byte_dropout(base.model)
         self._half = formats.choose_precision("auto", "cpu").name == "bf16"
 
     @property
@@ -67,13 +69,19 @@ class _EncoderTrainer(TrainerBase):
 
     def _hidden(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Token embeddings in float32, and the mask."""
-        import torch
+        from torch.nn import attention
 
         ids, mask = self._encoder.pad(rows)
-        autocast: Any = torch.autocast("cpu", torch.bfloat16) if self._half else contextlib.nullcontext()
-        with autocast:
+        # The fused kernel's backward pass takes several times as long for messages of a few dozen words.
+        with self._autocast(), attention.sdpa_kernel(attention.SDPBackend.MATH):
             hidden = self._encoder.hidden(ids, mask)
         return hidden.float(), mask
+
+    def _autocast(self) -> Any:
+        """bf16 products where the machine multiplies them fast. Around a whole step, weights are cast once."""
+        import torch
+
+        return torch.autocast("cpu", torch.bfloat16, enabled=self._half)
 
 
 class _Named(NamedTuple):
@@ -122,12 +130,13 @@ class AnswerTrainer(_EncoderTrainer):
         self.model.train()
         self.parameters.zero_gradient()
         total, tokens = 0.0, 0
-        for part in _parts(samples, PARTS):
-            loss, _ = self._loss(part)
-            share: Any = loss / len(samples)
-            share.backward()
-            total += float(loss.detach())
-            tokens += sum(len(one.ids) for one in part)
+        with self._autocast():
+            for part in _parts(samples, PARTS):
+                loss, _ = self._loss(part)
+                share: Any = loss / len(samples)
+                share.backward()
+                total += float(loss.detach())
+                tokens += sum(len(one.ids) for one in part)
         mean = total / len(samples)
         self.apply_gradient(mean, samples, rate)
         return mean, tokens
@@ -147,14 +156,25 @@ class AnswerTrainer(_EncoderTrainer):
     def _loss(self, part: Sequence[Item]) -> tuple[torch.Tensor, torch.Tensor]:
         """The summed loss, and which samples are right in all fields (lists by 0.5, tokens by the likelier)."""
         import torch
-        from torch.nn import functional
 
         hidden, mask = self._hidden([one.ids for one in part])
+        with torch.autocast("cpu", enabled=False):
+            return self._judged(part, hidden, mask)
+
+    def _judged(
+        self, part: Sequence[Item], hidden: torch.Tensor, mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same of token embeddings."""
+        import torch
+        from torch.nn import functional
+
         embedding = pooled(hidden, mask, self._encoder.pooling)
         loss = embedding.new_zeros(())
         correct = torch.ones(len(part), dtype=torch.bool)
         for at, (field, head) in enumerate(zip(self._form.fields, self.model.heads, strict=True)):
             wanted = [one.target[at] for one in part]
+            if field.kind == "found":
+                continue
             if field.kind == "copied":
                 logits = head(hidden) * HEAD_RATE
                 marks = torch.full(mask.shape, -100, dtype=torch.long)

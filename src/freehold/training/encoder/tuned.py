@@ -153,15 +153,18 @@ def _answer(
     passes: int,
     folder: str | None = None,
 ) -> Trained | None:
+    from freehold.training.encoder.words import seen_only  # needs torch
+
     began = time.monotonic()
     config = _config(scene, rate=rate, passes=passes)
     rows = [2 if field.kind == "copied" else len(field.labels) for field in scene.form.fields]
-    trainer = AnswerTrainer(base, scene.form, config, rows)
     held = scene.validation.examples
     enough = len(held) >= frozen.FEWEST_VALIDATION
     checked = _items(scene, base, held) if enough else []
-    if _loop(scene, trainer, items, checked, folder or stage) is None:
-        return None
+    with seen_only(base.model, [one.ids for one in [*items, *checked]], [base.padding_id]):
+        trainer = AnswerTrainer(base, scene.form, config, rows)
+        if _loop(scene, trainer, items, checked, folder or stage) is None:
+            return None
     made = trainer.heads()
     fitted = Fitted(tuple(made), 0, 0, None, np.empty(0, dtype=np.float32))
     if enough:
@@ -212,6 +215,8 @@ def _items(scene: Scene, base: TorchBase, examples: Examples) -> list[Item]:
             columns.append(heads.places_of(field, values).tolist())
         elif field.kind == "several":
             columns.append(list(heads.flags_of(field, values)))
+        elif field.kind == "found":
+            columns.append([None] * len(values))
         else:
             columns.append(
                 [

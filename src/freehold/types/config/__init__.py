@@ -5,10 +5,13 @@ from freehold.types.config.candidates import (
     CandidateConfig,
     CandidatesConfig,
     MethodSettings,
+    ParaphrasesConfig,
+    PseudoLabelsWay,
     SelectionConfig,
 )
 from freehold.types.config.cluster import ClusterConfig
 from freehold.types.config.data import CurateConfig, DataConfig, PersonalData
+from freehold.types.config.defer import DeferConfig
 from freehold.types.config.project import (
     AppConfig,
     IncumbentConfig,
@@ -42,15 +45,18 @@ __all__ = [
     "ClusterConfig",
     "CurateConfig",
     "DataConfig",
+    "DeferConfig",
     "EndpointConfig",
     "FinetuneConfig",
     "IncumbentConfig",
     "Method",
     "MethodSettings",
     "Mode",
+    "ParaphrasesConfig",
     "PersonalData",
     "PriceConfig",
     "ProjectConfig",
+    "PseudoLabelsWay",
     "RolloutConfig",
     "RouteConfig",
     "SelectionConfig",

@@ -35,6 +35,9 @@ class DataConfig(Table, frozen=True, kw_only=True):
     """What a recorded answer is: the incumbent's, or right (a fine-tuning file holds what was wanted)."""
     system: str | None = None
     """Instruction put before each input, for tabular files."""
+    unlabelled: bool = False
+    """Keep rows of tables that have no answer: traffic that candidates with `unlabelled = "traffic"` learn from.
+    Without it they are rejected."""
     held_out: ShareBelowOne | None = None
     """Share of groups held out for evaluation (default: 0.2; 0 where there are `held_out_files`)."""
     validation: ShareBelowOne | None = None

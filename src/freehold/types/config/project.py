@@ -21,6 +21,7 @@ from freehold.types.config.candidates import (
 )
 from freehold.types.config.cluster import ClusterConfig
 from freehold.types.config.data import CurateConfig, DataConfig
+from freehold.types.config.defer import DeferConfig
 from freehold.types.config.table import AtLeastOne, Table
 from freehold.types.config.traffic import (
     CaptureConfig,
@@ -32,6 +33,7 @@ from freehold.types.config.traffic import (
 )
 from freehold.types.config.train import FinetuneConfig, Method
 from freehold.types.config.use import UseProfile
+from freehold.types.config.use_words import check_use
 from freehold.types.engine import EngineName
 
 
@@ -129,6 +131,7 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
     endpoints: tuple[EndpointConfig, ...] = ()
     routes: tuple[RouteConfig, ...] = ()
     capture: CaptureConfig = CaptureConfig()
+    defer: DeferConfig = DeferConfig()
     rollout: RolloutConfig = RolloutConfig()
     watch: WatchConfig = WatchConfig()
     cluster: ClusterConfig = ClusterConfig()
@@ -147,7 +150,9 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
     def chooses(self) -> bool:
         """Whether something is chosen on the selection split: one of several candidates, or settings of one."""
         if isinstance(self.candidates, tuple):
-            return len(self.candidates) > 1 or any(one.method in CHOOSING for one in self.candidates)
+            return len(self.candidates) > 1 or any(
+                one.method in CHOOSING or one.paraphrases is not None for one in self.candidates
+            )
         return self.candidates is None or len(self.candidates.models) > 1
 
     def train_of(self, candidate: CandidateConfig) -> FinetuneConfig:
@@ -183,6 +188,8 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
     except RecursionError:
         raise ConfigError(f"{path}: lists or tables are nested too deep to be read") from None
+    if isinstance(raw.get("use"), dict):
+        check_use(raw["use"], f"{path}: use")
     config = strict.read(raw, ProjectConfig, path)
     if config.app.name != usable_name(config.app.name):
         raise ConfigError(
@@ -220,6 +227,27 @@ def _check_proposer(one: CandidateConfig, endpoints: set[str], where: str) -> No
         )
 
 
+def _check_paraphrases(one: CandidateConfig, endpoints: set[str], where: str) -> None:
+    wanted = one.paraphrases
+    if wanted is None:
+        return
+    if (
+        wanted.endpoint != "incumbent"
+        and not {wanted.endpoint, wanted.endpoint.partition("/")[0]} & endpoints
+    ):
+        raise ConfigError(
+            f"{where}: paraphrases.endpoint {wanted.endpoint!r} is neither incumbent nor one of [[endpoints]]",
+            hint=did_you_mean(
+                wanted.endpoint, sorted({"incumbent", *endpoints}), "add [[endpoints]] with that name"
+            ),
+        )
+    if wanted.budget_requests is None and wanted.budget_usd is None:
+        raise ConfigError(
+            f"{where}: paraphrases are asked for without a budget",
+            hint="budget_requests = 200, or budget_usd = 2",
+        )
+
+
 def _check_candidates(config: ProjectConfig, candidates: tuple[CandidateConfig, ...], path: str) -> None:
     """Raise `ConfigError` for a candidate that names what is not there, or says what its method does not read."""
     if not candidates:
@@ -238,6 +266,7 @@ def _check_candidates(config: ProjectConfig, candidates: tuple[CandidateConfig, 
                 ),
             )
         _check_proposer(one, endpoints, where)
+        _check_paraphrases(one, endpoints, where)
         method = one.method or ("as_is" if one.endpoint is not None else config.train.method)
         unset = CandidateConfig(model=one.model)
         for key, methods in SETTINGS_OF.items():

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from freehold.types.config.table import AtLeastOne, Positive, Table
-from freehold.types.route import Guard, Limits, RouteState, Target
+from freehold.types.route import CacheTerms, Guard, Limits, RouteState, Target
 
 RetentionDays = Annotated[float, Meta(gt=0, le=36_500, description="above 0, up to 36,500 (100 years)")]
 RetentionMib = Annotated[float, Meta(gt=0, le=2**40, description="above 0")]
@@ -80,6 +80,9 @@ class RouteConfig(Table, frozen=True, kw_only=True):
     """`{ schema = true, context = true, ttft_ms = 2000 }`: what a candidate's answer must hold."""
     limits: Limits = Limits()
     """`{ requests_per_minute, tokens_per_minute, concurrency, wait_ms, usd_per_day, usd_per_month }`."""
+    cache: CacheTerms | None = None
+    """`{ seconds = 3600, mib = 16, shared = false, tools = false }`: exact repeats of requests without chance
+    (temperature 0, or a seed) get the answer of the first again. Left out: every request is asked."""
 
 
 class CaptureConfig(Table, frozen=True, kw_only=True):
@@ -128,8 +131,9 @@ class WatchConfig(Table, frozen=True, kw_only=True):
     """What it is compared with: the incumbent asked now, its frozen answers, or whichever can be had."""
     budget_usd: Decimal = Decimal(1)
     """Most that one check may cost; fewer requests are asked when it does not suffice."""
-    on_alarm: Literal["report", "shadow", "rollback"] = "report"
-    """What happens on an alarm besides telling."""
+    on_alarm: Literal["auto", "report", "shadow", "rollback"] = "auto"
+    """What happens on an alarm besides telling: `auto` lets the incumbent answer everything of a mixture, and moves
+    nothing of a candidate that answers alone; `report` moves nothing."""
     webhook_env: str | None = None
     """Name of the environment variable with an address that gets each alarm as JSON."""
     command: tuple[str, ...] = ()

@@ -74,8 +74,51 @@ class Drift(Record, frozen=True, kw_only=True):
     alarm: bool
 
 
+class MixtureTest(Record, frozen=True, kw_only=True):
+    """One claim about a promoted mixture. `statistic` alarms at `acts_at`.
+
+    `loss`: sure answers asked again lose no more than was promised. `calibration`: they are as often as good as the
+    incumbent's as their confidence says. `share above`, `share below`: what is answered here is what was proven.
+    """
+
+    name: Literal["loss", "calibration", "share above", "share below"]
+    statistic: float
+    acts_at: float
+    alarm: bool
+
+
+class MixtureCheck(Record, frozen=True, kw_only=True):
+    """What one check found of a mixture. Shares and means are over users, each with the mean of its requests."""
+
+    rule_id: str
+    mixture_id: str | None
+    decided: int
+    """Requests of the period that the rule decided on."""
+    sure: int
+    """Those the candidate answered because it was sure."""
+    share: float | None
+    """Share answered here, what may not leave the house included; None where nothing was decided."""
+    sure_share: float
+    """Share answered here because the candidate was sure: any loss is there."""
+    share_low: float | None
+    share_high: float | None
+    """The interval that was proven; None where its record is gone."""
+    loss: float | None
+    """What all requests together lose against the incumbent, by the answers asked again."""
+    margin: float
+    """What was promised that they lose at most."""
+    confidence: float | None
+    """Mean confidence of the answers asked again."""
+    as_good: float | None
+    """Share of them that were as good as the incumbent's."""
+    tests: tuple[MixtureTest, ...] = ()
+    safe_side: bool = False
+    """Whether the incumbent answers everything, since an earlier alarm."""
+
+
 class Check(StoredRecord, frozen=True, kw_only=True):
-    """One check. `statistic` alarms at 200, about one false alarm in 200 periods."""
+    """One check. `statistic` alarms at `acts_at`: 200 is about one false alarm in 200 periods. All tests of a mixture
+    together alarm in vain in at most 5 % of years."""
 
     kind: ClassVar[str] = "watch_check"
 
@@ -94,15 +137,18 @@ class Check(StoredRecord, frozen=True, kw_only=True):
     e_value: float
     statistic: float
     alarm: bool
+    acts_at: float = 200.0
     smallest_drop: float | None
     """The smallest drop such checks find within 8 periods with 80 %; None: not even a total one."""
     drift: tuple[Drift, ...] = ()
+    mixture: MixtureCheck | None = None
     action: str = "none"
     notes: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
         """0: nothing found. 1: an alarm. 3: too little to say anything."""
-        if self.alarm or any(one.alarm for one in self.drift):
+        tests = () if self.mixture is None else self.mixture.tests
+        if self.alarm or any(one.alarm for one in self.drift) or any(one.alarm for one in tests):
             return 1
         return 3 if self.pairs < FEWEST_PAIRS else 0

@@ -127,6 +127,7 @@ class Curator:
             first_conflicts=tuple(_conflict(*pair) for pair in building.conflicts),
             targets_from=dataset.targets_from,
             incumbent_model=dataset.incumbent_model,
+            written_by=dataset.written_by,
             incumbent_right={**counted, "scorer": self._scorer.name} if self._scorer else {},
             warnings=tuple(profiles.warnings(splits, building.conflict_count)),
             terms=tuple(_terms(project, dataset)),

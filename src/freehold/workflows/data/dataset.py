@@ -46,7 +46,7 @@ def build(project: Project, *, source_prefix: str | None = None, progress: Progr
     root = project.state / "datasets"
     with open_store(project.store_url) as store:
         traces = store.traces(source_prefix=source_prefix)
-        count = store.count_traces(source_prefix=source_prefix)
+        count = _answered(project, store, source_prefix)
         built = _build(project, traces, root, progress or Silent(), count=count)
         store.put(built.dataset, made_from=built.dataset.made_from)
     return built.dataset
@@ -66,7 +66,7 @@ def check(
         open_store(project.store_url) as store,
     ):
         traces = store.traces(source_prefix=source_prefix)
-        count = store.count_traces(source_prefix=source_prefix)
+        count = _answered(project, store, source_prefix)
         files = named_files(project)
         if files and source_prefix is None and store.count_traces(complete_only=False) == 0:
             progress.say("nothing is imported yet: checked are the files that [data] names")
@@ -144,6 +144,15 @@ def _build(
     return BuiltDataset(dataset, card)
 
 
+def _answered(project: Project, store: Store, source_prefix: str | None) -> int:
+    """Complete traces, of which a project that keeps rows without an answer counts those that have one: by them is
+    decided how many are put aside to choose by."""
+    if not project.config.data.unlabelled:
+        return store.count_traces(source_prefix=source_prefix)
+    traces = store.traces(source_prefix=source_prefix)
+    return sum(1 for one in traces if one.gold is not None or one.response is not None)
+
+
 def _teaches_nothing(project: Project) -> bool:
     """Whether the project's candidates are judged as they are, so that there is nothing to train on."""
     config = project.config
@@ -166,10 +175,10 @@ def find_dataset(store: Store, wanted: str | None = None) -> Dataset:
     begin so.
     """
     if wanted is None:
-        latest = store.latest(Dataset)
-        if latest is None:
+        built = [one for one in store.records(Dataset) if one.derived_from is None]
+        if not built:
             raise UsageError("no dataset yet", hint="freehold dataset build makes one from the traces")
-        return latest
+        return built[-1]
     folder = Path(wanted)
     if (folder / "manifest.json").is_file():
         return msgspec.structs.replace(building.load(folder), path=str(folder.resolve()))
@@ -188,7 +197,7 @@ def find_dataset(store: Store, wanted: str | None = None) -> Dataset:
 
 
 def all_datasets(project: Project) -> list[Dataset]:
-    """Every dataset of the project, oldest first."""
+    """Every dataset of the project, oldest first, those made of another for one candidate as well."""
     with open_store(project.store_url) as store:
         return list(store.records(Dataset))
 

@@ -21,14 +21,18 @@ from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import Evaluation
 from freehold.types.leak import LeakReport
 from freehold.types.method import METHOD_KINDS
+from freehold.types.mixture import Mixture
 from freehold.types.record import content_id
 from freehold.types.report import CandidateReport
 from freehold.types.retained import RetainedSkills
 from freehold.types.ruling import Ruling
-from freehold.types.verdict import CheckResult
+from freehold.types.verdict import CheckResult, Verdict
 from freehold.workflows.journey.methods import Bench, Candidate, Made, NotMadeError, fetches, method_named
 from freehold.workflows.journey.methods.adapter import TrainedAdapter
+from freehold.workflows.journey.methods.teaching import extra_steps
 from freehold.workflows.journey.methods.training import FITTED_STEPS
+from freehold.workflows.journey.mixing.mixer import Mixer
+from freehold.workflows.journey.paraphrasing.planning import writer_named
 from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, evaluate
 from freehold.workflows.prove.labels import labels_held
@@ -68,7 +72,8 @@ def step_count(candidate: Candidate, config: ProjectConfig) -> int:
 def making_steps(candidate: Candidate, config: ProjectConfig) -> int:
     """Steps until it can be served: the ruling, and those of its method."""
     may_fetch = METHOD_KINDS[candidate.method].asks_elsewhere and fetches(candidate, config)
-    return STEPS_BEFORE_MAKING + method_named(candidate.method).step_count + may_fetch * FITTED_STEPS
+    method = method_named(candidate.method)
+    return STEPS_BEFORE_MAKING + method.step_count + may_fetch * FITTED_STEPS + extra_steps(candidate)
 
 
 def proving_steps(candidate: Candidate, config: ProjectConfig) -> int:
@@ -117,6 +122,7 @@ class CandidateRunner:
             encoder=made.encoder,
             parity=made.parity,
             prompt=made.prompt,
+            teaching=made.teaching,
         )
         return MadeCandidate(candidate, report, made)
 
@@ -130,8 +136,10 @@ class CandidateRunner:
         bench, use = self.bench, self.bench.project.config.use
         distilled = candidate.method == "distill"
         shown = METHOD_KINDS[candidate.method].shows_answers
+        paraphrases = candidate.settings.paraphrases
+        writers = () if paraphrases is None else (writer_named(paraphrases, bench.project),)
         lineage = (
-            lineage_of(candidate.model, bench.dataset, distilled=distilled, shown=shown)
+            lineage_of(candidate.model, bench.dataset, distilled=distilled, shown=shown, writers=writers)
             if trains or shown
             else None
         )
@@ -146,7 +154,84 @@ class CandidateRunner:
         return ruling
 
     def _judge(self, candidate: Candidate, report: CandidateReport, made: Made) -> CandidateOutcome:
-        """Serve the candidate, compare it with the incumbent, and join everything into a verdict."""
+        """Serve the candidate, compare it with the incumbent, and join everything into a verdict.
+
+        What the look at the held-out samples is for, the candidate alone or a mixture with the incumbent, is settled
+        before.
+        """
+        bench, mixer = self.bench, self.mixer
+        planned = mixer.plan(candidate, made, after=proving_steps(candidate, bench.project.config))
+        rule_id = None if planned.rule is None else planned.rule.id
+        evaluation = self.evaluated(candidate, made, rule_id)
+        mixture = planned
+        if planned.rule is not None and evaluation.comparison is not None:
+            mixture = mixer.look(planned, candidate, made, evaluation)
+        kept_skills = self._retained(candidate, made)
+        leaks = self._leaks(made)
+        judged = self.joined(
+            candidate, report, made, evaluation, mixture, self._checks(made, kept_skills, leaks)
+        )
+        if (
+            judged is not None
+            and judged.outcome != "promote"
+            and self.planned_looks > 1
+            and planned.rule is None
+        ):
+            # A look is left that was planned: the mixture gets it.
+            planned = mixer.plan(candidate, made, even_if_alone=True)
+            if planned.rule is not None:
+                mixture = mixer.look(planned, candidate, made, evaluation)
+                judged = self.joined(
+                    candidate, report, made, evaluation, mixture, self._checks(made, kept_skills, leaks)
+                )
+        told = mixture.comparison is not None or (judged is not None and judged.outcome != "promote")
+        report = msgspec.structs.replace(
+            report,
+            untrained=evaluation.untrained,
+            measured=evaluation.measured,
+            comparison=evaluation.comparison,
+            mixture=mixture if told and mixer.is_wanted else None,
+            verdict=judged,
+            latency=evaluation.latency,
+            disagreements=evaluation.disagreements,
+            retained=kept_skills,
+            leak=leaks,
+            served_as=made.plan.served_name,
+        )
+        return CandidateOutcome(report, made.plan)
+
+    @property
+    def mixer(self) -> Mixer:
+        """Plans its mixture with the incumbent."""
+        return Mixer(self.bench, self.planned_looks)
+
+    def joined(
+        self,
+        candidate: Candidate,
+        report: CandidateReport,
+        made: Made,
+        evaluation: Evaluation,
+        mixture: Mixture,
+        checks: list[CheckResult],
+    ) -> Verdict | None:
+        """Everything that is known in one verdict, which is kept; None without a comparison."""
+        if evaluation.comparison is None:
+            return None
+        judged = verdict.join(
+            evaluation.comparison,
+            ruling=report.ruling,
+            fit=made.fit,
+            method=candidate.method,
+            checks=checks,
+            mixture=None if mixture.comparison is None else mixture,
+            version=__version__,
+        )
+        self.bench.store.put(judged, made_from=judged.made_from)
+        return judged
+
+    def evaluated(self, candidate: Candidate, made: Made, rule_id: str | None) -> Evaluation:
+        """The candidate compared with the incumbent on the held-out samples. With a `rule_id` the look is planned for
+        the mixture of that rule. Raises as `evaluate` does."""
         bench = self.bench
         evaluation = bench.steps.run(
             f"evaluate:{candidate.key}",
@@ -157,39 +242,14 @@ class CandidateRunner:
                 bench.task,
                 self.planned_looks,
                 frozen_answers(bench.project, bench.dataset),
-                *filter(None, [own_repeats(bench.project)]),
+                *filter(None, [own_repeats(bench.project), rule_id]),
                 __version__,
             ],
             Evaluation,
-            lambda: anyio.run(self._evaluate, made),
+            lambda: anyio.run(self._evaluate, made, rule_id),
         )
         keep(bench.store, evaluation)
-        kept_skills = self._retained(candidate, made)
-        leaks = self._leaks(made)
-        judged = None
-        if evaluation.comparison is not None:
-            judged = verdict.join(
-                evaluation.comparison,
-                ruling=report.ruling,
-                fit=made.fit,
-                method=candidate.method,
-                checks=self._checks(made, kept_skills, leaks),
-                version=__version__,
-            )
-            bench.store.put(judged, made_from=judged.made_from)
-        report = msgspec.structs.replace(
-            report,
-            untrained=evaluation.untrained,
-            measured=evaluation.measured,
-            comparison=evaluation.comparison,
-            verdict=judged,
-            latency=evaluation.latency,
-            disagreements=evaluation.disagreements,
-            retained=kept_skills,
-            leak=leaks,
-            served_as=made.plan.served_name,
-        )
-        return CandidateOutcome(report, made.plan)
+        return evaluation
 
     def _leaks(self, made: Made) -> LeakReport | None:
         """The newest leak test of this base and this dataset (`freehold train --leak-test`)."""
@@ -237,7 +297,7 @@ class CandidateRunner:
         bench.store.put(found, made_from=found.made_from)
         return found
 
-    async def _evaluate(self, made: Made) -> Evaluation:
+    async def _evaluate(self, made: Made, rule_id: str | None) -> Evaluation:
         """Replay the held-out samples against the candidate, and a few against the base without its adapter."""
         bench, plan = self.bench, made.plan
         async with start(plan, log_dir=bench.project.state / "engines", name="evaluate") as endpoint:
@@ -247,7 +307,7 @@ class CandidateRunner:
                     task=bench.task,
                     frozen=frozen_answers(bench.project, bench.dataset),
                     own_repeats=own_repeats(bench.project),
-                    looks=Looks(bench.store, self.planned_looks),
+                    looks=Looks(bench.store, self.planned_looks, rule_id),
                     without_incumbent=True,
                 ),
                 ServedCandidate(endpoint, plan.served_name, made.untrained_model, UNTRAINED_SAMPLES),

@@ -33,7 +33,7 @@ from freehold.workflows.journey.before import look_first, reported
 from freehold.workflows.journey.candidate import CandidateRunner, proving_steps, step_count
 from freehold.workflows.journey.ladder import known_candidates
 from freehold.workflows.journey.methods import Bench, Candidate, candidates
-from freehold.workflows.journey.selection import Selector
+from freehold.workflows.journey.selection.selector import Selector
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project, now
 from freehold.workflows.project_lock import one_at_a_time
@@ -273,6 +273,7 @@ def _ids(candidates: list[CandidateReport]) -> list[str]:
             candidate.encoder,
             candidate.parity,
             candidate.comparison,
+            candidate.mixture,
             candidate.verdict,
         )
     ]

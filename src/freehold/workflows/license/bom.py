@@ -8,6 +8,7 @@ from freehold import __version__
 from freehold.catalog.ancestry import resolve
 from freehold.catalog.licenses import licenses
 from freehold.errors import FreeholdError, MissingExtraError
+from freehold.licensing.comply import license_link
 from freehold.types.config import UseProfile
 from freehold.types.ruling import OWN_MARK, Lineage, Ruling
 
@@ -106,14 +107,19 @@ def _sources(lineage: Lineage, use: UseProfile) -> _Sources:
 
 
 def _licenses(ids: list[str]) -> list[Any]:
-    """Licences by their SPDX id where they have one, else by name."""
+    """Licences by their SPDX id where they have one, else by name, each with where its text can be read."""
+    from cyclonedx.model import XsUri
     from cyclonedx.model.license import DisjunctiveLicense
     from cyclonedx.spdx import is_supported_id
 
     known = licenses()
-    return [
-        DisjunctiveLicense(id=one)
-        if is_supported_id(one)
-        else DisjunctiveLicense(name=f"{known[one].name} ({one})" if one in known else one)
-        for one in ids
-    ]
+    found = []
+    for one in ids:
+        link = license_link(known[one]) if one in known else None
+        url = XsUri(link) if link else None
+        if is_supported_id(one):
+            found.append(DisjunctiveLicense(id=one, url=url))
+        else:
+            name = f"{known[one].name} ({one})" if one in known else one
+            found.append(DisjunctiveLicense(name=name, url=url))
+    return found

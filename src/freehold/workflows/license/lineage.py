@@ -7,17 +7,20 @@ Not read: weights themselves; an ancestor that is not written down is not found.
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
+from freehold import files
 from freehold.errors import InputError, MissingExtraError
 from freehold.types.config import UseProfile
 from freehold.types.ruling import OWN_MARK, EdgeKind, Lineage, LineageEdge
 from freehold.workflows.license.cases import lineage_of, use_of
 
+_WEIGHTS = frozenset({".safetensors", ".gguf", ".bin", ".pt", ".pth", ".onnx"})
 _CARD_RELATIONS: dict[str, EdgeKind] = {
     "finetune": "fine_tune",
     "adapter": "adapter",
@@ -135,6 +138,9 @@ def _from_adapter_manifest(data: dict[str, Any], path: Path) -> Lineage:
     if learned and dataset.get("incumbent_model"):
         note = f"{learned:,} training targets are its answers"
         edges.append(LineageEdge(kind="distilled_from", model=str(dataset["incumbent_model"]), note=note))
+    for writer, count in dict(dataset.get("written_by", {})).items():
+        note = f"{count:,} training messages were written by it"
+        edges.append(LineageEdge(kind="distilled_from", model=str(writer), note=note))
     edges.append(LineageEdge(kind="adapter", model=f"{OWN_MARK} {name}"))
     return Lineage(model=name, edges=tuple(edges))
 
@@ -227,10 +233,20 @@ def _strings(value: Any) -> list[str]:
 
 
 def file_hashes(path: Path) -> dict[str, str]:
-    """File name → sha256 as freehold's adapter manifest states them; empty for other lineage files."""
-    path = _inside(path) if path.is_dir() else path
-    if path.suffix != ".json":
-        return {}
-    data = _load(path)
-    files = data.get("files", {}) if isinstance(data, dict) else {}
-    return {str(name): str(digest) for name, digest in files.items()} if isinstance(files, dict) else {}
+    """File name → sha256: as freehold's adapter manifest states them, else of the weight files themselves.
+
+    Raises `InputError` when a file cannot be read.
+    """
+    file = _inside(path) if path.is_dir() else path
+    if file.suffix == ".json":
+        data = _load(file)
+        stated = data.get("files", {}) if isinstance(data, dict) else {}
+        if isinstance(stated, dict) and stated:
+            return {str(name): str(digest) for name, digest in stated.items()}
+    weights = sorted(path.iterdir()) if path.is_dir() else [path]
+    found = {}
+    for one in weights:
+        if one.suffix in _WEIGHTS and one.is_file():
+            with files.reading(one), one.open("rb") as stream:
+                found[one.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return found

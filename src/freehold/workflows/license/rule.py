@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -44,11 +45,19 @@ def similar_models(model_id: str) -> tuple[str, ...]:
     return () if releases_of(model_id) else models.nearest_all(model_id)
 
 
-def lineage_of(model: str, dataset: Dataset, *, distilled: bool = False, shown: bool = False) -> Lineage:
-    """What the candidate will be made of: the base, and the incumbent's answers where they are training targets.
+def lineage_of(
+    model: str,
+    dataset: Dataset,
+    *,
+    distilled: bool = False,
+    shown: bool = False,
+    writers: Sequence[str] = (),
+) -> Lineage:
+    """What the candidate will be made of: the base, the incumbent's answers where they are training targets, and the
+    models that wrote training messages.
 
     `distilled`: it imitates the incumbent, so that those are the targets whatever is right. `shown`: no weights learn
-    from them, they are shown to the model as examples.
+    from them, they are shown to the model as examples. `writers` are models that will write training messages of it.
     """
     edges = [LineageEdge(kind="base", model=model)]
     learned = sum(dataset.targets_from.values()) if distilled else dataset.targets_from.get("incumbent", 0)
@@ -62,6 +71,12 @@ def lineage_of(model: str, dataset: Dataset, *, distilled: bool = False, shown: 
                 else f"{learned:,} training targets are its answers",
             )
         )
+    for writer in dict.fromkeys((*dataset.written_by, *writers)):
+        count = dataset.written_by.get(writer)
+        note = (
+            "training messages of it" if count is None else f"{count:,} training messages were written by it"
+        )
+        edges.append(LineageEdge(kind="distilled_from", model=writer, note=note))
     return Lineage(model=model, edges=tuple(edges))
 
 
@@ -139,15 +154,35 @@ def attribution(ruling: Ruling) -> str:
     return attribution_text(ruling, licenses())
 
 
-def comply(ruling: Ruling, folder: Path) -> tuple[Path, ...]:
-    """Write what the duties ask for into a folder and return the files: NOTICE, attribution, annex, card section,
-    checklist. Raises `StorageError` when the folder cannot be written.
+def named_after(lineage: Lineage, use: UseProfile) -> UseProfile:
+    """The use with the lineage's own name as the published one, where none was stated.
+
+    What is made for publication is checked against naming rules under the name it has.
     """
+    theirs = {edge.model for edge in lineage.edges}
+    own = lineage.model not in theirs and not lineage.model.startswith("(") and len(lineage.edges) > 0
+    if use.derivative_name is not None or not own or releases_of(lineage.model):
+        return use
+    return msgspec.structs.replace(use, derivative_name=lineage.model)
+
+
+def comply(ruling: Ruling, folder: Path, lineage: Lineage | None = None) -> tuple[Path, ...]:
+    """Write what the duties ask for into a folder and return the files: NOTICE, attribution, annex, card section,
+    checklist. `lineage` says what the model stands on. Raises `StorageError` when the folder cannot be written.
+    """
+    edges = () if lineage is None else lineage.edges
+    bases = [edge.model for edge in edges if edge.kind in ("base", "merge") and releases_of(edge.model)]
+    lines = {
+        model: release.copyright
+        for model in {duty.model for duty in ruling.obligations if duty.model}
+        for release in releases_of(model)
+        if release.copyright
+    }
     texts = {
-        "NOTICE": notice_text(ruling, licenses()),
+        "NOTICE": notice_text(ruling, licenses(), lines),
         "ATTRIBUTION.txt": attribution_text(ruling, licenses()),
         "USE_RESTRICTIONS.md": annex_text(ruling, licenses()),
-        "MODEL_CARD_LICENSE.md": card_text(ruling, licenses()),
+        "MODEL_CARD_LICENSE.md": card_text(ruling, licenses(), bases),
         "CHECKLIST.md": checklist_text(ruling),
         "ruling.json": msgspec.json.format(msgspec.json.encode(ruling)).decode() + "\n",
     }

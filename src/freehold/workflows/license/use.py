@@ -13,9 +13,11 @@ from freehold import files
 from freehold.errors import ConfigError, InputError
 from freehold.types import strict
 from freehold.types.config import UseProfile
+from freehold.types.config.use_words import check_use
 from freehold.workflows.license.cases import RENAMED
 
 FIELDS: tuple[str, ...] = UseProfile.__struct_fields__
+_TYPES = {field.name: str(field.type) for field in msgspec.structs.fields(UseProfile)}
 
 QUESTIONS: tuple[tuple[str, str], ...] = (
     ("mode", "How is it used (internal, hosted_service, embedded_product, distribute_weights, research …)?"),
@@ -62,18 +64,23 @@ def with_settings(use: UseProfile, settings: tuple[str, ...]) -> UseProfile:
 
 
 def parse_value(key: str, text: str) -> Any:
-    """A typed value from what a person typed: numbers with separators, true and false, lists with commas."""
-    if key in ("regions", "modalities_used", "accounts"):
+    """A typed value from what a person typed: numbers with separators, true and false, lists with commas.
+
+    What does not read as the key's type stays a text, and is refused with what the key may be.
+    """
+    kind = _TYPES.get(key, "")
+    if "tuple" in kind:
         return [part.strip() for part in text.split(",") if part.strip()]
-    if text.lower() in ("true", "yes", "y"):
+    if "bool" in kind and text.lower() in ("true", "yes", "y"):
         return True
-    if text.lower() in ("false", "no", "n"):
+    if "bool" in kind and text.lower() in ("false", "no", "n"):
         return False
     plain = re.sub(r"[_,\s$]", "", text)
-    return int(plain) if plain.isdigit() else text
+    return int(plain) if re.search(r"\bint\b", kind) and plain.isdigit() else text
 
 
 def _convert(table: dict[str, Any], where: str) -> UseProfile:
+    check_use(table, where)
     return strict.read(table, UseProfile, where, hint="docs/guides/license.md lists the keys")
 
 

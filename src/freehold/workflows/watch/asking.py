@@ -18,11 +18,12 @@ from freehold.workflows.watch.plan import CheckPlan, request_cost
 
 class PeriodScores(NamedTuple):
     """Differences of scores, candidate minus incumbent; how many pairs could not be scored; dollars spent (None:
-    nothing was paid for)."""
+    nothing was paid for); the places in the plan of those that were scored."""
 
     differences: list[float]
     unscored: int
     spent_usd: Decimal | None
+    scored: list[int] = []
 
 
 async def ask(
@@ -41,9 +42,11 @@ async def ask(
         options=ReplayOptions(as_live=plan.against == "live"),
         on_progress=lambda done, of: progress.update(done, of, unit="requests"),
     )
-    differences, unscored = [], 0
+    differences, unscored, scored = [], 0, []
     async with scorer_of(task) as scorer:
-        for sample, known_answer, reply in zip(plan.samples, plan.known, replies, strict=True):
+        for place, (sample, known_answer, reply) in enumerate(
+            zip(plan.samples, plan.known, replies, strict=True)
+        ):
             new_answer = reply.answer.output if reply.answer.fault != "infrastructure" else None
             live = plan.against == "live"
             incumbent, candidate = (new_answer, known_answer) if live else (known_answer, new_answer)
@@ -63,7 +66,8 @@ async def ask(
                 unscored += 1
             else:
                 differences.append(max(-1.0, min(1.0, candidate_score - incumbent_score)))
-    return PeriodScores(differences, unscored, _spent(project, plan, replies))
+                scored.append(place)
+    return PeriodScores(differences, unscored, _spent(project, plan, replies), scored)
 
 
 def _spent(project: Project, plan: CheckPlan, replies: Sequence[Replayed]) -> Decimal | None:

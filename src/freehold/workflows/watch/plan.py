@@ -35,6 +35,8 @@ class CheckPlan(NamedTuple):
     """One side's answers, which are not asked for: the candidate's (live), or the incumbent's (frozen)."""
     estimated_usd: Decimal | None
     notes: tuple[str, ...]
+    confidences: tuple[float | None, ...] = ()
+    """How sure the candidate was of its answers, where a rule of deferral decided."""
 
 
 def plan_check(
@@ -78,6 +80,7 @@ def plan_check(
         [answer_of(trace) for trace in traces[:affordable]],
         total,
         tuple(notes),
+        tuple(None if trace.deferral is None else trace.deferral.confidence for trace in traces[:affordable]),
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import anyio
 import msgspec
@@ -20,6 +20,7 @@ from freehold.errors import FreeholdError, UsageError
 from freehold.stats.drift import EDetector, period_e_value, smallest_drop_found
 from freehold.store import Store
 from freehold.types.config import WatchConfig
+from freehold.types.mixture import Mixture
 from freehold.types.progress import Progress, Silent
 from freehold.types.record import StoredRecord, event_id
 from freehold.types.route import Route
@@ -29,8 +30,10 @@ from freehold.workflows.project import Project
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.shift import alerts, routes
 from freehold.workflows.shift.rollout import rollout
+from freehold.workflows.watch import mixture
 from freehold.workflows.watch.asking import ask
 from freehold.workflows.watch.drift import Baseline, baseline, drifts
+from freehold.workflows.watch.mixture import MixtureState
 from freehold.workflows.watch.plan import CheckPlan, plan_check
 
 MOST_TRACES = 20_000
@@ -47,6 +50,7 @@ class WatchState(StoredRecord, frozen=True, kw_only=True):
     promoted_revision: int
     last_at: datetime | None = None
     quality: EDetector = EDetector()
+    mixture: MixtureState = MixtureState()
     drift: dict[str, EDetector] = {}
     baseline: Baseline | None = None
 
@@ -68,7 +72,6 @@ def check(
     not promoted or cannot be compared with anything, and what asking raises.
     """
     config = config or project.config.watch
-    progress = progress or Silent()
     route = routes.find(store, route_name)
     if route.state != "promoted" or route.candidate is None:
         raise UsageError(
@@ -78,51 +81,109 @@ def check(
     state = _state(store, route)
     since = state.last_at or at - timedelta(hours=config.every_hours)
     recent = list(_recent(store, route, since, at))
-    task = task_of(project)
-    plan = plan_check(project, store, recent, config, seed=f"{route_name}:{state.quality.periods}")
-    planned(plan)
-    differences, unscored, spent = anyio.run(
-        partial(ask, project, route, plan, task, url=url, progress=progress)
+    judged = _judged(
+        _Terms(project, store, route, config, at, url), state, recent, planned, progress or Silent()
     )
-    e_value = period_e_value(differences, task.margin) if differences else 1.0
-    quality = state.quality.update(e_value) if len(differences) >= FEWEST_PAIRS else state.quality
     then = state.baseline or _baseline(store, route)
     drift, detectors = drifts(recent, then, state.drift) if then is not None else ((), state.drift)
-    notes = list(plan.notes)
+    notes = list(judged.plan.notes)
     if then is None:
         notes.append("drift: too few traces from before the promotion to compare with")
-    made = Check(
-        id=event_id(int(at.timestamp() * 1000)),
-        route=route_name,
-        at=at,
-        against=plan.against,
-        period=quality.periods,
-        planned=len(plan.samples),
-        estimated_usd=plan.estimated_usd,
-        budget_usd=config.budget_usd,
-        spent_usd=spent,
-        pairs=len(differences),
-        unscored=unscored,
-        difference=sum(differences) / len(differences) if differences else None,
-        e_value=e_value,
-        statistic=max(quality.cusum, quality.shiryaev_roberts),
-        alarm=quality.alarm(),
-        smallest_drop=smallest_drop_found(max(1, len(differences)), margin=task.margin),
-        drift=drift,
-    )
+    made = msgspec.structs.replace(judged.check, drift=drift)
     action, troubles = _act(project, store, route, made, config, at)
     made = msgspec.structs.replace(made, action=action, notes=(*notes, *troubles))
     after = WatchState(
         route=route_name,
         promoted_revision=state.promoted_revision,
         last_at=at,
-        quality=EDetector() if made.alarm else quality,
+        quality=judged.quality,
         drift={name: EDetector() if one.alarm() else one for name, one in detectors.items()},
+        mixture=judged.mixture,
         baseline=then,
     )
     store.put(after)
     store.put(made)
     return made
+
+
+class _Terms(NamedTuple):
+    """What is checked, how, and when."""
+
+    project: Project
+    store: Store
+    route: Route
+    config: WatchConfig
+    at: datetime
+    url: str | None
+
+
+class _Judged(NamedTuple):
+    """A check so far: what was asked and found of quality; and what was learned, for the next one."""
+
+    plan: CheckPlan
+    check: Check
+    quality: EDetector
+    mixture: MixtureState
+
+
+def _judged(
+    terms: _Terms,
+    state: WatchState,
+    recent: list[Trace],
+    planned: Callable[[CheckPlan], None],
+    progress: Progress,
+) -> _Judged:
+    """Plan, ask, score, and put the period into the tests."""
+    project, store, route, config, at, url = terms
+    task, rule = task_of(project), route.deferral
+    if rule is None:
+        plan = plan_check(project, store, recent, config, seed=f"{route.name}:{state.quality.periods}")
+    else:
+        traffic = mixture.traffic_of(rule, recent)
+        periods = max((one.periods for one in state.mixture.detectors.values()), default=0)
+        seed = f"{route.name}:{rule.id}:{periods}"
+        plan = mixture.plan_recheck(project, store, route, traffic, config, at=at, seed=seed)
+    planned(plan)
+    scores = anyio.run(partial(ask, project, route, plan, task, url=url, progress=progress))
+    pairs = scores.differences
+    made = Check(
+        id=event_id(int(at.timestamp() * 1000)),
+        route=route.name,
+        at=at,
+        against=plan.against,
+        period=state.quality.periods,
+        planned=len(plan.samples),
+        estimated_usd=plan.estimated_usd,
+        budget_usd=config.budget_usd,
+        spent_usd=scores.spent_usd,
+        pairs=len(pairs),
+        unscored=scores.unscored,
+        difference=sum(pairs) / len(pairs) if pairs else None,
+        e_value=period_e_value(pairs, task.margin) if pairs else 1.0,
+        statistic=0.0,
+        alarm=False,
+        smallest_drop=None,
+    )
+    if rule is None:
+        quality = state.quality.update(made.e_value) if len(pairs) >= FEWEST_PAIRS else state.quality
+        alarm = quality.alarm()
+        made = msgspec.structs.replace(
+            made,
+            period=quality.periods,
+            statistic=max(quality.cusum, quality.shiryaev_roberts),
+            alarm=alarm,
+            smallest_drop=smallest_drop_found(max(1, len(pairs)), margin=task.margin),
+        )
+        return _Judged(plan, made, EDetector() if alarm else quality, MixtureState())
+    proven = None if rule.mixture_id is None else store.get(Mixture, rule.mixture_id)
+    judged = mixture.judge(
+        rule, proven, traffic, plan, scores, state.mixture, margin=task.margin, every_hours=config.every_hours
+    )
+    if proven is None:
+        plan = plan._replace(
+            notes=(*plan.notes, "the record of the mixture is gone: its share is not watched")
+        )
+    return _Judged(plan, mixture.with_mixture(made, judged.found), state.quality, judged.state)
 
 
 def next_due(store: Store, route_name: str, config: WatchConfig, *, at: datetime) -> datetime:
@@ -198,25 +259,45 @@ def _act(
     """Move traffic where the owner wants it, and tell the hooks. Drift alone moves nothing."""
     troubles: list[str] = []
     action = "none"
+    found = made.mixture
     if made.alarm:
-        why = f"watch: quality {made.difference:+.3f}, statistic {made.statistic:.3g} reached 200"
-        if config.on_alarm == "rollback":
-            rollout.rollback_route(store, route.name, who="freehold", at=at, why=why)
-            action = "rolled_back"
-        elif config.on_alarm == "shadow":
-            moved = msgspec.structs.replace(route, state="shadow", shadow_share=route.shadow_share or 0.2)
-            store.save_route(moved, who="freehold", at=at, why=why, expected_revision=route.revision)
-            action = "shadow"
-        troubles += alerts.send(
-            alerts.Alarm(
-                kind="quality", app=project.config.app.name, route=route.name, at=at, why=why, action=action
-            ),
-            config,
+        why = (
+            f"watch: quality {made.difference:+.3f}, statistic {made.statistic:.3g} reached {made.acts_at:.0f}"
+            if found is None
+            else mixture.why_alarmed(found)
         )
-    changed = [one for one in made.drift if one.alarm]
+        action, trouble = _move(store, route, config, at=at, why=why)
+        troubles += trouble
+        told = alerts.Alarm(
+            kind="quality", app=project.config.app.name, route=route.name, at=at, why=why, action=action
+        )
+        troubles += alerts.send(told, config)
+    changed = [f"{one.name} {one.baseline:.1%} → {one.share:.1%}" for one in made.drift if one.alarm]
+    if found is not None and not made.alarm and any(test.alarm for test in found.tests):
+        changed.append(mixture.why_alarmed(found))
     if changed:
-        why = ", ".join(f"{one.name} {one.baseline:.1%} → {one.share:.1%}" for one in changed)
-        troubles += alerts.send(
-            alerts.Alarm(kind="drift", app=project.config.app.name, route=route.name, at=at, why=why), config
+        told = alerts.Alarm(
+            kind="drift", app=project.config.app.name, route=route.name, at=at, why=", ".join(changed)
         )
+        troubles += alerts.send(told, config)
     return action, tuple(troubles)
+
+
+def _move(
+    store: Store, route: Route, config: WatchConfig, *, at: datetime, why: str
+) -> tuple[str, tuple[str, ...]]:
+    """Move traffic as `[watch] on_alarm` says; what was done, and what was in the way."""
+    if config.on_alarm == "rollback":
+        rollout.rollback_route(store, route.name, who="freehold", at=at, why=why)
+        return "rolled_back", ()
+    if config.on_alarm == "shadow":
+        moved = msgspec.structs.replace(route, state="shadow", shadow_share=route.shadow_share or 0.2)
+        store.save_route(moved, who="freehold", at=at, why=why, expected_revision=route.revision)
+        return "shadow", ()
+    if config.on_alarm == "auto" and route.deferral is not None:
+        try:
+            mixture.to_safe_side(store, route, at=at, why=why)
+        except FreeholdError as error:  # the alarm must be told in any case
+            return "none", (f"the rule was not moved to the safe side: {error.message}",)
+        return "safe_side", ()
+    return "none", ()

@@ -8,9 +8,10 @@ from freehold.engines import start
 from freehold.evals.replay import ReplayOptions
 from freehold.store import open_store
 from freehold.types.evaluated import ItemLook
+from freehold.types.evaluation import EvalResult, Score
 from freehold.types.progress import Silent
 from freehold.workflows.journey.methods import METHODS, candidates
-from freehold.workflows.journey.selection.scores import SELECTION_SPLIT, score_on_selection
+from freehold.workflows.journey.selection.scores import SELECTION_SPLIT, score_on_selection, signal_columns
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate
 
@@ -64,3 +65,13 @@ def test_without_answers_of_the_incumbent_it_is_compared_with_what_is_right(open
     found = measured(open_project(path), tmp_path, items=1000)
     assert (found.against, found.incumbent_mean) == ("right", None)
     assert set(found.differences) == {-1.0, 0.0}
+
+
+def test_how_sure_the_candidate_was_is_kept_by_signal():
+    results = [
+        EvalResult(sample_id=str(at), model="m", output="x", score=Score(value=1.0), signals=signals)
+        for at, signals in enumerate(
+            ({"mean_logprob": -0.5, "min_logprob": -1.0}, {}, {"mean_logprob": -0.1})
+        )
+    ]
+    assert signal_columns(results) == {"mean_logprob": (-0.5, None, -0.1), "min_logprob": (-1.0, None, None)}

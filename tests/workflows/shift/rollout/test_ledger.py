@@ -7,7 +7,11 @@ import pytest
 from msgspec.structs import replace
 from tests.workflows.shift.shifting import LATER, START, trace
 
+from freehold.types.deferral import DeferralDecision
 from freehold.workflows.shift.rollout.ledger import Ledger, begin, is_error, look, unit_of
+
+LEFT = DeferralDecision(rule_id="r", by="incumbent", why="candidate_slow")
+"""The mixture's answer: the incumbent gave it, because the candidate took too long."""
 
 
 def looked(traces, *, max_p95_ms=None, requests_per_user=5, margin=0.1, at=None):
@@ -116,6 +120,8 @@ def test_equal_arms_raise_no_alarm_however_often_one_looks():
         ({"fallback": "timeout"}, True),
         ({"fallback": "schema"}, False),
         ({"fallback": "context"}, False),
+        ({"fallback": "timeout", "deferral": LEFT}, False),
+        ({"status": 503, "fallback": "timeout", "deferral": LEFT}, True),
     ],
 )
 def test_an_error_is_a_failure_of_the_arm_and_not_of_the_client(changes, failed):

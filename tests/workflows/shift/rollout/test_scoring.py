@@ -9,6 +9,7 @@ import pytest
 from tests.workflows.shift.shifting import LATER, START, begun, mirrored
 
 from freehold.store import rollouts
+from freehold.types.deferral import DeferralDecision
 from freehold.types.evaluation import Task
 from freehold.workflows.shift.rollout import rollout, scoring
 
@@ -27,6 +28,23 @@ def test_an_incumbent_is_scored_too_where_the_scorer_looks_at_answers_alone(stor
     store.add_traces(mirrored(1, wrong=True))
     seen = rollout.step(store, "support").look
     assert seen.pairs == 1 and seen.state("quality").estimate == 0.0, "neither has it"
+
+
+def test_what_a_rule_would_leave_to_the_incumbent_is_no_loss(store):
+    begun(store)
+    own, mirror = mirrored(1, wrong=True)
+    left = DeferralDecision(rule_id="r", by="incumbent", why="unsure", confidence=0.2)
+    store.add_traces([own, msgspec.structs.replace(mirror, deferral=left)])
+    seen = rollout.step(store, "support").look
+    assert seen.pairs == 1 and seen.state("quality").estimate == 0.0
+
+
+def test_what_it_would_let_the_candidate_answer_is(store):
+    begun(store)
+    own, mirror = mirrored(1, wrong=True)
+    sure = DeferralDecision(rule_id="r", by="candidate", why="sure", confidence=0.9)
+    store.add_traces([own, msgspec.structs.replace(mirror, deferral=sure)])
+    assert rollout.step(store, "support").look.state("quality").estimate == -1.0
 
 
 def test_a_pair_is_scored_once_and_its_score_is_kept(store, monkeypatch):

@@ -11,7 +11,7 @@ from freehold.evals.answers import ChatAnswer
 from freehold.evals.chat.chat_client import ChatClient, Patience
 from freehold.types.endpoint import Endpoint
 from freehold.types.progress import Progress
-from freehold.workflows.journey.harvest.parts import Ask, PlannedPart
+from freehold.workflows.journey.harvest.parts import Ask, PartName, PlannedPart
 from freehold.workflows.journey.paying.answers import PaidAnswers
 from freehold.workflows.journey.paying.prices import Prices
 
@@ -19,7 +19,7 @@ CONCURRENCY = 4
 _FAILED_IN_A_ROW = 8
 _LOOK_AGAIN_SECONDS = 0.02
 _FINISH_SECONDS = 60.0  # how long requests under way may still be answered once one of them ended the harvest
-TITLES = {
+TITLES: dict[PartName, str] = {
     "account": "copy what the account holds",
     "held_out": "answers to held-out samples",
     "repeats": "repeats at the application's own temperature",
@@ -28,11 +28,12 @@ TITLES = {
     "rubric": "a rubric",
     "critiques": "critiques of the candidate's errors",
     "paraphrases": "paraphrases of rare classes",
+    "labels": "second labels of paraphrases",
 }
 
 
 class Sender:
-    """Sends a harvest's requests. `budget_usd` covers all runs of the harvest; None: no limit was set.
+    """Sends a harvest's requests. `budget_usd` and `budget_requests` cover all runs of it; None: no limit was set.
 
     `stopped` says that the budget ended it.
     """
@@ -45,9 +46,11 @@ class Sender:
         budget_usd: Decimal | None,
         *,
         patience: Patience | None = None,
+        budget_requests: int | None = None,
     ) -> None:
         self._endpoint, self._paid, self._prices = endpoint, paid, prices
         self._budget_usd, self._patience = budget_usd, patience
+        self._budget_requests = budget_requests
         self._under_way = self._failed_in_a_row = 0
         self.stopped: str | None = None
 
@@ -113,6 +116,9 @@ class Sender:
                 )
                 return None
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)  # what is under way will cost less than it can
+        if self._budget_requests is not None and self._paid.requests >= self._budget_requests:
+            self.stopped = f"the budget: {self._budget_requests:,} requests are sent"
+            return None
         trace = ask.sample.trace_id if ask.sample is not None and part.name == "unlabelled" else None
         self._paid.ask(ask.key, part.name, most, about=trace or ask.about)
         self._under_way += 1

@@ -240,6 +240,9 @@ def _check_prices(prices: Prices, parts: Sequence[PlannedPart]) -> None:
 
 def _told(part: PlannedPart, paid: PaidAnswers, prices: Prices, failed: int = 0) -> HarvestPart:
     """The part in numbers, as it stands."""
+    assert (
+        part.name != "labels"
+    )  # of paraphrases that are learned from at once, which a harvest leaves to others
     left = [ask for ask in part.asks if paid.get(ask.key) is None]
     costs = [prices.usd(ask.model, prompt_tokens(ask.body), ask.completion_tokens) for ask in left]
     known = [one for one in costs if one is not None]

@@ -11,6 +11,7 @@ import msgspec
 
 from freehold import files
 from freehold.datasets.identity import question_id
+from freehold.datasets.writing import MADE_BY
 from freehold.evals.answers import ChatAnswer
 from freehold.evals.chat.answer_cache import AnswerCache
 from freehold.evals.frozen import FrozenAnswers, read_frozen
@@ -183,7 +184,7 @@ def _paraphrases(asks: Iterable[Ask], answers: Answers, held_out: set[str]) -> I
                     *msgspec.to_builtins(asked),
                     {"role": "assistant", "content": ask.sample.target},
                 ],
-                "metadata": {"split": "train", "made_by": ask.model, "paraphrase_of": ask.about},
+                "metadata": {"split": "train", MADE_BY: ask.model, "paraphrase_of": ask.about},
             }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -22,6 +22,10 @@ PICTURES = (
 )
 
 
+PartName = HarvestPartName | Literal["labels"]
+"""Of a harvest, or second answers to what a model wrote."""
+
+
 class Ask(NamedTuple):
     """One request. `about` is the sample, or what else it is about; `plain_key` is the key under which `freeze` keeps
     the same answer. `completion_tokens` is how long the answer will be, as far as is known."""
@@ -38,7 +42,7 @@ class Ask(NamedTuple):
 class PlannedPart(NamedTuple):
     """One part's requests, or why there are none."""
 
-    name: HarvestPartName
+    name: PartName
     model: str
     asks: tuple[Ask, ...] = ()
     not_taken: str | None = None
@@ -128,10 +132,11 @@ def written_by(
     about: str,
     max_tokens: int,
     temperature: float,
+    number: int = 0,
 ) -> Ask:
-    """A request of freehold's own to the model that writes."""
+    """A request of freehold's own to the model that writes. `number` tells it from the same one asked before."""
     body = {"model": model, "messages": messages, "max_tokens": max_tokens, "temperature": temperature}
-    return Ask(asked.key(body, model), model, body, about, max_tokens // 2)
+    return Ask(asked.key(body, model, number), model, body, about, max_tokens // 2)
 
 
 def _in_words(samples: Iterable[Sample]) -> tuple[list[Sample], int]:

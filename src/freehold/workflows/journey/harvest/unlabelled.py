@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,14 @@ import msgspec
 
 from freehold import files
 from freehold.datasets.identity import question_id
-from freehold.datasets.sampling import answer_of, sample_of, with_id
+from freehold.datasets.sampling import sample_of, with_id
 from freehold.errors import InputError
 from freehold.store import Store
 from freehold.types.dataset import Sample
 from freehold.types.record import content_id
 from freehold.types.trace import Trace
 from freehold.workflows.data.curate import Curator, pseudonym_key, recipe_of
+from freehold.workflows.data.unlabelled import unanswered
 from freehold.workflows.project import Project, now
 
 MOST = 1000
@@ -33,7 +33,8 @@ def unlabelled(project: Project, store: Store, file: Path | None, known: set[str
     recipe = recipe_of(project)
     curator = Curator(recipe, project.config.task, pseudonym_key(project))
     found: dict[str, Sample] = {}
-    for trace in (*(_in_file(file) if file is not None else ()), *_in_store(store)):
+    asked = (*(_in_file(file) if file is not None else ()), *unanswered(store, 10 * MOST))
+    for trace in asked:
         try:
             sample = with_id(curator.change(sample_of(trace, recipe), "train"))
         except msgspec.ValidationError:
@@ -41,15 +42,6 @@ def unlabelled(project: Project, store: Store, file: Path | None, known: set[str
         if question_id(sample.messages) not in known:
             found.setdefault(sample.id, sample)
     return list(islice(found.values(), MOST))
-
-
-def _in_store(store: Store) -> Iterator[Trace]:
-    wanted = (
-        one
-        for one in store.latest_traces(10 * MOST, complete_only=False, own_only=True)
-        if one.kind == "chat" and one.arm == "incumbent" and one.gold is None
-    )
-    return (one for one in wanted if one.completeness != "complete" or answer_of(one) is None)
 
 
 def _in_file(path: Path) -> list[Trace]:

@@ -6,7 +6,7 @@ A fine-tune that labels answers everything with a label, so its base writes for 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -22,6 +22,7 @@ from freehold.workflows.journey.harvest.parts import Ask, Asked, PlannedPart, wr
 RUBRIC_SAMPLES, MOST_CRITIQUES, RARE_BELOW, SOURCES, EACH = 12, 100, 20, 5, 5
 """Samples shown for the rubric; critiques; a class with fewer training samples is rare; samples of it that are
 paraphrased, and how often each."""
+NONE_RARE = f"every class has at least {RARE_BELOW} training samples"
 _LONG = 4000
 
 _RUBRIC = (
@@ -100,27 +101,47 @@ def critiques_part(asked: Asked, evaluation: Evaluation | None) -> PlannedPart:
 
 def paraphrases_part(asked: Asked, train: Sequence[Sample]) -> PlannedPart:
     """Requests for each class with few training samples, where answers are classes. Held-out ones are never shown."""
-    writer = writer_of(asked.model)
+    writer, classes = writer_of(asked.model), classes_of(train)
+    if not classes:
+        return PlannedPart("paraphrases", writer, not_taken="the answers are not classes")
+    asks = [paraphrase_ask(asked, sample) for some in rare_of(classes) for sample in some[:SOURCES]]
+    why_none = None if asks else NONE_RARE
+    return PlannedPart("paraphrases", writer, tuple(asks), why_none)
+
+
+def classes_of(train: Sequence[Sample]) -> dict[str, list[Sample]]:
+    """Training samples by their answer, in one spelling; empty where the answers are not classes."""
     classes: dict[str, list[Sample]] = defaultdict(list)
     for sample in train:
         if sample.target is not None and not sample.tools:
             classes[normalized_label(sample.target)].append(sample)
-    if len(classes) < 2 or len(classes) > len(train) / 3:
-        return PlannedPart("paraphrases", writer, not_taken="the answers are not classes")
-    rare = {name: some for name, some in classes.items() if len(some) < RARE_BELOW}
-    asks = []
-    for _, some in sorted(rare.items(), key=lambda item: (len(item[1]), item[0])):
-        for sample in some[:SOURCES]:
-            said = blanked_text(sample.messages[-1].content)[:_LONG]
-            messages = [
-                {"role": "system", "content": _PARAPHRASE.format(each=EACH)},
-                {"role": "user", "content": said},
-            ]
-            limit = min(2000, 100 + EACH * (len(said) // 2 + 40))
-            ask = written_by(asked, writer, messages, about=sample.id, max_tokens=limit, temperature=0.7)
-            asks.append(ask._replace(sample=sample))
-    why_none = None if asks else f"every class has at least {RARE_BELOW} training samples"
-    return PlannedPart("paraphrases", writer, tuple(asks), why_none)
+    return {} if len(classes) < 2 or len(classes) > len(train) / 3 else dict(classes)
+
+
+def rare_of(classes: Mapping[str, list[Sample]]) -> list[list[Sample]]:
+    """The classes with few samples, the rarest first."""
+    rare = [(len(some), name) for name, some in classes.items() if len(some) < RARE_BELOW]
+    return [classes[name] for _, name in sorted(rare)]
+
+
+def paraphrase_ask(asked: Asked, sample: Sample, number: int = 0) -> Ask:
+    """The request for `EACH` paraphrases of a sample's last message; `number` tells repetitions apart."""
+    said = blanked_text(sample.messages[-1].content)[:_LONG]
+    messages = [
+        {"role": "system", "content": _PARAPHRASE.format(each=EACH)},
+        {"role": "user", "content": said},
+    ]
+    limit = min(2000, 100 + EACH * (len(said) // 2 + 40))
+    ask = written_by(
+        asked,
+        writer_of(asked.model),
+        messages,
+        about=sample.id,
+        max_tokens=limit,
+        temperature=0.7,
+        number=number,
+    )
+    return ask._replace(sample=sample)
 
 
 def critique_in(ask: Ask, text: str) -> Critique:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -13,7 +12,9 @@ from freehold.types.encoder import EncoderConfig, EncoderModel
 from freehold.types.method import MethodName
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
+from freehold.types.record import content_id
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError
+from freehold.workflows.journey.methods.teaching import TeachingData, taught
 from freehold.workflows.prove.encoder_parity import MOST_MESSAGES, encoder_parity
 from freehold.workflows.serve.encoder import plan_encoder
 from freehold.workflows.train.encoder import FOLDER, train_encoder
@@ -33,7 +34,8 @@ class TrainedEncoder:
         """Fetch, train, and compare what is served with what was trained."""
         try:
             weights = _weights(candidate, bench)
-            encoder = _train(candidate, bench, weights, self.unlabelled(bench))
+            found = taught(candidate, bench, weights)
+            encoder = _train(candidate, bench, weights, found)
         except (UnknownModelError, WeightsError, UsageError) as error:
             if bench.only_one:
                 raise
@@ -68,11 +70,9 @@ class TrainedEncoder:
         )
         if not parity.passed:
             bench.progress.say(parity.check_result().text)
-        return Made(plan=plan, weights=weights, fit=fit, encoder=encoder, parity=parity)
-
-    def unlabelled(self, bench: Bench) -> Sequence[str]:
-        """Texts of the traffic without an answer; none, until a project says where they are."""
-        return ()
+        return Made(
+            plan=plan, weights=weights, fit=fit, encoder=encoder, parity=parity, teaching=found.teaching
+        )
 
 
 def _weights(candidate: Candidate, bench: Bench) -> Weights:
@@ -87,22 +87,23 @@ def _weights(candidate: Candidate, bench: Bench) -> Weights:
     )
 
 
-def _train(candidate: Candidate, bench: Bench, weights: Weights, unlabelled: Sequence[str]) -> EncoderModel:
+def _train(candidate: Candidate, bench: Bench, weights: Weights, found: TeachingData) -> EncoderModel:
     options = encoder_options(candidate, bench)
+    texts = found.texts(options)
     made = bench.steps.run(
         f"train:{candidate.key}",
         f"{candidate.short_name}: learn the task",
-        [weights.sha256, bench.dataset.id, options, list(unlabelled)],
+        [weights.sha256, found.dataset.id, options, content_id(list(texts))],
         EncoderModel,
         lambda: train_encoder(
             config=options,
-            dataset=bench.dataset,
+            dataset=found.dataset,
             base=weights,
             out_dir=bench.project.state / FOLDER,
             name=bench.project.config.app.name,
             settings=bench.project.settings,
             progress=bench.progress,
-            unlabelled=unlabelled,
+            unlabelled=texts,
         ),
         still_there=lambda made: all((Path(made.path) / file).exists() for file in made.files),
     )

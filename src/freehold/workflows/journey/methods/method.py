@@ -28,6 +28,7 @@ from freehold.types.parity import ParityReport
 from freehold.types.progress import Progress
 from freehold.types.prompting import PromptSearch
 from freehold.types.record import Record, content_id
+from freehold.types.teaching import Teaching
 from freehold.types.training import TrainingResult
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project
@@ -161,6 +162,8 @@ class Made(Record, frozen=True, kw_only=True):
     """The name under which the base answers besides, to show what training brought."""
     prompt: PromptSearch | None = None
     """How it came to be asked in its own way."""
+    teaching: Teaching | None = None
+    """What it learned from besides right answers."""
 
 
 class NotMadeError(FreeholdError):

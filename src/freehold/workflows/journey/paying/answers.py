@@ -88,6 +88,11 @@ class PaidAnswers:
         """Dollars so far, and the most that requests under way can cost."""
         return self.spent_usd + sum((one.usd for one in self._under_way.values()), Decimal(0))
 
+    @property
+    def requests(self) -> int:
+        """Requests so far, over all runs, with those under way."""
+        return sum(one.requests for one in self._spent.values()) + len(self._under_way)
+
     def of(self, part: str) -> PartSpent:
         """What a part took."""
         return self._spent[part]

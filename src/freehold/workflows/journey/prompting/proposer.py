@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from anyio.from_thread import BlockingPortal
 
-from freehold.errors import UpstreamError, UsageError, did_you_mean
+from freehold.errors import UpstreamError, UsageError
 from freehold.evals.answers import ChatAnswer
 from freehold.evals.chat.chat_client import ChatClient, Patience
 from freehold.evals.judging.judge import JudgeOptions
@@ -20,6 +20,7 @@ from freehold.types.config import PriceConfig, ProjectConfig
 from freehold.types.endpoint import Endpoint
 from freehold.types.evaluation import Task
 from freehold.types.record import content_id
+from freehold.workflows.journey.paying.asked_model import asked_model
 from freehold.workflows.journey.paying.prices import Prices
 from freehold.workflows.journey.prompting.asking import Purse, waited
 
@@ -56,8 +57,6 @@ def proposer_named(name: str, config: ProjectConfig, task: Task, candidate: str)
     """
     if name == ITSELF:
         return Proposer(name, candidate, None, Prices(FREE, candidate))
-    if name == "incumbent":
-        return _incumbent(config)
     if name == "judge":
         if task.scorer != "judge":
             raise UsageError(
@@ -69,52 +68,8 @@ def proposer_named(name: str, config: ProjectConfig, task: Task, candidate: str)
             name="judge", engine="remote", base_url=judge.base_url, api_key_env=judge.api_key_env
         )
         return Proposer(name, judge.model, endpoint, Prices(None, judge.model))
-    return _of_endpoints(name, config)
-
-
-def _incumbent(config: ProjectConfig) -> Proposer:
-    incumbent = config.incumbent
-    if incumbent is None or incumbent.base_url is None:
-        raise UsageError(
-            "the proposer is to be the incumbent, and no address of it is known",
-            hint="base_url and api_key_env in [incumbent]",
-        )
-    _check_api("the incumbent", incumbent.api)
-    endpoint = Endpoint(
-        name="incumbent", engine="remote", base_url=incumbent.base_url, api_key_env=incumbent.api_key_env
-    )
-    return Proposer("incumbent", incumbent.model, endpoint, Prices(incumbent.price, incumbent.model))
-
-
-def _of_endpoints(name: str, config: ProjectConfig) -> Proposer:
-    named = {one.name: one for one in config.endpoints}
-    first, _, model = name.partition("/")
-    found = named.get(name) or named.get(first)
-    if found is None:
-        known = [*named, "incumbent", "judge", ITSELF]
-        raise UsageError(
-            f"the proposer {name} is not one of [[endpoints]]",
-            hint=did_you_mean(name, known, f"known: {', '.join(known)}"),
-        )
-    model = model if found.name == first and model else next((one for one in found.models if one != "*"), "")
-    if not model:
-        raise UsageError(
-            f"the endpoint {found.name} lists no models, so it is not known which one proposes",
-            hint=f'models = ["…"] in its [[endpoints]], or the proposer "{found.name}/MODEL"',
-        )
-    _check_api(f"the endpoint {found.name}", found.api)
-    endpoint = Endpoint(
-        name=found.name, engine="remote", base_url=found.base_url, api_key_env=found.api_key_env
-    )
-    return Proposer(name, model, endpoint, Prices(found.price, model))
-
-
-def _check_api(what: str, api: str) -> None:
-    if api != "openai":
-        raise UsageError(
-            f"{what} speaks the {api} API, which a proposer is not asked in",
-            hint="put the gateway in front of it (freehold up) and name its address in [[endpoints]]",
-        )
+    found = asked_model(name, config, role="the proposer", known=("judge", ITSELF))
+    return Proposer(name, found.model, found.endpoint, found.prices)
 
 
 class ProposalAsker:

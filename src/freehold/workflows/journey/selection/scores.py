@@ -16,7 +16,8 @@ from freehold.evals.replay import ReplayOptions
 from freehold.evals.scorer import read_options
 from freehold.evals.task_comparison import WIN_SCALE, compare_by_task, prepared
 from freehold.types.dataset import SplitName
-from freehold.types.evaluation import Task
+from freehold.types.deferral import SignalName
+from freehold.types.evaluation import EvalResult, Task
 from freehold.types.progress import Progress
 from freehold.types.selected import SelectionScores
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, ask_and_score
@@ -50,7 +51,7 @@ async def score_on_selection(
     results = answered.results
     compares = any(sample.incumbent is not None for sample in samples)
     scale = (0.0, 1.0)
-    if compares and _is_pairwise(task):
+    if compares and is_pairwise(task):
         compared = await compare_by_task(
             results,
             task,
@@ -74,10 +75,12 @@ async def score_on_selection(
             results.candidate, concurrency=options.concurrency, wall_seconds=answered.wall_seconds
         ),
         seconds_per_request=_seconds(results, options.concurrency),
+        signals=signal_columns(results.candidate),
     )
 
 
-def _is_pairwise(task: Task) -> bool:
+def is_pairwise(task: Task) -> bool:
+    """Whether a judge scores by comparing two answers."""
     return task.scorer == "judge" and read_options("judge", task.options, JudgeOptions).mode == "pairwise"
 
 
@@ -86,6 +89,12 @@ def _differences(scores: Sequence[float | None], others: Sequence[float | None])
         None if own is None or other is None else own - other
         for own, other in zip(scores, others, strict=True)
     )
+
+
+def signal_columns(results: Sequence[EvalResult]) -> dict[SignalName, tuple[float | None, ...]]:
+    """A column for every signal that any of the results carries, in their order."""
+    names = sorted({name for one in results for name in one.signals})
+    return {name: tuple(one.signals.get(name) for one in results) for name in names}
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

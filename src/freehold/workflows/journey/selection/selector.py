@@ -12,16 +12,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
-import anyio
 import msgspec
 import numpy as np
 
-from freehold import __version__
 from freehold.datasets import building
-from freehold.engines import start
 from freehold.errors import EngineError, MissingExtraError, UpstreamError
 from freehold.evals.frozen import with_frozen
-from freehold.evals.replay import ReplayOptions
 from freehold.stats.clustered import encode_clusters
 from freehold.stats.rules import DecisionRule
 from freehold.stats.selection import (
@@ -34,16 +30,22 @@ from freehold.stats.selection import (
     surviving,
 )
 from freehold.stats.selection.halving import WRONG_STOP
-from freehold.types.record import content_id
 from freehold.types.report import CandidateReport
-from freehold.types.selected import CandidateChoice, RequestCost, SelectionResult, SelectionScores
+from freehold.types.selected import (
+    CandidateChoice,
+    ParaphraseGain,
+    RequestCost,
+    SelectionResult,
+    SelectionScores,
+)
 from freehold.types.selection import SelectionRow
 from freehold.workflows.journey.candidate import CandidateRunner, MadeCandidate, making_steps, proving_steps
-from freehold.workflows.journey.methods import Bench, Candidate, Made
+from freehold.workflows.journey.methods import Bench, Candidate, without_paraphrases
 from freehold.workflows.journey.selection.expected import cheapest_first
+from freehold.workflows.journey.selection.gains import gain
+from freehold.workflows.journey.selection.measuring import measured
 from freehold.workflows.journey.selection.request_cost import request_cost
-from freehold.workflows.journey.selection.scores import SELECTION_SPLIT, score_on_selection
-from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate
+from freehold.workflows.journey.selection.scores import SELECTION_SPLIT
 from freehold.workflows.prove.results import frozen_answers
 
 RULE = (
@@ -186,33 +188,14 @@ class Selector:
         """Ask the first `items` of the split. A fault ends this candidate; the answers it gave are kept."""
         bench, candidate, made = self.bench, one.made.candidate, one.made.made
         assert made is not None
-        frozen = frozen_answers(bench.project, bench.dataset, SELECTION_SPLIT)
         try:
-            one.scores = bench.steps.run(
-                f"select-{items}:{candidate.key}",
-                f"{candidate.short_name}: measure it on {items:,} selection samples",
-                [made.plan.identity, bench.dataset.id, bench.task, items, frozen, __version__],
-                SelectionScores,
-                lambda: anyio.run(self._ask, made, items, frozen),
-            )
+            one.scores = measured(bench, candidate, made, items=items)
         except _FAULTS as error:
             one.fault = error.message
             bench.progress.say(f"{candidate.short_name} ends here: {error.message}")
             return
         one.cost = request_cost(candidate, made.plan, one.scores, bench.project.config, bench.machine)
         bench.progress.say(_told(one.scores, one.cost))
-
-    async def _ask(self, made: Made, items: int, frozen: dict[str, tuple[str, ...]]) -> SelectionScores:
-        bench, plan = self.bench, made.plan
-        async with start(plan, log_dir=bench.project.state / "engines", name="select") as endpoint:
-            return await score_on_selection(
-                EvaluationPlan(dataset=bench.dataset, task=bench.task, split=SELECTION_SPLIT, frozen=frozen),
-                ServedCandidate(endpoint, plan.served_name),
-                items=items,
-                cache_dir=bench.project.state / "evaluations" / content_id(plan.identity)[:12],
-                options=ReplayOptions(plan.parallel),
-                progress=bench.progress,
-            )
 
     def _as_tried(self, one: _Tried) -> TriedCandidate | None:
         if one.scores is None:
@@ -246,7 +229,7 @@ class Selector:
         selection = choose(tried, self._scaled(rule, measured[0]))
         rows = {row.name: row for row in selection.rows}
         for one in measured:
-            self._report_row(one, rows[one.label], chosen=rows[selection.chosen])
+            self._report_row(one, rows[one.label], self._gain(one, rule), chosen=rows[selection.chosen])
         choice = CandidateChoice(
             rule=said,
             stop=self.bench.project.config.selection.stop,
@@ -259,7 +242,20 @@ class Selector:
         )
         return Selected(self._reports(selection.chosen), self._tried[selection.chosen].made, choice)
 
-    def _report_row(self, one: _Tried, row: SelectionRow, *, chosen: SelectionRow) -> None:
+    def _gain(self, one: _Tried, rule: SelectionRule) -> ParaphraseGain | None:
+        """What paraphrases brought a candidate that learned from them."""
+        if one.made.candidate.settings.paraphrases is None or one.scores is None:
+            return None
+        twin = without_paraphrases(one.made.candidate)
+        for other in self._tried.values():
+            same = msgspec.structs.replace(other.made.candidate, name=twin.name) == twin
+            if same and other.scores is not None:
+                return gain(one.scores, other.scores, other.label, self._scaled(rule, one))
+        return None
+
+    def _report_row(
+        self, one: _Tried, row: SelectionRow, found: ParaphraseGain | None, *, chosen: SelectionRow
+    ) -> None:
         assert one.scores is not None
         scores = one.scores
         result = SelectionResult(
@@ -277,7 +273,10 @@ class Selector:
             stopped=row.stopped,
             latency=scores.latency,
             cost=one.cost,
+            paraphrases=found,
         )
+        if found is not None:
+            self.bench.progress.say(f"{one.made.candidate.short_name}: {found.text}")
         report = msgspec.structs.replace(
             one.made.report, selection=result, not_chosen=None if row is chosen else _why_not(row, chosen)
         )

@@ -286,7 +286,7 @@ class Ledger:
                 window,
                 n=window.n + 1,
                 errors=window.errors + failed,
-                broken=window.broken + (trace.fallback == "schema"),
+                broken=window.broken + (trace.deferral is None and trace.fallback == "schema"),
                 times_ms=(*window.times_ms, None if failed else trace.total_ms),
             )
         )
@@ -342,11 +342,14 @@ def unit_of(trace: Trace) -> str:
 
 
 def is_error(trace: Trace) -> bool:
-    """Did the arm a request was sent to fail? A client that left is not counted."""
+    """Did the arm a request was sent to fail? A client that left is not counted.
+
+    Where a rule of deferral decides, that arm is the mixture, in which the incumbent answers for the candidate.
+    """
     return (
         trace.status >= 500
         or trace.completeness == "upstream_cut"
-        or trace.fallback not in (None, "schema", "context")
+        or (trace.deferral is None and trace.fallback not in (None, "schema", "context"))
     )
 
 

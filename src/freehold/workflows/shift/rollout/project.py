@@ -13,10 +13,12 @@ from freehold.store import Store, open_store
 from freehold.types.endpoint import ServePlan
 from freehold.types.route import Route
 from freehold.types.serving.rollout import Rollout, RolloutTerms
+from freehold.types.verdict import Verdict
 from freehold.workflows.project import Project
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.serve.names import ENDPOINT_NAME, INCUMBENT
 from freehold.workflows.shift.rollout import rollout
+from freehold.workflows.shift.rollout.mixture import with_mixture
 from freehold.workflows.shift.rollout.schemas import check_schemas
 from freehold.workflows.shift.routes import endpoint_names
 
@@ -40,8 +42,9 @@ def start_project(
 ) -> Rollout:
     """Begin a rollout of what `freehold up` serves.
 
-    Raises `UsageError` where something is not known, and where the engine cannot hold answers to the traffic's schemas
-    (unless `loose_schemas`).
+    Where the last verdict promotes a mixture, the route gets its rule: the candidate's side is then the mixture. Raises
+    `UsageError` where something is not known, for a mixture that was proven for another candidate or dataset, and where
+    the engine cannot hold answers to the traffic's schemas (unless `loose_schemas`).
     """
     config = project.config
     if candidate_model in endpoint_names(config):
@@ -57,6 +60,7 @@ def start_project(
             route = new if route is None else msgspec.structs.replace(route, candidate=new.candidate)
         if not loose_schemas:
             check_schemas(store, route)
+        route = with_mixture(store, route, verdict=store.latest(Verdict))
         return rollout.start(
             store,
             route,

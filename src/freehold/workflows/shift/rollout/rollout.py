@@ -289,6 +289,10 @@ def _missing_for_promotion(store: Store, rollout: Rollout, seen: Look) -> list[s
     verdict = store.get(Verdict, rollout.verdict_id) if rollout.verdict_id else None
     if verdict is None or verdict.outcome != "promote":
         missing.append("no offline verdict says promote")
+    elif verdict.mixture_id is not None and not _has_rule(store, rollout, verdict):
+        missing.append(
+            "the verdict is on a mixture, and the route has another rule or none: freehold rollout start"
+        )
     elif (code := required_parity(verdict)) is not None and code not in {one.code for one in verdict.reasons}:
         missing.append("the served model was not compared with the trained one: freehold migrate does it")
     missing.extend(
@@ -297,6 +301,13 @@ def _missing_for_promotion(store: Store, rollout: Rollout, seen: Look) -> list[s
         if state.promote is False
     )
     return missing
+
+
+def _has_rule(store: Store, rollout: Rollout, verdict: Verdict) -> bool:
+    """Whether the route still has the rule that was proven."""
+    route = next((one for one in store.routes() if one.name == rollout.route), None)
+    rule = None if route is None else route.deferral
+    return rule is not None and rule.mixture_id == verdict.mixture_id
 
 
 def required_parity(verdict: Verdict) -> str | None:

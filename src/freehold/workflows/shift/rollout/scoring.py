@@ -146,8 +146,8 @@ async def _score_pairs(task: Task, pairs: list[tuple[Trace, Trace]]) -> dict[str
 
 async def _score_pair(scorer: Scorer, recipe: Recipe, own: Trace, mirror: Trace) -> PairScore | None:
     """Both against the corrected answer if there is one; else the incumbent's own answer is the reference:
-    agreement, which the incumbent has by itself unless the scorer looks at answers alone. None when the incumbent
-    has no whole answer."""
+    agreement, which the incumbent has by itself unless the scorer looks at answers alone. Where a rule of deferral
+    would have left the request to the incumbent, both are its. None when the incumbent has no whole answer."""
     incumbent_answer = answer_of(own)
     if incumbent_answer is None or own.completeness != "complete" or own.status >= 400:
         return None
@@ -156,13 +156,16 @@ async def _score_pair(scorer: Scorer, recipe: Recipe, own: Trace, mirror: Trace)
     candidate_answer = answer_of(mirror)
     reason = None
     candidate: float | None
-    if candidate_answer is None or mirror.status >= 400:
+    by_agreement = own.gold is None and scorer.right_by_agreement
+    incumbent = 1.0 if by_agreement else (await scorer.score(sample, incumbent_answer, reference)).value
+    if mirror.deferral is not None and mirror.deferral.by == "incumbent":
+        # The mixture is judged, and on this request it is the incumbent.
+        candidate, reason = incumbent, f"left to the incumbent ({mirror.deferral.why})"
+    elif candidate_answer is None or mirror.status >= 400:
         candidate, reason = 0.0, f"no answer (status {mirror.status})"
     else:
         score = await scorer.score(sample, candidate_answer, reference)
         candidate, reason = score.value, score.reason
-    by_agreement = own.gold is None and scorer.right_by_agreement
-    incumbent = 1.0 if by_agreement else (await scorer.score(sample, incumbent_answer, reference)).value
     return PairScore(
         incumbent_trace=own.id,
         unit=unit_of(mirror),

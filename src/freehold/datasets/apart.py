@@ -1,0 +1,64 @@
+"""New messages beside known ones: which are nearly the same as one of those, or as one before them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from freehold.datasets import near
+from freehold.datasets.asked import asked_context
+from freehold.datasets.identity import question_id
+from freehold.types.dataset import Sample
+
+_LOOKED_AT = 2000
+"""This many known questions decide which pieces of text all have in common."""
+
+Flags = npt.NDArray[np.bool_]
+
+
+class KnownQuestions:
+    """Questions that others are compared with, signed once. `threshold` is a likeness as in `[curate]
+    near_duplicates`; 0 compares only exactly."""
+
+    def __init__(self, samples: Sequence[Sample], threshold: float) -> None:
+        self._threshold = threshold
+        self._ids = {question_id(one.messages) for one in samples}
+        texts = [asked_context(one) for one in samples]
+        self._common = near.common_pieces(texts[:: max(1, len(texts) // _LOOKED_AT)])
+        self._signed, self._there = near.signatures(
+            (near.pieces(text, self._common) for text in texts), len(texts)
+        )
+
+    def repeated_by(self, new: Sequence[Sample]) -> Flags:
+        """Of each new one, whether it is nearly the same as a known one."""
+        exactly = np.array([question_id(one.messages) in self._ids for one in new], dtype=np.bool_)
+        if not self._threshold or not len(new) or not len(self._signed):
+            return exactly
+        mine, here = self._sign(new)
+        signed, there = np.concatenate([self._signed, mine]), np.concatenate([self._there, here])
+        known = np.arange(len(signed)) < len(self._signed)
+        pairs = near.near_pairs(signed, there, self._threshold, known)
+        across = known[pairs.first] & ~known[pairs.second]
+        exactly[pairs.second[across] - len(self._signed)] = True
+        return exactly
+
+    def repeats_within(self, new: Sequence[Sample]) -> Flags:
+        """Of each new one, whether it is nearly the same as one before it."""
+        seen: set[str] = set()
+        found = np.zeros(len(new), dtype=np.bool_)
+        for place, one in enumerate(new):
+            id = question_id(one.messages)
+            found[place] = id in seen
+            seen.add(id)
+        if not self._threshold or len(new) < 2:
+            return found
+        signed, there = self._sign(new)
+        pairs = near.near_pairs(signed, there, self._threshold, np.zeros(len(new), dtype=np.bool_))
+        for first, second in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True):
+            found[second] |= not found[first]
+        return found
+
+    def _sign(self, new: Sequence[Sample]) -> tuple[near.Signatures, Flags]:
+        return near.signatures((near.pieces(asked_context(one), self._common) for one in new), len(new))

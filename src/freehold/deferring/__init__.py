@@ -1,0 +1,1 @@
+"""How sure a candidate is: read from its answer, or foretold from the request by a learned router."""

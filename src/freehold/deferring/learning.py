@@ -1,0 +1,164 @@
+"""A router learned from a selection split: logistic regression over hashed pieces of words and letters.
+
+The penalty is the one whose foretelling is best on folds that were not learned from. `cross_fitted` gives each request
+the confidence of a router whose weights never saw it (nor another request of its group), so that a threshold can be
+found on the same samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from freehold.deferring.router import (
+    LARGEST_WEIGHT,
+    LETTER_WEIGHTS,
+    VERSION,
+    WEIGHTS,
+    WORD_WEIGHTS,
+    RouterHead,
+    packed,
+    places,
+)
+from freehold.errors import UsageError
+
+PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+FOLDS = 5
+_STEPS, _LEAST_GAIN = 100, 1e-6
+"""Of one fit: most steps, and the relative gain of a step below which it ends."""
+Numbers = npt.NDArray[np.float64]
+
+
+def train_router(
+    texts: Sequence[str], good: Sequence[bool], *, groups: Sequence[str | None] | None = None
+) -> bytes:
+    """A router's file, learned from what `request_text` gave of requests and whether the candidate was as good there.
+
+    `groups` name each request's independent unit. The same samples give the same bytes on the same machine. Raises
+    `UsageError` where all are alike, so that there is nothing to foretell.
+    """
+    right, columns, units = _right(good), _columns(texts), _units(groups, len(texts))
+    penalty = _best_penalty(columns, right, units)
+    weights, intercept = _fitted(columns, right, penalty)
+    head = RouterHead(
+        version=VERSION,
+        words=WORD_WEIGHTS,
+        letters=LETTER_WEIGHTS,
+        intercept=float(np.clip(intercept, -LARGEST_WEIGHT, LARGEST_WEIGHT)),
+        samples=len(texts),
+        penalty=penalty,
+    )
+    return packed(head, np.clip(weights, -LARGEST_WEIGHT, LARGEST_WEIGHT).astype(np.float32))
+
+
+def cross_fitted(
+    texts: Sequence[str], good: Sequence[bool], *, groups: Sequence[str | None] | None = None
+) -> Numbers:
+    """For each request the score of a router learned from other groups' requests. Raises as `train_router` does."""
+    right, columns, units = _right(good), _columns(texts), _units(groups, len(texts))
+    found = np.full(len(texts), np.nan)
+    penalty = _best_penalty(columns, right, units)
+    for inside, outside in _folds(units):
+        learned = right[inside]
+        if learned.min() == learned.max():
+            found[outside] = learned[0]
+            continue
+        found[outside] = _foretold(columns[outside], *_fitted(columns[inside], learned, penalty))
+    return found
+
+
+def _right(good: Sequence[bool]) -> Numbers:
+    right = np.asarray(good, dtype=np.float64)
+    if len(right) == 0 or right.min() == right.max():
+        how = "as good as" if len(right) and right[0] else "worse than"
+        raise UsageError(
+            f"all {len(right):,} of the candidate's answers are {how} the incumbent's: nothing can be foretold",
+            hint="a router takes samples of both kinds",
+        )
+    return right
+
+
+def _units(groups: Sequence[str | None] | None, n: int) -> npt.NDArray[np.int64]:
+    """A number for each request's group; a request without one is a group of its own."""
+    numbers: dict[str | int, int] = {}
+    named = [None] * n if groups is None else groups
+    return np.array(
+        [numbers.setdefault(at if one is None else one, len(numbers)) for at, one in enumerate(named)]
+    )
+
+
+def _columns(texts: Sequence[str]) -> sparse.csr_matrix:
+    """One row a text; the values are those that `Router.score_text` sums the weights with."""
+    rows, starts, values = [], [0], []
+    for text in texts:
+        for found in places(text):
+            rows.append(found)
+            values.append(np.full(len(found), 1 / np.sqrt(max(1, len(found)))))
+        starts.append(starts[-1] + len(rows[-1]) + len(rows[-2]))
+    made = sparse.csr_matrix(
+        (np.concatenate(values), np.concatenate(rows), np.array(starts)), shape=(len(texts), WEIGHTS)
+    )
+    made.sum_duplicates()
+    return made
+
+
+def _folds(units: npt.NDArray[np.int64]) -> Iterator[tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]]:
+    """Inside and outside of each fold; a group is in one fold. Groups are dealt out in an order drawn once for all."""
+    order = np.random.default_rng(0).permutation(int(units.max()) + 1)
+    fold = order[units] % FOLDS
+    for number in range(FOLDS):
+        outside = fold == number
+        if outside.any() and not outside.all():
+            yield ~outside, outside
+
+
+def _best_penalty(columns: sparse.csr_matrix, right: Numbers, units: npt.NDArray[np.int64]) -> float:
+    """The penalty with the least log loss on folds that were not learned from; the strongest of equal ones."""
+    losses = np.zeros(len(PENALTIES))
+    for inside, outside in _folds(units):
+        learned = right[inside]
+        if learned.min() == learned.max():
+            continue
+        for at, penalty in enumerate(PENALTIES):
+            shares = np.clip(
+                _foretold(columns[outside], *_fitted(columns[inside], learned, penalty)), 1e-6, 1 - 1e-6
+            )
+            losses[at] -= float(
+                np.sum(right[outside] * np.log(shares) + (1 - right[outside]) * np.log1p(-shares))
+            )
+    return max(
+        (penalty for penalty, loss in zip(PENALTIES, losses, strict=True) if loss <= losses.min() + 1e-9),
+        default=PENALTIES[-1],
+    )
+
+
+def _fitted(columns: sparse.csr_matrix, right: Numbers, penalty: float) -> tuple[Numbers, float]:
+    """Weights and intercept with the least log loss plus ``penalty / 2`` times the weights' squares (L-BFGS)."""
+    # Only the weights that occur are looked for: all others stay 0.
+    used = np.unique(columns.indices)
+    small = columns[:, used]
+    transposed = small.T.tocsr()
+    mean = float(right.mean())
+
+    def loss(at: Numbers) -> tuple[float, Numbers]:
+        raw = small @ at[:-1] + at[-1]
+        total = float(np.sum(np.logaddexp(0, raw) - right * raw)) + penalty / 2 * float(at[:-1] @ at[:-1])
+        gap = expit(raw) - right
+        return total, np.append(transposed @ gap + penalty * at[:-1], gap.sum())
+
+    start = np.append(np.zeros(len(used)), np.log(mean / (1 - mean)))
+    found = minimize(
+        loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "ftol": _LEAST_GAIN}
+    ).x
+    weights = np.zeros(columns.shape[1])
+    weights[used] = found[:-1]
+    return weights, float(found[-1])
+
+
+def _foretold(columns: sparse.csr_matrix, weights: Numbers, intercept: float) -> Numbers:
+    return np.asarray(expit(columns @ weights + intercept))

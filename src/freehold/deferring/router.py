@@ -1,0 +1,172 @@
+"""A router: foretells from the request alone whether the candidate will answer as well as the incumbent.
+
+It reads the user's turns as pieces of words and letters, each hashed to one of a fixed number of weights, and takes a
+logistic function of their sum. One request of 2 KB takes a few tenths of a millisecond, in one thread, without a model.
+`freehold.deferring.learning` learns the weights.
+
+A router's file is of freehold's own form: a magic text, the length of a JSON head, the head, the weights as 32-bit
+floats. Only a file with the hash that the rule names is read, and only one whose every number is as it must be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+import re
+import struct
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from freehold import files
+from freehold.deferring.request_text import READ_CHARACTERS as READ_CHARACTERS
+from freehold.deferring.request_text import request_text as request_text
+from freehold.errors import StorageError
+from freehold.types.deferral import RouterFiles
+from freehold.types.record import Record
+
+VERSION = 1
+MAGIC = b"freehold router\n"
+WORD_WEIGHTS, LETTER_WEIGHTS = 1 << 15, 1 << 16
+WEIGHTS = WORD_WEIGHTS + LETTER_WEIGHTS
+LETTERS = (3, 4, 5)
+"""Lengths of the pieces of letters, in bytes."""
+LARGEST_WEIGHT = 1e4
+_LENGTH = struct.Struct("<I")
+_LONGEST_HEAD = 4096
+_LARGEST_FILE = len(MAGIC) + _LENGTH.size + _LONGEST_HEAD + 4 * WEIGHTS
+_WORD = re.compile(r"\w+|[^\w\s]")
+_MULTIPLIER = 0x9E3779B97F4A7C15
+_AGAIN = "freehold defer plan makes it again"
+
+
+class RouterHead(Record, frozen=True, kw_only=True):
+    """What a router's file says before its weights."""
+
+    version: int
+    words: int
+    letters: int
+    intercept: float
+    samples: int
+    """How many requests it was learned from."""
+    penalty: float
+    """Strength of the quadratic penalty that its weights were learned with."""
+
+
+class Router:
+    """A router in memory. Safe in several threads at once."""
+
+    def __init__(self, head: RouterHead, weights: npt.NDArray[np.float32]) -> None:
+        self.head = head
+        self._weights = weights
+
+    @classmethod
+    def load(cls, router: RouterFiles) -> Router:
+        """The router at that place. Raises `StorageError` for a file that is missing, not the one with that hash, of
+        another version, or not a router."""
+        path = Path(router.path)
+        try:
+            with path.open("rb") as file:
+                data = file.read(_LARGEST_FILE + 1)
+        except OSError as error:
+            raise StorageError(
+                f"{path}: the router cannot be read: {error.strerror or error}", hint=_AGAIN
+            ) from None
+        found = hashlib.sha256(data).hexdigest()
+        if len(data) > _LARGEST_FILE or found != router.sha256:
+            raise StorageError(
+                f"{path}: the router is not the one that was proven (sha256 {found[:12]}…, expected "
+                f"{router.sha256[:12]}…)",
+                hint=_AGAIN,
+            )
+        try:
+            return cls.of(data)
+        except ValueError as error:
+            raise StorageError(f"{path}: this is not a router: {error}", hint=_AGAIN) from None
+
+    @classmethod
+    def of(cls, data: bytes) -> Router:
+        """The router that `packed` made these bytes of. Raises `ValueError` for others."""
+        begin = len(MAGIC) + _LENGTH.size
+        if not data.startswith(MAGIC) or len(data) < begin:
+            raise ValueError("it does not begin as one")
+        (length,) = _LENGTH.unpack_from(data, len(MAGIC))
+        if length > _LONGEST_HEAD or len(data) != begin + length + 4 * WEIGHTS:
+            raise ValueError("it has another length than its head says")
+        try:
+            head = msgspec.json.decode(data[begin : begin + length], type=RouterHead)
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"its head cannot be read: {error}") from None
+        if (head.version, head.words, head.letters) != (VERSION, WORD_WEIGHTS, LETTER_WEIGHTS):
+            raise ValueError(f"it is of version {head.version}, this freehold reads {VERSION}")
+        weights = np.frombuffer(data, dtype="<f4", offset=begin + length).astype(np.float32)
+        if not (abs(head.intercept) <= LARGEST_WEIGHT and np.all(np.abs(weights) <= LARGEST_WEIGHT)):
+            raise ValueError(f"a weight is not a number between −{LARGEST_WEIGHT:g} and {LARGEST_WEIGHT:g}")
+        return cls(head, weights)
+
+    def score(self, request: Mapping[str, Any]) -> float:
+        """How likely the candidate's answer to this chat request (OpenAI's form) is as good as the incumbent's, before
+        calibration; NaN where it says nothing that a router reads."""
+        text = request_text(request)
+        return self.score_text(text) if text else math.nan
+
+    def score_text(self, text: str) -> float:
+        """The same of a text that `request_text` gave."""
+        words, letters = places(text)
+        total = self.head.intercept
+        for found in (words, letters):
+            if len(found):
+                total += float(self._weights[found].sum(dtype=np.float64)) / math.sqrt(len(found))
+        return 1 / (1 + math.exp(-min(700.0, max(-700.0, total))))
+
+
+def packed(head: RouterHead, weights: npt.NDArray[np.float32]) -> bytes:
+    """A router's file."""
+    told = msgspec.json.encode(head)
+    return MAGIC + _LENGTH.pack(len(told)) + told + weights.astype("<f4").tobytes()
+
+
+def write_router(data: bytes, folder: Path) -> RouterFiles:
+    """Write a router into `folder` under a name of its content. Raises `StorageError`."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    path = folder / f"router-{sha256[:16]}.bin"
+    with files.writing(
+        f"{path}: the router cannot be written", hint="free some space, then run the command again"
+    ):
+        folder.mkdir(parents=True, exist_ok=True)
+        files.write(path, data)
+    return RouterFiles(path=str(path), sha256=sha256)
+
+
+def places(text: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Which weights a text has: of its words and pairs of words, and of its pieces of letters. The same everywhere,
+    since nothing depends on Python's own, changing hash."""
+    plain = text.lower()
+    words = [word.encode("utf-8", "replace") for word in _WORD.findall(plain)]
+    length = b"\x00%d" % len(plain).bit_length()
+    pairs = [one + b"\x01" + other for one, other in itertools.pairwise(words)]
+    hashed = np.array([zlib.crc32(piece) for piece in (length, *words, *pairs)], dtype=np.int64)
+    return hashed % WORD_WEIGHTS, WORD_WEIGHTS + _letter_places(b" " + b" ".join(words) + b" ")
+
+
+def _letter_places(data: bytes) -> npt.NDArray[np.int64]:
+    letters = np.frombuffer(data, dtype=np.uint8).astype(np.uint64)
+    found = []
+    for length in LETTERS:
+        if len(letters) < length:
+            continue
+        windows = np.lib.stride_tricks.sliding_window_view(letters, length)
+        whole = np.full(len(windows), length, dtype=np.uint64)
+        for column in range(length):
+            whole = (whole << np.uint64(8)) | windows[:, column]
+        mixed = whole * np.uint64(
+            _MULTIPLIER
+        )  # Fibonacci hashing (Knuth 1973, section 6.4): the high bits are mixed
+        found.append((mixed >> np.uint64(64 - LETTER_WEIGHTS.bit_length() + 1)).astype(np.int64))
+    return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)

@@ -1,0 +1,1 @@
+"""Exact repeats of a route's requests, answered from memory."""

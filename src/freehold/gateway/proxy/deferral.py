@@ -1,0 +1,391 @@
+"""Who answers on a route with a rule of deferral: the candidate where it is sure, the incumbent where it is not.
+
+A router decides from the request, before anyone is asked. In a cascade the candidate is asked first, and its whole
+answer is held back until it is known how sure it is. A rejected one is forgotten: no word, id or count of it reaches
+the client.
+
+Covered: every decision in the trace and in numbers; a candidate that is down, slow or given a pause; an incumbent that
+is down. In doubt the incumbent answers.
+Not covered: an incumbent that breaks off in the middle of its answer; the client is told, as without a rule.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+import msgspec
+
+from freehold.errors import FreeholdError
+from freehold.gateway.http.memory import HeldBytes
+from freehold.gateway.http.request import Request
+from freehold.gateway.http.response import FREE_BYTES, UpstreamResponse
+from freehold.gateway.proxy import spend
+from freehold.gateway.proxy.deferrable import (
+    ANSWER_SIGNALS,
+    AnswerSignal,
+    Deferrable,
+    ReadAnswer,
+    ReadRequest,
+    meets,
+)
+from freehold.gateway.proxy.exchange import Deferring, HeldAnswer, ProxyExchange
+from freehold.gateway.proxy.guards import NextTarget, UpstreamRequest, read_all
+from freehold.gateway.proxy.relay import send_buffered
+from freehold.gateway.proxy.routing import targets_in_turn
+from freehold.gateway.proxy.state import WorkerState
+from freehold.gateway.proxy.structured_output import OutputContract
+from freehold.gateway.proxy.translation import Translation
+from freehold.types.deferral import DeferralDecision, DeferralReason, DeferralRule
+from freehold.types.endpoint import Endpoint
+from freehold.types.route import Target
+from freehold.wire.errors import ApiError
+
+_NOT_ANSWERS = ("count_tokens",)
+_DOWN_NOTE = "incumbent-down"
+
+
+class Deferred(NextTarget):
+    """The candidate's answer was read and is not sure enough: no failure, the next target is whom the rule names."""
+
+
+async def targets_by_rule(state: WorkerState, exchange: ProxyExchange, rule: DeferralRule) -> list[Target]:
+    """The targets to try, in order; without the candidate where its turn is not to come."""
+    route, decision = exchange.route, exchange.decision
+    assert route is not None and decision is not None
+    targets = targets_in_turn(route, decision)
+    if exchange.api_route.kind in _NOT_ANSWERS and not rule.never_defer_out:
+        exchange.arm = "incumbent"
+        return targets[1:]
+    deferring = exchange.deferring = await foretold(state, exchange, rule, decision.target)
+    if deferring.why == "sure" or deferring.why is None:
+        return targets
+    if deferring.why == "stays_here":
+        return targets[:1]
+    exchange.arm = "incumbent"
+    return targets[1:]
+
+
+async def foretold(
+    state: WorkerState,
+    exchange: ProxyExchange,
+    rule: DeferralRule,
+    target: Target,
+    *,
+    began_s: float | None = None,
+) -> Deferring:
+    """What a rule says before anyone is asked: it may be undecided still, in a cascade."""
+    deferring = Deferring(rule, exchange.started_s if began_s is None else began_s)
+    try:
+        how = ReadRequest(exchange.api_route.kind, rule.way)
+        found, (text,) = await state.reader.do("deferrable", how, exchange.body)
+        asked = deferring.asked = msgspec.convert(found, Deferrable)
+    except ApiError:  # it takes too much to be read; what must not leave the house is not known then
+        return _decided(deferring, "stays_here" if rule.never_defer_out else "not_decidable")
+    header, key_name = exchange.header or _no_header, None if exchange.key is None else exchange.key.name
+    if rule.never_defer_out and meets(rule.never_defer_out, asked, header, key_name):
+        return _decided(deferring, "stays_here")
+    endpoint = state.table.endpoints.get(target.endpoint)
+    if endpoint is None:
+        return _decided(deferring, "candidate_failed")
+    refusal = state.rules.refusal(rule, endpoint, target.model or exchange.model)
+    if refusal is not None:
+        return _decided(deferring, refusal)
+    if not asked.decidable:
+        return _decided(deferring, "not_decidable")
+    if meets(rule.always_incumbent, asked, header, key_name):
+        return _decided(deferring, "always_incumbent")
+    if rule.is_on_safe_side:  # whatever the candidate would say
+        return _decided(deferring, "unsure")
+    if rule.way == "router":
+        try:
+            router = state.rules.known(rule) or await state.rules.router(rule)
+        except FreeholdError:
+            return _decided(deferring, "unreadable")
+        return decided_by(deferring, router.score_text(text.decode()) if text else None)
+    if rule.signal not in ANSWER_SIGNALS or endpoint.api != "openai":
+        return _decided(deferring, "no_signal")
+    return deferring
+
+
+def decided_by(deferring: Deferring, raw: float | None) -> Deferring:
+    """The decision by a signal's value; without one the incumbent answers."""
+    if raw is None or math.isnan(raw):
+        return _decided(deferring, "no_signal")
+    rule = deferring.rule
+    confidence = deferring.confidence = rule.calibration(raw)
+    return _decided(deferring, "sure" if confidence >= rule.threshold else "unsure")
+
+
+def _decided(deferring: Deferring, why: DeferralReason) -> Deferring:
+    deferring.why = why
+    deferring.decided_ms = (time.perf_counter() - deferring.began_s) * 1000
+    return deferring
+
+
+def _no_header(_name: str) -> str | None:
+    return None
+
+
+def asks_candidate(exchange: ProxyExchange) -> Deferring | None:
+    """What the rule has of a request that the candidate is asked now, where the incumbent can still answer."""
+    deferring = exchange.deferring
+    return deferring if deferring is not None and exchange.arm == "candidate" and not deferring.note else None
+
+
+def is_cascade(exchange: ProxyExchange) -> bool:
+    """Whether the candidate's answer is to be held back until it is known how sure it is."""
+    deferring = asks_candidate(exchange)
+    return deferring is not None and deferring.why is None
+
+
+def asks_logprobs(exchange: ProxyExchange) -> bool:
+    """Whether an answer is to tell how sure it is, and the client did not ask for that itself."""
+    if not is_cascade(exchange):
+        return False
+    assert exchange.deferring is not None
+    return not client_asks_logprobs(exchange.deferring)
+
+
+def client_asks_logprobs(deferring: Deferring | None) -> bool:
+    """Whether the client gets log-probabilities because it asked for them."""
+    return deferring is not None and deferring.asked is not None and deferring.asked.asks_logprobs
+
+
+def may_answer_instead(exchange: ProxyExchange) -> bool:
+    """Whether the candidate would answer while the incumbent is down."""
+    deferring = exchange.deferring
+    return (
+        deferring is not None
+        and not deferring.note
+        and deferring.why == "unsure"
+        and deferring.rule.incumbent_down == "candidate"
+        and (deferring.held is not None or deferring.rule.way == "router")
+    )
+
+
+def first_byte_ms(exchange: ProxyExchange) -> float | None:
+    """How long a candidate may take to begin its answer, where another can still give one; None: as long as any."""
+    route = exchange.route
+    if route is None or exchange.arm != "candidate":
+        return None
+    if (deferring := asks_candidate(exchange)) is None:
+        return route.guard.ttft_ms
+    return min(deferring.rule.wait_ms, route.guard.ttft_ms or math.inf)
+
+
+def as_asked(exchange: ProxyExchange, endpoint: Endpoint) -> Endpoint:
+    """An endpoint as it is asked in a cascade."""
+    return by_chat(endpoint) if exchange.api_route.kind == "responses" else endpoint
+
+
+def by_chat(endpoint: Endpoint) -> Endpoint:
+    """An endpoint that is asked by the chat API alone, whose answers tell how sure they are."""
+    if not endpoint.capabilities.responses:
+        return endpoint
+    chat_only = msgspec.structs.replace(endpoint.capabilities, responses=False)
+    return msgspec.structs.replace(endpoint, capabilities=chat_only)
+
+
+async def judge(
+    state: WorkerState,
+    exchange: ProxyExchange,
+    endpoint: Endpoint,
+    contract: OutputContract | None,
+    response: UpstreamResponse,
+    translation: Translation | None,
+    request: Request,
+    sent: UpstreamRequest,
+) -> None:
+    """Send a candidate's answer to the client where it is sure. Raises `NextTarget`: `Deferred` where it is not.
+
+    It takes many parameters because it is a way of `attempt`, which hands on all it has.
+    """
+    deferring = exchange.deferring
+    assert deferring is not None
+    data = await read_all(endpoint, response)
+    if contract is not None:
+        violation = await state.checker.violation(
+            exchange.api_route.kind, endpoint, contract, data, streamed=response.is_stream
+        )
+        if violation is not None:
+            # Not asked once more, constrained: the rule was proven for what the candidate says of itself.
+            state.meters.count("freehold_guard_events", exchange.route_name, "schema", "fallback")
+            raise NextTarget("schema")
+    told, shown = await _read_answer(state, exchange, deferring, endpoint, response, data)
+    if not told.whole:
+        raise NextTarget("incomplete")
+    decided_by(deferring, told.value)
+    if deferring.why == "sure":
+        await send_buffered(
+            state.reader,
+            exchange,
+            endpoint,
+            response,
+            shown or data,
+            translation,
+            request,
+            hide_usage=sent.hide_usage,
+        )
+        return
+    _charge(state, exchange, endpoint, response, data)
+    if deferring.why == "unsure" and deferring.rule.incumbent_down == "candidate":
+        held = HeldBytes(state.memory)
+        if len(data) <= FREE_BYTES or held.take(len(data)):
+            deferring.held = HeldAnswer(endpoint, response, shown or data, translation, sent.hide_usage, held)
+    raise Deferred(str(deferring.why))
+
+
+async def _read_answer(
+    state: WorkerState,
+    exchange: ProxyExchange,
+    deferring: Deferring,
+    endpoint: Endpoint,
+    response: UpstreamResponse,
+    data: bytes,
+) -> tuple[AnswerSignal, bytes]:
+    """How sure an answer is, and what of it the client may see. Raises `NextTarget` where it cannot be read."""
+    if response.header("content-encoding") not in (None, "identity"):
+        raise NextTarget("compressed")
+    how = ReadAnswer(
+        exchange.api_route.kind,
+        endpoint,
+        response.is_stream,
+        deferring.rule.signal,
+        client_asks_logprobs(deferring),
+    )
+    try:
+        told, (shown,) = await state.reader.do("signal", how, data)
+    except ApiError as error:
+        raise NextTarget(error.code or str(error.status)) from None
+    return msgspec.convert(told, AnswerSignal), shown
+
+
+def _charge(
+    state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, response: UpstreamResponse, data: bytes
+) -> None:
+    """A rejected answer has its price, where its endpoint has one."""
+    if not exchange.metered or not state.config.charges(endpoint.name):
+        spend.release(state, exchange)
+        return
+    exchange.answered_by, exchange.status = endpoint, response.status
+    exchange.chunks.append(data)
+    spend.bill(state, exchange, endpoint)
+    exchange.chunks.clear()
+
+
+def passed_over(exchange: ProxyExchange, why: str) -> None:
+    """The candidate failed to answer: so the incumbent does."""
+    deferring = asks_candidate(exchange)
+    if deferring is None:
+        return
+    reason: DeferralReason = "candidate_failed"
+    if why == "timeout":
+        reason = "candidate_slow"
+    elif why == "other_api":
+        reason = "not_decidable"
+    _decided(deferring, reason)
+
+
+async def answer_held(state: WorkerState, exchange: ProxyExchange, request: Request) -> bool:
+    """While the incumbent is down: send the candidate's answer that was held back for it. False where there is none."""
+    deferring = exchange.deferring
+    held = None if deferring is None else deferring.held
+    if deferring is None or held is None:
+        return False
+    exchange.forget_answer()
+    begin_instead(exchange, deferring)
+    if exchange.metered:
+        # Its price was charged when it was rejected.
+        exchange.chunks.append(held.data)
+        exchange.answered_by = held.endpoint
+        state.limiter.add_tokens(exchange.metered, exchange.tokens())
+        exchange.chunks.clear()
+        exchange.metered = []
+    await send_buffered(
+        state.reader,
+        exchange,
+        held.endpoint,
+        held.response,
+        held.data,
+        held.translation,
+        request,
+        hide_usage=held.hide_usage,
+    )
+    return True
+
+
+def target_instead(exchange: ProxyExchange) -> Target | None:
+    """While the incumbent is down: the candidate, which a router did not have asked; None where the rule says error."""
+    deferring, decision = exchange.deferring, exchange.decision
+    if deferring is None or decision is None or not may_answer_instead(exchange):
+        return None
+    begin_instead(exchange, deferring)
+    return decision.target
+
+
+def begin_instead(exchange: ProxyExchange, deferring: Deferring) -> None:
+    """The candidate is to answer for the incumbent, and the client is told."""
+    exchange.arm, deferring.note = "candidate", _DOWN_NOTE
+    _decided(deferring, "incumbent_down")
+
+
+async def foretell_mirrored(state: WorkerState, exchange: ProxyExchange, target: Target) -> Deferring | None:
+    """For a mirrored request: what the route's rule says before the candidate is asked; None where it has no rule."""
+    rule = None if exchange.route is None else exchange.route.deferral
+    if rule is None:
+        return None
+    return await foretold(state, exchange, rule, target, began_s=time.perf_counter())
+
+
+async def decide_mirrored(
+    state: WorkerState,
+    exchange: ProxyExchange,
+    deferring: Deferring,
+    endpoint: Endpoint,
+    answer: bytes | None,
+) -> bytes | None:
+    """What would have been decided of a mirrored answer (None: none came). Returns it as a client would see it."""
+    shown = answer
+    if deferring.why is None and answer is not None:
+        how = ReadAnswer(
+            exchange.api_route.kind,
+            endpoint,
+            False,
+            deferring.rule.signal,
+            client_asks_logprobs(deferring),
+        )
+        try:
+            read, (changed,) = await state.reader.do("signal", how, answer)
+            told = msgspec.convert(read, AnswerSignal)
+            shown = changed or answer
+            if (time.perf_counter() - deferring.began_s) * 1000 > deferring.rule.wait_ms:
+                _decided(deferring, "candidate_slow")
+            elif told.whole:
+                decided_by(deferring, told.value)
+        except ApiError:
+            pass
+    if deferring.why is None or (deferring.why == "sure" and answer is None):
+        _decided(deferring, "candidate_failed")
+    assert deferring.decision is not None
+    count_decision(state, "freehold_shadow_deferrals", exchange.route_name, deferring.decision)
+    return shown
+
+
+def count(state: WorkerState, exchange: ProxyExchange) -> None:
+    """Count the decision of a request that is over, and let go of what was held for it."""
+    deferring = exchange.deferring
+    if deferring is None:
+        return
+    deferring.let_go()
+    if (made := deferring.decision) is not None:
+        count_decision(state, "freehold_deferrals", exchange.route_name, made)
+        if made.decided_ms is not None:
+            state.meters.observe("freehold_deferral_seconds", made.decided_ms / 1000, exchange.route_name)
+
+
+def count_decision(state: WorkerState, name: str, route_name: str, made: DeferralDecision) -> None:
+    """Count one decision, and how sure the candidate was."""
+    state.meters.count(name, route_name, made.by, made.why)
+    if made.confidence is not None and name == "freehold_deferrals":
+        state.meters.observe("freehold_deferral_confidence", made.confidence, route_name)

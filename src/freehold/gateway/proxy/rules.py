@@ -1,0 +1,119 @@
+"""The rules of deferral that a worker has: whether each may decide, and its router in memory.
+
+A rule is proven for one candidate. One that is served another, that was changed after its proof, or whose router is not
+the file it was made with, decides nothing: the incumbent answers, the operator is told once, and each request counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Literal, NamedTuple, Protocol
+
+from freehold.errors import FreeholdError
+from freehold.gateway.config import other_candidate
+from freehold.types.deferral import DeferralRule, RouterFiles
+from freehold.types.endpoint import Endpoint
+from freehold.types.route import Route
+
+log = logging.getLogger("freehold.gateway")
+AGAIN_AFTER_S = 5.0
+"""When a router that could not be read is tried again."""
+_KNOWN_MAX = 256
+
+Refusal = Literal["other_version", "unreadable"]
+
+
+class LoadedRouter(Protocol):
+    """A learned router in memory."""
+
+    def score_text(self, text: str) -> float:
+        """How likely the candidate answers as well as the incumbent what `request_text` gave, before calibration."""
+
+
+class _Found(NamedTuple):
+    """What was found of a rule at an endpoint. Both are held, so that their identities stay theirs."""
+
+    rule: DeferralRule
+    endpoint: Endpoint
+    refusal: Refusal | None
+
+
+def open_router(files: RouterFiles) -> LoadedRouter:
+    """A router from its file. Raises `FreeholdError` where that is not the one of its hash."""
+    # Late: numbers are for those who have a rule.
+    from freehold.deferring.router import Router
+
+    return Router.load(files)
+
+
+class Rules:
+    """What a worker knows of its routes' rules."""
+
+    def __init__(self, load: Callable[[RouterFiles], LoadedRouter] = open_router) -> None:
+        self._load = load
+        self._found: dict[tuple[int, int, str], _Found] = {}
+        self._routers: dict[str, LoadedRouter] = {}
+        self._troubles: dict[str, tuple[float, str]] = {}
+        self._loading = asyncio.Lock()
+        self._told: set[str] = set()
+
+    def refusal(self, rule: DeferralRule, endpoint: Endpoint, model: str) -> Refusal | None:
+        """Why a rule may not decide for a model of an endpoint; None where it may."""
+        key = (id(rule), id(endpoint), model)
+        found = self._found.get(key)
+        if found is None:
+            if len(self._found) >= _KNOWN_MAX:
+                self._found.clear()
+            found = self._found[key] = _Found(rule, endpoint, self._look(rule, endpoint, model))
+        return found.refusal
+
+    def _look(self, rule: DeferralRule, endpoint: Endpoint, model: str) -> Refusal | None:
+        if (problem := rule.problem) is not None:
+            self._tell(f"a rule of deferral decides nothing, and the incumbent answers: {problem}")
+            return "unreadable"
+        if (other := other_candidate(rule, endpoint, model)) is not None:
+            self._tell(f"the incumbent answers: {other}")
+            return "other_version"
+        return None
+
+    def known(self, rule: DeferralRule) -> LoadedRouter | None:
+        """A rule's router, where it is in memory."""
+        return None if rule.router is None else self._routers.get(rule.router.sha256)
+
+    async def router(self, rule: DeferralRule) -> LoadedRouter:
+        """A rule's router, read from its file once. Raises `FreeholdError` where it cannot be."""
+        files = rule.router
+        if files is None:
+            raise FreeholdError("the rule of deferral names no router")
+        async with self._loading:
+            known = self._routers.get(files.sha256)
+            if known is not None:
+                return known
+            since, why = self._troubles.get(files.sha256, (0.0, ""))
+            if why and time.monotonic() - since < AGAIN_AFTER_S:
+                raise FreeholdError(why)
+            try:
+                router = await asyncio.to_thread(self._load, files)
+            except FreeholdError as error:
+                self._troubles[files.sha256] = (time.monotonic(), error.message)
+                self._tell(f"the incumbent answers: {error.message}")
+                raise
+            self._routers[files.sha256] = router
+            return router
+
+    async def warm(self, routes: Iterable[Route]) -> None:
+        """Read the routers of routes before requests come. One that cannot be read is logged."""
+        for route in routes:
+            if route.deferral is not None and route.deferral.way == "router":
+                try:
+                    await self.router(route.deferral)
+                except FreeholdError:
+                    continue
+
+    def _tell(self, why: str) -> None:
+        if why not in self._told and len(self._told) < _KNOWN_MAX:
+            self._told.add(why)
+            log.error("%s", why)

@@ -1,0 +1,37 @@
+"""`[defer]`: a mixture of candidate and incumbent, when it is worth it and where it may not go."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from freehold.types.config.table import Positive, Share, Table
+from freehold.types.deferral import SignalName
+
+
+class DeferConfig(Table, frozen=True, kw_only=True):
+    """`[defer]`: what a candidate answers that is sure of some requests, while the incumbent answers the rest.
+
+    Requests are declared by what they carry, all of it at once: fields of their metadata, `header:NAME`, or `key` (the
+    name of an API key).
+    """
+
+    least_share: Annotated[float, Meta(gt=0, le=1, description="above 0, up to 1 (0.2 is a fifth)")] = 0.2
+    """Smallest share answered here that is worth it; 1 plans no mixture."""
+    incumbent_down: Literal["error", "candidate"] = "error"
+    """What an unsure answer's client gets while the incumbent cannot be reached: an `error`, or the candidate's answer
+    with a header that says so."""
+    wait_ms: Positive = 10_000.0
+    """Longest wait for the candidate, in milliseconds, before the incumbent is asked."""
+    always_incumbent: tuple[dict[str, str], ...] = ()
+    """Requests that the candidate never answers: `[{ language = "ja" }, { tier = "gold", kind = "legal" }]`."""
+    never_defer_out: tuple[dict[str, str], ...] = ()
+    """Requests that never leave the house: the candidate answers them, sure or not."""
+    recheck_share: Share = 0.02
+    """Share of the candidate's sure answers that the incumbent is asked again, to watch over the mixture."""
+    recheck_usd_per_month: Decimal = Decimal(10)
+    """Most that this may cost in a calendar month."""
+    signals: tuple[SignalName, ...] = ()
+    """Signals of sureness that are measured (default: all that are there)."""

@@ -1,0 +1,195 @@
+"""The curves of all ways and signals on the selection split, and the rule that the best of them gives."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from freehold.deferring import learning
+from freehold.deferring.router import request_text, write_router
+from freehold.errors import ConfigError, UsageError
+from freehold.evals.slicing import slice_values
+from freehold.stats import deferral
+from freehold.stats.clustered import Codes, encode_clusters
+from freehold.types.config import DeferConfig
+from freehold.types.dataset import Sample
+from freehold.types.deferral import Calibration, DeferralRule, DeferralWay, RouterFiles, SignalName
+from freehold.types.mixture import MixtureCurve
+from freehold.types.selected import SelectionScores
+from freehold.workflows.journey.mixing.slices import declared
+
+Numbers = npt.NDArray[np.float64]
+
+
+class Terms(NamedTuple):
+    """What a mixture is held to: the verdict's margin and alpha on `held_out` samples, and `[defer]`."""
+
+    margin: float
+    alpha: float
+    held_out: int
+    config: DeferConfig
+    slices: tuple[str, ...] = ()
+
+
+class AskedSplit(NamedTuple):
+    """The selection split: its samples, and what the candidate did on them."""
+
+    samples: Sequence[Sample]
+    scores: SelectionScores
+
+    @property
+    def differences(self) -> Numbers:
+        """Candidate minus incumbent, NaN where one has no score."""
+        return _column(self.scores.differences)
+
+    @property
+    def codes(self) -> Codes | None:
+        """The samples' clusters; None where each is one of its own."""
+        return codes_of(self.samples)
+
+    @property
+    def texts(self) -> list[str]:
+        """What a router reads."""
+        return [router_text(sample) for sample in self.samples]
+
+
+class Found(NamedTuple):
+    """A curve with what it takes to execute it. `router` are the bytes of a learned one."""
+
+    curve: MixtureCurve
+    calibration: Calibration
+    router: bytes | None = None
+
+
+def find_curves(split: AskedSplit, terms: Terms) -> tuple[list[Found], list[str]]:
+    """A curve for each signal that is there and wanted, and for a learned router; with notes on those that are not.
+
+    Raises what `freehold.stats.deferral.mixture_curve` raises.
+    """
+    found, notes = [], []
+    wanted = terms.config.signals
+    for signal, values in split.scores.signals.items():
+        if not wanted or signal in wanted:
+            found.append(_curve(split, terms, "cascade", signal, _column(values)))
+    if not wanted or "router" in wanted:
+        good = split.differences >= 0
+        known = ~np.isnan(split.differences)
+        groups = [sample.group for sample in split.samples]
+        texts = split.texts
+        usable = [text for text, is_known in zip(texts, known, strict=True) if is_known]
+        named = [group for group, is_known in zip(groups, known, strict=True) if is_known]
+        try:
+            raw = np.full(len(texts), np.nan)
+            raw[known] = learning.cross_fitted(usable, good[known].tolist(), groups=named)
+            made = _curve(split, terms, "router", "router", raw)
+            router = learning.train_router(usable, good[known].tolist(), groups=named)
+            found.append(made._replace(router=router))
+        except UsageError as error:
+            notes.append(f"No router: {error.message}.")
+    absent = [signal for signal in wanted if signal not in {one.curve.signal for one in found}]
+    if absent:
+        notes.append(f"The candidate's answers carry no {', '.join(absent)}.")
+    return found, notes
+
+
+def _curve(split: AskedSplit, terms: Terms, way: DeferralWay, signal: SignalName, raw: Numbers) -> Found:
+    curve, calibration = deferral.mixture_curve(
+        way=way,
+        signal=signal,
+        raw=with_declared(raw, split.samples, terms.config),
+        differences=split.differences / (split.scores.hi - split.scores.lo),
+        codes=split.codes,
+        margin=terms.margin / (split.scores.hi - split.scores.lo),
+        alpha=terms.alpha,
+        held_out=terms.held_out,
+        least_share=min(terms.config.least_share, math.nextafter(1.0, 0.0)),
+        slices=_slices(terms.slices, split.samples),
+    )
+    return Found(curve, calibration)
+
+
+def _slices(names: Sequence[str], samples: Sequence[Sample]) -> dict[str, list[str | None]]:
+    """The declared slices with each sample's value; one that no selection sample is in is left to the proof."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(ConfigError):
+            found[name] = slice_values(name, samples)
+    return found
+
+
+def with_declared(raw: Numbers, samples: Sequence[Sample], config: DeferConfig) -> Numbers:
+    """The signal with declared requests where they are executed: always the incumbent's have none, those that may not
+    leave are as sure as the surest."""
+    raw = raw.copy()
+    known = raw[~np.isnan(raw)]
+    if len(known):
+        raw[declared(config.never_defer_out, samples)] = known.max()
+    raw[declared(config.always_incumbent, samples)] = np.nan
+    return raw
+
+
+def best_of(found: Sequence[Found]) -> int | None:
+    """The place of the one that answers the largest share here; None where none passes."""
+    return deferral.best_curve([one.curve for one in found])
+
+
+class MixedModels(NamedTuple):
+    """Who is mixed: the candidate as it is served, its identity, and the incumbent."""
+
+    candidate: str
+    candidate_id: str
+    incumbent: str
+
+
+def rule_of(found: Found, served: MixedModels, config: DeferConfig, folder: Path) -> DeferralRule:
+    """The rule at the threshold that was chosen. A router's file is written into `folder`. Raises `StorageError`."""
+    curve = found.curve
+    assert curve.chosen is not None
+    router: RouterFiles | None = None
+    if found.router is not None:
+        router = write_router(found.router, folder)
+    return DeferralRule.of(
+        way=curve.way,
+        signal=curve.signal,
+        calibration=found.calibration,
+        threshold=curve.points[curve.chosen].threshold,
+        candidate=served.candidate,
+        candidate_id=served.candidate_id,
+        incumbent=served.incumbent,
+        router=router,
+        always_incumbent=config.always_incumbent,
+        never_defer_out=config.never_defer_out,
+        incumbent_down=config.incumbent_down,
+        wait_ms=config.wait_ms,
+    )
+
+
+def router_text(sample: Sample) -> str:
+    """What a router reads of a sample."""
+    return request_text({"messages": msgspec.to_builtins(sample.messages)})
+
+
+def codes_of(samples: Sequence[Sample]) -> Codes | None:
+    """The samples' clusters; None where no sample names one."""
+    groups = [sample.group for sample in samples]
+    if all(group is None for group in groups):
+        return None
+    return encode_clusters([f"\0{row}" if name is None else name for row, name in enumerate(groups)])
+
+
+def _column(values: Sequence[float | None]) -> Numbers:
+    return np.array([np.nan if one is None else one for one in values], dtype=float)
+
+
+def refusals(found: Sequence[Found]) -> Iterator[str]:
+    """Why each curve gave none, in words."""
+    for one in found:
+        if one.curve.refused is not None:
+            yield f"{one.curve.signal.replace('_', ' ')} ({one.curve.way}): {one.curve.refused}"

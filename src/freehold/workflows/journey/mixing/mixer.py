@@ -1,0 +1,331 @@
+"""Plans a mixture where a candidate would probably not be promoted alone, and looks at it once.
+
+What is looked at is settled on the selection split, before a held-out sample is seen: the candidate alone where it will
+probably be promoted, else the mixture. So the one look keeps all of the error that is allowed (docs/decisions/097).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import anyio
+import msgspec
+import numpy as np
+
+from freehold import __version__
+from freehold.catalog.retirements import retirement_of
+from freehold.datasets import building
+from freehold.deferring.signals import unreadable_note
+from freehold.evals.frozen import with_frozen
+from freehold.stats.clustered import encode_clusters
+from freehold.stats.deferral.threshold import MixtureTrial, needed_samples
+from freehold.stats.rules import MIN_PAIRS_PROMOTE, DecisionRule
+from freehold.stats.selection import SelectionRule, TriedCandidate, assess
+from freehold.types.dataset import Sample, SplitName
+from freehold.types.endpoint import ServePlan
+from freehold.types.evaluated import Evaluation
+from freehold.types.mixture import Mixture
+from freehold.types.record import content_id
+from freehold.types.selected import SelectionScores
+from freehold.workflows.journey.methods import Bench, Candidate, Made
+from freehold.workflows.journey.mixing import curves, money, slices
+from freehold.workflows.journey.mixing.looking import MixtureLook, look
+from freehold.workflows.journey.selection.measuring import measured
+from freehold.workflows.journey.selection.request_cost import request_cost
+from freehold.workflows.journey.selection.scores import SELECTION_SPLIT, is_pairwise
+from freehold.workflows.project import now
+from freehold.workflows.prove.looks import Looks
+from freehold.workflows.prove.results import frozen_answers
+
+STEPS_OF_MIXING = 2
+"""The selection split, and the mixture's curves."""
+TIMED_TRACES = 500
+
+
+class Obstacle(NamedTuple):
+    """Why nothing can be planned, and what to do about it."""
+
+    why: str
+    way_out: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mixer:
+    """Mixes the candidates of one bench with the incumbent. The alpha of `planned_looks` is shared by them."""
+
+    bench: Bench
+    planned_looks: int = 1
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the project plans mixtures at all."""
+        return self.bench.project.config.defer.least_share < 1
+
+    @property
+    def alpha(self) -> float:
+        """The one-sided error of one look."""
+        return self.bench.task.alpha / self.planned_looks
+
+    def plan(
+        self, candidate: Candidate, made: Made, *, after: int = 0, even_if_alone: bool = False
+    ) -> Mixture:
+        """What a mixture would be, by the selection split: its curves, and the rule that the look is planned for, or
+        why there is none. `after` are the steps that follow.
+
+        Where the candidate will probably be promoted alone there is none, unless `even_if_alone`. Raises what asking
+        the candidate raises, and `ConfigError` for declared requests that cannot be.
+        """
+        bench = self.bench
+        samples = self._filled(SELECTION_SPLIT)
+        notes = slices.check(bench.project.config.defer, samples)
+        obstacle = self._obstacle(samples)
+        if obstacle is not None:
+            return self._refused(candidate, made, len(samples), obstacle, notes)
+        bench.steps.expect(STEPS_OF_MIXING + after)
+        scores = measured(bench, candidate, made, items=len(samples))
+        inputs = [
+            made.plan.identity,
+            bench.dataset.id,
+            bench.task,
+            self.planned_looks,
+            scores,
+            bench.project.config.defer,
+            even_if_alone,
+            __version__,
+        ]
+        planned = bench.steps.run(
+            f"mix:{candidate.key}",
+            f"{candidate.short_name}: which requests could it answer alone?",
+            inputs,
+            Mixture,
+            lambda: self._planned(candidate, made, curves.AskedSplit(samples, scores), notes, even_if_alone),
+            still_there=_router_is_there,
+        )
+        if planned.rule is None:
+            bench.progress.say(f"no mixture is planned: {planned.refused}")
+        return planned
+
+    def look(self, planned: Mixture, candidate: Candidate, made: Made, evaluation: Evaluation) -> Mixture:
+        """The planned mixture, looked at on the samples of an evaluation; kept in the store.
+
+        Raises `StorageError` where the evaluation's results or the router are gone.
+        """
+        bench, rule = self.bench, planned.rule
+        assert rule is not None
+        looks = Looks(bench.store, self.planned_looks, rule.id)
+        seen = anyio.run(
+            partial(
+                look,
+                rule,
+                evaluation,
+                looks,
+                task=bench.task,
+                recorded_ms=self._recorded_ms(self._filled("held_out")),
+            )
+        )
+        found = self._told(planned, candidate, made, seen)
+        found = msgspec.structs.replace(found, made_from=(*found.made_from, evaluation.id))
+        found = _with_id(found)
+        bench.store.put(found, made_from=found.made_from)
+        bench.progress.say(found.sentence)
+        return found
+
+    def _filled(self, split: SplitName) -> list[Sample]:
+        bench = self.bench
+        filled, _ = with_frozen(
+            list(building.samples(bench.dataset, split)), frozen_answers(bench.project, bench.dataset, split)
+        )
+        return filled
+
+    def _obstacle(self, samples: list[Sample]) -> Obstacle | None:
+        """What stands in the way before anything is asked."""
+        bench = self.bench
+        if not self.is_wanted:
+            return Obstacle("[defer] least_share is 1", "[defer] least_share = 0.2 plans one again")
+        gone = self._incumbent_until()
+        if gone is not None and gone < now().date():
+            return Obstacle(
+                f"{self.incumbent} was shut down on {gone}: no one is left to defer to",
+                "a larger model of your own can be the incumbent: [incumbent] model and base_url",
+            )
+        if is_pairwise(bench.task):
+            return Obstacle(
+                "the judge compares two answers, and says nothing of one that is the incumbent's own",
+                'options = { mode = "absolute" } of the judge scores each answer alone',
+            )
+        known = [one for one in samples if one.incumbent is not None]
+        if len(known) < len(samples) or not samples:
+            return Obstacle(
+                f"{len(known):,} of {len(samples):,} selection samples have an answer of the incumbent",
+                "freehold freeze --split validation records them"
+                if samples
+                else "[data] validation = 0.15 makes a selection split",
+            )
+        compared = sum(one.incumbent is not None for one in self._filled("held_out"))
+        if compared < MIN_PAIRS_PROMOTE:
+            return Obstacle(
+                f"{compared:,} held-out samples have an answer of the incumbent: fewer than {MIN_PAIRS_PROMOTE} are "
+                "never promoted on",
+                "freehold freeze records its answers; [data] held_out holds out more",
+            )
+        trial = MixtureTrial(
+            margin=bench.task.margin, alpha=self.alpha, held_out=compared, binary=True, clustered=False
+        )
+        needed = needed_samples(trial, len(samples))
+        if len(samples) < needed:
+            points = f"{100 * bench.task.margin:g} points"
+            return Obstacle(
+                f"{len(samples):,} selection samples can show nothing at a margin of {points}, even where nothing is "
+                f"lost: it takes {needed:,}",
+                "[data] validation = a larger share, or more traffic",
+            )
+        return None
+
+    @property
+    def incumbent(self) -> str:
+        """Its name."""
+        stated = self.bench.project.config.incumbent
+        return stated.model if stated is not None else self.bench.dataset.incumbent_model or "incumbent"
+
+    def _incumbent_until(self) -> date | None:
+        row = retirement_of(self.incumbent)
+        return None if row is None else row.shutdown
+
+    def _base(self, candidate: Candidate, made: Made, samples: int, notes: list[str]) -> Mixture:
+        bench = self.bench
+        until = self._incumbent_until()
+        if until is not None:
+            left = (until - now().date()).days
+            notes = [
+                *notes,
+                f"{self.incumbent} is shut down on {until}, in {left:,} days: until then a larger model of your own "
+                "must take its place, or the candidate all requests.",
+            ]
+        said = unreadable_note(made.plan.engine_kind)
+        return Mixture(
+            id="",
+            candidate=made.plan.served_name,
+            incumbent=self.incumbent,
+            dataset_id=bench.dataset.id,
+            margin=bench.task.margin,
+            alpha=self.alpha,
+            label=candidate.label,
+            selection_samples=samples,
+            curves=(),
+            rule=None,
+            least_share=bench.project.config.defer.least_share,
+            incumbent_until=until,
+            made_from=(bench.dataset.id,),
+            notes=tuple(notes) if said is None else (*notes, said),
+        )
+
+    def _refused(
+        self, candidate: Candidate, made: Made, samples: int, obstacle: Obstacle, notes: list[str]
+    ) -> Mixture:
+        base = self._base(candidate, made, samples, notes)
+        return _with_id(msgspec.structs.replace(base, refused=obstacle.why, way_out=obstacle.way_out))
+
+    def _planned(
+        self,
+        candidate: Candidate,
+        made: Made,
+        split: curves.AskedSplit,
+        notes: list[str],
+        even_if_alone: bool,
+    ) -> Mixture:
+        config, bench = self.bench.project.config.defer, self.bench
+        held_out = sum(one.incumbent is not None for one in self._filled("held_out"))
+        base = self._base(candidate, made, len(split.samples), notes)
+        if not even_if_alone and self._passes_alone(split.scores, held_out):
+            return _with_id(
+                msgspec.structs.replace(
+                    base, refused="the candidate will probably be promoted alone, by the selection samples"
+                )
+            )
+        terms = curves.Terms(bench.task.margin, self.alpha, held_out, config, bench.task.slices)
+        found, more = curves.find_curves(split, terms)
+        best = curves.best_of(found)
+        base = msgspec.structs.replace(
+            base, curves=tuple(one.curve for one in found), best=best, notes=(*base.notes, *more)
+        )
+        if best is None:
+            why = "; ".join(curves.refusals(found)) or "nothing says how sure the candidate is"
+            return _with_id(
+                msgspec.structs.replace(
+                    base,
+                    refused=why,
+                    way_out="more traffic, a wider margin ([task] margin), or a smaller share ([defer] least_share)",
+                )
+            )
+        served = curves.MixedModels(base.candidate, candidate_id(made.plan), base.incumbent)
+        rule = curves.rule_of(found[best], served, config, bench.project.state / "routers")
+        made_now = _with_id(msgspec.structs.replace(base, rule=rule))
+        curve = found[best].curve
+        assert curve.chosen is not None
+        point = curve.points[curve.chosen]
+        bench.progress.say(
+            f"{curve.signal.replace('_', ' ')} ({curve.way}): {point.share:.0%} answered here at "
+            f"{100 * point.difference:+.1f} points on {len(split.samples):,} selection samples"
+        )
+        return made_now
+
+    def _passes_alone(self, scores: SelectionScores, held_out: int) -> bool:
+        named = any(group is not None for group in scores.groups)
+        groups = [f"\0{row}" if group is None else group for row, group in enumerate(scores.groups)]
+        tried = TriedCandidate(
+            name="alone",
+            differences=np.array([np.nan if d is None else d for d in scores.differences], dtype=float),
+            codes=encode_clusters(groups) if named else None,
+        )
+        decision = DecisionRule(margin=self.bench.task.margin, alpha=self.alpha, lo=scores.lo, hi=scores.hi)
+        return assess(tried, SelectionRule(decision=decision, held_out=held_out)).passes
+
+    def _told(self, planned: Mixture, candidate: Candidate, made: Made, seen: MixtureLook) -> Mixture:
+        bench, rule = self.bench, planned.rule
+        assert rule is not None
+        scores = measured(bench, candidate, made, items=planned.selection_samples)
+        own = request_cost(candidate, made.plan, scores, bench.project.config, bench.machine)
+        paid = money.paid(bench.project, self.incumbent)
+        cost = money.mixture_cost(rule.way, seen.share, paid, own)
+        return msgspec.structs.replace(
+            planned,
+            comparison=seen.comparison,
+            share=seen.share,
+            share_low=seen.share_low,
+            share_high=seen.share_high,
+            latency=seen.latency,
+            cost=cost,
+            usd_saved_per_month=money.saved_per_month(cost, paid),
+        )
+
+    def _recorded_ms(self, samples: list[Sample]) -> list[float]:
+        """Times of the incumbent's answers, where the log had them."""
+        ids = [one.trace_id for one in samples if one.trace_id is not None][:TIMED_TRACES]
+        traces = self.bench.store.get_traces(ids).values()
+        return [one.total_ms for one in traces if one.total_ms is not None]
+
+
+def candidate_id(plan: ServePlan) -> str:
+    """What a rule is proven for: what answers under the plan's name."""
+    return plan.candidate_id()
+
+
+def _router_is_there(planned: Mixture) -> bool:
+    rule = planned.rule
+    return rule is None or rule.router is None or Path(rule.router.path).exists()
+
+
+def _with_id(mixture: Mixture) -> Mixture:
+    """The mixture with the id of what it says; times and prices are no part of it."""
+    rule = mixture.rule
+    plain = msgspec.structs.replace(
+        mixture, id="", rule=None, latency=None, cost=None, usd_saved_per_month=None, notes=()
+    )
+    id = content_id([plain, None if rule is None else rule.id])
+    if rule is not None:
+        rule = msgspec.structs.replace(rule, mixture_id=id)
+    return msgspec.structs.replace(mixture, id=id, rule=rule)

@@ -1,0 +1,278 @@
+"""A promoted mixture: some of the candidate's sure answers are asked again of the incumbent, in a share and a budget.
+
+Three claims rest on its verdict, and each is watched by a test that holds however often one looks: what all requests
+lose is within the margin, confidence means what it did, and the share answered here is the one that was proven. Where
+the first two or a larger share break, the rule goes to its safe side. A smaller share costs money and no quality: it is
+told.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+import msgspec
+
+from freehold.errors import UsageError
+from freehold.stats.deferral.watching import (
+    ALPHA_SPLIT,
+    MeanDetector,
+    MeanLimit,
+    acts_at,
+    loss_limit,
+    overconfidence_limit,
+    share_limits,
+)
+from freehold.stats.drift import THRESHOLD, smallest_drop_found
+from freehold.stats.sequential import one_value_per_unit
+from freehold.store import Store
+from freehold.types.config import WatchConfig
+from freehold.types.deferral import DeferralRule
+from freehold.types.mixture import Mixture
+from freehold.types.record import Record
+from freehold.types.route import Route
+from freehold.types.serving.rollout import FEWEST_PAIRS, Check, MixtureCheck, MixtureTest
+from freehold.types.trace import Trace
+from freehold.workflows.project import Project
+from freehold.workflows.shift.rollout.ledger import unit_of
+from freehold.workflows.watch.asking import PeriodScores
+from freehold.workflows.watch.drift import TOLERANCE
+from freehold.workflows.watch.plan import CheckPlan, plan_check
+
+MOVES: tuple[str, ...] = ("loss", "calibration", "share above")
+"""The tests whose alarm moves traffic."""
+
+
+class MixtureState(Record, frozen=True, kw_only=True):
+    """What the checks of one rule have learned. Another rule starts over."""
+
+    rule_id: str = ""
+    detectors: dict[str, MeanDetector] = {}
+
+
+class MixtureTraffic(NamedTuple):
+    """A period's requests that the rule decided on, and those the candidate answered because it was sure."""
+
+    decided: list[Trace]
+    sure: list[Trace]
+
+    def shares(self) -> list[float]:
+        """For each user the share of requests answered here, in the order of first appearance."""
+        return self._by_user(
+            [one.deferral is not None and one.deferral.by == "candidate" for one in self.decided]
+        )
+
+    def sure_share(self) -> float:
+        """The mean over users of the share that was answered here because it was sure."""
+        sure = {one.id for one in self.sure}
+        values = self._by_user([one.id in sure for one in self.decided])
+        return sum(values) / len(values) if values else 0.0
+
+    def _by_user(self, holds: Sequence[bool]) -> list[float]:
+        units = [unit_of(trace) for trace in self.decided]
+        return [value for _, value in one_value_per_unit(units, [float(one) for one in holds])]
+
+
+def traffic_of(rule: DeferralRule, recent: Sequence[Trace]) -> MixtureTraffic:
+    """What a rule decided in a period."""
+    decided = [
+        trace
+        for trace in recent
+        if trace.parent_id is None and trace.deferral is not None and trace.deferral.rule_id == rule.id
+    ]
+    sure = [
+        one
+        for one in decided
+        if one.deferral and one.deferral.by == "candidate" and one.deferral.why == "sure"
+    ]
+    return MixtureTraffic(decided, sure)
+
+
+def plan_recheck(
+    project: Project,
+    store: Store,
+    route: Route,
+    traffic: MixtureTraffic,
+    config: WatchConfig,
+    *,
+    at: datetime,
+    seed: str,
+) -> CheckPlan:
+    """Choose sure answers to ask again: ``[defer] recheck_share`` of them, within what is left of the month's budget.
+
+    A stated number of requests or dollars (of this one check) counts instead, or on top. Raises `UsageError` where no
+    price is known. Where the incumbent cannot be asked, nothing is planned, and that is noted.
+    """
+    incumbent, defer = project.config.incumbent, project.config.defer
+    if incumbent is None or incumbent.base_url is None:
+        return _nothing(
+            "the incumbent cannot be asked ([incumbent] base_url), so sure answers are not checked again"
+        )
+    if not traffic.sure:
+        return _nothing("no answer in this period was sure")
+    if not defer.recheck_share and config.requests == project.config.watch.requests:
+        return _nothing("[defer] recheck_share is 0: sure answers are not checked again")
+    users = len({unit_of(trace) for trace in traffic.sure})
+    requests = max(FEWEST_PAIRS, math.ceil(defer.recheck_share * len(traffic.sure)))
+    if config.requests != project.config.watch.requests:
+        requests = config.requests
+    left = max(Decimal(0), defer.recheck_usd_per_month - spent_in_month(store, route.name, at=at))
+    if config.budget_usd != project.config.watch.budget_usd:
+        left = min(left, config.budget_usd)
+    asked = msgspec.structs.replace(config, against="live", requests=min(requests, users), budget_usd=left)
+    return plan_check(project, store, traffic.sure, asked, seed=seed)
+
+
+def _nothing(why: str) -> CheckPlan:
+    return CheckPlan("live", [], [], Decimal(0), (why,))
+
+
+def spent_in_month(store: Store, route_name: str, *, at: datetime) -> Decimal:
+    """Dollars that checks of a route have spent in this calendar month (UTC)."""
+    spent = [
+        one.spent_usd
+        for one in store.records(Check)
+        if one.route == route_name
+        and one.spent_usd is not None
+        and one.at.strftime("%Y%m") == at.strftime("%Y%m")
+    ]
+    return sum(spent, Decimal(0))
+
+
+class JudgedMixture(NamedTuple):
+    """What a check found, and the state after it."""
+
+    found: MixtureCheck
+    state: MixtureState
+
+
+def judge(
+    rule: DeferralRule,
+    proven: Mixture | None,
+    traffic: MixtureTraffic,
+    plan: CheckPlan,
+    scores: PeriodScores,
+    state: MixtureState,
+    *,
+    margin: float,
+    every_hours: float,
+) -> JudgedMixture:
+    """Put a period's answers into the tests. `margin` counts where the mixture's record is gone."""
+    if state.rule_id != rule.id:
+        state = MixtureState(rule_id=rule.id)
+    margin = margin if proven is None else proven.margin
+    shares = traffic.shares()
+    share = sum(shares) / len(shares) if shares else None
+    values: dict[str, tuple[list[float], MeanLimit]] = {}
+    confidences, as_good = _of_scored(plan, scores)
+    sure_share = traffic.sure_share()
+    if len(scores.differences) >= FEWEST_PAIRS and sure_share:
+        values["loss"] = ([-one for one in scores.differences], loss_limit(margin, sure_share))
+    if len(confidences) >= FEWEST_PAIRS:
+        over = [sure - good for sure, good in zip(confidences, as_good, strict=True)]
+        values["calibration"] = (over, overconfidence_limit())
+    low, high = (None, None) if proven is None else (proven.share_low, proven.share_high)
+    if low is not None and high is not None and not rule.is_on_safe_side:
+        above, below = share_limits(low, high, TOLERANCE)
+        values["share above"] = (shares, above)
+        values["share below"] = ([1.0 - one for one in shares], below)
+    detectors = dict(state.detectors)
+    tests = []
+    for name, (seen, limit) in values.items():
+        detectors[name] = detectors.get(name, MeanDetector()).update(seen, limit)
+        threshold = acts_at(name, every_hours=every_hours) if name in ALPHA_SPLIT else THRESHOLD
+        statistic = detectors[name].statistic
+        tests.append(
+            msgspec.convert(
+                {"name": name, "statistic": statistic, "acts_at": threshold, "alarm": statistic >= threshold},
+                MixtureTest,
+            )
+        )
+    pairs = scores.differences
+    found = MixtureCheck(
+        rule_id=rule.id,
+        mixture_id=rule.mixture_id,
+        decided=len(traffic.decided),
+        sure=len(traffic.sure),
+        share=share,
+        share_low=low,
+        share_high=high,
+        sure_share=sure_share,
+        loss=0.0 - sure_share * sum(pairs) / len(pairs) if pairs else None,
+        margin=margin,
+        confidence=sum(confidences) / len(confidences) if confidences else None,
+        as_good=sum(as_good) / len(as_good) if as_good else None,
+        tests=tuple(tests),
+        safe_side=rule.is_on_safe_side,
+    )
+    # What has alarmed starts over; the others go on.
+    kept = {name: MeanDetector() if _alarmed(found, name) else one for name, one in detectors.items()}
+    return JudgedMixture(found, MixtureState(rule_id=rule.id, detectors=kept))
+
+
+def with_mixture(made: Check, found: MixtureCheck) -> Check:
+    """A check with what was found of the mixture, in its own numbers: those of the test of its loss."""
+    loss = next((test for test in found.tests if test.name == "loss"), None)
+    alarm = any(test.alarm for test in found.tests if test.name in MOVES)
+    if loss is None:
+        return msgspec.structs.replace(made, mixture=found, alarm=alarm)
+    limit = loss_limit(found.margin, found.sure_share).at
+    drop = None
+    if limit < 1:
+        drop = smallest_drop_found(made.pairs, margin=limit, threshold=loss.acts_at)
+    return msgspec.structs.replace(
+        made,
+        mixture=found,
+        alarm=alarm,
+        statistic=loss.statistic,
+        acts_at=loss.acts_at,
+        smallest_drop=None if drop is None else found.sure_share * drop,
+    )
+
+
+def _of_scored(plan: CheckPlan, scores: PeriodScores) -> tuple[list[float], list[float]]:
+    """Confidence of each scored answer that has one, and 1 where it was as good as the incumbent's."""
+    confidences, as_good = [], []
+    for place, difference in zip(scores.scored, scores.differences, strict=True):
+        if (sure := plan.confidences[place]) is not None:
+            confidences.append(min(1.0, max(0.0, sure)))
+            as_good.append(float(difference >= 0))
+    return confidences, as_good
+
+
+def _alarmed(found: MixtureCheck, name: str) -> bool:
+    return any(test.alarm for test in found.tests if test.name == name)
+
+
+def why_alarmed(found: MixtureCheck) -> str:
+    """What broke, in a line."""
+    words = {
+        "loss": f"all requests lose more than the margin of {found.margin:.3f}",
+        "calibration": "sure answers are as good as the incumbent's less often than they say",
+        "share above": "more is answered here than was proven",
+        "share below": "less is answered here than was proven",
+    }
+    if found.loss is not None:
+        words["loss"] += f" ({found.loss:.3f} in this period)"
+    if found.as_good is not None:
+        words["calibration"] += f" ({found.as_good:.1%} instead of {found.confidence:.1%})"
+    for name in ("share above", "share below"):
+        if found.share is not None and found.share_low is not None:
+            words[name] += f" ({found.share:.1%} instead of {found.share_low:.1%} to {found.share_high:.1%})"
+    return "watch: " + "; ".join(words[test.name] for test in found.tests if test.alarm)
+
+
+def to_safe_side(store: Store, route: Route, *, at: datetime, why: str) -> None:
+    """Let the incumbent answer everything, at once in every worker: the rule is replaced by its safe side.
+
+    Raises `UsageError` where the route was changed meanwhile and has no such rule any more.
+    """
+    current = next((one for one in store.routes() if one.name == route.name), None)
+    rule = None if current is None else current.deferral
+    if current is None or rule is None or route.deferral is None or rule.id != route.deferral.id:
+        raise UsageError(f"the route {route.name} was given another rule while it was checked")
+    moved = msgspec.structs.replace(current, deferral=rule.on_safe_side())
+    store.save_route(moved, who="freehold", at=at, why=why, expected_revision=current.revision)

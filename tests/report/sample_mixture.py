@@ -1,0 +1,97 @@
+"""A mixture with its curve and its one look, made as the real one is."""
+
+from datetime import date
+from decimal import Decimal
+
+import numpy as np
+
+from freehold.stats.compare import compare_scores
+from freehold.stats.deferral import mixture_curve
+from freehold.stats.rules import DecisionRule
+from freehold.types.deferral import DeferralRule
+from freehold.types.evaluation import Comparison
+from freehold.types.mixture import Mixture, MixtureCost, MixtureLatency
+
+
+def curve_and_calibration(*, informative=True, n=600):
+    """A candidate that is right where it is sure, and wrong on the less sure half of the time."""
+    random = np.random.default_rng(1)
+    raw = random.random(n)
+    wrong = random.random(n) < (np.where(raw > 0.5, 0.0, 0.8) if informative else 0.4)
+    return mixture_curve(
+        way="cascade",
+        signal="probability",
+        raw=raw,
+        differences=np.where(wrong, -1.0, 0.0),
+        codes=None,
+        margin=0.03,
+        alpha=0.025,
+        held_out=500,
+        least_share=0.1,
+    )
+
+
+def mixture(*, losses=4, share=0.5, n=500, **changes):
+    """A mixture that loses `losses` of `n` held-out samples."""
+    curve, calibration = curve_and_calibration()
+    rule = DeferralRule.of(
+        way="cascade",
+        signal="probability",
+        calibration=calibration,
+        threshold=curve.points[curve.chosen].threshold,
+        candidate="small:app",
+        candidate_id="c" * 32,
+        incumbent="rented-1",
+    )
+    found = compare_scores(
+        [str(one) for one in range(n)],
+        [1.0] * n,
+        [0.0] * losses + [1.0] * (n - losses),
+        DecisionRule(margin=0.03),
+        slices={"language": ["de" if one < n // 5 else "en" for one in range(n)]},
+    )
+    compared = Comparison.of(found, id="k" * 32, task="app", incumbent="rented-1", candidate="small:app")
+    fields = {
+        "id": "m" * 32,
+        "candidate": "small:app",
+        "label": "org/small · encoder",
+        "incumbent": "rented-1",
+        "dataset_id": "d" * 32,
+        "margin": 0.03,
+        "selection_samples": 600,
+        "curves": (curve,),
+        "best": 0,
+        "rule": rule,
+        "comparison": compared,
+        "share": share,
+        "share_low": None if share is None else share - 0.04,
+        "share_high": None if share is None else share + 0.04,
+        "least_share": 0.2,
+        "cost": MixtureCost(
+            incumbent_usd=Decimal("2.5"),
+            candidate_usd=Decimal("0.02"),
+            mixture_usd=Decimal("1.27"),
+            why=("rented-1: as stated",),
+        ),
+        "latency": MixtureLatency(
+            here_p50_ms=8,
+            here_p95_ms=15,
+            deferred_p50_ms=8,
+            deferred_p95_ms=16,
+            incumbent_p50_ms=700,
+            incumbent_p95_ms=1900,
+        ),
+        "usd_saved_per_month": Decimal("123.40"),
+        "incumbent_until": date(2027, 3, 1),
+        "notes": ("A note <of> ours.",),
+    }
+    return Mixture(**{**fields, **changes})
+
+
+def refused():
+    """One that could not be planned."""
+    return mixture(
+        rule=None, best=None, comparison=None, share=None, share_low=None, share_high=None, cost=None, latency=None,
+        usd_saved_per_month=None, curves=(curve_and_calibration(informative=False)[0],),
+        refused="the signal tells nothing", way_out="more traffic",
+    )  # fmt: skip

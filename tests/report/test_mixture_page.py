@@ -1,0 +1,38 @@
+import pytest
+from tests.report.sample_mixture import mixture, refused
+
+from freehold.report.mixture_page import headline, mixture_figures, render_mixture
+
+
+def test_the_page_stands_alone_in_both_themes_and_escapes():
+    page = render_mixture(mixture())
+    assert page.count("<svg") == 1 and "prefers-color-scheme: dark" in page
+    assert "A note &lt;of&gt; ours." in page and "<of>" not in page
+    assert "<script" not in page and "src=" not in page and "https://" not in page
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (mixture(), "Safe to move in part"),
+        (mixture(share=0.1), "Not proven yet"),
+        (mixture(losses=100), "Stay on the incumbent"),
+        (refused(), "No mixture"),
+    ],
+)
+def test_the_headline_says_what_came_out(made, said):
+    assert headline(made) == said and said in render_mixture(made)
+
+
+def test_figures_have_dollars_times_and_the_date_and_say_what_is_not_known():
+    told = dict(mixture_figures(mixture()))
+    assert told["saved"] == "$1.23 per 1,000 requests" and told["saved a month"] == "$123.40"
+    assert told["answered here"] == "50.0%, between 46.0% and 54.0%"
+    assert told["added to a deferred one"] == "8 ms for half, 16 ms for 95%"
+    assert told["incumbent until"] == "2027-03-01" and "router's decision" not in told
+    assert dict(mixture_figures(mixture(usd_saved_per_month=None)))["saved a month"] == "not known"
+
+
+def test_one_that_was_refused_tells_why_and_the_way_out():
+    page = render_mixture(refused())
+    assert "No mixture: the signal tells nothing." in page and "more traffic" in page

@@ -1,0 +1,176 @@
+"""A whole migration to a mixture: planned on the selection split, looked at once, promoted with deferral."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.workflows.journey.rehearsal import CONFIG, MODEL, Told
+
+from freehold.errors import ConfigError, UsageError
+from freehold.store import open_store
+from freehold.types.evaluated import Evaluation, ItemLook
+from freehold.types.mixture import Mixture
+from freehold.types.progress import Silent
+from freehold.types.route import Route, Target
+from freehold.types.verdict import Verdict
+from freehold.workflows.journey.migrate import migrate
+from freehold.workflows.journey.mixing.project import kept_mixture, plan_mixture, write_curve_page
+from freehold.workflows.project import open_project
+from freehold.workflows.shift.rollout.mixture import with_mixture
+
+RULES = """
+[serve]
+engine = "echo"
+[serve.options]
+in_process = true
+rules = [{ contains = "refund", answer = "refund" }]
+default = "sofa"
+"""
+"""Right about refunds and wrong about everything else: a router can tell which."""
+
+
+def project(folder, *, rows=800, margin=0.03, more="", hard=4):
+    text = CONFIG.format(lamp="lamp", model=MODEL, margin=margin).partition("[serve]")[0]
+    text = text.replace("held_out = 0.5", "held_out = 0.4\nvalidation = 0.5")
+    (folder / "freehold.toml").write_text(text + more + RULES)
+    with (folder / "traffic.jsonl").open("w") as file:
+        for number in range(rows):
+            gold = "lamp" if number % hard == 0 else "refund"
+            row = {
+                "message": f"number {number} about a {gold} of {number * 7919 % 1000}",
+                "gold": gold,
+                "incumbent": gold,
+                "conversation_id": f"c{number}",
+                "team": "legal" if number % 10 == 0 else "sales",
+            }
+            file.write(json.dumps(row) + "\n")
+    return open_project(folder / "freehold.toml")
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory):
+    opened, told = project(tmp_path_factory.mktemp("mixed")), Told()
+    return opened, migrate(opened, progress=told), told
+
+
+def test_a_candidate_that_is_not_good_enough_alone_is_promoted_with_deferral(migrated):
+    _, migration, told = migrated
+    (candidate,) = migration.report.candidates
+    mixture, verdict = candidate.mixture, candidate.verdict
+    assert migration.exit_code == 0 and verdict.outcome == "promote" and verdict.mixture_id == mixture.id
+    assert candidate.comparison.verdict == "reject", "alone it is a quarter wrong"
+    assert mixture.is_proven and mixture.comparison.difference == 0
+    assert mixture.share == pytest.approx(0.75, abs=0.06) and mixture.share_low < 0.75 < mixture.share_high
+    assert (mixture.rule.way, mixture.rule.signal) == ("router", "router")
+    assert mixture.rule.mixture_id == mixture.id and mixture.rule.problem is None
+    assert verdict.reasons[0].code == "promote_with_deferral"
+    assert any(line == mixture.sentence for line in told.said)
+
+
+def test_both_were_one_look_with_all_of_alpha(migrated):
+    opened, migration, _ = migrated
+    (candidate,) = migration.report.candidates
+    with open_store(opened.store_url) as store:
+        (look,) = store.records(ItemLook)
+        (evaluation,) = store.records(Evaluation)
+    assert look.id == evaluation.id and look.rule == candidate.mixture.rule.id
+    assert look.alpha == candidate.mixture.comparison.alpha == 0.025
+    assert candidate.comparison.look.informs and not candidate.comparison.look.may_promote
+    assert candidate.mixture.comparison.look.may_promote
+
+
+def test_the_page_shows_the_curve_and_the_sentence(migrated):
+    _, migration, _ = migrated
+    page = Path(migration.written.html).read_text()
+    mixture = migration.report.candidates[0].mixture
+    assert "Safe to move in part" in page and mixture.sentence in page and "random split" in page
+
+
+def test_the_same_again_is_kept_and_adds_no_look(migrated):
+    opened, migration, _ = migrated
+    again = plan_mixture(opened, progress=Silent())
+    assert again.id == migration.report.candidates[0].mixture.id == kept_mixture(opened).id
+    with open_store(opened.store_url) as store:
+        assert store.count_records(ItemLook) == 1
+    with pytest.raises(UsageError, match="no candidate nobody"):
+        plan_mixture(opened, label="nobody", progress=Silent())
+
+
+def test_a_page_of_the_curves_stands_by_itself(migrated, tmp_path):
+    mixture = kept_mixture(migrated[0])
+    write_curve_page(mixture, tmp_path / "curve.html")
+    page = (tmp_path / "curve.html").read_text()
+    assert "<svg" in page and mixture.sentence in page and "prefers-color-scheme" in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_a_rollout_gets_the_rule_and_refuses_a_stale_one(migrated):
+    opened, migration, _ = migrated
+    rule = migration.report.candidates[0].mixture.rule
+    route = Route(
+        name="r",
+        model="m",
+        incumbent=Target(endpoint="i"),
+        candidate=Target(endpoint="local", model=rule.candidate),
+    )
+    with open_store(opened.store_url) as store:
+        verdict = store.latest(Verdict)
+        assert with_mixture(store, route, verdict=verdict).deferral == rule
+        assert (
+            with_mixture(store, msgspec.structs.replace(route, deferral=rule), verdict=None).deferral is None
+        )
+        other = msgspec.structs.replace(route, candidate=Target(endpoint="local", model="another"))
+        with pytest.raises(UsageError, match=f"proven for {rule.candidate}.*another"):
+            with_mixture(store, other, verdict=verdict)
+        mixture = store.get(Mixture, verdict.mixture_id)
+        stale = msgspec.structs.replace(rule, candidate_id="older")
+        store.put(msgspec.structs.replace(mixture, rule=stale))
+        with pytest.raises(UsageError, match="with the identity older"):
+            with_mixture(store, route, verdict=verdict)
+        store.put(msgspec.structs.replace(mixture, dataset_id="of last month"))
+        with pytest.raises(UsageError, match="of last mont"):
+            with_mixture(store, route, verdict=verdict)
+        store.put(mixture)
+
+
+def test_declared_requests_go_where_they_are_declared_to(tmp_path):
+    more = '[defer]\nalways_incumbent = [{ team = "legal" }]\n'
+    mixture = migrate(project(tmp_path, more=more), progress=Silent()).report.candidates[0].mixture
+    assert mixture.is_proven and mixture.rule.always_incumbent == ({"team": "legal"},)
+    assert mixture.share < 0.72, "a tenth of the refunds is not answered here"
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [('{ tema = "legal" }', "no sample has the field 'tema'"), ("{}", "an empty condition is met by every")],
+)
+def test_what_cannot_be_declared_is_told(tmp_path, condition, said):
+    opened = project(tmp_path, rows=400, more=f"[defer]\nalways_incumbent = [{condition}]\n")
+    with pytest.raises(ConfigError, match=said):
+        migrate(opened, progress=Silent(), beginning="anyway")
+
+
+def test_a_share_that_is_too_small_is_not_worth_it(tmp_path):
+    more = "[defer]\nleast_share = 0.9\n"
+    migration = migrate(project(tmp_path, more=more), progress=Silent())
+    (candidate,) = migration.report.candidates
+    assert migration.exit_code == 1 and candidate.verdict.mixture_id is None
+    assert candidate.mixture.rule is None and candidate.mixture.refused
+    assert candidate.mixture.sentence.startswith("No mixture: ")
+
+
+def test_a_small_selection_split_is_told_before_anyone_is_asked(tmp_path):
+    told = Told()
+    migration = migrate(project(tmp_path, rows=150, margin=0.05), progress=told, beginning="anyway")
+    mixture = migration.report.candidates[0].mixture
+    assert "selection samples can show nothing at a margin of 5 points" in mixture.refused
+    assert "it takes 7" in mixture.refused and mixture.way_out
+    assert not any("selection samples" in name for name, _ in told.steps)
+
+
+def test_planning_can_be_turned_off(tmp_path):
+    told = Told()
+    migration = migrate(project(tmp_path, more="[defer]\nleast_share = 1\n"), progress=told)
+    assert migration.exit_code == 1 and migration.report.candidates[0].mixture is None
+    assert not any("selection samples" in name for name, _ in told.steps)

@@ -1,0 +1,33 @@
+from decimal import Decimal
+
+import pytest
+
+from freehold.types.selected import RequestCost
+from freehold.workflows.journey.mixing.money import Paid, mixture_cost, paid, saved_per_month
+from freehold.workflows.project import open_project
+
+OWN = RequestCost(usd_per_1000=Decimal("0.1"), basis="measured_here", why="measured")
+UNKNOWN = RequestCost(usd_per_1000=None, basis="unknown", why="no price")
+
+
+@pytest.mark.parametrize(("way", "usd"), [("cascade", "1.3"), ("router", "1.24")])
+def test_a_deferred_request_costs_both_in_a_cascade(way, usd):
+    theirs = Paid(Decimal(2), Decimal(50_000), "stated")
+    found = mixture_cost(way, 0.4, theirs, OWN)
+    assert found.mixture_usd == Decimal(usd) and found.saved_usd == 2 - Decimal(usd)
+    assert saved_per_month(found, theirs) == (2 - Decimal(usd)) * 50
+
+
+@pytest.mark.parametrize(
+    ("theirs", "own"),
+    [(Paid(None, Decimal(5), "why"), OWN), (Paid(Decimal(2), Decimal(5), "why"), UNKNOWN)],
+)
+def test_an_unknown_price_leaves_the_saving_unknown(theirs, own):
+    found = mixture_cost("cascade", 0.4, theirs, own)
+    assert (found.mixture_usd, found.saved_usd, saved_per_month(found, theirs)) == (None, None, None)
+
+
+def test_how_to_know_the_price_is_said(tmp_path):
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "x"\n')
+    found = paid(open_project(tmp_path / "freehold.toml"), "nobodys-model")
+    assert found.usd_per_1000 is None and "the price of nobodys-model is not known" in found.why
