@@ -42,7 +42,7 @@ class QuestionLanguages:
 def proposed(
     guess: Guess, answers: Sequence[str], languages: QuestionLanguages, records: int
 ) -> tuple[Rung, ...]:
-    """The ladder for a log of so many records. Raises `UsageError` where no licence permits the use."""
+    """The ladder for a log of that many records. Raises `UsageError` where no licence permits the use."""
     recipe = Recipe()
     facts = LadderFacts(
         closed=_are_closed(answers, guess),

@@ -37,7 +37,12 @@ def request_cost(
 ) -> RequestCost:
     """The cost of requests like those of the selection split.
 
-    A price that is stated, and not zero, counts also of an address on this machine, which may pass requests on.
+    <<<<<<< HEAD:src/freehold/workflows/journey/measuring/request_cost.py
+        A price that is stated, and not zero, counts also of an address on this machine, which may pass requests on.
+    =======
+        A price that is stated, and not zero, counts also of an address on this machine: what answers there may pass
+        requests on.
+    >>>>>>> t-15y:src/freehold/workflows/journey/selection/request_cost.py
     """
     if _states_price(candidate, config) or not _runs_here(plan):
         return _priced(candidate, plan, scores.latency, config)
