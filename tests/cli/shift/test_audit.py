@@ -67,7 +67,7 @@ ELSEWHERE = {
 }
 BY_RECORD = {
     "demo", "migrate", "rescue", "train", "evaluate", "compare", "freeze", "parity", "quants", "load", "bench-model",
-    "watch", "adapters probe", "prompt",
+    "watch", "adapters probe", "prompt", "defer plan",
 }  # fmt: skip
 """Their results are records, each with its entry: tests/store/test_audit.py."""
 NOTHING_STORED = {
@@ -81,7 +81,7 @@ NOTHING_STORED = {
     "served list", "served load", "served unload", "served add-adapter", "served remove-adapter", "cluster up",
     "cluster status", "cluster down", "cluster render", "power", "routes list", "routes show", "routes history",
     "keys list", "label", "adapters rm", "tasks",
-    "encoders list", "encoders show", "encoders export", "encoders rm",
+    "encoders list", "encoders show", "encoders export", "encoders rm", "defer show", "defer curve",
     "rollout status", "rollout rehearse", "rollout simulate", "audit", "machine", "doctor", "settings",
 }  # fmt: skip
 """They look, or change files of weights and engines that no store knows of."""

@@ -37,12 +37,7 @@ def request_cost(
 ) -> RequestCost:
     """The cost of requests like those of the selection split.
 
-    <<<<<<< HEAD:src/freehold/workflows/journey/measuring/request_cost.py
-        A price that is stated, and not zero, counts also of an address on this machine, which may pass requests on.
-    =======
-        A price that is stated, and not zero, counts also of an address on this machine: what answers there may pass
-        requests on.
-    >>>>>>> t-15y:src/freehold/workflows/journey/selection/request_cost.py
+    A price that is stated, and not zero, counts also of an address on this machine, which may pass requests on.
     """
     if _states_price(candidate, config) or not _runs_here(plan):
         return _priced(candidate, plan, scores.latency, config)
