@@ -45,7 +45,7 @@ def plan(config_path: Path | None, candidate: str | None, anyway: bool, as_json:
     from freehold.cli.progress import progress
     from freehold.cli.prove.mixture_text import show_mixture
     from freehold.types.verdict import EXIT_CODES
-    from freehold.workflows.journey.mixing.project import plan_mixture
+    from freehold.workflows.journey.defer import plan_mixture
     from freehold.workflows.project import open_project
 
     project = open_project(config_path, must_exist=True)
@@ -70,7 +70,7 @@ def show(config_path: Path | None, candidate: str | None, as_json: bool) -> None
       freehold defer show
     """
     from freehold.cli.prove.mixture_text import show_mixture
-    from freehold.workflows.journey.mixing.project import kept_mixture
+    from freehold.workflows.journey.defer import kept_mixture
     from freehold.workflows.project import open_project
 
     mixture = kept_mixture(open_project(config_path), candidate)
@@ -99,7 +99,7 @@ def curve(
       freehold defer curve --html curve.html
     """
     from freehold.cli.prove.mixture_text import show_curves
-    from freehold.workflows.journey.mixing.project import kept_mixture, write_curve_page
+    from freehold.workflows.journey.defer import kept_mixture, write_curve_page
     from freehold.workflows.project import open_project
 
     mixture = kept_mixture(open_project(config_path), candidate)

@@ -17,8 +17,8 @@ from freehold.types.dataset import Dataset
 from freehold.types.encoder import EncoderConfig
 from freehold.types.finding import Finding, fail, ok
 from freehold.types.method import METHOD_KINDS, MethodName
+from freehold.workflows.journey.measuring.scores import SELECTION_SPLIT
 from freehold.workflows.journey.methods import METHODS, Candidate, engine_of
-from freehold.workflows.journey.selection.scores import SELECTION_SPLIT
 
 CANDIDATES = "candidates"
 _MODULES: dict[MethodName, tuple[str, str]] = {

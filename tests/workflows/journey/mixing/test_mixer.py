@@ -14,8 +14,8 @@ from freehold.types.mixture import Mixture
 from freehold.types.progress import Silent
 from freehold.types.route import Route, Target
 from freehold.types.verdict import Verdict
+from freehold.workflows.journey.defer import kept_mixture, plan_mixture, write_curve_page
 from freehold.workflows.journey.migrate import migrate
-from freehold.workflows.journey.mixing.project import kept_mixture, plan_mixture, write_curve_page
 from freehold.workflows.project import open_project
 from freehold.workflows.shift.rollout.mixture import with_mixture
 

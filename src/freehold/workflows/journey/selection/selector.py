@@ -40,12 +40,12 @@ from freehold.types.selected import (
 )
 from freehold.types.selection import SelectionRow
 from freehold.workflows.journey.candidate import CandidateRunner, MadeCandidate, making_steps, proving_steps
+from freehold.workflows.journey.measuring.measured import measured
+from freehold.workflows.journey.measuring.request_cost import request_cost
+from freehold.workflows.journey.measuring.scores import SELECTION_SPLIT
 from freehold.workflows.journey.methods import Bench, Candidate, without_paraphrases
 from freehold.workflows.journey.selection.expected import cheapest_first
 from freehold.workflows.journey.selection.gains import gain
-from freehold.workflows.journey.selection.measuring import measured
-from freehold.workflows.journey.selection.request_cost import request_cost
-from freehold.workflows.journey.selection.scores import SELECTION_SPLIT
 from freehold.workflows.prove.results import frozen_answers
 
 RULE = (

@@ -5,7 +5,7 @@ from tests.workflows.journey.rehearsal import project
 from freehold.errors import StorageError, UsageError
 from freehold.store import open_store
 from freehold.types.progress import Silent
-from freehold.workflows.journey.mixing.project import kept_mixture, plan_mixture, write_curve_page
+from freehold.workflows.journey.defer import kept_mixture, plan_mixture, write_curve_page
 
 
 def test_the_last_one_of_a_candidate_is_kept(tmp_path):

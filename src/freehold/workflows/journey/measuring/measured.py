@@ -11,8 +11,8 @@ from freehold.engines import start
 from freehold.evals.replay import ReplayOptions
 from freehold.types.record import content_id
 from freehold.types.selected import SelectionScores
+from freehold.workflows.journey.measuring.scores import SELECTION_SPLIT, score_on_selection
 from freehold.workflows.journey.methods import Bench, Candidate, Made
-from freehold.workflows.journey.selection.scores import SELECTION_SPLIT, score_on_selection
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate
 from freehold.workflows.prove.results import frozen_answers
 

@@ -1,0 +1,1 @@
+"""What a candidate does on the selection split, and what its requests cost."""
