@@ -39,7 +39,7 @@ _BETWEEN = r"[ .,\-/–]?"
 class NumberForm(Record, frozen=True, kw_only=True):
     """What all values of a `found` field look like: `before`, then digits, then `after` (``LL-123456``).
 
-    `sure` and `sure_none` are how often training samples' values were right where one was found, and where none was.
+    `sure` and `sure_none` are how often training values were right where one was found, and where none was.
     """
 
     before: str
