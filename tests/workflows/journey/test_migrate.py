@@ -6,12 +6,10 @@ import msgspec
 import pytest
 from tests.workflows.journey.rehearsal import Told, project
 
-from freehold.datasets.building import samples
 from freehold.errors import ConfigError, FreeholdError, InputError, UsageError
 from freehold.store import open_store
 from freehold.types.progress import Silent
 from freehold.types.report import Report
-from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.migrate import migrate, rehearse
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.preflight.check import PreflightError
@@ -124,18 +122,3 @@ def test_five_edits_of_the_prompt_neither_multiply_the_items_nor_begin_the_looks
     said = "Look 6 of items first looked at on"
     assert said in migration.report.candidates[0].verdict.reasons[0].text
     assert said in " ".join(Path(migration.written.html).read_text().split())
-
-
-def test_a_right_answer_given_later_builds_the_dataset_again(tmp_path):
-    """The number of traces stays what it was, and so did the dataset."""
-    opened = project(tmp_path)
-    before = prepare(opened, progress=Silent())
-    assert prepare(opened, progress=Silent()).id == before.id
-    with open_store(opened.store_url) as store:
-        trace = next(iter(store.traces()))
-        told = {"feedback": {"at": "2026-11-27T00:00:00+00:00"}}
-        store.replace_trace(msgspec.structs.replace(trace, gold="both", metadata=trace.metadata | told))
-    after = prepare(opened, progress=Silent())
-    assert after.id != before.id and Path(before.path).is_dir()
-    golds = [one.gold for name in ("train", "validation", "held_out") for one in samples(after, name)]
-    assert golds.count("both") == 1

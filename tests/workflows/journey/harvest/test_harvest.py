@@ -249,7 +249,9 @@ def test_without_an_address_nothing_can_be_harvested(tmp_path):
 
 def test_a_dataset_to_distill_has_the_distributions_and_stays_so(api, ready):
     path = ready.root / "freehold.toml"
-    path.write_text(path.read_text().replace("[train]\n", '[train]\nmethod = "distill"\n'))
+    text = path.read_text()
+    assert 'method = "lora"' in text
+    path.write_text(text.replace('method = "lora"', 'method = "distill"'))
     project = open_project(path)
     take(project)
     asked = len(api.asked)
@@ -300,7 +302,8 @@ def test_a_person_who_is_forgotten_leaves_the_harvest_too(api, tmp_path):
     project, _ = rescue.begin(request, progress=Silent())
     planned = harvest.plan(project, HarvestOptions())
     folder = Path(harvest.run(planned, progress=Silent(), patience=QUICK).folder)
-    samples = [one for name in ("train", "held_out") for one in building.samples(planned.dataset, name)]
+    names = ("train", "validation", "held_out")
+    samples = [one for name in names for one in building.samples(planned.dataset, name)]
     gone = next(one for one in samples if one.messages[-1].content.startswith("number 7 "))
     before = len(lines(folder / "asked.jsonl"))
     mentioned = [one.name for one in folder.rglob("*") if one.is_file() and gone.id in one.read_text()]

@@ -10,8 +10,8 @@ from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import ItemLook
 from freehold.types.report import Report
 from freehold.types.verdict import Verdict
+from freehold.workflows.journey.measuring import measuring
 from freehold.workflows.journey.migrate import migrate
-from freehold.workflows.journey.selection import selector
 from freehold.workflows.project import open_project
 
 BAD, GOOD, FAR = (
@@ -153,7 +153,7 @@ def test_without_a_selection_split_the_first_that_can_be_made_is_proven_unmeasur
 
 def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path, monkeypatch):
     opened = several(tmp_path, order=(BAD, GOOD))
-    real, asked = selector.score_on_selection, []
+    real, asked = measuring.score_on_selection, []
 
     async def score(plan, candidate, **given):
         asked.append(candidate.model)
@@ -161,7 +161,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return await real(plan, candidate, **given)
 
-    monkeypatch.setattr(selector, "score_on_selection", score)
+    monkeypatch.setattr(measuring, "score_on_selection", score)
     with pytest.raises(KeyboardInterrupt):
         migrate(opened, progress=Told())
     assert looks(opened) == ([], [])
@@ -176,6 +176,6 @@ def test_a_fault_of_freehold_itself_ends_the_journey(tmp_path, monkeypatch):
     async def broken(*_, **__):
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(selector, "score_on_selection", broken)
+    monkeypatch.setattr(measuring, "score_on_selection", broken)
     with pytest.raises(RuntimeError, match="a defect"):
         migrate(several(tmp_path, order=(BAD, GOOD)), progress=Told())
