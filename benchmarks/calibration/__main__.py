@@ -70,7 +70,7 @@ def blocks(*, full: bool) -> list[Block]:
         selection_power.thresholds(20_000 if full else 2000, seed=18),
         selection_power.halving(20_000 if full else 2000, seed=19),
         deferring.mixtures(20_000 if full else 400, seed=20, full=full),
-        deferring.calibrations(100 if full else 5, seed=21),
+        deferring.calibrations(100 if full else 20, seed=21),
         watching.mixture_false_alarms(2000 if full else 100, seed=22),
         watching.mixture_delays(400 if full else 60, seed=23),
     ]
