@@ -21,6 +21,11 @@ def command() -> None:
 
     What is promoted is the mixture: a threshold is found on the selection split, and the mixture is looked at once on
     held-out samples. freehold migrate plans one by itself where a candidate would not be promoted alone.
+
+    \b
+    Examples:
+      freehold defer plan
+      freehold defer curve --html curve.html
     """
 
 

@@ -18,13 +18,14 @@ from freehold.evals.answers import ChatAnswer
 from freehold.evals.chat.asker import Budget
 from freehold.evals.chat.chat_client import Patience
 from freehold.evals.replay import ReplayOptions
+from freehold.licensing.ruling import SEVERITY
 from freehold.store import open_store
 from freehold.types.dataset import SPLITS, Dataset, Sample, SplitName
 from freehold.types.endpoint import Endpoint
 from freehold.types.evaluated import Evaluation
 from freehold.types.harvest import Harvest, HarvestPart, HarvestTerms
 from freehold.types.progress import Progress
-from freehold.types.ruling import Lineage, LineageEdge
+from freehold.types.ruling import Lineage, LineageEdge, Ruling
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.data.harvested import harvest_folder, taught_digest
 from freehold.workflows.incumbent.account_files import AccountCopy
@@ -206,13 +207,21 @@ def _all_parts(
 
 
 def _terms(project: Project, model: str) -> HarvestTerms:
-    """May a candidate learn from the incumbent's answers?"""
-    candidate = project.config.models[0]
-    edges = (
-        LineageEdge(kind="base", model=candidate),
-        LineageEdge(kind="distilled_from", model=model, note="answers taken by a harvest"),
-    )
-    ruling = rule_for_model(candidate, project.config.use, lineage=Lineage(model=candidate, edges=edges))
+    """May a candidate learn from the incumbent's answers? Told is the strictest ruling under which one may, since an
+    answer that some may learn from is worth having: what a candidate learns from is ruled on again when it is made."""
+
+    def ruled(candidate: str) -> tuple[str, Ruling]:
+        edges = (
+            LineageEdge(kind="base", model=candidate),
+            LineageEdge(kind="distilled_from", model=model, note="answers taken by a harvest"),
+        )
+        return candidate, rule_for_model(
+            candidate, project.config.use, lineage=Lineage(model=candidate, edges=edges)
+        )
+
+    found = [ruled(candidate) for candidate in project.config.models]
+    open_ones = [one for one in found if one[1].outcome not in _FORBIDDEN]
+    candidate, ruling = max(open_ones or found, key=lambda one: SEVERITY[one[1].outcome])
     return HarvestTerms(
         outcome=ruling.outcome,
         ruling_id=ruling.id,
