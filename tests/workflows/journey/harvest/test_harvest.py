@@ -250,8 +250,8 @@ def test_without_an_address_nothing_can_be_harvested(tmp_path):
 def test_a_dataset_to_distill_has_the_distributions_and_stays_so(api, ready):
     path = ready.root / "freehold.toml"
     text = path.read_text()
-    assert 'method = "lora"' in text
-    path.write_text(text.replace('method = "lora"', 'method = "distill"'))
+    assert 'method = "as_is"' in text
+    path.write_text(text.replace('method = "as_is"', 'method = "distill"'))
     project = open_project(path)
     take(project)
     asked = len(api.asked)
