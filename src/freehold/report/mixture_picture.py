@@ -65,7 +65,7 @@ def risk_over_share(mixture: Mixture, curve: MixtureCurve) -> str:
         f'<polygon points="{line(band)}" style="fill:var(--accent);opacity:.18"/>'
         f'<polyline points="{line([row[:2] for row in rows])}" class="curve"/>'
         f'<line x1="{_LEFT}" x2="{right:.1f}" y1="{at_margin:.1f}" y2="{at_margin:.1f}" class="margin"/>'
-        f'<text x="{_LEFT + 6}" y="{at_margin - 5:.1f}" class="start">worst you accept '
+        f'<text x="{right - 6:.1f}" y="{at_margin - 5:.1f}" class="end">worst you accept '
         f"({points(-mixture.margin).removesuffix('.0')})</text>"
         f"{_chosen(x, y, curve)}{_interval(x, y, proof, mixture)}"
         f'<text x="{right:.1f}" y="{_HEIGHT - 4}" class="end">share answered here · '
