@@ -105,9 +105,10 @@ def test_a_temperature_needs_a_probability():
         ([0.1, 0.2], [False, False], 1 / 4),
     ],
 )
-def test_one_value_or_one_class_is_one_probability_and_never_certain(raw, good, probability):
+def test_one_value_or_one_class_is_nearly_one_probability_and_never_certain(raw, good, probability):
     fit = fit_calibration(np.array(raw), np.array(good))
-    assert [fit(0.0), fit(0.15), fit(1.0)] == pytest.approx([probability] * 3)
+    assert [fit(0.0), fit(0.15), fit(1.0)] == pytest.approx([probability] * 3, abs=1e-3)
+    assert len(set(raw)) == 1 or fit(0.1) < fit(0.2), "a threshold still parts them"
 
 
 def test_bad_columns_are_named():

@@ -44,7 +44,8 @@ _CLAIMS: frozenset[SignalName] = frozenset({"probability", "agreement", "router"
 def fit_calibration(raw: Floats, good: Bools, *, way: CalibrationWay = "isotonic") -> Calibration:
     """From values of a signal (higher is surer) to the probability that the answer is good.
 
-    Values that are NaN are left out. Where only one value or one class is left, the probability is the same for all.
+    Values that are NaN are left out. Where only one value is left, the probability is the same for all; where one class
+    is, all but the same, so that a threshold still parts higher signals from lower ones.
     Raises `UsageError` where nothing is left, for columns of unequal length, infinite values, and for a `temperature`
     of a signal that is neither a probability nor a logarithm of one.
     """
@@ -52,8 +53,10 @@ def fit_calibration(raw: Floats, good: Bools, *, way: CalibrationWay = "isotonic
     if len(x) == 0:
         raise UsageError("no answer carries the signal: nothing to calibrate")
     smooth = (y.sum() + 1) / (len(y) + 2)
-    if x.min() == x.max() or y.all() or not y.any():
+    if x.min() == x.max():
         return Calibration(raw=(float(x[0]),), probability=(float(smooth),))
+    if y.all() or not y.any():
+        return _ascending(np.array([x.min(), x.max()]), np.full(2, smooth))
     if way == "isotonic":
         return _ascending(*_isotonic(x, y))
     return _ascending(*_by_logit(x, y, shifted=way == "logistic"))
