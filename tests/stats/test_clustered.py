@@ -79,3 +79,10 @@ def test_equal_small_clusters_get_no_allowance():
     limits = clustered.clustered_binary_limits(codes, d, margin=0.05)
     clumps = clustered.clump_limits(codes, d, limits)
     assert clumps.lower == pytest.approx(limits.tango_neff_lower, abs=1e-12)
+
+
+def test_items_without_a_group_are_units_of_their_own():
+    assert clustered.encode_groups([None, None]) is None
+    assert clustered.encode_groups([]) is None
+    codes = clustered.encode_groups(["a", None, "a", None, "b"])
+    assert codes.tolist() == [0, 1, 0, 2, 3]

@@ -78,6 +78,14 @@ def encode_clusters(labels: Sequence[Any]) -> Codes:
     return np.fromiter((seen.setdefault(label, len(seen)) for label in labels), np.int64, len(labels))
 
 
+def encode_groups(groups: Sequence[str | None]) -> Codes | None:
+    """The clusters of items of which some name their group: one without is a cluster of its own. None where no item
+    names one."""
+    if all(group is None for group in groups):
+        return None
+    return encode_clusters([row if group is None else group for row, group in enumerate(groups)])
+
+
 def dense_codes(codes: Codes) -> Codes:
     """The same clusters numbered 0..K-1 without gaps."""
     return np.unique(codes, return_inverse=True)[1].astype(np.int64)

@@ -11,7 +11,7 @@ import anyio
 import msgspec
 
 from freehold.evals.scorers import for_task
-from freehold.stats.clustered import encode_clusters
+from freehold.stats.clustered import encode_groups
 from freehold.store import open_store
 from freehold.types.dataset import Sample
 from freehold.types.evaluated import Evaluation, EvaluationLine
@@ -80,10 +80,7 @@ async def files_preflight(outputs: OutputFiles, task: Task, *, planned_looks: in
 
 
 def _reach(task: Task, samples: Sequence[Sample], planned_looks: int) -> Iterator[Finding]:
-    groups = [one.group for one in samples]
-    codes = None
-    if any(group is not None for group in groups):
-        codes = encode_clusters([f"\0{row}" if name is None else name for row, name in enumerate(groups)])
+    codes = encode_groups([one.group for one in samples])
     # Scores that the files carry may be of any kind.
     items = Items(len(samples), task.scorer != GIVEN and for_task(task).binary, codes)
     for one in reach_findings(items, margin=task.margin, alpha=task.alpha, planned_looks=planned_looks):

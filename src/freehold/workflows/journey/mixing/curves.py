@@ -17,7 +17,7 @@ from freehold.deferring.router import request_text, write_router
 from freehold.errors import ConfigError, UsageError
 from freehold.evals.slicing import slice_values
 from freehold.stats import deferral
-from freehold.stats.clustered import Codes, encode_clusters
+from freehold.stats.clustered import Codes, encode_groups
 from freehold.types.config import DeferConfig
 from freehold.types.dataset import Sample
 from freehold.types.deferral import Calibration, DeferralRule, DeferralWay, RouterFiles, SignalName
@@ -178,10 +178,7 @@ def router_text(sample: Sample) -> str:
 
 def codes_of(samples: Sequence[Sample]) -> Codes | None:
     """The samples' clusters; None where no sample names one."""
-    groups = [sample.group for sample in samples]
-    if all(group is None for group in groups):
-        return None
-    return encode_clusters([f"\0{row}" if name is None else name for row, name in enumerate(groups)])
+    return encode_groups([sample.group for sample in samples])
 
 
 def _column(values: Sequence[float | None]) -> Numbers:

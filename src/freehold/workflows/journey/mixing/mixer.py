@@ -14,19 +14,16 @@ from typing import NamedTuple
 
 import anyio
 import msgspec
-import numpy as np
 
 from freehold import __version__
 from freehold.catalog.retirements import retirement_of
 from freehold.datasets import building
 from freehold.deferring.signals import unreadable_note
 from freehold.evals.frozen import with_frozen
-from freehold.stats.clustered import encode_clusters
 from freehold.stats.deferral.threshold import MixtureTrial, needed_samples
 from freehold.stats.rules import MIN_PAIRS_PROMOTE, DecisionRule
-from freehold.stats.selection import SelectionRule, TriedCandidate, assess
+from freehold.stats.selection import SelectionRule, assess
 from freehold.types.dataset import Sample, SplitName
-from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import Evaluation
 from freehold.types.mixture import Mixture
 from freehold.types.record import content_id
@@ -34,6 +31,7 @@ from freehold.types.selected import SelectionScores
 from freehold.workflows.journey.measuring.measuring import measured
 from freehold.workflows.journey.measuring.request_cost import request_cost
 from freehold.workflows.journey.measuring.scores import SELECTION_SPLIT, is_pairwise
+from freehold.workflows.journey.measuring.tried import on_scale_of, tried
 from freehold.workflows.journey.methods import Bench, Candidate, Made
 from freehold.workflows.journey.mixing import curves, money, slices
 from freehold.workflows.journey.mixing.looking import MixtureLook, look
@@ -261,7 +259,7 @@ class Mixer:
                     way_out="more traffic, a wider margin ([task] margin), or a smaller share ([defer] least_share)",
                 )
             )
-        served = curves.MixedModels(base.candidate, candidate_id(made.plan), base.incumbent)
+        served = curves.MixedModels(base.candidate, made.plan.candidate_id(), base.incumbent)
         rule = curves.rule_of(found[best], served, config, bench.project.state / "routers")
         made_now = _with_id(msgspec.structs.replace(base, rule=rule))
         curve = found[best].curve
@@ -274,15 +272,9 @@ class Mixer:
         return made_now
 
     def _passes_alone(self, scores: SelectionScores, held_out: int) -> bool:
-        named = any(group is not None for group in scores.groups)
-        groups = [f"\0{row}" if group is None else group for row, group in enumerate(scores.groups)]
-        tried = TriedCandidate(
-            name="alone",
-            differences=np.array([np.nan if d is None else d for d in scores.differences], dtype=float),
-            codes=encode_clusters(groups) if named else None,
-        )
-        decision = DecisionRule(margin=self.bench.task.margin, alpha=self.alpha, lo=scores.lo, hi=scores.hi)
-        return assess(tried, SelectionRule(decision=decision, held_out=held_out)).passes
+        decision = DecisionRule(margin=self.bench.task.margin, alpha=self.alpha)
+        rule = SelectionRule(decision=decision, held_out=held_out)
+        return assess(tried("alone", scores), on_scale_of(scores, rule)).passes
 
     def _told(self, planned: Mixture, candidate: Candidate, made: Made, seen: MixtureLook) -> Mixture:
         bench, rule = self.bench, planned.rule
@@ -307,11 +299,6 @@ class Mixer:
         ids = [one.trace_id for one in samples if one.trace_id is not None][:TIMED_TRACES]
         traces = self.bench.store.get_traces(ids).values()
         return [one.total_ms for one in traces if one.total_ms is not None]
-
-
-def candidate_id(plan: ServePlan) -> str:
-    """What a rule is proven for: what answers under the plan's name."""
-    return plan.candidate_id()
 
 
 def _router_is_there(planned: Mixture) -> bool:

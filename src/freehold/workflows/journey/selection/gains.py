@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from freehold.stats.clustered import encode_clusters
+from freehold.stats.clustered import encode_groups
 from freehold.stats.selection import SelectionRule, TriedCandidate, assess
 from freehold.types.selected import ParaphraseGain, SelectionScores
 
@@ -18,9 +18,7 @@ def gain(
     """
     pairs = list(zip(scores.differences, without.differences, strict=False))  # one may have stopped early
     differences = [np.nan if one is None or other is None else one - other for one, other in pairs]
-    groups = scores.groups[: len(pairs)]
-    names = [f"\0{row}" if group is None else group for row, group in enumerate(groups)]
-    codes = encode_clusters(names) if any(group is not None for group in groups) else None
+    codes = encode_groups(scores.groups[: len(pairs)])
     tried = TriedCandidate(name=name, differences=np.array(differences, dtype=float), codes=codes)
     row = assess(tried, rule)
     if row.difference is None:

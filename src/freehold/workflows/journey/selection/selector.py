@@ -13,12 +13,10 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
-import numpy as np
 
 from freehold.datasets import building
 from freehold.errors import EngineError, MissingExtraError, UpstreamError
 from freehold.evals.frozen import with_frozen
-from freehold.stats.clustered import encode_clusters
 from freehold.stats.rules import DecisionRule
 from freehold.stats.selection import (
     SelectionRule,
@@ -43,6 +41,7 @@ from freehold.workflows.journey.candidate import CandidateRunner, MadeCandidate,
 from freehold.workflows.journey.measuring.measuring import measured
 from freehold.workflows.journey.measuring.request_cost import request_cost
 from freehold.workflows.journey.measuring.scores import SELECTION_SPLIT
+from freehold.workflows.journey.measuring.tried import on_scale_of, tried
 from freehold.workflows.journey.methods import Bench, Candidate, without_paraphrases
 from freehold.workflows.journey.selection.expected import cheapest_first
 from freehold.workflows.journey.selection.gains import gain
@@ -200,33 +199,19 @@ class Selector:
     def _as_tried(self, one: _Tried) -> TriedCandidate | None:
         if one.scores is None:
             return None
-        scores, cost = one.scores, one.cost
-        grouped = any(group is not None for group in scores.groups)
-        names = [f"\0{row}" if group is None else group for row, group in enumerate(scores.groups)]
+        cost = one.cost
         usd = None if cost is None or cost.usd_per_1000 is None else float(cost.usd_per_1000)
-        return TriedCandidate(
-            name=one.label,
-            differences=np.array([np.nan if d is None else d for d in scores.differences], dtype=float),
-            cost=usd,
-            codes=encode_clusters(names) if grouped else None,
-            stopped=one.fault or one.stopped,
-        )
+        return tried(one.label, one.scores, usd=usd, stopped=one.fault or one.stopped)
 
     def _scaled(self, rule: SelectionRule, one: _Tried) -> SelectionRule:
-        """The rule on the scale of the scores, which a pairwise judge has from -1 to 1."""
-        if one.scores is None:
-            return rule
-        decision = DecisionRule(
-            margin=rule.decision.margin, alpha=rule.decision.alpha, lo=one.scores.lo, hi=one.scores.hi
-        )
-        return SelectionRule(decision=decision, held_out=rule.held_out, least_chance=rule.least_chance)
+        return rule if one.scores is None else on_scale_of(one.scores, rule)
 
     def _chosen(self, rule: SelectionRule, said: str) -> Selected:
         measured = [one for one in self._tried.values() if one.scores is not None and one.fault is None]
-        tried = [found for one in measured if (found := self._as_tried(one)) is not None]
-        if not tried:
+        known = [found for one in measured if (found := self._as_tried(one)) is not None]
+        if not known:
             return self._ended(None, said, why="no candidate could be measured")
-        selection = choose(tried, self._scaled(rule, measured[0]))
+        selection = choose(known, self._scaled(rule, measured[0]))
         rows = {row.name: row for row in selection.rows}
         for one in measured:
             self._report_row(one, rows[one.label], self._gain(one, rule), chosen=rows[selection.chosen])

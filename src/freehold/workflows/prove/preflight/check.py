@@ -12,7 +12,7 @@ import anyio
 from freehold.errors import FreeholdError, UsageError
 from freehold.evals.frozen import with_frozen
 from freehold.evals.scorers import for_task
-from freehold.stats.clustered import encode_clusters
+from freehold.stats.clustered import encode_groups
 from freehold.store import Store
 from freehold.types.config import ProjectConfig
 from freehold.types.dataset import Dataset, Sample
@@ -129,10 +129,7 @@ async def _reach(request: PreflightRequest, findings: Sequence[Finding]) -> list
     compared = filled if request.freezes else [one for one in filled if one.incumbent is not None]
     if not compared or any(one.check == "scorer" and one.outcome == "fail" for one in findings):
         return []
-    groups = [one.group for one in compared]
-    codes = None
-    if any(group is not None for group in groups):
-        codes = encode_clusters([f"\0{row}" if name is None else name for row, name in enumerate(groups)])
+    codes = encode_groups([one.group for one in compared])
     items = Items(
         len(compared),
         for_task(request.task).binary,
