@@ -10,8 +10,10 @@ from tests.documents import check
 from freehold.cli.documents import document
 
 # A deadline fails on a busy machine, not on a wrong program; the timeout of each test catches what hangs.
-settings.register_profile("freehold", deadline=None)
-settings.load_profile("freehold")
+settings.register_profile("explore", deadline=None, max_examples=1000)
+# The same examples in each run, so that a failure is of the change. FREEHOLD_TEST_HYPOTHESIS=explore draws new ones.
+settings.register_profile("freehold", deadline=None, derandomize=True)
+settings.load_profile(os.environ.get("FREEHOLD_TEST_HYPOTHESIS", "freehold"))
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from freehold.datasets.building import Recipe, make_samples, normalized_question
@@ -84,6 +85,13 @@ def test_the_very_same_request_with_two_right_answers_is_a_conflict_too():
     assert made.conflict_count == 1
 
 
+@example(
+    [
+        (0, "neighbour Tom", "", "a", None, "train"),
+        (0, "cat", "", "a", None, None),
+        (0, "cat", "", "b", None, None),
+    ]
+)
 @given(
     st.lists(
         st.tuples(
@@ -98,8 +106,12 @@ def test_the_very_same_request_with_two_right_answers_is_a_conflict_too():
     )
 )
 def test_every_trace_is_in_a_split_or_counted(rows):
+    # Said one after the other: of two right answers given at the very same moment, the order decides which one stays.
     traces = [
-        trace(n, LONG.format(a, b) + c, gold=gold, group=group, **({"split": split} if split else {}))
+        msgspec.structs.replace(
+            trace(n, LONG.format(a, b) + c, gold=gold, group=group, **({"split": split} if split else {})),
+            at=datetime(2026, 1, 1, 0, 0, n, tzinfo=UTC),
+        )
         for n, (a, b, c, gold, group, split) in enumerate(rows)
     ]
     made = make(traces)

@@ -9,7 +9,6 @@ import pytest
 from tests.gateway.asking import FORM, QUESTION, metric, post, structured
 from tests.gateway.loopback import (
     ANSWER,
-    FakeUpstream,
     eventually,
     gateway,
     plain,
@@ -22,18 +21,6 @@ from freehold.gateway.serve import free_port
 from freehold.store import open_store
 from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint, ServedModel
 from freehold.types.route import Guard, Route, Target
-
-
-@pytest.fixture(scope="module")
-def candidate():
-    fake = FakeUpstream()
-    yield fake
-    fake.close()
-
-
-@pytest.fixture(autouse=True)
-def _reset(candidate, upstream):
-    candidate.reset()
 
 
 def promoted(name, endpoint, **more):

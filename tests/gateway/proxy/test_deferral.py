@@ -7,7 +7,6 @@ import pytest
 from tests.gateway.asking import FORM, QUESTION, TOOLS, client, metric, post
 from tests.gateway.loopback import (
     ANSWER,
-    FakeUpstream,
     eventually,
     gateway,
     plain,
@@ -22,18 +21,6 @@ from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint
 from freehold.types.route import Guard, Target
 
 SURE, UNSURE = -0.5, -5.0
-
-
-@pytest.fixture(scope="module")
-def candidate():
-    fake = FakeUpstream()
-    yield fake
-    fake.close()
-
-
-@pytest.fixture(autouse=True)
-def _reset(candidate, upstream):
-    candidate.reset()
 
 
 @pytest.fixture(scope="module")

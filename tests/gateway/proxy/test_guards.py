@@ -10,7 +10,6 @@ import pytest
 from tests.gateway.asking import FORM, QUESTION, TOOLS, call, get, metric, post, structured
 from tests.gateway.loopback import (
     ANSWER,
-    FakeUpstream,
     eventually,
     gateway,
     plain,
@@ -37,18 +36,6 @@ TOO_LONG = {
         "type": "exceed_context_size_error",
     }
 }
-
-
-@pytest.fixture(scope="module")
-def candidate():
-    fake = FakeUpstream()
-    yield fake
-    fake.close()
-
-
-@pytest.fixture(autouse=True)
-def _reset(candidate, upstream):
-    candidate.reset()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import pytest
 from tests.gateway.asking import QUESTION, metric, post
 from tests.gateway.loopback import (
     ANSWER,
-    FakeUpstream,
     eventually,
     gateway,
     plain,
@@ -33,16 +32,8 @@ from freehold.types.route import Limits, Target
 EASY, HARD = "wo ist mein paket", "der vertrag soll angefochten werden"
 
 
-@pytest.fixture(scope="module")
-def candidate():
-    fake = FakeUpstream()
-    yield fake
-    fake.close()
-
-
 @pytest.fixture(autouse=True)
-def _reset(candidate, upstream):
-    candidate.reset()
+def _answers(candidate):
     candidate.answer = lambda seen: plain(told("from here", None))
 
 

@@ -4,26 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.stats.deferral.signals import curve, told
 
 from freehold.errors import UsageError
 from freehold.stats.binary import wilson_limits
-from freehold.stats.deferral import best_curve, mixture_curve, oracle_share, share_interval
+from freehold.stats.deferral import best_curve, oracle_share, share_interval
 from freehold.stats.deferral.curve import thresholds
-
-
-def told(n=1000, seed=0, scale=0.4, win=0.01):
-    """Signals, and differences whose losses thin out with the signal."""
-    rng = np.random.default_rng(seed)
-    raw, luck = rng.random(n), rng.random(n)
-    return raw, (luck < win) * 1.0 - (luck > 1 - scale * (1 - raw) ** 3) * 1.0
-
-
-def curve(raw, differences, **changed):
-    fields = {
-        "way": "cascade", "signal": "probability", "codes": None, "margin": 0.03, "alpha": 0.025, "held_out": 1000,
-        "least_share": 0.2,
-    }  # fmt: skip
-    return mixture_curve(raw=raw, differences=differences, **fields | changed)
 
 
 @settings(max_examples=25, deadline=None)
