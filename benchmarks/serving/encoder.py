@@ -17,9 +17,7 @@ import contextlib
 import csv
 import importlib.util
 import itertools
-import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -35,7 +33,7 @@ import psutil
 from safetensors.numpy import save_file
 
 from benchmarks.serving.common import Result, cores
-from benchmarks.serving.run import show
+from benchmarks.serving.run import finish
 from freehold import engines
 from freehold.engines import keys, ports
 from freehold.engines.encoder.folder import read_heads, read_manifest
@@ -238,13 +236,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write the results here as well")
     given = parser.parse_args()
     made = asyncio.run(measure(given.data, given.seconds, given.rounds))
-    show(made)
-    if given.json is not None:
-        machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-        given.json.write_text(
-            json.dumps({"machine": machine, "results": [one._asdict() for one in made]}, indent=1)
-        )
-    return 0 if all(one.holds is not False for one in made) else 1
+    return finish(made, given.json)
 
 
 if __name__ == "__main__":

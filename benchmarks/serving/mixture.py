@@ -17,7 +17,6 @@ import asyncio
 import itertools
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -31,7 +30,7 @@ import numpy as np
 
 from benchmarks.serving.common import Result
 from benchmarks.serving.encoder import base, encoder_at, messages
-from benchmarks.serving.run import show
+from benchmarks.serving.run import finish
 from freehold import engines
 from freehold.deferring.learning import train_router
 from freehold.deferring.router import Router, write_router
@@ -245,13 +244,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write the results here as well")
     given = parser.parse_args()
     made = asyncio.run(measure(given.data, given.seconds, given.per_second, given.rounds))
-    show(made)
-    if given.json is not None:
-        machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-        given.json.write_text(
-            json.dumps({"machine": machine, "results": [one._asdict() for one in made]}, indent=1)
-        )
-    return 0 if all(one.holds is not False for one in made) else 1
+    return finish(made, given.json)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,20 @@ def main() -> int:
             print(f"  {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
             if given.json is not None:
                 given.json.write_text(json.dumps(_record(results), indent=1))
-    return 0 if all(result.holds is not False for result in results) else 1
+    return status(results)
+
+
+def finish(results: list[Result], path: Path | None) -> int:
+    """Show them, write them to `path` where there is one, and give the exit status."""
+    show(results)
+    if path is not None:
+        path.write_text(json.dumps(_record(results), indent=1))
+    return status(results)
+
+
+def status(results: list[Result]) -> int:
+    """1 where something that was wanted is missed."""
+    return 0 if all(one.holds is not False for one in results) else 1
 
 
 def show(results: list[Result]) -> None:

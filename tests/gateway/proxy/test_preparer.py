@@ -11,7 +11,6 @@ import pytest
 from tests.gateway.asking import FORM, QUESTION, client, get, metric, post
 from tests.gateway.loopback import (
     ANSWER,
-    FakeUpstream,
     eventually,
     gateway,
     plain,
@@ -71,13 +70,6 @@ def route(**fields):
         "candidate": Target(endpoint="local", model="base:app"),
     }
     return Route(**{"name": "app", "model": "m", "state": "promoted", **incumbent} | fields)
-
-
-@pytest.fixture(scope="module")
-def candidate():
-    upstream = FakeUpstream()
-    yield upstream
-    upstream.close()
 
 
 def endpoints(upstream, candidate, made):

@@ -13,7 +13,6 @@ from aiohttp import web
 from tests.gateway.asking import FORM, QUESTION, client, post
 from tests.gateway.loopback import (
     ANSWER,
-    FakeUpstream,
     eventually,
     gateway,
     plain,
@@ -222,13 +221,6 @@ def test_an_error_of_the_upstream_is_said_in_the_clients_api(shared, upstream):
     assert status == 422 and json.loads(body)["error"]["message"] == "too long"
     status, _, body = post(shared, QUESTION, path="/api/chat")
     assert status == 422 and json.loads(body) == {"error": "too long"}
-
-
-@pytest.fixture(scope="module")
-def candidate():
-    fake = FakeUpstream()
-    yield fake
-    fake.close()
 
 
 @pytest.fixture(scope="module")

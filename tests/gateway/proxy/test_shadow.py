@@ -8,7 +8,6 @@ import pytest
 from tests.gateway.asking import QUESTION, post
 from tests.gateway.loopback import (
     ANSWER,
-    FakeUpstream,
     eventually,
     gateway,
     plain,
@@ -34,13 +33,6 @@ CALLING = {
         }
     ],
 }
-
-
-@pytest.fixture(scope="module")
-def candidate():
-    upstream = FakeUpstream()
-    yield upstream
-    upstream.close()
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,10 @@
 import json
 import re
 import threading
-from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from freehold.datasets import building
-from freehold.store import open_store
+from tests.workflows.journey.written import write_dataset
+
 from freehold.types.config import ParaphrasesConfig
 from freehold.types.dataset import Message, Sample
 from freehold.workflows.journey.paraphrasing.planning import plan
@@ -52,18 +51,8 @@ def project(tmp_path, url="http://127.0.0.1:9", *, price=PRICE, counts=(4, 6, 30
         name: [one(label, n, name) for label in CLASSES for n in range(3)]
         for name in ("validation", "held_out")
     }
-    dataset = building.write(
-        building.Building(by_split={"train": train, **held}, dropped=Counter()),
-        building.Recipe(near_duplicates=near_duplicates),
-        name="bank",
-        root=opened.state / "datasets",
-        made_from=(),
-        version="1",
-        incumbent_model="writer",
-    )
-    with open_store(opened.store_url) as store:
-        store.put(dataset, made_from=())
-    return opened, dataset
+    made = write_dataset(opened, {"train": train, **held}, name="bank", near_duplicates=near_duplicates)
+    return opened, made
 
 
 def planned(opened, dataset, **asked):

@@ -6,10 +6,10 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.prompts.modelled import SYSTEM, samples
+from tests.workflows.journey.written import write_dataset
 
 from freehold.datasets import building
 from freehold.settings import load
-from freehold.store import open_store
 from freehold.types.progress import Silent
 from freehold.types.prompting import PromptBudget
 from freehold.workflows.journey.prompting.planning import PromptRequest, plan
@@ -123,18 +123,9 @@ def project(
     opened = open_project(tmp_path / "freehold.toml")
     splits = zip(("train", "validation", "held_out"), ("t", "v", "h"), counts, strict=True)
     by_split = {name: samples(count, prefix=prefix, system=system) for name, prefix, count in splits}
-    dataset = building.write(
-        building.Building(by_split=by_split, dropped=Counter()),
-        building.Recipe(),
-        name="mail",
-        root=opened.state / "datasets",
-        made_from=(),
-        version="1",
-        incumbent_model="writer",
+    return opened, write_dataset(
+        opened, by_split, name="mail", near_duplicates=building.Recipe().near_duplicates
     )
-    with open_store(opened.store_url) as store:
-        store.put(dataset, made_from=())
-    return opened, dataset
 
 
 def planned(opened, dataset, **asked):
