@@ -48,3 +48,10 @@ def test_what_samples_cannot_know_is_told():
 def test_what_cannot_be_is_an_error(config, said):
     with pytest.raises(ConfigError, match=said):
         check(DeferConfig(**config), SAMPLES)
+
+
+def test_a_field_whose_name_begins_like_a_keys_is_a_field():
+    known = [sample(0, keyword="tax"), sample(1, keyword="bill")]
+    config = DeferConfig(always_incumbent=({"keyword": "tax"},))
+    assert check(config, known) == []
+    assert declared(config.always_incumbent, known).tolist() == [True, False]

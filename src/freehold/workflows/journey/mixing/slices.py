@@ -12,7 +12,6 @@ from freehold.types.config import DeferConfig
 from freehold.types.dataset import Sample
 
 Conditions = Sequence[Mapping[str, str]]
-_OF_REQUESTS = ("key", "header:")
 
 
 def declared(conditions: Conditions, samples: Iterable[Sample]) -> npt.NDArray[np.bool_]:
@@ -48,7 +47,7 @@ def check(config: DeferConfig, samples: Sequence[Sample]) -> list[str]:
                     hint='name what declares it: [{ language = "ja" }]',
                 )
             for name in condition:
-                if name not in fields and not name.startswith(_OF_REQUESTS):
+                if name not in fields and not _is_of_requests(name):
                     raise ConfigError(
                         f"defer.{table}: no sample has the field {name!r}",
                         hint=did_you_mean(
@@ -70,7 +69,11 @@ def check(config: DeferConfig, samples: Sequence[Sample]) -> list[str]:
 
 
 def _of_requests(condition: Mapping[str, str]) -> bool:
-    return any(name.startswith(_OF_REQUESTS) for name in condition)
+    return any(map(_is_of_requests, condition))
+
+
+def _is_of_requests(name: str) -> bool:
+    return name == "key" or name.startswith("header:")
 
 
 def _said(condition: Mapping[str, str]) -> str:
