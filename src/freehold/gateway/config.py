@@ -151,7 +151,7 @@ def check_route(route: Route, endpoint_names: list[str]) -> None:
     for name, share in (("canary_share", route.canary_share), ("shadow_share", route.shadow_share)):
         if not 0 <= share <= 1:
             raise ConfigError(f"route {route.name}: {name} is {share}, expected 0 to 1")
-    if problem := route.limits.problem or (route.cache and route.cache.problem):
+    if problem := route.limits.problem or route.waits.problem or (route.cache and route.cache.problem):
         raise ConfigError(f"route {route.name}: {problem}")
     if route.deferral is not None:
         if route.candidate is None:

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from freehold.gateway.http.request import Request
-from freehold.gateway.http.upstreams import UpstreamFailure
 from freehold.gateway.limits.keys import check_may, check_scope
 from freehold.gateway.proxy.state import WorkerState
+from freehold.gateway.readiness import unanswered
 from freehold.gateway.telemetry import meters, pulse
 from freehold.types.endpoint import ANY_MODEL
 from freehold.types.route import ApiKey
@@ -26,7 +26,6 @@ _JSON = [("content-type", "application/json")]
 _TEXT = [("content-type", "text/plain; charset=utf-8")]
 _METRICS = [("content-type", "text/plain; version=0.0.4; charset=utf-8")]
 _SHOW_BODY_MAX = 65_536
-_HEALTH_CHECK_WITHIN_S = 2.0
 
 
 def find_page(method: str, path: str) -> Page | None:
@@ -51,36 +50,29 @@ async def front(_state: WorkerState, _request: Request) -> HttpReply:
 
 
 async def ready(state: WorkerState, request: Request) -> HttpReply:
-    """Every endpoint answers, keys can be checked, and the recorder lives. 503 where not.
+    """Every route has an endpoint that answers, keys can be checked, and the recorder lives. 503 where not.
 
     Where keys are in force, what is the matter is told only to a key that may look.
     """
-    names = list(state.table.endpoints)
-    answers = await asyncio.gather(*(endpoint_answers(state, name) for name in names))
-    endpoints = dict(zip(names, answers, strict=True))
+    found = await state.health.all(state.table.endpoints.values())
+    routes = state.table.all_routes()
+    unready = unanswered(routes, found)
+    answered = not unready if routes else bool(found) and all(one.answers for one in found.values())
     keys = "unavailable" if state.keys.problem is not None else "starting" if state.keys.waiting else "known"
     recorder = None if state.recorder is None else pulse.is_alive(state.run_folder)
-    is_ready = bool(endpoints) and all(answers) and keys == "known" and recorder is not False
+    is_ready = answered and keys == "known" and recorder is not False
     body: dict[str, Any] = {"status": "ready" if is_ready else "not ready"}
     with contextlib.suppress(ApiError):
         _check_look(state, request)
-        body |= {"endpoints": endpoints, "keys": keys}
+        body["endpoints"] = {name: one.answers for name, one in found.items()}
+        if matters := {name: one.why for name, one in found.items() if one.why}:
+            body["why"] = matters
+        if unready:
+            body["unanswered_routes"] = unready
+        body["keys"] = keys
         if recorder is not None:
             body["recorder"] = "alive" if recorder else "silent"
     return HttpReply(200 if is_ready else 503, _JSON, msgspec.json.encode(body))
-
-
-async def endpoint_answers(state: WorkerState, name: str) -> bool:
-    """Whether an endpoint answers a health check within two seconds, and its requests can be prepared."""
-    endpoint = state.table.endpoints[name]
-    if await state.preparer.trouble(endpoint) is not None:
-        return False
-    path = "/api/version" if endpoint.api == "ollama" else "/v1/models"
-    try:
-        status, _ = await state.upstreams.get(endpoint, path, timeout_s=_HEALTH_CHECK_WITHIN_S)
-    except UpstreamFailure:
-        return False
-    return status < 500
 
 
 async def models(state: WorkerState, request: Request) -> HttpReply:

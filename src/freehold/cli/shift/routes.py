@@ -97,6 +97,13 @@ def show(name: str, config_path: Path | None, as_json: bool) -> None:
 )
 @click.option("--guard", "guards", multiple=True, metavar="NAME=VALUE", help="schema, context, ttft_ms.")
 @click.option(
+    "--wait",
+    "waits",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="first_byte_ms, retries: then the next target.",
+)
+@click.option(
     "--limit",
     "limits",
     multiple=True,
@@ -202,7 +209,7 @@ def history(name: str, config_path: Path | None, as_json: bool) -> None:
 
 
 def _changes(before: Route | None, asked: dict[str, Any]) -> dict[str, Any]:
-    from freehold.types.route import CacheTerms, Guard, Limits
+    from freehold.types.route import CacheTerms, Guard, Limits, Waits
     from freehold.workflows.shift.routes import parse_target, with_pairs
 
     changes: dict[str, Any] = {
@@ -225,6 +232,8 @@ def _changes(before: Route | None, asked: dict[str, Any]) -> dict[str, Any]:
         changes["match_headers"] = {name.lower(): value for name, _, value in pairs}
     if asked["guards"]:
         changes["guard"] = with_pairs(before.guard if before else Guard(), asked["guards"], "guard")
+    if asked["waits"]:
+        changes["waits"] = with_pairs(before.waits if before else Waits(), asked["waits"], "wait")
     if asked["limits"]:
         changes["limits"] = with_pairs(before.limits if before else Limits(), asked["limits"], "limit")
     if asked["cache"] == ("-",):
@@ -297,7 +306,8 @@ def _describe(route: Route) -> None:
         lines.append(("deferral", format_rule(route.deferral)))
     if route.fallback:
         lines.append(("in need", ", ".join(format_target(target) for target in route.fallback)))
-    for title, record in (("guard", route.guard), ("limits", route.limits), ("cache", route.cache)):
+    told = (("guard", route.guard), ("waits", route.waits), ("limits", route.limits), ("cache", route.cache))
+    for title, record in told:
         values = {
             name: value
             for name, value in (msgspec.to_builtins(record) or {}).items()

@@ -98,6 +98,14 @@ class UpstreamFailure(Exception):
         self.timed_out = timed_out
 
 
+class LateFailure(UpstreamFailure):
+    """An endpoint sent no byte in the time that it was given."""
+
+    def __init__(self, endpoint: Endpoint, wait_ms: float) -> None:
+        message = f"endpoint {endpoint.name} sent no byte within {wait_ms:g} ms"
+        super().__init__(message, reached=True, timed_out=True)
+
+
 class FatalRequestError(UpstreamFailure):
     """An endpoint has died on this request, and is not asked it again."""
 
@@ -208,6 +216,25 @@ class Upstreams:
             return self._post(endpoint, path, headers, body)
         return self._post_suspect(endpoint, path, headers, body)
 
+    async def post_in_time(
+        self, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes, wait_ms: float
+    ) -> UpstreamResponse:
+        """The same, of an answer whose first byte has come. Raises `LateFailure` too."""
+        response = None
+        try:
+            async with asyncio.timeout(wait_ms / 1000):
+                response = await self.post(endpoint, path, headers, body)
+                await response.wait_for_body()
+                return response
+        except TimeoutError:
+            if response is not None:
+                await response.close()
+            raise LateFailure(endpoint, wait_ms) from None
+        except TransportError as error:
+            if response is not None:
+                await response.close()
+            raise upstream_failure(endpoint, error) from error
+
     async def _post_suspect(
         self, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes
     ) -> UpstreamResponse:
@@ -243,20 +270,26 @@ class Upstreams:
                     raise FatalRequestError(endpoint) from error
             raise upstream_failure(endpoint, error) from error
 
-    async def get(self, endpoint: Endpoint, path: str, *, timeout_s: float) -> tuple[int, bytes]:
-        """A small GET, for health checks. Raises `UpstreamFailure`."""
+    async def probe(
+        self, endpoint: Endpoint, path: str, *, timeout_s: float, body: bytes | None = None
+    ) -> int:
+        """The status of a health check: a small GET, or a POST of `body`. Raises `UpstreamFailure`."""
         headers = self.request_headers(endpoint, (), pass_credentials=False)
+        if body is not None:
+            headers.append(("content-type", "application/json"))
+        method = "GET" if body is None else "POST"
         try:
             async with asyncio.timeout(timeout_s):
-                response = await self._sending("GET", endpoint.base_url, path, headers, None)
+                response = await self._sending(method, endpoint.base_url, path, headers, body)
                 try:
-                    return response.status, await response.read_all()
+                    await response.read_all()
                 finally:
                     await response.close()
         except TransportError as error:
             raise upstream_failure(endpoint, error) from error
         except TimeoutError as error:
             raise upstream_failure(endpoint, ReadTimeout("no answer")) from error
+        return response.status
 
     def _sending(
         self, method: str, base_url: str, path: str, headers: list[tuple[str, str]], body: bytes | None

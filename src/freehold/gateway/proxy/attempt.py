@@ -17,8 +17,8 @@ from typing import NoReturn
 import msgspec
 
 from freehold.gateway.http.request import Request
-from freehold.gateway.http.response import TransportError, UpstreamResponse
-from freehold.gateway.http.upstreams import FatalRequestError, UpstreamFailure, upstream_failure
+from freehold.gateway.http.response import UpstreamResponse
+from freehold.gateway.http.upstreams import FatalRequestError, LateFailure, UpstreamFailure
 from freehold.gateway.proxy import deferral, guards, spend, structured_output
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.guards import CONTEXT_STATUSES, NextTarget, UpstreamRequest, read_all
@@ -149,7 +149,7 @@ async def _attempt(
     ):
         await guards.check_fits(state, exchange, endpoint, headers, body, last=last)
     breaker = state.breaker(endpoint.name)
-    tries = state.config.retries + 1 if last else 1
+    tries = _retries(state, exchange) + 1 if last else 1
     for attempt in range(tries):
         if not breaker.allows(time.monotonic()):
             await _refuse_in_a_pause(state, endpoint, body, last=last)
@@ -185,7 +185,7 @@ async def _attempt(
                 if attempt + 1 == tries and deferral.may_answer_instead(exchange) and response.status != 429:
                     message = f"endpoint {endpoint.name} answers with the status {response.status}"
                     raise UpstreamFailure(message, reached=True)
-                if attempt + 1 == tries or _wants_a_long_wait(response):
+                if attempt + 1 == tries or _is_the_clients_to_repeat(exchange, request, response):
                     await relay(
                         state.reader, exchange, endpoint, response, translation, request, hide_usage=False
                     )
@@ -202,8 +202,15 @@ def _count_failure(
 ) -> None:
     state.breaker(endpoint.name).record_failure(time.monotonic(), reached=error.reached)
     (spend.forfeit if error.timed_out else spend.release)(state, exchange)
+    if isinstance(error, LateFailure):
+        state.meters.count("freehold_guard_events", exchange.route_name, "ttft", "fallback")
     kind = "timeout" if error.timed_out else "connection"
     state.meters.count("freehold_upstream_failures", endpoint.name, kind)
+
+
+def _retries(state: WorkerState, exchange: ProxyExchange) -> int:
+    own = None if exchange.route is None else exchange.route.waits.retries
+    return state.config.retries if own is None else own
 
 
 async def _reserve(
@@ -228,41 +235,14 @@ def _sending(
     *,
     last: bool,
 ) -> Awaitable[UpstreamResponse]:
-    """The response's head; with a deadline for a candidate, where another endpoint can still answer.
+    """The response's head, or its first byte where that has a deadline.
 
     No coroutine of its own: each one on the way to an endpoint is entered again when it answers.
     """
-    if last or (wait_ms := deferral.first_byte_ms(exchange)) is None:
+    wait_ms = deferral.first_byte_ms(exchange, last=last)
+    if wait_ms is None:
         return state.upstreams.post(endpoint, path, headers, body)
-    return _send_in_time(state, exchange, endpoint, path, headers, body, wait_ms)
-
-
-async def _send_in_time(
-    state: WorkerState,
-    exchange: ProxyExchange,
-    endpoint: Endpoint,
-    path: str,
-    headers: list[tuple[str, str]],
-    body: bytes,
-    wait_ms: float,
-) -> UpstreamResponse:
-    """A response that has begun, within `wait_ms`. Raises `UpstreamFailure`."""
-    response = None
-    try:
-        async with asyncio.timeout(wait_ms / 1000):
-            response = await state.upstreams.post(endpoint, path, headers, body)
-            await response.wait_for_body()
-            return response
-    except TimeoutError:
-        state.meters.count("freehold_guard_events", exchange.route_name, "ttft", "fallback")
-        if response is not None:
-            await response.close()
-        message = f"endpoint {endpoint.name} sent no byte within {wait_ms:g} ms"
-        raise UpstreamFailure(message, reached=True, timed_out=True) from None
-    except TransportError as error:
-        if response is not None:
-            await response.close()
-        raise upstream_failure(endpoint, error) from error
+    return state.upstreams.post_in_time(endpoint, path, headers, body, wait_ms)
 
 
 async def _handle_response(
@@ -345,6 +325,14 @@ def _ends_engine(error: FatalRequestError, *, last: bool) -> ApiError | NextTarg
     """A status that clients do not repeat a request on; behind a route the next target answers it."""
     code = "request_ends_engine"
     return ApiError(422, str(error), code=code) if last else NextTarget(code)
+
+
+def _is_the_clients_to_repeat(exchange: ProxyExchange, request: Request, response: UpstreamResponse) -> bool:
+    """Whether an error goes to the client although it could be asked again: after a long wait; or by the client, each
+    of whose tries would else be asked as often again. While the candidate may answer instead, it is asked again here.
+    """
+    tries_itself = request.first_values.get("x-stainless-retry-count") is not None
+    return _wants_a_long_wait(response) or (tries_itself and not deferral.may_answer_instead(exchange))
 
 
 def _wants_a_long_wait(response: UpstreamResponse) -> bool:

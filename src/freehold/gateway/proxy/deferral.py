@@ -164,14 +164,18 @@ def may_answer_instead(exchange: ProxyExchange) -> bool:
     )
 
 
-def first_byte_ms(exchange: ProxyExchange) -> float | None:
-    """How long a candidate may take to begin its answer, where another can still give one; None: as long as any."""
+def first_byte_ms(exchange: ProxyExchange, *, last: bool) -> float | None:
+    """How long the one that is asked may take to begin its answer; None: as long as any. A candidate has less time
+    where another can still answer (not `last`)."""
     route = exchange.route
-    if route is None or exchange.arm != "candidate":
+    if route is None:
         return None
-    if (deferring := asks_candidate(exchange)) is None:
-        return route.guard.ttft_ms
-    return min(deferring.rule.wait_ms, route.guard.ttft_ms or math.inf)
+    waits = [route.waits.first_byte_ms]
+    if exchange.arm == "candidate" and not last:
+        waits.append(route.guard.ttft_ms)
+        if (deferring := asks_candidate(exchange)) is not None:
+            waits.append(deferring.rule.wait_ms)
+    return min((one for one in waits if one is not None), default=None)
 
 
 def as_asked(exchange: ProxyExchange, endpoint: Endpoint) -> Endpoint:

@@ -19,6 +19,7 @@ from freehold.gateway.capture.recorder_client import RecorderClient
 from freehold.gateway.capture.spool import DROPS, OUTCOMES, Spool, store_digest
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.circuit_breaker import CircuitBreaker
+from freehold.gateway.http.health import HealthChecks
 from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.upstreams import Upstreams
 from freehold.gateway.limits.keys import KeyRing
@@ -74,6 +75,7 @@ class WorkerState:
             run_folder=run_folder,
             on_death=lambda name: self.meters.count("freehold_engine_deaths", name),
         )
+        self.health = HealthChecks(self.upstreams, self.preparer.trouble)
         self.limiter = Limiter()
         self.limiter.share(run_folder)
         self.recorder: RecorderClient | None = None

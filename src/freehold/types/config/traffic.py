@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from freehold.types.config.table import AtLeastOne, Positive, Table
-from freehold.types.route import CacheTerms, Guard, Limits, RouteState, Target
+from freehold.types.route import CacheTerms, Guard, Limits, RouteState, Target, Waits
 
 RetentionDays = Annotated[float, Meta(gt=0, le=36_500, description="above 0, up to 36,500 (100 years)")]
 RetentionMib = Annotated[float, Meta(gt=0, le=2**40, description="above 0")]
@@ -78,6 +78,9 @@ class RouteConfig(Table, frozen=True, kw_only=True):
     """Whom to ask when the others cannot be reached."""
     guard: Guard = Guard()
     """`{ schema = true, context = true, ttft_ms = 2000 }`: what a candidate's answer must hold."""
+    waits: Waits = Waits()
+    """`{ first_byte_ms = 20_000, retries = 1 }`: an endpoint that has sent no byte by then is passed over for the
+    next target (504 where there is none); how often the last one is asked again after a failed connection or a 5xx."""
     limits: Limits = Limits()
     """`{ requests_per_minute, tokens_per_minute, concurrency, wait_ms, usd_per_day, usd_per_month }`."""
     cache: CacheTerms | None = None

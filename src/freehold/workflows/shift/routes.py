@@ -247,6 +247,7 @@ def route_of(table: RouteConfig) -> Route:
         match_keys=table.keys,
         fallback=table.fallback,
         guard=table.guard,
+        waits=table.waits,
         limits=table.limits,
         cache=table.cache,
     )
