@@ -87,6 +87,8 @@ async def _in_turn(
         if position < len(targets) - 1:
             log.debug("request %s falls back from endpoint %s: %s", exchange.id, endpoint.name, why)
             state.meters.count("freehold_fallbacks", exchange.route_name, why)
+            if why in ("failure", "timeout", "redirect") or why.isdigit():
+                state.meters.count("freehold_failures", exchange.route_name, exchange.arm, why)
             exchange.fallback = exchange.fallback or why
             deferral.passed_over(exchange, why)
             spend.forfeit(state, exchange)

@@ -36,6 +36,7 @@ from freehold.wire.errors import ApiError, HttpReply
 
 log = logging.getLogger("freehold.gateway")
 _NO_LIMITS = Limits()
+_UNANSWERED = frozenset(("upstream_timeout", "upstream_unreachable", "upstream_redirect", "internal_error"))
 
 
 async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, request: Request) -> None:
@@ -211,6 +212,8 @@ def _send_error(state: WorkerState, exchange: ProxyExchange, request: Request, e
     exchange.capturing = False
     exchange.error_code = error.code or str(error.status)
     state.meters.count("freehold_refusals", exchange.error_code)
+    if exchange.error_code in _UNANSWERED:
+        state.meters.count("freehold_failures", exchange.route_name, exchange.arm, exchange.error_code)
     reply = exchange.api_route.error(error)
     send_reply(request, reply._replace(headers=[*reply.headers, (REQUEST_HEADER, exchange.id)]))
 

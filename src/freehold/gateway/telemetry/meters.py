@@ -32,6 +32,10 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "freehold_engine_deaths": ("Requests that an engine died on before an answer began", ("endpoint",)),
     "freehold_retries": ("Tries repeated on the same endpoint", ("endpoint",)),
     "freehold_fallbacks": ("Requests answered by another endpoint than the first", ("route", "why")),
+    "freehold_failures": (
+        "Requests that the endpoint they were put to did not answer, another one may have",
+        ("route", "arm", "why"),
+    ),
     "freehold_client_aborts": ("Requests whose client went away before the end", ("route",)),
     "freehold_guard_events": ("What guards found", ("route", "guard", "outcome")),
     "freehold_shadows": ("Requests mirrored to a candidate", ("route", "outcome")),

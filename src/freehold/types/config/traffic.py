@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from freehold.types.config.table import AtLeastOne, Positive, Table
+from freehold.types.config.table import AtLeastOne, NotNegative, Positive, Table
 from freehold.types.route import CacheTerms, Guard, Limits, RouteState, Target, Waits
 
 RetentionDays = Annotated[float, Meta(gt=0, le=36_500, description="above 0, up to 36,500 (100 years)")]
@@ -119,6 +119,12 @@ class RolloutConfig(Table, frozen=True, kw_only=True):
     """A user is one observation: the mean of this many first requests."""
     window_minutes: float = 2.0
     """A user's observation is complete at the latest this long after the first request."""
+    failure_window_seconds: Positive = 10.0
+    """The same for errors, broken schemas and times."""
+    users_a_stage: AtLeastOne = 50
+    """Users to be seen in a stage before the next one is allowed."""
+    hours_a_stage: NotNegative = 24.0
+    """Hours that a stage lasts at least: traffic of the night is not that of the day."""
     look_seconds: Positive = 2.0
     """How often a running gateway looks at the tests."""
 
