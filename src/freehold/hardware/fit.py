@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable
 
 import msgspec
@@ -11,7 +12,7 @@ from freehold.hardware.memory import ServingLoad, serving_parts
 from freehold.hardware.training_memory import TrainingLoad, training_parts
 from freehold.hardware.vllm_memory import UTILISATION, vllm_parts
 from freehold.types.engine import ENGINE_KINDS
-from freehold.types.machine import Fit, FitPart, Machine, Workload
+from freehold.types.machine import Accelerator, Fit, FitPart, Machine, Workload
 from freehold.types.model import Shape
 from freehold.types.record import content_id
 from freehold.types.units import gib
@@ -115,6 +116,7 @@ def fit_training(
         )
     if len(machine.accelerators) > 1:
         reasons.append(f"training takes one of {len(machine.accelerators)} accelerators")
+    reasons.extend(_notes(machine))
     return with_id(
         Fit(
             id="",
@@ -143,18 +145,22 @@ def with_id(made: Fit) -> Fit:
 
 
 def room(machine: Machine, share: float = 1.0) -> tuple[int, str]:
-    """Bytes a model may take on a machine, and whose they are. `share` is what an engine takes of a device."""
+    """Bytes a model may take on a machine, and whose they are. `share` is what an engine takes of a device, of what
+    the driver leaves of it."""
     if machine.accelerators:
-        total = sum(
-            min(
-                round(device.memory_bytes * share),
-                device.memory_bytes if device.free_memory_bytes is None else device.free_memory_bytes,
-            )
-            for device in machine.accelerators
-        )
-        names = ", ".join(device.name for device in machine.accelerators)
-        return total, ("memory of " if share == 1 else f"{share:.0%} of the memory of ") + names
+        total = sum(device_room(device, share) for device in machine.accelerators)
+        counts = collections.Counter(device.name for device in machine.accelerators)
+        names = ", ".join(name if count == 1 else f"{count} × {name}" for name, count in counts.items())
+        kept = sum(device.reserved_bytes for device in machine.accelerators)
+        where = ("memory of " if share == 1 else f"{share:.0%} of the memory of ") + names
+        return total, where + (f", {gib(kept)} of it kept by the driver" if kept else "")
     return machine.available_memory_bytes, machine.how.get("available memory", "memory available now")
+
+
+def device_room(device: Accelerator, share: float = 1.0) -> int:
+    """Bytes that one device has for an engine that takes `share` of what its driver leaves."""
+    usable = round((device.memory_bytes - device.reserved_bytes) * share)
+    return usable if device.free_memory_bytes is None else min(usable, device.free_memory_bytes)
 
 
 def _largest(limit: int, fits: Callable[[int], bool]) -> int | None:
@@ -181,6 +187,12 @@ def _verdict(parts: tuple[FitPart, ...], total: int, available: int, where: str)
     ]
 
 
+def _notes(machine: Machine) -> tuple[str, ...]:
+    """What has to be said of how the machine was understood."""
+    note = machine.how.get("note")
+    return (note,) if note else ()
+
+
 def _reasons(
     shape: Shape,
     workload: Workload,
@@ -203,4 +215,4 @@ def _reasons(
         reasons.append("no context fits at this concurrency")
     elif largest < workload.context_tokens <= shape.context_tokens:
         reasons.append(f"{largest:,} tokens of context would fit at {workload.concurrency} at once")
-    return tuple(reasons)
+    return (*reasons, *_notes(machine))
