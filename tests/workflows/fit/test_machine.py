@@ -36,6 +36,10 @@ def test_file(settings, tmp_path):
         ('name = "b"\ncores = 1\nmemory_gib = 1\nmemory_bandwidth_gb_per_second = -5', "bandwidth.* is -5"),
         ('name = "b"\ncores = 1\nmemory_gib = 1\ndisk_free_gib = -1', "disk_free_gib is -1"),
         ("name =", "machine file"),
+        (
+            'name = "b"\ncores = 1\nmemory_gib = 1\n[[accelerators]]\nname = "L4"\nkind = "gpu"',
+            "kind 'gpu' is not",
+        ),
     ],
 )
 def test_impossible_files_are_refused(settings, tmp_path, text, says):

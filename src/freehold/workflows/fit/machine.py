@@ -17,6 +17,8 @@ from freehold.types.machine import Accelerator, Machine
 from freehold.types.units import GIB
 from freehold.workflows.fit.machine_words import impossible, machine_of_words
 
+KINDS = ("nvidia", "amd", "intel", "apple")
+
 
 class AcceleratorFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One `[[accelerators]]` table of a machine file. What the catalog knows by `name` may be left out."""
@@ -141,6 +143,12 @@ def read_machine(path: Path) -> Machine:
 
 
 def _device(path: Path, entry: AcceleratorFile) -> tuple[Accelerator, str | None]:
+    if entry.kind not in KINDS:
+        raise InputError(
+            f"{entry.name}: kind {entry.kind!r} is not known",
+            path=str(path),
+            hint=f"one of {', '.join(KINDS)}",
+        )
     note = None
     try:
         row, note = catalog.pick(entry.name)
