@@ -162,7 +162,11 @@ def test_what_does_not_fit_the_machine_has_no_speed_there(project):
 
 
 def test_one_duty_is_one_obligation(project, tmp_path):
-    written = (tmp_path / "freehold.toml").read_text().replace("[use]\n", '[use]\nmode = "internal"\n')
+    written = (
+        (tmp_path / "freehold.toml")
+        .read_text()
+        .replace("commercial = true", 'mode = "internal"\ncommercial = false')
+    )
     (tmp_path / "freehold.toml").write_text(written)
     rows = [row for row in assess(open_project(), machine_spec="L4").rows if row.obligations == 1]
     assert rows
