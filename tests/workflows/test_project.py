@@ -180,3 +180,12 @@ def test_a_file_nested_too_deep_is_an_error(tmp_path):
     (tmp_path / "freehold.toml").write_text(FILE + "x = " + "[" * 100_000 + "]" * 100_000)
     with pytest.raises(ConfigError, match="nested too deep"):
         open_project()
+
+
+def test_looking_for_a_store_makes_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project = open_project(None)
+    assert not project.has_store
+    assert not (tmp_path / ".freehold").exists()
+    assert project.store_url
+    assert project.has_store

@@ -60,6 +60,12 @@ class Project:
         )
 
     @property
+    def has_store(self) -> bool:
+        """Whether there may be a store: a database named elsewhere, or a state folder. Looking makes none."""
+        elsewhere = self.settings.database_url or self.config.store.url
+        return bool(elsewhere) or (self.settings.state or self.root / ".freehold").exists()
+
+    @property
     def gateway_url(self) -> str:
         """Where this project's gateway is looked for when no address is given."""
         scheme = "http" if self.config.serve.tls_cert is None else "https"

@@ -139,8 +139,10 @@ def assess(
 def _needs(project: Project, stated: Needs | None, use_traces: bool) -> Needs:
     if not use_traces:
         return stated or Needs()
-    with open_store(project.store_url) as store:
-        traced = needs_of(store.latest_traces(SEEN_TRACES))
+    traced = needs_of(())
+    if project.has_store:
+        with open_store(project.store_url) as store:
+            traced = needs_of(store.latest_traces(SEEN_TRACES))
     if stated is None:
         return traced
     return msgspec.structs.replace(
@@ -162,6 +164,8 @@ def _measured(project: Project, machine: Machine) -> dict[str, MeasuredSpeed]:
 def _scores(project: Project) -> dict[str, tuple[float, str]]:
     """Measured scores by model: candidate's mean of the newest comparison, and the record's id."""
     found: dict[str, tuple[float, str]] = {}
+    if not project.has_store:
+        return found
     with open_store(project.store_url) as store:
         for comparison in store.records(Comparison):
             if comparison.candidate_mean is not None:
@@ -288,15 +292,19 @@ def _place(model: Model, workload: Workload, machine: Machine, build: Build) -> 
             version=__version__,
         )
         if found.headroom_bytes >= 0 or name == tried[-1]:
-            return QuantizationChoice(
-                name, found, estimate(model.shape, size, workload, machine, build=build)
+            # What does not fit has no speed here, though a roofline could be drawn for it.
+            fast = (
+                estimate(model.shape, size, workload, machine, build=build)
+                if found.headroom_bytes >= 0
+                else None
             )
+            return QuantizationChoice(name, found, fast)
     raise AssertionError("the last quantization always returns")
 
 
 def _room(machine: Machine) -> int:
     if machine.accelerators:
-        return sum(device.free_memory_bytes or device.memory_bytes for device in machine.accelerators)
+        return fitting.room(machine)[0]
     return machine.available_memory_bytes
 
 
@@ -308,7 +316,8 @@ def _license_reasons(ruling: Ruling) -> list[tuple[bool, str]]:
     if ruling.outcome == "unclear":
         return [(False, f"licence: unclear: {ruling.reasons[0].text if ruling.reasons else 'not known'}")]
     if ruling.obligations:
-        return [(False, f"licence: {len(ruling.obligations)} obligations")]
+        count = len(ruling.obligations)
+        return [(False, f"licence: {count} obligation{'s' if count != 1 else ''}")]
     return []
 
 
