@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold.datasets.identity import question_id
-from freehold.datasets.sampling import answer_of, sample_of, with_id
+from freehold.datasets.sampling import answer_of, calls_unoffered, sample_of, with_id
 from freehold.datasets.tasks.selecting import any_fits, is_selected
 from freehold.errors import InputError
 from freehold.evals.retained import OtherTask
@@ -142,7 +142,10 @@ def _samples(project: Project, traces: Sequence[Trace]) -> list[Sample]:
             sample = sample_of(trace, recipe)
         except msgspec.ValidationError:
             continue
-        if tokens_in(len(sample.target or "")) > ANSWER_TOKENS or tokens_in(size) + ANSWER_TOKENS > context:
+        too_long = (
+            tokens_in(len(sample.target or "")) > ANSWER_TOKENS or tokens_in(size) + ANSWER_TOKENS > context
+        )
+        if too_long or calls_unoffered(sample):
             continue
         # Held out: the incumbent's answer stays, right or wrong. It is what both are measured by.
         sample = with_id(curator.change(sample, "held_out"))
