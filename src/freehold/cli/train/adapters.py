@@ -238,7 +238,8 @@ def export(  # click passes each option
 @click.argument("adapter")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @config_option
-def remove(adapter: str, yes: bool, config_path: Path | None) -> None:
+@json_option("freehold.types.removal:Removed")
+def remove(adapter: str, yes: bool, config_path: Path | None, as_json: bool) -> None:
     """Remove an adapter and its run.
 
     \b
@@ -251,7 +252,13 @@ def remove(adapter: str, yes: bool, config_path: Path | None) -> None:
     found = workflow.find_adapter(open_project(config_path), adapter)
     if not yes:
         click.confirm(f"remove {found.name} ({found.path})?", abort=True, err=True)
-    echo(f"freed {mib(workflow.remove(found), 1)}")
+    freed = workflow.remove(found)
+    if as_json:
+        from freehold.types.removal import Removed
+
+        print_json(Removed(name=found.name, freed_bytes=freed))
+        return
+    echo(f"freed {mib(freed, 1)}")
 
 
 def print_adapter(adapter: TrainingResult) -> None:
