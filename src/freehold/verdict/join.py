@@ -12,7 +12,7 @@ ruling                     unclear, or no ruling at all      hold: an unknown li
 fit                        does not fit                      hold: the model is fine, the machine is not
 fit                        fits, or not checked              none
 parity, latency, format    not ok                            hold: what was measured is not what is served
-retained                   a skill that must stay is lost    hold
+retained                   what must stay is lost            hold
 leak                       planted strings came out          none: it informs
 mixture                    proven on the same samples        promote, with deferral; the candidate alone informs
 mixture                    not proven                        none: it informs

@@ -168,7 +168,8 @@ def set_command(
 @click.option("--why", default="", help="Kept in the route's history.")
 @click.option("--force", is_flag=True, help="Even while a rollout runs.")
 @config_option
-def remove(name: str, why: str, force: bool, config_path: Path | None) -> None:
+@json_option("freehold.types.removal:Removed")
+def remove(name: str, why: str, force: bool, config_path: Path | None, as_json: bool) -> None:
     """Forget a route; its history stays.
 
     \b
@@ -179,6 +180,11 @@ def remove(name: str, why: str, force: bool, config_path: Path | None) -> None:
 
     with _store(config_path) as (store, _):
         routes.remove(store, name, who=caller(), at=now(), why=why, force=force)
+    if as_json:
+        from freehold.types.removal import Removed
+
+        print_json(Removed(name=name))
+        return
     echo(f"removed the route {name}", err=True)
 
 
