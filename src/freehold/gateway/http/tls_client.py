@@ -83,7 +83,9 @@ class TlsClient:
         """Send a request and wait for the head of its answer. Raises `TransportError`."""
         parsed = self._urls.get(url)
         if parsed is None:
-            parsed = self._urls[url] = Url(url)
+            parsed = Url(url)
+            if "?" not in url:  # those are without number
+                self._urls[url] = parsed
         builder = self._client.request(method, parsed).headers(headers)
         if body is not None:
             builder = builder.body_bytes(bytes(body))

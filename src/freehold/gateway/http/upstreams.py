@@ -19,6 +19,7 @@ from freehold.gateway.http.plain_client import Address, PlainClient
 from freehold.gateway.http.response import ConnectError, NoRoom, ReadTimeout, TransportError, UpstreamResponse
 from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic
+from freehold.wire.base_url import joined, target
 
 if TYPE_CHECKING:
     from freehold.gateway.http.tls_client import TlsClient
@@ -194,6 +195,8 @@ class Upstreams:
                 raise UpstreamFailure(f"endpoint {endpoint.name} is not set up", reached=False)
             if endpoint.api == "anthropic":
                 credentials = [("x-api-key", secret)]
+            elif endpoint.dialect == "azure":
+                credentials = [("api-key", secret)]
             else:
                 credentials = [("authorization", f"Bearer {secret}")]
             self._secrets[endpoint.name] = credentials
@@ -234,7 +237,7 @@ class Upstreams:
     ) -> UpstreamResponse:
         sent_s = time.monotonic()
         try:
-            return await self._sending("POST", endpoint.base_url, path, headers, body)
+            return await self._sending("POST", endpoint, path, headers, body)
         except TransportError as error:
             address = self._addresses.get(endpoint.base_url)
             if address is not None and not endpoint.engine_kind.is_rented and await has_died(*address, error):
@@ -248,7 +251,7 @@ class Upstreams:
         headers = self.request_headers(endpoint, (), pass_credentials=False)
         try:
             async with asyncio.timeout(timeout_s):
-                response = await self._sending("GET", endpoint.base_url, path, headers, None)
+                response = await self._sending("GET", endpoint, path, headers, None)
                 try:
                     return response.status, await response.read_all()
                 finally:
@@ -259,22 +262,20 @@ class Upstreams:
             raise upstream_failure(endpoint, ReadTimeout("no answer")) from error
 
     def _sending(
-        self, method: str, base_url: str, path: str, headers: list[tuple[str, str]], body: bytes | None
+        self, method: str, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes | None
     ) -> Awaitable[UpstreamResponse]:
+        base_url = endpoint.base_url
         if base_url not in self._addresses:
             self._addresses[base_url] = plain_address(base_url)
         address = self._addresses[base_url]
         if address is None:
-            return self._tls_client().send(method, base_url.rstrip("/") + path, headers, body)
+            return self._tls_client().send(method, joined(base_url, path, api=endpoint.api), headers, body)
         start = self._starts.get((base_url, path))
         if start is None:
-            parts = urlsplit(base_url)
-            target = parts.path.rstrip("/") + path
-            start = self._starts[base_url, path] = f"{target} HTTP/1.1\r\nhost: {parts.netloc}\r\n".encode()
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
-        length = b"" if body is None else b"content-length: %d\r\n" % len(body)
-        head = b"%b %b%b%b\r\n" % (method.encode(), start, lines, length)
-        return self._plain.send(address, head, body or b"")
+            start = request_line(endpoint, target(base_url, path, api=endpoint.api))
+            if "?" not in path:  # those are without number
+                self._starts[base_url, path] = start
+        return self._plain.send(address, request_head(method, start, headers, body), body or b"")
 
     def _tls_client(self) -> TlsClient:
         if self._tls is None:
@@ -301,6 +302,18 @@ def plain_address(base_url: str) -> Address | None:
         if "http" in getproxies() and not proxy_bypass(host):
             return None
     return Address(host, parts.port or 80)
+
+
+def request_line(endpoint: Endpoint, place: str) -> bytes:
+    """The first line of a request without its method, and the host it names."""
+    return f"{place} HTTP/1.1\r\nhost: {urlsplit(endpoint.base_url).netloc}\r\n".encode()
+
+
+def request_head(method: str, start: bytes, headers: list[tuple[str, str]], body: bytes | None) -> bytes:
+    """The head of a request with a whole body, or without one."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
+    length = b"" if body is None else b"content-length: %d\r\n" % len(body)
+    return b"%b %b%b%b\r\n" % (method.encode(), start, lines, length)
 
 
 def upstream_failure(endpoint: Endpoint, error: TransportError) -> UpstreamFailure:

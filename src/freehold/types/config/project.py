@@ -50,7 +50,8 @@ class IncumbentConfig(Table, frozen=True, kw_only=True):
     model: str
     """Its model name, dated where there is a date: `gpt-4o-2024-08-06`."""
     base_url: str | None = None
-    """Address of its API. Needed to forward or record live answers."""
+    """Address of its API, as its documentation gives it to clients; a host alone means `/v1` there. Needed to forward or
+    record live answers."""
     api: Literal["openai", "anthropic"] = "openai"
     """What it speaks."""
     api_key_env: str | None = None

@@ -33,7 +33,7 @@ class EndpointConfig(Table, frozen=True, kw_only=True):
     name: str
     """How routes call it."""
     base_url: str
-    """Address of its API, with or without `/v1`."""
+    """Address of its API, as its documentation gives it to clients; a host alone means `/v1` there."""
     api: Literal["openai", "anthropic", "ollama"] = "openai"
     """What it speaks."""
     api_key_env: str | None = None

@@ -10,6 +10,7 @@ from freehold.gateway.config import GatewayConfig
 from freehold.types.config import ProjectConfig
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel
 from freehold.types.route import Route, Target
+from freehold.wire.base_url import stem
 from freehold.workflows.serve.names import INCUMBENT
 
 _CAPABILITIES = Capabilities(tools=True, json_schema=True, logprobs=True, embeddings=True)
@@ -24,7 +25,7 @@ def configured_endpoints(config: ProjectConfig) -> tuple[Endpoint, ...]:
             Endpoint(
                 name=INCUMBENT,
                 engine="remote",
-                base_url=incumbent.base_url.rstrip("/").removesuffix("/v1"),
+                base_url=stem(incumbent.base_url),
                 api=incumbent.api,
                 models=(ServedModel(name=incumbent.model, upstream_name=incumbent.model),),
                 capabilities=_CAPABILITIES,
@@ -38,7 +39,7 @@ def configured_endpoints(config: ProjectConfig) -> tuple[Endpoint, ...]:
             Endpoint(
                 name=table.name,
                 engine="remote",
-                base_url=table.base_url.rstrip("/").removesuffix("/v1"),
+                base_url=stem(table.base_url),
                 api=table.api,
                 models=tuple(ServedModel(name=name, upstream_name=name) for name in table.models),
                 capabilities=_CAPABILITIES,
