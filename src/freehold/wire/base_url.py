@@ -15,6 +15,8 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 VERSION = "/v1"
+DEPLOYMENTS = "/openai/deployments/"
+"""Where Azure has what its clients name by deployment, of whatever form the base URL is."""
 # https://api-docs.deepseek.com (base_url and path, read 2026-11-27); https://docs.perplexity.ai (the same day).
 _WITHOUT_VERSION = frozenset(("api.deepseek.com", "api.perplexity.ai"))
 # https://learn.microsoft.com/azure/foundry/openai/api-version-lifecycle (read 2026-11-27).
@@ -66,6 +68,8 @@ def target(base_url: str, path: str, *, api: str = "openai") -> str:
     path, _, query = path.partition("?")
     if path == VERSION or path.startswith(VERSION + "/"):
         place = prefix + path[len(VERSION) :]
+    elif path.startswith(DEPLOYMENTS):
+        place = path
     else:
         place = prefix.removesuffix(VERSION) + path
     whole = merged_query(query, said)
