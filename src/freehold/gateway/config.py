@@ -39,6 +39,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     With `tls` clients connect over TLS only.
     `body_memory_bytes` bounds what a worker holds of all requests and answers at once.
     Requests are answered under the machine's own names and `hosts` (see `freehold.wire.hosts`).
+    What no route, endpoint or page here answers is passed on to the endpoint `others_to`, where one is named.
     The endpoints `without_key` may lack the environment variable of their key: they answer nothing and are never ready.
     The gateway writes where its numbers are into `run_folder_file`.
     `attributions` are texts that models' licences ask to be shown, by base model. `spool_folder` holds what was
@@ -46,6 +47,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     """
 
     endpoints: tuple[Endpoint, ...]
+    others_to: str | None = None
     without_key: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8420
@@ -108,6 +110,10 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
         names = [endpoint.name for endpoint in self.endpoints]
         if len(set(names)) != len(names):
             raise ConfigError(f"two endpoints have one name: {', '.join(sorted(names))}")
+        if self.others_to is not None and self.others_to not in names:
+            raise ConfigError(
+                f"others are passed on to the endpoint {self.others_to}, which is not configured"
+            )
         check_host_names(self.hosts)
         for endpoint in self.endpoints:
             if not endpoint.base_url.startswith(("http://", "https://")):

@@ -12,7 +12,10 @@ import msgspec
 
 from freehold.gateway.http.request import Request
 from freehold.gateway.limits.keys import check_may, check_scope
+from freehold.gateway.proxy.passing.listing import listed_elsewhere
+from freehold.gateway.proxy.routing import RouteTable
 from freehold.gateway.proxy.state import WorkerState
+from freehold.gateway.proxy.translation import API_ROUTES
 from freehold.gateway.readiness import unanswered
 from freehold.gateway.telemetry import meters, pulse
 from freehold.types.endpoint import ANY_MODEL
@@ -25,7 +28,20 @@ MODEL_PREFIX = "/v1/models/"
 _JSON = [("content-type", "application/json")]
 _TEXT = [("content-type", "text/plain; charset=utf-8")]
 _METRICS = [("content-type", "text/plain; version=0.0.4; charset=utf-8")]
+_LOOKS = ("GET", "HEAD")
 _SHOW_BODY_MAX = 65_536
+
+
+def is_others(table: RouteTable, method: str, path: str) -> bool:
+    """Whether a path (`spelled_out`) is for the endpoint that others go to, if there is one, not answered here."""
+    if path.startswith(MODEL_PREFIX):
+        is_own = (
+            method in _LOOKS and urllib.parse.unquote(path.removeprefix(MODEL_PREFIX)) in table.model_names()
+        )
+        return table.others is not None and not is_own
+    if path in API_ROUTES:
+        return table.others is not None and not path.startswith("/api/")
+    return path not in PAGES and (path, method) != ("/api/show", "POST")
 
 
 def find_page(method: str, path: str) -> Page | None:
@@ -33,7 +49,7 @@ def find_page(method: str, path: str) -> Page | None:
     if path == "/api/show" and method == "POST":
         return ollama_show
     page = model if path.startswith(MODEL_PREFIX) else PAGES.get(path)
-    if page is not None and method not in ("GET", "HEAD"):
+    if page is not None and method not in _LOOKS:
         raise ApiError(405, f"{method} is not possible on {path}")
     return page
 
@@ -76,8 +92,13 @@ async def ready(state: WorkerState, request: Request) -> HttpReply:
 
 
 async def models(state: WorkerState, request: Request) -> HttpReply:
-    """The names a client may ask for."""
-    listed = [_listed_model(state, name, request) for name in _names(state, _check_key(state, request))]
+    """The names a client may ask for, those included that are passed on."""
+    key = _check_key(state, request)
+    listed = [_listed_model(state, name, request) for name in _names(state, key)]
+    if key is None or not (key.models or key.routes):
+        elsewhere = await listed_elsewhere(state, request)
+        known = {one["id"] for one in elsewhere}
+        listed = [*elsewhere, *(one for one in listed if one["id"] not in known)]
     if request.header("anthropic-version"):
         return HttpReply(200, _JSON, msgspec.json.encode(anthropic.listed_models(listed)))
     return HttpReply(200, _JSON, msgspec.json.encode({"object": "list", "data": listed}))
@@ -86,7 +107,7 @@ async def models(state: WorkerState, request: Request) -> HttpReply:
 async def model(state: WorkerState, request: Request) -> HttpReply:
     """One of these names. Raises `ApiError` (404) for others, unless an endpoint takes any name."""
     key = _check_key(state, request)
-    name = urllib.parse.unquote(request.path.removeprefix(MODEL_PREFIX))
+    name = urllib.parse.unquote(request.path.removeprefix(MODEL_PREFIX).rstrip("/"))
     _check_model(state, name, key)
     return HttpReply(200, _JSON, msgspec.json.encode(_listed_model(state, name, request)))
 
@@ -135,12 +156,12 @@ async def metrics(state: WorkerState, request: Request) -> HttpReply:
 
 
 def _check_look(state: WorkerState, request: Request) -> None:
-    key = state.keys.check(request.header("authorization"), request.header("x-api-key"))
+    key = state.keys.admit(request.header)
     check_may(key, "look")
 
 
 def _check_key(state: WorkerState, request: Request) -> ApiKey | None:
-    return state.keys.check(request.header("authorization"), request.header("x-api-key"))
+    return state.keys.admit(request.header)
 
 
 def _names(state: WorkerState, key: ApiKey | None) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from freehold import files
+from freehold.catalog.vendors import with_addresses
 from freehold.errors import ConfigError
 from freehold.settings import Settings
 from freehold.settings import load as load_settings
@@ -118,7 +119,7 @@ def open_project(config: Path | None = None, *, must_exist: bool = False) -> Pro
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not valid UTF-8") from None
-    return Project(path.resolve().parent, parse(text, path=str(path)), settings, path)
+    return Project(path.resolve().parent, with_addresses(parse(text, path=str(path))), settings, path)
 
 
 def current_folder() -> Path:

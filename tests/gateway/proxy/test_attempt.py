@@ -193,7 +193,7 @@ def test_each_target_is_tried_once_and_the_last_one_answers(routed, upstream, ca
     status, headers, body = ask(routed, "chain")
     assert status == 200 and json.loads(body)["model"] == "spare"
     assert len(candidate.seen) == 1
-    assert [seen.path for seen in upstream.seen] == ["/v1/chat/completions", "/spare/v1/chat/completions"]
+    assert [seen.path for seen in upstream.seen] == ["/v1/chat/completions", "/spare/chat/completions"]
     trace = trace_of(routed, headers["x-freehold-trace-id"])
     assert (trace.endpoint, trace.fallback) == ("spare", "503"), "the first reason is recorded"
     after = fallbacks(routed, "chain", "503"), fallbacks(routed, "chain", "500")

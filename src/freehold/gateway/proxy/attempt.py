@@ -137,7 +137,7 @@ async def _attempt(
         raise NextTarget("not_prepared" if error.code in NOT_PREPARED else "other_api") from None
     if body is not exchange.body:
         request.hold_copy(len(body))
-    path = exchange.api_route.path if translation is None else translation.path
+    path = exchange.path_at(state.upstreams, endpoint, target, translation, keys_here=state.keys.required)
     headers = state.upstreams.request_headers(
         endpoint,
         request.headers,
@@ -359,7 +359,7 @@ async def _upstream_body(
         endpoint,
         target,
         exchange.model,
-        peek.model,
+        exchange.model_seen_at(endpoint, target),
         exchange.route is not None,
         peek.stream is True,
         bytes(peek.stream_options),

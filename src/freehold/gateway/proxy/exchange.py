@@ -6,11 +6,13 @@ import re
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
 from freehold.gateway.http.memory import HeldBytes, MemoryBudget
 from freehold.gateway.http.response import UpstreamResponse
+from freehold.gateway.http.upstreams import Upstreams
 from freehold.gateway.messages import CapturedExchange, ResponseKind
 from freehold.gateway.proxy.deferrable import Deferrable
 from freehold.gateway.proxy.translation import ApiRoute, Translation
@@ -19,7 +21,7 @@ from freehold.gateway.telemetry.request_log import RequestSummary
 from freehold.types.deferral import DeferralDecision, DeferralReason, DeferralRule
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import event_id
-from freehold.types.route import ApiKey, Limits, Route, RouteDecision
+from freehold.types.route import ApiKey, Limits, Route, RouteDecision, Target
 from freehold.types.trace import Completeness
 from freehold.wire.openai import Peek
 
@@ -128,6 +130,31 @@ class ProxyExchange(msgspec.Struct, eq=False):
     header: Callable[[str], str | None] | None = None
     """The client's headers by name, where a rule of deferral may ask for them."""
     deferring: Deferring | None = None
+    query: str = ""
+
+    def path_at(
+        self,
+        upstreams: Upstreams,
+        endpoint: Endpoint,
+        target: Target,
+        translation: Translation | None,
+        *,
+        keys_here: bool,
+    ) -> str:
+        """Which path an endpoint is asked, with the client's query: in the client's own spelling where that is the
+        endpoint's, too."""
+        if translation is not None:
+            return translation.path
+        path, native = self.api_route.path, self.api_route.native
+        if native and endpoint.dialect == "azure":
+            path = native.replace("{model}", quote(target.model or self.model, safe=""))
+        return upstreams.with_query(endpoint, path, self.query, keys_here=keys_here) if self.query else path
+
+    def model_seen_at(self, endpoint: Endpoint, target: Target) -> Any:
+        """The model that the body names, or that the path does for an endpoint that looks only there."""
+        if self.api_route.native and endpoint.dialect == "azure":
+            return target.model or self.model
+        return self.peek.model
 
     def keep(self) -> None:
         """Hand the answer to the recorder; to be called once it is whole, before its last byte goes to the client."""

@@ -217,7 +217,9 @@ class WorkerState:
     def _new_table(self) -> RouteTable:
         config = self.config
         routes = merged_routes(config, self._stored_routes)
-        return RouteTable(routes, config.endpoints, default_model=config.default_model)
+        return RouteTable(
+            routes, config.endpoints, default_model=config.default_model, others_to=config.others_to
+        )
 
 
 def merged_routes(config: GatewayConfig, stored: Iterable[Route]) -> list[Route]:

@@ -27,7 +27,11 @@ _OWN_BUCKETS = {"freehold_deferral_confidence": _SHARES, "freehold_deferral_seco
 # Names, help texts, label names of all that is counted; a test holds docs/reference/metrics.md to it.
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "freehold_requests": ("Requests answered", ("route", "endpoint", "arm", "status")),
-    "freehold_refusals": ("Requests refused by the gateway itself", ("code",)),
+    "freehold_refusals": ("Requests refused by the gateway itself", ("code", "path")),
+    "freehold_passed_on": (
+        "Requests passed on to the incumbent, that nothing here answers, by the kind of path",
+        ("endpoint", "path", "status"),
+    ),
     "freehold_upstream_failures": ("Tries of an endpoint that failed", ("endpoint", "kind")),
     "freehold_engine_deaths": ("Requests that an engine died on before an answer began", ("endpoint",)),
     "freehold_retries": ("Tries repeated on the same endpoint", ("endpoint",)),

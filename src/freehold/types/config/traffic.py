@@ -32,8 +32,10 @@ class EndpointConfig(Table, frozen=True, kw_only=True):
 
     name: str
     """How routes call it."""
-    base_url: str
-    """Address of its API, with or without `/v1`."""
+    base_url: str = ""
+    """Address of its API, as its documentation gives it to clients; a host alone means `/v1` there."""
+    preset: str | None = None
+    """A vendor whose base URL, API and key header are known, as in `[incumbent]`."""
     api: Literal["openai", "anthropic", "ollama"] = "openai"
     """What it speaks."""
     api_key_env: str | None = None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from urllib.parse import urlsplit
 
+from freehold.catalog.vendors import vendor
 from freehold.errors import ConfigError
 from freehold.gateway.config import GatewayConfig
 from freehold.types.config import ProjectConfig
-from freehold.types.endpoint import Capabilities, Endpoint, ServedModel
+from freehold.types.endpoint import Capabilities, Dialect, Endpoint, ServedModel
 from freehold.types.route import Route, Target
+from freehold.wire.base_url import GEMINI_HOST, is_azure, stem
 from freehold.workflows.serve.names import INCUMBENT
 
 _CAPABILITIES = Capabilities(tools=True, json_schema=True, logprobs=True, embeddings=True)
@@ -24,13 +27,14 @@ def configured_endpoints(config: ProjectConfig) -> tuple[Endpoint, ...]:
             Endpoint(
                 name=INCUMBENT,
                 engine="remote",
-                base_url=incumbent.base_url.rstrip("/").removesuffix("/v1"),
+                base_url=stem(incumbent.base_url),
                 api=incumbent.api,
                 models=(ServedModel(name=incumbent.model, upstream_name=incumbent.model),),
                 capabilities=_CAPABILITIES,
                 api_key_env=incumbent.api_key_env,
                 # The host that clients asked before there was a gateway.
                 forward_client_key=True,
+                dialect=dialect_of(incumbent.preset, incumbent.base_url),
             )
         )
     for table in config.endpoints:
@@ -38,16 +42,39 @@ def configured_endpoints(config: ProjectConfig) -> tuple[Endpoint, ...]:
             Endpoint(
                 name=table.name,
                 engine="remote",
-                base_url=table.base_url.rstrip("/").removesuffix("/v1"),
+                base_url=stem(table.base_url),
                 api=table.api,
                 models=tuple(ServedModel(name=name, upstream_name=name) for name in table.models),
                 capabilities=_CAPABILITIES,
                 api_key_env=table.api_key_env,
                 forward_client_key=table.forward_client_key,
                 context_tokens=table.context_tokens,
+                dialect=dialect_of(table.preset, table.base_url),
             )
         )
     return tuple(endpoints)
+
+
+def dialect_of(preset: str | None, base_url: str) -> Dialect | None:
+    """Whose own paths and key header are known at an address, by its preset or else by its host."""
+    if preset is not None:
+        return vendor(preset, "preset").dialect
+    if is_azure(base_url):
+        return "azure"
+    return "gemini" if urlsplit(base_url).hostname == GEMINI_HOST else None
+
+
+def others_to(config: ProjectConfig) -> str | None:
+    """The endpoint that everything else is passed on to, by ``[incumbent] others``.
+
+    Left to itself, a key of the owner's is not lent for whatever a client asks; a client's own key opens nothing that
+    it would not open without the gateway.
+    """
+    incumbent = config.incumbent
+    if incumbent is None or incumbent.base_url is None or incumbent.others == "refuse":
+        return None
+    passes = incumbent.others == "pass" or incumbent.api_key_env is None
+    return INCUMBENT if passes else None
 
 
 def without_key(endpoints: Iterable[Endpoint]) -> tuple[str, ...]:

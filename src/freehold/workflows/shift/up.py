@@ -30,7 +30,7 @@ from freehold.workflows.serve.hold import ServedAt, hold
 from freehold.workflows.serve.names import INCUMBENT
 from freehold.workflows.serve.plan import of_config, pull_and_plan
 from freehold.workflows.shift import keys, routes
-from freehold.workflows.shift.endpoints import check_reachable, configured_endpoints, without_key
+from freehold.workflows.shift.endpoints import check_reachable, configured_endpoints, others_to, without_key
 from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess
 from freehold.workflows.weights.pull import ensure_weights
 
@@ -198,6 +198,7 @@ def up(
     endpoints = configured_endpoints(config)
     gateway_config = GatewayConfig(
         endpoints=endpoints,
+        others_to=others_to(config),
         without_key=without_key(endpoints),
         host=listening.host or project.settings.host,
         port=listening.port or config.serve.port or project.settings.port,
