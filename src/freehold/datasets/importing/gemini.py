@@ -133,7 +133,7 @@ def _turns(one: Any, number: int) -> list[dict[str, Any]]:
     if results and not texts and not calls:
         return results
     text = "".join(texts)
-    content = [{"type": "text", "text": text}, *others] if others else text
+    content: Any = [{"type": "text", "text": text}, *others] if others else text
     turn: dict[str, Any] = {"role": "assistant" if one.get("role") == "model" else "user", "content": content}
     if calls:
         turn |= {"tool_calls": calls, "content": content or None}
