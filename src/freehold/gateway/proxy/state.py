@@ -101,7 +101,7 @@ class WorkerState:
         self._bills = 0
         self._reserved: deque[tuple[Sequence[str], int]] = deque()
         self.ledger = SpendLedger(run_folder, self.meters.owner)
-        self.list_prices: dict[tuple[str, str], tuple[float, tuple[float, float] | None]] = {}
+        self.list_prices: dict[tuple[object, ...], tuple[float, tuple[float, float] | None]] = {}
         self._unkept: deque[bytes] = deque()
         self.draw = random.Random().random
         self._foreign_hosts: set[str] = set()

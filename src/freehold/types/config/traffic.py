@@ -24,6 +24,8 @@ class PriceConfig(Table, frozen=True, kw_only=True):
     """Completion tokens."""
     cached_prompt: Decimal | None = None
     """Prompt tokens the maker had in its cache (default: as `prompt`)."""
+    cache_write: Decimal | None = None
+    """Prompt tokens the maker put into its cache (default: as `prompt`)."""
 
 
 class EndpointConfig(Table, frozen=True, kw_only=True):

@@ -78,9 +78,7 @@ def _spent(project: Project, plan: CheckPlan, replies: Sequence[Replayed]) -> De
     for reply in replies:
         usage = reply.answer.usage
         if not reply.cached and usage is not None and usage.prompt_tokens is not None:
-            total += request_cost(
-                project, usage.prompt_tokens, usage.completion_tokens or 0, usage.cached_prompt_tokens or 0
-            )
+            total += request_cost(project, usage)
     return total
 
 

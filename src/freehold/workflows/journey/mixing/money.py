@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import NamedTuple
 
-from freehold.costs.prices import TokenPrice
+from freehold.costs.prices import flat_price
 from freehold.errors import FreeholdError
 from freehold.types.deferral import DeferralWay
 from freehold.types.mixture import MixtureCost
@@ -28,7 +28,7 @@ class Paid(NamedTuple):
 def paid(project: Project, incumbent: str) -> Paid:
     """The incumbent's price of 1,000 requests like those of the traces, and how many come in a month."""
     stated = project.config.incumbent.price if project.config.incumbent is not None else None
-    flat = None if stated is None else TokenPrice(stated.prompt, stated.completion, stated.cached_prompt)
+    flat = flat_price(stated)
     try:
         found = price_traffic(project, incumbent, flat=flat)
         month: Decimal | None = found.traffic.requests_per_month
