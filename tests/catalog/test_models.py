@@ -53,6 +53,36 @@ def test_misspelt_id_names_the_nearest():
 
 
 @pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ("Qwen/Qwen3.9-27B", "of its family it has Qwen/Qwen3.8-27B (2026-08)"),
+        ("deepseek-ai/DeepSeek-V5", "of its family it has deepseek-ai/DeepSeek-V4-"),
+        ("Qwen/Qwen3-Coder-35B-A3B", "of its family it has Qwen/Qwen3-Coder-Next"),
+        ("Qwen/Qwen3-Omni-30B-A3B", "of its family it has Qwen/"),
+        ("Qwen/Qwen3.8-Flash-Next", "it is known and has no row: its config.json (model_type qwen4_exp"),
+        ("org/gone", "does not know it: a later release, or another name."),
+    ],
+)
+def test_another_version_is_never_what_was_meant(asked, says):
+    hint = models.hint(asked)
+    assert says.lower() in hint.lower() and "did you mean" not in hint
+    assert f"freehold fit PATH; from a hub: freehold catalog sync {asked}" in hint
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("qwen3.8-27b-instruct", "Qwen/Qwen3.8-27B"),
+        ("meta-llama/Llama-3.1-8B-Instuct", "meta-llama/Llama-3.1-8B-Instruct"),
+        ("gemma3:4b", "google/gemma-3-4b-it"),
+        ("llama-3.1", "meta-llama/Llama-3.1-8B-Instruct"),
+    ],
+)
+def test_a_misspelling_is_what_was_meant(asked, meant):
+    assert models.hint(asked).startswith(f"did you mean {meant}?")
+
+
+@pytest.mark.parametrize(
     ("said", "first"),
     [
         ("Qwen 2.5 7B", "Qwen/Qwen2.5-7B-Instruct"),

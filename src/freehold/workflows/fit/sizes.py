@@ -100,12 +100,8 @@ def size_model(
                 f"the shape of {row.model} is not in the catalog and its weights are not here",
                 hint=f"freehold pull {row.model}",
             )
-        near = catalog.nearest(model_id) or weights_catalog.nearest(model_id)
         raise UnknownModelError(
-            f"model {model_id} is neither in the catalog nor here",
-            hint=(f"did you mean {near}? " if near else "")
-            + "a GGUF file is read directly: freehold fit PATH.gguf; from a hub: freehold catalog sync "
-            + model_id,
+            f"model {model_id} is neither in the catalog nor here", hint=catalog.hint(model_id)
         )
     default = weights_catalog.find(model.id)
     usual = model.quantization or DEFAULT_QUANTIZATION
