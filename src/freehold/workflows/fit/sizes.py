@@ -105,6 +105,7 @@ def size_model(
         )
     default = weights_catalog.find(model.id)
     usual = model.quantization or DEFAULT_QUANTIZATION
+    shadow = synced.shadow_of(settings.home, model)
     target = known(quantization or (default.quantization if default else usual))
     return SizedModel(
         name=model.id,
@@ -115,6 +116,7 @@ def size_model(
             (typed.tensor.name, typed.tensor.dims, typed.type) for typed in quantize(model.shape, target)
         ),
         basis=f"computed from the catalog's shape at {target}",
+        notes=(shadow.said(),) if shadow is not None and shadow.differs else (),
     )
 
 
