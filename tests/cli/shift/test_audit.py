@@ -75,7 +75,7 @@ NOTHING_STORED = {
     "dataset doubts", "dataset list", "dataset show", "dataset diff", "dataset request",
     "scan", "retirements", "license rule",
     "license comply", "license init", "license identify", "license matrix", "license bom", "assess", "fit", "cost",
-    "catalog list", "catalog show", "catalog sync", "publishers", "gap", "adapters list", "adapters show",
+    "catalog list", "catalog show", "catalog status", "catalog sync", "publishers", "gap", "adapters list", "adapters show",
     "adapters diff", "adapters export", "pull", "weights list", "weights show", "weights convert", "weights prune",
     "weights pin", "weights rm", "engines list", "engines install", "engines rm", "tune-engine", "serve",
     "served list", "served load", "served unload", "served add-adapter", "served remove-adapter", "cluster up",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from freehold.cli.options import hanging, json_option, print_json
+from freehold.cli.options import hanging, json_option, now, print_json
 from freehold.cli.output import echo
 
 
@@ -21,6 +21,7 @@ def command(task: str | None, as_json: bool) -> None:
       freehold gap
       freehold gap Banking77
     """
+    from freehold.catalog.freshness import said
     from freehold.catalog.scores import gaps
 
     found = gaps(task)
@@ -49,6 +50,14 @@ def command(task: str | None, as_json: bool) -> None:
             )
         unlike = "" if one.same_setting else "settings differ; "
         recalled = "" if one.all_seen else "partly recalled, not read; "
-        echo(click.style(hanging(f"{unlike}{recalled}{one.source}, read {one.checked}", "  "), dim=True))
+        echo(
+            click.style(
+                hanging(
+                    f"{unlike}{recalled}{one.source}, {said('published scores', one.checked, now().date())}",
+                    "  ",
+                ),
+                dim=True,
+            )
+        )
     if not found:
         echo("no source scored both an open and a proprietary model on it", err=True)
