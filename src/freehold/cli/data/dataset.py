@@ -297,7 +297,7 @@ def _print_card(card: DataCard, as_json: bool) -> None:
     if as_json:
         print_json(card)
     else:
-        echo(card_markdown(card), nl=False)
+        echo(card_markdown(card).rstrip("\n"))
 
 
 def _show_doubts(found: Doubts) -> None:
