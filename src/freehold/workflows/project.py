@@ -60,6 +60,14 @@ class Project:
         )
 
     @property
+    def reading_url(self) -> str:
+        """`store_url`, for a command that only reads: an empty store in memory where there is none, so that a question
+        leaves no folder behind."""
+        folder = self.settings.state or self.root / ".freehold"
+        own = self.settings.database_url or self.config.store.url
+        return self.store_url if own or (folder / "freehold.sqlite").exists() else "sqlite://"
+
+    @property
     def gateway_url(self) -> str:
         """Where this project's gateway is looked for when no address is given."""
         scheme = "http" if self.config.serve.tls_cert is None else "https"

@@ -263,7 +263,7 @@ def _find(project: object, dataset: str | None) -> Dataset:
     from freehold.workflows.project import Project
 
     assert isinstance(project, Project)
-    with open_store(project.store_url) as store:
+    with open_store(project.reading_url) as store:
         return find_dataset(store, dataset)
 
 

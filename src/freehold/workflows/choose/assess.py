@@ -139,7 +139,7 @@ def assess(
 def _needs(project: Project, stated: Needs | None, use_traces: bool) -> Needs:
     if not use_traces:
         return stated or Needs()
-    with open_store(project.store_url) as store:
+    with open_store(project.reading_url) as store:
         traced = needs_of(store.latest_traces(SEEN_TRACES))
     if stated is None:
         return traced
@@ -162,7 +162,7 @@ def _measured(project: Project, machine: Machine) -> dict[str, MeasuredSpeed]:
 def _scores(project: Project) -> dict[str, tuple[float, str]]:
     """Measured scores by model: candidate's mean of the newest comparison, and the record's id."""
     found: dict[str, tuple[float, str]] = {}
-    with open_store(project.store_url) as store:
+    with open_store(project.reading_url) as store:
         for comparison in store.records(Comparison):
             if comparison.candidate_mean is not None:
                 name = comparison.candidate.split(":")[0].lower()
@@ -308,7 +308,8 @@ def _license_reasons(ruling: Ruling) -> list[tuple[bool, str]]:
     if ruling.outcome == "unclear":
         return [(False, f"licence: unclear: {ruling.reasons[0].text if ruling.reasons else 'not known'}")]
     if ruling.obligations:
-        return [(False, f"licence: {len(ruling.obligations)} obligations")]
+        count = len(ruling.obligations)
+        return [(False, "licence: 1 obligation" if count == 1 else f"licence: {count} obligations")]
     return []
 
 

@@ -68,7 +68,7 @@ def price_traffic(
             flat=flat,
         )
         return PricedTraffic(traffic, _bill(incumbent, traffic, each, _price_basis(flat)))
-    with open_store(project.store_url) as store:
+    with open_store(project.reading_url) as store:
         traces = [trace for trace in store.traces() if trace.parent_id is None]
     traffic = _as_traced(traces, stated)
     priced = list(islice(traces, 0, None, max(1, -(-len(traces) // PRICED_TRACES))))

@@ -13,10 +13,7 @@ from freehold.workflows.project import Project
 
 def all_measured(project: Project) -> tuple[MeasuredSpeed, ...]:
     """Every measured speed, oldest first. A project without a store has none, and asking makes none."""
-    elsewhere = project.settings.database_url or project.config.store.url
-    if not elsewhere and not (project.settings.state or project.root / ".freehold").exists():
-        return ()
-    with open_store(project.store_url) as store:
+    with open_store(project.reading_url) as store:
         return tuple(store.records(MeasuredSpeed))
 
 
