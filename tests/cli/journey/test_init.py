@@ -56,5 +56,5 @@ def test_a_task_of_several_is_a_project_and_so_is_each(freehold, refused, tmp_pa
 
 
 def test_a_misspelt_scorer_is_refused_with_the_choices(refused, tmp_path):
-    refused("init", "--scorer", "lable", message="unknown scorer lable", hint="label, exact, numeric")
+    refused("init", "--scorer", "lable", message="unknown scorer lable", hint="did you mean label?")
     assert not (tmp_path / "freehold.toml").exists()
