@@ -70,10 +70,9 @@ FRONTIER = {
 }  # fmt: skip
 TWO_CORES = """
 name = "two CPU cores"
-memory_gib = 24
-available_memory_gib = 20
+memory_gib = 20
 cores = 2
-bandwidth_gb_s = 25
+memory_bandwidth_gb_per_second = 25
 isa = ["AVX2"]
 """
 
@@ -105,65 +104,67 @@ def _case(
 CASES = (
     _case(
         "support intents on a gaming card", "RTX 4090", "--trainable", ENCODERS | TINY | SMALL, ENCODERS,
-        "Eight labels, prompts of 50 tokens: an encoder with heads answers in milliseconds, a tuned model of 1 to 4B is "
-        "the other kind to try. A 27B model brings nothing and cannot be tuned in 24 GB.",
+        "Eight labels, prompts of 50 tokens: an encoder with heads answers in milliseconds, a tuned model of "
+        "1 to 4B is the other kind to try. A 27B model brings nothing and cannot be tuned in 24 GB.",
         "labels",
     ),
     _case(
         "support intents on two CPU cores", "two_cores.toml", "", ENCODERS | TINY, ENCODERS,
-        "An encoder answers on a CPU in milliseconds; what writes must be tiny. 27B at one token a second is of no use.",
+        "An encoder answers on a CPU in milliseconds; what writes must be tiny. 27B at one token a second is "
+        "of no use.",
         "labels",
     ),
     _case(
         "short replies on two CPU cores", "two_cores.toml", "--task text --max-latency 15",
         TINY | SMALL | SPARSE_SMALL | SPARSE_30B, TINY | SMALL | SPARSE_SMALL,
-        "Two cores read 25 GB/s: a reply of 80 tokens in 15 s leaves 3 to 4 GB of active weights. Small dense models, or "
-        "sparse ones with 1 to 4B active. No dense model beyond 5B, no reasoner that thinks first.",
+        "Two cores read 25 GB/s: a reply of 80 tokens in 15 s leaves 3 to 4 GB of active weights. Small dense "
+        "models, or sparse ones with 1 to 4B active. No dense model beyond 5B, no reasoner that thinks first.",
         "replies",
     ),
     _case(
         "an agent on two H100", "2x H100 SXM", "--task agent --context 131072 --concurrency 8",
         SPARSE_100B | DENSE_30B | SPARSE_30B, SPARSE_100B,
-        "160 GB: a sparse model of 80 to 125B in 4 or 8 bits is what teams run there; the best dense 27 to 31B come close. "
-        "Nothing small, nothing before 2025.",
+        "160 GB: a sparse model of 80 to 125B in 4 or 8 bits is what teams run there; the best dense 27 to "
+        "31B come close. Nothing small, nothing before 2025.",
     ),
     _case(
         "extraction on a cloud L4", "L4", "--concurrency 4 --trainable --language de --language en",
         SMALL | MIDDLE, SMALL | MIDDLE,
-        "Fields out of letters of 900 tokens: a tuned model of 3 to 14B does it, and QLoRA of it fits on the card. No "
-        "encoder (fields are not closed), no 24B or larger, no reasoner.",
+        "Fields out of letters of 900 tokens: a tuned model of 3 to 14B does it, and QLoRA of it fits on the "
+        "card. No encoder (fields are not closed), no 24B or larger, no reasoner.",
         "extraction",
     ),
     _case(
         "answers from retrieved pages on a gaming card", "RTX 4090", "--task text --context 4096 --language en",
         SPARSE_30B | DENSE_30B | {"google/gemma-4-12B-it", "Qwen/Qwen3-14B"}, SPARSE_30B | DENSE_30B,
-        "Asked as it is, quality counts: the best of 24 to 35B in 4 to 5 bits fill the card. No coder, no model before "
-        "2025, and none that only fits without room for its context.",
+        "Asked as it is, quality counts: the best of 24 to 35B in 4 to 5 bits fill the card. No coder, no "
+        "model before 2025, and none that only fits without room for its context.",
     ),
     _case(
         "code on one H100", "H100 SXM", "--task code --context 16384 --concurrency 4",
         CODERS | DENSE_30B | SPARSE_30B | {"openai/gpt-oss-120b"},
         CODERS | {"openai/gpt-oss-120b", "Qwen/Qwen3.6-27B", "Qwen/Qwen3.8-27B"},
-        "Models made for code (Qwen3-Coder, Devstral), or the newest general ones that lead on it; gpt-oss-120b fits in "
-        "the 4 bits it ships in. Not Codestral: its licence bars production.",
+        "Models made for code (Qwen3-Coder, Devstral), or the newest general ones that lead on it; gpt- "
+        "oss-120b fits in the 4 bits it ships in. Not Codestral: its licence bars production.",
     ),
     _case(
         "function calls on a T4", "T4", "--max-latency 3", SMALL | MIDDLE | SPARSE_SMALL | {"openai/gpt-oss-20b"},
         SMALL | MIDDLE | SPARSE_SMALL,
-        "One call among five functions, 40 tokens: 3 to 12B that were trained on tools. Llama 2, Gemma 3 and Phi-3 render "
-        "none; a 24B model in 3 bits is too slow.",
+        "One call among five functions, 40 tokens: 3 to 12B that were trained on tools. Llama 2, Gemma 3 and "
+        "Phi-3 render none; a 24B model in 3 bits is too slow.",
         "calls",
     ),
     _case(
         "an agent on a Mac", "Apple M4 Max 128GB", "--task agent --context 32768 --min-tokens-per-second 20",
         SPARSE_100B | SPARSE_30B | CODERS, SPARSE_100B,
-        "128 GB shared at 546 GB/s: sparse models are made for it. 100B with 5 to 12B active write 30 tokens a second and "
-        "more; dense 70B write six.",
+        "128 GB shared at 546 GB/s: sparse models are made for it. 100B with 5 to 12B active write 30 tokens "
+        "a second and more; dense 70B write six.",
     ),
     _case(
         "an agent at the frontier on eight H200, in Germany", "8x H200",
         "--task agent --context 131072 --concurrency 16", FRONTIER, FRONTIER,
-        "1.1 TB: the largest open models in FP8 or INT4. Llama 4 is barred in the EU; Kimi K3 (2.8T) does not fit.",
+        "1.1 TB: the largest open models in FP8 or INT4. Llama 4 is barred in the EU; Kimi K3 (2.8T) does not "
+        "fit.",
     ),
 )  # fmt: skip
 assert len(CASES) == 10
