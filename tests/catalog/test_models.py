@@ -75,3 +75,57 @@ def test_what_is_like_nothing_has_no_neighbour():
 def test_wrong_family_file_names_the_file_and_the_place(text, says):
     with pytest.raises(InputError, match=says):
         models.read_family(text, "wrong.toml")
+
+
+def test_a_release_with_an_id_of_its_own_is_found_with_its_form():
+    [model] = models.read_family(_RELEASES, "made_up.toml")
+    assert models.published(model, "acme/Made-1B-FP8").form == "FP8"
+    assert models.published(model, "made-1b-fp8").form == "FP8"
+    own = models.published(model, "acme/Made-1B")
+    assert (own.form, own.dense, own.bytes) == ("INT4", "BF16", 700)
+
+
+def test_a_form_that_weights_do_not_have_is_refused():
+    with pytest.raises(InputError, match="Q4_K_M"):
+        models.read_family(_RELEASES.replace('"FP8"', '"Q4_K_M"'), "made_up.toml")
+
+
+def test_every_release_has_a_source_and_an_id_that_no_other_row_has():
+    names = [name.lower() for model in models.all_models() for name in (model.id, *model.aliases)]
+    for model in models.all_models():
+        assert sum(one.id is None for one in model.published) <= 1
+        for one in model.published:
+            assert one.source
+            assert one.checked.year >= 2026
+            if one.id is not None:
+                assert one.id.lower() not in names
+                assert models.find(one.id) is model
+                names.append(one.id.lower())
+
+
+_RELEASES = """
+family = "Made"
+publisher = "Acme"
+
+[shape]
+architecture = "qwen3"
+layers = 2
+hidden = 64
+heads = 4
+kv_heads = 2
+head_dim = 16
+ffn = 128
+vocabulary = 512
+context_tokens = 4096
+tied_embeddings = true
+
+[[models]]
+id = "acme/Made-1B"
+shape = {}
+published = [
+  { form = "INT4", dense = "BF16", bytes = 700, source = "made up", checked = 2026-11-27 },
+  { id = "acme/Made-1B-FP8", form = "FP8", source = "made up", checked = 2026-11-27 },
+]
+source = "made up"
+checked = 2026-11-27
+"""

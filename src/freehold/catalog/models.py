@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from freehold.errors import InputError, UnknownModelError
-from freehold.types.model import Model, Shape
+from freehold.types.model import Model, PublishedForm, Shape
 
 
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,6 +33,8 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     languages: tuple[str, ...] = ()
     gguf: tuple[str, ...] = ()
     chat_template: str | None = None
+    published: tuple[PublishedForm, ...] = ()
+    draft_layers: int = 0
     note: str | None = None
 
 
@@ -94,6 +96,8 @@ def _model(family: FamilyFile, row: ModelRow) -> Model:
         gguf=row.gguf,
         chat_template=row.chat_template or family.chat_template,
         quantization=family.quantization,
+        published=row.published,
+        draft_layers=row.draft_layers,
         note=row.note,
     )
 
@@ -113,15 +117,25 @@ def expand_pattern(pattern: list[str], layers: int) -> tuple[str, ...]:
 def _by_name() -> dict[str, Model]:
     names: dict[str, Model] = {}
     for model in all_models():
-        for name in (model.id, *model.aliases):
+        releases = (one.id for one in model.published if one.id is not None)
+        for name in (model.id, *model.aliases, *releases):
             names[name.lower()] = model
             names.setdefault(name.lower().rpartition("/")[2], model)
     return names
 
 
 def find(model_id: str) -> Model | None:
-    """A model by id, alias, or the part of either after the slash, whatever the case; None when unknown."""
+    """A model by id, alias or release, or by the part of one after the slash, whatever the case; None when unknown."""
     return _by_name().get(model_id.lower())
+
+
+def published(model: Model, model_id: str) -> PublishedForm | None:
+    """The release that `model_id` names: one with an id of its own, else the model's own; None when not known."""
+    asked = model_id.lower()
+    for one in model.published:
+        if one.id is not None and asked in (one.id.lower(), one.id.lower().rpartition("/")[2]):
+            return one
+    return next((one for one in model.published if one.id is None), None)
 
 
 def get(model_id: str) -> Model:

