@@ -61,10 +61,12 @@ class Project:
         )
 
     @property
-    def has_store(self) -> bool:
-        """Whether there may be a store: a database named elsewhere, or a state folder. Looking makes none."""
-        elsewhere = self.settings.database_url or self.config.store.url
-        return bool(elsewhere) or (self.settings.state or self.root / ".freehold").exists()
+    def reading_url(self) -> str:
+        """`store_url`, for a command that only reads: an empty store in memory where there is none, so that a question
+        leaves no folder behind."""
+        folder = self.settings.state or self.root / ".freehold"
+        own = self.settings.database_url or self.config.store.url
+        return self.store_url if own or (folder / "freehold.sqlite").exists() else "sqlite://"
 
     @property
     def gateway_url(self) -> str:

@@ -42,7 +42,7 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
     """
     from freehold.workflows.shift import routes
 
-    with _store(config_path) as (store, _):
+    with _store(config_path, reads=True) as (store, _):
         lines = routes.listed(store)
     if as_json:
         print_json(lines)
@@ -65,7 +65,7 @@ def show(name: str, config_path: Path | None, as_json: bool) -> None:
     """
     from freehold.workflows.shift import routes
 
-    with _store(config_path) as (store, _):
+    with _store(config_path, reads=True) as (store, _):
         route = routes.find(store, name)
     if as_json:
         print_json(route)
@@ -250,11 +250,11 @@ def _changes(before: Route | None, asked: dict[str, Any]) -> dict[str, Any]:
     return changes
 
 
-def _store(config_path: Path | None) -> Any:
+def _store(config_path: Path | None, *, reads: bool = False) -> Any:
     from freehold.workflows.project import open_project
     from freehold.workflows.project_store import opened_store
 
-    return opened_store(open_project(config_path))
+    return opened_store(open_project(config_path), reads=reads)
 
 
 def _state(route: Route) -> str:

@@ -139,10 +139,8 @@ def assess(
 def _needs(project: Project, stated: Needs | None, use_traces: bool) -> Needs:
     if not use_traces:
         return stated or Needs()
-    traced = needs_of(())
-    if project.has_store:
-        with open_store(project.store_url) as store:
-            traced = needs_of(store.latest_traces(SEEN_TRACES))
+    with open_store(project.reading_url) as store:
+        traced = needs_of(store.latest_traces(SEEN_TRACES))
     if stated is None:
         return traced
     return msgspec.structs.replace(
@@ -164,9 +162,7 @@ def _measured(project: Project, machine: Machine) -> dict[str, MeasuredSpeed]:
 def _scores(project: Project) -> dict[str, tuple[float, str]]:
     """Measured scores by model: candidate's mean of the newest comparison, and the record's id."""
     found: dict[str, tuple[float, str]] = {}
-    if not project.has_store:
-        return found
-    with open_store(project.store_url) as store:
+    with open_store(project.reading_url) as store:
         for comparison in store.records(Comparison):
             if comparison.candidate_mean is not None:
                 name = comparison.candidate.split(":")[0].lower()
@@ -317,7 +313,7 @@ def _license_reasons(ruling: Ruling) -> list[tuple[bool, str]]:
         return [(False, f"licence: unclear: {ruling.reasons[0].text if ruling.reasons else 'not known'}")]
     if ruling.obligations:
         count = len(ruling.obligations)
-        return [(False, f"licence: {count} obligation{'s' if count != 1 else ''}")]
+        return [(False, "licence: 1 obligation" if count == 1 else f"licence: {count} obligations")]
     return []
 
 

@@ -125,7 +125,7 @@ def latest(project: Project, model_id: str) -> QuantLosses | None:
     if not project.has_store:
         return None
     name = (Path(model_id).stem if model_id.endswith(".gguf") else model_id).lower()
-    with open_store(project.store_url) as records:
+    with open_store(project.reading_url) as records:
         found = [
             one
             for one in records.records(QuantLosses)
