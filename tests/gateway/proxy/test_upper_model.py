@@ -153,6 +153,24 @@ def test_where_all_are_down_the_rule_says_who_answers(routed, candidate):
     assert decided(routed, headers)[0] == ("candidate", "incumbent_down")
 
 
+@pytest.mark.parametrize("upper", [False, True])
+def test_an_answer_that_breaks_off_in_its_middle_is_told_and_counted(
+    routed, upstream, candidate, large, upper
+):
+    """Whoever answers what the candidate is not sure of: no second answer can follow what the client has."""
+    candidate.answer = lambda seen: told_stream(SECRET, UNSURE)
+    upstream.answer = large.answer = lambda seen: stream(stream_of("from ", "there")[:3], cut=True)
+    route, by, endpoint = ("mix", "upper", "big") if upper else ("upper-down", "incumbent", "incumbent")
+    counter = f'freehold_deferrals_total{{by="{by}",route="{route}",why="unsure"}}'
+    before = metric(routed, counter)
+    status, headers, body = ask(routed, route, stream=True)
+    assert status == 200 and b"from " in body and b"broke off" in body and SECRET.encode() not in body
+    found, trace = decided(routed, headers)
+    assert (found, trace.endpoint, trace.completeness) == ((by, "unsure"), endpoint, "upstream_cut")
+    eventually(lambda: metric(routed, counter) == before + 1)
+    assert len(candidate.seen) == 1, "and is not asked again"
+
+
 @pytest.mark.parametrize(
     ("model", "more", "why"),
     [
