@@ -178,10 +178,15 @@ def check_route(route: Route, endpoint_names: list[str]) -> None:
 def check_rule(route: Route, endpoints: Iterable[Endpoint]) -> None:
     """Raises `ConfigError`, naming both, for a rule that was proven for another candidate than the route's."""
     rule, target = route.deferral, route.candidate
-    endpoint = next((one for one in endpoints if target is not None and one.name == target.endpoint), None)
+    known = {one.name: one for one in endpoints}
+    endpoint = None if target is None else known.get(target.endpoint)
     if rule is None or target is None or endpoint is None:
         return
-    if (other := other_candidate(rule, endpoint, target.model or route.model)) is not None:
+    other = other_candidate(rule, endpoint, target.model or route.model)
+    if rule.upper is not None and other is None:
+        upper = known.get(rule.upper.endpoint)
+        other = other_upper(rule, None if upper is None else upper.base_url)
+    if other is not None:
         raise ConfigError(
             f"route {route.name}: {other}",
             hint="freehold defer plan proves a rule for the candidate that is served now",
@@ -197,6 +202,23 @@ def other_candidate(rule: DeferralRule, endpoint: Endpoint, model: str) -> str |
         f"the rule of deferral {rule.id} was proven for {rule.candidate} (candidate {rule.candidate_id}), and "
         f"{model} at the endpoint {endpoint.name} is another one (candidate {served})"
     )
+
+
+def other_upper(rule: DeferralRule, base_url: str | None) -> str | None:
+    """That a rule's upper model is not where it was asked for the proof, naming both; None where it is, or there is
+    none. `base_url` is of the endpoint that it names (None: that is not configured)."""
+    upper = rule.upper
+    if upper is None or (base_url is not None and _same_address(base_url, upper.base_url)):
+        return None
+    found = "is not configured" if base_url is None else f"is at {base_url}"
+    return (
+        f"the rule of deferral {rule.id} was proven with {upper.model} at {upper.base_url}, and the endpoint "
+        f"{upper.endpoint} {found}"
+    )
+
+
+def _same_address(one: str, other: str) -> bool:
+    return one.rstrip("/").removesuffix("/v1") == other.rstrip("/").removesuffix("/v1")
 
 
 def check_apart(route: Route, others: Iterable[Route]) -> None:

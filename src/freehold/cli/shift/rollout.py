@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
-from freehold.cli.options import caller, config_option, json_option, now, print_json
+from freehold.cli.options import caller, config_option, hanging, json_option, now, print_json
 from freehold.cli.output import echo
 from freehold.cli.shift.rollout_trials import rehearse, simulate
 
@@ -256,6 +256,10 @@ def _show(seen: Status, as_json: bool) -> None:
         print_json(seen)
         return
     _tell(seen.rollout, as_json=False)
+    if seen.rule is not None:
+        from freehold.workflows.shift.routes import format_rule
+
+        echo(hanging(format_rule(seen.rule), "  mixture: "))
     echo(f"{'test':<10}{'users':>8}{'estimate':>10}{'e-value':>12}{'acts at':>9}")
     for state in seen.look.metrics:
         estimate = "–" if state.estimate is None else f"{state.estimate:+.4f}"
@@ -264,6 +268,6 @@ def _show(seen: Status, as_json: bool) -> None:
             f"{state.metric:<10}{state.units:>8,}{estimate:>10}{state.e_value:>12.4g}{state.acts_at:>9.0f}{flag}"
         )
     for line in seen.missing:
-        echo(f"not yet: {line}")
+        echo(hanging(line, "not yet: "))
     if not seen.missing and seen.rollout.state not in ("promoted", "rolled_back"):
         echo("the next step is allowed")

@@ -68,7 +68,7 @@ async def _in_turn(
             failure = UpstreamFailure(f"endpoint {target.endpoint} is not configured", reached=False)
             continue
         if position:
-            exchange.arm = "incumbent"
+            deferral.passes_on(exchange, target)
         try:
             last = position == len(targets) - 1
             if deferral.is_cascade(exchange):
@@ -143,7 +143,7 @@ async def _attempt(
         request.headers,
         pass_credentials=not state.keys.required,
         # An answer that may have to be read must not be compressed.
-        compressed=translation is None and last and exchange.arm != "candidate",
+        compressed=translation is None and last and exchange.arm == "incumbent",
     )
     if guards.may_be_truncated(endpoint, body) and exchange.api_route.kind not in (
         "embeddings",
@@ -276,7 +276,7 @@ async def _handle_response(
         return
     _pass_over_error(exchange, response.status, last=last)
     contract = None
-    if exchange.arm == "candidate" and route is not None and route.guard.schema and response.status < 300:
+    if exchange.arm != "incumbent" and route is not None and route.guard.schema and response.status < 300:
         try:
             contract = await _contract_of(state, exchange)
         except ApiError:
@@ -299,8 +299,8 @@ async def _handle_response(
 
 
 def _pass_over_error(exchange: ProxyExchange, status: int, *, last: bool) -> None:
-    """In a mixture an error of the candidate's is never the answer: the incumbent can give one. Raises `NextTarget`."""
-    if status >= 400 and not last and deferral.asks_candidate(exchange) is not None:
+    """In a mixture an error of one's own model is never the answer: the incumbent can give one. Raises `NextTarget`."""
+    if status >= 400 and not last and (exchange.arm == "upper" or deferral.asks_candidate(exchange)):
         raise NextTarget(str(status))
 
 

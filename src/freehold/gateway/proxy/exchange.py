@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -32,6 +32,7 @@ NAME_LENGTH_MAX = 200
 _STEP_BYTES = 256 * 1024
 
 _NOTHING_SEEN = Peek()
+_TO_UPPER = frozenset((None, "sure", "unsure", "no_signal", "candidate_failed", "candidate_slow"))
 
 _TOTAL_TOKENS = re.compile(rb'"total_tokens" ?: ?(\d{1,9})')
 
@@ -59,6 +60,17 @@ class Deferring(msgspec.Struct, eq=False):
     decided_ms: float | None = None
     held: HeldAnswer | None = None
     note: str | None = None
+    by_upper: bool = False
+    """Whether the upper model answers what the candidate does not."""
+
+    @property
+    def upper(self) -> Target | None:
+        """The model of one's own that answers instead of the incumbent what the candidate is not sure of; None where
+        there is none, and for requests that were no part of the proof or are the incumbent's whatever is said."""
+        upper = self.rule.upper
+        if upper is None or self.rule.is_on_safe_side or self.why not in _TO_UPPER:
+            return None
+        return Target(endpoint=upper.endpoint, model=upper.model)
 
     @property
     def decision(self) -> DeferralDecision | None:
@@ -67,11 +79,17 @@ class Deferring(msgspec.Struct, eq=False):
             return None
         return DeferralDecision(
             rule_id=self.rule.id,
-            by="candidate" if self.why in ("sure", "stays_here", "incumbent_down") else "incumbent",
+            by=self._by,
             why=self.why,
             confidence=self.confidence,
             decided_ms=self.decided_ms,
         )
+
+    @property
+    def _by(self) -> Literal["candidate", "upper", "incumbent"]:
+        if self.why in ("sure", "stays_here", "incumbent_down"):
+            return "candidate"
+        return "upper" if self.by_upper else "incumbent"
 
     def let_go(self) -> None:
         """Hold nothing any more."""
@@ -170,6 +188,8 @@ class ProxyExchange(msgspec.Struct, eq=False):
         """The model's name at the endpoint that answered."""
         decision, route, endpoint = self.decision, self.route, self.answered_by
         targets = [decision.target] if decision is not None else []
+        if self.arm == "upper" and self.deferring is not None and self.deferring.upper is not None:
+            targets.insert(0, self.deferring.upper)
         if route is not None:
             targets += [route.incumbent, *route.fallback]
         for target in targets:

@@ -216,6 +216,13 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
         )
     if isinstance(config.candidates, tuple):
         _check_candidates(config, config.candidates, path)
+    endpoints = {one.name for one in config.endpoints}
+    upper = config.defer.upper
+    if upper is not None and upper not in endpoints and upper.partition("/")[0] not in endpoints:
+        raise ConfigError(
+            f"{path}: defer.upper {upper!r} is not one of [[endpoints]]",
+            hint=did_you_mean(upper, sorted(endpoints), "add [[endpoints]] with that name and its base_url"),
+        )
     return config
 
 

@@ -18,7 +18,7 @@ from freehold.workflows.project import Project
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.serve.names import ENDPOINT_NAME, INCUMBENT
 from freehold.workflows.shift.rollout import rollout
-from freehold.workflows.shift.rollout.mixture import with_mixture
+from freehold.workflows.shift.rollout.mixture import check_upper, with_mixture
 from freehold.workflows.shift.rollout.schemas import check_schemas
 from freehold.workflows.shift.routes import endpoint_names
 
@@ -61,6 +61,7 @@ def start_project(
         if not loose_schemas:
             check_schemas(store, route)
         route = with_mixture(store, route, verdict=store.latest(Verdict))
+        check_upper(route, config.endpoints)
         return rollout.start(
             store,
             route,

@@ -18,6 +18,7 @@ import msgspec
 from freehold.errors import RevisionError, UsageError
 from freehold.gateway.config import check_apart
 from freehold.store import Store
+from freehold.types.deferral import DeferralRule
 from freehold.types.method import METHOD_KINDS, method_of
 from freehold.types.record import Record, event_id
 from freehold.types.route import Route, RouteState, Target
@@ -36,11 +37,13 @@ _TRIES = 5
 
 
 class Status(Record, frozen=True, kw_only=True):
-    """A rollout, what the tests say now, and what stands in the way of the next step."""
+    """A rollout, what the tests say now, and what stands in the way of the next step. `rule` is by which the route's
+    candidate leaves requests to the incumbent, where it is a mixture."""
 
     rollout: Rollout
     look: Look
     missing: tuple[str, ...]
+    rule: DeferralRule | None = None
 
     @property
     def exit_code(self) -> int:
@@ -103,7 +106,7 @@ def step(store: Store, route_name: str, *, who: str = "freehold", at: datetime |
 def _status(store: Store, rollout: Rollout, tests: Tests, at: datetime) -> Status:
     current = scoring.display_look(store, rollout, tests)
     missing = tuple(text for _, text in _missing(store, rollout, current, at))
-    return Status(rollout=rollout, look=current, missing=missing)
+    return Status(rollout=rollout, look=current, missing=missing, rule=_rule_of(store, rollout.route))
 
 
 def follow(store: Store, route_name: str, *, every_s: float, shown: Callable[[Status], None]) -> Status:
@@ -188,7 +191,7 @@ def promote(
         )
     why = _with_reason("promoted" + _forced(without), why)
     done = _end(store, now.rollout, "promoted", who=who, at=at, why=why)
-    return Status(rollout=done, look=now.look, missing=())
+    return msgspec.structs.replace(now, rollout=done, missing=())
 
 
 def pause(store: Store, route_name: str, *, who: str, at: datetime, why: str = "") -> Rollout:
@@ -330,9 +333,12 @@ def _missing_for_promotion(store: Store, rollout: Rollout, seen: Look) -> list[t
 
 def _has_rule(store: Store, rollout: Rollout, verdict: Verdict) -> bool:
     """Whether the route still has the rule that was proven."""
-    route = next((one for one in store.routes() if one.name == rollout.route), None)
-    rule = None if route is None else route.deferral
+    rule = _rule_of(store, rollout.route)
     return rule is not None and rule.mixture_id == verdict.mixture_id
+
+
+def _rule_of(store: Store, route_name: str) -> DeferralRule | None:
+    return next((one.deferral for one in store.routes() if one.name == route_name), None)
 
 
 def required_parity(verdict: Verdict) -> str | None:
