@@ -12,7 +12,9 @@ def test_what_is_missing_is_counted_from_the_catalog(tmp_path):
     assert not any((one.released or "") > found.newest_released for one in models.all_models())
     for one in found.licences_unread:
         assert licenses.licenses()[one.id].confidence == "secondary"
-        assert one.releases == sum(len(row.models) for row in releases.releases() if row.license == one.id) > 0
+        assert (
+            one.releases == sum(len(row.models) for row in releases.releases() if row.license == one.id) > 0
+        )
     assert (found.own, found.shadows, found.stale) == (0, (), ())
     assert not (tmp_path / "home").exists()
 

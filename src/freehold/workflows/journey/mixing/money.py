@@ -56,9 +56,8 @@ def paid_upper(project: Project, upper: PricedModel) -> Paid:
     if stated is None:
         way = "price = { prompt = …, completion = … } in its [[endpoints]]"
         return Paid(None, None, f"the price of {upper.model} is not known: {way}")
-    flat = TokenPrice(stated.prompt, stated.completion, stated.cached_prompt)
     try:
-        found = price_traffic(project, upper.model, StatedTraffic(_THOUSAND), flat)
+        found = price_traffic(project, upper.model, StatedTraffic(_THOUSAND), flat_price(stated))
     except FreeholdError as error:
         return Paid(None, None, f"the price of {upper.model} is not known ({error.message})")
     return Paid(found.bill.usd_per_request.low * _THOUSAND, None, f"{upper.model}: {found.bill.basis}")
