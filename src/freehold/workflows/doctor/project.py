@@ -255,18 +255,20 @@ class FactFacts(Record, frozen=True, kw_only=True):
 
 
 SHIPPED = {
-    "retirement dates": ("retirements.toml", STALE_DAYS),
+    "retirement dates": ("retirements", STALE_DAYS),
     "prices of machines": ("rentals.toml", 90),
     "models and sizes": ("quantizations.toml", 180),
     "advisories": ("advisories.toml", 60),
 }
-"""Kind, file of the catalog, and the age at which what it says may no longer hold."""
+"""Kind, file or folder of the catalog, and the age at which what it says may no longer hold."""
 
 
 def look_at_facts(site: Site) -> FactFacts:
     dates = []
     for kind, (name, stale_days) in SHIPPED.items():
-        text = files("freehold.catalog").joinpath(name).read_text(encoding="utf-8")
+        place = files("freehold.catalog").joinpath(name)
+        parts = sorted(place.iterdir(), key=lambda part: part.name) if place.is_dir() else [place]
+        text = "\n".join(part.read_text(encoding="utf-8") for part in parts)
         found = [date.fromisoformat(day) for day in re.findall(r"(?m)^checked = (\d{4}-\d\d-\d\d)", text)]
         dates.append(FactDates(kind=kind, oldest=min(found), newest=max(found), stale_days=stale_days))
     incumbent = None if site.config is None or site.config.incumbent is None else site.config.incumbent.model
