@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from freehold.catalog.retirements import HOLE
@@ -39,6 +41,14 @@ def test_variables_are_holes_and_places_stay():
     (key, value) = values("model: gpt-4.1-${SIZE}-x # no", 3)
     assert (key.text, value.text, value.line, value.column) == ("model", f"gpt-4.1-{HOLE}-x", 3, 8)
     assert f"gpt-4.1-{HOLE}" in texts("model: gpt-4.1-{{ .Values.size }}")
+
+
+def test_a_file_of_one_line_takes_no_longer_than_one_of_many():
+    line = '{"n": 1, "model": "gpt-4o"}, ' * 40_000
+    began = time.process_time()
+    found = [word for word in read("[" + line + "]") if word.text == "gpt-4o"]
+    assert len(found) == 40_000
+    assert time.process_time() - began < 20  # seconds; a copy of the line for each word would take minutes
 
 
 def test_comments_are_left_out():

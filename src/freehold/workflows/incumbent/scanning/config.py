@@ -17,6 +17,9 @@ _VARIABLE = re.compile(r"\$\{[^}]*\}|\{\{[^}]*\}\}|\$\w+|\$\([^)]*\)")
 _WORD = re.compile(r"[^\s\"'`,;=()\[\]{}<>|]+")
 _ALONE = re.compile(r"(?:^|[\"'`,;=\[{>|:\\])\s*(?:-\s+)?$")
 _AFTER_OPTION = re.compile(r"(?:^|\s)(?:--?[\w-]+|\w*model\w*:?)\s+[\"']?$", re.IGNORECASE)
+_KEY = re.compile(r"[\"']?\s*[:=]")
+_BEFORE = 80
+"""How far a word is looked back from: a file may be one line of two megabytes."""
 _END = re.compile(r"\s*(?:$|[\"'`,;\]}<|\\&])")
 
 
@@ -36,8 +39,10 @@ def values(line: str, number: int, column: int = 0) -> list[Word]:
     found = []
     for match in _WORD.finditer(text):
         word = match.group()
-        is_key = word.endswith(":") or re.match(r"[\"']?\s*[:=]", text[match.end() :]) is not None
-        before = text[: match.start()]
+        is_key = word.endswith(":") or _KEY.match(text, match.end()) is not None
+        before = text[max(0, match.start() - _BEFORE) : match.start()]
+        if match.start() > _BEFORE and not before.strip():
+            continue  # after that much white space nothing is known of what stands before
         alone = _ALONE.search(before) is not None and _END.match(text, match.end()) is not None
         if is_key or alone or _AFTER_OPTION.search(before) is not None:
             found.append(

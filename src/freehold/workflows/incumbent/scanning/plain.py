@@ -6,7 +6,9 @@ What it cannot tell: strings joined over lines, and comment signs in the middle 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import accumulate
 
 from freehold.workflows.incumbent.scanning import config
 from freehold.workflows.incumbent.scanning.grammars import Parsed
@@ -40,32 +42,34 @@ def read(source: str, language: Parsed) -> list[Word]:
     """All string literals and imports, in order. Lines and columns from 1."""
     if language in ("shell", "terraform"):
         return config.read(source)
-    imports = list(_imports(source, language))
+    starts = [0, *accumulate(len(line) + 1 for line in source.split("\n"))]
+    imports = list(_imports(source, starts, language))
     taken = {(word.line, word.column) for word in imports}
-    strings = [word for word in _strings(source, language) if (word.line, word.column) not in taken]
+    strings = [word for word in _strings(source, starts, language) if (word.line, word.column) not in taken]
     return sorted([*imports, *strings], key=lambda word: (word.line, word.column))
 
 
-def _strings(source: str, language: Parsed) -> Iterator[Word]:
+def _strings(source: str, starts: list[int], language: Parsed) -> Iterator[Word]:
     for match in _TOKENS[language].finditer(source):
         kind = match.lastgroup
         if kind is not None and kind != "comment":
-            yield _word(source, match.group(kind), match.start(kind) - 1, "string")
+            yield _word(starts, match.group(kind), match.start(kind) - 1, "string")
 
 
-def _imports(source: str, language: Parsed) -> Iterator[Word]:
+def _imports(source: str, starts: list[int], language: Parsed) -> Iterator[Word]:
     if language == "go":
         for block in _GO_IMPORTS.finditer(source):
             inside = "block" if block.group("block") is not None else "one"
             for path in re.finditer(r"\"([^\"]+)\"", block.group(inside)):
-                yield _word(source, path.group(1), block.start(inside) + path.start(), "import")
+                yield _word(starts, path.group(1), block.start(inside) + path.start(), "import")
         return
     for match in _IMPORTS[language].finditer(source):
         at = match.start(1) - (1 if language == "ruby" else 0)
-        yield _word(source, match.group(1), at, "import")
+        yield _word(starts, match.group(1), at, "import")
 
 
-def _word(source: str, text: str, at: int, kind: str) -> Word:
-    line = source.count("\n", 0, at) + 1
-    column = at - source.rfind("\n", 0, at)
-    return Word(text, line, max(column, 1), "import" if kind == "import" else "string")
+def _word(starts: list[int], text: str, at: int, kind: str) -> Word:
+    """A word at a place of the source; `starts` are the places where its lines begin."""
+    line = bisect_right(starts, max(at, 0))
+    column = max(at - starts[line - 1] + 1, 1)
+    return Word(text, line, column, "import" if kind == "import" else "string")

@@ -112,6 +112,8 @@ def words(source: str, language: Language, name: str = "") -> list[Word]:
         return _with_embedded(javascript.read(source, PurePath(name).suffix.lower()))
     if language == "config":
         return config.read(source)
+    if any(len(line) > LONG_LINE * 20 for line in source.splitlines()):
+        raise ValueError("lines over 100,000 characters: generated")
     parsed = grammars.read(source, language)
     found = plain.read(source, language) if parsed is None else parsed
     return _with_embedded(_shell(found) if language == "shell" and parsed is not None else found)
