@@ -46,9 +46,9 @@ PARTS: dict[FactPart, _Part] = {
     "publishers": _Part(("publishers.toml",), 180),
     "published files": _Part(("quantizations.toml",), 180),
     "weights to fetch": _Part(("weights.toml",), 365),
-    "accelerators": _Part(("accelerators.toml",), 365),
+    "accelerators": _Part(("accelerators.toml", "instances.toml"), 365),
     "prices of machines": _Part(("rentals.toml",), 90),
-    "retirement dates": _Part(("retirements.toml",), STALE_DAYS),
+    "retirement dates": _Part(("retirements/*.toml",), STALE_DAYS),
     "advisories": _Part(("advisories.toml",), 60),
 }
 
