@@ -28,7 +28,7 @@ from freehold.workflows.choose.money import with_costs
 from freehold.workflows.choose.needs import SEEN_TRACES, needs_of
 from freehold.workflows.fit.encoder import fit_of_base
 from freehold.workflows.fit.machine import engine_build, find_machine
-from freehold.workflows.fit.speeds import all_measured
+from freehold.workflows.fit.speeds import all_measured, narrowed
 from freehold.workflows.license.rule import rule_for_model
 from freehold.workflows.project import Project
 
@@ -103,7 +103,7 @@ def assess(
             needs,
             workload,
             scores.get(model.id.lower()),
-            speeds.get(model.id.lower()),
+            speeds,
         )
         for model in chosen
     ]
@@ -177,8 +177,9 @@ def _row(
     needs: Needs,
     workload: Workload,
     score: tuple[float, str] | None,
-    measured: MeasuredSpeed | None,
+    speeds: dict[str, MeasuredSpeed],
 ) -> CandidateRow:
+    measured = speeds.get(model.id.lower())
     ruling = rule_for_model(model.id, project.config.use)
     placed = _place(model, workload, machine, engine_build(project.settings))
     against = [
@@ -193,6 +194,9 @@ def _row(
         outcome = "unclear"
     notes = []
     speed = measured.speed if measured is not None else placed.speed
+    if measured is None and speed is not None:
+        build = engine_build(project.settings)
+        speed = narrowed(speed, placed.quantization, speeds.values(), machine, build)
     seconds = _seconds(speed, needs)
     if seconds is not None and seconds > MOST_SECONDS:
         notes.append(f"speed: {seconds:,.0f} s or more for a request here")

@@ -26,7 +26,7 @@ from freehold.workflows.fit.encoder import fit_of_base, fit_of_folder
 from freehold.workflows.fit.machine import engine_build
 from freehold.workflows.fit.server import fit_server
 from freehold.workflows.fit.sizes import SizedModel, adapter_bytes, at_quantization, size_model
-from freehold.workflows.fit.speeds import newest
+from freehold.workflows.fit.speeds import narrowed, newest
 from freehold.workflows.fit.vllm import as_served, draft_of
 from freehold.workflows.fit.vllm_ways import vllm_ways
 
@@ -95,6 +95,8 @@ def fit_model(
     machine = machine or probe_machine(settings.home)
     found = fit_sized(sized, workload=workload, machine=machine, settings=settings, options=options)
     speed = newest(speeds, sized.name, sized.quantization, machine.name)
+    if speed is None and found.speed is not None:
+        speed = narrowed(found.speed, sized.quantization, speeds, machine, engine_build(settings))
     if speed is None or not found.fits:
         return found
     return fitting.with_id(msgspec.structs.replace(found, speed=speed))
