@@ -18,11 +18,19 @@ from freehold.workflows.serve.names import INCUMBENT
 _CAPABILITIES = Capabilities(tools=True, json_schema=True, logprobs=True, embeddings=True)
 
 
+# https://cloud.google.com/vertex-ai/generative-ai/docs/start/openai (read 2026-11-27): its "key" is an access token.
+_VERTEX = "aiplatform.googleapis.com"
+
+
 def configured_endpoints(config: ProjectConfig) -> tuple[Endpoint, ...]:
-    """The incumbent, where the file gives its address, and those of ``[[endpoints]]``."""
+    """The incumbent, where the file gives its address, and those of ``[[endpoints]]``.
+
+    Raises `ConfigError` for a key that cannot be held.
+    """
     endpoints = []
     incumbent = config.incumbent
     if incumbent is not None and incumbent.base_url is not None:
+        _check_key_lasts("[incumbent]", incumbent.base_url, incumbent.api_key_env)
         endpoints.append(
             Endpoint(
                 name=INCUMBENT,
@@ -38,6 +46,7 @@ def configured_endpoints(config: ProjectConfig) -> tuple[Endpoint, ...]:
             )
         )
     for table in config.endpoints:
+        _check_key_lasts(f"endpoint {table.name}", table.base_url, table.api_key_env)
         endpoints.append(
             Endpoint(
                 name=table.name,
@@ -53,6 +62,14 @@ def configured_endpoints(config: ProjectConfig) -> tuple[Endpoint, ...]:
             )
         )
     return tuple(endpoints)
+
+
+def _check_key_lasts(where: str, base_url: str, api_key_env: str | None) -> None:
+    if api_key_env is not None and (urlsplit(base_url).hostname or "").endswith(_VERTEX):
+        raise ConfigError(
+            f"{where}: Vertex AI takes access tokens, which end within the hour; {api_key_env} is read once",
+            hint="leave api_key_env out where clients send tokens of their own, or ask it by a proxy that signs",
+        )
 
 
 def dialect_of(preset: str | None, base_url: str) -> Dialect | None:
