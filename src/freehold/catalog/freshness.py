@@ -132,6 +132,8 @@ def _of_file(content: dict[str, Any], name: str) -> list[date]:
     whole = content.get("checked")
     if whole is not None:
         return [_day(whole, name)] * sum(len(rows) for rows in tables)
+    if (pages := content.get("pages")) is not None:  # each row names the page that it was read on
+        return [_day(pages[row["page"]].get("checked"), name) for rows in tables for row in rows]
     dated = [rows for rows in tables if any("checked" in row for row in rows)]
     if not dated:
         raise StorageError(f"catalog/{name}: no row says when it was read")
