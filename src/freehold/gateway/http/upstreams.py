@@ -84,7 +84,7 @@ class Upstreams:
         self._tls: TlsClient | None = None
         self._addresses: dict[str, Address | None] = {}
         self._starts: dict[tuple[str, str], bytes] = {}
-        self._secrets: dict[str, list[tuple[str, str]]] = {}
+        self._secrets: dict[tuple[str, str | None], list[tuple[str, str]]] = {}
         self._without_key: set[str] = set()
 
     async def close(self) -> None:
@@ -126,7 +126,7 @@ class Upstreams:
 
     def _secret(self, endpoint: Endpoint) -> list[tuple[str, str]]:
         """The endpoint's credentials, read from the environment; held in memory only."""
-        credentials = self._secrets.get(endpoint.name)
+        credentials = self._secrets.get((endpoint.name, endpoint.api_key_env))
         if credentials is None:
             assert endpoint.api_key_env is not None
             secret = os.environ.get(endpoint.api_key_env)
@@ -147,7 +147,7 @@ class Upstreams:
                 credentials = [("api-key", secret)]
             else:
                 credentials = [("authorization", f"Bearer {secret}")]
-            self._secrets[endpoint.name] = credentials
+            self._secrets[endpoint.name, endpoint.api_key_env] = credentials
         return credentials
 
     def post(
