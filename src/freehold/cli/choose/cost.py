@@ -211,7 +211,8 @@ def _show(found: Cost) -> None:
         )
         echo(hanging(said, "  mixture      "))
     for who, usd in found.hosted_open[:3]:
-        echo(f"  hosted open  {who}: {money(Range(low=usd, high=usd))} a month for {found.self_host.model}")
+        said = f"{who}: {money(Range(low=usd, high=usd))} a month for {found.self_host.model}"
+        echo(hanging(said, "  hosted open  "))
     for at, (advice, cases) in enumerate(_by_advice(found)):
         first = f"  {'' if at else 'would be':<13}{advice:<10} with "
         echo(hanging(cases, first))
