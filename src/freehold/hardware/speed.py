@@ -53,7 +53,7 @@ SHARES: dict[str, Share] = {
     "apple": Share((0.15, 0.8), (0.35, 0.85)),
     # A small model stays in the last-level cache in part: above what memory gives. Clocks above the assumed one, and
     # wider units than the build was said to use, give more than the whole of the peak.
-    "cpu": Share((0.25, 1.5), (0.4, 1.05), unpack=(0.25, 1.5)),
+    "cpu": Share((0.25, 1.8), (0.4, 1.05), unpack=(0.25, 1.5)),
     "cpu, native": Share((0.02, 0.5), (0.4, 1.05), unpack=(0.25, 1.5)),
 }
 """Set against figures measured here and published by others: docs/reference/speed.md, whose rows are a test."""

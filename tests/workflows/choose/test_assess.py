@@ -109,7 +109,7 @@ def test_command(project):
 
 
 def test_slow_machines_write_more_than_nothing(project):
-    result = CliRunner().invoke(cli, ["assess", "google/gemma-3-27b-it", "--machine", "Apple M1 32GB"])
+    result = CliRunner().invoke(cli, ["assess", "google/gemma-3-27b-it", "--machine", "Apple M1 Pro 32GB"])
     row = next(line for line in result.stdout.splitlines() if "gemma-3-27b-it" in line)
     low = float(row.split()[-1].partition("–")[0])
     assert 0 < low < 10

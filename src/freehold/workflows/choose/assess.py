@@ -196,7 +196,8 @@ def _row(
     speed = measured.speed if measured is not None else placed.speed
     if measured is None and speed is not None:
         build = engine_build(project.settings)
-        speed = narrowed(speed, placed.quantization, speeds.values(), machine, build)
+        held = weights_bytes(model.shape, placed.quantization)
+        speed = narrowed(speed, (placed.quantization, held), speeds.values(), machine, build)
     seconds = _seconds(speed, needs)
     if seconds is not None and seconds > MOST_SECONDS:
         notes.append(f"speed: {seconds:,.0f} s or more for a request here")
