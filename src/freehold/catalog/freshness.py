@@ -46,9 +46,9 @@ PARTS: dict[FactPart, _Part] = {
     "publishers": _Part(("publishers.toml",), 180),
     "published files": _Part(("quantizations.toml",), 180),
     "weights to fetch": _Part(("weights.toml",), 365),
-    "accelerators": _Part(("accelerators.toml",), 365),
+    "accelerators": _Part(("accelerators.toml", "instances.toml"), 365),
     "prices of machines": _Part(("rentals.toml",), 90),
-    "retirement dates": _Part(("retirements.toml",), STALE_DAYS),
+    "retirement dates": _Part(("retirements/*.toml",), STALE_DAYS),
     "advisories": _Part(("advisories.toml",), 60),
 }
 
@@ -132,6 +132,8 @@ def _of_file(content: dict[str, Any], name: str) -> list[date]:
     whole = content.get("checked")
     if whole is not None:
         return [_day(whole, name)] * sum(len(rows) for rows in tables)
+    if (pages := content.get("pages")) is not None:  # each row names the page that it was read on
+        return [_day(pages[row["page"]].get("checked"), name) for rows in tables for row in rows]
     dated = [rows for rows in tables if any("checked" in row for row in rows)]
     if not dated:
         raise StorageError(f"catalog/{name}: no row says when it was read")

@@ -33,10 +33,19 @@ DEVICE_BYTES = 500 << 20
 Engine = Literal["llamacpp", "vllm"]
 
 
+class Draft(NamedTuple):
+    """What drafts tokens that the model only checks (speculative decoding): a small model, or layers of its own."""
+
+    shape: Shape
+    weights_bytes: int
+    basis: str
+
+
 class ServingLoad(NamedTuple):
     """What is held in memory while a model is served, apart from what grows with the workload.
 
-    `repacked_bytes` are copies of tensors in the CPU's order; `weights_basis` says how the weights' size is known.
+    `repacked_bytes` are copies of tensors in the CPU's order, `copied_bytes` weights that several accelerators hold
+    whole; `weights_basis` says how the weights' size is known.
     """
 
     quantization: str
@@ -47,6 +56,10 @@ class ServingLoad(NamedTuple):
     adapters_bytes: int = 0
     prompt_cache_bytes: int = PROMPT_CACHE_BYTES
     engine: Engine = "llamacpp"
+    dense: str | None = None
+    """What layers besides the routed experts are stored in, where it differs from `quantization`."""
+    copied_bytes: int = 0
+    draft: Draft | None = None
 
 
 class KvCache(NamedTuple):
@@ -70,7 +83,10 @@ def kv_cache(shape: Shape, workload: Workload, *, k_type: str = "f16", v_type: s
     """
     for name in (k_type, v_type):
         if name not in KV_TYPES:
-            raise UsageError(f"KV cache type {name} is not known", hint=f"known: {', '.join(KV_TYPES)}")
+            raise UsageError(
+                f"KV cache type {name} is not known",
+                hint=f"known: {', '.join(KV_TYPES)}; fp8 is of vLLM: --engine vllm",
+            )
     asked = workload.context_tokens
     cells = _padded(asked)
     wanted = margin = state = 0
@@ -212,6 +228,8 @@ def serving_parts(
     parts.append(
         FitPart(name="compute", bytes=compute_bytes(shape, workload), basis=f"micro-batch of {MICRO_BATCH}")
     )
+    if load.draft is not None:
+        parts.extend(_draft(load.draft, workload, load.kv_type))
     if devices:
         basis = f"driver and libraries on {devices} × accelerator, assumed {DEVICE_BYTES >> 20} MiB each"
         parts.append(FitPart(name="engine", bytes=DEVICE_BYTES * devices, basis=basis))
@@ -226,6 +244,18 @@ def serving_parts(
             )
             parts.append(FitPart(name="prompt_cache", bytes=load.prompt_cache_bytes, basis=basis))
     return tuple(parts)
+
+
+def _draft(draft: Draft, workload: Workload, kv_type: str) -> list[FitPart]:
+    """Weights, cache and scratch memory of the draft model: a context of its own in the same process."""
+    held = kv_cache(draft.shape, workload, k_type=kv_type, v_type=kv_type).bytes
+    held += compute_bytes(draft.shape, workload)
+    return [
+        FitPart(name="draft", bytes=draft.weights_bytes, basis=draft.basis),
+        FitPart(
+            name="draft_cache", bytes=held, basis=f"cache of the draft, {kv_type}, and its compute buffers"
+        ),
+    ]
 
 
 def layers_in_words(shape: Shape) -> str:

@@ -337,7 +337,7 @@ def bom_command(
     hashes = file_hashes(lineage_path) if lineage_path is not None else {}
     text = bill_of_materials(ruling, lineage, use, hashes=hashes)
     if out is None:
-        echo(text)
+        echo(text, whole=True)
     else:
         with shared(out):
             out.write_text(text + "\n", encoding="utf-8")
