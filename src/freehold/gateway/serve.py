@@ -29,7 +29,7 @@ from freehold.gateway.child_process import ChildProcess
 from freehold.gateway.config import CONFIG_FILE, GatewayConfig, to_json
 from freehold.gateway.http.certificate import check_certificate
 from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME as LOG_FILE
-from freehold.gateway.telemetry.meters import Meters, has_meters
+from freehold.gateway.telemetry.meters import Meters, has_meters, leave_word
 from freehold.gateway.telemetry.request_log import check_otel, log_as_json
 from freehold.types.endpoint import Endpoint
 
@@ -66,9 +66,12 @@ def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
         _listener(config.host, config.port) as listener,
         contextlib.ExitStack() as children,
     ):
+        leave_word(config.spool_in(Path(run_folder)), Path(run_folder))
         if follow:
             folder = (Path(run_folder),)
             threading.Thread(target=_watch_parent, args=folder, name="lifeline", daemon=True).start()
+        if config.run_folder_file is not None:
+            files.write(Path(config.run_folder_file), run_folder.encode())
         config_json = to_json(config)
         count = _restart_counter(Path(run_folder))
         if config.store_url is not None:

@@ -84,6 +84,7 @@ def job_id(config: FinetuneConfig, dataset: Dataset, base: Weights) -> str:
         "gradient_checkpointing",
         "trackers",
         "probe",
+        "probe_tasks",
         "retain",
     ):
         del decisive[name]

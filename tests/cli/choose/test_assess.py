@@ -45,3 +45,23 @@ def test_it_fits_the_terminal(freehold, project, monkeypatch, columns):
     lines = shown.partition("\n[candidates]")[0].splitlines()
     # A name longer than its column pushes its row to the right.
     assert max(len(line) for line in lines if max(map(len, line.split()), default=0) <= 40) <= columns
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("assess", MODEL, "--machine", "L4"),
+        ("quants", MODEL, "--machine", "L4"),
+        ("catalog", "list", "gemma"),
+        ("catalog", "show", MODEL),
+    ],
+)
+def test_asking_leaves_no_state_folder_behind(freehold, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    assert freehold(*arguments).code in (0, 1)
+    assert not (tmp_path / ".freehold").exists()
+
+
+def test_an_order_that_is_not_known_lists_those_that_are(freehold):
+    said = freehold("assess", "--rank-by", "price").err
+    assert all(name in said for name in ("prior", "size", "speed", "memory"))

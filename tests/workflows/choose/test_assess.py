@@ -147,3 +147,28 @@ def test_what_takes_long_on_two_cores_does_not_lead(project, two_cores):
     assert slow == sorted(slow), "what is fast enough stands before what is not"
     named = by_name(found)["google/gemma-3-27b-it"]
     assert any("s or more for a request here" in reason for reason in named.reasons)
+
+
+def test_what_does_not_fit_the_machine_has_no_speed_there(project):
+    found = by_name(
+        assess(project, machine_spec="RTX 4090", models=("moonshotai/Kimi-K2.5", "Qwen/Qwen3-8B"))
+    )
+    assert found["moonshotai/Kimi-K2.5"].headroom_bytes < 0
+    assert found["moonshotai/Kimi-K2.5"].speed is None
+    assert found["moonshotai/Kimi-K2.5"].seconds_per_request is None
+    assert found["Qwen/Qwen3-8B"].speed is not None
+    everything = assess(project, machine_spec="L4").rows
+    assert not [row.model for row in everything if row.speed is not None and row.headroom_bytes < 0]
+
+
+def test_one_duty_is_one_obligation(project, tmp_path):
+    written = (
+        (tmp_path / "freehold.toml")
+        .read_text()
+        .replace("commercial = true", 'mode = "internal"\ncommercial = false')
+    )
+    (tmp_path / "freehold.toml").write_text(written)
+    rows = [row for row in assess(open_project(), machine_spec="L4").rows if row.obligations == 1]
+    assert rows
+    assert any("licence: 1 obligation" in row.reasons for row in rows)
+    assert not [reason for row in rows for reason in row.reasons if "1 obligations" in reason]

@@ -88,7 +88,7 @@ class UpstreamResponse(ABC):
 
     @property
     def is_stream(self) -> bool:
-        return (self.header("content-type") or "").startswith("text/event-stream")
+        return (self.header("content-type") or "").lower().startswith("text/event-stream")
 
     @abstractmethod
     async def wait_for_body(self) -> None:

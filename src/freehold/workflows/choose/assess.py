@@ -28,7 +28,7 @@ from freehold.workflows.choose.money import with_costs
 from freehold.workflows.choose.needs import SEEN_TRACES, needs_of
 from freehold.workflows.fit.encoder import fit_of_base
 from freehold.workflows.fit.machine import engine_build, find_machine
-from freehold.workflows.fit.speeds import all_measured
+from freehold.workflows.fit.speeds import all_measured, narrowed
 from freehold.workflows.license.rule import rule_for_model
 from freehold.workflows.project import Project
 
@@ -103,7 +103,7 @@ def assess(
             needs,
             workload,
             scores.get(model.id.lower()),
-            speeds.get(model.id.lower()),
+            speeds,
         )
         for model in chosen
     ]
@@ -139,7 +139,7 @@ def assess(
 def _needs(project: Project, stated: Needs | None, use_traces: bool) -> Needs:
     if not use_traces:
         return stated or Needs()
-    with open_store(project.store_url) as store:
+    with open_store(project.reading_url) as store:
         traced = needs_of(store.latest_traces(SEEN_TRACES))
     if stated is None:
         return traced
@@ -162,7 +162,7 @@ def _measured(project: Project, machine: Machine) -> dict[str, MeasuredSpeed]:
 def _scores(project: Project) -> dict[str, tuple[float, str]]:
     """Measured scores by model: candidate's mean of the newest comparison, and the record's id."""
     found: dict[str, tuple[float, str]] = {}
-    with open_store(project.store_url) as store:
+    with open_store(project.reading_url) as store:
         for comparison in store.records(Comparison):
             if comparison.candidate_mean is not None:
                 name = comparison.candidate.split(":")[0].lower()
@@ -177,8 +177,9 @@ def _row(
     needs: Needs,
     workload: Workload,
     score: tuple[float, str] | None,
-    measured: MeasuredSpeed | None,
+    speeds: dict[str, MeasuredSpeed],
 ) -> CandidateRow:
+    measured = speeds.get(model.id.lower())
     ruling = rule_for_model(model.id, project.config.use)
     placed = _place(model, workload, machine, engine_build(project.settings))
     against = [
@@ -193,6 +194,9 @@ def _row(
         outcome = "unclear"
     notes = []
     speed = measured.speed if measured is not None else placed.speed
+    if measured is None and speed is not None:
+        build = engine_build(project.settings)
+        speed = narrowed(speed, placed.quantization, speeds.values(), machine, build)
     seconds = _seconds(speed, needs)
     if seconds is not None and seconds > MOST_SECONDS:
         notes.append(f"speed: {seconds:,.0f} s or more for a request here")
@@ -288,15 +292,19 @@ def _place(model: Model, workload: Workload, machine: Machine, build: Build) -> 
             version=__version__,
         )
         if found.headroom_bytes >= 0 or name == tried[-1]:
-            return QuantizationChoice(
-                name, found, estimate(model.shape, size, workload, machine, build=build)
+            # What does not fit has no speed here, though a roofline could be drawn for it.
+            fast = (
+                estimate(model.shape, size, workload, machine, build=build)
+                if found.headroom_bytes >= 0
+                else None
             )
+            return QuantizationChoice(name, found, fast)
     raise AssertionError("the last quantization always returns")
 
 
 def _room(machine: Machine) -> int:
     if machine.accelerators:
-        return sum(device.free_memory_bytes or device.memory_bytes for device in machine.accelerators)
+        return fitting.room(machine)[0]
     return machine.available_memory_bytes
 
 
@@ -308,7 +316,8 @@ def _license_reasons(ruling: Ruling) -> list[tuple[bool, str]]:
     if ruling.outcome == "unclear":
         return [(False, f"licence: unclear: {ruling.reasons[0].text if ruling.reasons else 'not known'}")]
     if ruling.obligations:
-        return [(False, f"licence: {len(ruling.obligations)} obligations")]
+        count = len(ruling.obligations)
+        return [(False, "licence: 1 obligation" if count == 1 else f"licence: {count} obligations")]
     return []
 
 

@@ -14,6 +14,7 @@ from freehold.catalog import retirements as catalog
 from freehold.catalog.retirements import Platform, Retirement
 from freehold.errors import UpstreamError, UsageError
 from freehold.types.record import Record
+from freehold.wire.base_url import joined
 from freehold.workflows.project import Project
 
 ASK_TIMEOUT_SECONDS = 15.0
@@ -167,8 +168,7 @@ def ask(project: Project) -> dict[str, date]:
         raise UsageError(
             f"environment variable {incumbent.api_key_env} is not set", hint="it holds the API key"
         )
-    base = incumbent.base_url.rstrip("/")
-    url = f"{base}/models" if base.endswith("/v1") else f"{base}/v1/models"
+    url = joined(incumbent.base_url, "/v1/models", api=incumbent.api)
     if incumbent.api == "anthropic":
         url += "?limit=1000"  # its list comes in pages of twenty
     if not url.startswith(("https://", "http://")):

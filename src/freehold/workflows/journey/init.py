@@ -17,7 +17,7 @@ from freehold.datasets.importing.holding import holds, present
 from freehold.datasets.tasks.asked import asked_task
 from freehold.datasets.tasks.selecting import any_fits
 from freehold.errors import FreeholdError, InputError, UsageError
-from freehold.evals.scorers import make
+from freehold.evals.scorers import make, scorer_class
 from freehold.types.config import DataConfig, parse
 from freehold.types.record import Record
 from freehold.workflows.data.curate import held_out_share
@@ -203,6 +203,7 @@ def _is_wanted(one: RecordOutcome, data: DataConfig) -> bool:
 
 def _guess(request: DraftRequest, told: _Told) -> Guess | None:
     if request.scorer is not None:
+        scorer_class(request.scorer)
         return Guess(request.scorer, {}, "as you said")
     return guess_scorer(told.answers) if told.answers else None
 

@@ -30,7 +30,7 @@ from freehold.workflows.serve.hold import ServedAt, hold
 from freehold.workflows.serve.names import INCUMBENT
 from freehold.workflows.serve.plan import of_config, pull_and_plan
 from freehold.workflows.shift import keys, routes
-from freehold.workflows.shift.endpoints import check_reachable, configured_endpoints, without_key
+from freehold.workflows.shift.endpoints import check_reachable, configured_endpoints, others_to, without_key
 from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess
 from freehold.workflows.weights.pull import ensure_weights
 
@@ -151,7 +151,12 @@ def _observer_config(project: Project) -> ObserverConfig:
         store_url=project.store_url,
         config_path=None if project.config_path is None else str(project.config_path.absolute()),
         look_seconds=project.config.rollout.look_seconds,
+        run_folder_file=str(_run_folder_file(project)),
     )
+
+
+def _run_folder_file(project: Project) -> Path:
+    return (project.state / "engines" / "gateway.run").absolute()
 
 
 def _note_start(store: Store, config: GatewayConfig, *, without_keys: bool) -> None:
@@ -193,6 +198,7 @@ def up(
     endpoints = configured_endpoints(config)
     gateway_config = GatewayConfig(
         endpoints=endpoints,
+        others_to=others_to(config),
         without_key=without_key(endpoints),
         host=listening.host or project.settings.host,
         port=listening.port or config.serve.port or project.settings.port,
@@ -200,6 +206,7 @@ def up(
         hosts=config.serve.hosts,
         store_url=project.store_url,
         spool_folder=str((project.state / "spool").absolute()),
+        run_folder_file=str(_run_folder_file(project)),
         keys_file=str(project.keys_file.absolute()),
         capture=capture or config.capture.mode,
         capture_opt_out=config.capture.opt_out,
