@@ -99,8 +99,8 @@ class Upstreams:
         The client's as `forwarded` says, its key where the gateway asks for none itself (`pass_credentials`), and the
         endpoint's own key where it names one.
         """
-        key_too = passes_key(endpoint, keys_here=not pass_credentials)
-        headers = forwarded(endpoint, client_headers, key_too=key_too, compressed=compressed)
+        keys_here = not pass_credentials
+        headers = forwarded(endpoint, client_headers, keys_here=keys_here, compressed=compressed)
         if endpoint.api_key_env is not None:
             headers.extend(self._secret(endpoint))
         if endpoint.api == "anthropic" and not any(name == "anthropic-version" for name, _ in headers):
