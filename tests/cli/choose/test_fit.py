@@ -30,7 +30,13 @@ def test_it_fits_80_columns(freehold, monkeypatch):
 def test_mistakes(refused):
     refused("fit", "org/gone", message="neither in the catalog nor here", hint="catalog sync org/gone")
     refused(
-        "fit", "google/gemma-3-270m", "--train", "lora", "--engine", "vllm", message="--engine, --adapter and --draft"
+        "fit",
+        "google/gemma-3-270m",
+        "--train",
+        "lora",
+        "--engine",
+        "vllm",
+        message="--engine, --adapter and --draft",
     )
 
 

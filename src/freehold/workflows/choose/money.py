@@ -11,12 +11,12 @@ from freehold.catalog import models as catalog
 from freehold.costs import decision
 from freehold.costs.self_host import self_host
 from freehold.errors import FreeholdError
-from freehold.hardware.quantization import weights_bytes
 from freehold.hardware.speed import estimate
 from freehold.types.cost import Advice, Traffic
 from freehold.types.machine import Machine, Speed, Workload
 from freehold.types.planning.assessment import CandidateRow
 from freehold.workflows.choose.cost import MachinePrice, machine_price_of
+from freehold.workflows.choose.placing import served_bytes
 from freehold.workflows.choose.traffic import StatedTraffic, price_traffic
 from freehold.workflows.project import Project
 
@@ -37,10 +37,11 @@ def _batched(row: CandidateRow, machine: Machine, traffic: Traffic) -> Speed:
     assert row.speed is not None
     if row.speed.how == "measured" or row.quantization is None:
         return row.speed
-    shape = catalog.get(row.model).shape
+    model = catalog.get(row.model)
     tokens = int(traffic.prompt_tokens + traffic.completion_tokens) + 1
     work = Workload(context_tokens=tokens, concurrency=BATCH)
-    return estimate(shape, weights_bytes(shape, row.quantization), work, machine) or row.speed
+    size = served_bytes(model, row.quantization, row.engine)
+    return estimate(model.shape, size, work, machine) or row.speed
 
 
 def with_costs(
