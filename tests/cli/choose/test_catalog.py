@@ -67,7 +67,7 @@ def test_status_tells_ages_and_what_is_missing(freehold):
         assert row["why"] in shown and all(name in shown for name in row["ids"])
     for name in ran.json["tools_unknown"]:
         assert models.get(name).tools is None and name in shown
-    assert all(row["name"] in shown for row in ran.json["licences_unread"])
+    assert all(row["name"] in shown for row in ran.json["licenses_unread"])
 
 
 def test_a_stale_part_is_exit_code_1(freehold):

@@ -10,7 +10,7 @@ def test_what_is_missing_is_counted_from_the_catalog(tmp_path):
     assert found.models == len(models.all_models()) and found.unlisted == unlisted.rows()
     assert all(models.get(name).released == found.newest_released for name in found.newest)
     assert not any((one.released or "") > found.newest_released for one in models.all_models())
-    for one in found.licences_unread:
+    for one in found.licenses_unread:
         assert licenses.licenses()[one.id].confidence == "secondary"
         assert (
             one.releases == sum(len(row.models) for row in releases.releases() if row.license == one.id) > 0

@@ -196,9 +196,9 @@ def _show_status(found: CatalogStatus) -> None:
     if found.tools_unknown:
         echo(hanging(", ".join(found.tools_unknown), "tools not looked up: ", "  "))
     echo(
-        f"licences whose text was not read: {len(found.licences_unread)}; where one counts, rulings say unclear"
+        f"licences whose text was not read: {len(found.licenses_unread)}; where one counts, rulings say unclear"
     )
-    for text in found.licences_unread:
+    for text in found.licenses_unread:
         echo(hanging(f"{text.name} ({text.releases} releases): {text.source}", "  - ", "    "))
     if found.own:
         echo(f"your own records: {found.own} (freehold catalog list)")

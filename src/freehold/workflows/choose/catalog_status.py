@@ -35,7 +35,7 @@ class CatalogStatus(Record, frozen=True, kw_only=True):
     """Models known to exist that have no row."""
     tools_unknown: tuple[str, ...]
     """Models that follow instructions whose way with tools was not looked up."""
-    licences_unread: tuple[UnreadLicense, ...]
+    licenses_unread: tuple[UnreadLicense, ...]
     own: int
     """Records of the user's own catalog folder."""
     shadows: tuple[Shadow, ...]
@@ -59,7 +59,7 @@ def status(settings: Settings, today: date) -> CatalogStatus:
         newest_released=latest,
         unlisted=unlisted.rows(),
         tools_unknown=tuple(model.id for model in known if model.instruct and model.tools is None),
-        licences_unread=_unread(),
+        licenses_unread=_unread(),
         own=len(synced.all_synced(settings.home)),
         shadows=synced.shadows(settings.home),
     )
