@@ -25,6 +25,7 @@ from typing import Any
 from benchmarks.mixed_log import NAMES, complaint, passage
 
 AT_ONCE = 500
+NAMED = ("find_order", "cancel_order", "refund")
 TOOLS = [
     {
         "type": "function",
@@ -37,7 +38,7 @@ TOOLS = [
             },
         },
     }
-    for name in ("find_order", "cancel_order", "refund")
+    for name in NAMED
 ]
 
 
@@ -54,9 +55,9 @@ def session(number: int) -> Iterator[tuple[list[dict[str, Any]], dict[str, Any]]
     for step in range(draw.randint(2, 8)):
         if step % 2 == 0:
             function = {
-                "name": draw.choice(TOOLS)["function"]["name"],
+                "name": draw.choice(NAMED),
                 "arguments": json.dumps({"order": number}),
-            }  # type: ignore[index]
+            }
             answer: dict[str, Any] = {
                 "role": "assistant",
                 "content": None,

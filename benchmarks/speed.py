@@ -163,7 +163,7 @@ def page() -> str:
     lines += [
         "The ranges are wide because engines, drivers and prompt lengths differ: they say which machines come into",
         "question. `freehold bench-model` puts a measured figure in their place, and narrows the ranges of other",
-        "models with weights of the same kind on that machine: to between 0.65 and 1.5 of what it reached. Figures of",
+        "models with weights of the same kind on that machine: to a factor of 1.8, of other sizes 3.3. Figures of",
         "2023 and 2024 are of engines of that time. One request does not fill a data-centre card: with four and more",
         "at once the low end is higher.",
         "",

@@ -2,7 +2,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from freehold.catalog import freshness, models, releases
+from freehold.catalog import freshness, models, releases, retirements
 from freehold.catalog.freshness import PARTS, ages, said
 from freehold.errors import StorageError
 
@@ -45,3 +45,19 @@ def test_rows_grow_stale_one_by_one_and_then_the_part():
 def test_a_row_without_a_day_is_refused(content):
     with pytest.raises(StorageError):
         freshness._of_file(content, "a.toml")
+
+
+def test_a_date_to_come_is_as_old_as_the_copy_it_was_read_from():
+    page = {"as_of": date(2026, 8, 3), "checked": DAY}
+    gone = {"page": "p", "shutdown": DAY - timedelta(days=1)}
+    to_come = {"page": "p", "shutdown": DAY}
+    undated = {"page": "p", "models": ["m"]}
+    content = {"pages": {"p": page}, "notices": [gone, to_come], "undated": [undated]}
+    assert freshness._of_file(content, "a.toml") == [DAY, date(2026, 8, 3), date(2026, 8, 3)]
+
+
+def test_the_status_says_of_retirements_what_their_own_command_says():
+    part = next(one for one in ages(DAY) if one.part == "retirement dates")
+    stale = [row for row in retirements.rows() if row.is_stale(DAY)]
+    assert stale and part.stale_rows > 0
+    assert part.oldest <= min(row.as_of for row in stale)

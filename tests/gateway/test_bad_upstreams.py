@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import openai
 import pytest
+from msgspec.structs import replace
 from tests.gateway.asking import QUESTION, client, metric, post
 from tests.gateway.loopback import ANSWER, FakeUpstream, eventually, gateway, stream_of, trace_of
 
@@ -166,10 +167,10 @@ def test_an_endpoint_that_goes_leaves_its_routes_to_the_others(upstream, tmp_pat
             with open_store(running.config.store_url) as store:
                 store.save_route(route, who="test", at=datetime.now(UTC), why="test")
             eventually(lambda: post(running, QUESTION)[0] == 200 and other.seen)
-            running.update((own,))
+            running.update(replace(running.config, endpoints=(own,)))
             eventually(lambda: post(running, QUESTION)[0] == 200 and upstream.seen)
             assert metric(running, "freehold_fallbacks_total") >= 0
-            running.update((away,))
+            running.update(replace(running.config, endpoints=(away,)))
             eventually(lambda: post(running, QUESTION)[0] == 404)
             with pytest.raises(openai.NotFoundError, match="does not exist here"):
                 client(running).chat.completions.create(**QUESTION)

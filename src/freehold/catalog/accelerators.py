@@ -53,6 +53,8 @@ class AcceleratorRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """What is kept of it, where that is known and not as `reserved_bytes` says."""
     unified: bool = False
     unified_share: float = 1.0
+    most_gib: float | None = None
+    """The largest machine with this chip, where that was found."""
     bf16_tflops: float | None = None
     fp8_tflops: float | None = None
     watts: int | None = None

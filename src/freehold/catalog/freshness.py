@@ -134,11 +134,19 @@ def _of_file(content: dict[str, Any], name: str) -> list[date]:
     if whole is not None:
         return [_day(whole, name)] * sum(len(rows) for rows in tables)
     if (pages := content.get("pages")) is not None:  # each row names the page that it was read on
-        return [_day(pages[row["page"]].get("checked"), name) for rows in tables for row in rows]
+        return [_of_row(row, pages[row["page"]], name) for rows in tables for row in rows]
     dated = [rows for rows in tables if any("checked" in row for row in rows)]
     if not dated:
         raise StorageError(f"catalog/{name}: no row says when it was read")
     return [_day(row.get("checked"), name) for rows in dated for row in rows]
+
+
+def _of_row(row: dict[str, Any], page: dict[str, Any], name: str) -> date:
+    """The day a row of a page is as old as. A date still to come may have been moved since its copy was made (`as_of`),
+    however lately the copy was read; one that had passed when it was read does not grow stale."""
+    of_copy, read = _day(page.get("as_of"), name), _day(page.get("checked"), name)
+    settled = "shutdown" in row and _day(row["shutdown"], name) < read
+    return read if settled else of_copy
 
 
 def _day(value: object, name: str) -> date:

@@ -87,6 +87,8 @@ def money(amount: Range) -> str:
 
 
 def _usd(amount: Decimal) -> str:
+    if 0 < amount < Decimal("0.01"):
+        return f"${amount:.2g}"
     return f"${amount:,.0f}" if amount >= 100 else f"${amount:,.2f}"
 
 

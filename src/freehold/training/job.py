@@ -85,6 +85,7 @@ def job_id(config: FinetuneConfig, dataset: Dataset, base: Weights) -> str:
         "trackers",
         "probe",
         "probe_tasks",
+        "probe_logs",
         "retain",
     ):
         del decisive[name]

@@ -79,8 +79,8 @@ def read_usage(usage: Any, *, service_tier: Any = None) -> Usage | None:
     if prompt is None and completion is None:
         return None
     read, written, hour = _one(counts, _READ), _written(counts), _one(counts, _WRITTEN_1H)
-    reasoning, heard, spoken = (_one(counts, names) for names in (_REASONING, _HEARD, _SPOKEN))
-    total = _one(counts, _TOTAL)
+    reasoning, total = _one(counts, _REASONING), _one(counts, _TOTAL)
+    heard, spoken = _one(counts, _HEARD), _one(counts, _SPOKEN)
     if prompt is not None:
         prompt += counts.get("tool_use_prompt_token_count", 0)
         prompt += _beside_prompt(counts, prompt, completion or 0, (read or 0) + (written or 0), total)
@@ -201,14 +201,22 @@ def _beside_completion(
 
 def _written(counts: dict[str, int]) -> int | None:
     whole = _one(counts, _WRITTEN)
-    parts = [found for names in (_WRITTEN_5M, _WRITTEN_1H) if (found := _one(counts, names)) is not None]
-    return max(whole or 0, sum(parts)) if parts else whole
+    short, long = _one(counts, _WRITTEN_5M), _one(counts, _WRITTEN_1H)
+    if short is None and long is None:
+        return whole
+    return max(whole or 0, (short or 0) + (long or 0))
 
 
 def _one(counts: dict[str, int], names: tuple[str, ...]) -> int | None:
     """The first of the names that is counted; one that counts something goes before a 0."""
-    found = [counts[name] for name in names if name in counts]
-    return next((count for count in found if count), found[0] if found else None)
+    found = None
+    for name in names:
+        count = counts.get(name)
+        if count:
+            return count
+        if count == 0:
+            found = 0
+    return found
 
 
 def _within(part: int | None, whole: int | None) -> int | None:
@@ -220,7 +228,10 @@ def _flat(usage: dict[str, Any]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for name, value in usage.items():
         key = _snake(name)
-        if isinstance(value, dict):
+        if type(value) is int:  # nearly all are
+            if 0 <= value < 1 << 63:
+                counts[key] = value
+        elif isinstance(value, dict):
             place = _PLACES.get(key)
             if place is not None:
                 for inner, number in _flat(value).items():

@@ -30,14 +30,14 @@ def test_a_word_to_close_outweighs_others():
 
 
 @pytest.mark.parametrize(
-    ("request_", "offered"),
+    ("method", "headers", "offered"),
     [
-        (asked(upgrade="WebSocket"), "websocket"),
-        (asked(upgrade="h2c"), None),
-        (asked("POST", upgrade="websocket"), None),
-        (asked(upgrade="websocket", content_length="3"), None),
-        (asked(), None),
+        ("GET", {"upgrade": "WebSocket"}, "websocket"),
+        ("GET", {"upgrade": "h2c"}, None),
+        ("POST", {"upgrade": "websocket"}, None),
+        ("GET", {"upgrade": "websocket", "content_length": "3"}, None),
+        ("GET", {}, None),
     ],
 )
-def test_only_a_websocket_is_a_protocol_to_continue_in(request_, offered):
-    assert first_upgrade(request_) == offered
+def test_only_a_websocket_is_a_protocol_to_continue_in(method, headers, offered):
+    assert first_upgrade(asked(method, **headers)) == offered

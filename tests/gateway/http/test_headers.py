@@ -31,9 +31,9 @@ def test_whom_a_clients_key_is_for(changes, keys_here, passes):
 
 
 def test_which_headers_go_to_the_endpoint():
-    assert forwarded(THERE, SENT, key_too=True, compressed=False) == [*SENT[:2], SENT[3]]
-    assert forwarded(THERE, SENT, key_too=False, compressed=False) == [SENT[1], SENT[3]]
-    assert forwarded(THERE, [("accept-encoding", "br, gzip")], key_too=True, compressed=True) == [
+    assert forwarded(THERE, SENT, keys_here=False, compressed=False) == [*SENT[:2], SENT[3]]
+    assert forwarded(THERE, SENT, keys_here=True, compressed=False) == [SENT[1], SENT[3]]
+    assert forwarded(THERE, [("accept-encoding", "br, gzip")], keys_here=False, compressed=True) == [
         ("accept-encoding", "gzip")
     ]
 

@@ -432,3 +432,36 @@ def test_the_bill_of_a_log_is_the_one_counted_by_hand(tmp_path, monkeypatch, log
     got = float(Decimal(found["bill"]["usd_per_request"]["low"])) * count * 1e6
     assert got == pytest.approx(hand, rel=ALLOWED), f"{got / hand - 1:+.1%}"
     assert got == pytest.approx(hand, rel=1e-6), "and in fact exactly"
+
+
+def test_logs_that_hold_nothing_or_no_text_are_refused_with_the_reason(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    for name, content, says, hint in (
+        ("empty.jsonl", b"", "no record in it", "it is empty"),
+        ("binary.jsonl", bytes(range(256)) * 8, "no record can be read", "it is a binary file"),
+        ("wide.jsonl", '{"messages": []}\n'.encode("utf-16"), "is UTF-16", "iconv -f UTF-16"),
+        ("latin.jsonl", '{"messages": "für"}\n'.encode("latin-1"), "no record can be read", "iconv"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        result = CliRunner().invoke(cli, ["import", name])
+        assert result.exit_code != 0
+        assert says in str(result.exception) and hint in result.exception.hint, name
+
+
+def test_amounts_in_two_currencies_and_counts_below_zero_are_said_and_not_added_up(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    records = [
+        {
+            "request": {"model": "gpt-4o", "messages": asked(n)},
+            "response": chat({"prompt_tokens": -5 if n else 50, "completion_tokens": 3}),
+            "currency": currency,
+            "cost": -0.2,
+        }
+        for n, currency in enumerate(("EUR", "USD"))
+    ]
+    found = billed(tmp_path, "gpt-4o", records)
+    assert any("the log names amounts in EUR 1 and USD 1" in reason for reason in found["reasons"])
+    assert found["traffic"]["estimated_share"] == 0.5, "a count below zero is none: its text is measured"
+    assert float(found["bill"]["usd_per_request"]["low"]) > 0

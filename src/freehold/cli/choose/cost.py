@@ -11,7 +11,7 @@ import click
 
 from freehold.cli.options import config_option, hanging, json_option, print_json
 from freehold.cli.output import echo
-from freehold.types.cost import Cost, Range, Traffic
+from freehold.types.cost import Bill, Cost, Range, SelfHost, Traffic
 
 if TYPE_CHECKING:
     from freehold.costs.prices import TokenPrice
@@ -194,14 +194,14 @@ def _show(found: Cost) -> None:
         f"({_parts(asked)}) and {asked.completion_tokens:,.0f} completion tokens each"
     )
     echo(hanging(said, "  traffic      "))
-    dated = f" (prices of {found.bill.prices_of})" if found.bill.prices_of else ""
+    dated = _dated("prices", found.bill)
     echo(
         hanging(f"{money(found.bill.usd_per_month)} a month for {found.bill.model}{dated}", "  bill         ")
     )
     low, high = found.self_host.machines
     count = f"{low:,}" if low == high else f"{low:,} to {high:,}"
     held = f"{money(found.self_host.usd_per_month)} a month, {count} × {found.self_host.machine}"
-    dated = f" (rent of {found.self_host.prices_of})" if found.self_host.prices_of else ""
+    dated = _dated("rent", found.self_host)
     echo(hanging(held + dated, "  holding      "))
     echo(f"  break-even   {_requests(meet, found)}")
     if found.mixture is not None:
@@ -211,12 +211,21 @@ def _show(found: Cost) -> None:
         )
         echo(hanging(said, "  mixture      "))
     for who, usd in found.hosted_open[:3]:
-        echo(f"  hosted open  {who}: ${usd:,.2f} a month for {found.self_host.model}")
+        said = f"{who}: {money(Range(low=usd, high=usd))} a month for {found.self_host.model}"
+        echo(hanging(said, "  hosted open  "))
     for at, (advice, cases) in enumerate(_by_advice(found)):
         first = f"  {'' if at else 'would be':<13}{advice:<10} with "
         echo(hanging(cases, first))
     for reason in found.reasons:
         echo(hanging(reason, "  · "))
+
+
+def _dated(what: str, priced: Bill | SelfHost) -> str:
+    """The day of a price that was looked up, and a mark where that is long ago."""
+    if priced.prices_of is None:
+        return ""
+    old = any(note.startswith("old prices") for note in priced.notes)
+    return f" ({what} of {priced.prices_of}{', old' if old else ''})"
 
 
 def _parts(asked: Traffic) -> str:

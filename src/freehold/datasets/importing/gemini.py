@@ -122,8 +122,8 @@ def _turns(one: Any, number: int) -> list[dict[str, Any]]:
             calls.append({"id": known, "type": "function", "function": function})
         elif result is not None:
             known = result.get("id") or f"call_{result.get('name')}"
-            told = answer_text(result.get("response")) or ""
-            results.append({"role": "tool", "tool_call_id": known, "content": told})
+            returned = answer_text(result.get("response")) or ""
+            results.append({"role": "tool", "tool_call_id": known, "content": returned})
         elif part.get("thought"):
             continue
         elif isinstance(part.get("text"), str):

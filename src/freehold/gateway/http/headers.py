@@ -82,16 +82,18 @@ def passes_key(endpoint: Endpoint, *, keys_here: bool) -> bool:
 
 
 def forwarded(
-    endpoint: Endpoint, client_headers: Iterable[tuple[str, str]], *, key_too: bool, compressed: bool
+    endpoint: Endpoint, client_headers: Iterable[tuple[str, str]], *, keys_here: bool, compressed: bool
 ) -> list[tuple[str, str]]:
     """The client's headers as an endpoint is sent them.
 
     What says who the client is, or who pays (see `credentials`), is forwarded only to an endpoint that clients mean by
-    it, and a key only where `key_too`; one to this gateway never. `compressed` says that the answer may be compressed,
+    it, and a key as `passes_key` says; one to this gateway never. `compressed` says that the answer may be compressed,
     where the client takes that.
     """
     headers = []
     meant = endpoint.forward_client_key and endpoint.engine_kind.is_rented
+    # As `passes_key`, without a look-up more for each request.
+    key_too = meant and endpoint.api_key_env is None and not keys_here
     for name, value in client_headers:
         kind = _kinds.get(name) or _kind_of(name)
         if kind == "plain" or (kind == "account" and meant) or (kind == "key" and key_too):

@@ -187,10 +187,8 @@ class Request(msgspec.Struct, eq=False):
         pieces, self._body = self._body, []
         if self._long is not None:
             pieces, self._long = [bytes(self._long)], None
+        # Their room stays held: they are on their way, and as many come after them.
         self._body_bytes = 0
-        if self._held_bytes:
-            self.transport.server.memory.give(self._held_bytes)
-            self._held_bytes = 0
         return pieces
 
     def hold_copy(self, size: int) -> None:

@@ -6,10 +6,11 @@ import asyncio
 import logging
 import os
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.credentials import query_without_keys
@@ -84,7 +85,7 @@ class Upstreams:
         self._tls: TlsClient | None = None
         self._addresses: dict[str, Address | None] = {}
         self._starts: dict[tuple[str, str], bytes] = {}
-        self._secrets: dict[str, list[tuple[str, str]]] = {}
+        self._secrets: dict[tuple[str, str | None], list[tuple[str, str]]] = {}
         self._without_key: set[str] = set()
 
     async def close(self) -> None:
@@ -106,8 +107,8 @@ class Upstreams:
         The client's as `forwarded` says, its key where the gateway asks for none itself (`pass_credentials`), and the
         endpoint's own key where it names one.
         """
-        key_too = passes_key(endpoint, keys_here=not pass_credentials)
-        headers = forwarded(endpoint, client_headers, key_too=key_too, compressed=compressed)
+        keys_here = not pass_credentials
+        headers = forwarded(endpoint, client_headers, keys_here=keys_here, compressed=compressed)
         if endpoint.api_key_env is not None:
             headers.extend(self._secret(endpoint))
         if endpoint.api == "anthropic" and not any(name == "anthropic-version" for name, _ in headers):
@@ -126,7 +127,7 @@ class Upstreams:
 
     def _secret(self, endpoint: Endpoint) -> list[tuple[str, str]]:
         """The endpoint's credentials, read from the environment; held in memory only."""
-        credentials = self._secrets.get(endpoint.name)
+        credentials = self._secrets.get((endpoint.name, endpoint.api_key_env))
         if credentials is None:
             assert endpoint.api_key_env is not None
             secret = os.environ.get(endpoint.api_key_env)
@@ -147,7 +148,7 @@ class Upstreams:
                 credentials = [("api-key", secret)]
             else:
                 credentials = [("authorization", f"Bearer {secret}")]
-            self._secrets[endpoint.name] = credentials
+            self._secrets[endpoint.name, endpoint.api_key_env] = credentials
         return credentials
 
     def post(
@@ -293,7 +294,7 @@ class Upstreams:
                 f"endpoint {endpoint.name} is behind a proxy, through which WebSockets are not passed on"
             )
             raise UpstreamFailure(message, reached=False)
-        upgrade = [*headers, ("connection", "Upgrade"), ("upgrade", "websocket")]
+        upgrade = [*headers, *_password(origin), ("connection", "Upgrade"), ("upgrade", "websocket")]
         head = request_head("GET", request_line(endpoint, place), upgrade, None)
         try:
             return await dig(origin, head, within_s=_OFFERED_WITHIN_S)
@@ -332,9 +333,16 @@ def is_behind_a_proxy(address: str) -> bool:
     return parts.scheme in getproxies() and not proxy_bypass(parts.hostname or "")
 
 
+def _password(origin: str) -> list[tuple[str, str]]:
+    """A name and a password in an address, as a header."""
+    said = urlsplit(origin).netloc.rpartition("@")[0]
+    return [("authorization", f"Basic {b64encode(unquote(said).encode()).decode()}")] if said else []
+
+
 def request_line(endpoint: Endpoint, place: str) -> bytes:
     """The first line of a request without its method, and the host it names."""
-    return f"{place} HTTP/1.1\r\nhost: {urlsplit(endpoint.base_url).netloc}\r\n".encode()
+    host = urlsplit(endpoint.base_url).netloc.rpartition("@")[2]
+    return f"{place} HTTP/1.1\r\nhost: {host}\r\n".encode()
 
 
 def request_head(method: str, start: bytes, headers: list[tuple[str, str]], body: bytes | None) -> bytes:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits.ledger import nano_of
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.state import WorkerState
@@ -126,30 +127,37 @@ async def _nano(state: WorkerState, most: Charge) -> int | None:
         usd = usd_of(most, state.config, at=datetime.now(UTC))
         return None if usd is None else nano_of(usd)
     usage = most.counted()
-    is_written, is_kept = bool(usage.cache_write_tokens), bool(usage.cache_write_1h_tokens)
-    key = (most.endpoint, most.model, is_written, is_kept, usage.service_tier)
+    key = (most.endpoint, most.model, bool(usage.cache_write_tokens), bool(usage.cache_write_1h_tokens),
+           usage.service_tier)  # fmt: skip
     known = state.list_prices.get(key)
     if known is None or time.monotonic() > known[0]:
-        # The list is large, and read once: not on the loop. Long prompts may cost more a token, so at that price.
-        asked = msgspec.structs.replace(
-            usage,
-            prompt_tokens=_MANY,
-            completion_tokens=0,
-            cache_write_tokens=_MANY if is_written else 0,
-            cache_write_1h_tokens=_MANY if is_kept else 0,
-        )
-        plain = msgspec.structs.replace(asked, cache_write_tokens=0, cache_write_1h_tokens=0)
-        answered = msgspec.structs.replace(plain, completion_tokens=_MANY)
-        charges = [msgspec.structs.replace(most, usage=each) for each in (plain, asked, answered)]
-        at = datetime.now(UTC)
-        prices = await asyncio.to_thread(lambda: [usd_of(each, state.config, at=at) for each in charges])
+        # The list is large, and read once: not on the loop.
+        per_token = await asyncio.to_thread(most_per_token, most, state.config, datetime.now(UTC))
         if len(state.list_prices) > 1000:
             state.list_prices.clear()
-        per_token = None
-        if None not in prices:
-            read, written, both = (nano_of(usd) for usd in prices if usd is not None)
-            per_token = (max(read, written) / _MANY, (both - read) / _MANY)
         known = state.list_prices[key] = (time.monotonic() + _PRICED_FOR_S, per_token)
     if known[1] is None:
         return None
     return int(most.prompt_tokens * known[1][0] + most.completion_tokens * known[1][1]) + 1
+
+
+def most_per_token(most: Charge, config: GatewayConfig, at: datetime) -> tuple[float, float] | None:
+    """The most that a token of prompt and one of answer may cost, in billionths of a dollar: at the price of long
+    prompts, and as written to the maker's cache where it may be. None where the price is unknown."""
+    usage = most.counted()
+    asked = msgspec.structs.replace(
+        usage,
+        prompt_tokens=_MANY,
+        completion_tokens=0,
+        cache_write_tokens=_MANY if usage.cache_write_tokens else 0,
+        cache_write_1h_tokens=_MANY if usage.cache_write_1h_tokens else 0,
+    )
+    plain = msgspec.structs.replace(asked, cache_write_tokens=0, cache_write_1h_tokens=0)
+    answered = msgspec.structs.replace(plain, completion_tokens=_MANY)
+    prices = [
+        usd_of(msgspec.structs.replace(most, usage=each), config, at=at) for each in (plain, asked, answered)
+    ]
+    if None in prices:
+        return None
+    read, written, both = (nano_of(usd) for usd in prices if usd is not None)
+    return max(read, written) / _MANY, (both - read) / _MANY

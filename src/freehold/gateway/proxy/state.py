@@ -132,8 +132,9 @@ class WorkerState:
         return breaker
 
     def update_config(self, config: GatewayConfig) -> None:
-        """Take over the endpoints of a configuration that came while the gateway ran."""
+        """Take over what a configuration that came while the gateway ran has of `live.TAKEN_OVER`."""
         self.config = config
+        self.hosts = HostPolicy(config.hosts, listens=config.host)
         self._replace_table()
 
     def write_meters(self) -> None:

@@ -98,6 +98,9 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
     probe_tasks: Annotated[int, Meta(ge=0)] = 120
     """Requests of the log's other tasks (those that `[[data.match]]` leaves out) that a candidate and its base are
     asked, 20 or more of each task, the largest tasks first; 0 asks none."""
+    probe_logs: tuple[str, ...] = ()
+    """Where requests of other tasks are besides what `[data]` names: log files, and folders of projects, whose stores
+    are read."""
     retain: tuple[Keepable, ...] = ()
     """Skills (no_tool, refusal, format, chat) and other_tasks, whose proven loss holds the verdict; of others it only
     tells."""

@@ -59,8 +59,7 @@ def price_traffic(
     """The traffic, as stated or else from the project's traces, and what `incumbent` costs for it.
 
     `flat` is a price for each token instead of the price list's; without it, what `[incumbent] price` says of this
-    model. Raises `UsageError` for no traffic and no known price,
-    `MissingExtraError` without the price list.
+    model. Raises `UsageError` for no traffic and no known price, `MissingExtraError` without the price list.
     """
     configured = project.config.incumbent
     if flat is None and configured is not None and configured.model == incumbent:

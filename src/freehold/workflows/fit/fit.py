@@ -96,7 +96,9 @@ def fit_model(
     found = fit_sized(sized, workload=workload, machine=machine, settings=settings, options=options)
     speed = newest(speeds, sized.name, sized.quantization, machine.name)
     if speed is None and found.speed is not None:
-        speed = narrowed(found.speed, sized.quantization, speeds, machine, engine_build(settings))
+        speed = narrowed(
+            found.speed, (sized.quantization, sized.bytes), speeds, machine, engine_build(settings)
+        )
     if speed is None or not found.fits:
         return found
     return fitting.with_id(msgspec.structs.replace(found, speed=speed))

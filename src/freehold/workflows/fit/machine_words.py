@@ -138,7 +138,7 @@ def _device(words: str) -> tuple[Accelerator, str | None]:
         )
     from freehold.hardware.probes.apple import share
 
-    _within(f"memory of {words} in GiB", size, 1, MOST_UNIFIED_GIB)
+    _within(f"memory of {words} in GiB", size, 1, row.most_gib or MOST_UNIFIED_GIB)
     if row.memory_bytes is not None:
         if not 0.9 * size <= row.memory_bytes / GIB <= size:
             raise UsageError(

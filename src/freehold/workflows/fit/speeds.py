@@ -42,19 +42,27 @@ def newest(speeds: Iterable[MeasuredSpeed], model: str, quantization: str, machi
     return found[-1] if found else None
 
 
-NEAR = (0.65, 1.5)
+NEAR = (0.75, 1.35)
 """How much lower or higher another model comes out on the same machine, as a part of its roofline's upper end, with
-weights of the same kind and the same build. Measured: within 0.87 and 1.15 (docs/reference/speed.md)."""
+weights of the same kind and the same build. Measured on two CPUs: within 0.85 and 1.18 (docs/reference/speed.md)."""
+FAR = (0.55, 1.8)
+"""The same between models of which one has over `ALIKE` times the other's bytes: measured within 0.61 and 1.63."""
+ALIKE = 4
 
 
 def narrowed(
-    guess: Speed, quantization: str, speeds: Iterable[MeasuredSpeed], machine: Machine, build: Build
+    guess: Speed,
+    weights: tuple[str, int],
+    speeds: Iterable[MeasuredSpeed],
+    machine: Machine,
+    build: Build,
 ) -> Speed:
     """An estimate for this machine, narrowed by what another model was measured to reach here.
 
-    The newest measured model of the catalog counts whose weights are unpacked the same way; without one the estimate
-    stays.
+    `weights` are quantization and bytes of the model that is asked about. The newest measured model of the catalog
+    counts whose weights are unpacked the same way; without one the estimate stays.
     """
+    quantization, held = weights
     for one in reversed([one for one in speeds if one.machine == machine.name and one.engine == "llamacpp"]):
         model = catalog.find(one.model)
         if model is None or one.quantization is None or _kind(one.quantization) != _kind(quantization):
@@ -70,20 +78,21 @@ def narrowed(
             return guess
         decode = one.speed.decode_tokens_per_second[1] / own.decode_tokens_per_second[1]
         prefill = one.speed.prefill_tokens_per_second[1] / own.prefill_tokens_per_second[1]
+        spread = NEAR if max(size, held) <= ALIKE * min(size, held) else FAR
         return msgspec.structs.replace(
             guess,
-            prefill_tokens_per_second=_near(guess.prefill_tokens_per_second, prefill),
-            decode_tokens_per_second=_near(guess.decode_tokens_per_second, decode),
-            decode_all_tokens_per_second=_near(guess.decode_all_tokens_per_second, decode),
+            prefill_tokens_per_second=_near(guess.prefill_tokens_per_second, prefill, spread),
+            decode_tokens_per_second=_near(guess.decode_tokens_per_second, decode, spread),
+            decode_all_tokens_per_second=_near(guess.decode_all_tokens_per_second, decode, spread),
             basis=f"{guess.basis}; narrowed by {one.model} {one.quantization}, which was measured here",
         )
     return guess
 
 
-def _near(estimated: tuple[float, float], reached: float) -> tuple[float, float]:
+def _near(estimated: tuple[float, float], reached: float, spread: tuple[float, float]) -> tuple[float, float]:
     """The part of a range that lies about what was reached of its upper end; all of it where they don't meet."""
     low, high = estimated
-    near = max(low, high * reached * NEAR[0]), min(high, high * reached * NEAR[1])
+    near = max(low, high * reached * spread[0]), min(high, high * reached * spread[1])
     return near if near[0] < near[1] else estimated
 
 

@@ -99,12 +99,16 @@ def dollars(amount: Decimal) -> str:
 
 
 def estimate(model: str, prompts: Sequence[int], completions: Sequence[int]) -> Asking:
-    usage = Usage(prompt_tokens=sum(prompts), completion_tokens=sum(completions))
+    # One by one: a prompt as long as all of them together would be priced as a long one.
+    usages = [
+        Usage(prompt_tokens=prompt, completion_tokens=completion)
+        for prompt, completion in zip(prompts, completions, strict=True)
+    ]
     return Asking(
         requests=len(prompts),
         prompt_tokens=sum(prompts),
         completion_tokens=sum(completions),
-        cost_usd=asking_cost(model, [usage], at=now()),
+        cost_usd=asking_cost(model, usages, at=now()),
     )
 
 
@@ -114,8 +118,8 @@ def _affordable(request: RescueRequest, model: str, seen: _Seen) -> int:
         return request.samples
     each = estimate(
         model,
-        [sum(tokens_in(size) + REQUEST_TOKENS for size in seen.prompt_characters)],
-        [sum(tokens_in(len(text)) for text in seen.answers)],
+        [tokens_in(size) + REQUEST_TOKENS for size in seen.prompt_characters],
+        [tokens_in(len(text)) for text in seen.answers],
     ).cost_usd
     if each is None:
         raise UsageError(

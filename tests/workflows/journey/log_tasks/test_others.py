@@ -16,7 +16,7 @@ from freehold.store import open_store
 from freehold.types.progress import Silent
 from freehold.workflows.data.imports import import_file
 from freehold.workflows.journey.init import DraftRequest
-from freehold.workflows.journey.init_tasks import draft_task
+from freehold.workflows.journey.init_tasks import draft_all, draft_task
 from freehold.workflows.journey.log_tasks.finding import tasks_of_files
 from freehold.workflows.journey.log_tasks.others import DRAWN, log_identity, other_tasks
 from freehold.workflows.project import open_project
@@ -97,6 +97,28 @@ def test_traffic_of_other_tasks_in_the_store_counts_as_well(project, log, tmp_pa
     found = others(everything)
     assert len(found.tasks) >= 2
     assert any(note.startswith("log.jsonl: its other tasks are not asked") for note in found.notes)
+
+
+def test_one_task_of_captured_traffic_asks_the_others_of_the_project_that_captured_it(log, tmp_path):
+    """Each folder's own file holds its task's requests only."""
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "all"\n')
+    captured = open_project(tmp_path / "freehold.toml")
+    import_file(captured, log, progress=Silent())
+    made = draft_all(DraftRequest(tmp_path / "tasks"), captured=captured, progress=Silent())
+    project = open_project(tmp_path / "tasks" / made.drafts[0].task / "freehold.toml")
+    assert project.config.train.probe_logs == ("../..",)
+    found = others(project)
+    assert len(found.tasks) >= 2 and made.drafts[0].task not in {one.name for one in found.tasks}
+    with open_store(project.store_url) as store:
+        before = log_identity(project, store)
+        extra = tmp_path / "more.jsonl"
+        extra.write_text(json.dumps(as_record(mixed_log(9, requests=1)[0])) + "\n")
+        import_file(captured, extra, progress=Silent())
+        assert log_identity(project, store) != before
+        (tmp_path / "freehold.toml").write_text("[app\n")
+        assert log_identity(project, store) != before
+    broken = others(project)
+    assert broken.tasks == () and "its other tasks are not asked" in broken.notes[0]
 
 
 def test_a_project_of_the_whole_log_has_no_other_tasks(log, tmp_path):

@@ -1,8 +1,9 @@
 """The log's other tasks: requests that `[[data.match]]` leaves out, as probes of what a trained model kept.
 
-A project of one task of a log (`freehold init FILE --task`) names the whole log in `[data] files`, and a gateway's
-store holds what every application asked. Whatever of both is not the project's own task is drawn from here, sorted into
-its tasks as `freehold tasks` does, and asked with the answers that were recorded.
+A project of one task of a log (`freehold init FILE --task`) names the whole log in `[data] files`; one of captured
+traffic (`--captured`) names the project that captured it in `[train] probe_logs`; and a gateway's store holds what
+every application asked. Whatever of these is not the project's own task is drawn from here, sorted into its tasks as
+`freehold tasks` does, and asked with the answers that were recorded.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,21 +20,21 @@ import msgspec
 from freehold.datasets.identity import question_id
 from freehold.datasets.sampling import answer_of, calls_unoffered, sample_of, with_id
 from freehold.datasets.tasks.selecting import any_fits, is_selected
-from freehold.errors import InputError
+from freehold.errors import ConfigError, InputError, StoreError
 from freehold.evals.retained import OtherTask
 from freehold.stats.slices import MIN_N
-from freehold.store import Store
+from freehold.store import Store, open_store
 from freehold.types.asking import RecordedAsking
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Task
 from freehold.types.log_task import LogTask
 from freehold.types.trace import Trace
 from freehold.workflows.data.curate import Curator, pseudonym_key, recipe_of
-from freehold.workflows.data.imports import file_traces, named_files
+from freehold.workflows.data.imports import LogFile, file_traces, named_files
 from freehold.workflows.journey.drafting import prompt_size, tokens_in
 from freehold.workflows.journey.log_tasks.figures import AskedRequest
 from freehold.workflows.journey.log_tasks.finding import tasks_of
-from freehold.workflows.project import Project
+from freehold.workflows.project import CONFIG_NAME, Project, open_project
 
 DRAWN = 2_000
 """Requests of other tasks that are drawn from a log, evenly, however long it is."""
@@ -88,12 +91,17 @@ def log_identity(project: Project, store: Store) -> list[Any]:
     """What the other tasks depend on, without reading the log: changed files or traces change it."""
     if not project.config.data.match or not project.config.train.probe_tasks:
         return []
-    files = []
-    for one in named_files(project):
-        told = one.path.stat() if one.path.exists() else None
-        files.append([str(one.path), told and [told.st_size, told.st_mtime_ns]])
+    places: list[Any] = []
+    for path in _logs(project):
+        told = path.stat() if path.exists() else None
+        size = told and [told.st_size, told.st_mtime_ns]
+        with suppress(ConfigError, StoreError):  # reading it will say so
+            if (path / CONFIG_NAME).is_file():
+                with open_store(open_project(path / CONFIG_NAME).store_url) as other:
+                    size = [other.count_traces(complete_only=False)]
+        places.append([str(path), size])
     data = msgspec.to_builtins(project.config.data)
-    return [data, project.config.train.probe_tasks, files, store.count_traces(complete_only=False)]
+    return [data, project.config.train.probe_tasks, places, store.count_traces(complete_only=False)]
 
 
 def _drawn(project: Project, store: Store, notes: list[str]) -> list[Trace]:
@@ -110,20 +118,34 @@ def _drawn(project: Project, store: Store, notes: list[str]) -> list[Trace]:
 
 def _others(project: Project, store: Store, notes: list[str]) -> Iterator[Trace]:
     config = project.config.data
-    for trace in store.traces(own_only=True):
-        if trace.arm == "incumbent" and _askable(trace) and not is_selected(trace, config):
-            yield trace
-    for file in named_files(project):
+    sources: list[Store | Path] = [store, *_logs(project)]
+    for source in sources:
         try:
-            for trace in file_traces(project, [file]):
-                if _askable(trace) and not is_selected(trace, config):
+            for trace in _traces(project, source):
+                asked = trace.kind == "chat" and trace.arm == "incumbent"
+                if asked and (trace.gold is not None or answer_of(trace)) and not is_selected(trace, config):
                     yield trace
-        except InputError as error:
-            notes.append(f"{file.path.name}: its other tasks are not asked, {error.message}")
+        except (InputError, ConfigError, StoreError) as error:
+            if not isinstance(source, Path):
+                raise
+            notes.append(f"{source.name}: its other tasks are not asked, {error.message}")
 
 
-def _askable(trace: Trace) -> bool:
-    return trace.kind == "chat" and (trace.gold is not None or bool(answer_of(trace)))
+def _logs(project: Project) -> list[Path]:
+    """Files of logged traffic, and folders of projects whose stores hold some."""
+    named = [one.path for one in named_files(project)]
+    return list(dict.fromkeys([*named, *map(project.path, project.config.train.probe_logs)]))
+
+
+def _traces(project: Project, source: Store | Path) -> Iterator[Trace]:
+    """What one of them holds. Raises what reading it raises."""
+    if not isinstance(source, Path):
+        yield from source.traces(own_only=True)
+    elif (source / CONFIG_NAME).is_file():
+        with open_store(open_project(source / CONFIG_NAME).store_url) as other:
+            yield from other.traces(own_only=True)
+    else:
+        yield from file_traces(project, [LogFile(source, False)])
 
 
 def _asked(trace: Trace) -> AskedRequest:
