@@ -96,15 +96,7 @@ def assess(
     scores = _scores(project)
     speeds = _measured(project, machine) if machine_spec is None else {}
     rows = [
-        _row(
-            model,
-            project,
-            machine,
-            needs,
-            workload,
-            scores.get(model.id.lower()),
-            speeds,
-        )
+        _row(model, project, machine, needs, workload, scores.get(model.id.lower()), speeds)
         for model in chosen
     ]
     ordered, money = with_costs(
@@ -183,8 +175,7 @@ def _row(
     score: tuple[float, str] | None,
     speeds: dict[str, MeasuredSpeed],
 ) -> CandidateRow:
-    measured = speeds.get(model.id.lower())
-    ruling = rule_for_model(model.id, project.config.use)
+    ruling, measured = rule_for_model(model.id, project.config.use), speeds.get(model.id.lower())
     placed = _place(model, workload, machine, engine_build(project.settings))
     against = [
         *_license_reasons(ruling),
@@ -199,9 +190,8 @@ def _row(
     notes = []
     speed = measured.speed if measured is not None else placed.speed
     if measured is None and speed is not None:
-        build = engine_build(project.settings)
-        held = weights_bytes(model.shape, placed.quantization)
-        speed = narrowed(speed, (placed.quantization, held), speeds.values(), machine, build)
+        weights = placed.quantization, placed.fit.parts[0].bytes
+        speed = narrowed(speed, weights, speeds.values(), machine, engine_build(project.settings))
     seconds = _seconds(speed, needs)
     if seconds is not None and seconds > MOST_SECONDS:
         notes.append(f"speed: {seconds:,.0f} s or more for a request here")
