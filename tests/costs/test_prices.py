@@ -1,39 +1,133 @@
+"""Prices by hand, in dollars a million tokens, against the price list's."""
+
+from datetime import UTC, date, datetime
+
 import pytest
 from tests.costs.conftest import D
 
 from freehold.costs import prices
 from freehold.errors import UsageError
+from freehold.types.trace import Usage
+
+pytest.importorskip("genai_prices", reason="needs the extra 'costs'")
+AT = datetime(2026, 11, 20, tzinfo=UTC)
 
 
-def test_price_counts_cached_tokens_once():
-    pytest.importorskip("genai_prices")
-    full = prices.request_price("gpt-4o", prompt_tokens=1000, completion_tokens=100)
+def test_cached_tokens_are_cheaper():
+    full = prices.request_price("gpt-4o", Usage(prompt_tokens=1000, completion_tokens=100), at=AT)
     cached = prices.request_price(
-        "gpt-4o", prompt_tokens=1000, completion_tokens=100, cached_prompt_tokens=500
+        "gpt-4o", Usage(prompt_tokens=1000, completion_tokens=100, cached_prompt_tokens=1000), at=AT
     )
-    assert full == D("0.0035")
-    assert cached == D("0.002875")
+    assert full == D("0.0035")  # 1000 x 2.50 + 100 x 10
+    assert cached == D("0.00225")  # 1000 x 1.25 + 100 x 10
+
+
+def test_what_is_written_to_a_cache_costs_more_and_for_an_hour_most():
+    usage = Usage(
+        prompt_tokens=6000,
+        completion_tokens=100,
+        cached_prompt_tokens=2000,
+        cache_write_tokens=3000,
+        cache_write_1h_tokens=1000,
+    )
+    # 1000 x 1 + 2000 x 0.10 + 2000 x 1.25 + 1000 x 2 + 100 x 5
+    assert prices.request_price("claude-haiku-4-5", usage, at=AT) == D("0.0062")
+
+
+def test_sound_has_its_own_price():
+    usage = Usage(
+        prompt_tokens=1000, completion_tokens=200, audio_prompt_tokens=600, audio_completion_tokens=150
+    )
+    # 400 x 2.50 + 600 x 32 + 50 x 10 + 150 x 64
+    assert prices.request_price("gpt-audio", usage, at=AT) == D("0.0303")
+
+
+@pytest.mark.parametrize(
+    ("model", "usd"),
+    [("gpt-5", "0.001125"), ("claude-haiku-4-5", "0.00075"), ("gpt-4o", "0.00175"), ("command-r", None)],
+)
+def test_batches_cost_half_by_the_list_or_by_the_vendors_word(model, usd):
+    now = Usage(prompt_tokens=1000, completion_tokens=100)
+    later = Usage(prompt_tokens=1000, completion_tokens=100, service_tier="batch")
+    price = prices.request_price(model, later, at=AT)
+    assert price * 2 == prices.request_price(model, now, at=AT)
+    assert usd is None or price == D(usd)
+
+
+def test_other_service_tiers_have_the_list_s_price():
+    standard, flex, priority = (
+        prices.request_price(
+            "gpt-5", Usage(prompt_tokens=1000, completion_tokens=100, service_tier=tier), at=AT
+        )
+        for tier in (None, "flex", "priority")
+    )
+    assert flex < standard < priority
 
 
 def test_fine_tuned_models_have_their_own_price():
-    pytest.importorskip("genai_prices")
-    base = prices.request_price("gpt-4o-mini", prompt_tokens=10**6, completion_tokens=0)
-    tuned = prices.request_price(
-        "ft:gpt-4o-mini-2024-07-18:acme::x", prompt_tokens=10**6, completion_tokens=0
+    million = Usage(prompt_tokens=10**6, completion_tokens=0)
+    base = prices.request_price("gpt-4o-mini", million, at=AT)
+    assert prices.request_price("ft:gpt-4o-mini-2024-07-18:acme::abc", million, at=AT) > base
+
+
+@pytest.mark.parametrize(
+    ("name", "vendor"),
+    [
+        ("azure/gpt-4o", "openai"),
+        ("azure/o3-mini", "azure"),
+        ("openai/gpt-4o", "openai"),
+        ("bedrock/anthropic.claude-haiku-4-5-20251001-v1:0", "aws"),
+        ("us.anthropic.claude-haiku-4-5-20251001-v1:0", "aws"),
+        ("vertex_ai/claude-haiku-4-5@20251001", "google"),
+        ("mistral-large-latest", "mistral"),
+    ],
+)
+def test_names_of_clouds_and_gateways_have_a_price(name, vendor):
+    assert prices.request_price(name, Usage(prompt_tokens=1000, completion_tokens=1), at=AT) > 0
+    assert prices.price_basis(name).vendor == vendor, "whose list it stands in"
+
+
+def test_a_name_that_moves_is_priced_as_what_it_stands_for_and_said():
+    million = Usage(prompt_tokens=10**6, completion_tokens=10**6)
+    assert prices.request_price("mistral-large-latest", million, at=AT) == D("2.8")  # 0.70 + 2.10
+    assert "is taken for mistral-large-4" in prices.price_basis("mistral-large-latest").notes[0]
+
+
+def test_an_unknown_model_is_an_error_unless_its_price_is_stated():
+    one = Usage(prompt_tokens=1, completion_tokens=1)
+    with pytest.raises(UsageError, match="no price of house-model is known"):
+        prices.request_price("house-model", one)
+    with pytest.raises(UsageError, match="no price of azure/ours is known") as caught:
+        prices.request_price("azure/ours", one)
+    assert "a deployment may have any name" in str(caught.value.hint)
+    flat = prices.TokenPrice(D(2), D(8), D(1), D(4))
+    usage = Usage(
+        prompt_tokens=4000, completion_tokens=1000, cached_prompt_tokens=2000, cache_write_tokens=1000
     )
-    assert tuned == 2 * base
-
-
-def test_unknown_price_is_an_error_unless_stated():
-    pytest.importorskip("genai_prices")
-    with pytest.raises(UsageError, match="no price of house-model"):
-        prices.request_price("house-model", prompt_tokens=1, completion_tokens=1)
-    flat = prices.TokenPrice(D(2), D(8), D(1))
-    assert prices.request_price(
-        "house-model", prompt_tokens=1000, completion_tokens=100, cached_prompt_tokens=400, flat=flat
-    ) == D("0.0012") + D("0.0004") + D("0.0008")
-
-
-def test_a_stated_price_below_zero_is_refused():
+    # 1000 x 2 + 2000 x 1 + 1000 x 4 + 1000 x 8
+    assert prices.request_price("house-model", usage, flat=flat) == D("0.016")
     with pytest.raises(UsageError, match="0 or more"):
-        prices.request_price("m", prompt_tokens=1, completion_tokens=1, flat=prices.TokenPrice(D(-1), D(0)))
+        prices.request_price("m", one, flat=prices.TokenPrice(D(-1), D(0)))
+
+
+def test_a_price_says_which_list_it_is_of_and_when_that_is_old():
+    basis = prices.price_basis("gpt-4o")
+    assert basis.newest_change is not None and str(basis.newest_change) in basis.text
+    assert "gpt-4o of OpenAI, prices of genai-prices" in basis.text
+    fresh = prices.price_basis("gpt-4o", today=basis.newest_change)
+    assert fresh.notes == ()
+    old = prices.price_basis("gpt-4o", today=date(2028, 1, 1))
+    assert old.notes[0].startswith("old prices: the list's newest change is")
+    assert prices.price_basis("gpt-4o", flat=prices.TokenPrice(D(1), D(1))).text == "prices as stated"
+    assert prices.newest_change() <= datetime.now(UTC).date(), "not a change that is still to come"
+
+
+def test_hosts_of_an_open_model_are_found_cheapest_first_and_only_those_that_sell_it():
+    usage = Usage(prompt_tokens=3000, completion_tokens=400, cached_prompt_tokens=2000)
+    found = prices.hosted_prices(("openai/gpt-oss-120b", "gpt-oss-120b"), usage)
+    assert [price for _, price in found] == sorted(price for _, price in found)
+    assert {"Groq", "Together AI"} <= {who for who, _ in found}
+    assert "OpenAI" not in {who for who, _ in found}, "its row was copied from a reseller's list"
+    assert prices.hosted_prices(("no-such-model",), usage) == []
+    plain = Usage(prompt_tokens=3000, completion_tokens=400)
+    assert dict(found)["Groq"] < dict(prices.hosted_prices(("gpt-oss-120b",), plain))["Groq"]

@@ -2,7 +2,7 @@ import msgspec
 import pytest
 from tests.costs.conftest import D, asked, bill, rented, speed
 
-from freehold.costs import decision, prices
+from freehold.costs import decision
 from freehold.costs.self_host import HOURS_PER_MONTH, Owned, machine_month, self_host
 from freehold.errors import UsageError
 from freehold.types.cost import Range
@@ -38,8 +38,7 @@ def test_impossible_prices_are_refused(price):
         machine_month(price)
 
 
-def test_batches_are_billed_at_half_and_do_not_add_to_the_peak():
-    assert prices.with_batches(D("0.01"), 0.5) == D("0.0075")
+def test_batches_do_not_add_to_the_peak():
     calm = msgspec.structs.replace(asked(peak=4.0), batch_share=1.0)
     peaked = self_host("m", "box", asked(peak=4.0), speed(), rented(1))
     spread = self_host("m", "box", calm, speed(), rented(1))

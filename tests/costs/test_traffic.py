@@ -5,10 +5,13 @@ from tests.costs.conftest import D
 
 from freehold.costs import traffic
 from freehold.errors import UsageError
+from freehold.types.trace import Usage
 
 
 def request(at, prompt=100, completion=10, cached=0):
-    return traffic.LoggedRequest(at, prompt, completion, cached, 400, 40)
+    return traffic.LoggedRequest(
+        at, Usage(prompt_tokens=prompt, completion_tokens=completion, cached_prompt_tokens=cached), 400, 40
+    )
 
 
 def test_traffic_from_a_log():
@@ -32,7 +35,7 @@ def test_a_burst_does_not_say_how_much_a_month_is():
 
 def test_missing_token_counts_are_estimated_and_said():
     start = datetime(2026, 11, 1, tzinfo=UTC)
-    log = [request(start), traffic.LoggedRequest(start + timedelta(days=2), None, None, 0, 400, 40)]
+    log = [request(start), traffic.LoggedRequest(start + timedelta(days=2), None, 400, 40)]
     found = traffic.from_requests(log)
     assert found.estimated_share == 0.5
     assert found.prompt_tokens == 100
@@ -62,7 +65,7 @@ def test_impossible_traffic_is_refused(wrong):
 
 def test_traces_without_tokens_or_text_price_nothing():
     start = datetime(2026, 11, 1, tzinfo=UTC)
-    empty = [traffic.LoggedRequest(start + timedelta(hours=hour), 0, 0, 0, 0, 0) for hour in range(48)]
+    empty = [traffic.LoggedRequest(start + timedelta(hours=hour), None, 0, 0) for hour in range(48)]
     with pytest.raises(UsageError, match="none of 48 traces has tokens or text"):
         traffic.from_requests(empty)
 

@@ -26,6 +26,7 @@ CLAUDE = [
     ("api", "answer", "tokens", "estimated"),
     [
         ("openai", [b'{"choices":[],', USAGE], (1000, 400, 50), False),
+        ("openai", [b'{"data":[],"usage":{"prompt_tokens":9,"total_tokens":9}}'], (9, 0, 0), False),
         ("openai", [b"data: {}\n\n"] * 50 + [b"data: {" + USAGE + b"\n\n"], (1000, 400, 50), False),
         ("anthropic", CLAUDE, (1000, 400, 50), False),
         ("openai", [b'data: {"delta":1}\n\n'] * 7, (25, 0, 7), True),
@@ -59,3 +60,47 @@ def test_dollars_come_from_the_stated_price_or_the_list():
     pytest.importorskip("genai_prices")
     real = charge_of([], "incumbent", "gpt-4o", "openai", b"", [USAGE])
     assert usd_of(real, bare, at=datetime.now(UTC)) == Decimal("0.0025")
+
+
+THOUGHT = (
+    b'{"object":"response","service_tier":"flex","output":[],"usage":{"input_tokens":1000,"input_tokens_details":'
+    b'{"cached_tokens":400,"cache_write_tokens":100},"output_tokens":50,"output_tokens_details":'
+    b'{"reasoning_tokens":40},"total_tokens":1050},"user":null,"metadata":{"note":"' + b"x" * 9000 + b'"}}'
+)
+WRITTEN = [
+    b'data: {"type":"message_start","message":{"usage":{"input_tokens":100,"cache_read_input_tokens":400,'
+    b'"cache_creation_input_tokens":500,"cache_creation":{"ephemeral_5m_input_tokens":200,'
+    b'"ephemeral_1h_input_tokens":300},"output_tokens":1}}}\n\n',
+    *[b'data: {"delta":{"text":"word"}}\n\n'] * 9,
+    b'data: {"type":"message_delta","usage":{"input_tokens":0,"output_tokens":50}}\n\n',
+]
+
+
+def test_what_is_written_to_a_cache_and_the_tier_have_their_own_price():
+    pytest.importorskip("genai_prices")
+    config = GatewayConfig(endpoints=(Endpoint(name="incumbent", engine="remote", base_url="http://x"),))
+    flex = charge_of([], "incumbent", "gpt-5", "openai", b"", [THOUGHT])
+    assert not flex.estimated and flex.usage is not None
+    assert (flex.usage.service_tier, flex.usage.cache_write_tokens, flex.usage.reasoning_tokens) == (
+        "flex", 100, 40,
+    )  # fmt: skip
+    told = charge_of([], "incumbent", "claude-haiku-4-5", "anthropic", b"", WRITTEN)
+    assert (told.prompt_tokens, told.cached_tokens, told.completion_tokens) == (1000, 400, 50)
+    # By hand, in dollars a million: 100 x 1 + 400 x 0.10 + 200 x 1.25 + 300 x 2 + 50 x 5
+    assert usd_of(told, config, at=datetime.now(UTC)) == Decimal("0.00124")
+    stated = PriceConfig(
+        prompt=Decimal(1), completion=Decimal(5), cached_prompt=Decimal(0), cache_write=Decimal(3)
+    )
+    assert usd_of(
+        told, GatewayConfig(endpoints=config.endpoints, prices={"incumbent": stated}), at=datetime.now(UTC)
+    ) == Decimal("0.00185")
+
+
+def test_an_older_worker_s_bill_is_still_read():
+    import msgspec
+
+    from freehold.gateway.spending import Charge
+
+    old = msgspec.msgpack.encode([["key:a"], "incumbent", "gpt-4o", 1000, 400, 50, False, False])
+    charge = msgspec.msgpack.decode(old, type=Charge)
+    assert charge.counted().cached_prompt_tokens == 400

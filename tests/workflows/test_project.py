@@ -6,6 +6,7 @@ from datetime import UTC
 import pytest
 
 from freehold.errors import ConfigError, StorageError
+from freehold.store import open_store
 from freehold.workflows.project import now, open_project
 
 FILE = '[app]\nname = "shop"\n'
@@ -185,7 +186,8 @@ def test_a_file_nested_too_deep_is_an_error(tmp_path):
 def test_looking_for_a_store_makes_none(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     project = open_project(None)
-    assert not project.has_store
+    assert project.reading_url == "sqlite://"
     assert not (tmp_path / ".freehold").exists()
-    assert project.store_url
-    assert project.has_store
+    with open_store(project.store_url):
+        pass
+    assert project.reading_url == project.store_url

@@ -41,15 +41,23 @@ def _meet(machine_usd: Decimal, request_usd: Decimal, capacity: float) -> Decima
     return point if float(point) <= capacity else Decimal("Infinity")
 
 
-def sentence(traffic: Traffic, bill: Bill, hosted: SelfHost, meet: Range, found: Advice) -> str:
-    """The advice as a sentence."""
+HostedCopy = tuple[str, Decimal]
+"""Who hosts a model, and dollars a month for the traffic."""
+
+
+def sentence(
+    traffic: Traffic, bill: Bill, hosted: SelfHost, meet: Range, found: Advice, copy: HostedCopy | None = None
+) -> str:
+    """The advice in one or two sentences, with the cheapest hosted copy of the same model where there is one."""
     paid, held = money(bill.usd_per_month), money(hosted.usd_per_month)
+    held = f"holding {hosted.model} on {hosted.machine} costs {held}"
+    both = f"{bill.model} costs {paid} a month for this traffic, {held}"
+    other = _copy(bill, hosted, copy)
     if found == "leave":
-        return (
-            f"Leave: {bill.model} costs {paid} a month for this traffic, holding {hosted.model} on "
-            f"{hosted.machine} costs {held}."
-        )
+        return f"Leave: {both}.{other}"
     if found == "stay":
+        if copy is not None and copy[1] < bill.usd_per_month.low:
+            return f"Do not hold it: {both}.{other}"
         tail = (
             f" Holding pays from about {_count(meet.low)} requests a month; you have "
             f"{_count(traffic.requests_per_month)}."
@@ -58,14 +66,17 @@ def sentence(traffic: Traffic, bill: Bill, hosted: SelfHost, meet: Range, found:
             if bill.usd_per_request.high <= 0
             else " This machine never catches up: it serves too few requests for its price."
         )
-        return (
-            f"Stay on the API as far as money goes: {bill.model} costs {paid} a month, holding {hosted.model} "
-            f"on {hosted.machine} costs {held}.{tail}"
-        )
-    return (
-        f"Not decidable by cost: {bill.model} costs {paid} a month, holding {hosted.model} on "
-        f"{hosted.machine} costs {held}; the ranges overlap. Measure the speed or fix the machine's price."
-    )
+        return f"Stay on the API as far as money goes: {both}.{tail}{other}"
+    return f"Not decidable by cost: {both}; the ranges overlap. Measure the speed or fix the machine's price.{other}"
+
+
+def _copy(bill: Bill, hosted: SelfHost, copy: HostedCopy | None) -> str:
+    """What a hosted copy costs, and whether it is the cheapest of the three."""
+    if copy is None:
+        return ""
+    who, usd = copy
+    least = usd < min(bill.usd_per_month.low, hosted.usd_per_month.low)
+    return f" {who} hosts the same model for {_usd(usd)}{', less than either' if least else ''}."
 
 
 def money(amount: Range) -> str:
@@ -76,6 +87,8 @@ def money(amount: Range) -> str:
 
 
 def _usd(amount: Decimal) -> str:
+    if 0 < amount < Decimal("0.01"):
+        return f"${amount:.2g}"
     return f"${amount:,.0f}" if amount >= 100 else f"${amount:,.2f}"
 
 
@@ -97,6 +110,7 @@ def decide(
     found = advice(bill, hosted)
     meet = break_even(bill, hosted)
     reasons = [f"bill: {bill.basis}", f"holding: {hosted.basis}", f"traffic: {traffic.how}"]
+    reasons += [*bill.notes, *hosted.notes]
     if traffic.estimated_share > 0:
         reasons.append(
             f"{traffic.estimated_share:.0%} of requests had no token counts; theirs are estimated by characters"
@@ -106,11 +120,18 @@ def decide(
             f"{traffic.reasoning_tokens:,.0f} of {traffic.completion_tokens:,.0f} completion tokens are hidden "
             "reasoning: billed, and not counted for holding a model that does not reason"
         )
-    if hosted_open and hosted_open[0][1] < min(bill.usd_per_month.low, hosted.usd_per_month.low):
-        who, usd = hosted_open[0]
+    if traffic.repeats_per_month > 0:
         reasons.append(
-            f"{who} hosts the same model for {_usd(usd)} a month, less than either: your requests would go there"
+            f"{traffic.repeats_per_month:,.0f} requests a month more are exact repeats that the gateway answers from "
+            "its memory: they cost nothing on either side and are not counted"
         )
+    if traffic.audio_tokens > 0:
+        reasons.append(
+            f"{traffic.audio_tokens:,.0f} tokens a request are sound, billed at its price: a model that reads text "
+            "alone cannot take these requests over"
+        )
+    if hosted_open and hosted_open[0][1] < min(bill.usd_per_month.low, hosted.usd_per_month.low):
+        reasons.append(f"with a hosted copy your requests go to {hosted_open[0][0]}: read its terms")
     if traffic.batch_share > 0:
         reasons.append(f"{traffic.batch_share:.0%} of requests billed at the batch discount")
     if traffic.requests_per_month == 0:
@@ -122,7 +143,7 @@ def decide(
         self_host=hosted,
         break_even_requests_per_month=meet,
         advice=found,
-        sentence=sentence(traffic, bill, hosted, meet, found),
+        sentence=sentence(traffic, bill, hosted, meet, found, hosted_open[0] if hosted_open else None),
         reasons=tuple(reasons),
         sensitivity=sensitivity,
         hosted_open=hosted_open,

@@ -1,104 +1,236 @@
 """Prices of rented models, from the `genai-prices` package (extra ``costs``), which carries them as data.
 
-Covered: cached prompt tokens, tiers by prompt length, price changes by date, fine-tuned models (``ft:…``).
-Not covered: batch discounts, committed-use contracts, taxes. An unknown model is an error, never zero.
+Covered: tokens read from a cache and written to it (for five minutes or an hour), sound, reasoning where it has its own
+price, tiers by prompt length, batch, flex and priority, price changes by date, fine-tuned models (``ft:…``), the same
+model at its maker, on Azure, Bedrock or Vertex.
+Not covered: committed-use contracts, taxes, searches and tools charged by the call. An unknown model is an error, never
+zero.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+import datetime
+import functools
+from datetime import UTC
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from freehold.costs.names import billed_name
 from freehold.errors import MissingExtraError, UsageError
+from freehold.types.trace import ServiceTier, Usage
+
+if TYPE_CHECKING:
+    from freehold.types.config import PriceConfig
 
 MILLION = Decimal(1_000_000)
 
 
 BATCH_DISCOUNT = Decimal("0.5")
-"""What OpenAI, Anthropic and Google take off for requests that may wait up to a day (their price pages, read
-2026-11-24). Other vendors may differ: state the price then."""
-
-
-def with_batches(price: Decimal, share: float) -> Decimal:
-    """A request's price when `share` of all requests go through a batch interface."""
-    return price * (1 - BATCH_DISCOUNT * Decimal(str(share)))
+"""What OpenAI, Anthropic, Google and Mistral take off for requests that may wait up to a day (their price pages, read
+2026-11-24), where the price list has no batch price of a model. Other vendors may differ: state the price then."""
+FRESH_DAYS = 90
+"""A price list whose newest change is older than this is said to be old."""
+_TIERS: dict[ServiceTier, dict[str, str]] = {
+    "batch": {"processing": "batch"},
+    "flex": {"service_tier": "flex"},
+    "priority": {"service_tier": "priority"},
+}
+"""How the price list calls a tier."""
+_SECOND_HAND = "imported from openrouter"
+_CHECKED = "verified against"
+"""A row that was copied from a reseller's list says so until its vendor's own price was seen."""
+_NO_API = frozenset({"cursor", "github-copilot", "doubleword"})
+"""Vendors of subscriptions to tools, and of answers that wait: none that could serve an application's requests."""
 
 
 class TokenPrice(NamedTuple):
-    """Flat prices stated by the user: dollars per million tokens."""
+    """Flat prices stated by the user: dollars per million tokens. Of what the cache takes and gives, None is the price
+    of other prompt tokens."""
 
     input_usd_per_million_tokens: Decimal
     output_usd_per_million_tokens: Decimal
     cached_usd_per_million_tokens: Decimal | None = None
+    cache_write_usd_per_million_tokens: Decimal | None = None
+
+    def of(self, usage: Usage) -> Decimal:
+        """Dollars for one request. Raises `UsageError` for a price below zero."""
+        if any(price is not None and not price >= 0 for price in self):
+            raise UsageError("a price per million tokens is 0 or more")
+        prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
+        read, written = usage.cached_prompt_tokens or 0, usage.cache_write_tokens or 0
+        plain = self.input_usd_per_million_tokens
+        total = (
+            max(0, prompt - read - written) * plain
+            + read
+            * (plain if self.cached_usd_per_million_tokens is None else self.cached_usd_per_million_tokens)
+            + written
+            * (
+                plain
+                if self.cache_write_usd_per_million_tokens is None
+                else self.cache_write_usd_per_million_tokens
+            )
+            + completion * self.output_usd_per_million_tokens
+        ) / MILLION
+        return total * (1 - BATCH_DISCOUNT) if usage.service_tier == "batch" else total
+
+
+def flat_price(stated: PriceConfig | None) -> TokenPrice | None:
+    """A price of the configuration as one to count with."""
+    if stated is None:
+        return None
+    return TokenPrice(stated.prompt, stated.completion, stated.cached_prompt, stated.cache_write)
+
+
+class PriceBasis(NamedTuple):
+    """Where a price comes from: what it is called there, whose it is, how old the list is."""
+
+    model: str
+    vendor: str | None
+    newest_change: datetime.date | None
+    text: str
+    notes: tuple[str, ...] = ()
 
 
 def request_price(
-    model: str,
-    *,
-    prompt_tokens: int,
-    completion_tokens: int,
-    cached_prompt_tokens: int = 0,
-    at: datetime | None = None,
-    flat: TokenPrice | None = None,
+    model: str, usage: Usage, *, at: datetime.datetime | None = None, flat: TokenPrice | None = None
 ) -> Decimal:
-    """Dollars for one request. `prompt_tokens` include the cached ones, as the APIs count them.
+    """Dollars for one request, at the prices of `at` (None: of now) or at stated ones.
 
     Raises `UsageError` for a model without a known price and a stated one below zero, `MissingExtraError` without
     the package.
     """
     if flat is not None:
-        if any(price is not None and not price >= 0 for price in flat):
-            raise UsageError("a price per million tokens is 0 or more")
-        cached = flat.cached_usd_per_million_tokens
-        cached_price = flat.input_usd_per_million_tokens if cached is None else cached
-        return (
-            (prompt_tokens - cached_prompt_tokens) * flat.input_usd_per_million_tokens
-            + cached_prompt_tokens * cached_price
-            + completion_tokens * flat.output_usd_per_million_tokens
-        ) / MILLION
-    prices = _package()
-    usage = prices.Usage(
-        input_tokens=prompt_tokens,
-        output_tokens=completion_tokens,
-        cache_read_tokens=cached_prompt_tokens or None,
-    )
-    try:
-        # The package only looks among one provider's fine-tunes when told whose they are.
-        whose = "openai" if model.startswith("ft:") else None
-        found = prices.calc_price(usage, model, provider_id=whose, genai_request_timestamp=at)
-    except LookupError:
-        raise UsageError(
-            f"no price of {model} is known",
-            hint="state it: --input-price and --output-price, in dollars per million tokens",
-        ) from None
-    total: Decimal = found.total_price
-    return total
+        return flat.of(usage)
+    vendor, found = _listed(model)
+    return _price(found, vendor, usage, at or datetime.datetime.now(UTC))
 
 
-def hosted_prices(
-    names: tuple[str, ...], *, prompt_tokens: int, completion_tokens: int
-) -> list[tuple[str, Decimal]]:
-    """Dollars per request for an open model from those who host it, cheapest first. Empty when no known vendor
-    does. `names` are spellings of the model (catalog id and aliases)."""
-    prices = _package()
-    wanted = {name.lower().rpartition("/")[2] for name in names}
-    found: dict[str, Decimal] = {}
-    for vendor in prices.data_snapshot.get_snapshot().providers:
+def price_basis(
+    model: str, *, flat: TokenPrice | None = None, today: datetime.date | None = None
+) -> PriceBasis:
+    """Where `request_price` takes its price from, and how old that is. Raises as it does."""
+    if flat is not None:
+        return PriceBasis(model, None, None, "prices as stated")
+    from importlib.metadata import version
+
+    vendor, found = _listed(model)
+    newest = newest_change()
+    called = f"{found.id} of {vendor.name}"
+    text = f"{called}, prices of genai-prices {version('genai-prices')}"
+    notes = [note] if (note := billed_name(model).note) is not None else []
+    if newest is not None:
+        text += f" (its newest change is of {newest})"
+        age = ((today or datetime.datetime.now(UTC).date()) - newest).days
+        if age > FRESH_DAYS:
+            notes.append(
+                f"old prices: the list's newest change is {age:,} days old, more than {FRESH_DAYS}: "
+                "pip install -U genai-prices, or state the price"
+            )
+    return PriceBasis(found.id, vendor.id, newest, text, tuple(notes))
+
+
+@functools.cache
+def newest_change() -> datetime.date | None:
+    """The newest day on which a price of the list changed, and not one that is still to come: the list is at least as
+    young as that."""
+    today = datetime.datetime.now(UTC).date()
+    days = []
+    for vendor in _package().data_snapshot.get_snapshot().providers:
         for model in vendor.models:
-            if model.id.lower().rpartition("/")[2] not in wanted or model.prices is None:
+            dated = model.prices if isinstance(model.prices, list) else []
+            for row in (*dated, *(model.price_variants or ())):
+                day = getattr(row.constraint, "start_date", None)
+                if day is not None and day <= today:
+                    days.append(day)
+    return max(days, default=None)
+
+
+def hosted_prices(names: tuple[str, ...], usage: Usage) -> list[tuple[str, Decimal]]:
+    """Dollars per request for an open model from those who host it, cheapest first. Empty when no known vendor
+    does. `names` are spellings of the model (catalog id and aliases).
+
+    Rows that were copied from a reseller's list and not seen at the vendor are left out, and so are free ones.
+    """
+    wanted = {name.lower().rpartition("/")[2] for name in names}
+    now = datetime.datetime.now(UTC)
+    found: dict[str, Decimal] = {}
+    for vendor in _package().data_snapshot.get_snapshot().providers:
+        for model in vendor.models:
+            if vendor.id in _NO_API or _is_second_hand(model) or not model.prices:
                 continue
-            try:
-                price = prices.calc_price(
-                    prices.Usage(input_tokens=prompt_tokens, output_tokens=completion_tokens),
-                    model.id,
-                    provider_id=vendor.id,
-                ).total_price
-            except LookupError:
+            if model.id.lower().rpartition("/")[2] not in wanted:
                 continue
+            price = _price(model, vendor, usage, now)
             if price > 0 and (vendor.name not in found or price < found[vendor.name]):
                 found[vendor.name] = price
     return sorted(found.items(), key=lambda pair: pair[1])
+
+
+def _listed(model: str) -> tuple[Any, Any]:
+    """Vendor and model of the price list. Raises `UsageError`, `MissingExtraError`."""
+    package, name = _package(), billed_name(model)
+    try:
+        found, listed = package.data_snapshot.get_snapshot().find_provider_model(
+            name.model, None, name.vendor, None
+        )
+    except LookupError:
+        listed = None
+    if listed is None or (found.id == "openai" and _is_second_hand(listed)):
+        hint = "state it: --input-price and --output-price, in dollars per million tokens"
+        if name.vendor == "azure":
+            hint = (
+                f"a deployment may have any name: say which model it is, azure/gpt-4o for example; or {hint}"
+            )
+        raise UsageError(f"no price of {model} is known", hint=hint)
+    return _owner(listed, found), listed
+
+
+def _owner(model: Any, vendor: Any) -> Any:
+    """The vendor among whose models it is listed: batch prices are known to that one only."""
+    if any(model is one for one in vendor.models):
+        return vendor
+    listed = _package().data_snapshot.get_snapshot().providers
+    return next((one for one in listed if any(model is each for each in one.models)), vendor)
+
+
+def _price(model: Any, vendor: Any, usage: Usage, at: datetime.datetime) -> Decimal:
+    context = _TIERS.get(usage.service_tier) if usage.service_tier is not None else None
+    found = model.calc_price(_counts(usage), vendor, genai_request_timestamp=at, price_context=context)
+    total: Decimal = found.total_price
+    if usage.service_tier == "batch" and not _has_batch_price(model, at):
+        return total * (1 - BATCH_DISCOUNT)
+    return total
+
+
+def _has_batch_price(model: Any, at: datetime.datetime) -> bool:
+    return any(
+        variant.when == _TIERS["batch"] and (variant.constraint is None or variant.constraint.active(at))
+        for variant in model.price_variants or ()
+    )
+
+
+def _counts(usage: Usage) -> Any:
+    """The package's own record. It wants the parts that two counts share told: what was cached is taken for text."""
+    prompt = usage.prompt_tokens or 0
+    read = min(usage.cached_prompt_tokens or 0, prompt)
+    written = min(usage.cache_write_tokens or 0, prompt - read)
+    counts = {
+        "cache_read_tokens": read,
+        "cache_write_tokens": written,
+        "cache_write_1h_tokens": min(usage.cache_write_1h_tokens or 0, written),
+        "output_reasoning_tokens": min(usage.reasoning_tokens or 0, usage.completion_tokens or 0),
+        "output_audio_tokens": min(usage.audio_completion_tokens or 0, usage.completion_tokens or 0),
+    }
+    if usage.audio_prompt_tokens:
+        counts["input_audio_tokens"] = min(usage.audio_prompt_tokens, prompt - read - written)
+        counts |= {"cache_audio_read_tokens": 0, "cache_audio_write_tokens": 0}
+    told = {name: count for name, count in counts.items() if count or name.startswith("cache_audio")}
+    return _package().Usage(input_tokens=prompt, output_tokens=usage.completion_tokens or 0, **told)
+
+
+def _is_second_hand(model: Any) -> bool:
+    said = (model.price_comments or "").lower()
+    return said.startswith(_SECOND_HAND) and _CHECKED not in said
 
 
 def _package() -> Any:

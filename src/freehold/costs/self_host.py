@@ -21,14 +21,30 @@ class Rented(NamedTuple):
 
     usd_per_hour: Range
 
+    def basis(self) -> str:
+        """What is counted."""
+        ends = dict.fromkeys(f"${end:,.2f}" for end in (self.usd_per_hour.low, self.usd_per_hour.high))
+        return f"rented at {' to '.join(ends)} an hour"
+
 
 class Owned(NamedTuple):
-    """A machine that is bought: written off over its life, with its power (`watts` on average, cooling included)."""
+    """A machine that is bought: written off over its life, with its power (`watts` on average, cooling included). One
+    that is paid for already costs 0 to purchase."""
 
     purchase_usd: Range
     watts: float
     usd_per_kwh: Decimal = Decimal("0.25")
     life_years: Decimal = Decimal(4)
+
+    def basis(self) -> str:
+        """What is counted."""
+        power = f"{self.watts:,.0f} W at ${self.usd_per_kwh} a kilowatt-hour"
+        if not self.purchase_usd.high:
+            return f"owned already: its power alone, {power}"
+        paid = " to ".join(
+            dict.fromkeys(f"${end:,.0f}" for end in (self.purchase_usd.low, self.purchase_usd.high))
+        )
+        return f"owned: {paid} written off over {self.life_years} years, and power, {power}"
 
 
 def machine_month(machine: Rented | Owned) -> Range:
@@ -83,7 +99,6 @@ def self_host(
         max(least_machines, math.ceil(wanted / room)) if wanted else least_machines for room in capacity
     ]
     price = machine_month(machine)
-    kind = "rented" if isinstance(machine, Rented) else "owned: write-off and power"
     return SelfHost(
         model=model,
         machine=machine_name,
@@ -91,6 +106,7 @@ def self_host(
         usd_per_month=Range(low=price.low * min(machines), high=price.high * max(machines)),
         usd_per_machine_month=price,
         requests_per_machine_month=(min(capacity), max(capacity)),
-        basis=f"{kind}; busy at most {utilisation:.0%} in the busiest hour "
+        concurrency=speed.concurrency,
+        basis=f"{machine.basis()}; busy at most {utilisation:.0%} in the busiest hour "
         f"({peak:.1f} × the average); speed {speed.how} for {speed.concurrency} at once",
     )

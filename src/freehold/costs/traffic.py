@@ -8,8 +8,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+import msgspec
+
 from freehold.errors import UsageError
 from freehold.types.cost import Traffic
+from freehold.types.trace import Usage
 
 DAYS_PER_MONTH = Decimal("30.4375")
 CHARACTERS_PER_TOKEN = 4
@@ -22,30 +25,33 @@ MOST = 10**12
 
 
 class LoggedRequest(NamedTuple):
-    """What one logged request tells about cost."""
+    """What one logged request tells about cost. `is_repeat`: the gateway answered it from its memory."""
 
     at: datetime
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    cached_prompt_tokens: int
+    usage: Usage | None
     prompt_characters: int
     completion_characters: int
-    reasoning_tokens: int = 0
+    is_repeat: bool = False
 
-    def tokens(self) -> tuple[int, int, bool]:
-        """Prompt tokens, completion tokens, and whether they had to be estimated."""
-        if self.prompt_tokens is not None and self.completion_tokens is not None:
-            return self.prompt_tokens, self.completion_tokens, False
-        prompt = self.prompt_tokens or -(-self.prompt_characters // CHARACTERS_PER_TOKEN)
-        completion = self.completion_tokens or -(-self.completion_characters // CHARACTERS_PER_TOKEN)
-        return prompt, completion, True
+    def counted(self) -> tuple[Usage, bool]:
+        """What it is billed for, and whether tokens had to be estimated."""
+        usage = self.usage or Usage()
+        if usage.prompt_tokens is not None and usage.completion_tokens is not None:
+            return usage, False
+        prompt, completion = usage.prompt_tokens, usage.completion_tokens
+        if prompt is None:
+            prompt = -(-self.prompt_characters // CHARACTERS_PER_TOKEN)
+        if completion is None:
+            completion = -(-self.completion_characters // CHARACTERS_PER_TOKEN)
+        return msgspec.structs.replace(usage, prompt_tokens=prompt, completion_tokens=completion), True
 
 
 def from_requests(requests: Iterable[LoggedRequest], *, requests_per_month: Decimal | None = None) -> Traffic:
     """Averages and a monthly rate. The rate is taken from the log's time span when it is a day or more.
 
-    Raises `UsageError` when there is nothing, and when the span is too short and no rate was stated: a burst
-    of tests says nothing about a month.
+    Exact repeats that the gateway answered itself are counted apart: no model is asked, today or after leaving. Raises
+    `UsageError` when there is nothing, and when the span is too short and no rate was stated: a burst of tests says
+    nothing about a month.
     """
     seen = list(requests)
     if not seen:
@@ -54,38 +60,55 @@ def from_requests(requests: Iterable[LoggedRequest], *, requests_per_month: Deci
             hint="freehold import FILE brings some in, or state it: --requests-per-month, "
             "--prompt-tokens, --completion-tokens",
         )
-    counted = [request.tokens() for request in seen]
-    if not any(prompt or completion for prompt, completion, _ in counted):
+    asked = [request for request in seen if not request.is_repeat]
+    if not asked:
+        raise UsageError(f"all {len(seen):,} traces are answers from the gateway's memory: no model is asked")
+    counted = [request.counted() for request in asked]
+    usages = [usage for usage, _ in counted]
+    if not any(usage.prompt_tokens or usage.completion_tokens for usage in usages):
         raise UsageError(
-            f"none of {len(seen):,} traces has tokens or text: there is nothing to price",
+            f"none of {len(asked):,} traces has tokens or text: there is nothing to price",
             hint="state it: --requests-per-month, --prompt-tokens, --completion-tokens",
         )
-    count = Decimal(len(seen))
-    times = sorted(request.at for request in seen)
-    days = (times[-1] - times[0]).total_seconds() / 86400
-    if requests_per_month is None:
-        if days < LEAST_DAYS:
-            raise UsageError(
-                f"{len(seen):,} traces within {days * 24:.1f} hours do not say how much a month is",
-                hint="state it: --requests-per-month N",
-            )
-        requests_per_month = count / Decimal(str(days)) * DAYS_PER_MONTH
-        how = f"{len(seen):,} traces over {days:.1f} days"
-    else:
-        _possible("requests a month", requests_per_month)
-        how = f"tokens from {len(seen):,} traces, rate as stated"
+    times = sorted(request.at for request in asked)
+    days = (max(request.at for request in seen) - min(request.at for request in seen)).total_seconds() / 86400
+    rate, how = _rate(len(seen), days, requests_per_month)
+    share = Decimal(len(asked)) / Decimal(len(seen))
+    if share < 1:
+        how += f", {1 - share:.0%} of them answered again from the gateway's memory"
+
+    def mean(name: str) -> Decimal:
+        return Decimal(sum(getattr(usage, name) or 0 for usage in usages)) / len(usages)
+
     return Traffic(
-        requests_per_month=requests_per_month,
-        prompt_tokens=Decimal(sum(prompt for prompt, _, _ in counted)) / count,
-        cached_prompt_tokens=Decimal(sum(request.cached_prompt_tokens for request in seen)) / count,
-        completion_tokens=Decimal(sum(completion for _, completion, _ in counted)) / count,
-        reasoning_tokens=Decimal(sum(request.reasoning_tokens for request in seen)) / count,
+        requests_per_month=rate * share,
+        repeats_per_month=rate * (1 - share),
+        prompt_tokens=mean("prompt_tokens"),
+        cached_prompt_tokens=mean("cached_prompt_tokens"),
+        cache_write_tokens=mean("cache_write_tokens"),
+        completion_tokens=mean("completion_tokens"),
+        reasoning_tokens=mean("reasoning_tokens"),
+        audio_tokens=mean("audio_prompt_tokens") + mean("audio_completion_tokens"),
+        batch_share=sum(usage.service_tier == "batch" for usage in usages) / len(usages),
         peak_factor=_peak(times, days),
         how=how,
         traces=len(seen),
         days=days,
-        estimated_share=sum(estimated for _, _, estimated in counted) / len(seen),
+        estimated_share=sum(estimated for _, estimated in counted) / len(usages),
     )
+
+
+def _rate(count: int, days: float, requests_per_month: Decimal | None) -> tuple[Decimal, str]:
+    """Requests a month, and how that is known."""
+    if requests_per_month is not None:
+        _possible("requests a month", requests_per_month)
+        return requests_per_month, f"tokens from {count:,} traces, rate as stated"
+    if days < LEAST_DAYS:
+        raise UsageError(
+            f"{count:,} traces within {days * 24:.1f} hours do not say how much a month is",
+            hint="state it: --requests-per-month N",
+        )
+    return Decimal(count) / Decimal(str(days)) * DAYS_PER_MONTH, f"{count:,} traces over {days:.1f} days"
 
 
 def _possible(what: str, value: Decimal) -> None:
@@ -112,6 +135,7 @@ def stated(
     prompt_tokens: Decimal,
     completion_tokens: Decimal,
     cached_prompt_tokens: Decimal = Decimal(0),
+    cache_write_tokens: Decimal = Decimal(0),
     reasoning_tokens: Decimal = Decimal(0),
     batch_share: float = 0.0,
     peak_factor: float = DEFAULT_PEAK,
@@ -126,12 +150,17 @@ def stated(
         "prompt tokens": prompt_tokens,
         "completion tokens": completion_tokens,
         "cached prompt tokens": cached_prompt_tokens,
+        "prompt tokens written to a cache": cache_write_tokens,
         "reasoning tokens": reasoning_tokens,
     }
     for what, value in numbers.items():
         _possible(what, value)
-    if cached_prompt_tokens > prompt_tokens:
-        raise UsageError(f"{cached_prompt_tokens} cached prompt tokens of {prompt_tokens} make no sense")
+    if cached_prompt_tokens + cache_write_tokens > prompt_tokens:
+        written = f" and {cache_write_tokens} written ones" if cache_write_tokens else ""
+        raise UsageError(
+            f"{cached_prompt_tokens} cached prompt tokens{written} of {prompt_tokens} make no sense",
+            hint="--prompt-tokens are all of the prompt: add what Anthropic counts apart from its input",
+        )
     if reasoning_tokens > completion_tokens:
         raise UsageError(f"{reasoning_tokens} reasoning tokens of {completion_tokens} make no sense")
     if not 0 <= batch_share <= 1:
@@ -141,6 +170,7 @@ def stated(
         requests_per_month=requests_per_month,
         prompt_tokens=prompt_tokens,
         cached_prompt_tokens=cached_prompt_tokens,
+        cache_write_tokens=cache_write_tokens,
         completion_tokens=completion_tokens,
         peak_factor=peak_factor,
         reasoning_tokens=reasoning_tokens,

@@ -1,31 +1,36 @@
 """What an answer cost: tokens read from its end by the worker, dollars worked out by the recorder.
 
-Covered: usage as OpenAI's and Anthropic's APIs report it, streamed or not; answers that report none (broken off,
-or an endpoint that does not count) are estimated, and counted as estimated.
-Not covered: batch discounts, tools that a maker charges for by the call.
+Covered: usage as `freehold.wire.usage` reads it, of every API, streamed or not: with what was read from and written to
+the maker's cache, and the service tier; answers that report none (broken off, or an endpoint that does not count) are
+estimated, and counted as estimated.
+Not covered: tools that a maker charges for by the call.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
-from freehold.costs.prices import TokenPrice, request_price
+from freehold.costs.prices import flat_price, request_price
 from freehold.errors import MissingExtraError, UsageError
 from freehold.gateway.config import GatewayConfig
+from freehold.types.trace import Usage
+from freehold.wire.usage import merged, read_usage
 
-_PROMPT = re.compile(rb'"(?:prompt_tokens|input_tokens)" ?: ?(\d{1,9})')
-_COMPLETION = re.compile(rb'"(?:completion_tokens|output_tokens)" ?: ?(\d{1,9})')
-_CACHED = re.compile(rb'"(?:cached_tokens|cache_read_input_tokens)" ?: ?(\d{1,9})')
-_HEAD, _TAIL = 4096, 4096
+_USAGE = re.compile(rb'"(?:usage|usageMetadata|usage_metadata)" ?: ?(?=\{)')
+_TIER = re.compile(rb'"service_tier" ?: ?"(batch|flex|priority)"')
+_HEAD, _TAIL = 4096, 16_384
 _BYTES_PER_TOKEN = 4
 # A token has a byte at least. Beyond those seen there may be images, stored context, hidden reasoning: not more than
 # this. A report that claims more is not believed.
 UNSEEN_TOKENS = 200_000
+_decoder = json.JSONDecoder()
 
 
 class Charge(msgspec.Struct, frozen=True, array_like=True):
@@ -39,29 +44,40 @@ class Charge(msgspec.Struct, frozen=True, array_like=True):
     completion_tokens: int
     estimated: bool = False
     implausible: bool = False
+    usage: Usage | None = None
+    """All that the answer counts, where it counts; the three counts before are those that an estimate has, too."""
+
+    def counted(self) -> Usage:
+        """What is to be priced."""
+        return self.usage or Usage(
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            cached_prompt_tokens=self.cached_tokens,
+        )
 
 
 def charge_of(
     names: Sequence[str], endpoint: str, model: str, api: str, request: bytes, answer: Sequence[bytes]
 ) -> Charge:
     """The bill of an answer, from the bytes that are at hand."""
-    # Anthropic's streams say at their beginning what went in, all others at their end.
+    # Anthropic's streams say at their beginning what went in, and again at their end; all others only at their end.
     head = b"".join(answer[:3])[:_HEAD] if api == "anthropic" else b""
     tail = b"".join(answer[-3:])[-_TAIL:]
-    prompt = _last(_PROMPT, tail) or _last(_PROMPT, head)
-    completion = _last(_COMPLETION, tail)
-    cached = _last(_CACHED, tail) or _last(_CACHED, head) or 0
+    told = merged(_last_usage(head), _last_usage(tail))
+    usage = read_usage(told, service_tier=priced_tier(tail))
+    prompt = None if usage is None else usage.prompt_tokens
+    completion = None if usage is None else usage.completion_tokens
+    if completion is None and prompt is not None and told.get("total_tokens") == prompt:
+        completion = 0  # embeddings
     answer_bytes = sum(map(len, answer))
     implausible = (prompt or 0) > len(request) + UNSEEN_TOKENS or (
         completion or 0
     ) > answer_bytes + UNSEEN_TOKENS
     if implausible:
-        prompt = completion = None
-        cached = 0
+        usage = prompt = completion = None
+    cached = (usage.cached_prompt_tokens or 0) if usage is not None else 0
     if prompt is not None and completion is not None:
-        if api == "anthropic":
-            prompt += cached  # Anthropic counts cached tokens separately
-        return Charge(list(names), endpoint, model, prompt, min(cached, prompt), completion)
+        return Charge(list(names), endpoint, model, prompt, cached, completion, usage=usage)
     chunks = sum(part.count(b"data:") for part in answer)
     return Charge(
         list(names),
@@ -81,16 +97,25 @@ def usd_of(charge: Charge, config: GatewayConfig, *, at: datetime) -> Decimal | 
     try:
         return request_price(
             charge.model,
-            prompt_tokens=charge.prompt_tokens,
-            completion_tokens=charge.completion_tokens,
-            cached_prompt_tokens=charge.cached_tokens,
+            charge.counted(),
             at=at,
-            flat=None if flat is None else TokenPrice(flat.prompt, flat.completion, flat.cached_prompt),
+            flat=flat_price(flat),
         )
     except (UsageError, MissingExtraError):
         return None
 
 
-def _last(pattern: re.Pattern[bytes], data: bytes) -> int | None:
-    numbers = pattern.findall(data)
-    return int(numbers[-1]) if numbers else None
+def _last_usage(data: bytes) -> Any:
+    """The last object of token counts in a part of an answer; None where there is none, or it is cut off."""
+    for found in reversed(list(_USAGE.finditer(data))):
+        try:
+            return _decoder.raw_decode(data[found.end() :].decode("utf-8", "replace"))[0]
+        except ValueError:
+            continue
+    return None
+
+
+def priced_tier(data: bytes) -> str | None:
+    """The last service tier with a price of its own that a request or an answer names."""
+    found = _TIER.findall(data)
+    return found[-1].decode() if found else None

@@ -91,12 +91,15 @@ def kv_cache(shape: Shape, workload: Workload, *, k_type: str = "f16", v_type: s
     cells = _padded(asked)
     wanted = margin = state = 0
     for layer, kind in enumerate(shape.attention):
-        if kind == "none":
+        if kind == "none" or shape.borrows_cache(layer):
             continue
         if kind == "recurrent":
             kept = shape.recurrent
             assert kept is not None
             state += 4 * ((kept.conv_kernel - 1) * kept.conv_channels + kept.state_values)
+            continue
+        if kind == "compressed":
+            wanted += _compressed_bytes(shape, layer, asked, k_type)
             continue
         per_cell = _cell_bytes(shape, layer, k_type, v_type)
         need, held = asked, cells
@@ -107,6 +110,14 @@ def kv_cache(shape: Shape, workload: Workload, *, k_type: str = "f16", v_type: s
         margin += (held - need) * per_cell
     many = workload.concurrency
     return KvCache(wanted * many, margin * many, state * many)
+
+
+def _compressed_bytes(shape: Shape, layer: int, tokens: int, k_type: str) -> int:
+    """A layer of compressed attention: the window, an entry for every few older tokens, and its index."""
+    assert shape.compressed is not None
+    vectors, indexed = shape.compressed.entries(layer, tokens, shape.sliding_window or tokens)
+    index = _type_bytes(k_type, shape.compressed.index_dim) if indexed else 0
+    return vectors * _type_bytes(k_type, shape.head_dim) + indexed * index
 
 
 def _cell_bytes(shape: Shape, layer: int, k_type: str, v_type: str) -> int:
@@ -144,7 +155,7 @@ def compute_bytes(shape: Shape, workload: Workload) -> int:
     batch = min(MICRO_BATCH, cells * workload.concurrency)
     kinds = set(shape.attention)
     masks = 0
-    if kinds & {"full", "latent"}:
+    if kinds & {"full", "latent", "compressed"}:
         masks += 2 * batch * cells
     if kinds & {"sliding", "chunked"}:
         masks += 2 * batch * min(cells, _padded((shape.sliding_window or cells) + MICRO_BATCH))
@@ -257,6 +268,7 @@ def layers_in_words(shape: Shape) -> str:
         "sliding": f"with a window of {shape.sliding_window:,}" if shape.sliding_window else "full",
         "chunked": f"in chunks of {shape.sliding_window:,}" if shape.sliding_window else "full",
         "latent": "latent (MLA)",
+        "compressed": f"compressed, with a window of {shape.sliding_window or 0:,}",
         "recurrent": "recurrent",
         "none": "without attention",
     }

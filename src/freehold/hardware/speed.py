@@ -75,7 +75,7 @@ class Bound(NamedTuple):
     vector_flops: float | None = None
 
 
-def _is_geforce(kind: str, name: str) -> bool:
+def is_geforce(kind: str, name: str) -> bool:
     """RTX 3090, RTX 4070 Ti, NVIDIA GeForce RTX 5080; not RTX A6000, RTX 6000 Ada, RTX PRO 6000."""
     return kind == "nvidia" and re.search(r"\bRTX [2-5]0\d0\b", name) is not None
 
@@ -96,7 +96,7 @@ def bound(machine: Machine, build: Build = "wheel") -> Bound | None:
         # Apple publishes no matrix rate: take what its bandwidth can feed at 60 operations a byte.
         peak = min(known_flops) if len(known_flops) == len(flops) else 60 * min(known_rates)
         device = machine.accelerators[0]
-        kind = "nvidia, GeForce" if _is_geforce(device.kind, device.name) else device.kind
+        kind = "nvidia, GeForce" if is_geforce(device.kind, device.name) else device.kind
         return Bound(kind, min(known_rates), peak, f"{device.name}: {device.how}")
     if machine.memory_bandwidth_bytes_per_second is None:
         return None

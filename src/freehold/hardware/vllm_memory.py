@@ -119,13 +119,18 @@ def kv_bytes(
     asked = _blocks(workload.context_tokens)
     total = 0
     for layer, kind in enumerate(shape.attention):
-        if kind == "none":
+        if kind == "none" or shape.borrows_cache(layer):
             continue
         if kind == "recurrent":
             assert shape.recurrent is not None
             kept = shape.recurrent
             # The convolution's state is kept like activations, the recurrent one in float32.
             total += 2 * (kept.conv_kernel - 1) * kept.conv_channels + 4 * kept.state_values
+            continue
+        if kind == "compressed":
+            assert shape.compressed is not None
+            vectors, indexed = shape.compressed.entries(layer, asked, shape.sliding_window or asked)
+            total += (vectors * shape.head_dim + indexed * shape.compressed.index_dim) * size
             continue
         held = asked
         if kind in ("sliding", "chunked") and shape.sliding_window:

@@ -39,6 +39,13 @@ class Traffic(Record, frozen=True, kw_only=True):
     that does not reason."""
     batch_share: float = 0.0
     """Share of requests that wait in a batch interface at a discount."""
+    cache_write_tokens: Decimal = Decimal(0)
+    """Of the prompt tokens, those written to the upstream's cache, on average: most vendors charge more for these."""
+    audio_tokens: Decimal = Decimal(0)
+    """Of all tokens, those of sound, on average: paid for on the API at their own price."""
+    repeats_per_month: Decimal = Decimal(0)
+    """Requests that the gateway answers again from its memory: they cost nothing and are not in
+    `requests_per_month`."""
 
 
 class Bill(Record, frozen=True, kw_only=True):
@@ -48,6 +55,10 @@ class Bill(Record, frozen=True, kw_only=True):
     usd_per_month: Range
     usd_per_request: Range
     basis: str
+    prices_of: str | None = None
+    """The day of the price list's newest change; None where the price was stated."""
+    notes: tuple[str, ...] = ()
+    """What to know of the price: a name that stands for another, a list that is old."""
 
 
 class SelfHost(Record, frozen=True, kw_only=True):
@@ -61,6 +72,11 @@ class SelfHost(Record, frozen=True, kw_only=True):
     requests_per_machine_month: tuple[float, float]
     """What one machine can serve in a month at the target utilisation, slow and fast end."""
     basis: str
+    concurrency: int = 1
+    """Requests at once that a full machine answers."""
+    prices_of: str | None = None
+    """The day of the newest rental price; None where the price was stated."""
+    notes: tuple[str, ...] = ()
 
 
 class MixtureMonth(Record, frozen=True, kw_only=True):

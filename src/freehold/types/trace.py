@@ -8,15 +8,33 @@ from typing import Any, Literal
 from freehold.types.deferral import DeferralDecision
 from freehold.types.record import Record
 
+REPEATED = "cache"
+"""The endpoint and the decision of an answer that the gateway gave again from its memory."""
 Completeness = Literal["complete", "client_aborted", "upstream_cut"]
 
 
+ServiceTier = Literal["batch", "flex", "priority"]
+"""How urgently an API answered, where that has its own price."""
+
+
 class Usage(Record, frozen=True, kw_only=True):
-    """Tokens as the upstream counted them."""
+    """Tokens of one answer, as the upstream counted them; None is not told.
+
+    `prompt_tokens` are all of the prompt, `completion_tokens` all that was generated. The others are parts of these:
+    of the prompt, what was read from the upstream's cache (`cached_prompt_tokens`), what was written to it
+    (`cache_write_tokens`, and of those what is kept for an hour) and what is sound; of the completion, hidden
+    reasoning and sound.
+    """
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cached_prompt_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    audio_prompt_tokens: int | None = None
+    audio_completion_tokens: int | None = None
+    service_tier: ServiceTier | None = None
 
 
 class Trace(Record, frozen=True, kw_only=True):

@@ -14,12 +14,12 @@ from typing import Any
 
 import msgspec
 
-from freehold.types.trace import Usage
 from freehold.wire import openai, sse
 from freehold.wire.anthropic_request import read_request as read_request
 from freehold.wire.anthropic_request import request_to_openai as request_to_openai
 from freehold.wire.errors import UNREADABLE, ApiError, cut_off
 from freehold.wire.openai import AssembledAnswer
+from freehold.wire.usage import merged, message_usage, read_usage, usage_of
 
 API_VERSION = "2023-06-01"
 """The one that is asked for when the client did not say."""
@@ -58,7 +58,6 @@ def answer_from_openai(body: bytes, request: bytes) -> bytes:
                 "input": _arguments(function.get("arguments")),
             }
         )
-    usage = chat.get("usage") or {}
     return msgspec.json.encode(
         {
             "id": f"msg_{chat.get('id', '')}",
@@ -68,10 +67,7 @@ def answer_from_openai(body: bytes, request: bytes) -> bytes:
             "content": content,
             "stop_reason": _STOP_REASONS.get(choice.get("finish_reason") or "stop", "end_turn"),
             "stop_sequence": None,
-            "usage": {
-                "input_tokens": usage.get("prompt_tokens") or 0,
-                "output_tokens": usage.get("completion_tokens") or 0,
-            },
+            "usage": message_usage(usage_of(chat)),
         }
     )
 
@@ -107,10 +103,7 @@ class AnthropicStreamFromOpenai:
         out: list[bytes] = []
         self._start({}, out)
         self._end_block(out)
-        usage = {
-            "input_tokens": self._usage.get("prompt_tokens") or 0,
-            "output_tokens": self._usage.get("completion_tokens") or 0,
-        }
+        usage = message_usage(read_usage(self._usage))
         reason = _STOP_REASONS.get(self._finish or "stop", "end_turn")
         delta = {"stop_reason": reason, "stop_sequence": None}
         out.append(_event("message_delta", {"delta": delta, "usage": usage}))
@@ -240,7 +233,7 @@ def read_stream(stream: bytes) -> AssembledAnswer:
                     block["partial"] = block.get("partial", "") + delta["partial_json"]
             case "message_delta":
                 message.update(event.get("delta") or {})
-                message["usage"] = {**(message.get("usage") or {}), **(event.get("usage") or {})}
+                message["usage"] = merged(message.get("usage"), event.get("usage"))
             case "message_stop":
                 ended = True
     if not message:
@@ -261,16 +254,10 @@ def _as_chat(message: dict[str, Any], *, ended: bool) -> AssembledAnswer:
     if calls:
         said["tool_calls"] = calls
     finish = FINISH_REASONS.get(message.get("stop_reason") or "")
-    counted = message.get("usage") or {}
-    usage = Usage(
-        prompt_tokens=openai.count_or_none(counted.get("input_tokens")),
-        completion_tokens=openai.count_or_none(counted.get("output_tokens")),
-        cached_prompt_tokens=openai.count_or_none(counted.get("cache_read_input_tokens")),
-    )
     body = {
         "id": message.get("id"),
         "object": "chat.completion",
         "model": message.get("model"),
         "choices": [{"index": 0, "message": said, "finish_reason": finish}],
     }
-    return AssembledAnswer(body, finish, usage, ended)
+    return AssembledAnswer(body, finish, usage_of(message), ended)

@@ -17,6 +17,7 @@ import msgspec
 from freehold.types.trace import Usage
 from freehold.wire import sse
 from freehold.wire.errors import UNREADABLE, ApiError
+from freehold.wire.usage import usage_of
 
 
 class Peek(msgspec.Struct, frozen=True, gc=False):
@@ -236,21 +237,7 @@ def read_answer(body: bytes) -> AssembledAnswer:
         return AssembledAnswer(None, None, None, False)
     if not isinstance(value, dict):
         return AssembledAnswer({"body": value}, None, None, True)
-    return AssembledAnswer(value, _finish_reason(value), read_usage(value.get("usage")), True)
-
-
-def read_usage(usage: Any) -> Usage | None:
-    """Usage as chat, completions and embeddings spell it; None where there is none."""
-    if not isinstance(usage, dict):
-        return None
-    details = usage.get("prompt_tokens_details")
-    return Usage(
-        prompt_tokens=count_or_none(usage.get("prompt_tokens")),
-        completion_tokens=count_or_none(usage.get("completion_tokens")),
-        cached_prompt_tokens=count_or_none(details.get("cached_tokens"))
-        if isinstance(details, dict)
-        else None,
-    )
+    return AssembledAnswer(value, _finish_reason(value), usage_of(value), True)
 
 
 @none_where_unreadable
@@ -288,7 +275,7 @@ def read_stream(stream: bytes) -> AssembledAnswer:
         ended = ended or all(choice.get("finish_reason") for choice in choices.values())
     if whole.get("object") == "chat.completion.chunk":
         whole["object"] = "chat.completion"
-    return AssembledAnswer(whole, _finish_reason(whole), read_usage(whole.get("usage")), ended)
+    return AssembledAnswer(whole, _finish_reason(whole), usage_of(whole), ended)
 
 
 def _add_words(choices: dict[int, dict[str, Any]], words: dict[int, list[str]]) -> None:
@@ -371,8 +358,3 @@ def _finish_reason(body: dict[str, Any]) -> str | None:
         reason = choices[0].get("finish_reason")
         return reason if isinstance(reason, str) else None
     return None
-
-
-def count_or_none(value: Any) -> int | None:
-    """A number of tokens; None for what cannot be one, and for more than the store's column takes."""
-    return value if type(value) is int and 0 <= value < 1 << 63 else None

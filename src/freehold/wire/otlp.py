@@ -77,6 +77,8 @@ def _values(trace: Trace, operation: str, *, content: bool) -> dict[str, Any]:
         "gen_ai.usage.input_tokens": usage.prompt_tokens if usage else None,
         "gen_ai.usage.output_tokens": usage.completion_tokens if usage else None,
         "gen_ai.usage.cache_read.input_tokens": usage.cached_prompt_tokens if usage else None,
+        "gen_ai.usage.cache_creation.input_tokens": usage.cache_write_tokens if usage else None,
+        "gen_ai.usage.reasoning.output_tokens": usage.reasoning_tokens if usage else None,
         "gen_ai.conversation.id": trace.conversation_id,
         "gen_ai.request.choice.count": request.get("n") if request.get("n") not in (None, 1) else None,
         "gen_ai.request.stop_sequences": [stop] if isinstance(stop, str) else stop,

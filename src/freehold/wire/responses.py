@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from freehold.types.trace import Usage
 from freehold.wire import openai, sse
 from freehold.wire.errors import ApiError, cut_off, refuse_others
 from freehold.wire.openai import AssembledAnswer
+from freehold.wire.usage import response_usage, usage_of
 
 _SAME = (
     *("temperature", "top_p", "user", "metadata", "parallel_tool_calls", "safety_identifier", "seed"),
@@ -180,22 +180,7 @@ def _response(chat: dict[str, Any], asked: dict[str, Any], status: str, output: 
         "tools": asked.get("tools") or [],
         "top_p": asked.get("top_p"),
         "truncation": "disabled",
-        "usage": _usage(usage) if isinstance(usage, dict) else None,
-    }
-
-
-def _usage(usage: dict[str, Any]) -> dict[str, Any]:
-    asked, said = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
-    return {
-        "input_tokens": asked,
-        "input_tokens_details": {
-            "cached_tokens": (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-        },
-        "output_tokens": said,
-        "output_tokens_details": {
-            "reasoning_tokens": (usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
-        },
-        "total_tokens": asked + said,
+        "usage": response_usage(usage_of(chat)) if isinstance(usage, dict) else None,
     }
 
 
@@ -370,21 +355,15 @@ def read_answer(body: bytes) -> AssembledAnswer:
     if calls:
         message["tool_calls"] = calls
     finish = "length" if response.get("status") == "incomplete" else ("tool_calls" if calls else "stop")
-    counted = response.get("usage") or {}
-    usage = Usage(
-        prompt_tokens=openai.count_or_none(counted.get("input_tokens")),
-        completion_tokens=openai.count_or_none(counted.get("output_tokens")),
-        cached_prompt_tokens=openai.count_or_none(
-            (counted.get("input_tokens_details") or {}).get("cached_tokens")
-        ),
-    )
     chat = {
         "id": response.get("id"),
         "object": "chat.completion",
         "model": response.get("model"),
         "choices": [{"index": 0, "message": message, "finish_reason": finish}],
     }
-    return AssembledAnswer(chat, finish, usage, response.get("status") in ("completed", "incomplete"))
+    return AssembledAnswer(
+        chat, finish, usage_of(response), response.get("status") in ("completed", "incomplete")
+    )
 
 
 @openai.none_where_unreadable

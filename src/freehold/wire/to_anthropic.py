@@ -15,6 +15,7 @@ import msgspec
 
 from freehold.wire import anthropic, openai, sse
 from freehold.wire.errors import ApiError, cut_off, refuse_others
+from freehold.wire.usage import chat_usage, merged, read_usage
 
 # The Messages API wants a limit, OpenAI's does not.
 MAX_TOKENS = 4096
@@ -219,21 +220,8 @@ def answer_to_openai(body: bytes, request: bytes) -> bytes:
     chat["model"] = openai.peek(request).model or chat.get("model")
     chat["created"] = int(time.time())
     if answer.usage is not None:
-        chat["usage"] = _usage(
-            answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.cached_prompt_tokens
-        )
+        chat["usage"] = chat_usage(answer.usage)
     return msgspec.json.encode(chat)
-
-
-def _usage(asked: int | None, said: int | None, cached: int | None) -> dict[str, Any]:
-    # Anthropic counts what it had in its cache apart from the input, OpenAI as a part of it.
-    asked, said, cached = (asked or 0) + (cached or 0), said or 0, cached or 0
-    return {
-        "prompt_tokens": asked,
-        "completion_tokens": said,
-        "total_tokens": asked + said,
-        "prompt_tokens_details": {"cached_tokens": cached},
-    }
 
 
 class StreamToOpenai:
@@ -287,7 +275,7 @@ class StreamToOpenai:
                 elif delta.get("type") == "input_json_delta":
                     self._call({"function": {"arguments": delta["partial_json"]}}, out)
             case "message_delta":
-                self._usage.update(event.get("usage") or {})
+                self._usage = merged(self._usage, event.get("usage"))
                 reason = (event.get("delta") or {}).get("stop_reason")
                 self._delta({}, out, anthropic.FINISH_REASONS.get(reason or "end_turn", "stop"))
             case "message_stop":
@@ -305,12 +293,7 @@ class StreamToOpenai:
     def _end(self, out: list[bytes]) -> None:
         self._ended = True
         if self._tells_usage:
-            counted = self._usage
-            usage = _usage(
-                counted.get("input_tokens"),
-                counted.get("output_tokens"),
-                counted.get("cache_read_input_tokens"),
-            )
+            usage = chat_usage(read_usage(self._usage))
             self._say({"choices": [], "usage": usage}, out)
         out.append(b"data: [DONE]\n\n")
 

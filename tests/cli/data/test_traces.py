@@ -16,6 +16,19 @@ def test_one_is_shown_by_the_beginning_of_its_id(freehold, traffic):
     assert shown.endswith("\nassistant: yes\n")
 
 
+def test_the_parts_of_its_tokens_are_shown(freehold, project, tmp_path):
+    usage = {"prompt_tokens": 90, "completion_tokens": 20, "prompt_tokens_details": {"cached_tokens": 64},
+             "completion_tokens_details": {"reasoning_tokens": 16}}  # fmt: skip
+    asked = {"model": "gpt-5", "messages": [{"role": "user", "content": "hi"}]}
+    said = {"choices": [{"message": {"role": "assistant", "content": "yes"}}], "usage": usage}
+    log = tmp_path / "log.jsonl"
+    log.write_text(json.dumps({"request": asked, "response": said}) + "\n")
+    freehold("import", log)
+    (trace,) = freehold("traces", "list", "-n", "1", "--json").items
+    shown = freehold("traces", "show", trace["id"]).out
+    assert "90 (64 cached) in, 20 (16 of reasoning) out" in shown
+
+
 def test_they_are_exported(freehold, traffic):
     made = freehold("traces", "export", "out.jsonl", "--json").json
     assert (made["traces"], made["format"]) == (80, "jsonl")

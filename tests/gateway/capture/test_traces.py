@@ -109,10 +109,55 @@ def test_embeddings_keep_their_kind():
 
 def test_counts_of_tokens_that_are_not_counts_are_left_out():
     """A store that kept them would not give the trace back, nor with it any list that holds the trace."""
-    odd = {"input_tokens": "9", "output_tokens": -3, "cache_read_input_tokens": 1e30}
+    odd = {"input_tokens": "nine", "output_tokens": -3, "cache_read_input_tokens": 1e30}
     answer = json.dumps({**CLAUDE, "usage": odd}).encode()
     trace = to_trace(changed(kind="messages", response_kind="anthropic", response=answer), redactor=None)
-    assert trace.usage == Usage() and unpack_trace(pack_trace(trace)) == trace
+    assert trace.usage is None and unpack_trace(pack_trace(trace)) == trace
+
+
+def test_what_an_api_bills_is_captured_in_its_own_words_streamed_or_not():
+    counts = {"input_tokens": 20, "cache_read_input_tokens": 2000, "cache_creation_input_tokens": 500,
+              "cache_creation": {"ephemeral_1h_input_tokens": 300, "ephemeral_5m_input_tokens": 200}}  # fmt: skip
+    billed = Usage(
+        prompt_tokens=2520,
+        completion_tokens=50,
+        cached_prompt_tokens=2000,
+        cache_write_tokens=500,
+        cache_write_1h_tokens=300,
+    )
+    answer = json.dumps({**CLAUDE, "usage": {**counts, "output_tokens": 50}}).encode()
+    plain = changed(kind="messages", response_kind="anthropic", response=answer)
+    assert to_trace(plain, redactor=None).usage == billed
+    events = [
+        {"type": "message_start", "message": {"usage": {**counts, "output_tokens": 1}}},
+        {"type": "content_block_start", "content_block": {"type": "text", "text": "hi"}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 50}},
+        {"type": "message_stop"},
+    ]
+    stream = b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
+    streamed = changed(kind="messages", response_kind="anthropic", response=stream, streamed=True)
+    trace = to_trace(streamed, redactor=None)
+    assert trace.usage == billed and unpack_trace(pack_trace(trace)) == trace
+    said = {
+        "object": "response",
+        "status": "completed",
+        "service_tier": "flex",
+        "output": [],
+        "usage": {
+            "input_tokens": 100,
+            "input_tokens_details": {"cached_tokens": 64},
+            "output_tokens": 40,
+            "output_tokens_details": {"reasoning_tokens": 32},
+        },
+    }
+    answered = changed(response_kind="responses", response=json.dumps(said).encode())
+    assert to_trace(answered, redactor=None).usage == Usage(
+        prompt_tokens=100,
+        completion_tokens=40,
+        cached_prompt_tokens=64,
+        reasoning_tokens=32,
+        service_tier="flex",
+    )
 
 
 @pytest.mark.parametrize("usage", [[], {"output_tokens": {"n": 1}}, None, "many"])

@@ -13,12 +13,15 @@ import pytest
 from tests.gateway.asking import QUESTION, metric, post
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain, processes
 
-from freehold.gateway.config import ApiKey
+from freehold.gateway.config import ApiKey, GatewayConfig
 from freehold.gateway.limits.keys import hash_of
+from freehold.gateway.proxy.spend import most_per_token
+from freehold.gateway.spending import Charge
 from freehold.store import open_store
 from freehold.store.usage import spent
 from freehold.types.config import PriceConfig
 from freehold.types.route import Limits
+from freehold.types.trace import Usage
 
 PRICES = {"incumbent": PriceConfig(prompt=Decimal(1000), completion=Decimal(2000))}
 EACH = Decimal("0.015")  # 9 prompt and 3 completion tokens
@@ -131,3 +134,30 @@ def test_an_absurd_report_does_not_shut_the_key(upstream, tmp_path):
         eventually(lambda: ask(running)[0] == 200)
         eventually(lambda: metric(running, 'freehold_bills_total{outcome="implausible"}', key="looks") == 1)
         assert booked(tmp_path) < 1 and ask(running)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("model", "usage", "per_token"),
+    [
+        # In billionths of a dollar a token, by hand from the list: 1 and 5 dollars a million; written for an hour 2.
+        ("claude-haiku-4-5", Usage(prompt_tokens=10, completion_tokens=10), (1000, 5000)),
+        (
+            "claude-haiku-4-5",
+            Usage(prompt_tokens=10, completion_tokens=10, cache_write_tokens=10),
+            (1250, 5000),
+        ),
+        (
+            "claude-haiku-4-5",
+            Usage(prompt_tokens=10, completion_tokens=10, cache_write_tokens=10, cache_write_1h_tokens=10),
+            (2000, 5000),
+        ),
+        # A prompt of more than 200,000 tokens costs twice, its answer half as much again.
+        ("claude-sonnet-4-5", Usage(prompt_tokens=10, completion_tokens=10), (6000, 22_500)),
+        ("gpt-5", Usage(prompt_tokens=10, completion_tokens=10, service_tier="priority"), (2500, 20_000)),
+        ("house", Usage(prompt_tokens=10, completion_tokens=10), None),
+    ],
+)
+def test_what_is_reserved_covers_the_dearest_way_to_be_billed(model, usage, per_token):
+    pytest.importorskip("genai_prices")
+    most = Charge([], "incumbent", model, 10, 0, 10, estimated=True, usage=usage)
+    assert most_per_token(most, GatewayConfig(endpoints=()), datetime(2026, 11, 20, tzinfo=UTC)) == per_token

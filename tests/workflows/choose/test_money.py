@@ -87,8 +87,9 @@ def test_excluded_models_cost_nothing_and_without_a_price_no_column_is_filled(pr
     costed, money = with_costs(paying, rows, machine, rented, None)
     assert [row.usd_per_month is None for row in costed] == [False, True]
     assert money.advice == "stay" and money.bill is not None
-    unpriced, money = with_costs(paying, rows, machine, LOOKED_UP, None)
+    unrented = find_machine("A30", paying.settings)
+    unpriced, money = with_costs(paying, rows, unrented, LOOKED_UP, None)
     assert unpriced == rows
-    assert money.advice is None and "what L4 costs is not known" in money.sentence
+    assert money.advice is None and "what A30 costs is not known" in money.sentence
     _, money = with_costs(paying, rows[1:], machine, rented, None)
     assert "no model is left whose speed is known" in money.sentence

@@ -8,7 +8,7 @@ from freehold.errors import UsageError
 from freehold.settings import load
 from freehold.store import open_store
 from freehold.types.config import parse
-from freehold.types.trace import Trace, Usage
+from freehold.types.trace import REPEATED, Trace, Usage
 from freehold.workflows.choose.traffic import StatedTraffic, price_traffic
 from freehold.workflows.project import Project
 
@@ -70,7 +70,7 @@ def test_traces_are_priced_one_by_one_and_mirrored_ones_left_out(project):
     assert found.bill.usd_per_request.low == Decimal("0.003")
     assert found.bill.basis == "prices as stated, 48 of 48 traces priced one by one"
     assert found.made_from[0].startswith("traces:")
-    assert price_traffic(project, "gpt-4o").bill.basis.startswith("prices of genai-prices ")
+    assert price_traffic(project, "gpt-4o").bill.basis.startswith("gpt-4o of OpenAI, prices of genai-prices ")
 
 
 def test_a_snapshot_and_its_alias_count_as_one_model(project):
@@ -81,7 +81,8 @@ def test_a_snapshot_and_its_alias_count_as_one_model(project):
 
 
 def test_hidden_reasoning_counts_up_to_the_answer_it_is_part_of(project):
-    usage = {"completion_tokens_details": {"reasoning_tokens": 70}}
+    details = {"reasoning_tokens": 70}
+    usage = {"prompt_tokens": 1000, "completion_tokens": 100, "completion_tokens_details": details}
     fill(project, [trace(n, response={"choices": [], "usage": usage}) for n in range(48)])
     assert price_traffic(project, "gpt-4o", flat=FLAT).traffic.reasoning_tokens == 70
 
@@ -102,3 +103,36 @@ def test_what_is_stated_on_top_of_traces_must_make_sense(project, stated, messag
 def test_no_traffic_is_an_error(project):
     with pytest.raises(UsageError, match="no traffic to price"):
         price_traffic(project, "gpt-4o", flat=FLAT)
+
+
+def test_repeats_that_the_gateway_answered_itself_are_counted_apart(project):
+    repeats = [trace(n, endpoint=REPEATED, decision=REPEATED) for n in range(48, 60)]
+    fill(project, [*(trace(n) for n in range(48)), *repeats])
+    found = price_traffic(project, "gpt-4o", StatedTraffic(Decimal(1000)), FLAT)
+    assert (found.traffic.requests_per_month, found.traffic.repeats_per_month) == (800, 200)
+    assert found.bill.usd_per_month.low == Decimal("2.4"), "800 x $0.003: what was repeated costs nothing"
+    assert "20% of them answered again from the gateway's memory" in found.traffic.how
+
+
+def test_a_log_of_nothing_but_repeats_asks_no_model(project):
+    fill(project, [trace(n, decision=REPEATED) for n in range(48)])
+    with pytest.raises(UsageError, match="all 48 traces are answers from the gateway's memory"):
+        price_traffic(project, "gpt-4o", flat=FLAT)
+
+
+def test_anthropic_s_traces_of_earlier_versions_are_billed_for_their_whole_prompt(project):
+    old = Usage(prompt_tokens=20, completion_tokens=50, cached_prompt_tokens=2000)
+    fill(project, [trace(n, model="claude-haiku-4-5", usage=old) for n in range(48)])
+    found = price_traffic(project, "claude-haiku-4-5")
+    assert found.traffic.prompt_tokens == 2020
+    # By hand, in dollars a million: 20 x 1 + 2000 x 0.10 + 50 x 5
+    assert found.bill.usd_per_request.low == Decimal("0.00047")
+
+
+def test_amounts_of_the_log_in_two_currencies_are_named_and_not_added_up(project):
+    fill(
+        project, [trace(n, metadata={"currency": "EUR" if n % 2 else "usd", "cost": 0.1}) for n in range(48)]
+    )
+    found = price_traffic(project, "gpt-4o", flat=FLAT)
+    assert found.bill.notes[0].startswith("the log names amounts in USD 24 and EUR 24: they are not added up")
+    assert found.bill.usd_per_request.low == Decimal("0.003")

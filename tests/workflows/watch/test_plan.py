@@ -7,6 +7,7 @@ from tests.workflows.watch.watching import PROMOTED, week
 
 from freehold.errors import UsageError
 from freehold.evals.frozen import FrozenAnswers, write_frozen
+from freehold.types.trace import Usage
 from freehold.workflows.prove.results import frozen_file
 from freehold.workflows.watch.plan import plan_check, request_cost
 
@@ -43,7 +44,8 @@ def test_a_budget_for_nothing_asks_nothing(project, store, recent):
 
 
 def test_the_price_is_that_of_the_project(project):
-    assert request_cost(project, 1_000_000, 1_000_000) == Decimal(110)
+    million = Usage(prompt_tokens=1_000_000, completion_tokens=1_000_000)
+    assert request_cost(project, million) == Decimal(110)
 
 
 def test_frozen_answers_are_compared_with_the_candidates(project, store, tmp_path):

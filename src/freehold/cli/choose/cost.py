@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from freehold.cli.options import config_option, hanging, json_option, print_json
 from freehold.cli.output import echo
-from freehold.types.cost import Cost, Range
+from freehold.types.cost import Bill, Cost, Range, SelfHost, Traffic
+
+if TYPE_CHECKING:
+    from freehold.costs.prices import TokenPrice
+
+
+_MONEY = re.compile(r"[^\d.,_eE+-]")
 
 
 def number(text: str) -> Decimal:
-    """A number of dollars or tokens, exactly as written; separators are fine."""
+    """A number of dollars or tokens, exactly as written; separators are fine, and a dollar sign before it."""
+    plain = str(text).strip().removeprefix("$").removesuffix("USD").strip()
+    if _MONEY.search(plain):
+        raise click.BadParameter(f"{text!r} is not a number; amounts are in US dollars: convert others first")
     try:
-        found = Decimal(str(text).replace("_", "").replace(",", ""))
+        found = Decimal(plain.replace("_", "").replace(",", ""))
     except InvalidOperation:
         raise ValueError(text) from None
     if not found.is_finite():
@@ -25,7 +36,9 @@ def number(text: str) -> Decimal:
 
 def low_high(text: str) -> Range:
     """``2.5`` or ``2-3.5``."""
-    low, dash, high = text.partition("-")
+    low, dash, high = text.strip().partition("-")
+    if not low:
+        raise click.BadParameter(f"{text} is below 0; a price an hour is 0 or more")
     return Range(low=number(low), high=number(high if dash else low))
 
 
@@ -39,7 +52,16 @@ def low_high(text: str) -> Range:
 @click.option("--prompt-tokens", type=number, help="Prompt tokens per request (no traces needed then).")
 @click.option("--completion-tokens", type=number, help="Completion tokens per request.")
 @click.option(
-    "--cached-tokens", type=number, default="0", help="Of the prompt tokens, those cached upstream."
+    "--cached-tokens",
+    type=number,
+    default="0",
+    help="Of the prompt tokens, those read from a cache upstream.",
+)
+@click.option(
+    "--cache-write-tokens",
+    type=number,
+    default="0",
+    help="Of the prompt tokens, those written to that cache.",
 )
 @click.option(
     "--reasoning-tokens",
@@ -58,12 +80,26 @@ def low_high(text: str) -> Range:
 )
 @click.option("--usd-per-hour", type=low_high, help="Price of a rented machine, for example 2.5 or 2-3.5.")
 @click.option("--purchase-usd", type=number, help="Price of a machine you own.")
+@click.option("--owned", is_flag=True, help="The machine is yours already: its power alone is counted.")
 @click.option("--watts", type=float, help="Power an owned machine draws on average.")
 @click.option("--usd-per-kwh", type=number, default="0.25", show_default=True, help="Price of power.")
 @click.option("--input-price", type=number, help="Incumbent's price, dollars per million prompt tokens.")
 @click.option("--output-price", type=number, help="Incumbent's price, dollars per million completion tokens.")
+@click.option("--cached-price", type=number, help="Its price of prompt tokens read from its cache.")
+@click.option("--cache-write-price", type=number, help="Its price of prompt tokens written to its cache.")
 @click.option("--quant", "quantization", help="Quantization of MODEL, for example Q4_K_M.")
-@click.option("--concurrency", type=click.IntRange(1, 4096), default=8, show_default=True, help="Batch size.")
+@click.option(
+    "--answer-seconds",
+    type=click.FloatRange(0, 86_400, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="How long an answer may take: the machine takes as many requests at once as it answers in that time.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 4096),
+    help="Requests at once (default: as many as fit in memory and are answered in time).",
+)
 @click.option("--plot", is_flag=True, help="Draw bill and holding over the traffic.")
 @click.option(
     "--html",
@@ -73,29 +109,8 @@ def low_high(text: str) -> Range:
 )
 @config_option
 @json_option("freehold.types.cost:Cost")
-def command(  # click passes each option
-    model: str | None,
-    incumbent: str | None,
-    machine: str | None,
-    requests_per_month: Decimal | None,
-    prompt_tokens: Decimal | None,
-    completion_tokens: Decimal | None,
-    cached_tokens: Decimal,
-    reasoning_tokens: Decimal,
-    batch_share: float,
-    peak_factor: float | None,
-    usd_per_hour: Range | None,
-    purchase_usd: Decimal | None,
-    watts: float | None,
-    usd_per_kwh: Decimal,
-    input_price: Decimal | None,
-    output_price: Decimal | None,
-    quantization: str | None,
-    concurrency: int,
-    plot: bool,
-    html_path: Path | None,
-    config_path: Path | None,
-    as_json: bool,
+def command(
+    config_path: Path | None, html_path: Path | None, plot: bool, as_json: bool, **asked: Any
 ) -> None:
     """Weigh the API's bill against holding MODEL: leave, stay, or not decidable, and why.
 
@@ -108,37 +123,39 @@ def command(  # click passes each option
       freehold cost Qwen/Qwen3-8B --incumbent gpt-4o --machine L4 --usd-per-hour 0.6-0.9 \\
           --requests-per-month 2_000_000 --prompt-tokens 800 --completion-tokens 120 --plot --html cost.html
     """
-    from freehold.costs.prices import TokenPrice
-    from freehold.errors import UsageError
     from freehold.workflows.choose.cost import Hosting, MachinePrice, cost
     from freehold.workflows.choose.traffic import StatedTraffic
     from freehold.workflows.project import open_project
 
-    if (input_price is None) != (output_price is None):
-        raise UsageError("a price needs both ends", hint="--input-price and --output-price")
-    flat = None
-    if input_price is not None and output_price is not None:
-        flat = TokenPrice(input_price, output_price)
+    price = MachinePrice(
+        asked["usd_per_hour"],
+        asked["purchase_usd"],
+        asked["watts"],
+        asked["usd_per_kwh"],
+        is_owned=asked["owned"],
+    )
     found = cost(
         open_project(config_path),
         Hosting(
-            model,
-            quantization,
-            machine,
-            MachinePrice(usd_per_hour, purchase_usd, watts, usd_per_kwh),
-            concurrency,
+            asked["model"],
+            asked["quantization"],
+            asked["machine"],
+            price,
+            asked["concurrency"],
+            asked["answer_seconds"],
         ),
-        incumbent=incumbent,
+        incumbent=asked["incumbent"],
         stated=StatedTraffic(
-            requests_per_month,
-            prompt_tokens,
-            completion_tokens,
-            cached_tokens,
-            peak_factor,
-            reasoning_tokens,
-            batch_share,
+            asked["requests_per_month"],
+            asked["prompt_tokens"],
+            asked["completion_tokens"],
+            asked["cached_tokens"],
+            asked["peak_factor"],
+            asked["reasoning_tokens"],
+            asked["batch_share"],
+            asked["cache_write_tokens"],
         ),
-        flat=flat,
+        flat=_stated_price(asked),
     )
     if html_path is not None:
         from freehold.workflows.choose.cost import write_page
@@ -153,6 +170,19 @@ def command(  # click passes each option
             _plot(found)
 
 
+def _stated_price(asked: dict[str, Any]) -> TokenPrice | None:
+    """The incumbent's price as stated. Raises `UsageError` for one with an end missing."""
+    from freehold.costs.prices import TokenPrice
+    from freehold.errors import UsageError
+
+    ends = [asked[name] for name in ("input_price", "output_price", "cached_price", "cache_write_price")]
+    if all(end is None for end in ends):
+        return None
+    if ends[0] is None or ends[1] is None:
+        raise UsageError("a price needs both ends", hint="--input-price and --output-price")
+    return TokenPrice(*ends)
+
+
 def _show(found: Cost) -> None:
     from freehold.costs.decision import money
 
@@ -161,15 +191,18 @@ def _show(found: Cost) -> None:
     echo()
     said = (
         f"{asked.requests_per_month:,.0f} requests a month, {asked.prompt_tokens:,.0f} prompt "
-        f"({asked.cached_prompt_tokens:,.0f} cached) and {asked.completion_tokens:,.0f} completion tokens each"
+        f"({_parts(asked)}) and {asked.completion_tokens:,.0f} completion tokens each"
     )
     echo(hanging(said, "  traffic      "))
-    echo(f"  bill         {money(found.bill.usd_per_month)} a month for {found.bill.model}")
+    dated = _dated("prices", found.bill)
+    echo(
+        hanging(f"{money(found.bill.usd_per_month)} a month for {found.bill.model}{dated}", "  bill         ")
+    )
     low, high = found.self_host.machines
     count = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-    echo(
-        f"  holding      {money(found.self_host.usd_per_month)} a month, {count} × {found.self_host.machine}"
-    )
+    held = f"{money(found.self_host.usd_per_month)} a month, {count} × {found.self_host.machine}"
+    dated = _dated("rent", found.self_host)
+    echo(hanging(held + dated, "  holding      "))
     echo(f"  break-even   {_requests(meet, found)}")
     if found.mixture is not None:
         said = (
@@ -178,12 +211,27 @@ def _show(found: Cost) -> None:
         )
         echo(hanging(said, "  mixture      "))
     for who, usd in found.hosted_open[:3]:
-        echo(f"  hosted open  {who}: ${usd:,.2f} a month for {found.self_host.model}")
+        said = f"{who}: {money(Range(low=usd, high=usd))} a month for {found.self_host.model}"
+        echo(hanging(said, "  hosted open  "))
     for at, (advice, cases) in enumerate(_by_advice(found)):
         first = f"  {'' if at else 'would be':<13}{advice:<10} with "
         echo(hanging(cases, first))
     for reason in found.reasons:
         echo(hanging(reason, "  · "))
+
+
+def _dated(what: str, priced: Bill | SelfHost) -> str:
+    """The day of a price that was looked up, and a mark where that is long ago."""
+    if priced.prices_of is None:
+        return ""
+    old = any(note.startswith("old prices") for note in priced.notes)
+    return f" ({what} of {priced.prices_of}{', old' if old else ''})"
+
+
+def _parts(asked: Traffic) -> str:
+    written = f", {asked.cache_write_tokens:,.0f} written to the cache" if asked.cache_write_tokens else ""
+    sound = f", {asked.audio_tokens:,.0f} of sound" if asked.audio_tokens else ""
+    return f"{asked.cached_prompt_tokens:,.0f} cached{written}{sound}"
 
 
 def _by_advice(found: Cost) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from freehold.errors import UsageError
 
 if TYPE_CHECKING:
     from freehold.store.traces import TraceFilter
-    from freehold.types.trace import Trace
+    from freehold.types.trace import Trace, Usage
     from freehold.workflows.data.traces import Format
 
 SHOWN_CHARACTERS = 60
@@ -99,7 +99,7 @@ def list_command(
     """
     from freehold.workflows.data import traces
 
-    with _store(config_path) as (store, _):
+    with _store(config_path, reads=True) as (store, _):
         traces.check_names(store, route=chosen.route, model=chosen.model)
         found = store.latest_traces(most, **chosen.wanted())
     if as_json:
@@ -129,7 +129,7 @@ def show(id: str, config_path: Path | None, as_json: bool) -> None:
     """
     from freehold.workflows.data import traces
 
-    with _store(config_path) as (store, _):
+    with _store(config_path, reads=True) as (store, _):
         trace = traces.find(store, id)
         mirrored = traces.mirrored(store, trace.id)
     if as_json:
@@ -261,9 +261,21 @@ def _answer(trace: Trace) -> str:
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
 
 
+_ASKED = ("prompt_tokens", ("cached_prompt_tokens", "cached"), ("cache_write_tokens", "written to the cache"),
+          ("audio_prompt_tokens", "of sound"))  # fmt: skip
+_SAID = ("completion_tokens", ("reasoning_tokens", "of reasoning"), ("audio_completion_tokens", "of sound"))
+
+
+def _side(usage: Usage, names: tuple[Any, ...]) -> str:
+    """``2520 (2000 cached, 500 written to the cache)``."""
+    whole, *parts = names
+    counted = [f"{count} {said}" for name, said in parts if (count := getattr(usage, name))]
+    return f"{getattr(usage, whole)}" + (f" ({', '.join(counted)})" if counted else "")
+
+
 def _describe(trace: Trace) -> None:
     usage = trace.usage
-    tokens = "–" if usage is None else f"{usage.prompt_tokens} in, {usage.completion_tokens} out"
+    tokens = "–" if usage is None else f"{_side(usage, _ASKED)} in, {_side(usage, _SAID)} out"
     times = [
         f"{value:.1f} ms {what}"
         for value, what in ((trace.ttft_ms, "to the first byte"), (trace.total_ms, "in all"))
@@ -321,8 +333,8 @@ def _text(content: Any) -> str:
     return str(content)
 
 
-def _store(config_path: Path | None) -> Any:
+def _store(config_path: Path | None, *, reads: bool = False) -> Any:
     from freehold.workflows.project import open_project
     from freehold.workflows.project_store import opened_store
 
-    return opened_store(open_project(config_path))
+    return opened_store(open_project(config_path), reads=reads)

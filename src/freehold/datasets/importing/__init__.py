@@ -129,9 +129,16 @@ def _nothing(path: Path, looked: list[SourceRow]) -> InputError:
         return InputError("no record in it", path=str(path), hint="it is empty, or holds only a header")
     first = looked[0]
     hint = "JSON lines, JSON, CSV, Parquet and Arrow are read, also as .gz and .zst"
-    if first.problem == "not valid UTF-8":
+    if b"\0" in _beginning(path):
+        hint = f"it is a binary file, not a log written as text; {hint}"
+    elif first.problem == "not valid UTF-8":
         hint = f"convert it: iconv -f ISO-8859-1 -t UTF-8 {path} > utf8{path.suffix or '.jsonl'}"
     return InputError(f"no record can be read: {first.problem}", path=str(path), line=first.line, hint=hint)
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(4096)
 
 
 def named(format: str) -> Importer | None:

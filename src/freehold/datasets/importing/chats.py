@@ -1,8 +1,8 @@
 """Requests and answers as tools log them, in whatever API they were spoken, as a chat request and a chat completion.
 
-Covered: OpenAI chat, old function calls, Responses, text completions; Anthropic messages; streams of these; LangChain's
-messages (serialized objects and plain dicts); messages made of typed parts (OpenTelemetry). Not covered: images and
-audio of part messages, which become a part named by its type.
+Covered: OpenAI chat, old function calls, Responses, text completions; Anthropic messages; streams of these; Gemini;
+Ollama; LangChain's messages (serialized objects and plain dicts); messages made of typed parts (OpenTelemetry). Not
+covered: images and audio of part messages, which become a part named by its type.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from freehold.datasets.importing import gemini
 from freehold.datasets.importing.pieces import joined
 from freehold.datasets.importing.records import (
     BadRecord,
@@ -19,11 +20,11 @@ from freehold.datasets.importing.records import (
     as_json,
     as_object,
     completion,
-    counted,
 )
 from freehold.types.trace import Usage
 from freehold.wire import anthropic, responses
 from freehold.wire.errors import ApiError
+from freehold.wire.usage import usage_of
 
 _ROLES = {
     "human": "user", "humanmessage": "user", "user": "user", "usermessage": "user", "humanmessagechunk": "user",
@@ -67,6 +68,8 @@ def request_of(asked: Any, *, model: str | None = None) -> dict[str, Any]:
     try:
         if "messages" in asked and ("system" in asked or _anthropic_tools(asked) or _blocks(asked)):
             chat = msgspec.json.decode(anthropic.read_request(msgspec.json.encode(asked)))
+        elif "contents" in asked and "messages" not in asked:
+            chat = gemini.chat_of(asked)
         elif "input" in asked and "messages" not in asked:
             chat = msgspec.json.decode(responses.read_request(msgspec.json.encode(asked)))
         elif "prompt" in asked and "messages" not in asked:
@@ -118,6 +121,9 @@ def answer_of(said: Any) -> tuple[dict[str, Any] | None, Usage | None]:
         return completion(answer, finish=first.get("finish_reason"), model=said.get("model")), usage
     if isinstance(said, str):
         return completion({"role": "assistant", "content": said}), None
+    chunks = said.get("streamed_data") if isinstance(said, dict) else said
+    if isinstance(chunks, list) and all(isinstance(one, dict) and "candidates" in one for one in chunks):
+        said = gemini.joined_stream(chunks)
     if isinstance(said, list):
         turns = messages_of(said)
         if not turns:
@@ -125,7 +131,7 @@ def answer_of(said: Any) -> tuple[dict[str, Any] | None, Usage | None]:
         return completion(_assistant(turns[-1])), None
     if not isinstance(said, dict):
         return completion({"role": "assistant", "content": answer_text(said)}), None
-    usage = counted(said.get("usage") or said.get("token_usage"))
+    usage = _usage(said)
     choices = said.get("choices")
     if isinstance(choices, list) and choices and isinstance(choices[0], dict):
         message = choices[0].get("message")
@@ -142,6 +148,12 @@ def answer_of(said: Any) -> tuple[dict[str, Any] | None, Usage | None]:
         return body, usage
     if "choices" in said:
         raise BadRecord("response has no choices")
+    other = gemini.message_of(said) or gemini.ollama_message(said)
+    if other is not None:
+        turn, finish = other
+        (turn,) = messages_of([turn])
+        model = said.get("modelVersion") or said.get("model_version") or said.get("model")
+        return completion(_assistant(turn), finish=finish, model=model), usage
     encoded = msgspec.json.encode(said)
     if said.get("object") == "response":
         read = responses.read_answer(encoded)
@@ -157,6 +169,15 @@ def answer_of(said: Any) -> tuple[dict[str, Any] | None, Usage | None]:
     if "error" in said:
         raise BadRecord(f"the call failed: {str(said['error'])[:200]}")
     return completion({"role": "assistant", "content": answer_text(said)}), usage
+
+
+def _usage(said: dict[str, Any]) -> Usage | None:
+    """What an answer counts, wherever its API or LangChain's message puts it."""
+    inner = said.get("kwargs") or said.get("data")
+    if not isinstance(inner, dict):
+        inner = said
+    told = as_object(inner.get("response_metadata"))
+    return usage_of(said) or usage_of(inner) or usage_of(told)
 
 
 def _assistant(message: dict[str, Any]) -> dict[str, Any]:

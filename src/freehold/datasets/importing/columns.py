@@ -19,6 +19,7 @@ from freehold.datasets.importing.records import (
     as_json,
     check_exchange,
     completion,
+    counted,
 )
 from freehold.errors import InputError
 from freehold.types.config import DataConfig
@@ -127,6 +128,11 @@ def _choose(data: DataConfig, columns: Columns) -> _Fields:
     return _Fields(asked, right, said, context, system)
 
 
+def _token_columns(record: dict[str, Any]) -> dict[str, Any]:
+    """The columns that count tokens by their name; `input` and `output` are texts here, whatever they hold."""
+    return {name: value for name, value in record.items() if name.lower().endswith(("tokens", "_count"))}
+
+
 def _list_in(record: dict[str, Any], *names: str) -> list[Any]:
     """The first of the fields that is a list (or the JSON text of one)."""
     return next((value for name in names if isinstance(value := as_json(record.get(name)), list)), [])
@@ -175,6 +181,7 @@ def _convert(line: int, record: dict[str, Any], data: DataConfig, fields: _Field
         line=line,
         request=request,
         response=None if answer is None else completion(answer),
+        usage=counted(record.get("usage")) or counted(_token_columns(record)),
         **shared,
     )
 

@@ -18,12 +18,11 @@ from freehold.datasets.importing.records import (
     answered_at,
     as_object,
     check_exchange,
+    counted,
     moment,
     text_or_none,
-    whole,
 )
 from freehold.types.config import DataConfig
-from freehold.types.trace import Usage
 
 
 def claims(record: dict[str, Any]) -> bool:
@@ -49,16 +48,12 @@ def _convert(line: int, record: dict[str, Any], data: DataConfig) -> Imported:
     properties = as_object(first(record, "request_properties", "properties"))
     session = next((v for k, v in properties.items() if k.lower() == "helicone-session-id"), None)
     rating = record.get("feedback_rating")
-    usage = found.usage or Usage(
-        prompt_tokens=whole(record.get("prompt_tokens")),
-        completion_tokens=whole(record.get("completion_tokens")),
-    )
     return Imported(
         line=line,
         id=text_or_none(first(record, "request_id", "response_id")),
         request={**found.request, "messages": messages},
         response=found.response,
-        usage=usage,
+        usage=found.usage or counted(record),
         at=moment(first(record, "request_created_at", "response_created_at")) or answered_at(said),
         conversation_id=text_or_none(session),
         user=text_or_none(first(record, "request_user_id", "helicone_user")),

@@ -110,6 +110,9 @@ def common(record: dict[str, Any]) -> dict[str, Any]:
         metadata = as_object(metadata)
         if not metadata:
             raise BadRecord("metadata is not an object")
+    currency = record.get("currency")
+    if isinstance(currency, str):  # that amounts are in several must not get lost
+        metadata = {"currency": currency} | (metadata or {})
     return {
         "id": text_or_none(record.get("id")),
         "gold": answer_text(record.get("gold")),

@@ -27,6 +27,7 @@ from freehold.datasets.importing.records import (
 )
 from freehold.datasets.messages import message_text
 from freehold.types.config import DataConfig
+from freehold.wire.usage import usage_of
 
 _SESSIONS = ("session_id", "thread_id", "conversation_id")
 
@@ -64,7 +65,7 @@ def _convert(line: int, record: dict[str, Any], data: DataConfig) -> Imported:
         id=text_or_none(record.get("id")),
         request={**found.request, "messages": messages},
         response=found.response,
-        usage=found.usage or counted(outputs.get("usage_metadata")) or counted(record),
+        usage=found.usage or usage_of(outputs) or counted(record),
         at=begin,
         total_ms=None if begin is None or end is None else (end - begin).total_seconds() * 1000,
         conversation_id=text_or_none(first(metadata, *_SESSIONS) or record.get("trace_id")),

@@ -19,12 +19,11 @@ from freehold.datasets.importing.records import (
     as_json,
     as_object,
     check_exchange,
+    counted,
     moment,
     text_or_none,
-    whole,
 )
 from freehold.types.config import DataConfig
-from freehold.types.trace import Usage
 
 _CHATS = frozenset({"completion", "acompletion", "text_completion", "atext_completion", "responses", "aresponses",
                     "anthropic_messages", "anthropic_messages_handler", "generate_content",
@@ -70,16 +69,12 @@ def _convert(line: int, record: dict[str, Any], data: DataConfig) -> Imported:
         raise BadRecord("no response")
     messages = check_exchange(found.request["messages"], found.response["choices"][0]["message"])
     requester = metadata.get("requester_metadata")
-    usage = found.usage or Usage(
-        prompt_tokens=whole(record.get("prompt_tokens")),
-        completion_tokens=whole(record.get("completion_tokens")),
-    )
     return Imported(
         line=line,
         id=text_or_none(first(record, "request_id", "id", "litellm_call_id")),
         request={**found.request, "messages": messages},
         response=found.response,
-        usage=usage,
+        usage=found.usage or counted(metadata.get("usage_object")) or counted(record),
         at=moment(record.get("startTime")) or answered_at(said),
         total_ms=_milliseconds(record),
         conversation_id=text_or_none(first(record, "session_id", "trace_id")),

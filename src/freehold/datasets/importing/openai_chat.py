@@ -19,6 +19,7 @@ from freehold.datasets.importing.records import (
     as_json,
     check_exchange,
     completion,
+    counted,
 )
 from freehold.datasets.messages import modern
 from freehold.types.config import DataConfig
@@ -60,7 +61,11 @@ def _convert(line: int, record: dict[str, Any], data: DataConfig) -> Imported:
     messages = check_exchange(turns, answer, has_gold=fields["gold"] is not None)
     request = request_of({**asked, "messages": []}) | {"messages": messages}
     return Imported(
-        line=line, request=request, response=None if answer is None else completion(answer), **fields
+        line=line,
+        request=request,
+        response=None if answer is None else completion(answer),
+        usage=counted(record.get("usage")),
+        **fields,
     )
 
 

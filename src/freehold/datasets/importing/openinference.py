@@ -20,6 +20,12 @@ _SAME = {
     "llm.model_name": "gen_ai.request.model",
     "llm.token_count.prompt": "gen_ai.usage.prompt_tokens",
     "llm.token_count.completion": "gen_ai.usage.completion_tokens",
+    "llm.token_count.total": "gen_ai.usage.total_tokens",
+    "llm.token_count.prompt_details.cache_read": "gen_ai.usage.cache_read.input_tokens",
+    "llm.token_count.prompt_details.cache_write": "gen_ai.usage.cache_creation.input_tokens",
+    "llm.token_count.prompt_details.audio": "gen_ai.usage.input_audio_tokens",
+    "llm.token_count.completion_details.reasoning": "gen_ai.usage.reasoning.output_tokens",
+    "llm.token_count.completion_details.audio": "gen_ai.usage.output_audio_tokens",
 }
 
 

@@ -189,21 +189,44 @@ def _imported(
     tools = as_json(attributes.get("gen_ai.tool.definitions")) or _numbered_tools(attributes)
     if isinstance(tools, list) and tools:
         request["tools"] = [_tool(one) for one in tools if isinstance(one, dict)]
-    usage = {
-        name: attributes.get(f"gen_ai.usage.{name}")
-        for name in ("input_tokens", "output_tokens", "prompt_tokens", "completion_tokens")
-    }
     return Imported(
         line=line,
         id=span_id,
         request=request,
         response=answer,
-        usage=counted(usage),
+        usage=counted(_counts(attributes)),
         at=moment(int(begin)) if begin else None,
         total_ms=total_ms,
         conversation_id=text_or_none(first(attributes, "gen_ai.conversation.id", "session.id") or trace_id),
         user=text_or_none(first(attributes, "user.id", "enduser.id")),
     )
+
+
+_PROMPT = {"cache_read": ("cache_read.input_tokens", "cache_read_input_tokens", "cached_tokens",
+                          "details.cache_read_tokens", "input_cached_tokens"),
+           "cache_creation": ("cache_creation.input_tokens", "cache_creation_input_tokens",
+                              "details.cache_write_tokens"),
+           "audio": ("details.input_audio_tokens", "input_audio_tokens")}  # fmt: skip
+_COMPLETION = {"reasoning": ("reasoning.output_tokens", "reasoning_tokens", "details.reasoning_tokens"),
+               "audio": ("details.output_audio_tokens", "output_audio_tokens")}  # fmt: skip
+
+
+def _counts(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The span's token counts: by the conventions, what was cached and thought is a part of input and output."""
+
+    def told(names: Iterable[str]) -> Any:
+        return first(attributes, *(f"gen_ai.usage.{name}" for name in names))
+
+    return {
+        "input_tokens": told(("input_tokens", "prompt_tokens")),
+        "output_tokens": told(("output_tokens", "completion_tokens")),
+        "total_tokens": first(attributes, "gen_ai.usage.total_tokens", "llm.usage.total_tokens"),
+        "input_tokens_details": {ours: told(names) for ours, names in _PROMPT.items()},
+        "output_tokens_details": {ours: told(names) for ours, names in _COMPLETION.items()},
+        "service_tier": first(
+            attributes, "openai.response.service_tier", "gen_ai.openai.response.service_tier"
+        ),
+    }
 
 
 def _content(

@@ -7,7 +7,6 @@ Not covered: whether an answer is right.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +16,7 @@ from freehold.datasets.messages import modern
 from freehold.types.record import Record
 from freehold.types.trace import Usage
 from freehold.types.units import MIB
+from freehold.wire.usage import read_usage
 
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 MAX_RECORD_BYTES = 8 * MIB
@@ -225,24 +225,6 @@ def answered_at(response: Any) -> datetime | None:
     return moment(response.get("created") or response.get("created_at"))
 
 
-def whole(value: Any) -> int | None:
-    """A count, also where it stands as text."""
-    if isinstance(value, str) and value.isdigit():
-        return int(value)
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
 def counted(usage: Any) -> Usage | None:
-    """Token counts under the names that APIs and exports use; None where there are none."""
-    usage = as_json(usage)
-    if not isinstance(usage, dict):
-        return None
-
-    def one(names: Sequence[str]) -> int | None:
-        return whole(next((usage[name] for name in names if usage.get(name) is not None), None))
-
-    prompt = one(("prompt_tokens", "input_tokens", "input", "promptTokens"))
-    answer = one(("completion_tokens", "output_tokens", "output", "completionTokens"))
-    return (
-        None if prompt is None and answer is None else Usage(prompt_tokens=prompt, completion_tokens=answer)
-    )
+    """Token counts under the names that APIs and exports use, also as JSON text; None where there are none."""
+    return read_usage(as_json(usage))

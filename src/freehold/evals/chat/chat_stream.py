@@ -12,6 +12,7 @@ from freehold.types.dataset import TeacherToken
 from freehold.types.deferral import SignalName
 from freehold.types.trace import Usage
 from freehold.wire.logprobs import teacher_tokens
+from freehold.wire.usage import read_usage
 
 
 class _Function(msgspec.Struct):
@@ -38,19 +39,10 @@ class _Choice(msgspec.Struct):
     logprobs: Any = None
 
 
-class _Details(msgspec.Struct):
-    cached_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _Details | None = None
-
-
 class _Body(msgspec.Struct):
     choices: list[_Choice] = []
-    usage: _Usage | None = None
+    usage: dict[str, Any] | None = None
+    service_tier: Any = None
     error: Any = None
     freehold: Any = None
 
@@ -123,12 +115,7 @@ class ChatText:
             message = body.error.get("message") if isinstance(body.error, dict) else None
             self.error = str(message or body.error)
         if body.usage is not None:
-            details = body.usage.prompt_tokens_details
-            self.usage = Usage(
-                prompt_tokens=body.usage.prompt_tokens,
-                completion_tokens=body.usage.completion_tokens,
-                cached_prompt_tokens=details.cached_tokens if details else None,
-            )
+            self.usage = read_usage(body.usage, service_tier=body.service_tier) or self.usage
         self._signals.take_told(body.freehold)
         for choice in body.choices[:1]:
             self._signals.take_choice(choice.logprobs, None, choice.finish_reason)

@@ -11,17 +11,22 @@ import time
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+import msgspec
+
+from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits.ledger import nano_of
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.state import WorkerState
-from freehold.gateway.spending import Charge, charge_of, usd_of
+from freehold.gateway.spending import Charge, charge_of, priced_tier, usd_of
 from freehold.types.endpoint import Endpoint
+from freehold.types.trace import Usage
 from freehold.wire.errors import ApiError
 
 # A token of text has more bytes than this in every language; so a prompt has fewer tokens than half its bytes.
 _BYTES_PER_TOKEN = 2
 _COMPLETION_TOKENS = 4096
 _PRICED_FOR_S = 3600.0
+_MANY = 500_000
 
 
 class Reservation(NamedTuple):
@@ -102,7 +107,18 @@ def _most(exchange: ProxyExchange, endpoint: Endpoint, model: str) -> Charge:
     if exchange.api_route.kind == "embeddings":
         completion = 0
     prompt = len(body) // _BYTES_PER_TOKEN
-    return Charge(list(exchange.metered), endpoint.name, model, prompt, 0, completion, estimated=True)
+    # Writing to a cache costs more than reading: where the request asks for it, all of the prompt may be written.
+    written = prompt if b'"cache_control"' in body or endpoint.api != "anthropic" else 0
+    usage = Usage(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        cache_write_tokens=written,
+        cache_write_1h_tokens=written if b'"1h"' in body else 0,
+        service_tier="priority" if priced_tier(body) == "priority" else None,
+    )
+    return Charge(
+        list(exchange.metered), endpoint.name, model, prompt, 0, completion, estimated=True, usage=usage
+    )
 
 
 async def _nano(state: WorkerState, most: Charge) -> int | None:
@@ -110,20 +126,38 @@ async def _nano(state: WorkerState, most: Charge) -> int | None:
     if most.endpoint in state.config.prices:
         usd = usd_of(most, state.config, at=datetime.now(UTC))
         return None if usd is None else nano_of(usd)
-    key = (most.endpoint, most.model)
+    usage = most.counted()
+    key = (most.endpoint, most.model, bool(usage.cache_write_tokens), bool(usage.cache_write_1h_tokens),
+           usage.service_tier)  # fmt: skip
     known = state.list_prices.get(key)
     if known is None or time.monotonic() > known[0]:
-        # The list is large, and read once: not on the loop. Long prompts may cost more a token, so at that price.
-        one = Charge([], most.endpoint, most.model, 500_000, 0, 0)
-        other = Charge([], most.endpoint, most.model, 0, 0, 500_000)
-        at = datetime.now(UTC)
-        prices = await asyncio.to_thread(lambda: [usd_of(each, state.config, at=at) for each in (one, other)])
+        # The list is large, and read once: not on the loop.
+        per_token = await asyncio.to_thread(most_per_token, most, state.config, datetime.now(UTC))
         if len(state.list_prices) > 1000:
             state.list_prices.clear()
-        per_token = None
-        if prices[0] is not None and prices[1] is not None:
-            per_token = (nano_of(prices[0]) / 500_000, nano_of(prices[1]) / 500_000)
         known = state.list_prices[key] = (time.monotonic() + _PRICED_FOR_S, per_token)
     if known[1] is None:
         return None
     return int(most.prompt_tokens * known[1][0] + most.completion_tokens * known[1][1]) + 1
+
+
+def most_per_token(most: Charge, config: GatewayConfig, at: datetime) -> tuple[float, float] | None:
+    """The most that a token of prompt and one of answer may cost, in billionths of a dollar: at the price of long
+    prompts, and as written to the maker's cache where it may be. None where the price is unknown."""
+    usage = most.counted()
+    asked = msgspec.structs.replace(
+        usage,
+        prompt_tokens=_MANY,
+        completion_tokens=0,
+        cache_write_tokens=_MANY if usage.cache_write_tokens else 0,
+        cache_write_1h_tokens=_MANY if usage.cache_write_1h_tokens else 0,
+    )
+    plain = msgspec.structs.replace(asked, cache_write_tokens=0, cache_write_1h_tokens=0)
+    answered = msgspec.structs.replace(plain, completion_tokens=_MANY)
+    prices = [
+        usd_of(msgspec.structs.replace(most, usage=each), config, at=at) for each in (plain, asked, answered)
+    ]
+    if None in prices:
+        return None
+    read, written, both = (nano_of(usd) for usd in prices if usd is not None)
+    return max(read, written) / _MANY, (both - read) / _MANY

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,54 +17,69 @@ from freehold.costs import decision, prices
 from freehold.costs.prices import TokenPrice
 from freehold.costs.self_host import TARGET_UTILISATION, Owned, Rented, machine_month, self_host
 from freehold.errors import UsageError
-from freehold.hardware.speed import estimate
 from freehold.store import open_store
 from freehold.types.cost import Advice, Bill, Cost, MixtureMonth, Range, SelfHost, Traffic
 from freehold.types.machine import Machine, Speed, Workload
 from freehold.types.mixture import Mixture
 from freehold.types.record import content_id
+from freehold.types.trace import Usage
+from freehold.workflows.choose.batching import ANSWER_SECONDS, MachineSpeeds
 from freehold.workflows.choose.traffic import NOTHING_STATED, PricedTraffic, StatedTraffic, price_traffic
 from freehold.workflows.fit.fit import fit_sized
-from freehold.workflows.fit.machine import engine_build, find_machine
+from freehold.workflows.fit.machine import find_machine
 from freehold.workflows.fit.sizes import SizedModel, size_model
 from freehold.workflows.fit.speeds import measured
 from freehold.workflows.project import Project
 
 
 class MachinePrice(NamedTuple):
-    """What a machine costs; all None: rental prices of the catalog are looked up."""
+    """What a machine costs; all None: rental prices of the catalog are looked up. One that `is_owned` already costs its
+    power alone, and so does one with `watts` and no purchase."""
 
     usd_per_hour: Range | None = None
     purchase_usd: Decimal | None = None
     watts: float | None = None
     usd_per_kwh: Decimal = Decimal("0.25")
     life_years: Decimal = Decimal(4)
+    is_owned: bool = False
 
 
 LOOKED_UP = MachinePrice()
+REST_OF_A_MACHINE = 1.5
+"""What a machine draws for each watt of its accelerators: the rest of it and cooling, assumed."""
 
 
 class Hosting(NamedTuple):
-    """What would be held: a model (None: the first candidate) on a machine (None: this one) at a price, which answers
-    `concurrency` requests at once."""
+    """What would be held: a model (None: the first candidate) on a machine (None: this one) at a price. It answers
+    `concurrency` requests at once; None: as many as fit in its memory and are answered within `answer_seconds`."""
 
     model: str | None = None
     quantization: str | None = None
     machine: str | None = None
     price: MachinePrice = LOOKED_UP
-    concurrency: int = 8
+    concurrency: int | None = None
+    answer_seconds: float = ANSWER_SECONDS
 
 
 class _HostedModel(NamedTuple):
-    """A model on a machine whose speed and price are known."""
+    """A model on a machine whose speed and price are known. `speeds` is None where the speed was measured: then the
+    batch is the one it was measured with."""
 
     model: str
     machine: str
     speed: Speed
-    price: Rented | Owned
+    price: PricedMachine
+    why: str
+    speeds: MachineSpeeds | None = None
 
     def cost(self, traffic: Traffic, **changes: Any) -> SelfHost:
-        return self_host(self.model, self.machine, traffic, self.speed, self.price, **changes)
+        found = self_host(self.model, self.machine, traffic, self.speed, self.price.price, **changes)
+        return msgspec.structs.replace(
+            found,
+            basis=f"{found.basis} ({self.why})",
+            prices_of=None if self.price.newest is None else self.price.newest.isoformat(),
+            notes=self.price.notes,
+        )
 
 
 def cost(
@@ -87,7 +104,7 @@ def cost(
         priced.traffic,
         priced.bill,
         held.cost(priced.traffic),
-        sensitivity=_sensitivity(priced, held),
+        sensitivity=_sensitivity(priced, held, hosting),
         hosted_open=_hosted(held.model, priced.traffic),
         made_from=priced.made_from,
         version=__version__,
@@ -100,7 +117,7 @@ def _mixture_month(project: Project, made: Cost) -> MixtureMonth | None:
     """What a month costs with the mixture that was proven last for this incumbent."""
     if project.config_path is None:
         return None
-    with open_store(project.store_url) as store:
+    with open_store(project.reading_url) as store:
         proven = [one for one in store.records(Mixture) if one.is_proven and one.incumbent == made.bill.model]
     if not proven or proven[-1].share is None:
         return None
@@ -124,18 +141,20 @@ def _held(project: Project, hosting: Hosting, traffic: Traffic) -> _HostedModel:
         settings=project.settings,
         quantization=hosting.quantization,
     )
-    tokens = int(traffic.prompt_tokens + traffic.completion_tokens) + 1
-    workload = Workload(context_tokens=tokens, concurrency=hosting.concurrency)
+    price = priced_machine(machine, hosting.price)
     speed = measured(project, sized.name, sized.quantization) if here else None
-    if speed is None:
-        _require_fit(sized, workload, machine, project)
-        speed = estimate(sized.shape, sized.bytes, workload, machine, build=engine_build(project.settings))
-    if speed is None:
-        raise UsageError(
-            f"how fast {machine.name} is, is not known",
-            hint="give its bandwidth in a machine file, or measure: freehold bench-model",
-        )
-    return _HostedModel(sized.name, machine.name, speed, machine_price_of(machine, hosting.price))
+    if speed is not None:
+        return _HostedModel(sized.name, machine.name, speed, price, "as it was measured")
+    tokens = int(traffic.prompt_tokens + traffic.completion_tokens) + 1
+    _require_fit(
+        sized, Workload(context_tokens=tokens, concurrency=hosting.concurrency or 1), machine, project
+    )
+    speeds = MachineSpeeds(sized, traffic, machine, project.settings)
+    if hosting.concurrency is None:
+        _, speed, why = speeds.within(hosting.answer_seconds)
+    else:
+        speed, why = speeds.at(hosting.concurrency), "as stated"
+    return _HostedModel(sized.name, machine.name, speed, price, why, speeds)
 
 
 def _require_fit(sized: SizedModel, workload: Workload, machine: Machine, project: Project) -> None:
@@ -164,38 +183,70 @@ def write_page(found: Cost, path: Path) -> None:
         path.write_text(render_cost(found), encoding="utf-8")
 
 
+class PricedMachine(NamedTuple):
+    """What a machine costs, how that is known, and what the large clouds ask for it where that is known too."""
+
+    price: Rented | Owned
+    newest: datetime.date | None = None
+    notes: tuple[str, ...] = ()
+    hyperscalers: Range | None = None
+
+
 def machine_price_of(machine: Machine, stated: MachinePrice) -> Rented | Owned:
     """What a machine costs: as stated, else rental prices of the catalog. Raises `UsageError` when not known."""
+    return priced_machine(machine, stated).price
+
+
+def priced_machine(
+    machine: Machine, stated: MachinePrice, today: datetime.date | None = None
+) -> PricedMachine:
+    """What a machine costs and how that is known. Raises `UsageError` when it is not."""
     if stated.usd_per_hour is not None:
-        return Rented(stated.usd_per_hour)
-    if stated.purchase_usd is not None:
-        watts = stated.watts
-        if watts is None:
-            drawn = [device.watts for device in machine.accelerators]
-            if not drawn or any(one is None for one in drawn):
-                raise UsageError(
-                    f"how much power {machine.name} draws is not known", hint="state it: --watts N"
-                )
-            watts = (
-                float(sum(one for one in drawn if one is not None)) * 1.5
-            )  # the rest of the machine, cooling
-        bought = Range(low=stated.purchase_usd, high=stated.purchase_usd)
-        return Owned(bought, watts, stated.usd_per_kwh, stated.life_years)
-    ranges = [rentals.usd_per_hour(device.name) for device in machine.accelerators]
-    if not ranges or any(found is None for found in ranges):
+        return PricedMachine(Rented(stated.usd_per_hour))
+    if stated.is_owned or stated.purchase_usd is not None or stated.watts is not None:
+        paid = stated.purchase_usd or Decimal(0)
+        watts = _drawn(machine) if stated.watts is None else stated.watts
+        return PricedMachine(Owned(Range(low=paid, high=paid), watts, stated.usd_per_kwh, stated.life_years))
+    found = [rentals.rental_price(device.name) for device in machine.accelerators]
+    known = [one for one in found if one is not None]
+    if not found or len(known) < len(found):
         raise UsageError(
             f"what {machine.name} costs is not known",
-            hint="state it: --usd-per-hour LOW-HIGH for a rented one, --purchase-usd N --watts N for one you own",
+            hint="state it: --usd-per-hour LOW-HIGH for a rented one, --owned for one you have, "
+            "--purchase-usd N for one you would buy",
         )
-    known = [found[0] for found in ranges if found is not None]
-    return Rented(
-        Range(
-            low=sum((one.low for one in known), Decimal(0)), high=sum((one.high for one in known), Decimal(0))
+    newest = min(one.newest for one in known)
+    large = [one.hyperscalers for one in known if one.hyperscalers is not None]
+    today = today or datetime.datetime.now(datetime.UTC).date()
+    notes = [f"rent of one accelerator: {known[0].basis()}"]
+    if any(one.is_old(today) for one in known):
+        notes.append(
+            f"old prices: the newest rent known is of {newest}, more than {rentals.FRESH_DAYS} days ago: state yours, "
+            "--usd-per-hour LOW-HIGH"
         )
+    return PricedMachine(
+        Rented(_sum([one.usd_per_hour for one in known])),
+        newest,
+        tuple(notes),
+        _sum(large) if len(large) == len(known) else None,
     )
 
 
-def _sensitivity(priced: PricedTraffic, held: _HostedModel) -> tuple[tuple[str, Advice], ...]:
+def _drawn(machine: Machine) -> float:
+    drawn = [device.watts for device in machine.accelerators if device.watts is not None]
+    if not drawn or len(drawn) < len(machine.accelerators):
+        raise UsageError(f"how much power {machine.name} draws is not known", hint="state it: --watts N")
+    return float(sum(drawn)) * REST_OF_A_MACHINE
+
+
+def _sum(ranges: list[Range]) -> Range:
+    low, high = (sum((getattr(one, end) for one in ranges), Decimal(0)) for end in ("low", "high"))
+    return Range(low=low, high=high)
+
+
+def _sensitivity(
+    priced: PricedTraffic, held: _HostedModel, hosting: Hosting
+) -> tuple[tuple[str, Advice], ...]:
     """What the advice would be with one assumption changed."""
     traffic, bill = priced.traffic, priced.bill
     rows: list[tuple[str, Advice]] = []
@@ -206,11 +257,33 @@ def _sensitivity(priced: PricedTraffic, held: _HostedModel) -> tuple[tuple[str, 
     for label, times in (("the machine half as fast", 0.5), ("the machine twice as fast", 2.0)):
         other = held._replace(speed=faster(held.speed, times))
         rows.append((label, decision.advice(bill, other.cost(traffic))))
+    peak = msgspec.structs.replace(traffic, peak_factor=2 * traffic.peak_factor)
+    rows.append(("a busiest hour twice as busy", decision.advice(bill, held.cost(peak))))
     rows.append(("API prices halved", decision.advice(_scaled(bill, Decimal("0.5")), held.cost(traffic))))
     two = held.cost(traffic, least_machines=2, utilisation=TARGET_UTILISATION)
-    assert two.usd_per_machine_month == machine_month(held.price)
+    assert two.usd_per_machine_month == machine_month(held.price.price)
     rows.append(("a second machine for safety", decision.advice(bill, two)))
+    if held.price.hyperscalers is not None:
+        large = held._replace(price=held.price._replace(price=Rented(held.price.hyperscalers)))
+        rows.append(("rent of the large clouds", decision.advice(bill, large.cost(traffic))))
+    for label, speed in _other_batches(held, hosting):
+        rows.append((label, decision.advice(bill, held._replace(speed=speed).cost(traffic))))
     return tuple(rows)
+
+
+def _other_batches(held: _HostedModel, hosting: Hosting) -> Iterator[tuple[str, Speed]]:
+    """The machine with half and with twice the requests at once, or the time an answer may take that decides them."""
+    if held.speeds is None:
+        return
+    if hosting.concurrency is None:
+        for seconds in (hosting.answer_seconds / 2, hosting.answer_seconds * 2):
+            batch = held.speeds.within(seconds)
+            if batch.concurrency != held.speed.concurrency:
+                yield f"answers within {seconds:g} s ({batch.concurrency:,} at once)", batch.speed
+        return
+    for count in (hosting.concurrency // 2, hosting.concurrency * 2):
+        if 1 <= count <= held.speeds.most:
+            yield f"{count:,} at once", held.speeds.at(count)
 
 
 def _scaled(bill: Bill, factor: Decimal) -> Bill:
@@ -236,9 +309,10 @@ def _hosted(name: str, traffic: Traffic) -> tuple[tuple[str, Decimal], ...]:
     model = model_catalog.find(name)
     if model is None:
         return ()
-    found = prices.hosted_prices(
-        (model.id, *model.aliases),
+    usage = Usage(
         prompt_tokens=int(traffic.prompt_tokens),
-        completion_tokens=int(traffic.completion_tokens),
+        completion_tokens=int(traffic.completion_tokens - traffic.reasoning_tokens),
+        cached_prompt_tokens=int(traffic.cached_prompt_tokens),
     )
+    found = prices.hosted_prices((model.id, *model.aliases), usage)
     return tuple((who, price * traffic.requests_per_month) for who, price in found)

@@ -11,17 +11,16 @@ from freehold.catalog import models as catalog
 from freehold.costs import decision
 from freehold.costs.self_host import self_host
 from freehold.errors import FreeholdError
-from freehold.hardware.quantization import weights_bytes
-from freehold.hardware.speed import estimate
+from freehold.settings import Settings
 from freehold.types.cost import Advice, Traffic
-from freehold.types.machine import Machine, Speed, Workload
+from freehold.types.machine import Machine, Speed
 from freehold.types.planning.assessment import CandidateRow
+from freehold.workflows.choose.batching import ANSWER_SECONDS, MachineSpeeds
 from freehold.workflows.choose.cost import MachinePrice, machine_price_of
+from freehold.workflows.choose.placing import served_bytes
 from freehold.workflows.choose.traffic import StatedTraffic, price_traffic
+from freehold.workflows.fit.sizes import size_model
 from freehold.workflows.project import Project
-
-BATCH = 8
-"""Requests at once on a machine that is sized for the peak, as `freehold cost` assumes too."""
 
 
 class CostAdvice(NamedTuple):
@@ -32,15 +31,17 @@ class CostAdvice(NamedTuple):
     bill: Decimal | None = None
 
 
-def _batched(row: CandidateRow, machine: Machine, traffic: Traffic) -> Speed:
+def _batched(row: CandidateRow, machine: Machine, traffic: Traffic, settings: Settings) -> Speed:
     """The row's speed; an estimate is made again for a full batch, as traffic that fills a machine would run."""
     assert row.speed is not None
     if row.speed.how == "measured" or row.quantization is None:
         return row.speed
-    shape = catalog.get(row.model).shape
-    tokens = int(traffic.prompt_tokens + traffic.completion_tokens) + 1
-    work = Workload(context_tokens=tokens, concurrency=BATCH)
-    return estimate(shape, weights_bytes(shape, row.quantization), work, machine) or row.speed
+    if row.engine == "vllm":
+        sized = size_model(row.model, settings=settings)
+        sized = sized._replace(bytes=served_bytes(catalog.get(row.model), row.quantization, row.engine))
+    else:
+        sized = size_model(row.model, settings=settings, quantization=row.quantization)
+    return MachineSpeeds(sized, traffic, machine, settings).within(ANSWER_SECONDS).speed
 
 
 def with_costs(
@@ -75,7 +76,9 @@ def with_costs(
         if row.outcome == "excluded" or row.speed is None:
             costed.append(row)
             continue
-        found = self_host(row.model, machine.name, traffic, _batched(row, machine, traffic), machine_price)
+        found = self_host(
+            row.model, machine.name, traffic, _batched(row, machine, traffic, project.settings), machine_price
+        )
         costed.append(
             msgspec.structs.replace(row, usd_per_month=(found.usd_per_month.low, found.usd_per_month.high))
         )

@@ -12,12 +12,13 @@ import msgspec
 
 from freehold.costs import prices
 from freehold.costs import traffic as figures
-from freehold.costs.prices import TokenPrice
+from freehold.costs.prices import PriceBasis, TokenPrice
 from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.types.cost import Bill, Range, Traffic
 from freehold.types.record import content_id
-from freehold.types.trace import Trace
+from freehold.types.trace import REPEATED, Trace, Usage
+from freehold.wire.usage import usage_of
 from freehold.workflows.project import Project
 
 PRICED_TRACES = 20_000
@@ -34,8 +35,10 @@ class StatedTraffic(NamedTuple):
     peak_factor: float | None = None
     reasoning_tokens: Decimal = Decimal(0)
     batch_share: float = 0.0
+    cache_write_tokens: Decimal = Decimal(0)
 
 
+_FIELDS = Usage.__struct_fields__
 NOTHING_STATED = StatedTraffic()
 
 
@@ -55,49 +58,76 @@ def price_traffic(
 ) -> PricedTraffic:
     """The traffic, as stated or else from the project's traces, and what `incumbent` costs for it.
 
-    `flat` is a price for each token instead of the price list's. Raises `UsageError` for no traffic and no known price,
-    `MissingExtraError` without the price list.
+    `flat` is a price for each token instead of the price list's; without it, what `[incumbent] price` says of this
+    model. Raises `UsageError` for no traffic and no known price, `MissingExtraError` without the price list.
     """
+    configured = project.config.incumbent
+    if flat is None and configured is not None and configured.model == incumbent:
+        flat = prices.flat_price(configured.price)
+    price = _Pricing(incumbent, flat, stated.batch_share)
     if stated.prompt_tokens is not None or stated.completion_tokens is not None:
         traffic = _as_stated(stated)
-        each = prices.request_price(
-            incumbent,
+        usage = Usage(
             prompt_tokens=int(traffic.prompt_tokens),
             completion_tokens=int(traffic.completion_tokens),
             cached_prompt_tokens=int(traffic.cached_prompt_tokens),
-            flat=flat,
+            cache_write_tokens=int(traffic.cache_write_tokens),
+            reasoning_tokens=int(traffic.reasoning_tokens),
         )
-        return PricedTraffic(traffic, _bill(incumbent, traffic, each, _price_basis(flat)))
-    with open_store(project.store_url) as store:
+        basis = prices.price_basis(incumbent, flat=flat)
+        return PricedTraffic(traffic, _bill(incumbent, traffic, price.of(usage), basis))
+    with open_store(project.reading_url) as store:
         traces = [trace for trace in store.traces() if trace.parent_id is None]
-    traffic = _as_traced(traces, stated)
-    priced = list(islice(traces, 0, None, max(1, -(-len(traces) // PRICED_TRACES))))
-    total = Decimal(0)
-    for trace in priced:
-        request = _request(trace)
-        prompt, completion, _ = request.tokens()
-        total += prices.request_price(
-            incumbent,
-            prompt_tokens=prompt,
-            completion_tokens=completion,
-            cached_prompt_tokens=min(request.cached_prompt_tokens, prompt),
-            flat=flat,
-        )
-    basis = f"{_price_basis(flat)}, {len(priced):,} of {len(traces):,} traces priced one by one"
-    basis += _others(traces, incumbent)
-    bill = _bill(incumbent, traffic, total / len(priced), basis)
+    requests = list(map(logged, traces))
+    traffic = _as_traced(requests, stated)
+    asked = [request for request in requests if not request.is_repeat]
+    priced = list(islice(asked, 0, None, max(1, -(-len(asked) // PRICED_TRACES))))
+    total = sum((price.of(request.counted()[0]) for request in priced), Decimal(0))
+    basis = prices.price_basis(incumbent, flat=flat)
+    of_all = f", {len(priced):,} of {len(asked):,} traces priced one by one" + _others(traces, incumbent)
+    bill = _bill(incumbent, traffic, total / len(priced), basis._replace(text=basis.text + of_all))
+    bill = msgspec.structs.replace(bill, notes=bill.notes + _currencies(traces))
     return PricedTraffic(traffic, bill, (f"traces:{content_id([trace.id for trace in traces])}",))
 
 
-def _bill(incumbent: str, traffic: Traffic, each: Decimal, basis: str) -> Bill:
-    """The bill of a month whose requests cost `each` outside batches."""
-    each = prices.with_batches(each, traffic.batch_share)
+class _Pricing:
+    """Prices requests of one model, each kind of usage once. With a stated `batch_share`, that share of every request
+    is priced as a batch; without, each request at the tier it was answered at."""
+
+    def __init__(self, model: str, flat: TokenPrice | None, batch_share: float) -> None:
+        self._model, self._flat = model, flat
+        self._batch_share = Decimal(str(batch_share))
+        self._known: dict[Usage, Decimal] = {}
+
+    def of(self, usage: Usage) -> Decimal:
+        """Dollars for one request."""
+        known = self._known.get(usage)
+        if known is None:
+            known = self._known[usage] = self._price(usage)
+        return known
+
+    def _price(self, usage: Usage) -> Decimal:
+        if not self._batch_share:
+            return prices.request_price(self._model, usage, flat=self._flat)
+        now, later = (
+            prices.request_price(
+                self._model, msgspec.structs.replace(usage, service_tier=tier), flat=self._flat
+            )
+            for tier in (None, "batch")
+        )
+        return now * (1 - self._batch_share) + later * self._batch_share
+
+
+def _bill(incumbent: str, traffic: Traffic, each: Decimal, basis: PriceBasis) -> Bill:
+    """The bill of a month whose requests cost `each`."""
     month = each * traffic.requests_per_month
     return Bill(
         model=incumbent,
         usd_per_request=Range(low=each, high=each),
         usd_per_month=Range(low=month, high=month),
-        basis=basis,
+        basis=basis.text,
+        prices_of=None if basis.newest_change is None else basis.newest_change.isoformat(),
+        notes=basis.notes,
     )
 
 
@@ -112,17 +142,19 @@ def _as_stated(stated: StatedTraffic) -> Traffic:
         prompt_tokens=stated.prompt_tokens or Decimal(0),
         completion_tokens=stated.completion_tokens or Decimal(0),
         cached_prompt_tokens=stated.cached_prompt_tokens,
+        cache_write_tokens=stated.cache_write_tokens,
         reasoning_tokens=stated.reasoning_tokens,
         batch_share=stated.batch_share,
         peak_factor=figures.DEFAULT_PEAK if stated.peak_factor is None else stated.peak_factor,
     )
 
 
-def _as_traced(traces: list[Trace], stated: StatedTraffic) -> Traffic:
-    traffic = figures.from_requests(map(_request, traces), requests_per_month=stated.requests_per_month)
+def _as_traced(requests: list[figures.LoggedRequest], stated: StatedTraffic) -> Traffic:
+    traffic = figures.from_requests(requests, requests_per_month=stated.requests_per_month)
     if not 0 <= stated.batch_share <= 1:
         raise UsageError(f"a share of {stated.batch_share} in batches makes no sense, expected 0 to 1")
-    traffic = msgspec.structs.replace(traffic, batch_share=stated.batch_share)
+    if stated.batch_share:
+        traffic = msgspec.structs.replace(traffic, batch_share=stated.batch_share)
     if stated.peak_factor is not None:
         figures.check_peak(stated.peak_factor)
         traffic = msgspec.structs.replace(traffic, peak_factor=stated.peak_factor)
@@ -146,37 +178,46 @@ def _without_snapshot(model: str) -> str:
     return re.sub(r"-(?:\d{4}-\d\d-\d\d|\d{8}|\d{4}|latest)$", "", model.rpartition("/")[2].lower())
 
 
-def _price_basis(flat: TokenPrice | None) -> str:
-    if flat is not None:
-        return "prices as stated"
-    from importlib.metadata import version
-
-    return f"prices of genai-prices {version('genai-prices')}"
-
-
-def _request(trace: Trace) -> figures.LoggedRequest:
-    usage = trace.usage
-    return figures.LoggedRequest(
-        at=trace.at,
-        prompt_tokens=usage.prompt_tokens if usage else None,
-        completion_tokens=usage.completion_tokens if usage else None,
-        cached_prompt_tokens=(usage.cached_prompt_tokens if usage else None) or 0,
-        prompt_characters=_characters(trace.request.get("messages")),
-        completion_characters=_characters((trace.response or {}).get("choices")),
-        reasoning_tokens=_reasoning(trace),
+def _currencies(traces: list[Trace]) -> tuple[str, ...]:
+    """A note where the log itself names amounts of money: they are not what is counted here."""
+    named = Counter(
+        str(value).upper()
+        for trace in traces
+        for key, value in trace.metadata.items()
+        if key.lower() == "currency" and value
+    )
+    if not named or set(named) == {"USD"}:
+        return ()
+    said = " and ".join(f"{name} {count:,}" for name, count in named.most_common(4))
+    return (
+        f"the log names amounts in {said}: they are not added up; the bill is tokens times the price in US dollars",
     )
 
 
-def _reasoning(trace: Trace) -> int:
-    """Tokens of hidden reasoning, as OpenAI's usage has them (chat and responses)."""
-    usage = (trace.response or {}).get("usage")
-    for name in ("completion_tokens_details", "output_tokens_details"):
-        details = usage.get(name) if isinstance(usage, dict) else None
-        found = details.get("reasoning_tokens") if isinstance(details, dict) else None
-        if isinstance(found, int) and found > 0:
-            most = trace.usage.completion_tokens if trace.usage else None
-            return min(found, most) if most is not None else found
-    return 0
+def logged(trace: Trace) -> figures.LoggedRequest:
+    """What a trace tells about cost."""
+    return figures.LoggedRequest(
+        at=trace.at,
+        usage=_usage(trace),
+        prompt_characters=_characters(trace.request.get("messages")),
+        completion_characters=_characters((trace.response or {}).get("choices")),
+        is_repeat=trace.decision == REPEATED,
+    )
+
+
+def _usage(trace: Trace) -> Usage | None:
+    """The trace's counts. Traces that earlier versions stored lack some: the answer's body may have them still, and
+    Anthropic's prompt was stored without what was cached."""
+    usage, told = trace.usage, usage_of(trace.response)
+    if usage is None:
+        return told
+    if told is not None and told.prompt_tokens == usage.prompt_tokens:
+        lacking = {name: getattr(told, name) for name in _FIELDS if getattr(usage, name) is None}
+        return msgspec.structs.replace(usage, **lacking)
+    cached = usage.cached_prompt_tokens or 0
+    if usage.prompt_tokens is not None and cached > usage.prompt_tokens:
+        usage = msgspec.structs.replace(usage, prompt_tokens=usage.prompt_tokens + cached)
+    return usage
 
 
 def _characters(value: Any) -> int:

@@ -111,15 +111,12 @@ def size_model(
                 f"the shape of {row.model} is not in the catalog and its weights are not here",
                 hint=f"freehold pull {row.model}",
             )
-        near = catalog.nearest(model_id) or weights_catalog.nearest(model_id)
         raise UnknownModelError(
-            f"model {model_id} is neither in the catalog nor here",
-            hint=(f"did you mean {near}? " if near else "")
-            + "a GGUF file is read directly: freehold fit PATH.gguf; from a hub: freehold catalog sync "
-            + model_id,
+            f"model {model_id} is neither in the catalog nor here", hint=catalog.hint(model_id)
         )
     default = weights_catalog.find(model.id)
     usual = model.quantization or DEFAULT_QUANTIZATION
+    shadow = synced.shadow_of(settings.home, model)
     target = known(quantization or (default.quantization if default else usual))
     return SizedModel(
         name=model.id,
@@ -130,6 +127,7 @@ def size_model(
             (typed.tensor.name, typed.tensor.dims, typed.type) for typed in quantize(model.shape, target)
         ),
         basis=f"computed from the catalog's shape at {target}",
+        notes=(shadow.said(),) if shadow is not None and shadow.differs else (),
     )
 
 

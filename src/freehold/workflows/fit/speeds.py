@@ -18,9 +18,7 @@ from freehold.workflows.project import Project
 
 def all_measured(project: Project) -> tuple[MeasuredSpeed, ...]:
     """Every measured speed, oldest first. A project without a store has none, and asking makes none."""
-    if not project.has_store:
-        return ()
-    with open_store(project.store_url) as store:
+    with open_store(project.reading_url) as store:
         return tuple(store.records(MeasuredSpeed))
 
 

@@ -21,13 +21,7 @@ def asking_cost(model: str, usages: Iterable[Usage | None], *, at: datetime | No
         if usage is None or usage.prompt_tokens is None:
             continue
         try:
-            total += request_price(
-                model,
-                prompt_tokens=usage.prompt_tokens,
-                completion_tokens=usage.completion_tokens or 0,
-                cached_prompt_tokens=usage.cached_prompt_tokens or 0,
-                at=at,
-            )
+            total += request_price(model, usage, at=at)
         except (UsageError, MissingExtraError):
             return None
         counted = True

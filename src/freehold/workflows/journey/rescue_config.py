@@ -10,6 +10,7 @@ from typing import NamedTuple
 from freehold.datasets import importing, messages
 from freehold.datasets.importing import Imported
 from freehold.errors import InputError, UsageError
+from freehold.evals.scorers import scorer_class
 from freehold.types.config import DataConfig
 from freehold.types.record import Record
 from freehold.types.trace import Usage
@@ -98,12 +99,16 @@ def dollars(amount: Decimal) -> str:
 
 
 def estimate(model: str, prompts: Sequence[int], completions: Sequence[int]) -> Asking:
-    usage = Usage(prompt_tokens=sum(prompts), completion_tokens=sum(completions))
+    # One by one: a prompt as long as all of them together would be priced as a long one.
+    usages = [
+        Usage(prompt_tokens=prompt, completion_tokens=completion)
+        for prompt, completion in zip(prompts, completions, strict=True)
+    ]
     return Asking(
         requests=len(prompts),
         prompt_tokens=sum(prompts),
         completion_tokens=sum(completions),
-        cost_usd=asking_cost(model, [usage], at=now()),
+        cost_usd=asking_cost(model, usages, at=now()),
     )
 
 
@@ -113,8 +118,8 @@ def _affordable(request: RescueRequest, model: str, seen: _Seen) -> int:
         return request.samples
     each = estimate(
         model,
-        [sum(tokens_in(size) + REQUEST_TOKENS for size in seen.prompt_characters)],
-        [sum(tokens_in(len(text)) for text in seen.answers)],
+        [tokens_in(size) + REQUEST_TOKENS for size in seen.prompt_characters],
+        [tokens_in(len(text)) for text in seen.answers],
     ).cost_usd
     if each is None:
         raise UsageError(
@@ -146,6 +151,8 @@ def _candidate_lines(request: RescueRequest, seen: _Seen, guess: Guess) -> list[
 def config_text(request: RescueRequest, tune: FineTune | None, file: Path, held_out: Path | None) -> str:
     """The text of a `freehold.toml` for this rescue."""
     seen = _look(file)
+    if request.scorer is not None:
+        scorer_class(request.scorer)
     guess = guess_scorer(seen.answers) if request.scorer is None else Guess(request.scorer, {}, "as you said")
     model = tune.model if tune is not None else request.model or "fine-tune"
     longest_answer = max(map(len, seen.answers))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from freehold.costs.prices import TokenPrice, request_price
+from freehold.costs.prices import flat_price, request_price
 from freehold.datasets import building
 from freehold.datasets.building import Recipe, answer_of, sample_of
 from freehold.errors import UsageError
@@ -18,7 +18,7 @@ from freehold.store import Store
 from freehold.types.config import WatchConfig
 from freehold.types.dataset import Sample
 from freehold.types.serving.rollout import Against
-from freehold.types.trace import Trace
+from freehold.types.trace import Trace, Usage
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project
 from freehold.workflows.prove.results import frozen_answers
@@ -80,8 +80,14 @@ def plan_check(
         [answer_of(trace) for trace in traces[:affordable]],
         total,
         tuple(notes),
-        tuple(None if trace.deferral is None else trace.deferral.confidence for trace in traces[:affordable]),
+        tuple(map(_confidence, traces[:affordable])),
     )
+
+
+def _confidence(trace: Trace) -> float | None:
+    """How sure the candidate was of the answer that was given; an upper model's has none."""
+    made = trace.deferral
+    return made.confidence if made is not None and made.by == "candidate" else None
 
 
 def _frozen_plan(project: Project, store: Store, config: WatchConfig, seed: str) -> CheckPlan:
@@ -109,22 +115,16 @@ def _expected_cost(project: Project, trace: Trace) -> Decimal:
         usage.prompt_tokens if usage and usage.prompt_tokens else len(msgspec.json.encode(trace.request)) // 3
     )
     answer = usage.completion_tokens if usage and usage.completion_tokens else 256
-    return request_cost(project, prompt, 2 * answer)
+    return request_cost(project, Usage(prompt_tokens=prompt, completion_tokens=2 * answer))
 
 
-def request_cost(project: Project, prompt: int, completion: int, cached: int = 0) -> Decimal:
+def request_cost(project: Project, usage: Usage) -> Decimal:
     """Dollars the incumbent takes for a request of that many tokens. Raises `UsageError` where no price is known."""
     incumbent = project.config.incumbent
     assert incumbent is not None
     flat = incumbent.price
     try:
-        return request_price(
-            incumbent.model,
-            prompt_tokens=prompt,
-            completion_tokens=completion,
-            cached_prompt_tokens=cached,
-            flat=None if flat is None else TokenPrice(flat.prompt, flat.completion, flat.cached_prompt),
-        )
+        return request_price(incumbent.model, usage, flat=flat_price(flat))
     except UsageError:
         raise UsageError(
             f"no price of {incumbent.model} is known, so no budget can be kept",

@@ -19,8 +19,9 @@ from freehold.gateway.proxy.relay import relay
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import translation_for
 from freehold.types.route import CacheTerms, Route
+from freehold.types.trace import REPEATED
 
-KEPT = "cache"
+KEPT = REPEATED
 """What traces and metrics call the endpoint of an answer that was kept, and the decision for it."""
 
 

@@ -19,6 +19,7 @@ from freehold.datasets.messages import message_text, response_message
 from freehold.datasets.tasks.asked import Api, AskedTask, asked_task
 from freehold.datasets.tasks.merging import AnswerSignature
 from freehold.types.trace import Usage
+from freehold.wire.usage import usage_of
 from freehold.workflows.choose.languages import language_of
 from freehold.workflows.journey.drafting import Guess, guess_scorer, prompt_size, tokens_in
 
@@ -146,20 +147,10 @@ def _tokens(logged: AskedRequest, said: str) -> tuple[Usage, bool]:
     """The tokens of a request as they were counted, else estimated from its characters; and whether they were."""
     usage = logged.usage
     if usage is None and logged.response is not None:
-        usage = _usage_in(logged.response)
+        usage = usage_of(logged.response)
     if usage is not None and usage.prompt_tokens is not None and usage.completion_tokens is not None:
         return usage, False
     messages = logged.request.get("messages")
     asked = [m for m in messages if isinstance(m, dict)] if isinstance(messages, list) else []
     size = prompt_size(asked, logged.request.get("tools"))
     return Usage(prompt_tokens=tokens_in(size), completion_tokens=tokens_in(len(said))), True
-
-
-def _usage_in(response: dict[str, Any]) -> Usage | None:
-    usage = response.get("usage")
-    if not isinstance(usage, dict):
-        return None
-    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if not isinstance(prompt, int) or not isinstance(completion, int):
-        return None
-    return Usage(prompt_tokens=prompt, completion_tokens=completion)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from freehold.catalog import rentals
-from freehold.costs.prices import TokenPrice, request_price
+from freehold.costs.prices import flat_price, request_price
 from freehold.costs.self_host import TARGET_UTILISATION
 from freehold.errors import MissingExtraError, UsageError
 from freehold.types.config import ProjectConfig
@@ -15,6 +15,7 @@ from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import LatencySummary
 from freehold.types.machine import Machine
 from freehold.types.selected import RequestCost, SelectionScores
+from freehold.types.trace import Usage
 from freehold.workflows.journey.methods import Candidate
 from freehold.workflows.journey.methods.method import endpoint_of
 
@@ -60,8 +61,8 @@ def hour_price(config: ProjectConfig, machine: Machine) -> HourPrice:
     stated = config.selection.usd_per_hour
     if stated is not None:
         return HourPrice(stated, f"${stated} an hour ([selection] usd_per_hour)")
-    found = [rentals.usd_per_hour(device.name) for device in machine.accelerators]
-    known = [(one[0].low + one[0].high) / 2 for one in found if one is not None]
+    found = [rentals.rental_price(device.name) for device in machine.accelerators]
+    known = [(one.usd_per_hour.low + one.usd_per_hour.high) / 2 for one in found if one is not None]
     if known and len(known) == len(found):
         usd = sum(known, Decimal(0))
         return HourPrice(usd, f"${usd:.2f} an hour (middle of rental prices)")
@@ -91,11 +92,10 @@ def _priced(
     if not latency.n or latency.prompt_tokens is None:
         return RequestCost(usd_per_1000=None, basis="unknown", why="the endpoint counts no tokens")
     prompt, completion = latency.prompt_tokens / latency.n, (latency.completion_tokens or 0) / latency.n
-    flat = None if price is None else TokenPrice(price.prompt, price.completion, price.cached_prompt)
+    flat = flat_price(price)
     try:
-        usd = 1000 * request_price(
-            plan.model, prompt_tokens=round(prompt), completion_tokens=round(completion), flat=flat
-        )
+        usage = Usage(prompt_tokens=round(prompt), completion_tokens=round(completion))
+        usd = 1000 * request_price(plan.model, usage, flat=flat)
     except (UsageError, MissingExtraError) as error:
         hint = "price = { prompt = …, completion = … } of its [[endpoints]] says it"
         return RequestCost(usd_per_1000=None, basis="unknown", why=f"{error.message}: {hint}")

@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
-from freehold.costs.prices import TokenPrice, request_price
+from freehold.costs.prices import flat_price, request_price
 from freehold.errors import MissingExtraError, UsageError
 from freehold.evals.answers import ChatAnswer
 from freehold.types.config import PriceConfig
+from freehold.types.trace import Usage
 from freehold.workflows.journey.drafting import tokens_in
 from freehold.workflows.project import now
 
@@ -27,13 +28,15 @@ class Prices:
 
     def usd(self, model: str, prompt_tokens: int, completion_tokens: int) -> Decimal | None:
         """Dollars for one request; None where the price is not known."""
+        return self.usd_of(model, Usage(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens))
+
+    def usd_of(self, model: str, usage: Usage) -> Decimal | None:
+        """Dollars for an answer with these counts; None where the price is not known."""
         flat = None
         if self._stated is not None and model == self._stated_for:
-            flat = TokenPrice(self._stated.prompt, self._stated.completion, self._stated.cached_prompt)
+            flat = flat_price(self._stated)
         try:
-            return request_price(
-                model, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, at=now(), flat=flat
-            )
+            return request_price(model, usage, at=now(), flat=flat)
         except (UsageError, MissingExtraError):
             return None
 
@@ -47,7 +50,7 @@ class Prices:
         """What an answer cost. One without counts costs the most it can, unless the API refused to answer."""
         usage = answer.usage
         if usage is not None and usage.prompt_tokens is not None:
-            return self.usd(model, usage.prompt_tokens, usage.completion_tokens or 0) or Decimal(0)
+            return self.usd_of(model, usage) or Decimal(0)
         refused = (answer.error or "").startswith(_NOT_BILLED)
         return Decimal(0) if refused else most
 

@@ -143,7 +143,7 @@ def _record(planned: PromptPlan, found: PromptsFound, paid: PaidAnswers, folder:
     added = made.added_tokens
     usd: Decimal | None = None
     if request.endpoint is not None and added is not None:
-        per_token = prices.usd(request.model, 1_000_000, 0)
-        usd = None if per_token is None else Decimal(round(added * 1000)) * per_token / 1_000_000
+        per_token = prices.usd(request.model, 1_000, 0)  # not of a prompt so long that it has another price
+        usd = None if per_token is None else Decimal(round(added * 1000)) * per_token / 1_000
     made = msgspec.structs.replace(made, added_usd_per_1000_requests=usd)
     return msgspec.structs.replace(made, id=content_id([folder.name, made]))
