@@ -286,11 +286,12 @@ def completions(pattern: str) -> tuple[str, ...]:
     if len(pattern.split(HOLE)[0]) < 4:
         return ()
     wanted = re.compile(r"[\w.:+-]*".join(re.escape(part) for part in pattern.split(HOLE)))
-    return tuple(name for name in _known() if wanted.fullmatch(name))
+    return tuple(name for name in known_names() if wanted.fullmatch(name))
 
 
 @functools.cache
-def _known() -> tuple[str, ...]:
+def known_names() -> tuple[str, ...]:
+    """Every id and alias that a page names, lower case, in order; without those that are words of a language, too."""
     plain = {_key(row.model) for row in rows() if row.plain_word}
     plain |= {_key(row.model) for row in undated_rows() if row.plain_word}
     return tuple(sorted({*_by_name(), *_undated_by_name(), *_active()} - plain))

@@ -51,7 +51,7 @@ def test_mistakes(refused, freehold):
         hint="--machine FILE.toml",
     )
     refused("assess", "--write", "1", message="freehold.toml: no such file", hint="freehold init")
-    assert "write 2.5 or 2-3.5" in freehold("assess", "--usd-per-hour", "x").err
+    assert "'x' is not a number" in freehold("assess", "--usd-per-hour", "x").err
 
 
 @pytest.mark.parametrize("columns", [80, 120])

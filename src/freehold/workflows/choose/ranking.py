@@ -89,7 +89,7 @@ def ranked(
     newer = superseded(rows) if by == "prior" else {}
     rows = [_with_successor(row, newer.get(row.model)) for row in rows]
 
-    def key(row: CandidateRow) -> tuple[int, bool, bool, bool, float, bool, float]:
+    def key(row: CandidateRow) -> tuple[int, bool, bool, bool, bool, float, float]:
         score = -(row.measured_score if row.measured_score is not None else -1.0)
         if by == "speed":
             second = -(row.speed.decode_tokens_per_second[0] if row.speed else 0.0)
@@ -99,9 +99,12 @@ def ranked(
             second = -float(row.parameters)
         else:
             second = -prior(row, task, machine)
-        slow = by == "prior" and (row.seconds_per_request or 0.0) > MOST_SECONDS
+        # What takes a minute here is no use, however new it is; what was measured here has shown its use.
+        slow = (
+            by == "prior" and (row.seconds_per_request or 0.0) > MOST_SECONDS and row.measured_score is None
+        )
         old = row.model in newer
-        return places[row.outcome], row.rejected, old, row.method is None, score, slow, second
+        return places[row.outcome], row.rejected, slow, old, row.method is None, score, second
 
     ordered = sorted(rows, key=key)
     encoders = [row for row in ordered if row.method is not None and row.outcome == "shortlisted"]

@@ -1,4 +1,5 @@
-"""Strings and imports of Go, Java, Kotlin, C#, Ruby, PHP, Rust, shell and Terraform, from syntax trees (tree-sitter).
+"""Strings, imports and SDKs' constants of Go, Java, Kotlin, C#, Ruby, PHP, Rust, shell and Terraform, from syntax trees
+(tree-sitter).
 
 The grammars are packages of their own (extra `scan`), each a few hundred kB and without a download at run time. Without
 them `plain` reads these languages.
@@ -84,7 +85,12 @@ def _rust(node: Node) -> list[tuple[str, Node]]:
 
 
 def _grammar(
-    strings: str, contents: str, holes: str, imported: object, joins: dict[str, str] | None = None
+    strings: str,
+    contents: str,
+    holes: str,
+    imported: object,
+    joins: dict[str, str] | None = None,
+    members: str = "",
 ) -> Grammar:
     assert callable(imported)
     return Grammar(
@@ -93,6 +99,7 @@ def _grammar(
         frozenset(holes.split()),
         joins or {},
         imported,
+        frozenset(members.split()),
     )
 
 
@@ -101,15 +108,18 @@ _PLUS = {"binary_expression": "+"}
 PACKAGES: dict[Parsed, _Package] = {
     "go": _Package("tree_sitter_go", "language", _grammar(
         "interpreted_string_literal raw_string_literal",
-        "interpreted_string_literal_content raw_string_literal_content escape_sequence", "", _go, _PLUS)),
+        "interpreted_string_literal_content raw_string_literal_content escape_sequence", "", _go, _PLUS,
+        "selector_expression")),
     "java": _Package("tree_sitter_java", "language", _grammar(
         "string_literal", "string_fragment multiline_string_fragment escape_sequence", "string_interpolation",
-        _java, _PLUS)),
+        _java, _PLUS, "field_access")),
     "kotlin": _Package("tree_sitter_kotlin", "language", _grammar(
-        "string_literal multiline_string_literal", "string_content escape_sequence", "interpolation", _kotlin, _PLUS)),
+        "string_literal multiline_string_literal", "string_content escape_sequence", "interpolation", _kotlin, _PLUS,
+        "navigation_expression")),
     "csharp": _Package("tree_sitter_c_sharp", "language", _grammar(
         "string_literal verbatim_string_literal raw_string_literal interpolated_string_expression",
-        "string_literal_content raw_string_content string_content escape_sequence", "interpolation", _csharp, _PLUS)),
+        "string_literal_content raw_string_content string_content escape_sequence", "interpolation", _csharp, _PLUS,
+        "member_access_expression")),
     "ruby": _Package("tree_sitter_ruby", "language", _grammar(
         "string bare_string delimited_symbol heredoc_body", "string_content heredoc_content escape_sequence",
         "interpolation", _ruby, {"binary": "+"})),

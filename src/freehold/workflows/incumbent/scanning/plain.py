@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import accumulate
 
-from freehold.workflows.incumbent.scanning import config
+from freehold.workflows.incumbent.scanning import config, constants
 from freehold.workflows.incumbent.scanning.grammars import Parsed
 from freehold.workflows.incumbent.scanning.word import Word
 
@@ -21,8 +21,13 @@ _STRINGS = (
     r"|(?<!\w)'(?P<single>(?:\\.|[^'\\\n])*)'"
 )
 _COMMENTS: dict[Parsed, str] = {"ruby": _HASHES, "php": f"{_SLASHES}|{_HASHES}"}
+_WITH_CONSTANTS = ("go", "java", "kotlin", "csharp")
 _TOKENS = {
-    language: re.compile(f"(?P<comment>{_COMMENTS.get(language, _SLASHES)})|{_STRINGS}", re.DOTALL)
+    language: re.compile(
+        f"(?P<comment>{_COMMENTS.get(language, _SLASHES)})|{_STRINGS}"
+        + (rf"|(?<![\w.])(?P<constant>{constants.PATTERN})" if language in _WITH_CONSTANTS else ""),
+        re.DOTALL,
+    )
     for language in ("go", "java", "kotlin", "csharp", "ruby", "php", "rust")
 }
 _IMPORTS: dict[Parsed, re.Pattern[str]] = {
@@ -52,7 +57,10 @@ def read(source: str, language: Parsed) -> list[Word]:
 def _strings(source: str, starts: list[int], language: Parsed) -> Iterator[Word]:
     for match in _TOKENS[language].finditer(source):
         kind = match.lastgroup
-        if kind is not None and kind != "comment":
+        if kind == "constant":
+            if (model := constants.model_of(match.group(kind))) is not None:
+                yield _word(starts, model, match.start(kind), "string")
+        elif kind is not None and kind != "comment":
             yield _word(starts, match.group(kind), match.start(kind) - 1, "string")
 
 

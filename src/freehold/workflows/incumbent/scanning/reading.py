@@ -4,7 +4,8 @@ Python is parsed (`ast`), JavaScript and TypeScript too (`javascript`), and furt
 installed (`grammars`; else `plain`). Of a notebook the code cells are read. Python that does not parse (version 2, a
 template, an unfinished file) is read token by token as far as it goes. Configuration is read as values (`config`).
 
-Covered: string literals, strings joined or filled in (each unknown part is a hole), imports, declared packages.
+Covered: string literals, strings joined or filled in (each unknown part is a hole), imports, declared packages,
+constants of SDKs that are spelt like a known id (`constants`).
 Not covered: names that a program reads or looks up while it runs, minified bundles (JavaScript with lines over 5,000
 characters).
 """

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from freehold.catalog.retirements import HOLE
+from freehold.workflows.incumbent.scanning import constants
 from freehold.workflows.incumbent.scanning.word import Word
 
 if TYPE_CHECKING:
@@ -24,13 +25,14 @@ MAX_PIECES = 100
 
 class Grammar(NamedTuple):
     """`joins`: type of node → operator that concatenates. `imported`: the names that a node imports, with the node of
-    each; a string among them is no other word."""
+    each; a string among them is no other word. `members`: nodes that are a member of a type or package (`a.B`)."""
 
     strings: frozenset[str]
     contents: frozenset[str]
     holes: frozenset[str]
     joins: dict[str, str]
     imported: Callable[[Node], list[tuple[str, Node]]]
+    members: frozenset[str] = frozenset()
 
 
 class StringPiece(NamedTuple):
@@ -57,6 +59,9 @@ def words(parser: Parser, source: str, grammar: Grammar) -> Iterator[Word]:
         for name, at in grammar.imported(node):
             taken.add(at.id)
             yield placed(name, at, imported=True)
+        if (model := _constant(node, grammar)) is not None:
+            yield placed(model, node)
+            continue
         pieces = None if node.id in taken else _pieces(node, grammar)
         if pieces is None:
             waiting.extend(reversed(node.children))
@@ -69,6 +74,13 @@ def words(parser: Parser, source: str, grammar: Grammar) -> Iterator[Word]:
         else:
             yield placed(text, node)
         waiting.extend(piece.node for piece in reversed(pieces) if piece.text == HOLE)
+
+
+def _constant(node: Node, grammar: Grammar) -> str | None:
+    """The id that a constant of an SDK stands for; None for another node."""
+    if node.type not in grammar.members or node.end_byte - node.start_byte > constants.LONGEST:
+        return None
+    return constants.model_of((node.text or b"").decode("utf-8", "replace"))
 
 
 def _pieces(node: Node, grammar: Grammar) -> list[StringPiece] | None:
