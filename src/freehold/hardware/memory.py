@@ -33,7 +33,7 @@ DEVICE_BYTES = 500 << 20
 Engine = Literal["llamacpp", "vllm"]
 
 
-class Draft(NamedTuple):
+class DraftLoad(NamedTuple):
     """What drafts tokens that the model only checks (speculative decoding): a small model, or layers of its own."""
 
     shape: Shape
@@ -59,7 +59,7 @@ class ServingLoad(NamedTuple):
     dense: str | None = None
     """What layers besides the routed experts are stored in, where it differs from `quantization`."""
     copied_bytes: int = 0
-    draft: Draft | None = None
+    draft: DraftLoad | None = None
 
 
 class KvCache(NamedTuple):
@@ -246,7 +246,7 @@ def serving_parts(
     return tuple(parts)
 
 
-def _draft(draft: Draft, workload: Workload, kv_type: str) -> list[FitPart]:
+def _draft(draft: DraftLoad, workload: Workload, kv_type: str) -> list[FitPart]:
     """Weights, cache and scratch memory of the draft model: a context of its own in the same process."""
     held = kv_cache(draft.shape, workload, k_type=kv_type, v_type=kv_type).bytes
     held += compute_bytes(draft.shape, workload)

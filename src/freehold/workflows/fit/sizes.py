@@ -19,7 +19,7 @@ from freehold.hardware.gguf_header import read_header
 from freehold.hardware.hf_config import MAX_CONFIG_BYTES, shape_from_config
 from freehold.hardware.hf_form import form_of_config
 from freehold.hardware.json_file import read_object
-from freehold.hardware.memory import Draft
+from freehold.hardware.memory import DraftLoad
 from freehold.hardware.quantization import known, quantize, weights_bytes
 from freehold.hardware.safetensors_header import safetensors_bytes, safetensors_header
 from freehold.hardware.shapes import bounds_of, shape_from_gguf
@@ -54,7 +54,7 @@ class SizedModel(NamedTuple):
     """What its config.json says the safetensors are stored in; None: 16 bits, or it does not say."""
     dense: str | None = None
     """The form of layers besides the routed experts, where it differs."""
-    draft: Draft | None = None
+    draft: DraftLoad | None = None
     """What drafts for it."""
     made_from: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

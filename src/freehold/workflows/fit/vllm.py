@@ -7,7 +7,7 @@ import msgspec
 from freehold.catalog import models as catalog
 from freehold.errors import UsageError
 from freehold.hardware import vllm_memory
-from freehold.hardware.memory import Draft
+from freehold.hardware.memory import DraftLoad
 from freehold.settings import Settings
 from freehold.types.model import PublishedForm, Shape
 from freehold.workflows.fit.sizes import SizedModel, size_model
@@ -70,7 +70,9 @@ def release_in(model_id: str, form: str) -> str | None:
     return next((one for one in found if one is not None), None)
 
 
-def draft_of(name: str, sized: SizedModel, model_id: str, *, safetensors: bool, settings: Settings) -> Draft:
+def draft_of(
+    name: str, sized: SizedModel, model_id: str, *, safetensors: bool, settings: Settings
+) -> DraftLoad:
     """What `name` drafts with: a smaller model of the same vocabulary, or ``mtp``, the model's own layers.
 
     Raises `UsageError` for a draft with another vocabulary, or as large as the model, and for ``mtp`` where no such
@@ -89,10 +91,10 @@ def draft_of(name: str, sized: SizedModel, model_id: str, *, safetensors: bool, 
         )
     if small.bytes >= sized.bytes:
         raise UsageError(f"{small.name} is not smaller than {sized.name}: drafting with it gains nothing")
-    return Draft(small.shape, small.bytes, f"weights of the draft {small.name}, {small.quantization}")
+    return DraftLoad(small.shape, small.bytes, f"weights of the draft {small.name}, {small.quantization}")
 
 
-def _own_draft(sized: SizedModel, model_id: str, *, safetensors: bool) -> Draft:
+def _own_draft(sized: SizedModel, model_id: str, *, safetensors: bool) -> DraftLoad:
     known = catalog.find(model_id)
     count = known.draft_layers if known is not None else 0
     if not safetensors:
@@ -110,7 +112,7 @@ def _own_draft(sized: SizedModel, model_id: str, *, safetensors: bool) -> Draft:
         2 * shape.hidden * shape.hidden * 2 * count
     )  # what joins a token and the state before it, in 16 bits
     size = vllm_memory.layers_bytes(shape, sized.quantization, sized.dense) + joined
-    return Draft(shape, size, f"{count} multi-token-prediction layer; embeddings are the model's own")
+    return DraftLoad(shape, size, f"{count} multi-token-prediction layer; embeddings are the model's own")
 
 
 def _last_layers(shape: Shape, count: int) -> Shape:
