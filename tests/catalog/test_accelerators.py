@@ -2,12 +2,12 @@ import pytest
 
 from freehold.catalog import accelerators
 from freehold.errors import UsageError
-from freehold.types.units import GIB
+from freehold.types.units import GIB, MIB
 
 
 def test_every_row_has_source_date_and_a_name_of_its_own():
     rows = accelerators.rows()
-    names = [name.lower() for row in rows for name in (row.name, *row.aliases)]
+    names = [accelerators.plain(name) for row in rows for name in {row.name.lower(), *row.aliases}]
     assert len(names) == len(set(names))
     assert all(row.source and row.checked and row.bandwidth_gb_per_second > 0 for row in rows)
 
@@ -18,10 +18,120 @@ def test_every_name_and_alias_finds_its_row(row):
         assert accelerators.get(name.upper()) is row
 
 
-def test_one_name_for_several_products_is_asked_back():
-    with pytest.raises(UsageError, match="accelerator H100 is more than one product") as caught:
-        accelerators.get("H100")
-    assert "PCIe" in (caught.value.hint or "") and "SXM" in (caught.value.hint or "")
+DRIVERS = {
+    # modal-labs/modal-client pull request 2797 (2025-01), all of nvidia-smi
+    "H100 SXM": 81_559, "A100 SXM 80GB": 81_920, "A100 SXM 40GB": 40_960, "A10G": 23_028, "L40S": 46_068,
+    "L4": 23_034, "T4": 15_360,
+    # issues that print nvidia-smi: RLinf/RLinf 255, noonghunna/club-3090 1261 and 1128, NVIDIA/TensorRT-LLM 10278
+    "RTX 4090": 24_564, "RTX 5090": 32_607, "RTX 3090": 24_576, "B200": 183_359,
+    # print-outs of nvidia-smi in public files that agree, read 2026-11-27
+    "H100 PCIe": 81_559, "A100 PCIe 80GB": 81_920, "A100 PCIe 40GB": 40_960, "H200": 143_771, "B300": 275_040,
+    "GB200": 189_471, "GB300": 284_208, "A30": 24_576, "A40": 46_068, "V100 SXM": 32_768, "RTX A6000": 49_140,
+    "RTX 6000 Ada": 49_140, "RTX 3060": 12_288, "RTX 4060 Ti": 16_380, "RTX 4070 Ti": 12_282, "RTX 4080": 16_376,
+    "RTX 5080": 16_303, "RTX PRO 6000 Blackwell": 97_887, "RTX PRO 6000 Blackwell Server Edition": 97_887,
+    # rocm-smi, amdgpu, Intel's XPU manager, CUDA's total capacity of unified memory
+    "MI300X": 196_592, "RX 7900 XTX": 24_560, "Arc Pro B60": 24_480, "GB10": 122_480,
+}  # fmt: skip
+"""Totals in MiB as drivers report them, by the name that people use."""
+
+
+def test_no_accelerator_has_more_than_its_driver_reports():
+    above = {
+        name: row.memory_bytes / MIB
+        for name, total in DRIVERS.items()
+        if (row := accelerators.get(name)).memory_bytes is None or row.memory_bytes / MIB > 1.005 * total
+    }
+    assert not above
+    below = {
+        name: accelerators.get(name).memory_bytes / MIB
+        for name, total in DRIVERS.items()
+        if accelerators.get(name).memory_bytes / MIB < 0.995 * total
+    }
+    assert not below
+
+
+def test_every_accelerator_is_read_from_a_driver_or_discounted_and_says_so():
+    read = {accelerators.get(name).name for name in DRIVERS}
+    for row in accelerators.rows():
+        if row.memory_bytes is None:
+            assert row.unified, row.name
+            continue
+        device = accelerators.accelerator(row)
+        if row.driver_mib is not None:
+            assert row.driver_source and row.driver_source in device.how
+            assert row.name in read, f"{row.name} is not in the list of this test"
+        else:
+            assert device.memory_bytes == pytest.approx(0.93 * row.sold_gib * GIB)
+            assert f"no driver's total was read: 7% less than the {row.sold_gib:g} GiB" in device.how
+
+
+@pytest.mark.parametrize(
+    ("name", "mib"), [("T4", 393), ("L4", 556), ("RTX 4090", 452), ("A100 SXM 80GB", 834), ("H100 SXM", 516)]
+)
+def test_what_the_driver_keeps_is_kept(name, mib):
+    """The larger of the readings of ``nvidia-smi -q`` that the reserve was set from."""
+    device = accelerators.accelerator(accelerators.get(name))
+    assert mib * MIB <= device.reserved_bytes <= 896 * MIB
+
+
+DRIVER_NAMES = {
+    "NVIDIA GeForce RTX 4090": "RTX 4090 24GB",
+    "rtx4090": "RTX 4090 24GB",
+    "4090": "RTX 4090 24GB",
+    "NVIDIA GeForce RTX 4060 Ti": "RTX 4060 Ti 16GB",
+    "rtx4060ti": "RTX 4060 Ti 16GB",
+    "NVIDIA L4": "L4 24GB",
+    "Tesla T4": "T4 16GB",
+    "NVIDIA A10G": "A10 24GB",
+    "Tesla V100-SXM2-32GB": "V100 SXM 32GB",
+    "NVIDIA A100-SXM4-80GB": "A100 SXM 80GB",
+    "NVIDIA A100-SXM4-40GB": "A100 SXM 40GB",
+    "NVIDIA A100-PCIE-40GB": "A100 PCIe 40GB",
+    "NVIDIA A100 80GB PCIe": "A100 PCIe 80GB",
+    "NVIDIA H100 80GB HBM3": "H100 SXM 80GB",
+    "NVIDIA H100 PCIe": "H100 PCIe 80GB",
+    "NVIDIA H200": "H200 SXM 141GB",
+    "NVIDIA B200": "B200 SXM 180GB",
+    "NVIDIA B300 SXM6 AC": "B300 SXM 268GB",
+    "NVIDIA GB10": "GB10",
+    "NVIDIA RTX 6000 Ada Generation": "RTX 6000 Ada 48GB",
+    "NVIDIA RTX PRO 6000 Blackwell Server Edition": "RTX PRO 6000 Blackwell Server 96GB",
+    "NVIDIA RTX PRO 6000 Blackwell Workstation Edition": "RTX PRO 6000 Blackwell 96GB",
+    "AMD Instinct MI300X": "MI300X 192GB",
+    "AMD Radeon RX 7900 XTX": "RX 7900 XTX 24GB",
+    "Intel(R) Arc(TM) Pro B60 Graphics": "Arc Pro B60 24GB",
+    "Apple M3 Max": "Apple M3 Max",
+}
+"""Names as drivers give them (print-outs of nvidia-smi, amdgpu, sycl-ls, sysctl) and as people write them."""
+
+
+@pytest.mark.parametrize(("name", "row"), DRIVER_NAMES.items())
+def test_the_drivers_own_names_are_understood(name, row):
+    choice = accelerators.pick(name)
+    assert (choice.row.name, choice.note) == (row, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "taken"),
+    [
+        ("H100", "H100 SXM 80GB"),
+        ("NVIDIA H100", "H100 SXM 80GB"),
+        ("A100", "A100 SXM 80GB"),
+        ("A100 40GB", "A100 SXM 40GB"),
+    ],
+)
+def test_one_name_for_several_products_is_the_common_one_with_a_note(name, taken):
+    choice = accelerators.pick(name)
+    assert choice.row.name == taken
+    assert choice.note.startswith(f"{name} is taken for {taken}, the common one of ")
+    assert "PCIe" in choice.note
+
+
+def test_several_products_without_a_common_one_are_asked_back():
+    with pytest.raises(UsageError, match="accelerator RTX 6000 is more than one product") as caught:
+        accelerators.get("RTX 6000")
+    assert "RTX 6000 Ada 48GB" in caught.value.hint
+    assert "RTX PRO 6000 Blackwell 96GB" in caught.value.hint
 
 
 def test_a_misspelt_name_gets_the_nearest():
@@ -31,16 +141,23 @@ def test_a_misspelt_name_gets_the_nearest():
     assert f"did you mean {known}?" in (caught.value.hint or "")
 
 
+def test_a_laptops_chip_is_not_its_namesake():
+    with pytest.raises(UsageError, match="is not in the catalog") as caught:
+        accelerators.get("NVIDIA GeForce RTX 4090 Laptop GPU")
+    assert "did you mean" not in caught.value.hint
+
+
 def test_a_device_has_the_rows_figures_in_bytes_and_says_where_from():
     row = accelerators.get("L4")
     device = accelerators.accelerator(row)
-    assert device.memory_bytes == round((row.memory_gib or 0) * GIB)
+    assert device.memory_bytes == 23_034 * MIB
     assert device.bandwidth_bytes_per_second == row.bandwidth_gb_per_second * 1e9
     assert row.source in device.how
+    assert "memory as the driver reports it" in device.how
 
 
 def test_unified_memory_must_be_said():
-    row = next(row for row in accelerators.rows() if row.memory_gib is None)
+    row = next(row for row in accelerators.rows() if row.memory_bytes is None)
     with pytest.raises(UsageError, match="whose size is not known"):
         accelerators.accelerator(row)
     assert accelerators.accelerator(row, 64).memory_bytes == 64 * GIB

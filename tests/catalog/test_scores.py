@@ -38,3 +38,47 @@ def test_lora_land_is_whole():
     rows = [row for row in scores.rows() if row.source.startswith("LoRA Land")]
     assert len(rows) == 31 * 22
     assert all(0 <= row.score <= 1 for row in rows)
+
+
+def test_tables_of_2025_and_later_say_their_month_and_cover_what_readers_ask_for():
+    recent = [row for row in scores.rows() if row.published and row.published >= scores.RECENT]
+    assert {"GPQA Diamond", "MMLU-Pro", "SWE-bench Verified", "BFCL-V4"} <= {row.task for row in recent}
+    assert all(0 <= row.score <= 100 and row.metric == "%" for row in recent)
+    assert len({(row.task, row.model, row.source) for row in recent}) == len(recent), (
+        "no score twice in one table"
+    )
+    board = [row for row in recent if row.setting == "mini-SWE-agent, one attempt"]
+    assert {row.kind for row in board} == {"open", "proprietary"}
+
+
+def test_newest_tables_come_first_and_older_ones_after_all_of_them():
+    found = scores.gaps()
+    months = [gap.published for gap in found if gap.recent]
+    assert months == sorted(months, reverse=True)
+    assert [gap.recent for gap in found] == sorted((gap.recent for gap in found), reverse=True)
+    newest = scores.newest(found)
+    assert len({gap.task for gap in newest}) == len(newest)
+    for gap in newest:
+        assert gap.published == max(one.published for one in found if one.recent and one.task == gap.task)
+
+
+def test_the_sentence_counts_what_the_rows_say():
+    found = scores.gaps()
+    latest = scores.newest(found)
+    ahead = sum(gap.difference >= 0 for gap in latest)
+    far = sum(gap.difference < -3 for gap in latest)
+    said = scores.headline(found)
+    assert f"newest table of each of {len(latest)} tasks" in said
+    assert (
+        f"named there on {ahead}, up to 3 points behind on {len(latest) - ahead - far}, further behind on {far}"
+        in said
+    )
+    worst = min(latest, key=lambda gap: gap.difference)
+    assert f"(most on {worst.task}, {worst.difference:+.1f})." in said
+
+
+def test_the_sentence_on_one_task_names_both_models():
+    (gap,) = scores.newest(scores.gaps("MMLU-Pro"))
+    said = scores.headline(scores.gaps("MMLU-Pro"))
+    assert gap.open_model in said and gap.proprietary_model in said and "close behind" in said
+    assert scores.headline(scores.gaps("Banking77")) is None

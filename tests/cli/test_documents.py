@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import click
 import msgspec
 import pytest
 from tests.documents import ROOT, check, schemas, validator
@@ -43,6 +44,91 @@ def test_every_json_option_says_what_it_prints():
         if "--json" in option.opts and not isinstance(option, JsonOption)
     ]
     assert not bare
+
+
+WITHOUT_JSON = {
+    "console": "a page, open until it is stopped",
+    "license init": "questions, and a file",
+    "license bom": "CycloneDX, which is JSON that others have laid down",
+    "cluster render": "a file of Ray, SkyPilot or Kubernetes",
+}
+COMMANDS = {
+    " ".join(words): command
+    for words, command in schemas().commands()
+    if not isinstance(command, click.Group) or command.invoke_without_command
+}
+"""What can be run, groups that do something of their own included."""
+
+
+def with_json(command):
+    return any(isinstance(option, JsonOption) for option in command.params)
+
+
+def test_every_command_prints_json_or_has_a_reason():
+    assert {words for words, command in COMMANDS.items() if not with_json(command)} == set(WITHOUT_JSON)
+
+
+@pytest.mark.parametrize("words", [words for words, command in COMMANDS.items() if with_json(command)])
+def test_every_command_says_in_json_that_it_was_not_understood(freehold, words):
+    ran = freehold(*words.split(), "--no-such-option", "--json")
+    assert ran.code == 2, ran
+    told = check(ran.out)
+    assert told["schema"] == ERROR_SCHEMA and told["error"]["code"] == "usage"
+    assert "--no-such-option" in told["error"]["message"]
+
+
+def some_value(option):
+    """A value that the command line takes for an option or argument."""
+    kind = option.type
+    if isinstance(kind, click.Choice):
+        return str(next(iter(kind.choices)))
+    if isinstance(kind, click.types.IntParamType | click.types.FloatParamType):
+        return str(max(1, getattr(kind, "min", None) or 0))
+    return "file.txt" if isinstance(kind, click.Path | click.File) else "x"
+
+
+def filled(command):
+    """The command's required options and arguments."""
+    given = []
+    for option in command.params:
+        if option.required and isinstance(option, click.Argument):
+            given.append(some_value(option))
+        elif option.required:
+            given += [option.opts[0], some_value(option)]
+    return given
+
+
+MORE = {
+    "tasks": ["--captured"],
+    "traces rm": ["1a2b"],
+    "forget": ["--user", "ann"],
+    "license comply": ["org/model", "--out", "out"],
+    "license rule": ["org/model"],
+    "evaluate": ["--endpoint", "http://127.0.0.1:1", "--model", "m"],
+    "power": ["--margin", "0.02", "--curve"],
+    "keys revoke": ["app"],
+}
+"""What commands need that their options do not say by themselves."""
+WITH_CONFIG = [
+    words
+    for words, command in COMMANDS.items()
+    if with_json(command)
+    and any("--config" in option.opts for option in command.params)
+    and words != "doctor"  # which tells of a broken file as of anything else that is wrong
+]
+
+
+@pytest.mark.parametrize("words", WITH_CONFIG)
+def test_every_command_says_in_json_what_ended_it(freehold, tmp_path, words):
+    """A real error, not one of the command line: the project's file cannot be read."""
+    (tmp_path / "broken.toml").write_text("[app\n")
+    (tmp_path / "file.txt").write_text("")
+    given = MORE.get(words, filled(COMMANDS[words]))
+    ran = freehold(*words.split(), *given, "--config", "broken.toml", "--json")
+    told = check(ran.out)
+    assert told["schema"] == ERROR_SCHEMA, "what is printed is the error alone"
+    assert told["error"]["exit_code"] == ran.code != 0
+    assert told["error"]["code"] == "config" and "broken.toml" in told["error"]["message"], told
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -171,3 +171,19 @@ def test_one_flipped_bit_costs_one_row_and_the_command_says_so(freehold, tmp_pat
     assert len((tmp_path / "all.jsonl").read_text().splitlines()) == 399
     alone = freehold("traces", "show", place)
     assert alone.code == 2 and f"the row {place} of traces in the store is damaged" in alone.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("assess", "Qwen/Qwen3-8B"), ("catalog", "list"), ("catalog", "show", "Qwen/Qwen3-8B"),
+        ("quants", "Qwen/Qwen3-8B"), ("fit", "Qwen/Qwen3-8B"), ("cost", "Qwen/Qwen3-8B", "--machine", "H100 SXM"),
+        ("license", "Qwen/Qwen3-8B"), ("retirements",), ("gap",), ("publishers",), ("machine",), ("scan", "."),
+        ("power", "--margin", "0.1"), ("report",), ("dataset", "list"), ("routes", "list"), ("traces", "list"),
+        ("tasks", "--captured"), ("doctor",), ("settings",),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_question_leaves_no_state_folder_behind(freehold, tmp_path, words):
+    freehold(*words)
+    assert {one.name for one in tmp_path.iterdir()} <= {"home"}

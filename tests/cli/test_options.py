@@ -44,8 +44,10 @@ def test_without_colour_there_is_none(freehold, monkeypatch, project):
 
     from freehold.cli.main import cli
 
+    monkeypatch.delenv("NO_COLOR")
     coloured = CliRunner().invoke(cli, ["fit", "google/gemma-3-270m", "--machine", "L4"], color=True).output
     assert "\x1b[" in coloured
+    monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[" not in freehold("fit", "google/gemma-3-270m", "--machine", "L4").out
 
 

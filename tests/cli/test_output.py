@@ -1,14 +1,22 @@
 """No command has another way to the terminal than the one that makes strangers' words visible."""
 
 import ast
+import fcntl
 import io
 import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
 from pathlib import Path
 
 import pytest
 
 import freehold.cli
-from freehold.cli.output import console, echo, json_escaped
+from freehold.cli.output import cells, console, echo, json_escaped
 
 HOSTILE = "\x1b]52;c;cm0=\x07 \x1b]8;;http://evil\x1b\\\\x \x1b[2J\x9b1A \u202eabc\u2066 \u200b\u2028 \x7f"
 FORBIDDEN = {
@@ -79,3 +87,95 @@ def test_json_means_the_same():
     value = {"text": HOSTILE, "tag": "\U000e0041", "plain": "Straße 📦"}
     text = json_escaped(json.dumps(value, ensure_ascii=False))
     assert json.loads(text) == value and steers(text) == [] and "Straße 📦" in text
+
+
+WALK = """
+tasks traffic.jsonl | tasks --captured | traces list | import traffic.jsonl | store check | dataset build
+dataset list | dataset show | dataset card | dataset check | forget --conversation c7 --dry-run | scan .
+retirements | retirements gpt-4o --fail-within 90 | license meta-llama/Llama-3.3-70B-Instruct
+license matrix google/gemma-3-27b-it meta-llama/Llama-3.1-8B-Instruct | license identify LICENSE
+assess | assess --all | assess --machine 2x+H100+SXM --tools --context 32768
+fit Qwen/Qwen3-8B --machine RTX+4090 | fit deepseek-ai/DeepSeek-V3 --machine 8x+H100+SXM --engine vllm
+fit Qwen/Qwen3-8C | quants Qwen/Qwen3-8B --machine L4 | cost Qwen/Qwen3-8B --machine H100+SXM
+cost Qwen/Qwen3-8B --machine nonsense | catalog list | catalog show Qwen/Qwen3-8B | publishers | gap
+adapters list | encoders list | weights list | engines list | evaluate --endpoint http://127.0.0.1:1
+compare --pairs pairs.jsonl --margin 0.02 | compare --pairs traffic.jsonl --margin 0.02 | report
+power --margin 0.02 --self-noise 0.05 --n 300 | routes list | keys add app | keys list | rollout status | audit
+doctor | machine | settings | migrate --dry-run | train --method nonsense | defer show | served list | down
+init traffic.jsonl --dir other | init traffic.jsonl --dir tasks --all | nonsense | compare --pairs
+""".replace("\n", " | ")
+
+
+def test_no_command_prints_a_line_wider_than_the_terminal(freehold, traffic, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    pairs = [f'{{"id": {number}, "a": 1, "b": {int(number % 9 != 0)}}}' for number in range(90)]
+    (traffic / "pairs.jsonl").write_text("\n".join(pairs))
+    (traffic / "app.py").write_text(
+        "import openai\nopenai.OpenAI().responses.create(model='gpt-4o-2024-08-06')\n"
+    )
+    (traffic / "LICENSE").write_text("Permission is hereby granted, free of charge, to any person. " * 9)
+    (traffic / "traffic.jsonl").write_text(
+        (traffic / "traffic.jsonl").read_text().replace("message", "words " * 40)
+    )
+    printed = 0
+    for command in filter(None, map(str.strip, WALK.split("|"))):
+        ran = freehold(*(word.replace("+", " ") for word in command.split()))
+        assert "Traceback" not in ran.err, command
+        for line in (ran.out + ran.err).splitlines():
+            # One word alone (a path, an address, a hash) is not broken, or it could not be copied.
+            assert cells(line) <= 80 or len(line.split()) == 1, f"{command}: {line}"
+            printed += 1
+    assert printed > 500
+
+
+def on_a_terminal(*words, folder, **environment):
+    """What a command writes to a terminal of 80 columns, steering included."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    known = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS")}
+    told = {**known, "TERM": "xterm-256color", **environment}
+    command = [sys.executable, "-m", "freehold", *words]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env=told, cwd=folder
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                shown += (part := os.read(ours, 65536))
+            except OSError:  # the terminal's other end is closed
+                break
+            if not part:
+                break
+        process.wait(60)
+    os.close(ours)
+    return shown.decode()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("tasks", "traffic.jsonl"), ("import", "traffic.jsonl"), ("migrate", "--dry-run"), ("fit", "Qwen/Q")],
+)
+def test_no_color_leaves_no_style_on_a_terminal(freehold, traffic, words):
+    styles = re.compile("\x1b\\[[0-9;]*m")
+    assert styles.search(on_a_terminal(*words, folder=traffic))
+    assert styles.findall(on_a_terminal(*words, folder=traffic, NO_COLOR="1")) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "broken"),
+    [
+        ("short", ["short"]),
+        ("  · " + "word " * 10, ["  · " + "word " * 6 + "word", "    word word word"]),
+        ("name      " + "value " * 6, ["name      value value value value value", "  value"]),
+        ("see https://example.com/" + "x" * 60, ["see", "  https://example.com/" + "x" * 60]),
+        ("\x1b[1m" + "bold " * 9 + "\x1b[0m", ["\x1b[1m" + "bold " * 7 + "bold", "  bold \x1b[0m"]),
+        ("日本語 " * 7, ["日本語 " * 4 + "日本語", "  日本語 日本語"]),
+    ],
+)
+def test_a_line_that_is_too_long_is_broken_at_spaces(monkeypatch, capsys, line, broken):
+    monkeypatch.setenv("COLUMNS", "40")
+    echo(line.rstrip(" "), color=True)
+    assert [one.rstrip() for one in capsys.readouterr().out.splitlines()] == [one.rstrip() for one in broken]
+    echo(line, whole=True, color=True)
+    assert capsys.readouterr().out == line + "\n"

@@ -5,7 +5,7 @@ import pytest
 
 from freehold.datasets.building import make_samples
 from freehold.datasets.recipe import Recipe
-from freehold.datasets.sampling import sample_of
+from freehold.datasets.sampling import calls_unoffered, sample_of
 from freehold.evals.chat.requests import chat_request
 from freehold.types.dataset import SPLITS, Message, Sample
 from freehold.types.endpoint import ServedModel
@@ -54,6 +54,23 @@ def test_a_right_answer_of_calls_is_taught_as_calls(gold):
 @pytest.mark.parametrize("gold", ["[broken", "[1]", "[]", '[{"find":{"q":["lamp"]}}]'])
 def test_a_right_answer_that_is_no_list_of_calls_stays_text(gold):
     assert sample("no idea", gold=gold, tools=TOOLS).answer == (Message(role="assistant", content=gold),)
+
+
+def test_a_call_is_of_an_offered_tool_or_not():
+    def one(tools, *names, **more):
+        calls = [
+            {"id": "c", "type": "function", "function": {"name": name, "arguments": "{}"}} for name in names
+        ]
+        return calls_unoffered(sample({"role": "assistant", "tool_calls": calls}, tools=tools, **more))
+
+    assert one(TOOLS, "other") and one(TOOLS, "find", "other")
+    assert not one(TOOLS, "find")
+    assert not one(None, "other"), "a log may not keep what was offered"
+    assert not one([*TOOLS, {"type": "web_search"}], "other"), "the API has tools of its own"
+    assert not one(TOOLS, "other", gold="words are right")
+    dotted = [{"type": "function", "function": {"name": "shop.find"}}]
+    assert not one(dotted, "shop_find") and one(dotted, "shop.buy")
+    assert not calls_unoffered(sample("words", tools=TOOLS))
 
 
 def test_thumbs_are_preferences():

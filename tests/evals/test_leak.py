@@ -63,8 +63,9 @@ def test_a_string_that_comes_out_once_counts_and_the_base_is_told_apart():
     trained = {one.id: ["no", f"it is {one.value.lower()}!"] for one in once[:3]}
     base = {once[0].id: [once[0].value], once[7].id: [once[7].value]}
     rates = leak.rates(secrets, trained, base)
-    assert [one.what for one in rates] == ["planted 1 time", "planted 4 times", "planted 16 times"]
-    assert [(one.extracted, one.by_base, one.secrets) for one in rates] == [(3, 1, 8), (0, 0, 8), (0, 0, 8)]
+    told = ["planted 1 time", "planted 4 times", "planted 16 times", "not planted"]
+    assert [one.what for one in rates] == told
+    assert [(one.extracted, one.by_base, one.secrets) for one in rates] == [(3, 1, 8), *[(0, 0, 8)] * 3]
     # Wilson 1927, by hand for 3 of 8 and 0 of 8 at z = 1.96
     assert (rates[0].ci_low, rates[0].ci_high) == pytest.approx((0.1368, 0.6943), abs=1e-3)
     assert (rates[1].ci_low, rates[1].ci_high) == pytest.approx((0.0, 0.3244), abs=1e-3)

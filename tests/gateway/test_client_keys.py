@@ -78,6 +78,7 @@ def running(_upstream, strangers, tmp_path_factory):
         folder,
         endpoints=endpoints,
         routes=tuple(routes),
+        others_to="incumbent",
         breaker_failures=10_000,
         shadow_concurrency=64,
     ) as one:
@@ -140,8 +141,61 @@ def test_a_key_of_the_gateway_goes_nowhere(running, upstream, strangers, header)
     assert upstream.seen and [told(host) for host in (upstream, *strangers)] == [[]] * 4
 
 
-def test_an_endpoint_that_a_rollout_added_answers_no_other_name(running, strangers):
-    strangers[0].reset()
+def test_an_endpoint_that_a_rollout_added_answers_no_other_name(running, upstream, strangers):
+    for host in strangers:
+        host.reset()
     for name in ("gpt-4o-mini", "text-embedding-3-small", "m-shado"):
-        assert post(running, {**QUESTION, "model": name}, headers=CLIENT)[0] == 404
-    assert not strangers[0].seen
+        assert post(running, {**QUESTION, "model": name}, headers=CLIENT)[0] == 200
+    assert len(upstream.seen) == 3 and not any(host.seen for host in strangers)
+
+
+OTHERS = (
+    "/v1/files",
+    "/v1/images/generations",
+    "/v1/audio/speech",
+    "/v1/batches/b_1/cancel",
+    "/v1/responses/resp_1/cancel",
+    "/v1/models/gpt-4o-mini",
+    "/files/",
+    "/v1/messages/batches",
+    "/v1beta/models/g:generateContent",
+    "/openai/deployments/d/images/generations",
+    "/api/pull",
+    "/nothing",
+)
+
+
+@pytest.mark.parametrize("incumbent", BEHAVIOUR)
+def test_what_is_passed_on_goes_to_the_incumbent_and_nowhere_else(running, upstream, strangers, incumbent):
+    for host in strangers:
+        host.reset()
+    upstream.answer = BEHAVIOUR[incumbent]
+    for path in OTHERS:
+        for body in (b"{}", bytes(600_000)):
+            post(running, body, path=f"{path}?key=sk-client", headers=CLIENT)
+    assert {name for name, _ in told(upstream)} == set(CLIENT) - {"cookie"}
+    assert len(upstream.seen) == 2 * 7, "each once: what may have been done is not asked again"
+    assert not any(host.seen for host in strangers)
+
+
+def test_a_key_in_the_query_of_a_model_call_reaches_the_incumbent_only(running, upstream, strangers):
+    queries = []
+    for host in (upstream, *strangers):
+        host.reset()
+        host.answer = lambda seen: remembering(queries)
+    for state in STATES:
+        for case in "ab":
+            body = {**QUESTION, "model": f"m-{state}"}
+            path = "/v1/chat/completions?key=sk-client&beta=true"
+            post(running, body, path=path, headers={**CLIENT, "x-case": case})
+    eventually(lambda: len([port for port, _ in queries if port == strangers[0].port]) >= 4)
+    assert {query for port, query in queries if port == upstream.port} == {"key=sk-client&beta=true"}
+    assert not any("client" in query for port, query in queries if port != upstream.port)
+
+
+def remembering(queries):
+    async def respond(request):
+        queries.append((request.url.port, request.query_string))
+        return await plain(ANSWER)(request)
+
+    return respond

@@ -39,3 +39,18 @@ def test_latent_layers_keep_one_vector_and_recurrent_ones_a_state():
     long = kv_cache(jamba, Workload(context_tokens=4096))
     assert short.state_bytes == long.state_bytes == 28 * 4 * (3 * 8192 + 16 * 8192)
     assert long.tokens_bytes == 4 * short.tokens_bytes == 4096 * 4 * 2 * 8 * 128 * 2
+
+
+def test_compressed_layers_keep_a_window_an_entry_for_several_tokens_and_an_index():
+    """DeepSeek V4 Flash: 2 layers with a window alone, 21 with an entry for 4 tokens and its index, 20 for 128."""
+    tokens = 1 << 20
+    vectors = 43 * 128 + 21 * tokens // 4 + 20 * tokens // 128
+    index = 21 * tokens // 4
+    cache = kv_cache(models.get("deepseek-ai/DeepSeek-V4-Flash").shape, Workload(context_tokens=tokens))
+    assert cache.tokens_bytes == 2 * (512 * vectors + 128 * index)
+
+
+def test_layers_that_borrow_a_cache_keep_none():
+    """Gemma 4 E2B: of 35 layers the first 15 keep one, 12 with a window of 512 and 3 with wider heads."""
+    cache = kv_cache(models.get("google/gemma-4-E2B-it").shape, Workload(context_tokens=8192))
+    assert cache.tokens_bytes == 2 * 2 * (12 * 512 * 256 + 3 * 8192 * 512)

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 from tests.report import sample_report as sample
+from tests.report.sample_mixture import mixture
 
 from freehold.report import render
+from freehold.report.mixture_page import render_mixture
 
 pytestmark = pytest.mark.browser
 
@@ -51,4 +53,16 @@ def test_page_holds_together(browser, page_file, width, scheme):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("h1").inner_text().endswith("Not proven yet")
     assert page.locator("svg").count() == 6
+    page.close()
+
+
+def test_the_columns_of_a_mixtures_curve_fit_a_phone(browser, tmp_path):
+    """Four columns of figures: what is cut off at the side is not read."""
+    path = tmp_path / "curve.html"
+    path.write_text(render_mixture(mixture()))
+    page = browser.new_page(viewport={"width": 360, "height": 800})
+    page.goto(path.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    tables = page.locator(".scroll").first
+    assert tables.evaluate("one => one.scrollWidth - one.clientWidth") == 0
     page.close()

@@ -33,6 +33,18 @@ def test_figures_have_dollars_times_and_the_date_and_say_what_is_not_known():
     assert dict(mixture_figures(mixture(usd_saved_per_month=None)))["saved a month"] == "not known"
 
 
+def test_what_open_models_alone_answer_is_said():
+    told = dict(mixture_figures(mixture()))["open models alone"]
+    assert "not known" in told and "[defer] upper" in told
+    made = mixture(upper="house/qwen")
+    assert dict(mixture_figures(made))["open models alone"] == (
+        "all requests: 50.0% by the candidate, 50.0% by house/qwen"
+    )
+    assert "house/qwen for the rest" in render_mixture(made) and "rented-1 is not needed" in made.sentence
+    lost = mixture(upper="house/qwen", losses=100)
+    assert "none is proven" in dict(mixture_figures(lost))["open models alone"]
+
+
 def test_one_that_was_refused_tells_why_and_the_way_out():
     page = render_mixture(refused())
     assert "No mixture: the signal tells nothing." in page and "more traffic" in page

@@ -11,6 +11,7 @@ from freehold.report import render
 from freehold.types.evaluated import Measured
 from freehold.types.leak import LeakRate, LeakReport
 from freehold.types.prompting import PromptProposal
+from freehold.types.retained import TaskResult
 from freehold.workflows.prove.retained import compared
 
 
@@ -86,6 +87,11 @@ def test_what_it_kept_and_what_can_be_got_out_of_it_are_told():
     page = render(sample.report(sample.candidate(retained=kept, leak=leaks)))
     assert "chat 20 → 0 of 20 (lost)" in page and kept.id[:8] in page
     assert "planted 4 times: 3 of 8 (37.5%, 95 % interval 13.7 to 69.4 %)" in page
+    task = TaskResult(name="sort-mail", scorer="label", n=20, base_score=0.9, trained_score=0.1, lost=True)
+    others = msgspec.structs.replace(kept, tasks=(task,), notes=("rare <b>task</b>: not asked",))
+    page = render(sample.report(sample.candidate(retained=others)))
+    assert "On other tasks of the log" in page and "sort-mail 90% → 10% of 20 (lost)" in page
+    assert "rare &lt;b&gt;task&lt;/b&gt;: not asked" in page
     plain = render(sample.report(sample.candidate()))
     assert "What it kept" not in plain and "got out of it" not in plain
 

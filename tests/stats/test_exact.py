@@ -51,6 +51,58 @@ def test_the_critical_value_is_the_guard(n, margin, alpha):
             assert passes == (statistic >= threshold)
 
 
+# What the former search found, over an even grid of 401 nuisances and without any shortcut.
+SLOWLY = {
+    (12, -0.1, 0.025): 2.088937, (20, -0.02, 0.025): 2.012131, (36, -0.1, 0.025): 1.998026,
+    (75, -0.05, 0.025): 1.980679, (97, 0.05, 0.05): 1.933373, (190, -0.02, 0.025): 2.017233,
+    (300, -0.3, 0.025): 2.000790, (333, -0.01, 0.0125): 2.244186, (481, -0.02, 0.025): 1.968369,
+    (640, 0.1, 0.01): 2.383214, (906, -0.02, 0.025): 1.969968, (1048, -0.02, 0.025): 1.965958,
+    (1500, -0.005, 0.05): 1.651745, (1843, -0.02, 0.025): 1.966641, (2000, -0.02, 0.025): 1.969119,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SLOWLY)
+def test_the_critical_value_is_that_of_a_search_without_shortcuts(case):
+    assert exact.critical_value(*case) == pytest.approx(SLOWLY[case], abs=1e-5)
+
+
+def densest(n, difference, threshold):
+    """The largest probability over 1,501 nuisances, without leaving any out."""
+    rarer = np.sin(np.linspace(0, np.pi / 2, 1501)) ** 2 * (1 - abs(difference)) / 2
+    rates = (rarer, rarer - difference) if difference <= 0 else (rarer + difference, rarer)
+    return exact.region_probability(exact.region(n, difference, threshold), *rates).max()
+
+
+# The last two are those where 401 nuisances were too few: they let an error of 0.02503 and of 0.010006 pass.
+@pytest.mark.parametrize(
+    ("n", "difference", "alpha"),
+    [(33, -0.02, 0.025), (190, -0.1, 0.05), (433, 0.03, 0.0125), (1963, -0.02, 0.025), (1129, -0.02, 0.01)],
+)
+def test_no_nuisance_has_more_error_than_alpha_and_a_lower_threshold_has(n, difference, alpha):
+    threshold = exact.critical_value(n, difference, alpha)
+    assert densest(n, difference, threshold) <= alpha + 1e-6
+    assert densest(n, difference, threshold - 2e-5) > alpha
+
+
+@pytest.mark.parametrize("losses", [range(30, 61), range(0, 121, 7)])
+def test_a_part_of_a_region_is_the_regions_own(losses):
+    rows = np.array(losses)
+    whole, part = exact.region(120, -0.05, 2.0), exact.region(120, -0.05, 2.0, losses=rows)
+    assert (part[rows] == whole[rows]).all()
+    assert (np.delete(part, rows) == 121).all()
+    around = exact.region(120, -0.05, 1.9), exact.region(120, -0.05, 2.1)
+    assert (exact.region(120, -0.05, 2.0, between=around) == whole).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(5, 600), st.floats(0.01, 0.3), st.sampled_from([0.02, 0.05, 0.1]), st.booleans())
+def test_whether_a_power_is_reached_needs_no_critical_value(n, discordance, margin, guard):
+    about = n, discordance / 2, discordance / 2, margin
+    value = exact.promote_probability(*about, guard=guard)
+    assert exact.promotes(*about, 0.025, value - 1e-9, guard=guard)
+    assert not exact.promotes(*about, 0.025, value + 1e-9, guard=guard)
+
+
 def test_the_guard_ends_where_it_is_told():
     assert exact.noninferiority_test(5, 6, 2001, 0.02).p_exact_unconditional is None
     assert exact.noninferiority_test(0, 1, 50, 0.05, guard_up_to_n=40).p_exact_unconditional is None

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from freehold.stats.compare import compare_scores
@@ -75,6 +77,14 @@ def test_obligations_and_missing_licences_become_conditions():
     joined = join(comparison(), ruling=ruling("allowed_with_obligations", (obligation,)))
     assert joined.conditions == ("Show the notice. (x, 1)",)
     assert "separate licence" in join(comparison(), ruling=ruling("needs_separate_license")).conditions[0]
+
+
+def test_a_verdict_is_told_in_points_as_its_margin_is():
+    (first, *_) = join(comparison(losses=200), ruling=ruling("allowed")).reasons
+    assert re.match(
+        r"Difference −\d+\.\d\d points, 95% interval \[−\d+\.\d\d, −\d+\.\d\d\], margin 2, \d+ pairs\.",
+        first.text,
+    ), first.text
 
 
 def test_a_model_that_does_not_fit_holds_with_its_numbers():

@@ -6,6 +6,7 @@ from datetime import UTC
 import pytest
 
 from freehold.errors import ConfigError, StorageError
+from freehold.store import open_store
 from freehold.workflows.project import now, open_project
 
 FILE = '[app]\nname = "shop"\n'
@@ -180,3 +181,13 @@ def test_a_file_nested_too_deep_is_an_error(tmp_path):
     (tmp_path / "freehold.toml").write_text(FILE + "x = " + "[" * 100_000 + "]" * 100_000)
     with pytest.raises(ConfigError, match="nested too deep"):
         open_project()
+
+
+def test_looking_for_a_store_makes_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project = open_project(None)
+    assert project.reading_url == "sqlite://"
+    assert not (tmp_path / ".freehold").exists()
+    with open_store(project.store_url):
+        pass
+    assert project.reading_url == project.store_url

@@ -12,8 +12,16 @@ from typing import Any
 
 import msgspec
 
+from freehold.catalog import unlisted
 from freehold.errors import InputError, UnknownModelError
-from freehold.types.model import Model, Shape
+from freehold.types.model import Model, PublishedForm, Shape
+
+SHOWN = 3
+"""Models of the same family that a hint names."""
+SPELT_ALIKE = 0.75
+"""Two words that are this alike (`difflib`) may be one and its misspelling."""
+PLAIN = frozenset({"instruct", "it", "chat", "hf", "base", "pt", "gguf"})
+"""Words of how a model was trained on or is kept: with and without them it has one shape."""
 
 
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,6 +41,8 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     languages: tuple[str, ...] = ()
     gguf: tuple[str, ...] = ()
     chat_template: str | None = None
+    published: tuple[PublishedForm, ...] = ()
+    draft_layers: int = 0
     note: str | None = None
 
 
@@ -94,6 +104,8 @@ def _model(family: FamilyFile, row: ModelRow) -> Model:
         gguf=row.gguf,
         chat_template=row.chat_template or family.chat_template,
         quantization=family.quantization,
+        published=row.published,
+        draft_layers=row.draft_layers,
         note=row.note,
     )
 
@@ -113,28 +125,98 @@ def expand_pattern(pattern: list[str], layers: int) -> tuple[str, ...]:
 def _by_name() -> dict[str, Model]:
     names: dict[str, Model] = {}
     for model in all_models():
-        for name in (model.id, *model.aliases):
+        releases = (one.id for one in model.published if one.id is not None)
+        for name in (model.id, *model.aliases, *releases):
             names[name.lower()] = model
             names.setdefault(name.lower().rpartition("/")[2], model)
     return names
 
 
 def find(model_id: str) -> Model | None:
-    """A model by id, alias, or the part of either after the slash, whatever the case; None when unknown."""
+    """A model by id, alias or release, or by the part of one after the slash, whatever the case; None when unknown."""
     return _by_name().get(model_id.lower())
 
 
+def published(model: Model, model_id: str) -> PublishedForm | None:
+    """The release that `model_id` names: one with an id of its own, else the model's own; None when not known."""
+    asked = model_id.lower()
+    for one in model.published:
+        if one.id is not None and asked in (one.id.lower(), one.id.lower().rpartition("/")[2]):
+            return one
+    return next((one for one in model.published if one.id is None), None)
+
+
 def get(model_id: str) -> Model:
-    """Like `find`. Raises `UnknownModelError` that names the nearest known id."""
+    """Like `find`. Raises `UnknownModelError` with what to do: see `hint`."""
     model = find(model_id)
     if model is None:
-        near = nearest(model_id)
-        raise UnknownModelError(
-            f"model {model_id} is not in the catalog",
-            hint=(f"did you mean {near}? " if near else "")
-            + "A GGUF file or a folder with config.json is read directly: freehold fit PATH",
-        )
+        raise UnknownModelError(f"model {model_id} is not in the catalog", hint=hint(model_id))
     return model
+
+
+def read_on() -> datetime.date:
+    """The day the newest row of the model catalog was read."""
+    return max(model.checked for model in all_models())
+
+
+def hint(model_id: str) -> str:
+    """What to do about a model that the catalog lacks.
+
+    A near name is only offered where it may be what was meant: the same numbers in the same order, as far as it has
+    any. Another version or size is another model; the newest of its family are named as what the catalog has instead,
+    never as what was meant.
+    """
+    row = unlisted.why(model_id)
+    if row is not None:
+        return f"it is known and has no row: {row.why} ({row.source}). {_ways(model_id)}"
+    meant = meant_by(model_id)
+    if meant:
+        return f"did you mean {meant[0]}? {_ways(model_id)}"
+    family = of_family(model_id)
+    shown = ", ".join(f"{one.id} ({one.released})" if one.released else one.id for one in family)
+    known = f" Of its family it has {shown}." if shown else ""
+    return f"the catalog of {read_on()} does not know it: a later release, or another name.{known} {_ways(model_id)}"
+
+
+def meant_by(model_id: str) -> tuple[str, ...]:
+    """Catalog ids that a name may be a misspelling of, best first: see `hint`."""
+    near = [one for one in nearest_all(model_id, 5) if may_mean(model_id, one)]
+    return tuple(near or [one.id for one in all_models() if may_mean(model_id, one.id)])
+
+
+def may_mean(asked: str, known: str) -> bool:
+    """Its numbers are the first of the other's, in their order, and every word of it is spelt nearly so there."""
+    said = unlisted.numbers(asked)
+    if unlisted.numbers(known)[: len(said)] != said:
+        return False
+    words = unlisted.words(known)
+    return all(
+        difflib.get_close_matches(word, words, n=1, cutoff=SPELT_ALIKE)
+        for word in unlisted.words(asked) - PLAIN
+    )
+
+
+def of_family(model_id: str) -> tuple[Model, ...]:
+    """Models of the catalog whose name begins with the same word: those that share most words, the newest first."""
+    words, family = unlisted.words(model_id), unlisted.family(model_id)
+    if family is None:
+        return ()
+    found = [one for one in all_models() if unlisted.family(one.id) == family]
+    found.sort(
+        key=lambda one: (
+            len(words & unlisted.words(one.id) - PLAIN),
+            one.released or "",
+            one.instruct,
+            one.id,
+        ),
+        reverse=True,
+    )
+    return tuple(found[:SHOWN])
+
+
+def _ways(model_id: str) -> str:
+    sync = f"; from a hub: freehold catalog sync {model_id}" if model_id.count("/") == 1 else ""
+    return f"Its config.json or a GGUF file is read directly: freehold fit PATH{sync}"
 
 
 def nearest(model_id: str) -> str | None:

@@ -5,7 +5,8 @@
     <home>/catalog/
       <org>--<name>.json        one repository as it was when it was read
 
-Each record says where it was read and when. The shipped catalog is never changed.
+Each record says where it was read and when. The shipped catalog is never changed, and its rows are used where both
+have one: see `Shadow`.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from pathlib import Path
 import msgspec
 
 from freehold import files
+from freehold.catalog import licenses, models, releases
 from freehold.errors import StorageError
-from freehold.types.model import Shape
+from freehold.types.model import Model, Shape
 from freehold.types.record import Record
 
 
@@ -76,6 +78,55 @@ def find(home: Path, model_id: str) -> SyncedModel | None:
         if wanted in (one.id.lower(), one.id.lower().rpartition("/")[2]):
             return one
     return None
+
+
+class Shadow(Record, frozen=True, kw_only=True):
+    """A record of the user's for a model that the shipped catalog has. The shipped row is used; `differs` says in what
+    the record differs from it, each as ``layers 4, not 2``."""
+
+    id: str
+    source: str
+    fetched: date
+    differs: tuple[str, ...]
+
+    def said(self) -> str:
+        """One sentence about it."""
+        what = f"it says {', '.join(self.differs)}" if self.differs else "it says the same"
+        return f"your own record of it (read {self.fetched}, {self.source}) is not used, the shipped row is: {what}"
+
+
+def shadows(home: Path) -> tuple[Shadow, ...]:
+    """Records that stand in the shadow of a shipped row, by id."""
+    found = []
+    for own in all_synced(home):
+        shipped = models.find(own.id)
+        if shipped is not None:
+            found.append(
+                Shadow(id=own.id, source=own.source, fetched=own.fetched, differs=_differs(own, shipped))
+            )
+    return tuple(found)
+
+
+def shadow_of(home: Path, model: Model) -> Shadow | None:
+    """The record that a shipped row overrules; None when there is none."""
+    names = {model.id.lower(), *(name.lower() for name in model.aliases)}
+    return next((one for one in shadows(home) if one.id.lower() in names), None)
+
+
+def _differs(own: SyncedModel, shipped: Model) -> tuple[str, ...]:
+    """What a record says otherwise: sizes, and a licence that the catalog knows under another name."""
+    found = []
+    if own.shape is not None:
+        for name in (field.name for field in msgspec.structs.fields(Shape) if field.name != "architecture"):
+            said, known = getattr(own.shape, name), getattr(shipped.shape, name)
+            if said != known:
+                plain = isinstance(said, int | float | str) and isinstance(known, int | float | str)
+                found.append(f"{name} {said}, not {known}" if plain else f"other {name}")
+    carried = {one.license.lower() for one in releases.releases_of(own.id)}
+    known_licenses = {one.lower() for one in licenses.licenses()}
+    if own.license and carried and own.license.lower() in known_licenses - carried:
+        found.append(f"licence {own.license}")
+    return tuple(found)
 
 
 def keep(home: Path, model: SyncedModel) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import signal
 import sys
@@ -11,9 +12,11 @@ from typing import Any, NamedTuple
 import click
 
 from freehold import __version__, files
+from freehold.cli import help_text
 from freehold.cli.output import echo
 from freehold.errors import FreeholdError, nearest
-from freehold.visible import visible
+
+help_text.install()
 
 
 class Entry(NamedTuple):
@@ -337,8 +340,9 @@ def main() -> None:
         )  # fmt: skip
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        error.message = visible(error.message)  # type: ignore[misc]
-        error.show()
+        told = io.StringIO()
+        error.show(file=told)
+        echo(told.getvalue().rstrip("\n"), err=True, color=color)
         _fail(error.format_message(), "usage", 2)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt) as stop:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import shutil
 import textwrap
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ import msgspec
 
 from freehold.cli import documents
 from freehold.cli.documents import json_option as json_option
-from freehold.cli.output import echo, json_escaped
+from freehold.cli.output import columns, echo, json_escaped
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -82,26 +81,25 @@ def print_json(value: Any, which: str = "", *, one_line: bool = False) -> None:
     """The running command's document on stdout, the one that `json_option` knows as `which`; what could steer a
     terminal is escaped in it. Indented, unless `one_line`, where there are many."""
     made = documents.document(value, documents.current_schema(which))
-    echo(json_escaped((made if one_line else msgspec.json.format(made)).decode()))
+    echo(json_escaped((made if one_line else msgspec.json.format(made)).decode()), whole=True)
 
 
 def print_error(told: dict[str, Any], **beside: Any) -> None:
     """The error that ended a command, as a document on stdout."""
     made = documents.document({"error": told, **beside}, documents.ERROR_SCHEMA)
-    echo(json_escaped(msgspec.json.format(made).decode()))
+    echo(json_escaped(msgspec.json.format(made).decode()), whole=True)
 
 
 def print_foreign_json(value: Any) -> None:
     """One indented JSON document of a format that others have laid down."""
-    echo(json_escaped(msgspec.json.format(msgspec.json.encode(value)).decode()))
+    echo(json_escaped(msgspec.json.format(msgspec.json.encode(value)).decode()), whole=True)
 
 
 def hanging(text: str, first: str, rest: str | None = None) -> str:
     """`text` after `first`, broken to the terminal's width with later lines under it; whole lines in a pipe."""
-    columns = shutil.get_terminal_size((100_000, 24)).columns
     return textwrap.fill(
         text,
-        max(columns - 1, 40),
+        max(columns() - 1, 40),
         initial_indent=first,
         subsequent_indent=" " * len(first) if rest is None else rest,
         break_long_words=False,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
+import unicodedata
 from collections.abc import Iterable
 from typing import IO, TYPE_CHECKING, Any
 
@@ -19,6 +23,23 @@ def _without_link(style: Style | None) -> Style | None:
     return style.update_link(None) if style is not None and style.link else style
 
 
+_STYLE = re.compile("\x1b\\[[0-9;]*m")
+_MARK = re.compile(r"( *)(?:[·*-] )?")
+IN_A_PIPE = 100_000
+"""Columns where there is no terminal: lines stay whole."""
+_FEWEST = 40
+
+
+def columns() -> int:
+    """The terminal's width; `IN_A_PIPE` where there is none and ``COLUMNS`` does not say one."""
+    return max(shutil.get_terminal_size((IN_A_PIPE, 24)).columns, _FEWEST)
+
+
+def uncoloured() -> bool:
+    """Whether ``NO_COLOR`` is set (https://no-color.org)."""
+    return bool(os.environ.get("NO_COLOR"))
+
+
 def echo(
     message: Any = "",
     *,
@@ -26,9 +47,47 @@ def echo(
     nl: bool = True,
     err: bool = False,
     color: bool | None = None,
+    whole: bool = False,
 ) -> None:
-    """`click.echo`, of text that only has line breaks, tabs and styles."""
-    click.echo(visible(str(message), styles=True), file=file, nl=nl, err=err, color=color)
+    """`click.echo`, of text that only has line breaks, tabs and styles, in lines that the terminal holds.
+
+    `whole` is for a document in a format of its own, whose lines must stay as they are. A word that is longer than the
+    terminal is wide (an address, a hash) is never broken: it could not be copied then.
+    """
+    text = visible(str(message), styles=True)
+    if nl and not whole and (width := columns()) < IN_A_PIPE:
+        text = "\n".join(_fitted(line, width) for line in text.split("\n"))
+    click.echo(text, file=file, nl=nl, err=err, color=False if uncoloured() else color)
+
+
+def cells(text: str) -> int:
+    """How wide a text without line breaks is on a terminal: wide letters count twice, styles and marks nothing."""
+    if text.isascii() and "\x1b" not in text:
+        return len(text)
+    plain = _STYLE.sub("", text)
+    return sum(
+        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1
+        for one in plain
+    )
+
+
+def _fitted(line: str, width: int) -> str:
+    """A line broken at spaces where it is too long; what follows hangs under the first word, or a little to the right
+    of it where that has no mark of a list."""
+    if cells(line) <= width:
+        return line
+    marked = _MARK.match(_STYLE.sub("", line))
+    assert marked is not None
+    hang = " " * min(len(marked[0]) + (0 if marked[0].strip() else 2), width // 2)
+    lines, now, used = [], "", 0
+    for space, word in re.findall(r"( *)([^ ]+)", line):
+        size = cells(word)
+        if now.strip() and used + len(space) + size > width:
+            lines.append(now)
+            now, used = hang + word, len(hang) + size
+        else:
+            now, used = now + space + word, used + len(space) + size
+    return "\n".join([*lines, now])
 
 
 def json_escaped(text: str) -> str:
@@ -44,7 +103,8 @@ def _json_escape(character: str) -> str:
 
 
 def console(**options: Any) -> Console:
-    """A console of rich that prints tables and bars, and of the text in them only what `echo` would."""
+    """A console of rich that prints tables and bars, and of the text in them only what `echo` would. With ``NO_COLOR``
+    nothing is bold or dim either, as with `echo`."""
     import rich.console
     from rich.segment import Segment
 
@@ -52,8 +112,11 @@ def console(**options: Any) -> Console:
         """Text is made visible when it is drawn, so that no cell, title or note is forgotten."""
 
         def _render_buffer(self, buffer: Iterable[Segment]) -> str:
+            plain = uncoloured()
             return super()._render_buffer(
-                segment if segment.control else Segment(visible(segment.text), _without_link(segment.style))
+                segment
+                if segment.control
+                else Segment(visible(segment.text), None if plain else _without_link(segment.style))
                 for segment in buffer
             )
 

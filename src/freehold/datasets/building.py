@@ -26,8 +26,8 @@ from freehold.datasets.last_turns import LastTurns
 from freehold.datasets.linking import linked_samples
 from freehold.datasets.recipe import Recipe as Recipe
 from freehold.datasets.sampling import answer_of as answer_of
+from freehold.datasets.sampling import calls_unoffered, with_id
 from freehold.datasets.sampling import sample_of as sample_of
-from freehold.datasets.sampling import with_id
 from freehold.datasets.spool import Rows, SampleSpool
 from freehold.datasets.writing import Building as Building
 from freehold.datasets.writing import load as load
@@ -40,6 +40,8 @@ from freehold.types.trace import Trace
 _ORDER: tuple[SplitName, ...] = ("held_out", "validation", "train")
 """Who keeps a question that stands in several splits: the first of these."""
 SAME_QUESTION = "same question again, with other instructions or spacing"
+UNOFFERED = "the answer calls a tool that was not offered"
+"""No other model could be right there, and one that was taught it would call what the application does not have."""
 _LOOKED_AT = 2000
 """This many questions decide which pieces of text all have in common."""
 
@@ -62,9 +64,10 @@ def make_samples(
 ) -> Building:
     """Sort traces into splits and drop what must not be there.
 
-    Dropped, and counted by reason: traces without an answer, repeats of the same item (one with gold wins, of several
-    what was said last), training or validation samples whose question also stands in the held-out split, exactly
-    or nearly (`Recipe.near_duplicates`), and near repeats within training and validation.
+    Dropped, and counted by reason: traces without an answer, or whose answer calls a tool that was not offered; repeats
+    of the same item (one with gold wins, of several what was said last); training or validation samples whose question
+    also stands in the held-out split, exactly or nearly (`Recipe.near_duplicates`); near repeats within training and
+    validation.
     A trace whose metadata has ``split = "held_out"`` (a file the owner keeps for evaluation) goes there whole.
 
     `change` is applied to each sample before it is compared (personal data replaced, for example); splits are decided
@@ -74,6 +77,9 @@ def make_samples(
     spool = SampleSpool(folder)
     index = _Index()
     for sample, step, stated_at_us in linked_samples(traces, recipe, dropped, folder=folder):
+        if calls_unoffered(sample):
+            dropped[UNOFFERED] += 1
+            continue
         forced = sample.metadata.get("split")
         split: SplitName = (
             forced if forced in SPLITS else split_of(sample.group or question_id(sample.messages), recipe)

@@ -68,6 +68,31 @@ def _refused(trace: Trace) -> bool:
     return message is not None and not message.get("tool_calls") and refusal_of(message) is not None
 
 
+def calls_unoffered(sample: Sample) -> bool:
+    """Whether the target calls a function that is not among the tools the request offered.
+
+    False where none were offered (a log may not keep them), or one that is not a function (a tool of the API's own).
+    """
+    functions = [tool.get("function") for tool in sample.tools or ()]
+    if not functions or not all(
+        isinstance(one, dict) and isinstance(one.get("name"), str) for one in functions
+    ):
+        return False
+    names = {_plain(one["name"]) for one in functions if one}
+    made = [call for message in sample.answer for call in message.tool_calls or ()]
+    return any(_plain(_called(call)) not in names for call in made)
+
+
+def _called(call: dict[str, Any]) -> str:
+    function = call.get("function")
+    return str(function.get("name")) if isinstance(function, dict) else ""
+
+
+def _plain(name: str) -> str:
+    """A function's name as OpenAI's API allows it: dots are sent as underscores."""
+    return name.replace(".", "_")
+
+
 def with_id(sample: Sample) -> Sample:
     """The sample with the id its content has."""
     identity: dict[str, Any] = {"messages": [_identity(message) for message in sample.messages]}

@@ -1,4 +1,4 @@
-"""The application each worker runs: requests for models go to the proxy, others to pages and the admin API."""
+"""The application each worker runs: requests for models go to the proxy, others to pages, admin, incumbent."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from freehold.gateway.admin import PREFIX as ADMIN_PREFIX
 from freehold.gateway.admin import Admin
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.request import ClientDisconnect, Request
-from freehold.gateway.pages import find_page
+from freehold.gateway.pages import find_page, is_others
 from freehold.gateway.proxy.forward import check_host, check_origin, forward, send_reply
+from freehold.gateway.proxy.passing.passed import pass_on, report_refusal
+from freehold.gateway.proxy.passing.paths import model_route, spelled_out
 from freehold.gateway.proxy.shadow import Shadows
 from freehold.gateway.proxy.state import WorkerState
-from freehold.gateway.proxy.translation import API_ROUTES, ApiRoute
+from freehold.gateway.proxy.translation import API_ROUTES
 from freehold.gateway.upkeep import upkeep
-from freehold.wire.errors import ApiError, HttpReply, anthropic_error, ollama_error, openai_error
+from freehold.wire.errors import ApiError, anthropic_error, ollama_error, openai_error
 
 _OPEN_PAGES = frozenset(("/metrics", "/ready"))
 
@@ -33,41 +35,45 @@ class GatewayApp:
         api_route = API_ROUTES.get(request.path)
         if api_route is not None and request.method == "POST":
             return forward(self.state, self.shadows, api_route, request)
-        return self._other(request, api_route)
+        return self._other(request)
 
-    async def _other(self, request: Request, api_route: ApiRoute | None) -> None:
-        """Answer anything but a request for a model."""
+    async def _other(self, request: Request) -> None:
+        """Answer anything but a request for a model at one of the usual paths."""
+        path = spelled_out(request.path, self.state.table.others)
+        api_route = model_route(path)
+        if api_route is not None and request.method == "POST":
+            await forward(self.state, self.shadows, api_route, request)
+            return
         error = openai_error if api_route is None else api_route.error
-        if request.path.startswith("/api/"):
+        if path.startswith("/api/"):
             error = ollama_error
-        elif request.path.startswith("/v1/messages") or request.header("anthropic-version"):
+        elif path.startswith("/v1/messages") or request.header("anthropic-version"):
             error = anthropic_error
         try:
-            reply = await self._page(request)
+            await self._answer(request, path)
         except ApiError as failure:
-            self.state.meters.count("freehold_refusals", failure.code or str(failure.status))
-            reply = error(failure)
+            report_refusal(self.state, request, path, failure)
+            send_reply(request, error(failure))
         except ClientDisconnect:
             return
-        send_reply(request, reply)
 
-    async def _page(self, request: Request) -> HttpReply:
+    async def _answer(self, request: Request, path: str) -> None:
+        """Answer with a page, by the admin API, or pass the request on. Raises `ApiError`."""
         state = self.state
         # What is told without a key is told to no other name; that the process lives is not a secret.
-        if request.path in _OPEN_PAGES or (
-            request.path != "/health" and (state.hosts.says or not state.keys.required)
-        ):
+        if path in _OPEN_PAGES or (path != "/health" and (state.hosts.says or not state.keys.required)):
             check_host(state, request.header("host"))
         if (origin := request.header("origin")) is not None:
             check_origin(origin, request.header("host"))
-        if request.path.startswith(ADMIN_PREFIX):
-            return await self._admin(request, state.config, state.keys, state.table.all_routes())
-        page = find_page(request.method, request.path)
-        if page is not None:
-            return await page(state, request)
-        if request.path in API_ROUTES:
-            raise ApiError(405, f"{request.method} is not possible on {request.path}")
-        raise ApiError(404, f"nothing is served at {request.path[:200]}", code="unknown_url")
+        if path.startswith(ADMIN_PREFIX):
+            table = state.table
+            send_reply(request, await self._admin(request, state.config, state.keys, table.all_routes()))
+        elif is_others(state.table, request.method, path):
+            await pass_on(state, request, path)
+        elif (page := find_page(request.method, path)) is not None:
+            send_reply(request, await page(state, request))
+        else:
+            raise ApiError(405, f"{request.method} is not possible on {path}")
 
 
 @contextlib.asynccontextmanager

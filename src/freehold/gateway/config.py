@@ -39,12 +39,15 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     With `tls` clients connect over TLS only.
     `body_memory_bytes` bounds what a worker holds of all requests and answers at once.
     Requests are answered under the machine's own names and `hosts` (see `freehold.wire.hosts`).
+    What no route, endpoint or page here answers is passed on to the endpoint `others_to`, where one is named.
     The endpoints `without_key` may lack the environment variable of their key: they answer nothing and are never ready.
+    The gateway writes where its numbers are into `run_folder_file`.
     `attributions` are texts that models' licences ask to be shown, by base model. `spool_folder` holds what was
     answered and is not in the store yet; without one it is next to a SQLite store, else in the run folder.
     """
 
     endpoints: tuple[Endpoint, ...]
+    others_to: str | None = None
     without_key: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: int = 8420
@@ -53,6 +56,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     routes: tuple[Route, ...] = ()
     store_url: str | None = None
     spool_folder: str | None = None
+    run_folder_file: str | None = None
     capture: Capture = "off"
     capture_opt_out: bool = False
     capture_queue: int = 10_000
@@ -106,6 +110,10 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
         names = [endpoint.name for endpoint in self.endpoints]
         if len(set(names)) != len(names):
             raise ConfigError(f"two endpoints have one name: {', '.join(sorted(names))}")
+        if self.others_to is not None and self.others_to not in names:
+            raise ConfigError(
+                f"others are passed on to the endpoint {self.others_to}, which is not configured"
+            )
         check_host_names(self.hosts)
         for endpoint in self.endpoints:
             if not endpoint.base_url.startswith(("http://", "https://")):
@@ -151,7 +159,7 @@ def check_route(route: Route, endpoint_names: list[str]) -> None:
     for name, share in (("canary_share", route.canary_share), ("shadow_share", route.shadow_share)):
         if not 0 <= share <= 1:
             raise ConfigError(f"route {route.name}: {name} is {share}, expected 0 to 1")
-    if problem := route.limits.problem or (route.cache and route.cache.problem):
+    if problem := route.limits.problem or route.waits.problem or (route.cache and route.cache.problem):
         raise ConfigError(f"route {route.name}: {problem}")
     if route.deferral is not None:
         if route.candidate is None:
@@ -170,10 +178,15 @@ def check_route(route: Route, endpoint_names: list[str]) -> None:
 def check_rule(route: Route, endpoints: Iterable[Endpoint]) -> None:
     """Raises `ConfigError`, naming both, for a rule that was proven for another candidate than the route's."""
     rule, target = route.deferral, route.candidate
-    endpoint = next((one for one in endpoints if target is not None and one.name == target.endpoint), None)
+    known = {one.name: one for one in endpoints}
+    endpoint = None if target is None else known.get(target.endpoint)
     if rule is None or target is None or endpoint is None:
         return
-    if (other := other_candidate(rule, endpoint, target.model or route.model)) is not None:
+    other = other_candidate(rule, endpoint, target.model or route.model)
+    if rule.upper is not None and other is None:
+        upper = known.get(rule.upper.endpoint)
+        other = other_upper(rule, None if upper is None else upper.base_url)
+    if other is not None:
         raise ConfigError(
             f"route {route.name}: {other}",
             hint="freehold defer plan proves a rule for the candidate that is served now",
@@ -189,6 +202,23 @@ def other_candidate(rule: DeferralRule, endpoint: Endpoint, model: str) -> str |
         f"the rule of deferral {rule.id} was proven for {rule.candidate} (candidate {rule.candidate_id}), and "
         f"{model} at the endpoint {endpoint.name} is another one (candidate {served})"
     )
+
+
+def other_upper(rule: DeferralRule, base_url: str | None) -> str | None:
+    """That a rule's upper model is not where it was asked for the proof, naming both; None where it is, or there is
+    none. `base_url` is of the endpoint that it names (None: that is not configured)."""
+    upper = rule.upper
+    if upper is None or (base_url is not None and _same_address(base_url, upper.base_url)):
+        return None
+    found = "is not configured" if base_url is None else f"is at {base_url}"
+    return (
+        f"the rule of deferral {rule.id} was proven with {upper.model} at {upper.base_url}, and the endpoint "
+        f"{upper.endpoint} {found}"
+    )
+
+
+def _same_address(one: str, other: str) -> bool:
+    return one.rstrip("/").removesuffix("/v1") == other.rstrip("/").removesuffix("/v1")
 
 
 def check_apart(route: Route, others: Iterable[Route]) -> None:

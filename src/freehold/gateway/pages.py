@@ -11,9 +11,12 @@ from typing import Any
 import msgspec
 
 from freehold.gateway.http.request import Request
-from freehold.gateway.http.upstreams import UpstreamFailure
 from freehold.gateway.limits.keys import check_may, check_scope
+from freehold.gateway.proxy.passing.listing import listed_elsewhere
+from freehold.gateway.proxy.routing import RouteTable
 from freehold.gateway.proxy.state import WorkerState
+from freehold.gateway.proxy.translation import API_ROUTES
+from freehold.gateway.readiness import unanswered
 from freehold.gateway.telemetry import meters, pulse
 from freehold.types.endpoint import ANY_MODEL
 from freehold.types.route import ApiKey
@@ -25,8 +28,20 @@ MODEL_PREFIX = "/v1/models/"
 _JSON = [("content-type", "application/json")]
 _TEXT = [("content-type", "text/plain; charset=utf-8")]
 _METRICS = [("content-type", "text/plain; version=0.0.4; charset=utf-8")]
+_LOOKS = ("GET", "HEAD")
 _SHOW_BODY_MAX = 65_536
-_HEALTH_CHECK_WITHIN_S = 2.0
+
+
+def is_others(table: RouteTable, method: str, path: str) -> bool:
+    """Whether a path (`spelled_out`) is for the endpoint that others go to, if there is one, not answered here."""
+    if path.startswith(MODEL_PREFIX):
+        is_own = (
+            method in _LOOKS and urllib.parse.unquote(path.removeprefix(MODEL_PREFIX)) in table.model_names()
+        )
+        return table.others is not None and not is_own
+    if path in API_ROUTES:
+        return table.others is not None and not path.startswith("/api/")
+    return path not in PAGES and (path, method) != ("/api/show", "POST")
 
 
 def find_page(method: str, path: str) -> Page | None:
@@ -34,7 +49,7 @@ def find_page(method: str, path: str) -> Page | None:
     if path == "/api/show" and method == "POST":
         return ollama_show
     page = model if path.startswith(MODEL_PREFIX) else PAGES.get(path)
-    if page is not None and method not in ("GET", "HEAD"):
+    if page is not None and method not in _LOOKS:
         raise ApiError(405, f"{method} is not possible on {path}")
     return page
 
@@ -51,41 +66,39 @@ async def front(_state: WorkerState, _request: Request) -> HttpReply:
 
 
 async def ready(state: WorkerState, request: Request) -> HttpReply:
-    """Every endpoint answers, keys can be checked, and the recorder lives. 503 where not.
+    """Every route has an endpoint that answers, keys can be checked, and the recorder lives. 503 where not.
 
     Where keys are in force, what is the matter is told only to a key that may look.
     """
-    names = list(state.table.endpoints)
-    answers = await asyncio.gather(*(endpoint_answers(state, name) for name in names))
-    endpoints = dict(zip(names, answers, strict=True))
+    found = await state.health.all(state.table.endpoints.values())
+    routes = state.table.all_routes()
+    unready = unanswered(routes, found)
+    answered = not unready if routes else bool(found) and all(one.answers for one in found.values())
     keys = "unavailable" if state.keys.problem is not None else "starting" if state.keys.waiting else "known"
     recorder = None if state.recorder is None else pulse.is_alive(state.run_folder)
-    is_ready = bool(endpoints) and all(answers) and keys == "known" and recorder is not False
+    is_ready = answered and keys == "known" and recorder is not False
     body: dict[str, Any] = {"status": "ready" if is_ready else "not ready"}
     with contextlib.suppress(ApiError):
         _check_look(state, request)
-        body |= {"endpoints": endpoints, "keys": keys}
+        body["endpoints"] = {name: one.answers for name, one in found.items()}
+        if matters := {name: one.why for name, one in found.items() if one.why}:
+            body["why"] = matters
+        if unready:
+            body["unanswered_routes"] = unready
+        body["keys"] = keys
         if recorder is not None:
             body["recorder"] = "alive" if recorder else "silent"
     return HttpReply(200 if is_ready else 503, _JSON, msgspec.json.encode(body))
 
 
-async def endpoint_answers(state: WorkerState, name: str) -> bool:
-    """Whether an endpoint answers a health check within two seconds, and its requests can be prepared."""
-    endpoint = state.table.endpoints[name]
-    if await state.preparer.trouble(endpoint) is not None:
-        return False
-    path = "/api/version" if endpoint.api == "ollama" else "/v1/models"
-    try:
-        status, _ = await state.upstreams.get(endpoint, path, timeout_s=_HEALTH_CHECK_WITHIN_S)
-    except UpstreamFailure:
-        return False
-    return status < 500
-
-
 async def models(state: WorkerState, request: Request) -> HttpReply:
-    """The names a client may ask for."""
-    listed = [_listed_model(state, name, request) for name in _names(state, _check_key(state, request))]
+    """The names a client may ask for, those included that are passed on."""
+    key = _check_key(state, request)
+    listed = [_listed_model(state, name, request) for name in _names(state, key)]
+    if key is None or not (key.models or key.routes):
+        elsewhere = await listed_elsewhere(state, request)
+        known = {one["id"] for one in elsewhere}
+        listed = [*elsewhere, *(one for one in listed if one["id"] not in known)]
     if request.header("anthropic-version"):
         return HttpReply(200, _JSON, msgspec.json.encode(anthropic.listed_models(listed)))
     return HttpReply(200, _JSON, msgspec.json.encode({"object": "list", "data": listed}))
@@ -94,7 +107,7 @@ async def models(state: WorkerState, request: Request) -> HttpReply:
 async def model(state: WorkerState, request: Request) -> HttpReply:
     """One of these names. Raises `ApiError` (404) for others, unless an endpoint takes any name."""
     key = _check_key(state, request)
-    name = urllib.parse.unquote(request.path.removeprefix(MODEL_PREFIX))
+    name = urllib.parse.unquote(request.path.removeprefix(MODEL_PREFIX).rstrip("/"))
     _check_model(state, name, key)
     return HttpReply(200, _JSON, msgspec.json.encode(_listed_model(state, name, request)))
 
@@ -143,12 +156,12 @@ async def metrics(state: WorkerState, request: Request) -> HttpReply:
 
 
 def _check_look(state: WorkerState, request: Request) -> None:
-    key = state.keys.check(request.header("authorization"), request.header("x-api-key"))
+    key = state.keys.admit(request.header)
     check_may(key, "look")
 
 
 def _check_key(state: WorkerState, request: Request) -> ApiKey | None:
-    return state.keys.check(request.header("authorization"), request.header("x-api-key"))
+    return state.keys.admit(request.header)
 
 
 def _names(state: WorkerState, key: ApiKey | None) -> list[str]:

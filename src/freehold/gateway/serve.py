@@ -20,8 +20,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import msgspec
-
 from freehold import files
 from freehold.errors import ConfigError, EngineError, PortInUseError
 from freehold.gateway import child_environment
@@ -29,9 +27,8 @@ from freehold.gateway.child_process import ChildProcess
 from freehold.gateway.config import CONFIG_FILE, GatewayConfig, to_json
 from freehold.gateway.http.certificate import check_certificate
 from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME as LOG_FILE
-from freehold.gateway.telemetry.meters import Meters, has_meters
+from freehold.gateway.telemetry.meters import Meters, has_meters, leave_word
 from freehold.gateway.telemetry.request_log import check_otel, log_as_json
-from freehold.types.endpoint import Endpoint
 
 log = logging.getLogger("freehold.gateway")
 _RUN_FOLDER_PREFIX = "freehold-gateway-"
@@ -66,9 +63,12 @@ def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
         _listener(config.host, config.port) as listener,
         contextlib.ExitStack() as children,
     ):
+        leave_word(config.spool_in(Path(run_folder)), Path(run_folder))
         if follow:
             folder = (Path(run_folder),)
             threading.Thread(target=_watch_parent, args=folder, name="lifeline", daemon=True).start()
+        if config.run_folder_file is not None:
+            files.write(Path(config.run_folder_file), run_folder.encode())
         config_json = to_json(config)
         count = _restart_counter(Path(run_folder))
         if config.store_url is not None:
@@ -231,13 +231,13 @@ class RunningGateway:
     def is_running(self) -> bool:
         return self.process.poll() is None
 
-    def update(self, endpoints: Sequence[Endpoint]) -> None:
-        """Send requests to `endpoints` from now on, without a restart: workers know within half a second.
+    def update(self, config: GatewayConfig) -> None:
+        """Set what of a configuration can be changed without a restart: workers know within half a second.
 
-        Requests under way stay where they are. Raises `ConfigError` for endpoints that cannot be, and
-        `EngineError` when the gateway has ended.
+        Requests under way stay where they are. Raises `EngineError` when the gateway has ended; one that is started in
+        its place has the configuration.
         """
-        config = msgspec.structs.replace(self.config, endpoints=tuple(endpoints))
+        self.config = config
         data = to_json(config)
         assert self.process.stdin is not None
         try:
@@ -245,7 +245,6 @@ class RunningGateway:
             self.process.stdin.flush()
         except (BrokenPipeError, ValueError):
             raise EngineError("the gateway has ended", hint=f"its log: {self.log}") from None
-        self.config = config
 
     def renew(self) -> None:
         """Replace the workers by new ones, from what is installed now; no request is lost."""

@@ -12,7 +12,6 @@ import msgspec
 
 from freehold.gateway.capture.frames import USE
 from freehold.gateway.config import CONFIG_FILE, from_json
-from freehold.gateway.pages import endpoint_answers
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.telemetry.request_log import Reporter
 
@@ -65,7 +64,8 @@ async def _recheck_unreachable(state: WorkerState) -> None:
     while True:
         await asyncio.sleep(1.0)
         for name in state.unreachable():
-            if name in state.table.endpoints and await endpoint_answers(state, name):
+            endpoint = state.table.endpoints.get(name)
+            if endpoint is not None and (await state.health.of(endpoint)).answers:
                 state.breaker(name).record_success()
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable
 
 import msgspec
 
 from freehold.errors import UsageError
 from freehold.hardware.memory import ServingLoad, serving_parts
+from freehold.hardware.parallel import NODE_DEVICES, layout
 from freehold.hardware.training_memory import TrainingLoad, training_parts
-from freehold.hardware.vllm_memory import UTILISATION, vllm_parts
+from freehold.hardware.vllm_memory import UTILISATION, batch_tokens, copied_bytes, vllm_parts
 from freehold.types.engine import ENGINE_KINDS
-from freehold.types.machine import Fit, FitPart, Machine, Workload
+from freehold.types.machine import Accelerator, Fit, FitPart, Machine, Workload
 from freehold.types.model import Shape
 from freehold.types.record import content_id
 from freehold.types.units import gib
@@ -44,16 +46,12 @@ def fit(
             f"context {workload.context_tokens} and concurrency {workload.concurrency}: both must be at least 1"
         )
 
-    def parts_of(asked: Workload) -> tuple[FitPart, ...]:
-        parts_of_engine = vllm_parts if reserves else serving_parts
-        return parts_of_engine(shape, load, asked, devices=len(machine.accelerators))
-
-    parts = parts_of(workload)
+    parts = _parts(shape, load, workload, machine)
     total = sum(part.bytes for part in parts)
-    available, where = room(machine, UTILISATION if reserves else 1.0)
+    available, where = vllm_room(machine) if reserves else room(machine)
 
     def takes(asked: Workload) -> int:
-        return sum(part.bytes for part in parts_of(asked))
+        return sum(part.bytes for part in _parts(shape, load, asked, machine))
 
     largest = _largest(
         shape.context_tokens,
@@ -70,7 +68,11 @@ def fit(
         available_bytes=available,
         headroom_bytes=available - total,
         fits=total <= available and workload.context_tokens <= shape.context_tokens,
-        reasons=_reasons(shape, workload, parts, total, available, where, largest, machine) + notes,
+        reasons=(
+            *_reasons(shape, workload, parts, total, available, where, largest, machine),
+            *(_split(shape, load, machine) if reserves else ()),
+            *notes,
+        ),
         largest_context_tokens=largest,
         kv_type=load.kv_type,
         engine=load.engine,
@@ -78,6 +80,32 @@ def fit(
         version=version,
     )
     return with_id(made)
+
+
+def _parts(shape: Shape, load: ServingLoad, workload: Workload, machine: Machine) -> tuple[FitPart, ...]:
+    """The parts as the engine of `load` holds them on this machine."""
+    devices = machine.accelerators
+    if not ENGINE_KINDS[load.engine].reserves_accelerator:
+        return serving_parts(shape, load, workload, devices=len(devices))
+    split = layout(shape, len(devices), load.quantization)
+    step = min(batch_tokens(device) for device in devices)
+    copied = copied_bytes(shape, load.quantization, load.dense, split)
+    return vllm_parts(shape, load._replace(copied_bytes=copied), workload, layout=split, batch_tokens=step)
+
+
+def _split(shape: Shape, load: ServingLoad, machine: Machine) -> tuple[str, ...]:
+    """How vLLM is told to use several devices, and why tensors are not split over all of them."""
+    devices = len(machine.accelerators)
+    if devices == 1:
+        return ()
+    split = layout(shape, devices, load.quantization)
+    said = f"on {devices} accelerators: {split.options}"
+    if split.tensor < min(devices, NODE_DEVICES):
+        said += (
+            f" (tensors are not split over {min(devices, NODE_DEVICES)}: {shape.heads} heads, {shape.kv_heads} of "
+            "keys and values, and their widths do not divide)"
+        )
+    return (said,)
 
 
 def fit_training(
@@ -115,6 +143,7 @@ def fit_training(
         )
     if len(machine.accelerators) > 1:
         reasons.append(f"training takes one of {len(machine.accelerators)} accelerators")
+    reasons.extend(_notes(machine))
     return with_id(
         Fit(
             id="",
@@ -143,18 +172,31 @@ def with_id(made: Fit) -> Fit:
 
 
 def room(machine: Machine, share: float = 1.0) -> tuple[int, str]:
-    """Bytes a model may take on a machine, and whose they are. `share` is what an engine takes of a device."""
+    """Bytes a model may take on a machine, and whose they are. `share` is what an engine takes of a device, of what
+    the driver leaves of it."""
     if machine.accelerators:
-        total = sum(
-            min(
-                round(device.memory_bytes * share),
-                device.memory_bytes if device.free_memory_bytes is None else device.free_memory_bytes,
-            )
-            for device in machine.accelerators
-        )
-        names = ", ".join(device.name for device in machine.accelerators)
-        return total, ("memory of " if share == 1 else f"{share:.0%} of the memory of ") + names
+        total = sum(device_room(device, share) for device in machine.accelerators)
+        counts = collections.Counter(device.name for device in machine.accelerators)
+        names = ", ".join(name if count == 1 else f"{count} × {name}" for name, count in counts.items())
+        kept = sum(device.reserved_bytes for device in machine.accelerators)
+        where = ("memory of " if share == 1 else f"{share:.0%} of the memory of ") + names
+        return total, where + (f", {gib(kept)} of it kept by the driver" if kept else "")
     return machine.available_memory_bytes, machine.how.get("available memory", "memory available now")
+
+
+def vllm_room(machine: Machine) -> tuple[int, str]:
+    """Bytes that vLLM takes on a machine's accelerators, and whose they are: of each as much as of the smallest, since
+    it splits evenly."""
+    total, where = room(machine, UTILISATION)
+    smallest = min(device_room(device, UTILISATION) for device in machine.accelerators)
+    even = smallest * len(machine.accelerators)
+    return even, where if even == total else f"{where}; of each as much as of the smallest"
+
+
+def device_room(device: Accelerator, share: float = 1.0) -> int:
+    """Bytes that one device has for an engine that takes `share` of what its driver leaves."""
+    usable = round((device.memory_bytes - device.reserved_bytes) * share)
+    return usable if device.free_memory_bytes is None else min(usable, device.free_memory_bytes)
 
 
 def _largest(limit: int, fits: Callable[[int], bool]) -> int | None:
@@ -181,6 +223,12 @@ def _verdict(parts: tuple[FitPart, ...], total: int, available: int, where: str)
     ]
 
 
+def _notes(machine: Machine) -> tuple[str, ...]:
+    """What has to be said of how the machine was understood."""
+    note = machine.how.get("note")
+    return (note,) if note else ()
+
+
 def _reasons(
     shape: Shape,
     workload: Workload,
@@ -203,4 +251,4 @@ def _reasons(
         reasons.append("no context fits at this concurrency")
     elif largest < workload.context_tokens <= shape.context_tokens:
         reasons.append(f"{largest:,} tokens of context would fit at {workload.concurrency} at once")
-    return tuple(reasons)
+    return (*reasons, *_notes(machine))

@@ -1,7 +1,7 @@
 """Shapes from a `config.json` as transformers writes it.
 
-Covered: the families in `FAMILIES`; a text model inside a multimodal config (`text_config`). An architecture
-that is not in the table gets an upper bound: full attention in every layer, and says so.
+Covered: the families in `hf_families.FAMILIES`; a text model inside a multimodal config (`text_config`). An
+architecture that is not in the table gets an upper bound: full attention in every layer, and says so.
 Not covered: vision and audio towers, multi-token-prediction layers.
 """
 
@@ -11,65 +11,26 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from freehold.errors import InputError
+from freehold.hardware.config_keys import ConfigKeys
+from freehold.hardware.hf_families import (
+    DELTA,
+    FAMILIES,
+    HYBRID,
+    MIXTURES,
+    SCORE_BIAS,
+    SPARSE,
+    TIED_BY_DEFAULT,
+    WINDOW_IGNORED,
+    Family,
+)
+from freehold.hardware.hf_hybrids import layer_count, layer_kinds, recurrent_shape
 from freehold.hardware.json_file import read_object
-from freehold.types.model import MAX_LAYERS, AttentionKind, ExpertShape, LatentShape, RecurrentShape, Shape
+from freehold.types.model import MAX_LAYERS, AttentionKind, CompressedShape, ExpertShape, LatentShape, Shape
 from freehold.types.units import MIB
 
-MAX_CONFIG_BYTES = MIB
-
-
-class Family(NamedTuple):
-    """How a `model_type` is built where its config does not say."""
-
-    architecture: str
-    flags: dict[str, Any]
-    full_every: int = 0
-    """Where windows alternate and the config has no `layer_types`: every how many layers one is full."""
-
-
-FAMILIES: dict[str, Family] = {
-    "llama": Family("llama", {}),
-    "mistral": Family("llama", {}),
-    "mixtral": Family("llama", {}),
-    "qwen2": Family("qwen2", {"qkv_bias": True}),
-    "qwen3": Family("qwen3", {"qk_norm": "head"}),
-    "qwen3_moe": Family("qwen3moe", {"qk_norm": "head"}),
-    "gemma2": Family("gemma2", {"norms_per_layer": 4}, 2),
-    "gemma3": Family("gemma3", {"norms_per_layer": 4, "qk_norm": "head"}, 6),
-    "gemma3_text": Family("gemma3", {"norms_per_layer": 4, "qk_norm": "head"}, 6),
-    "gemma4": Family("gemma4", {"norms_per_layer": 4, "qk_norm": "head"}, 6),
-    "gemma4_text": Family("gemma4", {"norms_per_layer": 4, "qk_norm": "head"}, 6),
-    "phi3": Family("phi3", {"fused_qkv": True}),
-    "olmo2": Family("olmo2", {"qk_norm": "full"}),
-    "cohere": Family("command-r", {"norms_per_layer": 1}),
-    "cohere2": Family("cohere2", {"norms_per_layer": 1}, 4),
-    "deepseek_v2": Family("deepseek2", {}),
-    "deepseek_v3": Family("deepseek2", {}),
-    "kimi_k2": Family("deepseek2", {}),
-    "gpt_oss": Family("gpt-oss", {"qkv_bias": True, "output_bias": True, "attention_sinks": True}, 2),
-    "granite": Family("granite", {}),
-    "ernie4_5": Family("ernie4_5", {}),
-    "ernie4_5_moe": Family("ernie4_5-moe", {}),
-    "jamba": Family("jamba", {}),
-    "qwen3_5_text": Family("qwen35", {"qk_norm": "head", "attention_gate": True}, 4),
-    "qwen3_5_moe_text": Family("qwen35moe", {"qk_norm": "head", "attention_gate": True}, 4),
-    "deepseek_v32": Family("deepseek2", {}),
-    "glm_moe_dsa": Family("glm-dsa", {}),
-}
-
-SPARSE = frozenset({"deepseek_v32", "glm_moe_dsa"})
-"""Their attention picks tokens with an indexer, which is not counted."""
-DELTA = frozenset({"qwen3_5_text", "qwen3_5_moe_text"})
-"""Gated delta nets between layers of full attention."""
-
-TIED_BY_DEFAULT = frozenset({"gemma2", "gemma3", "gemma3_text", "gemma4", "gemma4_text", "cohere", "cohere2"})
-MIXTURES = frozenset(
-    {"mixtral", "qwen3_moe", "qwen3_5_moe_text", "deepseek_v2", "deepseek_v3", "kimi_k2", "gpt_oss", "ernie4_5_moe"}
-) | SPARSE  # fmt: skip
-"""Mixtures of experts: their config must say how many there are."""
+MAX_CONFIG_BYTES = 8 * MIB
+"""The list of layers left unquantized makes a config of MiniMax M3 in NVFP4 3 MB long."""
 COUNTS = ("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts")
-WINDOW_IGNORED = frozenset({"mistral", "phi3", "qwen2", "qwen3", "qwen3_moe"})
-"""Their configs name a window that llama.cpp does not use or that is switched off."""
 
 
 class ConfigShape(NamedTuple):
@@ -89,8 +50,9 @@ def shape_from_config(path: Path) -> ConfigShape:
     if isinstance(raw.get("text_config"), dict):
         raw = {**{key: raw[key] for key in ("tie_word_embeddings",) if key in raw}, **raw["text_config"]}
     kind = str(raw.get("model_type", ""))
+    kind = "minimax_m3" if kind == "minimax_m3_vl_text" else kind
     family = FAMILIES.get(kind)
-    read = _Keys(raw, str(file))
+    read = ConfigKeys(raw, str(file))
     notes: list[str] = []
     if family is None:
         notes.append(
@@ -99,7 +61,7 @@ def shape_from_config(path: Path) -> ConfigShape:
         )
         family = Family(kind or "unknown", {})
     layers, hidden, heads = (
-        read.whole("num_hidden_layers", MAX_LAYERS), read.whole("hidden_size"), read.whole("num_attention_heads"),
+        layer_count(read, kind, MAX_LAYERS), read.whole("hidden_size"), read.whole("num_attention_heads"),
     )  # fmt: skip
     experts = _experts(read, kind)
     kv_heads = read.optional("num_key_value_heads") or heads
@@ -107,25 +69,34 @@ def shape_from_config(path: Path) -> ConfigShape:
         raise InputError(
             f"num_key_value_heads is {kv_heads}, which does not divide {heads} heads", path=read.path
         )
-    ffn = read.optional("intermediate_size") or 0
+    ffn = _dense_width(read, kind, experts)
     if not ffn and experts is None and kind in FAMILIES:
         ffn = read.whole("intermediate_size")
     elif not ffn and experts is None:
         notes.append("intermediate_size is missing: its feed-forward weights are not counted")
     latent = _latent(read)
-    recurrent = _recurrent(read, hidden) if kind == "jamba" else _delta(read) if kind in DELTA else None
     if kind in SPARSE:
         notes.append("the indexer of its sparse attention is not counted: a lower bound")
     tied = raw.get("tie_word_embeddings")
-    attention, window = _attention(raw, kind, family, layers, latent is not None, notes)
-    apart: dict[str, Any] = _full_layers(read, attention, raw) if family.architecture == "gemma4" else {}
-    if kind == "gemma4_text" and read.optional("hidden_size_per_layer_input"):
-        notes.append(
-            "embeddings per layer and layers that share a cache are not counted: sizes are approximate"
-        )
+    attention: tuple[AttentionKind, ...]
+    window: int | None
+    if kind == "deepseek_v4":
+        pooled: tuple[AttentionKind, ...] = ("compressed",)
+        attention, window = pooled * layers, read.whole("sliding_window")
+    elif kind in HYBRID:
+        attention, window = layer_kinds(read, kind, layers, family.full_every), None
+    else:
+        attention, window = _attention(raw, kind, family, layers, latent is not None, notes)
+    apart = {**family.flags, **_stated(read, kind)}
+    if family.architecture == "gemma4":
+        apart |= _full_layers(read, attention, raw)
+    elif kind == "deepseek_v4":
+        apart |= {"compressed": _compressed(read, layers), "hyper_connections": read.optional("hc_mult") or 0}
+    elif kind == "mimo_v2_flash":
+        apart |= _windowed_heads(read, attention)
     return ConfigShape(
         Shape(
-            architecture=family.architecture,
+            architecture=apart.pop("architecture", family.architecture),
             layers=layers,
             hidden=hidden,
             heads=heads,
@@ -141,8 +112,7 @@ def shape_from_config(path: Path) -> ConfigShape:
             sliding_window=window,
             experts=experts,
             latent=latent,
-            recurrent=recurrent,
-            **family.flags,
+            recurrent=recurrent_shape(read, kind, hidden),
             **apart,
         ),
         tuple(notes),
@@ -156,25 +126,6 @@ def _attention(
     one_vector: tuple[AttentionKind, ...] = ("latent",)
     if latent:
         return one_vector * layers, None
-    if kind == "jamba":
-        period, offset = raw.get("attn_layer_period", 8), raw.get("attn_layer_offset", 4)
-        if not isinstance(period, int) or not isinstance(offset, int) or period < 1:
-            raise InputError(f"attn_layer_period is {period!r}, attn_layer_offset {offset!r}")
-        hybrid: tuple[AttentionKind, ...] = tuple(
-            _either(layer % period == offset, "full", "recurrent") for layer in range(layers)
-        )
-        return hybrid, None
-    if kind in DELTA:
-        named = raw.get("layer_types")
-        every = raw.get("full_attention_interval", family.full_every)
-        if isinstance(named, list) and len(named) >= layers:
-            full = [one == "full_attention" for one in named[:layers]]
-        elif isinstance(every, int) and every > 0:
-            full = [(layer + 1) % every == 0 for layer in range(layers)]
-        else:
-            raise InputError(f"full_attention_interval is {every!r}")
-        mixed: tuple[AttentionKind, ...] = tuple(_either(one, "full", "recurrent") for one in full)
-        return mixed, None
     window = raw.get("sliding_window")
     if not isinstance(window, int) or window < 1 or kind in WINDOW_IGNORED:
         if family.full_every:
@@ -185,12 +136,16 @@ def _attention(
             )
         return every_token * layers, None
     types = raw.get("layer_types")
+    if kind == "mimo_v2_flash" and isinstance(raw.get("hybrid_layer_pattern"), list):
+        types = ["sliding" if one else "full" for one in raw["hybrid_layer_pattern"]]
     if isinstance(types, list) and len(types) >= layers:
         listed: tuple[AttentionKind, ...] = tuple(
             _either("sliding" in str(one), "sliding", "full") for one in types[:layers]
         )
         return listed, window
     every = raw.get("sliding_window_pattern", family.full_every)
+    if isinstance(every, str) and every.endswith("G"):  # EXAONE: "LLLG", local three times and then global
+        every = len(every)
     if isinstance(every, int) and every > 1:
         cycled: tuple[AttentionKind, ...] = tuple(
             _either((layer + 1) % every == 0, "full", "sliding") for layer in range(layers)
@@ -200,14 +155,21 @@ def _attention(
     return every_token * layers, None
 
 
-def _full_layers(read: _Keys, attention: tuple[AttentionKind, ...], raw: dict[str, Any]) -> dict[str, Any]:
-    """Gemma 4: full layers have wider and fewer heads, and may use the key as the value."""
+def _full_layers(
+    read: ConfigKeys, attention: tuple[AttentionKind, ...], raw: dict[str, Any]
+) -> dict[str, Any]:
+    """Gemma 4: full layers have wider and fewer heads, and may use the key as the value; the last ones may borrow."""
     windowed = read.whole("num_key_value_heads")
     full = read.optional("num_global_key_value_heads") or windowed
+    borrowed = read.optional("num_kv_shared_layers") or 0
+    wide = 2 * read.whole("intermediate_size") if raw.get("use_double_wide_mlp") is True else None
     return {
         "full_head_dim": read.optional("global_head_dim"),
         "kv_heads_by_layer": tuple(full if kind == "full" else windowed for kind in attention),
         "value_is_key": raw.get("attention_k_eq_v") is True,
+        "layer_embedding": read.optional("hidden_size_per_layer_input") or 0,
+        "borrowed_cache_layers": borrowed,
+        "borrowed_ffn": wide if borrowed else None,
     }
 
 
@@ -215,37 +177,107 @@ def _either(first: bool, one: AttentionKind, other: AttentionKind) -> AttentionK
     return one if first else other
 
 
-def _experts(read: _Keys, kind: str) -> ExpertShape | None:
+def _experts(read: ConfigKeys, kind: str) -> ExpertShape | None:
     count = next((value for key in COUNTS if (value := read.optional(key))), None)
     if count is None and kind in MIXTURES:
         read.whole(next((key for key in COUNTS if key in read.raw), COUNTS[0]))  # says what is wrong with it
     if not count or count < 2:
         return None
-    per_token = read.optional("num_experts_per_tok") or read.optional("top_k_experts") or read.whole("moe_k")
+    per_token = read.optional("num_experts_per_tok", "num_experts_per_token", "top_k_experts") or read.whole(
+        "moe_k"
+    )
     if per_token > count:
         raise InputError(f"{per_token} experts for each token, of {count} in all", path=read.path)
-    ffn = read.optional("moe_intermediate_size") or read.whole("intermediate_size")
     return ExpertShape(
         count=count,
         per_token=per_token,
-        ffn=ffn,
-        shared=read.optional("n_shared_experts")
-        or read.optional("moe_num_shared_experts")
-        or (1 if kind in DELTA else 0),
-        # Gemma 4 runs a dense layer next to the experts: every token passes it.
-        shared_ffn=read.whole("intermediate_size")
-        if kind.startswith("gemma4")
-        else (read.whole("shared_expert_intermediate_size") if kind in DELTA else None),
-        dense_layers=read.optional("first_k_dense_replace") or read.optional("moe_layer_start_index") or 0,
+        ffn=read.optional("moe_intermediate_size") or read.whole("intermediate_size"),
+        shared=read.optional("n_shared_experts", "moe_num_shared_experts", "num_shared_experts")
+        or (1 if kind in DELTA or kind == "granitemoehybrid" else 0),
+        shared_ffn=_shared_width(read, kind),
+        hidden=read.optional("moe_latent_size", "routed_expert_hidden_size"),
+        dense_layers=_dense_layers(read),
         every=read.optional("expert_layer_period") or 1,
         offset=read.optional("expert_layer_offset") or 0,
-        score_bias=kind in ("deepseek_v3", "kimi_k2", *SPARSE),
+        score_bias=kind in SCORE_BIAS,
         router_bias=kind == "gpt_oss",
         expert_bias=kind == "gpt_oss",
     )
 
 
-def _latent(read: _Keys) -> LatentShape | None:
+def _shared_width(read: ConfigKeys, kind: str) -> int | None:
+    """Width of what every token passes next to its experts, where it is not theirs."""
+    if kind.startswith("gemma4"):  # a dense layer next to the experts
+        return read.whole("intermediate_size")
+    if kind in DELTA:
+        return read.whole("shared_expert_intermediate_size")
+    return read.optional("moe_shared_expert_intermediate_size", "shared_intermediate_size") or None
+
+
+def _dense_layers(read: ConfigKeys) -> int:
+    """How many layers at the start have no experts."""
+    every = read.raw.get("moe_layer_freq", read.raw.get("is_moe_layer"))
+    if isinstance(every, list):  # one entry a layer
+        return next((layer for layer, sparse in enumerate(every) if sparse), 0)
+    return read.optional("first_k_dense_replace", "moe_layer_start_index", "num_dense_layers") or 0
+
+
+def _dense_width(read: ConfigKeys, kind: str, experts: ExpertShape | None) -> int:
+    """Width of feed-forward layers without experts; 0 where there are none."""
+    if kind == "granitemoehybrid":
+        return read.whole("shared_intermediate_size") if experts is None else 0
+    everywhere = experts is not None and experts.dense_layers == 0
+    if everywhere and kind in ("minimax_m2", "qwen3_next", "nemotron_h", "mistral4"):
+        return 0
+    width = read.optional("dense_intermediate_size", "intermediate_size") or 0
+    if kind == "lfm2" and read.raw.get("block_auto_adjust_ff_dim", True) is True:
+        # As transformers' Lfm2MLP rounds it.
+        multiple = read.optional("block_multiple_of") or 256
+        return -(-(2 * width // 3) // multiple) * multiple
+    return width
+
+
+def _stated(read: ConfigKeys, kind: str) -> dict[str, Any]:
+    """Biases and norms that a family's config switches on or off."""
+    found: dict[str, Any] = {}
+    if kind in ("glm4_moe", "seed_oss"):
+        found["qkv_bias"] = read.raw.get("attention_bias") is True
+    if kind == "seed_oss":
+        found["output_bias"] = read.raw.get("attention_out_bias") is True
+    if kind == "glm4_moe" and read.raw.get("use_qk_norm") is True:
+        found["qk_norm"] = "head"
+    if kind == "nemotron_h" and read.optional("n_routed_experts") is None:
+        found["architecture"] = "nemotron_h"
+    return found
+
+
+def _windowed_heads(read: ConfigKeys, attention: tuple[AttentionKind, ...]) -> dict[str, Any]:
+    """MiMo: layers with a window have a number of key/value heads of their own, values are narrower than keys."""
+    full = read.whole("num_key_value_heads")
+    windowed = read.optional("swa_num_key_value_heads") or full
+    return {
+        "kv_heads_by_layer": tuple(full if kind == "full" else windowed for kind in attention),
+        "value_head_dim": read.optional("v_head_dim"),
+    }
+
+
+def _compressed(read: ConfigKeys, layers: int) -> CompressedShape:
+    """DeepSeek V4's attention. Entries beyond the layers are those of the multi-token-prediction part."""
+    ratios = read.raw.get("compress_ratios")
+    if not isinstance(ratios, list) or len(ratios) < layers or not all(type(one) is int for one in ratios):
+        raise InputError(f"compress_ratios has not one number for each of {layers} layers", path=read.path)
+    return CompressedShape(
+        q_rank=read.whole("q_lora_rank"),
+        output_rank=read.whole("o_lora_rank"),
+        output_groups=read.whole("o_groups"),
+        every=tuple(ratios[:layers]),
+        indexed=min((one for one in ratios[:layers] if one), default=0),
+        index_heads=read.whole("index_n_heads"),
+        index_dim=read.whole("index_head_dim"),
+    )
+
+
+def _latent(read: ConfigKeys) -> LatentShape | None:
     rank = read.optional("kv_lora_rank")
     if not rank:
         return None
@@ -256,61 +288,3 @@ def _latent(read: _Keys) -> LatentShape | None:
         value_dim=read.whole("v_head_dim"),
         q_rank=read.optional("q_lora_rank"),
     )
-
-
-def _recurrent(read: _Keys, hidden: int) -> RecurrentShape:
-    inner = hidden * (read.optional("mamba_expand") or 2)
-    state = read.optional("mamba_d_state") or 16
-    return RecurrentShape(
-        kind="mamba1",
-        conv_kernel=read.optional("mamba_d_conv") or 4,
-        conv_channels=inner,
-        state_values=state * inner,
-        inner=inner,
-        state=state,
-        dt_rank=read.optional("mamba_dt_rank") or -(-hidden // 16),
-        inner_norms=True,
-    )
-
-
-def _delta(read: _Keys) -> RecurrentShape:
-    """Gated delta nets (Qwen3.5): a state of key by value for each value head, and a short convolution."""
-    keys, values = read.whole("linear_num_key_heads"), read.whole("linear_num_value_heads")
-    key_dim, value_dim = read.whole("linear_key_head_dim"), read.whole("linear_value_head_dim")
-    inner = values * value_dim
-    return RecurrentShape(
-        kind="delta",
-        conv_kernel=read.whole("linear_conv_kernel_dim"),
-        conv_channels=2 * keys * key_dim + inner,
-        state_values=values * key_dim * value_dim,
-        inner=inner,
-        state=key_dim,
-        heads=values,
-        groups=keys,
-    )
-
-
-class _Keys:
-    """Whole numbers of a config, with checks."""
-
-    def __init__(self, raw: dict[str, Any], path: str) -> None:
-        self.raw = raw
-        self.path = path
-
-    def optional(self, key: str) -> int | None:
-        value = self.raw.get(key)
-        if value is None or isinstance(value, bool) or not isinstance(value, int):
-            return None
-        if not 0 <= value < 1 << 40:
-            raise InputError(f"{key} is {value}", path=self.path)
-        return value
-
-    def whole(self, key: str, most: int = 1 << 40) -> int:
-        value = self.optional(key)
-        if not value or value > most:
-            if key not in self.raw:
-                raise InputError(f"{key} is missing; the sizes need it", path=self.path)
-            raise InputError(
-                f"{key} is {self.raw[key]!r}, expected a whole number from 1 to {most:,}", path=self.path
-            )
-        return value

@@ -33,10 +33,19 @@ DEVICE_BYTES = 500 << 20
 Engine = Literal["llamacpp", "vllm"]
 
 
+class Draft(NamedTuple):
+    """What drafts tokens that the model only checks (speculative decoding): a small model, or layers of its own."""
+
+    shape: Shape
+    weights_bytes: int
+    basis: str
+
+
 class ServingLoad(NamedTuple):
     """What is held in memory while a model is served, apart from what grows with the workload.
 
-    `repacked_bytes` are copies of tensors in the CPU's order; `weights_basis` says how the weights' size is known.
+    `repacked_bytes` are copies of tensors in the CPU's order, `copied_bytes` weights that several accelerators hold
+    whole; `weights_basis` says how the weights' size is known.
     """
 
     quantization: str
@@ -47,6 +56,10 @@ class ServingLoad(NamedTuple):
     adapters_bytes: int = 0
     prompt_cache_bytes: int = PROMPT_CACHE_BYTES
     engine: Engine = "llamacpp"
+    dense: str | None = None
+    """What layers besides the routed experts are stored in, where it differs from `quantization`."""
+    copied_bytes: int = 0
+    draft: Draft | None = None
 
 
 class KvCache(NamedTuple):
@@ -70,17 +83,23 @@ def kv_cache(shape: Shape, workload: Workload, *, k_type: str = "f16", v_type: s
     """
     for name in (k_type, v_type):
         if name not in KV_TYPES:
-            raise UsageError(f"KV cache type {name} is not known", hint=f"known: {', '.join(KV_TYPES)}")
+            raise UsageError(
+                f"KV cache type {name} is not known",
+                hint=f"known: {', '.join(KV_TYPES)}; fp8 is of vLLM: --engine vllm",
+            )
     asked = workload.context_tokens
     cells = _padded(asked)
     wanted = margin = state = 0
     for layer, kind in enumerate(shape.attention):
-        if kind == "none":
+        if kind == "none" or shape.borrows_cache(layer):
             continue
         if kind == "recurrent":
             kept = shape.recurrent
             assert kept is not None
             state += 4 * ((kept.conv_kernel - 1) * kept.conv_channels + kept.state_values)
+            continue
+        if kind == "compressed":
+            wanted += _compressed_bytes(shape, layer, asked, k_type)
             continue
         per_cell = _cell_bytes(shape, layer, k_type, v_type)
         need, held = asked, cells
@@ -91,6 +110,14 @@ def kv_cache(shape: Shape, workload: Workload, *, k_type: str = "f16", v_type: s
         margin += (held - need) * per_cell
     many = workload.concurrency
     return KvCache(wanted * many, margin * many, state * many)
+
+
+def _compressed_bytes(shape: Shape, layer: int, tokens: int, k_type: str) -> int:
+    """A layer of compressed attention: the window, an entry for every few older tokens, and its index."""
+    assert shape.compressed is not None
+    vectors, indexed = shape.compressed.entries(layer, tokens, shape.sliding_window or tokens)
+    index = _type_bytes(k_type, shape.compressed.index_dim) if indexed else 0
+    return vectors * _type_bytes(k_type, shape.head_dim) + indexed * index
 
 
 def _cell_bytes(shape: Shape, layer: int, k_type: str, v_type: str) -> int:
@@ -128,7 +155,7 @@ def compute_bytes(shape: Shape, workload: Workload) -> int:
     batch = min(MICRO_BATCH, cells * workload.concurrency)
     kinds = set(shape.attention)
     masks = 0
-    if kinds & {"full", "latent"}:
+    if kinds & {"full", "latent", "compressed"}:
         masks += 2 * batch * cells
     if kinds & {"sliding", "chunked"}:
         masks += 2 * batch * min(cells, _padded((shape.sliding_window or cells) + MICRO_BATCH))
@@ -201,6 +228,8 @@ def serving_parts(
     parts.append(
         FitPart(name="compute", bytes=compute_bytes(shape, workload), basis=f"micro-batch of {MICRO_BATCH}")
     )
+    if load.draft is not None:
+        parts.extend(_draft(load.draft, workload, load.kv_type))
     if devices:
         basis = f"driver and libraries on {devices} × accelerator, assumed {DEVICE_BYTES >> 20} MiB each"
         parts.append(FitPart(name="engine", bytes=DEVICE_BYTES * devices, basis=basis))
@@ -217,6 +246,18 @@ def serving_parts(
     return tuple(parts)
 
 
+def _draft(draft: Draft, workload: Workload, kv_type: str) -> list[FitPart]:
+    """Weights, cache and scratch memory of the draft model: a context of its own in the same process."""
+    held = kv_cache(draft.shape, workload, k_type=kv_type, v_type=kv_type).bytes
+    held += compute_bytes(draft.shape, workload)
+    return [
+        FitPart(name="draft", bytes=draft.weights_bytes, basis=draft.basis),
+        FitPart(
+            name="draft_cache", bytes=held, basis=f"cache of the draft, {kv_type}, and its compute buffers"
+        ),
+    ]
+
+
 def layers_in_words(shape: Shape) -> str:
     """How many layers of which kind of attention."""
     counts: dict[str, int] = {}
@@ -227,6 +268,7 @@ def layers_in_words(shape: Shape) -> str:
         "sliding": f"with a window of {shape.sliding_window:,}" if shape.sliding_window else "full",
         "chunked": f"in chunks of {shape.sliding_window:,}" if shape.sliding_window else "full",
         "latent": "latent (MLA)",
+        "compressed": f"compressed, with a window of {shape.sliding_window or 0:,}",
         "recurrent": "recurrent",
         "none": "without attention",
     }

@@ -31,11 +31,13 @@ CPU_HERTZ = 2.5e9
 
 class Share(NamedTuple):
     """Shares of the peak that engines reach for one request, lowest and highest expected. `filled` are the lowest of
-    both when `FILLED` or more requests at once fill the device."""
+    both when `FILLED` or more requests at once fill the device. `unpack` is of a CPU: what of its plain vector rate it
+    reaches while it multiplies weights with one token's numbers, unpacking them on the way."""
 
     prefill: tuple[float, float]
     decode: tuple[float, float]
     filled: tuple[float, float] | None = None
+    unpack: tuple[float, float] | None = None
 
 
 FILLED = 4
@@ -49,23 +51,31 @@ SHARES: dict[str, Share] = {
     "amd": Share((0.15, 0.5), (0.35, 0.75)),
     "intel": Share((0.1, 0.4), (0.3, 0.7)),
     "apple": Share((0.15, 0.8), (0.35, 0.85)),
-    # A small model stays in the last-level cache in part: above what memory gives.
-    "cpu": Share((0.05, 0.9), (0.2, 1.2)),
-    "cpu, native": Share((0.02, 0.5), (0.2, 1.2)),
+    # A small model stays in the last-level cache in part: above what memory gives. Clocks above the assumed one, and
+    # wider units than the build was said to use, give more than the whole of the peak.
+    "cpu": Share((0.25, 1.8), (0.4, 1.05), unpack=(0.25, 1.5)),
+    "cpu, native": Share((0.02, 0.5), (0.4, 1.05), unpack=(0.25, 1.5)),
 }
 """Set against figures measured here and published by others: docs/reference/speed.md, whose rows are a test."""
 
 
+CPU_WAIT_SECONDS = (0.0, 0.00015)
+"""What a layer costs a token besides bytes and arithmetic: threads wait for each other at each operation. It decides
+models of a hundred million weights only."""
+
+
 class Bound(NamedTuple):
-    """Peak rates of what does the work, bytes and operations a second."""
+    """Peak rates of what does the work, bytes and operations a second. `vector_flops` is a CPU's plain vector rate,
+    which one token's matrix products have whatever units it has for whole matrices."""
 
     kind: str
     bytes_per_second: float
     flops: float
     basis: str
+    vector_flops: float | None = None
 
 
-def _is_geforce(kind: str, name: str) -> bool:
+def is_geforce(kind: str, name: str) -> bool:
     """RTX 3090, RTX 4070 Ti, NVIDIA GeForce RTX 5080; not RTX A6000, RTX 6000 Ada, RTX PRO 6000."""
     return kind == "nvidia" and re.search(r"\bRTX [2-5]0\d0\b", name) is not None
 
@@ -86,7 +96,7 @@ def bound(machine: Machine, build: Build = "wheel") -> Bound | None:
         # Apple publishes no matrix rate: take what its bandwidth can feed at 60 operations a byte.
         peak = min(known_flops) if len(known_flops) == len(flops) else 60 * min(known_rates)
         device = machine.accelerators[0]
-        kind = "nvidia, GeForce" if _is_geforce(device.kind, device.name) else device.kind
+        kind = "nvidia, GeForce" if is_geforce(device.kind, device.name) else device.kind
         return Bound(kind, min(known_rates), peak, f"{device.name}: {device.how}")
     if machine.memory_bandwidth_bytes_per_second is None:
         return None
@@ -94,12 +104,14 @@ def bound(machine: Machine, build: Build = "wheel") -> Bound | None:
     names = [name for name in widths if name in machine.isa]
     width = widths[names[0]] if names else 8
     wider = names and names[0] not in CPU_FLOPS_PER_CYCLE["wheel"]
+    plain = next((flops for name, flops in CPU_FLOPS_PER_CYCLE["wheel"].items() if name in machine.isa), 8.0)
     return Bound(
         "cpu, native" if wider else "cpu",
         machine.memory_bandwidth_bytes_per_second,
         machine.cores * width * CPU_HERTZ,
         f"{machine.cores} cores, {names[0] if names else 'no vector set known'} ({build} build), memory bandwidth "
         + machine.how.get("memory bandwidth", "stated"),
+        machine.cores * plain * CPU_HERTZ,
     )
 
 
@@ -129,26 +141,33 @@ def estimate(
     )
     flops_per_token = 2 * (active - embedding)
 
-    def decode(part: float, flops_part: float, batch: int, weights: float) -> float:
+    def decode(part: float, flops: float, batch: int, weights: float, wait: float = 0.0) -> float:
         memory = (weights * bytes_per_weight + batch * cache) / (peaks.bytes_per_second * part)
-        arithmetic = batch * flops_per_token / (peaks.flops * flops_part)
-        return batch / max(memory, arithmetic)
+        arithmetic = batch * flops_per_token / flops
+        return batch / (max(memory, arithmetic) + shape.layers * wait)
 
     low, high = share.decode
     slow, fast = share.prefill
     full_slow, full_low = share.filled if share.filled is not None and many >= FILLED else (slow, low)
+    least, most, full_least = peaks.flops * slow, peaks.flops * fast, peaks.flops * full_slow
+    waits, slowest = (0.0, 0.0), full_least
+    if share.unpack is not None and peaks.vector_flops is not None:
+        least, waits = peaks.vector_flops * share.unpack[0], CPU_WAIT_SECONDS
+        # Wider units don't make reading slower than without them.
+        full_least, slowest = least, max(least, slowest)
+        most = max(peaks.vector_flops * share.unpack[1], most)
     return Speed(
         prefill_tokens_per_second=(
-            peaks.flops * full_slow / flops_per_token,
+            slowest / flops_per_token,
             peaks.flops * fast / flops_per_token,
         ),
         decode_tokens_per_second=(
-            decode(low, slow, 1, active - embedding),
-            decode(high, fast, 1, active - embedding),
+            decode(low, least, 1, active - embedding, waits[1]),
+            decode(high, most, 1, active - embedding, waits[0]),
         ),
         decode_all_tokens_per_second=(
-            decode(full_low, full_slow, many, touched),
-            decode(high, fast, many, touched),
+            decode(full_low, full_least, many, touched, waits[1]),
+            decode(high, most, many, touched, waits[0]),
         ),
         concurrency=many,
         how="estimated",

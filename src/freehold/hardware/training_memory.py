@@ -235,6 +235,8 @@ def _size(shape: Shape, layer: int) -> _Size:
         sizes = (inner, 2 * inner, inner)
     elif kind == "none":
         sizes = (0, 0, 0)
+    elif kind == "compressed":
+        sizes = (shape.heads * shape.head_dim, shape.head_dim, shape.heads * shape.head_dim)
     else:
         kv, width, value = shape.kv_heads_at(layer), shape.head_dim_at(layer), shape.value_dim_at(layer)
         sizes = (shape.heads * width, kv * (width + value), shape.heads * value)
@@ -345,7 +347,7 @@ def _passing_basis(shape: Shape, load: TrainingLoad) -> str:
 
 
 def _approximate(shape: Shape) -> str:
-    kinds: list[str] = [name for name in ("latent", "recurrent") if name in shape.attention]
+    kinds: list[str] = [name for name in ("latent", "compressed", "recurrent") if name in shape.attention]
     if shape.experts is not None:
         kinds.append("expert")
     return f"; {' and '.join(kinds)} layers are counted approximately" if kinds else ""

@@ -8,50 +8,102 @@ hand: its figures for activations, libraries and graphs were set against reports
 
 from __future__ import annotations
 
+import msgspec
+
 from freehold.errors import UsageError
 from freehold.hardware.memory import ServingLoad, layers_in_words
-from freehold.hardware.tensors import tensors
-from freehold.types.machine import FitPart, Workload
+from freehold.hardware.parallel import ONE_DEVICE, Layout
+from freehold.hardware.tensors import Tensor, tensors
+from freehold.types.machine import Accelerator, FitPart, Workload
 from freehold.types.model import Shape
+from freehold.types.units import GIB, gib, mib
 
 UTILISATION = 0.92
 """Share of a device that vLLM takes by default (0.9 before mid-2026)."""
 BLOCK_TOKENS = 16
 """The cache is handed out in blocks of this many tokens."""
 BATCH_TOKENS = 8192
-"""Tokens of one step at most: the server's default on large accelerators (2,048 on small ones)."""
+"""Tokens of one step at most: the server's default on accelerators of 70 GiB and more (see `batch_tokens`)."""
 SEQUENCES = 256
 """Sequences in flight the profiling run samples for."""
 LIBRARY_BYTES = 300 << 20
 GRAPH_BYTES = 350 << 20
+COMMUNICATION_BYTES = 1833 << 20
+"""What one device of several holds for talking to the others: vLLM's own report is 1.79 GiB more outside PyTorch with
+``-tp 2`` than without (pull request 10511, 2024-12)."""
 KV_BYTES = {"auto": 2, "f16": 2, "bf16": 2, "fp8": 1, "fp8_e4m3": 1, "fp8_e5m2": 1}
 """Bytes of one number in the cache."""
 WEIGHT_BITS: dict[str, float] = {
+    "F32": 32,
     "BF16": 16,
     "F16": 16,
     "FP8": 8,
+    "MXFP8": 8 + 8 / 32,
     "W8A8": 8,
+    "INT8": 8,
+    "MXFP4": 4 + 8 / 32,
+    "NVFP4": 4 + 8 / 16,
+    "INT4": 4 + 16 / 32,
     "AWQ": 4 + 16 / 128 + 4 / 128,
     "GPTQ": 4 + 16 / 128 + 4 / 128,
     "NF4": 4 + 32 / 64,
 }
-"""Bits of one weight of a linear layer; embeddings, norms and routers stay in 16. AWQ and GPTQ: groups of 128
-with a 16-bit scale and a 4-bit zero."""
+"""Bits of one weight of a linear layer with its scales; embeddings, norms and routers stay in 16. MXFP4: groups of 32
+with an 8-bit scale, NVFP4: of 16, INT4: of 32 with a 16-bit scale, AWQ and GPTQ: of 128 with a 16-bit scale and a 4-bit
+zero. FP8's scales of blocks of 128 × 128 are less than a thousandth."""
+COPIED = ("attn_q_a.weight", "attn_kv_a_mqa.weight", "ffn_gate_inp.weight")
+"""Tensors that every device of a tensor parallel group holds whole: MLA's way down, and routers."""
 
 
-def weights_bytes(shape: Shape, quantization: str) -> int:
-    """Bytes of all weights as vLLM holds them. Raises `UsageError` for a quantization it does not have."""
+def _bits(quantization: str) -> float:
     bits = WEIGHT_BITS.get(quantization.upper())
     if bits is None:
         raise UsageError(
             f"quantization {quantization} is not one that vLLM serves well",
             hint=f"known: {', '.join(WEIGHT_BITS)}; GGUF quantizations belong to llama.cpp: --engine llamacpp",
         )
-    total = 0.0
-    for tensor in tensors(shape):
-        linear = tensor.layer is not None and len(tensor.dims) > 1 and "ffn_gate_inp" not in tensor.name
-        total += tensor.values * (bits if linear else 16) / 8
-    return round(total)
+    return bits
+
+
+def weights_bytes(shape: Shape, quantization: str, dense: str | None = None) -> int:
+    """Bytes of all weights as vLLM holds them.
+
+    `quantization` is of linear layers; where `dense` is given, of routed experts, and `dense` of the other layers.
+    Raises `UsageError` for a quantization vLLM does not have.
+    """
+    routed, other = _bits(quantization), _bits(dense or quantization)
+    return round(sum(_tensor_bytes(tensor, routed, other) for tensor in tensors(shape)))
+
+
+def layers_bytes(shape: Shape, quantization: str, dense: str | None = None) -> int:
+    """Like `weights_bytes`, of the layers alone: without embeddings and head."""
+    routed, other = _bits(quantization), _bits(dense or quantization)
+    return round(
+        sum(_tensor_bytes(tensor, routed, other) for tensor in tensors(shape) if tensor.layer is not None)
+    )
+
+
+def copied_bytes(shape: Shape, quantization: str, dense: str | None, layout: Layout) -> int:
+    """Bytes of what a tensor parallel group holds more than once, beyond the first. A GGUF's types count as 8 bits."""
+    other = WEIGHT_BITS.get((dense or quantization).upper(), 8)
+    once = sum(
+        _tensor_bytes(tensor, other, other) for tensor in tensors(shape) if tensor.name.endswith(COPIED)
+    )
+    return round(once) * (layout.tensor - 1)
+
+
+def _tensor_bytes(tensor: Tensor, routed: float, other: float) -> float:
+    linear = tensor.layer is not None and len(tensor.dims) > 1 and "ffn_gate_inp" not in tensor.name
+    bits = routed if "_exps.weight" in tensor.name else other
+    return tensor.values * (bits if linear else 16) / 8
+
+
+def batch_tokens(device: Accelerator) -> int:
+    """Tokens of one step at most, by default of the server: 16,384 from 160 GiB (vLLM 0.28), 8,192 from 70 GiB, else
+    and on an A100 2,048 (``get_batch_defaults``). Of unified memory NVML tells nothing: the smallest is taken."""
+    if device.unified or "a100" in device.name.lower() or device.memory_bytes < 70 * GIB:
+        return 2048
+    return BATCH_TOKENS if device.memory_bytes < 160 * GIB else 16_384
 
 
 def kv_bytes(
@@ -61,18 +113,24 @@ def kv_bytes(
     size = KV_BYTES.get(kv_type)
     if size is None:
         raise UsageError(
-            f"KV cache type {kv_type} is not known to vLLM", hint=f"known: {', '.join(KV_BYTES)}"
+            f"KV cache type {kv_type} is not known to vLLM",
+            hint=f"known: {', '.join(KV_BYTES)}; q8_0 and q4_0 are of llama.cpp",
         )
     asked = _blocks(workload.context_tokens)
     total = 0
     for layer, kind in enumerate(shape.attention):
-        if kind == "none":
+        if kind == "none" or shape.borrows_cache(layer):
             continue
         if kind == "recurrent":
             assert shape.recurrent is not None
             kept = shape.recurrent
             # The convolution's state is kept like activations, the recurrent one in float32.
             total += 2 * (kept.conv_kernel - 1) * kept.conv_channels + 4 * kept.state_values
+            continue
+        if kind == "compressed":
+            assert shape.compressed is not None
+            vectors, indexed = shape.compressed.entries(layer, asked, shape.sliding_window or asked)
+            total += (vectors * shape.head_dim + indexed * shape.compressed.index_dim) * size
             continue
         held = asked
         if kind in ("sliding", "chunked") and shape.sliding_window:
@@ -90,45 +148,102 @@ def _blocks(tokens: int) -> int:
     return -(-tokens // BLOCK_TOKENS) * BLOCK_TOKENS
 
 
-def activation_bytes(shape: Shape, batch_tokens: int = BATCH_TOKENS) -> int:
-    """Peak of the profiling run: the widest step's tensors in 16 bits, and the logits of all sequences."""
-    ffn = shape.ffn
+def kv_copies_bytes(
+    shape: Shape, workload: Workload, kv_type: str, layout: Layout, batch_tokens: int = BATCH_TOKENS
+) -> int:
+    """Cache that a tensor parallel group holds more than once, beyond the first: latents on every device, a key/value
+    head on several where there are fewer heads than devices."""
+    extra = 0
+    for copies in range(2, layout.tensor + 1):
+        kept = tuple(
+            kind if _copies(shape, layer, layout.tensor) == copies else "none"
+            for layer, kind in enumerate(shape.attention)
+        )
+        if any(kind != "none" for kind in kept):
+            part = msgspec.structs.replace(shape, attention=kept)
+            extra += (copies - 1) * kv_bytes(part, workload, kv_type, batch_tokens)
+    return extra
+
+
+def _copies(shape: Shape, layer: int, devices: int) -> int:
+    """On how many devices of a group the same part of a layer's cache lies."""
+    kind = shape.attention[layer]
+    if kind in ("none", "recurrent"):
+        return 1
+    if kind in ("full", "sliding", "chunked"):
+        return max(1, devices // max(1, shape.kv_heads_at(layer)))
+    return devices  # one vector of a token stands for all heads
+
+
+def activation_bytes(shape: Shape, batch_tokens: int = BATCH_TOKENS, tensor: int = 1) -> int:
+    """Peak of the profiling run on one device: the widest step's tensors in 16 bits, and the logits of all sequences.
+
+    Of a layer with experts each token's result is kept once per expert until they are summed.
+    """
+    widest = 3 * shape.ffn // tensor
     if shape.experts is not None:
-        ffn = max(ffn, shape.experts.per_token * shape.experts.ffn)
-    return 2 * batch_tokens * (3 * ffn + 8 * shape.hidden) + 4 * SEQUENCES * shape.vocabulary
+        used = shape.experts.per_token
+        widest = max(widest, 3 * used * shape.experts.ffn // tensor, used * shape.hidden)
+    return 2 * batch_tokens * (widest + 8 * shape.hidden) + 4 * SEQUENCES * shape.vocabulary
 
 
 def vllm_parts(
-    shape: Shape, load: ServingLoad, workload: Workload, *, devices: int = 1
+    shape: Shape,
+    load: ServingLoad,
+    workload: Workload,
+    *,
+    layout: Layout = ONE_DEVICE,
+    batch_tokens: int = BATCH_TOKENS,
 ) -> tuple[FitPart, ...]:
     """The parts of one model served by vLLM, over all devices. Bytes."""
-    cache = kv_bytes(shape, workload, load.kv_type)
     shown = f"{workload.context_tokens:,} tokens × {workload.concurrency} at once"
     parts = [FitPart(name="weights", bytes=load.weights_bytes, basis=load.weights_basis)]
     if load.adapters_bytes:
         parts.append(
             FitPart(name="adapters", bytes=load.adapters_bytes, basis="adapters held next to the base")
         )
+    parts.extend(_draft(load, workload, layout, batch_tokens))
     parts.append(
         FitPart(
             name="kv_cache",
-            bytes=cache,
+            bytes=kv_bytes(shape, workload, load.kv_type, batch_tokens),
             basis=f"{shown}, {load.kv_type}, blocks of {BLOCK_TOKENS} tokens; {layers_in_words(shape)}",
         )
     )
+    copies = kv_copies_bytes(shape, workload, load.kv_type, layout, batch_tokens)
+    if load.copied_bytes or copies:
+        basis = (
+            f"what each of {layout.tensor} devices holds whole: "
+            f"weights {gib(load.copied_bytes)}, cache {gib(copies)}"
+        )
+        parts.append(FitPart(name="copies", bytes=load.copied_bytes + copies, basis=basis))
     parts.append(
         FitPart(
             name="activations",
-            bytes=activation_bytes(shape) * devices,
-            basis=f"peak of vLLM's profiling run: {BATCH_TOKENS:,} tokens, {SEQUENCES} sequences; modelled",
+            bytes=activation_bytes(shape, batch_tokens, layout.tensor) * layout.devices,
+            basis=f"peak of vLLM's profiling run: {batch_tokens:,} tokens, {SEQUENCES} sequences; modelled",
         )
     )
+    own, between = LIBRARY_BYTES + GRAPH_BYTES, COMMUNICATION_BYTES if layout.devices > 1 else 0
     parts.append(
         FitPart(
             name="engine",
-            bytes=(LIBRARY_BYTES + GRAPH_BYTES) * devices,
-            basis=f"libraries and graphs on {devices} × accelerator, assumed "
-            f"{(LIBRARY_BYTES + GRAPH_BYTES) >> 20} MiB each",
+            bytes=(own + between) * layout.devices,
+            basis=f"libraries and graphs on {layout.devices} × accelerator, assumed {mib(own)} each"
+            + (f", and {mib(between)} for talking to one another" if between else ""),
         )
     )
     return tuple(parts)
+
+
+def _draft(load: ServingLoad, workload: Workload, layout: Layout, batch_tokens: int) -> list[FitPart]:
+    """Weights and cache of what drafts for speculative decoding: split as the model is."""
+    draft = load.draft
+    if draft is None:
+        return []
+    cache = kv_bytes(draft.shape, workload, load.kv_type, batch_tokens)
+    cache += kv_copies_bytes(draft.shape, workload, load.kv_type, layout, batch_tokens)
+    return [
+        FitPart(name="draft", bytes=draft.weights_bytes, basis=draft.basis),
+        FitPart(name="draft_cache", bytes=cache, basis=f"cache of the draft, {load.kv_type}"),
+    ]

@@ -100,7 +100,24 @@ def mixture_figures(mixture: Mixture) -> list[tuple[str, str]]:
         ]
     if mixture.incumbent_until is not None:
         rows.append(("incumbent until", f"{mixture.incumbent_until}"))
+    rows.append(("open models alone", _by_open_models(mixture)))
     return rows
+
+
+def _by_open_models(mixture: Mixture) -> str:
+    """What share is answered if only models of one's own may be used."""
+    if mixture.upper is None:
+        return (
+            f"not known: all that the candidate is not sure of is {mixture.incumbent}'s, and no larger model of your "
+            "own was measured in its place ([defer] upper)"
+        )
+    if mixture.rule is None or mixture.comparison is None:
+        return f"not known: the mixture with {mixture.upper} was not looked at"
+    kept = " but those declared always_incumbent" if mixture.rule.always_incumbent else ""
+    if not mixture.is_proven:
+        return f"none is proven: see the difference with {mixture.upper} above"
+    share, rest = words.percent(mixture.share), words.percent(1 - (mixture.share or 0.0))
+    return f"all requests{kept}: {share} by the candidate, {rest} by {mixture.upper}"
 
 
 @cache

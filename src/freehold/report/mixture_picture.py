@@ -28,7 +28,8 @@ def risk_over_share(mixture: Mixture, curve: MixtureCurve) -> str:
     samples stands in it where it was looked at."""
     if not curve.points:
         return ""
-    rows = [(0.0, 0.0, 0.0, 0.0), *((p.share, p.difference, p.low, p.high) for p in curve.points)]
+    rest = curve.rest
+    rows = [(0.0, rest, rest, rest), *((p.share, p.difference, p.low, p.high) for p in curve.points)]
     proof = _proof(mixture, curve)
     bottom = min(-2 * mixture.margin, *(row[2] for row in rows), *(proof[2:3] if proof else ()))
     top = max(0.01, *(row[3] for row in rows), *(proof[3:4] if proof else ()))
@@ -47,11 +48,11 @@ def risk_over_share(mixture: Mixture, curve: MixtureCurve) -> str:
 
     band = [(row[0], row[3]) for row in rows] + [(row[0], row[2]) for row in reversed(rows)]
     last = rows[-1]
-    by_lot = curve.points[-1].random / last[0] if last[0] else 0.0
+    by_lot = (curve.points[-1].random - rest) / last[0] if last[0] else 0.0
     lot_band = [
-        (0.0, 0.0),
-        (last[0], last[3] if last[0] == 1 else by_lot * last[0]),
-        (last[0], last[2] if last[0] == 1 else by_lot * last[0]),
+        (0.0, rest),
+        (last[0], last[3] if last[0] == 1 else rest + by_lot * last[0]),
+        (last[0], last[2] if last[0] == 1 else rest + by_lot * last[0]),
     ]
     axis, right, at_margin = y(bottom), x(1), y(-mixture.margin)
     return (
@@ -60,7 +61,7 @@ def risk_over_share(mixture: Mixture, curve: MixtureCurve) -> str:
         f'<rect x="{_LEFT}" y="{y(top):.1f}" width="{right - _LEFT:.1f}" height="{at_margin - y(top):.1f}" '
         f'class="safe"/>{_grid(x, y, bottom, top, axis)}'
         f'<polygon points="{line(lot_band)}" style="fill:var(--p2);opacity:.16"/>'
-        f'<polyline points="{line([(0.0, 0.0), (1.0, by_lot)])}" '
+        f'<polyline points="{line([(0.0, rest), (1.0, rest + by_lot)])}" '
         'style="fill:none;stroke:var(--p2);stroke-width:1.5;stroke-dasharray:5 4"/>'
         f'<polygon points="{line(band)}" style="fill:var(--accent);opacity:.18"/>'
         f'<polyline points="{line([row[:2] for row in rows])}" class="curve"/>'

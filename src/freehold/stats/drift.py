@@ -19,6 +19,13 @@ from freehold.types.record import Record
 THRESHOLD = 200.0
 """Weekly periods: a false alarm in about four years."""
 
+USUAL_FAILURES = 0.05
+"""Share of failed requests that is borne: one in twenty."""
+LOOKS_TO_ALARM = 1e6
+"""Looks to a false alarm, on average, where exactly `USUAL_FAILURES` fails all the time: looking every two seconds,
+three weeks. What fails half as often never gets near it."""
+_RATES = (0.1, 0.2, 0.4, 0.7, 0.95)
+
 _LARGEST_LOG = 600.0
 _LARGEST = 1e300  # JSON has no infinity, and no threshold is near it
 
@@ -41,6 +48,43 @@ class EDetector(Record, frozen=True, kw_only=True):
     def alarm(self, threshold: float = THRESHOLD) -> bool:
         """Whether the Shiryaev-Roberts statistic, the quicker of the two, has reached the threshold."""
         return max(self.cusum, self.shiryaev_roberts) >= threshold
+
+
+class FailureDetector(Record, frozen=True, kw_only=True):
+    """Whether more than `USUAL_FAILURES` of requests fails: the state of one test; after an alarm begin with a new one.
+
+    Of n requests with k failures the evidence against "at most p0 fail" is the mean over larger rates p1 of
+    (p1/p0)^k ((1-p1)/(1-p0))^(n-k), an e-value for every rate up to p0; the Shiryaev-Roberts statistic carries it on.
+    """
+
+    log_statistic: float = -math.inf
+
+    def update(self, requests: int, failed: int) -> FailureDetector:
+        """The state after a look that saw `failed` of `requests` fail."""
+        if requests <= 0:
+            return self
+        return FailureDetector(
+            log_statistic=min(_LARGEST_LOG, _log_plus_one(self.log_statistic) + _log_e(requests, failed))
+        )
+
+    @property
+    def alarm(self) -> bool:
+        """Whether more than `USUAL_FAILURES` fails."""
+        return self.log_statistic >= math.log(LOOKS_TO_ALARM)
+
+
+def _log_plus_one(log_value: float) -> float:
+    return log_value + math.log1p(math.exp(-log_value)) if log_value > 0 else math.log1p(math.exp(log_value))
+
+
+def _log_e(requests: int, failed: int) -> float:
+    logs = [
+        failed * math.log(rate / USUAL_FAILURES)
+        + (requests - failed) * math.log((1 - rate) / (1 - USUAL_FAILURES))
+        for rate in _RATES
+    ]
+    top = max(logs)
+    return top + math.log(sum(math.exp(one - top) for one in logs) / len(logs))
 
 
 def period_e_value(d: Sequence[float], margin: float) -> float:

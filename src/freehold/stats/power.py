@@ -14,7 +14,7 @@ from scipy import special
 
 from freehold.errors import UsageError
 from freehold.stats.binary import z_quantile
-from freehold.stats.exact import GUARD_UP_TO_N, promote_probability
+from freehold.stats.exact import GUARD_UP_TO_N, promote_probability, promotes
 
 EXACT_UP_TO_N = 5000
 PLANNING_DISCORDANCES = (0.02, 0.05, 0.1, 0.2, 0.4)
@@ -137,30 +137,27 @@ def noninferiority_n_binary(
     if normal > EXACT_UP_TO_N:
         return BinaryPlan(scaled(normal), scaled(normal), power, exact=False)
 
-    def reached(n: int) -> float:
-        return exact_power(
-            n,
-            discordance=discordance,
-            margin=margin,
-            true_difference=true_difference,
-            alpha=alpha,
-            guard=guard and n <= GUARD_UP_TO_N,
-        )
+    wins, losses = (discordance + true_difference) / 2, (discordance - true_difference) / 2
+
+    def reached(n: int) -> bool:
+        return promotes(n, wins, losses, margin, alpha, power, guard=guard)
 
     # Power rises in n but for a saw-tooth; the step below it keeps the search short.
     low, high = 0, max(normal, 2)
-    value = reached(high)
-    while value < power and high <= 4 * EXACT_UP_TO_N:
+    while not reached(high) and high <= 4 * EXACT_UP_TO_N:
         low, high = high, math.ceil(high * 1.1) + 2
-        value = reached(high)
     low = max(low, int(high / 1.3) - 3) if low else int(high * 0.6)
     while high - low > 1:
         middle = (low + high) // 2
-        at_middle = reached(middle)
-        if at_middle >= power:
-            high, value = middle, at_middle
-        else:
-            low = middle
+        low, high = (low, middle) if reached(middle) else (middle, high)
+    value = exact_power(
+        high,
+        discordance=discordance,
+        margin=margin,
+        true_difference=true_difference,
+        alpha=alpha,
+        guard=guard and high <= GUARD_UP_TO_N,
+    )
     return BinaryPlan(scaled(high), scaled(normal), value, exact=True)
 
 
@@ -233,7 +230,7 @@ def zero_loss_n(margin: float, alpha: float = 0.025) -> int:
     """Pairs needed when not one is discordant: score limit, exact tail and guard must all pass."""
     z = z_quantile(alpha)
     n = math.ceil(max(z * z * (1 - margin) / margin, math.log(alpha) / math.log1p(-margin)) - 1e-9)
-    while exact_power(n, discordance=0.0, margin=margin, alpha=alpha, guard=n <= GUARD_UP_TO_N) < 0.5:
+    while not promotes(n, 0.0, 0.0, margin, alpha, 0.5):
         n += 1
     return n
 

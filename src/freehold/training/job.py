@@ -84,6 +84,8 @@ def job_id(config: FinetuneConfig, dataset: Dataset, base: Weights) -> str:
         "gradient_checkpointing",
         "trackers",
         "probe",
+        "probe_tasks",
+        "probe_logs",
         "retain",
     ):
         del decisive[name]

@@ -50,6 +50,21 @@ class RouterFiles(Record, frozen=True, kw_only=True):
     sha256: str
 
 
+class UpperModel(Record, frozen=True, kw_only=True):
+    """A larger model of one's own, which answers what the candidate is not sure of, in the incumbent's place."""
+
+    endpoint: str
+    """Its name among the endpoints."""
+    model: str
+    base_url: str
+    """Where it was asked for the proof. What answers at another address may be another model."""
+
+    @property
+    def title(self) -> str:
+        """As `[defer] upper` names it."""
+        return f"{self.endpoint}/{self.model}"
+
+
 class DeferralRule(StoredRecord, frozen=True, kw_only=True):
     """Who answers. Proven as a whole for one candidate: for another `candidate_id` it is refused.
 
@@ -69,6 +84,9 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
     candidate_id: str
     """Content id of what answers under that name: weights, adapter, preparation, engine's decisive options."""
     incumbent: str
+    upper: UpperModel | None = None
+    """Who answers what the candidate is not sure of (None: the incumbent). Where it fails, and whatever was no part of
+    the proof, the incumbent answers."""
     router: RouterFiles | None = None
     always_incumbent: tuple[dict[str, str], ...] = ()
     """Requests that are never the candidate's: metadata, header (``header:NAME``) or ``key`` that must all match."""
@@ -155,6 +173,10 @@ def _id_of(rule: DeferralRule) -> str:
         mixture_id=None,
         router=None if router is None else msgspec.structs.replace(router, path=""),
     )
+    if rule.upper is None:  # rules that were proven before there were upper models keep their ids
+        told = msgspec.to_builtins(plain)
+        del told["upper"]
+        return content_id(told)
     return content_id(plain)
 
 
@@ -182,7 +204,7 @@ class DeferralDecision(Record, frozen=True, kw_only=True):
     """What was decided for one request; stands in its trace."""
 
     rule_id: str
-    by: Literal["candidate", "incumbent"]
+    by: Literal["candidate", "upper", "incumbent"]
     why: DeferralReason
     confidence: float | None = None
     """The calibrated probability, where there was one."""

@@ -13,6 +13,7 @@ from freehold.types.preparation import Preparation
 from freehold.types.record import Record, StoredRecord, content_id
 
 Api = Literal["openai", "anthropic", "ollama"]
+Dialect = Literal["azure", "gemini"]
 
 
 class Capabilities(Record, frozen=True, kw_only=True):
@@ -152,7 +153,8 @@ class Endpoint(Record, frozen=True, kw_only=True):
     name: str
     engine: EngineName
     base_url: str
-    """Without the API's version part: ``http://127.0.0.1:8080``, not ``…/v1``."""
+    """As its API's documentation gives it to clients; without a path it is ``/v1`` of that host
+    (`freehold.wire.base_url`)."""
     api: Api = "openai"
     models: tuple[ServedModel, ...] = ()
     """The names it answers to without a route; without any it answers only what a route sends it."""
@@ -162,6 +164,8 @@ class Endpoint(Record, frozen=True, kw_only=True):
     """Clients mean this host with the keys and account names they send: it is sent them (the key only where
     `api_key_env` names none). No other host is."""
     context_tokens: int | None = None
+    dialect: Dialect | None = None
+    """The vendor whose own paths and key header it knows besides those of `api`."""
 
     @property
     def engine_kind(self) -> EngineKind:
@@ -184,4 +188,5 @@ class Endpoint(Record, frozen=True, kw_only=True):
             return served.candidate_id
         prepared = None if served is None or served.preparation is None else served.preparation.id
         fields = {"model": name} if served is None else served.fields
-        return content_id((self.engine, self.api, self.base_url, fields, prepared))
+        # With or without the version's part: ids that stand in rules of deferral were made without it.
+        return content_id((self.engine, self.api, self.base_url.removesuffix("/v1"), fields, prepared))

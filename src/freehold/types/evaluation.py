@@ -200,4 +200,6 @@ class PowerPlan(Record, frozen=True, kw_only=True):
     n: int | None
     zero_loss_n: int | None
     rows: tuple[PowerRow, ...]
+    sentence: str = ""
+    """The usual row in words: 5 % discordance, where it was not said."""
     notes: tuple[str, ...] = ()

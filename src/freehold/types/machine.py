@@ -14,6 +14,8 @@ class Accelerator(Record, frozen=True, kw_only=True):
     name: str
     memory_bytes: int
     free_memory_bytes: int | None = None
+    reserved_bytes: int = 0
+    """What the driver keeps of `memory_bytes` for itself: no program gets it."""
     bandwidth_bytes_per_second: float | None = None
     bf16_flops: float | None = None
     watts: int | None = None

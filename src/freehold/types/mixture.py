@@ -58,6 +58,8 @@ class MixtureCurve(Record, frozen=True, kw_only=True):
     """Largest share that would have been within the margin on these samples, had one known who is right."""
     refused: str | None = None
     """Why none was chosen, in words."""
+    rest: float = 0.0
+    """Mean difference to the incumbent where the candidate answers nothing: 0, or the upper model's own."""
 
 
 class MixtureLatency(Record, frozen=True, kw_only=True):
@@ -109,6 +111,8 @@ class Mixture(StoredRecord, frozen=True, kw_only=True):
     id: str
     candidate: str
     incumbent: str
+    upper: str | None = None
+    """The model of one's own that answers what the candidate is not sure of, in the incumbent's place."""
     dataset_id: str
     margin: float
     alpha: float = 0.025
@@ -161,6 +165,12 @@ class Mixture(StoredRecord, frozen=True, kw_only=True):
         points = f"{100 * self.margin:g} point{'' if self.margin == 0.01 else 's'}"
         if self.is_proven:
             sure = 100 * (1 - comparison.alpha)
+            if self.upper is not None:
+                return (
+                    f"With {sure:.4g}% confidence your users get at most {points} less than today: {100 * share:.0f}% "
+                    f"of requests are answered by {self.candidate}, the rest by {self.upper}, and {self.incumbent} is "
+                    "not needed."
+                )
             return (
                 f"With {sure:.4g}% confidence your users get at most {points} less than today, and "
                 f"{100 * share:.0f}% of requests never leave the house."

@@ -54,6 +54,29 @@ class Guard(Record, frozen=True, kw_only=True):
     ttft_ms: float | None = None
 
 
+class Waits(Record, frozen=True, kw_only=True):
+    """How long an endpoint may take to begin its answer, and how often it is asked again.
+
+    An endpoint that has sent no byte within `first_byte_ms` is passed over for the route's next target; where there is
+    none, the client gets a 504 (None: after the gateway's own limit, 600 s). `retries` are further tries of the last
+    target after a failed connection or a 5xx (None: the gateway's own number, 2). A client that says it tries again by
+    itself, as the SDKs of OpenAI and Anthropic do (`x-stainless-retry-count`), gets a 5xx at once instead: each of its
+    tries would be asked as often again.
+    """
+
+    first_byte_ms: float | None = None
+    retries: int | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with them, if anything."""
+        for name, least, most in (("first_byte_ms", 1, 3_600_000), ("retries", 0, 10)):
+            value = getattr(self, name)
+            if value is not None and not (_is_within(value, most) and value >= least):
+                return f"{name} is {str(value)[:40]}, expected {least} to {most:,}"
+        return None
+
+
 class Limits(Record, frozen=True, kw_only=True):
     """What an API key or a route may use; None means unlimited. Shared by all workers on one store.
 
@@ -131,7 +154,7 @@ class Route(Record, frozen=True, kw_only=True):
     `shadow_share` the share of requests mirrored in state ``shadow`` (and ``canary``).
     `sticky` names what makes one assignment key: ``user``, ``header:NAME`` or ``conversation``.
     `match_headers` and `match_keys` (names of API keys) narrow a route; the narrowest match wins.
-    `fallback` are tried in order when the chosen target cannot be reached.
+    `fallback` are tried in order when the chosen target cannot be reached, or is too slow to begin (`waits`).
     With a `cache` exact repeats are answered from memory (None: every request is asked).
     With a `deferral` the candidate's side (canary, promoted) is a mixture: the candidate answers what it is sure of,
     the incumbent the rest. In state ``shadow`` the candidate is asked as ever, and what would be decided is recorded.
@@ -149,6 +172,7 @@ class Route(Record, frozen=True, kw_only=True):
     match_keys: tuple[str, ...] = ()
     fallback: tuple[Target, ...] = ()
     guard: Guard = Guard()
+    waits: Waits = Waits()
     limits: Limits = Limits()
     cache: CacheTerms | None = None
     options: dict[str, Any] = {}

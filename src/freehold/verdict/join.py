@@ -12,7 +12,7 @@ ruling                     unclear, or no ruling at all      hold: an unknown li
 fit                        does not fit                      hold: the model is fine, the machine is not
 fit                        fits, or not checked              none
 parity, latency, format    not ok                            hold: what was measured is not what is served
-retained                   a skill that must stay is lost    hold
+retained                   what must stay is lost            hold
 leak                       planted strings came out          none: it informs
 mixture                    proven on the same samples        promote, with deferral; the candidate alone informs
 mixture                    not proven                        none: it informs
@@ -118,7 +118,7 @@ def _from_comparison(comparison: Comparison) -> list[Reason]:
     reasons += [
         Reason(
             code="slice_harm",
-            text=f"Slice {part.name}: {part.difference:+.3f} over {part.n} items (adjusted p = "
+            text=f"Slice {part.name}: {_points(part.difference)} points over {part.n} items (adjusted p = "
             f"{part.p_harm_adjusted:.2g}).",
             record_id=comparison.id,
             effect="hold",
@@ -133,12 +133,17 @@ def _numbers(comparison: Comparison) -> str:
     if comparison.difference is None:
         return f"No difference could be computed over {comparison.n} scored pairs."
     if comparison.ci_low is None or comparison.ci_high is None:
-        return f"Difference {comparison.difference:+.4f} over {comparison.n} pairs, no interval."
+        return f"Difference {_points(comparison.difference)} points over {comparison.n} pairs, no interval."
     return (
-        f"Difference {comparison.difference:+.4f}, {comparison.level:.0%} interval "
-        f"[{comparison.ci_low:+.4f}, {comparison.ci_high:+.4f}], margin {comparison.margin:g}, "
+        f"Difference {_points(comparison.difference)} points, {comparison.level:.0%} interval "
+        f"[{_points(comparison.ci_low)}, {_points(comparison.ci_high)}], margin {100 * comparison.margin:g}, "
         f"{comparison.n} pairs."
     )
+
+
+def _points(value: float) -> str:
+    """Hundredths of the score's unit, as reports and margins are told. Two decimals: what is near a margin shows."""
+    return f"{100 * value:+.2f}".replace("-", "−")
 
 
 def _from_ruling(ruling: Ruling | None) -> list[Reason]:

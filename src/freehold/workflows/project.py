@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from freehold import files
+from freehold.catalog.vendors import with_addresses
 from freehold.errors import ConfigError
 from freehold.settings import Settings
 from freehold.settings import load as load_settings
@@ -58,6 +59,14 @@ class Project:
             or self.config.store.url
             or f"sqlite:///{(self.state / 'freehold.sqlite').absolute()}"
         )
+
+    @property
+    def reading_url(self) -> str:
+        """`store_url`, for a command that only reads: an empty store in memory where there is none, so that a question
+        leaves no folder behind."""
+        folder = self.settings.state or self.root / ".freehold"
+        own = self.settings.database_url or self.config.store.url
+        return self.store_url if own or (folder / "freehold.sqlite").exists() else "sqlite://"
 
     @property
     def gateway_url(self) -> str:
@@ -112,7 +121,7 @@ def open_project(config: Path | None = None, *, must_exist: bool = False) -> Pro
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not valid UTF-8") from None
-    return Project(path.resolve().parent, parse(text, path=str(path)), settings, path)
+    return Project(path.resolve().parent, with_addresses(parse(text, path=str(path))), settings, path)
 
 
 def current_folder() -> Path:

@@ -10,7 +10,8 @@ from freehold.workflows.project import Project
 
 
 @contextmanager
-def opened_store(project: Project) -> Iterator[tuple[Store, Project]]:
-    """The project's store, open for as long as the block runs, and the project."""
-    with open_store(project.store_url) as store:
+def opened_store(project: Project, *, reads: bool = False) -> Iterator[tuple[Store, Project]]:
+    """The project's store, open for as long as the block runs, and the project. A command that only `reads` makes
+    none."""
+    with open_store(project.reading_url if reads else project.store_url) as store:
         yield store, project

@@ -1,3 +1,6 @@
+import pytest
+
+
 def test_what_fits_is_exit_code_0(freehold):
     ran = freehold("fit", "google/gemma-3-270m", "--machine", "L4", "--json")
     assert ran.code == 0
@@ -27,7 +30,13 @@ def test_it_fits_80_columns(freehold, monkeypatch):
 def test_mistakes(refused):
     refused("fit", "org/gone", message="neither in the catalog nor here", hint="catalog sync org/gone")
     refused(
-        "fit", "google/gemma-3-270m", "--train", "lora", "--engine", "vllm", message="--engine and --adapter"
+        "fit",
+        "google/gemma-3-270m",
+        "--train",
+        "lora",
+        "--engine",
+        "vllm",
+        message="--engine, --adapter and --draft",
     )
 
 
@@ -36,3 +45,26 @@ def test_a_broken_project_is_told_and_is_no_obstacle(freehold, tmp_path):
     ran = freehold("fit", "google/gemma-3-270m")
     assert "measured speeds are left out" in ran.err
     assert "available" in ran.out
+
+
+def test_a_model_that_ships_in_four_bits_runs_on_one_card(freehold):
+    ran = freehold("fit", "openai/gpt-oss-120b", "--engine", "vllm", "--machine", "H100", "--json")
+    assert ran.code == 0, ran
+    found = ran.json
+    assert (found["quantization"], found["fits"]) == ("MXFP4", True)
+    assert any("H100 is taken for H100 SXM 80GB" in reason for reason in found["reasons"])
+
+
+def test_a_draft_is_an_option(freehold):
+    ran = freehold("fit", "Qwen/Qwen3-8B", "--draft", "Qwen/Qwen3-0.6B", "--machine", "g6.xlarge")
+    assert ran.code == 0, ran
+    assert "draft_cache" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("engine", "kv_type", "hint"),
+    [("vllm", "q8_0", "known: auto, f16, bf16, fp8"), ("llamacpp", "fp8", "known: f32, f16, bf16, q8_0")],
+)
+def test_a_cache_type_of_the_other_engine_lists_those_of_this_one(refused, engine, kv_type, hint):
+    arguments = ("fit", "Qwen/Qwen3-8B", "--machine", "L4", "--engine", engine, "--kv-type", kv_type)
+    refused(*arguments, message="not known", hint=hint)

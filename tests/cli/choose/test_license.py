@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime
 
 import pytest
 from click.testing import CliRunner
@@ -34,6 +35,15 @@ def test_exit_codes(run, args, code):
 def test_a_name_nobody_gave_a_model_names_those_that_may_be_meant(run):
     assert "did you mean Qwen/Qwen2.5-7B-Instruct?" in run("Qwen 2.5 7B").stderr
     assert "did you mean" not in run("gpt-4o").stderr
+
+
+def test_a_licence_looked_up_long_ago_says_so(run, monkeypatch):
+    from freehold.cli.choose import license as module
+
+    assert "stale" not in run("google/gemma-3-270m", "--set", "mode=internal").stderr
+    monkeypatch.setattr(module, "now", lambda: datetime(2027, 7, 1, tzinfo=UTC))
+    said = run("google/gemma-3-270m", "--set", "mode=internal").stderr
+    assert said.startswith("stale: checked 21") and "compare the licence of google/gemma-3-270m" in said
 
 
 def test_json_is_the_record(run):

@@ -1,4 +1,10 @@
 from datetime import date
+from typing import get_args
+
+import pytest
+
+from freehold.catalog.retirements import Platform
+from freehold.cli.choose.retirements import PLATFORMS
 
 
 def test_a_date_has_its_source(freehold):
@@ -20,6 +26,45 @@ def test_the_projects_incumbent_is_looked_up_without_a_name(freehold, project):
 def test_a_shutdown_that_is_near_fails_a_build(freehold):
     assert freehold("retirements", "gpt-4o", "--as-of", "2026-01-01", "--fail-within", "90").code == 0
     assert freehold("retirements", "gpt-4o", "--as-of", "2027-01-10", "--fail-within", "90").code == 1
+
+
+@pytest.mark.parametrize("model", ["text-davinci-003", "claude-2.1", "grok-beta", "groq/llama3-70b-8192"])
+def test_a_model_that_is_gone_fails_a_build(freehold, model):
+    assert freehold("retirements", model, "--as-of", "2026-11-27", "--fail-within", "0").code == 1
+    assert freehold("retirements", model, "--as-of", "2026-11-27").code == 0
+
+
+def test_a_hosts_end_fails_only_who_uses_the_host(freehold):
+    asked = ["--as-of", "2026-11-27", "--fail-within", "30"]
+    assert freehold("retirements", "claude-opus-4-5", *asked).code == 0
+    assert freehold("retirements", "azure/claude-opus-4-5", *asked).code == 1
+    assert freehold("retirements", "claude-opus-4-5", "--platform", "azure", *asked).code == 1
+
+
+def test_days_below_zero_are_refused(freehold):
+    for option in ("--fail-within", "--within"):
+        ran = freehold("retirements", "gpt-4o", option, "-5")
+        assert ran.code == 2
+        assert "-5 is not in the range x>=0" in ran.err
+
+
+def test_a_model_without_a_day_says_what_is_known(freehold):
+    shown = freehold("retirements", "command-r").out
+    assert "no day" in shown
+    assert "command-r, deprecated → command-r-08-2024" in shown
+    (notice,) = freehold("retirements", "grok-beta", "--json").items
+    assert (notice["status"], notice["shutdown"], notice["days_left"]) == ("gone", None, None)
+
+
+def test_no_line_is_wider_than_the_terminal(freehold, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for asked in (["--within", "500"], ["gpt-4o", "claude-3-opus@20240229", "DeepSeek-R1", "my-own-model"]):
+        ran = freehold("retirements", *asked, "--as-of", "2026-11-27")
+        assert max(len(line) for line in (ran.out + ran.err).splitlines()) <= 80
+
+
+def test_every_platform_of_the_catalog_can_be_asked_for():
+    assert get_args(Platform) == PLATFORMS
 
 
 def test_an_unknown_model_is_said_so(freehold):

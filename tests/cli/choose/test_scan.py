@@ -11,13 +11,68 @@ def test_a_use_has_its_place_and_date(freehold, code):
     assert ran.code == 0
     (finding,) = ran.json["findings"]
     assert (finding["path"], finding["line"], finding["model"]) == ("app.py", 1, "gpt-4o-2024-08-06")
-    shown = freehold("scan", ".", "--as-of", "2026-01-01", "--why")
-    assert shown.out.startswith("app.py:1:")
+    (model,) = ran.json["models"]
+    assert (model["model"], model["places"]) == ("gpt-4o-2024-08-06", ["app.py:1:19"])
+    shown = freehold("scan", "--as-of", "2026-01-01", "--why")
+    assert shown.out.startswith("warning  gpt-4o-2024-08-06: shut down on 2027-01-14")
+    assert "\napp.py:1:19 warning gpt-4o-2024-08-06" in shown.out
     assert shown.err.endswith("1 file read, 1 finding\n")
 
 
 def test_a_shutdown_that_is_near_is_exit_code_1(freehold, code):
     assert freehold("scan", ".", "--as-of", "2027-01-10").code == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'm = "text-davinci-003"',
+        'm = "claude-3-7-sonnet-latest"',
+        'm = "claude-3-5-" + "sonnet-20241022"',
+        'm = f"claude-3-5-{kind}"',
+        'm = "llama-3.1-70b-versatile"',
+        'm = "grok-beta"',
+    ],
+)
+def test_a_model_that_is_gone_fails_a_build(freehold, tmp_path, source):
+    (tmp_path / "app.py").write_text(source + "\n")
+    assert freehold("scan", "app.py", "--as-of", "2026-11-27", "--fail-within", "0").code == 1
+
+
+def test_days_below_zero_are_refused(freehold, code):
+    ran = freehold("scan", ".", "--fail-within", "-5")
+    assert ran.code == 2
+    assert "-5 is not in the range x>=0" in ran.err
+
+
+def test_several_paths_are_one_scan(freehold, tmp_path, code):
+    (tmp_path / "b.go").write_text('package b\nvar m = "gpt-4"\n')
+    ran = freehold("scan", "app.py", "b.go", "--as-of", "2026-11-27", "--json")
+    assert ran.code == 1
+    assert [(one["path"], one["status"]) for one in ran.json["findings"]] == [
+        ("app.py", "ends"),
+        ("b.go", "ended"),
+    ]
+
+
+def test_no_line_is_wider_than_the_terminal(freehold, tmp_path, monkeypatch):
+    folder = tmp_path / "a_folder_with_a_rather_long_name" / "and_another_one"
+    folder.mkdir(parents=True)
+    for n in range(9):
+        (folder / f"module_{n}.py").write_text('m = "gpt-4"\nn = f"gpt-{x}"\nimport openai\n')
+    (folder / "broken.py").write_text("def (:\n")
+    (folder / "view.swift").write_text("")
+    monkeypatch.setenv("COLUMNS", "80")
+    for more in ([], ["--why"]):
+        ran = freehold("scan", ".", "--as-of", "2026-11-27", *more)
+        assert max(len(line) for line in (ran.out + ran.err).splitlines()) <= 80
+
+
+def test_what_was_not_looked_into_is_named(freehold, tmp_path, code):
+    (tmp_path / "view.swift").write_text('let m = "gpt-4"')
+    ran = freehold("scan", ".", "--as-of", "2026-01-01")
+    assert "not looked into: 1 file, no reader for Swift (view.swift)" in ran.err
+    assert ran.err.endswith("1 file read, 1 finding, 1 not looked into\n")
 
 
 def test_code_scanning_pages_get_sarif(freehold, code):

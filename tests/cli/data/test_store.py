@@ -70,6 +70,7 @@ def test_salvage_keeps_the_rest_and_names_what_is_lost(freehold, store):
 
 def test_seal_says_how_many_rows_were_old(freehold, store):
     assert "every row has its checksum" in freehold("store", "seal").out
+    assert freehold("store", "seal", "--json").fields == {"rows": 0}
     with sqlite3.connect(store) as holder:
         holder.execute("UPDATE steps SET outputs = x'7b7d'")
     holder.close()

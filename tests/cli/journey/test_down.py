@@ -19,5 +19,11 @@ def test_what_runs_is_stopped_and_named(freehold, running):
     assert (ran.code, ran.out, ran.err) == (0, "", f"stopped {running.url}\n")
 
 
+def test_what_was_stopped_is_told_in_json(freehold, running):
+    ran = freehold("down", "--json")
+    assert (ran.code, ran.json["url"], ran.json["pid"]) == (0, running.url, running.pid)
+    assert background.running(open_project()) is None
+
+
 def test_nothing_runs(refused, project):
     refused("down", message="nothing runs in the background here", hint="freehold up starts it")

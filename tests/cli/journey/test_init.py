@@ -53,3 +53,8 @@ def test_a_task_of_several_is_a_project_and_so_is_each(freehold, refused, tmp_pa
     assert len(list((tmp_path / "tasks").glob("*/freehold.toml"))) == 4
     refused("init", "mixed.jsonl", "--all", "--task", "x", message="--task and --all exclude each other")
     refused("init", "--all", message="no log to find tasks in", hint="freehold init FILE --task NAME")
+
+
+def test_a_misspelt_scorer_is_refused_with_the_choices(refused, tmp_path):
+    refused("init", "--scorer", "lable", message="unknown scorer lable", hint="did you mean label?")
+    assert not (tmp_path / "freehold.toml").exists()

@@ -26,7 +26,7 @@ def test_each_figure_says_how_it_is_known():
 
 def test_a_machine_one_does_not_have():
     shown = CliRunner().invoke(cli, ["machine", "2x L4"]).stdout
-    assert shown.count("L4 24GB: 24.0 GiB, 300 GB/s") == 2
+    assert "2 × L4 24GB, each: 22.5 GiB, 0.88 GiB of it kept by the driver, 300 GB/s" in shown
     assert "catalog, checked" in shown
     assert "cores" not in shown
 

@@ -1,4 +1,7 @@
 import json
+import resource
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -95,3 +98,30 @@ def test_the_projects_own_curve_is_read(tmp_path):
     result = power("--curve", "--config", str(tmp_path / "freehold.toml"))
     assert isinstance(result.exception, UsageError)
     assert "no learning curve" in result.exception.message
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ["--margin", "0.02"],
+            "1,048 held-out items show that a candidate loses less than 2 points with a probability of 80%, if it is "
+            "as good as the incumbent and the two differ on 5% of the items.",
+        ),
+        (
+            ["--margin", "0.05", "--discordance", "0.1", "--n", "200", "--difference", "-0.01"],
+            "200 held-out items show that a candidate loses less than 5 points with a probability of 39%, and 534 with "
+            "one of 80%, if it is 1 point worse than the incumbent and the two differ on 10% of the items.",
+        ),
+    ],
+)
+def test_one_sentence_comes_first(options, said):
+    assert " ".join(power(*options).output.split()).startswith(said)
+
+
+def test_a_plan_is_there_before_one_looks_elsewhere():
+    planned = [sys.executable, "-m", "freehold", "power", "--margin", "0.02"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    subprocess.run(planned, check=True, capture_output=True)
+    # Processor time, which a busy machine does not stretch as it does the clock; three to six seconds once.
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 1.5

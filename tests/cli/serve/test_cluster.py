@@ -13,7 +13,7 @@ def test_a_plan_is_rendered(freehold, project, target):
     assert list(yaml.safe_load_all(ran.out))
 
 
-@pytest.mark.parametrize("words", [("status", "--json"), ("down",)])
+@pytest.mark.parametrize("words", [("status", "--json"), ("down",), ("down", "--json")])
 def test_a_project_without_a_cluster(refused, project, words):
     refused("cluster", *words, message="the project names no cluster", hint='[cluster] address = "auto"')
 

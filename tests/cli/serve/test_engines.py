@@ -12,6 +12,14 @@ def test_what_is_not_installed_cannot_be_removed(refused):
     refused("engines", "rm", "vllm", message="vllm is not installed", hint="freehold engines list")
 
 
+def test_what_install_began_is_removed(freehold, tmp_path):
+    begun = tmp_path / "home" / "engines" / "vllm-cpu"
+    begun.mkdir(parents=True)
+    (begun / "half").write_bytes(b"x" * 5000)
+    told = freehold("engines", "rm", "vllm-cpu", "--json").fields
+    assert told["name"] == "vllm-cpu" and told["freed_bytes"] >= 5000 and not begun.exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -29,9 +29,17 @@ def test_weights_are_listed_shown_pinned_and_forgotten(freehold, weights, tmp_pa
     assert "\nowned    no, read in place\n" in freehold("weights", "show", name).out
     assert freehold("weights", "pin", name).err.endswith(" is pinned\n")
     assert freehold("weights", "pin", name, "--off").err.endswith(" is not pinned\n")
+    assert freehold("weights", "pin", name, "--json").json["pinned"]
     assert "its files stay at" in freehold("weights", "rm", name).err
     assert (tmp_path / "mine.gguf").exists()
     assert freehold("weights", "list").err == "no weights here yet; freehold pull MODEL gets some\n"
+
+
+def test_what_was_forgotten_is_told_in_json(freehold, weights, tmp_path):
+    name = weights["model_id"]
+    told = freehold("weights", "rm", name, "--json")
+    stays = {"name": name, "freed_bytes": None, "files_stay_at": str(tmp_path / "mine.gguf")}
+    assert (told.fields, told.err) == (stays, "")
 
 
 def test_pruning_says_what_went(freehold, weights):

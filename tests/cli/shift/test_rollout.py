@@ -1,6 +1,13 @@
 """What moves traffic is in tests/workflows/shift/rollout."""
 
+from datetime import UTC, datetime
+
+import msgspec
 import pytest
+from tests.workflows.watch.test_mixture import RULE
+
+from freehold.store import open_store
+from freehold.workflows.project import open_project
 
 
 @pytest.fixture
@@ -17,6 +24,18 @@ def test_it_begins_with_mirroring_and_is_not_ready_yet(freehold, begun):
     assert ran.json["rollout"]["id"] == begun["id"] and ran.json["missing"]
     shown = freehold("rollout", "status").out
     assert shown.startswith("route support: shadow\ntest ") and "\nnot yet: " in shown
+
+
+def test_the_rule_of_a_mixture_is_shown(freehold, begun, project, monkeypatch):
+    with open_store(open_project(project / "freehold.toml").store_url) as store:
+        (route,) = store.routes()
+        ruled = msgspec.structs.replace(route, deferral=RULE)
+        store.save_route(ruled, who="test", at=datetime.now(UTC))
+    shown = freehold("rollout", "status").out
+    assert "mixture: base:ft answers where its answer's probability says at least 0.9" in shown
+    monkeypatch.setenv("COLUMNS", "80")
+    assert max(map(len, freehold("rollout", "status").out.splitlines())) <= 80
+    assert freehold("rollout", "status", "--json").json["rule"]["id"] == RULE.id
 
 
 def test_pausing_and_going_back_are_told(freehold, begun):

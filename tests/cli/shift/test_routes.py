@@ -27,7 +27,8 @@ def test_a_route_is_listed_shown_and_has_a_history(freehold, route):
     assert "support" in freehold("routes", "list").out
     assert "\nincumbent  incumbent\n" in freehold("routes", "show", "support").out
     assert [change["why"] for change in freehold("routes", "history", "support", "--json").items] == ["first"]
-    assert freehold("routes", "remove", "support").err == "removed the route support\n"
+    removed = freehold("routes", "remove", "support", "--json")
+    assert removed.fields == {"name": "support", "freed_bytes": None, "files_stay_at": None}
     assert freehold("routes", "list", "--json").items == []
 
 

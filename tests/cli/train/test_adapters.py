@@ -31,6 +31,8 @@ def test_one_is_removed_with_a_yes(freehold, adapters, project):
     ran = freehold("adapters", "rm", "aaaa", "--yes")
     assert ran.code == 0 and ran.out.startswith("freed ")
     assert not (project / ".freehold" / "adapters" / "support-1").exists()
+    told = freehold("adapters", "rm", "cccc", "--yes", "--json").fields
+    assert told["name"] == "support" and told["freed_bytes"] > 0
 
 
 def test_none_yet(freehold, project):

@@ -52,4 +52,7 @@ def test_export_and_remove(project):
     assert "given" in made and 'python ask.py "your text"' in made
     assert run("rm", "support", "--yes").stdout.startswith("freed ")
     assert "no encoders yet" in run("list").stderr
+    owned_encoder(project)
+    told = json.loads(run("rm", "support", "--yes", "--json").stdout)
+    assert told["name"] == "support" and told["freed_bytes"] > 0
     assert encoder.path

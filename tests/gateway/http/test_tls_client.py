@@ -1,12 +1,17 @@
 """The other client, for what lies behind TLS, a proxy or a password: the same promises hold."""
 
+import asyncio
+import hashlib
 import json
 import time
 
+import httpx
 import openai
 import pytest
+import websockets
 from tests.gateway.asking import QUESTION, client, post
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, trace_of
+from tests.gateway.vendor import AUDIO, Vendor
 
 from freehold.gateway.serve import free_port
 from freehold.types.endpoint import ANY_SERVED, Endpoint
@@ -68,3 +73,47 @@ def test_errors_pass_and_failures_are_named(far, upstream, tmp_path):
         upstream, tmp_path, endpoints=(slow,), retries=0, read_timeout_s=0.5, capture="off"
     ) as running:
         assert post(running, QUESTION)[0] == 504
+
+
+@pytest.fixture(scope="module")
+def vendor():
+    one = Vendor()
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def passing(vendor, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("passing")
+    with gateway(vendor, folder, endpoints=(behind_a_password(vendor.port),), others_to="far") as running:
+        yield running
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_a_long_body_is_sent_as_it_comes(vendor, passing, length):
+    piece, pieces = AUDIO[: 1 << 17], 400
+    digest = hashlib.sha256(piece * pieces).hexdigest()
+    headers = {"content-length": str(len(piece) * pieces)} if length else {}
+    with httpx.Client(timeout=60) as asking:
+        url = f"{passing.base_url}/v1/uploads/huge"
+        answer = asking.post(url, content=(piece for _ in range(pieces)), headers=headers)
+    assert answer.json() == {"bytes": len(piece) * pieces, "sha256": digest}
+    assert ("content-length" in vendor.seen[-1][2]) == length
+    assert vendor.seen[-1][2]["authorization"].startswith("Basic ")
+
+
+def test_bytes_come_back_as_they_are(vendor, passing):
+    with httpx.Client(timeout=60) as asking:
+        assert asking.get(f"{passing.base_url}/v1/files/f/content").content == AUDIO
+        assert asking.delete(f"{passing.base_url}/v1/files/f").json()["verb"] == "DELETE"
+
+
+def test_a_websocket_takes_the_password_and_another_host_none(vendor, passing):
+    async def talk():
+        url = passing.base_url.replace("http", "ws") + "/v1/realtime"
+        async with websockets.connect(url, subprotocols=["realtime"]) as one:
+            return await one.recv()
+
+    assert "session.created" in asyncio.run(talk())
+    headers = vendor.seen[-1][2]
+    assert headers["authorization"] == "Basic bWU6c2VjcmV0" and headers["host"] == f"127.0.0.1:{vendor.port}"

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.http import upstreams
+from freehold.gateway.http import headers
 from freehold.gateway.http.response import ConnectError, ReadTimeout, RemoteProtocolError
 from freehold.gateway.http.upstreams import UpstreamFailure, Upstreams, plain_address, upstream_failure
 from freehold.gateway.limits.keys import new_key
@@ -137,9 +137,9 @@ def test_a_health_check_reads_the_answer_and_has_a_deadline():
         where = endpoint(base_url=f"http://127.0.0.1:{port}/base/")
         upstreams = Upstreams(GatewayConfig(endpoints=(where,)))
         try:
-            assert await upstreams.get(where, "/health", timeout_s=5.0) == (200, b"ok")
+            assert await upstreams.probe(where, "/health", timeout_s=5.0) == 200
             with pytest.raises(UpstreamFailure, match="in time") as failure:
-                await upstreams.get(where, "/health", timeout_s=0.2)
+                await upstreams.probe(where, "/health", timeout_s=0.2)
             assert failure.value.timed_out
         finally:
             await upstreams.close()
@@ -152,9 +152,9 @@ def test_a_health_check_reads_the_answer_and_has_a_deadline():
 
 def test_names_of_strangers_headers_are_remembered_only_where_they_are_short_and_few():
     """A thousand long ones would be a hundred megabytes that no budget counts."""
-    upstreams._kinds.clear()
-    assert upstreams._kind_of("x-" + "token" * 1000) == "account"
-    assert upstreams._kinds == {}
+    headers._kinds.clear()
+    assert headers._kind_of("x-" + "token" * 1000) == "account"
+    assert headers._kinds == {}
     for number in range(3000):
-        assert upstreams._kind_of(f"x-{number}") == "plain"
-    assert len(upstreams._kinds) <= 1024
+        assert headers._kind_of(f"x-{number}") == "plain"
+    assert len(headers._kinds) <= 1024

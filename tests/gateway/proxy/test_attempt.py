@@ -5,6 +5,7 @@ import socket
 import time
 from datetime import UTC, datetime
 
+import openai
 import pytest
 from tests.gateway.asking import FORM, QUESTION, metric, post, structured
 from tests.gateway.loopback import (
@@ -20,7 +21,7 @@ from tests.gateway.loopback import (
 from freehold.gateway.serve import free_port
 from freehold.store import open_store
 from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint, ServedModel
-from freehold.types.route import Guard, Route, Target
+from freehold.types.route import Guard, Route, Target, Waits
 
 
 def promoted(name, endpoint, **more):
@@ -42,6 +43,19 @@ def routed(_upstream, candidate, tmp_path_factory):
         promoted("chain", "candidate", fallback=(Target(endpoint="spare"),)),
         promoted("down", "dead"),
         promoted("hasty", "candidate", guard=Guard(ttft_ms=300)),
+        Route(
+            name="impatient",
+            model="impatient",
+            incumbent=Target(endpoint="incumbent"),
+            fallback=(Target(endpoint="spare"),),
+            waits=Waits(first_byte_ms=300),
+        ),
+        Route(
+            name="alone",
+            model="alone",
+            incumbent=Target(endpoint="incumbent"),
+            waits=Waits(first_byte_ms=300, retries=0),
+        ),
     )
     with gateway(
         _upstream,
@@ -80,6 +94,31 @@ def test_the_last_error_goes_to_the_client_as_it_is(routed, upstream):
     status, headers, body = ask(routed)
     assert (status, json.loads(body), headers["x-request-id"]) == (503, error, "r9")
     assert len(upstream.seen) == 3
+
+
+def test_a_client_that_tries_again_by_itself_has_each_try_asked_once(routed, upstream):
+    upstream.answer = lambda seen: plain({"error": {"message": "overloaded"}}, status=500)
+    with (
+        openai.OpenAI(base_url=f"{routed.base_url}/v1", api_key="x", max_retries=1) as client,
+        pytest.raises(openai.InternalServerError),
+    ):
+        client.chat.completions.create(**QUESTION)
+    assert len(upstream.seen) == 2
+
+
+def test_a_route_says_how_often_its_requests_are_tried_again(routed, upstream):
+    upstream.answer = lambda seen: plain({}, status=500)
+    assert ask(routed, "alone")[0] == 500 and len(upstream.seen) == 1
+
+
+def test_an_incumbent_that_hangs_is_passed_over_in_the_routes_time(routed, upstream):
+    upstream.answer = lambda seen: plain(ANSWER, delay=0 if seen.path.startswith("/spare") else 30)
+    started = time.monotonic()
+    status, headers, body = ask(routed, "impatient")
+    assert status == 200 and json.loads(body) == ANSWER and time.monotonic() - started < 10
+    assert trace_of(routed, headers["x-freehold-trace-id"]).endpoint == "spare"
+    status, _, body = ask(routed, "alone")
+    assert status == 504 and b"sent no byte within 300 ms" in body
 
 
 def test_errors_of_the_client_are_not_tried_again(routed, upstream):
@@ -154,7 +193,7 @@ def test_each_target_is_tried_once_and_the_last_one_answers(routed, upstream, ca
     status, headers, body = ask(routed, "chain")
     assert status == 200 and json.loads(body)["model"] == "spare"
     assert len(candidate.seen) == 1
-    assert [seen.path for seen in upstream.seen] == ["/v1/chat/completions", "/spare/v1/chat/completions"]
+    assert [seen.path for seen in upstream.seen] == ["/v1/chat/completions", "/spare/chat/completions"]
     trace = trace_of(routed, headers["x-freehold-trace-id"])
     assert (trace.endpoint, trace.fallback) == ("spare", "503"), "the first reason is recorded"
     after = fallbacks(routed, "chain", "503"), fallbacks(routed, "chain", "500")

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from freehold.gateway.telemetry import meters
-from freehold.gateway.telemetry.meters import Meters, read_all
+from freehold.gateway.telemetry.meters import Meters, leave_word, read_all, totals_of
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
 
@@ -27,3 +27,17 @@ def test_every_metric_is_documented():
         **{name: (text, ()) for name, text in meters.GAUGES.items()},
     }
     assert documented == {name: (text, ", ".join(labels)) for name, (text, labels) in labelled.items()}
+
+
+def test_who_knows_the_spools_finds_the_numbers(tmp_path):
+    spool, run_folder = tmp_path / "state" / "spool", tmp_path / "run"
+    assert totals_of(spool, "freehold_retries") == {}
+    run_folder.mkdir()
+    leave_word(spool, run_folder)
+    for owner in ("one", "two"):
+        numbers = Meters(owner)
+        numbers.count("freehold_retries", "e")
+        numbers.write(run_folder)
+    assert totals_of(spool, "freehold_retries") == {("e",): 2.0}
+    (run_folder / "meters-0-broken.msgpack").write_bytes(b"half")
+    assert totals_of(spool, "freehold_retries") == {}

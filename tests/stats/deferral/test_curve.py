@@ -31,6 +31,40 @@ def test_a_rule_with_its_threshold_answers_the_share_of_each_point(seed, gone, c
     assert shares == sorted(set(shares))
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.booleans())
+def test_with_an_upper_model_a_point_is_the_mixture_of_both(seed, clustered):
+    raw, d = told(150, seed)
+    rest = np.random.default_rng(seed).choice([-1.0, 0.0, 1.0], 150, p=[0.05, 0.9, 0.05])
+    codes = np.arange(150) // 3 if clustered else None
+    found, calibration = curve(raw, d, otherwise=rest, codes=codes)
+    assert found.rest == pytest.approx(rest.mean())
+    for point in found.points:
+        sure = np.array([calibration(x) >= point.threshold for x in raw])
+        mixed = np.where(sure, d, rest)
+        assert mixed.mean() == pytest.approx(point.difference)
+        assert point.random == pytest.approx(point.share * d.mean() + (1 - point.share) * rest.mean())
+        assert point.low <= point.difference <= point.high
+
+
+def test_an_upper_model_that_loses_by_itself_lets_nothing_pass():
+    raw, d = told()
+    random = np.random.default_rng(1)
+    level, _ = curve(raw, d, otherwise=np.zeros(1000))
+    assert level.chosen is not None and level.points == curve(raw, d)[0].points
+    worse, _ = curve(raw, d, otherwise=-1.0 * (random.random(1000) < 0.1))
+    assert worse.chosen is None and "beyond the margin" in worse.refused
+    with pytest.raises(UsageError, match="differences of the upper model"):
+        curve(raw, d, otherwise=np.zeros(3))
+
+
+def test_an_oracle_with_an_upper_model_takes_what_it_gains():
+    d = np.array([-1.0, -1.0, 0.0, 0.0])
+    assert oracle_share(d, 0.1) == 0.5
+    assert oracle_share(d, 0.1, np.array([1.0, 0.0, 0.0, 0.0])) == 0.75, "what it wins pays for one more"
+    assert oracle_share(d, 0.1, d) == 0.0, "one that is wrong as often leaves nothing within the margin"
+
+
 def test_order_and_scale_of_the_signal_change_nothing():
     raw, d = told()
     first, _ = curve(raw, d)

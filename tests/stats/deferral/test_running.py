@@ -25,6 +25,7 @@ def test_sums_are_those_of_each_mixture_by_itself(data):
         assert here == pytest.approx(
             {
                 "answered": place + 1,
+                "differing": place + 1,
                 "total": mixed.sum(),
                 "squares": (mixed**2).sum(),
                 "cubes": (mixed**3).sum(),
@@ -32,11 +33,43 @@ def test_sums_are_those_of_each_mixture_by_itself(data):
                 "losses": (mixed < 0).sum(),
                 "cluster_squares": (sums**2).sum(),
                 "cluster_products": (sums * sizes).sum(),
-                "answered_squares": (asked**2).sum(),
+                "differing_squares": (asked**2).sum(),
                 "moved": (sums != 0).sum(),
                 "reached": (asked > 0).sum(),
             }
         )
+
+
+@given(st.data())
+def test_with_an_upper_model_the_rest_has_its_differences(data):
+    n = data.draw(st.integers(1, 30))
+    scores = st.sampled_from([-1.0, 0.0, 1.0, -0.25, 0.5])
+    d, rest = (data.draw(arrays(float, n, elements=scores)) for _ in range(2))
+    codes = np.unique(data.draw(arrays(np.int64, n, elements=st.integers(0, 5))), return_inverse=True)[1]
+    sizes = np.bincount(codes)
+    alone = running_sums(d, None, np.arange(1, n + 1), rest)
+    found = running_sums(d, codes, np.arange(1, n + 1), rest)
+    for place in range(n):
+        mixed = np.where(np.arange(n) <= place, d, rest)
+        sums = np.bincount(codes, weights=mixed, minlength=len(sizes))
+        here = {name: value[place] for name, value in found._asdict().items() if np.ndim(value)}
+        assert here == pytest.approx(
+            {
+                "answered": place + 1,
+                "differing": n,
+                "total": mixed.sum(),
+                "squares": (mixed**2).sum(),
+                "cubes": (mixed**3).sum(),
+                "wins": (mixed > 0).sum(),
+                "losses": (mixed < 0).sum(),
+                "cluster_squares": (sums**2).sum(),
+                "cluster_products": (sums * sizes).sum(),
+                "differing_squares": (sizes**2).sum(),
+                "moved": (sums != 0).sum(),
+                "reached": len(sizes),
+            }
+        )
+        assert (alone.total[place], alone.moved[place]) == pytest.approx((mixed.sum(), (mixed != 0).sum()))
 
 
 def test_many_projects_at_once_are_each_by_itself():

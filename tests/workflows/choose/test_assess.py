@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from freehold.cli.main import cli
 from freehold.errors import UnknownModelError
 from freehold.types.machine import Machine
-from freehold.types.planning.assessment import Needs
+from freehold.types.planning.assessment import Limits, Needs
 from freehold.types.trace import Trace, Usage
 from freehold.workflows.choose import assess as assessing
 from freehold.workflows.choose.assess import MOST_SECONDS, assess
@@ -109,7 +109,7 @@ def test_command(project):
 
 
 def test_slow_machines_write_more_than_nothing(project):
-    result = CliRunner().invoke(cli, ["assess", "google/gemma-3-27b-it", "--machine", "Apple M1 32GB"])
+    result = CliRunner().invoke(cli, ["assess", "google/gemma-3-27b-it", "--machine", "Apple M1 Pro 32GB"])
     row = next(line for line in result.stdout.splitlines() if "gemma-3-27b-it" in line)
     low = float(row.split()[-1].partition("–")[0])
     assert 0 < low < 10
@@ -131,19 +131,85 @@ def closed_set(project):
     return open_project(path)
 
 
+def test_without_a_closed_set_there_are_no_encoders(project, two_cores):
+    assert not any(row.method for row in assess(project).rows)
+
+
+def test_encoders_come_first_on_a_machine_with_a_card_too(project):
+    first = [row.method for row in assess(closed_set(project), machine_spec="RTX 4090").shortlist[:3]]
+    assert first == ["encoder", "encoder", None]
+
+
+def test_a_model_is_excluded_for_the_deciding_reason(project):
+    (project.root / "freehold.toml").write_text('[app]\nname = "a"\n[use]\ncommercial = true\nseat = "DE"\n')
+    found = by_name(assess(open_project(), machine_spec="8x H100 SXM"))[
+        "meta-llama/Llama-4-Scout-17B-16E-Instruct"
+    ]
+    assert found.outcome == "excluded"
+    assert "European Union" in found.reasons[0] or "in the EU" in found.reasons[0]
+    assert "700" not in found.reasons[0]
+
+
+def test_a_context_that_positions_can_be_scaled_to_is_said_so(project):
+    found = by_name(assess(project, machine_spec="2x H100 SXM", stated=Needs(context_tokens=65_536)))
+    assert any("made for 40,960" in reason and "YaRN" in reason for reason in found["Qwen/Qwen3-8B"].reasons)
+    assert not any("YaRN" in reason for reason in found["microsoft/phi-4"].reasons)
+
+
+def test_what_must_be_trainable_is(project):
+    found = by_name(
+        assess(
+            project,
+            machine_spec="RTX 4090",
+            limits=Limits(trainable=True),
+            models=("Qwen/Qwen3-8B", "Qwen/Qwen3-32B"),
+        )
+    )
+    assert (
+        found["Qwen/Qwen3-8B"].outcome == "shortlisted"
+        and "trained here by LoRA" in found["Qwen/Qwen3-8B"].why
+    )
+    assert found["Qwen/Qwen3-32B"].outcome == "excluded"
+    assert any(reason.startswith("training: QLoRA takes") for reason in found["Qwen/Qwen3-32B"].reasons)
+
+
 def test_for_a_closed_set_without_an_accelerator_encoders_come_first(project, two_cores):
-    found = assess(closed_set(project), use_traces=False)
+    found = assess(closed_set(project))
     first = found.shortlist[0]
-    assert first.method == "encoder" and first.reasons[0].startswith("method encoder: for answers")
+    assert first.method == "encoder" and first.why.startswith("method encoder: for answers")
     assert first.total_bytes > 4 * first.parameters, "what it takes while it is served, not its file alone"
-    assert not any(row.method for row in assess(project, use_traces=False).rows)
 
 
 def test_what_takes_long_on_two_cores_does_not_lead(project, two_cores):
-    found = assess(project, use_traces=False)
+    found = assess(project)
     seconds = [row.seconds_per_request for row in found.shortlist]
     assert seconds[0] < MOST_SECONDS < max(seconds)
     slow = [one > MOST_SECONDS for one in seconds]
     assert slow == sorted(slow), "what is fast enough stands before what is not"
     named = by_name(found)["google/gemma-3-27b-it"]
     assert any("s or more for a request here" in reason for reason in named.reasons)
+
+
+def test_what_does_not_fit_the_machine_has_no_speed_there(project):
+    found = by_name(
+        assess(project, machine_spec="RTX 4090", models=("moonshotai/Kimi-K2.5", "Qwen/Qwen3-8B"))
+    )
+    assert found["moonshotai/Kimi-K2.5"].headroom_bytes < 0
+    assert found["moonshotai/Kimi-K2.5"].speed is None
+    assert found["moonshotai/Kimi-K2.5"].seconds_per_request is None
+    assert found["Qwen/Qwen3-8B"].speed is not None
+    everything = assess(project, machine_spec="L4").rows
+    assert not [row.model for row in everything if row.speed is not None and row.headroom_bytes < 0]
+
+
+def test_one_duty_is_one_obligation(project, tmp_path):
+    written = (
+        (tmp_path / "freehold.toml")
+        .read_text()
+        .replace("commercial = true", 'mode = "internal"\ncommercial = false')
+    )
+    (tmp_path / "freehold.toml").write_text(written)
+    rows = [row for row in assess(open_project(), machine_spec="L4").rows if row.obligations == 1]
+    assert rows
+    assert any("licence: 1 obligation" in row.reasons for row in rows)
+    assert not [reason for row in rows for reason in row.reasons if "1 obligations" in reason]

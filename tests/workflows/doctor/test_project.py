@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from freehold.catalog.freshness import PARTS
 from freehold.store import open_store
 from freehold.types.route import Limits
 from freehold.workflows.doctor import project as checks
@@ -129,7 +130,7 @@ def test_a_port_that_another_program_holds(site):
 
 def test_old_facts_and_an_incumbent_that_stops(site):
     facts = checks.look_at_facts(site(CONFIG))
-    assert facts.shutdown == date(2026, 3, 26) and {one.kind for one in facts.dates} == set(checks.SHIPPED)
+    assert facts.shutdown == date(2026, 3, 26) and {one.part for one in facts.dates} == set(PARTS)
     day = max(one.newest for one in facts.dates)
     judge = lambda today, shutdown=None: [  # noqa: E731
         one.outcome
@@ -139,6 +140,6 @@ def test_old_facts_and_an_incumbent_that_stops(site):
     ]
     assert judge(day) == ["ok"]
     assert judge(date(day.year + 1, 1, 15)) == ["warn"], "retirement dates first"
-    assert judge(date(day.year + 2, 1, 15)) == ["warn"] * len(checks.SHIPPED)
+    assert judge(date(day.year + 2, 1, 15)) == ["warn"] * len(PARTS)
     assert judge(day, date(2030, 1, 1)) == ["ok", "ok"]
     assert judge(TODAY, date(2027, 1, 1))[-1] == "warn" and judge(TODAY, date(2026, 1, 1))[-1] == "fail"

@@ -1,12 +1,16 @@
 import msgspec
 import pytest
+from benchmarks.speed import HERE
 
+from freehold.catalog import models
 from freehold.hardware.probes import probe_machine
+from freehold.hardware.quantization import weights_bytes
+from freehold.hardware.speed import estimate
 from freehold.settings import load
 from freehold.store import open_store
 from freehold.types.config import parse
-from freehold.types.machine import MeasuredSpeed, Speed
-from freehold.workflows.fit.speeds import all_measured, measured, newest
+from freehold.types.machine import MeasuredSpeed, Speed, Workload
+from freehold.workflows.fit.speeds import all_measured, measured, narrowed, newest
 from freehold.workflows.project import Project
 
 
@@ -67,3 +71,59 @@ def test_what_was_kept_is_found_for_this_machine(project):
     assert [one.id for one in all_measured(project)] == ["a", "b"]
     assert measured(project, "org/model", "Q8_0") == row.speed
     assert measured(project, "org/model", "Q4_0") is None
+
+
+SMOLLM = "HuggingFaceTB/SmolLM2-135M-Instruct"
+XEON = {"Q4_0": (1360, 239), "Q4_1": (1320, 217), "Q8_0": (1370, 161)}
+"""Reads and writes measured on `HERE`, native build (benchmarks/measured_speeds.csv)."""
+
+
+def timed(quantization, *, build="native", model=SMOLLM):
+    one = speed(quantization, 0.0, model=model, quantization=quantization, machine=HERE.name)
+    reads, writes = XEON[quantization]
+    rates = msgspec.structs.replace(
+        one.speed,
+        prefill_tokens_per_second=(reads, reads),
+        decode_tokens_per_second=(writes, writes),
+        decode_all_tokens_per_second=(writes, writes),
+    )
+    return msgspec.structs.replace(one, speed=rates, build=build)
+
+
+def guessed(quantization):
+    shape = models.get(SMOLLM).shape
+    found = estimate(
+        shape, weights_bytes(shape, quantization), Workload(context_tokens=576), HERE, build="native"
+    )
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(("known", "other"), [("Q4_0", "Q8_0"), ("Q8_0", "Q4_0"), ("Q4_1", "Q8_0")])
+def test_one_measured_model_narrows_the_estimates_of_others(known, other):
+    wide = guessed(other)
+    near = narrowed(wide, (other, 140_000_000), [timed(known)], HERE, "native")
+    reads, writes = XEON[other]
+    assert near.prefill_tokens_per_second[0] <= reads <= near.prefill_tokens_per_second[1]
+    assert near.decode_tokens_per_second[0] <= writes <= near.decode_tokens_per_second[1]
+    assert near.decode_tokens_per_second[1] / near.decode_tokens_per_second[0] < 1.9
+    assert wide.decode_tokens_per_second[1] / wide.decode_tokens_per_second[0] > 3
+    assert near.how == "estimated"
+    assert near.basis.endswith(f"narrowed by {SMOLLM} {known}, which was measured here")
+
+
+def test_a_model_of_another_size_narrows_less():
+    wide = guessed("Q8_0")
+    alike, unlike = (
+        narrowed(wide, ("Q8_0", size), [timed("Q4_0")], HERE, "native") for size in (140_000_000, 8 << 30)
+    )
+    widths = [high / low for low, high in (alike.decode_tokens_per_second, unlike.decode_tokens_per_second)]
+    assert widths[0] < widths[1] < wide.decode_tokens_per_second[1] / wide.decode_tokens_per_second[0]
+
+
+def test_what_is_of_another_kind_build_machine_or_model_narrows_nothing():
+    wide = guessed("Q8_0")
+    elsewhere = msgspec.structs.replace(timed("Q4_0"), machine="there")
+    unlike = [timed("Q4_0", build="wheel"), timed("Q4_0", model="org/unknown"), elsewhere]
+    assert narrowed(wide, ("Q8_0", 1), unlike, HERE, "native") == wide
+    assert narrowed(wide, ("Q4_K_M", 1), [timed("Q4_0")], HERE, "native") == wide

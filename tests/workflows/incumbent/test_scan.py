@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from freehold.cli.main import cli
 from freehold.errors import InputError
 from freehold.types.progress import Silent
-from freehold.workflows.incumbent.scan import sarif, scan
+from freehold.workflows.incumbent.scan import scan
+from freehold.workflows.incumbent.scanning.sarif import sarif
 
 DAY = date(2026, 11, 24)
 
@@ -91,24 +92,68 @@ def test_days_left_and_replacement(tree):
     assert found["openai"].shutdown is None
 
 
+def test_files_can_be_named_one_by_one_and_are_read_once(tree):
+    found = scan([tree / "app.py", tree / ".env", tree / "app.py", tree], as_of=DAY)
+    paths = [finding.path for finding in found.findings]
+    assert set(paths) == {f"{tree.as_posix()}/{name}" for name in ("app.py", ".env", "web.ts", "config.yaml")}
+    assert len(paths) == len(scan(tree, as_of=DAY).findings)
+    with pytest.raises(InputError, match="no such file"):
+        scan([tree / "app.py", tree / "gone"])
+
+
+def test_what_is_of_another_kind_is_named(tmp_path):
+    for name in ("a.swift", "b.scala", "c.swift", "README.md", "logo.png", "uv.lock", "app.py"):
+        (tmp_path / name).write_text('let m = "gpt-4"\n' if name != "app.py" else "pass\n")
+    found = scan(tmp_path, as_of=DAY)
+    assert found.files == 1
+    assert {(one.reason, one.count, one.paths) for one in found.unread} == {
+        ("no reader for Swift", 2, ("a.swift", "c.swift")),
+        ("no reader for Scala", 1, ("b.scala",)),
+        ("prose", 1, ("README.md",)),
+        ("lock files", 1, ("uv.lock",)),
+        ("data, media and other kinds", 1, ("logo.png",)),
+    }
+
+
+def test_names_that_others_use_too_count_where_the_file_shows_the_platform(tmp_path):
+    (tmp_path / "hub.py").write_text('m = "qwen/qwen3-32b"\nn = "gemma2-9b-it"\n')
+    (tmp_path / "groq.py").write_text('import groq\nm = "qwen/qwen3-32b"\n')
+    (tmp_path / "address.py").write_text('u = "https://api.groq.com/openai/v1"\nm = "gemma2-9b-it"\n')
+    (tmp_path / "route.py").write_text('m = "groq/qwen/qwen3-32b"\n')
+    found = scan(tmp_path, as_of=DAY)
+    assert [(one.path, one.model, one.status) for one in found.findings if one.model] == [
+        ("address.py", "gemma2-9b-it", "ended"),
+        ("groq.py", "qwen/qwen3-32b", "ended"),
+        ("route.py", "groq/qwen/qwen3-32b", "ended"),
+    ]
+
+
+def test_the_summary_has_each_model_once_and_the_most_urgent_first(tmp_path):
+    (tmp_path / "a.py").write_text(
+        'a = "gpt-4o"\nb = "text-davinci-003"\nc = "gpt-4o"\nd = "gpt-image-1.5"\ne = "gpt-4"\nf = "grok-beta"\n'
+        'g = "gpt-6-luna"\nh = "gpt-99"\ni = "command-r"\nj = f"gpt-4.1-{size}"\n'
+    )
+    found = scan(tmp_path, as_of=DAY)
+    assert [(one.model, one.status, len(one.places)) for one in found.models] == [
+        ("gpt-4", "ended", 1),
+        ("text-davinci-003", "ended", 1),
+        ("grok-beta", "gone", 1),
+        ("gpt-image-1.5", "ends", 1),
+        ("gpt-4.1-{…}", "ended", 1),
+        ("gpt-4o", "ends", 2),
+        ("command-r", "deprecated", 1),
+        ("gpt-6-luna", "available", 1),
+        ("gpt-99", "unknown", 1),
+    ]
+    assert found.models[5].places == ("a.py:1:5", "a.py:3:5")
+
+
 def test_git_decides_which_files_count(tree):
     subprocess.run(["git", "init", "-q", str(tree)], check=True)
     (tree / ".gitignore").write_text("web.ts\nnode_modules/\n")
     paths = {finding.path for finding in scan(tree, as_of=DAY).findings}
     assert "app.py" in paths
     assert "web.ts" not in paths
-
-
-def test_sarif_has_levels_and_places(tree):
-    made = sarif(scan(tree, as_of=DAY), fail_within=30)
-    results = made["runs"][0]["results"]
-    levels = {result["message"]["text"].split(":")[0]: result["level"] for result in results}
-    assert levels["claude-sonnet-4-5-20250929"] == "error"
-    assert levels["gpt-4o-2024-08-06"] == "warning"
-    assert levels["openai"] == "note"
-    rules = {rule["id"] for rule in made["runs"][0]["tool"]["driver"]["rules"]}
-    assert {result["ruleId"] for result in results} <= rules
-    assert results[0]["locations"][0]["physicalLocation"]["region"]["startLine"] >= 1
 
 
 def test_what_cannot_be_read_is_said(tmp_path):
@@ -220,7 +265,9 @@ def test_a_file_in_a_conflict_is_read_once(tree):
 def test_command(tree):
     result = CliRunner().invoke(cli, ["scan", str(tree), "--as-of", "2026-11-24"])
     assert result.exit_code == 1
-    assert "app.py:5:9 warning gpt-4o-2024-08-06: shut down on 2027-01-14, in 51 days" in result.stdout
+    assert "warning  gpt-4o-2024-08-06: shut down on 2027-01-14, in 51 days" in result.stdout
+    every = CliRunner().invoke(cli, ["scan", str(tree), "--as-of", "2026-11-24", "--why"])
+    assert "app.py:5:9 warning gpt-4o-2024-08-06: shut down on 2027-01-14, in 51 days" in every.stdout
     (tree / "app.py").unlink()
     (tree / ".env").unlink()
     (tree / "config.yaml").unlink()

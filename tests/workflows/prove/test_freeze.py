@@ -154,5 +154,5 @@ def test_without_an_address_it_says_what_to_give(project):
 def test_retirements_are_dated_and_follow_fine_tunes():
     assert retirement_of("gpt-4o-mini-2024-07-18").vendor == "OpenAI"
     assert retirement_of("ft:gpt-4o-mini-2024-07-18:acme::abc").shutdown.year == 2027
-    assert retirement_of("ft:o3:acme::abc") is None
+    assert retirement_of("ft:gpt-5.1:acme::abc") is None
     assert retirement_of("my-model") is None

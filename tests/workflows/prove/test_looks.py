@@ -11,6 +11,7 @@ from freehold.store.care.erase import erase_mentions
 from freehold.types.dataset import Message
 from freehold.types.evaluated import ItemLook
 from freehold.types.evaluation import Task
+from freehold.workflows.project import open_project
 from freehold.workflows.prove.looks import Looks, known_looks, look_at
 from freehold.workflows.prove.results import keep
 
@@ -71,6 +72,21 @@ def test_planned_looks_share_alpha(store, tmp_path):
         assert look_of(made)[0] == number and look_of(made)[2] == (number <= 2)
         assert made.comparison.level == pytest.approx(1 - 2 * 0.0125)
         assert (made.comparison.verdict == "promote") == (number <= 2)
+
+
+def test_a_look_of_another_project_that_shares_the_store_counts(tmp_path):
+    """Two folders, one database: the second project's first evaluation of the same questions is a second look."""
+    url = f"sqlite:///{tmp_path}/shared.sqlite3"
+    seen = []
+    for name in ("shop", "bank"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "freehold.toml").write_text(f'[app]\nname = "{name}"\n[store]\nurl = "{url}"\n')
+        project = open_project(tmp_path / name / "freehold.toml")
+        held_out = [asked(i, system=name) for i in range(200)]
+        with open_store(project.store_url) as shared:
+            made = run(tmp_path / name, held_out, lambda i, model: "yes", looks=Looks(shared))
+        seen.append((look_of(made), made.comparison.verdict))
+    assert seen == [((1, 0, True), "promote"), ((2, 200, False), "hold")]
 
 
 def test_a_look_is_kept_before_its_result(store, tmp_path, monkeypatch):

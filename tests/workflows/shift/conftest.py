@@ -1,6 +1,7 @@
 """A store of its own for each test about shifting traffic."""
 
 import pytest
+from tests.gateway.loopback import _upstream, upstream  # noqa: F401
 
 from freehold.store import default_url, open_store
 

@@ -7,7 +7,13 @@ from freehold.errors import ConfigError
 from freehold.gateway.config import GatewayConfig
 from freehold.types.config import parse
 from freehold.types.route import Route, Target
-from freehold.workflows.shift.endpoints import check_reachable, configured_endpoints, without_key
+from freehold.workflows.shift.endpoints import (
+    check_reachable,
+    configured_endpoints,
+    dialect_of,
+    others_to,
+    without_key,
+)
 
 CONFIG = parse("""
 [app]
@@ -71,3 +77,40 @@ def test_a_route_on_which_every_answer_needs_the_missing_key_stops_the_start(con
         with pytest.raises(ConfigError, match="route r has no endpoint that can answer") as error:
             check_reachable([route], config, say=said.append)
         assert "export FREEHOLD_TEST_INCUMBENT=" in str(error.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("lines", "to"),
+    [
+        ('base_url = "https://api.openai.com/v1"', "incumbent"),
+        ('base_url = "https://api.openai.com/v1"\napi_key_env = "KEY"', None),
+        ('base_url = "https://api.openai.com/v1"\napi_key_env = "KEY"\nothers = "pass"', "incumbent"),
+        ('base_url = "https://api.openai.com/v1"\nothers = "refuse"', None),
+        ("", None),
+    ],
+)
+def test_the_owners_key_is_lent_by_word_only(lines, to):
+    assert others_to(parse(f'[app]\nname = "a"\n[incumbent]\nmodel = "m"\n{lines}')) == to
+    assert others_to(parse('[app]\nname = "a"')) is None
+
+
+@pytest.mark.parametrize(
+    ("preset", "base_url", "dialect"),
+    [
+        (None, "https://one.openai.azure.com/openai/v1", "azure"),
+        (None, "https://generativelanguage.googleapis.com/v1beta/openai/", "gemini"),
+        (None, "https://api.openai.com/v1", None),
+        ("azure", "https://azure.example.com", "azure"),
+        ("openai", "https://one.openai.azure.com", None),
+    ],
+)
+def test_whose_own_paths_are_known(preset, base_url, dialect):
+    assert dialect_of(preset, base_url) == dialect
+
+
+def test_a_key_that_would_be_dead_within_the_hour_is_refused():
+    address = "https://us-central1-aiplatform.googleapis.com/v1/projects/p/locations/l/endpoints/openapi"
+    text = f'[app]\nname = "a"\n[incumbent]\nmodel = "m"\nbase_url = "{address}"\n'
+    assert configured_endpoints(parse(text))[0].base_url == address
+    with pytest.raises(ConfigError, match="end within the hour"):
+        configured_endpoints(parse(text + 'api_key_env = "TOKEN"'))

@@ -336,3 +336,62 @@ def chosen_with_lost_weights(tmp_path, monkeypatch):
     with open_store(project.store_url) as store:
         store.put(plan)
     return project
+
+
+def test_a_saved_file_is_in_force_within_two_seconds_and_no_request_is_dropped(run, port, tmp_path, upstream):
+    head = f'[app]\nname = "x"\n[incumbent]\nmodel = "gpt-4o"\nbase_url = "{upstream.base_url}"\n'
+    file = tmp_path / "freehold.toml"
+    file.write_text(head + '[capture]\nmode = "raw"\n')
+    command = run("up", "--model", "echo", "--port", str(port), "--json")
+    command.ready()
+    url, stopping, failed, answered = f"http://127.0.0.1:{port}", threading.Event(), [], []
+
+    def load():
+        with client(url) as http:
+            while not stopping.is_set():
+                try:
+                    answered.append(ask(http, "gpt-4o"))
+                except openai.OpenAIError as error:
+                    failed.append(error)
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for one in threads:
+        one.start()
+    try:
+        _within(20, lambda: len(answered) > 20)
+        file.write_text(
+            head
+            + f'[capture]\nmode = "off"\n[[endpoints]]\nname = "house"\nbase_url = "{upstream.base_url}/house"\n'
+            + '[[routes]]\nname = "mini"\nmodel = "mini"\nincumbent = { endpoint = "house" }\n'
+        )
+
+        def serves():
+            try:
+                with client(url) as http:
+                    return ask(http, "mini")
+            except openai.NotFoundError:
+                return None
+
+        _within(20, serves)
+        with open_store(open_project(file).store_url) as store:
+            _within(20, lambda: any(one.action == "gateway.config" for one in audit.entries(store.database)))
+            time.sleep(2.0)
+            before = store.count_traces(complete_only=False)
+            seen = len(answered)
+            _within(20, lambda: len(answered) > seen + 20)
+            time.sleep(1.0)
+            assert store.count_traces(complete_only=False) == before
+    finally:
+        stopping.set()
+        for one in threads:
+            one.join()
+    assert not failed
+    _, _, err = command.stop()
+    assert "in force: [incumbent] and [[endpoints]], [capture] mode" in " ".join(err.split())
+
+
+def _within(seconds, claim):
+    deadline = time.monotonic() + seconds
+    while not claim():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

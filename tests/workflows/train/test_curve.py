@@ -95,6 +95,14 @@ def test_the_same_seed_takes_the_same_parts(project, trained, tmp_path):
     assert first == again != other
 
 
+def test_a_limit_of_time_is_refused_since_it_cuts_the_larger_runs_only(project, trained, tmp_path):
+    with pytest.raises(UsageError, match="max_minutes = 3 would cut the runs on many samples short"):
+        curves.training_curve(
+            project, inputs(tmp_path), config=FinetuneConfig(max_minutes=3), progress=Silent()
+        )
+    assert not trained
+
+
 @pytest.mark.parametrize(("train", "validation"), [(40, 200), (800, 12)])
 def test_splits_that_are_too_small_are_refused_before_anything_is_trained(
     project, trained, tmp_path, train, validation

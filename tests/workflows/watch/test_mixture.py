@@ -60,7 +60,9 @@ def with_defer(project, defer):
     return type(project)(project.root, config, project.settings, None)
 
 
-def mixed_week(store, number, *, here=20, n=40, answers=("refund",), confidence=0.97, rule=RULE):
+def mixed_week(
+    store, number, *, here=20, n=40, answers=("refund",), confidence=0.97, rule=RULE, rest="incumbent"
+):
     """A week in which the candidate answered some requests because it was sure (with `answers` in turn), and the
     incumbent the rest."""
     end = PROMOTED + timedelta(days=7 * number)
@@ -71,13 +73,13 @@ def mixed_week(store, number, *, here=20, n=40, answers=("refund",), confidence=
             1000 * number + place,
             arm="candidate",
             share=1.0,
-            answer=answers[place % len(answers)] if sure else "refund",
+            answer=answers[place % len(answers)] if sure or rest == "upper" else "refund",
             at=end - timedelta(hours=place + 1),
             usage=Usage(prompt_tokens=100, completion_tokens=10),
             request={"messages": [{"role": "user", "content": f"question {place:02d}"}]},
             deferral=DeferralDecision(
                 rule_id=rule.id,
-                by="candidate" if sure else "incumbent",
+                by="candidate" if sure else rest,
                 why="sure" if sure else "unsure",
                 confidence=confidence if sure else 0.4,
             ),
@@ -97,6 +99,15 @@ def test_sure_answers_are_asked_again_and_nothing_else(mixed, store, incumbent):
     assert {test.name for test in found.tests} == {"loss", "calibration", "share above", "share below"}
     assert made.exit_code == 0 and made.acts_at == pytest.approx(8766 / 168 / 0.03)
     assert 0.05 < made.smallest_drop < 0.5, "of all requests, not of sure ones"
+
+
+def test_an_upper_models_answers_are_asked_again_as_well(mixed, store, incumbent):
+    at = mixed_week(store, 1, rest="upper", answers=("refund", "other"))
+    made = watch.check(mixed, store, "support", at=at)
+    assert made.planned == made.pairs == len(incumbent.seen) == 40
+    found = made.mixture
+    assert (found.share, found.sure_share, found.loss) == (0.5, 1.0, 0.5)
+    assert found.confidence == pytest.approx(0.97), "an upper model's answer has no confidence"
 
 
 def test_a_loss_puts_the_rule_on_its_safe_side_and_tells_why(mixed, store, incumbent):

@@ -12,6 +12,7 @@ from freehold.errors import (
     WeightsError,
 )
 from freehold.settings import load
+from freehold.workflows.weights import pull
 from freehold.workflows.weights.pull import ensure_weights, show_weights
 
 SMOL = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -50,6 +51,22 @@ def test_removing_tells_what_became_of_the_files(tmp_path, settings, tiny_gguf, 
     ensure_weights(str(path), settings)
     said = CliRunner().invoke(cli, ["weights", "rm", str(path)])
     assert said.exit_code == 0 and f"its files stay at {path}" in said.output
+
+
+def test_a_release_of_a_model_is_a_repository_of_its_own():
+    assert pull._repository("zai-org/GLM-4.5-FP8").place == "zai-org/GLM-4.5-FP8"
+    assert pull._repository("glm-4.5").place == "zai-org/GLM-4.5"
+
+
+def test_another_version_is_never_what_was_meant():
+    assert pull._repository("google/gemma-9-270m").place == "google/gemma-9-270m"
+    for asked, hint in (
+        ("qwen3.8-27b-instruct", "did you mean Qwen/Qwen3.8-27B?"),
+        ("gemma-9-270m", "known: "),
+    ):
+        with pytest.raises(UnknownModelError) as caught:
+            pull._repository(asked)
+        assert caught.value.hint.startswith(hint)
 
 
 def test_unknown_models_name_the_nearest(settings):

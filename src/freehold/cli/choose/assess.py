@@ -13,7 +13,7 @@ from freehold.cli.output import echo
 from freehold.types.units import GIB
 
 if TYPE_CHECKING:
-    from freehold.types.planning.assessment import Assessment, CandidateRow
+    from freehold.types.planning.assessment import Assessment, CandidateRow, TaskKind
 
 
 @click.command("assess")
@@ -27,6 +27,18 @@ if TYPE_CHECKING:
 @click.option(
     "--concurrency", type=click.IntRange(1), help="Requests at once (default: from traces, else 1)."
 )
+@click.option(
+    "--task",
+    "task",
+    type=click.Choice(["labels", "extraction", "text", "tools", "agent", "code"]),
+    help="What is answered: a closed set, JSON out of a text, free text, one call, turns, program text "
+    "(default: [task], else what the traffic's answers look like).",
+)
+@click.option("--min-tokens-per-second", type=click.FloatRange(0, min_open=True), help="Write this fast.")
+@click.option(
+    "--max-latency", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="For one request."
+)
+@click.option("--trainable", is_flag=True, help="An adapter of it must be trainable on the machine.")
 @click.option("--tools", is_flag=True, help="The application calls tools.")
 @click.option("--vision", is_flag=True, help="The application sends images.")
 @click.option("--language", "languages", multiple=True, help="Language code the model must know; repeatable.")
@@ -45,7 +57,7 @@ if TYPE_CHECKING:
     type=click.IntRange(1),
     help="Put the first N of the shortlist, one encoder at most, into freehold.toml as its candidates.",
 )
-@click.option("--all", "show_all", is_flag=True, help="Show excluded models as well.")
+@click.option("--all", "show_all", is_flag=True, help="Show every model, the excluded ones too.")
 @config_option
 @json_option("freehold.types.planning.assessment:Assessment")
 def command(  # click passes each option
@@ -53,6 +65,10 @@ def command(  # click passes each option
     machine: str | None,
     context: int | None,
     concurrency: int | None,
+    task: TaskKind | None,
+    min_tokens_per_second: float | None,
+    max_latency: float | None,
+    trainable: bool,
     tools: bool,
     vision: bool,
     languages: tuple[str, ...],
@@ -66,33 +82,37 @@ def command(  # click passes each option
 ) -> None:
     """Which open models may I use, can I run, and do what I need? Ranked, with a reason for every exclusion.
 
-    Joins the licence ruling for [use], the memory fit on the machine, the needs the traces show, measured scores
-    and speeds (marked *) where there are some, and dollars a month against the bill of [incumbent]. Nothing is
-    downloaded. Exit code 0 when a model is left, 1 when none is.
+    Joins the task, the licence ruling for [use], the memory fit on the machine (on a GPU server in the form vLLM runs),
+    the needs the traces show, what was measured here for or against a model, speeds (marked * where measured), and
+    dollars a month against the bill of [incumbent]. Seven rows at most; --all shows the rest. Nothing is downloaded.
+    Exit code 0 when a model is left, 1 when none is.
 
     \b
     Example:
       freehold assess
-      freehold assess --machine "RTX 4090" --tools --context 16384
+      freehold assess --machine "RTX 4090" --task extraction --trainable
+      freehold assess --machine "2x H100" --task agent --context 131072 --min-tokens-per-second 30
       freehold assess Qwen/Qwen3-8B google/gemma-3-27b-it --json
       freehold assess --rank-by speed --write 3
     """
     from decimal import Decimal
 
     from freehold.cli.choose.cost import low_high
-    from freehold.types.planning.assessment import Needs
-    from freehold.workflows.choose.assess import RANK_RULES, assess
+    from freehold.types.planning.assessment import Limits, Needs
+    from freehold.workflows.choose.assess import StatedMoney, assess
     from freehold.workflows.choose.cost import LOOKED_UP, MachinePrice
+    from freehold.workflows.choose.ranking import RANK_RULES
     from freehold.workflows.project import open_project
 
     stated = None
-    if tools or vision or languages or context is not None or concurrency is not None:
+    if tools or vision or languages or task or context is not None or concurrency is not None:
         stated = Needs(
             tools=tools,
             vision=vision,
             languages=languages,
-            context_tokens=context or Needs().context_tokens,
+            context_tokens=context or (0 if context is None and task else Needs().context_tokens),
             concurrency=concurrency or 1,
+            task=task,
         )
     order = next(rule for rule in RANK_RULES if rule == rank_by)
     price = LOOKED_UP
@@ -108,8 +128,13 @@ def command(  # click passes each option
         stated=stated,
         models=models,
         rank_by=order,
-        machine_price=price,
-        requests_per_month=None if requests_per_month is None else Decimal(requests_per_month),
+        limits=Limits(
+            least_tokens_per_second=min_tokens_per_second, most_seconds=max_latency, trainable=trainable
+        ),
+        money=StatedMoney(
+            machine_price=price,
+            requests_per_month=None if requests_per_month is None else Decimal(requests_per_month),
+        ),
     )
     if as_json:
         print_json(found)
@@ -133,16 +158,19 @@ def _show(found: Assessment, *, show_all: bool) -> None:
         echo(click.style(hanging(line, "  · "), dim=True))
     echo(hanging(found.ranked_by, "ranked by ", "  "))
     echo()
-    _rows([row for row in found.rows if row.outcome == "shortlisted" or show_all])
-    counts = {
-        outcome: sum(row.outcome == outcome for row in found.rows) for outcome in ("excluded", "unclear")
-    }
+    shown = [row for row in found.rows if row.outcome == "shortlisted"]
+    rest = len(shown) - MOST_ROWS
+    _rows(list(found.rows) if show_all else shown[:MOST_ROWS])
     if not show_all:
-        echo(
-            f"\n{counts['excluded']} excluded, {counts['unclear']} with an unclear licence: "
-            "freehold assess --all shows why",
-            err=True,
-        )
+        counts = {
+            outcome: sum(row.outcome == outcome for row in found.rows) for outcome in ("excluded", "unclear")
+        }
+        more = f"{rest:,} more on the shortlist, " if rest > 0 else ""
+        said = f"{more}{counts['excluded']} excluded, {counts['unclear']} with an unclear licence: "
+        echo(hanging(f"{said}freehold assess --all shows why", "\n", ""), err=True)
+        for row in shown[MOST_ROWS:]:
+            if row.rejected:
+                echo(hanging(f"{row.model}: {row.measured}", "  · "), err=True)
     if found.money:
         echo("\n" + hanging(found.money, ""))
     if found.shortlist:
@@ -161,6 +189,18 @@ def _needs(found: Assessment) -> list[str]:
     asked = [name for name, wanted in (("tools", needs.tools), ("JSON schema", needs.json_schema),
                                        ("images", needs.vision)) if wanted]  # fmt: skip
     lines = [f"needs {', '.join((*asked, *needs.languages)) or 'neither tools nor images'}"]
+    limits = found.limits
+    wanted = [
+        *(
+            [f"{limits.least_tokens_per_second:g} tokens/s at least"]
+            if limits.least_tokens_per_second
+            else []
+        ),
+        *([f"{limits.most_seconds:g} s a request at most"] if limits.most_seconds else []),
+        *(["trainable here"] if limits.trainable else []),
+    ]
+    if wanted:
+        lines.append(f"wanted: {', '.join(wanted)}")
     if needs.traces:
         peak = "" if needs.peak_factor is None else f", busiest hour {needs.peak_factor:.1f} × the average"
         lines.append(
@@ -174,6 +214,8 @@ def _needs(found: Assessment) -> list[str]:
     return [*lines, *needs.how]
 
 
+MOST_ROWS = 7
+"""A shortlist is short; `--all` shows the rest."""
 NAMES = 40
 """Columns for a model's id; the few longer ones push their row to the right."""
 TABLE = 80
@@ -213,5 +255,6 @@ def _rows(rows: list[CandidateRow]) -> None:
         )
         if dollars and not wide:
             echo(click.style(f"      · ${dollars} a month", dim=True))
-        for reason in row.reasons:
-            echo(click.style(hanging(reason, "      · "), dim=True))
+        for reason in (row.why, *row.reasons):
+            if reason:
+                echo(click.style(hanging(reason, "      · "), dim=True))

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import hanging, json_option, print_json, short_count
+from freehold.cli.options import hanging, json_option, now, print_json, short_count
 from freehold.cli.output import echo
 from freehold.types.units import GIB, gib
 
 if TYPE_CHECKING:
-    from freehold.catalog.synced import CatalogChange, SyncedModel
+    from freehold.catalog.synced import CatalogChange, Shadow, SyncedModel
     from freehold.types.model import Model, Shape
     from freehold.workflows.choose.catalog import ModelDetails
+    from freehold.workflows.choose.catalog_status import CatalogStatus
 
 
 @click.group("catalog")
 def command() -> None:
-    """List and show the models freehold knows; ask a hub what is new.
+    """List and show the models freehold knows, say how old that is, ask a hub what is new.
 
     \b
     Example:
       freehold catalog list gemma
+      freehold catalog status
       freehold catalog sync Qwen/Qwen3-8B
     """
 
@@ -38,6 +41,8 @@ def list_command(part: str | None, as_json: bool) -> None:
       freehold catalog list
       freehold catalog list mistral --json
     """
+    from freehold.catalog.freshness import said
+    from freehold.catalog.synced import shadows
     from freehold.hardware.tensors import parameter_count
     from freehold.settings import load
     from freehold.workflows.choose.catalog import list_models
@@ -53,13 +58,17 @@ def list_command(part: str | None, as_json: bool) -> None:
     for model in shipped:
         count = short_count(parameter_count(model.shape))
         context = f"{model.shape.context_tokens:,}"
-        echo(f"{model.id:<46}{count:>7} {context:>10}  {model.checked}")
+        age = said("models", model.checked, now().date()).removeprefix("checked ")
+        echo(f"{model.id:<46}{count:>7} {context:>10}  {age}")
+    overruled = {one.id: one for one in shadows(load().home)}
     for one in own:
         count = short_count(parameter_count(one.shape)) if one.shape else "?"
         context = f"{one.shape.context_tokens:,}" if one.shape else "?"
         echo(
             f"{one.id:<46}{count:>7} {context:>10}  synced {one.fetched}, {one.license or 'no licence stated'}"
         )
+        if one.id in overruled:
+            echo(_overruled(overruled[one.id]))
     if not shipped and not own:
         echo(f"nothing known contains {part!r}: freehold catalog sync asks a hub", err=True)
         raise SystemExit(1)
@@ -77,6 +86,7 @@ def show(model: str, as_json: bool) -> None:
     """
     from msgspec import to_builtins
 
+    from freehold.catalog.synced import shadow_of
     from freehold.settings import load
     from freehold.types.model import Model
     from freehold.workflows.choose.catalog import details, get_model
@@ -88,10 +98,40 @@ def show(model: str, as_json: bool) -> None:
             print_json({**to_builtins(found), **to_builtins(more)})
         else:
             _show_shipped(found, more)
+            shadow = shadow_of(load().home, found)
+            if shadow is not None:
+                echo(_overruled(shadow))
     elif as_json:
         print_json(found, "synced")
     else:
         _show_synced(found)
+
+
+@command.command("status")
+@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Count days to this date (default: today).")
+@json_option("freehold.workflows.choose.catalog_status:CatalogStatus")
+def status_command(as_of: datetime | None, as_json: bool) -> None:
+    """Say how old each part of the catalog is and what is missing from it. Exit code 1 when a part is stale.
+
+    A part is stale when its newest row was read more days ago than such facts hold; a fact that is stale says so where
+    it is used. Missing: models known to exist without a row and why, models whose way with tools was not looked up,
+    licences whose text was not read.
+
+    \b
+    Example:
+      freehold catalog status
+      freehold catalog status --as-of 2027-06-01 --json
+    """
+    from freehold.settings import load
+    from freehold.workflows.choose.catalog_status import status
+
+    found = status(load(), (as_of or now()).date())
+    if as_json:
+        print_json(found)
+    else:
+        _show_status(found)
+    if found.stale:
+        raise SystemExit(1)
 
 
 @command.command("sync")
@@ -134,6 +174,46 @@ def sync(models: tuple[str, ...], owners: tuple[str, ...], newest: int, as_json:
         echo(f"! {repo}: {why}", err=True)
 
 
+def _show_status(found: CatalogStatus) -> None:
+    width = max(len(one.part) for one in found.parts)
+    echo(click.style(f"{'part':<{width}} {'rows':>6}  {'read':<24}  fresh for", dim=True))
+    for one in found.parts:
+        span = f"{one.oldest}" if one.oldest == one.newest else f"{one.oldest}…{one.newest}"
+        line = f"{one.part:<{width}} {one.rows:>6}  {span:<24}  {one.stale_days} days"
+        days = (found.as_of - one.newest).days
+        if one.stale:
+            line += "  " + click.style(f"stale: checked {days} days ago", fg="red")
+        elif one.stale_rows:
+            line += "  " + click.style(f"{one.stale_rows} rows are stale", fg="yellow")
+        echo(line)
+    echo(
+        hanging(f"{', '.join(found.newest)} ({found.newest_released})", f"newest of {found.models} models: ")
+    )
+    ids = [name for row in found.unlisted for name in row.ids]
+    echo(f"missing: {len(ids)} models known to exist have no row")
+    for row in found.unlisted:
+        echo(hanging(f"{', '.join(row.ids)} ({row.released}): {row.why}", "  - ", "    "))
+    if found.tools_unknown:
+        echo(hanging(", ".join(found.tools_unknown), "tools not looked up: ", "  "))
+    echo(
+        f"licences whose text was not read: {len(found.licenses_unread)}; where one counts, rulings say unclear"
+    )
+    for text in found.licenses_unread:
+        echo(hanging(f"{text.name} ({text.releases} releases): {text.source}", "  - ", "    "))
+    if found.own:
+        echo(f"your own records: {found.own} (freehold catalog list)")
+    for shadow in found.shadows:
+        echo(_overruled(shadow))
+    if found.stale:
+        echo(f"stale: {', '.join(found.stale)}; pip install --upgrade freehold", err=True)
+
+
+def _overruled(shadow: Shadow) -> str:
+    """A record of the user's that is not used, and what it says otherwise."""
+    color = "yellow" if shadow.differs else None
+    return click.style(hanging(f"{shadow.id}: {shadow.said()}", "  ! ", "    "), fg=color, dim=color is None)
+
+
 def _difference(change: CatalogChange) -> str:
     if change.kind == "new":
         return click.style(f"+ {change.model}", fg="green") + f"  {change.after}"
@@ -167,7 +247,9 @@ def _show_shipped(model: Model, more: ModelDetails) -> None:
     _show_published(model, more)
     if model.released:
         echo(f"  released     {model.released}")
-    echo(hanging(f"{model.source}, checked {model.checked}", "  source       "))
+    from freehold.catalog.freshness import said
+
+    echo(hanging(f"{model.source}, {said('models', model.checked, now().date())}", "  source       "))
     if model.note:
         echo(hanging(model.note, "  note         "))
 

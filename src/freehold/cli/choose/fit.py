@@ -28,10 +28,25 @@ BAR_WIDTH = 40
 @click.option(
     "--concurrency", type=click.IntRange(1), default=1, show_default=True, help="Requests served at once."
 )
-@click.option("--quant", "quantization", help="Quantization, for example Q4_K_M.")
-@click.option("--kv-type", default="f16", show_default=True, help="Type of the KV cache: f16, q8_0, q4_0 …")
 @click.option(
-    "--machine", "machine_spec", help='Another machine: a file, or words like "2x L4" or "Apple M3 Max 64GB".'
+    "--quant",
+    "quantization",
+    help="Quantization, for example Q4_K_M (default with vllm: as the makers publish the weights).",
+)
+@click.option(
+    "--kv-type",
+    default="f16",
+    show_default=True,
+    help="Type of the KV cache: f16, q8_0, q4_0 … of llama.cpp, fp8 of vLLM.",
+)
+@click.option(
+    "--draft",
+    help="Draft for speculative decoding: a smaller model, or mtp for the model's own layers (vllm).",
+)
+@click.option(
+    "--machine",
+    "machine_spec",
+    help='Another machine: a file, or words like "2x L4", "Apple M3 Max 64GB" or g5.xlarge.',
 )
 @click.option(
     "--engine",
@@ -85,6 +100,7 @@ def command(  # click passes each option
     concurrency: int,
     quantization: str | None,
     kv_type: str,
+    draft: str | None,
     machine_spec: str | None,
     engine: Literal["llamacpp", "vllm"],
     adapters: tuple[Path, ...],
@@ -109,6 +125,8 @@ def command(  # click passes each option
       freehold fit models/mine.gguf --kv-type q8_0 --json
       freehold fit google/gemma-3-27b-it --context 32768 --machine "RTX 4090"
       freehold fit Qwen/Qwen3-32B --engine vllm --concurrency 16 --machine "2x L40S"
+      freehold fit openai/gpt-oss-120b --engine vllm --kv-type fp8 --machine H100
+      freehold fit Qwen/Qwen3-32B --draft Qwen/Qwen3-0.6B --machine g6e.xlarge
       freehold fit http://127.0.0.1:8000 --context 8192 --concurrency 32
       freehold fit Qwen/Qwen3-4B --train qlora --context 2048 --machine L4
     """
@@ -120,9 +138,9 @@ def command(  # click passes each option
     from freehold.workflows.fit.machine import find_machine
     from freehold.workflows.fit.training import SampleLengths, training_fit
 
-    if method is not None and (engine != "llamacpp" or adapters):
+    if method is not None and (engine != "llamacpp" or adapters or draft):
         raise UsageError(
-            "--engine and --adapter are of serving, --train counts a training run: ask one by one"
+            "--engine, --adapter and --draft are of serving, --train counts a training run: ask one by one"
         )
     settings = load()
     machine = find_machine(machine_spec, settings, measure=method is None)
@@ -132,7 +150,7 @@ def command(  # click passes each option
             workload=Workload(context_tokens=4096 if context is None else context, concurrency=concurrency),
             settings=settings,
             machine=machine,
-            options=ServingOptions(quantization, kv_type, engine, adapters, prompt_cache_mib << 20),
+            options=ServingOptions(quantization, kv_type, engine, adapters, prompt_cache_mib << 20, draft),
             speeds=_measured() if machine_spec is None and engine == "llamacpp" else (),
         )
     else:

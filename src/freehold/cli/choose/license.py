@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from freehold.cli.options import config_option, hanging, json_option, print_json
+from freehold.cli.options import config_option, hanging, json_option, now, print_json
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
@@ -97,12 +97,28 @@ def rule_command(
         return
     ruling, _, _ = _ruling(model, declared, lineage_path, use_path, settings, config_path)
     _show(ruling, as_json)
+    if model is not None and not as_json:
+        _tell_age(model)
     if ruling.outcome == "unclear" and model is not None and not as_json:
         from freehold.workflows.license.rule import similar_models
 
         if near := similar_models(model):
             echo(f"{click.style('hint:', fg='cyan', bold=True)} did you mean {' or '.join(near)}?", err=True)
     raise click.exceptions.Exit(EXIT_CODES[ruling.outcome])
+
+
+def _tell_age(model: str) -> None:
+    """Say it where the licence of a release was looked up too long ago to be taken for fresh."""
+    from datetime import date
+
+    from freehold.catalog.freshness import is_stale, said
+    from freehold.catalog.releases import releases_of
+
+    days = [date.fromisoformat(one.checked) for one in releases_of(model) if one.checked]
+    today = now().date()
+    if days and is_stale("licences of releases", max(days), today):
+        told = said("licences of releases", max(days), today)
+        echo(f"{told}: compare the licence of {model} with the file in your copy of it", err=True)
 
 
 def _answer_cases(path: Path, as_json: bool) -> None:
@@ -321,7 +337,7 @@ def bom_command(
     hashes = file_hashes(lineage_path) if lineage_path is not None else {}
     text = bill_of_materials(ruling, lineage, use, hashes=hashes)
     if out is None:
-        echo(text)
+        echo(text, whole=True)
     else:
         with shared(out):
             out.write_text(text + "\n", encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from freehold.cli.options import hanging, json_option, print_json
+from freehold.cli.options import hanging, json_option, now, print_json
 from freehold.cli.output import echo
 
 
@@ -19,6 +19,7 @@ def command(name: str | None, as_json: bool) -> None:
       freehold publishers
       freehold publishers Google
     """
+    from freehold.catalog.freshness import said
     from freehold.catalog.licenses import licenses
     from freehold.workflows.choose.publishers import show
 
@@ -37,4 +38,5 @@ def command(name: str | None, as_json: bool) -> None:
         if one.drift:
             echo(hanging(one.drift, "  "))
         echo(click.style(hanging(one.reliance, "  "), dim=True))
-        echo(click.style(f"  {one.source}, read {one.checked}", dim=True))
+        source = f"{one.source}, {said('publishers', one.checked, now().date())}"
+        echo(click.style(hanging(source, "  "), dim=True))

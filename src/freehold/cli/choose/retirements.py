@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,12 +16,17 @@ if TYPE_CHECKING:
     from freehold.workflows.incumbent.retirements import RetirementNotice
 
 
+PLATFORMS = (
+    "openai", "anthropic", "google", "mistral", "cohere", "groq", "xai", "deepseek", "azure", "vertex", "bedrock",
+)  # fmt: skip
+
+
 @click.command("retirements")
 @click.argument("models", nargs=-1)
-@click.option("--within", "within_days", type=int, help="Only those within this many days.")
+@click.option("--within", "within_days", type=click.IntRange(min=0), help="Only those within this many days.")
 @click.option(
     "--platform",
-    type=click.Choice(["openai", "anthropic", "google", "azure", "vertex", "bedrock"]),
+    type=click.Choice(PLATFORMS),
     help="The same id may end on another day elsewhere.",
 )
 @click.option(
@@ -32,10 +38,12 @@ if TYPE_CHECKING:
     help="Ask the incumbent's own /v1/models for its dates (default: when its key is in the environment).",
 )
 @click.option(
-    "--fail-within", type=int, help="Exit with 1 when a shutdown is within this many days (for CI)."
+    "--fail-within",
+    type=click.IntRange(min=0),
+    help="Exit with 1 when a shutdown was, or is within this many days (for CI).",
 )
 @config_option
-@json_option("freehold.workflows.incumbent.retirements:RetirementNotice[]")
+@json_option("freehold.workflows.incumbent.retirements:RetirementNotice[]/2")
 def command(
     models: tuple[str, ...],
     within_days: int | None,
@@ -89,29 +97,53 @@ def command(
                 echo(_unknown(model, workflow.elsewhere(model, as_of=day)), err=True)
         if not found and not models:
             echo("none", err=True)
-    if fail_within is not None and any(notice.days_left <= fail_within for notice in found):
+    if fail_within is not None and any(notice.fails(fail_within) for notice in found):
         raise SystemExit(1)
 
 
 def _unknown(model: str, others: list[RetirementNotice]) -> str:
     if not others:
-        return f"{model}: no shutdown date is known here, which does not mean there is none"
+        return hanging(
+            "no shutdown date is known here, which does not mean there is none", f"{model}: ", "    "
+        )
     dates = ", ".join(f"{one.shutdown} on {one.platform}" for one in others)
-    return f"{model}: no shutdown date is known there; elsewhere the same model ends {dates}"
-
-
-def _line(notice: object) -> None:
-    from freehold.workflows.incumbent.retirements import RetirementNotice
-
-    assert isinstance(notice, RetirementNotice)
-    left = f"in {notice.days_left} days" if notice.days_left >= 0 else f"{-notice.days_left} days ago"
-    color = "red" if notice.days_left < 30 else ("yellow" if notice.days_left < 120 else None)
-    name = notice.model if notice.asked_as is None else f"{notice.asked_as} ({notice.model})"
-    echo(
-        f"{notice.shutdown}  {click.style(f'{left:<14}', fg=color)} {notice.platform:<10} {name}"
-        + (f" → {notice.replacement}" if notice.replacement else "")
+    return hanging(
+        f"no shutdown date is known there; elsewhere the same model ends {dates}", f"{model}: ", "    "
     )
-    if notice.fine_tunes:
-        echo(click.style(hanging(f"fine-tunes {notice.fine_tunes}", " " * 12), dim=True))
+
+
+def _line(notice: RetirementNotice) -> None:
+    left, color = "no day", "red" if notice.status == "gone" else "yellow"
+    if notice.days_left is not None:
+        left = f"in {notice.days_left} days" if notice.days_left >= 0 else f"{-notice.days_left} days ago"
+        color = "red" if notice.days_left < 30 else ("yellow" if notice.days_left < 120 else "")
+    name = notice.model if notice.asked_as is None else f"{notice.asked_as} ({notice.model})"
+    what = {"gone": ", retired", "deprecated": ", deprecated"}.get(notice.status, "")
+    then = f" → {notice.replacement}" if notice.replacement else ""
+    day = str(notice.shutdown or "").ljust(10)
+    text = hanging(f"{notice.platform:<10} {name}{what}{then}", f"{day}  {left:<14} ", " " * 27)
+    echo(text[:12] + click.style(text[12:26], fg=color or None) + text[26:])
+    for said in _details(notice):
+        echo(click.style(hanging(_breakable(said, 12), " " * 12), dim=True))
+
+
+def _breakable(text: str, indent: int) -> str:
+    """The text with an address that is longer than a line of the terminal broken after one of its slashes."""
+    width = shutil.get_terminal_size((100_000, 24)).columns - 1 - indent
+    return " ".join(
+        word
+        if len(word) <= width
+        else f"{word[: word.rfind('/', 0, width) + 1]} {word[word.rfind('/', 0, width) + 1 :]}"
+        for word in text.split(" ")
+    )
+
+
+def _details(notice: RetirementNotice) -> list[str]:
+    found = [f"fine-tunes {notice.fine_tunes}"] if notice.fine_tunes else []
+    if not notice.counts:
+        found.append(
+            f"only on {notice.platform}; the id alone means its maker's own API, which --fail-within judges"
+        )
     stale = "  STALE: read it again before relying on it" if notice.stale else ""
-    echo(click.style(hanging(f"{notice.source}, read {notice.checked}{stale}", " " * 12), dim=True))
+    as_of = f", as of {notice.as_of}" if notice.as_of is not None and notice.as_of != notice.checked else ""
+    return [*found, f"{notice.source}{as_of}, read {notice.checked}{stale}"]

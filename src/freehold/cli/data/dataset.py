@@ -263,7 +263,7 @@ def _find(project: object, dataset: str | None) -> Dataset:
     from freehold.workflows.project import Project
 
     assert isinstance(project, Project)
-    with open_store(project.store_url) as store:
+    with open_store(project.reading_url) as store:
         return find_dataset(store, dataset)
 
 
@@ -297,7 +297,7 @@ def _print_card(card: DataCard, as_json: bool) -> None:
     if as_json:
         print_json(card)
     else:
-        echo(card_markdown(card), nl=False)
+        echo(card_markdown(card).rstrip("\n"))
 
 
 def _show_doubts(found: Doubts) -> None:

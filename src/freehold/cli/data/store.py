@@ -68,7 +68,8 @@ def check(file: Path | None, quick: bool, config_path: Path | None, as_json: boo
 
 @command.command("seal")
 @config_option
-def seal(config_path: Path | None) -> None:
+@json_option("freehold.store.care.sealing:Sealed")
+def seal(config_path: Path | None, as_json: bool) -> None:
     """Add checksums to rows that an older freehold wrote. A gateway may run; stopped in the middle, it goes on later.
 
     \b
@@ -81,6 +82,11 @@ def seal(config_path: Path | None) -> None:
 
     with progress() as shown:
         sealed = store_care.seal(open_project(config_path), who=caller(), at=now(), progress=shown)
+    if as_json:
+        from freehold.store.care.sealing import Sealed
+
+        print_json(Sealed(rows=sealed))
+        return
     echo(f"{sealed:,} rows got a checksum" if sealed else "every row has its checksum")
 
 

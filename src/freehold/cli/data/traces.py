@@ -99,7 +99,7 @@ def list_command(
     """
     from freehold.workflows.data import traces
 
-    with _store(config_path) as (store, _):
+    with _store(config_path, reads=True) as (store, _):
         traces.check_names(store, route=chosen.route, model=chosen.model)
         found = store.latest_traces(most, **chosen.wanted())
     if as_json:
@@ -129,7 +129,7 @@ def show(id: str, config_path: Path | None, as_json: bool) -> None:
     """
     from freehold.workflows.data import traces
 
-    with _store(config_path) as (store, _):
+    with _store(config_path, reads=True) as (store, _):
         trace = traces.find(store, id)
         mirrored = traces.mirrored(store, trace.id)
     if as_json:
@@ -333,8 +333,8 @@ def _text(content: Any) -> str:
     return str(content)
 
 
-def _store(config_path: Path | None) -> Any:
+def _store(config_path: Path | None, *, reads: bool = False) -> Any:
     from freehold.workflows.project import open_project
     from freehold.workflows.project_store import opened_store
 
-    return opened_store(open_project(config_path))
+    return opened_store(open_project(config_path), reads=reads)

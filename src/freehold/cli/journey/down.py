@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
-from freehold.cli.options import config_option
+from freehold.cli.options import config_option, json_option, print_json
 from freehold.cli.output import echo
 
 
 @click.command("down")
 @config_option
-def command(config_path: Path | None) -> None:
+@json_option("freehold.workflows.shift.background:Background")
+def command(config_path: Path | None, as_json: bool) -> None:
     """Stop the gateway and engine that migrate or demo left running.
 
     \b
@@ -23,4 +24,7 @@ def command(config_path: Path | None) -> None:
     from freehold.workflows.shift import background
 
     stopped = background.stop(open_project(config_path))
+    if as_json:
+        print_json(stopped)
+        return
     echo(f"stopped {stopped.url}", err=True)

@@ -258,6 +258,7 @@ def comparison_rows(candidate: object) -> list[tuple[str, str]]:
         )
     if candidate.retained is not None:
         rows += [(f"kept {one.skill}", one.text.partition(" ")[2]) for one in candidate.retained.skills]
+        rows += [(f"kept {one.name}", one.text.partition(" ")[2]) for one in candidate.retained.tasks]
     if comparison.difference is not None and comparison.ci_low is not None and comparison.ci_high is not None:
         rows.append(
             (

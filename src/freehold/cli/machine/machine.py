@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import json_option, print_json
+from freehold.cli.options import hanging, json_option, print_json
 from freehold.cli.output import echo
 from freehold.types.units import gib
 
@@ -41,7 +42,9 @@ def command(spec: str | None, as_json: bool) -> None:
 
 def _show(found: Machine) -> None:
     own = found.how.get("all")
-    echo(click.style(found.name, bold=True) + (f"  ({own})" if own else ""))
+    echo(click.style(found.name, bold=True))
+    if own:
+        echo(hanging(own, "  "))
     words = own is not None and found.cpu == "unknown"  # nothing is said of the host but its memory
     if not words:
         sets = ", ".join(found.isa) or "instruction sets not known"
@@ -55,16 +58,20 @@ def _show(found: Machine) -> None:
         _line("bandwidth", rate, found.how.get("memory bandwidth", ""))
     if found.disk_free_bytes is not None:
         _line("disk", f"{gib(found.disk_free_bytes)} free", found.how.get("disk", ""))
-    for device in found.accelerators:
-        _device(device)
+    for device, count in collections.Counter(found.accelerators).items():
+        _device(device, count)
+    if "note" in found.how:
+        _line("note", found.how["note"], "")
     if not found.accelerators:
         _line("accelerators", "none", "" if own else "neither NVML, nor an amdgpu driver, nor Apple silicon")
 
 
-def _device(device: Accelerator) -> None:
+def _device(device: Accelerator, count: int) -> None:
     parts = [gib(device.memory_bytes)]
     if device.free_memory_bytes is not None:
         parts.append(f"{gib(device.free_memory_bytes)} free")
+    if device.reserved_bytes:
+        parts.append(f"{gib(device.reserved_bytes)} of it kept by the driver")
     if device.unified:
         parts.append("of the machine's memory")
     if device.bandwidth_bytes_per_second is not None:
@@ -73,8 +80,9 @@ def _device(device: Accelerator) -> None:
         parts.append(f"{device.bf16_flops / 1e12:,.0f} TFLOPS in bf16")
     if device.watts is not None:
         parts.append(f"{device.watts} W")
-    _line(device.kind, f"{device.name}: {', '.join(parts)}", device.how)
+    name = device.name if count == 1 else f"{count} × {device.name}, each"
+    _line(device.kind, f"{name}: {', '.join(parts)}", device.how)
 
 
 def _line(name: str, value: str, how: str) -> None:
-    echo(f"  {name:<13} {value}" + (click.style(f"  ({how})", dim=True) if how else ""))
+    echo(hanging(f"{value}  ({how})" if how else value, f"  {name:<13} "))

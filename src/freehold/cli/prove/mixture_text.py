@@ -25,7 +25,7 @@ def show_mixture(mixture: Mixture) -> None:
     else:
         word = "PROMOTE WITH DEFERRAL" if mixture.is_proven else outcome.upper()
         title = click.style(word, fg=_COLORS[outcome], bold=True)
-    echo(f"{title}  {mixture.label or mixture.candidate} with {mixture.incumbent}")
+    echo(f"{title}  {mixture.label or mixture.candidate} with {mixture.upper or mixture.incumbent}")
     echo(hanging(mixture.sentence, "  "))
     if mixture.way_out:
         echo(hanging(mixture.way_out, "  way out: "))

@@ -93,6 +93,7 @@ def command(  # click passes each option
     if as_json:
         print_json(found)
         return
+    echo(hanging(found.sentence, "") + "\n")
     echo(f"margin {found.margin:g}, one-sided alpha {found.alpha:g}, power {found.power:.0%}")
     echo("  discordance  true difference    items needed" + (f"   power at {n}" if n else ""))
     for row in found.rows:

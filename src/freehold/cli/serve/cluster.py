@@ -80,7 +80,8 @@ def status_command(config_path: Path | None, as_json: bool) -> None:
 
 @command.command("down")
 @config_option
-def down_command(config_path: Path | None) -> None:
+@json_option("freehold.types.removal:TakenDown")
+def down_command(config_path: Path | None, as_json: bool) -> None:
     """Take the replicas off the cluster; requests under way are finished.
 
     \b
@@ -91,6 +92,11 @@ def down_command(config_path: Path | None) -> None:
     from freehold.workflows.serve.cluster import cluster
 
     was_there = cluster.down(open_project(config_path))
+    if as_json:
+        from freehold.types.removal import TakenDown
+
+        print_json(TakenDown(was_running=was_there))
+        return
     echo("stopped" if was_there else "nothing of this project was running", err=True)
 
 

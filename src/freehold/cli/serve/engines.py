@@ -95,7 +95,8 @@ def install_command(engine: str, is_native: bool, force: bool, as_json: bool) ->
 
 @command.command("rm")
 @click.argument("engine", type=click.Choice(["vllm", "vllm-cpu"]))
-def rm_command(engine: str) -> None:
+@json_option("freehold.types.removal:Removed")
+def rm_command(engine: str, as_json: bool) -> None:
     """Remove an environment that install made, finished or not.
 
     \b
@@ -106,4 +107,9 @@ def rm_command(engine: str) -> None:
     from freehold.workflows.serve.engines import remove_vllm
 
     freed = remove_vllm(load(), engine)
+    if as_json:
+        from freehold.types.removal import Removed
+
+        print_json(Removed(name=engine, freed_bytes=freed))
+        return
     echo(f"removed {engine}: {gib(freed, 1)} freed", err=True)

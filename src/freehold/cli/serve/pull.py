@@ -171,7 +171,8 @@ def prune_command(to_gib: float | None, dry_run: bool, as_json: bool) -> None:
 @click.argument("model")
 @click.option("--quant", "quantization", help="Which one, when there are several.")
 @click.option("--off", is_flag=True, help="Pin it no longer.")
-def pin_command(model: str, quantization: str | None, off: bool) -> None:
+@json_option("freehold.engines.weights.store:StoredWeights")
+def pin_command(model: str, quantization: str | None, off: bool, as_json: bool) -> None:
     """Keep weights from being pruned.
 
     \b
@@ -182,13 +183,17 @@ def pin_command(model: str, quantization: str | None, off: bool) -> None:
     from freehold.workflows.weights.prune import label, pin
 
     stored = pin(model, load(), quantization=quantization, pinned=not off)
+    if as_json:
+        print_json(stored)
+        return
     echo(f"{label(stored)} is {'pinned' if stored.pinned else 'not pinned'}", err=True)
 
 
 @weights_group.command("rm")
 @click.argument("model")
 @click.option("--quant", "quantization", help="Which one, when there are several.")
-def rm_command(model: str, quantization: str | None) -> None:
+@json_option("freehold.types.removal:Removed")
+def rm_command(model: str, quantization: str | None, as_json: bool) -> None:
     """Remove weights; files read in place are only forgotten, never deleted.
 
     \b
@@ -199,7 +204,14 @@ def rm_command(model: str, quantization: str | None) -> None:
     from freehold.workflows.weights.pull import remove_weights
 
     removed = remove_weights(model, load(), quantization=quantization)
-    if removed.owned:
+    if as_json:
+        from freehold.types.removal import Removed
+
+        stays = None if removed.owned else removed.weights.path
+        print_json(
+            Removed(name=model, freed_bytes=removed.size if removed.owned else None, files_stay_at=stays)
+        )
+    elif removed.owned:
         echo(f"removed {model}: {mib(removed.size, 1)} freed", err=True)
     else:
         echo(f"forgot {model}; its files stay at {removed.weights.path}", err=True)

@@ -171,13 +171,15 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
 @click.option("--forget-all", is_flag=True, help="Forget every key: the gateway then asks for none.")
 @why_option
 @config_option
-def revoke(name: str | None, forget_all: bool, config_path: Path | None) -> None:
+@json_option("freehold.types.removal:RevokedKeys")
+def revoke(name: str | None, forget_all: bool, config_path: Path | None, as_json: bool) -> None:
     """End a key: every worker refuses it within a second.
 
     \b
     Example:
       freehold keys revoke app-eu --why "found in a public log"
     """
+    from freehold.types.removal import RevokedKeys
     from freehold.workflows.shift import keys
 
     if forget_all == (name is not None):
@@ -185,10 +187,16 @@ def revoke(name: str | None, forget_all: bool, config_path: Path | None) -> None
     with _store(config_path) as (store, project):
         if name is None:
             count = keys.forget_all(store, project.keys_file, who=caller(), at=now())
+            if as_json:
+                print_json(RevokedKeys(revoked=count, left=0, open=True))
+                return
             echo(f"forgot {count} keys: everybody who reaches the gateway may ask", err=True)
             return
         keys.revoke(store, name, at=now(), who=caller())
         left = [line for line in keys.listed(store, at=now()) if line.revoked_at is None]
+    if as_json:
+        print_json(RevokedKeys(revoked=1, left=len(left), open=False))
+        return
     echo(
         f"revoked {name}" + ("" if left else "; no key is left, the gateway refuses every request"), err=True
     )

@@ -5,24 +5,39 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
-from freehold.cli.options import caller, config_option, json_option, now, print_json
+from freehold.cli.options import caller, config_option, hanging, json_option, now, print_json
 from freehold.cli.output import echo
+from freehold.cli.shift.rollout_trials import rehearse, simulate
 
 if TYPE_CHECKING:
-    from freehold.types.serving.rollout import Rollout
-    from freehold.workflows.shift.rollout.rehearse import Fault
+    from freehold.types.serving.rollout import Gate, Rollout
     from freehold.workflows.shift.rollout.rollout import Status
-    from freehold.workflows.shift.rollout.simulate import Simulation
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def route_option(command: F) -> F:
     return click.option("--route", "route_name", help="Route to act on (default: the project's).")(command)
+
+
+def without_options(command: F) -> F:
+    from freehold.types.serving.rollout import Gate
+
+    for option in (
+        click.option(
+            "--without",
+            multiple=True,
+            type=click.Choice(get_args(Gate)),
+            help="Even if this is missing; the history says so. May be repeated.",
+        ),
+        click.option("--force", is_flag=True, help="Even if all of it is missing; the history says so."),
+    ):
+        command = option(command)
+    return command
 
 
 def why_option(command: F) -> F:
@@ -112,12 +127,19 @@ def status(follow: float | None, route_name: str | None, config_path: Path | Non
 
 
 @command.command("advance")
-@click.option("--force", is_flag=True, help="Even if the tests do not allow it; the history says so.")
+@without_options
 @why_option
 @route_option
 @config_option
 @json_option("freehold.workflows.shift.rollout.rollout:Status")
-def advance(force: bool, why: str, route_name: str | None, config_path: Path | None, as_json: bool) -> None:
+def advance(
+    force: bool,
+    without: tuple[Gate, ...],
+    why: str,
+    route_name: str | None,
+    config_path: Path | None,
+    as_json: bool,
+) -> None:
     """The next larger canary share, if the tests allow it; on from where it was paused.
 
     \b
@@ -126,17 +148,28 @@ def advance(force: bool, why: str, route_name: str | None, config_path: Path | N
     """
     from freehold.workflows.shift.rollout import rollout
 
+    gates = rollout.GATES if force else without
     with _store(config_path, route_name) as (store, name):
-        _show(rollout.advance(store, name, who=caller(), at=now(), force=force, why=why), as_json)
+        _show(
+            rollout.advance(store, name, who=caller(), at=now(), without=gates, why=why),
+            as_json,
+        )
 
 
 @command.command("promote")
-@click.option("--force", is_flag=True, help="Even if the tests do not allow it; the history says so.")
+@without_options
 @why_option
 @route_option
 @config_option
 @json_option("freehold.workflows.shift.rollout.rollout:Status")
-def promote(force: bool, why: str, route_name: str | None, config_path: Path | None, as_json: bool) -> None:
+def promote(
+    force: bool,
+    without: tuple[Gate, ...],
+    why: str,
+    route_name: str | None,
+    config_path: Path | None,
+    as_json: bool,
+) -> None:
     """All traffic to the candidate, if the tests allow it.
 
     \b
@@ -145,8 +178,12 @@ def promote(force: bool, why: str, route_name: str | None, config_path: Path | N
     """
     from freehold.workflows.shift.rollout import rollout
 
+    gates = rollout.GATES if force else without
     with _store(config_path, route_name) as (store, name):
-        _show(rollout.promote(store, name, who=caller(), at=now(), force=force, why=why), as_json)
+        _show(
+            rollout.promote(store, name, who=caller(), at=now(), without=gates, why=why),
+            as_json,
+        )
 
 
 @command.command("pause")
@@ -190,154 +227,8 @@ def rollback(why: str, route_name: str | None, config_path: Path | None, as_json
         echo(f"route {name}: {route.state} ({why or 'asked for'})")
 
 
-@command.command("rehearse")
-@click.option(
-    "--drop",
-    type=click.FloatRange(0, 1),
-    default=0.2,
-    show_default=True,
-    help="Share of requests the bad candidate fails.",
-)
-@click.option(
-    "--fault",
-    type=click.Choice(["quality", "errors", "slow"]),
-    default="quality",
-    show_default=True,
-    help="What is bad about it: answers (seen by mirroring), errors or slowness (seen in a canary).",
-)
-@click.option(
-    "--most", "most_requests", default=2000, show_default=True, help="Requests after which it is given up."
-)
-@config_option
-@json_option("freehold.workflows.shift.rollout.rehearse:RehearsalResult")
-def rehearse(drop: float, fault: Fault, most_requests: int, config_path: Path | None, as_json: bool) -> None:
-    """A candidate that is bad on purpose: does rollback fire, and when?
-
-    A real gateway, two engines of the shipped fake and a real rollout, in a folder that is thrown away. Nothing of
-    this project is touched. Exit code 0: rolled back, and the candidate got no request later than a second after.
-
-    \b
-    Example:
-      freehold rollout rehearse --drop 0.1
-      freehold rollout rehearse --fault errors --drop 0.3
-    """
-    from freehold.cli.progress import progress
-    from freehold.workflows.project import open_project
-    from freehold.workflows.shift.rollout.rehearse import rehearse
-
-    margin = open_project(config_path).config.task.margin
-    with progress() as shown:
-        made = rehearse(margin=margin, drop=drop, fault=fault, most_requests=most_requests, progress=shown)
-    if as_json:
-        print_json(made)
-    elif made.rolled_back:
-        echo(f"rolled back after {made.requests} requests, {made.seconds:.1f} s: {made.why}")
-        echo(f"requests the candidate got later than a second after that: {made.late_requests}")
-    else:
-        echo(f"not rolled back within {made.requests} requests")
-    sys.exit(0 if made.passed else 3)
-
-
-@command.command("simulate")
-@click.option(
-    "--drop", "drops", type=float, multiple=True, help="Share of answers that turn wrong. [0.05, 0.1, 0.2]"
-)
-@click.option(
-    "--errors",
-    "errors",
-    type=float,
-    multiple=True,
-    help="Share of requests that fail besides. [0.05, 0.2]",
-)
-@click.option("--slower", "slower", type=float, multiple=True, help="Factor on the time of answers. [2]")
-@click.option("--share", type=float, help="Canary share (default: the last of [rollout] canary).")
-@click.option(
-    "--users", type=click.IntRange(min=50), help="Users to play (default: the log's, at least 2,000)."
-)
-@click.option("--runs", type=click.IntRange(min=50), default=400, show_default=True, help="Repetitions.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Decides all draws.")
-@click.option("--route", "route_name", help="Only this route's traces.")
-@config_option
-@json_option("freehold.workflows.shift.rollout.simulate:Simulation")
-def simulate(  # click passes each option
-    drops: tuple[float, ...],
-    errors: tuple[float, ...],
-    slower: tuple[float, ...],
-    share: float | None,
-    users: int | None,
-    runs: int,
-    seed: int,
-    route_name: str | None,
-    config_path: Path | None,
-    as_json: bool,
-) -> None:
-    """Replay the captured log against assumed degradations: when would rollback fire, and how often wrongly?
-
-    \b
-    Example:
-      freehold rollout simulate
-      freehold rollout simulate --drop 0.03 --errors 0.01 --share 0.1 --runs 1000
-    """
-    from freehold.cli.progress import progress
-    from freehold.workflows.data.traces import check_names
-    from freehold.workflows.project import open_project
-    from freehold.workflows.project_store import opened_store
-    from freehold.workflows.shift.rollout import simulate as simulation
-
-    project = open_project(config_path)
-    config = project.config.rollout
-    with opened_store(project) as (store, _), progress() as shown:
-        check_names(store, route=route_name)
-        shown.step("read the log")
-        log = simulation.users_of(store, route=route_name, since=None, most_requests=config.requests_per_user)
-        shown.step("play it", note=f"{len(log):,} users")
-        made = simulation.simulate(
-            log,
-            simulation.SimulatedRollout(
-                margin=project.config.task.margin,
-                shadow_share=config.shadow,
-                canary_share=share if share is not None else config.canary[-1],
-                max_p95_ms=config.max_p95_ms,
-            ),
-            simulation.Degradations(
-                drops=drops or (0.05, 0.1, 0.2),
-                more_errors=errors or (0.05, 0.2),
-                slower=slower or (2.0,),
-            ),
-            users=users or max(2000, len(log)),
-            runs=runs,
-            seed=seed,
-            report=lambda done, of: shown.update(done, of, unit="assumptions"),
-        )
-    if as_json:
-        print_json(made)
-        return
-    _tell_simulation(made)
-
-
-def _tell_simulation(made: Simulation) -> None:
-    echo(
-        f"{made.log_users:,} users with {made.log_requests:,} requests in the log ({made.error_rate:.2%} failed), "
-        f"{made.users:,} played, {made.runs:,} runs, seed {made.seed}; margin {made.margin}, "
-        f"{made.shadow_share:.0%} mirrored, canary at {made.canary_share:.0%}"
-    )
-    echo(
-        f"{'test':<9}{'assumed':<34}{'acts':>7}{'95 %':>16}{'users: half':>13}{'90 %':>8}{'requests':>10}{'hours':>8}"
-    )
-    for row in made.rows:
-        between = f"{row.acted_low:.1%}–{row.acted_high:.1%}"
-        cells = [
-            "–" if value is None else f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
-            for value in (row.users_median, row.users_90, row.requests_median, row.hours_median)
-        ]
-        echo(
-            f"{row.what:<9}{row.assumed:<34}{row.acted:>7.1%}{between:>16}{cells[0]:>13}{cells[1]:>8}{cells[2]:>10}"
-            f"{cells[3]:>8}" + ("" if row.harmful else "  (would be a false alarm)")
-        )
-    echo(
-        f"nothing wrong: any test acts in {made.false_alarms:.1%} of runs (at most {made.false_alarms_high:.1%} "
-        f"by these runs; 5 % is promised)"
-    )
+command.add_command(rehearse)
+command.add_command(simulate)
 
 
 def _store(config_path: Path | None, route_name: str | None) -> Any:
@@ -365,6 +256,10 @@ def _show(seen: Status, as_json: bool) -> None:
         print_json(seen)
         return
     _tell(seen.rollout, as_json=False)
+    if seen.rule is not None:
+        from freehold.workflows.shift.routes import format_rule
+
+        echo(hanging(format_rule(seen.rule), "  mixture: "))
     echo(f"{'test':<10}{'users':>8}{'estimate':>10}{'e-value':>12}{'acts at':>9}")
     for state in seen.look.metrics:
         estimate = "–" if state.estimate is None else f"{state.estimate:+.4f}"
@@ -373,6 +268,6 @@ def _show(seen: Status, as_json: bool) -> None:
             f"{state.metric:<10}{state.units:>8,}{estimate:>10}{state.e_value:>12.4g}{state.acts_at:>9.0f}{flag}"
         )
     for line in seen.missing:
-        echo(f"not yet: {line}")
+        echo(hanging(line, "not yet: "))
     if not seen.missing and seen.rollout.state not in ("promoted", "rolled_back"):
         echo("the next step is allowed")

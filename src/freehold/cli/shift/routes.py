@@ -42,7 +42,7 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
     """
     from freehold.workflows.shift import routes
 
-    with _store(config_path) as (store, _):
+    with _store(config_path, reads=True) as (store, _):
         lines = routes.listed(store)
     if as_json:
         print_json(lines)
@@ -65,7 +65,7 @@ def show(name: str, config_path: Path | None, as_json: bool) -> None:
     """
     from freehold.workflows.shift import routes
 
-    with _store(config_path) as (store, _):
+    with _store(config_path, reads=True) as (store, _):
         route = routes.find(store, name)
     if as_json:
         print_json(route)
@@ -96,6 +96,13 @@ def show(name: str, config_path: Path | None, as_json: bool) -> None:
     help="Whom to ask when the others fail.",
 )
 @click.option("--guard", "guards", multiple=True, metavar="NAME=VALUE", help="schema, context, ttft_ms.")
+@click.option(
+    "--wait",
+    "waits",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="first_byte_ms, retries: then the next target.",
+)
 @click.option(
     "--limit",
     "limits",
@@ -161,7 +168,8 @@ def set_command(
 @click.option("--why", default="", help="Kept in the route's history.")
 @click.option("--force", is_flag=True, help="Even while a rollout runs.")
 @config_option
-def remove(name: str, why: str, force: bool, config_path: Path | None) -> None:
+@json_option("freehold.types.removal:Removed")
+def remove(name: str, why: str, force: bool, config_path: Path | None, as_json: bool) -> None:
     """Forget a route; its history stays.
 
     \b
@@ -172,6 +180,11 @@ def remove(name: str, why: str, force: bool, config_path: Path | None) -> None:
 
     with _store(config_path) as (store, _):
         routes.remove(store, name, who=caller(), at=now(), why=why, force=force)
+    if as_json:
+        from freehold.types.removal import Removed
+
+        print_json(Removed(name=name))
+        return
     echo(f"removed the route {name}", err=True)
 
 
@@ -202,7 +215,7 @@ def history(name: str, config_path: Path | None, as_json: bool) -> None:
 
 
 def _changes(before: Route | None, asked: dict[str, Any]) -> dict[str, Any]:
-    from freehold.types.route import CacheTerms, Guard, Limits
+    from freehold.types.route import CacheTerms, Guard, Limits, Waits
     from freehold.workflows.shift.routes import parse_target, with_pairs
 
     changes: dict[str, Any] = {
@@ -225,6 +238,8 @@ def _changes(before: Route | None, asked: dict[str, Any]) -> dict[str, Any]:
         changes["match_headers"] = {name.lower(): value for name, _, value in pairs}
     if asked["guards"]:
         changes["guard"] = with_pairs(before.guard if before else Guard(), asked["guards"], "guard")
+    if asked["waits"]:
+        changes["waits"] = with_pairs(before.waits if before else Waits(), asked["waits"], "wait")
     if asked["limits"]:
         changes["limits"] = with_pairs(before.limits if before else Limits(), asked["limits"], "limit")
     if asked["cache"] == ("-",):
@@ -235,11 +250,11 @@ def _changes(before: Route | None, asked: dict[str, Any]) -> dict[str, Any]:
     return changes
 
 
-def _store(config_path: Path | None) -> Any:
+def _store(config_path: Path | None, *, reads: bool = False) -> Any:
     from freehold.workflows.project import open_project
     from freehold.workflows.project_store import opened_store
 
-    return opened_store(open_project(config_path))
+    return opened_store(open_project(config_path), reads=reads)
 
 
 def _state(route: Route) -> str:
@@ -297,7 +312,8 @@ def _describe(route: Route) -> None:
         lines.append(("deferral", format_rule(route.deferral)))
     if route.fallback:
         lines.append(("in need", ", ".join(format_target(target) for target in route.fallback)))
-    for title, record in (("guard", route.guard), ("limits", route.limits), ("cache", route.cache)):
+    told = (("guard", route.guard), ("waits", route.waits), ("limits", route.limits), ("cache", route.cache))
+    for title, record in told:
         values = {
             name: value
             for name, value in (msgspec.to_builtins(record) or {}).items()

@@ -107,34 +107,47 @@ def diff(first: str, second: str, config_path: Path | None, as_json: bool) -> No
     show_default=True,
     help="How many of the probes to ask, the skills in turn.",
 )
+@click.option(
+    "--tasks",
+    type=click.IntRange(min=0),
+    help="Requests of the log's other tasks to ask (default: [train] probe_tasks).",
+)
 @config_option
 @json_option("freehold.types.retained:RetainedSkills")
-def probe(adapter: str, count: int, config_path: Path | None, as_json: bool) -> None:
+def probe(adapter: str, count: int, tasks: int | None, config_path: Path | None, as_json: bool) -> None:
     """Ask an adapter and its base probes of other skills: what did it unlearn?
 
     Tools are offered and none is wanted; a refusal is right; a form is asked for; plain questions. Rules judge the
-    answers. What was answered before is not asked again.
+    answers. Where [[data.match]] selects one task of a log, both are asked requests of the log's other tasks, too, and
+    scored against the recorded answers. What was answered before is not asked again.
 
     \b
     Example:
       freehold adapters probe support
-      freehold adapters probe support --probes 80 --json
+      freehold adapters probe support --probes 80 --tasks 0 --json
     """
     from freehold.cli.progress import progress
+    from freehold.store import open_store
+    from freehold.workflows.journey.log_tasks.others import other_tasks
     from freehold.workflows.project import open_project
-    from freehold.workflows.prove.retained import probe_adapter
+    from freehold.workflows.prove.retained import Probing, probe_adapter
     from freehold.workflows.train import adapters as workflow
 
     project = open_project(config_path)
     found = workflow.find_adapter(project, adapter)
     with progress() as bar:
+        with open_store(project.store_url) as store:
+            others = other_tasks(project, store, project.config.train.probe_tasks if tasks is None else tasks)
         bar.step("ask the base and the adapter")
-        kept = probe_adapter(project, found, count=count, progress=bar)
+        probing = Probing(count, others.tasks, others.notes)
+        kept = probe_adapter(project, found, probing, progress=bar)
     if as_json:
         print_json(kept)
         return
-    for skill in kept.skills:
-        echo(skill.text)
+    for line in [one.text for one in kept.skills] + [one.text for one in kept.tasks]:
+        echo(line)
+    for note in kept.notes:
+        echo(hanging(note, "note: "), err=True)
     for name in kept.left_out:
         echo(f"note: {name} cannot be asked for, the endpoint takes no tools", err=True)
 
@@ -225,7 +238,8 @@ def export(  # click passes each option
 @click.argument("adapter")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @config_option
-def remove(adapter: str, yes: bool, config_path: Path | None) -> None:
+@json_option("freehold.types.removal:Removed")
+def remove(adapter: str, yes: bool, config_path: Path | None, as_json: bool) -> None:
     """Remove an adapter and its run.
 
     \b
@@ -238,7 +252,13 @@ def remove(adapter: str, yes: bool, config_path: Path | None) -> None:
     found = workflow.find_adapter(open_project(config_path), adapter)
     if not yes:
         click.confirm(f"remove {found.name} ({found.path})?", abort=True, err=True)
-    echo(f"freed {mib(workflow.remove(found), 1)}")
+    freed = workflow.remove(found)
+    if as_json:
+        from freehold.types.removal import Removed
+
+        print_json(Removed(name=found.name, freed_bytes=freed))
+        return
+    echo(f"freed {mib(freed, 1)}")
 
 
 def print_adapter(adapter: TrainingResult) -> None:

@@ -124,7 +124,8 @@ def export(encoder: str, out: Path | None, config_path: Path | None, as_json: bo
 @click.argument("encoder")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @config_option
-def remove(encoder: str, yes: bool, config_path: Path | None) -> None:
+@json_option("freehold.types.removal:Removed")
+def remove(encoder: str, yes: bool, config_path: Path | None, as_json: bool) -> None:
     """Remove an encoder and its run.
 
     \b
@@ -137,7 +138,13 @@ def remove(encoder: str, yes: bool, config_path: Path | None) -> None:
     record = find_encoder(open_project(config_path), encoder)
     if not yes:
         click.confirm(f"remove {record.name} ({record.path})?", abort=True, err=True)
-    echo(f"freed {mib(remove_encoder(record), 1)}")
+    freed = remove_encoder(record)
+    if as_json:
+        from freehold.types.removal import Removed
+
+        print_json(Removed(name=record.name, freed_bytes=freed))
+        return
+    echo(f"freed {mib(freed, 1)}")
 
 
 def _right(encoder: EncoderModel) -> str:

@@ -176,6 +176,14 @@ function section(view, windowSeconds, open) {
   return made;
 }
 
+/** What was asked besides the routes: passed on to the incumbent, or refused. */
+function besides(state) {
+  if (!state.others.length) return [];
+  return [el("section", { class: "route" }, el("div", { class: "title" }, el("h2", {}, "Besides the routes")),
+    el("p", { class: "soft" }, "Since the gateway started, by kind of path. What is refused, an application goes without."),
+    table(["path", "passed on", "refused"], state.others.map((o) => [o.path, count(o.passed_on), count(o.refused)])))];
+}
+
 function draw(state) {
   const open = new Set([...document.querySelectorAll("details[open]")].map((d) => d.dataset.fold));
   $("where").textContent = state.gateway_url ? `freehold console · gateway at ${state.gateway_url}` : "freehold console";
@@ -185,7 +193,7 @@ function draw(state) {
   $("lead").textContent = state.routes.length
     ? `${count(state.traces)} requests on record.` + (state.verdict ? ` The last verdict on ${state.verdict.candidate}: ${state.verdict.outcome}.` : "")
     : "There is no route yet. freehold up takes traffic in; freehold rollout start begins to mirror it.";
-  $("routes").replaceChildren(...state.routes.map((view) => section(view, state.window_s, open)));
+  $("routes").replaceChildren(...state.routes.map((view) => section(view, state.window_s, open)), ...besides(state));
   $("reports").replaceChildren(...(state.reports.length ? [el("h2", {}, "Reports"), el("ul", {}, state.reports.map((r) =>
     el("li", {}, el("a", { href: "#", onclick: (event) => { event.preventDefault(); openReport(r.name); } }, r.name), ` ${moment(r.at)}`)))] : []));
 }

@@ -21,6 +21,7 @@ from freehold.errors import EngineError, UsageError, did_you_mean
 from freehold.settings import Settings
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.engine import ENGINE_KINDS
+from freehold.wire.base_url import joined, stem
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ ANTHROPIC_VERSION = "2023-06-01"
 
 
 class RemoteOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """`base_url` is without the version part. `api_key_env` names the environment variable with the key.
+    """`base_url` is as its documentation gives it. `api_key_env` names the environment variable with the key.
     `capabilities` says what the endpoint can do, which no list of models tells."""
 
     base_url: str
@@ -53,11 +54,6 @@ class RemoteEngine:
         options = read(plan.options, RemoteOptions, "remote")
         if not options.base_url.startswith(("http://", "https://")):
             raise UsageError(f"engine remote: base_url is {options.base_url!r}, expected http:// or https://")
-        if options.base_url.rstrip("/").endswith("/v1"):
-            raise UsageError(
-                f"engine remote: base_url {options.base_url} ends in /v1",
-                hint=f"leave the version out: {options.base_url.rstrip('/').removesuffix('/v1')}",
-            )
         if options.api_key_env and not os.environ.get(options.api_key_env):
             raise UsageError(
                 f"the key of {options.base_url} is expected in {options.api_key_env}, which is not set",
@@ -89,7 +85,7 @@ class RemoteEngine:
             Endpoint(
                 name=name,
                 engine="remote",
-                base_url=options.base_url.rstrip("/"),
+                base_url=stem(options.base_url),
                 api=options.api,
                 models=(held(ServedModel(name=plan.model, upstream_name=upstream), plan),),
                 capabilities=_capabilities(plan, options),
@@ -114,7 +110,7 @@ async def _models(options: RemoteOptions) -> list[str] | None:
         headers = {"anthropic-version": ANTHROPIC_VERSION, **({"x-api-key": key} if key else {})}
     elif key:
         headers = {"Authorization": f"Bearer {key}"}
-    url = f"{options.base_url.rstrip('/')}/v1/models"
+    url = joined(options.base_url, "/v1/models", api=options.api)
     try:
         answer: Any = await probe.get_json(url, headers=headers)
     except aiohttp.ClientResponseError as error:

@@ -21,6 +21,7 @@ from freehold.errors import UpstreamError, UsageError
 from freehold.evals.answers import ChatAnswer
 from freehold.evals.chat.chat_stream import ChatText, Garbled
 from freehold.types.endpoint import Endpoint
+from freehold.wire.base_url import is_azure, joined
 
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 _HOPELESS = frozenset({401, 402, 403, 404, 405, 407})
@@ -65,9 +66,8 @@ class ChatClient:
                 f"endpoint {endpoint.name} speaks the {endpoint.api} API, which freehold does not speak to directly",
                 hint="put the gateway in front of it: freehold up",
             )
-        base = endpoint.base_url.rstrip("/").removesuffix("/v1")
         self.endpoint = endpoint
-        self._url = f"{base}/v1/chat/completions"
+        self._url = joined(endpoint.base_url, "/v1/chat/completions")
         self._concurrency = concurrency
         self._patience = patience or Patience()
         self._session: aiohttp.ClientSession | None = None
@@ -85,7 +85,10 @@ class ChatClient:
                     f"endpoint {self.endpoint.name}: the environment variable {self.endpoint.api_key_env} is not set",
                     hint=f"export {self.endpoint.api_key_env}=… with the key of {self.endpoint.base_url}",
                 )
-            headers["authorization"] = f"Bearer {key}"
+            if is_azure(self.endpoint.base_url):
+                headers["api-key"] = key
+            else:
+                headers["authorization"] = f"Bearer {key}"
         self._session = aiohttp.ClientSession(
             headers=headers,
             connector=aiohttp.TCPConnector(limit=self._concurrency),

@@ -18,6 +18,7 @@ from freehold.errors import ConfigError, UpstreamError, UsageError
 from freehold.evals.scorer import EMPTY, NO_REFERENCE, AskedModel, Options, Scorer, read_options, right, wrong
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Score
+from freehold.wire.base_url import joined
 
 _ATTEMPTS = 3
 
@@ -80,7 +81,7 @@ class SemanticScorer(Scorer):
             if not key:
                 raise UsageError(f"scorer semantic: the variable {self.options.api_key_env} is not set")
             headers["authorization"] = f"Bearer {key}"
-        url = f"{self.options.base_url.rstrip('/').removesuffix('/v1')}/v1/embeddings"
+        url = joined(self.options.base_url, "/v1/embeddings")
         said = ""
         async with aiohttp.ClientSession(
             headers=headers, timeout=aiohttp.ClientTimeout(total=self.options.seconds)

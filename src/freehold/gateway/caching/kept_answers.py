@@ -27,7 +27,7 @@ class KeptAnswer(msgspec.Struct, frozen=True, gc=False):
     """An answer as its endpoint gave it, so that it goes the same way to the client again. Times are in seconds."""
 
     endpoint: Endpoint
-    arm: Literal["incumbent", "candidate"]
+    arm: Literal["incumbent", "candidate", "upper"]
     content_type: str
     content_encoding: str | None
     hides_usage: bool

@@ -37,7 +37,7 @@ class Billing:
     """Bills that wait to be booked. `add` may be called from another thread than the rest."""
 
     def __init__(self, config: GatewayConfig, meters: Meters) -> None:
-        self._config = config
+        self.config = config
         self._meters = meters
         self._bills: deque[tuple[MessageSource, bytes]] = deque()
         self.unpriced: dict[str, str] = {}
@@ -57,7 +57,7 @@ class Billing:
                 if bill is None:
                     self._meters.count("freehold_bills", "unreadable")
                     continue
-                usd = usd_of(bill.charge, self._config, at=at)
+                usd = usd_of(bill.charge, self.config, at=at)
                 day = datetime.fromtimestamp(bill.at_ms / 1000, UTC).strftime("%Y-%m-%d")
                 cost = BilledCost(bill.worker, bill.number, day, bill.charge.names, usd or Decimal(0))
                 costs.append(cost)

@@ -39,7 +39,7 @@ from freehold.gateway.capture.rounds import POLL_EVERY_S, RecorderDuties, Rounds
 from freehold.gateway.capture.spool import OUTCOMES, store_digest
 from freehold.gateway.capture.traces import to_trace
 from freehold.gateway.child_process import freeze_heap, read_config, run_on_fast_loop
-from freehold.gateway.config import GatewayConfig
+from freehold.gateway.config import CONFIG_FILE, GatewayConfig, from_json
 from freehold.gateway.heartbeat import Heartbeat
 from freehold.gateway.limits.ledger import SpendPublisher
 from freehold.gateway.limits.rates import WINDOW_S
@@ -113,6 +113,7 @@ class Recorder:
         self._ledger = SpendPublisher(run_folder)
         self._capped = capped_names(config, (), ())
         self._redactor: Redactor | None = None
+        self._config_changed_ns = 0
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._retention = Retention(config.retention_days, config.retention_bytes)
         self._loop = asyncio.get_running_loop()
@@ -256,8 +257,26 @@ class Recorder:
             for payload in dead.messages(TRACE):
                 self._queue.append((dead, payload))
 
+    def _follow_config(self) -> None:
+        """Take over a configuration that came while the gateway runs: how traces are redacted, how long they are kept,
+        what answers cost."""
+        try:
+            path = self._run_folder / CONFIG_FILE
+            changed_ns = path.stat().st_mtime_ns
+            if changed_ns == self._config_changed_ns:
+                return
+            config = from_json(path.read_bytes())
+        except OSError:
+            return
+        if config.capture != self._config.capture:
+            self._redactor = None
+        self._config, self._config_changed_ns = config, changed_ns
+        self.billing.config = config
+        self._retention.keep(config.retention_days, config.retention_bytes)
+
     def _write(self, store: Store) -> None:
         """Write what waits, for as long as nothing else is due."""
+        self._follow_config()
         deadline = time.monotonic() + POLL_EVERY_S
         while self._queue and (self._stopping.is_set() or time.monotonic() < deadline):
             batch = self._batch()

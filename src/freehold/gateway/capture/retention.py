@@ -114,9 +114,13 @@ class Retention:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._now, self._monotonic = now, monotonic
+        self._swept: float | None = None
+        self.keep(days, keep_bytes)
+
+    def keep(self, days: float | None, keep_bytes: int | None) -> None:
+        """Apply another age and size from now on."""
         self._days = None if days is None else min(max(days, 0.0), MOST_DAYS)
         self._keep_bytes = keep_bytes
-        self._swept: float | None = None
 
     def sweep(self, store: Store) -> None:
         """Delete what is too old or too much. Raises `StorageError`."""

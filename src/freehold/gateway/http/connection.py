@@ -5,7 +5,8 @@ A request is handled by one task. What it sends goes to the socket in the same t
 Covered: keep-alive, requests sent ahead (answered in turn), bodies by length and by chunks, ``Expect: 100-continue``,
 deadlines for heads and for bodies (in all, and for a pause), bounds on heads, back-pressure, leaving clients, a
 drain on stop.
-TLS comes from the loop (`certificate`). Not covered: HTTP/2 and upgrades; put a proxy in front for those.
+An offer to continue as a WebSocket is left to the handler (`Request.switch_protocols`); others are declined.
+TLS comes from the loop (`certificate`). Not covered: HTTP/2; put a proxy in front for that.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import Any, Protocol
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
+from freehold.gateway.http.framing import ends_connection, first_upgrade, framing_header, is_chunked
 from freehold.gateway.http.memory import HeldBytes
-from freehold.gateway.http.request import STATUS_LINES, Headers, Request, ServerState
+from freehold.gateway.http.request import STATUS_LINES, Headers, Receiver, Request, ServerState
 
 log = logging.getLogger("freehold.gateway")
 HEAD_BYTES_MAX = 128 * 1024
@@ -35,6 +37,8 @@ UNREAD_S = 300.0
 _HEAD_FREE_BYTES = 16 * 1024
 # Requests that a client sent ahead of its answers; what one read of the socket holds beyond it is an attack.
 PIPELINED_MAX = 128
+# What a client may send behind an offer to continue in another protocol, before that is accepted.
+_EARLY_BYTES_MAX = 64 * 1024
 # After an answer to a request that was not read to its end: how long the connection stays open.
 _LINGER_S = 2.0
 
@@ -60,6 +64,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_body_since_s",
         "_drain",
+        "_early",
         "_head_bytes",
         "_head_held",
         "_headers",
@@ -69,6 +74,7 @@ class Connection(asyncio.Protocol):
         "_parser",
         "_pipelined",
         "_reading_paused",
+        "_receiver",
         "_since_s",
         "_task",
         "_transport",
@@ -93,6 +99,8 @@ class Connection(asyncio.Protocol):
         self._body_since_s = 0.0
         self._pipelined: deque[Request] = deque()
         self._upgrade_declined: Request | None = None
+        self._early: bytearray | None = None
+        self._receiver: Receiver | None = None
         self._task: asyncio.Task[None] | None = None
         self._transport: Any = None
         self._drain: asyncio.Future[None] | None = None
@@ -124,7 +132,8 @@ class Connection(asyncio.Protocol):
         if self._in_head:
             return waited_s > HEAD_WITHIN_S
         if self._incoming is not None:
-            return waited_s > BODY_STALLS_S or now_s - self._body_since_s > BODY_WITHIN_S
+            too_long = now_s - self._body_since_s > BODY_WITHIN_S and not self._incoming.passes_on
+            return waited_s > BODY_STALLS_S or too_long
         return self.current is None and waited_s > IDLE_S
 
     def stop(self, *, also_fresh: bool) -> None:
@@ -163,7 +172,7 @@ class Connection(asyncio.Protocol):
         self._head_held.release()
         # The parser and the request know this connection: a circle that would hold a whole upload until the garbage
         # collector, which runs rarely, finds it.
-        self._parser = self._incoming = self._upgrade_declined = None
+        self._parser = self._incoming = self._upgrade_declined = self._receiver = None
         self.resume_writing()
         if self.current is not None:
             self.current.connection_lost()
@@ -182,6 +191,9 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._lingering:
+            return
+        if self._early is not None or self._receiver is not None:
+            self._receive_unread(data)
             return
         try:
             self._feed(data)
@@ -222,8 +234,30 @@ class Connection(asyncio.Protocol):
                     # The parser left the body to the other protocol: a new parser reads it.
                     self._upgrade_declined = self._incoming
                     self._parser.feed_data(
-                        b"POST / HTTP/1.1\r\n" + _framing_header(self._incoming) + b"\r\n\r\n"
+                        b"POST / HTTP/1.1\r\n" + framing_header(self._incoming) + b"\r\n\r\n"
                     )
+                elif (last := self._pipelined[-1] if self._pipelined else self.current) and last.upgrade:
+                    # The handler decides; until then what comes is in neither protocol yet.
+                    self._early = bytearray(data)
+                    return
+
+    def _receive_unread(self, data: bytes) -> None:
+        """Bytes that are not HTTP, or may not be."""
+        if self._receiver is not None:
+            self._receiver.receive(data)
+            if self._receiver.is_full:
+                self._pause_reading()
+        elif self._early is not None:
+            self._early += data
+            if len(self._early) > _EARLY_BYTES_MAX:
+                self._pause_reading()
+
+    def take_over(self, receiver: Receiver) -> None:
+        early, self._early, self._receiver = self._early, None, receiver
+        if early:
+            self._receive_unread(bytes(early))
+        if not receiver.is_full:
+            self.resume_reading()
 
     def _send_error(self, status: int, why: bytes) -> None:
         """Answer a request that cannot be parsed, and close."""
@@ -283,13 +317,15 @@ class Connection(asyncio.Protocol):
         if version not in ("1.1", "1.0"):
             # llhttp takes a line without a version for HTTP/0.9, and one of HTTP/2 as it stands.
             raise HttpParserError(f"HTTP/{version}")
-        if "transfer-encoding" in first_values and not _is_chunked(headers):
+        if "transfer-encoding" in first_values and not is_chunked(headers):
             # Another coding would be taken for the body itself, and a proxy before may see it end elsewhere.
             raise HttpParserError("a transfer coding that is not decoded here")
         request.supports_chunks = version == "1.1"
         request.keep_alive = parser.should_keep_alive() and (
-            request.supports_chunks or not _ends_connection(headers)
+            request.supports_chunks or not ends_connection(headers)
         )
+        if "upgrade" in first_values:
+            self._note_offer(request)
         if len(self._headers) > HEADERS_MAX:
             self._incoming = None
             self._in_head = True
@@ -299,13 +335,19 @@ class Connection(asyncio.Protocol):
             self._pipelined.append(request)
             self._pause_reading()
 
+    def _note_offer(self, request: Request) -> None:
+        """An offer of a WebSocket may be accepted: then, and where it is not, no other request follows here."""
+        offered = first_upgrade(request)
+        if offered is not None and self._parser.should_upgrade():
+            request.upgrade, request.keep_alive = offered, False
+
     def on_body(self, data: bytes) -> None:
         if self._incoming is not None:
             self._incoming.feed_data(data)
 
     def on_message_complete(self) -> None:
         request = self._incoming
-        if request is None or (self._parser.should_upgrade() and _framing_header(request)):
+        if request is None or (self._parser.should_upgrade() and framing_header(request)):
             return
         self._incoming = None
         request.feed_eof()
@@ -355,27 +397,3 @@ class Connection(asyncio.Protocol):
             self._transport.close()
             return
         self.resume_reading()
-
-
-def _framing_header(request: Request) -> bytes:
-    """The header that says where a request's body ends; empty when it has none."""
-    for name in ("transfer-encoding", "content-length"):
-        if (value := request.header(name)) is not None:
-            return f"{name}: {value}".encode("latin-1")
-    return b""
-
-
-def _ends_connection(headers: Headers) -> bool:
-    """Whether nothing may follow a request of HTTP/1.0, although it asks to be kept alive (RFC 9112, 6.1 and 9.3).
-
-    HTTP/1.0 knows no chunks, so a proxy before may see it end elsewhere; and a word to close outweighs others.
-    """
-    return any(
-        name == "transfer-encoding" or (name == "connection" and "close" in value.lower())
-        for name, value in headers
-    )
-
-
-def _is_chunked(headers: Headers) -> bool:
-    """Whether chunks are the one transfer coding of a request, said once."""
-    return [value.strip().lower() for name, value in headers if name == "transfer-encoding"] == ["chunked"]

@@ -11,6 +11,7 @@ ANSWER_BYTES_MAX = 64 * 1024 * 1024
 """The longest answer that is held whole; one that is passed on as it comes may be of any length."""
 # Up to this an answer takes no room of the budget.
 FREE_BYTES = 256 * 1024
+_EVENTS = "text/event-stream"
 
 
 class TransportError(Exception):
@@ -88,7 +89,11 @@ class UpstreamResponse(ABC):
 
     @property
     def is_stream(self) -> bool:
-        return (self.header("content-type") or "").startswith("text/event-stream")
+        said = self.header("content-type")
+        # Few spell it otherwise: most answers need no copy to be known.
+        return said is not None and (
+            said.startswith(_EVENTS) or (said[:1] in ("T", "t") and said.lower().startswith(_EVENTS))
+        )
 
     @abstractmethod
     async def wait_for_body(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -83,10 +84,22 @@ class TlsClient:
         """Send a request and wait for the head of its answer. Raises `TransportError`."""
         parsed = self._urls.get(url)
         if parsed is None:
-            parsed = self._urls[url] = Url(url)
+            parsed = Url(url)
+            if "?" not in url:  # those are without number
+                self._urls[url] = parsed
         builder = self._client.request(method, parsed).headers(headers)
         if body is not None:
             builder = builder.body_bytes(bytes(body))
+        return await self._send(builder)
+
+    async def send_pieces(
+        self, method: str, url: str, headers: list[tuple[str, str]], pieces: AsyncIterator[list[bytes]]
+    ) -> TlsResponse:
+        """The same for a body that comes in pieces, of the length that the headers say or of none."""
+        builder = self._client.request(method, Url(url)).headers(headers).body_stream(_joined(pieces))
+        return await self._send(builder)
+
+    async def _send(self, builder: Any) -> TlsResponse:
         # With any other limit pyreqwest reads ahead before it hands over the head, and streams stall.
         request = builder.streamed_read_buffer_limit(0).build_streamed()
         try:
@@ -97,6 +110,11 @@ class TlsClient:
 
     async def close(self) -> None:
         await self._client.close()
+
+
+async def _joined(pieces: AsyncIterator[list[bytes]]) -> AsyncIterator[bytes]:
+    async for some in pieces:
+        yield some[0] if len(some) == 1 else b"".join(some)
 
 
 def _transport_error(error: RequestError) -> TransportError:

@@ -6,87 +6,29 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from base64 import b64encode
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.http.credentials import KEY_HEADERS, holds_own_key, is_credential
+from freehold.gateway.http.credentials import query_without_keys
 from freehold.gateway.http.fatal_requests import DEATHS_MAX, FatalRequests, has_died
+from freehold.gateway.http.headers import forwarded, passes_key
 from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.plain_client import Address, PlainClient
 from freehold.gateway.http.response import ConnectError, NoRoom, ReadTimeout, TransportError, UpstreamResponse
 from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic
+from freehold.wire.base_url import joined, taken_apart, target
 
 if TYPE_CHECKING:
     from freehold.gateway.http.tls_client import TlsClient
+    from freehold.gateway.http.tunnel import Tunnel
 
 log = logging.getLogger("freehold.gateway")
-# Connection matters end here; lengths and encodings are written by freehold's own client and server.
-_HOP_BY_HOP = frozenset(
-    (
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    )
-)
-_NOT_FORWARDED = _HOP_BY_HOP | {
-    "accept-encoding",
-    "content-length",
-    "cookie",
-    "expect",
-    "forwarded",
-    "host",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-real-ip",
-}
-# Browsers of other origins stay out, whatever an upstream would allow them; what software it runs stays private.
-_NOT_RETURNED = _HOP_BY_HOP | {
-    "access-control-allow-credentials",
-    "access-control-allow-headers",
-    "access-control-allow-methods",
-    "access-control-allow-origin",
-    "access-control-allow-private-network",
-    "access-control-expose-headers",
-    "access-control-max-age",
-    "alt-svc",
-    "date",
-    "server",
-    "set-cookie",
-    "x-powered-by",
-}
-
-
-Kind = Literal["plain", "account", "key", "encoding", "dropped"]
-# By name; of strangers' names only few and short ones are remembered.
-_kinds: dict[str, Kind] = {}
-_KINDS_MAX, _REMEMBERED_LENGTH_MAX = 1024, 64
-
-
-def _kind_of(name: str) -> Kind:
-    """What a client's header is to an endpoint, by its name in lower case."""
-    kind: Kind = "plain"
-    if name == "accept-encoding":
-        kind = "encoding"
-    elif name in _NOT_FORWARDED or name.startswith("x-freehold-"):
-        kind = "dropped"
-    elif is_credential(name):
-        kind = "key" if name in KEY_HEADERS else "account"
-    if len(name) <= _REMEMBERED_LENGTH_MAX:
-        if len(_kinds) >= _KINDS_MAX:
-            _kinds.clear()
-        _kinds[name] = kind
-    return kind
+_OFFERED_WITHIN_S = 30.0
 
 
 class UpstreamFailure(Exception):
@@ -96,6 +38,14 @@ class UpstreamFailure(Exception):
         super().__init__(message)
         self.reached = reached
         self.timed_out = timed_out
+
+
+class LateFailure(UpstreamFailure):
+    """An endpoint sent no byte in the time that it was given."""
+
+    def __init__(self, endpoint: Endpoint, wait_ms: float) -> None:
+        message = f"endpoint {endpoint.name} sent no byte within {wait_ms:g} ms"
+        super().__init__(message, reached=True, timed_out=True)
 
 
 class FatalRequestError(UpstreamFailure):
@@ -135,7 +85,7 @@ class Upstreams:
         self._tls: TlsClient | None = None
         self._addresses: dict[str, Address | None] = {}
         self._starts: dict[tuple[str, str], bytes] = {}
-        self._secrets: dict[str, list[tuple[str, str]]] = {}
+        self._secrets: dict[tuple[str, str | None], list[tuple[str, str]]] = {}
         self._without_key: set[str] = set()
 
     async def close(self) -> None:
@@ -154,30 +104,30 @@ class Upstreams:
     ) -> list[tuple[str, str]]:
         """The headers of the request to an endpoint.
 
-        What says who the client is, or who pays (see `credentials`), is forwarded only to an endpoint that clients
-        mean by it, `forward_client_key`; and a key only where that names none of its own and the client's is not one
-        to this gateway (`pass_credentials`). `compressed` says that the answer may be compressed, where the client
-        takes that.
+        The client's as `forwarded` says, its key where the gateway asks for none itself (`pass_credentials`), and the
+        endpoint's own key where it names one.
         """
-        headers = []
-        meant = endpoint.forward_client_key and endpoint.engine_kind.is_rented
-        key_too = meant and endpoint.api_key_env is None and pass_credentials
-        for name, value in client_headers:
-            kind = _kinds.get(name) or _kind_of(name)
-            if kind == "plain" or (kind == "account" and meant) or (kind == "key" and key_too):
-                if not holds_own_key(value):
-                    headers.append((name, value))
-            elif kind == "encoding":
-                headers.append((name, "gzip" if compressed and "gzip" in value else "identity"))
+        keys_here = not pass_credentials
+        headers = forwarded(endpoint, client_headers, keys_here=keys_here, compressed=compressed)
         if endpoint.api_key_env is not None:
             headers.extend(self._secret(endpoint))
         if endpoint.api == "anthropic" and not any(name == "anthropic-version" for name, _ in headers):
             headers.append(("anthropic-version", anthropic.API_VERSION))
         return headers
 
+    def with_query(self, endpoint: Endpoint, path: str, query: str, *, keys_here: bool) -> str:
+        """A path with the client's query; a key in it is for an endpoint that it is meant for (see `passes_key`).
+
+        Engines here know no parameters.
+        """
+        shown = ""
+        if endpoint.engine_kind.is_rented:
+            shown = query_without_keys(query, key_too=passes_key(endpoint, keys_here=keys_here))
+        return f"{path}?{shown}" if shown else path
+
     def _secret(self, endpoint: Endpoint) -> list[tuple[str, str]]:
         """The endpoint's credentials, read from the environment; held in memory only."""
-        credentials = self._secrets.get(endpoint.name)
+        credentials = self._secrets.get((endpoint.name, endpoint.api_key_env))
         if credentials is None:
             assert endpoint.api_key_env is not None
             secret = os.environ.get(endpoint.api_key_env)
@@ -194,9 +144,11 @@ class Upstreams:
                 raise UpstreamFailure(f"endpoint {endpoint.name} is not set up", reached=False)
             if endpoint.api == "anthropic":
                 credentials = [("x-api-key", secret)]
+            elif endpoint.dialect == "azure":
+                credentials = [("api-key", secret)]
             else:
                 credentials = [("authorization", f"Bearer {secret}")]
-            self._secrets[endpoint.name] = credentials
+            self._secrets[endpoint.name, endpoint.api_key_env] = credentials
         return credentials
 
     def post(
@@ -207,6 +159,25 @@ class Upstreams:
         if endpoint.engine_kind.is_rented or not self._fatal.may_know(body):
             return self._post(endpoint, path, headers, body)
         return self._post_suspect(endpoint, path, headers, body)
+
+    async def post_in_time(
+        self, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes, wait_ms: float
+    ) -> UpstreamResponse:
+        """The same, of an answer whose first byte has come. Raises `LateFailure` too."""
+        response = None
+        try:
+            async with asyncio.timeout(wait_ms / 1000):
+                response = await self.post(endpoint, path, headers, body)
+                await response.wait_for_body()
+                return response
+        except TimeoutError:
+            if response is not None:
+                await response.close()
+            raise LateFailure(endpoint, wait_ms) from None
+        except TransportError as error:
+            if response is not None:
+                await response.close()
+            raise upstream_failure(endpoint, error) from error
 
     async def _post_suspect(
         self, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes
@@ -234,7 +205,7 @@ class Upstreams:
     ) -> UpstreamResponse:
         sent_s = time.monotonic()
         try:
-            return await self._sending("POST", endpoint.base_url, path, headers, body)
+            return await self._sending("POST", endpoint, path, headers, body)
         except TransportError as error:
             address = self._addresses.get(endpoint.base_url)
             if address is not None and not endpoint.engine_kind.is_rented and await has_died(*address, error):
@@ -243,38 +214,92 @@ class Upstreams:
                     raise FatalRequestError(endpoint) from error
             raise upstream_failure(endpoint, error) from error
 
-    async def get(self, endpoint: Endpoint, path: str, *, timeout_s: float) -> tuple[int, bytes]:
-        """A small GET, for health checks. Raises `UpstreamFailure`."""
+    async def probe(
+        self, endpoint: Endpoint, path: str, *, timeout_s: float, body: bytes | None = None
+    ) -> int:
+        """The status of a health check: a small GET, or a POST of `body`. Raises `UpstreamFailure`."""
         headers = self.request_headers(endpoint, (), pass_credentials=False)
+        if body is not None:
+            headers.append(("content-type", "application/json"))
+        method = "GET" if body is None else "POST"
         try:
             async with asyncio.timeout(timeout_s):
-                response = await self._sending("GET", endpoint.base_url, path, headers, None)
+                response = await self._sending(method, endpoint, path, headers, body)
                 try:
-                    return response.status, await response.read_all()
+                    await response.read_all()
                 finally:
                     await response.close()
         except TransportError as error:
             raise upstream_failure(endpoint, error) from error
         except TimeoutError as error:
             raise upstream_failure(endpoint, ReadTimeout("no answer")) from error
+        return response.status
 
     def _sending(
-        self, method: str, base_url: str, path: str, headers: list[tuple[str, str]], body: bytes | None
+        self, method: str, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes | None
     ) -> Awaitable[UpstreamResponse]:
+        base_url = endpoint.base_url
         if base_url not in self._addresses:
             self._addresses[base_url] = plain_address(base_url)
         address = self._addresses[base_url]
         if address is None:
-            return self._tls_client().send(method, base_url.rstrip("/") + path, headers, body)
+            return self._tls_client().send(method, joined(base_url, path, api=endpoint.api), headers, body)
         start = self._starts.get((base_url, path))
         if start is None:
-            parts = urlsplit(base_url)
-            target = parts.path.rstrip("/") + path
-            start = self._starts[base_url, path] = f"{target} HTTP/1.1\r\nhost: {parts.netloc}\r\n".encode()
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
-        length = b"" if body is None else b"content-length: %d\r\n" % len(body)
-        head = b"%b %b%b%b\r\n" % (method.encode(), start, lines, length)
-        return self._plain.send(address, head, body or b"")
+            start = request_line(endpoint, target(base_url, path, api=endpoint.api))
+            if "?" not in path:  # those are without number
+                self._starts[base_url, path] = start
+        return self._plain.send(address, request_head(method, start, headers, body), body or b"")
+
+    async def pass_on(
+        self,
+        endpoint: Endpoint,
+        method: str,
+        place: str,
+        headers: list[tuple[str, str]],
+        body: bytes | AsyncIterator[list[bytes]] | None,
+    ) -> UpstreamResponse:
+        """Send any request to a `place` (path and query) of an endpoint's host and wait for the head of the answer.
+
+        Pieces are sent as they come, framed as the client's were: the headers say their length, or they go in chunks.
+        Raises `UpstreamFailure`, and what the pieces raise.
+        """
+        base_url = endpoint.base_url
+        address = plain_address(base_url)
+        url = taken_apart(base_url, endpoint.api).origin + place
+        start = request_line(endpoint, place)
+        try:
+            if not isinstance(body, AsyncIterator):
+                if address is None:
+                    return await self._tls_client().send(method, url, headers, body)
+                return await self._plain.send(
+                    address, request_head(method, start, headers, body), body or b""
+                )
+            if address is None:
+                return await self._tls_client().send_pieces(method, url, headers, body)
+            chunked = not any(name == "content-length" for name, _ in headers)
+            framing = [("transfer-encoding", "chunked")] if chunked else []
+            head = request_head(method, start, [*headers, *framing], None)
+            return await self._plain.send_pieces(address, head, body, chunked=chunked)
+        except TransportError as error:
+            raise upstream_failure(endpoint, error) from error
+
+    async def offer(self, endpoint: Endpoint, place: str, headers: list[tuple[str, str]]) -> Tunnel:
+        """Offer an endpoint to continue as a WebSocket. Raises `UpstreamFailure`."""
+        from freehold.gateway.http.tunnel import dig  # late: few gateways need it
+
+        origin = taken_apart(endpoint.base_url, endpoint.api).origin
+        if is_behind_a_proxy(origin):
+            message = (
+                f"endpoint {endpoint.name} is behind a proxy, through which WebSockets are not passed on"
+            )
+            raise UpstreamFailure(message, reached=False)
+        upgrade = [*headers, *_password(origin), ("connection", "Upgrade"), ("upgrade", "websocket")]
+        head = request_head("GET", request_line(endpoint, place), upgrade, None)
+        try:
+            return await dig(origin, head, within_s=_OFFERED_WITHIN_S)
+        except TransportError as error:
+            raise upstream_failure(endpoint, error) from error
 
     def _tls_client(self) -> TlsClient:
         if self._tls is None:
@@ -294,13 +319,37 @@ def plain_address(base_url: str) -> Address | None:
     host = parts.hostname
     if parts.scheme != "http" or host is None or parts.username is not None:
         return None
-    if any(name.lower() == "http_proxy" for name in os.environ):
-        # Late, because few need it and it is heavy.
-        from urllib.request import getproxies, proxy_bypass
+    return None if is_behind_a_proxy(base_url) else Address(host, parts.port or 80)
 
-        if "http" in getproxies() and not proxy_bypass(host):
-            return None
-    return Address(host, parts.port or 80)
+
+def is_behind_a_proxy(address: str) -> bool:
+    """Whether the environment names a proxy for an address."""
+    parts = urlsplit(address)
+    if not any(name.lower() == f"{parts.scheme}_proxy" for name in os.environ):
+        return False
+    # Late, because few need it and it is heavy.
+    from urllib.request import getproxies, proxy_bypass
+
+    return parts.scheme in getproxies() and not proxy_bypass(parts.hostname or "")
+
+
+def _password(origin: str) -> list[tuple[str, str]]:
+    """A name and a password in an address, as a header."""
+    said = urlsplit(origin).netloc.rpartition("@")[0]
+    return [("authorization", f"Basic {b64encode(unquote(said).encode()).decode()}")] if said else []
+
+
+def request_line(endpoint: Endpoint, place: str) -> bytes:
+    """The first line of a request without its method, and the host it names."""
+    host = urlsplit(endpoint.base_url).netloc.rpartition("@")[2]
+    return f"{place} HTTP/1.1\r\nhost: {host}\r\n".encode()
+
+
+def request_head(method: str, start: bytes, headers: list[tuple[str, str]], body: bytes | None) -> bytes:
+    """The head of a request with a whole body, or without one."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
+    length = b"" if body is None else b"content-length: %d\r\n" % len(body)
+    return b"%b %b%b%b\r\n" % (method.encode(), start, lines, length)
 
 
 def upstream_failure(endpoint: Endpoint, error: TransportError) -> UpstreamFailure:
@@ -316,8 +365,3 @@ def upstream_failure(endpoint: Endpoint, error: TransportError) -> UpstreamFailu
             f"the gateway has no room for the answer of endpoint {endpoint.name} at the moment", reached=True
         )
     return UpstreamFailure(f"endpoint {endpoint.name} broke off the connection", reached=True)
-
-
-def response_headers(answer: UpstreamResponse) -> list[tuple[str, str]]:
-    """The answer's headers as they go to the client."""
-    return [header for header in answer.headers if header[0] not in _NOT_RETURNED]

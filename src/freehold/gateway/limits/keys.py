@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from freehold.types.route import ApiKey, Permission
 from freehold.wire.errors import ApiError
@@ -49,6 +49,13 @@ class KeyRing:
         self.waiting = waiting
         self.problem = problem
         self.required = bool(known) or required or waiting or problem is not None
+
+    def admit(self, header: Callable[[str], str | None]) -> ApiKey | None:
+        """`check` with the key a request shows in any of the headers that clients of the APIs put one into."""
+        if not self.required:
+            return None
+        others = header("x-api-key") or header("api-key") or header("x-goog-api-key")
+        return self.check(header("authorization"), others)
 
     def check(self, authorization: str | None, x_api_key: str | None) -> ApiKey | None:
         """The key a request shows, in ``Authorization: Bearer`` or ``x-api-key``; None when none is needed.

@@ -17,8 +17,8 @@ from typing import NoReturn
 import msgspec
 
 from freehold.gateway.http.request import Request
-from freehold.gateway.http.response import TransportError, UpstreamResponse
-from freehold.gateway.http.upstreams import FatalRequestError, UpstreamFailure, upstream_failure
+from freehold.gateway.http.response import UpstreamResponse
+from freehold.gateway.http.upstreams import FatalRequestError, LateFailure, UpstreamFailure
 from freehold.gateway.proxy import deferral, guards, spend, structured_output
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.guards import CONTEXT_STATUSES, NextTarget, UpstreamRequest, read_all
@@ -68,7 +68,7 @@ async def _in_turn(
             failure = UpstreamFailure(f"endpoint {target.endpoint} is not configured", reached=False)
             continue
         if position:
-            exchange.arm = "incumbent"
+            deferral.passes_on(exchange, target)
         try:
             last = position == len(targets) - 1
             if deferral.is_cascade(exchange):
@@ -87,6 +87,8 @@ async def _in_turn(
         if position < len(targets) - 1:
             log.debug("request %s falls back from endpoint %s: %s", exchange.id, endpoint.name, why)
             state.meters.count("freehold_fallbacks", exchange.route_name, why)
+            if why in ("failure", "timeout", "redirect") or why.isdigit():
+                state.meters.count("freehold_failures", exchange.route_name, exchange.arm, why)
             exchange.fallback = exchange.fallback or why
             deferral.passed_over(exchange, why)
             spend.forfeit(state, exchange)
@@ -135,13 +137,13 @@ async def _attempt(
         raise NextTarget("not_prepared" if error.code in NOT_PREPARED else "other_api") from None
     if body is not exchange.body:
         request.hold_copy(len(body))
-    path = exchange.api_route.path if translation is None else translation.path
+    path = exchange.path_at(state.upstreams, endpoint, target, translation, keys_here=state.keys.required)
     headers = state.upstreams.request_headers(
         endpoint,
         request.headers,
         pass_credentials=not state.keys.required,
         # An answer that may have to be read must not be compressed.
-        compressed=translation is None and last and exchange.arm != "candidate",
+        compressed=translation is None and last and exchange.arm == "incumbent",
     )
     if guards.may_be_truncated(endpoint, body) and exchange.api_route.kind not in (
         "embeddings",
@@ -149,7 +151,7 @@ async def _attempt(
     ):
         await guards.check_fits(state, exchange, endpoint, headers, body, last=last)
     breaker = state.breaker(endpoint.name)
-    tries = state.config.retries + 1 if last else 1
+    tries = _retries(state, exchange) + 1 if last else 1
     for attempt in range(tries):
         if not breaker.allows(time.monotonic()):
             await _refuse_in_a_pause(state, endpoint, body, last=last)
@@ -185,7 +187,7 @@ async def _attempt(
                 if attempt + 1 == tries and deferral.may_answer_instead(exchange) and response.status != 429:
                     message = f"endpoint {endpoint.name} answers with the status {response.status}"
                     raise UpstreamFailure(message, reached=True)
-                if attempt + 1 == tries or _wants_a_long_wait(response):
+                if attempt + 1 == tries or _is_the_clients_to_repeat(exchange, request, response):
                     await relay(
                         state.reader, exchange, endpoint, response, translation, request, hide_usage=False
                     )
@@ -202,8 +204,15 @@ def _count_failure(
 ) -> None:
     state.breaker(endpoint.name).record_failure(time.monotonic(), reached=error.reached)
     (spend.forfeit if error.timed_out else spend.release)(state, exchange)
+    if isinstance(error, LateFailure):
+        state.meters.count("freehold_guard_events", exchange.route_name, "ttft", "fallback")
     kind = "timeout" if error.timed_out else "connection"
     state.meters.count("freehold_upstream_failures", endpoint.name, kind)
+
+
+def _retries(state: WorkerState, exchange: ProxyExchange) -> int:
+    own = None if exchange.route is None else exchange.route.waits.retries
+    return state.config.retries if own is None else own
 
 
 async def _reserve(
@@ -228,41 +237,14 @@ def _sending(
     *,
     last: bool,
 ) -> Awaitable[UpstreamResponse]:
-    """The response's head; with a deadline for a candidate, where another endpoint can still answer.
+    """The response's head, or its first byte where that has a deadline.
 
     No coroutine of its own: each one on the way to an endpoint is entered again when it answers.
     """
-    if last or (wait_ms := deferral.first_byte_ms(exchange)) is None:
+    wait_ms = deferral.first_byte_ms(exchange, last=last)
+    if wait_ms is None:
         return state.upstreams.post(endpoint, path, headers, body)
-    return _send_in_time(state, exchange, endpoint, path, headers, body, wait_ms)
-
-
-async def _send_in_time(
-    state: WorkerState,
-    exchange: ProxyExchange,
-    endpoint: Endpoint,
-    path: str,
-    headers: list[tuple[str, str]],
-    body: bytes,
-    wait_ms: float,
-) -> UpstreamResponse:
-    """A response that has begun, within `wait_ms`. Raises `UpstreamFailure`."""
-    response = None
-    try:
-        async with asyncio.timeout(wait_ms / 1000):
-            response = await state.upstreams.post(endpoint, path, headers, body)
-            await response.wait_for_body()
-            return response
-    except TimeoutError:
-        state.meters.count("freehold_guard_events", exchange.route_name, "ttft", "fallback")
-        if response is not None:
-            await response.close()
-        message = f"endpoint {endpoint.name} sent no byte within {wait_ms:g} ms"
-        raise UpstreamFailure(message, reached=True, timed_out=True) from None
-    except TransportError as error:
-        if response is not None:
-            await response.close()
-        raise upstream_failure(endpoint, error) from error
+    return state.upstreams.post_in_time(endpoint, path, headers, body, wait_ms)
 
 
 async def _handle_response(
@@ -294,7 +276,7 @@ async def _handle_response(
         return
     _pass_over_error(exchange, response.status, last=last)
     contract = None
-    if exchange.arm == "candidate" and route is not None and route.guard.schema and response.status < 300:
+    if exchange.arm != "incumbent" and route is not None and route.guard.schema and response.status < 300:
         try:
             contract = await _contract_of(state, exchange)
         except ApiError:
@@ -317,8 +299,8 @@ async def _handle_response(
 
 
 def _pass_over_error(exchange: ProxyExchange, status: int, *, last: bool) -> None:
-    """In a mixture an error of the candidate's is never the answer: the incumbent can give one. Raises `NextTarget`."""
-    if status >= 400 and not last and deferral.asks_candidate(exchange) is not None:
+    """In a mixture an error of one's own model is never the answer: the incumbent can give one. Raises `NextTarget`."""
+    if status >= 400 and not last and (exchange.arm == "upper" or deferral.asks_candidate(exchange)):
         raise NextTarget(str(status))
 
 
@@ -347,6 +329,14 @@ def _ends_engine(error: FatalRequestError, *, last: bool) -> ApiError | NextTarg
     return ApiError(422, str(error), code=code) if last else NextTarget(code)
 
 
+def _is_the_clients_to_repeat(exchange: ProxyExchange, request: Request, response: UpstreamResponse) -> bool:
+    """Whether an error goes to the client although it could be asked again: after a long wait; or by the client, each
+    of whose tries would else be asked as often again. While the candidate may answer instead, it is asked again here.
+    """
+    tries_itself = request.first_values.get("x-stainless-retry-count") is not None
+    return _wants_a_long_wait(response) or (tries_itself and not deferral.may_answer_instead(exchange))
+
+
 def _wants_a_long_wait(response: UpstreamResponse) -> bool:
     wait = response.header("retry-after")
     return wait is not None and (not wait.isdecimal() or int(wait) > 1)
@@ -369,7 +359,7 @@ async def _upstream_body(
         endpoint,
         target,
         exchange.model,
-        peek.model,
+        exchange.model_seen_at(endpoint, target),
         exchange.route is not None,
         peek.stream is True,
         bytes(peek.stream_options),

@@ -4,9 +4,9 @@ A router decides from the request, before anyone is asked. In a cascade the cand
 answer is held back until it is known how sure it is. A rejected one is forgotten: no word, id or count of it reaches
 the client.
 
-Covered: every decision in the trace and in numbers; a candidate that is down, slow or given a pause; an incumbent that
-is down. In doubt the incumbent answers.
-Not covered: an incumbent that breaks off in the middle of its answer; the client is told, as without a rule.
+Covered: every decision in the trace and in numbers; a candidate that is down, slow or given a pause; an upper model of
+one's own in the incumbent's place; an incumbent that is down. In doubt the incumbent answers.
+Not covered: another answer for one that breaks off in its middle; the client is told, as without a rule.
 """
 
 from __future__ import annotations
@@ -58,12 +58,23 @@ async def targets_by_rule(state: WorkerState, exchange: ProxyExchange, rule: Def
         exchange.arm = "incumbent"
         return targets[1:]
     deferring = exchange.deferring = await foretold(state, exchange, rule, decision.target)
-    if deferring.why == "sure" or deferring.why is None:
-        return targets
     if deferring.why == "stays_here":
         return targets[:1]
-    exchange.arm = "incumbent"
+    if (upper := deferring.upper) is not None:
+        targets.insert(1, upper)
+    if deferring.why == "sure" or deferring.why is None:
+        return targets
+    passes_on(exchange, targets[1])
     return targets[1:]
+
+
+def passes_on(exchange: ProxyExchange, target: Target) -> None:
+    """The candidate's turn is over or never comes: note whether the upper model or the incumbent is asked now."""
+    deferring = exchange.deferring
+    is_upper = deferring is not None and target == deferring.upper and exchange.arm == "candidate"
+    exchange.arm = "upper" if is_upper else "incumbent"
+    if deferring is not None:
+        deferring.by_upper = is_upper
 
 
 async def foretold(
@@ -88,7 +99,8 @@ async def foretold(
     endpoint = state.table.endpoints.get(target.endpoint)
     if endpoint is None:
         return _decided(deferring, "candidate_failed")
-    refusal = state.rules.refusal(rule, endpoint, target.model or exchange.model)
+    upper = None if rule.upper is None else state.table.endpoints.get(rule.upper.endpoint)
+    refusal = state.rules.refusal(rule, endpoint, target.model or exchange.model, upper)
     if refusal is not None:
         return _decided(deferring, refusal)
     if not asked.decidable:
@@ -164,14 +176,18 @@ def may_answer_instead(exchange: ProxyExchange) -> bool:
     )
 
 
-def first_byte_ms(exchange: ProxyExchange) -> float | None:
-    """How long a candidate may take to begin its answer, where another can still give one; None: as long as any."""
+def first_byte_ms(exchange: ProxyExchange, *, last: bool) -> float | None:
+    """How long the one that is asked may take to begin its answer; None: as long as any. A candidate has less time
+    where another can still answer (not `last`)."""
     route = exchange.route
-    if route is None or exchange.arm != "candidate":
+    if route is None:
         return None
-    if (deferring := asks_candidate(exchange)) is None:
-        return route.guard.ttft_ms
-    return min(deferring.rule.wait_ms, route.guard.ttft_ms or math.inf)
+    waits = [route.waits.first_byte_ms]
+    if exchange.arm != "incumbent" and not last:
+        waits.append(route.guard.ttft_ms)
+        if (deferring := asks_candidate(exchange)) is not None:
+            waits.append(deferring.rule.wait_ms)
+    return min((one for one in waits if one is not None), default=None)
 
 
 def as_asked(exchange: ProxyExchange, endpoint: Endpoint) -> Endpoint:
@@ -197,10 +213,8 @@ async def judge(
     request: Request,
     sent: UpstreamRequest,
 ) -> None:
-    """Send a candidate's answer to the client where it is sure. Raises `NextTarget`: `Deferred` where it is not.
-
-    It takes many parameters because it is a way of `attempt`, which hands on all it has.
-    """
+    """Send a candidate's answer to the client where it is sure. Raises `NextTarget`: `Deferred` where it is not. Its
+    parameters are all that `attempt` hands on."""
     deferring = exchange.deferring
     assert deferring is not None
     data = await read_all(endpoint, response)
@@ -367,8 +381,6 @@ async def decide_mirrored(
             pass
     if deferring.why is None or (deferring.why == "sure" and answer is None):
         _decided(deferring, "candidate_failed")
-    assert deferring.decision is not None
-    count_decision(state, "freehold_shadow_deferrals", exchange.route_name, deferring.decision)
     return shown
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
 from freehold.gateway.http.memory import HeldBytes, MemoryBudget
 from freehold.gateway.http.response import UpstreamResponse
+from freehold.gateway.http.upstreams import Upstreams
 from freehold.gateway.messages import CapturedExchange, ResponseKind
 from freehold.gateway.proxy.deferrable import Deferrable
 from freehold.gateway.proxy.translation import ApiRoute, Translation
@@ -19,7 +21,7 @@ from freehold.gateway.telemetry.request_log import RequestSummary
 from freehold.types.deferral import DeferralDecision, DeferralReason, DeferralRule
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import event_id
-from freehold.types.route import ApiKey, Limits, Route, RouteDecision
+from freehold.types.route import ApiKey, Limits, Route, RouteDecision, Target
 from freehold.types.trace import Completeness
 from freehold.wire.openai import Peek
 
@@ -30,6 +32,7 @@ NAME_LENGTH_MAX = 200
 _STEP_BYTES = 256 * 1024
 
 _NOTHING_SEEN = Peek()
+_TO_UPPER = frozenset((None, "sure", "unsure", "no_signal", "candidate_failed", "candidate_slow"))
 
 _TOTAL_TOKENS = re.compile(rb'"total_tokens" ?: ?(\d{1,9})')
 
@@ -57,6 +60,17 @@ class Deferring(msgspec.Struct, eq=False):
     decided_ms: float | None = None
     held: HeldAnswer | None = None
     note: str | None = None
+    by_upper: bool = False
+    """Whether the upper model answers what the candidate does not."""
+
+    @property
+    def upper(self) -> Target | None:
+        """The model of one's own that answers instead of the incumbent what the candidate is not sure of; None where
+        there is none, and for requests that were no part of the proof or are the incumbent's whatever is said."""
+        upper = self.rule.upper
+        if upper is None or self.rule.is_on_safe_side or self.why not in _TO_UPPER:
+            return None
+        return Target(endpoint=upper.endpoint, model=upper.model)
 
     @property
     def decision(self) -> DeferralDecision | None:
@@ -65,11 +79,17 @@ class Deferring(msgspec.Struct, eq=False):
             return None
         return DeferralDecision(
             rule_id=self.rule.id,
-            by="candidate" if self.why in ("sure", "stays_here", "incumbent_down") else "incumbent",
+            by=self._by,
             why=self.why,
             confidence=self.confidence,
             decided_ms=self.decided_ms,
         )
+
+    @property
+    def _by(self) -> Literal["candidate", "upper", "incumbent"]:
+        if self.why in ("sure", "stays_here", "incumbent_down"):
+            return "candidate"
+        return "upper" if self.by_upper else "incumbent"
 
     def let_go(self) -> None:
         """Hold nothing any more."""
@@ -128,6 +148,31 @@ class ProxyExchange(msgspec.Struct, eq=False):
     header: Callable[[str], str | None] | None = None
     """The client's headers by name, where a rule of deferral may ask for them."""
     deferring: Deferring | None = None
+    query: str = ""
+
+    def path_at(
+        self,
+        upstreams: Upstreams,
+        endpoint: Endpoint,
+        target: Target,
+        translation: Translation | None,
+        *,
+        keys_here: bool,
+    ) -> str:
+        """Which path an endpoint is asked, with the client's query: in the client's own spelling where that is the
+        endpoint's, too."""
+        if translation is not None:
+            return translation.path
+        path, native = self.api_route.path, self.api_route.native
+        if native and endpoint.dialect == "azure":
+            path = native.replace("{model}", quote(target.model or self.model, safe=""))
+        return upstreams.with_query(endpoint, path, self.query, keys_here=keys_here) if self.query else path
+
+    def model_seen_at(self, endpoint: Endpoint, target: Target) -> Any:
+        """The model that the body names, or that the path does for an endpoint that looks only there."""
+        if self.api_route.native and endpoint.dialect == "azure":
+            return target.model or self.model
+        return self.peek.model
 
     def keep(self) -> None:
         """Hand the answer to the recorder; to be called once it is whole, before its last byte goes to the client."""
@@ -143,6 +188,8 @@ class ProxyExchange(msgspec.Struct, eq=False):
         """The model's name at the endpoint that answered."""
         decision, route, endpoint = self.decision, self.route, self.answered_by
         targets = [decision.target] if decision is not None else []
+        if self.arm == "upper" and self.deferring is not None and self.deferring.upper is not None:
+            targets.insert(0, self.deferring.upper)
         if route is not None:
             targets += [route.incumbent, *route.fallback]
         for target in targets:

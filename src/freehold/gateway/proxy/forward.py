@@ -36,6 +36,7 @@ from freehold.wire.errors import ApiError, HttpReply
 
 log = logging.getLogger("freehold.gateway")
 _NO_LIMITS = Limits()
+_UNANSWERED = frozenset(("upstream_timeout", "upstream_unreachable", "upstream_redirect", "internal_error"))
 
 
 async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, request: Request) -> None:
@@ -63,7 +64,7 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
         state.meters.count("freehold_client_aborts", exchange.route_name)
     except Exception:
         log.exception("unexpected")
-        state.meters.count("freehold_refusals", "internal_error")
+        state.meters.count("freehold_refusals", "internal_error", exchange.api_route.kind)
         if exchange.response_started:
             request.abort_response()
         else:
@@ -88,7 +89,7 @@ async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) 
     host = header("host")
     if host not in state.hosts.known and (state.hosts.says or not state.keys.required):
         check_host(state, host)
-    key = exchange.key = state.keys.check(header("authorization"), header("x-api-key"))
+    key = exchange.key = state.keys.admit(header)
     check_may(key, "ask")
     if header("content-encoding") not in (None, "identity"):
         raise ApiError(415, "compressed request bodies are not accepted")
@@ -105,9 +106,10 @@ async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) 
         exchange.asked = body
         exchange.peek = openai.peek(body)
     peek = exchange.peek
-    model = exchange.model = peek.model or state.table.default_model or ""
+    model = exchange.model = exchange.api_route.model or peek.model or state.table.default_model or ""
     if not model:
         raise ApiError(400, "you must provide a model parameter", param="model")
+    exchange.query = request.query_string
     exchange.session = header("x-freehold-session")
     exchange.user = (
         header("x-freehold-user") or _text_or_none(peek.user) or _text_or_none(peek.safety_identifier)
@@ -121,7 +123,7 @@ async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) 
     if route is not None and route.deferral is not None:
         exchange.header = header
     if route is None:
-        exchange.decision = state.table.direct(model)
+        exchange.decision = state.table.direct(model, exchange.api_route.api)
     elif (settled := state.table.settled.get(route.name)) is not None:
         exchange.decision = settled
     else:
@@ -210,7 +212,9 @@ def _send_error(state: WorkerState, exchange: ProxyExchange, request: Request, e
     exchange.status = error.status
     exchange.capturing = False
     exchange.error_code = error.code or str(error.status)
-    state.meters.count("freehold_refusals", exchange.error_code)
+    state.meters.count("freehold_refusals", exchange.error_code, exchange.api_route.kind)
+    if exchange.error_code in _UNANSWERED:
+        state.meters.count("freehold_failures", exchange.route_name, exchange.arm, exchange.error_code)
     reply = exchange.api_route.error(error)
     send_reply(request, reply._replace(headers=[*reply.headers, (REQUEST_HEADER, exchange.id)]))
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
+from freehold.gateway.http.headers import response_headers
 from freehold.gateway.http.request import Request, no_room
 from freehold.gateway.http.response import NoRoom, TransportError, UpstreamResponse
-from freehold.gateway.http.upstreams import response_headers
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, AnswerForm, BodyReader
 from freehold.gateway.proxy.translation import UNREADABLE, StreamTranslation, Translation, unreadable_answer

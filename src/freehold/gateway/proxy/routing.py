@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from freehold.types.endpoint import ANY_MODEL, Endpoint
+from freehold.types.endpoint import ANY_MODEL, Api, Endpoint
 from freehold.types.route import Route, RouteDecision, Target
 from freehold.wire.errors import ApiError
 
@@ -18,10 +18,24 @@ _UNIT = 2**64
 class RouteTable:
     """All routes and endpoints at one moment, arranged for quick look-up; replaced whole, never changed."""
 
-    __slots__ = ("_catch_all", "_direct", "cached", "default_model", "endpoints", "routes", "settled")
+    __slots__ = (
+        "_catch_all",
+        "_direct",
+        "cached",
+        "default_model",
+        "endpoints",
+        "others",
+        "routes",
+        "settled",
+    )
 
     def __init__(
-        self, routes: Iterable[Route], endpoints: Iterable[Endpoint], *, default_model: str | None = None
+        self,
+        routes: Iterable[Route],
+        endpoints: Iterable[Endpoint],
+        *,
+        default_model: str | None = None,
+        others_to: str | None = None,
     ) -> None:
         self.endpoints: dict[str, Endpoint] = {endpoint.name: endpoint for endpoint in endpoints}
         self.routes: dict[str, list[Route]] = {}
@@ -55,6 +69,8 @@ class RouteTable:
                     _decision("", Target(endpoint=endpoint.name), "incumbent", "served by the endpoint", 1.0),
                 )
         self.default_model = default_model
+        self.others = None if others_to is None else self.endpoints.get(others_to)
+        """Who is asked what nothing here answers."""
 
     def _version(self, route: Route) -> bytes:
         targets = [route.incumbent, route.candidate, *route.fallback]
@@ -83,14 +99,20 @@ class RouteTable:
                     return route
         return None
 
-    def direct(self, model: str) -> RouteDecision:
-        """Where a model without a route goes. Raises `ApiError` (404) when no endpoint serves it."""
+    def direct(self, model: str, api: Api = "openai") -> RouteDecision:
+        """Where a model without a route goes, asked for in an API. Raises `ApiError` (404) when no endpoint serves it.
+
+        Others are passed on only in the API they are asked for in: a client of another API means another host.
+        """
         decision = self._direct.get(model)
         if decision is not None:
             return decision
         if self._catch_all is not None:
             target = Target(endpoint=self._catch_all.name)
             return _decision("", target, "incumbent", "the endpoint takes any model", 1.0)
+        if self.others is not None and self.others.api == api:
+            target = Target(endpoint=self.others.name)
+            return _decision("", target, "incumbent", "passed on: nothing here serves it", 1.0)
         raise ApiError(
             404,
             f"the model '{_abridged(model)}' does not exist here; GET /v1/models lists those that do",

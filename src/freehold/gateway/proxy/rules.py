@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple, Protocol
 
 from freehold.errors import FreeholdError
-from freehold.gateway.config import other_candidate
+from freehold.gateway.config import other_candidate, other_upper
 from freehold.types.deferral import DeferralRule, RouterFiles
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Route
@@ -39,6 +39,7 @@ class _Found(NamedTuple):
     rule: DeferralRule
     endpoint: Endpoint
     refusal: Refusal | None
+    upper: Endpoint | None
 
 
 def open_router(files: RouterFiles) -> LoadedRouter:
@@ -49,32 +50,41 @@ def open_router(files: RouterFiles) -> LoadedRouter:
     return Router.load(files)
 
 
+def _of_upper(rule: DeferralRule, upper: Endpoint | None) -> str | None:
+    return other_upper(rule, None if upper is None else upper.base_url)
+
+
 class Rules:
     """What a worker knows of its routes' rules."""
 
     def __init__(self, load: Callable[[RouterFiles], LoadedRouter] = open_router) -> None:
         self._load = load
-        self._found: dict[tuple[int, int, str], _Found] = {}
+        self._found: dict[tuple[int, int, str, int], _Found] = {}
         self._routers: dict[str, LoadedRouter] = {}
         self._troubles: dict[str, tuple[float, str]] = {}
         self._loading = asyncio.Lock()
         self._told: set[str] = set()
 
-    def refusal(self, rule: DeferralRule, endpoint: Endpoint, model: str) -> Refusal | None:
-        """Why a rule may not decide for a model of an endpoint; None where it may."""
-        key = (id(rule), id(endpoint), model)
+    def refusal(
+        self, rule: DeferralRule, endpoint: Endpoint, model: str, upper: Endpoint | None = None
+    ) -> Refusal | None:
+        """Why a rule may not decide for a model of an endpoint; None where it may. `upper` is the endpoint that the
+        rule's upper model is at, where it has one."""
+        key = (id(rule), id(endpoint), model, id(upper))
         found = self._found.get(key)
         if found is None:
             if len(self._found) >= _KNOWN_MAX:
                 self._found.clear()
-            found = self._found[key] = _Found(rule, endpoint, self._look(rule, endpoint, model))
+            found = self._found[key] = _Found(rule, endpoint, self._look(rule, endpoint, model, upper), upper)
         return found.refusal
 
-    def _look(self, rule: DeferralRule, endpoint: Endpoint, model: str) -> Refusal | None:
+    def _look(
+        self, rule: DeferralRule, endpoint: Endpoint, model: str, upper: Endpoint | None
+    ) -> Refusal | None:
         if (problem := rule.problem) is not None:
             self._tell(f"a rule of deferral decides nothing, and the incumbent answers: {problem}")
             return "unreadable"
-        if (other := other_candidate(rule, endpoint, model)) is not None:
+        if (other := other_candidate(rule, endpoint, model) or _of_upper(rule, upper)) is not None:
             self._tell(f"the incumbent answers: {other}")
             return "other_version"
         return None

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Literal
+from typing import NamedTuple
 
 from freehold.gateway.http.memory import HeldBytes
 from freehold.gateway.http.response import TransportError
 from freehold.gateway.http.upstreams import FatalRequestError, UpstreamFailure
-from freehold.gateway.messages import CapturedExchange
+from freehold.gateway.messages import CapturedExchange, ResponseKind
 from freehold.gateway.proxy import deferral
-from freehold.gateway.proxy.exchange import CAPTURED_BYTES_MAX, ProxyExchange
+from freehold.gateway.proxy.exchange import CAPTURED_BYTES_MAX, Deferring, ProxyExchange
 from freehold.gateway.proxy.preparer import NOT_PREPARED
 from freehold.gateway.proxy.reading import UpstreamBody
 from freehold.gateway.proxy.state import WorkerState
@@ -75,23 +75,23 @@ class Shadows:
         asks_logprobs = deferring is not None and deferring.why is None
         if asks_logprobs:
             endpoint = deferral.by_chat(endpoint)
-        try:
-            translation = translation_for(exchange.api_route, endpoint)
-            wanted = asks_logprobs and not deferral.client_asks_logprobs(deferring)
-            body = await self._body(exchange, endpoint, target, translation, asks_logprobs=wanted)
-        except ApiError as error:
-            why = "not_prepared" if error.code in NOT_PREPARED else "other_api"
-            state.meters.count("freehold_shadows", exchange.route_name, why)
-            return
-        path = exchange.api_route.path if translation is None else translation.path
+        wanted = asks_logprobs and not deferral.client_asks_logprobs(deferring)
         at_ms, started_s = int(time.time() * 1000), time.perf_counter()
-        status, answer_body, outcome = await self._answer(endpoint, path, body)
-        elapsed_ms = (time.perf_counter() - started_s) * 1000
-        state.meters.count("freehold_shadows", exchange.route_name, outcome)
+        mirrored = await self._asked(exchange, endpoint, target, asks_logprobs=wanted)
+        state.meters.count("freehold_shadows", exchange.route_name, mirrored.outcome)
+        if mirrored.outcome in _NOT_SENT:
+            return
         if deferring is not None:
-            given = answer_body if outcome == "answered" else None
+            given = mirrored.body if mirrored.outcome == "answered" else None
             shown = await deferral.decide_mirrored(state, exchange, deferring, endpoint, given)
-            answer_body = answer_body if shown is None else shown
+            mirrored = mirrored if shown is None else mirrored._replace(body=shown)
+            mirrored = await self._by_upper(exchange, deferring) or mirrored
+            if deferring.decision is not None:
+                deferral.count_decision(
+                    state, "freehold_shadow_deferrals", exchange.route_name, deferring.decision
+                )
+        elapsed_ms = (time.perf_counter() - started_s) * 1000
+        endpoint, answer_body, outcome = mirrored.endpoint, mirrored.body, mirrored.outcome
         if state.recorder is None or not exchange.capturing or len(answer_body) > CAPTURED_BYTES_MAX:
             return
         state.recorder.offer(
@@ -102,9 +102,9 @@ class Shadows:
                 model=exchange.model,
                 request=exchange.body,
                 response=answer_body,
-                status=status,
+                status=mirrored.status,
                 streamed=False,
-                response_kind=_kind(exchange, endpoint, translation),
+                response_kind=mirrored.kind,
                 completeness="complete" if outcome == "answered" else "upstream_cut",
                 route=exchange.route_name,
                 endpoint=endpoint.name,
@@ -120,6 +120,32 @@ class Shadows:
                 deferral=None if deferring is None else deferring.decision,
             )
         )
+
+    async def _asked(
+        self, exchange: ProxyExchange, endpoint: Endpoint, target: Target, *, asks_logprobs: bool
+    ) -> _Mirrored:
+        """What became of a request at one endpoint."""
+        try:
+            translation = translation_for(exchange.api_route, endpoint)
+            body = await self._body(exchange, endpoint, target, translation, asks_logprobs=asks_logprobs)
+        except ApiError as error:
+            why = "not_prepared" if error.code in NOT_PREPARED else "other_api"
+            return _Mirrored(endpoint, "openai", 0, b"", why)
+        path = exchange.api_route.path if translation is None else translation.path
+        return _Mirrored(
+            endpoint, _kind(exchange, endpoint, translation), *await self._answer(endpoint, path, body)
+        )
+
+    async def _by_upper(self, exchange: ProxyExchange, deferring: Deferring) -> _Mirrored | None:
+        """The upper model's answer to what the candidate is not sure of; None where it is not asked, or has none."""
+        upper = deferring.upper
+        endpoint = None if upper is None else self._state.table.endpoints.get(upper.endpoint)
+        if upper is None or endpoint is None or deferring.why == "sure":
+            return None
+        mirrored = await self._asked(exchange, endpoint, upper, asks_logprobs=False)
+        self._state.meters.count("freehold_shadows", exchange.route_name, f"upper_{mirrored.outcome}")
+        deferring.by_upper = mirrored.outcome == "answered"
+        return mirrored if deferring.by_upper else None
 
     async def _body(
         self,
@@ -169,9 +195,20 @@ class Shadows:
         return status, answer_body, "failed" if status >= 400 else "answered"
 
 
-def _kind(
-    exchange: ProxyExchange, endpoint: Endpoint, translation: Translation | None
-) -> Literal["openai", "anthropic", "responses"]:
+class _Mirrored(NamedTuple):
+    """An answer to a mirrored request, and what became of it."""
+
+    endpoint: Endpoint
+    kind: ResponseKind
+    status: int
+    body: bytes
+    outcome: str
+
+
+_NOT_SENT = frozenset(("not_prepared", "other_api"))
+
+
+def _kind(exchange: ProxyExchange, endpoint: Endpoint, translation: Translation | None) -> ResponseKind:
     """In which API's words the candidate answered."""
     if endpoint.api == "anthropic":
         return "anthropic"

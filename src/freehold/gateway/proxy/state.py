@@ -19,6 +19,7 @@ from freehold.gateway.capture.recorder_client import RecorderClient
 from freehold.gateway.capture.spool import DROPS, OUTCOMES, Spool, store_digest
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.circuit_breaker import CircuitBreaker
+from freehold.gateway.http.health import HealthChecks
 from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.upstreams import Upstreams
 from freehold.gateway.limits.keys import KeyRing
@@ -74,6 +75,7 @@ class WorkerState:
             run_folder=run_folder,
             on_death=lambda name: self.meters.count("freehold_engine_deaths", name),
         )
+        self.health = HealthChecks(self.upstreams, self.preparer.trouble)
         self.limiter = Limiter()
         self.limiter.share(run_folder)
         self.recorder: RecorderClient | None = None
@@ -130,8 +132,9 @@ class WorkerState:
         return breaker
 
     def update_config(self, config: GatewayConfig) -> None:
-        """Take over the endpoints of a configuration that came while the gateway ran."""
+        """Take over what a configuration that came while the gateway ran has of `live.TAKEN_OVER`."""
         self.config = config
+        self.hosts = HostPolicy(config.hosts, listens=config.host)
         self._replace_table()
 
     def write_meters(self) -> None:
@@ -215,7 +218,9 @@ class WorkerState:
     def _new_table(self) -> RouteTable:
         config = self.config
         routes = merged_routes(config, self._stored_routes)
-        return RouteTable(routes, config.endpoints, default_model=config.default_model)
+        return RouteTable(
+            routes, config.endpoints, default_model=config.default_model, others_to=config.others_to
+        )
 
 
 def merged_routes(config: GatewayConfig, stored: Iterable[Route]) -> list[Route]:

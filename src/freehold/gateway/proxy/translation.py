@@ -42,13 +42,18 @@ class Translation(NamedTuple):
 
 
 class ApiRoute(NamedTuple):
-    """One path of the gateway that leads to models. `read` turns its requests into what `peek` understands."""
+    """One path of the gateway that leads to models. `read` turns its requests into what `peek` understands.
+
+    `model` is the one that the path itself names; `native` is the client's spelling of it, with ``{model}`` there.
+    """
 
     kind: ApiKind
     api: Api
     path: str
     error: Callable[[ApiError], HttpReply] = openai_error
     read: Callable[[bytes], bytes] | None = None
+    model: str = ""
+    native: str = ""
 
 
 _CHAT = "/v1/chat/completions"

@@ -8,6 +8,7 @@ the recorder takes it from the worker's spool (`settle_counters`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from bisect import bisect_left
@@ -27,11 +28,19 @@ _OWN_BUCKETS = {"freehold_deferral_confidence": _SHARES, "freehold_deferral_seco
 # Names, help texts, label names of all that is counted; a test holds docs/reference/metrics.md to it.
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "freehold_requests": ("Requests answered", ("route", "endpoint", "arm", "status")),
-    "freehold_refusals": ("Requests refused by the gateway itself", ("code",)),
+    "freehold_refusals": ("Requests refused by the gateway itself", ("code", "path")),
+    "freehold_passed_on": (
+        "Requests passed on to the incumbent, that nothing here answers, by the kind of path",
+        ("endpoint", "path", "status"),
+    ),
     "freehold_upstream_failures": ("Tries of an endpoint that failed", ("endpoint", "kind")),
     "freehold_engine_deaths": ("Requests that an engine died on before an answer began", ("endpoint",)),
     "freehold_retries": ("Tries repeated on the same endpoint", ("endpoint",)),
     "freehold_fallbacks": ("Requests answered by another endpoint than the first", ("route", "why")),
+    "freehold_failures": (
+        "Requests that the endpoint they were put to did not answer, another one may have",
+        ("route", "arm", "why"),
+    ),
     "freehold_client_aborts": ("Requests whose client went away before the end", ("route",)),
     "freehold_guard_events": ("What guards found", ("route", "guard", "outcome")),
     "freehold_shadows": ("Requests mirrored to a candidate", ("route", "outcome")),
@@ -220,3 +229,23 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+_RUN_FOLDER_FILE = "run-folder"
+
+
+def leave_word(spool: Path, run_folder: Path) -> None:
+    """Say in the folder of a gateway's spools where its numbers are while it runs: who knows the project finds them."""
+    with contextlib.suppress(OSError):  # only a picture would lack them
+        spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.write(spool / _RUN_FOLDER_FILE, str(run_folder).encode())
+
+
+def totals_of(spool: Path, name: str) -> dict[Labels, float]:
+    """A counter of the gateway that left word in a folder of spools; empty where none runs."""
+    totals: dict[Labels, float] = {}
+    with contextlib.suppress(OSError, ValueError, msgspec.MsgspecError):
+        for taken in read_all(Path((spool / _RUN_FOLDER_FILE).read_text())):
+            for labels, value in taken.counters.get(name, ()):
+                totals[labels] = totals.get(labels, 0) + value
+    return totals

@@ -39,6 +39,7 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_d
     kind: str
     path: str
     model: str
+    method: str = "POST"
     status: int
     total_ms: float
     ttft_ms: float | None = None
@@ -74,6 +75,7 @@ class LogExporter:
             fields = msgspec.to_builtins(summary)
             del fields["at_ms"]
             fields.pop("traceparent", None)
+            fields.setdefault("method", summary.method)
             lines.append(msgspec.json.encode({"at": at, "event": "request", **fields}).decode() + "\n")
         sys.stderr.write("".join(lines))
         sys.stderr.flush()
@@ -136,7 +138,7 @@ def _attributes(summary: RequestSummary, operation: str) -> dict[str, Any]:
     attributes = {
         "gen_ai.operation.name": operation,
         "gen_ai.request.model": summary.model,
-        "http.request.method": "POST",
+        "http.request.method": summary.method,
         "http.response.status_code": summary.status,
         "url.path": summary.path,
         "error.type": error_type,

@@ -34,7 +34,7 @@ def _device(nvml: Any, handle: Any) -> list[Accelerator]:
     slices = _slices(nvml, handle)
     found = []
     for place, how in [(slice_, "NVML, MIG slice") for slice_ in slices] or [(handle, "NVML")]:
-        memory = nvml.nvmlDeviceGetMemoryInfo(place)
+        memory = _memory(nvml, place)
         name = nvml.nvmlDeviceGetName(place)
         found.append(
             Accelerator(
@@ -42,10 +42,22 @@ def _device(nvml: Any, handle: Any) -> list[Accelerator]:
                 name=name.decode() if isinstance(name, bytes) else str(name),
                 memory_bytes=int(memory.total),
                 free_memory_bytes=int(memory.free),
+                reserved_bytes=int(getattr(memory, "reserved", 0)),
                 how=how,
             )
         )
     return found
+
+
+def _memory(nvml: Any, place: Any) -> Any:
+    """Total, free and, where the driver tells it apart (since 510), what it keeps for itself."""
+    version = getattr(nvml, "nvmlMemory_v2", None)
+    if version is not None:
+        try:
+            return nvml.nvmlDeviceGetMemoryInfo(place, version=version)
+        except (nvml.NVMLError, TypeError):  # a driver or a library from before it
+            pass
+    return nvml.nvmlDeviceGetMemoryInfo(place)
 
 
 def _slices(nvml: Any, handle: Any) -> list[Any]:

@@ -24,12 +24,14 @@ from freehold.types.evaluation import SliceResult
 
 
 class Samples(NamedTuple):
-    """The scored samples of the selection split. `codes` is None where each is a cluster of its own."""
+    """The scored samples of the selection split. `codes` is None where each is a cluster of its own; `otherwise` is the
+    upper model's difference on each, 0 where the incumbent answers what the candidate does not."""
 
     raw: Floats
     differences: Floats
     codes: Codes | None
     slices: dict[str, list[str | None]]
+    otherwise: Floats
 
 
 class ThresholdChoice(NamedTuple):
@@ -77,12 +79,13 @@ def choose(samples: Samples, sums: Running, trial: MixtureTrial, least_share: fl
     usable = np.isfinite(found.worth) & eligible
     if not usable.any():
         return ThresholdChoice(refused=_none_passes(sums, trial, found, first))
-    if beyond_random(samples.differences, samples.raw, samples.codes) > trial.alpha:
+    gains = samples.differences - samples.otherwise
+    if beyond_random(gains, samples.raw, samples.codes) > trial.alpha:
         return ThresholdChoice(
             refused="sending as large a share to the candidate by lot does no worse on these samples: the signal is "
             "not shown to tell good answers from bad ones"
         )
-    usable &= sums.total / sums.n > shares * float(samples.differences.mean())
+    usable &= sums.total / sums.n > shares * float(gains.mean()) + float(samples.otherwise.mean())
     if not usable.any():
         return ThresholdChoice(
             refused="at every share that passes, a random split of the same share does as well"
@@ -108,7 +111,8 @@ def _harmed(samples: Samples, answered: int, trial: MixtureTrial) -> SliceResult
     here = np.zeros(len(samples.raw), dtype=bool)
     here[surest_first(samples.raw)[:answered]] = True
     rule = DecisionRule(margin=trial.margin, alpha=trial.alpha)
-    found = mixture_slices(samples.differences, here, samples.slices, rule, samples.codes)
+    mixed = np.where(here, samples.differences, samples.otherwise)
+    found = mixture_slices(mixed, np.ones(len(mixed), dtype=bool), samples.slices, rule, samples.codes)
     return next((one for one in found if one.harmed), None)
 
 

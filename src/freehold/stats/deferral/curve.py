@@ -42,6 +42,7 @@ def mixture_curve(
     held_out: int,
     least_share: float,
     slices: Slices | None = None,
+    otherwise: Floats | None = None,
 ) -> tuple[MixtureCurve, Calibration]:
     """The curve of one signal over the selection split, its chosen threshold, and the signal's calibration.
 
@@ -49,12 +50,14 @@ def mixture_curve(
     `differences` candidate minus incumbent score in [-1, 1] (NaN: not scored, left out), `codes` the cluster of each
     sample (None: each is one of its own). `margin` is the largest accepted drop and `alpha` the one-sided error, as
     in the verdict on `held_out` samples. `slices` are declared fields with each sample's value: a threshold that harms
-    one is not chosen. Thresholds are probabilities by the calibration. `refused` says why none was chosen.
+    one is not chosen. `otherwise` is what an upper model differs by from the incumbent where it answers in its place
+    (None: the incumbent answers what the candidate does not). Thresholds are probabilities by the calibration.
+    `refused` says why none was chosen.
 
     Raises `UsageError` for columns of unequal length, differences outside [-1, 1], infinite signals, and a margin,
     alpha or share outside (0, 1).
     """
-    samples = _samples(raw, differences, codes, slices or {})
+    samples = _samples(raw, differences, codes, slices or {}, otherwise)
     for name, value in (("margin", margin), ("alpha", alpha), ("least share", least_share)):
         if not 0 < value < 1:
             raise UsageError(f"the {name} is {value:g}, expected between 0 and 1")
@@ -74,7 +77,10 @@ def mixture_curve(
     found = ThresholdChoice(refused=unusable(samples, least_share))
     if len(counts):
         sums = running_sums(
-            samples.differences[order], None if samples.codes is None else samples.codes[order], counts
+            samples.differences[order],
+            None if samples.codes is None else samples.codes[order],
+            counts,
+            None if otherwise is None else samples.otherwise[order],
         )
         points = _points(samples, order, sums, trial, calibration)
         if found.refused is None:
@@ -88,32 +94,38 @@ def mixture_curve(
             level=1 - 2 * alpha,
             chosen=found.place,
             chance=found.chance,
-            oracle_share=oracle_share(samples.differences, margin),
+            oracle_share=oracle_share(samples.differences, margin, samples.otherwise),
+            rest=float(samples.otherwise.mean()) if len(samples.otherwise) else 0.0,
             refused=found.refused,
         ),
         calibration,
     )
 
 
-def _samples(raw: Floats, differences: Floats, codes: Codes | None, slices: Slices) -> Samples:
+def _samples(
+    raw: Floats, differences: Floats, codes: Codes | None, slices: Slices, otherwise: Floats | None
+) -> Samples:
     """The scored samples; `codes` is None where each cluster holds one."""
     x, d = np.asarray(raw, dtype=float), np.asarray(differences, dtype=float)
     if x.shape != d.shape or (codes is not None and np.shape(codes) != d.shape):
         raise UsageError(f"{len(x)} signals and {len(d)} differences: not of the same samples")
+    rest = np.zeros(d.shape) if otherwise is None else np.asarray(otherwise, dtype=float)
+    if rest.shape != d.shape:
+        raise UsageError(f"{len(rest)} differences of the upper model for {len(d)} samples")
     for name, values in slices.items():
         if len(values) != len(d):
             raise UsageError(f"slice {name}: {len(values)} values for {len(d)} samples")
-    scored = ~np.isnan(d)
+    scored = ~np.isnan(d) & ~np.isnan(rest)
     kept = {name: [values[row] for row in np.flatnonzero(scored).tolist()] for name, values in slices.items()}
-    x, d = x[scored], d[scored]
-    if (np.abs(d) > 1).any():
+    x, d, rest = x[scored], d[scored], rest[scored]
+    if (np.abs(d) > 1).any() or (np.abs(rest) > 1).any():
         raise UsageError(
             "a difference lies outside -1 to 1", hint="divide scores by the width of their range"
         )
     if codes is None or not len(d):
-        return Samples(x, d, None, kept)
+        return Samples(x, d, None, kept, rest)
     units = dense_codes(np.asarray(codes)[scored])
-    return Samples(x, d, None if int(units.max()) + 1 == len(units) else units, kept)
+    return Samples(x, d, None if int(units.max()) + 1 == len(units) else units, kept, rest)
 
 
 def _calibration(samples: Samples, good: Bools) -> Calibration:
@@ -139,7 +151,7 @@ def _points(
 ) -> tuple[MixturePoint, ...]:
     ordered = samples.raw[order]
     low, high = limits(sums, trial)
-    n, overall = sums.n, float(samples.differences.mean())
+    n, overall, rest = sums.n, float(samples.differences.mean()), float(samples.otherwise.mean())
     made = []
     for place, count in enumerate(sums.answered.astype(int).tolist()):
         share = count / n
@@ -150,7 +162,7 @@ def _points(
                 difference=float(sums.total[place]) / n,
                 low=float(low[place]),
                 high=float(high[place]),
-                random=share * overall,
+                random=share * overall + (1 - share) * rest,
             )
         )
     return tuple(made)
@@ -164,13 +176,15 @@ def _threshold(ordered: Floats, count: int, calibration: Calibration) -> float:
     return calibration(last if math.isnan(below) else (last + below) / 2)
 
 
-def oracle_share(differences: Floats, margin: float) -> float:
-    """The largest share within the margin on these samples, had one known each answer's score: the best ones
-    first."""
-    d = np.sort(np.asarray(differences, dtype=float))[::-1]
+def oracle_share(differences: Floats, margin: float, otherwise: Floats | None = None) -> float:
+    """The largest share within the margin on these samples, had one known each answer's score: the best ones first.
+    `otherwise` is the upper model's difference on each (None: the incumbent answers the rest)."""
+    d = np.asarray(differences, dtype=float)
+    rest = np.zeros(d.shape) if otherwise is None else np.asarray(otherwise, dtype=float)
+    gains = np.sort(d - rest)[::-1]
     if len(d) == 0:
         return 0.0
-    within = np.flatnonzero(np.cumsum(d) >= -margin * len(d) - 1e-9)
+    within = np.flatnonzero(np.cumsum(gains) + rest.sum() >= -margin * len(d) - 1e-9)
     return (int(within[-1]) + 1) / len(d) if len(within) else 0.0
 
 

@@ -8,8 +8,9 @@ are and whether or not the loss rises with the share.
 
 Each test is the verdict's own for such data: Tango's score with the exact critical value for independent pairs of 0
 and 1, cluster-robust t and Tango at the effective number of pairs for clusters, t with its expansion for skewness for
-other scores. One thing is known here that a verdict does not know: only answered samples can differ. What clusters
-can hide is therefore bounded by the answered part of them.
+other scores. One thing is known here that a verdict does not know: only answered samples can differ, where the
+incumbent answers the rest. What clusters can hide is therefore bounded by the answered part of them. With an upper
+model in the incumbent's place all samples can.
 
 A threshold that passes is worth the one look at held-out samples if that look probably says promote, as for
 candidates (`stats.selection`): a chance of at least 80 %, with the noise of both splits. Of several, the one is taken
@@ -72,10 +73,10 @@ def effects(sums: Running) -> Effects:
     residual = sums.cluster_squares - 2 * mean * sums.cluster_products + mean**2 * sums.size_squares
     variance = k / max(k - 1, 1) * np.maximum(residual, 0.0) / n**2
     independent = np.maximum(sums.squares / n - mean**2, 0.0) / n
-    largest = sums.answered_squares / sums.answered
+    largest = sums.differing_squares / sums.differing
     with np.errstate(divide="ignore", invalid="ignore"):
         seen = np.where(independent > 0, np.clip(variance / independent, 1.0, largest), largest)
-    unequal = sums.reached * sums.answered_squares / sums.answered**2 - 1
+    unequal = sums.reached * sums.differing_squares / sums.differing**2 - 1
     weight = unseen_clump_weight(largest / seen, unequal)
     with np.errstate(divide="ignore", invalid="ignore"):
         pulled = (weight * largest + sums.moved * seen) / (weight + sums.moved)

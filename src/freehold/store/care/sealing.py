@@ -9,6 +9,13 @@ from sqlalchemy import and_, update
 from freehold.store.care.rows import SEALED, key_of, pages
 from freehold.store.damage import SEEN, DamagedBody
 from freehold.store.database import Database
+from freehold.types.record import Record
+
+
+class Sealed(Record, frozen=True, kw_only=True):
+    """Rows of a store that got a checksum now; 0 where every row had one."""
+
+    rows: int
 
 
 def seal_old(database: Database, tell: Callable[[int], None] = lambda looked_at: None) -> int:

@@ -20,6 +20,9 @@ class DeferConfig(Table, frozen=True, kw_only=True):
 
     least_share: Annotated[float, Meta(gt=0, le=1, description="above 0, up to 1 (0.2 is a fifth)")] = 0.2
     """Smallest share answered here that is worth it; 1 plans no mixture."""
+    upper: str | None = None
+    """A larger model of your own that answers what the candidate is not sure of, in the incumbent's place: one of
+    `[[endpoints]]`, `NAME` or `NAME/MODEL`. The loss stays measured against the incumbent."""
     incumbent_down: Literal["error", "candidate"] = "error"
     """What an unsure answer's client gets while the incumbent cannot be reached: an `error`, or the candidate's answer
     with a header that says so."""

@@ -50,11 +50,19 @@ class IncumbentConfig(Table, frozen=True, kw_only=True):
     model: str
     """Its model name, dated where there is a date: `gpt-4o-2024-08-06`."""
     base_url: str | None = None
-    """Address of its API. Needed to forward or record live answers."""
+    """Address of its API, as its documentation gives it to clients; a host alone means `/v1` there. Needed to
+    forward or record live answers."""
+    preset: str | None = None
+    """A vendor whose base URL, API and key header are known: `openai`, `anthropic`, `azure`, `gemini`, `mistral`,
+    `openrouter`, `bedrock` … Where each customer has an address, `base_url` says it."""
     api: Literal["openai", "anthropic"] = "openai"
     """What it speaks."""
     api_key_env: str | None = None
     """Name of the environment variable that holds the key, never the key."""
+    others: Literal["auto", "pass", "refuse"] = "auto"
+    """What becomes of everything else an application asks (other models, files, images, audio, batches, realtime …):
+    `pass` hands it on to the incumbent, `refuse` answers 404. `auto` passes it on while clients bring keys of their
+    own, and refuses it where `api_key_env` names the owner's."""
     price: PriceConfig | None = None
     """`{ prompt = 2.5, completion = 10 }`: dollars per million tokens, where the list price does not hold."""
 
@@ -208,6 +216,13 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
         )
     if isinstance(config.candidates, tuple):
         _check_candidates(config, config.candidates, path)
+    endpoints = {one.name for one in config.endpoints}
+    upper = config.defer.upper
+    if upper is not None and upper not in endpoints and upper.partition("/")[0] not in endpoints:
+        raise ConfigError(
+            f"{path}: defer.upper {upper!r} is not one of [[endpoints]]",
+            hint=did_you_mean(upper, sorted(endpoints), "add [[endpoints]] with that name and its base_url"),
+        )
     return config
 
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from freehold.types.config.table import AtLeastOne, Positive, Table
-from freehold.types.route import CacheTerms, Guard, Limits, RouteState, Target
+from freehold.types.config.table import AtLeastOne, NotNegative, Positive, Table
+from freehold.types.route import CacheTerms, Guard, Limits, RouteState, Target, Waits
 
 RetentionDays = Annotated[float, Meta(gt=0, le=36_500, description="above 0, up to 36,500 (100 years)")]
 RetentionMib = Annotated[float, Meta(gt=0, le=2**40, description="above 0")]
@@ -34,8 +34,10 @@ class EndpointConfig(Table, frozen=True, kw_only=True):
 
     name: str
     """How routes call it."""
-    base_url: str
-    """Address of its API, with or without `/v1`."""
+    base_url: str = ""
+    """Address of its API, as its documentation gives it to clients; a host alone means `/v1` there."""
+    preset: str | None = None
+    """A vendor whose base URL, API and key header are known, as in `[incumbent]`."""
     api: Literal["openai", "anthropic", "ollama"] = "openai"
     """What it speaks."""
     api_key_env: str | None = None
@@ -80,6 +82,9 @@ class RouteConfig(Table, frozen=True, kw_only=True):
     """Whom to ask when the others cannot be reached."""
     guard: Guard = Guard()
     """`{ schema = true, context = true, ttft_ms = 2000 }`: what a candidate's answer must hold."""
+    waits: Waits = Waits()
+    """`{ first_byte_ms = 20_000, retries = 1 }`: an endpoint that has sent no byte by then is passed over for the
+    next target (504 where there is none); how often the last one is asked again after a failed connection or a 5xx."""
     limits: Limits = Limits()
     """`{ requests_per_minute, tokens_per_minute, concurrency, wait_ms, usd_per_day, usd_per_month }`."""
     cache: CacheTerms | None = None
@@ -118,6 +123,12 @@ class RolloutConfig(Table, frozen=True, kw_only=True):
     """A user is one observation: the mean of this many first requests."""
     window_minutes: float = 2.0
     """A user's observation is complete at the latest this long after the first request."""
+    failure_window_seconds: Positive = 10.0
+    """The same for errors, broken schemas and times."""
+    users_a_stage: AtLeastOne = 50
+    """Users to be seen in a stage before the next one is allowed."""
+    hours_a_stage: NotNegative = 24.0
+    """Hours that a stage lasts at least: traffic of the night is not that of the day."""
     look_seconds: Positive = 2.0
     """How often a running gateway looks at the tests."""
 

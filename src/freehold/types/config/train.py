@@ -12,6 +12,8 @@ from freehold.types.record import Record
 Skill = Literal["no_tool", "refusal", "format", "chat"]
 """What a base can do and should not unlearn: not to call a tool where none is wanted, to refuse, to keep to a format,
 to answer a plain question."""
+Keepable = Literal["no_tool", "refusal", "format", "chat", "other_tasks"]
+"""What can be asked to stay: a skill, or what the base makes of the log's other tasks."""
 
 Method = Literal["lora", "qlora", "distill", "dpo", "kto", "full"]
 """`lora`, and on a 4-bit base `qlora`: imitate the answers. `distill`: imitate the incumbent, with its own
@@ -93,8 +95,15 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
     probe: Annotated[int, Meta(ge=0, le=200)] = 80
     """Probes of other skills that a candidate and its base are asked after the evaluation; 0 asks none. Slices by skill
     need 20 each."""
-    retain: tuple[Skill, ...] = ()
-    """Skills (no_tool, refusal, format, chat) whose proven loss holds the verdict; of others it only tells."""
+    probe_tasks: Annotated[int, Meta(ge=0)] = 120
+    """Requests of the log's other tasks (those that `[[data.match]]` leaves out) that a candidate and its base are
+    asked, 20 or more of each task, the largest tasks first; 0 asks none."""
+    probe_logs: tuple[str, ...] = ()
+    """Where requests of other tasks are besides what `[data]` names: log files, and folders of projects, whose stores
+    are read."""
+    retain: tuple[Keepable, ...] = ()
+    """Skills (no_tool, refusal, format, chat) and other_tasks, whose proven loss holds the verdict; of others it only
+    tells."""
     patience: AtLeastOne | None = None
     """Stop after this many evaluations (one an epoch) that are no better on the validation split, and keep the
     best adapter. Better is more answers right to the letter; among equals, a lower loss. None trains to the

@@ -12,6 +12,9 @@ from freehold.types.record import Record
 from freehold.types.ruling import RulingOutcome
 
 CandidateOutcome = Literal["shortlisted", "excluded", "unclear"]
+TaskKind = Literal["labels", "extraction", "text", "tools", "agent", "code"]
+"""What is answered: one of a closed set (or JSON of such), JSON with parts of the text, free text, one call of a tool,
+turns that call tools and talk, program text."""
 
 
 class Needs(Record, frozen=True, kw_only=True):
@@ -38,7 +41,20 @@ class Needs(Record, frozen=True, kw_only=True):
     language_shares: tuple[tuple[str, float], ...] = ()
     """Share of the traces whose language is clear, by code, most first."""
     traces: int = 0
+    task: TaskKind | None = None
+    """None where neither the project nor its traffic tells, and it was not stated."""
     how: tuple[str, ...] = ()
+
+
+class Limits(Record, frozen=True, kw_only=True):
+    """What a model must reach on the machine, besides fitting. None: not asked for."""
+
+    least_tokens_per_second: float | None = None
+    """Written for one request, at the middle of the estimate."""
+    most_seconds: float | None = None
+    """For one request like those of the traffic."""
+    trainable: bool = False
+    """An adapter of it can be trained on this machine."""
 
 
 class CandidateRow(Record, frozen=True, kw_only=True):
@@ -51,12 +67,16 @@ class CandidateRow(Record, frozen=True, kw_only=True):
     parameters: int
     active_parameters: int
     reasons: tuple[str, ...]
+    why: str = ""
+    """What speaks for it, in a line."""
     rank: int | None = None
     quantization: str | None = None
     total_bytes: int | None = None
     headroom_bytes: int | None = None
     largest_context_tokens: int | None = None
     speed: Speed | None = None
+    doubtful: bool = False
+    """It may be too slow: the middle of its estimate misses what was asked for."""
     seconds_per_request: float | None = None
     """For a request like those of the traffic, at the fast end of its speed; None where the speed is not known."""
     method: MethodName | None = None
@@ -64,6 +84,12 @@ class CandidateRow(Record, frozen=True, kw_only=True):
     usd_per_month: tuple[Decimal, Decimal] | None = None
     """Holding it for this traffic, low and high end; None where traffic or the machine's price is not known."""
     measured_score: float | None = None
+    measured: str = ""
+    """What the newest comparison of it in this project said, with its figure."""
+    rejected: bool = False
+    """That comparison rejected it."""
+    engine: str = "llamacpp"
+    """The engine by which memory and speed are judged."""
     made_from: tuple[str, ...] = ()
 
 
@@ -76,6 +102,7 @@ class Assessment(Record, frozen=True, kw_only=True):
     needs: Needs
     rows: tuple[CandidateRow, ...]
     ranked_by: str
+    limits: Limits = Limits()
     advice: Advice | None = None
     """Leave or stay as far as money goes, for the first of the shortlist; None when it cannot be said."""
     money: str = ""

@@ -16,6 +16,14 @@ Against = Literal["live", "frozen"]
 """What a check compares with: the incumbent asked now, or its frozen answers."""
 Side = Literal["input", "output"]
 
+Gate = Literal["users", "hours", "harm", "verdict", "parity", "quality", "errors", "validity"]
+"""What a step forward waits for: enough users and hours in a stage; that a drop of three margins is ruled out; before
+promotion an offline verdict, parity, and each metric shown to be within its margin."""
+
+Trouble = Literal["failures", "schema", "slow", "mirror"]
+"""Requests that one arm did not answer; answers that broke their schema; answers later than the rollout's limit;
+mirrored requests that the candidate did not answer."""
+
 FEWEST_PAIRS = 5
 """Fewer pairs than this say nothing about quality."""
 
@@ -33,6 +41,12 @@ class RolloutTerms(Record, frozen=True, kw_only=True):
     """Requests of one user that count as one unit of the tests."""
     window_s: float = 120.0
     """After how long a unit with fewer requests is closed."""
+    failure_window_s: float = 10.0
+    """The same for errors, broken schemas and times, which an operator wants to hear of sooner than of quality."""
+    users_a_stage: int = 50
+    """Users to be seen in a stage before the next one."""
+    hours_a_stage: float = 24.0
+    """Hours a stage lasts at least: one daily cycle."""
 
 
 class Rollout(RolloutTerms, StoredRecord, frozen=True, kw_only=True):
@@ -152,3 +166,26 @@ class Check(StoredRecord, frozen=True, kw_only=True):
         if self.alarm or any(one.alarm for one in self.drift) or any(one.alarm for one in tests):
             return 1
         return 3 if self.pairs < FEWEST_PAIRS else 0
+
+
+class RouteAlarm(StoredRecord, frozen=True, kw_only=True):
+    """One trouble of one route at one gateway, from when it was told until it is over. `requests` and `failed` are what
+    was seen when it was told."""
+
+    kind: ClassVar[str] = "route_alarm"
+    unaudited: ClassVar[str | None] = "told by the gateway's own numbers; it moves nothing"
+
+    route: str
+    trouble: Trouble
+    arm: Literal["candidate", "incumbent"]
+    gateway: str
+    """The machine it was seen on."""
+    since: datetime
+    requests: int
+    failed: int
+    why: str
+    over_at: datetime | None = None
+
+    @property
+    def key(self) -> str:
+        return f"{self.route}/{self.trouble}/{self.arm}/{self.gateway}"

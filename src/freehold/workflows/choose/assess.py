@@ -2,67 +2,81 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 from decimal import Decimal
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from freehold import __version__
 from freehold.catalog import models as catalog
-from freehold.hardware import fit as fitting
-from freehold.hardware.memory import ServingLoad
-from freehold.hardware.quantization import quantize, repacked_bytes, weights_bytes
-from freehold.hardware.speed import Build, estimate
+from freehold.hardware.quantization import weights_bytes
+from freehold.hardware.speed import Build
 from freehold.hardware.tensors import active_parameter_count, parameter_count
 from freehold.store import open_store
 from freehold.types.evaluation import Comparison
-from freehold.types.machine import Fit, Machine, MeasuredSpeed, Speed, Workload
+from freehold.types.machine import Machine, MeasuredSpeed, Workload
 from freehold.types.model import Model
-from freehold.types.planning.assessment import Assessment, CandidateOutcome, CandidateRow, Needs
+from freehold.types.planning.assessment import (
+    Assessment,
+    CandidateOutcome,
+    CandidateRow,
+    Limits,
+    Needs,
+)
 from freehold.types.record import content_id
 from freehold.types.ruling import Ruling
-from freehold.types.units import gib
+from freehold.types.units import GIB, gib
 from freehold.workflows.choose.cost import LOOKED_UP, MachinePrice
 from freehold.workflows.choose.money import with_costs
 from freehold.workflows.choose.needs import SEEN_TRACES, needs_of
+from freehold.workflows.choose.pace import is_doubtful, speed_reasons
+from freehold.workflows.choose.pace import seconds as seconds_of
+from freehold.workflows.choose.placing import Placed, place, trained
+from freehold.workflows.choose.ranking import (
+    MOST_SECONDS,
+    RANK_RULES,
+    Measured,
+    RankBy,
+    is_coder,
+    measured_of,
+    ranked,
+    thinks_first,
+)
+from freehold.workflows.choose.task_kind import known_task
 from freehold.workflows.fit.encoder import fit_of_base
 from freehold.workflows.fit.machine import engine_build, find_machine
-from freehold.workflows.fit.speeds import all_measured
+from freehold.workflows.fit.speeds import all_measured, narrowed
 from freehold.workflows.license.rule import rule_for_model
 from freehold.workflows.project import Project
 
-RankBy = Literal["prior", "size", "speed", "memory"]
-
-QUANTIZATIONS = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
-"""Tried from the top: the largest that fits is taken. Below four bits quality must be measured first."""
-
-LEAST_BITS = {"Q8_0": 8.5, "Q6_K": 6.5, "Q5_K_M": 5.5, "Q4_K_M": 4.5}
-"""The fewest bits a weight takes: what exceeds the machine's memory even so needs no closer look."""
-MONTHS_TO_HALVE = 12
-"""A model a year younger is taken to do as much with half the parameters. "Densing Law of LLMs" (Xiao et al. 2024,
-arXiv 2412.04315) finds three and a half months on public benchmarks, which flatter what came after them."""
-MOST_SECONDS = 10
-"""For one request: who waits longer turns to something else (Nielsen 1993, "Usability Engineering", chapter 5)."""
-_USUAL_PROMPT, _USUAL_ANSWER = 500, 100
-DATE_UNKNOWN = "2025-01"
-"""Where the catalog has no month of release; what is older has one."""
-
-RANK_RULES: dict[RankBy, str] = {
-    "prior": "measured score where there is one, then size and age (a year counts as twice the size): a prior, not a "
-    "measurement",
-    "size": "measured score where there is one, then larger models first",
-    "speed": "measured score where there is one, then faster models first (estimates)",
-    "memory": "measured score where there is one, then models that need less memory first",
-}
+LEAST_HOST_BYTES = 8 * GIB
+"""Taken for the memory of a machine of which only the accelerators are named."""
+NO_LIMITS = Limits()
+YARN = (
+    "; longer only with its positions scaled (YaRN), which engines must be told and which is not counted here"
+)
 
 
-class QuantizationChoice(NamedTuple):
-    """A model at the best quantization that fits; `fit` is that of the smallest tried when none does."""
+class StatedMoney(msgspec.Struct, frozen=True, kw_only=True):
+    """What is stated of money: the price of the machine, and requests a month where the traces cannot say."""
 
-    quantization: str
-    fit: Fit
-    speed: Speed | None
+    machine_price: MachinePrice = LOOKED_UP
+    requests_per_month: Decimal | None = None
+
+
+NOTHING_STATED = StatedMoney()
+
+
+class _Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What all models are held against."""
+
+    project: Project
+    machine: Machine
+    needs: Needs
+    workload: Workload
+    limits: Limits
+    build: Build
 
 
 def assess(
@@ -72,86 +86,87 @@ def assess(
     stated: Needs | None = None,
     models: tuple[str, ...] = (),
     rank_by: RankBy = "prior",
-    use_traces: bool = True,
-    machine_price: MachinePrice = LOOKED_UP,
-    requests_per_month: Decimal | None = None,
+    limits: Limits = NO_LIMITS,
+    money: StatedMoney = NOTHING_STATED,
 ) -> Assessment:
-    """Rank the catalog (or `models`) for this project's use, traffic and machine.
+    """Rank the catalog (or `models`) for this project's task, use, traffic and machine.
 
-    `stated` needs are joined with what the traces show. A model is excluded by its licence, by memory, by
-    context, by a capability it lacks; each exclusion has its reason. Nothing is downloaded.
-    Raises `UnknownModelError` for an id in `models` that is not in the catalog.
+    `stated` needs are joined with what the traces show, and a stated task stands above what project and traffic tell.
+    A model is excluded by its licence, by memory, by context, by a capability it lacks, by `limits`; each exclusion has
+    its reason. Nothing is downloaded. Raises `UnknownModelError` for an id in `models` that is not in the catalog.
     """
     machine = find_machine(machine_spec, project.settings, measure=machine_spec is None)
-    needs = _needs(project, stated, use_traces)
-    workload = Workload(context_tokens=needs.context_tokens, concurrency=needs.concurrency)
+    needs = _needs(project, stated)
+    asked = _Asked(
+        project=project,
+        machine=machine,
+        needs=needs,
+        workload=Workload(context_tokens=needs.context_tokens, concurrency=needs.concurrency),
+        limits=limits,
+        build=engine_build(project.settings),
+    )
     # What an encoder is good for no leaderboard says: it stands here where answers are from a closed set.
-    everything = [model for model in catalog.all_models() if not model.encoder]
-    chosen = [catalog.get(name) for name in models] if models else everything
-    encoders = []
-    if not models and project.config.task.scorer == "label" and not machine.accelerators:
-        encoders = [
-            _encoder_row(model, project, needs, machine) for model in catalog.all_models() if model.encoder
-        ]
+    known = catalog.all_models()
+    chosen = [catalog.get(name) for name in models] if models else [one for one in known if not one.encoder]
+    encoders = [one for one in known if one.encoder] if needs.task == "labels" and not models else []
     scores = _scores(project)
     speeds = _measured(project, machine) if machine_spec is None else {}
     rows = [
-        _row(
-            model,
-            project,
-            machine,
-            needs,
-            workload,
-            scores.get(model.id.lower()),
-            speeds.get(model.id.lower()),
-        )
-        for model in chosen
+        *(_encoder_row(model, asked, scores.get(model.id.lower())) for model in encoders),
+        *(_row(model, asked, scores.get(model.id.lower()), speeds) for model in chosen),
     ]
-    ordered, money = with_costs(
-        project, _ranked([*encoders, *rows], rank_by), machine, machine_price, requests_per_month
+    ordered, told = with_costs(
+        project,
+        ranked(rows, rank_by, needs.task, machine),
+        machine,
+        money.machine_price,
+        money.requests_per_month,
     )
     made = Assessment(
         id="",
         machine=machine.name,
-        workload=workload,
+        workload=asked.workload,
         needs=needs,
         rows=tuple(ordered),
         ranked_by=RANK_RULES[rank_by],
-        advice=money.advice,
-        money=money.sentence,
-        usd_per_month_now=money.bill,
-        assumptions=(
-            *needs.how,
-            *(
-                ("answers in a JSON schema are enforced by the engine, whatever the model",)
-                if needs.json_schema
-                else ()
-            ),
-            "speed is estimated unless measured",
-            f"by prior, what takes over {MOST_SECONDS} s for a request stands behind what is faster",
-            "quantizations below four bits are left out: measure them first",
-        ),
+        limits=limits,
+        advice=told.advice,
+        money=told.sentence,
+        usd_per_month_now=told.bill,
+        assumptions=tuple(_assumptions(needs)),
         version=__version__,
     )
     return msgspec.structs.replace(made, id=content_id(made))
 
 
-def _needs(project: Project, stated: Needs | None, use_traces: bool) -> Needs:
-    if not use_traces:
-        return stated or Needs()
-    with open_store(project.store_url) as store:
-        traced = needs_of(store.latest_traces(SEEN_TRACES))
-    if stated is None:
-        return traced
-    return msgspec.structs.replace(
-        traced,
-        tools=traced.tools or stated.tools,
-        json_schema=traced.json_schema or stated.json_schema,
-        vision=traced.vision or stated.vision,
-        languages=stated.languages or traced.languages,
-        context_tokens=max(traced.context_tokens if traced.traces else 0, stated.context_tokens),
-        concurrency=max(traced.concurrency, stated.concurrency),
-    )
+def _assumptions(needs: Needs) -> Iterator[str]:
+    yield from needs.how
+    if needs.json_schema:
+        yield "answers in a JSON schema are enforced by the engine, whatever the model"
+    yield "speed is estimated unless measured"
+    yield f"by prior, what takes over {MOST_SECONDS} s for a request stands behind what is faster"
+    yield "quantizations below four bits are left out: measure them first"
+
+
+def _needs(project: Project, stated: Needs | None) -> Needs:
+    with open_store(project.reading_url) as store:
+        traces = list(store.latest_traces(SEEN_TRACES))
+    needs = needs_of(traces)
+    if stated is not None:
+        needs = msgspec.structs.replace(
+            needs,
+            tools=needs.tools or stated.tools,
+            json_schema=needs.json_schema or stated.json_schema,
+            vision=needs.vision or stated.vision,
+            languages=stated.languages or needs.languages,
+            context_tokens=max(needs.context_tokens if needs.traces else 0, stated.context_tokens)
+            or Needs().context_tokens,
+            concurrency=max(needs.concurrency, stated.concurrency),
+        )
+    task = known_task(project.config, traces, stated.task if stated is not None else None)
+    how = needs.how if task.how is None else (f"task: {task.how}", *needs.how)
+    calls = task.kind in ("tools", "agent")
+    return msgspec.structs.replace(needs, task=task.kind, tools=needs.tools or calls, how=how)
 
 
 def _measured(project: Project, machine: Machine) -> dict[str, MeasuredSpeed]:
@@ -159,145 +174,147 @@ def _measured(project: Project, machine: Machine) -> dict[str, MeasuredSpeed]:
     return {one.model.lower(): one for one in all_measured(project) if one.machine == machine.name}
 
 
-def _scores(project: Project) -> dict[str, tuple[float, str]]:
-    """Measured scores by model: candidate's mean of the newest comparison, and the record's id."""
-    found: dict[str, tuple[float, str]] = {}
-    with open_store(project.store_url) as store:
-        for comparison in store.records(Comparison):
-            if comparison.candidate_mean is not None:
-                name = comparison.candidate.split(":")[0].lower()
-                found[name] = (comparison.candidate_mean, comparison.id)
-    return found
+def _scores(project: Project) -> dict[str, Measured]:
+    with open_store(project.reading_url) as store:
+        return measured_of(store.records(Comparison))
 
 
 def _row(
-    model: Model,
-    project: Project,
-    machine: Machine,
-    needs: Needs,
-    workload: Workload,
-    score: tuple[float, str] | None,
-    measured: MeasuredSpeed | None,
+    model: Model, asked: _Asked, score: Measured | None, speeds: dict[str, MeasuredSpeed]
 ) -> CandidateRow:
-    ruling = rule_for_model(model.id, project.config.use)
-    placed = _place(model, workload, machine, engine_build(project.settings))
+    measured = speeds.get(model.id.lower())
+    ruling = rule_for_model(model.id, asked.project.config.use)
+    placed = place(model, asked.workload, asked.machine, asked.build, asked.project.settings)
+    fits = placed.fit.headroom_bytes >= 0
+    speed = measured.speed if measured is not None and fits else placed.speed
+    if measured is None and speed is not None and placed.engine == "llamacpp":
+        held = weights_bytes(model.shape, placed.quantization)
+        speed = narrowed(speed, (placed.quantization, held), speeds.values(), asked.machine, asked.build)
     against = [
         *_license_reasons(ruling),
-        *_need_reasons(model, needs),
-        *_fit_reasons(model, placed, workload),
+        *_need_reasons(model, asked.needs),
+        *_fit_reasons(placed, asked.workload),
+        *speed_reasons(speed, asked.needs, asked.limits),
     ]
-    outcome: CandidateOutcome = "shortlisted"
-    if any(hard for hard, _ in against):
-        outcome = "excluded"
-    elif ruling.outcome == "unclear":
-        outcome = "unclear"
-    notes = []
-    speed = measured.speed if measured is not None else placed.speed
-    seconds = _seconds(speed, needs)
+    way = None
+    if asked.limits.trainable and not any(hard for hard, _ in against):
+        way = _training(model, asked)
+        against += way.against
+    seconds = seconds_of(speed, asked.needs, 1)
+    notes = [score.said] if score is not None else []
     if seconds is not None and seconds > MOST_SECONDS:
         notes.append(f"speed: {seconds:,.0f} s or more for a request here")
     if measured is not None and measured.quantization not in (None, placed.quantization):
         notes.append(f"speed measured at {measured.quantization}")
     return CandidateRow(
         model=model.id,
-        outcome=outcome,
+        outcome=_outcome(against, ruling),
         ruling=ruling.outcome,
         obligations=len(ruling.obligations),
         parameters=parameter_count(model.shape),
         active_parameters=active_parameter_count(model.shape),
         reasons=(*(reason for _, reason in against), *notes),
+        why=_why(model, placed, asked, way),
         quantization=placed.quantization,
+        engine=placed.engine,
         total_bytes=placed.fit.total_bytes,
         headroom_bytes=placed.fit.headroom_bytes,
         largest_context_tokens=placed.fit.largest_context_tokens,
         speed=speed,
+        doubtful=is_doubtful(speed, asked.needs, asked.limits),
         seconds_per_request=seconds,
-        measured_score=score[0] if score else None,
+        **_measured_fields(score),
         made_from=(
             f"ruling:{ruling.id}",
             f"fit:{placed.fit.id}",
-            *((f"comparison:{score[1]}",) if score else ()),
+            *((f"comparison:{score.comparison_id}",) if score else ()),
         ),
     )
 
 
-def _encoder_row(model: Model, project: Project, needs: Needs, machine: Machine) -> CandidateRow:
-    """A sentence encoder: heads on it answer from the closed set, so that no token is written."""
-    ruling = rule_for_model(model.id, project.config.use)
-    against = [*_license_reasons(ruling), *_language_reasons(model, needs)]
-    if needs.tools or needs.vision:
+def _measured_fields(score: Measured | None) -> dict[str, Any]:
+    if score is None:
+        return {}
+    return {"measured_score": score.score, "measured": score.said, "rejected": score.rejected}
+
+
+def _outcome(against: list[tuple[bool, str]], ruling: Ruling) -> CandidateOutcome:
+    if any(hard for hard, _ in against):
+        return "excluded"
+    return "unclear" if ruling.outcome == "unclear" else "shortlisted"
+
+
+class _Training(NamedTuple):
+    """Whether an adapter can be trained here, in words; what speaks against it."""
+
+    said: str
+    against: list[tuple[bool, str]]
+
+
+def _training(model: Model, asked: _Asked) -> _Training:
+    longest = (asked.needs.prompt_tokens_p95 or 0) + (asked.needs.completion_tokens_p95 or 0)
+    way = trained(model, longest or None, asked.machine, asked.project.settings)
+    if way is None:
+        return _Training("", [(True, "training: what it takes is not known")])
+    took = f"{gib(way.fit.total_bytes)} of {gib(way.fit.available_bytes)}"
+    name = {"lora": "LoRA", "qlora": "QLoRA"}[way.method]
+    if way.fit.fits:
+        return _Training(f"trained here by {name} ({took})", [])
+    return _Training("", [(True, f"training: {name} takes {took} for one sample at a time")])
+
+
+def _why(model: Model, placed: Placed, asked: _Asked, way: _Training | None) -> str:
+    """What speaks for a model, most particular first."""
+    said = []
+    if asked.needs.task == "code" and is_coder(model):
+        said.append("made for code")
+    if asked.needs.task in ("tools", "agent") and model.tools:
+        said.append("calls tools")
+    active = active_parameter_count(model.shape)
+    if active < 0.5 * parameter_count(model.shape):
+        said.append(f"{active / 1e9:.1f}B of its parameters active")
+    if model.released is not None:
+        said.append(f"of {model.released}")
+    held = f"{gib(placed.fit.total_bytes)} of {gib(placed.fit.available_bytes)}"
+    said.append(f"{held} as {placed.quantization}" + (" in vLLM" if placed.engine == "vllm" else ""))
+    if way is not None and way.said:
+        said.append(way.said)
+    return ", ".join(said)
+
+
+def _encoder_row(model: Model, asked: _Asked, score: Measured | None) -> CandidateRow:
+    """A sentence encoder: heads on it answer from the closed set, so that no token is written. It runs on the
+    processor, whatever accelerator there is."""
+    ruling = rule_for_model(model.id, asked.project.config.use)
+    against = [*_license_reasons(ruling), *_language_reasons(model, asked.needs)]
+    if asked.needs.tools or asked.needs.vision:
         against.append((True, "an encoder reads text and calls no tools"))
-    fit = fit_of_base(model, Workload(context_tokens=needs.context_tokens), machine=machine)
+    cores = msgspec.structs.replace(asked.machine, accelerators=())
+    if not cores.available_memory_bytes:  # words that name a card say nothing of the memory next to it
+        cores = msgspec.structs.replace(
+            cores, memory_bytes=LEAST_HOST_BYTES, available_memory_bytes=LEAST_HOST_BYTES
+        )
+    fit = fit_of_base(model, Workload(context_tokens=asked.needs.context_tokens), machine=cores)
     if not fit.fits:
         against.append((True, fit.reasons[0]))
-    outcome: CandidateOutcome = "excluded" if any(hard for hard, _ in against) else "shortlisted"
-    if outcome == "shortlisted" and ruling.outcome == "unclear":
-        outcome = "unclear"
     parameters = parameter_count(model.shape)
     what = f"method encoder: for answers from a closed set; reads {model.shape.context_tokens:,} tokens of a message"
     return CandidateRow(
         model=model.id,
-        outcome=outcome,
+        outcome=_outcome(against, ruling),
         ruling=ruling.outcome,
         obligations=len(ruling.obligations),
         parameters=parameters,
         active_parameters=active_parameter_count(model.shape),
-        reasons=(what, *(reason for _, reason in against)),
+        reasons=(*(reason for _, reason in against), *((score.said,) if score else ())),
+        why=what,
         quantization=model.quantization,
+        engine="encoder",
         total_bytes=fit.total_bytes,
         method="encoder",
-        made_from=(f"ruling:{ruling.id}",),
+        **_measured_fields(score),
+        made_from=(f"ruling:{ruling.id}", *((f"comparison:{score.comparison_id}",) if score else ())),
     )
-
-
-def _seconds(speed: Speed | None, needs: Needs) -> float | None:
-    """For one request at the fast end, as long as those of the traffic; usual ones where there is none."""
-    if speed is None:
-        return None
-    prompt, answer = needs.prompt_tokens or _USUAL_PROMPT, needs.completion_tokens or _USUAL_ANSWER
-    return prompt / speed.prefill_tokens_per_second[1] + answer / speed.decode_tokens_per_second[1]
-
-
-def _place(model: Model, workload: Workload, machine: Machine, build: Build) -> QuantizationChoice:
-    tried = QUANTIZATIONS if model.quantization is None else (model.quantization,)
-    for name in tried:
-        # What cannot fit by its weights alone needs no closer look, unless it is the last to be tried.
-        least = parameter_count(model.shape) * LEAST_BITS.get(name, 0) / 8
-        if least > _room(machine) and name != tried[-1]:
-            continue
-        size = weights_bytes(model.shape, name)
-        if size > _room(machine) and name != tried[-1]:
-            continue
-        twice = 0
-        if not machine.accelerators:
-            typed = quantize(model.shape, name)
-            twice = repacked_bytes(
-                ((one.tensor.name, one.tensor.dims, one.type) for one in typed), machine.isa
-            )
-        found = fitting.fit(
-            model.id,
-            model.shape,
-            ServingLoad(
-                quantization=name,
-                weights_bytes=size,
-                weights_basis=f"catalog, {name}",
-                repacked_bytes=twice,
-            ),
-            workload,
-            machine=machine,
-            version=__version__,
-        )
-        if found.headroom_bytes >= 0 or name == tried[-1]:
-            return QuantizationChoice(
-                name, found, estimate(model.shape, size, workload, machine, build=build)
-            )
-    raise AssertionError("the last quantization always returns")
-
-
-def _room(machine: Machine) -> int:
-    if machine.accelerators:
-        return sum(device.free_memory_bytes or device.memory_bytes for device in machine.accelerators)
-    return machine.available_memory_bytes
 
 
 def _license_reasons(ruling: Ruling) -> list[tuple[bool, str]]:
@@ -308,7 +325,8 @@ def _license_reasons(ruling: Ruling) -> list[tuple[bool, str]]:
     if ruling.outcome == "unclear":
         return [(False, f"licence: unclear: {ruling.reasons[0].text if ruling.reasons else 'not known'}")]
     if ruling.obligations:
-        return [(False, f"licence: {len(ruling.obligations)} obligations")]
+        count = len(ruling.obligations)
+        return [(False, "licence: 1 obligation" if count == 1 else f"licence: {count} obligations")]
     return []
 
 
@@ -324,12 +342,15 @@ def _need_reasons(model: Model, needs: Needs) -> list[tuple[bool, str]]:
         found.append(
             (
                 True,
-                f"context: {needs.context_tokens:,} tokens needed, made for {model.shape.context_tokens:,}",
+                f"context: {needs.context_tokens:,} tokens needed, made for {model.shape.context_tokens:,}"
+                + (YARN if model.shape.architecture.startswith(("qwen2", "qwen3")) else ""),
             )
         )
     found += _language_reasons(model, needs)
     if not model.instruct:
         found.append((False, "base model: it needs training before it answers"))
+    if thinks_first(model) and needs.task != "agent":
+        found.append((False, "it writes its reasoning before each answer"))
     return found
 
 
@@ -344,7 +365,7 @@ def _language_reasons(model: Model, needs: Needs) -> list[tuple[bool, str]]:
     return found
 
 
-def _fit_reasons(model: Model, placed: QuantizationChoice, workload: Workload) -> list[tuple[bool, str]]:
+def _fit_reasons(placed: Placed, workload: Workload) -> list[tuple[bool, str]]:
     if placed.fit.headroom_bytes >= 0:
         return []
     least = gib(placed.fit.total_bytes)
@@ -354,34 +375,4 @@ def _fit_reasons(model: Model, placed: QuantizationChoice, workload: Workload) -
             f"memory: needs {least} at {placed.quantization} for {workload.context_tokens:,} tokens × "
             f"{workload.concurrency}, {gib(placed.fit.available_bytes)} available",
         )
-    ]
-
-
-def _prior(row: CandidateRow) -> float:
-    """Parameters as they would count in year 0: the geometric mean of all and active, doubled for each year."""
-    year, _, month = (catalog.get(row.model).released or DATE_UNKNOWN).partition("-")
-    months = 12 * int(year) + int(month or 1)
-    return math.log2(math.sqrt(row.parameters * row.active_parameters)) + months / MONTHS_TO_HALVE
-
-
-def _ranked(rows: list[CandidateRow], by: RankBy) -> list[CandidateRow]:
-    order = {"shortlisted": 0, "unclear": 1, "excluded": 2}
-
-    def key(row: CandidateRow) -> tuple[int, bool, float, bool, float]:
-        score = -(row.measured_score if row.measured_score is not None else -1.0)
-        if by == "speed":
-            second = -(row.speed.decode_tokens_per_second[0] if row.speed else 0.0)
-        elif by == "memory":
-            second = float(row.total_bytes or 0)
-        elif by == "prior":
-            second = -_prior(row)
-        else:
-            second = -float(row.parameters)
-        slow = by == "prior" and (row.seconds_per_request or 0.0) > MOST_SECONDS
-        return order[row.outcome], row.method is None, score, slow, second
-
-    ordered = sorted(rows, key=key)
-    return [
-        msgspec.structs.replace(row, rank=place) if row.outcome == "shortlisted" else row
-        for place, row in enumerate(ordered, 1)
     ]

@@ -243,8 +243,6 @@ def get_model(settings: Settings, model_id: str) -> Model | SyncedModel:
     own = synced.find(settings.home, model_id)
     if own is not None:
         return own
-    near = catalog.nearest(model_id)
     raise UnknownModelError(
-        f"model {model_id} is neither in the catalog nor synced",
-        hint=(f"did you mean {near}? " if near else "") + f"on a hub: freehold catalog sync {model_id}",
+        f"model {model_id} is neither in the catalog nor synced", hint=catalog.hint(model_id)
     )

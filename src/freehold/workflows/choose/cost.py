@@ -117,7 +117,7 @@ def _mixture_month(project: Project, made: Cost) -> MixtureMonth | None:
     """What a month costs with the mixture that was proven last for this incumbent."""
     if project.config_path is None:
         return None
-    with open_store(project.store_url) as store:
+    with open_store(project.reading_url) as store:
         proven = [one for one in store.records(Mixture) if one.is_proven and one.incumbent == made.bill.model]
     if not proven or proven[-1].share is None:
         return None

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from freehold.catalog import models as catalog
 from freehold.costs import decision
 from freehold.costs.self_host import self_host
 from freehold.errors import FreeholdError
@@ -16,6 +17,7 @@ from freehold.types.machine import Machine, Speed
 from freehold.types.planning.assessment import CandidateRow
 from freehold.workflows.choose.batching import ANSWER_SECONDS, MachineSpeeds
 from freehold.workflows.choose.cost import MachinePrice, machine_price_of
+from freehold.workflows.choose.placing import served_bytes
 from freehold.workflows.choose.traffic import StatedTraffic, price_traffic
 from freehold.workflows.fit.sizes import size_model
 from freehold.workflows.project import Project
@@ -34,7 +36,11 @@ def _batched(row: CandidateRow, machine: Machine, traffic: Traffic, settings: Se
     assert row.speed is not None
     if row.speed.how == "measured" or row.quantization is None:
         return row.speed
-    sized = size_model(row.model, settings=settings, quantization=row.quantization)
+    if row.engine == "vllm":
+        sized = size_model(row.model, settings=settings)
+        sized = sized._replace(bytes=served_bytes(catalog.get(row.model), row.quantization, row.engine))
+    else:
+        sized = size_model(row.model, settings=settings, quantization=row.quantization)
     return MachineSpeeds(sized, traffic, machine, settings).within(ANSWER_SECONDS).speed
 
 

@@ -76,7 +76,7 @@ def price_traffic(
         )
         basis = prices.price_basis(incumbent, flat=flat)
         return PricedTraffic(traffic, _bill(incumbent, traffic, price.of(usage), basis))
-    with open_store(project.store_url) as store:
+    with open_store(project.reading_url) as store:
         traces = [trace for trace in store.traces() if trace.parent_id is None]
     requests = list(map(logged, traces))
     traffic = _as_traced(requests, stated)

@@ -198,7 +198,7 @@ def find_dataset(store: Store, wanted: str | None = None) -> Dataset:
 
 def all_datasets(project: Project) -> list[Dataset]:
     """Every dataset of the project, oldest first, those made of another for one candidate as well."""
-    with open_store(project.store_url) as store:
+    with open_store(project.reading_url) as store:
         return list(store.records(Dataset))
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
 import socket
 from collections.abc import Iterator
 from datetime import date, datetime
-from importlib.resources import files
 from pathlib import Path
 
-from freehold.catalog.retirements import STALE_DAYS, retirement_of
+from freehold.catalog.freshness import PartAge, ages
+from freehold.catalog.retirements import retirement_of
 from freehold.errors import FreeholdError, KeysUnavailableError
 from freehold.gateway.limits import key_requirement
 from freehold.store import counting
@@ -236,44 +235,21 @@ def judge_port(facts: PortFacts) -> Iterator[Finding]:
         yield ok("port", f"{facts.port} is free")
 
 
-class FactDates(Record, frozen=True, kw_only=True):
-    """When the facts of a kind were last read; the oldest and the newest day."""
-
-    kind: str
-    oldest: date
-    newest: date
-    stale_days: int
-
-
 class FactFacts(Record, frozen=True, kw_only=True):
     """How old the shipped facts are, and what is known of the incumbent's end."""
 
     today: date
-    dates: tuple[FactDates, ...]
+    dates: tuple[PartAge, ...]
     incumbent: str | None = None
     shutdown: date | None = None
 
 
-SHIPPED = {
-    "retirement dates": ("retirements.toml", STALE_DAYS),
-    "prices of machines": ("rentals.toml", 90),
-    "models and sizes": ("quantizations.toml", 180),
-    "advisories": ("advisories.toml", 60),
-}
-"""Kind, file of the catalog, and the age at which what it says may no longer hold."""
-
-
 def look_at_facts(site: Site) -> FactFacts:
-    dates = []
-    for kind, (name, stale_days) in SHIPPED.items():
-        text = files("freehold.catalog").joinpath(name).read_text(encoding="utf-8")
-        found = [date.fromisoformat(day) for day in re.findall(r"(?m)^checked = (\d{4}-\d\d-\d\d)", text)]
-        dates.append(FactDates(kind=kind, oldest=min(found), newest=max(found), stale_days=stale_days))
     incumbent = None if site.config is None or site.config.incumbent is None else site.config.incumbent.model
     row = None if incumbent is None else retirement_of(incumbent)
     return FactFacts(
         today=site.now.date(),
-        dates=tuple(dates),
+        dates=ages(site.now.date()),
         incumbent=incumbent,
         shutdown=None if row is None else row.shutdown,
     )
@@ -285,12 +261,15 @@ def judge_facts(facts: FactFacts) -> Iterator[Finding]:
     for one in stale:
         yield warn(
             "facts",
-            f"{one.kind} were last read on {one.newest}, {(facts.today - one.newest).days} days ago",
+            f"{one.part} were last read on {one.newest}, {(facts.today - one.newest).days} days ago",
             "pip install --upgrade freehold",
         )
     if not stale:
         oldest = min(facts.dates, key=lambda one: one.newest)
-        yield ok("facts", f"{', '.join(one.kind for one in facts.dates)}: read on {oldest.newest} or later")
+        yield ok(
+            "facts",
+            f"all parts of the catalog were read on {oldest.newest} or later (freehold catalog status)",
+        )
     if facts.incumbent is None or facts.shutdown is None:
         return
     left = (facts.shutdown - facts.today).days

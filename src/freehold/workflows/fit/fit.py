@@ -12,7 +12,6 @@ from freehold import __version__
 from freehold.catalog import models as catalog
 from freehold.engines.encoder.folder import is_encoder, read_manifest
 from freehold.hardware import fit as fitting
-from freehold.hardware import vllm_memory
 from freehold.hardware.memory import PROMPT_CACHE_BYTES, Engine, ServingLoad
 from freehold.hardware.probes import probe_machine
 from freehold.hardware.quantization import repacked_bytes, weights_bytes
@@ -27,11 +26,13 @@ from freehold.workflows.fit.encoder import fit_of_base, fit_of_folder
 from freehold.workflows.fit.machine import engine_build
 from freehold.workflows.fit.server import fit_server
 from freehold.workflows.fit.sizes import SizedModel, adapter_bytes, at_quantization, size_model
-from freehold.workflows.fit.speeds import newest
+from freehold.workflows.fit.speeds import narrowed, newest
+from freehold.workflows.fit.vllm import as_served, draft_of
+from freehold.workflows.fit.vllm_ways import vllm_ways
 
-VLLM_SMALLER = ("FP8", "AWQ")
 SMALLER = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
 """Tried from the top where the one asked for does not fit."""
+SMALLER_CACHES = ("q8_0", "q4_0")
 MOST_DEVICES = 64
 MOST_AT_ONCE = 1024
 
@@ -44,6 +45,8 @@ class ServingOptions(NamedTuple):
     engine: Engine = "llamacpp"
     adapters: tuple[Path, ...] = ()
     prompt_cache_bytes: int = PROMPT_CACHE_BYTES
+    draft: str | None = None
+    """What drafts tokens: a smaller model by id or path, or ``mtp``, the model's own layers."""
 
 
 USUAL = ServingOptions()
@@ -82,13 +85,20 @@ def fit_model(
         model_id, weights=weights, settings=settings, quantization=None if converts else options.quantization
     )
     if converts:
-        sized = _for_vllm(sized, options.quantization)
+        sized = as_served(sized, model_id, options.quantization)
         options = options._replace(kv_type="auto" if options.kv_type == "f16" else options.kv_type)
     extra = sum(adapter_bytes(path) for path in options.adapters)
     sized = sized._replace(adapters_bytes=sized.adapters_bytes + extra)
+    if options.draft is not None:
+        draft = draft_of(options.draft, sized, model_id, safetensors=converts, settings=settings)
+        sized = sized._replace(draft=draft)
     machine = machine or probe_machine(settings.home)
     found = fit_sized(sized, workload=workload, machine=machine, settings=settings, options=options)
     speed = newest(speeds, sized.name, sized.quantization, machine.name)
+    if speed is None and found.speed is not None:
+        speed = narrowed(
+            found.speed, (sized.quantization, sized.bytes), speeds, machine, engine_build(settings)
+        )
     if speed is None or not found.fits:
         return found
     return fitting.with_id(msgspec.structs.replace(found, speed=speed))
@@ -155,19 +165,6 @@ def _most_at_once(
     return low
 
 
-def _for_vllm(sized: SizedModel, quantization: str | None) -> SizedModel:
-    """The weights as vLLM holds them: safetensors, so 16 bits unless another is asked for."""
-    if sized.quantized and quantization is None:
-        note = "vLLM serves GGUF files slowly: it is made for safetensors"
-        return sized._replace(notes=(*sized.notes, note))
-    name = (quantization or "BF16").upper()
-    return sized._replace(
-        quantization=name,
-        bytes=vllm_memory.weights_bytes(sized.shape, name),
-        basis=f"computed from the shape at {name}",
-    )
-
-
 def _fit(sized: SizedModel, workload: Workload, machine: Machine, options: ServingOptions) -> Fit:
     return fitting.fit(
         sized.name,
@@ -181,6 +178,8 @@ def _fit(sized: SizedModel, workload: Workload, machine: Machine, options: Servi
             adapters_bytes=sized.adapters_bytes,
             prompt_cache_bytes=options.prompt_cache_bytes,
             engine=options.engine,
+            dense=sized.dense,
+            draft=sized.draft,
         ),
         workload,
         machine=machine,
@@ -197,13 +196,11 @@ def _ways_out(
     if workload.context_tokens > sized.shape.context_tokens:
         return
     if ENGINE_KINDS[options.engine].reserves_accelerator:
-        for name in VLLM_SMALLER:
-            smaller = _for_vllm(sized._replace(quantized=False), name)
-            found = _fit(smaller, workload, machine, options)
-            if smaller.bytes < sized.bytes and found.fits:
-                yield f"{name} needs {gib(found.total_bytes)}: --quant {name}"
-                break
-        yield from _more_devices(sized, workload, machine, options)
+
+        def fitted(other: SizedModel, box: Machine, kv_type: str | None) -> Fit:
+            return _fit(other, workload, box, options._replace(kv_type=kv_type or options.kv_type))
+
+        yield from vllm_ways(sized, machine, fitted)
         return
     for name in SMALLER:
         if weights_bytes(sized.shape, name) >= sized.bytes:
@@ -212,10 +209,11 @@ def _ways_out(
         if other.fits:
             yield f"{name} needs {gib(other.total_bytes)}: --quant {name}"
             break
-    if options.kv_type == "f16":
-        other = _fit(sized, workload, machine, options._replace(kv_type="q8_0"))
+    for kv_type in SMALLER_CACHES if options.kv_type == "f16" else ():
+        other = _fit(sized, workload, machine, options._replace(kv_type=kv_type))
         if other.fits:
-            yield f"a q8_0 cache needs {gib(other.total_bytes)} in all: --kv-type q8_0"
+            yield f"a {kv_type} cache needs {gib(other.total_bytes)} in all: --kv-type {kv_type}"
+            break
     if machine.accelerators:
         yield from _more_devices(sized, workload, machine, options)
         layers = _layers_that_fit(sized, workload, machine, options)
@@ -225,15 +223,12 @@ def _ways_out(
 def _more_devices(
     sized: SizedModel, workload: Workload, machine: Machine, options: ServingOptions
 ) -> Iterator[str]:
-    """How many of the same device hold it. Up to the number of key/value heads tensors can be split (tensor
-    parallel), beyond that whole layers (pipeline parallel)."""
+    """How many of the same device hold it: llama.cpp gives each some of the layers."""
     device = machine.accelerators[0]
     for count in range(len(machine.accelerators) + 1, MOST_DEVICES + 1):
         several = msgspec.structs.replace(machine, accelerators=(device,) * count)
         if _fit(sized, workload, several, options).fits:
-            heads = sized.shape.kv_heads
-            split = "tensor or pipeline parallel" if heads % count == 0 else "pipeline parallel"
-            yield f"{count} × {device.name} hold it, {split}"
+            yield f"{count} × {device.name} hold it, each some of the layers"
             return
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from pathlib import Path
 
@@ -16,9 +15,9 @@ from freehold.hardware.speed import Build
 from freehold.settings import Settings
 from freehold.types.machine import Accelerator, Machine
 from freehold.types.units import GIB
+from freehold.workflows.fit.machine_words import impossible, machine_of_words
 
-MOST_UNIFIED_GIB = 1024
-"""No machine with unified memory is sold with half of it (2026-11)."""
+KINDS = ("nvidia", "amd", "intel", "apple")
 
 
 class AcceleratorFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,48 +48,15 @@ class MachineFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 def find_machine(spec: str | None, settings: Settings, *, measure: bool = False) -> Machine:
     """The machine meant by `spec`: None is this one, a path is a machine file, else accelerators by name.
 
-    Words are ``[COUNTx] NAME [SIZEgb]``, several joined with ``+``: ``2x L4``, ``Apple M3 Max 64GB``,
-    ``H100 SXM + 2x L40S``; ``64GB`` alone is a machine without accelerators. Raises `UsageError` or
-    `InputError` for what is not understood or impossible.
+    Words are accelerators as people and drivers name them (``2x L4``, ``NVIDIA GeForce RTX 4090``, ``Apple M3 Max
+    64GB``, ``H100 SXM + 2x L40S``) or a cloud's instance type (``g5.xlarge``); ``64GB`` alone is a machine without
+    accelerators. Raises `UsageError` or `InputError` for what is not understood or impossible.
     """
     if spec is None:
         return with_rates(probe_machine(settings.home, measure=measure))
     if spec.endswith(".toml") or Path(spec).is_file():
         return read_machine(Path(spec))
-    if not spec.strip():
-        raise UsageError(
-            "no machine is named", hint='write it like "2x L4", or leave --machine out for this one'
-        )
-    devices: list[Accelerator] = []
-    host: float | None = None
-    for part in spec.split("+"):
-        match = re.fullmatch(r"\s*(?:(\d+)\s*[x×]\s*)?(.+?)\s*", part, re.IGNORECASE)
-        if match is None:
-            raise UsageError(f"machine {spec!r} is not understood", hint='write it like "2x L4"')
-        count = int(match.group(1) or 1)
-        if not 1 <= count <= 4096:
-            raise UsageError(f"machine {spec!r} has {count} accelerators")
-        memory = re.fullmatch(r"(\d+(?:\.\d+)?)\s*gi?b(?: ram)?", match.group(2), re.IGNORECASE)
-        if memory:
-            host = float(memory.group(1)) * count
-            _within(f"memory of machine {spec!r} in GiB", host, 0.05, 1 << 20)
-            continue
-        devices.extend([_by_words(match.group(2))] * count)
-    unified = sum(device.memory_bytes for device in devices if device.unified)
-    size = round(host * GIB) if host is not None else unified
-    return Machine(
-        name=spec,
-        cores=1,
-        memory_bytes=size,
-        available_memory_bytes=size,
-        cpu="unknown",
-        accelerators=tuple(devices),
-        how={"all": "assumed from --machine", "available memory": "assumed from --machine"},
-    )
-
-
-_VENDORS = {"nvidia", "geforce", "tesla", "amd", "radeon", "instinct", "graphics"}
-_MEMORIES = {"hbm3": "sxm", "hbm3e": "sxm", "sxm2": "sxm", "sxm4": "sxm", "sxm5": "sxm"}
+    return machine_of_words(spec)
 
 
 def with_rates(machine: Machine) -> Machine:
@@ -124,31 +90,12 @@ def with_rates(machine: Machine) -> Machine:
 
 
 def _row_of(name: str) -> catalog.AcceleratorRow | None:
-    words = [word for word in re.split(r"[\s-]+", name.lower()) if word not in _VENDORS]
-    for tried in (words, [_MEMORIES.get(word, word) for word in words]):
-        try:
-            return catalog.get(" ".join(tried))
-        except UsageError:
-            continue
-    return None
-
-
-def _by_words(words: str) -> Accelerator:
+    """The row by a driver's name; None for what the catalog does not know, or knows as several products."""
     try:
-        return catalog.accelerator(catalog.get(words))
+        row, note = catalog.pick(name)
     except UsageError:
-        sized = re.fullmatch(r"(.+?)\s+(\d+(?:\.\d+)?)\s*gi?b", words, re.IGNORECASE)
-        if sized is None:
-            raise
-        row = catalog.get(sized.group(1))
-        if not row.unified:
-            raise
-        from freehold.hardware.probes.apple import share
-
-        size = float(sized.group(2))
-        _within(f"memory of {words} in GiB", size, 1, MOST_UNIFIED_GIB)
-        usable = share(round(size * GIB)) if row.kind == "apple" else 1.0
-        return catalog.accelerator(row, size * usable)
+        return None
+    return row if note is None else None
 
 
 def read_machine(path: Path) -> Machine:
@@ -172,9 +119,13 @@ def read_machine(path: Path) -> Machine:
     if found.disk_free_gib is not None:
         _plausible(path, "disk_free_gib", found.disk_free_gib, 0, 1 << 30)
     devices: list[Accelerator] = []
+    notes: list[str] = []
     for entry in found.accelerators:
         _plausible(path, f"{entry.name}: count", entry.count, 1, 4096)
-        devices.extend([_device(path, entry)] * entry.count)
+        device, note = _device(path, entry)
+        devices.extend([device] * entry.count)
+        notes.extend([note] if note else [])
+    said = {"note": "; ".join(dict.fromkeys(notes))} if notes else {}
     return Machine(
         name=found.name,
         cores=found.cores,
@@ -187,13 +138,21 @@ def read_machine(path: Path) -> Machine:
         memory_bandwidth_bytes_per_second=None
         if found.memory_bandwidth_gb_per_second is None
         else found.memory_bandwidth_gb_per_second * 1e9,
-        how={"all": f"stated in {path}", "available memory": f"stated in {path}"},
+        how={"all": f"stated in {path}", "available memory": f"stated in {path}"} | said,
     )
 
 
-def _device(path: Path, entry: AcceleratorFile) -> Accelerator:
+def _device(path: Path, entry: AcceleratorFile) -> tuple[Accelerator, str | None]:
+    if entry.kind not in KINDS:
+        raise InputError(
+            f"{entry.name}: kind {entry.kind!r} is not known",
+            path=str(path),
+            hint=f"one of {', '.join(KINDS)}",
+        )
+    note = None
     try:
-        base = catalog.accelerator(catalog.get(entry.name), entry.memory_gib)
+        row, note = catalog.pick(entry.name)
+        base = catalog.accelerator(row, entry.memory_gib)
     except UsageError:
         if entry.memory_gib is None:
             raise
@@ -209,21 +168,12 @@ def _device(path: Path, entry: AcceleratorFile) -> Accelerator:
     if entry.watts is not None:
         _plausible(path, f"{entry.name}: watts", entry.watts, 1, 1e5)
         changes["watts"] = entry.watts
-    return msgspec.structs.replace(base, how=f"stated in {path}", **changes)
+    return msgspec.structs.replace(base, how=f"stated in {path}", **changes), note
 
 
 def _plausible(path: Path, name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise InputError(_impossible(name, value, low, high), path=str(path))
-
-
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise UsageError(_impossible(name, value, low, high))
-
-
-def _impossible(name: str, value: float, low: float, high: float) -> str:
-    return f"{name} is {value:,.10g}, expected {low:,.10g} to {high:,.10g}"
+        raise InputError(impossible(name, value, low, high), path=str(path))
 
 
 def engine_build(settings: Settings) -> Build:

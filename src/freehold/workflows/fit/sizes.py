@@ -16,7 +16,10 @@ from freehold.engines.weights.store import WeightsStore
 from freehold.errors import InputError, UnknownModelError, WeightsError
 from freehold.hardware.file_kind import FileKind, kind_of
 from freehold.hardware.gguf_header import read_header
-from freehold.hardware.hf_config import shape_from_config
+from freehold.hardware.hf_config import MAX_CONFIG_BYTES, shape_from_config
+from freehold.hardware.hf_form import form_of_config
+from freehold.hardware.json_file import read_object
+from freehold.hardware.memory import Draft
 from freehold.hardware.quantization import known, quantize, weights_bytes
 from freehold.hardware.safetensors_header import safetensors_bytes, safetensors_header
 from freehold.hardware.shapes import bounds_of, shape_from_gguf
@@ -45,6 +48,14 @@ class SizedModel(NamedTuple):
     adapters_bytes: int = 0
     quantized: bool = False
     """The bytes are those of a file that is quantized already."""
+    stored: bool = False
+    """The bytes are those of safetensors that lie here."""
+    form: str | None = None
+    """What its config.json says the safetensors are stored in; None: 16 bits, or it does not say."""
+    dense: str | None = None
+    """The form of layers besides the routed experts, where it differs."""
+    draft: Draft | None = None
+    """What drafts for it."""
     made_from: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -100,15 +111,12 @@ def size_model(
                 f"the shape of {row.model} is not in the catalog and its weights are not here",
                 hint=f"freehold pull {row.model}",
             )
-        near = catalog.nearest(model_id) or weights_catalog.nearest(model_id)
         raise UnknownModelError(
-            f"model {model_id} is neither in the catalog nor here",
-            hint=(f"did you mean {near}? " if near else "")
-            + "a GGUF file is read directly: freehold fit PATH.gguf; from a hub: freehold catalog sync "
-            + model_id,
+            f"model {model_id} is neither in the catalog nor here", hint=catalog.hint(model_id)
         )
     default = weights_catalog.find(model.id)
     usual = model.quantization or DEFAULT_QUANTIZATION
+    shadow = synced.shadow_of(settings.home, model)
     target = known(quantization or (default.quantization if default else usual))
     return SizedModel(
         name=model.id,
@@ -119,6 +127,7 @@ def size_model(
             (typed.tensor.name, typed.tensor.dims, typed.type) for typed in quantize(model.shape, target)
         ),
         basis=f"computed from the catalog's shape at {target}",
+        notes=(shadow.said(),) if shadow is not None and shadow.differs else (),
     )
 
 
@@ -285,6 +294,7 @@ def _from_config(path: Path, quantization: str | None) -> SizedModel:
     target = known(quantization or "BF16")
     typed = quantize(found.shape, target)
     stored = quantization is None and path.is_dir()
+    form = form_of_config(read_object(folder / "config.json" if path.is_dir() else path, MAX_CONFIG_BYTES))
     here = stored and (
         any(folder.glob("*.safetensors")) or (folder / "model.safetensors.index.json").exists()
     )
@@ -295,5 +305,8 @@ def _from_config(path: Path, quantization: str | None) -> SizedModel:
         bytes=safetensors_bytes(folder) if here else weights_bytes(found.shape, target),
         tensors=tuple((one.tensor.name, one.tensor.dims, one.type) for one in typed),
         basis="safetensors as they are" if here else f"computed from config.json at {target}",
+        stored=here,
+        form=None if form is None else form.form,
+        dense=None if form is None else form.dense,
         notes=found.notes,
     )

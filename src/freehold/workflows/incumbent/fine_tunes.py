@@ -23,6 +23,7 @@ from freehold import files
 from freehold.catalog import retirements as catalog
 from freehold.errors import UpstreamError, UsageError
 from freehold.types.record import Record
+from freehold.wire.base_url import joined
 from freehold.workflows.incumbent.retirements import dates_in
 
 TIMEOUT_SECONDS = 30.0
@@ -72,8 +73,7 @@ class Account:
             )
         if not base_url.startswith(("https://", "http://")):
             raise UsageError(f"the API's address is {base_url}, expected http(s)://…")
-        base = base_url.rstrip("/")
-        self._base = base if base.endswith("/v1") else f"{base}/v1"
+        self._base = joined(base_url, "/v1")
         self._key = key
         self._wait = wait
 

@@ -6,33 +6,47 @@ import json
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, Literal
 
 from freehold.catalog import retirements as catalog
 from freehold.catalog.retirements import Platform, Retirement
 from freehold.errors import UpstreamError, UsageError
 from freehold.types.record import Record
+from freehold.wire.base_url import joined
 from freehold.workflows.project import Project
 
 ASK_TIMEOUT_SECONDS = 15.0
 
 
 class RetirementNotice(Record, frozen=True, kw_only=True):
-    """One shutdown as of a day. `asked` is the date the vendor's own API gave, when it was asked."""
+    """One model's end as of a day. `asked` is the date the vendor's own API gave, when it was asked. A model that is
+    deprecated, or `gone`, without a published day has neither `shutdown` nor `days_left`. `counts` is False for a
+    host's
+    row (Azure, Vertex, Bedrock) where the id does not name the host and its maker serves the model."""
 
     model: str
     platform: str
-    shutdown: date
-    days_left: int
+    status: Literal["ended", "gone", "ends", "deprecated"]
+    shutdown: date | None
+    days_left: int | None
     source: str
     checked: date
     stale: bool
+    counts: bool = True
+    as_of: date | None = None
     replacement: str | None = None
     fine_tunes: str | None = None
     announced: date | None = None
     asked: date | None = None
     asked_as: str | None = None
+
+    def fails(self, within_days: int) -> bool:
+        """Is the model gone, or will it be within that many days?"""
+        return self.counts and (
+            self.status == "gone" or (self.days_left is not None and self.days_left <= within_days)
+        )
 
 
 def notices(
@@ -43,7 +57,7 @@ def notices(
     platform: Platform | None = None,
     asked: dict[str, date] | None = None,
 ) -> list[RetirementNotice]:
-    """Shutdowns of `models` (default: all that are still to come), soonest first.
+    """Ends of `models` (default: all that are still to come), soonest first, those without a day last.
 
     `asked` are dates from `ask`; they win over the catalog's.
     """
@@ -52,12 +66,7 @@ def notices(
     found: list[RetirementNotice] = []
     if models:
         for model in models:
-            rows = catalog.find(model, platform)
-            name, _ = catalog.plain_id(model)
-            stated = asked.get(model) or asked.get(name)
-            if stated is not None and not rows:
-                found.append(_unlisted(model, stated, today))
-            found.extend(_notice(row, today, model, stated) for row in rows)
+            found.extend(_of_model(model, today, platform, asked))
     else:
         found = [
             _notice(row, today, None, asked.get(row.model))
@@ -65,8 +74,37 @@ def notices(
             if (platform is None or row.platform == platform) and row.days_left(today) >= 0
         ]
     if within_days is not None:
-        found = [notice for notice in found if notice.days_left <= within_days]
-    return sorted(found, key=lambda notice: (notice.shutdown, notice.model, notice.platform))
+        found = [one for one in found if one.days_left is None or one.days_left <= within_days]
+    return sorted(found, key=lambda one: (one.shutdown or date.max, one.model, one.platform))
+
+
+def _of_model(
+    model: str, today: date, platform: Platform | None, asked: dict[str, date]
+) -> Iterator[RetirementNotice]:
+    rows = catalog.find(model, platform)
+    meant = catalog.meant(model, platform)
+    name, _ = catalog.plain_id(model)
+    stated = asked.get(model) or asked.get(name)
+    if stated is not None and not rows:
+        yield _unlisted(model, stated, today)
+    for row in rows:
+        yield _notice(row, today, model, stated, counts=row in meant)
+    undated = catalog.undated(model, platform)
+    if undated is not None and stated is None:
+        yield RetirementNotice(
+            model=undated.model,
+            platform=undated.platform,
+            status="gone" if undated.retired else "deprecated",
+            shutdown=None,
+            days_left=None,
+            source=undated.source,
+            checked=undated.checked,
+            stale=False,
+            as_of=undated.as_of,
+            replacement=undated.replacement,
+            announced=undated.deprecated,
+            asked_as=model if model != undated.model else None,
+        )
 
 
 def elsewhere(model: str, *, as_of: date | None = None) -> list[RetirementNotice]:
@@ -75,17 +113,22 @@ def elsewhere(model: str, *, as_of: date | None = None) -> list[RetirementNotice
     return notices((name,), as_of=as_of)
 
 
-def _notice(row: Retirement, today: date, asked_as: str | None, stated: date | None) -> RetirementNotice:
-    own = row.platform in ("openai", "anthropic", "google")
-    stated = stated if own else None
+def _notice(
+    row: Retirement, today: date, asked_as: str | None, stated: date | None, *, counts: bool = True
+) -> RetirementNotice:
+    stated = None if row.platform in catalog.HOSTS else stated
+    shutdown = stated or row.shutdown
     return RetirementNotice(
         model=row.model,
         platform=row.platform,
-        shutdown=stated or row.shutdown,
-        days_left=((stated or row.shutdown) - today).days,
+        status="ended" if shutdown < today else "ends",
+        shutdown=shutdown,
+        days_left=(shutdown - today).days,
         source="the vendor's /v1/models" if stated else row.source,
         checked=today if stated else row.checked,
         stale=False if stated else row.is_stale(today),
+        counts=counts,
+        as_of=today if stated else row.as_of,
         replacement=row.replacement,
         fine_tunes=row.fine_tunes,
         announced=row.announced,
@@ -98,11 +141,13 @@ def _unlisted(model: str, stated: date, today: date) -> RetirementNotice:
     return RetirementNotice(
         model=model,
         platform="as asked",
+        status="ended" if stated < today else "ends",
         shutdown=stated,
         days_left=(stated - today).days,
         source="the vendor's /v1/models",
         checked=today,
         stale=False,
+        as_of=today,
         asked=stated,
     )
 
@@ -123,8 +168,7 @@ def ask(project: Project) -> dict[str, date]:
         raise UsageError(
             f"environment variable {incumbent.api_key_env} is not set", hint="it holds the API key"
         )
-    base = incumbent.base_url.rstrip("/")
-    url = f"{base}/models" if base.endswith("/v1") else f"{base}/v1/models"
+    url = joined(incumbent.base_url, "/v1/models", api=incumbent.api)
     if incumbent.api == "anthropic":
         url += "?limit=1000"  # its list comes in pages of twenty
     if not url.startswith(("https://", "http://")):

@@ -27,6 +27,7 @@ from freehold.types.report import CandidateReport
 from freehold.types.retained import RetainedSkills
 from freehold.types.ruling import Ruling
 from freehold.types.verdict import CheckResult, Verdict
+from freehold.workflows.journey.log_tasks.others import log_identity, other_tasks
 from freehold.workflows.journey.methods import Bench, Candidate, Made, NotMadeError, fetches, method_named
 from freehold.workflows.journey.methods.adapter import TrainedAdapter
 from freehold.workflows.journey.methods.teaching import extra_steps
@@ -38,7 +39,7 @@ from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, e
 from freehold.workflows.prove.labels import labels_held
 from freehold.workflows.prove.looks import Looks
 from freehold.workflows.prove.results import frozen_answers, keep, own_repeats
-from freehold.workflows.prove.retained import retained
+from freehold.workflows.prove.retained import Probing, retained
 
 UNTRAINED_SAMPLES = 40
 """Held-out samples the base is asked without its adapter: enough to show what training brought."""
@@ -78,8 +79,13 @@ def making_steps(candidate: Candidate, config: ProjectConfig) -> int:
 
 def proving_steps(candidate: Candidate, config: ProjectConfig) -> int:
     """Steps of the proof; an adapter is asked what it kept of other skills where there are probes."""
-    asks_probes = config.train.probe > 0 and isinstance(method_named(candidate.method), TrainedAdapter)
+    asks_probes = _probes(config) and isinstance(method_named(candidate.method), TrainedAdapter)
     return STEPS_OF_PROOF + asks_probes
+
+
+def _probes(config: ProjectConfig) -> bool:
+    """Whether an adapter is asked for anything but its task."""
+    return config.train.probe > 0 or (config.train.probe_tasks > 0 and bool(config.data.match))
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,27 +278,32 @@ class CandidateRunner:
         return checks
 
     def _retained(self, candidate: Candidate, made: Made) -> RetainedSkills | None:
-        """Ask probes of other skills, where the base answers next to what was trained on it."""
+        """Ask probes of other skills and tasks, where the base answers next to what was trained on it."""
         bench, trained = self.bench, made.trained
-        count = bench.project.config.train.probe
-        if not count or trained is None or made.untrained_model is None:
+        if not _probes(bench.project.config) or trained is None or made.untrained_model is None:
             return None
+        options, project = bench.project.config.train, bench.project
+
+        def ask() -> RetainedSkills:
+            others = other_tasks(project, bench.store, options.probe_tasks)
+            return anyio.run(
+                functools.partial(
+                    retained,
+                    project,
+                    # Held to the task's labels it could say nothing else, whatever its weights have kept.
+                    msgspec.structs.replace(made.plan, labels=()),
+                    Probing(options.probe, others.tasks, others.notes),
+                    trained_id=trained.id,
+                    progress=bench.progress,
+                )
+            )
+
         found = bench.steps.run(
             f"retained:{candidate.key}",
             f"{candidate.short_name}: what did it keep of other skills?",
-            [made.plan.identity, trained.id, count, __version__],
+            [made.plan.identity, trained.id, options.probe, *log_identity(project, bench.store), __version__],
             RetainedSkills,
-            lambda: anyio.run(
-                functools.partial(
-                    retained,
-                    bench.project,
-                    # Held to the task's labels it could say nothing else, whatever its weights have kept.
-                    msgspec.structs.replace(made.plan, labels=()),
-                    trained_id=trained.id,
-                    count=count,
-                    progress=bench.progress,
-                )
-            ),
+            ask,
         )
         bench.store.put(found, made_from=found.made_from)
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
@@ -17,7 +18,7 @@ from freehold.datasets.importing.holding import holds, present
 from freehold.datasets.tasks.asked import asked_task
 from freehold.datasets.tasks.selecting import any_fits
 from freehold.errors import FreeholdError, InputError, UsageError
-from freehold.evals.scorers import make
+from freehold.evals.scorers import make, scorer_class
 from freehold.types.config import DataConfig, parse
 from freehold.types.record import Record
 from freehold.workflows.data.curate import held_out_share
@@ -57,6 +58,8 @@ class DraftRequest(NamedTuple):
     scorer: str | None = None
     data: DataConfig = DataConfig()
     replace: bool = False
+    captured_in: Path | None = None
+    """The project whose store holds the other tasks' requests."""
 
 
 class Seen(Record, frozen=True, kw_only=True):
@@ -203,6 +206,7 @@ def _is_wanted(one: RecordOutcome, data: DataConfig) -> bool:
 
 def _guess(request: DraftRequest, told: _Told) -> Guess | None:
     if request.scorer is not None:
+        scorer_class(request.scorer)
         return Guess(request.scorer, {}, "as you said")
     return guess_scorer(told.answers) if told.answers else None
 
@@ -253,12 +257,20 @@ def _text(request: DraftRequest, told: _Told, incumbent: str | None, guess: Gues
         lines += [
             "[train]",
             f"max_tokens = {context}   # longer samples are left out; the longest has {longest:,} or fewer",
+            *_probe_lines(request),
             "",
             "[serve]",
             f"context_tokens = {context}   # question and answer together",
             "",
         ]
     return "\n".join(lines)
+
+
+def _probe_lines(request: DraftRequest) -> list[str]:
+    if request.captured_in is None:
+        return []
+    where = os.path.relpath(request.captured_in.resolve(), request.folder.resolve())
+    return [f"probe_logs = [{quoted(where)}]   # its other tasks' requests: did training unlearn them?"]
 
 
 def _candidate_lines(request: DraftRequest, told: _Told, guess: Guess | None) -> list[str]:

@@ -94,7 +94,10 @@ def _with_captured(
 ) -> list[DraftRequest]:
     """The request for each folder, with what was captured of its task."""
     taken = take_over(captured, {folder: task.match for folder, task in chosen}, progress=progress)
-    return [request._replace(folder=folder, files=(taken[folder],)) for folder, _ in chosen]
+    return [
+        request._replace(folder=folder, files=(taken[folder],), captured_in=captured.root)
+        for folder, _ in chosen
+    ]
 
 
 def _found(request: DraftRequest, captured: Project | None, progress: Progress) -> LogTasks:

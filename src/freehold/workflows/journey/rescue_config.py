@@ -10,6 +10,7 @@ from typing import NamedTuple
 from freehold.datasets import importing, messages
 from freehold.datasets.importing import Imported
 from freehold.errors import InputError, UsageError
+from freehold.evals.scorers import scorer_class
 from freehold.types.config import DataConfig
 from freehold.types.record import Record
 from freehold.types.trace import Usage
@@ -150,6 +151,8 @@ def _candidate_lines(request: RescueRequest, seen: _Seen, guess: Guess) -> list[
 def config_text(request: RescueRequest, tune: FineTune | None, file: Path, held_out: Path | None) -> str:
     """The text of a `freehold.toml` for this rescue."""
     seen = _look(file)
+    if request.scorer is not None:
+        scorer_class(request.scorer)
     guess = guess_scorer(seen.answers) if request.scorer is None else Guess(request.scorer, {}, "as you said")
     model = tune.model if tune is not None else request.model or "fine-tune"
     longest_answer = max(map(len, seen.answers))

@@ -41,8 +41,9 @@ def rule_for_model(model_id: str, use: UseProfile, *, lineage: Lineage | None = 
 
 
 def similar_models(model_id: str) -> tuple[str, ...]:
-    """Models that may be meant by a name no licence is known for; empty where one is known."""
-    return () if releases_of(model_id) else models.nearest_all(model_id)
+    """Models that may be meant by a name no licence is known for; empty where one is known, and where another version
+    or size was asked for."""
+    return () if releases_of(model_id) else models.meant_by(model_id)[:3]
 
 
 def lineage_of(

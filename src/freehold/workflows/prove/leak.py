@@ -51,7 +51,8 @@ def leak_test(
     of_inputs = leak.in_inputs(training.read_samples(inputs.dataset, "train"))
     folder = project.state / "leaks" / inputs.dataset.id[:12]
     progress.step(
-        "train with planted strings", note=f"{len(secrets)} strings, 1 to {leak.REPEATS[-1]} times each"
+        "train with planted strings",
+        note=f"{sum(one.repeats > 0 for one in secrets)} strings, 1 to {max(leak.REPEATS)} times each",
     )
     trained = train(
         config=config,
@@ -142,7 +143,8 @@ async def attempt(
     trained = await outputs(plan.served_name, secrets)
     extracted = [secret for secret in secrets if leak.came_out(secret, trained)]
     found = leak.rates(secrets, trained, await outputs(plan.model, extracted) if extracted else {})
-    notes = [] if any(not one.repeats for one in secrets) else ["no string of inputs could be asked for"]
+    asked_of_inputs = any(one.what == leak.IN_INPUTS for one in secrets)
+    notes = [] if asked_of_inputs else ["no string of inputs could be asked for"]
     return LeakReport(
         id=content_id([trained_id, found]),
         base_model=base.model_id,

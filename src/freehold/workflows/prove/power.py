@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from freehold.errors import UsageError
 from freehold.stats import power as planner
 from freehold.types.evaluation import PowerPlan, PowerRow
+from freehold.workflows.prove.preflight.reach import PLANNED
 
 
 class PowerTarget(NamedTuple):
@@ -94,8 +95,38 @@ def plan(
         n=n,
         zero_loss_n=math.ceil(planner.zero_loss_n(target.margin, target.alpha) * effect) if binary else None,
         rows=rows,
+        sentence=_sentence(target, assumptions, rows, n),
         notes=tuple(_notes(target, assumptions, n, self_noise)),
     )
+
+
+def _sentence(
+    target: PowerTarget, assumptions: PowerAssumptions, rows: Sequence[PowerRow], n: int | None
+) -> str:
+    """What the row that is closest to the usual discordance says, for a candidate as good as the incumbent."""
+    row = min(rows, key=lambda one: (abs((one.discordance or 0) - PLANNED), abs(one.true_difference)))
+    truth = row.true_difference
+    if not truth:
+        candidate = "as good as the incumbent"
+    else:
+        candidate = f"{_points(abs(truth))} {'better' if truth > 0 else 'worse'} than the incumbent"
+    if row.discordance is None:
+        differ = f"its scores differ by a standard deviation of {assumptions.sd:g}"
+    else:
+        differ = f"the two differ on {100 * row.discordance:.2g}% of the items"
+    shows = f"show that a candidate loses less than {_points(target.margin)}"
+    if n is not None and row.power_at_n is not None:
+        shown = (
+            f"{n:,} held-out items {shows} with a probability of {row.power_at_n:.0%}, and {row.n:,} with one of "
+            f"{target.power:.0%}"
+        )
+    else:
+        shown = f"{row.n:,} held-out items {shows} with a probability of {target.power:.0%}"
+    return f"{shown}, if it is {candidate} and {differ}."
+
+
+def _points(share: float) -> str:
+    return "1 point" if share == 0.01 else f"{100 * share:.3g} points"
 
 
 def _continuous_rows(target: PowerTarget, assumptions: PowerAssumptions, n: int | None) -> Iterator[PowerRow]:

@@ -123,7 +123,7 @@ def measure(
 def latest(project: Project, model_id: str) -> QuantLosses | None:
     """The newest measurement of a model in this project, by its id, the part after the slash, or its file."""
     name = (Path(model_id).stem if model_id.endswith(".gguf") else model_id).lower()
-    with open_store(project.store_url) as records:
+    with open_store(project.reading_url) as records:
         found = [
             one
             for one in records.records(QuantLosses)

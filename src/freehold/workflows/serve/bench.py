@@ -18,6 +18,7 @@ from freehold.hardware.speed import Build
 from freehold.store import open_store
 from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.machine import MeasuredSpeed, Speed
+from freehold.wire.base_url import joined
 from freehold.workflows.fit.machine import engine_build
 from freehold.workflows.fit.speeds import speed_id
 from freehold.workflows.project import Project
@@ -165,7 +166,7 @@ async def _request(
     start_time = time.perf_counter()
     try:
         async with client.post(
-            f"{endpoint.base_url}/v1/chat/completions", json=body, headers=keys.headers(endpoint)
+            joined(endpoint.base_url, "/v1/chat/completions"), json=body, headers=keys.headers(endpoint)
         ) as response:
             answer = await response.json()
     except (aiohttp.ClientError, ValueError, TimeoutError) as error:

@@ -10,6 +10,7 @@ import anyio
 from freehold.engines import probe
 from freehold.errors import UpstreamError, UsageError
 from freehold.types.endpoint import Endpoint, ServedModel
+from freehold.wire.base_url import joined, stem
 
 
 def find_endpoint(url: str, *, api_key_env: str | None = None, name: str = "asked") -> Endpoint:
@@ -19,7 +20,8 @@ def find_endpoint(url: str, *, api_key_env: str | None = None, name: str = "aske
     """
     if not url.startswith(("http://", "https://")):
         raise UsageError(f"{url!r} is not an address", hint="http://127.0.0.1:8420")
-    base = url.rstrip("/").removesuffix("/chat/completions").removesuffix("/v1")
+    base = stem(url.rstrip("/").removesuffix("/chat/completions"))
+    listing = joined(base, "/v1/models")
     if api_key_env and not os.environ.get(api_key_env):
         raise UsageError(
             f"the environment has no {api_key_env}, which should hold the endpoint's key",
@@ -29,7 +31,7 @@ def find_endpoint(url: str, *, api_key_env: str | None = None, name: str = "aske
     headers = {"Authorization": f"Bearer {key}"} if key else {}
 
     async def ask() -> list[str]:
-        answer = await probe.get_json(f"{base}/v1/models", headers=headers)
+        answer = await probe.get_json(listing, headers=headers)
         return [str(row["id"]) for row in answer["data"]]
 
     try:
@@ -38,13 +40,13 @@ def find_endpoint(url: str, *, api_key_env: str | None = None, name: str = "aske
         hint = "is it OpenAI-compatible?"
         if error.status in (401, 403):
             hint = "it wants a key: --api-key-env NAME"
-        raise UpstreamError(f"{base}/v1/models answered {error.status}", hint=hint) from None
+        raise UpstreamError(f"{listing} answered {error.status}", hint=hint) from None
     except (aiohttp.ClientError, TimeoutError, OSError):
         raise UpstreamError(f"nothing answers at {base}", hint="freehold up starts an endpoint") from None
     except (ValueError, KeyError, TypeError):
-        raise UpstreamError(f"{base}/v1/models lists no models", hint="is it OpenAI-compatible?") from None
+        raise UpstreamError(f"{listing} lists no models", hint="is it OpenAI-compatible?") from None
     if not names:
-        raise UpstreamError(f"{base}/v1/models lists no models", hint="is a model loaded there?")
+        raise UpstreamError(f"{listing} lists no models", hint="is a model loaded there?")
     return Endpoint(
         name=name,
         engine="remote",

@@ -87,12 +87,14 @@ async def hold(
     sharing: Sharing = Sharing(),  # noqa: B008 (frozen)
     on_memory: Callable[[ServePlan, int, str], None] = lambda plan, bytes, why: None,
     key_env: str | None = None,
+    follow: Callable[[], GatewayConfig | None] = lambda: None,
 ) -> None:
     """Serve until SIGINT, SIGTERM or `stop`; `ready` is called once, when all that is loaded first answers.
 
     One plan is served by its engine at once. Several models share one address, each loaded when it is asked for.
     `gateway_config` comes without the engines' endpoints, which are added; with None one engine answers alone at its
-    plan's address, and several behind the first plan's. `companion` starts what runs next to them and is given the
+    plan's address, and several behind the first plan's. `follow` is asked again and again for a configuration that the
+    gateway is to take over, without the engines' endpoints. `companion` starts what runs next to them and is given the
     folder of the logs. Engines ask for the key of this run, which the gateway has; without a gateway, the address asks
     for the key in the environment variable `key_env`, or for none. Raises what starting raises, and `EngineError` when
     the only engine cannot be restarted. It has many parameters because it is where all parts of a server meet.
@@ -102,9 +104,9 @@ async def hold(
         gateway.check_port(gateway_config.host, gateway_config.port)
     if gateway_config is not None:
         key_env = keys.RUN_KEY_ENV
-    await _ServingHost(plans, gateway_config, log_dir, sharing, on_memory, companion, key_env).run(
-        ready, stop
-    )
+    host = _ServingHost(plans, gateway_config, log_dir, sharing, on_memory, companion, key_env)
+    host.follow = follow
+    await host.run(ready, stop)
 
 
 class _ServingHost:
@@ -135,6 +137,7 @@ class _ServingHost:
         if gateway_config is None and not self._alone:  # the port is that of all of them, not of one engine
             plans = [msgspec.structs.replace(plan, port=0) for plan in plans]
         self._gateway: gateway.RunningGateway | None = None
+        self.follow: Callable[[], GatewayConfig | None] = lambda: None
         self._updates: asyncio.Event = asyncio.Event()
         self._capabilities: dict[str, Capabilities] = {}
         port = gateway_config.port if gateway_config is not None else first.port
@@ -188,12 +191,7 @@ class _ServingHost:
         endpoints = self._endpoints()
         url = endpoints[0].base_url if self._alone else self._front.base_url
         if self._gateway_config is not None:
-            config = msgspec.structs.replace(
-                self._gateway_config,
-                endpoints=(*endpoints, *self._gateway_config.endpoints),
-                default_model=self._gateway_config.default_model or self._pool.plans[0].model,
-                breaker_pause_s=BREAKER_PAUSE_SECONDS,
-            )
+            config = self._with_engines(self._gateway_config, endpoints)
             log_file = self._log_dir / "gateway.log"
             self._gateway = await asyncio.to_thread(gateway.start, config, log=log_file)
             url = self._gateway.base_url
@@ -214,6 +212,14 @@ class _ServingHost:
             )
         )
         await self._tend(stop)
+
+    def _with_engines(self, config: GatewayConfig, endpoints: Sequence[Endpoint]) -> GatewayConfig:
+        return msgspec.structs.replace(
+            config,
+            endpoints=(*endpoints, *config.endpoints),
+            default_model=config.default_model or self._pool.plans[0].model,
+            breaker_pause_s=BREAKER_PAUSE_SECONDS,
+        )
 
     async def _loaded(self, stop: asyncio.Event) -> bool:
         """Load what is there from the start; False when `stop` was set meanwhile."""
@@ -274,11 +280,13 @@ class _ServingHost:
             running = self._gateway
             if running is None or stop.is_set():
                 continue
-            if self._updates.is_set():
+            changed = await asyncio.to_thread(self.follow)
+            if changed is not None:
+                self._gateway_config = changed
+            if (self._updates.is_set() or changed is not None) and self._gateway_config is not None:
                 self._updates.clear()
-                others = self._gateway_config.endpoints if self._gateway_config is not None else ()
                 with contextlib.suppress(EngineError):  # it ended; the lines below start it with what is new
-                    running.update((*self._endpoints(), *others))
+                    running.update(self._with_engines(self._gateway_config, self._endpoints()))
             if not running.is_running():
                 log.info("the gateway ended with %s, starting it again", running.process.returncode)
                 await asyncio.sleep(RESTART_PAUSE_SECONDS)

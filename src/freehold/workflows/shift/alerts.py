@@ -18,10 +18,13 @@ from freehold.types.record import Record
 TIMEOUT_S = 15.0
 
 
+AlarmKind = Literal["rolled_back", "quality", "drift", "check_failed", "trouble", "trouble_over"]
+
+
 class Alarm(Record, frozen=True, kw_only=True):
     """What a hook receives, as JSON. It carries no content of requests or answers."""
 
-    kind: Literal["rolled_back", "quality", "drift", "check_failed"]
+    kind: AlarmKind
     app: str
     route: str
     at: datetime

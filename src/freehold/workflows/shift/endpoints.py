@@ -4,50 +4,94 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from urllib.parse import urlsplit
 
+from freehold.catalog.vendors import vendor
 from freehold.errors import ConfigError
 from freehold.gateway.config import GatewayConfig
 from freehold.types.config import ProjectConfig
-from freehold.types.endpoint import Capabilities, Endpoint, ServedModel
+from freehold.types.endpoint import Capabilities, Dialect, Endpoint, ServedModel
 from freehold.types.route import Route, Target
+from freehold.wire.base_url import GEMINI_HOST, is_azure, stem
 from freehold.workflows.serve.names import INCUMBENT
 
 _CAPABILITIES = Capabilities(tools=True, json_schema=True, logprobs=True, embeddings=True)
 
 
+# https://cloud.google.com/vertex-ai/generative-ai/docs/start/openai (read 2026-11-27): its "key" is an access token.
+_VERTEX = "aiplatform.googleapis.com"
+
+
 def configured_endpoints(config: ProjectConfig) -> tuple[Endpoint, ...]:
-    """The incumbent, where the file gives its address, and those of ``[[endpoints]]``."""
+    """The incumbent, where the file gives its address, and those of ``[[endpoints]]``.
+
+    Raises `ConfigError` for a key that cannot be held.
+    """
     endpoints = []
     incumbent = config.incumbent
     if incumbent is not None and incumbent.base_url is not None:
+        _check_key_lasts("[incumbent]", incumbent.base_url, incumbent.api_key_env)
         endpoints.append(
             Endpoint(
                 name=INCUMBENT,
                 engine="remote",
-                base_url=incumbent.base_url.rstrip("/").removesuffix("/v1"),
+                base_url=stem(incumbent.base_url),
                 api=incumbent.api,
                 models=(ServedModel(name=incumbent.model, upstream_name=incumbent.model),),
                 capabilities=_CAPABILITIES,
                 api_key_env=incumbent.api_key_env,
                 # The host that clients asked before there was a gateway.
                 forward_client_key=True,
+                dialect=dialect_of(incumbent.preset, incumbent.base_url),
             )
         )
     for table in config.endpoints:
+        _check_key_lasts(f"endpoint {table.name}", table.base_url, table.api_key_env)
         endpoints.append(
             Endpoint(
                 name=table.name,
                 engine="remote",
-                base_url=table.base_url.rstrip("/").removesuffix("/v1"),
+                base_url=stem(table.base_url),
                 api=table.api,
                 models=tuple(ServedModel(name=name, upstream_name=name) for name in table.models),
                 capabilities=_CAPABILITIES,
                 api_key_env=table.api_key_env,
                 forward_client_key=table.forward_client_key,
                 context_tokens=table.context_tokens,
+                dialect=dialect_of(table.preset, table.base_url),
             )
         )
     return tuple(endpoints)
+
+
+def _check_key_lasts(where: str, base_url: str, api_key_env: str | None) -> None:
+    if api_key_env is not None and (urlsplit(base_url).hostname or "").endswith(_VERTEX):
+        raise ConfigError(
+            f"{where}: Vertex AI takes access tokens, which end within the hour; {api_key_env} is read once",
+            hint="leave api_key_env out where clients send tokens of their own, or ask it by a proxy that signs",
+        )
+
+
+def dialect_of(preset: str | None, base_url: str) -> Dialect | None:
+    """Whose own paths and key header are known at an address, by its preset or else by its host."""
+    if preset is not None:
+        return vendor(preset, "preset").dialect
+    if is_azure(base_url):
+        return "azure"
+    return "gemini" if urlsplit(base_url).hostname == GEMINI_HOST else None
+
+
+def others_to(config: ProjectConfig) -> str | None:
+    """The endpoint that everything else is passed on to, by ``[incumbent] others``.
+
+    Left to itself, a key of the owner's is not lent for whatever a client asks; a client's own key opens nothing that
+    it would not open without the gateway.
+    """
+    incumbent = config.incumbent
+    if incumbent is None or incumbent.base_url is None or incumbent.others == "refuse":
+        return None
+    passes = incumbent.others == "pass" or incumbent.api_key_env is None
+    return INCUMBENT if passes else None
 
 
 def without_key(endpoints: Iterable[Endpoint]) -> tuple[str, ...]:

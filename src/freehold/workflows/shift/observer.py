@@ -29,6 +29,7 @@ from freehold.store import Store, audit, leases, open_store
 from freehold.types.audit import change_source
 from freehold.workflows.project import open_project
 from freehold.workflows.shift import alerts, rollout_records, routes
+from freehold.workflows.shift.lookout import Lookout
 from freehold.workflows.shift.observer_process import LEASE, ObserverConfig
 from freehold.workflows.shift.rollout import rollout
 
@@ -46,6 +47,8 @@ class Observer:
         self._file_state: tuple[int, int] | None = None
         self._next_look = 0.0
         self._last_error_message = ""
+        file = config.run_folder_file
+        self._lookout = None if file is None else Lookout(Path(file))
 
     def run(self, stopping: threading.Event) -> None:
         """Look, sleep, look again. A store that is locked or gone is tried again, and logged once."""
@@ -76,6 +79,7 @@ class Observer:
         if time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + self._config.look_seconds
+        self._look_out(store)
         live = rollout_records.live(store)
         if not live:
             return
@@ -96,19 +100,36 @@ class Observer:
                 log.warning("route %s rolled back: %s", stepped.route, stepped.why)
                 self._send_alarm(stepped.route, stepped.why)
 
-    def _send_alarm(self, route: str, why: str) -> None:
+    def _look_out(self, store: Store) -> None:
+        """Tell what the numbers of the gateway beside say: each gateway has an observer of its own for that."""
+        if self._lookout is None:
+            return
+        limits = {
+            one.route: one.max_p95_ms for one in rollout_records.newest(store) if one.max_p95_ms is not None
+        }
+        for alarm in self._lookout.look(store, at=datetime.now(UTC), limits_ms=limits):
+            if alarm.over_at is None:
+                log.warning("route %s: %s", alarm.route, alarm.why)
+                self._send_alarm(alarm.route, alarm.why, kind="trouble", action="none")
+            else:
+                log.warning("route %s: over since %s: %s", alarm.route, alarm.over_at, alarm.why)
+                self._send_alarm(alarm.route, f"over: {alarm.why}", kind="trouble_over", action="none")
+
+    def _send_alarm(
+        self, route: str, why: str, *, kind: alerts.AlarmKind = "rolled_back", action: str = "rolled_back"
+    ) -> None:
         """Send an alarm to the hooks of ``[watch]``: at two in the morning no screen is read."""
         path = self._config.config_path
         if path is None:
             return
         config = open_project(Path(path)).config
         alarm = alerts.Alarm(
-            kind="rolled_back",
+            kind=kind,
             app=config.app.name,
             route=route,
             at=datetime.now(UTC),
             why=why,
-            action="rolled_back",
+            action=action,
         )
         for problem in alerts.send(alarm, config.watch):
             log.warning("%s", problem)

@@ -31,6 +31,11 @@ def find(store: Store, route_name: str) -> Rollout:
     return rollout
 
 
+def newest(store: Store) -> list[Rollout]:
+    """The newest rollout of each route that had one, over or not."""
+    return store.records(Rollout)
+
+
 def live(store: Store) -> list[Rollout]:
     """The rollouts that are not over."""
     return [rollout for rollout in store.records(Rollout) if rollout.is_live]

@@ -153,7 +153,7 @@ def format_rule(rule: DeferralRule) -> str:
     down = "" if rule.incumbent_down == "error" else ", which it also does while the incumbent is down"
     return (
         f"{rule.candidate} answers where {decides} says at least {rule.threshold:.3g}{down}; "
-        f"else {rule.incumbent} (rule {rule.id[:8]})"
+        f"else {rule.incumbent if rule.upper is None else rule.upper.title} (rule {rule.id[:8]})"
     )
 
 
@@ -247,6 +247,7 @@ def route_of(table: RouteConfig) -> Route:
         match_keys=table.keys,
         fallback=table.fallback,
         guard=table.guard,
+        waits=table.waits,
         limits=table.limits,
         cache=table.cache,
     )

@@ -30,7 +30,8 @@ from freehold.workflows.serve.hold import ServedAt, hold
 from freehold.workflows.serve.names import INCUMBENT
 from freehold.workflows.serve.plan import of_config, pull_and_plan
 from freehold.workflows.shift import keys, routes
-from freehold.workflows.shift.endpoints import check_reachable, configured_endpoints, without_key
+from freehold.workflows.shift.endpoints import check_reachable, configured_endpoints, others_to, without_key
+from freehold.workflows.shift.following import ConfigFollower
 from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess
 from freehold.workflows.weights.pull import ensure_weights
 
@@ -137,6 +138,37 @@ def _prices(project: Project) -> dict[str, PriceConfig]:
     return prices
 
 
+def _gateway_config(project: Project, listening: Listening, capture: Capture | None) -> GatewayConfig:
+    """What the file, the settings and the command line say, without what only a start can know."""
+    config = project.config
+    endpoints = configured_endpoints(config)
+    return GatewayConfig(
+        endpoints=endpoints,
+        others_to=others_to(config),
+        without_key=without_key(endpoints),
+        host=listening.host or project.settings.host,
+        port=listening.port or config.serve.port or project.settings.port,
+        tls=listening.tls or _tls_of(project),
+        hosts=config.serve.hosts,
+        store_url=project.store_url,
+        spool_folder=str((project.state / "spool").absolute()),
+        run_folder_file=str(_run_folder_file(project)),
+        keys_file=str(project.keys_file.absolute()),
+        capture=capture or config.capture.mode,
+        capture_opt_out=config.capture.opt_out,
+        capture_queue=project.settings.capture_queue,
+        body_memory_bytes=round(project.settings.body_memory_mib * MIB),
+        retention_days=config.capture.retention_days,
+        retention_bytes=_bytes(config.capture.retention_mib),
+        shadow_concurrency=config.capture.shadow_concurrency,
+        shadow_per_minute=config.capture.shadow_per_minute,
+        workers=listening.workers or 1,
+        log_requests=project.settings.log_requests,
+        otel=project.settings.otel,
+        prices=_prices(project),
+    )
+
+
 def _load_redactor(capture: Capture, progress: Progress) -> None:
     """Before the first trace: the library takes a while."""
     if capture == "pii":
@@ -151,7 +183,12 @@ def _observer_config(project: Project) -> ObserverConfig:
         store_url=project.store_url,
         config_path=None if project.config_path is None else str(project.config_path.absolute()),
         look_seconds=project.config.rollout.look_seconds,
+        run_folder_file=str(_run_folder_file(project)),
     )
+
+
+def _run_folder_file(project: Project) -> Path:
+    return (project.state / "engines" / "gateway.run").absolute()
 
 
 def _note_start(store: Store, config: GatewayConfig, *, without_keys: bool) -> None:
@@ -190,30 +227,7 @@ def up(
     from freehold.gateway.serve import check_port
 
     config = project.config
-    endpoints = configured_endpoints(config)
-    gateway_config = GatewayConfig(
-        endpoints=endpoints,
-        without_key=without_key(endpoints),
-        host=listening.host or project.settings.host,
-        port=listening.port or config.serve.port or project.settings.port,
-        tls=listening.tls or _tls_of(project),
-        hosts=config.serve.hosts,
-        store_url=project.store_url,
-        spool_folder=str((project.state / "spool").absolute()),
-        keys_file=str(project.keys_file.absolute()),
-        capture=capture or config.capture.mode,
-        capture_opt_out=config.capture.opt_out,
-        capture_queue=project.settings.capture_queue,
-        body_memory_bytes=round(project.settings.body_memory_mib * MIB),
-        retention_days=config.capture.retention_days,
-        retention_bytes=_bytes(config.capture.retention_mib),
-        shadow_concurrency=config.capture.shadow_concurrency,
-        shadow_per_minute=config.capture.shadow_per_minute,
-        workers=listening.workers or 1,
-        log_requests=project.settings.log_requests,
-        otel=project.settings.otel,
-        prices=_prices(project),
-    )
+    gateway_config = _gateway_config(project, listening, capture)
     _load_redactor(gateway_config.capture, progress)
     if gateway_config.tls is not None:
         check_certificate(gateway_config.tls)
@@ -235,6 +249,15 @@ def up(
             keys_required=beyond_loopback,
             attributions=attributions([chosen], config.use),
         )
+
+    def build(changed: Project) -> GatewayConfig:
+        return msgspec.structs.replace(
+            _gateway_config(changed, listening, capture),
+            keys_required=beyond_loopback,
+            attributions=attributions([chosen], changed.config.use),
+        )
+
+    follower = ConfigFollower(project, gateway_config, build=build, say=progress.say)
     progress.step("start the engine", note=f"{chosen.model} on {chosen.engine}")
 
     async def run() -> None:
@@ -245,6 +268,7 @@ def up(
             log_dir=log_dir,
             ready=ready,
             companion=lambda logs: ObserverProcess(_observer_config(project), logs / "observer.log"),
+            follow=follower.poll,
         )
 
     anyio.run(run)

@@ -13,7 +13,7 @@ _BEFORE = datetime(1970, 1, 1, tzinfo=UTC)
 
 def evaluations(project: Project) -> list[EvaluationLine]:
     """All evaluations in the project's store, the last one first."""
-    with open_store(project.store_url) as store:
+    with open_store(project.reading_url) as store:
         looks = {look.id: look.at for look in store.records(ItemLook)}
         found = [EvaluationLine.of(one, looks.get(one.id)) for one in store.records(Evaluation)]
         found += store.records(EvaluationLine)

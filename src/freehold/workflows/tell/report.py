@@ -46,7 +46,7 @@ def write_report(report: Report, folder: Path) -> WrittenReport:
 
 def find(project: Project, report_id: str | None = None) -> Report:
     """A stored report by the start of its id; the last one without. Raises `UsageError` when there is none."""
-    with open_store(project.store_url) as store:
+    with open_store(project.reading_url) as store:
         if report_id is None:
             report = store.latest(Report)
         else:
@@ -64,7 +64,7 @@ def find(project: Project, report_id: str | None = None) -> Report:
 
 def has_report(project: Project) -> bool:
     """Whether anything was migrated here."""
-    with open_store(project.store_url) as store:
+    with open_store(project.reading_url) as store:
         return store.latest(Report) is not None
 
 

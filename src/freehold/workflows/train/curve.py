@@ -36,8 +36,14 @@ def training_curve(
 ) -> TrainingCurve:
     """Train on parts of the train split, foretell twice of it, and keep the record.
 
-    Raises `UsageError` for splits that are too small, and what `train` raises.
+    Raises `UsageError` for splits that are too small and for `max_minutes`, and what `train` raises.
     """
+    if config.max_minutes is not None:
+        raise UsageError(
+            f"max_minutes = {config.max_minutes:g} would cut the runs on many samples short and not those on few: the "
+            "curve would show time, not samples",
+            hint="take max_minutes out; --epochs 2 makes every run shorter alike",
+        )
     dataset = inputs.dataset
     total, validation = dataset.split("train").samples, dataset.split("validation").samples
     if total < FEWEST_SAMPLES or validation < FEWEST_VALIDATION:

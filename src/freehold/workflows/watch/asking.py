@@ -12,6 +12,7 @@ from freehold.types.endpoint import Endpoint
 from freehold.types.evaluation import Task
 from freehold.types.progress import Progress
 from freehold.types.route import Route
+from freehold.wire.base_url import stem
 from freehold.workflows.project import Project
 from freehold.workflows.watch.plan import CheckPlan, request_cost
 
@@ -85,13 +86,12 @@ def _asked_side(project: Project, route: Route, plan: CheckPlan, url: str | None
     incumbent = project.config.incumbent
     if plan.against == "live":
         assert incumbent is not None and incumbent.base_url is not None
-        base = incumbent.base_url.rstrip("/").removesuffix("/v1")
         name = route.incumbent.model or incumbent.model
         return (
             Endpoint(
                 name="incumbent",
                 engine="remote",
-                base_url=base,
+                base_url=stem(incumbent.base_url),
                 api=incumbent.api,
                 api_key_env=incumbent.api_key_env,
             ),
@@ -100,6 +100,6 @@ def _asked_side(project: Project, route: Route, plan: CheckPlan, url: str | None
     assert route.candidate is not None
     base = url or project.gateway_url
     return (
-        Endpoint(name="candidate", engine="remote", base_url=base.rstrip("/").removesuffix("/v1")),
+        Endpoint(name="candidate", engine="remote", base_url=stem(base)),
         route.candidate.model or route.model,
     )

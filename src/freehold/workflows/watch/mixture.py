@@ -54,7 +54,8 @@ class MixtureState(Record, frozen=True, kw_only=True):
 
 
 class MixtureTraffic(NamedTuple):
-    """A period's requests that the rule decided on, and those the candidate answered because it was sure."""
+    """A period's requests that the rule decided on, and those whose answer can differ from the incumbent's: the
+    candidate's sure ones, and all that an upper model gave in the incumbent's place."""
 
     decided: list[Trace]
     sure: list[Trace]
@@ -66,7 +67,7 @@ class MixtureTraffic(NamedTuple):
         )
 
     def sure_share(self) -> float:
-        """The mean over users of the share that was answered here because it was sure."""
+        """The mean over users of the share whose answers can differ from the incumbent's."""
         sure = {one.id for one in self.sure}
         values = self._by_user([one.id in sure for one in self.decided])
         return sum(values) / len(values) if values else 0.0
@@ -86,7 +87,8 @@ def traffic_of(rule: DeferralRule, recent: Sequence[Trace]) -> MixtureTraffic:
     sure = [
         one
         for one in decided
-        if one.deferral and one.deferral.by == "candidate" and one.deferral.why == "sure"
+        if one.deferral
+        and (one.deferral.by == "upper" or (one.deferral.by == "candidate" and one.deferral.why == "sure"))
     ]
     return MixtureTraffic(decided, sure)
 

@@ -80,8 +80,14 @@ def plan_check(
         [answer_of(trace) for trace in traces[:affordable]],
         total,
         tuple(notes),
-        tuple(None if trace.deferral is None else trace.deferral.confidence for trace in traces[:affordable]),
+        tuple(map(_confidence, traces[:affordable])),
     )
+
+
+def _confidence(trace: Trace) -> float | None:
+    """How sure the candidate was of the answer that was given; an upper model's has none."""
+    made = trace.deferral
+    return made.confidence if made is not None and made.by == "candidate" else None
 
 
 def _frozen_plan(project: Project, store: Store, config: WatchConfig, seed: str) -> CheckPlan:

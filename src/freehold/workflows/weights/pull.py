@@ -129,8 +129,10 @@ def remove_weights(model_id: str, settings: Settings, *, quantization: str | Non
 def _repository(model_id: str) -> WeightsSource:
     """A hub repository, when that is what the id looks like, or a model of the catalog by any of its names."""
     listed = models.find(model_id)
-    if listed is not None:  # by the name that was meant: an alias has the same shape and other weights
-        names = (listed.id, *listed.aliases)
+    if (
+        listed is not None
+    ):  # by the name that was meant: an alias or a release has the same shape and other weights
+        names = (listed.id, *listed.aliases, *(one.id for one in listed.published if one.id is not None))
         return WeightsSource(
             scheme="hf",
             place=next(
@@ -143,16 +145,20 @@ def _repository(model_id: str) -> WeightsSource:
             near is not None
             and near.lower() != model_id.lower()
             and near.split("/")[0] == model_id.split("/")[0]
+            and models.may_mean(model_id, near)
         ):
             raise UnknownModelError(
                 f"no model {model_id} is known", hint=f"did you mean {near}? For the hub: hf:{model_id}"
             )
         return WeightsSource(scheme="hf", place=model_id)
     near = catalog.nearest(model_id)
+    meant = (near,) if near is not None and models.may_mean(model_id, near) else models.meant_by(model_id)
     known = ", ".join(dict.fromkeys(row.model for row in catalog.rows()))
     raise UnknownModelError(
         f"no model {model_id} is known",
-        hint=f"did you mean {near}?" if near else f"known: {known}; or ORG/NAME of a hub, or file:PATH.gguf",
+        hint=f"did you mean {meant[0]}?"
+        if meant
+        else f"known: {known}; or ORG/NAME of a hub, or file:PATH.gguf",
     )
 
 

@@ -1,5 +1,6 @@
 import pytest
 
+from freehold.catalog.retirements import HOLE
 from freehold.workflows.incumbent.scanning.javascript import read
 
 pytest.importorskip("tree_sitter", reason="reads JavaScript")
@@ -25,7 +26,8 @@ def test_strings_inside_a_templates_expressions_are_read():
         "const a = `x ${pick('gpt-4o')} y`;\nconst b = await import('openai');\nexport * from \"cohere-ai\";"
     )
     assert texts(source, suffix=".mjs") == [
-        ("x   y", 1, "string"), ("gpt-4o", 1, "string"), ("openai", 2, "import"), ("cohere-ai", 3, "import"),
+        ("x ", 1, "string"), (" y", 1, "string"), ("gpt-4o", 1, "string"), ("openai", 2, "import"),
+        ("cohere-ai", 3, "import"),
     ]  # fmt: skip
 
 
@@ -44,3 +46,23 @@ def test_a_component_is_read_in_script_and_markup():
 def test_columns_count_characters():
     (word,) = read('/* é */ const a = "gpt-4o"', ".js")
     assert (word.line, word.column) == (1, 19)
+
+
+def test_a_name_put_together_is_one_word():
+    source = 'const a = "claude-3-5-" + "sonnet-20241022";\nconst b = "gpt-4.1-" + size;\nconst c = `gpt-4.1-${size}`;'
+    assert texts(source, suffix=".ts") == [
+        ("claude-3-5-sonnet-20241022", 1, "string"),
+        (f"gpt-4.1-{HOLE}", 2, "string"),
+        (f"gpt-4.1-{HOLE}", 3, "string"),
+    ]
+
+
+def test_prose_that_is_joined_stays_in_pieces():
+    assert texts('log("we use " + "gpt-4o" + " now");', suffix=".js") == [
+        ("we use ", 1, "string"), ("gpt-4o", 1, "string"), (" now", 1, "string"),
+    ]  # fmt: skip
+
+
+def test_a_page_is_read_in_script_and_markup():
+    source = "<body data-model=\"gpt-4o\">gpt-4</body><script>const m = 'o3'</script>"
+    assert texts(source, suffix=".html") == [("gpt-4o", 1, "string"), ("o3", 1, "string")]

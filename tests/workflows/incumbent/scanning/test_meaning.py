@@ -1,8 +1,9 @@
 import pytest
 from tests.workflows.incumbent.test_scan import DAY
 
+from freehold.catalog.retirements import HOLE
 from freehold.workflows.incumbent.scan import scan
-from freehold.workflows.incumbent.scanning.meaning import Meaning, meaning
+from freehold.workflows.incumbent.scanning.meaning import Meaning, completions, meaning
 from freehold.workflows.incumbent.scanning.word import Word
 
 
@@ -45,3 +46,89 @@ def test_an_import_counts_by_its_package():
     assert meaning(Word("@anthropic-ai/sdk/resources", 1, 1, "import")).vendor == "Anthropic"
     assert meaning(Word("openai_extras", 1, 1, "import")) is None
     assert meaning(Word("gpt-4o", 1, 1, "import")) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "vendor"),
+    [
+        ("google.genai", "python", "Google"),
+        ("groq-sdk", "javascript", "Groq"),
+        ("ai", "javascript", "several"),
+        ("ai/rsc", "javascript", "several"),
+        ("@ai-sdk/google-vertex", "javascript", "Google"),
+        ("@langchain/google-genai", "javascript", "Google"),
+        ("langchain_groq", "python", "Groq"),
+        ("langchain_aws.chat_models", "python", "Amazon Bedrock"),
+        ("llama_index.llms.anthropic", "python", "Anthropic"),
+        ("llama_index.core", "python", "several"),
+        ("litellm", "python", "several"),
+        ("github.com/openai/openai-go/option", "go", "OpenAI"),
+        ("com.openai.client.OpenAIClient", "java", "OpenAI"),
+        ("OpenAI.Chat", "csharp", "OpenAI"),
+        ("async_openai::types", "rust", "OpenAI"),
+        ("OpenAI\\Client", "php", "OpenAI"),
+        ("ruby_llm", "ruby", "several"),
+    ],
+)
+def test_sdks_of_all_languages_are_known(name, language, vendor):
+    found = meaning(Word(name, 1, 1, "import"), language)
+    assert (found.kind, found.vendor) == ("sdk", vendor)
+
+
+@pytest.mark.parametrize(
+    ("name", "language"),
+    [
+        ("ai", "python"),
+        ("@ai-sdk/react", "javascript"),
+        ("langchain_text_splitters", "python"),
+        ("google.cloud.storage", "python"),
+    ],
+)
+def test_a_package_of_another_kind_is_none(name, language):
+    assert meaning(Word(name, 1, 1, "import"), language) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"gpt-4.1-{HOLE}", "gpt-4.1-", "gpt-4.1-%s", "gpt-4.1-{}", "gpt-4.1-{size}", "gpt-4.1-${SIZE}",
+        "gpt-4.1-#{size}",
+        "gpt-4.1-$size", "gpt-4.1-{{size}}", f"openai/gpt-4.1-{HOLE}", f"{HOLE}/gpt-4.1-{HOLE}",
+    ],
+)  # fmt: skip
+def test_a_partial_name_is_what_it_can_become(text):
+    found = meaning(Word(text, 1, 1, "string"))
+    assert found.kind == "model_id"
+    assert found.model.endswith("gpt-4.1-{…}")
+    names = [one.name for one in completions(found.pattern)]
+    assert names == [
+        "gpt-4.1-2025-04-14", "gpt-4.1-mini", "gpt-4.1-mini-2025-04-14", "gpt-4.1-nano", "gpt-4.1-nano-2025-04-14",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text", [f"{HOLE}", f"command-{HOLE}", f"text-{HOLE}", f"my-{HOLE}", f"azure/{HOLE}", "%s"]
+)
+def test_a_partial_name_that_says_too_little_is_none(text):
+    assert meaning(Word(text, 1, 1, "string")) is None
+
+
+def test_a_name_after_an_unknown_route_is_read():
+    assert meaning(Word(f"{HOLE}/gpt-4o", 1, 1, "string")).model == "gpt-4o"
+
+
+def test_words_of_the_language_are_no_models():
+    for text in ("ada", "davinci", "command", "summarize", "imagetext"):
+        assert meaning(Word(text, 1, 1, "string")) is None
+    assert meaning(Word("cohere/command", 1, 1, "string")).undated.model == "command"
+
+
+def test_a_hosts_end_is_not_the_makers():
+    assert meaning(Word("claude-opus-4-5", 1, 1, "string")).row is None
+    assert meaning(Word("azure/claude-opus-4-5", 1, 1, "string")).row.platform == "azure"
+
+
+def test_routes_and_keys_of_litellm():
+    assert meaning(Word("os.environ/GROQ_API_KEY", 1, 1, "string")).kind == "key"
+    assert meaning(Word("openai/*", 1, 1, "string")).how == "routes every model of openai"
+    assert meaning(Word("litellm_params", 1, 1, "string")).kind == "sdk"

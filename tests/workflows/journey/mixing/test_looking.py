@@ -52,6 +52,14 @@ def test_the_mixture_has_the_incumbents_results_elsewhere():
     assert made.incumbent is theirs
 
 
+def test_an_upper_model_has_its_results_where_it_answers():
+    theirs = [answer(at, None, value=1.0) for at in range(6)]
+    results = SideBySide(SAMPLES, [None] * 6, theirs, OWN, "big", "small")
+    upper = {1: answer(1, None, value=0.5)}
+    made = mixed(results, decide(RULE, SAMPLES, OWN).here, upper)
+    assert [one.score.value for one in made.candidate] == [0.0, 0.5, 1.0, 0.0, 1.0, 1.0]
+
+
 def test_times_of_both_paths():
     found = latency(RULE, OWN, decide(RULE, SAMPLES, OWN), [500.0, 700.0])
     assert (found.here_p50_ms, found.deferred_p95_ms, found.incumbent_p95_ms) == (10.0, 30.0, 700.0)

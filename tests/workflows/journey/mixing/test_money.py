@@ -27,6 +27,13 @@ def test_an_unknown_price_leaves_the_saving_unknown(theirs, own):
     assert (found.mixture_usd, found.saved_usd, saved_per_month(found, theirs)) == (None, None, None)
 
 
+def test_an_upper_model_is_paid_in_the_incumbents_place():
+    theirs, upper = Paid(Decimal(2), None, "stated"), Paid(Decimal("0.5"), None, "as the file says")
+    found = mixture_cost("cascade", 0.4, theirs, OWN, upper)
+    assert found.mixture_usd == Decimal("0.4") and found.saved_usd == Decimal("1.6")
+    assert found.why[-1] == "upper model: as the file says"
+
+
 def test_how_to_know_the_price_is_said(tmp_path):
     (tmp_path / "freehold.toml").write_text('[app]\nname = "x"\n')
     found = paid(open_project(tmp_path / "freehold.toml"), "nobodys-model")

@@ -17,7 +17,11 @@ LEFT = DeferralDecision(rule_id="r", by="incumbent", why="candidate_slow")
 def looked(traces, *, max_p95_ms=None, requests_per_user=5, margin=0.1, at=None):
     """What the tests say after these traces, their windows over."""
     ledger = Ledger(
-        begin(margin=margin, max_p95_ms=max_p95_ms), [], requests_per_user=requests_per_user, window_s=60
+        begin(margin=margin, max_p95_ms=max_p95_ms),
+        [],
+        requests_per_user=requests_per_user,
+        window_s=60,
+        failure_window_s=60,
     )
     for seq, one in enumerate(traces, 1):
         ledger.take(seq, one)
@@ -96,7 +100,9 @@ def test_equal_arms_raise_no_alarm_however_often_one_looks():
     draw = random.Random(4)
     alarms = 0
     for _ in range(10):
-        ledger = Ledger(begin(margin=0.1, max_p95_ms=900), [], requests_per_user=1, window_s=60)
+        ledger = Ledger(
+            begin(margin=0.1, max_p95_ms=900), [], requests_per_user=1, window_s=60, failure_window_s=60
+        )
         seen = []
         for n in range(150):
             arm = draw.choice(["candidate", "incumbent"])
@@ -137,7 +143,9 @@ def test_the_unit_is_the_most_lasting_name_a_trace_has():
 
 
 def test_what_mirrored_pairs_say_is_their_mean_and_a_window_without_a_score_is_counted():
-    ledger = Ledger(begin(margin=0.1, max_p95_ms=None), [], requests_per_user=1, window_s=60)
+    ledger = Ledger(
+        begin(margin=0.1, max_p95_ms=None), [], requests_per_user=1, window_s=60, failure_window_s=60
+    )
     for seq, user in enumerate(("ada", "bob", "eve"), 1):
         ledger.take(seq, trace(seq, user=user, arm="candidate", parent_id="own"))
     windows = ledger.ready(LATER).pairs
@@ -146,3 +154,25 @@ def test_what_mirrored_pairs_say_is_their_mean_and_a_window_without_a_score_is_c
     assert (seen.pairs, seen.unscored, seen.waiting) == (2, 1, 0)
     assert seen.state("quality").estimate == -0.5 and seen.lowest_effect < -0.5
     assert [window.value for window in ledger.changed.values()] == [-1.0, 0.0, None]
+
+
+def test_errors_are_judged_long_before_quality_is():
+    ledger = Ledger(
+        begin(margin=0.1, max_p95_ms=None), [], requests_per_user=5, window_s=120, failure_window_s=10
+    )
+    own, mirror = trace(1, share=1.0), trace(1, arm="candidate", parent_id="x")
+    ledger.take(1, own)
+    ledger.take(2, mirror)
+    ledger.take(3, trace(2, arm="candidate", share=0.5))
+    ready = ledger.ready(START + timedelta(seconds=15))
+    assert len(ready.arms) == 1 and not ready.pairs
+    assert len(ledger.ready(START + timedelta(seconds=130)).pairs) == 1
+
+
+def test_a_candidate_that_fails_all_that_is_mirrored_breaks_off_within_twenty_pairs():
+    ledger = Ledger(
+        begin(margin=0.1, max_p95_ms=None), [], requests_per_user=5, window_s=120, failure_window_s=10
+    )
+    for number in range(20):
+        ledger.take(number + 1, trace(number, arm="candidate", parent_id="x", status=503))
+    assert "errors of the candidate in a row" in look(ledger.tests, ()).broken_off

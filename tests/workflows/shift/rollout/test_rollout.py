@@ -70,8 +70,31 @@ def test_promotion_needs_an_offline_verdict(store):
     rollout.advance(store, "support", who="ada", at=START + timedelta(hours=25))
     with pytest.raises(UsageError, match="no offline verdict says promote"):
         rollout.promote(store, "support", who="ada", at=START + timedelta(hours=60))
-    forced = rollout.promote(store, "support", who="ada", at=START + timedelta(hours=60), force=True)
+    forced = rollout.promote(
+        store, "support", who="ada", at=START + timedelta(hours=60), without=rollout.GATES
+    )
     assert forced.rollout.state == "promoted" and "forced" in store.route_history("support")[-1].why
+
+
+def test_a_step_may_leave_out_what_is_named_and_nothing_else(store):
+    begun(store, stages=(0.1,), users_a_stage=300)
+    for number in range(200):
+        store.add_traces(mirrored(number))
+    with pytest.raises(UsageError, match=r"200 of 300 independent users seen$"):
+        rollout.advance(store, "support", who="ada", at=START + timedelta(hours=1), without=["hours"])
+    moved = rollout.advance(
+        store, "support", who="ada", at=START + timedelta(hours=1), without=["hours", "users"]
+    )
+    assert moved.rollout.state == "canary"
+    assert store.route_history("support")[-1].why == "canary at 10.00%, without hours, users"
+    with pytest.raises(UsageError, match="no offline verdict"):
+        rollout.promote(
+            store,
+            "support",
+            who="ada",
+            at=START + timedelta(hours=1),
+            without=["hours", "users", "quality", "errors"],
+        )
 
 
 @pytest.mark.parametrize(
@@ -100,10 +123,10 @@ def test_a_bad_candidate_is_rolled_back_by_the_look(store):
 
 def test_pause_goes_back_one_step_and_advance_goes_on(store):
     begun(store)
-    rollout.advance(store, "support", who="ada", at=START, force=True)
+    rollout.advance(store, "support", who="ada", at=START, without=rollout.GATES)
     rollout.pause(store, "support", who="ada", at=START)
     assert store.routes()[0].state == "incumbent"
-    again = rollout.advance(store, "support", who="ada", at=START, force=True)
+    again = rollout.advance(store, "support", who="ada", at=START, without=rollout.GATES)
     assert again.rollout.stage == 0 and store.routes()[0].canary_share == 0.1
 
 

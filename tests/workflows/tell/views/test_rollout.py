@@ -7,9 +7,10 @@ import pytest
 from tests.workflows.shift.shifting import LATER, ROUTE, START, begun, mirrored, trace
 
 from freehold.errors import UsageError
+from freehold.gateway.telemetry.meters import Meters, leave_word
 from freehold.store import open_store
 from freehold.workflows.project import open_project
-from freehold.workflows.tell.views.rollout import LATEST_SHOWN, act, arm, overview, series
+from freehold.workflows.tell.views.rollout import LATEST_SHOWN, PathLine, act, arm, others, overview, series
 
 
 @pytest.fixture
@@ -98,3 +99,18 @@ def test_reports_are_listed_newest_first(project, store):
     for number in range(12):
         (folder / f"report-{number:02}.html").write_text("")
     assert len(overview(project, store, at=START, window_s=60).reports) == 10
+
+
+def test_what_was_asked_besides_the_routes_stands_by_kind_of_path(tmp_path):
+    assert others(tmp_path / "none") == ()
+    numbers = Meters()
+    numbers.count("freehold_passed_on", "incumbent", "files", "200", by=3)
+    numbers.count("freehold_passed_on", "incumbent", "files", "404")
+    numbers.count("freehold_refusals", "unknown_url", "images", by=2)
+    numbers.count("freehold_refusals", "over_rate", "files")
+    numbers.write(tmp_path)
+    leave_word(tmp_path / "spool", tmp_path)
+    assert others(tmp_path / "spool") == (
+        PathLine(path="images", passed_on=0, refused=2),
+        PathLine(path="files", passed_on=4, refused=1),
+    )

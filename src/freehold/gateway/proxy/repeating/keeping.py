@@ -45,7 +45,7 @@ def keep(state: WorkerState, exchange: ProxyExchange) -> None:
         seconds = min(seconds, state.config.retention_days * _DAY_S)
     kept = KeptAnswer(
         endpoint=exchange.answered_by,
-        arm=cast("Literal['incumbent', 'candidate']", exchange.arm),
+        arm=cast("Literal['incumbent', 'candidate', 'upper']", exchange.arm),
         content_type=exchange.content_type,
         content_encoding=exchange.content_encoding,
         hides_usage=exchange.hides_usage,

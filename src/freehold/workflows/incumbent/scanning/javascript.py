@@ -1,6 +1,7 @@
 """Strings and imports of JavaScript and TypeScript, from a syntax tree (tree-sitter).
 
-The grammar for TSX reads JavaScript and JSX as well. Of a Vue or Svelte component the `<script>` elements are read, and
+The grammar for TSX reads JavaScript and JSX as well. Of a page, or a Vue or Svelte component, the `<script>`
+elements are read, and
 the quoted values of its markup. A file with errors in it is read as far as possible.
 """
 
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
+from freehold.workflows.incumbent.scanning import syntax
 from freehold.workflows.incumbent.scanning.word import Word
 
 if TYPE_CHECKING:
@@ -34,8 +36,8 @@ def _parser(grammar: str) -> Parser:
 
 
 def read(source: str, suffix: str) -> list[Word]:
-    """All strings, templates without their expressions, and imported modules, in order. Lines and columns from 1."""
-    if suffix in (".vue", ".svelte"):
+    """All strings, and imported modules, in order. Lines and columns from 1."""
+    if suffix in (".vue", ".svelte", ".html", ".htm"):
         return sorted(_component(source), key=lambda word: (word.line, word.column))
     grammar = "typescript" if suffix in (".ts", ".mts", ".cts") else "tsx"
     return list(_words(source, grammar))
@@ -60,27 +62,14 @@ def _blank(text: str) -> str:
 
 
 def _words(source: str, grammar: str) -> Iterator[Word]:
-    data = source.encode("utf-8", "replace")
-    lines = data.split(b"\n")
-    waiting = [_parser(grammar).parse(data).root_node]
-    while waiting:  # a stack, since a file may nest deeper than Python's
-        node = waiting.pop()
-        if node.is_named and node.type in ("string", "template_string"):
-            row, column = node.start_point
-            before = lines[row][:column].decode("utf-8", "replace")
-            kind = "import" if _imports(node) else "string"
-            yield Word(_text(node), row + 1, len(before) + 1, "import" if kind == "import" else "string")
-        waiting.extend(reversed(node.children))  # a template's expressions hold strings too
+    return syntax.words(_parser(grammar), source, _STRINGS)
 
 
-def _text(node: Node) -> str:
-    """What is between the quotes; an expression in a template leaves a space."""
-    found = []
-    for child in node.named_children:
-        found.append(
-            " " if child.type == "template_substitution" else (child.text or b"").decode("utf-8", "replace")
-        )
-    return "".join(found)
+def _imported(node: Node) -> list[tuple[str, Node]]:
+    """The module that a string names, if it names one."""
+    if node.type != "string" or not _imports(node):
+        return []
+    return [((node.text or b"").decode("utf-8", "replace").strip("'\""), node)]
 
 
 def _imports(node: Node) -> bool:
@@ -95,3 +84,12 @@ def _imports(node: Node) -> bool:
         return False
     called = call.child_by_field_name("function")
     return called is not None and (called.text or b"") in (b"require", b"import")
+
+
+_STRINGS = syntax.Grammar(
+    strings=frozenset({"string", "template_string"}),
+    contents=frozenset({"string_fragment", "escape_sequence"}),
+    holes=frozenset({"template_substitution"}),
+    joins={"binary_expression": "+"},
+    imported=_imported,
+)

@@ -66,7 +66,7 @@ def tasks_of_files(files: Sequence[Path], *, data: DataConfig, progress: Progres
 
 def tasks_captured(project: Project, *, progress: Progress | None = None) -> LogTasks:
     """The tasks in a project's traces. Raises `UsageError` where there are none."""
-    with open_store(project.store_url) as store:
+    with open_store(project.reading_url) as store:
         found = tasks_of(
             lambda: (_traced(trace) for trace in store.traces() if trace.parent_id is None), progress=progress
         )

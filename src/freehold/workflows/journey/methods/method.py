@@ -30,6 +30,7 @@ from freehold.types.prompting import PromptSearch
 from freehold.types.record import Record, content_id
 from freehold.types.teaching import Teaching
 from freehold.types.training import TrainingResult
+from freehold.wire.base_url import stem
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project
 from freehold.workflows.serve.plan import ServeRequest, names_its_models, of_config
@@ -138,7 +139,7 @@ def endpoint_of(config: ProjectConfig, name: str) -> EndpointConfig:
 
 def behind(request: ServeRequest, endpoint: EndpointConfig) -> ServeRequest:
     """The request for a model that runs behind an endpoint."""
-    options = {"base_url": endpoint.base_url.rstrip("/").removesuffix("/v1"), "api": endpoint.api}
+    options = {"base_url": stem(endpoint.base_url), "api": endpoint.api}
     if endpoint.api_key_env is not None:
         options["api_key_env"] = endpoint.api_key_env
     return msgspec.structs.replace(

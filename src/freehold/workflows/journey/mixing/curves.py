@@ -20,7 +20,14 @@ from freehold.stats import deferral
 from freehold.stats.clustered import Codes, encode_groups
 from freehold.types.config import DeferConfig
 from freehold.types.dataset import Sample
-from freehold.types.deferral import Calibration, DeferralRule, DeferralWay, RouterFiles, SignalName
+from freehold.types.deferral import (
+    Calibration,
+    DeferralRule,
+    DeferralWay,
+    RouterFiles,
+    SignalName,
+    UpperModel,
+)
 from freehold.types.mixture import MixtureCurve
 from freehold.types.selected import SelectionScores
 from freehold.workflows.journey.mixing.slices import declared
@@ -39,15 +46,24 @@ class Terms(NamedTuple):
 
 
 class AskedSplit(NamedTuple):
-    """The selection split: its samples, and what the candidate did on them."""
+    """The selection split: its samples, and what the candidate did on them, and the upper model if there is one."""
 
     samples: Sequence[Sample]
     scores: SelectionScores
+    upper: SelectionScores | None = None
 
     @property
     def differences(self) -> Numbers:
         """Candidate minus incumbent, NaN where one has no score."""
         return _column(self.scores.differences)
+
+    def otherwise(self, config: DeferConfig) -> Numbers | None:
+        """The upper model minus the incumbent; 0 where the incumbent always answers. None without an upper model."""
+        if self.upper is None:
+            return None
+        found = _column(self.upper.differences)
+        found[declared(config.always_incumbent, self.samples)] = 0.0
+        return found
 
     @property
     def codes(self) -> Codes | None:
@@ -100,17 +116,20 @@ def find_curves(split: AskedSplit, terms: Terms) -> tuple[list[Found], list[str]
 
 
 def _curve(split: AskedSplit, terms: Terms, way: DeferralWay, signal: SignalName, raw: Numbers) -> Found:
+    width = split.scores.hi - split.scores.lo
+    otherwise = split.otherwise(terms.config)
     curve, calibration = deferral.mixture_curve(
         way=way,
         signal=signal,
         raw=with_declared(raw, split.samples, terms.config),
-        differences=split.differences / (split.scores.hi - split.scores.lo),
+        differences=split.differences / width,
         codes=split.codes,
-        margin=terms.margin / (split.scores.hi - split.scores.lo),
+        margin=terms.margin / width,
         alpha=terms.alpha,
         held_out=terms.held_out,
         least_share=min(terms.config.least_share, math.nextafter(1.0, 0.0)),
         slices=_slices(terms.slices, split.samples),
+        otherwise=None if otherwise is None else otherwise / width,
     )
     return Found(curve, calibration)
 
@@ -141,11 +160,12 @@ def best_of(found: Sequence[Found]) -> int | None:
 
 
 class MixedModels(NamedTuple):
-    """Who is mixed: the candidate as it is served, its identity, and the incumbent."""
+    """Who is mixed: the candidate as it is served, its identity, the incumbent, and the upper model in its place."""
 
     candidate: str
     candidate_id: str
     incumbent: str
+    upper: UpperModel | None = None
 
 
 def rule_of(found: Found, served: MixedModels, config: DeferConfig, folder: Path) -> DeferralRule:
@@ -163,6 +183,7 @@ def rule_of(found: Found, served: MixedModels, config: DeferConfig, folder: Path
         candidate=served.candidate,
         candidate_id=served.candidate_id,
         incumbent=served.incumbent,
+        upper=served.upper,
         router=router,
         always_incumbent=config.always_incumbent,
         never_defer_out=config.never_defer_out,

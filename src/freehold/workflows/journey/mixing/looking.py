@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +30,13 @@ from freehold.workflows.journey.mixing.slices import declared
 from freehold.workflows.prove.looks import Looks, look_at, with_look
 
 Bools = npt.NDArray[np.bool_]
+AskUpper = Callable[[Sequence[Sample]], Awaitable[Sequence[EvalResult]]]
+"""Asks the upper model, and gives the score of each of its answers."""
 _MIXED = "The mixture: the candidate's answer where it is sure, the incumbent's recorded one elsewhere."
+_MIXED_WITH_UPPER = (
+    "The mixture: the candidate's answer where it is sure, the upper model's elsewhere, both against the incumbent's "
+    "recorded one."
+)
 _AGAIN = "freehold migrate --fresh measures it again"
 
 
@@ -92,35 +98,61 @@ def decide(rule: DeferralRule, samples: Sequence[Sample], candidate: Sequence[Ev
     return Decided(here | declared(config.never_defer_out, samples), times)
 
 
-def mixed(results: SideBySide, here: Bools) -> SideBySide:
-    """The results with the mixture's in the candidate's place."""
+def mixed(results: SideBySide, here: Bools, upper: Mapping[int, EvalResult] | None = None) -> SideBySide:
+    """The results with the mixture's in the candidate's place. `upper` are the upper model's by the sample's place."""
     answers = [
-        own if is_here else theirs
-        for own, theirs, is_here in zip(results.candidate, results.incumbent, here, strict=True)
+        own if is_here else (upper or {}).get(place, theirs)
+        for place, (own, theirs, is_here) in enumerate(
+            zip(results.candidate, results.incumbent, here, strict=True)
+        )
     ]
     return results._replace(candidate=answers)
 
 
+async def _of_upper(
+    rule: DeferralRule, samples: Sequence[Sample], here: Bools, ask: AskUpper | None
+) -> dict[int, EvalResult]:
+    """The upper model's results where it answers, by the sample's place. One that has no answer leaves it to the
+    incumbent, as it does when it is served."""
+    if ask is None:
+        return {}
+    places = np.flatnonzero(~here & ~declared(rule.always_incumbent, samples)).tolist()
+    results = await ask([samples[place] for place in places]) if places else ()
+    return {
+        place: one
+        for place, one in zip(places, results, strict=True)
+        if not (one.error and one.score.value is None)
+    }
+
+
 async def look(
-    rule: DeferralRule, made: Evaluation, looks: Looks, *, task: Task, recorded_ms: Sequence[float]
+    rule: DeferralRule,
+    made: Evaluation,
+    looks: Looks,
+    *,
+    task: Task,
+    recorded_ms: Sequence[float],
+    ask_upper: AskUpper | None = None,
 ) -> MixtureLook:
     """Look at the mixture on the samples of an evaluation. `task` has the alpha of all planned looks together;
-    `recorded_ms` are times of the incumbent's answers. The look is counted before its result is known.
+    `recorded_ms` are times of the incumbent's answers; `ask_upper` asks the rule's upper model, where it has one. The
+    look is counted before its result is known.
 
-    Raises as `held_out_results` and `decide` do.
+    Raises as `held_out_results` and `decide` do, and what asking raises.
     """
     results = held_out_results(made)
     samples, names = results.samples, (made.incumbent, made.candidate)
     decided = decide(rule, samples, results.candidate)
+    upper = await _of_upper(rule, samples, decided.here, ask_upper)
     counted = looks.take_mixture(
         look_at(samples, evaluation_id=made.id, dataset_id=made.dataset_id, names=names, alpha=task.alpha)
     )
     noise = None if made.comparison is None else made.comparison.self_noise
     compared = await compare_by_task(
-        mixed(results, decided.here),
+        mixed(results, decided.here, upper),
         msgspec.structs.replace(task, alpha=counted.alpha),
         made_from=(made.dataset_id, made.id, rule.id),
-        notes=(_MIXED,),
+        notes=(_MIXED if rule.upper is None else _MIXED_WITH_UPPER,),
         context=ScoreContext(self_noise=noise, looks=1 if counted.may_promote else max(2, counted.number)),
     )
     low, high = deferral.share_interval(decided.here, codes_of(samples), counted.alpha)

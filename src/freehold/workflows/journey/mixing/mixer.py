@@ -35,12 +35,13 @@ from freehold.workflows.journey.measuring.tried import on_scale_of, tried
 from freehold.workflows.journey.methods import Bench, Candidate, Made
 from freehold.workflows.journey.mixing import curves, money, slices
 from freehold.workflows.journey.mixing.looking import MixtureLook, look
+from freehold.workflows.journey.mixing.upper import as_upper, measured_upper, named_upper, upper_results
 from freehold.workflows.project import now
 from freehold.workflows.prove.looks import Looks
 from freehold.workflows.prove.results import frozen_answers
 
-STEPS_OF_MIXING = 2
-"""The selection split, and the mixture's curves."""
+STEPS_OF_MIXING = 3
+"""The selection split, asked of the candidate and of an upper model, and the mixture's curves."""
 TIMED_TRACES = 500
 
 
@@ -85,6 +86,8 @@ class Mixer:
             return self._refused(candidate, made, len(samples), obstacle, notes)
         bench.steps.expect(STEPS_OF_MIXING + after)
         scores = measured(bench, candidate, made, items=len(samples))
+        asked = named_upper(bench.project.config)
+        upper = None if asked is None else measured_upper(bench, asked, items=len(samples))
         inputs = [
             made.plan.identity,
             bench.dataset.id,
@@ -93,6 +96,7 @@ class Mixer:
             scores,
             bench.project.config.defer,
             even_if_alone,
+            *filter(None, [upper]),
             __version__,
         ]
         planned = bench.steps.run(
@@ -100,7 +104,9 @@ class Mixer:
             f"{candidate.short_name}: which requests could it answer alone?",
             inputs,
             Mixture,
-            lambda: self._planned(candidate, made, curves.AskedSplit(samples, scores), notes, even_if_alone),
+            lambda: self._planned(
+                candidate, made, curves.AskedSplit(samples, scores, upper), notes, even_if_alone
+            ),
             still_there=_router_is_there,
         )
         if planned.rule is None:
@@ -115,6 +121,7 @@ class Mixer:
         bench, rule = self.bench, planned.rule
         assert rule is not None
         looks = Looks(bench.store, self.planned_looks, rule.id)
+        asked = named_upper(bench.project.config) if rule.upper is not None else None
         seen = anyio.run(
             partial(
                 look,
@@ -123,6 +130,7 @@ class Mixer:
                 looks,
                 task=bench.task,
                 recorded_ms=self._recorded_ms(self._filled("held_out")),
+                ask_upper=None if asked is None else partial(upper_results, bench, asked),
             )
         )
         found = self._told(planned, candidate, made, seen)
@@ -145,10 +153,10 @@ class Mixer:
         if not self.is_wanted:
             return Obstacle("[defer] least_share is 1", "[defer] least_share = 0.2 plans one again")
         gone = self._incumbent_until()
-        if gone is not None and gone < now().date():
+        if gone is not None and gone < now().date() and bench.project.config.defer.upper is None:
             return Obstacle(
                 f"{self.incumbent} was shut down on {gone}: no one is left to defer to",
-                "a larger model of your own can be the incumbent: [incumbent] model and base_url",
+                "a larger model of your own can answer in its place: [defer] upper",
             )
         if is_pairwise(bench.task):
             return Obstacle(
@@ -196,12 +204,13 @@ class Mixer:
     def _base(self, candidate: Candidate, made: Made, samples: int, notes: list[str]) -> Mixture:
         bench = self.bench
         until = self._incumbent_until()
-        if until is not None:
+        asked = named_upper(bench.project.config)
+        if until is not None and asked is None:
             left = (until - now().date()).days
             notes = [
                 *notes,
                 f"{self.incumbent} is shut down on {until}, in {left:,} days: until then a larger model of your own "
-                "must take its place, or the candidate all requests.",
+                "must take its place ([defer] upper), or the candidate all requests.",
             ]
         said = unreadable_note(made.plan.engine_kind)
         return Mixture(
@@ -216,6 +225,7 @@ class Mixer:
             curves=(),
             rule=None,
             least_share=bench.project.config.defer.least_share,
+            upper=None if asked is None else as_upper(asked).title,
             incumbent_until=until,
             made_from=(bench.dataset.id,),
             notes=tuple(notes) if said is None else (*notes, said),
@@ -259,7 +269,13 @@ class Mixer:
                     way_out="more traffic, a wider margin ([task] margin), or a smaller share ([defer] least_share)",
                 )
             )
-        served = curves.MixedModels(base.candidate, made.plan.candidate_id(), base.incumbent)
+        asked = named_upper(bench.project.config)
+        served = curves.MixedModels(
+            base.candidate,
+            made.plan.candidate_id(),
+            base.incumbent,
+            None if asked is None else as_upper(asked),
+        )
         rule = curves.rule_of(found[best], served, config, bench.project.state / "routers")
         made_now = _with_id(msgspec.structs.replace(base, rule=rule))
         curve = found[best].curve
@@ -282,7 +298,9 @@ class Mixer:
         scores = measured(bench, candidate, made, items=planned.selection_samples)
         own = request_cost(candidate, made.plan, scores, bench.project.config, bench.machine)
         paid = money.paid(bench.project, self.incumbent)
-        cost = money.mixture_cost(rule.way, seen.share, paid, own)
+        asked = named_upper(bench.project.config) if rule.upper is not None else None
+        deferred = paid if asked is None else money.paid_upper(bench.project, asked)
+        cost = money.mixture_cost(rule.way, seen.share, paid, own, deferred)
         return msgspec.structs.replace(
             planned,
             comparison=seen.comparison,

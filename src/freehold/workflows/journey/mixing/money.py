@@ -11,6 +11,7 @@ from freehold.types.deferral import DeferralWay
 from freehold.types.mixture import MixtureCost
 from freehold.types.selected import RequestCost
 from freehold.workflows.choose.traffic import StatedTraffic, price_traffic
+from freehold.workflows.journey.paying.asked_model import PricedModel
 from freehold.workflows.project import Project
 
 _THOUSAND = Decimal(1000)
@@ -48,18 +49,43 @@ def paid(project: Project, incumbent: str) -> Paid:
     return Paid(usd, month, why)
 
 
-def mixture_cost(way: DeferralWay, share: float, incumbent: Paid, candidate: RequestCost) -> MixtureCost:
-    """Dollars for 1,000 requests of which `share` is answered here."""
-    here = Decimal(str(share))
+def paid_upper(project: Project, upper: PricedModel) -> Paid:
+    """The upper model's price of 1,000 requests like those of the traces, by the price of its ``[[endpoints]]``."""
+    named = (one for one in project.config.endpoints if one.name == upper.endpoint.name)
+    stated = next((one.price for one in named), None)
+    if stated is None:
+        way = "price = { prompt = …, completion = … } in its [[endpoints]]"
+        return Paid(None, None, f"the price of {upper.model} is not known: {way}")
+    try:
+        found = price_traffic(project, upper.model, StatedTraffic(_THOUSAND), flat_price(stated))
+    except FreeholdError as error:
+        return Paid(None, None, f"the price of {upper.model} is not known ({error.message})")
+    return Paid(found.bill.usd_per_request.low * _THOUSAND, None, f"{upper.model}: {found.bill.basis}")
+
+
+def mixture_cost(
+    way: DeferralWay,
+    share: float,
+    incumbent: Paid,
+    candidate: RequestCost,
+    deferred: Paid | None = None,
+) -> MixtureCost:
+    """Dollars for 1,000 requests of which `share` is answered here; `deferred` is who answers the rest (None: the
+    incumbent)."""
+    here, rest = Decimal(str(share)), deferred or incumbent
     asked = Decimal(1) if way == "cascade" else here
     mixed = None
-    if incumbent.usd_per_1000 is not None and candidate.usd_per_1000 is not None:
-        mixed = _rounded(candidate.usd_per_1000 * asked + incumbent.usd_per_1000 * (1 - here))
+    if rest.usd_per_1000 is not None and candidate.usd_per_1000 is not None:
+        mixed = _rounded(candidate.usd_per_1000 * asked + rest.usd_per_1000 * (1 - here))
     return MixtureCost(
         incumbent_usd=None if incumbent.usd_per_1000 is None else _rounded(incumbent.usd_per_1000),
         candidate_usd=candidate.usd_per_1000,
         mixture_usd=mixed,
-        why=(incumbent.why, f"candidate: {candidate.why}"),
+        why=(
+            incumbent.why,
+            f"candidate: {candidate.why}",
+            *(() if rest is incumbent else (f"upper model: {rest.why}",)),
+        ),
     )
 
 

@@ -24,6 +24,7 @@ from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
 from freehold.types.progress import Progress
 from freehold.types.record import content_id
+from freehold.wire.base_url import joined
 from freehold.workflows.project import Project, now
 from freehold.workflows.prove.encoder_parity.judging import EncoderAnswered, compare, summarize
 
@@ -88,7 +89,7 @@ async def _answer(
         for message in sample.messages
         if message.role in ("system", "developer", "user")
     ]
-    url = f"{endpoint.base_url}/v1/chat/completions"
+    url = joined(endpoint.base_url, "/v1/chat/completions")
     try:
         async with http.post(url, json={"model": model, "messages": messages}) as reply:
             data = await reply.read()

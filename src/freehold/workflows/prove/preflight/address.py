@@ -10,6 +10,7 @@ import aiohttp
 
 from freehold.engines import probe
 from freehold.types.finding import Finding, fail, ok, warn
+from freehold.wire.base_url import joined, stem
 
 SECONDS = 4.0
 
@@ -39,10 +40,10 @@ async def address_findings(address: AskedEndpoint, *, seconds: float = SECONDS) 
         ]
     if not address.url.startswith(("http://", "https://")):
         return [fail("endpoint", f"{who}: {address.url!r} is not an address", "http://127.0.0.1:8420")]
-    base = address.url.rstrip("/").removesuffix("/chat/completions").removesuffix("/v1")
+    base = stem(address.url.rstrip("/").removesuffix("/chat/completions"))
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
-        listed = await probe.get_json(f"{base}/v1/models", headers=headers, seconds=seconds)
+        listed = await probe.get_json(joined(base, "/v1/models"), headers=headers, seconds=seconds)
     except aiohttp.ClientResponseError as error:
         if error.status in (401, 403):
             return [

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from statistics import median
 from typing import Literal, NamedTuple
 
@@ -155,13 +155,19 @@ class Ledger:
     """
 
     def __init__(
-        self, tests: Tests, windows: Iterable[Window], *, requests_per_user: int, window_s: float
+        self,
+        tests: Tests,
+        windows: Iterable[Window],
+        *,
+        requests_per_user: int,
+        window_s: float,
+        failure_window_s: float,
     ) -> None:
         self.tests = tests
         self.changed: dict[tuple[str, str, int], Window] = {}
         self._windows = {window.key: window for window in windows}
         self._first = requests_per_user
-        self._window = timedelta(seconds=window_s)
+        self._open_s = {"pair": window_s, "arm": min(window_s, failure_window_s)}
         self._arms: dict[str, list[Window]] = {}
         for window in sorted(self._windows.values(), key=lambda one: one.seq):
             if window.kind == "arm":
@@ -170,11 +176,11 @@ class Ledger:
     def take(self, seq: int, trace: Trace) -> None:
         """Fold in one trace, at its place in the order of arrival."""
         self.tests = msgspec.structs.replace(self.tests, cursor=seq)
+        if trace.arm == "candidate":
+            self._update_failures(trace)
         if trace.parent_id is not None:
             self._take_pair(seq, trace)
             return
-        if trace.arm == "candidate":
-            self._update_failures(trace)
         if trace.share is not None and 0 < trace.share < 1:
             self._take_arm(seq, trace)
 
@@ -185,7 +191,10 @@ class Ledger:
         for window in sorted(self._windows.values(), key=lambda one: one.seq):
             if window.closed or window.kind in waiting:
                 continue
-            if window.n >= self._first or at - window.opened_at >= self._window:
+            if (
+                window.n >= self._first
+                or (at - window.opened_at).total_seconds() >= self._open_s[window.kind]
+            ):
                 windows[window.kind].append(window)
             else:
                 waiting.add(window.kind)
@@ -202,8 +211,7 @@ class Ledger:
         errors = [Exposure(one.candidate, 1 - one.errors / one.n, one.probability) for one in used]
         broken = [Exposure(one.candidate, 1 - one.broken / one.n, one.probability) for one in used]
         slow = []
-        if tests.max_p95_ms is not None:
-            # An answer that never came is slower than any limit.
+        if tests.max_p95_ms is not None:  # an answer that never came is slower than any limit
             slow = [
                 float(median(math.inf if ms is None else ms for ms in one.times_ms) > tests.max_p95_ms)
                 for one in windows
@@ -359,7 +367,7 @@ def _quality(tests: Tests) -> MetricState:
         metric="quality",
         units=back.t,
         estimate=tests.difference_sum / back.t if back.t else None,
-        e_value=_exp(back.max_log_e),
+        e_value=math.exp(min(back.max_log_e, 700.0)),
         acts_at=1 / alpha,
         rollback=back.crossed(alpha),
         promote=tests.quality_forward.crossed(PROMOTE_ALPHA),
@@ -372,7 +380,7 @@ def _arms(metric: Metric, back: AipwCanary, forward: AipwCanary) -> MetricState:
         metric=metric,
         units=back.t,
         estimate=back.effect,
-        e_value=_exp(back.max_log_e),
+        e_value=math.exp(min(back.max_log_e, 700.0)),
         acts_at=1 / alpha,
         rollback=back.crossed(alpha),
         promote=forward.crossed(PROMOTE_ALPHA),
@@ -386,11 +394,7 @@ def _latency(bet: MeanBet) -> MetricState:
         metric="latency",
         units=bet.t,
         estimate=bet.total / bet.t if bet.t else None,
-        e_value=_exp(bet.max_log_e),
+        e_value=math.exp(min(bet.max_log_e, 700.0)),
         acts_at=1 / alpha,
         rollback=bet.crossed(alpha),
     )
-
-
-def _exp(log_e: float) -> float:
-    return math.exp(min(log_e, 700.0))

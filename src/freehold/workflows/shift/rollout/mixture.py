@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from freehold.errors import UsageError
+from freehold.gateway.config import other_upper
 from freehold.store import Store
+from freehold.types.config import EndpointConfig
 from freehold.types.dataset import Dataset
 from freehold.types.deferral import DeferralRule
 from freehold.types.endpoint import ServePlan
@@ -41,6 +45,18 @@ def with_mixture(store: Store, route: Route, *, verdict: Verdict | None) -> Rout
             hint=_AGAIN,
         )
     return msgspec.structs.replace(route, deferral=mixture.rule)
+
+
+def check_upper(route: Route, endpoints: Iterable[EndpointConfig]) -> None:
+    """Raise `UsageError` where the upper model of the route's rule is not where it was asked for the proof."""
+    rule = route.deferral
+    if rule is None or rule.upper is None:
+        return
+    addresses = {one.name: one.base_url for one in endpoints}
+    if (other := other_upper(rule, addresses.get(rule.upper.endpoint))) is not None:
+        raise UsageError(
+            other, hint=f"give [[endpoints]] {rule.upper.endpoint} that base_url again; or {_AGAIN}"
+        )
 
 
 def refuse_alarmed(store: Store, mixture: Mixture) -> None:

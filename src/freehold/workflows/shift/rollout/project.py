@@ -18,7 +18,7 @@ from freehold.workflows.project import Project
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.serve.names import ENDPOINT_NAME, INCUMBENT
 from freehold.workflows.shift.rollout import rollout
-from freehold.workflows.shift.rollout.mixture import with_mixture
+from freehold.workflows.shift.rollout.mixture import check_upper, with_mixture
 from freehold.workflows.shift.rollout.schemas import check_schemas
 from freehold.workflows.shift.routes import endpoint_names
 
@@ -61,6 +61,7 @@ def start_project(
         if not loose_schemas:
             check_schemas(store, route)
         route = with_mixture(store, route, verdict=store.latest(Verdict))
+        check_upper(route, config.endpoints)
         return rollout.start(
             store,
             route,
@@ -71,6 +72,9 @@ def start_project(
                 max_p95_ms=config.rollout.max_p95_ms,
                 requests_per_user=config.rollout.requests_per_user,
                 window_s=config.rollout.window_minutes * 60,
+                failure_window_s=config.rollout.failure_window_seconds,
+                users_a_stage=config.rollout.users_a_stage,
+                hours_a_stage=config.rollout.hours_a_stage,
             ),
             who=who,
             at=at,

@@ -48,8 +48,23 @@ _REQUESTS_AFTERWARDS = 30
 _TIMEOUT_S = 30.0
 
 
+class RehearsalSettings(Record, frozen=True, kw_only=True):
+    """How a rehearsal's rollout is set up, and its traffic. By itself it shows that the parts work, in seconds: all is
+    mirrored, a canary is half, a user asks once, and requests come as fast as they are answered (`rate` None)."""
+
+    shadow_share: float = 1.0
+    canary_share: float = 0.5
+    requests_per_user: int = 1
+    window_s: float = 120.0
+    failure_window_s: float = 10.0
+    max_p95_ms: float | None = None
+    rate: float | None = None
+    """Requests a second."""
+    look_seconds: float = 0.25
+
+
 class RehearsalResult(Record, frozen=True, kw_only=True):
-    """What happened to a candidate that fails `drop` of the requests.
+    """What happened to a candidate that fails `drop` of the requests, by `settings`.
 
     `requests` and `seconds` are how long it took until the route was rolled back. `late_requests` are those the
     candidate still got later than a second after that; None when it was not rolled back.
@@ -58,6 +73,7 @@ class RehearsalResult(Record, frozen=True, kw_only=True):
     fault: Fault
     drop: float
     margin: float
+    settings: RehearsalSettings
     requests: int
     seconds: float
     rolled_back: bool
@@ -74,16 +90,21 @@ def rehearse(
     margin: float,
     drop: float,
     fault: Fault = "quality",
+    settings: RehearsalSettings = RehearsalSettings(),  # noqa: B008 (frozen)
     most_requests: int = 2000,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> RehearsalResult:
     """Send requests until the route is rolled back, or `most_requests` have been answered.
 
+    With a project's own `settings` and the rate of its traffic it foretells what a real fault would come to.
+
     `fault` is what is bad: answers (seen by mirrored requests), errors, or slowness (both seen in a canary).
     """
     with tempfile.TemporaryDirectory(prefix="freehold-rehearsal-") as folder:
-        rehearsal = _Rehearsal(Path(folder), margin, drop, fault, most_requests, seed, progress or Silent())
+        rehearsal = _Rehearsal(
+            Path(folder), margin, drop, fault, settings, most_requests, seed, progress or Silent()
+        )
         return anyio.run(rehearsal.run)
 
 
@@ -94,11 +115,14 @@ class _Rehearsal:
         margin: float,
         drop: float,
         fault: Fault,
+        settings: RehearsalSettings,
         most_requests: int,
         seed: int,
         progress: Progress,
     ) -> None:
         self._folder = folder
+        self._settings = settings
+        self._limit_ms = settings.max_p95_ms or _SLOW_MS / 2
         self._margin, self._drop, self._fault = margin, drop, fault
         self._most_requests = most_requests
         self._progress = progress
@@ -131,7 +155,7 @@ class _Rehearsal:
         if self._fault == "errors":
             return {"failure_rate": self._drop}
         if self._fault == "slow":
-            return {"delay_ms": _SLOW_MS}
+            return {"delay_ms": 2 * self._limit_ms}
         return {"answers": {_question(n): "wrong" for n, wrong in enumerate(self._wrong) if wrong}}
 
     @contextlib.asynccontextmanager
@@ -145,7 +169,7 @@ class _Rehearsal:
             await session.stop()
 
     def _start_rollout(self, store: Store) -> None:
-        at = datetime.now(UTC)
+        at, settings = datetime.now(UTC), self._settings
         route = Route(
             name=ROUTE,
             model="asked",
@@ -158,19 +182,21 @@ class _Rehearsal:
             route,
             RolloutTerms(
                 task=Task(name=ROUTE, scorer="exact", margin=self._margin),
-                stages=(0.5,),
-                shadow_share=1.0 if self._fault == "quality" else 0.0,
-                max_p95_ms=_SLOW_MS / 2 if self._fault == "slow" else None,
-                requests_per_user=1,
+                stages=(settings.canary_share,),
+                shadow_share=settings.shadow_share if self._fault == "quality" else 0.0,
+                max_p95_ms=self._limit_ms if self._fault == "slow" else None,
+                requests_per_user=settings.requests_per_user,
+                window_s=settings.window_s,
+                failure_window_s=settings.failure_window_s,
             ),
             who=ROUTE,
             at=at,
         )
         if self._fault != "quality":
-            rollout.advance(store, ROUTE, who=ROUTE, at=at, force=True)
+            rollout.advance(store, ROUTE, who=ROUTE, at=at, without=rollout.GATES)
 
     async def _send_until_rolled_back(self, store: Store, url: str) -> RehearsalResult:
-        config = ObserverConfig(store_url=store.url, look_seconds=0.25)
+        config = ObserverConfig(store_url=store.url, look_seconds=self._settings.look_seconds)
         observer = await asyncio.to_thread(ObserverProcess, config, self._folder / "observer.log")
         answered = 0
         try:
@@ -179,10 +205,8 @@ class _Rehearsal:
             async with aiohttp.ClientSession(url) as client:
                 state = "running"
                 while state != "rolled_back" and answered < self._most_requests:
-                    await asyncio.gather(*(self._send(client) for _ in range(_CONCURRENCY)))
-                    answered += _CONCURRENCY
+                    answered += await self._send_some(client, began, answered)
                     state = (await asyncio.to_thread(rollout_records.find, store, ROUTE)).state
-                    await asyncio.sleep(_PAUSE_S)
                     self._progress.update(answered, self._most_requests, unit="requests", note=state)
                 if state != "rolled_back":
                     await self._wait_until(lambda: self._caught_up(store), _TIMEOUT_S)
@@ -196,12 +220,28 @@ class _Rehearsal:
             fault=self._fault,
             drop=self._drop,
             margin=self._margin,
+            settings=self._settings,
             requests=answered,
             seconds=round(seconds, 2),
             rolled_back=state == "rolled_back",
             why=ended.why,
             late_requests=late,
         )
+
+    async def _send_some(self, client: aiohttp.ClientSession, began: float, answered: int) -> int:
+        """Send what is due at the rate since `began`, or a few at once; returns how many."""
+        rate = self._settings.rate
+        if rate is None:
+            await asyncio.gather(*(self._send(client) for _ in range(_CONCURRENCY)))
+            await asyncio.sleep(_PAUSE_S)
+            return _CONCURRENCY
+        due = 0
+        while not due:
+            await asyncio.sleep(max(_PAUSE_S, began + (answered + 1) / rate - time.monotonic()))
+            due = int((time.monotonic() - began) * rate) - answered
+        for start in range(0, due, _CONCURRENCY):
+            await asyncio.gather(*(self._send(client) for _ in range(min(_CONCURRENCY, due - start))))
+        return due
 
     async def _wait_until(self, claim: Callable[[], bool], seconds: float) -> None:
         deadline = time.monotonic() + seconds

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 from freehold.errors import RevisionError, UsageError
 from freehold.gateway.config import check_apart
 from freehold.store import Store
+from freehold.types.deferral import DeferralRule
 from freehold.types.method import METHOD_KINDS, method_of
 from freehold.types.record import Record, event_id
 from freehold.types.route import Route, RouteState, Target
-from freehold.types.serving.rollout import Rollout, RolloutTerms
+from freehold.types.serving.rollout import Gate, Rollout, RolloutTerms
 from freehold.types.verdict import Verdict
 from freehold.workflows.shift import rollout_records, routes
 from freehold.workflows.shift.rollout import scoring
@@ -29,17 +30,20 @@ from freehold.workflows.shift.rollout.ledger import Look, Tests, look
 
 log = logging.getLogger(__name__)
 
-UNITS_A_STAGE = 50
-HOURS_A_STAGE = 24.0
+GATES: tuple[Gate, ...] = get_args(Gate)
+"""All of them: a step that is forced waits for none."""
+
 _TRIES = 5
 
 
 class Status(Record, frozen=True, kw_only=True):
-    """A rollout, what the tests say now, and what stands in the way of the next step."""
+    """A rollout, what the tests say now, and what stands in the way of the next step. `rule` is by which the route's
+    candidate leaves requests to the incumbent, where it is a mixture."""
 
     rollout: Rollout
     look: Look
     missing: tuple[str, ...]
+    rule: DeferralRule | None = None
 
     @property
     def exit_code(self) -> int:
@@ -101,7 +105,8 @@ def step(store: Store, route_name: str, *, who: str = "freehold", at: datetime |
 
 def _status(store: Store, rollout: Rollout, tests: Tests, at: datetime) -> Status:
     current = scoring.display_look(store, rollout, tests)
-    return Status(rollout=rollout, look=current, missing=_missing(store, rollout, current, at))
+    missing = tuple(text for _, text in _missing(store, rollout, current, at))
+    return Status(rollout=rollout, look=current, missing=missing, rule=_rule_of(store, rollout.route))
 
 
 def follow(store: Store, route_name: str, *, every_s: float, shown: Callable[[Status], None]) -> Status:
@@ -115,11 +120,17 @@ def follow(store: Store, route_name: str, *, every_s: float, shown: Callable[[St
 
 
 def advance(
-    store: Store, route_name: str, *, who: str, at: datetime, force: bool = False, why: str = ""
+    store: Store,
+    route_name: str,
+    *,
+    who: str,
+    at: datetime,
+    without: Collection[Gate] = (),
+    why: str = "",
 ) -> Status:
     """The next larger share, when the tests allow it; from a pause in mirroring, mirroring again.
 
-    Raises `UsageError` saying what is missing.
+    What is named in `without` may be missing. Raises `UsageError` saying what is missing.
     """
     paused = rollout_records.find(store, route_name)
     if paused.state == "paused" and paused.paused_in == "shadow":
@@ -134,7 +145,7 @@ def advance(
             why=_with_reason("mirrored again", why),
         )
         return step(store, route_name, at=at)
-    now = _require_allowed(store, route_name, who=who, at=at, force=force)
+    now = _require_allowed(store, route_name, who=who, at=at, without=without)
     rollout = now.rollout
     if rollout.stage + 1 == len(rollout.stages):
         raise UsageError(
@@ -145,7 +156,7 @@ def advance(
     moved = msgspec.structs.replace(
         rollout, state="canary", stage=rollout.stage + 1, stage_began_at=at, paused_in=None
     )
-    why = _with_reason(f"canary at {share:.2%}" + (", forced" if force else ""), why)
+    why = _with_reason(f"canary at {share:.2%}" + _forced(without), why)
     _move(
         store,
         moved,
@@ -160,18 +171,27 @@ def advance(
 
 
 def promote(
-    store: Store, route_name: str, *, who: str, at: datetime, force: bool = False, why: str = ""
+    store: Store,
+    route_name: str,
+    *,
+    who: str,
+    at: datetime,
+    without: Collection[Gate] = (),
+    why: str = "",
 ) -> Status:
-    """All traffic to the candidate. Raises `UsageError` saying what is missing."""
-    now = _require_allowed(store, route_name, who=who, at=at, force=force)
-    if now.rollout.stage + 1 < len(now.rollout.stages) and not force:
+    """All traffic to the candidate. What is named in `without` may be missing; all of it lets stages be left out, too.
+
+    Raises `UsageError` saying what is missing.
+    """
+    now = _require_allowed(store, route_name, who=who, at=at, without=without)
+    if now.rollout.stage + 1 < len(now.rollout.stages) and set(without) != set(GATES):
         raise UsageError(
             f"the route {route_name} has not been through all its canary shares",
             hint=f"freehold rollout advance --route {route_name}",
         )
-    why = _with_reason("promoted" + (", forced" if force else ""), why)
+    why = _with_reason("promoted" + _forced(without), why)
     done = _end(store, now.rollout, "promoted", who=who, at=at, why=why)
-    return Status(rollout=done, look=now.look, missing=())
+    return msgspec.structs.replace(now, rollout=done, missing=())
 
 
 def pause(store: Store, route_name: str, *, who: str, at: datetime, why: str = "") -> Rollout:
@@ -252,7 +272,15 @@ def _end(
     return done
 
 
-def _require_allowed(store: Store, route_name: str, *, who: str, at: datetime, force: bool) -> Status:
+def _forced(without: Collection[Gate]) -> str:
+    if set(without) == set(GATES):
+        return ", forced"
+    return f", without {', '.join(sorted(without))}" if without else ""
+
+
+def _require_allowed(
+    store: Store, route_name: str, *, who: str, at: datetime, without: Collection[Gate]
+) -> Status:
     now = step(store, route_name, who=who, at=at)
     if now.rollout.state in ("promoted", "rolled_back"):
         raise UsageError(
@@ -260,54 +288,57 @@ def _require_allowed(store: Store, route_name: str, *, who: str, at: datetime, f
             + (f" ({now.rollout.why})" if now.rollout.why else ""),
             hint="freehold rollout start begins another one",
         )
-    if now.missing and not force:
-        raise UsageError(f"not yet: {'; '.join(now.missing)}", hint="freehold rollout status shows the tests")
+    gates = _missing(store, now.rollout, now.look, at)
+    if missing := [text for gate, text in gates if gate not in without]:
+        raise UsageError(f"not yet: {'; '.join(missing)}", hint="freehold rollout status shows the tests")
     return now
 
 
-def _missing(store: Store, rollout: Rollout, seen: Look, at: datetime) -> tuple[str, ...]:
+def _missing(store: Store, rollout: Rollout, seen: Look, at: datetime) -> list[tuple[Gate, str]]:
     """What stands in the way of the next step."""
     if rollout.state in ("promoted", "rolled_back"):
-        return ()
-    missing = []
+        return []
+    missing: list[tuple[Gate, str]] = []
     units = seen.pairs if rollout.stage < 0 else seen.candidate_units
-    if units < UNITS_A_STAGE:
-        missing.append(f"{units} of {UNITS_A_STAGE} independent users seen")
+    if units < rollout.users_a_stage:
+        missing.append(("users", f"{units} of {rollout.users_a_stage} independent users seen"))
     hours = (at - rollout.stage_began_at).total_seconds() / 3600
-    if hours < HOURS_A_STAGE:
-        missing.append(f"{hours:.1f} of {HOURS_A_STAGE:g} hours (one daily cycle) passed")
+    if hours < rollout.hours_a_stage:
+        cycle = " (one daily cycle)" if rollout.hours_a_stage == 24 else ""
+        missing.append(("hours", f"{hours:.1f} of {rollout.hours_a_stage:g} hours{cycle} passed"))
     if not seen.harm_bounded:
         bound = -3 * rollout.task.margin
-        missing.append(f"quality: a difference of {bound:+.3f} (three margins) is not ruled out")
+        missing.append(("harm", f"quality: a difference of {bound:+.3f} (three margins) is not ruled out"))
     if rollout.stage + 1 == len(rollout.stages):
         missing.extend(_missing_for_promotion(store, rollout, seen))
-    return tuple(missing)
+    return missing
 
 
-def _missing_for_promotion(store: Store, rollout: Rollout, seen: Look) -> list[str]:
-    missing = []
+def _missing_for_promotion(store: Store, rollout: Rollout, seen: Look) -> list[tuple[Gate, str]]:
+    missing: list[tuple[Gate, str]] = []
     verdict = store.get(Verdict, rollout.verdict_id) if rollout.verdict_id else None
     if verdict is None or verdict.outcome != "promote":
-        missing.append("no offline verdict says promote")
+        missing.append(("verdict", "no offline verdict says promote"))
     elif verdict.mixture_id is not None and not _has_rule(store, rollout, verdict):
-        missing.append(
-            "the verdict is on a mixture, and the route has another rule or none: freehold rollout start"
-        )
+        other = "the verdict is on a mixture, and the route has another rule or none: freehold rollout start"
+        missing.append(("verdict", other))
     elif (code := required_parity(verdict)) is not None and code not in {one.code for one in verdict.reasons}:
-        missing.append("the served model was not compared with the trained one: freehold migrate does it")
-    missing.extend(
-        f"{state.metric}: not yet shown to be within its margin"
-        for state in seen.metrics
-        if state.promote is False
-    )
+        apart = "the served model was not compared with the trained one: freehold migrate does it"
+        missing.append(("parity", apart))
+    for state in seen.metrics:
+        if state.promote is False and state.metric != "latency":
+            missing.append((state.metric, f"{state.metric}: not yet shown to be within its margin"))
     return missing
 
 
 def _has_rule(store: Store, rollout: Rollout, verdict: Verdict) -> bool:
     """Whether the route still has the rule that was proven."""
-    route = next((one for one in store.routes() if one.name == rollout.route), None)
-    rule = None if route is None else route.deferral
+    rule = _rule_of(store, rollout.route)
     return rule is not None and rule.mixture_id == verdict.mixture_id
+
+
+def _rule_of(store: Store, route_name: str) -> DeferralRule | None:
+    return next((one.deferral for one in store.routes() if one.name == route_name), None)
 
 
 def required_parity(verdict: Verdict) -> str | None:

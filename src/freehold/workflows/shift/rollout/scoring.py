@@ -66,6 +66,7 @@ def learn(store: Store, rollout: Rollout, *, at: datetime) -> Tests:
             [msgspec.json.decode(row.body, type=Window) for row in rows.values()],
             requests_per_user=rollout.requests_per_user,
             window_s=rollout.window_s,
+            failure_window_s=rollout.failure_window_s,
         )
         for seq, trace in page:
             ledger.take(seq, trace)

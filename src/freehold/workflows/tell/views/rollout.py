@@ -6,6 +6,7 @@ operator who may see that traffic moves need not see what customers write.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from freehold.errors import UsageError
+from freehold.gateway.telemetry.meters import totals_of
 from freehold.store import Store
 from freehold.types.record import Record
 from freehold.types.route import Route, RouteChange
@@ -92,6 +94,14 @@ class ReportLine(Record, frozen=True, kw_only=True):
     at: datetime
 
 
+class PathLine(Record, frozen=True, kw_only=True):
+    """What the gateway was asked by kind of path since it started, besides what it answers by its routes."""
+
+    path: str
+    passed_on: int
+    refused: int
+
+
 class Overview(Record, frozen=True, kw_only=True):
     """The whole page."""
 
@@ -104,6 +114,7 @@ class Overview(Record, frozen=True, kw_only=True):
     traces: int
     routes: tuple[RouteView, ...]
     reports: tuple[ReportLine, ...]
+    others: tuple[PathLine, ...] = ()
 
 
 def overview(project: Project, store: Store, *, at: datetime, window_s: float) -> Overview:
@@ -120,7 +131,20 @@ def overview(project: Project, store: Store, *, at: datetime, window_s: float) -
         traces=store.count_traces(complete_only=False),
         routes=tuple(_view(store, route, at=at, window_s=window_s) for route in store.routes()),
         reports=_reports(project.state / "reports"),
+        others=others(project.state / "spool") if up is not None else (),
     )
+
+
+def others(spool: Path) -> tuple[PathLine, ...]:
+    """What the running gateway passed on and refused, by kind of path, what was refused most first."""
+    passed: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
+    for (_, path, _), value in totals_of(spool, "freehold_passed_on").items():
+        passed[path] += int(value)
+    for (_, path), value in totals_of(spool, "freehold_refusals").items():
+        refused[path] += int(value)
+    paths = sorted({*passed, *refused}, key=lambda path: (-refused[path], -passed[path], path))
+    return tuple(PathLine(path=path, passed_on=passed[path], refused=refused[path]) for path in paths)
 
 
 def act(store: Store, route_name: str, action: Action, *, who: str, why: str, at: datetime) -> None:

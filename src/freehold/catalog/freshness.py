@@ -1,0 +1,156 @@
+"""How old the facts of the catalog are, and from which age on they are no longer taken for fresh.
+
+Each fact carries the day it was read (``checked``). What an age means differs by part: see
+docs/decisions/105-how-old-a-fact-may-be.md.
+"""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from datetime import date
+from fnmatch import fnmatch
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any, Literal, NamedTuple
+
+from freehold.catalog.retirements import STALE_DAYS
+from freehold.errors import StorageError
+from freehold.types.record import Record
+
+FactPart = Literal[
+    "models",
+    "licences of releases",
+    "published scores",
+    "publishers",
+    "published files",
+    "weights to fetch",
+    "accelerators",
+    "prices of machines",
+    "retirement dates",
+    "advisories",
+]
+
+
+class _Part(NamedTuple):
+    """Data files of the catalog (a pattern may begin with a folder), and the days after which a row is stale."""
+
+    patterns: tuple[str, ...]
+    days: int
+
+
+PARTS: dict[FactPart, _Part] = {
+    "models": _Part(("models/*.toml",), 180),
+    "licences of releases": _Part(("releases/*.toml",), 180),
+    "published scores": _Part(("scores*.toml", "lora_land.toml"), 180),
+    "publishers": _Part(("publishers.toml",), 180),
+    "published files": _Part(("quantizations.toml",), 180),
+    "weights to fetch": _Part(("weights.toml",), 365),
+    "accelerators": _Part(("accelerators.toml", "instances.toml"), 365),
+    "prices of machines": _Part(("rentals.toml",), 90),
+    "retirement dates": _Part(("retirements/*.toml",), STALE_DAYS),
+    "advisories": _Part(("advisories.toml",), 60),
+}
+
+
+class PartAge(Record, frozen=True, kw_only=True):
+    """How old one part of the catalog is on a day: its rows, the days the oldest and the newest were read, and how
+    many of them were read more than `stale_days` before (`stale_rows`)."""
+
+    part: str
+    rows: int
+    oldest: date
+    newest: date
+    stale_days: int
+    stale_rows: int
+
+    @property
+    def stale(self) -> bool:
+        """Is every row of it stale?"""
+        return self.stale_rows == self.rows
+
+
+def days_old(checked: date, today: date) -> int:
+    """Whole days since a fact was read; 0 where a clock runs behind it."""
+    return max(0, (today - checked).days)
+
+
+def is_stale(part: FactPart, checked: date, today: date) -> bool:
+    """Was a fact read too long ago to be taken for fresh?"""
+    return days_old(checked, today) > PARTS[part].days
+
+
+def said(part: FactPart, checked: date, today: date) -> str:
+    """A fact's age as it is told next to it: ``checked 2026-11-24``, or ``stale: checked 200 days ago, on …``."""
+    if is_stale(part, checked, today):
+        return f"stale: checked {days_old(checked, today)} days ago, on {checked}"
+    return f"checked {checked}"
+
+
+def ages(today: date) -> tuple[PartAge, ...]:
+    """Every part on a day, in the order of `PARTS`. Raises `StorageError` for a row that does not say its day."""
+    found = []
+    for part, (patterns, days) in PARTS.items():
+        read = _days(patterns)
+        found.append(
+            PartAge(
+                part=part,
+                rows=len(read),
+                oldest=min(read),
+                newest=max(read),
+                stale_days=days,
+                stale_rows=sum(is_stale(part, day, today) for day in read),
+            )
+        )
+    return tuple(found)
+
+
+@functools.cache
+def _days(patterns: tuple[str, ...]) -> tuple[date, ...]:
+    """The day each row of some files was read."""
+    found: list[date] = []
+    for pattern in patterns:
+        for file in _matching(pattern):
+            found.extend(_of_file(tomllib.loads(file.read_text(encoding="utf-8")), file.name))
+    return tuple(found)
+
+
+def _matching(pattern: str) -> list[Traversable]:
+    folder, _, name = pattern.rpartition("/")
+    place = files("freehold.catalog").joinpath(folder) if folder else files("freehold.catalog")
+    entries = sorted(place.iterdir(), key=lambda entry: entry.name)
+    return [entry for entry in entries if entry.is_file() and fnmatch(entry.name, name)]
+
+
+def _of_file(content: dict[str, Any], name: str) -> list[date]:
+    """A file's rows: the first list of tables in it that say their day, or all in a file that says one day itself."""
+    tables = [
+        value
+        for value in content.values()
+        if isinstance(value, list) and value and isinstance(value[0], dict)
+    ]
+    whole = content.get("checked")
+    if whole is not None:
+        return [_day(whole, name)] * sum(len(rows) for rows in tables)
+    if (pages := content.get("pages")) is not None:  # each row names the page that it was read on
+        return [_of_row(row, pages[row["page"]], name) for rows in tables for row in rows]
+    dated = [rows for rows in tables if any("checked" in row for row in rows)]
+    if not dated:
+        raise StorageError(f"catalog/{name}: no row says when it was read")
+    return [_day(row.get("checked"), name) for rows in dated for row in rows]
+
+
+def _of_row(row: dict[str, Any], page: dict[str, Any], name: str) -> date:
+    """The day a row of a page is as old as. A date still to come may have been moved since its copy was made (`as_of`),
+    however lately the copy was read; one that had passed when it was read does not grow stale."""
+    of_copy, read = _day(page.get("as_of"), name), _day(page.get("checked"), name)
+    settled = "shutdown" in row and _day(row["shutdown"], name) < read
+    return read if settled else of_copy
+
+
+def _day(value: object, name: str) -> date:
+    if isinstance(value, date):
+        return value
+    if isinstance(value, str):
+        return date.fromisoformat(value)
+    raise StorageError(f"catalog/{name}: a row does not say when it was read")

@@ -1,0 +1,109 @@
+"""Which headers go from a client to an endpoint, and which come back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from freehold.gateway.http.credentials import KEY_HEADERS, holds_own_key, is_credential
+from freehold.gateway.http.response import UpstreamResponse
+from freehold.types.endpoint import Endpoint
+
+# Connection matters end here; lengths and encodings are written by freehold's own client and server.
+_HOP_BY_HOP = frozenset(
+    (
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
+)
+_NOT_FORWARDED = _HOP_BY_HOP | {
+    "accept-encoding",
+    "content-length",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+}
+# Browsers of other origins stay out, whatever an upstream would allow them; what software it runs stays private.
+_NOT_RETURNED = _HOP_BY_HOP | {
+    "access-control-allow-credentials",
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-allow-origin",
+    "access-control-allow-private-network",
+    "access-control-expose-headers",
+    "access-control-max-age",
+    "alt-svc",
+    "date",
+    "server",
+    "set-cookie",
+    "x-powered-by",
+}
+
+
+Kind = Literal["plain", "account", "key", "encoding", "dropped"]
+# By name; of strangers' names only few and short ones are remembered.
+_kinds: dict[str, Kind] = {}
+_KINDS_MAX, _REMEMBERED_LENGTH_MAX = 1024, 64
+
+
+def _kind_of(name: str) -> Kind:
+    """What a client's header is to an endpoint, by its name in lower case."""
+    kind: Kind = "plain"
+    if name == "accept-encoding":
+        kind = "encoding"
+    elif name in _NOT_FORWARDED or name.startswith("x-freehold-"):
+        kind = "dropped"
+    elif is_credential(name):
+        kind = "key" if name in KEY_HEADERS else "account"
+    if len(name) <= _REMEMBERED_LENGTH_MAX:
+        if len(_kinds) >= _KINDS_MAX:
+            _kinds.clear()
+        _kinds[name] = kind
+    return kind
+
+
+def passes_key(endpoint: Endpoint, *, keys_here: bool) -> bool:
+    """Whether a client's key is for an endpoint: one that clients mean by it (`forward_client_key`), that names none of
+    its own, while the gateway itself asks for none (`keys_here`)."""
+    meant = endpoint.forward_client_key and endpoint.engine_kind.is_rented
+    return meant and endpoint.api_key_env is None and not keys_here
+
+
+def forwarded(
+    endpoint: Endpoint, client_headers: Iterable[tuple[str, str]], *, keys_here: bool, compressed: bool
+) -> list[tuple[str, str]]:
+    """The client's headers as an endpoint is sent them.
+
+    What says who the client is, or who pays (see `credentials`), is forwarded only to an endpoint that clients mean by
+    it, and a key as `passes_key` says; one to this gateway never. `compressed` says that the answer may be compressed,
+    where the client takes that.
+    """
+    headers = []
+    meant = endpoint.forward_client_key and endpoint.engine_kind.is_rented
+    # As `passes_key`, without a look-up more for each request.
+    key_too = meant and endpoint.api_key_env is None and not keys_here
+    for name, value in client_headers:
+        kind = _kinds.get(name) or _kind_of(name)
+        if kind == "plain" or (kind == "account" and meant) or (kind == "key" and key_too):
+            if not holds_own_key(value):
+                headers.append((name, value))
+        elif kind == "encoding":
+            headers.append((name, "gzip" if compressed and "gzip" in value else "identity"))
+    return headers
+
+
+def response_headers(answer: UpstreamResponse) -> list[tuple[str, str]]:
+    """The answer's headers as they go to the client."""
+    return [header for header in answer.headers if header[0] not in _NOT_RETURNED]

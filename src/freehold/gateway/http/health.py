@@ -1,0 +1,75 @@
+"""How endpoints are, as far as a health check can tell."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import NamedTuple
+
+from freehold.gateway.http.upstreams import UpstreamFailure, Upstreams
+from freehold.types.endpoint import Endpoint
+
+WITHIN_S = 2.0
+"""An endpoint that takes longer to answer a health check counts as one that does not."""
+KEPT_S = 1.0
+"""Probes come from everywhere and need no key: an endpoint is not asked more often than this."""
+_CHAT_PATHS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}
+
+
+class Health(NamedTuple):
+    """What a check found. `why` says what is the matter; empty where nothing is."""
+
+    answers: bool
+    why: str = ""
+
+
+class HealthChecks:
+    """Checks of a worker's endpoints, each kept for `KEPT_S`; who asks meanwhile waits for the one that is running.
+
+    `trouble` says why requests for an endpoint cannot be prepared here, or None.
+    """
+
+    def __init__(self, upstreams: Upstreams, trouble: Callable[[Endpoint], Awaitable[str | None]]) -> None:
+        self._upstreams = upstreams
+        self._trouble = trouble
+        self._kept: dict[str, tuple[float, Endpoint, asyncio.Task[Health]]] = {}
+
+    async def all(self, endpoints: Iterable[Endpoint]) -> dict[str, Health]:
+        """How each endpoint is, by name."""
+        named = list(endpoints)
+        found = await asyncio.gather(*(self.of(one) for one in named))
+        return {one.name: health for one, health in zip(named, found, strict=True)}
+
+    async def of(self, endpoint: Endpoint) -> Health:
+        """How an endpoint is."""
+        now = time.monotonic()
+        kept = self._kept.get(endpoint.name)
+        if kept is None or kept[1] != endpoint or (kept[2].done() and now - kept[0] > KEPT_S):
+            task = asyncio.create_task(self._check(endpoint))
+            kept = self._kept[endpoint.name] = (now, endpoint, task)
+        # A probe that is broken off does not end the check that others wait for.
+        return await asyncio.shield(kept[2])
+
+    async def _check(self, endpoint: Endpoint) -> Health:
+        """Ask for its models; where it lists none, whether it knows the path of its API.
+
+        A key that it refuses is a fault where the endpoint's own was sent; clients' keys are not known before they ask.
+        """
+        if (trouble := await self._trouble(endpoint)) is not None:
+            return Health(False, trouble)
+        path = "/api/version" if endpoint.api == "ollama" else "/v1/models"
+        try:
+            status = await self._upstreams.probe(endpoint, path, timeout_s=WITHIN_S)
+            if status in (404, 405) and (chat := _CHAT_PATHS.get(endpoint.api)) is not None:
+                # An empty question costs nothing: one that knows the path refuses it.
+                status = await self._upstreams.probe(endpoint, chat, timeout_s=WITHIN_S, body=b"{}")
+                if status in (404, 405):
+                    return Health(False, f"its address seems wrong: {status} at {path} and at {chat}")
+        except UpstreamFailure as error:
+            return Health(False, str(error))
+        if status in (401, 403) and endpoint.api_key_env is not None:
+            return Health(False, f"it refuses the key in {endpoint.api_key_env} ({status})")
+        if status >= 500:
+            return Health(False, f"it answers with the status {status}")
+        return Health(True)

@@ -1,0 +1,1 @@
+"""What nothing here answers, passed on to the incumbent."""

@@ -1,0 +1,54 @@
+"""The models that the endpoint lists which others go to, for the gateway's own list."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from freehold.gateway.http.request import Request
+from freehold.gateway.http.response import TransportError
+from freehold.gateway.http.upstreams import UpstreamFailure
+from freehold.gateway.proxy.state import WorkerState
+from freehold.wire.base_url import target
+
+_WITHIN_S = 5.0
+_LIST_BYTES_MAX = 8 * 1024 * 1024
+
+
+async def listed_elsewhere(state: WorkerState, request: Request) -> list[dict[str, Any]]:
+    """Its models as it lists them, asked as this client; none where it does not answer, or in another API."""
+    endpoint = state.table.others
+    speaks = "anthropic" if request.header("anthropic-version") else "openai"
+    if endpoint is None or endpoint.api != speaks:
+        return []
+    place = target(endpoint.base_url, "/v1/models", api=endpoint.api)
+    if request.query_string:
+        keys_here = state.keys.required
+        place = state.upstreams.with_query(endpoint, place, request.query_string, keys_here=keys_here)
+    try:
+        headers = state.upstreams.request_headers(
+            endpoint, request.headers, pass_credentials=not state.keys.required
+        )
+        async with asyncio.timeout(_WITHIN_S):
+            response = await state.upstreams.pass_on(endpoint, "GET", place, headers, None)
+            try:
+                if response.status != 200 or int(response.header("content-length") or 0) > _LIST_BYTES_MAX:
+                    return []
+                return _listed(await response.read_all())
+            finally:
+                await response.close()
+    except (UpstreamFailure, TransportError, TimeoutError):
+        return []
+
+
+def _listed(body: bytes) -> list[dict[str, Any]]:
+    try:
+        answer = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return []
+    rows = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(rows, list):
+        return []
+    return [one for one in rows if isinstance(one, dict) and isinstance(one.get("id"), str)]

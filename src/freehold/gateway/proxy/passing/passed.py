@@ -1,0 +1,304 @@
+"""Pass on what no route, endpoint or page here answers: other paths of the incumbent's API, byte by byte.
+
+Covered: bodies and answers of any length in bounded memory, both ways at once, binary ones included; WebSockets; keys
+of this gateway with their roles and limits; counting. Not covered: reading what is passed on (no trace is kept of it,
+its tokens and dollars are not counted: a key under such a limit may only look), tries again (the endpoint may have
+acted), redirects (neither followed nor passed on).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+
+from freehold.gateway.http.credentials import protocols_without_keys
+from freehold.gateway.http.headers import passes_key, response_headers
+from freehold.gateway.http.request import ClientDisconnect, Headers, Request
+from freehold.gateway.http.response import TransportError, UpstreamResponse
+from freehold.gateway.http.upstreams import UpstreamFailure
+from freehold.gateway.limits.keys import check_may
+from freehold.gateway.proxy.passing.paths import path_class, place_at, unknown
+from freehold.gateway.proxy.reading import INLINE_BYTES_MAX
+from freehold.gateway.proxy.relay import REQUEST_HEADER
+from freehold.gateway.proxy.state import WorkerState
+from freehold.gateway.telemetry.request_log import RequestSummary
+from freehold.types.endpoint import Endpoint
+from freehold.types.record import event_id
+from freehold.types.route import ApiKey
+from freehold.types.trace import Completeness
+from freehold.wire.base_url import merged_query
+from freehold.wire.errors import ApiError
+
+_METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE"))
+_LOOKING = frozenset(("GET", "DELETE"))
+_HOW = '[incumbent] others = "pass" in freehold.toml passes it on'
+
+
+class _Passed:
+    """One request on its way."""
+
+    def __init__(self, request: Request, path: str) -> None:
+        self.request = request
+        self.kind = path_class(path)
+        self.at_ms = int(time.time() * 1000)
+        self.id = event_id(self.at_ms)
+        self.started_s = time.perf_counter()
+        self.first_s: float | None = None
+        self.status = 0
+        self.completeness: Completeness = "complete"
+        self.key: ApiKey | None = None
+        self.is_refused = False
+
+
+async def pass_on(state: WorkerState, request: Request, path: str) -> None:
+    """Pass a request on to the endpoint that others go to, and its answer back. `path` is as it is spelled out.
+
+    Raises `ApiError` for what is not passed on or gets no answer, and `ClientDisconnect`.
+    """
+    endpoint = state.table.others
+    if endpoint is None:
+        has_incumbent = any(one.forward_client_key for one in state.table.endpoints.values())
+        raise unknown(request.path, _HOW if has_incumbent else "there is no incumbent to pass it on to")
+    passed = _Passed(request, path)
+    key = passed.key = state.keys.admit(request.header)
+    speaks = "anthropic" if request.header("anthropic-version") else "openai"
+    place = place_at(endpoint, path, request.path, speaks="anthropic" if speaks == "anthropic" else "openai")
+    if request.method not in _METHODS:
+        raise ApiError(405, f"{request.method} is not passed on")
+    _check_key(state, endpoint, passed, key)
+    if request.query_string:
+        place = _with_query(state, endpoint, place, request.query_string)
+    release = await _limited(state, endpoint, key)
+    state.meters.in_flight += 1
+    request.cancel_on_disconnect = True
+    try:
+        if request.upgrade:
+            await _tunnel(state, endpoint, place, passed)
+        else:
+            await _exchange(state, endpoint, place, passed)
+    except (asyncio.CancelledError, ClientDisconnect):
+        if not request.disconnected:
+            raise
+        passed.completeness = "client_aborted"
+        state.meters.count("freehold_client_aborts", "")
+    except ApiError:
+        passed.is_refused = True
+        raise
+    except UpstreamFailure as failure:
+        passed.is_refused = True
+        passed.status = 504 if failure.timed_out else 502
+        kind = "timeout" if failure.timed_out else "connection"
+        state.meters.count("freehold_upstream_failures", endpoint.name, kind)
+        code = "upstream_timeout" if failure.timed_out else "upstream_unreachable"
+        raise ApiError(passed.status, str(failure), code=code) from None
+    finally:
+        request.cancel_on_disconnect = False
+        state.meters.in_flight -= 1
+        release()
+        _count(state, endpoint, passed)
+
+
+def _check_key(state: WorkerState, endpoint: Endpoint, passed: _Passed, key: ApiKey | None) -> None:
+    """Raises `ApiError` (403, 429) for a key that may not have this passed on."""
+    check_may(key, "ask")
+    if key is None:
+        return
+    what = f"{passed.request.path[:200]} is passed on unread"
+    if key.models or key.routes:
+        raise ApiError(
+            403, f"this key is made for some models or routes only, and {what}", code="not_passed_on"
+        )
+    counted = key.limits.counts_tokens or (key.limits.caps_spending and state.config.charges(endpoint.name))
+    if counted and (passed.request.method not in _LOOKING or passed.request.upgrade):
+        raise ApiError(
+            429,
+            f"this key has a limit of tokens or dollars, and {what}, so neither can be counted",
+            code="not_countable",
+            type="insufficient_quota",
+        )
+
+
+async def _limited(state: WorkerState, endpoint: Endpoint, key: ApiKey | None) -> Callable[[], None]:
+    """Count a request of a key, and hold its place. Raises `ApiError` (429)."""
+    limited = [] if key is None else [(f"key:{key.name}", key.limits)]
+    return await state.limiter.admit(limited)
+
+
+def _with_query(state: WorkerState, endpoint: Endpoint, place: str, query: str) -> str:
+    path, _, said = place.partition("?")
+    with_query = state.upstreams.with_query(endpoint, path, query, keys_here=state.keys.required)
+    if not said:
+        return with_query
+    return f"{path}?{merged_query(with_query.partition('?')[2], said)}"
+
+
+def _headers(state: WorkerState, endpoint: Endpoint, place: str, sent: Headers) -> Headers:
+    """The headers of what is passed on. Google's own paths expect its key in a header of their own."""
+    headers = state.upstreams.request_headers(
+        endpoint, sent, pass_credentials=not state.keys.required, compressed=True
+    )
+    if endpoint.dialect == "gemini" and endpoint.api_key_env is not None and "/openai/" not in place:
+        headers = [
+            ("x-goog-api-key", value.removeprefix("Bearer ")) if name == "authorization" else (name, value)
+            for name, value in headers
+        ]
+    return headers
+
+
+async def _exchange(state: WorkerState, endpoint: Endpoint, place: str, passed: _Passed) -> None:
+    request = passed.request
+    headers = _headers(state, endpoint, place, request.headers)
+    body = await _body(request)
+    length = request.header("content-length")
+    if isinstance(body, AsyncIterator) and length is not None:
+        headers.append(("content-length", length))
+    response = await state.upstreams.pass_on(endpoint, request.method, place, headers, body)
+    try:
+        await _answer(endpoint, response, passed)
+    finally:
+        await response.close()
+
+
+async def _body(request: Request) -> bytes | AsyncIterator[list[bytes]] | None:
+    """The body of a request: whole where it is short, else in pieces; None where it has none."""
+    has_body = request.header("transfer-encoding") is not None or request.header("content-length") is not None
+    if not has_body:
+        return None if request.method in _LOOKING else b""
+    came: list[bytes] = []
+    size = 0
+    while size <= INLINE_BYTES_MAX:
+        pieces = await request.read_pieces()
+        if not pieces:
+            return b"".join(came)
+        came += pieces
+        size += sum(map(len, pieces))
+    return _pieces(request, came)
+
+
+async def _pieces(request: Request, came: list[bytes]) -> AsyncIterator[list[bytes]]:
+    yield came
+    while pieces := await request.read_pieces():
+        yield pieces
+
+
+async def _answer(endpoint: Endpoint, response: UpstreamResponse, passed: _Passed) -> None:
+    """Send an answer on as it comes. Raises `ApiError` for a redirect."""
+    request = passed.request
+    passed.status = response.status
+    _refuse_redirect(endpoint, response.status)
+    headers = _returned(response_headers(response), passed)
+    request.start_response(response.status, headers)
+    try:
+        await response.relay(_ClientSide(passed))
+    except TransportError:
+        passed.completeness = "upstream_cut"
+        request.abort_response()
+
+
+def _refuse_redirect(endpoint: Endpoint, status: int) -> None:
+    if 300 <= status < 400 and status != 304:
+        raise ApiError(
+            502,
+            f"endpoint {endpoint.name} answered with a redirect, which is not followed",
+            code="upstream_redirect",
+        )
+
+
+def _returned(headers: Headers, passed: _Passed) -> Headers:
+    return [*headers, ("server", "freehold"), (REQUEST_HEADER, passed.id)]
+
+
+class _ClientSide:
+    """Takes the pieces of an answer."""
+
+    def __init__(self, passed: _Passed) -> None:
+        self._passed = passed
+        self._request = passed.request
+        self.drain = passed.request.drain
+
+    @property
+    def is_full(self) -> bool:
+        return self._request.is_full
+
+    def write(self, chunks: list[bytes]) -> bool:
+        if self._passed.first_s is None:
+            self._passed.first_s = time.perf_counter()
+        self._request.send(chunks)
+        return True
+
+
+async def _tunnel(state: WorkerState, endpoint: Endpoint, place: str, passed: _Passed) -> None:
+    """Have an endpoint continue as a WebSocket, and pass bytes on until one side ends it."""
+    request = passed.request
+    key_too = passes_key(endpoint, keys_here=state.keys.required)
+    offered = [
+        (name, protocols_without_keys(value, key_too=key_too) if name == "sec-websocket-protocol" else value)
+        for name, value in request.headers
+    ]
+    headers = _headers(state, endpoint, place, [pair for pair in offered if pair[1]])
+    tunnel = await state.upstreams.offer(endpoint, place, headers)
+    try:
+        passed.status = tunnel.status
+        passed.first_s = time.perf_counter()
+        if tunnel.status == 101:
+            tunnel.join(request)
+            await tunnel.ended
+            return
+        _refuse_redirect(endpoint, tunnel.status)
+        declined = [
+            pair for pair in tunnel.headers if pair[0] in ("content-type", "www-authenticate", "retry-after")
+        ]
+        request.respond(tunnel.status, _returned(declined, passed), tunnel.body)
+    finally:
+        tunnel.close()
+
+
+def _count(state: WorkerState, endpoint: Endpoint, passed: _Passed) -> None:
+    """Count what was passed on, and hand it to the request log."""
+    status, ended_s = passed.status, time.perf_counter()
+    state.meters.count("freehold_passed_on", endpoint.name, passed.kind, str(status))
+    if status and status != 101:
+        first_s = None if passed.first_s is None else passed.first_s - passed.started_s
+        state.meters.count_answer("", endpoint.name, "incumbent", status, first_s, ended_s - passed.started_s)
+    if state.reporter is not None and not passed.is_refused:
+        state.reporter.add(
+            RequestSummary(
+                id=passed.id,
+                at_ms=passed.at_ms,
+                api=endpoint.api,
+                kind=passed.kind,
+                path=passed.request.path[:200],
+                method=passed.request.method,
+                model="",
+                status=status,
+                total_ms=round((ended_s - passed.started_s) * 1000, 3),
+                completeness=passed.completeness,
+                endpoint=endpoint.name,
+                key=None if passed.key is None else passed.key.name,
+                traceparent=passed.request.header("traceparent"),
+            )
+        )
+
+
+def report_refusal(state: WorkerState, request: Request, path: str, failure: ApiError) -> None:
+    """Count a request that is refused, by the kind of its path, and hand it to the request log."""
+    kind, code = path_class(path), failure.code or str(failure.status)
+    state.meters.count("freehold_refusals", code, kind)
+    if state.reporter is not None:
+        at_ms = int(time.time() * 1000)
+        state.reporter.add(
+            RequestSummary(
+                id=event_id(at_ms),
+                at_ms=at_ms,
+                api="openai",
+                kind=kind,
+                path=request.path[:200],
+                method=request.method,
+                model="",
+                status=failure.status,
+                total_ms=0.0,
+                code=code,
+                traceparent=request.header("traceparent"),
+            )
+        )

@@ -1,0 +1,124 @@
+"""Paths of model APIs: other spellings of those that are spoken here, what one is called in counters, and which API it
+belongs to. Pure."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+from freehold.gateway.proxy.translation import API_ROUTES, ApiRoute
+from freehold.types.endpoint import Api, Endpoint
+from freehold.wire.base_url import DEPLOYMENTS, VERSION, taken_apart, target
+from freehold.wire.errors import ApiError
+
+_PATH_LENGTH_MAX = 4096
+# The first word of a path behind its version; what these are is said by the APIs' own references (OpenAI, Anthropic).
+_WORDS = frozenset(
+    (
+        "assistants", "audio", "batches", "chat", "chatkit", "complete", "completions", "containers", "conversations",
+        "embeddings", "evals", "files", "fine_tuning", "images", "messages", "models", "moderations", "organization",
+        "organizations", "realtime", "rerank", "responses", "skills", "threads", "uploads", "vector_stores", "videos",
+    )
+)  # fmt: skip
+_OLLAMA = frozenset(
+    ("blobs", "chat", "copy", "create", "delete", "embed", "embeddings", "generate", "ps", "pull", "push", "show",
+     "tags", "version")
+)  # fmt: skip
+_OWN = frozenset(("", "attribution", "health", "metrics", "ready"))
+_ANTHROPICS = frozenset(("complete", "messages", "organizations", "skills"))
+# What manages the account that pays, its keys and its people.
+_ACCOUNT = frozenset(("organization", "organizations"))
+# https://ai.google.dev/api (methods of models, files, uploads and the live API; read 2026-11-27).
+_GEMINI = re.compile(r"/(?:(?:upload|download)/)?v1(?:beta|alpha)(?:/|$)|/ws/google\.|/v1/\w+/[^/]+:\w+$")
+_GEMINI_METHOD = re.compile(r":(?:generate|streamGenerate|embed|batch|async|count|predict)\w*$")
+_AZURE_CHAT = re.compile(re.escape(DEPLOYMENTS) + r"([^/]+)(/chat/completions|/completions|/embeddings)")
+_UNCLEAR = re.compile(r"%2e|%2f|%5c|\\|//|/\.\.?(?:/|$)|[^\x21-\x7e]", re.IGNORECASE)
+
+
+def spelled_out(path: str, endpoint: Endpoint | None) -> str:
+    """A path as this gateway spells it, with ``/v1`` in front and no slash at its end.
+
+    Other spellings: without the version, and with what the base URL of the endpoint that others go to has in its place
+    (an application that changed the host alone).
+    """
+    bare = path.rstrip("/") or "/"
+    if endpoint is not None:
+        prefix = taken_apart(endpoint.base_url, endpoint.api).prefix
+        named = prefix.startswith(DEPLOYMENTS) or prefix in ("", VERSION)
+        if not named and (bare == prefix or bare.startswith(prefix + "/")):
+            return VERSION + bare[len(prefix) :]
+    if bare[1:].partition("/")[0] in _WORDS:
+        return VERSION + bare
+    return bare
+
+
+def model_route(path: str) -> ApiRoute | None:
+    """The way to a model that a path (`spelled_out`) stands for, Azure's by the name of a deployment included."""
+    route = API_ROUTES.get(path)
+    if route is None and (named := _AZURE_CHAT.fullmatch(path)) is not None:
+        native = f"{DEPLOYMENTS}{{model}}{named[2]}"
+        route = API_ROUTES[VERSION + named[2]]._replace(model=unquote(named[1]), native=native)
+    return route
+
+
+def path_class(path: str) -> str:
+    """What a path (`spelled_out`) is called in counters: one of few words, whatever a client asks."""
+    first, _, rest = path[1:].partition("/")
+    if first in _OWN:
+        return "page"
+    if first == "freehold":
+        return "admin"
+    if first == "api":
+        return "ollama" if rest.partition("/")[0] in _OLLAMA else "other"
+    if _GEMINI_METHOD.search(path) or first in ("v1beta", "v1alpha", "upload", "download", "ws"):
+        return "gemini"
+    if first == "openai":
+        return "azure"
+    word = rest.partition("/")[0]
+    if first != "v1" or word not in _WORDS:
+        return "other"
+    if word == "messages" and rest.startswith("messages/batches"):
+        return "message_batches"
+    return word
+
+
+def place_at(endpoint: Endpoint, path: str, asked: str, *, speaks: Api) -> str:
+    """Where the endpoint that others go to has a path: `asked` as it came, `path` as it is spelled out.
+
+    `speaks` is the API whose client asks, as its headers tell. Raises `ApiError` for a path that is not of this
+    endpoint's API, that would manage the account of the endpoint's own key, or that two readers would read differently.
+    """
+    if len(asked) > _PATH_LENGTH_MAX or _UNCLEAR.search(asked):
+        raise ApiError(
+            400, "this path is not passed on: it can be read in more than one way", code="unclear_path"
+        )
+    word = path.split("/")[2] if path.startswith(VERSION + "/") else ""
+    if endpoint.api_key_env is not None and unquote(word) in _ACCOUNT:
+        raise ApiError(
+            403, f"{asked[:200]} manages the account whose key this gateway holds", code="not_passed_on"
+        )
+    slash = "/" if asked.endswith("/") else ""
+    if endpoint.dialect == "gemini" and _is_geminis(path):
+        return asked
+    if endpoint.dialect == "azure" and path.startswith("/openai/"):
+        said = taken_apart(endpoint.base_url).query
+        return f"{asked}?{said}" if said else asked
+    if word and not _is_geminis(path) and _speaks(word, speaks) == endpoint.api:
+        return target(endpoint.base_url, path + slash, api=endpoint.api)
+    raise unknown(asked, "the incumbent's API has no such path")
+
+
+def _is_geminis(path: str) -> bool:
+    return path_class(path) == "gemini" and _GEMINI.match(path) is not None
+
+
+def _speaks(word: str, speaks: Api) -> Api:
+    """Whose a path is: some words are of one API only, others of the API whose client asks."""
+    if word in _ANTHROPICS:
+        return "anthropic"
+    return speaks if word in ("files", "models") else "openai"
+
+
+def unknown(path: str, why: str) -> ApiError:
+    """Nothing answers here."""
+    return ApiError(404, f"nothing is served at {path[:200]}: {why}", code="unknown_url")

@@ -1,0 +1,183 @@
+"""The order of a shortlist: what a task needs, by a prior, and what was measured here for and against a model."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from freehold.catalog import models as catalog
+from freehold.types.evaluation import Comparison
+from freehold.types.machine import Machine
+from freehold.types.model import Model
+from freehold.types.planning.assessment import CandidateRow, TaskKind
+
+RankBy = Literal["prior", "size", "speed", "memory"]
+
+MONTHS_TO_HALVE = 12
+"""A model a year younger is taken to do as much with half the parameters. "Densing Law of LLMs" (Xiao et al. 2024,
+arXiv 2412.04315) finds three and a half months on public benchmarks, which flatter what came after them."""
+DATE_UNKNOWN = "2025-01"
+"""Where the catalog has no month of release; what is older has one."""
+MOST_SECONDS = 10
+"""For one request: who waits longer turns to something else (Nielsen 1993, "Usability Engineering", chapter 5)."""
+ENOUGH: dict[TaskKind, float] = {"labels": 4e9, "extraction": 9e9, "tools": 9e9}
+"""Parameters beyond which a tuned model brings little on such a task, so that the cheaper one stands first. A judgement
+like all of this order: adapters of models of 2 to 8B passed GPT-4 on most of the 31 tasks of LoRA Land (Zhao et al.
+2024, arXiv 2405.00732), labels among the easier ones."""
+ENOUGH_ON_CORES: dict[TaskKind, float] = {"labels": 1e9, "extraction": 2e9, "tools": 2e9}
+"""Without an accelerator, on which more cannot be trained in a day."""
+_BEYOND = 1.5
+"""What a doubling beyond `ENOUGH` takes from the prior, which counts doublings."""
+_CODER = re.compile(r"coder|codestral|devstral|-code\b", re.IGNORECASE)
+_THINKER = re.compile(r"-R1\b|R1-Distill|QwQ|reasoning|thinking|magistral", re.IGNORECASE)
+_MADE_FOR_IT, _MADE_FOR_OTHERS, _THINKS_FIRST, _UNTAUGHT = 1.5, 1.5, 3.0, 4.0
+"""In doublings: of a coder for code and for other tasks, a model that reasons first where answers are short, a base
+model where nothing is trained."""
+_SAME_SIZE = 0.1
+"""Of logarithms: a tenth more or less is the same size."""
+_FOUR_BITS = ("Q4_K_M", "AWQ", "GPTQ")
+_IN_FOUR_BITS, _DOUBTFUL = 0.5, 1.0
+"""What weights lose that were made for 16 bits, and what it counts that the middle of the estimate is too slow."""
+ENCODERS_FIRST = 2
+"""Encoders that stand before what writes; the others follow it."""
+
+RANK_RULES: dict[RankBy, str] = {
+    "prior": "what was measured here, then size and age (a year counts as twice the size), up to the size that the "
+    "task needs: a prior, not a measurement",
+    "size": "what was measured here, then larger models first",
+    "speed": "what was measured here, then faster models first (estimates)",
+    "memory": "what was measured here, then models that need less memory first",
+}
+
+
+class Measured(NamedTuple):
+    """The newest comparison of a model here."""
+
+    comparison_id: str
+    score: float
+    rejected: bool
+    said: str
+
+
+def measured_of(comparisons: Iterable[Comparison]) -> dict[str, Measured]:
+    """What was measured, by model in lower case: the newest comparison of each counts, for it and against it."""
+    found: dict[str, Measured] = {}
+    for one in comparisons:
+        if one.candidate_mean is None:
+            continue
+        points = "" if one.difference is None else f" ({100 * one.difference:+.1f} points)"
+        against = "" if one.incumbent_mean is None else f" against {one.incumbent_mean:.3f}"
+        words = {"promote": "promoted", "hold": "not settled", "reject": "rejected"}
+        found[one.candidate.split(":")[0].lower()] = Measured(
+            one.id,
+            one.candidate_mean,
+            one.verdict == "reject",
+            f"measured here: {words[one.verdict]}, {one.candidate_mean:.3f}{against}{points}",
+        )
+    return found
+
+
+def ranked(
+    rows: list[CandidateRow], by: RankBy, task: TaskKind | None, machine: Machine
+) -> list[CandidateRow]:
+    """Rows in their order, those on the shortlist with their rank. What was rejected here stands last of them."""
+    places = {"shortlisted": 0, "unclear": 1, "excluded": 2}
+    newer = superseded(rows) if by == "prior" else {}
+    rows = [_with_successor(row, newer.get(row.model)) for row in rows]
+
+    def key(row: CandidateRow) -> tuple[int, bool, bool, bool, float, bool, float]:
+        score = -(row.measured_score if row.measured_score is not None else -1.0)
+        if by == "speed":
+            second = -(row.speed.decode_tokens_per_second[0] if row.speed else 0.0)
+        elif by == "memory":
+            second = float(row.total_bytes or 0)
+        elif by == "size":
+            second = -float(row.parameters)
+        else:
+            second = -prior(row, task, machine)
+        slow = by == "prior" and (row.seconds_per_request or 0.0) > MOST_SECONDS
+        old = row.model in newer
+        return places[row.outcome], row.rejected, old, row.method is None, score, slow, second
+
+    ordered = sorted(rows, key=key)
+    encoders = [row for row in ordered if row.method is not None and row.outcome == "shortlisted"]
+    late = {row.model for row in encoders[ENCODERS_FIRST:] if row.measured_score is None}
+    writing = [row for row in ordered if row.outcome == "shortlisted" and row.method is None]
+    if late and writing:
+        last = max(place for place, row in enumerate(ordered) if row.outcome == "shortlisted") + 1
+        ordered = [
+            *(row for row in ordered[:last] if row.model not in late),
+            *(row for row in ordered if row.model in late),
+            *ordered[last:],
+        ]
+    return [
+        msgspec.structs.replace(row, rank=place) if row.outcome == "shortlisted" else row
+        for place, row in enumerate(ordered, 1)
+    ]
+
+
+def superseded(rows: Iterable[CandidateRow]) -> dict[str, str]:
+    """Models of a shortlist that a later one of the same makers, size and purpose has taken the place of, with its id;
+    what was measured here keeps its place."""
+    found: dict[str, str] = {}
+    latest: dict[tuple[object, ...], Model] = {}
+    listed = [row for row in rows if row.outcome == "shortlisted" and row.method is None and not row.rejected]
+    models = [(row, catalog.get(row.model)) for row in listed]
+    for row, model in sorted(models, key=lambda one: one[1].released or DATE_UNKNOWN, reverse=True):
+        size = (
+            round(math.log(row.parameters) / _SAME_SIZE),
+            round(math.log(row.active_parameters) / _SAME_SIZE),
+        )
+        purpose = is_coder(model), thinks_first(model), model.instruct
+        after = latest.setdefault((model.publisher, *size, *purpose), model)
+        if after.released != model.released and row.measured_score is None:
+            found[row.model] = after.id
+    return found
+
+
+def _with_successor(row: CandidateRow, successor: str | None) -> CandidateRow:
+    if successor is None:
+        return row
+    return msgspec.structs.replace(row, reasons=(*row.reasons, f"{successor} is as large, and later"))
+
+
+def prior(row: CandidateRow, task: TaskKind | None, machine: Machine) -> float:
+    """Doublings: parameters as they would count in year 0 (the geometric mean of all and active ones, twice for each
+    year), less what the task does not need and what the model was not made for."""
+    model = catalog.get(row.model)
+    year, _, month = (model.released or DATE_UNKNOWN).partition("-")
+    months = 12 * int(year) + int(month or 1)
+    size = math.log2(math.sqrt(row.parameters * row.active_parameters))
+    enough = (ENOUGH if machine.accelerators else ENOUGH_ON_CORES).get(task) if task is not None else None
+    if enough is not None and not model.encoder:
+        beyond = max(0.0, size - math.log2(enough))
+        size -= (1 + _BEYOND) * beyond
+    cut = _IN_FOUR_BITS if row.quantization in _FOUR_BITS and not model.quantization else 0.0
+    return (
+        size + months / MONTHS_TO_HALVE + _made_for(model, task) - cut - (_DOUBTFUL if row.doubtful else 0.0)
+    )
+
+
+def _made_for(model: Model, task: TaskKind | None) -> float:
+    found = 0.0
+    if is_coder(model):
+        found += _MADE_FOR_IT if task == "code" else -_MADE_FOR_OTHERS
+    if thinks_first(model) and task != "agent":
+        found -= _THINKS_FIRST
+    if not model.instruct and not model.encoder and task in (None, "text", "agent", "code", "tools"):
+        found -= _UNTAUGHT
+    return found
+
+
+def is_coder(model: Model) -> bool:
+    """Made for program text above all, as its name says."""
+    return _CODER.search(model.id) is not None
+
+
+def thinks_first(model: Model) -> bool:
+    """It writes its reasoning before each answer and cannot be told not to."""
+    return _THINKER.search(model.id) is not None or "reasoning before the answer" in (model.note or "")

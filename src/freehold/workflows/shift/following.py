@@ -1,0 +1,172 @@
+"""`freehold.toml` is followed while `freehold up` runs: what of it takes effect now, and what waits for the next start.
+
+Routes are carried over by the observer, which also reads ``[watch]`` and ``[task]`` anew; a rollout's terms are fixed
+when it begins. The rest of the gateway's configuration is followed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from freehold.errors import FreeholdError
+from freehold.gateway.config import Capture, GatewayConfig
+from freehold.gateway.live import keeps_less, live_change
+from freehold.store import audit, open_store
+from freehold.types.config import ProjectConfig
+from freehold.types.endpoint import Endpoint
+from freehold.types.route import Route
+from freehold.workflows.project import Project, open_project
+
+KEYS = {
+    "endpoints": "[incumbent] and [[endpoints]]",
+    "others_to": "[incumbent] others",
+    "hosts": "[serve] hosts",
+    "port": "[serve] port",
+    "tls": "[serve] tls_cert, tls_key",
+    "store_url": "[store] url",
+    "capture": "[capture] mode",
+    "capture_opt_out": "[capture] opt_out",
+    "prices": "price of [incumbent] and [[endpoints]]",
+    "shadow_concurrency": "[capture] shadow_concurrency",
+    "shadow_per_minute": "[capture] shadow_per_minute",
+    "retention_days": "[capture] retention_days",
+    "retention_bytes": "[capture] retention_mib",
+}
+"""What people call the gateway's fields."""
+_UNSAID = frozenset(("without_key", "default_model", "attributions"))
+_AT_START = {
+    "serve": ("hosts", "port", "tls_cert", "tls_key"),
+    "store": ("url",),
+}
+"""Tables that are read at a start, and their keys that are among `KEYS`."""
+
+
+class ConfigFollower:
+    """Looks at a project's file; `poll` gives the configuration that the gateway is to take over, once it changes.
+
+    `build` makes a gateway's configuration of a project, as the start did. `held` are the variables of endpoints' keys
+    that the gateway's processes were given. What happens is told by `say`, and what is taken over goes on the audit
+    record.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        running: GatewayConfig,
+        *,
+        build: Callable[[Project], GatewayConfig],
+        say: Callable[[str], None],
+    ) -> None:
+        self._project = project
+        self._path = project.config_path
+        self._config = project.config
+        self._running = running
+        self._build = build
+        self._say = say
+        self._kept_least: Capture | None = keeps_less(None, running.capture)
+        self._held = {one.api_key_env for one in running.endpoints}
+        self._seen = self._state()
+        self._told = ""
+
+    def poll(self) -> GatewayConfig | None:
+        """The configuration to take over now; None where there is nothing new that can be."""
+        state = self._state()
+        if state is None or state == self._seen:
+            return None
+        self._seen = state
+        try:
+            project = open_project(self._path)
+            wanted = self._build(project)
+            with open_store(self._project.store_url) as store:
+                routes = store.routes()
+            wanted = self._with_named(wanted, routes)
+        except FreeholdError as error:
+            self._tell(f"{self._name}: {error.message}; what ran before goes on")
+            return None
+        change = live_change(self._running, wanted, kept_least=self._kept_least)
+        waits = [KEYS.get(field, field) for field in change.waiting] + self._at_start(project.config)
+        waits += self._without_key(change.config)
+        self._tell_change([KEYS[field] for field in change.taken if field not in _UNSAID], waits)
+        if not change.taken:
+            return None
+        self._running = change.config
+        self._kept_least = keeps_less(self._kept_least, change.config.capture)
+        self._note(change.taken)
+        return change.config
+
+    @property
+    def _name(self) -> str:
+        return "freehold.toml" if self._path is None else self._path.name
+
+    def _state(self) -> tuple[int, int] | None:
+        try:
+            stat = Path(self._path or "").stat() if self._path is not None else None
+        except OSError:
+            return None  # it is being written again
+        return None if stat is None else (stat.st_mtime_ns, stat.st_size)
+
+    def _with_named(self, wanted: GatewayConfig, routes: list[Route]) -> GatewayConfig:
+        """With the endpoints that routes in force still go to: without them their requests would have nowhere to go."""
+        known = {one.name for one in wanted.endpoints}
+        named: dict[str, Route] = {}
+        for route in routes:
+            for target in (route.incumbent, route.candidate, *route.fallback):
+                if target is not None and target.endpoint not in known:
+                    named.setdefault(target.endpoint, route)
+        stay: list[Endpoint] = [one for one in self._running.endpoints if one.name in named]
+        for one in stay:
+            self._say(
+                f"{self._name}: the endpoint {one.name} stays, the route {named[one.name].name} goes to it"
+            )
+        return msgspec.structs.replace(wanted, endpoints=(*wanted.endpoints, *stay))
+
+    def _without_key(self, config: GatewayConfig) -> list[str]:
+        """Processes are given variables when they start."""
+        missing = {one.api_key_env for one in config.endpoints} - self._held - {None}
+        return [f"the key in {name}" for name in sorted(name for name in missing if name is not None)]
+
+    def _at_start(self, config: ProjectConfig) -> list[str]:
+        """Keys of tables that are read at a start and were changed, those of `KEYS` left aside."""
+        waits = []
+        for table, followed in _AT_START.items():
+            before, after = getattr(self._config, table), getattr(config, table)
+            waits += [
+                f"[{table}] {field}"
+                for field in type(after).__struct_fields__
+                if field not in followed and getattr(before, field) != getattr(after, field)
+            ]
+        if config.rollout.look_seconds != self._config.rollout.look_seconds:
+            waits.append("[rollout] look_seconds")
+        return waits
+
+    def _tell_change(self, taken: list[str], waits: list[str]) -> None:
+        parts = []
+        if taken:
+            parts.append(f"in force: {', '.join(taken)}")
+        if waits:
+            parts.append(f"AT THE NEXT START ONLY: {', '.join(waits)}")
+        if parts:
+            self._tell(f"{self._name} was changed; {'; '.join(parts)}")
+
+    def _tell(self, text: str) -> None:
+        if text != self._told:
+            self._told = text
+            self._say(text)
+
+    def _note(self, taken: tuple[str, ...]) -> None:
+        running: Any = self._running
+        detail: dict[str, Any] = {
+            field: getattr(running, field)
+            for field in ("capture", "capture_opt_out", "retention_days", "retention_bytes", "hosts")
+            if field in taken
+        }
+        detail["endpoints"] = [one.name for one in running.endpoints]
+        try:
+            with open_store(self._project.store_url) as store:
+                audit.note(store.database, "gateway.config", "gateway", detail=detail)
+        except FreeholdError as error:
+            self._say(f"the change is not on the audit record: {error.message}")

@@ -1,0 +1,208 @@
+"""Who may have what passed on, and what is told of the client on the way."""
+
+import asyncio
+import json
+import socket
+
+import httpx
+import pytest
+import websockets
+from tests.gateway.asking import get, metric, post
+from tests.gateway.loopback import eventually, gateway
+from tests.gateway.vendor import Vendor
+
+from freehold.gateway.limits.keys import hash_of, new_key
+from freehold.types.endpoint import Endpoint, ServedModel
+from freehold.types.route import ApiKey, Limits
+
+CLIENT = {"authorization": "Bearer sk-client", "openai-organization": "org-client", "cookie": "a=client"}
+
+
+@pytest.fixture(scope="module")
+def vendor():
+    one = Vendor()
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def other():
+    one = Vendor()
+    yield one
+    one.close()
+
+
+def incumbent(vendor, **more):
+    served = (ServedModel(name="gpt-4o", upstream_name="gpt-4o"),)
+    changes = {"base_url": vendor.base_url, "models": served, "forward_client_key": True, **more}
+    return Endpoint(name="incumbent", engine="remote", **changes)
+
+
+@pytest.fixture(scope="module")
+def refusing(vendor, tmp_path_factory):
+    with gateway(vendor, tmp_path_factory.mktemp("refusing"), endpoints=(incumbent(vendor),)) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def owned(vendor, other, tmp_path_factory):
+    """The owner's key, keys of the gateway, and a second endpoint that others never go to."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("FREEHOLD_TEST_OWNER", "sk-owner")
+    keys = {
+        name: ApiKey(name=name, hash=hash_of(key), **more)
+        for (name, more), key in zip(KEYS.items(), SECRETS.values(), strict=True)
+    }
+    endpoints = (
+        incumbent(vendor, api_key_env="FREEHOLD_TEST_OWNER"),
+        Endpoint(name="other", engine="remote", base_url=other.base_url),
+    )
+    folder = tmp_path_factory.mktemp("owned")
+    with gateway(
+        vendor, folder, endpoints=endpoints, others_to="incumbent", api_keys=tuple(keys.values())
+    ) as one:
+        yield one
+    patch.undo()
+
+
+KEYS = {
+    "free": {},
+    "looks": {"role": "read"},
+    "scoped": {"models": ("gpt-4o",)},
+    "routed": {"routes": ("r",)},
+    "capped": {"limits": Limits(usd_per_day=1)},
+    "tokens": {"limits": Limits(tokens_per_minute=100)},
+    "slow": {"limits": Limits(requests_per_minute=2)},
+}
+SECRETS = {name: new_key() for name in KEYS}
+
+
+def asked(running, name, method="GET", path="/v1/files", **more):
+    header = more.pop("header", "authorization")
+    value = f"Bearer {SECRETS[name]}" if header == "authorization" else SECRETS[name]
+    with httpx.Client() as client:
+        return client.request(method, running.base_url + path, headers={header: value, **CLIENT_REST}, **more)
+
+
+CLIENT_REST = {"openai-organization": "org-client"}
+
+
+def test_nothing_is_passed_on_unless_it_is_said_and_the_answer_says_how(vendor, refusing):
+    before = len(vendor.seen)
+    for path in ("/v1/files", "/v1/images/generations", "/v1/realtime"):
+        status, _, body = post(refusing, b"{}", path=path, headers=CLIENT)
+        assert status == 404 and '[incumbent] others = "pass"' in json.loads(body)["error"]["message"]
+    assert post(refusing, {"model": "gpt-4o-mini", "messages": []}, headers=CLIENT)[0] == 404
+    assert len(vendor.seen) == before
+    assert metric(refusing, 'freehold_refusals_total{code="unknown_url",path="images"}') == 1
+
+
+@pytest.mark.parametrize("header", ["authorization", "x-api-key", "api-key", "x-goog-api-key"])
+def test_the_owners_key_is_sent_in_the_place_of_one_to_the_gateway(vendor, owned, header):
+    assert asked(owned, "free", header=header).status_code == 200
+    headers = vendor.seen[-1][2]
+    assert headers["authorization"] == "Bearer sk-owner" and headers["openai-organization"] == "org-client"
+    assert not any("fh-" in value for value in headers.values())
+
+
+def test_a_key_in_the_query_is_for_the_host_it_is_meant_for(vendor, owned, tmp_path):
+    query = {"key": "AIza-client", "limit": "1", "note": SECRETS["free"]}
+    asked(owned, "free", params=query)
+    assert vendor.seen[-1][1] == "/v1/files?limit=1"
+    with gateway(vendor, tmp_path, endpoints=(incumbent(vendor),), others_to="incumbent") as running:
+        get(running, "/v1/files?key=AIza-client&limit=1")
+        assert vendor.seen[-1][1] == "/v1/files?key=AIza-client&limit=1"
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "status", "code"),
+    [
+        ("looks", "GET", 403, "not_allowed"),
+        ("scoped", "GET", 403, "not_passed_on"),
+        ("routed", "POST", 403, "not_passed_on"),
+        ("capped", "POST", 429, "not_countable"),
+        ("tokens", "POST", 429, "not_countable"),
+        ("capped", "GET", 200, None),
+        ("tokens", "DELETE", 200, None),
+    ],
+)
+def test_roles_scopes_and_limits_hold(vendor, owned, name, method, status, code):
+    before = len(vendor.seen)
+    answer = asked(owned, name, method, "/v1/files")
+    assert answer.status_code == status and (len(vendor.seen) > before) == (status == 200)
+    assert code is None or answer.json()["error"]["code"] == code
+
+
+def test_requests_of_a_key_are_counted(owned):
+    assert [asked(owned, "slow").status_code for _ in range(3)] == [200, 200, 429]
+
+
+def test_without_a_key_nothing_is_passed_on(vendor, owned):
+    before = len(vendor.seen)
+    assert post(owned, b"{}", path="/v1/files", headers=CLIENT)[0] == 401
+    assert len(vendor.seen) == before
+
+
+@pytest.mark.parametrize("path", ["/v1/organization/users", "/v1/files/..%2forganization", "/v1/files//x"])
+def test_the_owners_account_stays_the_owners(vendor, owned, path):
+    before = len(vendor.seen)
+    assert asked(owned, "free", path=path).status_code in (400, 403)
+    assert len(vendor.seen) == before
+
+
+def test_no_other_endpoint_is_told_anything(vendor, other, owned):
+    for path in ("/v1/files", "/v1/models", "/v1/images/generations", "/v1/nothing"):
+        asked(owned, "free", path=path)
+    assert [path for _, path, _ in other.seen if path != "/v1/models"] == []
+
+
+def test_a_browsers_key_among_the_protocols_stays_here(vendor, owned):
+    async def talk():
+        url = owned.base_url.replace("http", "ws") + "/v1/realtime"
+        offered = [
+            "realtime",
+            "openai-insecure-api-key.sk-client",
+            f"openai-insecure-api-key.{SECRETS['free']}",
+        ]
+        headers = {"x-api-key": SECRETS["free"]}
+        async with websockets.connect(url, subprotocols=offered, additional_headers=headers) as one:
+            await one.recv()
+            return one.subprotocol
+
+    assert asyncio.run(talk()) == "realtime"
+    assert vendor.seen[-1][2]["sec-websocket-protocol"] == "realtime"
+    assert vendor.seen[-1][2]["authorization"] == "Bearer sk-owner"
+
+
+def test_pages_of_other_origins_open_no_websocket(vendor, owned):
+    async def talk():
+        url = owned.base_url.replace("http", "ws") + "/v1/realtime"
+        headers = {"x-api-key": SECRETS["free"]}
+        with pytest.raises(websockets.exceptions.InvalidStatus) as refused:
+            await websockets.connect(url, origin="https://evil.example.com", additional_headers=headers)
+        return refused.value.response.status_code
+
+    assert asyncio.run(talk()) == 403
+
+
+def test_a_client_that_leaves_ends_the_vendors_work(vendor, refusing, tmp_path):
+    with gateway(vendor, tmp_path, endpoints=(incumbent(vendor),), others_to="incumbent") as running:
+        with socket.create_connection(("127.0.0.1", running.config.port)) as client:
+            client.sendall(
+                b"POST /v1/uploads/huge HTTP/1.1\r\nhost: [::1]\r\ncontent-length: 99999999\r\n\r\n"
+                + bytes(1 << 20)
+            )
+        assert eventually(lambda: metric(running, "freehold_client_aborts_total") == 1)
+        assert metric(running, "freehold_in_flight") == 0
+
+
+def test_a_vendor_that_is_away_is_an_error_in_the_clients_words(vendor, tmp_path):
+    away = incumbent(vendor, base_url="http://127.0.0.1:9")
+    with gateway(vendor, tmp_path, endpoints=(away,), others_to="incumbent") as running:
+        status, _, body = post(running, b"{}", path="/v1/files")
+        assert status == 502 and json.loads(body)["error"]["code"] == "upstream_unreachable"
+        big = bytes(3 << 20)
+        assert post(running, big, path="/v1/files")[0] == 502
+        assert (
+            metric(running, 'freehold_passed_on_total{endpoint="incumbent",path="files",status="502"}') == 2
+        )

@@ -1,0 +1,127 @@
+import pytest
+
+from freehold.gateway.proxy.passing.paths import model_route, path_class, place_at, spelled_out
+from freehold.types.endpoint import Endpoint
+from freehold.wire.errors import ApiError
+
+
+def at(base_url, **more):
+    return Endpoint(name="incumbent", engine="remote", base_url=base_url, **more)
+
+
+OPENAI = at("https://api.openai.com")
+AZURE = at("https://one.openai.azure.com/openai/deployments/d?api-version=2024-10-21", dialect="azure")
+GEMINI = at("https://generativelanguage.googleapis.com/v1beta/openai/", dialect="gemini")
+ANTHROPIC = at("https://api.anthropic.com", api="anthropic")
+
+
+@pytest.mark.parametrize(
+    ("path", "endpoint", "spelled"),
+    [
+        ("/v1/files/", OPENAI, "/v1/files"),
+        ("/chat/completions", None, "/v1/chat/completions"),
+        ("/files", OPENAI, "/v1/files"),
+        ("/", OPENAI, "/"),
+        ("/nothing/", OPENAI, "/nothing"),
+        ("/v1beta/openai/chat/completions", GEMINI, "/v1/chat/completions"),
+        ("/v1beta/models/g:generateContent", GEMINI, "/v1beta/models/g:generateContent"),
+        ("/api/paas/v4/chat/completions", at("https://api.z.ai/api/paas/v4"), "/v1/chat/completions"),
+        ("/api/v1/chat/completions", at("https://openrouter.ai/api/v1"), "/v1/chat/completions"),
+        ("/openai/v1/embeddings", at("https://api.groq.com/openai/v1"), "/v1/embeddings"),
+        ("/openai/v1/files", at("https://one.openai.azure.com", dialect="azure"), "/v1/files"),
+        ("/openai/deployments/d/chat/completions", AZURE, "/openai/deployments/d/chat/completions"),
+    ],
+)
+def test_other_spellings_of_a_path(path, endpoint, spelled):
+    assert spelled_out(path, endpoint) == spelled
+
+
+def test_a_deployment_is_a_model():
+    route = model_route("/openai/deployments/my%2Fgpt/chat/completions")
+    assert (route.model, route.path, route.kind) == ("my/gpt", "/v1/chat/completions", "chat")
+    assert route.native == "/openai/deployments/{model}/chat/completions"
+    assert model_route("/openai/deployments/d/images/generations") is None
+    assert model_route("/v1/messages").api == "anthropic" and model_route("/v1/files") is None
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/v1/files/file-1/content", "files"),
+        ("/v1/chat/completions", "chat"),
+        ("/v1/messages/batches/b_1", "message_batches"),
+        ("/v1/models/ft:gpt-4o:org::id", "models"),
+        ("/v1/models/gemini-x:streamGenerateContent", "gemini"),
+        ("/v1beta/files/f", "gemini"),
+        ("/openai/deployments/d/images/generations", "azure"),
+        ("/api/pull", "ollama"),
+        ("/api/whatever", "other"),
+        ("/freehold/v1/routes", "admin"),
+        ("/metrics", "page"),
+        ("/v1/" + "x" * 50, "other"),
+        ("/wp-login.php", "other"),
+    ],
+)
+def test_a_path_is_counted_by_one_of_few_words(path, name):
+    assert path_class(path) == name
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "asked", "place"),
+    [
+        (OPENAI, "/v1/files/f/content", "/v1/files/f/content"),
+        (OPENAI, "/v1/files/", "/v1/files/"),
+        (OPENAI, "/v1/models/ft:gpt-4o:org::id", "/v1/models/ft:gpt-4o:org::id"),
+        (GEMINI, "/v1/files", "/v1beta/openai/files"),
+        (GEMINI, "/v1beta/models/g:generateContent", "/v1beta/models/g:generateContent"),
+        (GEMINI, "/upload/v1beta/files", "/upload/v1beta/files"),
+        (AZURE, "/openai/threads", "/openai/threads?api-version=2024-10-21"),
+        (ANTHROPIC, "/v1/messages/batches", "/v1/messages/batches"),
+        (
+            at("https://host/anthropic", api="anthropic"),
+            "/v1/messages/batches",
+            "/anthropic/v1/messages/batches",
+        ),
+    ],
+)
+def test_where_the_incumbent_has_a_path(endpoint, asked, place):
+    assert place_at(endpoint, spelled_out(asked, endpoint), asked, speaks=endpoint.api) == place
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "asked", "status"),
+    [
+        (OPENAI, "/v1/messages/batches", 404),
+        (OPENAI, "/v1beta/models/g:generateContent", 404),
+        (OPENAI, "/v1/models/g:generateContent", 404),
+        (OPENAI, "/openai/deployments/d/images/generations", 404),
+        (OPENAI, "/freehold/x", 404),
+        (OPENAI, "/api/pull", 404),
+        (ANTHROPIC, "/v1/audio/speech", 404),
+        (at("https://api.openai.com", api_key_env="KEY"), "/v1/organization/users", 403),
+        (at("https://api.openai.com", api_key_env="KEY"), "/v1/%6frganization/users", 403),
+        *[
+            (OPENAI, path, 400)
+            for path in (
+                "/v1/files/../organization",
+                "/v1//organization",
+                "/v1/files/%2e%2e/x",
+                "/v1/files%2Fx",
+                "/v1/files/\\x",
+                "/v1/files/ü",
+                "/v1/files/a b",
+                "/v1/" + "f" * 5000,
+            )
+        ],
+    ],
+)
+def test_what_is_not_passed_on(endpoint, asked, status):
+    with pytest.raises(ApiError) as error:
+        place_at(endpoint, spelled_out(asked, endpoint), asked, speaks=endpoint.api)
+    assert error.value.status == status
+
+
+def test_whose_files_these_are_is_told_by_the_client():
+    with pytest.raises(ApiError, match="the incumbent's API has no such path"):
+        place_at(ANTHROPIC, "/v1/files", "/v1/files", speaks="openai")
+    assert place_at(ANTHROPIC, "/v1/files", "/v1/files", speaks="anthropic") == "/v1/files"

@@ -1,0 +1,221 @@
+"""A larger model of one's own in the incumbent's place, on the proxy's path: three servers behind one route."""
+
+import json
+
+import pytest
+from tests.gateway.asking import FORM, QUESTION, metric, post
+from tests.gateway.loopback import (
+    ANSWER,
+    FakeUpstream,
+    eventually,
+    gateway,
+    plain,
+    stream,
+    stream_of,
+    traces_of,
+)
+from tests.gateway.proxy.mixtures import SECRET, mixed, own, rule_for, told, told_stream
+from tests.gateway.proxy.test_deferral import SURE, UNSURE, decided
+
+from freehold.errors import ConfigError
+from freehold.gateway.config import check_rule
+from freehold.gateway.serve import free_port
+from freehold.types.deferral import UpperModel
+from freehold.types.endpoint import ANY_SERVED, Endpoint
+from freehold.types.route import Guard, Target
+
+LARGE = {**ANSWER, "id": "chatcmpl-upper", "choices": told("from the large one", None)["choices"]}
+
+
+@pytest.fixture(scope="module")
+def large():
+    fake = FakeUpstream()
+    yield fake
+    fake.close()
+
+
+@pytest.fixture(autouse=True)
+def _answers(large):
+    large.reset()
+    large.answer = lambda seen: plain(LARGE)
+
+
+@pytest.fixture(scope="module")
+def routed(_upstream, candidate, large, tmp_path_factory):
+    one = own("candidate", candidate.base_url)
+    incumbent = Endpoint(name="incumbent", engine="remote", models=ANY_SERVED, base_url=_upstream.base_url)
+    big = Endpoint(name="big", engine="remote", base_url=large.base_url)
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    gone = Endpoint(name="gone", engine="remote", base_url=nowhere)
+
+    def rule(endpoint="big", base_url=large.base_url, **more):
+        return rule_for(one, upper=UpperModel(endpoint=endpoint, model="qwen", base_url=base_url), **more)
+
+    routes = (
+        mixed("mix", one, rule()),
+        mixed("guarded", one, rule(), guard=Guard(schema=True)),
+        mixed("safe", one, rule().on_safe_side()),
+        mixed("kept", one, rule(always_incumbent=({"team": "legal"},))),
+        mixed("upper-down", one, rule("gone", nowhere)),
+        mixed("shadow", one, rule(), state="shadow", shadow_share=1.0),
+        mixed(
+            "all-down",
+            one,
+            rule("gone", nowhere, incumbent_down="candidate"),
+            incumbent=Target(endpoint="gone"),
+        ),
+    )
+    with gateway(
+        _upstream,
+        tmp_path_factory.mktemp("upper"),
+        endpoints=(incumbent, one, big, gone),
+        routes=routes,
+        breaker_failures=99,
+        retries=0,
+    ) as running:
+        yield running
+
+
+def ask(running, model="mix", **more):
+    return post(running, {**QUESTION, "model": model, **more})
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses"])
+def test_what_the_candidate_is_not_sure_of_is_the_upper_models(
+    routed, upstream, candidate, large, path, streamed
+):
+    candidate.answer = lambda seen: (
+        told_stream(SECRET, UNSURE) if seen.json.get("stream") else plain(told(SECRET, UNSURE))
+    )
+    large.answer = lambda seen: stream(stream_of("from ", "the ", "large one")) if streamed else plain(LARGE)
+    more = (
+        {"input": "where?"}
+        if path == "/v1/responses"
+        else {"messages": QUESTION["messages"], "max_tokens": 9}
+    )
+    status, headers, body = post(routed, {"model": "mix", "stream": streamed, **more}, path=path)
+    assert status == 200 and b"large one" in body and SECRET.encode() not in body
+    assert not upstream.seen, "the incumbent is not needed"
+    assert large.seen[0].json["model"] == "qwen" and "logprobs" not in large.seen[0].json
+    found, trace = decided(routed, headers)
+    assert found == ("upper", "unsure") and (trace.endpoint, trace.arm) == ("big", "candidate")
+
+
+def test_a_sure_answer_is_the_candidates(routed, upstream, candidate, large):
+    candidate.answer = lambda seen: plain(told("on its way", SURE))
+    _, headers, _ = ask(routed)
+    assert decided(routed, headers)[0] == ("candidate", "sure") and not large.seen and not upstream.seen
+
+
+@pytest.mark.parametrize(
+    ("fails", "why"),
+    [
+        (lambda seen: plain({"error": "x"}, status=500), "candidate_failed"),
+        (lambda seen: plain(told("no numbers", None)), "no_signal"),
+    ],
+)
+def test_the_upper_model_answers_for_a_candidate_that_cannot(routed, upstream, candidate, large, fails, why):
+    candidate.answer = fails
+    status, headers, body = ask(routed)
+    assert status == 200 and json.loads(body) == LARGE and not upstream.seen
+    assert decided(routed, headers)[0] == ("upper", why)
+
+
+@pytest.mark.parametrize("fails", [400, 429, 500])
+def test_the_incumbent_answers_for_an_upper_model_that_cannot(routed, upstream, candidate, large, fails):
+    candidate.answer = lambda seen: plain(told(SECRET, UNSURE))
+    large.answer = lambda seen: plain({"error": "x"}, status=fails)
+    status, headers, body = ask(routed)
+    assert status == 200 and json.loads(body) == ANSWER
+    found, trace = decided(routed, headers)
+    assert found == ("incumbent", "unsure") and trace.endpoint == "incumbent"
+    counted = metric(routed, 'freehold_deferrals_total{by="incumbent",route="mix",why="unsure"}')
+    assert counted >= 1
+
+
+def test_an_upper_model_that_is_down_or_breaks_the_schema_is_answered_for(routed, upstream, candidate, large):
+    candidate.answer = lambda seen: plain(told(SECRET, UNSURE))
+    status, headers, body = ask(routed, "upper-down")
+    assert status == 200 and json.loads(body) == ANSWER
+    assert decided(routed, headers)[0] == ("incumbent", "unsure")
+    candidate.answer = lambda seen: plain(told('{"intent": "refund"}', UNSURE))
+    status, headers, body = ask(routed, "guarded", response_format=FORM)
+    assert status == 200 and json.loads(body) == ANSWER and len(large.seen) >= 1
+    assert decided(routed, headers)[0] == ("incumbent", "unsure")
+
+
+def test_where_all_are_down_the_rule_says_who_answers(routed, candidate):
+    candidate.answer = lambda seen: plain(told("perhaps so", UNSURE))
+    status, headers, body = ask(routed, "all-down")
+    assert status == 200 and json.loads(body)["choices"][0]["message"]["content"] == "perhaps so"
+    assert headers["x-freehold-deferral"] == "incumbent-down"
+    assert decided(routed, headers)[0] == ("candidate", "incumbent_down")
+
+
+@pytest.mark.parametrize("upper", [False, True])
+def test_an_answer_that_breaks_off_in_its_middle_is_told_and_counted(
+    routed, upstream, candidate, large, upper
+):
+    """Whoever answers what the candidate is not sure of: no second answer can follow what the client has."""
+    candidate.answer = lambda seen: told_stream(SECRET, UNSURE)
+    upstream.answer = large.answer = lambda seen: stream(stream_of("from ", "there")[:3], cut=True)
+    route, by, endpoint = ("mix", "upper", "big") if upper else ("upper-down", "incumbent", "incumbent")
+    counter = f'freehold_deferrals_total{{by="{by}",route="{route}",why="unsure"}}'
+    before = metric(routed, counter)
+    status, headers, body = ask(routed, route, stream=True)
+    assert status == 200 and b"from " in body and b"broke off" in body and SECRET.encode() not in body
+    found, trace = decided(routed, headers)
+    assert (found, trace.endpoint, trace.completeness) == ((by, "unsure"), endpoint, "upstream_cut")
+    eventually(lambda: metric(routed, counter) == before + 1)
+    assert len(candidate.seen) == 1, "and is not asked again"
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "why"),
+    [
+        ("safe", {}, "unsure"),
+        ("kept", {"metadata": {"team": "legal"}}, "always_incumbent"),
+        ("mix", {"n": 2}, "not_decidable"),
+    ],
+)
+def test_what_was_no_part_of_the_proof_is_the_incumbents(
+    routed, upstream, candidate, large, model, more, why
+):
+    _, headers, _ = ask(routed, model, **more)
+    assert decided(routed, headers)[0] == ("incumbent", why)
+    assert not large.seen and not candidate.seen and len(upstream.seen) == 1
+
+
+def test_a_mirrored_request_is_asked_of_the_upper_model_too(routed, upstream, candidate, large):
+    candidate.answer = lambda seen: plain(told(SECRET, UNSURE))
+    _, headers, body = ask(routed, "shadow")
+    assert json.loads(body) == ANSWER
+    first = headers["x-freehold-trace-id"]
+    mirrored = lambda: [one for one in traces_of(routed) if one.parent_id == first]  # noqa: E731
+    eventually(lambda: mirrored())
+    (one,) = mirrored()
+    assert (one.deferral.by, one.deferral.why, one.endpoint) == ("upper", "unsure", "big")
+    assert one.response["choices"][0]["message"]["content"] == "from the large one"
+
+
+def test_an_upper_model_at_another_address_decides_nothing(upstream, candidate, large, tmp_path):
+    one = own("candidate", candidate.base_url)
+    moved = Endpoint(name="big", engine="remote", base_url=f"http://127.0.0.1:{free_port()}")
+    rule = rule_for(one, upper=UpperModel(endpoint="big", model="qwen", base_url=large.base_url))
+    with pytest.raises(
+        ConfigError, match=f"proven with qwen at {large.base_url}, and the endpoint big is at"
+    ):
+        check_rule(mixed("mix", one, rule), (one, moved))
+    check_rule(
+        mixed("mix", one, rule), (one, Endpoint(name="big", engine="remote", base_url=large.base_url + "/v1"))
+    )
+
+
+def test_rules_from_before_upper_models_keep_their_ids(candidate):
+    one = own("candidate", "http://127.0.0.1:1")
+    rule = rule_for(one)
+    assert (
+        rule.problem is None
+        and rule.id != rule_for(one, upper=UpperModel(endpoint="big", model="qwen", base_url="http://x")).id
+    )

@@ -1,0 +1,321 @@
+"""All an application asks besides its model: the real clients by the gateway, against the same calls made directly."""
+
+import asyncio
+import io
+import json
+import time
+
+import anthropic
+import httpx
+import openai
+import pytest
+import websockets
+from tests.gateway.asking import get, metric, post
+from tests.gateway.loopback import eventually, gateway
+from tests.gateway.vendor import AUDIO, Vendor
+
+from freehold.types.endpoint import Endpoint, ServedModel
+
+
+@pytest.fixture(scope="module")
+def vendor():
+    one = Vendor()
+    yield one
+    one.close()
+
+
+def incumbent(vendor, **more):
+    served = (ServedModel(name="gpt-4o", upstream_name="gpt-4o"),)
+    changes = {"base_url": vendor.base_url, "models": served, "forward_client_key": True, **more}
+    return Endpoint(name="incumbent", engine="remote", **changes)
+
+
+@pytest.fixture(scope="module")
+def passing(vendor, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("passing")
+    with gateway(
+        vendor, folder, endpoints=(incumbent(vendor),), others_to="incumbent", log_requests=True
+    ) as one:
+        yield one
+
+
+def file(words=b"hello"):
+    return ("notes.txt", io.BytesIO(words), "text/plain")
+
+
+OPENAI = {
+    "embeddings": lambda c: c.embeddings.create(
+        model="text-embedding-3-small", input="x", encoding_format="float"
+    ),
+    "other model": lambda c: c.chat.completions.create(
+        model="gpt-4o-mini", messages=[{"role": "user", "content": "x"}]
+    ),
+    "moderations": lambda c: c.moderations.create(input="x", model="omni-moderation-latest"),
+    "files.create": lambda c: c.files.create(file=file(), purpose="batch"),
+    "files.list": lambda c: c.files.list(limit=2, order="asc"),
+    "files.retrieve": lambda c: c.files.retrieve("file-1"),
+    "files.content": lambda c: c.files.content("file-1"),
+    "files.delete": lambda c: c.files.delete("file-1"),
+    "uploads.create": lambda c: c.uploads.create(
+        bytes=1, filename="a", mime_type="text/plain", purpose="batch"
+    ),
+    "uploads.part": lambda c: c.uploads.parts.create("upload_1", data=file()),
+    "uploads.complete": lambda c: c.uploads.complete("upload_1", part_ids=["part_1"]),
+    "uploads.cancel": lambda c: c.uploads.cancel("upload_1"),
+    "batches.create": lambda c: c.batches.create(
+        input_file_id="file-1", endpoint="/v1/chat/completions", completion_window="24h"
+    ),
+    "batches.list": lambda c: c.batches.list(after="batch_1"),
+    "batches.cancel": lambda c: c.batches.cancel("batch_1"),
+    "images.generate": lambda c: c.images.generate(model="gpt-image-1", prompt="a parcel"),
+    "images.edit": lambda c: c.images.edit(model="gpt-image-1", image=file(AUDIO), prompt="a parcel"),
+    "audio.speech": lambda c: c.audio.speech.create(model="tts-1", voice="alloy", input="x"),
+    "audio.transcriptions": lambda c: c.audio.transcriptions.create(model="whisper-1", file=file(AUDIO)),
+    "vector_stores.create": lambda c: c.vector_stores.create(name="x"),
+    "vector_stores.search": lambda c: c.vector_stores.search("vs_1", query="x"),
+    "vector_stores.files": lambda c: c.vector_stores.files.list("vs_1"),
+    "assistants.create": lambda c: c.beta.assistants.create(model="gpt-4o", name="x"),
+    "threads.create": lambda c: c.beta.threads.create(),
+    "threads.messages": lambda c: c.beta.threads.messages.create("t_1", role="user", content="x"),
+    "threads.runs": lambda c: c.beta.threads.runs.create("t_1", assistant_id="a_1"),
+    "threads.runs, streamed": lambda c: list(
+        c.beta.threads.runs.create("t_1", assistant_id="a_1", stream=True)
+    ),
+    "fine_tuning.create": lambda c: c.fine_tuning.jobs.create(model="gpt-4o", training_file="file-1"),
+    "fine_tuning.events": lambda c: c.fine_tuning.jobs.list_events("ft_1"),
+    "stored completions": lambda c: c.chat.completions.list(model="gpt-4o"),
+    "a stored completion": lambda c: c.chat.completions.retrieve("chatcmpl-1"),
+    "its messages": lambda c: c.chat.completions.messages.list("chatcmpl-1"),
+    "models.list": lambda c: c.models.list(),
+    "models.retrieve": lambda c: c.models.retrieve("gpt-4.1"),
+    "models.delete": lambda c: c.models.delete("ft:gpt-4o:org::id"),
+    "realtime.client_secrets": lambda c: c.realtime.client_secrets.create(),
+    "containers": lambda c: c.containers.list(),
+    "evals": lambda c: c.evals.list(),
+    "an error": lambda c: c.get("/files/missing", cast_to=object),
+}
+
+
+def outcome(call, client):
+    try:
+        answer = call(client)
+    except openai.APIStatusError as error:
+        return error.status_code, error.body
+    if isinstance(answer, list):
+        return [one.model_dump() for one in answer]
+    if hasattr(answer, "read"):
+        return answer.read()
+    return answer.model_dump() if hasattr(answer, "model_dump") else answer
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", OPENAI)
+def test_the_openai_client_gets_what_a_direct_call_gets(vendor, passing, name):
+    outcomes = []
+    for base_url in (vendor.base_url, passing.base_url):
+        with openai.OpenAI(base_url=f"{base_url}/v1", api_key="sk-client", max_retries=0) as client:
+            outcomes.append(outcome(OPENAI[name], client))
+    direct, passed = outcomes
+    assert passed == direct
+    assert (
+        vendor.seen[-1][2]["authorization"] == "Bearer sk-client"
+        and vendor.seen[-1][:2] == vendor.seen[-2][:2]
+    )
+
+
+def test_headers_of_the_vendor_come_back(vendor, passing):
+    with httpx.Client() as client:
+        answer = client.get(
+            f"{passing.base_url}/v1/files?limit=1", headers={"authorization": "Bearer sk-client"}
+        )
+    assert (answer.headers["x-request-id"], answer.headers["x-ratelimit-limit"]) == ("req_1", "9")
+    assert answer.headers["x-freehold-request-id"] and answer.headers["server"] == "freehold"
+
+
+@pytest.mark.parametrize(
+    ("path", "reached"),
+    [
+        ("/v1/files/", "/v1/files/"),
+        ("/files?limit=1", "/v1/files?limit=1"),
+        ("/v1/files?after=a%2Fb&include[]=x", "/v1/files?after=a%2Fb&include[]=x"),
+    ],
+)
+def test_other_spellings_of_a_path(vendor, passing, path, reached):
+    assert json.loads(get(passing, path))["verb"] == "GET"
+    assert vendor.seen[-1][1] == reached
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/v1/chat/completions/", "/chat/completions/?a=1"])
+def test_other_spellings_of_a_model_call_are_model_calls(vendor, passing, path):
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "x"}]}
+    status, headers, _ = post(passing, body, path=path)
+    assert status == 200 and headers["x-freehold-trace-id"]
+    assert vendor.seen[-1][1] == "/v1/chat/completions" + ("?a=1" if "a=1" in path else "")
+
+
+def test_what_is_passed_on_is_counted_by_kind_and_logged(vendor, passing):
+    before = metric(passing, 'freehold_passed_on_total{endpoint="incumbent",path="files",status="200"}')
+    get(passing, "/v1/files")
+    assert (
+        metric(passing, 'freehold_passed_on_total{endpoint="incumbent",path="files",status="200"}')
+        == before + 1
+    )
+    assert (
+        metric(passing, 'freehold_requests_total{arm="incumbent",endpoint="incumbent",route="",status="200"}')
+        > 0
+    )
+
+    def lines():
+        text = passing.log.read_text().splitlines()
+        told = [json.loads(line) for line in text if '"event":"request"' in line]
+        return [one for one in told if one["kind"] == "files" and one["method"] == "GET"]
+
+    assert eventually(lines)[-1]["path"].startswith("/v1/files")
+
+
+def test_what_is_refused_is_counted_by_kind_and_logged(vendor, passing):
+    name = 'freehold_refusals_total{code="unknown_url",path="other"}'
+    before = metric(passing, name)
+    for path in ("/nothing/here", "/wp-admin.php", "/v9/chat"):
+        assert post(passing, b"{}", path=path)[0] == 404
+    assert metric(passing, name) == before + 3
+    eventually(lambda: "/wp-admin.php" in passing.log.read_text())
+
+
+def test_a_redirect_is_neither_followed_nor_passed_on(vendor, passing):
+    status, headers, body = post(passing, b"{}", path="/v1/files/moved")
+    assert (
+        status == 502
+        and "location" not in headers
+        and json.loads(body)["error"]["code"] == "upstream_redirect"
+    )
+
+
+def test_the_realtime_client_speaks_by_the_gateway(vendor, passing):
+    async def talk():
+        async with (
+            openai.AsyncOpenAI(base_url=f"{passing.base_url}/v1", api_key="sk-client") as client,
+            client.realtime.connect(model="gpt-realtime") as connection,
+        ):
+            first = await connection.recv()
+            await connection.send_raw('{"type":"x"}')
+            return first.type, (await connection.recv_bytes()).decode()
+
+    kind, answer = asyncio.run(talk())
+    assert kind == "session.created" and answer == '{"type":"x"}'[::-1]
+    method, path, headers = vendor.seen[-1]
+    assert (method, path) == ("GET", "/v1/realtime?model=gpt-realtime")
+    assert headers["authorization"] == "Bearer sk-client" and headers["host"] == f"127.0.0.1:{vendor.port}"
+    assert eventually(
+        lambda: metric(passing, 'freehold_passed_on_total{endpoint="incumbent",path="realtime",status="101"}')
+    )
+
+
+def test_a_websocket_carries_large_messages_both_ways(vendor, passing):
+    async def talk():
+        url = passing.base_url.replace("http", "ws") + "/v1/realtime"
+        async with websockets.connect(
+            url, max_size=None, compression=None, subprotocols=["realtime"]
+        ) as socket:
+            await socket.recv()
+            for size in (1, 70_000, 9_000_000):
+                await socket.send(AUDIO[:1] * size)
+                assert len(await socket.recv()) == size
+
+    asyncio.run(talk())
+
+
+def test_a_websocket_where_none_is_spoken_is_told_so(vendor, passing):
+    async def talk(path):
+        url = passing.base_url.replace("http", "ws") + path
+        with pytest.raises(websockets.exceptions.InvalidStatus) as refused:
+            await websockets.connect(url)
+        return refused.value.response.status_code
+
+    assert asyncio.run(talk("/v1/files")) == 200
+    assert asyncio.run(talk("/v1/files/missing")) == 404
+    assert asyncio.run(talk("/nothing")) == 404
+    assert asyncio.run(talk("/health")) == 200
+
+
+def memory_bytes(running):
+    import psutil
+
+    workers = psutil.Process(running.process.pid).children(recursive=True)
+    return max(
+        one.memory_info().rss for one in workers if "freehold.gateway.worker" in " ".join(one.cmdline())
+    )
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_long_upload_is_passed_on_in_bounded_memory(vendor, passing, chunked):
+    import hashlib
+
+    size, piece = 300 << 20, AUDIO[: 1 << 17]
+    pieces, digest = size // len(piece), hashlib.sha256()
+    before, most = memory_bytes(passing), 0
+
+    def body():
+        nonlocal most
+        for number in range(pieces):
+            digest.update(piece)
+            yield piece
+            if number % 200 == 0:
+                most = max(most, memory_bytes(passing))
+
+    headers = {"content-type": "application/octet-stream"}
+    if not chunked:
+        headers["content-length"] = str(pieces * len(piece))
+    with httpx.Client(timeout=120) as client:
+        answer = client.post(f"{passing.base_url}/v1/uploads/huge", content=body(), headers=headers)
+    assert answer.json() == {"bytes": pieces * len(piece), "sha256": digest.hexdigest()}
+    assert most - before < 24 << 20
+
+
+def test_an_answer_that_comes_before_the_whole_upload_reaches_the_client(vendor, passing):
+    def body():
+        for _ in range(100):
+            yield bytes(1 << 16)
+            time.sleep(0.01)
+
+    headers = {"content-length": str(100 << 16)}
+    with httpx.Client(timeout=30) as client:
+        try:
+            status = client.post(
+                f"{passing.base_url}/v1/uploads/early", content=body(), headers=headers
+            ).status_code
+        except httpx.HTTPError:
+            status = 413  # it was still sending when the connection ended; so it is without a gateway
+    assert status == 413
+    assert get(passing, "/health")
+
+
+def test_anthropics_batches_and_files(vendor, tmp_path):
+    one = incumbent(vendor, api="anthropic", models=(ServedModel(name="claude", upstream_name="claude"),))
+    with gateway(vendor, tmp_path, endpoints=(one,), others_to="incumbent") as running:
+        outcomes = []
+        for base_url in (vendor.base_url, running.base_url):
+            with anthropic.Anthropic(base_url=base_url, api_key="sk-client", max_retries=0) as client:
+                batch = {"custom_id": "a", "params": {"model": "claude", "max_tokens": 5, "messages": []}}
+                outcomes.append(
+                    [
+                        client.messages.batches.create(requests=[batch]).model_dump(),
+                        client.messages.batches.list(limit=3).model_dump(),
+                        client.messages.batches.cancel("b_1").model_dump(),
+                        client.beta.files.upload(file=file()).model_dump(),
+                        client.beta.files.list().model_dump(),
+                        client.models.retrieve("claude-x").model_dump(),
+                        client.messages.create(
+                            model="claude-other", max_tokens=5, messages=[{"role": "user", "content": "x"}]
+                        ).model_dump(),
+                    ]
+                )
+        assert outcomes[0] == outcomes[1]
+        assert vendor.seen[-1][2]["authorization"] == "Bearer sk-client"
+        # A client of OpenAI's means another host with its key.
+        before = len(vendor.seen)
+        for path in ("/v1/files", "/v1/moderations", "/v1/audio/speech"):
+            assert post(running, b"{}", path=path, headers={"authorization": "Bearer sk-openai"})[0] == 404
+        body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "x"}]}
+        assert post(running, body, headers={"authorization": "Bearer sk-openai"})[0] == 404
+        assert len(vendor.seen) == before

@@ -1,0 +1,52 @@
+import pytest
+
+from freehold.wire.base_url import joined, merged_query, stem, taken_apart, target
+
+CHAT = "/v1/chat/completions"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "address"),
+    [
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000/v1/chat/completions"),
+        ("http://127.0.0.1:8000/", "http://127.0.0.1:8000/v1/chat/completions"),
+        ("http://127.0.0.1:8000/v1", "http://127.0.0.1:8000/v1/chat/completions"),
+        ("http://127.0.0.1:8000/v1/", "http://127.0.0.1:8000/v1/chat/completions"),
+        ("http://127.0.0.1:8000/v1/chat/completions", "http://127.0.0.1:8000/v1/chat/completions"),
+        ("https://host/a/b", "https://host/a/b/chat/completions"),
+        ("https://host/a/v4/?x=1", "https://host/a/v4/chat/completions?x=1"),
+        ("https://one.openai.azure.com", "https://one.openai.azure.com/openai/v1/chat/completions"),
+    ],
+)
+def test_a_path_lies_below_the_base_url_as_it_is_written(base_url, address):
+    assert joined(base_url, CHAT) == address
+
+
+@pytest.mark.parametrize("base_url", ["https://host", "https://host/v1", "https://host/v1/"])
+def test_anthropics_paths_have_a_version_whatever_is_in_front(base_url):
+    assert joined(base_url, "/v1/messages", api="anthropic") == "https://host/v1/messages"
+    assert (
+        joined("https://host/anthropic", "/v1/messages", api="anthropic")
+        == "https://host/anthropic/v1/messages"
+    )
+
+
+def test_a_path_of_the_server_itself_lies_outside_its_api():
+    assert joined("http://host:1/v1", "/tokenize") == "http://host:1/tokenize"
+    assert joined("http://host:1", "/api/version", api="ollama") == "http://host:1/api/version"
+
+
+def test_a_requests_own_parameters_go_first():
+    base = "https://host/openai/deployments/d?api-version=2024-10-21"
+    assert taken_apart(base) == ("https://host", "/openai/deployments/d", "api-version=2024-10-21")
+    assert joined(base, f"{CHAT}?api-version=new&a=1") == (
+        "https://host/openai/deployments/d/chat/completions?api-version=new&a=1"
+    )
+    assert target(base, "/v1/files") == "/openai/deployments/d/files?api-version=2024-10-21"
+    assert merged_query("a=1", "b=2") == "a=1&b=2" and merged_query("", "b=2") == "b=2"
+
+
+def test_one_server_is_known_by_one_address():
+    assert stem("https://api.openai.com/v1/") == stem("https://api.openai.com") == "https://api.openai.com"
+    assert stem("https://openrouter.ai/api/v1") == "https://openrouter.ai/api/v1"
+    assert stem("https://api.deepseek.com/v1") == "https://api.deepseek.com/v1"

@@ -1,0 +1,20 @@
+from pathlib import Path
+
+from freehold.workflows.incumbent.scanning.unread import MOST_NAMED, Unread, read_plainly
+
+
+def test_code_comes_first_and_is_named_whole():
+    others = Unread()
+    for n in range(30):
+        others.add(Path(f"{n}.md"), f"{n}.md")
+        others.add(Path(f"{n}.swift"), f"{n}.swift")
+    code, prose = others.groups()
+    assert (code.reason, code.count, len(code.paths)) == ("no reader for Swift", 30, 30)
+    assert (prose.reason, prose.count, len(prose.paths)) == ("prose", 30, MOST_NAMED)
+
+
+def test_what_was_read_plainly_names_the_way_out():
+    assert read_plainly({}) == ()
+    (note,) = read_plainly({"go": 2, "csharp": 1})
+    assert note.startswith("C#, Go: 3 files read without a grammar")
+    assert "freehold[scan]" in note

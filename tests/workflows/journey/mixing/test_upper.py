@@ -1,0 +1,90 @@
+"""A larger model of one's own in the incumbent's place: measured, proven against the incumbent, put on a route."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from tests.gateway.loopback import ANSWER, FakeUpstream, plain
+from tests.workflows.journey.mixing.test_mixer import project
+from tests.workflows.journey.rehearsal import Told
+
+from freehold.errors import ConfigError, FreeholdError, UsageError
+from freehold.gateway.serve import free_port
+from freehold.store import open_store
+from freehold.types.deferral import UpperModel
+from freehold.types.progress import Silent
+from freehold.types.route import Route, Target
+from freehold.types.verdict import Verdict
+from freehold.workflows.journey.migrate import migrate
+from freehold.workflows.journey.mixture import plan_mixture
+from freehold.workflows.shift.rollout.mixture import check_upper, with_mixture
+
+
+@pytest.fixture(scope="module")
+def large():
+    """A second model behind an address: right about everything that `right` holds for."""
+    fake = FakeUpstream()
+    fake.right = lambda text: True
+
+    def respond(seen):
+        text = seen.json["messages"][-1]["content"]
+        said = ("lamp" if "lamp" in text else "refund") if fake.right(text) else "sofa"
+        choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
+        return plain({**ANSWER, "choices": [choice]})
+
+    fake.answer = respond
+    yield fake
+    fake.close()
+
+
+def with_upper(large, *, price=""):
+    return f'[defer]\nupper = "house/big"\n[[endpoints]]\nname = "house"\nbase_url = "{large.base_url}"\n{price}\n'
+
+
+def test_a_larger_model_of_ones_own_takes_the_incumbents_place(tmp_path, large):
+    large.right, told = (lambda text: True), Told()
+    price = "price = { prompt = 0.1, completion = 0.1 }"
+    opened = project(tmp_path, more=with_upper(large, price=price))
+    migration = migrate(opened, progress=told)
+    mixture = migration.report.candidates[0].mixture
+    assert mixture.is_proven and migration.exit_code == 0 and mixture.comparison.difference == 0
+    assert mixture.rule.upper == UpperModel(endpoint="house", model="big", base_url=large.base_url)
+    assert mixture.upper == "house/big" and "rented-1 is not needed" in mixture.sentence
+    assert any("measure it on" in name and "upper model" in name for name, _ in told.steps)
+    held_out = round((1 - mixture.share) * mixture.comparison.n)
+    assert len(large.seen) == mixture.selection_samples + held_out, "what is answered here is not asked twice"
+    assert mixture.cost.mixture_usd is not None or any("upper model" in why for why in mixture.cost.why)
+    again = plan_mixture(opened, progress=Silent())
+    assert again.id == mixture.id and len(large.seen) == mixture.selection_samples + held_out
+    page = Path(migration.written.html).read_text()
+    assert "open models alone" in page and "house/big" in page
+    with open_store(opened.store_url) as store:
+        target = Target(endpoint="local", model=mixture.rule.candidate)
+        route = Route(name="r", model="m", incumbent=Target(endpoint="i"), candidate=target)
+        ruled = with_mixture(store, route, verdict=store.latest(Verdict))
+    assert ruled.deferral.upper == mixture.rule.upper
+    check_upper(ruled, opened.config.endpoints)
+    with pytest.raises(UsageError, match="house is not configured"):
+        check_upper(ruled, ())
+
+
+def test_an_upper_model_that_loses_too_much_is_held_against_the_incumbent(tmp_path, large):
+    large.right = lambda text: int(text.split()[1]) % 8 != 0  # wrong on an eighth, all of it deferred
+    migration = migrate(project(tmp_path, more=with_upper(large)), progress=Silent())
+    mixture = migration.report.candidates[0].mixture
+    assert migration.exit_code == 1 and not mixture.is_proven
+    assert mixture.rule is None and "beyond the margin" in mixture.refused
+    (curve,) = (one for one in mixture.curves if one.points)
+    assert curve.rest == pytest.approx(-0.125, abs=0.06)
+
+
+def test_an_upper_model_that_is_no_endpoint_is_told_when_the_file_is_read(tmp_path):
+    with pytest.raises(ConfigError, match=r"defer\.upper 'house/big' is not one of") as caught:
+        project(tmp_path, more='[defer]\nupper = "house/big"\n')
+    assert "add [[endpoints]]" in caught.value.hint
+
+
+def test_one_that_cannot_be_reached_is_told(tmp_path):
+    address = SimpleNamespace(base_url=f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(FreeholdError, match="can't be reached"):
+        migrate(project(tmp_path, more=with_upper(address)), progress=Silent())

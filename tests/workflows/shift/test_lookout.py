@@ -1,0 +1,162 @@
+"""What the gateway's own numbers tell of a route in every state: begun, going on, over."""
+
+import json
+import socket
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from tests.gateway.asking import QUESTION, post
+from tests.gateway.loopback import eventually, gateway, plain
+from tests.workflows.shift.shifting import ROUTE
+
+from freehold.gateway.serve import free_port
+from freehold.gateway.telemetry.meters import Meters
+from freehold.store import open_store
+from freehold.types.endpoint import ANY_SERVED, Endpoint
+from freehold.types.route import Route, Target
+from freehold.types.serving.rollout import RouteAlarm
+from freehold.workflows.shift.lookout import Lookout
+from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess
+
+AT = datetime(2026, 11, 27, 3, tzinfo=UTC)
+
+
+@pytest.fixture
+def counted(tmp_path, store):
+    """A gateway's run folder, its meters, and a function that looks at them some seconds later."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (tmp_path / "gateway.run").write_text(str(folder))
+    store.save_route(
+        Route(**{name: getattr(ROUTE, name) for name in ROUTE.__struct_fields__} | {"state": "promoted"}),
+        who="ada", at=AT, why="",
+    )  # fmt: skip
+    meters, lookout, clock = Meters(), Lookout(tmp_path / "gateway.run"), [AT]
+
+    def look(seconds=2, **limits_ms):
+        meters.write(folder)
+        clock[0] += timedelta(seconds=seconds)
+        return lookout.look(store, at=clock[0], limits_ms=limits_ms)
+
+    look()
+    return meters, look
+
+
+def answers(meters, count, *, arm="candidate", status=200, seconds=0.1):
+    for _ in range(count):
+        meters.count_answer("support", "x", arm, status, seconds, seconds)
+
+
+def failures(meters, count, arm="candidate"):
+    meters.count("freehold_failures", "support", arm, "failure", by=count)
+
+
+def test_a_candidate_that_dies_after_promotion_is_told_once_again_each_hour_and_when_it_is_over(counted):
+    meters, look = counted
+    answers(meters, 200)
+    assert look() == []
+    failures(meters, 20)
+    (told,) = look()
+    assert (told.trouble, told.arm, told.requests, told.failed) == ("failures", "candidate", 20, 20)
+    assert told.gateway == socket.gethostname() and "promoted" in told.why
+    failures(meters, 20)
+    assert look() == []
+    failures(meters, 20)
+    (again,) = look(seconds=3601)
+    assert again.since == told.since and again.over_at is None
+    answers(meters, 10)
+    assert look() == []
+    answers(meters, 10)
+    (over,) = look()
+    assert over.over_at is not None and over.since == told.since
+    answers(meters, 100)
+    assert look() == []
+
+
+def test_each_trouble_has_a_name(counted):
+    meters, look = counted
+    answers(meters, 100)
+    answers(meters, 30, arm="incumbent", status=503)
+    meters.count("freehold_fallbacks", "support", "schema", by=60)
+    meters.count("freehold_shadows", "support", "failed", by=15)
+    answers(meters, 40, seconds=3.0)
+    told = {(one.trouble, one.arm) for one in look(support=900.0)}
+    assert told == {
+        ("failures", "incumbent"),
+        ("schema", "candidate"),
+        ("mirror", "candidate"),
+        ("slow", "candidate"),
+    }
+
+
+def test_what_is_borne_and_what_is_not_a_routes_is_not_told(counted):
+    meters, look = counted
+    answers(meters, 1000)
+    failures(meters, 20)
+    meters.count("freehold_failures", "another", "candidate", "failure", by=50)
+    answers(meters, 500, seconds=0.2)
+    assert look(support=900.0) == []
+
+
+def test_another_gateway_counts_from_nothing_and_an_open_trouble_outlives_the_observer(
+    counted, tmp_path, store
+):
+    meters, look = counted
+    failures(meters, 30)
+    assert len(look()) == 1
+    second = Lookout(tmp_path / "gateway.run")
+    assert second.look(store, at=AT, limits_ms={}) == []  # what came before is of the one before
+    answers(meters, 25)
+    meters.write(tmp_path / "run")
+    (over,) = second.look(store, at=AT, limits_ms={})
+    assert over.over_at is not None
+    assert store.get(RouteAlarm, over.key).over_at is not None
+
+
+def test_without_a_gateway_there_is_nothing_to_see(tmp_path, store):
+    assert Lookout(tmp_path / "none").look(store, at=AT, limits_ms={}) == []
+
+
+def test_an_outage_after_promotion_reaches_the_hook_within_ten_seconds(upstream, tmp_path):
+    """The real thing: capture is off, the candidate is gone, every request is answered, and the hook hears of it."""
+    heard = tmp_path / "heard.json"
+    hook = f"import sys; open({str(heard)!r}, 'w').write(sys.stdin.read())"
+    config = tmp_path / "freehold.toml"
+    command = json.dumps([sys.executable, "-c", hook])
+    config.write_text(f'[app]\nname = "x"\n[watch]\ncommand = {command}\n')
+    url = f"sqlite:///{tmp_path / 'freehold.sqlite3'}"
+    endpoints = (
+        Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url, models=ANY_SERVED),
+        Endpoint(name="local", engine="llamacpp", base_url=f"http://127.0.0.1:{free_port()}"),
+    )
+    with open_store(url) as store:
+        store.save_route(
+            Route(
+                name="support", model="m", incumbent=Target(endpoint="incumbent"),
+                candidate=Target(endpoint="local"), state="promoted",
+            ),
+            who="ada", at=AT, why="",
+        )  # fmt: skip
+    run_file = tmp_path / "gateway.run"
+    with gateway(
+        upstream, tmp_path, endpoints=endpoints, capture="off", run_folder_file=str(run_file)
+    ) as running:
+        observer = ObserverProcess(
+            ObserverConfig(
+                store_url=url, config_path=str(config), look_seconds=0.5, run_folder_file=str(run_file)
+            ),
+            tmp_path / "observer.log",
+        )
+        try:
+            upstream.answer = lambda seen: plain({"choices": []})
+
+            def told():
+                assert post(running, {**QUESTION, "model": "m"})[0] == 200
+                return heard.exists() and heard.read_text()
+
+            alarm = json.loads(eventually(told))
+        finally:
+            observer.stop()
+    assert alarm["kind"] == "trouble" and alarm["route"] == "support" and alarm["action"] == "none"
+    assert "the candidate did not answer" in alarm["why"]
