@@ -86,7 +86,7 @@ def command(
       freehold assess Qwen/Qwen3-8B google/gemma-3-27b-it --json
       freehold assess --rank-by speed --write 3
     """
-    from freehold.types.planning.assessment import Limits
+    from freehold.types.planning.assessment import ModelLimits
     from freehold.workflows.choose.assess import assess
     from freehold.workflows.choose.ranking import RANK_RULES
     from freehold.workflows.project import open_project
@@ -99,7 +99,7 @@ def command(
         stated=_stated(wanted),
         models=models,
         rank_by=next(rule for rule in RANK_RULES if rule == rank_by),
-        limits=Limits(
+        limits=ModelLimits(
             least_tokens_per_second=wanted["min_tokens_per_second"],
             most_seconds=wanted["max_latency"],
             trainable=wanted["trainable"],

@@ -7,7 +7,7 @@ import pytest
 
 from freehold.errors import UsageError
 from freehold.types.config import DEFAULT_MODEL, CandidateConfig, parse
-from freehold.types.planning.assessment import Limits, Needs
+from freehold.types.planning.assessment import ModelLimits, Needs
 from freehold.workflows.choose.assess import assess
 from freehold.workflows.journey.drafting import Guess
 from freehold.workflows.journey.drafts.candidates import (
@@ -65,7 +65,7 @@ def test_the_model_that_writes_is_the_first_of_the_shortlist_for_the_task(tmp_pa
     needs = Needs(prompt_tokens=60, completion_tokens=4, context_tokens=1024)
     found = picked(project, Guess("label", {}, ""), LABELS, needs)
     first = assess(
-        project, stated=msgspec.structs.replace(needs, task="labels"), limits=Limits(trainable=True)
+        project, stated=msgspec.structs.replace(needs, task="labels"), limits=ModelLimits(trainable=True)
     ).shortlist
     assert found.model == next(row.model for row in first if row.method is None)
     (_, lora) = proposed(Guess("label", {}, ""), LABELS, QuestionLanguages(), 300, writes=found)

@@ -15,7 +15,7 @@ from freehold.hardware.probes.machine import probe_machine
 from freehold.training.encoder.answers import form_of
 from freehold.types.config import UseProfile
 from freehold.types.method import METHOD_KINDS
-from freehold.types.planning.assessment import Limits, Needs, TaskKind
+from freehold.types.planning.assessment import ModelLimits, Needs, TaskKind
 from freehold.workflows.choose.assess import assess
 from freehold.workflows.choose.languages import language_of
 from freehold.workflows.journey.drafting import Guess, quoted
@@ -105,7 +105,7 @@ def picked(project: Project, guess: Guess, answers: Sequence[str], needs: Needs)
     if task == "extraction" and _are_closed(answers, guess):
         task = "labels"
     stated = msgspec.structs.replace(needs, task=task)
-    for limits in (Limits(trainable=True), Limits()):
+    for limits in (ModelLimits(trainable=True), ModelLimits()):
         rows = [row for row in assess(project, stated=stated, limits=limits).shortlist if row.method is None]
         if rows:
             return PickedModel(rows[0].model, rows[0].why)
