@@ -26,3 +26,12 @@ def test_the_databases_password_is_not_shown(freehold, monkeypatch):
     for asked in (("settings",), ("settings", "--json")):
         told = freehold(*asked).out
         assert "s3cret" not in told and "postgresql://me:***@host/db" in told
+
+
+def test_the_keys_of_the_file_are_explained(freehold):
+    shown = freehold("settings", "--keys", "task").out
+    assert shown.startswith("[task]\n") and "margin = 0.02" in shown and "Largest drop you accept" in shown
+    assert "[serve]" in freehold("settings", "--keys").out
+    assert {one["table"] for one in freehold("settings", "--keys", "data", "--json").items} == {"data"}
+    assert "it has app, incumbent" in " ".join(freehold("settings", "--keys", "tsak").err.split())
+    assert "goes with --keys" in freehold("settings", "task").err

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from freehold.cli.main import cli
 from freehold.errors import UnknownModelError
 from freehold.types.machine import Machine
-from freehold.types.planning.assessment import Limits, Needs
+from freehold.types.planning.assessment import ModelLimits, Needs
 from freehold.types.trace import Trace, Usage
 from freehold.workflows.choose import assess as assessing
 from freehold.workflows.choose.assess import MOST_SECONDS, assess
@@ -161,7 +161,7 @@ def test_what_must_be_trainable_is(project):
         assess(
             project,
             machine_spec="RTX 4090",
-            limits=Limits(trainable=True),
+            limits=ModelLimits(trainable=True),
             models=("Qwen/Qwen3-8B", "Qwen/Qwen3-32B"),
         )
     )

@@ -1,7 +1,7 @@
 import pytest
 
 from freehold.types.machine import Speed
-from freehold.types.planning.assessment import Limits, Needs
+from freehold.types.planning.assessment import ModelLimits, Needs
 from freehold.workflows.choose.pace import is_doubtful, seconds, speed_reasons
 
 SPEED = Speed(
@@ -19,15 +19,15 @@ def test_seconds_at_both_ends_and_in_the_middle():
 @pytest.mark.parametrize(
     ("limits", "hard", "doubtful"),
     [
-        (Limits(least_tokens_per_second=50), [True], True),
-        (Limits(least_tokens_per_second=30), [False], True),
-        (Limits(least_tokens_per_second=15), [False], False),
-        (Limits(least_tokens_per_second=9), [], False),
-        (Limits(most_seconds=1), [True], True),
-        (Limits(most_seconds=3), [False], True),
-        (Limits(most_seconds=5), [False], False),
-        (Limits(most_seconds=9), [], False),
-        (Limits(), [], False),
+        (ModelLimits(least_tokens_per_second=50), [True], True),
+        (ModelLimits(least_tokens_per_second=30), [False], True),
+        (ModelLimits(least_tokens_per_second=15), [False], False),
+        (ModelLimits(least_tokens_per_second=9), [], False),
+        (ModelLimits(most_seconds=1), [True], True),
+        (ModelLimits(most_seconds=3), [False], True),
+        (ModelLimits(most_seconds=5), [False], False),
+        (ModelLimits(most_seconds=9), [], False),
+        (ModelLimits(), [], False),
     ],
 )
 def test_only_what_is_too_slow_at_its_best_is_excluded(limits, hard, doubtful):
@@ -36,5 +36,5 @@ def test_only_what_is_too_slow_at_its_best_is_excluded(limits, hard, doubtful):
 
 
 def test_a_speed_that_is_not_known_meets_no_limit():
-    assert [one for one, _ in speed_reasons(None, NEEDS, Limits(most_seconds=9))] == [True]
-    assert list(speed_reasons(None, NEEDS, Limits())) == []
+    assert [one for one, _ in speed_reasons(None, NEEDS, ModelLimits(most_seconds=9))] == [True]
+    assert list(speed_reasons(None, NEEDS, ModelLimits())) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,7 +13,8 @@ from freehold.cli.output import echo
 from freehold.types.units import GIB
 
 if TYPE_CHECKING:
-    from freehold.types.planning.assessment import Assessment, CandidateRow, TaskKind
+    from freehold.types.planning.assessment import Assessment, CandidateRow, Needs
+    from freehold.workflows.choose.assess import StatedMoney
 
 
 @click.command("assess")
@@ -60,25 +61,15 @@ if TYPE_CHECKING:
 @click.option("--all", "show_all", is_flag=True, help="Show every model, the excluded ones too.")
 @config_option
 @json_option("freehold.types.planning.assessment:Assessment")
-def command(  # click passes each option
+def command(
     models: tuple[str, ...],
     machine: str | None,
-    context: int | None,
-    concurrency: int | None,
-    task: TaskKind | None,
-    min_tokens_per_second: float | None,
-    max_latency: float | None,
-    trainable: bool,
-    tools: bool,
-    vision: bool,
-    languages: tuple[str, ...],
     rank_by: str,
-    usd_per_hour: str | None,
-    requests_per_month: int | None,
     written: int | None,
     show_all: bool,
     config_path: Path | None,
     as_json: bool,
+    **wanted: Any,
 ) -> None:
     """Which open models may I use, can I run, and do what I need? Ranked, with a reason for every exclusion.
 
@@ -95,46 +86,25 @@ def command(  # click passes each option
       freehold assess Qwen/Qwen3-8B google/gemma-3-27b-it --json
       freehold assess --rank-by speed --write 3
     """
-    from decimal import Decimal
-
-    from freehold.cli.choose.cost import low_high
-    from freehold.types.planning.assessment import Limits, Needs
-    from freehold.workflows.choose.assess import StatedMoney, assess
-    from freehold.workflows.choose.cost import LOOKED_UP, MachinePrice
+    from freehold.types.planning.assessment import ModelLimits
+    from freehold.workflows.choose.assess import assess
     from freehold.workflows.choose.ranking import RANK_RULES
     from freehold.workflows.project import open_project
 
-    stated = None
-    if tools or vision or languages or task or context is not None or concurrency is not None:
-        stated = Needs(
-            tools=tools,
-            vision=vision,
-            languages=languages,
-            context_tokens=context or (0 if context is None and task else Needs().context_tokens),
-            concurrency=concurrency or 1,
-            task=task,
-        )
-    order = next(rule for rule in RANK_RULES if rule == rank_by)
-    price = LOOKED_UP
-    if usd_per_hour is not None:
-        try:
-            price = MachinePrice(usd_per_hour=low_high(usd_per_hour))
-        except (ValueError, click.BadParameter):
-            raise click.UsageError(f"--usd-per-hour {usd_per_hour}: write 2.5 or 2-3.5") from None
+    money = _money(wanted["usd_per_hour"], wanted["requests_per_month"])
     project = open_project(config_path, must_exist=written is not None)
     found = assess(
         project,
         machine_spec=machine,
-        stated=stated,
+        stated=_stated(wanted),
         models=models,
-        rank_by=order,
-        limits=Limits(
-            least_tokens_per_second=min_tokens_per_second, most_seconds=max_latency, trainable=trainable
+        rank_by=next(rule for rule in RANK_RULES if rule == rank_by),
+        limits=ModelLimits(
+            least_tokens_per_second=wanted["min_tokens_per_second"],
+            most_seconds=wanted["max_latency"],
+            trainable=wanted["trainable"],
         ),
-        money=StatedMoney(
-            machine_price=price,
-            requests_per_month=None if requests_per_month is None else Decimal(requests_per_month),
-        ),
+        money=money,
     )
     if as_json:
         print_json(found)
@@ -149,6 +119,41 @@ def command(  # click passes each option
         put(project.config_path, chosen)
         names = (f"{one.model} ({one.method})" if one.method else one.model for one in chosen)
         echo(f"wrote the candidates of {project.config_path}: {', '.join(names)}", err=True)
+
+
+def _stated(wanted: dict[str, Any]) -> Needs | None:
+    """The needs that were stated; None where none was."""
+    from freehold.types.planning.assessment import Needs
+
+    names = ("tools", "vision", "languages", "task", "context", "concurrency")
+    if not any(wanted[name] for name in names):
+        return None
+    context, task = wanted["context"], wanted["task"]
+    return Needs(
+        tools=wanted["tools"],
+        vision=wanted["vision"],
+        languages=wanted["languages"],
+        context_tokens=context or (0 if task else Needs().context_tokens),
+        concurrency=wanted["concurrency"] or 1,
+        task=task,
+    )
+
+
+def _money(usd_per_hour: str | None, requests_per_month: int | None) -> StatedMoney:
+    from decimal import Decimal
+
+    from freehold.cli.choose.cost import low_high
+    from freehold.workflows.choose.assess import StatedMoney
+    from freehold.workflows.choose.cost import LOOKED_UP, MachinePrice
+
+    price = LOOKED_UP
+    if usd_per_hour is not None:
+        try:
+            price = MachinePrice(usd_per_hour=low_high(usd_per_hour))
+        except ValueError:
+            raise click.UsageError(f"--usd-per-hour {usd_per_hour}: write 2.5 or 2-3.5") from None
+    requests = None if requests_per_month is None else Decimal(requests_per_month)
+    return StatedMoney(machine_price=price, requests_per_month=requests)
 
 
 def _show(found: Assessment, *, show_all: bool) -> None:

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 )
 @click.option("--incumbent", help="The model you pay for today (default: the one the files name most often).")
 @click.option(
-    "--candidate", "candidates", multiple=True, help="Open model to try (may be given several times)."
+    "--candidate",
+    "candidates",
+    multiple=True,
+    help="Open model to try, MODEL or MODEL:METHOD (may be given several times).",
 )
 @click.option("--scorer", help="How answers are scored (default: guessed from them).")
 @click.option("--name", help="Name of the application (default: the folder's).")

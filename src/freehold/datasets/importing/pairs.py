@@ -22,13 +22,36 @@ from freehold.datasets.importing.records import (
 )
 from freehold.types.config import DataConfig
 
+_ASKED = (
+    "model", "messages", "system", "tools", "functions", "response_format", "parallel_tool_calls", "tool_choice",
+    "temperature", "top_p", "max_tokens", "max_completion_tokens", "stop", "reasoning_effort", "seed",
+)  # fmt: skip
+"""Keys of a chat request that may lie in the record itself."""
+
 
 def claims(record: dict[str, Any]) -> bool:
-    return isinstance(as_json(record.get("request")), dict)
+    return isinstance(as_json(record.get("request")), dict) or _is_flat(record)
+
+
+def _is_flat(record: dict[str, Any]) -> bool:
+    """The request's keys lie in the record itself, next to the response: so gateways' call-backs are dumped."""
+    response = as_json(record.get("response"))
+    answers = isinstance(response, dict) and any(key in response for key in ("choices", "content", "output"))
+    return "request" not in record and answers and isinstance(as_json(record.get("messages")), list)
+
+
+def _request_in(record: dict[str, Any]) -> Any:
+    if not _is_flat(record):
+        return as_json(record.get("request"))
+    return {
+        key: as_json(record[key]) if key in ("messages", "tools") else record[key]
+        for key in _ASKED
+        if key in record
+    }
 
 
 def _convert(line: int, record: dict[str, Any], data: DataConfig) -> Imported:
-    request, response = as_json(record.get("request")), as_json(record.get("response"))
+    request, response = _request_in(record), as_json(record.get("response"))
     if not isinstance(request, dict):
         raise BadRecord("request is not an object")
     request, response, is_batch = _out_of_a_batch(request, response)

@@ -46,7 +46,7 @@ class Needs(Record, frozen=True, kw_only=True):
     how: tuple[str, ...] = ()
 
 
-class Limits(Record, frozen=True, kw_only=True):
+class ModelLimits(Record, frozen=True, kw_only=True):
     """What a model must reach on the machine, besides fitting. None: not asked for."""
 
     least_tokens_per_second: float | None = None
@@ -102,7 +102,7 @@ class Assessment(Record, frozen=True, kw_only=True):
     needs: Needs
     rows: tuple[CandidateRow, ...]
     ranked_by: str
-    limits: Limits = Limits()
+    limits: ModelLimits = ModelLimits()
     advice: Advice | None = None
     """Leave or stay as far as money goes, for the first of the shortlist; None when it cannot be said."""
     money: str = ""

@@ -21,7 +21,7 @@ from freehold.types.planning.assessment import (
     Assessment,
     CandidateOutcome,
     CandidateRow,
-    Limits,
+    ModelLimits,
     Needs,
 )
 from freehold.types.record import content_id
@@ -36,7 +36,7 @@ from freehold.workflows.choose.placing import Placed, place, trained
 from freehold.workflows.choose.ranking import (
     MOST_SECONDS,
     RANK_RULES,
-    Measured,
+    MeasuredHere,
     RankBy,
     is_coder,
     measured_of,
@@ -52,7 +52,7 @@ from freehold.workflows.project import Project
 
 LEAST_HOST_BYTES = 8 * GIB
 """Taken for the memory of a machine of which only the accelerators are named."""
-NO_LIMITS = Limits()
+NO_LIMITS = ModelLimits()
 YARN = (
     "; longer only with its positions scaled (YaRN), which engines must be told and which is not counted here"
 )
@@ -75,7 +75,7 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True):
     machine: Machine
     needs: Needs
     workload: Workload
-    limits: Limits
+    limits: ModelLimits
     build: Build
 
 
@@ -86,7 +86,7 @@ def assess(
     stated: Needs | None = None,
     models: tuple[str, ...] = (),
     rank_by: RankBy = "prior",
-    limits: Limits = NO_LIMITS,
+    limits: ModelLimits = NO_LIMITS,
     money: StatedMoney = NOTHING_STATED,
 ) -> Assessment:
     """Rank the catalog (or `models`) for this project's task, use, traffic and machine.
@@ -174,13 +174,13 @@ def _measured(project: Project, machine: Machine) -> dict[str, MeasuredSpeed]:
     return {one.model.lower(): one for one in all_measured(project) if one.machine == machine.name}
 
 
-def _scores(project: Project) -> dict[str, Measured]:
+def _scores(project: Project) -> dict[str, MeasuredHere]:
     with open_store(project.reading_url) as store:
         return measured_of(store.records(Comparison))
 
 
 def _row(
-    model: Model, asked: _Asked, score: Measured | None, speeds: dict[str, MeasuredSpeed]
+    model: Model, asked: _Asked, score: MeasuredHere | None, speeds: dict[str, MeasuredSpeed]
 ) -> CandidateRow:
     measured = speeds.get(model.id.lower())
     ruling = rule_for_model(model.id, asked.project.config.use)
@@ -232,7 +232,7 @@ def _row(
     )
 
 
-def _measured_fields(score: Measured | None) -> dict[str, Any]:
+def _measured_fields(score: MeasuredHere | None) -> dict[str, Any]:
     if score is None:
         return {}
     return {"measured_score": score.score, "measured": score.said, "rejected": score.rejected}
@@ -282,7 +282,7 @@ def _why(model: Model, placed: Placed, asked: _Asked, way: _Training | None) -> 
     return ", ".join(said)
 
 
-def _encoder_row(model: Model, asked: _Asked, score: Measured | None) -> CandidateRow:
+def _encoder_row(model: Model, asked: _Asked, score: MeasuredHere | None) -> CandidateRow:
     """A sentence encoder: heads on it answer from the closed set, so that no token is written. It runs on the
     processor, whatever accelerator there is."""
     ruling = rule_for_model(model.id, asked.project.config.use)

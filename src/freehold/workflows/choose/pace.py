@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from freehold.types.machine import Speed
-from freehold.types.planning.assessment import Limits, Needs, TaskKind
+from freehold.types.planning.assessment import ModelLimits, Needs, TaskKind
 
 _USUAL_PROMPT = 500
 _USUAL_ANSWER: dict[TaskKind | None, int] = {
@@ -33,7 +33,7 @@ def _rate(interval: tuple[float, float], end: int | None) -> float:
     return math.sqrt(interval[0] * interval[1]) if end is None else interval[end]
 
 
-def speed_reasons(speed: Speed | None, needs: Needs, limits: Limits) -> Iterator[tuple[bool, str]]:
+def speed_reasons(speed: Speed | None, needs: Needs, limits: ModelLimits) -> Iterator[tuple[bool, str]]:
     """What is too slow even at the fast end of its estimate, which excludes it, or may be at the slow end."""
     least, most = limits.least_tokens_per_second, limits.most_seconds
     if speed is None:
@@ -48,7 +48,7 @@ def speed_reasons(speed: Speed | None, needs: Needs, limits: Limits) -> Iterator
         yield fast > most, f"speed: {fast:,.2g} to {slow:,.2g} s for a request, {most:g} at most wanted"
 
 
-def is_doubtful(speed: Speed | None, needs: Needs, limits: Limits) -> bool:
+def is_doubtful(speed: Speed | None, needs: Needs, limits: ModelLimits) -> bool:
     """Whether the middle of the estimate misses a limit."""
     if speed is None:
         return False

@@ -156,18 +156,18 @@ def room(machine: Machine) -> int:
     return machine.available_memory_bytes
 
 
-class Trained(NamedTuple):
+class TrainedHere(NamedTuple):
     """How an adapter of a model can be trained on a machine; `fit` is that of the way that takes least."""
 
     method: str
     fit: Fit
 
 
-def trained(model: Model, tokens: int | None, machine: Machine, settings: Settings) -> Trained | None:
+def trained(model: Model, tokens: int | None, machine: Machine, settings: Settings) -> TrainedHere | None:
     """The way by which an adapter fits, LoRA before QLoRA (which takes an accelerator of NVIDIA); None where the
     model's sizes are not known well enough. Where neither fits it is the smaller one, and its fit says so."""
     nvidia = all(device.kind == "nvidia" for device in machine.accelerators) and bool(machine.accelerators)
-    found: Trained | None = None
+    found: TrainedHere | None = None
     longest = min(tokens or TRAINED_TOKENS, model.shape.context_tokens)
     for method in ("lora", "qlora") if nvidia else ("lora",):
         config = msgspec.structs.replace(
@@ -183,7 +183,7 @@ def trained(model: Model, tokens: int | None, machine: Machine, settings: Settin
             )
         except FreeholdError:
             continue
-        found = Trained(method, fit)
+        found = TrainedHere(method, fit)
         if fit.fits:
             return found
     return found

@@ -54,7 +54,7 @@ RANK_RULES: dict[RankBy, str] = {
 }
 
 
-class Measured(NamedTuple):
+class MeasuredHere(NamedTuple):
     """The newest comparison of a model here."""
 
     comparison_id: str
@@ -63,16 +63,16 @@ class Measured(NamedTuple):
     said: str
 
 
-def measured_of(comparisons: Iterable[Comparison]) -> dict[str, Measured]:
+def measured_of(comparisons: Iterable[Comparison]) -> dict[str, MeasuredHere]:
     """What was measured, by model in lower case: the newest comparison of each counts, for it and against it."""
-    found: dict[str, Measured] = {}
+    found: dict[str, MeasuredHere] = {}
     for one in comparisons:
         if one.candidate_mean is None:
             continue
         points = "" if one.difference is None else f" ({100 * one.difference:+.1f} points)"
         against = "" if one.incumbent_mean is None else f" against {one.incumbent_mean:.3f}"
         words = {"promote": "promoted", "hold": "not settled", "reject": "rejected"}
-        found[one.candidate.split(":")[0].lower()] = Measured(
+        found[one.candidate.split(":")[0].lower()] = MeasuredHere(
             one.id,
             one.candidate_mean,
             one.verdict == "reject",

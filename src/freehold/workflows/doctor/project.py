@@ -61,7 +61,7 @@ def look_at_config(site: Site) -> ConfigFacts:
 def judge_config(facts: ConfigFacts) -> Iterator[Finding]:
     """A file that is read, and what it names is there."""
     for message, hint in facts.problems:
-        yield fail("configuration", message, hint or "freehold.toml's keys: docs/reference/freehold-toml.md")
+        yield fail("configuration", message, hint or "freehold settings --keys explains every key of it")
     for where, name in facts.missing_variables.items():
         yield warn(
             "configuration",

@@ -19,7 +19,10 @@ from freehold.datasets.tasks.asked import asked_task
 from freehold.datasets.tasks.selecting import any_fits
 from freehold.errors import FreeholdError, InputError, UsageError
 from freehold.evals.scorers import make, scorer_class
-from freehold.types.config import DataConfig, parse
+from freehold.settings import load
+from freehold.types.config import DataConfig, ProjectConfig, UseProfile, parse
+from freehold.types.config.project import AppConfig
+from freehold.types.planning.assessment import Needs
 from freehold.types.record import Record
 from freehold.workflows.data.curate import held_out_share
 from freehold.workflows.journey.drafting import (
@@ -35,10 +38,11 @@ from freehold.workflows.journey.drafting import (
     quoted,
     tokens_in,
 )
-from freehold.workflows.journey.drafts.candidates import QuestionLanguages, proposed
+from freehold.workflows.journey.drafts.apis import api_of, incumbent_lines, spoken
+from freehold.workflows.journey.drafts.candidates import QuestionLanguages, named, picked, proposed
 from freehold.workflows.journey.drafts.margin import WANTED, DraftedMargin, drafted_margin
 from freehold.workflows.journey.ladder import as_toml
-from freehold.workflows.project import CONFIG_NAME
+from freehold.workflows.project import CONFIG_NAME, Project
 
 LOOKED_AT = 20_000
 """Records that are read of each file: enough to see what there is, a few seconds at most."""
@@ -94,6 +98,10 @@ class _Told:
         self.gold: list[str] = []
         self.said: list[str] = []
         self.longest_request = 0
+        self.longest_tokens = self.longest_answer_tokens = 0
+        self.prompt_tokens: list[int] = []
+        self.apis: Counter[str] = Counter()
+        self.tools = 0
         self.conversations = self.users = self.instructed = 0
         self.kinds: dict[str, Counter[str]] = {}
         self.languages = QuestionLanguages()
@@ -109,6 +117,7 @@ class _Told:
             self.said.append(said)
         size = prompt_size(found.request["messages"], found.request.get("tools"))
         self.longest_request = max(self.longest_request, size)
+        self._count(found)
         self.languages.add(found.request["messages"])
         self.conversations += found.conversation_id is not None
         self.users += found.user is not None
@@ -117,6 +126,23 @@ class _Told:
             counted = self.kinds.setdefault(key, Counter())
             if isinstance(given, str | int | bool) and len(counted) <= _MOST_KINDS:
                 counted[str(given)] += 1
+
+    def _count(self, found: Imported) -> None:
+        """Tokens as the log's own usage counts them, and which API the record speaks."""
+        self.tools += bool(found.request.get("tools"))
+        self.apis[api_of(found)] += 1
+        if found.usage is None:
+            return
+        prompt, answer = found.usage.prompt_tokens or 0, found.usage.completion_tokens or 0
+        self.prompt_tokens.append(prompt)
+        self.longest_tokens = max(self.longest_tokens, prompt + answer)
+        self.longest_answer_tokens = max(self.longest_answer_tokens, answer)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest request and answer: estimated, or as the log counted them where that is more."""
+        guessed = tokens_in(self.longest_request + max(map(len, self.answers), default=0))
+        return max(guessed, self.longest_tokens)
 
     @property
     def answers(self) -> list[str]:
@@ -188,7 +214,7 @@ def _look(path: Path, data: DataConfig, told: _Told) -> Seen:
     return Seen(
         file=str(path),
         format=source.importer.title,
-        mapping=present(source.mapping, held),
+        mapping=spoken(present(source.mapping, held), told.apis),
         records=records,
         rejected=rejected,
         first_reject=f"line {first.line}: {first.reason}" if first else None,
@@ -235,12 +261,12 @@ def _open(request: DraftRequest, told: _Told, incumbent: str | None) -> list[str
 
 def _text(request: DraftRequest, told: _Told, incumbent: str | None, guess: Guess | None) -> str:
     lines = [
-        "# Written by freehold init. It is yours now: every setting is explained in docs/reference/freehold-toml.md.",
+        "# Written by freehold init. It is yours now: every key is explained by: freehold settings --keys",
         "",
         "[app]",
         f"name = {quoted(request.name or name_of(request.folder))}",
         "",
-        *_incumbent_lines(incumbent),
+        *incumbent_lines(incumbent, told.apis),
         "",
         "[use]   # what you do with the model; the licence ruling follows from it (freehold license init)",
         "commercial = true",
@@ -252,7 +278,7 @@ def _text(request: DraftRequest, told: _Told, incumbent: str | None, guess: Gues
         *_candidate_lines(request, told, guess),
     ]
     if told.answers:
-        longest = tokens_in(told.longest_request + max(map(len, told.answers)))
+        longest = told.longest
         context = context_for(longest)
         lines += [
             "[train]",
@@ -276,13 +302,21 @@ def _probe_lines(request: DraftRequest) -> list[str]:
 def _candidate_lines(request: DraftRequest, told: _Told, guess: Guess | None) -> list[str]:
     """Those that were named, else a ladder from what the files tell."""
     if request.candidates:
-        named = ", ".join(map(quoted, request.candidates))
-        return ["[candidates]", f"models = [{named}]   # freehold assess ranks others", ""]
+        return named(request.candidates)
     if guess is None:
         return ["# [[candidates]]   # left out, freehold migrate proposes some, and says why", ""]
     lines = [
         "# The cheapest of these that suffices is proven; freehold assess ranks other models.",
-        *as_toml(proposed(guess, told.answers, told.languages, told.records)),
+        *as_toml(
+            proposed(
+                guess,
+                told.answers,
+                told.languages,
+                told.records,
+                writes=picked(_new_project(request), guess, told.answers, _needs(told)),
+                labelled=bool(told.gold),
+            )
+        ),
     ]
     if request.data.validation is None:
         lines += [
@@ -293,18 +327,23 @@ def _candidate_lines(request: DraftRequest, told: _Told, guess: Guess | None) ->
     return lines
 
 
-def _incumbent_lines(incumbent: str | None) -> list[str]:
-    if incumbent is None:
-        return [
-            "# [incumbent]   # the model you pay for today",
-            '# model = "gpt-4o-2024-08-06"',
-        ]
-    return [
-        "[incumbent]",
-        f"model = {quoted(incumbent)}",
-        '# base_url = "https://api.openai.com/v1"   # to forward traffic to it and to record its answers',
-        '# api_key_env = "OPENAI_API_KEY"           # the name of the variable, never the key',
-    ]
+def _new_project(request: DraftRequest) -> Project:
+    """The project as it will be, as far as a shortlist asks for it: its use, its settings, nothing measured yet."""
+    use = UseProfile(commercial=True)
+    config = ProjectConfig(app=AppConfig(name=request.name or name_of(request.folder)), use=use)
+    return Project(root=request.folder, config=config, settings=load(), config_path=None)
+
+
+def _needs(told: _Told) -> Needs:
+    """What the log asks of a model."""
+    prompts = sorted(told.prompt_tokens)
+    mean = sum(map(len, told.answers)) / len(told.answers) if told.answers else None
+    return Needs(
+        tools=bool(told.tools),
+        context_tokens=context_for(told.longest),
+        prompt_tokens=prompts[len(prompts) // 2] if prompts else tokens_in(told.longest_request),
+        completion_tokens=None if mean is None else tokens_in(mean),
+    )
 
 
 def _data_lines(request: DraftRequest) -> list[str]:
@@ -351,12 +390,13 @@ def _is_binary(guess: Guess) -> bool:
 
 def _task_lines(told: _Told, guess: Guess | None, margin: DraftedMargin) -> list[str]:
     if guess is None:
-        return ["[task]", '# scorer = "label"   # docs/reference/scorers.md', *margin.lines]
+        return ["[task]", '# scorer = "label"   # freehold settings --keys task', *margin.lines]
     lines = ["[task]", f"scorer = {quoted(guess.scorer)}   # {guess.why}"]
     if options := options_text(guess):
         lines.append(f"options = {options}")
     lines += margin.lines
-    lines.append(f"max_tokens = {answer_tokens(max(map(len, told.answers)))}")
+    longest = max(answer_tokens(max(map(len, told.answers))), min(2048, told.longest_answer_tokens))
+    lines.append(f"max_tokens = {longest}")
     if told.users >= _NEARLY_ALL * told.records and told.conversations < _NEARLY_ALL * told.records:
         lines.append('group_by = "user"   # one person\'s requests are not torn across training and proof')
     if slices := told.slices():

@@ -5,6 +5,7 @@ What is proposed is little on purpose: a few candidates that differ in kind. `fr
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,6 +25,9 @@ from freehold.workflows.train.encoder import MULTILINGUAL_BASE, base_for, foreig
 
 LARGER = "Qwen/Qwen3-4B"
 """What is trained where an accelerator is here."""
+_WIDE = 100
+FEW_A_CLASS = 20
+"""Training samples for a label below which the methods that make up for few are worth a try."""
 FEWEST_EXAMPLES = 10
 """Training samples from which it is worth looking for near ones."""
 _FORBIDDEN = frozenset({"not_allowed", "needs_separate_license"})
@@ -35,6 +39,15 @@ class Rung(NamedTuple):
     candidate: CandidateConfig
     why: str
     lacks: str | None = None
+    also: tuple[str, ...] = ()
+    """Lines of the method's further keys that suit the task, each as a remark to take in."""
+
+
+class PickedModel(NamedTuple):
+    """A model, and why it was picked."""
+
+    model: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +60,12 @@ class LadderFacts:
     foreign: float
     accelerated: bool
     use: UseProfile
+    writes: PickedModel | None = None
+    """The model that writes its answers, where one was picked for the task; else the usual one of such a machine."""
+    labelled: bool = True
+    """A right answer is known, not only the incumbent's."""
+    per_class: float | None = None
+    """Training samples for each of the labels, where there are such."""
 
 
 def facts_of(facts: TaskFacts, machine: Machine) -> LadderFacts:
@@ -115,17 +134,20 @@ def ladder(facts: LadderFacts) -> tuple[Rung, ...]:
 
 
 def _rungs(facts: LadderFacts) -> Iterator[Rung]:
-    model = LARGER if facts.accelerated else DEFAULT_MODEL
+    model = facts.writes.model if facts.writes else LARGER if facts.accelerated else DEFAULT_MODEL
     trains = facts.samples >= LEAST_TO_TRAIN
     if facts.closed and facts.samples:
         base = base_for(facts.foreign)
         why = "answers are from a closed set: a sentence encoder with heads learns that in seconds to minutes"
         if base == MULTILINGUAL_BASE:
             why += f"; {facts.foreign:.0%} of the questions are not in English"
-        yield _rung(base, "encoder", why)
+        yield _rung(base, "encoder", why)._replace(also=tuple(_further(facts, "encoder")))
     if trains:
         machine = "an accelerator is here" if facts.accelerated else "without an accelerator, a small model"
-        yield _rung(model, "lora", f"{facts.samples:,} training samples teach a model the task; {machine}")
+        if facts.writes is not None:
+            machine = f"first of freehold assess: {facts.writes.why}"
+        why = f"{facts.samples:,} training samples teach a model the task; {machine}"
+        yield _rung(model, "lora", why)._replace(also=tuple(_further(facts, "lora")))
     if facts.samples >= FEWEST_EXAMPLES and not (trains and facts.closed):
         why = (
             f"near ones of {facts.samples:,} training samples stand before each question; nothing is trained"
@@ -137,6 +159,17 @@ def _rungs(facts: LadderFacts) -> Iterator[Rung]:
         yield _rung(model, "as_is", "as it is: what the others are measured beside")
 
 
+def _further(facts: LadderFacts, method: MethodName) -> Iterator[str]:
+    """The newer keys of `[[candidates]]` that apply: for few samples a class, and answers that nothing checked."""
+    few = facts.per_class is not None and facts.per_class < FEW_A_CLASS
+    if few and method == "encoder":
+        yield '# unlabelled = "traffic"   # few samples a label: learn from messages without an answer, too'
+    if not facts.labelled:
+        yield '# pseudo_labels = "agreed"   # only the incumbent answered: leave out what an encoder contradicts'
+    if few:
+        yield '# paraphrases = { endpoint = "incumbent", budget_usd = 2 }   # rare classes in other words'
+
+
 def _rung(model: str, method: MethodName, why: str) -> Rung:
     return Rung(CandidateConfig(model=model, method=method), why)
 
@@ -146,11 +179,12 @@ def as_toml(rungs: tuple[Rung, ...]) -> list[str]:
     lines = []
     for rung in rungs:
         lines += [
-            f"# {rung.why}",
+            *textwrap.wrap(rung.why, _WIDE, initial_indent="# ", subsequent_indent="# "),
             *([f"# needs: {rung.lacks}"] if rung.lacks is not None else []),
             "[[candidates]]",
             f'model = "{rung.candidate.model}"',
             f'method = "{rung.candidate.method}"',
+            *rung.also,
             "",
         ]
     return lines

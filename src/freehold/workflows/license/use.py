@@ -81,7 +81,7 @@ def parse_value(key: str, text: str) -> Any:
 
 def _convert(table: dict[str, Any], where: str) -> UseProfile:
     check_use(table, where)
-    return strict.read(table, UseProfile, where, hint="docs/guides/license.md lists the keys")
+    return strict.read(table, UseProfile, where, hint="freehold settings --keys use lists the keys")
 
 
 def _stated(use: UseProfile) -> dict[str, Any]:

@@ -1,9 +1,25 @@
 """What a log tells about the candidates of its project. The ladder itself: tests/workflows/journey/test_ladder.py."""
 
+import re
+
+import msgspec
+import pytest
+
+from freehold.errors import UsageError
 from freehold.types.config import DEFAULT_MODEL, CandidateConfig, parse
+from freehold.types.planning.assessment import ModelLimits, Needs
+from freehold.workflows.choose.assess import assess
 from freehold.workflows.journey.drafting import Guess
-from freehold.workflows.journey.drafts.candidates import QuestionLanguages, named_lora, only_here, proposed
-from freehold.workflows.journey.ladder import Rung
+from freehold.workflows.journey.drafts.candidates import (
+    QuestionLanguages,
+    named,
+    named_lora,
+    only_here,
+    picked,
+    proposed,
+)
+from freehold.workflows.journey.ladder import Rung, as_toml
+from freehold.workflows.project import open_project
 from freehold.workflows.train.encoder import MULTILINGUAL_BASE
 
 LABELS = ["refund", "lamp"] * 150
@@ -41,3 +57,50 @@ def test_what_is_not_installed_is_a_remark():
     assert "# left out: a/b · encoder, which needs pip install 'freehold[encoder]'" in text
     named = parse("\n".join(['[app]\nname = "a"', *named_lora([DEFAULT_MODEL, "a/b"])])).candidates
     assert [(one.model, one.method) for one in named] == [(DEFAULT_MODEL, "lora"), ("a/b", "lora")]
+
+
+def test_the_model_that_writes_is_the_first_of_the_shortlist_for_the_task(tmp_path, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    project = open_project(written(tmp_path))
+    needs = Needs(prompt_tokens=60, completion_tokens=4, context_tokens=1024)
+    found = picked(project, Guess("label", {}, ""), LABELS, needs)
+    first = assess(
+        project, stated=msgspec.structs.replace(needs, task="labels"), limits=ModelLimits(trainable=True)
+    ).shortlist
+    assert found.model == next(row.model for row in first if row.method is None)
+    (_, lora) = proposed(Guess("label", {}, ""), LABELS, QuestionLanguages(), 300, writes=found)
+    assert lora.candidate.model == found.model and "first of freehold assess" in lora.why
+
+
+def written(folder):
+    path = folder / "freehold.toml"
+    path.write_text('[app]\nname = "a"\n[use]\ncommercial = true\n')
+    return path
+
+
+def test_the_newer_keys_are_named_where_they_apply():
+    few = [f"label {number % 30}" for number in range(300)]
+    rungs = proposed(Guess("label", {}, ""), few, QuestionLanguages(), 300, labelled=False)
+    text = "\n".join(as_toml(rungs))
+    assert (
+        '# unlabelled = "traffic"' in text
+        and '# pseudo_labels = "agreed"' in text
+        and "# paraphrases" in text
+    )
+    taken_in = re.sub(r"^# (?=unlabelled|pseudo_labels|paraphrases)", "", text, flags=re.MULTILINE)
+    encoder = parse('[app]\nname = "a"\n' + taken_in).candidates[0]
+    assert (encoder.unlabelled, encoder.pseudo_labels, encoder.paraphrases.endpoint) == (
+        "traffic", "agreed", "incumbent"
+    )  # fmt: skip
+    plenty = "\n".join(as_toml(proposed(Guess("label", {}, ""), LABELS, QuestionLanguages(), 300)))
+    assert "unlabelled" not in plenty and "pseudo_labels" not in plenty
+
+
+def test_a_candidate_may_be_named_with_its_method():
+    text = "\n".join(named(["a/b:lora", "c/d", "file:/x/y.gguf"]))
+    assert [(one.model, one.method) for one in parse('[app]\nname = "a"\n' + text).candidates] == [
+        ("a/b", "lora"), ("c/d", None), ("file:/x/y.gguf", None)
+    ]  # fmt: skip
+    assert named(["a/b"])[0] == "[candidates]"
+    with pytest.raises(UsageError, match="lara is not a method"):
+        named(["a/b:lara"])

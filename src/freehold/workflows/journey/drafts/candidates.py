@@ -6,15 +6,21 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from freehold.datasets import messages
 from freehold.datasets.recipe import Recipe
 from freehold.errors import UsageError
 from freehold.hardware.probes.machine import probe_machine
 from freehold.training.encoder.answers import form_of
 from freehold.types.config import UseProfile
+from freehold.types.method import METHOD_KINDS
+from freehold.types.planning.assessment import ModelLimits, Needs, TaskKind
+from freehold.workflows.choose.assess import assess
 from freehold.workflows.choose.languages import language_of
 from freehold.workflows.journey.drafting import Guess, quoted
-from freehold.workflows.journey.ladder import LadderFacts, Rung, as_toml, ladder
+from freehold.workflows.journey.ladder import LadderFacts, PickedModel, Rung, as_toml, ladder
+from freehold.workflows.project import Project
 
 LANGUAGES_OF = 2_000
 """Requests whose language is looked at."""
@@ -40,13 +46,24 @@ class QuestionLanguages:
 
 
 def proposed(
-    guess: Guess, answers: Sequence[str], languages: QuestionLanguages, records: int
+    guess: Guess,
+    answers: Sequence[str],
+    languages: QuestionLanguages,
+    records: int,
+    *,
+    writes: PickedModel | None = None,
+    labelled: bool = True,
 ) -> tuple[Rung, ...]:
     """The ladder for a log of that many records. Raises `UsageError` where no licence permits the use."""
     recipe = Recipe()
+    closed = _are_closed(answers, guess)
+    samples = round(records * (1 - recipe.held_out) * (1 - recipe.validation))
     facts = LadderFacts(
-        closed=_are_closed(answers, guess),
-        samples=round(records * (1 - recipe.held_out) * (1 - recipe.validation)),
+        closed=closed,
+        samples=samples,
+        writes=writes,
+        labelled=labelled,
+        per_class=samples / max(1, len(set(answers))) if closed and guess.scorer == "label" else None,
         foreign=languages.foreign_share,
         accelerated=bool(probe_machine().accelerators),
         use=UseProfile(commercial=True),
@@ -74,6 +91,50 @@ def named_lora(models: Sequence[str]) -> list[str]:
         for model in models
         for line in ("[[candidates]]", f"model = {quoted(model)}", 'method = "lora"', "")
     ]
+
+
+_TASKS: dict[str, TaskKind] = {
+    "label": "labels", "json_fields": "extraction", "tool_call": "tools", "turn": "agent", "code": "code",
+}  # fmt: skip
+
+
+def picked(project: Project, guess: Guess, answers: Sequence[str], needs: Needs) -> PickedModel | None:
+    """The first model that writes of `freehold assess`, for the task that such a log shows and this machine; one that
+    can be trained here, if there is any. None where nothing is left."""
+    task: TaskKind = _TASKS.get(guess.scorer, "text")
+    if task == "extraction" and _are_closed(answers, guess):
+        task = "labels"
+    stated = msgspec.structs.replace(needs, task=task)
+    for limits in (ModelLimits(trainable=True), ModelLimits()):
+        rows = [row for row in assess(project, stated=stated, limits=limits).shortlist if row.method is None]
+        if rows:
+            return PickedModel(rows[0].model, rows[0].why)
+    return None
+
+
+def named(candidates: Sequence[str]) -> list[str]:
+    """Candidates as they were named: MODEL, or MODEL:METHOD, as lines of a `freehold.toml`.
+
+    Raises `UsageError` for a method that there is not.
+    """
+    split = [_model_and_method(one) for one in candidates]
+    if all(method is None for _, method in split):
+        models = ", ".join(quoted(model) for model, _ in split)
+        return ["[candidates]", f"models = [{models}]   # freehold assess ranks others", ""]
+    lines = []
+    for model, method in split:
+        lines += ["[[candidates]]", f"model = {quoted(model)}"]
+        lines += [f'method = "{method}"', ""] if method is not None else [""]
+    return lines
+
+
+def _model_and_method(text: str) -> tuple[str, str | None]:
+    model, colon, method = text.rpartition(":")
+    if not colon or "/" in method or model in ("file", "ollama"):
+        return text, None
+    if method not in METHOD_KINDS:
+        raise UsageError(f"{text}: {method} is not a method", hint=f"one of {', '.join(METHOD_KINDS)}")
+    return model, method
 
 
 def _are_closed(answers: Sequence[str], guess: Guess) -> bool:
