@@ -68,7 +68,7 @@ def check(file: Path | None, quick: bool, config_path: Path | None, as_json: boo
 
 @command.command("seal")
 @config_option
-@json_option("freehold.store.care.sealing:Sealed")
+@json_option("freehold.store.care.sealing:SealedRows")
 def seal(config_path: Path | None, as_json: bool) -> None:
     """Add checksums to rows that an older freehold wrote. A gateway may run; stopped in the middle, it goes on later.
 
@@ -83,9 +83,9 @@ def seal(config_path: Path | None, as_json: bool) -> None:
     with progress() as shown:
         sealed = store_care.seal(open_project(config_path), who=caller(), at=now(), progress=shown)
     if as_json:
-        from freehold.store.care.sealing import Sealed
+        from freehold.store.care.sealing import SealedRows
 
-        print_json(Sealed(rows=sealed))
+        print_json(SealedRows(rows=sealed))
         return
     echo(f"{sealed:,} rows got a checksum" if sealed else "every row has its checksum")
 

@@ -12,7 +12,7 @@ from freehold.store.database import Database
 from freehold.types.record import Record
 
 
-class Sealed(Record, frozen=True, kw_only=True):
+class SealedRows(Record, frozen=True, kw_only=True):
     """Rows of a store that got a checksum now; 0 where every row had one."""
 
     rows: int
