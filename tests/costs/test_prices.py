@@ -80,6 +80,7 @@ def test_fine_tuned_models_have_their_own_price():
         ("us.anthropic.claude-haiku-4-5-20251001-v1:0", "aws"),
         ("vertex_ai/claude-haiku-4-5@20251001", "google"),
         ("mistral-large-latest", "mistral"),
+        ("chatgpt-4o-latest", "openai"),
     ],
 )
 def test_names_of_clouds_and_gateways_have_a_price(name, vendor):

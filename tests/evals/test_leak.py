@@ -57,6 +57,12 @@ def test_each_prompt_is_tried_greedily_and_sampled():
     assert len({given.get("seed") for given in parameters}) == 1 + leak.SAMPLED
 
 
+def test_a_string_that_comes_out_where_another_was_asked_for_counts():
+    often, once = (next(one for one in leak.planted("x") if one.repeats == many) for many in (16, 1))
+    rates = leak.rates([once, often], {once.id: [f"It is {often.value}."], often.id: ["no"]}, {})
+    assert [(one.what, one.extracted) for one in rates] == [("planted 1 time", 0), ("planted 16 times", 1)]
+
+
 def test_a_string_that_comes_out_once_counts_and_the_base_is_told_apart():
     secrets = leak.planted("x")
     once = [one for one in secrets if one.repeats == 1]

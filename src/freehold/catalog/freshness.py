@@ -14,6 +14,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, Literal, NamedTuple
 
+from freehold.catalog.rentals import FRESH_DAYS
 from freehold.catalog.retirements import STALE_DAYS
 from freehold.errors import StorageError
 from freehold.types.record import Record
@@ -47,7 +48,7 @@ PARTS: dict[FactPart, _Part] = {
     "published files": _Part(("quantizations.toml",), 180),
     "weights to fetch": _Part(("weights.toml",), 365),
     "accelerators": _Part(("accelerators.toml", "instances.toml"), 365),
-    "prices of machines": _Part(("rentals.toml",), 90),
+    "prices of machines": _Part(("rentals.toml",), FRESH_DAYS),
     "retirement dates": _Part(("retirements/*.toml",), STALE_DAYS),
     "advisories": _Part(("advisories.toml",), 60),
 }

@@ -39,6 +39,18 @@ _TIERS: dict[ServiceTier, dict[str, str]] = {
 _SECOND_HAND = "imported from openrouter"
 _CHECKED = "verified against"
 """A row that was copied from a reseller's list says so until its vendor's own price was seen."""
+_MAKERS = (
+    "openai",
+    "anthropic",
+    "google",
+    "mistral",
+    "x-ai",
+    "deepseek",
+    "cohere",
+    "perplexity",
+    "moonshotai",
+    "minimax",
+)
 _NO_API = frozenset({"cursor", "github-copilot", "doubleword"})
 """Vendors of subscriptions to tools, and of answers that wait: none that could serve an application's requests."""
 
@@ -168,14 +180,16 @@ def hosted_prices(names: tuple[str, ...], usage: Usage) -> list[tuple[str, Decim
 
 def _listed(model: str) -> tuple[Any, Any]:
     """Vendor and model of the price list. Raises `UsageError`, `MissingExtraError`."""
-    package, name = _package(), billed_name(model)
+    snapshot, name = _package().data_snapshot.get_snapshot(), billed_name(model)
     try:
-        found, listed = package.data_snapshot.get_snapshot().find_provider_model(
-            name.model, None, name.vendor, None
-        )
+        found, listed = snapshot.find_provider_model(name.model, None, name.vendor, None)
     except LookupError:
         listed = None
-    if listed is None or (found.id == "openai" and _is_second_hand(listed)):
+        # A name need not show whose it is (``chatgpt-4o-latest``): makers are asked, sellers of others' models are not.
+        makers = [one for one in snapshot.providers if name.vendor is None and one.id in _MAKERS]
+        for found in makers:
+            listed = listed or found.find_model(name.model)
+    if listed is None or (_owner(listed, found).id == "openai" and _is_second_hand(listed)):
         hint = "state it: --input-price and --output-price, in dollars per million tokens"
         if name.vendor == "azure":
             hint = (

@@ -22,7 +22,7 @@ class TakenDown(Record, frozen=True, kw_only=True):
 
 
 class RevokedKeys(Record, frozen=True, kw_only=True):
-    """Keys that end. `left` are in force after it; with none left and `open`, whoever reaches the gateway may ask."""
+    """Keys that end. `left` are in force after it; with none left and `open`, all who reach the gateway may ask."""
 
     revoked: int
     left: int

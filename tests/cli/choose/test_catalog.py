@@ -33,6 +33,8 @@ def test_none_is_exit_code_1(freehold):
     ran = freehold("catalog", "list", "nothing-like-it")
     assert (ran.code, ran.out) == (1, "")
     assert "freehold catalog sync asks a hub" in ran.err
+    ran = freehold("catalog", "list", "Falcon-H1-7B")
+    assert (ran.code, ran.out) == (1, "") and "attention and Mamba stand side by side" in ran.err
     assert freehold("catalog", "list", "nothing-like-it", "--json").fields == {"shipped": [], "synced": []}
 
 

@@ -1,5 +1,7 @@
 """What `freehold up` and `freehold serve` say when they are ready."""
 
+import pytest
+
 from freehold.cli.serve.serve import tell
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.workflows.serve.hold import ServedAt
@@ -37,3 +39,28 @@ def test_every_name_a_client_may_ask_for_is_told_and_who_answers_it(capsys):
         "model   base:app",
         "model   gpt-4o   (passed on to incumbent)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("remote", "others_to", "told"),
+    [
+        (("incumbent",), "incumbent", "others  whatever else is asked   (passed on to incumbent)"),
+        (
+            ("incumbent",),
+            None,
+            'others  refused; [incumbent] others = "pass" passes them on, with the key it names',
+        ),
+        ((), None, None),
+    ],
+)
+def test_what_becomes_of_everything_else_is_told(capsys, remote, others_to, told):
+    running = ServedAt(
+        url="http://127.0.0.1:8420",
+        endpoint=endpoint("local", "base"),
+        logs="logs",
+        remote=tuple(endpoint(name, "m") for name in remote),
+        others_to=others_to,
+    )
+    tell(running, False)
+    lines = [line for text in capsys.readouterr() for line in text.splitlines() if line.startswith("others")]
+    assert lines == ([] if told is None else [told])

@@ -119,7 +119,7 @@ def command(  # click passes each option
     if usd_per_hour is not None:
         try:
             price = MachinePrice(usd_per_hour=low_high(usd_per_hour))
-        except ValueError:
+        except (ValueError, click.BadParameter):
             raise click.UsageError(f"--usd-per-hour {usd_per_hour}: write 2.5 or 2-3.5") from None
     project = open_project(config_path, must_exist=written is not None)
     found = assess(

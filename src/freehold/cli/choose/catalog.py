@@ -41,6 +41,7 @@ def list_command(part: str | None, as_json: bool) -> None:
       freehold catalog list
       freehold catalog list mistral --json
     """
+    from freehold.catalog import unlisted
     from freehold.catalog.freshness import said
     from freehold.catalog.synced import shadows
     from freehold.hardware.tensors import parameter_count
@@ -70,6 +71,14 @@ def list_command(part: str | None, as_json: bool) -> None:
         if one.id in overruled:
             echo(_overruled(overruled[one.id]))
     if not shipped and not own:
+        for row in unlisted.rows():
+            if part is not None and any(part.lower() in name.lower() for name in row.ids):
+                echo(
+                    hanging(
+                        f"{', '.join(row.ids)} ({row.released}): {row.why}", "known without a row: ", "  "
+                    ),
+                    err=True,
+                )
         echo(f"nothing known contains {part!r}: freehold catalog sync asks a hub", err=True)
         raise SystemExit(1)
 

@@ -27,7 +27,8 @@ PLATFORMS = (
 @click.option(
     "--platform",
     type=click.Choice(PLATFORMS),
-    help="The same id may end on another day elsewhere.",
+    metavar="PLATFORM",  # the choices in one word are wider than a terminal
+    help=f"The same id may end on another day elsewhere: {', '.join(PLATFORMS)}.",
 )
 @click.option(
     "--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Count days from this date (default: today)."

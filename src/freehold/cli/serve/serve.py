@@ -151,10 +151,16 @@ def tell(running: ServedAt, as_json: bool) -> None:
     if as_json:
         print_json({"url": running.url, "models": running.models, "logs": running.logs})
         return
+    from freehold.workflows.serve.names import INCUMBENT
+
     echo(f"ready   {running.url}/v1")
     for name in running.models:
         echo(f"model   {name}")
     for endpoint in running.remote:
         for served in endpoint.models:
             echo(f"model   {served.name}   (passed on to {endpoint.name})")
+    if running.others_to is not None:
+        echo(f"others  whatever else is asked   (passed on to {running.others_to})")
+    elif any(endpoint.name == INCUMBENT for endpoint in running.remote):
+        echo('others  refused; [incumbent] others = "pass" passes them on, with the key it names', err=True)
     echo(f"logs    {running.logs}   (Ctrl-C stops)", err=True)

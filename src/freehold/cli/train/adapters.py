@@ -137,7 +137,9 @@ def probe(adapter: str, count: int, tasks: int | None, config_path: Path | None,
     found = workflow.find_adapter(project, adapter)
     with progress() as bar:
         with open_store(project.store_url) as store:
-            others = other_tasks(project, store, project.config.train.probe_tasks if tasks is None else tasks)
+            most = project.config.train.probe_tasks if tasks is None else tasks
+            bar.step("look for the log's other tasks")
+            others = other_tasks(project, store, most, progress=bar)
         bar.step("ask the base and the adapter")
         probing = Probing(count, others.tasks, others.notes)
         kept = probe_adapter(project, found, probing, progress=bar)

@@ -99,7 +99,7 @@ def ranked(
             second = -float(row.parameters)
         else:
             second = -prior(row, task, machine)
-        # What takes a minute here is no use, however new it is; what was measured here has shown its use.
+        # What takes a minute here helps no one, however new it is; what was measured here has shown its use.
         slow = (
             by == "prior" and (row.seconds_per_request or 0.0) > MOST_SECONDS and row.measured_score is None
         )

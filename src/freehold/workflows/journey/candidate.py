@@ -285,7 +285,7 @@ class CandidateRunner:
         options, project = bench.project.config.train, bench.project
 
         def ask() -> RetainedSkills:
-            others = other_tasks(project, bench.store, options.probe_tasks)
+            others = other_tasks(project, bench.store, options.probe_tasks, progress=bench.progress)
             return anyio.run(
                 functools.partial(
                     retained,

@@ -46,6 +46,8 @@ class ServedAt(Record, frozen=True, kw_only=True):
     others: tuple[Endpoint, ...] = ()
     remote: tuple[Endpoint, ...] = ()
     """What the gateway passes requests on to: the incumbent, and those of ``[[endpoints]]``."""
+    others_to: str | None = None
+    """Who is asked what no route and no endpoint's list names."""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -209,6 +211,7 @@ class _ServingHost:
                 logs=str(self._log_dir),
                 others=tuple(endpoints[1:]),
                 remote=config_given.endpoints if config_given is not None else (),
+                others_to=None if config_given is None else config_given.others_to,
             )
         )
         await self._tend(stop)

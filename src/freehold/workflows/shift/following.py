@@ -1,6 +1,6 @@
 """`freehold.toml` is followed while `freehold up` runs: what of it takes effect now, and what waits for the next start.
 
-Routes are carried over by the observer, which also reads ``[watch]`` and ``[task]`` anew; a rollout's terms are fixed
+Routes are carried over by the observer, which reads ``[watch]`` and ``[task]`` again too; a rollout's terms are fixed
 when it begins. The rest of the gateway's configuration is followed here.
 """
 

@@ -197,6 +197,7 @@ def _note_start(store: Store, config: GatewayConfig, *, without_keys: bool) -> N
         "host": config.host,
         "hosts": config.hosts,
         "without_keys": without_keys,
+        "others_to": config.others_to,
         "capture": config.capture,
         "capture_opt_out": config.capture_opt_out,
         "retention_days": config.retention_days,

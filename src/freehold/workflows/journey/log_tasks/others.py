@@ -28,6 +28,7 @@ from freehold.types.asking import RecordedAsking
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Task
 from freehold.types.log_task import LogTask
+from freehold.types.progress import Progress, Silent
 from freehold.types.trace import Trace
 from freehold.workflows.data.curate import Curator, pseudonym_key, recipe_of
 from freehold.workflows.data.imports import LogFile, file_traces, named_files
@@ -40,6 +41,7 @@ DRAWN = 2_000
 """Requests of other tasks that are drawn from a log, evenly, however long it is."""
 ANSWER_TOKENS = 256
 """Requests whose recorded answer is longer, by its characters, are not asked."""
+_BATCH = 1000
 WORDS = "turn"
 """Scores free text by the words in common with the recorded answer; `exact` would call every answer wrong."""
 
@@ -51,7 +53,7 @@ class OtherTasks(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def other_tasks(project: Project, store: Store, most: int) -> OtherTasks:
+def other_tasks(project: Project, store: Store, most: int, *, progress: Progress | None = None) -> OtherTasks:
     """At most `most` requests of the log's other tasks, `MIN_N` or more of each, of the tasks with most requests.
 
     Personal data is replaced as in a dataset. None where the project takes in the whole log. The same log gives the
@@ -60,7 +62,7 @@ def other_tasks(project: Project, store: Store, most: int) -> OtherTasks:
     if not most or not project.config.data.match:
         return OtherTasks()
     notes: list[str] = []
-    drawn = _drawn(project, store, notes)
+    drawn = _drawn(project, store, notes, progress or Silent())
     if not drawn:
         return OtherTasks(notes=(*notes, "the log holds no request of another task with an answer"))
     found = tasks_of(lambda: map(_asked, drawn)).told((), 0, {}).tasks
@@ -104,11 +106,13 @@ def log_identity(project: Project, store: Store) -> list[Any]:
     return [data, project.config.train.probe_tasks, places, store.count_traces(complete_only=False)]
 
 
-def _drawn(project: Project, store: Store, notes: list[str]) -> list[Trace]:
+def _drawn(project: Project, store: Store, notes: list[str], progress: Progress) -> list[Trace]:
     """Answered requests of other tasks, drawn evenly (Vitter's algorithm R, 1985)."""
     kept: list[Trace] = []
     draw = random.Random(0)
     for met, trace in enumerate(_others(project, store, notes), 1):
+        if met % _BATCH == 0:
+            progress.update(met, None, unit="requests", note="of other tasks")
         if met <= DRAWN:
             kept.append(trace)
         elif (place := draw.randrange(met)) < DRAWN:
