@@ -30,7 +30,7 @@ def test_catalog_model_without_weights(settings):
 
 def test_unknown_model_has_a_hint(settings):
     with pytest.raises(UnknownModelError) as caught:
-        fit_model("google/gemma-3-271m", workload=Workload(), settings=settings)
+        fit_model("google/gema-3-270m", workload=Workload(), settings=settings)
     assert "google/gemma-3-270m" in caught.value.hint
 
 
