@@ -31,6 +31,9 @@ import numpy.typing as npt
 
 from benchmarks.methods.encoders import Case, banking, dataset_of
 from benchmarks.training.snips import samples_of
+from freehold.deferring.combination import answer_parts, combined
+from freehold.deferring.combining import Answers, train_combination
+from freehold.deferring.combining import cross_fitted as combined_cross_fitted
 from freehold.deferring.learning import cross_fitted, train_router
 from freehold.deferring.router import Router
 from freehold.engines.encoder.answers import answer
@@ -48,7 +51,7 @@ from freehold.stats.deferral import (
     share_interval,
 )
 from freehold.stats.rules import DecisionRule
-from freehold.types.deferral import Calibration, DeferralWay, SignalName
+from freehold.types.deferral import Calibration, Combination, DeferralWay, SignalName
 from freehold.types.encoder import EncoderConfig, EncoderStage
 from freehold.types.mixture import MixtureCurve
 from freehold.types.progress import Silent
@@ -64,11 +67,18 @@ Numbers = npt.NDArray[np.float64]
 
 
 class Model(NamedTuple):
-    """What a model did with the messages: which it got right, and how sure it was (None: it is the truth itself)."""
+    """What a model did with the messages: which it got right, how sure it was (nothing: it is the truth itself), and
+    what its answers say."""
 
     name: str
     right: npt.NDArray[np.bool_]
-    probability: Numbers | None
+    signals: dict[SignalName, Numbers]
+    parts: Sequence[tuple[str, ...]] = ()
+
+    def answers(self, rows: npt.NDArray[np.int64]) -> Answers:
+        """What a combination reads of some of them."""
+        signals = {name: column[rows] for name, column in self.signals.items()}
+        return Answers(signals, [self.parts[row] for row in rows.tolist()])
 
 
 class Pair(NamedTuple):
@@ -119,7 +129,7 @@ def snips_pairs(data: Path, out: Path, settings: Settings) -> Iterator[Pair]:
     yield Pair(
         "SNIPS JSON, larger incumbent", texts, _asked(f"{len(rest):,}", larger, texts, right), candidate
     )
-    truth = Model("what is right", np.ones(len(texts), dtype=np.bool_), None)
+    truth = Model("what is right", np.ones(len(texts), dtype=np.bool_), {})
     yield Pair("SNIPS JSON, incumbent that never errs", texts, truth, candidate)
 
 
@@ -144,16 +154,19 @@ def _asked(name: str, folder: Path, texts: Sequence[str], right: Sequence[str]) 
     """What the encoder of a folder answers, by the code that serves it."""
     manifest = read_manifest(folder)
     runner = load_runner(folder, threads=2, most_tokens=4096)
-    given, sure = [], []
+    given, told = [], []
     for start in range(0, len(texts), BATCH):
         part = texts[start : start + BATCH]
         for text, read in zip(part, runner.run(part), strict=True):
             assert isinstance(read, EncodedText)
             found = answer(manifest, read, text)
             given.append(found.text)
-            sure.append(found.probability)
+            assert found.margin is not None and found.entropy is not None
+            told.append((found.probability, found.margin, -found.entropy))
     same = np.array([_same(one, gold) for one, gold in zip(given, right, strict=True)])
-    return Model(name, same, np.array(sure))
+    probability, margin, entropy = np.array(told).T
+    signals: dict[SignalName, Numbers] = {"probability": probability, "margin": margin, "entropy": entropy}
+    return Model(name, same, signals, [answer_parts(one) for one in given])
 
 
 def _same(given: str, gold: str) -> bool:
@@ -176,14 +189,21 @@ def measured(pair: Pair, draw: int) -> dict[str, Any]:
     differences = pair.candidate.right.astype(float) - pair.incumbent.right.astype(float)
     good = differences >= 0
     texts = np.array(pair.texts, dtype=object)
-    assert pair.candidate.probability is not None
+    own = pair.candidate
+    joined = train_combination(own.answers(selection), good[selection].tolist())
     router = Router.of(train_router(texts[selection].tolist(), good[selection].tolist()))
     ways = [
         Way(
             "cascade",
             "probability",
-            pair.candidate.probability[selection],
-            pair.candidate.probability[held_out],
+            own.signals["probability"][selection],
+            own.signals["probability"][held_out],
+        ),
+        Way(
+            "cascade",
+            "combined",
+            combined_cross_fitted(own.answers(selection), good[selection].tolist()),
+            _joined(joined, own, held_out),
         ),
         Way(
             "router",
@@ -216,8 +236,19 @@ def measured(pair: Pair, draw: int) -> dict[str, Any]:
         "chosen": best_curve([curve for curve, _ in made]),
     }
     for one, (curve, calibration) in zip(ways, made, strict=True):
-        found[one.way] = _looked_at(pair, one, curve, calibration, held_out, found["oracle"])
+        found[one.signal] = _looked_at(pair, one, curve, calibration, held_out, found["oracle"])
     return found
+
+
+def _joined(joined: Combination, model: Model, rows: npt.NDArray[np.int64]) -> Numbers:
+    """The joined signal of some answers, by the code that a gateway decides by."""
+    values = [
+        combined(
+            joined, {name: float(column[row]) for name, column in model.signals.items()}, model.parts[row]
+        )
+        for row in rows.tolist()
+    ]
+    return np.array([np.nan if one is None else one for one in values])
 
 
 def _looked_at(
@@ -275,7 +306,7 @@ def _share_at_margin(raw: Numbers, differences: Numbers) -> float:
 def _summary(found: Sequence[dict[str, Any]]) -> list[str]:
     """A line for each way: means over the draws."""
     lines = []
-    for way in ("cascade", "router"):
+    for way in ("probability", "combined", "router"):
         rows = [one[way] for one in found]
         chosen = [row for row in rows if "share" in row]
         error = statistics.mean(row["error_after"] for row in rows)

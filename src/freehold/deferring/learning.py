@@ -42,9 +42,9 @@ def train_router(
     `groups` name each request's independent unit. The same samples give the same bytes on the same machine. Raises
     `UsageError` where all are alike, so that there is nothing to foretell.
     """
-    right, columns, units = _right(good), _columns(texts), _units(groups, len(texts))
-    penalty = _best_penalty(columns, right, units)
-    weights, intercept = _fitted(columns, right, penalty)
+    right, columns, units = right_of(good), _columns(texts), units_of(groups, len(texts))
+    penalty = best_penalty(columns, right, units)
+    weights, intercept = fitted(columns, right, penalty)
     head = RouterHead(
         version=VERSION,
         words=WORD_WEIGHTS,
@@ -60,19 +60,20 @@ def cross_fitted(
     texts: Sequence[str], good: Sequence[bool], *, groups: Sequence[str | None] | None = None
 ) -> Numbers:
     """For each request the score of a router learned from other groups' requests. Raises as `train_router` does."""
-    right, columns, units = _right(good), _columns(texts), _units(groups, len(texts))
+    right, columns, units = right_of(good), _columns(texts), units_of(groups, len(texts))
     found = np.full(len(texts), np.nan)
-    penalty = _best_penalty(columns, right, units)
-    for inside, outside in _folds(units):
+    penalty = best_penalty(columns, right, units)
+    for inside, outside in folds(units):
         learned = right[inside]
         if learned.min() == learned.max():
             found[outside] = learned[0]
             continue
-        found[outside] = _foretold(columns[outside], *_fitted(columns[inside], learned, penalty))
+        found[outside] = foretold(columns[outside], *fitted(columns[inside], learned, penalty))
     return found
 
 
-def _right(good: Sequence[bool]) -> Numbers:
+def right_of(good: Sequence[bool]) -> Numbers:
+    """1 for each answer that is as good as the incumbent's. Raises `UsageError` where all are alike."""
     right = np.asarray(good, dtype=np.float64)
     if len(right) == 0 or right.min() == right.max():
         how = "as good as" if len(right) and right[0] else "worse than"
@@ -83,7 +84,7 @@ def _right(good: Sequence[bool]) -> Numbers:
     return right
 
 
-def _units(groups: Sequence[str | None] | None, n: int) -> npt.NDArray[np.int64]:
+def units_of(groups: Sequence[str | None] | None, n: int) -> npt.NDArray[np.int64]:
     """A number for each request's group; a request without one is a group of its own."""
     numbers: dict[str | int, int] = {}
     named = [None] * n if groups is None else groups
@@ -107,7 +108,7 @@ def _columns(texts: Sequence[str]) -> sparse.csr_matrix:
     return made
 
 
-def _folds(units: npt.NDArray[np.int64]) -> Iterator[tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]]:
+def folds(units: npt.NDArray[np.int64]) -> Iterator[tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]]:
     """Inside and outside of each fold; a group is in one fold. Groups are dealt out in an order drawn once for all."""
     order = np.random.default_rng(0).permutation(int(units.max()) + 1)
     fold = order[units] % FOLDS
@@ -117,16 +118,16 @@ def _folds(units: npt.NDArray[np.int64]) -> Iterator[tuple[npt.NDArray[np.bool_]
             yield ~outside, outside
 
 
-def _best_penalty(columns: sparse.csr_matrix, right: Numbers, units: npt.NDArray[np.int64]) -> float:
+def best_penalty(columns: sparse.csr_matrix, right: Numbers, units: npt.NDArray[np.int64]) -> float:
     """The penalty with the least log loss on folds that were not learned from; the strongest of equal ones."""
     losses = np.zeros(len(PENALTIES))
-    for inside, outside in _folds(units):
+    for inside, outside in folds(units):
         learned = right[inside]
         if learned.min() == learned.max():
             continue
         for at, penalty in enumerate(PENALTIES):
             shares = np.clip(
-                _foretold(columns[outside], *_fitted(columns[inside], learned, penalty)), 1e-6, 1 - 1e-6
+                foretold(columns[outside], *fitted(columns[inside], learned, penalty)), 1e-6, 1 - 1e-6
             )
             losses[at] -= float(
                 np.sum(right[outside] * np.log(shares) + (1 - right[outside]) * np.log1p(-shares))
@@ -137,7 +138,7 @@ def _best_penalty(columns: sparse.csr_matrix, right: Numbers, units: npt.NDArray
     )
 
 
-def _fitted(columns: sparse.csr_matrix, right: Numbers, penalty: float) -> tuple[Numbers, float]:
+def fitted(columns: sparse.csr_matrix, right: Numbers, penalty: float) -> tuple[Numbers, float]:
     """Weights and intercept with the least log loss plus ``penalty / 2`` times the weights' squares (L-BFGS)."""
     # Only the weights that occur are looked for: all others stay 0.
     used = np.unique(columns.indices)
@@ -160,5 +161,6 @@ def _fitted(columns: sparse.csr_matrix, right: Numbers, penalty: float) -> tuple
     return weights, float(found[-1])
 
 
-def _foretold(columns: sparse.csr_matrix, weights: Numbers, intercept: float) -> Numbers:
+def foretold(columns: sparse.csr_matrix, weights: Numbers, intercept: float) -> Numbers:
+    """The probability for each row."""
     return np.asarray(expit(columns @ weights + intercept))

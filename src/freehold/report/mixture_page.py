@@ -44,8 +44,12 @@ def headline(mixture: Mixture) -> str:
 
 def curve_name(curve: MixtureCurve) -> str:
     """How it decides, in words."""
+    if curve.signal == "similarity":
+        return "By the request's likeness to training messages"
     if curve.way == "router":
         return "By a router that reads the request"
+    if curve.signal == "combined":
+        return "By the answer's signals and what it says, joined"
     return f"By the answer's {curve.signal.replace('_', ' ')}"
 
 

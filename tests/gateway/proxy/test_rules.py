@@ -48,7 +48,7 @@ def test_one_that_cannot_be_read_decides_nothing():
 
 def test_a_router_is_read_once(monkeypatch):
     seen = []
-    known = Rules(lambda files: seen.append(files) or Fixed())
+    known = Rules(lambda rule: seen.append(rule) or Fixed())
     rule = rule_for(ONE, way="router", signal="router", router=FILES)
 
     async def ask():
@@ -62,8 +62,8 @@ def test_a_router_is_read_once(monkeypatch):
 
 
 def test_one_that_cannot_be_read_is_tried_again_after_a_while(monkeypatch, caplog):
-    def load(files):
-        seen.append(files)
+    def load(rule):
+        seen.append(rule)
         raise StorageError("the router is not the one that was proven")
 
     seen = []

@@ -33,6 +33,8 @@ from freehold.gateway.proxy.exchange import Deferring, HeldAnswer, ProxyExchange
 from freehold.gateway.proxy.guards import NextTarget, UpstreamRequest, read_all
 from freehold.gateway.proxy.relay import send_buffered
 from freehold.gateway.proxy.routing import targets_in_turn
+from freehold.gateway.proxy.rules import score
+from freehold.gateway.proxy.sampling.agreement import signal_of
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.structured_output import OutputContract
 from freehold.gateway.proxy.translation import Translation
@@ -114,7 +116,7 @@ async def foretold(
             router = state.rules.known(rule) or await state.rules.router(rule)
         except FreeholdError:
             return _decided(deferring, "unreadable")
-        return decided_by(deferring, router.score_text(text.decode()) if text else None)
+        return decided_by(deferring, await score(router, text.decode()) if text else None)
     if rule.signal not in ANSWER_SIGNALS or endpoint.api != "openai":
         return _decided(deferring, "no_signal")
     return deferring
@@ -229,7 +231,7 @@ async def judge(
     told, shown = await _read_answer(state, exchange, deferring, endpoint, response, data)
     if not told.whole:
         raise NextTarget("incomplete")
-    decided_by(deferring, told.value)
+    decided_by(deferring, await signal_of(state.upstreams, deferring.rule, endpoint, told, sent))
     if deferring.why == "sure":
         await send_buffered(
             state.reader,
@@ -261,18 +263,20 @@ async def _read_answer(
     """How sure an answer is, and what of it the client may see. Raises `NextTarget` where it cannot be read."""
     if response.header("content-encoding") not in (None, "identity"):
         raise NextTarget("compressed")
-    how = ReadAnswer(
-        exchange.api_route.kind,
-        endpoint,
-        response.is_stream,
-        deferring.rule.signal,
-        client_asks_logprobs(deferring),
-    )
+    how = _reads(exchange, deferring, endpoint, streamed=response.is_stream)
     try:
         told, (shown,) = await state.reader.do("signal", how, data)
     except ApiError as error:
         raise NextTarget(error.code or str(error.status)) from None
     return msgspec.convert(told, AnswerSignal), shown
+
+
+def _reads(
+    exchange: ProxyExchange, deferring: Deferring, endpoint: Endpoint, *, streamed: bool
+) -> ReadAnswer:
+    rule, keeps_logprobs = deferring.rule, client_asks_logprobs(deferring)
+    kind = exchange.api_route.kind
+    return ReadAnswer(kind, endpoint, streamed, rule.signal, keeps_logprobs, rule.combination)
 
 
 def _charge(
@@ -358,17 +362,12 @@ async def decide_mirrored(
     deferring: Deferring,
     endpoint: Endpoint,
     answer: bytes | None,
+    sent: UpstreamRequest,
 ) -> bytes | None:
     """What would have been decided of a mirrored answer (None: none came). Returns it as a client would see it."""
     shown = answer
     if deferring.why is None and answer is not None:
-        how = ReadAnswer(
-            exchange.api_route.kind,
-            endpoint,
-            False,
-            deferring.rule.signal,
-            client_asks_logprobs(deferring),
-        )
+        how = _reads(exchange, deferring, endpoint, streamed=False)
         try:
             read, (changed,) = await state.reader.do("signal", how, answer)
             told = msgspec.convert(read, AnswerSignal)
@@ -376,7 +375,7 @@ async def decide_mirrored(
             if (time.perf_counter() - deferring.began_s) * 1000 > deferring.rule.wait_ms:
                 _decided(deferring, "candidate_slow")
             elif told.whole:
-                decided_by(deferring, told.value)
+                decided_by(deferring, await signal_of(state.upstreams, deferring.rule, endpoint, told, sent))
         except ApiError:
             pass
     if deferring.why is None or (deferring.why == "sure" and answer is None):

@@ -16,6 +16,7 @@ from freehold.gateway.http.upstreams import FatalRequestError, UpstreamFailure
 from freehold.gateway.messages import CapturedExchange, ResponseKind
 from freehold.gateway.proxy import deferral
 from freehold.gateway.proxy.exchange import CAPTURED_BYTES_MAX, Deferring, ProxyExchange
+from freehold.gateway.proxy.guards import UpstreamRequest
 from freehold.gateway.proxy.preparer import NOT_PREPARED
 from freehold.gateway.proxy.reading import UpstreamBody
 from freehold.gateway.proxy.state import WorkerState
@@ -83,7 +84,7 @@ class Shadows:
             return
         if deferring is not None:
             given = mirrored.body if mirrored.outcome == "answered" else None
-            shown = await deferral.decide_mirrored(state, exchange, deferring, endpoint, given)
+            shown = await deferral.decide_mirrored(state, exchange, deferring, endpoint, given, mirrored.sent)
             mirrored = mirrored if shown is None else mirrored._replace(body=shown)
             mirrored = await self._by_upper(exchange, deferring) or mirrored
             if deferring.decision is not None:
@@ -130,11 +131,11 @@ class Shadows:
             body = await self._body(exchange, endpoint, target, translation, asks_logprobs=asks_logprobs)
         except ApiError as error:
             why = "not_prepared" if error.code in NOT_PREPARED else "other_api"
-            return _Mirrored(endpoint, "openai", 0, b"", why)
+            return _Mirrored(endpoint, "openai", _NOTHING_SENT, 0, b"", why)
         path = exchange.api_route.path if translation is None else translation.path
-        return _Mirrored(
-            endpoint, _kind(exchange, endpoint, translation), *await self._answer(endpoint, path, body)
-        )
+        kind = _kind(exchange, endpoint, translation)
+        sent = UpstreamRequest(path, self._headers(endpoint), body, False)
+        return _Mirrored(endpoint, kind, sent, *await self._answer(endpoint, sent))
 
     async def _by_upper(self, exchange: ProxyExchange, deferring: Deferring) -> _Mirrored | None:
         """The upper model's answer to what the candidate is not sure of; None where it is not asked, or has none."""
@@ -175,14 +176,16 @@ class Shadows:
         served = endpoint.served(target.model or exchange.model)
         return await self._state.preparer.body(endpoint, served, path, body)
 
-    async def _answer(self, endpoint: Endpoint, path: str, body: bytes) -> tuple[int, bytes, str]:
+    def _headers(self, endpoint: Endpoint) -> list[tuple[str, str]]:
+        return self._state.upstreams.request_headers(endpoint, _JSON, pass_credentials=False)
+
+    async def _answer(self, endpoint: Endpoint, sent: UpstreamRequest) -> tuple[int, bytes, str]:
         """Status and body of the candidate's answer, and what became of the request."""
         upstreams = self._state.upstreams
         status, answer_body = 0, b""
         try:
-            headers = upstreams.request_headers(endpoint, _JSON, pass_credentials=False)
             async with asyncio.timeout(TIMEOUT_S):
-                response = await upstreams.post(endpoint, path, headers, body)
+                response = await upstreams.post(endpoint, sent.path, sent.headers, sent.body)
                 try:
                     status = response.status
                     answer_body = await response.read_all()
@@ -200,11 +203,13 @@ class _Mirrored(NamedTuple):
 
     endpoint: Endpoint
     kind: ResponseKind
+    sent: UpstreamRequest
     status: int
     body: bytes
     outcome: str
 
 
+_NOTHING_SENT = UpstreamRequest("", [], b"", False)
 _NOT_SENT = frozenset(("not_prepared", "other_api"))
 
 

@@ -149,7 +149,8 @@ def format_rule(rule: DeferralRule) -> str:
     problem = rule.problem
     if problem is not None:
         return f"the incumbent answers everything: the rule cannot be used ({problem})"
-    decides = "a router" if rule.way == "router" else f"its answer's {rule.signal}"
+    special = {"router": "a router", "similarity": "likeness to training messages"}
+    decides = special.get(rule.signal, f"its answer's {rule.signal.replace('combined', 'joined signals')}")
     down = "" if rule.incumbent_down == "error" else ", which it also does while the incumbent is down"
     return (
         f"{rule.candidate} answers where {decides} says at least {rule.threshold:.3g}{down}; "

@@ -19,7 +19,9 @@ from freehold import __version__
 from freehold.catalog.retirements import retirement_of
 from freehold.datasets import building
 from freehold.deferring.signals import unreadable_note
+from freehold.errors import MissingExtraError, UsageError
 from freehold.evals.frozen import with_frozen
+from freehold.preparing.index import is_there
 from freehold.stats.deferral.threshold import MixtureTrial, needed_samples
 from freehold.stats.rules import MIN_PAIRS_PROMOTE, DecisionRule
 from freehold.stats.selection import SelectionRule, assess
@@ -27,21 +29,22 @@ from freehold.types.dataset import Sample, SplitName
 from freehold.types.evaluated import Evaluation
 from freehold.types.mixture import Mixture
 from freehold.types.record import content_id
-from freehold.types.selected import SelectionScores
+from freehold.types.selected import Agreement, SelectionScores
 from freehold.workflows.journey.measuring.measuring import measured
 from freehold.workflows.journey.measuring.request_cost import request_cost
 from freehold.workflows.journey.measuring.scores import SELECTION_SPLIT, is_pairwise
 from freehold.workflows.journey.measuring.tried import on_scale_of, tried
 from freehold.workflows.journey.methods import Bench, Candidate, Made
-from freehold.workflows.journey.mixing import curves, money, slices
+from freehold.workflows.journey.mixing import agreeing, curves, money, slices
 from freehold.workflows.journey.mixing.looking import MixtureLook, look
+from freehold.workflows.journey.mixing.nearest import let_go, nearest_of
 from freehold.workflows.journey.mixing.upper import as_upper, measured_upper, named_upper, upper_results
 from freehold.workflows.project import now
 from freehold.workflows.prove.looks import Looks
 from freehold.workflows.prove.results import frozen_answers
 
-STEPS_OF_MIXING = 3
-"""The selection split, asked of the candidate and of an upper model, and the mixture's curves."""
+STEPS_OF_MIXING = 4
+"""The selection split, asked of the candidate, again for its agreement, and of an upper model; the mixture's curves."""
 TIMED_TRACES = 500
 
 
@@ -86,6 +89,8 @@ class Mixer:
             return self._refused(candidate, made, len(samples), obstacle, notes)
         bench.steps.expect(STEPS_OF_MIXING + after)
         scores = measured(bench, candidate, made, items=len(samples))
+        scores, more = self._with_agreement(candidate, made, samples, scores)
+        notes += more
         asked = named_upper(bench.project.config)
         upper = None if asked is None else measured_upper(bench, asked, items=len(samples))
         inputs = [
@@ -113,6 +118,25 @@ class Mixer:
             bench.progress.say(f"no mixture is planned: {planned.refused}")
         return planned
 
+    def _with_agreement(
+        self, candidate: Candidate, made: Made, samples: list[Sample], scores: SelectionScores
+    ) -> tuple[SelectionScores, list[str]]:
+        """The scores with the agreement of further samples, where it is wanted; else why it is not there."""
+        bench = self.bench
+        if "agreement" not in bench.project.config.defer.signals:
+            return scores, []
+        if (why := agreeing.cannot_agree(made.plan)) is not None:
+            return scores, [f"Agreement of {made.plan.served_name} is not measured: {why}."]
+        found = bench.steps.run(
+            f"agree-{len(samples)}:{candidate.key}",
+            f"{candidate.short_name}: does it say the same again?",
+            agreeing.inputs(bench, made.plan, len(samples)),
+            Agreement,
+            lambda: anyio.run(agreeing.agreement_on, bench, made.plan, samples),
+        )
+        signals = {**scores.signals, "agreement": found.values}
+        return msgspec.structs.replace(scores, signals=signals), []
+
     def look(self, planned: Mixture, candidate: Candidate, made: Made, evaluation: Evaluation) -> Mixture:
         """The planned mixture, looked at on the samples of an evaluation; kept in the store.
 
@@ -131,6 +155,9 @@ class Mixer:
                 task=bench.task,
                 recorded_ms=self._recorded_ms(self._filled("held_out")),
                 ask_upper=None if asked is None else partial(upper_results, bench, asked),
+                ask_again=partial(agreeing.agreement_on, bench, made.plan)
+                if rule.signal == "agreement"
+                else None,
             )
         )
         found = self._told(planned, candidate, made, seen)
@@ -255,8 +282,12 @@ class Mixer:
                 )
             )
         terms = curves.Terms(bench.task.margin, self.alpha, held_out, config, bench.task.slices)
+        split, why_not = self._with_nearest(split)
         found, more = curves.find_curves(split, terms)
+        more = [*more, *why_not]
         best = curves.best_of(found)
+        if split.nearest is not None and (best is None or found[best].messages is None):
+            let_go(split.nearest)
         base = msgspec.structs.replace(
             base, curves=tuple(one.curve for one in found), best=best, notes=(*base.notes, *more)
         )
@@ -286,6 +317,16 @@ class Mixer:
             f"{100 * point.difference:+.1f} points on {len(split.samples):,} selection samples"
         )
         return made_now
+
+    def _with_nearest(self, split: curves.AskedSplit) -> tuple[curves.AskedSplit, list[str]]:
+        """The split with training messages to compare requests with; why there are none, where they are wanted."""
+        wanted = self.bench.project.config.defer.signals
+        if wanted and "similarity" not in wanted:
+            return split, []
+        try:
+            return split._replace(nearest=nearest_of(self.bench)), []
+        except (UsageError, MissingExtraError) as error:
+            return split, [f"No likeness to training messages: {error.message}."] * bool(wanted)
 
     def _passes_alone(self, scores: SelectionScores, held_out: int) -> bool:
         decision = DecisionRule(margin=self.bench.task.margin, alpha=self.alpha)
@@ -321,7 +362,11 @@ class Mixer:
 
 def _router_is_there(planned: Mixture) -> bool:
     rule = planned.rule
-    return rule is None or rule.router is None or Path(rule.router.path).exists()
+    if rule is None:
+        return True
+    if rule.index is not None and not is_there(rule.index):
+        return False
+    return rule.router is None or Path(rule.router.path).exists()
 
 
 def _with_id(mixture: Mixture) -> Mixture:
