@@ -51,7 +51,7 @@ class SelectionScores(Record, frozen=True, kw_only=True):
     """Hashes of what each answer says (`freehold.deferring.combination.answer_parts`)."""
 
 
-class Agreement(Record, frozen=True, kw_only=True):
+class SampleAgreement(Record, frozen=True, kw_only=True):
     """How far further samples of answers agree with them, in the samples' order; None where one did not come."""
 
     values: tuple[float | None, ...]

@@ -6,7 +6,7 @@ from tests.workflows.journey.mixing.test_mixer import project
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluation import EvalResult, Score
 from freehold.types.progress import Silent
-from freehold.types.selected import Agreement
+from freehold.types.selected import SampleAgreement
 from freehold.workflows.journey.migrate import migrate
 from freehold.workflows.journey.mixing.agreeing import cannot_agree, with_agreement
 
@@ -32,5 +32,5 @@ def test_results_carry_what_is_known():
     results = [
         EvalResult(sample_id=str(at), model="m", output="a", score=Score(value=1.0)) for at in range(2)
     ]
-    found = with_agreement(results, Agreement(values=(0.5, None)))
+    found = with_agreement(results, SampleAgreement(values=(0.5, None)))
     assert [one.signals for one in found] == [{"agreement": 0.5}, {}]

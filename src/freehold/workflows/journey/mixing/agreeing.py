@@ -14,7 +14,7 @@ from freehold.types.dataset import Sample
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluation import EvalResult
 from freehold.types.record import content_id
-from freehold.types.selected import Agreement
+from freehold.types.selected import SampleAgreement
 from freehold.workflows.journey.methods import Bench
 from freehold.workflows.prove.evaluate import ServedCandidate
 
@@ -30,7 +30,7 @@ def cannot_agree(plan: ServePlan) -> str | None:
 
 async def agreement_on(
     bench: Bench, plan: ServePlan, samples: Sequence[Sample], first: Sequence[str | None] | None = None
-) -> Agreement:
+) -> SampleAgreement:
     """How far further samples of the candidate agree with its `first` answers (None: with those that were kept when it
     was measured). Raises what starting its engine and asking it raise."""
     count = bench.project.config.defer.agreement_samples
@@ -55,10 +55,10 @@ async def agreement_on(
         missing = any(one.fault == "infrastructure" for one in further)
         cut = [None if one.fault is not None else one.output for one in further]
         values.append(None if missing else agreement(said, cut))
-    return Agreement(values=tuple(values))
+    return SampleAgreement(values=tuple(values))
 
 
-def with_agreement(results: Sequence[EvalResult], found: Agreement) -> list[EvalResult]:
+def with_agreement(results: Sequence[EvalResult], found: SampleAgreement) -> list[EvalResult]:
     """Results that carry the signal, where it is known."""
     return [
         one if value is None else msgspec.structs.replace(one, signals={**one.signals, "agreement": value})

@@ -27,14 +27,14 @@ from freehold.types.deferral import DeferralRule, SignalName
 from freehold.types.evaluated import Evaluation, ItemResult
 from freehold.types.evaluation import Comparison, EvalResult, Task
 from freehold.types.mixture import MixtureLatency
-from freehold.types.selected import Agreement
+from freehold.types.selected import SampleAgreement
 from freehold.workflows.journey.mixing.agreeing import with_agreement
 from freehold.workflows.journey.mixing.curves import codes_of, router_text
 from freehold.workflows.journey.mixing.slices import declared
 from freehold.workflows.prove.looks import Looks, look_at, with_look
 
 Bools = npt.NDArray[np.bool_]
-AskAgain = Callable[[Sequence[Sample], Sequence[str | None]], Awaitable[Agreement]]
+AskAgain = Callable[[Sequence[Sample], Sequence[str | None]], Awaitable[SampleAgreement]]
 """Asks further samples of answers, and tells how far they agree with them."""
 AskUpper = Callable[[Sequence[Sample]], Awaitable[Sequence[EvalResult]]]
 """Asks the upper model, and gives the score of each of its answers."""

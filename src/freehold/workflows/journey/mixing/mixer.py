@@ -29,7 +29,7 @@ from freehold.types.dataset import Sample, SplitName
 from freehold.types.evaluated import Evaluation
 from freehold.types.mixture import Mixture
 from freehold.types.record import content_id
-from freehold.types.selected import Agreement, SelectionScores
+from freehold.types.selected import SampleAgreement, SelectionScores
 from freehold.workflows.journey.measuring.measuring import measured
 from freehold.workflows.journey.measuring.request_cost import request_cost
 from freehold.workflows.journey.measuring.scores import SELECTION_SPLIT, is_pairwise
@@ -131,7 +131,7 @@ class Mixer:
             f"agree-{len(samples)}:{candidate.key}",
             f"{candidate.short_name}: does it say the same again?",
             agreeing.inputs(bench, made.plan, len(samples)),
-            Agreement,
+            SampleAgreement,
             lambda: anyio.run(agreeing.agreement_on, bench, made.plan, samples),
         )
         signals = {**scores.signals, "agreement": found.values}
