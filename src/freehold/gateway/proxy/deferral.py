@@ -179,16 +179,14 @@ def may_answer_instead(exchange: ProxyExchange) -> bool:
 
 
 def first_byte_ms(exchange: ProxyExchange, *, last: bool) -> float | None:
-    """How long the one that is asked may take to begin its answer; None: as long as any. A candidate has less time
-    where another can still answer (not `last`)."""
+    """How long the one that is asked may take to begin; None: as long as any. Less where another can still answer."""
     route = exchange.route
     if route is None:
         return None
     waits = [route.waits.first_byte_ms]
     if exchange.arm != "incumbent" and not last:
-        waits.append(route.guard.ttft_ms)
-        if (deferring := asks_candidate(exchange)) is not None:
-            waits.append(deferring.rule.wait_ms)
+        deferring = asks_candidate(exchange)
+        waits += [route.guard.ttft_ms, None if deferring is None else deferring.rule.wait_ms]
     return min((one for one in waits if one is not None), default=None)
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from freehold.datasets.messages import blanked_text
 from freehold.evals.normalizing import normalized_label
-from freehold.types.config import usable_name
+from freehold.types.config import DataConfig, usable_name
 from freehold.types.config.matching import MatchConfig
 
 CHARACTERS_PER_TOKEN = 3.0
@@ -149,3 +149,29 @@ def value(given: Any) -> str:
     if len(line) <= _LINE:
         return line
     return "[\n" + "".join(f"  {part},\n" for part in parts) + "]"
+
+
+def data_lines(data: DataConfig, files: Sequence[Path], held_out: Sequence[Path], folder: Path) -> list[str]:
+    """The table ``[data]``: the files as seen from `folder`, and what differs from its defaults."""
+    if not files:
+        return ["[data]", 'files = []   # e.g. ["traffic.jsonl"]']
+
+    def listed(some: Sequence[Path]) -> str:
+        return f"[{', '.join(quoted(place(file, folder)) for file in some)}]"
+
+    lines = ["[data]", f"files = {listed(files)}"]
+    if held_out:
+        lines.append(f"held_out_files = {listed(held_out)}   # never trained on")
+    given: dict[str, Any] = msgspec.to_builtins(data)
+    lines += [
+        f"{key} = {quoted(str(given[key]))}"
+        for key in ("format", "input", "label", "incumbent", "answers", "system")
+        if given.get(key) is not None and given[key] != getattr(DataConfig(), key)
+    ]
+    for one in data.match:
+        lines += [
+            "",
+            "[[data.match]]   # which requests of the log are this task (freehold tasks)",
+            *match_lines(one),
+        ]
+    return lines

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import msgspec
+from typing import NamedTuple
 
 from freehold import files
 from freehold.datasets import importing, messages
@@ -29,11 +26,10 @@ from freehold.workflows.journey.drafting import (
     Guess,
     answer_tokens,
     context_for,
+    data_lines,
     guess_scorer,
-    match_lines,
     name_of,
     options_text,
-    place,
     prompt_size,
     quoted,
     tokens_in,
@@ -271,7 +267,7 @@ def _text(request: DraftRequest, told: _Told, incumbent: str | None, guess: Gues
         "[use]   # what you do with the model; the licence ruling follows from it (freehold license init)",
         "commercial = true",
         "",
-        *_data_lines(request),
+        *data_lines(request.data, request.files, request.held_out, request.folder),
         "",
         *_task_lines(told, guess, _margin(request, told, guess)),
         "",
@@ -344,31 +340,6 @@ def _needs(told: _Told) -> Needs:
         prompt_tokens=prompts[len(prompts) // 2] if prompts else tokens_in(told.longest_request),
         completion_tokens=None if mean is None else tokens_in(mean),
     )
-
-
-def _data_lines(request: DraftRequest) -> list[str]:
-    if not request.files:
-        return ["[data]", 'files = []   # e.g. ["traffic.jsonl"]']
-
-    def listed(files: Sequence[Path]) -> str:
-        return f"[{', '.join(quoted(place(file, request.folder)) for file in files)}]"
-
-    lines = ["[data]", f"files = {listed(request.files)}"]
-    if request.held_out:
-        lines.append(f"held_out_files = {listed(request.held_out)}   # never trained on")
-    given: dict[str, Any] = msgspec.to_builtins(request.data)
-    lines += [
-        f"{key} = {quoted(str(given[key]))}"
-        for key in ("format", "input", "label", "incumbent", "answers", "system")
-        if given.get(key) is not None and given[key] != getattr(DataConfig(), key)
-    ]
-    for one in request.data.match:
-        lines += [
-            "",
-            "[[data.match]]   # which requests of the log are this task (freehold tasks)",
-            *match_lines(one),
-        ]
-    return lines
 
 
 def _margin(request: DraftRequest, told: _Told, guess: Guess | None) -> DraftedMargin:
