@@ -1,7 +1,6 @@
 import json
 
 import msgspec
-import pytest
 from click.testing import CliRunner
 from tests.workflows.choose.ten_cases import CASES, TWO_CORES
 
@@ -86,9 +85,6 @@ def is_met(case, first):
     return len(first) == 3 and set(first) <= case.fits and bool(set(first) & case.best)
 
 
-@pytest.mark.skipif(
-    catalog.find("Qwen/Qwen3.8-27B") is None, reason="the sets are for a catalog with the models of 2026"
-)
 def test_the_first_three_are_sensible_in_eight_of_ten_cases(tmp_path, monkeypatch):
     monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
     told = {}
