@@ -15,7 +15,7 @@ def test_every_table_of_the_file_is_there_with_its_keys():
     [
         ("task", "scorer", "How an answer is scored.", (), "exact"),
         ("incumbent", "api", "What it speaks.", ("openai", "anthropic"), "openai"),
-        ("incumbent", "base_url", "Address of its API. Needed to forward or record live answers.", (), None),
+        ("incumbent", "model", "Its model name, dated where there is a date: `gpt-4o-2024-08-06`.", (), None),
     ],
 )
 def test_a_key_has_its_meaning_its_words_and_its_default(table, key, meaning, words, default):
