@@ -4,9 +4,11 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from tests.workflows.watch.test_mixture import RULE
 
 from freehold.store import open_store
+from freehold.types.serving.rollout import RouteAlarm
 from freehold.workflows.project import open_project
 
 
@@ -36,6 +38,19 @@ def test_the_rule_of_a_mixture_is_shown(freehold, begun, project, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     assert max(map(len, freehold("rollout", "status").out.splitlines())) <= 80
     assert freehold("rollout", "status", "--json").json["rule"]["id"] == RULE.id
+
+
+def test_a_trouble_that_is_not_over_is_shown(freehold, begun, tmp_path):
+    alarm = RouteAlarm(
+        route="support", trouble="failures", arm="candidate", gateway="gate-1",
+        since=datetime(2026, 11, 27, 2, 5, tzinfo=UTC), requests=20, failed=20, why="the candidate did not answer",
+    )  # fmt: skip
+    with open_store(open_project(None).store_url) as store:
+        store.put(alarm)
+        shown = freehold("rollout", "status").out
+        assert "TROUBLE since 2026-11-27 02:05 UTC on gate-1: the candidate did not answer" in shown
+        store.put(replace(alarm, over_at=alarm.since))
+    assert "TROUBLE" not in freehold("rollout", "status").out
 
 
 def test_pausing_and_going_back_are_told(freehold, begun):

@@ -260,6 +260,8 @@ def _show(seen: Status, as_json: bool) -> None:
         from freehold.workflows.shift.routes import format_rule
 
         echo(hanging(format_rule(seen.rule), "  mixture: "))
+    for one in seen.troubles:
+        echo(hanging(f"since {one.since:%Y-%m-%d %H:%M} UTC on {one.gateway}: {one.why}", "TROUBLE "))
     echo(f"{'test':<10}{'users':>8}{'estimate':>10}{'e-value':>12}{'acts at':>9}")
     for state in seen.look.metrics:
         estimate = "–" if state.estimate is None else f"{state.estimate:+.4f}"

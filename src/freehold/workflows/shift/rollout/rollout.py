@@ -22,7 +22,7 @@ from freehold.types.deferral import DeferralRule
 from freehold.types.method import METHOD_KINDS, method_of
 from freehold.types.record import Record, event_id
 from freehold.types.route import Route, RouteState, Target
-from freehold.types.serving.rollout import Gate, Rollout, RolloutTerms
+from freehold.types.serving.rollout import Gate, Rollout, RolloutTerms, RouteAlarm
 from freehold.types.verdict import Verdict
 from freehold.workflows.shift import rollout_records, routes
 from freehold.workflows.shift.rollout import scoring
@@ -38,12 +38,14 @@ _TRIES = 5
 
 class Status(Record, frozen=True, kw_only=True):
     """A rollout, what the tests say now, and what stands in the way of the next step. `rule` is by which the route's
-    candidate leaves requests to the incumbent, where it is a mixture."""
+    candidate leaves requests to the incumbent, where it is a mixture; `troubles` are what a gateway's numbers tell of it
+    that is not over."""
 
     rollout: Rollout
     look: Look
     missing: tuple[str, ...]
     rule: DeferralRule | None = None
+    troubles: tuple[RouteAlarm, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -106,7 +108,14 @@ def step(store: Store, route_name: str, *, who: str = "freehold", at: datetime |
 def _status(store: Store, rollout: Rollout, tests: Tests, at: datetime) -> Status:
     current = scoring.display_look(store, rollout, tests)
     missing = tuple(text for _, text in _missing(store, rollout, current, at))
-    return Status(rollout=rollout, look=current, missing=missing, rule=_rule_of(store, rollout.route))
+    open_ones = (one for one in store.records(RouteAlarm) if one.over_at is None)
+    return Status(
+        rollout=rollout,
+        look=current,
+        missing=missing,
+        rule=_rule_of(store, rollout.route),
+        troubles=tuple(one for one in open_ones if one.route == rollout.route),
+    )
 
 
 def follow(store: Store, route_name: str, *, every_s: float, shown: Callable[[Status], None]) -> Status:
