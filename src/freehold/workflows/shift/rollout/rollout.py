@@ -38,8 +38,8 @@ _TRIES = 5
 
 class Status(Record, frozen=True, kw_only=True):
     """A rollout, what the tests say now, and what stands in the way of the next step. `rule` is by which the route's
-    candidate leaves requests to the incumbent, where it is a mixture; `troubles` are what a gateway's numbers tell of it
-    that is not over."""
+    candidate leaves requests to the incumbent, where it is a mixture; `troubles` are what gateways' numbers tell of it
+    and is not over."""
 
     rollout: Rollout
     look: Look
