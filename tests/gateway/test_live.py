@@ -22,7 +22,6 @@ OTHER = {
     "routes": (Route(name="r", model="m", incumbent=Target(endpoint="one")),),
     "store_url": "sqlite:///y",
     "spool_folder": "s",
-    "run_folder_file": "f",
     "capture": "patterns",
     "capture_opt_out": True,
     "capture_queue": 7,

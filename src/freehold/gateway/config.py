@@ -41,7 +41,6 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     Requests are answered under the machine's own names and `hosts` (see `freehold.wire.hosts`).
     What no route, endpoint or page here answers is passed on to the endpoint `others_to`, where one is named.
     The endpoints `without_key` may lack the environment variable of their key: they answer nothing and are never ready.
-    The gateway writes where its numbers are into `run_folder_file`.
     `attributions` are texts that models' licences ask to be shown, by base model. `spool_folder` holds what was
     answered and is not in the store yet; without one it is next to a SQLite store, else in the run folder.
     """
@@ -56,7 +55,6 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     routes: tuple[Route, ...] = ()
     store_url: str | None = None
     spool_folder: str | None = None
-    run_folder_file: str | None = None
     capture: Capture = "off"
     capture_opt_out: bool = False
     capture_queue: int = 10_000

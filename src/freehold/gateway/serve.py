@@ -67,8 +67,6 @@ def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
         if follow:
             folder = (Path(run_folder),)
             threading.Thread(target=_watch_parent, args=folder, name="lifeline", daemon=True).start()
-        if config.run_folder_file is not None:
-            files.write(Path(config.run_folder_file), run_folder.encode())
         config_json = to_json(config)
         count = _restart_counter(Path(run_folder))
         if config.store_url is not None:

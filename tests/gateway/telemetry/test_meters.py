@@ -1,7 +1,12 @@
+import subprocess
+import sys
 from pathlib import Path
 
+import msgspec
+
 from freehold.gateway.telemetry import meters
-from freehold.gateway.telemetry.meters import Meters, leave_word, read_all, totals_of
+from freehold.gateway.telemetry.meters import Meters, leave_word, read_all, run_folders, totals_of
+from freehold.processes import described
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
 
@@ -41,3 +46,19 @@ def test_who_knows_the_spools_finds_the_numbers(tmp_path):
     assert totals_of(spool, "freehold_retries") == {("e",): 2.0}
     (run_folder / "meters-0-broken.msgpack").write_bytes(b"half")
     assert totals_of(spool, "freehold_retries") == {}
+
+
+def test_the_word_of_a_killed_gateway_is_taken_away(tmp_path):
+    spool, run_folder = tmp_path / "spool", tmp_path / "run"
+    run_folder.mkdir()
+    leave_word(spool, run_folder)
+    assert run_folders(spool) == [run_folder]
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    word = msgspec.json.decode((spool / "run.run").read_bytes())
+    (spool / "run.run").write_bytes(msgspec.json.encode({**word, **described(child.pid)}))
+    assert run_folders(spool) == [run_folder]
+    child.kill()
+    child.communicate()
+    assert run_folders(spool) == [] and not list(spool.iterdir())
+    (spool / "half.run").write_bytes(b"{")
+    assert run_folders(spool) == []

@@ -5,13 +5,14 @@ import socket
 import sys
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from tests.gateway.asking import QUESTION, post
 from tests.gateway.loopback import eventually, gateway, plain
 from tests.workflows.shift.shifting import ROUTE
 
 from freehold.gateway.serve import free_port
-from freehold.gateway.telemetry.meters import Meters
+from freehold.gateway.telemetry.meters import Meters, leave_word
 from freehold.store import open_store
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import Route, Target
@@ -27,12 +28,12 @@ def counted(tmp_path, store):
     """A gateway's run folder, its meters, and a function that looks at them some seconds later."""
     folder = tmp_path / "run"
     folder.mkdir()
-    (tmp_path / "gateway.run").write_text(str(folder))
+    leave_word(tmp_path, folder)
     store.save_route(
         Route(**{name: getattr(ROUTE, name) for name in ROUTE.__struct_fields__} | {"state": "promoted"}),
         who="ada", at=AT, why="",
     )  # fmt: skip
-    meters, lookout, clock = Meters(), Lookout(tmp_path / "gateway.run"), [AT]
+    meters, lookout, clock = Meters(), Lookout(tmp_path), [AT]
 
     def look(seconds=2, **limits_ms):
         meters.write(folder)
@@ -105,13 +106,62 @@ def test_another_gateway_counts_from_nothing_and_an_open_trouble_outlives_the_ob
     meters, look = counted
     failures(meters, 30)
     assert len(look()) == 1
-    second = Lookout(tmp_path / "gateway.run")
+    second = Lookout(tmp_path)
     assert second.look(store, at=AT, limits_ms={}) == []  # what came before is of the one before
     answers(meters, 25)
     meters.write(tmp_path / "run")
     (over,) = second.look(store, at=AT, limits_ms={})
     assert over.over_at is not None
     assert store.get(RouteAlarm, over.key).over_at is not None
+
+
+def test_of_two_observers_one_tells(counted, tmp_path, store):
+    meters, look = counted
+    second = Lookout(tmp_path)
+    second.look(store, at=AT, limits_ms={})
+    failures(meters, 30)
+    assert len(look()) == 1
+    assert second.look(store, at=AT, limits_ms={}) == []
+    answers(meters, 25)
+    assert len(look()) == 1
+    assert second.look(store, at=AT, limits_ms={}) == []
+
+
+def test_one_gateway_that_ends_does_not_hide_what_another_counts(counted, tmp_path):
+    meters, look = counted
+    other = Meters()
+    (tmp_path / "other").mkdir()
+    answers(other, 5000)
+    other.write(tmp_path / "other")
+    leave_word(tmp_path, tmp_path / "other")
+    assert look() == []
+    (tmp_path / "other.run").unlink()
+    failures(meters, 30)
+    assert len(look()) == 1
+
+
+def test_a_candidate_that_is_asked_no_more_is_no_trouble(counted, store):
+    meters, look = counted
+    failures(meters, 30)
+    assert len(look()) == 1
+    store.save_route(
+        msgspec.structs.replace(store.routes()[0], state="rolled_back"), who="ada", at=AT, why=""
+    )
+    (over,) = look()
+    assert over.over_at is not None and look() == []
+
+
+def test_numbers_that_are_half_written_or_go_while_they_are_read_are_left_for_the_next_look(
+    counted, tmp_path
+):
+    meters, look = counted
+    (tmp_path / "run" / "meters-0-broken.msgpack").write_bytes(b"half")
+    failures(meters, 30)
+    assert look() == []
+    (tmp_path / "run" / "meters-0-broken.msgpack").unlink()
+    assert look() == []  # begins again: what was counted meanwhile is not known
+    failures(meters, 30)
+    assert len(look()) == 1
 
 
 def test_without_a_gateway_there_is_nothing_to_see(tmp_path, store):
@@ -138,13 +188,10 @@ def test_an_outage_after_promotion_reaches_the_hook_within_ten_seconds(upstream,
             ),
             who="ada", at=AT, why="",
         )  # fmt: skip
-    run_file = tmp_path / "gateway.run"
-    with gateway(
-        upstream, tmp_path, endpoints=endpoints, capture="off", run_folder_file=str(run_file)
-    ) as running:
+    with gateway(upstream, tmp_path, endpoints=endpoints, capture="off") as running:
         observer = ObserverProcess(
             ObserverConfig(
-                store_url=url, config_path=str(config), look_seconds=0.5, run_folder_file=str(run_file)
+                store_url=url, config_path=str(config), look_seconds=0.5, spool_folder=str(tmp_path / "spool")
             ),
             tmp_path / "observer.log",
         )

@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from freehold import files
+from freehold.processes import RunningProcess, described, is_alive, standing
 
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
@@ -231,21 +232,53 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-_RUN_FOLDER_FILE = "run-folder"
+_WORD_SUFFIX = ".run"
+
+
+class _Word(RunningProcess, frozen=True, kw_only=True):
+    """What a gateway leaves of itself: its main process, and the folder with its numbers."""
+
+    run_folder: str
 
 
 def leave_word(spool: Path, run_folder: Path) -> None:
     """Say in the folder of a gateway's spools where its numbers are while it runs: who knows the project finds them."""
-    with contextlib.suppress(OSError):  # only a picture would lack them
+    with contextlib.suppress(OSError):  # what reads them finds none then, and traffic goes on
         spool.mkdir(mode=0o700, parents=True, exist_ok=True)
-        files.write(spool / _RUN_FOLDER_FILE, str(run_folder).encode())
+        word = {**described(os.getpid()), "run_folder": str(run_folder)}
+        files.write(spool / f"{run_folder.name}{_WORD_SUFFIX}", msgspec.json.encode(word))
+
+
+def run_folders(spool: Path) -> list[Path]:
+    """Where the gateways that left word in a folder of spools, and run, have their numbers. A word of one that has
+    ended, killed or not, is taken away."""
+    found = []
+    for path in sorted(spool.glob(f"*{_WORD_SUFFIX}")):
+        try:
+            word = msgspec.json.decode(path.read_bytes(), type=_Word)
+        except (OSError, msgspec.MsgspecError):
+            continue
+        if is_alive(word):
+            found.append(Path(word.run_folder))
+        elif standing(word) == "ended":
+            with contextlib.suppress(OSError):
+                path.unlink()
+    return found
+
+
+def read_running(spool: Path) -> dict[Path, list[Snapshot]]:
+    """The numbers of all gateways of `run_folders`; one that ends or writes at this moment is left out."""
+    read = {}
+    for folder in run_folders(spool):
+        with contextlib.suppress(OSError, ValueError, msgspec.MsgspecError):
+            read[folder] = read_all(folder)
+    return read
 
 
 def totals_of(spool: Path, name: str) -> dict[Labels, float]:
-    """A counter of the gateway that left word in a folder of spools; empty where none runs."""
+    """A counter of the gateways that left word in a folder of spools; empty where none runs."""
     totals: dict[Labels, float] = {}
-    with contextlib.suppress(OSError, ValueError, msgspec.MsgspecError):
-        for taken in read_all(Path((spool / _RUN_FOLDER_FILE).read_text())):
-            for labels, value in taken.counters.get(name, ()):
-                totals[labels] = totals.get(labels, 0) + value
+    for taken in (one for snapshots in read_running(spool).values() for one in snapshots):
+        for labels, value in taken.counters.get(name, ()):
+            totals[labels] = totals.get(labels, 0) + value
     return totals

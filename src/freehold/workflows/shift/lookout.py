@@ -1,4 +1,4 @@
-"""Always looked at: what the gateway beside counts of each route, in every state, with capture off as well.
+"""Always looked at: what the gateways of this machine count of each route, in every state, with capture off as well.
 
 A rollout's own tests (`freehold.workflows.shift.rollout`) are about small differences and end with it. These are about
 what an on-call person must hear of within seconds, before, during and after it: an arm that does not answer, answers
@@ -46,16 +46,16 @@ class _Key(NamedTuple):
 
 
 class Lookout:
-    """Follows one gateway's numbers. `run_folder_file` is where that gateway says in which folder they are."""
+    """Follows the numbers of a project's gateways on this machine, which leave word of them in the folder `spool`.
 
-    def __init__(self, run_folder_file: Path) -> None:
-        self._file = run_folder_file
-        self._folder: Path | None = None
-        self._gateway = socket.gethostname()
-        self._is_new = True
-        self._before: dict[_Key, Counted] = {}
+    Each gateway has an observer, and what one has told, another does not tell again.
+    """
+
+    def __init__(self, spool: Path) -> None:
+        self._spool = spool
+        self._machine = socket.gethostname()
+        self._before: dict[Path, dict[_Key, Counted]] = {}
         self._detectors: dict[_Key, FailureDetector] = {}
-        self._open: dict[_Key, RouteAlarm] | None = None
         self._told_at: dict[_Key, datetime] = {}
         self._good: dict[_Key, Counted] = {}
 
@@ -64,71 +64,71 @@ class Lookout:
 
         `limits_ms` are the slowest 95th percentiles that are accepted, by route. Raises `StoreError`.
         """
-        folder = self._run_folder()
-        if folder is None:
-            return []
-        routes = store.routes()
-        counted = counts(meters.read_all(folder), routes, limits_ms)
-        is_first, self._is_new = self._is_new, False
-        news = {key: _less(now, self._before.get(key, Counted())) for key, now in counted.items()}
-        self._before = counted
-        if is_first:
-            # What was counted before this process looked may be of days ago.
-            return []
-        if self._open is None:
-            self._open = {
-                _Key(one.route, one.trouble, one.arm): one
-                for one in store.records(RouteAlarm)
-                if one.over_at is None and one.gateway == self._gateway
-            }
+        routes = {route.name: route for route in store.routes()}
+        going_on = {
+            _Key(one.route, one.trouble, one.arm): one
+            for one in store.records(RouteAlarm)
+            if one.over_at is None and one.gateway == self._machine
+        }
+        news = self._news(routes.values(), limits_ms)
         told = []
-        states = {route.name: route for route in routes}
-        for key, new in news.items():
-            if (alarm := self._judged(key, new, states.get(key.route), at)) is not None:
+        for key in news.keys() | going_on.keys():
+            new, route = news.get(key, Counted()), routes.get(key.route)
+            if (alarm := self._judged(key, new, going_on.get(key), route, at)) is not None:
                 store.put(alarm)
                 told.append(alarm)
         return told
 
-    def _judged(self, key: _Key, new: Counted, route: Route | None, at: datetime) -> RouteAlarm | None:
+    def _news(self, routes: Iterable[Route], limits_ms: dict[str, float]) -> dict[_Key, Counted]:
+        """What was counted since the last look. Of a gateway that is seen for the first time that is not known: it may
+        be of days ago."""
+        now = {
+            folder: counts(snapshots, routes, limits_ms)
+            for folder, snapshots in meters.read_running(self._spool).items()
+        }
+        news: dict[_Key, Counted] = {}
+        for folder, counted in now.items():
+            if (before := self._before.get(folder)) is None:
+                continue
+            for key, one in counted.items():
+                sum_, more = news.get(key, Counted()), _less(one, before.get(key, Counted()))
+                news[key] = Counted(sum_.requests + more.requests, sum_.failed + more.failed)
+        self._before = now
+        return news
+
+    def _judged(
+        self, key: _Key, new: Counted, going_on: RouteAlarm | None, route: Route | None, at: datetime
+    ) -> RouteAlarm | None:
         """The alarm that a look makes, repeats or ends; None where there is nothing to tell."""
-        assert self._open is not None
-        going_on = self._open.get(key)
         if going_on is None:
-            detector = self._detectors.get(key, FailureDetector())
+            self._good.pop(key, None)
+            detector = self._detectors.pop(key, FailureDetector())
             detector = detector.update(round(new.requests), round(new.failed))
-            self._detectors[key] = detector
             if not detector.alarm:
+                self._detectors[key] = detector
                 return None
-            self._detectors.pop(key)
-            alarm = RouteAlarm(
-                route=key.route, trouble=key.trouble, arm=key.arm, gateway=self._gateway, since=at,
+            self._told_at[key] = at
+            return RouteAlarm(
+                route=key.route, trouble=key.trouble, arm=key.arm, gateway=self._machine, since=at,
                 requests=round(new.requests), failed=round(new.failed), why=_why(key, new, route),
             )  # fmt: skip
-            self._open[key], self._told_at[key] = alarm, at
-            return alarm
+        self._detectors.pop(key, None)
         good = self._good.get(key, Counted())
         good = Counted(good.requests + new.requests, good.failed + new.failed)
         if good.failed > USUAL_FAILURES * good.requests:
             good = Counted()
         self._good[key] = good
-        if good.requests >= OVER_AFTER:
-            self._open.pop(key)
-            self._good.pop(key)
+        if good.requests >= OVER_AFTER or _is_asked_no_more(key, route):
             return msgspec.structs.replace(going_on, over_at=at)
         if new.failed and at - self._told_at.get(key, going_on.since) >= AGAIN_AFTER:
             self._told_at[key] = at
             return msgspec.structs.replace(going_on, why=_why(key, new, route))
         return None
 
-    def _run_folder(self) -> Path | None:
-        """The folder of the gateway that runs now; another one begins to count at nothing."""
-        try:
-            folder = Path(self._file.read_text("utf-8").strip())
-        except OSError:
-            return None
-        if folder != self._folder:
-            self._folder, self._is_new = folder, True
-        return folder if folder.is_dir() else None
+
+def _is_asked_no_more(key: _Key, route: Route | None) -> bool:
+    """Whether nothing can show that a trouble is over: the route is gone, or its candidate gets no requests."""
+    return route is None or (key.arm == "candidate" and route.state in ("incumbent", "rolled_back"))
 
 
 def counts(

@@ -47,8 +47,8 @@ class Observer:
         self._file_state: tuple[int, int] | None = None
         self._next_look = 0.0
         self._last_error_message = ""
-        file = config.run_folder_file
-        self._lookout = None if file is None else Lookout(Path(file))
+        spool = config.spool_folder
+        self._lookout = None if spool is None else Lookout(Path(spool))
 
     def run(self, stopping: threading.Event) -> None:
         """Look, sleep, look again. A store that is locked or gone is tried again, and logged once."""
@@ -101,7 +101,7 @@ class Observer:
                 self._send_alarm(stepped.route, stepped.why)
 
     def _look_out(self, store: Store) -> None:
-        """Tell what the numbers of the gateway beside say: each gateway has an observer of its own for that."""
+        """Tell what the numbers of this machine's gateways say: each machine has an observer for that."""
         if self._lookout is None:
             return
         limits = {

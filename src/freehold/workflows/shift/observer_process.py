@@ -37,8 +37,8 @@ class ObserverConfig(Record, frozen=True, kw_only=True):
     store_url: str
     config_path: str | None = None
     look_seconds: float = 2.0
-    run_folder_file: str | None = None
-    """Where the gateway beside says in which folder its numbers are."""
+    spool_folder: str | None = None
+    """Where the gateways of the project on this machine leave word of where their numbers are."""
 
 
 def environment_of(store_url: str, config: ProjectConfig) -> dict[str, str]:

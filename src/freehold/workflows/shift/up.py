@@ -151,8 +151,7 @@ def _gateway_config(project: Project, listening: Listening, capture: Capture | N
         tls=listening.tls or _tls_of(project),
         hosts=config.serve.hosts,
         store_url=project.store_url,
-        spool_folder=str((project.state / "spool").absolute()),
-        run_folder_file=str(_run_folder_file(project)),
+        spool_folder=str(_spool(project)),
         keys_file=str(project.keys_file.absolute()),
         capture=capture or config.capture.mode,
         capture_opt_out=config.capture.opt_out,
@@ -183,12 +182,12 @@ def _observer_config(project: Project) -> ObserverConfig:
         store_url=project.store_url,
         config_path=None if project.config_path is None else str(project.config_path.absolute()),
         look_seconds=project.config.rollout.look_seconds,
-        run_folder_file=str(_run_folder_file(project)),
+        spool_folder=str(_spool(project)),
     )
 
 
-def _run_folder_file(project: Project) -> Path:
-    return (project.state / "engines" / "gateway.run").absolute()
+def _spool(project: Project) -> Path:
+    return (project.state / "spool").absolute()
 
 
 def _note_start(store: Store, config: GatewayConfig, *, without_keys: bool) -> None:
