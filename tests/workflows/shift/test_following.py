@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from freehold.errors import StorageError
 from freehold.gateway.config import GatewayConfig
 from freehold.store import audit, open_store
 from freehold.types.config import ProjectConfig, ServeConfig, StoreConfig
@@ -30,13 +31,17 @@ class Following:
             return up._gateway_config(changed, up.Listening(port=8420), None)
 
         self.start = build(project)
-        self.follower = ConfigFollower(project, self.start, build=build, say=self.told.append)
+        options = {"[serve] port": "--port"}
+        self.follower = ConfigFollower(
+            project, self.start, build=build, options=options, say=self.told.append
+        )
         self.url = project.store_url
 
     def save(self, text):
         self.path.write_text(text)
         self.ticks += 1
         os.utime(self.path, ns=(self.ticks * 10**9, self.ticks * 10**9))
+        assert self.follower.poll() is None  # it may still be written
         return self.follower.poll()
 
 
@@ -80,8 +85,31 @@ def test_a_broken_file_or_one_saved_half_leaves_what_runs(following, broken):
 
 def test_what_only_a_start_can_do_is_said(following):
     text = HEAD + CAPTURE + "[serve]\nport = 9999\ncontext_tokens = 512\n[rollout]\nlook_seconds = 1\n"
-    assert following.save(text) is None or following.told  # the port was given on the command line
+    assert following.save(text) is None
     assert "[serve] context_tokens" in following.told[-1] and "[rollout] look_seconds" in following.told[-1]
+    assert "OVERRULED BY THE COMMAND LINE: [serve] port (by --port)" in following.told[-1]
+
+
+def test_a_store_that_is_busy_is_asked_again(following, monkeypatch):
+    broken = iter([StorageError("the store is busy")])
+
+    def opened(url):
+        for error in broken:
+            raise error
+        return open_store(url)
+
+    monkeypatch.setattr("freehold.workflows.shift.following.open_store", opened)
+    assert following.save(HEAD + '[capture]\nmode = "off"\n') is None
+    assert following.told[-1] == "freehold.toml: the store is busy; what ran before goes on"
+    assert following.follower.poll().capture == "off"
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"[app]\n" * 100_000, b"\0" * 1000])
+def test_what_is_no_file_of_ours_leaves_what_runs(following, data):
+    following.path.write_bytes(data)
+    following.follower.poll()
+    assert following.follower.poll() is None
+    assert following.told[-1].endswith("; what ran before goes on")
 
 
 def test_a_key_that_the_processes_were_not_given_waits(following, monkeypatch):

@@ -107,8 +107,7 @@ async def hold(
     if gateway_config is not None:
         key_env = keys.RUN_KEY_ENV
     host = _ServingHost(plans, gateway_config, log_dir, sharing, on_memory, companion, key_env)
-    host.follow = follow
-    await host.run(ready, stop)
+    await host.run(ready, stop, follow)
 
 
 class _ServingHost:
@@ -139,7 +138,6 @@ class _ServingHost:
         if gateway_config is None and not self._alone:  # the port is that of all of them, not of one engine
             plans = [msgspec.structs.replace(plan, port=0) for plan in plans]
         self._gateway: gateway.RunningGateway | None = None
-        self.follow: Callable[[], GatewayConfig | None] = lambda: None
         self._updates: asyncio.Event = asyncio.Event()
         self._capabilities: dict[str, Capabilities] = {}
         port = gateway_config.port if gateway_config is not None else first.port
@@ -167,7 +165,12 @@ class _ServingHost:
         self._control = Control(self._pool)
         self._front = Front(self._pool, self._control, keys.RUN_KEY_ENV if self._alone else key_env)
 
-    async def run(self, ready: Callable[[ServedAt], None], stop: asyncio.Event) -> None:
+    async def run(
+        self,
+        ready: Callable[[ServedAt], None],
+        stop: asyncio.Event,
+        follow: Callable[[], GatewayConfig | None],
+    ) -> None:
         with storage_errors(self._log_dir):  # no engine may have started that would have made it
             self._log_dir.mkdir(parents=True, exist_ok=True)
         host, port = ("127.0.0.1", 0) if self._alone or self._gateway_config is not None else self._address
@@ -177,7 +180,8 @@ class _ServingHost:
                 async with self._front.running(host, port):
                     if await self._loaded(stop):
                         try:
-                            await self._serve(ready, stop)
+                            await self._serve(ready)
+                            await self._tend(stop, follow)
                         finally:  # the gateway before the engines: its streams finish while these are there
                             if self._companion is not None:
                                 await asyncio.to_thread(self._companion.stop)
@@ -189,7 +193,7 @@ class _ServingHost:
                 log.info("all engines stopped")
                 self._server_file.unlink(missing_ok=True)
 
-    async def _serve(self, ready: Callable[[ServedAt], None], stop: asyncio.Event) -> None:
+    async def _serve(self, ready: Callable[[ServedAt], None]) -> None:
         endpoints = self._endpoints()
         url = endpoints[0].base_url if self._alone else self._front.base_url
         if self._gateway_config is not None:
@@ -214,7 +218,6 @@ class _ServingHost:
                 others_to=None if config_given is None else config_given.others_to,
             )
         )
-        await self._tend(stop)
 
     def _with_engines(self, config: GatewayConfig, endpoints: Sequence[Endpoint]) -> GatewayConfig:
         return msgspec.structs.replace(
@@ -268,7 +271,7 @@ class _ServingHost:
             )
         return endpoints
 
-    async def _tend(self, stop: asyncio.Event) -> None:
+    async def _tend(self, stop: asyncio.Event, follow: Callable[[], GatewayConfig | None]) -> None:
         """Until `stop`: keep gateway and companion alive, the gateway up to date, and unload idle models."""
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
@@ -283,7 +286,7 @@ class _ServingHost:
             running = self._gateway
             if running is None or stop.is_set():
                 continue
-            changed = await asyncio.to_thread(self.follow)
+            changed = await asyncio.to_thread(follow)
             if changed is not None:
                 self._gateway_config = changed
             if (self._updates.is_set() or changed is not None) and self._gateway_config is not None:

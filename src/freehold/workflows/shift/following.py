@@ -6,13 +6,13 @@ when it begins. The rest of the gateway's configuration is followed here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from freehold.errors import FreeholdError
+from freehold.errors import FreeholdError, StorageError
 from freehold.gateway.config import Capture, GatewayConfig
 from freehold.gateway.live import keeps_less, live_change
 from freehold.store import audit, open_store
@@ -45,10 +45,19 @@ _AT_START = {
 """Tables that are read at a start, and their keys that are among `KEYS`."""
 
 
+OVERRULED = {
+    "[capture] mode": (("capture", "mode"),),
+    "[serve] port": (("serve", "port"),),
+    "[serve] tls_cert, tls_key": (("serve", "tls_cert"), ("serve", "tls_key")),
+}
+"""Keys that an option of `freehold up` overrules, each with its tables and fields."""
+
+
 class ConfigFollower:
     """Looks at a project's file; `poll` gives the configuration that the gateway is to take over, once it changes.
 
-    `build` makes a gateway's configuration of a project, as the start did. `held` are the variables of endpoints' keys
+    `build` makes a gateway's configuration of a project, as the start did, with the `options` of the command line: keys
+    of `OVERRULED`, each with the option that stands for it. `held` are the variables of endpoints' keys
     that the gateway's processes were given. What happens is told by `say`, and what is taken over goes on the audit
     record.
     """
@@ -59,6 +68,7 @@ class ConfigFollower:
         running: GatewayConfig,
         *,
         build: Callable[[Project], GatewayConfig],
+        options: Mapping[str, str] = {},
         say: Callable[[str], None],
     ) -> None:
         self._project = project
@@ -66,18 +76,20 @@ class ConfigFollower:
         self._config = project.config
         self._running = running
         self._build = build
+        self._options = options
         self._say = say
         self._kept_least: Capture | None = keeps_less(None, running.capture)
         self._held = {one.api_key_env for one in running.endpoints}
-        self._seen = self._state()
+        self._seen = self._arriving = self._state()
         self._told = ""
 
     def poll(self) -> GatewayConfig | None:
         """The configuration to take over now; None where there is nothing new that can be."""
         state = self._state()
-        if state is None or state == self._seen:
+        # Twice the same: what an editor is still writing may read well, and be half of what it will say.
+        arrived, self._arriving = state == self._arriving, state
+        if state is None or state == self._seen or not arrived:
             return None
-        self._seen = state
         try:
             project = open_project(self._path)
             wanted = self._build(project)
@@ -85,12 +97,16 @@ class ConfigFollower:
                 routes = store.routes()
             wanted = self._with_named(wanted, routes)
         except FreeholdError as error:
+            if not isinstance(error, StorageError):  # a store that is busy is asked again
+                self._seen = state
             self._tell(f"{self._name}: {error.message}; what ran before goes on")
             return None
+        self._seen = state
         change = live_change(self._running, wanted, kept_least=self._kept_least)
         waits = [KEYS.get(field, field) for field in change.waiting] + self._at_start(project.config)
         waits += self._without_key(change.config)
-        self._tell_change([KEYS[field] for field in change.taken if field not in _UNSAID], waits)
+        taken = [KEYS[field] for field in change.taken if field not in _UNSAID]
+        self._tell_change(taken, waits, self._overruled(project.config))
         if not change.taken:
             return None
         self._running = change.config
@@ -143,12 +159,25 @@ class ConfigFollower:
             waits.append("[rollout] look_seconds")
         return waits
 
-    def _tell_change(self, taken: list[str], waits: list[str]) -> None:
+    def _overruled(self, config: ProjectConfig) -> list[str]:
+        """Keys that were changed in vain: the command line said otherwise."""
+        return [
+            f"{key} (by {option})"
+            for key, option in self._options.items()
+            if any(
+                getattr(getattr(config, table), field) != getattr(getattr(self._config, table), field)
+                for table, field in OVERRULED[key]
+            )
+        ]
+
+    def _tell_change(self, taken: list[str], waits: list[str], overruled: list[str]) -> None:
         parts = []
         if taken:
             parts.append(f"in force: {', '.join(taken)}")
         if waits:
             parts.append(f"AT THE NEXT START ONLY: {', '.join(waits)}")
+        if overruled:
+            parts.append(f"OVERRULED BY THE COMMAND LINE: {', '.join(overruled)}")
         if parts:
             self._tell(f"{self._name} was changed; {'; '.join(parts)}")
 

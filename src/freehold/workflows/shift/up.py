@@ -257,7 +257,13 @@ def up(
             attributions=attributions([chosen], changed.config.use),
         )
 
-    follower = ConfigFollower(project, gateway_config, build=build, say=progress.say)
+    given = {
+        "[capture] mode": "--capture" if capture else None,
+        "[serve] port": "--port" if listening.port else None,
+        "[serve] tls_cert, tls_key": "--tls-cert" if listening.tls else None,
+    }
+    options = {key: option for key, option in given.items() if option is not None}
+    follower = ConfigFollower(project, gateway_config, build=build, options=options, say=progress.say)
     progress.step("start the engine", note=f"{chosen.model} on {chosen.engine}")
 
     async def run() -> None:
