@@ -183,10 +183,10 @@ def first_byte_ms(exchange: ProxyExchange, *, last: bool) -> float | None:
     route = exchange.route
     if route is None:
         return None
-    waits = [route.waits.first_byte_ms]
-    if exchange.arm != "incumbent" and not last:
-        deferring = asks_candidate(exchange)
-        waits += [route.guard.ttft_ms, None if deferring is None else deferring.rule.wait_ms]
+    if last or exchange.arm == "incumbent":
+        return route.waits.first_byte_ms
+    rule = None if (deferring := asks_candidate(exchange)) is None else deferring.rule
+    waits = (route.waits.first_byte_ms, route.guard.ttft_ms, None if rule is None else rule.wait_ms)
     return min((one for one in waits if one is not None), default=None)
 
 
