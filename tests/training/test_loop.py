@@ -20,6 +20,7 @@ class CountingTrainer:
 
     path = "fake"
     pack_tokens = 4096
+    like_lengths = False
 
     def __init__(self, config=CONFIG, validations=()):
         self.config, self.base, self.model = config, SimpleNamespace(dtype=torch.float32), None

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 from freehold.training import schedule
@@ -9,17 +10,36 @@ from freehold.types.config import FinetuneConfig
 CONFIG = FinetuneConfig(batch_size=4, epochs=2, learning_rate=1.0, warmup_ratio=0.1)
 
 
-def test_each_epoch_sees_every_sample_once():
+def lengths_of(samples):
+    return np.random.default_rng(3).integers(3, 60, samples)
+
+
+@pytest.mark.parametrize("lengths", [None, lengths_of(1010)])
+def test_each_epoch_sees_every_sample_once(lengths):
     for epoch in range(2):
-        seen = [index for step in range(3) for index in schedule.batch_indices(epoch * 3 + step, 10, CONFIG)]
-        assert sorted(seen) == list(range(10))
+        order = schedule.epoch_order(epoch, 1010, CONFIG, lengths)
+        assert sorted(order.tolist()) == list(range(1010))
 
 
-def test_order_follows_the_seed_and_the_epoch():
-    first = schedule.batch_indices(0, 100, CONFIG)
-    assert first == schedule.batch_indices(0, 100, CONFIG)
-    assert first != schedule.batch_indices(25, 100, CONFIG)
-    assert first != schedule.batch_indices(0, 100, FinetuneConfig(batch_size=4, seed=1))
+@pytest.mark.parametrize("lengths", [None, lengths_of(100)])
+def test_order_follows_the_seed_and_the_epoch(lengths):
+    first = schedule.epoch_order(0, 100, CONFIG, lengths).tolist()
+    assert first == schedule.epoch_order(0, 100, CONFIG, lengths).tolist()
+    assert first != schedule.epoch_order(1, 100, CONFIG, lengths).tolist()
+    other = FinetuneConfig(batch_size=4, seed=1)
+    assert first != schedule.epoch_order(0, 100, other, lengths).tolist()
+
+
+def test_batches_are_of_like_length_and_come_in_any_order():
+    lengths = lengths_of(1010)
+    batches = [
+        lengths[schedule.epoch_order(0, 1010, CONFIG, lengths)][at : at + 4] for at in range(0, 1008, 4)
+    ]
+    padded = sum(4 * int(batch.max()) for batch in batches)
+    alone = lengths[schedule.epoch_order(0, 1010, CONFIG)][:1008].reshape(-1, 4).max(axis=1)
+    assert padded < 1.05 * lengths.sum() < 0.8 * 4 * int(alone.sum())
+    means = [float(batch.mean()) for batch in batches[: schedule.WINDOW]]
+    assert means != sorted(means)
 
 
 @pytest.mark.parametrize(("samples", "epochs", "steps"), [(10, 2, 6), (1, 0.1, 1), (8, 1.5, 3)])

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from freehold.errors import TrainingError
 from freehold.training import checkpoint, group, memory, schedule
 from freehold.training.early_stopping import EarlyStopping
@@ -84,6 +86,8 @@ class _TrainingRun:
     ) -> None:
         self._trainer, self._config = trainer, trainer.config
         self._samples, self._validation = samples, validation
+        self._lengths = np.array([len(one.ids) for one in samples]) if trainer.like_lengths else None
+        self._order, self._ordered = np.empty(0, dtype=np.int64), -1
         self._job, self._folder = job, folder
         self._emit, self._peak_memory = emit, peak_memory
         self.step, self.steps = 0, schedule.total_steps(len(samples), self._config)
@@ -132,9 +136,18 @@ class _TrainingRun:
     def _warn(self, message: str) -> None:
         self._emit(TrainingEvent(kind="warning", step=self.step, steps=self.steps, message=message))
 
+    def _indices(self) -> list[int]:
+        """Of the samples of the next step."""
+        epoch, at = divmod(self.step, self.steps_per_epoch)
+        if epoch != self._ordered:
+            self._order = schedule.epoch_order(epoch, len(self._samples), self._config, self._lengths)
+            self._ordered = epoch
+        size = self._config.batch_size
+        return [int(index) for index in self._order[at * size : (at + 1) * size]]
+
     def train_batch(self) -> None:
         """One optimizer step over the next batch."""
-        indices = schedule.batch_indices(self.step, len(self._samples), self._config)
+        indices = self._indices()
         rate = schedule.learning_rate(self.step, self.steps, self._config)
         batch = group.shard([self._samples[at] for at in indices])
         make_step = functools.partial(self._trainer.step, rate=rate)

@@ -6,9 +6,13 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from freehold.training.formatting import Encoded
 from freehold.types.config import FinetuneConfig
+
+WINDOW = 50
+"""Batches among which samples of like length are put together, as `group_by_length` of transformers has it."""
 
 
 def steps_per_epoch(samples: int, batch_size: int) -> int:
@@ -20,12 +24,30 @@ def total_steps(samples: int, config: FinetuneConfig) -> int:
     return max(1, math.ceil(config.epochs * steps_per_epoch(samples, config.batch_size)))
 
 
-def batch_indices(step: int, samples: int, config: FinetuneConfig) -> list[int]:
-    """Indices of the samples of a step (from 0): each epoch is its own permutation, made from the seed."""
-    each = steps_per_epoch(samples, config.batch_size)
-    epoch, at = divmod(step, each)
-    order = np.random.default_rng((config.seed, epoch)).permutation(samples)
-    return [int(index) for index in order[at * config.batch_size : (at + 1) * config.batch_size]]
+def epoch_order(
+    epoch: int, samples: int, config: FinetuneConfig, lengths: npt.NDArray[np.intp] | None = None
+) -> npt.NDArray[np.int64]:
+    """Indices of all samples in the order in which an epoch (from 0) sees them: its own permutation, made from the
+    seed.
+
+    With `lengths` (tokens of each sample), samples of a batch are of like length: little is padded then. Which batch
+    comes first stays a matter of chance.
+    """
+    random = np.random.default_rng((config.seed, epoch))
+    order = random.permutation(samples)
+    return order if lengths is None else _alike(order, lengths, config.batch_size, random)
+
+
+def _alike(
+    order: npt.NDArray[np.int64], lengths: npt.NDArray[np.intp], size: int, random: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    made = []
+    for start in range(0, len(order), WINDOW * size):
+        part = order[start : start + WINDOW * size]
+        part = part[np.argsort(lengths[part], kind="stable")]
+        whole = len(part) // size * size  # a last batch that is not full stays the last
+        made += [random.permutation(part[:whole].reshape(-1, size)).ravel(), part[whole:]]
+    return np.concatenate(made)
 
 
 def split_batch(samples: Sequence[Encoded], pack_tokens: int) -> list[list[Encoded]]:

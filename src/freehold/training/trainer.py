@@ -45,6 +45,11 @@ class Trainer(Shrinkable, Protocol):
         ...
 
     @property
+    def like_lengths(self) -> bool:
+        """Whether the samples of a batch are of like length."""
+        ...
+
+    @property
     def losses(self) -> Mapping[str, float]:
         """−log p of the last step's answers by sample id, from before the step; empty for a method without them."""
         ...

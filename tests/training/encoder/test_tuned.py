@@ -37,3 +37,17 @@ def test_weights_go_a_part_of_the_way(base_weights):
     tuned._move_back(base, before)
     for name, one in base.model.named_parameters():
         assert torch.allclose(one, before[name] + tuned.KEPT_SHARE, atol=1e-5)
+
+
+def test_few_labels_with_many_messages_each_are_learned_in_fewer_passes():
+    few = form([f"label{at}" for at in range(7)] * 3)
+    many = form([f"label{at}" for at in range(77)] * 3)
+    assert tuned.passes_of(few, 13_784) == 2
+    assert tuned.passes_of(many, 13_784) == 3
+    assert tuned.passes_of(few, 1_000) == tuned.passes_of(many, 1_000) == 12
+    assert tuned.passes_of(many, 10_003) == 5
+    assert tuned.passes_of(many, 100_000) == 3
+    names = [f"Ann{at}" for at in range(200)]
+    copied = form_of([f'{{"name": "{name}"}}' for name in names], [f"I am {name}" for name in names])
+    assert [field.kind for field in copied.fields] == ["copied"]
+    assert tuned.passes_of(copied, 13_784) == 3

@@ -27,6 +27,9 @@ class TrainerBase(ABC):
     imitate answers leaves it empty.
     """
 
+    like_lengths = False
+    """Whether the samples of a batch are of like length. Not where a step is made of parts of like length anyway."""
+
     def __init__(self, model: Any, device: str, config: FinetuneConfig) -> None:
         from freehold.training.compute.parameters import Parameters
 

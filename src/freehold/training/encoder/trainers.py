@@ -26,7 +26,7 @@ HEAD_RATE = 20.0
 do not depend on a gradient's size, comes to the same."""
 SMOOTHING = 0.1
 PARTS = 2
-"""Parts of a batch, by length, that are computed apart: little is padded then."""
+"""Parts of a contrastive batch, by length, that are computed apart: little is padded then."""
 TEMPERATURE = 0.05
 
 
@@ -100,6 +100,8 @@ class AnswerTrainer(_EncoderTrainer):
     Cross entropy with smoothed labels; a yes or no for each label of a list; outside or inside for each token.
     """
 
+    like_lengths = True
+
     def __init__(
         self, base: TorchBase, form: TaughtForm, config: FinetuneConfig, rows: Sequence[int]
     ) -> None:
@@ -129,17 +131,13 @@ class AnswerTrainer(_EncoderTrainer):
         """One optimizer step; returns the mean loss and the tokens seen."""
         self.model.train()
         self.parameters.zero_gradient()
-        total, tokens = 0.0, 0
         with self._autocast():
-            for part in _parts(samples, PARTS):
-                loss, _ = self._loss(part)
-                share: Any = loss / len(samples)
-                share.backward()
-                total += float(loss.detach())
-                tokens += sum(len(one.ids) for one in part)
-        mean = total / len(samples)
+            loss, _ = self._loss(samples)
+            share: Any = loss / len(samples)
+            share.backward()
+        mean = float(share.detach())
         self.apply_gradient(mean, samples, rate)
-        return mean, tokens
+        return mean, sum(len(one.ids) for one in samples)
 
     def evaluate(self, samples: Sequence[Item]) -> ValidationResult:
         """Mean loss, and the share of samples whose every field is right."""
