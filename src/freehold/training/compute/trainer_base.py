@@ -27,6 +27,8 @@ class TrainerBase(ABC):
     imitate answers leaves it empty.
     """
 
+    trained = "adapter weights"
+
     def __init__(self, model: Any, device: str, config: FinetuneConfig) -> None:
         from freehold.training.compute.parameters import Parameters
 
@@ -100,7 +102,7 @@ class TrainerBase(ABC):
 
         flat = self.parameters.flat
         if tensors["adapter"].shape != flat.shape:
-            raise TrainingError("the checkpoint has another number of adapter weights than this job")
+            raise TrainingError("the checkpoint has another number of trained weights than this job")
         with torch.no_grad():
             flat.copy_(tensors["adapter"])
         torch.set_rng_state(tensors["random"])
