@@ -19,7 +19,7 @@ AS_OBJECT = """
 Answer with one JSON object: "why" says in one or two sentences what goes wrong and what you change, and "prompt" is \
 the whole new system prompt, as it will be sent."""
 """What ends a question to the proposer, by the form that its reply is to have."""
-_FEWEST_LETTERS, _LONGEST_WHY, _LONGEST_PROMPT = 20, 300, 1200
+_FEWEST_LETTERS, _LONGEST_WHY, _LONGEST_PROMPT = 20, 200, 800
 MOST_HELD_LETTERS = 1900
 """llama.cpp refuses a grammar that counts beyond 2,000 repetitions, which is what the longest text becomes there
 (github.com/ggml-org/llama.cpp, src/llama-grammar.cpp, MAX_REPETITION_THRESHOLD)."""
