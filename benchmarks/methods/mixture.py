@@ -36,9 +36,9 @@ from freehold.deferring.combining import Answers, train_combination
 from freehold.deferring.combining import cross_fitted as combined_cross_fitted
 from freehold.deferring.learning import cross_fitted, train_router
 from freehold.deferring.router import Router
+from freehold.encoders.folder import read_manifest
+from freehold.encoders.runner import EncodedText, load_runner
 from freehold.engines.encoder.answers import answer
-from freehold.engines.encoder.folder import read_manifest
-from freehold.engines.encoder.runner import EncodedText, load_runner
 from freehold.settings import Settings, load
 from freehold.stats.compare import compare_scores
 from freehold.stats.deferral import (

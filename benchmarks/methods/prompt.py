@@ -7,7 +7,8 @@
 
 Prints one JSON object: the share of answers that are not JSON, and the share with the right intent, on the validation
 samples the choice was made by and on queries that no choice saw; what the proposer's replies came to; requests and
-processor seconds. ``plain`` has no proposer; with one, only rewriting is tried, so that each is measured by itself.
+processor seconds. ``plain`` has no proposer; with one, only rewriting is tried, so that each is measured by itself, or
+with ``--after-plain`` the best of the plain ways is rewritten.
 ``scripted`` answers with prompts written down here: a bad one, one that leaks, and a good one. The data are CC0-1.0
 (Coucke et al. 2018, arXiv:1805.10190) and are not copied here.
 """
@@ -196,7 +197,9 @@ def searched(args: argparse.Namespace, dataset: Dataset, proposer: Writer | None
         samples=args.samples,
     )
     planned = plan(project_of(out, proposer), dataset, TASK, request)
-    return planned if named is None else dataclasses.replace(planned, variants=planned.variants[:1])
+    if named is None or args.after_plain:
+        return planned
+    return dataclasses.replace(planned, variants=planned.variants[:1])
 
 
 def main() -> None:
@@ -206,10 +209,15 @@ def main() -> None:
     parser.add_argument("--model", default=BASE)
     parser.add_argument("--search", default="plain", help="plain, itself, scripted, or a model that proposes")
     parser.add_argument("--proposals", type=int, default=60)
+    parser.add_argument(
+        "--after-plain", action="store_true", help="rewrite the best of the plain ways, as users do"
+    )
     parser.add_argument("--samples", type=int, default=64)
     parser.add_argument("--held-out", type=int, default=200)
     args = parser.parse_args()
     out = args.out / f"{args.model.rpartition('/')[2]}-{args.search.rpartition('/')[2]}"
+    if args.after_plain:
+        out = out.with_name(f"{out.name}-after-plain")
     dataset = dataset_of(args.data, args.out / "datasets", args.samples, args.held_out)
     leak = next(building.samples(dataset, "validation")).messages[-1].content
     served, began = serving(args.model), time.monotonic()

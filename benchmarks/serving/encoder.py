@@ -35,8 +35,8 @@ from safetensors.numpy import save_file
 from benchmarks.serving.common import Result, cores
 from benchmarks.serving.run import finish
 from freehold import engines
+from freehold.encoders.folder import read_heads, read_manifest
 from freehold.engines import keys, ports
-from freehold.engines.encoder.folder import read_heads, read_manifest
 from freehold.files import write_json
 from freehold.settings import load
 from freehold.training.encoder import base as bases

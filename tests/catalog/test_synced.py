@@ -35,6 +35,22 @@ def test_a_damaged_record_says_how_to_get_it_back(tmp_path):
     assert "freehold catalog sync" in (caught.value.hint or "")
 
 
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ({"layers": 9}, "it has 9 layers, and attention names"),
+        ({"kv_heads_by_layer": (1,)}, "and kv_heads_by_layer names 1"),
+        ({"attention": ("recurrent",) * shape().layers}, "recurrent layers and not their sizes"),
+        ({"context_tokens": 0}, "context_tokens is 0"),
+    ],
+)
+def test_a_record_that_contradicts_itself_is_refused_with_its_path(tmp_path, sizes, told):
+    synced.keep(tmp_path, changed(shape=msgspec.structs.replace(shape(), **sizes)))
+    with pytest.raises(StorageError) as caught:
+        synced.find(tmp_path, "Org/Model-1B")
+    assert told in caught.value.message and "Org--Model-1B.json" in caught.value.message
+
+
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "catalog").write_text("a file")
     with pytest.raises(StorageError) as caught:

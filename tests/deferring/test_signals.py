@@ -177,6 +177,73 @@ def test_a_stream_gives_what_the_whole_answer_gives_unless_some_are_missing(cut)
     assert read.signals() == ({} if cut else signals_of(body))
 
 
+def vllm(token, logprob, **more):
+    """A token as vLLM writes it: `ChatCompletionLogProbsContent` of vllm/entrypoints/openai/chat_completion/protocol.py
+    (github.com/vllm-project/vllm at 002032ee, read 2026-11-29), asked with ``top_logprobs`` 1."""
+    told = {"token": token, "logprob": logprob, "bytes": list(token.encode())}
+    return {**told, "top_logprobs": [told], **more}
+
+
+def vllm_completion(content, entries, *, finish="stop", **message):
+    """`ChatCompletionResponse` of the same file, with the fields that it adds to OpenAI's."""
+    message = {"role": "assistant", "content": content, "refusal": None, "annotations": None, "audio": None,
+               "function_call": None, "reasoning": None, **message}  # fmt: skip
+    choice = {"index": 0, "message": message, "logprobs": {"content": entries}, "finish_reason": finish,
+              "stop_reason": None, "token_ids": None, "routed_experts": None}  # fmt: skip
+    return {
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice],
+        "service_tier": None, "system_fingerprint": None, "usage": {"prompt_tokens": 9, "completion_tokens": 4},
+        "prompt_logprobs": None, "prompt_token_ids": None, "kv_transfer_params": None, "metrics": None,
+    }  # fmt: skip
+
+
+VLLM_TOKENS = [
+    vllm('{"', -0.01),
+    vllm("intent", -0.02),
+    vllm('": "', -0.01),
+    vllm("track", -0.3),
+    vllm('"}', -0.02),
+]
+
+
+def test_vllms_answers_are_read_in_their_documented_shape():
+    body = vllm_completion('{"intent": "track"}', [*VLLM_TOKENS, vllm("<|im_end|>", -0.7, bytes=None)])
+    found = signals_of(json.loads(json.dumps(body)))
+    assert found == {"mean_logprob": -0.16, "min_logprob": -0.3, "field_min_logprob": -0.3}
+
+
+def test_what_vllm_does_not_count_as_the_answer_does_not_count():
+    thought = [vllm("<think>", -3.0), vllm("track", -4.0), vllm("</think>", -2.0)]
+    body = vllm_completion('{"intent": "track"}', [*thought, *VLLM_TOKENS], reasoning="track")
+    assert signals_of(body)["min_logprob"] == -0.3
+    unlikely = [vllm('{"intent": "track"}', -9999.0)]
+    assert signals_of(vllm_completion('{"intent": "track"}', unlikely))["field_min_logprob"] == -9999.0
+    cut = vllm_completion('{"intent": "tr', [*VLLM_TOKENS[:3], vllm("tr", -0.1)], finish="length")
+    by_id = vllm_completion("track", [vllm("token_id:1234", -0.3)])  # --return-tokens-as-token-ids
+    missing = vllm_completion('{"intent": "track"}', None)
+    assert signals_of(cut) == signals_of(by_id) == signals_of(missing) == {}
+
+
+def test_vllms_stream_gives_what_its_whole_answer_gives():
+    read = AnswerSignals()
+    chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    common = {"index": 0, "stop_reason": None, "token_ids": None}
+    first = {**common, "delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None}
+    read.take({**chunk, "choices": [first], "prompt_token_ids": None})
+    for one in VLLM_TOKENS:
+        told = {"delta": {"content": one["token"]}, "logprobs": {"content": [one]}, "finish_reason": None}
+        read.take({**chunk, "choices": [{**common, **told}]})
+    # The end token comes with its log-probability and without text.
+    end = {
+        "delta": {"content": ""},
+        "logprobs": {"content": [vllm("<|im_end|>", -0.7)]},
+        "finish_reason": "stop",
+    }
+    read.take({**chunk, "choices": [{**common, **end}]})
+    read.take({**chunk, "choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 6}})
+    assert read.signals() == signals_of(vllm_completion('{"intent": "track"}', VLLM_TOKENS))
+
+
 def test_an_unfinished_stream_gives_no_signal():
     read = AnswerSignals()
     for chunk in list(chunks(completion("lost", [entry("lost", -0.1)]), None))[:-2]:

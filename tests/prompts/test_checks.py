@@ -3,7 +3,7 @@
 import pytest
 from tests.prompts.modelled import SYSTEM, samples
 
-from freehold.prompts.checks import Checks, split
+from freehold.prompts.checks import Checks
 from freehold.prompts.leaks import LeakCheck
 
 
@@ -70,17 +70,3 @@ def test_words_that_steer_a_terminal_stay_what_they_are_for_whoever_prints_them(
 def test_letters_of_other_scripts_are_text():
     assert checks().take(reply("必ずJSON形式だけで答えてください。"), SYSTEM).refused is None
     assert checks().take(reply("Отвечай только объектом JSON."), SYSTEM).refused is None
-
-
-@pytest.mark.parametrize(
-    ("said", "text", "around"),
-    [
-        ("a\n```\nb\n```\nc", "b", "a c"),
-        ("a\n```text\nb\nc\n```", "b\nc", "a"),
-        ("```\nshort\n```\nand\n```json\nlonger one\n```", "longer one", "and"),
-        ("none", None, "none"),
-        ("inline ```x``` only", None, "inline ```x``` only"),
-    ],
-)
-def test_the_prompt_is_the_longest_block_and_the_words_are_around_it(said, text, around):
-    assert split(said) == (text, around)

@@ -22,7 +22,8 @@ class Proposer:
     def __init__(self, *replies):
         self.replies, self.asked = list(replies), []
 
-    def __call__(self, text, ids):
+    def __call__(self, text, ids, *, current):
+        assert current in text
         self.asked.append((text, tuple(ids)))
         reply = self.replies[min(len(self.asked), len(self.replies)) - 1]
         if isinstance(reply, Exception):
@@ -34,7 +35,7 @@ def block(prompt):
     return f"It writes sentences.\n```\n{prompt}\n```"
 
 
-def plan(propose, *, model=None, most=6, seed=0):
+def plan(propose, *, model=None, most=6, seed=0, form=None):
     leaks = LeakCheck([("train", TRAIN), ("validation", VALIDATION)], [SYSTEM, "queue", "order"])
     return ReflectionPlan(
         asked=ASKED,
@@ -45,6 +46,7 @@ def plan(propose, *, model=None, most=6, seed=0):
         propose=propose,
         checks=Checks(SYSTEM, leaks, lambda text: None),
         most_proposals=most,
+        form=form,
         seed=seed,
     )
 
@@ -69,6 +71,14 @@ def test_the_proposer_is_shown_the_prompt_some_training_answers_and_what_is_wron
     assert len(ids) == MINIBATCH and set(ids) <= {one.id for one in TRAIN}
     assert not any(one.messages[-1].content in text for one in VALIDATION)
     assert "<curr_param>" in TEMPLATE and "<side_info>" in TEMPLATE and "<curr_param>" not in text
+    assert "<form>" not in text and "What the application expects" not in text
+
+
+def test_the_proposer_is_told_the_form_of_the_answers_where_it_is_known():
+    proposer = Proposer(block(GOOD))
+    reflect(plan(proposer, form="Answer with one JSON object:\n```\n{}\n```"))
+    assert "What the application expects:\nAnswer with one JSON object:" in proposer.asked[0][0]
+    assert proposer.asked[0][0].count("```") == 4, "a fence in it would end the block it stands in"
 
 
 def test_refused_proposals_are_counted_and_never_measured():

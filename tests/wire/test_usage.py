@@ -182,6 +182,28 @@ def test_what_counts_nothing_is_no_usage(told):
     assert read_usage(told) is None
 
 
+def test_sums_stay_within_what_the_store_takes():
+    most = (1 << 63) - 1
+    told = {"promptTokenCount": most, "toolUsePromptTokenCount": 5, "candidatesTokenCount": 3}
+    assert read_usage(told) == Usage(completion_tokens=3)
+    assert read_usage({"input_tokens": most, "cache_read_input_tokens": most}) is None
+    written = {"ephemeral_5m_input_tokens": most, "ephemeral_1h_input_tokens": most}
+    found = read_usage({"input_tokens": 1, "output_tokens": 2, "cache_creation": written})
+    assert found == Usage(completion_tokens=2, cache_write_tokens=most, cache_write_1h_tokens=most)
+    listed = [{"modality": "AUDIO", "tokenCount": most}] * 2
+    found = read_usage({"promptTokenCount": 9, "candidatesTokenCount": 1, "promptTokensDetails": listed})
+    assert found.audio_prompt_tokens == 9
+
+
+def test_counts_nested_without_end_count_as_none():
+    nested = {"ephemeral_5m_input_tokens": 7}
+    for _ in range(5000):
+        nested = {"cache_creation": nested}
+    assert read_usage({"input_tokens": 10, "output_tokens": 2} | nested) == Usage(
+        prompt_tokens=10, completion_tokens=2
+    )
+
+
 def test_counts_below_zero_and_parts_beyond_their_whole_are_not_believed():
     assert read_usage({"prompt_tokens": 10, "completion_tokens": -1}) == Usage(prompt_tokens=10)
     told = {"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"audio_tokens": 90}}

@@ -58,17 +58,41 @@ def folder(home: Path) -> Path:
 
 
 def all_synced(home: Path) -> list[SyncedModel]:
-    """Every record, by id. Raises `StorageError` for one that cannot be read."""
+    """Every record, by id. Raises `StorageError` for one that cannot be read, or whose sizes contradict each other."""
     found = []
     for file in sorted(folder(home).glob("*.json")):
         try:
-            found.append(msgspec.json.decode(file.read_bytes(), type=SyncedModel))
+            record = msgspec.json.decode(file.read_bytes(), type=SyncedModel)
         except (OSError, msgspec.DecodeError) as error:
-            raise StorageError(
-                f"catalog record {file} cannot be read: {error}",
-                hint="delete it: freehold catalog sync reads it again",
-            ) from None
+            raise _unreadable(file, str(error)) from None
+        if record.shape is not None and (contradiction := _contradiction(record.shape)) is not None:
+            raise _unreadable(file, contradiction)
+        found.append(record)
     return found
+
+
+def _unreadable(file: Path, why: str) -> StorageError:
+    return StorageError(
+        f"catalog record {file} cannot be read: {why}", hint="delete it: freehold catalog sync reads it again"
+    )
+
+
+def _contradiction(shape: Shape) -> str | None:
+    """What in a shape cannot be true of any model, so that nothing could be counted by it; None where nothing is."""
+    sizes = {name: getattr(shape, name) for name in ("layers", "hidden", "vocabulary", "context_tokens")}
+    if (empty := next((name for name, size in sizes.items() if size < 1), None)) is not None:
+        return f"{empty} is {sizes[empty]}"
+    by_layer = {"attention": len(shape.attention)}
+    if shape.kv_heads_by_layer:
+        by_layer["kv_heads_by_layer"] = len(shape.kv_heads_by_layer)
+    for name, count in by_layer.items():
+        if count != shape.layers:
+            return f"it has {shape.layers} layers, and {name} names {count}"
+    parts = {"latent": shape.latent, "compressed": shape.compressed, "recurrent": shape.recurrent}
+    for kind, part in parts.items():
+        if kind in shape.attention and part is None:
+            return f"it has {kind} layers and not their sizes ({kind})"
+    return None
 
 
 def find(home: Path, model_id: str) -> SyncedModel | None:

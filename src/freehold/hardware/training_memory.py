@@ -13,6 +13,7 @@ attention are counted approximately, and the parts say so.
 
 from __future__ import annotations
 
+import functools
 from typing import Literal, NamedTuple
 
 from freehold.errors import UsageError
@@ -114,19 +115,26 @@ def runs_fused(shape: Shape, config: FinetuneConfig) -> bool:
 
 def adapted(shape: Shape, targets: str | tuple[str, ...]) -> tuple[Tensor, ...]:
     """The linear layers that get an adapter. Experts are stacked tensors, which PEFT leaves alone."""
-    found = []
+    return tuple(tensor for layer in _adapted_by_layer(shape, targets) for tensor in layer)
+
+
+@functools.lru_cache(maxsize=8)
+def _adapted_by_layer(shape: Shape, targets: str | tuple[str, ...]) -> tuple[tuple[Tensor, ...], ...]:
+    """The adapted tensors of each layer. Kept, since each part of the count asks for all layers: looked through for
+    each of them, a model of 100 layers would be looked through a hundred times for each."""
+    found: list[list[Tensor]] = [[] for _ in range(shape.layers)]
     for tensor in tensors(shape):
         kind = _kind(tensor)
         if tensor.layer is None or len(tensor.dims) != 2 or not _is_linear(kind):
             continue
         if isinstance(targets, str) or PROJECTIONS.get(kind, kind) in targets or kind in targets:
-            found.append(tensor)
-    if not found:
+            found[tensor.layer].append(tensor)
+    if not any(found):
         raise UsageError(
             f"no linear layer of this model is called {targets if isinstance(targets, str) else ', '.join(targets)}",
             hint=f'"all-linear", or some of {", ".join(PROJECTIONS.values())}',
         )
-    return tuple(found)
+    return tuple(map(tuple, found))
 
 
 def smallest_side(shape: Shape, targets: str | tuple[str, ...]) -> int:
@@ -264,7 +272,7 @@ def _layer(shape: Shape, load: TrainingLoad, layer: int) -> float:
     if load.layers == "fused":
         # Both norms' inputs with their inverse lengths, q, k, v, attention's result, the MLP's gate and up, and
         # what each adapted layer's A made of its input.
-        low = load.r * sum(tensor.layer == layer for tensor in adapted(shape, load.target_modules))
+        low = load.r * len(_adapted_by_layer(shape, load.target_modules)[layer])
         return e * (2 * hidden + size.q + size.kv + size.out + 2 * size.ffn + low) + 8
     norms = shape.norms_per_layer * (4 * hidden + 4)
     if shape.qk_norm == "head":
@@ -282,7 +290,7 @@ def _layer(shape: Shape, load: TrainingLoad, layer: int) -> float:
 
 def _adapter_inputs(shape: Shape, load: TrainingLoad, layer: int) -> float:
     """PEFT computes in float32: each adapted layer keeps its input as a copy of its own, and ``x Aᵀ``."""
-    here = [tensor for tensor in adapted(shape, load.target_modules) if tensor.layer == layer]
+    here = _adapted_by_layer(shape, load.target_modules)[layer]
     total = sum(4 * tensor.dims[0] + 4 * load.r for tensor in here)
     if load.value_bytes == 4:  # no copies: layers that read the same input share it
         kinds = {_kind(tensor): tensor.dims[0] for tensor in here}
@@ -311,8 +319,8 @@ def _small_copies(shape: Shape, load: TrainingLoad) -> int:
     if load.layers != "fused":
         return 0
     total = 0
-    for layer in range(shape.layers):
-        here = {_kind(t): t.dims for t in adapted(shape, load.target_modules) if t.layer == layer}
+    for tensors_of_layer in _adapted_by_layer(shape, load.target_modules):
+        here = {_kind(tensor): tensor.dims for tensor in tensors_of_layer}
         for group in (
             ("attn_q", "attn_k", "attn_v"),
             ("attn_output",),

@@ -21,9 +21,10 @@ import numpy as np
 import numpy.typing as npt
 
 from freehold import files
-from freehold.errors import FreeholdError, StorageError
+from freehold.encoders.folder import hashes, read_manifest, vector_files
+from freehold.encoders.sentences import SentenceVectors
+from freehold.errors import EngineError, FreeholdError, InputError, StorageError
 from freehold.preparing.lexical import Bm25, words
-from freehold.preparing.sentences import READ_FILES, SentenceVectors
 from freehold.types.preparation import Example, ExampleIndex, Retriever
 from freehold.types.record import Record, content_id
 
@@ -113,7 +114,7 @@ def write_index(examples: Sequence[Example], root: Path, *, encoder: Path | None
     """
     if not examples:
         raise ValueError("an index holds at least one example")
-    used = None if encoder is None else UsedEncoder(path=str(encoder), files=_hashes(encoder, READ_FILES))
+    used = None if encoder is None else _used(encoder)
     retriever: Retriever = "bm25" if encoder is None else "encoder"
     head = IndexHead(version=VERSION, retriever=retriever, samples=len(examples), encoder=used)
     folder = root / content_id([head, examples])[:16]
@@ -199,9 +200,18 @@ def _opened(path: str, sha256: str, _state: tuple[int, int, int] | None) -> Exam
         raise StorageError(f"{folder}: the index of examples cannot be read: {what}", hint=_AGAIN) from None
 
 
+def _used(encoder: Path) -> UsedEncoder:
+    try:
+        names = vector_files(encoder, read_manifest(encoder, answers=False))
+        with files.reading(encoder):
+            return UsedEncoder(path=str(encoder), files=hashes(encoder, names))
+    except (InputError, EngineError) as error:
+        raise StorageError(f"the encoder cannot be read: {error.message}") from None
+
+
 def _same_encoder(used: UsedEncoder) -> SentenceVectors:
     folder = Path(used.path)
-    if _hashes(folder, tuple(used.files)) != used.files:
+    if hashes(folder, tuple(used.files)) != used.files:
         raise StorageError(
             f"{folder}: the encoder is not the one that the examples were written with", hint=_AGAIN
         )
@@ -210,13 +220,5 @@ def _same_encoder(used: UsedEncoder) -> SentenceVectors:
 
 def _sha256(folder: Path, retriever: Retriever) -> str:
     names = (EXAMPLES, HEAD, VECTORS) if retriever == "encoder" else (EXAMPLES, HEAD)
-    lines = [f"{name} {value}\n" for name, value in _hashes(folder, names).items()]
+    lines = [f"{name} {value}\n" for name, value in hashes(folder, names).items()]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _hashes(folder: Path, names: Sequence[str]) -> dict[str, str]:
-    found = {}
-    for name in names:
-        with (folder / name).open("rb") as file:
-            found[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found

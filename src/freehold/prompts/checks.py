@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable
 
 from freehold.prompts.leaks import LeakCheck
+from freehold.prompts.replies import split
 from freehold.types.prompting import PromptProposal, RefusalCode
 from freehold.visible import visible
 
-_BLOCK = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
 _FEWEST_WORDS = 3
 _LONGEST_WORDS_KEPT = 2000
 """Characters of what a proposer said besides the prompt."""
@@ -63,14 +63,6 @@ class Checks:
         if (leak := self._leaks.found_in(text)) is not None:
             return "leak", leak
         return None
-
-
-def split(reply: str) -> tuple[str | None, str]:
-    """The prompt in a reply, which is its longest block between ``` and ```, and the words around it. None without."""
-    blocks = [found[1] for found in _BLOCK.finditer(reply)]
-    if not blocks:
-        return None, reply.strip()
-    return max(blocks, key=len).strip(), " ".join(_BLOCK.sub(" ", reply).split())
 
 
 def _plain(text: str) -> str:

@@ -12,9 +12,9 @@ Not covered: merging two prompts (there is one text here, so there is nothing to
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from freehold.errors import MissingExtraError
 from freehold.prompts.checks import Checks
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 MINIBATCH = 4
 """Answers that are shown to the proposer at a time."""
 _COMPONENT = "system"
+QUOTES = "'''"
+"""In place of a fence in what is shown."""
 _LONGEST_SHOWN = 1500
 """Characters of a message or an answer that is shown to the proposer."""
 
@@ -41,13 +43,11 @@ Below are messages, the model's answers to them, and what was wrong or right wit
 ```
 <side_info>
 ```
-
+<form>
 Write a better system prompt for this model, in place of the one above. Keep what the application asks for. \
 Say plainly what an answer must look like, and whatever else the model got wrong. \
-Write rules that hold for messages that are still to come: do not quote the messages above or their answers.
-
-First say in at most three sentences what goes wrong and what you change. \
-Then write the whole new system prompt between ``` and ``` on lines of their own."""
+Write rules that hold for messages that are still to come: do not quote the messages above or their answers."""
+"""The question but for its end, which says the form of the reply (`freehold.prompts.replies`)."""
 
 
 class Reflected(NamedTuple):
@@ -57,19 +57,27 @@ class Reflected(NamedTuple):
     stopped: str | None
 
 
+class Propose(Protocol):
+    """Answers a text with a reply that holds a prompt in place of `current`."""
+
+    def __call__(self, text: str, ids: Sequence[str], *, current: str) -> str: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReflectionPlan:
     """What GEPA works with. `propose` answers a text with a text, and raises `SearchEndedError` where the budget is
-    spent or the proposer is gone; `ids` names the samples that the text shows."""
+    spent or the proposer is gone; `ids` names the samples that the text shows, and `current` is the prompt that is to
+    be made better. `form` says how answers look, where that is known."""
 
     asked: AskedOf
     start: Preparation
     train: Sequence[Sample]
     validation: Sequence[Sample]
     measure: Measure
-    propose: Callable[[str, Sequence[str]], str]
+    propose: Propose
     checks: Checks
     most_proposals: int
+    form: str | None = None
     seed: int = 0
 
     @property
@@ -179,12 +187,12 @@ class _Adapter:
                 "dataset_with_feedback": [
                     {name: value for name, value in row.items() if name != "id"} for row in rows
                 ],
-                "prompt_template": TEMPLATE,
+                "prompt_template": TEMPLATE.replace("<form>", _stated(self._plan.form)),
             }
         )
         assert isinstance(prompt, str)  # there are no images in what is shown
         try:
-            reply = self._plan.propose(prompt, [str(row["id"]) for row in rows])
+            reply = self._plan.propose(prompt, [str(row["id"]) for row in rows], current=current)
         except (
             SearchEndedError
         ) as error:  # GEPA would take what is raised here for a proposal that failed, and go on
@@ -230,6 +238,11 @@ def shown(answer: PromptAnswer) -> dict[str, Any]:
     }
 
 
+def _stated(form: str | None) -> str:
+    """The form of answers as the question says it; empty where it is not known."""
+    return "" if form is None else f"\nWhat the application expects:\n{form.replace('```', QUOTES)}\n"
+
+
 def _text(content: Any) -> str:
     if isinstance(content, list):
         return " ".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
@@ -238,5 +251,5 @@ def _text(content: Any) -> str:
 
 def _cut(text: str) -> str:
     # A fence in what is shown would end the block in which it stands.
-    text = text.replace("```", "'''")
+    text = text.replace("```", QUOTES)
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"

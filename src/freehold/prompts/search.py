@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from freehold.prompts import halving
 from freehold.prompts.checks import Checks
 from freehold.prompts.measuring import Measure, standing
-from freehold.prompts.reflection import ReflectionPlan, reflect
+from freehold.prompts.reflection import Propose, ReflectionPlan, reflect
 from freehold.prompts.variants import AskedOf, Variant
 from freehold.types.dataset import Sample
 from freehold.types.prompting import PromptProposal, PromptTrial
@@ -19,10 +19,11 @@ from freehold.types.prompting import PromptProposal, PromptTrial
 class Proposing:
     """Who rewrites, and within which limits; see `ReflectionPlan`."""
 
-    propose: Callable[[str, Sequence[str]], str]
+    propose: Propose
     checks: Checks
     train: Sequence[Sample]
     most_proposals: int
+    form: str | None = None
     seed: int = 0
 
 
@@ -60,6 +61,7 @@ def search(
                 propose=proposing.propose,
                 checks=proposing.checks,
                 most_proposals=proposing.most_proposals,
+                form=proposing.form,
                 seed=proposing.seed,
             )
         )

@@ -128,8 +128,8 @@ class _TrainingRun:
                 step=self.step,
                 steps=self.steps,
                 tokens=self._tokens,
-                message=f"{len(self._samples)} samples, {weights:,} adapter weights, "
-                f"{self._trainer.path} layers in {precision}{resumed}",
+                message=f"{len(self._samples)} samples, {weights:,} {self._trainer.trained}, in {precision}; "
+                f"layers by {self._trainer.path}{resumed}",
             )
         )
 

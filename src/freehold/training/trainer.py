@@ -50,6 +50,11 @@ class Trainer(Shrinkable, Protocol):
         ...
 
     @property
+    def trained(self) -> str:
+        """What the trained weights are, after their number: ``adapter weights``."""
+        ...
+
+    @property
     def losses(self) -> Mapping[str, float]:
         """−log p of the last step's answers by sample id, from before the step; empty for a method without them."""
         ...

@@ -52,6 +52,10 @@ _PLACES = {
 }  # fmt: skip
 _TIERS: dict[str, ServiceTier] = {"batch": "batch", "flex": "flex", "priority": "priority"}
 _KEYS = ("usage", "usageMetadata", "usage_metadata", "token_usage")
+_DEEPEST = 4
+"""Objects of counts in each other; the APIs and tools above go two deep."""
+MOST_TOKENS = (1 << 63) - 1
+"""What the store's column takes."""
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -87,6 +91,10 @@ def read_usage(usage: Any, *, service_tier: Any = None) -> Usage | None:
     if completion is not None or "thoughts_token_count" in counts:
         completion = completion or 0
         completion += _beside_completion(counts, prompt or 0, completion, reasoning or 0, total)
+    # Each count fits the store's column, their sum need not.
+    prompt, completion = (None if one is None or one > MOST_TOKENS else one for one in (prompt, completion))
+    if prompt is None and completion is None:
+        return None
     tier = usage.get("service_tier") or service_tier
     return Usage(
         prompt_tokens=prompt,
@@ -165,7 +173,7 @@ def count_or_none(value: Any) -> int | None:
     is_text = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20
     if is_text or (isinstance(value, float) and value.is_integer()):
         value = int(value)
-    return value if type(value) is int and 0 <= value < 1 << 63 else None
+    return value if type(value) is int and 0 <= value <= MOST_TOKENS else None
 
 
 def _beside_prompt(
@@ -204,7 +212,7 @@ def _written(counts: dict[str, int]) -> int | None:
     short, long = _one(counts, _WRITTEN_5M), _one(counts, _WRITTEN_1H)
     if short is None and long is None:
         return whole
-    return max(whole or 0, (short or 0) + (long or 0))
+    return min(MOST_TOKENS, max(whole or 0, (short or 0) + (long or 0)))
 
 
 def _one(counts: dict[str, int], names: tuple[str, ...]) -> int | None:
@@ -223,18 +231,20 @@ def _within(part: int | None, whole: int | None) -> int | None:
     return part if part is None or whole is None else min(part, whole)
 
 
-def _flat(usage: dict[str, Any]) -> dict[str, int]:
+def _flat(usage: dict[str, Any], depth: int = 0) -> dict[str, int]:
     """All counts of a usage object by their names in snake_case, those of details with their side before it."""
     counts: dict[str, int] = {}
+    if depth > _DEEPEST:
+        return counts
     for name, value in usage.items():
         key = _snake(name)
         if type(value) is int:  # nearly all are
-            if 0 <= value < 1 << 63:
+            if 0 <= value <= MOST_TOKENS:
                 counts[key] = value
         elif isinstance(value, dict):
             place = _PLACES.get(key)
             if place is not None:
-                for inner, number in _flat(value).items():
+                for inner, number in _flat(value, depth + 1).items():
                     counts.setdefault(place + inner.removeprefix("in."), number)
         elif isinstance(value, list):
             counts |= _listed(key, value)
@@ -254,7 +264,7 @@ def _listed(key: str, listed: list[Any]) -> dict[str, int]:
             continue
         if side is not None and str(one.get("modality")).upper() == "AUDIO":
             count = count_or_none(one.get("tokenCount", one.get("token_count")))
-            found[side] = found.get(side, 0) + (count or 0)
+            found[side] = min(MOST_TOKENS, found.get(side, 0) + (count or 0))
         elif key == "cache_details" and one.get("ttl") in ("5m", "1h"):
             found[f"in.ephemeral_{one['ttl']}_input_tokens"] = count_or_none(one.get("inputTokens")) or 0
     return found

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freehold.encoders.runner import EncodedText, Span
 from freehold.engines.encoder.answers import answer, probabilities
-from freehold.engines.encoder.runner import EncodedText, Span
 from freehold.types.encoder import EncoderManifest, FieldHead
 
 

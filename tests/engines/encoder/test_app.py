@@ -11,10 +11,10 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from tests.engines.encoder.tiny import INTENT, LABELS, NUMBER, TONES, URGENCY, WIDTH, tiny_encoder
 
+from freehold.encoders.folder import read_manifest
+from freehold.encoders.runner import EncodedText, load_runner
 from freehold.engines.encoder.app import EncoderApp
-from freehold.engines.encoder.folder import read_manifest
 from freehold.engines.encoder.options import EncoderOptions
-from freehold.engines.encoder.runner import EncodedText, load_runner
 from freehold.types.endpoint import ServePlan
 
 pytestmark = pytest.mark.anyio

@@ -6,8 +6,8 @@ import threading
 import numpy as np
 import pytest
 
+from freehold.encoders.runner import EncodedText
 from freehold.engines.encoder.batching import Batcher, QueueFullError
-from freehold.engines.encoder.runner import EncodedText
 from freehold.errors import EngineError
 
 pytestmark = pytest.mark.anyio

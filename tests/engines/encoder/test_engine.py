@@ -8,9 +8,9 @@ import pytest
 from tests.engines.encoder.tiny import tiny_encoder
 
 from freehold import engines
+from freehold.encoders.folder import read_manifest, sha256_of_folder
 from freehold.engines import keys
 from freehold.engines.encoder import engine as module
-from freehold.engines.encoder.folder import read_manifest, sha256_of_folder
 from freehold.errors import EngineError, HashMismatchError, InputError, MissingExtraError, UsageError
 from freehold.settings import load
 from freehold.types.endpoint import AdapterMount, ServePlan

@@ -1,5 +1,8 @@
 """Calibrations ascend, are true on samples they did not see, and say nothing where nothing is known."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -139,6 +142,11 @@ def test_auroc_is_the_share_of_pairs_in_order():
     pairs = [(a > b) + (a == b) / 2 for a in raw[good] for b in raw[~good]]
     assert auroc(raw, good) == pytest.approx(np.mean(pairs))
     assert auroc(raw, np.ones(5, dtype=bool)) is None
+
+
+def test_a_rank_does_not_load_all_of_scipys_statistics():
+    code = "import sys, freehold.workflows.journey.mixing.mixer; sys.exit('scipy.stats' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_no_answer_is_judged_by_a_fit_that_saw_its_cluster():

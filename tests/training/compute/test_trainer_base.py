@@ -64,7 +64,7 @@ def test_a_checkpoint_brings_weights_moments_and_chance_back():
 
 def test_a_checkpoint_of_another_size_is_refused():
     saved = trainer_of().tensors() | {"adapter": torch.zeros(4)}
-    with pytest.raises(TrainingError, match="another number of adapter weights"):
+    with pytest.raises(TrainingError, match="another number of trained weights"):
         trainer_of().restore(saved)
 
 

@@ -40,6 +40,15 @@ def test_an_answer_is_learned_by_the_encoder_too(base):
     assert (trainer.heads()[0].logits(after).argmax(axis=1) == PLACES).all()
 
 
+def test_what_is_trained_is_named(base):
+    assert AnswerTrainer(base, LABELS, CONFIG, [3]).trained == "weights, all of the encoder's and its heads'"
+    trainer = ContrastTrainer(base, CONFIG)
+    assert trainer.trained == "weights, all of the encoder's but its word embeddings"
+    words = base.model.get_input_embeddings().weight
+    whole = sum(one.numel() for one in base.model.parameters())
+    assert trainer.parameters.flat.numel() == whole - words.numel()
+
+
 def test_probabilities_of_labels_are_learned_as_well(base):
     rows = base.encode(TEXTS, 32).ids
     soft = [(np.eye(3, dtype="f4")[place] * 0.8 + 0.2 / 3,) for place in PLACES]

@@ -5,7 +5,7 @@ import pytest
 from tests.engines.encoder.tiny import tiny_encoder
 from tests.workflows.train.owned_encoder import owned_encoder
 
-from freehold.engines.encoder.folder import read_manifest, sha256_of_folder
+from freehold.encoders.folder import read_manifest, sha256_of_folder
 from freehold.errors import UsageError
 from freehold.workflows.project import open_project
 from freehold.workflows.serve import plan

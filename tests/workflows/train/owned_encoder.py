@@ -2,7 +2,7 @@
 
 from tests.engines.encoder.tiny import tiny_encoder
 
-from freehold.engines.encoder.folder import read_manifest
+from freehold.encoders.folder import read_manifest
 from freehold.files import write_json
 from freehold.training.output.artefacts import sha256_of
 from freehold.types.encoder import EncoderModel

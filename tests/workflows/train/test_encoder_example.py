@@ -10,9 +10,9 @@ import pytest
 from tests.engines.encoder.tiny import INTENT, LABELS, NUMBER, TONES, URGENCY
 from tests.workflows.train.owned_encoder import owned_encoder
 
+from freehold.encoders.folder import read_manifest
+from freehold.encoders.runner import load_runner
 from freehold.engines.encoder.answers import answer
-from freehold.engines.encoder.folder import read_manifest
-from freehold.engines.encoder.runner import load_runner
 from freehold.types.progress import Silent
 from freehold.workflows.project import open_project
 from freehold.workflows.train.encoder_export import export_encoder

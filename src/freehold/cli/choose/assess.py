@@ -150,8 +150,8 @@ def _money(usd_per_hour: str | None, requests_per_month: int | None) -> StatedMo
     if usd_per_hour is not None:
         try:
             price = MachinePrice(usd_per_hour=low_high(usd_per_hour))
-        except ValueError:
-            raise click.UsageError(f"--usd-per-hour {usd_per_hour}: write 2.5 or 2-3.5") from None
+        except click.BadParameter as error:
+            raise click.UsageError(f"--usd-per-hour: {error.message}") from None
     requests = None if requests_per_month is None else Decimal(requests_per_month)
     return StatedMoney(machine_price=price, requests_per_month=requests)
 

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from freehold.engines.encoder.folder import Array
-from freehold.engines.encoder.runner import EncodedText
+from freehold.encoders.folder import Array
+from freehold.encoders.runner import EncodedText
 from freehold.types.encoder import EncoderManifest, FieldHead, as_copied
 
 LEAST_PROBABILITY = 1e-30

@@ -15,13 +15,13 @@ import msgspec
 import numpy as np
 from aiohttp import web
 
+from freehold.encoders.runner import EncodedText, EncoderRunner
 from freehold.engines.encoder import requests
 from freehold.engines.encoder.answers import EncoderAnswer, answer
 from freehold.engines.encoder.batching import Batcher, QueueFullError
 from freehold.engines.encoder.completions import Completion
 from freehold.engines.encoder.form import misfit
 from freehold.engines.encoder.options import EncoderOptions
-from freehold.engines.encoder.runner import EncodedText, EncoderRunner
 from freehold.engines.guard import keyed, own_hosts_only
 from freehold.errors import FreeholdError
 from freehold.types.encoder import EncoderManifest

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
-from freehold.engines.encoder.runner import EncoderRunner, Reading
+from freehold.encoders.runner import EncoderRunner, Reading
 from freehold.errors import EngineError
 
 

@@ -15,10 +15,10 @@ import msgspec
 from aiohttp import web
 
 from freehold import logs
+from freehold.encoders.folder import read_manifest
+from freehold.encoders.runner import load_runner
 from freehold.engines.encoder.app import EncoderApp
-from freehold.engines.encoder.folder import read_manifest
 from freehold.engines.encoder.options import EncoderOptions
-from freehold.engines.encoder.runner import load_runner
 from freehold.engines.lifeline import watch_parent
 from freehold.errors import FreeholdError
 from freehold.types.endpoint import ServePlan

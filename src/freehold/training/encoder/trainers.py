@@ -62,7 +62,7 @@ class _EncoderTrainer(TrainerBase):
 
     @property
     def path(self) -> str:
-        return "all encoder"
+        return "modules"
 
     def _checkpoint_layers(self) -> None:
         self._encoder.model.gradient_checkpointing_enable()
@@ -101,6 +101,7 @@ class AnswerTrainer(_EncoderTrainer):
     """
 
     like_lengths = True
+    trained = "weights, all of the encoder's and its heads'"
 
     def __init__(
         self, base: TorchBase, form: TaughtForm, config: FinetuneConfig, rows: Sequence[int]
@@ -208,6 +209,8 @@ class ContrastTrainer(_EncoderTrainer):
     random order of groups; its loss needs all of them at once. The embeddings of words stay: few texts hold few of
     them, and those that moved would no longer fit the others.
     """
+
+    trained = "weights, all of the encoder's but its word embeddings"
 
     def __init__(self, base: TorchBase, config: FinetuneConfig) -> None:
         super().__init__(base, config, base.model, words=False)

@@ -28,6 +28,8 @@ BYTES_PER_WEIGHT = 16
 class FullTrainer(LoraTrainer):
     """Trains all weights of a base that was loaded in float32. `model` is the model itself."""
 
+    trained = "weights, all of the model's"
+
     def __init__(self, base: Base, config: FinetuneConfig) -> None:
         import torch
 
@@ -47,7 +49,7 @@ class FullTrainer(LoraTrainer):
 
     @property
     def path(self) -> str:
-        return "all weights, modules"
+        return "modules"
 
     def _hidden(self, packed: Any) -> torch.Tensor:
         with self._autocast():

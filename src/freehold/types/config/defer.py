@@ -22,7 +22,8 @@ class DeferConfig(Table, frozen=True, kw_only=True):
     """Smallest share answered here that is worth it; 1 plans no mixture."""
     upper: str | None = None
     """A larger model of your own that answers what the candidate is not sure of, in the incumbent's place: one of
-    `[[endpoints]]`, `NAME` or `NAME/MODEL`. The loss stays measured against the incumbent."""
+    `[[endpoints]]` (`NAME`, or `NAME/MODEL`), or one of `[[candidates]]` that runs behind one, by its name or model.
+    The loss stays measured against the incumbent."""
     incumbent_down: Literal["error", "candidate"] = "error"
     """What an unsure answer's client gets while the incumbent cannot be reached: an `error`, or the candidate's answer
     with a header that says so."""

@@ -32,6 +32,7 @@ from freehold.types.config.traffic import (
     WatchConfig,
 )
 from freehold.types.config.train import FinetuneConfig, Method
+from freehold.types.config.upper import endpoint_of_upper
 from freehold.types.config.use import UseProfile
 from freehold.types.config.use_words import check_use
 from freehold.types.engine import EngineName
@@ -163,6 +164,18 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
             )
         return self.candidates is None or len(self.candidates.models) > 1
 
+    @property
+    def upper(self) -> str | None:
+        """``[defer] upper`` as ``ENDPOINT`` or ``ENDPOINT/MODEL``; None without one. Raises `ConfigError` where it
+        names nothing that can be asked."""
+        candidates = self.candidates if isinstance(self.candidates, tuple) else ()
+        named = self.defer.upper
+        return (
+            None
+            if named is None
+            else endpoint_of_upper(named, candidates, {one.name for one in self.endpoints})
+        )
+
     def train_of(self, candidate: CandidateConfig) -> FinetuneConfig:
         """``[train]`` as it is for one candidate. Raises `ConfigError` for a key or a value that cannot be."""
         raw = {**msgspec.to_builtins(self.train), **candidate.train}
@@ -216,13 +229,10 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
         )
     if isinstance(config.candidates, tuple):
         _check_candidates(config, config.candidates, path)
-    endpoints = {one.name for one in config.endpoints}
-    upper = config.defer.upper
-    if upper is not None and upper not in endpoints and upper.partition("/")[0] not in endpoints:
-        raise ConfigError(
-            f"{path}: defer.upper {upper!r} is not one of [[endpoints]]",
-            hint=did_you_mean(upper, sorted(endpoints), "add [[endpoints]] with that name and its base_url"),
-        )
+    try:
+        _ = config.upper
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.message}", hint=error.hint) from None
     return config
 
 

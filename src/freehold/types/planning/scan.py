@@ -11,23 +11,36 @@ ModelUseKind = Literal["model_id", "sdk", "endpoint", "key"]
 
 EndStatus = Literal["ended", "gone", "ends", "deprecated", "available", "unknown"]
 """`gone`: retired without a published day; `deprecated`: to be retired, without a day; `available`: its vendor
-names it,
-without an end; `unknown`: only spelt like a model's id."""
+names it, without an end; `unknown`: only spelt like a model's id."""
 
 
-class ModelEnd(Record, frozen=True, kw_only=True):
-    """One name that a partial name (``gpt-4.1-{…}``) can become; without a day where none is known."""
+class _End(Record, frozen=True, kw_only=True):
+    """When a model ends and what its vendor names in its place; without a day where none is known."""
 
-    model: str
-    status: EndStatus
     shutdown: date | None = None
     days_left: int | None = None
     replacement: str | None = None
 
 
-class ModelUse(Record, frozen=True, kw_only=True):
+class ModelEnd(_End, frozen=True, kw_only=True):
+    """One name that a partial name (``gpt-4.1-{…}``) can become."""
+
+    model: str
+    status: EndStatus
+
+
+class _SourcedEnd(_End, frozen=True, kw_only=True):
+    """The same with where it was read, and whether that was long ago. Of a partial name, `becomes` are all names it
+    can become, and the day is the first of theirs."""
+
+    becomes: tuple[ModelEnd, ...] = ()
+    retirement_source: str | None = None
+    stale: bool = False
+
+
+class ModelUse(_SourcedEnd, frozen=True, kw_only=True):
     """One place. `line` and `column` count from 1. `model` and `status` are None for an SDK, an endpoint or a key's
-    name. Of a partial name, `becomes` are all names it can become, and the day is the first of theirs."""
+    name."""
 
     kind: ModelUseKind
     path: str
@@ -38,27 +51,15 @@ class ModelUse(Record, frozen=True, kw_only=True):
     how: str
     model: str | None = None
     status: EndStatus | None = None
-    shutdown: date | None = None
-    days_left: int | None = None
-    replacement: str | None = None
-    becomes: tuple[ModelEnd, ...] = ()
-    retirement_source: str | None = None
-    stale: bool = False
 
 
-class ScannedModel(Record, frozen=True, kw_only=True):
+class ScannedModel(_SourcedEnd, frozen=True, kw_only=True):
     """A model with all its places (``path:line:column``)."""
 
     model: str
     vendor: str
     status: EndStatus
     places: tuple[str, ...]
-    shutdown: date | None = None
-    days_left: int | None = None
-    replacement: str | None = None
-    becomes: tuple[ModelEnd, ...] = ()
-    retirement_source: str | None = None
-    stale: bool = False
 
 
 class UnreadFiles(Record, frozen=True, kw_only=True):
@@ -71,9 +72,8 @@ class UnreadFiles(Record, frozen=True, kw_only=True):
 
 class Scan(Record, frozen=True, kw_only=True):
     """All findings of one code base, and its models, most urgent first. `skipped` are files that could not be read
-    whole,
-    with the reason; `unread` files of kinds that are not read; `notes` what was read in a coarser way than it could
-    be."""
+    whole, with the reason; `unread` files of kinds that are not read; `notes` what was read in a coarser way
+    than it could be."""
 
     root: str
     as_of: date

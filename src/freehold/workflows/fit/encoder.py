@@ -9,8 +9,8 @@ from pathlib import Path
 
 from freehold import __version__
 from freehold.catalog import weights as weights_catalog
-from freehold.engines.encoder.folder import EXTERNAL_DATA, MODEL, PACKED, TOKENIZER
-from freehold.engines.encoder.runner import RUN_TOKENS
+from freehold.encoders.folder import EXTERNAL_DATA, MODEL, PACKED, TOKENIZER
+from freehold.encoders.runner import RUN_TOKENS
 from freehold.hardware.encoder_memory import EncoderLoad, fit_encoder
 from freehold.hardware.quantization import weights_bytes
 from freehold.types.encoder import EncoderManifest

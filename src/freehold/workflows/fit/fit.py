@@ -10,7 +10,7 @@ import msgspec
 
 from freehold import __version__
 from freehold.catalog import models as catalog
-from freehold.engines.encoder.folder import is_encoder, read_manifest
+from freehold.encoders.folder import is_encoder, read_manifest
 from freehold.hardware import fit as fitting
 from freehold.hardware.memory import PROMPT_CACHE_BYTES, Engine, ServingLoad
 from freehold.hardware.probes import probe_machine

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import stdev
 
 import msgspec
-from scipy.stats import t as student
+from scipy import special
 
 from freehold import files
 from freehold.evals.comparing import SideBySide
@@ -43,7 +43,7 @@ def measured(results: Sequence[EvalResult], alpha: float) -> Measured:
         return Measured(n=n, mean=mean, ci_low=low, ci_high=high, level=level, method="wilson")
     if mean is None or n < 2:
         return Measured(n=n, mean=mean, ci_low=None, ci_high=None, level=level, method="t")
-    half = float(student.ppf(1 - alpha, n - 1)) * stdev(values) / n**0.5
+    half = float(special.stdtrit(n - 1, 1 - alpha)) * stdev(values) / n**0.5
     return Measured(n=n, mean=mean, ci_low=mean - half, ci_high=mean + half, level=level, method="t")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from freehold.engines.encoder.folder import read_manifest, sha256_of_folder
+from freehold.encoders.folder import read_manifest, sha256_of_folder
 from freehold.errors import UsageError
 from freehold.hardware.probes import probe_machine
 from freehold.settings import Settings

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from freehold import __version__
-from freehold.engines.encoder.folder import EXTERNAL_DATA, MANIFEST, names_of, read_heads, read_manifest
+from freehold.encoders.folder import EXTERNAL_DATA, MANIFEST, names_of, read_heads, read_manifest
 from freehold.report.encoder_card import EncoderCardFacts, encoder_card
 from freehold.types.encoder import EncoderModel
 from freehold.types.progress import Progress

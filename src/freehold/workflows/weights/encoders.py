@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from freehold import files
-from freehold.engines.encoder.folder import is_encoder
+from freehold.encoders.folder import is_encoder
 from freehold.errors import UsageError
 from freehold.training.encoder import read_record
 from freehold.types.encoder import EncoderModel

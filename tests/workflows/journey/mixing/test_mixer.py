@@ -65,6 +65,7 @@ def test_a_candidate_that_is_not_good_enough_alone_is_promoted_with_deferral(mig
     assert (mixture.rule.way, mixture.rule.signal) == ("router", "router")
     assert mixture.rule.mixture_id == mixture.id and mixture.rule.problem is None
     assert verdict.reasons[0].code == "promote_with_deferral"
+    assert any("gives no log-probabilities" in note for note in mixture.notes), "the echo engine tells none"
     assert any(line == mixture.sentence for line in told.said)
 
 

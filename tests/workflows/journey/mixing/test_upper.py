@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from tests.gateway.loopback import ANSWER, FakeUpstream, plain
 from tests.workflows.journey.mixing.test_mixer import project
-from tests.workflows.journey.rehearsal import Told
+from tests.workflows.journey.rehearsal import MODEL, Told
 
 from freehold.errors import ConfigError, FreeholdError, UsageError
 from freehold.gateway.serve import free_port
@@ -17,6 +17,7 @@ from freehold.types.route import Route, Target
 from freehold.types.verdict import Verdict
 from freehold.workflows.journey.migrate import migrate
 from freehold.workflows.journey.mixture import plan_mixture
+from freehold.workflows.project import open_project
 from freehold.workflows.shift.rollout.mixture import check_upper, with_mixture
 
 
@@ -81,6 +82,36 @@ def test_an_upper_model_that_is_no_endpoint_is_told_when_the_file_is_read(tmp_pa
     with pytest.raises(ConfigError, match=r"defer\.upper 'house/big' is not one of") as caught:
         project(tmp_path, more='[defer]\nupper = "house/big"\n')
     assert "add [[endpoints]]" in caught.value.hint
+
+
+def with_candidates(opened, candidates):
+    """The project with candidates of their own in place of the short form."""
+    file = opened.root / "freehold.toml"
+    text = file.read_text()
+    file.write_text(text.replace(f'[candidates]\nmodels = ["{MODEL}"]\n', candidates))
+    return open_project(file)
+
+
+def test_a_candidates_name_stands_for_the_address_that_it_runs_behind(tmp_path, large):
+    large.right = lambda text: True
+    both = f'[[candidates]]\nmodel = "{MODEL}"\nmethod = "as_is"\n[[candidates]]\nname = "large"\nmodel = "big"\n'
+    opened = with_candidates(
+        project(tmp_path, more=with_upper(large)), both + 'endpoint = "house"\nmethod = "as_is"\n'
+    )
+    named = tmp_path / "freehold.toml"
+    named.write_text(named.read_text().replace('upper = "house/big"', 'upper = "large"'))
+    opened = open_project(named)
+    mixture = plan_mixture(opened, progress=Silent())
+    assert mixture.rule.upper == UpperModel(endpoint="house", model="big", base_url=large.base_url)
+    assert mixture.upper == "house/big"
+
+
+def test_a_candidate_is_not_its_own_upper_model(tmp_path, large):
+    large.right = lambda text: int(text.split()[1]) % 8 != 0
+    alone = '[[candidates]]\nmodel = "big"\nendpoint = "house"\n'
+    opened = with_candidates(project(tmp_path, more=with_upper(large)), alone)
+    mixture = plan_mixture(opened, progress=Silent())
+    assert mixture.rule is None and "is the upper model itself" in mixture.refused
 
 
 def test_one_that_cannot_be_reached_is_told(tmp_path):

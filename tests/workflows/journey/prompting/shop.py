@@ -98,7 +98,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         try:
-            said = self.server.answer({name: body[name] for name in ("model", "messages")})
+            said = self.server.answer(
+                {name: body[name] for name in ("model", "messages", "response_format") if name in body}
+            )
         except ConnectionError:
             self.close_connection = True
             return

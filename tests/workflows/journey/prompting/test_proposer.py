@@ -1,16 +1,20 @@
 """Who proposes, by name, and how the proposer is asked."""
 
+import json
 from decimal import Decimal
 
+import msgspec
 import pytest
 from anyio.from_thread import start_blocking_portal
 from tests.prompts.modelled import TASK
-from tests.workflows.journey.prompting.shop import Shop
+from tests.workflows.journey.prompting.shop import Shop, block
 
 from freehold.errors import UsageError
 from freehold.evals.chat.chat_client import ChatClient
 from freehold.prompts.measuring import SearchEndedError
+from freehold.prompts.replies import split
 from freehold.types.config import parse
+from freehold.types.endpoint import Capabilities
 from freehold.types.evaluation import Task
 from freehold.workflows.journey.paying.answers import PaidAnswers
 from freehold.workflows.journey.prompting.asking import Purse
@@ -77,13 +81,14 @@ def asked(tmp_path, monkeypatch):
     monkeypatch.setattr("freehold.workflows.journey.prompting.proposer.WAITS_SECONDS", (0.0, 0.0))
     shops = []
 
-    def ask(work, *replies, most=None, usd=None):
+    def ask(work, *replies, most=None, usd=None, capabilities=None):
         shop = Shop(*replies)
         shops.append(shop)
         text = f'[incumbent]\nmodel = "writer"\nbase_url = "{shop.url}"\nprice = {{ prompt = 2, completion = 10 }}\n'
         proposer = named("incumbent", text)
         with PaidAnswers(tmp_path / "asked.jsonl") as paid, start_blocking_portal() as portal:
-            client = ChatClient(proposer.endpoint, concurrency=1, patience=PATIENCE)
+            endpoint = msgspec.structs.replace(proposer.endpoint, capabilities=capabilities or Capabilities())
+            client = ChatClient(endpoint, concurrency=1, patience=PATIENCE)
             with portal.wrap_async_context_manager(client):
                 return work(ProposalAsker(portal, client, proposer, Purse(paid, usd), most), paid, shop)
 
@@ -95,24 +100,26 @@ def asked(tmp_path, monkeypatch):
 
 def test_the_same_question_twice_gets_two_replies_and_both_are_kept(asked):
     def work(asking, paid, shop):
-        return [asking("Better?", ["s1", "s2"]), asking("Better?", ["s1"])], len(shop.asked)
+        said = [asking("Better?", some, current="Be kind.") for some in (["s1", "s2"], ["s1"])]
+        return said, len(shop.asked)
 
-    assert asked(work, "one", "two") == (["one", "two"], 2)
-    assert asked(work, "other") == (["one", "two"], 0), "a second run reads them"
+    one, two = block("One prompt."), block("Two prompts.")
+    assert asked(work, one, two) == ([one, two], 2)
+    assert asked(work, "other") == ([one, two], 0), "a second run reads them"
 
 
 def test_a_failed_request_counts_and_is_tried_again(asked):
     def work(asking, paid, shop):
-        return asking("Better?", []), paid.of(PROPOSALS).requests
+        return asking("Better?", [], current=""), paid.of(PROPOSALS).requests
 
     assert asked(work, 500, 429, "at last") == ("at last", 3)
 
 
 def test_none_is_sent_beyond_the_requests_allowed(asked):
     def work(asking, paid, shop):
-        asking("1", []), asking("2", [])
+        asking("1", [], current=""), asking("2", [], current="")
         with pytest.raises(SearchEndedError, match="2 requests to the proposer"):
-            asking("3", [])
+            asking("3", [], current="")
         return len(shop.asked)
 
     assert asked(work, "yes", most=2) == 2
@@ -121,7 +128,7 @@ def test_none_is_sent_beyond_the_requests_allowed(asked):
 def test_none_is_sent_that_the_dollars_may_not_hold(asked):
     def work(asking, paid, shop):
         with pytest.raises(SearchEndedError, match="the budget"):
-            asking("x" * 100, [])
+            asking("x" * 100, [], current="")
         return len(shop.asked), paid.spent_usd
 
     assert asked(work, "yes", usd=Decimal("0.02")) == (0, 0), (
@@ -132,7 +139,42 @@ def test_none_is_sent_that_the_dollars_may_not_hold(asked):
 def test_what_it_says_of_itself_ends_it(asked):
     def work(asking, paid, shop):
         with pytest.raises(SearchEndedError, match="401"):
-            asking("x", [])
+            asking("x", [], current="")
         return paid.of(PROPOSALS).requests, paid.spent_usd
 
     assert asked(work, 401) == (1, 0)
+
+
+def formats(shop):
+    return [body.get("response_format", {}).get("type", "text") for body in shop.asked]
+
+
+def test_a_proposer_that_does_not_keep_to_a_block_is_held_to_an_object_from_then_on(asked):
+    told = json.dumps({"why": "It chats.", "prompt": "Answer with one JSON object."})
+
+    def work(asking, paid, shop):
+        replies = [asking(str(number), [], current="Be kind.") for number in range(3)]
+        return [split(one)[0] for one in replies], formats(shop)
+
+    wanted = [None, "Answer with one JSON object.", "Answer with one JSON object."]
+    assert asked(work, "I would be glad to help!", told) == (wanted, ["text", "json_schema", "json_schema"])
+    assert asked(work, "other") == (wanted, []), "a second run asks the same way"
+
+
+def test_one_that_refuses_schemas_is_asked_for_a_block_again(asked):
+    def work(asking, paid, shop):
+        replies = [asking(str(number), [], current="Be kind.") for number in range(3)]
+        return [split(one)[0] for one in replies], formats(shop), paid.of(PROPOSALS).requests
+
+    wanted = ([None, "Two prompts.", None], ["text", "json_schema", "text", "text"], 4)
+    assert asked(work, "Hello!", 400, block("Two prompts."), "Hello!") == wanted
+    assert asked(work, "other") == (wanted[0], [], 4)
+
+
+def test_an_engine_that_can_is_held_from_the_first_request_on(asked):
+    def work(asking, paid, shop):
+        asking("Better?", [], current="Be kind.")
+        return formats(shop)
+
+    told = json.dumps({"why": "", "prompt": "Answer with one JSON object."})
+    assert asked(work, told, capabilities=Capabilities(json_schema=True)) == ["json_schema"]

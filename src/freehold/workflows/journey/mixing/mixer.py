@@ -38,7 +38,13 @@ from freehold.workflows.journey.methods import Bench, Candidate, Made
 from freehold.workflows.journey.mixing import agreeing, curves, money, slices
 from freehold.workflows.journey.mixing.looking import MixtureLook, look
 from freehold.workflows.journey.mixing.nearest import let_go, nearest_of
-from freehold.workflows.journey.mixing.upper import as_upper, measured_upper, named_upper, upper_results
+from freehold.workflows.journey.mixing.upper import (
+    as_upper,
+    is_itself,
+    measured_upper,
+    named_upper,
+    upper_results,
+)
 from freehold.workflows.project import now
 from freehold.workflows.prove.looks import Looks
 from freehold.workflows.prove.results import frozen_answers
@@ -84,7 +90,7 @@ class Mixer:
         bench = self.bench
         samples = self._filled(SELECTION_SPLIT)
         notes = slices.check(bench.project.config.defer, samples)
-        obstacle = self._obstacle(samples)
+        obstacle = self._obstacle(candidate, samples)
         if obstacle is not None:
             return self._refused(candidate, made, len(samples), obstacle, notes)
         bench.steps.expect(STEPS_OF_MIXING + after)
@@ -174,13 +180,19 @@ class Mixer:
         )
         return filled
 
-    def _obstacle(self, samples: list[Sample]) -> Obstacle | None:
+    def _obstacle(self, candidate: Candidate, samples: list[Sample]) -> Obstacle | None:
         """What stands in the way before anything is asked."""
         bench = self.bench
+        upper = named_upper(bench.project.config)
         if not self.is_wanted:
             return Obstacle("[defer] least_share is 1", "[defer] least_share = 0.2 plans one again")
+        if upper is not None and is_itself(upper, candidate, bench.project.config):
+            return Obstacle(
+                f"{candidate.label} is the upper model itself: what it is not sure of would go to it again",
+                "[defer] upper names a larger model than the candidate; a smaller candidate can be mixed with it",
+            )
         gone = self._incumbent_until()
-        if gone is not None and gone < now().date() and bench.project.config.defer.upper is None:
+        if gone is not None and gone < now().date() and upper is None:
             return Obstacle(
                 f"{self.incumbent} was shut down on {gone}: no one is left to defer to",
                 "a larger model of your own can answer in its place: [defer] upper",

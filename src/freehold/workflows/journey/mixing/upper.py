@@ -17,8 +17,10 @@ from freehold.types.deferral import UpperModel
 from freehold.types.evaluation import EvalResult
 from freehold.types.record import content_id
 from freehold.types.selected import SelectionScores
+from freehold.wire.base_url import stem
 from freehold.workflows.journey.measuring.scores import SELECTION_SPLIT, score_on_selection
-from freehold.workflows.journey.methods import Bench
+from freehold.workflows.journey.methods import Bench, Candidate
+from freehold.workflows.journey.methods.method import endpoint_of
 from freehold.workflows.journey.paying.asked_model import PricedModel, asked_model
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, ask_and_score
 from freehold.workflows.prove.results import frozen_answers
@@ -29,8 +31,15 @@ AT_ONCE = 4
 
 def named_upper(config: ProjectConfig) -> PricedModel | None:
     """The model that ``[defer] upper`` names; None without one. Raises `UsageError` where it cannot be asked."""
-    name = config.defer.upper
+    name = config.upper
     return None if name is None else asked_model(name, config, role="the upper model of [defer]")
+
+
+def is_itself(asked: PricedModel, candidate: Candidate, config: ProjectConfig) -> bool:
+    """Whether the upper model is the candidate: the same model at the same address."""
+    if candidate.endpoint is None or candidate.model != asked.model:
+        return False
+    return stem(endpoint_of(config, candidate.endpoint).base_url) == stem(asked.endpoint.base_url)
 
 
 def as_upper(asked: PricedModel) -> UpperModel:

@@ -12,7 +12,7 @@ import msgspec
 
 from freehold.datasets import building
 from freehold.errors import UsageError
-from freehold.prompts import halving, reflection
+from freehold.prompts import halving, reflection, replies
 from freehold.prompts.forms import StatedForm, form_of
 from freehold.prompts.leaks import LeakCheck
 from freehold.prompts.measuring import FORMAT_WEIGHT
@@ -226,7 +226,9 @@ def _proposal_usd(proposer: Proposer, asked: AskedOf, shown: Sequence[Sample]) -
     """About what one proposal costs."""
     system = len((asked.system or "").encode())
     mean = sum(len(msgspec.json.encode(one.messages)) - system for one in shown) // max(1, len(shown))
-    prompt = tokens_in(len(reflection.TEMPLATE) + system + reflection.MINIBATCH * (mean + 300))
+    prompt = tokens_in(
+        len(reflection.TEMPLATE + replies.AS_BLOCK) + system + reflection.MINIBATCH * (mean + 300)
+    )
     return proposer.prices.usd(proposer.model, prompt, _PROPOSAL_TOKENS + 2 * tokens_in(system))
 
 

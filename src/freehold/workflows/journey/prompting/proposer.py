@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from freehold.evals.chat.chat_client import ChatClient, Patience
 from freehold.evals.judging.judge import JudgeOptions
 from freehold.evals.scorer import read_options
 from freehold.prompts.measuring import SearchEndedError
+from freehold.prompts.replies import AS_BLOCK, AS_OBJECT, object_format, split
 from freehold.types.config import PriceConfig, ProjectConfig
 from freehold.types.endpoint import Endpoint
 from freehold.types.evaluation import Task
@@ -23,6 +25,8 @@ from freehold.types.record import content_id
 from freehold.workflows.journey.paying.asked_model import asked_model
 from freehold.workflows.journey.paying.prices import Prices
 from freehold.workflows.journey.prompting.asking import Purse, waited
+
+log = logging.getLogger(__name__)
 
 PROPOSALS = "proposals"
 """The proposer's part of what was asked and paid."""
@@ -73,7 +77,12 @@ def proposer_named(name: str, config: ProjectConfig, task: Task, candidate: str)
 
 
 class ProposalAsker:
-    """Asks one proposer; called with the text and the ids of the samples that it shows."""
+    """Asks one proposer; called with the text, the ids of the samples that it shows, and the prompt to make better.
+
+    Replies are asked for as a block of text. An endpoint that says it holds answers to a schema is asked for an object
+    from the first request on, any other one after its first reply without a prompt in it; where it refuses that, it is
+    asked for a block again. Both follow from the replies, so a second run asks the same.
+    """
 
     def __init__(
         self,
@@ -88,24 +97,41 @@ class ProposalAsker:
         self._portal, self._client, self._proposer, self._purse = portal, client, proposer, purse
         self._most_requests, self._max_tokens = most_requests, max_tokens
         self._times: Counter[str] = Counter()
+        self._held = client.endpoint.capabilities.json_schema
+        self._refuses_schemas = False
 
-    def __call__(self, text: str, ids: Sequence[str]) -> str:
+    def __call__(self, text: str, ids: Sequence[str], *, current: str) -> str:
         """The reply. Raises `SearchEndedError` where the budget is spent or nothing is answered any more."""
+        held = self._held
         body = {
             "model": self._proposer.model,
-            "messages": [{"role": "user", "content": text}],
+            "messages": [{"role": "user", "content": text + (AS_OBJECT if held else AS_BLOCK)}],
             "max_tokens": self._max_tokens,
+            **({"response_format": object_format(current)} if held else {}),
         }
+        answer = self._answer(text, body, ids)
+        reply = answer.output or ""
+        if held and not reply and (answer.error or "").startswith("refused_request"):
+            log.info("the proposer takes no schema (%s): it is asked for a block of text", answer.error)
+            self._held, self._refuses_schemas = False, True
+            return self(text, ids, current=current)
+        if not held and not self._refuses_schemas and split(reply)[0] is None:
+            log.info("the proposer's reply holds no prompt: from now on it is held to an object")
+            self._held = True
+        return reply
+
+    def _answer(self, text: str, body: dict[str, Any], ids: Sequence[str]) -> ChatAnswer:
+        """One reply, of before or asked now."""
         # The same question may be put again, and wants another reply.
         self._times[text] += 1
         key = content_id(["proposal", self._proposer.name, body, self._times[text]])
         kept = self._purse.paid.get(key)
         if kept is not None:
-            return kept.output or ""
+            return kept
         for wait in (*WAITS_SECONDS, None):
             answer = self._once(key, body, ids)
             if answer.fault != "infrastructure":
-                return answer.output or ""
+                return answer
             if wait is not None:
                 time.sleep(wait)
         raise SearchEndedError(f"the proposer answers nothing any more: {answer.error}")

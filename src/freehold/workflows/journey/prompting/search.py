@@ -77,6 +77,7 @@ def run(
                 checks=Checks(planned.asked.system, planned.leak_check(), planned.fits),
                 train=planned.train,
                 most_proposals=planned.most_proposals,
+                form=planned.form.statement,
                 seed=planned.request.seed,
             )
         found = search(planned.asked, planned.variants, planned.validation, measure, proposing)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.engines.encoder.tiny import LABEL, NUMBER, WIDTH, tiny_encoder
 
-from freehold.engines.encoder.folder import read_manifest
-from freehold.engines.encoder.runner import RUN_TOKENS, TooLong, groups, load_runner, unit_length
+from freehold.encoders.folder import read_manifest
+from freehold.encoders.runner import RUN_TOKENS, TooLong, groups, load_runner, unit_length
 from freehold.errors import EngineError
 
 

