@@ -41,6 +41,13 @@ def test_a_deployment_is_a_model():
     assert (route.model, route.path, route.kind) == ("my/gpt", "/v1/chat/completions", "chat")
     assert route.native == "/openai/deployments/{model}/chat/completions"
     assert model_route("/openai/deployments/d/images/generations") is None
+    responses = model_route("/openai/responses")
+    assert (responses.kind, responses.path, responses.native) == (
+        "responses",
+        "/v1/responses",
+        "/openai/responses",
+    )
+    assert model_route("/openai/responses/resp_1") is None
     assert model_route("/v1/messages").api == "anthropic" and model_route("/v1/files") is None
 
 
