@@ -55,7 +55,8 @@ class FakeOpenai(EchoApp):
         if reply.status != 200:
             return reply
         said = json.loads(responses.answer_from_openai(reply.body, asked))
-        said |= {"store": True, "previous_response_id": previous}
+        # Its ids are its own, not marked as those of a translation.
+        said |= {"id": said["id"].replace("_fh_", "_"), "store": True, "previous_response_id": previous}
         self._kept.add(said["id"])
         if not body.get("stream"):
             return web.json_response(said)

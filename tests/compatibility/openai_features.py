@@ -175,6 +175,24 @@ def chat_too_long(ask: Clients) -> None:
     assert error.code == "context_length_exceeded", f"the code is {error.code}"
 
 
+@feature("OpenAI chat", "error: no messages, with `param`", CHAT)
+def chat_no_messages(ask: Clients) -> None:
+    error = refusal(openai.BadRequestError, lambda: ask.chat(messages=[]))
+    assert error.param == "messages", f"the param is {error.param}"
+
+
+@feature("OpenAI chat", "error: a schema that is none, with `param`", CHAT)
+def chat_broken_schema(ask: Clients) -> None:
+    broken = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "strin"}}}
+    error = refusal(openai.BadRequestError, lambda: ask.chat(response_format=broken))
+    assert error.param == "response_format", f"the param is {error.param}"
+
+
+@feature("OpenAI chat", "a request id", CHAT)
+def chat_request_id(ask: Clients) -> None:
+    assert ask.chat()._request_id, "no x-request-id"
+
+
 @feature("OpenAI completions", "text and usage", COMPLETIONS)
 def completion(ask: Clients) -> None:
     answer = ask.gpt.completions.create(model=ask.model, prompt=TEXT, max_tokens=5, temperature=0)

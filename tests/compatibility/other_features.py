@@ -136,6 +136,36 @@ def message_too_long(ask: Clients) -> None:
     assert error.body["error"]["type"] == "invalid_request_error"
 
 
+@feature("Anthropic messages", "which of `stop_sequences`", MESSAGES)
+def claude_stop_word(ask: Clients) -> None:
+    mark = ask.message().content[0].text.split()[2]
+    answer = ask.message(stop_sequences=["no such word", mark])
+    assert (answer.stop_reason, answer.stop_sequence) == ("stop_sequence", mark), (
+        f"{answer.stop_reason} is told"
+    )
+
+
+@feature("Anthropic messages", "input tokens in `message_start`", MESSAGES)
+def claude_first_usage(ask: Clients) -> None:
+    start = next(event for event in ask.message(stream=True) if event.type == "message_start")
+    used = start.message.usage
+    assert used.input_tokens + (used.cache_read_input_tokens or 0) > 0, "0 are told at first"
+
+
+@feature("Anthropic messages", "error: no `max_tokens`", MESSAGES)
+def claude_no_length(ask: Clients) -> None:
+    turns = [{"role": "user", "content": TEXT}]
+    answer = ask.http.post(
+        MESSAGES, json={"model": ask.model, "messages": turns}, headers={"anthropic-version": "2023-06-01"}
+    )
+    assert answer.status_code == 400 and "max_tokens" in answer.json()["error"]["message"]
+
+
+@feature("Anthropic messages", "a request id", MESSAGES)
+def claude_request_id(ask: Clients) -> None:
+    assert ask.message()._request_id, "no request-id"
+
+
 @feature("Ollama", "`/api/chat`", "/api/chat")
 def ollama_chat(ask: Clients) -> None:
     answer = ask.ollama_chat()

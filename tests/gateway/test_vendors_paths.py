@@ -6,9 +6,10 @@ import openai
 import pytest
 from tests.gateway.asking import post
 from tests.gateway.loopback import ANSWER, FakeUpstream, gateway, plain, trace_of
+from tests.gateway.responses_api import ResponsesApi
 from tests.gateway.vendor import Vendor
 
-from freehold.types.endpoint import Endpoint
+from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint
 from freehold.types.route import Route, Target
 
 VERSION = "2024-10-21"
@@ -53,6 +54,31 @@ def test_azures_client_asks_its_deployment_and_the_rest_by_the_gateway(vendor, u
         assert vendor.seen[-1][1] == f"/openai/files?api-version={VERSION}"
         post(running, {"model": "m", "messages": QUESTION})
         assert vendor.seen[-1][1] == "/openai/deployments/other/chat/completions?api-version=old"
+
+
+def test_azures_client_has_the_responses_api_by_the_gateway(upstream, tmp_path):
+    upstream.answer = host = ResponsesApi(lambda seen: plain(ANSWER))
+    base_url = f"{upstream.base_url}/openai/deployments/other?api-version=old"
+    one = incumbent(base_url, dialect="azure", models=ANY_SERVED, capabilities=Capabilities(responses=None))
+    with (
+        gateway(upstream, tmp_path, endpoints=(one,), others_to="incumbent") as running,
+        azure(running.base_url) as client,
+    ):
+        first = client.responses.with_raw_response.create(model="mine", input="x")
+        trace = trace_of(running, first.headers["x-freehold-trace-id"])
+        assert (trace.model, trace.request["messages"][0]["content"]) == ("mine", "x")
+        client.responses.create(model="mine", input="y", previous_response_id=first.parse().id)
+        client.responses.retrieve(first.parse().id)
+        post(running, {"model": "m", "input": "z"}, path="/v1/responses")
+    asked = [(method, path) for method, path, body, _ in host.asked if body != b"{}"]
+    path = f"/openai/responses?api-version={VERSION}"
+    assert asked == [
+        ("POST", path),
+        ("POST", path),
+        ("GET", f"/openai/responses/{first.parse().id}?api-version={VERSION}"),
+        ("POST", "/openai/responses?api-version=old"),
+    ]
+    assert {headers["api-key"] for *_, headers in host.asked[:3]} == {"sk-client"}
 
 
 def test_a_deployment_moves_to_a_candidate_and_back(vendor, upstream, tmp_path):

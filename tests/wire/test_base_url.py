@@ -1,6 +1,6 @@
 import pytest
 
-from freehold.wire.base_url import joined, merged_query, stem, taken_apart, target
+from freehold.wire.base_url import has_responses, joined, merged_query, stem, taken_apart, target
 
 CHAT = "/v1/chat/completions"
 
@@ -44,6 +44,28 @@ def test_a_requests_own_parameters_go_first():
     )
     assert target(base, "/v1/files") == "/openai/deployments/d/files?api-version=2024-10-21"
     assert merged_query("a=1", "b=2") == "a=1&b=2" and merged_query("", "b=2") == "b=2"
+
+
+def test_azure_has_responses_beside_its_deployments():
+    base = "https://one.openai.azure.com/openai/deployments/d?api-version=1"
+    assert target(base, "/v1/responses") == "/openai/responses?api-version=1"
+    assert target(base, "/openai/responses?api-version=2") == "/openai/responses?api-version=2"
+    assert target("https://one.openai.azure.com", "/v1/responses") == "/openai/v1/responses"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "has"),
+    [
+        ("https://api.openai.com/v1", True),
+        ("https://us.api.openai.com", True),
+        ("https://one.openai.azure.com", True),
+        ("https://one.openai.azure.com/openai/deployments/d", False),
+        ("https://notapi.openai.com", False),
+        ("http://127.0.0.1:8000", False),
+    ],
+)
+def test_which_addresses_are_known_to_have_the_responses_api(base_url, has):
+    assert has_responses(base_url) is has
 
 
 def test_one_server_is_known_by_one_address():

@@ -1,44 +1,63 @@
-"""OpenAI's Responses API, translated to its chat API."""
+"""Chat completions as answers of OpenAI's Responses API."""
 
 import json
 
 import pytest
 
-from freehold.wire.errors import ApiError
-from freehold.wire.responses import request_to_openai
+from freehold.wire.responses import ResponsesStreamFromOpenai, answer_from_openai
 
-TOOL = {"type": "function", "name": "find", "parameters": {"type": "object"}}
+CHAT = {
+    "id": "chatcmpl-1",
+    "created": 5,
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Berlin"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 4, "completion_tokens": 1, "total_tokens": 5},
+}
+ASKED = {
+    "model": "m",
+    "input": "where?",
+    "max_tool_calls": 3,
+    "truncation": "auto",
+    "reasoning": {"effort": "low"},
+}
 
 
-def translated(**more):
-    return json.loads(request_to_openai(json.dumps({"model": "m", "input": "where?", **more}).encode()))
+def answered(chat=CHAT, **more):
+    return json.loads(answer_from_openai(json.dumps(chat).encode(), json.dumps(ASKED | more).encode()))
+
+
+def test_an_answer_repeats_what_was_asked_and_says_that_nothing_is_stored():
+    said = answered()
+    assert (said["max_tool_calls"], said["truncation"], said["reasoning"]["effort"]) == (3, "auto", "low")
+    assert said["store"] is False and said["previous_response_id"] is None and said["background"] is False
+    assert said["id"] == "resp_fh_chatcmpl-1" and said["output"][0]["id"] == "msg_fh_chatcmpl-1"
 
 
 @pytest.mark.parametrize(
-    ("more", "words"),
+    ("finish", "status", "reason"),
     [
-        ({"include": ["message.output_text.logprobs"]}, "include message.output_text.logprobs"),
-        ({"tool_choice": {"type": "web_search_preview"}}, "tool_choice web_search_preview"),
-        ({"tools": [{"type": "file_search"}]}, "file_search runs at OpenAI"),
-        ({"moderation": {"model": "x"}}, "moderation is not possible"),
+        ("stop", "completed", None),
+        ("length", "incomplete", "max_output_tokens"),
+        ("content_filter", "incomplete", "content_filter"),
     ],
 )
-def test_what_the_chat_api_has_no_word_for_is_refused(more, words):
-    with pytest.raises(ApiError, match=words) as error:
-        translated(**more)
-    assert error.value.status == 400
+def test_why_an_answer_is_incomplete(finish, status, reason):
+    said = answered({**CHAT, "choices": [{**CHAT["choices"][0], "finish_reason": finish}]})
+    assert said["status"] == status and (said["incomplete_details"] or {}).get("reason") == reason
 
 
-def test_what_says_nothing_about_the_answer_is_no_reason_to_refuse():
-    more = {"store": True, "truncation": "auto", "include": ["reasoning.encrypted_content"]}
-    assert translated(**more) == translated()
-
-
-def test_choices_of_tools_and_verbosity_are_words_of_both():
-    chosen = translated(tools=[TOOL], tool_choice={"type": "function", "name": "find"})["tool_choice"]
-    assert chosen == {"type": "function", "function": {"name": "find"}}
-    allowed = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "find"}]}
-    chosen = translated(tools=[TOOL], tool_choice=allowed)["tool_choice"]
-    assert chosen["allowed_tools"]["mode"] == "required"
-    assert chosen["allowed_tools"]["tools"] == [{"type": "function", "function": {"name": "find"}}]
-    assert translated(text={"verbosity": "low"})["verbosity"] == "low"
+def test_a_stream_names_the_ids_of_its_answer():
+    stream = ResponsesStreamFromOpenai(json.dumps(ASKED).encode())
+    chunk = {
+        "id": "c1",
+        "object": "chat.completion.chunk",
+        "choices": [{"index": 0, "delta": {"content": "Ber"}}],
+    }
+    end = {"id": "c1", "choices": [{"index": 0, "delta": {}, "finish_reason": "content_filter"}]}
+    out = stream.feed(b"".join(b"data: " + json.dumps(one).encode() + b"\n\n" for one in (chunk, end)))
+    events = [
+        json.loads(line[6:]) for line in (out + stream.rest()).splitlines() if line.startswith(b"data: ")
+    ]
+    assert events[0]["response"]["id"] == "resp_fh_c1"
+    assert {event["item_id"] for event in events if "item_id" in event} == {"msg_fh_c1"}
+    assert events[-1]["type"] == "response.incomplete"
+    assert events[-1]["response"]["incomplete_details"] == {"reason": "content_filter"}

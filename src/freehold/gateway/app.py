@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
@@ -18,8 +19,11 @@ from freehold.gateway.proxy.shadow import Shadows
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import API_ROUTES
 from freehold.gateway.upkeep import upkeep
-from freehold.wire.errors import ApiError, anthropic_error, ollama_error, openai_error
+from freehold.types.endpoint import Api
+from freehold.types.record import event_id
+from freehold.wire.errors import ApiError, HttpReply, anthropic_error, ollama_error, openai_error
 
+_ERRORS = {"openai": openai_error, "anthropic": anthropic_error, "ollama": ollama_error}
 _OPEN_PAGES = frozenset(("/metrics", "/ready"))
 
 
@@ -44,21 +48,24 @@ class GatewayApp:
         if api_route is not None and request.method == "POST":
             await forward(self.state, self.shadows, api_route, request)
             return
-        error = openai_error if api_route is None else api_route.error
+        api: Api = "openai" if api_route is None else api_route.api
         if path.startswith("/api/"):
-            error = ollama_error
+            api = "ollama"
         elif path.startswith("/v1/messages") or request.header("anthropic-version"):
-            error = anthropic_error
+            api = "anthropic"
+        request_id = event_id(int(time.time() * 1000))
         try:
-            await self._answer(request, path)
+            reply = await self._answer(request, path)
         except ApiError as failure:
-            report_refusal(self.state, request, path, failure)
-            send_reply(request, error(failure))
+            report_refusal(self.state, request, path, failure, request_id=request_id)
+            reply = _ERRORS[api](failure)
         except ClientDisconnect:
             return
+        if reply is not None:
+            send_reply(request, reply, request_id=request_id, api=api)
 
-    async def _answer(self, request: Request, path: str) -> None:
-        """Answer with a page, by the admin API, or pass the request on. Raises `ApiError`."""
+    async def _answer(self, request: Request, path: str) -> HttpReply | None:
+        """What a page or the admin API says; None for what was passed on. Raises `ApiError`."""
         state = self.state
         # What is told without a key is told to no other name; that the process lives is not a secret.
         if path in _OPEN_PAGES or (path != "/health" and (state.hosts.says or not state.keys.required)):
@@ -67,13 +74,13 @@ class GatewayApp:
             check_origin(origin, request.header("host"))
         if path.startswith(ADMIN_PREFIX):
             table = state.table
-            send_reply(request, await self._admin(request, state.config, state.keys, table.all_routes()))
-        elif is_others(state.table, request.method, path):
+            return await self._admin(request, state.config, state.keys, table.all_routes())
+        if is_others(state.table, request.method, path):
             await pass_on(state, request, path)
-        elif (page := find_page(request.method, path)) is not None:
-            send_reply(request, await page(state, request))
-        else:
-            raise ApiError(405, f"{request.method} is not possible on {path}")
+            return None
+        if (page := find_page(request.method, path)) is not None:
+            return await page(state, request)
+        raise ApiError(405, f"{request.method} is not possible on {path}")
 
 
 @contextlib.asynccontextmanager

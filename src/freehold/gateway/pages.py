@@ -13,6 +13,7 @@ import msgspec
 from freehold.gateway.http.request import Request
 from freehold.gateway.limits.keys import check_may, check_scope
 from freehold.gateway.proxy.passing.listing import listed_elsewhere
+from freehold.gateway.proxy.passing.paths import spelled_out
 from freehold.gateway.proxy.routing import RouteTable
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import API_ROUTES
@@ -107,7 +108,8 @@ async def models(state: WorkerState, request: Request) -> HttpReply:
 async def model(state: WorkerState, request: Request) -> HttpReply:
     """One of these names. Raises `ApiError` (404) for others, unless an endpoint takes any name."""
     key = _check_key(state, request)
-    name = urllib.parse.unquote(request.path.removeprefix(MODEL_PREFIX).rstrip("/"))
+    path = spelled_out(request.path, state.table.others)
+    name = urllib.parse.unquote(path.removeprefix(MODEL_PREFIX))
     _check_model(state, name, key)
     return HttpReply(200, _JSON, msgspec.json.encode(_listed_model(state, name, request)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import msgspec
 
@@ -12,7 +12,7 @@ from freehold.types.record import Record, StoredRecord, content_id
 
 DeferralWay = Literal["router", "cascade"]
 """Who answers is decided from the request alone (`router`), or from the candidate's own answer (`cascade`)."""
-SignalName = Literal[
+AnswerSignalName = Literal[
     "probability",
     "margin",
     "entropy",
@@ -20,10 +20,11 @@ SignalName = Literal[
     "min_logprob",
     "field_min_logprob",
     "agreement",
-    "similarity",
     "combined",
-    "router",
 ]
+"""Those that a single answer carries."""
+ANSWER_SIGNALS: tuple[AnswerSignalName, ...] = get_args(AnswerSignalName)
+SignalName = AnswerSignalName | Literal["similarity", "router"]
 """What is known of how sure an answer is; higher is surer, always.
 
 `probability`: an encoder's calibrated one, of all fields together. `margin`: of its likeliest answer before the second

@@ -49,6 +49,11 @@ class EngineKind(Record, frozen=True, kw_only=True):
     """Whether it goes on with an assistant's turn that a request has begun, or may begin a turn of its own."""
     counts_tokens: Literal["count_tokens", "tokenize", "answer"] | None = None
     """How it counts a prompt's tokens: by Anthropic's own call, by ``/tokenize``, with an answer of no tokens."""
+    tells_stop: Literal["stop_reason", "verbose"] | None = None
+    """How it tells which stop sequence ended an answer: in the choice, or where it is asked by ``verbose``."""
+    tells_prompt: Literal["continuous_usage_stats", "return_progress"] | None = None
+    """The field by which a stream tells at its beginning how many tokens the prompt has: an option of the stream, or
+    one of the request."""
     unread_fields: tuple[str, ...] = ()
     """Fields of a chat request that it takes and does not follow."""
     holds_choices: Literal["grammar", "structured_outputs"] | None = None
@@ -81,6 +86,8 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
             ignores_tools_unsaid=True,
             holds_choices="grammar",
             counts_tokens="count_tokens",
+            tells_stop="verbose",
+            tells_prompt="return_progress",
             tells_tokens="apply-template",
             tells_confidence="logprobs",
             tunable=True,
@@ -88,6 +95,8 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
         EngineKind(
             name="vllm",
             title="vLLM",
+            tells_stop="stop_reason",
+            tells_prompt="continuous_usage_stats",
             reads="safetensors",
             reads_adapter_folders=True,
             takes_template=True,

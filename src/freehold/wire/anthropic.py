@@ -65,11 +65,37 @@ def answer_from_openai(body: bytes, request: bytes) -> bytes:
             "role": "assistant",
             "model": openai.peek(request).model or chat.get("model"),
             "content": content,
-            "stop_reason": _STOP_REASONS.get(choice.get("finish_reason") or "stop", "end_turn"),
-            "stop_sequence": None,
+            **_stop(choice.get("finish_reason"), stop_word(chat, choice)),
             "usage": message_usage(usage_of(chat)),
         }
     )
+
+
+def stop_word(chat: dict[str, Any], choice: dict[str, Any]) -> str | None:
+    """The stop sequence that ended an answer, where the engine tells it: vLLM in the choice, llama.cpp among all it
+    knows."""
+    word = choice.get("stop_reason")
+    if isinstance(verbose := chat.get("__verbose"), dict):
+        word = verbose.get("stopping_word")
+    return word if isinstance(word, str) and word else None
+
+
+def _stop(finish: Any, word: str | None) -> dict[str, Any]:
+    if finish == "stop" and word is not None:
+        return {"stop_reason": "stop_sequence", "stop_sequence": word}
+    return {"stop_reason": _STOP_REASONS.get(finish or "stop", "end_turn"), "stop_sequence": None}
+
+
+def _progress(told: Any) -> dict[str, Any] | None:
+    """The prompt's tokens as llama.cpp tells them while it reads it, as usage."""
+    if not isinstance(told, dict) or not isinstance(told.get("total"), int):
+        return None
+    cached = told.get("cache")
+    return {
+        "prompt_tokens": told["total"],
+        "completion_tokens": 0,
+        "prompt_tokens_details": {"cached_tokens": cached if isinstance(cached, int) else 0},
+    }
 
 
 def _arguments(text: Any) -> Any:
@@ -89,6 +115,7 @@ class AnthropicStreamFromOpenai:
         self._block: tuple[str, int] | None = None
         self._index = -1
         self._finish: str | None = None
+        self._word: str | None = None
         self._usage: dict[str, Any] = {}
 
     def feed(self, data: bytes) -> bytes:
@@ -104,8 +131,7 @@ class AnthropicStreamFromOpenai:
         self._start({}, out)
         self._end_block(out)
         usage = message_usage(read_usage(self._usage))
-        reason = _STOP_REASONS.get(self._finish or "stop", "end_turn")
-        delta = {"stop_reason": reason, "stop_sequence": None}
+        delta = _stop(self._finish, self._word)
         out.append(_event("message_delta", {"delta": delta, "usage": usage}))
         out.append(_event("message_stop", {}))
         return b"".join(out)
@@ -116,11 +142,15 @@ class AnthropicStreamFromOpenai:
     def _chunk(self, chunk: dict[str, Any], out: list[bytes]) -> None:
         if "error" in chunk:
             raise openai.stopped_with(chunk)
-        self._start(chunk, out)
-        if isinstance(chunk.get("usage"), dict):
-            self._usage = chunk["usage"]
+        usage = chunk.get("usage")
+        if isinstance(usage, dict) or (usage := _progress(chunk.get("prompt_progress"))) is not None:
+            self._usage = usage
         for choice in (chunk.get("choices") or ())[:1]:
             delta = choice.get("delta") or {}
+            if not (delta.get("content") or delta.get("tool_calls") or choice.get("finish_reason")):
+                continue  # the answer has not begun, and what the prompt has may still be told
+            self._start(chunk, out)
+            self._word = stop_word(chunk, choice) or self._word
             if delta.get("content"):
                 self._open("text", 0, {"type": "text", "text": ""}, out)
                 self._delta({"type": "text_delta", "text": delta["content"]}, out)
@@ -145,7 +175,7 @@ class AnthropicStreamFromOpenai:
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": {"input_tokens": 0, "output_tokens": 0},
+            "usage": message_usage(read_usage(self._usage)),
         }
         out.append(_event("message_start", {"message": message}))
 

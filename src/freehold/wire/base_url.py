@@ -17,6 +17,9 @@ from urllib.parse import SplitResult, urlsplit
 VERSION = "/v1"
 DEPLOYMENTS = "/openai/deployments/"
 """Where Azure has what its clients name by deployment, of whatever form the base URL is."""
+AZURE_RESPONSES = "/openai/responses"
+"""Where Azure has the Responses API for clients that name an ``api-version``."""
+_OPENAI_HOST = "api.openai.com"
 # https://api-docs.deepseek.com (base_url and path, read 2026-11-27); https://docs.perplexity.ai (the same day).
 _WITHOUT_VERSION = frozenset(("api.deepseek.com", "api.perplexity.ai"))
 # https://learn.microsoft.com/azure/foundry/openai/api-version-lifecycle (read 2026-11-27).
@@ -66,10 +69,14 @@ def target(base_url: str, path: str, *, api: str = "openai") -> str:
     """
     _, prefix, said = taken_apart(base_url, api)
     path, _, query = path.partition("?")
-    if path == VERSION or path.startswith(VERSION + "/"):
-        place = prefix + path[len(VERSION) :]
-    elif path.startswith(DEPLOYMENTS):
+    if path.startswith((DEPLOYMENTS, AZURE_RESPONSES)):
         place = path
+    elif prefix.startswith(DEPLOYMENTS) and path.startswith(VERSION + "/responses"):
+        # It names the model in the body, and so lies beside the deployments
+        # (https://learn.microsoft.com/azure/ai-foundry/openai/how-to/responses, read 2026-11-29).
+        place = AZURE_RESPONSES + path[len(VERSION + "/responses") :]
+    elif path == VERSION or path.startswith(VERSION + "/"):
+        place = prefix + path[len(VERSION) :]
     else:
         place = prefix.removesuffix(VERSION) + path
     whole = merged_query(query, said)
@@ -88,6 +95,15 @@ def merged_query(query: str, said: str) -> str:
 def is_azure(base_url: str) -> bool:
     """Whether a key goes into the header ``api-key`` there, and paths may name a deployment."""
     return (urlsplit(base_url).hostname or "").endswith(AZURE_HOSTS)
+
+
+def has_responses(base_url: str) -> bool:
+    """Whether the Responses API is known to be below a base URL: OpenAI's own, and ``/openai/v1`` of Azure. By a
+    deployment of Azure it depends on the ``api-version``."""
+    host = urlsplit(base_url).hostname or ""
+    if host == _OPENAI_HOST or host.endswith("." + _OPENAI_HOST):
+        return True
+    return is_azure(base_url) and taken_apart(base_url).prefix == "/openai/v1"
 
 
 def stem(base_url: str) -> str:

@@ -112,6 +112,11 @@ def ollama_error(error: ApiError) -> HttpReply:
     return _reply(error, {"error": error.message})
 
 
+def request_id_header(api: str) -> str:
+    """By which name clients of an API look for the id of a request, on errors and on answers."""
+    return "request-id" if api == "anthropic" else "x-request-id"
+
+
 def _reply(error: ApiError, body: object) -> HttpReply:
     headers = [("content-type", "application/json")]
     if error.retry_after_s is not None:

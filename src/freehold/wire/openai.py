@@ -57,9 +57,12 @@ _TOKENS_MOST = 10**9
 
 class _Conversation(msgspec.Struct, gc=False):
     messages: msgspec.Raw = msgspec.Raw()
+    input: msgspec.Raw = msgspec.Raw()
+    """The Responses API's name for them."""
 
 
 _NAME_LENGTH_MAX = 1000
+_ERROR_WITHIN = 200
 # A conversation is known by this much of its beginning.
 _START_BYTES_MAX = 64 * 1024
 _JSON_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[][{},]', re.DOTALL)
@@ -94,6 +97,31 @@ def stopped_with(chunk: dict[str, Any]) -> ApiError:
     said = chunk.get("error")
     words = said.get("message") if isinstance(said, dict) else said
     return ApiError(502, f"the model stopped with an error: {str(words)[:500]}", code="upstream_cut")
+
+
+def begins_with_error(beginning: bytes) -> ApiError | None:
+    """The error that the first event of a stream tells in place of an answer; None where it tells none.
+
+    llama.cpp and vLLM put the status into the error's code.
+    """
+    if b'"error"' not in beginning[:_ERROR_WITHIN]:
+        return None
+    try:
+        said = msgspec.json.decode(next(sse.events(beginning))[1])["error"]
+    except (StopIteration, *UNREADABLE):
+        return None
+    if not said:
+        return None
+    told = said if isinstance(said, dict) else {"message": said}
+    status = told.get("code")
+    is_status = isinstance(status, int) and 400 <= status < 600
+    code = told.get("type") if is_status else status
+    return ApiError(
+        status if is_status else 502,
+        str(told.get("message") or "the model stopped with an error")[:2000],
+        code=code if isinstance(code, str) else None,
+        param=told.get("param") if isinstance(told.get("param"), str) else None,
+    )
 
 
 def raw_fields(body: bytes) -> dict[str, msgspec.Raw]:
@@ -142,7 +170,8 @@ def one_tool(body: bytes) -> dict[str, Any]:
 def conversation_start(body: bytes) -> bytes:
     """What two requests of one conversation share: the messages up to and with the first of the user."""
     try:
-        messages = bytes(_conversation.decode(body).messages)
+        told = _conversation.decode(body)
+        messages = bytes(told.messages) or bytes(told.input)
         if not messages.startswith(b"["):
             return body[:_START_BYTES_MAX]
         if len(messages) > _START_BYTES_MAX:

@@ -1,8 +1,9 @@
 """OpenAI's Responses API, translated to and from its chat API, for upstreams that only have the latter.
 
 Covered: create, plain and streamed, with text, images, functions and their outputs, JSON schemas.
-Not covered (refused): state on the server (``previous_response_id``, ``conversation``, ``background``) and
-tools that run at OpenAI. Nothing is stored: answers say ``"store": false``.
+Not covered (refused): state on the server (``previous_response_id``, ``conversation``, ``background``, ``store``),
+tools that run at OpenAI, summaries of reasoning. Nothing is stored: answers say ``"store": false``, and their ids tell
+that they were issued here (`freehold.wire.responses_request.OWN_MARK`).
 """
 
 from __future__ import annotations
@@ -12,174 +13,49 @@ from typing import Any
 import msgspec
 
 from freehold.wire import openai, sse
-from freehold.wire.errors import ApiError, cut_off, refuse_others
+from freehold.wire.errors import cut_off
 from freehold.wire.openai import AssembledAnswer
+from freehold.wire.responses_request import OWN_MARK
+from freehold.wire.responses_request import read_request as read_request
+from freehold.wire.responses_request import request_to_openai as request_to_openai
 from freehold.wire.usage import response_usage, usage_of
 
-_SAME = (
-    *("temperature", "top_p", "user", "metadata", "parallel_tool_calls", "safety_identifier", "seed"),
-    *("service_tier", "prompt_cache_key", "prompt_cache_retention"),
-)
-_KEPT_AT_OPENAI = ("previous_response_id", "conversation", "prompt")
-_TRANSLATED = frozenset(
-    (
-        *_SAME,
-        *("model", "input", "instructions", "max_output_tokens", "tools", "tool_choice", "reasoning", "text"),
-        *("stream", "include"),
-        # Nothing is stored or cut here, no tool runs here, and streams are not padded.
-        *("store", "truncation", "max_tool_calls", "stream_options"),
-    )
-)
+# By the chat API's finish_reason.
+_INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
-def request_to_openai(body: bytes) -> bytes:
-    """The chat request that asks the same. Raises `ApiError` (400) for what it cannot ask."""
-    asked = msgspec.json.decode(body)
-    for name in (*_KEPT_AT_OPENAI, "background"):
-        if asked.get(name):
-            raise ApiError(
-                400, f"{name} needs state that is not kept here; send the whole input instead", param=name
-            )
-    if asked.get("top_logprobs"):
-        raise ApiError(400, "top_logprobs is possible with /v1/chat/completions only", param="top_logprobs")
-    refuse_others(asked, _TRANSLATED, "the API of this model")
-    for wanted in asked.get("include") or ():
-        # Reasoning is not passed on, so there is none to encrypt.
-        if wanted != "reasoning.encrypted_content":
-            raise ApiError(400, f"include {str(wanted)[:100]} is not possible here", param="include")
-    return msgspec.json.encode(_as_chat_request(asked))
-
-
-def read_request(body: bytes) -> bytes:
-    """A request that OpenAI's API itself answers, as a chat request: for guards, traces and imported logs.
-
-    What a chat request has no word for is left out; `ApiError` where that would be a part of the conversation.
-    """
-    asked = msgspec.json.decode(body)
-    for name in _KEPT_AT_OPENAI:
-        if asked.get(name):
-            raise ApiError(400, f"{name} stands for messages that are not in the request", param=name)
-    return msgspec.json.encode(_as_chat_request(asked))
-
-
-def _as_chat_request(asked: dict[str, Any]) -> dict[str, Any]:
-    chat: dict[str, Any] = {"model": asked.get("model"), "messages": _messages(asked)}
-    chat.update({name: asked[name] for name in _SAME if asked.get(name) is not None})
-    if asked.get("max_output_tokens") is not None:
-        chat["max_tokens"] = asked["max_output_tokens"]
-    if asked.get("tools"):
-        chat["tools"] = [_tool(tool) for tool in asked["tools"]]
-    choice = asked.get("tool_choice")
-    if isinstance(choice, dict):
-        chat["tool_choice"] = _tool_choice(choice)
-    elif choice is not None:
-        chat["tool_choice"] = choice
-    if isinstance(reasoning := asked.get("reasoning"), dict) and reasoning.get("effort"):
-        chat["reasoning_effort"] = reasoning["effort"]
-    text = asked.get("text") or {}
-    if text.get("verbosity") is not None:
-        chat["verbosity"] = text["verbosity"]
-    form = text.get("format") or {}
-    if form.get("type") == "json_schema":
-        schema = {name: form[name] for name in ("name", "schema", "strict", "description") if name in form}
-        chat["response_format"] = {"type": "json_schema", "json_schema": schema}
-    elif form.get("type") == "json_object":
-        chat["response_format"] = {"type": "json_object"}
-    if asked.get("stream") is True:
-        chat["stream"] = True
-        chat["stream_options"] = {"include_usage": True}
-    return chat
-
-
-def _messages(asked: dict[str, Any]) -> list[dict[str, Any]]:
-    messages: list[dict[str, Any]] = []
-    if asked.get("instructions"):
-        messages.append({"role": "system", "content": asked["instructions"]})
-    given = asked.get("input")
-    if isinstance(given, str):
-        return [*messages, {"role": "user", "content": given}]
-    for item in given or ():
-        if not isinstance(item, dict):
-            raise ApiError(400, "input: expected a string or a list of objects", param="input")
-        match item.get("type", "message"):
-            case "message":
-                messages.append({"role": item.get("role"), "content": _content(item.get("content"))})
-            case "function_call":
-                function = {"name": item.get("name"), "arguments": item.get("arguments")}
-                call = {"id": item.get("call_id"), "type": "function", "function": function}
-                if messages and messages[-1].get("tool_calls"):
-                    messages[-1]["tool_calls"].append(call)
-                else:
-                    messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
-            case "function_call_output":
-                output = item.get("output")
-                text = output if isinstance(output, str) else _content(output)
-                messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": text})
-            case "reasoning":
-                continue
-            case other:
-                raise ApiError(400, f"an input item of type {other} cannot be passed on", param="input")
-    return messages
-
-
-def _content(content: Any) -> Any:
-    if content is None or isinstance(content, str):
-        return content
-    parts: list[dict[str, Any]] = []
-    for part in content:
-        match part.get("type"):
-            case "input_text" | "output_text" | "text":
-                parts.append({"type": "text", "text": part.get("text", "")})
-            case "input_image" if part.get("image_url"):
-                parts.append({"type": "image_url", "image_url": {"url": part["image_url"]}})
-            case other:
-                raise ApiError(400, f"content of type {other} cannot be passed on", param="input")
-    if all(part["type"] == "text" for part in parts):
-        return "".join(part["text"] for part in parts)
-    return parts
-
-
-def _tool(tool: dict[str, Any]) -> dict[str, Any]:
-    if tool.get("type") != "function":
-        raise ApiError(400, f"the tool {tool.get('type')} runs at OpenAI, not here", param="tools")
-    kept = {name: tool[name] for name in ("name", "description", "parameters", "strict") if tool.get(name)}
-    return {"type": "function", "function": kept}
-
-
-def _tool_choice(choice: dict[str, Any]) -> dict[str, Any]:
-    match choice.get("type"):
-        case "function":
-            return {"type": "function", "function": {"name": choice.get("name")}}
-        case "allowed_tools":
-            named = [{"type": "function", "function": {"name": tool["name"]}} for tool in choice["tools"]]
-            return {"type": "allowed_tools", "allowed_tools": {"mode": choice.get("mode"), "tools": named}}
-        case other:
-            raise ApiError(400, f"tool_choice {str(other)[:100]} is not possible here", param="tool_choice")
-
-
-def _response(chat: dict[str, Any], asked: dict[str, Any], status: str, output: list[Any]) -> dict[str, Any]:
+def _response(
+    chat: dict[str, Any], asked: dict[str, Any], status: str, output: list[Any], finish: str | None = None
+) -> dict[str, Any]:
     usage = chat.get("usage")
+    reasoning = asked.get("reasoning")
     return {
-        "id": f"resp_{chat.get('id', '')}",
+        "id": f"resp_{OWN_MARK}{chat.get('id', '')}",
         "object": "response",
         "created_at": chat.get("created") or 0,
         "status": status,
+        "background": False,
         "error": None,
-        "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
+        "incomplete_details": {"reason": _INCOMPLETE[finish or "length"]} if status == "incomplete" else None,
         "instructions": asked.get("instructions"),
         "max_output_tokens": asked.get("max_output_tokens"),
+        "max_tool_calls": asked.get("max_tool_calls"),
         "metadata": asked.get("metadata") or {},
         "model": asked.get("model"),
         "output": output,
         "parallel_tool_calls": asked.get("parallel_tool_calls", True),
         "previous_response_id": None,
+        "reasoning": {
+            "effort": reasoning.get("effort") if isinstance(reasoning, dict) else None,
+            "summary": None,
+        },
         "store": False,
         "temperature": asked.get("temperature"),
         "text": asked.get("text") or {"format": {"type": "text"}},
         "tool_choice": asked.get("tool_choice") or "auto",
         "tools": asked.get("tools") or [],
         "top_p": asked.get("top_p"),
-        "truncation": "disabled",
+        "truncation": asked.get("truncation") or "disabled",
         "usage": response_usage(usage_of(chat)) if isinstance(usage, dict) else None,
     }
 
@@ -187,7 +63,7 @@ def _response(chat: dict[str, Any], asked: dict[str, Any], status: str, output: 
 def _message_item(chat_id: Any, text: str, status: str) -> dict[str, Any]:
     content = [{"type": "output_text", "text": text, "annotations": []}]
     return {
-        "id": f"msg_{chat_id}",
+        "id": f"msg_{OWN_MARK}{chat_id}",
         "type": "message",
         "role": "assistant",
         "status": status,
@@ -198,7 +74,7 @@ def _message_item(chat_id: Any, text: str, status: str) -> dict[str, Any]:
 def _call_item(call: dict[str, Any], status: str) -> dict[str, Any]:
     function = call.get("function") or {}
     return {
-        "id": f"fc_{call.get('id')}",
+        "id": f"fc_{OWN_MARK}{call.get('id')}",
         "type": "function_call",
         "call_id": call.get("id"),
         "name": function.get("name"),
@@ -217,14 +93,15 @@ def _output(chat: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _status(finish: str | None) -> str:
-    return "incomplete" if finish == "length" else "completed"
+    return "incomplete" if finish in _INCOMPLETE else "completed"
 
 
 def answer_from_openai(body: bytes, request: bytes) -> bytes:
     """The response that says what a chat completion says."""
     chat = msgspec.json.decode(body)
     finish = (chat.get("choices") or [{}])[0].get("finish_reason")
-    return msgspec.json.encode(_response(chat, msgspec.json.decode(request), _status(finish), _output(chat)))
+    asked = msgspec.json.decode(request)
+    return msgspec.json.encode(_response(chat, asked, _status(finish), _output(chat), finish))
 
 
 class ResponsesStreamFromOpenai:
@@ -255,7 +132,11 @@ class ResponsesStreamFromOpenai:
         chat = answer.body or {}
         if self._text is not None:
             text = "".join(self._text)
-            place = {"item_id": f"msg_{self._chat.get('id')}", "output_index": 0, "content_index": 0}
+            place = {
+                "item_id": f"msg_{OWN_MARK}{self._chat.get('id')}",
+                "output_index": 0,
+                "content_index": 0,
+            }
             part = {"type": "output_text", "text": text, "annotations": []}
             self._event("response.output_text.done", {**place, "text": text, "logprobs": []}, out)
             self._event("response.content_part.done", {**place, "part": part}, out)
@@ -269,7 +150,7 @@ class ResponsesStreamFromOpenai:
             self._event("response.function_call_arguments.done", {**place, **named}, out)
             self._event("response.output_item.done", {"output_index": output_index, "item": item}, out)
         status = _status(answer.finish_reason)
-        response = _response(chat, self._asked, status, _output(chat))
+        response = _response(chat, self._asked, status, _output(chat), answer.finish_reason)
         self._event(f"response.{status}", {"response": response}, out)
         return b"".join(out)
 
@@ -300,7 +181,7 @@ class ResponsesStreamFromOpenai:
         self._event("response.in_progress", {"response": response}, out)
 
     def _word(self, text: str, out: list[bytes]) -> None:
-        item_id = f"msg_{self._chat.get('id')}"
+        item_id = f"msg_{OWN_MARK}{self._chat.get('id')}"
         place = {"item_id": item_id, "output_index": 0, "content_index": 0}
         if self._text is None:
             self._text = []

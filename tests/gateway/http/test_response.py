@@ -25,6 +25,10 @@ class Scripted(UpstreamResponse):
     async def wait_for_body(self):
         return
 
+    @property
+    def beginning(self):
+        return self.reads[0][0]
+
     async def read(self):
         chunks = self.reads.pop(0) if self.reads else []
         if isinstance(chunks, Exception):
@@ -80,3 +84,14 @@ def test_a_failure_comes_after_what_was_read():
         asyncio.run(Scripted([b"a"], ReadTimeout("x")).relay(sink))
     assert sink.chunks == [b"a"]
     assert all(issubclass(kind, TransportError) for kind in (ConnectError, ReadTimeout, RemoteProtocolError))
+
+
+@pytest.mark.parametrize(("headers", "most"), [((), 3), ([("content-length", "4")], 3)])
+def test_a_body_that_is_too_long_is_not_read_to_its_end(headers, most):
+    response = Scripted([b"ab"], [b"cd"], [b"ef"], headers=headers)
+    assert asyncio.run(response.read_short(most)) is None
+    assert len(response.reads) == (3 if headers else 1)
+
+
+def test_a_short_body_is_read_whole():
+    assert asyncio.run(Scripted([b"ab"], [b"c"]).read_short(3)) == b"abc"

@@ -13,6 +13,8 @@ from tests.gateway.asking import QUESTION, client, post
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, trace_of
 from tests.gateway.vendor import AUDIO, Vendor
 
+from freehold.gateway.http.memory import MemoryBudget
+from freehold.gateway.http.tls_client import TlsClient
 from freehold.gateway.serve import free_port
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 
@@ -73,6 +75,19 @@ def test_errors_pass_and_failures_are_named(far, upstream, tmp_path):
         upstream, tmp_path, endpoints=(slow,), retries=0, read_timeout_s=0.5, capture="off"
     ) as running:
         assert post(running, QUESTION)[0] == 504
+
+
+def test_the_addresses_that_are_remembered_are_few(upstream):
+    async def ask_many():
+        one = TlsClient(MemoryBudget(), connect_timeout_s=1, read_timeout_s=5)
+        for number in range(400):
+            answer = await one.send("GET", f"{upstream.base_url}/v1/files/file-{number}", [], None)
+            await answer.close()
+        kept = one._parsed.cache_info().currsize
+        await one.close()
+        return kept
+
+    assert asyncio.run(ask_many()) <= 256
 
 
 @pytest.fixture(scope="module")

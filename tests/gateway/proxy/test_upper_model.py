@@ -1,8 +1,10 @@
 """A larger model of one's own in the incumbent's place, on the proxy's path: three servers behind one route."""
 
+import asyncio
 import json
 
 import pytest
+from aiohttp import web
 from tests.gateway.asking import FORM, QUESTION, metric, post
 from tests.gateway.loopback import (
     ANSWER,
@@ -72,6 +74,7 @@ def routed(_upstream, candidate, large, tmp_path_factory):
         routes=routes,
         breaker_failures=99,
         retries=0,
+        read_timeout_s=2.0,
     ) as running:
         yield running
 
@@ -219,3 +222,56 @@ def test_rules_from_before_upper_models_keep_their_ids(candidate):
         rule.problem is None
         and rule.id != rule_for(one, upper=UpperModel(endpoint="big", model="qwen", base_url="http://x")).id
     )
+
+
+def half(kind, *, stalls):
+    """An answer that breaks off in its middle: its connection ends, or nothing more comes."""
+
+    def answer(seen):
+        async def respond(request):
+            data = json.dumps(LARGE).encode()
+            headers = {"content-type": "application/json"}
+            if kind == "length":
+                headers["content-length"] = str(len(data))
+            response = web.StreamResponse(headers=headers)
+            await response.prepare(request)
+            await response.write(data[: len(data) // 2])
+            if stalls:
+                await asyncio.sleep(60)
+            request.transport.abort()
+            raise ConnectionResetError
+
+        return respond
+
+    return answer
+
+
+@pytest.mark.parametrize("stalls", [False, True])
+@pytest.mark.parametrize("kind", ["length", "chunks"])
+def test_an_upper_answer_that_breaks_off_in_its_middle_is_the_incumbents(
+    routed, upstream, candidate, large, kind, stalls
+):
+    candidate.answer = lambda seen: plain(told(SECRET, UNSURE))
+    large.answer = half(kind, stalls=stalls)
+    status, headers, body = ask(routed)
+    assert status == 200 and json.loads(body) == ANSWER and large.seen
+    found, trace = decided(routed, headers)
+    assert found == ("incumbent", "unsure") and trace.endpoint == "incumbent"
+
+
+def test_where_all_answers_break_off_the_client_hears_it(routed, upstream, candidate, large):
+    candidate.answer = lambda seen: plain(told(SECRET, UNSURE))
+    large.answer = upstream.answer = half("length", stalls=False)
+    status, _, body = ask(routed)
+    assert status == 502 and json.loads(body)["error"]["code"] == "upstream_cut"
+
+
+def test_an_upper_stream_that_ends_before_its_first_word_is_the_incumbents(
+    routed, upstream, candidate, large
+):
+    candidate.answer = lambda seen: told_stream(SECRET, UNSURE)
+    large.answer = lambda seen: stream([], cut=True)
+    upstream.answer = lambda seen: stream(stream_of("on ", "its ", "way"))
+    status, headers, body = ask(routed, stream=True)
+    assert status == 200 and b"its " in body
+    assert decided(routed, headers)[1].endpoint == "incumbent"

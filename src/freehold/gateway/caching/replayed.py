@@ -32,6 +32,10 @@ class ReplayedResponse(UpstreamResponse):
     async def wait_for_body(self) -> None:
         return
 
+    @property
+    def beginning(self) -> bytes:
+        return self._chunks[0] if self._chunks else b""
+
     async def read(self) -> list[bytes]:
         chunks, self._chunks = self._chunks, []
         return chunks

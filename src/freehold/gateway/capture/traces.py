@@ -45,6 +45,9 @@ def to_trace(captured: CapturedExchange, *, redactor: Redactor | None) -> Trace 
     if completeness == "complete" and not answer.ended:
         completeness = "upstream_cut"
     response = answer.body
+    if response is not None:
+        # What llama.cpp was asked to tell for a stop sequence: the prompt and its settings once more.
+        response.pop("__verbose", None)
     metadata = request.get("metadata")
     user, session = captured.user, captured.conversation_id
     if redactor is not None:

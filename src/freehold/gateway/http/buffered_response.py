@@ -68,6 +68,10 @@ class BufferedResponse(UpstreamResponse):
                 raise self._exception
             await self._next_event()
 
+    @property
+    def beginning(self) -> bytes:
+        return self._chunks[0] if self._chunks else b""
+
     async def read(self) -> list[bytes]:
         if not self._chunks and not self._ended:
             await self.wait_for_body()

@@ -99,6 +99,11 @@ class UpstreamResponse(ABC):
     async def wait_for_body(self) -> None:
         """Wait until the body has begun, or ended. Raises `TransportError`."""
 
+    @property
+    @abstractmethod
+    def beginning(self) -> bytes:
+        """The first chunk, once `wait_for_body` has waited for it and nothing was read; empty where there is none."""
+
     @abstractmethod
     async def read(self) -> list[bytes]:
         """The chunks that have come since the last call, as the endpoint cut them; waits while there is none.
@@ -113,6 +118,21 @@ class UpstreamResponse(ABC):
                 return
             if sink.is_full:
                 await sink.drain()
+
+    async def read_short(self, most_bytes: int) -> bytes | None:
+        """The rest of a body, or None for one that is longer than that, of which no more is read. Raises
+        `TransportError`."""
+        length = self.header("content-length")
+        if length is not None and int(length) > most_bytes:
+            return None
+        came: list[bytes] = []
+        size = 0
+        while chunks := await self.read():
+            size += sum(map(len, chunks))
+            if size > most_bytes:
+                return None
+            came += chunks
+        return b"".join(came)
 
     async def read_all(self) -> bytes:
         """The rest of the body. Raises `TransportError`."""

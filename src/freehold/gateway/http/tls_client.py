@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -20,6 +21,8 @@ from freehold.gateway.http.response import (
     UpstreamResponse,
 )
 
+_URLS_KEPT, _KEPT_LENGTH_MAX = 256, 512
+
 
 class TlsResponse(UpstreamResponse):
     """An answer that pyreqwest fetches."""
@@ -37,6 +40,10 @@ class TlsResponse(UpstreamResponse):
     async def wait_for_body(self) -> None:
         if self._first is None:
             self._first = await self._next()
+
+    @property
+    def beginning(self) -> bytes:
+        return self._first[0] if self._first else b""
 
     async def read(self) -> list[bytes]:
         if self._first is not None:
@@ -76,17 +83,14 @@ class TlsClient:
             .pool_idle_timeout(timedelta(seconds=60))
             .build()
         )
-        self._urls: dict[str, Url] = {}
+        # The paths of models are few; what is passed on has paths without number.
+        self._parsed = functools.lru_cache(maxsize=_URLS_KEPT)(Url)
 
     async def send(
         self, method: str, url: str, headers: list[tuple[str, str]], body: bytes | None
     ) -> TlsResponse:
         """Send a request and wait for the head of its answer. Raises `TransportError`."""
-        parsed = self._urls.get(url)
-        if parsed is None:
-            parsed = Url(url)
-            if "?" not in url:  # those are without number
-                self._urls[url] = parsed
+        parsed = self._parsed(url) if len(url) <= _KEPT_LENGTH_MAX else Url(url)
         builder = self._client.request(method, parsed).headers(headers)
         if body is not None:
             builder = builder.body_bytes(bytes(body))

@@ -21,7 +21,7 @@ from freehold.gateway.http.plain_client import Address, PlainClient
 from freehold.gateway.http.response import ConnectError, NoRoom, ReadTimeout, TransportError, UpstreamResponse
 from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic
-from freehold.wire.base_url import joined, taken_apart, target
+from freehold.wire.base_url import joined, merged_query, taken_apart, target
 
 if TYPE_CHECKING:
     from freehold.gateway.http.tls_client import TlsClient
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("freehold.gateway")
 _OFFERED_WITHIN_S = 30.0
+_STARTS_KEPT, _KEPT_LENGTH_MAX = 256, 512
 
 
 class UpstreamFailure(Exception):
@@ -118,12 +119,15 @@ class Upstreams:
     def with_query(self, endpoint: Endpoint, path: str, query: str, *, keys_here: bool) -> str:
         """A path with the client's query; a key in it is for an endpoint that it is meant for (see `passes_key`).
 
-        Engines here know no parameters.
+        What the path's own query says holds where the client's does not name it. Engines here know no parameters.
         """
         shown = ""
         if endpoint.engine_kind.is_rented:
+            query = query.partition("#")[0]  # a fragment is of the client's own
             shown = query_without_keys(query, key_too=passes_key(endpoint, keys_here=keys_here))
-        return f"{path}?{shown}" if shown else path
+        path, _, said = path.partition("?")
+        whole = merged_query(shown, said)
+        return f"{path}?{whole}" if whole else path
 
     def _secret(self, endpoint: Endpoint) -> list[tuple[str, str]]:
         """The endpoint's credentials, read from the environment; held in memory only."""
@@ -247,7 +251,10 @@ class Upstreams:
         start = self._starts.get((base_url, path))
         if start is None:
             start = request_line(endpoint, target(base_url, path, api=endpoint.api))
-            if "?" not in path:  # those are without number
+            # Paths with a query, and Azure's with a deployment's name, are without number.
+            if "?" not in path and len(path) <= _KEPT_LENGTH_MAX:
+                if len(self._starts) >= _STARTS_KEPT:
+                    self._starts.clear()
                 self._starts[base_url, path] = start
         return self._plain.send(address, request_head(method, start, headers, body), body or b"")
 

@@ -14,16 +14,22 @@ import time
 from collections.abc import Awaitable
 from typing import NoReturn
 
-import msgspec
-
 from freehold.gateway.http.request import Request
 from freehold.gateway.http.response import UpstreamResponse
 from freehold.gateway.http.upstreams import FatalRequestError, LateFailure, UpstreamFailure
-from freehold.gateway.proxy import deferral, guards, spend, structured_output
+from freehold.gateway.proxy import deferral, guards, spend
+from freehold.gateway.proxy.asking.body import contract_of, may_break_schema, upstream_request_body
+from freehold.gateway.proxy.asking.native import as_spoken
+from freehold.gateway.proxy.asking.retrying import is_the_clients_to_repeat, retries
 from freehold.gateway.proxy.exchange import ProxyExchange
-from freehold.gateway.proxy.guards import CONTEXT_STATUSES, NextTarget, UpstreamRequest, read_all
-from freehold.gateway.proxy.preparer import NOT_PREPARED
-from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, UpstreamBody, is_sent_as_it_came
+from freehold.gateway.proxy.guards import (
+    CONTEXT_STATUSES,
+    NOT_HELD,
+    NextTarget,
+    UpstreamRequest,
+    read_all,
+    why_not_held,
+)
 from freehold.gateway.proxy.relay import relay, send_buffered
 from freehold.gateway.proxy.routing import targets_in_turn
 from freehold.gateway.proxy.state import WorkerState
@@ -62,6 +68,7 @@ async def _in_turn(
 ) -> UpstreamFailure | None:
     """Try targets until one has answered; returns why the last of them did not. Raises `ApiError`."""
     failure: UpstreamFailure | None = None
+    failed: str | None = None
     for position, target in enumerate(targets):
         endpoint = state.table.endpoints.get(target.endpoint)
         if endpoint is None:
@@ -78,12 +85,24 @@ async def _in_turn(
             return None
         except UpstreamFailure as error:
             failure = error
-            why = "timeout" if error.timed_out else "failure"
+            why, failed = "timeout" if error.timed_out else "failure", str(error)
         except deferral.Deferred:
             exchange.forget_answer()
             continue
         except NextTarget as error:
             why = str(error)
+            if why.isdigit():
+                failed = f"endpoint {endpoint.name} answers with the status {why}"
+        except ApiError as error:
+            if failed is None or error.code not in NOT_HELD:
+                raise
+            # Whose state this is failed, and a repeated request may find it: that the next one cannot hold it is
+            # no fault of the client's.
+            raise ApiError(
+                502,
+                f"{failed}, and endpoint {endpoint.name} cannot answer instead: {error.message}",
+                code="upstream_unreachable",
+            ) from None
         if position < len(targets) - 1:
             log.debug("request %s falls back from endpoint %s: %s", exchange.id, endpoint.name, why)
             state.meters.count("freehold_fallbacks", exchange.route_name, why)
@@ -127,14 +146,16 @@ async def _attempt(
     last: bool,
 ) -> None:
     """Ask one endpoint; returns when the client has an answer. Raises `UpstreamFailure` or `NextTarget`."""
+    if exchange.api_route.kind == "responses":
+        endpoint = await as_spoken(state, exchange, endpoint, request)
     try:
         translation = translation_for(exchange.api_route, endpoint)
-        body, hide_usage = await _upstream_body(state, exchange, endpoint, target, translation)
+        body, hide_usage = await upstream_request_body(state, exchange, endpoint, target, translation)
     except ApiError as error:
         # What this endpoint's API cannot express, or cannot be prepared for it, the next one may answer.
         if last:
             raise
-        raise NextTarget("not_prepared" if error.code in NOT_PREPARED else "other_api") from None
+        raise NextTarget(why_not_held(error)) from None
     if body is not exchange.body:
         request.hold_copy(len(body))
     path = exchange.path_at(state.upstreams, endpoint, target, translation, keys_here=state.keys.required)
@@ -151,7 +172,7 @@ async def _attempt(
     ):
         await guards.check_fits(state, exchange, endpoint, headers, body, last=last)
     breaker = state.breaker(endpoint.name)
-    tries = _retries(state, exchange) + 1 if last else 1
+    tries = retries(state, exchange) + 1 if last else 1
     for attempt in range(tries):
         if not breaker.allows(time.monotonic()):
             await _refuse_in_a_pause(state, endpoint, body, last=last)
@@ -173,30 +194,61 @@ async def _attempt(
                 if response.status not in _RETRYABLE_STATUSES:
                     breaker.record_success()
                     sent = UpstreamRequest(path, headers, body, hide_usage)
-                    await _handle_response(
-                        state, exchange, endpoint, response, translation, request, sent, last=last
-                    )
+                    try:
+                        await _handle_response(
+                            state, exchange, endpoint, response, translation, request, sent, last=last
+                        )
+                    except UpstreamFailure as error:
+                        _count_broken(state, endpoint, error)
+                        raise
                     return
-                state.meters.count("freehold_upstream_failures", endpoint.name, str(response.status))
-                # Once for a request, however often it is tried: one that no endpoint can answer must not, alone or
-                # sent twice, have the endpoint taken from all others.
-                if response.status != 429 and attempt == 0:
-                    breaker.record_failure(time.monotonic())
-                if not last:
-                    raise NextTarget(str(response.status))
-                if attempt + 1 == tries and deferral.may_answer_instead(exchange) and response.status != 429:
-                    message = f"endpoint {endpoint.name} answers with the status {response.status}"
-                    raise UpstreamFailure(message, reached=True)
-                if attempt + 1 == tries or _is_the_clients_to_repeat(exchange, request, response):
-                    await relay(
-                        state.reader, exchange, endpoint, response, translation, request, hide_usage=False
-                    )
+                if await _is_answered_by_error(
+                    state,
+                    exchange,
+                    endpoint,
+                    response,
+                    translation,
+                    request,
+                    number=attempt,
+                    left=tries - attempt - 1 if last else -1,
+                ):
                     return
             finally:
                 await response.close()
         log.debug("request %s is tried again on endpoint %s", exchange.id, endpoint.name)
         state.meters.count("freehold_retries", endpoint.name)
         await asyncio.sleep(_BACKOFF_S * 2**attempt * random.uniform(0.5, 1.5))
+
+
+async def _is_answered_by_error(
+    state: WorkerState,
+    exchange: ProxyExchange,
+    endpoint: Endpoint,
+    response: UpstreamResponse,
+    translation: Translation | None,
+    request: Request,
+    *,
+    number: int,
+    left: int,
+) -> bool:
+    """Whether the client gets an error that may be asked again; it is, where tries are `left` (-1: others may answer).
+
+    Raises `NextTarget`, and `UpstreamFailure` where a candidate is to answer instead.
+    """
+    state.meters.count("freehold_upstream_failures", endpoint.name, str(response.status))
+    # Once for a request, however often it is tried: one that no endpoint can answer must not, alone or sent twice,
+    # have the endpoint taken from all others.
+    if response.status != 429 and number == 0:
+        state.breaker(endpoint.name).record_failure(time.monotonic())
+    if left < 0:
+        raise NextTarget(str(response.status))
+    if left == 0 and deferral.may_answer_instead(exchange) and response.status != 429:
+        message = f"endpoint {endpoint.name} answers with the status {response.status}"
+        raise UpstreamFailure(message, reached=True)
+    if left and not is_the_clients_to_repeat(exchange, request, response):
+        return False
+    await relay(state.reader, exchange, endpoint, response, translation, request, hide_usage=False, last=True)
+    return True
 
 
 def _count_failure(
@@ -210,9 +262,11 @@ def _count_failure(
     state.meters.count("freehold_upstream_failures", endpoint.name, kind)
 
 
-def _retries(state: WorkerState, exchange: ProxyExchange) -> int:
-    own = None if exchange.route is None else exchange.route.waits.retries
-    return state.config.retries if own is None else own
+def _count_broken(state: WorkerState, endpoint: Endpoint, error: UpstreamFailure) -> None:
+    """An answer broke off before the client had any of it. What it costs is not known."""
+    state.breaker(endpoint.name).record_failure(time.monotonic())
+    kind = "timeout" if error.timed_out else "connection"
+    state.meters.count("freehold_upstream_failures", endpoint.name, kind)
 
 
 async def _reserve(
@@ -276,9 +330,10 @@ async def _handle_response(
         return
     _pass_over_error(exchange, response.status, last=last)
     contract = None
-    if exchange.arm != "incumbent" and route is not None and route.guard.schema and response.status < 300:
+    guarded = exchange.arm != "incumbent" and route is not None and route.guard.schema
+    if response.status < 300 and (guarded or may_break_schema(exchange, endpoint)):
         try:
-            contract = await _contract_of(state, exchange)
+            contract = await contract_of(state, exchange)
         except ApiError:
             if last:
                 raise
@@ -288,7 +343,14 @@ async def _handle_response(
         return
     if contract is None:
         await relay(
-            state.reader, exchange, endpoint, response, translation, request, hide_usage=sent.hide_usage
+            state.reader,
+            exchange,
+            endpoint,
+            response,
+            translation,
+            request,
+            hide_usage=sent.hide_usage,
+            last=last,
         )
         return
     data = await read_all(endpoint, response)
@@ -327,61 +389,3 @@ def _ends_engine(error: FatalRequestError, *, last: bool) -> ApiError | NextTarg
     """A status that clients do not repeat a request on; behind a route the next target answers it."""
     code = "request_ends_engine"
     return ApiError(422, str(error), code=code) if last else NextTarget(code)
-
-
-def _is_the_clients_to_repeat(exchange: ProxyExchange, request: Request, response: UpstreamResponse) -> bool:
-    """Whether an error goes to the client although it could be asked again: after a long wait; or by the client, each
-    of whose tries would else be asked as often again. While the candidate may answer instead, it is asked again here.
-    """
-    tries_itself = request.first_values.get("x-stainless-retry-count") is not None
-    return _wants_a_long_wait(response) or (tries_itself and not deferral.may_answer_instead(exchange))
-
-
-def _wants_a_long_wait(response: UpstreamResponse) -> bool:
-    wait = response.header("retry-after")
-    return wait is not None and (not wait.isdecimal() or int(wait) > 1)
-
-
-async def _upstream_body(
-    state: WorkerState,
-    exchange: ProxyExchange,
-    endpoint: Endpoint,
-    target: Target,
-    translation: Translation | None,
-) -> tuple[bytes, bool]:
-    """The body for an endpoint, and whether it requests usage that the client did not."""
-    peek = exchange.peek
-    asks_logprobs = deferral.asks_logprobs(exchange)
-    if not asks_logprobs and is_sent_as_it_came(endpoint, target.model or exchange.model, peek, translation):
-        return exchange.body, False
-    how = UpstreamBody(
-        exchange.api_route.path,
-        endpoint,
-        target,
-        exchange.model,
-        exchange.model_seen_at(endpoint, target),
-        exchange.route is not None,
-        peek.stream is True,
-        bytes(peek.stream_options),
-        exchange.capturing or bool(exchange.metered),
-        asks_logprobs=asks_logprobs,
-    )
-    hide_usage, (body,) = await state.reader.do("upstream", how, exchange.body)
-    served = endpoint.served(target.model or exchange.model)
-    if served is None or served.preparation is None:
-        return body or exchange.body, hide_usage
-    path = exchange.api_route.path if translation is None else translation.path
-    return await state.preparer.body(endpoint, served, path, body or exchange.body), hide_usage
-
-
-async def _contract_of(
-    state: WorkerState, exchange: ProxyExchange
-) -> structured_output.OutputContract | None:
-    """What a request says about the form of its answer. Raises `ApiError` where that is too long."""
-    kind, body = exchange.api_route.kind, exchange.body
-    if len(body) <= INLINE_BYTES_MAX:
-        return structured_output.contract_of(kind, body, exchange.peek)
-    if not exchange.wants_form:
-        return None
-    _, (contract,) = await state.reader.do("contract", kind, body)
-    return msgspec.msgpack.decode(contract, type=structured_output.OutputContract | None)

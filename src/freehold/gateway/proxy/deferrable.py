@@ -24,17 +24,6 @@ from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic, responses
 from freehold.wire.errors import UNREADABLE, ApiError
 
-ANSWER_SIGNALS: tuple[SignalName, ...] = (
-    "probability",
-    "margin",
-    "entropy",
-    "mean_logprob",
-    "min_logprob",
-    "field_min_logprob",
-    "agreement",
-    "combined",
-)
-"""Those that a single answer carries."""
 _CHAT_KINDS = frozenset(("chat", "messages", "responses"))
 _RUN_BY_CLIENT = frozenset((None, "function", "custom"))
 _METADATA_BYTES_MAX = 64 * 1024

@@ -22,7 +22,6 @@ from freehold.gateway.http.request import Request
 from freehold.gateway.http.response import FREE_BYTES, UpstreamResponse
 from freehold.gateway.proxy import spend
 from freehold.gateway.proxy.deferrable import (
-    ANSWER_SIGNALS,
     AnswerSignal,
     Deferrable,
     ReadAnswer,
@@ -30,7 +29,7 @@ from freehold.gateway.proxy.deferrable import (
     meets,
 )
 from freehold.gateway.proxy.exchange import Deferring, HeldAnswer, ProxyExchange
-from freehold.gateway.proxy.guards import NextTarget, UpstreamRequest, read_all
+from freehold.gateway.proxy.guards import NOT_HELD, NextTarget, UpstreamRequest, read_all
 from freehold.gateway.proxy.relay import send_buffered
 from freehold.gateway.proxy.routing import targets_in_turn
 from freehold.gateway.proxy.rules import score
@@ -38,7 +37,7 @@ from freehold.gateway.proxy.sampling.agreement import signal_of
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.structured_output import OutputContract
 from freehold.gateway.proxy.translation import Translation
-from freehold.types.deferral import DeferralDecision, DeferralReason, DeferralRule
+from freehold.types.deferral import ANSWER_SIGNALS, DeferralDecision, DeferralReason, DeferralRule
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Target
 from freehold.wire.errors import ApiError
@@ -298,7 +297,7 @@ def passed_over(exchange: ProxyExchange, why: str) -> None:
     reason: DeferralReason = "candidate_failed"
     if why == "timeout":
         reason = "candidate_slow"
-    elif why == "other_api":
+    elif why in NOT_HELD:
         reason = "not_decidable"
     _decided(deferring, reason)
 

@@ -8,6 +8,7 @@ came.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -15,6 +16,7 @@ import msgspec
 
 from freehold.types.engine import EngineKind
 from freehold.wire.errors import ApiError
+from freehold.wire.output_schema import problem_of
 
 _OPENAI = frozenset(
     (
@@ -136,6 +138,7 @@ REFUSED = frozenset(
 _KNOWN = _OPENAI | _OTHER_APIS | _SAMPLING
 _SHAPED = ("response_format", "tools", "functions", "chat_template_kwargs", "output_config", "text")
 _SHAPE_BYTES_MAX = 256 * 1024
+_REMEMBERED_BYTES_MAX = 16 * 1024
 _DEPTH_MAX = 64
 _REPEATS_MAX = 4096
 _PATTERN_LENGTH_MAX = 1000
@@ -170,6 +173,19 @@ def known_fields(kind: EngineKind, fields: dict[str, Any]) -> dict[str, Any]:
         if name in fields:
             _check_shape(name, bytes(fields[name]))
     return {name: value for name, value in fields.items() if name in _KNOWN}
+
+
+def told_to_messages(kind: EngineKind, chat: bytes, *, stream: bool) -> dict[str, Any]:
+    """The fields with which an answer tells what one of Anthropic's messages says: which stop sequence ended it, and at
+    a stream's beginning the tokens of the prompt."""
+    fields: dict[str, Any] = {}
+    if kind.tells_stop == "verbose" and b'"stop"' in chat:
+        fields["verbose"] = True
+    if stream and kind.tells_prompt == "return_progress":
+        fields["return_progress"] = True
+    elif stream and kind.tells_prompt == "continuous_usage_stats":
+        fields["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
+    return fields
 
 
 def _refused(name: str, why: str) -> ApiError:
@@ -211,6 +227,13 @@ def _check_shape(name: str, raw: bytes) -> None:
     """A schema is made into a grammar by the engine: deep or often repeated ones are too much for its stack."""
     if len(raw) > _SHAPE_BYTES_MAX:
         raise _refused(name, f"has {len(raw)} bytes, and may have {_SHAPE_BYTES_MAX} at most")
+    if len(raw) > _REMEMBERED_BYTES_MAX:
+        _look_at_shape(name, raw)
+    else:
+        _look_once(name, raw)
+
+
+def _look_at_shape(name: str, raw: bytes) -> None:
     depth = 0
     for token in _STRUCTURE.finditer(raw):
         if token.group() in b"[{":
@@ -219,7 +242,36 @@ def _check_shape(name: str, raw: bytes) -> None:
                 raise _refused(name, f"is nested more than {_DEPTH_MAX} deep")
         elif token.group() in b"]}":
             depth -= 1
-    _check_schema(name, msgspec.json.decode(raw))
+    value = msgspec.json.decode(raw)
+    _check_schema(name, value)
+    if name == "response_format" and isinstance(value, dict) and isinstance(value.get("json_schema"), dict):
+        form = value["json_schema"]
+        if (problem := problem_of(form.get("schema"))) is not None:
+            raise ApiError(
+                400,
+                f"Invalid schema for response_format '{str(form.get('name'))[:100]}': {problem}.",
+                code="invalid_json_schema",
+                param=name,
+            )
+    if name == "tools" and isinstance(value, list):
+        _check_parameters(value)
+
+
+# An application sends the same few schemas again and again. Only what is right is remembered: errors are raised.
+_look_once = functools.lru_cache(maxsize=256)(_look_at_shape)
+
+
+def _check_parameters(tools: list[Any]) -> None:
+    for place, tool in enumerate(tools):
+        function = tool.get("function") if isinstance(tool, dict) else None
+        parameters = function.get("parameters") if isinstance(function, dict) else None
+        if parameters is not None and (problem := problem_of(parameters)) is not None:
+            raise ApiError(
+                400,
+                f"Invalid schema for function '{str(function.get('name'))[:100]}': {problem}.",
+                code="invalid_function_parameters",
+                param=f"tools[{place}].function.parameters",
+            )
 
 
 def _check_schema(name: str, value: Any) -> None:

@@ -170,7 +170,7 @@ class ProxyExchange(msgspec.Struct, eq=False):
 
     def model_seen_at(self, endpoint: Endpoint, target: Target) -> Any:
         """The model that the body names, or that the path does for an endpoint that looks only there."""
-        if self.api_route.native and endpoint.dialect == "azure":
+        if "{model}" in self.api_route.native and endpoint.dialect == "azure":
             return target.model or self.model
         return self.peek.model
 

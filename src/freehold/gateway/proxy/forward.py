@@ -32,7 +32,7 @@ from freehold.gateway.proxy.translation import ApiRoute
 from freehold.types.route import Limits
 from freehold.wire import openai
 from freehold.wire.ambiguity import unambiguous
-from freehold.wire.errors import ApiError, HttpReply
+from freehold.wire.errors import ApiError, HttpReply, request_id_header
 
 log = logging.getLogger("freehold.gateway")
 _NO_LIMITS = Limits()
@@ -215,13 +215,13 @@ def _send_error(state: WorkerState, exchange: ProxyExchange, request: Request, e
     state.meters.count("freehold_refusals", exchange.error_code, exchange.api_route.kind)
     if exchange.error_code in _UNANSWERED:
         state.meters.count("freehold_failures", exchange.route_name, exchange.arm, exchange.error_code)
-    reply = exchange.api_route.error(error)
-    send_reply(request, reply._replace(headers=[*reply.headers, (REQUEST_HEADER, exchange.id)]))
+    send_reply(request, exchange.api_route.error(error), request_id=exchange.id, api=exchange.api_route.api)
 
 
-def send_reply(request: Request, reply: HttpReply) -> None:
-    """Send a complete answer of the gateway itself."""
-    request.respond(reply.status, [*reply.headers, ("server", "freehold")], reply.body)
+def send_reply(request: Request, reply: HttpReply, *, request_id: str, api: str = "openai") -> None:
+    """Send a complete answer of the gateway itself to a client of an API."""
+    ids = ((REQUEST_HEADER, request_id), (request_id_header(api), request_id))
+    request.respond(reply.status, [*reply.headers, ("server", "freehold"), *ids], reply.body)
 
 
 def _finish(state: WorkerState, shadows: Shadows, exchange: ProxyExchange) -> None:

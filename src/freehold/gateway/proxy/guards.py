@@ -16,10 +16,12 @@ from freehold.gateway.http.response import TransportError, UpstreamResponse
 from freehold.gateway.http.upstreams import upstream_failure
 from freehold.gateway.proxy import structured_output
 from freehold.gateway.proxy.exchange import ProxyExchange
+from freehold.gateway.proxy.preparer import NOT_PREPARED
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX
 from freehold.gateway.proxy.state import WorkerState
 from freehold.types.endpoint import Endpoint
 from freehold.wire.errors import ApiError
+from freehold.wire.responses_request import HOSTED_TOOL, NEEDS_STATE
 
 _CONTEXT_SIGNS = (
     b"context_length_exceeded",
@@ -35,6 +37,18 @@ CONTEXT_STATUSES = frozenset((400, 413, 422))
 
 class NextTarget(Exception):
     """The client has nothing yet, and the next target is to be tried. The text says why."""
+
+
+NOT_HELD = ("other_api", NEEDS_STATE, HOSTED_TOOL)
+"""Why a request is not put to an endpoint: what its API has no word for, state that another host keeps, a tool that
+runs there."""
+
+
+def why_not_held(error: ApiError) -> str:
+    """Why a request cannot be put to an endpoint, as it is counted."""
+    if error.code in NOT_PREPARED:
+        return "not_prepared"
+    return error.code if error.code in (NEEDS_STATE, HOSTED_TOOL) else "other_api"
 
 
 class UpstreamRequest(NamedTuple):

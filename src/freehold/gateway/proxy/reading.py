@@ -23,7 +23,7 @@ from freehold.gateway.proxy.deferrable import (
     read_answer,
     read_request,
 )
-from freehold.gateway.proxy.engine_fields import known_fields
+from freehold.gateway.proxy.engine_fields import known_fields, told_to_messages
 from freehold.gateway.proxy.prepared_body import PreparedBody, prepared, question
 from freehold.gateway.proxy.routing import upstream_changes
 from freehold.gateway.proxy.translation import (
@@ -40,6 +40,9 @@ from freehold.wire import ollama, openai
 from freehold.wire.ambiguity import unambiguous
 from freehold.wire.errors import ApiError
 from freehold.wire.openai import Peek
+from freehold.wire.request_types import check_types
+from freehold.wire.responses_request import without_own_ids
+from freehold.wire.token_limit import takes_completion_limit, with_completion_limit
 
 # Up to this a body is read where it lies: within milliseconds, however hostile it is.
 INLINE_BYTES_MAX = 256 * 1024
@@ -173,7 +176,12 @@ def upstream_body(how: UpstreamBody, body: bytes) -> tuple[bool, list[bytes]]:
     endpoint = how.endpoint
     route = API_ROUTES[how.path]
     translation = translation_for(route, endpoint)
-    changed = body if translation is None else translation.request(body)
+    if translation is not None or not endpoint.engine_kind.is_rented:
+        # Where its own API is spoken a rented endpoint checks this itself, in its own words.
+        check_types(route.kind, body)
+    changed = translation.request(body) if translation is not None else body
+    if translation is None and route.kind == "responses":
+        changed = without_own_ids(body)
     # A count that is translated is a request of the gateway's own making.
     if not endpoint.engine_kind.is_rented and (route.kind != "count_tokens" or translation is None):
         fields = openai.raw_fields(changed)
@@ -181,6 +189,15 @@ def upstream_body(how: UpstreamBody, body: bytes) -> tuple[bool, list[bytes]]:
         if len(known) != len(fields):
             changed = msgspec.json.encode(known)
     changes = upstream_changes(endpoint, how.target, how.model)
+    if route.kind == "messages" and translation is not None and endpoint.api == "openai":
+        changes |= told_to_messages(endpoint.engine_kind, changed, stream=how.stream and not how.whole)
+    if (
+        translation is not None
+        and endpoint.api == "openai"
+        and endpoint.engine_kind.is_rented
+        and takes_completion_limit(endpoint.base_url, changes["model"])
+    ):
+        changed = with_completion_limit(changed)
     if how.asks_logprobs:
         changes |= logprob_fields(endpoint)
     if how.whole:

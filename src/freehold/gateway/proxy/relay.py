@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from freehold.gateway.http.headers import response_headers
 from freehold.gateway.http.request import Request, no_room
 from freehold.gateway.http.response import NoRoom, TransportError, UpstreamResponse
+from freehold.gateway.http.upstreams import UpstreamFailure, upstream_failure
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, AnswerForm, BodyReader
 from freehold.gateway.proxy.translation import UNREADABLE, StreamTranslation, Translation, unreadable_answer
 from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic
-from freehold.wire.errors import ApiError, cut_off
+from freehold.wire.errors import ApiError, cut_off, request_id_header
+from freehold.wire.openai import begins_with_error
 from freehold.wire.sse import UsageFilter
 
 _BUFFERED_BYTES_MAX = 1024 * 1024
@@ -24,6 +27,8 @@ _LAST_EVENTS = (
     b'"message_stop"}\n\n',
     b'"message_stop" }\n\n',
 )
+# A response's last event has no fixed end: it repeats the whole answer.
+_LAST_OF_RESPONSE = re.compile(rb"^event: response\.(?:completed|incomplete|failed)\s", re.MULTILINE)
 REQUEST_HEADER = "x-freehold-request-id"
 _TRACE_HEADER = "x-freehold-trace-id"
 _DEFERRAL_HEADER = "x-freehold-deferral"
@@ -39,20 +44,28 @@ async def relay(
     request: Request,
     *,
     hide_usage: bool,
+    last: bool,
 ) -> None:
-    """Send a response to the client as it comes."""
+    """Send a response to the client as it comes.
+
+    Raises `UpstreamFailure` for one that breaks off before it has begun or, where another endpoint can answer (not the
+    `last`) and it comes whole, before its end; and `ApiError`.
+    """
     headers = _start(exchange, endpoint, response)
     if exchange.streamed:
+        await _wait_for_beginning(endpoint, response, translation, last=last)
         stream_filter, headers = _stream_filter(exchange, translation, headers, hide_usage)
         await _stream(exchange, response, headers, stream_filter, request)
         return
     length = response.header("content-length")
-    if translation is not None or (length is not None and int(length) <= _BUFFERED_BYTES_MAX):
+    if translation is not None or not last or (length is not None and int(length) <= _BUFFERED_BYTES_MAX):
         try:
             data = await response.read_all()
         except NoRoom:
             raise no_room() from None
-        except TransportError:
+        except TransportError as error:
+            if not last:
+                raise upstream_failure(endpoint, error) from error
             raise ApiError(
                 502, f"endpoint {endpoint.name} broke off its answer", code="upstream_cut"
             ) from None
@@ -64,6 +77,26 @@ async def relay(
             await _send_complete(reader, exchange, response, headers, data, translation, request)
     else:
         await _stream(exchange, response, headers, None, request)
+
+
+async def _wait_for_beginning(
+    endpoint: Endpoint, response: UpstreamResponse, translation: Translation | None, *, last: bool
+) -> None:
+    """Wait for the first chunk of a stream: what goes wrong before it is an error of HTTP, or the next endpoint's turn.
+
+    An engine may say 200 and then only that it failed. What a rented endpoint says in its own API goes as it came.
+    """
+    try:
+        await response.wait_for_body()
+    except TransportError as error:
+        raise upstream_failure(endpoint, error) from error
+    if translation is None and endpoint.engine_kind.is_rented:
+        return
+    failed = begins_with_error(response.beginning)
+    if failed is not None:
+        if not last:
+            raise UpstreamFailure(f"endpoint {endpoint.name} answers with an error", reached=True)
+        raise failed
 
 
 async def send_buffered(
@@ -107,6 +140,9 @@ def _start(exchange: ProxyExchange, endpoint: Endpoint, response: UpstreamRespon
     exchange.content_type = response.header("content-type") or ""
     headers = response_headers(response)
     headers += (("server", "freehold"), (REQUEST_HEADER, exchange.id))
+    usual = request_id_header(exchange.api_route.api)
+    if response.header(usual) is None:
+        headers.append((usual, exchange.id))
     if exchange.capturing:
         headers.append((_TRACE_HEADER, exchange.id))
     if exchange.deferring is not None and exchange.deferring.note is not None:
@@ -182,7 +218,7 @@ async def _stream(
 class ClientSink:
     """Takes the chunks of an upstream's response: recorded for the trace, translated, sent to the client."""
 
-    __slots__ = ("_exchange", "_length", "_recording", "_request", "_stream_filter", "drain")
+    __slots__ = ("_exchange", "_is_response", "_length", "_recording", "_request", "_stream_filter", "drain")
 
     def __init__(
         self,
@@ -196,6 +232,7 @@ class ClientSink:
         self._request = request
         self._recording = exchange.capturing or bool(exchange.metered) or exchange.repeat is not None
         self._length = None if length is None else int(length)
+        self._is_response = exchange.response_kind == "responses"
         self.drain = request.drain
 
     @property
@@ -209,7 +246,12 @@ class ClientSink:
         if self._recording:
             for chunk in chunks:
                 exchange.add_chunk(chunk)
-            if chunks[-1].endswith(_LAST_EVENTS) or exchange.chunk_bytes == self._length:
+            last = chunks[-1]
+            if (
+                last.endswith(_LAST_EVENTS)
+                or exchange.chunk_bytes == self._length
+                or (self._is_response and _LAST_OF_RESPONSE.search(last) and last.endswith(b"\n\n"))
+            ):
                 exchange.keep()
         if self._stream_filter is not None:
             chunks = _all_translated(exchange, self._stream_filter, chunks)

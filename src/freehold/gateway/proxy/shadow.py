@@ -16,8 +16,7 @@ from freehold.gateway.http.upstreams import FatalRequestError, UpstreamFailure
 from freehold.gateway.messages import CapturedExchange, ResponseKind
 from freehold.gateway.proxy import deferral
 from freehold.gateway.proxy.exchange import CAPTURED_BYTES_MAX, Deferring, ProxyExchange
-from freehold.gateway.proxy.guards import UpstreamRequest
-from freehold.gateway.proxy.preparer import NOT_PREPARED
+from freehold.gateway.proxy.guards import NOT_HELD, UpstreamRequest, why_not_held
 from freehold.gateway.proxy.reading import UpstreamBody
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import Translation, translation_for
@@ -126,12 +125,13 @@ class Shadows:
         self, exchange: ProxyExchange, endpoint: Endpoint, target: Target, *, asks_logprobs: bool
     ) -> _Mirrored:
         """What became of a request at one endpoint."""
+        # By the Responses API itself it would leave its answer there.
+        endpoint = deferral.by_chat(endpoint)
         try:
             translation = translation_for(exchange.api_route, endpoint)
             body = await self._body(exchange, endpoint, target, translation, asks_logprobs=asks_logprobs)
         except ApiError as error:
-            why = "not_prepared" if error.code in NOT_PREPARED else "other_api"
-            return _Mirrored(endpoint, "openai", _NOTHING_SENT, 0, b"", why)
+            return _Mirrored(endpoint, "openai", _NOTHING_SENT, 0, b"", why_not_held(error))
         path = exchange.api_route.path if translation is None else translation.path
         kind = _kind(exchange, endpoint, translation)
         sent = UpstreamRequest(path, self._headers(endpoint), body, False)
@@ -210,7 +210,7 @@ class _Mirrored(NamedTuple):
 
 
 _NOTHING_SENT = UpstreamRequest("", [], b"", False)
-_NOT_SENT = frozenset(("not_prepared", "other_api"))
+_NOT_SENT = frozenset(("not_prepared", *NOT_HELD))
 
 
 def _kind(exchange: ProxyExchange, endpoint: Endpoint, translation: Translation | None) -> ResponseKind:

@@ -21,6 +21,7 @@ from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.circuit_breaker import CircuitBreaker
 from freehold.gateway.http.health import HealthChecks
 from freehold.gateway.http.memory import MemoryBudget
+from freehold.gateway.http.spoken import SpokenApis
 from freehold.gateway.http.upstreams import Upstreams
 from freehold.gateway.limits.keys import KeyRing
 from freehold.gateway.limits.ledger import SpendLedger
@@ -75,6 +76,7 @@ class WorkerState:
             run_folder=run_folder,
             on_death=lambda name: self.meters.count("freehold_engine_deaths", name),
         )
+        self.spoken = SpokenApis(self.upstreams)
         self.health = HealthChecks(self.upstreams, self.preparer.trouble)
         self.limiter = Limiter()
         self.limiter.share(run_folder)

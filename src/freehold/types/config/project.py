@@ -64,6 +64,9 @@ class IncumbentConfig(Table, frozen=True, kw_only=True):
     """What becomes of everything else an application asks (other models, files, images, audio, batches, realtime …):
     `pass` hands it on to the incumbent, `refuse` answers 404. `auto` passes it on while clients bring keys of their
     own, and refuses it where `api_key_env` names the owner's."""
+    responses: bool | None = None
+    """Whether it has OpenAI's Responses API itself (`/v1/responses`) and gets its bytes; otherwise they are
+    translated. Left out: known of OpenAI and Azure, found by asking elsewhere."""
     price: PriceConfig | None = None
     """`{ prompt = 2.5, completion = 10 }`: dollars per million tokens, where the list price does not hold."""
 

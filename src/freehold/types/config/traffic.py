@@ -50,6 +50,8 @@ class EndpointConfig(Table, frozen=True, kw_only=True):
     `["*"]`: any name that nothing else answers to."""
     context_tokens: int | None = None
     """Tokens of its context, question and answer together."""
+    responses: bool | None = None
+    """Whether it has OpenAI's Responses API itself, as in `[incumbent]`."""
     price: PriceConfig | None = None
     """`{ prompt = 2.5, completion = 10 }`: dollars per million tokens, where the list price does not hold."""
 

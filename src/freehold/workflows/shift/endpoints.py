@@ -6,13 +6,15 @@ import os
 from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
+import msgspec
+
 from freehold.catalog.vendors import vendor
 from freehold.errors import ConfigError
 from freehold.gateway.config import GatewayConfig
-from freehold.types.config import ProjectConfig
+from freehold.types.config import EndpointConfig, IncumbentConfig, ProjectConfig
 from freehold.types.endpoint import Capabilities, Dialect, Endpoint, ServedModel
 from freehold.types.route import Route, Target
-from freehold.wire.base_url import GEMINI_HOST, is_azure, stem
+from freehold.wire.base_url import GEMINI_HOST, has_responses, is_azure, stem
 from freehold.workflows.serve.names import INCUMBENT
 
 _CAPABILITIES = Capabilities(tools=True, json_schema=True, logprobs=True, embeddings=True)
@@ -38,7 +40,7 @@ def configured_endpoints(config: ProjectConfig) -> tuple[Endpoint, ...]:
                 base_url=stem(incumbent.base_url),
                 api=incumbent.api,
                 models=(ServedModel(name=incumbent.model, upstream_name=incumbent.model),),
-                capabilities=_CAPABILITIES,
+                capabilities=_capabilities(incumbent),
                 api_key_env=incumbent.api_key_env,
                 # The host that clients asked before there was a gateway.
                 forward_client_key=True,
@@ -54,7 +56,7 @@ def configured_endpoints(config: ProjectConfig) -> tuple[Endpoint, ...]:
                 base_url=stem(table.base_url),
                 api=table.api,
                 models=tuple(ServedModel(name=name, upstream_name=name) for name in table.models),
-                capabilities=_CAPABILITIES,
+                capabilities=_capabilities(table),
                 api_key_env=table.api_key_env,
                 forward_client_key=table.forward_client_key,
                 context_tokens=table.context_tokens,
@@ -62,6 +64,20 @@ def configured_endpoints(config: ProjectConfig) -> tuple[Endpoint, ...]:
             )
         )
     return tuple(endpoints)
+
+
+def _capabilities(table: IncumbentConfig | EndpointConfig) -> Capabilities:
+    responses: bool | None = False
+    if table.api == "openai":
+        responses = table.responses
+        if responses is None and has_responses(table.base_url or ""):
+            responses = True
+    elif table.responses:
+        raise ConfigError(
+            f"responses = true is said of {table.base_url}, which speaks the API of {table.api}",
+            hint="the Responses API is one of OpenAI's",
+        )
+    return msgspec.structs.replace(_CAPABILITIES, responses=responses)
 
 
 def _check_key_lasts(where: str, base_url: str, api_key_env: str | None) -> None:

@@ -41,6 +41,13 @@ def test_a_deployment_is_a_model():
     assert (route.model, route.path, route.kind) == ("my/gpt", "/v1/chat/completions", "chat")
     assert route.native == "/openai/deployments/{model}/chat/completions"
     assert model_route("/openai/deployments/d/images/generations") is None
+    responses = model_route("/openai/responses")
+    assert (responses.kind, responses.path, responses.native) == (
+        "responses",
+        "/v1/responses",
+        "/openai/responses",
+    )
+    assert model_route("/openai/responses/resp_1") is None
     assert model_route("/v1/messages").api == "anthropic" and model_route("/v1/files") is None
 
 
@@ -71,6 +78,8 @@ def test_a_path_is_counted_by_one_of_few_words(path, name):
     [
         (OPENAI, "/v1/files/f/content", "/v1/files/f/content"),
         (OPENAI, "/v1/files/", "/v1/files/"),
+        (OPENAI, "/v1/models/meta%2Fllama-3", "/v1/models/meta%2Fllama-3"),
+        (OPENAI, "/v1/models/meta/llama-3", "/v1/models/meta/llama-3"),
         (OPENAI, "/v1/models/ft:gpt-4o:org::id", "/v1/models/ft:gpt-4o:org::id"),
         (GEMINI, "/v1/files", "/v1beta/openai/files"),
         (GEMINI, "/v1beta/models/g:generateContent", "/v1beta/models/g:generateContent"),
@@ -99,7 +108,24 @@ def test_where_the_incumbent_has_a_path(endpoint, asked, place):
         (OPENAI, "/api/pull", 404),
         (ANTHROPIC, "/v1/audio/speech", 404),
         (at("https://api.openai.com", api_key_env="KEY"), "/v1/organization/users", 403),
-        (at("https://api.openai.com", api_key_env="KEY"), "/v1/%6frganization/users", 403),
+        *[
+            (at("https://api.openai.com", api_key_env="KEY"), path, 403)
+            for path in (
+                "/v1/%6frganization/users",
+                "/v1/Organization/users",
+                "/v1/ORGANIZATIONS",
+                "/v1/organization;x/users",
+                "/v1/organization%3bx/users",
+                "/v1/%256frganization/users",
+                "/v1/v1/organization/users",
+                "/v1/files;a/organization/users",
+                "/v1/%20organization/users",
+                "/v1/organization%00/users",
+                "/v1/organisation",
+                "/v1/projects/proj_1/users/u/roles",
+                "/organization/users",
+            )
+        ],
         *[
             (OPENAI, path, 400)
             for path in (
@@ -110,6 +136,11 @@ def test_where_the_incumbent_has_a_path(endpoint, asked, place):
                 "/v1/files/\\x",
                 "/v1/files/ü",
                 "/v1/files/a b",
+                "/v1/files#x",
+                "/v1/models/..%2forganization",
+                "/v1/models/x%2F%2E%2E%2Forganization",
+                "/v1/models/a%2f%2fb",
+                "/v1/files/#/../organization",
                 "/v1/" + "f" * 5000,
             )
         ],
@@ -119,6 +150,19 @@ def test_what_is_not_passed_on(endpoint, asked, status):
     with pytest.raises(ApiError) as error:
         place_at(endpoint, spelled_out(asked, endpoint), asked, speaks=endpoint.api)
     assert error.value.status == status
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/models/ft:gpt-4o:organization::id",
+        "/v1/files/organization-chart",
+        "/v1/vector_stores/my-projects",
+    ],
+)
+def test_a_name_that_only_sounds_like_the_account_is_passed_on(path):
+    endpoint = at("https://api.openai.com", api_key_env="KEY")
+    assert place_at(endpoint, spelled_out(path, endpoint), path, speaks="openai") == path
 
 
 def test_whose_files_these_are_is_told_by_the_client():

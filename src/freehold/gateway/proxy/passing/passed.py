@@ -9,8 +9,11 @@ acted), redirects (neither followed nor passed on).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
+
+import msgspec
 
 from freehold.gateway.http.credentials import protocols_without_keys
 from freehold.gateway.http.headers import passes_key, response_headers
@@ -27,8 +30,8 @@ from freehold.types.endpoint import Endpoint
 from freehold.types.record import event_id
 from freehold.types.route import ApiKey
 from freehold.types.trace import Completeness
-from freehold.wire.base_url import merged_query
-from freehold.wire.errors import ApiError
+from freehold.wire.errors import ApiError, request_id_header
+from freehold.wire.responses_request import OWN_RESPONSE_PATH, not_stored, without_own_ids
 
 _METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE"))
 _LOOKING = frozenset(("GET", "DELETE"))
@@ -57,6 +60,8 @@ async def pass_on(state: WorkerState, request: Request, path: str) -> None:
     Raises `ApiError` for what is not passed on or gets no answer, and `ClientDisconnect`.
     """
     endpoint = state.table.others
+    if (own := OWN_RESPONSE_PATH.search(path)) is not None:
+        raise not_stored(own[1], 404)
     if endpoint is None:
         has_incumbent = any(one.forward_client_key for one in state.table.endpoints.values())
         raise unknown(request.path, _HOW if has_incumbent else "there is no incumbent to pass it on to")
@@ -68,7 +73,8 @@ async def pass_on(state: WorkerState, request: Request, path: str) -> None:
         raise ApiError(405, f"{request.method} is not passed on")
     _check_key(state, endpoint, passed, key)
     if request.query_string:
-        place = _with_query(state, endpoint, place, request.query_string)
+        keys_here = state.keys.required
+        place = state.upstreams.with_query(endpoint, place, request.query_string, keys_here=keys_here)
     release = await _limited(state, endpoint, key)
     state.meters.in_flight += 1
     request.cancel_on_disconnect = True
@@ -125,14 +131,6 @@ async def _limited(state: WorkerState, endpoint: Endpoint, key: ApiKey | None) -
     return await state.limiter.admit(limited)
 
 
-def _with_query(state: WorkerState, endpoint: Endpoint, place: str, query: str) -> str:
-    path, _, said = place.partition("?")
-    with_query = state.upstreams.with_query(endpoint, path, query, keys_here=state.keys.required)
-    if not said:
-        return with_query
-    return f"{path}?{merged_query(with_query.partition('?')[2], said)}"
-
-
 def _headers(state: WorkerState, endpoint: Endpoint, place: str, sent: Headers) -> Headers:
     """The headers of what is passed on. Google's own paths expect its key in a header of their own."""
     headers = state.upstreams.request_headers(
@@ -150,6 +148,9 @@ async def _exchange(state: WorkerState, endpoint: Endpoint, place: str, passed: 
     request = passed.request
     headers = _headers(state, endpoint, place, request.headers)
     body = await _body(request)
+    if passed.kind == "responses" and isinstance(body, bytes):
+        with contextlib.suppress(msgspec.MsgspecError):  # what cannot be read names no answer
+            body = without_own_ids(body)
     length = request.header("content-length")
     if isinstance(body, AsyncIterator) and length is not None:
         headers.append(("content-length", length))
@@ -187,7 +188,7 @@ async def _answer(endpoint: Endpoint, response: UpstreamResponse, passed: _Passe
     request = passed.request
     passed.status = response.status
     _refuse_redirect(endpoint, response.status)
-    headers = _returned(response_headers(response), passed)
+    headers = _returned(response_headers(response), passed, endpoint)
     request.start_response(response.status, headers)
     try:
         await response.relay(_ClientSide(passed))
@@ -205,8 +206,10 @@ def _refuse_redirect(endpoint: Endpoint, status: int) -> None:
         )
 
 
-def _returned(headers: Headers, passed: _Passed) -> Headers:
-    return [*headers, ("server", "freehold"), (REQUEST_HEADER, passed.id)]
+def _returned(headers: Headers, passed: _Passed, endpoint: Endpoint) -> Headers:
+    usual = request_id_header(endpoint.api)
+    own = [] if any(name == usual for name, _ in headers) else [(usual, passed.id)]
+    return [*headers, ("server", "freehold"), (REQUEST_HEADER, passed.id), *own]
 
 
 class _ClientSide:
@@ -249,7 +252,7 @@ async def _tunnel(state: WorkerState, endpoint: Endpoint, place: str, passed: _P
         declined = [
             pair for pair in tunnel.headers if pair[0] in ("content-type", "www-authenticate", "retry-after")
         ]
-        request.respond(tunnel.status, _returned(declined, passed), tunnel.body)
+        request.respond(tunnel.status, _returned(declined, passed, endpoint), tunnel.body)
     finally:
         tunnel.close()
 
@@ -281,7 +284,9 @@ def _count(state: WorkerState, endpoint: Endpoint, passed: _Passed) -> None:
         )
 
 
-def report_refusal(state: WorkerState, request: Request, path: str, failure: ApiError) -> None:
+def report_refusal(
+    state: WorkerState, request: Request, path: str, failure: ApiError, *, request_id: str
+) -> None:
     """Count a request that is refused, by the kind of its path, and hand it to the request log."""
     kind, code = path_class(path), failure.code or str(failure.status)
     state.meters.count("freehold_refusals", code, kind)
@@ -289,7 +294,7 @@ def report_refusal(state: WorkerState, request: Request, path: str, failure: Api
         at_ms = int(time.time() * 1000)
         state.reporter.add(
             RequestSummary(
-                id=event_id(at_ms),
+                id=request_id,
                 at_ms=at_ms,
                 api="openai",
                 kind=kind,

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from freehold.gateway.proxy.translation import API_ROUTES, ApiRoute
 from freehold.types.endpoint import Api, Endpoint
-from freehold.wire.base_url import DEPLOYMENTS, VERSION, taken_apart, target
+from freehold.wire.base_url import AZURE_RESPONSES, DEPLOYMENTS, VERSION, taken_apart, target
 from freehold.wire.errors import ApiError
 
 _PATH_LENGTH_MAX = 4096
@@ -26,13 +26,16 @@ _OLLAMA = frozenset(
 )  # fmt: skip
 _OWN = frozenset(("", "attribution", "health", "metrics", "ready"))
 _ANTHROPICS = frozenset(("complete", "messages", "organizations", "skills"))
-# What manages the account that pays, its keys and its people.
-_ACCOUNT = frozenset(("organization", "organizations"))
+# What manages the account that pays, its keys and its people (OpenAI's and Anthropic's admin APIs, read 2026-11-29): in
+# any part of a path and however it is written, for servers differ in what they take for the same.
+_ACCOUNT = re.compile(r"(?:^|/)[^a-z0-9/]*(?:organi[sz]ations?|projects)(?![a-z0-9_:-])")
+_UNQUOTED_TIMES = 3
 # https://ai.google.dev/api (methods of models, files, uploads and the live API; read 2026-11-27).
 _GEMINI = re.compile(r"/(?:(?:upload|download)/)?v1(?:beta|alpha)(?:/|$)|/ws/google\.|/v1/\w+/[^/]+:\w+$")
 _GEMINI_METHOD = re.compile(r":(?:generate|streamGenerate|embed|batch|async|count|predict)\w*$")
 _AZURE_CHAT = re.compile(re.escape(DEPLOYMENTS) + r"([^/]+)(/chat/completions|/completions|/embeddings)")
-_UNCLEAR = re.compile(r"%2e|%2f|%5c|\\|//|/\.\.?(?:/|$)|[^\x21-\x7e]", re.IGNORECASE)
+_MODELS, _SLASH = f"{VERSION}/models/", re.compile("%2f", re.IGNORECASE)
+_UNCLEAR = re.compile(r"%2e|%2f|%5c|\\|//|/\.\.?(?:/|$)|[^\x21-\x7e]|#", re.IGNORECASE)
 
 
 def spelled_out(path: str, endpoint: Endpoint | None) -> str:
@@ -58,6 +61,8 @@ def model_route(path: str) -> ApiRoute | None:
     if route is None and (named := _AZURE_CHAT.fullmatch(path)) is not None:
         native = f"{DEPLOYMENTS}{{model}}{named[2]}"
         route = API_ROUTES[VERSION + named[2]]._replace(model=unquote(named[1]), native=native)
+    elif path == AZURE_RESPONSES:
+        route = API_ROUTES[VERSION + "/responses"]._replace(native=path)
     return route
 
 
@@ -88,12 +93,14 @@ def place_at(endpoint: Endpoint, path: str, asked: str, *, speaks: Api) -> str:
     `speaks` is the API whose client asks, as its headers tell. Raises `ApiError` for a path that is not of this
     endpoint's API, that would manage the account of the endpoint's own key, or that two readers would read differently.
     """
-    if len(asked) > _PATH_LENGTH_MAX or _UNCLEAR.search(asked):
+    # Clients write a slash in a model's name encoded; the vendor reads it as one, and so it is looked at here.
+    read = _SLASH.sub("/", asked) if path.startswith(_MODELS) else asked
+    if len(asked) > _PATH_LENGTH_MAX or _UNCLEAR.search(read):
         raise ApiError(
             400, "this path is not passed on: it can be read in more than one way", code="unclear_path"
         )
     word = path.split("/")[2] if path.startswith(VERSION + "/") else ""
-    if endpoint.api_key_env is not None and unquote(word) in _ACCOUNT:
+    if endpoint.api_key_env is not None and _manages_account(asked):
         raise ApiError(
             403, f"{asked[:200]} manages the account whose key this gateway holds", code="not_passed_on"
         )
@@ -106,6 +113,12 @@ def place_at(endpoint: Endpoint, path: str, asked: str, *, speaks: Api) -> str:
     if word and not _is_geminis(path) and _speaks(word, speaks) == endpoint.api:
         return target(endpoint.base_url, path + slash, api=endpoint.api)
     raise unknown(asked, "the incumbent's API has no such path")
+
+
+def _manages_account(path: str) -> bool:
+    for _ in range(_UNQUOTED_TIMES):
+        path = unquote(path)
+    return _ACCOUNT.search(path.casefold()) is not None
 
 
 def _is_geminis(path: str) -> bool:

@@ -86,6 +86,7 @@ async def replay(state: WorkerState, exchange: ProxyExchange, kept: KeptAnswer, 
             translation,
             request,
             hide_usage=kept.hides_usage,
+            last=True,
         )
     finally:
         await response.close()

@@ -1,0 +1,1 @@
+"""How an endpoint is asked: in which API, and with what body."""
