@@ -30,8 +30,12 @@ _LAST_EVENTS = (
 # A response's last event has no fixed end: it repeats the whole answer.
 _LAST_OF_RESPONSE = re.compile(rb"^event: response\.(?:completed|incomplete|failed)\s", re.MULTILINE)
 REQUEST_HEADER = "x-freehold-request-id"
+ARM_HEADER = "x-freehold-arm"
 _TRACE_HEADER = "x-freehold-trace-id"
 _DEFERRAL_HEADER = "x-freehold-deferral"
+# OpenAI and most others, Anthropic, Azure, Bedrock.
+_UPSTREAM_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
+_UPSTREAM_ID_LENGTH_MAX = 200
 Headers = list[tuple[str, str]]
 
 
@@ -143,11 +147,22 @@ def _start(exchange: ProxyExchange, endpoint: Endpoint, response: UpstreamRespon
     usual = request_id_header(exchange.api_route.api)
     if response.header(usual) is None:
         headers.append((usual, exchange.id))
+    if exchange.tells_arm:
+        headers.append((ARM_HEADER, exchange.answered_arm))
     if exchange.capturing:
         headers.append((_TRACE_HEADER, exchange.id))
+        exchange.upstream_id = _upstream_id(response)
     if exchange.deferring is not None and exchange.deferring.note is not None:
         headers.append((_DEFERRAL_HEADER, exchange.deferring.note))
     return headers
+
+
+def _upstream_id(response: UpstreamResponse) -> str | None:
+    """What the upstream calls the request, by which its operator finds it; None where it says nothing."""
+    for name in _UPSTREAM_IDS:
+        if (value := response.header(name)) is not None:
+            return value[:_UPSTREAM_ID_LENGTH_MAX]
+    return None
 
 
 def _stream_filter(

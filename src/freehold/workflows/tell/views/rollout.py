@@ -17,6 +17,7 @@ import numpy as np
 from freehold.errors import UsageError
 from freehold.gateway.telemetry.meters import totals_of
 from freehold.store import Store
+from freehold.store.search.terms import is_error
 from freehold.types.record import Record
 from freehold.types.route import Route, RouteChange
 from freehold.types.trace import Trace
@@ -24,7 +25,6 @@ from freehold.types.verdict import Verdict
 from freehold.workflows.project import Project
 from freehold.workflows.shift import background
 from freehold.workflows.shift.rollout import rollout
-from freehold.workflows.shift.rollout.ledger import is_error
 
 BUCKETS = 48
 MOST_TRACES = 4000
