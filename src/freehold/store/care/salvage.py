@@ -30,7 +30,7 @@ from freehold.types.record import Record
 
 Tell = Callable[[int, int | None], None]
 _KINDS = {kind.name: kind for kind in SEALED}
-_NOT_KEPT = ("leases", "usage_windows")  # of minutes and of processes that live
+_NOT_KEPT = ("leases", "limit_shares", "usage_windows")  # of minutes and of processes that live
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
