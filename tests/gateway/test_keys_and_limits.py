@@ -1,7 +1,10 @@
 """Keys, concurrency and money over several workers of a real gateway."""
 
 import concurrent.futures
+import contextlib
+import http.client
 import json
+import threading
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -22,7 +25,7 @@ from freehold.gateway.limits.keys import hash_of, new_key
 from freehold.store import default_url, open_store
 from freehold.store.usage import spent
 from freehold.types.config import PriceConfig
-from freehold.types.route import ApiKey, Limits, Route, Target
+from freehold.types.route import ApiKey, Limits, Route, Target, Team
 
 
 def limited(**limits):
@@ -160,3 +163,88 @@ def test_tokens_are_metered(upstream, tmp_path):
     )
     with gateway(upstream, tmp_path, routes=(limited,), capture="off") as running:
         assert [post(running, QUESTION)[0] for _ in range(3)] == [200, 200, 429]
+
+
+def keyed(tmp_path, limits, *names, team_limits=None):
+    """A store with keys of a team, and what a client shows of each."""
+    url, shown = default_url(tmp_path), []
+    with open_store(url) as store:
+        if team_limits is not None:
+            store.put_team(
+                Team(name="t", limits=team_limits), "team.set", who="x", at=datetime.now(UTC), detail={}
+            )
+        for name in names:
+            secret = new_key()
+            store.put(
+                ApiKey(name=name, hash=hash_of(secret), limits=limits, team="t" if team_limits else None)
+            )
+            shown.append({"authorization": f"Bearer {secret}"})
+    return url, shown
+
+
+def hammer(running, headers, count, threads=24, **more):
+    """Statuses and the last refusal's headers, of requests sent as fast as these threads can."""
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        asked = [
+            pool.submit(post, running, {**QUESTION, **more}, headers=headers[number % len(headers)])
+            for number in range(count)
+        ]
+    answers = [one.result() for one in asked]
+    refused = next((told for status, told, _ in answers if status == 429), {})
+    return [status for status, _, _ in answers], refused
+
+
+def test_sixty_a_minute_are_sixty_over_workers_and_keys_of_a_team(upstream, tmp_path):
+    url, headers = keyed(tmp_path, Limits(), "a", "b", team_limits=Limits(requests_per_minute=60))
+    with gateway(upstream, tmp_path, store_url=url, workers=3, capture="off") as running:
+        eventually(lambda: post(running, QUESTION, headers=headers[0])[0] == 200)
+        statuses, refused = hammer(running, headers, 200)
+        assert statuses.count(200) == 59 and statuses.count(429) == 141
+        assert refused["x-ratelimit-limit-requests"] == "60"
+        assert refused["x-ratelimit-remaining-requests"] == "0"
+        assert 1 <= int(refused["retry-after"]) <= 61
+        assert len(upstream.seen) == 60
+
+
+def test_a_cent_lets_a_cent_through_and_one_answer(upstream, tmp_path):
+    prices = {"incumbent": PriceConfig(prompt=Decimal(100), completion=Decimal(200))}
+    each = Decimal("0.0015")  # 9 prompt and 3 completion tokens
+    url, headers = keyed(tmp_path, Limits(), "a", "b", team_limits=Limits(usd_per_day=Decimal("0.01")))
+    changes = {"store_url": url, "workers": 3, "capture": "off", "prices": prices}
+    upstream.answer = lambda seen: (
+        stream(stream_of("on", "its", "way", usage=True)) if seen.json.get("stream") else plain(ANSWER)
+    )
+    with gateway(upstream, tmp_path, **changes) as running:
+        eventually(lambda: post(running, {**QUESTION, "max_tokens": 3}, headers=headers[0])[0] == 200)
+        for stream_it in (False, True, False):
+            statuses, _ = hammer(running, headers, 60, max_tokens=3, stream=stream_it)
+            assert set(statuses) <= {200, 429}
+            time.sleep(1)
+        assert 4 <= len(upstream.seen) <= 7, "no more than a cent and one answer"
+        day = datetime.now(UTC).strftime("%Y-%m-%d")
+        with open_store(url) as store:
+            money = eventually(lambda: spent(store.database, day, day[:7]).get("team:t"))
+            assert money.day_usd <= Decimal("0.01") + each
+
+
+def test_what_a_killed_worker_had_reserved_is_not_given_out_again(upstream, tmp_path):
+    """Tokens that were reserved stay counted for their minute."""
+    upstream.answer = lambda seen: plain(ANSWER, delay=20)
+    url, headers = keyed(tmp_path, Limits(tokens_per_minute=1000), "a")
+    with gateway(upstream, tmp_path, store_url=url, workers=1, capture="off") as running:
+
+        def ask():
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                return post(running, {**QUESTION, "max_tokens": 900}, headers=headers[0])
+
+        eventually(lambda: b"starting" not in post(running, {**QUESTION, "model": ""}, headers=headers[0])[2])
+        asking = threading.Thread(target=lambda: ask())
+        asking.start()
+        eventually(lambda: upstream.seen)
+        (worker,) = processes(running, "worker")
+        worker.kill()
+        asking.join()
+        upstream.answer = lambda seen: plain(ANSWER)
+
+        status, told, _ = eventually(lambda: (answer := ask()) and answer[0] in (200, 429) and answer)
+        assert status == 429 and int(told["x-ratelimit-remaining-tokens"]) < 100

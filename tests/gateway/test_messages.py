@@ -28,7 +28,6 @@ def test_usage_and_money_keep_their_digits():
     bill = NumberedCharge("worker", 3, 17, Charge(["key:a"], "e", "m", 9, 0, 3))
     assert there_and_back(bill, msgspec.msgpack) == bill
     totals = UsageTotals(
-        use=[("key:a", 7, 1, 20)],
         day="2026-11-26",
         spent=[("key:a", Decimal("0.000000123456789"), Decimal("12.10"))],
         gateways=3,

@@ -6,7 +6,7 @@
 ``DELETE /freehold/v1/keys/NAME``         revoke it; its name stays known
 
 Each change takes ``?why=…`` for the audit record. The first key of a gateway is made by `freehold keys add`. A key that
-is narrowed to models or routes, or that ends, makes no key that may do more or lasts longer.
+is narrowed to models or routes, is of a team, or ends, makes no key that may do more, is of another or lasts longer.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class KeyBody(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     role: Role = "use"
     models: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
+    team: str | None = None
     expires_at: datetime | None = None
     limits: KeyLimits = KeyLimits()
 
@@ -75,7 +76,11 @@ def add(store: Store, config: GatewayConfig, body: KeyBody, by: ApiKey) -> HttpR
         raise ApiError(400, "expires_at needs its zone: 2027-01-31T00:00:00Z", param="expires_at")
     _check_not_wider(body, by)
     scope = key_changes.KeyScope(
-        role=body.role, models=body.models, routes=body.routes, expires_at=body.expires_at
+        role=body.role,
+        models=body.models,
+        routes=body.routes,
+        team=body.team,
+        expires_at=body.expires_at,
     )
     try:
         if body.name in {key.name for key in config.api_keys}:
@@ -135,6 +140,13 @@ def _check_not_wider(body: KeyBody, by: ApiKey) -> None:
                 code="not_allowed",
                 param=what,
             )
+    if by.team is not None and body.team != by.team:
+        raise ApiError(
+            403,
+            f"this key is of the team {by.team}, and makes keys of that team only",
+            code="not_allowed",
+            param="team",
+        )
     if by.expires_at is not None and (body.expires_at is None or body.expires_at > by.expires_at):
         raise ApiError(
             403,

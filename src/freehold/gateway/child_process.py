@@ -18,6 +18,8 @@ from freehold.gateway.config import GatewayConfig, from_json
 from freehold.gateway.heartbeat import LOOK_EVERY_S, SILENT_S, Watch
 
 log = logging.getLogger("freehold.gateway")
+LEAVE_SIGNAL = signal.SIGUSR2
+"""Tells a worker that others stay and take its connections."""
 _RESTART_AFTER_S = 0.5
 
 
@@ -109,11 +111,25 @@ class ChildProcess:
     def process_id(self) -> int:
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
     def ask_to_stop(self) -> None:
         """Ask it to end, and do not restart it."""
         self._stopping.set()
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
+
+    def leave(self, within_s: float) -> None:
+        """Ask it to leave its connections to the others and to end; stop it when it does not in time."""
+        self._stopping.set()
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(LEAVE_SIGNAL)
+        # Its stdin stays open: its end would say that no other worker is there any more.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=within_s)
+        self.stop(1.0)
 
     def stop(self, within_s: float) -> None:
         """Close its stdin and wait; kill it when it does not end in time."""

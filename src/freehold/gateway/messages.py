@@ -10,7 +10,7 @@ import msgspec
 from freehold.gateway.spending import Charge
 from freehold.types.deferral import DeferralDecision
 from freehold.types.record import Record
-from freehold.types.route import ApiKey, Route
+from freehold.types.route import ApiKey, Route, Team
 from freehold.types.trace import Completeness
 
 RING_FILE = "ring.json"
@@ -77,14 +77,13 @@ class NumberedCharge(msgspec.Struct, frozen=True, array_like=True):
 
 
 class UsageTotals(msgspec.Struct, frozen=True, array_like=True):
-    """From the recorder to the workers: what all gateways used and spent.
+    """From the recorder to the workers: what all gateways spent.
 
-    `use` rows are name, window, requests, tokens; `spent` rows are name, dollars on `day`, dollars in its month.
+    `spent` rows are name, dollars on `day`, dollars in its month.
     `unpriced` are names with charges of an unknown price, and the model's name. Of `gateways` that are alive
     this one is number `rank`, from 0.
     """
 
-    use: list[tuple[str, int, int, int]]
     day: str
     spent: list[tuple[str, Decimal, Decimal]] = []
     unpriced: dict[str, str] = {}
@@ -93,13 +92,15 @@ class UsageTotals(msgspec.Struct, frozen=True, array_like=True):
 
 
 class TableMessage(Record, frozen=True, kw_only=True):
-    """From the recorder to the workers: routes and keys as the store has them, whenever they change.
+    """From the recorder to the workers: routes, keys and teams as the store has them, whenever they
+    change.
 
     `required` says that only keys let a client in, even where there are none. With a `problem`, no key can be believed.
     """
 
     routes: tuple[Route, ...]
     keys: tuple[ApiKey, ...] = ()
+    teams: tuple[Team, ...] = ()
     revision: int = 0
     required: bool = False
     problem: str | None = None

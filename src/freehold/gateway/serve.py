@@ -26,6 +26,7 @@ from freehold.gateway import child_environment
 from freehold.gateway.child_process import ChildProcess
 from freehold.gateway.config import CONFIG_FILE, GatewayConfig, to_json
 from freehold.gateway.http.certificate import check_certificate
+from freehold.gateway.http.handover import open_pair
 from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME as LOG_FILE
 from freehold.gateway.telemetry.meters import Meters, has_meters, leave_word
 from freehold.gateway.telemetry.request_log import check_otel, log_as_json
@@ -46,8 +47,8 @@ _RENEW_SIGNAL = signal.SIGUSR2
 def run(config: GatewayConfig) -> None:
     """Serve until SIGINT or SIGTERM; streams that are running finish first, for up to `drain_s`.
 
-    SIGUSR2 renews the workers, from what is installed by then: new ones take over the port, the old ones end when their
-    streams have. The recorder stays, so that no trace on its way to it is lost.
+    SIGUSR2 renews the workers, from what is installed by then: new ones take over the port and the open connections,
+    the old ones end when their streams have. The recorder stays, so that no trace on its way to it is lost.
 
     Raises `PortInUseError` when the port is in use, `ConfigError` when a secret's environment
     variable is not set, `StoreError` when the store cannot be opened.
@@ -80,17 +81,18 @@ def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
                 on_restart=count,
             )
             children.callback(recorder.stop, _RECORDER_ENDS_WITHIN_S)
-        number = listener.fileno()
+        shared = [listener, *(open_pair() or ())]
+        numbers = [one.fileno() for one in shared]
 
         def start_workers() -> list[ChildProcess]:
-            arguments = [run_folder, str(number)]
+            arguments = [run_folder, *map(str, numbers)]
             return [
                 ChildProcess(
                     "freehold.gateway.worker",
                     arguments,
                     config_json,
                     environment=child_environment.of_worker(config),
-                    files=[number],
+                    files=numbers,
                     heartbeat=Path(run_folder),
                     on_restart=count,
                 )
@@ -99,18 +101,22 @@ def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
 
         within_s = config.drain_s + _AFTER_DRAIN_S
         workers = start_workers()
+        leaving: list[ChildProcess] = []
         while signals.get() == _RENEW_SIGNAL:
             log.info("renewing the workers")
             new = start_workers()
             if not _came_up(new, Path(run_folder)):
                 workers, new = new, workers  # the old ones keep serving
+            leaving = [worker for worker in leaving if worker.is_running]
             for worker in workers:
-                worker.ask_to_stop()
-                threading.Thread(target=worker.stop, args=(within_s,), daemon=True).start()
+                threading.Thread(target=worker.leave, args=(within_s,), daemon=True).start()
+            leaving += workers
             workers = new
         log.info("stopping")
         # From here on a connection is refused instead of waiting in vain.
-        listener.close()
+        for one in shared:
+            one.close()
+        workers += leaving
         for worker in workers:
             worker.ask_to_stop()
         deadline = time.monotonic() + within_s

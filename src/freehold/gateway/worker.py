@@ -1,7 +1,8 @@
 """A worker process: one event loop, one application, a listening socket it shares with the other workers.
 
-Run as ``python -m freehold.gateway.worker RUN_FOLDER FD`` with the configuration on stdin. It ends, running answers
-first, on SIGTERM and when its stdin is closed, which is also what happens when the gateway's main process dies.
+Run as ``python -m freehold.gateway.worker RUN_FOLDER FD [GIVE TAKE]`` with the configuration on stdin. It ends, running
+answers first, on SIGTERM and when its stdin is closed, which is also what happens when the gateway's main process dies.
+On SIGUSR2 it leaves: its connections go to the workers that stay, through the sockets GIVE and TAKE (`handover`).
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from pathlib import Path
 
 from freehold import files
 from freehold.gateway.app import running
-from freehold.gateway.child_process import freeze_heap, read_config, run_on_fast_loop
+from freehold.gateway.child_process import LEAVE_SIGNAL, freeze_heap, read_config, run_on_fast_loop
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.heartbeat import Heartbeat
 from freehold.gateway.http.certificate import ServerCertificate
+from freehold.gateway.http.handover import Handover
 from freehold.gateway.http.server import HttpServer
 from freehold.gateway.telemetry.request_log import log_as_json
 
@@ -29,18 +31,26 @@ log = logging.getLogger("freehold.gateway")
 _RING_WITHIN_S = 3.0
 
 
-async def work(config: GatewayConfig, run_folder: Path, listener: socket.socket) -> None:
-    """Serve until told to stop."""
+async def work(
+    config: GatewayConfig, run_folder: Path, listener: socket.socket, handover: Handover | None = None
+) -> None:
+    """Serve until told to stop or to leave."""
     loop = asyncio.get_running_loop()
     Heartbeat(run_folder)
-    stopping = asyncio.Event()
+    stopping, ending = asyncio.Event(), asyncio.Event()
+
+    def stop() -> None:
+        stopping.set()
+        ending.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(LEAVE_SIGNAL, ending.set)
 
     def on_stdin() -> None:
         if not os.read(0, 4096):
             loop.remove_reader(0)
-            stopping.set()
+            stop()
 
     loop.add_reader(0, on_stdin)
     async with running(config, run_folder) as app:
@@ -49,13 +59,16 @@ async def work(config: GatewayConfig, run_folder: Path, listener: socket.socket)
             await asyncio.wait_for(app.state.ring_known.wait(), _RING_WITHIN_S)
         server = HttpServer(app, app.state.memory)
         certificate = None if config.tls is None else ServerCertificate(config.tls)
-        await server.listen(listener, certificate)
+        await server.listen(listener, certificate, handover)
         following = None if certificate is None else loop.create_task(certificate.follow())
         freeze_heap()
         log.info("serving")
-        await stopping.wait()
+        await ending.wait()
         log.info("draining")
-        await server.drain(config.drain_s)
+        deadline = loop.time() + config.drain_s
+        if not stopping.is_set():
+            await server.leave(config.drain_s, stopping)
+        await server.drain(max(0.0, deadline - loop.time()))
         if following is not None:
             following.cancel()
 
@@ -69,7 +82,7 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     config = read_config()
     listener = socket.socket(fileno=int(sys.argv[2]))
-    run_on_fast_loop(work(config, Path(sys.argv[1]), listener))
+    run_on_fast_loop(work(config, Path(sys.argv[1]), listener, Handover.of_files(sys.argv[3:5])))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ both once can tell later whether a store is the same one, and whether it is an o
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TypeVar
 
 from sqlalchemy import delete, insert, select
 
@@ -15,9 +16,10 @@ from freehold.store.damage import unless_damaged
 from freehold.store.database import Database
 from freehold.store.records import about_record, decoded
 from freehold.store.tables import records, store_facts
-from freehold.types.record import Record
-from freehold.types.route import ApiKey
+from freehold.types.record import Record, StoredRecord
+from freehold.types.route import ApiKey, Team
 
+S = TypeVar("S", bound=StoredRecord)
 _ID, _FORGOTTEN = "id", "keys_forgotten_at"
 
 
@@ -28,6 +30,7 @@ class StoredKeys(Record, frozen=True, kw_only=True):
     store_id: str
     changes: int
     keys: tuple[ApiKey, ...] = ()
+    teams: tuple[Team, ...] = ()
     damaged: int = 0
     """Keys that cannot be read: they let no client in, and are required all the same."""
     forgotten: bool = False
@@ -35,25 +38,30 @@ class StoredKeys(Record, frozen=True, kw_only=True):
 
 def stored_keys(database: Database) -> StoredKeys:
     """Keys, identity and count as of one moment."""
-    query = select(records.c.id, records.c.body).where(records.c.kind == ApiKey.kind).order_by(records.c.seq)
+    query = select(records.c.kind, records.c.id, records.c.body).order_by(records.c.seq)
+    query = query.where(records.c.kind.in_((ApiKey.kind, Team.kind)))
     with database.reading() as connection:
         facts = {row.name: row.value for row in connection.execute(select(store_facts)).all()}
         changes = counting.current(connection, counting.KEYS)
-        rows = connection.execute(query).all()
-    keys = tuple(key for row in rows if (key := _readable(row.id, row.body)) is not None)
+        found = connection.execute(query).all()
+    rows = [row for row in found if row.kind == ApiKey.kind]
+    keys = tuple(key for row in rows if (key := _readable(row.id, row.body, ApiKey)) is not None)
+    teams = [_readable(row.id, row.body, Team) for row in found if row.kind == Team.kind]
     forgotten = not rows and facts.get(_FORGOTTEN) == str(changes)
     return StoredKeys(
         store_id=facts.get(_ID, ""),
         changes=changes,
         keys=keys,
+        # One that cannot be read is none: its keys are refused, for what they may use is not known.
+        teams=tuple(team for team in teams if team is not None),
         damaged=len(rows) - len(keys),
         forgotten=forgotten,
     )
 
 
-def _readable(name: str, body: bytes) -> ApiKey | None:
-    about = about_record(ApiKey.kind, name)
-    return unless_damaged(*about, lambda: decoded(body, ApiKey, ApiKey.kind, *about))
+def _readable(name: str, body: bytes, type: type[S]) -> S | None:
+    about = about_record(type.kind, name)
+    return unless_damaged(*about, lambda: decoded(body, type, type.kind, *about))
 
 
 def forget_keys(database: Database, *, who: str, at: datetime) -> int:

@@ -17,7 +17,7 @@ from freehold.store.database import Database
 from freehold.store.tables import records, steps, to_micros
 from freehold.types.audit import Change
 from freehold.types.record import Record, StoredRecord
-from freehold.types.route import ApiKey
+from freehold.types.route import ApiKey, Team
 
 _ONCE_LOCK = 0x7265636F726473  # "records"
 
@@ -68,6 +68,13 @@ class RecordStore:
             _write(connection, key.kind, key.key, key, ())
             _count_change(connection, key.kind)
             audit.append(connection, action, key.name, who=who, at=at, detail=detail)
+
+    def put_team(self, team: Team, action: str, *, who: str, at: datetime, detail: dict[str, Any]) -> None:
+        """Keep a team, and in the same transaction what was done to it and by whom."""
+        with self.database.writing() as connection:
+            _write(connection, team.kind, team.key, team, ())
+            _count_change(connection, team.kind)
+            audit.append(connection, action, team.name, who=who, at=at, detail=detail)
 
     def get(self, type: type[S], key: str) -> S | None:
         """The record with that key, None when there is none."""
@@ -211,5 +218,5 @@ def _write(connection: Connection, kind: str, key: str, value: Record, made_from
 
 def _count_change(connection: Connection, kind: str) -> None:
     """Count changes of keys, so that an older copy of a store is told from a newer one."""
-    if kind == ApiKey.kind:
+    if kind in (ApiKey.kind, Team.kind):
         counting.raised(connection, counting.KEYS)

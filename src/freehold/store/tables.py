@@ -178,6 +178,19 @@ bill_marks = Table(
     Column("at", BigInteger, nullable=False),
 )
 
+limit_shares = Table(
+    "limit_shares",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("owner", String, primary_key=True),
+    Column("held", BigInteger, nullable=False),
+    Column("used", BigInteger, nullable=False),
+    Column("short", Boolean, nullable=False),
+    Column("alone", Boolean, nullable=False),
+    Column("until", BigInteger, nullable=False),
+)
+
 leases = Table(
     "leases",
     metadata,

@@ -112,15 +112,21 @@ def _add_nano(connection: Connection, name: str, day: str, nano: int) -> None:
 
 def spent(database: Database, day: str, month: str) -> dict[str, Spent]:
     """What each name has spent on a day and in a month (``2026-03``)."""
-    table = spending
     with database.reading() as connection:
-        months = connection.execute(
-            select(table.c.name, func.sum(table.c.nano_usd).label("nano"))
-            .where(table.c.day.startswith(f"{month}-"))
-            .group_by(table.c.name)
-        ).all()
-        days = connection.execute(select(table.c.name, table.c.nano_usd).where(table.c.day == day)).all()
-    on_day = {row.name: Decimal(row.nano_usd) / _NANO for row in days}
+        known = spent_nano(connection, day, month)
     return {
-        row.name: Spent(on_day.get(row.name, Decimal(0)), Decimal(int(row.nano)) / _NANO) for row in months
+        name: Spent(Decimal(on_day) / _NANO, Decimal(nano) / _NANO) for name, (on_day, nano) in known.items()
     }
+
+
+def spent_nano(connection: Connection, day: str, month: str) -> dict[str, tuple[int, int]]:
+    """The same in nanodollars, within a transaction."""
+    table = spending
+    months = connection.execute(
+        select(table.c.name, func.sum(table.c.nano_usd).label("nano"))
+        .where(table.c.day.startswith(f"{month}-"))
+        .group_by(table.c.name)
+    ).all()
+    days = connection.execute(select(table.c.name, table.c.nano_usd).where(table.c.day == day)).all()
+    on_day = {row.name: int(row.nano_usd) for row in days}
+    return {row.name: (on_day.get(row.name, 0), int(row.nano)) for row in months}

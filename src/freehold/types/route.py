@@ -233,7 +233,8 @@ class ApiKey(StoredRecord, frozen=True, kw_only=True):
     """A local key an application must show. Only its hash is kept (see `freehold.gateway.limits.keys`).
 
     A revoked key stays known, so that revoking the last one does not open the gateway to all. `models` and `routes` are
-    those it may use, empty means all. `admin` is how a key of the role ``admin`` was marked before there were roles.
+    those it may use, empty means all. What it uses counts against its `team` as well. `admin` is how a key of the role
+    ``admin`` was marked before there were roles.
     """
 
     kind: ClassVar[str] = "api_key"
@@ -242,6 +243,7 @@ class ApiKey(StoredRecord, frozen=True, kw_only=True):
     name: str
     hash: str
     limits: Limits = Limits()
+    team: str | None = None
     role: Role = "use"
     models: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
@@ -258,3 +260,15 @@ class ApiKey(StoredRecord, frozen=True, kw_only=True):
     def may(self, what: Permission) -> bool:
         """Whether its role allows this."""
         return what in PERMISSIONS[self.role]
+
+
+class Team(StoredRecord, frozen=True, kw_only=True):
+    """Keys that share limits: what any of them uses counts against its own limits and against these."""
+
+    kind: ClassVar[str] = "team"
+    key_field: ClassVar[str] = "name"
+
+    name: str
+    limits: Limits = Limits()
+    made_at: datetime | None = None
+    made_by: str = ""

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+import math
+from collections.abc import Container, Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
+
+
+class RateState(NamedTuple):
+    """A limit a minute that a request was over: of ``requests`` or ``tokens``, how many are left, and when all that is
+    used is free again."""
+
+    kind: str
+    limit: int
+    remaining: int
+    reset_s: float
 
 
 class ApiError(Exception):
     """A request is answered with an error instead of being passed on.
 
     `code` is OpenAI's machine-readable code; other APIs' spellings are derived from the status.
-    `retry_after_s` becomes a Retry-After header.
+    `retry_after_s` becomes a Retry-After header, `rate` the headers by which OpenAI's and Anthropic's APIs tell a
+    limit.
     """
 
     def __init__(
@@ -24,6 +37,7 @@ class ApiError(Exception):
         type: str | None = None,
         param: str | None = None,
         retry_after_s: float | None = None,
+        rate: RateState | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -32,6 +46,7 @@ class ApiError(Exception):
         self.type = type or _OPENAI_TYPES.get(status, "api_error")
         self.param = param
         self.retry_after_s = retry_after_s
+        self.rate = rate
 
 
 UNREADABLE = (
@@ -98,13 +113,28 @@ _ANTHROPIC_TYPES = {
 def openai_error(error: ApiError) -> HttpReply:
     """``{"error": {"message", "type", "param", "code"}}``."""
     body = {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
-    return _reply(error, body)
+    headers = []
+    if (rate := error.rate) is not None:
+        # https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers
+        told = (("limit", rate.limit), ("remaining", rate.remaining), ("reset", f"{rate.reset_s:.3f}s"))
+        headers = [(f"x-ratelimit-{name}-{rate.kind}", str(value)) for name, value in told]
+    return _reply(error, body, headers)
 
 
 def anthropic_error(error: ApiError) -> HttpReply:
     """``{"type": "error", "error": {"type", "message"}}``."""
     kind = _ANTHROPIC_TYPES.get(error.status, "api_error")
-    return _reply(error, {"type": "error", "error": {"type": kind, "message": error.message}})
+    headers = []
+    if (rate := error.rate) is not None:
+        # https://docs.anthropic.com/en/api/rate-limits#response-headers
+        reset = datetime.now(UTC) + timedelta(seconds=math.ceil(rate.reset_s))
+        told = (
+            ("limit", rate.limit),
+            ("remaining", rate.remaining),
+            ("reset", f"{reset:%Y-%m-%dT%H:%M:%SZ}"),
+        )
+        headers = [(f"anthropic-ratelimit-{rate.kind}-{name}", str(value)) for name, value in told]
+    return _reply(error, {"type": "error", "error": {"type": kind, "message": error.message}}, headers)
 
 
 def ollama_error(error: ApiError) -> HttpReply:
@@ -117,8 +147,9 @@ def request_id_header(api: str) -> str:
     return "request-id" if api == "anthropic" else "x-request-id"
 
 
-def _reply(error: ApiError, body: object) -> HttpReply:
-    headers = [("content-type", "application/json")]
+def _reply(error: ApiError, body: object, more: Iterable[tuple[str, str]] = ()) -> HttpReply:
+    headers = [("content-type", "application/json"), *more]
     if error.retry_after_s is not None:
-        headers.append(("retry-after", str(max(1, round(error.retry_after_s)))))
+        # Rounded up: who comes too early is refused again.
+        headers.append(("retry-after", str(max(1, math.ceil(error.retry_after_s)))))
     return HttpReply(error.status, headers, msgspec.json.encode(body))

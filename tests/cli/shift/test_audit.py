@@ -42,6 +42,7 @@ STORY = (
     (("forget", "--conversation", "c7", "--yes"), ["forget.begin", "forget"]),
     (("keys", "add", "app"), ["key.add"]),
     (("keys", "limit", "app", "concurrency=3"), ["key.limit"]),
+    (("keys", "team", "set", "search", "--rpm", "60", "--key", "app"), ["team.set", "key.team"]),
     (("keys", "accept", "--yes"), ["keys.accept"]),
     (("keys", "revoke", "app"), ["key.revoke"]),
     (("keys", "revoke", "--forget-all"), ["keys.forget"]),
@@ -81,7 +82,7 @@ NOTHING_STORED = {
     "weights pin", "weights rm", "engines list", "engines install", "engines rm", "tune-engine", "serve",
     "served list", "served load", "served unload", "served add-adapter", "served remove-adapter", "cluster up",
     "cluster status", "cluster down", "cluster render", "power", "routes list", "routes show", "routes history",
-    "keys list", "label", "adapters rm", "tasks",
+    "keys list", "keys teams", "label", "adapters rm", "tasks",
     "encoders list", "encoders show", "encoders export", "encoders rm", "defer show", "defer curve",
     "rollout status", "rollout rehearse", "rollout simulate", "audit", "machine", "doctor", "settings",
 }  # fmt: skip

@@ -68,7 +68,7 @@ class _Transport:
 class _Server:
     """What a connection needs of its server; its handler reads each request to the end and answers."""
 
-    draining = False
+    draining = leaving = False
     date = b"Thu, 01 Jan 1970 00:00:00 GMT"
     has_room = True
 

@@ -13,11 +13,11 @@ from freehold.wire.errors import ApiError
 CAPPED = [("key:a", Limits(usd_per_day=Decimal(1)))]
 
 
-def published(folder, spent="0", *, gateways=1, at=None):
+def published(folder, spent="0", *, shared=False, at=None):
     publisher = SpendPublisher(folder)
     usd = Decimal(spent)
     publisher.publish(["key:a"], {"key:a": (usd, usd)}, at=at or datetime.now(UTC))
-    publisher.beat(gateways)
+    publisher.beat(shared=shared)
     return publisher
 
 
@@ -47,18 +47,28 @@ def test_the_last_dollars_go_to_one_request_at_a_time(tmp_path):
     assert refusal(other) == (429, "spend_cap_reached")
 
 
-def test_gateways_take_parts_of_what_is_left(tmp_path):
-    published(tmp_path, gateways=2)
+def test_a_gateway_beside_others_reserves_its_share_and_nothing_before_it_knows_it(tmp_path):
+    publisher = published(tmp_path, shared=True)
     worker = SpendLedger(tmp_path, "one")
+    assert refusal(worker) == (429, "spend_cap_reached")
+    file = publisher.file("key:a")
+    assert file.is_short
+    file.set_share(NANO // 2, alone=False)
+    assert not file.is_short
     worker.reserve(CAPPED, NANO * 4 // 10)
     assert refusal(worker, NANO * 2 // 10) == (429, "spend_cap_reached")
+    worker.change(["key:a"], -NANO * 4 // 10)
+    assert refusal(worker, NANO * 6 // 10) == (429, "spend_cap_reached")
+    file.set_share(NANO // 2, alone=True)
+    worker.reserve(CAPPED, NANO * 6 // 10)
+    assert refusal(worker) == (429, "spend_cap_reached"), "one request, while nothing else is running"
 
 
 def test_an_unknown_or_old_figure_lets_nothing_through(tmp_path, monkeypatch, caplog):
     worker = SpendLedger(tmp_path, "one")
     assert refusal(worker) == (503, "spend_unknown")
     publisher = SpendPublisher(tmp_path)
-    publisher.beat(1)
+    publisher.beat()
     assert refusal(worker) == (503, "spend_unknown"), "nothing is known of this name"
     published(tmp_path)
     worker.reserve(CAPPED, 1)

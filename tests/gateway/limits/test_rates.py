@@ -11,38 +11,98 @@ from freehold.gateway.limits import rates
 from freehold.gateway.limits.rates import LocalRates, RateCounter, SharedRates
 
 
-def test_a_minute_slides():
+def test_what_was_used_counts_for_sixty_seconds_and_is_free_a_second_later():
     counter = RateCounter()
-    counter.add(60, 600, 120.0)
-    assert counter.used(0, 179.0) == 60
-    assert counter.used(0, 210.0) == pytest.approx(30), "half of the last minute still counts"
-    assert counter.used(1, 240.0) == 0
+    counter.add(60, 600, 1000.9)
+    assert counter.used(0, 1060.9) == 60
+    assert counter.used(0, 1061.0) == 0 and counter.used(1, 1061.0) == 0
 
 
-def test_what_others_used_counts_and_never_lowers_ours():
+@given(
+    st.integers(1, 40),
+    st.lists(st.tuples(st.floats(0, 8), st.integers(1, 5)), min_size=1, max_size=300),
+)
+def test_no_sixty_seconds_hold_more_than_the_limit(limit, tries):
+    """Whenever requests come, and wherever the sixty seconds begin."""
+    counter, now_s, let_in = RateCounter(), 12_345.678, []
+    for passed_s, at_once in tries:
+        now_s += passed_s
+        for _ in range(at_once):
+            if counter.used(0, now_s) + 1 <= limit:
+                counter.add(1, 0, now_s)
+                let_in.append(now_s)
+    for end_s in let_in:
+        assert sum(end_s - 60 <= at_s <= end_s for at_s in let_in) <= limit
+
+
+@given(
+    st.integers(1, 30),
+    st.lists(st.tuples(st.floats(0, 30), st.integers(1, 4)), min_size=1, max_size=60),
+)
+def test_the_wait_that_is_told_is_enough_and_not_a_second_too_long(limit, uses):
+    counter, now_s = RateCounter(), 500.0
+    for passed_s, count in uses:
+        now_s += passed_s
+        counter.add(count, 0, now_s)
+    wait_s = counter.free_in_s(0, limit, 1, now_s)
+    later = RateCounter(bytearray(counter_bytes(counter)))
+    if counter.used(0, now_s) + 1 <= limit:
+        assert wait_s == 0
+        return
+    assert later.used(0, now_s + wait_s + 1e-6) + 1 <= limit
+    earlier = RateCounter(bytearray(counter_bytes(counter)))
+    assert earlier.used(0, now_s + wait_s - 0.01) + 1 > limit
+
+
+def counter_bytes(counter):
+    counter.store()
+    return counter._buffer
+
+
+def test_an_answer_takes_the_place_of_what_was_reserved_for_it():
     counter = RateCounter()
-    counter.add(5, 0, 120.0)
-    assert counter.take_unreported() == (5, 0) and counter.take_unreported() == (0, 0)
-    counter.learn(2, 12, 0, 121.0)
-    assert counter.used(0, 121.0) == 12
-    counter.learn(2, 7, 0, 121.0)
-    assert counter.used(0, 121.0) == 12
-    counter.learn(1, 60, 0, 121.0)
-    assert counter.used(0, 150.0) == pytest.approx(12 + 30)
+    second = counter.add(1, 5000, 1000.0, held=True)
+    assert counter.holds(1001.0) and counter.used(1, 1001.0) == 5000
+    counter.settle(second, 5000, 120, 1030.0)
+    assert not counter.holds(1030.0) and counter.used(1, 1030.0) == 120
+    assert counter.used(1, 1061.0) == 0, "tokens count from when they were asked for"
+    late = counter.add(1, 50, 1100.0, held=True)
+    counter.settle(late, 50, 80, 1170.0)
+    assert counter.used(1, 1170.0) == 30, "beyond the minute only what is more than was reserved"
 
 
-def test_a_worker_that_starts_learns_what_was_used_before_it_is_asked():
+def test_what_a_killed_worker_had_reserved_counts_for_its_minute():
     counter = RateCounter()
-    counter.learn(2, 12, 30, 121.0)
-    assert (counter.used(0, 121.0), counter.used(1, 121.0)) == (12, 30)
+    counter.add(1, 5000, 1000.0, held=True)
+    assert counter.holds(1060.0) and counter.used(1, 1060.0) == 5000
+    assert not counter.holds(1061.0) and counter.used(1, 1061.0) == 0
 
 
-def test_a_clock_that_was_read_just_before_the_minute_turned_forgets_nothing():
+def test_a_share_stands_in_the_place_of_the_limit_and_none_is_nothing():
+    counter = RateCounter()
+    assert counter.most(0, 60, shared=False) == 60
+    assert counter.most(0, 60, shared=True) == 0, "not known yet"
+    counter.set_share(0, 20)
+    again = RateCounter(bytearray(counter_bytes(counter)))
+    assert (again.most(0, 60, shared=True), again.most(0, 5, shared=True)) == (20, 5)
+    again.note_short(0)
+    assert again.take_short(0) and not again.take_short(0)
+
+
+def test_what_a_gateway_before_this_one_let_in_is_spread_over_its_minute():
+    counter = RateCounter()
+    counter.restore((60, 600), 960.0, 1020.0, 1030.0)
+    assert counter.used(0, 1030.0) == pytest.approx(51, abs=2)
+    assert counter.used(1, 1081.0) == 0 and counter.take_unreported() == (0, 0)
+
+
+def test_a_clock_that_was_read_just_before_another_one_forgets_nothing():
     counter = RateCounter()
     counter.add(5, 0, 119.0)
     counter.add(3, 0, 120.0)
     counter.add(2, 0, 119.999)
     assert counter.used(0, 120.0) == 10
+    assert counter.take_unreported() == (10, 0) and counter.take_unreported() == (0, 0)
 
 
 @given(
@@ -55,7 +115,7 @@ def test_several_workers_count_as_one_does(tmp_path_factory, events):
     folder = tmp_path_factory.mktemp("run")
     workers = [SharedRates(folder, cells=8) for _ in range(4)]
     alone = LocalRates()
-    now_s = time.time() // 60 * 60
+    now_s = time.monotonic()
     for worker, name, requests, passed_s in events:
         now_s += passed_s
         for counts in (workers[worker], alone):
@@ -99,7 +159,7 @@ def test_processes_that_ask_at_once_never_take_the_same_request(tmp_path):
 
 def test_a_page_that_was_tidied_away_is_made_newly_with_what_it_held(tmp_path):
     one, other = SharedRates(tmp_path), SharedRates(tmp_path)
-    now_s = time.time()
+    now_s = time.monotonic()
     with one.counting() as counted:
         counted("key:a").add(7, 0, now_s)
     (tmp_path / "rates").unlink()
@@ -129,13 +189,13 @@ def test_without_its_page_nothing_is_counted_and_that_is_an_error(tmp_path):
 
 def test_a_full_table_is_an_error_and_names_of_long_ago_make_room(tmp_path, monkeypatch):
     mine = SharedRates(tmp_path, cells=4)
-    now_s = time.time()
+    now_s = time.monotonic()
     for number in range(4):
         with mine.counting() as counted:
             counted(f"key:{number}").add(1, 0, now_s)
     with pytest.raises(OSError, match="full"), mine.counting() as counted:
         counted("key:more")
-    monkeypatch.setattr(rates.time, "time", lambda: now_s + 180)
+    monkeypatch.setattr(rates.time, "monotonic", lambda: now_s + 180)
     with mine.counting() as counted:
         counted("key:more").add(2, 0, now_s + 180)
         assert counted("key:more").used(0, now_s + 180) == 2

@@ -68,7 +68,7 @@ def test_a_table_from_the_recorder_replaces_routes_and_keys(with_state):
 
 def test_totals_from_the_recorder_reach_the_limiter(with_state):
     def scenario(state):
-        totals = UsageTotals(use=[], day="", gateways=2, rank=0)
+        totals = UsageTotals(day="", gateways=2, rank=0)
         state._on_message(TOTALS, msgspec.msgpack.encode(totals))
         state._on_message(ACK, b"anything")
 

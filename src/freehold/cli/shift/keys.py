@@ -41,6 +41,9 @@ def command() -> None:
 @click.option("--admin", is_flag=True, help="The same as --role admin.")
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model; may be repeated.")
 @click.option("--route", "routes", multiple=True, metavar="NAME", help="Only this route; may be repeated.")
+@click.option(
+    "--team", metavar="TEAM", help="What it uses counts against this team's limits, too (keys team set)."
+)
 @click.option("--expires", metavar="WHEN", help="Good until then (UTC): 12h, 90d, 2w, or 2027-01-31.")
 @why_option
 @config_option
@@ -52,6 +55,7 @@ def add(
     admin: bool,
     models: tuple[str, ...],
     routes: tuple[str, ...],
+    team: str | None,
     expires: str | None,
     config_path: Path | None,
     as_json: bool,
@@ -63,6 +67,7 @@ def add(
       freehold keys add app-eu --limit concurrency=8 --limit wait_ms=2000
       freehold keys add partner --model gpt-4o --expires 90d
       freehold keys add monitoring --role read
+      freehold keys add app-us --team search
     """
     from freehold.types.route import Limits
     from freehold.workflows.shift import keys
@@ -75,6 +80,7 @@ def add(
         role="admin" if admin else role or "use",
         models=models,
         routes=routes,
+        team=team,
         expires_at=None if expires is None else keys.expiry(expires, at=at),
     )
     with _store(config_path) as (store, project):
@@ -154,6 +160,8 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
         made = "–" if line.made_at is None else f"{line.made_at:%Y-%m-%d %H:%M}"
         notes = [_limits(line.limits)]
         notes += [f"only the {kind} {', '.join(names)}" for kind, names in _scopes(line) if names]
+        if line.team is not None:
+            notes.insert(0, f"team {line.team}")
         if line.role != "use":
             notes.insert(0, line.role)
         if line.expires_at is not None:
@@ -164,6 +172,103 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
         if not line.limits.caps_spending and not line.spent_month_usd:
             today = month = "not counted"  # without a cap it is not, and zero would be wrong
         echo(f"{line.name:<16} {made:<17} {today:>12} {month:>12}  {', '.join(notes)}")
+
+
+@command.command("teams")
+@config_option
+@json_option("freehold.gateway.limits.team_changes:TeamLine[]")
+def teams(config_path: Path | None, as_json: bool) -> None:
+    """All teams: their limits and keys, and what these have spent.
+
+    \b
+    Example:
+      freehold keys teams
+    """
+    from freehold.workflows.shift import keys
+
+    with _store(config_path) as (store, _):
+        lines = keys.teams_listed(store, at=now())
+    if as_json:
+        print_json(lines)
+        return
+    if not lines:
+        echo("no teams: freehold keys team set NAME makes one", err=True)
+        return
+    echo(f"{'team':<16} {'today':>12} {'this month':>12}  limits; keys")
+    for line in lines:
+        today, month = f"{line.spent_day_usd:.4f} USD", f"{line.spent_month_usd:.4f} USD"
+        if not line.limits.caps_spending and not line.spent_month_usd:
+            today = month = "not counted"
+        held = ", ".join(line.keys) or "no keys"
+        echo(f"{line.name:<16} {today:>12} {month:>12}  {_limits(line.limits)}; {held}")
+
+
+@command.group("team")
+def team_group() -> None:
+    """Keys that share limits: what one of them uses counts against its own limits and its team's.
+
+    \b
+    Example:
+      freehold keys team set search --usd-per-month 500 --rpm 600 --key app-eu
+    """
+
+
+@team_group.command("set")
+@click.argument("name")
+@click.option("--rpm", type=int, help="Requests a minute, of all its keys together.")
+@click.option("--tpm", type=int, help="Tokens a minute.")
+@click.option("--usd-per-day", metavar="USD", help="Dollars a day (UTC) at endpoints that charge.")
+@click.option("--usd-per-month", metavar="USD", help="Dollars a calendar month (UTC).")
+@click.option(
+    "--limit", "limits", multiple=True, metavar="NAME=VALUE", help=f"{LIMITS_HELP} Empty takes one away."
+)
+@click.option(
+    "--key", "joining", multiple=True, metavar="KEY", help="Put this key into the team; may be repeated."
+)
+@click.option("--without-key", "leaving", multiple=True, metavar="KEY", help="Take this key out of its team.")
+@why_option
+@config_option
+@json_option("freehold.types.route:Team")
+def team_set(
+    name: str,
+    limits: tuple[str, ...],
+    joining: tuple[str, ...],
+    leaving: tuple[str, ...],
+    config_path: Path | None,
+    as_json: bool,
+    **short: Any,
+) -> None:
+    """Make a team, or change its limits and keys. What is not named stays as it is.
+
+    \b
+    Example:
+      freehold keys team set search --usd-per-month 500 --rpm 600 --key app-eu --key app-us
+      freehold keys team set search --limit concurrency=20 --limit requests_per_minute=
+    """
+    from freehold.types.route import Limits, Team
+    from freehold.workflows.shift import keys
+    from freehold.workflows.shift.routes import with_pairs
+
+    names = {
+        "rpm": "requests_per_minute",
+        "tpm": "tokens_per_minute",
+        "usd_per_day": "usd_per_day",
+        "usd_per_month": "usd_per_month",
+    }
+    pairs = [f"{names[option]}={value}" for option, value in short.items() if value is not None]
+    with _store(config_path) as (store, _):
+        before = store.get(Team, name)
+        known = Limits() if before is None else before.limits
+        changed = with_pairs(known, [*pairs, *limits], "limit")
+        for key in (*joining, *leaving):
+            keys.find(store, key)
+        team = keys.set_team(store, name, changed, who=caller(), at=now())
+        keys.move_keys(store, joining, name, who=caller(), at=now())
+        keys.move_keys(store, leaving, None, who=caller(), at=now())
+    if as_json:
+        print_json(team)
+    else:
+        echo(f"{name}: {_limits(team.limits)}")
 
 
 @command.command("revoke")

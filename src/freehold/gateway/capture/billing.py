@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Protocol
@@ -19,7 +18,6 @@ from freehold.gateway.spending import usd_of
 from freehold.gateway.telemetry.meters import Meters
 from freehold.store import Store
 from freehold.store.usage import BilledCost, book
-from freehold.types.route import ApiKey, Route
 
 log = logging.getLogger("freehold.gateway.recorder")
 _BATCH = 1000
@@ -104,13 +102,6 @@ class Billing:
                     "the price of %s is unknown: the spend cap of %s cannot be kept", charge.model, name
                 )
                 self.unpriced[name] = charge.model
-
-
-def capped_names(config: GatewayConfig, keys: Iterable[ApiKey], routes: Iterable[Route]) -> list[str]:
-    """The names that have a spend cap: of the configuration, and of the store's `keys` and `routes`."""
-    names = {f"key:{key.name}" for key in (*config.api_keys, *keys) if key.limits.caps_spending}
-    both = (*config.routes, *routes)
-    return sorted(names | {f"route:{route.name}" for route in both if route.limits.caps_spending})
 
 
 def _read(payload: bytes) -> NumberedCharge | None:

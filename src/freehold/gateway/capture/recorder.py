@@ -16,13 +16,11 @@ import asyncio
 import contextlib
 import logging
 import os
-import socket
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,9 +28,10 @@ import msgspec
 
 from freehold import files
 from freehold.errors import StorageError
-from freehold.gateway.capture.billing import Billing, MessageSource, capped_names
+from freehold.gateway.capture.billing import Billing, MessageSource
 from freehold.gateway.capture.frames import CHARGE, TABLE, TOTALS, TRACE, USE, FrameReader, ack, frame
 from freehold.gateway.capture.leftovers import DeadSpool, find_dead_spool
+from freehold.gateway.capture.limit_accounts import LimitAccounts
 from freehold.gateway.capture.redaction import Redactor, redactor_of
 from freehold.gateway.capture.retention import Retention
 from freehold.gateway.capture.rounds import POLL_EVERY_S, RecorderDuties, Rounds, run_or_end
@@ -41,22 +40,17 @@ from freehold.gateway.capture.traces import to_trace
 from freehold.gateway.child_process import freeze_heap, read_config, run_on_fast_loop
 from freehold.gateway.config import CONFIG_FILE, GatewayConfig, from_json
 from freehold.gateway.heartbeat import Heartbeat
-from freehold.gateway.limits.ledger import SpendPublisher
-from freehold.gateway.limits.rates import WINDOW_S
-from freehold.gateway.messages import CapturedExchange, TableMessage, UsageReport, UsageTotals
+from freehold.gateway.messages import CapturedExchange, TableMessage
 from freehold.gateway.telemetry.meters import Meters
 from freehold.gateway.telemetry.request_log import log_as_json
-from freehold.store import Store, leases
+from freehold.store import Store
 from freehold.store.search.indexing import catch_up
-from freehold.store.usage import Use, add_use, spent
 from freehold.types.trace import Trace
 
 log = logging.getLogger("freehold.gateway.recorder")
 
 BATCH, BATCH_BYTES = 500, 2 * 1024 * 1024
-ALIVE_S = 5.0
 INDEX_WITHIN_S = 0.1
-_decode_report = msgspec.msgpack.Decoder(UsageReport).decode
 _decode = msgspec.msgpack.Decoder(CapturedExchange).decode
 _STORED, _STORE, _REDACTION, _UNREADABLE = range(len(OUTCOMES))
 
@@ -79,7 +73,7 @@ class WorkerConnection(asyncio.Protocol):
             elif tag == CHARGE:
                 self._recorder.billing.add(self, payload)
             elif tag == USE:
-                self._recorder.add_usage(payload)
+                self._recorder.accounts.add_usage(payload)
 
     def acknowledge(self, tag: int, outcome: int, count: int) -> None:
         """Say that `count` more of what this worker sent are done with."""
@@ -108,15 +102,9 @@ class Recorder:
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._table: bytes | None = None
-        self._window = 0
-        self._use: dict[str, Use] = {}
-        self._use_lock = threading.Lock()
-        self._limits_used = False
-        self._ledger = SpendPublisher(run_folder)
-        self._capped = capped_names(config, (), ())
+        self.accounts = LimitAccounts(config, run_folder, self.billing)
         self._redactor: Redactor | None = None
         self._config_changed_ns = 0
-        self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._indexed = False
         self._retention = Retention(config.retention_days, config.retention_bytes)
         self._loop = asyncio.get_running_loop()
@@ -138,16 +126,6 @@ class Recorder:
             self._paused = True
             for worker in self._workers:
                 worker.transport.pause_reading()
-
-    def add_usage(self, payload: bytes) -> None:
-        report = _decode_report(payload)
-        with self._use_lock:
-            self._limits_used = True
-            if report.window != self._window:
-                self._window, self._use = report.window, {}
-            for name, (requests, tokens) in report.use.items():
-                old = self._use.get(name, Use(0, 0))
-                self._use[name] = Use(old.requests + requests, old.tokens + tokens)
 
     def _broadcast(self, tag: int, payload: bytes) -> None:
         for worker in self._workers:
@@ -172,7 +150,7 @@ class Recorder:
         duties = RecorderDuties(
             share_usage=self._share_usage,
             write=self._write,
-            learn_caps=self._learn_caps,
+            learn_limits=self._learn_limits,
             drain_leftovers=self._drains_leftovers,
             apply_retention=self._retention.sweep,
             index=self._index,
@@ -191,13 +169,8 @@ class Recorder:
 
     # In the thread
 
-    def _learn_caps(self, store: Store, table: bytes) -> None:
-        """Before the workers hear of new caps: say what was spent under each."""
-        message = msgspec.json.decode(table, type=TableMessage)
-        self._capped = capped_names(self._config, message.keys, message.routes)
-        now = datetime.now(UTC)
-        known = spent(store.database, now.strftime("%Y-%m-%d"), now.strftime("%Y-%m"))
-        self._ledger.publish(self._capped, known, at=now)
+    def _learn_limits(self, store: Store, table: bytes) -> None:
+        self.accounts.learn(store, msgspec.json.decode(table, type=TableMessage))
 
     def _drains_leftovers(self, store: Store) -> bool:
         self._drain_leftovers(store)
@@ -213,29 +186,11 @@ class Recorder:
 
     def _share_usage(self, store: Store) -> None:
         """Add this gateway's use to the store's, and report to the workers what all gateways used."""
-        now = datetime.now(UTC)
-        done = self.billing.book(store, at=now)
-        self._limits_used = self._limits_used or bool(done) or bool(self._capped)
-        if not self._limits_used:
+        told = self.accounts.share(store)
+        if told is None:
             return
-        with self._use_lock:
-            use, self._use = self._use, {}
-        day = now.strftime("%Y-%m-%d")
-        window = self._window if use else int(time.time() // WINDOW_S)
-        totals = add_use(store.database, window, use)
-        spending = spent(store.database, day, day[:7])
-        owners = leases.alive(store.database, "gateway", self._owner, at=now, seconds=ALIVE_S)
-        self._ledger.publish(self._capped, spending, at=now)
-        self._ledger.beat(len(owners))
-        message = UsageTotals(
-            use=[(name, window, *used) for (name, window), used in totals.items()],
-            day=day,
-            spent=[(name, *usd) for name, usd in spending.items()],
-            unpriced=self.billing.unpriced,
-            gateways=len(owners),
-            rank=owners.index(self._owner),
-        )
-        self._loop.call_soon_threadsafe(self._broadcast, TOTALS, msgspec.msgpack.encode(message))
+        totals, done = told
+        self._loop.call_soon_threadsafe(self._broadcast, TOTALS, msgspec.msgpack.encode(totals))
         # After the totals: a worker gives up its reservation when it knows what all have spent.
         self._acknowledge(CHARGE, [(source, 0) for source in done])
 
@@ -243,7 +198,7 @@ class Recorder:
         """Take over what a worker that was killed left behind, one worker at a time."""
         if self._dead is not None and self._dead.is_drained:
             with contextlib.suppress(OSError):
-                self.billing.book_rest(store, self._dead, self._ledger.take(self._dead.id))
+                self.billing.book_rest(store, self._dead, self.accounts.take(self._dead.id))
                 self._dead.remove(self._run_folder)
                 self._dead = None
         while self._dead is None:
@@ -251,7 +206,7 @@ class Recorder:
             if dead is None:
                 return
             if dead.is_drained:
-                self.billing.book_rest(store, dead, self._ledger.take(dead.id))
+                self.billing.book_rest(store, dead, self.accounts.take(dead.id))
                 dead.remove(self._run_folder)
                 continue
             log.info("draining %d traces of a worker that is gone", dead.traces)
@@ -275,7 +230,7 @@ class Recorder:
         if config.capture != self._config.capture:
             self._redactor = None
         self._config, self._config_changed_ns = config, changed_ns
-        self.billing.config = config
+        self.billing.config = self.accounts.config = config
         self._retention.keep(config.retention_days, config.retention_bytes)
 
     def _write(self, store: Store) -> None:

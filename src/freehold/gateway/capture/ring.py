@@ -83,7 +83,11 @@ class Ring:
             forgotten=found.forgotten,
             at=datetime.now(UTC),
         )
-        return self._left(TableMessage(routes=routes, keys=found.keys, revision=revision, required=required))
+        return self._left(
+            TableMessage(
+                routes=routes, keys=found.keys, teams=found.teams, revision=revision, required=required
+            )
+        )
 
     def refusal(self, error: KeysUnavailableError) -> bytes | None:
         """The ring that lets no client in; None when it is the last one."""

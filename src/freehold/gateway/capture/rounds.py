@@ -40,8 +40,8 @@ class RecorderDuties(NamedTuple):
 
     share_usage: Callable[[Store], None]
     write: Callable[[Store], None]
-    learn_caps: Callable[[Store, bytes], None]
-    """Keys and routes have changed, and with them who may spend how much: before the workers are told."""
+    learn_limits: Callable[[Store, bytes], None]
+    """Keys, teams and routes have changed, and with them who may use how much: before the workers are told."""
     drain_leftovers: Callable[[Store], bool]
     """Take over what workers that are gone have left; says whether there may be more."""
     apply_retention: Callable[[Store], None]
@@ -134,7 +134,7 @@ class Rounds:
             if has_news or self._ring.requirement_changed():
                 self._untold = self._ring.read(store) or self._untold
                 if self._untold is not None:
-                    self._duties.learn_caps(store, self._untold)
+                    self._duties.learn_limits(store, self._untold)
                     self._tell(self._untold)
                     self._untold = None
             self._duties.share_usage(store)

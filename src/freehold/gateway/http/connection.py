@@ -14,14 +14,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from freehold.gateway.http.framing import ends_connection, first_upgrade, framing_header, is_chunked
+from freehold.gateway.http.framing import check_framing, ends_connection, first_upgrade, framing_header
 from freehold.gateway.http.memory import HeldBytes
-from freehold.gateway.http.request import STATUS_LINES, Headers, Receiver, Request, ServerState
+from freehold.gateway.http.request import STATUS_LINES, ConnectionHost, Headers, Receiver, Request
 
 log = logging.getLogger("freehold.gateway")
 HEAD_BYTES_MAX = 128 * 1024
@@ -41,21 +40,6 @@ PIPELINED_MAX = 128
 _EARLY_BYTES_MAX = 64 * 1024
 # After an answer to a request that was not read to its end: how long the connection stays open.
 _LINGER_S = 2.0
-
-
-Handler = Callable[[Request], Awaitable[None]]
-
-
-class ConnectionHost(ServerState, Protocol):
-    """What a connection needs of its server."""
-
-    handler: Handler
-    loop: asyncio.AbstractEventLoop
-    connections: set[Connection]
-
-    @property
-    def has_room(self) -> bool:
-        """For one more connection."""
 
 
 class Connection(asyncio.Protocol):
@@ -147,6 +131,24 @@ class Connection(asyncio.Protocol):
             and (not self._in_head or (also_fresh and not self._head_bytes))
         ):
             self._transport.close()
+
+    def quiet_file(self) -> int | None:
+        """Its open file, with which another process may go on; None while anything is under way, or with TLS."""
+        transport = self._transport
+        if (
+            self.current is not None
+            or self._incoming is not None
+            or self._lingering
+            or (self._in_head and self._head_bytes)
+            or self._early is not None
+            or self._receiver is not None
+            or transport.is_closing()
+            or transport.get_write_buffer_size()
+            or transport.get_extra_info("sslcontext") is not None
+        ):
+            return None
+        number: int = transport.get_extra_info("socket").fileno()
+        return number
 
     def abort(self) -> None:
         self._transport.abort()
@@ -314,12 +316,8 @@ class Connection(asyncio.Protocol):
             self._two_hosts = True
             raise ValueError("two Host headers")
         version = parser.get_http_version()
-        if version not in ("1.1", "1.0"):
-            # llhttp takes a line without a version for HTTP/0.9, and one of HTTP/2 as it stands.
-            raise HttpParserError(f"HTTP/{version}")
-        if "transfer-encoding" in first_values and not is_chunked(headers):
-            # Another coding would be taken for the body itself, and a proxy before may see it end elsewhere.
-            raise HttpParserError("a transfer coding that is not decoded here")
+        if version not in ("1.1", "1.0") or "transfer-encoding" in first_values:
+            check_framing(version, headers)
         request.supports_chunks = version == "1.1"
         request.keep_alive = parser.should_keep_alive() and (
             request.supports_chunks or not ends_connection(headers)
@@ -393,6 +391,9 @@ class Connection(asyncio.Protocol):
         self._since_s = self.server.loop.time()
         if self._pipelined:
             self._start(self._pipelined.popleft())
+        elif self.server.leaving:
+            # Not closed: the client may be sending its next request by now, unless this answer's head said otherwise.
+            self.server.loop.call_soon(self.server.leave_to_others, self)
         elif self.server.draining:
             self._transport.close()
             return

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from httptools import HttpParserError
+
 from freehold.gateway.http.request import Headers, Request
+
+
+def check_framing(version: str, headers: Headers) -> None:
+    """Raises `HttpParserError` for a request whose end may be read in two ways, though the parser takes it."""
+    if version not in ("1.1", "1.0"):
+        # llhttp takes a line without a version for HTTP/0.9, and one of HTTP/2 as it stands.
+        raise HttpParserError(f"HTTP/{version}")
+    if any(name == "transfer-encoding" for name, _ in headers) and not is_chunked(headers):
+        # Another coding would be taken for the body itself, and a proxy before may see it end elsewhere.
+        raise HttpParserError("a transfer coding that is not decoded here")
 
 
 def framing_header(request: Request) -> bytes:

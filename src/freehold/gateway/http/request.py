@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -25,14 +25,32 @@ _JOINED_BODY_BYTES_MAX = 1024 * 1024
 _RETRY_AFTER_S = 2.0
 
 Headers = list[tuple[str, str]]
+Handler = Callable[["Request"], Awaitable[None]]
 
 
 class ServerState(Protocol):
-    """What a request needs to know of the server: whether it drains, the current ``Date`` header, the room there is."""
+    """What a request needs to know of the server: whether it drains (each answer is the last one of its connection),
+    the current ``Date`` header, the room there is."""
 
     draining: bool
     date: bytes
     memory: MemoryBudget
+
+
+class ConnectionHost(ServerState, Protocol):
+    """What a connection needs of its server."""
+
+    handler: Handler
+    loop: asyncio.AbstractEventLoop
+    connections: set[Any]
+    leaving: bool
+
+    @property
+    def has_room(self) -> bool:
+        """For one more connection."""
+
+    def leave_to_others(self, connection: Any) -> bool:
+        """Give a connection on which nothing is under way to a worker that stays; whether that was possible."""
 
 
 class Receiver(Protocol):

@@ -20,7 +20,7 @@ from freehold.store import Store
 from freehold.store.keys import stored_keys
 from freehold.store.usage import Spent, spent
 from freehold.types.record import Record
-from freehold.types.route import ApiKey, Limits, Role
+from freehold.types.route import ApiKey, Limits, Role, Team
 
 NAME_LENGTH_MAX = 200
 
@@ -35,15 +35,17 @@ class MadeKey(Record, frozen=True, kw_only=True):
     role: Role = "use"
     models: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
+    team: str | None = None
     expires_at: datetime | None = None
 
 
 class KeyScope(Record, frozen=True, kw_only=True):
-    """What a new key is good for; empty `models` and `routes` are all."""
+    """What a new key is good for; empty `models` and `routes` are all. Its use counts against its `team`, too."""
 
     role: Role = "use"
     models: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
+    team: str | None = None
     expires_at: datetime | None = None
 
 
@@ -61,6 +63,7 @@ class KeyLine(Record, frozen=True, kw_only=True):
     role: Role = "use"
     models: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
+    team: str | None = None
     expires_at: datetime | None = None
     expired: bool = False
 
@@ -106,7 +109,7 @@ def add(
     That keys are required is kept in `keys_file` before the first one is stored.
     """
     scope = scope or KeyScope(role="admin" if admin else "use")
-    if not _is_name(name):
+    if not is_name(name):
         raise UsageError(
             f"{name[:100]!r} is not a name for a key: printable, without : and /, at most {NAME_LENGTH_MAX} characters",
             hint="letters, digits, dots and dashes: app-eu",
@@ -120,6 +123,10 @@ def add(
     _check(limits)
     if scope.expires_at is not None and scope.expires_at <= at:
         raise UsageError(f"the key would have expired at {scope.expires_at:%Y-%m-%d %H:%M} UTC already")
+    if scope.team is not None and store.get(Team, scope.team) is None:
+        known = sorted(one.name for one in store.records(Team))
+        hint = f"teams: {', '.join(known)}" if known else f"freehold keys team set {scope.team} makes it"
+        raise UsageError(f"there is no team {scope.team[:100]!r}", hint=did_you_mean(scope.team, known, hint))
     secret = new_key()
     if keys_file is not None and not required(store, keys_file, at=at):
         found = stored_keys(store.database)
@@ -134,12 +141,15 @@ def add(
         role=scope.role,
         models=scope.models,
         routes=scope.routes,
+        team=scope.team,
         admin=scope.role == "admin",
         made_at=at,
         made_by=who,
         expires_at=scope.expires_at,
     )
     told: dict[str, Any] = {"role": key.role, "models": key.models, "routes": key.routes, "limits": limits}
+    if key.team is not None:
+        told["team"] = key.team
     if key.expires_at is not None:
         told["expires_at"] = key.expires_at
     store.put_key(key, "key.add", who=who, at=at, detail=msgspec.to_builtins(told), new=True)
@@ -151,11 +161,12 @@ def add(
         role=key.role,
         models=key.models,
         routes=key.routes,
+        team=key.team,
         expires_at=key.expires_at,
     )
 
 
-def _is_name(name: str) -> bool:
+def is_name(name: str) -> bool:
     """A name stands in paths of the admin API, in labels of metrics, in logs and on the terminal."""
     if not 0 < len(name) <= NAME_LENGTH_MAX or name != name.strip() or name in (".", ".."):
         return False
@@ -202,6 +213,7 @@ def listed(store: Store, *, at: datetime) -> list[KeyLine]:
             role=key.role,
             models=key.models,
             routes=key.routes,
+            team=key.team,
             expires_at=key.expires_at,
             expired=key.expires_at is not None and key.expires_at <= at,
             limits=key.limits,

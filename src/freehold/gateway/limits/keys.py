@@ -11,10 +11,11 @@ import secrets
 import time
 from collections.abc import Callable, Iterable
 
-from freehold.types.route import ApiKey, Permission
+from freehold.types.route import ApiKey, Limits, Permission, Team
 from freehold.wire.errors import ApiError
 
 PREFIX = "fh-"
+_NO_LIMITS = Limits()
 
 
 def new_key() -> str:
@@ -34,11 +35,12 @@ class KeyRing:
     reason why none can be believed: no client is let in meanwhile.
     """
 
-    __slots__ = ("_by_hash", "problem", "required", "waiting")
+    __slots__ = ("_by_hash", "_teams", "problem", "required", "waiting")
 
     def __init__(
         self,
         keys: Iterable[ApiKey],
+        teams: Iterable[Team] = (),
         *,
         required: bool = False,
         waiting: bool = False,
@@ -46,6 +48,7 @@ class KeyRing:
     ) -> None:
         known = list(keys)
         self._by_hash = {key.hash: key for key in known if key.revoked_at is None}
+        self._teams = {team.name: team.limits for team in teams}
         self.waiting = waiting
         self.problem = problem
         self.required = bool(known) or required or waiting or problem is not None
@@ -56,6 +59,24 @@ class KeyRing:
             return None
         others = header("x-api-key") or header("api-key") or header("x-goog-api-key")
         return self.check(header("authorization"), others)
+
+    def limits_of(self, key: ApiKey) -> list[tuple[str, Limits]]:
+        """The limits of a key and of its team that limit anything, each with the name it is counted under. Raises
+        `ApiError` (503) for a key whose team is not known."""
+        limits = key.limits
+        found = [] if limits is _NO_LIMITS or limits == _NO_LIMITS else [(f"key:{key.name}", limits)]
+        if key.team is not None:
+            shared = self._teams.get(key.team)
+            if shared is None:
+                raise ApiError(
+                    503,
+                    "the team of this key is not known at the moment, nor what it may use",
+                    code="limits_unknown",
+                    retry_after_s=5,
+                )
+            if shared != _NO_LIMITS:
+                found.append((f"team:{key.team}", shared))
+        return found
 
     def check(self, authorization: str | None, x_api_key: str | None) -> ApiKey | None:
         """The key a request shows, in ``Authorization: Bearer`` or ``x-api-key``; None when none is needed.

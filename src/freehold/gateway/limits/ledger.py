@@ -7,12 +7,13 @@ cell for each worker with what it has reserved. A reservation is made under the 
 so two workers never give out the same dollar.
 
 When the store's figures are older than `STALE_S`, because it is locked, full or gone or the recorder is stuck, nothing
-that is capped is let through. Gateways on one store take equal parts of what is left. The cells of a worker that was
-killed stay reserved until its spool is drained; what no bill accounts for is booked as spent.
+that is capped is let through. Of several gateways on one store each may reserve its share of what is left, which the
+recorder writes here (`store.shares`). The cells of a worker that was killed stay reserved until its spool is drained;
+what no bill accounts for is booked as spent.
 
 Bound: where nothing else is running, one request is let through however little is left, for the cost of an answer is
-known only at its end. So a cap is overrun by at most one answer a gateway, and by what answers cost beyond their
-estimates.
+known only at its end; where there are several gateways, by one of them. So a cap is overrun by at most one answer, and
+by what answers cost beyond their estimates.
 """
 
 from __future__ import annotations
@@ -39,9 +40,13 @@ NANO = 10**9
 _HEAD = struct.Struct(
     "<QQII"
 )  # nanodollars of the day and of its month, the day's number, whether it is known
+# One more than the nanodollars this gateway may reserve, whether one request may go beyond, whether that was too
+# little.
+_SHARE = struct.Struct("<QQQ")
+_SHARE_AT = 32
 _CELL = struct.Struct("<QQ")  # worker, nanodollars reserved
 _CELLS_AT, _CELLS = 64, 256
-_BEAT = struct.Struct("<QQ")  # monotonic nanoseconds, gateways on the store
+_BEAT = struct.Struct("<QQ")  # monotonic nanoseconds, whether several gateways share the store
 _LOCK_TRIES, _LOCK_PAUSE_S = 200, 0.0001
 
 
@@ -83,6 +88,30 @@ class SpendFile:
     def publish(self, day: int, month: int, at: datetime) -> None:
         with self.locked():
             _HEAD.pack_into(self._map, 0, day, month, at.date().toordinal(), 1)
+
+    def share(self) -> int | None:
+        """What this gateway may reserve where several share; None while that is not known."""
+        told: int = _SHARE.unpack_from(self._map, _SHARE_AT)[0]
+        return told - 1 if told else None
+
+    def set_share(self, nano: int | None, *, alone: bool) -> None:
+        """By the recorder."""
+        with self.locked():
+            _SHARE.pack_into(self._map, _SHARE_AT, 0 if nano is None else nano + 1, alone, 0)
+
+    def note_short(self) -> None:
+        """A request was refused that all of what is left might have had room for."""
+        told, alone, _ = _SHARE.unpack_from(self._map, _SHARE_AT)
+        _SHARE.pack_into(self._map, _SHARE_AT, told, alone, 1)
+
+    @property
+    def is_short(self) -> bool:
+        return bool(_SHARE.unpack_from(self._map, _SHARE_AT)[2])
+
+    @property
+    def may_go_alone(self) -> bool:
+        """Whether one request may be let in beyond the share while nothing is running."""
+        return bool(_SHARE.unpack_from(self._map, _SHARE_AT)[1])
 
     def reserved(self) -> int:
         """Nanodollars reserved by all workers of the gateway."""
@@ -126,11 +155,11 @@ class SpendLedger:
         now = datetime.now(UTC)
         reserved: list[str] = []
         try:
-            gateways = self._gateways()
+            shared = self._is_shared()
             for name, limits in capped:
                 file = self._file(name)
                 with file.locked():
-                    _check(name, limits, file, nano, gateways, now)
+                    _check(name, limits, file, nano, now, shared=shared)
                     file.change(self._worker, nano)
                 reserved.append(name)
         except (TimeoutError, OSError) as error:
@@ -162,18 +191,18 @@ class SpendLedger:
             file = self._files[name] = SpendFile(self._folder, name)
         return file
 
-    def _gateways(self) -> int:
-        """How many gateways share the store. Raises `TimeoutError` when the recorder's word is too old."""
+    def _is_shared(self) -> bool:
+        """Whether gateways share the store. Raises `TimeoutError` when the recorder's word is too old."""
         if self._beat is None:
             self._beat, file = _open_map(self._folder / "spend-beat", _BEAT.size)
             os.close(file)
-        at, gateways = _BEAT.unpack_from(self._beat, 0)
+        at, shared = _BEAT.unpack_from(self._beat, 0)
         age_s = (time.monotonic_ns() - at) / 1e9
         if not at or age_s > STALE_S:
             raise TimeoutError(
                 f"the store was last heard of {age_s:.1f} s ago" if at else "nothing heard yet"
             )
-        return max(1, int(gateways))
+        return bool(shared)
 
 
 class SpendPublisher:
@@ -199,12 +228,16 @@ class SpendPublisher:
                 self._files[name].publish(row[0], row[1], at)
                 self._published[name] = row
 
-    def beat(self, gateways: int) -> None:
+    def file(self, name: str) -> SpendFile:
+        """That of a name which was published."""
+        return self._files[name]
+
+    def beat(self, *, shared: bool = False) -> None:
         """The figures are those of now, and the store can be written to."""
         if self._beat is None:
             self._beat, file = _open_map(self._folder / "spend-beat", _BEAT.size)
             os.close(file)
-        _BEAT.pack_into(self._beat, 0, time.monotonic_ns(), gateways)
+        _BEAT.pack_into(self._beat, 0, time.monotonic_ns(), shared)
 
     def take(self, worker: str) -> dict[str, int]:
         """Free the cells of a worker that is gone; returns the nanodollars it had reserved, by name."""
@@ -222,11 +255,13 @@ def ledger_id(worker: str) -> int:
     return int.from_bytes(hashlib.blake2b(worker.encode(), digest_size=8).digest(), "little") or 1
 
 
-def _check(name: str, limits: Limits, file: SpendFile, nano: int, gateways: int, now: datetime) -> None:
+def _check(name: str, limits: Limits, file: SpendFile, nano: int, now: datetime, *, shared: bool) -> None:
     spent = file.spent(now)
     if spent is None:
         raise TimeoutError(f"nothing heard of {name} yet")
     reserved = file.reserved()
+    may_reserve = (file.share() or 0) if shared else None
+    may_go_alone = not reserved and (not shared or file.may_go_alone)
     for cap, used, what in (
         (limits.usd_per_day, spent[0], "a day"),
         (limits.usd_per_month, spent[1], "a month"),
@@ -234,8 +269,11 @@ def _check(name: str, limits: Limits, file: SpendFile, nano: int, gateways: int,
         if cap is None:
             continue
         left = nano_of(cap) - used
-        if left > 0 and (not reserved or reserved + nano <= left // gateways):
+        room = left if may_reserve is None else min(left, may_reserve)
+        if left > 0 and (reserved + nano <= room or may_go_alone):
             continue
+        if shared:
+            file.note_short()
         shown = f"{name.replace(':', ' ')} may spend {cap} USD {what} (UTC)"
         if left <= 0:
             shown, wait_s = f"{shown}, and has spent {Decimal(used) / NANO:.6f}", 60.0

@@ -1,16 +1,16 @@
-"""Request and token rates, and concurrency, of keys and routes.
+"""Request and token rates, and concurrency, of keys, teams and routes.
 
-Rates are counted over a sliding minute: all of the current clock minute plus the share of the last one that
-still lies within sixty seconds. The workers of a gateway count in one page of memory (`rates`), so that a rate of
-requests is never run over by them; what other gateways on the store used is known as of the recorder's last report
-(every quarter of a second). Libraries that ask a shared storage for every request would put a database round trip on
-the hot path. Where the page is not to be had, requests that have such a limit are refused.
+Rates are counted over the last sixty seconds (`rates`), by all workers of a gateway in one page of memory: no sixty
+seconds hold more requests than the limit. The tokens of an answer are known at its end, so the most that it may use is
+reserved when it is let in, as spending is (`ledger`), and what it used takes that place afterwards. While no answer is
+running one request is let in however few tokens are left: so a rate of tokens is overrun by one answer at most.
+Several gateways on a store each have a share of a limit, which follows what each is asked for (`shares`). Libraries
+that ask a shared storage for every request would put a database round trip on the hot path. Where the page is not to
+be had, requests that have such a limit are refused.
 
-Covered: rates and money per key and route over all workers and machines of one store; concurrency, exactly over
+Covered: rates and money per key, team and route over all workers and machines of one store; concurrency, exactly over
 the workers of a gateway (`slots`) and by equal shares over gateways; a queue with a deadline.
-Not covered: the tokens and the price of an answer are known only at its end. A rate of tokens is overrun by the answers
-that were running when it was reached, which a limit of concurrency bounds. Several gateways together overrun a rate
-by what each lets in within half a second.
+Not covered: what an answer uses beyond what was reserved for it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 from freehold.gateway.limits.rates import (
+    REQUESTS,
+    TOKENS,
     WINDOW_S,
     Counted,
     LocalRates,
@@ -38,10 +40,33 @@ from freehold.gateway.limits.rates import (
 from freehold.gateway.limits.slots import LocalSlots, SharedSlots, Slots
 from freehold.gateway.messages import UsageReport, UsageTotals
 from freehold.types.route import Limits
-from freehold.wire.errors import ApiError
+from freehold.wire.errors import ApiError, RateState
 
 log = logging.getLogger("freehold.gateway")
 _POLL_EVERY_S = 0.01
+_KINDS = ("requests", "tokens")
+
+
+class Admission:
+    """A request that was let in: say what it used, and call it when it is over."""
+
+    __slots__ = ("_limiter", "_places", "_reserved", "_second", "_slots")
+
+    def __init__(self, limiter: Limiter, slots: Sequence[str], places: Sequence[str], reserved: int) -> None:
+        self._limiter = limiter
+        self._slots = slots
+        self._places = places
+        self._reserved = reserved
+        self._second = int(time.monotonic())
+
+    def settle(self, tokens: int) -> None:
+        """The tokens that an answer used, in the place of those that were reserved; of a further one, in addition."""
+        reserved, self._reserved = self._reserved, 0
+        if self._places and (tokens or reserved):
+            self._limiter.settle(self._places, self._second, reserved, tokens)
+
+    def __call__(self) -> None:
+        self._limiter.release(self._slots)
 
 
 class Limiter:
@@ -51,12 +76,11 @@ class Limiter:
         self._folder: Path | None = None
         self._rates: Rates | None = LocalRates()
         self._names: set[str] = set()
-        self._learned: dict[tuple[str, int], tuple[int, int]] = {}
-        self._uncounted: dict[str, int] = {}
+        self._unsettled: deque[tuple[str, int, int, int]] = deque()
         self._warned = self._shares_slots = False
         self._slots: dict[str, Slots] = {}
         self._waiting: dict[str, deque[asyncio.Event]] = {}
-        self._totals = UsageTotals(use=[], day="")
+        self._totals = UsageTotals(day="")
         self._spent: dict[str, tuple[Decimal, Decimal]] = {}
 
     def share(self, folder: Path) -> None:
@@ -64,75 +88,59 @@ class Limiter:
         self._folder = folder
         self._rates = None
 
-    async def admit(self, limited: Sequence[tuple[str, Limits]], *, paid: bool = False) -> Callable[[], None]:
+    async def admit(
+        self, limited: Sequence[tuple[str, Limits]], *, paid: bool = False, tokens: int = 0
+    ) -> Admission:
         """Let a request in, perhaps after a wait; call what is returned when it is over.
 
-        `paid` says that the endpoint that will answer charges for it. Raises `ApiError` (429) with the time after which
-        a new try makes sense.
+        `paid` says that the endpoint that will answer charges for it, `tokens` how many the request and its answer may
+        use at most. Raises `ApiError` (429) with the time after which a new try makes sense.
         """
         acquired: list[str] = []
         try:
             if any(limits.concurrency is not None for _, limits in limited):
                 # Who is over a rate need not wait for a slot.
-                self._check(limited, paid, count=False)
+                self._check(limited, paid, tokens, count=False)
             for name, limits in limited:
                 if limits.concurrency is not None:
                     await self._acquire_slot(name, limits.concurrency, limits.wait_ms)
                     acquired.append(name)
-            self._check(limited, paid, count=True)
+            admission = self._check(limited, paid, tokens, count=True)
         except OSError as error:
-            self._release(acquired)
+            self.release(acquired)
             raise self._unknown(error) from None
         except BaseException:
-            self._release(acquired)
+            self.release(acquired)
             raise
         if self._warned:
             log.info("what keys and routes have used is known again")
             self._warned = False
-        return lambda: self._release(acquired)
+        return Admission(self, acquired, *admission)
 
-    def add_tokens(self, names: Iterable[str], tokens: int) -> None:
-        """An answer used tokens. Names whose rates are not limited are left out."""
-        rated = [name for name in names if name in self._names]
-        for name in rated:
-            self._uncounted[name] = self._uncounted.get(name, 0) + tokens
-        if not rated:
-            return
+    def settle(self, names: Iterable[str], second: int, held: int, tokens: int) -> None:
+        """A request that reserved `held` tokens in `second` used `tokens`."""
+        self._unsettled.extend((name, second, held, tokens) for name in names)
         # What can't be counted now is counted with the next.
         with contextlib.suppress(OSError), self._counting() as counted:
-            self._count_tokens(counted, time.time())
+            self._settle(counted, time.monotonic())
 
     def take_unreported(self) -> UsageReport | None:
         """What was used since the last call of any worker, None when nothing was."""
-        window = int(time.time() // WINDOW_S)
         use = {}
         if self._names:
             with contextlib.suppress(OSError), self._counting() as counted:
                 for name in self._names:
-                    counter = counted(name)
-                    if counter.window == window and (unreported := counter.take_unreported()) != (0, 0):
+                    if (unreported := counted(name).take_unreported()) != (0, 0):
                         use[name] = unreported
         # Once it has heard of use, the recorder counts the gateways on the store, which share a concurrency.
-        report = UsageReport(window, use) if use or self._shares_slots else None
+        report = UsageReport(int(time.time() // WINDOW_S), use) if use or self._shares_slots else None
         self._shares_slots = False
         return report
 
     def learn(self, totals: UsageTotals) -> None:
-        """What all workers and gateways used and spent."""
+        """How many gateways there are, and what all of them spent."""
         self._totals = totals
         self._spent = {name: (day, month) for name, day, month in totals.spent}
-        news = {(name, window): (requests, tokens) for name, window, requests, tokens in totals.use}
-        known, self._learned = self._learned, news
-        changed = [(name, used) for name, used in news.items() if known.get(name) != used]
-        if not changed:
-            return
-        try:
-            with self._counting() as counted:
-                now_s = time.time()
-                for (name, window), used in changed:
-                    counted(name).learn(window, *used, now_s)
-        except OSError:
-            self._learned = known  # the next report says it again
 
     def _counting(self) -> AbstractContextManager[Counted]:
         """The counters. Raises `OSError`, here and when it is entered."""
@@ -141,31 +149,39 @@ class Limiter:
             self._rates = SharedRates(self._folder)
         return self._rates.counting()
 
-    def _count_tokens(self, counted: Counted, now_s: float) -> None:
-        for name, tokens in list(self._uncounted.items()):
-            counted(name).add(0, tokens, now_s)
-            del self._uncounted[name]
+    def _settle(self, counted: Counted, now_s: float) -> None:
+        while self._unsettled:
+            name, second, held, tokens = self._unsettled[0]
+            counted(name).settle(second, held, tokens, now_s)
+            self._unsettled.popleft()
 
-    def _check(self, limited: Sequence[tuple[str, Limits]], paid: bool, *, count: bool) -> None:
-        """Whether all limits have room; with `count`, the request is counted, for all names or for none."""
+    def _check(
+        self, limited: Sequence[tuple[str, Limits]], paid: bool, tokens: int, *, count: bool
+    ) -> tuple[Sequence[str], int]:
+        """Whether all limits have room; with `count`, the request is counted, for all names or for none. Returns the
+        names whose tokens are limited, and how many were reserved for each."""
         if paid:
             for name, limits in limited:
                 if limits.caps_spending:
                     self._check_money(name, limits, datetime.now(UTC))
         rated = [(name, limits) for name, limits in limited if limits.counts_rates]
         if not rated:
-            return
+            return (), 0
         with self._counting() as counted:
             # Inside: a worker that waited for the others must not reckon with a time from before.
-            now_s = time.time()
-            if self._uncounted:
-                self._count_tokens(counted, now_s)
+            now_s = time.monotonic()
+            if self._unsettled:
+                self._settle(counted, now_s)
+            shared = self._rates is not None and self._rates.is_shared
             for name, limits in rated:
-                _check_rates(name, limits, counted(name), now_s)
-            if count:
-                for name, _ in rated:
-                    self._names.add(name)
-                    counted(name).add(1, 0, now_s)
+                _check_rates(name, limits, counted(name), (1, max(1, tokens)), now_s, shared=shared)
+            if not count:
+                return (), 0
+            for name, limits in rated:
+                self._names.add(name)
+                reserved = tokens if limits.tokens_per_minute is not None else 0
+                counted(name).add(1, reserved, now_s, held=True)
+        return [name for name, limits in rated if limits.tokens_per_minute is not None], tokens
 
     def _unknown(self, error: OSError) -> ApiError:
         if not self._warned:
@@ -254,7 +270,8 @@ class Limiter:
             self._slots[name] = existing
         return existing
 
-    def _release(self, names: Iterable[str]) -> None:
+    def release(self, names: Iterable[str]) -> None:
+        """Give back the places of a request that is over."""
         for name in names:
             slots, queue = self._slots[name], self._waiting.get(name)
             slots.release()
@@ -277,29 +294,25 @@ def _next_month(now: datetime) -> datetime:
     return (first + timedelta(days=32)).replace(day=1)
 
 
-def _check_rates(name: str, limits: Limits, counter: RateCounter, now_s: float) -> None:
-    for kind, most, what in (
-        (0, limits.requests_per_minute, "requests"),
-        (1, limits.tokens_per_minute, "tokens"),
-    ):
-        if most is not None and not _has_room(kind, counter.used(kind, now_s), most):
-            raise ApiError(
-                429,
-                f"{name.replace(':', ' ')} may use {most} {what} a minute",
-                code="rate_limit_exceeded",
-                type="tokens" if kind else "requests",
-                retry_after_s=_until_free(counter, kind, most, now_s),
-            )
-
-
-def _until_free(counter: RateCounter, kind: int, most: int, now_s: float) -> float:
-    """Seconds until the sliding minute has room again if no request comes in between; at most two minutes."""
-    for ahead_s in range(1, 2 * WINDOW_S):
-        if _has_room(kind, counter.used_later(kind, now_s, ahead_s), most):
-            return float(ahead_s)
-    return 2.0 * WINDOW_S
-
-
-def _has_room(kind: int, used: float, most: int) -> bool:
-    """Tokens are known afterwards: what was used must be below the limit when the next request comes."""
-    return used < most if kind else used + 1 <= most
+def _check_rates(
+    name: str, limits: Limits, counter: RateCounter, need: tuple[int, int], now_s: float, *, shared: bool
+) -> None:
+    for kind, limit in ((REQUESTS, limits.requests_per_minute), (TOKENS, limits.tokens_per_minute)):
+        if limit is None:
+            continue
+        most, used = counter.most(kind, limit, shared=shared), counter.used(kind, now_s)
+        if used + need[kind] <= most:
+            continue
+        if kind == TOKENS and used < most and not counter.holds(now_s):
+            continue
+        counter.note_short(kind)
+        # What another gateway does not need comes within a second.
+        free_in_s = counter.free_in_s(kind, most, need[kind], now_s)
+        raise ApiError(
+            429,
+            f"{name.replace(':', ' ')} may use {limit} {_KINDS[kind]} a minute",
+            code="rate_limit_exceeded",
+            type=_KINDS[kind],
+            retry_after_s=1.0 if most < limit else free_in_s,
+            rate=RateState(kind=_KINDS[kind], limit=limit, remaining=max(0, most - used), reset_s=free_in_s),
+        )

@@ -1,8 +1,16 @@
-"""Requests and tokens of a sliding minute, of all workers of a gateway together.
+"""Requests and tokens of the last sixty seconds, of all workers of a gateway together.
+
+What was used is kept by the second, and what any part of the last sixty seconds lies in counts: the second that is
+running and the sixty before it. So no sixty seconds, wherever they begin, hold more than the limit; what was used is
+free again after sixty to sixty-one seconds. (Two fixed minutes weighted by their overlap, the usual approximation, let
+through up to twice the limit around a minute's end.)
 
 The counters of all names lie in one page that the workers share. A request is checked and counted under the page's
-lock, so that two workers never let in the same one: the rate of requests is exact over the workers of a gateway. Other
-gateways on the store are known as of the recorder's last word.
+lock, so that two workers never let in the same one. A cell keeps running sums: a request costs the same whether one
+or a million came before it.
+
+Where several gateways share a store each may use its share of a limit, which the recorder writes here (`shares`); while
+gateways share and no share is known, nothing is let in.
 
 Not covered: a page that was removed, and made by a worker that started before one that knows it counted again: the
 minute begins once more.
@@ -22,74 +30,168 @@ from typing import Protocol
 from freehold.gateway.limits.shared_page import SharedPage
 
 WINDOW_S = 60
+REQUESTS, TOKENS = 0, 1
 Counted = Callable[[str], "RateCounter"]
 """Gives the counter of a name, to look at and to change."""
+_KEPT = WINDOW_S + 1  # seconds that may hold a part of the last sixty
+_RING = 64
+_HEAD = struct.Struct("<12q")  # as the slots of `RateCounter`
+_SECOND = struct.Struct("<qq")  # requests, tokens
+_SIZE = _HEAD.size + _RING * _SECOND.size
+_UNKNOWN = -1
 
 
 class RateCounter:
-    """What one key or route used in this minute and the last, as far as it is known here."""
+    """What one key, team or route used, as this gateway knows it, in `_SIZE` bytes of a buffer. Times are monotonic
+    seconds of this machine, the same for all its processes. Load, change, `store`."""
 
-    __slots__ = ("_last", "_now", "_unreported", "window")
+    __slots__ = ("_at", "_buffer", "_held", "_held_s", "_second", "_shares", "_short", "_sums", "_unreported")
 
-    def __init__(self, window: int = 0, numbers: tuple[float, ...] = (0.0,) * 6) -> None:
-        self.window = window
-        self._now = list(numbers[0:2])
-        self._last = list(numbers[2:4])
-        self._unreported = list(numbers[4:6])
+    def __init__(
+        self, buffer: bytearray | mmap.mmap | None = None, at: int = 0, *, new: bool = False
+    ) -> None:
+        self._buffer = bytearray(_SIZE) if buffer is None else buffer
+        self._at = at
+        if new or buffer is None:
+            self._buffer[at : at + _SIZE] = bytes(_SIZE)
+        told: tuple[int, ...] = _HEAD.unpack_from(self._buffer, at)
+        self._second = told[0]
+        self._sums = [*told[1:3]]
+        self._unreported = [*told[3:5]]
+        # Kept one higher, so that zeros are unknown.
+        self._shares = [share - 1 for share in told[5:7]]
+        self._short = [*told[7:9]]
+        self._held, self._held_s = told[9], told[10]
 
-    def numbers(self) -> tuple[float, ...]:
-        """All but the window, as the constructor takes them."""
-        return (*self._now, *self._last, *self._unreported)
+    def store(self) -> None:
+        """Write back what changed."""
+        _HEAD.pack_into(
+            self._buffer,
+            self._at,
+            self._second,
+            *self._sums,
+            *self._unreported,
+            *(share + 1 for share in self._shares),
+            *self._short,
+            self._held,
+            self._held_s,
+            0,
+        )
 
-    def used(self, kind: int, now_s: float) -> float:
-        """Requests (0) or tokens (1) in the sliding minute before `now_s`."""
-        now_s = self._turned(now_s)
-        return self._last[kind] * _share(now_s) + self._now[kind] + self._unreported[kind]
+    def used(self, kind: int, now_s: float) -> int:
+        """Requests or tokens in the sixty seconds before `now_s`; tokens of running requests as reserved."""
+        self._advance(now_s)
+        return self._sums[kind]
 
-    def used_later(self, kind: int, now_s: float, ahead_s: float) -> float:
-        """The same `ahead_s` seconds after `now_s`, if nothing comes in between."""
-        now_s = self._turned(now_s)
-        later_s = now_s + ahead_s
-        current = self._now[kind] + self._unreported[kind]
-        turns = int(later_s // WINDOW_S) - self.window
-        if turns == 0:
-            return self._last[kind] * _share(later_s) + current
-        return current * _share(later_s) if turns == 1 else 0.0
+    def holds(self, now_s: float) -> bool:
+        """Whether tokens are reserved by a request that runs, as far as known: one that began within the minute."""
+        self._advance(now_s)
+        return self._held > 0
 
-    def add(self, requests: float, tokens: float, now_s: float) -> None:
-        self._turned(now_s)
+    def most(self, kind: int, limit: int, *, shared: bool) -> int:
+        """What this gateway may use of a limit."""
+        return min(limit, max(0, self._shares[kind])) if shared else limit
+
+    def add(self, requests: int, tokens: int, now_s: float, *, held: bool = False) -> int:
+        """Count; returns the second it is counted in, for `settle`. `held` says that the tokens are a reservation."""
+        self._advance(now_s)
+        self._change(self._second, requests, tokens)
+        if held and tokens:
+            self._held += tokens
+            self._held_s = self._second
+        return self._second
+
+    def settle(self, second: int, held: int, tokens: int, now_s: float) -> None:
+        """A request that reserved `held` tokens in `second` used `tokens`."""
+        self._advance(now_s)
+        self._held = max(0, self._held - held)
+        if self._second - second < _KEPT:
+            self._change(second, 0, tokens - held)
+        elif tokens > held:
+            self._change(self._second, 0, tokens - held)
+
+    def restore(self, used: tuple[int, int], from_s: float, to_s: float, now_s: float) -> None:
+        """Requests and tokens that were used between two times, as if evenly: more is not known of them."""
+        self._advance(now_s)
+        seconds = range(int(from_s), max(int(from_s), int(to_s)) + 1)
+        for number, second in enumerate(seconds):
+            if 0 <= self._second - second < _KEPT:
+                part = [
+                    count * (number + 1) // len(seconds) - count * number // len(seconds) for count in used
+                ]
+                self._change(second, part[0], part[1])
+        self._unreported = [0, 0]
+
+    def free_in_s(self, kind: int, most: int, need: int, now_s: float) -> float:
+        """Seconds until `need` more fit below `most`, if nothing else comes; where they never do, until all is free."""
+        self._advance(now_s)
+        left = self._sums[kind]
+        for second in range(self._second - WINDOW_S, self._second + 1):
+            if left + need <= most or (left < most and kind == TOKENS):
+                return max(0.0, second - 1 + _KEPT - now_s)
+            left -= _SECOND.unpack_from(self._buffer, self._place(second))[kind]
+        return self._second + _KEPT - now_s
+
+    def note_short(self, kind: int) -> None:
+        """A request was refused that the whole limit might have had room for."""
+        self._short[kind] = 1
+
+    def take_short(self, kind: int) -> bool:
+        """Whether one was since the last call."""
+        short, self._short[kind] = self._short[kind], 0
+        return bool(short)
+
+    def share(self, kind: int) -> int:
+        """What the recorder has granted; negative while that is not known."""
+        return int(self._shares[kind])
+
+    def set_share(self, kind: int, share: int) -> None:
+        self._shares[kind] = share
+
+    def take_unreported(self) -> tuple[int, int]:
+        """What was counted since the last call."""
+        requests, tokens = self._unreported
+        self._unreported = [0, 0]
+        return requests, tokens
+
+    def is_idle(self, now_s: float) -> bool:
+        """Nothing is left to know of it."""
+        return now_s - self._second > 2 * WINDOW_S
+
+    def _change(self, second: int, requests: int, tokens: int) -> None:
+        place = self._place(second)
+        before = _SECOND.unpack_from(self._buffer, place)
+        tokens = max(tokens, -before[1])
+        _SECOND.pack_into(self._buffer, place, before[0] + requests, before[1] + tokens)
+        self._sums[0] += requests
+        self._sums[1] += tokens
         self._unreported[0] += requests
         self._unreported[1] += tokens
 
-    def take_unreported(self) -> tuple[int, int]:
-        """What other gateways do not know yet; counted as known from now on."""
-        requests, tokens = self._unreported
-        self._now[0] += requests
-        self._now[1] += tokens
-        self._unreported = [0, 0]
-        return int(requests), int(tokens)
+    def _place(self, second: int) -> int:
+        return self._at + _HEAD.size + second % _RING * _SECOND.size
 
-    def learn(self, window: int, requests: int, tokens: int, now_s: float) -> None:
-        """What all have used, as the store says; it lags behind, so it never lowers what is known here."""
-        self._turned(now_s)
-        if window == self.window:
-            self._now = [max(self._now[0], requests), max(self._now[1], tokens)]
-        elif window == self.window - 1:
-            self._last = [max(self._last[0], requests), max(self._last[1], tokens)]
-
-    def _turned(self, now_s: float) -> float:
-        """Begin the minute of `now_s`, and return the time to reckon with: a worker that read the clock just before
-        another turned the minute must not turn it back and forget what was counted."""
-        window = int(now_s // WINDOW_S)
-        if window == self.window - 1:
-            return float(self.window * WINDOW_S)
-        if window != self.window:
-            ended = [self._now[0] + self._unreported[0], self._now[1] + self._unreported[1]]
-            self._last = ended if window == self.window + 1 else [0.0, 0.0]
-            self._now = [0.0, 0.0]
-            self._unreported = [0, 0]
-            self.window = window
-        return now_s
+    def _advance(self, now_s: float) -> None:
+        """Forget what lies more than sixty seconds back. A worker that read the clock just before another one counted
+        does not turn it back."""
+        second = int(now_s)
+        if second <= self._second:
+            return
+        if second - self._second >= _KEPT:
+            start = self._at + _HEAD.size
+            self._buffer[start : start + _RING * _SECOND.size] = bytes(_RING * _SECOND.size)
+            self._sums = [0, 0]
+        else:
+            for entered in range(self._second + 1, second + 1):
+                place = self._place(entered - _KEPT)
+                requests, tokens = _SECOND.unpack_from(self._buffer, place)
+                self._sums[0] -= requests
+                self._sums[1] -= tokens
+                _SECOND.pack_into(self._buffer, place, 0, 0)
+        self._second = second
+        if second - self._held_s >= _KEPT:
+            # A worker that was killed never says what its requests used.
+            self._held = 0
 
 
 class Rates(Protocol):
@@ -99,9 +201,15 @@ class Rates(Protocol):
         """Nothing else counts inside. Raises `OSError` (`TimeoutError` among them) where the counters are not to be
         had."""
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other gateways use a part of each limit. Ask inside `counting`."""
+
 
 class LocalRates:
     """Counters of a worker that is alone."""
+
+    is_shared = False
 
     def __init__(self) -> None:
         self._counters: dict[str, RateCounter] = {}
@@ -111,49 +219,61 @@ class LocalRates:
         yield lambda name: self._counters.setdefault(name, RateCounter())
 
 
-_CELL = struct.Struct("<16sq6d")  # whose, the minute, and `RateCounter.numbers`
 _OWNER = struct.Struct("<16sq")
-_CELLS = 16_384
+_PAGE_HEAD = struct.Struct("<q")
+_CELLS_AT = 64
+_CELL_SIZE = 16 + _SIZE
+_CELLS = 8192
 _NOBODY = bytes(16)
 
 
 class SharedRates:
-    """Counters in a page that all workers of a gateway map: a table of cells, found by a hash of the name."""
+    """Counters in a page that all workers of a gateway and its recorder map: a table of cells, found by a hash of the
+    name. A cell is its owner's hash and a counter."""
 
     def __init__(self, folder: Path, *, cells: int = _CELLS) -> None:
         """Raises `OSError`."""
         self._cells = cells
-        self._page = SharedPage(folder / "rates", cells * _CELL.size)
+        self._page = SharedPage(folder / "rates", _CELLS_AT + cells * _CELL_SIZE)
         self._at: dict[str, tuple[bytes, int]] = {}
 
     def counting(self) -> AbstractContextManager[Counted]:
         return _Counting(self._page, self._place)
 
-    def _place(self, page: mmap.mmap, name: str) -> tuple[bytes, int]:
-        """The owner of a cell and where it begins. Raises `OSError` when the table is full: a name that is not counted
-        must not be let through."""
+    @property
+    def is_shared(self) -> bool:
+        return bool(_PAGE_HEAD.unpack_from(self._page.map, 0)[0])
+
+    def set_shared(self, shared: bool) -> None:
+        """Say it to all workers. Inside `counting`."""
+        _PAGE_HEAD.pack_into(self._page.map, 0, shared)
+
+    def _place(self, page: mmap.mmap, name: str) -> tuple[bytes, int, bool]:
+        """The owner of a cell, where it begins, and whether it is new. Raises `OSError` when the table is full: a name
+        that is not counted must not be let through."""
         known = self._at.get(name)
         if known is not None and page[known[1] : known[1] + len(_NOBODY)] == known[0]:
-            return known
+            return (*known, False)
         owner = hashlib.blake2b(name.encode(), digest_size=len(_NOBODY)).digest()
         first = int.from_bytes(owner[:8], "little")
-        idle_since = int(time.time() // WINDOW_S) - 1
+        idle_before = time.monotonic() - 2 * WINDOW_S
         free: int | None = None
+        is_new = True
         for step in range(self._cells):
-            at = (first + step) % self._cells * _CELL.size
-            whose, window = _OWNER.unpack_from(page, at)
+            at = _CELLS_AT + (first + step) % self._cells * _CELL_SIZE
+            whose, second = _OWNER.unpack_from(page, at)
             if whose == owner:
-                free = at
+                free, is_new = at, False
                 break
             # Of a name that was not used for a while nothing is left to know.
-            if free is None and (whose == _NOBODY or window < idle_since):
+            if free is None and (whose == _NOBODY or second < idle_before):
                 free = at
             if whose == _NOBODY:
                 break
         if free is None:
             raise OSError("the table of rates is full")
         self._at[name] = (owner, free)
-        return owner, free
+        return owner, free, is_new
 
 
 class _Counting:
@@ -161,10 +281,10 @@ class _Counting:
 
     __slots__ = ("_map", "_page", "_place", "_seen")
 
-    def __init__(self, page: SharedPage, place: Callable[[mmap.mmap, str], tuple[bytes, int]]) -> None:
+    def __init__(self, page: SharedPage, place: Callable[[mmap.mmap, str], tuple[bytes, int, bool]]) -> None:
         self._page = page
         self._place = place
-        self._seen: dict[str, tuple[int, bytes, RateCounter]] = {}
+        self._seen: dict[str, RateCounter] = {}
 
     def __enter__(self) -> Counted:
         self._map = self._page.lock()
@@ -172,21 +292,16 @@ class _Counting:
 
     def __exit__(self, *_: object) -> None:
         try:
-            for at, owner, known in self._seen.values():
-                _CELL.pack_into(self._map, at, owner, known.window, *known.numbers())
+            for counter in self._seen.values():
+                counter.store()
         finally:
             self._page.unlock()
 
     def _counter(self, name: str) -> RateCounter:
         seen = self._seen.get(name)
         if seen is None:
-            owner, at = self._place(self._map, name)
-            whose, window, *numbers = _CELL.unpack_from(self._map, at)
-            known = RateCounter(window, tuple(numbers)) if whose == owner else RateCounter()
-            seen = self._seen[name] = (at, owner, known)
-        return seen[2]
-
-
-def _share(now_s: float) -> float:
-    """The share of the last minute that still lies within sixty seconds."""
-    return 1 - (now_s % WINDOW_S) / WINDOW_S
+            owner, at, new = self._place(self._map, name)
+            if new:
+                self._map[at : at + len(owner)] = owner
+            seen = self._seen[name] = RateCounter(self._map, at + len(owner), new=new)
+        return seen

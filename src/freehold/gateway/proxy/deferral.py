@@ -314,7 +314,7 @@ async def answer_held(state: WorkerState, exchange: ProxyExchange, request: Requ
         # Its price was charged when it was rejected.
         exchange.chunks.append(held.data)
         exchange.answered_by = held.endpoint
-        state.limiter.add_tokens(exchange.metered, exchange.tokens())
+        exchange.settle_tokens()
         exchange.chunks.clear()
         exchange.metered = []
     await send_buffered(

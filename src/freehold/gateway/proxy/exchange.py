@@ -13,6 +13,7 @@ import msgspec
 from freehold.gateway.http.memory import HeldBytes, MemoryBudget
 from freehold.gateway.http.response import UpstreamResponse
 from freehold.gateway.http.upstreams import Upstreams
+from freehold.gateway.limits.limiter import Admission
 from freehold.gateway.messages import CapturedExchange, ResponseKind
 from freehold.gateway.proxy.deferrable import Deferrable
 from freehold.gateway.proxy.translation import ApiRoute, Translation
@@ -140,7 +141,7 @@ class ProxyExchange(msgspec.Struct, eq=False):
     chunks: list[bytes] = []
     chunk_bytes: int = 0
     response_started: bool = False
-    release_limits: Callable[[], None] | None = None
+    admission: Admission | None = None
     metered: list[str] = []
     capped: list[tuple[str, Limits]] = []
     reservation: Any = None
@@ -254,6 +255,11 @@ class ProxyExchange(msgspec.Struct, eq=False):
         # Anthropic's API has no total.
         charge = charge_of((), "", "", self.answered_by.api, self.body, self.chunks)
         return charge.prompt_tokens + charge.completion_tokens
+
+    def settle_tokens(self) -> None:
+        """Count what the answer used in the place of what was reserved for it."""
+        if self.admission is not None:
+            self.admission.settle(self.tokens())
 
     @property
     def is_captured(self) -> bool:

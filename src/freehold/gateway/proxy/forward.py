@@ -49,7 +49,7 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
         kept = None
         if exchange.route is not None and exchange.route.cache is not None:
             kept = find(state, exchange, request)
-        if limited := _limits_of(exchange):
+        if limited := _limits_of(state, exchange):
             await _apply_limits(state, exchange, limited, is_kept=kept is not None)
         if kept is None:
             await answer(state, exchange, request)
@@ -72,8 +72,8 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
     finally:
         request.cancel_on_disconnect = False
         state.meters.in_flight -= 1
-        if exchange.release_limits is not None:
-            exchange.release_limits()
+        if exchange.admission is not None:
+            exchange.admission()
     _finish(state, shadows, exchange)
     if exchange.reservation is not None:
         spend.forfeit(state, exchange)
@@ -151,12 +151,10 @@ def check_origin(origin: str, host: str | None) -> None:
         raise ApiError(403, "pages of other origins may not ask", code="origin_not_allowed")
 
 
-def _limits_of(exchange: ProxyExchange) -> list[tuple[str, Limits]]:
-    """The limits of the key and of the route, each with its name in the counters."""
+def _limits_of(state: WorkerState, exchange: ProxyExchange) -> list[tuple[str, Limits]]:
+    """The limits of the key, its team and the route, each with its name in the counters. Raises `ApiError` (503)."""
     key, route = exchange.key, exchange.route
-    limited = []
-    if key is not None and key.limits is not _NO_LIMITS and key.limits != _NO_LIMITS:
-        limited.append((f"key:{key.name}", key.limits))
+    limited = [] if key is None else state.keys.limits_of(key)
     if route is not None and route.limits is not _NO_LIMITS and route.limits != _NO_LIMITS:
         limited.append((f"route:{route.name}", route.limits))
     return limited
@@ -168,7 +166,12 @@ async def _apply_limits(
     """Raises `ApiError` (429). A kept answer costs no dollars and no tokens."""
     assert exchange.decision is not None
     paid = not is_kept and state.config.charges(exchange.decision.target.endpoint)
-    exchange.release_limits = await state.limiter.admit(limited, paid=paid)
+    tokens = 0
+    for _, limits in limited:
+        if limits.tokens_per_minute is not None and not is_kept:
+            tokens = spend.most_tokens(exchange)
+            break
+    exchange.admission = await state.limiter.admit(limited, paid=paid, tokens=tokens)
     if is_kept:
         return
     exchange.capped = [one for one in limited if one[1].caps_spending]
@@ -214,6 +217,9 @@ def _send_error(state: WorkerState, exchange: ProxyExchange, request: Request, e
     exchange.capturing = False
     exchange.error_code = error.code or str(error.status)
     state.meters.count("freehold_refusals", exchange.error_code, exchange.api_route.kind)
+    if exchange.admission is not None and exchange.error_code != "upstream_timeout":
+        # Where the endpoint may still be answering, what was reserved stays counted.
+        exchange.admission.settle(0)
     if exchange.error_code in _UNANSWERED:
         state.meters.count("freehold_failures", exchange.route_name, exchange.arm, exchange.error_code)
     send_reply(request, exchange.api_route.error(error), request_id=exchange.id, api=exchange.api_route.api)
@@ -255,7 +261,7 @@ def _keep(state: WorkerState, exchange: ProxyExchange) -> None:
         return
     exchange.is_kept = True
     if exchange.metered:
-        state.limiter.add_tokens(exchange.metered, exchange.tokens())
+        exchange.settle_tokens()
         endpoint = exchange.answered_by
         if state.config.charges(endpoint.name):
             spend.bill(state, exchange, endpoint)

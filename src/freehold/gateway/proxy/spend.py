@@ -103,9 +103,7 @@ def bill(state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint) -> Non
 
 def _most(exchange: ProxyExchange, endpoint: Endpoint, model: str) -> Charge:
     body = exchange.body
-    completion = exchange.peek.asks_tokens(_COMPLETION_TOKENS)
-    if exchange.api_route.kind == "embeddings":
-        completion = 0
+    completion = _most_completion(exchange)
     prompt = len(body) // _BYTES_PER_TOKEN
     # Writing to a cache costs more than reading: where the request asks for it, all of the prompt may be written.
     written = prompt if b'"cache_control"' in body or endpoint.api != "anthropic" else 0
@@ -119,6 +117,17 @@ def _most(exchange: ProxyExchange, endpoint: Endpoint, model: str) -> Charge:
     return Charge(
         list(exchange.metered), endpoint.name, model, prompt, 0, completion, estimated=True, usage=usage
     )
+
+
+def most_tokens(exchange: ProxyExchange) -> int:
+    """The most tokens that a request and its answer are taken to use."""
+    return len(exchange.body) // _BYTES_PER_TOKEN + _most_completion(exchange)
+
+
+def _most_completion(exchange: ProxyExchange) -> int:
+    if exchange.api_route.kind in ("embeddings", "count_tokens"):
+        return 0
+    return exchange.peek.asks_tokens(_COMPLETION_TOKENS)
 
 
 async def _nano(state: WorkerState, most: Charge) -> int | None:

@@ -208,6 +208,7 @@ class WorkerState:
             self._replace_table()
         self.keys = KeyRing(
             (*self.config.api_keys, *message.keys),
+            message.teams,
             required=message.required or self.config.keys_required,
             problem=message.problem,
         )

@@ -31,7 +31,8 @@ from freehold.types.record import Record
 
 Tell = Callable[[int, int | None], None]
 _KINDS = {kind.name: kind for kind in SEALED}
-_NOT_KEPT = ("leases", "usage_windows", "trace_facets")  # of minutes, of processes that live; made again
+# Of minutes, of processes that live; made again.
+_NOT_KEPT = ("leases", "limit_shares", "usage_windows", "trace_facets")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 

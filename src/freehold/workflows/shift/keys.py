@@ -26,6 +26,7 @@ from freehold.gateway.limits.key_changes import (
     revoke,
 )
 from freehold.gateway.limits.keys import hash_of
+from freehold.gateway.limits.team_changes import TeamLine, move_keys, set_team, teams_listed
 from freehold.store import Store, audit
 from freehold.store.keys import forget_keys, stored_keys
 from freehold.store.urls import store_file
@@ -42,6 +43,7 @@ __all__ = [
     "KeyLine",
     "KeyScope",
     "MadeKey",
+    "TeamLine",
     "accept",
     "add",
     "by_hash",
@@ -52,10 +54,13 @@ __all__ = [
     "forget_all",
     "limit",
     "listed",
+    "move_keys",
     "opened_keys",
     "required",
     "revoke",
+    "set_team",
     "shown",
+    "teams_listed",
 ]
 
 

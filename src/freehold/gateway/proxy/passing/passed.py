@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import msgspec
 
@@ -21,6 +21,7 @@ from freehold.gateway.http.request import ClientDisconnect, Headers, Request
 from freehold.gateway.http.response import TransportError, UpstreamResponse
 from freehold.gateway.http.upstreams import UpstreamFailure
 from freehold.gateway.limits.keys import check_may
+from freehold.gateway.limits.limiter import Admission
 from freehold.gateway.proxy.passing.paths import path_class, place_at, unknown
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX
 from freehold.gateway.proxy.relay import ARM_HEADER, REQUEST_HEADER
@@ -115,7 +116,7 @@ def _check_key(state: WorkerState, endpoint: Endpoint, passed: _Passed, key: Api
         raise ApiError(
             403, f"this key is made for some models or routes only, and {what}", code="not_passed_on"
         )
-    counted = key.limits.counts_tokens or (key.limits.caps_spending and state.config.charges(endpoint.name))
+    counted = any(limits.counts_tokens for _, limits in state.keys.limits_of(key))
     if counted and (passed.request.method not in _LOOKING or passed.request.upgrade):
         raise ApiError(
             429,
@@ -125,9 +126,9 @@ def _check_key(state: WorkerState, endpoint: Endpoint, passed: _Passed, key: Api
         )
 
 
-async def _limited(state: WorkerState, endpoint: Endpoint, key: ApiKey | None) -> Callable[[], None]:
+async def _limited(state: WorkerState, endpoint: Endpoint, key: ApiKey | None) -> Admission:
     """Count a request of a key, and hold its place. Raises `ApiError` (429)."""
-    limited = [] if key is None else [(f"key:{key.name}", key.limits)]
+    limited = [] if key is None else state.keys.limits_of(key)
     return await state.limiter.admit(limited)
 
 

@@ -1,0 +1,239 @@
+"""The recorder's side of limits: what this gateway used goes to the store, what it may use comes from there.
+
+While a gateway is alone on its store nothing is asked of the store for a rate, and what is left of money is all its
+own. With others beside it, it holds a share of each limit (`store.shares`) and writes it where its workers count.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from freehold.gateway.capture.billing import Billing, MessageSource
+from freehold.gateway.config import GatewayConfig
+from freehold.gateway.limits.ledger import SpendPublisher, nano_of
+from freehold.gateway.limits.rates import REQUESTS, TOKENS, WINDOW_S, Counted, SharedRates
+from freehold.gateway.messages import TableMessage, UsageReport, UsageTotals
+from freehold.store import Store, leases, shares
+from freehold.store.shares import ShareKind, Wanted
+from freehold.store.usage import Spent, Use, add_use, spent
+from freehold.types.route import Limits
+
+ALIVE_S = 5.0
+HELD_S = WINDOW_S + 1 + ALIVE_S
+"""For how long a share counts after its gateway was last heard of: until all that it may have let in is out of the
+minute, with as much to spare as the machines' clocks may differ."""
+_SHORT_FOR_S = 10.0
+_AT_ONCE = 100  # counters looked at under one lock, which workers wait for
+_RATES: tuple[tuple[int, ShareKind], ...] = ((REQUESTS, "requests"), (TOKENS, "tokens"))
+_decode_report = msgspec.msgpack.Decoder(UsageReport).decode
+
+
+class LimitAccounts:
+    """`add_usage` may be called from another thread than the rest."""
+
+    def __init__(self, config: GatewayConfig, run_folder: Path, billing: Billing) -> None:
+        self.config = config
+        self._run_folder = run_folder
+        self._billing = billing
+        self._ledger = SpendPublisher(run_folder)
+        self._rates: SharedRates | None = None
+        self._table = TableMessage(routes=())
+        self._limits = limits_by_name(config, self._table)
+        self._window = 0
+        self._use: dict[str, Use] = {}
+        self._use_lock = threading.Lock()
+        self._heard = False
+        self._seeded = False
+        self._short_until_s: dict[tuple[str, ShareKind], float] = {}
+        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+
+    def add_usage(self, payload: bytes) -> None:
+        """What a worker reports."""
+        report = _decode_report(payload)
+        with self._use_lock:
+            self._heard = True
+            if report.window != self._window:
+                self._window, self._use = report.window, {}
+            for name, (requests, tokens) in report.use.items():
+                old = self._use.get(name, Use(0, 0))
+                self._use[name] = Use(old.requests + requests, old.tokens + tokens)
+
+    def learn(self, store: Store, table: TableMessage) -> None:
+        """Before the workers hear of new limits: say what was spent under each, and what may be used."""
+        self._table = table
+        now = datetime.now(UTC)
+        owners = self._alive(store, now) if self._has_limits() else [self._owner]
+        self._seed(store, owners)
+        self._publish(store, owners, now)
+
+    def share(self, store: Store) -> tuple[UsageTotals, list[MessageSource]] | None:
+        """Book, add this gateway's use to the store's, and say what workers are to know, with the sources of the bills
+        that are booked. None where nothing is limited."""
+        now = datetime.now(UTC)
+        done = self._billing.book(store, at=now)
+        if not (self._heard or done or self._has_limits()):
+            return None
+        with self._use_lock:
+            use, self._use = self._use, {}
+        if use:
+            add_use(store.database, self._window, use)
+        owners = self._alive(store, now)
+        spending = self._publish(store, owners, now)
+        totals = UsageTotals(
+            day=now.strftime("%Y-%m-%d"),
+            spent=[(name, *usd) for name, usd in spending.items()],
+            unpriced=self._billing.unpriced,
+            gateways=len(owners),
+            rank=owners.index(self._owner),
+        )
+        return totals, done
+
+    def take(self, worker: str) -> dict[str, int]:
+        """What a worker that is gone had reserved, in nanodollars by name; it is free from now on."""
+        return self._ledger.take(worker)
+
+    def _has_limits(self) -> bool:
+        self._limits = limits_by_name(self.config, self._table)
+        return bool(self._limits)
+
+    def _alive(self, store: Store, now: datetime) -> list[str]:
+        return leases.alive(store.database, "gateway", self._owner, at=now, seconds=ALIVE_S)
+
+    def _publish(self, store: Store, owners: Sequence[str], now: datetime) -> Mapping[str, Spent]:
+        capped = [name for name, limits in self._limits.items() if limits.caps_spending]
+        day = now.strftime("%Y-%m-%d")
+        spending = spent(store.database, day, day[:7])
+        self._ledger.publish(capped, spending, at=now)
+        shared = self._exchange(store, [owner for owner in owners if owner != self._owner], now)
+        self._ledger.beat(shared=shared)
+        return spending
+
+    def _exchange(self, store: Store, others: Sequence[str], now: datetime) -> bool:
+        """Say what is held of each limit, and write down what may be used; whether other gateways have a part."""
+        if not others and not (self._run_folder / "rates").exists():
+            return False
+        rates = self._opened()
+        if not others and not rates.is_shared:
+            return False
+        rated = [name for name, limits in self._limits.items() if limits.counts_rates]
+        if not rates.is_shared and not self._seeded:
+            # It comes to others: its workers have not been told of any limit yet.
+            with rates.counting():
+                rates.set_shared(True)
+        self._seeded = True
+        was_shared = rates.is_shared
+        wants = [*self._wanted_rates(rates, rated), *self._wanted_money(was_shared)]
+        caps = {
+            name: (nano_or_none(limits.usd_per_day), nano_or_none(limits.usd_per_month))
+            for name, limits in self._limits.items()
+            if limits.caps_spending
+        }
+        granted = shares.exchange(
+            store.database, self._owner, others, wants, at=now, seconds=HELD_S, caps=caps
+        )
+        if granted is not None:
+            for counted, names in self._in_parts(rates, rated):
+                for name in names:
+                    for kind, word in _RATES:
+                        counted(name).set_share(kind, granted.shares.get((name, word), 0))
+        for name in caps:
+            share = None if granted is None else granted.shares.get((name, "nano_usd"), 0)
+            self._ledger.file(name).set_share(share, alone=granted is not None and name in granted.alone)
+        with rates.counting():
+            rates.set_shared(granted is not None)
+        return granted is not None
+
+    def _wanted_rates(self, rates: SharedRates, names: Sequence[str]) -> list[Wanted]:
+        found: list[Wanted] = []
+        now_s = time.monotonic()
+        for counted, part in self._in_parts(rates, names):
+            for name in part:
+                limits, counter = self._limits[name], counted(name)
+                for kind, word in _RATES:
+                    limit = limits.tokens_per_minute if kind else limits.requests_per_minute
+                    if limit is None:
+                        continue
+                    held = max(0, counter.share(kind)) if rates.is_shared else None
+                    short = self._is_short(name, word, counter.take_short(kind))
+                    found.append(Wanted(name, word, limit, held, counter.used(kind, now_s), short))
+        return found
+
+    def _wanted_money(self, was_shared: bool) -> list[Wanted]:
+        found = []
+        for name, limits in self._limits.items():
+            if limits.caps_spending:
+                file = self._ledger.file(name)
+                held = (file.share() or 0) if was_shared else None
+                short = self._is_short(name, "nano_usd", file.is_short)
+                found.append(Wanted(name, "nano_usd", 0, held, file.reserved(), short, file.may_go_alone))
+        return found
+
+    def _is_short(self, name: str, kind: ShareKind, short: bool) -> bool:
+        """Remembered for a while: a share that came and went with each refusal would cost a refusal each time."""
+        now_s = time.monotonic()
+        if short:
+            self._short_until_s[name, kind] = now_s + _SHORT_FOR_S
+        return self._short_until_s.get((name, kind), 0.0) > now_s
+
+    def _in_parts(self, rates: SharedRates, names: Sequence[str]) -> Iterator[tuple[Counted, Sequence[str]]]:
+        for start in range(0, len(names), _AT_ONCE):
+            with rates.counting() as counted:
+                yield counted, names[start : start + _AT_ONCE]
+
+    def _seed(self, store: Store, owners: Sequence[str]) -> None:
+        """A gateway that was started again goes on with what the one before it let in during the last minute; beside
+        others, what that one held is still held for it."""
+        if self._seeded or len(owners) > 1:
+            return
+        self._seeded = True
+        window, into_s, now_s = int(time.time() // WINDOW_S), time.time() % WINDOW_S, time.monotonic()
+        known = add_use(store.database, window, {})
+        rates = self._opened()
+        for name, limits in self._limits.items():
+            if not limits.counts_rates:
+                continue
+            with rates.counting() as counted:
+                if counted(name).used(REQUESTS, now_s) or counted(name).used(TOKENS, now_s):
+                    continue  # the recorder was started again, not the gateway
+                for (told, at_window), use in known.items():
+                    if told == name:
+                        ended_s = now_s if at_window == window else now_s - into_s
+                        began_s = now_s - into_s - (window - at_window) * WINDOW_S
+                        counted(name).restore(use, began_s, ended_s, now_s)
+
+    def _opened(self) -> SharedRates:
+        if self._rates is None:
+            self._rates = SharedRates(self._run_folder)
+        return self._rates
+
+
+def limits_by_name(config: GatewayConfig, table: TableMessage) -> dict[str, Limits]:
+    """The limits of the configuration and of the store, by the names they are counted under; a route of the store
+    stands in the place of the configuration's."""
+    found: dict[str, Limits] = {}
+    told: Iterable[tuple[str, Limits]] = [
+        *((f"route:{route.name}", route.limits) for route in (*config.routes, *table.routes)),
+        *(
+            (f"key:{key.name}", key.limits)
+            for key in (*config.api_keys, *table.keys)
+            if key.revoked_at is None
+        ),
+        *((f"team:{team.name}", team.limits) for team in table.teams),
+    ]
+    for name, limits in told:
+        found[name] = limits
+    return {name: limits for name, limits in found.items() if limits.counts_rates or limits.caps_spending}
+
+
+def nano_or_none(usd: Decimal | None) -> int | None:
+    """Nanodollars of a cap."""
+    return None if usd is None else nano_of(usd)

@@ -1,0 +1,167 @@
+"""Renewed workers (SIGUSR2): no request is lost, whatever a client does with its connections."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.gateway.http.sockets import ask, raw, read_answer
+from tests.gateway.loopback import ANSWER, eventually, gateway, plain, processes, stream, stream_of
+
+ROOT = Path(__file__).parents[2]
+RENEWALS = 6
+
+
+def workers(running):
+    return {one.pid for one in processes(running, "worker")}
+
+
+def renew(running):
+    """Renew, and wait until only new workers are there."""
+    before = workers(running)
+    running.renew()
+    eventually(lambda: (now := workers(running)) and not now & before, timeout_s=40)
+
+
+def answered(asked, file, **more):
+    asked.sendall(ask(**more))
+    return read_answer(file)
+
+
+@pytest.mark.parametrize("kind", ["used", "fresh", "half a head"])
+def test_a_connection_outlives_the_worker_that_took_it(upstream, tmp_path, kind):
+    with gateway(upstream, tmp_path, workers=2, capture="off") as running, raw(running) as client:
+        file = client.makefile("rb")
+        request = ask()
+        if kind == "used":
+            assert answered(client, file)[0] == 200
+        elif kind == "half a head":
+            client.sendall(request[:30])
+            time.sleep(0.2)
+        before = workers(running)
+        running.renew()
+        if kind == "half a head":
+            time.sleep(1.5)
+            client.sendall(request[30:])
+            assert read_answer(file)[0] == 200
+        eventually(lambda: (now := workers(running)) and not now & before, timeout_s=40)
+        for _ in range(3):
+            status, headers, _ = answered(client, file)
+            assert status == 200 and "connection" not in headers
+
+
+def test_a_stream_ends_where_it_began_and_its_connection_goes_on(upstream, tmp_path):
+    upstream.answer = lambda seen: (
+        stream(stream_of(*"abcdef"), pause=0.3) if seen.json.get("stream") else plain(ANSWER)
+    )
+    with gateway(upstream, tmp_path, workers=1, capture="off") as running, raw(running) as client:
+        file = client.makefile("rb")
+        client.sendall(
+            ask({"model": "gpt-4o", "messages": [{"role": "user", "content": "x"}], "stream": True})
+        )
+        eventually(lambda: upstream.seen)
+        before = workers(running)
+        running.renew()
+        received = b""
+        while not received.endswith(b"0\r\n\r\n"):
+            received += file.read1(65_536)
+        assert received.count(b"data: ") == len(stream_of(*"abcdef"))
+        assert answered(client, file)[0] == 200
+        eventually(lambda: (now := workers(running)) and not now & before, timeout_s=10)
+        assert answered(client, file)[0] == 200
+
+
+def test_requests_sent_ahead_are_all_answered(upstream, tmp_path):
+    upstream.answer = lambda seen: plain(ANSWER, delay=0.2)
+    with gateway(upstream, tmp_path, workers=1, capture="off") as running, raw(running) as client:
+        file = client.makefile("rb")
+        client.sendall(ask() * 20)
+        running.renew()
+        for _ in range(20):
+            assert read_answer(file)[0] == 200
+
+
+def test_an_old_client_of_http_1_0_keeps_its_connection(upstream, tmp_path):
+    with gateway(upstream, tmp_path, workers=1, capture="off") as running, raw(running) as client:
+        file = client.makefile("rb")
+        for _ in range(2):
+            status, headers, _ = answered(client, file, version="1.0", more="connection: keep-alive\r\n")
+            assert status == 200 and headers["connection"] == "keep-alive"
+            renew(running)
+
+
+def test_a_stop_while_workers_leave_ends_all_of_them(upstream, tmp_path):
+    upstream.answer = lambda seen: stream(stream_of(*"abcdefghij"), pause=0.2)
+    with gateway(upstream, tmp_path, workers=1, capture="off") as running, raw(running) as client:
+        idle = raw(running)
+        client.sendall(
+            ask({"model": "gpt-4o", "messages": [{"role": "user", "content": "x"}], "stream": True})
+        )
+        eventually(lambda: upstream.seen)
+        before = workers(running)
+        running.renew()
+        eventually(lambda: workers(running) - before, timeout_s=20)
+        os.kill(running.process.pid, signal.SIGTERM)
+        received = b""
+        while more := client.recv(65_536):
+            received += more
+        assert received.endswith(b"0\r\n\r\n"), "the stream in the leaving worker still ended"
+        assert running.process.wait(15) == 0
+        assert idle.recv(1) == b""
+        idle.close()
+
+
+def load(running, seconds, tasks, *more):
+    """The clients of `renewal_clients`, in a process of their own."""
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "tests.gateway.renewal_clients",
+            running.base_url,
+            str(seconds),
+            str(tasks),
+            *more,
+        ],
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_four_client_libraries_lose_no_request(upstream, tmp_path):
+    upstream.answer = lambda seen: (
+        stream(stream_of(*"abcd"), pause=0.02) if seen.json.get("stream") else plain(ANSWER)
+    )
+    with gateway(upstream, tmp_path, workers=2, capture="off") as running:
+        clients = load(running, 40, 6)
+        renewals = 0
+        time.sleep(3)
+        while clients.poll() is None and renewals < RENEWALS:
+            renew(running)
+            renewals += 1
+        told = json.loads(clients.communicate(timeout=120)[0])
+        assert renewals >= 3
+        assert not told["failed"], told
+        assert len(told["asked"]) == 4 and min(told["asked"].values()) > 50, told
+
+
+def test_no_worker_holds_what_nothing_takes(upstream, tmp_path):
+    """A connection given while the gateway ends is closed, not left hanging in a queue."""
+    with gateway(upstream, tmp_path, workers=1, capture="off") as running:
+        clients = [raw(running) for _ in range(20)]
+        before = workers(running)
+        running.renew()
+        eventually(lambda: workers(running) - before, timeout_s=20)
+        running.stop()
+        for client in clients:
+            client.settimeout(5)
+            with contextlib.suppress(ConnectionResetError):
+                assert client.recv(1) == b""
+            client.close()
