@@ -13,7 +13,7 @@ from freehold.store import Store
 from freehold.types.record import Record
 from freehold.types.route import Permission
 from freehold.workflows.project import Project
-from freehold.workflows.tell import buttons
+from freehold.workflows.tell import buttons, key_buttons
 
 
 class Act(Protocol):
@@ -39,4 +39,7 @@ ACTIONS: dict[str, Action] = {
     "rollout.pause": Action(buttons.pause, buttons.RouteBody),
     "rollout.promote": Action(buttons.promote, buttons.RouteBody),
     "rollout.rollback": Action(buttons.rollback, buttons.RouteBody),
+    "trace.feedback": Action(buttons.feedback, buttons.FeedbackBody, needs="content"),
+    "keys.add": Action(key_buttons.add, key_buttons.NewKeyBody, needs="keys"),
+    "keys.revoke": Action(key_buttons.revoke, key_buttons.KeyNameBody, needs="keys"),
 }

@@ -16,7 +16,7 @@ from freehold.store import Store
 from freehold.types.record import Record
 from freehold.types.route import Permission
 from freehold.workflows.project import Project
-from freehold.workflows.tell.views import record, rollout, trace
+from freehold.workflows.tell.views import audit, keys, record, rollout, serving, settings, trace
 from freehold.workflows.tell.views.query import ScreenQuery, WindowQuery
 
 Group = Literal["journey", "running", "project", "hidden"]
@@ -55,6 +55,44 @@ SCREENS: dict[str, Screen] = {
         group="running",
         shortcut="r",
         command="freehold rollout status",
+    ),
+    "serving": Screen(
+        title="Serving",
+        view=serving.serving,
+        query=ScreenQuery,
+        group="running",
+        shortcut="e",
+        command="freehold up",
+        refresh_seconds=4,
+    ),
+    "keys": Screen(
+        title="Keys",
+        view=keys.keys,
+        query=keys.KeysQuery,
+        group="project",
+        shortcut="k",
+        command="freehold keys list",
+        needs="keys",
+        refresh_seconds=5,
+    ),
+    "audit": Screen(
+        title="Audit",
+        view=audit.audit,
+        query=audit.AuditQuery,
+        group="project",
+        shortcut="a",
+        command="freehold audit --last 50",
+        refresh_seconds=5,
+    ),
+    "settings": Screen(
+        title="Settings",
+        view=settings.settings,
+        query=ScreenQuery,
+        group="project",
+        shortcut="s",
+        command="freehold doctor",
+        needs="content",
+        refresh_seconds=10,
     ),
     "trace": Screen(
         title="Trace",
