@@ -3,6 +3,7 @@
 import asyncio
 import random
 import threading
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -37,6 +38,13 @@ def trace(number, at, **changes):
         "total_ms": 100.0 + number,
     }
     return Trace(**given | changes)
+
+
+@pytest.fixture
+def empty_project(tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    return open_project(None)
 
 
 @pytest.fixture
@@ -82,9 +90,9 @@ def project(tmp_path, monkeypatch):
     return project
 
 
-@pytest.fixture
-def served(project):
-    """The address of a running console, and its token."""
+@contextmanager
+def serving_console(project, visitor=None):
+    """A console that runs, until the end of the block: its address and its token."""
     ready, found = threading.Event(), {}
 
     def told(url):
@@ -98,7 +106,7 @@ def served(project):
             host="127.0.0.1",
             port=0,
             token="the-token",
-            visitor=Visitor("ada (console)", "operate"),
+            visitor=visitor or Visitor("ada (console)", "operate", content=True),
             ready=told,
             stop=found["stop"],
         )
@@ -106,7 +114,16 @@ def served(project):
     thread = threading.Thread(target=lambda: asyncio.run(main()))
     thread.start()
     assert ready.wait(20)
-    yield found["url"], "the-token"
-    found["loop"].call_soon_threadsafe(found["stop"].set)
-    thread.join(20)
+    try:
+        yield found["url"], "the-token"
+    finally:
+        found["loop"].call_soon_threadsafe(found["stop"].set)
+        thread.join(20)
     assert not thread.is_alive()
+
+
+@pytest.fixture
+def served(project):
+    """The address of a running console, and its token."""
+    with serving_console(project) as address:
+        yield address

@@ -49,12 +49,8 @@ def state(call, path="/api/screens/rollout"):
 
 
 def act(call, action, **more):
-    return call(
-        "POST",
-        f"/api/routes/{urllib.parse.quote(ROUTE, safe='')}/{action}",
-        body=json.dumps({"why": "too slow"}),
-        **more,
-    )
+    body = json.dumps({"route": ROUTE, "why": "too slow"})
+    return call("POST", f"/api/actions/rollout.{action}", body=body, **more)
 
 
 def test_the_page_itself_holds_nothing_and_sets_no_cookie(call):
@@ -113,7 +109,12 @@ def test_a_key_opens_the_console_with_its_role(call, project):
     for action in ("advance", "pause", "promote", "rollback"):
         reply, text = act(call, action, token=tokens["eye"])
         assert reply.status == 403 and "may look" in json.loads(text)["error"]
-    assert json.loads(call("GET", "/api/visitor", token=tokens["eye"])[1])["changes"] is False
+    seen = {name: json.loads(call("GET", "/api/visitor", token=token)[1]) for name, token in tokens.items()}
+    assert seen["eye"]["actions"] == [] and "rollout.rollback" in seen["hand"]["actions"]
+    assert [name for name in seen if "content" in seen[name]["may"]] == ["boss"]
+    assert "record" not in {screen["name"] for screen in seen["hand"]["screens"]}
+    reply, text = call("GET", "/api/screens/record?id=x", token=tokens["hand"])
+    assert reply.status == 403 and "customers write" in json.loads(text)["error"]
     assert act(call, "pause", token=tokens["hand"])[0].status == 200
     with open_store(project.store_url) as store:
         entry = [one for one in audit.entries(store.database) if one.action == "rollout.paused"][-1]
@@ -146,10 +147,12 @@ def test_state_tells_traffic_and_never_content(call):
     assert SECRET not in json.dumps(seen)
 
 
-def test_the_window_narrows_what_is_counted_and_nonsense_is_harmless(call):
-    assert state(call, "/api/screens/rollout?window=60")["routes"][0]["incumbent"]["requests"] < 10
-    assert state(call, "/api/screens/rollout?window=soon")["window_s"] == 900
-    assert state(call, "/api/screens/rollout?window=1e99")["window_s"] == 7 * 86_400
+def test_the_window_narrows_what_is_counted_and_a_wrong_parameter_is_named(call):
+    assert state(call, "/api/screens/rollout?window_s=60")["routes"][0]["incumbent"]["requests"] < 10
+    for given in ("window_s=soon", "window_s=1e99", "window_s=nan", "window_s=-1", "color=red"):
+        reply, text = call("GET", f"/api/screens/rollout?{given}")
+        assert reply.status == 400 and given.partition("=")[0] in json.loads(text)["error"]
+    assert call("GET", "/api/screens/nothing")[0].status == 404
 
 
 def test_a_rollback_is_done_and_kept_with_who_and_why(call, project):
@@ -174,8 +177,8 @@ def test_a_route_that_was_moved_by_hand_is_rolled_back_as_well(call, project):
     with open_store(project.store_url) as store:
         by_hand = msgspec.structs.replace(store.routes()[0], name="by hand", model="m", state="promoted")
         store.save_route(by_hand, who="ada", at=datetime.now(UTC))
-    path = f"/api/routes/{urllib.parse.quote('by hand')}/rollback"
-    reply, _ = call("POST", path, body='{"why": "complaints"}')
+    body = '{"route": "by hand", "why": "complaints"}'
+    reply, _ = call("POST", "/api/actions/rollout.rollback", body=body)
     assert reply.status == 200
     with open_store(project.store_url) as store:
         assert store.route_history("by hand")[-1].why == "complaints"
@@ -197,17 +200,21 @@ def test_changes_come_from_the_page_itself_only(call, project):
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "status"),
+    ("action", "body", "status"),
     [
-        ("/api/routes/x/explode", "{}", 404),
-        ("/api/routes/nobody/rollback", "{}", 409),
-        (f"/api/routes/{urllib.parse.quote(ROUTE, safe='')}/rollback", "not json", 400),
-        (f"/api/routes/{urllib.parse.quote(ROUTE, safe='')}/rollback", '{"why": 3}', 400),
-        (f"/api/routes/{urllib.parse.quote(ROUTE, safe='')}/rollback", "x" * 50_000, 413),
+        ("explode", "{}", 404),
+        ("rollout.rollback", '{"route": "unknown"}', 409),
+        ("rollout.rollback", "{}", 400),
+        ("rollout.rollback", '{"route": ""}', 400),
+        ("rollout.rollback", '{"route": "x", "force": true}', 400),
+        ("rollout.rollback", "not json", 400),
+        ("rollout.rollback", json.dumps({"route": ROUTE, "why": 3}), 400),
+        ("rollout.rollback", json.dumps({"route": ROUTE, "why": "y" * 501}), 400),
+        ("rollout.rollback", "x" * 50_000, 413),
     ],
 )
-def test_bad_requests_change_nothing(call, project, path, body, status):
-    reply, text = call("POST", path, body=body)
+def test_bad_requests_change_nothing(call, project, action, body, status):
+    reply, text = call("POST", f"/api/actions/{action}", body=body)
     assert reply.status == status and "Traceback" not in text and json.loads(text)["error"]
     with open_store(project.store_url) as store:
         assert store.routes()[0].state == "shadow"

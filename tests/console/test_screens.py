@@ -1,27 +1,69 @@
-"""Every screen of the table is a view that looks and a record the page can draw."""
+"""Every screen of the table is a view that looks, a record that its script can draw, and a script with a test."""
 
 import json
 from datetime import UTC, datetime
 from importlib import resources
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from freehold.console.screens import SCREENS
-from freehold.store import open_store
+from freehold.console.screens import SCREENS, query_of
+from freehold.errors import UsageError
+from freehold.store import audit, open_store
+from freehold.types.route import PERMISSIONS
+
+SCRIPTS = resources.files("freehold.console") / "static" / "screens"
+
+
+def entries(store):
+    return [entry.number for entry in audit.entries(store.database)]
 
 
 @pytest.mark.parametrize("name", SCREENS)
 def test_a_view_makes_a_record_and_changes_nothing(project, name):
+    screen = SCREENS[name]
     with open_store(project.store_url) as store:
-        before = store.routes(), [store.route_history(route.name) for route in store.routes()]
-        record = SCREENS[name](project, store, at=datetime.now(UTC), window_s=900)
-        assert json.loads(msgspec.json.encode(record))["app"] == project.config.app.name
-        assert (store.routes(), [store.route_history(route.name) for route in store.routes()]) == before
+        before = store.routes(), [store.route_history(route.name) for route in store.routes()], entries(store)
+        record = screen.view(project, store, query_of(screen, {}), at=datetime.now(UTC))
+        assert isinstance(json.loads(msgspec.json.encode(record)), dict)
+        after = store.routes(), [store.route_history(route.name) for route in store.routes()], entries(store)
+        assert after == before
 
 
 @pytest.mark.parametrize("name", SCREENS)
-def test_a_script_of_the_page_asks_for_it(name):
-    static = resources.files("freehold.console") / "static"
-    scripts = [file.read_text() for file in static.iterdir() if file.name.endswith(".js")]
-    assert any(f"/api/screens/{name}" in script for script in scripts)
+def test_a_view_of_an_empty_project_is_a_record_too(empty_project, name):
+    screen = SCREENS[name]
+    with open_store(empty_project.store_url) as store:
+        assert screen.view(empty_project, store, query_of(screen, {}), at=datetime.now(UTC)) is not None
+
+
+def test_each_screen_has_a_script_and_each_script_a_test():
+    scripts = {file.name.removesuffix(".js") for file in SCRIPTS.iterdir()}
+    assert scripts == set(SCREENS)
+    tests = {path.name[5:-3] for path in (Path(__file__).parent / "static" / "screens").glob("test_*.py")}
+    assert tests == scripts
+    for name in scripts:
+        assert "export function draw(" in (SCRIPTS / f"{name}.js").read_text()
+
+
+def test_shortcuts_differ_and_a_screen_with_customers_words_is_not_for_all_who_look():
+    letters = [screen.shortcut for screen in SCREENS.values() if screen.shortcut]
+    assert len(letters) == len(set(letters)) and all(len(letter) == 1 for letter in letters)
+    assert SCREENS["record"].needs == "content" and "content" not in PERMISSIONS["operate"]
+    for name, screen in SCREENS.items():
+        assert screen.group == "hidden" or screen.command, f"{name}: every screen says its command"
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_a_parameter_that_a_screen_does_not_have_is_named(name):
+    with pytest.raises(UsageError, match="surprise"):
+        query_of(SCREENS[name], {"surprise": "x"})
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_every_parameter_has_a_default_and_is_one_value(name):
+    for field in msgspec.structs.fields(SCREENS[name].query):
+        assert field.default is not msgspec.NODEFAULT, field.name
+        given = query_of(SCREENS[name], {})
+        assert isinstance(getattr(given, field.name), str | int | float | bool | None)

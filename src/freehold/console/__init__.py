@@ -1,1 +1,1 @@
-"""The page an operator keeps open during a rollout. A local server, one page, no framework."""
+"""The project in the browser: a local server, one page, a small script for each screen, no framework."""

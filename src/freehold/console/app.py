@@ -1,65 +1,42 @@
-"""The console's server: one page, its state as JSON, and the buttons.
+"""The console's server: one page, its screens as JSON, and the buttons.
 
 ``GET  /``                          the page; it shows nothing without a token
 ``POST /api/login``                 ``{"key": "…"}``: a token for a key of the gateway; ``/api/logout`` ends it
-``GET  /api/visitor``               who shows a token, and what they may do
-``GET  /api/screens/NAME?window=SECONDS``  the record of one of `screens.SCREENS`
-``POST /api/routes/NAME/ACTION``    ``{"why": "…"}``: advance, pause, promote, rollback
+``GET  /api/visitor``               who shows a token, what they may do, and the screens they may see
+``GET  /api/screens/NAME?…``        the record of one of `screens.SCREENS`; each has its own typed parameters
+``POST /api/actions/NAME``          one of `actions.ACTIONS`, its body as JSON: ``{"route": "…", "why": "…"}``
 ``POST /api/reports/FILE``          a ticket for ``GET /reports/FILE?ticket=…``, a report that was written
 
-All but the page itself and the login ask for a token (`sessions`), whose role says who may move traffic. Loopback
-unless configured otherwise, the token never in a page, an address that is sent, a cookie or a log, requests under
-another host name refused (DNS rebinding), changes only from this page's own origin, and nothing but this server's own
-files runs in the page (content security policy).
+All but the page itself, its scripts and the login ask for a token (`sessions`), whose role says who may do what;
+`guard` is what every request passes.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
-from contextvars import ContextVar
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from freehold.console.screens import SCREENS
-from freehold.console.sessions import Sessions, Visitor
-from freehold.errors import FreeholdError, StorageError, UsageError
-from freehold.store import Store, open_store
-from freehold.types.audit import change_source
+from freehold.console import static_files
+from freehold.console.actions import ACTIONS
+from freehold.console.guard import error_response, guard, plain_errors, refusal, shown_token, visitor_now
+from freehold.console.project_store import ProjectStore
+from freehold.console.record_cache import RecordCache
+from freehold.console.screens import SCREENS, query_of
+from freehold.console.sessions import Sessions
+from freehold.errors import UsageError
+from freehold.types.audit import change_source, change_why
 from freehold.wire.hosts import HostPolicy
 from freehold.workflows.project import Project
-from freehold.workflows.tell.views.rollout import ACTIONS, act
 
-_STORE = web.AppKey("store", Store)
-_visitor: ContextVar[Visitor] = ContextVar("visitor")
-"""Who made the request that is being answered."""
-WINDOW_S, LEAST_WINDOW_S, MOST_WINDOW_S = 900.0, 60.0, 7 * 86_400.0
 BODY_MAX = 16 * 1024
-RECORD_SECONDS = 1.5
-"""How long a computed record answers for: several open pages cost no more than one."""
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-    "Server": "freehold",
-}
 # A report is one file with its own styles inside; it has no scripts.
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
-MEDIA_TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
-SCRIPTS_AND_STYLES = re.compile(r"[a-z_]+\.(?:js|css)")
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +49,15 @@ class Console:
 
 
 def application(console: Console) -> web.Application:
-    """The server for one project. The store is opened when it starts and closed when it ends."""
-    app = web.Application(client_max_size=BODY_MAX, middlewares=[_plain_errors, _guard(console)])
+    """The server for one project. The store is opened with the first request that needs it, and closed at the end."""
     server = _Server(console)
-    app.cleanup_ctx.append(server.with_store)
+    passed = [plain_errors, guard(console.sessions, console.hosts, server.store)]
+    app = web.Application(client_max_size=BODY_MAX, middlewares=passed)
+    app.cleanup_ctx.append(server.closing)
     app.router.add_get("/", server.page)
-    app.router.add_get("/static/{name}", server.static)
+    app.router.add_get("/static/{name:.+}", server.static)
     app.router.add_get("/api/screens/{screen}", server.screen)
-    app.router.add_post("/api/routes/{route}/{action}", server.action)
+    app.router.add_post("/api/actions/{action}", server.action)
     app.router.add_get("/api/visitor", server.visitor)
     app.router.add_post("/api/login", server.login)
     app.router.add_post("/api/logout", server.logout)
@@ -91,87 +69,102 @@ def application(console: Console) -> web.Application:
 class _Server:
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._lock = asyncio.Lock()
-        self._records: dict[tuple[str, float], tuple[float, bytes]] = {}
+        self.store = ProjectStore(console.project.store_url)
+        self._records = RecordCache()
 
-    async def with_store(self, app: web.Application) -> AsyncIterator[None]:
-        store = app[_STORE] = await asyncio.to_thread(open_store, self._console.project.store_url)
+    async def closing(self, app: web.Application) -> AsyncIterator[None]:
         yield
-        await asyncio.to_thread(store.close)
+        await asyncio.to_thread(self.store.close)
 
     async def page(self, request: web.Request) -> web.StreamResponse:
-        return _file("page.html")
+        return static_files.page()
+
+    async def static(self, request: web.Request) -> web.StreamResponse:
+        return static_files.script_or_style(request.match_info["name"])
 
     async def visitor(self, request: web.Request) -> web.StreamResponse:
-        visitor = _visitor.get()
-        return web.json_response({"who": visitor.who, "role": visitor.role, "changes": visitor.may("change")})
+        visitor = visitor_now.get()
+        screens = [
+            {
+                "name": name,
+                "title": screen.title,
+                "group": screen.group,
+                "shortcut": screen.shortcut,
+                "command": screen.command,
+                "refresh_seconds": screen.refresh_seconds,
+                "parameters": [field.name for field in msgspec.structs.fields(screen.query)],
+            }
+            for name, screen in SCREENS.items()
+            if visitor.may(screen.needs)
+        ]
+        return web.json_response(
+            {
+                "who": visitor.who,
+                "role": visitor.role,
+                "may": sorted(visitor.permissions),
+                "actions": sorted(name for name, action in ACTIONS.items() if visitor.may(action.needs)),
+                "app": self._console.project.config.app.name,
+                "screens": screens,
+            }
+        )
 
     async def login(self, request: web.Request) -> web.StreamResponse:
-        key = (await _texts(request)).get("key", "")
+        key = (await _texts(request)).get("key", "").strip()
+        sessions = self._console.sessions
         try:
-            token, visitor = await asyncio.to_thread(
-                self._console.sessions.begin, request.app[_STORE], key.strip()
-            )
+            token, visitor = await asyncio.to_thread(lambda: sessions.begin(self.store.get(), key))
         except UsageError as error:
-            return _error(403, error.message, hint=error.hint)
+            return error_response(403, error.message, hint=error.hint)
         return web.json_response({"token": token, "who": visitor.who, "role": visitor.role})
 
     async def logout(self, request: web.Request) -> web.StreamResponse:
-        self._console.sessions.end(_shown(request))
+        self._console.sessions.end(shown_token(request))
         return web.json_response({"done": "logout"})
-
-    async def static(self, request: web.Request) -> web.StreamResponse:
-        name = request.match_info["name"]
-        if not SCRIPTS_AND_STYLES.fullmatch(name) or not (_static() / name).is_file():
-            raise web.HTTPNotFound
-        return _file(name)
 
     async def screen(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["screen"]
-        view = SCREENS.get(name)
-        if view is None:
+        screen = SCREENS.get(name)
+        if screen is None:
             raise web.HTTPNotFound
-        window_s = WINDOW_S
-        with suppress(ValueError):
-            window_s = float(request.query.get("window", ""))
-        window_s = max(LEAST_WINDOW_S, min(MOST_WINDOW_S, window_s))
-        now = asyncio.get_running_loop().time()
-        async with self._lock:
-            made_at, data = self._records.get((name, window_s), (-RECORD_SECONDS, b""))
-            if now - made_at > RECORD_SECONDS or not data:
-                record = await asyncio.to_thread(
-                    view,
-                    self._console.project,
-                    request.app[_STORE],
-                    at=datetime.now(UTC),
-                    window_s=window_s,
-                )
-                data = msgspec.json.encode(record)
-                self._records = {(name, window_s): (now, data)}
+        if (refused := refusal(screen.needs)) is not None:
+            return refused
+        try:
+            query = query_of(screen, dict(request.query))
+        except UsageError as error:
+            return error_response(400, error.message, hint=error.hint)
+
+        def make() -> bytes:
+            project, store = self._console.project, self.store.get()
+            return msgspec.json.encode(screen.view(project, store, query, at=datetime.now(UTC)))
+
+        data = await self._records.get((name, msgspec.json.encode(query)), make)
         return web.Response(body=data, content_type="application/json")
 
     async def action(self, request: web.Request) -> web.StreamResponse:
-        action = request.match_info["action"]
-        if action not in ACTIONS:
+        name = request.match_info["action"]
+        action = ACTIONS.get(name)
+        if action is None:
             raise web.HTTPNotFound
-        visitor = _visitor.get()
-        if not visitor.may("change"):
-            return _error(403, f"the role {visitor.role} may look, and not move traffic")
-        body = await _texts(request)
+        if (refused := refusal(action.needs)) is not None:
+            return refused
+        try:
+            body = msgspec.json.decode(await request.read(), type=action.body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return error_response(400, f"the body is not what {name} takes: {error}")
+        who = visitor_now.get().who
         change_source.set(f"console, {request.remote}")
-        await asyncio.to_thread(
-            act,
-            request.app[_STORE],
-            request.match_info["route"],
-            action,
-            who=visitor.who,
-            why=body.get("why", "")[:500],
-            at=datetime.now(UTC),
+        change_why.set(body.why)
+        done = await asyncio.to_thread(
+            lambda: action.act(self._console.project, self.store.get(), body, who=who, at=datetime.now(UTC))
         )
         self._records.clear()
-        return web.json_response({"done": action})
+        return web.Response(
+            body=msgspec.json.encode({"done": name, "result": done}), content_type="application/json"
+        )
 
     async def ticket(self, request: web.Request) -> web.StreamResponse:
+        if (refused := refusal("content")) is not None:
+            return refused
         name = self._report(request).name
         return web.json_response({"ticket": self._console.sessions.ticket(name)})
 
@@ -190,75 +183,8 @@ class _Server:
         return response
 
 
-def _guard(console: Console) -> Any:
-    @web.middleware
-    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        hosts = request.headers.getall("Host", [])
-        if len(hosts) != 1 or not console.hosts.accepts(hosts[0]):
-            return _error(421, "this console does not answer to that host name")
-        # TLS, if any, ends at a proxy that passes the name on.
-        if request.method != "GET" and request.headers.get("Origin") not in {
-            f"http://{hosts[0]}",
-            f"https://{hosts[0]}",
-        }:
-            return _error(403, "changes are taken from the console's own page only")
-        path = request.path
-        if path.startswith("/reports/"):
-            name, _, _ = path.removeprefix("/reports/").partition("/")
-            if not console.sessions.redeem(name, request.query.get("ticket", "")):
-                return _error(401, "open reports from the console's page: a link to one is good once")
-        elif path not in ("/", "/api/login") and not path.startswith("/static/"):
-            visitor = await asyncio.to_thread(console.sessions.visitor, request.app[_STORE], _shown(request))
-            if visitor is None:
-                return _error(
-                    401, "open the address that freehold console printed, or show a key of the gateway"
-                )
-            _visitor.set(visitor)
-        return await handler(request)
-
-    return guard
-
-
-def _shown(request: web.Request) -> str:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
-
-
 async def _texts(request: web.Request) -> dict[str, str]:
     try:
         return msgspec.json.decode(await request.read(), type=dict[str, str])
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise web.HTTPBadRequest(reason="the body is not a JSON object of texts") from None
-
-
-@web.middleware
-async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """freehold's errors as JSON a page can show, and the same headers on every response."""
-    try:
-        response = await handler(request)
-    except web.HTTPException as error:
-        response = error if error.status < 400 else _error(error.status, error.reason)
-    except FreeholdError as error:
-        status = 503 if isinstance(error, StorageError) else 409
-        response = _error(status, error.message, hint=error.hint)
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    if isinstance(response, web.HTTPException):
-        raise response
-    return response
-
-
-def _error(status: int, message: str, *, hint: str | None = None) -> web.Response:
-    return web.json_response({"error": message, "hint": hint}, status=status, headers=HEADERS)
-
-
-def _static() -> Traversable:
-    return resources.files("freehold.console") / "static"
-
-
-def _file(name: str) -> web.Response:
-    text = (_static() / name).read_text(encoding="utf-8")
-    if name == "console.css":  # one set of design tokens for the report and the console
-        tokens = resources.files("freehold.report") / "templates" / "style.css"
-        text = tokens.read_text(encoding="utf-8") + text
-    return web.Response(text=text, content_type=MEDIA_TYPES[name.rpartition(".")[2]], charset="utf-8")

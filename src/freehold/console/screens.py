@@ -1,24 +1,125 @@
 """The console's screens: what each shows, as one record that its script draws.
 
-A screen is a view in `freehold.workflows.tell.views`, a script in ``static``, and a line in `SCREENS`.
+A screen is a view in `freehold.workflows.tell.views`, a script ``static/screens/NAME.js``, and a row in `SCREENS`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
+import msgspec
+
+from freehold.errors import UsageError
 from freehold.store import Store
 from freehold.types.record import Record
+from freehold.types.route import Permission
 from freehold.workflows.project import Project
-from freehold.workflows.tell.views.rollout import overview
+from freehold.workflows.tell.views import audit, keys, record, rollout, serving, settings, trace
+from freehold.workflows.tell.views.query import ScreenQuery, WindowQuery
+
+Group = Literal["journey", "running", "project", "hidden"]
 
 
 class ScreenView(Protocol):
     """Makes a screen's record from what the store holds. It looks and never acts."""
 
-    def __call__(self, project: Project, store: Store, *, at: datetime, window_s: float) -> Record:
-        """What there is to see at a time, looking `window_s` seconds back."""
+    def __call__(self, project: Project, store: Store, query: Any, *, at: datetime) -> Record:
+        """What there is to see at a time. `query` is of the class that the screen's row names."""
 
 
-SCREENS: dict[str, ScreenView] = {"rollout": overview}
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """A row of the navigation. After ``g``, the letter `shortcut` leads to it; `command` says the same in a terminal.
+
+    `needs` is what a visitor must be allowed to see it: a screen with customers' words needs ``content``. A screen of
+    the group ``hidden`` is reached by links only. `refresh_seconds` is how often an open page asks again, 0 for never.
+    """
+
+    title: str
+    view: ScreenView
+    query: type[ScreenQuery]
+    group: Group
+    shortcut: str = ""
+    command: str = ""
+    needs: Permission = "look"
+    refresh_seconds: float = 2.0
+
+
+SCREENS: dict[str, Screen] = {
+    "rollout": Screen(
+        title="Rollout",
+        view=rollout.overview,
+        query=WindowQuery,
+        group="running",
+        shortcut="r",
+        command="freehold rollout status",
+    ),
+    "serving": Screen(
+        title="Serving",
+        view=serving.serving,
+        query=ScreenQuery,
+        group="running",
+        shortcut="e",
+        command="freehold up",
+        refresh_seconds=4,
+    ),
+    "keys": Screen(
+        title="Keys",
+        view=keys.keys,
+        query=keys.KeysQuery,
+        group="project",
+        shortcut="k",
+        command="freehold keys list",
+        needs="keys",
+        refresh_seconds=5,
+    ),
+    "audit": Screen(
+        title="Audit",
+        view=audit.audit,
+        query=audit.AuditQuery,
+        group="project",
+        shortcut="a",
+        command="freehold audit --last 50",
+        refresh_seconds=5,
+    ),
+    "settings": Screen(
+        title="Settings",
+        view=settings.settings,
+        query=ScreenQuery,
+        group="project",
+        shortcut="s",
+        command="freehold doctor",
+        needs="content",
+        refresh_seconds=10,
+    ),
+    "trace": Screen(
+        title="Trace",
+        view=trace.trace,
+        query=trace.OneTraceQuery,
+        group="hidden",
+        needs="content",
+        refresh_seconds=0,
+    ),
+    "record": Screen(
+        title="Record",
+        view=record.record,
+        query=record.RecordQuery,
+        group="hidden",
+        needs="content",
+        refresh_seconds=0,
+    ),
+}
+"""In the order of the navigation. The first one that a visitor may see is what the console begins with."""
+
+
+def query_of(screen: Screen, parameters: dict[str, str]) -> ScreenQuery:
+    """The parameters of an address as the screen's query. Raises `UsageError`, which names what is wrong with them."""
+    try:
+        return msgspec.convert(parameters, screen.query, strict=False)
+    except msgspec.ValidationError as error:
+        raise UsageError(
+            f"this address asks {screen.title} for something it does not have: {error}",
+            hint="open the screen from the navigation",
+        ) from None

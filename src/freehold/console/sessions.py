@@ -28,13 +28,21 @@ _MOST = 1000
 
 
 class Visitor(NamedTuple):
-    """A name for the audit record, and a role."""
+    """A name for the audit record, a role, and whether what customers write is shown whatever the role says: to who
+    started the console, and may read the project's files anyway."""
 
     who: str
     role: Role
+    content: bool = False
+
+    @property
+    def permissions(self) -> frozenset[Permission]:
+        """All that this visitor may do."""
+        return PERMISSIONS[self.role] | ({"content"} if self.content else set())
 
     def may(self, what: Permission) -> bool:
-        return what in PERMISSIONS[self.role]
+        """Whether this visitor may do this."""
+        return what in self.permissions
 
 
 class _Session(NamedTuple):
@@ -69,9 +77,9 @@ class Sessions:
         return token, Visitor(found.name, found.role)
 
     def visitor(self, store: Store, shown: str) -> Visitor | None:
-        """Who shows a token; None where it stands for no visitor, or does no longer."""
-        if self._token is not None and hmac.compare_digest(shown.encode(), self._token.encode()):
-            return self._visitor
+        """Who shows a token; None where it stands for no visitor, or does no longer. Raises `StoreError`."""
+        if (printed := self.printed(shown)) is not None:
+            return printed
         session = self._sessions.get(_digest(shown))
         if session is None:
             return None
@@ -80,6 +88,12 @@ class Sessions:
             self._sessions.pop(_digest(shown), None)
             return None
         return Visitor(key.name, key.role)
+
+    def printed(self, shown: str) -> Visitor | None:
+        """The visitor of the printed address, where its token is shown. The store is not asked."""
+        if self._token is not None and hmac.compare_digest(shown.encode(), self._token.encode()):
+            return self._visitor
+        return None
 
     def end(self, shown: str) -> None:
         """Forget a session."""

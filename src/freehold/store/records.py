@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Select, delete, func, insert, select, text
@@ -23,6 +23,15 @@ _ONCE_LOCK = 0x7265636F726473  # "records"
 
 R = TypeVar("R", bound=Record)
 S = TypeVar("S", bound=StoredRecord)
+
+
+class RawRecord(NamedTuple):
+    """A stored record as JSON, and the ids it was made from."""
+
+    kind: str
+    key: str
+    body: bytes
+    made_from: tuple[str, ...]
 
 
 class RecordStore:
@@ -102,6 +111,15 @@ class RecordStore:
             is not None
         ]
 
+    def of_id(self, key: str, *, without: Sequence[str] = ()) -> list[RawRecord]:
+        """The records of that key, whatever their kind, the latest first; damaged ones are left out and noted.
+        `without` names kinds that are not wanted."""
+        query = select(records).where(records.c.id == key, records.c.kind.not_in(list(without)))
+        with self.database.reading() as connection:
+            rows = connection.execute(query.order_by(records.c.seq.desc())).all()
+        found = (unless_damaged(*about_record(row.kind, row.id), partial(_raw, row)) for row in rows)
+        return [record for record in found if record is not None]
+
     def count_records(self, type: type[StoredRecord]) -> int:
         """How many records of a class are kept, damaged ones among them."""
         query = select(func.count()).select_from(records).where(records.c.kind == type.kind)
@@ -177,6 +195,13 @@ def _in_force(connection: Connection, name: str) -> bool:
 
 def about_record(kind: str, key: str) -> tuple[str, str]:
     return "records", f"{kind}/{key}"
+
+
+def _raw(row: Any) -> RawRecord:
+    about = about_record(row.kind, row.id)
+    body = bodies.read_json(row.body, msgspec.Raw, *about)
+    made_from = bodies.read_json(row.made_from, list[str], *about, "made_from")
+    return RawRecord(row.kind, row.id, bytes(body), tuple(made_from))
 
 
 def _read(row: Any, type: type[R], kind: str) -> R:

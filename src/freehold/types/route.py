@@ -13,14 +13,15 @@ from freehold.types.deferral import DeferralRule
 from freehold.types.record import Record, StoredRecord
 
 Role = Literal["use", "read", "operate", "admin"]
-Permission = Literal["ask", "look", "change", "keys"]
+Permission = Literal["ask", "look", "content", "change", "keys"]
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     "use": frozenset({"ask"}),
     "read": frozenset({"look"}),
     "operate": frozenset({"look", "change"}),
-    "admin": frozenset({"ask", "look", "change", "keys"}),
+    "admin": frozenset({"ask", "look", "content", "change", "keys"}),
 }
-"""What each role of a key may do: ask models; look at routes, numbers and readiness; change routes; manage keys."""
+"""What each role of a key may do: ask models; look at routes, numbers and readiness; read what customers write, in the
+console; change routes; manage keys."""
 RouteState = Literal["incumbent", "shadow", "canary", "promoted", "rolled_back"]
 
 

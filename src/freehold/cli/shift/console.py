@@ -1,4 +1,4 @@
-"""`freehold console`: watch a rollout in the browser, and move traffic back with one button."""
+"""`freehold console`: the project in the browser, and the buttons that move traffic."""
 
 from __future__ import annotations
 
@@ -26,10 +26,16 @@ from freehold.cli.output import echo
 @click.option("--open/--no-open", "open_browser", default=False, help="Open the page in a browser.")
 @click.option(
     "--role",
-    type=click.Choice(["read", "operate"]),
+    type=click.Choice(["read", "operate", "admin"]),
     default="operate",
     show_default=True,
-    help="What the printed address is good for: read looks, operate moves traffic as well.",
+    help="What the printed address is good for: read looks, operate moves traffic as well, admin manages keys too.",
+)
+@click.option(
+    "--content/--no-content",
+    default=True,
+    show_default=True,
+    help="Whether the printed address shows what customers write. A key does if its role is admin.",
 )
 @click.option(
     "--login",
@@ -42,21 +48,21 @@ def command(
     host: str,
     hosts: tuple[str, ...],
     open_browser: bool,
-    role: Literal["read", "operate"],
+    role: Literal["read", "operate", "admin"],
+    content: bool,
     login: bool,
     config_path: Path | None,
 ) -> None:
-    """Watch routes, rollouts and traffic in the browser; advance, pause, promote or roll back.
+    """The project in the browser: where it stands, traffic, proof, rollout, keys; and the buttons that move it.
 
     The address carries a token made for this run: who has it may do what --role says. Others show a key of the gateway
-    (freehold keys add NAME --role read|operate). What customers write is never shown. Ctrl-C ends it; traffic does not
-    depend on it.
+    (freehold keys add NAME --role read|operate|admin). Ctrl-C ends it; traffic does not depend on it.
 
     \b
     Example:
       freehold console
       freehold console --port 0 --open
-      freehold console --role read
+      freehold console --role read --no-content
       freehold console --host 0.0.0.0 --allow-host ops.example.com
     """
     from freehold.console.serving import serve
@@ -85,6 +91,6 @@ def command(
         port=port,
         hosts=hosts,
         token=token,
-        visitor=Visitor(f"{caller()} (console)", role),
+        visitor=Visitor(f"{caller()} (console)", role, content=content),
         ready=ready,
     )

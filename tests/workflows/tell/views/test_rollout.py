@@ -6,11 +6,13 @@ import msgspec
 import pytest
 from tests.workflows.shift.shifting import LATER, ROUTE, START, begun, mirrored, trace
 
-from freehold.errors import UsageError
 from freehold.gateway.telemetry.meters import Meters, leave_word
 from freehold.store import open_store
 from freehold.workflows.project import open_project
-from freehold.workflows.tell.views.rollout import LATEST_SHOWN, PathLine, act, arm, others, overview, series
+from freehold.workflows.tell.views.query import WindowQuery
+from freehold.workflows.tell.views.rollout import LATEST_SHOWN, PathLine, arm, others, overview, series
+
+WINDOW = WindowQuery(window_s=60)
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def store(project):
 
 
 def test_an_empty_project_has_an_empty_page(project, store):
-    found = overview(project, store, at=START, window_s=60)
+    found = overview(project, store, WINDOW, at=START)
     assert (found.app, found.incumbent, found.traces) == ("shop", "gpt-4o", 0)
     assert (found.gateway_url, found.verdict, found.routes, found.reports) == (None, None, (), ())
 
@@ -37,7 +39,7 @@ def test_a_route_shows_its_traffic_without_its_content(project, store):
     for number in range(20):
         store.add_traces(mirrored(number))
     at = START + timedelta(minutes=1)
-    (view,) = overview(project, store, at=at, window_s=60).routes
+    (view,) = overview(project, store, WINDOW, at=at).routes
     assert (view.route.name, view.incumbent.requests, view.candidate.requests) == ("support", 20, 0)
     assert view.mirrored.requests == 20 and view.status is not None and not view.shortened
     assert (
@@ -51,7 +53,7 @@ def test_a_route_shows_its_traffic_without_its_content(project, store):
 
 def test_a_route_without_a_rollout_has_no_status(project, store):
     store.save_route(ROUTE, who="ada", at=START)
-    (view,) = overview(project, store, at=LATER, window_s=60).routes
+    (view,) = overview(project, store, WINDOW, at=LATER).routes
     assert view.status is None and view.incumbent.p50_ms is None
 
 
@@ -80,25 +82,12 @@ def test_times_are_of_answers_that_came_and_a_fallback_is_an_error():
     assert (found.requests, found.errors, found.fallbacks, found.p50_ms) == (5, 2, 1, 200.0)
 
 
-def test_a_button_does_what_it_says_and_forces_nothing(store):
-    begun(store)
-    act(store, "support", "pause", who="bo", why="lunch", at=LATER)
-    assert store.routes()[0].state == "incumbent"
-    act(store, "support", "advance", who="bo", why="on", at=LATER)
-    assert store.routes()[0].state == "shadow"
-    with pytest.raises(UsageError):
-        act(store, "support", "promote", who="bo", why="now", at=LATER)
-    act(store, "support", "rollback", who="bo", why="enough", at=LATER)
-    assert store.routes()[0].state == "rolled_back"
-    assert store.route_history("support")[-1].why == "enough"
-
-
 def test_reports_are_listed_newest_first(project, store):
     folder = project.state / "reports"
     folder.mkdir()
     for number in range(12):
         (folder / f"report-{number:02}.html").write_text("")
-    assert len(overview(project, store, at=START, window_s=60).reports) == 10
+    assert len(overview(project, store, WINDOW, at=START).reports) == 10
 
 
 def test_what_was_asked_besides_the_routes_stands_by_kind_of_path(tmp_path):

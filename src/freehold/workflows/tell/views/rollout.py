@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 
@@ -25,15 +24,13 @@ from freehold.types.verdict import Verdict
 from freehold.workflows.project import Project
 from freehold.workflows.shift import background
 from freehold.workflows.shift.rollout import rollout
+from freehold.workflows.tell.views.query import WindowQuery
 
 BUCKETS = 48
 MOST_TRACES = 4000
 """Newest traces read for one picture: enough for a shape, bounded for a busy gateway."""
 HISTORY_SHOWN = 12
 LATEST_SHOWN = 12
-
-Action = Literal["advance", "pause", "promote", "rollback"]
-ACTIONS: tuple[Action, ...] = get_args(Action)
 
 
 class Bucket(Record, frozen=True, kw_only=True):
@@ -117,8 +114,9 @@ class Overview(Record, frozen=True, kw_only=True):
     others: tuple[PathLine, ...] = ()
 
 
-def overview(project: Project, store: Store, *, at: datetime, window_s: float) -> Overview:
-    """What there is to see at a time, looking `window_s` seconds back."""
+def overview(project: Project, store: Store, query: WindowQuery, *, at: datetime) -> Overview:
+    """What there is to see at a time, as far back as the query says."""
+    window_s = query.window_s
     up = background.running(project)
     incumbent = project.config.incumbent
     return Overview(
@@ -145,18 +143,6 @@ def others(spool: Path) -> tuple[PathLine, ...]:
         refused[path] += int(value)
     paths = sorted({*passed, *refused}, key=lambda path: (-refused[path], -passed[path], path))
     return tuple(PathLine(path=path, passed_on=passed[path], refused=refused[path]) for path in paths)
-
-
-def act(store: Store, route_name: str, action: Action, *, who: str, why: str, at: datetime) -> None:
-    """Do what a button says. Raises `UsageError` where the tests do not allow it: no button forces."""
-    if action == "rollback":
-        rollout.rollback_route(store, route_name, who=who, at=at, why=why)
-    elif action == "pause":
-        rollout.pause(store, route_name, who=who, at=at, why=why)
-    elif action == "advance":
-        rollout.advance(store, route_name, who=who, at=at, why=why)
-    else:
-        rollout.promote(store, route_name, who=who, at=at, why=why)
 
 
 def series(

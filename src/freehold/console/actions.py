@@ -1,0 +1,45 @@
+"""What the console's buttons do: each a name, the body it takes, and who may press it.
+
+`POST /api/actions/NAME` with the body as JSON. What is done is a workflow's; here is only the table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from freehold.store import Store
+from freehold.types.record import Record
+from freehold.types.route import Permission
+from freehold.workflows.project import Project
+from freehold.workflows.tell import buttons, key_buttons
+
+
+class Act(Protocol):
+    """Does what a button says, and returns what its page shows of it, if anything. Raises `UsageError` where it may
+    not be done: no button forces."""
+
+    def __call__(
+        self, project: Project, store: Store, body: Any, *, who: str, at: datetime
+    ) -> Record | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A button: `body` is the class that its JSON must be of, `needs` what a visitor must be allowed."""
+
+    act: Act
+    body: type[buttons.ButtonBody]
+    needs: Permission = "change"
+
+
+ACTIONS: dict[str, Action] = {
+    "rollout.advance": Action(buttons.advance, buttons.RouteBody),
+    "rollout.pause": Action(buttons.pause, buttons.RouteBody),
+    "rollout.promote": Action(buttons.promote, buttons.RouteBody),
+    "rollout.rollback": Action(buttons.rollback, buttons.RouteBody),
+    "trace.feedback": Action(buttons.feedback, buttons.FeedbackBody, needs="content"),
+    "keys.add": Action(key_buttons.add, key_buttons.NewKeyBody, needs="keys"),
+    "keys.revoke": Action(key_buttons.revoke, key_buttons.KeyNameBody, needs="keys"),
+}

@@ -1,0 +1,32 @@
+"""What a screen of the console can be asked for: the parameters of its address, with their types and ranges."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from freehold.types.record import Record
+
+CURSOR_LENGTH_MAX = 200
+"""A cursor of keyset paging is an id or a place, never a text of a person."""
+
+Cursor = Annotated[str, Meta(max_length=CURSOR_LENGTH_MAX)]
+Seconds = Annotated[float, Meta(ge=60, le=7 * 86_400)]
+
+
+class ScreenQuery(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The parameters of one screen. Each is a text, a number, true or false, has a default, and says its range."""
+
+
+class WindowQuery(ScreenQuery, frozen=True, kw_only=True):
+    """A screen that looks `window_s` seconds back."""
+
+    window_s: Seconds = 900.0
+
+
+class PageQuery(ScreenQuery, frozen=True, kw_only=True):
+    """A screen with one long table: what comes after the row `after` (None: from the first), `most` rows of it."""
+
+    after: Cursor | None = None
+    most: Annotated[int, Meta(ge=1, le=200)] = 50

@@ -1,0 +1,78 @@
+"""A real browser with the console's page, which notes what the page says and whom it asks."""
+
+import contextlib
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    if not CHROMIUM.exists():
+        pytest.skip("Debian's chromium is not installed")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """One page of the console. `said` is what its script complained of, `elsewhere` the requests to other hosts."""
+
+    def __init__(self, page, url, token):
+        self.page, self.url, self.token = page, url, token
+        self.said, self.elsewhere = [], []
+        page.set_default_timeout(20_000)
+        page.on("console", lambda message: self.said.append(message.text))
+        page.on("pageerror", lambda error: self.said.append(str(error)))
+        page.on("request", self._asked)
+
+    def _asked(self, request):
+        if urlsplit(request.url).netloc != urlsplit(self.url).netloc and not request.url.startswith("data:"):
+            self.elsewhere.append(request.url)
+
+    def open(self, place="", *, waits="main #screen > *:not([aria-busy])"):
+        """Go to a screen by its address (`rollout?window_s=60`), with the token, and wait until it is drawn."""
+        if not self.page.url.startswith(self.url):
+            self.page.goto(f"{self.url}/#token={self.token}")
+            self.page.wait_for_selector("#screens a", state="attached")
+        if place:
+            self.page.evaluate("place => { location.hash = `#/${place}`; }", place)
+            name = place.partition("?")[0]
+            self.page.wait_for_function("name => location.hash.startsWith(`#/${name}`)", arg=name)
+        self.page.wait_for_selector(waits)
+        return self.page
+
+    def clean(self):
+        """That the page complained of nothing, asked only this server, and fits the width of the window."""
+        assert self.said == []
+        assert self.elsewhere == []
+        assert self.page.context.cookies() == []
+        wide = self.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+        assert wide[0] <= wide[1], f"{wide[0]} px in a window of {wide[1]}"
+
+
+@pytest.fixture
+def visiting(browser):
+    """A function that opens a page: `visiting((url, token), width=390, dark=True)`."""
+    with contextlib.ExitStack() as stack:
+
+        def visit(served, *, width=1280, height=900, dark=False):
+            context = browser.new_context(
+                viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+            )
+            stack.callback(context.close)
+            return Visit(context.new_page(), *served)
+
+        yield visit
+
+
+@pytest.fixture
+def visit(visiting, served):
+    """The console of a project with a rollout that mirrors, at 1280 px."""
+    return visiting(served)
