@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import shlex
+import threading
+import time
+from collections import OrderedDict
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta
 
 from freehold.catalog import models as catalog
 from freehold.errors import FreeholdError
 from freehold.store import Store
-from freehold.types.machine import Fit, Workload
+from freehold.types.evaluation import Comparison
+from freehold.types.machine import Fit, MeasuredSpeed, Workload
 from freehold.types.method import METHOD_KINDS
-from freehold.types.planning.assessment import CandidateOutcome, CandidateRow, Needs
+from freehold.types.planning.assessment import Assessment, CandidateOutcome, CandidateRow, Needs
 from freehold.types.record import Record
 from freehold.types.report import Report
 from freehold.workflows.choose.assess import assess
@@ -26,6 +31,8 @@ from freehold.workflows.tell.views.query import ScreenQuery
 from freehold.workflows.tell.views.what_if import catalog_model, machine_words
 
 MOST_ROWS = 60
+MOST_KEPT = 8
+KEPT_SECONDS = 60.0
 Shown = Literal["shortlisted", "unclear", "excluded", "all"]
 
 
@@ -81,7 +88,7 @@ def models(project: Project, store: Store, query: ModelsQuery, *, at: datetime) 
         chosen = catalog_model(query.model)
     except FreeholdError as error:
         problem = f"{error.message}: {error.hint}" if error.hint else error.message
-    found = assess(project, machine_spec=words)
+    found = _assessed(project, store, words)
     text = (query.find or "").lower()
     rows = [
         row
@@ -112,6 +119,40 @@ def models(project: Project, store: Store, query: ModelsQuery, *, at: datetime) 
         methods={name: kind.title for name, kind in METHOD_KINDS.items()},
         command=shlex.join(command),
     )
+
+
+class _Kept(NamedTuple):
+    stamp: object
+    until_s: float
+    assessment: Assessment
+
+
+_kept: OrderedDict[tuple[Path, str | None], _Kept] = OrderedDict()
+_kept_lock = threading.Lock()
+
+
+def _assessed(project: Project, store: Store, words: str | None) -> Assessment:
+    """The assessment, from memory while nothing that it rests on has changed: it takes a second of the processor, and
+    a click on one of its rows asks for it again. What is free on this machine changes by itself, so not for long."""
+    config = project.config_path
+    stamp = (
+        project.config,
+        None if config is None else config.stat().st_mtime_ns,
+        store.traces_state(),
+        store.count_records(Comparison),
+        store.count_records(MeasuredSpeed),
+    )
+    key, now_s = (project.state, words), time.monotonic()
+    with _kept_lock:
+        kept = _kept.get(key)
+    if kept is not None and kept.stamp == stamp and now_s < kept.until_s:
+        return kept.assessment
+    made = assess(project, machine_spec=words)
+    with _kept_lock:
+        _kept[key] = _Kept(stamp, now_s + KEPT_SECONDS, made)
+        while len(_kept) > MOST_KEPT:
+            _kept.popitem(last=False)
+    return made
 
 
 def _fit(project: Project, name: str, machine_spec: str | None, workload: Workload) -> Fit:
