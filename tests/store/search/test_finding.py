@@ -152,7 +152,9 @@ def test_a_trace_that_was_written_again_is_found_by_what_it_says_now(store):
     store.add_traces(trace(number) for number in range(3))
     assert len(search(store.database, TraceQuery(text="paket")).traces) == 3
     kept = next(store.traces())
-    changed = trace(1, id=kept.id, user="ada", request={"messages": [{"role": "user", "content": "corrected"}]})
+    changed = trace(
+        1, id=kept.id, user="ada", request={"messages": [{"role": "user", "content": "corrected"}]}
+    )
     assert store.replace_trace(changed)
     assert [one.id for one in search(store.database, TraceQuery(text="corrected", user="ada")).traces] == [
         changed.id
