@@ -255,6 +255,8 @@ def _finish(state: WorkerState, shadows: Shadows, exchange: ProxyExchange) -> No
         exchange.status,
         None if first_s is None else first_s - started_s,
         time.perf_counter() - started_s,
+        state.meters.model_label(exchange.model),
+        "" if exchange.key is None else state.meters.key_label(exchange.key.name),
     )
     exchange.keep()
     if exchange.repeat is not None:
