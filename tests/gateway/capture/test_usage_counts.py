@@ -17,7 +17,9 @@ from freehold.types.trace import REPEATED, Usage
 def counts():
     rented = Endpoint(name="openai", engine="remote", base_url="http://127.0.0.1:9")
     own = Endpoint(name="local", engine="llamacpp", base_url="http://127.0.0.1:8")
-    return UsageCounts(GatewayConfig(endpoints=(rented, own), capture="raw"), Meters())
+    return UsageCounts(
+        GatewayConfig(endpoints=(rented, own), capture="raw", store_url="sqlite:///s"), Meters()
+    )
 
 
 def numbers(counts, name):
