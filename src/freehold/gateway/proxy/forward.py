@@ -80,7 +80,7 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
     deferral.count(state, exchange)
     exchange.held.release()
     if state.reporter is not None:
-        state.reporter.add(exchange.summary(request.header("traceparent")))
+        state.reporter.add(exchange.summary(request.header("traceparent"), with_ends=state.config.otel))
 
 
 async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) -> None:
