@@ -35,7 +35,7 @@ class KeyRing:
     reason why none can be believed: no client is let in meanwhile.
     """
 
-    __slots__ = ("_by_hash", "_teams", "problem", "required", "waiting")
+    __slots__ = ("_by_hash", "_teams", "keys", "problem", "required", "waiting")
 
     def __init__(
         self,
@@ -51,6 +51,7 @@ class KeyRing:
         self._teams = {team.name: team.limits for team in teams}
         self.waiting = waiting
         self.problem = problem
+        self.keys = known
         self.required = bool(known) or required or waiting or problem is not None
 
     def admit(self, header: Callable[[str], str | None]) -> ApiKey | None:

@@ -142,6 +142,11 @@ class Limiter:
         self._totals = totals
         self._spent = {name: (day, month) for name, day, month in totals.spent}
 
+    @property
+    def spent(self) -> dict[str, tuple[Decimal, Decimal]]:
+        """Dollars that each name has spent, on all gateways, today and in this month (UTC)."""
+        return self._spent
+
     def _counting(self) -> AbstractContextManager[Counted]:
         """The counters. Raises `OSError`, here and when it is entered."""
         if self._rates is None:
