@@ -1,16 +1,21 @@
 """Gateways on one PostgreSQL: stateless beside it, so any number of them is one."""
 
+import concurrent.futures
 import json
+import time
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import msgspec
 import pytest
 from tests.gateway.asking import QUESTION, post
 from tests.gateway.loopback import ANSWER, FakeUpstream, eventually, gateway, plain, traces_of
 
+from freehold.gateway.limits.keys import hash_of, new_key
 from freehold.store import open_store
+from freehold.types.config import PriceConfig
 from freehold.types.endpoint import Endpoint
-from freehold.types.route import Route, Target
+from freehold.types.route import ApiKey, Limits, Route, Target
 
 pytestmark = pytest.mark.postgres
 
@@ -57,3 +62,56 @@ def test_two_gateways_share_routes_and_traces(upstream, database, tmp_path):
             assert json.loads(post(two, QUESTION)[2])["model"] == "candidate", "one gone, the other goes on"
     finally:
         other.close()
+
+
+def test_two_gateways_keep_to_one_limit_however_unevenly_they_are_asked(upstream, database, tmp_path):
+    """Requests of a key at two gateways, most of them at one: never more than the limit, and nearly all of it."""
+    secret = new_key()
+    with open_store(database) as store:
+        store.put(ApiKey(name="app", hash=hash_of(secret), limits=Limits(requests_per_minute=60)))
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+    shared = {"store_url": database, "capture": "off", "workers": 2}
+    shown = {"authorization": f"Bearer {secret}"}
+    with gateway(upstream, folders[0], **shared) as one, gateway(upstream, folders[1], **shared) as two:
+        began = time.monotonic()
+
+        def ask(number):
+            running = two if number % 5 == 0 else one
+            time.sleep(0.05)
+            return post(running, QUESTION, headers=shown, timeout=30)[0]
+
+        let_in = 0
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            while time.monotonic() - began < 25 and let_in < 60:
+                let_in += [*pool.map(ask, range(30))].count(200)
+            let_in += [*pool.map(ask, range(60))].count(200)
+        if time.monotonic() - began < 60:
+            assert let_in <= 60 and len(upstream.seen) == let_in
+        assert let_in >= 45, "what one does not need the other has"
+
+
+def test_two_gateways_keep_to_one_budget(upstream, database, tmp_path):
+    secret, cap = new_key(), Decimal("0.10")
+    each = Decimal("0.0015")  # 9 prompt and 3 completion tokens
+    with open_store(database) as store:
+        store.put(ApiKey(name="app", hash=hash_of(secret), limits=Limits(usd_per_day=cap)))
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+    upstream.answer = lambda seen: plain(ANSWER, delay=0.3)
+    prices = {"incumbent": PriceConfig(prompt=Decimal(100), completion=Decimal(200))}
+    shared = {"store_url": database, "capture": "off", "workers": 2, "prices": prices}
+    shown = {"authorization": f"Bearer {secret}"}
+    with gateway(upstream, folders[0], **shared) as one, gateway(upstream, folders[1], **shared) as two:
+
+        def ask(number):
+            running = two if number % 3 == 0 else one
+            return post(running, {**QUESTION, "max_tokens": 3}, headers=shown, timeout=30)[0]
+
+        with concurrent.futures.ThreadPoolExecutor(12) as pool:
+            statuses = [*pool.map(ask, range(400))]
+        assert 200 in statuses and set(statuses) <= {200, 429, 503}
+        most = int((cap + each) / each)
+        assert len(upstream.seen) <= most, "a cap and one answer, of both together"

@@ -183,6 +183,7 @@ UNAUDITED_WRITERS = {
     "store/care/salvage.py:_settle": "a new file; the command has an entry in it",
     "store/care/sealing.py:seal_old": "checksums only; the command has an entry",
     "store/database.py:__init__": "a schema is brought forward: the log and the schema's number say so",
+    "store/shares.py:exchange": "what each gateway may use just now: nothing that is kept",
     "store/leases.py:take": "which process looks just now: nothing that is kept",
     "store/leases.py:take_from": "which process looks just now: nothing that is kept",
     "store/leases.py:give_back": "which process looks just now: nothing that is kept",

@@ -66,6 +66,11 @@ class Handover:
             self._loop = None
         self._take.close()
 
+    def close(self) -> None:
+        """Neither take nor give any more."""
+        self.stop_taking()
+        self._give.close()
+
     def _receive(self) -> None:
         for _ in range(_AT_ONCE):
             try:

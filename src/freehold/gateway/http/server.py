@@ -126,6 +126,8 @@ class HttpServer:
             await asyncio.sleep(_LOOK_EVERY_S)
         for connection in [*self.connections]:
             connection.abort()
+        if self._handover is not None:
+            self._handover.close()
         if self._sweeping is not None:
             self._sweeping.cancel()
 

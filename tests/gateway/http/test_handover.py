@@ -1,0 +1,161 @@
+"""Connections on their way from one worker to another, in one process: two servers on one pair of sockets."""
+
+import asyncio
+import socket
+
+import pytest
+
+from freehold.gateway.http import handover, server
+from freehold.gateway.http.handover import Handover, open_pair
+from freehold.gateway.http.server import HttpServer
+
+REQUEST = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+def named(name, pause_s=0.0):
+    async def handler(request):
+        await asyncio.sleep(pause_s)
+        request.respond(200, [("x-name", name)], b"done")
+
+    return handler
+
+
+def ends(pair):
+    return Handover(*(one.dup() for one in pair))
+
+
+async def answer(reader):
+    head = await reader.readuntil(b"\r\n\r\n")
+    return head, await reader.readexactly(4)
+
+
+def played(scenario, *, old_pause_s=0.0, has_pair=True):
+    """A scenario with an old server that clients reach, the new one, and the old one's port."""
+
+    async def main():
+        pair = open_pair() if has_pair else None
+        first, second = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
+        old, new = HttpServer(named("old", old_pause_s)), HttpServer(named("new"))
+        await old.listen(first, None, None if pair is None else ends(pair))
+        await new.listen(second, None, None if pair is None else ends(pair))
+        port = first.getsockname()[1]
+        for one in pair or ():
+            one.close()
+        await asyncio.wait_for(scenario(old, new, port), 20)
+        await old.drain(0.1)
+        await new.drain(0.1)
+
+    asyncio.run(main())
+
+
+def test_a_quiet_connection_goes_on_with_the_other_server():
+    async def scenario(old, new, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(REQUEST)
+        assert b"x-name: old" in (await answer(reader))[0]
+        await old.leave(5, asyncio.Event())
+        assert not old.connections
+        for _ in range(2):
+            writer.write(REQUEST)
+            head, _ = await answer(reader)
+            assert b"x-name: new" in head and b"connection: close" not in head
+        writer.close()
+
+    played(scenario)
+
+
+def test_what_runs_ends_where_it_began_and_only_then_moves():
+    async def scenario(old, new, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(REQUEST)
+        while not any(one.current for one in old.connections):
+            await asyncio.sleep(0.01)
+        leaving = asyncio.create_task(old.leave(5, asyncio.Event()))
+        head, _ = await answer(reader)
+        assert b"x-name: old" in head and b"connection: close" not in head
+        writer.write(REQUEST)
+        assert b"x-name: new" in (await answer(reader))[0]
+        await leaving
+        writer.close()
+
+    played(scenario, old_pause_s=0.3)
+
+
+def test_without_a_way_to_hand_over_the_next_answer_says_that_it_is_the_last():
+    """As over TLS: nothing is closed while its client may be sending."""
+
+    async def scenario(old, new, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(REQUEST)
+        await answer(reader)
+        leaving = asyncio.create_task(old.leave(5, asyncio.Event()))
+        await asyncio.sleep(0.3)
+        writer.write(REQUEST)
+        head, _ = await answer(reader)
+        assert b"x-name: old" in head and b"connection: close" in head
+        assert await reader.read() == b""
+        await leaving
+        writer.close()
+
+    played(scenario, has_pair=False)
+
+
+def test_a_client_that_is_silent_is_waited_for_no_longer_than_said():
+    async def scenario(old, new, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(REQUEST)
+        await answer(reader)
+        await old.leave(0.3, asyncio.Event())
+        assert old.connections and not reader.at_eof()
+        await old.drain(0)
+        assert await reader.read() == b""
+        writer.close()
+
+    played(scenario, has_pair=False)
+
+
+def test_where_no_worker_takes_any_more_a_connection_is_closed_and_not_left_hanging():
+    async def scenario(old, new, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(REQUEST)
+        await answer(reader)
+        await new.drain(0.1)
+        stopping = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.3, stopping.set)
+        await old.leave(5, stopping)
+        assert old.connections, "it could not be given away"
+        await old.drain(1)
+        assert await reader.read() == b""
+        writer.close()
+
+    played(scenario)
+
+
+def test_a_system_without_such_a_pair_has_none(monkeypatch):
+    def refuse(*_):
+        raise OSError("not supported")
+
+    monkeypatch.setattr(handover.socket, "socketpair", refuse)
+    assert open_pair() is None
+    assert Handover.of_files([]) is None
+
+
+@pytest.mark.parametrize("count", [300])
+def test_many_at_once_all_arrive(count, monkeypatch):
+    """More than the pair holds on its way."""
+    monkeypatch.setattr(server, "_LOOK_EVERY_S", 0.005)
+
+    async def scenario(old, new, port):
+        clients = [await asyncio.open_connection("127.0.0.1", port) for _ in range(count)]
+        for _, writer in clients:
+            writer.write(REQUEST)
+        for reader, _ in clients:
+            await answer(reader)
+        await old.leave(10, asyncio.Event())
+        assert not old.connections
+        for reader, writer in clients:
+            writer.write(REQUEST)
+            assert b"x-name: new" in (await answer(reader))[0]
+            writer.close()
+
+    played(scenario)
