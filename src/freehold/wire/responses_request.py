@@ -167,7 +167,8 @@ def _check_reasoning(given: Any) -> None:
     """Reasoning of earlier turns is left out, as the API itself discards it after each turn
     (https://cookbook.openai.com/examples/responses_api/reasoning_items, read 2026-11-29). What was thought since the
     user's last word belongs to the answer that is asked for, and only the model that thought it can go on with it."""
-    for item in reversed(given if isinstance(given, list) else ()):
+    items: list[Any] = given if isinstance(given, list) else []
+    for item in reversed(items):
         if not isinstance(item, dict):
             continue
         if item.get("type") == "reasoning":

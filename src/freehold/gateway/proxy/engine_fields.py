@@ -280,8 +280,9 @@ def _check_is_schema(name: str, value: Any) -> None:
 def _check_parameters(tools: list[Any]) -> None:
     for place, tool in enumerate(tools):
         function = tool.get("function") if isinstance(tool, dict) else None
-        parameters = function.get("parameters") if isinstance(function, dict) else None
-        if parameters is not None and (problem := problem_of(parameters)) is not None:
+        if not isinstance(function, dict) or (parameters := function.get("parameters")) is None:
+            continue
+        if (problem := problem_of(parameters)) is not None:
             raise ApiError(
                 400,
                 f"Invalid schema for function '{str(function.get('name'))[:100]}': {problem}.",
