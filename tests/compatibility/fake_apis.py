@@ -12,6 +12,7 @@ from freehold.engines.echo.app import EchoApp
 from freehold.engines.echo.options import EchoOptions
 from freehold.types.endpoint import ServePlan
 from freehold.wire import responses
+from freehold.wire.output_schema import problem_of
 
 
 class FakeOpenai(EchoApp):
@@ -25,6 +26,9 @@ class FakeOpenai(EchoApp):
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
+        if (wrong := _wrong(body)) is not None:
+            said = {"message": "invalid", "type": "invalid_request_error", "param": wrong, "code": None}
+            return web.json_response({"error": said}, status=400)
         wanted = body.pop("logprobs", False)
         alternatives = body.pop("top_logprobs", 0)
         request._read_bytes = json.dumps(body).encode()
@@ -63,6 +67,15 @@ class FakeOpenai(EchoApp):
         stream = responses.ResponsesStreamFromOpenai(asked)
         events = stream.feed(_as_chunks(json.loads(reply.body))) + stream.rest()
         return web.Response(body=events, content_type="text/event-stream")
+
+
+def _wrong(body: dict[str, Any]) -> str | None:
+    """The field that OpenAI's API would name, of those that the suite gets wrong."""
+    if body.get("messages") == []:
+        return "messages"
+    form = body.get("response_format") or {}
+    schema = (form.get("json_schema") or {}).get("schema", {})
+    return None if problem_of(schema) is None else "response_format"
 
 
 def _as_chunks(chat: dict[str, Any]) -> bytes:
@@ -124,6 +137,7 @@ class FakeAnthropic:
         if isinstance(body, web.Response):
             return body
         block, used, reason = self._answer(body)
+        word = self._stop_word(body) if reason == "end_turn" else None
         usage = {"input_tokens": answer.prompt_tokens(_turns(body)), "output_tokens": used}
         said = {
             "id": "msg_fake",
@@ -131,13 +145,18 @@ class FakeAnthropic:
             "role": "assistant",
             "model": self._model,
             "content": [block],
-            "stop_reason": reason,
-            "stop_sequence": None,
+            "stop_reason": reason if word is None else "stop_sequence",
+            "stop_sequence": word,
             "usage": usage,
         }
         if body.get("stream"):
             return web.Response(body=_events(said), content_type="text/event-stream")
         return web.json_response(said)
+
+    def _stop_word(self, body: dict[str, Any]) -> str | None:
+        asked = {"messages": _turns(body), "max_tokens": body["max_tokens"]}
+        whole = answer.reply(asked, self._options, {}).text
+        return next((word for word in body.get("stop_sequences") or () if word in whole), None)
 
     def _answer(self, body: dict[str, Any]) -> tuple[dict[str, Any], int, str]:
         choice = body.get("tool_choice") or {}
@@ -192,7 +211,7 @@ def _events(said: dict[str, Any]) -> bytes:
     out.append({"type": "ping"})
     out += [{"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas]
     out.append({"type": "content_block_stop", "index": 0})
-    end = {"stop_reason": said["stop_reason"], "stop_sequence": None}
+    end = {"stop_reason": said["stop_reason"], "stop_sequence": said["stop_sequence"]}
     used = {"output_tokens": said["usage"]["output_tokens"]}
     out += [{"type": "message_delta", "delta": end, "usage": used}, {"type": "message_stop"}]
     return b"".join(

@@ -59,7 +59,9 @@ def test_azures_client_asks_its_deployment_and_the_rest_by_the_gateway(vendor, u
 def test_azures_client_has_the_responses_api_by_the_gateway(upstream, tmp_path):
     upstream.answer = host = ResponsesApi(lambda seen: plain(ANSWER))
     base_url = f"{upstream.base_url}/openai/deployments/other?api-version=old"
-    one = incumbent(base_url, dialect="azure", models=ANY_SERVED, capabilities=Capabilities(responses=None))
+    one = incumbent(
+        base_url, dialect="azure", models=ANY_SERVED, capabilities=Capabilities(responses_unknown=True)
+    )
     with (
         gateway(upstream, tmp_path, endpoints=(one,), others_to="incumbent") as running,
         azure(running.base_url) as client,

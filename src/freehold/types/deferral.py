@@ -24,7 +24,7 @@ AnswerSignalName = Literal[
 ]
 """Those that a single answer carries."""
 ANSWER_SIGNALS: tuple[AnswerSignalName, ...] = get_args(AnswerSignalName)
-SignalName = AnswerSignalName | Literal["similarity", "router"]
+SignalName = Literal[AnswerSignalName, "similarity", "router"]
 """What is known of how sure an answer is; higher is surer, always.
 
 `probability`: an encoder's calibrated one, of all fields together. `margin`: of its likeliest answer before the second

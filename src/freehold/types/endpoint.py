@@ -25,8 +25,10 @@ class Capabilities(Record, frozen=True, kw_only=True):
     logprobs: bool = False
     adapters: bool = False
     embeddings: bool = False
-    responses: bool | None = False
-    """Has OpenAI's Responses API itself; otherwise the gateway translates it. None: it is asked before it is needed."""
+    responses: bool = False
+    """Has OpenAI's Responses API itself; otherwise the gateway translates it."""
+    responses_unknown: bool = False
+    """Whether it has that is not known, and is asked before it is needed."""
     stream_usage: bool = True
     """Understands ``stream_options.include_usage``."""
 

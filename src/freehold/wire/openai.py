@@ -114,10 +114,10 @@ def begins_with_error(beginning: bytes) -> ApiError | None:
         return None
     told = said if isinstance(said, dict) else {"message": said}
     status = told.get("code")
-    is_status = isinstance(status, int) and 400 <= status < 600
-    code = told.get("type") if is_status else status
+    known = status if isinstance(status, int) and 400 <= status < 600 else None
+    code = status if known is None else told.get("type")
     return ApiError(
-        status if is_status else 502,
+        known or 502,
         str(told.get("message") or "the model stopped with an error")[:2000],
         code=code if isinstance(code, str) else None,
         param=told.get("param") if isinstance(told.get("param"), str) else None,

@@ -18,7 +18,7 @@ OWN_MARK = "fh_"
 """Behind the prefix of each id in an answer that was translated: ``resp_fh_…``, ``msg_fh_…``, ``fc_fh_…``. OpenAI's own
 go on with letters and digits alone, so an id tells who issued it, whichever worker or machine is asked."""
 _OWN_RESPONSE = f"resp_{OWN_MARK}"
-OWN_RESPONSE_PATH = re.compile(rf"/responses/({_OWN_RESPONSE}[^/]*)")
+OWN_RESPONSE_PATH = re.compile(rf"/responses/{_OWN_RESPONSE}")
 """In the path of a request for a stored answer: the id of one that was issued here, and not stored."""
 _OWN_ITEM = re.compile(rf"(?:msg|fc)_{OWN_MARK}")
 _OWN_IN_BODY = re.compile(rf'"(?:resp|msg|fc)_{OWN_MARK}'.encode())
@@ -45,7 +45,7 @@ def request_to_openai(body: bytes) -> bytes:
     asked = msgspec.json.decode(body)
     previous = asked.get("previous_response_id")
     if isinstance(previous, str) and is_own_response(previous):
-        raise not_stored(previous, 400)
+        raise not_stored(400)
     for name in (*_KEPT_AT_OPENAI, "background"):
         if asked.get(name):
             raise _needs_state(
@@ -113,7 +113,7 @@ def without_own_ids(body: bytes) -> bytes:
         return body
     asked = _previous(body)
     if isinstance(asked.previous_response_id, str) and is_own_response(asked.previous_response_id):
-        raise not_stored(asked.previous_response_id, 400)
+        raise not_stored(400)
     if not isinstance(asked.input, list):
         return body
     items = [_without_own_id(item) for item in asked.input]
@@ -134,12 +134,12 @@ def _without_own_id(item: Any) -> Any:
     return {name: value for name, value in item.items() if name != "id"}
 
 
-def not_stored(response_id: str, status: int) -> ApiError:
+def not_stored(status: int) -> ApiError:
     """What a client hears that asks for an answer that was translated here."""
     return ApiError(
         status,
-        f"Response with id '{response_id[:100]}' not found: it was answered by a model that keeps no state (its "
-        "store is false); send the whole input instead, or store: true with a request that others are to follow",
+        "Response not found: it was answered by a model that keeps no state (its store is false); send the whole input "
+        "instead, or store: true with a request that others are to follow",
         code="previous_response_not_found",
         param="previous_response_id" if status == 400 else None,
     )
@@ -167,7 +167,8 @@ def _check_reasoning(given: Any) -> None:
     """Reasoning of earlier turns is left out, as the API itself discards it after each turn
     (https://cookbook.openai.com/examples/responses_api/reasoning_items, read 2026-11-29). What was thought since the
     user's last word belongs to the answer that is asked for, and only the model that thought it can go on with it."""
-    for item in reversed(given if isinstance(given, list) else ()):
+    items: list[Any] = given if isinstance(given, list) else []
+    for item in reversed(items):
         if not isinstance(item, dict):
             continue
         if item.get("type") == "reasoning":

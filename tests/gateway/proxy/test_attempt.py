@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import openai
 import pytest
-from tests.gateway.asking import FORM, QUESTION, metric, post, structured
+from tests.gateway.asking import FORM, QUESTION, TOOLS, metric, post, structured
 from tests.gateway.loopback import (
     ANSWER,
     eventually,
@@ -348,7 +348,7 @@ def test_only_an_answer_that_need_not_be_read_may_be_compressed(routed, upstream
 
 
 def test_a_demand_for_a_tool_is_refused_where_the_template_has_none(routed, candidate):
-    status, _, body = ask(routed, "tuned", tools=[], tool_choice="required")
+    status, _, body = ask(routed, "tuned", tools=TOOLS, tool_choice="required")
     assert status == 400 and b"cannot be made to call a tool" in body and not candidate.seen
 
 

@@ -55,7 +55,7 @@ def in_both_places(monkeypatch, step, how, *parts):
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses"])
 def test_a_body_becomes_the_same_wherever_it_is_read(path, monkeypatch):
-    asked = {"model": "m", "messages": QUESTION["messages"], "stream": True}
+    asked = {"model": "m", "messages": QUESTION["messages"], "stream": True, "max_tokens": 9}
     if path == "/v1/responses":
         asked = {"model": "m", "input": "hi", "instructions": "short"}
     how = UpstreamBody(

@@ -196,9 +196,10 @@ def as_asked(exchange: ProxyExchange, endpoint: Endpoint) -> Endpoint:
 
 def by_chat(endpoint: Endpoint) -> Endpoint:
     """An endpoint that is asked by the chat API alone, whose answers tell how sure they are."""
-    if not endpoint.capabilities.responses:
+    can = endpoint.capabilities
+    if not (can.responses or can.responses_unknown):
         return endpoint
-    chat_only = msgspec.structs.replace(endpoint.capabilities, responses=False)
+    chat_only = msgspec.structs.replace(can, responses=False, responses_unknown=False)
     return msgspec.structs.replace(endpoint, capabilities=chat_only)
 
 

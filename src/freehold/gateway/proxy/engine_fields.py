@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from freehold.types.engine import EngineKind
+from freehold.wire import openai
 from freehold.wire.errors import ApiError
 from freehold.wire.output_schema import problem_of
 
@@ -244,6 +245,25 @@ def _look_at_shape(name: str, raw: bytes) -> None:
             depth -= 1
     value = msgspec.json.decode(raw)
     _check_schema(name, value)
+    _check_is_schema(name, value)
+
+
+# An application sends the same few schemas again and again. Only what is right is remembered: errors are raised.
+_look_once = functools.lru_cache(maxsize=256)(_look_at_shape)
+
+
+def check_schemas(chat: bytes) -> None:
+    """Raise `ApiError` (400) for a schema that is none, in a chat request that is translated to another API or from
+    one."""
+    if b'"tools"' not in chat and b'"json_schema"' not in chat:
+        return
+    fields = openai.raw_fields(chat)
+    for name in ("response_format", "tools"):
+        if name in fields:
+            _check_is_schema(name, msgspec.json.decode(fields[name]))
+
+
+def _check_is_schema(name: str, value: Any) -> None:
     if name == "response_format" and isinstance(value, dict) and isinstance(value.get("json_schema"), dict):
         form = value["json_schema"]
         if (problem := problem_of(form.get("schema"))) is not None:
@@ -257,15 +277,12 @@ def _look_at_shape(name: str, raw: bytes) -> None:
         _check_parameters(value)
 
 
-# An application sends the same few schemas again and again. Only what is right is remembered: errors are raised.
-_look_once = functools.lru_cache(maxsize=256)(_look_at_shape)
-
-
 def _check_parameters(tools: list[Any]) -> None:
     for place, tool in enumerate(tools):
         function = tool.get("function") if isinstance(tool, dict) else None
-        parameters = function.get("parameters") if isinstance(function, dict) else None
-        if parameters is not None and (problem := problem_of(parameters)) is not None:
+        if not isinstance(function, dict) or (parameters := function.get("parameters")) is None:
+            continue
+        if (problem := problem_of(parameters)) is not None:
             raise ApiError(
                 400,
                 f"Invalid schema for function '{str(function.get('name'))[:100]}': {problem}.",

@@ -23,7 +23,7 @@ from freehold.gateway.proxy.deferrable import (
     read_answer,
     read_request,
 )
-from freehold.gateway.proxy.engine_fields import known_fields, told_to_messages
+from freehold.gateway.proxy.engine_fields import check_schemas, known_fields, told_to_messages
 from freehold.gateway.proxy.prepared_body import PreparedBody, prepared, question
 from freehold.gateway.proxy.routing import upstream_changes
 from freehold.gateway.proxy.translation import (
@@ -51,6 +51,7 @@ _ECHO_BYTES_MAX = 16 * 1024
 _CPU_S, _WALL_S, _MEMORY_BYTES = 5.0, 20.0, 1536 * 1024 * 1024
 _INCLUDE_USAGE = msgspec.Raw(b'{"include_usage":true}')
 _CONTRACT_BYTES_MAX = 1024 * 1024
+_CHATS = frozenset(("chat", "messages", "responses"))
 _NOT_ECHOED = ("messages", "input", "prompt")
 _encode = msgspec.msgpack.encode
 
@@ -182,6 +183,9 @@ def upstream_body(how: UpstreamBody, body: bytes) -> tuple[bool, list[bytes]]:
     changed = translation.request(body) if translation is not None else body
     if translation is None and route.kind == "responses":
         changed = without_own_ids(body)
+    if translation is not None and endpoint.engine_kind.is_rented and route.kind in _CHATS:
+        chat = body if endpoint.api == "anthropic" and route.kind == "chat" else changed
+        check_schemas(chat)
     # A count that is translated is a request of the gateway's own making.
     if not endpoint.engine_kind.is_rented and (route.kind != "count_tokens" or translation is None):
         fields = openai.raw_fields(changed)

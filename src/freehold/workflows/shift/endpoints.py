@@ -67,17 +67,16 @@ def configured_endpoints(config: ProjectConfig) -> tuple[Endpoint, ...]:
 
 
 def _capabilities(table: IncumbentConfig | EndpointConfig) -> Capabilities:
-    responses: bool | None = False
+    responses, unknown = False, False
     if table.api == "openai":
-        responses = table.responses
-        if responses is None and has_responses(table.base_url or ""):
-            responses = True
+        responses = has_responses(table.base_url or "") if table.responses is None else table.responses
+        unknown = table.responses is None and not responses
     elif table.responses:
         raise ConfigError(
             f"responses = true is said of {table.base_url}, which speaks the API of {table.api}",
             hint="the Responses API is one of OpenAI's",
         )
-    return msgspec.structs.replace(_CAPABILITIES, responses=responses)
+    return msgspec.structs.replace(_CAPABILITIES, responses=responses, responses_unknown=unknown)
 
 
 def _check_key_lasts(where: str, base_url: str, api_key_env: str | None) -> None:

@@ -35,7 +35,7 @@ def incumbent(base_url, responses=True, **more):
     values = {
         "models": ANY_SERVED,
         "forward_client_key": True,
-        "capabilities": Capabilities(responses=responses),
+        "capabilities": Capabilities(responses=bool(responses), responses_unknown=responses is None),
     }
     return Endpoint(name="incumbent", engine="remote", base_url=base_url, **(values | more))
 
@@ -165,7 +165,7 @@ def test_what_cannot_be_found_out_is_left_to_the_clients_host(upstream, host, tm
             engine="remote",
             base_url=upstream.base_url,
             models=ANY_SERVED,
-            capabilities=Capabilities(responses=None),
+            capabilities=Capabilities(responses_unknown=True),
         )
     assert sum(seen.body == b"{}" for seen in upstream.seen) == (2 if status == 401 else 1)
     with gateway(upstream, tmp_path, endpoints=(other,)) as running:

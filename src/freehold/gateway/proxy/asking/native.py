@@ -21,11 +21,11 @@ async def as_spoken(
     state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, request: Request
 ) -> Endpoint:
     """An endpoint as it is asked a request of the Responses API: its capability says how."""
-    said = endpoint.capabilities.responses
-    if said is False or endpoint.api != "openai":
+    capabilities = endpoint.capabilities
+    if endpoint.api != "openai" or not (capabilities.responses or capabilities.responses_unknown):
         return endpoint
-    native = said
-    if native is None:
+    native: bool | None = True
+    if capabilities.responses_unknown:
         pass_credentials = not state.keys.required
         native = await state.spoken.responses(endpoint, request.headers, pass_credentials=pass_credentials)
     if native is None:
@@ -33,10 +33,10 @@ async def as_spoken(
         native = endpoint.forward_client_key
     if native and not _keeps_state(exchange, endpoint):
         native = len(exchange.body) <= INLINE_BYTES_MAX and is_stateless(exchange.body)
-    if native is said:
+    if native is capabilities.responses:
         return endpoint
-    capabilities = msgspec.structs.replace(endpoint.capabilities, responses=native)
-    return msgspec.structs.replace(endpoint, capabilities=capabilities)
+    decided = msgspec.structs.replace(capabilities, responses=native, responses_unknown=False)
+    return msgspec.structs.replace(endpoint, capabilities=decided)
 
 
 def _keeps_state(exchange: ProxyExchange, endpoint: Endpoint) -> bool:

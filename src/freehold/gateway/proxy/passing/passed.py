@@ -61,8 +61,8 @@ async def pass_on(state: WorkerState, request: Request, path: str) -> None:
     Raises `ApiError` for what is not passed on or gets no answer, and `ClientDisconnect`.
     """
     endpoint = state.table.others
-    if (own := OWN_RESPONSE_PATH.search(path)) is not None:
-        raise not_stored(own[1], 404)
+    if OWN_RESPONSE_PATH.search(path) is not None:
+        raise not_stored(404)
     if endpoint is None:
         has_incumbent = any(one.forward_client_key for one in state.table.endpoints.values())
         raise unknown(request.path, _HOW if has_incumbent else "there is no incumbent to pass it on to")
