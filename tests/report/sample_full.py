@@ -98,7 +98,7 @@ def hostile():
         by_cause={HOSTILE: 1},
     )
     made = msgspec.structs.replace(
-        one, disagreements=(item,), regressions=found, name=HOSTILE,
+        one, disagreements=(item,), regressions=found, name=HOSTILE, method="lora",
         comparison=msgspec.structs.replace(k, slices=slices, notes=(HOSTILE,)),
     )  # fmt: skip
     step = msgspec.structs.replace(standing().next, why=HOSTILE)

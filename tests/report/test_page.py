@@ -203,6 +203,7 @@ def test_slices_stand_worst_first_and_within_what_is_possible():
 def test_words_of_strangers_are_inert():
     page = render(hostile())
     assert "<script" not in page and "<img" not in page and "onerror=alert(1)&gt;" in page
+    assert "Content-Security-Policy" in page and "default-src 'none'" in page
     assert "\x1b" not in page and "\u202e" not in page and "\u0301" * 9 not in page
     assert "99,992 marks more" in page and len(page) < 200_000
 

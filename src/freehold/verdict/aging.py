@@ -68,7 +68,7 @@ def _gates(verdict: Verdict) -> list[tuple[EvidenceGate, str]]:
             None,
         )
         if record is not None:
-            found.append((gate, record))  # type: ignore[arg-type]
+            found.append((gate, record))
     return found
 
 

@@ -28,9 +28,8 @@ _FLAGS = (
     "--no-first-run",
     "--no-pdf-header-footer",
     "--host-resolver-rules=MAP * ~NOTFOUND",
-    "--blink-settings=scriptEnabled=false",
 )
-"""A page that is printed asks for nothing and runs nothing."""
+"""A page that is printed asks for nothing; that it runs nothing, the page itself says to the browser."""
 
 
 def find_browser() -> str | None:
@@ -48,7 +47,7 @@ def print_pdf(page: Path, target: Path) -> Path:
         )
     with tempfile.TemporaryDirectory(prefix="freehold-print-") as folder:
         made = Path(folder) / "page.pdf"
-        # As root a browser refuses its own sandbox; the page has no scripts and reaches no network.
+        # As root a browser refuses its own sandbox; a report allows no scripts and reaches no network.
         as_root = ("--no-sandbox",) if os.name == "posix" and os.geteuid() == 0 else ()
         command = [browser, *_FLAGS, *as_root, f"--user-data-dir={folder}/profile", f"--print-to-pdf={made}"]
         try:
