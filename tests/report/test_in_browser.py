@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.report import sample_report as sample
+from tests.report.sample_full import full, hostile
 from tests.report.sample_mixture import mixture
 
 from freehold.report import render
@@ -34,7 +34,14 @@ def browser():
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(render(sample.report(sample.candidate(), sample.candidate(model="second/model"))))
+    path.write_text(render(full()))
+    return path
+
+
+@pytest.fixture(scope="module")
+def hostile_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "hostile.html"
+    path.write_text(render(hostile()))
     return path
 
 
@@ -52,7 +59,43 @@ def test_page_holds_together(browser, page_file, width, scheme):
     assert said == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("h1").inner_text().endswith("Not proven yet")
-    assert page.locator("svg").count() == 6
+    assert page.locator("svg").count() == 7
+    cells = "[...document.querySelectorAll('td, th, dd, .tile')]"
+    beyond = page.evaluate(f"{cells}.filter(one => one.getBoundingClientRect().right > innerWidth).length")
+    assert beyond == 0, "no column is hidden at the side"
+    page.close()
+
+
+@pytest.mark.parametrize("report", ["page_file", "hostile_file"])
+def test_the_first_screen_is_above_the_fold(browser, request, report):
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.goto(request.getfixturevalue(report).as_uri())
+    for wanted in (".lead", ".next", ".tiles", "text=What would change it", "text=Valid until"):
+        box = page.locator(wanted).first.bounding_box()
+        if report == "page_file":
+            assert box["y"] + box["height"] <= 720, wanted
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+    page.close()
+
+
+def test_the_first_printed_page_holds_it_all(browser, page_file):
+    """A4 with the page's own margins is 182 mm by 265 mm, at 96 pixels an inch 688 by 1001."""
+    page = browser.new_page(viewport={"width": 688, "height": 1001})
+    page.emulate_media(media="print")
+    page.goto(page_file.as_uri())
+    assert page.evaluate("document.querySelector('.first').getBoundingClientRect().bottom") <= 1001
+    assert page.evaluate("getComputedStyle(document.querySelector('.first')).breakAfter") == "page"
+    page.close()
+
+
+def test_words_of_strangers_do_nothing_and_cover_nothing(browser, hostile_file):
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    said = []
+    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+    page.on("request", lambda asked: said.append(asked.url) if not asked.url.startswith("file:") else None)
+    page.goto(hostile_file.as_uri())
+    assert said == [] and page.locator("script").count() == 0 and page.locator("img").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.close()
 
 

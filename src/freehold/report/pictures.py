@@ -12,6 +12,10 @@ from freehold.report.selection_rows import SelectionPictureRow
 from freehold.report.words import gib, points
 from freehold.types.evaluation import Comparison
 from freehold.types.machine import Fit
+from freehold.visible import one_line
+
+LONGEST_LABEL, SHORT_LABEL = 48, 36
+"""Characters of a name in a picture, and of one that leaves room for words behind it, on a phone too."""
 
 
 def interval(comparison: Comparison) -> str:
@@ -65,7 +69,9 @@ def candidates(rows: Sequence[SelectionPictureRow], margin: float) -> str:
         top = 22 + height_of_row * number + (gap if row.kind == "proof" else 0)
         line = top + 26
         shown = {"proof": row.verdict, "chosen": "chosen", "other": "soft"}[row.kind]
-        said = f"{row.label}, proven on held-out samples" if row.kind == "proof" else row.label
+        name = _shown_label(row.label)
+        proof = ", proven on held-out samples" if len(name) <= SHORT_LABEL else " (proof)"
+        said = name + proof if row.kind == "proof" else name
         drawn.append(
             f'<text x="{pad}" y="{top + 12}" class="start">{escape(said)}</text>'
             f'<line x1="{x(row.low):.1f}" x2="{x(row.high):.1f}" y1="{line}" y2="{line}" class="interval {shown}"/>'
@@ -79,7 +85,7 @@ def candidates(rows: Sequence[SelectionPictureRow], margin: float) -> str:
                 f'<line x1="{pad}" x2="{width - pad}" y1="{top - 10}" y2="{top - 10}" class="zero"/>'
             )
     told = "; ".join(
-        f"{row.label}{' (proof)' if row.kind == 'proof' else ''}: {points(row.middle)} points, interval "
+        f"{_shown_label(row.label)}{' (proof)' if row.kind == 'proof' else ''}: {points(row.middle)} points, interval "
         f"{points(row.low)} to {points(row.high)}"
         for row in rows
     )
@@ -89,6 +95,12 @@ def candidates(rows: Sequence[SelectionPictureRow], margin: float) -> str:
 <line x1="{pad}" x2="{width - pad}" y1="{axis}" y2="{axis}" class="axis"/>{_ticks(x, left, right, axis)}
 <line x1="{x(0):.1f}" x2="{x(0):.1f}" y1="16" y2="{axis}" class="zero"/>{"".join(drawn)}
 <text x="{width / 2}" y="{height - 4}" class="tick">candidate − incumbent, points</text></svg>"""
+
+
+def _shown_label(text: str) -> str:
+    """A candidate's name as a picture has room for it, with nothing in it that hides or turns letters."""
+    plain = one_line(text)
+    return plain if len(plain) <= LONGEST_LABEL else f"{plain[: LONGEST_LABEL - 1]}…"
 
 
 def _ticks(x: Callable[[float], float], left: float, right: float, axis: float) -> str:
