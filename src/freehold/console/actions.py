@@ -39,6 +39,7 @@ ACTIONS: dict[str, Action] = {
     "rollout.pause": Action(buttons.pause, buttons.RouteBody),
     "rollout.promote": Action(buttons.promote, buttons.RouteBody),
     "rollout.rollback": Action(buttons.rollback, buttons.RouteBody),
+    "rollout.rehearse": Action(buttons.rehearse, buttons.RehearsalBody),
     "trace.feedback": Action(buttons.feedback, buttons.FeedbackBody, needs="content"),
     "keys.add": Action(key_buttons.add, key_buttons.NewKeyBody, needs="keys"),
     "keys.revoke": Action(key_buttons.revoke, key_buttons.KeyNameBody, needs="keys"),

@@ -16,7 +16,17 @@ from freehold.store import Store
 from freehold.types.record import Record
 from freehold.types.route import Permission
 from freehold.workflows.project import Project
-from freehold.workflows.tell.views import audit, keys, record, rollout, serving, settings, trace
+from freehold.workflows.tell.views import (
+    audit,
+    keys,
+    overview,
+    record,
+    rollout,
+    serving,
+    settings,
+    trace,
+    traffic,
+)
 from freehold.workflows.tell.views.query import ScreenQuery, WindowQuery
 
 Group = Literal["journey", "running", "project", "hidden"]
@@ -48,9 +58,25 @@ class Screen:
 
 
 SCREENS: dict[str, Screen] = {
+    "overview": Screen(
+        title="Overview",
+        view=overview.overview,
+        query=overview.OverviewQuery,
+        group="journey",
+        shortcut="o",
+        command="freehold status",
+    ),
+    "traffic": Screen(
+        title="Traffic",
+        view=traffic.traffic,
+        query=traffic.TrafficQuery,
+        group="running",
+        shortcut="t",
+        command="freehold traces list",
+    ),
     "rollout": Screen(
         title="Rollout",
-        view=rollout.overview,
+        view=rollout.rollout,
         query=WindowQuery,
         group="running",
         shortcut="r",

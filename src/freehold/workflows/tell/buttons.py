@@ -16,8 +16,12 @@ from freehold.types.audit import WHY_LENGTH_MAX
 from freehold.types.record import Record
 from freehold.workflows.data import feedback as words
 from freehold.workflows.project import Project
+from freehold.workflows.shift.rollout import rehearse as rehearsal
 from freehold.workflows.shift.rollout import rollout
+from freehold.workflows.shift.rollout.rehearse import RehearsalResult
 
+REHEARSED_DROP = 0.2
+"""Share of requests that the bad candidate fails, as `freehold rollout rehearse` has it."""
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -31,6 +35,12 @@ class RouteBody(ButtonBody, frozen=True, kw_only=True):
     """A button of one route."""
 
     route: Name
+
+
+class RehearsalBody(ButtonBody, frozen=True, kw_only=True):
+    """What is to be bad about the candidate of a rehearsal."""
+
+    fault: Literal["quality", "errors", "slow"] = "quality"
 
 
 class FeedbackBody(ButtonBody, frozen=True, kw_only=True):
@@ -60,6 +70,13 @@ def promote(project: Project, store: Store, body: RouteBody, *, who: str, at: da
 def rollback(project: Project, store: Store, body: RouteBody, *, who: str, at: datetime) -> None:
     """All traffic to the incumbent, now, whatever state the route is in, also one moved without a rollout."""
     rollout.rollback_route(store, body.route, who=who, at=at, why=body.why)
+
+
+def rehearse(
+    project: Project, store: Store, body: RehearsalBody, *, who: str, at: datetime
+) -> RehearsalResult:
+    """Whether a rollback fires, by `freehold rollout rehearse --quick`: in a folder that is thrown away."""
+    return rehearsal.rehearse(margin=project.config.task.margin, drop=REHEARSED_DROP, fault=body.fault)
 
 
 def feedback(project: Project, store: Store, body: FeedbackBody, *, who: str, at: datetime) -> None:
