@@ -49,8 +49,8 @@ class Visit:
         return self.page
 
     def clean(self, *, refused=()):
-        """That the page complained of nothing, asked only this server, and fits the width of the window. Of answers with
-        a status among `refused` the browser itself complains."""
+        """That the page complained of nothing, asked only this server, and fits the width of the window. Of answers
+        with a status among `refused` the browser itself complains."""
         expected = tuple(f"status of {status}" for status in refused)
         assert [words for words in self.said if not any(one in words for one in expected)] == []
         assert self.elsewhere == []

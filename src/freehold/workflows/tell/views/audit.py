@@ -18,7 +18,8 @@ Words = Annotated[str, Meta(max_length=200)]
 
 
 class AuditQuery(ScreenQuery, frozen=True, kw_only=True):
-    """Which entries; empty does not narrow. `action` may be the part before the dot: ``key``. `after` is the number of the last entry of the page before."""
+    """Which entries; empty does not narrow. `action` may be the part before the dot: ``key``. `after` is the number of
+    the last entry of the page before."""
 
     action: Words = ""
     who: Words = ""
