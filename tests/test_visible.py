@@ -27,6 +27,20 @@ def test_what_steers_or_hides_is_made_visible(text, shown):
     assert visible(shown) == shown and shown.isprintable()
 
 
+def test_a_pile_of_marks_is_cut_and_counted_and_the_marks_of_languages_stay():
+    pile = "a" + "\u0301" * 100_000 + "b" + "\u0488" * 9
+    shown = "a" + "\u0301" * 8 + "[99,992 marks more]b" + "\u0488" * 8 + "[1 marks more]"
+    assert visible(pile) == visible(pile, styles=True) == shown
+    assert len(visible(("x" + "\u0301" * 50) * 1000)) < 40_000
+    for text in (
+        "\u0e01\u0e33\u0e25\u0e31\u0e07",
+        "\u05e9\u05c1\u05b8\u05dc\u05d5\u05b9\u05dd",
+        "🏳️\u200d🌈".replace("\u200d", ""),
+        "…—–‘’“”«»¡¿„",
+    ):
+        assert visible(text) == text
+
+
 def test_styles_stay_where_they_are_wanted_and_concealed_text_does_not():
     styled = "\x1b[31m\x1b[1mred\x1b[0m"
     assert visible(styled, styles=True) == styled and "\x1b" not in visible(styled)

@@ -1,12 +1,15 @@
 """Text of strangers made safe to print: what steers a terminal, hides, or turns the order of letters becomes visible.
 
 Covered: control characters (C0, C1, delete), so every escape sequence; marks of direction; characters without width;
-line and paragraph separators; tags; halves of surrogate pairs. Each appears as in ``\\x1b`` or ``\\u202e``.
+line and paragraph separators; tags; halves of surrogate pairs. Each appears as in ``\\x1b`` or ``\\u202e``. Of marks
+that stand on one letter the first `MOST_MARKS` are shown and the others counted, so that no pile of them covers other
+lines.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 
 # The styles of `click.style`: they change nothing but colour and weight. Concealed text (8) is not among them.
 _STYLES = r"\x1b\[(?:0|1|2|3|4|7|22|3[0-79]|4[0-79]|9[0-7]|10[0-7])m"
@@ -14,6 +17,9 @@ _CONTROL = (
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     r"\ud800-\udfff\U000e0000-\U000e007f]"
 )
+MOST_MARKS = 8
+"""Marks on one letter that are shown: no living script needs more than four or five."""
+_MARKS = re.compile(rf"[^\w\s\x00-\x7f]{{{MOST_MARKS + 1},}}")
 _UNSAFE = re.compile(_CONTROL)
 _UNSAFE_BUT_STYLES = re.compile(f"({_STYLES})|{_CONTROL}")
 
@@ -25,9 +31,28 @@ def visible(text: str, *, styles: bool = False) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
+    if not text.isascii():
+        text = _MARKS.sub(lambda found: _fewer_marks(found[0]), text)
     if styles:
         return _UNSAFE_BUT_STYLES.sub(lambda found: found[1] or _escaped(found[0]), text)
     return _UNSAFE.sub(lambda found: _escaped(found[0]), text)
+
+
+def _fewer_marks(run: str) -> str:
+    """A run of signs with piles of combining marks in it cut to `MOST_MARKS`, and how many were left out."""
+    made: list[str] = []
+    piled = 0
+    for sign in (*run, ""):
+        if sign and unicodedata.category(sign)[0] == "M":
+            piled += 1
+            if piled <= MOST_MARKS:
+                made.append(sign)
+            continue
+        if piled > MOST_MARKS:
+            made.append(f"[{piled - MOST_MARKS:,} marks more]")
+        piled = 0
+        made.append(sign)
+    return "".join(made)
 
 
 def one_line(text: str) -> str:

@@ -56,3 +56,13 @@ def test_a_value_of_two_fields_is_two_slices_and_unscored_items_are_in_none():
     pairs = [*counted(both=30), (1.0, None)]
     result = run(pairs, slices={"a": ["x"] * 31, "b": ["x"] * 30 + ["y"]})
     assert {part.name: part.n for part in result.slices} == {"a=x": 30, "b=x": 30}
+
+
+def test_limits_lie_within_what_is_possible_and_the_largest_drop_comes_first():
+    """A t interval of a few scattered scores said that a slice was −176.8 to +110.1 points worse."""
+    pairs = [(1.0, 0.2), (0.4, 1.0), (0.9, 0.0)] + [(1.0, 0.9)] * 100 + [(1.0, 0.4), (0.6, 0.1)] * 12
+    values = ["sv"] * 3 + ["en"] * 100 + ["de"] * 24
+    found = run(pairs, margin=0.03, slices={"language": values}).slices
+    assert [part.name for part in found] == ["language=de", "language=en", "language=sv"]
+    assert all(-1 <= part.ci_low <= part.difference <= part.ci_high <= 1 for part in found)
+    assert found[-1].note == "too small to test"

@@ -189,6 +189,7 @@ UNAUDITED_WRITERS = {
     "store/leases.py:alive": "which process looks just now: nothing that is kept",
     "store/records.py:finish_step": "saves repeating; what comes of a step is a record that has its entry",
     "store/rollouts.py:learn": "what tests took in of traces; what they decide has its entry",
+    "store/search/indexing.py:index_traces": "an index of traces that are there, and their count",
     "store/traces.py:add_traces": "traffic itself, thousands a second; an import has entries before and after",
     "store/traces.py:replace_trace": "feedback of a client: the trace says whose key and when",
     "store/versions.py:_mark": "of an import, which has entries before and after",

@@ -33,6 +33,7 @@ PARTS: dict[str, dict[str, Entry]] = {
         "init": Entry(
             "freehold.cli.journey.init:command", "Write a first freehold.toml from what your log tells"
         ),
+        "status": Entry("freehold.cli.journey.status:command", "Where am I, and what next?"),
         "migrate": Entry(
             "freehold.cli.journey.migrate:command", "Run the whole journey from your freehold.toml"
         ),

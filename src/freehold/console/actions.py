@@ -13,7 +13,7 @@ from freehold.store import Store
 from freehold.types.record import Record
 from freehold.types.route import Permission
 from freehold.workflows.project import Project
-from freehold.workflows.tell import buttons, evidence_buttons
+from freehold.workflows.tell import buttons, evidence_buttons, key_buttons
 
 
 class Act(Protocol):
@@ -39,6 +39,10 @@ ACTIONS: dict[str, Action] = {
     "rollout.pause": Action(buttons.pause, buttons.RouteBody),
     "rollout.promote": Action(buttons.promote, buttons.RouteBody),
     "rollout.rollback": Action(buttons.rollback, buttons.RouteBody),
+    "rollout.rehearse": Action(buttons.rehearse, buttons.RehearsalBody),
+    "trace.feedback": Action(buttons.feedback, buttons.FeedbackBody, needs="content"),
+    "keys.add": Action(key_buttons.add, key_buttons.NewKeyBody, needs="keys"),
+    "keys.revoke": Action(key_buttons.revoke, key_buttons.KeyNameBody, needs="keys"),
     "note.add": Action(evidence_buttons.note, evidence_buttons.NoteBody, needs="content"),
     "label.pair": Action(evidence_buttons.label, evidence_buttons.PairBody, needs="content"),
     "label.undo": Action(evidence_buttons.undo_label, evidence_buttons.UndoBody, needs="content"),

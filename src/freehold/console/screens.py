@@ -16,7 +16,22 @@ from freehold.store import Store
 from freehold.types.record import Record
 from freehold.types.route import Permission
 from freehold.workflows.project import Project
-from freehold.workflows.tell.views import cost, data, licence, models, record, rollout, trace, training
+from freehold.workflows.tell.views import (
+    audit,
+    cost,
+    data,
+    keys,
+    licence,
+    models,
+    overview,
+    record,
+    rollout,
+    serving,
+    settings,
+    trace,
+    traffic,
+    training,
+)
 from freehold.workflows.tell.views.proof import labelling
 from freehold.workflows.tell.views.proof import screen as proof
 from freehold.workflows.tell.views.query import ScreenQuery, WindowQuery
@@ -50,6 +65,14 @@ class Screen:
 
 
 SCREENS: dict[str, Screen] = {
+    "overview": Screen(
+        title="Overview",
+        view=overview.overview,
+        query=overview.OverviewQuery,
+        group="journey",
+        shortcut="o",
+        command="freehold status",
+    ),
     "data": Screen(
         title="Data",
         view=data.data,
@@ -114,13 +137,59 @@ SCREENS: dict[str, Screen] = {
         command="freehold cost",
         refresh_seconds=0,
     ),
+    "traffic": Screen(
+        title="Traffic",
+        view=traffic.traffic,
+        query=traffic.TrafficQuery,
+        group="running",
+        shortcut="t",
+        command="freehold traces list",
+    ),
     "rollout": Screen(
         title="Rollout",
-        view=rollout.overview,
+        view=rollout.rollout,
         query=WindowQuery,
         group="running",
         shortcut="r",
         command="freehold rollout status",
+    ),
+    "serving": Screen(
+        title="Serving",
+        view=serving.serving,
+        query=ScreenQuery,
+        group="running",
+        shortcut="e",
+        command="freehold up",
+        refresh_seconds=4,
+    ),
+    "keys": Screen(
+        title="Keys",
+        view=keys.keys,
+        query=keys.KeysQuery,
+        group="project",
+        shortcut="k",
+        command="freehold keys list",
+        needs="keys",
+        refresh_seconds=5,
+    ),
+    "audit": Screen(
+        title="Audit",
+        view=audit.audit,
+        query=audit.AuditQuery,
+        group="project",
+        shortcut="a",
+        command="freehold audit --last 50",
+        refresh_seconds=5,
+    ),
+    "settings": Screen(
+        title="Settings",
+        view=settings.settings,
+        query=ScreenQuery,
+        group="project",
+        shortcut="s",
+        command="freehold doctor",
+        needs="content",
+        refresh_seconds=10,
     ),
     "trace": Screen(
         title="Trace",

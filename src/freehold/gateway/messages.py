@@ -53,6 +53,7 @@ class CapturedExchange(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
     total_ms: float | None = None
     api_key: str | None = None
     deferral: DeferralDecision | None = None
+    upstream_id: str | None = None
 
 
 class UsageReport(msgspec.Struct, frozen=True, array_like=True):

@@ -22,8 +22,9 @@ def compare_slices(
 ) -> tuple[SliceResult, ...]:
     """Every value of every declared field is a slice named ``field=value``; `fields` has a value per item.
 
-    Slices below 20 pairs are listed with counts and interval, "too small to test". Worst first: by p, then
-    by upper limit; untested slices last. The absence of a flag does not prove safety: each slice shows its lower limit.
+    Slices below 20 pairs are listed with counts and interval, "too small to test". Worst first: the largest drop, those
+    too small to test last, where chance alone makes the largest ones. Limits lie within the range of a difference. The
+    absence of a flag does not prove safety: each slice shows its lower limit.
     """
     members = _members(fields, pairs.scored)
     if not members:
@@ -41,6 +42,7 @@ def compare_slices(
         limits = np.array(
             [_continuous(d[rows], rule, row) for rows, row in zip(members.values(), score, strict=True)]
         )
+    limits[:, :2] = np.clip(limits[:, :2], -rule.reach, rule.reach)  # a t interval knows of no range
     tested = sizes >= MIN_N
     p, adjusted = limits[:, 2], np.ones(len(members))
     if tested.any():
@@ -95,7 +97,7 @@ def _members(fields: Mapping[str, Sequence[str | None]], scored: NDArray[np.bool
 def _worst_first(part: SliceResult) -> tuple[bool, float, float, str]:
     return (
         part.p_harm is None,
-        part.p_harm if part.p_harm is not None else 1.0,
+        part.difference if part.difference is not None else 1.0,
         part.ci_high if part.ci_high is not None else 1.0,
         part.name,
     )

@@ -144,16 +144,40 @@ def entries(database: Database, *, after: int = 0) -> Iterator[AuditEntry]:
             rows = connection.execute(query).all()
         if not rows:
             return
-        for row in rows:
-            values = dict(row._mapping)
-            yield AuditEntry(
-                **{
-                    **values,
-                    "at": from_micros(row.at),
-                    "detail": msgspec.json.decode(row.detail, type=dict[str, Any]),
-                }
-            )
+        yield from map(_entry, rows)
         after = rows[-1].number
+
+
+def newest(
+    database: Database,
+    *,
+    before: int | None = None,
+    who: str | None = None,
+    action: str | None = None,
+    subject: str | None = None,
+    most: int,
+) -> list[AuditEntry]:
+    """The newest entries that meet everything given, newest first, of those with a number lower than `before`.
+    `action` may be the part before the dot: ``key``."""
+    query = select(audit).order_by(audit.c.number.desc()).limit(most)
+    if before is not None:
+        query = query.where(audit.c.number < before)
+    if who is not None:
+        query = query.where(audit.c.who == who)
+    if subject is not None:
+        query = query.where(audit.c.subject == subject)
+    if action is not None:
+        of_kind = audit.c.action.startswith(f"{action}.", autoescape=True)
+        query = query.where((audit.c.action == action) | of_kind)
+    with database.reading() as connection:
+        return [_entry(row) for row in connection.execute(query).all()]
+
+
+def _entry(row: Any) -> AuditEntry:
+    values = dict(row._mapping)
+    values["at"] = from_micros(row.at)
+    values["detail"] = msgspec.json.decode(row.detail, type=dict[str, Any])
+    return AuditEntry(**values)
 
 
 def check(database: Database, *, head: str | None = None) -> AuditCheck:

@@ -12,6 +12,8 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
+    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -19,9 +21,11 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects.postgresql import TSVECTOR
 
 metadata = MetaData()
 
@@ -66,6 +70,51 @@ traces = Table(
     Index("traces_row_key", "row_key", sqlite_where=_imported, postgresql_where=_imported),
     sqlite_autoincrement=True,
 )
+
+trace_facets = Table(
+    "trace_facets",
+    metadata,
+    Column(
+        "seq", _Sequence, ForeignKey("traces.seq", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    Column("at", BigInteger, nullable=False),
+    Column("endpoint", String),
+    Column("arm", String, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("error", Boolean, nullable=False),
+    Column("fallback", String),
+    Column("user_name", String),
+    Column("api_key", String),
+    Column("conversation_id", String),
+    Column("upstream_id", String),
+    Column("ttft_ms", Float),
+    Column("total_ms", Float),
+    Column("prompt_tokens", BigInteger),
+    Column("completion_tokens", BigInteger),
+    Column("words", Text().with_variant(TSVECTOR(), "postgresql")),
+    Index("trace_facets_at", "at", "seq"),
+)
+"""What a search reads of a trace instead of its body, up to the place that the counter `traces_indexed` says.
+
+Words and tags are in `words` on PostgreSQL, in the FTS5 table `trace_words` next to it on SQLite, which the first batch
+makes. Rows leave with their trace, by a trigger and a foreign key.
+"""
+
+trace_counts = Table(
+    "trace_counts",
+    metadata,
+    Column("width_s", Integer, primary_key=True, autoincrement=False),
+    Column("begins_s", BigInteger, primary_key=True, autoincrement=False),
+    Column("route", String, primary_key=True),
+    Column("arm", String, primary_key=True),
+    Column("outcome", String, primary_key=True),
+    Column("time_class", Integer, primary_key=True, autoincrement=False),
+    Column("requests", BigInteger, nullable=False),
+    Column("fallbacks", BigInteger, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+)
+"""How many requests there were in each stretch of `width_s` seconds. They stay when traces are forgotten."""
 
 routes = Table(
     "routes",

@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from freehold.store import audit, bodies, counting
 from freehold.store.damage import DamagedBody, or_error, unless_damaged
 from freehold.store.database import Database
+from freehold.store.search import indexing
 from freehold.store.tables import to_micros, traces
 from freehold.types.trace import Trace
 
@@ -143,10 +144,13 @@ class TraceStore:
         """Write a trace again (a right answer was given later); False when it is not here."""
         row = trace_row(trace)
         with self.database.writing() as connection:
-            changed = connection.execute(update(traces).where(traces.c.id == trace.id).values(row)).rowcount
-            if changed:
+            indexing.alone(connection)
+            change = update(traces).where(traces.c.id == trace.id).values(row).returning(traces.c.seq)
+            seq = connection.execute(change).scalar()
+            if seq is not None:
                 counting.raised(connection, counting.TRACES)
-            return changed > 0
+                indexing.reindex(connection, seq, trace)
+            return seq is not None
 
     def traces_state(self) -> tuple[int, int, int]:
         """Numbers that change whenever a trace comes, goes or is written again: how many there are, the place of the

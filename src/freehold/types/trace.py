@@ -46,10 +46,10 @@ class Trace(Record, frozen=True, kw_only=True):
     `source` says how it came: ``gateway``, ``import:FILE#LINE``, and `imported_at` when this version of a file's
     record was brought in. `kind` is which API was asked. `arm` is where the request was sent, `share` the probability
     with which this key was sent there, `assignment_key` a hash of the key. `api_key` is the name of the gateway's key
-    it was asked with. `fallback` says why another endpoint than the arm's had to answer. `rejected` are the messages of
-    a worse answer to compare this one with, `desirable` whether this one was liked.
-    `deferral` is what a rule of deferral decided on this request, or would have on one that was mirrored; the endpoint
-    is who answered.
+    it was asked with, `upstream_id` the request id that the upstream answered with (``x-request-id``). `fallback` says
+    why another endpoint than the arm's had to answer. `rejected` are the messages of a worse answer to compare this one
+    with, `desirable` whether this one was liked. `deferral` is what a rule of deferral decided on this request, or
+    would have on one that was mirrored; the endpoint is who answered.
     """
 
     id: str
@@ -74,6 +74,7 @@ class Trace(Record, frozen=True, kw_only=True):
     conversation_id: str | None = None
     user: str | None = None
     api_key: str | None = None
+    upstream_id: str | None = None
     ttft_ms: float | None = None
     total_ms: float | None = None
     usage: Usage | None = None

@@ -71,7 +71,7 @@ BY_RECORD = {
 }  # fmt: skip
 """Their results are records, each with its entry: tests/store/test_audit.py."""
 NOTHING_STORED = {
-    "init", "report", "down", "traces list", "traces show", "store check", "dataset check", "dataset card",
+    "init", "report", "status", "down", "traces list", "traces show", "store check", "dataset check", "dataset card",
     "dataset doubts", "dataset list", "dataset show", "dataset diff", "dataset request",
     "scan", "retirements", "license rule",
     "license comply", "license init", "license identify", "license matrix", "license bom", "assess", "fit", "cost",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import click
 
+from freehold.cli.data.trace_search import Sought, search_options
 from freehold.cli.options import caller, config_option, json_option, now, print_json, why_option
 from freehold.cli.output import echo
 from freehold.errors import UsageError
@@ -81,34 +82,55 @@ def command() -> None:
 
 
 @command.command("list")
+@search_options
 @filter_options(complete="Only whole exchanges, those that may become samples.")
 @click.option("-n", "most", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
 @config_option
 @json_option("freehold.types.trace:Trace[]")
 def list_command(
+    sought: Sought,
     chosen: Filter,
     most: int,
     config_path: Path | None,
     as_json: bool,
 ) -> None:
-    """The latest traces, newest first.
+    """The latest traces, newest first: all, or those that meet every option.
 
     \b
     Example:
       freehold traces list --route support --since 1h
+      freehold traces list --status error --arm candidate --since 7d
+      freehold traces list --user u-4711 --text 'refund "order 88"'
+      freehold traces list --upstream-id req_011CSH --json
+      freehold traces list --key app --slower-than 2s -n 100
     """
+    from freehold.cli.progress import progress
     from freehold.workflows.data import traces
 
+    wanted = chosen.wanted()
     with _store(config_path, reads=True) as (store, _):
         traces.check_names(store, route=chosen.route, model=chosen.model)
-        found = store.latest_traces(most, **chosen.wanted())
+        if any(sought):
+            query = sought.query(
+                route=chosen.route,
+                model=chosen.model,
+                since=wanted.get("since"),
+                own_only=chosen.own,
+                complete_only=chosen.complete,
+            )
+            with progress() as shown:
+                found = traces.search(
+                    store, query, most, say=lambda done: shown.update(done, None, unit="traces indexed")
+                )
+        else:
+            found = store.latest_traces(most, **wanted)
     if as_json:
         print_json(found)
         return
     if not found:
         echo(
             "no trace matches: leave out a filter"
-            if any(chosen)
+            if any((*chosen, *sought))
             else "no traces: freehold up --capture patterns keeps some",
             err=True,
         )

@@ -47,6 +47,7 @@ from freehold.gateway.messages import CapturedExchange, TableMessage, UsageRepor
 from freehold.gateway.telemetry.meters import Meters
 from freehold.gateway.telemetry.request_log import log_as_json
 from freehold.store import Store, leases
+from freehold.store.search.indexing import catch_up
 from freehold.store.usage import Use, add_use, spent
 from freehold.types.trace import Trace
 
@@ -54,6 +55,7 @@ log = logging.getLogger("freehold.gateway.recorder")
 
 BATCH, BATCH_BYTES = 500, 2 * 1024 * 1024
 ALIVE_S = 5.0
+INDEX_WITHIN_S = 0.1
 _decode_report = msgspec.msgpack.Decoder(UsageReport).decode
 _decode = msgspec.msgpack.Decoder(CapturedExchange).decode
 _STORED, _STORE, _REDACTION, _UNREADABLE = range(len(OUTCOMES))
@@ -115,6 +117,7 @@ class Recorder:
         self._redactor: Redactor | None = None
         self._config_changed_ns = 0
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
+        self._indexed = False
         self._retention = Retention(config.retention_days, config.retention_bytes)
         self._loop = asyncio.get_running_loop()
 
@@ -172,6 +175,7 @@ class Recorder:
             learn_caps=self._learn_caps,
             drain_leftovers=self._drains_leftovers,
             apply_retention=self._retention.sweep,
+            index=self._index,
             tell=lambda table: self._soon(self._broadcast_table, table),
             drop_excess=self._drop_excess,
             resume=lambda: self._soon(self._resume) if self._paused else None,
@@ -283,8 +287,14 @@ class Recorder:
             # One that was sent again may be here already; it counts once.
             outcomes: list[int] = []
             store.add_traces(self._traces(batch, outcomes))
+            self._indexed = False
             # Only now are they safe; had the store refused, they would still be in the queue.
             self._dequeue(outcomes)
+
+    def _index(self, store: Store) -> None:
+        """Traces that wait to be written come first; with none, an index that is behind catches up."""
+        if not self._queue and not self._indexed:
+            self._indexed = catch_up(store.database, within_s=INDEX_WITHIN_S) == 0
 
     def _dequeue(self, outcomes: list[int]) -> None:
         """Done with the oldest of the queue: their workers may forget them, and count what became of them."""

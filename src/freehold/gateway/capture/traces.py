@@ -73,6 +73,7 @@ def to_trace(captured: CapturedExchange, *, redactor: Redactor | None) -> Trace 
         conversation_id=session,
         user=user,
         api_key=captured.api_key,
+        upstream_id=captured.upstream_id,
         ttft_ms=captured.ttft_ms,
         total_ms=captured.total_ms,
         usage=answer.usage,

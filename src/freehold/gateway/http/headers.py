@@ -48,6 +48,8 @@ _NOT_RETURNED = _HOP_BY_HOP | {
     "date",
     "server",
     "set-cookie",
+    # Of a gateway behind this one: this one says it of its own routes.
+    "x-freehold-arm",
     "x-powered-by",
 }
 

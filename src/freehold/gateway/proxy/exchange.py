@@ -149,6 +149,9 @@ class ProxyExchange(msgspec.Struct, eq=False):
     """The client's headers by name, where a rule of deferral may ask for them."""
     deferring: Deferring | None = None
     query: str = ""
+    tells_arm: bool = True
+    """Whether the answer says which arm it is of."""
+    upstream_id: str | None = None
 
     def path_at(
         self,
@@ -196,6 +199,19 @@ class ProxyExchange(msgspec.Struct, eq=False):
             if endpoint is not None and target.endpoint == endpoint.name:
                 return target.model or self.model
         return self.model
+
+    @property
+    def answered_arm(self) -> str:
+        """Which of the route's targets answered: the arm the request was sent to, or where that one failed, the one
+        that answered instead; ``fallback`` for one that is neither."""
+        route, endpoint = self.route, self.answered_by
+        if self.fallback is None or route is None or endpoint is None:
+            return self.arm
+        if endpoint.name == route.incumbent.endpoint:
+            return "incumbent"
+        if route.candidate is not None and endpoint.name == route.candidate.endpoint:
+            return "candidate"
+        return "fallback"
 
     @property
     def response_kind(self) -> ResponseKind:
@@ -277,6 +293,7 @@ class ProxyExchange(msgspec.Struct, eq=False):
             total_ms=(time.perf_counter() - self.started_s) * 1000,
             api_key=None if self.key is None else self.key.name,
             deferral=None if self.deferring is None else self.deferring.decision,
+            upstream_id=self.upstream_id,
         )
 
     def summary(self, traceparent: str | None) -> RequestSummary:

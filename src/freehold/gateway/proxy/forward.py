@@ -22,7 +22,7 @@ from freehold.gateway.proxy import deferral, spend
 from freehold.gateway.proxy.attempt import answer
 from freehold.gateway.proxy.exchange import ProxyExchange, new_exchange
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, BodyFields
-from freehold.gateway.proxy.relay import REQUEST_HEADER
+from freehold.gateway.proxy.relay import ARM_HEADER, REQUEST_HEADER
 from freehold.gateway.proxy.repeating.finding import find, replay
 from freehold.gateway.proxy.repeating.keeping import keep
 from freehold.gateway.proxy.routing import decide
@@ -110,6 +110,7 @@ async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) 
     if not model:
         raise ApiError(400, "you must provide a model parameter", param="model")
     exchange.query = request.query_string
+    exchange.tells_arm = header(ARM_HEADER) != "off"
     exchange.session = header("x-freehold-session")
     exchange.user = (
         header("x-freehold-user") or _text_or_none(peek.user) or _text_or_none(peek.safety_identifier)

@@ -25,8 +25,12 @@ _LAST_EVENTS = (
     b'"message_stop" }\n\n',
 )
 REQUEST_HEADER = "x-freehold-request-id"
+ARM_HEADER = "x-freehold-arm"
 _TRACE_HEADER = "x-freehold-trace-id"
 _DEFERRAL_HEADER = "x-freehold-deferral"
+# OpenAI and most others, Anthropic, Azure, Bedrock.
+_UPSTREAM_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
+_UPSTREAM_ID_LENGTH_MAX = 200
 Headers = list[tuple[str, str]]
 
 
@@ -107,11 +111,22 @@ def _start(exchange: ProxyExchange, endpoint: Endpoint, response: UpstreamRespon
     exchange.content_type = response.header("content-type") or ""
     headers = response_headers(response)
     headers += (("server", "freehold"), (REQUEST_HEADER, exchange.id))
+    if exchange.tells_arm:
+        headers.append((ARM_HEADER, exchange.answered_arm))
     if exchange.capturing:
         headers.append((_TRACE_HEADER, exchange.id))
+        exchange.upstream_id = _upstream_id(response)
     if exchange.deferring is not None and exchange.deferring.note is not None:
         headers.append((_DEFERRAL_HEADER, exchange.deferring.note))
     return headers
+
+
+def _upstream_id(response: UpstreamResponse) -> str | None:
+    """What the upstream calls the request, by which its operator finds it; None where it says nothing."""
+    for name in _UPSTREAM_IDS:
+        if (value := response.header(name)) is not None:
+            return value[:_UPSTREAM_ID_LENGTH_MAX]
+    return None
 
 
 def _stream_filter(

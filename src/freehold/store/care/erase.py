@@ -12,6 +12,7 @@ from freehold.store import bodies
 from freehold.store.care.rows import BATCH, SEALED, key_of, pages
 from freehold.store.damage import SEEN, DamagedBody
 from freehold.store.database import Database
+from freehold.store.search.indexing import drop_deleted_words
 from freehold.store.tables import records, traces
 
 Mentions = Callable[[bytes], bool]
@@ -96,6 +97,7 @@ def scrub(database: Database) -> bool:
         raw.execute(
             "PRAGMA auto_vacuum=INCREMENTAL"
         )  # a store of an older freehold shrinks by itself from here on
+        drop_deleted_words(raw)
         raw.execute("VACUUM")
         deadline = time.monotonic() + _CHECKPOINT_WITHIN_S
         while raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:

@@ -21,7 +21,7 @@ from freehold.store.tables import metadata, traces
 from freehold.types.record import Record
 
 Tell = Callable[[int, int | None], None]
-_NOT_LOST = ("leases", "usage_windows", "counters")
+_NOT_LOST = ("leases", "usage_windows", "counters", "trace_facets", "trace_counts")
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 
 

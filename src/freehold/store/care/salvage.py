@@ -25,12 +25,13 @@ from freehold.store.care.rows import BATCH, SEALED, key_of, pages
 from freehold.store.care.walk import Cell, PagesOfFile
 from freehold.store.counting import KEYS, ROUTES
 from freehold.store.database import Database
+from freehold.store.search.indexing import COUNTED
 from freehold.store.tables import SEEDED, audit, metadata
 from freehold.types.record import Record
 
 Tell = Callable[[int, int | None], None]
 _KINDS = {kind.name: kind for kind in SEALED}
-_NOT_KEPT = ("leases", "usage_windows")  # of minutes and of processes that live
+_NOT_KEPT = ("leases", "usage_windows", "trace_facets")  # of minutes, of processes that live; made again
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -222,7 +223,7 @@ def _of_table(cell: Cell) -> tuple[str, Any] | None:
             if kind.problem(row) is None:
                 return table.name, row
         elif table.name != "spending" or _DAY.fullmatch(row.day):
-            if table.name == "counters" and row.name not in (ROUTES, KEYS):
+            if table.name == "counters" and row.name not in (ROUTES, KEYS, COUNTED):
                 continue  # SQLite's own count of places has the same shape
             return table.name, row
     return None

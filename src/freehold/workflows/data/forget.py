@@ -17,6 +17,7 @@ from freehold.gateway.capture.in_flight import await_written, in_flight, of_othe
 from freehold.preparing.index import EXAMPLES
 from freehold.store import Store, audit, open_store
 from freehold.store.care.erase import erase_mentions, erase_traces, scrub
+from freehold.store.search.terms import users_of
 from freehold.types.audit import Change
 from freehold.types.dataset import Dataset
 from freehold.types.progress import Progress
@@ -74,14 +75,7 @@ class Whom(Record, frozen=True, kw_only=True):
             return trace.id == self.trace or trace.parent_id == self.trace
         if self.conversation is not None:
             return trace.conversation_id == self.conversation
-        metadata = [trace.metadata, trace.request.get("metadata")]
-        said = [trace.user, trace.request.get("user"), trace.request.get("safety_identifier")]
-        for one in metadata:
-            if isinstance(one, dict):
-                said.extend(
-                    one.get(name) for name in ("user", "user_id", "end_user", "customer", "customer_id")
-                )
-        return any(str(value) == self.user for value in said if value is not None)
+        return self.user in users_of(trace)
 
 
 def _is_from(trace: Trace, source: str) -> bool:

@@ -13,14 +13,17 @@ import msgspec
 from freehold import __version__, files
 from freehold.errors import UsageError, did_you_mean
 from freehold.store import Store, audit
+from freehold.store.search import finding
 from freehold.store.traces import TraceFilter
 from freehold.types.record import Record
 from freehold.types.trace import Trace
+from freehold.types.trace_search import TraceQuery
 from freehold.wire.otlp import spans_document
 from freehold.workflows.project import now
 
 Format = Literal["jsonl", "otel"]
 BATCH = 200
+SEARCH_PAGE = 500
 
 
 class TraceExport(Record, frozen=True, kw_only=True):
@@ -65,6 +68,23 @@ def trace_filter(
         found["model"] = model
     if since is not None:
         found["since"] = moment(since, now)
+    return found
+
+
+def search(
+    store: Store, query: TraceQuery, most: int, *, say: Callable[[int], None] = lambda done: None
+) -> list[Trace]:
+    """The newest traces that meet a query, at most `most`. What is not indexed yet is taken in first, all of it; `say`
+    gets how many. Raises `UsageError` for a status or a text that cannot be looked for."""
+    found: list[Trace] = []
+    while len(found) < most:
+        query = msgspec.structs.replace(query, most=min(most - len(found), SEARCH_PAGE))
+        page = finding.search(store.database, query, index_within_s=None, tell=say)
+        whole = store.get_traces(one.id for one in page.traces)
+        found.extend(whole[one.id] for one in page.traces if one.id in whole)
+        if page.next is None:
+            break
+        query = msgspec.structs.replace(query, after=page.next)
     return found
 
 
@@ -138,3 +158,18 @@ def moment(text: str, now: datetime) -> datetime:
     except ValueError:
         raise UsageError(f"{text!r} is not a time", hint="30m, 12h, 7d, or 2026-03-01") from None
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def milliseconds(text: str) -> float:
+    """How long was typed: ``800ms``, ``2s``, ``1.5s``, ``1m``. Raises `UsageError`."""
+    for unit, factor in (("ms", 1.0), ("s", 1_000.0), ("m", 60_000.0)):
+        number = text.removesuffix(unit)
+        if number != text:
+            try:
+                found = float(number) * factor
+            except ValueError:
+                break
+            if 0 <= found < float("inf"):
+                return found
+            break
+    raise UsageError(f"{text!r} is not how long something takes", hint="800ms, 2s, 1m")

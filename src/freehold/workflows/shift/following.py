@@ -14,7 +14,7 @@ import msgspec
 
 from freehold.errors import FreeholdError, StorageError
 from freehold.gateway.config import Capture, GatewayConfig
-from freehold.gateway.live import keeps_less, live_change
+from freehold.gateway.live import TAKEN_OVER, keeps_less, live_change
 from freehold.store import audit, open_store
 from freehold.types.config import ProjectConfig
 from freehold.types.endpoint import Endpoint
@@ -51,6 +51,16 @@ OVERRULED = {
     "[serve] tls_cert, tls_key": (("serve", "tls_cert"), ("serve", "tls_key")),
 }
 """Keys that an option of `freehold up` overrules, each with its tables and fields."""
+
+
+def restart_keys() -> dict[str, tuple[str, ...]]:
+    """The keys of each table that a running gateway takes only at its next start."""
+    kinds = {field.name: field.type for field in msgspec.structs.fields(ProjectConfig)}
+    at_start = {
+        table: tuple(key for key in kinds[table].__struct_fields__ if key not in TAKEN_OVER)
+        for table in _AT_START
+    }
+    return {**at_start, "rollout": ("look_seconds",)}
 
 
 class ConfigFollower:

@@ -1,4 +1,4 @@
-"""What the console's buttons do: a step of a rollout, with the reason that was given for it.
+"""What the console's buttons do: a step of a rollout, or a word on an answer, with the reason that was given.
 
 Nothing is forced from a page: what the tests do not allow is refused with what is missing, and
 ``freehold rollout … --force`` is for the rest.
@@ -7,16 +7,21 @@ Nothing is forced from a page: what the tests do not allow is refused with what 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from freehold.store import Store
 from freehold.types.audit import WHY_LENGTH_MAX
 from freehold.types.record import Record
+from freehold.workflows.data import feedback as words
 from freehold.workflows.project import Project
+from freehold.workflows.shift.rollout import rehearse as rehearsal
 from freehold.workflows.shift.rollout import rollout
+from freehold.workflows.shift.rollout.rehearse import RehearsalResult
 
+REHEARSED_DROP = 0.2
+"""Share of requests that the bad candidate fails, as `freehold rollout rehearse` has it."""
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -30,6 +35,21 @@ class RouteBody(ButtonBody, frozen=True, kw_only=True):
     """A button of one route."""
 
     route: Name
+
+
+class RehearsalBody(ButtonBody, frozen=True, kw_only=True):
+    """What is to be bad about the candidate of a rehearsal."""
+
+    fault: Literal["quality", "errors", "slow"] = "quality"
+
+
+class FeedbackBody(ButtonBody, frozen=True, kw_only=True):
+    """What was said of a trace's answer; what is empty says nothing."""
+
+    id: Name
+    thumb: Literal["", "up", "down"] = ""
+    gold: Annotated[str, Meta(max_length=10_000)] = ""
+    comment: Annotated[str, Meta(max_length=2000)] = ""
 
 
 def advance(project: Project, store: Store, body: RouteBody, *, who: str, at: datetime) -> None:
@@ -50,3 +70,22 @@ def promote(project: Project, store: Store, body: RouteBody, *, who: str, at: da
 def rollback(project: Project, store: Store, body: RouteBody, *, who: str, at: datetime) -> None:
     """All traffic to the incumbent, now, whatever state the route is in, also one moved without a rollout."""
     rollout.rollback_route(store, body.route, who=who, at=at, why=body.why)
+
+
+def rehearse(
+    project: Project, store: Store, body: RehearsalBody, *, who: str, at: datetime
+) -> RehearsalResult:
+    """Whether a rollback fires, by `freehold rollout rehearse --quick`: in a folder that is thrown away."""
+    return rehearsal.rehearse(margin=project.config.task.margin, drop=REHEARSED_DROP, fault=body.fault)
+
+
+def feedback(project: Project, store: Store, body: FeedbackBody, *, who: str, at: datetime) -> None:
+    """Keep what was said of an answer. Raises `UsageError` for a trace that is gone, or where nothing was said."""
+    words.give(
+        store,
+        body.id,
+        words.Said(thumb=body.thumb or None, gold=body.gold or None, comment=body.comment or None),
+        capture=project.config.capture.mode,
+        who=who,
+        at=at,
+    )

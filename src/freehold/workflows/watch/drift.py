@@ -17,10 +17,11 @@ import msgspec
 from freehold.datasets.building import answer_of
 from freehold.stats.drift import EDetector
 from freehold.stats.sequential import MeanBet, one_value_per_unit
+from freehold.store.search.terms import is_error
 from freehold.types.record import Record
 from freehold.types.serving.rollout import Drift, Side
 from freehold.types.trace import Trace
-from freehold.workflows.shift.rollout.ledger import is_error, unit_of
+from freehold.workflows.shift.rollout.ledger import unit_of
 
 TOLERANCE = 0.05
 FEWEST = 30

@@ -7,8 +7,9 @@ import pytest
 from msgspec.structs import replace
 from tests.workflows.shift.shifting import LATER, START, trace
 
+from freehold.store.search.terms import is_error
 from freehold.types.deferral import DeferralDecision
-from freehold.workflows.shift.rollout.ledger import Ledger, begin, is_error, look, unit_of
+from freehold.workflows.shift.rollout.ledger import Ledger, begin, look, unit_of
 
 LEFT = DeferralDecision(rule_id="r", by="incumbent", why="candidate_slow")
 """The mixture's answer: the incumbent gave it, because the candidate took too long."""

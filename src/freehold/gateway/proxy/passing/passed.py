@@ -20,7 +20,7 @@ from freehold.gateway.http.upstreams import UpstreamFailure
 from freehold.gateway.limits.keys import check_may
 from freehold.gateway.proxy.passing.paths import path_class, place_at, unknown
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX
-from freehold.gateway.proxy.relay import REQUEST_HEADER
+from freehold.gateway.proxy.relay import ARM_HEADER, REQUEST_HEADER
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.telemetry.request_log import RequestSummary
 from freehold.types.endpoint import Endpoint
@@ -206,7 +206,10 @@ def _refuse_redirect(endpoint: Endpoint, status: int) -> None:
 
 
 def _returned(headers: Headers, passed: _Passed) -> Headers:
-    return [*headers, ("server", "freehold"), (REQUEST_HEADER, passed.id)]
+    returned = [*headers, ("server", "freehold"), (REQUEST_HEADER, passed.id)]
+    if passed.request.header(ARM_HEADER) != "off":
+        returned.append((ARM_HEADER, "incumbent"))
+    return returned
 
 
 class _ClientSide:

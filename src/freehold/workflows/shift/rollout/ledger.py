@@ -30,6 +30,7 @@ from freehold.stats.sequential import (
     empirical_bernstein_lower_cs,
     new_unit_probability,
 )
+from freehold.store.search.terms import is_error
 from freehold.types.record import Record
 from freehold.types.trace import Trace
 
@@ -347,18 +348,6 @@ def look(tests: Tests, differences: Sequence[float], *, waiting: int = 0) -> Loo
 def unit_of(trace: Trace) -> str:
     """The independent unit a trace belongs to."""
     return trace.assignment_key or trace.conversation_id or trace.user or trace.id
-
-
-def is_error(trace: Trace) -> bool:
-    """Did the arm a request was sent to fail? A client that left is not counted.
-
-    Where a rule of deferral decides, that arm is the mixture, in which the incumbent answers for the candidate.
-    """
-    return (
-        trace.status >= 500
-        or trace.completeness == "upstream_cut"
-        or (trace.deferral is None and trace.fallback not in (None, "schema", "context"))
-    )
 
 
 def _quality(tests: Tests) -> MetricState:

@@ -19,8 +19,9 @@ from freehold.errors import UsageError
 from freehold.stats.binary import wilson_limits
 from freehold.stats.sequential import ALPHA_SPLIT, AipwCanary, MeanBet, paired_grid_e_process
 from freehold.store import Store
+from freehold.store.search.terms import is_error
 from freehold.types.record import Record
-from freehold.workflows.shift.rollout.ledger import ERROR_MARGIN, LATENCY_LIMIT, is_error, unit_of
+from freehold.workflows.shift.rollout.ledger import ERROR_MARGIN, LATENCY_LIMIT, unit_of
 
 Array = NDArray[Any]
 What = Literal["quality", "errors", "latency"]

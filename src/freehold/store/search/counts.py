@@ -1,0 +1,82 @@
+"""Traffic counted as traces are indexed: how many requests in each stretch of time, by route, arm and outcome.
+
+Ten-second stretches are kept for a little more than a day, hours for ever. Times are counted in classes of a
+twentieth of a decade, 12 % wide. What is counted stays when a trace is forgotten: it is a number of requests.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, delete, text
+
+from freehold.store.search.terms import is_error
+from freehold.store.tables import trace_counts
+from freehold.types.trace import Trace
+
+SHORT_S, LONG_S = 10, 3600
+SHORT_KEPT_S = 26 * 3600
+PER_DECADE = 20
+NO_TIME = -1_000
+"""The class of an answer whose time is not known, or that is an error."""
+_UPSERT = """
+    INSERT INTO trace_counts (width_s, begins_s, route, arm, outcome, time_class,
+                              requests, fallbacks, prompt_tokens, completion_tokens)
+    VALUES (:width_s, :begins_s, :route, :arm, :outcome, :time_class,
+            :requests, :fallbacks, :prompt_tokens, :completion_tokens)
+    ON CONFLICT (width_s, begins_s, route, arm, outcome, time_class) DO UPDATE SET
+        requests = trace_counts.requests + excluded.requests,
+        fallbacks = trace_counts.fallbacks + excluded.fallbacks,
+        prompt_tokens = trace_counts.prompt_tokens + excluded.prompt_tokens,
+        completion_tokens = trace_counts.completion_tokens + excluded.completion_tokens
+"""
+_KEY = ("width_s", "begins_s", "route", "arm", "outcome", "time_class")
+COUNTS = ("requests", "fallbacks", "prompt_tokens", "completion_tokens")
+
+
+def add_counts(connection: Connection, new: Iterable[Trace]) -> None:
+    """Count traces that a gateway recorded, in the caller's transaction, and let go of short stretches that are old."""
+    rows: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    newest = 0
+    for trace in new:
+        if trace.source != "gateway":
+            continue
+        at, error = int(trace.at.timestamp()), is_error(trace)
+        newest = max(newest, at)
+        arm = "mirrored" if trace.parent_id is not None else trace.arm
+        usage = trace.usage
+        more = (
+            1,
+            int(trace.fallback is not None),
+            (usage.prompt_tokens or 0) if usage is not None else 0,
+            (usage.completion_tokens or 0) if usage is not None else 0,
+        )
+        for width in (SHORT_S, LONG_S):
+            key = (
+                width,
+                at - at % width,
+                trace.route or "",
+                arm,
+                "error" if error else "ok",
+                NO_TIME if error else time_class(trace.total_ms),
+            )
+            row = rows[key]
+            for place, value in enumerate(more):
+                row[place] += value
+    if not rows:
+        return
+    # In the order of the key: two that count at once wait for each other, and not both.
+    values = [dict(zip((*_KEY, *COUNTS), (*key, *row), strict=True)) for key, row in sorted(rows.items())]
+    connection.execute(text(_UPSERT), values)
+    old = (trace_counts.c.width_s == SHORT_S) & (trace_counts.c.begins_s < newest - SHORT_KEPT_S)
+    connection.execute(delete(trace_counts).where(old))
+
+
+def time_class(total_ms: float | None) -> int:
+    """The class of a time in milliseconds: twenty for each power of ten."""
+    if total_ms is None or not total_ms > 0:
+        return NO_TIME
+    return math.floor(PER_DECADE * math.log10(total_ms))

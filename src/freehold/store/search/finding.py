@@ -1,0 +1,159 @@
+"""Search: newest arrivals first, a page at a time, each page by the place where the one before it ended."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, func, select, text
+from sqlalchemy.sql.elements import TextClause
+
+from freehold.errors import StorageError, StoreError
+from freehold.store.database import Database
+from freehold.store.search import indexing
+from freehold.store.search.terms import Phrase, phrases_of, wanted_tags
+from freehold.store.tables import from_micros, to_micros, trace_facets
+from freehold.types.trace_search import TracePage, TraceQuery, TraceSummary
+
+INDEX_WITHIN_S = 0.1
+"""How long a search may take in traces that are not in the index yet, before it looks."""
+_COLUMNS = """
+    f.seq, f.at, f.endpoint, f.arm, f.status, f.error, f.fallback, f.user_name, f.api_key, f.conversation_id,
+    f.upstream_id, f.ttft_ms, f.total_ms, f.prompt_tokens, f.completion_tokens,
+    t.id, t.source, t.model, t.route, t.parent_id, t.completeness
+"""
+
+
+def search(
+    database: Database,
+    query: TraceQuery,
+    *,
+    index_within_s: float | None = INDEX_WITHIN_S,
+    tell: Callable[[int], None] = lambda done: None,
+) -> TracePage:
+    """A page of the traces that meet all of a query. What an import replaced is left out.
+
+    Before that, traces that are not in the index yet are taken in, for at most `index_within_s` seconds (None is until
+    all are); `tell` gets how many. Raises `UsageError` for a status or a text that cannot be looked for, `StoreError`
+    for words where this SQLite cannot keep an index of them.
+    """
+    tags = wanted_tags(query)
+    phrases = [] if query.text is None else phrases_of(query.text.casefold())
+    with contextlib.suppress(StorageError):  # a file that may only be read: what is in the index can be found
+        indexing.catch_up(database, within_s=index_within_s, tell=tell)
+    left = indexing.unindexed(database)
+    with database.reading() as connection:
+        if (tags or phrases) and not indexing.has_words(connection):
+            if indexing.supports_words(connection):  # nothing was indexed so far
+                return TracePage(traces=(), next=None, unindexed=left)
+            raise StoreError(
+                "traces are found by an index that needs SQLite 3.43 with FTS5, which this Python lacks",
+                hint="a newer Python has it; or keep the store in PostgreSQL",
+            )
+        statement, values = _statement(connection, query, tags, phrases)
+        rows = [] if statement is None else connection.execute(statement, values).all()
+    page = rows[: query.most]
+    return TracePage(
+        traces=tuple(map(_summary, page)),
+        next=page[-1].seq if len(rows) > query.most else None,
+        unindexed=left,
+    )
+
+
+def _statement(
+    connection: Connection, query: TraceQuery, tags: list[str], phrases: list[Phrase]
+) -> tuple[TextClause | None, dict[str, Any]]:
+    """The query in the database's own words; None where no trace is of the time that is meant."""
+    values: dict[str, Any] = {"most": query.most + 1}
+    where = ["t.replaced_at IS NULL"]
+    by_words = bool(tags or phrases)
+    postgresql = connection.dialect.name == "postgresql"
+    place = "trace_words.rowid" if by_words and not postgresql else "f.seq"
+    if query.after is not None:
+        where.append(f"{place} < :after")
+        values["after"] = query.after
+    if query.since is not None or query.until is not None:
+        bounds = _places_within(connection, query)
+        if bounds is None:
+            return None, values
+        where += [f"{place} >= :first", f"{place} <= :last"]
+        values["first"], values["last"] = bounds
+        if query.since is not None:
+            where.append("f.at >= :since")
+            values["since"] = to_micros(query.since)
+        if query.until is not None:
+            where.append("f.at < :until")
+            values["until"] = to_micros(query.until)
+    if query.slower_than_ms is not None:
+        where.append("f.total_ms > :slower")
+        values["slower"] = query.slower_than_ms
+    tables = "trace_facets f JOIN traces t ON t.seq = f.seq"
+    if by_words and postgresql:
+        where.append(f"f.words @@ ({_tsquery(tags, phrases, values)})")
+    elif by_words:
+        # In this order: the index of words yields places from the newest down, so that a page ends early.
+        tables = "trace_words CROSS JOIN trace_facets f ON f.seq = trace_words.rowid"
+        tables += " CROSS JOIN traces t ON t.seq = f.seq"
+        where.append("trace_words MATCH :words")
+        values["words"] = _fts5(tags, phrases)
+    sql = f"SELECT {_COLUMNS} FROM {tables} WHERE {' AND '.join(where)} ORDER BY {place} DESC LIMIT :most"  # noqa: S608 (parts written here; values are bound)
+    return text(sql), values
+
+
+def _places_within(connection: Connection, query: TraceQuery) -> tuple[int, int] | None:
+    """The first and the last place of traces of the time that is meant. Arrival and date need not be in one order, so
+    dates are compared as well."""
+    places = select(func.min(trace_facets.c.seq), func.max(trace_facets.c.seq))
+    if query.since is not None:
+        places = places.where(trace_facets.c.at >= to_micros(query.since))
+    if query.until is not None:
+        places = places.where(trace_facets.c.at < to_micros(query.until))
+    first, last = connection.execute(places).one()
+    return None if first is None else (first, last)
+
+
+def _fts5(tags: list[str], phrases: list[Phrase]) -> str:
+    """https://www.sqlite.org/fts5.html, section 3: phrases in quotes, a star behind them for a prefix."""
+    said = ['words : "' + " ".join(one.words) + '"' + (" *" if one.prefix else "") for one in phrases]
+    return " AND ".join([*(f'tags : "{one}"' for one in tags), *said])
+
+
+def _tsquery(tags: list[str], phrases: list[Phrase], values: dict[str, Any]) -> str:
+    """https://www.postgresql.org/docs/current/textsearch-controls.html"""
+    parts = []
+    for number, one in enumerate(tags):
+        # A lexeme in quotes is taken as it is, without the parser of texts.
+        values[f"tag{number}"] = f"'={one}'"
+        parts.append(f"CAST(:tag{number} AS tsquery)")
+    for number, phrase in enumerate(phrases):
+        words = [*phrase.words[:-1], phrase.words[-1] + (":*" if phrase.prefix else "")]
+        values[f"phrase{number}"] = " <-> ".join(words)
+        parts.append(f"to_tsquery('simple', :phrase{number})")
+    return " && ".join(parts)
+
+
+def _summary(row: Any) -> TraceSummary:
+    return TraceSummary(
+        place=row.seq,
+        id=row.id,
+        at=from_micros(row.at),
+        source=row.source,
+        model=row.model,
+        route=row.route,
+        endpoint=row.endpoint,
+        arm=row.arm,
+        parent_id=row.parent_id,
+        status=row.status,
+        completeness=row.completeness,
+        error=bool(row.error),
+        fallback=row.fallback,
+        user=row.user_name,
+        api_key=row.api_key,
+        conversation_id=row.conversation_id,
+        upstream_id=row.upstream_id,
+        ttft_ms=row.ttft_ms,
+        total_ms=row.total_ms,
+        prompt_tokens=row.prompt_tokens,
+        completion_tokens=row.completion_tokens,
+    )

@@ -1,0 +1,221 @@
+"""The index that traces are found by, filled behind the traces that are written.
+
+Writing a trace does not wait for it: the recorder fills it when nothing else is to be done, and a search takes in what
+is left. Bodies are read outside of the transaction that writes the index: other writers wait for the writing alone.
+On SQLite the words are an FTS5 table without content (https://www.sqlite.org/fts5.html, section 4.4.3), whose
+rows can be deleted from SQLite 3.43 on; with an older one traces are found by everything but words.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, text, update
+
+from freehold.store import bodies, counting
+from freehold.store.damage import unless_damaged
+from freehold.store.database import Database
+from freehold.store.search.counts import add_counts
+from freehold.store.search.terms import is_error, tags_of, text_of, users_of
+from freehold.store.tables import counters, to_micros, trace_facets, traces
+from freehold.types.trace import Trace
+
+BATCH = 500
+INDEXED, COUNTED = "traces_indexed", "traces_counted"
+"""The places up to which traces are in the index, and in the counts of traffic: a trace is counted once, even where the
+index is made again."""
+_LOCK = 0x74726163657366  # "tracesf"
+_WORDS = "trace_words"
+_MAKE_WORDS = f"""
+    CREATE VIRTUAL TABLE {_WORDS} USING fts5(
+        words, tags, content='', contentless_delete=1, tokenize="unicode61 remove_diacritics 0")
+"""
+_TRIGGER = f"""
+    CREATE TRIGGER trace_words_gone AFTER DELETE ON trace_facets
+    BEGIN DELETE FROM {_WORDS} WHERE rowid = old.seq; END
+"""  # noqa: S608 (a name, never input)
+
+
+def index_traces(database: Database, *, most: int = BATCH) -> int:
+    """Take the next traces into the index. Returns how many were looked at; 0 where there are none left, or another
+    process took them meanwhile and left none."""
+    while True:
+        with database.reading() as connection:
+            begin, changes = _begin(connection), counting.current(connection, counting.TRACES)
+            rows = connection.execute(
+                select(traces.c.seq, traces.c.id, traces.c.body)
+                .where(traces.c.seq > begin)
+                .order_by(traces.c.seq)
+                .limit(most)
+            ).all()
+        if not rows:
+            return 0
+        whole = [(row.seq, trace) for row in rows if (trace := _readable(row)) is not None]
+        facets = [facets_of(seq, trace) for seq, trace in whole]
+        words = [words_of(seq, trace) for seq, trace in whole]
+        with database.writing(durable=False) as connection:
+            alone(connection)
+            if _begin(connection) != begin or counting.current(connection, counting.TRACES) != changes:
+                continue  # another was faster, or a trace has changed since it was read
+            _make_words(connection)
+            counted = counting.current(connection, COUNTED)
+            here = _still_here(connection, rows[0].seq, rows[-1].seq)
+            _insert(connection, [(a, b) for a, b in zip(facets, words, strict=True) if a["seq"] in here])
+            add_counts(connection, [trace for seq, trace in whole if seq > counted])
+            _set(connection, INDEXED, rows[-1].seq)
+            _set(connection, COUNTED, max(counted, rows[-1].seq))
+        return len(rows)
+
+
+def catch_up(
+    database: Database,
+    *,
+    within_s: float | None = None,
+    tell: Callable[[int], None] = lambda done: None,
+) -> int:
+    """Take in what is not in the index yet, for at most `within_s` seconds; `tell` gets how many were. Returns how many
+    traces are left."""
+    deadline = None if within_s is None else time.monotonic() + within_s
+    done = 0
+    while deadline is None or time.monotonic() < deadline:
+        taken = index_traces(database)
+        if not taken:
+            return 0
+        done += taken
+        tell(done)
+    return unindexed(database)
+
+
+def unindexed(database: Database) -> int:
+    """How many traces are not in the index yet."""
+    with database.reading() as connection:
+        later = traces.c.seq > _begin(connection)
+        return int(connection.execute(select(func.count()).select_from(traces).where(later)).scalar_one())
+
+
+def reindex(connection: Connection, seq: int, trace: Trace) -> None:
+    """A trace that was written again, in the transaction that wrote it; the caller is `alone`."""
+    if seq > counting.current(connection, INDEXED):
+        return
+    connection.execute(delete(trace_facets).where(trace_facets.c.seq == seq))
+    _insert(connection, [(facets_of(seq, trace), words_of(seq, trace))])
+
+
+def alone(connection: Connection) -> None:
+    """One at a time changes the index. SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+
+
+def has_words(connection: Connection) -> bool:
+    """Whether words can be looked for."""
+    return connection.dialect.name == "postgresql" or _has_table(connection)
+
+
+def supports_words(connection: Connection) -> bool:
+    """Whether this SQLite can keep words so that they can be forgotten."""
+    if connection.dialect.name == "postgresql":
+        return True
+    version = connection.connection.dbapi_connection.execute("SELECT sqlite_version()").fetchone()[0]  # type: ignore[union-attr]
+    modules = connection.exec_driver_sql("SELECT 1 FROM pragma_module_list WHERE name = 'fts5'").first()
+    return modules is not None and tuple(map(int, version.split(".")[:2])) >= (3, 43)
+
+
+def drop_deleted_words(raw: Any) -> None:
+    """Leave nothing of deleted words in the index, on a SQLite connection of the driver's: deleting only marks them,
+    until what is next to them is merged."""
+    found = raw.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (_WORDS,)).fetchone()
+    if found is not None:
+        raw.execute(f"INSERT INTO {_WORDS}({_WORDS}) VALUES('optimize')")
+
+
+def facets_of(seq: int, trace: Trace) -> dict[str, Any]:
+    """The row of a trace in `trace_facets`, without words."""
+    usage = trace.usage
+    return {
+        "seq": seq,
+        "at": to_micros(trace.at),
+        "endpoint": trace.endpoint,
+        "arm": trace.arm,
+        "status": trace.status,
+        "error": is_error(trace),
+        "fallback": trace.fallback,
+        "user_name": next(iter(users_of(trace)), None),
+        "api_key": trace.api_key,
+        "conversation_id": trace.conversation_id,
+        "upstream_id": trace.upstream_id,
+        "ttft_ms": trace.ttft_ms,
+        "total_ms": trace.total_ms,
+        "prompt_tokens": None if usage is None else usage.prompt_tokens,
+        "completion_tokens": None if usage is None else usage.completion_tokens,
+    }
+
+
+def words_of(seq: int, trace: Trace) -> tuple[int, str, list[str]]:
+    """A trace's place, its text and its tags. Case is folded here, so that no database's locale matters."""
+    return seq, text_of(trace).casefold(), tags_of(trace)
+
+
+def _insert(connection: Connection, rows: list[tuple[dict[str, Any], tuple[int, str, list[str]]]]) -> None:
+    if not rows:
+        return
+    if connection.dialect.name == "postgresql":
+        # A tag is a lexeme that no text has: none begins with an equals sign.
+        words = func.to_tsvector(text("'simple'"), text(":said")).concat(
+            func.array_to_tsvector(text("CAST(:tags AS text[])"))
+        )
+        statement = insert(trace_facets).values(words=words)
+        values = [
+            {**facets, "said": said, "tags": [f"={one}" for one in tags]} for facets, (_, said, tags) in rows
+        ]
+        for one in values:
+            connection.execute(statement.values({name: one[name] for name in rows[0][0]}), one)
+        return
+    columns = list(rows[0][0])
+    marks = ", ".join("?" * len(columns))
+    sql = f"INSERT INTO trace_facets ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 (names of columns)
+    connection.exec_driver_sql(sql, [tuple(facets.values()) for facets, _ in rows])
+    if _has_table(connection):
+        connection.exec_driver_sql(
+            f"INSERT INTO {_WORDS} (rowid, words, tags) VALUES (?, ?, ?)",  # noqa: S608 (a name)
+            [(seq, said, " ".join(tags)) for _, (seq, said, tags) in rows],
+        )
+
+
+def _readable(row: Any) -> Trace | None:
+    return unless_damaged("traces", row.id, lambda: bodies.unpack_trace(row.body))
+
+
+def _begin(connection: Connection) -> int:
+    """The place up to which traces are in the index; 0 where it must be made again, because it lacks its words."""
+    if not has_words(connection) and supports_words(connection):
+        return 0
+    return counting.current(connection, INDEXED)
+
+
+def _make_words(connection: Connection) -> None:
+    """Begin an index with words where there can be one and is none: a new store, or one that was copied without."""
+    if has_words(connection) or not supports_words(connection):
+        return
+    connection.execute(delete(trace_facets))
+    connection.exec_driver_sql(_MAKE_WORDS)
+    connection.exec_driver_sql(_TRIGGER)
+
+
+def _has_table(connection: Connection) -> bool:
+    query = "SELECT 1 FROM sqlite_master WHERE name = ?"
+    return connection.exec_driver_sql(query, (_WORDS,)).first() is not None
+
+
+def _still_here(connection: Connection, first: int, last: int) -> set[int]:
+    """Which of the traces that were read are there still, and stay until the transaction ends."""
+    query = select(traces.c.seq).where(traces.c.seq >= first, traces.c.seq <= last)
+    return set(connection.execute(query.with_for_update(read=True, key_share=True)).scalars())
+
+
+def _set(connection: Connection, name: str, value: int) -> None:
+    changed = connection.execute(update(counters).where(counters.c.name == name).values(value=value))
+    if changed.rowcount == 0:
+        connection.execute(insert(counters).values(name=name, value=value))

@@ -1,0 +1,109 @@
+"""How much traffic there was, read from what was counted as traces were indexed: right at any rate."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import func, select
+
+from freehold.errors import StorageError
+from freehold.store.database import Database
+from freehold.store.search import indexing
+from freehold.store.search.counts import COUNTS, LONG_S, NO_TIME, PER_DECADE, SHORT_KEPT_S, SHORT_S
+from freehold.store.tables import trace_counts
+from freehold.types.trace_search import ArmTraffic, Traffic, TrafficBucket
+
+INDEX_WITHIN_S = 0.1
+
+
+def traffic(
+    database: Database,
+    *,
+    since: datetime,
+    until: datetime,
+    route: str | None = None,
+    most_buckets: int = 48,
+    index_within_s: float = INDEX_WITHIN_S,
+) -> Traffic:
+    """All traffic that gateways recorded and that is indexed, in at most `most_buckets` + 1 stretches of time.
+
+    The stretches begin at whole multiples of their length: ten seconds or a multiple of it, hours for what began more
+    than a day before `until`. The first begins at or before `since`, the last one holds `until`. What is not indexed
+    yet is taken in first, for at most `index_within_s` seconds.
+    """
+    with contextlib.suppress(StorageError):  # a file that may only be read: what is counted can be told
+        indexing.catch_up(database, within_s=index_within_s)
+    left = indexing.unindexed(database)
+    begin, end = int(since.timestamp()), int(until.timestamp())
+    base = SHORT_S if end - begin <= SHORT_KEPT_S - LONG_S else LONG_S
+    width = max(1, math.ceil((end - begin) / most_buckets / base)) * base
+    first = begin - begin % width
+    edges = range(first, end + 1, width)
+    table = trace_counts
+    where = [table.c.width_s == base, table.c.begins_s >= first, table.c.begins_s <= end]
+    if route is not None:
+        where.append(table.c.route == route)
+    by = [
+        ((table.c.begins_s - first) // width).label("bucket"),
+        table.c.arm,
+        table.c.outcome,
+        table.c.time_class,
+    ]
+    query = select(*by, *(func.sum(table.c[name]).label(name) for name in COUNTS))
+    with database.reading() as connection:
+        rows = connection.execute(query.where(*where).group_by(*by)).all()
+    return _traffic(rows, edges, width, left)
+
+
+def _traffic(rows: Sequence[Any], edges: range, width: int, left: int) -> Traffic:
+    series = [{"incumbent": 0, "candidate": 0, "mirrored": 0, "errors": 0} for _ in edges]
+    arms: dict[str, list[Any]] = {"incumbent": [], "candidate": [], "mirrored": []}
+    for row in rows:
+        arms[row.arm].append(row)
+        counts = series[int(row.bucket)]
+        counts[row.arm] += int(row.requests)
+        if row.outcome == "error" and row.arm != "mirrored":
+            counts["errors"] += int(row.requests)
+    return Traffic(
+        bucket_s=width,
+        buckets=tuple(
+            TrafficBucket(at=datetime.fromtimestamp(at, UTC), **counts)
+            for at, counts in zip(edges, series, strict=True)
+        ),
+        incumbent=_arm(arms["incumbent"]),
+        candidate=_arm(arms["candidate"]),
+        mirrored=_arm(arms["mirrored"]),
+        unindexed=left,
+    )
+
+
+def _arm(rows: Sequence[Any]) -> ArmTraffic:
+    times: dict[int, int] = defaultdict(int)
+    for row in rows:
+        if row.time_class != NO_TIME:
+            times[row.time_class] += int(row.requests)
+    return ArmTraffic(
+        requests=sum(int(row.requests) for row in rows),
+        errors=sum(int(row.requests) for row in rows if row.outcome == "error"),
+        fallbacks=sum(int(row.fallbacks) for row in rows),
+        prompt_tokens=sum(int(row.prompt_tokens) for row in rows),
+        completion_tokens=sum(int(row.completion_tokens) for row in rows),
+        p50_ms=_percentile(times, 0.50),
+        p95_ms=_percentile(times, 0.95),
+    )
+
+
+def _percentile(times: dict[int, int], share: float) -> float | None:
+    """The middle (geometric) of the class that holds this share of all times; None where there are none."""
+    wanted = share * sum(times.values())
+    passed = 0
+    for one in sorted(times):
+        passed += times[one]
+        if passed >= wanted:
+            return float(10 ** ((one + 0.5) / PER_DECADE))
+    return None

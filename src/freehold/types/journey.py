@@ -1,0 +1,175 @@
+"""Where a project is on its way from a rented model to one it holds, and what to do next.
+
+`ProjectFacts` is what is known of it, `JourneyState` what follows from that: the report, `freehold status` and the
+console tell the same.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Literal
+
+from freehold.types.evaluation import VerdictOutcome
+from freehold.types.evidence import EvidenceAge
+from freehold.types.record import Record
+from freehold.types.serving.rollout import RolloutState
+
+JourneyStage = Literal[
+    "broken",
+    "fresh",
+    "named",
+    "imported",
+    "built",
+    "frozen",
+    "measured",
+    "promote",
+    "promote_in_part",
+    "hold",
+    "reject",
+    "shadow",
+    "canary",
+    "paused",
+    "promoted",
+    "rolled_back",
+]
+"""`named`: there is a freehold.toml and no traffic (what `freehold scan` finds is kept nowhere but there). `measured`:
+candidates were trained or measured, and there is no verdict on one. `promote_in_part`: the verdict promotes a mixture
+with the incumbent."""
+
+JourneyStepName = Literal["name", "capture", "dataset", "freeze", "prove", "decide", "shift", "keep"]
+JourneyStepState = Literal["done", "now", "later", "stale", "failed"]
+"""`now` is the step that the next action is about; `stale`: done, and no longer true of what is here; `failed`: it was
+done, and its end is not the one that was hoped for."""
+
+
+class JourneyStep(Record, frozen=True, kw_only=True):
+    """One step of the journey. `detail` says what is known of it, `command` does it or shows it."""
+
+    name: JourneyStepName
+    title: str
+    state: JourneyStepState
+    detail: str
+    command: str
+    at: datetime | None = None
+    record_id: str | None = None
+
+
+class OtherWay(Record, frozen=True, kw_only=True):
+    """Another thing that can be done now."""
+
+    sentence: str
+    command: str
+
+
+class NextAction(Record, frozen=True, kw_only=True):
+    """What to do next: a sentence, the command that does it, and why. `others` are other ways on."""
+
+    sentence: str
+    command: str
+    why: str
+    others: tuple[OtherWay, ...] = ()
+
+
+class VerdictFacts(Record, frozen=True, kw_only=True):
+    """What the last verdict says, as far as the next action needs it. `codes` are its reasons' that call for its
+    outcome, worst first; `texts` theirs."""
+
+    id: str
+    outcome: VerdictOutcome
+    candidate: str
+    """As it is served."""
+    model: str
+    """The model it was made of, by its name in the catalog."""
+    in_part: bool
+    codes: tuple[str, ...]
+    texts: tuple[str, ...]
+    conditions: int
+    n: int | None = None
+    needed_n: int | None = None
+    """Held-out samples that would settle it; None where that is not known, or more would not."""
+    at: datetime | None = None
+
+
+class RolloutFacts(Record, frozen=True, kw_only=True):
+    """A rollout as it stands. `share` is the candidate's of the traffic, `missing` what the next step waits for;
+    `is_last_share` says that the next step is promotion."""
+
+    route: str
+    state: RolloutState
+    share: float
+    missing: tuple[str, ...]
+    is_last_share: bool
+    since: datetime
+    why: str = ""
+    verdict_is_newer: bool = False
+    """Whether a verdict was made that this rollout did not begin with."""
+    trouble: str | None = None
+    """What a gateway tells of the route that is not over yet."""
+
+
+class ProjectFacts(Record, frozen=True, kw_only=True):
+    """What is known of a project at a time. Counts are of the store, `held_out` of samples, `frozen` of answers."""
+
+    app: str
+    at: datetime
+    broken: str | None = None
+    """Why the project or its store cannot be read; all else is then unknown."""
+    broken_hint: str | None = None
+    has_config: bool = False
+    files: tuple[str, ...] = ()
+    """Logs that freehold.toml names."""
+    incumbent: str | None = None
+    can_ask_incumbent: bool = False
+    retires: date | None = None
+    traces: int = 0
+    traces_until: datetime | None = None
+    dataset_id: str | None = None
+    train: int = 0
+    held_out: int = 0
+    frozen: int = 0
+    frozen_at: datetime | None = None
+    trained: int = 0
+    evaluations: int = 0
+    compared: bool = False
+    """Whether the last evaluation had an incumbent's answers to be compared with."""
+    report_id: str | None = None
+    report_at: datetime | None = None
+    report_stopped: str | None = None
+    """Why no candidate of the last report came as far as a verdict."""
+    verdict: VerdictFacts | None = None
+    evidence: tuple[EvidenceAge, ...] = ()
+    rollout: RolloutFacts | None = None
+    gateway_runs: bool = False
+    """Whether a gateway of this project runs on this machine."""
+    gateway_url: str | None = None
+    """Its address, where it runs in the background."""
+    watched_at: datetime | None = None
+    watch_due: datetime | None = None
+    watch_alarm: str | None = None
+
+    @property
+    def days_left(self) -> int | None:
+        """Days until the incumbent is shut down; None where no date is known."""
+        return None if self.retires is None else (self.retires - self.at.date()).days
+
+    @property
+    def stale(self) -> tuple[EvidenceAge, ...]:
+        """The evidence that no longer holds."""
+        return tuple(one for one in self.evidence if one.stale)
+
+
+class JourneyState(Record, frozen=True, kw_only=True):
+    """Where a project is, and what to do next. `warnings` are what must not be missed, the most urgent first."""
+
+    app: str
+    at: datetime
+    stage: JourneyStage
+    sentence: str
+    """Where it is, in words."""
+    next: NextAction
+    steps: tuple[JourneyStep, ...]
+    incumbent: str | None
+    retires: date | None
+    days_left: int | None
+    evidence: tuple[EvidenceAge, ...] = ()
+    warnings: tuple[str, ...] = ()

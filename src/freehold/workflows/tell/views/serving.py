@@ -1,0 +1,160 @@
+"""The console's serving screen: who can answer, on what machine, and how it goes with each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+
+from freehold.gateway.telemetry import meters
+from freehold.gateway.telemetry.meters import Snapshot
+from freehold.store import Store
+from freehold.types.endpoint import Endpoint, ServePlan
+from freehold.types.record import Record
+from freehold.workflows.project import Project
+from freehold.workflows.serve.names import ENDPOINT_NAME
+from freehold.workflows.shift import background
+from freehold.workflows.shift.endpoints import configured_endpoints, without_key
+from freehold.workflows.tell.views.query import ScreenQuery
+
+
+class EndpointLine(Record, frozen=True, kw_only=True):
+    """One endpoint and what a gateway counted of it since it started: `failures` are tries that failed, by what went
+    wrong. `answers` and `failures` are None where no gateway of this project runs here."""
+
+    name: str
+    engine: str
+    address: str
+    models: tuple[str, ...]
+    routes: tuple[str, ...]
+    key_missing: bool
+    answers: int | None
+    errors: int | None
+    failures: dict[str, int]
+    retries: int
+
+
+class EngineLine(Record, frozen=True, kw_only=True):
+    """The engine that was planned last: what it serves, and the memory it takes (0 where that is not known)."""
+
+    engine: str
+    model: str
+    adapters: tuple[str, ...]
+    context_tokens: int
+    parallel: int
+    memory_bytes: int
+    weights: str | None
+
+
+class GatewayLoad(Record, frozen=True, kw_only=True):
+    """What the running gateways hold now."""
+
+    gateways: int
+    in_flight: int
+    held_bytes: int
+    stored: int
+    dropped: int
+    restarts: dict[str, int]
+
+
+class ServingScreen(Record, frozen=True, kw_only=True):
+    """All endpoints, the engine of this machine, and the gateway; `load` is None where none runs."""
+
+    at: datetime
+    gateway_url: str | None
+    log: str | None
+    load: GatewayLoad | None
+    endpoints: tuple[EndpointLine, ...]
+    engine: EngineLine | None
+
+
+def serving(project: Project, store: Store, query: ScreenQuery, *, at: datetime) -> ServingScreen:
+    """Who can answer, from the project's file, the last plan and the numbers that running gateways leave."""
+    running = background.running(project)
+    snapshots = [one for some in meters.read_running(project.state / "spool").values() for one in some]
+    plan = store.latest(ServePlan)
+    endpoints = configured_endpoints(project.config)
+    return ServingScreen(
+        at=at,
+        gateway_url=None if running is None else running.url,
+        log=None if running is None else running.log,
+        load=_load(snapshots, len(meters.run_folders(project.state / "spool"))) if snapshots else None,
+        endpoints=tuple(_lines(store, endpoints, plan, snapshots)),
+        engine=None if plan is None else _engine(plan),
+    )
+
+
+def _lines(
+    store: Store, endpoints: tuple[Endpoint, ...], plan: ServePlan | None, snapshots: list[Snapshot]
+) -> Iterable[EndpointLine]:
+    missing = set(without_key(endpoints))
+    routes: dict[str, list[str]] = defaultdict(list)
+    for route in store.routes():
+        targets = [route.incumbent, *([route.candidate] if route.candidate else []), *route.fallback]
+        for name in dict.fromkeys(target.endpoint for target in targets):
+            routes[name].append(route.name)
+    known = {
+        one.name: (one.engine, one.base_url, tuple(model.name for model in one.models)) for one in endpoints
+    }
+    if plan is not None:
+        known.setdefault(ENDPOINT_NAME, (plan.engine, "on this machine", (plan.served_name,)))
+    for name in routes:
+        known.setdefault(name, ("remote", "not in freehold.toml", ()))
+    for name, (engine, address, models) in known.items():
+        answers = _labelled(snapshots, "freehold_requests", endpoint=(1, name))
+        failures = _labelled(snapshots, "freehold_upstream_failures", endpoint=(0, name))
+        yield EndpointLine(
+            name=name,
+            engine=engine,
+            address=address,
+            models=models,
+            routes=tuple(routes[name]),
+            key_missing=name in missing,
+            answers=sum(answers.values()) if snapshots else None,
+            errors=sum(n for labels, n in answers.items() if labels[3] >= "500") if snapshots else None,
+            failures={labels[1]: n for labels, n in failures.items()},
+            retries=sum(_labelled(snapshots, "freehold_retries", endpoint=(0, name)).values()),
+        )
+
+
+def _labelled(
+    snapshots: list[Snapshot], counter: str, *, endpoint: tuple[int, str]
+) -> dict[tuple[str, ...], int]:
+    """A counter's values by their labels, where the label at a place is the endpoint's name."""
+    place, name = endpoint
+    found: dict[tuple[str, ...], int] = {}
+    for taken in snapshots:
+        for labels, value in taken.counters.get(counter, ()):
+            if len(labels) > place and labels[place] == name:
+                found[tuple(labels)] = found.get(tuple(labels), 0) + int(value)
+    return found
+
+
+def _load(snapshots: list[Snapshot], gateways: int) -> GatewayLoad:
+    restarts: dict[str, int] = {}
+    dropped = stored = 0
+    for taken in snapshots:
+        for labels, value in taken.counters.get("freehold_restarts", ()):
+            restarts[": ".join(labels)] = restarts.get(": ".join(labels), 0) + int(value)
+        dropped += sum(int(value) for _, value in taken.counters.get("freehold_traces_dropped", ()))
+        stored += sum(int(value) for _, value in taken.counters.get("freehold_traces_stored", ()))
+    return GatewayLoad(
+        gateways=gateways,
+        in_flight=int(sum(taken.gauges.get("freehold_in_flight", 0) for taken in snapshots)),
+        held_bytes=int(sum(taken.gauges.get("freehold_held_bytes", 0) for taken in snapshots)),
+        stored=stored,
+        dropped=dropped,
+        restarts=restarts,
+    )
+
+
+def _engine(plan: ServePlan) -> EngineLine:
+    return EngineLine(
+        engine=plan.engine,
+        model=plan.model,
+        adapters=tuple(adapter.name for adapter in plan.adapters),
+        context_tokens=plan.context_tokens,
+        parallel=plan.parallel,
+        memory_bytes=plan.memory_bytes,
+        weights=plan.weights_path,
+    )

@@ -1,0 +1,109 @@
+"""The console's settings screen: what the project's file and the environment say, and what is the default."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from freehold.settings import SETTINGS
+from freehold.store import Store
+from freehold.types.config.explained import ExplainedKey, explained
+from freehold.types.record import Record
+from freehold.visible import without_password
+from freehold.workflows.project import Project
+from freehold.workflows.shift.following import restart_keys
+from freehold.workflows.tell.views.query import ScreenQuery
+
+Source = Literal["file", "environment", "default"]
+VALUE_MAX = 300
+
+
+class SettingLine(Record, frozen=True, kw_only=True):
+    """One value and where it comes from. `name` is `[table] key` of the file or a variable of the environment.
+    `restart`: a gateway that runs takes a change only at its next start. Passwords in addresses are not shown."""
+
+    name: str
+    value: str | None
+    source: Source
+    meaning: str
+    restart: bool
+    words: tuple[str, ...] = ()
+
+
+class SettingsScreen(Record, frozen=True, kw_only=True):
+    """Values of the file (`file` None where there is none) and of the environment. `unread` says why the file as it is
+    now on the disk cannot be read; what is shown then is what this console began with."""
+
+    at: datetime
+    file: str | None
+    unread: str | None
+    project: tuple[SettingLine, ...]
+    machine: tuple[SettingLine, ...]
+
+
+def settings(project: Project, store: Store, query: ScreenQuery, *, at: datetime) -> SettingsScreen:
+    """What is set here, and where."""
+    given: dict[str, Any] = {}
+    unread = None
+    if project.config_path is not None:
+        try:
+            given = tomllib.loads(project.config_path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            unread = str(error)
+    return SettingsScreen(
+        at=at,
+        file=None if project.config_path is None else str(project.config_path),
+        unread=unread,
+        project=tuple(project_lines(given)),
+        machine=tuple(machine_lines(os.environ)),
+    )
+
+
+def project_lines(given: Mapping[str, Any]) -> Iterator[SettingLine]:
+    """The keys of the file, those that stand in it first within their table."""
+    at_start = restart_keys()
+    for key in sorted(explained(), key=lambda key: not _stands(given, key)):
+        table = given.get(key.table)
+        rows = table if isinstance(table, list) else [table]
+        values = [row[key.key] for row in rows if isinstance(row, dict) and key.key in row]
+        for value in values or [None]:
+            yield SettingLine(
+                name=f"[{key.table}] {key.key}",
+                value=key.default if value is None else _shown(value),
+                source="default" if value is None else "file",
+                meaning=key.meaning,
+                restart=key.key in at_start.get(key.table, ()),
+                words=key.words,
+            )
+
+
+def machine_lines(environment: Mapping[str, str]) -> Iterator[SettingLine]:
+    """The variables of the environment; a process reads them when it starts."""
+    for setting in SETTINGS:
+        value = environment.get(setting.variable)
+        default = None if setting.default is None else str(setting.default)
+        yield SettingLine(
+            name=setting.variable,
+            value=default if value is None else _shown(value),
+            source="default" if value is None else "environment",
+            meaning=setting.help,
+            restart=True,
+        )
+
+
+def _stands(given: Mapping[str, Any], key: ExplainedKey) -> bool:
+    table = given.get(key.table)
+    return any(
+        isinstance(row, dict) and key.key in row for row in (table if isinstance(table, list) else [table])
+    )
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode()
+    text = without_password(text)
+    return text if len(text) <= VALUE_MAX else f"{text[:VALUE_MAX]}…"

@@ -1,0 +1,189 @@
+import random
+import re
+from datetime import timedelta
+
+import msgspec
+import pytest
+from tests.store.examples import NOON, trace
+
+from freehold.errors import StoreError, UsageError
+from freehold.store import open_store
+from freehold.store.search import indexing
+from freehold.store.search.finding import search
+from freehold.store.search.terms import is_error, text_of
+from freehold.types.trace_search import TraceQuery
+
+WORDS = ("refund", "order", "parcel", "invoice", "Müller", "late")
+NAMES = {
+    "user": ("ada", "bob", "eve"), "api_key": ("app", "test", None), "route": ("support", "search", None),
+    "endpoint": ("local", "openai"), "conversation_id": ("c1", "c2", None),
+}  # fmt: skip
+
+
+def varied(number, draw):
+    said = " ".join(draw.choices(WORDS, k=4))
+    return trace(
+        number,
+        source="gateway",
+        at=NOON + timedelta(seconds=draw.randrange(1000)),
+        **{name: draw.choice(values) for name, values in NAMES.items()},
+        model=draw.choice(("small", "large")),
+        arm=draw.choice(("incumbent", "candidate")),
+        status=draw.choice((200, 200, 404, 429, 500, 503)),
+        completeness=draw.choice(("complete", "complete", "upstream_cut")),
+        parent_id=draw.choice((None, None, "other")),
+        total_ms=draw.choice((None, draw.uniform(1, 40_000))),
+        upstream_id=f"req_{number % 50}",
+        request={"messages": [{"role": "system", "content": "hidden"}, {"role": "user", "content": said}]},
+        response={"id": f"chatcmpl-{number}", "choices": [{"message": {"content": f"number {number}"}}]},
+    )
+
+
+def meets(one, query):
+    """What a query means, said plainly: each field by itself, on the trace itself."""
+    text = [word.casefold() for word in re.findall(r"[^\W_]+", text_of(one))]
+    classes = {str(one.status), f"{one.status // 100}xx", "error" if is_error(one) else ""}
+    return all((
+        query.text is None or all(word.casefold() in text for word in query.text.split()),
+        query.user in (None, one.user),
+        query.api_key in (None, one.api_key),
+        query.status is None or query.status in classes,
+        query.arm in (None, one.arm),
+        query.endpoint in (None, one.endpoint),
+        query.upstream_id in (None, one.upstream_id, one.response["id"]),
+        query.conversation_id in (None, one.conversation_id),
+        query.route in (None, one.route),
+        query.model in (None, one.model),
+        query.since is None or one.at >= query.since,
+        query.until is None or one.at < query.until,
+        query.slower_than_ms is None or (one.total_ms or 0) > query.slower_than_ms,
+        not query.own_only or one.parent_id is None,
+        not query.complete_only or one.completeness == "complete",
+    ))  # fmt: skip
+
+
+def any_query(draw):
+    every = {
+        **{name: draw.choice([value for value in values if value]) for name, values in NAMES.items()},
+        "text": " ".join(draw.choices([*WORDS, "MÜLLER", "number"], k=draw.randrange(1, 3))),
+        "status": draw.choice(("200", "404", "5xx", "4xx", "error")),
+        "arm": draw.choice(("incumbent", "candidate")),
+        "upstream_id": draw.choice(("req_7", "chatcmpl-7")),
+        "model": "small",
+        "since": NOON + timedelta(seconds=draw.randrange(1000)),
+        "until": NOON + timedelta(seconds=draw.randrange(1000)),
+        "slower_than_ms": draw.choice((50, 100, 2500, 30_000)),
+        "own_only": True,
+        "complete_only": True,
+    }
+    return TraceQuery(**dict(draw.sample(sorted(every.items()), draw.randrange(5))))
+
+
+def all_pages(store, query, most):
+    found, pages = [], 0
+    while True:
+        after = found[-1].place if found else None
+        page = search(store.database, msgspec.structs.replace(query, most=most, after=after))
+        found += page.traces
+        pages += 1
+        if page.next is None:
+            return found
+        assert page.next == page.traces[-1].place and len(page.traces) == most and pages < 1000
+
+
+def test_a_search_finds_what_each_trace_says_of_itself(store):
+    draw = random.Random(20261129)
+    kept = [varied(number, draw) for number in range(400)]
+    store.add_traces(kept)
+    assert indexing.catch_up(store.database) == 0
+    hits = 0
+    for _ in range(80):
+        query = any_query(draw)
+        found = all_pages(store, query, draw.choice((20, 1000)))
+        assert [one.id for one in found] == [one.id for one in reversed(kept) if meets(one, query)], query
+        hits += bool(found)
+    assert hits > 40  # or nothing was tested
+
+
+def test_what_a_summary_says(store):
+    one = varied(3, random.Random(1))
+    store.add_traces([one])
+    (found,) = search(store.database, TraceQuery(text="number")).traces
+    for name in ("id", "at", "source", "model", "route", "endpoint", "arm", "parent_id", "status", "completeness",
+                 "fallback", "user", "api_key", "conversation_id", "upstream_id", "ttft_ms", "total_ms"):  # fmt: skip
+        assert getattr(found, name) == getattr(one, name), name
+    assert (found.prompt_tokens, found.completion_tokens, found.error) == (9, 2, is_error(one))
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("paket", 3),
+        ('"ist paket"', 3),
+        ('"paket ist"', 0),
+        ("pak*", 3),
+        ("pak", 0),
+        ("paket unterwegs", 3),
+        ('"paket 1"', 1),
+        ("NEAR NOT", 0),
+        ("'paket'; DROP TABLE traces", 0),
+    ],
+)
+def test_words_and_phrases(store, text, count):
+    store.add_traces(trace(number) for number in range(3))
+    assert len(search(store.database, TraceQuery(text=text)).traces) == count
+
+
+def test_what_cannot_be_looked_for_is_refused(store):
+    with pytest.raises(UsageError, match="not a status"):
+        search(store.database, TraceQuery(status="bad"))
+    with pytest.raises(UsageError, match="not a word"):
+        search(store.database, TraceQuery(text="?!"))
+
+
+def test_an_empty_store_has_an_empty_page(store):
+    assert search(store.database, TraceQuery(user="ada", text="x", since=NOON)) == search(
+        store.database, TraceQuery()
+    )
+    assert search(store.database, TraceQuery()).traces == ()
+
+
+def test_a_trace_that_was_written_again_is_found_by_what_it_says_now(store):
+    store.add_traces(trace(number) for number in range(3))
+    assert len(search(store.database, TraceQuery(text="paket")).traces) == 3
+    kept = next(store.traces())
+    changed = trace(
+        1, id=kept.id, user="ada", request={"messages": [{"role": "user", "content": "corrected"}]}
+    )
+    assert store.replace_trace(changed)
+    assert [one.id for one in search(store.database, TraceQuery(text="corrected", user="ada")).traces] == [
+        changed.id
+    ]
+    assert len(search(store.database, TraceQuery(text="paket")).traces) == 2
+
+
+def test_those_that_are_gone_are_not_found(store):
+    store.add_traces(trace(number) for number in range(10))
+    search(store.database, TraceQuery())
+    store.delete_traces(before=NOON + timedelta(seconds=4))
+    assert len(search(store.database, TraceQuery(text="paket")).traces) == 6
+    assert search(store.database, TraceQuery(text='"paket 2"')).traces == ()
+
+
+def test_what_is_too_much_for_the_time_is_said(store):
+    store.add_traces(trace(number) for number in range(10))
+    page = search(store.database, TraceQuery(), index_within_s=0)
+    assert (page.traces, page.unindexed) == ((), 10)
+    assert search(store.database, TraceQuery()).unindexed == 0
+
+
+def test_sqlite_without_an_index_of_words_finds_by_time_and_says_why_not_by_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(indexing, "supports_words", lambda connection: False)
+    with open_store(f"sqlite:///{tmp_path / 's'}") as store:
+        store.add_traces(trace(number) for number in range(5))
+        assert len(search(store.database, TraceQuery(since=NOON + timedelta(seconds=2))).traces) == 3
+        with pytest.raises(StoreError, match=r"SQLite 3\.43"):
+            search(store.database, TraceQuery(user="ada"))
+        monkeypatch.undo()
+        # A newer Python makes the index that was missing.
+        assert len(search(store.database, TraceQuery(text="paket")).traces) == 5

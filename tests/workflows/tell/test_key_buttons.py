@@ -1,0 +1,61 @@
+"""Keys made and revoked from a page: the same rules as on the command line."""
+
+import pytest
+from tests.workflows.shift.shifting import START
+
+from freehold.errors import UsageError
+from freehold.store import audit, open_store
+from freehold.workflows.project import open_project
+from freehold.workflows.shift import keys
+from freehold.workflows.tell import key_buttons
+from freehold.workflows.tell.key_buttons import KeyNameBody, NewKeyBody
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return open_project()
+
+
+@pytest.fixture
+def store(project):
+    with open_store(project.store_url) as store:
+        yield store
+
+
+def test_a_key_is_made_told_once_and_revoked(project, store):
+    body = NewKeyBody(name="eu", role="read", expires="90d", requests_per_minute="60", usd_per_day="2.5")
+    made = key_buttons.add(project, store, body, who="ada", at=START)
+    found = keys.shown(store, made.secret, at=START)
+    assert found is not None and (found.role, found.limits.requests_per_minute) == ("read", 60)
+    assert str(found.limits.usd_per_day) == "2.5" and found.made_by == "ada"
+    assert project.keys_file.exists(), "an older copy of the store would be noticed"
+    key_buttons.revoke(project, store, KeyNameBody(name="eu"), who="bo", at=START)
+    assert keys.shown(store, made.secret, at=START) is None
+    assert [(one.action, one.who) for one in audit.entries(store.database)] == [
+        ("key.add", "ada"),
+        ("key.revoke", "bo"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": "a/b"},
+        {"expires": "soon"},
+        {"requests_per_minute": "many"},
+        {"usd_per_day": "-1"},
+        {"routes": "nothing, here"},
+    ],
+)
+def test_what_a_key_cannot_be_is_refused_and_none_is_made(project, store, wrong):
+    with pytest.raises(UsageError):
+        key_buttons.add(project, store, NewKeyBody(**{"name": "x"} | wrong), who="ada", at=START)
+    assert keys.listed(store, at=START) == []
+
+
+def test_one_that_another_page_revoked_meanwhile_is_said_to_be_gone(project, store):
+    key_buttons.add(project, store, NewKeyBody(name="x"), who="ada", at=START)
+    key_buttons.revoke(project, store, KeyNameBody(name="x"), who="ada", at=START)
+    with pytest.raises(UsageError, match="no key named x"):
+        key_buttons.revoke(project, store, KeyNameBody(name="x"), who="bo", at=START)

@@ -1,0 +1,177 @@
+from datetime import timedelta
+from typing import get_args
+
+import click
+import msgspec
+import pytest
+from tests.workflows.tell.facts import (
+    AT,
+    BUILT,
+    MEASURED,
+    NAMED,
+    ROLLING,
+    SOON,
+    STAGES,
+    facts,
+    rollout,
+    verdict,
+)
+
+from freehold.cli.main import COMMANDS, cli
+from freehold.types.evidence import EvidenceAge
+from freehold.types.journey import JourneyStage
+from freehold.workflows.tell.next_step import journey_state
+
+COMMAND_OF = {
+    "broken": "freehold doctor --problems",
+    "fresh": "freehold init LOG",
+    "named": "freehold import FILE",
+    "imported": "freehold dataset build",
+    "built": "freehold migrate",
+    "frozen": "freehold migrate",
+    "measured": "freehold migrate",
+    "promote": "freehold up --capture patterns",
+    "promote_in_part": "freehold up --capture patterns",
+    "hold": "freehold import FILE --held-out",
+    "reject": "freehold assess --write 3",
+    "shadow": "freehold rollout advance",
+    "canary": "freehold rollout advance",
+    "paused": "freehold rollout advance",
+    "promoted": "freehold watch --once",
+    "rolled_back": "freehold routes history helpdesk",
+}
+STALE = EvidenceAge(
+    gate="quality", text="x", record_id="c" * 32, made_at=AT, days=100, max_age_days=90,
+    stale=("the adapter is another one",), renew="freehold migrate",
+)  # fmt: skip
+
+
+def state(stage, **changed):
+    return journey_state(facts(**{**STAGES[stage], **changed}))
+
+
+def test_every_stage_is_known_here():
+    assert set(STAGES) == set(COMMAND_OF) == set(get_args(JourneyStage))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_has_a_sentence_a_command_and_a_reason(stage):
+    found = state(stage)
+    assert found.stage == stage
+    assert found.next.command == COMMAND_OF[stage]
+    assert found.sentence.endswith(".") and found.next.sentence and found.next.why
+    assert not found.next.sentence.endswith(".")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_command_that_is_named_exists_and_takes_its_options(stage):
+    found = state(stage)
+    commands = [found.next.command, *(one.command for one in (*found.next.others, *found.steps))]
+    for line in commands:
+        words = line.split()
+        assert words[0] == "freehold" and words[1] in COMMANDS, line
+        command = cli.get_command(click.Context(cli), words[1])
+        while isinstance(command, click.Group) and words[2] in command.commands:
+            words = words[1:]
+            command = command.commands[words[1]]
+        known = {name for one in command.params for name in one.opts}
+        assert {word for word in words if word.startswith("--")} <= known, line
+
+
+@pytest.mark.parametrize("stage", [one for one in STAGES if one != "broken"])
+def test_one_step_is_what_it_is_about(stage):
+    steps = state(stage).steps
+    assert [one.name for one in steps] == [
+        "name", "capture", "dataset", "freeze", "prove", "decide", "shift", "keep",
+    ]  # fmt: skip
+    assert sum(one.state in ("now", "failed") for one in steps) == 1
+    before = steps[: next(n for n, one in enumerate(steps) if one.state in ("now", "failed"))]
+    assert {one.state for one in before if one.name != "freeze"} <= {"done"}
+
+
+def test_an_incumbent_that_ends_soon_is_asked_first():
+    assert state("built", retires=SOON).next.command == "freehold freeze"
+    assert "2026-12-20" in state("built", retires=SOON).next.why
+    assert state("frozen", retires=SOON).next.command == "freehold migrate"
+    assert state("built", retires=SOON, can_ask_incumbent=False).next.command == "freehold migrate"
+    assert state("built", retires=AT.date() - timedelta(days=1)).next.command == "freehold migrate"
+
+
+def test_the_end_of_the_incumbent_is_a_warning_at_every_stage():
+    for stage in STAGES:
+        if stage not in ("broken", "fresh"):
+            found = state(stage, retires=SOON)
+            assert found.days_left == 21
+            assert found.warnings[0] == "rented-1 is shut down on 2026-12-20, in 21 days."
+    gone = state("built", retires=AT.date() - timedelta(days=3))
+    assert gone.warnings == ("rented-1 was shut down on 2026-11-26.",)
+
+
+def test_what_was_measured_without_the_incumbent_needs_its_answers():
+    found = state("measured", frozen=0, compared=False)
+    assert found.next.command == "freehold freeze"
+
+
+def test_files_that_are_named_are_read_by_the_journey():
+    assert state("named", files=("log.jsonl",)).next.command == "freehold migrate"
+
+
+def test_candidates_that_could_not_be_tried_are_replaced():
+    found = state("measured", report_id="0" * 32, report_stopped="the licence does not permit this use")
+    assert found.next.command == "freehold assess --write 3"
+    assert found.next.why == "the licence does not permit this use"
+
+
+def test_a_hold_says_how_much_is_missing():
+    assert state("hold").next.sentence == "Hold out about 1,154 more samples, then prove again"
+
+
+def test_a_promoting_verdict_begins_a_rollout_once_a_gateway_runs():
+    found = state("promote", gateway_runs=True)
+    assert found.next.command == "freehold rollout start"
+    with_duties = state("promote", gateway_runs=True, verdict=verdict(conditions=2))
+    assert any("license comply" in one.command for one in with_duties.next.others)
+
+
+@pytest.mark.parametrize("stage", ["promote", "shadow", "canary"])
+def test_stale_evidence_is_renewed_before_traffic_moves_on(stage):
+    found = state(stage, gateway_runs=True, evidence=(STALE,))
+    assert found.next.command == "freehold migrate"
+    assert found.next.why == "the adapter is another one"
+    assert [one.state for one in found.steps if one.name == "decide"] == ["stale"]
+    assert "no longer holds" in found.warnings[-1]
+
+
+def test_a_rollout_waits_for_its_tests_a_gateway_and_trouble():
+    waiting = state("canary", rollout=rollout("canary", missing=("12 of 50 independent users seen",)))
+    assert waiting.next.command == "freehold rollout status --follow 10"
+    assert waiting.next.why == "12 of 50 independent users seen"
+    assert state("canary", gateway_runs=False).next.command == "freehold up --capture patterns"
+    trouble = state("canary", rollout=rollout("canary", trouble="the candidate fails"))
+    assert trouble.next.why == "the candidate fails" and "the candidate fails" in trouble.warnings
+    last = state("canary", rollout=rollout("canary", is_last_share=True))
+    assert last.next.command == "freehold rollout promote"
+    for one in (waiting, trouble, last):
+        assert any("rollback" in other.command for other in one.next.others)
+
+
+def test_a_new_verdict_after_a_rollback_begins_again():
+    found = state("rolled_back", rollout=rollout("rolled_back", verdict_is_newer=True))
+    assert found.stage == "promote" and found.next.command == "freehold rollout start"
+
+
+def test_a_promoted_candidate_is_watched():
+    quiet = {"watched_at": AT, "watch_due": AT + timedelta(days=7)}
+    assert state("promoted", **quiet).next.sentence == "Nothing has to be done now"
+    assert state("promoted", **{**quiet, "watch_due": AT}).next.command == "freehold watch --once"
+    alarmed = state("promoted", **quiet, watch_alarm="the check alarmed")
+    assert alarmed.next.why == "the check alarmed" and alarmed.steps[-1].state == "failed"
+    better = state("promoted", rollout=rollout("promoted", verdict_is_newer=True))
+    assert better.stage == "promoted"
+    assert any(one.command == "freehold rollout start" for one in better.next.others)
+
+
+def test_it_is_a_record_that_can_be_sent():
+    found = journey_state(facts(**{**ROLLING, "rollout": rollout("canary")}))
+    assert msgspec.json.decode(msgspec.json.encode(found), type=type(found)) == found
+    assert journey_state(facts(**NAMED)) != journey_state(facts(**BUILT)) != journey_state(facts(**MEASURED))

@@ -1,0 +1,64 @@
+"""Each value with its source; passwords in addresses stay hidden; what needs a start is said."""
+
+import pytest
+from tests.workflows.shift.shifting import START
+
+from freehold.store import open_store
+from freehold.workflows.project import open_project
+from freehold.workflows.tell.views.query import ScreenQuery
+from freehold.workflows.tell.views.settings import settings
+
+FILE = """
+[app]
+name = "shop"
+[incumbent]
+model = "gpt-4o"
+[capture]
+mode = "patterns"
+[serve]
+port = 9000
+[[endpoints]]
+name = "a"
+base_url = "http://u:hunter2@a.example/v1"
+[[endpoints]]
+name = "b"
+base_url = "http://b.example/v1"
+"""
+
+
+@pytest.fixture
+def shown(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FREEHOLD_PORT", "8499")
+    (tmp_path / "freehold.toml").write_text(FILE)
+    project = open_project()
+    with open_store(project.store_url) as store:
+
+        def look():
+            return settings(project, store, ScreenQuery(), at=START)
+
+        yield look
+
+
+def test_values_of_the_file_stand_first_and_say_whether_they_wait_for_a_start(shown):
+    found = shown()
+    lines = {line.name: line for line in found.project if line.source == "file"}
+    assert found.project[0].source == "file" and found.unread is None
+    assert (lines["[capture] mode"].value, lines["[capture] mode"].restart) == ("patterns", False)
+    assert (lines["[serve] port"].value, lines["[serve] port"].restart) == ("9000", True)
+    assert [line.value for line in found.project if line.name == "[endpoints] name"] == ["a", "b"]
+    hosts = next(line for line in found.project if line.name == "[serve] hosts")
+    assert (hosts.source, hosts.restart) == ("default", False)
+    machine = {line.name: line for line in found.machine}
+    assert (machine["FREEHOLD_PORT"].value, machine["FREEHOLD_PORT"].source) == ("8499", "environment")
+    assert machine["FREEHOLD_HOST"].source == "default"
+
+
+def test_a_password_is_not_shown(shown):
+    assert "hunter2" not in str(shown())
+    assert any("***@a.example" in (line.value or "") for line in shown().project)
+
+
+def test_a_file_that_was_broken_meanwhile_is_said_to_be(shown, tmp_path):
+    (tmp_path / "freehold.toml").write_text("[app\nname=")
+    assert shown().unread
