@@ -13,7 +13,7 @@ from freehold.store import Store
 from freehold.types.record import Record
 from freehold.types.route import Permission
 from freehold.workflows.project import Project
-from freehold.workflows.tell import buttons, key_buttons
+from freehold.workflows.tell import buttons, evidence_buttons, key_buttons
 
 
 class Act(Protocol):
@@ -43,4 +43,9 @@ ACTIONS: dict[str, Action] = {
     "trace.feedback": Action(buttons.feedback, buttons.FeedbackBody, needs="content"),
     "keys.add": Action(key_buttons.add, key_buttons.NewKeyBody, needs="keys"),
     "keys.revoke": Action(key_buttons.revoke, key_buttons.KeyNameBody, needs="keys"),
+    "note.add": Action(evidence_buttons.note, evidence_buttons.NoteBody, needs="content"),
+    "label.pair": Action(evidence_buttons.label, evidence_buttons.PairBody, needs="content"),
+    "label.undo": Action(evidence_buttons.undo_label, evidence_buttons.UndoBody, needs="content"),
+    "label.review": Action(evidence_buttons.review, evidence_buttons.ReviewBody, needs="content"),
+    "dataset.build": Action(evidence_buttons.build_dataset, buttons.ButtonBody),
 }

@@ -18,7 +18,11 @@ from freehold.types.route import Permission
 from freehold.workflows.project import Project
 from freehold.workflows.tell.views import (
     audit,
+    cost,
+    data,
     keys,
+    licence,
+    models,
     overview,
     record,
     rollout,
@@ -26,7 +30,10 @@ from freehold.workflows.tell.views import (
     settings,
     trace,
     traffic,
+    training,
 )
+from freehold.workflows.tell.views.proof import labelling
+from freehold.workflows.tell.views.proof import screen as proof
 from freehold.workflows.tell.views.query import ScreenQuery, WindowQuery
 
 Group = Literal["journey", "running", "project", "hidden"]
@@ -65,6 +72,70 @@ SCREENS: dict[str, Screen] = {
         group="journey",
         shortcut="o",
         command="freehold status",
+    ),
+    "data": Screen(
+        title="Data",
+        view=data.data,
+        query=data.DataQuery,
+        group="journey",
+        shortcut="d",
+        command="freehold dataset card",
+        needs="content",
+        refresh_seconds=0,
+    ),
+    "models": Screen(
+        title="Models",
+        view=models.models,
+        query=models.ModelsQuery,
+        group="journey",
+        shortcut="m",
+        command="freehold assess",
+        refresh_seconds=0,
+    ),
+    "licence": Screen(
+        title="Licence",
+        view=licence.licence,
+        query=licence.LicenceQuery,
+        group="journey",
+        shortcut="l",
+        command="freehold license",
+        refresh_seconds=0,
+    ),
+    "training": Screen(
+        title="Training",
+        view=training.training,
+        query=training.TrainingQuery,
+        group="journey",
+        shortcut="n",
+        command="freehold train",
+    ),
+    "proof": Screen(
+        title="Proof",
+        view=proof.proof,
+        query=proof.ProofQuery,
+        group="journey",
+        shortcut="p",
+        command="freehold report",
+        needs="content",
+        refresh_seconds=0,
+    ),
+    "label": Screen(
+        title="Blind labelling",
+        view=labelling.labelling,
+        query=labelling.LabellingQuery,
+        group="hidden",
+        command="freehold label",
+        needs="content",
+        refresh_seconds=0,
+    ),
+    "cost": Screen(
+        title="Cost",
+        view=cost.cost_screen,
+        query=cost.CostQuery,
+        group="journey",
+        shortcut="c",
+        command="freehold cost",
+        refresh_seconds=0,
     ),
     "traffic": Screen(
         title="Traffic",

@@ -167,10 +167,9 @@ def named_after(lineage: Lineage, use: UseProfile) -> UseProfile:
     return msgspec.structs.replace(use, derivative_name=lineage.model)
 
 
-def comply(ruling: Ruling, folder: Path, lineage: Lineage | None = None) -> tuple[Path, ...]:
-    """Write what the duties ask for into a folder and return the files: NOTICE, attribution, annex, card section,
-    checklist. `lineage` says what the model stands on. Raises `StorageError` when the folder cannot be written.
-    """
+def comply_texts(ruling: Ruling, lineage: Lineage | None = None) -> dict[str, str]:
+    """What the duties ask for, as texts by file name: NOTICE, attribution, annex, card section, checklist; those that
+    are not due are left out. `lineage` says what the model stands on."""
     edges = () if lineage is None else lineage.edges
     bases = [edge.model for edge in edges if edge.kind in ("base", "merge") and releases_of(edge.model)]
     lines = {
@@ -185,15 +184,24 @@ def comply(ruling: Ruling, folder: Path, lineage: Lineage | None = None) -> tupl
         "USE_RESTRICTIONS.md": annex_text(ruling, licenses()),
         "MODEL_CARD_LICENSE.md": card_text(ruling, licenses(), bases),
         "CHECKLIST.md": checklist_text(ruling),
+    }
+    return {name: text for name, text in texts.items() if text}
+
+
+def comply(ruling: Ruling, folder: Path, lineage: Lineage | None = None) -> tuple[Path, ...]:
+    """Write `comply_texts` and the ruling into a folder and return the files. Raises `StorageError` when the folder
+    cannot be written.
+    """
+    texts = {
+        **comply_texts(ruling, lineage),
         "ruling.json": msgspec.json.format(msgspec.json.encode(ruling)).decode() + "\n",
     }
     written = []
     with files.writing(f"{folder}: cannot be written"), files.shared(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            if text:
-                (folder / name).write_text(text, encoding="utf-8")
-                written.append(folder / name)
+            (folder / name).write_text(text, encoding="utf-8")
+            written.append(folder / name)
     return tuple(written)
 
 

@@ -124,6 +124,12 @@ class LabelSession:
         timed = [label.seconds for label in done if label.shown and label.seconds > 0]
         return LabelProgress(len(done), len(self._items), sum(timed) / len(timed) if timed else None)
 
+    @property
+    def current_id(self) -> str | None:
+        """The sample whose pair comes next, or is shown; None when all are labelled."""
+        item = self._current()
+        return None if item is None else item.sample.id
+
     def next(self) -> BlindPair | None:
         """The next pair to label, None when all are."""
         item = self._current()

@@ -1,0 +1,48 @@
+// The bill today against holding a model and against the proven mixture; what is not known, and how to know it.
+
+import { el } from "../pieces/dom.js";
+import { count, percent, usd } from "../pieces/format.js";
+import { address, command, filters, fold, from, note, panel, pill, table, tiles } from "../pieces/parts.js";
+
+const ADVICE = { leave: ["leave", "good"], stay: ["stay", "warn"], undecided: ["undecided", ""] };
+const range = (one) => (Number(one.low) === Number(one.high) ? usd(one.low) : `${usd(one.low)} to ${usd(one.high)}`);
+
+const meets = (requests) => (Number.isFinite(Number(requests)) ? count(Math.round(requests)) : "no number of");
+
+/** Low and high ends of some amounts on one axis from nothing. */
+function spans(rows) {
+  const most = Math.max(...rows.map((row) => Number(row.range.high)), 1);
+  const place = (value) => `${(100 * Math.max(0, Number(value))) / most}%`;
+  return el("ul", { class: "frequencies" }, rows.map((row) => el("li", {}, el("span", {}, row.name),
+    el("i", { role: "img", "aria-label": `${row.name}: ${range(row.range)}`, class: row.class, style: { width: place(row.range.high) } }, el("u", { style: { width: Number(row.range.high) ? `${(100 * Number(row.range.low)) / Number(row.range.high)}%` : "0%" } })), el("b", {}, range(row.range)))));
+}
+
+function weighed(found) {
+  const { bill, self_host: held, mixture, traffic } = found;
+  const rows = [{ name: `${bill.model}, as today`, range: bill.usd_per_month, class: "incumbent" }, { name: `${held.model}, held`, range: held.usd_per_month, class: "candidate" }];
+  if (mixture) rows.push({ name: `mixture, ${percent(mixture.share)} here`, range: mixture.usd_per_month, class: "mirrored" });
+  const [words, mark] = ADVICE[found.advice];
+  return [tiles([{ label: "As far as money goes", value: words, mark }, { label: "The bill today", value: `${range(bill.usd_per_month)}`, note: "a month" }, { label: "Holding it", value: range(held.usd_per_month), note: `a month, ${held.machine}` },
+    mixture && { label: "Saved by the mixture", value: range(mixture.saved_usd_per_month), record: mixture.mixture_id, note: "a month; what it defers is not counted as saved" },
+    { label: "They meet at", value: meets(found.break_even_requests_per_month.low), note: `to ${meets(found.break_even_requests_per_month.high)} requests a month; now ${count(Math.round(traffic.requests_per_month))}` }]),
+  el("p", { class: "lead" }, found.sentence),
+  panel("A month", { "data-key": "month" }, spans(rows), el("p", { class: "small soft" }, "Dark: the low end of what is plausible; light: the high end."), el("ul", {}, found.reasons.map((text) => el("li", {}, text)))),
+  el("div", { class: "columns" }, panel("What it rests on", { "data-key": "basis" }, el("ul", { class: "small" }, [bill.basis, ...bill.notes, held.basis, ...held.notes, traffic.how].map((text) => el("li", {}, text))),
+    bill.prices_of ? el("p", { class: "small soft" }, `Price list of ${bill.prices_of}.`) : null),
+  panel("What would change it", { "data-key": "sensitivity" }, table([{ head: "if it were", cell: ([what]) => what }, { head: "then", cell: ([, advice]) => pill(...ADVICE[advice]) }], found.sensitivity))),
+  found.hosted_open.length ? panel("The same model, hosted by others", { "data-key": "hosted" }, table([{ head: "who", cell: ([who]) => who }, { head: "a month", number: true, cell: ([, amount]) => usd(amount) }], found.hosted_open)) : null];
+}
+
+export function draw(record, view) {
+  const fields = [{ name: "model", label: "Model", placeholder: "of the catalog" }, { name: "machine", label: "On", placeholder: "this machine" }, { name: "usd_per_hour", label: "Dollars an hour", kind: "number", placeholder: "looked up" },
+    { name: "owned", label: "Machine", kind: "select", options: [["", "rented"], ["true", "mine already"]] }];
+  const unknown = record.unknown.map((one) => note("warn", `Not known: ${one.what}. ${one.hint}`, el("br"), command(one.command)));
+  return [filters(fields, view), unknown, record.weighed ? weighed(record.weighed) : null,
+    record.mixture ? panel("The mixture, as it was proven", { "data-key": "mixture" }, el("p", {}, from(record.mixture.mixture_id, record.mixture.label), record.mixture.share === null ? "" : `: ${percent(record.mixture.share)} of requests are answered here.`),
+      record.mixture.cost ? table([{ head: "1,000 requests", cell: ([name]) => name }, { head: "dollars", number: true, cell: ([, amount]) => (amount === null ? "not known" : from(record.mixture.mixture_id, usd(amount))) }],
+        [["all by the incumbent", record.mixture.cost.incumbent_usd], ["the candidate's work", record.mixture.cost.candidate_usd], ["the mixture", record.mixture.cost.mixture_usd]]) : null,
+      record.mixture.cost ? fold("why", "Where these are from", el("ul", { class: "small" }, record.mixture.cost.why.map((text) => el("li", {}, text)))) : null) : null,
+    record.candidates.length ? panel("Candidates, 1,000 requests each", { "data-key": "candidates" }, table([{ head: "candidate", cell: (one) => one.label }, { head: "dollars", number: true, cell: (one) => (one.cost.usd_per_1000 === null ? "not known" : from(one.report_id, usd(one.cost.usd_per_1000))) },
+      { head: "how it is known", cell: (one) => [one.cost.basis.replaceAll("_", " "), ": ", one.cost.why] }], record.candidates, { cards: true })) : null,
+    el("p", { class: "small" }, el("a", { href: address("models") }, "Other models and machines")), command(record.command)];
+}

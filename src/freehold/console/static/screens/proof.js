@@ -1,0 +1,101 @@
+// What an evaluation showed: intervals against the margin and the incumbent's own noise, mixtures, slices, and the items
+// themselves, the largest losses first, with what differs between the two answers.
+
+import { el } from "../pieces/dom.js";
+import { figures, intervals, lines } from "../pieces/charts.js";
+import { count, moment, percent, points } from "../pieces/format.js";
+import { command, empty, filters, from, link, note, panel, pill, table, tiles } from "../pieces/parts.js";
+import { itemList, keysOf } from "../pieces/items.js";
+
+const MARKS = { promote: "good", hold: "warn", reject: "bad" };
+const KINDS = { proof: "held out", mixture: "held out, mixture", selection: "selection split" };
+const pointsShort = (value) => points(value).replace(" points", "");
+
+function chooser(record, view) {
+  const options = record.evaluations.map((one) => [one.id, `${one.candidate}, ${one.verdict ?? "not compared"}, ${count(one.n)} items${one.at ? `, ${moment(one.at)}` : ""}`]);
+  const chosen = { ...view, query: { evaluation: record.detail.evaluation_id } };
+  return options.length > 1 ? filters([{ name: "evaluation", label: "Evaluation", kind: "select", options }],
+    { ...chosen, go: ({ evaluation }) => view.go({ evaluation }) }) : null;
+}
+
+function verdict(detail) {
+  const k = detail.comparison, outcome = detail.verdict?.outcome ?? k?.verdict ?? null;
+  const record = detail.verdict?.id ?? k?.id ?? detail.evaluation_id;
+  return tiles([
+    { label: "Verdict", value: outcome ?? "not compared", record, mark: MARKS[outcome], note: `${detail.candidate} against ${detail.incumbent}` },
+    k && { label: "Difference", value: points(k.difference), record: k.id, note: `${percent(k.level)} interval ${pointsShort(k.ci_low)} to ${points(k.ci_high)}` },
+    { label: "Margin", value: points(-detail.margin), record: detail.evaluation_id, note: "the largest drop that is accepted" },
+    k && { label: "Items", value: count(k.n), record: k.id, note: k.n_groups ? `in ${count(k.n_groups)} groups` : `scored by ${detail.scorer}` },
+    { label: "Candidate", value: percent(detail.score), record: detail.evaluation_id, note: detail.score_low === null ? null : `${percent(detail.score_low)} to ${percent(detail.score_high)}` },
+    k && k.incumbent_mean !== null && { label: "Incumbent", value: percent(k.incumbent_mean), record: k.id },
+  ]);
+}
+
+function why(detail) {
+  const reasons = (detail.verdict?.reasons ?? []).filter((one) => one.effect);
+  const notes = detail.comparison?.notes ?? [];
+  return el("div", { class: "columns" },
+    panel(detail.verdict?.outcome === "promote" ? "Why" : "Why, and what would change it", { "data-key": "ways" },
+      reasons.length ? el("ul", {}, reasons.map((one) => el("li", {}, pill(one.effect, MARKS[one.effect]), " ", from(one.record_id, one.text)))) : null,
+      el("h3", {}, "What would change it"),
+      el("ul", { class: "ways" }, detail.ways_out.map((way) => el("li", {}, el("p", {}, way.text), command(way.command))))),
+    notes.length ? panel("Notes of the comparison", { "data-key": "notes" }, el("ul", { class: "small" }, notes.map((text) => el("li", {}, text)))) : null);
+}
+
+function picture(record) {
+  const rows = record.intervals;
+  if (!rows.length) return null;
+  const clone = record.detail.clone;
+  const address = (row) => (row.evaluation_id ? `#/proof?evaluation=${row.evaluation_id}` : `#/record?id=${row.record_id}`);
+  const columns = [{ head: "candidate", cell: (row) => from(row.record_id, row.label) }, { head: "measured on", cell: (row) => KINDS[row.kind] },
+    { head: "low", number: true, cell: (row) => points(row.low) }, { head: "difference", number: true, cell: (row) => points(row.middle) },
+    { head: "high", number: true, cell: (row) => points(row.high) }, { head: "items", number: true, cell: (row) => count(row.n) }, { head: "verdict", cell: (row) => row.verdict ?? "–" }];
+  return panel("All candidates against the margin", { "data-key": "intervals" },
+    intervals({ label: `Differences to the incumbent: ${rows.map((row) => `${row.label} ${points(row.middle)}, ${points(row.low)} to ${points(row.high)}`).join("; ")}`,
+      rows: rows.map((row) => ({ name: row.kind === "proof" ? row.label : `${row.label} (${row.kind})`, low: row.low, estimate: row.middle, high: row.high, chosen: row.kind !== "selection", href: address(row) })),
+      margin: -record.detail.margin, noise: clone?.high ?? null, format: pointsShort }),
+    el("p", { class: "small soft" }, "Candidate minus incumbent, in points. Blue: proven on held-out items. Grey: the selection split, which chooses and proves nothing.",
+      clone ? ` The band is the incumbent's own noise: two of its runs score differently on ${percent(clone.self_noise)} of items, so a perfect copy of it would land inside ${percent(clone.level)} of the time.` : " The incumbent's own noise was not measured."),
+    clone ? null : command("freehold freeze --repeats 2"),
+    figures("intervals", columns, rows));
+}
+
+function mixture(one) {
+  const curve = { name: "mixture", points: one.points.map((p) => [p.share, p.difference]), band: one.points.map((p) => [p.share, p.low, p.high]) };
+  const lot = { name: "as large a share, drawn by lot", points: one.points.map((p) => [p.share, p.random]) };
+  return panel(`Mixture: ${one.label}`, { "data-key": `mixture-${one.mixture_id}` },
+    el("p", {}, one.outcome ? pill(one.outcome, MARKS[one.outcome]) : null, " ", from(one.mixture_id, one.sentence)),
+    lines({ label: `Difference to the incumbent over the share answered here. ${one.sentence}`, series: [curve, lot],
+      marks: [{ y: -one.margin, words: `worst you accept ${pointsShort(-one.margin)}` }], xWords: percent, yWords: pointsShort, zero: true }),
+    one.share === null ? null : el("p", { class: "small soft" }, `Proven on held-out items at a share of ${percent(one.share)}: ${points(one.difference)}, ${pointsShort(one.low)} to ${points(one.high)}.`),
+    figures(`mixture-${one.mixture_id}`, [{ head: "share here", number: true, cell: (p) => percent(p.share) }, { head: "difference", number: true, cell: (p) => points(p.difference) },
+      { head: "low", number: true, cell: (p) => points(p.low) }, { head: "high", number: true, cell: (p) => points(p.high) }, { head: "by lot", number: true, cell: (p) => points(p.random) }], one.points));
+}
+
+function slices(detail, view) {
+  const parts = detail.comparison?.slices ?? [];
+  const worse = detail.items?.worse_by_slice ?? {};
+  if (!parts.length) return null;
+  // j and k walk the items, so these rows are links only.
+  const items = (part) => view.with({ evaluation: detail.evaluation_id, slice: part.name, cause: "", after: "", show: "worse" });
+  return panel("Slices, the worst first", { "data-key": "slices" }, table([
+    { head: "slice", cell: (part) => el("a", { href: items(part) }, part.name) }, { head: "items", number: true, cell: (part) => count(part.n) },
+    { head: "difference", number: true, cell: (part) => from(detail.comparison.id, points(part.difference)) },
+    { head: "interval", number: true, cell: (part) => (part.ci_low === null ? "–" : `${pointsShort(part.ci_low)} to ${pointsShort(part.ci_high)}`) },
+    { head: "got worse", number: true, cell: (part) => el("a", { href: items(part) }, count(worse[part.name] ?? 0)) },
+    { head: "", cell: (part) => (part.harmed ? pill("harmed", "bad") : part.note ?? "") }], parts,
+  { caption: "Differences in the declared slices", key: (part) => part.name, cards: true }));
+}
+
+export function draw(record, view) {
+  const detail = record.detail;
+  if (!detail) return empty("Nothing was proven yet", "A candidate answers held-out questions, and each answer is scored next to the incumbent's.", record.first_command);
+  return [chooser(record, view), verdict(detail),
+    picture(record), slices(detail, view), why(detail),
+    record.mixtures.slice(0, 3).map(mixture),
+    detail.items ? itemList(detail, view) : note("warn", detail.items_missing),
+    panel("Label blind", { "data-key": "label" }, el("p", {}, "Say which of two answers is better without knowing whose is whose: what a judge is calibrated with."),
+      el("div", { class: "buttons" }, view.can("label.pair") ? link("Label pairs", "label", { evaluation: detail.evaluation_id }, { class: "button" }) : null, command(detail.labels_command)))];
+}
+
+export const keys = keysOf;

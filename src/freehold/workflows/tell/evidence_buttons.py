@@ -1,0 +1,89 @@
+"""What the console's buttons do with evidence: notes to items, blind labels, labels in doubt, the next dataset."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta
+
+from freehold.store import Store
+from freehold.types.dataset import Dataset
+from freehold.types.notes import NOTE_CHARACTERS, ItemNote, LabelReview
+from freehold.types.record import Record
+from freehold.workflows.data.dataset import build, find_dataset
+from freehold.workflows.data.reviews import review_label
+from freehold.workflows.project import Project
+from freehold.workflows.prove.label import Choice
+from freehold.workflows.prove.notes import add_note
+from freehold.workflows.tell.buttons import ButtonBody
+from freehold.workflows.tell.views.proof.labelling import ShownPair, desk_of
+
+Id = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class NoteBody(ButtonBody, frozen=True, kw_only=True):
+    """A note to an item of an evaluation."""
+
+    evaluation: Id
+    sample: Id
+    text: Annotated[str, Meta(min_length=1, max_length=NOTE_CHARACTERS)]
+
+
+class PairBody(ButtonBody, frozen=True, kw_only=True):
+    """What a person says of the pair that was shown to them."""
+
+    evaluation: Id
+    pair: Id
+    choice: Choice
+
+
+class UndoBody(ButtonBody, frozen=True, kw_only=True):
+    """The last label of an evaluation is taken back."""
+
+    evaluation: Id
+
+
+class ReviewBody(ButtonBody, frozen=True, kw_only=True):
+    """What is right for a training sample: another answer, or (None) what it teaches."""
+
+    dataset: Id
+    sample: Id
+    answer: Annotated[str, Meta(max_length=100_000)] | None = None
+
+
+class BuiltFromReviews(Record, frozen=True, kw_only=True):
+    """The dataset that was built; `changed` is False where it is the one that was there."""
+
+    dataset: Dataset
+    changed: bool
+
+
+def note(project: Project, store: Store, body: NoteBody, *, who: str, at: datetime) -> ItemNote:
+    """Keep a note. Raises `UsageError` for an evaluation that is not there."""
+    return add_note(store, body.evaluation, body.sample, body.text, who=who, at=at)
+
+
+def label(project: Project, store: Store, body: PairBody, *, who: str, at: datetime) -> ShownPair:
+    """Keep a blind label; returns the next pair. Raises `UsageError` where that pair is labelled already."""
+    return desk_of(project).label(body.evaluation, body.pair, body.choice)
+
+
+def undo_label(project: Project, store: Store, body: UndoBody, *, who: str, at: datetime) -> ShownPair:
+    """Take the last label back; returns its pair. Raises `UsageError` where there is none."""
+    return desk_of(project).undo(body.evaluation)
+
+
+def review(project: Project, store: Store, body: ReviewBody, *, who: str, at: datetime) -> LabelReview:
+    """Confirm or correct a label. Raises `UsageError` as `review_label` does."""
+    dataset = find_dataset(store, body.dataset)
+    return review_label(project, store, dataset, body.sample, body.answer, who=who, at=at)
+
+
+def build_dataset(
+    project: Project, store: Store, body: ButtonBody, *, who: str, at: datetime
+) -> BuiltFromReviews:
+    """Build the dataset again, with the labels that were confirmed and corrected since. Raises what `build` raises."""
+    before = {one.id for one in store.records(Dataset)}
+    made = build(project)
+    return BuiltFromReviews(dataset=made, changed=made.id not in before)

@@ -1,0 +1,142 @@
+"""The screen Cost: today's bill against holding a candidate, and against the proven mixture; what is not known yet."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+
+from msgspec import Meta
+
+from freehold.errors import FreeholdError
+from freehold.store import Store
+from freehold.types.cost import Cost, Range
+from freehold.types.mixture import Mixture, MixtureCost
+from freehold.types.record import Record
+from freehold.types.report import Report
+from freehold.types.selected import RequestCost
+from freehold.workflows.choose.cost import Hosting, MachinePrice, cost
+from freehold.workflows.project import Project
+from freehold.workflows.tell.views.query import ScreenQuery
+from freehold.workflows.tell.views.what_if import catalog_model, machine_words
+
+FIRST_COMMAND = "freehold cost"
+
+
+class CostQuery(ScreenQuery, frozen=True, kw_only=True):
+    """What if: a model, on a machine (None: this one), at a price in dollars an hour, or one that is yours already."""
+
+    model: Annotated[str, Meta(max_length=200)] | None = None
+    machine: Annotated[str, Meta(max_length=200)] | None = None
+    usd_per_hour: Annotated[float, Meta(gt=0, le=100_000)] | None = None
+    owned: bool = False
+
+
+class CandidateCost(Record, frozen=True, kw_only=True):
+    """What 1,000 requests cost with a candidate, as the last report measured or estimated it."""
+
+    label: str
+    cost: RequestCost
+    report_id: str
+
+
+class Unknown(Record, frozen=True, kw_only=True):
+    """What is not known, and the command that would say it."""
+
+    what: str
+    hint: str
+    command: str
+
+
+class ProvenMixtureCost(Record, frozen=True, kw_only=True):
+    """A mixture's costs as its proof kept them."""
+
+    mixture_id: str
+    label: str
+    share: float | None
+    cost: MixtureCost | None
+    usd_saved_per_month: Decimal | None
+
+
+class CostScreen(Record, frozen=True, kw_only=True):
+    """The whole screen. `weighed` is None where something it needs is not known; `unknown` then says what."""
+
+    app: str
+    at: datetime
+    incumbent: str | None
+    weighed: Cost | None
+    unknown: tuple[Unknown, ...]
+    candidates: tuple[CandidateCost, ...]
+    mixture: ProvenMixtureCost | None
+    command: str
+    first_command: str = FIRST_COMMAND
+
+
+def cost_screen(project: Project, store: Store, query: CostQuery, *, at: datetime) -> CostScreen:
+    """What there is to see. What is not known is said, not guessed."""
+    weighed: Cost | None = None
+    unknown: list[Unknown] = []
+    command = command_of(query)
+    try:
+        weighed = cost(project, _hosting(project, query))
+    except FreeholdError as error:
+        unknown.append(Unknown(what=error.message, hint=error.hint or "", command=command))
+    report = store.latest(Report)
+    mixtures = store.records(Mixture)
+    return CostScreen(
+        app=project.config.app.name,
+        at=at,
+        incumbent=None if project.config.incumbent is None else project.config.incumbent.model,
+        weighed=weighed,
+        unknown=tuple(unknown),
+        candidates=_candidates(report),
+        mixture=None if not mixtures else _mixture(mixtures[-1]),
+        command=command,
+    )
+
+
+def _hosting(project: Project, query: CostQuery) -> Hosting:
+    stated = None
+    if query.usd_per_hour is not None:
+        price = Decimal(str(query.usd_per_hour))
+        stated = Range(low=price, high=price)
+    return Hosting(
+        model=query.model if query.model in project.config.models else catalog_model(query.model),
+        machine=machine_words(query.machine),
+        price=MachinePrice(usd_per_hour=stated, is_owned=query.owned and stated is None),
+    )
+
+
+def command_of(query: CostQuery) -> str:
+    """The command that says the same."""
+    words = ["freehold", "cost"]
+    if query.model is not None:
+        words.append(query.model)
+    if query.machine is not None:
+        words += ["--machine", query.machine]
+    if query.usd_per_hour is not None:
+        words += ["--usd-per-hour", f"{query.usd_per_hour:g}"]
+    elif query.owned:
+        words.append("--owned")
+    return shlex.join(words)
+
+
+def _candidates(report: Report | None) -> tuple[CandidateCost, ...]:
+    if report is None:
+        return ()
+    return tuple(
+        CandidateCost(label=one.label, cost=one.selection.cost, report_id=report.id)
+        for one in report.candidates
+        if one.selection is not None and one.selection.cost is not None
+    )
+
+
+def _mixture(one: Mixture) -> ProvenMixtureCost:
+    return ProvenMixtureCost(
+        mixture_id=one.id,
+        label=one.label or one.candidate,
+        share=one.share,
+        cost=one.cost,
+        usd_saved_per_month=one.usd_saved_per_month,
+    )

@@ -1,0 +1,126 @@
+"""The screen Licence: the ruling for this project's use as a memo, what a model is made of, and its duties to tick."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta
+
+from freehold.store import Store
+from freehold.types.config import UseProfile
+from freehold.types.dataset import Dataset
+from freehold.types.method import METHOD_KINDS, method_of
+from freehold.types.record import Record
+from freehold.types.report import CandidateReport, Report
+from freehold.types.ruling import Lineage, Obligation, Ruling
+from freehold.workflows.license.rule import (
+    comply_texts,
+    explain,
+    lineage_of,
+    lineage_of_model,
+    rule_for_model,
+)
+from freehold.workflows.project import Project
+from freehold.workflows.tell.views.query import ScreenQuery
+from freehold.workflows.tell.views.what_if import catalog_model
+
+
+class LicenceQuery(ScreenQuery, frozen=True, kw_only=True):
+    """Which model: a candidate of the project, or one of the catalog. None: the first candidate."""
+
+    model: Annotated[str, Meta(max_length=200)] | None = None
+
+
+class Duty(Record, frozen=True, kw_only=True):
+    """A duty as a line of a checklist. `due` is False for what is recommended, or is a policy to stay within.
+
+    `files` are those that `freehold license comply` writes for it.
+    """
+
+    obligation: Obligation
+    due: bool
+    files: tuple[str, ...]
+
+
+class LicenceDetail(Record, frozen=True, kw_only=True):
+    """One model's ruling. `stored` says that it is the ruling a report rests on; else it was made just now."""
+
+    ruling: Ruling
+    lineage: Lineage
+    memo: str
+    duties: tuple[Duty, ...]
+    files: dict[str, str]
+    stored: bool
+
+
+class LicenceScreen(Record, frozen=True, kw_only=True):
+    """The whole screen. Without a model `detail` is None: `first_command` is what to do first."""
+
+    app: str
+    at: datetime
+    use: UseProfile
+    models: tuple[str, ...]
+    detail: LicenceDetail | None
+    command: str
+    first_command: str = "freehold assess"
+
+
+_FILES_OF = {
+    "notice_file": ("NOTICE",),
+    "display_attribution": ("ATTRIBUTION.txt",),
+    "ui_display_model_name": ("ATTRIBUTION.txt",),
+    "attribution": ("ATTRIBUTION.txt", "MODEL_CARD_LICENSE.md"),
+    "pass_through_use_restrictions": ("USE_RESTRICTIONS.md",),
+}
+"""Which files hold what a duty asks for, by its key."""
+
+
+def licence(project: Project, store: Store, query: LicenceQuery, *, at: datetime) -> LicenceScreen:
+    """What there is to see. Raises `UnknownModelError` for a model that is neither a candidate nor in the catalog."""
+    report = store.latest(Report)
+    tried = {} if report is None else {one.model: one for one in report.candidates}
+    named = tuple(dict.fromkeys((*tried, *project.config.models)))
+    model = query.model if query.model in named else catalog_model(query.model)
+    model = model or (named[0] if named else None)
+    return LicenceScreen(
+        app=project.config.app.name,
+        at=at,
+        use=project.config.use,
+        models=named,
+        detail=None if model is None else _detail(project, store, model, tried.get(model)),
+        command="freehold assess" if model is None else shlex.join(["freehold", "license", model]),
+    )
+
+
+def _detail(project: Project, store: Store, model: str, tried: CandidateReport | None) -> LicenceDetail:
+    lineage = _lineage(store, model, tried)
+    stored = tried.ruling if tried is not None else None
+    ruling = stored or rule_for_model(model, project.config.use, lineage=lineage)
+    files = comply_texts(ruling, lineage)
+    return LicenceDetail(
+        ruling=ruling,
+        lineage=lineage,
+        memo=explain(ruling),
+        duties=tuple(
+            Duty(
+                obligation=one,
+                due=not (one.recommended or one.passive),
+                files=tuple(name for name in _FILES_OF.get(one.key, ()) if name in files),
+            )
+            for one in ruling.obligations
+        ),
+        files=files,
+        stored=stored is not None,
+    )
+
+
+def _lineage(store: Store, model: str, tried: CandidateReport | None) -> Lineage:
+    """What the candidate is made of: of one that was trained, with the answers that its dataset taught it."""
+    trains = tried is not None and tried.method is not None and METHOD_KINDS[method_of(tried.method)].trains
+    if tried is not None and trains and tried.trained is not None:
+        dataset = store.get(Dataset, tried.trained.dataset_id)
+        if dataset is not None:
+            return lineage_of(model, dataset)
+    return lineage_of_model(model)

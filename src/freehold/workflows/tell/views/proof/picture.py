@@ -1,0 +1,168 @@
+"""What the pictures of the screen Proof show, as figures: intervals by candidate, mixtures over their share. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from scipy.stats import norm
+
+from freehold.report.mixture_picture import shown_points
+from freehold.types.evaluated import Evaluation
+from freehold.types.evaluation import Comparison, VerdictOutcome
+from freehold.types.mixture import Mixture, MixturePoint
+from freehold.types.record import Record
+from freehold.types.report import Report
+
+CURVE_POINTS = 40
+IntervalKind = Literal["proof", "mixture", "selection"]
+
+
+class CandidateInterval(Record, frozen=True, kw_only=True):
+    """One candidate's difference to the incumbent, on the score's scale. `kind` says on what it rests: held-out samples
+    (a proof, of the candidate or of its mixture) or the selection split, which chooses and proves nothing."""
+
+    label: str
+    kind: IntervalKind
+    low: float
+    middle: float
+    high: float
+    n: int | None = None
+    verdict: VerdictOutcome | None = None
+    record_kind: str
+    record_id: str
+    evaluation_id: str | None = None
+
+
+class CloneRange(Record, frozen=True, kw_only=True):
+    """Where a perfect copy of the incumbent would be found `level` of the time, its own noise being all that differs.
+
+    `self_noise` is the share of items on which two runs of the incumbent score differently.
+    """
+
+    low: float
+    high: float
+    level: float
+    self_noise: float
+    n: int
+
+
+class MixturePicture(Record, frozen=True, kw_only=True):
+    """The curve a mixture was chosen from, and its one look at the held-out samples."""
+
+    mixture_id: str
+    label: str
+    sentence: str
+    margin: float
+    points: tuple[MixturePoint, ...]
+    chosen_share: float | None
+    share: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    outcome: VerdictOutcome | None
+
+
+def clone_range(comparison: Comparison) -> CloneRange | None:
+    """The incumbent's own noise on the axis of differences; None where it was not measured.
+
+    Of a copy each pair differs with probability psi, up as often as down, so the mean difference of n pairs has
+    variance psi / n (Tango 1998, with equal discordant cells); the normal range at the comparison's level.
+    """
+    noise, n = comparison.self_noise, comparison.n
+    if noise is None or n < 1:
+        return None
+    half = float(norm.ppf(1 - comparison.alpha)) * math.sqrt(max(0.0, noise) / n)
+    return CloneRange(low=-half, high=half, level=1 - 2 * comparison.alpha, self_noise=noise, n=n)
+
+
+def intervals(report: Report | None, evaluations: Sequence[Evaluation]) -> tuple[CandidateInterval, ...]:
+    """All candidates: proofs of the report and of evaluations made by hand, newest first, then the selection split."""
+    by_comparison = {
+        one.comparison.id: one.id for one in evaluations if one.comparison is not None
+    }  # a report knows its comparisons, not their evaluations
+    candidates = () if report is None else report.candidates
+    rows: list[CandidateInterval] = []
+    seen: set[str] = set()
+    for one in candidates:
+        if one.comparison is not None:
+            seen.add(one.comparison.id)
+            rows += _proof(one.label, "proof", one.comparison, by_comparison.get(one.comparison.id))
+        if one.mixture is not None and one.mixture.comparison is not None:
+            rows += _proof(f"{one.label}, mixture", "mixture", one.mixture.comparison, None, one.mixture)
+    for made in reversed(evaluations):
+        if made.comparison is not None and made.comparison.id not in seen:
+            seen.add(made.comparison.id)
+            rows += _proof(made.candidate, "proof", made.comparison, made.id)
+    if report is not None:
+        rows += _selection(report)
+    return tuple(rows)
+
+
+def _selection(report: Report) -> list[CandidateInterval]:
+    rows = []
+    for one in report.candidates:
+        found = one.selection
+        if found is None or found.difference is None or found.ci_low is None or found.ci_high is None:
+            continue
+        rows.append(
+            CandidateInterval(
+                label=one.label,
+                kind="selection",
+                low=found.ci_low,
+                middle=found.difference,
+                high=found.ci_high,
+                n=found.n,
+                record_kind="report",
+                record_id=report.id,
+            )
+        )
+    return rows
+
+
+def _proof(
+    label: str,
+    kind: IntervalKind,
+    found: Comparison,
+    evaluation_id: str | None,
+    mixture: Mixture | None = None,
+) -> list[CandidateInterval]:
+    low, middle, high = found.ci_low, found.difference, found.ci_high
+    if low is None or middle is None or high is None:
+        return []
+    return [
+        CandidateInterval(
+            label=label,
+            kind=kind,
+            low=low,
+            middle=middle,
+            high=high,
+            n=found.n,
+            verdict=found.verdict if mixture is None else mixture.outcome,
+            record_kind="comparison" if mixture is None else "mixture",
+            record_id=found.id if mixture is None else mixture.id,
+            evaluation_id=evaluation_id,
+        )
+    ]
+
+
+def mixture_picture(mixture: Mixture) -> MixturePicture | None:
+    """The curve of the way that was chosen (the first one where none was); None where nothing was measured."""
+    if not mixture.curves:
+        return None
+    curve = mixture.curves[mixture.best or 0]
+    found = mixture.comparison
+    return MixturePicture(
+        mixture_id=mixture.id,
+        label=f"{mixture.label or mixture.candidate}: {curve.way}, by {curve.signal}",
+        sentence=mixture.sentence,
+        margin=mixture.margin,
+        points=tuple(shown_points(curve, CURVE_POINTS)),
+        chosen_share=None if curve.chosen is None else curve.points[curve.chosen].share,
+        share=mixture.share,
+        difference=None if found is None else found.difference,
+        low=None if found is None else found.ci_low,
+        high=None if found is None else found.ci_high,
+        outcome=mixture.outcome,
+    )

@@ -1,0 +1,207 @@
+"""The screen Training: every run with its curves and memory, also one that goes on or broke off, two side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from freehold import training as trainer
+from freehold.errors import FreeholdError, UsageError
+from freehold.report.curve_page import Point, smoothed, thinned
+from freehold.store import Store
+from freehold.types.record import Record
+from freehold.types.training import TrainingCurve, TrainingEvent, TrainingResult
+from freehold.workflows.project import Project
+from freehold.workflows.tell.views.query import ScreenQuery
+from freehold.workflows.train.adapters import diff
+
+EVENTS_BYTES = 32 * 1024 * 1024
+"""Of a run's events, the newest ones: a long run tells a line a step."""
+MOST_RUNS = 100
+QUIET_SECONDS = 120.0
+"""A run without a manifest that told nothing for this long is called stopped."""
+
+RunState = Literal["done", "running", "stopped", "failed"]
+
+
+class TrainingQuery(ScreenQuery, frozen=True, kw_only=True):
+    """Which run (its folder's name; None: the newest), and which other is held against it."""
+
+    run: Annotated[str, Meta(max_length=200)] | None = None
+    against: Annotated[str, Meta(max_length=200)] | None = None
+
+
+class RunLine(Record, frozen=True, kw_only=True):
+    """A run in short. `adapter_id` is None until it is done."""
+
+    name: str
+    state: RunState
+    at: datetime
+    step: int
+    steps: int
+    loss: float | None
+    score: float | None
+    peak_memory_bytes: int | None
+    seconds_left: float | None
+    adapter_id: str | None
+
+
+class RunDetail(Record, frozen=True, kw_only=True):
+    """One run's curves: pairs of step and value, neighbouring steps joined where there are many. `score` is the share
+    of validation answers that are right to the letter."""
+
+    line: RunLine
+    result: TrainingResult | None
+    loss: tuple[tuple[int, float], ...]
+    validation_loss: tuple[tuple[int, float], ...]
+    score: tuple[tuple[int, float], ...]
+    learning_rate: tuple[tuple[int, float], ...]
+    tokens_per_second: tuple[tuple[int, float], ...]
+    memory_bytes: tuple[tuple[int, float], ...]
+    said: tuple[str, ...]
+
+
+class TrainingScreen(Record, frozen=True, kw_only=True):
+    """The whole screen. `differences` are the fields in which two finished runs differ."""
+
+    app: str
+    at: datetime
+    runs: tuple[RunLine, ...]
+    run: RunDetail | None
+    against: RunDetail | None
+    differences: dict[str, tuple[Any, Any]]
+    curve: TrainingCurve | None
+    command: str
+    first_command: str = "freehold train --dry-run"
+
+
+def training(project: Project, store: Store, query: TrainingQuery, *, at: datetime) -> TrainingScreen:
+    """What there is to see. Raises `UsageError` for a run that is not there."""
+    folders = _folders(project)
+    lines = {folder.name: _line(folder, at) for folder in folders}
+    run = _detail(folders, query.run, at) if folders else None
+    against = _detail(folders, query.against, at) if query.against is not None else None
+    differences: dict[str, tuple[Any, Any]] = {}
+    if run is not None and against is not None and run.result is not None and against.result is not None:
+        differences = diff(run.result, against.result).fields
+    return TrainingScreen(
+        app=project.config.app.name,
+        at=at,
+        runs=tuple(lines.values()),
+        run=run,
+        against=against,
+        differences=differences,
+        curve=store.latest(TrainingCurve),
+        command="freehold adapters list" if folders else "freehold train",
+    )
+
+
+def _folders(project: Project) -> list[Path]:
+    """Folders of runs, the one that told something last first."""
+    root = project.state / "adapters"
+    found = [place for place in root.iterdir() if place.is_dir()] if root.is_dir() else []
+    known = [place for place in found if _events_file(place).is_file() or (place / "adapter.json").is_file()]
+    return sorted(known, key=_changed, reverse=True)[:MOST_RUNS]
+
+
+def _events_file(folder: Path) -> Path:
+    return folder / "run" / "events.jsonl"
+
+
+def _changed(folder: Path) -> float:
+    for path in (_events_file(folder), folder / "adapter.json"):
+        try:
+            return path.stat().st_mtime
+        except OSError:
+            continue
+    return 0.0
+
+
+def _detail(folders: Sequence[Path], wanted: str | None, at: datetime) -> RunDetail:
+    # By the names that are there, so that an address never leads to another folder.
+    folder = folders[0] if wanted is None else next((one for one in folders if one.name == wanted), None)
+    if folder is None:
+        raise UsageError(f"no training run {wanted}", hint="freehold adapters list")
+    events = read_events(_events_file(folder))
+    steps = list({one.step: one for one in events if one.kind == "step"}.values())
+    evals = list({one.step: one for one in events if one.kind == "eval"}.values())
+    return RunDetail(
+        line=_line(folder, at, events),
+        result=_result(folder),
+        loss=_curve(smoothed(_points(steps, "loss"))),
+        validation_loss=_curve(_points(evals, "loss")),
+        score=_curve(_points(evals, "score")),
+        learning_rate=_curve(thinned(_points(steps, "learning_rate"))),
+        tokens_per_second=_curve(smoothed(_points(steps, "tokens_per_second"))),
+        memory_bytes=_curve(thinned(_points(steps, "peak_memory_bytes"))),
+        said=tuple(one.message for one in events if one.kind in ("warning", "error") and one.message)[-20:],
+    )
+
+
+def _points(events: Sequence[TrainingEvent], field: str) -> list[Point]:
+    return [Point(one.step, float(value)) for one in events if (value := getattr(one, field)) is not None]
+
+
+def _curve(points: Sequence[Point]) -> tuple[tuple[int, float], ...]:
+    return tuple((point.step, point.value) for point in points)
+
+
+def read_events(path: Path) -> list[TrainingEvent]:
+    """A run's events in order, of a long file the newest; a line that is half written is left out."""
+    decoder = msgspec.json.Decoder(TrainingEvent)
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - EVENTS_BYTES))
+            lines = file.read().splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            found.append(decoder.decode(line))
+        except (msgspec.DecodeError, msgspec.ValidationError):
+            continue
+    return found
+
+
+def _result(folder: Path) -> TrainingResult | None:
+    try:
+        return trainer.read_manifest(folder)
+    except FreeholdError:
+        return None
+
+
+def _line(folder: Path, at: datetime, events: Sequence[TrainingEvent] | None = None) -> RunLine:
+    told = read_events(_events_file(folder)) if events is None else events
+    result = _result(folder)
+    steps = [one for one in told if one.kind == "step"]
+    last = steps[-1] if steps else None
+    scores = [one.score for one in told if one.score is not None]
+    memory = [one.peak_memory_bytes for one in told if one.peak_memory_bytes is not None]
+    changed = datetime.fromtimestamp(_changed(folder), UTC)
+    return RunLine(
+        name=folder.name,
+        state=_state(told, result, (at - changed).total_seconds()),
+        at=changed,
+        step=last.step if last is not None else result.steps if result is not None else 0,
+        steps=last.steps if last is not None else result.steps if result is not None else 0,
+        loss=last.loss if last is not None else result.final_loss if result is not None else None,
+        score=scores[-1] if scores else None,
+        peak_memory_bytes=max(memory) if memory else result.peak_memory_bytes if result is not None else None,
+        seconds_left=last.seconds_left if last is not None and result is None else None,
+        adapter_id=None if result is None else result.id,
+    )
+
+
+def _state(told: Sequence[TrainingEvent], result: TrainingResult | None, quiet_seconds: float) -> RunState:
+    if result is not None:
+        return "done"
+    if told and told[-1].kind == "error":
+        return "failed"
+    return "running" if quiet_seconds < QUIET_SECONDS else "stopped"

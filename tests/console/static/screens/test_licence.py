@@ -1,0 +1,32 @@
+"""The screen Licence in a real browser: ruling, duties to tick, files; a tick stays in the tab."""
+
+import pytest
+from tests.console.conftest import serving_console
+from tests.workflows.data.building import project_of
+from tests.workflows.tell.views import evidence
+
+pytestmark = pytest.mark.browser
+TOML = evidence.TOML + '[use]\nmode = "hosted_service"\nserves_third_parties = true\n'
+
+
+def test_duties_are_a_checklist_with_the_files_that_meet_them(visiting, tmp_path):
+    with serving_console(project_of(tmp_path, TOML)) as address:
+        visit = visiting(address)
+        page = visit.open("licence?model=meta-llama/Llama-3.1-8B-Instruct", waits=".checklist")
+        box = page.locator(".checklist input").first
+        box.check()
+        page.get_by_text("CHECKLIST.md").click()
+        assert "meta-llama" in page.locator("details[open] pre").inner_text()
+        page.evaluate("location.hash = '#/cost'")
+        page.wait_for_selector("h1:has-text('Cost')")
+        visit.open("licence?model=meta-llama/Llama-3.1-8B-Instruct", waits=".checklist")
+        assert page.locator(".checklist input").first.is_checked()
+        assert "Built with Llama" in page.locator("#screen").inner_text()
+        visit.clean()
+
+
+def test_it_fits_a_telephone(visiting, tmp_path):
+    with serving_console(project_of(tmp_path, TOML)) as address:
+        visit = visiting(address, width=390, dark=True)
+        visit.open("licence?model=google/gemma-3-27b-it", waits=".checklist")
+        visit.clean()

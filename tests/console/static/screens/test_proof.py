@@ -1,0 +1,110 @@
+"""The screen Proof in a real browser: pictures, slices, items worst first, notes, and nothing in it is markup."""
+
+import pytest
+from tests.console.conftest import serving_console
+from tests.workflows.data.building import project_of
+from tests.workflows.tell.views import evidence
+
+from freehold.store import audit, open_store
+from freehold.workflows.prove.notes import notes_of
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def proven(tmp_path):
+    project = project_of(tmp_path, evidence.TOML)
+    return project, evidence.with_proof(project)
+
+
+@pytest.fixture
+def visit(visiting, proven):
+    with serving_console(proven[0]) as address:
+        yield visiting(address)
+
+
+def test_the_verdict_the_pictures_and_the_ten_worst_items(visit, proven):
+    page = visit.open("proof", waits=".items")
+    assert page.locator(".tile b").first.inner_text() == "hold"
+    label = page.locator("[data-key=intervals] svg").get_attribute("aria-label")
+    assert "org/chosen · as_is" in label and "points" in label
+    assert page.locator("[data-key=intervals] rect.noise").count() == 1
+    assert page.locator("[data-key^=mixture-] polyline").count() == 2
+    assert page.locator(".item").count() == 10
+    assert "freehold" in page.locator("[data-key=ways] .command code").first.inner_text()
+    visit.clean()
+
+
+def test_hostile_answers_stay_text(visit):
+    page = visit.open("proof?cause=wrong form: no_label", waits=".item")
+    shown = page.locator(".item").first
+    assert '<img src=x onerror="document.title=1">' in shown.inner_text()
+    assert shown.locator("img").count() == 0 and page.title() != "1"
+    assert "\u202e" not in shown.inner_text() and "\x1b" not in shown.inner_text()
+    visit.clean()
+
+
+def test_a_slice_leads_to_its_items_and_a_cause_to_others_like_it(visit):
+    page = visit.open("proof", waits=".items")
+    page.locator("[data-key='row-language=de'] a").first.click()
+    page.wait_for_function("() => location.hash.includes('slice=language')")
+    page.wait_for_function("() => document.querySelector('select[name=slice]').value === 'language=de'")
+    before = page.locator("#items .small.soft").first.inner_text()
+    page.locator(".item header a.pill").first.click()
+    page.wait_for_function("() => location.hash.includes('cause=')")
+    page.wait_for_function(
+        "before => document.querySelector('#items .small.soft').innerText !== before", arg=before
+    )
+    page.locator("select[name=show]").select_option("all")
+    page.wait_for_function("() => location.hash.includes('show=all')")
+    visit.clean()
+
+
+def test_keys_walk_the_items_and_fold_what_is_the_same(visit):
+    page = visit.open("proof", waits=".item")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    assert page.evaluate("document.activeElement.dataset.key") == "item-1"
+    page.keyboard.press("k")
+    assert page.evaluate("document.activeElement.dataset.key") == "item-0"
+    page.keyboard.press("d")
+    assert page.locator(".items.only-changes").count() == 0
+    page.keyboard.press("d")
+    assert page.locator(".items.only-changes").count() == 1
+    visit.clean()
+
+
+def test_pages_go_on_and_a_note_stays(visit, proven):
+    project, made = proven
+    page = visit.open("proof", waits=".item")
+    page.locator("#items a[rel=next]").click()
+    page.wait_for_selector("[data-key=item-10]")
+    page.locator("#items .pages a").first.click()
+    page.wait_for_selector("[data-key=item-0]")
+    page.locator("[data-key=item-0]").focus()
+    page.keyboard.press("n")
+    page.get_by_label("What you saw").fill("the label is <b>doubtful</b>")
+    page.get_by_role("button", name="Keep").click()
+    page.wait_for_selector(".notes")
+    assert "the label is <b>doubtful</b>" in page.locator(".notes").inner_text()
+    with open_store(project.store_url) as store:
+        (found,) = notes_of(store, made.id).values()
+        assert found[0].who == "ada (console)"
+        assert [one.action for one in audit.entries(store.database)][-1] == "note.add"
+    visit.clean()
+
+
+def test_a_fresh_project_says_what_to_do_first(visiting, empty_project):
+    with serving_console(empty_project) as address:
+        visit = visiting(address, width=390)
+        page = visit.open("proof", waits=".empty")
+        assert "freehold migrate" in page.locator(".empty").inner_text()
+        visit.clean()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_it_fits_a_telephone(visiting, proven, dark):
+    with serving_console(proven[0]) as address:
+        visit = visiting(address, width=390, dark=dark)
+        visit.open("proof", waits=".items")
+        visit.clean()

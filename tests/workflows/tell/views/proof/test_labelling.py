@@ -1,0 +1,80 @@
+"""Pairs on a screen go through the sessions of `freehold label`."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tests.workflows.data.building import project_of
+from tests.workflows.tell.views import evidence
+
+from freehold.errors import UsageError
+from freehold.store import open_store
+from freehold.workflows.prove.label import open_session
+from freehold.workflows.tell.views.proof.labelling import LabellingQuery, desk_of, labelling
+
+NOW = datetime(2026, 11, 29, tzinfo=UTC)
+
+
+@pytest.fixture
+def project(tmp_path):
+    return project_of(tmp_path, evidence.TOML)
+
+
+@pytest.fixture
+def made(project):
+    return evidence.with_proof(project, hostile=False)
+
+
+def look(project, **query):
+    with open_store(project.store_url) as store:
+        return labelling(project, store, LabellingQuery(**query), at=NOW)
+
+
+def test_ten_pairs_are_labelled_as_the_command_labels_them(project, made):
+    pair = look(project)
+    assert pair.wanted == 100 and pair.pair_id
+    names = {made.candidate, made.incumbent}
+    begun = pair.labelled  # equal answers are labelled without being shown
+    for _ in range(10):
+        assert not names & set(msgspec_texts(pair))
+        pair = desk_of(project).label(made.id, pair.pair_id, "left")
+        if pair.pair_id is None:
+            break
+    assert pair.labelled > begun
+    lines = [json.loads(line) for line in Path(pair.path).read_text().splitlines()]
+    shown = [line for line in lines if line["shown"]]
+    assert {line["winner"] for line in shown} <= {"candidate", "incumbent"}
+    session, path = open_session(project, evaluation_id=made.id)
+    assert str(path) == pair.path and session.progress.labelled == pair.labelled
+    assert session.current_id == pair.pair_id
+
+
+def msgspec_texts(pair):
+    return [pair.question.text, pair.left.text, pair.right.text]
+
+
+def test_of_two_who_label_a_pair_the_first_counts(project, made):
+    pair = look(project)
+    desk_of(project).label(made.id, pair.pair_id, "right")
+    with pytest.raises(UsageError, match="labelled already"):
+        desk_of(project).label(made.id, pair.pair_id, "left")
+
+
+def test_the_last_label_is_taken_back(project, made):
+    pair = look(project)
+    desk_of(project).label(made.id, pair.pair_id, "equal")
+    assert desk_of(project).undo(made.id).pair_id == pair.pair_id
+    with pytest.raises(UsageError, match="no label"):
+        desk_of(project).undo(made.id)
+
+
+def test_without_an_evaluation_there_is_nothing_to_label(project):
+    found = look(project)
+    assert (found.evaluation_id, found.pair_id, found.command) == (None, None, "freehold evaluate")
+
+
+def test_an_evaluation_that_is_not_there_is_told(project, made):
+    with pytest.raises(UsageError, match="no evaluations"):
+        look(project, evaluation="nix")
+    assert look(project, evaluation=made.id[:6]).evaluation_id == made.id

@@ -1,0 +1,104 @@
+"""The screen Proof from real states of a project."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.workflows.data.building import project_of
+from tests.workflows.tell.views import evidence
+
+from freehold.errors import UsageError
+from freehold.store import open_store
+from freehold.types.evaluated import Evaluation
+from freehold.workflows.prove.notes import add_note
+from freehold.workflows.tell.views.proof.screen import ProofQuery, proof
+
+NOW = datetime(2026, 11, 29, tzinfo=UTC)
+
+
+@pytest.fixture
+def project(tmp_path):
+    return project_of(tmp_path, evidence.TOML)
+
+
+def look(project, **query):
+    with open_store(project.store_url) as store:
+        return proof(project, store, ProofQuery(**query), at=NOW)
+
+
+def test_a_fresh_project_is_told_what_to_do_first(project):
+    found = look(project)
+    assert found.detail is None and found.evaluations == () and found.intervals == ()
+    assert found.first_command == "freehold migrate"
+
+
+def test_the_worst_items_come_first_with_what_differs(project):
+    made = evidence.with_proof(project)
+    found = look(project)
+    detail = found.detail
+    assert detail.evaluation_id == made.id and detail.comparison.id == made.comparison.id
+    assert detail.verdict.id == "8" * 32 and detail.clone.self_noise == 0.04
+    assert {row.kind for row in found.intervals} == {"proof", "selection"}
+    assert found.mixtures[0].mixture_id == "m" * 32
+    items = detail.items
+    assert len(items.items) == 10 and items.matching == items.changes["worse"]
+    for one in items.items:
+        assert one.candidate.score == 0 and one.incumbent.score == 1 and one.causes
+        assert {piece.side for piece in one.difference.pieces} == {"incumbent", "candidate"}
+    # The next page goes on, and an item's slice and cause lead to others like it.
+    after = look(project, after=items.next_after).detail.items
+    assert after.items[0].rank == items.items[-1].rank + 1
+    german = look(project, slice="language=de").detail.items
+    assert german.matching == items.worse_by_slice["language=de"]
+    cause = items.causes[0]
+    assert look(project, cause=cause[0]).detail.items.matching == cause[1]
+
+
+def test_hostile_words_stay_words_in_the_record(project):
+    evidence.with_proof(project, hostile=True)
+    first = look(project, cause="wrong form: no_label").detail.items.items[0]
+    assert first.question.text == evidence.HOSTILE and first.candidate.output.text == evidence.HOSTILE
+    assert msgspec.json.encode(first)
+
+
+def test_notes_come_with_their_items(project):
+    made = evidence.with_proof(project)
+    sample = look(project).detail.items.items[0].sample_id
+    with open_store(project.store_url) as store:
+        add_note(store, made.id, sample, "the label is doubtful", who="ada", at=NOW)
+    assert [one.text for one in look(project).detail.items.items[0].notes] == ["the label is doubtful"]
+
+
+def test_answers_that_are_gone_are_told_and_the_rest_stands(project):
+    made = evidence.with_proof(project)
+    Path(made.results_file).unlink()
+    detail = look(project).detail
+    assert detail.items is None and "freehold evaluate" in detail.items_missing
+    assert detail.comparison is not None
+
+
+def test_an_evaluation_is_chosen_by_the_beginning_of_its_id(project):
+    first = evidence.with_proof(project)
+    with open_store(project.store_url) as store:
+        second = evidence.evaluated(project, store, evidence.results(40, seed=3))
+    assert look(project).detail.evaluation_id == second.id
+    assert look(project, evaluation=first.id[:10]).detail.evaluation_id == first.id
+    assert [one.id for one in look(project).evaluations] == [second.id, first.id]
+    with pytest.raises(UsageError, match="no evaluations"):
+        look(project, evaluation="nix")
+
+
+def test_looking_changes_nothing(project):
+    evidence.with_proof(project)
+
+    def state():
+        with open_store(project.store_url) as store:
+            return store.records(Evaluation), sorted(
+                (path.name, path.stat().st_mtime_ns) for path in (project.state / "evaluations").iterdir()
+            )
+
+    before = state()
+    look(project)
+    look(project, show="all")
+    assert state() == before

@@ -1,0 +1,64 @@
+"""The screen Licence: the ruling of the report, what the model is made of, duties and the files that meet them."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from tests.report import sample_report
+from tests.workflows.data.building import project_of
+from tests.workflows.tell.views import evidence
+
+from freehold.errors import UnknownModelError
+from freehold.store import open_store
+from freehold.workflows.tell.views.licence import LicenceQuery, licence
+
+NOW = datetime(2026, 11, 29, tzinfo=UTC)
+
+
+@pytest.fixture
+def project(tmp_path):
+    return project_of(tmp_path, evidence.TOML)
+
+
+def look(project, **query):
+    with open_store(project.store_url) as store:
+        return licence(project, store, LicenceQuery(**query), at=NOW)
+
+
+def test_a_model_of_the_catalog_is_ruled_on_now(project):
+    hosted = msgspec.structs.replace(project.config.use, mode="hosted_service", serves_third_parties=True)
+    project = replace(project, config=msgspec.structs.replace(project.config, use=hosted))
+    detail = look(project, model="meta-llama/Llama-3.1-8B-Instruct").detail
+    assert not detail.stored and detail.ruling.obligations
+    assert detail.memo.startswith(detail.ruling.model) and "CHECKLIST.md" in detail.files
+    shown = [one for one in detail.duties if one.obligation.key == "display_attribution"]
+    assert shown and all(one.files == ("ATTRIBUTION.txt",) for one in shown)
+    assert {name for one in detail.duties for name in one.files} <= set(detail.files)
+
+
+def test_the_reports_ruling_is_shown_as_it_was_made(project):
+    with open_store(project.store_url) as store:
+        store.put(sample_report.report(sample_report.candidate()))
+    found = look(project)
+    assert found.detail.stored and found.detail.ruling.id == "a" * 32
+    assert found.detail.duties[0].due and found.models[0] == sample_report.MODEL
+
+
+def test_what_a_trained_model_learned_from_is_in_its_lineage(project):
+    dataset, adapter, _ = evidence.with_data(project)
+    with open_store(project.store_url) as store:
+        store.put(sample_report.report(sample_report.candidate(trained=adapter, method="lora", ruling=None)))
+        store.put(
+            msgspec.structs.replace(
+                dataset, targets_from={"gold": 1, "incumbent": 9}, incumbent_model="gpt-4o-2024-08-06"
+            )
+        )
+    edges = look(project).detail.lineage.edges
+    assert [edge.kind for edge in edges] == ["base", "distilled_from"]
+    assert edges[1].note == "9 training targets are its answers"
+
+
+def test_a_model_that_is_not_known_is_told(project):
+    with pytest.raises(UnknownModelError):
+        look(project, model="/etc/passwd")

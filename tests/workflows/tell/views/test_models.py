@@ -1,0 +1,75 @@
+"""The screen Models: every model with its reasons, on this machine and on another."""
+
+from datetime import UTC, datetime
+
+import pytest
+from tests.workflows.data.building import project_of
+from tests.workflows.tell.views import evidence
+
+from freehold.store import open_store
+from freehold.workflows.tell.views import models as view
+from freehold.workflows.tell.views.models import ModelsQuery, models
+
+NOW = datetime(2026, 11, 29, tzinfo=UTC)
+
+
+@pytest.fixture
+def project(tmp_path):
+    return project_of(tmp_path, evidence.TOML)
+
+
+def look(project, **query):
+    with open_store(project.store_url) as store:
+        return models(project, store, ModelsQuery(**query), at=NOW)
+
+
+def test_what_if_on_another_machine(project):
+    found = look(project, machine="2x H100", model="Qwen/Qwen3-32B")
+    assert found.what_if == "2x H100" and "H100" in found.machine
+    assert found.fit.model.startswith("Qwen/Qwen3-32B") and found.fit.fits and len(found.fit.parts) > 2
+    assert sum(part.bytes for part in found.fit.parts) == found.fit.total_bytes
+    small = look(project, machine="T4", model="Qwen/Qwen3-32B")
+    assert not small.fit.fits and small.counts["shortlisted"] < found.counts["shortlisted"]
+    assert found.command == "freehold assess --machine '2x H100'"
+
+
+def test_each_model_left_out_says_why(project):
+    found = look(project, machine="T4", show="excluded")
+    assert found.rows and {row.outcome for row in found.rows} == {"excluded"}
+    assert all(row.reasons for row in found.rows)
+    assert found.matching == found.counts["excluded"]
+    assert look(project, machine="T4", find="no such model").rows == ()
+    seen, after = [], 0
+    while after is not None:
+        page = look(project, machine="T4", show="excluded", after=after)
+        seen += [row.model for row in page.rows]
+        after = page.next_after
+    assert len(seen) == len(set(seen)) == found.matching
+
+
+def test_candidates_of_the_report_are_told_with_what_became_of_them(project):
+    evidence.with_proof(project)
+    tried = {one.model: one for one in look(project, machine="T4").tried}
+    assert tried["org/chosen"].state == "hold" and tried["org/lost"].state == "it cannot be reached"
+
+
+@pytest.mark.parametrize(
+    "query", [{"machine": "T4", "model": "http://127.0.0.1:1"}, {"machine": "/etc/passwd"}]
+)
+def test_what_is_not_understood_is_told_and_nothing_is_opened(project, query, monkeypatch):
+    monkeypatch.setattr("freehold.hardware.probes.machine.bandwidth.measure", lambda cores: None)
+    found = look(project, **query)
+    assert found.problem and found.rows and found.fit is None
+
+
+def test_an_assessment_is_made_again_once_what_it_rests_on_has_changed(project, monkeypatch):
+    made = []
+    real = view.assess
+    monkeypatch.setattr(view, "assess", lambda *args, **given: made.append(1) or real(*args, **given))
+    look(project, machine="L4")
+    look(project, machine="L4", find="qwen")
+    assert len(made) == 1
+    with open_store(project.store_url) as store:
+        store.add_traces([evidence.trace(1, "hello")])
+    look(project, machine="L4")
+    assert len(made) == 2
