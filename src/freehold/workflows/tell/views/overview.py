@@ -51,7 +51,7 @@ class Savings(Record, frozen=True, kw_only=True):
     why: str = ""
 
 
-class RouteLine(Record, frozen=True, kw_only=True):
+class OverviewRoute(Record, frozen=True, kw_only=True):
     """One route in a word. `can_go_back`: traffic is on the candidate, or on its way there."""
 
     name: str
@@ -93,7 +93,7 @@ class OverviewScreen(Record, frozen=True, kw_only=True):
     verdict: VerdictLine | None
     traffic: Traffic
     savings: Savings | None
-    routes: tuple[RouteLine, ...]
+    routes: tuple[OverviewRoute, ...]
     reports: tuple[ReportLine, ...]
     others: tuple[PathLine, ...]
 
@@ -157,9 +157,9 @@ def others(spool: Path) -> tuple[PathLine, ...]:
     )
 
 
-def _line(route: Route) -> RouteLine:
+def _line(route: Route) -> OverviewRoute:
     share = {"promoted": 1.0, "canary": route.canary_share}.get(route.state, 0.0)
-    return RouteLine(
+    return OverviewRoute(
         name=route.name,
         model=route.model,
         state=route.state,
