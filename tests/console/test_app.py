@@ -137,18 +137,21 @@ def test_another_host_name_is_refused(call):
 def test_state_tells_traffic_and_never_content(call):
     seen = state(call)
     (view,) = seen["routes"]
-    assert seen["app"] == "support" and seen["incumbent"] == "gpt-4o"
-    assert view["incumbent"]["requests"] == 60 and view["incumbent"]["errors"] == 1
-    assert view["mirrored"]["requests"] == sum(bucket["mirrored"] for bucket in view["series"]) > 10
-    assert view["mirrored"]["p50_ms"] == 50.0
-    assert sum(bucket["incumbent"] for bucket in view["series"]) == 60
+    traffic = view["traffic"]
+    assert traffic["incumbent"]["requests"] == 60 and traffic["incumbent"]["errors"] == 1
+    assert traffic["mirrored"]["requests"] == sum(one["mirrored"] for one in traffic["buckets"]) > 10
+    assert sum(one["incumbent"] for one in traffic["buckets"]) == 60
     assert view["status"]["rollout"]["state"] == "shadow" and view["status"]["missing"]
     assert view["history"][0]["who"] == "ada"
-    assert SECRET not in json.dumps(seen)
+    first = state(call, "/api/screens/overview")
+    assert first["journey"]["app"] == "support" and first["journey"]["incumbent"] == "gpt-4o"
+    assert SECRET not in json.dumps([seen, first])
 
 
 def test_the_window_narrows_what_is_counted_and_a_wrong_parameter_is_named(call):
-    assert state(call, "/api/screens/rollout?window_s=60")["routes"][0]["incumbent"]["requests"] < 10
+    assert (
+        state(call, "/api/screens/rollout?window_s=60")["routes"][0]["traffic"]["incumbent"]["requests"] < 20
+    )
     for given in ("window_s=soon", "window_s=1e99", "window_s=nan", "window_s=-1", "color=red"):
         reply, text = call("GET", f"/api/screens/rollout?{given}")
         assert reply.status == 400 and given.partition("=")[0] in json.loads(text)["error"]

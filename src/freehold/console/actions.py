@@ -35,11 +35,12 @@ class Action:
 
 
 ACTIONS: dict[str, Action] = {
-    "rollout.advance": Action(buttons.advance, buttons.RouteBody),
-    "rollout.pause": Action(buttons.pause, buttons.RouteBody),
-    "rollout.promote": Action(buttons.promote, buttons.RouteBody),
-    "rollout.rollback": Action(buttons.rollback, buttons.RouteBody),
-    "trace.feedback": Action(buttons.feedback, buttons.FeedbackBody, needs="content"),
+    "rollout.advance": Action(buttons.advance, buttons.RouteButton),
+    "rollout.pause": Action(buttons.pause, buttons.RouteButton),
+    "rollout.promote": Action(buttons.promote, buttons.RouteButton),
+    "rollout.rollback": Action(buttons.rollback, buttons.RouteButton),
+    "rollout.rehearse": Action(buttons.rehearse, buttons.RehearsalButton),
+    "trace.feedback": Action(buttons.feedback, buttons.FeedbackButton, needs="content"),
     "keys.add": Action(key_buttons.add, key_buttons.NewKeyBody, needs="keys"),
     "keys.revoke": Action(key_buttons.revoke, key_buttons.KeyNameBody, needs="keys"),
     "note.add": Action(evidence_buttons.note, evidence_buttons.NoteBody, needs="content"),

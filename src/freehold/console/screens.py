@@ -23,11 +23,13 @@ from freehold.workflows.tell.views import (
     keys,
     licence,
     models,
+    overview,
     record,
     rollout,
     serving,
     settings,
     trace,
+    traffic,
     training,
 )
 from freehold.workflows.tell.views.proof import labelling
@@ -63,6 +65,14 @@ class Screen:
 
 
 SCREENS: dict[str, Screen] = {
+    "overview": Screen(
+        title="Overview",
+        view=overview.overview,
+        query=overview.OverviewQuery,
+        group="journey",
+        shortcut="o",
+        command="freehold status",
+    ),
     "data": Screen(
         title="Data",
         view=data.data,
@@ -127,9 +137,17 @@ SCREENS: dict[str, Screen] = {
         command="freehold cost",
         refresh_seconds=0,
     ),
+    "traffic": Screen(
+        title="Traffic",
+        view=traffic.traffic,
+        query=traffic.TrafficQuery,
+        group="running",
+        shortcut="t",
+        command="freehold traces list",
+    ),
     "rollout": Screen(
         title="Rollout",
-        view=rollout.overview,
+        view=rollout.rollout,
         query=WindowQuery,
         group="running",
         shortcut="r",

@@ -13,7 +13,7 @@ def test_a_button_does_what_it_says_and_forces_nothing(tmp_path):
         begun(store)
 
         def press(button, why):
-            button(None, store, buttons.RouteBody(route="support", why=why), who="bo", at=LATER)
+            button(None, store, buttons.RouteButton(route="support", why=why), who="bo", at=LATER)
 
         press(buttons.pause, "lunch")
         assert store.routes()[0].state == "incumbent"

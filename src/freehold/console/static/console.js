@@ -31,6 +31,8 @@ function viewOf(name, query) {
     screen: name,
     query,
     may: (permission) => visitor.may.includes(permission),
+    /** The title of another screen, where this visitor may see it; else null. */
+    has: (other) => screenNamed(other)?.title ?? null,
     can: (action) => visitor.actions.includes(action),
     go: (parameters, screen = name) => { location.hash = address(screen, parameters); },
     /** The address of this screen with some of its parameters changed. */

@@ -31,7 +31,7 @@ def test_what_is_in_it_and_its_samples(visiting, project):
         page.locator("[data-key=samples] a[rel=next]").click()
         page.wait_for_function("first => !document.querySelector(`[data-key='${first}']`)", arg=first)
         page.locator("select[name=split]").select_option("held_out")
-        page.wait_for_function("location.hash.includes('split=held_out')")
+        page.wait_for_function("() => location.hash.includes('split=held_out')")
         visit.clean()
 
 
@@ -45,14 +45,14 @@ def test_a_doubt_is_corrected_another_confirmed_and_the_next_dataset_has_both(vi
         assert rows.count() == 4
         rows.nth(0).get_by_role("button", name="Correct it").click()
         page.get_by_label("The right answer").fill("other")
-        page.get_by_label("Why").fill("a gift card")
+        page.locator("dialog input[name=why]").fill("a gift card")
         page.locator("dialog button[type=submit]").click()
         page.wait_for_selector("text=now: other")
         rows.nth(1).get_by_role("button", name="It is right").click()
         page.wait_for_selector("[data-key=doubts] .pill:has-text('is right')")
         page.get_by_role("button", name="Build with 2 reviewed").click()
         page.locator("dialog button[type=submit]").click()
-        page.wait_for_function("document.querySelectorAll('select[name=dataset] option').length === 2")
+        page.wait_for_function("() => document.querySelectorAll('select[name=dataset] option').length === 2")
         visit.clean()
     with open_store(project.store_url) as store:
         built, said = find_dataset(store), reviews(store)

@@ -39,6 +39,12 @@ def test_each_model_left_out_says_why(project):
     assert all(row.reasons for row in found.rows)
     assert found.matching == found.counts["excluded"]
     assert look(project, machine="T4", find="no such model").rows == ()
+    seen, after = [], 0
+    while after is not None:
+        page = look(project, machine="T4", show="excluded", after=after)
+        seen += [row.model for row in page.rows]
+        after = page.next_after
+    assert len(seen) == len(set(seen)) == found.matching
 
 
 def test_candidates_of_the_report_are_told_with_what_became_of_them(project):

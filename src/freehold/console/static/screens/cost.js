@@ -7,6 +7,8 @@ import { address, command, filters, fold, from, note, panel, pill, table, tiles 
 const ADVICE = { leave: ["leave", "good"], stay: ["stay", "warn"], undecided: ["undecided", ""] };
 const range = (one) => (Number(one.low) === Number(one.high) ? usd(one.low) : `${usd(one.low)} to ${usd(one.high)}`);
 
+const meets = (requests) => (Number.isFinite(Number(requests)) ? count(Math.round(requests)) : "no number of");
+
 /** Low and high ends of some amounts on one axis from nothing. */
 function spans(rows) {
   const most = Math.max(...rows.map((row) => Number(row.range.high)), 1);
@@ -20,9 +22,10 @@ function weighed(found) {
   const rows = [{ name: `${bill.model}, as today`, range: bill.usd_per_month, class: "incumbent" }, { name: `${held.model}, held`, range: held.usd_per_month, class: "candidate" }];
   if (mixture) rows.push({ name: `mixture, ${percent(mixture.share)} here`, range: mixture.usd_per_month, class: "mirrored" });
   const [words, mark] = ADVICE[found.advice];
-  return [tiles([{ label: "As far as money goes", value: words, mark, note: found.sentence }, { label: "The bill today", value: `${range(bill.usd_per_month)}`, note: "a month" }, { label: "Holding it", value: range(held.usd_per_month), note: `a month, ${held.machine}` },
+  return [tiles([{ label: "As far as money goes", value: words, mark }, { label: "The bill today", value: `${range(bill.usd_per_month)}`, note: "a month" }, { label: "Holding it", value: range(held.usd_per_month), note: `a month, ${held.machine}` },
     mixture && { label: "Saved by the mixture", value: range(mixture.saved_usd_per_month), record: mixture.mixture_id, note: "a month; what it defers is not counted as saved" },
-    { label: "They meet at", value: `${count(Math.round(found.break_even_requests_per_month.low))}`, note: `to ${count(Math.round(found.break_even_requests_per_month.high))} requests a month; now ${count(Math.round(traffic.requests_per_month))}` }]),
+    { label: "They meet at", value: meets(found.break_even_requests_per_month.low), note: `to ${meets(found.break_even_requests_per_month.high)} requests a month; now ${count(Math.round(traffic.requests_per_month))}` }]),
+  el("p", { class: "lead" }, found.sentence),
   panel("A month", { "data-key": "month" }, spans(rows), el("p", { class: "small soft" }, "Dark: the low end of what is plausible; light: the high end."), el("ul", {}, found.reasons.map((text) => el("li", {}, text)))),
   el("div", { class: "columns" }, panel("What it rests on", { "data-key": "basis" }, el("ul", { class: "small" }, [bill.basis, ...bill.notes, held.basis, ...held.notes, traffic.how].map((text) => el("li", {}, text))),
     bill.prices_of ? el("p", { class: "small soft" }, `Price list of ${bill.prices_of}.`) : null),

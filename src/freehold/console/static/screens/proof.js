@@ -76,13 +76,15 @@ function slices(detail, view) {
   const parts = detail.comparison?.slices ?? [];
   const worse = detail.items?.worse_by_slice ?? {};
   if (!parts.length) return null;
+  // j and k walk the items, so these rows are links only.
+  const items = (part) => view.with({ evaluation: detail.evaluation_id, slice: part.name, cause: "", after: "", show: "worse" });
   return panel("Slices, the worst first", { "data-key": "slices" }, table([
-    { head: "slice", cell: (part) => part.name }, { head: "items", number: true, cell: (part) => count(part.n) },
+    { head: "slice", cell: (part) => el("a", { href: items(part) }, part.name) }, { head: "items", number: true, cell: (part) => count(part.n) },
     { head: "difference", number: true, cell: (part) => from(detail.comparison.id, points(part.difference)) },
     { head: "interval", number: true, cell: (part) => (part.ci_low === null ? "–" : `${pointsShort(part.ci_low)} to ${pointsShort(part.ci_high)}`) },
-    { head: "got worse", number: true, cell: (part) => link(count(worse[part.name] ?? 0), view.screen, { evaluation: detail.evaluation_id, slice: part.name }) },
+    { head: "got worse", number: true, cell: (part) => el("a", { href: items(part) }, count(worse[part.name] ?? 0)) },
     { head: "", cell: (part) => (part.harmed ? pill("harmed", "bad") : part.note ?? "") }], parts,
-  { caption: "Differences in the declared slices", key: (part) => part.name, cards: true, href: (part) => view.with({ evaluation: detail.evaluation_id, slice: part.name, cause: null, after: null, show: "worse" }) }));
+  { caption: "Differences in the declared slices", key: (part) => part.name, cards: true }));
 }
 
 export function draw(record, view) {

@@ -1,28 +1,20 @@
 // Each route: who answers, the rollout's steps, its tests over time, and the buttons that move it.
 
 import { el } from "../pieces/dom.js";
-import { bar, figures, stacked } from "../pieces/charts.js";
+import { tell } from "../pieces/dialogs.js";
+import { bar, figures, lines, stacked } from "../pieces/charts.js";
 import { clock, count, moment, ms, number, percent, seconds } from "../pieces/format.js";
-import { command, empty, filters, fold, note, panel, pill, table, windowField } from "../pieces/parts.js";
+import { command, empty, filters, fold, from, link, note, panel, pill, table, windowField } from "../pieces/parts.js";
+import { askStep, PARTS, QUESTIONS, STATES } from "../pieces/routes.js";
 
-const STATES = { incumbent: ["incumbent only", ""], shadow: ["mirroring", ""], canary: ["canary", "warn"], promoted: ["promoted", "good"],
-  rolled_back: ["rolled back", "bad"], paused: ["paused", ""] };
-const ASKS = {
-  "rollout.advance": { title: "Go one step further?", text: "The next larger share of users is answered by the candidate.", yes: "Advance" },
-  "rollout.pause": { title: "Pause?", text: "The incumbent answers everyone for now. What was learned is kept.", yes: "Pause" },
-  "rollout.promote": { title: "Promote?", text: "The candidate answers everyone.", yes: "Promote" },
-  "rollout.rollback": { title: "Roll back?", text: "The incumbent answers everyone again, within a second. The rollout ends.", yes: "Roll back", danger: true },
-};
-const PARTS = [["incumbent", "incumbent"], ["candidate", "candidate"]];
-
-function sentence(view) {
-  const route = view.route, who = route.candidate ? (route.candidate.model ?? route.candidate.endpoint) : null;
+function sentence(shown) {
+  const route = shown.route, who = route.candidate ? (route.candidate.model ?? route.candidate.endpoint) : null;
   const mirrored = route.shadow_share > 0 ? ` ${percent(route.shadow_share)} of requests are also put to ${who} without anyone waiting.` : "";
   switch (route.state) {
     case "shadow": return `The incumbent answers everyone.${mirrored}`;
     case "canary": return `${who} answers ${percent(route.canary_share)} of users, the incumbent the others.${mirrored}`;
     case "promoted": return `${who} answers everyone.`;
-    case "rolled_back": return `The incumbent answers everyone again.${view.status?.rollout.why ? ` Why: ${view.status.rollout.why}.` : ""}`;
+    case "rolled_back": return `The incumbent answers everyone again.${shown.status?.rollout.why ? ` Why: ${shown.status.rollout.why}.` : ""}`;
     default: return "The incumbent answers everyone.";
   }
 }
@@ -33,20 +25,16 @@ function split(route) {
     [{ class: "candidate", value: share }, { class: "incumbent", value: 1 - share }], 1);
 }
 
-function traffic(view) {
-  const total = view.series.reduce((sum, b) => sum + b.incumbent + b.candidate, 0);
-  const rows = view.series.map((b) => ({ x: b.at, parts: [b.incumbent, b.candidate], under: b.errors }));
-  return [stacked({ label: `${count(total)} requests over time, by who answered`, rows, parts: PARTS, xWords: clock }),
-    figures(`traffic-${view.route.name}`, [{ head: "from", cell: (b) => clock(b.at) }, { head: "incumbent", number: true, cell: (b) => count(b.incumbent) },
-      { head: "candidate", number: true, cell: (b) => count(b.candidate) }, { head: "mirrored", number: true, cell: (b) => count(b.mirrored) },
-      { head: "errors", number: true, cell: (b) => count(b.errors) }], view.series.filter((b) => b.incumbent + b.candidate + b.mirrored))];
+function traffic(shown) {
+  const { buckets, incumbent, candidate, mirrored } = shown.traffic;
+  const arms = [["incumbent", incumbent], ["candidate", candidate], ["candidate, mirrored", mirrored]];
+  return [stacked({ label: `${count(incumbent.requests + candidate.requests)} requests over time, by who they were sent to`, xWords: clock, parts: PARTS,
+    rows: buckets.map((b) => ({ x: b.at, parts: [b.incumbent, b.candidate], under: b.errors })) }),
+  table([{ head: "sent to", cell: ([name]) => name }, { head: "requests", number: true, cell: ([, arm]) => count(arm.requests) },
+    { head: "errors", number: true, cell: ([, arm]) => count(arm.errors) }, { head: "stood in for", number: true, cell: ([, arm]) => count(arm.fallbacks) },
+    { head: "half under", number: true, cell: ([, arm]) => ms(arm.p50_ms) }, { head: "95% under", number: true, cell: ([, arm]) => ms(arm.p95_ms) }],
+  arms, { caption: "Traffic of this window", cards: true })];
 }
-
-const answerers = (view) => table([
-  { head: "who answered", cell: ([name]) => name }, { head: "requests", number: true, cell: ([, arm]) => count(arm.requests) },
-  { head: "errors", number: true, cell: ([, arm]) => count(arm.errors) }, { head: "stood in for", number: true, cell: ([, arm]) => count(arm.fallbacks) },
-  { head: "half under", number: true, cell: ([, arm]) => ms(arm.p50_ms) }, { head: "95% under", number: true, cell: ([, arm]) => ms(arm.p95_ms) }],
-[["incumbent", view.incumbent], ["candidate", view.candidate], ["candidate, mirrored", view.mirrored]], { caption: "Who answered in this window", cards: true });
 
 function ladder(rollout) {
   const steps = ["mirrored", ...rollout.stages.map(percent), "everyone"];
@@ -59,16 +47,32 @@ function ladder(rollout) {
 function tests(look) {
   const way = (m) => Math.min(1, Math.max(0, Math.log(Math.max(1, m.e_value)) / Math.log(m.acts_at)));
   return table([{ head: "test", cell: (m) => m.metric },
-    { head: "toward rollback", cell: (m) => bar(`${percent(way(m))} of the way to an automatic rollback`, [{ class: m.rollback ? "error" : "candidate", value: way(m) }], 1) },
+    { head: "toward rollback", cell: (m) => el("div", { class: "meter" }, bar(`${percent(way(m))} of the way to an automatic rollback`, [{ class: m.rollback ? "error" : "candidate", value: way(m) }], 1)) },
     { head: "users", number: true, cell: (m) => count(m.units) }, { head: "estimate", number: true, cell: (m) => number(m.estimate) },
-    { head: "safe to go on", cell: (m) => (m.promote == null ? "no such test" : m.promote ? "yes" : "not yet shown") }], look.metrics, { caption: "Tests of this rollout", cards: true });
+    { head: "safe to go on", cell: (m) => (m.promote == null ? "no such test" : m.promote ? "yes" : "not yet shown") }], look.metrics, { caption: "Tests of this rollout, which hold however often one looks", cards: true });
 }
+
+/** The confidence sequence of the difference in quality, user by user. */
+function overTime(shown) {
+  const path = shown.path, margin = -shown.status.rollout.task.margin;
+  if (path.length < 2) return el("p", { class: "soft small" }, "The quality test draws itself here once mirrored users were scored.");
+  // The first users leave everything open; drawn whole, they would flatten what came later.
+  const last = path.at(-1), later = path.slice(Math.floor(path.length / 8)), reach = 1.15 * Math.max(-2 * margin, ...later.flatMap((p) => [Math.abs(p.low), Math.abs(p.high)]));
+  return [el("h3", {}, "Quality over time"),
+    lines({ label: `difference in score after ${count(last.users)} users: ${number(last.mean)}, between ${number(last.low)} and ${number(last.high)}; margin ${number(margin)}`, range: [-Math.min(1, reach), Math.min(1, reach)],
+      series: [{ name: "difference", points: path.map((p) => [p.users, p.mean]), band: path.map((p) => [p.users, p.low, p.high]) }], marks: [{ y: margin, words: `margin ${number(margin)}` }],
+      xWords: (users) => `${count(Math.round(users))} users`, yWords: (value) => number(value, 2) }),
+    el("p", { class: "small soft" }, `Candidate less incumbent: ${number(last.mean)}, with 95% between ${number(last.low)} and ${number(last.high)} at all times together.`),
+    figures(`path-${shown.route.name}`, [{ head: "users", number: true, cell: (p) => count(p.users) }, { head: "seen", cell: (p) => moment(p.at) }, { head: "low", number: true, cell: (p) => number(p.low) }, { head: "mean", number: true, cell: (p) => number(p.mean) }, { head: "high", number: true, cell: (p) => number(p.high) }], path.slice(-40))];
+}
+
+const alarms = (status) => [...status.look.metrics.filter((m) => m.rollback).map((m) => note("bad", `The test of ${m.metric} says: roll back.`)),
+  ...status.troubles.map((one) => note("bad", `${one.why}, since ${moment(one.since)}`))];
 
 function buttons(shown, view) {
   if (!view.can("rollout.rollback")) return null;
-  const name = shown.route.name;
   const button = (action, blocked = "", mark = "") => el("button", { type: "button", "data-key": action, class: mark, disabled: blocked !== "", title: blocked,
-    onclick: () => view.ask({ ...ASKS[action], text: `${name}: ${ASKS[action].text}` }, action, { route: name }) }, ASKS[action].yes);
+    onclick: () => askStep(view, action, shown.route.name) }, QUESTIONS[action].yes);
   const rollout = shown.status?.rollout;
   const back = () => button("rollout.rollback", "", "danger");
   if (!rollout || rollout.state === "rolled_back") {
@@ -94,19 +98,25 @@ function section(shown, view) {
   const [words, mark] = STATES[rollout?.state === "paused" ? "paused" : route.state] ?? [route.state, ""];
   return el("section", { class: "panel route", "data-key": `route-${route.name}` },
     el("div", { class: "title" }, el("h2", {}, route.name), pill(words, mark)),
-    el("p", { class: "soft" }, `Requests for ${route.model}. ${sentence(shown)}`), split(route), buttons(shown, view), traffic(shown),
-    shown.shortened ? el("p", { class: "small soft" }, "Only the newest requests are drawn.") : null, answerers(shown),
-    rollout ? [el("h3", {}, `Rollout ${rollout.number}`), ladder(rollout), tests(shown.status.look),
-      el("p", { class: "small soft" }, `A user counts once, ${seconds(rollout.window_s)} after the first request.`)]
+    shown.status ? alarms(shown.status) : null,
+    el("p", { class: "soft" }, `Requests for ${route.model}. ${sentence(shown)}`), split(route), rollout ? ladder(rollout) : null, buttons(shown, view),
+    rollout ? [el("h3", {}, from(rollout.verdict_id, `Rollout ${rollout.number}`)), tests(shown.status.look), overTime(shown),
+      el("p", { class: "small soft" }, `A user counts once, ${seconds(rollout.window_s)} after the first request. ${count(shown.status.look.waiting)} users wait, ${count(shown.status.look.unscored)} could not be scored.`)]
       : el("p", { class: "small soft" }, "No rollout yet. ", command("freehold rollout start")),
-    history(shown));
+    el("h3", {}, "Traffic"), view.has("traffic") ? el("p", { class: "small" }, link("All requests of this route", "traffic", { route: route.name, window_s: 86400 })) : null, traffic(shown), history(shown));
+}
+
+/** A candidate that is bad on purpose, in a folder that is thrown away: does the rollback fire? */
+async function rehearse(view) {
+  const done = await view.ask({ title: "Rehearse a rollback?", text: "A gateway and two engines are started in a folder that is thrown away, one of them bad on purpose. It takes about half a minute; nothing of this project is touched.", yes: "Rehearse", reason: false,
+    fields: [{ name: "fault", label: "What is bad about it", kind: "select", options: [["quality", "its answers"], ["errors", "errors"], ["slow", "slow answers"]] }] }, "rollout.rehearse");
+  if (done) tell(done.rolled_back ? "It was rolled back" : "It was NOT rolled back", el("p", {}, done.rolled_back ? `After ${count(done.requests)} requests and ${seconds(done.seconds)}: ${done.why}.` : `Within ${count(done.requests)} requests.`),
+    el("p", { class: "soft" }, `Requests that the candidate got later than a second after that: ${count(done.late_requests)}.`), command("freehold rollout rehearse"));
 }
 
 export function draw(record, view) {
-  if (!record.routes.length) return empty("There is no route yet", "A rollout begins by mirroring: the candidate gets a copy of the traffic, and no customer waits for it.", "freehold rollout start");
-  const besides = record.others.length ? panel("Besides the routes", { "data-key": "besides" },
-    el("p", { class: "soft" }, "Since the gateway started, by kind of path. What is refused, an application goes without."),
-    table([{ head: "path", cell: (o) => o.path }, { head: "passed on", number: true, cell: (o) => count(o.passed_on) }, { head: "refused", number: true, cell: (o) => count(o.refused) }], record.others)) : null;
-  return [filters([windowField], view), record.verdict ? note("", `The last verdict on ${record.verdict.candidate}: ${record.verdict.outcome}.`) : null,
-    record.routes.map((one) => section(one, view)), besides];
+  const drill = view.can("rollout.rehearse") ? el("div", { class: "buttons", "data-key": "rehearse" }, el("button", { type: "button", onclick: () => rehearse(view) }, "Rehearse a rollback")) : null;
+  if (!record.routes.length) return [empty("There is no route yet", "A rollout begins by mirroring: the candidate gets a copy of the traffic, and no customer waits for it.", "freehold rollout start"), drill];
+  return [filters([windowField], view), record.verdict ? note("", "The last verdict on ", from(record.verdict.id, record.verdict.candidate), `: ${record.verdict.outcome}.`) : null,
+    record.routes.map((one) => section(one, view)), panel("Before it counts", { "data-key": "drill" }, el("p", { class: "soft" }, "Whether a rollback would fire can be seen beforehand, with a candidate that is bad on purpose."), drill)];
 }

@@ -30,7 +30,7 @@ from freehold.workflows.project import Project
 from freehold.workflows.tell.views.query import ScreenQuery
 from freehold.workflows.tell.views.what_if import catalog_model, machine_words
 
-MOST_ROWS = 60
+PAGE_ROWS = 20
 MOST_KEPT = 8
 KEPT_SECONDS = 60.0
 Shown = Literal["shortlisted", "unclear", "excluded", "all"]
@@ -38,12 +38,13 @@ Shown = Literal["shortlisted", "unclear", "excluded", "all"]
 
 class ModelsQuery(ScreenQuery, frozen=True, kw_only=True):
     """What if: on another machine (in words; None: this one). `model` is shown with its memory part by part, `find` is
-    a part of an id."""
+    a part of an id, `after` the place of the last row that was seen."""
 
     machine: Annotated[str, Meta(max_length=200)] | None = None
     model: Annotated[str, Meta(max_length=200)] | None = None
     show: Shown = "all"
     find: Annotated[str, Meta(max_length=100)] | None = None
+    after: Annotated[int, Meta(ge=0)] = 0
 
 
 class TriedCandidate(Record, frozen=True, kw_only=True):
@@ -57,7 +58,8 @@ class TriedCandidate(Record, frozen=True, kw_only=True):
 
 
 class ModelsScreen(Record, frozen=True, kw_only=True):
-    """The whole screen. `matching` rows were found, of which `rows` are the first; `counts` are of all by outcome.
+    """The whole screen. `matching` rows were found, of which `rows` are a page and `next_after` asks for the one behind
+    it; `counts` are of all by outcome, `fit` is of the model `chosen`.
     `problem` says what was asked for and not understood; what is shown is then of this machine."""
 
     app: str
@@ -70,7 +72,9 @@ class ModelsScreen(Record, frozen=True, kw_only=True):
     ranked_by: str
     rows: tuple[CandidateRow, ...]
     matching: int
+    next_after: int | None
     counts: dict[CandidateOutcome, int]
+    chosen: str | None
     fit: Fit | None
     money: str
     usd_per_month_now: Decimal | None
@@ -108,9 +112,11 @@ def models(project: Project, store: Store, query: ModelsQuery, *, at: datetime) 
         needs=found.needs,
         workload=found.workload,
         ranked_by=found.ranked_by,
-        rows=tuple(rows[:MOST_ROWS]),
+        rows=tuple(rows[query.after : query.after + PAGE_ROWS]),
         matching=len(rows),
+        next_after=query.after + PAGE_ROWS if query.after + PAGE_ROWS < len(rows) else None,
         counts=counts,
+        chosen=chosen,
         fit=None if chosen is None else _fit(project, chosen, words, found.workload),
         money=found.money,
         usd_per_month_now=found.usd_per_month_now,

@@ -34,7 +34,7 @@ class EndpointLine(Record, frozen=True, kw_only=True):
     retries: int
 
 
-class EngineLine(Record, frozen=True, kw_only=True):
+class PlannedEngine(Record, frozen=True, kw_only=True):
     """The engine that was planned last: what it serves, and the memory it takes (0 where that is not known)."""
 
     engine: str
@@ -65,7 +65,7 @@ class ServingScreen(Record, frozen=True, kw_only=True):
     log: str | None
     load: GatewayLoad | None
     endpoints: tuple[EndpointLine, ...]
-    engine: EngineLine | None
+    engine: PlannedEngine | None
 
 
 def serving(project: Project, store: Store, query: ScreenQuery, *, at: datetime) -> ServingScreen:
@@ -148,8 +148,8 @@ def _load(snapshots: list[Snapshot], gateways: int) -> GatewayLoad:
     )
 
 
-def _engine(plan: ServePlan) -> EngineLine:
-    return EngineLine(
+def _engine(plan: ServePlan) -> PlannedEngine:
+    return PlannedEngine(
         engine=plan.engine,
         model=plan.model,
         adapters=tuple(adapter.name for adapter in plan.adapters),

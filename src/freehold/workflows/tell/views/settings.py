@@ -23,7 +23,7 @@ Source = Literal["file", "environment", "default"]
 VALUE_MAX = 300
 
 
-class SettingLine(Record, frozen=True, kw_only=True):
+class SettingValue(Record, frozen=True, kw_only=True):
     """One value and where it comes from. `name` is `[table] key` of the file or a variable of the environment.
     `restart`: a gateway that runs takes a change only at its next start. Passwords in addresses are not shown."""
 
@@ -42,8 +42,8 @@ class SettingsScreen(Record, frozen=True, kw_only=True):
     at: datetime
     file: str | None
     unread: str | None
-    project: tuple[SettingLine, ...]
-    machine: tuple[SettingLine, ...]
+    project: tuple[SettingValue, ...]
+    machine: tuple[SettingValue, ...]
 
 
 def settings(project: Project, store: Store, query: ScreenQuery, *, at: datetime) -> SettingsScreen:
@@ -64,7 +64,7 @@ def settings(project: Project, store: Store, query: ScreenQuery, *, at: datetime
     )
 
 
-def project_lines(given: Mapping[str, Any]) -> Iterator[SettingLine]:
+def project_lines(given: Mapping[str, Any]) -> Iterator[SettingValue]:
     """The keys of the file, those that stand in it first within their table."""
     at_start = restart_keys()
     for key in sorted(explained(), key=lambda key: not _stands(given, key)):
@@ -72,7 +72,7 @@ def project_lines(given: Mapping[str, Any]) -> Iterator[SettingLine]:
         rows = table if isinstance(table, list) else [table]
         values = [row[key.key] for row in rows if isinstance(row, dict) and key.key in row]
         for value in values or [None]:
-            yield SettingLine(
+            yield SettingValue(
                 name=f"[{key.table}] {key.key}",
                 value=key.default if value is None else _shown(value),
                 source="default" if value is None else "file",
@@ -82,12 +82,12 @@ def project_lines(given: Mapping[str, Any]) -> Iterator[SettingLine]:
             )
 
 
-def machine_lines(environment: Mapping[str, str]) -> Iterator[SettingLine]:
+def machine_lines(environment: Mapping[str, str]) -> Iterator[SettingValue]:
     """The variables of the environment; a process reads them when it starts."""
     for setting in SETTINGS:
         value = environment.get(setting.variable)
         default = None if setting.default is None else str(setting.default)
-        yield SettingLine(
+        yield SettingValue(
             name=setting.variable,
             value=default if value is None else _shown(value),
             source="default" if value is None else "environment",

@@ -37,14 +37,14 @@ class ShownText(Record, frozen=True, kw_only=True):
     characters: int
 
 
-class ShownMessage(Record, frozen=True, kw_only=True):
+class TraceMessage(Record, frozen=True, kw_only=True):
     """One message of a request; a tool call is its JSON."""
 
     role: str
     content: ShownText
 
 
-class ShownAnswer(Record, frozen=True, kw_only=True):
+class TraceAnswer(Record, frozen=True, kw_only=True):
     """What one side answered, and how: times in milliseconds, `content` None where there was no answer."""
 
     trace_id: str
@@ -89,11 +89,11 @@ class ShownTrace(Record, frozen=True, kw_only=True):
     api_key: str | None
     conversation_id: str | None
     streamed: bool
-    messages: tuple[ShownMessage, ...]
+    messages: tuple[TraceMessage, ...]
     left_out: int
     parameters: ShownText
-    answer: ShownAnswer
-    others: tuple[ShownAnswer, ...]
+    answer: TraceAnswer
+    others: tuple[TraceAnswer, ...]
     gold: ShownText | None
     desirable: bool | None
     feedback: Feedback | None
@@ -164,16 +164,16 @@ def _shown(found: Trace, others: Sequence[Trace]) -> ShownTrace:
     )
 
 
-def _message(given: Any) -> ShownMessage:
+def _message(given: Any) -> TraceMessage:
     if not isinstance(given, dict):
-        return ShownMessage(role="user", content=shown_text(blanked_text(given)))
+        return TraceMessage(role="user", content=shown_text(blanked_text(given)))
     calls = given.get("tool_calls") or given.get("function_call")
     text = blanked_text(given.get("content")) or (msgspec.json.encode(calls).decode() if calls else "")
-    return ShownMessage(role=str(given.get("role") or "user"), content=shown_text(text))
+    return TraceMessage(role=str(given.get("role") or "user"), content=shown_text(text))
 
 
-def _answer(found: Trace) -> ShownAnswer:
-    return ShownAnswer(
+def _answer(found: Trace) -> TraceAnswer:
+    return TraceAnswer(
         trace_id=found.id,
         at=found.at,
         arm=found.arm,
