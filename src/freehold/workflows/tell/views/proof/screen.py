@@ -58,7 +58,7 @@ class EvaluationChoice(Record, frozen=True, kw_only=True):
     verdict: VerdictOutcome | None
 
 
-class ShownAnswer(Record, frozen=True, kw_only=True):
+class ItemAnswer(Record, frozen=True, kw_only=True):
     """One model's answer to an item."""
 
     output: ClippedText | None
@@ -75,8 +75,8 @@ class ShownItem(Record, frozen=True, kw_only=True):
     sample_id: str
     question: ClippedText
     reference: ClippedText | None
-    incumbent: ShownAnswer
-    candidate: ShownAnswer
+    incumbent: ItemAnswer
+    candidate: ItemAnswer
     difference: AnswerDifference
     causes: tuple[str, ...]
     notes: tuple[ItemNote, ...]
@@ -235,8 +235,8 @@ def shown_item(rank: int, item: ItemResult, notes: tuple[ItemNote, ...] = ()) ->
     )
 
 
-def _answer(result: EvalResult) -> ShownAnswer:
-    return ShownAnswer(
+def _answer(result: EvalResult) -> ItemAnswer:
+    return ItemAnswer(
         output=clipped(result.output),
         score=result.score.value,
         reason=result.score.reason,
