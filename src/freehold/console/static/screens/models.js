@@ -32,7 +32,7 @@ function rows(record, view) {
     { head: "ruling", cell: (row) => link(RULINGS[row.ruling][0], "license", { model: row.model }, { class: RULINGS[row.ruling][1] }) },
     { head: "memory", number: true, cell: (row) => (row.total_bytes === null ? "–" : gib(row.total_bytes)) },
     { head: "tokens/s", number: true, cell: (row) => (row.speed ? `${range(row.speed.decode_tokens_per_second)}${row.speed.how === "measured" ? " *" : ""}` : "–") },
-    { head: "a request", number: true, cell: (row) => (row.seconds_per_request === null ? "–" : `${seconds(row.seconds_per_request)} +`) },
+    { head: "a request", number: true, cell: (row) => (row.seconds_per_request === null ? "–" : `${row.seconds_per_request < 10 ? `${row.seconds_per_request.toFixed(1)} s` : seconds(row.seconds_per_request)} +`) },
     { head: "a month", number: true, cell: (row) => (row.usd_per_month ? [el("div", {}, usd(row.usd_per_month[0])), el("div", { class: "small soft" }, `to ${usd(row.usd_per_month[1])}`)] : "–") },
     { head: "measured", number: true, cell: (row) => (row.measured_score === null ? "–" : from(idOf(row, "comparison"), percent(row.measured_score))) },
     { head: "for and against", cell: (row) => el("ul", { class: "plain small" }, [row.why, ...row.reasons].filter(Boolean).map((text) => el("li", {}, text))) }], record.rows,

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from freehold.errors import UsageError
 from freehold.evals.slicing import question
+from freehold.stats.rules import REASONS
 from freehold.store import Store
 from freehold.types.evaluated import Evaluation, ItemLook, ItemResult
 from freehold.types.evaluation import Comparison, EvalResult, VerdictOutcome
@@ -108,6 +109,8 @@ class ProofDetail(Record, frozen=True, kw_only=True):
     score_low: float | None
     score_high: float | None
     verdict: Verdict | None
+    reasons: tuple[str, ...]
+    """Why the comparison says what it says, in words, what decides first."""
     clone: CloneRange | None
     ways_out: tuple[WayOut, ...]
     items: ItemsShown | None
@@ -192,6 +195,9 @@ def _detail(store: Store, made: Evaluation, query: ProofQuery, at: datetime | No
         score_low=made.measured.ci_low,
         score_high=made.measured.ci_high,
         verdict=verdict,
+        reasons=tuple(
+            REASONS.get(code, code) for code in (comparison.reasons if comparison is not None else ())
+        ),
         clone=None if comparison is None else clone_range(comparison),
         ways_out=ways_out(made, verdict),
         items=items,
