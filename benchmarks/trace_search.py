@@ -5,8 +5,8 @@
 
 The store is generated with a seed and kept in the folder, so that a second run measures at once. Its traces have 5,000
 users (some ask a hundred times as often as others), 20 keys, four routes, 2 % errors, 10 % on the candidate, and words
-drawn by Zipf's law from 20,000. Each repetition draws another query of its kind. `write`
-adds traces to the full store with and without an index that is filled in turn, as the recorder does.
+drawn by Zipf's law from 20,000, put together to 5,000 questions and as many answers. Each repetition draws another
+query of its kind. `--write` adds traces to the full store, as the recorder does, and indexes them afterwards.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from freehold.types.trace_search import TraceQuery
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
 SECONDS = 14 * 86_400
 USERS, KEYS, ROUTES, VOCABULARY = 5_000, 20, ("support", "search", "mail", "tags"), 20_000
+POOL = 5_000
 LIMIT_MS = 200.0
 
 
@@ -57,6 +58,9 @@ class Generator:
         self._by_word = list(accumulate(1 / (rank + 5) for rank in range(VOCABULARY)))
         self._users = [f"u-{number:05}" for number in range(USERS)]
         self._by_user = list(accumulate(1 / (rank + 20) for rank in range(USERS)))
+        # Drawing 140 words takes longer than all else for a trace: questions and answers are drawn from a pool.
+        self._questions = [self.said(80) for _ in range(POOL)]
+        self._answers = [self.said(60) for _ in range(POOL)]
 
     def traces(self, first: int, count: int) -> Iterator[Trace]:
         """Traces number `first` on."""
@@ -78,12 +82,14 @@ class Generator:
             "model": "gpt-4o-mini",
             "messages": [
                 {"role": "system", "content": "You are the support desk of a shop. " * 6},
-                {"role": "user", "content": self.said(80)},
+                {"role": "user", "content": draw.choice(self._questions)},
             ],
         }
         answer = {
             "id": f"chatcmpl-{number:09x}",
-            "choices": [{"index": 0, "message": {"role": "assistant", "content": self.said(60)}}],
+            "choices": [
+                {"index": 0, "message": {"role": "assistant", "content": draw.choice(self._answers)}}
+            ],
         }
         return Trace(
             id=event_id(1_700_000_000_000 + number),

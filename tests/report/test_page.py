@@ -1,9 +1,13 @@
+import json
 import re
+from html.parser import HTMLParser
 
 import msgspec
 import pytest
 from tests.prompts.modelled import ASKED
+from tests.report import choosing
 from tests.report import sample_report as sample
+from tests.report.sample_full import candidate, full, hostile, standing
 from tests.types.test_prompting import made as searched
 
 from freehold.evals.retained import probes
@@ -111,3 +115,98 @@ def test_a_prompt_of_its_own_is_shown_as_a_diff_with_the_reason():
     assert links <= set(re.findall(r'id="([^"]+)"', page))
     unchanged = render(sample.report(sample.candidate(prompt=searched(prepared, chosen=0))))
     assert "nothing that was tried did better" in unchanged
+
+
+class Walker(HTMLParser):
+    """Collects the text of a page with the records that the nearest marked element around it names."""
+
+    VOID = frozenset({"meta", "br", "img", "rect", "line", "circle", "polyline", "link"})
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.texts, self.in_style = [], [], 0
+
+    def handle_starttag(self, tag, attributes):
+        named = dict(attributes)
+        around = self.open[-1][1] if self.open else None
+        if tag not in self.VOID:
+            self.open.append((tag, named.get("data-record", around)))
+        if "aria-label" in named:
+            self.texts.append((named["aria-label"], named.get("data-record", around)))
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open[-1][0] == tag, (tag, self.open[-1])
+            self.open.pop()
+
+    def handle_data(self, data):
+        if self.open and self.open[-1][0] not in ("style", "title"):
+            self.texts.append((data, self.open[-1][1]))
+
+
+def ids_in(value):
+    if isinstance(value, dict):
+        yield from (one for key, one in value.items() if key in ("id", "sha256") and isinstance(one, str))
+        for one in value.values():
+            yield from ids_in(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from ids_in(one)
+    elif isinstance(value, str):
+        yield value
+
+
+@pytest.mark.parametrize("report", [full(), sample.report(sample.candidate()), choosing.report()])
+def test_every_figure_has_a_record_that_stands_in_the_json(report):
+    walker = Walker()
+    walker.feed(render(report))
+    assert walker.open == []
+    known = set(ids_in(json.loads(msgspec.json.encode(report))))
+    figures = [(text, records) for text, records in walker.texts if re.search(r"\d", text)]
+    assert len(figures) > 50
+    for text, records in figures:
+        assert records, f"no record is named for {text.strip()!r}"
+        assert set(records.split()) <= known, (text, records)
+
+
+def test_the_first_screen_says_what_next_and_what_is_not_known():
+    page = render(full())
+    for wanted in (
+        "What next", "freehold import FILE --held-out", "Less than today", "What would change it", "Valid until",
+        "14 January 2027", "shut down in 46 days", "4 days old", "one field wrong", "order_id",
+    ):  # fmt: skip
+        assert wanted in page, wanted
+    assert "freehold cost --owned" in render(
+        full(standing=standing(cost=None, cost_why_not="x", cost_command="freehold cost --owned"))
+    )
+
+
+def test_reasons_that_are_fine_do_not_stand_under_why():
+    page = render(full())
+    why = page[page.index("Why hold") : page.index("Also looked at")]
+    assert "Not proven." in why and "The licence allows this use." not in why
+    assert "The licence allows this use." in page
+
+
+def test_slices_stand_worst_first_and_within_what_is_possible():
+    k = sample.comparison()
+    wild = msgspec.structs.replace(
+        k.slices[1], name="language = sv", ci_low=-1.768, ci_high=1.101, difference=-0.4
+    )
+    page = render(
+        sample.report(sample.candidate(comparison=msgspec.structs.replace(k, slices=(*k.slices, wild))))
+    )
+    assert "176.8" not in page and "−100.0 to +100.0" in page
+    assert page.index("language = sv<") < page.index("language = de<") < page.index("language = en<")
+
+
+def test_words_of_strangers_are_inert():
+    page = render(hostile())
+    assert "<script" not in page and "<img" not in page and "onerror=alert(1)&gt;" in page
+    assert "\x1b" not in page and "\u202e" not in page and "\u0301" * 9 not in page
+    assert "99,992 marks more" in page and len(page) < 200_000
+
+
+def test_it_is_small():
+    many = tuple(sample.candidate().disagreements[1:] * 50)
+    assert len(render(full(candidates=(candidate(disagreements=many),))).encode()) < 2 * 2**20

@@ -103,3 +103,5 @@ class TableMessage(Record, frozen=True, kw_only=True):
     revision: int = 0
     required: bool = False
     problem: str | None = None
+    rollbacks: dict[str, int] = {}
+    """Of each route, since the store was made."""

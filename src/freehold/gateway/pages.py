@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import urllib.parse
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 
+from freehold.gateway.config import to_json
 from freehold.gateway.http.request import Request
 from freehold.gateway.limits.keys import check_may, check_scope
 from freehold.gateway.proxy.passing.listing import listed_elsewhere
@@ -18,6 +20,7 @@ from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import API_ROUTES
 from freehold.gateway.readiness import unanswered
 from freehold.gateway.telemetry import meters, pulse
+from freehold.gateway.telemetry.standing import standing
 from freehold.types.endpoint import ANY_MODEL
 from freehold.types.route import ApiKey
 from freehold.wire import anthropic, ollama
@@ -147,10 +150,17 @@ async def metrics(state: WorkerState, request: Request) -> HttpReply:
     def exposed() -> bytes:
         from freehold.gateway.telemetry.exposition import exposition
 
-        recorder = meters.Snapshot()
+        now = standing(
+            state.table.all_routes(),
+            state.keys.keys,
+            spent=state.limiter.spent,
+            rollbacks=state.rollbacks,
+            config_version=hashlib.sha256(to_json(state.config)).hexdigest()[:12],
+            config_since_s=state.config_since_s,
+        )
         if state.recorder is not None:
-            recorder.gauges["freehold_recorder_alive"] = float(pulse.is_alive(state.run_folder))
-        return exposition([*meters.read_all(state.run_folder), recorder])
+            now.gauges["freehold_recorder_alive"] = float(pulse.is_alive(state.run_folder))
+        return exposition([*meters.read_all(state.run_folder), now])
 
     return HttpReply(200, _METRICS, await asyncio.to_thread(exposed))
 

@@ -60,9 +60,7 @@ def charge_of(
     names: Sequence[str], endpoint: str, model: str, api: str, request: bytes, answer: Sequence[bytes]
 ) -> Charge:
     """The bill of an answer, from the bytes that are at hand."""
-    # Anthropic's streams say at their beginning what went in, and again at their end; all others only at their end.
-    head = b"".join(answer[:3])[:_HEAD] if api == "anthropic" else b""
-    tail = b"".join(answer[-3:])[-_TAIL:]
+    head, tail = ends_of(answer, api)
     told = merged(_last_usage(head), _last_usage(tail))
     usage = read_usage(told, service_tier=priced_tier(tail))
     prompt = None if usage is None else usage.prompt_tokens
@@ -89,6 +87,18 @@ def charge_of(
         estimated=True,
         implausible=implausible,
     )
+
+
+def ends_of(answer: Sequence[bytes], api: str) -> tuple[bytes, bytes]:
+    """The parts of an answer in which its usage stands. Anthropic's streams say at their beginning what went in, and
+    again at their end; all others only at their end."""
+    head = b"".join(answer[:3])[:_HEAD] if api == "anthropic" else b""
+    return head, b"".join(answer[-3:])[-_TAIL:]
+
+
+def usage_in(head: bytes, tail: bytes) -> Usage | None:
+    """The tokens that an answer counts, read from `ends_of` it; None where it says none."""
+    return read_usage(merged(_last_usage(head), _last_usage(tail)), service_tier=priced_tier(tail))
 
 
 def usd_of(charge: Charge, config: GatewayConfig, *, at: datetime) -> Decimal | None:

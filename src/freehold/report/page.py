@@ -9,37 +9,90 @@ from typing import Any
 import jinja2
 import markupsafe
 
-from freehold.report import mixture_page, pictures, words
+from freehold.report import first_screen, mixture_page, pictures, risks, words
 from freehold.report import selection_rows as choosing
 from freehold.report.mixture_picture import risk_over_share
 from freehold.types.report import CandidateReport, Report
-from freehold.types.verdict import SEVERITY
+from freehold.types.verdict import SEVERITY, Reason, Verdict
+from freehold.visible import visible
+
+KINDS = (
+    "ruling",
+    "fit",
+    "trained",
+    "encoder",
+    "parity",
+    "prompt",
+    "comparison",
+    "mixture",
+    "retained",
+    "leak",
+    "verdict",
+)
+"""The records of a candidate, in the order of its way."""
 
 
 def render(report: Report) -> str:
-    """The report as one self-contained HTML page. Everything that comes from models or people is escaped."""
+    """The report as one self-contained HTML page. Everything that comes from models or people is escaped, and what
+    hides or turns letters in it is made visible."""
+    lead = lead_of(report)
     return _template().render(
         report=report,
+        standing=report.standing,
         candidates=_in_order(report),
-        lead=_lead(report),
+        lead=lead,
+        screen=first_screen,
+        first_rows=first_screen.interval_rows(report),
+        first_ids=_first_ids(report, lead),
         rows=choosing.selection_rows(report),
         style=markupsafe.Markup(_text("style.css")),
         picture=_Pictures(),
         word=words,
+        why=_Why,
+        risk=risks,
         choosing=choosing,
         mixing=mixture_page,
-        risk=lambda mixture, curve: markupsafe.Markup(risk_over_share(mixture, curve)),
+        risk_picture=lambda mixture, curve: markupsafe.Markup(risk_over_share(mixture, curve)),
+        ids_of=lambda candidate: [record.id for _, record in records_of(candidate)] or [report.id],
         records=_records(report),
     )
 
 
-def _lead(report: Report) -> CandidateReport | None:
+def lead_of(report: Report) -> CandidateReport | None:
     """The candidate the headline speaks of: the chosen one; else promoted before held, rejected and stopped ones."""
     return report.chosen or min(
         report.candidates,
         key=lambda c: SEVERITY[c.verdict.outcome] if c.verdict is not None else 3,
         default=None,
     )
+
+
+def records_of(candidate: CandidateReport) -> list[tuple[str, Any]]:
+    """The records of one candidate, each with its kind."""
+    found = [(kind, getattr(candidate, kind)) for kind in KINDS]
+    return [(kind, record) for kind, record in found if record is not None]
+
+
+def _first_ids(report: Report, lead: CandidateReport | None) -> list[str]:
+    """The records that the first screen is from."""
+    if lead is None:
+        return [report.id]
+    return [
+        report.id,
+        *(record.id for kind, record in records_of(lead) if kind in ("comparison", "mixture", "verdict")),
+    ]
+
+
+class _Why:
+    """The reasons of a verdict, apart by whether they call for its outcome."""
+
+    @staticmethod
+    def deciding(verdict: Verdict) -> list[Reason]:
+        return [one for one in verdict.reasons if one.effect == verdict.outcome]
+
+    @staticmethod
+    def others(verdict: Verdict) -> list[Reason]:
+        return [one for one in verdict.reasons if one.effect != verdict.outcome]
 
 
 def _in_order(report: Report) -> list[CandidateReport]:
@@ -65,30 +118,36 @@ def _records(report: Report) -> list[dict[str, Any]]:
         weights = candidate.weights
         if weights is not None:
             rows.append({"kind": "weights", "id": weights.sha256, "made_from": (weights.source,)})
-        for kind in (
-            "ruling",
-            "fit",
-            "trained",
-            "parity",
-            "prompt",
-            "comparison",
-            "mixture",
-            "retained",
-            "leak",
-            "verdict",
-        ):
-            record = getattr(candidate, kind)
-            if record is not None:
-                rows.append({"kind": kind, "id": record.id, "made_from": record.made_from})
+        if candidate.evaluation_id is not None:
+            rows.append(
+                {"kind": "evaluation", "id": candidate.evaluation_id, "made_from": (report.dataset.id,)}
+            )
+        rows += [
+            {"kind": kind, "id": record.id, "made_from": record.made_from}
+            for kind, record in records_of(candidate)
+        ]
+    cost = None if report.standing is None else report.standing.cost
+    if cost is not None:
+        rows.append({"kind": "cost", "id": cost.id, "made_from": cost.made_from})
     return rows
+
+
+def _plain(value: Any) -> Any:
+    """Text of others as it may be shown: nothing in it steers, hides, or turns letters."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, markupsafe.Markup) else value
 
 
 @cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_plain,
+        loader=jinja2.FunctionLoader(_text),
     )
-    return environment.from_string(_text("page.html"))
+    return environment.get_template("page.html")
 
 
 @cache

@@ -69,6 +69,7 @@ HEADLINES = {
     "hold": "Not proven yet",
     "reject": "Stay on the incumbent",
 }
+OUTCOMES = {"promote": "Promote", "hold": "Hold", "reject": "Reject"}
 MARKS = {"promote": "✓", "hold": "?", "reject": "✕"}
 
 
@@ -83,6 +84,16 @@ def headline(candidate: CandidateReport) -> str:
     if candidate.not_chosen is not None:
         return "Not chosen"
     return "Measured, not compared" if candidate.measured is not None else "Not finished"
+
+
+def short(candidate: CandidateReport) -> str:
+    """The model without its publisher."""
+    return candidate.model.rsplit("/", 1)[-1]
+
+
+def within(value: float | None, reach: float = 1.0) -> float | None:
+    """A limit within what a difference can be: reports of earlier versions hold limits beyond."""
+    return None if value is None else max(-reach, min(reach, value))
 
 
 def outcome(candidate: CandidateReport) -> str:

@@ -14,7 +14,7 @@ from freehold.errors import RevisionError, StoreError
 from freehold.store import audit, bodies, counting
 from freehold.store.damage import or_error, unless_damaged
 from freehold.store.database import Database
-from freehold.store.tables import records, steps, to_micros
+from freehold.store.tables import from_micros, records, steps, to_micros
 from freehold.types.audit import Change
 from freehold.types.record import Record, StoredRecord
 from freehold.types.route import ApiKey
@@ -157,6 +157,12 @@ class RecordStore:
             return None
         # A damaged result is made again by running the step.
         return unless_damaged(*about_record(kind, inputs_hash), partial(_read, row, type, kind))
+
+    def step_finished_at(self, name: str) -> datetime | None:
+        """When a step was run last; None where it never finished."""
+        with self.database.reading() as connection:
+            micros = connection.execute(select(steps.c.finished_at).where(steps.c.name == name)).scalar()
+        return None if micros is None else from_micros(micros)
 
     def finish_step(self, name: str, inputs_hash: str, result: Record, finished_at: datetime) -> None:
         """A step has finished; the next run with the same `inputs_hash` can take its result."""

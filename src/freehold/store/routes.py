@@ -94,6 +94,25 @@ class RouteStore:
         )
         return [change for change in changes if change is not None]
 
+    def rollbacks(self) -> dict[str, int]:
+        """How often each route was rolled back since the store was made; routes that never were are left out."""
+        with self.database.reading() as connection:
+            names = connection.execute(select(route_history.c.name).distinct()).scalars().all()
+        found = {}
+        for name in sorted(names):
+            states = [change.route for change in self.route_history(name)]
+            found[name] = sum(map(_is_rollback, [None, *states], states))
+        return {name: count for name, count in found.items() if count}
+
+
+def _is_rollback(before: Route | None, after: Route | None) -> bool:
+    return (
+        after is not None
+        and after.state == "rolled_back"
+        and before is not None
+        and before.state != "rolled_back"
+    )
+
 
 def _change(row: Any) -> RouteChange:
     return RouteChange(

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 from freehold.types.dataset import Sample, SplitName
 from freehold.types.evaluation import Comparison, EvalResult, Task, VerdictOutcome
 from freehold.types.record import Record, StoredRecord
+from freehold.types.standing import Regressions
 
 References = Literal["gold", "incumbent", "mixed"]
 """What answers were compared with."""
@@ -88,6 +89,7 @@ class Evaluation(StoredRecord, frozen=True, kw_only=True):
     latency: LatencySummary
     disagreements: tuple[Disagreement, ...] = ()
     disagreements_total: int = 0
+    regressions: Regressions | None = None
     untrained: UntrainedBaseline | None = None
     results_file: str | None = None
     from_cache: int = 0

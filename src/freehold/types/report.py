@@ -23,6 +23,7 @@ from freehold.types.record import Record, StoredRecord
 from freehold.types.retained import RetainedSkills
 from freehold.types.ruling import Ruling
 from freehold.types.selected import CandidateChoice, SelectionResult
+from freehold.types.standing import Regressions, Standing
 from freehold.types.teaching import Teaching
 from freehold.types.training import TrainingResult
 from freehold.types.verdict import Verdict
@@ -67,6 +68,10 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     leak: LeakReport | None = None
     """What came out of a model that was trained like it, with planted strings; None where that was not tried."""
     disagreements: tuple[Disagreement, ...] = ()
+    regressions: Regressions | None = None
+    """Where it lost against the incumbent; None where there was none, and in reports of before this was counted."""
+    evaluation_id: str | None = None
+    """The evaluation that measured it; None in reports of before this was kept."""
     served_as: str | None = None
     stopped: str | None = None
 
@@ -115,6 +120,10 @@ class Report(StoredRecord, frozen=True, kw_only=True):
     data: tuple[str, ...] = ()
     """The data card in short: origins, what was replaced and left out, whose terms count."""
     facts: dict[str, Any] = {}
+    standing: Standing | None = None
+    """How things stood when the page was written; no part of what was measured."""
+    is_shared: bool = False
+    """Whether customers' words, and what else is not for other eyes, were left out."""
 
     @property
     def chosen(self) -> CandidateReport | None:

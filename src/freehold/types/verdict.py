@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import msgspec
 
 from freehold.types.evaluation import VerdictOutcome
+from freehold.types.evidence import EvidenceBasis
 from freehold.types.method import StoredMethodName, method_of
 from freehold.types.record import Record, StoredRecord
 
@@ -61,6 +62,8 @@ class Verdict(StoredRecord, frozen=True, kw_only=True):
     """What the comparison alone said; of a mixture that is promoted, its own."""
     mixture_id: str | None = None
     """The mixture that is promoted, in place of the candidate alone."""
+    evidence: EvidenceBasis | None = None
+    """What it was measured with, and when; None in verdicts of before this was kept."""
 
     def __post_init__(self) -> None:
         if self.method is not None:

@@ -1,5 +1,6 @@
 """Joins ruling, fit, comparison and cost into promote, hold or reject. Pure."""
 
+from freehold.verdict.aging import evidence_ages, stale_evidence
 from freehold.verdict.join import join
 
-__all__ = ["join"]
+__all__ = ["evidence_ages", "join", "stale_evidence"]

@@ -69,7 +69,7 @@ def _values(trace: Trace, operation: str, *, content: bool) -> dict[str, Any]:
     stop = request.get("stop")
     values: dict[str, Any] = {
         "gen_ai.operation.name": operation,
-        "gen_ai.provider.name": _maker(trace.model),
+        "gen_ai.provider.name": maker_of(trace.model),
         "gen_ai.request.model": trace.model,
         "gen_ai.response.model": response.get("model"),
         "gen_ai.response.id": response.get("id"),
@@ -162,7 +162,7 @@ def _trouble(trace: Trace) -> str | None:
     return None if trace.completeness == "complete" else trace.completeness
 
 
-def _maker(model: str) -> str:
+def maker_of(model: str) -> str:
     """The conventions' name of who makes a model, as far as the model's name tells; else ``freehold``."""
     name = model.lower().removeprefix("ft:")
     for prefix, maker in (

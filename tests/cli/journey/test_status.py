@@ -37,7 +37,7 @@ def test_it_fits_eighty_columns_without_colour(stage, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("NO_COLOR", "1")
     stale = EvidenceAge(
-        gate="quality", text="x", record_id="c", made_at=None, days=None, max_age_days=90,
+        gate="quality", record_id="c", made_at=None, days=None, max_age_days=90,
         stale=("the dataset is another one",), renew="freehold migrate",
     )  # fmt: skip
     known = {**STAGES[stage], "incumbent": "gpt-4o-2024-08-06"}

@@ -48,9 +48,11 @@ class Visit:
         self.page.wait_for_selector(waits)
         return self.page
 
-    def clean(self):
-        """That the page complained of nothing, asked only this server, and fits the width of the window."""
-        assert self.said == []
+    def clean(self, *, refused=()):
+        """That the page complained of nothing, asked only this server, and fits the width of the window. Of answers
+        with a status among `refused` the browser itself complains."""
+        expected = tuple(f"status of {status}" for status in refused)
+        assert [words for words in self.said if not any(one in words for one in expected)] == []
         assert self.elsewhere == []
         assert self.page.context.cookies() == []
         wide = self.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")

@@ -11,6 +11,7 @@ import pytest
 from tests.gateway.asking import QUESTION, get, metric, post
 from tests.gateway.loopback import eventually, gateway, processes, traces_of
 
+from freehold.errors import StorageError
 from freehold.gateway.capture import rounds as under_test
 from freehold.gateway.capture.rounds import RecorderDuties, Rounds
 from freehold.gateway.config import GatewayConfig
@@ -55,6 +56,22 @@ def test_a_round_that_fails_is_logged_counted_and_survived(tmp_path, caplog):
         assert pulse.is_alive(tmp_path) and len(told) == 1
     assert meters.counters["freehold_recorder_failures", ("unexpected",)] == 1
     assert "OverflowError: date value out of range" in caplog.text
+
+
+def test_an_index_that_fails_keeps_nothing_from_being_written(tmp_path, caplog):
+    written, indexed = [], []
+
+    def index(_store):
+        indexed.append(1)
+        raise StorageError("the index is damaged") if len(indexed) == 1 else AssertionError
+
+    caplog.set_level(logging.ERROR)
+    with running(tmp_path, write=written.append, index=index) as meters:
+        eventually(lambda: len(written) > 5)
+        assert pulse.is_alive(tmp_path)
+    assert len(indexed) == 1  # the next time is in a minute
+    assert meters.counters["freehold_recorder_failures", ("index",)] == 1
+    assert "could not be indexed" in caplog.text
 
 
 def test_retention_that_fails_keeps_nothing_from_being_written(tmp_path, caplog):

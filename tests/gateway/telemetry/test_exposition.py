@@ -3,7 +3,7 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from freehold.gateway.telemetry.exposition import exposition
-from freehold.gateway.telemetry.meters import COUNTERS, GAUGES, HISTOGRAMS, Meters
+from freehold.gateway.telemetry.meters import COUNTERS, GAUGES, HISTOGRAMS, LABELLED_GAUGES, Meters
 
 
 def test_the_numbers_of_all_processes_are_added_up(tmp_path):
@@ -32,10 +32,18 @@ def test_what_was_never_counted_is_there_without_labels_only():
     assert "freehold_traces_captured_total 0.0" in text and "freehold_in_flight 0.0" in text
     assert "freehold_requests_total{" not in text
     described = {line.split()[2] for line in text.splitlines() if line.startswith("# HELP")}
-    assert described == {*(f"{name}_total" for name in COUNTERS), *GAUGES, *HISTOGRAMS}
+    assert described == {*(f"{name}_total" for name in COUNTERS), *GAUGES, *LABELLED_GAUGES, *HISTOGRAMS}
 
 
 def test_gauges_are_added_up_too():
     one, other = Meters(), Meters()
     one.in_flight, other.in_flight = 2, 3
     assert "freehold_in_flight 5.0" in exposition([one.snapshot(), other.snapshot()]).decode()
+
+
+def test_workers_that_pause_an_endpoint_are_counted():
+    one, other, third = Meters(), Meters(), Meters()
+    one.open_breakers, other.open_breakers = ("slow", "dead"), ("dead",)
+    text = exposition([each.snapshot() for each in (one, other, third)]).decode()
+    assert 'freehold_breaker_open{endpoint="dead"} 2.0' in text
+    assert 'freehold_breaker_open{endpoint="slow"} 1.0' in text

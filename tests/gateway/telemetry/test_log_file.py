@@ -1,10 +1,11 @@
 """The log of a gateway: bounded, and followed when it is renamed."""
 
 import os
+import signal
 
 import pytest
 from tests.gateway.asking import QUESTION, post
-from tests.gateway.loopback import eventually, gateway
+from tests.gateway.loopback import eventually, gateway, processes
 
 from freehold.gateway.telemetry.log_file import KEPT, look
 
@@ -41,3 +42,24 @@ def test_all_processes_of_a_gateway_follow_a_file_that_was_renamed(upstream, tmp
             return '"request"' in log.read_text()
 
         eventually(goes_on)
+
+
+def test_a_rotation_that_signals_every_process_ends_none(upstream, tmp_path):
+    """As logrotate does it with `postrotate`: rename, then SIGHUP."""
+    log = tmp_path / "gateway.log"
+    with gateway(upstream, tmp_path, log_requests=True, workers=2) as running:
+        post(running, QUESTION)
+        eventually(lambda: '"request"' in log.read_text())
+        before = {one.pid for mark in ("worker", "recorder") for one in processes(running, mark)}
+        for turn in range(3):
+            log.rename(tmp_path / f"gateway.log.{turn + 1}")
+            for pid in (running.process.pid, *before):
+                os.kill(pid, signal.SIGHUP)
+            eventually(log.exists)
+
+            def goes_on():
+                post(running, QUESTION)
+                return '"request"' in log.read_text()
+
+            eventually(goes_on)
+        assert before == {one.pid for mark in ("worker", "recorder") for one in processes(running, mark)}

@@ -29,6 +29,7 @@ def test_every_metric_is_documented():
     labelled = {
         **meters.COUNTERS,
         **meters.HISTOGRAMS,
+        **meters.LABELLED_GAUGES,
         **{name: (text, ()) for name, text in meters.GAUGES.items()},
     }
     assert documented == {name: (text, ", ".join(labels)) for name, (text, labels) in labelled.items()}
@@ -62,3 +63,19 @@ def test_the_word_of_a_killed_gateway_is_taken_away(tmp_path):
     assert run_folders(spool) == [] and not list(spool.iterdir())
     (spool / "half.run").write_bytes(b"{")
     assert run_folders(spool) == []
+
+
+def test_what_clients_may_choose_makes_a_bounded_number_of_series():
+    numbers = Meters()
+    for number in range(500):
+        label = numbers.model_label(f"model-{number}")
+        numbers.count_answer("", "e", "incumbent", 200, None, 0.01, label, numbers.key_label(f"key-{number}"))
+    assert numbers.model_label("x" * 10_000) == meters.OTHER == numbers.model_label("model-400")
+    counted = numbers.snapshot().counters["freehold_model_requests"]
+    assert len(counted) == meters.LABEL_VALUES_MAX + 1 and sum(value for _, value in counted) == 500
+    assert dict(counted)["", "incumbent", "other", "other", "200"] == 400
+    assert sum(value for _, value in numbers.snapshot().counters["freehold_requests"]) == 500
+
+
+def test_a_label_that_is_too_long_is_one_of_the_others():
+    assert Meters().key_label("k" * 300) == meters.OTHER

@@ -122,3 +122,55 @@ def test_without_the_extra_it_is_said_before_the_start(upstream, tmp_path, monke
         gateway(upstream, tmp_path, otel=True),
     ):
         pass
+
+
+def attributes_of(ends, **changes):
+    values = {"id": "i", "at_ms": 1, "api": "openai", "kind": "chat", "path": "/v1/chat/completions",
+              "model": "gpt-4o-mini", "status": 200, "total_ms": 1.0, "ends": ends, **changes}  # fmt: skip
+    return request_log._attributes(RequestSummary(**values), "chat")
+
+
+def test_a_span_has_the_tokens_and_the_model_of_the_answer():
+    answer = json.dumps({"id": "c", "model": "gpt-4o-mini-2024-07-18", "choices": [{"finish_reason": "stop"}],
+                         "usage": {"prompt_tokens": 9, "completion_tokens": 3,
+                                   "prompt_tokens_details": {"cached_tokens": 4}}}).encode()  # fmt: skip
+    found = attributes_of((b"", answer))
+    assert found["gen_ai.provider.name"] == "openai"
+    assert found["gen_ai.response.model"] == "gpt-4o-mini-2024-07-18"
+    assert found["gen_ai.response.finish_reasons"] == ["stop"]
+    assert (found["gen_ai.usage.input_tokens"], found["gen_ai.usage.output_tokens"]) == (9, 3)
+    assert found["gen_ai.usage.cache_read.input_tokens"] == 4
+    streamed = attributes_of((b"", b"".join(stream_of("on", " way", usage=True))[-400:]))
+    assert (streamed["gen_ai.usage.input_tokens"], streamed["gen_ai.response.model"]) == (9, "m")
+
+
+def test_a_span_of_an_anthropic_stream_is_read_from_both_its_ends():
+    head = (
+        b'event: message_start\ndata: {"type":"message_start","message":{"id":"m1","model":"claude-x",'
+        b'"usage":{"input_tokens":11,"output_tokens":1}}}\n\n'
+    )
+    tail = (
+        b'data: {"type":"message_delta","delta":{"stop_reason":"tool_use"},'
+        b'"usage":{"output_tokens":7}}\n\ndata: {"type":"message_stop"}\n\n'
+    )
+    found = attributes_of((head, tail), api="anthropic", kind="messages", model="claude-x")
+    assert (found["gen_ai.provider.name"], found["gen_ai.response.model"]) == ("anthropic", "claude-x")
+    assert (found["gen_ai.usage.input_tokens"], found["gen_ai.usage.output_tokens"]) == (11, 7)
+    assert found["gen_ai.response.finish_reasons"] == ["tool_use"]
+
+
+def test_what_a_model_wrote_is_never_taken_for_its_name():
+    """Tools' arguments are JSON within the answer's JSON in Anthropic's API."""
+    wrote = {"type": "tool_use", "input": {"model": "secret-car", "stop_reason": "secret-word"}}
+    answer = json.dumps(
+        {"id": "m", "content": [wrote], "usage": {"input_tokens": 1, "output_tokens": 2}}
+    ).encode()
+    found = attributes_of((b"", answer))
+    assert "gen_ai.response.model" not in found and "gen_ai.response.finish_reasons" not in found
+    assert "secret" not in str(found)
+    # Cut off at its beginning, as the end of a long answer is.
+    assert "secret" not in str(attributes_of((b"", answer[20:])))
+
+
+def test_without_an_answer_at_hand_there_are_no_tokens():
+    assert not [name for name in attributes_of(None) if "usage" in name or "response.model" in name]

@@ -41,7 +41,7 @@ COMMAND_OF = {
     "rolled_back": "freehold routes history helpdesk",
 }
 STALE = EvidenceAge(
-    gate="quality", text="x", record_id="c" * 32, made_at=AT, days=100, max_age_days=90,
+    gate="quality", record_id="c" * 32, made_at=AT, days=100, max_age_days=90,
     stale=("the adapter is another one",), renew="freehold migrate",
 )  # fmt: skip
 

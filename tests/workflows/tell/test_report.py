@@ -25,7 +25,8 @@ def test_a_report_is_a_page_its_data_and_the_latest(tmp_path):
     written = write_report(SECOND, tmp_path)
     assert (tmp_path / "latest.html").read_text() == (tmp_path / f"report-{SECOND.id[:12]}.html").read_text()
     assert msgspec.json.decode(Path(written.json).read_bytes(), type=Report) == SECOND
-    assert len(list(tmp_path.iterdir())) == 5
+    assert (tmp_path / f"report-{SECOND.id[:12]}.md").read_text().startswith("# helpdesk")
+    assert len(list(tmp_path.iterdir())) == 7
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
@@ -47,5 +48,20 @@ def test_a_report_is_found_by_the_start_of_its_id(project):
     with pytest.raises(UsageError, match="no report ff"):
         find(project, "ff")
     found, written = rewrite(project, "aa11")
-    assert found == FIRST and (project.state / "reports" / "latest.html").exists()
-    assert written.id == FIRST.id
+    assert msgspec.structs.replace(found, standing=None) == FIRST
+    assert (project.state / "reports" / "latest.html").exists()
+    assert written.id == FIRST.id and not found.standing.is_latest
+    assert found.standing.next.command.startswith("freehold ")
+
+
+def test_what_is_shared_and_printed_are_files_of_their_own(project, monkeypatch):
+    with open_store(project.store_url) as store:
+        store.put(FIRST)
+    monkeypatch.setattr(
+        "freehold.workflows.tell.report.print_pdf",
+        lambda page, target: target.write_bytes(page.read_bytes()) and target,
+    )
+    found, written = rewrite(project, share=True, pdf=True)
+    assert found.is_shared and written.html.endswith(f"report-{FIRST.id[:12]}-shared.html")
+    assert Path(written.pdf).read_bytes() == Path(written.html).read_bytes()
+    assert not (project.state / "reports" / "latest.html").exists(), "what was kept stays the latest"

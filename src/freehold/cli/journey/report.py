@@ -17,22 +17,36 @@ if TYPE_CHECKING:
 @click.command("report")
 @click.argument("report_id", required=False)
 @click.option("--open", "open_it", is_flag=True, help="Open the page in the browser.")
+@click.option(
+    "--share",
+    is_flag=True,
+    help="Leave out what customers and the application wrote; figures and ids stay. Files of their own are written.",
+)
+@click.option("--pdf", is_flag=True, help="Print it as PDF, too, by a browser of this machine.")
 @config_option
 @click.option(
     "--evaluations", "only_list", is_flag=True, help="List every evaluation side by side, those by hand, too."
 )
 @json_option("freehold.types.report:Report", evaluations="freehold.types.evaluated:EvaluationLine[]")
 def command(
-    report_id: str | None, open_it: bool, only_list: bool, config_path: Path | None, as_json: bool
+    report_id: str | None,
+    open_it: bool,
+    share: bool,
+    pdf: bool,
+    only_list: bool,
+    config_path: Path | None,
+    as_json: bool,
 ) -> None:
     """Write the page of the last migration (or of REPORT_ID) again, and say where it is.
 
-    With --json the whole report is printed as JSON: every number with the ids of what it was made from. Where nothing
-    was migrated yet, the evaluations that freehold evaluate made are listed.
+    Next to the page are the same as JSON and Markdown. What to do next, how long it holds and what it costs are as of
+    now. With --json the whole report is printed as JSON: every number with the ids of what it was made from. Where
+    nothing was migrated yet, the evaluations that freehold evaluate made are listed.
 
     \b
     Examples:
       freehold report --open
+      freehold report --share --pdf
       freehold report --json | jq .candidates[0].comparison
       freehold report --evaluations
     """
@@ -46,11 +60,13 @@ def command(
         if only_list or found:
             _list(found, as_json=as_json)
             return
-    report, written = workflow.rewrite(project, report_id)
+    report, written = workflow.rewrite(project, report_id, share=share, pdf=pdf)
     if as_json:
         print_json(report)
     else:
         echo(written.html)
+        if written.pdf is not None:
+            echo(written.pdf)
     if open_it:
         click.launch(written.html)
 

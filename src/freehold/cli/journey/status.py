@@ -66,7 +66,8 @@ def show_state(state: JourneyState) -> None:
         echo(hanging(f"{step.detail}{when}", f"  {word}  {step.title.ljust(width)}  "))
     for one in state.evidence:
         age = "age not known" if one.days is None else f"{one.days} days old"
-        said = "; ".join(one.stale) if one.stale else f"holds, until {one.max_age_days:g} days old"
+        holds = "holds" if one.max_age_days is None else f"holds for {one.max_age_days:g}"
+        said = "; ".join(one.stale) or holds
         echo(hanging(said, f"  {one.gate}: {age}, "))
     if state.next.others:
         echo("\nor")

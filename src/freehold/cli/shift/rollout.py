@@ -123,6 +123,7 @@ def status(follow: float | None, route_name: str | None, config_path: Path | Non
             _show(seen, as_json)
         else:
             seen = rollout.follow(store, name, every_s=follow, shown=lambda one: _show(one, as_json))
+    _tell_without_user(config_path, name)
     sys.exit(seen.exit_code)
 
 
@@ -249,6 +250,19 @@ def _place(rollout: Rollout) -> str:
     if rollout.state == "canary":
         return f"canary at {rollout.stages[rollout.stage]:.2%}"
     return rollout.state + (f" ({rollout.why})" if rollout.why else "")
+
+
+def _tell_without_user(config_path: Path | None, route_name: str) -> None:
+    """Say on stderr that requests of a running gateway named no user, where the route is sticky by it."""
+    from freehold.gateway.telemetry.meters import totals_of
+    from freehold.workflows.project import open_project
+
+    counted = totals_of(open_project(config_path).state / "spool", "freehold_requests_without_user")
+    if count := int(counted.get((route_name,), 0)):
+        echo(
+            f"{count:,} requests named no user, by which this route is sticky: each stays on its conversation's arm",
+            err=True,
+        )
 
 
 def _show(seen: Status, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Protocol
@@ -15,7 +15,7 @@ from freehold.gateway.capture.leftovers import DeadSpool
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits.ledger import NANO
 from freehold.gateway.messages import NumberedCharge
-from freehold.gateway.spending import usd_of
+from freehold.gateway.spending import Charge, usd_of
 from freehold.gateway.telemetry.meters import Meters
 from freehold.store import Store
 from freehold.store.usage import BilledCost, book
@@ -36,8 +36,11 @@ class MessageSource(Protocol):
 class Billing:
     """Bills that wait to be booked. `add` may be called from another thread than the rest."""
 
-    def __init__(self, config: GatewayConfig, meters: Meters) -> None:
+    def __init__(
+        self, config: GatewayConfig, meters: Meters, *, count: Callable[[Charge], None] = lambda charge: None
+    ) -> None:
         self.config = config
+        self._count_tokens = count
         self._meters = meters
         self._bills: deque[tuple[MessageSource, bytes]] = deque()
         self.unpriced: dict[str, str] = {}
@@ -88,6 +91,7 @@ class Billing:
     def _count(self, bill: NumberedCharge, usd: Decimal | None) -> None:
         """In the metrics; where a price is unknown, names with a cap let nothing more through."""
         charge = bill.charge
+        self._count_tokens(charge)
         if charge.implausible:
             self._meters.count("freehold_bills", "implausible")
             log.warning(

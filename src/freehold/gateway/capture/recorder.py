@@ -38,6 +38,7 @@ from freehold.gateway.capture.retention import Retention
 from freehold.gateway.capture.rounds import POLL_EVERY_S, RecorderDuties, Rounds, run_or_end
 from freehold.gateway.capture.spool import OUTCOMES, store_digest
 from freehold.gateway.capture.traces import to_trace
+from freehold.gateway.capture.usage_counts import UsageCounts
 from freehold.gateway.child_process import freeze_heap, read_config, run_on_fast_loop
 from freehold.gateway.config import CONFIG_FILE, GatewayConfig, from_json
 from freehold.gateway.heartbeat import Heartbeat
@@ -54,8 +55,7 @@ from freehold.types.trace import Trace
 log = logging.getLogger("freehold.gateway.recorder")
 
 BATCH, BATCH_BYTES = 500, 2 * 1024 * 1024
-ALIVE_S = 5.0
-INDEX_WITHIN_S = 0.1
+ALIVE_S, INDEX_WITHIN_S = 5.0, 0.1
 _decode_report = msgspec.msgpack.Decoder(UsageReport).decode
 _decode = msgspec.msgpack.Decoder(CapturedExchange).decode
 _STORED, _STORE, _REDACTION, _UNREADABLE = range(len(OUTCOMES))
@@ -102,7 +102,8 @@ class Recorder:
         self._workers: set[WorkerConnection] = set()
         self._paused = False
         self._meters = Meters()
-        self.billing = Billing(config, self._meters)
+        self._usage = UsageCounts(config, self._meters)
+        self.billing = Billing(config, self._meters, count=self._usage.count_charge)
         self._spools = config.spool_in(run_folder)
         self._dead: DeadSpool | None = None
         self._stopping = threading.Event()
@@ -190,7 +191,6 @@ class Recorder:
         )
 
     # In the thread
-
     def _learn_caps(self, store: Store, table: bytes) -> None:
         """Before the workers hear of new caps: say what was spent under each."""
         message = msgspec.json.decode(table, type=TableMessage)
@@ -276,6 +276,7 @@ class Recorder:
             self._redactor = None
         self._config, self._config_changed_ns = config, changed_ns
         self.billing.config = config
+        self._usage.follow(config)
         self._retention.keep(config.retention_days, config.retention_bytes)
 
     def _write(self, store: Store) -> None:
@@ -286,13 +287,15 @@ class Recorder:
             batch = self._batch()
             # One that was sent again may be here already; it counts once.
             outcomes: list[int] = []
-            store.add_traces(self._traces(batch, outcomes))
+            written: list[Trace] = []
+            store.add_traces(self._traces(batch, outcomes, written))
+            self._usage.count(written)
             self._indexed = False
             # Only now are they safe; had the store refused, they would still be in the queue.
             self._dequeue(outcomes)
 
     def _index(self, store: Store) -> None:
-        """Traces that wait to be written come first; with none, an index that is behind catches up."""
+        """An index that is behind catches up, unless traces wait to be written."""
         if not self._queue and not self._indexed:
             self._indexed = catch_up(store.database, within_s=INDEX_WITHIN_S) == 0
 
@@ -329,27 +332,25 @@ class Recorder:
             batch.append(payload)
         return batch
 
-    def _traces(self, batch: list[bytes], outcomes: list[int]) -> Iterator[Trace]:
-        """The traces to write, and to `outcomes` what becomes of each message. One that cannot be read, or whose
-        redaction fails, is dropped and counted: nothing is ever written that was not redacted as chosen.
+    def _traces(self, batch: list[bytes], outcomes: list[int], written: list[Trace]) -> Iterator[Trace]:
+        """The traces to write, put in `written` too, and to `outcomes` what becomes of each message. One that cannot be
+        read, or whose redaction fails, is dropped and counted: nothing is written that was not redacted as chosen.
 
         One by one: hundreds of them taken apart at once cost half as much again, for they fall out of the caches.
         """
         for payload in batch:
             try:
-                redactor = self._redactor or self._load_redactor()
-                trace = to_trace(_decode(payload), redactor=redactor)
+                if self._redactor is None:
+                    self._redactor = redactor_of(self._config.capture)
+                trace = to_trace(_decode(payload), redactor=self._redactor)
             except Exception:
                 log.exception("a trace could not be redacted and is not kept")
                 outcomes.append(_REDACTION)
                 continue
             outcomes.append(_UNREADABLE if trace is None else _STORED)
             if trace is not None:
+                written.append(trace)
                 yield trace
-
-    def _load_redactor(self) -> Redactor | None:
-        self._redactor = redactor_of(self._config.capture)
-        return self._redactor
 
     def _drop_excess(self, error: StorageError) -> None:
         """While the store is only busy, wait; when it is gone for good, give up the older half."""

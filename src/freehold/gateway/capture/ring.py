@@ -40,6 +40,8 @@ class Ring:
         self._store_file = store_file(config.store_url)
         self._requirement = requirement_file(config)
         self._last: bytes | None = None
+        self._rollbacks: dict[str, int] = {}
+        self._counted_at = -1
         self._seen: tuple[int, int] | None = None
 
     def opened(self) -> Store:
@@ -83,7 +85,16 @@ class Ring:
             forgotten=found.forgotten,
             at=datetime.now(UTC),
         )
-        return self._left(TableMessage(routes=routes, keys=found.keys, revision=revision, required=required))
+        if revision != self._counted_at:
+            self._rollbacks, self._counted_at = store.rollbacks(), revision
+        message = TableMessage(
+            routes=routes,
+            keys=found.keys,
+            revision=revision,
+            required=required,
+            rollbacks=self._rollbacks,
+        )
+        return self._left(message)
 
     def refusal(self, error: KeysUnavailableError) -> bytes | None:
         """The ring that lets no client in; None when it is the last one."""

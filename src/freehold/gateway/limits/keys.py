@@ -34,7 +34,7 @@ class KeyRing:
     reason why none can be believed: no client is let in meanwhile.
     """
 
-    __slots__ = ("_by_hash", "problem", "required", "waiting")
+    __slots__ = ("_by_hash", "keys", "problem", "required", "waiting")
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class KeyRing:
         self._by_hash = {key.hash: key for key in known if key.revoked_at is None}
         self.waiting = waiting
         self.problem = problem
+        self.keys = known
         self.required = bool(known) or required or waiting or problem is not None
 
     def admit(self, header: Callable[[str], str | None]) -> ApiKey | None:

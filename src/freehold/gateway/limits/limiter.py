@@ -134,6 +134,11 @@ class Limiter:
         except OSError:
             self._learned = known  # the next report says it again
 
+    @property
+    def spent(self) -> dict[str, tuple[Decimal, Decimal]]:
+        """Dollars that each name has spent, on all gateways, today and in this month (UTC)."""
+        return self._spent
+
     def _counting(self) -> AbstractContextManager[Counted]:
         """The counters. Raises `OSError`, here and when it is entered."""
         if self._rates is None:

@@ -16,7 +16,7 @@ from freehold.gateway.http.upstreams import Upstreams
 from freehold.gateway.messages import CapturedExchange, ResponseKind
 from freehold.gateway.proxy.deferrable import Deferrable
 from freehold.gateway.proxy.translation import ApiRoute, Translation
-from freehold.gateway.spending import UNSEEN_TOKENS, charge_of
+from freehold.gateway.spending import UNSEEN_TOKENS, charge_of, ends_of
 from freehold.gateway.telemetry.request_log import RequestSummary
 from freehold.types.deferral import DeferralDecision, DeferralReason, DeferralRule
 from freehold.types.endpoint import Endpoint
@@ -296,8 +296,9 @@ class ProxyExchange(msgspec.Struct, eq=False):
             upstream_id=self.upstream_id,
         )
 
-    def summary(self, traceparent: str | None) -> RequestSummary:
-        """What the request log and spans may say of it: no content."""
+    def summary(self, traceparent: str | None, *, with_ends: bool = False) -> RequestSummary:
+        """What the request log and spans may say of it: no content. `with_ends` adds the ends of the answer, in which a
+        span's exporter looks for its usage."""
         endpoint = self.answered_by
         first = self.first_byte_s
         return RequestSummary(
@@ -320,7 +321,16 @@ class ProxyExchange(msgspec.Struct, eq=False):
             code=self.error_code,
             key=None if self.key is None else self.key.name,
             traceparent=traceparent,
+            upstream_id=self.upstream_id,
+            ends=self._ends() if with_ends else None,
         )
+
+    def _ends(self) -> tuple[bytes, bytes] | None:
+        """The ends of an answer that was remembered and is not compressed."""
+        endpoint = self.answered_by
+        if endpoint is None or not self.chunks or self.content_encoding not in (None, "identity"):
+            return None
+        return ends_of(self.chunks, endpoint.api)
 
 
 def new_exchange(

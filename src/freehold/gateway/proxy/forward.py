@@ -80,7 +80,7 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
     deferral.count(state, exchange)
     exchange.held.release()
     if state.reporter is not None:
-        state.reporter.add(exchange.summary(request.header("traceparent")))
+        state.reporter.add(exchange.summary(request.header("traceparent"), with_ends=state.config.otel))
 
 
 async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) -> None:
@@ -128,7 +128,7 @@ async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) 
     elif (settled := state.table.settled.get(route.name)) is not None:
         exchange.decision = settled
     else:
-        sticky_key = _assignment_key(exchange, header, start)
+        sticky_key = _assignment_key(state, exchange, header, start)
         exchange.decision = decide(route, sticky_key, state.draw())
         if sticky_key is not None:
             exchange.assignment_key = hash_key(route.name, sticky_key)
@@ -189,18 +189,35 @@ async def _read_long(state: WorkerState, exchange: ProxyExchange) -> bytes:
 
 
 def _assignment_key(
-    exchange: ProxyExchange, header: Callable[[str], str | None], start: bytes | None
+    state: WorkerState, exchange: ProxyExchange, header: Callable[[str], str | None], start: bytes | None
 ) -> str | bytes | None:
-    """What keeps one user or conversation on one arm; None when the request names no such thing."""
+    """What keeps one user or conversation on one arm; None when the request names no such thing.
+
+    A request without a user is kept on its conversation's arm: drawn one by one, half of all conversations would be
+    answered by both models.
+    """
     assert exchange.route is not None
     sticky = exchange.route.sticky
     if sticky.startswith("header:"):
         return header(sticky[7:].strip().lower())
     if sticky == "user":
-        return exchange.user
+        if exchange.user is not None:
+            return exchange.user
+        _note_without_user(state, exchange.route.name)
     if exchange.session:
         return exchange.session
     return openai.conversation_start(exchange.body) if start is None else start
+
+
+def _note_without_user(state: WorkerState, route: str) -> None:
+    """Count it, and say it once a route in each worker's log."""
+    if ("freehold_requests_without_user", (route,)) not in state.meters.counters:
+        log.warning(
+            'the route %s is sticky by "user", and a request names none: it stays on its conversation\'s arm. Send '
+            "x-freehold-user, or user in the body",
+            route,
+        )
+    state.meters.count("freehold_requests_without_user", route)
 
 
 def hash_key(route_name: str, key: str | bytes) -> str:
@@ -238,6 +255,8 @@ def _finish(state: WorkerState, shadows: Shadows, exchange: ProxyExchange) -> No
         exchange.status,
         None if first_s is None else first_s - started_s,
         time.perf_counter() - started_s,
+        state.meters.model_label(exchange.model),
+        "" if exchange.key is None else state.meters.key_label(exchange.key.name),
     )
     exchange.keep()
     if exchange.repeat is not None:

@@ -53,6 +53,9 @@ class WorkerState:
         self.config = config
         self.run_folder = run_folder
         self.started_at = int(time.time())
+        self.config_since_s = time.time()
+        self.rollbacks: dict[str, int] = {}
+        """Rollbacks of each route since the store was made."""
         self._stored_routes: tuple[Route, ...] = ()
         self.table = self._new_table()
         self.hosts = HostPolicy(config.hosts, listens=config.host)
@@ -134,6 +137,7 @@ class WorkerState:
     def update_config(self, config: GatewayConfig) -> None:
         """Take over what a configuration that came while the gateway ran has of `live.TAKEN_OVER`."""
         self.config = config
+        self.config_since_s = time.time()
         self.hosts = HostPolicy(config.hosts, listens=config.host)
         self._replace_table()
 
@@ -151,6 +155,9 @@ class WorkerState:
             self.meters.set("freehold_requests_untold", self.reporter.dropped)
         self.meters.held_bytes = self.memory.used_bytes
         self.meters.kept_bytes = self.kept.held_bytes
+        self.meters.open_breakers = tuple(
+            name for name, breaker in self._breakers.items() if breaker.open_until_s
+        )
         self.meters.set("freehold_uploads_evicted", self.memory.evictions)
         # A full disk must not stop traffic; the numbers are simply older then.
         with contextlib.suppress(OSError):
@@ -203,6 +210,7 @@ class WorkerState:
     def _take_over(self, message: TableMessage) -> None:
         if message.problem is None:
             self._stored_routes = message.routes
+            self.rollbacks = message.rollbacks
             self._replace_table()
         self.keys = KeyRing(
             (*self.config.api_keys, *message.keys),

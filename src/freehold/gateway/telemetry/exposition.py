@@ -8,7 +8,15 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from freehold.gateway.telemetry.meters import COUNTERS, GAUGES, HISTOGRAMS, Labels, Snapshot, buckets_of
+from freehold.gateway.telemetry.meters import (
+    COUNTERS,
+    GAUGES,
+    HISTOGRAMS,
+    LABELLED_GAUGES,
+    Labels,
+    Snapshot,
+    buckets_of,
+)
 
 
 def exposition(snapshots: Iterable[Snapshot]) -> bytes:
@@ -35,6 +43,15 @@ class _Sum(Collector):
         for name, text in GAUGES.items():
             value = sum(taken.gauges.get(name, 0) for taken in self._snapshots)
             yield GaugeMetricFamily(name, text, value=value)
+        for name, (text, label_names) in LABELLED_GAUGES.items():
+            sums: dict[Labels, float] = {}
+            for taken in self._snapshots:
+                for labels, value in taken.labelled.get(name, ()):
+                    sums[labels] = sums.get(labels, 0) + value
+            gauge = GaugeMetricFamily(name, text, labels=label_names)
+            for labels, value in sorted(sums.items()):
+                gauge.add_metric(labels, value)
+            yield gauge
         for name, (text, label_names) in HISTOGRAMS.items():
             cells: dict[Labels, tuple[list[int], float]] = {}
             for taken in self._snapshots:

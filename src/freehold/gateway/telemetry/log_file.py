@@ -1,7 +1,8 @@
 """The file all processes of a gateway write their log to: rotated by size, and followed when something else renames it.
 
 Each process looks at the file once a second. One that finds it too long renames it (``gateway.log.1`` is the newest old
-one); all others then open the new file of that name, as they do after a rotation by another program.
+one); all others then open the new file of that name, as they do after a rotation by another program. SIGHUP, which such
+programs send, makes a process look at once.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import signal
 import threading
 from pathlib import Path
 
@@ -20,15 +22,21 @@ _OUTPUTS = (1, 2)
 
 
 def follow_log_file() -> None:
-    """Look after the file that ``FREEHOLD_GATEWAY_LOG_FILE`` names, where it does, for as long as the process lives."""
+    """Look after the file that ``FREEHOLD_GATEWAY_LOG_FILE`` names, where it does, for as long as the process lives.
+
+    Call it in the main thread: only there may SIGHUP be taken, which would end the process otherwise.
+    """
     path = os.environ.get(ENVIRONMENT_NAME)
     if path:
-        threading.Thread(target=_follow, args=(Path(path),), name="log file", daemon=True).start()
+        look_now = threading.Event()
+        signal.signal(signal.SIGHUP, lambda number, frame: look_now.set())
+        threading.Thread(target=_follow, args=(Path(path), look_now), name="log file", daemon=True).start()
 
 
-def _follow(path: Path) -> None:
-    pause = threading.Event()
-    while not pause.wait(_LOOK_EVERY_S):
+def _follow(path: Path, look_now: threading.Event) -> None:
+    while True:
+        look_now.wait(_LOOK_EVERY_S)
+        look_now.clear()
         # A full disk or a folder that is gone must not stop the process; the next look may do better.
         with contextlib.suppress(OSError):
             look(path)

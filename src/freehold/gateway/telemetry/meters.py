@@ -29,6 +29,27 @@ _OWN_BUCKETS = {"freehold_deferral_confidence": _SHARES, "freehold_deferral_seco
 # Names, help texts, label names of all that is counted; a test holds docs/reference/metrics.md to it.
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "freehold_requests": ("Requests answered", ("route", "endpoint", "arm", "status")),
+    "freehold_model_requests": (
+        "The same by the model asked for and the key it was asked with; all but the first hundred of each are 'other'",
+        ("route", "arm", "model", "key", "status"),
+    ),
+    "freehold_tokens": (
+        "Tokens of answers that were captured, or charged to a limit: prompt and completion, as the upstream counted",
+        ("route", "arm", "model", "key", "direction"),
+    ),
+    "freehold_cost_usd": (
+        "Dollars that these tokens cost, by the price stated or the maker's list",
+        ("route", "arm", "model", "key"),
+    ),
+    "freehold_cost_unknown": (
+        "Answers of the same whose cost is not known: no tokens were told, or there is no price",
+        ("endpoint", "model"),
+    ),
+    "freehold_rollbacks": ("Rollbacks of a route since the store was made", ("route",)),
+    "freehold_config_reloads": (
+        "Changes of freehold.toml while it ran: in_force, waits (some of it, for the next start), refused",
+        ("result",),
+    ),
     "freehold_refusals": ("Requests refused by the gateway itself", ("code", "path")),
     "freehold_passed_on": (
         "Requests passed on to the incumbent, that nothing here answers, by the kind of path",
@@ -37,6 +58,10 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "freehold_upstream_failures": ("Tries of an endpoint that failed", ("endpoint", "kind")),
     "freehold_engine_deaths": ("Requests that an engine died on before an answer began", ("endpoint",)),
     "freehold_retries": ("Tries repeated on the same endpoint", ("endpoint",)),
+    "freehold_requests_without_user": (
+        "Requests of a route that is sticky by user, that named none and were assigned by their conversation",
+        ("route",),
+    ),
     "freehold_fallbacks": ("Requests answered by another endpoint than the first", ("route", "why")),
     "freehold_failures": (
         "Requests that the endpoint they were put to did not answer, another one may have",
@@ -77,6 +102,25 @@ GAUGES: dict[str, str] = {
     "freehold_recorder_alive": "1 while the recorder does its rounds, 0 when it is stopped, stuck or dead",
     "freehold_held_bytes": "Bytes held of requests, of answers that are read whole, and of kept answers",
     "freehold_cache_bytes": "Bytes of kept answers",
+    "freehold_config_since_seconds": "When the configuration in force was taken over, in seconds since 1970",
+}
+LABELLED_GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "freehold_route_state": ("1 for the state a route is in, 0 for all others", ("route", "state")),
+    "freehold_route_candidate_share": ("Share of a route's requests that the candidate answers", ("route",)),
+    "freehold_route_mirrored_share": (
+        "Share of the incumbent's requests that the candidate is asked as well",
+        ("route",),
+    ),
+    "freehold_name_spend_usd": (
+        "Dollars that a key or route with a cap has spent on this day or in this month (UTC)",
+        ("name", "period"),
+    ),
+    "freehold_name_cap_usd": ("Dollars that it may spend in a day or a month", ("name", "period")),
+    "freehold_breaker_open": (
+        "Workers that give an endpoint a pause, because it kept failing",
+        ("endpoint",),
+    ),
+    "freehold_config_info": ("1 for the version of the configuration in force: its hash", ("version",)),
 }
 HISTOGRAMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "freehold_first_byte_seconds": ("Time to the first byte of the answer", ("route", "arm")),
@@ -89,6 +133,8 @@ HISTOGRAMS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 Labels = tuple[str, ...]
+LABEL_VALUES_MAX, LABEL_LENGTH_MAX = 100, 200
+OTHER = "other"
 
 
 class Snapshot(msgspec.Struct):
@@ -96,6 +142,8 @@ class Snapshot(msgspec.Struct):
 
     counters: dict[str, list[tuple[Labels, float]]] = {}
     gauges: dict[str, float] = {}
+    labelled: dict[str, list[tuple[Labels, float]]] = {}
+    """Gauges with labels."""
     histograms: dict[str, list[tuple[Labels, list[int], float]]] = {}
 
 
@@ -117,17 +165,39 @@ def _add(cells: list[float], seconds: float) -> None:
     cells[-1] += seconds
 
 
+def _bounded(known: dict[str, str], name: str) -> str:
+    """The label of a name that is not known yet. What clients may choose must not make a series for each choice."""
+    if len(known) >= LABEL_VALUES_MAX:
+        return OTHER
+    label = known[name] = name if len(name) <= LABEL_LENGTH_MAX else OTHER
+    return label
+
+
 class Meters:
     """The numbers of this process."""
 
-    __slots__ = ("_answers", "_histograms", "counters", "held_bytes", "in_flight", "kept_bytes", "owner")
+    __slots__ = (
+        "_answers",
+        "_histograms",
+        "_keys",
+        "_models",
+        "counters",
+        "held_bytes",
+        "in_flight",
+        "kept_bytes",
+        "open_breakers",
+        "owner",
+    )
 
     def __init__(self, owner: str = "") -> None:
         # Process ids are given again: a file's name must be of one process only.
         self.owner = owner or secrets.token_hex(8)
         self.counters: dict[tuple[str, Labels], float] = {}
         self._histograms: dict[tuple[str, Labels], list[float]] = {}
-        self._answers: dict[tuple[str, str, str, int], _Answers] = {}
+        self._answers: dict[tuple[str, str, str, int, str, str], _Answers] = {}
+        self._models: dict[str, str] = {}
+        self._keys: dict[str, str] = {}
+        self.open_breakers: tuple[str, ...] = ()
         self.in_flight = 0
         self.held_bytes = 0
         self.kept_bytes = 0
@@ -146,11 +216,30 @@ class Meters:
         cells[bisect_left(buckets_of(name), value)] += 1
         cells[-1] += value
 
+    def model_label(self, model: str) -> str:
+        """A model's name as a label's value: the first of them by name, the rest as one."""
+        return self._models.get(model) or _bounded(self._models, model)
+
+    def key_label(self, key: str) -> str:
+        """A key's name as a label's value: the first of them by name, the rest as one."""
+        return self._keys.get(key) or _bounded(self._keys, key)
+
     def count_answer(
-        self, route: str, endpoint: str, arm: str, status: int, first_byte_s: float | None, whole_s: float
+        self,
+        route: str,
+        endpoint: str,
+        arm: str,
+        status: int,
+        first_byte_s: float | None,
+        whole_s: float,
+        model: str = "",
+        key_name: str = "",
     ) -> None:
-        """Count a request that was answered, and the seconds to its first byte and to its end: one look-up for all."""
-        key = (route, endpoint, arm, status)
+        """Count a request that was answered, and the seconds to its first byte and to its end: one look-up for all.
+
+        `model` and `key_name` are labels' values of `model_label` and `key_label`.
+        """
+        key = (route, endpoint, arm, status, model, key_name)
         answers = self._answers.get(key)
         if answers is None:
             answers = self._answers[key] = _Answers(
@@ -176,8 +265,13 @@ class Meters:
         )
         for (name, labels), value in self.counters.items():
             taken.counters.setdefault(name, []).append((labels, value))
-        for (*where, status), answers in self._answers.items():
-            taken.counters.setdefault("freehold_requests", []).append(((*where, str(status)), answers.count))
+        if self.open_breakers:
+            taken.labelled["freehold_breaker_open"] = [((endpoint,), 1.0) for endpoint in self.open_breakers]
+        for (route, endpoint, arm, status, model, key), answers in self._answers.items():
+            counted = taken.counters.setdefault("freehold_requests", [])
+            counted.append(((route, endpoint, arm, str(status)), answers.count))
+            counted = taken.counters.setdefault("freehold_model_requests", [])
+            counted.append(((route, arm, model, key, str(status)), answers.count))
         for (name, labels), cells in self._histograms.items():
             taken.histograms.setdefault(name, []).append(
                 (labels, [int(cell) for cell in cells[:-1]], cells[-1])
@@ -217,7 +311,7 @@ def read_all(folder: Path) -> list[Snapshot]:
         taken = msgspec.msgpack.decode(path.read_bytes(), type=Snapshot)
         process_id = int(path.stem.split("-")[1])
         if process_id == 0 or not _is_alive(process_id):
-            taken.gauges = {}
+            taken.gauges, taken.labelled = {}, {}
         snapshots.append(taken)
     return snapshots
 

@@ -26,6 +26,7 @@ from freehold.types.config.table import AtLeastOne, Table
 from freehold.types.config.traffic import (
     CaptureConfig,
     EndpointConfig,
+    EvidenceConfig,
     PriceConfig,
     RolloutConfig,
     RouteConfig,
@@ -140,6 +141,7 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
     routes: tuple[RouteConfig, ...] = ()
     capture: CaptureConfig = CaptureConfig()
     defer: DeferConfig = DeferConfig()
+    evidence: EvidenceConfig = EvidenceConfig()
     rollout: RolloutConfig = RolloutConfig()
     watch: WatchConfig = WatchConfig()
     cluster: ClusterConfig = ClusterConfig()

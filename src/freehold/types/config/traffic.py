@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from freehold.types.config.table import AtLeastOne, NotNegative, Positive, Table
+from freehold.types.evidence import MAX_AGE_DAYS
 from freehold.types.route import CacheTerms, Guard, Limits, RouteState, Target, Waits
 
 RetentionDays = Annotated[float, Meta(gt=0, le=36_500, description="above 0, up to 36,500 (100 years)")]
@@ -131,6 +132,14 @@ class RolloutConfig(Table, frozen=True, kw_only=True):
     """Hours that a stage lasts at least: traffic of the night is not that of the day."""
     look_seconds: Positive = 2.0
     """How often a running gateway looks at the tests."""
+
+
+class EvidenceConfig(Table, frozen=True, kw_only=True):
+    """`[evidence]`: how long what was proven holds."""
+
+    max_age_days: Positive = MAX_AGE_DAYS
+    """Days after which a rollout goes no further until it is proven again (`freehold migrate`). It goes stale at once
+    when the dataset, the task, the judge, the adapter, the prompt, the engine or the catalog's facts change."""
 
 
 class WatchConfig(Table, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import ClassVar, Literal
 
 from freehold.types.evaluation import Task
+from freehold.types.evidence import MAX_AGE_DAYS
 from freehold.types.record import Record, StoredRecord
 
 RolloutState = Literal["shadow", "canary", "paused", "promoted", "rolled_back"]
@@ -16,9 +17,10 @@ Against = Literal["live", "frozen"]
 """What a check compares with: the incumbent asked now, or its frozen answers."""
 Side = Literal["input", "output"]
 
-Gate = Literal["users", "hours", "harm", "verdict", "parity", "quality", "errors", "validity"]
-"""What a step forward waits for: enough users and hours in a stage; that a drop of three margins is ruled out; before
-promotion an offline verdict, parity, and each metric shown to be within its margin."""
+Gate = Literal["evidence", "users", "hours", "harm", "verdict", "parity", "quality", "errors", "validity"]
+"""What a step forward waits for: evidence that still holds, where there is a verdict; enough users and hours in a
+stage; that a drop of three margins is ruled out; before promotion an offline verdict, parity, and each metric shown to
+be within its margin."""
 
 Trouble = Literal["failures", "schema", "slow", "mirror"]
 """Requests that one arm did not answer; answers that broke their schema; answers later than the rollout's limit;
@@ -47,6 +49,8 @@ class RolloutTerms(Record, frozen=True, kw_only=True):
     """Users to be seen in a stage before the next one."""
     hours_a_stage: float = 24.0
     """Hours a stage lasts at least: one daily cycle."""
+    max_evidence_days: float = MAX_AGE_DAYS
+    """Days after which the offline evidence is too old to go forward by."""
 
 
 class Rollout(RolloutTerms, StoredRecord, frozen=True, kw_only=True):

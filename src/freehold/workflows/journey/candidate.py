@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import NamedTuple
 
 import anyio
@@ -19,10 +21,10 @@ from freehold.evals.replay import ReplayOptions
 from freehold.types.config import ProjectConfig
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import Evaluation
+from freehold.types.evidence import EvidenceGate
 from freehold.types.leak import LeakReport
 from freehold.types.method import METHOD_KINDS
 from freehold.types.mixture import Mixture
-from freehold.types.record import content_id
 from freehold.types.report import CandidateReport
 from freehold.types.retained import RetainedSkills
 from freehold.types.ruling import Ruling
@@ -35,7 +37,9 @@ from freehold.workflows.journey.methods.training import FITTED_STEPS
 from freehold.workflows.journey.mixing.mixer import Mixer
 from freehold.workflows.journey.paraphrasing.planning import writer_named
 from freehold.workflows.license.rule import lineage_of, rule_for_model
+from freehold.workflows.project import now
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, evaluate
+from freehold.workflows.prove.evidence_basis import answers_folder, basis_of, catalog_part, engine_part
 from freehold.workflows.prove.labels import labels_held
 from freehold.workflows.prove.looks import Looks
 from freehold.workflows.prove.results import frozen_answers, keep, own_repeats
@@ -149,10 +153,11 @@ class CandidateRunner:
             if trains or shown
             else None
         )
+        named = [candidate.model, *(() if lineage is None else (edge.model for edge in lineage.edges))]
         ruling = bench.steps.run(
             f"ruling:{candidate.key}",
             f"{candidate.short_name}: is this use allowed?",
-            [candidate.model, use, lineage, __version__],
+            [candidate.model, use, lineage, __version__, catalog_part(named)],
             Ruling,
             lambda: rule_for_model(candidate.model, use, lineage=lineage),
         )
@@ -200,6 +205,8 @@ class CandidateRunner:
             verdict=judged,
             latency=evaluation.latency,
             disagreements=evaluation.disagreements,
+            regressions=evaluation.regressions,
+            evaluation_id=evaluation.id,
             retained=kept_skills,
             leak=leaks,
             served_as=made.plan.served_name,
@@ -232,18 +239,58 @@ class CandidateRunner:
             mixture=None if mixture.comparison is None else mixture,
             version=__version__,
         )
+        basis = basis_of(
+            self.bench.dataset,
+            self.bench.task,
+            made.plan,
+            report.ruling,
+            self._made_at(candidate, made, evaluation),
+        )
+        judged = msgspec.structs.replace(judged, evidence=basis)
         self.bench.store.put(judged, made_from=judged.made_from)
         return judged
+
+    def _made_at(
+        self, candidate: Candidate, made: Made, evaluation: Evaluation
+    ) -> dict[EvidenceGate, datetime]:
+        """When each gate was measured: its step may have run long before this journey."""
+        found: dict[EvidenceGate, datetime | None] = {
+            "quality": self._measured_at(candidate, made, evaluation),
+            "parity": self.bench.steps.finished_at(f"parity:{candidate.key}"),
+            "license": self.bench.steps.finished_at(f"ruling:{candidate.key}"),
+        }
+        return {gate: at for gate, at in found.items() if at is not None}
+
+    def _measured_at(
+        self, candidate: Candidate, made: Made, evaluation: Evaluation | None = None
+    ) -> datetime | None:
+        """When the candidate was asked. Answers that were kept are as old as the file they lie in."""
+        at = self.bench.steps.finished_at(f"evaluate:{candidate.key}")
+        if at is None or (evaluation is not None and not evaluation.from_cache):
+            return at
+        files = list(self._answers_folder(made).glob("answers-*.jsonl"))
+        asked = [datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in files]
+        return min([at, *asked])
+
+    def _answers_folder(self, made: Made) -> Path:
+        return answers_folder(self.bench.project.state / "evaluations", made.plan)
+
+    def _is_too_old(self, candidate: Candidate, made: Made) -> bool:
+        """Whether what was measured of it is too old to go by, so that it is asked again."""
+        at = self._measured_at(candidate, made)
+        most = timedelta(days=self.bench.project.config.evidence.max_age_days)
+        return at is not None and now() - at > most
 
     def evaluated(self, candidate: Candidate, made: Made, rule_id: str | None) -> Evaluation:
         """The candidate compared with the incumbent on the held-out samples. With a `rule_id` the look is planned for
         the mixture of that rule. Raises as `evaluate` does."""
-        bench = self.bench
+        bench, too_old = self.bench, self._is_too_old(candidate, made)
         evaluation = bench.steps.run(
             f"evaluate:{candidate.key}",
             f"{candidate.short_name}: prove it on held-out samples",
             [
                 made.plan.identity,
+                engine_part(made.plan),
                 bench.dataset.id,
                 bench.task,
                 self.planned_looks,
@@ -252,7 +299,8 @@ class CandidateRunner:
                 __version__,
             ],
             Evaluation,
-            lambda: anyio.run(self._evaluate, made, rule_id),
+            lambda: anyio.run(self._evaluate, made, rule_id, too_old),
+            still_there=lambda _: not too_old,
         )
         keep(bench.store, evaluation)
         return evaluation
@@ -308,8 +356,9 @@ class CandidateRunner:
         bench.store.put(found, made_from=found.made_from)
         return found
 
-    async def _evaluate(self, made: Made, rule_id: str | None) -> Evaluation:
-        """Replay the held-out samples against the candidate, and a few against the base without its adapter."""
+    async def _evaluate(self, made: Made, rule_id: str | None, fresh: bool) -> Evaluation:
+        """Replay the held-out samples against the candidate, and a few against the base without its adapter. `fresh`:
+        answers that were kept are asked for again."""
         bench, plan = self.bench, made.plan
         async with start(plan, log_dir=bench.project.state / "engines", name="evaluate") as endpoint:
             return await evaluate(
@@ -322,7 +371,8 @@ class CandidateRunner:
                     without_incumbent=True,
                 ),
                 ServedCandidate(endpoint, plan.served_name, made.untrained_model, UNTRAINED_SAMPLES),
-                cache_dir=bench.project.state / "evaluations" / content_id(plan.identity)[:12],
+                cache_dir=self._answers_folder(made),
+                fresh=fresh,
                 options=ReplayOptions(plan.parallel),
                 progress=bench.progress,
             )

@@ -35,6 +35,7 @@ from freehold.workflows.project_lock import one_at_a_time
 from freehold.workflows.prove.preflight.check import require
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.tell.report import WrittenReport, write_report
+from freehold.workflows.tell.standing import with_standing
 
 Beginning = Literal["careful", "anyway", "looked_at"]
 """`careful`: what stands in the way ends the journey before it begins. `anyway`: it is only told. `looked_at`: the
@@ -122,6 +123,7 @@ def migrate(
         reports = list(tried.reports)
         report = _report(bench, tried, (*notes, *proposed))
         store.put(report, made_from=tuple(_ids(reports)))
+        report = with_standing(project, store, report, at=now())
         written = write_report(report, project.state / "reports")
     return Migration(report=report, written=written, plan=tried.plan, best=tried.proven)
 

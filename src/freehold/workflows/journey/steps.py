@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, TypeVar
 
 from freehold.store import Store
@@ -41,6 +42,10 @@ class Steps:
         self._total = total
         self._fresh = fresh
         self._check = check
+
+    def finished_at(self, name: str) -> datetime | None:
+        """When a step was run last, in this run or an earlier one; None where it never was."""
+        return self._store.step_finished_at(name)
 
     def expect(self, steps: int) -> None:
         """How many are still to come at most."""

@@ -23,6 +23,7 @@ from freehold.evals.frozen import (
     with_own_repeats,
 )
 from freehold.evals.latency import summarize
+from freehold.evals.regressions import regressions
 from freehold.evals.replay import ReplayOptions, answers, served_model
 from freehold.evals.scorer import Scorer
 from freehold.evals.scoring import sandbox_of, score_all, scorer_of
@@ -209,6 +210,7 @@ async def evaluate(
         ),
         disagreements=differing[:DISAGREEMENTS_KEPT],
         disagreements_total=len(differing),
+        regressions=None if comparison is None else regressions(results),
         untrained=answered.untrained,
         results_file=str(write_results(cache_dir / f"{id}.jsonl", results)),
         from_cache=answered.from_cache,

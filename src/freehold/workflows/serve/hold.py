@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +23,7 @@ from freehold.engines.weights.store import storage_errors
 from freehold.errors import EngineError
 from freehold.gateway import serve as gateway
 from freehold.gateway.config import GatewayConfig
+from freehold.gateway.telemetry.log_file import follow_log_file
 from freehold.processes import described
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.record import Record
@@ -174,6 +176,8 @@ class _ServingHost:
         with storage_errors(self._log_dir):  # no engine may have started that would have made it
             self._log_dir.mkdir(parents=True, exist_ok=True)
         host, port = ("127.0.0.1", 0) if self._alone or self._gateway_config is not None else self._address
+        if threading.current_thread() is threading.main_thread():
+            follow_log_file()
         with _signals(stop, self._renew):
             try:
                 log.info("serving %s", ", ".join(plan.model for plan in self._pool.plans))
@@ -323,12 +327,23 @@ def _known(models: Sequence[ServedModel], plan: ServePlan) -> tuple[ServedModel,
     return tuple(msgspec.structs.replace(one, candidate_id=plan.candidate_id(one.name)) for one in models)
 
 
+def _logs_rotated() -> None:
+    log.info("log files are opened again where they were renamed")
+
+
 @contextlib.contextmanager
 def _signals(stop: asyncio.Event, renew: Callable[[], None]) -> Iterator[None]:
-    """Let SIGINT and SIGTERM set `stop`, and SIGUSR2 call `renew`, while the block runs."""
+    """Let SIGINT and SIGTERM set `stop`, and SIGUSR2 call `renew`, while the block runs.
+
+    SIGHUP ends a server whose terminal was closed. Where there is no terminal it says that logs were rotated, which
+    each process notices by itself.
+    """
     loop = asyncio.get_running_loop()
     taken = []
-    for number, act in ((signal.SIGINT, stop.set), (signal.SIGTERM, stop.set), (signal.SIGUSR2, renew)):
+    actions = [(signal.SIGINT, stop.set), (signal.SIGTERM, stop.set), (signal.SIGUSR2, renew)]
+    if not os.isatty(0):
+        actions.append((signal.SIGHUP, _logs_rotated))
+    for number, act in actions:
         # Only a main thread on a Unix may take signals; elsewhere the caller has `stop`.
         with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
             loop.add_signal_handler(number, act)

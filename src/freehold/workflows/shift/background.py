@@ -16,6 +16,7 @@ import psutil
 
 from freehold import files
 from freehold.errors import EngineError, PortInUseError, UsageError
+from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME as LOG_FILE
 from freehold.processes import RunningProcess, described, is_alive, standing
 from freehold.types.progress import Progress
 from freehold.types.record import Record
@@ -77,6 +78,7 @@ def start(project: Project, *, progress: Progress, port: int | None = None) -> B
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,
+            env={**os.environ, LOG_FILE: str(log_file.absolute())},
             start_new_session=True,
         )
     _detached.append(process)

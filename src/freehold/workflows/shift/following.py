@@ -6,6 +6,7 @@ when it begins. The rest of the gateway's configuration is followed here.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import msgspec
 from freehold.errors import FreeholdError, StorageError
 from freehold.gateway.config import Capture, GatewayConfig
 from freehold.gateway.live import TAKEN_OVER, keeps_less, live_change
+from freehold.gateway.telemetry.meters import Meters, run_folders
 from freehold.store import audit, open_store
 from freehold.types.config import ProjectConfig
 from freehold.types.endpoint import Endpoint
@@ -92,6 +94,7 @@ class ConfigFollower:
         self._held = {one.api_key_env for one in running.endpoints}
         self._seen = self._arriving = self._state()
         self._told = ""
+        self._meters = Meters()
 
     def poll(self) -> GatewayConfig | None:
         """The configuration to take over now; None where there is nothing new that can be."""
@@ -109,6 +112,7 @@ class ConfigFollower:
         except FreeholdError as error:
             if not isinstance(error, StorageError):  # a store that is busy is asked again
                 self._seen = state
+                self._count("refused")
             self._tell(f"{self._name}: {error.message}; what ran before goes on")
             return None
         self._seen = state
@@ -117,12 +121,20 @@ class ConfigFollower:
         waits += self._without_key(change.config)
         taken = [KEYS[field] for field in change.taken if field not in _UNSAID]
         self._tell_change(taken, waits, self._overruled(project.config))
+        self._count("waits" if waits else "in_force")
         if not change.taken:
             return None
         self._running = change.config
         self._kept_least = keeps_less(self._kept_least, change.config.capture)
         self._note(change.taken)
         return change.config
+
+    def _count(self, result: str) -> None:
+        """Where the gateway's metrics are told from: in its run folder."""
+        self._meters.count("freehold_config_reloads", result)
+        for folder in run_folders(self._project.state.resolve() / "spool"):
+            with contextlib.suppress(OSError):
+                self._meters.write(folder)
 
     @property
     def _name(self) -> str:

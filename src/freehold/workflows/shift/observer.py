@@ -25,6 +25,7 @@ import msgspec
 
 from freehold import files, logs
 from freehold.errors import ConfigError, FreeholdError, StorageError
+from freehold.gateway.telemetry.log_file import follow_log_file
 from freehold.store import Store, audit, leases, open_store
 from freehold.types.audit import change_source
 from freehold.workflows.project import open_project
@@ -162,6 +163,7 @@ def main() -> None:
     logs.configure()
     # A Ctrl-C in the terminal is for the process that started this one, which passes it on by closing stdin.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    follow_log_file()
     with contextlib.suppress(OSError):
         os.nice(5)
     line = sys.stdin.buffer.readline()

@@ -20,6 +20,7 @@ import msgspec
 
 from freehold.environment import PROXIES, inherited
 from freehold.errors import ConfigError
+from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME as LOG_FILE
 from freehold.types.config import ProjectConfig
 from freehold.types.record import Record
 from freehold.workflows.project import open_project
@@ -97,9 +98,9 @@ class ObserverProcess:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "freehold.workflows.shift.observer"],
                 stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
+                stdout=sink,
                 stderr=sink,
-                env=self._environment,
+                env={**self._environment, LOG_FILE: str(self._log.absolute())},
                 start_new_session=True,
             )
         log.info("observer started, pid %d, its log is %s", self._process.pid, self._log)

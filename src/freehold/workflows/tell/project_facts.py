@@ -17,6 +17,7 @@ from freehold.types.dataset import Dataset
 from freehold.types.encoder import EncoderModel
 from freehold.types.evaluated import Evaluation, EvaluationLine, Freeze
 from freehold.types.evaluation import Comparison
+from freehold.types.evidence import EvidenceAge
 from freehold.types.journey import JourneyState, ProjectFacts, RolloutFacts, VerdictFacts
 from freehold.types.record import StoredRecord
 from freehold.types.report import Report
@@ -25,6 +26,8 @@ from freehold.types.serving.rollout import Check, Rollout
 from freehold.types.training import Adapter, WholeModel
 from freehold.types.verdict import SEVERITY, Verdict
 from freehold.workflows.project import Project, current_folder, open_project
+from freehold.workflows.prove.evidence_basis import ages_of
+from freehold.workflows.prove.task import task_of
 from freehold.workflows.shift import background
 from freehold.workflows.shift.rollout import rollout as rollouts
 from freehold.workflows.tell.next_step import journey_state
@@ -73,7 +76,8 @@ def project_facts(project: Project, store: Store, *, at: datetime) -> ProjectFac
     evaluation = store.latest(Evaluation)
     name = incumbent.model if incumbent is not None else None if dataset is None else dataset.incumbent_model
     end = None if name is None else retirement_of(name)
-    verdict = _verdict(store)
+    judged = store.latest(Verdict)
+    verdict = None if judged is None else _verdict(store, judged)
     rollout = _rollout(store, config.app.name, None if verdict is None else verdict.id, at)
     facts = ProjectFacts(
         app=config.app.name,
@@ -97,6 +101,7 @@ def project_facts(project: Project, store: Store, *, at: datetime) -> ProjectFac
         report_at=None if report is None else report.at,
         report_stopped=_stopped(report),
         verdict=verdict,
+        evidence=() if judged is None else _evidence(project, store, judged, at),
         rollout=rollout,
         **_gateway(project),
     )
@@ -128,10 +133,12 @@ def _stopped(report: Report | None) -> str | None:
     return next((one.stopped for one in report.candidates), None)
 
 
-def _verdict(store: Store) -> VerdictFacts | None:
-    verdict = store.latest(Verdict)
-    if verdict is None:
-        return None
+def _evidence(project: Project, store: Store, verdict: Verdict, at: datetime) -> tuple[EvidenceAge, ...]:
+    days = project.config.evidence.max_age_days
+    return ages_of(store, verdict, task=task_of(project), candidate=None, at=at, max_age_days=days)
+
+
+def _verdict(store: Store, verdict: Verdict) -> VerdictFacts:
     comparison = store.get(Comparison, verdict.made_from[0]) if verdict.made_from else None
     ruling = next(
         (one for one in (store.get(Ruling, id) for id in verdict.made_from) if one is not None), None

@@ -1,47 +1,54 @@
-"""`freehold report`: write the page and its JSON, and make old ones again."""
+"""`freehold report`: write the page, its JSON and its Markdown, and make old ones again."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from freehold import files
 from freehold.errors import UsageError
-from freehold.report import render
+from freehold.report import render, render_markdown, shareable
 from freehold.store import open_store
 from freehold.types.record import Record
 from freehold.types.report import Report
-from freehold.workflows.project import Project
+from freehold.workflows.project import Project, now
+from freehold.workflows.tell.pdf import print_pdf
+from freehold.workflows.tell.standing import with_standing
 
 
 class WrittenReport(Record, frozen=True, kw_only=True):
-    """Where a report is on disk. `latest` always shows the last one."""
+    """Where a report is on disk. `latest` always shows the last one; of one that is to be shared it is its own page.
+    `pdf` is None where none was asked for."""
 
     id: str
     html: str
     json: str
     latest: str
+    markdown: str = ""
+    pdf: str | None = None
 
 
 def write_report(report: Report, folder: Path) -> WrittenReport:
-    """Write ``report-<id>.html``, ``.json`` and ``latest.html`` into `folder`, each in one step.
+    """Write ``report-<id>.html``, ``.json``, ``.md`` and ``latest.html`` into `folder`, each in one step. One to be
+    shared has names of its own, and is never the latest.
 
     Raises `StorageError` when the disk refuses; a half-written file is never left under its final name.
     """
-    short = report.id[:12]
-    html, data, latest = (
-        folder / f"report-{short}.html",
-        folder / f"report-{short}.json",
-        folder / "latest.html",
-    )
+    short = report.id[:12] + ("-shared" if report.is_shared else "")
+    html, data, text = (folder / f"report-{short}.{ending}" for ending in ("html", "json", "md"))
+    latest = html if report.is_shared else folder / "latest.html"
     page = render(report).encode()
     with files.writing(
         f"{folder}: the report cannot be written",
         hint="free some space, then run freehold report: the results are in the store",
     ):
         files.write_json(data, report)
+        files.write(text, render_markdown(report).encode())
         files.write(html, page)
-        files.write(latest, page)
-    return WrittenReport(id=report.id, html=str(html), json=str(data), latest=str(latest))
+        if latest != html:
+            files.write(latest, page)
+    return WrittenReport(id=report.id, html=str(html), json=str(data), latest=str(latest), markdown=str(text))
 
 
 def find(project: Project, report_id: str | None = None) -> Report:
@@ -68,7 +75,18 @@ def has_report(project: Project) -> bool:
         return store.latest(Report) is not None
 
 
-def rewrite(project: Project, report_id: str | None = None) -> tuple[Report, WrittenReport]:
-    """Make the page of a stored report again."""
+def rewrite(
+    project: Project, report_id: str | None = None, *, share: bool = False, pdf: bool = False
+) -> tuple[Report, WrittenReport]:
+    """Make the page of a stored report again, as things stand now. With `share` without customers' words; with `pdf`
+    printed as well. Raises what `print_pdf` raises, when the other files are written."""
     report = find(project, report_id)
-    return report, write_report(report, project.state / "reports")
+    with open_store(project.reading_url) as store:
+        report = with_standing(project, store, report, at=now())
+    if share:
+        report = shareable(report)
+    written = write_report(report, project.state / "reports")
+    if pdf:
+        page = Path(written.html)
+        written = msgspec.structs.replace(written, pdf=str(print_pdf(page, page.with_suffix(".pdf"))))
+    return report, written

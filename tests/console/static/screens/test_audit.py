@@ -17,11 +17,11 @@ def test_pages_and_filters_stand_in_the_address(visit, project):
     assert "<b>eve</b>" in page.locator("tbody tr").first.inner_text()
     page.get_by_role("link", name="Next page").click()
     page.locator("tbody tr", has_text="file-69").wait_for()
-    assert "before=" in page.url
-    page.get_by_label("What").fill("rollout")
+    assert "after=" in page.url
+    page.get_by_label("What", exact=True).fill("rollout")
     page.keyboard.press("Enter")
     page.locator("tbody tr", has_text="rollout.shadow").wait_for()
-    assert "action=rollout" in page.url and "before=" not in page.url
+    assert "action=rollout" in page.url and "after=" not in page.url
     page.get_by_role("link", name="Clear").click()
     page.locator("tbody tr", has_text="file-119").wait_for()
     visit.clean()

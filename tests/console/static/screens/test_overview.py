@@ -45,7 +45,8 @@ def test_roll_back_is_two_clicks_from_here(visit, project):
 def test_errors_and_the_route_are_one_click_away(visit):
     page = visit.open(waits=".next")
     page.locator(".tile", has_text="errors").get_by_role("link").click()
-    page.wait_for_selector("tbody tr")
+    page.wait_for_selector("h1:text('Traffic')")
+    page.wait_for_selector(".cards tbody tr")
     assert "status=error" in page.url and page.locator(".cards tbody tr").count() == 1
     page.go_back()
     page.locator("section", has_text="Routes").get_by_role("link", name=ROUTE).click()

@@ -36,7 +36,7 @@ def test_filters_stand_in_the_address_and_the_keyboard_leads_to_a_trace(visit):
     page.keyboard.type("words")
     page.keyboard.press("Enter")
     page.wait_for_function("location.hash.includes('text=words')")
-    page.get_by_label("Sent to").select_option("candidate")
+    page.locator("select[name=arm]").select_option("candidate")
     page.wait_for_function("location.hash.includes('arm=candidate')")
     page.locator(".cards tbody tr", has_text="candidate, mirrored").first.wait_for()
     page.locator("h1").focus()
@@ -56,5 +56,4 @@ def test_filters_stand_in_the_address_and_the_keyboard_leads_to_a_trace(visit):
 def test_a_search_that_cannot_be_made_is_said_to_be(visit):
     page = visit.open("traffic?status=9zz", waits="#problem .note")
     assert "status" in page.locator("#problem").inner_text()
-    visit.said = [words for words in visit.said if "409" not in words]
-    visit.clean()
+    visit.clean(refused=(409,))

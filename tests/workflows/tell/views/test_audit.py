@@ -24,8 +24,8 @@ def numbers(store, **query):
 def test_pages_go_from_the_newest_to_the_first(store):
     first = audit(None, store, AuditQuery(most=3), at=START)
     assert [entry.number for entry in first.entries] == [7, 6, 5] and first.next == 5
-    second = audit(None, store, AuditQuery(most=3, before=first.next), at=START)
-    last = audit(None, store, AuditQuery(most=3, before=second.next), at=START)
+    second = audit(None, store, AuditQuery(most=3, after=first.next), at=START)
+    last = audit(None, store, AuditQuery(most=3, after=second.next), at=START)
     assert [entry.number for entry in last.entries] == [1] and last.next is None
 
 

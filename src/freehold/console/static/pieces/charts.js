@@ -5,6 +5,8 @@ import { fold, table } from "./parts.js";
 
 const svg = (width, height, label, ...children) => el("svg:svg", { viewBox: `0 0 ${width} ${height}`, class: "picture", role: "img", "aria-label": label }, children);
 const text = (x, y, words, at = "middle") => el("svg:text", { x, y, class: at }, words);
+/** How wide a picture is drawn, in its own units: those of the window, so that words keep their size on a telephone. */
+const roomFor = () => Math.max(300, Math.min(900, (document.querySelector("main")?.clientWidth ?? 720) - 80));
 const near = (value) => Number(value.toFixed(2));
 
 /** About `most` round numbers from `low` to `high`. */
@@ -25,7 +27,7 @@ export const figures = (key, columns, rows) => fold(`figures-${key}`, "The figur
  * crossed, `noise` half the width of the band in which a thing differs from itself. `format` writes a value.
  */
 export function intervals({ label, rows, margin = null, noise = null, format = String }) {
-  const width = 640, left = 190, right = 24, line = 40, top = 28, low = top + rows.length * line;
+  const width = roomFor(), left = width < 480 ? 110 : 190, right = 24, line = 40, top = 28, low = top + rows.length * line;
   const all = rows.flatMap((row) => [row.low, row.high, row.estimate]).concat([0, margin ?? 0, noise ?? 0, -(noise ?? 0)]).filter(Number.isFinite);
   const least = Math.min(...all), most = Math.max(...all), room = 0.06 * (most - least || 1);
   const x = (value) => near(left + ((value - least + room) / (most - least + 2 * room)) * (width - left - right));
@@ -36,7 +38,7 @@ export function intervals({ label, rows, margin = null, noise = null, format = S
   if (margin !== null) made.append(el("svg:line", { class: "margin", x1: x(margin), x2: x(margin), y1: top - 8, y2: low + 4 }), text(x(margin), top - 14, `margin ${format(margin)}`));
   rows.forEach((row, at) => {
     const y = top + at * line + line / 2, cls = row.chosen ? "chosen" : "soft";
-    const name = text(left - 14, y + 4, row.name.length > 26 ? `${row.name.slice(0, 25)}…` : row.name, "end");
+    const name = text(left - 14, y + 4, row.name.length > left / 7 ? `${row.name.slice(0, Math.floor(left / 7) - 1)}…` : row.name, "end");
     made.append(row.href ? el("svg:a", { href: row.href }, name) : name);
     if (Number.isFinite(row.low) && Number.isFinite(row.high)) made.append(el("svg:line", { class: `interval ${cls}`, x1: x(row.low), x2: x(row.high), y1: y, y2: y }));
     if (Number.isFinite(row.estimate)) made.append(el("svg:circle", { class: `dot ${cls}`, cx: x(row.estimate), cy: y, r: 5 }));
@@ -46,20 +48,20 @@ export function intervals({ label, rows, margin = null, noise = null, format = S
 
 /**
  * Lines over time or steps. `series`: `{ name, points: [[x, y]], band: [[x, low, high]] }`; `marks` are level lines
- * `{ y, words }`; `xWords` and `yWords` write a value; `times` says that x is an ISO time.
+ * `{ y, words }`; `range` cuts what lies outside of `[low, high]`; `xWords` and `yWords` write a value; `times` says that x is an ISO time.
  */
-export function lines({ label, series, marks = [], xWords = String, yWords = String, times = false, zero = false }) {
-  const width = 640, height = 220, left = 64, right = 16, top = 16, low = 186;
+export function lines({ label, series, marks = [], xWords = String, yWords = String, times = false, zero = false, range = null }) {
+  const width = roomFor(), height = 220, left = 64, right = 16, top = 16, low = 186;
   const place = (value) => (times ? new Date(value).getTime() : value);
   const xs = series.flatMap((one) => one.points.map((p) => place(p[0])));
   const ys = series.flatMap((one) => [...one.points.map((p) => p[1]), ...(one.band ?? []).flatMap((p) => [p[1], p[2]])]).concat(marks.map((m) => m.y), zero ? [0] : []).filter(Number.isFinite);
   if (!xs.length || !ys.length) return el("p", { class: "soft" }, "Nothing to draw yet.");
-  const [x0, x1] = [Math.min(...xs), Math.max(...xs)], [y0, y1] = [Math.min(...ys), Math.max(...ys)];
+  const [x0, x1] = [Math.min(...xs), Math.max(...xs)], [y0, y1] = range ?? [Math.min(...ys), Math.max(...ys)];
   const x = (value) => near(left + ((place(value) - x0) / (x1 - x0 || 1)) * (width - left - right));
-  const y = (value) => near(low - ((value - y0) / (y1 - y0 || 1)) * (low - top));
+  const y = (value) => near(low - ((Math.max(y0, Math.min(y1, value)) - y0) / (y1 - y0 || 1)) * (low - top));
   const made = svg(width, height, label);
   for (const at of ticks(y0, y1, 4)) made.append(el("svg:line", { class: "axis", x1: left, x2: width - right, y1: y(at), y2: y(at) }), text(left - 8, y(at) + 4, yWords(at), "end"));
-  for (const mark of marks) made.append(el("svg:line", { class: "margin", x1: left, x2: width - right, y1: y(mark.y), y2: y(mark.y) }), text(width - right, y(mark.y) - 5, mark.words, "end"));
+  for (const mark of marks) made.append(el("svg:line", { class: "margin", x1: left, x2: width - right, y1: y(mark.y), y2: y(mark.y) }), text(width - right, y(mark.y) + 14, mark.words, "end"));
   series.forEach((one, at) => {
     if (one.band?.length) {
       const edge = [...one.band.map((p) => `${x(p[0])},${y(p[2])}`), ...[...one.band].reverse().map((p) => `${x(p[0])},${y(p[1])}`)];
@@ -76,7 +78,7 @@ export function lines({ label, series, marks = [], xWords = String, yWords = Str
 
 /** Bars of several parts over time: `rows` are `{ x, parts: [n, …], under }`, `parts` `[class, words]`; `under` marks a row. */
 export function stacked({ label, rows, parts, xWords }) {
-  const width = 640, height = 150, low = 124, step = width / Math.max(1, rows.length);
+  const width = roomFor(), height = 150, low = 124, step = width / Math.max(1, rows.length);
   const top = Math.max(1, ...rows.map((row) => row.parts.reduce((sum, n) => sum + n, 0)));
   const tall = (n) => near((n / top) * (low - 12));
   const made = svg(width, height, label);

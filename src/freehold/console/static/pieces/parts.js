@@ -78,8 +78,8 @@ export function table(columns, rows, more = {}) {
 }
 
 /**
- * A bar of filters that stands in the address: `{ name, label, kind, options, placeholder }`, kind `text`, `search`, `number`
- * or `select` (`options` are `[value, label]`). What is chosen becomes the parameters of the screen; paging begins again.
+ * A bar of filters that stands in the address: `{ name, label, kind, options, placeholder, value }`, kind `text`, `search`, `number`
+ * or `select` (`options` are `[value, label]`); `value` is what is meant where the address says nothing. What is chosen becomes the parameters of the screen; paging begins again.
  */
 export function filters(fields, view) {
   const chosen = (form) => {
@@ -88,8 +88,8 @@ export function filters(fields, view) {
     view.go(given);
   };
   const submit = (event) => { event.preventDefault(); chosen(event.currentTarget); };
-  const field = ({ name, label, kind = "text", options, placeholder }) => {
-    const value = view.query[name] ?? "";
+  const field = ({ name, label, kind = "text", options, placeholder, value: usual = "" }) => {
+    const value = view.query[name] ?? usual;
     const input = kind === "select"
       ? el("select", { name, onchange: (event) => chosen(event.currentTarget.form) }, options.map(([key, words]) =>
         el("option", { value: key, selected: String(key) === value }, words)))
@@ -104,4 +104,4 @@ export function filters(fields, view) {
 
 export const WINDOWS = [["300", "5 minutes"], ["900", "15 minutes"], ["3600", "hour"], ["21600", "6 hours"], ["86400", "day"], ["604800", "week"]];
 /** How far back a screen looks, as a field of `filters`. */
-export const windowField = { name: "window_s", label: "Last", kind: "select", options: WINDOWS };
+export const windowField = { name: "window_s", label: "Last", kind: "select", options: WINDOWS, value: "900" };

@@ -13,5 +13,5 @@ export function draw(record, view) {
   const columns = [{ head: "number", cell: (e) => e.number }, { head: "when", cell: (e) => moment(e.at) }, { head: "who", cell: (e) => e.who }, { head: "what", cell: (e) => [el("b", {}, e.action), ` ${e.subject}`] },
     { head: "why", cell: (e) => e.why || "–" }, { head: "from", cell: (e) => el("span", { class: "small soft" }, e.source) }, { head: "", cell: detail }];
   return [filters(FIELDS, view), table(columns, record.entries, { caption: "Changes, newest first", key: (e) => e.number, cards: true, empty: "No entry meets all of it.",
-    next: record.next === null ? null : view.with({ before: record.next }), first: view.query.before ? view.with({ before: null }) : null })];
+    next: record.next === null ? null : view.with({ after: record.next }), first: view.query.after ? view.with({ after: null }) : null })];
 }

@@ -7,10 +7,10 @@ import { askRollback, PARTS, STATES } from "../pieces/routes.js";
 import { address, command, filters, fold, from, link, note, panel, pill, table, tiles, WINDOWS } from "../pieces/parts.js";
 
 const STEPS = { done: ["done", "good"], now: ["now", "warn"], later: ["later", ""], stale: ["stale", "bad"], failed: ["stopped", "bad"] };
-const SCREEN_OF = [[/^freehold (rollout|up|routes)/, "rollout"], [/^freehold (migrate|evaluate|compare|freeze|report)/, "proof"], [/^freehold (dataset|import|tasks)/, "data"],
+const SCREEN_OF = [[/^freehold (rollout|routes)/, "rollout"], [/^freehold up/, "serving"], [/^freehold (migrate|evaluate|compare|freeze|report)/, "proof"], [/^freehold (dataset|import|tasks)/, "data"],
   [/^freehold (assess|fit|catalog|pull|quants)/, "models"], [/^freehold train/, "training"], [/^freehold cost/, "cost"], [/^freehold license/, "license"], [/^freehold traces/, "traffic"], [/^freehold watch/, "rollout"]];
 const STEP_BUTTONS = { "freehold rollout advance": ["rollout.advance", "Advance"], "freehold rollout promote": ["rollout.promote", "Promote"] };
-const WINDOW = { name: "window_s", label: "Traffic of the last", kind: "select", options: [["86400", "day"], ...WINDOWS.filter(([key]) => key !== "86400")] };
+const WINDOW = { name: "window_s", label: "Traffic of the last", kind: "select", options: WINDOWS, value: "86400" };
 
 /** The next action as a button: the step itself where a button may do it, else the way to the screen it belongs to. */
 function button(record, view) {

@@ -56,16 +56,17 @@ function tests(look) {
 function overTime(shown) {
   const path = shown.path, margin = -shown.status.rollout.task.margin;
   if (path.length < 2) return el("p", { class: "soft small" }, "The quality test draws itself here once mirrored users were scored.");
-  const last = path.at(-1);
+  // The first users leave everything open; drawn whole, they would flatten what came later.
+  const last = path.at(-1), later = path.slice(Math.floor(path.length / 8)), reach = 1.15 * Math.max(-2 * margin, ...later.flatMap((p) => [Math.abs(p.low), Math.abs(p.high)]));
   return [el("h3", {}, "Quality over time"),
-    lines({ label: `difference in score after ${count(last.users)} users: ${number(last.mean)}, between ${number(last.low)} and ${number(last.high)}; margin ${number(margin)}`, zero: true,
+    lines({ label: `difference in score after ${count(last.users)} users: ${number(last.mean)}, between ${number(last.low)} and ${number(last.high)}; margin ${number(margin)}`, range: [-Math.min(1, reach), Math.min(1, reach)],
       series: [{ name: "difference", points: path.map((p) => [p.users, p.mean]), band: path.map((p) => [p.users, p.low, p.high]) }], marks: [{ y: margin, words: `margin ${number(margin)}` }],
       xWords: (users) => `${count(Math.round(users))} users`, yWords: (value) => number(value, 2) }),
     el("p", { class: "small soft" }, `Candidate less incumbent: ${number(last.mean)}, with 95% between ${number(last.low)} and ${number(last.high)} at all times together.`),
     figures(`path-${shown.route.name}`, [{ head: "users", number: true, cell: (p) => count(p.users) }, { head: "seen", cell: (p) => moment(p.at) }, { head: "low", number: true, cell: (p) => number(p.low) }, { head: "mean", number: true, cell: (p) => number(p.mean) }, { head: "high", number: true, cell: (p) => number(p.high) }], path.slice(-40))];
 }
 
-const alarms = (status) => [...status.look.alarms.map((metric) => note("bad", `The test of ${metric} says: roll back.`)),
+const alarms = (status) => [...status.look.metrics.filter((m) => m.rollback).map((m) => note("bad", `The test of ${m.metric} says: roll back.`)),
   ...status.troubles.map((one) => note("bad", `${one.why}, since ${moment(one.since)}`))];
 
 function buttons(shown, view) {

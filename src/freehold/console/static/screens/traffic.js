@@ -10,7 +10,7 @@ const STATUSES = [["", "any"], ["2xx", "2xx"], ["4xx", "4xx"], ["5xx", "5xx"], [
 
 const fields = (record, view) => [
   { name: "text", label: "Words in request or answer", kind: "search", placeholder: "refund \"late order\" ship*" },
-  { name: "window_s", label: "Last", kind: "select", options: [["900", "15 minutes"], ...WINDOWS.filter(([key]) => key !== "900"), ["0", "all there is"]] },
+  { name: "window_s", label: "Last", kind: "select", options: [...WINDOWS, ["0", "all there is"]], value: "900" },
   { name: "route", label: "Route", kind: "select", options: [["", "any"], ...record.routes.map((name) => [name, name])] },
   { name: "arm", label: "Sent to", kind: "select", options: [["", "either"], ["incumbent", "incumbent"], ["candidate", "candidate"]] },
   { name: "status", label: "Status", kind: "select", options: STATUSES },
@@ -42,7 +42,7 @@ const status = (trace) => pill(`${trace.status}${trace.completeness === "complet
 
 function found(record, view) {
   const { traces, next } = record.page;
-  const columns = [{ head: "when", cell: (t) => moment(t.at).replace(" UTC", "") }, { head: "answered by", cell: (t) => [t.parent_id ? "candidate, mirrored" : t.endpoint ?? t.arm, t.fallback ? ` (stood in: ${t.fallback})` : ""] },
+  const columns = [{ head: "when", cell: (t) => (Number(view.query.window_s ?? 900) > 86_400 || view.query.window_s === "0" ? moment(t.at).replace(" UTC", "") : clock(t.at)) }, { head: "answered by", cell: (t) => [t.parent_id ? "candidate, mirrored" : t.endpoint ?? t.arm, t.fallback ? ` (stood in: ${t.fallback})` : ""] },
     { head: "model", cell: (t) => t.model }, { head: "status", cell: status }, { head: "time", number: true, cell: (t) => ms(t.total_ms) },
     { head: "tokens", number: true, cell: (t) => `${count(t.prompt_tokens)} / ${count(t.completion_tokens)}` }, { head: "user", cell: (t) => t.user ?? "–" }];
   return table(columns, traces, { caption: "Requests, newest first (UTC)", key: (t) => t.id, cards: true, empty: "Nothing in this window meets all of it. Look further back, or leave a filter out.",

@@ -263,7 +263,10 @@ def _count(state: WorkerState, endpoint: Endpoint, passed: _Passed) -> None:
     state.meters.count("freehold_passed_on", endpoint.name, passed.kind, str(status))
     if status and status != 101:
         first_s = None if passed.first_s is None else passed.first_s - passed.started_s
-        state.meters.count_answer("", endpoint.name, "incumbent", status, first_s, ended_s - passed.started_s)
+        key = "" if passed.key is None else state.meters.key_label(passed.key.name)
+        state.meters.count_answer(
+            "", endpoint.name, "incumbent", status, first_s, ended_s - passed.started_s, "", key
+        )
     if state.reporter is not None and not passed.is_refused:
         state.reporter.add(
             RequestSummary(

@@ -9,11 +9,11 @@ import anyio
 from freehold import __version__
 from freehold.engines import start
 from freehold.evals.replay import ReplayOptions
-from freehold.types.record import content_id
 from freehold.types.selected import SelectionScores
 from freehold.workflows.journey.measuring.scores import SELECTION_SPLIT, score_on_selection
 from freehold.workflows.journey.methods import Bench, Candidate, Made
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate
+from freehold.workflows.prove.evidence_basis import answers_folder
 from freehold.workflows.prove.results import frozen_answers
 
 
@@ -39,7 +39,7 @@ async def _ask(bench: Bench, made: Made, items: int, frozen: dict[str, tuple[str
             EvaluationPlan(dataset=bench.dataset, task=bench.task, split=SELECTION_SPLIT, frozen=frozen),
             ServedCandidate(endpoint, plan.served_name),
             items=items,
-            cache_dir=bench.project.state / "evaluations" / content_id(plan.identity)[:12],
+            cache_dir=answers_folder(bench.project.state / "evaluations", plan),
             options=ReplayOptions(plan.parallel),
             progress=bench.progress,
         )

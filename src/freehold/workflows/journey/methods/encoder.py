@@ -16,6 +16,7 @@ from freehold.types.record import content_id
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError
 from freehold.workflows.journey.methods.teaching import TeachingData, taught
 from freehold.workflows.prove.encoder_parity import MOST_MESSAGES, encoder_parity
+from freehold.workflows.prove.evidence_basis import engine_part
 from freehold.workflows.serve.encoder import plan_encoder
 from freehold.workflows.train.encoder import FOLDER, train_encoder
 from freehold.workflows.weights.pull import ensure_weights
@@ -57,7 +58,7 @@ class TrainedEncoder:
         parity = bench.steps.run(
             f"parity:{candidate.key}",
             f"{candidate.short_name}: is it served as it was trained?",
-            [plan.identity, encoder.id, bench.dataset.id, __version__],
+            [plan.identity, engine_part(plan), encoder.id, bench.dataset.id, __version__],
             ParityReport,
             lambda: encoder_parity(
                 bench.project,

@@ -23,6 +23,7 @@ from freehold.types.training import Adapter, WholeModel
 from freehold.workflows.fit.fit import fit_model
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError
 from freehold.workflows.journey.methods.teaching import taught
+from freehold.workflows.prove.evidence_basis import engine_part
 from freehold.workflows.prove.parity import MOST_PROMPTS, parity
 from freehold.workflows.train.train import train
 from freehold.workflows.weights.pull import ensure_weights
@@ -91,7 +92,15 @@ def parity_of(candidate: Candidate, bench: Bench, plan: ServePlan, learned: Trai
     found = bench.steps.run(
         f"parity:{candidate.key}",
         f"{candidate.short_name}: is it served as it was trained?",
-        [plan.identity, weights.sha256, result.id, bench.dataset.id, bench.task, __version__],
+        [
+            plan.identity,
+            engine_part(plan),
+            weights.sha256,
+            result.id,
+            bench.dataset.id,
+            bench.task,
+            __version__,
+        ],
         ParityReport,
         lambda: parity(
             bench.project,

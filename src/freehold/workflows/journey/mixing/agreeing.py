@@ -13,10 +13,10 @@ from freehold.evals.replay import ReplayOptions, answers
 from freehold.types.dataset import Sample
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluation import EvalResult
-from freehold.types.record import content_id
 from freehold.types.selected import SampleAgreement
 from freehold.workflows.journey.methods import Bench
 from freehold.workflows.prove.evaluate import ServedCandidate
+from freehold.workflows.prove.evidence_basis import answers_folder
 
 
 def cannot_agree(plan: ServePlan) -> str | None:
@@ -34,7 +34,7 @@ async def agreement_on(
     """How far further samples of the candidate agree with its `first` answers (None: with those that were kept when it
     was measured). Raises what starting its engine and asking it raise."""
     count = bench.project.config.defer.agreement_samples
-    folder = bench.project.state / "evaluations" / content_id(plan.identity)[:12]
+    folder = answers_folder(bench.project.state / "evaluations", plan)
     async with start(plan, log_dir=bench.project.state / "engines", name="agree") as endpoint:
         served = ServedCandidate(endpoint, plan.served_name)
         options = ReplayOptions(plan.parallel, cache_path=served.answers_file(folder))

@@ -75,6 +75,7 @@ def start_project(
                 failure_window_s=config.rollout.failure_window_seconds,
                 users_a_stage=config.rollout.users_a_stage,
                 hours_a_stage=config.rollout.hours_a_stage,
+                max_evidence_days=config.evidence.max_age_days,
             ),
             who=who,
             at=at,

@@ -24,6 +24,7 @@ from freehold.types.record import Record, event_id
 from freehold.types.route import Route, RouteState, Target
 from freehold.types.serving.rollout import Gate, Rollout, RolloutTerms, RouteAlarm
 from freehold.types.verdict import Verdict
+from freehold.workflows.prove.evidence_basis import ages_of
 from freehold.workflows.shift import rollout_records, routes
 from freehold.workflows.shift.rollout import scoring
 from freehold.workflows.shift.rollout.ledger import Look, Tests, look
@@ -307,7 +308,7 @@ def _missing(store: Store, rollout: Rollout, seen: Look, at: datetime) -> list[t
     """What stands in the way of the next step."""
     if rollout.state in ("promoted", "rolled_back"):
         return []
-    missing: list[tuple[Gate, str]] = []
+    missing = _stale_evidence(store, rollout, at)
     units = seen.pairs if rollout.stage < 0 else seen.candidate_units
     if units < rollout.users_a_stage:
         missing.append(("users", f"{units} of {rollout.users_a_stage} independent users seen"))
@@ -321,6 +322,33 @@ def _missing(store: Store, rollout: Rollout, seen: Look, at: datetime) -> list[t
     if rollout.stage + 1 == len(rollout.stages):
         missing.extend(_missing_for_promotion(store, rollout, seen))
     return missing
+
+
+def _stale_evidence(store: Store, rollout: Rollout, at: datetime) -> list[tuple[Gate, str]]:
+    """Why the offline evidence no longer holds, with the command that renews it. A rollout that began without a verdict
+    has none, and promotion then asks for one."""
+    verdict = store.get(Verdict, rollout.verdict_id) if rollout.verdict_id else None
+    if verdict is None:
+        return []
+    route = next((one for one in store.routes() if one.name == rollout.route), None)
+    target = None if route is None else route.candidate
+    ages = ages_of(
+        store,
+        verdict,
+        task=rollout.task,
+        candidate=None if target is None else target.model,
+        at=at,
+        max_age_days=rollout.max_evidence_days,
+    )
+    stale: list[tuple[Gate, str]] = [
+        (
+            "evidence",
+            f"the evidence of {one.gate} no longer holds: {'; '.join(one.stale)} ({one.renew} renews it)",
+        )
+        for one in ages
+        if one.stale
+    ]
+    return stale
 
 
 def _missing_for_promotion(store: Store, rollout: Rollout, seen: Look) -> list[tuple[Gate, str]]:

@@ -18,17 +18,18 @@ Words = Annotated[str, Meta(max_length=200)]
 
 
 class AuditQuery(ScreenQuery, frozen=True, kw_only=True):
-    """Which entries; empty does not narrow. `action` may be the part before the dot: ``key``. `before` is a number."""
+    """Which entries; empty does not narrow. `action` may be the part before the dot: ``key``. `after` is the number of
+    the last entry of the page before."""
 
     action: Words = ""
     who: Words = ""
     subject: Words = ""
-    before: Annotated[int, Meta(ge=1)] | None = None
+    after: Annotated[int, Meta(ge=1)] | None = None
     most: Annotated[int, Meta(ge=1, le=200)] = 50
 
 
 class AuditScreen(Record, frozen=True, kw_only=True):
-    """A page of entries, newest first; `next` is the `before` of the next page, None after the last one."""
+    """A page of entries, newest first; `next` is the `after` of the next page, None after the last one."""
 
     at: datetime
     entries: tuple[AuditEntry, ...]
@@ -39,7 +40,7 @@ def audit(project: Project, store: Store, query: AuditQuery, *, at: datetime) ->
     """A page of the audit record. Whether the chain is whole is for `freehold audit --check`: it reads all of it."""
     found = record.newest(
         store.database,
-        before=query.before,
+        before=query.after,
         who=query.who or None,
         action=query.action or None,
         subject=query.subject or None,

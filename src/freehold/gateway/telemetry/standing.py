@@ -1,0 +1,71 @@
+"""What is in force just now, as numbers: states and shares of routes, what keys have spent of what they may."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import get_args
+
+from freehold.gateway.telemetry.meters import Labels, Snapshot
+from freehold.types.route import ApiKey, Limits, Route, RouteState
+
+Spent = Mapping[str, tuple[Decimal, Decimal]]
+
+
+def standing(
+    routes: Iterable[Route],
+    keys: Iterable[ApiKey],
+    *,
+    spent: Spent,
+    rollbacks: Mapping[str, int],
+    config_version: str,
+    config_since_s: float,
+) -> Snapshot:
+    """The numbers that each worker knows alike, so that one of them tells them for all.
+
+    `spent` is what each name has spent on this day and in this month, in dollars; `rollbacks` counts those of each
+    route since the store was made; `config_since_s` is in seconds since 1970.
+    """
+    gauges: dict[str, list[tuple[Labels, float]]] = {
+        name: []
+        for name in (
+            "freehold_route_state",
+            "freehold_route_candidate_share",
+            "freehold_route_mirrored_share",
+            "freehold_name_spend_usd",
+            "freehold_name_cap_usd",
+        )
+    }
+    limited: dict[str, Limits] = {f"key:{key.name}": key.limits for key in keys if key.revoked_at is None}
+    for route in routes:
+        limited[f"route:{route.name}"] = route.limits
+        for state in get_args(RouteState):
+            gauges["freehold_route_state"].append(((route.name, state), float(route.state == state)))
+        gauges["freehold_route_candidate_share"].append(((route.name,), candidate_share(route)))
+        gauges["freehold_route_mirrored_share"].append(((route.name,), mirrored_share(route)))
+    for name, limits in sorted(limited.items()):
+        if not limits.caps_spending:
+            continue
+        day, month = spent.get(name, (Decimal(0), Decimal(0)))
+        for period, used, most in (("day", day, limits.usd_per_day), ("month", month, limits.usd_per_month)):
+            gauges["freehold_name_spend_usd"].append(((name, period), float(used)))
+            if most is not None:
+                gauges["freehold_name_cap_usd"].append(((name, period), float(most)))
+    gauges["freehold_config_info"] = [((config_version,), 1.0)]
+    return Snapshot(
+        counters={"freehold_rollbacks": [((route,), float(n)) for route, n in sorted(rollbacks.items())]},
+        gauges={"freehold_config_since_seconds": config_since_s},
+        labelled=gauges,
+    )
+
+
+def candidate_share(route: Route) -> float:
+    """The share of requests that the candidate answers: 0 to 1."""
+    if route.candidate is None:
+        return 0.0
+    return 1.0 if route.state == "promoted" else route.canary_share if route.state == "canary" else 0.0
+
+
+def mirrored_share(route: Route) -> float:
+    """The share of the incumbent's requests that the candidate is asked as well: 0 to 1."""
+    return route.shadow_share if route.candidate is not None and route.state in ("shadow", "canary") else 0.0

@@ -1,0 +1,215 @@
+"""What the first screen says: a sentence, the intervals, three tiles, what would change it, how long it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from freehold.report import words
+from freehold.report.selection_rows import SelectionPictureRow, selection_rows
+from freehold.types.evaluation import Comparison
+from freehold.types.journey import OtherWay
+from freehold.types.report import CandidateReport, Report
+
+MOST_ROWS = 6
+Tone = Literal["promote", "hold", "reject", "soft"]
+
+
+class Tile(NamedTuple):
+    """A question with its answer, and the ids of the records it is from. `command` is how to know it, where it is not
+    known."""
+
+    question: str
+    answer: str
+    detail: str
+    tone: Tone
+    records: tuple[str, ...]
+    command: str | None = None
+
+
+def decisive(candidate: CandidateReport) -> Comparison | None:
+    """The comparison that the verdict is read from: the mixture's where that is promoted."""
+    mixture = candidate.mixture
+    if mixture is not None and mixture.is_proven:
+        return mixture.comparison
+    return candidate.comparison
+
+
+def one_sentence(report: Report, candidate: CandidateReport) -> str:
+    """Outcome, difference with both ends, margin and n in one sentence."""
+    k = decisive(candidate)
+    if k is None or k.difference is None or k.ci_low is None or k.ci_high is None:
+        return words.sentence(report, candidate)
+    what = f"{words.short(candidate)} with {report.incumbent or 'the incumbent'} for the rest"
+    if candidate.mixture is None or not candidate.mixture.is_proven:
+        what = words.short(candidate)
+    gap = f"{abs(100 * k.difference):.1f} points {'below' if k.difference < 0 else 'above'}"
+    if round(abs(100 * k.difference), 1) == 0:
+        gap = "level with"
+    samples = f"{k.n:,} held-out sample{'' if k.n == 1 else 's'}"
+    return (
+        f"{words.OUTCOMES[words.outcome(candidate)]}: {what} is {gap} {report.incumbent or 'the incumbent'} "
+        f"({100 * k.level:g}% interval {words.points(k.ci_low)} to {words.points(k.ci_high)}); you accept "
+        f"a drop of {100 * k.margin:g}; {samples}."
+    )
+
+
+def interval_rows(report: Report) -> list[SelectionPictureRow]:
+    """The rows of the picture: candidates on the selection split, then what was proven. At most `MOST_ROWS`, the proof
+    among them."""
+    rows = selection_rows(report)
+    if not rows:
+        rows = [row for one in report.candidates for row in _proof(one)]
+    proofs = [row for row in rows if row.kind == "proof"]
+    chosen = [row for row in rows if row.kind == "chosen"]
+    others = [row for row in rows if row.kind == "other"]
+    return [*others[: max(0, MOST_ROWS - len(proofs) - len(chosen))], *chosen, *proofs][:MOST_ROWS]
+
+
+def _proof(candidate: CandidateReport) -> Iterator[SelectionPictureRow]:
+    k = decisive(candidate)
+    if k is not None and k.ci_low is not None and k.difference is not None and k.ci_high is not None:
+        yield SelectionPictureRow(
+            candidate.label, "proof", k.ci_low, k.difference, k.ci_high, verdict=k.verdict
+        )
+
+
+def tiles(report: Report, lead: CandidateReport | None) -> tuple[Tile, Tile, Tile]:
+    """May we, does it fit, what does it cost."""
+    return _may_we(lead), _fits(lead), _money(report, lead)
+
+
+def _may_we(lead: CandidateReport | None) -> Tile:
+    question = "May we?"
+    if lead is None or lead.ruling is None:
+        return Tile(question, "not known", "no ruling was made", "soft", (), "freehold license")
+    ruling = lead.ruling
+    answer, tone = {
+        "allowed": ("Yes", "promote"),
+        "allowed_with_obligations": ("Yes, with duties", "promote"),
+        "not_allowed": ("No", "reject"),
+        "needs_separate_license": ("Not without a licence", "hold"),
+        "unclear": ("Unclear", "hold"),
+    }[ruling.outcome]
+    named = ", ".join(ruling.licenses) or "no known licence"
+    duties = sum(not (one.recommended or one.passive) for one in ruling.obligations)
+    detail = f"{named}; {duties} dut{'y' if duties == 1 else 'ies'}" if duties else named
+    return Tile(question, answer, detail, tone, (ruling.id,))  # type: ignore[arg-type]
+
+
+def _fits(lead: CandidateReport | None) -> Tile:
+    question = "Does it fit?"
+    if lead is not None and lead.endpoint is not None:
+        return Tile(question, "Runs elsewhere", f"behind the endpoint {lead.endpoint}", "soft", ())
+    if lead is None or lead.fit is None:
+        return Tile(question, "not known", "memory was not looked at", "soft", (), "freehold fit")
+    fit = lead.fit
+    detail = f"{words.gib(fit.total_bytes)} of {words.gib(fit.available_bytes)} on {fit.machine}"
+    return Tile(question, "Yes" if fit.fits else "No", detail, "promote" if fit.fits else "reject", (fit.id,))
+
+
+def _money(report: Report, lead: CandidateReport | None) -> Tile:
+    question = "What does it cost?"
+    standing = report.standing
+    cost = None if standing is None else standing.cost
+    if cost is not None:
+        answer = {"leave": "Less than today", "stay": "More than today", "undecided": "Not decidable"}[
+            cost.advice
+        ]
+        tone: Tone = "promote" if cost.advice == "leave" else "hold"
+        rented, held = cost.bill.usd_per_month, cost.self_host.usd_per_month
+        detail = f"a month: rented {_dollars(rented.low, rented.high)}, held {_dollars(held.low, held.high)}"
+        return Tile(question, answer, detail, tone, (cost.id,))
+    mixture = None if lead is None else lead.mixture
+    if mixture is not None and mixture.is_proven and mixture.usd_saved_per_month is not None:
+        saved = mixture.usd_saved_per_month
+        detail = "saved a month" if saved >= 0 else "more a month"
+        return Tile(
+            question, f"${abs(saved):,.0f}", detail, "promote" if saved >= 0 else "hold", (mixture.id,)
+        )
+    one = None if lead is None or lead.selection is None else lead.selection.cost
+    if one is not None and one.usd_per_1000 is not None and lead is not None:
+        made = report.choice and report.id
+        return Tile(
+            question, f"${one.usd_per_1000:f}", "for 1,000 requests to it", "soft", (made or report.id,),
+            "freehold cost",
+        )  # fmt: skip
+    why = "the traffic is not known" if standing is None else standing.cost_why_not or "not asked"
+    command = "freehold cost" if standing is None else standing.cost_command
+    return Tile(question, "not known", why, "soft", (), command)
+
+
+def _dollars(low: object, high: object) -> str:
+    first, last = f"${low:,.0f}", f"${high:,.0f}"
+    return first if first == last else f"{first} to {last}"
+
+
+def would_change(report: Report, lead: CandidateReport | None) -> tuple[OtherWay, ...]:
+    """What would turn the outcome, from the figures it rests on, each with a command."""
+    if lead is None:
+        return ()
+    found: list[OtherWay] = []
+    k = decisive(lead)
+    verdict = lead.verdict
+    promoted = verdict is not None and verdict.outcome == "promote"
+    if k is not None and k.ci_low is not None and k.difference is not None:
+        if k.verdict == "promote":
+            worst = max(0.0, -k.ci_low)
+            found.append(
+                OtherWay(
+                    sentence=f"A margin of {100 * worst:.1f} points or less would have made it a hold."
+                    if worst
+                    else "No margin, however small: it is shown to be better.",
+                    command="freehold report --evaluations",
+                )
+            )
+        elif k.needed_n is not None and k.needed_n > k.n:
+            found.append(
+                OtherWay(
+                    sentence=f"About {k.needed_n - k.n:,} more held-out samples would settle it.",
+                    command="freehold import FILE --held-out",
+                )
+            )
+        else:
+            gain = max(0.0, -k.margin - k.ci_low)
+            found.append(
+                OtherWay(
+                    sentence=f"A candidate that is {100 * gain:.1f} points better on such samples would be promoted.",
+                    command="freehold assess --write 3",
+                )
+            )
+    if (
+        lead.ruling is not None
+        and not promoted
+        and lead.ruling.outcome not in ("allowed", "allowed_with_obligations")
+    ):
+        found.append(
+            OtherWay(
+                sentence=(lead.ruling.would_change or ("Another licence, or another use of it.",))[0],
+                command="freehold license",
+            )
+        )
+    if lead.fit is not None and not lead.fit.fits:
+        found.append(
+            OtherWay(sentence="A larger machine, or a smaller quantization.", command="freehold quants")
+        )
+    if promoted:
+        found.append(
+            OtherWay(
+                sentence="Another dataset, task, adapter, prompt or engine: what was proven is this one.",
+                command="freehold status",
+            )
+        )
+    return tuple(found)
+
+
+def validity(report: Report) -> str:
+    """How long it holds, in a sentence."""
+    standing = report.standing
+    if standing is None:
+        return "How long this holds was not looked at: freehold report writes it again."
+    if standing.invalid:
+        return f"It no longer holds: {'; '.join(standing.invalid)}."
+    if standing.valid_until is None:
+        return "No end is known: evidence of this report has no age, and the incumbent no date."
+    return f"{standing.valid_until:%-d %B %Y}: {standing.valid_why}."

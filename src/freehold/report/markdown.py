@@ -1,0 +1,151 @@
+"""The report as Markdown: the same record as the page, for a pull request or a mail. Text of others is made inert."""
+
+from __future__ import annotations
+
+import re
+
+from freehold.report import first_screen, risks, words
+from freehold.report.page import lead_of, records_of
+from freehold.types.report import CandidateReport, Report
+from freehold.visible import one_line
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~$@:-])")
+
+
+def render_markdown(report: Report) -> str:
+    """The report in Markdown (CommonMark with tables)."""
+    lead = lead_of(report)
+    lines = [f"# {inert(report.app)}: {words.headline(lead) if lead else 'no candidate was tried'}", ""]
+    if lead is not None:
+        lines += [f"**{inert(first_screen.one_sentence(report, lead))}**", ""]
+    lines += _next(report)
+    lines += ["| question | answer | |", "|---|---|---|"]
+    for tile in first_screen.tiles(report, lead):
+        detail = inert(tile.detail) + (f": run {code(tile.command)}" if tile.command else "")
+        lines.append(f"| {tile.question} | **{inert(tile.answer)}** | {detail} {_ids(tile.records)} |")
+    lines += ["", "## What would change it", ""]
+    lines += [
+        f"- {inert(one.sentence)} {code(one.command)}" for one in first_screen.would_change(report, lead)
+    ] or ["- A candidate that can be tried."]
+    lines += ["", f"**Valid until** {inert(first_screen.validity(report))}", ""]
+    if lead is not None:
+        lines += [*_why(lead), *_risks(lead), *_lost(lead), *_slices(lead)]
+    lines += [*_candidates(report), *_data(report), *_records(report)]
+    lines += [f"freehold {report.version}, report `{report.id}`, {report.at:%Y-%m-%d %H:%M} UTC", ""]
+    return "\n".join(lines)
+
+
+def inert(text: str) -> str:
+    """Text of others that is shown as it is: no link, no markup, no line of its own."""
+    return _SPECIAL.sub(r"\\\1", one_line(text))
+
+
+def code(text: str) -> str:
+    """A command, or an id, in one line of code."""
+    plain = one_line(text).replace("|", "\\|")
+    return f"`{plain}`" if "`" not in plain else f"`` {plain} ``"
+
+
+def _ids(ids: tuple[str, ...]) -> str:
+    return " ".join(code(id) for id in ids)
+
+
+def _next(report: Report) -> list[str]:
+    standing = report.standing
+    if standing is None:
+        return []
+    why = f" ({inert(standing.next.why)})" if standing.next.why else ""
+    return [f"**What next:** {inert(standing.next.sentence)}: {code(standing.next.command)}{why}", ""]
+
+
+def _why(lead: CandidateReport) -> list[str]:
+    if lead.verdict is None:
+        return []
+    deciding = [one for one in lead.verdict.reasons if one.effect == lead.verdict.outcome]
+    lines = ["", f"## Why {lead.verdict.outcome}", ""]
+    lines += [f"- {inert(one.text)} {code(one.record_id or one.code)}" for one in deciding]
+    if lead.verdict.conditions:
+        lines += ["", "Before traffic moves:", "", *(f"- {inert(one)}" for one in lead.verdict.conditions)]
+    return lines
+
+
+def _risks(lead: CandidateReport) -> list[str]:
+    worst = risks.worst_slice(lead)
+    lines = ["", "## What could go wrong", ""]
+    if worst is not None:
+        lost = words.points(words.within(worst.difference))
+        harmed = ", **harmed**" if worst.harmed else ""
+        lines.append(f"- Worst slice: {inert(worst.name)}, {lost} points on {worst.n:,} samples{harmed}")
+    if lead.retained is not None:
+        lines.append(f"- Other skills: {inert(lead.retained.text)} {code(lead.retained.id)}")
+    lines.append(f"- How sure it is: {inert(risks.calibration(lead))}")
+    if lead.parity is not None:
+        lines.append(f"- Served as made: {inert(lead.parity.check_result().text)} {code(lead.parity.id)}")
+    return lines
+
+
+def _lost(lead: CandidateReport) -> list[str]:
+    found = lead.regressions
+    if found is None:
+        return []
+    lines = ["", "## Where it lost", ""]
+    lines.append(f"Of {found.scored:,} pairs the candidate lost {found.lost:,} and won {found.won:,}.")
+    lines += ["", *(f"- {inert(cause)}: {count:,}" for cause, count in found.by_cause.items())]
+    if found.by_field:
+        lines += ["", "| field | candidate wrong | incumbent wrong |", "|---|--:|--:|"]
+        lines += [f"| {inert(name)} | {one:,} | {other:,} |" for name, (one, other) in found.by_field.items()]
+    if found.confusions:
+        lines += ["", "| right | candidate said | times |", "|---|---|--:|"]
+        lines += [f"| {inert(right)} | {inert(said)} | {n:,} |" for right, said, n in found.confusions]
+    return lines
+
+
+def _slices(lead: CandidateReport) -> list[str]:
+    k = first_screen.decisive(lead)
+    if k is None or not k.slices:
+        return []
+    lines = ["", "## By slice, worst first", ""]
+    lines += ["| slice | samples | difference | interval | |", "|---|--:|--:|--:|---|"]
+    for one in risks.by_drop(k.slices):
+        middle, low, high = (
+            words.points(words.within(value)) for value in (one.difference, one.ci_low, one.ci_high)
+        )
+        word = "**harmed**" if one.harmed else inert(one.note or "")
+        lines.append(f"| {inert(one.name)} | {one.n:,} | {middle} | {low} to {high} | {word} |")
+    return lines
+
+
+def _candidates(report: Report) -> list[str]:
+    lines = [
+        "",
+        "## Candidates",
+        "",
+        "| candidate | state | score | difference | n |",
+        "|---|---|--:|--:|--:|",
+    ]
+    for one in report.candidates:
+        k = first_screen.decisive(one)
+        found = one.selection
+        mean = one.measured.mean if one.measured is not None else None if found is None else found.mean
+        difference = k.difference if k is not None else None if found is None else found.difference
+        n = k.n if k is not None else 0 if found is None else found.n
+        lines.append(
+            f"| {inert(one.label)} | {words.state(one)} | {words.percent(mean)} | {words.points(difference)} | {n:,} |"
+        )
+    return lines
+
+
+def _data(report: Report) -> list[str]:
+    lines = ["", "## The data", "", f"Dataset {code(report.dataset.id)}", ""]
+    lines += [
+        f"- {split.name.replace('_', '-')}: {split.samples:,} samples" for split in report.dataset.splits
+    ]
+    return [*lines, *(f"- {inert(line)}" for line in report.data)]
+
+
+def _records(report: Report) -> list[str]:
+    lines = ["", "## Where every number comes from", "", "| record | id |", "|---|---|"]
+    lines.append(f"| dataset | {code(report.dataset.id)} |")
+    for one in report.candidates:
+        lines += [f"| {kind}, {inert(one.label)} | {code(record.id)} |" for kind, record in records_of(one)]
+    return [*lines, ""]

@@ -1,0 +1,104 @@
+"""How things stand on the day a report is written: what to do next, how long it holds, what it costs."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, timedelta
+
+import msgspec
+
+from freehold.errors import FreeholdError
+from freehold.store import Store
+from freehold.types.cost import Cost
+from freehold.types.evidence import EvidenceAge
+from freehold.types.report import CandidateReport, Report
+from freehold.types.standing import Standing
+from freehold.workflows.choose.cost import Hosting, cost
+from freehold.workflows.project import Project
+from freehold.workflows.prove.evidence_basis import ages_of
+from freehold.workflows.prove.task import task_of
+from freehold.workflows.tell.next_step import journey_state
+from freehold.workflows.tell.project_facts import project_facts
+
+
+def with_standing(project: Project, store: Store, report: Report, *, at: datetime) -> Report:
+    """The report with how things stand at a time. Nothing that was measured is changed."""
+    state = journey_state(project_facts(project, store, at=at))
+    lead = _lead(report)
+    evidence = () if lead is None else _evidence(project, store, lead, at)
+    found, why_not, command = _cost(project, lead)
+    latest = store.latest(Report)
+    standing = Standing(
+        at=at,
+        stage=state.stage,
+        next=state.next,
+        evidence=evidence,
+        retires=state.retires,
+        days_left=state.days_left,
+        invalid=tuple(f"{one.gate}: {why}" for one in evidence for why in one.stale),
+        cost=found,
+        cost_why_not=why_not,
+        cost_command=command,
+        is_latest=latest is None or latest.id == report.id,
+    )
+    until, why = valid_until(evidence, state.retires, incumbent=report.incumbent)
+    standing = msgspec.structs.replace(standing, valid_until=until, valid_why=why)
+    return msgspec.structs.replace(report, standing=standing)
+
+
+def valid_until(
+    evidence: tuple[EvidenceAge, ...], retires: date | None, *, incumbent: str | None
+) -> tuple[date | None, str]:
+    """The first day on which something that a report rests on ends, and what. Pure."""
+    ends: list[tuple[date, str]] = [
+        (
+            (one.made_at + timedelta(days=one.max_age_days)).date(),
+            f"the evidence is then {one.max_age_days:g} days old; freehold migrate renews it",
+        )
+        for one in evidence
+        if one.made_at is not None and one.max_age_days is not None
+    ]
+    if retires is not None:
+        ends.append(
+            (retires, f"{incumbent or 'the incumbent'} is shut down, and is not there to be compared with")
+        )
+    return min(ends) if ends else (None, "")
+
+
+def _lead(report: Report) -> CandidateReport | None:
+    """The candidate that was proven, or came farthest."""
+    return report.chosen or next((one for one in report.candidates if one.verdict is not None), None)
+
+
+def _evidence(project: Project, store: Store, lead: CandidateReport, at: datetime) -> tuple[EvidenceAge, ...]:
+    if lead.verdict is None:
+        return ()
+    return ages_of(
+        store,
+        lead.verdict,
+        task=task_of(project),
+        candidate=lead.served_as,
+        at=at,
+        max_age_days=project.config.evidence.max_age_days,
+    )
+
+
+def _cost(project: Project, lead: CandidateReport | None) -> tuple[Cost | None, str | None, str]:
+    """What holding the candidate costs beside the bill; where that is not known, why, and the command that tells it."""
+    if lead is None:
+        return None, "there is no candidate", "freehold cost"
+    if lead.endpoint is not None:
+        return None, f"the candidate runs behind the endpoint {lead.endpoint}", "freehold cost"
+    quantization = None if lead.weights is None else lead.weights.quantization
+    try:
+        return cost(project, Hosting(model=lead.model, quantization=quantization)), None, "freehold cost"
+    except FreeholdError as error:
+        return None, error.message, _told_by(error.hint)
+
+
+def _told_by(hint: str | None) -> str:
+    """The command with the first option that the hint of an error names, and what it takes."""
+    option = re.search(r"--[a-z-]+", hint or "")
+    if option is None:
+        return "freehold cost"
+    return f"freehold cost {option[0]}" if option[0] == "--owned" else f"freehold cost {option[0]} N"

@@ -1,0 +1,112 @@
+from decimal import Decimal
+
+import msgspec
+import pytest
+from tests.store.examples import trace
+
+from freehold.gateway.capture import usage_counts
+from freehold.gateway.capture.usage_counts import UsageCounts
+from freehold.gateway.config import GatewayConfig
+from freehold.gateway.spending import Charge
+from freehold.gateway.telemetry.meters import Meters
+from freehold.types.endpoint import Endpoint
+from freehold.types.trace import REPEATED, Usage
+
+
+@pytest.fixture
+def counts():
+    rented = Endpoint(name="openai", engine="remote", base_url="http://127.0.0.1:9")
+    own = Endpoint(name="local", engine="llamacpp", base_url="http://127.0.0.1:8")
+    return UsageCounts(
+        GatewayConfig(endpoints=(rented, own), capture="raw", store_url="sqlite:///s"), Meters()
+    )
+
+
+def numbers(counts, name):
+    return {labels: value for (one, labels), value in counts._meters.counters.items() if one == name}
+
+
+def answered(**changes):
+    values = {"source": "gateway", "route": "r", "endpoint": "openai", "api_key": "app", "model": "gpt-4o-mini",
+              "usage": Usage(prompt_tokens=1000, completion_tokens=500), **changes}  # fmt: skip
+    return trace(1, **values)
+
+
+def test_tokens_and_dollars_of_what_was_written(counts):
+    counts.count(
+        [answered(), answered(), answered(endpoint="local", arm="candidate"), answered(parent_id="x")]
+    )
+    assert numbers(counts, "freehold_tokens") == {
+        ("r", "incumbent", "gpt-4o-mini", "app", "prompt"): 2000,
+        ("r", "incumbent", "gpt-4o-mini", "app", "completion"): 1000,
+        ("r", "candidate", "gpt-4o-mini", "app", "prompt"): 1000,
+        ("r", "candidate", "gpt-4o-mini", "app", "completion"): 500,
+        ("r", "mirrored", "gpt-4o-mini", "app", "prompt"): 1000,
+        ("r", "mirrored", "gpt-4o-mini", "app", "completion"): 500,
+    }
+    cost = numbers(counts, "freehold_cost_usd")
+    assert set(cost) == {("r", arm, "gpt-4o-mini", "app") for arm in ("incumbent", "mirrored")}
+    assert cost["r", "incumbent", "gpt-4o-mini", "app"] == pytest.approx(
+        2 * cost["r", "mirrored", "gpt-4o-mini", "app"]
+    )
+
+
+def test_what_used_no_tokens_is_not_counted(counts):
+    counts.count([answered(status=500), answered(decision=REPEATED), answered(endpoint=None)])
+    assert counts._meters.counters == {}
+
+
+def test_what_is_not_known_is_counted_as_that(counts):
+    counts.count([answered(usage=None), answered(model="nothing-known-1"), answered(model="nothing-known-1")])
+    assert numbers(counts, "freehold_cost_unknown") == {
+        ("openai", "gpt-4o-mini"): 1,
+        ("openai", "nothing-known-1"): 2,
+    }
+    assert numbers(counts, "freehold_cost_usd") == {}
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        Usage(prompt_tokens=1, completion_tokens=1),
+        Usage(prompt_tokens=16_000, completion_tokens=90_000),
+        Usage(prompt_tokens=16_000, completion_tokens=5, cached_prompt_tokens=12_000),
+        Usage(prompt_tokens=150_000, completion_tokens=5),
+        Usage(prompt_tokens=900, completion_tokens=500, reasoning_tokens=400),
+        Usage(prompt_tokens=900, completion_tokens=500, service_tier="batch"),
+        Usage(prompt_tokens=900, completion_tokens=500, cache_write_tokens=300),
+        Usage(completion_tokens=500),
+    ],
+)
+@pytest.mark.parametrize("model", ["gpt-4o-mini", "gpt-5", "claude-sonnet-4-5", "gemini-2.5-pro"])
+def test_a_kept_price_is_the_price_that_is_looked_up(counts, model, usage):
+    exact = counts._price("openai", model, usage)
+    assert exact is not None and exact > 0
+    assert counts._usd("openai", model, usage) == pytest.approx(exact, rel=Decimal("1e-9"))
+
+
+def test_a_price_is_looked_up_once_and_again_when_the_configuration_changes(counts, monkeypatch):
+    asked = []
+    usd_of = usage_counts.usd_of
+    monkeypatch.setattr(
+        usage_counts, "usd_of", lambda *given, **more: asked.append(1) or usd_of(*given, **more)
+    )
+    counts.count([answered()] * 50)
+    assert len(asked) == 3
+    counts.follow(msgspec.structs.replace(counts._config, retention_days=3.0))
+    counts.count([answered()] * 50)
+    assert len(asked) == 6
+
+
+def test_with_capture_off_what_is_charged_is_counted(counts):
+    charge = Charge(["key:app", "route:r"], "openai", "gpt-4o-mini", 1000, 0, 500)
+    counts.count_charge(charge)
+    assert counts._meters.counters == {}
+    counts.follow(msgspec.structs.replace(counts._config, capture="off"))
+    counts.count_charge(charge)
+    counts.count_charge(msgspec.structs.replace(charge, estimated=True))
+    assert numbers(counts, "freehold_tokens") == {
+        ("r", "", "gpt-4o-mini", "app", "prompt"): 1000,
+        ("r", "", "gpt-4o-mini", "app", "completion"): 500,
+    }
+    assert numbers(counts, "freehold_cost_unknown") == {("openai", "gpt-4o-mini"): 1}
