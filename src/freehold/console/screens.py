@@ -21,7 +21,7 @@ from freehold.workflows.tell.views import (
     cost,
     data,
     keys,
-    licence,
+    license,
     models,
     overview,
     record,
@@ -92,10 +92,10 @@ SCREENS: dict[str, Screen] = {
         command="freehold assess",
         refresh_seconds=0,
     ),
-    "licence": Screen(
+    "license": Screen(
         title="Licence",
-        view=licence.licence,
-        query=licence.LicenceQuery,
+        view=license.license,
+        query=license.LicenseQuery,
         group="journey",
         shortcut="l",
         command="freehold license",

@@ -18,7 +18,7 @@ def test_what_if_on_another_machine(visiting, tmp_path):
         assert "GiB" in page.locator("[data-key=fit]").inner_text()
         page.get_by_label("What if on").fill("no such card")
         page.get_by_role("button", name="Apply").click()
-        page.wait_for_selector(".note.bad")
+        page.wait_for_selector("#screen .note.bad")
         assert page.get_by_label("What if on").count() == 1
         visit.clean()
 

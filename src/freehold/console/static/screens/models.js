@@ -29,10 +29,10 @@ function rows(record, view) {
   const about = (row) => [el("div", {}, row.model), el("div", { class: "small" }, pill(row.outcome, MARKS[row.outcome]), row.rejected ? [" ", pill("rejected here", "bad")] : null, ` ${billions(row.parameters)}`)];
   return el("div", { class: "models" }, table([
     { head: "model", cell: about },
-    { head: "ruling", cell: (row) => link(RULINGS[row.ruling][0], "licence", { model: row.model }, { class: RULINGS[row.ruling][1] }) },
+    { head: "ruling", cell: (row) => link(RULINGS[row.ruling][0], "license", { model: row.model }, { class: RULINGS[row.ruling][1] }) },
     { head: "memory", number: true, cell: (row) => (row.total_bytes === null ? "–" : gib(row.total_bytes)) },
     { head: "tokens/s", number: true, cell: (row) => (row.speed ? `${range(row.speed.decode_tokens_per_second)}${row.speed.how === "measured" ? " *" : ""}` : "–") },
-    { head: "a request", number: true, cell: (row) => (row.seconds_per_request === null ? "–" : `${seconds(row.seconds_per_request)} +`) },
+    { head: "a request", number: true, cell: (row) => (row.seconds_per_request === null ? "–" : `${row.seconds_per_request < 10 ? `${row.seconds_per_request.toFixed(1)} s` : seconds(row.seconds_per_request)} +`) },
     { head: "a month", number: true, cell: (row) => (row.usd_per_month ? [el("div", {}, usd(row.usd_per_month[0])), el("div", { class: "small soft" }, `to ${usd(row.usd_per_month[1])}`)] : "–") },
     { head: "measured", number: true, cell: (row) => (row.measured_score === null ? "–" : from(idOf(row, "comparison"), percent(row.measured_score))) },
     { head: "for and against", cell: (row) => el("ul", { class: "plain small" }, [row.why, ...row.reasons].filter(Boolean).map((text) => el("li", {}, text))) }], record.rows,
@@ -48,10 +48,10 @@ export function draw(record, view) {
   tiles([{ label: "Machine", value: record.machine, note: record.what_if ? "what if; this machine is another one" : "this one" }, { label: "Left", value: count(counts.shortlisted ?? 0), mark: "good", note: "licence, memory and needs allow them" },
     { label: "Unclear", value: count(counts.unclear ?? 0), mark: "warn" }, { label: "Left out", value: count(counts.excluded ?? 0), mark: "bad", note: "each with its reason" },
     { label: "Today's bill", value: record.usd_per_month_now === null ? "not known" : `${usd(record.usd_per_month_now)} a month`, href: "#/cost" }]),
-  record.fit ? panel(`Memory of ${record.fit.model}`, { "data-key": "fit" }, memory(record.fit), el("div", { class: "buttons" }, link("Its licence", "licence", { model: record.chosen }), link("What it would cost", "cost", { model: record.chosen, machine: record.what_if ?? "" }),
+  record.fit ? panel(`Memory of ${record.fit.model}`, { "data-key": "fit" }, memory(record.fit), el("div", { class: "buttons" }, link("Its licence", "license", { model: record.chosen }), link("What it would cost", "cost", { model: record.chosen, machine: record.what_if ?? "" }),
     command(`freehold fit ${record.chosen}${record.what_if ? ` --machine "${record.what_if}"` : ""}`))) : null,
   record.tried.length ? panel("Tried here", { "data-key": "tried" }, table([{ head: "candidate", cell: (one) => from(one.report_id, one.label) }, { head: "method", cell: (one) => record.methods[one.method] ?? one.method },
-    { head: "what became of it", cell: (one) => one.state }, { head: "", cell: (one) => link("licence", "licence", { model: one.model }) }], record.tried, { cards: true })) : null,
+    { head: "what became of it", cell: (one) => one.state }, { head: "", cell: (one) => link("licence", "license", { model: one.model }) }], record.tried, { cards: true })) : null,
   panel(`Models: ${count(record.matching)}`, { "data-key": "rows" }, rows(record, view), el("p", { class: "small soft" }, "* measured here; other speeds are estimates."),
     record.money ? note("", record.money) : null, fold("assumptions", "What this assumes", el("ul", { class: "small" }, record.assumptions.map((text) => el("li", {}, text)))), command(record.command))];
 }

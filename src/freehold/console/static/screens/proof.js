@@ -36,7 +36,8 @@ function why(detail) {
   const notes = detail.comparison?.notes ?? [];
   return el("div", { class: "columns" },
     panel(detail.verdict?.outcome === "promote" ? "Why" : "Why, and what would change it", { "data-key": "ways" },
-      reasons.length ? el("ul", {}, reasons.map((one) => el("li", {}, pill(one.effect, MARKS[one.effect]), " ", from(one.record_id, one.text)))) : null,
+      el("ul", { class: "reasons" }, detail.reasons.map((text) => el("li", {}, pill(detail.comparison.verdict, MARKS[detail.comparison.verdict]), " ", from(detail.comparison.id, text))),
+        reasons.map((one) => el("li", {}, pill(one.effect, MARKS[one.effect]), " ", from(one.record_id, one.text)))),
       el("h3", {}, "What would change it"),
       el("ul", { class: "ways" }, detail.ways_out.map((way) => el("li", {}, el("p", {}, way.text), command(way.command))))),
     notes.length ? panel("Notes of the comparison", { "data-key": "notes" }, el("ul", { class: "small" }, notes.map((text) => el("li", {}, text)))) : null);
@@ -52,7 +53,7 @@ function picture(record) {
     { head: "high", number: true, cell: (row) => points(row.high) }, { head: "items", number: true, cell: (row) => count(row.n) }, { head: "verdict", cell: (row) => row.verdict ?? "–" }];
   return panel("All candidates against the margin", { "data-key": "intervals" },
     intervals({ label: `Differences to the incumbent: ${rows.map((row) => `${row.label} ${points(row.middle)}, ${points(row.low)} to ${points(row.high)}`).join("; ")}`,
-      rows: rows.map((row) => ({ name: row.kind === "proof" ? row.label : `${row.label} (${row.kind})`, low: row.low, estimate: row.middle, high: row.high, chosen: row.kind !== "selection", href: address(row) })),
+      rows: rows.map((row) => ({ name: row.label, low: row.low, estimate: row.middle, high: row.high, chosen: row.kind !== "selection", href: address(row) })),
       margin: -record.detail.margin, noise: clone?.high ?? null, format: pointsShort }),
     el("p", { class: "small soft" }, "Candidate minus incumbent, in points. Blue: proven on held-out items. Grey: the selection split, which chooses and proves nothing.",
       clone ? ` The band is the incumbent's own noise: two of its runs score differently on ${percent(clone.self_noise)} of items, so a perfect copy of it would land inside ${percent(clone.level)} of the time.` : " The incumbent's own noise was not measured."),

@@ -47,7 +47,7 @@ class DatasetLine(Record, frozen=True, kw_only=True):
     derived: bool
 
 
-class ShownMessage(Record, frozen=True, kw_only=True):
+class SampleMessage(Record, frozen=True, kw_only=True):
     """A message of a sample. `learned`: a model that is trained on it learns to write it."""
 
     role: str
@@ -59,7 +59,7 @@ class ShownSample(Record, frozen=True, kw_only=True):
     """A sample as it is taught, and what the incumbent said where that is something else."""
 
     id: str
-    messages: tuple[ShownMessage, ...]
+    messages: tuple[SampleMessage, ...]
     incumbent: ClippedText | None
     gold: bool
     group: str | None
@@ -212,7 +212,7 @@ def shown_sample(sample: Sample, *, train_on: str = "last") -> ShownSample:
     return ShownSample(
         id=sample.id,
         messages=tuple(
-            ShownMessage(
+            SampleMessage(
                 role=message.role,
                 text=clipped(_text(message)),
                 learned=message.role == "assistant"

@@ -47,7 +47,7 @@ class ModelsQuery(ScreenQuery, frozen=True, kw_only=True):
     after: Annotated[int, Meta(ge=0)] = 0
 
 
-class TriedCandidate(Record, frozen=True, kw_only=True):
+class CandidateFate(Record, frozen=True, kw_only=True):
     """A candidate of the last report: model, method, and what became of it."""
 
     label: str
@@ -79,7 +79,7 @@ class ModelsScreen(Record, frozen=True, kw_only=True):
     money: str
     usd_per_month_now: Decimal | None
     assumptions: tuple[str, ...]
-    tried: tuple[TriedCandidate, ...]
+    tried: tuple[CandidateFate, ...]
     methods: dict[str, str]
     command: str
 
@@ -169,11 +169,11 @@ def _fit(project: Project, name: str, machine_spec: str | None, workload: Worklo
     return place(model, workload, machine, engine_build(project.settings), project.settings).fit
 
 
-def _tried(report: Report | None) -> tuple[TriedCandidate, ...]:
+def _tried(report: Report | None) -> tuple[CandidateFate, ...]:
     if report is None:
         return ()
     return tuple(
-        TriedCandidate(
+        CandidateFate(
             label=one.label,
             model=one.model,
             method=one.method or "not said",

@@ -39,6 +39,7 @@ def test_the_worst_items_come_first_with_what_differs(project):
     detail = found.detail
     assert detail.evaluation_id == made.id and detail.comparison.id == made.comparison.id
     assert detail.verdict.id == "8" * 32 and detail.clone.self_noise == 0.04
+    assert detail.reasons[0] == "the candidate is shown to be worse by more than the margin"
     assert {row.kind for row in found.intervals} == {"proof", "selection"}
     assert found.mixtures[0].mixture_id == "m" * 32
     items = detail.items

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from freehold.errors import UsageError
 from freehold.evals.slicing import question
+from freehold.stats.rules import REASONS
 from freehold.store import Store
 from freehold.types.evaluated import Evaluation, ItemLook, ItemResult
 from freehold.types.evaluation import Comparison, EvalResult, VerdictOutcome
@@ -58,7 +59,7 @@ class EvaluationChoice(Record, frozen=True, kw_only=True):
     verdict: VerdictOutcome | None
 
 
-class ShownAnswer(Record, frozen=True, kw_only=True):
+class ItemAnswer(Record, frozen=True, kw_only=True):
     """One model's answer to an item."""
 
     output: ClippedText | None
@@ -75,8 +76,8 @@ class ShownItem(Record, frozen=True, kw_only=True):
     sample_id: str
     question: ClippedText
     reference: ClippedText | None
-    incumbent: ShownAnswer
-    candidate: ShownAnswer
+    incumbent: ItemAnswer
+    candidate: ItemAnswer
     difference: AnswerDifference
     causes: tuple[str, ...]
     notes: tuple[ItemNote, ...]
@@ -108,6 +109,8 @@ class ProofDetail(Record, frozen=True, kw_only=True):
     score_low: float | None
     score_high: float | None
     verdict: Verdict | None
+    reasons: tuple[str, ...]
+    """Why the comparison says what it says, in words, what decides first."""
     clone: CloneRange | None
     ways_out: tuple[WayOut, ...]
     items: ItemsShown | None
@@ -192,6 +195,9 @@ def _detail(store: Store, made: Evaluation, query: ProofQuery, at: datetime | No
         score_low=made.measured.ci_low,
         score_high=made.measured.ci_high,
         verdict=verdict,
+        reasons=tuple(
+            REASONS.get(code, code) for code in (comparison.reasons if comparison is not None else ())
+        ),
         clone=None if comparison is None else clone_range(comparison),
         ways_out=ways_out(made, verdict),
         items=items,
@@ -235,8 +241,8 @@ def shown_item(rank: int, item: ItemResult, notes: tuple[ItemNote, ...] = ()) ->
     )
 
 
-def _answer(result: EvalResult) -> ShownAnswer:
-    return ShownAnswer(
+def _answer(result: EvalResult) -> ItemAnswer:
+    return ItemAnswer(
         output=clipped(result.output),
         score=result.score.value,
         reason=result.score.reason,

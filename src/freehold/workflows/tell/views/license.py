@@ -27,7 +27,7 @@ from freehold.workflows.tell.views.query import ScreenQuery
 from freehold.workflows.tell.views.what_if import catalog_model
 
 
-class LicenceQuery(ScreenQuery, frozen=True, kw_only=True):
+class LicenseQuery(ScreenQuery, frozen=True, kw_only=True):
     """Which model: a candidate of the project, or one of the catalog. None: the first candidate."""
 
     model: Annotated[str, Meta(max_length=200)] | None = None
@@ -44,7 +44,7 @@ class Duty(Record, frozen=True, kw_only=True):
     files: tuple[str, ...]
 
 
-class LicenceDetail(Record, frozen=True, kw_only=True):
+class LicenseDetail(Record, frozen=True, kw_only=True):
     """One model's ruling. `stored` says that it is the ruling a report rests on; else it was made just now."""
 
     ruling: Ruling
@@ -55,14 +55,14 @@ class LicenceDetail(Record, frozen=True, kw_only=True):
     stored: bool
 
 
-class LicenceScreen(Record, frozen=True, kw_only=True):
+class LicenseScreen(Record, frozen=True, kw_only=True):
     """The whole screen. Without a model `detail` is None: `first_command` is what to do first."""
 
     app: str
     at: datetime
     use: UseProfile
     models: tuple[str, ...]
-    detail: LicenceDetail | None
+    detail: LicenseDetail | None
     command: str
     first_command: str = "freehold assess"
 
@@ -77,14 +77,14 @@ _FILES_OF = {
 """Which files hold what a duty asks for, by its key."""
 
 
-def licence(project: Project, store: Store, query: LicenceQuery, *, at: datetime) -> LicenceScreen:
+def license(project: Project, store: Store, query: LicenseQuery, *, at: datetime) -> LicenseScreen:
     """What there is to see. Raises `UnknownModelError` for a model that is neither a candidate nor in the catalog."""
     report = store.latest(Report)
     tried = {} if report is None else {one.model: one for one in report.candidates}
     named = tuple(dict.fromkeys((*tried, *project.config.models)))
     model = query.model if query.model in named else catalog_model(query.model)
     model = model or (named[0] if named else None)
-    return LicenceScreen(
+    return LicenseScreen(
         app=project.config.app.name,
         at=at,
         use=project.config.use,
@@ -94,12 +94,12 @@ def licence(project: Project, store: Store, query: LicenceQuery, *, at: datetime
     )
 
 
-def _detail(project: Project, store: Store, model: str, tried: CandidateReport | None) -> LicenceDetail:
+def _detail(project: Project, store: Store, model: str, tried: CandidateReport | None) -> LicenseDetail:
     lineage = _lineage(store, model, tried)
     stored = tried.ruling if tried is not None else None
     ruling = stored or rule_for_model(model, project.config.use, lineage=lineage)
     files = comply_texts(ruling, lineage)
-    return LicenceDetail(
+    return LicenseDetail(
         ruling=ruling,
         lineage=lineage,
         memo=explain(ruling),

@@ -12,14 +12,14 @@ TOML = evidence.TOML + '[use]\nmode = "hosted_service"\nserves_third_parties = t
 def test_duties_are_a_checklist_with_the_files_that_meet_them(visiting, tmp_path):
     with serving_console(project_of(tmp_path, TOML)) as address:
         visit = visiting(address)
-        page = visit.open("licence?model=meta-llama/Llama-3.1-8B-Instruct", waits=".checklist")
+        page = visit.open("license?model=meta-llama/Llama-3.1-8B-Instruct", waits=".checklist")
         box = page.locator(".checklist input").first
         box.check()
         page.get_by_text("CHECKLIST.md").click()
         assert "meta-llama" in page.locator("details[open] pre").inner_text()
         page.evaluate("location.hash = '#/cost'")
         page.wait_for_selector("h1:has-text('Cost')")
-        visit.open("licence?model=meta-llama/Llama-3.1-8B-Instruct", waits=".checklist")
+        visit.open("license?model=meta-llama/Llama-3.1-8B-Instruct", waits=".checklist")
         assert page.locator(".checklist input").first.is_checked()
         assert "Built with Llama" in page.locator("#screen").inner_text()
         visit.clean()
@@ -28,5 +28,5 @@ def test_duties_are_a_checklist_with_the_files_that_meet_them(visiting, tmp_path
 def test_it_fits_a_telephone(visiting, tmp_path):
     with serving_console(project_of(tmp_path, TOML)) as address:
         visit = visiting(address, width=390, dark=True)
-        visit.open("licence?model=google/gemma-3-27b-it", waits=".checklist")
+        visit.open("license?model=google/gemma-3-27b-it", waits=".checklist")
         visit.clean()

@@ -11,7 +11,7 @@ from tests.workflows.tell.views import evidence
 
 from freehold.errors import UnknownModelError
 from freehold.store import open_store
-from freehold.workflows.tell.views.licence import LicenceQuery, licence
+from freehold.workflows.tell.views.license import LicenseQuery, license
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 
@@ -23,7 +23,7 @@ def project(tmp_path):
 
 def look(project, **query):
     with open_store(project.store_url) as store:
-        return licence(project, store, LicenceQuery(**query), at=NOW)
+        return license(project, store, LicenseQuery(**query), at=NOW)
 
 
 def test_a_model_of_the_catalog_is_ruled_on_now(project):

@@ -1,0 +1,41 @@
+"""The screens of evidence with much in them: no accessibility fault, complaint or foreign request, on a desk and a
+telephone, light and dark; and each says its command."""
+
+import pytest
+from tests.console.conftest import serving_console
+from tests.console.static.test_states import axe, faults
+from tests.workflows.tell.views import evidence
+
+from freehold.console.screens import SCREENS
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+PLACES = {
+    "data": ("data", ".item"),
+    "models": ("models?machine=T4&find=qwen3&model=Qwen/Qwen3-8B", "[data-key=fit]"),
+    "license": ("license?model=meta-llama/Llama-3.1-8B-Instruct", "[data-key=files]"),
+    "training": ("training?run=helpdesk-1", "[data-key=loss] svg"),
+    "proof": ("proof", ".item"),
+    "label": ("label", ".blind"),
+    "cost": ("cost", "[data-key=mixture]"),
+}
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
+def test_every_screen_can_be_used(visiting, tmp_path, width, dark):
+    project, _ = evidence.whole(tmp_path)
+    script = axe()
+    with serving_console(project) as address:
+        visit = visiting(address, width=width, dark=dark)
+        wrong = {}
+        for name, (place, waits) in PLACES.items():
+            page = visit.open(place, waits=waits)
+            page.wait_for_function("title => document.title.startsWith(title)", arg=SCREENS[name].title)
+            page.evaluate(
+                "() => { for (const one of document.querySelectorAll('details')) one.open = true; }"
+            )
+            page.evaluate(script)
+            if found := faults(page):
+                wrong[name] = found
+            assert page.locator("main .command code").first.inner_text().startswith("freehold ")
+            visit.clean()
+        assert wrong == {}
