@@ -159,6 +159,10 @@ PARTS: dict[str, dict[str, Entry]] = {
         "audit": Entry("freehold.cli.shift.audit:command", "Who changed what, when, from where and why"),
         "console": Entry("freehold.cli.shift.console:command", "Watch a rollout in the browser, and move it"),
     },
+    "Coding agents": {
+        "mcp": Entry("freehold.cli.agents.mcp:command", "Serve this project's questions to a coding agent"),
+        "skill": Entry("freehold.cli.agents.skill:command", "Teach a coding agent how to use freehold"),
+    },
     "This machine": {
         "machine": Entry(
             "freehold.cli.machine.machine:command", "What this machine is, and how each figure is known"

@@ -10,11 +10,11 @@ from html import escape
 
 from freehold.report.selection_rows import SelectionPictureRow
 from freehold.report.words import gib, points
-from freehold.types.evaluation import Comparison
+from freehold.types.evaluation import PairedResult
 from freehold.types.machine import Fit
 
 
-def interval(comparison: Comparison) -> str:
+def interval(comparison: PairedResult) -> str:
     """The paired difference with its interval, against the margin: the picture the verdict is read from."""
     low, high, middle = comparison.ci_low, comparison.ci_high, comparison.difference
     if low is None or high is None or middle is None:
