@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import time
 from html import escape
@@ -66,8 +67,7 @@ class NotebookProgress:
         lines = [*(escape(visible(one)) for one in self._said), f"{bar}{escape(visible(text))}"]
         shown = {"text/html": f"<div>{'<br>'.join(lines)}</div>", "text/plain": text}
         if self._shown is None:
-            from IPython.display import display
-
+            display: Any = importlib.import_module("IPython.display").display
             self._shown = display(shown, raw=True, display_id=True)
         else:
             self._shown.update(shown, raw=True)

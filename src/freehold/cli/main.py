@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 import click
 
-from freehold import __version__, files
+from freehold import files
 from freehold.cli import help_text
 from freehold.cli.output import echo
+from freehold.cli.version import json_flag, version_option
 from freehold.errors import FreeholdError, nearest
 
 help_text.install()
@@ -174,6 +175,9 @@ PARTS: dict[str, dict[str, Entry]] = {
             "freehold.cli.machine.settings:command",
             "List the settings of this machine and where each comes from",
         ),
+        "completion": Entry(
+            "freehold.cli.machine.completion:command", "Complete commands and options in your shell"
+        ),
     },
 }
 COMMANDS: dict[str, Entry] = {name: entry for part in PARTS.values() for name, entry in part.items()}
@@ -243,10 +247,9 @@ class LateGroup(click.Group):
 
 @click.command(
     cls=LateGroup,
-    params=[_verbose(hidden=False)],
+    params=[_verbose(hidden=False), version_option(), json_flag()],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(__version__, prog_name="freehold")
 def cli() -> None:
     """Move an application off a rented model API onto an open-weight model you hold, and prove it is safe.
 
@@ -280,7 +283,7 @@ def _tell_damage(color: bool | None) -> bool:
     return True
 
 
-def _wants_json() -> bool:
+def wants_json() -> bool:
     """Whether ``--json`` was asked for, also where the command line was not understood any further."""
     words = sys.argv[1:]
     return "--json" in (words[: words.index("--")] if "--" in words else words)
@@ -296,7 +299,7 @@ def _fail(
     beside: dict[str, Any] | None = None,
 ) -> None:
     """The error as a document on stdout, for programs; people have been told on stderr."""
-    if _wants_json():
+    if wants_json():
         from freehold.cli.options import print_error
 
         told = {
