@@ -19,7 +19,15 @@ from typing import Any
 import click
 import msgspec
 
-from freehold.cli.documents import ERROR_RECORD, ERROR_SCHEMA, JsonOption, Printed, schema_name
+from freehold.cli.documents import (
+    ERROR_RECORD,
+    ERROR_SCHEMA,
+    VERSION_RECORD,
+    VERSION_SCHEMA,
+    JsonOption,
+    Printed,
+    schema_name,
+)
 from freehold.cli.main import cli
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -44,6 +52,7 @@ def inventory() -> dict[str, Inventoried]:
                     name = schema_name(words, which, printed)
                     assert name not in found, f"{name} is two documents"
                     found[name] = Inventoried(" ".join(words), which, printed)
+    found[VERSION_SCHEMA] = Inventoried("--version", "", Printed.of(VERSION_RECORD))
     found[ERROR_SCHEMA] = Inventoried("", "", Printed.of(ERROR_RECORD))
     return found
 

@@ -50,6 +50,8 @@ WITHOUT_JSON = {
     "console": "a page, open until it is stopped",
     "license init": "questions, and a file",
     "license bom": "CycloneDX, which is JSON that others have laid down",
+    "mcp": "a protocol on stdin and stdout",
+    "completion": "a script of the shell",
     "cluster render": "a file of Ray, SkyPilot or Kubernetes",
 }
 COMMANDS = {

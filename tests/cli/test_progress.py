@@ -1,43 +1,16 @@
-"""What a log file shows of long work."""
+"""What a terminal and a pipe show of long work."""
 
 import pytest
 
-from freehold.cli import progress as module
-from freehold.cli.progress import BarProgress, PlainProgress, duration
+from freehold.cli.progress import BarProgress, progress
 
 
-def test_the_time_left_follows_the_works_own_pace(monkeypatch, capsys):
-    clock = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
-    shown = PlainProgress()
-    shown.step("learn")
-    clock[0] = 60.0  # a minute of loading
-    shown.update(1, 101, unit="steps")
-    clock[0] = 80.0
-    shown.update(11, 101, unit="steps", note="loss 0.1")
-    first, second = capsys.readouterr().err.splitlines()[1:]
-    assert first == "    1 of 101 steps"
-    assert second == "    11 of 101 steps, about 3m 00s left — loss 0.1"
-
-
-def test_work_that_changes_within_a_step_has_a_pace_of_its_own(monkeypatch, capsys):
-    """An encoder reads 10,000 texts and then learns in 100 steps of a second: an hour and more was said to be left."""
-    clock = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
-    shown = PlainProgress()
-    shown.step("learn")
-    for done in range(0, 10_001, 1000):
-        clock[0] += 5.0
-        shown.update(done, 10_000, unit="texts")
-    for done in range(1, 52):
-        clock[0] += 1.0
-        shown.update(done, 100, unit="steps")
-    clock[0] += 20.0
-    shown.update(5, 100, unit="steps", note="again")
-    *_, before, again = capsys.readouterr().err.splitlines()
-    left = before.partition("about ")[2]
-    assert before.startswith("    5") and 45 <= int(left.partition("s")[0]) <= 60, before
-    assert again == "    5 of 100 steps — again", "begun again: nothing is known of its pace yet"
+def test_a_pipe_gets_plain_lines_on_stderr(capsys):
+    with progress() as shown:
+        shown.step("learn", note="3 epochs")
+        shown.say("a checkpoint is written")
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.splitlines() == ["· learn — 3 epochs", "a checkpoint is written"]
 
 
 def test_a_bar_forgets_the_pace_of_other_work(monkeypatch):
@@ -54,7 +27,3 @@ def test_a_bar_forgets_the_pace_of_other_work(monkeypatch):
     (task,) = bar._bars.tasks
     assert task.total == 10_000 and task.completed == 20
     assert task.speed == pytest.approx(1, rel=0.2), "steps, not texts"
-
-
-def test_durations():
-    assert [duration(seconds) for seconds in (0.4, 59, 61, 3700)] == ["0s", "59s", "1m 01s", "1h 01m"]

@@ -20,6 +20,9 @@ PROGRAM = "cli"
 ERROR_SCHEMA = "freehold.error/1"
 ERROR_RECORD = "freehold.cli.printed:ErrorDocument"
 
+VERSION_SCHEMA = "freehold.version/1"
+VERSION_RECORD = "freehold.cli.printed:VersionDocument"
+
 
 class Printed(NamedTuple):
     """One document of a command: the `record` it is made of, whether it is a list of them, and its version."""

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 import click
 
-from freehold import __version__, files
+from freehold import files
 from freehold.cli import help_text
 from freehold.cli.output import echo
+from freehold.cli.version import json_flag, version_option
 from freehold.errors import FreeholdError, nearest
 
 help_text.install()
@@ -160,6 +161,10 @@ PARTS: dict[str, dict[str, Entry]] = {
         "audit": Entry("freehold.cli.shift.audit:command", "Who changed what, when, from where and why"),
         "console": Entry("freehold.cli.shift.console:command", "Watch a rollout in the browser, and move it"),
     },
+    "Coding agents": {
+        "mcp": Entry("freehold.cli.agents.mcp:command", "Serve this project's questions to a coding agent"),
+        "skill": Entry("freehold.cli.agents.skill:command", "Teach a coding agent how to use freehold"),
+    },
     "This machine": {
         "machine": Entry(
             "freehold.cli.machine.machine:command", "What this machine is, and how each figure is known"
@@ -170,6 +175,9 @@ PARTS: dict[str, dict[str, Entry]] = {
         "settings": Entry(
             "freehold.cli.machine.settings:command",
             "List the settings of this machine and where each comes from",
+        ),
+        "completion": Entry(
+            "freehold.cli.machine.completion:command", "Complete commands and options in your shell"
         ),
     },
 }
@@ -240,10 +248,9 @@ class LateGroup(click.Group):
 
 @click.command(
     cls=LateGroup,
-    params=[_verbose(hidden=False)],
+    params=[_verbose(hidden=False), version_option(), json_flag()],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(__version__, prog_name="freehold")
 def cli() -> None:
     """Move an application off a rented model API onto an open-weight model you hold, and prove it is safe.
 
@@ -277,7 +284,7 @@ def _tell_damage(color: bool | None) -> bool:
     return True
 
 
-def _wants_json() -> bool:
+def wants_json() -> bool:
     """Whether ``--json`` was asked for, also where the command line was not understood any further."""
     words = sys.argv[1:]
     return "--json" in (words[: words.index("--")] if "--" in words else words)
@@ -293,7 +300,7 @@ def _fail(
     beside: dict[str, Any] | None = None,
 ) -> None:
     """The error as a document on stdout, for programs; people have been told on stderr."""
-    if _wants_json():
+    if wants_json():
         from freehold.cli.options import print_error
 
         told = {

@@ -10,7 +10,7 @@ from html import escape
 
 from freehold.report.selection_rows import SelectionPictureRow
 from freehold.report.words import gib, points
-from freehold.types.evaluation import Comparison
+from freehold.types.evaluation import PairedResult
 from freehold.types.machine import Fit
 from freehold.visible import one_line
 
@@ -18,7 +18,7 @@ LONGEST_LABEL, SHORT_LABEL = 48, 36
 """Characters of a name in a picture, and of one that leaves room for words behind it, on a phone too."""
 
 
-def interval(comparison: Comparison) -> str:
+def interval(comparison: PairedResult) -> str:
     """The paired difference with its interval, against the margin: the picture the verdict is read from."""
     low, high, middle = comparison.ci_low, comparison.ci_high, comparison.difference
     if low is None or high is None or middle is None:

@@ -111,8 +111,7 @@ def open_project(config: Path | None = None, *, must_exist: bool = False) -> Pro
                 f"{path or CONFIG_NAME}: no such file",
                 hint="freehold init TRAFFIC writes one; or name it: --config FILE",
             )
-        here = current_folder()
-        return Project(here, ProjectConfig(app=AppConfig(name=usable_name(here.name))), settings, None)
+        return without_file(current_folder(), settings)
     if not path.is_file():  # a pipe would be waited for without end
         raise ConfigError(f"{path}: not a file")
     try:
@@ -122,6 +121,12 @@ def open_project(config: Path | None = None, *, must_exist: bool = False) -> Pro
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not valid UTF-8") from None
     return Project(path.resolve().parent, with_addresses(parse(text, path=str(path))), settings, path)
+
+
+def without_file(folder: Path, settings: Settings | None = None) -> Project:
+    """The project that a folder without a `freehold.toml` is: defaults, named after the folder."""
+    config = ProjectConfig(app=AppConfig(name=usable_name(folder.name)))
+    return Project(folder, config, settings or load_settings(), None)
 
 
 def current_folder() -> Path:

@@ -136,8 +136,7 @@ def command(  # click passes each option
     from freehold.types.endpoint import Endpoint
     from freehold.workflows.project import open_project
     from freehold.workflows.prove.evaluate import HeldOutSelection, ServedCandidate
-    from freehold.workflows.prove.output_files import OutputFiles
-    from freehold.workflows.prove.outputs import GIVEN
+    from freehold.workflows.prove.output_files import OutputFiles, files_task
     from freehold.workflows.prove.task import task_of
 
     if (a is None) != (b is None) or (a is None) == (url is None) or (success is not None and url is None):
@@ -146,9 +145,8 @@ def command(  # click passes each option
             hint="--endpoint URL --model NAME, or --a FILE --b FILE",
         )
     project = open_project(config_path)
-    if a is not None and scorer is None and project.config_path is None:
-        scorer = GIVEN
-    task = task_of(project, scorer=scorer, options=_parsed(options), margin=margin, alpha=alpha)
+    stated = files_task if a is not None else task_of
+    task = stated(project, scorer=scorer, options=_parsed(options), margin=margin, alpha=alpha)
     if a is not None and b is not None:
         outputs = OutputFiles(a, b, gold, intersect)
         made = _of_files(project, outputs, task, planned_looks=planned_looks, anyway=anyway)

@@ -156,7 +156,7 @@ def _described(
     elif tune is not None and not tune.answers:
         why_not = f"{model} does not answer any more"
     else:
-        asking = _to_ask(project, dataset, model, request.repeats)
+        asking = to_ask(project, dataset, model, request.repeats)
         if asking.requests == 0:
             asking, why_not = None, "its answers are frozen already"
         elif (
@@ -186,7 +186,7 @@ def _described(
     )
 
 
-def _to_ask(project: Project, dataset: Dataset, model: str, repeats: int) -> Asking:
+def to_ask(project: Project, dataset: Dataset, model: str, repeats: int) -> Asking:
     """What the held-out samples that have too few frozen answers will take."""
     frozen = frozen_answers(project, dataset)
     prompts, completions = [], []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,11 @@ def with_settings(use: UseProfile, settings: tuple[str, ...]) -> UseProfile:
             raise ConfigError(f"--set {setting}: expected KEY=VALUE")
         known[key.strip()] = parse_value(key.strip(), value.strip())
     return _convert(known, "--set")
+
+
+def with_values(use: UseProfile, values: Mapping[str, Any]) -> UseProfile:
+    """The profile with typed values laid over it. Raises `ConfigError` for an unknown key or another type."""
+    return _convert({**_stated(use), **values}, "use")
 
 
 def parse_value(key: str, text: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -15,7 +15,7 @@ import numpy as np
 
 from freehold import files
 from freehold.errors import InputError, UsageError
-from freehold.stats.compare import ScoreContext, compare_arrays
+from freehold.stats.compare import ScoreContext, compare_arrays, compare_scores
 from freehold.stats.continuous import Resampling
 from freehold.stats.rules import DecisionRule
 from freehold.types.evaluation import PairedResult
@@ -85,6 +85,40 @@ def compare_file(
         context=context,
         resampling=resampling,
     )
+    _check_margin(result, rule)
+    if pairs.dropped:
+        note = f"{pairs.dropped} ids that had a score for one model only were left out, as asked."
+        result = msgspec.structs.replace(result, notes=(note, *result.notes))
+    return result
+
+
+def compare_values(
+    incumbent: Sequence[Score],
+    candidate: Sequence[Score],
+    rule: DecisionRule,
+    *,
+    clusters: Sequence[str | None] | None = None,
+    slices: Mapping[str, Sequence[str | None]] | None = None,
+    context: ScoreContext = _NOTHING_KNOWN,
+    resampling: Resampling = _RESAMPLING,
+) -> PairedResult:
+    """Compare scores of the same items that a program holds; None is unscored, `clusters` names each item's independent
+    unit. Raises `UsageError` as `compare_scores`, and for a margin that nothing could fail."""
+    result = compare_scores(
+        [str(row) for row in range(len(incumbent))],
+        incumbent,
+        candidate,
+        rule,
+        clusters=clusters,
+        slices=slices,
+        context=context,
+        resampling=resampling,
+    )
+    _check_margin(result, rule)
+    return result
+
+
+def _check_margin(result: PairedResult, rule: DecisionRule) -> None:
     if "margin_not_below_incumbent" in result.reasons:
         assert result.incumbent_mean is not None
         raise UsageError(
@@ -92,10 +126,6 @@ def compare_file(
             "the lowest: no candidate could fail",
             hint="choose a margin well below the incumbent's score",
         )
-    if pairs.dropped:
-        note = f"{pairs.dropped} ids that had a score for one model only were left out, as asked."
-        result = msgspec.structs.replace(result, notes=(note, *result.notes))
-    return result
 
 
 def read_pairs(

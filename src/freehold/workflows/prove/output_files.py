@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import anyio
 import msgspec
@@ -25,6 +25,7 @@ from freehold.workflows.prove.preflight.address import AskedEndpoint, address_fi
 from freehold.workflows.prove.preflight.check import require, scorer_addresses
 from freehold.workflows.prove.preflight.reach import Items, reach_findings
 from freehold.workflows.prove.preflight.scorer import scorer_findings
+from freehold.workflows.prove.task import task_of
 
 
 class OutputFiles(NamedTuple):
@@ -35,6 +36,21 @@ class OutputFiles(NamedTuple):
     b: str
     gold: Path | None = None
     intersect: bool = False
+
+
+def files_task(
+    project: Project,
+    *,
+    scorer: str | None = None,
+    options: dict[str, Any] | None = None,
+    margin: float | None = None,
+    alpha: float | None = None,
+) -> Task:
+    """The task that two files are scored by: as `task_of`, and by the scores that stand in them where neither a scorer
+    is named nor a project has one."""
+    if scorer is None and project.config_path is None:
+        scorer = GIVEN
+    return task_of(project, scorer=scorer, options=options, margin=margin, alpha=alpha)
 
 
 async def evaluate_files(

@@ -194,14 +194,29 @@ def promote(
     Raises `UsageError` saying what is missing.
     """
     now = _require_allowed(store, route_name, who=who, at=at, without=without)
-    if now.rollout.stage + 1 < len(now.rollout.stages) and set(without) != set(GATES):
-        raise UsageError(
-            f"the route {route_name} has not been through all its canary shares",
-            hint=f"freehold rollout advance --route {route_name}",
-        )
+    if set(without) != set(GATES):
+        _check_shares(now)
     why = _with_reason("promoted" + _forced(without), why)
     done = _end(store, now.rollout, "promoted", who=who, at=at, why=why)
     return msgspec.structs.replace(now, rollout=done, missing=())
+
+
+def check_allowed(store: Store, route_name: str, *, at: datetime, promotes: bool) -> None:
+    """Raise what `advance`, or `promote`, would refuse with now. Nothing is taken in and nothing moves."""
+    now = status(store, route_name, at=at)
+    if not promotes and now.rollout.state == "paused" and now.rollout.paused_in == "shadow":
+        return  # mirroring is taken up again
+    _check_gates(store, now, at, without=())
+    if promotes:
+        _check_shares(now)
+
+
+def _check_shares(now: Status) -> None:
+    if now.rollout.stage + 1 < len(now.rollout.stages):
+        raise UsageError(
+            f"the route {now.rollout.route} has not been through all its canary shares",
+            hint=f"freehold rollout advance --route {now.rollout.route}",
+        )
 
 
 def pause(store: Store, route_name: str, *, who: str, at: datetime, why: str = "") -> Rollout:
@@ -292,16 +307,20 @@ def _require_allowed(
     store: Store, route_name: str, *, who: str, at: datetime, without: Collection[Gate]
 ) -> Status:
     now = step(store, route_name, who=who, at=at)
+    _check_gates(store, now, at, without=without)
+    return now
+
+
+def _check_gates(store: Store, now: Status, at: datetime, *, without: Collection[Gate]) -> None:
     if now.rollout.state in ("promoted", "rolled_back"):
         raise UsageError(
-            f"the rollout of the route {route_name} is over: {now.rollout.state}"
+            f"the rollout of the route {now.rollout.route} is over: {now.rollout.state}"
             + (f" ({now.rollout.why})" if now.rollout.why else ""),
             hint="freehold rollout start begins another one",
         )
     gates = _missing(store, now.rollout, now.look, at)
     if missing := [text for gate, text in gates if gate not in without]:
         raise UsageError(f"not yet: {'; '.join(missing)}", hint="freehold rollout status shows the tests")
-    return now
 
 
 def _missing(store: Store, rollout: Rollout, seen: Look, at: datetime) -> list[tuple[Gate, str]]:

@@ -1,0 +1,79 @@
+"""How much an agent may do before a person looks: calls a minute, requests to models, dollars."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from decimal import Decimal
+
+from freehold.errors import UsageError
+
+
+class FloodError(UsageError):
+    """More calls than the server takes."""
+
+    retryable = True
+
+
+class OverBudgetError(UsageError):
+    """What a tool wants to spend is more than is left."""
+
+
+class CallRate:
+    """A token bucket: at most `per_minute` calls in a minute, and no more than that at once."""
+
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._size, self._clock = per_minute, clock
+        self._tokens, self._at = float(per_minute), clock()
+        self._lock = threading.Lock()
+
+    def take(self) -> None:
+        """Count a call. Raises `FloodError` that says when the next one is taken."""
+        with self._lock:
+            now = self._clock()
+            self._tokens = min(self._size, self._tokens + (now - self._at) * self._size / 60)
+            self._at = now
+            if self._tokens < 1:
+                wait = (1 - self._tokens) * 60 / self._size
+                raise FloodError(
+                    f"more than {self._size} calls a minute",
+                    hint=f"wait {wait:.0f} s, and ask for less at once",
+                )
+            self._tokens -= 1
+
+
+class AgentBudget:
+    """What tools may spend while the server runs. Taken before it is spent, and given back where less was."""
+
+    def __init__(self, requests: int, usd: Decimal) -> None:
+        self.requests, self.usd = requests, usd
+        self._lock = threading.Lock()
+
+    def take(self, requests: int, usd: Decimal | None, what: str) -> None:
+        """Reserve. `usd` is an upper estimate; None where no price is known, which no budget of dollars can cover
+        unless it is 0 requests. Raises `OverBudgetError`."""
+        with self._lock:
+            if requests > self.requests:
+                raise OverBudgetError(
+                    f"{what} would send {requests:,} requests, {self.requests:,} are left",
+                    hint="ask for fewer, or have the user start the server with a larger --max-requests",
+                )
+            if usd is None and requests:
+                raise OverBudgetError(
+                    f"what {what} costs is not known here, so that no budget can hold it",
+                    hint="the user can run the command, or set prices in freehold.toml",
+                )
+            if usd is not None and usd > self.usd:
+                raise OverBudgetError(
+                    f"{what} would cost about ${usd:.2f}, ${self.usd:.2f} are left",
+                    hint="ask for less, or have the user start the server with a larger --budget-usd",
+                )
+            self.requests -= requests
+            self.usd -= usd or Decimal(0)
+
+    def give_back(self, requests: int, usd: Decimal) -> None:
+        """What was reserved and not spent."""
+        with self._lock:
+            self.requests += max(requests, 0)
+            self.usd += max(usd, Decimal(0))

@@ -1,0 +1,242 @@
+"""The server as the protocol's own library runs it: tools, resources, progress, and the question to the user.
+
+The library takes seconds to import, so that this module is imported late: see `opening`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+import mcp_types as types
+import msgspec
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp_types.version import is_version_at_least
+
+from freehold import __version__
+from freehold.agents.mcp.calling import AgentServer, AskedCall, told
+from freehold.agents.mcp.confirming import LASTS, ConfirmationNeededError
+from freehold.agents.mcp.opening import INSTRUCTIONS, NAME, TITLE
+from freehold.agents.mcp.progress import AgentProgress
+from freehold.agents.mcp.resources import read_resource, resources, templates
+from freehold.agents.mcp.tool import Tool
+from freehold.api.loops import interrupt
+from freehold.errors import FreeholdError, UsageError
+
+MANY_ROUNDS = "2026-07-28"
+"""From this version of the protocol on a question comes back as a result, and its answer with the same call again
+(SEP-2322); before, the server asks in the middle of the call."""
+_WAITING_MOST = 8
+_QUESTION = "confirm"
+Context = ServerRequestContext[Any, Any]
+
+
+def build(
+    agent: AgentServer, *, elicits: bool = True, say: Callable[[str], None] = lambda text: None
+) -> Server[Any]:
+    """A server of the protocol over an agent's tools. Without `elicits` the user confirms on a terminal only. `say` is
+    told of each call that waits for that."""
+    desk = _Desk(agent, elicits=elicits, say=say)
+    return Server(
+        NAME,
+        version=__version__,
+        title=TITLE,
+        instructions=INSTRUCTIONS,
+        on_list_tools=desk.list_tools,
+        on_call_tool=desk.call_tool,
+        on_list_resources=desk.list_resources,
+        on_list_resource_templates=desk.list_templates,
+        on_read_resource=desk.read_resource,
+    )
+
+
+def tool_of(tool: Tool) -> types.Tool:
+    """A tool as clients list it. What is not said of a hint counts as the worst, so each is said."""
+    return types.Tool(
+        name=tool.name,
+        title=tool.title,
+        description=tool.description,
+        input_schema=tool.input_schema(),
+        annotations=types.ToolAnnotations(
+            title=tool.title,
+            read_only_hint=tool.effect == "reads",
+            destructive_hint=tool.destructive,
+            idempotent_hint=tool.idempotent or tool.effect == "reads",
+            open_world_hint=tool.open_world,
+        ),
+    )
+
+
+class _Desk:
+    """Handlers of one server. One call works at a time, as on a command line; a few may wait."""
+
+    def __init__(self, agent: AgentServer, *, elicits: bool, say: Callable[[str], None]) -> None:
+        self._agent, self._elicits, self._say = agent, elicits, say
+        self._turn = anyio.CapacityLimiter(1)
+        self._asked: dict[str, tuple[str, float]] = {}
+
+    async def list_tools(self, context: Context, params: Any) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=[tool_of(one) for one in self._agent.tools.values()])
+
+    async def list_resources(self, context: Context, params: Any) -> types.ListResourcesResult:
+        found = await anyio.to_thread.run_sync(resources, self._agent.root)
+        return types.ListResourcesResult(
+            resources=[
+                types.Resource(
+                    uri=one.uri, name=one.name, description=one.description, mime_type=one.mime_type
+                )
+                for one in found
+            ]
+        )
+
+    async def list_templates(self, context: Context, params: Any) -> types.ListResourceTemplatesResult:
+        return types.ListResourceTemplatesResult(
+            resource_templates=[
+                types.ResourceTemplate(
+                    uri_template=one.uri, name=one.name, description=one.description, mime_type=one.mime_type
+                )
+                for one in templates()
+            ]
+        )
+
+    async def read_resource(
+        self, context: Context, params: types.ReadResourceRequestParams
+    ) -> types.ReadResourceResult:
+        from mcp.shared.exceptions import MCPError
+
+        try:
+            self._agent.count()
+            mime_type, text = await anyio.to_thread.run_sync(read_resource, self._agent, params.uri)
+        except FreeholdError as error:
+            hint = f"; {error.hint}" if error.hint else ""
+            raise MCPError(types.INVALID_PARAMS, f"{error.message}{hint}", told(error)) from None
+        return types.ReadResourceResult(
+            contents=[types.TextResourceContents(uri=params.uri, mime_type=mime_type, text=text)]
+        )
+
+    async def call_tool(
+        self, context: Context, params: types.CallToolRequestParams
+    ) -> types.CallToolResult | types.InputRequiredResult:
+        try:
+            asked = self._agent.understand(params.name, params.arguments or {})
+            if self._turn.statistics().tasks_waiting >= _WAITING_MOST:
+                raise UsageError(f"{_WAITING_MOST} calls wait already", hint="wait for their answers")
+            async with self._turn:
+                question = await self._agree(context, params, asked)
+                if question is not None:
+                    return question
+                made = await self._run(context, asked)
+        except FreeholdError as error:
+            return _failed(error)
+        return _done(made)
+
+    async def _agree(
+        self, context: Context, params: types.CallToolRequestParams, asked: AskedCall
+    ) -> types.InputRequiredResult | None:
+        """Have the user agree to a call that acts. None: go on. Raises `UsageError` where they did not."""
+        if asked.tool.effect != "acts":
+            return None
+        if asked.arguments.confirmation is not None:
+            self._agent.confirmations.redeem(asked.id, asked.arguments.confirmation)
+            return None
+        what = await anyio.to_thread.run_sync(self._agent.question, asked)
+        capabilities = context.session.client_capabilities
+        elicitation = None if capabilities is None else capabilities.elicitation
+        # A client that declares no mode at all means forms (2025-06-18).
+        forms = elicitation is not None and (elicitation.form is not None or elicitation.url is None)
+        if not (self._elicits and forms):
+            self._agent.confirmations.ask(asked.tool.name, asked.id, what)
+            self._say(f"waits for you: {what}\n  freehold mcp confirm")
+            raise ConfirmationNeededError(
+                what,
+                hint="ask the user to run `freehold mcp confirm` in a terminal and to give you the code it shows; then "
+                "call again with the same arguments and confirmation=CODE",
+            )
+        if is_version_at_least(context.protocol_version, MANY_ROUNDS):
+            return self._ask_by_result(params, asked, what)
+        answer = await context.session.elicit_form(
+            what, _form(asked.tool), related_request_id=context.request_id
+        )
+        _check_agreed(answer)
+        return None
+
+    def _ask_by_result(
+        self, params: types.CallToolRequestParams, asked: AskedCall, what: str
+    ) -> types.InputRequiredResult | None:
+        """The question as a result, and its answer when the same call comes again with the state it was given."""
+        now = anyio.current_time()
+        self._asked = {
+            state: (call, at) for state, (call, at) in self._asked.items() if now - at < LASTS.total_seconds()
+        }
+        answer = (params.input_responses or {}).get(_QUESTION)
+        if answer is not None and params.request_state is not None:
+            call, _ = self._asked.pop(params.request_state, ("", 0.0))  # once
+            if call == asked.id and isinstance(answer, types.ElicitResult):
+                _check_agreed(answer)
+                return None
+        state = secrets.token_urlsafe(24)
+        self._asked[state] = (asked.id, now)
+        form = types.ElicitRequestFormParams(message=what, requested_schema=_form(asked.tool))
+        return types.InputRequiredResult(
+            input_requests={_QUESTION: types.ElicitRequest(params=form)}, request_state=state
+        )
+
+    async def _run(self, context: Context, asked: AskedCall) -> dict[str, Any]:
+        """The tool in a thread, which a cancelled call interrupts."""
+        thread: list[threading.Thread] = []
+        progress = AgentProgress(lambda done, text: anyio.from_thread.run(self._report, context, done, text))
+
+        def work() -> dict[str, Any]:
+            thread.append(threading.current_thread())
+            try:
+                return self._agent.run(asked, progress)
+            except KeyboardInterrupt:
+                raise UsageError(f"{asked.tool.name} was stopped", hint="what was finished is kept") from None
+            finally:
+                progress.close()
+
+        try:
+            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+        except anyio.get_cancelled_exc_class():
+            progress.close()
+            for one in thread:
+                interrupt(one)
+            raise
+
+    async def _report(self, context: Context, done: float, text: str) -> None:
+        await context.session.report_progress(done, None, text)
+
+
+def _form(tool: Tool) -> dict[str, Any]:
+    agree = {
+        "type": "boolean",
+        "title": tool.title,
+        "description": "Tick to agree to this, once.",
+        "default": False,
+    }
+    return {"type": "object", "properties": {"agree": agree}, "required": ["agree"]}
+
+
+def _check_agreed(answer: types.ElicitResult) -> None:
+    if answer.action != "accept" or (answer.content or {}).get("agree") is not True:
+        raise UsageError(
+            "your user did not agree", hint="do not ask for the same again; ask the user what they want"
+        )
+
+
+def _done(made: dict[str, Any]) -> types.CallToolResult:
+    text = msgspec.json.encode(made).decode()
+    return types.CallToolResult(content=[types.TextContent(type="text", text=text)], structured_content=made)
+
+
+def _failed(error: FreeholdError) -> types.CallToolResult:
+    text = f"error: {error.message}" + (f"\nhint: {error.hint}" if error.hint else "")
+    return types.CallToolResult(
+        content=[types.TextContent(type="text", text=text)], structured_content=told(error), is_error=True
+    )

@@ -1,0 +1,70 @@
+"""Blocking calls where an event loop runs in the caller's thread already: in a notebook, in an asynchronous program."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import functools
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from contextvars import copy_context
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def blocking(call: Callable[P, T]) -> Callable[P, T]:
+    """A function that blocks until it is done, also where an event loop runs in the calling thread.
+
+    Workflows begin event loops of their own, which one thread cannot hold two of: there they work in a thread of their
+    own. What stops the caller (Ctrl-C, a notebook's stop button) stops the work.
+    """
+
+    @functools.wraps(call)
+    def waited(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return call(*args, **kwargs)
+        return _in_thread(functools.partial(call, *args, **kwargs))
+
+    return waited
+
+
+def finished(work: Callable[[], Awaitable[T]]) -> T:
+    """What asynchronous work comes to; for use within `blocking`."""
+    import anyio
+
+    return anyio.run(work)
+
+
+def _in_thread(call: Callable[[], T]) -> T:
+    result: Future[T] = Future()
+    context = copy_context()
+
+    def run() -> None:
+        try:
+            result.set_result(context.run(call))
+        except BaseException as error:  # noqa: BLE001 - it is raised again, in the thread that waits
+            result.set_exception(error)
+
+    thread = threading.Thread(target=run, name="freehold call", daemon=True)
+    thread.start()
+    interrupted = False
+    while True:
+        try:
+            return result.result()
+        except KeyboardInterrupt:
+            # The work's own end, or the second time that it was asked for.
+            if result.done() or interrupted:
+                raise
+            interrupted = True
+            interrupt(thread)
+
+
+def interrupt(thread: threading.Thread) -> None:
+    """Raise KeyboardInterrupt in another thread, which puts away what it began (`PyThreadState_SetAsyncExc`)."""
+    raised: Any = ctypes.py_object(KeyboardInterrupt)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), raised)

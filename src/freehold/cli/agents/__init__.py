@@ -1,0 +1,1 @@
+"""Commands under the heading "Coding agents" of `freehold --help`."""

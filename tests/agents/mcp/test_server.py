@@ -1,0 +1,382 @@
+"""The server as a client of the official library meets it: from a log to a verdict, and what is refused on the way."""
+
+import json
+from decimal import Decimal
+
+import anyio
+import pytest
+from tests.workflows.journey.test_migrate import project as rehearsed
+
+from freehold.agents.mcp.calling import AgentLimits, AgentServer
+from freehold.agents.mcp.limits import CallRate
+from freehold.agents.mcp.tools import TOOLS
+
+mcp = pytest.importorskip("mcp")
+from mcp_types import ElicitResult  # noqa: E402
+
+from freehold.agents.mcp.server import build, tool_of  # noqa: E402
+
+MODES = ("legacy", "auto")
+"""The handshake up to 2025-11-25, and the one of 2026-07-28."""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    root = tmp_path / "project"
+    root.mkdir()
+    rehearsed(root)
+    with (root / "freehold.toml").open("a") as file:
+        file.write('[curate]\npersonal_data = "patterns"\n')
+    return root
+
+
+class User:
+    """Answers what the client asks them, and remembers it."""
+
+    def __init__(self, *answers):
+        self.answers, self.asked = list(answers), []
+
+    async def __call__(self, context, params):
+        self.asked.append(params.message)
+        return ElicitResult(action="accept", content={"agree": self.answers.pop(0)})
+
+
+def talk(root, script, *, user=None, mode="legacy", limits=None, **options):
+    """Run `script(client)` against a server of the project in `root`; returns what it returns, and the agent."""
+    agent = AgentServer(root, TOOLS, limits or AgentLimits(), allowed=options.pop("allowed", ()))
+
+    async def run():
+        server = build(agent, **options)
+        async with mcp.Client(server, mode=mode, elicitation_callback=user) as client:
+            return await script(client)
+
+    return anyio.run(run), agent
+
+
+def text(result):
+    return result.content[0].text
+
+
+def test_every_tool_says_what_it_does_to_the_world():
+    for tool in TOOLS.values():
+        listed = tool_of(tool)
+        hints = listed.annotations
+        assert len(listed.description) > 40 and listed.title
+        assert hints.read_only_hint == (tool.effect == "reads")
+        assert (tool.asks is not None) == (tool.effect == "acts"), tool.name
+        assert ("asks the user" in listed.description.lower() or "asks the\nuser" in listed.description) == (
+            tool.effect == "acts"
+        ), tool.name
+        assert listed.input_schema["type"] == "object" and not listed.input_schema["additionalProperties"]
+        assert ("confirmation" in listed.input_schema["properties"]) == (tool.effect == "acts"), tool.name
+        if tool.destructive:
+            assert tool.effect == "acts", tool.name
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_from_a_log_to_a_verdict_by_the_descriptions_alone(folder, mode):
+    """A scripted client that knows of no tool: it searches the descriptions for what it wants next, takes the names of
+    arguments from the schemas, and follows what the server tells."""
+    (folder / "freehold.toml").rename(folder / "engine.txt")
+    user, told = User(True), []
+
+    async def script(client):
+        listed = {tool.name: tool for tool in (await client.list_tools()).tools}
+
+        def find(*words):
+            found = [
+                tool
+                for tool in listed.values()
+                if all(w in f"{tool.title} {tool.description}".lower() for w in words)
+            ]
+            assert found, words
+            return found[0]
+
+        async def use(tool, **arguments):
+            assert set(arguments) <= set(tool.input_schema["properties"]), tool.name
+            made = await client.call_tool(tool.name, arguments, progress_callback=progress)
+            assert not made.is_error, text(made)
+            return made.structured_content
+
+        async def progress(done, total, message):
+            told.append((done, message))
+
+        tasks = await use(
+            find("which tasks are in a log"), files=["traffic.jsonl"], input="message", label="gold"
+        )
+        assert tasks["requests"] == 400
+        assert "find_tasks" in client.instructions and "migrate" in client.instructions
+        draft = await use(find("writes freehold.toml"), files=["traffic.jsonl"], incumbent="rented-1")
+        assert draft["open"] and (folder / "freehold.toml").exists()
+        # The user decides what the log could not tell; here also that a shipped fake serves, so that it takes seconds.
+        (folder / "engine.txt").rename(folder / "freehold.toml")
+        ruling = await use(find("may this model be used"), model="HuggingFaceTB/SmolLM2-135M-Instruct")
+        assert ruling["outcome"] == "allowed"
+        plan = await use(find("how many held-out items"), margin=0.05)
+        assert plan["sentence"]
+        ready = await use(find("what stands in the way"))
+        assert all(one["outcome"] != "fail" for one in ready["preflight"]["findings"])
+        made = await use(find("whole journey", "verdict"))
+        report = json.loads((await client.read_resource(made["report"])).contents[0].text)
+        return made, report
+
+    (made, report), _ = talk(folder, script, user=user, mode=mode)
+    assert made["outcome"] == "promote" and made["comparison"]["verdict"] == "promote"
+    assert report["candidates"][0]["verdict"]["outcome"] == "promote"
+    assert len(user.asked) == 1 and "run the whole journey of inbox here" in user.asked[0]
+    numbers = [done for done, _ in told]
+    assert numbers and any("dataset" in message for _, message in told)
+    assert "left_out" in report, "questions and answers of traffic stay here"
+    assert "refund" not in json.dumps(report["candidates"][0].get("disagreements", []))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_the_user_does_not_agree_to_is_not_done(folder, mode):
+    user = User(False)
+
+    async def script(client):
+        return await client.call_tool("migrate", {})
+
+    made, _ = talk(folder, script, user=user, mode=mode)
+    assert made.is_error and text(made).startswith("error: your user did not agree\nhint: ")
+    assert len(user.asked) == 1 and not (folder / ".freehold" / "reports").exists()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("elicits", [True, False])
+def test_without_a_client_that_asks_it_takes_a_code_from_the_users_terminal(folder, mode, elicits):
+    """No callback: the client declares no elicitation. With `elicits` off a client's own question does not count."""
+    said, user = [], None if elicits else User(True)
+
+    async def script(client):
+        first = await client.call_tool("migrate", {})
+        guessed = await client.call_tool("migrate", {"confirmation": "2222-2222"})
+        (waiting,) = agent_of.confirmations.waiting()
+        code = agent_of.confirmations.approve(waiting)
+        other = await client.call_tool("migrate", {"fresh": True, "confirmation": code})
+        right = await client.call_tool("migrate", {"confirmation": code})
+        again = await client.call_tool("migrate", {"confirmation": code})
+        return first, guessed, other, right, again
+
+    agent_of = AgentServer(folder, TOOLS, AgentLimits())
+
+    async def run():
+        server = build(agent_of, elicits=elicits, say=said.append)
+        async with mcp.Client(server, mode=mode, elicitation_callback=user) as client:
+            return await script(client)
+
+    first, guessed, other, right, again = anyio.run(run)
+    assert first.is_error and "freehold mcp confirm" in text(first) and "confirmation=CODE" in text(first)
+    assert first.structured_content["error"]["code"] == "confirmation_needed"
+    assert said and "run the whole journey of inbox" in said[0]
+    assert guessed.is_error and "not the code" in text(guessed)
+    assert other.is_error and "the arguments differ" in text(other)
+    assert not right.is_error and right.structured_content["outcome"] == "promote"
+    assert again.is_error and "it was used" in text(again)
+
+
+def test_an_answer_to_another_question_does_not_count(folder):
+    """2026-07-28: the state that the client echoes is its own call's, once."""
+    from mcp_types import CallToolRequestParams
+
+    from freehold.agents.mcp.server import _Desk
+
+    agent = AgentServer(folder, TOOLS, AgentLimits())
+
+    async def run():
+        desk = _Desk(agent, elicits=True, say=lambda text: None)
+        migrate, fresh = (agent.understand("migrate", one) for one in ({}, {"fresh": True}))
+
+        def ask(asked, state=None):
+            answers = (
+                None if state is None else {"confirm": ElicitResult(action="accept", content={"agree": True})}
+            )
+            params = CallToolRequestParams(name="migrate", input_responses=answers, request_state=state)
+            return desk._ask_by_result(params, asked, "…")
+
+        state = ask(migrate).request_state
+        assert ask(fresh, state) is not None, "another call's answer"
+        assert ask(migrate, state) is not None, "spent"
+        state = ask(migrate).request_state
+        assert ask(migrate, "made up") is not None
+        assert ask(migrate, state) is None
+        assert ask(migrate, state) is not None, "once"
+
+    anyio.run(run)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_promotion_without_evidence_is_refused_by_the_rollout_and_the_user_is_not_bothered(folder, mode):
+    with (folder / "freehold.toml").open("a") as file:
+        file.write("[rollout]\nusers_a_stage = 1\n")
+    path = folder / "freehold.toml"
+    path.write_text(
+        path.read_text().replace('model = "rented-1"', 'model = "rented-1"\nbase_url = "http://127.0.0.1:1"')
+    )
+    user = User(True, True, True)
+
+    async def script(client):
+        before = await client.call_tool("rollout_promote", {})
+        began = await client.call_tool("rollout_begin", {"candidate": "local-model"})
+        assert not began.is_error, text(began)
+        refused = await client.call_tool("rollout_promote", {"why": "it looks good"})
+        advanced = await client.call_tool("rollout_advance", {})
+        status = await client.call_tool("rollout_status", {})
+        back = await client.call_tool("rollout_roll_back", {"why": "enough"})
+        audit = await client.call_tool("read_audit", {"action": "rollout"})
+        return before, refused, advanced, status, back, audit
+
+    (before, refused, advanced, status, back, audit), _ = talk(folder, script, user=user, mode=mode)
+    assert before.is_error and "no rollout" in text(before)
+    assert refused.is_error and "not yet: " in text(refused) and "users seen" in text(refused)
+    assert advanced.is_error and "not yet: " in text(advanced)
+    assert status.structured_content["rollout"]["state"] == "shadow", "nothing has moved"
+    assert not back.is_error and back.structured_content["state"] == "rolled_back"
+    assert len(user.asked) == 2, "asked to begin and to roll back, not for what is refused anyway"
+    sources = {entry["source"].partition(": ")[2] for entry in audit.structured_content["list"]}
+    assert sources == {"mcp rollout_begin", "mcp rollout_roll_back"}
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "message"),
+    [
+        ("find_tasks", {"files": ["/etc/passwd"]}, "outside the project's folder"),
+        ("find_tasks", {"files": ["../secret.jsonl"]}, "outside the project's folder"),
+        ("scan_code", {"paths": ["/"]}, "outside the project's folder"),
+        ("check_fit", {"model": "http://169.254.169.254/"}, "not by an address"),
+        ("check_fit", {"model": "../model.gguf"}, "outside the project's folder"),
+        ("compare_scores", {"file": "/etc/passwd", "margin": 0.1}, "outside the project's folder"),
+        ("evaluate_answers", {"incumbent_file": "a.jsonl", "candidate_file": "/x::y"}, "outside"),
+        (
+            "evaluate_answers",
+            {"incumbent_file": "a", "candidate_file": "b", "scorer": "evil.py:run"},
+            "scorer",
+        ),
+        ("evaluate_served", {"url": "http://example.com/", "model": "m"}, "not an address of this machine"),
+        (
+            "evaluate_served",
+            {"url": "http://127.0.0.1@example.com/", "model": "m"},
+            "not an address of this machine",
+        ),
+        ("draft_project", {"files": ["~/.ssh/id_rsa"]}, "outside the project's folder"),
+        ("migrate", {"anyway": True}, "anyway"),
+        ("rollout_promote", {"force": True}, "force"),
+        ("plan_power", {"margin": 7}, "margin"),
+        ("plan_power", {}, "margin"),
+        ("promote_now", {}, "there is no tool promote_now"),
+        ("forget", {}, "say whom or what to forget"),
+        ("compare_scores", {"margin": 0.1}, "one of the two"),
+    ],
+)
+def test_bad_calls_are_errors_with_a_message_and_nothing_is_done(folder, tool, arguments, message):
+    (folder.parent / "secret.jsonl").write_text('{"secret": 4711}\n')
+    user = User(*[True] * 5)
+
+    async def script(client):
+        return await client.call_tool(tool, arguments)
+
+    made, _ = talk(folder, script, user=user)
+    assert made.is_error and message in text(made) and text(made).startswith("error: ")
+    assert "4711" not in text(made) and user.asked == []
+    assert made.structured_content["error"]["message"] in text(made)
+
+
+def test_the_errors_are_the_commands_own(folder):
+    async def script(client):
+        return await client.call_tool("show_report", {})
+
+    made, _ = talk(folder, script)
+    assert text(made) == "error: no report yet\nhint: freehold migrate ends with one"
+    assert made.structured_content["error"]["code"] == "usage"
+
+
+def test_a_flood_is_refused_and_told_when_to_come_again(folder, monkeypatch):
+    monkeypatch.setattr(CallRate.__init__, "__defaults__", (lambda: 0.0,))  # a clock that stands
+
+    async def script(client):
+        return [await client.call_tool("plan_power", {"margin": 0.05}) for _ in range(6)]
+
+    made, _ = talk(folder, script, limits=AgentLimits(calls_per_minute=4))
+    assert [one.is_error for one in made] == [False] * 4 + [True] * 2
+    assert (
+        "more than 4 calls a minute" in text(made[-1]) and made[-1].structured_content["error"]["retryable"]
+    )
+
+
+def test_what_costs_more_than_the_budget_is_not_sent(folder):
+    async def script(client):
+        return [
+            await client.call_tool(
+                "evaluate_served", {"url": "http://127.0.0.1:9", "model": "m", "max_requests": 50}
+            ),
+            await client.call_tool("freeze_incumbent", {}),
+        ]
+
+    path = folder / "freehold.toml"
+    path.write_text(path.read_text().replace("rented-1", "gpt-4o"))
+    import freehold
+
+    freehold.Project.load(folder).rehearse()
+    user = User(True, True)
+    limits = AgentLimits(max_requests=10, budget_usd=Decimal(1))
+    (evaluated, frozen), agent = talk(folder, script, user=user, limits=limits)
+    assert evaluated.is_error and "would send 50 requests, 10 are left" in text(evaluated)
+    assert frozen.is_error and "requests, 10 are left" in text(frozen)
+    assert agent.budget.requests == 10
+
+
+def test_resources_are_listed_and_read_and_words_of_traffic_are_not_in_them(folder):
+    async def script(client):
+        listed = {one.uri for one in (await client.list_resources()).resources}
+        templates = {one.uri_template for one in (await client.list_resource_templates()).resource_templates}
+        project = json.loads((await client.read_resource("freehold://project")).contents[0].text)
+        guide = (await client.read_resource("freehold://guide/proof")).contents[0].text
+        with pytest.raises(mcp.MCPError, match="nothing at freehold://nowhere"):
+            await client.read_resource("freehold://nowhere")
+        return listed, templates, project, guide
+
+    (listed, templates, project, guide), _ = talk(folder, script)
+    assert {"freehold://project", "freehold://guide/proof"} <= listed
+    assert "freehold://reports/{id}" in templates
+    assert project["app"]["name"] == "inbox" and "serve" not in project
+    assert guide.startswith("# What a verdict rests on")
+
+
+def test_a_cancelled_call_stops_the_work(folder):
+    """The client goes away in the middle of a migration on a slow engine: the lock is free again."""
+    path = folder / "freehold.toml"
+    path.write_text(path.read_text().replace("in_process = true", "delay_ms = 600_000"))
+    began = anyio.Event()
+
+    async def script(client):
+        async def progress(done, total, message):
+            if message.startswith("[4/4]"):
+                began.set()
+
+        async with anyio.create_task_group() as group:
+
+            async def call():
+                await client.call_tool("migrate", {}, progress_callback=progress)
+
+            group.start_soon(call)
+            await began.wait()
+            await anyio.sleep(0.2)
+            group.cancel_scope.cancel()
+        with anyio.fail_after(60):
+            while True:
+                await anyio.sleep(0.2)
+                if not locked():
+                    return True
+
+    def locked():
+        from freehold.store import open_store
+        from freehold.workflows.journey.beginning import LOCK
+        from freehold.workflows.project import open_project
+        from freehold.workflows.project_lock import look
+
+        with open_store(open_project(folder).store_url) as store:
+            return look(store, LOCK) is not None
+
+    ended, _ = talk(folder, script, user=User(True))
+    assert ended

@@ -1,0 +1,146 @@
+"""A project from Python: the whole journey, in a notebook's loop, and two processes at once."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.workflows.journey.rehearsal import Told
+from tests.workflows.journey.test_migrate import project as rehearsed
+
+import freehold
+from freehold.errors import ConfigError, UsageError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    rehearsed(tmp_path)
+    with (tmp_path / "freehold.toml").open("a") as file:
+        file.write('[curate]\npersonal_data = "patterns"\n')
+    return tmp_path
+
+
+def test_a_project_is_loaded_from_its_folder_its_file_or_here(folder, monkeypatch):
+    of_folder, of_file = freehold.Project.load(folder), freehold.Project.load(str(folder / "freehold.toml"))
+    monkeypatch.chdir(folder)
+    assert of_folder.root == of_file.root == freehold.Project.load().root == folder
+    assert repr(of_folder) == f"Project('inbox', root={str(folder)!r})"
+    assert of_folder.candidates()[0].model == "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+
+def test_a_folder_without_a_file_is_an_error_unless_that_is_right(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="no such file"):
+        freehold.Project.load()
+    assert freehold.Project.load(must_exist=False).root == tmp_path
+
+
+def test_the_whole_journey(folder):
+    project, told = freehold.Project.load(folder), Told()
+    with pytest.raises(UsageError, match="no report yet"):
+        project.report()
+    assert not project.rehearse().preflight.failed
+    migration = project.migrate(progress=told)
+    assert migration.best.verdict.outcome == "promote" and told.steps
+    assert isinstance(migration.best.verdict, freehold.Verdict)
+    assert isinstance(migration.best.comparison, freehold.Comparison)
+    assert project.report().id == migration.report.id
+    assert project.dataset().id == migration.report.dataset.id
+    assert isinstance(project.build_dataset(), freehold.Dataset)
+    assert [line.candidate for line in project.evaluations()]
+    with pytest.raises(UsageError, match="mixture"):
+        project.mixture()
+
+
+def test_data_step_by_step(folder):
+    project = freehold.Project.load(folder)
+    (read,) = project.import_traffic()
+    assert read.new == 400 and read.rejected == 0
+    (again,) = project.import_traffic(folder / "traffic.jsonl")
+    assert again.new == 0
+    assert project.check_dataset().splits or True
+    with pytest.raises(UsageError, match="colour is not a key"):
+        project.import_traffic(colour="red")
+    with pytest.raises(UsageError, match=r"epoch is not a key of \[train\]"):
+        project.train(epoch=3)
+
+
+def test_it_works_in_a_notebooks_loop(folder):
+    async def cell():
+        return freehold.Project.load(folder).migrate().best.verdict.outcome
+
+    assert asyncio.run(cell()) == "promote"
+
+
+MIGRATE = (
+    "import freehold, sys; p = freehold.Project.load(sys.argv[1]); print(p.migrate().best.verdict.outcome)"
+)
+
+
+def test_two_processes_on_one_project_are_one_and_a_refusal(folder):
+    """The first waits on a slow engine; the second is told who runs, by pid, and leaves everything as it is."""
+    path = folder / "freehold.toml"
+    path.write_text(path.read_text().replace("in_process = true", "delay_ms = 600_000"))
+    running = "import freehold, sys\nclass P:\n  def step(s, n, *, note=''): print(n, flush=True)\n" + (
+        "  def update(s, *a, **k): pass\n  def say(s, t): pass\n"
+        "freehold.Project.load(sys.argv[1]).migrate(progress=P())"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", running, folder], stdout=subprocess.PIPE, text=True
+    ) as first:
+        try:
+            for line in first.stdout:
+                if line.startswith("[4/4]"):
+                    break
+            with pytest.raises(UsageError, match=f"process {first.pid} on ") as refused:
+                freehold.Project.load(folder).migrate()
+            assert refused.value.retryable and refused.value.code() == "locked"
+        finally:
+            first.kill()
+
+
+def test_a_draft_is_written_from_a_log(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [{"text": f"a {n}", "label": "yes" if n % 2 else "no"} for n in range(200)]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    draft = freehold.Project.draft("log.jsonl", incumbent="gpt-4o")
+    assert draft.incumbent == "gpt-4o" and freehold.Project.load().config.incumbent.model == "gpt-4o"
+    with pytest.raises(UsageError):
+        freehold.Project.draft("log.jsonl")
+
+
+def test_the_example_reads_like_the_readme_and_ends_with_the_verdict(folder):
+    ran = subprocess.run(
+        [sys.executable, ROOT / "examples" / "journey.py", folder],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "inbox: leaving rented-1\n" in ran.stdout and "\nverdict: promote: " in ran.stdout
+    assert "HuggingFaceTB/SmolLM2-135M-Instruct: allowed\n" in ran.stdout
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_from_its_first_cell_to_its_last(folder):
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    notebook = nbformat.read(ROOT / "examples" / "journey.ipynb", as_version=4)
+    assert all(not cell.get("outputs") for cell in notebook.cells), "kept without outputs"
+    client = nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}})
+    client.execute()
+    shown = [
+        output["data"].get("text/html", "")
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "data" in output
+    ]
+    assert sum('<div class="freehold">' in one for one in shown) >= 6
+    assert any("<svg" in one and "interval promote" in one for one in shown), (
+        "the interval against the margin"
+    )
+    assert any('class="picture bar"' in one for one in shown), "the memory bar"

@@ -1,0 +1,77 @@
+"""Verdicts from values and from files: the same numbers as the commands'."""
+
+import json
+
+import pytest
+
+import freehold
+from freehold.errors import InputError, UsageError
+
+PAIRS = [(1, 1)] * 180 + [(1, 0)] * 5 + [(0, 1)] * 15
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+
+
+def test_power_plans():
+    plan = freehold.power(0.02, n=500, discordance=0.05)
+    assert (
+        plan.margin == 0.02 and plan.rows[0].power_at_n is not None and "500 held-out items" in plan.sentence
+    )
+    with pytest.raises(UsageError):
+        freehold.power(0.02, icc=2)
+
+
+def test_values_and_a_file_of_the_same_pairs_give_the_same_verdict(tmp_path):
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("".join(json.dumps({"id": n, "a": a, "b": b}) + "\n" for n, (a, b) in enumerate(PAIRS)))
+    of_values = freehold.compare(PAIRS, margin=0.05)
+    assert of_values.verdict == "promote" and of_values.a_only == 5 and of_values.b_only == 15
+    assert of_values == freehold.compare(file, margin=0.05) == freehold.compare(str(file), margin=0.05)
+
+
+def test_clusters_slices_and_missing_scores_count():
+    users = [f"u{n // 4}" for n in range(200)]
+    languages = ["de" if n % 2 else "en" for n in range(200)]
+    found = freehold.compare(
+        [*PAIRS[:-1], (None, 1)], margin=0.05, clusters=users, slices={"language": languages}
+    )
+    assert found.n_groups == 50 and sum(found.unscored.values()) == 1
+    assert {part.name for part in found.slices} == {"language=de", "language=en"}
+
+
+@pytest.mark.parametrize(
+    ("pairs", "more", "message"),
+    [
+        ([(1, 1, 1)], {}, "two for each item"),
+        ([1, 0], {}, "two for each item"),
+        ([(1, 2)], {}, "outside"),
+        ([(1, 1)], {"slices": ["language"]}, "sliced by values"),
+        ([(1, 1)], {"clusters": ["a", "b"]}, "clusters"),
+        ("pairs.jsonl", {"clusters": ["a"]}, "itself"),
+        ([(0, 0)] * 50, {"margin": 0.5}, "no candidate could fail"),
+        ([(1, 1)], {"margin": 2}, "margin is 2"),
+    ],
+)
+def test_mistakes_are_told(pairs, more, message):
+    with pytest.raises(UsageError, match=message):
+        freehold.compare(pairs, **{"margin": 0.05, **more})
+
+
+def test_two_files_of_answers(tmp_path):
+    def write(name, right):
+        rows = [{"id": str(n), "output": "yes" if n < right else "no", "gold": "yes"} for n in range(200)]
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    write("a.jsonl", 180)
+    write("b.jsonl", 190)
+    made = freehold.evaluate("a.jsonl", "b.jsonl", scorer="exact", margin=0.05)
+    assert made.comparison.verdict == "promote" and made.comparison.candidate_mean == 0.95
+    assert made.comparison.look.number == 1
+    again = freehold.evaluate("a.jsonl", "b.jsonl", scorer="exact", margin=0.05)
+    assert again.comparison.look.number >= 1
+    with pytest.raises(InputError):
+        freehold.evaluate("a.jsonl", "gone.jsonl", scorer="exact", margin=0.05)

@@ -1,0 +1,78 @@
+"""`freehold mcp` as a person meets it; what it serves is in tests/agents/mcp."""
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+
+from freehold.agents.mcp.confirming import Confirmations, call_id
+
+CALL = call_id("migrate", {"fresh": False})
+
+
+def asked(project):
+    desk = Confirmations(project / ".freehold" / "mcp")
+    return desk, desk.ask("migrate", CALL, "run the whole journey of support here")
+
+
+def test_it_does_not_speak_to_people(refused, monkeypatch):
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    refused("mcp", message="not to people", hint="claude mcp add")
+
+
+def test_without_the_extra_it_says_which(refused, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    refused("mcp", message="needs the extra 'mcp'", hint="pip install 'freehold[mcp]'")
+
+
+def test_a_program_cannot_confirm(refused, project, freehold):
+    desk, request = asked(project)
+    refused("mcp", "confirm", message="a confirmation needs a terminal")
+    listed = freehold("mcp", "confirm", "--json").items
+    assert [one["what"] for one in listed] == ["run the whole journey of support here"]
+    assert desk.waiting()[0].code is None, "nothing was let through by looking"
+    desk.approve(request)
+    assert freehold("mcp", "confirm", "--json").items[0]["code"] is None, "not even its hash"
+
+
+def on_a_terminal(project, typed):
+    """Run `freehold mcp confirm` on a terminal of its own, type, and return what it showed."""
+    parent, child = pty.openpty()
+    command = [sys.executable, "-m", "freehold", "mcp", "confirm"]
+    with subprocess.Popen(command, stdin=child, stdout=child, stderr=child, cwd=project) as process:
+        os.close(child)
+        shown, sent, until = "", False, time.monotonic() + 100
+        while time.monotonic() < until:
+            if select.select([parent], [], [], 0.2)[0]:
+                try:
+                    piece = os.read(parent, 4096).decode()
+                except OSError:  # the terminal is closed when the command ends
+                    break
+                if not piece:
+                    break
+                shown += piece
+            if "once?" in shown and not sent:
+                os.write(parent, typed.encode())
+                sent = True
+            if process.poll() is not None and not select.select([parent], [], [], 0)[0]:
+                break
+        process.wait(30)
+    os.close(parent)
+    return shown
+
+
+def test_on_a_terminal_the_user_sees_what_is_asked_and_gets_a_code_that_counts(project):
+    desk, _ = asked(project)
+    shown = on_a_terminal(project, "y\n")
+    assert "migrate" in shown and "run the whole journey of support here" in shown
+    (code,) = re.findall(r"code: \S*?([2-9A-Z]{4}-[2-9A-Z]{4})", shown)
+    desk.redeem(CALL, code)
+
+
+def test_no_is_the_default_and_takes_the_request_away(project):
+    desk, _ = asked(project)
+    assert "refused" in on_a_terminal(project, "\n")
+    assert desk.waiting() == []
