@@ -13,7 +13,7 @@ import click
 
 from freehold import files
 from freehold.cli import help_text
-from freehold.cli.output import echo
+from freehold.cli.output import echo, wants_json
 from freehold.cli.version import json_flag, version_option
 from freehold.errors import FreeholdError, nearest
 
@@ -282,12 +282,6 @@ def _tell_damage(color: bool | None) -> bool:
     echo(f"{title} {rows} left out: {', '.join(named)}{more}", err=True, color=color)
     echo(f"{click.style('hint:', fg='cyan', bold=True)} {damage.CHECK_HINT}", err=True, color=color)
     return True
-
-
-def wants_json() -> bool:
-    """Whether ``--json`` was asked for, also where the command line was not understood any further."""
-    words = sys.argv[1:]
-    return "--json" in (words[: words.index("--")] if "--" in words else words)
 
 
 def _fail(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 import unicodedata
 from collections.abc import Iterable
 from typing import IO, TYPE_CHECKING, Any
@@ -88,6 +89,12 @@ def _fitted(line: str, width: int) -> str:
         else:
             now, used = now + space + word, used + len(space) + size
     return "\n".join([*lines, now])
+
+
+def wants_json() -> bool:
+    """Whether ``--json`` was asked for, also where the command line was not understood any further."""
+    words = sys.argv[1:]
+    return "--json" in (words[: words.index("--")] if "--" in words else words)
 
 
 def json_escaped(text: str) -> str:

@@ -11,7 +11,7 @@ import click
 
 from freehold import __version__
 from freehold.cli.documents import VERSION_SCHEMA, document
-from freehold.cli.output import echo
+from freehold.cli.output import echo, wants_json
 
 
 def version_option() -> click.Option:
@@ -34,8 +34,6 @@ def json_flag() -> click.Option:
 def _show(context: click.Context, option: click.Parameter, wanted: bool) -> None:
     if not wanted or context.resilient_parsing:
         return
-    from freehold.cli.main import wants_json
-
     if wants_json():
         import msgspec
 
