@@ -19,14 +19,13 @@ from freehold.errors import RevisionError, UsageError
 from freehold.gateway.config import check_apart
 from freehold.store import Store
 from freehold.types.deferral import DeferralRule
-from freehold.types.method import METHOD_KINDS, method_of
 from freehold.types.record import Record, event_id
 from freehold.types.route import Route, RouteState, Target
 from freehold.types.serving.rollout import Gate, Rollout, RolloutTerms, RouteAlarm
 from freehold.types.verdict import Verdict
-from freehold.workflows.prove.evidence_basis import ages_of
 from freehold.workflows.shift import rollout_records, routes
 from freehold.workflows.shift.rollout import scoring
+from freehold.workflows.shift.rollout.gates import gates_left, rule_of
 from freehold.workflows.shift.rollout.ledger import Look, Tests, look
 
 log = logging.getLogger(__name__)
@@ -108,13 +107,13 @@ def step(store: Store, route_name: str, *, who: str = "freehold", at: datetime |
 
 def _status(store: Store, rollout: Rollout, tests: Tests, at: datetime) -> Status:
     current = scoring.display_look(store, rollout, tests)
-    missing = tuple(text for _, text in _missing(store, rollout, current, at))
+    missing = tuple(text for _, text in gates_left(store, rollout, current, at))
     open_ones = (one for one in store.records(RouteAlarm) if one.over_at is None)
     return Status(
         rollout=rollout,
         look=current,
         missing=missing,
-        rule=_rule_of(store, rollout.route),
+        rule=rule_of(store, rollout.route),
         troubles=tuple(one for one in open_ones if one.route == rollout.route),
     )
 
@@ -318,91 +317,9 @@ def _check_gates(store: Store, now: Status, at: datetime, *, without: Collection
             + (f" ({now.rollout.why})" if now.rollout.why else ""),
             hint="freehold rollout start begins another one",
         )
-    gates = _missing(store, now.rollout, now.look, at)
+    gates = gates_left(store, now.rollout, now.look, at)
     if missing := [text for gate, text in gates if gate not in without]:
         raise UsageError(f"not yet: {'; '.join(missing)}", hint="freehold rollout status shows the tests")
-
-
-def _missing(store: Store, rollout: Rollout, seen: Look, at: datetime) -> list[tuple[Gate, str]]:
-    """What stands in the way of the next step."""
-    if rollout.state in ("promoted", "rolled_back"):
-        return []
-    missing = _stale_evidence(store, rollout, at)
-    units = seen.pairs if rollout.stage < 0 else seen.candidate_units
-    if units < rollout.users_a_stage:
-        missing.append(("users", f"{units} of {rollout.users_a_stage} independent users seen"))
-    hours = (at - rollout.stage_began_at).total_seconds() / 3600
-    if hours < rollout.hours_a_stage:
-        cycle = " (one daily cycle)" if rollout.hours_a_stage == 24 else ""
-        missing.append(("hours", f"{hours:.1f} of {rollout.hours_a_stage:g} hours{cycle} passed"))
-    if not seen.harm_bounded:
-        bound = -3 * rollout.task.margin
-        missing.append(("harm", f"quality: a difference of {bound:+.3f} (three margins) is not ruled out"))
-    if rollout.stage + 1 == len(rollout.stages):
-        missing.extend(_missing_for_promotion(store, rollout, seen))
-    return missing
-
-
-def _stale_evidence(store: Store, rollout: Rollout, at: datetime) -> list[tuple[Gate, str]]:
-    """Why the offline evidence no longer holds, with the command that renews it. A rollout that began without a verdict
-    has none, and promotion then asks for one."""
-    verdict = store.get(Verdict, rollout.verdict_id) if rollout.verdict_id else None
-    if verdict is None:
-        return []
-    route = next((one for one in store.routes() if one.name == rollout.route), None)
-    target = None if route is None else route.candidate
-    ages = ages_of(
-        store,
-        verdict,
-        task=rollout.task,
-        candidate=None if target is None else target.model,
-        at=at,
-        max_age_days=rollout.max_evidence_days,
-    )
-    stale: list[tuple[Gate, str]] = [
-        (
-            "evidence",
-            f"the evidence of {one.gate} no longer holds: {'; '.join(one.stale)} ({one.renew} renews it)",
-        )
-        for one in ages
-        if one.stale
-    ]
-    return stale
-
-
-def _missing_for_promotion(store: Store, rollout: Rollout, seen: Look) -> list[tuple[Gate, str]]:
-    missing: list[tuple[Gate, str]] = []
-    verdict = store.get(Verdict, rollout.verdict_id) if rollout.verdict_id else None
-    if verdict is None or verdict.outcome != "promote":
-        missing.append(("verdict", "no offline verdict says promote"))
-    elif verdict.mixture_id is not None and not _has_rule(store, rollout, verdict):
-        other = "the verdict is on a mixture, and the route has another rule or none: freehold rollout start"
-        missing.append(("verdict", other))
-    elif (code := required_parity(verdict)) is not None and code not in {one.code for one in verdict.reasons}:
-        apart = "the served model was not compared with the trained one: freehold migrate does it"
-        missing.append(("parity", apart))
-    for state in seen.metrics:
-        if state.promote is False and state.metric != "latency":
-            missing.append((state.metric, f"{state.metric}: not yet shown to be within its margin"))
-    return missing
-
-
-def _has_rule(store: Store, rollout: Rollout, verdict: Verdict) -> bool:
-    """Whether the route still has the rule that was proven."""
-    rule = _rule_of(store, rollout.route)
-    return rule is not None and rule.mixture_id == verdict.mixture_id
-
-
-def _rule_of(store: Store, route_name: str) -> DeferralRule | None:
-    return next((one.deferral for one in store.routes() if one.name == route_name), None)
-
-
-def required_parity(verdict: Verdict) -> str | None:
-    """The reason that shows, for a candidate made as the verdict's was, that what is served is what was made."""
-    if verdict.method is not None:
-        return METHOD_KINDS[method_of(verdict.method)].parity
-    # From an evaluation outside a migration: what is served on one's own machine may have been trained.
-    return "parity_ok" if any(reason.code == "fits" for reason in verdict.reasons) else None
 
 
 def default_route(name: str, model: str, candidate_model: str, *, incumbent: str, candidate: str) -> Route:
