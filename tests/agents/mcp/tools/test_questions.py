@@ -105,5 +105,5 @@ def test_what_says_that_it_reads_changes_no_file(folder, agent, name):
 
 
 OPENS_THE_STORE = {"check_dataset", "show_mixture", "check_store", "preview_forget"}
-"""As their commands do: an empty store in the state folder appears where there was none."""
-EMPTY_STORE = (".freehold/.gitignore", ".freehold/freehold.sqlite")
+"""As their commands do: an empty store, and the key of pseudonyms, appear in the state folder where there was none."""
+EMPTY_STORE = (".freehold/.gitignore", ".freehold/freehold.sqlite", ".freehold/pseudonyms.key")
