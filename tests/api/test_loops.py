@@ -54,8 +54,8 @@ from freehold.api.loops import blocking
 
 @blocking
 def work():
-    print("works", flush=True)
     try:
+        print("works", flush=True)
         while True:
             time.sleep(0.01)
     except KeyboardInterrupt:

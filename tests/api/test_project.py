@@ -63,7 +63,10 @@ def test_data_step_by_step(folder):
     assert read.new == 400 and read.rejected == 0
     (again,) = project.import_traffic(folder / "traffic.jsonl")
     assert again.new == 0
-    assert project.check_dataset().splits or True
+    card = project.check_dataset()
+    assert sum(split.samples for split in card.splits.values()) > 0
+    with pytest.raises(UsageError, match="dataset"):  # a check keeps nothing
+        project.dataset()
     with pytest.raises(UsageError, match="colour is not a key"):
         project.import_traffic(colour="red")
     with pytest.raises(UsageError, match=r"epoch is not a key of \[train\]"):
