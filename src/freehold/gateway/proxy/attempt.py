@@ -166,10 +166,8 @@ async def _attempt(
         # An answer that may have to be read must not be compressed.
         compressed=translation is None and last and exchange.arm == "incumbent",
     )
-    if guards.may_be_truncated(endpoint, body) and exchange.api_route.kind not in (
-        "embeddings",
-        "count_tokens",
-    ):
+    is_asked = exchange.api_route.kind not in ("embeddings", "count_tokens")
+    if is_asked and guards.may_be_truncated(endpoint, body):
         await guards.check_fits(state, exchange, endpoint, headers, body, last=last)
     breaker = state.breaker(endpoint.name)
     tries = retries(state, exchange) + 1 if last else 1
@@ -198,19 +196,13 @@ async def _attempt(
                         await _handle_response(
                             state, exchange, endpoint, response, translation, request, sent, last=last
                         )
+                        return
                     except UpstreamFailure as error:
                         _count_broken(state, endpoint, error)
                         raise
-                    return
+                left = tries - attempt - 1 if last else -1
                 if await _is_answered_by_error(
-                    state,
-                    exchange,
-                    endpoint,
-                    response,
-                    translation,
-                    request,
-                    number=attempt,
-                    left=tries - attempt - 1 if last else -1,
+                    state, exchange, endpoint, response, translation, request, number=attempt, left=left
                 ):
                     return
             finally:
