@@ -1,4 +1,4 @@
-"""How long a search for traces takes in a store of a million, and what the index costs whoever writes.
+"""How long a search for traces takes in a store of a million, and what the index costs the writer.
 
     python benchmarks/trace_search.py --traces 1000000 --folder /tmp/search          # table
     python benchmarks/trace_search.py --url postgresql://… --json
