@@ -102,7 +102,7 @@ class ArmTraffic(Record, frozen=True, kw_only=True):
     p95_ms: float | None = None
 
 
-class Traffic(Record, frozen=True, kw_only=True):
+class RecordedTraffic(Record, frozen=True, kw_only=True):
     """All recorded traffic of a route, or of all, in equal stretches of `bucket_s` seconds, oldest first."""
 
     bucket_s: int
@@ -111,3 +111,6 @@ class Traffic(Record, frozen=True, kw_only=True):
     candidate: ArmTraffic
     mirrored: ArmTraffic
     unindexed: int = 0
+
+
+Traffic = RecordedTraffic

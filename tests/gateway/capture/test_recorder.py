@@ -105,7 +105,7 @@ def test_a_trace_whose_redaction_fails_is_lost_never_written(tmp_path):
         batch = [msgspec.msgpack.encode(captured(text)) for text in ("fine", "boom")]
         assert _decode(batch[0]).model == "m"
         outcomes = []
-        traces = list(recorder._traces(batch, outcomes))
+        traces = list(recorder._traces(batch, outcomes, []))
         assert [one.request["messages"][0]["content"] for one in traces] == ["fine"]
         assert [OUTCOMES[code] for code in outcomes] == ["stored", "redaction"]
 

@@ -16,7 +16,7 @@ from freehold.store.database import Database
 from freehold.store.search import indexing
 from freehold.store.search.counts import COUNTS, LONG_S, NO_TIME, PER_DECADE, SHORT_KEPT_S, SHORT_S
 from freehold.store.tables import trace_counts
-from freehold.types.trace_search import ArmTraffic, Traffic, TrafficBucket
+from freehold.types.trace_search import ArmTraffic, RecordedTraffic, TrafficBucket
 
 INDEX_WITHIN_S = 0.1
 
@@ -29,7 +29,7 @@ def traffic(
     route: str | None = None,
     most_buckets: int = 48,
     index_within_s: float = INDEX_WITHIN_S,
-) -> Traffic:
+) -> RecordedTraffic:
     """All traffic that gateways recorded and that is indexed, in at most `most_buckets` + 1 stretches of time.
 
     The stretches begin at whole multiples of their length: ten seconds or a multiple of it, hours for what began more
@@ -60,7 +60,7 @@ def traffic(
     return _traffic(rows, edges, width, left)
 
 
-def _traffic(rows: Sequence[Any], edges: range, width: int, left: int) -> Traffic:
+def _traffic(rows: Sequence[Any], edges: range, width: int, left: int) -> RecordedTraffic:
     series = [{"incumbent": 0, "candidate": 0, "mirrored": 0, "errors": 0} for _ in edges]
     arms: dict[str, list[Any]] = {"incumbent": [], "candidate": [], "mirrored": []}
     for row in rows:
@@ -69,7 +69,7 @@ def _traffic(rows: Sequence[Any], edges: range, width: int, left: int) -> Traffi
         counts[row.arm] += int(row.requests)
         if row.outcome == "error" and row.arm != "mirrored":
             counts["errors"] += int(row.requests)
-    return Traffic(
+    return RecordedTraffic(
         bucket_s=width,
         buckets=tuple(
             TrafficBucket(at=datetime.fromtimestamp(at, UTC), **counts)

@@ -1,4 +1,4 @@
-"""Traces are searchable: an index next to them, filled by whoever writes or searches, and counts of traffic."""
+"""Traces are searchable: an index next to them, filled behind the traces, and counts of traffic."""
 
 import sqlalchemy as sa
 from alembic import op
