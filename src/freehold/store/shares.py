@@ -23,7 +23,7 @@ from freehold.store.usage import spent_nano
 ShareKind = Literal["requests", "tokens", "nano_usd"]
 _ADVISORY_LOCK = 0x66685F7368617265  # "fh_share"
 _PRESENT = ("", "present")
-_LEAST = 4  # of an even share, one part in so many stays with a gateway that is asked for nothing
+_LEAST = 4  # of an even share, one part in four stays with a gateway that is asked for nothing
 
 
 class Wanted(NamedTuple):

@@ -150,7 +150,7 @@ def test_a_model_that_no_trace_was_asked_of_is_refused(refused, freehold, projec
 
 def test_keys_of_a_team_share_its_limits(freehold, project):
     assert "no teams" in freehold("keys", "teams").err
-    assert "there is no team 'search'" in freehold("keys", "add", "early", "--team", "search").err
+    assert "no team is named 'search'" in freehold("keys", "add", "early", "--team", "search").err
     made = freehold("keys", "team", "set", "search", "--rpm", "60", "--usd-per-month", "500")
     assert made.code == 0 and "requests_per_minute 60, usd_per_month 500" in made.out
     freehold("keys", "add", "app-eu", "--team", "search")
