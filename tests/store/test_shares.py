@@ -66,7 +66,7 @@ def test_what_a_dead_gateway_held_stays_held_for_its_minute(store):
     assert rounds(store, "b", [], wanted(30, 30, short=True), at=gone) is None, "alone again"
 
 
-def test_of_money_what_is_booked_is_no_ones_share(store):
+def test_of_money_what_is_booked_is_in_no_share(store):
     caps = {"key:a": (100, 1000)}
 
     def told(owner, held, used, **more):

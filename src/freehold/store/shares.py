@@ -23,7 +23,7 @@ from freehold.store.usage import spent_nano
 ShareKind = Literal["requests", "tokens", "nano_usd"]
 _ADVISORY_LOCK = 0x66685F7368617265  # "fh_share"
 _PRESENT = ("", "present")
-_LEAST = 4  # of an even share, one part in so many stays with a gateway that is asked for nothing
+_LEAST = 4  # of an even share, one part in four stays with a gateway that is asked for nothing
 
 
 class Wanted(NamedTuple):
@@ -90,9 +90,14 @@ def exchange(
     with database.writing(durable=False) as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
-        connection.execute(delete(table).where((table.c.until < now) | (table.c.owner == owner)))
-        rows = connection.execute(select(table)).all()
+        found = connection.execute(select(table)).all()
+        gone = {row.owner for row in found if (row.name, row.kind) == _PRESENT and row.until < now}
+        if gone:
+            connection.execute(delete(table).where(table.c.owner.in_(gone)))
+        rows = [row for row in found if row.owner != owner and row.owner not in gone]
+        before = () if owner in gone else {tuple(row[:-1]) for row in found if row.owner == owner}
         if not others and not rows:
+            connection.execute(delete(table).where(table.c.owner == owner))
             return None
         present = {row.owner for row in rows if (row.name, row.kind) == _PRESENT}
         known: dict[tuple[str, str], list[Holding]] = {}
@@ -103,8 +108,7 @@ def exchange(
         wants = _with_money_left(connection, wants, caps or {}, at)
         may_use: dict[tuple[str, ShareKind], int] = {}
         alone: set[str] = set()
-        until = to_micros(at + timedelta(seconds=seconds))
-        mine = [Wanted(*_PRESENT, 0, 0, 0, False)]  # type: ignore[arg-type]
+        mine: list[Wanted] = []
         for wanted in wants:
             key = (wanted.name, wanted.kind)
             holdings = known.get(key, [])
@@ -117,11 +121,29 @@ def exchange(
             # What it may use until it has read this counts as well.
             held = max(share, wanted.used, wanted.limit if wanted.held is None else wanted.held)
             mine.append(wanted._replace(held=held, alone=wanted.alone or wanted.name in alone))
-        rows_now = [{**one._asdict(), "owner": owner, "until": until} for one in mine]
-        for told in rows_now:
-            del told["limit"]
-        connection.execute(insert(table), rows_now)
+        _say(connection, owner, mine, before, to_micros(at + timedelta(seconds=seconds)))
     return Granted(may_use, frozenset(alone))
+
+
+def _say(
+    connection: Connection,
+    owner: str,
+    mine: Sequence[Wanted],
+    before: Collection[tuple[object, ...]],
+    until: int,
+) -> None:
+    """Write what this gateway holds: what changed, and that it is there, which is how long all of it counts."""
+    table = limit_shares
+    rows = {(one.name, one.kind, owner, one.held, one.used, one.short, one.alone) for one in mine}
+    kept = rows.intersection(before)
+    for row in before:
+        if row not in kept:
+            connection.execute(
+                delete(table).where(table.c.owner == owner, table.c.name == row[0], table.c.kind == row[1])
+            )
+    new = [*(row for row in rows if row not in kept), (*_PRESENT, owner, 0, 0, False, False)]
+    columns = [column.name for column in table.columns]
+    connection.execute(insert(table), [dict(zip(columns, (*row, until), strict=True)) for row in new])
 
 
 def _absent(present: Collection[str], holdings: Sequence[Holding]) -> list[Holding]:

@@ -42,13 +42,13 @@ def test_a_team_has_keys_limits_and_what_they_spent(store):
 
 def test_what_is_not_there_moves_nothing(store):
     key_changes.add(store, "app", limits=Limits(), who="ada", at=NOON)
-    with pytest.raises(UsageError, match="there is no team"):
+    with pytest.raises(UsageError, match="no team is named"):
         move_keys(store, ["app"], "search", who="ada", at=NOON)
     set_team(store, "search", BUDGET, who="ada", at=NOON)
     with pytest.raises(UsageError, match="no key named b"):
         move_keys(store, ["app", "b"], "search", who="ada", at=NOON)
     assert key_changes.find(store, "app").team is None
-    with pytest.raises(UsageError, match="there is no team"):
+    with pytest.raises(UsageError, match="no team is named"):
         find_team(store, "serch")
     with pytest.raises(UsageError):
         set_team(store, "search", Limits(requests_per_minute=-1), who="ada", at=NOON)
@@ -59,7 +59,7 @@ def test_a_change_of_a_team_is_a_change_of_keys(store):
     set_team(store, "search", BUDGET, who="ada", at=NOON)
     found = stored_keys(store.database)
     assert found.changes == before + 1 and found.teams[0].limits == BUDGET
-    assert found.keys == () and not found.forgotten, "a team is no key: nothing is required yet"
+    assert found.keys == () and not found.forgotten, "a team requires nothing: that is for keys"
 
 
 def test_a_key_counts_against_its_team_and_is_refused_where_that_is_not_known(store):

@@ -126,7 +126,7 @@ def add(
     if scope.team is not None and store.get(Team, scope.team) is None:
         known = sorted(one.name for one in store.records(Team))
         hint = f"teams: {', '.join(known)}" if known else f"freehold keys team set {scope.team} makes it"
-        raise UsageError(f"there is no team {scope.team[:100]!r}", hint=did_you_mean(scope.team, known, hint))
+        raise UsageError(f"no team is named {scope.team[:100]!r}", hint=did_you_mean(scope.team, known, hint))
     secret = new_key()
     if keys_file is not None and not required(store, keys_file, at=at):
         found = stored_keys(store.database)

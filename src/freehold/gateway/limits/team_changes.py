@@ -35,7 +35,7 @@ def find_team(store: Store, name: str) -> Team:
     if team is None:
         known = sorted(one.name for one in store.records(Team))
         hint = f"teams: {', '.join(known)}" if known else "freehold keys team set makes one"
-        raise UsageError(f"there is no team {name[:100]!r}", hint=did_you_mean(name, known, hint))
+        raise UsageError(f"no team is named {name[:100]!r}", hint=did_you_mean(name, known, hint))
     return team
 
 
