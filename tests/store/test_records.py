@@ -61,6 +61,7 @@ def test_steps_remember_what_they_were_made_from(store):
     assert store.step_result("train", "h2", Note) == Note(text="second")
     assert store.step_result("train", "h1", Note) is None
     assert store.step_result("other", "h2", Note) is None
+    assert (store.step_finished_at("train"), store.step_finished_at("other")) == (NOON, None)
     with store.database.reading() as connection:
         row = connection.execute(select(steps)).one()
     assert (row.name, row.inputs_hash, from_micros(row.finished_at)) == ("train", "h2", NOON)

@@ -14,7 +14,7 @@ from freehold.types.evaluation import PairedResult
 from freehold.types.machine import Fit
 from freehold.visible import one_line
 
-LONGEST_LABEL, SHORT_LABEL = 48, 36
+LONGEST_LABEL, SHORT_LABEL = 48, 28
 """Characters of a name in a picture, and of one that leaves room for words behind it, on a phone too."""
 
 

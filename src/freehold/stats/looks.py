@@ -45,7 +45,7 @@ def count(earlier: Sequence[ItemLook], this: ItemLook, *, allowed: float, planne
     story = _story(before, this)
     mine = _items(this)
     seen = np.concatenate([_items(before[place]).ids for place in story] or [np.empty(0, np.uint64)])
-    spent = sum(before[place].alpha for place in story)
+    spent = float(sum(before[place].alpha for place in story))
     first = before[story[0]] if story else None
     return LookCount(
         number=len(story) + 1,

@@ -1,6 +1,7 @@
 """One candidate's way: where it stops and what its report then says, and where it is judged."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import msgspec
 import pytest
@@ -16,16 +17,19 @@ from tests.workflows.journey.rehearsal import (
 )
 
 from freehold.errors import WeightsError
+from freehold.store import open_store
+from freehold.types.dataset import Dataset
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluation import Comparison
 from freehold.types.leak import LeakReport
 from freehold.types.ruling import Ruling
 from freehold.types.verdict import Verdict
 from freehold.workflows.journey import candidate as journey
+from freehold.workflows.journey import steps
 from freehold.workflows.journey.candidate import CandidateRunner, step_count
 from freehold.workflows.journey.methods import Made, candidates
 from freehold.workflows.journey.migrate import migrate
-from freehold.workflows.project import open_project
+from freehold.workflows.project import now, open_project
 
 WHOLE_WAY = 6
 
@@ -168,3 +172,34 @@ def test_the_newest_leak_test_of_this_base_and_data_is_told(tmp_path):
         assert runner._leaks(msgspec.structs.replace(made, trained=None)) is None
         checks = runner._checks(made, None, runner._leaks(made))
     assert [(one.kind, one.ok) for one in checks] == [("leak", None)]
+
+
+def test_a_verdict_keeps_what_it_was_measured_with_and_old_evidence_is_measured_again(tmp_path, monkeypatch):
+    opened = project(tmp_path, rows=120)
+    clock = {"days": 100}
+    monkeypatch.setattr(steps, "now", lambda: now() - timedelta(days=clock["days"]))
+
+    def run():
+        told = Told()
+        (one,) = migrate(opened, progress=told, beginning="anyway").report.candidates
+        proof = next(note for title, note in told.steps if "prove it on held-out samples" in title)
+        return one, proof
+
+    first, _ = run()
+    evidence = first.verdict.evidence
+    assert set(evidence.parts) == {"data", "task", "adapter", "prompt", "engine", "catalog"}
+    assert evidence.parts["data"] == opened_dataset(opened)
+    assert (now() - evidence.made_at["quality"]).days == 100
+    assert first.regressions.scored == first.comparison.n and first.evaluation_id
+    clock["days"] = 0
+    again, note = run()
+    assert note == "", "too old to be taken from the store"
+    assert (now() - again.verdict.evidence.made_at["quality"]).days == 0
+    assert again.comparison.look.number == 1, "the same look, not one more"
+    _, note = run()
+    assert note == "unchanged since the last run"
+
+
+def opened_dataset(opened):
+    with open_store(opened.store_url) as store:
+        return store.latest(Dataset).id
