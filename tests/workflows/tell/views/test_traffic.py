@@ -30,7 +30,7 @@ def test_it_counts_and_lists_the_window(store):
     found = shown(store)
     assert found.traffic.incumbent.requests == 8 and found.traffic.mirrored.requests == 6
     assert found.traffic.incumbent.errors == 1 and len(found.page.traces) == 14
-    assert (found.routes, found.models, found.traces) == (("support",), ("gpt-4o",), 14)
+    assert (found.routes, found.models, found.has_traces) == (("support",), ("gpt-4o",), True)
     assert shown(store, window_s=60).page.traces == () and len(shown(store, window_s=0).page.traces) == 14
 
 

@@ -48,7 +48,7 @@ class TrafficScreen(Record, frozen=True, kw_only=True):
     page: TracePage
     routes: tuple[str, ...]
     models: tuple[str, ...]
-    traces: int
+    has_traces: bool
 
 
 def traffic(project: Project, store: Store, query: TrafficQuery, *, at: datetime) -> TrafficScreen:
@@ -71,6 +71,7 @@ def traffic(project: Project, store: Store, query: TrafficQuery, *, at: datetime
         most=query.most,
     )
     routes = store.routes()
+    page = search(store.database, wanted)  # brings the index on, for what is counted too
     return TrafficScreen(
         at=at,
         traffic=counted.traffic(
@@ -78,9 +79,10 @@ def traffic(project: Project, store: Store, query: TrafficQuery, *, at: datetime
             since=since or at - timedelta(seconds=CHART_MOST_S),
             until=at,
             route=query.route or None,
+            index_within_s=0,
         ),
-        page=search(store.database, wanted),
+        page=page,
         routes=tuple(sorted(route.name for route in routes)),
         models=tuple(sorted({route.model for route in routes})),
-        traces=store.traces_state()[0],
+        has_traces=store.newest_trace().place > 0,
     )
