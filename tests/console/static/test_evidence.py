@@ -26,6 +26,7 @@ def test_every_screen_can_be_used(visiting, tmp_path, width, dark):
     script = axe()
     with serving_console(project) as address:
         visit = visiting(address, width=width, dark=dark)
+        visit.page.set_default_timeout(120_000)  # ranking the catalog takes a second of the processor
         wrong = {}
         for name, (place, waits) in PLACES.items():
             page = visit.open(place, waits=waits)

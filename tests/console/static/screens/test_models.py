@@ -11,6 +11,7 @@ pytestmark = pytest.mark.browser
 def test_what_if_on_another_machine(visiting, tmp_path):
     with serving_console(project_of(tmp_path, evidence.TOML)) as address:
         visit = visiting(address)
+        visit.page.set_default_timeout(120_000)  # ranking the catalog takes a second of the processor
         page = visit.open("models?machine=2x L4&find=qwen3-32b", waits="[data-key=rows] table")
         assert "L4" in page.locator(".tile b").first.inner_text()
         page.locator("[data-key='row-Qwen/Qwen3-32B'] a").first.click()
@@ -26,5 +27,6 @@ def test_what_if_on_another_machine(visiting, tmp_path):
 def test_it_fits_a_telephone(visiting, tmp_path):
     with serving_console(project_of(tmp_path, evidence.TOML)) as address:
         visit = visiting(address, width=390, dark=True)
+        visit.page.set_default_timeout(120_000)
         visit.open("models?machine=T4&find=qwen3", waits="[data-key=rows] table")
         visit.clean()

@@ -47,13 +47,12 @@ function picture(record) {
   const rows = record.intervals;
   if (!rows.length) return null;
   const clone = record.detail.clone;
-  const address = (row) => (row.evaluation_id ? `#/proof?evaluation=${row.evaluation_id}` : `#/record?id=${row.record_id}`);
-  const columns = [{ head: "candidate", cell: (row) => from(row.record_id, row.label) }, { head: "measured on", cell: (row) => KINDS[row.kind] },
+  const columns = [{ head: "candidate", cell: (row) => (row.evaluation_id ? link(row.label, "proof", { evaluation: row.evaluation_id }) : from(row.record_id, row.label)) }, { head: "measured on", cell: (row) => KINDS[row.kind] },
     { head: "low", number: true, cell: (row) => points(row.low) }, { head: "difference", number: true, cell: (row) => points(row.middle) },
     { head: "high", number: true, cell: (row) => points(row.high) }, { head: "items", number: true, cell: (row) => count(row.n) }, { head: "verdict", cell: (row) => row.verdict ?? "–" }];
   return panel("All candidates against the margin", { "data-key": "intervals" },
     intervals({ label: `Differences to the incumbent: ${rows.map((row) => `${row.label} ${points(row.middle)}, ${points(row.low)} to ${points(row.high)}`).join("; ")}`,
-      rows: rows.map((row) => ({ name: row.label, low: row.low, estimate: row.middle, high: row.high, chosen: row.kind !== "selection", href: address(row) })),
+      rows: rows.map((row) => ({ name: row.label, low: row.low, estimate: row.middle, high: row.high, chosen: row.kind !== "selection" })),
       margin: -record.detail.margin, noise: clone?.high ?? null, format: pointsShort }),
     el("p", { class: "small soft" }, "Candidate minus incumbent, in points. Blue: proven on held-out items. Grey: the selection split, which chooses and proves nothing.",
       clone ? ` The band is the incumbent's own noise: two of its runs score differently on ${percent(clone.self_noise)} of items, so a perfect copy of it would land inside ${percent(clone.level)} of the time.` : " The incumbent's own noise was not measured."),
