@@ -101,7 +101,7 @@ def test_a_candidates_name_stands_for_the_address_that_it_runs_behind(tmp_path, 
     named = tmp_path / "freehold.toml"
     named.write_text(named.read_text().replace('upper = "house/big"', 'upper = "large"'))
     opened = open_project(named)
-    mixture = plan_mixture(opened, progress=Silent())
+    mixture = plan_mixture(opened, label=MODEL, progress=Silent())
     assert mixture.rule.upper == UpperModel(endpoint="house", model="big", base_url=large.base_url)
     assert mixture.upper == "house/big"
 

@@ -1,6 +1,7 @@
 """Who proposes, by name, and how the proposer is asked."""
 
 import json
+import time
 from decimal import Decimal
 
 import msgspec
@@ -81,14 +82,14 @@ def asked(tmp_path, monkeypatch):
     monkeypatch.setattr("freehold.workflows.journey.prompting.proposer.WAITS_SECONDS", (0.0, 0.0))
     shops = []
 
-    def ask(work, *replies, most=None, usd=None, capabilities=None):
+    def ask(work, *replies, most=None, usd=None, capabilities=None, patience=PATIENCE):
         shop = Shop(*replies)
         shops.append(shop)
         text = f'[incumbent]\nmodel = "writer"\nbase_url = "{shop.url}"\nprice = {{ prompt = 2, completion = 10 }}\n'
         proposer = named("incumbent", text)
         with PaidAnswers(tmp_path / "asked.jsonl") as paid, start_blocking_portal() as portal:
             endpoint = msgspec.structs.replace(proposer.endpoint, capabilities=capabilities or Capabilities())
-            client = ChatClient(endpoint, concurrency=1, patience=PATIENCE)
+            client = ChatClient(endpoint, concurrency=1, patience=patience)
             with portal.wrap_async_context_manager(client):
                 return work(ProposalAsker(portal, client, proposer, Purse(paid, usd), most), paid, shop)
 
@@ -178,3 +179,18 @@ def test_an_engine_that_can_is_held_from_the_first_request_on(asked):
 
     told = json.dumps({"why": "", "prompt": "Answer with one JSON object."})
     assert asked(work, told, capabilities=Capabilities(json_schema=True)) == ["json_schema"]
+
+
+def test_a_reply_that_ran_out_of_time_is_a_turn_that_a_second_run_does_not_ask_for_again(asked):
+    def slow(body):
+        if body["messages"][0]["content"].startswith("1"):
+            time.sleep(2)
+
+    def work(asking, paid, shop):
+        shop.on_ask = slow
+        return [asking(str(number), [], current="Be kind.") for number in (1, 2)], len(shop.asked)
+
+    wanted = ["", block("Two prompts.")]
+    hurried = PATIENCE._replace(request_seconds=1.0)
+    assert asked(work, block("Two prompts."), patience=hurried) == (wanted, 2)
+    assert asked(work, "other", most=2) == (wanted, 0)

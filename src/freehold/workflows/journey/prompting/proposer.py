@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+import msgspec
 from anyio.from_thread import BlockingPortal
 
 from freehold.errors import UpstreamError, UsageError
@@ -149,5 +150,8 @@ class ProposalAsker:
             refused = ChatAnswer(fault="infrastructure", error=error.message)
             self._purse.paid.answer(key, refused, Decimal(0))
             raise SearchEndedError(f"the proposer: {error.message}", hint=error.hint) from None
+        if answer.fault == "candidate" and not answer.keepable:
+            # Out of time: the search goes on without this reply, so a second run must not ask for it again.
+            answer = msgspec.structs.replace(answer, error=f"no reply: {answer.error}")
         self._purse.paid.answer(key, answer, prices.spent(model, answer, most))
         return answer
