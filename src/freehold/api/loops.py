@@ -43,25 +43,36 @@ def finished(work: Callable[[], Awaitable[T]]) -> T:
 def _in_thread(call: Callable[[], T]) -> T:
     result: Future[T] = Future()
     context = copy_context()
+    lock = threading.Lock()
+    works = stopped = False
 
     def run() -> None:
+        nonlocal works
         try:
+            with lock:
+                if stopped:
+                    raise KeyboardInterrupt
+                works = True
             result.set_result(context.run(call))
         except BaseException as error:  # noqa: BLE001 - it is raised again, in the thread that waits
             result.set_exception(error)
 
     thread = threading.Thread(target=run, name="freehold call", daemon=True)
-    thread.start()
-    interrupted = False
+    # Beginning a thread waits for it, so Ctrl-C may come then as well.
+    act: Callable[[], Any] = thread.start
     while True:
         try:
+            act()
             return result.result()
         except KeyboardInterrupt:
             # The work's own end, or the second time that it was asked for.
-            if result.done() or interrupted:
+            if result.done() or stopped:
                 raise
-            interrupted = True
-            interrupt(thread)
+            with lock:
+                stopped = True
+                if works:
+                    interrupt(thread)
+            act = result.result
 
 
 def interrupt(thread: threading.Thread) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,7 @@ def compare(
 
     rule = DecisionRule(margin=margin, alpha=alpha, lo=bounds[0], hi=bounds[1])
     context, resampling = ScoreContext(looks=looks), Resampling(seed)
-    if isinstance(pairs, str | Path) or hasattr(pairs, "__fspath__"):
+    if isinstance(pairs, str | PathLike):
         if clusters is not None or isinstance(slices, Mapping):
             raise UsageError(
                 "a file names clusters and slices itself", hint="give names of its fields as slices"

@@ -75,12 +75,12 @@ def _proof(candidate: CandidateReport) -> Iterator[SelectionPictureRow]:
 
 
 def tiles(report: Report, lead: CandidateReport | None) -> tuple[Tile, Tile, Tile]:
-    """May we, does it fit, what does it cost."""
+    """May it be used, does it fit, what does it cost."""
     return _may_we(lead), _fits(lead), _money(report, lead)
 
 
 def _may_we(lead: CandidateReport | None) -> Tile:
-    question = "May we?"
+    question = "May it be used?"
     if lead is None or lead.ruling is None:
         return Tile(question, "not known", "no ruling was made", "soft", (), "freehold license")
     ruling = lead.ruling

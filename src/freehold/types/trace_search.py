@@ -111,6 +111,3 @@ class RecordedTraffic(Record, frozen=True, kw_only=True):
     candidate: ArmTraffic
     mirrored: ArmTraffic
     unindexed: int = 0
-
-
-Traffic = RecordedTraffic

@@ -66,7 +66,7 @@ def test_an_index_that_fails_keeps_nothing_from_being_written(tmp_path, caplog):
         raise StorageError("the index is damaged") if len(indexed) == 1 else AssertionError
 
     caplog.set_level(logging.ERROR)
-    with running(tmp_path, write=written.append, index=index) as meters:
+    with running(tmp_path, write=written.append, index_traces=index) as meters:
         eventually(lambda: len(written) > 5)
         assert pulse.is_alive(tmp_path)
     assert len(indexed) == 1  # the next time is in a minute

@@ -71,7 +71,7 @@ if TYPE_CHECKING:
 )
 @config_option
 @click.pass_context
-def command(context: click.Context, **asked: Any) -> None:
+def command(context: click.Context, /, **asked: Any) -> None:
     """Serve this project's questions to a coding agent, by the Model Context Protocol.
 
     The agent gets a tool for each question of freehold. What moves traffic, spends money, trains, asks an endpoint or

@@ -23,9 +23,9 @@ def command() -> None:
 
     \b
     Example:
-      freehold keys add app-eu --limit requests_per_minute=600 --limit usd_per_day=20
+      freehold keys add app-mobile --limit requests_per_minute=600 --limit usd_per_day=20
       freehold keys list
-      freehold keys revoke app-eu
+      freehold keys revoke app-mobile
     """
 
 
@@ -64,10 +64,10 @@ def add(
 
     \b
     Example:
-      freehold keys add app-eu --limit concurrency=8 --limit wait_ms=2000
+      freehold keys add app-mobile --limit concurrency=8 --limit wait_ms=2000
       freehold keys add partner --model gpt-4o --expires 90d
       freehold keys add monitoring --role read
-      freehold keys add app-us --team search
+      freehold keys add app-web --team search
     """
     from freehold.types.route import Limits
     from freehold.workflows.shift import keys
@@ -117,7 +117,7 @@ def limit(name: str, limits: tuple[str, ...], config_path: Path | None, as_json:
 
     \b
     Example:
-      freehold keys limit app-eu usd_per_day=50 concurrency=
+      freehold keys limit app-mobile usd_per_day=50 concurrency=
     """
     from freehold.workflows.shift import keys
     from freehold.workflows.shift.routes import with_pairs
@@ -209,7 +209,7 @@ def team_group() -> None:
 
     \b
     Example:
-      freehold keys team set search --usd-per-month 500 --rpm 600 --key app-eu
+      freehold keys team set search --usd-per-month 500 --rpm 600 --key app-mobile
     """
 
 
@@ -242,7 +242,7 @@ def team_set(
 
     \b
     Example:
-      freehold keys team set search --usd-per-month 500 --rpm 600 --key app-eu --key app-us
+      freehold keys team set search --usd-per-month 500 --rpm 600 --key app-mobile --key app-web
       freehold keys team set search --limit concurrency=20 --limit requests_per_minute=
     """
     from freehold.types.route import Limits, Team
@@ -282,7 +282,7 @@ def revoke(name: str | None, forget_all: bool, config_path: Path | None, as_json
 
     \b
     Example:
-      freehold keys revoke app-eu --why "found in a public log"
+      freehold keys revoke app-mobile --why "found in a public log"
     """
     from freehold.types.removal import RevokedKeys
     from freehold.workflows.shift import keys

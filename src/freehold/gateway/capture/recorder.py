@@ -155,7 +155,7 @@ class Recorder:
             learn_limits=self._learn_limits,
             drain_leftovers=self._drains_leftovers,
             apply_retention=self._retention.sweep,
-            index=self._index,
+            index_traces=self._index,
             tell=lambda table: self._soon(self._broadcast_table, table),
             drop_excess=self._drop_excess,
             resume=lambda: self._soon(self._resume) if self._paused else None,

@@ -45,7 +45,7 @@ class RecorderDuties(NamedTuple):
     drain_leftovers: Callable[[Store], bool]
     """Take over what workers that are gone have left; says whether there may be more."""
     apply_retention: Callable[[Store], None]
-    index: Callable[[Store], None]
+    index_traces: Callable[[Store], None]
     """Take what was written into the index that traces are searched by, when nothing else waits."""
     tell: Callable[[bytes], None]
     """Routes and keys have changed."""
@@ -156,7 +156,7 @@ class Rounds:
 
     def _index(self, store: Store) -> None:
         try:
-            self._duties.index(store)
+            self._duties.index_traces(store)
         except Exception as error:
             # A search that finds less must not keep traces from being written. One that has to wait will be back.
             if isinstance(error, StorageError) and error.retryable:

@@ -149,8 +149,7 @@ async def evaluate(
 
     Both are scored by the task's scorer against gold. A sample without gold is scored against the incumbent's own
     answer; the incumbent is then right by construction and the notes say so. Not so by a judge: it sees the two
-    answers and no other. Answers are kept in `cache_dir` (whatever
-    `options` say) and used again unless `fresh`.
+    answers and no other. Answers are kept in `cache_dir` (whatever `options` say) and used again unless `fresh`.
 
     Raises `UsageError` when there is nothing to compare with, and what `answers` raises.
     """

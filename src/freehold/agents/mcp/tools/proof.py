@@ -152,7 +152,7 @@ def _migrate(call: ToolCall, asked: MigrateArguments) -> Any:
 
 
 def _train(call: ToolCall, asked: TrainArguments) -> Any:
-    options = {} if asked.max_minutes is None else {"max_minutes": asked.max_minutes}
+    options: dict[str, Any] = {} if asked.max_minutes is None else {"max_minutes": asked.max_minutes}
     return call.project.train(base=asked.base, progress=call.progress, **options)
 
 

@@ -44,8 +44,8 @@ def path_of(
     if not values:
         return ()
     x = np.asarray(values, dtype=float)
-    low = 2 * empirical_bernstein_lower_cs((x + 1) / 2, alpha=BOUND_ALPHA / 2) - 1
-    high = 1 - 2 * empirical_bernstein_lower_cs((1 - x) / 2, alpha=BOUND_ALPHA / 2)
+    low = 2 * empirical_bernstein_lower_cs(((x + 1) / 2).tolist(), alpha=BOUND_ALPHA / 2) - 1
+    high = 1 - 2 * empirical_bernstein_lower_cs(((1 - x) / 2).tolist(), alpha=BOUND_ALPHA / 2)
     means = np.cumsum(x) / np.arange(1, len(x) + 1)
     places = sorted({int(place) for place in np.linspace(0, len(x) - 1, min(most, len(x))).round()})
     return tuple(

@@ -18,7 +18,7 @@ from freehold.types.journey import JourneyState
 from freehold.types.record import Record
 from freehold.types.route import Route
 from freehold.types.trace import Usage
-from freehold.types.trace_search import Traffic
+from freehold.types.trace_search import RecordedTraffic
 from freehold.types.verdict import Verdict
 from freehold.workflows.project import Project
 from freehold.workflows.serve.names import ENDPOINT_NAME, INCUMBENT
@@ -91,7 +91,7 @@ class OverviewScreen(Record, frozen=True, kw_only=True):
     window_s: float
     journey: JourneyState
     verdict: VerdictLine | None
-    traffic: Traffic
+    traffic: RecordedTraffic
     savings: Savings | None
     routes: tuple[OverviewRoute, ...]
     reports: tuple[ReportLine, ...]

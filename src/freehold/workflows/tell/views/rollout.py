@@ -13,7 +13,7 @@ from freehold.store import Store
 from freehold.store.search.traffic import INDEX_WITHIN_S, traffic
 from freehold.types.record import Record
 from freehold.types.route import Route, RouteChange
-from freehold.types.trace_search import Traffic
+from freehold.types.trace_search import RecordedTraffic
 from freehold.types.verdict import Verdict
 from freehold.workflows.project import Project
 from freehold.workflows.shift.rollout import rollout as rollouts
@@ -29,7 +29,7 @@ class RouteView(Record, frozen=True, kw_only=True):
     route: Route
     status: rollouts.Status | None
     path: tuple[PathPoint, ...]
-    traffic: Traffic
+    traffic: RecordedTraffic
     history: tuple[RouteChange, ...]
 
 

@@ -11,7 +11,7 @@ from freehold.store import Store
 from freehold.store.search import traffic as counted
 from freehold.store.search.finding import search
 from freehold.types.record import Record
-from freehold.types.trace_search import TracePage, TraceQuery, Traffic
+from freehold.types.trace_search import RecordedTraffic, TracePage, TraceQuery
 from freehold.workflows.project import Project
 from freehold.workflows.tell.views.query import ScreenQuery
 
@@ -41,10 +41,10 @@ class TrafficQuery(ScreenQuery, frozen=True, kw_only=True):
 
 
 class TrafficScreen(Record, frozen=True, kw_only=True):
-    """Traffic of the window, and a page of what the search found. `routes` and `models` are those of the routes."""
+    """The traffic of the window, and a page of what the search found. `routes` and `models` are those of the routes."""
 
     at: datetime
-    traffic: Traffic
+    traffic: RecordedTraffic
     page: TracePage
     routes: tuple[str, ...]
     models: tuple[str, ...]

@@ -1,0 +1,73 @@
+from datetime import timedelta
+
+import pytest
+from tests.workflows.shift.shifting import START, begun, mirrored
+
+from freehold.errors import UsageError
+from freehold.types.evidence import EvidenceBasis
+from freehold.types.verdict import Reason, Verdict
+from freehold.workflows.shift.rollout import rollout
+
+FRESH = EvidenceBasis(parts={}, made_at={"quality": START})
+
+
+def test_promotion_needs_an_offline_verdict(store):
+    begun(store, stages=(0.1,))
+    for number in range(200):
+        store.add_traces(mirrored(number))
+    rollout.advance(store, "support", who="ada", at=START + timedelta(hours=25))
+    with pytest.raises(UsageError, match="no offline verdict says promote"):
+        rollout.promote(store, "support", who="ada", at=START + timedelta(hours=60))
+    forced = rollout.promote(
+        store, "support", who="ada", at=START + timedelta(hours=60), without=rollout.GATES
+    )
+    assert forced.rollout.state == "promoted" and "forced" in store.route_history("support")[-1].why
+
+
+@pytest.mark.parametrize(
+    ("codes", "missing"), [(("fits",), True), (("fits", "parity_ok"), False), ((), False)]
+)
+def test_what_is_served_here_must_have_been_compared_with_what_was_trained(store, codes, missing):
+    reasons = tuple(Reason(code=code, text=code) for code in codes)
+    verdict = Verdict(
+        id="v1", outcome="promote", candidate="c", incumbent="i", reasons=reasons, evidence=FRESH
+    )
+    store.put(verdict)
+    begun(store, stages=(0.1,))
+    for number in range(200):
+        store.add_traces(mirrored(number))
+    rollout.advance(store, "support", who="ada", at=START + timedelta(hours=25))
+    found = rollout.step(store, "support", at=START + timedelta(hours=60)).missing
+    assert any("was not compared with the trained one" in one for one in found) is missing
+
+
+@pytest.mark.parametrize(
+    ("days", "changed", "why"),
+    [
+        (1, {}, None),
+        (91, {}, "it is 92 days old, and holds for 90"),
+        (1, {"task": "another"}, "what counts as right was changed"),
+        (1, None, "an earlier version made it"),
+    ],
+)
+def test_stale_evidence_moves_no_traffic_unless_it_is_said(store, days, changed, why):
+    evidence = None
+    if changed is not None:
+        made = {"quality": START - timedelta(days=days)}
+        evidence = EvidenceBasis(parts=changed, made_at=made)
+    store.put(
+        Verdict(id="v1", outcome="promote", candidate="c", incumbent="i", reasons=(), evidence=evidence)
+    )
+    begun(store)
+    for number in range(200):
+        store.add_traces(mirrored(number))
+    day = START + timedelta(hours=25)
+    if why is None:
+        assert rollout.advance(store, "support", who="ada", at=day).rollout.state == "canary"
+        return
+    with pytest.raises(UsageError, match=why) as refused:
+        rollout.advance(store, "support", who="ada", at=day)
+    assert "freehold migrate renews it" in refused.value.message
+    assert store.routes()[0].state == "shadow"
+    rollout.advance(store, "support", who="ada", at=day, without=("evidence",))
+    assert store.route_history("support")[-1].why.endswith("without evidence")
