@@ -116,7 +116,7 @@ WITH_CONFIG = [
     for words, command in COMMANDS.items()
     if with_json(command)
     and any("--config" in option.opts for option in command.params)
-    and words != "doctor"  # which tells of a broken file as of anything else that is wrong
+    and words not in ("doctor", "status")  # which tell of a broken file as of anything else that is wrong
 ]
 
 

@@ -122,6 +122,8 @@ def test_many_gateways_at_once_never_pass_the_limit(store, seed):
                 may_use[owner] = share(told)
                 worst.append(sum(max(may_use[one], used[one]) for one in may_use))
 
+    for owner in may_use:  # all are there before the first use
+        rounds(store, owner, [other for other in may_use if other != owner], wanted(0, limit=limit))
     threads = [threading.Thread(target=live, args=(owner,)) for owner in may_use]
     for thread in threads:
         thread.start()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from freehold.store.care.backup import Backup
     from freehold.store.care.check import StoreCheck
     from freehold.types.audit import AuditEntry
+    from freehold.types.journey import JourneyState
     from freehold.workflows.data.forget import ForgetReceipt
     from freehold.workflows.doctor.examine import Diagnosis
     from freehold.workflows.project import Project
@@ -25,6 +26,14 @@ class ProjectCare:
 
     def __init__(self, opened: Project) -> None:
         self._opened = opened
+
+    @blocking
+    def journey(self) -> JourneyState:
+        """Where the project is on its way, and what to do next, with the command. Changes nothing."""
+        from freehold.workflows.project import now
+        from freehold.workflows.tell.project_facts import journey_of_project
+
+        return journey_of_project(self._opened, at=now())
 
     @blocking
     def diagnose(self) -> Diagnosis:

@@ -131,7 +131,7 @@ async def _ask(client: PlainClient, hide_usage: bool) -> tuple[bytes, bool]:
     try:
         response = await client.send(_ADDRESS, b"POST / HTTP/1.1\r\n\r\n", b"")
         try:
-            await relay(None, exchange, _endpoint, response, None, request, hide_usage=hide_usage)  # type: ignore[arg-type]
+            await relay(None, exchange, _endpoint, response, None, request, hide_usage=hide_usage, last=True)  # type: ignore[arg-type]
         finally:
             await response.close()
             exchange.held.release()

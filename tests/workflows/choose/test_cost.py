@@ -243,7 +243,7 @@ def test_the_price_of_the_project_s_incumbent_is_its_own(project):
         (["--usd-per-hour", "2 EUR"], "amounts are in US dollars"),
         (["--usd-per-hour", "\u20ac2"], "amounts are in US dollars"),
         (["--usd-per-hour", "-1"], "is below 0"),
-        (["--usd-per-hour", "3-2"], "makes no sense"),
+        (["--usd-per-hour", "3-2"], "ends below its beginning"),
         (["--input-price", "-1", "--output-price", "2"], "0 or more"),
         (["--cached-price", "1"], "a price needs both ends"),
         (["--owned", "--watts", "-5"], "cost 0 or more"),

@@ -14,7 +14,8 @@ import signal
 import threading
 from pathlib import Path
 
-ENVIRONMENT_NAME = "FREEHOLD_GATEWAY_LOG_FILE"
+ENVIRONMENT_NAME = "_FREEHOLD_LOG_FILE"
+"""Set by freehold for its own processes. Not a setting, and not taken for a misspelt one: those begin with the name."""
 ROTATED_BYTES = 32 * 1024 * 1024
 KEPT = 3
 _LOOK_EVERY_S = 1.0
@@ -22,7 +23,7 @@ _OUTPUTS = (1, 2)
 
 
 def follow_log_file() -> None:
-    """Look after the file that ``FREEHOLD_GATEWAY_LOG_FILE`` names, where it does, for as long as the process lives.
+    """Look after the file that ``_FREEHOLD_LOG_FILE`` names, where it does, for as long as the process lives.
 
     Call it in the main thread: only there may SIGHUP be taken, which would end the process otherwise.
     """

@@ -11,6 +11,7 @@ from freehold.agents.mcp.tools import TOOLS
 
 README = Path(__file__).parents[4] / "README.md"
 ANSWERED_BY = {
+    "Where am I, and what next?": {"what_next"},
     "Where does my code use rented models, and until when?": {"scan_code", "list_retirements"},
     "My fine-tuned GPT stops on a date: what now?": {"prepare_rescue", "freeze_incumbent"},
     "What does my application really ask?": {"import_traffic"},
@@ -38,7 +39,10 @@ ANSWERED_BY = {
     "Delete a person's words, wherever they are": {"preview_forget", "forget"},
 }  # fmt: skip
 """Each question of the README's table, and the tools for it."""
-NOT_OF_THE_TABLE = {"Ask all of this from Python, a notebook or a coding agent"}
+NOT_OF_THE_TABLE = {
+    "Ask all of this from Python, a notebook or a coding agent",
+    "Would I rather look than type?",
+}
 
 
 def test_each_question_of_the_readme_has_its_tools_and_no_tool_is_without_a_question():
@@ -54,6 +58,13 @@ def test_code_and_logs(folder, use):
     assert use("list_retirements", models=["gpt-4-0613"])["list"]
     tasks = use("find_tasks", files=["traffic.jsonl"], input="message", label="gold")
     assert tasks["requests"] == 400 and not (folder / ".freehold").exists()
+
+
+def test_the_next_step_is_told_before_and_after_there_is_traffic(use):
+    assert use("what_next")["stage"] == "named"
+    use("import_traffic")
+    told = use("what_next")
+    assert told["stage"] == "imported" and told["next"]["command"].startswith("freehold ")
 
 
 def test_models_machines_and_money(use):

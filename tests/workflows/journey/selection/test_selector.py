@@ -1,5 +1,6 @@
 """Whole migrations of several candidates: one is chosen on the selection split, and it alone is looked at."""
 
+import msgspec
 import pytest
 from anyio.from_thread import start_blocking_portal
 from tests.workflows.journey.rehearsal import Told, project
@@ -104,7 +105,8 @@ def test_of_a_good_a_bad_and_a_remote_one_the_cheapest_that_passes_is_proven_wit
     assert "held-out items promote it" in found[BAD].not_chosen
     assert choice.overlapping
     with open_store(opened.store_url) as store:
-        assert store.latest(Report) == migration.report
+        # How things stand today is written on the page, and is not part of what was found.
+        assert store.latest(Report) == msgspec.structs.replace(migration.report, standing=None)
 
 
 def test_with_stop_first_those_expected_to_cost_more_are_not_made(tmp_path):

@@ -234,6 +234,12 @@ TOOLS = (
         PowerArguments, _power,
     ),
     Tool(
+        "what_next", "Where the project is, and what next",
+        "Tells which steps of the journey are done, what the next one is and by which command, what is"
+        " stale, and how many days the incumbent has left. Changes nothing.",
+        NoArguments, lambda call, asked: call.project.care.journey(),
+    ),
+    Tool(
         "diagnose", "What is wrong here",
         "Looks at the machine, the project, its store, keys, port and what ended processes left. Each"
         " finding has a way out. Changes nothing.",
