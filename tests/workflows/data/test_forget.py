@@ -19,6 +19,7 @@ from tests.gateway.asking import post
 from tests.gateway.loopback import FakeUpstream, eventually
 from tests.store.examples import NOON, Note, trace
 
+from freehold.datasets import building
 from freehold.errors import StorageError, UsageError
 from freehold.gateway import serve
 from freehold.gateway.capture.frames import TRACE, frame
@@ -33,6 +34,7 @@ from freehold.store.rollouts import WindowRow
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Dataset
 from freehold.types.endpoint import ANY_SERVED, Endpoint
+from freehold.types.notes import ItemNote, LabelReview
 from freehold.types.preparation import Example
 from freehold.types.progress import Silent
 from freehold.types.trace import Trace
@@ -170,6 +172,36 @@ def test_after_a_user_is_forgotten_no_file_finds_them(project):
     ).read_text()
     assert check(project.store_url).healthy
     assert dataset.build(project).made_from
+
+
+def test_what_people_wrote_to_a_persons_items_goes_with_them(project):
+    with open_store(project.store_url) as store:
+        made = dataset.find_dataset(store, None)
+    samples = [one for name in ("train", "validation", "held_out") for one in building.samples(made, name)]
+    of = {name: next(one for one in samples if one.trace_id.startswith(name)) for name in ("ada", "bob")}
+    with open_store(project.store_url) as store:
+        for name, one in of.items():
+            store.put(
+                ItemNote(
+                    id=name,
+                    evaluation_id="e",
+                    sample_id=one.id,
+                    text="it moves her to Sonnenallee",
+                    who="eve",
+                    at=AT,
+                )
+            )
+            store.put(
+                LabelReview(
+                    sample_id=one.id, trace_id=one.trace_id, dataset_id=made.id, decision="corrected",
+                    answer="lost", before=None, who="eve", at=AT,
+                )
+            )  # fmt: skip
+    receipt = forget(project, Whom(user="user-4711"), who="eve", at=AT, dry_run=False, progress=Silent())
+    assert receipt.records["item_note"] == receipt.records["label_review"] == 1
+    with open_store(project.store_url) as store:
+        assert [one.id for one in store.records(ItemNote)] == ["bob"]
+        assert [one.sample_id for one in store.records(LabelReview)] == [of["bob"].id]
 
 
 def test_what_has_learned_from_a_person_is_named_with_the_way_out(project):
