@@ -52,6 +52,7 @@ def test_percentiles_are_right_within_their_classes(store):
         (timedelta(seconds=1), 10),
         (timedelta(minutes=15), 20),
         (timedelta(hours=1), 80),
+        (timedelta(hours=6), 600),
         (timedelta(hours=24), 1800),
         (timedelta(days=7), 4 * 3600),
     ],

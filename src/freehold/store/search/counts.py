@@ -1,7 +1,8 @@
 """Traffic counted as traces are indexed: how many requests in each stretch of time, by route, arm and outcome.
 
-Ten-second stretches are kept for a little more than a day, hours for ever. Times are counted in classes of a
-twentieth of a decade, 12 % wide. What is counted stays when a trace is forgotten: it is a number of requests.
+Stretches of ten seconds and of five minutes are kept for a little more than a day, hours for ever. Times are counted in
+classes of a twentieth of a decade, 12 % wide. What is counted stays when a trace is forgotten: it is a number of
+requests.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from freehold.store.search.terms import is_error
 from freehold.store.tables import trace_counts
 from freehold.types.trace import Trace
 
-SHORT_S, LONG_S = 10, 3600
+SHORT_S, MIDDLE_S, LONG_S = 10, 300, 3600
+"""Lengths of stretches. A day in ten-second ones is hundreds of thousands of rows."""
 SHORT_KEPT_S = 26 * 3600
 PER_DECADE = 20
 NO_TIME = -1_000
@@ -54,7 +56,7 @@ def add_counts(connection: Connection, new: Iterable[Trace]) -> None:
             (usage.prompt_tokens or 0) if usage is not None else 0,
             (usage.completion_tokens or 0) if usage is not None else 0,
         )
-        for width in (SHORT_S, LONG_S):
+        for width in (SHORT_S, MIDDLE_S, LONG_S):
             key = (
                 width,
                 at - at % width,
@@ -71,7 +73,7 @@ def add_counts(connection: Connection, new: Iterable[Trace]) -> None:
     # In the order of the key: two that count at once wait for each other, and not both.
     values = [dict(zip((*_KEY, *COUNTS), (*key, *row), strict=True)) for key, row in sorted(rows.items())]
     connection.execute(text(_UPSERT), values)
-    old = (trace_counts.c.width_s == SHORT_S) & (trace_counts.c.begins_s < newest - SHORT_KEPT_S)
+    old = (trace_counts.c.width_s < LONG_S) & (trace_counts.c.begins_s < newest - SHORT_KEPT_S)
     connection.execute(delete(trace_counts).where(old))
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from freehold.errors import StorageError
 from freehold.store.database import Database
 from freehold.store.search import indexing
-from freehold.store.search.counts import COUNTS, LONG_S, NO_TIME, PER_DECADE, SHORT_KEPT_S, SHORT_S
+from freehold.store.search.counts import COUNTS, LONG_S, MIDDLE_S, NO_TIME, PER_DECADE, SHORT_KEPT_S, SHORT_S
 from freehold.store.tables import trace_counts
 from freehold.types.trace_search import ArmTraffic, RecordedTraffic, TrafficBucket
 
@@ -32,16 +32,19 @@ def traffic(
 ) -> RecordedTraffic:
     """All traffic that gateways recorded and that is indexed, in at most `most_buckets` + 1 stretches of time.
 
-    The stretches begin at whole multiples of their length: ten seconds or a multiple of it, hours for what began more
-    than a day before `until`. The first begins at or before `since`, the last one holds `until`. What is not indexed
-    yet is taken in first, for at most `index_within_s` seconds.
+    The stretches begin at whole multiples of their length: a multiple of ten seconds or of five minutes, of hours for
+    what began more than a day before `until`. The first begins at or before `since`, the last one holds `until`. What
+    is not indexed yet is taken in first, for at most `index_within_s` seconds.
     """
     with contextlib.suppress(StorageError):  # a file that may only be read: what is counted can be told
         indexing.catch_up(database, within_s=index_within_s)
     left = indexing.unindexed(database)
     begin, end = int(since.timestamp()), int(until.timestamp())
-    base = SHORT_S if end - begin <= SHORT_KEPT_S - LONG_S else LONG_S
-    width = max(1, math.ceil((end - begin) / most_buckets / base)) * base
+    wanted_s = (end - begin) / most_buckets
+    base = MIDDLE_S if wanted_s >= MIDDLE_S else SHORT_S
+    if end - begin > SHORT_KEPT_S - LONG_S:
+        base = LONG_S
+    width = max(1, math.ceil(wanted_s / base)) * base
     first = begin - begin % width
     edges = range(first, end + 1, width)
     table = trace_counts
