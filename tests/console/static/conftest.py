@@ -21,6 +21,11 @@ def browser():
         browser.close()
 
 
+WIDE = """[...document.querySelectorAll("body *")].filter(one => one.clientWidth && one.scrollWidth > one.clientWidth
+    && getComputedStyle(one).overflowX === "visible").slice(-3).map(one => one.outerHTML.slice(0, 300))"""
+"""The innermost elements whose content stands out of them."""
+
+
 class Visit:
     """One page of the console. `said` is what its script complained of, `elsewhere` the requests to other hosts."""
 
@@ -56,7 +61,7 @@ class Visit:
         assert self.elsewhere == []
         assert self.page.context.cookies() == []
         wide = self.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
-        assert wide[0] <= wide[1], f"{wide[0]} px in a window of {wide[1]}"
+        assert wide[0] <= wide[1], f"{wide[0]} px in a window of {wide[1]}: {self.page.evaluate(WIDE)}"
 
 
 @pytest.fixture
