@@ -35,7 +35,12 @@ def test_what_an_operator_asks_is_answered():
     now = standing(
         [route("canary", limits=Limits(usd_per_day=Decimal(9)))],
         keys,
-        spent={"key:app": (Decimal("1.25"), Decimal(7)), "key:free": (Decimal(1), Decimal(1))},
+        {"search": Limits(usd_per_month=Decimal(500)), "free": Limits(requests_per_minute=60)},
+        spent={
+            "team:search": (Decimal(2), Decimal(30)),
+            "key:app": (Decimal("1.25"), Decimal(7)),
+            "key:free": (Decimal(1), Decimal(1)),
+        },
         rollbacks={"r": 3},
         config_version="abc",
         config_since_s=12.5,
@@ -49,6 +54,8 @@ def test_what_an_operator_asks_is_answered():
         'freehold_name_spend_usd{name="key:app",period="day"} 1.25',
         'freehold_name_spend_usd{name="key:app",period="month"} 7.0',
         'freehold_name_cap_usd{name="key:app",period="month"} 40.0',
+        'freehold_name_spend_usd{name="team:search",period="month"} 30.0',
+        'freehold_name_cap_usd{name="team:search",period="month"} 500.0',
         'freehold_name_spend_usd{name="route:r",period="day"} 0.0',
         'freehold_name_cap_usd{name="route:r",period="day"} 9.0',
         'freehold_rollbacks_total{route="r"} 3.0',
@@ -58,4 +65,4 @@ def test_what_an_operator_asks_is_answered():
         assert line in lines
     # A key without a cap is not counted in dollars here: 0 would be wrong.
     assert not [line for line in lines if "free" in line.partition("{")[2] or "old" in line.partition("{")[2]]
-    assert len([line for line in lines if line.startswith("freehold_name_cap_usd{")]) == 3
+    assert len([line for line in lines if line.startswith("freehold_name_cap_usd{")]) == 4

@@ -35,7 +35,7 @@ class KeyRing:
     reason why none can be believed: no client is let in meanwhile.
     """
 
-    __slots__ = ("_by_hash", "_teams", "keys", "problem", "required", "waiting")
+    __slots__ = ("_by_hash", "keys", "problem", "required", "teams", "waiting")
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class KeyRing:
     ) -> None:
         known = list(keys)
         self._by_hash = {key.hash: key for key in known if key.revoked_at is None}
-        self._teams = {team.name: team.limits for team in teams}
+        self.teams = {team.name: team.limits for team in teams}
         self.waiting = waiting
         self.problem = problem
         self.keys = known
@@ -67,7 +67,7 @@ class KeyRing:
         limits = key.limits
         found = [] if limits is _NO_LIMITS or limits == _NO_LIMITS else [(f"key:{key.name}", limits)]
         if key.team is not None:
-            shared = self._teams.get(key.team)
+            shared = self.teams.get(key.team)
             if shared is None:
                 raise ApiError(
                     503,

@@ -1,4 +1,4 @@
-"""What is in force just now, as numbers: states and shares of routes, what keys have spent of what they may."""
+"""What is in force just now, as numbers: states and shares of routes, what keys and teams have spent of what they may."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ Spent = Mapping[str, tuple[Decimal, Decimal]]
 def standing(
     routes: Iterable[Route],
     keys: Iterable[ApiKey],
+    teams: Mapping[str, Limits],
     *,
     spent: Spent,
     rollbacks: Mapping[str, int],
@@ -37,6 +38,7 @@ def standing(
         )
     }
     limited: dict[str, Limits] = {f"key:{key.name}": key.limits for key in keys if key.revoked_at is None}
+    limited |= {f"team:{name}": limits for name, limits in teams.items()}
     for route in routes:
         limited[f"route:{route.name}"] = route.limits
         for state in get_args(RouteState):
