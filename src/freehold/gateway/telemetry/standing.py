@@ -1,4 +1,4 @@
-"""What is in force just now, as numbers: states and shares of routes, what keys and teams have spent of what they may."""
+"""What is in force just now, as numbers: states and shares of routes, what keys and teams have spent of their caps."""
 
 from __future__ import annotations
 
