@@ -20,6 +20,7 @@ from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.plain_client import Address, PlainClient, _Connection
 from freehold.gateway.http.request import Request
 from freehold.gateway.http.response import TransportError
+from freehold.gateway.http.upstreams import UpstreamFailure
 from freehold.gateway.proxy.exchange import new_exchange
 from freehold.gateway.proxy.relay import relay
 from freehold.gateway.proxy.translation import API_ROUTES
@@ -135,7 +136,7 @@ async def _ask(client: PlainClient, hide_usage: bool) -> tuple[bytes, bool]:
         finally:
             await response.close()
             exchange.held.release()
-    except (TransportError, ApiError):
+    except (TransportError, UpstreamFailure, ApiError):
         return b"", False
     whole = request.end_response()
     return asked.written, whole
