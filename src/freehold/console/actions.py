@@ -27,11 +27,15 @@ class Act(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A button: `body` is the class that its JSON must be of, `needs` what a visitor must be allowed."""
+    """A button: `body` is the class that its JSON must be of, `needs` all that a visitor must be allowed."""
 
     act: Act
     body: type[buttons.ButtonBody]
-    needs: Permission = "change"
+    needs: tuple[Permission, ...] = ("change",)
+
+
+_EVIDENCE: tuple[Permission, ...] = ("content", "change")
+"""Who corrects what customers were answered may read it, and may change things: a visitor who only looks has no button."""
 
 
 ACTIONS: dict[str, Action] = {
@@ -40,12 +44,12 @@ ACTIONS: dict[str, Action] = {
     "rollout.promote": Action(buttons.promote, buttons.RouteButton),
     "rollout.rollback": Action(buttons.rollback, buttons.RouteButton),
     "rollout.rehearse": Action(buttons.rehearse, buttons.RehearsalButton),
-    "trace.feedback": Action(buttons.feedback, buttons.FeedbackButton, needs="content"),
-    "keys.add": Action(key_buttons.add, key_buttons.NewKeyBody, needs="keys"),
-    "keys.revoke": Action(key_buttons.revoke, key_buttons.KeyNameBody, needs="keys"),
-    "note.add": Action(evidence_buttons.note, evidence_buttons.NoteBody, needs="content"),
-    "label.pair": Action(evidence_buttons.label, evidence_buttons.PairBody, needs="content"),
-    "label.undo": Action(evidence_buttons.undo_label, evidence_buttons.UndoBody, needs="content"),
-    "label.review": Action(evidence_buttons.review, evidence_buttons.ReviewBody, needs="content"),
-    "dataset.build": Action(evidence_buttons.build_dataset, buttons.ButtonBody),
+    "trace.feedback": Action(buttons.feedback, buttons.FeedbackButton, needs=_EVIDENCE),
+    "keys.add": Action(key_buttons.add, key_buttons.NewKeyBody, needs=("keys",)),
+    "keys.revoke": Action(key_buttons.revoke, key_buttons.KeyNameBody, needs=("keys",)),
+    "note.add": Action(evidence_buttons.note, evidence_buttons.NoteBody, needs=_EVIDENCE),
+    "label.pair": Action(evidence_buttons.label, evidence_buttons.PairBody, needs=_EVIDENCE),
+    "label.undo": Action(evidence_buttons.undo_label, evidence_buttons.UndoBody, needs=_EVIDENCE),
+    "label.review": Action(evidence_buttons.review, evidence_buttons.ReviewBody, needs=_EVIDENCE),
+    "dataset.build": Action(evidence_buttons.build_dataset, buttons.ButtonBody, needs=_EVIDENCE),
 }

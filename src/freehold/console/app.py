@@ -102,7 +102,7 @@ class _Server:
                 "who": visitor.who,
                 "role": visitor.role,
                 "may": sorted(visitor.permissions),
-                "actions": sorted(name for name, action in ACTIONS.items() if visitor.may(action.needs)),
+                "actions": sorted(name for name, action in ACTIONS.items() if visitor.may(*action.needs)),
                 "app": self._console.project.config.app.name,
                 "screens": screens,
             }
@@ -145,7 +145,7 @@ class _Server:
         action = ACTIONS.get(name)
         if action is None:
             raise web.HTTPNotFound
-        if (refused := refusal(action.needs)) is not None:
+        if (refused := refusal(*action.needs)) is not None:
             return refused
         try:
             body = msgspec.json.decode(await request.read(), type=action.body)

@@ -33,7 +33,7 @@ HEADERS = {
 REFUSALS: dict[Permission, str] = {
     "look": "the role {role} opens no screen here",
     "content": "the role {role} may look at numbers, and not at what customers write",
-    "change": "the role {role} may look, and not move traffic",
+    "change": "the role {role} may look, and change nothing",
     "keys": "the role {role} may not manage keys",
     "ask": "the role {role} may not ask a model",
 }
@@ -76,12 +76,13 @@ def guard(sessions: Sessions, hosts: HostPolicy, store: ProjectStore) -> Any:
     return guarded
 
 
-def refusal(needs: Permission) -> web.Response | None:
-    """What a visitor who may not do this is answered; None for one who may."""
+def refusal(*needs: Permission) -> web.Response | None:
+    """What a visitor who may not do all of this is answered; None for one who may."""
     visitor = visitor_now.get()
-    if visitor.may(needs):
-        return None
-    return error_response(403, REFUSALS[needs].format(role=visitor.role))
+    for one in needs:
+        if not visitor.may(one):
+            return error_response(403, REFUSALS[one].format(role=visitor.role))
+    return None
 
 
 def shown_token(request: web.Request) -> str:

@@ -40,9 +40,9 @@ class Visitor(NamedTuple):
         """All that this visitor may do."""
         return PERMISSIONS[self.role] | ({"content"} if self.content else set())
 
-    def may(self, what: Permission) -> bool:
-        """Whether this visitor may do this."""
-        return what in self.permissions
+    def may(self, *what: Permission) -> bool:
+        """Whether this visitor may do all of this."""
+        return self.permissions.issuperset(what)
 
 
 class _Session(NamedTuple):

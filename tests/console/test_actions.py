@@ -1,0 +1,64 @@
+"""Who may press which button."""
+
+import http.client
+import json
+import urllib.parse
+
+import pytest
+from tests.console.conftest import serving_console
+
+from freehold.console.actions import ACTIONS
+from freehold.console.sessions import Visitor
+from freehold.store import audit, open_store
+
+
+def pressed(served, action, body):
+    """The status of a button that is pressed, and what the answer says."""
+    url, token = served
+    host = urllib.parse.urlsplit(url).netloc
+    connection = http.client.HTTPConnection(host, timeout=20)
+    headers = {"Host": host, "Origin": url, "Authorization": f"Bearer {token}"}
+    connection.request("POST", f"/api/actions/{action}", body=json.dumps(body), headers=headers)
+    reply = connection.getresponse()
+    said = json.loads(reply.read())
+    connection.close()
+    return reply.status, said
+
+
+def buttons_of(visitor):
+    return {name for name, action in ACTIONS.items() if visitor.may(*action.needs)}
+
+
+def test_who_only_looks_has_no_button_whatever_it_may_read():
+    assert buttons_of(Visitor("eye", "read", content=True)) == set()
+    assert buttons_of(Visitor("eye", "read")) == set()
+
+
+def test_who_may_not_read_what_customers_write_corrects_none_of_it():
+    seen = buttons_of(Visitor("hand", "operate"))
+    assert {"rollout.rollback", "rollout.advance"} <= seen
+    assert {name.partition(".")[0] for name in seen} == {"rollout"}
+    assert {"trace.feedback", "label.review", "dataset.build"} <= buttons_of(
+        Visitor("hand", "operate", content=True)
+    )
+    assert buttons_of(Visitor("boss", "admin")) == set(ACTIONS)
+
+
+@pytest.mark.parametrize(
+    ("action", "body"),
+    [
+        ("trace.feedback", {"id": "trace-00001", "thumb": "down", "gold": "another answer"}),
+        ("note.add", {"evaluation": "e", "sample": "s", "text": "odd"}),
+        ("label.pair", {"evaluation": "e", "pair": "s", "choice": "left"}),
+        ("label.review", {"dataset": "d", "sample": "s", "answer": "x"}),
+        ("dataset.build", {}),
+    ],
+)
+def test_a_console_that_only_looks_changes_no_evidence(project, action, body):
+    with open_store(project.store_url) as store:
+        before = len(list(audit.entries(store.database))), store.get_trace("trace-00001")
+    with serving_console(project, Visitor("eye (console)", "read", content=True)) as served:
+        status, said = pressed(served, action, body)
+    assert status == 403 and "change nothing" in said["error"]
+    with open_store(project.store_url) as store:
+        assert (len(list(audit.entries(store.database))), store.get_trace("trace-00001")) == before
