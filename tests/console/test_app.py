@@ -125,6 +125,20 @@ def test_a_key_opens_the_console_with_its_role(call, project):
     assert call("GET", "/api/visitor", token=tokens["eye"])[0].status == 401
 
 
+def test_a_search_for_words_needs_the_right_to_read_them(call, project):
+    """Page by page it would say, word by word, what stands in the requests of which user."""
+    secrets = with_keys(project, eye="read", boss="admin")
+    eye, boss = (json.loads(login(call, secrets[name])[1])["token"] for name in ("eye", "boss"))
+    for text in ("customer", "cust*", '"words of"'):
+        path = f"/api/screens/traffic?window_s=0&text={urllib.parse.quote(text)}"
+        reply, said = call("GET", path, token=boss)
+        assert reply.status == 200 and json.loads(said)["page"]["traces"]
+        reply, said = call("GET", path, token=eye)
+        assert reply.status == 403 and "customers write" in json.loads(said)["error"]
+    reply, said = call("GET", "/api/screens/traffic?window_s=0&status=5xx", token=eye)
+    assert reply.status == 200 and len(json.loads(said)["page"]["traces"]) == 1
+
+
 def test_a_login_comes_from_the_page_itself(call, project):
     body = json.dumps({"key": with_keys(project, eye="read")["eye"]})
     assert call("POST", "/api/login", token=False, origin=False, body=body)[0].status == 403

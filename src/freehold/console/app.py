@@ -132,6 +132,8 @@ class _Server:
             query = query_of(screen, dict(request.query))
         except UsageError as error:
             return error_response(400, error.message, hint=error.hint)
+        if query.asks_for_content and (refused := refusal("content")) is not None:
+            return refused
 
         def make() -> bytes:
             project, store = self._console.project, self.store.get()

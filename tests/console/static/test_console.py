@@ -68,6 +68,7 @@ def test_without_content_neither_a_trace_nor_a_record_is_there(visiting, project
         visit = visiting(address)
         page = visit.open("traffic", waits=".cards tbody tr")
         assert page.locator(".cards tbody a").count() == 0
+        assert page.locator("input[name=user]").count() == 1 and page.locator("input[name=text]").count() == 0
         page = visit.open("trace?id=trace-00001", waits="#screen .note")
         assert "may not see it" in page.locator("#screen").inner_text()
         visit.clean()

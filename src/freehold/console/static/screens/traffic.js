@@ -9,7 +9,7 @@ const PARTS = [["incumbent", "incumbent"], ["candidate", "candidate"]];
 const STATUSES = [["", "any"], ["2xx", "2xx"], ["4xx", "4xx"], ["5xx", "5xx"], ["error", "error or stood in for"]];
 
 const fields = (record, view) => [
-  { name: "text", label: "Words in request or answer", kind: "search", placeholder: "refund \"late order\" ship*" },
+  view.may("content") && { name: "text", label: "Words in request or answer", kind: "search", placeholder: "refund \"late order\" ship*" },
   { name: "window_s", label: "Last", kind: "select", options: [...WINDOWS, ["0", "all there is"]], value: "900" },
   { name: "route", label: "Route", kind: "select", options: [["", "any"], ...record.routes.map((name) => [name, name])] },
   { name: "arm", label: "Sent to", kind: "select", options: [["", "either"], ["incumbent", "incumbent"], ["candidate", "candidate"]] },
@@ -17,7 +17,7 @@ const fields = (record, view) => [
   { name: "slower_than_ms", label: "Slower than, ms", kind: "number" },
   { name: "user", label: "User" }, { name: "api_key", label: "Key" },
   ...["model", "upstream_id", "conversation_id"].filter((name) => view.query[name]).map((name) => ({ name, label: name.replace("_id", "").replace("upstream", "upstream's id") })),
-];
+].filter(Boolean);
 
 function chart(traffic) {
   const rows = traffic.buckets.map((b) => ({ x: b.at, parts: [b.incumbent, b.candidate], under: b.errors }));

@@ -18,6 +18,11 @@ Seconds = Annotated[float, Meta(ge=60, le=7 * 86_400)]
 class ScreenQuery(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The parameters of one screen. Each is a text, a number, true or false, has a default, and says its range."""
 
+    @property
+    def asks_for_content(self) -> bool:
+        """Whether what is found tells what customers write, though the screen shows none of it."""
+        return False
+
 
 class WindowQuery(ScreenQuery, frozen=True, kw_only=True):
     """A screen that looks `window_s` seconds back."""

@@ -39,6 +39,11 @@ class TrafficQuery(ScreenQuery, frozen=True, kw_only=True):
     after: int | None = None
     most: Annotated[int, Meta(ge=1, le=200)] = 50
 
+    @property
+    def asks_for_content(self) -> bool:
+        """Word by word, a search tells what stands in a request."""
+        return bool(self.text)
+
 
 class TrafficScreen(Record, frozen=True, kw_only=True):
     """The traffic of the window, and a page of what the search found. `routes` and `models` are those of the routes."""
