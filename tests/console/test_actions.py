@@ -4,6 +4,7 @@ import http.client
 import json
 import urllib.parse
 
+import msgspec
 import pytest
 from tests.console.conftest import serving_console
 
@@ -27,6 +28,29 @@ def pressed(served, action, body):
 
 def buttons_of(visitor):
     return {name for name, action in ACTIONS.items() if visitor.may(*action.needs)}
+
+
+def longest_text(annotation):
+    """Characters of the longest text that a field takes; 0 for other fields."""
+    found = msgspec.inspect.type_info(annotation)
+    texts = [one for one in getattr(found, "types", (found,)) if isinstance(one, msgspec.inspect.StrType)]
+    return texts[0].max_length if texts else 0
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_what_a_button_takes_is_read(name):
+    action = ACTIONS[name]
+    lengths = [longest_text(field.type) for field in msgspec.structs.fields(action.body)]
+    assert 4 * sum(lengths) + 1000 < action.body_bytes, "a letter takes up to four bytes"
+
+
+def test_a_long_right_answer_comes_through_and_a_longer_one_does_not(project, served):
+    status, _ = pressed(served, "trace.feedback", {"id": "trace-00001", "gold": "\u00e4" * 10_000})
+    assert status == 200
+    with open_store(project.store_url) as store:
+        assert store.get_trace("trace-00001").gold == "\u00e4" * 10_000
+    assert pressed(served, "trace.feedback", {"id": "trace-00001", "gold": "x" * 10_001})[0] == 400
+    assert pressed(served, "trace.feedback", {"id": "trace-00001", "gold": "x" * 100_000})[0] == 413
 
 
 def test_who_only_looks_has_no_button_whatever_it_may_read():

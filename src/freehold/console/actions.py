@@ -27,11 +27,13 @@ class Act(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A button: `body` is the class that its JSON must be of, `needs` all that a visitor must be allowed."""
+    """A button: `body` is the class that its JSON must be of, `needs` all that a visitor must be allowed, `body_bytes`
+    how much of a body is read."""
 
     act: Act
     body: type[buttons.ButtonBody]
     needs: tuple[Permission, ...] = ("change",)
+    body_bytes: int = 16 * 1024
 
 
 _EVIDENCE: tuple[Permission, ...] = ("content", "change")
@@ -44,12 +46,14 @@ ACTIONS: dict[str, Action] = {
     "rollout.promote": Action(buttons.promote, buttons.RouteButton),
     "rollout.rollback": Action(buttons.rollback, buttons.RouteButton),
     "rollout.rehearse": Action(buttons.rehearse, buttons.RehearsalButton),
-    "trace.feedback": Action(buttons.feedback, buttons.FeedbackButton, needs=_EVIDENCE),
+    "trace.feedback": Action(buttons.feedback, buttons.FeedbackButton, needs=_EVIDENCE, body_bytes=64 * 1024),
     "keys.add": Action(key_buttons.add, key_buttons.NewKeyBody, needs=("keys",)),
     "keys.revoke": Action(key_buttons.revoke, key_buttons.KeyNameBody, needs=("keys",)),
     "note.add": Action(evidence_buttons.note, evidence_buttons.NoteBody, needs=_EVIDENCE),
     "label.pair": Action(evidence_buttons.label, evidence_buttons.PairBody, needs=_EVIDENCE),
     "label.undo": Action(evidence_buttons.undo_label, evidence_buttons.UndoBody, needs=_EVIDENCE),
-    "label.review": Action(evidence_buttons.review, evidence_buttons.ReviewBody, needs=_EVIDENCE),
+    "label.review": Action(
+        evidence_buttons.review, evidence_buttons.ReviewBody, needs=_EVIDENCE, body_bytes=512 * 1024
+    ),
     "dataset.build": Action(evidence_buttons.build_dataset, buttons.ButtonBody, needs=_EVIDENCE),
 }

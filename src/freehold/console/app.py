@@ -34,7 +34,7 @@ from freehold.types.audit import change_source, change_why
 from freehold.wire.hosts import HostPolicy
 from freehold.workflows.project import Project
 
-BODY_MAX = 16 * 1024
+LOGIN_BYTES = 16 * 1024
 # A report is one file with its own styles inside; it has no scripts.
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
 
@@ -52,7 +52,7 @@ def application(console: Console) -> web.Application:
     """The server for one project. The store is opened with the first request that needs it, and closed at the end."""
     server = _Server(console)
     passed = [plain_errors, guard(console.sessions, console.hosts, server.store)]
-    app = web.Application(client_max_size=BODY_MAX, middlewares=passed)
+    app = web.Application(client_max_size=LOGIN_BYTES, middlewares=passed)
     app.cleanup_ctx.append(server.closing)
     app.router.add_get("/", server.page)
     app.router.add_get("/static/{name:.+}", server.static)
@@ -150,7 +150,8 @@ class _Server:
         if (refused := refusal(*action.needs)) is not None:
             return refused
         try:
-            body = msgspec.json.decode(await request.read(), type=action.body)
+            given = await request.clone(client_max_size=action.body_bytes).read()
+            body = msgspec.json.decode(given, type=action.body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return error_response(400, f"the body is not what {name} takes: {error}")
         who = visitor_now.get().who

@@ -67,3 +67,14 @@ def test_a_trace_that_is_gone_is_said_to_be(visit):
     page = visit.open("trace?id=gone", waits=".empty")
     assert "no such trace" in page.locator(".empty").inner_text()
     visit.clean()
+
+
+def test_the_lines_of_a_right_answer_are_kept(visit, project):
+    page = visit.open("trace?id=trace-00001", waits="[data-key=feedback]")
+    page.get_by_role("button", name="Say what is right").click()
+    page.get_by_label("The right answer").fill("first line\n\nthird line")
+    page.locator("dialog button[type=submit]").click()
+    page.wait_for_selector("[data-key=feedback] pre")
+    with open_store(project.store_url) as store:
+        assert store.get_trace("trace-00001").gold == "first line\n\nthird line"
+    visit.clean()

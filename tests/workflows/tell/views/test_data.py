@@ -9,9 +9,9 @@ from tests.workflows.tell.views import evidence
 
 from freehold.errors import UsageError
 from freehold.store import open_store
-from freehold.types.dataset import Message, Sample
+from freehold.types.dataset import Doubt, Message, Sample
 from freehold.workflows.data.reviews import review_label
-from freehold.workflows.tell.views.data import PAGE_SAMPLES, DataQuery, data, shown_sample
+from freehold.workflows.tell.views.data import PAGE_SAMPLES, DataQuery, data, shown_sample, suggestion
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 
@@ -72,6 +72,25 @@ def test_doubts_are_listed_with_what_was_said_of_them(project):
         review_label(project, store, dataset, samples[0].id, "other", who="ada", at=NOW)
     detail = look(project).detail
     assert detail.doubts.rows[0].review.answer == "other" and detail.reviewed == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "incumbent", "begins_with"),
+    [
+        ("yes", None, "yes"),
+        ("yes", "no", "no"),
+        ("first\nsecond", None, "first\nsecond"),
+        ("x" * 300, None, None),
+        ("yes", "x" * 300, None),
+        ("yes", "\U0001f468\u200d\U0001f469", None),
+        ("\u202eyes", None, None),
+    ],
+)
+def test_a_correction_begins_with_a_whole_text_that_a_page_shows_as_it_is(answer, incumbent, begins_with):
+    doubt = Doubt(
+        sample_id="s", question="q", answer=answer, incumbent=incumbent, probability=0.1, looks=1
+    )
+    assert suggestion(doubt) == begins_with
 
 
 def test_a_project_without_a_trained_model_says_what_gives_doubts(project):

@@ -11,7 +11,7 @@ function opened(dialog) {
 
 /**
  * Ask before something is changed. `ask`: `{ title, text, yes, danger, fields, reason, send(values) }`. `fields` are
- * `{ name, label, kind, options, placeholder, value, required }`; `send` gets them with `why`, and what it throws is shown.
+ * `{ name, label, kind, options, placeholder, value, required, most }`, kind `lines` for a text of several; `send` gets them with `why`, and what it throws is shown.
  * Resolves to what `send` returned, or to null where it was left.
  */
 export function askReason({ title, text, yes, danger = false, fields = [], reason = true, send }) {
@@ -19,10 +19,11 @@ export function askReason({ title, text, yes, danger = false, fields = [], reaso
     let result = null;
     const error = el("p", { class: "note bad", role: "alert", hidden: true });
     const confirm = el("button", { type: "submit", class: `strong ${danger ? "danger" : ""}` }, yes);
-    const input = ({ name, label, kind = "text", options, placeholder, value = "", required = false }) => el("label", {}, label,
+    const input = ({ name, label, kind = "text", options, placeholder, value = "", required = false, most = null }) => el("label", {}, label,
       kind === "select"
         ? el("select", { name }, options.map(([key, words]) => el("option", { value: key, selected: key === value }, words)))
-        : el("input", { name, type: kind, placeholder, value, required, autocomplete: "off" }));
+        : kind === "lines" ? el("textarea", { name, rows: "4", placeholder, required, maxlength: most }, value)
+          : el("input", { name, type: kind, placeholder, value, required, maxlength: most, autocomplete: "off" }));
     const form = el("form", { method: "dialog", async onsubmit(event) {
       event.preventDefault();
       confirm.disabled = true;

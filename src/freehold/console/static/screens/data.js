@@ -50,7 +50,7 @@ function doubts(detail, view) {
   const shown = detail.doubts, id = detail.dataset.id;
   if (shown.why_none) return panel("Labels in doubt", { "data-key": "doubts" }, el("p", {}, shown.why_none), shown.command ? el("p", { class: "soft small" }, shown.command) : null);
   const say = (row, answer) => view.act("label.review", { dataset: id, sample: row.doubt.sample_id, answer });
-  const correct = (row) => view.ask({ title: "Another answer is right", yes: "Correct it", text: row.doubt.question, fields: [{ name: "answer", label: "The right answer", value: row.doubt.incumbent ?? row.doubt.answer, required: true }] },
+  const correct = (row) => view.ask({ title: "Another answer is right", yes: "Correct it", text: row.doubt.question, fields: [{ name: "answer", label: "The right answer", kind: "lines", value: row.suggestion ?? "", placeholder: "all of it", required: true, most: 100_000 }] },
     "label.review", { dataset: id, sample: row.doubt.sample_id });
   const buttons = (row) => (row.review ? pill(row.review.decision === "confirmed" ? "is right" : `now: ${row.review.answer.slice(0, 60)}`, "good")
     : view.can("label.review") ? el("div", { class: "buttons" }, el("button", { type: "button", class: "quiet", onclick: () => say(row, null) }, "It is right"), el("button", { type: "button", class: "quiet", onclick: () => correct(row) }, "Correct it")) : null);

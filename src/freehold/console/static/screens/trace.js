@@ -37,7 +37,7 @@ function feedback(trace, view) {
   const said = trace.feedback, given = trace.gold || trace.desirable !== null || said;
   const give = () => view.ask({ title: "What is right?", text: "A right answer is used to judge and to train. It stands next to the trace.", yes: "Keep it", reason: false,
     fields: [{ name: "thumb", label: "This answer was", kind: "select", options: [["", "not judged"], ["up", "good"], ["down", "bad"]] },
-      { name: "gold", label: "The right answer" }, { name: "comment", label: "Comment" }] }, "trace.feedback", { id: trace.id });
+      { name: "gold", label: "The right answer", kind: "lines", most: 10_000 }, { name: "comment", label: "Comment", kind: "lines", most: 2000 }] }, "trace.feedback", { id: trace.id });
   return panel("Feedback", { "data-key": "feedback" },
     given ? [facts([["this answer was", THUMBS[said?.thumb] ?? THUMBS[trace.desirable]], ["comment", said?.comment], ["said by", said?.key], ["at", said?.at ? moment(said.at) : null]]),
       trace.gold ? [el("h3", {}, "The right answer"), words(trace.gold)] : null]

@@ -17,12 +17,13 @@ from freehold.store import Store
 from freehold.types.dataset import DataCard, Dataset, Doubt, Message, Sample, SplitName
 from freehold.types.notes import LabelReview
 from freehold.types.record import Record
+from freehold.visible import visible
 from freehold.workflows.data.curate import read_card
 from freehold.workflows.data.reviews import reviews
 from freehold.workflows.project import Project
 from freehold.workflows.tell.views.proof.answers import ClippedText, clipped
 from freehold.workflows.tell.views.query import ScreenQuery
-from freehold.workflows.train.doubts import doubts
+from freehold.workflows.train.doubts import SHOWN_TEXT, doubts
 
 PAGE_SAMPLES = 20
 MOST_DOUBTS = 50
@@ -76,10 +77,12 @@ class SamplesShown(Record, frozen=True, kw_only=True):
 
 
 class ShownDoubt(Record, frozen=True, kw_only=True):
-    """A label in doubt, and what was said of it since."""
+    """A label in doubt, and what was said of it since. `suggestion` is what a correction begins with: None where the text
+    is cut, or holds what a page does not show, so that nothing is kept that was not seen."""
 
     doubt: Doubt
     review: LabelReview | None
+    suggestion: str | None
 
 
 class DoubtsShown(Record, frozen=True, kw_only=True):
@@ -244,12 +247,21 @@ def _doubts(project: Project, dataset: Dataset, said: dict[str, LabelReview]) ->
         return _no_doubts("The model that was trained last learned from another dataset.", "freehold train")
     return DoubtsShown(
         found=found.found,
-        rows=tuple(ShownDoubt(doubt=one, review=said.get(one.sample_id)) for one in found.doubts),
+        rows=tuple(
+            ShownDoubt(doubt=one, review=said.get(one.sample_id), suggestion=suggestion(one))
+            for one in found.doubts
+        ),
         adapter_id=found.adapter_id,
         labels=found.labels,
         why_none=None if found.doubts else "The trained model doubts none of its labels.",
         command=f"freehold dataset doubts {found.adapter_id[:12]}",
     )
+
+
+def suggestion(doubt: Doubt) -> str | None:
+    """The likeliest right answer, as it may stand in a field that is kept as it is."""
+    text = doubt.answer if doubt.incumbent is None else doubt.incumbent
+    return text if len(text) < SHOWN_TEXT and visible(text) == text else None
 
 
 def _no_doubts(why: str, hint: str | None) -> DoubtsShown:
