@@ -193,3 +193,20 @@ def test_only_this_sessions_labels_are_taken_back(session):
     take(again, 10)
     again.undo()
     assert again.forget() == 9 and len(read_labels(path)) == 6
+
+
+def test_what_a_terminal_and_a_page_label_at_once_is_all_kept(session):
+    page, path = session()
+    take(page, 3)
+    terminal, _ = session()
+    take(terminal, 4)
+    assert page.undo() and len(read_labels(path)) == 6, "its own last one, and none of the other's"
+    take(page, 1)
+    assert terminal.undo() and len(read_labels(path)) == 6
+    terminal.next()
+    take(page, 2)
+    pairs = [json.loads(line)["id"] for line in path.read_text().splitlines()]
+    assert len(pairs) == len(set(pairs)) == 8, "no pair is shown to the second that the first has labelled"
+    assert page.forget() == 5 and len(read_labels(path)) == 3
+    path.unlink()
+    assert not page.undo() and terminal.next() is not None

@@ -86,7 +86,8 @@ class LabelSession:
     """Pairs in random order; each label is on disk before the next pair is shown, so any stop can be resumed.
 
     Which pairs come, in which order and on which side follow from `seed` alone. The pairs are a simple random
-    sample of all, as the calibration of a judge requires.
+    sample of all, as the calibration of a judge requires. Another session may write the same file, in a terminal or on
+    a page: its labels are taken in before a pair is shown or a label is taken back.
     """
 
     def __init__(
@@ -108,7 +109,9 @@ class LabelSession:
         self._candidate_left = {item.sample.id: chance.random() < 0.5 for item in self._items}
         self._path = path
         self._clock = clock
-        self._labels = _read(path)
+        self._seen_file: tuple[int, int] | None = None
+        self._labels: dict[str, Label] = {}
+        self._take_in()
         self._shown_at: datetime | None = None
         self._taken: list[str] = []
         for item in self._items:
@@ -127,11 +130,13 @@ class LabelSession:
     @property
     def current_id(self) -> str | None:
         """The sample whose pair comes next, or is shown; None when all are labelled."""
+        self._take_in()
         item = self._current()
         return None if item is None else item.sample.id
 
     def next(self) -> BlindPair | None:
         """The next pair to label, None when all are."""
+        self._take_in()
         item = self._current()
         if item is None:
             return None
@@ -176,13 +181,15 @@ class LabelSession:
         median = self._median(self._taken)
         if median is None or median >= HASTY_SECONDS or len(self._taken) < _FEW:
             return None
-        return HastyLabels(len(self._taken), sum(self._labels[id].seconds for id in self._taken))
+        taken = [self._labels[id].seconds for id in self._taken if id in self._labels]
+        return HastyLabels(len(taken), sum(taken))
 
     def forget(self) -> int:
         """Take back all labels taken since this session began; returns how many. Their pairs come again."""
+        self._take_in()
         gone = len(self._taken)
         for id in self._taken:
-            del self._labels[id]
+            self._labels.pop(id, None)
         self._taken.clear()
         self._rewrite()
         return gone
@@ -192,11 +199,12 @@ class LabelSession:
         return round(statistics.median(took), 2) if took else None
 
     def undo(self) -> bool:
-        """Take the last shown label back, so that its pair comes next; False when there is none."""
+        """Take the last shown label back, of this session where there is one, so that its pair comes next; False when
+        there is none."""
+        self._take_in()
         session_ids = {item.sample.id for item in self._items}
-        last = next(
-            (id for id, label in reversed(self._labels.items()) if label.shown and id in session_ids), None
-        )
+        shown = [id for id, label in self._labels.items() if label.shown and id in session_ids]
+        last = next((id for id in reversed(self._taken) if id in self._labels), shown[-1] if shown else None)
         if last is None:
             return False
         del self._labels[last]
@@ -208,11 +216,18 @@ class LabelSession:
     def _current(self) -> ItemResult | None:
         return next((item for item in self._items if item.sample.id not in self._labels), None)
 
+    def _take_in(self) -> None:
+        """The labels that the file holds now."""
+        found = _stamp(self._path)
+        if found != self._seen_file:
+            self._labels, self._seen_file = _read(self._path), found
+
     def _rewrite(self) -> None:
         with _writing(self._path):
             files.write(
                 self._path, b"".join(msgspec.json.encode(label) + b"\n" for label in self._labels.values())
             )
+        self._seen_file = _stamp(self._path)
 
     def _write(self, item: ItemResult, winner: Winner | None, *, shown: bool, seconds: float) -> None:
         label = Label(
@@ -230,6 +245,15 @@ class LabelSession:
                 file.flush()
                 os.fsync(file.fileno())
         self._labels[label.id] = label
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """What changes when a file does; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def open_session(
