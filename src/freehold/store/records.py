@@ -34,6 +34,14 @@ class RawRecord(NamedTuple):
     made_from: tuple[str, ...]
 
 
+class KeptRecord(NamedTuple):
+    """A record to be kept, the ids it was made from, and its entry of the audit record."""
+
+    record: StoredRecord
+    made_from: tuple[str, ...] = ()
+    change: Change | None = None
+
+
 class RecordStore:
     """The records of a database. A record's class says its kind, so that a kind is never read as another class."""
 
@@ -46,7 +54,7 @@ class RecordStore:
         """Keep `record` in place of what had its kind and key; it becomes the latest of its kind. With it goes an entry
         of the audit record, unless its kind needs none."""
         with self.database.writing() as connection:
-            _put(connection, record, made_from, change)
+            keep_within(connection, KeptRecord(record, tuple(made_from), change))
 
     def put_once(self, record: StoredRecord, *, made_from: Sequence[str] = ()) -> bool:
         """Keep `record` unless one of its kind and key is there, which then keeps its place. Whether it was kept.
@@ -59,7 +67,7 @@ class RecordStore:
             where = (records.c.kind == record.kind, records.c.id == record.key)
             if connection.execute(select(records.c.seq).where(*where)).first() is not None:
                 return False
-            _put(connection, record, made_from, None)
+            keep_within(connection, KeptRecord(record, tuple(made_from)))
             return True
 
     def put_key(
@@ -225,13 +233,13 @@ def decoded(body: bytes, type: type[R], kind: str, *about: object) -> R:
         ) from None
 
 
-def _put(
-    connection: Connection, record: StoredRecord, made_from: Sequence[str], change: Change | None
-) -> None:
-    _write(connection, record.kind, record.key, record, made_from)
+def keep_within(connection: Connection, kept: KeptRecord) -> None:
+    """`RecordStore.put` in a transaction that does more."""
+    record = kept.record
+    _write(connection, record.kind, record.key, record, kept.made_from)
     _count_change(connection, record.kind)
     if record.unaudited is None:
-        audit.append_change(connection, f"{record.kind}.save", record.key, change)
+        audit.append_change(connection, f"{record.kind}.save", record.key, kept.change)
 
 
 def _write(connection: Connection, kind: str, key: str, value: Record, made_from: Sequence[str]) -> None:

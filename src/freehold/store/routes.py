@@ -13,7 +13,7 @@ from freehold.errors import RevisionError
 from freehold.store import audit, bodies, counting
 from freehold.store.damage import SEEN, DamagedBody, unless_damaged
 from freehold.store.database import Database
-from freehold.store.records import decoded
+from freehold.store.records import KeptRecord, decoded, keep_within
 from freehold.store.tables import from_micros, route_history, routes, to_micros
 from freehold.types.route import Route, RouteChange, without_unreadable_rule
 
@@ -33,8 +33,10 @@ class RouteStore:
         why: str = "",
         verdict_id: str | None = None,
         expected_revision: int | None = None,
+        together_with: KeptRecord | None = None,
     ) -> Route:
-        """Keep a route and a line of its history; returns it with its new revision.
+        """Keep a route and a line of its history, with a record that says the same or neither; returns it with its new
+        revision.
 
         With `expected_revision`, raises `RevisionError` when the route was changed in between.
         """
@@ -52,6 +54,8 @@ class RouteStore:
             connection.execute(delete(routes).where(routes.c.name == route.name))
             connection.execute(insert(routes).values(name=saved.name, revision=saved.revision, body=sealed))
             _note(connection, saved.name, saved.revision, body, who, at, why, verdict_id)
+            if together_with is not None:
+                keep_within(connection, together_with)
         return saved
 
     def delete_route(self, name: str, *, who: str, at: datetime, why: str = "") -> bool:

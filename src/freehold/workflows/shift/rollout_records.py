@@ -6,6 +6,7 @@ from datetime import datetime
 
 from freehold.errors import UsageError, did_you_mean
 from freehold.store import Store
+from freehold.store.records import KeptRecord
 from freehold.types.audit import Change
 from freehold.types.serving.rollout import Rollout
 
@@ -47,9 +48,9 @@ def is_live(store: Store, route_name: str) -> bool:
     return rollout is not None and rollout.is_live
 
 
-def keep(store: Store, rollout: Rollout, *, who: str, at: datetime, why: str) -> None:
-    """Store a rollout as it is now."""
+def kept(rollout: Rollout, *, who: str, at: datetime, why: str) -> KeptRecord:
+    """A rollout as it is now, to be stored with the change of its route."""
     verdict = (rollout.verdict_id,) if rollout.verdict_id else ()
     detail = {"number": rollout.number, "stage": rollout.stage, "verdict_id": rollout.verdict_id}
     change = Change(action=f"rollout.{rollout.state}", who=who, at=at, why=why, detail=detail)
-    store.put(rollout, made_from=verdict, change=change)
+    return KeptRecord(rollout, verdict, change)

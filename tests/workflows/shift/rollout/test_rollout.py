@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from tests.workflows.shift.shifting import LATER, ROUTE, START, begun, mirrored, trace
 
-from freehold.errors import FreeholdError, UsageError
+from freehold.errors import FreeholdError, RevisionError, UsageError
 from freehold.store import default_url, open_store
 from freehold.types.evaluation import Task
 from freehold.types.evidence import EvidenceBasis
@@ -137,6 +137,54 @@ def test_rolling_back_does_not_mind_who_changed_the_route_meanwhile(store, monke
     monkeypatch.setattr(store, "save_route", raced)
     assert rollout.rollback(store, "support", who="ada", at=START).state == "rolled_back"
     assert store.routes()[0].state == "rolled_back"
+
+
+@pytest.mark.parametrize("forward", [rollout.advance, rollout.promote])
+def test_a_step_forward_that_a_rollback_overtakes_is_not_taken(store, monkeypatch, forward):
+    """Taking in what is new may take seconds; who presses Roll back meanwhile, or the observer, has the last word."""
+    begun(store)
+    real = rollout.scoring.learn
+
+    def slow(mine, running, **more):
+        tests = real(mine, running, **more)
+        rollout.rollback(mine, "support", who="bo", at=START, why="complaints")
+        return tests
+
+    monkeypatch.setattr(rollout.scoring, "learn", slow)
+    with pytest.raises(RevisionError, match="changed meanwhile"):
+        forward(store, "support", who="ada", at=START, without=rollout.GATES)
+    assert store.routes()[0].state == rollout_records.find(store, "support").state == "rolled_back"
+    assert store.route_history("support")[-1].why == "complaints"
+
+
+def test_of_two_that_advance_at_once_one_does(store, monkeypatch):
+    begun(store)
+    real, second = rollout.scoring.learn, []
+
+    def slow(mine, running, **more):
+        tests = real(mine, running, **more)
+        if not second:
+            second.append("bo")
+            rollout.advance(mine, "support", who="bo", at=START, without=rollout.GATES)
+        return tests
+
+    monkeypatch.setattr(rollout.scoring, "learn", slow)
+    with pytest.raises(RevisionError, match="changed meanwhile"):
+        rollout.advance(store, "support", who="ada", at=START, without=rollout.GATES)
+    assert rollout_records.find(store, "support").stage == 0 and store.routes()[0].canary_share == 0.1
+
+
+def test_a_route_and_its_rollout_move_together_or_not_at_all(store, monkeypatch):
+    begun(store)
+
+    def killed(connection, kept):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("freehold.store.routes.keep_within", killed)
+        rollout.advance(store, "support", who="ada", at=START, without=rollout.GATES)
+    assert store.routes()[0].state == rollout_records.find(store, "support").state == "shadow"
+    assert len(store.route_history("support")) == 1
 
 
 def test_of_two_starts_at_once_one_is_refused(tmp_path):

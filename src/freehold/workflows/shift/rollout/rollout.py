@@ -141,18 +141,10 @@ def advance(
 
     What is named in `without` may be missing. Raises `UsageError` saying what is missing.
     """
-    paused = rollout_records.find(store, route_name)
+    route, paused = _route_and_rollout(store, route_name)
     if paused.state == "paused" and paused.paused_in == "shadow":
         again = msgspec.structs.replace(paused, state="shadow", paused_in=None)
-        _move(
-            store,
-            again,
-            routes.find(store, route_name, option="--route"),
-            "shadow",
-            who=who,
-            at=at,
-            why=_with_reason("mirrored again", why),
-        )
+        _move(store, again, route, "shadow", who=who, at=at, why=_with_reason("mirrored again", why))
         return step(store, route_name, at=at)
     now = _require_allowed(store, route_name, who=who, at=at, without=without)
     rollout = now.rollout
@@ -166,16 +158,7 @@ def advance(
         rollout, state="canary", stage=rollout.stage + 1, stage_began_at=at, paused_in=None
     )
     why = _with_reason(f"canary at {share:.2%}" + _forced(without), why)
-    _move(
-        store,
-        moved,
-        routes.find(store, route_name, option="--route"),
-        "canary",
-        who=who,
-        at=at,
-        why=why,
-        share=share,
-    )
+    _move(store, moved, route, "canary", who=who, at=at, why=why, share=share)
     return step(store, route_name, at=at)
 
 
@@ -192,11 +175,12 @@ def promote(
 
     Raises `UsageError` saying what is missing.
     """
+    route, _ = _route_and_rollout(store, route_name)
     now = _require_allowed(store, route_name, who=who, at=at, without=without)
     if set(without) != set(GATES):
         _check_shares(now)
     why = _with_reason("promoted" + _forced(without), why)
-    done = _end(store, now.rollout, "promoted", who=who, at=at, why=why)
+    done = _end(store, now.rollout, route, "promoted", who=who, at=at, why=why)
     return msgspec.structs.replace(now, rollout=done, missing=())
 
 
@@ -220,30 +204,30 @@ def _check_shares(now: Status) -> None:
 
 def pause(store: Store, route_name: str, *, who: str, at: datetime, why: str = "") -> Rollout:
     """All traffic to the incumbent for now; what was learned is kept, and `advance` goes on from here."""
-    rollout = rollout_records.find(store, route_name)
+    route, rollout = _route_and_rollout(store, route_name)
     if rollout.state != "shadow" and rollout.state != "canary":
         raise UsageError(f"the rollout of the route {route_name} is {rollout.state}, it cannot be paused")
     paused = msgspec.structs.replace(
         rollout, state="paused", stage=max(-1, rollout.stage - 1), paused_in=rollout.state
     )
-    why = _with_reason("paused", why)
-    _move(
-        store, paused, routes.find(store, route_name, option="--route"), "incumbent", who=who, at=at, why=why
-    )
+    _move(store, paused, route, "incumbent", who=who, at=at, why=_with_reason("paused", why))
     return paused
 
 
 def rollback(store: Store, route_name: str, *, who: str, at: datetime, why: str = "") -> Rollout:
     """All traffic to the incumbent, now, from any state, even while the route is changed by another."""
     why = why or "asked for"
-    rollout = rollout_records.find(store, route_name)
     for _ in range(_TRIES - 1):
         try:
-            return _end(store, rollout, "rolled_back", who=who, at=at, why=why)
+            return _roll_back(store, route_name, who=who, at=at, why=why)
         except RevisionError:  # going back is right whatever the change in between was
             log.info("route %s: changed meanwhile, rolling back again", route_name)
-            rollout = rollout_records.find(store, route_name)
-    return _end(store, rollout, "rolled_back", who=who, at=at, why=why)
+    return _roll_back(store, route_name, who=who, at=at, why=why)
+
+
+def _roll_back(store: Store, route_name: str, *, who: str, at: datetime, why: str) -> Rollout:
+    route, rollout = _route_and_rollout(store, route_name)
+    return _end(store, rollout, route, "rolled_back", who=who, at=at, why=why)
 
 
 def rollback_route(store: Store, route_name: str, *, who: str, at: datetime, why: str = "") -> None:
@@ -273,18 +257,26 @@ def _move(
     why: str,
     share: float = 0.0,
 ) -> None:
+    """Both change, or neither. Raises `RevisionError` where the route has changed since `route` was read: what was decided
+    on what no longer holds is not done."""
     changed = msgspec.structs.replace(
         route, state=state, canary_share=share, shadow_share=rollout.shadow_share
     )
     store.save_route(
-        changed, who=who, at=at, why=why, verdict_id=rollout.verdict_id, expected_revision=route.revision
+        changed,
+        who=who,
+        at=at,
+        why=why,
+        verdict_id=rollout.verdict_id,
+        expected_revision=route.revision,
+        together_with=rollout_records.kept(rollout, who=who, at=at, why=why),
     )
-    rollout_records.keep(store, rollout, who=who, at=at, why=why)
 
 
 def _end(
     store: Store,
     rollout: Rollout,
+    route: Route,
     state: Literal["promoted", "rolled_back"],
     *,
     who: str,
@@ -292,8 +284,15 @@ def _end(
     why: str,
 ) -> Rollout:
     done = msgspec.structs.replace(rollout, state=state, why=why)
-    _move(store, done, routes.find(store, rollout.route, option="--route"), state, who=who, at=at, why=why)
+    _move(store, done, route, state, who=who, at=at, why=why)
     return done
+
+
+def _route_and_rollout(store: Store, name: str) -> tuple[Route, Rollout]:
+    """The route is read first: what changes either of them after that is noticed when they are moved."""
+    known = {route.name: route for route in store.routes()}
+    rollout = rollout_records.find(store, name)
+    return known.get(name) or routes.find(store, name, option="--route"), rollout
 
 
 def _forced(without: Collection[Gate]) -> str:
