@@ -1,11 +1,15 @@
 """Who is let through, and what leaves: tests/console/test_app.py asks a whole server; here is what it cannot show."""
 
+import asyncio
 import json
 
+import pytest
+from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from freehold.console import guard
 from freehold.console.sessions import Visitor
+from freehold.errors import RevisionError, StorageError, StoreError, UsageError
 from freehold.types.route import PERMISSIONS
 
 
@@ -20,6 +24,25 @@ def test_every_permission_has_words_for_its_refusal():
             assert answer.status == 403 and "role use" in json.loads(answer.text)["error"]
     guard.visitor_now.set(Visitor("ada", "read", content=True))
     assert guard.refusal("content") is None and guard.refusal("change") is not None
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (UsageError("not yet"), 409),
+        (RevisionError("it was changed meanwhile"), 409),
+        (StoreError("of another version"), 503),
+        (StorageError("no space"), 503),
+        (web.HTTPNotFound(), 404),
+    ],
+)
+def test_an_error_is_told_with_what_it_means(error, status):
+    async def handler(request):
+        raise error
+
+    answer = asyncio.run(guard.plain_errors(make_mocked_request("GET", "/"), handler))
+    assert answer.status == status and json.loads(answer.text)["error"]
+    assert answer.headers["Cache-Control"] == "no-store"
 
 
 def test_a_token_is_taken_from_the_header_only():

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from freehold.console.project_store import ProjectStore
 from freehold.console.sessions import Sessions, Visitor
-from freehold.errors import FreeholdError, StorageError, StoreError
+from freehold.errors import FreeholdError, RevisionError, StorageError, StoreError
 from freehold.types.route import Permission
 from freehold.wire.hosts import HostPolicy
 
@@ -99,7 +99,9 @@ async def plain_errors(request: web.Request, handler: Handler) -> web.StreamResp
     except web.HTTPException as error:
         response = error if error.status < 400 else error_response(error.status, error.reason)
     except FreeholdError as error:
-        status = 503 if isinstance(error, StorageError | StoreError) else 409
+        # Another one was faster: that is no fault of the store.
+        broken = isinstance(error, StorageError | StoreError) and not isinstance(error, RevisionError)
+        status = 503 if broken else 409
         response = error_response(status, error.message, hint=error.hint)
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
