@@ -6,7 +6,14 @@ from tests.workflows.shift.shifting import trace as made
 
 from freehold.errors import UsageError
 from freehold.store import open_store
-from freehold.workflows.tell.views.trace import MESSAGES_MAX, TEXT_MAX, OneTraceQuery, trace
+from freehold.workflows.tell.views.trace import (
+    COMMENT_MAX,
+    MESSAGES_MAX,
+    ROLE_MAX,
+    TEXT_MAX,
+    OneTraceQuery,
+    trace,
+)
 
 
 @pytest.fixture
@@ -76,3 +83,17 @@ def test_what_was_said_of_an_answer_is_shown(store):
     store.add_traces([made(1, id="said", gold="right", metadata=said)])
     one = shown(store, "said")
     assert (one.gold.text, one.feedback.thumb, one.feedback.comment) == ("right", "down", "wrong")
+
+
+@pytest.mark.parametrize("said", ["good", 7, [], {"thumb": 1, "comment": {"a": "b"}, "at": None, "stars": 5}])
+def test_what_another_program_wrote_as_feedback_does_no_harm(store, said):
+    store.add_traces([made(1, id="imported", metadata={"feedback": said})])
+    feedback = shown(store, "imported").feedback
+    assert feedback is None or (feedback.at, feedback.thumb, feedback.comment) == ("", None, None)
+
+
+def test_a_role_and_a_comment_are_bounded_as_well(store):
+    request = {"messages": [{"role": "r" * 1_000_000, "content": "q"}]}
+    store.add_traces([made(1, id="odd", request=request, metadata={"feedback": {"comment": "c" * 1_000_000}})])
+    one = shown(store, "odd")
+    assert len(one.messages[0].role) == ROLE_MAX and len(one.feedback.comment) == COMMENT_MAX

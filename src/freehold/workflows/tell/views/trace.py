@@ -22,6 +22,8 @@ TEXT_MAX = 20_000
 MESSAGES_MAX = 60
 """Messages shown of one request: the first one, and the newest."""
 OTHERS_MAX = 8
+COMMENT_MAX = 2000
+ROLE_MAX = 100
 
 
 class OneTraceQuery(ScreenQuery, frozen=True, kw_only=True):
@@ -139,8 +141,6 @@ def _shown(found: Trace, others: Sequence[Trace]) -> ShownTrace:
     rest = {
         name: value for name, value in found.request.items() if name not in ("messages", "input", "prompt")
     }
-    said = found.metadata.get("feedback")
-    feedback = msgspec.convert(said, Feedback) if isinstance(said, dict) else None
     return ShownTrace(
         id=found.id,
         source=found.source,
@@ -159,8 +159,18 @@ def _shown(found: Trace, others: Sequence[Trace]) -> ShownTrace:
         others=tuple(map(_answer, others)),
         gold=None if found.gold is None else shown_text(found.gold),
         desirable=found.desirable,
-        feedback=feedback,
+        feedback=_feedback(found.metadata.get("feedback")),
         stored_bytes=len(msgspec.json.encode(found)),
+    )
+
+
+def _feedback(said: Any) -> Feedback | None:
+    """What was said, as far as it is what freehold writes: an imported trace may hold anything under that name."""
+    if not isinstance(said, dict):
+        return None
+    names = [field.name for field in msgspec.structs.fields(Feedback)]
+    return Feedback(
+        **{name: said[name][:COMMENT_MAX] for name in names if isinstance(said.get(name), str)}
     )
 
 
@@ -169,7 +179,7 @@ def _message(given: Any) -> TraceMessage:
         return TraceMessage(role="user", content=shown_text(blanked_text(given)))
     calls = given.get("tool_calls") or given.get("function_call")
     text = blanked_text(given.get("content")) or (msgspec.json.encode(calls).decode() if calls else "")
-    return TraceMessage(role=str(given.get("role") or "user"), content=shown_text(text))
+    return TraceMessage(role=str(given.get("role") or "user")[:ROLE_MAX], content=shown_text(text))
 
 
 def _answer(found: Trace) -> TraceAnswer:
