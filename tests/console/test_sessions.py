@@ -32,6 +32,14 @@ def test_the_printed_token_stands_for_its_visitor_and_a_login_only_console_has_n
         assert Sessions(None, ADA).visitor(store, shown) is None
 
 
+@pytest.mark.parametrize("shown", ["\udcff", "\u00e4", "x" * 100_000])
+def test_a_token_that_is_no_text_stands_for_no_visitor(store, shown):
+    """A header may hold any bytes; the server has them as lone halves of surrogate pairs."""
+    here = Sessions("t", ADA)
+    assert here.visitor(store, shown) is None and not here.redeem("a.html", shown)
+    here.end(shown)
+
+
 def test_a_session_ends_with_its_time_and_with_its_key(store, monkeypatch):
     here = Sessions(None, ADA)
     expiring = made(store, "operate", expires_at=datetime.now(UTC) + timedelta(hours=1))

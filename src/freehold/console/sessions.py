@@ -91,7 +91,7 @@ class Sessions:
 
     def printed(self, shown: str) -> Visitor | None:
         """The visitor of the printed address, where its token is shown. The store is not asked."""
-        if self._token is not None and hmac.compare_digest(shown.encode(), self._token.encode()):
+        if self._token is not None and hmac.compare_digest(_bytes(shown), _bytes(self._token)):
             return self._visitor
         return None
 
@@ -116,4 +116,9 @@ class Sessions:
 
 
 def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(_bytes(token)).hexdigest()
+
+
+def _bytes(token: str) -> bytes:
+    """As it was sent: a header may hold any bytes."""
+    return token.encode(errors="surrogateescape")
