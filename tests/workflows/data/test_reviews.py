@@ -82,3 +82,12 @@ def test_a_sample_whose_request_is_gone_says_what_to_do(made, monkeypatch):
     with open_store(project.store_url) as store, pytest.raises(UsageError, match="no request") as error:
         review_label(project, store, dataset, "s", "no", who="ada", at=AT)
     assert "freehold import" in error.value.hint
+
+
+def test_a_request_that_is_forgotten_meanwhile_leaves_no_review_behind(made, monkeypatch):
+    project, dataset = made
+    with open_store(project.store_url) as store:
+        monkeypatch.setattr(store, "replace_trace", lambda trace: False)
+        with pytest.raises(UsageError, match="no request"):
+            review_label(project, store, dataset, samples(dataset)[0].id, "no", who="ada", at=AT)
+        assert reviews(store) == {}

@@ -50,7 +50,8 @@ def review_label(
             f"the right answer has {len(right):,} characters, at most {ANSWER_CHARACTERS:,} are kept"
         )
     trace = None if sample.trace_id is None else store.get_trace(sample.trace_id)
-    if trace is None:
+    # It may be forgotten at any moment, and nothing of it may be kept then.
+    if trace is None or not store.replace_trace(msgspec.structs.replace(trace, gold=right)):
         raise UsageError(
             f"sample {sample_id[:12]} was made of no request that is still here",
             hint="correct it where its file is kept, then freehold import and freehold dataset build",
@@ -66,7 +67,6 @@ def review_label(
         who=who,
         at=at,
     )
-    store.replace_trace(msgspec.structs.replace(trace, gold=right))
     change = Change(
         action=f"label.{decision}", who=who, at=at, detail={"trace": trace.id, "dataset": dataset.id}
     )
