@@ -184,7 +184,7 @@ SCREENS: dict[str, Screen] = {
     "settings": Screen(
         title="Settings",
         view=settings.settings,
-        query=ScreenQuery,
+        query=settings.SettingsQuery,
         group="project",
         shortcut="s",
         command="freehold doctor",

@@ -5,8 +5,7 @@ from tests.workflows.shift.shifting import START
 
 from freehold.store import open_store
 from freehold.workflows.project import open_project
-from freehold.workflows.tell.views.query import ScreenQuery
-from freehold.workflows.tell.views.settings import settings
+from freehold.workflows.tell.views.settings import SettingsQuery, settings
 
 FILE = """
 [app]
@@ -34,8 +33,8 @@ def shown(tmp_path, monkeypatch):
     project = open_project()
     with open_store(project.store_url) as store:
 
-        def look():
-            return settings(project, store, ScreenQuery(), at=START)
+        def look(**query):
+            return settings(project, store, SettingsQuery(**query), at=START)
 
         yield look
 
@@ -62,3 +61,12 @@ def test_a_password_is_not_shown(shown):
 def test_a_file_that_was_broken_meanwhile_is_said_to_be(shown, tmp_path):
     (tmp_path / "freehold.toml").write_text("[app\nname=")
     assert shown().unread
+    assert not any(line.source == "file" for line in shown().project)
+
+
+def test_words_find_keys_by_name_and_by_meaning(shown):
+    found = shown(find="[Serve] PORT")
+    assert [line.name for line in found.project] == ["[serve] port"] and found.machine == ()
+    by_meaning = shown(find="gateway binds")
+    assert {line.name for line in by_meaning.machine} == {"FREEHOLD_HOST", "FREEHOLD_PORT"}
+    assert shown(find="no such word").project == ()

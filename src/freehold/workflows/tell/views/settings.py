@@ -6,9 +6,10 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from freehold.settings import SETTINGS
 from freehold.store import Store
@@ -21,6 +22,12 @@ from freehold.workflows.tell.views.query import ScreenQuery
 
 Source = Literal["file", "environment", "default"]
 VALUE_MAX = 300
+
+
+class SettingsQuery(ScreenQuery, frozen=True, kw_only=True):
+    """Only what has these words in its name or its meaning; empty does not narrow."""
+
+    find: Annotated[str, Meta(max_length=100)] = ""
 
 
 class SettingValue(Record, frozen=True, kw_only=True):
@@ -37,7 +44,7 @@ class SettingValue(Record, frozen=True, kw_only=True):
 
 class SettingsScreen(Record, frozen=True, kw_only=True):
     """Values of the file (`file` None where there is none) and of the environment. `unread` says why the file as it is
-    now on the disk cannot be read; what is shown then is what this console began with."""
+    now on the disk cannot be read; none of its values is shown then."""
 
     at: datetime
     file: str | None
@@ -46,7 +53,7 @@ class SettingsScreen(Record, frozen=True, kw_only=True):
     machine: tuple[SettingValue, ...]
 
 
-def settings(project: Project, store: Store, query: ScreenQuery, *, at: datetime) -> SettingsScreen:
+def settings(project: Project, store: Store, query: SettingsQuery, *, at: datetime) -> SettingsScreen:
     """What is set here, and where."""
     given: dict[str, Any] = {}
     unread = None
@@ -59,8 +66,15 @@ def settings(project: Project, store: Store, query: ScreenQuery, *, at: datetime
         at=at,
         file=None if project.config_path is None else str(project.config_path),
         unread=unread,
-        project=tuple(project_lines(given)),
-        machine=tuple(machine_lines(os.environ)),
+        project=tuple(_found(project_lines(given), query.find)),
+        machine=tuple(_found(machine_lines(os.environ), query.find)),
+    )
+
+
+def _found(lines: Iterator[SettingValue], words: str) -> Iterator[SettingValue]:
+    wanted = words.casefold().split()
+    return (
+        line for line in lines if all(word in f"{line.name} {line.meaning}".casefold() for word in wanted)
     )
 
 
