@@ -28,12 +28,14 @@ class Act(Protocol):
 @dataclass(frozen=True, slots=True)
 class Action:
     """A button: `body` is the class that its JSON must be of, `needs` all that a visitor must be allowed, `body_bytes`
-    how much of a body is read."""
+    how much of a body is read. One that takes long is done `alone`: pressed again meanwhile it is refused, so that it
+    never keeps a rollback waiting for a thread."""
 
     act: Act
     body: type[buttons.ButtonBody]
     needs: tuple[Permission, ...] = ("change",)
     body_bytes: int = 16 * 1024
+    alone: bool = False
 
 
 _EVIDENCE: tuple[Permission, ...] = ("content", "change")
@@ -45,7 +47,7 @@ ACTIONS: dict[str, Action] = {
     "rollout.pause": Action(buttons.pause, buttons.RouteButton),
     "rollout.promote": Action(buttons.promote, buttons.RouteButton),
     "rollout.rollback": Action(buttons.rollback, buttons.RouteButton),
-    "rollout.rehearse": Action(buttons.rehearse, buttons.RehearsalButton),
+    "rollout.rehearse": Action(buttons.rehearse, buttons.RehearsalButton, alone=True),
     "trace.feedback": Action(buttons.feedback, buttons.FeedbackButton, needs=_EVIDENCE, body_bytes=64 * 1024),
     "keys.add": Action(key_buttons.add, key_buttons.NewKeyBody, needs=("keys",)),
     "keys.revoke": Action(key_buttons.revoke, key_buttons.KeyNameBody, needs=("keys",)),
@@ -55,5 +57,5 @@ ACTIONS: dict[str, Action] = {
     "label.review": Action(
         evidence_buttons.review, evidence_buttons.ReviewBody, needs=_EVIDENCE, body_bytes=512 * 1024
     ),
-    "dataset.build": Action(evidence_buttons.build_dataset, buttons.ButtonBody, needs=_EVIDENCE),
+    "dataset.build": Action(evidence_buttons.build_dataset, buttons.ButtonBody, needs=_EVIDENCE, alone=True),
 }

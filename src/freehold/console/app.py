@@ -23,7 +23,7 @@ import msgspec
 from aiohttp import web
 
 from freehold.console import static_files
-from freehold.console.actions import ACTIONS
+from freehold.console.actions import ACTIONS, Action
 from freehold.console.guard import error_response, guard, plain_errors, refusal, shown_token, visitor_now
 from freehold.console.project_store import ProjectStore
 from freehold.console.record_cache import RecordCache
@@ -31,8 +31,10 @@ from freehold.console.screens import SCREENS, query_of
 from freehold.console.sessions import Sessions
 from freehold.errors import UsageError
 from freehold.types.audit import change_source, change_why
+from freehold.types.record import Record
 from freehold.wire.hosts import HostPolicy
 from freehold.workflows.project import Project
+from freehold.workflows.tell.buttons import ButtonBody
 
 LOGIN_BYTES = 16 * 1024
 # A report is one file with its own styles inside; it has no scripts.
@@ -71,6 +73,7 @@ class _Server:
         self._console = console
         self.store = ProjectStore(console.project.store_url)
         self._records = RecordCache()
+        self._under_way: set[str] = set()
 
     async def closing(self, app: web.Application) -> AsyncIterator[None]:
         yield
@@ -154,16 +157,25 @@ class _Server:
             body = msgspec.json.decode(given, type=action.body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return error_response(400, f"the body is not what {name} takes: {error}")
-        who = visitor_now.get().who
-        change_source.set(f"console, {request.remote}")
-        change_why.set(body.why)
-        done = await asyncio.to_thread(
-            lambda: action.act(self._console.project, self.store.get(), body, who=who, at=datetime.now(UTC))
-        )
-        self._records.clear()
+        if name in self._under_way:
+            return error_response(409, f"{name} is under way", hint="wait until it is done")
+        if action.alone:
+            self._under_way.add(name)
+        try:
+            done = await asyncio.to_thread(self._act, action, body, request.remote)
+        finally:
+            self._under_way.discard(name)
+            self._records.clear()  # what is refused may have moved something: a step forward takes in what is new
         return web.Response(
             body=msgspec.json.encode({"done": name, "result": done}), content_type="application/json"
         )
+
+    def _act(self, action: Action, body: ButtonBody, remote: str | None) -> Record | None:
+        """In a thread, with the context of its request."""
+        change_source.set(f"console, {remote}")
+        change_why.set(body.why)
+        project, who = self._console.project, visitor_now.get().who
+        return action.act(project, self.store.get(), body, who=who, at=datetime.now(UTC))
 
     async def ticket(self, request: web.Request) -> web.StreamResponse:
         if (refused := refusal("content")) is not None:
