@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from freehold.gateway.http import handover, server
+from freehold.gateway.http.connection import HEAD_WITHIN_S, IDLE_S
 from freehold.gateway.http.handover import Handover, open_pair
 from freehold.gateway.http.server import HttpServer
 
@@ -159,3 +160,82 @@ def test_many_at_once_all_arrive(count, monkeypatch):
             writer.close()
 
     played(scenario)
+
+
+def test_a_connection_that_moved_may_be_as_silent_as_before():
+    """Taken for a new one, it was closed after the time for a head: too soon for a balancer that keeps it a minute."""
+
+    async def scenario(old, new, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(REQUEST)
+        await answer(reader)
+        await old.leave(5, asyncio.Event())
+        while not new.connections:
+            await asyncio.sleep(0.01)
+        (moved,) = new.connections
+        now = new.loop.time()
+        assert not moved.is_overdue(now + IDLE_S - 5) and moved.is_overdue(now + IDLE_S + 5)
+        writer.write(REQUEST[:9])
+        while not moved.is_overdue(new.loop.time() + HEAD_WITHIN_S + 1):
+            await asyncio.sleep(0.01)
+        writer.close()
+
+    played(scenario)
+
+
+def test_a_connection_that_was_never_used_is_a_new_one_for_the_other_server_too():
+    """Waited for no longer than where it was accepted, and not closed at once in a drain: its request is on its way."""
+
+    async def scenario(old, new, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while not old.connections:
+            await asyncio.sleep(0.01)
+        await old.leave(5, asyncio.Event())
+        while not new.connections:
+            await asyncio.sleep(0.01)
+        (moved,) = new.connections
+        now = new.loop.time()
+        assert not moved.is_overdue(now + HEAD_WITHIN_S - 5) and moved.is_overdue(now + HEAD_WITHIN_S + 1)
+        moved.stop(also_fresh=False)
+        writer.write(REQUEST)
+        assert b"x-name: new" in (await answer(reader))[0]
+        now = new.loop.time()
+        assert not moved.is_overdue(now + IDLE_S - 5)
+        writer.close()
+
+    played(scenario)
+
+
+def test_what_is_just_being_taken_over_goes_on_to_the_others_too():
+    """A worker may be told to leave while it takes what another left."""
+
+    async def scenario(old, new, port):
+        client, taken = socket.socketpair()
+        taken.setblocking(False)
+        old._adopt(taken, True)
+        await old.leave(5, asyncio.Event())
+        reader, writer = await asyncio.open_connection(sock=client)
+        writer.write(REQUEST)
+        assert b"x-name: new" in (await answer(reader))[0]
+        writer.close()
+
+    played(scenario)
+
+
+def test_a_file_that_does_not_arrive_ends_no_taking():
+    """Where a process may open no more files, the message comes without one."""
+
+    async def main():
+        give, take = open_pair()
+        handover, took = Handover(give, take), []
+        handover.begin_to_take(asyncio.get_running_loop(), lambda taken, kept: took.append(taken))
+        give.send(b"k")
+        one, other = socket.socketpair()
+        assert handover.give(one.fileno(), kept=True)
+        while not took:
+            await asyncio.sleep(0.01)
+        handover.close()
+        for end in (one, other, *took):
+            end.close()
+
+    asyncio.run(asyncio.wait_for(main(), 5))

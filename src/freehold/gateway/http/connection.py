@@ -43,7 +43,7 @@ _LINGER_S = 2.0
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection."""
+    """One client's connection; `kept` where it has carried requests before, at another worker."""
 
     __slots__ = (
         "_body_since_s",
@@ -70,7 +70,7 @@ class Connection(asyncio.Protocol):
         "writing_paused",
     )
 
-    def __init__(self, server: ConnectionHost) -> None:
+    def __init__(self, server: ConnectionHost, *, kept: bool = False) -> None:
         self.server = server
         self._parser: Any = HttpRequestParser(self)
         self._url = b""
@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._head_held = HeldBytes(server.memory)
         self._two_hosts = False
-        self._in_head = True
+        self._in_head = not kept
         self._incoming: Request | None = None
         self._body_since_s = 0.0
         self._pipelined: deque[Request] = deque()
@@ -132,8 +132,9 @@ class Connection(asyncio.Protocol):
         ):
             self._transport.close()
 
-    def quiet_file(self) -> int | None:
-        """Its open file, with which another process may go on; None while anything is under way, or with TLS."""
+    def quiet_file(self) -> tuple[int, bool] | None:
+        """Its open file, with which another process may go on, and whether it carried requests before; None while
+        anything is under way, or with TLS."""
         transport = self._transport
         if (
             self.current is not None
@@ -147,8 +148,7 @@ class Connection(asyncio.Protocol):
             or transport.get_extra_info("sslcontext") is not None
         ):
             return None
-        number: int = transport.get_extra_info("socket").fileno()
-        return number
+        return transport.get_extra_info("socket").fileno(), not self._in_head
 
     def abort(self) -> None:
         self._transport.abort()

@@ -18,6 +18,7 @@ import socket
 from collections.abc import Callable, Sequence
 
 _AT_ONCE = 64
+_FRESH, _KEPT = b"f", b"k"
 
 
 def open_pair() -> tuple[socket.socket, socket.socket] | None:
@@ -29,14 +30,15 @@ def open_pair() -> tuple[socket.socket, socket.socket] | None:
 
 
 class Handover:
-    """A worker's two ends. Each message is one open file."""
+    """A worker's two ends. Each message is one open file, and whether its client has sent a request on it before: one
+    that has not is waited for as briefly as where it was accepted."""
 
     def __init__(self, give: socket.socket, take: socket.socket) -> None:
         self._give, self._take = give, take
         for end in (give, take):
             end.setblocking(False)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._took: Callable[[socket.socket], None] = lambda taken: taken.close()
+        self._took: Callable[[socket.socket, bool], None] = lambda taken, kept: taken.close()
 
     @classmethod
     def of_files(cls, numbers: Sequence[str]) -> Handover | None:
@@ -45,17 +47,19 @@ class Handover:
             return None
         return cls(socket.socket(fileno=int(numbers[0])), socket.socket(fileno=int(numbers[1])))
 
-    def give(self, number: int) -> bool:
+    def give(self, number: int, *, kept: bool) -> bool:
         """Send an open file, which stays open here as well; False when no worker is there to take it, or too many are
         on their way already."""
         try:
-            socket.send_fds(self._give, [b"c"], [number])
+            socket.send_fds(self._give, [_KEPT if kept else _FRESH], [number])
         except OSError:
             return False
         return True
 
-    def begin_to_take(self, loop: asyncio.AbstractEventLoop, took: Callable[[socket.socket], None]) -> None:
-        """From now on `took` is called with each connection that comes."""
+    def begin_to_take(
+        self, loop: asyncio.AbstractEventLoop, took: Callable[[socket.socket, bool], None]
+    ) -> None:
+        """From now on `took` is called with each connection that comes, and whether it was kept after a request."""
         self._loop, self._took = loop, took
         loop.add_reader(self._take.fileno(), self._receive)
 
@@ -74,13 +78,13 @@ class Handover:
     def _receive(self) -> None:
         for _ in range(_AT_ONCE):
             try:
-                _, numbers, _, _ = socket.recv_fds(self._take, 1, 1)
+                data, numbers, _, _ = socket.recv_fds(self._take, 1, 1)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
                 self.stop_taking()
                 return
-            if not numbers:
+            if not data:
                 # No worker nor the main process can give any more.
                 self.stop_taking()
                 return
@@ -88,4 +92,4 @@ class Handover:
                 with contextlib.suppress(OSError):
                     taken = socket.socket(fileno=number)
                     taken.setblocking(False)
-                    self._took(taken)
+                    self._took(taken, data != _FRESH)

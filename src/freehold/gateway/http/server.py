@@ -78,7 +78,7 @@ class HttpServer:
         self.leaving = True
         self.draining = self._handover is None
         started = self.loop.time()
-        while self.connections and not stopping.is_set():
+        while (self.connections or self._adopting) and not stopping.is_set():
             passed_s = self.loop.time() - started
             if passed_s >= within_s:
                 break
@@ -91,21 +91,21 @@ class HttpServer:
 
     def leave_to_others(self, connection: Connection) -> bool:
         """Give a connection on which nothing is under way to a worker that stays; whether that was possible."""
-        number = None if self._handover is None or not self.leaving else connection.quiet_file()
-        if number is None or self._handover is None or not self._handover.give(number):
+        quiet = None if self._handover is None or not self.leaving else connection.quiet_file()
+        if quiet is None or self._handover is None or not self._handover.give(quiet[0], kept=quiet[1]):
             return False
         # Only this process's file is closed: the client sees nothing of it.
         connection.abort()
         return True
 
-    def _adopt(self, taken: socket.socket) -> None:
-        task = self.loop.create_task(self._connect(taken))
+    def _adopt(self, taken: socket.socket, kept: bool) -> None:
+        task = self.loop.create_task(self._connect(taken, kept))
         self._adopting.add(task)
         task.add_done_callback(self._adopting.discard)
 
-    async def _connect(self, taken: socket.socket) -> None:
+    async def _connect(self, taken: socket.socket, kept: bool) -> None:
         try:
-            await self.loop.connect_accepted_socket(lambda: Connection(self), taken)
+            await self.loop.connect_accepted_socket(lambda: Connection(self, kept=kept), taken)
         except OSError:  # its client has gone meanwhile
             taken.close()
 
@@ -120,7 +120,7 @@ class HttpServer:
         self.draining = True
         self._stop_listening()
         started = self.loop.time()
-        while self.connections and (passed_s := self.loop.time() - started) < within_s:
+        while (self.connections or self._adopting) and (passed_s := self.loop.time() - started) < within_s:
             for connection in [*self.connections]:
                 connection.stop(also_fresh=passed_s > _NEW_CONNECTION_S)
             await asyncio.sleep(_LOOK_EVERY_S)
