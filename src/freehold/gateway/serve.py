@@ -291,7 +291,8 @@ def start(
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env=child_environment.of_main(config) | ({} if log is None else {LOG_FILE: str(log.absolute())}),
+                env=child_environment.of_main(config)
+                | ({} if log is None else {LOG_FILE: str(log.absolute())}),
                 start_new_session=True,
             )
     finally:

@@ -84,7 +84,12 @@ def follower(tmp_path):
     environment = {**os.environ, ENVIRONMENT_NAME: str(path)}
     with path.open("ab") as sink, hangups_held():
         process = subprocess.Popen(
-            [sys.executable, "-c", FOLLOW], stdin=subprocess.PIPE, stdout=sink, stderr=sink, env=environment, bufsize=0
+            [sys.executable, "-c", FOLLOW],
+            stdin=subprocess.PIPE,
+            stdout=sink,
+            stderr=sink,
+            env=environment,
+            bufsize=0,
         )
     yield process
     process.kill()

@@ -72,7 +72,7 @@ def test_each_request_is_a_line_and_a_span_without_content(upstream, collector, 
     everything = (tmp_path / "gateway.log").read_text().encode() + b"".join(
         one.body for one in collector.seen
     )
-    # Not "ada": the hexadecimal digits of ids spell that, one time in sixty.
+    # Not "ada": the hexadecimal digits of ids spell that now and then.
     for secret in (b"Paket", b"on its way", b"ursula", b"127.0.0.1"):
         assert secret not in everything
 

@@ -190,7 +190,9 @@ def revoke(store: Store, name: str, *, at: datetime, who: str = "") -> ApiKey:
     while True:
         before = find(store, name)
         revoked = msgspec.structs.replace(before, revoked_at=at)
-        with contextlib.suppress(RevisionError):  # its limits or its team were changed meanwhile: it ends all the same
+        with contextlib.suppress(
+            RevisionError
+        ):  # its limits or its team were changed meanwhile: it ends all the same
             store.put_key(revoked, "key.revoke", who=who, at=at, detail={}, before=before)
             return revoked
 

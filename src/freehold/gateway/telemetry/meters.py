@@ -290,8 +290,9 @@ def has_meters(folder: Path, process_id: int) -> bool:
 
 
 def settle_counters(folder: Path, owner: str, counters: Mapping[tuple[str, Labels], float]) -> None:
-    """Set counters of a process that is gone: it may have counted on after it wrote them last. None of them falls: who is
-    killed between this and the removal of what it was counted from leaves less to count. Raises `OSError`."""
+    """Set counters of a process that is gone: it may have counted on after it wrote them last. None of them falls: a
+    recorder that is killed between this and the removal of what it was counted from leaves less to count. Raises
+    `OSError`."""
     path = next(folder.glob(f"meters-*-{owner}.msgpack"), folder / f"meters-0-{owner}.msgpack")
     snapshot = Snapshot()
     if path.exists():
