@@ -54,6 +54,17 @@ def report(folder):
     return path.read_text().split() if path.exists() else []
 
 
+def test_a_hangup_waits_until_a_child_can_take_it(child, tmp_path):
+    """A rotation of the log signals all processes, one that is starting among them."""
+    said = "import signal; told = signal.SIGHUP in signal.pthread_sigmask(signal.SIG_BLOCK, ())"
+    child(
+        CHILD.replace("config = read_config()", f"{said}; config = read_config()").replace(
+            "config.port", "told"
+        )
+    )
+    assert eventually(lambda: report(tmp_path))[0] == "True"
+
+
 def test_a_child_reads_its_configuration_and_ends_when_it_is_stopped(child, tmp_path):
     running = child(CHILD)
     port, pid = eventually(lambda: report(tmp_path))

@@ -108,6 +108,8 @@ def limit(store: Store, name: str, limits: KeyLimits, by: ApiKey) -> HttpReply:
     _require(store, name)
     try:
         key_changes.limit(store, name, limits.stored(), who=by.name, at=datetime.now(UTC))
+    except RevisionError as error:
+        raise ApiError(409, error.message, code="changed_meanwhile") from None
     except UsageError as error:
         raise ApiError(400, error.message, param="limits") from None
     return _json(200, ChangedLimits(name=name, limits=limits.stored()))

@@ -16,6 +16,7 @@ from typing import Any
 
 from freehold.gateway.config import GatewayConfig, from_json
 from freehold.gateway.heartbeat import LOOK_EVERY_S, SILENT_S, Watch
+from freehold.gateway.telemetry.log_file import hangups_held
 
 log = logging.getLogger("freehold.gateway")
 LEAVE_SIGNAL = signal.SIGUSR2
@@ -62,15 +63,16 @@ class ChildProcess:
             threading.Thread(target=self._watch_heartbeat, args=(heartbeat,), name=name, daemon=True).start()
 
     def _start(self) -> None:
-        process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            env=self._environment,
-            pass_fds=self._files,
-            # Ctrl-C reaches the parent only, which then stops its children.
-            start_new_session=True,
-        )
+        with hangups_held():
+            process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                env=self._environment,
+                pass_fds=self._files,
+                # Ctrl-C reaches the parent only, which then stops its children.
+                start_new_session=True,
+            )
         assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(len(self._config).to_bytes(8, "big") + self._config)

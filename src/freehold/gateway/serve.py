@@ -28,6 +28,7 @@ from freehold.gateway.config import CONFIG_FILE, GatewayConfig, to_json
 from freehold.gateway.http.certificate import check_certificate
 from freehold.gateway.http.handover import open_pair
 from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME as LOG_FILE
+from freehold.gateway.telemetry.log_file import hangups_held
 from freehold.gateway.telemetry.meters import Meters, has_meters, leave_word
 from freehold.gateway.telemetry.request_log import check_otel, log_as_json
 
@@ -284,14 +285,16 @@ def start(
         check(config)
     output = subprocess.DEVNULL if log is None else log.open("ab")
     try:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "freehold.gateway.serve"],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            env=child_environment.of_main(config) | ({} if log is None else {LOG_FILE: str(log.absolute())}),
-            start_new_session=True,
-        )
+        with hangups_held():
+            process = subprocess.Popen(
+                [sys.executable, "-m", "freehold.gateway.serve"],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                env=child_environment.of_main(config)
+                | ({} if log is None else {LOG_FILE: str(log.absolute())}),
+                start_new_session=True,
+            )
     finally:
         if not isinstance(output, int):
             output.close()

@@ -71,16 +71,30 @@ class RecordStore:
             return True
 
     def put_key(
-        self, key: ApiKey, action: str, *, who: str, at: datetime, detail: dict[str, Any], new: bool = False
+        self,
+        key: ApiKey,
+        action: str,
+        *,
+        who: str,
+        at: datetime,
+        detail: dict[str, Any],
+        new: bool = False,
+        before: ApiKey | None = None,
     ) -> None:
         """Keep a key, and in the same transaction what was done to it and by whom.
 
-        Raises `RevisionError` where it is to be `new` and another one of its name came into force meanwhile.
+        Raises `RevisionError` where it is to be `new` and another one of its name came into force meanwhile, or where
+        it was made from `before` and that is not what is stored: one that was revoked meanwhile must not come back.
         """
         with self.database.writing() as connection:
-            if new and _in_force(connection, key.name):
+            now = _stored_key(connection, key.name) if new or before is not None else None
+            if new and now is not None and now.revoked_at is None:
                 raise RevisionError(
                     f"another key named {key.name} was made meanwhile", hint="freehold keys list"
+                )
+            if before is not None and now != before:
+                raise RevisionError(
+                    f"the key {key.name} was changed meanwhile", hint="freehold keys list, and once more"
                 )
             _write(connection, key.kind, key.key, key, ())
             _count_change(connection, key.kind)
@@ -201,10 +215,12 @@ class RecordStore:
         return None if row is None else or_error(*about_record(kind, row.id), partial(_read, row, type, kind))
 
 
-def _in_force(connection: Connection, name: str) -> bool:
+def _stored_key(connection: Connection, name: str) -> ApiKey | None:
+    """Nothing else changes it until the transaction ends."""
     where = (records.c.kind == ApiKey.kind, records.c.id == name)
-    row = connection.execute(select(records.c.id, records.c.body).where(*where)).one_or_none()
-    return row is not None and _read(row, ApiKey, ApiKey.kind).revoked_at is None
+    query = select(records.c.id, records.c.body).where(*where).with_for_update()
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _read(row, ApiKey, ApiKey.kind)
 
 
 def about_record(kind: str, key: str) -> tuple[str, str]:

@@ -114,6 +114,47 @@ def test_a_recorder_that_is_started_again_changes_nothing(store, tmp_path):
     assert one.let_in(60) == 10
 
 
+def test_a_recorder_that_is_started_again_is_no_second_gateway(store, tmp_path, monkeypatch):
+    folder = tmp_path / "one"
+    folder.mkdir()
+    for process_id in (1001, 1002):
+        monkeypatch.setattr("os.getpid", lambda process_id=process_id: process_id)
+        accounts = LimitAccounts(CONFIG, folder, Billing(CONFIG, Meters()))
+        accounts.learn(store, TABLE)
+        totals, _ = accounts.share(store)
+        assert (totals.gateways, totals.rank) == (1, 0)
+        with accounts._opened().counting():
+            assert not accounts._opened().is_shared
+
+
+def test_a_gateway_that_follows_one_that_left_remembers_its_minute_at_once(store, tmp_path):
+    one = OneGateway(tmp_path / "one", "one")
+    one.accounts.learn(store, TABLE)
+    assert one.let_in(30) == 30
+    one.report()
+    one.accounts.share(store)
+    one.accounts.leave(store)
+    again = OneGateway(tmp_path / "again", "again")
+    again.accounts.learn(store, TABLE)
+    assert 25 <= again.let_in(60) <= 32, "but for what the even spread puts out of the minute"
+
+
+def test_a_gateway_that_follows_one_that_was_killed_remembers_its_minute_when_that_one_is_gone(store, tmp_path):
+    one = OneGateway(tmp_path / "one", "one")
+    one.accounts.learn(store, TABLE)
+    assert one.let_in(60) == 60
+    one.report()
+    one.accounts.share(store)
+    again = OneGateway(tmp_path / "again", "again")
+    again.accounts.learn(store, TABLE)
+    again.accounts.share(store)
+    assert again.let_in(60) == 0, "the other may live, and has not said what it holds"
+    with store.database.writing() as connection:
+        connection.exec_driver_sql("DELETE FROM leases WHERE owner = 'one'")
+    again.accounts.share(store)
+    assert again.let_in(60) <= 2
+
+
 def test_limits_are_those_of_keys_in_force_teams_and_routes():
     route = Route(name="r", model="m", incumbent=Target(endpoint="e"), limits=Limits(tokens_per_minute=5))
     config = msgspec.structs.replace(CONFIG, routes=(route,))

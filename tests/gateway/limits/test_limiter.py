@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -172,6 +173,19 @@ def test_tokens_overrun_a_limit_by_one_answer_at_most(answers, random):
         for admission, took in running:
             admission.settle(took)
         assert used <= 1000 + largest
+
+    asyncio.run(run())
+
+
+def test_what_was_reserved_is_settled_though_a_second_ends_meanwhile(monkeypatch):
+    ticks = itertools.count(1000)
+    monkeypatch.setattr(limiter.time, "monotonic", lambda: float(next(ticks)))
+
+    async def run():
+        gate, wanted = Limiter(), [("key:a", Limits(tokens_per_minute=1000))]
+        (await gate.admit(wanted, tokens=900)).settle(100)
+        for _ in range(2):
+            await gate.admit(wanted, tokens=400)
 
     asyncio.run(run())
 

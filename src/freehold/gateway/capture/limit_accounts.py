@@ -6,7 +6,6 @@ own. With others beside it, it holds a share of each limit (`store.shares`) and 
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 import time
@@ -32,6 +31,7 @@ HELD_S = WINDOW_S + 1 + ALIVE_S
 """For how long a share counts after its gateway was last heard of: until all that it may have let in is out of the
 minute, with as much to spare as the machines' clocks may differ."""
 _SHORT_FOR_S = 10.0
+_KIND = "gateway"
 _AT_ONCE = 100  # counters looked at under one lock, which workers wait for
 _RATES: tuple[tuple[int, ShareKind], ...] = ((REQUESTS, "requests"), (TOKENS, "tokens"))
 _decode_report = msgspec.msgpack.Decoder(UsageReport).decode
@@ -52,9 +52,11 @@ class LimitAccounts:
         self._use: dict[str, Use] = {}
         self._use_lock = threading.Lock()
         self._heard = False
+        self._published = False
         self._seeded = False
         self._short_until_s: dict[tuple[str, ShareKind], float] = {}
-        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+        # The gateway's, not this process's: a recorder that is started again would be a second gateway beside itself.
+        self._owner = f"{socket.gethostname()}:{run_folder.name}"
 
     def add_usage(self, payload: bytes) -> None:
         """What a worker reports."""
@@ -72,7 +74,6 @@ class LimitAccounts:
         self._table = table
         now = datetime.now(UTC)
         owners = self._alive(store, now) if self._has_limits() else [self._owner]
-        self._seed(store, owners)
         self._publish(store, owners, now)
 
     def share(self, store: Store) -> tuple[UsageTotals, list[MessageSource]] | None:
@@ -101,12 +102,16 @@ class LimitAccounts:
         """What a worker that is gone had reserved, in nanodollars by name; it is free from now on."""
         return self._ledger.take(worker)
 
+    def leave(self, store: Store) -> None:
+        """At the end: the gateway that follows is not beside this one. What this one holds of limits stays held."""
+        leases.give_back(store.database, f"{_KIND}:{self._owner}", self._owner)
+
     def _has_limits(self) -> bool:
         self._limits = limits_by_name(self.config, self._table)
         return bool(self._limits)
 
     def _alive(self, store: Store, now: datetime) -> list[str]:
-        return leases.alive(store.database, "gateway", self._owner, at=now, seconds=ALIVE_S)
+        return leases.alive(store.database, _KIND, self._owner, at=now, seconds=ALIVE_S)
 
     def _publish(self, store: Store, owners: Sequence[str], now: datetime) -> Mapping[str, Spent]:
         capped = [name for name, limits in self._limits.items() if limits.caps_spending]
@@ -114,6 +119,9 @@ class LimitAccounts:
         spending = spent(store.database, day, day[:7])
         self._ledger.publish(capped, spending, at=now)
         shared = self._exchange(store, [owner for owner in owners if owner != self._owner], now)
+        if not shared and not self._seeded:
+            self._seed(store)
+        self._published = True
         self._ledger.beat(shared=shared)
         return spending
 
@@ -125,11 +133,10 @@ class LimitAccounts:
         if not others and not rates.is_shared:
             return False
         rated = [name for name, limits in self._limits.items() if limits.counts_rates]
-        if not rates.is_shared and not self._seeded:
+        if not rates.is_shared and not self._published:
             # It comes to others: its workers have not been told of any limit yet.
             with rates.counting():
                 rates.set_shared(True)
-        self._seeded = True
         was_shared = rates.is_shared
         wants = [*self._wanted_rates(rates, rated), *self._wanted_money(was_shared)]
         caps = {
@@ -141,6 +148,8 @@ class LimitAccounts:
             store.database, self._owner, others, wants, at=now, seconds=HELD_S, caps=caps
         )
         if granted is not None:
+            # Beside others that live, what the gateway before this one held is held for it.
+            self._seeded = self._seeded or any(granted.shares.values())
             for counted, names in self._in_parts(rates, rated):
                 for name in names:
                     for kind, word in _RATES:
@@ -148,6 +157,8 @@ class LimitAccounts:
         for name in caps:
             share = None if granted is None else granted.shares.get((name, "nano_usd"), 0)
             self._ledger.file(name).set_share(share, alone=granted is not None and name in granted.alone)
+        if granted is None and not self._seeded:
+            self._seed(store)  # before any of its workers is let use all of a limit
         with rates.counting():
             rates.set_shared(granted is not None)
         return granted is not None
@@ -189,11 +200,9 @@ class LimitAccounts:
             with rates.counting() as counted:
                 yield counted, names[start : start + _AT_ONCE]
 
-    def _seed(self, store: Store, owners: Sequence[str]) -> None:
-        """A gateway that was started again goes on with what the one before it let in during the last minute; beside
-        others, what that one held is still held for it."""
-        if self._seeded or len(owners) > 1:
-            return
+    def _seed(self, store: Store) -> None:
+        """A gateway that was started again goes on with what the one before it let in during the last minute: when it
+        is alone, which is when the one before it is known to be gone."""
         self._seeded = True
         window, into_s, now_s = int(time.time() // WINDOW_S), time.time() % WINDOW_S, time.monotonic()
         known = add_use(store.database, window, {})

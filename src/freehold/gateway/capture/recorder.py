@@ -189,6 +189,8 @@ class Recorder:
     def _share_usage(self, store: Store) -> None:
         """Add this gateway's use to the store's, and report to the workers what all gateways used."""
         told = self.accounts.share(store)
+        if self._stopping.is_set():
+            self.accounts.leave(store)
         if told is None:
             return
         totals, done = told

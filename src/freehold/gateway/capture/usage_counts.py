@@ -1,8 +1,9 @@
 """Tokens and dollars of what was answered, counted by the recorder: the worker need not read an answer for them.
 
 Covered: every trace that was written, by route, arm, model and key; with capture off, what is charged to a limit.
-Not covered: answers that are neither captured nor charged. Traces that a recorder had written and not yet told when it
-was killed are sent again, and counted again.
+Not covered: answers that are neither captured nor charged; with capture on, those of clients that opt out. When a
+recorder is killed, what it counted since it last wrote its numbers (half a second) is lost, and traces that it had
+written and not yet told are sent again, and counted again.
 """
 
 from __future__ import annotations

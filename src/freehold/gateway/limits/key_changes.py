@@ -5,6 +5,7 @@ A key is shown once, when it is made; its hash is kept.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
@@ -13,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from freehold.errors import UsageError, did_you_mean
+from freehold.errors import RevisionError, UsageError, did_you_mean
 from freehold.gateway.limits import key_requirement
 from freehold.gateway.limits.keys import hash_of, new_key
 from freehold.store import Store
@@ -174,20 +175,26 @@ def is_name(name: str) -> bool:
 
 
 def limit(store: Store, name: str, limits: Limits, *, who: str, at: datetime) -> ApiKey:
-    """Give a key other limits. Raises `UsageError`."""
+    """Give a key other limits. Raises `UsageError`, and `RevisionError` for one that is changed at the same moment."""
     _check(limits)
-    changed = msgspec.structs.replace(find(store, name), limits=limits)
+    before = find(store, name)
+    changed = msgspec.structs.replace(before, limits=limits)
     detail = {"limits": msgspec.to_builtins(limits)}
-    store.put_key(changed, "key.limit", who=who, at=at, detail=detail)
+    store.put_key(changed, "key.limit", who=who, at=at, detail=detail, before=before)
     return changed
 
 
 def revoke(store: Store, name: str, *, at: datetime, who: str = "") -> ApiKey:
     """End a key: refused by every worker within a second. Its name stays known, so that a gateway whose last key is
     revoked refuses all requests rather than lets all in."""
-    revoked = msgspec.structs.replace(find(store, name), revoked_at=at)
-    store.put_key(revoked, "key.revoke", who=who, at=at, detail={})
-    return revoked
+    while True:
+        before = find(store, name)
+        revoked = msgspec.structs.replace(before, revoked_at=at)
+        with contextlib.suppress(
+            RevisionError
+        ):  # its limits or its team were changed meanwhile: it ends all the same
+            store.put_key(revoked, "key.revoke", who=who, at=at, detail={}, before=before)
+            return revoked
 
 
 def find(store: Store, name: str) -> ApiKey:

@@ -52,12 +52,14 @@ class Admission:
 
     __slots__ = ("_limiter", "_places", "_reserved", "_second", "_slots")
 
-    def __init__(self, limiter: Limiter, slots: Sequence[str], places: Sequence[str], reserved: int) -> None:
+    def __init__(
+        self, limiter: Limiter, slots: Sequence[str], places: Sequence[str], reserved: int, second: int
+    ) -> None:
         self._limiter = limiter
         self._slots = slots
         self._places = places
         self._reserved = reserved
-        self._second = int(time.monotonic())
+        self._second = second
 
     def settle(self, tokens: int) -> None:
         """The tokens that an answer used, in the place of those that were reserved; of a further one, in addition."""
@@ -162,16 +164,16 @@ class Limiter:
 
     def _check(
         self, limited: Sequence[tuple[str, Limits]], paid: bool, tokens: int, *, count: bool
-    ) -> tuple[Sequence[str], int]:
+    ) -> tuple[Sequence[str], int, int]:
         """Whether all limits have room; with `count`, the request is counted, for all names or for none. Returns the
-        names whose tokens are limited, and how many were reserved for each."""
+        names whose tokens are limited, how many were reserved for each, and the second that they are counted in."""
         if paid:
             for name, limits in limited:
                 if limits.caps_spending:
                     self._check_money(name, limits, datetime.now(UTC))
         rated = [(name, limits) for name, limits in limited if limits.counts_rates]
         if not rated:
-            return (), 0
+            return (), 0, 0
         with self._counting() as counted:
             # Inside: a worker that waited for the others must not reckon with a time from before.
             now_s = time.monotonic()
@@ -181,12 +183,13 @@ class Limiter:
             for name, limits in rated:
                 _check_rates(name, limits, counted(name), (1, max(1, tokens)), now_s, shared=shared)
             if not count:
-                return (), 0
+                return (), 0, 0
+            second = 0
             for name, limits in rated:
                 self._names.add(name)
                 reserved = tokens if limits.tokens_per_minute is not None else 0
-                counted(name).add(1, reserved, now_s, held=True)
-        return [name for name, limits in rated if limits.tokens_per_minute is not None], tokens
+                second = counted(name).add(1, reserved, now_s, held=True)
+        return [name for name, limits in rated if limits.tokens_per_minute is not None], tokens, second
 
     def _unknown(self, error: OSError) -> ApiError:
         if not self._warned:

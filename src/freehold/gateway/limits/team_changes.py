@@ -56,14 +56,15 @@ def set_team(store: Store, name: str, limits: Limits, *, who: str, at: datetime)
 
 def move_keys(store: Store, names: Sequence[str], team: str | None, *, who: str, at: datetime) -> None:
     """Put keys into a team, or (None) out of theirs; all that are not there already. Raises `UsageError`, and then
-    none is moved."""
+    none is moved, and `RevisionError` for one that is changed at the same moment."""
     if team is not None:
         find_team(store, team)
     keys = [find(store, name) for name in names]
     for key in keys:
         if key.team != team:
             moved = msgspec.structs.replace(key, team=team)
-            store.put_key(moved, "key.team", who=who, at=at, detail={"team": team, "before": key.team})
+            detail = {"team": team, "before": key.team}
+            store.put_key(moved, "key.team", who=who, at=at, detail=detail, before=key)
 
 
 def teams_listed(store: Store, *, at: datetime) -> list[TeamLine]:

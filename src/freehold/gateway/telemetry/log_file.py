@@ -2,7 +2,7 @@
 
 Each process looks at the file once a second. One that finds it too long renames it (``gateway.log.1`` is the newest old
 one); all others then open the new file of that name, as they do after a rotation by another program. SIGHUP, which such
-programs send, makes a process look at once.
+programs send, makes a process look at once; where one is starting, it waits until the process can take it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import queue
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 ENVIRONMENT_NAME = "_FREEHOLD_LOG_FILE"
@@ -22,6 +24,17 @@ _LOOK_EVERY_S = 1.0
 _OUTPUTS = (1, 2)
 
 
+@contextlib.contextmanager
+def hangups_held() -> Iterator[None]:
+    """SIGHUP waits, in a process that is started in here, until it calls `follow_log_file`: before that it would end
+    it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def follow_log_file() -> None:
     """Look after the file that ``_FREEHOLD_LOG_FILE`` names, where it does, for as long as the process lives.
 
@@ -29,15 +42,17 @@ def follow_log_file() -> None:
     """
     path = os.environ.get(ENVIRONMENT_NAME)
     if path:
-        look_now = threading.Event()
-        signal.signal(signal.SIGHUP, lambda number, frame: look_now.set())
-        threading.Thread(target=_follow, args=(Path(path), look_now), name="log file", daemon=True).start()
+        # Not an event: its lock is not for a handler that a second signal may interrupt.
+        hangups: queue.SimpleQueue[int] = queue.SimpleQueue()
+        signal.signal(signal.SIGHUP, lambda number, frame: hangups.put(number))
+        threading.Thread(target=_follow, args=(Path(path), hangups), name="log file", daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
-def _follow(path: Path, look_now: threading.Event) -> None:
+def _follow(path: Path, hangups: queue.SimpleQueue[int]) -> None:
     while True:
-        look_now.wait(_LOOK_EVERY_S)
-        look_now.clear()
+        with contextlib.suppress(queue.Empty):
+            hangups.get(timeout=_LOOK_EVERY_S)
         # A full disk or a folder that is gone must not stop the process; the next look may do better.
         with contextlib.suppress(OSError):
             look(path)

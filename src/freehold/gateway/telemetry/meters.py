@@ -34,7 +34,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("route", "arm", "model", "key", "status"),
     ),
     "freehold_tokens": (
-        "Tokens of answers that were captured, or charged to a limit: prompt and completion, as the upstream counted",
+        "Tokens of answers that were captured, or with capture off charged to a limit, as the upstream counted",
         ("route", "arm", "model", "key", "direction"),
     ),
     "freehold_cost_usd": (
@@ -80,8 +80,8 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("endpoint", "outcome"),
     ),
     "freehold_cache": ("Requests for a route that keeps answers", ("route", "outcome")),
-    "freehold_bills": ("Answers that were charged to a key or route with limits", ("outcome",)),
-    "freehold_spend_usd": ("Dollars charged to a key or route", ("name",)),
+    "freehold_bills": ("Answers that were charged to a key, team or route with limits", ("outcome",)),
+    "freehold_spend_usd": ("Dollars charged to a key, team or route", ("name",)),
     "freehold_uploads_evicted": ("Uploads without progress that lost their room to others", ()),
     "freehold_restarts": (
         "Processes of the gateway that ended or hung and were replaced",
@@ -290,15 +290,19 @@ def has_meters(folder: Path, process_id: int) -> bool:
 
 
 def settle_counters(folder: Path, owner: str, counters: Mapping[tuple[str, Labels], float]) -> None:
-    """Set counters of a process that is gone: it may have counted on after it wrote them last. Raises `OSError`."""
+    """Set counters of a process that is gone: it may have counted on after it wrote them last. None of them falls: a
+    recorder that is killed between this and the removal of what it was counted from leaves less to count. Raises
+    `OSError`."""
     path = next(folder.glob(f"meters-*-{owner}.msgpack"), folder / f"meters-0-{owner}.msgpack")
     snapshot = Snapshot()
     if path.exists():
         snapshot = msgspec.msgpack.decode(path.read_bytes(), type=Snapshot)
-        snapshot.gauges = {}
-    for name in {name for name, _ in counters}:
-        snapshot.counters.pop(name, None)
-    for (name, labels), value in counters.items():
+        snapshot.gauges, snapshot.labelled = {}, {}
+    names = {name for name, _ in counters}
+    most = {(name, labels): value for name in names for labels, value in snapshot.counters.pop(name, ())}
+    for key, value in counters.items():
+        most[key] = max(value, most.get(key, 0))
+    for (name, labels), value in most.items():
         if value:
             snapshot.counters.setdefault(name, []).append((labels, value))
     files.write(path, msgspec.msgpack.encode(snapshot))

@@ -30,6 +30,8 @@ from freehold.gateway.telemetry.log_file import follow_log_file
 from freehold.wire.otlp import maker_of
 
 WAITING_MAX = 20_000
+ENDS_BYTES_MAX = 16 * 1024 * 1024
+"""Of answers' ends among what waits: while a collector hangs, spans go without tokens rather than fill the memory."""
 _OPERATIONS = {"completions": "text_completion", "embeddings": "embeddings"}
 # Of the first object of an answer or of an event, before any other begins: nothing that a model wrote can stand there.
 _MODEL = re.compile(
@@ -205,17 +207,24 @@ class Reporter:
     def __init__(self, exporters: Sequence[Exporter]) -> None:
         self._exporters = exporters
         self._waiting: list[RequestSummary] = []
+        self._ends_bytes = 0
         self.dropped = 0
 
     def add(self, summary: RequestSummary) -> None:
         if len(self._waiting) >= WAITING_MAX:
             self.dropped += 1
-        else:
-            self._waiting.append(summary)
+            return
+        if summary.ends is not None:
+            size = sum(map(len, summary.ends))
+            if self._ends_bytes + size > ENDS_BYTES_MAX:
+                summary = msgspec.structs.replace(summary, ends=None)
+            else:
+                self._ends_bytes += size
+        self._waiting.append(summary)
 
     def flush(self) -> None:
         """Export what waits; in a thread, for an exporter may wait for its collector."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting, self._ends_bytes = self._waiting, [], 0
         if not waiting:
             return
         for exporter in self._exporters:

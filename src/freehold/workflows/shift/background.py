@@ -17,6 +17,7 @@ import psutil
 from freehold import files
 from freehold.errors import EngineError, PortInUseError, UsageError
 from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME as LOG_FILE
+from freehold.gateway.telemetry.log_file import hangups_held
 from freehold.processes import RunningProcess, described, is_alive, standing
 from freehold.types.progress import Progress
 from freehold.types.record import Record
@@ -71,7 +72,7 @@ def start(project: Project, *, progress: Progress, port: int | None = None) -> B
     command = [sys.executable, "-m", "freehold", "up", "--port", str(port)]
     if project.config_path is not None:
         command += ["--config", str(project.config_path.absolute())]
-    with log_file.open("ab") as sink:
+    with log_file.open("ab") as sink, hangups_held():
         process = subprocess.Popen(
             command,
             cwd=project.root,

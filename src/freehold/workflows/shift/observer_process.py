@@ -21,6 +21,7 @@ import msgspec
 from freehold.environment import PROXIES, inherited
 from freehold.errors import ConfigError
 from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME as LOG_FILE
+from freehold.gateway.telemetry.log_file import hangups_held
 from freehold.types.config import ProjectConfig
 from freehold.types.record import Record
 from freehold.workflows.project import open_project
@@ -94,7 +95,7 @@ class ObserverProcess:
             log.info("the observer ended with %s, starting it again", self._process.returncode)
         self._close_input()
         self._started_at = time.monotonic()
-        with self._log.open("ab") as sink:
+        with self._log.open("ab") as sink, hangups_held():
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "freehold.workflows.shift.observer"],
                 stdin=subprocess.PIPE,
