@@ -1,38 +1,27 @@
 """The proxy configurations of docs/guides/tls.md, run by the real programs in front of a real gateway."""
 
-import contextlib
-import os
 import re
-import shutil
-import subprocess
 import time
 from pathlib import Path
 
 import httpx
 import pytest
 from tests.gateway.asking import QUESTION
+from tests.gateway.http.proxying import NAME, proxy, replaced, require
 from tests.gateway.http.test_certificate import trusting, write
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of
 
 from freehold.gateway.serve import free_port
 
 GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "tls.md"
-NAME = "localhost"
 
 
 def documented(language):
     return re.search(rf"```{language}\n(.*?)```", GUIDE.read_text(), re.DOTALL)[1]
 
 
-def replaced(text, changes):
-    for old, new in changes.items():
-        assert old in text, old
-        text = text.replace(old, new)
-    return text
-
-
-def nginx(folder, port, upstream_port, files):
-    site = replaced(
+def nginx(port, upstream_port, files):
+    return replaced(
         documented("nginx"),
         {
             "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
@@ -42,63 +31,33 @@ def nginx(folder, port, upstream_port, files):
             "127.0.0.1:8420": f"127.0.0.1:{upstream_port}",
         },
     )
-    temporary = "".join(
-        f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    config = folder / "nginx.conf"
-    user = "user root;" if os.getuid() == 0 else ""
-    config.write_text(
-        f"{user}daemon off; pid {folder}/pid; error_log stderr; events {{}}\n"
-        f"http {{ access_log off; {temporary}\n{site} }}"
-    )
-    return ["nginx", "-p", str(folder), "-c", str(config)]
 
 
-def caddy(folder, port, upstream_port, files):
-    site = replaced(
+def caddy(port, upstream_port, files):
+    return replaced(
         documented("caddy"),
         {
             "llm.example.com {\n": f"https://{NAME}:{port} {{\n\ttls {files.certificate} {files.key}\n",
             "127.0.0.1:8420": f"127.0.0.1:{upstream_port}",
         },
     )
-    config = folder / "Caddyfile"
-    config.write_text("{\n\tadmin off\n\tauto_https disable_redirects\n}\n" + site)
-    return ["caddy", "run", "--config", str(config), "--adapter", "caddyfile"]
 
 
 @pytest.fixture(params=[nginx, caddy])
 def proxied(request, upstream, tmp_path):
     """A client of a proxy in front of a gateway."""
-    command = request.param.__name__
-    if shutil.which(command) is None:
-        pytest.skip(f"{command} is not installed")
+    require(request.param.__name__)
     import trustme
 
     authority = trustme.CA()
     files = write(authority, tmp_path, NAME)
     port = free_port()
-    with gateway(upstream, tmp_path, capture="off") as running, (tmp_path / "proxy.log").open("wb") as log:
-        process = subprocess.Popen(
-            request.param(tmp_path, port, running.config.port, files),
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            env={**os.environ, "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)},
-        )
-        base = f"https://{NAME}:{port}"
-        try:
-            with httpx.Client(base_url=base, verify=trusting(authority), timeout=60) as client:
-
-                def answers():
-                    assert process.poll() is None, (tmp_path / "proxy.log").read_text()
-                    with contextlib.suppress(httpx.TransportError):
-                        return client.get("/health").status_code == 200
-
-                eventually(answers)
-                yield client
-        finally:
-            process.terminate()
-            process.wait(20)
+    with (
+        gateway(upstream, tmp_path, capture="off") as running,
+        httpx.Client(base_url=f"https://{NAME}:{port}", verify=trusting(authority), timeout=60) as client,
+        proxy(request.param.__name__, tmp_path, request.param(port, running.config.port, files), client),
+    ):
+        yield client
 
 
 def test_answers_streams_and_large_bodies_pass(proxied, upstream):

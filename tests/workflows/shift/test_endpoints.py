@@ -8,7 +8,9 @@ from freehold.gateway.config import GatewayConfig
 from freehold.types.config import parse
 from freehold.types.route import Route, Target
 from freehold.workflows.shift.endpoints import (
+    check_endpoints,
     check_reachable,
+    check_routes_alone,
     configured_endpoints,
     dialect_of,
     others_to,
@@ -141,3 +143,26 @@ def test_a_key_that_would_be_dead_within_the_hour_is_refused():
     assert configured_endpoints(parse(text))[0].base_url == address
     with pytest.raises(ConfigError, match="end within the hour"):
         configured_endpoints(parse(text + 'api_key_env = "TOKEN"'))
+
+
+def test_a_gateway_without_an_engine_needs_an_endpoint():
+    check_endpoints(GatewayConfig(endpoints=configured_endpoints(CONFIG)))
+    with pytest.raises(ConfigError, match="without an engine nothing can answer"):
+        check_endpoints(GatewayConfig(endpoints=configured_endpoints(parse('[app]\nname = "a"'))))
+
+
+@pytest.mark.parametrize(
+    ("state", "refused"),
+    [("incumbent", False), ("rolled_back", False), ("shadow", True), ("canary", True), ("promoted", True)],
+)
+def test_a_gateway_without_an_engine_has_no_routes_to_one(state, refused):
+    config = GatewayConfig(endpoints=configured_endpoints(CONFIG))
+    route = Route(name="r", model="m", incumbent=INCUMBENT, candidate=Target(endpoint="local"), state=state)
+    if refused:
+        with pytest.raises(ConfigError, match="route r goes to local"):
+            check_routes_alone([route], config)
+    else:
+        check_routes_alone([route], config)
+    fallback = msgspec.structs.replace(route, state="incumbent", fallback=(Target(endpoint="local"),))
+    with pytest.raises(ConfigError, match="route r goes to local"):
+        check_routes_alone([fallback], config)

@@ -396,3 +396,44 @@ def _within(seconds, claim):
     while not claim():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_without_an_engine_the_incumbent_answers_and_no_weights_are_needed(run, port, tmp_path, upstream):
+    (tmp_path / "freehold.toml").write_text(
+        f'[app]\nname = "support"\n[incumbent]\nmodel = "gpt-4o"\nbase_url = "{upstream.base_url}/v1"\n'
+    )
+    command = run("up", "--no-engine", "--port", str(port), "--json")
+    told = command.ready()
+    assert told["models"] == []
+    names = {" ".join(child.cmdline()) for child in children_of(command.process.pid)}
+    assert any("freehold.gateway.worker" in name for name in names)
+    assert not any("llama" in name or "freehold.engines" in name for name in names)
+    with client(told["url"]) as http:
+        assert ask(http, "gpt-4o") == "on its way"
+        assert [model.id for model in http.models.list()] == ["gpt-4o"]
+    code, _, err = command.stop()
+    assert code == 0, err
+    assert not (tmp_path / "home").exists()
+
+
+def test_without_an_engine_and_without_an_endpoint_it_does_not_start(run, port, tmp_path):
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "support"\n')
+    command = run("up", "--no-engine", "--port", str(port))
+    assert command.process.wait(100) == 2
+    assert "without an engine nothing can answer" in command.process.stderr.read()
+
+
+def test_systemd_is_told_when_it_answers_and_when_it_stops(run, port, tmp_path, monkeypatch):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(60)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        command = run("up", "--model", "echo", "--port", str(port))
+        assert manager.recv(100) == b"READY=1"
+        with client(f"http://127.0.0.1:{port}") as http:
+            assert ask(http, "echo") == "Where is my order?"
+        environments = [child.environ() for child in children_of(command.process.pid)]
+        assert environments and not any("NOTIFY_SOCKET" in one for one in environments)
+        command.process.send_signal(signal.SIGTERM)
+        assert manager.recv(100) == b"STOPPING=1"
+        assert command.stop()[0] == 0

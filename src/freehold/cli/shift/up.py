@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from freehold.cli.options import allow_host_option, config_option, json_option
+from freehold.cli.options import allow_host_option, caller, config_option, json_option
+from freehold.cli.output import echo
 
 if TYPE_CHECKING:
-    from freehold.workflows.shift.up import Capture
+    from freehold.workflows.project import Project
+    from freehold.workflows.shift.deployment.service import Target
+    from freehold.workflows.shift.up import Capture, Listening
 
 
 @click.command("up")
@@ -18,6 +21,11 @@ if TYPE_CHECKING:
 @click.option("--host", help="Address to listen on. Loopback unless you say otherwise.")
 @allow_host_option
 @click.option("--model", help="Serve this model instead of the project's.")
+@click.option(
+    "--no-engine",
+    is_flag=True,
+    help="Leave the engine out: [incumbent] and [[endpoints]] of freehold.toml answer, and no weights are needed.",
+)
 @click.option(
     "--capture",
     type=click.Choice(["off", "raw", "patterns", "pii"]),
@@ -38,6 +46,20 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Let everybody ask who reaches --host. Needed for an address beyond loopback while there is no key.",
 )
+@click.option(
+    "--render",
+    "target",
+    type=click.Choice(["systemd", "nginx", "caddy"]),
+    help="Start nothing: print a unit for systemd with these options, or a proxy's configuration for this gateway.",
+)
+@click.option("--user", help="With --render systemd: who the service runs as (default: you).")
+@click.option(
+    "--upstream",
+    "upstreams",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="With --render nginx or caddy: a gateway to ask, once for each (default: this one).",
+)
 @config_option
 @json_option("freehold.cli.printed:Serving")
 def command(
@@ -45,11 +67,15 @@ def command(
     host: str | None,
     hosts: tuple[str, ...],
     model: str | None,
+    no_engine: bool,
     capture: Capture | None,
     workers: int | None,
     tls_cert: str | None,
     tls_key: str | None,
     without_keys: bool,
+    target: Target | None,
+    user: str | None,
+    upstreams: tuple[str, ...],
     config_path: Path | None,
     as_json: bool,
 ) -> None:
@@ -64,6 +90,9 @@ def command(
       freehold up --model google/gemma-3-270m --capture patterns
       freehold up --host 0.0.0.0 --tls-cert fullchain.pem --tls-key key.pem
       freehold up --host 0.0.0.0 --allow-host models.example.com
+      freehold up --no-engine --capture patterns
+      freehold up --render systemd --workers 2 > freehold.service
+      freehold up --render caddy --allow-host models.example.com > Caddyfile
     """
     from freehold.cli.progress import progress
     from freehold.cli.serve.serve import tell
@@ -78,7 +107,23 @@ def command(
     tls = (
         TlsFiles(certificate=tls_cert, key=tls_key) if tls_cert is not None and tls_key is not None else None
     )
+    if no_engine and model is not None:
+        raise UsageError(
+            f"--no-engine runs no model, and --model {model} asks for one", hint="leave one of the two out"
+        )
     project = open_project(config_path).also_under(hosts)
+    listening = Listening(host=host, port=port, tls=tls, workers=workers, without_keys=without_keys)
+    if target is not None:
+        if as_json:
+            raise UsageError("--render prints a file, and --json a record", hint="leave one of the two out")
+        options = {"--model": model, "--capture": capture, "--no-engine": no_engine, "--allow-host": hosts}
+        text = _rendered(project, target, listening, options, user, upstreams)
+        echo(text, nl=False, whole=True)
+        return
+    if user is not None or upstreams:
+        raise UsageError(
+            "--user and --upstream say what --render prints", hint="add --render systemd, nginx or caddy"
+        )
     with progress() as shown:
         plan = None
         if model is not None:
@@ -86,9 +131,55 @@ def command(
             plan = pull_and_plan(model, request, project.settings, progress=shown)
         up(
             project,
-            listening=Listening(host=host, port=port, tls=tls, workers=workers, without_keys=without_keys),
+            listening=listening,
             capture=capture,
             plan=plan,
+            with_engine=not no_engine,
             ready=lambda running: tell(running, as_json),
             progress=shown,
         )
+
+
+def _rendered(
+    project: Project,
+    target: Target,
+    listening: Listening,
+    options: dict[str, Any],
+    user: str | None,
+    upstreams: tuple[str, ...],
+) -> str:
+    """The file of `--render`. What the service is started with is what stands on this command line."""
+    from freehold.errors import UsageError
+    from freehold.workflows.shift.deployment.service import render
+
+    if user is not None and target != "systemd":
+        raise UsageError(
+            f"--user is for systemd; {target} does not start the gateway", hint="leave --user out"
+        )
+    tls = listening.tls
+    given = {
+        "--host": listening.host,
+        "--port": listening.port,
+        "--workers": listening.workers,
+        "--tls-cert": None if tls is None else Path(tls.certificate).absolute(),
+        "--tls-key": None if tls is None else Path(tls.key).absolute(),
+        "--without-keys": listening.without_keys,
+        **options,
+    }
+    words: list[str] = []
+    for name, value in given.items():
+        if value is True:
+            words.append(name)
+        elif isinstance(value, tuple):
+            words += [word for each in value for word in (name, str(each))]
+        elif value is not None and value is not False:
+            words += [name, str(value)]
+    return render(
+        project,
+        target,
+        listening=listening,
+        options=words,
+        with_engine=not options["--no-engine"],
+        user=user or caller(),
+        upstreams=upstreams,
+    )

@@ -47,7 +47,7 @@ class ClusterConfig(Table, frozen=True, kw_only=True):
     machines: AtLeastOne = 1
     """Machines to ask SkyPilot for."""
     image: str | None = None
-    """Container image for Kubernetes, with freehold in it."""
+    """Container image for Kubernetes, with freehold in it: the target `engine` of the Containerfile."""
     namespace: str = "default"
     """Kubernetes namespace."""
     storage_class: str | None = None

@@ -29,6 +29,7 @@ from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePl
 from freehold.types.record import Record
 from freehold.workflows.serve import servers
 from freehold.workflows.serve.names import ENDPOINT_NAME
+from freehold.workflows.serve.service_notice import tell_manager
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +41,10 @@ BREAKER_PAUSE_SECONDS = 0.5
 
 class ServedAt(Record, frozen=True, kw_only=True):
     """What answers now: `url` is the gateway's (or the engine's own, when there is no gateway). `endpoint` is the
-    first model's, `others` are those of further models."""
+    first model's, None where no engine runs here; `others` are those of further models."""
 
     url: str
-    endpoint: Endpoint
+    endpoint: Endpoint | None
     logs: str
     others: tuple[Endpoint, ...] = ()
     remote: tuple[Endpoint, ...] = ()
@@ -54,7 +55,8 @@ class ServedAt(Record, frozen=True, kw_only=True):
     @property
     def models(self) -> tuple[str, ...]:
         """The names a client may ask for."""
-        return tuple(served.name for endpoint in (self.endpoint, *self.others) for served in endpoint.models)
+        own = () if self.endpoint is None else (self.endpoint, *self.others)
+        return tuple(served.name for endpoint in own for served in endpoint.models)
 
 
 class Companion(Protocol):
@@ -95,7 +97,8 @@ async def hold(
 ) -> None:
     """Serve until SIGINT, SIGTERM or `stop`; `ready` is called once, when all that is loaded first answers.
 
-    One plan is served by its engine at once. Several models share one address, each loaded when it is asked for.
+    One plan is served by its engine at once. Several models share one address, each loaded when it is asked for. With
+    none the gateway is alone, in front of the endpoints of its configuration.
     `gateway_config` comes without the engines' endpoints, which are added; with None one engine answers alone at its
     plan's address, and several behind the first plan's. `follow` is asked again and again for a configuration that the
     gateway is to take over, without the engines' endpoints. `companion` starts what runs next to them and is given the
@@ -125,27 +128,32 @@ class _ServingHost:
         companion: Callable[[Path], Companion] | None,
         key_env: str | None,
     ) -> None:
-        first = plans[0]
+        if not plans and gateway_config is None:
+            raise ValueError("neither an engine nor a gateway to hold")
+        first = plans[0] if plans else None
         self._gateway_config = gateway_config
         self._log_dir = log_dir
         self._sharing = sharing
         self._start_companion = companion
         self._companion: Companion | None = None
-        stays = sharing.idle_seconds is None or first.model in sharing.pinned
+        stays = sharing.idle_seconds is None or (first is not None and first.model in sharing.pinned)
         only = len(plans) == 1 and stays
         # It is never unloaded, so nothing need be in between: but what prepares requests, where no gateway does.
-        self._alone = only and (gateway_config is not None or first.preparation is None)
-        self._address = (first.host, first.port)
+        self._alone = only and (
+            gateway_config is not None or (first is not None and first.preparation is None)
+        )
+        self._address = ("127.0.0.1", 0) if first is None else (first.host, first.port)
         self._key_env = key_env
         if gateway_config is None and not self._alone:  # the port is that of all of them, not of one engine
             plans = [msgspec.structs.replace(plan, port=0) for plan in plans]
         self._gateway: gateway.RunningGateway | None = None
         self._updates: asyncio.Event = asyncio.Event()
         self._capabilities: dict[str, Capabilities] = {}
-        port = gateway_config.port if gateway_config is not None else first.port
+        port = self._address[1] if gateway_config is None else gateway_config.port
         # Another server of this project may write into the logs of the usual names.
         suffix = f"-{port}" if any(other.pid != os.getpid() for other in servers.live(log_dir)) else ""
-        self._names = [ENDPOINT_NAME, *(f"{ENDPOINT_NAME}-{number}" for number in range(2, len(plans) + 1))]
+        numbered = (f"{ENDPOINT_NAME}-{number}" for number in range(2, len(plans) + 1))
+        self._names = [ENDPOINT_NAME, *numbered] if plans else []
         self._server_file = log_dir / f"serving-{port}.json"
         self._pool = Pool(
             [
@@ -180,13 +188,17 @@ class _ServingHost:
             follow_log_file()
         with _signals(stop, self._renew):
             try:
-                log.info("serving %s", ", ".join(plan.model for plan in self._pool.plans))
+                log.info(
+                    "serving %s", ", ".join(plan.model for plan in self._pool.plans) or "without an engine"
+                )
                 async with self._front.running(host, port):
                     if await self._loaded(stop):
                         try:
                             await self._serve(ready)
+                            tell_manager("READY=1")
                             await self._tend(stop, follow)
                         finally:  # the gateway before the engines: its streams finish while these are there
+                            tell_manager("STOPPING=1")
                             if self._companion is not None:
                                 await asyncio.to_thread(self._companion.stop)
                             if self._gateway is not None:
@@ -215,7 +227,7 @@ class _ServingHost:
         ready(
             ServedAt(
                 url=url,
-                endpoint=endpoints[0],
+                endpoint=endpoints[0] if endpoints else None,
                 logs=str(self._log_dir),
                 others=tuple(endpoints[1:]),
                 remote=config_given.endpoints if config_given is not None else (),
@@ -224,6 +236,8 @@ class _ServingHost:
         )
 
     def _with_engines(self, config: GatewayConfig, endpoints: Sequence[Endpoint]) -> GatewayConfig:
+        if not endpoints:
+            return config
         return msgspec.structs.replace(
             config,
             endpoints=(*endpoints, *config.endpoints),

@@ -20,6 +20,7 @@ from freehold.types.units import gib
 from freehold.workflows.license.attributions import attributions
 from freehold.workflows.project import Project
 from freehold.workflows.serve import room
+from freehold.workflows.serve.folders import check_folders
 from freehold.workflows.serve.hold import ServedAt, Sharing, hold
 
 
@@ -77,6 +78,7 @@ def serve(
     """
     check_key(key_env, with_gateway=with_gateway)
     host, port = check_address(project, host, port)
+    check_folders(project)
     if with_gateway:
         gateway_config = GatewayConfig(
             endpoints=(),

@@ -139,3 +139,27 @@ def _targets(route: Route) -> list[Target]:
     """Who may answer a client on this route, in turn."""
     first = [route.candidate] if route.state == "promoted" and route.candidate is not None else []
     return [*first, route.incumbent, *route.fallback]
+
+
+def check_endpoints(config: GatewayConfig) -> None:
+    """A gateway without an engine needs an endpoint that answers. Raises `ConfigError`."""
+    if not config.endpoints:
+        raise ConfigError(
+            "without an engine nothing can answer: freehold.toml names no endpoint with a base_url",
+            hint="give [incumbent] a base_url, or add [[endpoints]]; or leave --no-engine out",
+        )
+
+
+def check_routes_alone(routes: Iterable[Route], config: GatewayConfig) -> None:
+    """Raises `ConfigError` for a route in force that needs the engine which a gateway without one does not have."""
+    known = {endpoint.name for endpoint in config.endpoints}
+    for route in routes:
+        asked = _targets(route)
+        if route.candidate is not None and route.state in ("shadow", "canary"):
+            asked.append(route.candidate)
+        for target in asked:
+            if target.endpoint not in known:
+                raise ConfigError(
+                    f"route {route.name} goes to {target.endpoint}, which a gateway without an engine does not have",
+                    hint="leave --no-engine out; or move the route: freehold rollout rollback, freehold routes set",
+                )

@@ -26,11 +26,19 @@ from freehold.types.route import ApiKey, Team
 from freehold.types.units import MIB
 from freehold.workflows.license.attributions import attributions
 from freehold.workflows.project import Project, now
+from freehold.workflows.serve.folders import check_folders
 from freehold.workflows.serve.hold import ServedAt, hold
 from freehold.workflows.serve.names import INCUMBENT
 from freehold.workflows.serve.plan import of_config, pull_and_plan
 from freehold.workflows.shift import keys, routes
-from freehold.workflows.shift.endpoints import check_reachable, configured_endpoints, others_to, without_key
+from freehold.workflows.shift.endpoints import (
+    check_endpoints,
+    check_reachable,
+    check_routes_alone,
+    configured_endpoints,
+    others_to,
+    without_key,
+)
 from freehold.workflows.shift.following import ConfigFollower
 from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess
 from freehold.workflows.weights.pull import ensure_weights
@@ -213,14 +221,16 @@ def up(
     listening: Listening = Listening(),  # noqa: B008 (frozen)
     capture: Capture | None = None,
     plan: ServePlan | None = None,
+    with_engine: bool = True,
     ready: Callable[[ServedAt], None],
     progress: Progress,
 ) -> None:
     """Serve until SIGINT or SIGTERM.
 
     An address that other machines reach needs keys, unless it is said that it is to be open (`without_keys`): the
-    gateway spends the incumbent's money. The project's parts, and what `freehold up` may say about each, are these
-    parameters.
+    gateway spends the incumbent's money. Without an engine (`with_engine`) the endpoints of ``freehold.toml`` answer,
+    nothing is pulled, and no weights are needed. The project's parts, and what `freehold up` may say about each, are
+    these parameters.
 
     Raises `PortInUseError`, what pulling weights raises, and `EngineError` when the engine does not start.
     """
@@ -229,16 +239,21 @@ def up(
 
     config = project.config
     gateway_config = _gateway_config(project, listening, capture)
+    if not with_engine:
+        check_endpoints(gateway_config)
+    check_folders(project)
     _load_redactor(gateway_config.capture, progress)
     if gateway_config.tls is not None:
         check_certificate(gateway_config.tls)
     # Before the store is opened, which would make a new one in place of one that is lost.
     key_requirement.check_file(project.keys_file, store_file(project.store_url))
     check_port(gateway_config.host, gateway_config.port)  # before a pull that may take minutes
-    chosen = plan or project_plan(project, progress=progress)
+    plans = [plan or project_plan(project, progress=progress)] if with_engine else []
     with open_store(project.store_url) as store:
         # Before the first request, so that no request is answered by other routes than the file's.
         routes.carry_over(store, config, at=now(), say=progress.say)
+        if not with_engine:
+            check_routes_alone(store.routes(), gateway_config)
         check_reachable(store.routes(), gateway_config, say=progress.say)
         _check_prices(store, gateway_config)
         beyond_loopback = _check_address(
@@ -248,14 +263,17 @@ def up(
         gateway_config = msgspec.structs.replace(
             gateway_config,
             keys_required=beyond_loopback,
-            attributions=attributions([chosen], config.use),
+            attributions=attributions(plans, config.use),
         )
 
     def build(changed: Project) -> GatewayConfig:
+        wanted = _gateway_config(changed, listening, capture)
+        if not with_engine:
+            check_endpoints(wanted)
         return msgspec.structs.replace(
-            _gateway_config(changed, listening, capture),
+            wanted,
             keys_required=beyond_loopback,
-            attributions=attributions([chosen], changed.config.use),
+            attributions=attributions(plans, changed.config.use),
         )
 
     given = {
@@ -265,12 +283,13 @@ def up(
     }
     options = {key: option for key, option in given.items() if option is not None}
     follower = ConfigFollower(project, gateway_config, build=build, options=options, say=progress.say)
-    progress.step("start the engine", note=f"{chosen.model} on {chosen.engine}")
+    for one in plans:
+        progress.step("start the engine", note=f"{one.model} on {one.engine}")
 
     async def run() -> None:
         log_dir = project.state / "engines"
         await hold(
-            [chosen],
+            plans,
             gateway_config,
             log_dir=log_dir,
             ready=ready,

@@ -46,6 +46,10 @@ def test_kubernetes_manifests_are_what_the_api_takes(made):
     )
     assert pod["initContainers"][0]["command"] == ["freehold", "pull", "org/base"]
     assert pod["initContainers"][0]["resources"] == server["resources"], "quotas want them for each container"
+    online = {"name": "FREEHOLD_OFFLINE", "value": "false"}
+    assert online in pod["initContainers"][0]["env"] and online not in server["env"], (
+        "fetched once, before the start"
+    )
     assert "replicas" not in deployment["spec"], "applying the file again leaves what the autoscaler chose"
     assert deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
     (allowed,) = policy["spec"]["ingress"]

@@ -221,8 +221,10 @@ def _pod(plan: ClusterPlan) -> Manifest:
     }
     if steps := _preparation(plan):
         memory = _resources(plan, gpus=False)
+        # freehold's own image fetches nothing at a start; these are there to fetch.
+        online = {**shared, "env": [*shared["env"], {"name": "FREEHOLD_OFFLINE", "value": "false"}]}
         pod["initContainers"] = [
-            {"name": name, **shared, "command": command, "resources": memory}
+            {"name": name, **online, "command": command, "resources": memory}
             for name, command in steps.items()
         ]
     if config.gpus and config.accelerator is not None:

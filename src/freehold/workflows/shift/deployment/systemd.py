@@ -1,0 +1,171 @@
+"""A unit for systemd that starts a project's gateway, keeps it, renews it, and lets it reach nothing it does not need.
+
+Directives: systemd.service(5), systemd.exec(5) and systemd.kill(5) of systemd 257 (read 2026-11-29).
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import PurePosixPath
+
+from freehold.workflows.shift.deployment.service import GatewayService
+
+LIMIT_FILES = 65_536
+"""Open files: each client and each upstream connection is one."""
+START_SECONDS = 1800
+"""An engine may load its weights for this long."""
+AFTER_DRAIN_SECONDS = 30
+"""Engines and the recorder end after the gateway's last stream."""
+FIRST_FREE_PORT = 1024
+"""Below it a port is for programs with the right to it."""
+_HOMES = ("/home", "/root", "/run/user")
+
+
+def unit(service: GatewayService) -> str:
+    """The unit's text. It runs as the project's owner, whose files it reads; only state and weights are written."""
+    stop_seconds = math.ceil(service.drain_seconds) + AFTER_DRAIN_SECONDS
+    sections = {
+        "Unit": [
+            f"Description=freehold gateway of {_escaped(service.name)}",
+            "Documentation=man:freehold(1)",
+            "Wants=network-online.target",
+            "After=network-online.target",
+            # A store or an incumbent may come up later than this machine's network does.
+            "StartLimitIntervalSec=0",
+        ],
+        "Service": [
+            "Type=notify",
+            f"User={service.user}",
+            f"WorkingDirectory={_escaped(service.folder)}",
+            f"ExecStart={' '.join(_argument(word) for word in service.command)}",
+            "# New workers take over the port and the connections; the old ones end with their streams.",
+            "ExecReload=/bin/kill -USR2 $MAINPID",
+            *(f"Environment={_assignment(name, value)}" for name, value in service.environment.items()),
+            *_secrets(service),
+            "Restart=on-failure",
+            "RestartSec=1",
+            # What a restart does not mend is tried more and more seldom.
+            "RestartSteps=8",
+            "RestartMaxDelaySec=60",
+            f"TimeoutStartSec={START_SECONDS if service.has_engine else 120}",
+            f"TimeoutStopSec={stop_seconds}",
+            "# The main process lets streams finish, then ends its children.",
+            "KillMode=mixed",
+            "OOMPolicy=continue",
+            f"LimitNOFILE={LIMIT_FILES}",
+            "UMask=0077",
+            "",
+            *_places(service),
+            "",
+            *_hardening(service),
+        ],
+        "Install": ["WantedBy=multi-user.target"],
+    }
+    file_name = f"freehold-{_file_name(service.name)}.service"
+    head = [
+        f"# Made by freehold up --render systemd. For /etc/systemd/system/{file_name}; then",
+        f"# systemctl daemon-reload && systemctl enable --now {file_name}",
+    ]
+    parts = ["\n".join([f"[{name}]", *lines]) for name, lines in sections.items()]
+    return "\n".join(head) + "\n\n" + "\n\n".join(parts) + "\n"
+
+
+def _secrets(service: GatewayService) -> list[str]:
+    """Where the variables are read from that this file must not hold; missing, it stops a start that needs them."""
+    path = f"/etc/freehold/{_file_name(service.name)}.env"
+    if not service.secrets:
+        return [f"EnvironmentFile=-{path}"]
+    return [
+        f"# NAME=value, a line for each of {', '.join(service.secrets)}; chmod 600, owner root.",
+        f"EnvironmentFile={path}",
+    ]
+
+
+def _places(service: GatewayService) -> list[str]:
+    """What may be written: below /var/lib and /var/cache systemd makes the folder, elsewhere it has to be there."""
+    lines = ["ProtectSystem=strict"]
+    writable = []
+    kinds = {"StateDirectory": (service.state, "/var/lib"), "CacheDirectory": (service.home, "/var/cache")}
+    for directive, (folder, root) in kinds.items():
+        path = PurePosixPath(folder)
+        if path.is_relative_to(root) and str(path) != root:
+            lines += [f"{directive}={_escaped(str(path.relative_to(root)))}", f"{directive}Mode=0700"]
+        else:
+            writable.append(folder)
+    if writable:
+        # With "-", one that is missing is not an error: a gateway without an engine has no weights.
+        lines.append("ReadWritePaths=" + " ".join(_word(f"-{folder}") for folder in writable))
+    used = (service.state, service.home, service.folder, service.command[0])
+    below_home = any(PurePosixPath(path).is_relative_to(home) for path in used for home in _HOMES)
+    lines.append(f"ProtectHome={'read-only' if below_home else 'yes'}")
+    return [*lines, "PrivateTmp=yes"]
+
+
+def _hardening(service: GatewayService) -> list[str]:
+    capabilities = "CAP_NET_BIND_SERVICE" if service.port < FIRST_FREE_PORT else ""
+    lines = [
+        "NoNewPrivileges=yes",
+        f"CapabilityBoundingSet={capabilities}",
+        f"AmbientCapabilities={capabilities}",
+        "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK",
+        "RestrictRealtime=yes",
+        "RestrictSUIDSGID=yes",
+        "LockPersonality=yes",
+        "ProtectClock=yes",
+        "ProtectControlGroups=yes",
+        "ProtectHostname=yes",
+        "ProtectKernelModules=yes",
+        "SystemCallArchitectures=native",
+    ]
+    if service.runs_user_code:
+        lines.append(
+            "# The project's scorer runs code in namespaces of its own, which further lines would forbid."
+        )
+    else:
+        lines += [
+            *(["PrivateUsers=yes"] if not capabilities else []),
+            "ProtectKernelLogs=yes",
+            "ProtectKernelTunables=yes",
+            "ProtectProc=invisible",
+            "RestrictNamespaces=yes",
+            "SystemCallFilter=@system-service",
+            "SystemCallFilter=~@privileged",
+            "SystemCallErrorNumber=EPERM",
+        ]
+    if service.has_engine:
+        lines.append(
+            "# An engine may need a GPU, which is a device, and writes code of its own for a processor."
+        )
+    else:
+        lines += ["PrivateDevices=yes", "DevicePolicy=closed", "MemoryDenyWriteExecute=yes"]
+    return lines
+
+
+def _argument(word: str) -> str:
+    """A word of a command line, without its ``$`` expansions."""
+    return _word(word.replace("$", "$$"))
+
+
+def _word(text: str) -> str:
+    """A word of a list, as systemd splits them: quoted, without its ``%`` expansions."""
+    text = _escaped(text)
+    if text and not any(sign.isspace() or sign in "\"'\\;" for sign in text):
+        return text
+    return _quoted(text)
+
+
+def _assignment(name: str, value: str) -> str:
+    return _quoted(f"{name}={_escaped(value)}")
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def _file_name(name: str) -> str:
+    """A project's name as part of a file's."""
+    return "".join(sign if sign.isascii() and (sign.isalnum() or sign in "-_") else "-" for sign in name)

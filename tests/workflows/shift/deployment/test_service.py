@@ -1,0 +1,117 @@
+"""What is rendered of a project, and what is refused: contradictions, root, names that are none."""
+
+import sys
+
+import pytest
+
+from freehold.errors import ConfigError, UsageError
+from freehold.gateway.config import TlsFiles
+from freehold.workflows.project import open_project
+from freehold.workflows.shift.deployment.service import program, render, service_of
+from freehold.workflows.shift.up import Listening
+
+HERE = Listening()
+FILE = """
+[app]
+name = "support"
+[incumbent]
+model = "gpt-4o"
+base_url = "https://api.example.com/v1"
+api_key_env = "INCUMBENT_KEY"
+[serve]
+hosts = ["llm.example.com", "*.example.com"]
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    for name in ("FREEHOLD_HOME", "FREEHOLD_STATE", "FREEHOLD_DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+    def opened(text=FILE):
+        (tmp_path / "freehold.toml").write_text(text)
+        return open_project(tmp_path / "freehold.toml")
+
+    return opened
+
+
+def made(project, target="systemd", listening=HERE, **more):
+    given = {"options": (), "with_engine": True, "user": "ada", "upstreams": (), **more}
+    return service_of(project, target, listening=listening, **given)
+
+
+def test_a_service_is_the_command_with_absolute_paths(project, tmp_path, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("FREEHOLD_DATABASE_URL", "postgresql+psycopg://freehold:secret@db/freehold")
+    service = made(project(), options=("--workers", "2"))
+    assert service.command == (
+        *(*program(), "up", "--config", str(tmp_path / "freehold.toml")),
+        *("--workers", "2"),
+    )
+    assert service.state == str(tmp_path / "state") == service.environment["FREEHOLD_STATE"]
+    assert service.secrets == ("FREEHOLD_DATABASE_URL", "INCUMBENT_KEY")
+    assert "secret" not in str(service.environment)
+    assert service.names == ("llm.example.com",), "a pattern is not a name that a certificate is for"
+    assert service.upstreams == ("127.0.0.1:8420",)
+
+
+def test_the_program_is_the_one_that_renders(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert program() == (str(tmp_path / "python"), "-m", "freehold")
+    (tmp_path / "freehold").touch()
+    assert program() == (str(tmp_path / "freehold"),)
+
+
+@pytest.mark.parametrize(
+    ("host", "upstream"),
+    [
+        ("0.0.0.0", "127.0.0.1:9000"),
+        ("::", "[::1]:9000"),
+        ("10.0.0.5", "10.0.0.5:9000"),
+        ("fd00::1", "[fd00::1]:9000"),
+        ("inside.example.com", "inside.example.com:9000"),
+    ],
+)
+def test_a_proxy_asks_where_the_gateway_listens(project, host, upstream):
+    assert made(project(), "caddy", Listening(host=host, port=9000)).upstreams == (upstream,)
+
+
+@pytest.mark.parametrize("target", ["nginx", "caddy"])
+def test_a_proxy_needs_a_name_and_a_gateway_without_tls(project, target):
+    with pytest.raises(ConfigError, match="needs the name that clients ask for"):
+        made(project('[app]\nname = "support"\n[serve]\nhosts = ["*", "*.example.com"]\n'), target)
+    tls = 'tls_cert = "chain.pem"\ntls_key = "key.pem"\n'
+    with pytest.raises(ConfigError, match="speak TLS itself"):
+        made(project(f"{FILE}{tls}"), target)
+    made(project(f"{FILE}{tls}"), "systemd")
+
+
+def test_a_service_without_a_project_or_for_root_is_refused(project, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"there is no freehold\.toml here"):
+        made(open_project())
+    for user in ("root", "0"):
+        with pytest.raises(UsageError, match="does not run as root"):
+            made(project(), user=user)
+    with pytest.raises(UsageError, match="not the name of a user"):
+        made(project(), user="ada\nExecStart=/bin/sh")
+
+
+@pytest.mark.parametrize(
+    "upstream", ["", "host", "host:0", "host:99999", "host:80 { }", "a;b:80", "http://a:80"]
+)
+def test_addresses_that_are_none(project, upstream):
+    with pytest.raises(UsageError, match="is not an address"):
+        render(project(), "nginx", listening=Listening(), upstreams=[upstream])
+
+
+def test_systemd_starts_one_gateway(project):
+    with pytest.raises(UsageError, match="systemd starts one gateway"):
+        render(project(), "systemd", listening=Listening(), user="ada", upstreams=["a:80"])
+
+
+def test_a_line_break_cannot_end_a_line_of_the_file(project):
+    tls = TlsFiles(certificate="a.pem\nssl_certificate /etc/shadow", key="b.pem")
+    for target in ("systemd", "nginx", "caddy"):
+        with pytest.raises(ConfigError, match="control character"):
+            made(project(), target, Listening(tls=tls))
