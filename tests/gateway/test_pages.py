@@ -9,10 +9,12 @@ import ollama
 import openai
 import pytest
 from tests.gateway.asking import QUESTION, client, get, post
-from tests.gateway.loopback import gateway
+from tests.gateway.loopback import ANSWER, gateway, plain
 
+from freehold import __version__
 from freehold.gateway.config import ApiKey
 from freehold.gateway.limits.keys import hash_of
+from freehold.gateway.serve import free_port
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.route import Route, Target
 
@@ -87,3 +89,36 @@ def test_a_key_is_told_of_the_models_it_may_ask_for_only(upstream, tmp_path):
                     with pytest.raises(openai.PermissionDeniedError):
                         client.models.retrieve("one")
     assert told == {"all": {"one", "two", "three", "four"}, "model": {"two", "three"}, "route": {"four"}}
+
+
+def test_metrics_say_how_the_endpoints_are_and_where_the_time_went(upstream, tmp_path):
+    endpoints = (
+        Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url),
+        Endpoint(name="gone", engine="llamacpp", base_url=f"http://127.0.0.1:{free_port()}"),
+    )
+    routes = (
+        Route(name="r", model="m", incumbent=Target(endpoint="incumbent")),
+        Route(name="moved", model="moved", state="promoted", incumbent=Target(endpoint="incumbent"),
+              candidate=Target(endpoint="gone")),
+    )  # fmt: skip
+    upstream.answer = lambda seen: plain(ANSWER, delay=0.3)
+    with gateway(upstream, tmp_path, endpoints=endpoints, routes=routes) as running:
+        for model in ("m", "moved"):
+            assert post(running, {**QUESTION, "model": model})[0] == 200
+        lines = get(running, "/metrics").decode().splitlines()
+        for line in (
+            'freehold_endpoint_up{endpoint="incumbent"} 1.0',
+            'freehold_endpoint_up{endpoint="gone"} 0.0',
+            'freehold_endpoint_info{endpoint="gone",engine="llamacpp",place="own"} 1.0',
+            "freehold_ready 1.0",
+            'freehold_upstream_seconds_count{endpoint="incumbent"} 2.0',
+            # What the upstream takes is not the gateway's: a fallback's first try is before it is asked.
+            'freehold_upstream_seconds_bucket{endpoint="incumbent",le="0.25"} 0.0',
+            'freehold_added_seconds_count{route="moved"} 1.0',
+            'freehold_rollbacks_total{route="r"} 0.0',
+            f'freehold_build_info{{version="{__version__}"}} 1.0',
+        ):
+            assert line in lines, line
+        assert not [
+            line for line in lines if line.startswith('freehold_upstream_seconds_count{endpoint="gone"')
+        ]

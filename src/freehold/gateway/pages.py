@@ -7,11 +7,12 @@ import contextlib
 import hashlib
 import urllib.parse
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from freehold.gateway.config import to_json
+from freehold.gateway.http.health import Health
 from freehold.gateway.http.request import Request
 from freehold.gateway.limits.keys import check_may, check_scope
 from freehold.gateway.proxy.passing.listing import listed_elsewhere
@@ -21,7 +22,7 @@ from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import API_ROUTES
 from freehold.gateway.readiness import unanswered
 from freehold.gateway.telemetry import meters, pulse
-from freehold.gateway.telemetry.standing import standing
+from freehold.gateway.telemetry.standing import answering, standing
 from freehold.types.endpoint import ANY_MODEL
 from freehold.types.route import ApiKey
 from freehold.wire import anthropic, ollama
@@ -74,6 +75,32 @@ async def ready(state: WorkerState, request: Request) -> HttpReply:
 
     Where keys are in force, what is the matter is told only to a key that may look.
     """
+    now = await _readiness(state)
+    body: dict[str, Any] = {"status": "ready" if now.is_ready else "not ready"}
+    with contextlib.suppress(ApiError):
+        _check_look(state, request)
+        body["endpoints"] = {name: one.answers for name, one in now.found.items()}
+        if matters := {name: one.why for name, one in now.found.items() if one.why}:
+            body["why"] = matters
+        if now.unanswered_routes:
+            body["unanswered_routes"] = now.unanswered_routes
+        body["keys"] = now.keys
+        if now.recorder_lives is not None:
+            body["recorder"] = "alive" if now.recorder_lives else "silent"
+    return HttpReply(200 if now.is_ready else 503, _JSON, msgspec.json.encode(body))
+
+
+class _Readiness(NamedTuple):
+    """What decides whether a gateway is ready. `recorder_lives` is None where there is none."""
+
+    is_ready: bool
+    found: dict[str, Health]
+    unanswered_routes: dict[str, str]
+    keys: str
+    recorder_lives: bool | None
+
+
+async def _readiness(state: WorkerState) -> _Readiness:
     found = await state.health.all(state.table.endpoints.values())
     routes = state.table.all_routes()
     unready = unanswered(routes, found)
@@ -81,18 +108,7 @@ async def ready(state: WorkerState, request: Request) -> HttpReply:
     keys = "unavailable" if state.keys.problem is not None else "starting" if state.keys.waiting else "known"
     recorder = None if state.recorder is None else pulse.is_alive(state.run_folder)
     is_ready = answered and keys == "known" and recorder is not False
-    body: dict[str, Any] = {"status": "ready" if is_ready else "not ready"}
-    with contextlib.suppress(ApiError):
-        _check_look(state, request)
-        body["endpoints"] = {name: one.answers for name, one in found.items()}
-        if matters := {name: one.why for name, one in found.items() if one.why}:
-            body["why"] = matters
-        if unready:
-            body["unanswered_routes"] = unready
-        body["keys"] = keys
-        if recorder is not None:
-            body["recorder"] = "alive" if recorder else "silent"
-    return HttpReply(200 if is_ready else 503, _JSON, msgspec.json.encode(body))
+    return _Readiness(is_ready, found, unready, keys, recorder)
 
 
 async def models(state: WorkerState, request: Request) -> HttpReply:
@@ -145,8 +161,9 @@ async def attribution(state: WorkerState, request: Request) -> HttpReply:
 
 async def metrics(state: WorkerState, request: Request) -> HttpReply:
     """The numbers of all workers, in Prometheus's text format. They name routes, endpoints and keys that spend, so
-    where keys are in force a key that may look is needed."""
+    where keys are in force a key that may look is needed. How the endpoints are is asked as `/ready` asks it."""
     _check_look(state, request)
+    ready_now = await _readiness(state)
     state.write_meters()
 
     def exposed() -> bytes:
@@ -161,9 +178,19 @@ async def metrics(state: WorkerState, request: Request) -> HttpReply:
             config_version=hashlib.sha256(to_json(state.config)).hexdigest()[:12],
             config_since_s=state.config_since_s,
         )
-        if state.recorder is not None:
-            now.gauges["freehold_recorder_alive"] = float(pulse.is_alive(state.run_folder))
-        return exposition([*meters.read_all(state.run_folder), now])
+        if ready_now.recorder_lives is not None:
+            now.gauges["freehold_recorder_alive"] = float(ready_now.recorder_lives)
+        certificate = None
+        if (shown := state.certificate) is not None and shown.expires_s is not None:
+            certificate = (shown.files.certificate, shown.expires_s)
+        ends = answering(
+            state.table.endpoints.values(),
+            {name: one.answers for name, one in ready_now.found.items()},
+            rented={name for name in state.table.endpoints if state.config.charges(name)},
+            is_ready=ready_now.is_ready,
+            certificate=certificate,
+        )
+        return exposition([*meters.read_all(state.run_folder), now, ends])
 
     return HttpReply(200, _METRICS, await asyncio.to_thread(exposed))
 

@@ -59,6 +59,7 @@ async def work(
             await asyncio.wait_for(app.state.ring_known.wait(), _RING_WITHIN_S)
         server = HttpServer(app, app.state.memory)
         certificate = None if config.tls is None else ServerCertificate(config.tls)
+        app.state.certificate = certificate
         await server.listen(listener, certificate, handover)
         following = None if certificate is None else loop.create_task(certificate.follow())
         freeze_heap()

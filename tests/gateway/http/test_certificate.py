@@ -6,6 +6,8 @@ import socket
 import ssl
 import subprocess
 import time
+from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import openai
@@ -16,7 +18,7 @@ from tests.gateway.loopback import ANSWER, eventually, gateway, stream, stream_o
 
 from freehold.errors import ConfigError
 from freehold.gateway.config import TlsFiles
-from freehold.gateway.http.certificate import ServerCertificate, check_certificate
+from freehold.gateway.http.certificate import ServerCertificate, check_certificate, expiry_of
 
 
 @pytest.fixture(scope="module")
@@ -178,3 +180,50 @@ def test_a_request_that_is_refused_reads_its_answer(upstream, authority, files, 
         status = asyncio.run(scenario(running.config.port))
         assert status.split()[1] in (b"400", b"431")
         assert sdk(running).chat.completions.create(**QUESTION).choices, "and the gateway goes on"
+
+
+def made_until(authority, folder, until):
+    made = authority.issue_cert("localhost", not_after=until)
+    chain = folder / f"{until:%Y}.pem"
+    chain.write_bytes(b"".join(one.bytes() for one in made.cert_chain_pems))
+    return TlsFiles(certificate=str(chain), key=str(chain))
+
+
+@pytest.mark.parametrize("year", [2030, 2049, 2050, 2120])
+def test_the_end_of_a_certificate_is_read(authority, tmp_path, year):
+    """Times are written in two ways, by their year (RFC 5280, 4.1.2.5)."""
+    until = datetime(year, 3, 4, 5, 6, 7, tzinfo=UTC)
+    assert expiry_of(made_until(authority, tmp_path, until)) == until.timestamp()
+
+
+@pytest.mark.parametrize("content", [b"", b"-----BEGIN CERTIFICATE-----\n", None])
+def test_what_is_not_a_certificate_has_no_end(authority, tmp_path, content):
+    files = made_until(authority, tmp_path, datetime(2030, 1, 1, tzinfo=UTC))
+    path = Path(files.certificate)
+    whole = path.read_bytes()
+    path.write_bytes(content if content is not None else whole[:200] + b"\n-----END CERTIFICATE-----\n")
+    assert expiry_of(files) is None
+
+
+def test_metrics_tell_the_end_of_the_certificate_in_force(upstream, authority, tmp_path):
+    first, later = datetime(2040, 1, 1, tzinfo=UTC), datetime(2041, 1, 1, tzinfo=UTC)
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+
+    def put(until):
+        made = authority.issue_cert("localhost", "127.0.0.1", not_after=until)
+        key.write_bytes(made.private_key_pem.bytes())
+        chain.write_bytes(b"".join(one.bytes() for one in made.cert_chain_pems))
+
+    put(first)
+    tls = TlsFiles(certificate=str(chain), key=str(key))
+    with gateway(upstream, tmp_path, tls=tls) as running, httpx.Client(verify=trusting(authority)) as client:
+
+        def told():
+            text = client.get(f"{running.base_url}/metrics").text
+            (line,) = [x for x in text.splitlines() if x.startswith("freehold_certificate_expires_seconds{")]
+            assert f'certificate="{chain}"' in line
+            return float(line.rpartition(" ")[2])
+
+        assert told() == first.timestamp()
+        put(later)
+        eventually(lambda: told() == later.timestamp())

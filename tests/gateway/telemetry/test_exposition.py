@@ -3,7 +3,8 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from freehold.gateway.telemetry.exposition import exposition
-from freehold.gateway.telemetry.meters import COUNTERS, GAUGES, HISTOGRAMS, LABELLED_GAUGES, Meters
+from freehold.gateway.telemetry.gauges import GAUGES, LABELLED_GAUGES
+from freehold.gateway.telemetry.meters import COUNTERS, HISTOGRAMS, Meters
 
 
 def test_the_numbers_of_all_processes_are_added_up(tmp_path):
@@ -47,3 +48,16 @@ def test_workers_that_pause_an_endpoint_are_counted():
     text = exposition([each.snapshot() for each in (one, other, third)]).decode()
     assert 'freehold_breaker_open{endpoint="dead"} 2.0' in text
     assert 'freehold_breaker_open{endpoint="slow"} 1.0' in text
+
+
+def test_what_an_alert_waits_for_is_counted_from_zero():
+    """Prometheus sees no increase in a counter that is first seen as 1."""
+    lines = exposition([]).decode().splitlines()
+    assert 'freehold_restarts_total{process="worker",why="ended"} 0.0' in lines
+    assert 'freehold_config_reloads_total{result="refused"} 0.0' in lines
+    numbers = Meters()
+    numbers.count("freehold_restarts", "worker", "ended")
+    numbers.count("freehold_restarts", "worker", "another reason")
+    lines = exposition([numbers.snapshot()]).decode().splitlines()
+    assert 'freehold_restarts_total{process="worker",why="ended"} 1.0' in lines
+    assert 'freehold_restarts_total{process="worker",why="another reason"} 1.0' in lines

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from freehold.gateway.telemetry import meters
+from freehold.gateway.telemetry.gauges import GAUGES, LABELLED_GAUGES
 from freehold.gateway.telemetry.meters import Meters, leave_word, read_all, run_folders, totals_of
 from freehold.processes import described
 
@@ -29,8 +30,8 @@ def test_every_metric_is_documented():
     labelled = {
         **meters.COUNTERS,
         **meters.HISTOGRAMS,
-        **meters.LABELLED_GAUGES,
-        **{name: (text, ()) for name, text in meters.GAUGES.items()},
+        **LABELLED_GAUGES,
+        **{name: (text, ()) for name, text in GAUGES.items()},
     }
     assert documented == {name: (text, ", ".join(labels)) for name, (text, labels) in labelled.items()}
 
@@ -79,3 +80,23 @@ def test_what_clients_may_choose_makes_a_bounded_number_of_series():
 
 def test_a_label_that_is_too_long_is_one_of_the_others():
     assert Meters().key_label("k" * 300) == meters.OTHER
+
+
+def test_the_waits_before_and_at_an_endpoint_are_counted_apart():
+    numbers = Meters()
+    for added_s, upstream_s in ((0.0004, 0.3), (0.003, 0.3), (0.003, None)):
+        numbers.count_waits("r", "e", added_s, upstream_s)
+    numbers.count_waits("r", "other", 0.003, 0.01)
+    told = numbers.snapshot().histograms
+    ((labels, counts, total),) = told["freehold_added_seconds"]
+    assert labels == ("r",) and counts[:5] == [1, 0, 0, 3, 0] and round(total, 4) == 0.0094
+    assert {(labels[0], sum(counts)) for labels, counts, _ in told["freehold_upstream_seconds"]} == {
+        ("e", 2),
+        ("other", 1),
+    }
+
+
+def test_what_is_stated_is_a_gauge_of_the_process():
+    numbers = Meters()
+    numbers.stated["freehold_config_stale"] = 1.0
+    assert numbers.snapshot().gauges["freehold_config_stale"] == 1.0

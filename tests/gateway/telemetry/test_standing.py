@@ -4,7 +4,8 @@ from decimal import Decimal
 import pytest
 
 from freehold.gateway.telemetry.exposition import exposition
-from freehold.gateway.telemetry.standing import candidate_share, mirrored_share, standing
+from freehold.gateway.telemetry.standing import answering, candidate_share, mirrored_share, standing
+from freehold.types.endpoint import Endpoint
 from freehold.types.route import ApiKey, Limits, Route, Target
 
 
@@ -66,3 +67,33 @@ def test_what_an_operator_asks_is_answered():
     # A key without a cap is not counted in dollars here: 0 would be wrong.
     assert not [line for line in lines if "free" in line.partition("{")[2] or "old" in line.partition("{")[2]]
     assert len([line for line in lines if line.startswith("freehold_name_cap_usd{")]) == 4
+
+
+def test_a_route_that_was_never_rolled_back_is_counted_with_zero():
+    nothing = {"spent": {}, "config_version": "v", "config_since_s": 1.0}
+    now = standing(
+        [route("canary"), route("shadow", name="s")], [], {}, rollbacks={"r": 2, "gone": 1}, **nothing
+    )
+    assert now.counters["freehold_rollbacks"] == [(("gone",), 1.0), (("r",), 2.0), (("s",), 0.0)]
+
+
+def test_endpoints_are_told_with_where_they_are():
+    endpoints = [
+        Endpoint(name="i", engine="remote", base_url="http://127.0.0.1:1"),
+        Endpoint(name="c", engine="llamacpp", base_url="http://127.0.0.1:2"),
+    ]
+    answers = {"i": True, "c": False}
+    lines = exposition([answering(endpoints, answers, rented={"i"}, is_ready=False)]).decode().splitlines()
+    for line in (
+        'freehold_endpoint_up{endpoint="i"} 1.0',
+        'freehold_endpoint_up{endpoint="c"} 0.0',
+        'freehold_endpoint_info{endpoint="i",engine="remote",place="rented"} 1.0',
+        'freehold_endpoint_info{endpoint="c",engine="llamacpp",place="own"} 1.0',
+        "freehold_ready 0.0",
+    ):
+        assert line in lines
+    assert not [line for line in lines if line.startswith("freehold_certificate")]
+    shown = answering([], {}, rented=set(), is_ready=True, certificate=("/etc/c.pem", 1.5))
+    lines = exposition([shown]).decode().splitlines()
+    assert 'freehold_certificate_expires_seconds{certificate="/etc/c.pem"} 1.5' in lines
+    assert "freehold_ready 1.0" in lines

@@ -7,6 +7,7 @@ import pytest
 
 from freehold.errors import StorageError
 from freehold.gateway.config import GatewayConfig
+from freehold.gateway.telemetry.meters import leave_word, read_all
 from freehold.store import audit, open_store
 from freehold.types.config import ProjectConfig, ServeConfig, StoreConfig
 from freehold.types.route import Route, Target
@@ -135,3 +136,26 @@ def test_every_table_of_the_file_is_followed_read_anew_or_waits():
         "app", "candidates", "cluster", "curate", "data", "defer", "evidence", "selection", "task", "train",
     }  # fmt: skip
     assert ServeConfig.__struct_fields__ and StoreConfig.__struct_fields__
+
+
+@pytest.fixture
+def run_folder(following, tmp_path):
+    """The run folder of a gateway of the project, as one leaves word of it."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    leave_word(open_project(following.path).state.resolve() / "spool", folder)
+    return folder
+
+
+def test_metrics_say_while_the_file_is_not_in_force(following, run_folder):
+    def stale():
+        return [snapshot.gauges["freehold_config_stale"] for snapshot in read_all(run_folder)]
+
+    following.save(HEAD + CAPTURE + OTHER)
+    assert stale() == [0]
+    following.save("not toml")
+    assert stale() == [1]
+    following.save(HEAD + CAPTURE)
+    assert stale() == [0]
+    following.save(HEAD + CAPTURE + '[serve]\ntls_cert = "c.pem"\ntls_key = "k.pem"\n')
+    assert stale() == [1], "it waits for the next start"

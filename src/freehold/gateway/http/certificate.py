@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -21,15 +22,17 @@ RELOAD_EVERY_S = 2.0
 
 
 class ServerCertificate:
-    """What handshakes use: `context` goes to the server, `follow` keeps it up to date.
+    """What handshakes use: `context` goes to the server, `follow` keeps it up to date. `expires_s` says when the
+    certificate in force ends, in seconds since 1970; None where that cannot be read.
 
     Raises `ConfigError` when the files cannot be read or do not belong together.
     """
 
     def __init__(self, files: TlsFiles) -> None:
-        self._files = files
+        self.files = files
         self._seen = _stamp(files)
         self.context = self._current = _context(files)
+        self.expires_s = expiry_of(files)
         self.context.sni_callback = self._choose
 
     async def follow(self) -> None:
@@ -41,19 +44,19 @@ class ServerCertificate:
     def reload(self) -> bool:
         """Take over files that have changed; says whether it did. Files that cannot be used are logged and left: the
         certificate in force stays."""
-        now = _stamp(self._files)
+        now = _stamp(self.files)
         if now == self._seen:
             return False
         try:
             # A new context: changing one that connections use is not supported.
-            self._current = _context(self._files)
+            self._current = _context(self.files)
         except ConfigError as error:
             if now is not None:
                 log.warning("the renewed certificate is not used: %s", error.message)
                 self._seen = now
             return False
-        self._seen = now
-        log.info("the certificate was renewed: %s", self._files.certificate)
+        self._seen, self.expires_s = now, expiry_of(self.files)
+        log.info("the certificate was renewed: %s", self.files.certificate)
         return True
 
     def _choose(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
@@ -64,6 +67,50 @@ class ServerCertificate:
 def check_certificate(files: TlsFiles) -> None:
     """Raises `ConfigError` when the files cannot be read or do not belong together."""
     _context(files)
+
+
+def expiry_of(files: TlsFiles) -> float | None:
+    """When the server's own certificate, the first of the chain, ends: seconds since 1970. None where its file is not
+    there or is not a certificate.
+
+    `ssl` tells that of a peer's certificate only, so the two fields are walked to: Certificate, RFC 5280, 4.1.
+    """
+    try:
+        pem = Path(files.certificate).read_text("ascii", "replace")
+        begin = pem.index("-----BEGIN CERTIFICATE-----")
+        end = pem.index("-----END CERTIFICATE-----", begin)
+        (_, certificate), *_ = _parts_of(
+            ssl.PEM_cert_to_DER_cert(f"{pem[begin:end]}-----END CERTIFICATE-----")
+        )
+        (_, signed), *_ = _parts_of(certificate)
+        fields = [part for tag, part in _parts_of(signed) if tag != _VERSION]
+        _, (tag, until) = _parts_of(fields[_VALIDITY])
+        text = until.decode("ascii")
+        if tag == _UTC_TIME:  # years of two digits, from 1950 to 2049
+            text = ("19" if text >= "50" else "20") + text
+        return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+_VERSION, _UTC_TIME = 0xA0, 0x17
+_VALIDITY = 3
+"""Which of a certificate's signed fields it is, the version, which may be missing, not counted."""
+
+
+def _parts_of(der: bytes) -> list[tuple[int, bytes]]:
+    """What is in a sequence of DER: tags and contents. Raises `IndexError` and `ValueError` for what is not one."""
+    parts = []
+    while der:
+        tag, size, at = der[0], der[1], 2
+        if size & 0x80:  # the length of the length
+            at += size & 0x7F
+            size = int.from_bytes(der[2:at], "big")
+        if at + size > len(der):
+            raise ValueError("it ends too early")
+        parts.append((tag, der[at : at + size]))
+        der = der[at + size :]
+    return parts
 
 
 def _context(files: TlsFiles) -> ssl.SSLContext:

@@ -176,6 +176,7 @@ async def _attempt(
             await _refuse_in_a_pause(state, endpoint, body, last=last)
         if exchange.capped:
             await _reserve(state, exchange, endpoint, target, last=last)
+        exchange.note_asking()
         try:
             response = await _sending(state, exchange, endpoint, path, headers, body, last=last)
         except FatalRequestError as error:

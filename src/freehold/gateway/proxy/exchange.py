@@ -112,6 +112,9 @@ class ProxyExchange(msgspec.Struct, eq=False):
     started_s: float
     keeper: Callable[[ProxyExchange], None] | None = None
     first_byte_s: float | None = None
+    first_asked_s: float | None = None
+    """When the first endpoint was asked; `asked_s` is of the one that was asked last."""
+    asked_s: float = 0.0
     body: bytes = b""
     asked: bytes = b""
     """What an answer in the client's API repeats of its request: the body itself, or of a long one its short fields."""
@@ -223,6 +226,12 @@ class ProxyExchange(msgspec.Struct, eq=False):
         if endpoint is not None and self.api_route.kind == "responses" and endpoint.capabilities.responses:
             return "responses"
         return "openai"
+
+    def note_asking(self) -> None:
+        """An endpoint is asked now."""
+        now_s = self.asked_s = time.perf_counter()
+        if self.first_asked_s is None:
+            self.first_asked_s = now_s
 
     def add_chunk(self, data: bytes) -> None:
         """Remember a piece of the answer, as the upstream sent it."""

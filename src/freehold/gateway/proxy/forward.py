@@ -264,6 +264,13 @@ def _finish(state: WorkerState, shadows: Shadows, exchange: ProxyExchange) -> No
         state.meters.model_label(exchange.model),
         "" if exchange.key is None else state.meters.key_label(exchange.key.name),
     )
+    if exchange.first_asked_s is not None:
+        state.meters.count_waits(
+            exchange.route_name,
+            endpoint.name,
+            exchange.first_asked_s - started_s,
+            None if first_s is None else first_s - exchange.asked_s,
+        )
     exchange.keep()
     if exchange.repeat is not None:
         keep(state, exchange)

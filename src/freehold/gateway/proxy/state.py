@@ -18,6 +18,7 @@ from freehold.gateway.capture.frames import TABLE, TOTALS
 from freehold.gateway.capture.recorder_client import RecorderClient
 from freehold.gateway.capture.spool import DROPS, OUTCOMES, Spool, store_digest
 from freehold.gateway.config import GatewayConfig
+from freehold.gateway.http.certificate import ServerCertificate
 from freehold.gateway.http.circuit_breaker import CircuitBreaker
 from freehold.gateway.http.health import HealthChecks
 from freehold.gateway.http.memory import MemoryBudget
@@ -83,6 +84,8 @@ class WorkerState:
         self.health = HealthChecks(self.upstreams, self.preparer.trouble)
         self.limiter = Limiter()
         self.limiter.share(run_folder)
+        self.certificate: ServerCertificate | None = None
+        """What clients are shown, where they connect over TLS."""
         self.recorder: RecorderClient | None = None
         if config.store_url is not None:
             spool = Spool(

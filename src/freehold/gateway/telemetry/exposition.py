@@ -8,15 +8,19 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from freehold.gateway.telemetry.meters import (
-    COUNTERS,
-    GAUGES,
-    HISTOGRAMS,
-    LABELLED_GAUGES,
-    Labels,
-    Snapshot,
-    buckets_of,
-)
+from freehold.gateway.telemetry.gauges import GAUGES, LABELLED_GAUGES
+from freehold.gateway.telemetry.meters import COUNTERS, HISTOGRAMS, Labels, Snapshot, buckets_of
+
+# Counted from 0 on: of a counter that first appears as 1, Prometheus sees no increase, and one is what an alert is for.
+_FROM_ZERO: dict[str, tuple[Labels, ...]] = {
+    "freehold_config_reloads": (("in_force",), ("refused",), ("waits",)),
+    "freehold_recorder_failures": (("index",), ("retention",), ("unexpected",)),
+    "freehold_restarts": tuple(
+        (process, why)
+        for process in ("recorder", "worker")
+        for why in ("busy", "ended", "never began", "silent", "stopped")
+    ),
+}
 
 
 def exposition(snapshots: Iterable[Snapshot]) -> bytes:
@@ -32,7 +36,9 @@ class _Sum(Collector):
 
     def collect(self) -> Iterator[Metric]:
         for name, (text, label_names) in COUNTERS.items():
-            totals: dict[Labels, float] = {} if label_names else {(): 0.0}
+            totals: dict[Labels, float] = dict.fromkeys(_FROM_ZERO.get(name, ()), 0.0)
+            if not label_names:
+                totals[()] = 0.0
             for taken in self._snapshots:
                 for labels, value in taken.counters.get(name, ()):
                     totals[labels] = totals.get(labels, 0) + value

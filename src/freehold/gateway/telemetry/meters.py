@@ -24,7 +24,11 @@ BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0
 
 _SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
 _SHORT_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_OWN_BUCKETS = {"freehold_deferral_confidence": _SHARES, "freehold_deferral_seconds": _SHORT_S}
+_OWN_BUCKETS = {
+    "freehold_deferral_confidence": _SHARES,
+    "freehold_deferral_seconds": _SHORT_S,
+    "freehold_added_seconds": _SHORT_S,
+}
 
 # Names, help texts, label names of all that is counted; a test holds docs/reference/metrics.md to it.
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -97,34 +101,17 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "freehold_traces_lost": ("Traces the store did not take", ("why",)),
     "freehold_recorder_failures": ("Failures of the recorder that nothing expected", ("what",)),
 }
-GAUGES: dict[str, str] = {
-    "freehold_in_flight": "Requests being answered now",
-    "freehold_recorder_alive": "1 while the recorder does its rounds, 0 when it is stopped, stuck or dead",
-    "freehold_held_bytes": "Bytes held of requests, of answers that are read whole, and of kept answers",
-    "freehold_cache_bytes": "Bytes of kept answers",
-    "freehold_config_since_seconds": "When the configuration in force was taken over, in seconds since 1970",
-}
-LABELLED_GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "freehold_route_state": ("1 for the state a route is in, 0 for all others", ("route", "state")),
-    "freehold_route_candidate_share": ("Share of a route's requests that the candidate answers", ("route",)),
-    "freehold_route_mirrored_share": (
-        "Share of the incumbent's requests that the candidate is asked as well",
-        ("route",),
-    ),
-    "freehold_name_spend_usd": (
-        "Dollars that a key, team or route with a cap has spent on this day or in this month (UTC)",
-        ("name", "period"),
-    ),
-    "freehold_name_cap_usd": ("Dollars that it may spend in a day or a month", ("name", "period")),
-    "freehold_breaker_open": (
-        "Workers that give an endpoint a pause, because it kept failing",
-        ("endpoint",),
-    ),
-    "freehold_config_info": ("1 for the version of the configuration in force: its hash", ("version",)),
-}
 HISTOGRAMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "freehold_first_byte_seconds": ("Time to the first byte of the answer", ("route", "arm")),
     "freehold_request_seconds": ("Time to the end of the answer", ("route", "arm")),
+    "freehold_added_seconds": (
+        "Time until a request was put to its first endpoint: keys, limits and their queue, routing, preparation",
+        ("route",),
+    ),
+    "freehold_upstream_seconds": (
+        "Time from asking the endpoint that answered to the first byte that could go to the client",
+        ("endpoint",),
+    ),
     "freehold_deferral_confidence": ("How sure the candidate was, as a probability", ("route",)),
     "freehold_deferral_seconds": (
         "Time to the decision who answers, the candidate's own work included in a cascade",
@@ -160,8 +147,8 @@ class _Answers(msgspec.Struct):
     count: int = 0
 
 
-def _add(cells: list[float], seconds: float) -> None:
-    cells[bisect_left(BUCKETS_S, seconds)] += 1
+def _add(cells: list[float], seconds: float, edges: tuple[float, ...] = BUCKETS_S) -> None:
+    cells[bisect_left(edges, seconds)] += 1
     cells[-1] += seconds
 
 
@@ -181,12 +168,14 @@ class Meters:
         "_histograms",
         "_keys",
         "_models",
+        "_waits",
         "counters",
         "held_bytes",
         "in_flight",
         "kept_bytes",
         "open_breakers",
         "owner",
+        "stated",
     )
 
     def __init__(self, owner: str = "") -> None:
@@ -195,12 +184,15 @@ class Meters:
         self.counters: dict[tuple[str, Labels], float] = {}
         self._histograms: dict[tuple[str, Labels], list[float]] = {}
         self._answers: dict[tuple[str, str, str, int, str, str], _Answers] = {}
+        self._waits: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
         self._models: dict[str, str] = {}
         self._keys: dict[str, str] = {}
         self.open_breakers: tuple[str, ...] = ()
         self.in_flight = 0
         self.held_bytes = 0
         self.kept_bytes = 0
+        self.stated: dict[str, float] = {}
+        """Further gauges by name."""
 
     def count(self, name: str, *labels: str, by: float = 1) -> None:
         key = (name, labels)
@@ -251,6 +243,18 @@ class Meters:
             _add(answers.first_byte, first_byte_s)
         _add(answers.whole, whole_s)
 
+    def count_waits(self, route: str, endpoint: str, added_s: float, upstream_s: float | None) -> None:
+        """Count the seconds until a request was put to an endpoint, and from then until it began to answer."""
+        waits = self._waits.get((route, endpoint))
+        if waits is None:
+            waits = self._waits[route, endpoint] = (
+                self._cells("freehold_added_seconds", (route,)),
+                self._cells("freehold_upstream_seconds", (endpoint,)),
+            )
+        _add(waits[0], added_s, _SHORT_S)
+        if upstream_s is not None:
+            _add(waits[1], upstream_s)
+
     def _cells(self, name: str, labels: Labels) -> list[float]:
         """A histogram's counts by bucket, and behind them the sum of all values."""
         return self._histograms.setdefault((name, labels), [0] * (len(buckets_of(name)) + 1) + [0.0])
@@ -261,6 +265,7 @@ class Meters:
                 "freehold_in_flight": float(self.in_flight),
                 "freehold_held_bytes": float(self.held_bytes),
                 "freehold_cache_bytes": float(self.kept_bytes),
+                **self.stated,
             }
         )
         for (name, labels), value in self.counters.items():

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from decimal import Decimal
 from typing import get_args
 
+from freehold import __version__
 from freehold.gateway.telemetry.meters import Labels, Snapshot
+from freehold.types.endpoint import Endpoint
 from freehold.types.route import ApiKey, Limits, Route, RouteState
 
 Spent = Mapping[str, tuple[Decimal, Decimal]]
 
 
 def standing(
-    routes: Iterable[Route],
+    routes: Sequence[Route],
     keys: Iterable[ApiKey],
     teams: Mapping[str, Limits],
     *,
@@ -45,6 +47,8 @@ def standing(
             gauges["freehold_route_state"].append(((route.name, state), float(route.state == state)))
         gauges["freehold_route_candidate_share"].append(((route.name,), candidate_share(route)))
         gauges["freehold_route_mirrored_share"].append(((route.name,), mirrored_share(route)))
+    # A route's first rollback is an increase only where there was a 0 before it.
+    counted = {route.name: 0 for route in routes} | dict(rollbacks)
     for name, limits in sorted(limited.items()):
         if not limits.caps_spending:
             continue
@@ -55,10 +59,39 @@ def standing(
                 gauges["freehold_name_cap_usd"].append(((name, period), float(most)))
     gauges["freehold_config_info"] = [((config_version,), 1.0)]
     return Snapshot(
-        counters={"freehold_rollbacks": [((route,), float(n)) for route, n in sorted(rollbacks.items())]},
+        counters={"freehold_rollbacks": [((name,), float(n)) for name, n in sorted(counted.items())]},
         gauges={"freehold_config_since_seconds": config_since_s},
         labelled=gauges,
     )
+
+
+def answering(
+    endpoints: Iterable[Endpoint],
+    answers: Mapping[str, bool],
+    *,
+    rented: Set[str],
+    is_ready: bool,
+    certificate: tuple[str, float] | None = None,
+) -> Snapshot:
+    """How the endpoints are, by what a health check found (`answers`, by name), and the gateway in front of them.
+
+    `rented` are those that charge for tokens. `certificate` is its path, and when the one in force ends in seconds since 1970; None without TLS.
+    """
+    named = sorted(endpoints, key=lambda one: one.name)
+    gauges: dict[str, list[tuple[Labels, float]]] = {
+        "freehold_endpoint_up": [
+            ((one.name,), float(answers[one.name])) for one in named if one.name in answers
+        ],
+        "freehold_endpoint_info": [
+            ((one.name, one.engine, "rented" if one.name in rented else "own"), 1.0) for one in named
+        ],
+        "freehold_ready": [((), float(is_ready))],
+        "freehold_build_info": [((__version__,), 1.0)],
+    }
+    if certificate is not None:
+        path, expires_s = certificate
+        gauges["freehold_certificate_expires_seconds"] = [((path,), expires_s)]
+    return Snapshot(labelled=gauges)
 
 
 def candidate_share(route: Route) -> float:

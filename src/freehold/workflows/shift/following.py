@@ -131,6 +131,7 @@ class ConfigFollower:
 
     def _count(self, result: str) -> None:
         """Where the gateway's metrics are told from: in its run folder."""
+        self._meters.stated["freehold_config_stale"] = float(result != "in_force")
         self._meters.count("freehold_config_reloads", result)
         for folder in run_folders(self._project.state.resolve() / "spool"):
             with contextlib.suppress(OSError):

@@ -1,0 +1,204 @@
+"""Each alert fires where it should and is silent where it should be, as promtool computes it."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+import yaml
+from tests.deploy.monitoring_files import ALERTS, rules
+
+promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+HERE = 'instance="g:8420",job="freehold"'
+DAY_S = 86_400
+
+
+def of(name, labels=""):
+    return f"{name}{{{labels}{',' if labels else ''}{HERE}}}"
+
+
+UNANSWERED = of("freehold_failures_total", 'route="r",arm="incumbent",why="upstream_timeout"')
+FINE = of("freehold_requests_total", 'route="r",endpoint="e",arm="incumbent",status="200"')
+BROKEN = of("freehold_requests_total", 'route="r",endpoint="e",arm="incumbent",status="502"')
+SPENT = of("freehold_name_spend_usd", 'name="key:app",period="day"')
+CAP = of("freehold_name_cap_usd", 'name="key:app",period="day"')
+ENDS = of("freehold_certificate_expires_seconds", 'certificate="c.pem"')
+
+
+def histogram(name, slow_at_s, per_minute):
+    """Requests of which one in ten takes longer than `slow_at_s`, in the two buckets around it."""
+    labels = 'route="r",arm="incumbent",' if "first_byte" in name else 'route="r",'
+    whole = f"0+{per_minute}x60"
+    return {
+        f'{name}_bucket{{{labels}le="{slow_at_s}",{HERE}}}': f"0+{per_minute * 0.9:g}x60",
+        f'{name}_bucket{{{labels}le="{slow_at_s * 3}",{HERE}}}': whole,
+        f'{name}_bucket{{{labels}le="+Inf",{HERE}}}': whole,
+        f"{name}_count{{{labels.rstrip(',')},{HERE}}}": whole,
+    }
+
+
+# By alert: series after whose hour it fires, and series after whose hour it does not. Values as promtool writes them.
+CASES = {
+    "FreeholdDown": ({of("up"): "1x50 0x10"}, {of("up"): "1x50 0 1x9"}),
+    "FreeholdNotScraped": ({'up{job="other"}': "1x60"}, {of("up"): "0x60"}),
+    "FreeholdNotReady": ({of("freehold_ready"): "1x50 0x10"}, {of("freehold_ready"): "1x56 0x4"}),
+    "FreeholdErrorRate": (
+        {FINE: "0+10x60", BROKEN: "0+1x60", UNANSWERED: "0+1x60"},
+        # Few requests, all of which fail; and many, of which few fail.
+        {FINE: "0+100x60", UNANSWERED: "0+1x60", BROKEN.replace('"r"', '"rare"'): "0x50 1+0x10"},
+    ),
+    "FreeholdRequestsRefusedUnchecked": (
+        {of("freehold_refusals_total", 'code="keys_unavailable",path="chat"'): "0+3x60"},
+        {of("freehold_refusals_total", 'code="rate_limit_exceeded",path="chat"'): "0+3x60"},
+    ),
+    "FreeholdSlow": (
+        histogram("freehold_first_byte_seconds", 10, 20),
+        # Fast; and slow, but hardly any.
+        histogram("freehold_first_byte_seconds", 1, 20)
+        | {k.replace('"r"', '"rare"'): v for k, v in histogram("freehold_first_byte_seconds", 10, 1).items()},
+    ),
+    "FreeholdAddsLatency": (
+        histogram("freehold_added_seconds", 0.25, 20),
+        histogram("freehold_added_seconds", 0.01, 20),
+    ),
+    "FreeholdRolledBack": (
+        {of("freehold_rollbacks_total", 'route="r"'): "0x55 1x5"},
+        {of("freehold_rollbacks_total", 'route="r"'): "0x20 1x40"},
+    ),
+    "FreeholdBreakerOpen": (
+        {of("freehold_breaker_open", 'endpoint="e"'): "2x60"},
+        {of("freehold_breaker_open", 'endpoint="e"'): "2x50 _x10"},
+    ),
+    "FreeholdEndpointDown": (
+        {
+            of("freehold_endpoint_up", 'endpoint="e"'): "1x50 0x10",
+            'freehold_endpoint_up{endpoint="e"}': "1x60",
+        },
+        {of("freehold_endpoint_up", 'endpoint="e"'): "1x57 0x3"},
+    ),
+    "FreeholdEngineDies": (
+        {of("freehold_engine_deaths_total", 'endpoint="e"'): "0x50 1 2 3 3x7"},
+        {of("freehold_engine_deaths_total", 'endpoint="e"'): "3x60"},
+    ),
+    "FreeholdFallsBack": (
+        {FINE: "0+10x60", of("freehold_fallbacks_total", 'route="r",why="timeout"'): "0+3x60"},
+        {FINE: "0+10x60", of("freehold_fallbacks_total", 'route="r",why="timeout"'): "0+1x60"},
+    ),
+    "FreeholdSpendNearCap": ({SPENT: "8.5x60", CAP: "10x60"}, {SPENT: "7.9x60", CAP: "10x60"}),
+    "FreeholdCapReached": ({SPENT: "10x60", CAP: "10x60"}, {SPENT: "9.9x60", CAP: "10x60"}),
+    "FreeholdCostUnknown": (
+        {of("freehold_cost_unknown_total", 'endpoint="e",model="m"'): "0+1x60"},
+        {of("freehold_cost_unknown_total", 'endpoint="e",model="m"'): "0+0.1x60"},
+    ),
+    "FreeholdTracesNotKept": (
+        {
+            of("freehold_traces_dropped_total", 'why="queue"'): "0x55 4x5",
+            of("freehold_traces_lost_total", 'why="store"'): "0x60",
+        },
+        {
+            of("freehold_traces_dropped_total", 'why="queue"'): "4x60",
+            of("freehold_traces_lost_total", 'why="store"'): "0x60",
+        },
+    ),
+    "FreeholdRecorderDown": (
+        {of("freehold_recorder_alive"): "1x50 0x10"},
+        {of("freehold_recorder_alive"): "1x50 0 1x9"},
+    ),
+    "FreeholdRecorderFails": (
+        {of("freehold_recorder_failures_total", 'what="retention"'): "0x50 1+1x9"},
+        {of("freehold_recorder_failures_total", 'what="retention"'): "2x60"},
+    ),
+    "FreeholdProcessesReplaced": (
+        {of("freehold_restarts_total", 'process="worker",why="ended"'): "0x50 1+1x9"},
+        {of("freehold_restarts_total", 'process="worker",why="ended"'): "0x50 1x10"},
+    ),
+    "FreeholdConfigStale": (
+        {of("freehold_config_stale"): "0x40 1x20"},
+        {of("freehold_config_stale"): "0x55 1x5"},
+    ),
+    "FreeholdCertificateExpires": ({ENDS: f"{7 * DAY_S}x200"}, {ENDS: f"{30 * DAY_S}x200"}),
+    "FreeholdCertificateExpiresSoon": ({ENDS: f"{2 * DAY_S}x60"}, {ENDS: f"{7 * DAY_S}x60"}),
+}
+
+
+def test_every_alert_is_tried():
+    assert list(CASES) == [rule["alert"] for rule in rules()]
+
+
+@promtool
+def test_promtool_reads_the_rules():
+    ran = subprocess.run(["promtool", "check", "rules", ALERTS], capture_output=True, text=True)
+    assert ran.returncode == 0 and f"{len(rules())} rules found" in ran.stdout, ran.stdout + ran.stderr
+    assert not ran.stderr
+
+
+def tried(folder, alert, *series, fires):
+    """A file of tests over one alert alone: after each of the `series` it fires or is silent, as `fires` says."""
+    (rule,) = [one for one in rules() if one["alert"] == alert]
+    alone, file = folder / f"{alert}.rules.yaml", folder / f"{alert}.yaml"
+    alone.write_text(yaml.safe_dump({"groups": [{"name": "alone", "rules": [rule]}]}))
+    after = "3h" if alert == "FreeholdCertificateExpires" else "60m"
+    firing = f'ALERTS{{alertname="{alert}",alertstate="firing"}}'
+    tests = [
+        {
+            "name": f"{alert} {'fires' if expected else 'is silent'}",
+            "interval": "1m",
+            "input_series": [{"series": name, "values": values} for name, values in given.items()],
+            "promql_expr_test": [
+                {
+                    "expr": f"count({firing})",
+                    "eval_time": after,
+                    "exp_samples": [{"labels": "{}", "value": 1}] if expected else [],
+                }
+            ],
+        }
+        for given, expected in zip(series, fires, strict=True)
+    ]
+    content = {"rule_files": [alone.name], "evaluation_interval": "1m", "tests": tests}
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    return file
+
+
+def promtool_says(files):
+    ran = subprocess.run(["promtool", "test", "rules", *files], capture_output=True, text=True)
+    return ran.returncode, ran.stdout + ran.stderr
+
+
+@promtool
+def test_each_alert_fires_and_is_silent(tmp_path):
+    files = [tried(tmp_path, alert, *both, fires=(True, False)) for alert, both in CASES.items()]
+    code, said = promtool_says(files)
+    assert code == 0, said
+
+
+@promtool
+def test_promtool_finds_an_alert_that_does_not_fire(tmp_path):
+    """The test above can fail."""
+    file = tried(tmp_path, "FreeholdNotReady", {of("freehold_ready"): "1x60"}, fires=(True,))
+    code, said = promtool_says([file])
+    assert code != 0 and "FreeholdNotReady" in said
+
+
+@promtool
+def test_an_alert_names_the_thing_in_its_words(tmp_path):
+    file = tmp_path / "tests.yaml"
+    (rule,) = [rule for rule in rules() if rule["alert"] == "FreeholdSpendNearCap"]
+    said = {
+        **rule["annotations"],
+        "summary": "key:app has spent 85% of its cap for this day",
+    }
+    labels = {"name": "key:app", "period": "day", "severity": "warning"}
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": SPENT, "values": "8.5x60"}, {"series": CAP, "values": "10x60"}],
+        "alert_rule_test": [
+            {
+                "eval_time": "60m",
+                "alertname": rule["alert"],
+                "exp_alerts": [{"exp_labels": labels, "exp_annotations": said}],
+            }
+        ],
+    }
+    file.write_text(json.dumps({"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": [test]}))
+    ran = subprocess.run(["promtool", "test", "rules", file], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
