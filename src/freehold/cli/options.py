@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from freehold import files
 from freehold.cli import documents
 from freehold.cli.documents import json_option as json_option
 from freehold.cli.output import columns, echo, json_escaped
@@ -70,6 +71,23 @@ def anyway_option(command: F) -> F:
         is_flag=True,
         help="Begin also where what is looked at first says that it cannot end well.",
     )(command)
+
+
+def markdown_option(command: F) -> F:
+    """``--markdown FILE``: the result for a comment under a pull request, besides what is printed."""
+    return click.option(
+        "--markdown",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Write the result to this file as Markdown, too, without a word of any sample: for a pull request.",
+    )(command)
+
+
+def write_markdown(path: Path | None, text: str) -> None:
+    """Write what `markdown_option` asks for; nothing where it was not given. Raises `StorageError`."""
+    if path is not None:
+        with files.writing(f"{path}: cannot be written"), files.shared(path):
+            files.write(path, text)
 
 
 def stated(options: dict[str, Any]) -> dict[str, Any]:

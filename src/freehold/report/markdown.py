@@ -46,6 +46,20 @@ def code(text: str) -> str:
     return f"`{plain}`" if "`" not in plain else f"`` {plain} ``"
 
 
+def quiet(text: str, most: int = 300) -> str:
+    """`inert`, at most `most` characters, that also notifies no person and refers to nothing: forges look for ``@name``
+    and ``#12`` in what Markdown has made, where no backslash is left."""
+    short = text if len(text) <= most else text[: most - 1] + "…"
+    escaped = inert(short.replace("&", "&amp;"))
+    return escaped.replace("\\@", "@&#8203;").replace("\\#", "#&#8203;")
+
+
+def quoted(text: str, most: int = 300) -> str:
+    """A name of others as code, at most `most` characters: no mention, no reference, no markup."""
+    short = text if len(text) <= most else text[: most - 1] + "…"
+    return code(short.replace("`", "'"))
+
+
 def _ids(ids: tuple[str, ...]) -> str:
     return " ".join(code(id) for id in ids)
 

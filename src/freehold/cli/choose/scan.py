@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import hanging, json_option, print_foreign_json, print_json
+from freehold.cli.options import (
+    hanging,
+    json_option,
+    markdown_option,
+    print_foreign_json,
+    print_json,
+    write_markdown,
+)
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
@@ -36,6 +43,7 @@ NAMED = 3
 )
 @click.option("--sarif", "as_sarif", is_flag=True, help="Print SARIF 2.1.0, for code-scanning pages.")
 @click.option("--why", is_flag=True, help="Show every place, a line each, and what it rests on.")
+@markdown_option
 @json_option("freehold.types.planning.scan:Scan")
 def command(
     paths: tuple[Path, ...],
@@ -43,6 +51,7 @@ def command(
     as_of: datetime | None,
     as_sarif: bool,
     why: bool,
+    markdown: Path | None,
     as_json: bool,
 ) -> None:
     """Find uses of proprietary models in code and configuration under PATH (default: here).
@@ -60,10 +69,12 @@ def command(
     from freehold.cli.progress import progress
     from freehold.workflows.incumbent import scan as workflow
     from freehold.workflows.incumbent.scanning.findings import level
+    from freehold.workflows.incumbent.scanning.markdown import scan_markdown
     from freehold.workflows.incumbent.scanning.sarif import sarif
 
     with progress() as bar:
         found = workflow.scan(paths or (Path(),), as_of=as_of.date() if as_of else None, progress=bar)
+    write_markdown(markdown, scan_markdown(found, fail_within=fail_within))
     if as_sarif:
         print_foreign_json(sarif(found, fail_within=fail_within))
     elif as_json:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from freehold.cli.options import hanging, json_option, print_json
+from freehold.cli.options import hanging, json_option, markdown_option, print_json, write_markdown
 from freehold.cli.output import echo
 from freehold.types.evaluation import PairedResult
 from freehold.types.verdict import EXIT_CODES
@@ -55,6 +55,7 @@ LEADING = (
     "--resamples", type=click.IntRange(999), default=9999, show_default=True, help="Of the bootstrap."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of resampling.")
+@markdown_option
 @json_option("freehold.cli.printed:ComparedPairs")
 def command(  # click passes each option
     pairs: Path,
@@ -68,6 +69,7 @@ def command(  # click passes each option
     looks: int,
     resamples: int,
     seed: int,
+    markdown: Path | None,
     as_json: bool,
 ) -> None:
     """Is the candidate good enough? A verdict from bare pairs of scores, with no model at all.
@@ -78,7 +80,9 @@ def command(  # click passes each option
     Example:
       freehold compare --pairs scores.jsonl --margin 0.02
       freehold compare --pairs scores.jsonl --margin 0.02 --slice language --json
+      freehold compare --pairs scores.jsonl --margin 0.02 --markdown verdict.md
     """
+    from freehold.report.comparison_markdown import comparison_markdown
     from freehold.stats.compare import ScoreContext
     from freehold.stats.continuous import Resampling
     from freehold.stats.rules import DecisionRule
@@ -92,6 +96,7 @@ def command(  # click passes each option
         context=ScoreContext(self_noise=self_noise, looks=looks),
         resampling=Resampling(seed, resamples),
     )
+    write_markdown(markdown, comparison_markdown(result))
     if as_json:
         print_json(as_document(result))
     else:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
-from freehold.cli.options import anyway_option, config_option, json_option, print_json
+from freehold.cli.options import (
+    anyway_option,
+    config_option,
+    json_option,
+    markdown_option,
+    print_json,
+    write_markdown,
+)
 from freehold.cli.output import echo
 from freehold.errors import UsageError
 from freehold.types.verdict import EXIT_CODES
@@ -88,6 +95,7 @@ if TYPE_CHECKING:
 @click.option("--user-model", help="Its name there.")
 @click.option("--user-seed", type=int, default=0, show_default=True, help="Its seed.")
 @click.option("--items", type=click.IntRange(min=0), default=0, help="Show this many disagreements.")
+@markdown_option
 @config_option
 @anyway_option
 @json_option(
@@ -118,6 +126,7 @@ def command(  # click passes each option
     user_model: str | None,
     user_seed: int,
     items: int,
+    markdown: Path | None,
     config_path: Path | None,
     anyway: bool,
     as_json: bool,
@@ -131,6 +140,7 @@ def command(  # click passes each option
       freehold evaluate --endpoint http://127.0.0.1:8420 --model smollm2:helpdesk
       freehold evaluate --endpoint http://127.0.0.1:8420 --model agent --trajectories state:refund,escalate
       freehold evaluate --a gpt4o.jsonl --b smollm2.jsonl --task label --margin 0.02 --items 10
+      freehold evaluate --a gpt4o.jsonl --b smollm2.jsonl --task label --markdown verdict.md
     """
     from freehold.evals.replay import Budget, ReplayOptions
     from freehold.types.endpoint import Endpoint
@@ -150,7 +160,7 @@ def command(  # click passes each option
     if a is not None and b is not None:
         outputs = OutputFiles(a, b, gold, intersect)
         made = _of_files(project, outputs, task, planned_looks=planned_looks, anyway=anyway)
-        _tell(made, items, as_json=as_json)
+        _tell(made, items, markdown, as_json=as_json)
     if model is None:
         raise UsageError(
             "no model of the endpoint is named", hint=f"--model NAME; curl {url}/v1/models lists them"
@@ -168,8 +178,8 @@ def command(  # click passes each option
     )
     if success is not None:
         request = _request(success, turns, user_endpoint, user_model, user_seed)._replace(anyway=anyway)
-        _tell_trajectories(asking, request, as_json=as_json)
-    _tell(_replayed(asking), items, as_json=as_json)
+        _tell_trajectories(asking, request, markdown, as_json=as_json)
+    _tell(_replayed(asking), items, markdown, as_json=as_json)
 
 
 class _Asking(NamedTuple):
@@ -202,11 +212,14 @@ def _request(
     return TrajectoryRequest(success, turns, user)
 
 
-def _tell_trajectories(asking: _Asking, request: TrajectoryRequest, *, as_json: bool) -> NoReturn:
+def _tell_trajectories(
+    asking: _Asking, request: TrajectoryRequest, markdown: Path | None, *, as_json: bool
+) -> NoReturn:
     import anyio
 
     from freehold.cli.progress import progress
     from freehold.cli.prove.trajectories_text import show_trajectories
+    from freehold.report.comparison_markdown import comparison_markdown
     from freehold.workflows.prove.trajectories import evaluate_trajectories
 
     with progress() as shown:
@@ -224,6 +237,7 @@ def _tell_trajectories(asking: _Asking, request: TrajectoryRequest, *, as_json: 
                 progress=shown,
             )
         )
+    write_markdown(markdown, comparison_markdown(made.comparison))
     if as_json:
         print_json(made, "trajectories")
     else:
@@ -231,9 +245,12 @@ def _tell_trajectories(asking: _Asking, request: TrajectoryRequest, *, as_json: 
     sys.exit(EXIT_CODES[made.comparison.verdict])
 
 
-def _tell(made: Evaluation, items: int, *, as_json: bool) -> NoReturn:
+def _tell(made: Evaluation, items: int, markdown: Path | None, *, as_json: bool) -> NoReturn:
+    from freehold.report.comparison_markdown import comparison_markdown
+
     comparison = made.comparison
     assert comparison is not None  # only a journey may do without an incumbent
+    write_markdown(markdown, comparison_markdown(comparison))
     if as_json:
         print_json(made)
     else:
