@@ -7,7 +7,9 @@ GAUGES: dict[str, str] = {
     "freehold_recorder_alive": "1 while the recorder does its rounds, 0 when it is stopped, stuck or dead",
     "freehold_held_bytes": "Bytes held of requests, of answers that are read whole, and of kept answers",
     "freehold_cache_bytes": "Bytes of kept answers",
-    "freehold_config_stale": "1 while freehold.toml is not wholly in force: it was refused, or some of it waits for the next start",
+    "freehold_config_stale": (
+        "1 while freehold.toml is not wholly in force: it was refused, or some of it waits for the next start"
+    ),
     "freehold_config_since_seconds": "When the configuration in force was taken over, in seconds since 1970",
 }
 LABELLED_GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
