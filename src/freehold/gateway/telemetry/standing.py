@@ -75,8 +75,8 @@ def answering(
 ) -> Snapshot:
     """How the endpoints are, by what a health check found (`answers`, by name), and the gateway in front of them.
 
-    `rented` are those that charge for tokens. `certificate` is its path, and when the one in force ends in seconds since
-    1970; None without TLS.
+    `rented` are those that charge for tokens. `certificate` is its path, and when the one in force ends in seconds
+    since 1970; None without TLS.
     """
     named = sorted(endpoints, key=lambda one: one.name)
     gauges: dict[str, list[tuple[Labels, float]]] = {
