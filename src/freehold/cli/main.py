@@ -7,13 +7,14 @@ import io
 import os
 import signal
 import sys
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import click
 
 from freehold import files
 from freehold.cli import help_text
 from freehold.cli.output import echo, wants_json
+from freehold.cli.unix import unix_error
 from freehold.cli.version import json_flag, version_option
 from freehold.errors import FreeholdError, nearest
 
@@ -307,6 +308,18 @@ def _fail(
         print_error(told, **(beside or {}))
 
 
+def _end_with(error: FreeholdError, color: bool | None) -> NoReturn:
+    """Tell an error and its way out, and end with its exit code."""
+    echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True, color=color)
+    if error.hint:
+        echo(f"{click.style('hint:', fg='cyan', bold=True)} {error.hint}", err=True, color=color)
+    _fail(
+        error.message, error.code(), error.exit_code, hint=error.hint, retryable=error.retryable,
+        beside=error.told(),
+    )  # fmt: skip
+    sys.exit(error.exit_code)
+
+
 def main() -> None:
     """Run the command line: errors become ``error:`` and ``hint:`` on stderr and an exit code; with ``--json`` they are
     a document on stdout as well.
@@ -333,14 +346,7 @@ def main() -> None:
         if damaged:
             sys.exit(EXIT_DAMAGED)
     except FreeholdError as error:
-        echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True, color=color)
-        if error.hint:
-            echo(f"{click.style('hint:', fg='cyan', bold=True)} {error.hint}", err=True, color=color)
-        _fail(
-            error.message, error.code(), error.exit_code, hint=error.hint, retryable=error.retryable,
-            beside=error.told(),
-        )  # fmt: skip
-        sys.exit(error.exit_code)
+        _end_with(error, color)
     except click.ClickException as error:
         told = io.StringIO()
         error.show(file=told)
@@ -356,5 +362,8 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(141)
     except Exception as error:
+        lacking = unix_error(error) if isinstance(error, ImportError | AttributeError) else None
+        if lacking is not None:
+            _end_with(lacking, color)
         _fail(f"{type(error).__name__}: {error}", "bug", 1)
         raise
