@@ -34,6 +34,7 @@ def log(freehold, project, tmp_path):
         (("--endpoint", "none"), []),
         (("--slower-than", "2s"), []),
         (("--until", "2020-01-01"), []),
+        (("--user", ""), []),
         (("--user", "ada", "-n", "1"), ["ada"]),
     ],
 )
@@ -55,6 +56,10 @@ def test_what_cannot_be_looked_for_is_refused(refused, log):
     )
     refused("traces", "list", "--slower-than", "xs", message="how long something takes", hint="800ms")
     refused("traces", "list", "--until", "soon", message="not a time", hint="7d")
+    for long_ago in ("9999999d", "99999999999999999999d", "9" * 5000 + "d"):
+        refused("traces", "list", "--until", long_ago, message="not a time", hint="7d")
+        refused("traces", "list", "--since", long_ago, message="not a time", hint="7d")
+    refused("traces", "list", "--text", "", message="not a word", hint="letters and digits")
 
 
 def test_what_was_forgotten_is_not_found(freehold, log):

@@ -134,6 +134,31 @@ def test_words_and_phrases(store, text, count):
     assert len(search(store.database, TraceQuery(text=text)).traces) == count
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ada.l@example.org",
+        "example",
+        "A-4711",
+        "4711",
+        "shop.example/orders",
+        "orders/88?x=1",
+        "12.50",
+        '"12 50"',
+        "v2.1.3*",
+        "über-weg",
+    ],
+)
+def test_what_a_parser_may_take_for_one_word_is_found_by_its_parts(store, text):
+    """PostgreSQL's has addresses, hosts, paths, signed numbers and fractions."""
+    said = (
+        "Write to Ada.L@example.org about A-4711: https://shop.example/orders/88?x=1"
+        " costs 12.50, since v2.1.3 ÜBER-WEG"
+    )
+    store.add_traces([trace(1, request={"messages": [{"role": "user", "content": said}]}), trace(2)])
+    assert len(search(store.database, TraceQuery(text=text)).traces) == 1
+
+
 def test_what_cannot_be_looked_for_is_refused(store):
     with pytest.raises(UsageError, match="not a status"):
         search(store.database, TraceQuery(status="bad"))

@@ -1,3 +1,4 @@
+import random
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -36,6 +37,25 @@ def test_batches_go_on_where_the_last_one_ended(store):
     assert indexing.catch_up(store.database, tell=told.append) == 0
     assert told == [15] and indexing.index_traces(store.database) == 0
     assert len(found(store, text="paket")) == 25
+
+
+def test_no_more_of_long_traces_is_in_memory_than_a_batch_may_hold(store, monkeypatch):
+    monkeypatch.setattr(indexing, "BATCH_BYTES", 3000)
+    draw = random.Random(5)
+    for number in range(4):
+        said = {"messages": [{"role": "user", "content": f"xylophone{number} {draw.randbytes(1000).hex()}"}]}
+        store.add_traces([trace(number, request=said, source="gateway")])
+    kept = []
+    count = indexing.add_counts
+    monkeypatch.setattr(
+        indexing, "add_counts", lambda connection, new: kept.extend(new) or count(connection, new)
+    )
+    told = []
+    assert indexing.catch_up(store.database, tell=told.append) == 0
+    assert len(told) > 1 and told[-1] == 4
+    assert [(one.request, one.response) for one in kept] == [({}, None)] * 4
+    assert found(store, text="xylophone3") == ["t3"]
+    assert traffic(store.database, since=trace(0).at, until=trace(9).at).incumbent.requests == 4
 
 
 def test_no_time_is_no_work(store):

@@ -28,6 +28,11 @@ class Sought(NamedTuple):
     slower_than: str | None
     words: str | None
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether anything is: an empty name, as of a variable that is not set, finds nothing rather than all."""
+        return any(option is not None for option in self)
+
     def query(self, **others: Any) -> TraceQuery:
         """The same for the store, with what the other options say. Raises `UsageError` for a time that cannot be
         read."""

@@ -110,7 +110,7 @@ def list_command(
     wanted = chosen.wanted()
     with _store(config_path, reads=True) as (store, _):
         traces.check_names(store, route=chosen.route, model=chosen.model)
-        if any(sought):
+        if sought.is_asked:
             query = sought.query(
                 route=chosen.route,
                 model=chosen.model,
@@ -130,7 +130,7 @@ def list_command(
     if not found:
         echo(
             "no trace matches: leave out a filter"
-            if any((*chosen, *sought))
+            if sought.is_asked or any(chosen)
             else "no traces: freehold up --capture patterns keeps some",
             err=True,
         )

@@ -73,7 +73,9 @@ def add_counts(connection: Connection, new: Iterable[Trace]) -> None:
     # In the order of the key: two that count at once wait for each other, and not both.
     values = [dict(zip((*_KEY, *COUNTS), (*key, *row), strict=True)) for key, row in sorted(rows.items())]
     connection.execute(text(_UPSERT), values)
-    old = (trace_counts.c.width_s < LONG_S) & (trace_counts.c.begins_s < newest - SHORT_KEPT_S)
+    # Both widths by name: below an hour is one range of the key, whose every row would be read, with each batch.
+    short = trace_counts.c.width_s.in_((SHORT_S, MIDDLE_S))
+    old = short & (trace_counts.c.begins_s < newest - SHORT_KEPT_S)
     connection.execute(delete(trace_counts).where(old))
 
 

@@ -12,25 +12,28 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from freehold.store import bodies, counting
 from freehold.store.damage import unless_damaged
 from freehold.store.database import Database
 from freehold.store.search.counts import add_counts
-from freehold.store.search.terms import is_error, tags_of, text_of, users_of
+from freehold.store.search.terms import is_error, tags_of, text_of, users_of, words_in
 from freehold.store.tables import counters, to_micros, trace_facets, traces
 from freehold.types.trace import Trace
 
-BATCH = 500
+BATCH, BATCH_BYTES = 500, 8 * 1024 * 1024
+_FETCHED = 25  # bodies that come from the database at once
 INDEXED, COUNTED = "traces_indexed", "traces_counted"
 """The places up to which traces are in the index, and in the counts of traffic: a trace is counted once, even where the
 index is made again."""
+_Entry = tuple[dict[str, Any], tuple[int, str, list[str]]]  # of `facets_of` and `words_of`
 _LOCK = 0x74726163657366  # "tracesf"
 _WORDS = "trace_words"
 _MAKE_WORDS = f"""
     CREATE VIRTUAL TABLE {_WORDS} USING fts5(
-        words, tags, content='', contentless_delete=1, tokenize="unicode61 remove_diacritics 0")
+        words, tags, content='', contentless_delete=1, tokenize="unicode61 remove_diacritics 0", prefix='2 3')
 """
 _TRIGGER = f"""
     CREATE TRIGGER trace_words_gone AFTER DELETE ON trace_facets
@@ -44,17 +47,17 @@ def index_traces(database: Database, *, most: int = BATCH) -> int:
     while True:
         with database.reading() as connection:
             begin, changes = _begin(connection), counting.current(connection, counting.TRACES)
-            rows = connection.execute(
-                select(traces.c.seq, traces.c.id, traces.c.body)
-                .where(traces.c.seq > begin)
-                .order_by(traces.c.seq)
-                .limit(most)
-            ).all()
+            rows = _next(connection, begin, most)
         if not rows:
             return 0
-        whole = [(row.seq, trace) for row in rows if (trace := _readable(row)) is not None]
-        facets = [facets_of(seq, trace) for seq, trace in whole]
-        words = [words_of(seq, trace) for seq, trace in whole]
+        entries: list[_Entry] = []
+        read: list[tuple[int, Trace]] = []
+        for row in rows:
+            trace = _readable(row)
+            if trace is not None:
+                entries.append((facets_of(row.seq, trace), words_of(row.seq, trace)))
+                # What was said is let go: of a batch of long traces it would be gigabytes.
+                read.append((row.seq, msgspec.structs.replace(trace, request={}, response=None)))
         with database.writing(durable=False) as connection:
             alone(connection)
             if _begin(connection) != begin or counting.current(connection, counting.TRACES) != changes:
@@ -62,8 +65,8 @@ def index_traces(database: Database, *, most: int = BATCH) -> int:
             _make_words(connection)
             counted = counting.current(connection, COUNTED)
             here = _still_here(connection, rows[0].seq, rows[-1].seq)
-            _insert(connection, [(a, b) for a, b in zip(facets, words, strict=True) if a["seq"] in here])
-            add_counts(connection, [trace for seq, trace in whole if seq > counted])
+            _insert(connection, [entry for entry in entries if entry[0]["seq"] in here])
+            add_counts(connection, [trace for seq, trace in read if seq > counted])
             _set(connection, INDEXED, rows[-1].seq)
             _set(connection, COUNTED, max(counted, rows[-1].seq))
         return len(rows)
@@ -154,11 +157,12 @@ def facets_of(seq: int, trace: Trace) -> dict[str, Any]:
 
 
 def words_of(seq: int, trace: Trace) -> tuple[int, str, list[str]]:
-    """A trace's place, its text and its tags. Case is folded here, so that no database's locale matters."""
-    return seq, text_of(trace).casefold(), tags_of(trace)
+    """A trace's place, its text and its tags. Case is folded and words are parted here, so that no database's locale
+    matters, nor what its parser takes for one word: an address, a number with a point, a file's path."""
+    return seq, " ".join(words_in(text_of(trace).casefold())), tags_of(trace)
 
 
-def _insert(connection: Connection, rows: list[tuple[dict[str, Any], tuple[int, str, list[str]]]]) -> None:
+def _insert(connection: Connection, rows: list[_Entry]) -> None:
     if not rows:
         return
     if connection.dialect.name == "postgresql":
@@ -182,6 +186,22 @@ def _insert(connection: Connection, rows: list[tuple[dict[str, Any], tuple[int, 
             f"INSERT INTO {_WORDS} (rowid, words, tags) VALUES (?, ?, ?)",  # noqa: S608 (a name)
             [(seq, said, " ".join(tags)) for _, (seq, said, tags) in rows],
         )
+
+
+def _next(connection: Connection, begin: int, most: int) -> list[Any]:
+    """The traces behind a place: at most so many, and few enough that their bodies may be in memory at once."""
+    query = (
+        select(traces.c.seq, traces.c.id, traces.c.body).where(traces.c.seq > begin).order_by(traces.c.seq)
+    )
+    rows: list[Any] = []
+    size = 0
+    with connection.execute(query.limit(most).execution_options(yield_per=_FETCHED)) as found:
+        for row in found:
+            rows.append(row)
+            size += len(row.body)
+            if size >= BATCH_BYTES:
+                break
+    return rows
 
 
 def _readable(row: Any) -> Trace | None:

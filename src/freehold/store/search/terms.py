@@ -38,7 +38,7 @@ def phrases_of(text: str) -> list[Phrase]:
     """What a search for `text` asks for, all of it. Raises `UsageError` where there is not a word in it."""
     found = []
     for quoted, bare in _PIECE.findall(text):
-        words = tuple(_WORD.findall(quoted or bare))
+        words = tuple(words_in(quoted or bare))
         if words:
             found.append(Phrase(words, prefix=bare.endswith("*")))
     if not found:
@@ -46,6 +46,11 @@ def phrases_of(text: str) -> list[Phrase]:
             f"there is not a word in {text!r} to look for", hint="words are letters and digits: --text refund"
         )
     return found
+
+
+def words_in(text: str) -> list[str]:
+    """The words of a text, letters and digits, as they are looked for."""
+    return _WORD.findall(text)
 
 
 def text_of(trace: Trace) -> str:

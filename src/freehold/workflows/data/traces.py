@@ -151,11 +151,11 @@ def _batches(traces: Iterator[Trace]) -> Iterator[list[Trace]]:
 def moment(text: str, now: datetime) -> datetime:
     """The time that was typed: ``30m``, ``12h``, ``7d`` before `now`, or a date. Raises `UsageError`."""
     units = {"m": 60, "h": 3600, "d": 86_400}
-    if text[:-1].isdecimal() and text[-1] in units:
-        return now - timedelta(seconds=int(text[:-1]) * units[text[-1]])
     try:
+        if text[:-1].isdecimal() and text[-1] in units:
+            return now - timedelta(seconds=int(text[:-1]) * units[text[-1]])
         found = datetime.fromisoformat(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # or longer ago than there were years
         raise UsageError(f"{text!r} is not a time", hint="30m, 12h, 7d, or 2026-03-01") from None
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
