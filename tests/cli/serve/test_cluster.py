@@ -2,9 +2,10 @@
 
 import pytest
 import yaml
+from tests.deploy.chart import helm
 
 
-@pytest.mark.parametrize("target", ["ray", "sky", "kubernetes"])
+@pytest.mark.parametrize("target", ["ray", "sky", "values", pytest.param("kubernetes", marks=helm)])
 def test_a_plan_is_rendered(freehold, project, target):
     with (project / "freehold.toml").open("a") as config:
         config.write('[cluster]\nimage = "registry/freehold:1"\n')

@@ -101,16 +101,19 @@ def down_command(config_path: Path | None, as_json: bool) -> None:
 
 
 @command.command("render")
-@click.argument("target", type=click.Choice(["ray", "sky", "kubernetes"]))
+@click.argument("target", type=click.Choice(["ray", "sky", "kubernetes", "values"]))
 @click.argument("model")
 @adapters_option
 @config_option
 def render_command(target: str, model: str, adapters: tuple[str, ...], config_path: Path | None) -> None:
-    """Print the plan as a Ray Serve config, a SkyPilot task, or Kubernetes manifests.
+    """Print the plan as a Ray Serve config, a SkyPilot task, Kubernetes manifests, or values of freehold's Helm chart.
+
+    Manifests are the chart's, so helm must be installed; values need nothing.
 
     \b
     Example:
       freehold cluster render sky HuggingFaceTB/SmolLM2-135M-Instruct > task.yaml
+      freehold cluster render values HuggingFaceTB/SmolLM2-135M-Instruct > values.yaml
     """
     from freehold.cli.progress import progress
     from freehold.workflows.project import open_project

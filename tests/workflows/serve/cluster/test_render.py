@@ -13,14 +13,14 @@ from freehold.workflows.serve.cluster.render import render
 def test_adapters_are_where_the_files_say(made, weights):
     mounts = (AdapterMount(name="org/base:shop", path="/home/me/.freehold/adapters/shop-1a2b"),)
     serve = ServePlan(engine="llamacpp", model="org/base", weights_path=weights, adapters=mounts)
-    text = render(made(serve, image="i"), "kubernetes")
+    text = render(made(serve, image="i"), "values")
     assert "&id" not in text, "no anchors, which people read badly"
     assert (
         "# The image must hold an adapter: COPY /home/me/.freehold/adapters/shop-1a2b /adapters/shop\n"
         in text
     )
-    pod = next(one for one in documents(text) if one["kind"] == "Deployment")["spec"]["template"]["spec"]
-    assert "org/base:shop=/adapters/shop" in pod["containers"][0]["command"]
+    (values,) = documents(text)
+    assert values["engines"][0]["adapters"] == [{"name": "org/base:shop", "path": "/adapters/shop"}]
     for machines, words in ((1, "freehold serve"), (2, "freehold cluster up")):
         (task,) = documents(render(made(serve, machines=machines), "sky"))
         jsonschema.validate(task, SKY)
@@ -29,7 +29,7 @@ def test_adapters_are_where_the_files_say(made, weights):
 
 
 @pytest.mark.parametrize("model", ["/home/me/mine.gguf", "file:mine.gguf", "ollama:smol", "org/base:merged"])
-@pytest.mark.parametrize("target", ["sky", "kubernetes"])
+@pytest.mark.parametrize("target", ["sky", "kubernetes", "values"])
 def test_weights_that_only_this_machine_has_are_refused(made, weights, model, target):
     serve = ServePlan(engine="llamacpp", model=model, weights_path=weights)
     with pytest.raises(UsageError, match="is only on this machine"):
@@ -118,4 +118,4 @@ def test_rays_llm_support_gets_the_same_plan(made):
 def test_only_known_targets_are_rendered(made):
     with pytest.raises(UsageError, match="nothing is rendered for 'nomad'") as error:
         render(made(), "nomad")
-    assert error.value.hint == "targets: ray, sky, kubernetes"
+    assert error.value.hint == "targets: ray, sky, kubernetes, values"

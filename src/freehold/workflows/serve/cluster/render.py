@@ -1,4 +1,4 @@
-"""`freehold cluster render`: the same plan as files for Ray Serve, SkyPilot and Kubernetes."""
+"""`freehold cluster render`: the same plan as files for Ray Serve, SkyPilot, Kubernetes and Helm."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from freehold.engines.weights.source import parse
 from freehold.errors import UsageError
 from freehold.types.serving.cluster import ClusterPlan, Manifest
 from freehold.types.units import GIB
-from freehold.workflows.serve.cluster.kubernetes import ADAPTERS, kubernetes
+from freehold.workflows.serve.cluster.helm import template
+from freehold.workflows.serve.cluster.kubernetes import ADAPTERS, chart_values
 from freehold.workflows.serve.cluster.resources import (
     GATEWAY_PORT,
     STARTUP_SECONDS,
@@ -34,20 +35,20 @@ SKY_ADAPTERS = "~/adapters"
 
 
 def render(plan: ClusterPlan, target: str) -> str:
-    """The text of a file. `target` is ``ray``, ``sky`` or ``kubernetes``.
+    """The text of a file. `target` is ``ray``, ``sky``, ``kubernetes`` or ``values``: those of freehold's Helm chart.
 
     Raises `UsageError`, also for weights that are only on this machine where others have to fetch them.
     """
-    if target in ("sky", "kubernetes") and plan.serve.weights_path is not None:
+    if target in ("sky", "kubernetes", "values") and plan.serve.weights_path is not None:
         _require_fetchable(plan.serve.model)
     if target == "ray":
         documents = [ray_config(plan)]
     elif target == "sky":
         documents = [sky_task(plan)]
-    elif target == "kubernetes":
-        documents = kubernetes(plan)
+    elif target in ("kubernetes", "values"):
+        documents = [chart_values(plan)]
     else:
-        raise UsageError(f"nothing is rendered for {target!r}", hint="targets: ray, sky, kubernetes")
+        raise UsageError(f"nothing is rendered for {target!r}", hint="targets: ray, sky, kubernetes, values")
     head = f"# Written by freehold {__version__} from freehold.toml; render it again rather than edit it.\n"
     if target == "sky":
         port = plan.config.port if plan.config.machines > 1 else GATEWAY_PORT
@@ -57,11 +58,13 @@ def render(plan: ClusterPlan, target: str) -> str:
             else f"# It answers on its own loopback: ssh -L {port}:127.0.0.1:{port} CLUSTER\n"
             '# [cluster] host = "0.0.0.0" opens the port to the internet, and sky serve needs that.\n'
         )
-    if target == "kubernetes":
+    if target in ("kubernetes", "values"):
         head += "".join(
             f"# The image must hold an adapter: COPY {here} {ADAPTERS}/{name}\n"
             for name, (_, here) in adapters_of(plan).items()
         )
+    if target == "kubernetes":
+        return head + template(plan.name, plan.config.namespace, documents[0])
     text: str = yaml.dump_all(documents, Dumper=_BlockDumper, sort_keys=False, allow_unicode=True, width=110)
     return head + text
 
