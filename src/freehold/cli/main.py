@@ -35,6 +35,10 @@ PARTS: dict[str, dict[str, Entry]] = {
         "init": Entry(
             "freehold.cli.journey.init:command", "Write a first freehold.toml from what your log tells"
         ),
+        "import-config": Entry(
+            "freehold.cli.journey.import_config:command",
+            "Convert another tool's configuration to a freehold.toml",
+        ),
         "status": Entry("freehold.cli.journey.status:command", "Where am I, and what next?"),
         "migrate": Entry(
             "freehold.cli.journey.migrate:command", "Run the whole journey from your freehold.toml"

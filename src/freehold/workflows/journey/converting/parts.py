@@ -1,0 +1,242 @@
+"""The parts of a `freehold.toml` as a converter gathers them, and their text."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from freehold.catalog.vendors import vendors
+from freehold.types.config import usable_name
+from freehold.workflows.journey.converting.addresses import Address
+from freehold.workflows.journey.converting.records import Mapped, Unmapped, Variable
+
+_REFERENCE = re.compile(
+    r"(?:os\.environ/|env::|process\.env\.|\$\{?|\{\{\s*env\.)([A-Za-z_][A-Za-z0-9_]{0,120})\s*(?:\}\}|\})?"
+)
+_LONGEST_NAME = 60
+Table = dict[str, Any]
+
+
+class Asked(NamedTuple):
+    """A model at an address; without `model` the name that clients send."""
+
+    address: Address
+    model: str | None
+
+
+class ConfigParts:
+    """What a converter has found so far. No value of a key ever gets in here: `key` gives the name of a variable."""
+
+    def __init__(self, name: str, file: str) -> None:
+        self.name = usable_name(name)
+        self.file = file
+        self.incumbent: Table = {}
+        self.endpoints: dict[Address, Table] = {}
+        self.routes: list[Table] = []
+        self.candidates: list[Table] = []
+        self.data: Table = {}
+        self.task: Table = {}
+        self.train: Table = {}
+        self.mapped: list[Mapped] = []
+        self.assumed: list[str] = []
+        self.unmapped: list[Unmapped] = []
+        self.environment: dict[str, Variable] = {}
+        self.commands: list[str] = []
+        self._incumbent_at: Address | None = None
+        self._keys: dict[str, str] = {}
+
+    @property
+    def has_anything(self) -> bool:
+        """Whether something of the file became a part."""
+        tables = (
+            self.incumbent,
+            self.endpoints,
+            self.routes,
+            self.candidates,
+            self.data,
+            self.task,
+            self.train,
+        )
+        return any(tables)
+
+    def note(self, source: str, target: str) -> None:
+        """Remember what became of something."""
+        self.mapped.append(Mapped(source=source, target=target))
+
+    def lacks(self, source: str, why: str) -> None:
+        """Remember what has no counterpart."""
+        self.unmapped.append(Unmapped(source=source, why=why))
+
+    def assume(self, sentence: str) -> None:
+        """Remember what the file does not say; each sentence once."""
+        if sentence not in self.assumed:
+            self.assumed.append(sentence)
+
+    def key(self, value: object, usual: str | None, where: str) -> str | None:
+        """The environment variable that holds a key: the one that the file refers to, else `usual`, or one named after
+        its place. A key that stands in the file itself is left there, and the variable is one to set."""
+        text = value.strip() if isinstance(value, str) else ""
+        if text.lower() in ("", "none", "null"):
+            if usual is not None:
+                self.environment.setdefault(usual, Variable(name=usual, source=None))
+            return usual
+        if reference := _REFERENCE.fullmatch(text):
+            self.environment.setdefault(reference[1], Variable(name=reference[1], source=None))
+            return reference[1]
+        if text not in self._keys:
+            name = usual or "MODEL_API_KEY"
+            taken = set(self._keys.values())
+            number = 2
+            while name in taken:
+                name = f"{(usual or 'MODEL_API_KEY')}_{number}"
+                number += 1
+            self._keys[text] = name
+            self.environment[name] = Variable(name=name, source=where)
+        return self._keys[text]
+
+    def set_incumbent(self, asked: Asked, source: str) -> None:
+        """Say who is paid for today."""
+        place = asked.address
+        self._incumbent_at = place
+        self.incumbent = {"model": asked.model, **_address_keys(place)}
+        if place.api == "ollama":
+            self.incumbent["api"] = "openai"
+            self.incumbent["base_url"] = f"{(place.base_url or '').rstrip('/')}/v1"
+        self.note(source, "[incumbent]")
+
+    def endpoint(self, place: Address) -> str:
+        """The name of the endpoint with this address; `incumbent` for the one that is paid for."""
+        return "incumbent" if place == self._incumbent_at else self.own_endpoint(place)
+
+    def own_endpoint(self, place: Address) -> str:
+        """The name of one of `[[endpoints]]` with this address, also where the incumbent has the same: candidates are
+        asked there."""
+        if place not in self.endpoints:
+            used = {"incumbent", "local", *(one["name"] for one in self.endpoints.values())}
+            name = unique(plain_name(place.title), used)
+            self.endpoints[place] = {"name": name, **_address_keys(place)}
+        return str(self.endpoints[place]["name"])
+
+    def target(self, asked: Asked) -> Table:
+        """An endpoint and a model, as a route names them."""
+        named = {"endpoint": self.endpoint(asked.address)}
+        return named if asked.model is None else {**named, "model": asked.model}
+
+    def route(self, model: str, asked: list[Asked], source: str, **more: Any) -> Table:
+        """A route for a model's name: the first of `asked` answers, the others where it cannot be reached."""
+        targets: list[Table] = []
+        for one in map(self.target, asked):
+            if one not in targets:
+                targets.append(one)
+        name = unique(plain_name(model) if model != "*" else "all", {one["name"] for one in self.routes})
+        made: Table = {"name": name, "model": model, "incumbent": targets[0]}
+        if targets[1:]:
+            made["fallback"] = targets[1:]
+        made |= {key: value for key, value in more.items() if value}
+        self.routes.append(made)
+        self.note(source, f"[[routes]] {name}")
+        return made
+
+    def candidate(self, model: str, *, method: str, source: str, **more: Any) -> None:
+        """A model to try, once each way."""
+        made = {
+            "model": model,
+            "method": method,
+            **{key: value for key, value in more.items() if value is not None},
+        }
+        if made not in self.candidates:
+            self.candidates.append(made)
+            self.note(source, "[[candidates]]")
+
+    def judge(self, asked: Asked, source: str) -> None:
+        """A model that judges, as the scorer."""
+        place = asked.address
+        url = place.base_url or (vendors()[place.preset].base_url if place.preset else "")
+        options = {"base_url": url, "model": asked.model, "api_key_env": place.api_key_env}
+        self.task |= {
+            "scorer": "judge",
+            "options": {key: one for key, one in options.items() if one is not None},
+        }
+        self.note(source, "[task] scorer")
+        self.assume(
+            "freehold's judge compares pairs by its own rubric, and promotes only with 50 human labels"
+        )
+
+    def toml(self, title: str, file: str) -> str:
+        """The whole file."""
+        lines = [f"# Converted from {title} ({json.dumps(file)[1:-1]}) by freehold import-config.", ""]
+        tables: list[tuple[str, Table]] = [("[app]", {"name": self.name})]
+        tables += [
+            (f"[{name}]", table)
+            for name, table in (
+                ("incumbent", self.incumbent),
+                ("data", self.data),
+                ("task", self.task),
+                ("train", self.train),
+            )
+            if table
+        ]
+        tables += [("[[candidates]]", one) for one in self.candidates]
+        tables += [("[[endpoints]]", one) for one in self.endpoints.values()]
+        tables += [("[[routes]]", one) for one in self.routes]
+        for header, table in tables:
+            lines += [header, *_lines(table), ""]
+        return "\n".join(lines)
+
+
+def _lines(table: Table) -> list[str]:
+    return [f"{key} = {toml_value(value)}" for key, value in table.items() if value is not None]
+
+
+def _address_keys(place: Address) -> Table:
+    keys: Table = {}
+    if place.preset is not None:
+        keys["preset"] = place.preset
+    if place.base_url is not None:
+        keys["base_url"] = place.base_url
+    if place.preset is None and place.api != "openai":
+        keys["api"] = place.api
+    if place.api_key_env is not None:
+        keys["api_key_env"] = place.api_key_env
+    if place.price is not None:
+        keys["price"] = {"prompt": Decimal(place.price[0]), "completion": Decimal(place.price[1])}
+    return keys
+
+
+def plain_name(text: str) -> str:
+    """A text as a name that commands and metrics can say."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:_LONGEST_NAME].strip("-") or "other"
+
+
+def unique(name: str, used: Iterable[str]) -> str:
+    """The name, with a number behind it where it is taken."""
+    taken = set(used)
+    made, number = name, 2
+    while made in taken:
+        made, number = f"{name}-{number}", number + 1
+    return made
+
+
+def toml_value(value: Any) -> str:
+    """A value as TOML spells it, tables inline."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f")
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        inner = [toml_value(one) for one in value]
+        line = f"[{', '.join(inner)}]"
+        return line if len(line) < 100 else "[\n" + "".join(f"  {one},\n" for one in inner) + "]"
+    if isinstance(value, dict):
+        inner = [f"{_toml_key(key)} = {toml_value(one)}" for key, one in value.items()]
+        return f"{{ {', '.join(inner)} }}" if inner else "{}"
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _toml_key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml_value(key)

@@ -1,0 +1,44 @@
+"""The questions people ask: each has one command, which exists with its options, and one page, which exists."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from freehold.cli.main import cli
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = (DOCS / "how-do-i.md").read_text()
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in PAGE.splitlines()
+    if line.startswith("| ") and not line.startswith("| How do I")
+]
+
+
+def test_there_are_fifty_and_none_is_asked_twice():
+    assert len(ROWS) == 50
+    assert len({question for question, *_ in ROWS}) == 50
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_each_answer_is_one_command_and_one_page(row):
+    question, command, more = row
+    assert question.endswith("?")
+    (line,) = re.findall(r"`([^`]+)`", command)
+    ((_, target),) = re.findall(r"\[([^]]+)\]\(([^)]+)\)", more)
+    assert (DOCS / target).exists()
+    words = shlex.split(line)
+    if words[0] == "python":
+        return
+    assert words.pop(0) == "freehold"
+    context, found = click.Context(cli), cli
+    while isinstance(found, click.Group):
+        name = words.pop(0)
+        found = found.get_command(context, name)
+        assert found is not None, name
+    # Options that the command does not have are errors here; what it cannot do without is there.
+    given, _, _ = found.make_parser(click.Context(found)).parse_args(words)
+    assert [one.name for one in found.params if one.required and given.get(one.name) is None] == []
