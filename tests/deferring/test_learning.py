@@ -3,6 +3,7 @@ import random
 import numpy as np
 import pytest
 
+from freehold.deferring import learning
 from freehold.deferring.learning import cross_fitted, train_router
 from freehold.deferring.router import Router
 from freehold.errors import UsageError
@@ -74,3 +75,14 @@ def test_few_samples_with_one_of_a_kind_are_learned_from_without_a_crash():
     good = [number != 3 for number in range(12)]
     assert len(cross_fitted(texts, good)) == 12
     assert 0 < Router.of(train_router(texts, good)).score_text("request 3") < 1
+
+
+@pytest.mark.parametrize("penalty", [0.1, 3.0])
+def test_the_shorter_way_finds_the_same_weights(penalty, monkeypatch):
+    """Twice the same text among them: its products with the other rows are no help in telling it apart."""
+    texts, good = requests(60)
+    columns, right = learning._columns([*texts, texts[0]]), np.array([*good, not good[0]], dtype=float)
+    short, at = learning.fitted(columns, right, penalty)
+    monkeypatch.setattr(learning, "_MOST_COORDINATES", 0)
+    whole, there = learning.fitted(columns, right, penalty)
+    assert np.abs(short - whole).max() < 1e-6 and at == pytest.approx(there, abs=1e-6)

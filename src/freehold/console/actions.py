@@ -39,7 +39,7 @@ class Action:
 
 
 _EVIDENCE: tuple[Permission, ...] = ("content", "change")
-"""Who corrects what customers were answered may read it, and may change things: a visitor who only looks has no button."""
+"""Who corrects what customers were answered may read it, and may change things: a visitor who only looks may not."""
 
 
 ACTIONS: dict[str, Action] = {

@@ -8,10 +8,12 @@ found on the same samples.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from scipy.special import expit
 
@@ -31,13 +33,23 @@ PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 FOLDS = 5
 _STEPS, _LEAST_GAIN = 100, 1e-6
 """Of one fit: most steps, and the relative gain of a step below which it ends."""
+_MOST_COORDINATES = 4_000
+_ALIKE = 1e-9
+"""Of the mean product of a row with itself: what keeps rows apart that are the same."""
 Numbers = npt.NDArray[np.float64]
 
 
-def train_router(
+class LearnedRouter(NamedTuple):
+    """A router's file, and what each request scores by a router learned from other groups' requests."""
+
+    file: bytes
+    scores: Numbers
+
+
+def learn_router(
     texts: Sequence[str], good: Sequence[bool], *, groups: Sequence[str | None] | None = None
-) -> bytes:
-    """A router's file, learned from what `request_text` gave of requests and whether the candidate was as good there.
+) -> LearnedRouter:
+    """Learn from what `request_text` gave of requests and whether the candidate was as good there.
 
     `groups` name each request's independent unit. The same samples give the same bytes on the same machine. Raises
     `UsageError` where all are alike, so that there is nothing to foretell.
@@ -53,16 +65,28 @@ def train_router(
         samples=len(texts),
         penalty=penalty,
     )
-    return packed(head, np.clip(weights, -LARGEST_WEIGHT, LARGEST_WEIGHT).astype(np.float32))
+    file = packed(head, np.clip(weights, -LARGEST_WEIGHT, LARGEST_WEIGHT).astype(np.float32))
+    return LearnedRouter(file, _cross_fitted(columns, right, units, penalty))
+
+
+def train_router(
+    texts: Sequence[str], good: Sequence[bool], *, groups: Sequence[str | None] | None = None
+) -> bytes:
+    """The file alone of what `learn_router` gives."""
+    return learn_router(texts, good, groups=groups).file
 
 
 def cross_fitted(
     texts: Sequence[str], good: Sequence[bool], *, groups: Sequence[str | None] | None = None
 ) -> Numbers:
-    """For each request the score of a router learned from other groups' requests. Raises as `train_router` does."""
-    right, columns, units = right_of(good), _columns(texts), units_of(groups, len(texts))
-    found = np.full(len(texts), np.nan)
-    penalty = best_penalty(columns, right, units)
+    """The scores alone of what `learn_router` gives."""
+    return learn_router(texts, good, groups=groups).scores
+
+
+def _cross_fitted(
+    columns: sparse.csr_matrix, right: Numbers, units: npt.NDArray[np.int64], penalty: float
+) -> Numbers:
+    found = np.full(len(right), np.nan)
     for inside, outside in folds(units):
         learned = right[inside]
         if learned.min() == learned.max():
@@ -125,10 +149,9 @@ def best_penalty(columns: sparse.csr_matrix, right: Numbers, units: npt.NDArray[
         learned = right[inside]
         if learned.min() == learned.max():
             continue
+        regression, apart = _Regression(columns[inside]), columns[outside]
         for at, penalty in enumerate(PENALTIES):
-            shares = np.clip(
-                foretold(columns[outside], *fitted(columns[inside], learned, penalty)), 1e-6, 1 - 1e-6
-            )
+            shares = np.clip(foretold(apart, *regression.fitted(learned, penalty)), 1e-6, 1 - 1e-6)
             losses[at] -= float(
                 np.sum(right[outside] * np.log(shares) + (1 - right[outside]) * np.log1p(-shares))
             )
@@ -140,25 +163,51 @@ def best_penalty(columns: sparse.csr_matrix, right: Numbers, units: npt.NDArray[
 
 def fitted(columns: sparse.csr_matrix, right: Numbers, penalty: float) -> tuple[Numbers, float]:
     """Weights and intercept with the least log loss plus ``penalty / 2`` times the weights' squares (L-BFGS)."""
-    # Only the weights that occur are looked for: all others stay 0.
-    used = np.unique(columns.indices)
-    small = columns[:, used]
-    transposed = small.T.tocsr()
-    mean = float(right.mean())
+    return _Regression(columns).fitted(right, penalty)
 
-    def loss(at: Numbers) -> tuple[float, Numbers]:
-        raw = small @ at[:-1] + at[-1]
-        total = float(np.sum(np.logaddexp(0, raw) - right * raw)) + penalty / 2 * float(at[:-1] @ at[:-1])
-        gap = expit(raw) - right
-        return total, np.append(transposed @ gap + penalty * at[:-1], gap.sum())
 
-    start = np.append(np.zeros(len(used)), np.log(mean / (1 - mean)))
-    found = minimize(
-        loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "ftol": _LEAST_GAIN}
-    ).x
-    weights = np.zeros(columns.shape[1])
-    weights[used] = found[:-1]
-    return weights, float(found[-1])
+class _Regression:
+    """Rows that logistic regressions of several penalties are fitted to.
+
+    The weights sought are combinations of the rows (representer theorem: Schoelkopf, Herbrich, Smola 2001). So where
+    there are fewer rows than weights that occur, a coordinate a row is looked for: with ``K = L L'`` the products of
+    the rows, ``rows' L'^-1 v`` are the weights of the coordinates ``v``, their squares' sum is that of ``v``, and the
+    steps of L-BFGS are the same but for rounding.
+    """
+
+    def __init__(self, columns: sparse.csr_matrix) -> None:
+        # Only the weights that occur are looked for: all others stay 0.
+        self._used = np.unique(columns.indices)
+        self._width = columns.shape[1]
+        self._rows = columns[:, self._used]
+        self._factor: Numbers | None = None
+        if self._rows.shape[0] < min(len(self._used), _MOST_COORDINATES):
+            products = (self._rows @ self._rows.T).toarray()
+            products[np.diag_indices_from(products)] += _ALIKE * (products.trace() / len(products) or 1.0)
+            self._factor = np.linalg.cholesky(products)
+
+    def fitted(self, right: Numbers, penalty: float) -> tuple[Numbers, float]:
+        """Weights and intercept."""
+        seen = self._rows if self._factor is None else self._factor
+        transposed = seen.T.tocsr() if self._factor is None else seen.T
+        mean = float(right.mean())
+
+        def loss(at: Numbers) -> tuple[float, Numbers]:
+            raw = seen @ at[:-1] + at[-1]
+            total = float(np.sum(np.logaddexp(0, raw) - right * raw)) + penalty / 2 * float(at[:-1] @ at[:-1])
+            gap = expit(raw) - right
+            return total, np.append(transposed @ gap + penalty * at[:-1], gap.sum())
+
+        start = np.append(np.zeros(seen.shape[1]), np.log(mean / (1 - mean)))
+        found = minimize(
+            loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "ftol": _LEAST_GAIN}
+        ).x
+        weights = np.zeros(self._width)
+        weights[self._used] = found[:-1] if self._factor is None else self._of_rows(found[:-1])
+        return weights, float(found[-1])
+
+    def _of_rows(self, coordinates: Numbers) -> Numbers:
+        return np.asarray(self._rows.T @ solve_triangular(self._factor, coordinates, trans="T", lower=True))
 
 
 def foretold(columns: sparse.csr_matrix, weights: Numbers, intercept: float) -> Numbers:

@@ -80,6 +80,18 @@ class Steps:
         self._store.finish_step(name, inputs_hash, made, now())
         return made
 
+    def decide(self, name: str, inputs: Any, kind: type[R], decide: Callable[[], R]) -> R:
+        """What was decided before with the same inputs, else what `decide` says now. It is kept, so that a run that
+        finds everything unchanged takes the same way, and is not told of as a step."""
+        inputs_hash = content_id([name, inputs])
+        kept = None if self._fresh else self._store.step_result(name, inputs_hash, kind)
+        if kept is not None:
+            return kept
+        decided = decide()
+        self._check()
+        self._store.finish_step(name, inputs_hash, decided, now())
+        return decided
+
     def _numbered(self, title: str) -> str:
         number = len(self.times) + 1
         return f"[{min(number, self._total)}/{self._total}] {title}"

@@ -87,9 +87,7 @@ def test_doubts_are_listed_with_what_was_said_of_them(project):
     ],
 )
 def test_a_correction_begins_with_a_whole_text_that_a_page_shows_as_it_is(answer, incumbent, begins_with):
-    doubt = Doubt(
-        sample_id="s", question="q", answer=answer, incumbent=incumbent, probability=0.1, looks=1
-    )
+    doubt = Doubt(sample_id="s", question="q", answer=answer, incumbent=incumbent, probability=0.1, looks=1)
     assert suggestion(doubt) == begins_with
 
 

@@ -94,6 +94,8 @@ def test_what_another_program_wrote_as_feedback_does_no_harm(store, said):
 
 def test_a_role_and_a_comment_are_bounded_as_well(store):
     request = {"messages": [{"role": "r" * 1_000_000, "content": "q"}]}
-    store.add_traces([made(1, id="odd", request=request, metadata={"feedback": {"comment": "c" * 1_000_000}})])
+    store.add_traces(
+        [made(1, id="odd", request=request, metadata={"feedback": {"comment": "c" * 1_000_000}})]
+    )
     one = shown(store, "odd")
     assert len(one.messages[0].role) == ROLE_MAX and len(one.feedback.comment) == COMMENT_MAX

@@ -120,10 +120,10 @@ def find_curves(split: AskedSplit, terms: Terms) -> tuple[list[Found], list[str]
         named = [group for group, is_known in zip(groups, known, strict=True) if is_known]
         try:
             raw = np.full(len(texts), np.nan)
-            raw[known] = learning.cross_fitted(usable, good[known].tolist(), groups=named)
+            learned = learning.learn_router(usable, good[known].tolist(), groups=named)
+            raw[known] = learned.scores
             made = _curve(split, terms, "router", "router", raw)
-            router = learning.train_router(usable, good[known].tolist(), groups=named)
-            found.append(made._replace(router=router))
+            found.append(made._replace(router=learned.file))
         except UsageError as error:
             notes.append(f"No router: {error.message}.")
     absent = [signal for signal in wanted if signal not in {one.curve.signal for one in found}]

@@ -2,7 +2,8 @@
 
 With ``stop = "first"`` one after the other, the one expected to be cheapest first, until one would suffice; with
 ``stop = "all"`` all of them, by successive halving. What was measured is kept step by step: a run that was killed goes
-on with the candidate, and within it with the sample, that it was at.
+on with the candidate, and within it with the sample, that it was at. ``within_minutes`` bounds the search; whether
+there was time for a candidate is kept as well, so that the same command finds the same one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from time import monotonic
 from typing import NamedTuple
 
 import msgspec
@@ -28,6 +30,8 @@ from freehold.stats.selection import (
     surviving,
 )
 from freehold.stats.selection.halving import WRONG_STOP
+from freehold.types.config import SelectionConfig
+from freehold.types.record import Record
 from freehold.types.report import CandidateReport
 from freehold.types.selected import (
     CandidateChoice,
@@ -52,8 +56,16 @@ RULE = (
     "held-out samples come out likewise, the verdict would be promote with a probability of at least {chance:.0%}. "
     "Where none suffices, the one with the best chance. Only the one chosen is looked at on the held-out samples, once."
 )
+WITHIN = " No further one is begun once {minutes:g} minutes were spent on making and measuring them, and one is left."
 _FAULTS = (EngineError, UpstreamError, MissingExtraError)
 """What ends one of several candidates and not the journey: an endpoint that dies, an engine that does not start."""
+
+
+class TimeForAnother(Record, frozen=True, kw_only=True):
+    """Whether a candidate was begun after `spent_s` seconds of a limited search."""
+
+    begins: bool
+    spent_s: float
 
 
 class Selected(NamedTuple):
@@ -87,11 +99,17 @@ class Selector:
     runner: CandidateRunner
     candidates: Sequence[Candidate]
     _tried: dict[str, _Tried] = field(default_factory=dict)
+    _began_s: float = field(default_factory=lambda: monotonic())
+    _out_of_time: bool = False
 
     @property
     def bench(self) -> Bench:
         """What they share."""
         return self.runner.bench
+
+    @property
+    def _config(self) -> SelectionConfig:
+        return self.bench.project.config.selection
 
     @property
     def items(self) -> int:
@@ -111,11 +129,12 @@ class Selector:
         """Make and measure candidates, and choose one."""
         rule = self._rule()
         said = RULE.format(held_out=rule.held_out, chance=rule.least_chance)
-        ordered = cheapest_first(self.candidates, self.bench.project.config)
-        stops_first = self.bench.project.config.selection.stop == "first"
+        ordered, config = cheapest_first(self.candidates, self.bench.project.config), self._config
+        if config.within_minutes is not None:
+            said += WITHIN.format(minutes=config.within_minutes)
         if not self.items:
             return self._unmeasured(ordered, said)
-        if stops_first:
+        if config.stop == "first":
             self._until_one_passes(ordered, rule)
         else:
             self._all(ordered, rule)
@@ -135,6 +154,8 @@ class Selector:
         # Each against the bar, not against the others: an early look at a quarter drops the hopeless.
         sizes = [step.items for step in halving_plan(self.items, 2)]
         for candidate in ordered:
+            if not self._has_time_for(candidate, rule):
+                return
             one = self._make(candidate)
             for size in sizes:
                 if one.fault is not None or one.stopped is not None:
@@ -153,6 +174,8 @@ class Selector:
 
     def _all(self, ordered: Sequence[Candidate], rule: SelectionRule) -> None:
         for candidate in ordered:
+            if not self._has_time_for(candidate, rule):
+                break
             self._make(candidate)
         plan = halving_plan(self.items, len(self._alive()) or 1)
         for step in plan:
@@ -163,6 +186,32 @@ class Selector:
                 stops = surviving(tried, self._scaled(rule, self._alive()[0]), step, steps=len(plan))
                 for one in self._alive():
                     one.stopped = stops.get(one.label)
+
+    def _has_time_for(self, candidate: Candidate, rule: SelectionRule) -> bool:
+        minutes = self._config.within_minutes
+        if minutes is None or not any(self._may_yet_win(one, rule) for one in self._alive()):
+            return True
+        tried = [(label, one.made.made and one.made.made.plan.identity) for label, one in self._tried.items()]
+        spent_s = monotonic() - self._began_s
+        found = self.bench.steps.decide(
+            f"begin:{candidate.key}",
+            [self.bench.dataset.id, minutes, tried],
+            TimeForAnother,
+            lambda: TimeForAnother(begins=spent_s < 60 * minutes, spent_s=spent_s),
+        )
+        if not found.begins:
+            self._out_of_time = True
+            self.bench.progress.say(
+                f"{candidate.short_name} is not begun: the {minutes:g} minutes for the search were over after "
+                f"{len(self._tried)} of {len(self.candidates)} candidates"
+            )
+        return found.begins
+
+    def _may_yet_win(self, one: _Tried, rule: SelectionRule) -> bool:
+        tried = self._as_tried(one)
+        return tried is None or not hopeless(
+            tried.differences, rule.decision, codes=tried.codes, error=WRONG_STOP
+        )
 
     def _alive(self) -> list[_Tried]:
         return [
@@ -217,7 +266,7 @@ class Selector:
             self._report_row(one, rows[one.label], self._gain(one, rule), chosen=rows[selection.chosen])
         choice = CandidateChoice(
             rule=said,
-            stop=self.bench.project.config.selection.stop,
+            stop=self._config.stop,
             split_samples=self.items,
             tried=len(self._tried),
             selection=selection,
@@ -279,7 +328,7 @@ class Selector:
     def _ended(self, one: _Tried | None, said: str, *, why: str) -> Selected:
         choice = CandidateChoice(
             rule=said,
-            stop=self.bench.project.config.selection.stop,
+            stop=self._config.stop,
             split_samples=self.items,
             tried=len(self._tried),
             selection=None,
@@ -296,7 +345,7 @@ class Selector:
                 reports.append(
                     CandidateReport(
                         **candidate.as_reported(),
-                        not_chosen=f"not tried: {chosen} was expected to cost less, and suffices",
+                        not_chosen=self._why_not_tried(chosen),
                     )
                 )
                 continue
@@ -305,6 +354,11 @@ class Selector:
                 report = msgspec.structs.replace(report, stopped=one.fault)
             reports.append(report)
         return reports
+
+    def _why_not_tried(self, chosen: str | None) -> str:
+        if self._out_of_time:
+            return f"not tried: the {self._config.within_minutes:g} minutes for the search were over"
+        return f"not tried: {chosen} was expected to cost less, and suffices"
 
 
 def _why_not(row: SelectionRow, chosen: SelectionRow) -> str:

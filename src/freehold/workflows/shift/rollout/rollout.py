@@ -257,8 +257,8 @@ def _move(
     why: str,
     share: float = 0.0,
 ) -> None:
-    """Both change, or neither. Raises `RevisionError` where the route has changed since `route` was read: what was decided
-    on what no longer holds is not done."""
+    """Both change, or neither. Raises `RevisionError` where the route has changed since `route` was read: what was
+    decided on what no longer holds is not done."""
     changed = msgspec.structs.replace(
         route, state=state, canary_share=share, shadow_share=rollout.shadow_share
     )

@@ -77,8 +77,8 @@ class SamplesShown(Record, frozen=True, kw_only=True):
 
 
 class ShownDoubt(Record, frozen=True, kw_only=True):
-    """A label in doubt, and what was said of it since. `suggestion` is what a correction begins with: None where the text
-    is cut, or holds what a page does not show, so that nothing is kept that was not seen."""
+    """A label in doubt, and what was said of it since. `suggestion` is what a correction begins with: None where the
+    text is cut, or holds what a page does not show, so that nothing is kept that was not seen."""
 
     doubt: Doubt
     review: LabelReview | None

@@ -169,9 +169,7 @@ def _feedback(said: Any) -> Feedback | None:
     if not isinstance(said, dict):
         return None
     names = [field.name for field in msgspec.structs.fields(Feedback)]
-    return Feedback(
-        **{name: said[name][:COMMENT_MAX] for name in names if isinstance(said.get(name), str)}
-    )
+    return Feedback(**{name: said[name][:COMMENT_MAX] for name in names if isinstance(said.get(name), str)})
 
 
 def _message(given: Any) -> TraceMessage:
