@@ -83,11 +83,17 @@ def test_who_only_looks_has_no_button_whatever_it_may_read():
 def test_who_may_not_read_what_customers_write_corrects_none_of_it():
     seen = buttons_of(Visitor("hand", "operate"))
     assert {"rollout.rollback", "rollout.advance"} <= seen
-    assert {name.partition(".")[0] for name in seen} == {"rollout"}
+    assert {name.partition(".")[0] for name in seen} == {"rollout", "license"}
     assert {"trace.feedback", "label.review", "dataset.build"} <= buttons_of(
         Visitor("hand", "operate", content=True)
     )
     assert buttons_of(Visitor("boss", "admin")) == set(ACTIONS)
+
+
+def test_who_may_not_ask_a_model_asks_none_again(project, served):
+    for action in ("trace.replay_plan", "trace.replay"):
+        status, said = pressed(served, action, {"id": "trace-00001", "side": "incumbent"})
+        assert status == 403 and "may not ask a model" in said["error"]
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,10 @@ class Complied(Record, frozen=True, kw_only=True):
 
     outcome: RulingOutcome
     files: tuple[str, ...]
+    due: int = 0
+    """Duties that are due for this use."""
+    done: int = 0
+    """Those of them that people say are done."""
 
 
 class MatrixCell(Record, frozen=True, kw_only=True):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from freehold.licensing.duties import KEY_TITLES
+from freehold.types.duties import DutyMark, duty_id
 from freehold.types.license import DomainClause, License
 from freehold.types.ruling import Obligation, Ruling
 
@@ -153,8 +155,9 @@ def card_text(ruling: Ruling, licenses: dict[str, License], bases: Sequence[str]
     return "\n".join(lines) + "\n"
 
 
-def checklist_text(ruling: Ruling) -> str:
-    """Every duty as a box to tick, what is recommended after what is due, and what the answer rests on."""
+def checklist_text(ruling: Ruling, marks: Mapping[str, DutyMark] = MappingProxyType({})) -> str:
+    """Every duty as a box to tick, what is recommended after what is due, and what the answer rests on. `marks` are
+    those that are said to be done, by the ids of their duties."""
     lines = [f"# {ruling.model}: {ruling.outcome.replace('_', ' ')}", "", DISCLAIMER, ""]
     for heading, chosen in (
         ("Due", [duty for duty in ruling.obligations if not (duty.recommended or duty.passive)]),
@@ -162,7 +165,7 @@ def checklist_text(ruling: Ruling) -> str:
         ("Stay within", [duty for duty in ruling.obligations if duty.passive]),
     ):
         if chosen:
-            lines += [f"## {heading}", "", *_boxes(chosen), ""]
+            lines += [f"## {heading}", "", *_boxes(ruling.model, chosen, marks), ""]
     for heading, texts in (
         ("Violations to mend", ruling.violations),
         ("Assumptions", ruling.assumptions),
@@ -173,9 +176,10 @@ def checklist_text(ruling: Ruling) -> str:
     return "\n".join(lines)
 
 
-def _boxes(duties: Sequence[Obligation]) -> list[str]:
-    """Each duty once, with every model it comes from."""
+def _boxes(model: str, duties: Sequence[Obligation], marks: Mapping[str, DutyMark]) -> list[str]:
+    """Each duty once, with every model it comes from; ticked where it is done for each of them."""
     models: dict[str, list[str]] = {}
+    done: dict[str, list[DutyMark | None]] = {}
     for duty in duties:
         value = f": “{duty.value}”" if duty.value else ""
         title = KEY_TITLES.get(duty.key, duty.key)
@@ -183,4 +187,15 @@ def _boxes(duties: Sequence[Obligation]) -> list[str]:
         models.setdefault(line, []).extend(
             [duty.model] if duty.model and duty.model not in models.get(line, []) else []
         )
-    return [f"- [ ] {line}" + (f" [{', '.join(names)}]" if names else "") for line, names in models.items()]
+        done.setdefault(line, []).append(marks.get(duty_id(model, duty)))
+    return [
+        f"- [{'x' if all(done[line]) else ' '}] {line}"
+        + (f" [{', '.join(names)}]" if names else "")
+        + "".join(dict.fromkeys(f" ({said_done(mark)})" for mark in done[line] if all(done[line]) and mark))
+        for line, names in models.items()
+    ]
+
+
+def said_done(mark: DutyMark) -> str:
+    """Who says that a duty is done, and since when."""
+    return f"done, says {mark.who}, {mark.at:%Y-%m-%d}"

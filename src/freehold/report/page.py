@@ -9,9 +9,11 @@ from typing import Any
 import jinja2
 import markupsafe
 
+from freehold.licensing.comply import said_done
 from freehold.report import first_screen, mixture_page, pictures, risks, words
 from freehold.report import selection_rows as choosing
 from freehold.report.mixture_picture import risk_over_share
+from freehold.types.duties import duty_id
 from freehold.types.report import CandidateReport, Report
 from freehold.types.verdict import SEVERITY, Reason, Verdict
 from freehold.visible import visible
@@ -48,6 +50,9 @@ def render(report: Report) -> str:
         style=markupsafe.Markup(_text("style.css")),
         picture=_Pictures(),
         word=words,
+        done={mark.id: mark for mark in report.standing.duties} if report.standing else {},
+        duty_id=duty_id,
+        said_done=said_done,
         why=_Why,
         risk=risks,
         choosing=choosing,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from freehold.types.cost import Cost
+from freehold.types.duties import DutyMark
 from freehold.types.evidence import EvidenceAge
 from freehold.types.journey import JourneyStage, NextAction
 from freehold.types.record import Record
@@ -30,6 +31,8 @@ class Standing(Record, frozen=True, kw_only=True):
     cost: Cost | None = None
     cost_why_not: str | None = None
     cost_command: str = "freehold cost"
+    duties: tuple[DutyMark, ...] = ()
+    """Duties of the candidates' licences that are said to be done."""
     is_latest: bool = True
     """Whether the report is the last one of its project: what to do next follows from that one."""
 

@@ -1,8 +1,13 @@
 import asyncio
+import os
+from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 from tests.evals.chat.conftest import QUICK, TASK, said
 
+from freehold.evals.answers import ChatAnswer
+from freehold.evals.chat import answer_cache
+from freehold.evals.chat.answer_cache import AnswerCache, oldest_answer
 from freehold.evals.replay import ReplayOptions, replay
 from freehold.types.evaluation import Task
 
@@ -77,3 +82,35 @@ def test_failures_are_not_kept(serve, samples, tmp_path):
     first, second = asyncio.run(go())
     assert [one.score.value for one in first] == [None, None]
     assert [one.score.value for one in second] == [1.0, 1.0]
+
+
+def test_answers_are_as_old_as_the_first_of_them(tmp_path, monkeypatch):
+    path = tmp_path / "answers.jsonl"
+    assert oldest_answer(path) is None
+    days = iter([100, 0])
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, zone=None):
+            return datetime.now(zone) - timedelta(days=next(days))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(answer_cache, "datetime", Clock)
+        for key in ("a", "b"):
+            with AnswerCache(path) as cache:
+                cache.put(key, ChatAnswer(output=key))
+    assert (datetime.now(UTC) - oldest_answer(path)).days == 100, (
+        "one more answer makes the others no younger"
+    )
+    path.write_bytes(b'{"key": "cu\n' + path.read_bytes())
+    assert (datetime.now(UTC) - oldest_answer(path)).days == 100
+
+
+def test_answers_without_a_time_are_as_old_as_their_file(tmp_path):
+    path = tmp_path / "answers.jsonl"
+    path.write_bytes(b'{"key": "a", "answer": {"output": "a"}}\n')
+    then = datetime.now(UTC) - timedelta(days=7)
+    os.utime(path, (then.timestamp(), then.timestamp()))
+    assert (datetime.now(UTC) - oldest_answer(path)).days == 7
+    path.write_bytes(b"")
+    assert oldest_answer(path) is None

@@ -200,6 +200,46 @@ def test_a_verdict_keeps_what_it_was_measured_with_and_old_evidence_is_measured_
     assert note == "unchanged since the last run"
 
 
+def days_old(one):
+    return (now() - one.verdict.evidence.made_at["quality"]).days
+
+
+def test_a_renewal_asks_once_and_goes_on_where_it_was_killed(tmp_path, monkeypatch):
+    """Answers of the selection, which lie beside those of the proof, are as old as they were."""
+    opened = project(tmp_path, rows=120)
+    told, asked = Told(), []
+    monkeypatch.setattr(steps, "now", lambda: now() - timedelta(days=100))
+    migrate(opened, progress=told, beginning="anyway")
+    monkeypatch.setattr(steps, "now", now)
+    files = list(opened.state.glob("evaluations/*/answers-*.jsonl"))
+    assert len(files) == 1
+    of_selection = files[0].with_name("answers-000000000000.jsonl")
+    for path in (files[0], of_selection):
+        lines = [msgspec.json.decode(line) for line in files[0].read_bytes().splitlines()]
+        long_ago = [{**line, "at": now() - timedelta(days=100)} for line in lines]
+        path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in long_ago))
+
+    real = journey.evaluate
+
+    async def killed(*args, fresh, **more):
+        asked.append(fresh)
+        await real(*args, fresh=fresh, **more)
+        raise KeyboardInterrupt
+
+    async def noted(*args, fresh, **more):
+        asked.append(fresh)
+        return await real(*args, fresh=fresh, **more)
+
+    monkeypatch.setattr(journey, "evaluate", killed)
+    with pytest.raises(KeyboardInterrupt):
+        migrate(opened, progress=told, beginning="anyway")
+    monkeypatch.setattr(journey, "evaluate", noted)
+    for _ in range(2):
+        (one,) = migrate(opened, progress=told, beginning="anyway").report.candidates
+        assert days_old(one) == 0
+    assert asked == [True, False], "what a killed run was answered is kept, and once renewed is enough"
+
+
 def opened_dataset(opened):
     with open_store(opened.store_url) as store:
         return store.latest(Dataset).id

@@ -12,6 +12,7 @@ from freehold.cli.output import echo
 
 if TYPE_CHECKING:
     from freehold.types.config import UseProfile
+    from freehold.types.duties import DutyMark
     from freehold.types.ruling import Lineage, Ruling
 
 EXIT_CODES = {
@@ -158,23 +159,42 @@ def comply_command(
 ) -> None:
     """Write NOTICE, attribution, use-restriction annex, model-card section and checklist.
 
+    Duties that were ticked on the console's screen Licence are ticked in the checklist, with who and since when.
+
     \b
     Example:
       freehold license comply google/gemma-3-270m --set mode=hosted_service --out legal/
     """
+    from freehold.types.duties import duty_id
     from freehold.workflows.license.rule import comply, named_after, rule_for_model
 
     ruling, lineage, use = _ruling(model, declared, lineage_path, use_path, settings, config_path)
     ruling = rule_for_model(lineage.model, named_after(lineage, use), lineage=lineage)
-    files = comply(ruling, out, lineage)
+    marks = _marks(ruling, config_path)
+    due = [one for one in ruling.obligations if not (one.recommended or one.passive)]
+    done = sum(duty_id(ruling.model, one) in marks for one in due)
+    files = comply(ruling, out, lineage, marks)
     if as_json:
-        print_json({"outcome": ruling.outcome, "files": [str(path) for path in files]})
+        names = [str(path) for path in files]
+        print_json({"outcome": ruling.outcome, "files": names, "due": len(due), "done": done})
     else:
         for path in files:
             echo(str(path))
+        if due:
+            echo(f"{done} of {len(due)} duties are ticked as done (freehold console, Licence)", err=True)
         for text in ruling.details["violation_texts"]:
             echo(f"mend first: {text}", err=True)
     raise click.exceptions.Exit(EXIT_CODES[ruling.outcome])
+
+
+def _marks(ruling: Ruling, config_path: Path | None) -> dict[str, DutyMark]:
+    """Which duties are said to be done in the project; none where there is no project."""
+    from freehold.store import open_store
+    from freehold.workflows.license.duties import done_duties
+    from freehold.workflows.project import open_project
+
+    with open_store(open_project(config_path).reading_url) as store:
+        return done_duties(store, ruling.model, ruling.obligations)
 
 
 @command.command("init")

@@ -38,6 +38,8 @@ function viewOf(name, query) {
     /** The address of this screen with some of its parameters changed. */
     with: (changes) => address(name, { ...query, ...changes }),
     refresh: () => look(true),
+    /** Draw what is shown again: for what a page knows and the store does not. */
+    draw: () => { if (shown.name === name) draw(); },
     act: async (action, body) => {
       const result = await server.act(action, body);
       await look(true);

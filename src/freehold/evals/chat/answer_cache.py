@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -18,6 +20,7 @@ from freehold.types.record import Record
 class _Line(Record, frozen=True, kw_only=True):
     key: str
     answer: ChatAnswer
+    at: datetime | None = None
 
 
 class AnswerCache:
@@ -75,8 +78,9 @@ class AnswerCache:
         self._answers[key] = answer
         if self._file is None:
             return
+        line = _Line(key=key, answer=answer, at=datetime.now(UTC))
         try:
-            self._file.write(msgspec.json.encode(_Line(key=key, answer=answer)) + b"\n")
+            self._file.write(msgspec.json.encode(line) + b"\n")
         except OSError as error:
             raise self._fault(error) from None
         self._unsynced += 1
@@ -106,3 +110,20 @@ class AnswerCache:
             f"{self._path}: answers cannot be kept: {error.strerror}",
             hint="free some space or check who owns the folder, then run again: what was kept is used",
         )
+
+
+def oldest_answer(path: Path) -> datetime | None:
+    """When the oldest answer of a file was given: the first, since a file only grows. None where there is none.
+
+    The time of the file says less: one more answer, or one that is taken out, makes it new. It counts for files that
+    have no times, which earlier versions wrote.
+    """
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        for line in file:
+            with contextlib.suppress(msgspec.DecodeError):  # a line that a crash cut short
+                return msgspec.json.decode(line, type=_Line).at or datetime.fromtimestamp(
+                    path.stat().st_mtime, UTC
+                )
+    return None

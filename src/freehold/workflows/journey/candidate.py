@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ import msgspec
 
 from freehold import __version__, verdict
 from freehold.engines import start
+from freehold.evals.chat.answer_cache import oldest_answer
 from freehold.evals.replay import ReplayOptions
 from freehold.types.config import ProjectConfig
 from freehold.types.endpoint import ServePlan
@@ -38,13 +39,15 @@ from freehold.workflows.journey.mixing.mixer import Mixer
 from freehold.workflows.journey.paraphrasing.planning import writer_named
 from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.project import now
-from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, evaluate
+from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, answers_file, evaluate
 from freehold.workflows.prove.evidence_basis import answers_folder, basis_of, catalog_part, engine_part
 from freehold.workflows.prove.labels import labels_held
 from freehold.workflows.prove.looks import Looks
 from freehold.workflows.prove.results import frozen_answers, keep, own_repeats
 from freehold.workflows.prove.retained import Probing, retained
 
+ENDPOINT = "evaluate"
+"""What its engine is called while it is proven: its answers are kept under that name, those of the selection apart."""
 UNTRAINED_SAMPLES = 40
 """Held-out samples the base is asked without its adapter: enough to show what training brought."""
 
@@ -264,27 +267,32 @@ class CandidateRunner:
     def _measured_at(
         self, candidate: Candidate, made: Made, evaluation: Evaluation | None = None
     ) -> datetime | None:
-        """When the candidate was asked. Answers that were kept are as old as the file they lie in."""
+        """When the candidate was asked: where answers were kept, the oldest of them."""
         at = self.bench.steps.finished_at(f"evaluate:{candidate.key}")
         if at is None or (evaluation is not None and not evaluation.from_cache):
             return at
-        files = list(self._answers_folder(made).glob("answers-*.jsonl"))
-        asked = [datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in files]
-        return min([at, *asked])
+        asked = self._asked_at(made)
+        return at if asked is None else min(at, asked)
+
+    def _asked_at(self, made: Made) -> datetime | None:
+        """When the oldest of its answers was given that are kept for the proof; None where none are."""
+        folder, plan = self._answers_folder(made), made.plan
+        return oldest_answer(answers_file(folder, ENDPOINT, plan.engine, plan.served_name))
 
     def _answers_folder(self, made: Made) -> Path:
         return answers_folder(self.bench.project.state / "evaluations", made.plan)
 
-    def _is_too_old(self, candidate: Candidate, made: Made) -> bool:
-        """Whether what was measured of it is too old to go by, so that it is asked again."""
-        at = self._measured_at(candidate, made)
+    def _is_too_old(self, at: datetime | None) -> bool:
+        """Whether what was measured then is too old to go by, so that it is asked again."""
         most = timedelta(days=self.bench.project.config.evidence.max_age_days)
         return at is not None and now() - at > most
 
     def evaluated(self, candidate: Candidate, made: Made, rule_id: str | None) -> Evaluation:
         """The candidate compared with the incumbent on the held-out samples. With a `rule_id` the look is planned for
         the mixture of that rule. Raises as `evaluate` does."""
-        bench, too_old = self.bench, self._is_too_old(candidate, made)
+        bench, too_old = self.bench, self._is_too_old(self._measured_at(candidate, made))
+        # Of a renewal that was killed half-way the new answers are kept.
+        fresh = self._is_too_old(self._asked_at(made))
         evaluation = bench.steps.run(
             f"evaluate:{candidate.key}",
             f"{candidate.short_name}: prove it on held-out samples",
@@ -299,7 +307,7 @@ class CandidateRunner:
                 __version__,
             ],
             Evaluation,
-            lambda: anyio.run(self._evaluate, made, rule_id, too_old),
+            lambda: anyio.run(self._evaluate, made, rule_id, fresh),
             still_there=lambda _: not too_old,
         )
         keep(bench.store, evaluation)
@@ -360,7 +368,7 @@ class CandidateRunner:
         """Replay the held-out samples against the candidate, and a few against the base without its adapter. `fresh`:
         answers that were kept are asked for again."""
         bench, plan = self.bench, made.plan
-        async with start(plan, log_dir=bench.project.state / "engines", name="evaluate") as endpoint:
+        async with start(plan, log_dir=bench.project.state / "engines", name=ENDPOINT) as endpoint:
             return await evaluate(
                 EvaluationPlan(
                     dataset=bench.dataset,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,6 +21,7 @@ from freehold.licensing.ruling import rule
 from freehold.licensing.situation import Situation
 from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
+from freehold.types.duties import DutyMark
 from freehold.types.license import License
 from freehold.types.ruling import Lineage, LineageEdge, Ruling
 
@@ -167,9 +168,11 @@ def named_after(lineage: Lineage, use: UseProfile) -> UseProfile:
     return msgspec.structs.replace(use, derivative_name=lineage.model)
 
 
-def comply_texts(ruling: Ruling, lineage: Lineage | None = None) -> dict[str, str]:
+def comply_texts(
+    ruling: Ruling, lineage: Lineage | None = None, marks: Mapping[str, DutyMark] | None = None
+) -> dict[str, str]:
     """What the duties ask for, as texts by file name: NOTICE, attribution, annex, card section, checklist; those that
-    are not due are left out. `lineage` says what the model stands on."""
+    are not due are left out. `lineage` says what the model stands on, `marks` which duties are said to be done."""
     edges = () if lineage is None else lineage.edges
     bases = [edge.model for edge in edges if edge.kind in ("base", "merge") and releases_of(edge.model)]
     lines = {
@@ -183,17 +186,19 @@ def comply_texts(ruling: Ruling, lineage: Lineage | None = None) -> dict[str, st
         "ATTRIBUTION.txt": attribution_text(ruling, licenses()),
         "USE_RESTRICTIONS.md": annex_text(ruling, licenses()),
         "MODEL_CARD_LICENSE.md": card_text(ruling, licenses(), bases),
-        "CHECKLIST.md": checklist_text(ruling),
+        "CHECKLIST.md": checklist_text(ruling, marks or {}),
     }
     return {name: text for name, text in texts.items() if text}
 
 
-def comply(ruling: Ruling, folder: Path, lineage: Lineage | None = None) -> tuple[Path, ...]:
+def comply(
+    ruling: Ruling, folder: Path, lineage: Lineage | None = None, marks: Mapping[str, DutyMark] | None = None
+) -> tuple[Path, ...]:
     """Write `comply_texts` and the ruling into a folder and return the files. Raises `StorageError` when the folder
     cannot be written.
     """
     texts = {
-        **comply_texts(ruling, lineage),
+        **comply_texts(ruling, lineage, marks),
         "ruling.json": msgspec.json.format(msgspec.json.encode(ruling)).decode() + "\n",
     }
     written = []

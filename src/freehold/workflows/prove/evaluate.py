@@ -32,6 +32,7 @@ from freehold.stats.compare import ScoreContext
 from freehold.store import open_store
 from freehold.types.dataset import Dataset, Sample, SplitName
 from freehold.types.endpoint import Endpoint
+from freehold.types.engine import EngineName
 from freehold.types.evaluated import Disagreement, Evaluation, UntrainedBaseline
 from freehold.types.evaluation import Task
 from freehold.types.progress import Progress, Silent
@@ -115,8 +116,7 @@ class ServedCandidate(NamedTuple):
 
     def answers_file(self, folder: Path) -> Path:
         """Where its answers are kept."""
-        identity = content_id([self.endpoint.name, self.endpoint.engine, self.model])
-        return folder / f"answers-{identity[:12]}.jsonl"
+        return answers_file(folder, self.endpoint.name, self.endpoint.engine, self.model)
 
     def address(self, *, kept: bool) -> AskedEndpoint:
         """Where it is asked; `kept` says that some of its answers are here."""
@@ -134,6 +134,11 @@ class HeldOutSelection(NamedTuple):
 
 
 WHOLE_LATEST = HeldOutSelection()
+
+
+def answers_file(folder: Path, endpoint: str, engine: EngineName, model: str) -> Path:
+    """Where the answers of a model are kept that an endpoint of this name serves by an engine."""
+    return folder / f"answers-{content_id([endpoint, engine, model])[:12]}.jsonl"
 
 
 async def evaluate(

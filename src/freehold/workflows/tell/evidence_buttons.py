@@ -9,14 +9,17 @@ from msgspec import Meta
 
 from freehold.store import Store
 from freehold.types.dataset import Dataset
+from freehold.types.duties import DutyMark
 from freehold.types.notes import NOTE_CHARACTERS, ItemNote, LabelReview
 from freehold.types.record import Record
 from freehold.workflows.data.dataset import build, find_dataset
 from freehold.workflows.data.reviews import review_label
+from freehold.workflows.license.duties import mark_duty
 from freehold.workflows.project import Project
 from freehold.workflows.prove.label import Choice
 from freehold.workflows.prove.notes import add_note
 from freehold.workflows.tell.buttons import ButtonBody
+from freehold.workflows.tell.views.license import shown_ruling
 from freehold.workflows.tell.views.proof.labelling import ShownPair, desk_of
 
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -52,6 +55,14 @@ class ReviewBody(ButtonBody, frozen=True, kw_only=True):
     answer: Annotated[str, Meta(max_length=100_000)] | None = None
 
 
+class DutyBody(ButtonBody, frozen=True, kw_only=True):
+    """A duty of a model's licence is done, or is not after all."""
+
+    model: Id
+    duty: Id
+    done: bool
+
+
 class BuiltFromReviews(Record, frozen=True, kw_only=True):
     """The dataset that was built; `changed` is False where it is the one that was there."""
 
@@ -78,6 +89,12 @@ def review(project: Project, store: Store, body: ReviewBody, *, who: str, at: da
     """Confirm or correct a label. Raises `UsageError` as `review_label` does."""
     dataset = find_dataset(store, body.dataset)
     return review_label(project, store, dataset, body.sample, body.answer, who=who, at=at)
+
+
+def duty(project: Project, store: Store, body: DutyBody, *, who: str, at: datetime) -> DutyMark:
+    """Keep what was said of a duty. Raises `UsageError` for one that the model does not have for this use."""
+    ruling = shown_ruling(project, store, body.model, at=at)
+    return mark_duty(store, ruling, body.duty, done=body.done, who=who, at=at)
 
 
 def build_dataset(

@@ -14,6 +14,7 @@ from freehold.types.evidence import EvidenceAge
 from freehold.types.report import CandidateReport, Report
 from freehold.types.standing import Standing
 from freehold.workflows.choose.cost import Hosting, cost
+from freehold.workflows.license.duties import done_duties
 from freehold.workflows.project import Project
 from freehold.workflows.prove.evidence_basis import ages_of
 from freehold.workflows.prove.task import task_of
@@ -39,6 +40,12 @@ def with_standing(project: Project, store: Store, report: Report, *, at: datetim
         cost=found,
         cost_why_not=why_not,
         cost_command=command,
+        duties=tuple(
+            mark
+            for one in report.candidates
+            if one.ruling is not None
+            for mark in done_duties(store, one.ruling.model, one.ruling.obligations).values()
+        ),
         is_latest=latest is None or latest.id == report.id,
     )
     until, why = valid_until(evidence, state.retires, incumbent=report.incumbent)

@@ -1,9 +1,12 @@
 """The screen Training in a real browser: curves, a run that goes on, two side by side."""
 
+from pathlib import Path
+
 import pytest
 from tests.console.conftest import serving_console
 from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
+from tests.workflows.train.owned_encoder import owned_encoder
 
 pytestmark = pytest.mark.browser
 
@@ -45,4 +48,16 @@ def test_it_fits_a_telephone(visiting, project):
     with serving_console(project) as address:
         visit = visiting(address, width=390, dark=True)
         visit.open("training?run=helpdesk-1", waits="[data-key=loss] svg")
+        visit.clean()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_an_encoder_is_shown_with_its_stages(visiting, project, width):
+    made = owned_encoder(project)
+    with serving_console(project) as address:
+        visit = visiting(address, width=width)
+        page = visit.open(f"training?run={Path(made.path).name}", waits=".tile")
+        assert "encoder, done" in page.locator("select[name=run] option:checked").inner_text()
+        assert "frozen" in page.locator(".tile", has_text="Kept stage").inner_text()
+        assert "120" in page.locator(".tile", has_text="Trained on").inner_text()
         visit.clean()

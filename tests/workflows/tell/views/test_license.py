@@ -9,9 +9,12 @@ from tests.report import sample_report
 from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 
-from freehold.errors import UnknownModelError
+from freehold.errors import UnknownModelError, UsageError
+from freehold.report import render
 from freehold.store import open_store
-from freehold.workflows.tell.views.license import LicenseQuery, license
+from freehold.workflows.tell.evidence_buttons import DutyBody, duty
+from freehold.workflows.tell.standing import with_standing
+from freehold.workflows.tell.views.license import LicenseQuery, license, shown_ruling
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 
@@ -57,6 +60,24 @@ def test_what_a_trained_model_learned_from_is_in_its_lineage(project):
     edges = look(project).detail.lineage.edges
     assert [edge.kind for edge in edges] == ["base", "distilled_from"]
     assert edges[1].note == "9 training targets are its answers"
+
+
+def test_a_duty_that_is_done_says_who_and_the_page_and_the_checklist_too(project):
+    hosted = msgspec.structs.replace(project.config.use, mode="hosted_service", serves_third_parties=True)
+    project = replace(project, config=msgspec.structs.replace(project.config, use=hosted))
+    model = "meta-llama/Llama-3.1-8B-Instruct"
+    id = look(project, model=model).detail.duties[0].id
+    with open_store(project.store_url) as store:
+        duty(project, store, DutyBody(model=model, duty=id, done=True), who="ada", at=NOW)
+        with pytest.raises(UsageError, match="no such duty"):
+            duty(project, store, DutyBody(model=model, duty="x", done=True), who="ada", at=NOW)
+        ruling = shown_ruling(project, store, model, at=NOW)
+        report = sample_report.report(sample_report.candidate(ruling=ruling))
+        store.put(report)
+        page = render(with_standing(project, store, report, at=NOW))
+    first, *others = look(project, model=model).detail.duties
+    assert (first.done.who, [one.done for one in others]) == ("ada", [None] * len(others))
+    assert page.count("done, says ada, 2026-11-29") == 1
 
 
 def test_a_model_that_is_not_known_is_told(project):

@@ -1,10 +1,13 @@
 """The screen Training: runs that are done, go on, broke off; curves; two side by side."""
 
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
+from tests.workflows.train.owned_encoder import owned_encoder
 
 from freehold.errors import UsageError
 from freehold.store import open_store
@@ -35,7 +38,7 @@ def test_a_finished_run_and_one_that_goes_on(project):
     found = look(project, run="helpdesk-1")
     assert {one.name: one.state for one in found.runs} == {"helpdesk-1": "done", "helpdesk-2": "running"}
     run = found.run
-    assert run.line.adapter_id == "a" * 32 and run.result.name == "helpdesk"
+    assert run.line.record_id == "a" * 32 and run.result.name == "helpdesk"
     assert (run.line.step, run.line.steps) == (60, 60)
     assert [step for step, _ in run.score] == [20, 40, 60] == [step for step, _ in run.validation_loss]
     losses = [loss for _, loss in run.loss]
@@ -85,3 +88,33 @@ def test_events_of_a_file_that_is_gone_are_none(tmp_path):
     assert read_events(tmp_path / "nix") == []
     (tmp_path / "e").write_bytes(b"\xff\n" + b'{"kind":"start"}\n')
     assert read_events(tmp_path / "e") == [TrainingEvent(kind="start")]
+
+
+def test_encoders_are_runs_as_well(project):
+    made = owned_encoder(project)
+    folder = project.state / "encoders" / "support-2"
+    events = [{"kind": "step", "step": 512, "steps": 2016, "message": "embedding"}]
+    events += [
+        {"kind": "step", "step": n, "steps": 9, "loss": 1.0 / n, "seconds_left": 5.0} for n in (1, 2, 3)
+    ]
+    events.append({"kind": "eval", "step": 3, "steps": 9, "loss": 0.9, "score": 0.4})
+    events.append({"kind": "eval", "score": 0.5, "message": "tuned: 1 of 2 (50.0%) right"})
+    (folder / "run").mkdir(parents=True)
+    (folder / "run" / "events.jsonl").write_text("".join(json.dumps(one) + "\n" for one in events))
+    found = look(project, run=Path(made.path).name)
+    kinds = {one.name: (one.kind, one.state) for one in found.runs}
+    assert kinds["helpdesk-1"] == ("adapter", "done") and kinds["support-2"] == ("encoder", "running")
+    assert (found.run.encoder.id, found.run.result, found.run.line.record_id) == (made.id, None, made.id)
+    assert (
+        found.run.line.peak_memory_bytes == made.peak_memory_bytes
+        and found.command == "freehold encoders list"
+    )
+    running = look(project, run="support-2").run
+    assert [step for step, _ in running.loss] == [1, 2, 3], (
+        "texts that were embedded are no steps of learning"
+    )
+    assert running.score == ((3, 0.4),), "a stage that is done is no step either"
+    assert (running.line.step, running.line.steps, running.line.score) == (3, 9, 0.5)
+    (folder / "encoder_model.json").write_text("{")
+    assert look(project, run="support-2").run.encoder is None
+    assert look(project, run="helpdesk-1", against="support-2").differences == {}

@@ -7,6 +7,13 @@ const svg = (width, height, label, ...children) => el("svg:svg", { viewBox: `0 0
 const text = (x, y, words, at = "middle") => el("svg:text", { x, y, class: at }, words);
 /** How wide a picture is drawn, in its own units: those of the window, so that words keep their size on a telephone. */
 const roomFor = () => Math.max(300, Math.min(900, (document.querySelector("main")?.clientWidth ?? 720) - 80));
+/** A name in so many letters: without the organisation before it first, then without its middle, since the end tells names apart. */
+function fitted(name, most) {
+  const short = name.length > most ? name.replace(/^[^/\s]+\//, "") : name;
+  if (short.length <= most) return short;
+  const end = Math.floor((most - 1) / 2);
+  return `${short.slice(0, most - 1 - end)}…${short.slice(short.length - end)}`;
+}
 const near = (value) => Number(value.toFixed(2));
 
 /** About `most` round numbers from `low` to `high`. */
@@ -38,7 +45,7 @@ export function intervals({ label, rows, margin = null, noise = null, format = S
   if (margin !== null) made.append(el("svg:line", { class: "margin", x1: x(margin), x2: x(margin), y1: top - 8, y2: low + 4 }), text(x(margin), top - 14, `margin ${format(margin)}`));
   rows.forEach((row, at) => {
     const y = top + at * line + line / 2, cls = row.chosen ? "chosen" : "soft";
-    const name = text(left - 14, y + 4, row.name.length > left / 7 ? `${row.name.slice(0, Math.floor(left / 7) - 1)}…` : row.name, "end");
+    const name = text(left - 14, y + 4, fitted(row.name, Math.floor(left / 7)), "end");
     made.append(row.href ? el("svg:a", { href: row.href }, name) : name);
     if (Number.isFinite(row.low) && Number.isFinite(row.high)) made.append(el("svg:line", { class: `interval ${cls}`, x1: x(row.low), x2: x(row.high), y1: y, y2: y }));
     if (Number.isFinite(row.estimate)) made.append(el("svg:circle", { class: `dot ${cls}`, cx: x(row.estimate), cy: y, r: 5 }));

@@ -1,20 +1,25 @@
 // The ruling for this use: memo, what the model is made of, duties to tick, and the files that meet them.
 
 import { el } from "../pieces/dom.js";
-import { count } from "../pieces/format.js";
+import { count, day } from "../pieces/format.js";
+import { tell } from "../pieces/dialogs.js";
 import { address, command, empty, filters, fold, from, link, panel, pill } from "../pieces/parts.js";
 
 const OUTCOMES = { allowed: ["Allowed", "good"], allowed_with_obligations: ["Allowed, with duties", "good"], not_allowed: ["Not allowed", "bad"],
   needs_separate_license: ["Needs a licence of its own", "bad"], unclear: ["Unclear", "warn"] };
 const EDGES = { base: "base", fine_tune: "fine-tuned", adapter: "adapter", merge: "merged", quantize: "quantized", distilled_from: "learned the answers of", trained_on: "trained on", surgery: "changed", prompted_with: "shown the answers of" };
-const ticked = () => new Set(JSON.parse(sessionStorage.getItem("freehold-duties") ?? "[]"));
 
-/** What is ticked stays in this tab: it is a person's list, not evidence. */
-function tick(key, on) {
-  const all = ticked();
-  if (on) all.add(key);
-  else all.delete(key);
-  sessionStorage.setItem("freehold-duties", JSON.stringify([...all]));
+/** Who ticks a duty says that it is done: the store keeps who and when. A box that was refused is as it was. */
+async function tick(box, one, detail, view) {
+  box.disabled = true;
+  try {
+    await view.act("license.duty", { model: detail.ruling.model, duty: one.id, done: box.checked });
+  } catch (problem) {
+    box.checked = one.done !== null;
+    tell("It was not kept", el("p", {}, problem.message), problem.hint ? el("p", { class: "soft" }, problem.hint) : null);
+  } finally {
+    box.disabled = false;
+  }
 }
 
 function lineage(detail) {
@@ -24,13 +29,16 @@ function lineage(detail) {
   el("p", { class: "small" }, "Licences: ", detail.ruling.licenses.map((name, at) => [at ? ", " : "", el("code", {}, name)])));
 }
 
-function duties(detail) {
-  const done = ticked(), key = (one) => `${detail.ruling.id}:${one.obligation.key}:${one.obligation.license_id}:${one.obligation.section}`;
-  const line = (one) => el("li", { "data-key": key(one) }, el("label", {}, el("input", { type: "checkbox", checked: done.has(key(one)), onchange: (event) => tick(key(one), event.currentTarget.checked) }), " ", one.obligation.text),
+function duties(detail, view) {
+  const may = view.can("license.duty");
+  // What is ticked is another element than what is open, so that a box never keeps a state that the store does not have.
+  const line = (one) => el("li", { "data-key": `${one.id}:${one.done !== null}` }, el("label", {}, el("input", { type: "checkbox", checked: one.done !== null, disabled: !may, onchange: (event) => tick(event.currentTarget, one, detail, view) }), " ", one.obligation.text),
+    one.done ? el("p", { class: "small good" }, `Done, says ${one.done.who}, ${day(one.done.at)}.`) : null,
     one.obligation.value ? el("p", { class: "words small" }, "Word for word: ", el("q", {}, one.obligation.value)) : null,
     el("p", { class: "small soft" }, from(detail.stored ? detail.ruling.id : null, `${one.obligation.license_id} ${one.obligation.section}`), one.files.length ? ` · in ${one.files.join(", ")}` : ""));
   const due = detail.duties.filter((one) => one.due), wise = detail.duties.filter((one) => !one.due);
-  return panel(`Duties: ${count(due.length)}`, { "data-key": "duties" }, due.length ? el("ul", { class: "checklist" }, due.map(line)) : el("p", {}, "Nothing is due for this use."),
+  const done = due.filter((one) => one.done !== null).length;
+  return panel(due.length ? `Duties: ${count(done)} of ${count(due.length)} done` : "Duties", { "data-key": "duties" }, due.length ? el("ul", { class: "checklist" }, due.map(line)) : el("p", {}, "Nothing is due for this use."),
     wise.length ? fold("wise", `Wise, or a policy to stay within: ${count(wise.length)}`, el("ul", { class: "checklist" }, wise.map(line))) : null);
 }
 
@@ -49,7 +57,7 @@ export function draw(record, view) {
       ruling.assumptions.length ? [el("h3", {}, "What is assumed"), el("ul", {}, ruling.assumptions.map((text) => el("li", {}, text)))] : null,
       other.length ? fold("considered", "What was considered", el("ul", { class: "small" }, other.map(reason))) : null,
       fold("memo", "The memo, to send on", el("pre", { tabindex: "0" }, detail.memo)), command(record.command)),
-    el("div", { class: "columns" }, duties(detail), lineage(detail)),
+    el("div", { class: "columns" }, duties(detail, view), lineage(detail)),
     panel("Files that meet the duties", { "data-key": "files" }, Object.entries(detail.files).map(([name, text]) => fold(`file-${name}`, name, el("pre", { tabindex: "0" }, text))), command(`freehold license comply ${ruling.model} --out legal/`),
       el("p", { class: "small" }, link("All models for this use", "models"), " · ", el("a", { href: address("proof") }, "Is it good enough?")))];
 }

@@ -21,17 +21,19 @@ function curve(title, key, record, words, more = []) {
 
 export function draw(record, view) {
   if (!record.run) return empty("Nothing was trained yet", "Training teaches an open model this task from the dataset. A dry run says memory, steps and time first.", record.first_command);
-  const { line, result, said } = record.run;
-  const names = record.runs.map((one) => [one.name, `${one.name}, ${one.state}`]);
+  const { line, result, encoder, said } = record.run;
+  const names = record.runs.map((one) => [one.name, `${one.name}, ${one.kind}, ${one.state}`]);
   const chosen = { run: line.name, against: record.against?.line.name ?? "" };
   const differences = Object.entries(record.differences);
   return [filters([{ name: "run", label: "Run", kind: "select", options: names }, { name: "against", label: "Against", kind: "select", options: [["", "none"], ...names.filter(([name]) => name !== line.name)] }], { ...view, query: chosen }),
     tiles([{ label: "State", value: line.state, mark: MARKS[line.state], note: `told something ${ago(line.at, record.at)}` },
-      { label: "Steps", value: `${count(line.step)} of ${count(line.steps)}`, record: line.adapter_id, note: line.seconds_left !== null && line.state === "running" ? `about ${seconds(line.seconds_left)} left` : null },
-      { label: "Loss", value: number(line.loss), record: line.adapter_id }, line.score !== null && { label: "Validation answers right", value: percent(line.score), record: line.adapter_id, note: "to the letter" },
-      { label: "Memory at most", value: gib(line.peak_memory_bytes), record: line.adapter_id },
-      result && { label: "Trained on", value: count(result.train_tokens), record: result.dataset_id, note: `tokens in ${seconds(result.train_seconds)}` }]),
-    line.state === "stopped" || line.state === "failed" ? note("warn", `This run is ${line.state}. The same command goes on from its checkpoint: `, command("freehold train")) : null,
+      { label: line.kind === "encoder" && line.loss === null ? "Texts" : "Steps", value: `${count(line.step)} of ${count(line.steps)}`, record: line.record_id, note: line.seconds_left !== null && line.state === "running" ? `about ${seconds(line.seconds_left)} left` : null },
+      line.loss !== null && { label: "Loss", value: number(line.loss), record: line.record_id }, line.score !== null && { label: "Validation answers right", value: percent(line.score), record: line.record_id, note: "to the letter" },
+      { label: "Memory at most", value: gib(line.peak_memory_bytes), record: line.record_id },
+      result && { label: "Trained on", value: count(result.train_tokens), record: result.dataset_id, note: `tokens in ${seconds(result.train_seconds)}` },
+      encoder && { label: "Trained on", value: count(encoder.train_samples), record: encoder.dataset_id, note: `samples in ${seconds(encoder.train_seconds)}` },
+      encoder && { label: "Kept stage", value: encoder.stage, record: encoder.id, note: encoder.stages.map((one) => `${one.stage} ${count(one.right)} of ${count(one.asked)}`).join(", ") }]),
+    line.state === "stopped" || line.state === "failed" ? note("warn", `This run is ${line.state}. The same command goes on from its checkpoint: `, command(line.kind === "encoder" ? "freehold migrate" : "freehold train")) : null,
     el("div", { class: "columns" }, curve("Loss", "loss", record, (value) => number(value), [["validation_loss", ", validation"]]), curve("Validation answers right", "score", record, percent),
       curve("Memory", "memory_bytes", record, (value) => `${(value / 2 ** 30).toFixed(2)} GiB`), curve("Tokens per second", "tokens_per_second", record, (value) => count(Math.round(value))), curve("Learning rate", "learning_rate", record, (value) => value.toExponential(1))),
     said.length ? panel("What was said on the way", { "data-key": "said" }, el("ul", { class: "small" }, said.map((text) => el("li", {}, text)))) : null,

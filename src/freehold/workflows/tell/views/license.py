@@ -11,10 +11,12 @@ from msgspec import Meta
 from freehold.store import Store
 from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
+from freehold.types.duties import DutyMark, duty_id
 from freehold.types.method import METHOD_KINDS, method_of
 from freehold.types.record import Record
 from freehold.types.report import CandidateReport, Report
 from freehold.types.ruling import Lineage, Obligation, Ruling
+from freehold.workflows.license.duties import done_duties
 from freehold.workflows.license.rule import (
     comply_texts,
     explain,
@@ -36,11 +38,13 @@ class LicenseQuery(ScreenQuery, frozen=True, kw_only=True):
 class Duty(Record, frozen=True, kw_only=True):
     """A duty as a line of a checklist. `due` is False for what is recommended, or is a policy to stay within.
 
-    `files` are those that `freehold license comply` writes for it.
+    `done` is who says since when that it is done; `files` are those that `freehold license comply` writes for it.
     """
 
+    id: str
     obligation: Obligation
     due: bool
+    done: DutyMark | None
     files: tuple[str, ...]
 
 
@@ -98,14 +102,17 @@ def _detail(project: Project, store: Store, model: str, tried: CandidateReport |
     lineage = _lineage(store, model, tried)
     stored = tried.ruling if tried is not None else None
     ruling = stored or rule_for_model(model, project.config.use, lineage=lineage)
-    files = comply_texts(ruling, lineage)
+    marks = done_duties(store, ruling.model, ruling.obligations)
+    files = comply_texts(ruling, lineage, marks)
     return LicenseDetail(
         ruling=ruling,
         lineage=lineage,
         memo=explain(ruling),
         duties=tuple(
             Duty(
+                id=duty_id(ruling.model, one),
                 obligation=one,
+                done=marks.get(duty_id(ruling.model, one)),
                 due=not (one.recommended or one.passive),
                 files=tuple(name for name in _FILES_OF.get(one.key, ()) if name in files),
             )
@@ -124,3 +131,10 @@ def _lineage(store: Store, model: str, tried: CandidateReport | None) -> Lineage
         if dataset is not None:
             return lineage_of(model, dataset)
     return lineage_of_model(model)
+
+
+def shown_ruling(project: Project, store: Store, model: str, *, at: datetime) -> Ruling:
+    """The ruling that the screen shows of a model. Raises `UnknownModelError`."""
+    detail = license(project, store, LicenseQuery(model=model), at=at).detail
+    assert detail is not None
+    return detail.ruling

@@ -14,11 +14,15 @@ from freehold import training as trainer
 from freehold.errors import FreeholdError, UsageError
 from freehold.report.curve_page import Point, smoothed, thinned
 from freehold.store import Store
+from freehold.training.encoder import read_record
+from freehold.types.encoder import EncoderModel
 from freehold.types.record import Record
 from freehold.types.training import TrainingCurve, TrainingEvent, TrainingResult
 from freehold.workflows.project import Project
 from freehold.workflows.tell.views.query import ScreenQuery
 from freehold.workflows.train.adapters import diff
+from freehold.workflows.weights.encoders import FOLDER as ENCODERS
+from freehold.workflows.weights.encoders import folder_of as encoders_of
 
 EVENTS_BYTES = 32 * 1024 * 1024
 """Of a run's events, the newest ones: a long run tells a line a step."""
@@ -27,6 +31,9 @@ QUIET_SECONDS = 120.0
 """A run without a manifest that told nothing for this long is called stopped."""
 
 RunState = Literal["done", "running", "stopped", "failed"]
+RunKind = Literal["adapter", "encoder"]
+RECORDS: dict[RunKind, str] = {"adapter": "adapter.json", "encoder": "encoder_model.json"}
+"""The file that a finished run of each kind leaves in its folder."""
 
 
 class TrainingQuery(ScreenQuery, frozen=True, kw_only=True):
@@ -37,9 +44,11 @@ class TrainingQuery(ScreenQuery, frozen=True, kw_only=True):
 
 
 class RunLine(Record, frozen=True, kw_only=True):
-    """A run in short. `adapter_id` is None until it is done."""
+    """A run in short. `record_id` is of what it made, None until it is done. Steps of an encoder are texts embedded, or
+    steps of training where its encoder learns too."""
 
     name: str
+    kind: RunKind
     state: RunState
     at: datetime
     step: int
@@ -48,15 +57,17 @@ class RunLine(Record, frozen=True, kw_only=True):
     score: float | None
     peak_memory_bytes: int | None
     seconds_left: float | None
-    adapter_id: str | None
+    record_id: str | None
 
 
 class RunDetail(Record, frozen=True, kw_only=True):
     """One run's curves: pairs of step and value, neighbouring steps joined where there are many. `score` is the share
-    of validation answers that are right to the letter."""
+    of validation answers that are right to the letter. `result` is what a run of an adapter or a whole model left,
+    `encoder` what one of an encoder did."""
 
     line: RunLine
     result: TrainingResult | None
+    encoder: EncoderModel | None
     loss: tuple[tuple[int, float], ...]
     validation_loss: tuple[tuple[int, float], ...]
     score: tuple[tuple[int, float], ...]
@@ -97,16 +108,28 @@ def training(project: Project, store: Store, query: TrainingQuery, *, at: dateti
         against=against,
         differences=differences,
         curve=store.latest(TrainingCurve),
-        command="freehold adapters list" if folders else "freehold train",
+        command=_command(run),
     )
+
+
+def _command(run: RunDetail | None) -> str:
+    if run is None:
+        return "freehold train"
+    return "freehold encoders list" if run.line.kind == "encoder" else "freehold adapters list"
 
 
 def _folders(project: Project) -> list[Path]:
     """Folders of runs, the one that told something last first."""
-    root = project.state / "adapters"
-    found = [place for place in root.iterdir() if place.is_dir()] if root.is_dir() else []
-    known = [place for place in found if _events_file(place).is_file() or (place / "adapter.json").is_file()]
+    roots = [project.state / "adapters", encoders_of(project)]
+    found = [place for root in roots if root.is_dir() for place in root.iterdir() if place.is_dir()]
+    known = [
+        place for place in found if _events_file(place).is_file() or (place / RECORDS[_kind(place)]).is_file()
+    ]
     return sorted(known, key=_changed, reverse=True)[:MOST_RUNS]
+
+
+def _kind(folder: Path) -> RunKind:
+    return "encoder" if folder.parent.name == ENCODERS else "adapter"
 
 
 def _events_file(folder: Path) -> Path:
@@ -114,7 +137,7 @@ def _events_file(folder: Path) -> Path:
 
 
 def _changed(folder: Path) -> float:
-    for path in (_events_file(folder), folder / "adapter.json"):
+    for path in (_events_file(folder), folder / RECORDS[_kind(folder)]):
         try:
             return path.stat().st_mtime
         except OSError:
@@ -128,11 +151,14 @@ def _detail(folders: Sequence[Path], wanted: str | None, at: datetime) -> RunDet
     if folder is None:
         raise UsageError(f"no training run {wanted}", hint="freehold adapters list")
     events = read_events(_events_file(folder))
-    steps = list({one.step: one for one in events if one.kind == "step"}.values())
-    evals = list({one.step: one for one in events if one.kind == "eval"}.values())
+    # Texts that were only embedded are no steps of learning.
+    steps = list({one.step: one for one in events if one.kind == "step" and one.loss is not None}.values())
+    # An encoder's stages are told when they are done, with their results and without a step.
+    evals = list({one.step: one for one in events if one.kind == "eval" and one.step}.values())
     return RunDetail(
         line=_line(folder, at, events),
         result=_result(folder),
+        encoder=_encoder(folder),
         loss=_curve(smoothed(_points(steps, "loss"))),
         validation_loss=_curve(_points(evals, "loss")),
         score=_curve(_points(evals, "score")),
@@ -170,7 +196,18 @@ def read_events(path: Path) -> list[TrainingEvent]:
     return found
 
 
+def _encoder(folder: Path) -> EncoderModel | None:
+    if _kind(folder) != "encoder":
+        return None
+    try:
+        return read_record(folder)
+    except FreeholdError:
+        return None
+
+
 def _result(folder: Path) -> TrainingResult | None:
+    if _kind(folder) != "adapter":
+        return None
     try:
         return trainer.read_manifest(folder)
     except FreeholdError:
@@ -180,27 +217,30 @@ def _result(folder: Path) -> TrainingResult | None:
 def _line(folder: Path, at: datetime, events: Sequence[TrainingEvent] | None = None) -> RunLine:
     told = read_events(_events_file(folder)) if events is None else events
     result = _result(folder)
+    encoder = _encoder(folder)
     steps = [one for one in told if one.kind == "step"]
     last = steps[-1] if steps else None
+    made = result if encoder is None else encoder
     scores = [one.score for one in told if one.score is not None]
     memory = [one.peak_memory_bytes for one in told if one.peak_memory_bytes is not None]
     changed = datetime.fromtimestamp(_changed(folder), UTC)
     return RunLine(
         name=folder.name,
-        state=_state(told, result, (at - changed).total_seconds()),
+        kind=_kind(folder),
+        state=_state(told, made is not None, (at - changed).total_seconds()),
         at=changed,
         step=last.step if last is not None else result.steps if result is not None else 0,
         steps=last.steps if last is not None else result.steps if result is not None else 0,
         loss=last.loss if last is not None else result.final_loss if result is not None else None,
         score=scores[-1] if scores else None,
-        peak_memory_bytes=max(memory) if memory else result.peak_memory_bytes if result is not None else None,
-        seconds_left=last.seconds_left if last is not None and result is None else None,
-        adapter_id=None if result is None else result.id,
+        peak_memory_bytes=max(memory) if memory else made.peak_memory_bytes if made is not None else None,
+        seconds_left=last.seconds_left if last is not None and made is None else None,
+        record_id=None if made is None else made.id,
     )
 
 
-def _state(told: Sequence[TrainingEvent], result: TrainingResult | None, quiet_seconds: float) -> RunState:
-    if result is not None:
+def _state(told: Sequence[TrainingEvent], is_made: bool, quiet_seconds: float) -> RunState:
+    if is_made:
         return "done"
     if told and told[-1].kind == "error":
         return "failed"
