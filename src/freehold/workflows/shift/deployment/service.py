@@ -14,9 +14,10 @@ import msgspec
 
 from freehold.errors import ConfigError, UsageError
 from freehold.settings import SETTINGS
-from freehold.types.record import Record
 from freehold.wire.hosts import ANY_HOST, check_host_names
 from freehold.workflows.project import Project
+from freehold.workflows.shift.deployment import proxies, systemd
+from freehold.workflows.shift.deployment.gateway_service import GatewayService
 from freehold.workflows.shift.up import Listening
 
 Target = Literal["systemd", "nginx", "caddy"]
@@ -25,34 +26,6 @@ _UPSTREAM = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 _DATABASE = "FREEHOLD_DATABASE_URL"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-
-class GatewayService(Record, frozen=True, kw_only=True):
-    """What is rendered: the command that starts a gateway, and what its process touches. Paths are absolute.
-
-    `names` are what clients call it; `upstreams` are the addresses (HOST:PORT) where a proxy finds it.
-    `secrets` are the variables that it needs besides `environment`, by name. `runs_user_code` says that the project's
-    scorer starts programs in namespaces of their own.
-    """
-
-    name: str
-    command: tuple[str, ...]
-    environment: dict[str, str]
-    secrets: tuple[str, ...]
-    port: int
-    folder: str
-    state: str
-    home: str
-    user: str | None
-    has_engine: bool
-    runs_user_code: bool
-    drain_seconds: float
-    read_timeout_seconds: float
-    max_body_bytes: int
-    names: tuple[str, ...]
-    upstreams: tuple[str, ...]
-    certificate: str | None
-    certificate_key: str | None
 
 
 def render(
@@ -70,8 +43,6 @@ def render(
     Reads the project and writes nothing. Raises `UsageError` for options that contradict the target, and `ConfigError`
     for a project of which no sound file can be made.
     """
-    from freehold.workflows.shift.deployment import proxies, systemd
-
     _check_upstreams(target, upstreams)
     service = service_of(
         project,
