@@ -99,7 +99,7 @@ async def plain_errors(request: web.Request, handler: Handler) -> web.StreamResp
     except web.HTTPException as error:
         response = error if error.status < 400 else error_response(error.status, error.reason)
     except FreeholdError as error:
-        # Another one was faster: that is no fault of the store.
+        # Another one was faster: the store is whole.
         broken = isinstance(error, StorageError | StoreError) and not isinstance(error, RevisionError)
         status = 503 if broken else 409
         response = error_response(status, error.message, hint=error.hint)
