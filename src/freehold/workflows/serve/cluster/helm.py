@@ -49,7 +49,8 @@ def template(release: str, namespace: str, values: Manifest) -> str:
     )
     if ran.returncode:
         raise UsageError(f"helm does not render the chart: {_reason(ran.stderr)}")
-    return ran.stdout
+    text: str = ran.stdout
+    return text
 
 
 def _reason(said: str) -> str:
