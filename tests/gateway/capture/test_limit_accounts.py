@@ -139,7 +139,9 @@ def test_a_gateway_that_follows_one_that_left_remembers_its_minute_at_once(store
     assert 25 <= again.let_in(60) <= 32, "but for what the even spread puts out of the minute"
 
 
-def test_a_gateway_that_follows_one_that_was_killed_remembers_its_minute_when_that_one_is_gone(store, tmp_path):
+def test_a_gateway_that_follows_one_that_was_killed_remembers_its_minute_when_that_one_is_gone(
+    store, tmp_path
+):
     one = OneGateway(tmp_path / "one", "one")
     one.accounts.learn(store, TABLE)
     assert one.let_in(60) == 60

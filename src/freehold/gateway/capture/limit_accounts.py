@@ -236,7 +236,7 @@ def limits_by_name(config: GatewayConfig, table: TableMessage) -> dict[str, Limi
             for key in (*config.api_keys, *table.keys)
             if key.revoked_at is None
         ),
-        *((f"team:{team.name}", team.limits) for team in table.teams),
+        *((team.account, team.limits) for team in table.teams),
     ]
     for name, limits in told:
         found[name] = limits

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import get_args
 
 from freehold.gateway.telemetry.meters import Labels, Snapshot
-from freehold.types.route import ApiKey, Limits, Route, RouteState
+from freehold.types.route import ApiKey, Limits, Route, RouteState, Team
 
 Spent = Mapping[str, tuple[Decimal, Decimal]]
 
@@ -15,7 +15,7 @@ Spent = Mapping[str, tuple[Decimal, Decimal]]
 def standing(
     routes: Iterable[Route],
     keys: Iterable[ApiKey],
-    teams: Mapping[str, Limits],
+    teams: Iterable[Team],
     *,
     spent: Spent,
     rollbacks: Mapping[str, int],
@@ -38,7 +38,7 @@ def standing(
         )
     }
     limited: dict[str, Limits] = {f"key:{key.name}": key.limits for key in keys if key.revoked_at is None}
-    limited |= {f"team:{name}": limits for name, limits in teams.items()}
+    limited |= {team.account: team.limits for team in teams}
     for route in routes:
         limited[f"route:{route.name}"] = route.limits
         for state in get_args(RouteState):
