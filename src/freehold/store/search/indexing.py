@@ -189,7 +189,7 @@ def _insert(connection: Connection, rows: list[_Entry]) -> None:
 
 
 def _next(connection: Connection, begin: int, most: int) -> list[Any]:
-    """The traces behind a place: at most so many, and few enough that their bodies may be in memory at once."""
+    """The traces behind a place: `most` at most, and few enough that their bodies may be in memory at once."""
     query = (
         select(traces.c.seq, traces.c.id, traces.c.body).where(traces.c.seq > begin).order_by(traces.c.seq)
     )
