@@ -22,10 +22,11 @@ from tests.gateway.loopback import (
 )
 
 from freehold.gateway.limits.keys import hash_of, new_key
+from freehold.gateway.limits.team_changes import set_team
 from freehold.store import default_url, open_store
 from freehold.store.usage import spent
 from freehold.types.config import PriceConfig
-from freehold.types.route import ApiKey, Limits, Route, Target, Team
+from freehold.types.route import ApiKey, Limits, Route, Target
 
 
 def limited(**limits):
@@ -170,9 +171,7 @@ def keyed(tmp_path, limits, *names, team_limits=None):
     url, shown = default_url(tmp_path), []
     with open_store(url) as store:
         if team_limits is not None:
-            store.put_team(
-                Team(name="t", limits=team_limits), "team.set", who="x", at=datetime.now(UTC), detail={}
-            )
+            set_team(store, "t", team_limits, who="x", at=datetime.now(UTC))
         for name in names:
             secret = new_key()
             store.put(

@@ -130,3 +130,10 @@ def test_many_gateways_at_once_never_pass_the_limit(store, seed):
     for thread in threads:
         thread.join()
     assert max(worst) <= limit and max(worst) > limit // 2
+
+
+def test_a_limit_that_is_gone_is_held_no_longer(store):
+    rounds(store, "a", ["b"], wanted(None, 20))
+    assert share(rounds(store, "b", ["a"], wanted(0))) == 0, "a may use all of it"
+    exchange(store.database, "a", ["b"], [], at=NOON, seconds=66)
+    assert share(rounds(store, "b", ["a"], wanted(0))) == 30

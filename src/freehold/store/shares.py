@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, text
+from sqlalchemy import Connection, bindparam, delete, select, text
 
 from freehold.store.database import Database
 from freehold.store.tables import limit_shares, to_micros
@@ -23,6 +23,13 @@ from freehold.store.usage import spent_nano
 ShareKind = Literal["requests", "tokens", "nano_usd"]
 _ADVISORY_LOCK = 0x66685F7368617265  # "fh_share"
 _PRESENT = ("", "present")
+_UPSERT = """
+    INSERT INTO limit_shares (name, kind, owner, held, used, short, alone, until)
+    VALUES (:name, :kind, :owner, :held, :used, :short, :alone, :until)
+    ON CONFLICT (name, kind, owner) DO UPDATE SET
+        held = excluded.held, used = excluded.used, short = excluded.short,
+        alone = excluded.alone, until = excluded.until
+"""
 _LEAST = 4  # of an even share, one part in four stays with a gateway that is asked for nothing
 
 
@@ -91,29 +98,32 @@ def exchange(
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
         found = connection.execute(select(table)).all()
-        gone = {row.owner for row in found if (row.name, row.kind) == _PRESENT and row.until < now}
+        gone = {row.owner for row in found if row.name == "" and row.until < now}
         if gone:
             connection.execute(delete(table).where(table.c.owner.in_(gone)))
-        rows = [row for row in found if row.owner != owner and row.owner not in gone]
-        before = () if owner in gone else {tuple(row[:-1]) for row in found if row.owner == owner}
-        if not others and not rows:
+        before: dict[tuple[str, str], tuple[object, ...]] = {}
+        known: dict[tuple[str, str], list[Holding]] = {}
+        present = set()
+        for name, kind, whose, held, used, short, is_alone, _ in found:
+            if whose in gone:
+                continue
+            if whose == owner:
+                before[name, kind] = (held, used, short, is_alone)
+            elif name:
+                known.setdefault((name, kind), []).append(Holding(held, used, short, is_alone))
+            else:
+                present.add(whose)
+        if not others and not known and not present:
             connection.execute(delete(table).where(table.c.owner == owner))
             return None
-        present = {row.owner for row in rows if (row.name, row.kind) == _PRESENT}
-        known: dict[tuple[str, str], list[Holding]] = {}
-        for row in rows:
-            known.setdefault((row.name, row.kind), []).append(
-                Holding(row.held, row.used, row.short, row.alone)
-            )
-        wants = _with_money_left(connection, wants, caps or {}, at)
+        # One that is there and has said nothing may hold all of it.
+        silent = any(other not in present for other in others)
         may_use: dict[tuple[str, ShareKind], int] = {}
         alone: set[str] = set()
         mine: list[Wanted] = []
-        for wanted in wants:
+        for wanted in _with_money_left(connection, wants, caps or {}, at):
             key = (wanted.name, wanted.kind)
             holdings = known.get(key, [])
-            # One that is there and has said nothing may hold all of it.
-            silent = any(other not in present for other in others)
             share = 0 if silent else granted(wanted, [*holdings, *_absent(present, holdings)])
             may_use[key] = share
             if wanted.short and not silent and not any(one.used or one.alone for one in holdings):
@@ -129,21 +139,22 @@ def _say(
     connection: Connection,
     owner: str,
     mine: Sequence[Wanted],
-    before: Collection[tuple[object, ...]],
+    before: Mapping[tuple[str, str], tuple[object, ...]],
     until: int,
 ) -> None:
     """Write what this gateway holds: what changed, and that it is there, which is how long all of it counts."""
     table = limit_shares
-    rows = {(one.name, one.kind, owner, one.held, one.used, one.short, one.alone) for one in mine}
-    kept = rows.intersection(before)
-    for row in before:
-        if row not in kept:
-            connection.execute(
-                delete(table).where(table.c.owner == owner, table.c.name == row[0], table.c.kind == row[1])
-            )
-    new = [*(row for row in rows if row not in kept), (*_PRESENT, owner, 0, 0, False, False)]
+    rows = {(one.name, one.kind): (one.held, one.used, one.short, one.alone) for one in mine}
+    gone = [
+        {"gone_name": name, "gone_kind": kind} for name, kind in before if name and (name, kind) not in rows
+    ]
+    if gone:
+        which = (table.c.name == bindparam("gone_name")) & (table.c.kind == bindparam("gone_kind"))
+        connection.execute(delete(table).where(table.c.owner == owner, which), gone)
+    changed = [(*key, owner, *row, until) for key, row in rows.items() if before.get(key) != row]
     columns = [column.name for column in table.columns]
-    connection.execute(insert(table), [dict(zip(columns, (*row, until), strict=True)) for row in new])
+    new = [*changed, (*_PRESENT, owner, 0, 0, False, False, until)]
+    connection.execute(text(_UPSERT), [dict(zip(columns, row, strict=True)) for row in new])
 
 
 def _absent(present: Collection[str], holdings: Sequence[Holding]) -> list[Holding]:

@@ -264,12 +264,22 @@ class ApiKey(StoredRecord, frozen=True, kw_only=True):
 
 
 class Team(StoredRecord, frozen=True, kw_only=True):
-    """Keys that share limits: what any of them uses counts against its own limits and against these."""
+    """Keys that share limits: what any of them uses counts against its own limits and against these.
+
+    `counted_as` is under which name that is counted, where it is not the team's own: one that got another name goes on
+    with what it has used.
+    """
 
     kind: ClassVar[str] = "team"
     key_field: ClassVar[str] = "name"
 
     name: str
     limits: Limits = Limits()
+    counted_as: str | None = None
     made_at: datetime | None = None
     made_by: str = ""
+
+    @property
+    def account(self) -> str:
+        """The name that its use and its dollars are counted under."""
+        return f"team:{self.counted_as or self.name}"

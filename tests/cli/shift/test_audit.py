@@ -43,6 +43,8 @@ STORY = (
     (("keys", "add", "app"), ["key.add"]),
     (("keys", "limit", "app", "concurrency=3"), ["key.limit"]),
     (("keys", "team", "set", "search", "--rpm", "60", "--key", "app"), ["team.set", "key.team"]),
+    (("keys", "team", "rename", "search", "discovery"), ["team.rename"]),
+    (("keys", "team", "remove", "discovery", "--release-keys"), ["team.remove"]),
     (("keys", "accept", "--yes"), ["keys.accept"]),
     (("keys", "revoke", "app"), ["key.revoke"]),
     (("keys", "revoke", "--forget-all"), ["keys.forget"]),

@@ -146,24 +146,3 @@ def test_a_model_that_no_trace_was_asked_of_is_refused(refused, freehold, projec
             hint="did you mean gpt-4o-mini?",
         )
     refused("routes", "set", "new", "--model", "m", "--incumbent", "locl", message="locl", hint="mean local?")
-
-
-def test_keys_of_a_team_share_its_limits(freehold, project):
-    assert "no teams" in freehold("keys", "teams").err
-    assert "no team is named 'search'" in freehold("keys", "add", "early", "--team", "search").err
-    made = freehold("keys", "team", "set", "search", "--rpm", "60", "--usd-per-month", "500")
-    assert made.code == 0 and "requests_per_minute 60, usd_per_month 500" in made.out
-    freehold("keys", "add", "app-eu", "--team", "search")
-    freehold("keys", "add", "app-us")
-    told = freehold("keys", "team", "set", "search", "--tpm", "9000", "--key", "app-us", "--json").json
-    assert told["limits"]["requests_per_minute"] == 60 and told["limits"]["tokens_per_minute"] == 9000
-    (line,) = freehold("keys", "teams", "--json").items
-    assert line["keys"] == ["app-eu", "app-us"]
-    assert "app-eu, app-us" in freehold("keys", "teams").out
-    assert "team search" in freehold("keys", "list").out
-    freehold("keys", "team", "set", "search", "--without-key", "app-eu", "--limit", "requests_per_minute=")
-    (line,) = freehold("keys", "teams", "--json").items
-    assert line["keys"] == ["app-us"] and line["limits"]["requests_per_minute"] is None
-    assert freehold("keys", "team", "set", "search", "--key", "nosuch").code == 2
-    assert freehold("keys", "team", "set", "a/b", "--rpm", "1").code == 2
-    assert "did you mean search" in freehold("keys", "add", "late", "--team", "serch").err

@@ -6,7 +6,7 @@ import pytest
 from freehold.gateway.telemetry.exposition import exposition
 from freehold.gateway.telemetry.standing import answering, candidate_share, mirrored_share, standing
 from freehold.types.endpoint import Endpoint
-from freehold.types.route import ApiKey, Limits, Route, Target
+from freehold.types.route import ApiKey, Limits, Route, Target, Team
 
 
 def route(state, **changes):
@@ -36,7 +36,10 @@ def test_what_an_operator_asks_is_answered():
     now = standing(
         [route("canary", limits=Limits(usd_per_day=Decimal(9)))],
         keys,
-        {"search": Limits(usd_per_month=Decimal(500)), "free": Limits(requests_per_minute=60)},
+        [
+            Team(name="discovery", counted_as="search", limits=Limits(usd_per_month=Decimal(500))),
+            Team(name="free", limits=Limits(requests_per_minute=60)),
+        ],
         spent={
             "team:search": (Decimal(2), Decimal(30)),
             "key:app": (Decimal("1.25"), Decimal(7)),

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from freehold.cli.options import caller, config_option, json_option, now, print_json, why_option
 from freehold.cli.output import echo
+from freehold.cli.shift.teams import LIMITS_HELP, opened_keys, shown_limits, team_group, teams
 
 if TYPE_CHECKING:
-    from freehold.types.route import Limits, Role
+    from freehold.types.route import Role
     from freehold.workflows.shift.keys import KeyLine
-
-LIMITS_HELP = "requests_per_minute, tokens_per_minute, concurrency, wait_ms, usd_per_day, usd_per_month."
 
 
 @click.group("keys")
@@ -27,6 +26,10 @@ def command() -> None:
       freehold keys list
       freehold keys revoke app-mobile
     """
+
+
+command.add_command(teams)
+command.add_command(team_group)
 
 
 @command.command("add")
@@ -83,7 +86,7 @@ def add(
         team=team,
         expires_at=None if expires is None else keys.expiry(expires, at=at),
     )
-    with _store(config_path) as (store, project):
+    with opened_keys(config_path) as (store, project):
         unanswered = keys.check_scope(project, store, scope)
         first = not keys.required(store, project.keys_file, at=at)
         made = keys.add(
@@ -122,13 +125,13 @@ def limit(name: str, limits: tuple[str, ...], config_path: Path | None, as_json:
     from freehold.workflows.shift import keys
     from freehold.workflows.shift.routes import with_pairs
 
-    with _store(config_path) as (store, _):
+    with opened_keys(config_path) as (store, _):
         before = keys.find(store, name).limits
         changed = keys.limit(store, name, with_pairs(before, limits, "limit"), who=caller(), at=now())
     if as_json:
         print_json(changed.limits)
     else:
-        echo(f"{name}: {_limits(changed.limits)}")
+        echo(f"{name}: {shown_limits(changed.limits)}")
 
 
 @command.command("list")
@@ -143,7 +146,7 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
     """
     from freehold.workflows.shift import keys
 
-    with _store(config_path) as (store, project):
+    with opened_keys(config_path) as (store, project):
         lines = keys.listed(store, at=now())
         required = keys.required(store, project.keys_file, at=now())
     if as_json:
@@ -158,7 +161,7 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
     echo(f"{'key':<16} {'made (UTC)':<17} {'today':>12} {'this month':>12}  limits")
     for line in lines:
         made = "–" if line.made_at is None else f"{line.made_at:%Y-%m-%d %H:%M}"
-        notes = [_limits(line.limits)]
+        notes = [shown_limits(line.limits)]
         notes += [f"only the {kind} {', '.join(names)}" for kind, names in _scopes(line) if names]
         if line.team is not None:
             notes.insert(0, f"team {line.team}")
@@ -172,103 +175,6 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
         if not line.limits.caps_spending and not line.spent_month_usd:
             today = month = "not counted"  # without a cap it is not, and zero would be wrong
         echo(f"{line.name:<16} {made:<17} {today:>12} {month:>12}  {', '.join(notes)}")
-
-
-@command.command("teams")
-@config_option
-@json_option("freehold.gateway.limits.team_changes:TeamLine[]")
-def teams(config_path: Path | None, as_json: bool) -> None:
-    """All teams: their limits and keys, and what these have spent.
-
-    \b
-    Example:
-      freehold keys teams
-    """
-    from freehold.workflows.shift import keys
-
-    with _store(config_path) as (store, _):
-        lines = keys.teams_listed(store, at=now())
-    if as_json:
-        print_json(lines)
-        return
-    if not lines:
-        echo("no teams: freehold keys team set NAME makes one", err=True)
-        return
-    echo(f"{'team':<16} {'today':>12} {'this month':>12}  limits; keys")
-    for line in lines:
-        today, month = f"{line.spent_day_usd:.4f} USD", f"{line.spent_month_usd:.4f} USD"
-        if not line.limits.caps_spending and not line.spent_month_usd:
-            today = month = "not counted"
-        held = ", ".join(line.keys) or "no keys"
-        echo(f"{line.name:<16} {today:>12} {month:>12}  {_limits(line.limits)}; {held}")
-
-
-@command.group("team")
-def team_group() -> None:
-    """Keys that share limits: what one of them uses counts against its own limits and its team's.
-
-    \b
-    Example:
-      freehold keys team set search --usd-per-month 500 --rpm 600 --key app-mobile
-    """
-
-
-@team_group.command("set")
-@click.argument("name")
-@click.option("--rpm", type=int, help="Requests a minute, of all its keys together.")
-@click.option("--tpm", type=int, help="Tokens a minute.")
-@click.option("--usd-per-day", metavar="USD", help="Dollars a day (UTC) at endpoints that charge.")
-@click.option("--usd-per-month", metavar="USD", help="Dollars a calendar month (UTC).")
-@click.option(
-    "--limit", "limits", multiple=True, metavar="NAME=VALUE", help=f"{LIMITS_HELP} Empty takes one away."
-)
-@click.option(
-    "--key", "joining", multiple=True, metavar="KEY", help="Put this key into the team; may be repeated."
-)
-@click.option("--without-key", "leaving", multiple=True, metavar="KEY", help="Take this key out of its team.")
-@why_option
-@config_option
-@json_option("freehold.types.route:Team")
-def team_set(
-    name: str,
-    limits: tuple[str, ...],
-    joining: tuple[str, ...],
-    leaving: tuple[str, ...],
-    config_path: Path | None,
-    as_json: bool,
-    **short: Any,
-) -> None:
-    """Make a team, or change its limits and keys. What is not named stays as it is.
-
-    \b
-    Example:
-      freehold keys team set search --usd-per-month 500 --rpm 600 --key app-mobile --key app-web
-      freehold keys team set search --limit concurrency=20 --limit requests_per_minute=
-    """
-    from freehold.types.route import Limits, Team
-    from freehold.workflows.shift import keys
-    from freehold.workflows.shift.routes import with_pairs
-
-    names = {
-        "rpm": "requests_per_minute",
-        "tpm": "tokens_per_minute",
-        "usd_per_day": "usd_per_day",
-        "usd_per_month": "usd_per_month",
-    }
-    pairs = [f"{names[option]}={value}" for option, value in short.items() if value is not None]
-    with _store(config_path) as (store, _):
-        before = store.get(Team, name)
-        known = Limits() if before is None else before.limits
-        changed = with_pairs(known, [*pairs, *limits], "limit")
-        for key in (*joining, *leaving):
-            keys.find(store, key)
-        team = keys.set_team(store, name, changed, who=caller(), at=now())
-        keys.move_keys(store, joining, name, who=caller(), at=now())
-        keys.move_keys(store, leaving, None, who=caller(), at=now())
-    if as_json:
-        print_json(team)
-    else:
-        echo(f"{name}: {_limits(team.limits)}")
 
 
 @command.command("revoke")
@@ -289,7 +195,7 @@ def revoke(name: str | None, forget_all: bool, config_path: Path | None, as_json
 
     if forget_all == (name is not None):
         raise click.UsageError("name a key, or say --forget-all")
-    with _store(config_path) as (store, project):
+    with opened_keys(config_path) as (store, project):
         if name is None:
             count = keys.forget_all(store, project.keys_file, who=caller(), at=now())
             if as_json:
@@ -347,19 +253,3 @@ def _scopes(line: KeyLine) -> tuple[tuple[str, tuple[str, ...]], ...]:
         "routes" if len(line.routes) > 1 else "route",
         line.routes,
     )
-
-
-def _limits(limits: Limits) -> str:
-    import msgspec
-
-    found = [
-        f"{name} {value}" for name, value in msgspec.to_builtins(limits).items() if value not in (None, 0.0)
-    ]
-    return ", ".join(found) or "no limits"
-
-
-def _store(config_path: Path | None) -> Any:
-    from freehold.workflows.project import open_project
-    from freehold.workflows.shift.keys import opened_keys
-
-    return opened_keys(open_project(config_path))

@@ -150,13 +150,17 @@ class LimitAccounts:
         if granted is not None:
             # Beside others that live, what the gateway before this one held is held for it.
             self._seeded = self._seeded or any(granted.shares.values())
-            for counted, names in self._in_parts(rates, rated):
+            # Most stay as they are: only what changes is written, under the lock that workers wait for.
+            changed = {one.name for one in wants if one.held != granted.shares[one.name, one.kind]}
+            for counted, names in self._in_parts(rates, [name for name in rated if name in changed]):
                 for name in names:
                     for kind, word in _RATES:
                         counted(name).set_share(kind, granted.shares.get((name, word), 0))
         for name in caps:
             share = None if granted is None else granted.shares.get((name, "nano_usd"), 0)
-            self._ledger.file(name).set_share(share, alone=granted is not None and name in granted.alone)
+            alone = granted is not None and name in granted.alone
+            if not (file := self._ledger.file(name)).is_told(share, alone=alone):
+                file.set_share(share, alone=alone)
         if granted is None and not self._seeded:
             self._seed(store)  # before any of its workers is let use all of a limit
         with rates.counting():
@@ -236,7 +240,7 @@ def limits_by_name(config: GatewayConfig, table: TableMessage) -> dict[str, Limi
             for key in (*config.api_keys, *table.keys)
             if key.revoked_at is None
         ),
-        *((f"team:{team.name}", team.limits) for team in table.teams),
+        *((team.account, team.limits) for team in table.teams),
     ]
     for name, limits in told:
         found[name] = limits

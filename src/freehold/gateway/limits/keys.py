@@ -48,7 +48,7 @@ class KeyRing:
     ) -> None:
         known = list(keys)
         self._by_hash = {key.hash: key for key in known if key.revoked_at is None}
-        self.teams = {team.name: team.limits for team in teams}
+        self.teams = {team.name: team for team in teams}
         self.waiting = waiting
         self.problem = problem
         self.keys = known
@@ -67,16 +67,16 @@ class KeyRing:
         limits = key.limits
         found = [] if limits is _NO_LIMITS or limits == _NO_LIMITS else [(f"key:{key.name}", limits)]
         if key.team is not None:
-            shared = self.teams.get(key.team)
-            if shared is None:
+            team = self.teams.get(key.team)
+            if team is None:
                 raise ApiError(
                     503,
                     "the team of this key is not known at the moment, nor what it may use",
                     code="limits_unknown",
                     retry_after_s=5,
                 )
-            if shared != _NO_LIMITS:
-                found.append((f"team:{key.team}", shared))
+            if team.limits != _NO_LIMITS:
+                found.append((team.account, team.limits))
         return found
 
     def check(self, authorization: str | None, x_api_key: str | None) -> ApiKey | None:

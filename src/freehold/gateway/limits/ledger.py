@@ -99,6 +99,11 @@ class SpendFile:
         with self.locked():
             _SHARE.pack_into(self._map, _SHARE_AT, 0 if nano is None else nano + 1, alone, 0)
 
+    def is_told(self, nano: int | None, *, alone: bool) -> bool:
+        """Whether `set_share` would change nothing."""
+        told: tuple[int, int, int] = _SHARE.unpack_from(self._map, _SHARE_AT)
+        return told == (0 if nano is None else nano + 1, alone, 0)
+
     def note_short(self) -> None:
         """A request was refused that all of what is left might have had room for."""
         told, alone, _ = _SHARE.unpack_from(self._map, _SHARE_AT)
@@ -115,7 +120,10 @@ class SpendFile:
 
     def reserved(self) -> int:
         """Nanodollars reserved by all workers of the gateway."""
-        return sum(nano for _, nano in _CELL.iter_unpack(self._map[_CELLS_AT:]))
+        # Cells are taken from the first on: most were never used, and this is on the way of each capped request.
+        cells = self._map[_CELLS_AT:].rstrip(b"\0")
+        whole = cells + bytes(-len(cells) % _CELL.size)
+        return sum(nano for _, nano in _CELL.iter_unpack(whole))
 
     def change(self, worker: int, nano: int) -> None:
         """Add to this worker's cell. Only its first use needs the lock."""

@@ -9,7 +9,7 @@ from typing import get_args
 from freehold import __version__
 from freehold.gateway.telemetry.meters import Labels, Snapshot
 from freehold.types.endpoint import Endpoint
-from freehold.types.route import ApiKey, Limits, Route, RouteState
+from freehold.types.route import ApiKey, Limits, Route, RouteState, Team
 
 Spent = Mapping[str, tuple[Decimal, Decimal]]
 
@@ -17,7 +17,7 @@ Spent = Mapping[str, tuple[Decimal, Decimal]]
 def standing(
     routes: Sequence[Route],
     keys: Iterable[ApiKey],
-    teams: Mapping[str, Limits],
+    teams: Iterable[Team],
     *,
     spent: Spent,
     rollbacks: Mapping[str, int],
@@ -40,7 +40,7 @@ def standing(
         )
     }
     limited: dict[str, Limits] = {f"key:{key.name}": key.limits for key in keys if key.revoked_at is None}
-    limited |= {f"team:{name}": limits for name, limits in teams.items()}
+    limited |= {team.account: team.limits for team in teams}
     for route in routes:
         limited[f"route:{route.name}"] = route.limits
         for state in get_args(RouteState):

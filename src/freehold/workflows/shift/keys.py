@@ -26,7 +26,14 @@ from freehold.gateway.limits.key_changes import (
     revoke,
 )
 from freehold.gateway.limits.keys import hash_of
-from freehold.gateway.limits.team_changes import TeamLine, move_keys, set_team, teams_listed
+from freehold.gateway.limits.team_changes import (
+    TeamLine,
+    move_keys,
+    remove_team,
+    rename_team,
+    set_team,
+    teams_listed,
+)
 from freehold.store import Store, audit
 from freehold.store.keys import forget_keys, stored_keys
 from freehold.store.urls import store_file
@@ -56,6 +63,8 @@ __all__ = [
     "listed",
     "move_keys",
     "opened_keys",
+    "remove_team",
+    "rename_team",
     "required",
     "revoke",
     "set_team",
