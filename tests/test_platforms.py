@@ -1,8 +1,8 @@
 """What works on Windows and macOS, tried on Linux: with the modules, calls and signals taken away that they lack.
 
-docs/releasing.md says what works where. This shows that commands that answer from files need nothing of Unix;
-it does not show how paths, consoles and locks of Windows behave. Left are calls that libraries make here because this is
-Linux (users' numbers, ``uname``, ``sysconf``).
+docs/releasing.md says what works where. This shows that commands that answer from files need nothing of Unix; it does
+not show how paths, consoles and locks of Windows behave. Left are calls that libraries make here because this is Linux
+(users' numbers, ``uname``, ``sysconf``).
 """
 
 import subprocess
