@@ -47,3 +47,26 @@ def test_an_address_beyond_loopback_needs_keys_or_a_word(refused, freehold, tmp_
         message="no key is required: everybody there could ask",
         hint="--without-keys",
     )
+
+
+def test_a_unit_starts_what_the_command_line_says(freehold, project):
+    ran = freehold("up", "--render", "systemd", "--no-engine", "--workers", "2", "--user", "ada")
+    (line,) = [line for line in ran.out.splitlines() if line.startswith("ExecStart=")]
+    assert line.endswith("--workers 2 --no-engine") and f"--config {project}/freehold.toml" in line
+    assert "User=ada" in ran.out and not (project / ".freehold").exists(), (
+        "nothing is made, nothing is started"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--render", "nginx"), "needs the name that clients ask for"),
+        (("--render", "nginx", "--user", "ada", "--allow-host", "a.example.com"), "--user is for systemd"),
+        (("--render", "systemd", "--user", "root"), "does not run as root"),
+        (("--upstream", "a:80"), "say what --render prints"),
+        (("--no-engine", "--model", "mine"), "--no-engine runs no model"),
+    ],
+)
+def test_contradictions_are_refused(refused, project, words, message):
+    refused("up", *words, message=message)

@@ -150,7 +150,7 @@ def _rendered(
 ) -> str:
     """The file of `--render`. What the service is started with is what stands on this command line."""
     from freehold.errors import UsageError
-    from freehold.workflows.shift.deployment.service import render
+    from freehold.workflows.shift.deployment.rendering import render
 
     if user is not None and target != "systemd":
         raise UsageError(

@@ -3,36 +3,15 @@
 import sys
 
 import pytest
+from tests.workflows.shift.deployment.conftest import FILE
 
 from freehold.errors import ConfigError, UsageError
 from freehold.gateway.config import TlsFiles
 from freehold.workflows.project import open_project
-from freehold.workflows.shift.deployment.service import program, render, service_of
+from freehold.workflows.shift.deployment.service import program, service_of
 from freehold.workflows.shift.up import Listening
 
 HERE = Listening()
-FILE = """
-[app]
-name = "support"
-[incumbent]
-model = "gpt-4o"
-base_url = "https://api.example.com/v1"
-api_key_env = "INCUMBENT_KEY"
-[serve]
-hosts = ["llm.example.com", "*.example.com"]
-"""
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    for name in ("FREEHOLD_HOME", "FREEHOLD_STATE", "FREEHOLD_DATABASE_URL"):
-        monkeypatch.delenv(name, raising=False)
-
-    def opened(text=FILE):
-        (tmp_path / "freehold.toml").write_text(text)
-        return open_project(tmp_path / "freehold.toml")
-
-    return opened
 
 
 def made(project, target="systemd", listening=HERE, **more):
@@ -95,19 +74,6 @@ def test_a_service_without_a_project_or_for_root_is_refused(project, tmp_path, m
             made(project(), user=user)
     with pytest.raises(UsageError, match="not the name of a user"):
         made(project(), user="ada\nExecStart=/bin/sh")
-
-
-@pytest.mark.parametrize(
-    "upstream", ["", "host", "host:0", "host:99999", "host:80 { }", "a;b:80", "http://a:80"]
-)
-def test_addresses_that_are_none(project, upstream):
-    with pytest.raises(UsageError, match="is not an address"):
-        render(project(), "nginx", listening=Listening(), upstreams=[upstream])
-
-
-def test_systemd_starts_one_gateway(project):
-    with pytest.raises(UsageError, match="systemd starts one gateway"):
-        render(project(), "systemd", listening=Listening(), user="ada", upstreams=["a:80"])
 
 
 def test_a_line_break_cannot_end_a_line_of_the_file(project):

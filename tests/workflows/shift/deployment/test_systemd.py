@@ -8,7 +8,7 @@ import subprocess
 import msgspec
 import pytest
 
-from freehold.workflows.shift.deployment.gateway_service import GatewayService
+from freehold.workflows.shift.deployment.service import GatewayService
 from freehold.workflows.shift.deployment.systemd import unit
 
 SERVICE = GatewayService(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from freehold.types.units import MIB
-from freehold.workflows.shift.deployment.gateway_service import GatewayService
+from freehold.workflows.shift.deployment.service import GatewayService
 
 IDLE_CONNECTIONS = 64
 """Connections that nginx keeps open to the gateways of a group."""

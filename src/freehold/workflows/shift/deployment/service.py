@@ -14,55 +14,44 @@ import msgspec
 
 from freehold.errors import ConfigError, UsageError
 from freehold.settings import SETTINGS
+from freehold.types.record import Record
 from freehold.wire.hosts import ANY_HOST, check_host_names
 from freehold.workflows.project import Project
-from freehold.workflows.shift.deployment import proxies, systemd
-from freehold.workflows.shift.deployment.gateway_service import GatewayService
 from freehold.workflows.shift.up import Listening
 
 Target = Literal["systemd", "nginx", "caddy"]
 TARGETS = get_args(Target)
-_UPSTREAM = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 _DATABASE = "FREEHOLD_DATABASE_URL"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def render(
-    project: Project,
-    target: Target,
-    *,
-    listening: Listening,
-    options: Sequence[str] = (),
-    with_engine: bool = True,
-    user: str = "",
-    upstreams: Sequence[str] = (),
-) -> str:
-    """The file for `target`, with what `freehold up` was told (`listening`, and `options` as they were typed).
+class GatewayService(Record, frozen=True, kw_only=True):
+    """What is rendered: the command that starts a gateway, and what its process touches. Paths are absolute.
 
-    Reads the project and writes nothing. Raises `UsageError` for options that contradict the target, and `ConfigError`
-    for a project of which no sound file can be made.
+    `names` are what clients call it; `upstreams` are the addresses (HOST:PORT) where a proxy finds it.
+    `secrets` are the variables that it needs besides `environment`, by name. `runs_user_code` says that the project's
+    scorer starts programs in namespaces of their own.
     """
-    _check_upstreams(target, upstreams)
-    service = service_of(
-        project,
-        target,
-        listening=listening,
-        options=options,
-        with_engine=with_engine,
-        user=user,
-        upstreams=upstreams,
-    )
-    return {"systemd": systemd.unit, "nginx": proxies.nginx, "caddy": proxies.caddy}[target](service)
 
-
-def _check_upstreams(target: Target, upstreams: Sequence[str]) -> None:
-    if upstreams and target == "systemd":
-        raise UsageError("--upstream is for a proxy; systemd starts one gateway", hint="leave --upstream out")
-    for upstream in upstreams:
-        found = _UPSTREAM.fullmatch(upstream)
-        if found is None or not 0 < int(found[1]) < 65536:
-            raise UsageError(f"{upstream!r} is not an address", hint="HOST:PORT, such as 10.0.0.5:8420")
+    name: str
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    secrets: tuple[str, ...]
+    port: int
+    folder: str
+    state: str
+    home: str
+    user: str | None
+    has_engine: bool
+    runs_user_code: bool
+    drain_seconds: float
+    read_timeout_seconds: float
+    max_body_bytes: int
+    names: tuple[str, ...]
+    upstreams: tuple[str, ...]
+    certificate: str | None
+    certificate_key: str | None
 
 
 def service_of(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from pathlib import PurePosixPath
 
-from freehold.workflows.shift.deployment.gateway_service import GatewayService
+from freehold.workflows.shift.deployment.service import GatewayService
 
 LIMIT_FILES = 65_536
 """Open files: each client and each upstream connection is one."""

@@ -1,0 +1,130 @@
+"""The package as a stranger has it: built, installed into an empty folder, run."""
+
+import gzip
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from freehold import __version__
+
+ROOT = Path(__file__).parents[1]
+MANUAL = ROOT / "docs" / "man" / "freehold.1"
+MOST_MB = 330
+"""Of the base install, in millions of bytes: 308 were measured, the most of them numpy and scipy."""
+
+
+def uv(*words, **environment):
+    certificates = {"SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"} if sys.platform == "linux" else {}
+    program = Path(sysconfig.get_path("scripts")) / "uv"
+    values = {**certificates, **os.environ, **environment}
+    done = subprocess.run([program, *words], env=values, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The folder with the wheel and the sdist."""
+    folder = tmp_path_factory.mktemp("dist")
+    uv("build", "--quiet", "--python", sys.executable, "--out-dir", str(folder), str(ROOT))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def installed(built, tmp_path_factory):
+    """The wheel as ``uv tool install`` puts it: the folder of its environment, and the program."""
+    folder = tmp_path_factory.mktemp("tools")
+    (wheel,) = built.glob("*.whl")
+    uv(
+        *("tool", "install", "--quiet", "--python", sys.executable, str(wheel)),
+        UV_TOOL_DIR=str(folder / "tools"),
+        UV_TOOL_BIN_DIR=str(folder / "bin"),
+    )
+    return folder / "tools" / "freehold", folder / "bin" / "freehold"
+
+
+@pytest.mark.slow
+def test_the_wheel_and_the_sdist_have_what_is_needed_and_no_more(built):
+    (wheel,) = built.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert wheel.name == f"freehold-{__version__}-py3-none-any.whl"
+    assert f"freehold-{__version__}.data/data/share/man/man1/freehold.1" in names
+    assert "freehold/examples/tickets/freehold.toml" in names and "freehold/py.typed" in names
+    tops = {name.split("/")[0] for name in names}
+    assert tops == {"freehold", f"freehold-{__version__}.dist-info", f"freehold-{__version__}.data"}
+    assert not [name for name in names if "/tests/" in name or name.endswith((".pyc", ".env"))]
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        inside = {name.partition("/")[2] for name in archive.getnames()}
+    assert {
+        "pyproject.toml",
+        "LICENSE",
+        "docs/man/freehold.1",
+        "Containerfile",
+        "tests/test_package.py",
+    } <= inside
+
+
+@pytest.mark.slow
+def test_a_tool_install_answers_without_the_checkout_and_without_a_network(installed, tmp_path):
+    environment_folder, program = installed
+    # Proxies that are not there stand for a network that is not.
+    away = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:1")
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "FREEHOLD_OFFLINE": "1", **away}
+
+    def freehold(*words):
+        done = subprocess.run(
+            [program, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "Usage: freehold" in freehold("--help")
+    version = json.loads(freehold("--version", "--json"))
+    assert version["version"] == __version__ and version["extras"]["train"] is False
+    assert "items" in freehold("power", "--margin", "0.02")
+    assert json.loads(freehold("license", "google/gemma-3-270m", "--json"))
+    refused = subprocess.run(
+        [program, "train", "nothing"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == 2 and "Traceback" not in refused.stderr, (
+        "an optional part is said, not stumbled over"
+    )
+    assert (environment_folder / "share" / "man" / "man1" / "freehold.1").is_file()
+    size = sum(path.lstat().st_size for path in environment_folder.rglob("*") if not path.is_symlink()) / 1e6
+    assert size < MOST_MB
+
+
+def test_the_manual_page_has_every_command():
+    text = MANUAL.read_text()
+    for name in ("up", "rollout promote", "keys add", "evaluate"):
+        assert re.search(rf"^\.B freehold {name}", text, re.MULTILINE), name
+    assert text.startswith('.\\" Made by scripts/docs')
+    assert ".SH EXIT STATUS" in text and "FREEHOLD_OFFLINE" in text
+
+
+def test_a_reader_of_manual_pages_finds_nothing_wrong(tmp_path):
+    if shutil.which("groff") is None:
+        pytest.skip("groff is not installed")
+    done = subprocess.run(
+        ["groff", "-Kutf8", "-man", "-ww", "-Tutf8", "-z", MANUAL],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(gzip.compress(MANUAL.read_bytes())) < 200_000
