@@ -16,6 +16,7 @@ import anyio
 import msgspec
 
 from freehold import __version__, verdict
+from freehold.datasets import building
 from freehold.engines import start
 from freehold.evals.replay import ReplayOptions
 from freehold.types.config import ProjectConfig
@@ -44,6 +45,7 @@ from freehold.workflows.prove.labels import labels_held
 from freehold.workflows.prove.looks import Looks
 from freehold.workflows.prove.results import frozen_answers, keep, own_repeats
 from freehold.workflows.prove.retained import Probing, retained
+from freehold.workflows.serve.tools import WAYS_OUT, unmet
 
 UNTRAINED_SAMPLES = 40
 """Held-out samples the base is asked without its adapter: enough to show what training brought."""
@@ -122,6 +124,9 @@ class CandidateRunner:
         except NotMadeError as error:
             report = msgspec.structs.replace(report, weights=error.weights, fit=error.fit)
             return _stopped(candidate, report, error.message)
+        if (why := unmet(made.plan, building.samples(self.bench.dataset, "held_out"))) is not None:
+            report = msgspec.structs.replace(report, weights=made.weights, fit=made.fit)
+            return _stopped(candidate, report, f"{why}; {WAYS_OUT}")
         labels = labels_held(self.bench.task, self.bench.dataset)
         made = msgspec.structs.replace(made, plan=msgspec.structs.replace(made.plan, labels=labels))
         report = msgspec.structs.replace(
