@@ -29,6 +29,8 @@ from freehold.workflows.project import Project, now
 from freehold.workflows.serve.hold import ServedAt, hold
 from freehold.workflows.serve.names import INCUMBENT
 from freehold.workflows.serve.plan import of_config, pull_and_plan
+from freehold.workflows.serve.telling import telling
+from freehold.workflows.serve.tools import unmet_in_project
 from freehold.workflows.shift import keys, routes
 from freehold.workflows.shift.endpoints import check_reachable, configured_endpoints, others_to, without_key
 from freehold.workflows.shift.following import ConfigFollower
@@ -163,9 +165,8 @@ def _gateway_config(project: Project, listening: Listening, capture: Capture | N
         shadow_concurrency=config.capture.shadow_concurrency,
         shadow_per_minute=config.capture.shadow_per_minute,
         workers=listening.workers or 1,
-        log_requests=project.settings.log_requests,
-        otel=project.settings.otel,
         prices=_prices(project),
+        **telling(project),
     )
 
 
@@ -265,6 +266,8 @@ def up(
     }
     options = {key: option for key, option in given.items() if option is not None}
     follower = ConfigFollower(project, gateway_config, build=build, options=options, say=progress.say)
+    if (unmet := unmet_in_project(project, chosen)) is not None:
+        progress.say(f"{unmet}; a route's other endpoint gets them")
     progress.step("start the engine", note=f"{chosen.model} on {chosen.engine}")
 
     async def run() -> None:
