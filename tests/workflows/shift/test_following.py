@@ -135,6 +135,16 @@ def test_how_long_answers_may_take_to_finish_and_where_spans_go_hold_at_once(fol
     assert (taken.drain_s, taken.otel, taken.otlp_endpoint) == (30.0, False, None)
 
 
+def test_credentials_of_a_cloud_that_the_processes_were_not_told_of_wait(following, monkeypatch):
+    text = HEAD + CAPTURE + OTHER + 'credentials = "google"\n'
+    taken = following.save(text)
+    assert [one.credentials for one in taken.endpoints] == [None, "google"]
+    assert "AT THE NEXT START ONLY: credentials of Google Cloud" in following.told[-1]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert following.save(text.replace("google", "azure")) is None
+    assert "needs the extra 'azure'" in following.told[-1]
+
+
 def test_a_collector_that_cannot_be_told_leaves_what_runs(following, monkeypatch):
     monkeypatch.delenv("COLLECTOR_AUTH", raising=False)
     spans = '[telemetry]\notlp_endpoint = "http://127.0.0.1:4318"\n'

@@ -15,6 +15,7 @@ import msgspec
 
 from freehold.errors import FreeholdError, StorageError
 from freehold.gateway.config import Capture, GatewayConfig
+from freehold.gateway.http.signing.source import TITLES
 from freehold.gateway.live import TAKEN_OVER, keeps_less, live_change
 from freehold.gateway.telemetry.meters import Meters, run_folders
 from freehold.store import audit, open_store
@@ -95,6 +96,7 @@ class ConfigFollower:
         self._say = say
         self._kept_least: Capture | None = keeps_less(None, running.capture)
         self._held = {one.api_key_env for one in running.endpoints} | {*running.otlp_headers_env.values()}
+        self._held_clouds = {one.credentials for one in running.endpoints}
         self._seen = self._arriving = self._state()
         self._told = ""
         self._meters = Meters()
@@ -179,7 +181,14 @@ class ConfigFollower:
     def _without_key(self, config: GatewayConfig) -> list[str]:
         """Processes are given variables when they start."""
         missing = {one.api_key_env for one in config.endpoints} - self._held - {None}
-        return [f"the key in {name}" for name in sorted(name for name in missing if name is not None)]
+        clouds = {one.credentials for one in config.endpoints} - self._held_clouds
+        return [
+            *(f"the key in {name}" for name in sorted(name for name in missing if name is not None)),
+            *(
+                f"credentials of {TITLES[cloud]}"
+                for cloud in sorted(cloud for cloud in clouds if cloud is not None)
+            ),
+        ]
 
     def _at_start(self, config: ProjectConfig) -> list[str]:
         """Keys of tables that are read at a start and were changed, those of `KEYS` left aside."""

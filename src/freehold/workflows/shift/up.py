@@ -13,6 +13,7 @@ from freehold.engines.ports import is_loopback
 from freehold.errors import ConfigError, UnknownModelError, WeightsError
 from freehold.gateway.capture.redaction import redactor_of
 from freehold.gateway.config import GatewayConfig, TlsFiles
+from freehold.gateway.http.signing.clouds import check_sources
 from freehold.gateway.limits import key_requirement
 from freehold.gateway.spending import Charge, usd_of
 from freehold.privacy.library import LIBRARY
@@ -145,6 +146,7 @@ def _gateway_config(project: Project, listening: Listening, capture: Capture | N
     """What the file, the settings and the command line say, without what only a start can know."""
     config = project.config
     endpoints = configured_endpoints(config)
+    check_sources(endpoints)
     return GatewayConfig(
         endpoints=endpoints,
         others_to=others_to(config),
