@@ -31,9 +31,10 @@ class GoogleSource:
             def ask(*arguments: Any, **more: Any) -> Any:
                 return transport(*arguments, **{**more, "timeout": _WITHIN_S})
 
+            asked: Any = ask  # all that google-auth wants of its `Request` is to be called
             if self._found is None:
-                self._found, _ = google.auth.default(scopes=[SCOPE], request=ask)
-            self._found.refresh(ask)
+                self._found, _ = google.auth.default(scopes=[SCOPE], request=asked)
+            self._found.refresh(asked)
         token, expiry = self._found.token, self._found.expiry
         if not isinstance(token, str) or not token:
             raise CredentialError("its source gave no access token")
