@@ -24,7 +24,9 @@ def test_there_are_those_that_people_move_from():
     assert {"openai", "azure", "anthropic", "gemini", "bedrock", "vertex", "mistral", "openrouter"} <= set(
         vendors()
     )
-    assert [one.name for one in vendors().values() if one.is_own] == ["azure", "bedrock", "vertex"]
+    assert [one.name for one in vendors().values() if one.is_own] == [
+        *("azure", "bedrock", "bedrock-mantle", "vertex"),
+    ]
 
 
 def test_a_vendor_that_is_not_known_is_told_with_the_nearest():

@@ -44,10 +44,13 @@ def stream_of(*words: str, usage: bool = False) -> list[bytes]:
 
 
 class ReceivedRequest:
-    """A request as the upstream got it."""
+    """A request as the upstream got it. `place` is its path and query as they were written."""
 
-    def __init__(self, path: str, headers: dict[str, str], body: bytes) -> None:
+    def __init__(
+        self, path: str, headers: dict[str, str], body: bytes, method: str = "POST", place: str = ""
+    ) -> None:
         self.path, self.headers, self.body = path, headers, body
+        self.method, self.place = method, place or path
 
     @property
     def json(self):
@@ -102,6 +105,8 @@ class FakeUpstream:
             request.path,
             {name.lower(): value for name, value in request.headers.items()},
             await request.read(),
+            request.method,
+            request.raw_path,
         )
         if request.method == "POST":
             self.seen.append(seen)

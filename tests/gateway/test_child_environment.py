@@ -40,6 +40,9 @@ def secrets_in(environment):
 def test_a_worker_gets_the_keys_of_its_endpoints_and_its_proxy():
     assert secrets_in(child_environment.of_worker(config())) == {"SHOP_KEY", "HTTPS_PROXY"}
     assert "OTEL_EXPORTER_OTLP_HEADERS" in child_environment.of_worker(config(otel=True))
+    spans = config(otlp_endpoint="http://127.0.0.1:1", otlp_headers_env={"authorization": "OTHER_KEY"})
+    assert "OTHER_KEY" in child_environment.of_worker(spans)
+    assert "OTHER_KEY" not in child_environment.of_recorder(spans)
 
 
 def test_a_recorder_gets_none_but_what_a_database_server_asks_for():

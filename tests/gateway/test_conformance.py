@@ -45,8 +45,15 @@ def engine(_upstream, tmp_path_factory):
         candidate=Target(endpoint="local", model="own"),
         state="promoted",
     )
+    left = Route(
+        name="left", model="left", incumbent=Target(endpoint="local", model="org/own"), validate="upstream"
+    )
     with gateway(
-        _upstream, tmp_path_factory.mktemp("conformance"), endpoints=(own, rented), routes=(moved,), retries=0
+        _upstream,
+        tmp_path_factory.mktemp("conformance"),
+        endpoints=(own, rented),
+        routes=(moved, left),
+        retries=0,
     ) as running:
         yield running
 
@@ -93,6 +100,17 @@ def test_a_wrong_request_is_named_here_and_left_to_a_rented_endpoint(engine, gpt
     upstream.answer = lambda seen: plain({"error": {"message": "theirs"}}, status=400)
     with pytest.raises(openai.BadRequestError, match="theirs"):
         gpt.chat.completions.create(model="moved", **asked)
+
+
+def test_a_routes_endpoint_checks_where_it_is_said_to(engine, upstream):
+    wrong = {"model": "left", "messages": TURNS, "response_format": form({"type": "strin"})}
+    upstream.answer = lambda seen: plain({"error": {"message": "strin?"}}, status=400)
+    status, _, body = post(engine, wrong)
+    assert (status, json.loads(body)["error"]["message"]) == (400, "strin?") and len(upstream.seen) == 1
+    status, _, body = post(engine, {**wrong, "model": "org/own"})
+    assert json.loads(body)["error"]["code"] == "invalid_json_schema" and len(upstream.seen) == 1
+    status, _, body = post(engine, {"model": "left", "messages": TURNS, "grammar": "root ::= x"})
+    assert json.loads(body)["error"]["code"] == "unsupported_field" and len(upstream.seen) == 1
 
 
 @pytest.mark.parametrize("kind", ["responses", "embeddings", "completions"])
@@ -267,3 +285,15 @@ def test_what_a_grammar_does_not_hold_is_checked(gpt, upstream):
         )
         > 3
     )
+
+
+def test_what_a_grammar_does_not_hold_of_a_long_requests_schema_is_checked_too(gpt, upstream):
+    turns = [{"role": "user", "content": "x" * 300_000}]
+    strict = form({"type": "object", "properties": {"a": {"type": "string", "pattern": "^x+$"}}})
+    upstream.answer = lambda seen: plain(said('{"a": "no"}'))
+    with pytest.raises(openai.APIStatusError, match="breaks its output contract"):
+        gpt.chat.completions.create(model="org/own", messages=turns, response_format=strict)
+    loose = form({"type": "object", "properties": {"a": {"type": "string"}}})
+    upstream.answer = lambda seen: stream(stream_of('{"a"', ": 5}"))
+    answer = gpt.chat.completions.create(model="org/own", messages=turns, response_format=loose, stream=True)
+    assert len(list(answer)) > 3

@@ -47,6 +47,8 @@ OTHER = {
     "retention_bytes": 7,
     "log_requests": True,
     "otel": True,
+    "otlp_endpoint": "http://127.0.0.1:4318",
+    "otlp_headers_env": {"authorization": "COLLECTOR_AUTH"},
 }
 
 

@@ -11,13 +11,30 @@ import os
 from freehold.environment import PROXIES, inherited
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME as LOG_FILE
+from freehold.types.endpoint import CloudCredentials
+
+_SOURCES: dict[CloudCredentials, tuple[str, ...]] = {
+    "aws": ("AWS_*",),
+    "google": ("GOOGLE_*", "CLOUDSDK_*", "GCE_METADATA_*", "NO_GCE_CHECK"),
+    "azure": ("AZURE_*", "IDENTITY_*", "IMDS_ENDPOINT", "MSI_*"),
+}
+"""Where the libraries of clouds look for credentials."""
+_OF_SPANS = (
+    *("OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_EXPORTER_OTLP_TIMEOUT"),
+    *("OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_CERTIFICATE"),
+)
+"""What spans are named and sent by when they are turned on later: no secret, and no other address."""
 
 
 def of_worker(config: GatewayConfig) -> dict[str, str]:
-    """The keys of its endpoints, proxies, and where spans go."""
+    """The keys of its endpoints, or where the libraries of their clouds look for some; proxies, and where spans go."""
+    clouds = {endpoint.credentials for endpoint in config.endpoints} - {None}
+    sources = [name for cloud in clouds for name in _SOURCES[cloud or "aws"]]
     keys = [endpoint.api_key_env for endpoint in config.endpoints if endpoint.api_key_env is not None]
-    spans = ("OTEL_*",) if config.otel else ()
-    return inherited(os.environ, also=(LOG_FILE, *PROXIES, *keys, *spans))
+    spans = ("OTEL_*",) if config.otel else _OF_SPANS
+    return inherited(
+        os.environ, also=(LOG_FILE, *PROXIES, *keys, *spans, *sources, *config.otlp_headers_env.values())
+    )
 
 
 def of_recorder(config: GatewayConfig) -> dict[str, str]:

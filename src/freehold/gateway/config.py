@@ -41,6 +41,8 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     Requests are answered under the machine's own names and `hosts` (see `freehold.wire.hosts`).
     What no route, endpoint or page here answers is passed on to the endpoint `others_to`, where one is named.
     The endpoints `without_key` may lack the environment variable of their key: they answer nothing and are never ready.
+    Spans (`otel`) go to `otlp_endpoint`, with headers from the environment variables that `otlp_headers_env` names;
+    without one, where OpenTelemetry's own variables say. `drain_s` is what answers under way get to finish.
     `attributions` are texts that models' licences ask to be shown, by base model. `spool_folder` holds what was
     answered and is not in the store yet; without one it is next to a SQLite store, else in the run folder.
     """
@@ -80,6 +82,8 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     retention_bytes: int | None = None
     log_requests: bool = False
     otel: bool = False
+    otlp_endpoint: str | None = None
+    otlp_headers_env: dict[str, str] = {}
 
     def spool_in(self, run_folder: Path) -> Path:
         """The folder of the workers' spools."""
@@ -239,3 +243,11 @@ def to_json(config: GatewayConfig) -> bytes:
 
 def from_json(data: bytes) -> GatewayConfig:
     return msgspec.json.decode(data, type=GatewayConfig)
+
+
+def in_force(run_folder: Path, started: GatewayConfig) -> GatewayConfig:
+    """The configuration that replaced the one of the start while the gateway ran; else that one."""
+    try:
+        return from_json((run_folder / CONFIG_FILE).read_bytes())
+    except (OSError, msgspec.MsgspecError):
+        return started

@@ -24,13 +24,14 @@ from freehold import files
 from freehold.errors import ConfigError, EngineError, PortInUseError
 from freehold.gateway import child_environment
 from freehold.gateway.child_process import ChildProcess
-from freehold.gateway.config import CONFIG_FILE, GatewayConfig, to_json
+from freehold.gateway.config import CONFIG_FILE, GatewayConfig, in_force, to_json
 from freehold.gateway.http.certificate import check_certificate
 from freehold.gateway.http.handover import open_pair
+from freehold.gateway.http.signing.clouds import check_sources
 from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME as LOG_FILE
 from freehold.gateway.telemetry.log_file import hangups_held
 from freehold.gateway.telemetry.meters import Meters, has_meters, leave_word
-from freehold.gateway.telemetry.request_log import check_otel, log_as_json
+from freehold.gateway.telemetry.request_log import check_spans, log_as_json
 
 log = logging.getLogger("freehold.gateway")
 _RUN_FOLDER_PREFIX = "freehold-gateway-"
@@ -100,7 +101,9 @@ def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
                 for _ in range(config.workers)
             ]
 
-        within_s = config.drain_s + _AFTER_DRAIN_S
+        def within_s() -> float:
+            return in_force(Path(run_folder), config).drain_s + _AFTER_DRAIN_S
+
         workers = start_workers()
         leaving: list[ChildProcess] = []
         while signals.get() == _RENEW_SIGNAL:
@@ -110,7 +113,7 @@ def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
                 workers, new = new, workers  # the old ones keep serving
             leaving = [worker for worker in leaving if worker.is_running]
             for worker in workers:
-                threading.Thread(target=worker.leave, args=(within_s,), daemon=True).start()
+                threading.Thread(target=worker.leave, args=(within_s(),), daemon=True).start()
             leaving += workers
             workers = new
         log.info("stopping")
@@ -120,7 +123,7 @@ def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
         workers += leaving
         for worker in workers:
             worker.ask_to_stop()
-        deadline = time.monotonic() + within_s
+        deadline = time.monotonic() + within_s()
         for worker in workers:
             worker.stop(max(0.1, deadline - time.monotonic()))
 
@@ -174,7 +177,7 @@ def check(config: GatewayConfig) -> None:
     if not config.endpoints:
         raise ConfigError("a gateway needs at least one endpoint")
     if config.otel:
-        check_otel()
+        check_spans(config.otlp_headers_env)
     for endpoint in config.endpoints:
         if endpoint.name in config.without_key or endpoint.api_key_env is None:
             continue
@@ -184,6 +187,7 @@ def check(config: GatewayConfig) -> None:
                 f"{endpoint.api_key_env}, which is not set",
                 hint=f"export {endpoint.api_key_env}=…",
             )
+    check_sources(config.endpoints)
     if config.tls is not None:
         check_certificate(config.tls)
     if config.store_url is not None:

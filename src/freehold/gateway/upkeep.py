@@ -23,9 +23,12 @@ REPORT_USAGE_EVERY_S = 0.25
 async def upkeep(state: WorkerState) -> AsyncIterator[None]:
     """Keep a worker up to date while the block runs; at the end, send what was captured."""
     config_changed_ns = _follow_config(state, 0)
-    jobs = [_write_meters(state), _report_usage(state, config_changed_ns), _recheck_unreachable(state)]
-    if state.reporter is not None:
-        jobs.append(_flush_request_log(state.reporter))
+    jobs = [
+        _write_meters(state),
+        _report_usage(state, config_changed_ns),
+        _recheck_unreachable(state),
+        _flush_request_log(state.telling),
+    ]
     tasks = [asyncio.create_task(job) for job in jobs]
     if state.recorder is not None:
         state.recorder.start()
@@ -36,8 +39,7 @@ async def upkeep(state: WorkerState) -> AsyncIterator[None]:
             task.cancel()
         if state.recorder is not None:
             await state.recorder.close()
-        if state.reporter is not None:
-            await asyncio.to_thread(state.reporter.close)
+        await asyncio.to_thread(state.telling.close)
         state.write_meters()
         await state.upstreams.close()
         state.reader.close()
@@ -45,10 +47,11 @@ async def upkeep(state: WorkerState) -> AsyncIterator[None]:
 
 
 async def _write_meters(state: WorkerState) -> None:
-    """Once a second: forget kept answers whose time is over, and write the numbers."""
+    """Once a second: forget kept answers whose time is over, renew credentials, and write the numbers."""
     while True:
         await asyncio.sleep(1.0)
         state.kept.sweep(now_s=time.monotonic())
+        state.upstreams.signer.tend(state.table.endpoints.values())
         state.write_meters()
 
 
@@ -56,7 +59,8 @@ async def _flush_request_log(reporter: Reporter) -> None:
     """Once a second: log lines and spans of the requests that ended."""
     while True:
         await asyncio.sleep(1.0)
-        await asyncio.to_thread(reporter.flush)
+        if reporter.is_due:
+            await asyncio.to_thread(reporter.flush)
 
 
 async def _recheck_unreachable(state: WorkerState) -> None:

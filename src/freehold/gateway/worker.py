@@ -66,9 +66,10 @@ async def work(
         log.info("serving")
         await ending.wait()
         log.info("draining")
-        deadline = loop.time() + config.drain_s
+        drain_s = app.state.config.drain_s  # as the file says now
+        deadline = loop.time() + drain_s
         if not stopping.is_set():
-            await server.leave(config.drain_s, stopping)
+            await server.leave(drain_s, stopping)
         await server.drain(max(0.0, deadline - loop.time()))
         if following is not None:
             following.cancel()

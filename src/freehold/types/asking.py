@@ -45,6 +45,14 @@ class RecordedAsking(Record, frozen=True, kw_only=True, omit_defaults=True):
         return cls(**told) if told else None
 
     @property
+    def demands_a_call(self) -> bool:
+        """Whether a tool must be called: any, or the one that is named."""
+        choice = self.tool_choice
+        return choice == "required" or (
+            isinstance(choice, dict) and bool(choice.get("function") or choice.get("name"))
+        )
+
+    @property
     def said(self) -> dict[str, Any]:
         """The parameters it names."""
         found: dict[str, Any] = msgspec.to_builtins(self)

@@ -13,7 +13,9 @@ from freehold.types.preparation import Preparation
 from freehold.types.record import Record, StoredRecord, content_id
 
 Api = Literal["openai", "anthropic", "ollama"]
-Dialect = Literal["azure", "gemini"]
+Dialect = Literal["azure", "bedrock", "gemini"]
+CloudCredentials = Literal["aws", "google", "azure"]
+"""Whose usual chain of credentials requests are signed with (AWS) or get an access token of (Google Cloud, Azure)."""
 
 
 class Capabilities(Record, frozen=True, kw_only=True):
@@ -164,7 +166,9 @@ class Endpoint(Record, frozen=True, kw_only=True):
     api_key_env: str | None = None
     forward_client_key: bool = False
     """Clients mean this host with the keys and account names they send: it is sent them (the key only where
-    `api_key_env` names none). No other host is."""
+    it has none of its own). No other host is."""
+    credentials: CloudCredentials | None = None
+    """The cloud that gives its credentials, in the place of `api_key_env`."""
     context_tokens: int | None = None
     dialect: Dialect | None = None
     """The vendor whose own paths and key header it knows besides those of `api`."""
@@ -173,6 +177,11 @@ class Endpoint(Record, frozen=True, kw_only=True):
     def engine_kind(self) -> EngineKind:
         """What is true of its engine."""
         return ENGINE_KINDS[self.engine]
+
+    @property
+    def has_own_key(self) -> bool:
+        """Whether requests carry credentials of its owner's, so that no client's key is for it."""
+        return self.api_key_env is not None or self.credentials is not None
 
     def served(self, name: str) -> ServedModel | None:
         """The served model of that name, if there is one."""

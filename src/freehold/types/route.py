@@ -23,6 +23,8 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
 """What each role of a key may do: ask models; look at routes, numbers and readiness; read what customers write, in the
 console; change routes; manage keys."""
 RouteState = Literal["incumbent", "shadow", "canary", "promoted", "rolled_back"]
+Validate = Literal["here", "upstream"]
+"""Who checks the types and schemas of a request that is translated or goes to an engine here."""
 
 
 _LARGEST_LIMITS = {
@@ -157,6 +159,7 @@ class Route(Record, frozen=True, kw_only=True):
     `match_headers` and `match_keys` (names of API keys) narrow a route; the narrowest match wins.
     `fallback` are tried in order when the chosen target cannot be reached, or is too slow to begin (`waits`).
     With a `cache` exact repeats are answered from memory (None: every request is asked).
+    With `validate` ``upstream`` a request's types and schemas are left to the endpoint to check.
     With a `deferral` the candidate's side (canary, promoted) is a mixture: the candidate answers what it is sure of,
     the incumbent the rest. In state ``shadow`` the candidate is asked as ever, and what would be decided is recorded.
     """
@@ -176,6 +179,7 @@ class Route(Record, frozen=True, kw_only=True):
     waits: Waits = Waits()
     limits: Limits = Limits()
     cache: CacheTerms | None = None
+    validate: Validate = "here"
     options: dict[str, Any] = {}
     deferral: DeferralRule | None = None
     revision: int = 0

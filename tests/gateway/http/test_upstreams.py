@@ -7,25 +7,11 @@ import pytest
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http import headers
 from freehold.gateway.http.response import ConnectError, ReadTimeout, RemoteProtocolError
-from freehold.gateway.http.upstreams import UpstreamFailure, Upstreams, plain_address, upstream_failure
+from freehold.gateway.http.upstreams import UpstreamFailure, Upstreams, upstream_failure
 from freehold.gateway.limits.keys import new_key
 from freehold.types.endpoint import Endpoint
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
-
-
-def test_what_needs_more_than_a_plain_connection(monkeypatch):
-    monkeypatch.delenv("http_proxy", raising=False)
-    monkeypatch.delenv("HTTP_PROXY", raising=False)
-    assert plain_address("http://127.0.0.1:8000/v1") == ("127.0.0.1", 8000)
-    assert plain_address("http://[::1]:8000") == ("::1", 8000)
-    assert plain_address("http://engine") == ("engine", 80)
-    assert plain_address("https://api.example.com") is None
-    assert plain_address("http://me:secret@engine:8000") is None
-    monkeypatch.setenv("http_proxy", "http://proxy:3128")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    assert plain_address("http://engine:8000") is None
-    assert plain_address("http://127.0.0.1:8000") == ("127.0.0.1", 8000)
 
 
 def endpoint(**changes):

@@ -5,6 +5,7 @@ import json
 import threading
 import time
 
+import msgspec
 import pytest
 from tests.gateway.asking import QUESTION, get, post
 from tests.gateway.loopback import gateway, trace_of
@@ -79,6 +80,39 @@ def test_what_is_said_to_go_out_as_it_came_would_not_have_been_changed(engine, s
     how = UpstreamBody("/v1/chat/completions", where, to, "m", "m", True, peek.stream is True, b"", True)
     assert not as_it_came or reading.upstream_body(how, body) == (False, [b""])
     assert as_it_came == (engine == "remote" and not served and target != "other" and not peek.stream)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "path"),
+    [
+        (Endpoint(name="e", engine="llamacpp", base_url="http://x"), "/v1/chat/completions"),
+        (Endpoint(name="e", engine="remote", api="anthropic", base_url="http://x"), "/v1/chat/completions"),
+        (REMOTE, "/v1/messages"),
+    ],
+)
+def test_checks_can_be_left_to_the_endpoint(endpoint, path):
+    broken = {"type": "strin"}
+    tool = {"type": "function", "function": {"name": "f", "parameters": broken}}
+    if path == "/v1/messages":
+        tool = {"name": "f", "input_schema": broken}
+    body = json.dumps({"model": "m", "messages": QUESTION["messages"], "max_tokens": 9, "tools": [tool]})
+    how = UpstreamBody(path, endpoint, Target(endpoint="e"), "m", "m", True, False, b"", False)
+    with pytest.raises(ApiError) as caught:
+        reading.upstream_body(how, body.encode())
+    assert caught.value.status == 400
+    left = msgspec.structs.replace(how, checked=False)
+    _, (sent,) = reading.upstream_body(left, body.encode())
+    assert b"strin" in (sent or body.encode())
+    # What may end an engine is refused all the same, and what cannot be translated is the client's error.
+    if not endpoint.engine_kind.is_rented:
+        for more in ({"grammar": "root ::= x"}, {"n": 10**9}, {"stop": ["x"] * 1000}):
+            with pytest.raises(ApiError):
+                reading.upstream_body(left, json.dumps({**json.loads(body), **more}).encode())
+    for wrong in ({"messages": 5}, {"messages": [5]}, {"tools": "x"}):
+        try:
+            reading.upstream_body(left, json.dumps({**json.loads(body), **wrong}).encode())
+        except ApiError as error:
+            assert error.status == 400
 
 
 def test_an_answer_becomes_the_same_wherever_it_is_read(monkeypatch):

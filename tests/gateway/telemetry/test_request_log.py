@@ -2,14 +2,16 @@
 
 import json
 import logging
+import time
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from tests.gateway.asking import QUESTION, metric, post
 from tests.gateway.loopback import FakeUpstream, eventually, gateway, plain, stream, stream_of
 
-from freehold.errors import MissingExtraError
+from freehold.errors import ConfigError, MissingExtraError
 from freehold.gateway.telemetry import request_log
 from freehold.gateway.telemetry.request_log import JsonFormatter, Reporter, RequestSummary
 
@@ -85,6 +87,56 @@ def test_a_collector_that_is_away_costs_spans_and_nothing_else(upstream, collect
     with gateway(upstream, tmp_path, capture="off", otel=True, drain_s=1.0) as running:
         for _ in range(20):
             assert post(running, QUESTION, timeout=20)[0] == 200
+
+
+def test_spans_go_where_the_file_says_from_then_on(upstream, collector, tmp_path, monkeypatch):
+    collector.reset()
+    collector.answer = lambda seen: plain(b"")
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "shop")
+    monkeypatch.setenv("COLLECTOR_AUTH", "Basic c2VjcmV0LXdvcmQ=")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    said = {"otel": True, "otlp_headers_env": {"authorization": "COLLECTOR_AUTH"}}
+    with gateway(upstream, tmp_path, capture="off", otlp_headers_env=said["otlp_headers_env"]) as running:
+        post(running, QUESTION)
+        running.update(replace(running.config, otlp_endpoint=collector.base_url, **said))
+        eventually(lambda: post(running, QUESTION)[0] == 200 and spans(collector))
+        first = collector.seen[0]
+        assert (first.path, first.headers["authorization"]) == ("/v1/traces", "Basic c2VjcmV0LXdvcmQ=")
+        # One that refuses is counted, and its key is in no log.
+        collector.answer = lambda seen: plain(b"no", status=401)
+        post(running, QUESTION)
+        eventually(lambda: metric(running, "freehold_requests_untold_total") >= 1)
+        running.update(replace(running.config, otel=False, otlp_endpoint=None))
+        time.sleep(1.5)
+        collector.seen.clear()
+        post(running, QUESTION)
+        time.sleep(1.5)
+        assert not collector.seen
+    assert "c2VjcmV0LXdvcmQ" not in (tmp_path / "gateway.log").read_text()
+
+
+@pytest.mark.parametrize("value", [None, "", "a\nb", " padded", "ключ"])
+def test_a_collectors_header_without_a_value_is_said_before_the_start(value, upstream, tmp_path, monkeypatch):
+    monkeypatch.delenv("COLLECTOR_AUTH", raising=False)
+    if value is not None:
+        monkeypatch.setenv("COLLECTOR_AUTH", value)
+    wanted = {"otel": True, "otlp_headers_env": {"authorization": "COLLECTOR_AUTH"}}
+    with pytest.raises(ConfigError, match="COLLECTOR_AUTH") as caught, gateway(upstream, tmp_path, **wanted):
+        raise AssertionError
+    assert not value or value not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "address"),
+    [
+        ("http://c:4318", "http://c:4318/v1/traces"),
+        ("http://c:4318/", "http://c:4318/v1/traces"),
+        ("https://c/otlp", "https://c/otlp/v1/traces"),
+        ("https://c/otlp/v1/traces", "https://c/otlp/v1/traces"),
+    ],
+)
+def test_a_collectors_address_is_read_as_opentelemetry_reads_it(said, address):
+    assert request_log.traces_address(said) == address
 
 
 def summary(number):

@@ -33,6 +33,30 @@ def test_minimal_config_has_defaults():
         (MINIMAL + "[train]\nseed = -1\n", "train.seed is -1, expected at least 0", None),
         (MINIMAL + "[curate]\nnear_duplicates = 0.2\n", "is 0.2, expected 0 (off) or from 0.3 to 1", None),
         (MINIMAL + "[curate]\nnear_duplicates = 2\n", "is 2.0, expected 0 (off) or from 0.3 to 1", None),
+        (MINIMAL + "[serve]\ndrain_s = -1\n", "serve.drain_s is -1.0, expected from 0 to 3600", None),
+        (MINIMAL + "[serve]\ndrain_s = inf\n", "serve.drain_s is inf", None),
+        (
+            MINIMAL + '[telemetry]\notlp_endpoint = "collector:4318"\n',
+            "telemetry.otlp_endpoint is 'collector:4318', expected an http:// or https:// address",
+            None,
+        ),
+        (MINIMAL + '[telemetry]\notlp_endpoint = "http://[::1"\n', "telemetry.otlp_endpoint is", None),
+        (MINIMAL + '[telemetry]\notlp_endpoint = "http://a:b@c"\n', "holds a name or a password", None),
+        (
+            MINIMAL + '[telemetry]\notlp_headers_env = { authorization = "X" }\n',
+            "otlp_endpoint, which they are for, is not",
+            None,
+        ),
+        (
+            MINIMAL + '[telemetry]\notlp_endpoint = "http://c"\notlp_headers_env = { "a b" = "X" }\n',
+            "otlp_headers_env has 'a b' = 'X'",
+            None,
+        ),
+        (
+            MINIMAL + '[[routes]]\nname = "r"\nmodel = "m"\nvalidate = "there"\n',
+            "Invalid enum value 'there'",
+            None,
+        ),
         (MINIMAL + "[cluster]\nport = 70000\n", "cluster.port is 70000, expected from 1 to 65535", None),
         (
             MINIMAL + "[cluster]\nmin_replicas = 2\n",

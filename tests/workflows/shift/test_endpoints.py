@@ -166,3 +166,28 @@ def test_a_gateway_without_an_engine_has_no_routes_to_one(state, refused):
     fallback = msgspec.structs.replace(route, state="incumbent", fallback=(Target(endpoint="local"),))
     with pytest.raises(ConfigError, match="route r goes to local"):
         check_routes_alone([fallback], config)
+
+
+def incumbent_of(lines):
+    return parse('[app]\nname = "x"\n[incumbent]\nmodel = "m"\n' + lines)
+
+
+def test_the_credentials_of_a_cloud_stand_in_the_place_of_a_key():
+    host = 'base_url = "https://bedrock-runtime.eu-central-1.amazonaws.com/openai/v1"\ncredentials = "aws"\n'
+    (one,) = configured_endpoints(incumbent_of(host))
+    assert (one.credentials, one.api_key_env, one.dialect) == ("aws", None, "bedrock")
+    assert one.has_own_key
+    # The owner's, so nothing but models is asked with them unless that is said.
+    assert others_to(incumbent_of(host)) is None
+    assert others_to(incumbent_of(host + 'others = "pass"\n')) == "incumbent"
+
+
+def test_a_key_and_credentials_are_one_too_many():
+    both = 'base_url = "https://x.openai.azure.com"\ncredentials = "azure"\napi_key_env = "K"\n'
+    with pytest.raises(ConfigError, match="api_key_env and credentials are both set"):
+        configured_endpoints(incumbent_of(both))
+    with pytest.raises(ConfigError, match="Invalid enum value 'gcp'"):
+        incumbent_of('base_url = "https://x"\ncredentials = "gcp"\n')
+    ollama = '[[endpoints]]\nname = "o"\napi = "ollama"\nbase_url = "http://x"\ncredentials = "aws"\n'
+    with pytest.raises(ConfigError, match="of no use to Ollama's API"):
+        configured_endpoints(incumbent_of(ollama))

@@ -119,16 +119,53 @@ def test_a_key_that_the_processes_were_not_given_waits(following, monkeypatch):
     assert "AT THE NEXT START ONLY: the key in HOUSE_KEY" in following.told[-1]
 
 
+def test_how_long_answers_may_take_to_finish_and_where_spans_go_hold_at_once(following, monkeypatch):
+    spans = '[telemetry]\notlp_endpoint = "http://127.0.0.1:4318"\n'
+    taken = following.save(HEAD + CAPTURE + "[serve]\ndrain_s = 5\n" + spans)
+    assert (taken.drain_s, taken.otel, taken.otlp_endpoint) == (5.0, True, "http://127.0.0.1:4318")
+    assert following.told[-1] == (
+        "freehold.toml was changed; in force: [serve] drain_s, [telemetry] otlp_endpoint"
+    )
+    # A variable that is set, but that the gateway's processes were not given.
+    monkeypatch.setenv("COLLECTOR_AUTH", "Basic eA==")
+    wanted = spans.replace("4318", "4319") + 'otlp_headers_env = { authorization = "COLLECTOR_AUTH" }\n'
+    taken = following.save(HEAD + CAPTURE + "[serve]\ndrain_s = 6\n" + wanted)
+    assert (taken.drain_s, taken.otlp_endpoint) == (6.0, "http://127.0.0.1:4318")
+    assert "AT THE NEXT START ONLY: [telemetry], with the value in COLLECTOR_AUTH" in following.told[-1]
+    taken = following.save(HEAD + CAPTURE)
+    assert (taken.drain_s, taken.otel, taken.otlp_endpoint) == (30.0, False, None)
+
+
+def test_credentials_of_a_cloud_that_the_processes_were_not_told_of_wait(following, monkeypatch):
+    text = HEAD + CAPTURE + OTHER + 'credentials = "google"\n'
+    taken = following.save(text)
+    assert [one.credentials for one in taken.endpoints] == [None, "google"]
+    assert "AT THE NEXT START ONLY: credentials of Google Cloud" in following.told[-1]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert following.save(text.replace("google", "azure")) is None
+    assert "needs the extra 'azure'" in following.told[-1]
+
+
+def test_a_collector_that_cannot_be_told_leaves_what_runs(following, monkeypatch):
+    monkeypatch.delenv("COLLECTOR_AUTH", raising=False)
+    spans = '[telemetry]\notlp_endpoint = "http://127.0.0.1:4318"\n'
+    assert following.save(HEAD + spans + 'otlp_headers_env = { authorization = "COLLECTOR_AUTH" }\n') is None
+    assert "COLLECTOR_AUTH, which is not set; what ran before goes on" in following.told[-1]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert following.save(HEAD + spans) is None
+    assert "needs the extra 'otel'" in following.told[-1]
+
+
 def test_every_field_that_people_can_set_has_a_name():
     from freehold.gateway.live import TAKEN_OVER
 
     assert set(KEYS) <= set(GatewayConfig.__struct_fields__)
     unnamed = TAKEN_OVER - set(KEYS)
-    assert unnamed == {"without_key", "default_model", "attributions"}
+    assert unnamed == {"without_key", "default_model", "attributions", "otel"}
 
 
 def test_every_table_of_the_file_is_followed_read_anew_or_waits():
-    followed = {"incumbent", "endpoints", "capture", "use", "serve", "store"}
+    followed = {"incumbent", "endpoints", "capture", "use", "serve", "store", "telemetry"}
     by_observer = {"routes", "watch", "rollout"}
     by_commands = set(ProjectConfig.__struct_fields__) - followed - by_observer
     # A table that is new must be put into one of these: a key that changes nothing must say so.

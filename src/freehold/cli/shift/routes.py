@@ -104,6 +104,11 @@ def show(name: str, config_path: Path | None, as_json: bool) -> None:
     help="first_byte_ms, retries: then the next target.",
 )
 @click.option(
+    "--validate",
+    type=click.Choice(["here", "upstream"]),
+    help="Who checks types and schemas of requests: the gateway or the endpoint.",
+)
+@click.option(
     "--limit",
     "limits",
     multiple=True,
@@ -220,7 +225,7 @@ def _changes(before: Route | None, asked: dict[str, Any]) -> dict[str, Any]:
 
     changes: dict[str, Any] = {
         field: asked[field]
-        for field in ("model", "state", "canary_share", "shadow_share", "sticky")
+        for field in ("model", "state", "canary_share", "shadow_share", "sticky", "validate")
         if asked[field] is not None
     }
     if asked["incumbent"] is not None:
@@ -321,6 +326,8 @@ def _describe(route: Route) -> None:
         }
         if values:
             lines.append((title, ", ".join(f"{name} {str(value).lower()}" for name, value in values.items())))
+    if route.validate != "here":
+        lines.append(("checked by", "the endpoint that answers"))
     lines.append(("revision", str(route.revision)))
     for title, text in lines:
         echo(f"{title:<10} {text}")

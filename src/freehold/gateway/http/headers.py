@@ -80,7 +80,7 @@ def passes_key(endpoint: Endpoint, *, keys_here: bool) -> bool:
     """Whether a client's key is for an endpoint: one that clients mean by it (`forward_client_key`), that names none of
     its own, while the gateway itself asks for none (`keys_here`)."""
     meant = endpoint.forward_client_key and endpoint.engine_kind.is_rented
-    return meant and endpoint.api_key_env is None and not keys_here
+    return meant and not endpoint.has_own_key and not keys_here
 
 
 def forwarded(
@@ -95,7 +95,7 @@ def forwarded(
     headers = []
     meant = endpoint.forward_client_key and endpoint.engine_kind.is_rented
     # As `passes_key`, without a look-up more for each request.
-    key_too = meant and endpoint.api_key_env is None and not keys_here
+    key_too = meant and not endpoint.has_own_key and not keys_here
     for name, value in client_headers:
         kind = _kinds.get(name) or _kind_of(name)
         if kind == "plain" or (kind == "account" and meant) or (kind == "key" and key_too):

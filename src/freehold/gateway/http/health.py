@@ -68,8 +68,9 @@ class HealthChecks:
                     return Health(False, f"its address seems wrong: {status} at {path} and at {chat}")
         except UpstreamFailure as error:
             return Health(False, str(error))
-        if status in (401, 403) and endpoint.api_key_env is not None:
-            return Health(False, f"it refuses the key in {endpoint.api_key_env} ({status})")
+        if status in (401, 403) and endpoint.has_own_key:
+            what = f"key in {endpoint.api_key_env}" if endpoint.api_key_env else "credentials that it is sent"
+            return Health(False, f"it refuses the {what} ({status})")
         if status >= 500:
             return Health(False, f"it answers with the status {status}")
         return Health(True)

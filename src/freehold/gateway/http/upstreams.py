@@ -6,11 +6,9 @@ import asyncio
 import logging
 import os
 import time
-from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.credentials import query_without_keys
@@ -18,7 +16,16 @@ from freehold.gateway.http.fatal_requests import DEATHS_MAX, FatalRequests, has_
 from freehold.gateway.http.headers import forwarded, passes_key
 from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.plain_client import Address, PlainClient
+from freehold.gateway.http.request_head import (
+    is_behind_a_proxy,
+    password_of,
+    plain_address,
+    request_head,
+    request_line,
+)
 from freehold.gateway.http.response import ConnectError, NoRoom, ReadTimeout, TransportError, UpstreamResponse
+from freehold.gateway.http.signing.keeper import NoCredentialsError
+from freehold.gateway.http.signing.signer import Signer
 from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic
 from freehold.wire.base_url import joined, merged_query, taken_apart, target
@@ -39,6 +46,24 @@ class UpstreamFailure(Exception):
         super().__init__(message)
         self.reached = reached
         self.timed_out = timed_out
+
+    @property
+    def status(self) -> int:
+        """What a client gets where nothing else answers it."""
+        return 504 if self.timed_out else 502
+
+    @property
+    def code(self) -> str:
+        return "upstream_timeout" if self.timed_out else "upstream_unreachable"
+
+
+class NoCredentialsFailure(UpstreamFailure):
+    """An endpoint was not asked for want of credentials: no fault of its own, and not mended by asking again."""
+
+    status, code = 503, "no_credentials"
+
+    def __init__(self, error: NoCredentialsError) -> None:
+        super().__init__(str(error), reached=False)
 
 
 class LateFailure(UpstreamFailure):
@@ -84,6 +109,7 @@ class Upstreams:
             memory=self._memory,
         )
         self._tls: TlsClient | None = None
+        self.signer = Signer()
         self._addresses: dict[str, Address | None] = {}
         self._starts: dict[tuple[str, str], bytes] = {}
         self._secrets: dict[tuple[str, str | None], list[tuple[str, str]]] = {}
@@ -242,6 +268,33 @@ class Upstreams:
     def _sending(
         self, method: str, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes | None
     ) -> Awaitable[UpstreamResponse]:
+        if endpoint.credentials is not None:
+            return self._sending_signed(method, endpoint, path, headers, body)
+        return self._sending_as_it_is(method, endpoint, path, headers, body)
+
+    async def _sending_signed(
+        self, method: str, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes | None
+    ) -> UpstreamResponse:
+        place = target(endpoint.base_url, path, api=endpoint.api)
+        signed = await self._signed(method, endpoint, place, headers, body)
+        response = await self._sending_as_it_is(method, endpoint, path, signed, body)
+        self.signer.learn(endpoint, response.status)
+        return response
+
+    async def _signed(
+        self, method: str, endpoint: Endpoint, place: str, headers: list[tuple[str, str]], body: bytes | None
+    ) -> list[tuple[str, str]]:
+        """The headers with the credentials that a cloud gives. Raises `NoCredentialsFailure`."""
+        if endpoint.credentials is None:
+            return headers
+        try:
+            return await self.signer.signed(endpoint, method, place, headers, body)
+        except NoCredentialsError as error:
+            raise NoCredentialsFailure(error) from None
+
+    def _sending_as_it_is(
+        self, method: str, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes | None
+    ) -> Awaitable[UpstreamResponse]:
         base_url = endpoint.base_url
         if base_url not in self._addresses:
             self._addresses[base_url] = plain_address(base_url)
@@ -272,6 +325,8 @@ class Upstreams:
         Raises `UpstreamFailure`, and what the pieces raise.
         """
         base_url = endpoint.base_url
+        whole = None if isinstance(body, AsyncIterator) else body
+        headers = await self._signed(method, endpoint, place, headers, whole)
         address = plain_address(base_url)
         url = taken_apart(base_url, endpoint.api).origin + place
         start = request_line(endpoint, place)
@@ -301,7 +356,8 @@ class Upstreams:
                 f"endpoint {endpoint.name} is behind a proxy, through which WebSockets are not passed on"
             )
             raise UpstreamFailure(message, reached=False)
-        upgrade = [*headers, *_password(origin), ("connection", "Upgrade"), ("upgrade", "websocket")]
+        headers = await self._signed("GET", endpoint, place, headers, None)
+        upgrade = [*headers, *password_of(origin), ("connection", "Upgrade"), ("upgrade", "websocket")]
         head = request_head("GET", request_line(endpoint, place), upgrade, None)
         try:
             return await dig(origin, head, within_s=_OFFERED_WITHIN_S)
@@ -318,45 +374,6 @@ class Upstreams:
                 self._memory, connect_timeout_s=config.connect_timeout_s, read_timeout_s=config.read_timeout_s
             )
         return self._tls
-
-
-def plain_address(base_url: str) -> Address | None:
-    """Where to connect for an address on plain HTTP; None where TLS, a password or a proxy is in between."""
-    parts = urlsplit(base_url)
-    host = parts.hostname
-    if parts.scheme != "http" or host is None or parts.username is not None:
-        return None
-    return None if is_behind_a_proxy(base_url) else Address(host, parts.port or 80)
-
-
-def is_behind_a_proxy(address: str) -> bool:
-    """Whether the environment names a proxy for an address."""
-    parts = urlsplit(address)
-    if not any(name.lower() == f"{parts.scheme}_proxy" for name in os.environ):
-        return False
-    # Late, because few need it and it is heavy.
-    from urllib.request import getproxies, proxy_bypass
-
-    return parts.scheme in getproxies() and not proxy_bypass(parts.hostname or "")
-
-
-def _password(origin: str) -> list[tuple[str, str]]:
-    """A name and a password in an address, as a header."""
-    said = urlsplit(origin).netloc.rpartition("@")[0]
-    return [("authorization", f"Basic {b64encode(unquote(said).encode()).decode()}")] if said else []
-
-
-def request_line(endpoint: Endpoint, place: str) -> bytes:
-    """The first line of a request without its method, and the host it names."""
-    host = urlsplit(endpoint.base_url).netloc.rpartition("@")[2]
-    return f"{place} HTTP/1.1\r\nhost: {host}\r\n".encode()
-
-
-def request_head(method: str, start: bytes, headers: list[tuple[str, str]], body: bytes | None) -> bytes:
-    """The head of a request with a whole body, or without one."""
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
-    length = b"" if body is None else b"content-length: %d\r\n" % len(body)
-    return b"%b %b%b%b\r\n" % (method.encode(), start, lines, length)
 
 
 def upstream_failure(endpoint: Endpoint, error: TransportError) -> UpstreamFailure:

@@ -16,7 +16,12 @@ from typing import NoReturn
 
 from freehold.gateway.http.request import Request
 from freehold.gateway.http.response import UpstreamResponse
-from freehold.gateway.http.upstreams import FatalRequestError, LateFailure, UpstreamFailure
+from freehold.gateway.http.upstreams import (
+    FatalRequestError,
+    LateFailure,
+    NoCredentialsFailure,
+    UpstreamFailure,
+)
 from freehold.gateway.proxy import deferral, guards, spend
 from freehold.gateway.proxy.asking.body import contract_of, may_break_schema, upstream_request_body
 from freehold.gateway.proxy.asking.native import as_spoken
@@ -59,8 +64,7 @@ async def answer(state: WorkerState, exchange: ProxyExchange, request: Request) 
             exchange.forget_answer()
             failure = await _in_turn(state, exchange, request, [instead])
     if failure is not None:
-        code = "upstream_timeout" if failure.timed_out else "upstream_unreachable"
-        raise ApiError(504 if failure.timed_out else 502, str(failure), code=code)
+        raise ApiError(failure.status, str(failure), code=failure.code)
 
 
 async def _in_turn(
@@ -184,7 +188,7 @@ async def _attempt(
             raise _ends_engine(error, last=last) from None
         except UpstreamFailure as error:
             _count_failure(state, exchange, endpoint, error)
-            if attempt + 1 == tries or error.timed_out:
+            if attempt + 1 == tries or error.timed_out or isinstance(error, NoCredentialsFailure):
                 raise
         else:
             if response.status >= 400:
@@ -247,11 +251,13 @@ async def _is_answered_by_error(
 def _count_failure(
     state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, error: UpstreamFailure
 ) -> None:
-    state.breaker(endpoint.name).record_failure(time.monotonic(), reached=error.reached)
+    if not isinstance(error, NoCredentialsFailure):  # asked again as soon as there are some
+        state.breaker(endpoint.name).record_failure(time.monotonic(), reached=error.reached)
     (spend.forfeit if error.timed_out else spend.release)(state, exchange)
     if isinstance(error, LateFailure):
         state.meters.count("freehold_guard_events", exchange.route_name, "ttft", "fallback")
     kind = "timeout" if error.timed_out else "connection"
+    kind = "credentials" if isinstance(error, NoCredentialsFailure) else kind
     state.meters.count("freehold_upstream_failures", endpoint.name, kind)
 
 

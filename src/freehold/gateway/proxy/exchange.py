@@ -119,6 +119,8 @@ class ProxyExchange(msgspec.Struct, eq=False):
     asked: bytes = b""
     """What an answer in the client's API repeats of its request: the body itself, or of a long one its short fields."""
     wants_form: bool = True
+    form_held: bool = True
+    """Of a long body: whether an engine's grammar holds all of the schema that it asks an answer in."""
     peek: Peek = _NOTHING_SEEN
     model: str = ""
     key: ApiKey | None = None

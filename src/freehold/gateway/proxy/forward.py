@@ -36,7 +36,9 @@ from freehold.wire.errors import ApiError, HttpReply, request_id_header
 
 log = logging.getLogger("freehold.gateway")
 _NO_LIMITS = Limits()
-_UNANSWERED = frozenset(("upstream_timeout", "upstream_unreachable", "upstream_redirect", "internal_error"))
+_UNANSWERED = frozenset(
+    ("upstream_timeout", "upstream_unreachable", "upstream_redirect", "no_credentials", "internal_error")
+)
 
 
 async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, request: Request) -> None:
@@ -188,6 +190,7 @@ async def _read_long(state: WorkerState, exchange: ProxyExchange) -> bytes:
     seen = msgspec.convert(told, BodyFields)
     exchange.body = changed if seen.changed else exchange.body
     exchange.asked, exchange.peek, exchange.wants_form = asked, seen.as_peek(), seen.wants_form
+    exchange.form_held = seen.form_held
     return start
 
 

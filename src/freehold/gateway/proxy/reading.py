@@ -40,6 +40,7 @@ from freehold.wire import ollama, openai
 from freehold.wire.ambiguity import unambiguous
 from freehold.wire.errors import ApiError
 from freehold.wire.openai import Peek
+from freehold.wire.output_schema import is_held
 from freehold.wire.request_types import check_types
 from freehold.wire.responses_request import without_own_ids
 from freehold.wire.token_limit import takes_completion_limit, with_completion_limit
@@ -57,7 +58,8 @@ _encode = msgspec.msgpack.encode
 
 
 class BodyFields(msgspec.Struct, array_like=True):
-    """What routing knows of a long body. `changed`: it was read into another API's words."""
+    """What routing knows of a long body. `changed`: it was read into another API's words. `form_held`: an engine's
+    grammar holds all of the schema that it asks an answer in."""
 
     model: Any = None
     stream: Any = None
@@ -70,6 +72,7 @@ class BodyFields(msgspec.Struct, array_like=True):
     max_completion_tokens: Any = None
     max_output_tokens: Any = None
     n: Any = None
+    form_held: bool = True
 
     def as_peek(self) -> Peek:
         return Peek(
@@ -89,7 +92,8 @@ class UpstreamBody(msgspec.Struct, frozen=True, array_like=True):
     """How a request's body is made into the one an endpoint is sent.
 
     `asks_usage`: usage is requested where the client did not. `whole`: an answer in one piece is requested.
-    `asks_logprobs`: the answer is to tell how sure it is, where the client did not ask for that itself.
+    `asks_logprobs`: the answer is to tell how sure it is, where the client did not ask for that itself. `checked`:
+    types and schemas are checked here; otherwise the endpoint does that.
     """
 
     path: str
@@ -103,6 +107,7 @@ class UpstreamBody(msgspec.Struct, frozen=True, array_like=True):
     asks_usage: bool
     whole: bool = False
     asks_logprobs: bool = False
+    checked: bool = True
 
 
 class _Result(msgspec.Struct, array_like=True):
@@ -133,11 +138,19 @@ def read_body(path: str, body: bytes) -> tuple[BodyFields, list[bytes]]:
         peek.max_completion_tokens,
         peek.max_output_tokens,
         peek.n,
+        _is_form_held(API_ROUTES[path].kind, read_as, peek),
     )
     if len(seen.stream_options) > _ECHO_BYTES_MAX:
         raise ApiError(400, "stream_options are too long", param="stream_options")
     start = openai.conversation_start(read_as)
     return seen, [read_as if seen.changed else b"", _echo(read_as), start]
+
+
+def _is_form_held(kind: ApiKind, body: bytes, peek: Peek) -> bool:
+    if b'"json_schema"' not in body:
+        return True
+    found = structured_output.contract_of(kind, body, peek)
+    return found is None or found.form is None or is_held(found.schema)
 
 
 def _short(name: Any) -> str | None:
@@ -177,19 +190,19 @@ def upstream_body(how: UpstreamBody, body: bytes) -> tuple[bool, list[bytes]]:
     endpoint = how.endpoint
     route = API_ROUTES[how.path]
     translation = translation_for(route, endpoint)
-    if translation is not None or not endpoint.engine_kind.is_rented:
+    if how.checked and (translation is not None or not endpoint.engine_kind.is_rented):
         # Where its own API is spoken a rented endpoint checks this itself, in its own words.
         check_types(route.kind, body)
     changed = translation.request(body) if translation is not None else body
     if translation is None and route.kind == "responses":
         changed = without_own_ids(body)
-    if translation is not None and endpoint.engine_kind.is_rented and route.kind in _CHATS:
+    if how.checked and translation is not None and endpoint.engine_kind.is_rented and route.kind in _CHATS:
         chat = body if endpoint.api == "anthropic" and route.kind == "chat" else changed
         check_schemas(chat)
     # A count that is translated is a request of the gateway's own making.
     if not endpoint.engine_kind.is_rented and (route.kind != "count_tokens" or translation is None):
         fields = openai.raw_fields(changed)
-        known = known_fields(endpoint.engine_kind, fields)
+        known = known_fields(endpoint.engine_kind, fields, schemas_checked=how.checked)
         if len(known) != len(fields):
             changed = msgspec.json.encode(known)
     changes = upstream_changes(endpoint, how.target, how.model)

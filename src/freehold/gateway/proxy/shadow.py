@@ -170,6 +170,7 @@ class Shadows:
             asks_usage=False,
             whole=True,
             asks_logprobs=asks_logprobs,
+            checked=exchange.route is None or exchange.route.validate == "here",
         )
         _, (body,) = await self._state.reader.do("upstream", how, exchange.body)
         path = exchange.api_route.path if translation is None else translation.path

@@ -102,10 +102,9 @@ class WorkerState:
                 on_message=self._on_message,
                 on_charged=self._booked,
             )
-        exporters: list[Exporter] = [LogExporter()] if config.log_requests else []
-        if config.otel:
-            exporters.append(SpanExporter())
-        self.reporter = Reporter(exporters) if exporters else None
+        self.telling = Reporter(_exporters(config))
+        self.reporter = self.telling if config.log_requests or config.otel else None
+        """What is told of requests; None where nothing is, so that they need not be summed up."""
         self._bills = 0
         self._reserved: deque[tuple[Sequence[str], int]] = deque()
         self.ledger = SpendLedger(run_folder, self.meters.owner)
@@ -141,9 +140,12 @@ class WorkerState:
 
     def update_config(self, config: GatewayConfig) -> None:
         """Take over what a configuration that came while the gateway ran has of `live.TAKEN_OVER`."""
-        self.config = config
+        before, self.config = self.config, config
         self.config_since_s = time.time()
         self.hosts = HostPolicy(config.hosts, listens=config.host)
+        if _spans_of(config) != _spans_of(before):
+            self.telling.replace(_exporters(config))
+            self.reporter = self.telling if config.log_requests or config.otel else None
         self._replace_table()
 
     def write_meters(self) -> None:
@@ -235,6 +237,17 @@ class WorkerState:
         return RouteTable(
             routes, config.endpoints, default_model=config.default_model, others_to=config.others_to
         )
+
+
+def _spans_of(config: GatewayConfig) -> tuple[bool, str | None, dict[str, str]]:
+    return config.otel, config.otlp_endpoint, config.otlp_headers_env
+
+
+def _exporters(config: GatewayConfig) -> list[Exporter]:
+    exporters: list[Exporter] = [LogExporter()] if config.log_requests else []
+    if config.otel:
+        exporters.append(SpanExporter(config.otlp_endpoint, config.otlp_headers_env))
+    return exporters
 
 
 def merged_routes(config: GatewayConfig, stored: Iterable[Route]) -> list[Route]:

@@ -31,7 +31,8 @@ class OutputContract(NamedTuple):
     @property
     def schema(self) -> dict[str, Any]:
         """What the answer's text must meet."""
-        schema = ((self.form or {}).get("json_schema") or {}).get("schema")
+        described = (self.form or {}).get("json_schema")
+        schema = described.get("schema") if isinstance(described, dict) else None
         return schema if isinstance(schema, dict) else {"type": "object"}
 
 

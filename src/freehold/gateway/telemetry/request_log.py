@@ -5,9 +5,9 @@ second from a thread; when more come than can be exported, the rest is dropped a
 
 A span takes its trace from the client's ``traceparent`` (W3C Trace Context), else its own request id, and carries the
 attributes of the GenAI semantic conventions (https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans, read
-2026-11-29); tokens and the answering model where the answer was captured or counted. Where spans go is set by the
-standard variables of OpenTelemetry (``OTEL_EXPORTER_OTLP_ENDPOINT``, ``OTEL_EXPORTER_OTLP_HEADERS``,
-``OTEL_SERVICE_NAME``, …).
+2026-11-29); tokens and the answering model where the answer was captured or counted. Where spans go is said by the
+configuration, else by the standard variables of OpenTelemetry (``OTEL_EXPORTER_OTLP_ENDPOINT``,
+``OTEL_EXPORTER_OTLP_HEADERS``, ``OTEL_SERVICE_NAME``, …).
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import msgspec
 
 from freehold import __version__, logs
-from freehold.errors import MissingExtraError
+from freehold.errors import ConfigError, MissingExtraError
 from freehold.gateway.spending import usage_in
 from freehold.gateway.telemetry.log_file import follow_log_file
 from freehold.wire.otlp import maker_of
@@ -73,11 +74,15 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_d
     """Of the answer, for a span's exporter: usage and the model's name stand there. Never told as they are."""
 
 
+class SpansLostError(Exception):
+    """A collector did not take spans; its exporter has logged why."""
+
+
 class Exporter(Protocol):
     """Where summaries of finished requests go."""
 
     def export(self, summaries: Sequence[RequestSummary]) -> None:
-        """Called from a thread, never twice at once."""
+        """Called from a thread, never twice at once. Raises whatever keeps them from being told."""
 
     def close(self) -> None:
         """Send what is buffered; `export` is not called again."""
@@ -103,27 +108,46 @@ class LogExporter:
 
 
 class SpanExporter:
-    """A span for each request, through OpenTelemetry's own exporter."""
+    """A span for each request, through OpenTelemetry's own exporter, which does not follow redirects.
 
-    def __init__(self) -> None:
-        check_otel()
+    Its library is loaded with the first spans, in the thread that tells them.
+    """
+
+    def __init__(self, endpoint: str | None = None, headers_env: Mapping[str, str] | None = None) -> None:
+        self._endpoint = endpoint
+        self._headers_env = headers_env or {}
+        self._exporter: Any = None
+        self._resource: Any = None
+        self._scope: Any = None
+
+    def _open(self) -> None:
+        check_spans(self._headers_env)
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
         from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-        self._exporter = OTLPSpanExporter()
+        exporter = OTLPSpanExporter(
+            endpoint=None if self._endpoint is None else traces_address(self._endpoint),
+            headers={name: os.environ[variable] for name, variable in self._headers_env.items()} or None,
+        )
         resource = Resource.create({SERVICE_VERSION: __version__})
         name = resource.attributes.get(SERVICE_NAME)
         if not isinstance(name, str) or name.startswith("unknown_service"):
             resource = resource.merge(Resource({SERVICE_NAME: "freehold"}))
         self._resource = resource
         self._scope = InstrumentationScope("freehold.gateway", __version__)
+        self._exporter = exporter
 
     def export(self, summaries: Sequence[RequestSummary]) -> None:
-        self._exporter.export([self._span(summary) for summary in summaries])
+        if self._exporter is None:
+            self._open()
+        result = self._exporter.export([self._span(summary) for summary in summaries])
+        if result.name != "SUCCESS":
+            raise SpansLostError
 
     def close(self) -> None:
-        self._exporter.shutdown()
+        if self._exporter is not None:
+            self._exporter.shutdown()
 
     def _span(self, summary: RequestSummary) -> Any:
         from opentelemetry.sdk.trace import ReadableSpan
@@ -191,24 +215,50 @@ def _told(field: re.Pattern[bytes], *parts: bytes) -> list[str]:
     return list(dict.fromkeys(values))
 
 
-def check_otel() -> None:
-    """Raises `MissingExtraError` where OpenTelemetry's exporter is not installed."""
+def traces_address(endpoint: str) -> str:
+    """Where a collector takes spans, read as OpenTelemetry's own variable is: ``/v1/traces`` of its address."""
+    base = endpoint.rstrip("/")
+    return base if base.endswith("/v1/traces") else f"{base}/v1/traces"
+
+
+def check_spans(headers_env: Mapping[str, str]) -> None:
+    """Raises `MissingExtraError` where OpenTelemetry's exporter is not installed, `ConfigError` for a header whose
+    value is not in the environment or that no header can carry."""
     try:
         spec = importlib.util.find_spec("opentelemetry.exporter.otlp.proto.http")
     except ModuleNotFoundError:
         spec = None
     if spec is None:
         raise MissingExtraError("exporting requests to OpenTelemetry", "otel")
+    for header, variable in headers_env.items():
+        value = os.environ.get(variable)
+        if not value or not value.isascii() or not value.isprintable() or value != value.strip():
+            why = "has characters that no header can carry" if value else "is not set"
+            raise ConfigError(
+                f"the header {header} for the collector of spans takes its value from the environment variable "
+                f"{variable}, which {why}",
+                hint=f"export {variable}=… before the start, or leave [telemetry] otlp_headers_env out",
+            )
 
 
 class Reporter:
     """The requests of a worker that were not exported yet. `dropped` counts those that never will be."""
 
-    def __init__(self, exporters: Sequence[Exporter]) -> None:
+    def __init__(self, exporters: Sequence[Exporter] = ()) -> None:
         self._exporters = exporters
+        self._next: Sequence[Exporter] | None = None
         self._waiting: list[RequestSummary] = []
         self._ends_bytes = 0
         self.dropped = 0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether `flush` has something to do."""
+        return bool(self._waiting) or self._next is not None
+
+    def replace(self, exporters: Sequence[Exporter]) -> None:
+        """Export to others from now on; what waits is theirs already."""
+        self._next = exporters
 
     def add(self, summary: RequestSummary) -> None:
         if len(self._waiting) >= WAITING_MAX:
@@ -224,12 +274,18 @@ class Reporter:
 
     def flush(self) -> None:
         """Export what waits; in a thread, for an exporter may wait for its collector."""
+        if self._next is not None:
+            former, self._exporters, self._next = self._exporters, self._next, None
+            for exporter in former:
+                exporter.close()
         waiting, self._waiting, self._ends_bytes = self._waiting, [], 0
         if not waiting:
             return
         for exporter in self._exporters:
             try:
                 exporter.export(waiting)
+            except SpansLostError:
+                self.dropped += len(waiting)
             except Exception:
                 logging.getLogger("freehold.gateway").exception("requests could not be exported")
                 self.dropped += len(waiting)

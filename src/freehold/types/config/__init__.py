@@ -31,6 +31,7 @@ from freehold.types.config.traffic import (
     PriceConfig,
     RolloutConfig,
     RouteConfig,
+    TelemetryConfig,
     WatchConfig,
 )
 from freehold.types.config.train import FinetuneConfig, Method, TrackerName
@@ -66,6 +67,7 @@ __all__ = [
     "StoreConfig",
     "Table",
     "TaskConfig",
+    "TelemetryConfig",
     "TrackerName",
     "UseProfile",
     "WatchConfig",

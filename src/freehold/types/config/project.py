@@ -30,12 +30,14 @@ from freehold.types.config.traffic import (
     PriceConfig,
     RolloutConfig,
     RouteConfig,
+    TelemetryConfig,
     WatchConfig,
 )
 from freehold.types.config.train import FinetuneConfig, Method
 from freehold.types.config.upper import endpoint_of_upper
 from freehold.types.config.use import UseProfile
 from freehold.types.config.use_words import check_use
+from freehold.types.endpoint import CloudCredentials
 from freehold.types.engine import EngineName
 
 
@@ -61,10 +63,13 @@ class IncumbentConfig(Table, frozen=True, kw_only=True):
     """What it speaks."""
     api_key_env: str | None = None
     """Name of the environment variable that holds the key, never the key."""
+    credentials: CloudCredentials | None = None
+    """In the place of a key, the usual chain of credentials of a cloud: `aws` signs requests (Bedrock), `google`
+    (Vertex AI) and `azure` (Entra ID) send access tokens. Needs the extra of that name."""
     others: Literal["auto", "pass", "refuse"] = "auto"
     """What becomes of everything else an application asks (other models, files, images, audio, batches, realtime …):
     `pass` hands it on to the incumbent, `refuse` answers 404. `auto` passes it on while clients bring keys of their
-    own, and refuses it where `api_key_env` names the owner's."""
+    own, and refuses it where `api_key_env` or `credentials` are the owner's."""
     responses: bool | None = None
     """Whether it has OpenAI's Responses API itself (`/v1/responses`) and gets its bytes; otherwise they are
     translated. Left out: known of OpenAI and Azure, found by asking elsewhere."""
@@ -117,6 +122,8 @@ class ServeConfig(Table, frozen=True, kw_only=True):
     hosts: tuple[str, ...] = ()
     """Names clients reach the gateway by besides localhost, this machine's name and IP addresses: a service, a proxy's
     name, `*.example.com`; `*` is any. Where keys are asked for, other names are refused only if some are listed."""
+    drain_s: Annotated[float, Meta(ge=0, le=3600)] = 30.0
+    """Seconds that answers under way get to finish when the gateway stops, or its workers are renewed."""
     options: dict[str, Any] = {}
     """Options of the engine."""
 
@@ -148,6 +155,7 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
     evidence: EvidenceConfig = EvidenceConfig()
     rollout: RolloutConfig = RolloutConfig()
     watch: WatchConfig = WatchConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
     cluster: ClusterConfig = ClusterConfig()
     store: StoreConfig = StoreConfig()
 
@@ -228,6 +236,8 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
         )
     if (config.serve.tls_cert is None) != (config.serve.tls_key is None):
         raise ConfigError(f"{path}: serve.tls_cert and serve.tls_key need each other")
+    if (problem := config.telemetry.problem) is not None:
+        raise ConfigError(f"{path}: telemetry.{problem}")
     if config.cluster.max_replicas < config.cluster.min_replicas:
         raise ConfigError(
             f"{path}: cluster.max_replicas is {config.cluster.max_replicas}, expected at least cluster.min_replicas"

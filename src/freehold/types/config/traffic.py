@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from msgspec import Meta
 
 from freehold.types.config.table import AtLeastOne, NotNegative, Positive, Table
+from freehold.types.endpoint import CloudCredentials
 from freehold.types.evidence import MAX_AGE_DAYS
-from freehold.types.route import CacheTerms, Guard, Limits, RouteState, Target, Waits
+from freehold.types.route import CacheTerms, Guard, Limits, RouteState, Target, Validate, Waits
 
 RetentionDays = Annotated[float, Meta(gt=0, le=36_500, description="above 0, up to 36,500 (100 years)")]
 RetentionMib = Annotated[float, Meta(gt=0, le=2**40, description="above 0")]
 CaptureMode = Literal["off", "raw", "patterns", "pii"]
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class PriceConfig(Table, frozen=True, kw_only=True):
@@ -43,6 +47,8 @@ class EndpointConfig(Table, frozen=True, kw_only=True):
     """What it speaks."""
     api_key_env: str | None = None
     """Name of the environment variable that holds its key, never the key."""
+    credentials: CloudCredentials | None = None
+    """`aws`, `google` or `azure`, as in `[incumbent]`."""
     forward_client_key: bool = False
     """Send it the keys and the organisation and project headers that clients send: to this host, and only where
     `api_key_env` names no key of its own and the gateway asks for none. Otherwise only `incumbent` gets them."""
@@ -90,6 +96,9 @@ class RouteConfig(Table, frozen=True, kw_only=True):
     next target (504 where there is none); how often the last one is asked again after a failed connection or a 5xx."""
     limits: Limits = Limits()
     """`{ requests_per_minute, tokens_per_minute, concurrency, wait_ms, usd_per_day, usd_per_month }`."""
+    validate: Validate = "here"
+    """Who checks the fields of a request that is translated, or goes to a model served here: `here` (types, missing
+    fields, schemas; a 400 names the field) or `upstream`, in its words. What may end an engine is always refused."""
     cache: CacheTerms | None = None
     """`{ seconds = 3600, mib = 16, shared = false, tools = false }`: exact repeats of requests without chance
     (temperature 0, or a seed) get the answer of the first again. Left out: every request is asked."""
@@ -162,3 +171,38 @@ class WatchConfig(Table, frozen=True, kw_only=True):
     """Name of the environment variable with an address that gets each alarm as JSON."""
     command: tuple[str, ...] = ()
     """Program and arguments that get each alarm as JSON on their input."""
+
+
+class TelemetryConfig(Table, frozen=True, kw_only=True):
+    """`[telemetry]`: where the gateway sends a span for each request, in OpenTelemetry's protocol (extra `otel`)."""
+
+    otlp_endpoint: str | None = None
+    """Address of a collector that takes OTLP over HTTP: `http://127.0.0.1:4318`; spans go to `/v1/traces` there. Left
+    out: FREEHOLD_OTEL=1 sends them where OTEL_EXPORTER_OTLP_ENDPOINT says."""
+    otlp_headers_env: dict[str, str] = {}
+    """`{ authorization = "COLLECTOR_AUTH" }`: headers that the collector asks for, each with the name of the
+    environment variable that holds its value, never the value."""
+
+    @property
+    def problem(self) -> str | None:
+        """What cannot be, with its key; None where all can."""
+        if self.otlp_endpoint is not None:
+            try:
+                parts = urlsplit(self.otlp_endpoint)
+                sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            except ValueError:
+                sound = False
+            if not sound or parts.query or parts.fragment:
+                return (
+                    f"otlp_endpoint is {self.otlp_endpoint[:200]!r}, expected an http:// or https:// address without "
+                    "a query"
+                )
+            if parts.username is not None:
+                return "otlp_endpoint holds a name or a password, expected none: otlp_headers_env names their variable"
+        elif self.otlp_headers_env:
+            return "otlp_headers_env is set, and otlp_endpoint, which they are for, is not"
+        for name, variable in self.otlp_headers_env.items():
+            if not _HEADER_NAME.fullmatch(name) or not variable:
+                said = f"{name[:100]!r} = {variable[:100]!r}"
+                return f"otlp_headers_env has {said}, expected a header's and a variable's name"
+        return None

@@ -11,12 +11,12 @@ from freehold.types.finding import Finding, Preflight
 from freehold.types.method import METHOD_KINDS
 from freehold.types.report import CandidateReport, Report
 from freehold.workflows.journey.methods import Candidate
-from freehold.workflows.journey.methods.method import behind, endpoint_of
+from freehold.workflows.journey.methods.method import behind, endpoint_of, engine_of, fetches
 from freehold.workflows.journey.suits import TaskFacts, suit_findings
 from freehold.workflows.project import Project
 from freehold.workflows.prove.preflight.address import AskedEndpoint
 from freehold.workflows.prove.preflight.check import PreflightRequest, preflight
-from freehold.workflows.prove.preflight.template import template_findings
+from freehold.workflows.prove.preflight.template import template_findings, tool_findings
 from freehold.workflows.prove.results import frozen_answers
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.serve.plan import ServeRequest
@@ -45,10 +45,15 @@ def look_first(
     more: list[Finding] = list(suit_findings(known, TaskFacts(config, dataset)))
     for one in writers:
         more += template_findings(one.model, project.settings)
+    held_out = list(building.samples(dataset, "held_out"))
+    if engine_of(config).ignores_tools_unsaid:
+        for one in known:
+            if not METHOD_KINDS[one.method].trains and fetches(one, config):
+                more += tool_findings(one.model, project.settings, held_out)
     request = PreflightRequest(
         dataset=dataset,
         task=task,
-        held_out=list(building.samples(dataset, "held_out")),
+        held_out=held_out,
         config=config,
         frozen=frozen_answers(project, dataset),
         planned_looks=config.task.looks,

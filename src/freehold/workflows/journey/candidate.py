@@ -16,6 +16,7 @@ import anyio
 import msgspec
 
 from freehold import __version__, verdict
+from freehold.datasets import building
 from freehold.engines import start
 from freehold.evals.chat.answer_cache import oldest_answer
 from freehold.evals.replay import ReplayOptions
@@ -45,6 +46,7 @@ from freehold.workflows.prove.labels import labels_held
 from freehold.workflows.prove.looks import Looks
 from freehold.workflows.prove.results import frozen_answers, keep, own_repeats
 from freehold.workflows.prove.retained import Probing, retained
+from freehold.workflows.serve.tools import WAYS_OUT, unmet
 
 ENDPOINT = "evaluate"
 """What its engine is called while it is proven: its answers are kept under that name, those of the selection apart."""
@@ -125,6 +127,9 @@ class CandidateRunner:
         except NotMadeError as error:
             report = msgspec.structs.replace(report, weights=error.weights, fit=error.fit)
             return _stopped(candidate, report, error.message)
+        if (why := unmet(made.plan, building.samples(self.bench.dataset, "held_out"))) is not None:
+            report = msgspec.structs.replace(report, weights=made.weights, fit=made.fit)
+            return _stopped(candidate, report, f"{why}; {WAYS_OUT}")
         labels = labels_held(self.bench.task, self.bench.dataset)
         made = msgspec.structs.replace(made, plan=msgspec.structs.replace(made.plan, labels=labels))
         report = msgspec.structs.replace(

@@ -54,6 +54,7 @@ from freehold.workflows.prove.results import (
     own_repeats,
     write_results,
 )
+from freehold.workflows.serve.tools import WAYS_OUT, unmet_at
 
 FIRST_LOOK = Looks()
 _OPTIONS = ReplayOptions()
@@ -141,6 +142,14 @@ def answers_file(folder: Path, endpoint: str, engine: EngineName, model: str) ->
     return folder / f"answers-{content_id([endpoint, engine, model])[:12]}.jsonl"
 
 
+def _look_at_demands(candidate: ServedCandidate, samples: Sequence[Sample], progress: Progress) -> None:
+    """Say what of the requests its engine does not read. Raises `UsageError` for calls it cannot be made to write."""
+    if (why := unmet_at(candidate.endpoint, candidate.model, samples)) is not None:
+        raise UsageError(why, hint=WAYS_OUT)
+    for note in unread_notes(samples, candidate.endpoint):
+        progress.say(note)
+
+
 async def evaluate(
     plan: EvaluationPlan,
     candidate: ServedCandidate,
@@ -156,17 +165,17 @@ async def evaluate(
     answer; the incumbent is then right by construction and the notes say so. Not so by a judge: it sees the two
     answers and no other. Answers are kept in `cache_dir` (whatever `options` say) and used again unless `fresh`.
 
-    Raises `UsageError` when there is nothing to compare with, and what `answers` raises.
+    Raises `UsageError` when there is nothing to compare with or where tool calls are demanded that its engine cannot be
+    made to write, and what `answers` raises.
     """
     progress = progress or Silent()
     samples, repeats = plan.samples()
+    _look_at_demands(candidate, samples, progress)
     options = options._replace(cache_path=candidate.answers_file(cache_dir))
     if fresh:
         candidate.answers_file(cache_dir).unlink(missing_ok=True)
     task = prepared(plan.task, cache_dir)
     name = plan.dataset.incumbent_model or "incumbent"
-    for note in unread_notes(samples, candidate.endpoint):
-        progress.say(note)
     answered = await ask_and_score(
         candidate, name, samples, repeats, plan.own_repeats, task, options, progress
     )

@@ -22,6 +22,8 @@ from freehold.workflows.project import Project
 from freehold.workflows.serve import room
 from freehold.workflows.serve.folders import check_folders
 from freehold.workflows.serve.hold import ServedAt, Sharing, hold
+from freehold.workflows.serve.telling import telling
+from freehold.workflows.serve.tools import WAYS_OUT, unmet_in_project
 
 
 def check_open(project: Project, host: str | None, *, without_keys: bool) -> None:
@@ -86,8 +88,7 @@ def serve(
             port=port,
             hosts=project.config.serve.hosts,
             attributions=attributions(plans, project.config.use),
-            log_requests=project.settings.log_requests,
-            otel=project.settings.otel,
+            **telling(project),
         )
     else:
         gateway_config = None
@@ -121,6 +122,9 @@ def serve(
 
 def _announce(project: Project, plans: Sequence[ServePlan], sharing: Sharing, progress: Progress) -> Sharing:
     """Say what is about to be loaded; `sharing` with what is loaded first and the memory there is."""
+    for plan in plans:
+        if (unmet := unmet_in_project(project, plan)) is not None:
+            progress.say(f"{unmet}; {WAYS_OUT}")
     if len(plans) == 1:
         (plan,) = plans
         _warn(plan, progress)

@@ -22,6 +22,7 @@ _CAPABILITIES = Capabilities(tools=True, json_schema=True, logprobs=True, embedd
 
 # https://cloud.google.com/vertex-ai/generative-ai/docs/start/openai (read 2026-11-27): its "key" is an access token.
 _VERTEX = "aiplatform.googleapis.com"
+_AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 
 def configured_endpoints(config: ProjectConfig) -> tuple[Endpoint, ...]:
@@ -32,7 +33,7 @@ def configured_endpoints(config: ProjectConfig) -> tuple[Endpoint, ...]:
     endpoints = []
     incumbent = config.incumbent
     if incumbent is not None and incumbent.base_url is not None:
-        _check_key_lasts("[incumbent]", incumbent.base_url, incumbent.api_key_env)
+        _check_credentials("[incumbent]", incumbent)
         endpoints.append(
             Endpoint(
                 name=INCUMBENT,
@@ -42,13 +43,14 @@ def configured_endpoints(config: ProjectConfig) -> tuple[Endpoint, ...]:
                 models=(ServedModel(name=incumbent.model, upstream_name=incumbent.model),),
                 capabilities=_capabilities(incumbent),
                 api_key_env=incumbent.api_key_env,
+                credentials=incumbent.credentials,
                 # The host that clients asked before there was a gateway.
                 forward_client_key=True,
                 dialect=dialect_of(incumbent.preset, incumbent.base_url),
             )
         )
     for table in config.endpoints:
-        _check_key_lasts(f"endpoint {table.name}", table.base_url, table.api_key_env)
+        _check_credentials(f"endpoint {table.name}", table)
         endpoints.append(
             Endpoint(
                 name=table.name,
@@ -58,6 +60,7 @@ def configured_endpoints(config: ProjectConfig) -> tuple[Endpoint, ...]:
                 models=tuple(ServedModel(name=name, upstream_name=name) for name in table.models),
                 capabilities=_capabilities(table),
                 api_key_env=table.api_key_env,
+                credentials=table.credentials,
                 forward_client_key=table.forward_client_key,
                 context_tokens=table.context_tokens,
                 dialect=dialect_of(table.preset, table.base_url),
@@ -79,12 +82,20 @@ def _capabilities(table: IncumbentConfig | EndpointConfig) -> Capabilities:
     return msgspec.structs.replace(_CAPABILITIES, responses=responses, responses_unknown=unknown)
 
 
-def _check_key_lasts(where: str, base_url: str, api_key_env: str | None) -> None:
-    if api_key_env is not None and (urlsplit(base_url).hostname or "").endswith(_VERTEX):
+def _check_credentials(where: str, table: IncumbentConfig | EndpointConfig) -> None:
+    host = urlsplit(table.base_url or "").hostname or ""
+    if table.api_key_env is not None and table.credentials is not None:
         raise ConfigError(
-            f"{where}: Vertex AI takes access tokens, which end within the hour; {api_key_env} is read once",
-            hint="leave api_key_env out where clients send tokens of their own, or ask it by a proxy that signs",
+            f"{where}: api_key_env and credentials are both set, and a request carries one of them",
+            hint="leave one of them out",
         )
+    if table.api_key_env is not None and host.endswith(_VERTEX):
+        raise ConfigError(
+            f"{where}: Vertex AI takes access tokens, which end within the hour; {table.api_key_env} is read once",
+            hint='credentials = "google" fetches them; leave both out where clients send tokens of their own',
+        )
+    if table.credentials is not None and table.api == "ollama":
+        raise ConfigError(f"{where}: credentials = {table.credentials!r} is of no use to Ollama's API")
 
 
 def dialect_of(preset: str | None, base_url: str) -> Dialect | None:
@@ -93,7 +104,10 @@ def dialect_of(preset: str | None, base_url: str) -> Dialect | None:
         return vendor(preset, "preset").dialect
     if is_azure(base_url):
         return "azure"
-    return "gemini" if urlsplit(base_url).hostname == GEMINI_HOST else None
+    host = urlsplit(base_url).hostname or ""
+    if host.startswith("bedrock-runtime") and host.endswith(_AWS_HOSTS):
+        return "bedrock"
+    return "gemini" if host == GEMINI_HOST else None
 
 
 def others_to(config: ProjectConfig) -> str | None:
@@ -105,7 +119,8 @@ def others_to(config: ProjectConfig) -> str | None:
     incumbent = config.incumbent
     if incumbent is None or incumbent.base_url is None or incumbent.others == "refuse":
         return None
-    passes = incumbent.others == "pass" or incumbent.api_key_env is None
+    owners = incumbent.api_key_env is not None or incumbent.credentials is not None
+    passes = incumbent.others == "pass" or not owners
     return INCUMBENT if passes else None
 
 

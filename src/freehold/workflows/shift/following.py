@@ -15,6 +15,7 @@ import msgspec
 
 from freehold.errors import FreeholdError, StorageError
 from freehold.gateway.config import Capture, GatewayConfig
+from freehold.gateway.http.signing.source import TITLES
 from freehold.gateway.live import TAKEN_OVER, keeps_less, live_change
 from freehold.gateway.telemetry.meters import Meters, run_folders
 from freehold.store import audit, open_store
@@ -37,11 +38,14 @@ KEYS = {
     "shadow_per_minute": "[capture] shadow_per_minute",
     "retention_days": "[capture] retention_days",
     "retention_bytes": "[capture] retention_mib",
+    "drain_s": "[serve] drain_s",
+    "otlp_endpoint": "[telemetry] otlp_endpoint",
+    "otlp_headers_env": "[telemetry] otlp_headers_env",
 }
 """What people call the gateway's fields."""
-_UNSAID = frozenset(("without_key", "default_model", "attributions"))
+_UNSAID = frozenset(("without_key", "default_model", "attributions", "otel"))
 _AT_START = {
-    "serve": ("hosts", "port", "tls_cert", "tls_key"),
+    "serve": ("hosts", "port", "tls_cert", "tls_key", "drain_s"),
     "store": ("url",),
 }
 """Tables that are read at a start, and their keys that are among `KEYS`."""
@@ -91,7 +95,8 @@ class ConfigFollower:
         self._options = options
         self._say = say
         self._kept_least: Capture | None = keeps_less(None, running.capture)
-        self._held = {one.api_key_env for one in running.endpoints}
+        self._held = {one.api_key_env for one in running.endpoints} | {*running.otlp_headers_env.values()}
+        self._held_clouds = {one.credentials for one in running.endpoints}
         self._seen = self._arriving = self._state()
         self._told = ""
         self._meters = Meters()
@@ -116,8 +121,9 @@ class ConfigFollower:
             self._tell(f"{self._name}: {error.message}; what ran before goes on")
             return None
         self._seen = state
+        wanted, waits = self._with_spans_that_can_be(wanted)
         change = live_change(self._running, wanted, kept_least=self._kept_least)
-        waits = [KEYS.get(field, field) for field in change.waiting] + self._at_start(project.config)
+        waits += [KEYS.get(field, field) for field in change.waiting] + self._at_start(project.config)
         waits += self._without_key(change.config)
         taken = [KEYS[field] for field in change.taken if field not in _UNSAID]
         self._tell_change(taken, waits, self._overruled(project.config))
@@ -163,10 +169,27 @@ class ConfigFollower:
             )
         return msgspec.structs.replace(wanted, endpoints=(*wanted.endpoints, *stay))
 
+    def _with_spans_that_can_be(self, wanted: GatewayConfig) -> tuple[GatewayConfig, list[str]]:
+        """As before where a collector's header needs a variable that the processes were not given, which is named."""
+        missing = sorted({*wanted.otlp_headers_env.values()} - self._held)
+        if not missing:
+            return wanted, []
+        fields = ("otel", "otlp_endpoint", "otlp_headers_env")
+        before = {field: getattr(self._running, field) for field in fields}
+        waits = [f"[telemetry], with the value in {name}" for name in missing]
+        return msgspec.structs.replace(wanted, **before), waits
+
     def _without_key(self, config: GatewayConfig) -> list[str]:
         """Processes are given variables when they start."""
         missing = {one.api_key_env for one in config.endpoints} - self._held - {None}
-        return [f"the key in {name}" for name in sorted(name for name in missing if name is not None)]
+        clouds = {one.credentials for one in config.endpoints} - self._held_clouds
+        return [
+            *(f"the key in {name}" for name in sorted(name for name in missing if name is not None)),
+            *(
+                f"credentials of {TITLES[cloud]}"
+                for cloud in sorted(cloud for cloud in clouds if cloud is not None)
+            ),
+        ]
 
     def _at_start(self, config: ProjectConfig) -> list[str]:
         """Keys of tables that are read at a start and were changed, those of `KEYS` left aside."""

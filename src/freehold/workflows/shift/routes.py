@@ -251,6 +251,7 @@ def route_of(table: RouteConfig) -> Route:
         waits=table.waits,
         limits=table.limits,
         cache=table.cache,
+        validate=table.validate,
     )
 
 

@@ -13,6 +13,7 @@ from freehold.engines.ports import is_loopback
 from freehold.errors import ConfigError, UnknownModelError, WeightsError
 from freehold.gateway.capture.redaction import redactor_of
 from freehold.gateway.config import GatewayConfig, TlsFiles
+from freehold.gateway.http.signing.clouds import check_sources
 from freehold.gateway.limits import key_requirement
 from freehold.gateway.spending import Charge, usd_of
 from freehold.privacy.library import LIBRARY
@@ -30,6 +31,8 @@ from freehold.workflows.serve.folders import check_folders
 from freehold.workflows.serve.hold import ServedAt, hold
 from freehold.workflows.serve.names import INCUMBENT
 from freehold.workflows.serve.plan import of_config, pull_and_plan
+from freehold.workflows.serve.telling import telling
+from freehold.workflows.serve.tools import unmet_in_project
 from freehold.workflows.shift import keys, routes
 from freehold.workflows.shift.endpoints import (
     check_endpoints,
@@ -151,6 +154,7 @@ def _gateway_config(project: Project, listening: Listening, capture: Capture | N
     """What the file, the settings and the command line say, without what only a start can know."""
     config = project.config
     endpoints = configured_endpoints(config)
+    check_sources(endpoints)
     return GatewayConfig(
         endpoints=endpoints,
         others_to=others_to(config),
@@ -171,9 +175,8 @@ def _gateway_config(project: Project, listening: Listening, capture: Capture | N
         shadow_concurrency=config.capture.shadow_concurrency,
         shadow_per_minute=config.capture.shadow_per_minute,
         workers=listening.workers or 1,
-        log_requests=project.settings.log_requests,
-        otel=project.settings.otel,
         prices=_prices(project),
+        **telling(project),
     )
 
 
@@ -284,6 +287,8 @@ def up(
     options = {key: option for key, option in given.items() if option is not None}
     follower = ConfigFollower(project, gateway_config, build=build, options=options, say=progress.say)
     for one in plans:
+        if (unmet := unmet_in_project(project, one)) is not None:
+            progress.say(f"{unmet}; a route's other endpoint gets them")
         progress.step("start the engine", note=f"{one.model} on {one.engine}")
 
     async def run() -> None:

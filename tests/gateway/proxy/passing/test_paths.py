@@ -169,3 +169,29 @@ def test_whose_files_these_are_is_told_by_the_client():
     with pytest.raises(ApiError, match="the incumbent's API has no such path"):
         place_at(ANTHROPIC, "/v1/files", "/v1/files", speaks="openai")
     assert place_at(ANTHROPIC, "/v1/files", "/v1/files", speaks="anthropic") == "/v1/files"
+
+
+BEDROCK = "https://bedrock-runtime.eu-central-1.amazonaws.com/openai/v1"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/model/eu.anthropic.claude-sonnet-4%3A0/converse-stream",
+        "/model/amazon.nova/invoke",
+        "/model/arn%3Aaws%3Abedrock%3Aeu%3A1%3Ainference-profile%2Fx/invoke-with-response-stream",
+    ],
+)
+def test_bedrocks_own_paths_are_passed_on_as_they_came(path):
+    assert place_at(at(BEDROCK, dialect="bedrock"), path, path, speaks="openai") == path
+    assert path_class(path) == "bedrock"
+    with pytest.raises(ApiError):
+        place_at(at("https://x/v1"), path, path, speaks="openai")
+
+
+@pytest.mark.parametrize(
+    "path", ["/model/x/delete", "/model/../invoke", "/model/x%2F..%2F/invoke", "/guardrail/x"]
+)
+def test_other_paths_of_bedrock_are_not_passed_on(path):
+    with pytest.raises(ApiError):
+        place_at(at(BEDROCK, dialect="bedrock"), path, path, speaks="openai")

@@ -3,8 +3,11 @@ import json
 from benchmarks import tiny_models
 from freehold.hardware.gguf_header import Header
 from freehold.settings import load
+from freehold.types.asking import RecordedAsking
+from freehold.types.dataset import Sample
 from freehold.workflows.prove.preflight import template
 from freehold.workflows.prove.preflight.template import template_findings
+from freehold.workflows.serve import tools
 
 
 def settings(tmp_path):
@@ -56,3 +59,22 @@ def test_a_folder_tells_it_by_its_files(tmp_path):
     (folder / "tokenizer_config.json").write_text("{}")
     (folder / "chat_template.jinja").write_text("{{ x }}")
     assert template._has_template(made)
+
+
+def test_a_base_that_cannot_write_the_calls_that_requests_demand_fails(tmp_path, monkeypatch):
+    def demanding(choice):
+        asking = RecordedAsking(tool_choice=choice)
+        return Sample(id="s", messages=(), tools=[{"type": "function"}], asking=asking)
+
+    headers = {"tokenizer.chat_template": "{{ messages }}"}
+    monkeypatch.setattr(tools, "read_header", lambda path: Header(str(path), headers, (), 1))
+    base, samples = str(gguf(tmp_path)), [demanding("required"), demanding("auto")]
+    (found,) = template.tool_findings(base, settings(tmp_path), samples)
+    assert found.outcome == "fail" and "1 of 2 held-out requests demand a tool call" in found.text
+    assert not list(template.tool_findings(base, settings(tmp_path), samples[1:]))
+    headers["tokenizer.chat_template"] = "{{ tools }}"
+    assert not list(template.tool_findings(base, settings(tmp_path), samples))
+    # Not here yet: the catalog knows, or says nothing.
+    (found,) = template.tool_findings("deepseek-ai/DeepSeek-R1", settings(tmp_path), samples)
+    assert found.fix
+    assert not list(template.tool_findings("org/nowhere", settings(tmp_path), samples))

@@ -44,6 +44,7 @@ async def upstream_request_body(
         bytes(peek.stream_options),
         exchange.capturing or bool(exchange.metered),
         asks_logprobs=asks_logprobs,
+        checked=exchange.route is None or exchange.route.validate == "here",
     )
     hide_usage, (body,) = await state.reader.do("upstream", how, exchange.body)
     served = endpoint.served(target.model or exchange.model)
@@ -66,8 +67,10 @@ async def contract_of(state: WorkerState, exchange: ProxyExchange) -> structured
 
 def may_break_schema(exchange: ProxyExchange, endpoint: Endpoint) -> bool:
     """Whether an engine here may answer past the schema of a request, because its grammar does not hold all of that."""
-    if endpoint.engine_kind.is_rented or len(exchange.body) > INLINE_BYTES_MAX:
+    if endpoint.engine_kind.is_rented:
         return False
+    if len(exchange.body) > INLINE_BYTES_MAX:
+        return not exchange.form_held
     kind, peek = exchange.api_route.kind, exchange.peek
     if kind == "chat":
         form = bytes(peek.response_format)

@@ -94,11 +94,10 @@ async def pass_on(state: WorkerState, request: Request, path: str) -> None:
         raise
     except UpstreamFailure as failure:
         passed.is_refused = True
-        passed.status = 504 if failure.timed_out else 502
+        passed.status = failure.status
         kind = "timeout" if failure.timed_out else "connection"
         state.meters.count("freehold_upstream_failures", endpoint.name, kind)
-        code = "upstream_timeout" if failure.timed_out else "upstream_unreachable"
-        raise ApiError(passed.status, str(failure), code=code) from None
+        raise ApiError(failure.status, str(failure), code=failure.code) from None
     finally:
         request.cancel_on_disconnect = False
         state.meters.in_flight -= 1
@@ -153,6 +152,13 @@ async def _exchange(state: WorkerState, endpoint: Endpoint, place: str, passed: 
         with contextlib.suppress(msgspec.MsgspecError):  # what cannot be read names no answer
             body = without_own_ids(body)
     length = request.header("content-length")
+    if isinstance(body, AsyncIterator) and endpoint.credentials == "aws":
+        raise ApiError(
+            413,
+            f"endpoint {endpoint.name} wants requests signed over their whole body: of what is passed on unread, "
+            f"{INLINE_BYTES_MAX // 1024} KiB at most",
+            code="not_signable",
+        )
     if isinstance(body, AsyncIterator) and length is not None:
         headers.append(("content-length", length))
     response = await state.upstreams.pass_on(endpoint, request.method, place, headers, body)

@@ -32,8 +32,13 @@ _ACCOUNT = re.compile(r"(?:^|/)[^a-z0-9/]*(?:organi[sz]ations?|projects)(?![a-z0
 _UNQUOTED_TIMES = 3
 # https://ai.google.dev/api (methods of models, files, uploads and the live API; read 2026-11-27).
 _GEMINI = re.compile(r"/(?:(?:upload|download)/)?v1(?:beta|alpha)(?:/|$)|/ws/google\.|/v1/\w+/[^/]+:\w+$")
+# https://docs.aws.amazon.com/bedrock/latest/APIReference (read 2026-11-29): what asks a model, and what counts for it.
+_BEDROCK = re.compile(
+    r"/model/[^/]+(?:/[^/]+)*/(?:invoke|invoke-with-response-stream|converse|converse-stream|count-tokens)$"
+)
 _GEMINI_METHOD = re.compile(r":(?:generate|streamGenerate|embed|batch|async|count|predict)\w*$")
 _AZURE_CHAT = re.compile(re.escape(DEPLOYMENTS) + r"([^/]+)(/chat/completions|/completions|/embeddings)")
+_BEDROCKS = "/model/"
 _MODELS, _SLASH = f"{VERSION}/models/", re.compile("%2f", re.IGNORECASE)
 _UNCLEAR = re.compile(r"%2e|%2f|%5c|\\|//|/\.\.?(?:/|$)|[^\x21-\x7e]|#", re.IGNORECASE)
 
@@ -79,6 +84,8 @@ def path_class(path: str) -> str:
         return "gemini"
     if first == "openai":
         return "azure"
+    if first == "model":
+        return "bedrock"
     word = rest.partition("/")[0]
     if first != "v1" or word not in _WORDS:
         return "other"
@@ -94,18 +101,20 @@ def place_at(endpoint: Endpoint, path: str, asked: str, *, speaks: Api) -> str:
     endpoint's API, that would manage the account of the endpoint's own key, or that two readers would read differently.
     """
     # Clients write a slash in a model's name encoded; the vendor reads it as one, and so it is looked at here.
-    read = _SLASH.sub("/", asked) if path.startswith(_MODELS) else asked
+    read = _SLASH.sub("/", asked) if path.startswith((_MODELS, _BEDROCKS)) else asked
     if len(asked) > _PATH_LENGTH_MAX or _UNCLEAR.search(read):
         raise ApiError(
             400, "this path is not passed on: it can be read in more than one way", code="unclear_path"
         )
     word = path.split("/")[2] if path.startswith(VERSION + "/") else ""
-    if endpoint.api_key_env is not None and _manages_account(asked):
+    if endpoint.has_own_key and _manages_account(asked):
         raise ApiError(
             403, f"{asked[:200]} manages the account whose key this gateway holds", code="not_passed_on"
         )
     slash = "/" if asked.endswith("/") else ""
     if endpoint.dialect == "gemini" and _is_geminis(path):
+        return asked
+    if endpoint.dialect == "bedrock" and _BEDROCK.match(path):
         return asked
     if endpoint.dialect == "azure" and path.startswith("/openai/"):
         said = taken_apart(endpoint.base_url).query

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
+from freehold.catalog import models
 from freehold.errors import FreeholdError
 from freehold.hardware.gguf_header import read_header
 from freehold.settings import Settings
+from freehold.types.dataset import Sample
 from freehold.types.finding import Finding, fail, ok
 from freehold.types.model import Weights
+from freehold.workflows.serve.tools import WAYS_OUT, demanding, knows_tools, template_in
 from freehold.workflows.weights.pull import show_weights
 
 CHECK = "template"
+TOOLS = "tools"
 _GGUF_KEY = "tokenizer.chat_template"
 
 
@@ -36,6 +40,35 @@ def template_findings(model: str, settings: Settings) -> Iterator[Finding]:
             f"{model}: its weights carry no chat template, so no conversation can be written for it",
             "use an instruction-tuned base, or one whose files carry a chat template",
         )
+
+
+def tool_findings(model: str, settings: Settings, samples: Sequence[Sample]) -> Iterator[Finding]:
+    """Whether a model that is served as it is, by llama.cpp, can be made to call the tools that requests demand: by its
+    weights where they are here, else by the catalog. Nothing is said where neither knows."""
+    found, total = demanding(samples)
+    if not found:
+        return
+    if _knows_tools(model, settings) is False:
+        yield fail(
+            TOOLS,
+            f"{model}: {found:,} of {total:,} held-out requests demand a tool call, and its chat template knows no "
+            "tools",
+            WAYS_OUT,
+        )
+
+
+def _knows_tools(model: str, settings: Settings) -> bool | None:
+    try:
+        weights = _here(model, settings)
+    except (FreeholdError, OSError, msgspec.DecodeError):
+        weights = None
+    template = None if weights is None else weights.chat_template
+    if template is None and weights is not None and weights.path is not None and weights.format == "gguf":
+        template = template_in(Path(weights.path))
+    if template is not None:
+        return knows_tools(template)
+    known = models.find(model)
+    return None if known is None else known.tools
 
 
 def _here(model: str, settings: Settings) -> Weights | None:

@@ -1,0 +1,104 @@
+"""Requests that demand a tool call, and models that an engine would let answer them in plain text.
+
+llama.cpp passes over a demand (`tool_choice`) where the model's chat template knows no tools, without an error (seen of
+2026-10). A template knows tools when it reads the variable of that name, which is told from its text: it is never run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+from freehold.datasets import building
+from freehold.errors import FreeholdError
+from freehold.hardware.gguf_header import read_header
+from freehold.store import open_store
+from freehold.types.dataset import Dataset, Sample
+from freehold.types.endpoint import Endpoint, ServePlan
+from freehold.workflows.project import Project
+
+WAYS_OUT = (
+    "leave these requests out by [[data.match]], train the model (an adapter brings a template that writes calls), or "
+    "name one whose chat template has tools"
+)
+_TEMPLATE = "tokenizer.chat_template"
+_LOOKED_AT = 2000
+
+
+def knows_tools(template: str) -> bool | None:
+    """Whether a chat template reads the tools of a request; None for one that is not Jinja as it is known here."""
+    from jinja2 import TemplateSyntaxError, meta  # late: few commands need it
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(extensions=["jinja2.ext.loopcontrols"])
+    try:
+        return "tools" in meta.find_undeclared_variables(environment.parse(template))
+    except (TemplateSyntaxError, RecursionError):
+        return None
+
+
+def demanding(samples: Iterable[Sample]) -> tuple[int, int]:
+    """How many samples demand a tool call, and how many samples there are."""
+    found = total = 0
+    for sample in samples:
+        total += 1
+        found += bool(sample.tools) and sample.asking is not None and sample.asking.demands_a_call
+    return found, total
+
+
+def unmet(plan: ServePlan, samples: Iterable[Sample]) -> str | None:
+    """That a plan's model cannot be made to call the tools that some requests demand; None where it can, where none do,
+    or where nothing is known of its template."""
+    if not plan.engine_kind.ignores_tools_unsaid or (template := template_of(plan)) is None:
+        return None
+    if knows_tools(template) is not False:
+        return None
+    return _told(plan.served_name, plan.engine_kind.title, *demanding(samples))
+
+
+def unmet_at(endpoint: Endpoint, model: str, samples: Iterable[Sample]) -> str | None:
+    """The same of an endpoint that answers already, by what it says it can do."""
+    if not endpoint.engine_kind.ignores_tools_unsaid or endpoint.capabilities.tools:
+        return None
+    return _told(model, endpoint.engine_kind.title, *demanding(samples))
+
+
+def unmet_in_project(project: Project, plan: ServePlan) -> str | None:
+    """The same for the newest dataset of a project, by the first of its held-out samples; None without one."""
+    try:
+        with open_store(project.reading_url) as store:
+            dataset = store.latest(Dataset)
+        if dataset is None:
+            return None
+        return unmet(plan, islice(building.samples(dataset, "held_out"), _LOOKED_AT))
+    except (FreeholdError, OSError):
+        return None  # it was asked in passing: what is wrong with the dataset is told where it is used
+
+
+def template_of(plan: ServePlan) -> str | None:
+    """The chat template a plan is served with; None where that is not known before it runs."""
+    given = plan.options.get("chat_template")
+    if isinstance(given, str):
+        return given
+    if plan.weights_path is None or not plan.weights_path.endswith(".gguf"):
+        return None
+    return template_in(Path(plan.weights_path))
+
+
+def template_in(weights: Path) -> str | None:
+    """The chat template that a GGUF file carries; None where it has none or cannot be read."""
+    try:
+        found = read_header(weights).metadata.get(_TEMPLATE)
+    except (FreeholdError, OSError):
+        return None
+    return found if isinstance(found, str) else None
+
+
+def _told(model: str, engine: str, found: int, total: int) -> str | None:
+    if not found:
+        return None
+    return (
+        f"{found:,} of {total:,} requests demand a tool call (tool_choice), and the chat template of {model} knows no "
+        f"tools: {engine} would answer them in plain text"
+    )

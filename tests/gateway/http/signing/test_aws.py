@@ -1,0 +1,58 @@
+"""What requests to AWS are signed for, and with what."""
+
+import pytest
+
+from freehold.gateway.http.signing.aws import AwsSource, signed_for, without_signature
+from freehold.gateway.http.signing.source import CredentialError
+
+PATHLESS = {"AWS_CONFIG_FILE": "/nowhere", "AWS_SHARED_CREDENTIALS_FILE": "/nowhere"}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {**PATHLESS, "AWS_EC2_METADATA_DISABLED": "true"}.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "service", "region"),
+    [
+        ("https://bedrock-runtime.us-east-1.amazonaws.com/openai/v1", "bedrock", "us-east-1"),
+        ("https://bedrock-runtime-fips.us-gov-west-1.amazonaws.com/openai/v1", "bedrock", "us-gov-west-1"),
+        ("https://bedrock-mantle.ap-southeast-2.api.aws/v1", "bedrock-mantle", "ap-southeast-2"),
+        ("https://vpce-1-x.bedrock-runtime.eu-west-1.vpce.amazonaws.com/openai/v1", "bedrock", "eu-west-1"),
+        ("https://models.example.com/v1", "bedrock", None),
+        ("http://127.0.0.1:1/v1", "bedrock", None),
+    ],
+)
+def test_the_scope_is_read_from_the_address(base_url, service, region, monkeypatch):
+    assert signed_for(base_url) == (service, region)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
+    assert signed_for(base_url) == (service, region or "eu-north-1")
+
+
+def test_a_chain_without_credentials_is_said():
+    with pytest.raises(CredentialError, match="is empty"):
+        AwsSource("http://127.0.0.1:1").fetch()
+
+
+def test_a_key_that_is_exchanged_is_read_again(monkeypatch):
+    source = AwsSource("https://bedrock-runtime.us-east-1.amazonaws.com/openai/v1")
+    seen = []
+    for number in (1, 2):
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", f"AKID{number}")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-word")
+        issued = source.fetch()
+        assert issued.expires_s is None
+        sent = dict(source.headers(issued.value, "POST", "https://h/v1/x", [("content-type", "a/b")], b"{}"))
+        seen.append(sent["authorization"].split("/")[0])
+        assert "SignedHeaders=content-type;host;x-amz-date" in sent["authorization"]
+        assert "secret-word" not in str(sent)
+    assert seen == ["AWS4-HMAC-SHA256 Credential=AKID1", "AWS4-HMAC-SHA256 Credential=AKID2"]
+
+
+def test_another_signature_is_left_out():
+    kept = [("content-type", "a/b"), ("amz-sdk-request", "attempt=1")]
+    assert without_signature([*kept, ("x-amz-date", "x"), ("x-amz-content-sha256", "y")]) == kept
