@@ -7,7 +7,7 @@
 # GitLab: CI_API_V4_URL, CI_PROJECT_ID, CI_MERGE_REQUEST_IID, CHECK_COMMENT_TOKEN (a project's access token with the
 # scope api; GitLab's own CI_JOB_TOKEN may not comment).
 set -euo pipefail
-{ set +x; } 2>/dev/null # whoever debugs the job must not see the token
+{ set +x; } 2>/dev/null # the token must not show where the job is debugged
 
 report=${CHECK_REPORT:-freehold-check.md}
 python=${CHECK_PYTHON:-python3}

@@ -200,14 +200,14 @@ def _route(
         waits["first_byte_ms"] = deployments[0].first_byte_ms
     if retries is not None:
         waits["retries"] = min(retries, 10)
-    limits = {
-        name: sum(values)
-        for name, values in (
-            ("requests_per_minute", [one.requests_per_minute for one in deployments]),
-            ("tokens_per_minute", [one.tokens_per_minute for one in deployments]),
-        )
-        if all(value is not None for value in values)
-    }
+    limits: dict[str, int] = {}
+    for name, values in (
+        ("requests_per_minute", [one.requests_per_minute for one in deployments]),
+        ("tokens_per_minute", [one.tokens_per_minute for one in deployments]),
+    ):
+        known = [value for value in values if value is not None]
+        if len(known) == len(values):
+            limits[name] = sum(known)
     if limits and len(deployments) > 1:
         parts.assume("the limits of a group's deployments are added up to the route's")
     parts.route(
