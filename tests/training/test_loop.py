@@ -121,6 +121,14 @@ def test_patience_ends_a_run_with_the_best_weights(tmp_path):
     assert any("1 evaluations without a better one" in (e.message or "") for e in events)
 
 
+def test_samples_without_an_answer_in_tokens_are_not_written(tmp_path):
+    """Those of an encoder, whose base has nothing to write with."""
+    trainer = CountingTrainer(validations=[ValidationResult(0.5, 0.9)] * 3)
+    trainer.base = SimpleNamespace(dtype=torch.float32)
+    _, events = run(tmp_path, trainer, validation=[object()] * 8)
+    assert [event.written for event in events if event.kind == "eval"] == [()] * 3
+
+
 def test_memory_that_runs_out_in_a_step_is_warned_of_and_survived(tmp_path):
     class Hungry(CountingTrainer):
         def step(self, samples, rate):

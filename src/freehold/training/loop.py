@@ -229,9 +229,9 @@ class _TrainingRun:
 
     def _written(self) -> tuple[WrittenAnswer, ...]:
         """What the model answers to a few samples by itself; one worker's part, who tells it."""
-        if group.rank():
+        asked = [] if group.rank() else written.chosen(self._validation, self._trainer.pack_tokens)
+        if not asked:  # of an encoder, or of a method that judges answers: their bases write none
             return ()
-        asked = written.chosen(self._validation, self._trainer.pack_tokens)
         return written.answers(self._trainer.write_answers, asked, self._trainer.base.tokenizer)
 
     def save_checkpoint(self) -> None:
