@@ -1,3 +1,4 @@
+import click
 import pytest
 
 from freehold.cli.options import hanging, short_count
@@ -25,6 +26,16 @@ def test_later_lines_hang_under_the_first(monkeypatch):
         "    nine",
     ]
     assert hanging("one " * 12, "ranked by ", "  ").splitlines()[1].startswith("  one")
+
+
+def test_colours_of_the_first_words_take_no_room(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "44")
+    first = click.style("done", fg="green", bold=True)
+    assert hanging("one two three four five six seven eight nine", f"{first}  ").splitlines() == [
+        f"{first}  one two three four five six seven",
+        "      eight nine",
+    ]
+    assert hanging("", f"{first}  ") == ""
 
 
 def test_a_word_longer_than_the_line_stays_whole(monkeypatch):

@@ -9,6 +9,7 @@ from freehold.errors import TrainingError
 from freehold.training import checkpoint, loop
 from freehold.training.formatting import Encoded
 from freehold.training.trainer import ValidationResult
+from freehold.training.written import Said
 from freehold.types.config import FinetuneConfig
 
 SAMPLES = [Encoded(f"s{n}", (1, 2, 3), (False, True, True)) for n in range(8)]
@@ -23,7 +24,9 @@ class CountingTrainer:
     like_lengths = False
 
     def __init__(self, config=CONFIG, validations=()):
-        self.config, self.base, self.model = config, SimpleNamespace(dtype=torch.float32), None
+        words = SimpleNamespace(decode=lambda ids, skip_special_tokens: " ".join(map(str, ids)))
+        self.config, self.model = config, None
+        self.base = SimpleNamespace(dtype=torch.float32, tokenizer=words)
         self.parameters = SimpleNamespace(flat=torch.nn.Parameter(torch.zeros(1)))
         self.validations = list(validations)
         self.losses, self.recomputes = {}, False
@@ -36,6 +39,9 @@ class CountingTrainer:
 
     def evaluate(self, samples):
         return self.validations.pop(0)
+
+    def write_answers(self, samples, seconds):
+        return [Said(one.target, True) for one in samples]
 
     def tensors(self):
         return {"adapter": self.parameters.flat}
@@ -106,8 +112,21 @@ def test_patience_ends_a_run_with_the_best_weights(tmp_path):
     outcome, events = run(tmp_path, trainer, validation=SAMPLES[:2])
     assert outcome.steps == 4 and trainer.parameters.flat.item() == 2
     assert (outcome.validation_loss, outcome.validation_score) == (0.5, 0.9)
-    assert "90.0% of 2 validation samples right" in next(e.message for e in events if e.kind == "eval")
+    first = next(e for e in events if e.kind == "eval")
+    assert "90.0% of 2 validation samples right" in first.message
+    assert [(one.sample_id, one.text, one.is_right) for one in first.written] == [
+        ("s0", "2 3", True),
+        ("s1", "2 3", True),
+    ]
     assert any("1 evaluations without a better one" in (e.message or "") for e in events)
+
+
+def test_samples_without_an_answer_in_tokens_are_not_written(tmp_path):
+    """Those of an encoder, whose base has nothing to write with."""
+    trainer = CountingTrainer(validations=[ValidationResult(0.5, 0.9)] * 3)
+    trainer.base = SimpleNamespace(dtype=torch.float32)
+    _, events = run(tmp_path, trainer, validation=[object()] * 8)
+    assert [event.written for event in events if event.kind == "eval"] == [()] * 3
 
 
 def test_memory_that_runs_out_in_a_step_is_warned_of_and_survived(tmp_path):

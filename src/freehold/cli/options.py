@@ -15,7 +15,7 @@ import msgspec
 from freehold import files
 from freehold.cli import documents
 from freehold.cli.documents import json_option as json_option
-from freehold.cli.output import columns, echo, json_escaped
+from freehold.cli.output import cells, columns, echo, json_escaped
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -114,15 +114,18 @@ def print_foreign_json(value: Any) -> None:
 
 
 def hanging(text: str, first: str, rest: str | None = None) -> str:
-    """`text` after `first`, broken to the terminal's width with later lines under it; whole lines in a pipe."""
-    return textwrap.fill(
+    """`text` after `first`, broken to the terminal's width with later lines under it; whole lines in a pipe. Colours of
+    `first` take no room."""
+    room = " " * cells(first)
+    filled = textwrap.fill(
         text,
         max(columns() - 1, 40),
-        initial_indent=first,
-        subsequent_indent=" " * len(first) if rest is None else rest,
+        initial_indent=room,
+        subsequent_indent=room if rest is None else rest,
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return first + filled[len(room) :] if filled else ""
 
 
 def short_count(parameters: int) -> str:

@@ -5,6 +5,7 @@ Each picture has a title and a description for people who cannot see it; every f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from html import escape
 
@@ -16,6 +17,7 @@ from freehold.visible import one_line
 
 LONGEST_LABEL, SHORT_LABEL = 48, 28
 """Characters of a name in a picture, and of one that leaves room for words behind it, on a phone too."""
+_ORGANISATION = re.compile(r"^[^/\s]+/")
 
 
 def interval(comparison: PairedResult) -> str:
@@ -98,9 +100,13 @@ def candidates(rows: Sequence[SelectionPictureRow], margin: float) -> str:
 
 
 def _shown_label(text: str) -> str:
-    """A candidate's name as a picture has room for it, with nothing in it that hides or turns letters."""
+    """A candidate's name as a picture has room for it, with nothing in it that hides or turns letters: without the
+    organisation before it first, then without its middle, since the end tells candidates apart."""
     plain = one_line(text)
-    return plain if len(plain) <= LONGEST_LABEL else f"{plain[: LONGEST_LABEL - 1]}…"
+    if len(plain) > LONGEST_LABEL:
+        plain = _ORGANISATION.sub("", plain)
+    end = (LONGEST_LABEL - 1) // 2
+    return plain if len(plain) <= LONGEST_LABEL else f"{plain[: LONGEST_LABEL - 1 - end]}…{plain[-end:]}"
 
 
 def _ticks(x: Callable[[float], float], left: float, right: float, axis: float) -> str:

@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from freehold.errors import TrainingError
-from freehold.training import checkpoint, group, memory, schedule
+from freehold.training import checkpoint, group, memory, schedule, written
 from freehold.training.early_stopping import EarlyStopping
 from freehold.training.formatting import Encoded
 from freehold.training.loss_history import LossHistory
 from freehold.training.trainer import Trainer, ValidationResult
-from freehold.types.training import Learned, TrainingEvent
+from freehold.types.training import Learned, TrainingEvent, WrittenAnswer
 
 Emit = Callable[[TrainingEvent], None]
 
@@ -206,6 +206,7 @@ class _TrainingRun:
         shard = group.shard(self._validation)
         began = time.monotonic()
         result = memory.retry_smaller(self._trainer, self._trainer.evaluate, shard, self._warn)
+        said = self._written()
         self._validation_seconds = time.monotonic() - began
         self._speed.leave_out(self._validation_seconds)
         self._validated = result
@@ -218,12 +219,20 @@ class _TrainingRun:
                 loss=result.loss,
                 score=result.score,
                 message=f"{result.score:.1%} of {len(self._validation)} validation samples right, loss",
+                written=said,
             )
         )
         self._stopping.record(result, self._trainer)
         if self._stopping.is_over and self.step < self.steps:
             self._warn(f"{self._stopping.stale} evaluations without a better one: stopping early")
             self.steps = self.step
+
+    def _written(self) -> tuple[WrittenAnswer, ...]:
+        """What the model answers to a few samples by itself; one worker's part, who tells it."""
+        asked = [] if group.rank() else written.chosen(self._validation, self._trainer.pack_tokens)
+        if not asked:  # of an encoder, or of a method that judges answers: their bases write none
+            return ()
+        return written.answers(self._trainer.write_answers, asked, self._trainer.base.tokenizer)
 
     def save_checkpoint(self) -> None:
         """Write down everything a later process needs to go on from here."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from freehold.training.formatting import Encoded
 from freehold.training.memory import Shrinkable
+from freehold.training.written import Asked, Said
 from freehold.types.config import FinetuneConfig
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ class Trainer(Shrinkable, Protocol):
         ...
 
     def evaluate(self, samples: Sequence[Encoded]) -> ValidationResult: ...
+
+    def write_answers(self, samples: Sequence[Asked], seconds: float) -> list[Said]:
+        """Answers by greedy decoding, begun within so many seconds."""
+        ...
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """State for a checkpoint."""

@@ -14,6 +14,7 @@ from tests.training.methods.runs import CONFIG, Run
 from freehold.training import base as bases
 from freehold.training.formatting import Encoded
 from freehold.training.methods import table
+from freehold.training.written import Asked
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -37,6 +38,28 @@ def test_the_score_is_what_greedy_decoding_would_write(tiny, samples):
         ids[-1 if at else -4] = (ids[-1 if at else -4] + 1) % 300
         answered[at] = answered[at]._replace(ids=tuple(ids))
     assert trainer.evaluate(answered).score == pytest.approx(7 / 9)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_answers_are_those_of_greedy_decoding(tiny, samples, fused):
+    trainer = trainer_for(tiny)
+    trainer._fused = trainer._fused if fused else None
+    some = [Asked(one.id, one.ids[: 3 + 2 * at], (299, 299), 6) for at, one in enumerate(samples[:4])]
+    trainer.evaluate(samples)
+    said = trainer.write_answers(some, 60.0)
+    model = trainer.model
+    model.base_model.model.set_attn_implementation("eager")
+    for one, answer in zip(some, said, strict=True):
+        ids = list(one.prompt)
+        with torch.no_grad():
+            for _ in answer.ids:
+                ids.append(int(model(input_ids=torch.tensor([ids])).logits[0, -1].argmax()))
+        assert tuple(ids[len(one.prompt) :]) == answer.ids
+        assert answer.ended == (answer.ids[-1] in (299, trainer.base.tokenizer.eos_token_id))
+        assert answer.ended or len(answer.ids) == 6
+    assert [one.ids for one in trainer.write_answers(some, 0.0)] == [()] * 4, (
+        "without time, without an answer"
+    )
 
 
 def test_dropout_is_for_learning_only(tmp_path, job):

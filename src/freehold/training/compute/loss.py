@@ -94,6 +94,12 @@ def cross_entropy_sum(
     return differentiable(ChunkedCrossEntropy, hidden, weight, targets, softcap, each)
 
 
+def likeliest(hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """For each row (rows, width) the most likely token, (rows,); a cap on the logits changes none of it."""
+    with torch.no_grad():
+        return _logits(hidden, weight)[: hidden.shape[0]].argmax(dim=1)
+
+
 def judge(
     hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, *, softcap: float | None = None
 ) -> tuple[float, torch.Tensor]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from freehold.errors import MissingExtraError, TrainingError
 from freehold.training import group
+from freehold.training.written import Asked, Said
 from freehold.types.config import FinetuneConfig
 
 if TYPE_CHECKING:
@@ -58,6 +59,10 @@ class TrainerBase(ABC):
 
     def release(self) -> None:  # noqa: B027 - a trainer may keep nothing between steps
         """Give back memory that is kept between steps."""
+
+    def write_answers(self, samples: Sequence[Asked], seconds: float) -> list[Said]:
+        """None, by a method that does not imitate answers: its samples are judged, and none is `Asked`."""
+        return []
 
     def apply_gradient(self, loss: float, samples: Sequence[Any], rate: float) -> None:
         """One optimizer step along the accumulated gradient.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from freehold.training.compute.trainer_base import TrainerBase
 from freehold.training.formatting import Encoded
 from freehold.training.methods import checks
 from freehold.training.trainer import ValidationResult
+from freehold.training.written import Asked, Said
 from freehold.types.config import FinetuneConfig
 
 if TYPE_CHECKING:
@@ -74,6 +76,11 @@ def checkpoint_layers(model: Any, layers: Iterable[Any]) -> None:
     getattr(model, f"{name}_checkpointing_enable")({"use_reentrant": False})
     for layer in layers:
         layer.training = True
+
+
+def _row(asked: Asked, written: Sequence[int]) -> Encoded:
+    ids = (*asked.prompt, *written)
+    return Encoded(asked.id, (*ids, 0), (*(False,) * len(ids), True))
 
 
 def _smallest_side(model: Any, targets: str | tuple[str, ...]) -> int:
@@ -193,6 +200,32 @@ class LoraTrainer(TrainerBase):
                 exact += packed.samples - wrong
         loss, targets, exact, count = group.totals(loss, targets, exact, len(samples))
         return ValidationResult(loss / targets, exact / count)
+
+    def write_answers(self, samples: Sequence[Asked], seconds: float) -> list[Said]:
+        """What the model answers by greedy decoding, as it was evaluated last. After `seconds` what is not whole is cut
+        where it is."""
+        import torch
+
+        from freehold.training.compute.loss import likeliest
+
+        ends = {one.target[-1] for one in samples} | {self.base.tokenizer.eos_token_id}
+        written: dict[str, list[int]] = {one.id: [] for one in samples}
+        under_way = list(samples)
+        began = time.monotonic()
+        with torch.no_grad(), self._without_dropout():
+            while under_way and time.monotonic() - began < seconds:
+                # The token that is asked for stands last in each row, where nothing sees what it is.
+                rows = [_row(one, written[one.id]) for one in under_way]
+                packed = pack(rows, device=self.base.device)
+                best = likeliest(self._hidden(packed), self._head)
+                for id, token in zip(packed_order(rows), best.tolist(), strict=True):
+                    written[id].append(token)
+                under_way = [
+                    one
+                    for one in under_way
+                    if written[one.id][-1] not in ends and len(written[one.id]) < one.most
+                ]
+        return [Said(tuple(ids), bool(ids) and ids[-1] in ends) for ids in written.values()]
 
     @contextlib.contextmanager
     def _without_dropout(self) -> Iterator[None]:
