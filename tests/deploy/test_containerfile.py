@@ -6,11 +6,11 @@ import subprocess
 
 import click
 import pytest
+from tests.deploy.chart import LEAST, helm, pods, rendered
 from tests.deploy.containerfile import CONTAINERFILE, ROOT, environment, instructions, last, lineage, stages
 
 from freehold.cli.main import cli
 from freehold.settings import SETTINGS
-from freehold.workflows.serve.cluster import kubernetes
 
 BEFORE, STAGES = stages(CONTAINERFILE.read_text())
 VARIANTS = ("engine", "train", "gateway")
@@ -51,13 +51,19 @@ def test_its_settings_and_its_command_are_freeholds(variant):
     command.make_context(name, words)  # raises for an option that is none
 
 
-def test_the_folders_are_those_of_the_rendered_manifests():
+@helm
+def test_the_folders_are_those_of_the_chart():
     chain = lineage(STAGES, "gateway")
     values = environment(chain)
-    assert values["FREEHOLD_HOME"] == kubernetes.HOME
-    assert last(chain, "WORKDIR").text == kubernetes.FOLDER
-    assert values["FREEHOLD_STATE"].startswith(kubernetes.FOLDER)
-    assert last(chain, "EXPOSE").text == values["FREEHOLD_PORT"] == str(kubernetes.GATEWAY_PORT)
+    (pod,) = pods(rendered(LEAST)).values()
+    (gateway,) = pod["containers"]
+    given = {one["name"]: one.get("value") for one in gateway["env"]}
+    mounts = {one["mountPath"] for one in gateway["volumeMounts"]}
+    for name in ("FREEHOLD_HOME", "FREEHOLD_STATE"):
+        assert values[name] == given[name] and given[name] in mounts
+    assert last(chain, "WORKDIR").text == gateway["workingDir"]
+    (port,) = gateway["ports"]
+    assert last(chain, "EXPOSE").text == values["FREEHOLD_PORT"] == str(port["containerPort"])
 
 
 def test_bases_are_named_with_a_version_and_their_registry():

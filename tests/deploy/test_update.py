@@ -24,7 +24,6 @@ import pytest
 from tests.deploy.chart import LEAST, helm, pods, rendered
 from tests.gateway.loopback import ANSWER, FakeUpstream, eventually, plain, stream, stream_of
 
-from freehold.cli.main import cli
 from freehold.gateway.serve import free_port
 from freehold.store import open_store
 
@@ -64,9 +63,6 @@ class PodProcess:
     @staticmethod
     def _adapted(word, own):
         """A word of the pod's command on this machine: its own address, and its ConfigMap's place."""
-        options = {option for one in cli.get_command(None, "up").params for option in one.opts}
-        if word == "--no-engine" and word not in options:
-            return "--model=echo"  # an engine beside the gateway, which no request here is for
         name = word.partition("=")[0]
         return f"{name}={own[name]}" if name in own else word
 
