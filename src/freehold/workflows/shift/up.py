@@ -218,6 +218,16 @@ def _note_start(store: Store, config: GatewayConfig, *, without_keys: bool) -> N
     audit.note(store.database, "gateway.start", "gateway", detail=detail)
 
 
+def _overruling(listening: Listening, capture: Capture | None) -> dict[str, str]:
+    """Keys of the file for which an option of the command line stands, each with that option."""
+    given = {
+        "[capture] mode": "--capture" if capture else None,
+        "[serve] port": "--port" if listening.port else None,
+        "[serve] tls_cert, tls_key": "--tls-cert" if listening.tls else None,
+    }
+    return {key: option for key, option in given.items() if option is not None}
+
+
 def up(
     project: Project,
     *,
@@ -279,12 +289,7 @@ def up(
             attributions=attributions(plans, changed.config.use),
         )
 
-    given = {
-        "[capture] mode": "--capture" if capture else None,
-        "[serve] port": "--port" if listening.port else None,
-        "[serve] tls_cert, tls_key": "--tls-cert" if listening.tls else None,
-    }
-    options = {key: option for key, option in given.items() if option is not None}
+    options = _overruling(listening, capture)
     follower = ConfigFollower(project, gateway_config, build=build, options=options, say=progress.say)
     for one in plans:
         if (unmet := unmet_in_project(project, one)) is not None:
