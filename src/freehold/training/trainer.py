@@ -67,7 +67,7 @@ class Trainer(Shrinkable, Protocol):
     def evaluate(self, samples: Sequence[Encoded]) -> ValidationResult: ...
 
     def write_answers(self, samples: Sequence[UnansweredSample], seconds: float) -> list[WrittenTokens]:
-        """Answers by greedy decoding, begun within so many seconds."""
+        """Answers by greedy decoding, within a number of seconds."""
         ...
 
     def tensors(self) -> dict[str, torch.Tensor]:
