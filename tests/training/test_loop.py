@@ -9,7 +9,7 @@ from freehold.errors import TrainingError
 from freehold.training import checkpoint, loop
 from freehold.training.formatting import Encoded
 from freehold.training.trainer import ValidationResult
-from freehold.training.written import Said
+from freehold.training.written import WrittenTokens
 from freehold.types.config import FinetuneConfig
 
 SAMPLES = [Encoded(f"s{n}", (1, 2, 3), (False, True, True)) for n in range(8)]
@@ -41,7 +41,7 @@ class CountingTrainer:
         return self.validations.pop(0)
 
     def write_answers(self, samples, seconds):
-        return [Said(one.target, True) for one in samples]
+        return [WrittenTokens(one.target, True) for one in samples]
 
     def tensors(self):
         return {"adapter": self.parameters.flat}

@@ -1,7 +1,15 @@
 """Which samples are answered as a run learns, and what is told of the answers."""
 
 from freehold.training.formatting import Encoded
-from freehold.training.written import SHOWN, TOKENS_MAX, Asked, Said, answers, asked, chosen
+from freehold.training.written import (
+    SHOWN,
+    TOKENS_MAX,
+    UnansweredSample,
+    WrittenTokens,
+    answers,
+    asked,
+    chosen,
+)
 
 
 def sample(number, prompt=5, target=3):
@@ -11,7 +19,7 @@ def sample(number, prompt=5, target=3):
 
 def test_the_last_answer_is_asked_for_with_all_before_it():
     two_turns = Encoded("s", (1, 2, 3, 4, 5, 6), (False, True, False, False, True, True))
-    assert asked(two_turns) == Asked("s", (1, 2, 3, 4), (5, 6), 12)
+    assert asked(two_turns) == UnansweredSample("s", (1, 2, 3, 4), (5, 6), 12)
     assert asked(sample(0, 4, 500)).most == TOKENS_MAX
 
 
@@ -29,7 +37,9 @@ class Words:
 
 def test_right_is_what_is_right_token_for_token():
     some = [asked(sample(0)), asked(sample(1))]
-    told = answers(lambda given, _: [Said((5, 6, 7), True), Said((5, 6), False)], some, Words())
+    told = answers(
+        lambda given, _: [WrittenTokens((5, 6, 7), True), WrittenTokens((5, 6), False)], some, Words()
+    )
     assert [(one.sample_id, one.text, one.is_right, one.ended) for one in told] == [
         ("s0", "5 6 7", True, True),
         ("s1", "5 6", False, False),

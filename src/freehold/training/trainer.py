@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from freehold.training.formatting import Encoded
 from freehold.training.memory import Shrinkable
-from freehold.training.written import Asked, Said
+from freehold.training.written import UnansweredSample, WrittenTokens
 from freehold.types.config import FinetuneConfig
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ class Trainer(Shrinkable, Protocol):
 
     def evaluate(self, samples: Sequence[Encoded]) -> ValidationResult: ...
 
-    def write_answers(self, samples: Sequence[Asked], seconds: float) -> list[Said]:
-        """Answers by greedy decoding, begun within so many seconds."""
+    def write_answers(self, samples: Sequence[UnansweredSample], seconds: float) -> list[WrittenTokens]:
+        """Answers by greedy decoding, within a number of seconds."""
         ...
 
     def tensors(self) -> dict[str, torch.Tensor]:

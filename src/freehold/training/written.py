@@ -20,7 +20,7 @@ SECONDS_MAX = 4.0
 """How long writing may take at one evaluation; what is begun is cut then."""
 
 
-class Asked(NamedTuple):
+class UnansweredSample(NamedTuple):
     """A sample to be answered: its tokens up to its last answer, that answer's tokens, and how many are written at
     most."""
 
@@ -30,22 +30,22 @@ class Asked(NamedTuple):
     most: int
 
 
-class Said(NamedTuple):
+class WrittenTokens(NamedTuple):
     """Tokens that were written, and whether the answer came to its end."""
 
     ids: tuple[int, ...]
     ended: bool
 
 
-Writer = Callable[[Sequence[Asked], float], list[Said]]
+Writer = Callable[[Sequence[UnansweredSample], float], list[WrittenTokens]]
 """What writes answers, within some seconds: a trainer's `write_answers`."""
 
 
-def chosen(samples: Sequence[Any], tokens_max: int) -> list[Asked]:
+def chosen(samples: Sequence[Any], tokens_max: int) -> list[UnansweredSample]:
     """`SHOWN` of the samples, evenly over all, that fit into `tokens_max` tokens together. Samples that are no tokens
     with a target, such as pairs of answers, are not among them."""
     encoded = [one for one in samples if isinstance(one, Encoded)]
-    found: list[Asked] = []
+    found: list[UnansweredSample] = []
     room = tokens_max
     for at in range(0, len(encoded), max(1, len(encoded) // SHOWN)):
         one = asked(encoded[at])
@@ -55,17 +55,17 @@ def chosen(samples: Sequence[Any], tokens_max: int) -> list[Asked]:
     return found
 
 
-def asked(sample: Encoded) -> Asked:
+def asked(sample: Encoded) -> UnansweredSample:
     """The sample as a question. One token more than the target has may be written, so that one too long is seen."""
     end = max(at for at, is_target in enumerate(sample.mask) if is_target) + 1
     begin = end
     while begin > 0 and sample.mask[begin - 1]:
         begin -= 1
     target = sample.ids[begin:end]
-    return Asked(sample.id, sample.ids[:begin], target, min(2 * len(target) + 8, TOKENS_MAX))
+    return UnansweredSample(sample.id, sample.ids[:begin], target, min(2 * len(target) + 8, TOKENS_MAX))
 
 
-def answers(write: Writer, samples: Sequence[Asked], tokenizer: Any) -> tuple[WrittenAnswer, ...]:
+def answers(write: Writer, samples: Sequence[UnansweredSample], tokenizer: Any) -> tuple[WrittenAnswer, ...]:
     """What the model writes, as text. `is_right`: token for token what is right."""
     if not samples:
         return ()

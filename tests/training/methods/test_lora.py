@@ -14,7 +14,7 @@ from tests.training.methods.runs import CONFIG, Run
 from freehold.training import base as bases
 from freehold.training.formatting import Encoded
 from freehold.training.methods import table
-from freehold.training.written import Asked
+from freehold.training.written import UnansweredSample
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -44,7 +44,9 @@ def test_the_score_is_what_greedy_decoding_would_write(tiny, samples):
 def test_answers_are_those_of_greedy_decoding(tiny, samples, fused):
     trainer = trainer_for(tiny)
     trainer._fused = trainer._fused if fused else None
-    some = [Asked(one.id, one.ids[: 3 + 2 * at], (299, 299), 6) for at, one in enumerate(samples[:4])]
+    some = [
+        UnansweredSample(one.id, one.ids[: 3 + 2 * at], (299, 299), 6) for at, one in enumerate(samples[:4])
+    ]
     trainer.evaluate(samples)
     said = trainer.write_answers(some, 60.0)
     model = trainer.model

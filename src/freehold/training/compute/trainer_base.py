@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from freehold.errors import MissingExtraError, TrainingError
 from freehold.training import group
-from freehold.training.written import Asked, Said
+from freehold.training.written import UnansweredSample, WrittenTokens
 from freehold.types.config import FinetuneConfig
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ class TrainerBase(ABC):
     def release(self) -> None:  # noqa: B027 - a trainer may keep nothing between steps
         """Give back memory that is kept between steps."""
 
-    def write_answers(self, samples: Sequence[Asked], seconds: float) -> list[Said]:
-        """None, by a method that does not imitate answers: its samples are judged, and none is `Asked`."""
+    def write_answers(self, samples: Sequence[UnansweredSample], seconds: float) -> list[WrittenTokens]:
+        """None, by a method that does not imitate answers: its samples are judged, and none is `UnansweredSample`."""
         return []
 
     def apply_gradient(self, loss: float, samples: Sequence[Any], rate: float) -> None:

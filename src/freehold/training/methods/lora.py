@@ -16,7 +16,7 @@ from freehold.training.compute.trainer_base import TrainerBase
 from freehold.training.formatting import Encoded
 from freehold.training.methods import checks
 from freehold.training.trainer import ValidationResult
-from freehold.training.written import Asked, Said
+from freehold.training.written import UnansweredSample, WrittenTokens
 from freehold.types.config import FinetuneConfig
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def checkpoint_layers(model: Any, layers: Iterable[Any]) -> None:
         layer.training = True
 
 
-def _row(asked: Asked, written: Sequence[int]) -> Encoded:
+def _row(asked: UnansweredSample, written: Sequence[int]) -> Encoded:
     ids = (*asked.prompt, *written)
     return Encoded(asked.id, (*ids, 0), (*(False,) * len(ids), True))
 
@@ -201,7 +201,7 @@ class LoraTrainer(TrainerBase):
         loss, targets, exact, count = group.totals(loss, targets, exact, len(samples))
         return ValidationResult(loss / targets, exact / count)
 
-    def write_answers(self, samples: Sequence[Asked], seconds: float) -> list[Said]:
+    def write_answers(self, samples: Sequence[UnansweredSample], seconds: float) -> list[WrittenTokens]:
         """What the model answers by greedy decoding, as it was evaluated last. After `seconds` what is not whole is cut
         where it is."""
         import torch
@@ -225,7 +225,7 @@ class LoraTrainer(TrainerBase):
                     for one in under_way
                     if written[one.id][-1] not in ends and len(written[one.id]) < one.most
                 ]
-        return [Said(tuple(ids), bool(ids) and ids[-1] in ends) for ids in written.values()]
+        return [WrittenTokens(tuple(ids), bool(ids) and ids[-1] in ends) for ids in written.values()]
 
     @contextlib.contextmanager
     def _without_dropout(self) -> Iterator[None]:

@@ -7,7 +7,7 @@ const svg = (width, height, label, ...children) => el("svg:svg", { viewBox: `0 0
 const text = (x, y, words, at = "middle") => el("svg:text", { x, y, class: at }, words);
 /** How wide a picture is drawn, in its own units: those of the window, so that words keep their size on a telephone. */
 const roomFor = () => Math.max(300, Math.min(900, (document.querySelector("main")?.clientWidth ?? 720) - 80));
-/** A name in so many letters: without the organisation before it first, then without its middle, since the end tells names apart. */
+/** A name in the room there is: without the organisation before it first, then without its middle, since the end tells names apart. */
 function fitted(name, most) {
   const short = name.length > most ? name.replace(/^[^/\s]+\//, "") : name;
   if (short.length <= most) return short;
