@@ -8,7 +8,7 @@ found on the same samples.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -188,8 +188,8 @@ class _Regression:
 
     def fitted(self, right: Numbers, penalty: float) -> tuple[Numbers, float]:
         """Weights and intercept."""
-        seen = self._rows if self._factor is None else self._factor
-        transposed = seen.T.tocsr() if self._factor is None else seen.T
+        seen: Any = self._rows if self._factor is None else self._factor
+        transposed = self._rows.T.tocsr() if self._factor is None else self._factor.T
         mean = float(right.mean())
 
         def loss(at: Numbers) -> tuple[float, Numbers]:
@@ -203,11 +203,11 @@ class _Regression:
             loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "ftol": _LEAST_GAIN}
         ).x
         weights = np.zeros(self._width)
-        weights[self._used] = found[:-1] if self._factor is None else self._of_rows(found[:-1])
+        weights[self._used] = found[:-1] if self._factor is None else self._of_rows(self._factor, found[:-1])
         return weights, float(found[-1])
 
-    def _of_rows(self, coordinates: Numbers) -> Numbers:
-        return np.asarray(self._rows.T @ solve_triangular(self._factor, coordinates, trans="T", lower=True))
+    def _of_rows(self, factor: Numbers, coordinates: Numbers) -> Numbers:
+        return np.asarray(self._rows.T @ solve_triangular(factor, coordinates, trans="T", lower=True))
 
 
 def foretold(columns: sparse.csr_matrix, weights: Numbers, intercept: float) -> Numbers:

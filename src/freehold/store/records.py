@@ -293,7 +293,7 @@ def _stored_team(connection: Connection, name: str) -> Team | None:
     return None if row is None else _read(row, Team, Team.kind)
 
 
-def _team_row(connection: Connection, name: str, *, change: bool = False) -> Row[Any] | None:
+def _team_row(connection: Connection, name: str, *, change: bool = False) -> Row[Any, Any] | None:
     """It is not taken away until the transaction ends."""
     where = (records.c.kind == Team.kind, records.c.id == name)
     query = select(records.c.id, records.c.body).where(*where).with_for_update(read=not change)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from freehold.errors import MissingExtraError, TrainingError, WeightsError
-from freehold.training.gguf_once import parsed_once
+from freehold.training.compute.gguf_once import parsed_once
 from freehold.types.config import FinetuneConfig
 from freehold.types.model import Weights
 

@@ -12,16 +12,10 @@ from freehold.cli.output import echo
 
 if TYPE_CHECKING:
     from freehold.types.config import UseProfile
-    from freehold.types.duties import DutyMark
     from freehold.types.ruling import Lineage, Ruling
 
-EXIT_CODES = {
-    "allowed": 0,
-    "allowed_with_obligations": 0,
-    "not_allowed": 1,
-    "needs_separate_license": 1,
-    "unclear": 3,
-}
+EXIT_CODES = dict.fromkeys(("allowed", "allowed_with_obligations"), 0)
+EXIT_CODES |= dict.fromkeys(("not_allowed", "needs_separate_license"), 1) | {"unclear": 3}
 _COLORS = {"allowed": "green", "allowed_with_obligations": "green", "unclear": "yellow"}
 
 
@@ -56,10 +50,7 @@ def _where(function: Any) -> Any:
         "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Lay a value over the use profile."
     )(function)
     function = click.option(
-        "--use",
-        "use_path",
-        type=click.Path(path_type=Path),
-        help="Use profile (TOML or JSON) to take instead.",
+        "--use", "use_path", type=click.Path(path_type=Path), help="Use profile (TOML, JSON) to take instead."
     )(function)
     function = click.option(
         "--lineage",
@@ -166,11 +157,13 @@ def comply_command(
       freehold license comply google/gemma-3-270m --set mode=hosted_service --out legal/
     """
     from freehold.types.duties import duty_id
+    from freehold.workflows.license.duties import done_in
     from freehold.workflows.license.rule import comply, named_after, rule_for_model
+    from freehold.workflows.project import open_project
 
     ruling, lineage, use = _ruling(model, declared, lineage_path, use_path, settings, config_path)
     ruling = rule_for_model(lineage.model, named_after(lineage, use), lineage=lineage)
-    marks = _marks(ruling, config_path)
+    marks = done_in(open_project(config_path), ruling)
     due = [one for one in ruling.obligations if not (one.recommended or one.passive)]
     done = sum(duty_id(ruling.model, one) in marks for one in due)
     files = comply(ruling, out, lineage, marks)
@@ -185,16 +178,6 @@ def comply_command(
         for text in ruling.details["violation_texts"]:
             echo(f"mend first: {text}", err=True)
     raise click.exceptions.Exit(EXIT_CODES[ruling.outcome])
-
-
-def _marks(ruling: Ruling, config_path: Path | None) -> dict[str, DutyMark]:
-    """Which duties are said to be done in the project; none where there is no project."""
-    from freehold.store import open_store
-    from freehold.workflows.license.duties import done_duties
-    from freehold.workflows.project import open_project
-
-    with open_store(open_project(config_path).reading_url) as store:
-        return done_duties(store, ruling.model, ruling.obligations)
 
 
 @command.command("init")

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 RATE = 1e-4
 BATCH = 32
 SEEN = 51_000
-FEWEST_PASSES, MOST_PASSES = 3, 12
-"""Samples that plain tuning looks at, counting each pass, and the passes that it makes at least and at most."""
+FEWEST_PASSES, MOST_PASSES = 3, 8
+"""Samples that plain tuning looks at, counting each pass, and the passes that it makes at least and at most: with 1,611
+of Banking77's messages 88.1 % of 2,000 others are right after eight passes and 88.0 % after twelve."""
 SEEN_A_LABEL = 4_000
 FEWEST_PASSES_FOR_LABELS = 2
 """The same for each label that is told apart: few labels with thousands of messages each are learned sooner."""

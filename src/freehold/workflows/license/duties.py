@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from freehold.errors import UsageError
-from freehold.store import Store
+from freehold.store import Store, open_store
 from freehold.types.audit import Change
 from freehold.types.duties import DutyMark, duty_id
 from freehold.types.ruling import Obligation, Ruling
+from freehold.workflows.project import Project
 
 
 def mark_duty(store: Store, ruling: Ruling, id: str, *, done: bool, who: str, at: datetime) -> DutyMark:
@@ -31,3 +32,9 @@ def done_duties(store: Store, model: str, duties: Sequence[Obligation]) -> dict[
     """Those of a model's duties that are said to be done, by their ids."""
     ids = {duty_id(model, one) for one in duties}
     return {one.id: one for one in store.records(DutyMark) if one.done and one.id in ids}
+
+
+def done_in(project: Project, ruling: Ruling) -> dict[str, DutyMark]:
+    """Duties of a ruling that are said to be done in a project, by their ids; none where nothing is kept yet."""
+    with open_store(project.reading_url) as store:
+        return done_duties(store, ruling.model, ruling.obligations)

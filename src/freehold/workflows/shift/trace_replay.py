@@ -128,7 +128,6 @@ def replay_trace(
     budget_usd: Decimal = BUDGET_USD,
     who: str,
     at: datetime,
-    patience: Patience | None = None,
 ) -> TraceReplay:
     """Ask once. `agreed_usd` is the most that was agreed to, as a plan said it.
 
@@ -139,19 +138,10 @@ def replay_trace(
         planned, asked, body = _planned(project, store, trace_id, side, budget_usd, at)
         _check_agreed(planned, agreed_usd)
         most = planned.most_usd
-        detail = {"side": side, "model": planned.model, "endpoint": planned.endpoint}
-        begun = audit.note(
-            store.database,
-            f"{ACTION}.begin",
-            planned.trace_id,
-            who=who,
-            at=at,
-            detail=detail | {"most_usd": _text(most)},
-        )
+        detail = {"side": side, "model": planned.model, "endpoint": planned.endpoint, "most_usd": _text(most)}
+        begun = audit.note(store.database, f"{ACTION}.begin", planned.trace_id, who=who, at=at, detail=detail)
         try:
-            answer = anyio.run(
-                _ask, asked.endpoint, body, patience or Patience(1, request_seconds=REQUEST_SECONDS)
-            )
+            answer = anyio.run(_ask, asked.endpoint, body, Patience(1, request_seconds=REQUEST_SECONDS))
         except FreeholdError as error:  # refused before it was answered
             _end(store, planned, begun.number, Decimal(0), error.message, who, at)
             raise

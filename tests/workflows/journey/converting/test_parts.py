@@ -3,8 +3,14 @@ from decimal import Decimal
 
 import pytest
 
-from freehold.workflows.journey.converting.addresses import Address
-from freehold.workflows.journey.converting.parts import Asked, ConfigParts, plain_name, toml_value, unique
+from freehold.workflows.journey.converting.addresses import VendorAddress
+from freehold.workflows.journey.converting.parts import (
+    ConvertedModel,
+    ConfigParts,
+    plain_name,
+    toml_value,
+    unique,
+)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +53,9 @@ def test_names_are_plain_and_each_once():
 
 def test_two_deployments_at_one_address_are_one_endpoint():
     parts = ConfigParts("app", "f")
-    place = Address(base_url="http://gpu:8000/v1")
-    parts.route("a", [Asked(place, "x"), Asked(place, "x"), Asked(place, "y")], "here")
+    place = VendorAddress(base_url="http://gpu:8000/v1")
+    parts.route(
+        "a", [ConvertedModel(place, "x"), ConvertedModel(place, "x"), ConvertedModel(place, "y")], "here"
+    )
     assert len(parts.endpoints) == 1
     assert parts.routes[0]["fallback"] == [{"endpoint": "gpu", "model": "y"}]

@@ -58,7 +58,7 @@ _OWN = {
 """Engines that one runs oneself, and where each listens unless it is told otherwise."""
 
 
-class Address(NamedTuple):
+class VendorAddress(NamedTuple):
     """Where a model is asked. Two deployments with the same address are one endpoint. `price` is dollars per million
     tokens, of the prompt and of the completion."""
 
@@ -78,48 +78,50 @@ class Address(NamedTuple):
         return local if host in ("localhost", "127.0.0.1", "host.docker.internal") else host.split(".")[0]
 
 
-def vendor_of(provider: str) -> str | None:
+def vendor_of(vendor: str) -> str | None:
     """The vendor that freehold knows by a name of another tool; None for one that it does not know."""
-    name = provider.strip().lower()
+    name = vendor.strip().lower()
     name = _OTHER_NAMES.get(name, name)
     return name if name in vendors() else None
 
 
-def is_own_engine(provider: str) -> bool:
+def is_own_engine(vendor: str) -> bool:
     """Whether a provider is an engine that one runs oneself."""
-    return provider.strip().lower() in _OWN
+    return vendor.strip().lower() in _OWN
 
 
-def key_variable(provider: str) -> str | None:
+def key_variable(vendor: str) -> str | None:
     """The environment variable in which a provider's key is looked for."""
-    known = vendor_of(provider)
+    known = vendor_of(vendor)
     return _KEYS.get(known) if known else None
 
 
-def address(provider: str, base_url: str | None = None) -> Address | None:
+def address(named: str, base_url: str | None = None) -> VendorAddress | None:
     """The address of a provider by another tool's name, at `base_url` where it is not the usual one.
 
     None where it cannot be told: an unknown provider without an address, and vendors at which each customer has an
     address of its own (Azure, Bedrock, Vertex) without one.
     """
-    name = provider.strip().lower()
+    name = named.strip().lower()
     url = clean_url(base_url)
     if name in _OWN:
-        return Address(base_url=url or _OWN[name], api="ollama" if name.startswith("ollama") else "openai")
+        return VendorAddress(
+            base_url=url or _OWN[name], api="ollama" if name.startswith("ollama") else "openai"
+        )
     known = vendor_of(name)
     if known is None:
-        return Address(base_url=url) if url else None
+        return VendorAddress(base_url=url) if url else None
     vendor = vendors()[known]
     if url is None:
-        return None if vendor.is_own else Address(preset=known, api=vendor.api)
+        return None if vendor.is_own else VendorAddress(preset=known, api=vendor.api)
     if url.rstrip("/") == vendor.base_url.rstrip("/"):
-        return Address(preset=known, api=vendor.api)
+        return VendorAddress(preset=known, api=vendor.api)
     if known in ("openai", "anthropic"):  # a proxy, or another engine, that speaks the vendor's API
-        return Address(base_url=url, api=vendor.api)
-    return Address(preset=known, base_url=url, api=vendor.api)
+        return VendorAddress(base_url=url, api=vendor.api)
+    return VendorAddress(preset=known, base_url=url, api=vendor.api)
 
 
-def azure_address(endpoint: str | None, deployment: str, version: str | None) -> Address | None:
+def azure_address(endpoint: str | None, deployment: str, version: str | None) -> VendorAddress | None:
     """A deployment of Azure OpenAI. None without the resource's address."""
     url = clean_url(endpoint)
     if url is None or not re.fullmatch(r"[\w.-]{1,100}", deployment):
@@ -130,7 +132,7 @@ def azure_address(endpoint: str | None, deployment: str, version: str | None) ->
     base = base.removesuffix("/chat/completions")
     asked = version or dict(parse_qsl(urlsplit(endpoint or "").query)).get("api-version")
     query = f"?{urlencode({'api-version': asked})}" if asked else ""
-    return Address(preset="azure", base_url=base + query)
+    return VendorAddress(preset="azure", base_url=base + query)
 
 
 def clean_url(url: str | None) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from freehold.catalog.vendors import vendors
 from freehold.types.config import usable_name
-from freehold.workflows.journey.converting.addresses import Address
+from freehold.workflows.journey.converting.addresses import VendorAddress
 from freehold.workflows.journey.converting.records import Mapped, Unmapped, Variable
 
 _REFERENCE = re.compile(
@@ -20,10 +20,10 @@ _LONGEST_NAME = 60
 Table = dict[str, Any]
 
 
-class Asked(NamedTuple):
+class ConvertedModel(NamedTuple):
     """A model at an address; without `model` the name that clients send."""
 
-    address: Address
+    address: VendorAddress
     model: str | None
 
 
@@ -34,7 +34,7 @@ class ConfigParts:
         self.name = usable_name(name)
         self.file = file
         self.incumbent: Table = {}
-        self.endpoints: dict[Address, Table] = {}
+        self.endpoints: dict[VendorAddress, Table] = {}
         self.routes: list[Table] = []
         self.candidates: list[Table] = []
         self.data: Table = {}
@@ -45,7 +45,7 @@ class ConfigParts:
         self.unmapped: list[Unmapped] = []
         self.environment: dict[str, Variable] = {}
         self.commands: list[str] = []
-        self._incumbent_at: Address | None = None
+        self._incumbent_at: VendorAddress | None = None
         self._keys: dict[str, str] = {}
 
     @property
@@ -97,7 +97,7 @@ class ConfigParts:
             self.environment[name] = Variable(name=name, source=where)
         return self._keys[text]
 
-    def set_incumbent(self, asked: Asked, source: str) -> None:
+    def set_incumbent(self, asked: ConvertedModel, source: str) -> None:
         """Say who is paid for today."""
         place = asked.address
         self._incumbent_at = place
@@ -107,11 +107,11 @@ class ConfigParts:
             self.incumbent["base_url"] = f"{(place.base_url or '').rstrip('/')}/v1"
         self.note(source, "[incumbent]")
 
-    def endpoint(self, place: Address) -> str:
+    def endpoint(self, place: VendorAddress) -> str:
         """The name of the endpoint with this address; `incumbent` for the one that is paid for."""
         return "incumbent" if place == self._incumbent_at else self.own_endpoint(place)
 
-    def own_endpoint(self, place: Address) -> str:
+    def own_endpoint(self, place: VendorAddress) -> str:
         """The name of one of `[[endpoints]]` with this address, also where the incumbent has the same: candidates are
         asked there."""
         if place not in self.endpoints:
@@ -120,12 +120,12 @@ class ConfigParts:
             self.endpoints[place] = {"name": name, **_address_keys(place)}
         return str(self.endpoints[place]["name"])
 
-    def target(self, asked: Asked) -> Table:
+    def target(self, asked: ConvertedModel) -> Table:
         """An endpoint and a model, as a route names them."""
         named = {"endpoint": self.endpoint(asked.address)}
         return named if asked.model is None else {**named, "model": asked.model}
 
-    def route(self, model: str, asked: list[Asked], source: str, **more: Any) -> Table:
+    def route(self, model: str, asked: list[ConvertedModel], source: str, **more: Any) -> Table:
         """A route for a model's name: the first of `asked` answers, the others where it cannot be reached."""
         targets: list[Table] = []
         for one in map(self.target, asked):
@@ -151,7 +151,7 @@ class ConfigParts:
             self.candidates.append(made)
             self.note(source, "[[candidates]]")
 
-    def judge(self, asked: Asked, source: str) -> None:
+    def judge(self, asked: ConvertedModel, source: str) -> None:
         """A model that judges, as the scorer."""
         place = asked.address
         url = place.base_url or (vendors()[place.preset].base_url if place.preset else "")
@@ -191,7 +191,7 @@ def _lines(table: Table) -> list[str]:
     return [f"{key} = {toml_value(value)}" for key, value in table.items() if value is not None]
 
 
-def _address_keys(place: Address) -> Table:
+def _address_keys(place: VendorAddress) -> Table:
     keys: Table = {}
     if place.preset is not None:
         keys["preset"] = place.preset

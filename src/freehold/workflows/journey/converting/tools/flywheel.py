@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from freehold.catalog.models import find
-from freehold.workflows.journey.converting.addresses import Address, clean_url
-from freehold.workflows.journey.converting.parts import Asked, ConfigParts
+from freehold.workflows.journey.converting.addresses import VendorAddress, clean_url
+from freehold.workflows.journey.converting.parts import ConvertedModel, ConfigParts
 from freehold.workflows.journey.converting.source import Source
 
 TITLE = "NVIDIA data flywheel"
@@ -46,7 +46,9 @@ def convert(document: Any, parts: ConfigParts, incumbent: str | None) -> list[st
             f"{incumbent} is asked at OpenAI: write [incumbent] preset or base_url where it is elsewhere"
         )
         env = parts.key(None, "OPENAI_API_KEY", "--incumbent")
-        parts.set_incumbent(Asked(Address(preset="openai", api_key_env=env), incumbent), "--incumbent")
+        parts.set_incumbent(
+            ConvertedModel(VendorAddress(preset="openai", api_key_env=env), incumbent), "--incumbent"
+        )
     else:
         parts.assume(
             "the flywheel learns the incumbent from its log: write [incumbent], or say --incumbent MODEL"
@@ -139,4 +141,4 @@ def _judge(judge: Source, parts: ConfigParts) -> None:
         return
     env = judge.text("api_key_env")
     named = parts.key(f"${env}" if env else judge.take("api_key"), "NVIDIA_API_KEY", judge.at("api_key_env"))
-    parts.judge(Asked(Address(base_url=url, api_key_env=named), model), "llm_judge_config")
+    parts.judge(ConvertedModel(VendorAddress(base_url=url, api_key_env=named), model), "llm_judge_config")

@@ -11,7 +11,7 @@ from typing import Any
 
 from freehold.datasets.importing import langfuse as traffic
 from freehold.workflows.journey.converting.addresses import address, is_own_engine, key_variable
-from freehold.workflows.journey.converting.parts import Asked, ConfigParts
+from freehold.workflows.journey.converting.parts import ConvertedModel, ConfigParts
 from freehold.workflows.journey.converting.source import Source
 
 TITLE = "Langfuse"
@@ -84,12 +84,12 @@ def _pay(model: str | None, source: str, parts: ConfigParts) -> None:
     if model is None:
         parts.assume("the file names no model: write [incumbent], or say --incumbent MODEL")
         return
-    provider = "anthropic" if model.startswith("claude") else "openai"
-    place = address(provider)
+    vendor = "anthropic" if model.startswith("claude") else "openai"
+    place = address(vendor)
     assert place is not None
-    parts.assume(f"{model} is asked at {provider}, as its name says")
-    env = parts.key(None, key_variable(provider), source)
-    parts.set_incumbent(Asked(place._replace(api_key_env=env), model), source)
+    parts.assume(f"{model} is asked at {vendor}, as its name says")
+    env = parts.key(None, key_variable(vendor), source)
+    parts.set_incumbent(ConvertedModel(place._replace(api_key_env=env), model), source)
 
 
 def _prompts(prompts: list[dict[str, Any]], parts: ConfigParts, wanted: str | None) -> list[str]:
@@ -148,7 +148,7 @@ def _version(prompt: dict[str, Any]) -> float:
 def _connections(connections: list[dict[str, Any]], parts: ConfigParts, wanted: str | None) -> list[str]:
     """LLM connections as endpoints with the models they list; keys are masked there."""
     unread: list[str] = []
-    found: list[tuple[Asked, str]] = []
+    found: list[tuple[ConvertedModel, str]] = []
     for number, one in enumerate(connections):
         source = Source(one, f"data[{number}]")
         adapter = source.text("adapter") or ""
@@ -165,7 +165,7 @@ def _connections(connections: list[dict[str, Any]], parts: ConfigParts, wanted: 
         env = None if own else parts.key(None, key_variable(_ADAPTERS.get(adapter, adapter)), source.path)
         place = place._replace(api_key_env=env)
         names = [name for name in models if isinstance(name, str)] if isinstance(models, list) else []
-        found += [(Asked(place, name), source.path) for name in names]
+        found += [(ConvertedModel(place, name), source.path) for name in names]
         if not names:
             parts.endpoint(place)
             parts.note(source.path, "[[endpoints]]")

@@ -10,14 +10,14 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from freehold.workflows.journey.converting.addresses import (
-    Address,
+    VendorAddress,
     address,
     azure_address,
     is_own_engine,
     key_variable,
     vendor_of,
 )
-from freehold.workflows.journey.converting.parts import Asked, ConfigParts
+from freehold.workflows.journey.converting.parts import ConvertedModel, ConfigParts
 from freehold.workflows.journey.converting.source import Source, as_number
 
 TITLE = "LiteLLM proxy"
@@ -40,7 +40,7 @@ class Deployment(NamedTuple):
     """One entry of `model_list` that freehold can ask."""
 
     group: str
-    asked: Asked
+    asked: ConvertedModel
     requests_per_minute: int | None
     tokens_per_minute: int | None
     first_byte_ms: Decimal | None
@@ -97,14 +97,14 @@ def _deployment(entry: Source, parts: ConfigParts) -> Deployment | None:
         parts.lacks(entry.path, f"models of the mode {mode} are passed on to the incumbent, without a route")
         return None
     model = params.text("model") or ""
-    provider = params.text("custom_llm_provider") or _provider(model, params)
-    name = model.removeprefix(f"{provider}/")
+    vendor = params.text("custom_llm_provider") or _vendor(model, params)
+    name = model.removeprefix(f"{vendor}/")
     if group not in ("*", "openai/*") and "*" in group:
         parts.lacks(entry.path, "routes are for a model's whole name, or for * (any)")
         return None
-    place = _address(provider, name, params)
+    place = _address(vendor, name, params)
     if place is None:
-        why = _CLOUDS.get(provider.partition("_")[0], _CLOUDS.get(provider))
+        why = _CLOUDS.get(vendor.partition("_")[0], _CLOUDS.get(vendor))
         parts.lacks(entry.path, why or "the file does not say at which address this provider is asked")
         return None
     costs = [source.number("input_cost_per_token") for source in (params, info) if source is not None]
@@ -112,7 +112,7 @@ def _deployment(entry: Source, parts: ConfigParts) -> Deployment | None:
     prompt, completion = (next((one for one in found if one is not None), None) for found in (costs, paid))
     if prompt is not None and completion is not None and prompt >= 0 and completion >= 0:
         place = place._replace(price=(str(prompt * 1_000_000), str(completion * 1_000_000)))
-    env = None if _is_keyless(provider, params) else key_variable(provider)
+    env = None if _is_keyless(vendor, params) else key_variable(vendor)
     place = place._replace(api_key_env=parts.key(params.take("api_key"), env, params.at("api_key")))
     if "temperature" in params or "max_tokens" in params:
         parts.assume(
@@ -120,7 +120,7 @@ def _deployment(entry: Source, parts: ConfigParts) -> Deployment | None:
         )
     return Deployment(
         group="*" if group == "openai/*" else group,
-        asked=Asked(place, None if name == "*" else name),
+        asked=ConvertedModel(place, None if name == "*" else name),
         requests_per_minute=params.whole("rpm") or entry.whole("rpm"),
         tokens_per_minute=params.whole("tpm") or entry.whole("tpm"),
         first_byte_ms=_milliseconds(params.number("stream_timeout")),
@@ -128,15 +128,15 @@ def _deployment(entry: Source, parts: ConfigParts) -> Deployment | None:
     )
 
 
-def _is_keyless(provider: str, params: Source) -> bool:
-    return is_own_engine(provider) or (params.peek("api_base") is not None and params.peek("api_key") is None)
+def _is_keyless(vendor: str, params: Source) -> bool:
+    return is_own_engine(vendor) or (params.peek("api_base") is not None and params.peek("api_key") is None)
 
 
 def _milliseconds(seconds: Decimal | None) -> Decimal | None:
     return seconds * 1000 if seconds is not None and Decimal("0.001") <= seconds <= 3600 else None
 
 
-def _provider(model: str, params: Source) -> str:
+def _vendor(model: str, params: Source) -> str:
     """The provider that LiteLLM takes: what stands before the first slash, else whose the name is."""
     prefix, slash, _ = model.partition("/")
     if slash and (
@@ -146,15 +146,15 @@ def _provider(model: str, params: Source) -> str:
     return "anthropic" if model.startswith("claude") else "openai"
 
 
-def _address(provider: str, name: str, params: Source) -> Address | None:
+def _address(vendor: str, name: str, params: Source) -> VendorAddress | None:
     base = params.text("api_base", "base_url")
     if base is not None and base.startswith("os.environ/"):
         return None
-    if vendor_of(provider) == "azure":
+    if vendor_of(vendor) == "azure":
         return azure_address(base, name, params.text("api_version"))
-    if provider in _CLOUDS:
+    if vendor in _CLOUDS:
         return None
-    return address(provider, base)
+    return address(vendor, base)
 
 
 def _fallbacks(settings: list[Source]) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from freehold.workflows.journey.converting.addresses import address
-from freehold.workflows.journey.converting.parts import Asked, ConfigParts
+from freehold.workflows.journey.converting.parts import ConvertedModel, ConfigParts
 from freehold.workflows.journey.converting.source import Source
 
 TITLE = "OpenAI fine-tuning or evals"
@@ -93,7 +93,7 @@ def _pay(model: str | None, source: str, parts: ConfigParts) -> None:
     place = address("openai")
     if model is not None and place is not None:
         env = parts.key(None, "OPENAI_API_KEY", source)
-        parts.set_incumbent(Asked(place._replace(api_key_env=env), model), source)
+        parts.set_incumbent(ConvertedModel(place._replace(api_key_env=env), model), source)
 
 
 def _hyperparameters(source: Source | None, parts: ConfigParts) -> None:
@@ -150,7 +150,8 @@ def _judge(model: str, grader: Source, parts: ConfigParts) -> None:
     place = address("openai")
     assert place is not None
     parts.judge(
-        Asked(place._replace(api_key_env=parts.key(None, "OPENAI_API_KEY", grader.path)), model), grader.path
+        ConvertedModel(place._replace(api_key_env=parts.key(None, "OPENAI_API_KEY", grader.path)), model),
+        grader.path,
     )
     grader.take("input")
     grader.take("range")

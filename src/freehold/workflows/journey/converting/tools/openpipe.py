@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from freehold.catalog.models import find
-from freehold.workflows.journey.converting.addresses import Address
-from freehold.workflows.journey.converting.parts import Asked, ConfigParts
+from freehold.workflows.journey.converting.addresses import VendorAddress
+from freehold.workflows.journey.converting.parts import ConvertedModel, ConfigParts
 from freehold.workflows.journey.converting.source import Source
 
 TITLE = "OpenPipe"
@@ -85,7 +85,7 @@ def convert(document: Any, parts: ConfigParts, incumbent: str | None) -> list[st
 
 def _pay(model: str, parts: ConfigParts) -> None:
     env = parts.key(None, "OPENPIPE_API_KEY", "model")
-    parts.set_incumbent(Asked(Address(base_url=_API, api_key_env=env), model), "model")
+    parts.set_incumbent(ConvertedModel(VendorAddress(base_url=_API, api_key_env=env), model), "model")
 
 
 def _model(source: Source, parts: ConfigParts) -> list[str]:

@@ -11,14 +11,14 @@ from decimal import Decimal
 from typing import Any
 
 from freehold.workflows.journey.converting.addresses import (
-    Address,
+    VendorAddress,
     address,
     azure_address,
     is_own_engine,
     key_variable,
     vendor_of,
 )
-from freehold.workflows.journey.converting.parts import Asked, ConfigParts
+from freehold.workflows.journey.converting.parts import ConvertedModel, ConfigParts
 from freehold.workflows.journey.converting.source import Source
 
 TITLE = "Portkey"
@@ -78,7 +78,7 @@ def convert(document: Any, parts: ConfigParts, incumbent: str | None) -> list[st
     return root.unread()
 
 
-def _targets(source: Source, parts: ConfigParts) -> list[Asked]:
+def _targets(source: Source, parts: ConfigParts) -> list[ConvertedModel]:
     """What a config asks, in the order in which it is asked. Targets may hold configs of their own."""
     for key in _GUARDS:
         if source.take(key) is not None:
@@ -111,10 +111,10 @@ def _targets(source: Source, parts: ConfigParts) -> list[Asked]:
     return [asked for target in targets for asked in _targets(target, parts)]
 
 
-def _asked(source: Source, parts: ConfigParts) -> Asked | None:
-    provider = source.text("provider") or ""
-    slug = provider.removeprefix("@") if provider.startswith("@") else source.text("virtual_key")
-    if (provider.startswith("@") or not provider) and slug is not None:
+def _asked(source: Source, parts: ConfigParts) -> ConvertedModel | None:
+    vendor = source.text("provider") or ""
+    slug = vendor.removeprefix("@") if vendor.startswith("@") else source.text("virtual_key")
+    if (vendor.startswith("@") or not vendor) and slug is not None:
         guess = next((word for word in re.split(r"[^a-z0-9]+", slug.lower()) if vendor_of(word)), None)
         if guess is None:
             parts.lacks(
@@ -122,29 +122,29 @@ def _asked(source: Source, parts: ConfigParts) -> Asked | None:
             )
             return None
         parts.assume(f"the stored provider {slug} is of the vendor {guess}, as its name says")
-        provider = guess
-    if not provider and not source.peek("custom_host"):
+        vendor = guess
+    if not vendor and not source.peek("custom_host"):
         return None
     override = source.part("override_params")
     model = override.text("model") if override is not None else None
     model = model or source.text("azure_model_name")
-    place = _address(provider, source)
+    place = _address(vendor, source)
     if place is None:
         parts.lacks(source.path or "the config", "the address of this provider does not stand in the config")
         return None
-    usual = None if is_own_engine(provider) else key_variable(provider)
+    usual = None if is_own_engine(vendor) else key_variable(vendor)
     if source.peek("custom_host") is not None and source.peek("api_key") is None:
         usual = None
     place = place._replace(api_key_env=parts.key(source.take("api_key"), usual, source.at("api_key")))
     source.take("name")
     source.take("weight")
-    return Asked(place, model)
+    return ConvertedModel(place, model)
 
 
-def _address(provider: str, source: Source) -> Address | None:
+def _address(vendor: str, source: Source) -> VendorAddress | None:
     host = source.text("custom_host")
-    if vendor_of(provider) != "azure":
-        return address(provider, host)
+    if vendor_of(vendor) != "azure":
+        return address(vendor, host)
     resource, deployment = (
         source.text("resource_name", "azure_resource_name"),
         source.text("deployment_id", "azure_deployment_id"),

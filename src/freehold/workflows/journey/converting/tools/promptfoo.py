@@ -11,14 +11,14 @@ from collections import Counter
 from typing import Any
 
 from freehold.workflows.journey.converting.addresses import (
-    Address,
+    VendorAddress,
     address,
     azure_address,
     is_own_engine,
     key_variable,
     vendor_of,
 )
-from freehold.workflows.journey.converting.parts import Asked, ConfigParts
+from freehold.workflows.journey.converting.parts import ConvertedModel, ConfigParts
 from freehold.workflows.journey.converting.source import Source
 
 TITLE = "promptfoo"
@@ -44,7 +44,7 @@ def recognises(document: Any) -> bool:
 def convert(document: Any, parts: ConfigParts, incumbent: str | None) -> list[str]:
     """The incumbent, candidates, the scorer and the data. Returns what was not read."""
     root = Source(document)
-    asked = _providers(root, parts)
+    asked = _vendors(root, parts)
     first = next((one for one in asked if one[0].model == incumbent), asked[0] if asked else None)
     if first is not None:
         parts.set_incumbent(*first)
@@ -64,10 +64,10 @@ def convert(document: Any, parts: ConfigParts, incumbent: str | None) -> list[st
     return [where for where in root.unread() if not where.startswith("$")]
 
 
-def _providers(root: Source, parts: ConfigParts) -> list[tuple[Asked, str]]:
+def _vendors(root: Source, parts: ConfigParts) -> list[tuple[ConvertedModel, str]]:
     key = "providers" if "providers" in root else "targets"
     listed = root.take(key)
-    found: list[tuple[Asked, str]] = []
+    found: list[tuple[ConvertedModel, str]] = []
     for place, one in enumerate(listed if isinstance(listed, list) else [listed]):
         where = f"{key}[{place}]"
         source = Source(
@@ -83,28 +83,28 @@ def _providers(root: Source, parts: ConfigParts) -> list[tuple[Asked, str]]:
     return found
 
 
-def _asked(source: Source, parts: ConfigParts) -> Asked | None:
+def _asked(source: Source, parts: ConfigParts) -> ConvertedModel | None:
     name = source.text("id") or ""
     source.take("label")
     config = source.part("config") or Source({}, source.at("config"))
-    provider, _, rest = name.partition(":")
+    vendor, _, rest = name.partition(":")
     form, separator, model = rest.partition(":")
     if not separator or form not in _FORMS:
         model = rest
     base = config.text("apiBaseUrl", "apiHost", "baseUrl", "base_url")
     if base is not None and not base.startswith("http") and re.fullmatch(r"[\w.:-]+", base):
         base = f"https://{base}"
-    place: Address | None
-    if vendor_of(provider) == "azure":
+    place: VendorAddress | None
+    if vendor_of(vendor) == "azure":
         place = azure_address(base, model, config.text("apiVersion"))
-    elif provider in ("bedrock", "vertex", "http", "https", "file", "exec", "python", "package"):
+    elif vendor in ("bedrock", "vertex", "http", "https", "file", "exec", "python", "package"):
         place = None
     else:
-        place = address(provider, base)
+        place = address(vendor, base)
     if place is None or not model:
         parts.lacks(source.path, "not a provider with an address that freehold can ask")
         return None
-    usual = None if is_own_engine(provider) else key_variable(provider)
+    usual = None if is_own_engine(vendor) else key_variable(vendor)
     named = config.text("apiKeyEnvar")
     given = config.take("apiKey")
     if named is not None and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", named):
@@ -116,7 +116,7 @@ def _asked(source: Source, parts: ConfigParts) -> Asked | None:
     limit = config.whole("max_tokens", "max_completion_tokens")
     if limit is not None and limit >= 1:
         parts.task["max_tokens"] = max(limit, parts.task.get("max_tokens", 0))
-    return Asked(place._replace(api_key_env=env), model)
+    return ConvertedModel(place._replace(api_key_env=env), model)
 
 
 def _prompts(root: Source, parts: ConfigParts) -> None:
@@ -208,9 +208,9 @@ def _assertions(root: Source, document: dict[str, Any], parts: ConfigParts) -> N
 def _grader(default: Any) -> Source | None:
     """The model that grades, as `defaultTest.options.provider` says it."""
     options = default.get("options") if isinstance(default, dict) else None
-    provider = options.get("provider") if isinstance(options, dict) else None
-    if isinstance(provider, dict) and "text" in provider:
-        provider = provider["text"]
-    if isinstance(provider, str):
-        return Source({"id": provider}, "defaultTest.options.provider")
-    return Source(provider, "defaultTest.options.provider") if isinstance(provider, dict) else None
+    vendor = options.get("provider") if isinstance(options, dict) else None
+    if isinstance(vendor, dict) and "text" in vendor:
+        vendor = vendor["text"]
+    if isinstance(vendor, str):
+        return Source({"id": vendor}, "defaultTest.options.provider")
+    return Source(vendor, "defaultTest.options.provider") if isinstance(vendor, dict) else None

@@ -10,24 +10,24 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from freehold.workflows.journey.converting.addresses import (
-    Address,
+    VendorAddress,
     address,
     azure_address,
     is_own_engine,
     key_variable,
 )
-from freehold.workflows.journey.converting.parts import Asked, ConfigParts
+from freehold.workflows.journey.converting.parts import ConvertedModel, ConfigParts
 from freehold.workflows.journey.converting.source import Source
 
 TITLE = "TensorZero"
 _SCORERS = {"exact_match": "exact", "regex": "regex"}
 
 
-class Variant(NamedTuple):
+class FunctionVariant(NamedTuple):
     """One way of a function to be answered."""
 
     name: str
-    asked: Asked
+    asked: ConvertedModel
     weight: Decimal
     source: str
 
@@ -81,23 +81,23 @@ def convert(document: Any, parts: ConfigParts, incumbent: str | None) -> list[st
     return root.unread()
 
 
-def _models(listed: Source | None, parts: ConfigParts) -> dict[str, list[Asked]]:
-    found: dict[str, list[Asked]] = {}
+def _models(listed: Source | None, parts: ConfigParts) -> dict[str, list[ConvertedModel]]:
+    found: dict[str, list[ConvertedModel]] = {}
     for name, model in listed.inner() if listed is not None else []:
-        providers = model.part("providers")
-        inner = dict(providers.inner()) if providers is not None else {}
+        vendors = model.part("providers")
+        inner = dict(vendors.inner()) if vendors is not None else {}
         order = model.take("routing")
         for key in order if isinstance(order, list) else list(inner):
-            if isinstance(key, str) and key in inner and (asked := _provider(inner[key], parts)) is not None:
+            if isinstance(key, str) and key in inner and (asked := _vendor(inner[key], parts)) is not None:
                 found.setdefault(name, []).append(asked)
     return found
 
 
-def _provider(source: Source, parts: ConfigParts) -> Asked | None:
+def _vendor(source: Source, parts: ConfigParts) -> ConvertedModel | None:
     kind = source.text("type") or ""
     name = source.text("model_name", "deployment_id", "model_id")
     base = source.text("api_base", "endpoint")
-    place: Address | None
+    place: VendorAddress | None
     if kind == "azure":
         place = azure_address(base, name or "", None)
     elif kind.startswith(("aws_", "gcp_")):
@@ -109,28 +109,28 @@ def _provider(source: Source, parts: ConfigParts) -> Asked | None:
         return None
     location = source.take("api_key_location")
     if location == "none" or is_own_engine(kind):
-        return Asked(place, name)
+        return ConvertedModel(place, name)
     if isinstance(location, str) and location.startswith(("dynamic::", "path::")):
         parts.assume(f"the key of {source.path} is taken from an environment variable")
         location = None
     env = parts.key(location, key_variable(kind), source.at("api_key_location"))
-    return Asked(place._replace(api_key_env=env), name)
+    return ConvertedModel(place._replace(api_key_env=env), name)
 
 
-def _shorthand(text: str, parts: ConfigParts) -> Asked | None:
+def _shorthand(text: str, parts: ConfigParts) -> ConvertedModel | None:
     """``openai::gpt-4o``, ``openai::responses::gpt-5``."""
     kind, separator, name = text.partition("::")
     place = address(kind) if separator else None
     if place is None:
         return None
     env = None if is_own_engine(kind) else parts.key(None, key_variable(kind), text)
-    return Asked(place._replace(api_key_env=env), name.removeprefix("responses::"))
+    return ConvertedModel(place._replace(api_key_env=env), name.removeprefix("responses::"))
 
 
 def _functions(
-    listed: Source | None, models: dict[str, list[Asked]], parts: ConfigParts
-) -> dict[str, list[Variant]]:
-    found: dict[str, list[Variant]] = {}
+    listed: Source | None, models: dict[str, list[ConvertedModel]], parts: ConfigParts
+) -> dict[str, list[FunctionVariant]]:
+    found: dict[str, list[FunctionVariant]] = {}
     for name, function in listed.inner() if listed is not None else []:
         kind = function.text("type")
         if kind == "json":
@@ -149,7 +149,7 @@ def _functions(
                 )
                 continue
             weight = shares.get(key, variant.number("weight") or Decimal(0))
-            found.setdefault(name, []).append(Variant(key, asked, weight, variant.path))
+            found.setdefault(name, []).append(FunctionVariant(key, asked, weight, variant.path))
         if name in found:
             found[name].sort(key=lambda one: -one.weight)
     return found
@@ -169,8 +169,8 @@ def _shares(function: Source) -> dict[str, Decimal]:
 
 
 def _leading(
-    functions: dict[str, list[Variant]], wanted: str | None, parts: ConfigParts
-) -> tuple[str | None, list[Variant]]:
+    functions: dict[str, list[FunctionVariant]], wanted: str | None, parts: ConfigParts
+) -> tuple[str | None, list[FunctionVariant]]:
     """The function that moves, and its variants: the one that answers most, first."""
     if not functions:
         return None, []
@@ -207,7 +207,7 @@ def _limits(root: Source, parts: ConfigParts) -> dict[str, int]:
 
 
 def _evaluations(
-    listed: Source | None, function: str | None, models: dict[str, list[Asked]], parts: ConfigParts
+    listed: Source | None, function: str | None, models: dict[str, list[ConvertedModel]], parts: ConfigParts
 ) -> None:
     for _, evaluation in listed.inner() if listed is not None else []:
         evaluation.take("type")
@@ -227,7 +227,7 @@ def _evaluations(
                 parts.lacks(one.path, "one scorer decides; freehold settings --keys task")
 
 
-def _judge(evaluator: Source, models: dict[str, list[Asked]], parts: ConfigParts) -> None:
+def _judge(evaluator: Source, models: dict[str, list[ConvertedModel]], parts: ConfigParts) -> None:
     variants = evaluator.part("variants")
     for _, variant in variants.inner() if variants is not None else []:
         model = variant.text("model") or ""
@@ -239,7 +239,7 @@ def _judge(evaluator: Source, models: dict[str, list[Asked]], parts: ConfigParts
     parts.lacks(evaluator.path, "a judge of a model that the file does not list")
 
 
-def _elsewhere(root: Source, functions: dict[str, list[Variant]], parts: ConfigParts) -> None:
+def _elsewhere(root: Source, functions: dict[str, list[FunctionVariant]], parts: ConfigParts) -> None:
     for key, why in (
         ("gateway", "the gateway's settings: freehold settings, and [serve]"),
         ("metrics", "feedback is given by trace: freehold traces, and the gateway's own API"),

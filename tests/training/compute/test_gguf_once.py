@@ -3,7 +3,7 @@
 import gguf
 import pytest
 
-from freehold.training.gguf_once import parsed_once
+from freehold.training.compute.gguf_once import parsed_once
 
 
 @pytest.fixture
