@@ -80,9 +80,9 @@ def fallbacks(running, route, why):
 
 
 def test_server_errors_are_tried_again_before_the_first_byte(routed, upstream):
+    before = metric(routed, "freehold_retries_total")  # it looks at the endpoints, too
     answers = iter([plain({}, status=500), plain({}, status=503), plain(ANSWER)])
     upstream.answer = lambda seen: next(answers)
-    before = metric(routed, "freehold_retries_total")
     assert ask(routed)[0] == 200 and len(upstream.seen) == 3
     assert len({seen.body for seen in upstream.seen}) == 1
     assert metric(routed, "freehold_retries_total") == before + 2
@@ -166,8 +166,8 @@ def test_a_stream_that_has_begun_is_not_tried_again(routed, upstream):
 
 
 def test_a_client_that_leaves_before_the_head_ends_the_request_and_its_retries(routed, upstream):
-    upstream.answer = lambda seen: plain(ANSWER, delay=2.5)
     before = metric(routed, "freehold_client_aborts_total")
+    upstream.answer = lambda seen: plain(ANSWER, delay=2.5)
     data = json.dumps(QUESTION).encode()
     head = (
         f"POST /v1/chat/completions HTTP/1.1\r\nhost: [::1]\r\ncontent-length: {len(data)}\r\n\r\n".encode()
