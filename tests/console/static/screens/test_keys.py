@@ -32,6 +32,7 @@ def test_a_key_is_made_shown_once_and_revoked(admin, project):
     with open_store(project.store_url) as store:
         assert keys.shown(store, secret, at=now()).name == "app"
     page.get_by_role("button", name="Close").click()
+    page.locator("dialog").wait_for(state="detached")
     page.locator("tr", has_text="app").wait_for()
     assert secret not in page.content()
     page.get_by_role("button", name="Revoke app").click()
