@@ -5,8 +5,8 @@ import pytest
 
 from freehold.workflows.journey.converting.addresses import VendorAddress
 from freehold.workflows.journey.converting.parts import (
-    ConvertedModel,
     ConfigParts,
+    ConvertedModel,
     plain_name,
     toml_value,
     unique,

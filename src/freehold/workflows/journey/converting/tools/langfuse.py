@@ -11,7 +11,7 @@ from typing import Any
 
 from freehold.datasets.importing import langfuse as traffic
 from freehold.workflows.journey.converting.addresses import address, is_own_engine, key_variable
-from freehold.workflows.journey.converting.parts import ConvertedModel, ConfigParts
+from freehold.workflows.journey.converting.parts import ConfigParts, ConvertedModel
 from freehold.workflows.journey.converting.source import Source
 
 TITLE = "Langfuse"

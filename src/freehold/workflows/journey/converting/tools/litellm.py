@@ -17,7 +17,7 @@ from freehold.workflows.journey.converting.addresses import (
     key_variable,
     vendor_of,
 )
-from freehold.workflows.journey.converting.parts import ConvertedModel, ConfigParts
+from freehold.workflows.journey.converting.parts import ConfigParts, ConvertedModel
 from freehold.workflows.journey.converting.source import Source, as_number
 
 TITLE = "LiteLLM proxy"

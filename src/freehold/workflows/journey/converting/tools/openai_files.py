@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from freehold.workflows.journey.converting.addresses import address
-from freehold.workflows.journey.converting.parts import ConvertedModel, ConfigParts
+from freehold.workflows.journey.converting.parts import ConfigParts, ConvertedModel
 from freehold.workflows.journey.converting.source import Source
 
 TITLE = "OpenAI fine-tuning or evals"

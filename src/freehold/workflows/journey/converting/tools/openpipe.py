@@ -10,7 +10,7 @@ from typing import Any
 
 from freehold.catalog.models import find
 from freehold.workflows.journey.converting.addresses import VendorAddress
-from freehold.workflows.journey.converting.parts import ConvertedModel, ConfigParts
+from freehold.workflows.journey.converting.parts import ConfigParts, ConvertedModel
 from freehold.workflows.journey.converting.source import Source
 
 TITLE = "OpenPipe"

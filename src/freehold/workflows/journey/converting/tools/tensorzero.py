@@ -16,7 +16,7 @@ from freehold.workflows.journey.converting.addresses import (
     is_own_engine,
     key_variable,
 )
-from freehold.workflows.journey.converting.parts import ConvertedModel, ConfigParts
+from freehold.workflows.journey.converting.parts import ConfigParts, ConvertedModel
 from freehold.workflows.journey.converting.source import Source
 
 TITLE = "TensorZero"
