@@ -43,7 +43,7 @@ NOT_MADE = {
 """Queries that the traffic below makes no series for, each with the reason. Alerts are silent, but for `FIRING`."""
 NO_SERIES = {"FreeholdEngineDies", "FreeholdRequestsRefusedUnchecked"}
 """Alerts for what does not happen here."""
-ROUNDS = 24
+ROUNDS = 30
 FIRING = {
     "FreeholdNotReady", "FreeholdErrorRate", "FreeholdRolledBack", "FreeholdBreakerOpen", "FreeholdEndpointDown",
     "FreeholdFallsBack", "FreeholdCostUnknown", "FreeholdCertificateExpires",
@@ -153,8 +153,11 @@ def scene(folder, secure_folder):
             eventually(lambda: all(one["health"] == "up" for one in asked.targets().values()))
             for number in range(ROUNDS):
                 ask_everything(running, number)
+                if number in (0, ROUNDS // 2):
+                    time.sleep(
+                        2
+                    )  # so that what has changed was seen before: an increase needs a first number
                 if number == ROUNDS // 2:
-                    time.sleep(2)  # so that what has changed was seen before
                     psutil.Process(processes(running, "worker")[0].pid).kill()
                     roll_back(running)
                     running.update(msgspec.structs.replace(running.config, hosts=("freehold.example",)))
