@@ -32,9 +32,8 @@ import numpy.typing as npt
 from benchmarks.methods.encoders import Case, banking, dataset_of
 from benchmarks.training.snips import samples_of
 from freehold.deferring.combination import answer_parts, combined
-from freehold.deferring.combining import Answers, train_combination
-from freehold.deferring.combining import cross_fitted as combined_cross_fitted
-from freehold.deferring.learning import cross_fitted, train_router
+from freehold.deferring.combining import Answers, cross_fitted, train_combination
+from freehold.deferring.learning import learn_router
 from freehold.deferring.router import Router
 from freehold.encoders.folder import read_manifest
 from freehold.encoders.runner import EncodedText, load_runner
@@ -191,7 +190,8 @@ def measured(pair: Pair, draw: int) -> dict[str, Any]:
     texts = np.array(pair.texts, dtype=object)
     own = pair.candidate
     joined = train_combination(own.answers(selection), good[selection].tolist())
-    router = Router.of(train_router(texts[selection].tolist(), good[selection].tolist()))
+    learned = learn_router(texts[selection].tolist(), good[selection].tolist())
+    router = Router.of(learned.file)
     ways = [
         Way(
             "cascade",
@@ -202,13 +202,13 @@ def measured(pair: Pair, draw: int) -> dict[str, Any]:
         Way(
             "cascade",
             "combined",
-            combined_cross_fitted(own.answers(selection), good[selection].tolist()),
+            cross_fitted(own.answers(selection), good[selection].tolist()),
             _joined(joined, own, held_out),
         ),
         Way(
             "router",
             "router",
-            cross_fitted(texts[selection].tolist(), good[selection].tolist()),
+            learned.scores,
             np.array([router.score_text(text) for text in texts[held_out]]),
         ),
     ]

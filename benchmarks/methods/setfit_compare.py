@@ -1,13 +1,14 @@
-"""Few labels: freehold's encoder against SetFit as its paper sets it. Prints JSON objects and a table.
+"""Few labels: freehold's encoder against SetFit as its library sets it. Prints JSON objects and a table.
 
     pip install --no-deps "setfit==1.2.0" evaluate
     python -m benchmarks.methods.setfit_compare --data ../shared/data --out /tmp/s --draws 1 ten five
 
 Both start from all-MiniLM-L6-v2, see the same messages of Banking77 (`benchmarks.methods.encoders`: ``ten`` and
 ``five`` are messages a class) and answer its 3,080 test messages. SetFit (Tunstall et al. 2022, Efficient Few-Shot
-Learning Without Prompts, section 4.1 and appendix): 20 pairs of each kind a message, one pass, batches of 16, rate
-2e-5, cosine similarity, logistic regression over the tuned embeddings. Each side runs in a process of its own, one
-after the other, with the same threads; seconds are of training alone, without loading.
+Learning Without Prompts) trains as its library does by default: one pass, batches of 16, rate 2e-5, cosine similarity,
+logistic regression over the tuned embeddings. Of pairs it draws 20 of each kind a message (`num_iterations`); its
+default, all of them with the rarer kind repeated, would be ten to twenty times as many here. Each side runs in a
+process of its own, one after the other, with the same threads; seconds are of training alone, without loading.
 """
 
 from __future__ import annotations

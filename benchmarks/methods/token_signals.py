@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 
 from freehold.datasets import building
-from freehold.deferring.learning import cross_fitted
+from freehold.deferring.learning import learn_router
 from freehold.deferring.router import request_text
 from freehold.engines import start
 from freehold.evals.replay import ReplayOptions, replay
@@ -97,7 +97,9 @@ def main() -> None:
         for name in ("mean_logprob", "min_logprob", "field_min_logprob")
     }
     texts = [request_text({"messages": msgspec.to_builtins(one.messages)}) for one in samples]
-    columns["router"] = cross_fitted(texts, good.tolist(), groups=[one.group for one in samples]).tolist()
+    columns["router"] = learn_router(
+        texts, good.tolist(), groups=[one.group for one in samples]
+    ).scores.tolist()
     print("| signal | answers | AUROC | calibration error after |\n|---|---|---|---|")
     for name, column in columns.items():
         found = confidence_quality(name, np.array(column), good, codes)

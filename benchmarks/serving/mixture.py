@@ -32,7 +32,7 @@ from benchmarks.serving.common import Result
 from benchmarks.serving.encoder import base, encoder_at, messages
 from benchmarks.serving.run import finish
 from freehold import engines
-from freehold.deferring.learning import train_router
+from freehold.deferring.learning import learn_router
 from freehold.deferring.router import Router, write_router
 from freehold.engines import ports
 from freehold.gateway.config import GatewayConfig
@@ -66,7 +66,7 @@ def learned(folder: Path, data: Path) -> RouterFiles:
     rows = messages(data, "train")[:TAUGHT]
     first = sorted({label for _, label in rows})[::2]
     return write_router(
-        train_router([text for text, _ in rows], [label in first for _, label in rows]), folder
+        learn_router([text for text, _ in rows], [label in first for _, label in rows]).file, folder
     )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from freehold.deferring import learning
-from freehold.deferring.learning import cross_fitted, train_router
+from freehold.deferring.learning import learn_router
 from freehold.deferring.router import Router
 from freehold.errors import UsageError
 
@@ -29,7 +29,7 @@ def requests(n, seed=0):
 
 def test_a_router_learns_which_requests_the_candidate_is_good_at():
     texts, good = requests(300)
-    router = Router.of(train_router(texts, good))
+    router = Router.of(learn_router(texts, good).file)
     assert router.score_text("where is the card of mine") > 0.75
     assert router.score_text("explain what the law says of loans") < 0.3
     assert (router.head.samples, router.head.version) == (300, 1)
@@ -37,12 +37,12 @@ def test_a_router_learns_which_requests_the_candidate_is_good_at():
 
 def test_the_same_samples_give_the_same_router():
     texts, good = requests(80)
-    assert train_router(texts, good) == train_router(texts, good)
+    assert learn_router(texts, good).file == learn_router(texts, good).file
 
 
 def test_what_is_executed_is_what_was_learned():
     texts, good = requests(120)
-    router = Router.of(train_router(texts, good))
+    router = Router.of(learn_router(texts, good).file)
     scores = np.array([router.score_text(text) for text in texts])
     assert np.mean((scores > 0.5) == np.array(good)) > 0.9
 
@@ -55,26 +55,26 @@ def test_cross_fitted_scores_never_saw_their_own_group():
     ends = [rng.random() < 0.5 for _ in words]
     texts, good = [word for word in words for _ in (0, 1)], [end for end in ends for _ in (0, 1)]
     groups = [word for word in words for _ in (0, 1)]
-    kept_apart = cross_fitted(texts, good, groups=groups)
-    torn = cross_fitted(texts, good)
+    kept_apart = learn_router(texts, good, groups=groups).scores
+    torn = learn_router(texts, good).scores
     assert abs(np.mean((kept_apart > 0.5) == np.array(good)) - 0.5) < 0.12
     assert np.mean((torn > 0.5) == np.array(good)) > 0.75
 
 
 def test_samples_of_one_kind_are_refused_in_words():
     with pytest.raises(UsageError, match="all 3 of the candidate's answers are as good as"):
-        train_router(["a", "b", "c"], [True] * 3)
+        learn_router(["a", "b", "c"], [True] * 3)
     with pytest.raises(UsageError, match="worse than"):
-        cross_fitted(["a", "b"], [False] * 2)
+        learn_router(["a", "b"], [False] * 2)
     with pytest.raises(UsageError):
-        train_router([], [])
+        learn_router([], [])
 
 
 def test_few_samples_with_one_of_a_kind_are_learned_from_without_a_crash():
     texts = [f"request {number}" for number in range(12)]
     good = [number != 3 for number in range(12)]
-    assert len(cross_fitted(texts, good)) == 12
-    assert 0 < Router.of(train_router(texts, good)).score_text("request 3") < 1
+    assert len(learn_router(texts, good).scores) == 12
+    assert 0 < Router.of(learn_router(texts, good).file).score_text("request 3") < 1
 
 
 @pytest.mark.parametrize("penalty", [0.1, 3.0])

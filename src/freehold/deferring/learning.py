@@ -1,6 +1,6 @@
 """A router learned from a selection split: logistic regression over hashed pieces of words and letters.
 
-The penalty is the one whose foretelling is best on folds that were not learned from. `cross_fitted` gives each request
+The penalty is the one whose foretelling is best on folds that were not learned from. Its scores are, for each request,
 the confidence of a router whose weights never saw it (nor another request of its group), so that a threshold can be
 found on the same samples.
 """
@@ -67,20 +67,6 @@ def learn_router(
     )
     file = packed(head, np.clip(weights, -LARGEST_WEIGHT, LARGEST_WEIGHT).astype(np.float32))
     return LearnedRouter(file, _cross_fitted(columns, right, units, penalty))
-
-
-def train_router(
-    texts: Sequence[str], good: Sequence[bool], *, groups: Sequence[str | None] | None = None
-) -> bytes:
-    """The file alone of what `learn_router` gives."""
-    return learn_router(texts, good, groups=groups).file
-
-
-def cross_fitted(
-    texts: Sequence[str], good: Sequence[bool], *, groups: Sequence[str | None] | None = None
-) -> Numbers:
-    """The scores alone of what `learn_router` gives."""
-    return learn_router(texts, good, groups=groups).scores
 
 
 def _cross_fitted(

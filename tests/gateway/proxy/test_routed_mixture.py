@@ -20,7 +20,7 @@ from tests.gateway.loopback import (
 from tests.gateway.proxy.mixtures import LEVEL, SECRET, mixed, own, rule_for, told
 from tests.gateway.proxy.test_spend import booked
 
-from freehold.deferring.learning import train_router
+from freehold.deferring.learning import learn_router
 from freehold.deferring.router import Router, write_router
 from freehold.gateway.config import ApiKey
 from freehold.gateway.limits.keys import hash_of
@@ -45,7 +45,7 @@ def _answers(candidate):
 def files(tmp_path_factory):
     texts = [f"{text} {number}" for number in range(20) for text in (EASY, HARD)]
     written = write_router(
-        train_router(texts, [EASY in text for text in texts]), tmp_path_factory.mktemp("router")
+        learn_router(texts, [EASY in text for text in texts]).file, tmp_path_factory.mktemp("router")
     )
     router = Router.load(written)
     assert router.score_text(EASY) > 0.5 > router.score_text(HARD)

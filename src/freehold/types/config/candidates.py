@@ -97,7 +97,7 @@ class SelectionConfig(Table, frozen=True, kw_only=True):
     measures every one."""
     within_minutes: Annotated[float, Meta(gt=0, description="minutes, above 0")] | None = None
     """Once that long was spent on making and measuring candidates, and one is left that was not shown to be worse, no
-    further one is begun. One that was begun goes on to its end."""
+    further one is begun. One that was begun goes on to its end; a command that goes on after a kill counts from 0."""
     usd_per_hour: Decimal | None = None
     """Dollars that an hour of this machine costs you (default: what its accelerators rent for; without any 5 cents a
     core). Candidates that run here are compared by it with those that have a price."""
