@@ -128,7 +128,7 @@ class _TrainingRun:
                 step=self.step,
                 steps=self.steps,
                 tokens=self._tokens,
-                message=f"{len(self._samples)} samples, {weights:,} {self._trainer.trained}, in {precision}; "
+                message=f"{len(self._samples):,} samples, {weights:,} {self._trainer.trained}, in {precision}; "
                 f"layers by {self._trainer.path}{resumed}",
             )
         )

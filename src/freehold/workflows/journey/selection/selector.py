@@ -202,7 +202,7 @@ class Selector:
         if not found.begins:
             self._out_of_time = True
             self.bench.progress.say(
-                f"{candidate.short_name} is not begun: the {minutes:g} minutes for the search were over after "
+                f"{candidate.label} is not begun: the {minutes:g} minutes for the search were over after "
                 f"{len(self._tried)} of {len(self.candidates)} candidates"
             )
         return found.begins
