@@ -22,6 +22,9 @@ class Issued(NamedTuple):
     refresh_s: float
     expires_s: float | None
 
+    def has_ended(self, now_s: float) -> bool:
+        return self.expires_s is not None and now_s >= self.expires_s
+
 
 class CredentialSource(Protocol):
     """One cloud's way to credentials."""
