@@ -56,6 +56,11 @@ class AwsSource:
         if self._found is None:
             raise CredentialError("its usual chain, from AWS_ACCESS_KEY_ID to the instance's role, is empty")
         frozen = self._found.get_frozen_credentials()
+        parts = (frozen.access_key, frozen.secret_key, frozen.token or "")
+        if not all(part.isascii() and part.isprintable() for part in parts):
+            # A line end from a secret's file; what is read again may be without.
+            self._found = None
+            raise CredentialError("they have characters that no header can carry, such as an end of a line")
         # Only credentials that are renewed have it; botocore tells it nowhere else.
         ends = getattr(self._found, "_expiry_time", None)
         now = time.time()
