@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from freehold.gateway.http.signing import source
 from freehold.gateway.http.signing.source import CredentialError, Headers, Issued, refresh_before
 
 LOOK_AGAIN_S = 60.0
@@ -49,10 +50,13 @@ class AwsSource:
     def fetch(self) -> Issued:
         if self._found is None:
             import botocore.auth  # not on the loop, with the first request
+            from botocore.config import Config
             from botocore.session import Session
 
             assert botocore.auth
-            self._found = Session().get_credentials()
+            session, within_s = Session(), source.ANSWERS_WITHIN_S
+            session.set_default_client_config(Config(connect_timeout=within_s, read_timeout=within_s))
+            self._found = session.get_credentials()
         if self._found is None:
             raise CredentialError("its usual chain, from AWS_ACCESS_KEY_ID to the instance's role, is empty")
         frozen = self._found.get_frozen_credentials()
