@@ -95,8 +95,7 @@ async def pass_on(state: WorkerState, request: Request, path: str) -> None:
     except UpstreamFailure as failure:
         passed.is_refused = True
         passed.status = failure.status
-        kind = "timeout" if failure.timed_out else "connection"
-        state.meters.count("freehold_upstream_failures", endpoint.name, kind)
+        state.meters.count("freehold_upstream_failures", endpoint.name, failure.kind)
         raise ApiError(failure.status, str(failure), code=failure.code) from None
     finally:
         request.cancel_on_disconnect = False
