@@ -138,6 +138,16 @@ def test_a_source_that_fails_leaves_the_routes_next_target_and_comes_back(cloud,
     assert SECRET not in (tmp_path / "gateway.log").read_text()
 
 
+@pytest.mark.parametrize("cloud", ["google"], indirect=True)
+def test_a_token_that_is_refused_where_requests_are_passed_on_is_renewed(cloud, upstream, tmp_path):
+    ends = (incumbent(cloud),)
+    with gateway(upstream, tmp_path, endpoints=ends, others_to="incumbent") as running:
+        until_ready(running)
+        cloud.tokens.clear()
+        eventually(lambda: post(running, {}, path="/v1/files")[0] == 200)
+    assert cloud.refused and set(cloud.refused) == {"unknown token"}
+
+
 def event(headers, payload):
     """A message of AWS's event streams."""
     packed = b""

@@ -161,6 +161,7 @@ async def _exchange(state: WorkerState, endpoint: Endpoint, place: str, passed: 
     if isinstance(body, AsyncIterator) and length is not None:
         headers.append(("content-length", length))
     response = await state.upstreams.pass_on(endpoint, request.method, place, headers, body)
+    state.upstreams.signer.learn(endpoint, response.status)
     try:
         await _answer(endpoint, response, passed)
     finally:
