@@ -19,6 +19,8 @@ Capture = CaptureMode
 RETENTION_DAYS_MAX = 36_500
 CONFIG_FILE = "config.json"
 """In the run folder: the configuration that replaced the first one while the gateway ran."""
+RECORDER_SOCKET = "recorder.sock"
+"""There, too: where workers reach the recorder."""
 
 
 class TlsFiles(Record, frozen=True, kw_only=True):

@@ -9,12 +9,10 @@ import contextlib
 import logging
 import os
 import queue
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,13 +26,13 @@ from freehold.gateway.config import CONFIG_FILE, GatewayConfig, in_force, to_jso
 from freehold.gateway.http.certificate import check_certificate
 from freehold.gateway.http.handover import open_pair
 from freehold.gateway.http.signing.clouds import check_sources
+from freehold.gateway.run_folder import check_run_folder, new_run_folder, sweep_left_over_folders
 from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME as LOG_FILE
 from freehold.gateway.telemetry.log_file import hangups_held
 from freehold.gateway.telemetry.meters import Meters, has_meters, leave_word
 from freehold.gateway.telemetry.request_log import check_spans, log_as_json
 
 log = logging.getLogger("freehold.gateway")
-_RUN_FOLDER_PREFIX = "freehold-gateway-"
 _READY_POLL_S = 0.02
 _BACKLOG = 4096
 # Workers get this long after the drain time to write their last numbers.
@@ -62,7 +60,7 @@ def run(config: GatewayConfig) -> None:
 def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
     with (
         _signals() as signals,
-        tempfile.TemporaryDirectory(prefix=_RUN_FOLDER_PREFIX) as run_folder,
+        new_run_folder() as run_folder,
         _listener(config.host, config.port) as listener,
         contextlib.ExitStack() as children,
     ):
@@ -194,6 +192,7 @@ def check(config: GatewayConfig) -> None:
         from freehold.gateway.capture.ring import check as check_ring
 
         check_ring(config)
+        check_run_folder()
     check_port(config.host, config.port)
 
 
@@ -361,21 +360,13 @@ def _healthy(base_url: str) -> bool:
         return False
 
 
-def _sweep_left_over_folders() -> None:
-    """Remove run folders of gateways that were killed; the socket in them has no listener any more."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_RUN_FOLDER_PREFIX}*"):
-        with contextlib.suppress(OSError):
-            if time.time() - folder.stat().st_mtime > 7 * 86_400:
-                shutil.rmtree(folder)
-
-
 def main() -> None:
     """The child process of `start`: the configuration comes on stdin, which closes when the parent dies."""
     from freehold.gateway.config import from_json
 
     files.keep_private()
     log_as_json()
-    _sweep_left_over_folders()
+    sweep_left_over_folders()
     size = int.from_bytes(sys.stdin.buffer.read(8), "big")
     config = from_json(sys.stdin.buffer.read(size))
     # `start` has checked it; opening the store here would keep the database library in every worker's memory.

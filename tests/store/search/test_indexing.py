@@ -1,10 +1,12 @@
 import random
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 from tests.store.examples import trace as example
 
-from freehold.store import open_store
+from freehold.store import default_url, open_store
 from freehold.store.care.backup import backup
 from freehold.store.care.check import check
 from freehold.store.care.erase import erase_traces, scrub
@@ -168,3 +170,21 @@ def test_a_store_of_before_is_indexed_when_it_is_searched(tmp_path, monkeypatch)
     plant(tmp_path / "freehold.sqlite3", "0006", monkeypatch)
     with open_store(f"sqlite:///{tmp_path / 'freehold.sqlite3'}") as store:
         assert len(found(store, model="gpt-4o")) == len(TRACES)
+
+
+def test_an_index_of_whole_words_is_begun_again_and_traffic_is_counted_once(tmp_path):
+    with open_store(default_url(tmp_path)) as store:
+        store.add_traces(secret(number) for number in range(5))
+        assert indexing.catch_up(store.database) == 0
+    with closing(sqlite3.connect(tmp_path / "freehold.sqlite3")) as before, before:
+        # As 0009 left it: beginnings had no lists of their own.
+        before.execute("DROP TABLE trace_words")
+        before.execute(indexing._MAKE_WORDS.replace(", prefix='2 3'", ""))
+        before.execute("UPDATE alembic_version SET version_num = '0009'")
+    with open_store(default_url(tmp_path)) as store:
+        assert indexing.unindexed(store.database) == 5
+        assert indexing.catch_up(store.database) == 0
+        assert len(found(store, text="xy*")) == 5 and found(store, text="xylophone3") == ["t3"]
+        assert traffic(store.database, since=trace(0).at, until=trace(9).at).incumbent.requests == 5
+        erase_traces(store.database, ["t3"])
+        assert found(store, text="xylophone3") == []

@@ -39,7 +39,7 @@ from freehold.gateway.capture.spool import OUTCOMES, store_digest
 from freehold.gateway.capture.traces import to_trace
 from freehold.gateway.capture.usage_counts import UsageCounts
 from freehold.gateway.child_process import freeze_heap, read_config, run_on_fast_loop
-from freehold.gateway.config import CONFIG_FILE, GatewayConfig, from_json
+from freehold.gateway.config import CONFIG_FILE, RECORDER_SOCKET, GatewayConfig, from_json
 from freehold.gateway.heartbeat import Heartbeat
 from freehold.gateway.messages import CapturedExchange, TableMessage
 from freehold.gateway.telemetry.meters import Meters
@@ -325,7 +325,7 @@ async def record(config: GatewayConfig, run_folder: Path) -> None:
     loop = asyncio.get_running_loop()
     Heartbeat(run_folder)
     recorder = Recorder(config, run_folder)
-    path = run_folder / "recorder.sock"
+    path = run_folder / RECORDER_SOCKET
     path.unlink(missing_ok=True)
     server = await loop.create_unix_server(lambda: WorkerConnection(recorder), str(path))
     thread = threading.Thread(target=run_or_end, args=(recorder.rounds(),), name="store")

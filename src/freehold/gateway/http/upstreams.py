@@ -56,11 +56,16 @@ class UpstreamFailure(Exception):
     def code(self) -> str:
         return "upstream_timeout" if self.timed_out else "upstream_unreachable"
 
+    @property
+    def kind(self) -> str:
+        """What it is counted as."""
+        return "timeout" if self.timed_out else "connection"
+
 
 class NoCredentialsFailure(UpstreamFailure):
     """An endpoint was not asked for want of credentials: no fault of its own, and not mended by asking again."""
 
-    status, code = 503, "no_credentials"
+    status, code, kind = 503, "no_credentials", "credentials"
 
     def __init__(self, error: NoCredentialsError) -> None:
         super().__init__(str(error), reached=False)

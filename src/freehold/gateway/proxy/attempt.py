@@ -256,16 +256,13 @@ def _count_failure(
     (spend.forfeit if error.timed_out else spend.release)(state, exchange)
     if isinstance(error, LateFailure):
         state.meters.count("freehold_guard_events", exchange.route_name, "ttft", "fallback")
-    kind = "timeout" if error.timed_out else "connection"
-    kind = "credentials" if isinstance(error, NoCredentialsFailure) else kind
-    state.meters.count("freehold_upstream_failures", endpoint.name, kind)
+    state.meters.count("freehold_upstream_failures", endpoint.name, error.kind)
 
 
 def _count_broken(state: WorkerState, endpoint: Endpoint, error: UpstreamFailure) -> None:
     """An answer broke off before the client had any of it. What it costs is not known."""
     state.breaker(endpoint.name).record_failure(time.monotonic())
-    kind = "timeout" if error.timed_out else "connection"
-    state.meters.count("freehold_upstream_failures", endpoint.name, kind)
+    state.meters.count("freehold_upstream_failures", endpoint.name, error.kind)
 
 
 async def _reserve(

@@ -17,7 +17,7 @@ from freehold.gateway.caching.kept_answers import KeptAnswers
 from freehold.gateway.capture.frames import TABLE, TOTALS
 from freehold.gateway.capture.recorder_client import RecorderClient
 from freehold.gateway.capture.spool import DROPS, OUTCOMES, Spool, store_digest
-from freehold.gateway.config import GatewayConfig
+from freehold.gateway.config import RECORDER_SOCKET, GatewayConfig
 from freehold.gateway.http.certificate import ServerCertificate
 from freehold.gateway.http.circuit_breaker import CircuitBreaker
 from freehold.gateway.http.health import HealthChecks
@@ -95,7 +95,7 @@ class WorkerState:
             )
             self.meters.owner = spool.id
             self.recorder = RecorderClient(
-                str(run_folder / "recorder.sock"),
+                str(run_folder / RECORDER_SOCKET),
                 spool,
                 max_items=config.capture_queue,
                 max_bytes=config.capture_queue_bytes,

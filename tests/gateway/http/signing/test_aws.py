@@ -38,6 +38,18 @@ def test_a_chain_without_credentials_is_said():
         AwsSource("http://127.0.0.1:1").fetch()
 
 
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"])
+def test_an_end_of_a_line_in_a_key_is_said_and_not_sent(name, monkeypatch):
+    source = AwsSource("https://bedrock-runtime.us-east-1.amazonaws.com/openai/v1")
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(variable, "AKID")
+    monkeypatch.setenv(name, "AKID\n")
+    with pytest.raises(CredentialError, match="no header can carry"):
+        source.fetch()
+    monkeypatch.setenv(name, "AKID")
+    assert source.fetch().value.access_key == "AKID"
+
+
 def test_a_key_that_is_exchanged_is_read_again(monkeypatch):
     source = AwsSource("https://bedrock-runtime.us-east-1.amazonaws.com/openai/v1")
     seen = []

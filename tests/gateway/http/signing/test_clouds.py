@@ -1,11 +1,25 @@
 """Which sources there are, and what is said before a start where one cannot be used."""
 
+import contextlib
+import logging
+
 import pytest
+from tests.gateway.http.signing.vendors import SECRET, Aws, Azure
 
 from freehold.errors import ConfigError, MissingExtraError
 from freehold.gateway.http.signing import clouds
 from freehold.gateway.http.signing.clouds import check_sources, source_of
 from freehold.types.endpoint import Endpoint
+
+
+@pytest.fixture(autouse=True)
+def levels():
+    """Those of the libraries' loggers are as they were afterwards."""
+    loggers = [logging.getLogger(name) for names in clouds._LOGGERS.values() for name in names]
+    before = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, before, strict=True):
+        logger.setLevel(level)
 
 
 def endpoint(cloud, base_url="https://bedrock-runtime.eu-central-1.amazonaws.com/openai/v1"):
@@ -34,3 +48,24 @@ def test_requests_are_signed_for_a_region(monkeypatch):
         check_sources([endpoint("aws", "https://models.example.com/v1")])
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     check_sources([endpoint("aws", "https://models.example.com/v1")])
+
+
+@pytest.mark.parametrize(("kind", "cloud"), [(Aws, "aws"), (Azure, "azure")])
+def test_what_a_library_logs_of_an_answer_is_left_out_unless_it_is_asked_for(
+    kind, cloud, upstream, monkeypatch, caplog
+):
+    made = kind(upstream)
+    for name, value in made.environment().items():
+        monkeypatch.setenv(name, value)
+    made.lives_s = 60.0  # botocore fetches newer ones in the last ten minutes
+    source = source_of(endpoint(cloud, made.url))
+    if cloud == "aws":
+        source.fetch()
+    made.fails = True
+    with contextlib.suppress(Exception):
+        source.fetch()
+    assert SECRET not in caplog.text
+    assert not [one for one in caplog.records if one.name.partition(".")[0] in clouds._LOGGERS[cloud]]
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    source_of(endpoint(cloud, made.url))
+    assert logging.getLogger("botocore").level == logging.WARNING

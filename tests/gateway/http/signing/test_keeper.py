@@ -73,13 +73,13 @@ def test_those_that_ended_are_not_sent(monkeypatch):
     monkeypatch.setattr(module, "_AGAIN_AFTER_S", 0.0)
 
     async def main():
-        source = Source(lives_s=0.2)
+        source = Source()
         one = kept(source)
         assert await one.value() == 1
-        await asyncio.sleep(0.3)
+        one._issued = one._issued._replace(expires_s=time.time())
         assert await one.value() == 2
         source.error = CredentialError("gone")
-        await asyncio.sleep(0.3)
+        one._issued = one._issued._replace(expires_s=time.time())
         with pytest.raises(NoCredentialsError, match=r"endpoint cloud is not asked: .*\(gone\)"):
             await one.value()
 
@@ -146,5 +146,34 @@ def test_refused_credentials_are_looked_for_again_once_in_a_while(monkeypatch):
         await until(lambda: source.fetched == 2)
         await asyncio.sleep(0.05)
         assert source.fetched == 2
+
+    asyncio.run(main())
+
+
+def test_those_that_have_ended_when_they_come_are_said_so(caplog):
+    caplog.set_level(logging.WARNING, "freehold.gateway")
+
+    async def main():
+        one = kept(Source(lives_s=-3600.0))
+        for _ in range(3):
+            one._again_s = 0.0
+            with pytest.raises(NoCredentialsError, match="that AWS gave have ended by this machine's clock"):
+                await one.value()
+
+    asyncio.run(main())
+    assert caplog.text.count("this machine's clock") == 1
+
+
+def test_a_fetch_that_ends_in_whatever_way_is_not_the_last(monkeypatch):
+    monkeypatch.setattr(module, "_AGAIN_AFTER_S", 0.0)
+
+    async def main():
+        source = Source(error=SystemExit(1))
+        one = kept(source)
+        with pytest.raises(NoCredentialsError, match=r"\(SystemExit\)"):
+            await one.value()
+        source.error = None
+        one._again_s = 0.0
+        assert await one.value() == 1
 
     asyncio.run(main())

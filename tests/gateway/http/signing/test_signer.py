@@ -8,7 +8,7 @@ import zlib
 
 import botocore.session
 import pytest
-from tests.gateway.asking import QUESTION, get, post
+from tests.gateway.asking import QUESTION, get, metric, post
 from tests.gateway.http.signing.vendors import SECRET, Aws, Azure, Google
 from tests.gateway.loopback import eventually, gateway, stream, stream_of, trace_of
 
@@ -124,7 +124,11 @@ def test_a_source_that_fails_leaves_the_routes_next_target_and_comes_back(cloud,
         fallback=(Target(endpoint="other"),),
     )
     ends = (incumbent(cloud), other)
-    with gateway(upstream, tmp_path, endpoints=ends, routes=(route,)) as running:
+    with gateway(upstream, tmp_path, endpoints=ends, routes=(route,), others_to="incumbent") as running:
+        assert post(running, {}, path="/v1/files")[0] == 503
+        assert (
+            metric(running, 'freehold_upstream_failures_total{endpoint="incumbent",kind="credentials"}') == 1
+        )
         status, _, body = post(running, QUESTION)
         assert status == 403 and b"unknown token" in body, "the fallback was asked, and this one checks it"
         direct = post(running, {**QUESTION, "model": "x"})
@@ -132,6 +136,16 @@ def test_a_source_that_fails_leaves_the_routes_next_target_and_comes_back(cloud,
         cloud.fails = False
         eventually(lambda: post(running, QUESTION)[0] == 200)
     assert SECRET not in (tmp_path / "gateway.log").read_text()
+
+
+@pytest.mark.parametrize("cloud", ["google"], indirect=True)
+def test_a_token_that_is_refused_where_requests_are_passed_on_is_renewed(cloud, upstream, tmp_path):
+    ends = (incumbent(cloud),)
+    with gateway(upstream, tmp_path, endpoints=ends, others_to="incumbent") as running:
+        until_ready(running)
+        cloud.tokens.clear()
+        eventually(lambda: post(running, {}, path="/v1/files")[0] == 200)
+    assert cloud.refused and set(cloud.refused) == {"unknown token"}
 
 
 def event(headers, payload):

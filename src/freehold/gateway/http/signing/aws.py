@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from freehold.gateway.http.signing import source
 from freehold.gateway.http.signing.source import CredentialError, Headers, Issued, refresh_before
 
 LOOK_AGAIN_S = 60.0
@@ -49,13 +50,21 @@ class AwsSource:
     def fetch(self) -> Issued:
         if self._found is None:
             import botocore.auth  # not on the loop, with the first request
+            from botocore.config import Config
             from botocore.session import Session
 
             assert botocore.auth
-            self._found = Session().get_credentials()
+            session, within_s = Session(), source.ANSWERS_WITHIN_S
+            session.set_default_client_config(Config(connect_timeout=within_s, read_timeout=within_s))
+            self._found = session.get_credentials()
         if self._found is None:
             raise CredentialError("its usual chain, from AWS_ACCESS_KEY_ID to the instance's role, is empty")
         frozen = self._found.get_frozen_credentials()
+        parts = (frozen.access_key, frozen.secret_key, frozen.token or "")
+        if not all(part.isascii() and part.isprintable() for part in parts):
+            # A line end from a secret's file; what is read again may be without.
+            self._found = None
+            raise CredentialError("they have characters that no header can carry, such as an end of a line")
         # Only credentials that are renewed have it; botocore tells it nowhere else.
         ends = getattr(self._found, "_expiry_time", None)
         now = time.time()

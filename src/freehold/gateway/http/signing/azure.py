@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from freehold.gateway.http.signing import source
 from freehold.gateway.http.signing.source import Headers, Issued, refresh_before
 
 # https://learn.microsoft.com/azure/ai-services/authentication and microsoft/PyRIT#1453 (read 2026-11-29): taken by
@@ -23,7 +24,11 @@ class AzureSource:
             from azure.identity import DefaultAzureCredential
 
             # No browser, and no prompt, in a server.
-            self._found = DefaultAzureCredential(exclude_interactive_browser_credential=True)
+            self._found = DefaultAzureCredential(
+                exclude_interactive_browser_credential=True,
+                connection_timeout=source.ANSWERS_WITHIN_S,
+                read_timeout=source.ANSWERS_WITHIN_S,
+            )
         issued = self._found.get_token(SCOPE)
         return Issued(issued.token, refresh_before(time.time(), issued.expires_on), float(issued.expires_on))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from collections.abc import Iterable
 
 from freehold.errors import ConfigError, MissingExtraError
@@ -17,10 +18,22 @@ _MODULES: dict[CloudCredentials, tuple[str, ...]] = {
     "google": ("google.auth", "requests"),
     "azure": ("azure.identity",),
 }
+_LOGGERS: dict[CloudCredentials, tuple[str, ...]] = {
+    "aws": ("botocore",),
+    "google": ("google",),
+    "azure": ("azure", "msal"),
+}
 
 
 def source_of(endpoint: Endpoint) -> CredentialSource:
-    """The source of an endpoint's credentials; its library is imported when it fetches."""
+    """The source of an endpoint's credentials; its library is imported when it fetches.
+
+    What these libraries log of an answer may have a secret in it: they log where FREEHOLD_LOG asks them to.
+    """
+    for name in () if endpoint.credentials is None else _LOGGERS[endpoint.credentials]:
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.CRITICAL)
     match endpoint.credentials:
         case "aws":
             return AwsSource(endpoint.base_url)

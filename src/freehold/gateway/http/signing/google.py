@@ -6,11 +6,11 @@ import time
 from datetime import UTC
 from typing import Any
 
+from freehold.gateway.http.signing import source
 from freehold.gateway.http.signing.source import CredentialError, Headers, Issued, refresh_before
 
 # https://cloud.google.com/vertex-ai/docs/reference/rest/v1beta1/projects.locations.endpoints.chat/completions (scopes).
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-_WITHIN_S = 10.0
 _LIFETIME_S = 300.0
 
 
@@ -29,7 +29,7 @@ class GoogleSource:
             transport = Request(session=session)
 
             def ask(*arguments: Any, **more: Any) -> Any:
-                return transport(*arguments, **{**more, "timeout": _WITHIN_S})
+                return transport(*arguments, **{**more, "timeout": source.ANSWERS_WITHIN_S})
 
             asked: Any = ask  # all that google-auth wants of its `Request` is to be called
             if self._found is None:

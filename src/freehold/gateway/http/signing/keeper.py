@@ -80,9 +80,7 @@ class CredentialKeeper:
 
     def _good(self) -> Issued | None:
         issued = self._issued
-        if issued is None or (issued.expires_s is not None and time.time() >= issued.expires_s):
-            return None
-        return issued
+        return None if issued is None or issued.has_ended(time.time()) else issued
 
     def _fetch(self, loop: asyncio.AbstractEventLoop, fetching: asyncio.Future[None]) -> None:
         """In a thread."""
@@ -90,7 +88,12 @@ class CredentialKeeper:
         why = ""
         try:
             issued = self.source.fetch()
-        except Exception as error:  # noqa: BLE001 (libraries of three makers)
+            if issued.has_ended(time.time()):
+                issued, why = (
+                    None,
+                    f"the credentials that {TITLES[self._cloud]} gave have ended by this machine's clock",
+                )
+        except BaseException as error:  # noqa: BLE001 (of three makers; with no word of its end, no other is begun)
             why = reason_of(self._cloud, error)
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(self._take, fetching, issued, why)

@@ -42,7 +42,7 @@ class Signer:
 
     def learn(self, endpoint: Endpoint, status: int) -> None:
         """Look for newer credentials where an endpoint refused those it was sent."""
-        if status in (401, 403):
+        if endpoint.credentials is not None and status in (401, 403):
             self._keeper(endpoint).doubt()
 
     def tend(self, endpoints: Iterable[Endpoint]) -> None:

@@ -7,6 +7,8 @@ from typing import NamedTuple, Protocol
 from freehold.types.endpoint import CloudCredentials
 
 Headers = list[tuple[str, str]]
+ANSWERS_WITHIN_S = 10.0
+"""How long one answer may take of whom credentials come from. Libraries wait for five minutes, several times over."""
 TITLES: dict[CloudCredentials, str] = {"aws": "AWS", "google": "Google Cloud", "azure": "Azure"}
 
 
@@ -21,6 +23,9 @@ class Issued(NamedTuple):
     value: object
     refresh_s: float
     expires_s: float | None
+
+    def has_ended(self, now_s: float) -> bool:
+        return self.expires_s is not None and now_s >= self.expires_s
 
 
 class CredentialSource(Protocol):

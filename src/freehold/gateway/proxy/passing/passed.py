@@ -95,8 +95,7 @@ async def pass_on(state: WorkerState, request: Request, path: str) -> None:
     except UpstreamFailure as failure:
         passed.is_refused = True
         passed.status = failure.status
-        kind = "timeout" if failure.timed_out else "connection"
-        state.meters.count("freehold_upstream_failures", endpoint.name, kind)
+        state.meters.count("freehold_upstream_failures", endpoint.name, failure.kind)
         raise ApiError(failure.status, str(failure), code=failure.code) from None
     finally:
         request.cancel_on_disconnect = False
@@ -162,6 +161,7 @@ async def _exchange(state: WorkerState, endpoint: Endpoint, place: str, passed: 
     if isinstance(body, AsyncIterator) and length is not None:
         headers.append(("content-length", length))
     response = await state.upstreams.pass_on(endpoint, request.method, place, headers, body)
+    state.upstreams.signer.learn(endpoint, response.status)
     try:
         await _answer(endpoint, response, passed)
     finally:
