@@ -9,7 +9,9 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from freehold.catalog.vendors import vendors
+from freehold.errors import UsageError, did_you_mean
 from freehold.types.config import usable_name
+from freehold.visible import one_line
 from freehold.workflows.journey.converting.addresses import VendorAddress
 from freehold.workflows.journey.converting.records import Mapped, Unmapped, Variable
 
@@ -28,9 +30,10 @@ class ConvertedModel(NamedTuple):
 
 
 class ConfigParts:
-    """What a converter has found so far. No value of a key ever gets in here: `key` gives the name of a variable."""
+    """What a converter has found so far. No value of a key ever gets in here: `key` gives the name of a variable, which
+    for a key that stands in the file is none of those that the file refers to (`referred`)."""
 
-    def __init__(self, name: str, file: str) -> None:
+    def __init__(self, name: str, file: str, referred: frozenset[str] = frozenset()) -> None:
         self.name = usable_name(name)
         self.file = file
         self.incumbent: Table = {}
@@ -47,6 +50,7 @@ class ConfigParts:
         self.commands: list[str] = []
         self._incumbent_at: VendorAddress | None = None
         self._keys: dict[str, str] = {}
+        self._referred = referred
 
     @property
     def has_anything(self) -> bool:
@@ -75,6 +79,21 @@ class ConfigParts:
         if sentence not in self.assumed:
             self.assumed.append(sentence)
 
+    def one_of(self, names: Iterable[str], wanted: str | None) -> str | None:
+        """The name that was asked for by ``--incumbent``; None where none was, or where the file has no names.
+
+        Raises `UsageError` for a name that is not one of the file's: a proof against another model would be worthless.
+        """
+        known = list(dict.fromkeys(names))
+        if wanted is None or not known:
+            return None
+        if wanted not in known:
+            raise UsageError(
+                f"--incumbent {wanted}: the file has nothing of this name",
+                hint=did_you_mean(wanted, known, f"it has: {one_line(', '.join(known[:20]))[:400]}"),
+            )
+        return wanted
+
     def key(self, value: object, usual: str | None, where: str) -> str | None:
         """The environment variable that holds a key: the one that the file refers to, else `usual`, or one named after
         its place. A key that stands in the file itself is left there, and the variable is one to set."""
@@ -87,13 +106,8 @@ class ConfigParts:
             self.environment.setdefault(reference[1], Variable(name=reference[1], source=None))
             return reference[1]
         if text not in self._keys:
-            name = usual or "MODEL_API_KEY"
-            taken = set(self._keys.values())
-            number = 2
-            while name in taken:
-                name = f"{(usual or 'MODEL_API_KEY')}_{number}"
-                number += 1
-            self._keys[text] = name
+            taken = {*self._keys.values(), *self._referred}
+            self._keys[text] = name = unique(usual or "MODEL_API_KEY", taken, "_")
             self.environment[name] = Variable(name=name, source=where)
         return self._keys[text]
 
@@ -211,13 +225,28 @@ def plain_name(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:_LONGEST_NAME].strip("-") or "other"
 
 
-def unique(name: str, used: Iterable[str]) -> str:
+def unique(name: str, used: Iterable[str], before: str = "-") -> str:
     """The name, with a number behind it where it is taken."""
     taken = set(used)
     made, number = name, 2
     while made in taken:
-        made, number = f"{name}-{number}", number + 1
+        made, number = f"{name}{before}{number}", number + 1
     return made
+
+
+def referred_variables(document: Any) -> frozenset[str]:
+    """The environment variables that a document refers to, wherever. Its size was bounded when it was read."""
+    found = set()
+    waiting = [document]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str) and (reference := _REFERENCE.fullmatch(value.strip())):
+            found.add(reference[1])
+    return frozenset(found)
 
 
 def toml_value(value: Any) -> str:

@@ -170,9 +170,10 @@ def _connections(connections: list[dict[str, Any]], parts: ConfigParts, wanted: 
             parts.endpoint(place)
             parts.note(source.path, "[[endpoints]]")
         unread += source.unread()
+    parts.one_of((one.model for one, _ in found if one.model is not None), wanted)
     chosen = next((one for one in found if one[0].model == wanted), found[0] if found else None)
     if chosen is None:
-        parts.assume("the connections list no model: write [incumbent], or say --incumbent MODEL")
+        _pay(wanted, "--incumbent", parts)
         return unread
     parts.set_incumbent(*chosen)
     for asked, source_path in found:

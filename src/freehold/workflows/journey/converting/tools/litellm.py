@@ -174,7 +174,11 @@ def _fallbacks(settings: list[Source]) -> dict[str, list[str]]:
 
 def _set_incumbent(groups: dict[str, list[Deployment]], parts: ConfigParts, wanted: str | None) -> None:
     named = [group for group, found in groups.items() if found[0].asked.model is not None]
-    group = wanted if wanted in groups else next(iter(named), None)
+    if wanted is not None and wanted not in groups and "*" in groups:
+        any_model = groups["*"][0]
+        parts.set_incumbent(any_model.asked._replace(model=wanted), any_model.source)
+        return
+    group = parts.one_of(groups, wanted) or next(iter(named), None)
     if group is None:
         return
     if wanted is None and len(named) > 1:

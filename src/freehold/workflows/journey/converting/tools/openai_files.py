@@ -49,13 +49,19 @@ def convert(document: Any, parts: ConfigParts, incumbent: str | None) -> list[st
         return _eval(Source(document), parts, incumbent)
     jobs = _jobs(document)
     done = [one for one in jobs if isinstance(one.get("fine_tuned_model"), str)]
-    wanted = [one for one in done if one["fine_tuned_model"] == incumbent]
+    name = parts.one_of(map(_model_of, jobs), incumbent)
+    wanted = [one for one in jobs if _model_of(one) == name]
     latest = max(wanted or done or jobs, key=_created)
     if len(done) > 1 and not wanted:
         parts.assume(
             f"{latest['fine_tuned_model']} is the model to leave, as the newest; --incumbent names another"
         )
     return _job(Source(latest, "job" if len(jobs) > 1 else ""), parts)
+
+
+def _model_of(job: dict[str, Any]) -> str:
+    tuned = job.get("fine_tuned_model")
+    return tuned if isinstance(tuned, str) else str(job["model"])
 
 
 def _created(job: dict[str, Any]) -> float:

@@ -34,6 +34,12 @@ def _models(document: Any) -> list[dict[str, Any]]:
     return found if len(found) == len(listed) else []
 
 
+def _names(model: dict[str, Any]) -> list[str]:
+    """What a model may be called by: its name as clients send it, its name, its id."""
+    names = [name for name in (model.get("name"), model.get("id")) if isinstance(name, str)]
+    return [*(f"openpipe:{name}" for name in names), *names]
+
+
 def _records(document: Any) -> list[dict[str, Any]]:
     listed = document if isinstance(document, list) else [document]
     return [one for one in listed if isinstance(one, dict)]
@@ -55,7 +61,8 @@ def _is_dataset(document: Any) -> bool:
 def convert(document: Any, parts: ConfigParts, incumbent: str | None) -> list[str]:
     """The incumbent, the candidate and the data. Returns what was not read."""
     if models := _models(document):
-        chosen = next((one for one in models if incumbent in (one.get("id"), one.get("name"))), models[0])
+        wanted = parts.one_of((name for one in models for name in _names(one)), incumbent)
+        chosen = next((one for one in models if wanted in _names(one)), models[0])
         return _model(Source(chosen), parts)
     if _is_dataset(document):
         parts.data |= {"files": [parts.file], "format": "openai", "answers": "gold"}

@@ -50,10 +50,13 @@ def convert(document: Any, parts: ConfigParts, incumbent: str | None) -> list[st
     asked = _targets(root, parts)
     if not asked:
         return root.unread()
-    first = next((one for one in asked if one.model == incumbent and incumbent is not None), asked[0])
+    wanted = parts.one_of((one.model for one in asked if one.model is not None), incumbent)
+    first = next((one for one in asked if wanted is not None and one.model == wanted), asked[0])
     ordered = [first, *(one for one in asked if one != first)]
     if first.model is not None:
         parts.set_incumbent(first, "the first target")
+    elif incumbent is not None:
+        parts.set_incumbent(first._replace(model=incumbent), "--incumbent")
     else:
         parts.assume(
             "the config names no model, so [incumbent] is yours to write: which model do you pay for?"

@@ -45,7 +45,8 @@ def convert(document: Any, parts: ConfigParts, incumbent: str | None) -> list[st
     """The incumbent, candidates, the scorer and the data. Returns what was not read."""
     root = Source(document)
     asked = _vendors(root, parts)
-    first = next((one for one in asked if one[0].model == incumbent), asked[0] if asked else None)
+    wanted = parts.one_of((one.model for one, _ in asked if one.model is not None), incumbent)
+    first = next((one for one in asked if one[0].model == wanted), asked[0] if asked else None)
     if first is not None:
         parts.set_incumbent(*first)
         if len(asked) > 1 and incumbent is None:
