@@ -9,16 +9,21 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from freehold.catalog.vendors import vendors
-from freehold.errors import UsageError, did_you_mean
+from freehold.errors import InputError, UsageError, did_you_mean
 from freehold.types.config import usable_name
 from freehold.visible import one_line
 from freehold.workflows.journey.converting.addresses import VendorAddress
 from freehold.workflows.journey.converting.records import Mapped, Unmapped, Variable
+from freehold.workflows.journey.converting.source import Source, as_number
+from freehold.workflows.journey.drafting import quoted
 
 _REFERENCE = re.compile(
     r"(?:os\.environ/|env::|process\.env\.|\$\{?|\{\{\s*env\.)([A-Za-z_][A-Za-z0-9_]{0,120})\s*(?:\}\}|\})?"
 )
 _LONGEST_NAME = 60
+_LONGEST_CACHE_S = 30 * 24 * 3600
+_MOST_RETRIES = 10
+_MOST_TARGETS = 20_000
 Table = dict[str, Any]
 
 
@@ -51,6 +56,7 @@ class ConfigParts:
         self._incumbent_at: VendorAddress | None = None
         self._keys: dict[str, str] = {}
         self._referred = referred
+        self._targets = 0
 
     @property
     def has_anything(self) -> bool:
@@ -141,10 +147,13 @@ class ConfigParts:
 
     def route(self, model: str, asked: list[ConvertedModel], source: str, **more: Any) -> Table:
         """A route for a model's name: the first of `asked` answers, the others where it cannot be reached."""
-        targets: list[Table] = []
-        for one in map(self.target, asked):
-            if one not in targets:
-                targets.append(one)
+        self._targets += len(asked)
+        if self._targets > _MOST_TARGETS:
+            raise InputError(
+                f"its fallbacks unfold to more than {_MOST_TARGETS:,} targets, which no configuration's do",
+                path=self.file,
+            )
+        targets = list({tuple(one.items()): one for one in map(self.target, asked)}.values())
         name = unique(plain_name(model) if model != "*" else "all", {one["name"] for one in self.routes})
         made: Table = {"name": name, "model": model, "incumbent": targets[0]}
         if targets[1:]:
@@ -164,6 +173,28 @@ class ConfigParts:
         if made not in self.candidates:
             self.candidates.append(made)
             self.note(source, "[[candidates]]")
+
+    def cache(self, seconds: Decimal | None) -> Table:
+        """A route's cache, of the time that the file says where freehold takes it."""
+        if seconds is not None and 0 < seconds <= _LONGEST_CACHE_S:
+            return {"seconds": seconds}
+        self.assume("repeats are answered from memory for an hour: the file says no time that freehold takes")
+        return {"seconds": Decimal(3600)}
+
+    def retries(self, times: int) -> int:
+        """How often a route asks again."""
+        if times > _MOST_RETRIES:
+            self.assume(f"a failed connection is asked again {_MOST_RETRIES} times, not {times:,}")
+        return min(times, _MOST_RETRIES)
+
+    def training(self, source: Source, key: str, name: str) -> None:
+        """A number of the file as one of ``[train]``; one that cannot be a hyperparameter stays unread."""
+        value = as_number(source.peek(key))
+        if value is None or not 0 < value <= 10_000 or (name == "batch_size" and value % 1):
+            return
+        source.take(key)
+        self.train[name] = int(value) if name == "batch_size" else value
+        self.note(source.at(key), f"[train] {name}")
 
     def judge(self, asked: ConvertedModel, source: str) -> None:
         """A model that judges, as the scorer."""
@@ -264,7 +295,7 @@ def toml_value(value: Any) -> str:
     if isinstance(value, dict):
         inner = [f"{_toml_key(key)} = {toml_value(one)}" for key, one in value.items()]
         return f"{{ {', '.join(inner)} }}" if inner else "{}"
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    return quoted(str(value))
 
 
 def _toml_key(key: str) -> str:

@@ -67,6 +67,9 @@ def convert(document: Any, parts: ConfigParts, incumbent: str | None) -> list[st
         one for one in (root.part("litellm_settings"), root.part("router_settings")) if one is not None
     ]
     fallbacks = _fallbacks(settings)
+    for name in dict.fromkeys(one for others in fallbacks.values() for one in others):
+        if name not in groups:
+            parts.lacks("fallbacks", f"{name} is not among the models that were converted")
     _set_incumbent(groups, parts, incumbent)
     retries = next((found for one in settings if (found := one.whole("num_retries")) is not None), None)
     cache = _cache(settings, parts)
@@ -88,8 +91,8 @@ def convert(document: Any, parts: ConfigParts, incumbent: str | None) -> list[st
 def _deployment(entry: Source, parts: ConfigParts) -> Deployment | None:
     group = entry.text("model_name")
     params = entry.part("litellm_params")
-    if group is None or params is None:
-        parts.lacks(entry.path, "an entry without model_name or litellm_params")
+    if group is None or params is None or params.text("model") is None:
+        parts.lacks(entry.path, "an entry without model_name, or without model in its litellm_params")
         return None
     info = entry.part("model_info")
     mode = info.text("mode") if info is not None else None
@@ -199,11 +202,14 @@ def _route(
 ) -> None:
     after = [*fallbacks.get(group, []), *(one for one in fallbacks.get("*", []) if one != group)]
     others = [one.asked for name in after for one in groups.get(name, [])]
+    where = ", ".join(one.source for one in deployments)
     waits: dict[str, Any] = {}
     if deployments[0].first_byte_ms is not None:
         waits["first_byte_ms"] = deployments[0].first_byte_ms
+    if any(one.first_byte_ms not in (None, deployments[0].first_byte_ms) for one in deployments):
+        parts.lacks(where, "a stream_timeout for each deployment: a route waits as long for each of them")
     if retries is not None:
-        waits["retries"] = min(retries, 10)
+        waits["retries"] = parts.retries(retries)
     limits: dict[str, int] = {}
     for name, values in (
         ("requests_per_minute", [one.requests_per_minute for one in deployments]),
@@ -212,12 +218,14 @@ def _route(
         known = [value for value in values if value is not None]
         if len(known) == len(values):
             limits[name] = sum(known)
+        elif known:
+            parts.lacks(where, f"{name} of some of its deployments: a route's limits are for all of them")
     if limits and len(deployments) > 1:
         parts.assume("the limits of a group's deployments are added up to the route's")
     parts.route(
         group,
         [*(one.asked for one in deployments), *others],
-        ", ".join(one.source for one in deployments),
+        where,
         waits=waits,
         limits=limits,
         cache=cache,
@@ -237,7 +245,7 @@ def _cache(settings: list[Source], parts: ConfigParts) -> dict[str, Any] | None:
         parts.assume(
             "repeats are kept in each worker's memory, and only of requests without chance (temperature 0)"
         )
-        return {"seconds": seconds} if seconds and 0 < seconds <= 2_592_000 else {"seconds": Decimal(3600)}
+        return parts.cache(seconds)
     return None
 
 

@@ -8,7 +8,6 @@ shuts down on 2026-11-30 (OpenAI's evals guide, by way of w3cschool.cn's copy of
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from typing import Any
 
 from freehold.workflows.journey.converting.addresses import address
@@ -106,11 +105,9 @@ def _hyperparameters(source: Source | None, parts: ConfigParts) -> None:
     if source is None:
         return
     for key, name in (("n_epochs", "epochs"), ("batch_size", "batch_size"), ("beta", "beta")):
-        value = source.take(key)
-        number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
-        if number is not None and 0 < number <= 10_000:
-            parts.train[name] = int(number) if name == "batch_size" else Decimal(str(number))
-            parts.note(source.at(key), f"[train] {name}")
+        if source.peek(key) == "auto":  # as freehold chooses, then
+            source.take(key)
+        parts.training(source, key, name)
     if source.take("learning_rate_multiplier") not in (None, "auto"):
         parts.lacks(source.at("learning_rate_multiplier"), "it multiplies a rate that is not published")
 

@@ -106,11 +106,8 @@ def _model(source: Source, parts: ConfigParts) -> list[str]:
         parts.lacks("openpipe.baseModel", "the catalog does not know it: freehold assess names models")
     settings = more.part("hyperparameters") if more is not None else None
     if settings is not None:
-        for key, target in (("num_epochs", "epochs"), ("batch_size", "batch_size")):
-            value = settings.number(key)
-            if value is not None and 0 < value <= 10_000:
-                parts.train[target] = int(value) if target == "batch_size" else value
-                parts.note(settings.at(key), f"[train] {target}")
+        parts.training(settings, "num_epochs", "epochs")
+        parts.training(settings, "batch_size", "batch_size")
     for key in ("id", "name", "object", "description", "created", "updated"):
         source.take(key)
     parts.lacks("weights", "ask OpenPipe for the model's weights, or train again on the exported dataset")

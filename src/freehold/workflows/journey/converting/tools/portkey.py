@@ -64,7 +64,7 @@ def convert(document: Any, parts: ConfigParts, incumbent: str | None) -> list[st
     waits: dict[str, Any] = {}
     retry = root.part("retry")
     if retry is not None and (attempts := retry.whole("attempts")) is not None:
-        waits["retries"] = min(attempts, 10)
+        waits["retries"] = parts.retries(attempts)
         if retry.take("on_status_codes") is not None:
             parts.lacks(
                 retry.at("on_status_codes"), "a failed connection or a 5xx is asked again, nothing else"
@@ -165,9 +165,8 @@ def _cache(root: Source, parts: ConfigParts) -> dict[str, Any] | None:
     if cache.text("mode") != "simple":
         parts.lacks("cache", "only exact repeats are answered from memory")
         return None
-    seconds = cache.number("max_age")
     parts.assume("the cache's max_age is in seconds, as Portkey's documentation says")
-    return {"seconds": seconds} if seconds and 0 < seconds <= 2_592_000 else {"seconds": Decimal(3600)}
+    return parts.cache(cache.number("max_age"))
 
 
 def _snake_keys(value: dict[Any, Any]) -> dict[str, Any]:
