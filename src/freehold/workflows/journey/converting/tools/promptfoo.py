@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from freehold.workflows.journey.converting.addresses import (
@@ -151,7 +152,10 @@ def _tests(root: Source, parts: ConfigParts) -> None:
     ]
     inside = [one for one in files if not one.startswith("/") and ".." not in one.split("/")]
     if inside:
-        parts.data["files"] = inside
+        beside = Path(
+            parts.file
+        ).parent  # promptfoo reads them from the configuration's folder, freehold from its own
+        parts.data["files"] = [str(beside / one) for one in inside]
         parts.data["label"] = "__expected"
         parts.note("tests", "[data] files")
         parts.assume("the column __expected of the tests is what is right")
