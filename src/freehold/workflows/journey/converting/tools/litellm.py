@@ -23,9 +23,10 @@ from freehold.workflows.journey.converting.source import Source, as_number
 TITLE = "LiteLLM proxy"
 _CHAT = (None, "chat", "completion", "responses", "embedding")
 _CLOUDS = {
-    "bedrock": "freehold asks Bedrock by its OpenAI API with a Bedrock API key: write [[endpoints]] with preset = "
-    '"bedrock" and the region\'s base_url',
-    "vertex_ai": 'write [[endpoints]] with preset = "vertex" and the base_url of your project and location',
+    "bedrock": 'write [[endpoints]] with preset = "bedrock" (or "bedrock-mantle"), the region\'s base_url, and '
+    'credentials = "aws", or api_key_env for a Bedrock API key',
+    "vertex_ai": 'write [[endpoints]] with preset = "vertex", the base_url of your project and location, and '
+    'credentials = "google"',
     "sagemaker": "freehold asks OpenAI-, Anthropic- and Ollama-compatible APIs only",
 }
 _ELSEWHERE = {
