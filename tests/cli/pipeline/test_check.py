@@ -188,3 +188,19 @@ def test_a_link_that_the_repository_brings_is_not_written_through(check, reposit
     check(pairs=pairs(repository, "p.jsonl", both=20), margin="0.02")
     assert target.read_text() == "mine\n"
     assert not (repository / "freehold-check.md").is_symlink()
+
+
+def test_a_report_that_the_repository_brings_is_not_taken_for_this_checks(check, repository):
+    (repository / "freehold-check.md").write_text(f"{MARK}\n### ✓ Promote\n")
+    ran = check(pairs="p.jsonl")
+    assert ran.returncode == 2 and "pairs is given without margin" in ran.stderr
+    assert not (repository / "freehold-check.md").exists()
+
+
+def test_a_report_that_cannot_be_written_is_not_a_reject(check, repository, tmp_path):
+    name = pairs(repository, "p.jsonl", both=400)
+    assert check(pairs=name, margin="0.02", report="nowhere/r.md").returncode == 2
+    assert outputs(tmp_path) == {"exit-code": "2", "verdict": "error"}
+    (repository / "freehold-check.md").mkdir()
+    assert check(pairs=name, margin="0.02").returncode == 2
+    assert outputs(tmp_path) == {"exit-code": "2", "verdict": "error"}

@@ -33,6 +33,12 @@ refuse() {
   exit 2
 }
 
+# What fails unforeseen could not be done, and is not a reject.
+set -E
+trap 'refuse "a step of the check failed, as the lines above say"' ERR
+# A report that the repository brings is not this check's: it is gone whatever ends the check, and a link not followed.
+rm -f -- "$report"
+
 matches() { # NAME VALUE PATTERN EXPECTED
   [[ $2 =~ $3 ]] || refuse "$1: expected $4"
 }
@@ -133,7 +139,7 @@ fi
 
 # The mark by which comment.sh finds the comment again is the first line.
 most=60000 # bytes; GitHub takes 65,536 characters
-rm -f -- "$report" # a link that the repository brings is not followed
+rm -f -- "$report" # again: what was checked may have made it
 {
   printf '<!-- freehold-check: %s -->\n' "$name"
   if [ "$(wc -c <"$work/all.md")" -le "$most" ]; then

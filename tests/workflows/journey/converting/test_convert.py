@@ -47,6 +47,33 @@ def test_a_tool_by_name(tmp_path):
     assert "litellm" in refused.value.hint
 
 
+ANY = "model_list:\n- {model_name: '*', litellm_params: {model: openai/*}}\n"
+HOUSE = '[models.house.providers.own]\ntype = "vllm"\nmodel_name = "x"\n'
+TARGETS = (
+    '{"targets": [{"provider": "openai", "override_params": {"model": "gpt-4o"}}, {"provider": "groq"}]}'
+)
+JOBS = '{"object": "fine_tuning.job", "model": "gpt-4o-mini", "fine_tuned_model": "ft:one"}'
+BASES = '{"id": "m1", "name": "queues", "openpipe": {"baseModel": "x"}}'
+CONNECTIONS = '[{"provider": "p", "adapter": "openai", "customModels": ["gpt-4o"]}]'
+PROVIDERS = "providers: ['openai:gpt-4o']\nprompts: [a]\n"
+FUNCTION = '[functions.f.variants.a]\ntype = "chat_completion"\nmodel = "openai::gpt-4o"\n'
+
+
+@pytest.mark.parametrize("text", [SMALL, HOUSE, TARGETS, JOBS, BASES, CONNECTIONS, PROVIDERS, FUNCTION])
+def test_an_incumbent_that_the_file_does_not_have_is_refused(text, tmp_path):
+    file = tmp_path / ("c.toml" if text.startswith(("[m", "[f")) else "c.yaml")
+    file.write_text(text)
+    with pytest.raises(UsageError, match="--incumbent typo: the file has nothing of this name"):
+        convert(ConvertRequest(file=file, folder=tmp_path, incumbent="typo", write=True))
+    assert not (tmp_path / "freehold.toml").exists()
+
+
+@pytest.mark.parametrize("text", [ANY, '{"provider": "openai", "api_key": "$K"}'])
+def test_where_the_file_names_no_model_the_incumbent_is_the_one_that_was_said(text, tmp_path):
+    _, config = converted(tmp_path, "c.yaml", text, incumbent="gpt-4o")
+    assert (config.incumbent.preset, config.incumbent.model) == ("openai", "gpt-4o")
+
+
 def test_a_file_of_which_nothing_can_be_taken_says_why(tmp_path):
     text = "model_list:\n- {model_name: t, litellm_params: {model: bedrock/titan}}\n"
     with pytest.raises(InputError, match="nothing in it could be converted: model_list"):
@@ -68,6 +95,24 @@ def test_keys_of_one_vendor_are_told_apart(tmp_path):
     assert config.incumbent.api_key_env == "OPENAI_API_KEY"
     assert [one.api_key_env for one in config.endpoints] == ["OPENAI_API_KEY_2"]
     assert [one.incumbent.endpoint for one in config.routes] == ["incumbent", "openai", "incumbent"]
+
+
+@pytest.mark.parametrize("literal_first", [True, False])
+def test_a_key_in_the_file_is_not_that_of_a_variable_it_refers_to(literal_first, tmp_path):
+    entries = [
+        "- {model_name: a, litellm_params: {model: openai/a, api_key: sk-live-abcdef}}\n",
+        "- {model_name: b, litellm_params: {model: openai/b, api_key: os.environ/OPENAI_API_KEY}}\n",
+    ]
+    made, config = converted(
+        tmp_path, "c.yaml", "model_list:\n" + "".join(entries if literal_first else entries[::-1])
+    )
+    place = f"model_list[{0 if literal_first else 1}].litellm_params.api_key"
+    assert {one.name: one.source for one in made.environment} == {
+        "OPENAI_API_KEY": None,
+        "OPENAI_API_KEY_2": place,
+    }
+    asked = {one.model: one.incumbent.endpoint for one in config.routes}
+    assert asked["a"] != asked["b"]
 
 
 HOSTILE = 'x"]\n[store]\nurl = "sqlite:////tmp/evil"\u202e\x07'

@@ -68,6 +68,7 @@ def test_json_toml_and_lines(tmp_path):
     assert read(tmp_path, '{"a": [1]}', "a.json") == {"a": [1]}
     assert read(tmp_path, "a = 1\n", "a.toml") == {"a": 1}
     assert read(tmp_path, '{"a": 1}\n{"b": 2}\n{"c', "a.jsonl") == [{"a": 1}, {"b": 2}]
+    assert read(tmp_path, '{"a": "x\u2028y"}\r\n{"b": 2}\n', "b.jsonl") == [{"a": "x\u2028y"}, {"b": 2}]
     for name, text in (("b.json", "{"), ("b.toml", "a = "), ("b.jsonl", "{")):
         with pytest.raises(InputError, match="not valid"):
             read(tmp_path, text, name)

@@ -14,7 +14,7 @@ from freehold.catalog.vendors import with_addresses
 from freehold.errors import InputError, UsageError, did_you_mean
 from freehold.types.config import parse
 from freehold.visible import one_line
-from freehold.workflows.journey.converting.parts import ConfigParts
+from freehold.workflows.journey.converting.parts import ConfigParts, referred_variables
 from freehold.workflows.journey.converting.reading import read_document
 from freehold.workflows.journey.converting.records import ConvertedConfig, Unmapped
 from freehold.workflows.journey.converting.tools import TOOLS
@@ -60,7 +60,11 @@ def convert(request: ConvertRequest) -> ConvertedConfig:
         )
     document = read_document(request.file)
     tool = _tool(document, request)
-    parts = ConfigParts(request.name or name_of(request.folder), place(request.file, request.folder))
+    parts = ConfigParts(
+        request.name or name_of(request.folder),
+        place(request.file, request.folder),
+        referred_variables(document),
+    )
     unread = TOOLS[tool].convert(document, parts, request.incumbent)
     if not parts.has_anything:
         raise InputError(

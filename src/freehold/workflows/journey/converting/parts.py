@@ -9,14 +9,21 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from freehold.catalog.vendors import vendors
+from freehold.errors import InputError, UsageError, did_you_mean
 from freehold.types.config import usable_name
+from freehold.visible import one_line
 from freehold.workflows.journey.converting.addresses import VendorAddress
 from freehold.workflows.journey.converting.records import Mapped, Unmapped, Variable
+from freehold.workflows.journey.converting.source import Source, as_number
+from freehold.workflows.journey.drafting import quoted
 
 _REFERENCE = re.compile(
     r"(?:os\.environ/|env::|process\.env\.|\$\{?|\{\{\s*env\.)([A-Za-z_][A-Za-z0-9_]{0,120})\s*(?:\}\}|\})?"
 )
 _LONGEST_NAME = 60
+_LONGEST_CACHE_S = 30 * 24 * 3600
+_MOST_RETRIES = 10
+_MOST_TARGETS = 20_000
 Table = dict[str, Any]
 
 
@@ -28,9 +35,10 @@ class ConvertedModel(NamedTuple):
 
 
 class ConfigParts:
-    """What a converter has found so far. No value of a key ever gets in here: `key` gives the name of a variable."""
+    """What a converter has found so far. No value of a key ever gets in here: `key` gives the name of a variable, which
+    for a key that stands in the file is none of those that the file refers to (`referred`)."""
 
-    def __init__(self, name: str, file: str) -> None:
+    def __init__(self, name: str, file: str, referred: frozenset[str] = frozenset()) -> None:
         self.name = usable_name(name)
         self.file = file
         self.incumbent: Table = {}
@@ -47,6 +55,8 @@ class ConfigParts:
         self.commands: list[str] = []
         self._incumbent_at: VendorAddress | None = None
         self._keys: dict[str, str] = {}
+        self._referred = referred
+        self._targets = 0
 
     @property
     def has_anything(self) -> bool:
@@ -75,6 +85,21 @@ class ConfigParts:
         if sentence not in self.assumed:
             self.assumed.append(sentence)
 
+    def one_of(self, names: Iterable[str], wanted: str | None) -> str | None:
+        """The name that was asked for by ``--incumbent``; None where none was, or where the file has no names.
+
+        Raises `UsageError` for a name that is not one of the file's: a proof against another model would be worthless.
+        """
+        known = list(dict.fromkeys(names))
+        if wanted is None or not known:
+            return None
+        if wanted not in known:
+            raise UsageError(
+                f"--incumbent {wanted}: the file has nothing of this name",
+                hint=did_you_mean(wanted, known, f"it has: {one_line(', '.join(known[:20]))[:400]}"),
+            )
+        return wanted
+
     def key(self, value: object, usual: str | None, where: str) -> str | None:
         """The environment variable that holds a key: the one that the file refers to, else `usual`, or one named after
         its place. A key that stands in the file itself is left there, and the variable is one to set."""
@@ -87,13 +112,8 @@ class ConfigParts:
             self.environment.setdefault(reference[1], Variable(name=reference[1], source=None))
             return reference[1]
         if text not in self._keys:
-            name = usual or "MODEL_API_KEY"
-            taken = set(self._keys.values())
-            number = 2
-            while name in taken:
-                name = f"{(usual or 'MODEL_API_KEY')}_{number}"
-                number += 1
-            self._keys[text] = name
+            taken = {*self._keys.values(), *self._referred}
+            self._keys[text] = name = unique(usual or "MODEL_API_KEY", taken, "_")
             self.environment[name] = Variable(name=name, source=where)
         return self._keys[text]
 
@@ -127,10 +147,13 @@ class ConfigParts:
 
     def route(self, model: str, asked: list[ConvertedModel], source: str, **more: Any) -> Table:
         """A route for a model's name: the first of `asked` answers, the others where it cannot be reached."""
-        targets: list[Table] = []
-        for one in map(self.target, asked):
-            if one not in targets:
-                targets.append(one)
+        self._targets += len(asked)
+        if self._targets > _MOST_TARGETS:
+            raise InputError(
+                f"its fallbacks unfold to more than {_MOST_TARGETS:,} targets, which no configuration's do",
+                path=self.file,
+            )
+        targets = list({tuple(one.items()): one for one in map(self.target, asked)}.values())
         name = unique(plain_name(model) if model != "*" else "all", {one["name"] for one in self.routes})
         made: Table = {"name": name, "model": model, "incumbent": targets[0]}
         if targets[1:]:
@@ -150,6 +173,28 @@ class ConfigParts:
         if made not in self.candidates:
             self.candidates.append(made)
             self.note(source, "[[candidates]]")
+
+    def cache(self, seconds: Decimal | None) -> Table:
+        """A route's cache, of the time that the file says where freehold takes it."""
+        if seconds is not None and 0 < seconds <= _LONGEST_CACHE_S:
+            return {"seconds": seconds}
+        self.assume("repeats are answered from memory for an hour: the file says no time that freehold takes")
+        return {"seconds": Decimal(3600)}
+
+    def retries(self, times: int) -> int:
+        """How often a route asks again."""
+        if times > _MOST_RETRIES:
+            self.assume(f"a failed connection is asked again {_MOST_RETRIES} times, not {times:,}")
+        return min(times, _MOST_RETRIES)
+
+    def training(self, source: Source, key: str, name: str) -> None:
+        """A number of the file as one of ``[train]``; one that cannot be a hyperparameter stays unread."""
+        value = as_number(source.peek(key))
+        if value is None or not 0 < value <= 10_000 or (name == "batch_size" and value % 1):
+            return
+        source.take(key)
+        self.train[name] = int(value) if name == "batch_size" else value
+        self.note(source.at(key), f"[train] {name}")
 
     def judge(self, asked: ConvertedModel, source: str) -> None:
         """A model that judges, as the scorer."""
@@ -211,13 +256,28 @@ def plain_name(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:_LONGEST_NAME].strip("-") or "other"
 
 
-def unique(name: str, used: Iterable[str]) -> str:
+def unique(name: str, used: Iterable[str], before: str = "-") -> str:
     """The name, with a number behind it where it is taken."""
     taken = set(used)
     made, number = name, 2
     while made in taken:
-        made, number = f"{name}-{number}", number + 1
+        made, number = f"{name}{before}{number}", number + 1
     return made
+
+
+def referred_variables(document: Any) -> frozenset[str]:
+    """The environment variables that a document refers to, wherever. Its size was bounded when it was read."""
+    found = set()
+    waiting = [document]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str) and (reference := _REFERENCE.fullmatch(value.strip())):
+            found.add(reference[1])
+    return frozenset(found)
 
 
 def toml_value(value: Any) -> str:
@@ -235,7 +295,7 @@ def toml_value(value: Any) -> str:
     if isinstance(value, dict):
         inner = [f"{_toml_key(key)} = {toml_value(one)}" for key, one in value.items()]
         return f"{{ {', '.join(inner)} }}" if inner else "{}"
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    return quoted(str(value))
 
 
 def _toml_key(key: str) -> str:

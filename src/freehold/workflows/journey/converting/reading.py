@@ -78,7 +78,7 @@ def _parsed(text: str, path: Path, *, is_lines: bool) -> Any:
 
 def _json_lines(text: str, path: Path) -> list[Any]:
     found = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # splitlines() would break a text at U+2028, too
         if not line.strip():
             continue
         try:

@@ -54,3 +54,12 @@ def test_observations_are_traffic_that_the_import_reads(tmp_path):
     found = list(importing.read(tmp_path / config.data.files[0], DataConfig(format=config.data.format)))
     assert len(found) == 3 and all(isinstance(one, importing.Imported) for one in found)
     assert made.path is not None
+
+
+def test_labels_of_another_kind_and_models_without_a_name_count_for_nothing(tmp_path):
+    odd = {**PROMPTS[1], "version": 3, "labels": 1, "config": {"model": "gpt-5"}}
+    _, config = converted(tmp_path, "prompts.json", [*PROMPTS, odd])
+    assert config.incumbent.model == "gpt-4o"
+    named = {"provider": "p", "adapter": "openai", "customModels": ["", "gpt-4o"]}
+    _, config = converted(tmp_path, "connections.json", [named], replace=True)
+    assert [one.model for one in config.routes] == ["gpt-4o"]

@@ -3,6 +3,7 @@ from decimal import Decimal
 import pytest
 from tests.workflows.journey.converting.converted import converted, unmapped
 
+from freehold.errors import InputError
 from freehold.types.route import Target
 
 FILE = """
@@ -149,3 +150,38 @@ model_list:
     _, config = converted(tmp_path, "c.yaml", text)
     assert config.incumbent.preset == "anthropic"
     assert [(one.preset, one.base_url) for one in config.endpoints][1] == (None, "http://gpu/v1")
+
+
+def test_what_holds_for_some_deployments_only_is_named(tmp_path):
+    text = """
+model_list:
+  - {model_name: a, litellm_params: {model: openai/x, rpm: 5}}
+  - {model_name: a, litellm_params: {model: openai/y, stream_timeout: 3}}
+  - {model_name: b, litellm_params: {api_key: os.environ/K}}
+router_settings: {cache: true, num_retries: 30, fallbacks: [{a: [gone]}]}
+"""
+    made, config = converted(tmp_path, "c.yaml", text)
+    (only,) = config.routes
+    assert (only.limits.requests_per_minute, only.waits.first_byte_ms, only.waits.retries) == (None, None, 10)
+    assert [(one.source, one.why.split(":")[0].split(",")[0]) for one in made.unmapped] == [
+        ("model_list[2]", "an entry without model_name"),
+        ("fallbacks", "gone is not among the models that were converted"),
+        ("model_list[0], model_list[1]", "a stream_timeout for each deployment"),
+        ("model_list[0], model_list[1]", "requests_per_minute of some of its deployments"),
+        ("model_list[2].litellm_params.api_key", "freehold has nothing of the kind"),
+    ]
+    assert {
+        "repeats are answered from memory for an hour",
+        "a failed connection is asked again 10 times",
+    } <= {one.split(":")[0].split(",")[0] for one in made.assumed}
+
+
+def test_fallbacks_that_unfold_without_end_are_refused(tmp_path):
+    names = [f"m{n}" for n in range(200)]
+    listed = [{"model_name": one, "litellm_params": {"model": f"openai/{one}"}} for one in names]
+    with pytest.raises(InputError, match="unfold to more than"):
+        converted(
+            tmp_path,
+            "c.json",
+            {"model_list": listed, "litellm_settings": {"default_fallbacks": names}},
+        )

@@ -1,5 +1,9 @@
+import tomllib
+
 import pytest
 from tests.workflows.journey.converting.converted import converted, unmapped
+
+from freehold.workflows.journey.converting.convert import ConvertRequest, convert
 
 FILE = """
 # yaml-language-server: $schema=https://promptfoo.dev/config-schema.json
@@ -85,3 +89,14 @@ def test_tests_outside_of_the_folder_are_not_named(tmp_path):
     text = "providers: [openai:gpt-4o]\nprompts: [a]\ntests: [file:///etc/x.csv, file://../y.csv]\n"
     made, config = converted(tmp_path, "p.yaml", text)
     assert config.data.files == () and "tests" in unmapped(made)
+
+
+def test_tests_are_named_from_the_projects_folder(tmp_path):
+    (tmp_path / "evals").mkdir()
+    file = tmp_path / "evals" / "p.yaml"
+    file.write_text("providers: [openai:gpt-4o]\nprompts: [a]\ntests: file://cases/x.csv\n")
+    inside = convert(ConvertRequest(file=file, folder=tmp_path))
+    assert tomllib.loads(inside.toml)["data"]["files"] == ["evals/cases/x.csv"]
+    (tmp_path / "app").mkdir()
+    outside = convert(ConvertRequest(file=file, folder=tmp_path / "app"))
+    assert tomllib.loads(outside.toml)["data"]["files"] == [str(tmp_path / "evals" / "cases" / "x.csv")]

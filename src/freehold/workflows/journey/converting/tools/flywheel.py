@@ -93,10 +93,7 @@ def _training(tuning: Source | None, lora: Source | None, parts: ConfigParts) ->
         if kind not in (None, "sft"):
             parts.lacks(tuning.at("training_type"), "[train] method says how freehold trains")
         for key in ("epochs", "batch_size", "learning_rate"):
-            value = tuning.number(key)
-            if value is not None and 0 < value <= 10_000:
-                parts.train[key] = int(value) if key == "batch_size" else value
-                parts.note(tuning.at(key), f"[train] {key}")
+            parts.training(tuning, key, key)
     if lora is None:
         return
     rank = lora.whole("adapter_dim")

@@ -94,7 +94,7 @@ def _pay(model: str | None, source: str, parts: ConfigParts) -> None:
 
 def _prompts(prompts: list[dict[str, Any]], parts: ConfigParts, wanted: str | None) -> list[str]:
     """The prompt that is in production: its model, its instruction and its longest answer."""
-    production = [one for one in prompts if "production" in (one.get("labels") or [])] or prompts
+    production = [one for one in prompts if _is_production(one)] or prompts
     chosen = max(production, key=_version)
     if len({one["name"] for one in prompts}) > 1:
         parts.assume(f"the task is that of the prompt {chosen['name']}; a project is for one task")
@@ -140,6 +140,11 @@ def _prompts(prompts: list[dict[str, Any]], parts: ConfigParts, wanted: str | No
     return source.unread()
 
 
+def _is_production(prompt: dict[str, Any]) -> bool:
+    labels = prompt.get("labels")
+    return isinstance(labels, list) and "production" in labels
+
+
 def _version(prompt: dict[str, Any]) -> float:
     version = prompt.get("version")
     return float(version) if isinstance(version, int | float) and not isinstance(version, bool) else 0.0
@@ -164,15 +169,20 @@ def _connections(connections: list[dict[str, Any]], parts: ConfigParts, wanted: 
         own = is_own_engine(adapter)
         env = None if own else parts.key(None, key_variable(_ADAPTERS.get(adapter, adapter)), source.path)
         place = place._replace(api_key_env=env)
-        names = [name for name in models if isinstance(name, str)] if isinstance(models, list) else []
+        names = (
+            [name for name in models if isinstance(name, str) and name.strip()]
+            if isinstance(models, list)
+            else []
+        )
         found += [(ConvertedModel(place, name), source.path) for name in names]
         if not names:
             parts.endpoint(place)
             parts.note(source.path, "[[endpoints]]")
         unread += source.unread()
+    parts.one_of((one.model for one, _ in found if one.model is not None), wanted)
     chosen = next((one for one in found if one[0].model == wanted), found[0] if found else None)
     if chosen is None:
-        parts.assume("the connections list no model: write [incumbent], or say --incumbent MODEL")
+        _pay(wanted, "--incumbent", parts)
         return unread
     parts.set_incumbent(*chosen)
     for asked, source_path in found:

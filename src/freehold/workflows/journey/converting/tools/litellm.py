@@ -23,9 +23,10 @@ from freehold.workflows.journey.converting.source import Source, as_number
 TITLE = "LiteLLM proxy"
 _CHAT = (None, "chat", "completion", "responses", "embedding")
 _CLOUDS = {
-    "bedrock": "freehold asks Bedrock by its OpenAI API with a Bedrock API key: write [[endpoints]] with preset = "
-    '"bedrock" and the region\'s base_url',
-    "vertex_ai": 'write [[endpoints]] with preset = "vertex" and the base_url of your project and location',
+    "bedrock": 'write [[endpoints]] with preset = "bedrock" (or "bedrock-mantle"), the region\'s base_url, and '
+    'credentials = "aws", or api_key_env for a Bedrock API key',
+    "vertex_ai": 'write [[endpoints]] with preset = "vertex", the base_url of your project and location, and '
+    'credentials = "google"',
     "sagemaker": "freehold asks OpenAI-, Anthropic- and Ollama-compatible APIs only",
 }
 _ELSEWHERE = {
@@ -67,6 +68,9 @@ def convert(document: Any, parts: ConfigParts, incumbent: str | None) -> list[st
         one for one in (root.part("litellm_settings"), root.part("router_settings")) if one is not None
     ]
     fallbacks = _fallbacks(settings)
+    for name in dict.fromkeys(one for others in fallbacks.values() for one in others):
+        if name not in groups:
+            parts.lacks("fallbacks", f"{name} is not among the models that were converted")
     _set_incumbent(groups, parts, incumbent)
     retries = next((found for one in settings if (found := one.whole("num_retries")) is not None), None)
     cache = _cache(settings, parts)
@@ -88,8 +92,8 @@ def convert(document: Any, parts: ConfigParts, incumbent: str | None) -> list[st
 def _deployment(entry: Source, parts: ConfigParts) -> Deployment | None:
     group = entry.text("model_name")
     params = entry.part("litellm_params")
-    if group is None or params is None:
-        parts.lacks(entry.path, "an entry without model_name or litellm_params")
+    if group is None or params is None or params.text("model") is None:
+        parts.lacks(entry.path, "an entry without model_name, or without model in its litellm_params")
         return None
     info = entry.part("model_info")
     mode = info.text("mode") if info is not None else None
@@ -174,7 +178,11 @@ def _fallbacks(settings: list[Source]) -> dict[str, list[str]]:
 
 def _set_incumbent(groups: dict[str, list[Deployment]], parts: ConfigParts, wanted: str | None) -> None:
     named = [group for group, found in groups.items() if found[0].asked.model is not None]
-    group = wanted if wanted in groups else next(iter(named), None)
+    if wanted is not None and wanted not in groups and "*" in groups:
+        any_model = groups["*"][0]
+        parts.set_incumbent(any_model.asked._replace(model=wanted), any_model.source)
+        return
+    group = parts.one_of(groups, wanted) or next(iter(named), None)
     if group is None:
         return
     if wanted is None and len(named) > 1:
@@ -195,11 +203,14 @@ def _route(
 ) -> None:
     after = [*fallbacks.get(group, []), *(one for one in fallbacks.get("*", []) if one != group)]
     others = [one.asked for name in after for one in groups.get(name, [])]
+    where = ", ".join(one.source for one in deployments)
     waits: dict[str, Any] = {}
     if deployments[0].first_byte_ms is not None:
         waits["first_byte_ms"] = deployments[0].first_byte_ms
+    if any(one.first_byte_ms not in (None, deployments[0].first_byte_ms) for one in deployments):
+        parts.lacks(where, "a stream_timeout for each deployment: a route waits as long for each of them")
     if retries is not None:
-        waits["retries"] = min(retries, 10)
+        waits["retries"] = parts.retries(retries)
     limits: dict[str, int] = {}
     for name, values in (
         ("requests_per_minute", [one.requests_per_minute for one in deployments]),
@@ -208,12 +219,14 @@ def _route(
         known = [value for value in values if value is not None]
         if len(known) == len(values):
             limits[name] = sum(known)
+        elif known:
+            parts.lacks(where, f"{name} of some of its deployments: a route's limits are for all of them")
     if limits and len(deployments) > 1:
         parts.assume("the limits of a group's deployments are added up to the route's")
     parts.route(
         group,
         [*(one.asked for one in deployments), *others],
-        ", ".join(one.source for one in deployments),
+        where,
         waits=waits,
         limits=limits,
         cache=cache,
@@ -233,7 +246,7 @@ def _cache(settings: list[Source], parts: ConfigParts) -> dict[str, Any] | None:
         parts.assume(
             "repeats are kept in each worker's memory, and only of requests without chance (temperature 0)"
         )
-        return {"seconds": seconds} if seconds and 0 < seconds <= 2_592_000 else {"seconds": Decimal(3600)}
+        return parts.cache(seconds)
     return None
 
 

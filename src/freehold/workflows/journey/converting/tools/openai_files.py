@@ -8,7 +8,6 @@ shuts down on 2026-11-30 (OpenAI's evals guide, by way of w3cschool.cn's copy of
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from typing import Any
 
 from freehold.workflows.journey.converting.addresses import address
@@ -49,13 +48,19 @@ def convert(document: Any, parts: ConfigParts, incumbent: str | None) -> list[st
         return _eval(Source(document), parts, incumbent)
     jobs = _jobs(document)
     done = [one for one in jobs if isinstance(one.get("fine_tuned_model"), str)]
-    wanted = [one for one in done if one["fine_tuned_model"] == incumbent]
+    name = parts.one_of(map(_model_of, jobs), incumbent)
+    wanted = [one for one in jobs if _model_of(one) == name]
     latest = max(wanted or done or jobs, key=_created)
     if len(done) > 1 and not wanted:
         parts.assume(
             f"{latest['fine_tuned_model']} is the model to leave, as the newest; --incumbent names another"
         )
     return _job(Source(latest, "job" if len(jobs) > 1 else ""), parts)
+
+
+def _model_of(job: dict[str, Any]) -> str:
+    tuned = job.get("fine_tuned_model")
+    return tuned if isinstance(tuned, str) else str(job["model"])
 
 
 def _created(job: dict[str, Any]) -> float:
@@ -100,11 +105,9 @@ def _hyperparameters(source: Source | None, parts: ConfigParts) -> None:
     if source is None:
         return
     for key, name in (("n_epochs", "epochs"), ("batch_size", "batch_size"), ("beta", "beta")):
-        value = source.take(key)
-        number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
-        if number is not None and 0 < number <= 10_000:
-            parts.train[name] = int(number) if name == "batch_size" else Decimal(str(number))
-            parts.note(source.at(key), f"[train] {name}")
+        if source.peek(key) == "auto":  # as freehold chooses, then
+            source.take(key)
+        parts.training(source, key, name)
     if source.take("learning_rate_multiplier") not in (None, "auto"):
         parts.lacks(source.at("learning_rate_multiplier"), "it multiplies a rate that is not published")
 

@@ -34,6 +34,12 @@ def _models(document: Any) -> list[dict[str, Any]]:
     return found if len(found) == len(listed) else []
 
 
+def _names(model: dict[str, Any]) -> list[str]:
+    """What a model may be called by: its name as clients send it, its name, its id."""
+    names = [name for name in (model.get("name"), model.get("id")) if isinstance(name, str)]
+    return [*(f"openpipe:{name}" for name in names), *names]
+
+
 def _records(document: Any) -> list[dict[str, Any]]:
     listed = document if isinstance(document, list) else [document]
     return [one for one in listed if isinstance(one, dict)]
@@ -55,7 +61,8 @@ def _is_dataset(document: Any) -> bool:
 def convert(document: Any, parts: ConfigParts, incumbent: str | None) -> list[str]:
     """The incumbent, the candidate and the data. Returns what was not read."""
     if models := _models(document):
-        chosen = next((one for one in models if incumbent in (one.get("id"), one.get("name"))), models[0])
+        wanted = parts.one_of((name for one in models for name in _names(one)), incumbent)
+        chosen = next((one for one in models if wanted in _names(one)), models[0])
         return _model(Source(chosen), parts)
     if _is_dataset(document):
         parts.data |= {"files": [parts.file], "format": "openai", "answers": "gold"}
@@ -99,11 +106,8 @@ def _model(source: Source, parts: ConfigParts) -> list[str]:
         parts.lacks("openpipe.baseModel", "the catalog does not know it: freehold assess names models")
     settings = more.part("hyperparameters") if more is not None else None
     if settings is not None:
-        for key, target in (("num_epochs", "epochs"), ("batch_size", "batch_size")):
-            value = settings.number(key)
-            if value is not None and 0 < value <= 10_000:
-                parts.train[target] = int(value) if target == "batch_size" else value
-                parts.note(settings.at(key), f"[train] {target}")
+        parts.training(settings, "num_epochs", "epochs")
+        parts.training(settings, "batch_size", "batch_size")
     for key in ("id", "name", "object", "description", "created", "updated"):
         source.take(key)
     parts.lacks("weights", "ask OpenPipe for the model's weights, or train again on the exported dataset")

@@ -50,10 +50,13 @@ def convert(document: Any, parts: ConfigParts, incumbent: str | None) -> list[st
     asked = _targets(root, parts)
     if not asked:
         return root.unread()
-    first = next((one for one in asked if one.model == incumbent and incumbent is not None), asked[0])
+    wanted = parts.one_of((one.model for one in asked if one.model is not None), incumbent)
+    first = next((one for one in asked if wanted is not None and one.model == wanted), asked[0])
     ordered = [first, *(one for one in asked if one != first)]
     if first.model is not None:
         parts.set_incumbent(first, "the first target")
+    elif incumbent is not None:
+        parts.set_incumbent(first._replace(model=incumbent), "--incumbent")
     else:
         parts.assume(
             "the config names no model, so [incumbent] is yours to write: which model do you pay for?"
@@ -61,7 +64,7 @@ def convert(document: Any, parts: ConfigParts, incumbent: str | None) -> list[st
     waits: dict[str, Any] = {}
     retry = root.part("retry")
     if retry is not None and (attempts := retry.whole("attempts")) is not None:
-        waits["retries"] = min(attempts, 10)
+        waits["retries"] = parts.retries(attempts)
         if retry.take("on_status_codes") is not None:
             parts.lacks(
                 retry.at("on_status_codes"), "a failed connection or a 5xx is asked again, nothing else"
@@ -162,9 +165,8 @@ def _cache(root: Source, parts: ConfigParts) -> dict[str, Any] | None:
     if cache.text("mode") != "simple":
         parts.lacks("cache", "only exact repeats are answered from memory")
         return None
-    seconds = cache.number("max_age")
     parts.assume("the cache's max_age is in seconds, as Portkey's documentation says")
-    return {"seconds": seconds} if seconds and 0 < seconds <= 2_592_000 else {"seconds": Decimal(3600)}
+    return parts.cache(cache.number("max_age"))
 
 
 def _snake_keys(value: dict[Any, Any]) -> dict[str, Any]:

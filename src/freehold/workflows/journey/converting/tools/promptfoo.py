@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from freehold.workflows.journey.converting.addresses import (
@@ -45,7 +46,8 @@ def convert(document: Any, parts: ConfigParts, incumbent: str | None) -> list[st
     """The incumbent, candidates, the scorer and the data. Returns what was not read."""
     root = Source(document)
     asked = _vendors(root, parts)
-    first = next((one for one in asked if one[0].model == incumbent), asked[0] if asked else None)
+    wanted = parts.one_of((one.model for one, _ in asked if one.model is not None), incumbent)
+    first = next((one for one in asked if one[0].model == wanted), asked[0] if asked else None)
     if first is not None:
         parts.set_incumbent(*first)
         if len(asked) > 1 and incumbent is None:
@@ -150,7 +152,10 @@ def _tests(root: Source, parts: ConfigParts) -> None:
     ]
     inside = [one for one in files if not one.startswith("/") and ".." not in one.split("/")]
     if inside:
-        parts.data["files"] = inside
+        beside = Path(
+            parts.file
+        ).parent  # promptfoo reads them from the configuration's folder, freehold from its own
+        parts.data["files"] = [str(beside / one) for one in inside]
         parts.data["label"] = "__expected"
         parts.note("tests", "[data] files")
         parts.assume("the column __expected of the tests is what is right")

@@ -55,7 +55,7 @@ def convert(document: Any, parts: ConfigParts, incumbent: str | None) -> list[st
     if variants:
         parts.set_incumbent(variants[0].asked, variants[0].source)
     elif models:
-        first = next(iter(models))
+        first = parts.one_of(models, incumbent) or next(iter(models))
         parts.set_incumbent(models[first][0], f"models.{first}")
     limits = _limits(root, parts)
     for model, asked in models.items():
@@ -174,7 +174,7 @@ def _leading(
     """The function that moves, and its variants: the one that answers most, first."""
     if not functions:
         return None, []
-    name = wanted if wanted in functions else next(iter(functions))
+    name = parts.one_of(functions, wanted) or next(iter(functions))
     if wanted is None and len(functions) > 1:
         parts.assume(f"{name} is the function to move, as the first of the file; --incumbent names another")
     if len(functions[name]) > 1:
