@@ -14,7 +14,7 @@ from freehold.types.endpoint import ServePlan
 from freehold.types.route import Target
 from freehold.types.trace import Usage
 from freehold.workflows.project import open_project
-from freehold.workflows.shift import trace_replay
+from freehold.workflows.shift import replay_body, trace_replay
 from freehold.workflows.shift.trace_replay import plan_replay, replay_trace, spent_usd
 
 CONFIG = """
@@ -198,7 +198,7 @@ def test_calls_of_functions_are_shown_and_what_keeps_or_multiplies_is_left_out(p
 def test_a_request_without_a_limit_gets_one(project, store, incumbent):
     put(store, {"messages": ASKED["messages"], "max_tokens": None})
     made = replayed(project, store, id="other")
-    assert incumbent.seen[0]["max_tokens"] == made.plan.answer_tokens == trace_replay.ANSWER_TOKENS
+    assert incumbent.seen[0]["max_tokens"] == made.plan.answer_tokens == replay_body.ANSWER_TOKENS
     assert any("no limit of its own" in note for note in made.plan.notes)
 
 
