@@ -24,7 +24,7 @@ from freehold.evals.answers import ChatAnswer
 from freehold.evals.chat.chat_client import ChatClient, Patience
 from freehold.store import Store, audit
 from freehold.types.config import PriceConfig
-from freehold.types.endpoint import Endpoint, ServePlan
+from freehold.types.endpoint import ANY_MODEL, Endpoint, ServePlan
 from freehold.types.record import Record
 from freehold.types.route import Route, Target
 from freehold.types.trace import Trace, Usage
@@ -46,7 +46,8 @@ LOCK = "replay of a trace"
 ACTION = "trace.replay"
 
 _PAGE = 200
-_NOT_BILLED = ("http_", "refused_request", "context_overflow", "unreachable")
+# Refusals. Not the other 5xx: behind a proxy that gave up, the answer may have been written and billed.
+_NOT_BILLED = ("http_4", "http_503", "http_529", "refused_request", "context_overflow", "unreachable")
 
 
 class ReplayPlan(Record, frozen=True, kw_only=True):
@@ -238,10 +239,11 @@ def _asked(project: Project, store: Store, trace: Trace, side: ReplaySide) -> _A
     target = _target(project, store, trace, route, side)
     if target.endpoint == ENDPOINT_NAME:
         model = target.model
-        if model is None or any(one.model == model for one in store.routes()):
+        if model is None or any(_takes(one, model) for one in store.routes()):
             raise UsageError(
                 f"the candidate of the route {trace.route} has no name of its own: the gateway would choose",
-                hint="freehold routes set … --candidate local --candidate-model NAME",
+                hint="freehold routes set … --candidate local --candidate-model NAME, and no route for any model (*) "
+                "without a key or header to match",
             )
         address = Endpoint(name=ENDPOINT_NAME, engine="remote", base_url=stem(project.gateway_url))
         return _Asked(address, model, rented=False, stated=None)
@@ -256,6 +258,13 @@ def _asked(project: Project, store: Store, trace: Trace, side: ReplaySide) -> _A
     free = stated is not None and not (stated.prompt or stated.completion)
     model = target.model or (route.model if route is not None else trace.model)
     return _Asked(endpoint, model, rented=endpoint.engine_kind.is_rented and not free, stated=stated)
+
+
+def _takes(route: Route, model: str) -> bool:
+    """Whether a request for the model, which shows no key and no header, could be answered by the route."""
+    return route.model == model or (
+        route.model == ANY_MODEL and not route.match_keys and not route.match_headers
+    )
 
 
 def _target(project: Project, store: Store, trace: Trace, route: Route | None, side: ReplaySide) -> Target:
