@@ -6,7 +6,6 @@ from decimal import Decimal
 import msgspec
 import pytest
 from tests.workflows.shift.shifting import ROUTE, START, trace
-from tests.workflows.watch.watching import Incumbent
 
 from freehold.errors import UpstreamError, UsageError
 from freehold.evals.answers import ChatAnswer
@@ -30,13 +29,6 @@ port = {port}
 """
 PRICE = "price = { prompt = 10, completion = 100 }"
 ASKED = {"messages": [{"role": "user", "content": "where is it?"}], "max_tokens": 20, "temperature": 0}
-
-
-@pytest.fixture
-def incumbent():
-    server = Incumbent()
-    yield server
-    server.close()
 
 
 @pytest.fixture
