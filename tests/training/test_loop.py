@@ -129,6 +129,21 @@ def test_samples_without_an_answer_in_tokens_are_not_written(tmp_path):
     assert [event.written for event in events if event.kind == "eval"] == [()] * 3
 
 
+def test_memory_that_runs_out_while_samples_are_answered_ends_no_run(tmp_path):
+    class Hungry(CountingTrainer):
+        def write_answers(self, samples, seconds):
+            if len(samples) > 1:
+                raise MemoryError
+            return super().write_answers(samples, seconds)
+
+    results = [ValidationResult(0.5, 0.9)] * 3
+    long = [Encoded(f"s{n}", (1,) * 40 + (2, 3), (False,) * 40 + (True, True)) for n in range(4)]
+    outcome, events = run(tmp_path, Hungry(validations=results), validation=long)
+    assert outcome.steps == 6
+    assert [len(event.written) for event in events if event.kind == "eval"] == [1, 1, 1]
+    assert sum("out of memory" in (event.message or "") for event in events) == 1
+
+
 def test_memory_that_runs_out_in_a_step_is_warned_of_and_survived(tmp_path):
     class Hungry(CountingTrainer):
         def step(self, samples, rate):

@@ -1,6 +1,7 @@
 """Which samples are answered as a run learns, and what is told of the answers."""
 
 from freehold.training.formatting import Encoded
+from freehold.training.methods.distill_samples import TaughtSample
 from freehold.training.written import (
     SHOWN,
     TOKENS_MAX,
@@ -33,6 +34,11 @@ def test_a_few_are_chosen_over_all_of_them_and_fit_what_is_computed_at_once():
 class Words:
     def decode(self, ids, skip_special_tokens):
         return " ".join(map(str, ids)) if skip_special_tokens else "<special>"
+
+
+def test_a_student_answers_too():
+    taught = TaughtSample("s", (1, 2, 3, 4), (False, False, True, True), ())
+    assert chosen([taught], 1000) == [UnansweredSample("s", (1, 2), (3, 4), 12)]
 
 
 def test_right_is_what_is_right_token_for_token():

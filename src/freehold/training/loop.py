@@ -229,7 +229,12 @@ class _TrainingRun:
 
     def _written(self) -> tuple[WrittenAnswer, ...]:
         """What the model answers to a few samples by itself; one worker's part, who tells it."""
-        asked = [] if group.rank() else written.chosen(self._validation, self._trainer.pack_tokens)
+        if group.rank():
+            return ()
+        return memory.retry_smaller(self._trainer, self._answers, self._validation, self._warn)
+
+    def _answers(self, samples: Sequence[Encoded]) -> tuple[WrittenAnswer, ...]:
+        asked = written.chosen(samples, self._trainer.pack_tokens)
         if not asked:  # of an encoder, or of a method that judges answers: their bases write none
             return ()
         return written.answers(self._trainer.write_answers, asked, self._trainer.base.tokenizer)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from freehold.training.formatting import Encoded
+from freehold.training.methods.distill_samples import TaughtSample
 from freehold.types.training import WrittenAnswer
 
 SHOWN = 4
@@ -44,7 +45,7 @@ Writer = Callable[[Sequence[UnansweredSample], float], list[WrittenTokens]]
 def chosen(samples: Sequence[Any], tokens_max: int) -> list[UnansweredSample]:
     """`SHOWN` of the samples, evenly over all, that fit into `tokens_max` tokens together. Samples that are no tokens
     with a target, such as pairs of answers, are not among them."""
-    encoded = [one for one in samples if isinstance(one, Encoded)]
+    encoded = [one for one in samples if isinstance(one, Encoded | TaughtSample)]
     found: list[UnansweredSample] = []
     room = tokens_max
     for at in range(0, len(encoded), max(1, len(encoded) // SHOWN)):
@@ -55,7 +56,7 @@ def chosen(samples: Sequence[Any], tokens_max: int) -> list[UnansweredSample]:
     return found
 
 
-def asked(sample: Encoded) -> UnansweredSample:
+def asked(sample: Encoded | TaughtSample) -> UnansweredSample:
     """The sample as a question. One token more than the target has may be written, so that one too long is seen."""
     end = max(at for at, is_target in enumerate(sample.mask) if is_target) + 1
     begin = end

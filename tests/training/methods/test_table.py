@@ -8,6 +8,7 @@ from tests.training.methods.runs import CASES, CONFIG, Run
 
 from freehold import training
 from freehold.errors import TrainingError
+from freehold.training import written
 from freehold.training.methods import table
 
 pytestmark = pytest.mark.timeout(600)
@@ -28,6 +29,19 @@ def test_a_method_learns_and_goes_on_after_a_stop_as_if_there_had_been_none(tmp_
     assert stopped.events[0].step == 4
     assert stopped.weights == whole.weights
     assert again.curve == outcome.curve
+
+
+@pytest.mark.parametrize("name", ["lora", "dora", "distill", "full"])
+def test_writing_answers_changes_no_weight_of_a_run_that_goes_on(tmp_path, job, monkeypatch, name):
+    changes = {"lora_dropout": 0.0 if name == "full" else 0.3, **CASES[name], "epochs": 3}
+    writes = Run(job, changes, tmp_path / "writes")
+    assert writes.go(stop_at=4) is None
+    writes.go()
+    assert [len(event.written) for event in writes.events if event.kind == "eval"] == [4, 4]
+    monkeypatch.setattr(written, "chosen", lambda *_: [])
+    silent = Run(job, changes, tmp_path / "silent")
+    silent.go()
+    assert silent.weights == writes.weights
 
 
 @pytest.mark.parametrize("changes", [*CASES.values(), {"lora_dropout": 0.1}], ids=[*CASES, "dropout"])

@@ -1,6 +1,6 @@
 """A duty that was ticked is kept with who and when, is open again when it changes, and stands in the audit record."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -39,6 +39,15 @@ def test_it_is_kept_taken_back_and_noted_each_time(store, ruling):
         ("duty.done", "ada", ruling.obligations[0].key),
         ("duty.open", "bob", ruling.obligations[0].key),
     ]
+
+
+def test_of_two_consoles_that_say_the_same_the_first_stands(store, ruling):
+    id = duty_id(MODEL, ruling.obligations[0])
+    mark_duty(store, ruling, id, done=True, who="ada", at=AT)
+    said = mark_duty(store, ruling, id, done=True, who="bob", at=AT + timedelta(days=9))
+    assert (said.who, said.at) == ("ada", AT)
+    assert done_duties(store, MODEL, ruling.obligations) == {id: said}
+    assert len(list(audit.entries(store.database))) == 1
 
 
 def test_a_duty_that_says_something_else_is_open_again(store, ruling):

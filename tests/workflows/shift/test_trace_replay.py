@@ -6,15 +6,15 @@ from decimal import Decimal
 import msgspec
 import pytest
 from tests.workflows.shift.shifting import ROUTE, START, trace
-from tests.workflows.watch.watching import Incumbent
 
 from freehold.errors import UpstreamError, UsageError
+from freehold.evals.answers import ChatAnswer
 from freehold.store import audit, open_store
 from freehold.types.endpoint import ServePlan
 from freehold.types.route import Target
 from freehold.types.trace import Usage
 from freehold.workflows.project import open_project
-from freehold.workflows.shift import trace_replay
+from freehold.workflows.shift import replay_body, trace_replay
 from freehold.workflows.shift.trace_replay import plan_replay, replay_trace, spent_usd
 
 CONFIG = """
@@ -29,13 +29,6 @@ port = {port}
 """
 PRICE = "price = { prompt = 10, completion = 100 }"
 ASKED = {"messages": [{"role": "user", "content": "where is it?"}], "max_tokens": 20, "temperature": 0}
-
-
-@pytest.fixture
-def incumbent():
-    server = Incumbent()
-    yield server
-    server.close()
 
 
 @pytest.fixture
@@ -198,7 +191,7 @@ def test_calls_of_functions_are_shown_and_what_keeps_or_multiplies_is_left_out(p
 def test_a_request_without_a_limit_gets_one(project, store, incumbent):
     put(store, {"messages": ASKED["messages"], "max_tokens": None})
     made = replayed(project, store, id="other")
-    assert incumbent.seen[0]["max_tokens"] == made.plan.answer_tokens == trace_replay.ANSWER_TOKENS
+    assert incumbent.seen[0]["max_tokens"] == made.plan.answer_tokens == replay_body.ANSWER_TOKENS
     assert any("no limit of its own" in note for note in made.plan.notes)
 
 
@@ -252,3 +245,34 @@ def test_a_candidate_that_the_gateway_would_route_is_refused(project, store, inc
     with pytest.raises(UsageError, match="has no candidate"):
         replayed(project, store, "candidate", id="bare")
     assert incumbent.seen == []
+
+
+def test_a_route_for_any_model_would_take_a_candidates_request(project, store, incumbent):
+    any_model = msgspec.structs.replace(ROUTE, name="rest", model="*", candidate=None)
+    store.save_route(msgspec.structs.replace(any_model, match_keys=("team",)), who="ada", at=START)
+    replayed(project, store, "candidate", agreed=None)
+    store.save_route(any_model, who="ada", at=START)
+    with pytest.raises(UsageError, match="the gateway would choose"):
+        replayed(project, store, "candidate", agreed=None)
+    assert len(incumbent.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "is_billed"),
+    [
+        ("http_504: Gateway Time-out", True),
+        ("http_502: bad gateway", True),
+        ("timeout: no full answer", True),
+        ("connection_lost: the stream ended", True),
+        ("http_503: overloaded", False),
+        ("http_429: slow down", False),
+        ("refused_request: 400 no", False),
+    ],
+)
+def test_what_may_have_been_answered_counts_at_its_most(project, store, monkeypatch, error, is_billed):
+    async def failed(*_):
+        return ChatAnswer(fault="infrastructure", error=error)
+
+    monkeypatch.setattr(trace_replay, "_ask", failed)
+    made = replayed(project, store)
+    assert made.usd == (made.plan.most_usd if is_billed else 0)

@@ -5,7 +5,6 @@ from decimal import Decimal
 
 import pytest
 from tests.workflows.shift.shifting import ROUTE, trace
-from tests.workflows.watch.watching import Incumbent
 
 from freehold.errors import UsageError
 from freehold.store import open_store
@@ -15,13 +14,6 @@ from freehold.workflows.tell.replay_buttons import ReplayBody, ReplayPlanBody, p
 from freehold.workflows.tell.views.trace import TEXT_MAX
 
 AT = datetime(2026, 11, 29, tzinfo=UTC)
-
-
-@pytest.fixture
-def incumbent():
-    server = Incumbent()
-    yield server
-    server.close()
 
 
 def test_a_plan_and_then_the_answer(tmp_path, monkeypatch, incumbent):

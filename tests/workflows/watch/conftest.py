@@ -1,17 +1,10 @@
 import msgspec
 import pytest
 from tests.workflows.shift.shifting import ROUTE, mirrored
-from tests.workflows.watch.watching import PROMOTED, Incumbent
+from tests.workflows.watch.watching import PROMOTED
 
 from freehold.store import open_store
 from freehold.workflows.project import open_project
-
-
-@pytest.fixture
-def incumbent():
-    server = Incumbent()
-    yield server
-    server.close()
 
 
 @pytest.fixture

@@ -14,13 +14,17 @@ from freehold.workflows.project import Project
 
 
 def mark_duty(store: Store, ruling: Ruling, id: str, *, done: bool, who: str, at: datetime) -> DutyMark:
-    """Say that a duty of the ruling is done, or that it is not after all. Raises `UsageError` for one that the ruling
-    does not have: it was changed, or is of another use."""
+    """Say that a duty of the ruling is done, or that it is not after all. Of two who say the same the first one stands:
+    since when it is done is evidence. Raises `UsageError` for one that the ruling does not have: it was changed, or is
+    of another use."""
     duty = next((one for one in ruling.obligations if duty_id(ruling.model, one) == id), None)
     if duty is None:
         raise UsageError(
             f"{ruling.model} has no such duty for this use any more", hint="load the screen Licence again"
         )
+    said = store.get(DutyMark, id)
+    if said is not None and said.done == done:
+        return said
     mark = DutyMark(id=id, model=ruling.model, obligation=duty, done=done, who=who, at=at)
     detail = {"model": ruling.model, "duty": duty.key, "license": f"{duty.license_id} {duty.section}"}
     change = Change(action="duty.done" if done else "duty.open", who=who, at=at, detail=detail)

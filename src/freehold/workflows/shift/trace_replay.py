@@ -5,13 +5,12 @@ is shown and not kept; that a request was sent, and what it cost, stands in the 
 that one that was under way when the process was killed counts with the most it can cost.
 
 A request without a limit of its own gets one, since the cost would have no bound. What would be done at the other end
-by being asked (hosted tools, searches, stored answers) is refused or left out; calls of functions are shown and made by
-no part of freehold.
+by being asked (hosted tools, searches, stored answers) is refused or left out (`freehold.workflows.shift.replay_body`);
+calls of functions are shown and made by no part of freehold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
@@ -25,7 +24,7 @@ from freehold.evals.answers import ChatAnswer
 from freehold.evals.chat.chat_client import ChatClient, Patience
 from freehold.store import Store, audit
 from freehold.types.config import PriceConfig
-from freehold.types.endpoint import Endpoint, ServePlan
+from freehold.types.endpoint import ANY_MODEL, Endpoint, ServePlan
 from freehold.types.record import Record
 from freehold.types.route import Route, Target
 from freehold.types.trace import Trace, Usage
@@ -35,30 +34,20 @@ from freehold.workflows.project import Project
 from freehold.workflows.project_lock import one_at_a_time
 from freehold.workflows.serve.names import ENDPOINT_NAME, INCUMBENT
 from freehold.workflows.shift.endpoints import configured_endpoints
+from freehold.workflows.shift.replay_body import body_of, tokens_of
 
 ReplaySide = Literal["incumbent", "candidate"]
 
 BUDGET_USD = Decimal(1)
 """What all replays of `BUDGET_PERIOD` may cost together, unless said otherwise."""
 BUDGET_PERIOD = timedelta(hours=24)
-ANSWER_TOKENS = 1024
-"""The limit of an answer whose request has none."""
 REQUEST_SECONDS = 120.0
 LOCK = "replay of a trace"
 ACTION = "trace.replay"
 
-_OVERHEAD_TOKENS = 64
-"""What an API may add around messages and tools, generously."""
-_BYTES_PER_TOKEN = 3
-_LIMITS = ("max_completion_tokens", "max_tokens")
-_LEFT_OUT = frozenset(
-    {"stream", "stream_options", "store", "metadata", "background", "n", "service_tier", "prediction"}
-)
-"""Fields that change how an answer travels, is kept or is billed, and not what is answered."""
-_CALLED_HERE = frozenset({"function", "custom"})
-"""Kinds of tools whose calls are made by who asks. All others are run by the API that is asked."""
 _PAGE = 200
-_NOT_BILLED = ("http_", "refused_request", "context_overflow", "unreachable")
+# Refusals. Not the other 5xx: behind a proxy that gave up, the answer may have been written and billed.
+_NOT_BILLED = ("http_4", "http_503", "http_529", "refused_request", "context_overflow", "unreachable")
 
 
 class ReplayPlan(Record, frozen=True, kw_only=True):
@@ -197,12 +186,11 @@ def _planned(
 ) -> tuple[ReplayPlan, _Asked, dict[str, Any]]:
     trace = traces.find(store, trace_id)
     asked = _asked(project, store, trace, side)
-    body, notes = _body(trace, asked.model)
-    limit = next(body[name] for name in _LIMITS if name in body)
+    body = body_of(trace, asked.model)
     about = most = None
     spent = spent_usd(store, at=at)
     if asked.rented:
-        expected, longest = _tokens(trace, body, limit)
+        expected, longest = tokens_of(trace, body)
         about, most = _price(asked, expected, at), _price(asked, longest, at)
         if spent + most > budget_usd:
             raise UsageError(
@@ -214,14 +202,14 @@ def _planned(
         side=side,
         model=asked.model,
         endpoint=asked.endpoint.name,
-        answer_tokens=limit,
+        answer_tokens=body.answer_tokens,
         about_usd=about,
         most_usd=most,
         spent_usd=spent,
         budget_usd=budget_usd,
-        notes=tuple(notes),
+        notes=body.notes,
     )
-    return planned, asked, body
+    return planned, asked, body.fields
 
 
 def _check_agreed(planned: ReplayPlan, agreed_usd: Decimal | None) -> None:
@@ -251,10 +239,11 @@ def _asked(project: Project, store: Store, trace: Trace, side: ReplaySide) -> _A
     target = _target(project, store, trace, route, side)
     if target.endpoint == ENDPOINT_NAME:
         model = target.model
-        if model is None or any(one.model == model for one in store.routes()):
+        if model is None or any(_takes(one, model) for one in store.routes()):
             raise UsageError(
                 f"the candidate of the route {trace.route} has no name of its own: the gateway would choose",
-                hint="freehold routes set … --candidate local --candidate-model NAME",
+                hint="freehold routes set … --candidate local --candidate-model NAME, and no route for any model (*) "
+                "without a key or header to match",
             )
         address = Endpoint(name=ENDPOINT_NAME, engine="remote", base_url=stem(project.gateway_url))
         return _Asked(address, model, rented=False, stated=None)
@@ -269,6 +258,13 @@ def _asked(project: Project, store: Store, trace: Trace, side: ReplaySide) -> _A
     free = stated is not None and not (stated.prompt or stated.completion)
     model = target.model or (route.model if route is not None else trace.model)
     return _Asked(endpoint, model, rented=endpoint.engine_kind.is_rented and not free, stated=stated)
+
+
+def _takes(route: Route, model: str) -> bool:
+    """Whether a request for the model, which shows no key and no header, could be answered by the route."""
+    return route.model == model or (
+        route.model == ANY_MODEL and not route.match_keys and not route.match_headers
+    )
 
 
 def _target(project: Project, store: Store, trace: Trace, route: Route | None, side: ReplaySide) -> Target:
@@ -298,79 +294,6 @@ def _stated_price(project: Project, endpoint: str) -> PriceConfig | None:
     if endpoint == INCUMBENT:
         return project.config.incumbent.price if project.config.incumbent is not None else None
     return next((one.price for one in project.config.endpoints if one.name == endpoint), None)
-
-
-def _body(trace: Trace, model: str) -> tuple[dict[str, Any], list[str]]:
-    """The body that is sent, and what is otherwise than in the one that was captured."""
-    request = trace.request
-    if trace.kind != "chat" or not isinstance(request.get("messages"), list) or not request["messages"]:
-        raise UsageError("only chat requests are asked again", hint="their messages must have been captured")
-    tools = request.get("tools") or []
-    hosted = sorted(
-        {str(_kind(one)) for one in tools if _kind(one) not in _CALLED_HERE}
-        if isinstance(tools, list)
-        else {"?"}
-    )
-    if "web_search_options" in request:
-        hosted.append("web_search_options")
-    if hosted:
-        raise UsageError(
-            f"the API itself would run {', '.join(hosted)}, which can change things and has a price of its own",
-            hint="ask it by hand, where that is wanted",
-        )
-    if "audio" in request or set(request.get("modalities") or ()) - {"text"}:
-        raise UsageError(
-            "answers in sound or pictures are not asked for again", hint="what they cost is not bounded"
-        )
-    left = sorted(name for name in _LEFT_OUT & request.keys() if name not in ("stream", "stream_options"))
-    body = {name: value for name, value in request.items() if name not in _LEFT_OUT} | {"model": model}
-    notes = []
-    if left:
-        notes.append(f"Left out, since it changes how an answer is kept or billed: {', '.join(left)}.")
-    if tools:
-        notes.append(f"It offers {len(tools)} tools. Calls in the answer are shown, and not made.")
-    said = next((request[name] for name in _LIMITS if request.get(name) is not None), None)
-    if said is None:
-        body = {name: value for name, value in body.items() if name not in _LIMITS} | {
-            "max_tokens": ANSWER_TOKENS
-        }
-        notes.append(f"It has no limit of its own, and is cut at {ANSWER_TOKENS:,} tokens here.")
-    elif not isinstance(said, int) or isinstance(said, bool) or said < 1:
-        raise UsageError(f"its limit of tokens is {str(said)[:40]}, which is none")
-    else:
-        body = {name: value for name, value in body.items() if name not in _LIMITS or value is not None}
-    if trace.source == "gateway":
-        notes.append("What redaction replaced when it was captured stays replaced.")
-    return body, notes
-
-
-def _kind(tool: Any) -> Any:
-    return tool.get("type") if isinstance(tool, dict) else None
-
-
-def _tokens(trace: Trace, body: Mapping[str, Any], limit: int) -> tuple[Usage, Usage]:
-    """What the request will about take, and what it can take: a text has at most as many tokens as bytes. Raises
-    `UsageError` where it holds more than text and its tokens were not counted when it was captured."""
-    size = len(msgspec.json.encode({name: value for name, value in body.items() if name != "model"}))
-    counted = trace.usage.prompt_tokens if trace.usage is not None else None
-    answered = trace.usage.completion_tokens if trace.usage is not None else None
-    most = size + _OVERHEAD_TOKENS
-    if any(_is_more_than_text(message) for message in body["messages"]):
-        if not counted:
-            raise UsageError(
-                "it holds more than text, and its tokens were not counted, so its cost has no bound"
-            )
-        # Models count pictures differently; by twice as many tokens between those of one maker.
-        most = max(most, 2 * counted)
-    expected = Usage(
-        prompt_tokens=counted or size // _BYTES_PER_TOKEN + 1, completion_tokens=min(answered or limit, limit)
-    )
-    return expected, Usage(prompt_tokens=most, completion_tokens=limit)
-
-
-def _is_more_than_text(message: Any) -> bool:
-    content = message.get("content") if isinstance(message, dict) else None
-    return isinstance(content, list) and any(_kind(part) not in ("text", "refusal") for part in content)
 
 
 def _price(asked: _Asked, usage: Usage, at: datetime) -> Decimal:

@@ -1,5 +1,7 @@
 """What a model wrote as it learned stands beside what is right, and is read of a run whose dataset is gone."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from tests.workflows.data.building import project_of
@@ -40,6 +42,17 @@ def test_answers_stand_under_their_sample(dataset, job):
         (9, "refund", True),
     ], "an evaluation that was done again counts as the last time"
     assert (gone.question, gone.right, len(gone.answers)) == (None, None, 1)
+
+
+def test_what_a_student_learns_is_what_its_teacher_said(dataset, job):
+    sample = next(training.read_samples(dataset, "validation"))
+    split = next(one for one in dataset.splits if one.name == "validation")
+    corrected = msgspec.structs.replace(sample, gold="corrected", incumbent="said")
+    (Path(dataset.path) / split.file).write_bytes(msgspec.json.encode(corrected))
+    fields = msgspec.json.decode(job.read_bytes())
+    job.write_bytes(msgspec.json.encode(fields | {"config": {"method": "distill"}}))
+    (found,) = written_samples([event(5, (sample.id, "other"))], job)
+    assert found.right.text == "said"
 
 
 def test_a_run_without_a_dataset_and_long_ones_are_shown_bounded(tmp_path):

@@ -29,7 +29,8 @@ class WrittenAt(Record, frozen=True, kw_only=True):
 
 
 class WrittenSample(Record, frozen=True, kw_only=True):
-    """One validation sample. `question` and `right` are None where its dataset is gone."""
+    """One validation sample. `right` is what its run learns to answer: the incumbent's answer where it is distilled.
+    It and `question` are None where the dataset is gone."""
 
     sample_id: str
     question: ShownText | None
@@ -37,10 +38,15 @@ class WrittenSample(Record, frozen=True, kw_only=True):
     answers: tuple[WrittenAt, ...]
 
 
+class _OfConfig(Record, frozen=True, kw_only=True):
+    method: str = "lora"
+
+
 class _OfJob(Record, frozen=True, kw_only=True):
     """As much of a run's ``job.json`` as is read here."""
 
     dataset: Dataset
+    config: _OfConfig = _OfConfig()
 
 
 def written_samples(events: Sequence[TrainingEvent], job: Path) -> tuple[WrittenSample, ...]:
@@ -70,11 +76,15 @@ def written_samples(events: Sequence[TrainingEvent], job: Path) -> tuple[Written
 
 
 def _samples(job: Path, wanted: set[str]) -> dict[str, Sample]:
+    """Those of the run, as it learns from them."""
     try:
-        dataset = msgspec.json.decode(job.read_bytes(), type=_OfJob).dataset
-        return {one.id: one for one in trainer.read_samples(dataset, "validation") if one.id in wanted}
+        run = msgspec.json.decode(job.read_bytes(), type=_OfJob)
+        found = {one.id: one for one in trainer.read_samples(run.dataset, "validation") if one.id in wanted}
     except (OSError, msgspec.MsgspecError, FreeholdError):
         return {}
+    if run.config.method == "distill":
+        return {id: msgspec.structs.replace(one, gold=None) for id, one in found.items()}
+    return found
 
 
 def _text(content: object) -> ShownText | None:
