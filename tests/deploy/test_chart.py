@@ -171,6 +171,16 @@ def test_a_pod_has_time_to_leave(values):
     assert {gateway[f"{name}Probe"]["httpGet"]["scheme"] for name in paths} == {scheme}
 
 
+@pytest.mark.parametrize(
+    ("said", "seconds"), [("# drain_s = 9", 30), ("drain_s = 120", 120), ("drain_s = 0", 1)]
+)
+def test_a_pod_has_the_time_that_the_file_gives(said, seconds):
+    config = f'[app]\nname = "shop"\n[serve]\n{said}\n'
+    found = rendered({**LEAST, "config": config, "gateway": {"drainSeconds": seconds}})
+    assert pods(found)["Deployment", NAME]["terminationGracePeriodSeconds"] == 10 + seconds + 30
+    assert parse(config).serve.drain_s <= seconds
+
+
 @pytest.mark.parametrize("values", EVERY.values(), ids=EVERY)
 def test_an_update_takes_no_pod_away_before_the_next_is_there(values):
     spec = rendered(values)["Deployment", NAME]["spec"]
@@ -248,6 +258,9 @@ CONTRADICTIONS = {
     "the console reads the store": {**ALONE, "console": {"enabled": True}},
     "gateway.terminationGracePeriodSeconds is 30": {
         **LEAST, "gateway": {"terminationGracePeriodSeconds": 30}},
+    "by config the gateway gives running answers 300 seconds": {
+        **LEAST, "config": '[app]\nname = "shop"\n[serve]\n"drain_s" = 2_99.5 # drain_s = 30\n'},
+    "gateway.drainSeconds is 300": {**LEAST, "gateway": {"drainSeconds": 300}},
     "shows it to the world": {
         **LEAST, "gateway": {"withoutKeys": True}, "ingress": {"enabled": True, "host": "a.example.com"}},
     "and firstKey makes a key": {**LEAST, "gateway": {"withoutKeys": True}, "firstKey": "boss"},
