@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 MANUAL = ROOT / "docs" / "man" / "freehold.1"
 MOST_MB = 330
 """Of the base install, in millions of bytes: 308 were measured, the most of them numpy and scipy."""
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
 
 def uv(*words, **environment):
@@ -31,6 +32,17 @@ def uv(*words, **environment):
     return done
 
 
+def python_of(version):
+    """A Python of this machine; skips the test where there is none."""
+    if sys.version_info[:2] == tuple(map(int, version.split("."))):
+        return sys.executable
+    for path in (Path(name, f"python{version}") for name in os.get_exec_path()):
+        # One that stands for a Python that is not installed ends with an error.
+        if path.exists() and subprocess.run([path, "-c", ""], capture_output=True).returncode == 0:
+            return str(path)
+    pytest.skip(f"Python {version} is not on this machine")
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The folder with the wheel and the sdist."""
@@ -39,13 +51,14 @@ def built(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def installed(built, tmp_path_factory):
+@pytest.fixture(scope="module", params=PYTHONS)
+def installed(request, built, tmp_path_factory):
     """The wheel as ``uv tool install`` puts it: the folder of its environment, and the program."""
     folder = tmp_path_factory.mktemp("tools")
+    python = python_of(request.param)
     (wheel,) = built.glob("*.whl")
     uv(
-        *("tool", "install", "--quiet", "--python", sys.executable, str(wheel)),
+        *("tool", "install", "--quiet", "--python", python, str(wheel)),
         UV_TOOL_DIR=str(folder / "tools"),
         UV_TOOL_BIN_DIR=str(folder / "bin"),
     )

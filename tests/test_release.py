@@ -71,3 +71,11 @@ def test_the_changelog_of_today_can_be_cut(release):
 def _next(numbers):
     major, minor, patch = numbers
     return f"{major}.{minor}.{patch + 1}"
+
+
+def test_the_chart_gets_the_version_too(release):
+    chart = release.CHART.read_text()
+    changed = release.with_chart_version(chart, "9.9.9")
+    assert changed == chart.replace(__version__, "9.9.9") and changed.count("9.9.9") == 2
+    with pytest.raises(ValueError, match=r"Chart\.yaml"):
+        release.with_chart_version("name: freehold\n", "9.9.9")

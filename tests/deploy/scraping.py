@@ -12,6 +12,7 @@ import urllib.request
 import pytest
 import yaml
 from tests.deploy.monitoring_files import ALERTS
+from tests.gateway.loopback import eventually
 
 from freehold.gateway.serve import free_port
 
@@ -36,6 +37,17 @@ class Prometheus:
         assert said["status"] == "success", said
         assert not said.get("warnings") and not said.get("infos"), said
         return said["data"]["result"]
+
+    def wait_for_scrapes(self):
+        """Until what the gateways tell now is stored: the first scrape that ends may have begun before, and one is
+        stored for sure when the next has ended."""
+        for _ in range(3):
+            before = {name: one["lastScrape"] for name, one in self.targets().items()}
+            eventually(
+                lambda before=before: all(
+                    self.targets()[name]["lastScrape"] != at for name, at in before.items()
+                )
+            )
 
     def targets(self):
         return {one["scrapePool"]: one for one in self.get("/api/v1/targets")["data"]["activeTargets"]}

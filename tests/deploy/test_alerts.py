@@ -113,7 +113,8 @@ CASES = {
         {of("freehold_restarts_total", 'process="worker",why="ended"'): "0x50 1x10"},
     ),
     "FreeholdConfigStale": (
-        {of("freehold_config_stale"): "0x40 1x20"},
+        # 2 where two gateways run from one file, and each says so for both.
+        {of("freehold_config_stale"): "0x40 1x10 2x10"},
         {of("freehold_config_stale"): "0x55 1x5"},
     ),
     "FreeholdCertificateExpires": ({ENDS: f"{7 * DAY_S}x200"}, {ENDS: f"{30 * DAY_S}x200"}),

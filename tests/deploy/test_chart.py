@@ -1,7 +1,10 @@
 """The Helm chart: rendered by Helm, held to Kubernetes' schemas and its restricted standard; contradictions refused."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 import warnings
 
 import click
@@ -13,7 +16,10 @@ from tests.deploy.monitoring_files import ALERTS, DASHBOARD, rules
 from freehold import __version__
 from freehold.cli.main import cli
 from freehold.gateway.config import GatewayConfig
+from freehold.gateway.limits.keys import hash_of
+from freehold.store import open_store
 from freehold.types.config import parse
+from freehold.types.route import ApiKey
 
 pytestmark = helm
 EVERY = {"least": LEAST, "full": FULL, "alone": ALONE}
@@ -171,6 +177,16 @@ def test_a_pod_has_time_to_leave(values):
     assert {gateway[f"{name}Probe"]["httpGet"]["scheme"] for name in paths} == {scheme}
 
 
+@pytest.mark.parametrize(
+    ("said", "seconds"), [("# drain_s = 9", 30), ("drain_s = 120", 120), ("drain_s = 0", 1)]
+)
+def test_a_pod_has_the_time_that_the_file_gives(said, seconds):
+    config = f'[app]\nname = "shop"\n[serve]\n{said}\n'
+    found = rendered({**LEAST, "config": config, "gateway": {"drainSeconds": seconds}})
+    assert pods(found)["Deployment", NAME]["terminationGracePeriodSeconds"] == 10 + seconds + 30
+    assert parse(config).serve.drain_s <= seconds
+
+
 @pytest.mark.parametrize("values", EVERY.values(), ids=EVERY)
 def test_an_update_takes_no_pod_away_before_the_next_is_there(values):
     spec = rendered(values)["Deployment", NAME]["spec"]
@@ -192,6 +208,27 @@ def test_commands_are_those_of_the_command_line(values):
             options = {option for parameter in command.params for option in parameter.opts}
             flags = {word.partition("=")[0] for word in words if word.startswith("--")}
             assert flags <= options, (container["name"], flags - options)
+
+
+def test_the_first_key_is_made_before_the_gateway_and_needs_nothing_of_the_release(tmp_path):
+    """What Helm runs after an install with --wait comes when all pods are ready (fluxcd/helm-controller#249)."""
+    found = rendered(FULL)
+    job = found["Job", f"{NAME}-first-key"]
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install"
+    pod = job["spec"]["template"]["spec"]
+    assert {kind for one in pod["volumes"] for kind in one if kind != "name"} == {"emptyDir"}
+    (container,) = pod["containers"]
+    database = f"sqlite:///{tmp_path / 'shared.sqlite3'}"
+    folders = {"FREEHOLD_STATE": str(tmp_path / "state"), "FREEHOLD_HOME": str(tmp_path / "home")}
+    environment = {**os.environ, **folders, "FREEHOLD_DATABASE_URL": database}
+    ran = subprocess.run(
+        [sys.executable, "-m", "freehold", *container["command"][1:]],
+        cwd=tmp_path, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    with open_store(database) as store:
+        (made,) = store.records(ApiKey)
+    assert (made.name, made.role, made.hash) == ("boss", "admin", hash_of(ran.stdout.strip()))
 
 
 def test_engines_are_endpoints_of_the_gateway():
@@ -248,6 +285,9 @@ CONTRADICTIONS = {
     "the console reads the store": {**ALONE, "console": {"enabled": True}},
     "gateway.terminationGracePeriodSeconds is 30": {
         **LEAST, "gateway": {"terminationGracePeriodSeconds": 30}},
+    "by config the gateway gives running answers 300 seconds": {
+        **LEAST, "config": '[app]\nname = "shop"\n[serve]\n"drain_s" = 2_99.5 # drain_s = 30\n'},
+    "gateway.drainSeconds is 300": {**LEAST, "gateway": {"drainSeconds": 300}},
     "shows it to the world": {
         **LEAST, "gateway": {"withoutKeys": True}, "ingress": {"enabled": True, "host": "a.example.com"}},
     "and firstKey makes a key": {**LEAST, "gateway": {"withoutKeys": True}, "firstKey": "boss"},

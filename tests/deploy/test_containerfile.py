@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import tomllib
 
 import click
 import pytest
@@ -100,6 +101,39 @@ def test_what_is_copied_is_there_and_in_the_context():
                 for source in words[:-1]:
                     assert (ROOT / source).exists(), source
                     assert f"!{source}" in ignored, f"{source} is not let into the context"
+
+
+def of_the_wheel():
+    """The files that a wheel is made of, by pyproject.toml, and those that links among them lead to."""
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wheel = told["tool"]["hatch"]["build"]["targets"]["wheel"]
+    named = [
+        *("pyproject.toml", told["project"]["readme"], *told["project"]["license-files"]),
+        *(told["tool"]["hatch"]["version"]["path"], *wheel["packages"], *wheel["force-include"]),
+    ]
+    files = [
+        path
+        for name in named
+        for path in ((ROOT / name).rglob("*") if (ROOT / name).is_dir() else [ROOT / name])
+    ]
+    return {
+        path.relative_to(ROOT) for path in (*files, *(path.resolve() for path in files if path.is_symlink()))
+    }
+
+
+def missing_in_the_image(copied):
+    """Files of the wheel that are below nothing that is copied."""
+    return {str(path) for path in of_the_wheel() if not {str(path), *map(str, path.parents)} & set(copied)}
+
+
+def test_all_that_the_wheel_is_made_of_is_copied():
+    """What is missing in the image's build ends it, which no other test sees where nothing builds images."""
+    (wheel,) = [stage for stage in STAGES if stage.name == "wheel"]
+    copied = [source for one in wheel.all("COPY") for source in one.text.split()[:-1]]
+    assert missing_in_the_image(copied) == set()
+    for source in ("LICENSE", "deploy/prometheus/alerts.yaml", "examples/tickets"):
+        found = missing_in_the_image([one for one in copied if one != source])
+        assert found and all(one == source or one.startswith(f"{source}/") for one in found)
 
 
 def pins(name):

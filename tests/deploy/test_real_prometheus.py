@@ -154,15 +154,13 @@ def scene(folder, secure_folder):
             for number in range(ROUNDS):
                 ask_everything(running, number)
                 if number in (0, ROUNDS // 2):
-                    time.sleep(
-                        2
-                    )  # so that what has changed was seen before: an increase needs a first number
+                    asked.wait_for_scrapes()  # an increase needs a first number
                 if number == ROUNDS // 2:
                     psutil.Process(processes(running, "worker")[0].pid).kill()
                     roll_back(running)
                     running.update(msgspec.structs.replace(running.config, hosts=("freehold.example",)))
             eventually(lambda: asked.ask("max(freehold_rollbacks_total) == 1"))
-            time.sleep(3)
+            asked.wait_for_scrapes()
             yield asked
     finally:
         for one in (rented, candidate_upstream, broken):

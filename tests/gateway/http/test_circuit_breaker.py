@@ -2,7 +2,7 @@
 
 import logging
 
-from freehold.gateway.http.circuit_breaker import CircuitBreaker
+from freehold.gateway.http.circuit_breaker import FORGOTTEN_S, CircuitBreaker
 
 
 def breaker(failures=2, pause_s=10.0):
@@ -44,6 +44,19 @@ def test_it_knows_whether_the_endpoint_was_reached():
     assert one.unreachable and one.open_until_s
     one.record_failure(2.0)
     assert not one.unreachable
+
+
+def test_what_failed_is_forgotten_when_nothing_is_asked():
+    one = breaker()
+    assert not one.keeps_failing(100.0)
+    for _ in range(2):
+        one.record_failure(100.0)
+    assert one.keeps_failing(100.0) and one.keeps_failing(111.0), "nothing better is known after the pause"
+    assert not one.keeps_failing(110.0 + FORGOTTEN_S), "an idle gateway tells no alert of it for days"
+    one.record_failure(500.0)
+    assert one.keeps_failing(510.0)
+    one.record_success()
+    assert not one.keeps_failing(510.0)
 
 
 def test_opening_and_closing_are_logged_once(caplog):

@@ -26,6 +26,11 @@
 {{- if and $gateway.persistence.enabled .Values.console.enabled -}}
 {{- fail "the console reads the store, and gateway.persistence gives its volume to one pod: set database.existingSecret" -}}
 {{- end -}}
+{{- $said := regexFind `(?m)^[^#\n]*\bdrain_s["']?\s*=\s*[0-9eE._+-]+` .Values.config -}}
+{{- $drain := ternary (regexFind `[0-9eE._+-]+$` $said | replace "_" "" | float64 | ceil | int | max 1) 30 (ne $said "") -}}
+{{- if ne (int $gateway.drainSeconds) (int $drain) -}}
+{{- fail (printf "gateway.drainSeconds is %v, and by config the gateway gives running answers %v seconds ([serve] drain_s, 30 where nothing is said): say the same in both" $gateway.drainSeconds $drain) -}}
+{{- end -}}
 {{- $needed := add $gateway.preStopSeconds $gateway.drainSeconds 30 -}}
 {{- if lt (int (include "freehold.grace" .)) (int $needed) -}}
 {{- fail (printf "gateway.terminationGracePeriodSeconds is %v, and running answers and the last traces may need %v (preStopSeconds + drainSeconds + 30): pods would be killed before" $gateway.terminationGracePeriodSeconds $needed) -}}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 
 log = logging.getLogger("freehold.gateway")
+FORGOTTEN_S = 300.0
+"""What failed is news for so long after its pause: an endpoint that nothing asked since may be well again."""
 
 
 class CircuitBreaker:
@@ -32,6 +34,10 @@ class CircuitBreaker:
             return False
         self.open_until_s = now_s + self._pause_s
         return True
+
+    def keeps_failing(self, now_s: float) -> bool:
+        """Whether the endpoint is given a pause, or would get the next one by what is known of it."""
+        return self.open_until_s > 0.0 and now_s < self.open_until_s + FORGOTTEN_S
 
     def record_success(self) -> None:
         """The endpoint answered: close."""

@@ -162,8 +162,9 @@ class WorkerState:
             self.meters.set("freehold_requests_untold", self.reporter.dropped)
         self.meters.held_bytes = self.memory.used_bytes
         self.meters.kept_bytes = self.kept.held_bytes
+        now_s = time.monotonic()
         self.meters.open_breakers = tuple(
-            name for name, breaker in self._breakers.items() if breaker.open_until_s
+            name for name, breaker in self._breakers.items() if breaker.keeps_failing(now_s)
         )
         self.meters.set("freehold_uploads_evicted", self.memory.evictions)
         # A full disk must not stop traffic; the numbers are simply older then.

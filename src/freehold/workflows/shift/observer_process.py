@@ -48,11 +48,14 @@ def environment_of(store_url: str, config: ProjectConfig) -> dict[str, str]:
     user knows what it needs."""
     if config.watch.command:
         return dict(os.environ)
-    named = [*_named(config.task.options)]
-    if config.watch.webhook_env is not None:
-        named.append(config.watch.webhook_env)
     database = ("PG*",) if store_url.startswith("postgres") else ()
-    return inherited(os.environ, also=(*named, *PROXIES, *database))
+    return inherited(os.environ, also=(*named_variables(config), *PROXIES, *database))
+
+
+def named_variables(config: ProjectConfig) -> tuple[str, ...]:
+    """The variables that the file names for an observer: keys of judges, and where alarms go."""
+    webhook = config.watch.webhook_env
+    return (*_named(config.task.options), *(() if webhook is None else (webhook,)))
 
 
 def _named(value: Any) -> Iterator[str]:

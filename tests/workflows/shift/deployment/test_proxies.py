@@ -13,6 +13,7 @@ from tests.gateway.http.test_certificate import trusting, write
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of
 from tests.workflows.shift.deployment.test_systemd import SERVICE
 
+from freehold.errors import ConfigError
 from freehold.gateway.serve import free_port
 from freehold.workflows.shift.deployment import proxies
 
@@ -29,6 +30,17 @@ def test_the_guide_shows_what_is_rendered(program):
 def test_paths_with_spaces_are_quoted(program):
     odd = msgspec.structs.replace(ONE, certificate='/etc/my "ssl"/a.pem', certificate_key="/etc/b.pem")
     assert '"/etc/my \\"ssl\\"/a.pem"' in MADE[program](odd) and " /etc/b.pem" in MADE[program](odd)
+
+
+@pytest.mark.parametrize(
+    ("program", "path"),
+    [("nginx", "/etc/$host.pem"), ("caddy", "/etc/{env.HOME}.pem"), ("caddy", "/etc/a\\b")],
+)
+def test_a_path_that_the_program_would_read_as_another_is_refused(program, path):
+    for field in ("certificate", "certificate_key"):
+        given = {"certificate": "/etc/a.pem", "certificate_key": "/etc/b.pem", field: path}
+        with pytest.raises(ConfigError, match="cannot say"):
+            MADE[program](msgspec.structs.replace(ONE, **given))
 
 
 @pytest.mark.parametrize("program", MADE)

@@ -15,6 +15,13 @@ def test_addresses_that_are_none(project, upstream):
         render(project(), "nginx", listening=Listening(), upstreams=[upstream])
 
 
+@pytest.mark.parametrize("target", ["nginx", "caddy"])
+def test_a_host_to_listen_on_that_is_none(project, target):
+    with pytest.raises(UsageError, match="is not an address"):
+        render(project(), target, listening=Listening(host="a; } server {"))
+    assert "10.0.0.5:8420" in render(project(), target, listening=Listening(host="10.0.0.5"))
+
+
 def test_systemd_starts_one_gateway(project):
     with pytest.raises(UsageError, match="systemd starts one gateway"):
         render(project(), "systemd", listening=Listening(), user="ada", upstreams=["a:80"])

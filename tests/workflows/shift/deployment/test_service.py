@@ -34,6 +34,15 @@ def test_a_service_is_the_command_with_absolute_paths(project, tmp_path, monkeyp
     assert service.upstreams == ("127.0.0.1:8420",)
 
 
+def test_the_file_says_how_long_a_service_drains_and_which_secrets_it_needs(project):
+    spans = '[telemetry]\notlp_endpoint = "http://c:4318"\notlp_headers_env = { authorization = "COLLECTOR_AUTH" }\n'
+    judge = '[task]\nscorer = "judge"\noptions = { api_key_env = "JUDGE_KEY" }\n'
+    watch = '[watch]\nwebhook_env = "ALARMS"\n'
+    service = made(project(f"{FILE}drain_s = 300\n{spans}{judge}{watch}"))
+    assert service.drain_seconds == 300.0
+    assert service.secrets == ("ALARMS", "COLLECTOR_AUTH", "INCUMBENT_KEY", "JUDGE_KEY")
+
+
 def test_the_program_is_the_one_that_renders(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     assert program() == (str(tmp_path / "python"), "-m", "freehold")

@@ -8,6 +8,7 @@ import subprocess
 import msgspec
 import pytest
 
+from freehold.errors import ConfigError
 from freehold.workflows.shift.deployment.service import GatewayService
 from freehold.workflows.shift.deployment.systemd import unit
 
@@ -64,6 +65,7 @@ VARIANTS = {
     "user code": {"runs_user_code": True},
     "a port below 1024": {"port": 443},
     "no secrets": {"secrets": ()},
+    "odd folders of its own": {"state": "/var/lib/my apps/100%/.freehold", "home": "/var/cache/a:b"},
     "folders anywhere": {"state": "/srv/my project/100%/.freehold", "home": "/home/ada/.cache/freehold"},
 }
 
@@ -100,6 +102,18 @@ def test_what_may_be_written():
     here = lines(unit(service(state="/home/ada/support/.freehold", home="/home/ada/.cache/freehold")))
     assert "ReadWritePaths=-/home/ada/support/.freehold -/home/ada/.cache/freehold" in here
     assert "ProtectHome=read-only" in here
+
+
+def test_odd_folders_stay_one_folder_each():
+    odd = lines(unit(service(state="/var/lib/my apps/100%/.freehold", home="/var/cache/a:b")))
+    assert 'StateDirectory="my apps/100%%/.freehold"' in odd
+    assert "ReadWritePaths=-/var/cache/a:b" in odd, "a colon would make a link of another name"
+
+
+@pytest.mark.parametrize("folder", ["/srv/support\\", "/srv/support "])
+def test_a_folder_that_a_unit_cannot_name_is_refused(folder):
+    with pytest.raises(ConfigError, match="systemd cannot be told of it"):
+        unit(service(folder=folder))
 
 
 def test_secrets_are_named_and_their_absence_stops_a_start():

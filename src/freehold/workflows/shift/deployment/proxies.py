@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import math
 
+from freehold.errors import ConfigError
 from freehold.types.units import MIB
 from freehold.workflows.shift.deployment.service import GatewayService
 
 IDLE_CONNECTIONS = 64
 """Connections that nginx keeps open to the gateways of a group."""
+_NGINX_EXPANDS = "$"
+_CADDY_EXPANDS = "{}\\"
+"""Placeholders, and a backslash, which stays in a quoted word as it stands."""
 
 
 def nginx(service: GatewayService) -> str:
-    """A server block, and with several gateways the group they are."""
+    """A server block, and with several gateways the group they are. Raises `ConfigError`."""
     several = len(service.upstreams) > 1
     first = service.names[0]
     certificate = service.certificate or f"/etc/ssl/{first}/fullchain.pem"
@@ -41,8 +45,8 @@ def nginx(service: GatewayService) -> str:
             "server {",
             "    listen 443 ssl;",
             f"    server_name {' '.join(service.names)};",
-            f"    ssl_certificate     {_quoted(certificate)};",
-            f"    ssl_certificate_key {_quoted(key)};",
+            f"    ssl_certificate     {_quoted(certificate, _NGINX_EXPANDS)};",
+            f"    ssl_certificate_key {_quoted(key, _NGINX_EXPANDS)};",
             "",
             f"    client_max_body_size {math.ceil(service.max_body_bytes / MIB)}m;",
             "    location / {",
@@ -62,10 +66,11 @@ def nginx(service: GatewayService) -> str:
 
 
 def caddy(service: GatewayService) -> str:
-    """A site, with the certificate that was named, else one that Caddy fetches and renews."""
+    """A site, with the certificate that was named, else one that Caddy fetches and renews. Raises `ConfigError`."""
     several = len(service.upstreams) > 1
+    key = service.certificate_key or ""
     tls = (
-        [f"\ttls {_quoted(service.certificate)} {_quoted(service.certificate_key or '')}"]
+        [f"\ttls {' '.join(_quoted(path, _CADDY_EXPANDS) for path in (service.certificate, key))}"]
         if service.certificate is not None
         else []
     )
@@ -103,8 +108,14 @@ def caddy(service: GatewayService) -> str:
     )
 
 
-def _quoted(path: str) -> str:
-    """A path as both programs read it, quoted where it has to be."""
+def _quoted(path: str, unsayable: str) -> str:
+    """A path as both programs read it, quoted where it has to be. Raises `ConfigError` for one with a sign that the
+    program reads as something else, quoted or not."""
+    if found := sorted(set(path) & set(unsayable)):
+        raise ConfigError(
+            f"{path!r} has {' and '.join(found)}, which the proxy's configuration cannot say",
+            hint="give the file a name without it",
+        )
     if all(sign.isalnum() or sign in "/._-+@" for sign in path):
         return path
     return '"' + path.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -29,7 +29,8 @@ def render(
     Reads the project and writes nothing. Raises `UsageError` for options that contradict the target, and `ConfigError`
     for a project of which no sound file can be made.
     """
-    _check_upstreams(target, upstreams)
+    if upstreams and target == "systemd":
+        raise UsageError("--upstream is for a proxy; systemd starts one gateway", hint="leave --upstream out")
     service = service_of(
         project,
         target,
@@ -39,12 +40,12 @@ def render(
         user=user,
         upstreams=upstreams,
     )
+    if target != "systemd":
+        _check_addresses(service.upstreams)  # of --host and FREEHOLD_HOST as well
     return {"systemd": systemd.unit, "nginx": proxies.nginx, "caddy": proxies.caddy}[target](service)
 
 
-def _check_upstreams(target: Target, upstreams: Sequence[str]) -> None:
-    if upstreams and target == "systemd":
-        raise UsageError("--upstream is for a proxy; systemd starts one gateway", hint="leave --upstream out")
+def _check_addresses(upstreams: Sequence[str]) -> None:
     for upstream in upstreams:
         found = _UPSTREAM.fullmatch(upstream)
         if found is None or not 0 < int(found[1]) < 65536:

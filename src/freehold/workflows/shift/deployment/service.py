@@ -17,6 +17,7 @@ from freehold.settings import SETTINGS
 from freehold.types.record import Record
 from freehold.wire.hosts import ANY_HOST, check_host_names
 from freehold.workflows.project import Project
+from freehold.workflows.shift.observer_process import named_variables
 from freehold.workflows.shift.up import Listening
 
 Target = Literal["systemd", "nginx", "caddy"]
@@ -92,7 +93,7 @@ def service_of(
         user=_user(user) if target == "systemd" else None,
         has_engine=with_engine,
         runs_user_code=config.task.scorer == "code",
-        drain_seconds=defaults["drain_s"],
+        drain_seconds=config.serve.drain_s,
         read_timeout_seconds=defaults["read_timeout_s"],
         max_body_bytes=defaults["max_body_bytes"],
         names=names,
@@ -130,7 +131,8 @@ def _secrets(project: Project) -> tuple[str, ...]:
     config = project.config
     keys = [table.api_key_env for table in (config.incumbent, *config.endpoints) if table is not None]
     database = _DATABASE if os.environ.get(_DATABASE) else None
-    return tuple(sorted({name for name in (*keys, database) if name is not None}))
+    named = (*keys, *config.telemetry.otlp_headers_env.values(), *named_variables(config), database)
+    return tuple(sorted({name for name in named if name is not None}))
 
 
 def _check_behind_proxy(project: Project, listening: Listening) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from pathlib import PurePosixPath
 
+from freehold.errors import ConfigError
 from freehold.workflows.shift.deployment.service import GatewayService
 
 LIMIT_FILES = 65_536
@@ -22,7 +23,10 @@ _HOMES = ("/home", "/root", "/run/user")
 
 
 def unit(service: GatewayService) -> str:
-    """The unit's text. It runs as the project's owner, whose files it reads; only state and weights are written."""
+    """The unit's text. It runs as the project's owner, whose files it reads; only state and weights are written.
+
+    Raises `ConfigError` for a folder that a unit cannot name.
+    """
     stop_seconds = math.ceil(service.drain_seconds) + AFTER_DRAIN_SECONDS
     sections = {
         "Unit": [
@@ -36,7 +40,7 @@ def unit(service: GatewayService) -> str:
         "Service": [
             "Type=notify",
             f"User={service.user}",
-            f"WorkingDirectory={_escaped(service.folder)}",
+            f"WorkingDirectory={_line(service.folder)}",
             f"ExecStart={' '.join(_argument(word) for word in service.command)}",
             "# New workers take over the port and the connections; the old ones end with their streams.",
             "ExecReload=/bin/kill -USR2 $MAINPID",
@@ -88,8 +92,9 @@ def _places(service: GatewayService) -> list[str]:
     kinds = {"StateDirectory": (service.state, "/var/lib"), "CacheDirectory": (service.home, "/var/cache")}
     for directive, (folder, root) in kinds.items():
         path = PurePosixPath(folder)
-        if path.is_relative_to(root) and str(path) != root:
-            lines += [f"{directive}={_escaped(str(path.relative_to(root)))}", f"{directive}Mode=0700"]
+        # A colon there parts two names; elsewhere it is a sign like others.
+        if path.is_relative_to(root) and str(path) != root and ":" not in folder:
+            lines += [f"{directive}={_word(str(path.relative_to(root)))}", f"{directive}Mode=0700"]
         else:
             writable.append(folder)
     if writable:
@@ -152,6 +157,17 @@ def _word(text: str) -> str:
     if text and not any(sign.isspace() or sign in "\"'\\;" for sign in text):
         return text
     return _quoted(text)
+
+
+def _line(path: str) -> str:
+    """A path that is the whole value, which systemd does not unquote. Raises `ConfigError` for one that it would read
+    as another: spaces at its ends are cut off, and a backslash at its end joins the next line."""
+    if path != path.strip() or path.endswith("\\"):
+        raise ConfigError(
+            f"{path!r} begins or ends with a space, or ends with a backslash: systemd cannot be told of it",
+            hint="give the project's folder another name",
+        )
+    return _escaped(path)
 
 
 def _assignment(name: str, value: str) -> str:
