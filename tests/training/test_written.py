@@ -1,7 +1,6 @@
 """Which samples are answered as a run learns, and what is told of the answers."""
 
-from freehold.training.formatting import Encoded
-from freehold.training.methods.distill_samples import TaughtSample
+from freehold.training.formatting import Encoded, TaughtSample
 from freehold.training.written import (
     SHOWN,
     TOKENS_MAX,

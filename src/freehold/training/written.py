@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from freehold.training.formatting import Encoded
-from freehold.training.methods.distill_samples import TaughtSample
+from freehold.training.formatting import Encoded, TaughtSample
 from freehold.types.training import WrittenAnswer
 
 SHOWN = 4

@@ -8,8 +8,8 @@ import torch
 from tests.training.methods.runs import CONFIG
 
 from freehold.training import base as bases
+from freehold.training.formatting import SoftTarget, TaughtSample
 from freehold.training.methods.distill import DistillTrainer
-from freehold.training.methods.distill_samples import SoftTarget, TaughtSample
 
 pytestmark = pytest.mark.timeout(600)
 

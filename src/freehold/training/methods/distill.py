@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from freehold.training.compute.loss import cross_entropy_sum
 from freehold.training.compute.packing import pack
-from freehold.training.methods.distill_samples import TaughtSample
+from freehold.training.formatting import TaughtSample
 from freehold.training.methods.lora import LoraTrainer
 
 if TYPE_CHECKING:

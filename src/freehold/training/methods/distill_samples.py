@@ -17,26 +17,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold.training.formatting import Encoded, RejectedSample, format_samples
+from freehold.training.formatting import (
+    Encoded,
+    RejectedSample,
+    SoftTarget,
+    TaughtSample,
+    format_samples,
+)
 from freehold.types.dataset import Sample, TeacherToken
-
-
-class SoftTarget(NamedTuple):
-    """The teacher's distribution at one target: `at` counts the sample's targets from 0. `probabilities` of the
-    student's tokens `ids` sum to at most 1; the rest belongs to all other tokens."""
-
-    at: int
-    ids: tuple[int, ...]
-    probabilities: tuple[float, ...]
-
-
-class TaughtSample(NamedTuple):
-    """One sample as tokens (see `Encoded`) with what the teacher thought."""
-
-    id: str
-    ids: tuple[int, ...]
-    mask: tuple[bool, ...]
-    soft: tuple[SoftTarget, ...]
 
 
 class TaughtSamples(NamedTuple):

@@ -35,7 +35,7 @@ _CALLED_HERE = ("function", "custom")
 """Kinds of tools whose calls are made by who asks. All others are run by the API that is asked."""
 
 
-class ReplayBody(NamedTuple):
+class ReplayRequest(NamedTuple):
     """The fields that are sent, the most tokens of the answer, and what is otherwise than in what was captured."""
 
     fields: dict[str, Any]
@@ -43,8 +43,8 @@ class ReplayBody(NamedTuple):
     notes: tuple[str, ...]
 
 
-def body_of(trace: Trace, model: str) -> ReplayBody:
-    """The body of a replay. Raises `UsageError` for what is no chat, would act at the other end, or has no bound."""
+def body_of(trace: Trace, model: str) -> ReplayRequest:
+    """The body of a replay. Raises `UsageError` for anything but a chat, for what would act at the other end, and for what has no bound."""
     request = trace.request
     if trace.kind != "chat" or not isinstance(request.get("messages"), list) or not request["messages"]:
         raise UsageError("only chat requests are asked again", hint="their messages must have been captured")
@@ -77,10 +77,10 @@ def body_of(trace: Trace, model: str) -> ReplayBody:
     if trace.source == "gateway":
         notes.append("What redaction replaced when it was captured stays replaced.")
     # Which of two limits counts differs between APIs.
-    return ReplayBody(fields | limits | {"model": model}, max(limits.values()), tuple(notes))
+    return ReplayRequest(fields | limits | {"model": model}, max(limits.values()), tuple(notes))
 
 
-def tokens_of(trace: Trace, body: ReplayBody) -> tuple[Usage, Usage]:
+def tokens_of(trace: Trace, body: ReplayRequest) -> tuple[Usage, Usage]:
     """What the request will about take, and what it can take: a text has at most as many tokens as bytes. Raises
     `UsageError` where it holds more than text and its tokens were not counted when it was captured."""
     limit = body.answer_tokens
