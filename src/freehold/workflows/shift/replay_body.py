@@ -44,7 +44,8 @@ class ReplayRequest(NamedTuple):
 
 
 def body_of(trace: Trace, model: str) -> ReplayRequest:
-    """The body of a replay. Raises `UsageError` for anything but a chat, for what would act at the other end, and for what has no bound."""
+    """The body of a replay. Raises `UsageError` for anything but a chat, for what would act at the other end, and
+    for what has no bound."""
     request = trace.request
     if trace.kind != "chat" or not isinstance(request.get("messages"), list) or not request["messages"]:
         raise UsageError("only chat requests are asked again", hint="their messages must have been captured")
