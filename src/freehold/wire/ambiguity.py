@@ -6,18 +6,8 @@ import re
 
 import msgspec
 
-# Fields that decide who answers, what it may cost, and what is kept.
-_DECIDING = (
-    b'"model"',
-    b'"messages"',
-    b'"prompt"',
-    b'"input"',
-    b'"stream"',
-    b'"n"',
-    b'"max_tokens"',
-    b'"max_completion_tokens"',
-    b'"max_output_tokens"',
-)
+# Fields that decide who answers, what it may cost, and what is kept. One search for all is a fifth of nine of them.
+_DECIDING = re.compile(rb'"(?:model|messages|prompt|input|stream|n|max_(?:completion_|output_)?tokens)"')
 # A letter or underscore that names of fields are made of: accented ones, which JSON often escapes, are none of these.
 _ESCAPED_LETTER = re.compile(rb"\\u00[4-7][0-9a-fA-F]")
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -30,9 +20,8 @@ def unambiguous(body: bytes) -> bytes:
     for one model and answered by another, and a trace would show other messages than were asked. The bytes of values
     stay as they are.
     """
-    if not (b"\\u00" in body and _ESCAPED_LETTER.search(body)) and all(
-        body.count(name) < 2 for name in _DECIDING
-    ):
+    named = _DECIDING.findall(body)
+    if len(named) == len(set(named)) and not (b"\\u00" in body and _ESCAPED_LETTER.search(body)):
         return body
     try:
         return msgspec.json.encode(_fields.decode(body))
