@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from tests.store.examples import trace
 
@@ -13,6 +15,7 @@ from freehold.store.search.terms import (
     text_of,
     users_of,
     wanted_tags,
+    words_in,
 )
 from freehold.types.trace_search import TraceQuery
 
@@ -127,3 +130,9 @@ def test_a_tag_tells_fields_and_values_apart():
 )
 def test_what_an_error_is(changes, error):
     assert is_error(trace(1, **changes)) is error
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_words_of_plain_text_are_those_of_any_text(text):
+    assert words_in(text) == re.findall(r"[^\W_]+", text)
+    assert words_in(f"{text} é") == [*words_in(text), "é"]

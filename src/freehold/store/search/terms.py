@@ -7,6 +7,7 @@ migration that empties the index.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ _STATUS = re.compile(r"[1-9]\d\d")
 _STATUS_CLASS = re.compile(r"[1-9]xx")
 _PIECE = re.compile(r'"([^"]*)"?|(\S+)')
 _WORD = re.compile(r"[^\W_]+")
+_ASCII_PARTED = bytes(one if chr(one).isalnum() and one < 128 else 32 for one in range(256))
+"""For `bytes.translate`: ASCII's letters and digits stay, all else is a space."""
 
 
 class Phrase(NamedTuple):
@@ -50,6 +53,8 @@ def phrases_of(text: str) -> list[Phrase]:
 
 def words_in(text: str) -> list[str]:
     """The words of a text, letters and digits, as they are looked for."""
+    if text.isascii():  # by far the most texts, and a tenth of the time
+        return text.encode().translate(_ASCII_PARTED).decode().split()
     return _WORD.findall(text)
 
 
@@ -134,6 +139,7 @@ def is_error(trace: Trace) -> bool:
     )
 
 
+@functools.lru_cache(4096)  # most traces have their key, route, model and endpoint in common with others
 def tag(kind: str, value: str) -> str:
     """The tag for a value of a field: 64 bits of its BLAKE2b hash (RFC 7693) behind a letter."""
     return kind + hashlib.blake2b(value.encode(errors="replace"), digest_size=8).hexdigest()
