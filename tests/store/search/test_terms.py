@@ -1,6 +1,8 @@
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.store.examples import trace
 
 from freehold.errors import UsageError
