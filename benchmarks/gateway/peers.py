@@ -23,6 +23,13 @@ upstream u {{ server 127.0.0.1:{upstream}; keepalive 1024; }}
 server {{ listen 127.0.0.1:9511 backlog=1024; location / {{ proxy_pass http://u; proxy_http_version 1.1;
 proxy_set_header Connection ""; proxy_buffering off; }} }} }}
 """
+_LITELLM_CONF = """
+model_list:
+  - model_name: "*"
+    litellm_params: {{model: "openai/*", api_base: "http://127.0.0.1:{upstream}/v1", api_key: none}}
+general_settings: {{master_key: fh-benchmark}}
+litellm_settings: {{telemetry: false}}
+"""
 # Servers and clients, each once with the best of the other kind.
 _BARE = (
     ("own", "own"),
@@ -67,7 +74,25 @@ def product(folder: str) -> Peer:
     return python("**freehold: keys, route, capture, metrics**", "product.py", str(PORT), "UPSTREAM", folder)
 
 
-def all_peers(folder: str, portkey: str | None) -> list[Peer]:
+def litellm(folder: str, environment: str) -> Peer:
+    """LiteLLM's proxy from the environment where it is installed, with one key, everything else as it comes."""
+    commands = []
+    for upstream in (PLAIN, STREAMS):
+        config = Path(folder) / f"litellm-{upstream}.yaml"
+        config.write_text(_LITELLM_CONF.format(upstream=upstream))
+        # The list of prices comes with the package; nothing is fetched.
+        command = [
+            "env",
+            "LITELLM_LOCAL_MODEL_COST_MAP=True",
+            f"{environment}/bin/litellm",
+            "--config",
+            str(config),
+        ]
+        commands.append([*command, "--host", "127.0.0.1", "--port", str(PORT), "--num_workers", "1"])
+    return Peer("LiteLLM proxy: one key", *commands)
+
+
+def all_peers(folder: str, portkey: str | None, litellm_environment: str | None = None) -> list[Peer]:
     """Every gateway, nginx first."""
     found = [nginx(folder), product(folder)]
     for server, client in _BARE:
@@ -81,4 +106,6 @@ def all_peers(folder: str, portkey: str | None) -> list[Peer]:
         found.append(
             Peer("`@portkey-ai/gateway` on Node", command, command, extra + '"http://127.0.0.1:PORT/v1"')
         )
+    if litellm_environment is not None:
+        found.append(litellm(folder, litellm_environment))
     return found

@@ -1,9 +1,10 @@
 """freehold's gateway beside its peers: one run, one machine, one upstream, one load generator.
 
-    python benchmarks/gateway/run.py [--quick] [--part NAME]… [--only NAME]… [--portkey FOLDER] [--seconds N]
+    python benchmarks/gateway/run.py [--quick] [--part NAME]… [--only NAME]… [--portkey FOLDER] [--litellm FOLDER]
 
 Needs Linux with two cores, nginx and wrk (both from Debian), and granian, uvicorn, hypercorn, fastapi and httpx. FOLDER
-is where ``npm i @portkey-ai/gateway`` was run. The gateway under test is pinned to core 0; the load generator and the
+is where ``npm i @portkey-ai/gateway`` was run, or an environment of its own with ``uv pip install --require-hashes -r
+benchmarks/gateway/litellm.txt``. The gateway under test is pinned to core 0; the load generator and the
 fake upstream share core 1. CPU time is that of all processes of a gateway. Prints Markdown; whole, it takes about seven
 minutes. Parts:
 
@@ -51,7 +52,7 @@ def part_peers(folder: str, options: Options) -> None:
         "|---|---|---|---|---|---|---|---|",
     )
     first: tuple[float, float] | None = None
-    for peer in peers.all_peers(folder, options.portkey):
+    for peer in peers.all_peers(folder, options.portkey, options.litellm):
         # nginx always, for the ratios.
         if options.only and peer.name != "nginx" and not any(part in peer.name for part in options.only):
             continue
@@ -199,6 +200,7 @@ def main() -> None:
     parser.add_argument("--part", action="append", choices=PARTS, help="only this part; may be repeated")
     parser.add_argument("--only", action="append", help="only peers with this in their name; may be repeated")
     parser.add_argument("--portkey", help="where npm installed @portkey-ai/gateway")
+    parser.add_argument("--litellm", help="the environment that LiteLLM's proxy is installed in")
     parser.add_argument("--seconds", type=int, help="of each measurement under load")
     options = parser.parse_args()
     quick = options.quick
