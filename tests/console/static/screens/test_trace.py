@@ -87,7 +87,9 @@ def test_the_lines_of_a_right_answer_are_kept(visit, project):
 def incumbent(project, tmp_path):
     server = Incumbent()
     config = tmp_path / "freehold.toml"
-    config.write_text(config.read_text().replace("http://127.0.0.1:1", server.url) + PRICE)
+    # A port of its own, where nothing listens: a gateway may run on this machine.
+    closed = "[serve]\nport = 1\n"
+    config.write_text(config.read_text().replace("http://127.0.0.1:1", server.url) + PRICE + closed)
     yield server
     server.close()
 
