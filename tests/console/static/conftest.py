@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from tests.console.waiting import until
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -50,7 +51,7 @@ class Visit:
         if place:
             self.page.evaluate("place => { location.hash = `#/${place}`; }", place)
             name = place.partition("?")[0]
-            self.page.wait_for_function("name => location.hash.startsWith(`#/${name}`)", arg=name)
+            until(self.page, "name => location.hash.startsWith(`#/${name}`)", arg=name)
         self.page.wait_for_selector(waits)
         return self.page
 

@@ -4,6 +4,7 @@ telephone, light and dark; and each says its command."""
 import pytest
 from tests.console.conftest import serving_console
 from tests.console.static.test_states import axe, faults
+from tests.console.waiting import until
 from tests.workflows.tell.views import evidence
 
 from freehold.console.screens import SCREENS
@@ -30,7 +31,7 @@ def test_every_screen_can_be_used(visiting, tmp_path, width, dark):
         wrong = {}
         for name, (place, waits) in PLACES.items():
             page = visit.open(place, waits=waits)
-            page.wait_for_function("title => document.title.startsWith(title)", arg=SCREENS[name].title)
+            until(page, "title => document.title.startsWith(title)", arg=SCREENS[name].title)
             page.evaluate(
                 "() => { for (const one of document.querySelectorAll('details')) one.open = true; }"
             )

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tests.console.conftest import serving_console
 from tests.console.states import mirroring
+from tests.console.waiting import until
 from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 
@@ -63,7 +64,7 @@ def test_the_ten_worst_items(walk):
 
 def test_what_it_costs(walk):
     walk.click(walk.page.locator(".tile", has_text="saved").get_by_role("link"))
-    walk.page.wait_for_function("location.hash.startsWith('#/cost')")
+    until(walk.page, "location.hash.startsWith('#/cost')")
     assert walk.arrived("#screen > *:not([aria-busy])")
 
 

@@ -7,6 +7,7 @@ from importlib import resources
 import pytest
 from tests.console.conftest import serving_console
 from tests.console.states import STATES
+from tests.console.waiting import until
 
 from freehold.console.screens import SCREENS
 from freehold.console.sessions import Visitor
@@ -78,7 +79,7 @@ def test_every_screen_is_drawn_and_can_be_used(visiting, state_project, state, w
             page = visit.open(
                 f"trace?id={trace.id}" if name == "trace" and isinstance(trace, Trace) else name
             )
-            page.wait_for_function("title => document.title.startsWith(title)", arg=SCREENS[name].title)
+            until(page, "title => document.title.startsWith(title)", arg=SCREENS[name].title)
             page.evaluate(script)
             if found := faults(page):
                 wrong[name] = found

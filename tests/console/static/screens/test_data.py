@@ -2,6 +2,7 @@
 
 import pytest
 from tests.console.conftest import serving_console
+from tests.console.waiting import until
 from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 
@@ -29,9 +30,9 @@ def test_what_is_in_it_and_its_samples(visiting, project):
         assert page.locator(".message.learned").count() == page.locator(".item").count() == 20
         first = page.locator(".item").first.get_attribute("data-key")
         page.locator("[data-key=samples] a[rel=next]").click()
-        page.wait_for_function("first => !document.querySelector(`[data-key='${first}']`)", arg=first)
+        until(page, "first => !document.querySelector(`[data-key='${first}']`)", arg=first)
         page.locator("select[name=split]").select_option("held_out")
-        page.wait_for_function("() => location.hash.includes('split=held_out')")
+        until(page, "() => location.hash.includes('split=held_out')")
         visit.clean()
 
 
@@ -52,7 +53,7 @@ def test_a_doubt_is_corrected_another_confirmed_and_the_next_dataset_has_both(vi
         page.wait_for_selector("[data-key=doubts] .pill:has-text('is right')")
         page.get_by_role("button", name="Build with 2 reviewed").click()
         page.locator("dialog button[type=submit]").click()
-        page.wait_for_function("() => document.querySelectorAll('select[name=dataset] option').length === 2")
+        until(page, "() => document.querySelectorAll('select[name=dataset] option').length === 2")
         visit.clean()
     with open_store(project.store_url) as store:
         built, said = find_dataset(store), reviews(store)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from tests.console.conftest import serving_console
+from tests.console.waiting import until
 from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 
@@ -37,15 +38,11 @@ def test_ten_items_are_labelled_blind(visiting, proven):
                 page.keyboard.press("1")
             else:
                 page.get_by_role("button", name="Right is better").click()
-            page.wait_for_function(
-                "before => document.querySelector('#screen p').innerText !== before", arg=before
-            )
+            until(page, "before => document.querySelector('#screen p').innerText !== before", arg=before)
         labels = shown_labels(project)
         assert len(labels) == 10 and all(one["winner"] in ("candidate", "incumbent") for one in labels)
         page.keyboard.press("u")
-        page.wait_for_function(
-            "before => document.querySelector('#screen p').innerText === before", arg=before
-        )
+        until(page, "before => document.querySelector('#screen p').innerText === before", arg=before)
         assert len(shown_labels(project)) == 9
         visit.clean()
 

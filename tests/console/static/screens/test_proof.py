@@ -2,6 +2,7 @@
 
 import pytest
 from tests.console.conftest import serving_console
+from tests.console.waiting import until
 from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 
@@ -47,16 +48,14 @@ def test_hostile_answers_stay_text(visit):
 def test_a_slice_leads_to_its_items_and_a_cause_to_others_like_it(visit):
     page = visit.open("proof", waits=".items")
     page.locator("[data-key='row-language=de'] a").first.click()
-    page.wait_for_function("() => location.hash.includes('slice=language')")
-    page.wait_for_function("() => document.querySelector('select[name=slice]').value === 'language=de'")
+    until(page, "() => location.hash.includes('slice=language')")
+    until(page, "() => document.querySelector('select[name=slice]').value === 'language=de'")
     before = page.locator("#items .small.soft").first.inner_text()
     page.locator(".item header a.pill").first.click()
-    page.wait_for_function("() => location.hash.includes('cause=')")
-    page.wait_for_function(
-        "before => document.querySelector('#items .small.soft').innerText !== before", arg=before
-    )
+    until(page, "() => location.hash.includes('cause=')")
+    until(page, "before => document.querySelector('#items .small.soft').innerText !== before", arg=before)
     page.locator("select[name=show]").select_option("all")
-    page.wait_for_function("() => location.hash.includes('show=all')")
+    until(page, "() => location.hash.includes('show=all')")
     visit.clean()
 
 

@@ -1,6 +1,7 @@
 """Settings in a browser: what the file sets stands apart from what it could."""
 
 import pytest
+from tests.console.waiting import until
 
 pytestmark = pytest.mark.browser
 
@@ -19,12 +20,12 @@ def test_a_telephone_is_not_scrolled_for_ever_and_words_are_found(visiting, serv
     visit = visiting(served, width=390)
     page = visit.open("settings", waits=".panel table")
     assert page.evaluate("document.documentElement.scrollHeight") < 12_000
-    assert page.locator("[data-key=rest] details").count() > 10
+    until(page, "() => document.querySelectorAll('[data-key=rest] details').length > 10")
     page.get_by_label("Words in a name").fill("retention")
     page.keyboard.press("Enter")
-    page.wait_for_function("() => location.hash.includes('find=retention')")
+    until(page, "() => location.hash.includes('find=retention')")
     page.wait_for_selector("[data-key=rest] details[open] td:has-text('retention')")
     assert page.locator("[data-key=rest] details").count() < 5
     page.get_by_role("link", name="Clear").click()
-    page.wait_for_function("() => document.querySelectorAll('[data-key=rest] details').length > 10")
+    until(page, "() => document.querySelectorAll('[data-key=rest] details').length > 10")
     visit.clean()

@@ -2,6 +2,7 @@
 
 import pytest
 from tests.console.conftest import trace
+from tests.console.waiting import until
 
 from freehold.store import open_store
 from freehold.workflows.project import now
@@ -35,9 +36,9 @@ def test_filters_stand_in_the_address_and_the_keyboard_leads_to_a_trace(visit):
     page.keyboard.press("/")
     page.keyboard.type("words")
     page.keyboard.press("Enter")
-    page.wait_for_function("location.hash.includes('text=words')")
+    until(page, "location.hash.includes('text=words')")
     page.locator("select[name=arm]").select_option("candidate")
-    page.wait_for_function("location.hash.includes('arm=candidate')")
+    until(page, "location.hash.includes('arm=candidate')")
     page.locator(".cards tbody tr", has_text="candidate, mirrored").first.wait_for()
     page.locator("h1").focus()
     page.keyboard.press("j")

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.console.conftest import serving_console
+from tests.console.waiting import until
 from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 from tests.workflows.train.owned_encoder import owned_encoder
@@ -32,7 +33,7 @@ def test_curves_while_it_runs_and_two_side_by_side(visiting, project):
         evidence.events(project.state / "adapters" / "helpdesk-2", 30)
         page.wait_for_selector("text=30 of 60")
         page.locator("select[name=run]").select_option("helpdesk-1")
-        page.wait_for_function("() => location.hash.includes('run=helpdesk-1')")
+        until(page, "() => location.hash.includes('run=helpdesk-1')")
         page.locator("select[name=against]").select_option("other-1")
         page.wait_for_selector("[data-key=differences]")
         assert "final_loss" in page.locator("[data-key=differences]").inner_text()
