@@ -129,6 +129,42 @@ def test_the_example_reads_like_the_readme_and_ends_with_the_verdict(folder):
     assert "HuggingFaceTB/SmolLM2-135M-Instruct: allowed\n" in ran.stdout
 
 
+WITH_WEIGHTS = """
+[train]
+seed = 0
+[[candidates]]
+model = "sentence-transformers/all-MiniLM-L6-v2"
+method = "encoder"
+stage = "frozen"
+[[candidates]]
+model = "HuggingFaceTB/SmolLM2-135M-Instruct"
+method = "as_is"
+"""
+
+
+@pytest.mark.weights
+@pytest.mark.timeout(900)
+def test_the_example_ends_with_a_verdict_on_real_weights(tmp_path, monkeypatch):
+    """Two candidates: an encoder that is made here, and SmolLM2 untrained, which llama.cpp serves to be measured."""
+    for module in ("torch", "onnxruntime", "xllamacpp"):
+        pytest.importorskip(module)
+    monkeypatch.setenv("FREEHOLD_THREADS", "2")
+    rehearsed(tmp_path)
+    path = tmp_path / "freehold.toml"
+    head = path.read_text().partition("[candidates]")[0].replace("[task]", "validation = 0.2\n[task]")
+    path.write_text(f'{head}max_tokens = 4\n[curate]\npersonal_data = "patterns"\n{WITH_WEIGHTS}')
+    ran = subprocess.run(
+        [sys.executable, ROOT / "examples" / "journey.py", tmp_path], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "\nverdict: promote: " in ran.stdout
+    assert "SmolLM2-135M-Instruct: allowed\n  fits: " in ran.stdout
+    report = freehold.Project.load(tmp_path).report()
+    made, as_is = report.candidates
+    assert made.encoder is not None and made.comparison.candidate_mean > 0.95
+    assert as_is.weights is not None and as_is.comparison is None, "it was not chosen, so its look was saved"
+
+
 @pytest.mark.slow
 def test_the_notebook_runs_from_its_first_cell_to_its_last(folder):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")

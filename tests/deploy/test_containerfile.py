@@ -52,6 +52,13 @@ def test_its_settings_and_its_command_are_freeholds(variant):
     command.make_context(name, words)  # raises for an option that is none
 
 
+@pytest.mark.parametrize(("variant", "has"), [("gateway", False), ("engine", True), ("train", True)])
+def test_the_runtime_of_openmp_is_where_llama_cpp_is(variant, has):
+    """Its library loads libgomp.so.1, which no package of Python brings along."""
+    packages = " ".join(one.text for stage in lineage(STAGES, variant) for one in stage.all("RUN"))
+    assert ("libgomp1" in packages) == has
+
+
 @helm
 def test_the_folders_are_those_of_the_chart():
     chain = lineage(STAGES, "gateway")

@@ -76,22 +76,33 @@ def base(builder, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def image(builder, base, tmp_path_factory):
-    """The gateway's root as a folder."""
-    folder = tmp_path_factory.mktemp("build")
-    (folder / "pip.conf").write_text("[global]\ncert = /run/host-certificates.crt\n")
-    limits = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
-    ulimits = [word for name, number in limits.items() for word in ("--ulimit", _ulimit(name, number))]
-    mounts = {
-        "/etc/ssl/certs/ca-certificates.crt": "/run/host-certificates.crt",
-        folder / "pip.conf": "/etc/pip.conf",
-    }
-    builder(
-        *("bud", "--isolation", "chroot", "--network", "host", "--format", "docker", "--quiet", *ulimits),
-        *(word for here, there in mounts.items() for word in ("--volume", f"{here}:{there}:ro")),
-        *("--build-arg", f"BASE={base}", "--target", "gateway", "--tag", "localhost/freehold:test", ROOT),
-    )
-    return Path(builder("mount", builder("from", "localhost/freehold:test")))
+def build(builder, base, tmp_path_factory):
+    """Build a target; its root as a folder."""
+
+    def built(target):
+        folder = tmp_path_factory.mktemp("build")
+        (folder / "pip.conf").write_text("[global]\ncert = /run/host-certificates.crt\n")
+        limits = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
+        ulimits = [word for name, number in limits.items() for word in ("--ulimit", _ulimit(name, number))]
+        mounts = {
+            "/etc/ssl/certs/ca-certificates.crt": "/run/host-certificates.crt",
+            folder / "pip.conf": "/etc/pip.conf",
+        }
+        tag = f"localhost/freehold:{target}"
+        builder(
+            *("bud", "--isolation", "chroot", "--network", "host", "--format", "docker", "--quiet", *ulimits),
+            *(word for here, there in mounts.items() for word in ("--volume", f"{here}:{there}:ro")),
+            *("--layers", "--build-arg", f"BASE={base}", "--target", target, "--tag", tag, ROOT),
+        )
+        return Path(builder("mount", builder("from", tag)))
+
+    return built
+
+
+@pytest.fixture(scope="module")
+def image(build):
+    """The gateway's root."""
+    return build("gateway")
 
 
 def _ulimit(name, number):
@@ -191,3 +202,22 @@ def test_the_image_holds_no_secret_and_no_way_to_install(image):
     assert not list((image / "opt" / "freehold").rglob("pip")), "no package manager for an intruder"
     assert not (image / "etc" / "pip.conf").exists() or not (image / "etc" / "pip.conf").read_text()
     assert not list((image / "srv" / "freehold").rglob("*.toml"))
+
+
+MODULES = {"engine": ("xllamacpp", "gguf"), "train": ("xllamacpp", "torch", "peft", "onnxruntime")}
+"""Of each target what its own extras are for: what they load of the system has to be in the image."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("target", MODULES)
+def test_the_libraries_of_an_engine_and_of_training_load(build, target):
+    """`train` is built where FREEHOLD_TEST_IMAGE_TRAIN says so: it is 7 GB, most of it CUDA."""
+    if target == "train" and not os.environ.get("FREEHOLD_TEST_IMAGE_TRAIN"):
+        pytest.skip("FREEHOLD_TEST_IMAGE_TRAIN is not set")
+    root = build(target)
+    for module in MODULES[target]:
+        words = [*sandbox(root, "--tmpfs", "/tmp"), "/opt/freehold/bin/python3", "-c", f"import {module}"]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-1000:]
+    assert not list((root / "opt" / "freehold").rglob("pip"))

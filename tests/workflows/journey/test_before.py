@@ -3,7 +3,7 @@ from tests.workflows.journey.rehearsal import project, training_project
 
 from freehold.store import open_store
 from freehold.types.progress import Silent
-from freehold.workflows.journey.before import look_first, reported
+from freehold.workflows.journey.before import look_first, rented_addresses, reported
 from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.journey.methods import candidates
 from freehold.workflows.journey.migrate import migrate
@@ -44,6 +44,40 @@ def test_a_remote_candidate_and_an_incumbent_that_will_be_paid_are_asked_for_the
     assert said == ["the candidate SmolLM2-135M-Instruct: nothing answers at http://127.0.0.1:9 within 4 s"]
     said = [one.text.partition(":")[0] for one in look(opened, freezes=True).failed]
     assert sorted(said) == ["the candidate SmolLM2-135M-Instruct", "the incumbent"]
+
+
+MORE = """
+[[candidates]]
+model = "big"
+endpoint = "house"
+method = "prompt"
+proposer = "incumbent"
+budget_usd = 2
+[[candidates]]
+model = "sentence-transformers/all-MiniLM-L6-v2"
+method = "encoder"
+paraphrases = { endpoint = "house/writer", budget_usd = 2 }
+[[endpoints]]
+name = "house"
+base_url = "http://10.0.0.7:8000"
+models = ["big"]
+"""
+
+
+def test_all_that_are_asked_elsewhere_are_named_before_anything_begins(tmp_path):
+    assert rented_addresses(project(tmp_path)) == []
+    path = tmp_path / "freehold.toml"
+    text = path.read_text().partition("[candidates]")[0]
+    text = text.replace('model = "rented-1"', 'model = "rented-1"\nbase_url = "http://127.0.0.1:9/v1"')
+    judged = '[task]\nscorer = "judge"\noptions = { base_url = "http://127.0.0.1:7", model = "judge-1" }\n'
+    path.write_text(text.replace('[task]\nscorer = "label"\n', judged) + MORE)
+    asked = {(one.url, one.model) for one in rented_addresses(open_project(path))}
+    assert asked == {
+        ("http://10.0.0.7:8000", "big"),
+        ("http://127.0.0.1:9/v1", "rented-1"),
+        ("http://10.0.0.7:8000", "writer"),
+        ("http://127.0.0.1:7", "judge-1"),
+    }
 
 
 @pytest.mark.parametrize(("margin", "same"), [(0.1, True), (0.12, False)])

@@ -84,15 +84,20 @@ class AgentServer:
         return asked.tool.asks(self._call(Silent()), asked.arguments)
 
     def run(self, asked: AskedCall, progress: Progress) -> dict[str, Any]:
-        """Do it. Blocks; raises `FreeholdError`."""
+        """Do it, and spend no more than is left. Blocks; raises `FreeholdError`."""
+        from freehold.evals.chat.spending_cap import spending_cap
         from freehold.store.audit import this_machine
         from freehold.types.audit import change_source
+        from freehold.workflows.journey.paying.capping import ProjectSpendingCap
 
-        token = change_source.set(this_machine(f"mcp {asked.tool.name}"))
+        call = self._call(progress)
+        source = change_source.set(this_machine(f"mcp {asked.tool.name}"))
+        cap = spending_cap.set(ProjectSpendingCap(lambda: call.project.config, self.budget))
         try:
-            found = asked.tool.call(self._call(progress), asked.arguments)
+            found = asked.tool.call(call, asked.arguments)
         finally:
-            change_source.reset(token)
+            spending_cap.reset(cap)
+            change_source.reset(source)
         return document(found, with_words=self.limits.with_words)
 
     def _call(self, progress: Progress) -> ToolCall:

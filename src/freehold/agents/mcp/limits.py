@@ -44,11 +44,17 @@ class CallRate:
 
 
 class AgentBudget:
-    """What tools may spend while the server runs. Taken before it is spent, and given back where less was."""
+    """What tools may spend while the server runs. Taken before it is spent, and given back where less was: each
+    request by itself, as it is sent (see `freehold.workflows.journey.paying.capping`)."""
 
     def __init__(self, requests: int, usd: Decimal) -> None:
         self.requests, self.usd = requests, usd
         self._lock = threading.Lock()
+
+    def check(self, requests: int, usd: Decimal | None, what: str) -> None:
+        """Whether that much is left, before anything of it is sent. Reserves nothing. Raises as `take` does."""
+        self.take(requests, usd, what)
+        self.give_back(requests, usd or Decimal(0))
 
     def take(self, requests: int, usd: Decimal | None, what: str) -> None:
         """Reserve. `usd` is an upper estimate; None where no price is known, which no budget of dollars can cover
@@ -66,7 +72,7 @@ class AgentBudget:
                 )
             if usd is not None and usd > self.usd:
                 raise OverBudgetError(
-                    f"{what} would cost about ${usd:.2f}, ${self.usd:.2f} are left",
+                    f"{what} would cost about {_dollars(usd)}, {_dollars(self.usd)} are left",
                     hint="ask for less, or have the user start the server with a larger --budget-usd",
                 )
             self.requests -= requests
@@ -77,3 +83,8 @@ class AgentBudget:
         with self._lock:
             self.requests += max(requests, 0)
             self.usd += max(usd, Decimal(0))
+
+
+def _dollars(usd: Decimal) -> str:
+    """With four digits below ten cents: a single request costs less than a cent."""
+    return f"${usd:.2f}" if usd == 0 or usd >= Decimal("0.1") else f"${usd:.4f}"

@@ -139,7 +139,8 @@ def command(
     Example:
       freehold cost google/gemma-3-27b-it --machine "H100 SXM"
       freehold cost Qwen/Qwen3-8B --incumbent gpt-4o --machine L4 --usd-per-hour 0.6-0.9 \\
-          --requests-per-month 2_000_000 --prompt-tokens 800 --completion-tokens 120 --plot --html cost.html
+          --requests-per-month 2_000_000 --prompt-tokens 800 --completion-tokens 120 \\
+          --plot --html cost.html
     """
     from freehold.workflows.choose.cost import Hosting, MachinePrice, cost
     from freehold.workflows.choose.traffic import StatedTraffic

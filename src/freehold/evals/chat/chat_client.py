@@ -20,6 +20,7 @@ import msgspec
 from freehold.errors import UpstreamError, UsageError
 from freehold.evals.answers import ChatAnswer
 from freehold.evals.chat.chat_stream import ChatText, Garbled
+from freehold.evals.chat.spending_cap import spending_cap
 from freehold.types.endpoint import Endpoint
 from freehold.wire.base_url import is_azure, joined
 
@@ -75,6 +76,7 @@ class ChatClient:
         self._stream = endpoint.capabilities.streaming if stream is None else stream
         self._renamed: dict[str, str | None] = {}
         self._fewer_logprobs = False
+        self._cap = spending_cap.get()
 
     async def __aenter__(self) -> ChatClient:
         headers = {"content-type": "application/json"}
@@ -110,7 +112,7 @@ class ChatClient:
         """The answer to a chat request, after at most `Patience.attempts` tries.
 
         Raises `UpstreamError` for what would fail every other request too: a wrong key, a model or an address
-        that does not exist.
+        that does not exist; `UsageError` where a `spending_cap` does not cover it.
         """
         patience = self._patience
         attempt = 0
@@ -118,7 +120,7 @@ class ChatClient:
             attempt += 1
             await self._wait_for_pause()
             try:
-                answer = await self._once(body)
+                answer = await self._within_cap(body)
             except _Again as again:
                 if attempt >= patience.attempts:
                     return ChatAnswer(fault="infrastructure", error=str(again), attempts=attempt)
@@ -141,6 +143,24 @@ class ChatClient:
             self._paused_until = max(self._paused_until, time.monotonic() + wait)
         else:
             await asyncio.sleep(wait)
+
+    async def _within_cap(self, body: dict[str, Any]) -> ChatAnswer:
+        """One try, which may be billed whatever becomes of it."""
+        held = None if self._cap is None else await self._cap.hold(self.endpoint, body)
+        if self._cap is None or held is None:
+            return await self._once(body)
+        answer: ChatAnswer | None = None
+        try:
+            answer = await self._once(body)
+            return answer
+        except _Again as again:
+            answer = ChatAnswer(fault="infrastructure", error=str(again))
+            raise
+        except UpstreamError as error:
+            answer = ChatAnswer(fault="infrastructure", error=f"http_refused: {error.message}")
+            raise
+        finally:
+            self._cap.settle(held, answer)
 
     async def _once(self, body: dict[str, Any]) -> ChatAnswer:
         assert self._session is not None

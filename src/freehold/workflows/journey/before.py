@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import anyio
 
 from freehold.datasets import building
 from freehold.store import Store
+from freehold.types.config import ProjectConfig
 from freehold.types.dataset import Dataset
 from freehold.types.finding import Finding, Preflight
 from freehold.types.method import METHOD_KINDS
 from freehold.types.report import CandidateReport, Report
-from freehold.workflows.journey.methods import Candidate
+from freehold.workflows.journey.harvest.written import writer_of
+from freehold.workflows.journey.methods import Candidate, candidates
 from freehold.workflows.journey.methods.method import behind, endpoint_of, engine_of, fetches
+from freehold.workflows.journey.paraphrasing.planning import ROLE
+from freehold.workflows.journey.paying.asked_model import asked_model
+from freehold.workflows.journey.prompting.proposer import proposer_named
 from freehold.workflows.journey.suits import TaskFacts, suit_findings
 from freehold.workflows.project import Project
 from freehold.workflows.prove.preflight.address import AskedEndpoint
-from freehold.workflows.prove.preflight.check import PreflightRequest, preflight
+from freehold.workflows.prove.preflight.check import PreflightRequest, preflight, scorer_addresses
 from freehold.workflows.prove.preflight.template import template_findings, tool_findings
 from freehold.workflows.prove.results import frozen_answers
 from freehold.workflows.prove.task import task_of
@@ -36,7 +43,7 @@ def look_first(
     evaluated before."""
     config, task = project.config, task_of(project)
     writers = [one for one in known if _learns_to_write(one)]
-    addresses = list(_remote(project, known))
+    addresses = _remote(config, known)
     incumbent = config.incumbent
     if freezes and incumbent is not None and incumbent.base_url is not None and incumbent.api == "openai":
         addresses.append(
@@ -75,14 +82,34 @@ def _learns_to_write(candidate: Candidate) -> bool:
     return kind.trains and not kind.closed_set_only
 
 
-def _remote(project: Project, known: tuple[Candidate, ...]) -> list[AskedEndpoint]:
+def rented_addresses(project: Project) -> list[AskedEndpoint]:
+    """Whom a journey asks that freehold does not serve itself, as far as `freehold.toml` says it: candidates behind an
+    endpoint, the model that scores, proposers of prompts, writers of paraphrases.
+
+    Raises `UsageError` for one that cannot be asked.
+    """
+    config, task = project.config, task_of(project)
+    known = candidates(config)
+    found = [*_remote(config, known), *scorer_addresses(task)]
+    for one in known:
+        if (name := one.settings.proposer) is not None:
+            proposer = proposer_named(name, config, task, one.model)
+            if proposer.endpoint is not None:
+                found.append(AskedEndpoint("the proposer", proposer.endpoint.base_url, proposer.model))
+        if (paraphrases := one.settings.paraphrases) is not None:
+            writer = asked_model(paraphrases.endpoint, config, role=ROLE)
+            found.append(AskedEndpoint(ROLE, writer.endpoint.base_url, writer_of(writer.model)))
+    return found
+
+
+def _remote(config: ProjectConfig, known: Sequence[Candidate]) -> list[AskedEndpoint]:
     """Where candidates are asked that are served elsewhere."""
     found = []
     for one in known:
         if one.endpoint is not None:
-            options = behind(ServeRequest(), endpoint_of(project.config, one.endpoint)).options
-        elif project.config.serve.engine == "remote" and METHOD_KINDS[one.method].asks_elsewhere:
-            options = project.config.serve.options
+            options = behind(ServeRequest(), endpoint_of(config, one.endpoint)).options
+        elif config.serve.engine == "remote" and METHOD_KINDS[one.method].asks_elsewhere:
+            options = config.serve.options
         else:
             continue
         url, key = options.get("base_url"), options.get("api_key_env")

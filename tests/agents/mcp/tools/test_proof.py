@@ -4,9 +4,14 @@ import json
 from decimal import Decimal
 
 import pytest
+from tests.gateway.loopback import ANSWER, FakeUpstream, plain, stream
 
+from freehold.agents.mcp.calling import AgentLimits, AgentServer
+from freehold.agents.mcp.limits import OverBudgetError
 from freehold.agents.mcp.places import OutsideError
+from freehold.agents.mcp.tools import TOOLS
 from freehold.errors import FreeholdError, UsageError
+from freehold.types.progress import Silent
 
 
 def answers(folder, name, right):
@@ -62,8 +67,84 @@ def test_questions_say_how_much_and_where_to(folder, use, question):
     assert question("train_adapter") and question("check_parity") and question("plan_mixture")
 
 
-def test_what_fails_to_be_asked_is_given_back_to_the_budget_only_as_far_as_it_was_not_sent(agent, use):
+def test_what_reached_nothing_is_not_taken_out_of_the_budget(agent, use):
     use("check_migration")
     with pytest.raises(FreeholdError):  # nothing listens there
         use("evaluate_served", url="http://127.0.0.1:9", model="m", max_requests=30)
-    assert agent.budget.requests == 1_000 - 30 and agent.budget.usd == Decimal(5)
+    assert (agent.budget.requests, agent.budget.usd) == (1_000, Decimal(5))
+    with pytest.raises(OverBudgetError, match="would send 2,000 requests, 1,000 are left"):
+        use("evaluate_served", url="http://127.0.0.1:9", model="m", max_requests=2_000)
+
+
+PRICE = {"prompt": Decimal(1_000), "completion": Decimal(2_000)}
+"""Dollars per million tokens."""
+EACH_USD = Decimal("0.015")
+"""Of an answer of the fake: 9 tokens in and 3 out."""
+
+
+@pytest.fixture
+def rented(folder):
+    """A candidate behind an address that costs money: it answers the right label."""
+    upstream = FakeUpstream()
+
+    def label(seen):
+        if seen.method == "GET":
+            return plain({"object": "list", "data": [{"id": "big", "object": "model"}]})
+        asked = seen.json["messages"][-1]["content"]
+        message = {"role": "assistant", "content": "refund" if "refund" in asked else "lamp"}
+        body = {**ANSWER, "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+        events = [
+            b'data: {"choices": [{"index": 0, "delta": %s, "finish_reason": "stop"}]}\n\n'
+            % json.dumps(message).encode(),
+            b'data: {"choices": [], "usage": %s}\n\n' % json.dumps(ANSWER["usage"]).encode(),
+            b"data: [DONE]\n\n",
+        ]
+        return stream(events) if seen.json.get("stream") else plain(body)
+
+    upstream.answer = label
+    path = folder / "freehold.toml"
+    before, _, after = path.read_text().partition("[candidates]")
+    path.write_text(
+        f'{before}[[candidates]]\nmodel = "big"\nendpoint = "house"\n[[endpoints]]\nname = "house"\n'
+        f'base_url = "{upstream.base_url}"\nmodels = ["big"]\n'
+        f"price = {{ prompt = {PRICE['prompt']}, completion = {PRICE['completion']} }}\n"
+        "[curate]" + after.partition("[curate]")[2]
+    )
+    yield upstream
+    upstream.close()
+
+
+def test_what_migrate_spends_is_taken_out_of_the_budget(agent, use, question, rented):
+    assert "at most 1,000 to rented models and for $5.00 at most" in question("migrate")
+    made = use("migrate")
+    assert made["comparison"]["candidate_mean"] == 1.0 and made["candidates"][0]["stopped"] is None
+    asked = len(rented.seen)
+    assert asked > 100
+    assert agent.budget.requests == 1_000 - asked
+    assert agent.budget.usd == 5 - asked * EACH_USD
+
+
+@pytest.mark.parametrize("limits", [{"max_requests": 40}, {"budget_usd": Decimal("0.5")}], ids=str)
+def test_migrate_ends_where_the_budget_does(folder, rented, limits):
+    agent = AgentServer(folder, TOOLS, AgentLimits(calls_per_minute=10_000, **limits))
+    with pytest.raises(OverBudgetError, match="a request to big at "):
+        agent.run(agent.understand("migrate", {}), Silent())
+    asked = len(rented.seen)
+    assert 0 < asked <= 40 and asked * EACH_USD <= limits.get("budget_usd", 5)
+    assert agent.budget.requests == limits.get("max_requests", 1_000) - asked
+    assert agent.budget.usd == limits.get("budget_usd", 5) - asked * EACH_USD
+    # With more to spend the same call goes on, and asks for nothing again.
+    more = AgentServer(folder, TOOLS, AgentLimits(calls_per_minute=10_000))
+    made = more.run(more.understand("migrate", {}), Silent())
+    assert made["comparison"]["candidate_mean"] == 1.0
+    assert more.budget.requests == 1_000 - (len(rented.seen) - asked)
+
+
+def test_a_model_without_a_price_is_refused_before_anything_begins(folder, use, question, rented):
+    path = folder / "freehold.toml"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(line for line in lines if not line.startswith("price = ")))
+    for ask in (question, use):
+        with pytest.raises(OverBudgetError, match=r"asking the candidate big, big at .* is not known here"):
+            ask("migrate")
+    assert not rented.seen and not (folder / ".freehold" / "reports").exists()

@@ -127,14 +127,29 @@ def _evaluate_files(call: ToolCall, asked: EvaluateFilesArguments) -> Any:
 
 
 def _ask_migrate(call: ToolCall, asked: MigrateArguments) -> str:
+    _check_prices(call)
     named = ", ".join(dict.fromkeys(one.model for one in call.project.candidates()))
     return (
         f"run the whole journey of {call.project.name} here: read the log, make ready or train {named}, "
-        "prove one on held-out samples. Weights may be downloaded; requests that freehold.toml plans are sent."
+        "prove one on held-out samples. Weights may be downloaded; requests that freehold.toml plans are sent, at most "
+        f"{call.budget.requests:,} to rented models and for ${call.budget.usd:.2f} at most."
     )
 
 
+def _check_prices(call: ToolCall) -> None:
+    """Raises `OverBudgetError` where a model will be asked whose price is not known: each request would be refused."""
+    from freehold.workflows.journey.before import rented_addresses
+    from freehold.workflows.journey.paying.capping import ProjectSpendingCap
+
+    cap = ProjectSpendingCap(lambda: call.project.config, call.budget)
+    for one in rented_addresses(call.project.opened):
+        if one.model is not None:
+            what = f"asking {one.who}, {one.model} at {one.url},"
+            call.budget.check(1, cap.usd(one.url, one.model), what)
+
+
 def _migrate(call: ToolCall, asked: MigrateArguments) -> Any:
+    _check_prices(call)
     made = call.project.migrate(fresh=asked.fresh, progress=call.progress)
     best = made.best
     return {
@@ -165,7 +180,7 @@ def _ask_freeze(call: ToolCall, asked: FreezeArguments) -> str:
 
 def _freeze(call: ToolCall, asked: FreezeArguments) -> Any:
     cost = call.project.freeze_cost(repeats=asked.repeats)
-    call.budget.take(cost.requests, cost.cost_usd, "freezing the incumbent's answers")
+    call.budget.check(cost.requests, cost.cost_usd, "freezing the incumbent's answers")
     return call.project.freeze(repeats=asked.repeats, progress=call.progress)
 
 
@@ -187,10 +202,8 @@ def _ask_evaluate(call: ToolCall, asked: EvaluateArguments) -> str:
 
 def _evaluate(call: ToolCall, asked: EvaluateArguments) -> Any:
     url = _local(asked.url)
-    call.budget.take(asked.max_requests, Decimal(0), "evaluating the candidate")
-    made = call.project.evaluate(url, asked.model, max_requests=asked.max_requests, progress=call.progress)
-    call.budget.give_back(asked.max_requests - (made.latency.n - made.from_cache), Decimal(0))
-    return made
+    call.budget.check(asked.max_requests, Decimal(0), "evaluating the candidate")
+    return call.project.evaluate(url, asked.model, max_requests=asked.max_requests, progress=call.progress)
 
 
 TOOLS = (

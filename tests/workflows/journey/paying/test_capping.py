@@ -1,0 +1,129 @@
+"""What a request may cost at most, by where it goes; what is taken out of an allowance and what comes back."""
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+from freehold.agents.mcp.limits import AgentBudget, OverBudgetError
+from freehold.evals.answers import ChatAnswer
+from freehold.types.config import parse
+from freehold.types.endpoint import Endpoint
+from freehold.types.trace import Usage
+from freehold.workflows.journey.paying.capping import ProjectSpendingCap
+
+CONFIG = parse("""
+[app]
+name = "inbox"
+[incumbent]
+model = "gpt-4o"
+base_url = "https://api.example.com/v1"
+price = { prompt = 1000, completion = 2000 }
+[[endpoints]]
+name = "house"
+base_url = "http://10.0.0.7:8000/v1"
+models = ["big"]
+price = { prompt = 0, completion = 0 }
+[[endpoints]]
+name = "proxy"
+base_url = "http://127.0.0.1:4000"
+[task]
+scorer = "judge"
+[task.options]
+base_url = "http://127.0.0.1:5000/v1"
+model = "judge-1"
+""")
+BODY = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 10}
+RENTED = Endpoint(name="incumbent", engine="remote", base_url="https://api.example.com")
+
+
+def capped(requests=10, usd=5):
+    budget = AgentBudget(requests, Decimal(usd))
+    return ProjectSpendingCap(lambda: CONFIG, budget), budget
+
+
+@pytest.mark.parametrize(
+    ("url", "model", "known"),
+    [
+        ("https://api.example.com/v1/", "gpt-4o", Decimal("0.003")),
+        ("http://10.0.0.7:8000", "big", Decimal(0)),
+        ("https://api.example.com/v1", "unheard-of-1", None),
+        ("https://elsewhere.example.com/v1", "unheard-of-1", None),
+        ("http://127.0.0.1:4000/v1", "alias", None),
+        ("http://127.0.0.1:5000", "judge-1", None),
+        ("http://127.0.0.1:8420", "smollm2", Decimal(0)),
+        ("http://localhost.example.com", "smollm2", None),
+    ],
+)
+def test_a_price_is_that_of_the_address_or_of_the_model_or_not_known(url, model, known):
+    cap, _ = capped()
+    found = cap.usd(url, model)
+    assert found is None if known is None else found >= known
+    assert known != 0 or found == 0
+
+
+def test_a_model_with_a_list_price_costs_it_behind_an_address_of_this_machine_too():
+    pytest.importorskip("genai_prices")
+    cap, _ = capped()
+    assert cap.usd("http://127.0.0.1:8420", "gpt-4o", BODY) > 0
+
+
+def test_a_request_holds_its_most_and_gives_back_what_it_did_not_cost():
+    cap, budget = capped()
+    held = asyncio.run(cap.hold(RENTED, BODY))
+    assert budget.requests == 9 and 5 - budget.usd == held.most_usd > Decimal("0.02")
+    cap.settle(held, ChatAnswer(output="x", usage=Usage(prompt_tokens=3, completion_tokens=1)))
+    assert (budget.requests, budget.usd) == (9, 5 - Decimal("0.005"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "requests", "costs"),
+    [
+        (ChatAnswer(fault="infrastructure", error="unreachable: refused"), 10, False),
+        (ChatAnswer(fault="infrastructure", error="http_503: busy"), 9, False),
+        (ChatAnswer(fault="infrastructure", error="connection_lost: gone"), 9, True),
+        (None, 9, True),
+    ],
+)
+def test_what_may_have_been_billed_counts_at_its_most(answer, requests, costs):
+    cap, budget = capped()
+    held = asyncio.run(cap.hold(RENTED, BODY))
+    cap.settle(held, answer)
+    assert budget.requests == requests and (budget.usd == 5 - held.most_usd if costs else budget.usd == 5)
+
+
+def test_several_answers_cost_several_times_and_one_without_a_limit_is_refused():
+    cap, _ = capped()
+    once = cap.usd(RENTED.base_url, "gpt-4o", BODY)
+    assert cap.usd(RENTED.base_url, "gpt-4o", {**BODY, "n": 3}) == 3 * once
+    unlimited = {name: value for name, value in BODY.items() if name != "max_tokens"}
+    with pytest.raises(OverBudgetError, match="not known here"):
+        asyncio.run(cap.hold(RENTED, unlimited))
+    assert asyncio.run(cap.hold(RENTED, {**unlimited, "max_completion_tokens": 10})).most_usd == once
+
+
+def test_an_engine_of_ones_own_is_not_counted():
+    cap, budget = capped(requests=0, usd=0)
+    own = Endpoint(name="local", engine="llamacpp", base_url="http://127.0.0.1:1")
+    assert asyncio.run(cap.hold(own, BODY)) is None
+    with pytest.raises(OverBudgetError, match=r"a request to gpt-4o at https://api.example.com would send 1"):
+        asyncio.run(cap.hold(RENTED, BODY))
+    assert budget.requests == 0
+
+
+def test_a_request_waits_for_what_those_under_way_give_back():
+    cap, budget = capped(usd="0.2")  # two requests, each of which can cost 13 cents
+
+    async def both():
+        first = await cap.hold(RENTED, BODY)
+        waiting = asyncio.create_task(cap.hold(RENTED, BODY))
+        await asyncio.sleep(0.1)
+        assert not waiting.done() and budget.usd < first.most_usd
+        cap.settle(first, ChatAnswer(output="x", usage=Usage(prompt_tokens=3, completion_tokens=1)))
+        second = await waiting
+        cap.settle(second, None)
+
+    asyncio.run(both())
+    assert budget.requests == 8
+    with pytest.raises(OverBudgetError, match="would cost about"):
+        asyncio.run(cap.hold(RENTED, BODY))
