@@ -7,7 +7,6 @@ import pytest
 from freehold.wire.anthropic import (
     AnthropicStreamFromOpenai,
     answer_from_openai,
-    complaint,
     listed_model,
     listed_models,
     read_answer,
@@ -126,17 +125,21 @@ def test_a_stream_without_an_end_is_what_came_of_it():
 def test_models_are_listed_with_their_time():
     line = listed_model("house", 0)
     assert line["created_at"] == "1970-01-01T00:00:00Z"
-    assert listed_models([line])["first_id"] == listed_models([line])["last_id"] == "house"
-    assert listed_models([])["first_id"] is None
+    page = listed_models([line], {})
+    assert page["first_id"] == page["last_id"] == "house" and not page["has_more"]
+    assert listed_models([], {})["first_id"] is None
 
 
-@pytest.mark.parametrize(
-    ("body", "words"), [(b'{"error": {"message": "full"}}', "full"), (b"[]", "answered with an error")]
-)
-def test_what_an_error_says(body, words):
-    assert words in complaint(body)
+def test_a_page_of_models_is_the_one_that_was_asked_for():
+    lines = [listed_model(name, 0) for name in "abcde"]
 
+    def page(**query):
+        made = listed_models(lines, {name: [value] for name, value in query.items()})
+        return "".join(one["id"] for one in made["data"]), made["has_more"]
 
-def test_a_complaint_that_is_not_text_is_told_in_words():
-    for body in (b'{"error": {"message": "\xff"}}', b'{"error": "x"}', b"[" * 5000, b"null"):
-        assert complaint(body) == "the model's endpoint answered with an error"
+    assert page(limit="2") == ("ab", True) and page(limit="5") == ("abcde", False)
+    assert page(limit="2", after_id="b") == ("cd", True) and page(limit="2", after_id="d") == ("e", False)
+    assert page(limit="2", before_id="d") == ("bc", True) and page(limit="9", before_id="d") == ("abc", False)
+    for limit in ("0", "1001", "x", "-1", ""):
+        with pytest.raises(ApiError, match="limit"):
+            page(limit=limit)

@@ -17,13 +17,14 @@ import msgspec
 from freehold.wire import openai, sse
 from freehold.wire.anthropic_request import read_request as read_request
 from freehold.wire.anthropic_request import request_to_openai as request_to_openai
-from freehold.wire.errors import UNREADABLE, ApiError, cut_off
+from freehold.wire.errors import ApiError, cut_off
 from freehold.wire.openai import AssembledAnswer
 from freehold.wire.usage import merged, message_usage, read_usage, usage_of
 
 API_VERSION = "2023-06-01"
 """The one that is asked for when the client did not say."""
 
+_PAGE_MODELS, _PAGE_MODELS_MAX = 20, 1000
 _STOP_REASONS = {
     "stop": "end_turn",
     "length": "max_tokens",
@@ -203,25 +204,29 @@ def _event(kind: str, body: dict[str, Any]) -> bytes:
 def listed_model(name: str, created_s: int) -> dict[str, Any]:
     """One line of ``GET /v1/models`` as Anthropic's clients read it."""
     at = datetime.fromtimestamp(created_s, UTC).isoformat().replace("+00:00", "Z")
-    return {"type": "model", "id": name, "display_name": name, "created_at": at}
+    return {"type": "model", "id": name, "display_name": name, "created_at": at, "lifecycle": "active"}
 
 
-def listed_models(data: list[dict[str, Any]]) -> dict[str, Any]:
-    """The whole list."""
+def listed_models(data: list[dict[str, Any]], query: dict[str, list[str]]) -> dict[str, Any]:
+    """A page of the list, as the query's ``limit``, ``after_id`` and ``before_id`` say
+    (https://docs.claude.com/en/api/models-list). Raises `ApiError` (400) for a limit that is none."""
+    limit = query.get("limit", [str(_PAGE_MODELS)])[-1]
+    if not limit.isdecimal() or not 1 <= int(limit[:9]) <= _PAGE_MODELS_MAX:
+        raise ApiError(400, f"limit: Input should be from 1 to {_PAGE_MODELS_MAX}", param="limit")
+    names = [one["id"] for one in data]
+    before, after = (query.get(name, [""])[-1] for name in ("before_id", "after_id"))
+    if after in names:
+        data = data[names.index(after) + 1 :]
+    elif before in names:
+        data = data[: names.index(before)]
+    count = int(limit)
+    page = data[-count:] if before in names and after not in names else data[:count]
     return {
-        "data": data,
-        "has_more": False,
-        "first_id": data[0]["id"] if data else None,
-        "last_id": data[-1]["id"] if data else None,
+        "data": page,
+        "has_more": len(page) < len(data),
+        "first_id": page[0]["id"] if page else None,
+        "last_id": page[-1]["id"] if page else None,
     }
-
-
-def complaint(body: bytes) -> str:
-    """What an OpenAI error says."""
-    try:
-        return str(msgspec.json.decode(body)["error"]["message"])
-    except UNREADABLE:
-        return "the model's endpoint answered with an error"
 
 
 # What Anthropic itself answered, for traces
