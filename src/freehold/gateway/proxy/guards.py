@@ -16,7 +16,7 @@ from freehold.gateway.http.response import TransportError, UpstreamResponse
 from freehold.gateway.http.upstreams import upstream_failure
 from freehold.gateway.messages import ApiKind
 from freehold.gateway.proxy import structured_output
-from freehold.gateway.proxy.asking.forced_call import request_of_call, told_as_call
+from freehold.gateway.proxy.calling.forced_call import request_of_call, told_as_call
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.preparer import NOT_PREPARED
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX

@@ -5,7 +5,7 @@ import json
 import jsonschema
 import pytest
 
-from freehold.gateway.proxy.asking.forced_call import request_of_call, told_as_call
+from freehold.gateway.proxy.calling.forced_call import request_of_call, told_as_call
 from freehold.gateway.proxy.structured_output import OutputContract, answer_of, violation_of
 from freehold.types.endpoint import Endpoint
 
