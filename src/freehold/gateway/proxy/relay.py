@@ -15,7 +15,7 @@ from freehold.gateway.proxy.translation import UNREADABLE, StreamTranslation, Tr
 from freehold.types.endpoint import Endpoint
 from freehold.wire.errors import ApiError, cut_off, request_id_header, told_error
 from freehold.wire.openai import begins_with_error
-from freehold.wire.sse import UsageFilter
+from freehold.wire.sse import SeparateUsage, UsageFilter
 
 _BUFFERED_BYTES_MAX = 1024 * 1024
 # How streams end: clients take an answer for whole when they have read this, not when the connection says so.
@@ -167,6 +167,10 @@ def _stream_filter(
     if translation is not None:
         others = [header for header in headers if header[0] != "content-type"]
         return translation.stream(exchange.asked), [*others, ("content-type", translation.content_type)]
+    joins = exchange.answered_by is not None and exchange.answered_by.engine_kind.joins_usage
+    if joins and exchange.api_route.kind == "completions":
+        exchange.hides_usage = hide_usage
+        return SeparateUsage(hides=hide_usage), headers
     if hide_usage and exchange.content_encoding is None:
         exchange.hides_usage = True
         return UsageFilter(), headers

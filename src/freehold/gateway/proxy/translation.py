@@ -115,6 +115,10 @@ _GO_ON = {"continue_final_message": True, "add_generation_prompt": False}
 # By what an engine does with an answer that the client has begun.
 _MESSAGES_CONTINUED = {
     "always": _MESSAGES,
+    "repeating": _MESSAGES._replace(
+        answer=_from_upstream(functools.partial(anthropic.answer_from_openai, repeats_begun=True)),
+        stream=functools.partial(anthropic.AnthropicStreamFromOpenai, repeats_begun=True),
+    ),
     "when_asked": _MESSAGES._replace(
         request=_from_client(lambda body: anthropic.request_to_openai(body, begun=_GO_ON))
     ),

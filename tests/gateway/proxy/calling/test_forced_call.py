@@ -67,7 +67,9 @@ def answered(text, *, streamed):
 def test_its_json_is_told_as_the_call(streamed):
     contract = OutputContract(None, TOOLS, "")
     told = told_as_call(
-        contract, answered('{"name": "find", "arguments": {"order": 5}}', streamed=streamed), streamed=streamed
+        contract,
+        answered('{"name": "find", "arguments": {"order": 5}}', streamed=streamed),
+        streamed=streamed,
     )
     answer = answer_of("chat", ENDPOINT, told, streamed=streamed)
     choice = answer.body["choices"][0]
@@ -78,7 +80,9 @@ def test_its_json_is_told_as_the_call(streamed):
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-@pytest.mark.parametrize("text", ["", "hello", '{"name": "rm", "arguments": {}}', '{"name": "find"', '{"name": "find"}'])
+@pytest.mark.parametrize(
+    "text", ["", "hello", '{"name": "rm", "arguments": {}}', '{"name": "find"', '{"name": "find"}']
+)
 def test_what_is_not_whole_stays_as_it_came(text, streamed):
     answer = answered(text, streamed=streamed)
     assert told_as_call(OutputContract(None, TOOLS, ""), answer, streamed=streamed) == answer
