@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 import threading
 from datetime import UTC, datetime
 
@@ -10,7 +11,9 @@ import openai
 import pytest
 from msgspec.structs import replace
 from tests.gateway.asking import QUESTION, client, metric, post
-from tests.gateway.loopback import ANSWER, FakeUpstream, eventually, gateway, stream_of, trace_of
+from tests.gateway.loopback import ANSWER, FakeUpstream, eventually, gateway, plain, stream_of, trace_of
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from freehold.store import open_store
 from freehold.types.endpoint import ANY_SERVED, Endpoint
@@ -176,3 +179,89 @@ def test_an_endpoint_that_goes_leaves_its_routes_to_the_others(upstream, tmp_pat
                 client(running).chat.completions.create(**QUESTION)
     finally:
         other.close()
+
+
+@pytest.mark.parametrize("size", [1, 5, 64])
+@pytest.mark.parametrize("empty_line", [b"\r\n\r\n", b"\r\r", b"\n\r\n", b"\r\n\n", b"\n\r"])
+def test_a_stream_is_read_whole_wherever_its_pieces_end_and_however_its_lines_do(
+    shared, upstream, size, empty_line
+):
+    whole = b"".join(stream_of("on", " its", " way", usage=True)).replace(b"\n\n", empty_line)
+    pieces = [whole[place : place + size] for place in range(0, len(whole), size)]
+    upstream.answer = lambda seen: events(pieces, "text/event-stream")
+    ask = {"model": "m", "max_tokens": 5, "messages": QUESTION["messages"], "stream": True}
+    for path in ("/v1/messages", "/api/chat", "/v1/chat/completions"):
+        _, headers, body = post(shared, ask, path=path)
+        trace = trace_of(shared, headers["x-freehold-trace-id"])
+        assert trace.response["choices"][0]["message"]["content"] == "on its way"
+        assert trace.completeness == "complete" and trace.usage.completion_tokens == 3
+        if path == "/v1/messages":
+            told = [json.loads(line[6:]) for line in body.splitlines() if line.startswith(b"data: ")]
+            said = [one["delta"].get("text", "") for one in told if one["type"] == "content_block_delta"]
+            assert "".join(said) == "on its way" and told[-1]["type"] == "message_stop"
+        elif path == "/api/chat":
+            lines = [json.loads(line) for line in body.splitlines()]
+            assert "".join(one["message"]["content"] for one in lines) == "on its way" and lines[-1]["done"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_to_another_host_reaches_it_with_nothing(upstream, tmp_path, status):
+    stranger = FakeUpstream()
+    visits = []
+
+    def visited(seen):
+        visits.append((seen.method, seen.place, seen.headers))
+        return plain(ANSWER)
+
+    stranger.answer = visited
+    upstream.answer = lambda seen: plain(
+        b"", status=status, headers={"location": f"{stranger.base_url}{seen.path}"}
+    )
+    sent = {"authorization": "Bearer sk-theirs", "x-api-key": "sk-theirs", "openai-organization": "org"}
+    asked = {**QUESTION, "max_tokens": 5}
+    try:
+        own = Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url, models=ANY_SERVED)
+        with gateway(upstream, tmp_path, endpoints=(own,), others_to="incumbent", retries=0) as running:
+            for path in ("/v1/chat/completions", "/v1/messages", "/api/chat", "/v1/responses", "/v1/files"):
+                for stream in (False, True):
+                    about = {"model": "m", "input": "x"} if path == "/v1/responses" else asked
+                    got, headers, body = post(running, {**about, "stream": stream}, path=path, headers=sent)
+                    assert got == 502 and "location" not in headers, (path, body)
+            assert upstream.seen and not visits
+    finally:
+        stranger.close()
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/chat/completions", "/v1/messages", "/api/chat", "/v1/models", "/nothing"]
+)
+def test_a_websocket_where_none_is_spoken_is_an_answer_of_http(shared, upstream, path):
+    async def connected():
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(shared.base_url.replace("http", "ws") + path)
+        return refused.value.response.status_code
+
+    wanted = 200 if path == "/v1/models" else 404 if path == "/nothing" else 405
+    assert asyncio.run(connected()) == wanted
+    assert post(shared, QUESTION)[0] == 200, "others go on"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_closes_its_side_after_its_request_gets_no_half_answer(shared, upstream, stream):
+    """It may be gone, or wait for the answer: it hears all of it, or that the connection ended."""
+    upstream.answer = lambda seen: (
+        events(stream_of("on", " its"), "text/event-stream") if stream else plain(ANSWER)
+    )
+    body = json.dumps({**QUESTION, "stream": stream}).encode()
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body)
+    with socket.create_connection(("127.0.0.1", shared.config.port), timeout=10) as client:
+        client.sendall(head + body)
+        client.shutdown(socket.SHUT_WR)
+        parts = []
+        while part := client.recv(65536):
+            parts.append(part)
+    said = b"".join(parts)
+    assert not said or (
+        said.startswith(b"HTTP/1.1 200") and (b"[DONE]" in said if stream else b"on its way" in said)
+    )
+    assert post(shared, QUESTION)[0] == 200

@@ -7,7 +7,7 @@ import pytest
 from freehold.wire.anthropic import (
     AnthropicStreamFromOpenai,
     answer_from_openai,
-    complaint,
+    begun_answer,
     listed_model,
     listed_models,
     read_answer,
@@ -126,17 +126,78 @@ def test_a_stream_without_an_end_is_what_came_of_it():
 def test_models_are_listed_with_their_time():
     line = listed_model("house", 0)
     assert line["created_at"] == "1970-01-01T00:00:00Z"
-    assert listed_models([line])["first_id"] == listed_models([line])["last_id"] == "house"
-    assert listed_models([])["first_id"] is None
+    page = listed_models([line], {})
+    assert page["first_id"] == page["last_id"] == "house" and not page["has_more"]
+    assert listed_models([], {})["first_id"] is None
+
+
+def test_a_page_of_models_is_the_one_that_was_asked_for():
+    lines = [listed_model(name, 0) for name in "abcde"]
+
+    def page(**query):
+        made = listed_models(lines, {name: [value] for name, value in query.items()})
+        return "".join(one["id"] for one in made["data"]), made["has_more"]
+
+    assert page(limit="2") == ("ab", True) and page(limit="5") == ("abcde", False)
+    assert page(limit="2", after_id="b") == ("cd", True) and page(limit="2", after_id="d") == ("e", False)
+    assert page(limit="2", before_id="d") == ("bc", True) and page(limit="9", before_id="d") == ("abc", False)
+    for limit in ("0", "1001", "x", "-1", ""):
+        with pytest.raises(ApiError, match="limit"):
+            page(limit=limit)
+
+
+BEGUN = json.dumps(
+    {
+        "model": "house",
+        "messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "one, two"}],
+    }
+).encode()
+
+
+def test_what_the_client_has_begun_is_not_told_again():
+    whole = completion({"content": "one, two, three"}, "stop")
+    assert json.loads(answer_from_openai(whole, BEGUN))["content"][0]["text"] == "one, two, three"
+    told = json.loads(answer_from_openai(whole, BEGUN, repeats_begun=True))
+    assert told["content"][0]["text"] == ", three"
+    other = completion({"content": "three"}, "stop")
+    assert json.loads(answer_from_openai(other, BEGUN, repeats_begun=True))["content"][0]["text"] == "three"
 
 
 @pytest.mark.parametrize(
-    ("body", "words"), [(b'{"error": {"message": "full"}}', "full"), (b"[]", "answered with an error")]
+    ("pieces", "told"),
+    [
+        (["one, two", ", three"], ", three"),
+        (["one", ", ", "two, th", "ree"], ", three"),
+        (["one, two, three"], ", three"),
+        (["three"], "three"),
+        (["one, two"], ""),
+    ],
 )
-def test_what_an_error_says(body, words):
-    assert words in complaint(body)
+def test_nor_in_a_stream(pieces, told):
+    translation = AnthropicStreamFromOpenai(BEGUN, repeats_begun=True)
+    events = b""
+    for piece in pieces:
+        chunk = {"id": "c", "choices": [{"index": 0, "delta": {"content": piece}}]}
+        events += translation.feed(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+    events += translation.feed(b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n')
+    events += translation.rest()
+    data = [json.loads(line[6:]) for line in events.splitlines() if line.startswith(b"data: ")]
+    said = "".join(one["delta"]["text"] for one in data if one["type"] == "content_block_delta")
+    assert said == told and data[-1]["type"] == "message_stop"
 
 
-def test_a_complaint_that_is_not_text_is_told_in_words():
-    for body in (b'{"error": {"message": "\xff"}}', b'{"error": "x"}', b"[" * 5000, b"null"):
-        assert complaint(body) == "the model's endpoint answered with an error"
+@pytest.mark.parametrize(
+    "messages", ["x", [], [5], [{"role": "assistant"}], [{"role": "user", "content": "assistant"}]]
+)
+def test_a_request_that_begins_no_answer(messages):
+    assert begun_answer(json.dumps({"messages": messages}).encode()) == ""
+
+
+def test_an_answer_begun_in_blocks():
+    blocks = [
+        {"type": "text", "text": "one"},
+        {"type": "thinking", "thinking": "?"},
+        {"type": "text", "text": " two"},
+    ]
+    body = {"messages": [{"role": "assistant", "content": blocks}]}
+    assert begun_answer(json.dumps(body).encode()) == "one two"

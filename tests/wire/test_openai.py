@@ -167,21 +167,6 @@ def test_an_error_in_a_stream_is_no_answer():
     assert not openai.read_stream(sse(delta(content="x"), {"error": {"message": "gone"}})).ended
 
 
-def test_a_tool_asked_for_by_name_becomes_the_only_one():
-    tools = [{"type": "function", "function": {"name": name}} for name in ("look", "find")]
-    named = {"type": "function", "function": {"name": "find"}}
-    body = json.dumps({"model": "m", "tools": tools, "tool_choice": named}).encode()
-    assert openai.one_tool(body) == {"tools": tools[1:], "tool_choice": "required"}
-    for choice in ("auto", "required", None):
-        assert openai.one_tool(json.dumps({"tools": tools, "tool_choice": choice}).encode()) == {}
-    assert openai.one_tool(b'{"tools": 5, "tool_choice": {}}') == {} and openai.one_tool(b"[1]") == {}
-    other = json.dumps({"tools": tools, "tool_choice": {"type": "function", "function": {"name": "rm"}}})
-    with pytest.raises(ApiError, match="rm, a tool that is not offered"):
-        openai.one_tool(other.encode())
-    with pytest.raises(ApiError, match="type allowed_tools"):
-        openai.one_tool(json.dumps({"tools": tools, "tool_choice": {"type": "allowed_tools"}}).encode())
-
-
 @pytest.mark.parametrize(
     "chunk",
     [

@@ -37,7 +37,7 @@ def test_what_its_api_says_passes(kind):
         ("chat", {"messages": "hello"}, "messages", "invalid_type"),
         ("chat", {"messages": ["x"]}, "messages[0]", "invalid_type"),
         ("chat", {"messages": [{"content": "x"}]}, "messages[0].role", "missing_required_parameter"),
-        ("chat", {"messages": [{"role": "boss", "content": "x"}]}, "messages[0].role", "invalid_type"),
+        ("chat", {"messages": [{"role": "boss", "content": "x"}]}, "messages[0].role", "invalid_value"),
         ("chat", {"messages": [{"role": "user", "content": 5}]}, "messages[0].content", "invalid_type"),
         ("chat", {"stop": 5}, "stop", "invalid_type"),
         ("chat", {"stop": ["x", 5]}, "stop[1]", "invalid_type"),
@@ -47,7 +47,7 @@ def test_what_its_api_says_passes(kind):
         ("chat", {"tool_choice": "any"}, "tool_choice", "invalid_value"),
         ("chat", {"tools": None, "tool_choice": "required"}, "tool_choice", None),
         ("chat", {"response_format": "json"}, "response_format", "invalid_type"),
-        ("chat", {"response_format": {"type": "xml"}}, "response_format.type", "invalid_type"),
+        ("chat", {"response_format": {"type": "xml"}}, "response_format.type", "invalid_value"),
         (
             "chat",
             {"response_format": {"type": "json_schema"}},
@@ -64,7 +64,7 @@ def test_what_its_api_says_passes(kind):
         ("completions", {"prompt": 5}, "prompt", "invalid_type"),
         ("completions", {"prompt": []}, "prompt", "empty_array"),
         ("embeddings", {"input": ""}, "input", "empty_array"),
-        ("embeddings", {"encoding_format": "hex"}, "encoding_format", "invalid_type"),
+        ("embeddings", {"encoding_format": "hex"}, "encoding_format", "invalid_value"),
         ("responses", {"input": []}, "input", "empty_array"),
         ("responses", {"tools": [{"type": "function"}]}, "tools[0].name", "missing_required_parameter"),
         (

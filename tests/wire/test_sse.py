@@ -3,11 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.wire.sse import JsonEvents, UsageFilter, events
+from freehold.wire.sse import JsonEvents, SeparateUsage, UsageFilter, events
 
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":1}}\n\n'
 WORDS = [b'data: {"choices":[{"delta":{"content":"%d"}}]}\n\n' % number for number in range(3)]
 END = b"data: [DONE]\n\n"
+# CR and then LF are one end of a line, and no empty line.
+_ENDS = (b"\n", b"\r\n", b"\r")
+EMPTY_LINES = st.sampled_from([a + b for a in _ENDS for b in _ENDS if (a, b) != (b"\r", b"\n")])
 
 
 def test_events_of_every_line_ending():
@@ -36,6 +39,50 @@ def test_a_cut_event_is_not_lost():
     assert filtered.rest() == b"data: {"
 
 
+@given(st.data())
+def test_the_usage_chunk_is_left_out_of_a_stream_of_mixed_line_ends(data):
+    kept = [mixed(chunk, data.draw(EMPTY_LINES)) for chunk in [*WORDS, END]]
+    usage = mixed(USAGE, data.draw(EMPTY_LINES))
+    stream = b"".join([*kept[:-1], usage, kept[-1]])
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
+    filtered = UsageFilter()
+    pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    passed = b"".join(filtered.feed(piece) for piece in pieces) + filtered.rest()
+    assert list(events(passed)) == list(events(b"".join(kept))) and b'"usage"' not in passed
+
+
+def mixed(event, empty_line):
+    """An event whose last line ends in one way, and the empty line after it perhaps in another."""
+    return event.removesuffix(b"\n\n") + empty_line
+
+
+@given(st.data(), st.booleans())
+def test_usage_that_came_with_the_last_words_is_told_apart_however_the_stream_is_cut(data, hides):
+    joined = (
+        b'data: {"id":"c","choices":[{"text":"","finish_reason":"stop"}],"usage":{"prompt_tokens":1}}\n\n'
+    )
+    stream = b"".join([*WORDS, joined, END])
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
+    apart = SeparateUsage(hides=hides)
+    pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    passed = b"".join(apart.feed(piece) for piece in pieces) + apart.rest()
+    last = b'data: {"id":"c","choices":[{"text":"","finish_reason":"stop"}]}\n\n'
+    usage = b"" if hides else b'data: {"id":"c","choices":[],"usage":{"prompt_tokens":1}}\n\n'
+    assert passed == b"".join([*WORDS, last, usage, END])
+
+
+def test_what_is_no_usage_passes_as_it_came():
+    for event in (
+        b"data: {\n\n",
+        b'data: ["usage"]\n\n',
+        b'data: {"usage":null,"choices":[]}\n\n',
+        b': "usage"\n\n',
+    ):
+        assert SeparateUsage(hides=False).feed(event) == event
+    apart = SeparateUsage(hides=True)
+    assert apart.feed(b"data: {") == b"" and apart.broken(b"{}") == b"data: {data: {}\n\n"
+
+
 @given(st.data(), st.sampled_from([b"\n", b"\r\n", b"\r"]))
 def test_json_comes_whole_however_the_stream_is_cut_and_its_lines_end(data, ending):
     odd = [b": hi\n\n", b"event: a\ndata: [1]\n\n", b"garbage\n\n", b"data: \n\n"]
@@ -52,3 +99,13 @@ def test_json_comes_whole_however_the_stream_is_cut_and_its_lines_end(data, endi
 def test_an_event_that_cannot_be_read_is_no_event_to_pass_over(data):
     with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
         JsonEvents().feed(data)
+
+
+@given(st.data())
+def test_json_comes_whole_where_each_line_ends_in_a_way_of_its_own(data):
+    stream = b"".join(mixed(chunk, data.draw(EMPTY_LINES)) for chunk in [*WORDS, END])
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
+    reader = JsonEvents()
+    pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    found = [told for piece in pieces for told in reader.feed(piece)]
+    assert [one["choices"][0]["delta"]["content"] for one in found] == ["0", "1", "2"]

@@ -11,7 +11,7 @@ from freehold.gateway.admin import PREFIX as ADMIN_PREFIX
 from freehold.gateway.admin import Admin
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.request import ClientDisconnect, Request
-from freehold.gateway.pages import find_page, is_others
+from freehold.gateway.pages import find_page, is_others, methods_at
 from freehold.gateway.proxy.forward import check_host, check_origin, forward, send_reply
 from freehold.gateway.proxy.passing.passed import pass_on, report_refusal
 from freehold.gateway.proxy.passing.paths import model_route, spelled_out
@@ -58,7 +58,7 @@ class GatewayApp:
             reply = await self._answer(request, path)
         except ApiError as failure:
             report_refusal(self.state, request, path, failure, request_id=request_id)
-            reply = _ERRORS[api](failure)
+            reply = _ERRORS[api](failure, request_id)
         except ClientDisconnect:
             return
         if reply is not None:
@@ -78,9 +78,12 @@ class GatewayApp:
         if is_others(state.table, request.method, path):
             await pass_on(state, request, path)
             return None
+        allow = methods_at(path)
+        if request.method == "OPTIONS":
+            return HttpReply(200, [("allow", allow)], b"")
         if (page := find_page(request.method, path)) is not None:
             return await page(state, request)
-        raise ApiError(405, f"{request.method} is not possible on {path}")
+        raise ApiError(405, f"{request.method} is not possible on {path}", allow=allow)
 
 
 @contextlib.asynccontextmanager

@@ -50,13 +50,17 @@ def is_others(table: RouteTable, method: str, path: str) -> bool:
 
 
 def find_page(method: str, path: str) -> Page | None:
-    """The page at a path; None where there is none. Raises `ApiError` (405) for a method the page does not have."""
-    if path == "/api/show" and method == "POST":
-        return ollama_show
-    page = model if path.startswith(MODEL_PREFIX) else PAGES.get(path)
-    if page is not None and method not in _LOOKS:
-        raise ApiError(405, f"{method} is not possible on {path}")
-    return page
+    """The page at a path; None where there is none, or it does not have the method."""
+    if path == "/api/show":
+        return ollama_show if method == "POST" else None
+    if method not in _LOOKS:
+        return None
+    return model if path.startswith(MODEL_PREFIX) else PAGES.get(path)
+
+
+def methods_at(path: str) -> str:
+    """The methods that a path which is answered here has, as an Allow header lists them."""
+    return "POST" if path in API_ROUTES or path == "/api/show" else ", ".join(_LOOKS)
 
 
 async def health(_state: WorkerState, _request: Request) -> HttpReply:
@@ -120,7 +124,8 @@ async def models(state: WorkerState, request: Request) -> HttpReply:
         known = {one["id"] for one in elsewhere}
         listed = [*elsewhere, *(one for one in listed if one["id"] not in known)]
     if request.header("anthropic-version"):
-        return HttpReply(200, _JSON, msgspec.json.encode(anthropic.listed_models(listed)))
+        page = anthropic.listed_models(listed, urllib.parse.parse_qs(request.query_string))
+        return HttpReply(200, _JSON, msgspec.json.encode(page))
     return HttpReply(200, _JSON, msgspec.json.encode({"object": "list", "data": listed}))
 
 
@@ -137,6 +142,13 @@ async def ollama_tags(state: WorkerState, request: Request) -> HttpReply:
     """The same names, as Ollama lists them."""
     names = _names(state, _check_key(state, request))
     listed = [ollama.tag(name, state.started_at) for name in names]
+    return HttpReply(200, _JSON, msgspec.json.encode({"models": listed}))
+
+
+async def ollama_running(state: WorkerState, request: Request) -> HttpReply:
+    """The same names as Ollama lists those that are in memory: what is served here is."""
+    names = _names(state, _check_key(state, request))
+    listed = [ollama.running(name, state.started_at) for name in names]
     return HttpReply(200, _JSON, msgspec.json.encode({"models": listed}))
 
 
@@ -238,6 +250,7 @@ PAGES: dict[str, Page] = {
     "/v1/models": models,
     "/attribution": attribution,
     "/metrics": metrics,
+    "/api/ps": ollama_running,
     "/api/tags": ollama_tags,
     "/api/version": ollama_version,
 }

@@ -48,9 +48,11 @@ class RecordedAsking(Record, frozen=True, kw_only=True, omit_defaults=True):
     def demands_a_call(self) -> bool:
         """Whether a tool must be called: any, or the one that is named."""
         choice = self.tool_choice
-        return choice == "required" or (
-            isinstance(choice, dict) and bool(choice.get("function") or choice.get("name"))
-        )
+        if not isinstance(choice, dict):
+            return choice == "required"
+        allowed = choice.get("allowed_tools", choice)
+        mode = allowed.get("mode") if isinstance(allowed, dict) else None
+        return mode == "required" or bool(choice.get("function") or choice.get("name"))
 
     @property
     def said(self) -> dict[str, Any]:
@@ -64,3 +66,9 @@ def _kinds() -> tuple[tuple[str, Any], ...]:
     """The parameters and their types. Kept: msgspec reads the annotations again each time, half a millisecond for each
     record of a log."""
     return tuple((field.name, field.type) for field in msgspec.structs.fields(RecordedAsking))
+
+
+def demands_a_call(request: dict[str, Any]) -> bool:
+    """Whether a recorded request offers tools and says that one of them must be called."""
+    asking = RecordedAsking.of(request) if request.get("tools") else None
+    return asking is not None and asking.demands_a_call

@@ -45,8 +45,9 @@ class EngineKind(Record, frozen=True, kw_only=True):
     """``tool_choice`` may name one tool."""
     ignores_tools_unsaid: bool = False
     """Where a model's chat template has no tools, it answers in plain text instead of refusing."""
-    continues_answers: Literal["always", "when_asked", "unsure"] = "always"
-    """Whether it goes on with an assistant's turn that a request has begun, or may begin a turn of its own."""
+    continues_answers: Literal["always", "repeating", "when_asked", "unsure"] = "always"
+    """Whether it goes on with an assistant's turn that a request has begun, or may begin a turn of its own;
+    `repeating`: it goes on, and its answer has what was begun in front."""
     counts_tokens: Literal["count_tokens", "tokenize", "answer"] | None = None
     """How it counts a prompt's tokens: by Anthropic's own call, by ``/tokenize``, with an answer of no tokens."""
     tells_stop: Literal["stop_reason", "verbose"] | None = None
@@ -56,6 +57,12 @@ class EngineKind(Record, frozen=True, kw_only=True):
     one of the request."""
     unread_fields: tuple[str, ...] = ()
     """Fields of a chat request that it takes and does not follow."""
+    answers_to_any_name: bool = False
+    """It serves one model whatever name a request has, and answers under that name."""
+    joins_usage: bool = False
+    """A stream of ``/v1/completions`` has its usage in the chunk of its end, not in one of its own."""
+    passes_over: tuple[str, ...] = ()
+    """Fields of OpenAI's API that would change an answer and that it does not look at, without an error."""
     holds_choices: Literal["grammar", "structured_outputs"] | None = None
     """How it is told that an answer must be one of several texts: by a grammar of its own, or by a list of choices."""
     schema_field: str | None = None
@@ -74,6 +81,9 @@ class EngineKind(Record, frozen=True, kw_only=True):
     """It lives in an environment of its own, made by ``freehold engines install``."""
 
 
+# What OpenAI's API had before tools, and what only its own models do.
+_OLD_OR_OF_OPENAI = ("function_call", "functions", "audio", "web_search_options")
+
 ENGINE_KINDS: dict[EngineName, EngineKind] = {
     kind.name: kind
     for kind in (
@@ -84,6 +94,12 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
             takes_template=True,
             reads_tool_names=False,
             ignores_tools_unsaid=True,
+            answers_to_any_name=True,
+            joins_usage=True,
+            # seen 2026-11 of xllamacpp 2026.10
+            continues_answers="repeating",
+            # asked with each of them 2026-11 (tests/conformance)
+            passes_over=("suffix", "best_of", "dimensions", *_OLD_OR_OF_OPENAI),
             holds_choices="grammar",
             counts_tokens="count_tokens",
             tells_stop="verbose",
@@ -95,6 +111,7 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
         EngineKind(
             name="vllm",
             title="vLLM",
+            passes_over=_OLD_OR_OF_OPENAI,
             tells_stop="stop_reason",
             tells_prompt="continuous_usage_stats",
             reads="safetensors",
@@ -129,6 +146,7 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
             reads_tool_names=False,
             # the fields it lists as supported (docs/openai.md, read 2026-11) hold neither
             unread_fields=("tool_choice", "parallel_tool_calls"),
+            passes_over=("best_of", *_OLD_OR_OF_OPENAI),
             counts_tokens="answer",
             # from 0.12.11 on; older ones pass over the wish without a word
             tells_confidence="unsure",

@@ -24,6 +24,7 @@ from freehold.wire.usage import merged, message_usage, read_usage, usage_of
 API_VERSION = "2023-06-01"
 """The one that is asked for when the client did not say."""
 
+_PAGE_MODELS, _PAGE_MODELS_MAX = 20, 1000
 _STOP_REASONS = {
     "stop": "end_turn",
     "length": "max_tokens",
@@ -40,14 +41,35 @@ FINISH_REASONS = {
 }
 
 
-def answer_from_openai(body: bytes, request: bytes) -> bytes:
-    """The message that says what a chat completion says."""
+class _Turns(msgspec.Struct):
+    messages: list[msgspec.Raw] = []
+
+
+def begun_answer(request: bytes) -> str:
+    """The beginning of the answer that a request's last message is; empty where it is none."""
+    try:
+        last = msgspec.json.decode(request, type=_Turns).messages[-1:]
+        message = msgspec.json.decode(last[0]) if last and b'"assistant"' in bytes(last[0]) else {}
+        content = message["content"] if message.get("role") == "assistant" else ""
+        if isinstance(content, str):
+            return content
+        return "".join(block["text"] for block in content if block.get("type") == "text")
+    except UNREADABLE:
+        return ""
+
+
+def answer_from_openai(body: bytes, request: bytes, *, repeats_begun: bool = False) -> bytes:
+    """The message that says what a chat completion says. `repeats_begun`: the completion has in front what the request
+    begun of it, which Anthropic's API does not tell again."""
     chat = msgspec.json.decode(body)
     choice = (chat.get("choices") or [{}])[0]
     message = choice.get("message") or {}
     content: list[dict[str, Any]] = []
-    if message.get("content"):
-        content.append({"type": "text", "text": message["content"]})
+    text = message.get("content")
+    if text and repeats_begun:
+        text = text.removeprefix(begun_answer(request))
+    if text:
+        content.append({"type": "text", "text": text})
     for call in message.get("tool_calls") or ():
         function = call.get("function") or {}
         content.append(
@@ -106,9 +128,10 @@ def _arguments(text: Any) -> Any:
 
 
 class AnthropicStreamFromOpenai:
-    """A chat completion stream as Anthropic's events."""
+    """A chat completion stream as Anthropic's events. `repeats_begun` as of `answer_from_openai`."""
 
-    def __init__(self, request: bytes) -> None:
+    def __init__(self, request: bytes, *, repeats_begun: bool = False) -> None:
+        self._repeated = begun_answer(request) if repeats_begun else ""
         self._model = openai.peek(request).model
         self._events = sse.JsonEvents()
         self._started = False
@@ -147,6 +170,8 @@ class AnthropicStreamFromOpenai:
             self._usage = usage
         for choice in (chunk.get("choices") or ())[:1]:
             delta = choice.get("delta") or {}
+            if self._repeated and delta.get("content"):
+                delta = {**delta, "content": self._unrepeated(delta["content"])}
             if not (delta.get("content") or delta.get("tool_calls") or choice.get("finish_reason")):
                 continue  # the answer has not begun, and what the prompt has may still be told
             self._start(chunk, out)
@@ -162,6 +187,15 @@ class AnthropicStreamFromOpenai:
                     part = {"type": "input_json_delta", "partial_json": function["arguments"]}
                     self._delta(part, out)
             self._finish = choice.get("finish_reason") or self._finish
+
+    def _unrepeated(self, text: str) -> str:
+        """What is new in a piece while the client's own beginning is told again."""
+        if self._repeated.startswith(text):
+            self._repeated = self._repeated[len(text) :]
+            return ""
+        new = text.removeprefix(self._repeated)
+        self._repeated = ""
+        return new
 
     def _start(self, chunk: dict[str, Any], out: list[bytes]) -> None:
         if self._started:
@@ -203,25 +237,29 @@ def _event(kind: str, body: dict[str, Any]) -> bytes:
 def listed_model(name: str, created_s: int) -> dict[str, Any]:
     """One line of ``GET /v1/models`` as Anthropic's clients read it."""
     at = datetime.fromtimestamp(created_s, UTC).isoformat().replace("+00:00", "Z")
-    return {"type": "model", "id": name, "display_name": name, "created_at": at}
+    return {"type": "model", "id": name, "display_name": name, "created_at": at, "lifecycle": "active"}
 
 
-def listed_models(data: list[dict[str, Any]]) -> dict[str, Any]:
-    """The whole list."""
+def listed_models(data: list[dict[str, Any]], query: dict[str, list[str]]) -> dict[str, Any]:
+    """A page of the list, as the query's ``limit``, ``after_id`` and ``before_id`` say
+    (https://docs.claude.com/en/api/models-list). Raises `ApiError` (400) for a limit that is none."""
+    limit = query.get("limit", [str(_PAGE_MODELS)])[-1]
+    if not limit.isdecimal() or not 1 <= int(limit[:9]) <= _PAGE_MODELS_MAX:
+        raise ApiError(400, f"limit: Input should be from 1 to {_PAGE_MODELS_MAX}", param="limit")
+    names = [one["id"] for one in data]
+    before, after = (query.get(name, [""])[-1] for name in ("before_id", "after_id"))
+    if after in names:
+        data = data[names.index(after) + 1 :]
+    elif before in names:
+        data = data[: names.index(before)]
+    count = int(limit)
+    page = data[-count:] if before in names and after not in names else data[:count]
     return {
-        "data": data,
-        "has_more": False,
-        "first_id": data[0]["id"] if data else None,
-        "last_id": data[-1]["id"] if data else None,
+        "data": page,
+        "has_more": len(page) < len(data),
+        "first_id": page[0]["id"] if page else None,
+        "last_id": page[-1]["id"] if page else None,
     }
-
-
-def complaint(body: bytes) -> str:
-    """What an OpenAI error says."""
-    try:
-        return str(msgspec.json.decode(body)["error"]["message"])
-    except UNREADABLE:
-        return "the model's endpoint answered with an error"
 
 
 # What Anthropic itself answered, for traces

@@ -209,7 +209,12 @@ def _image(source: dict[str, Any]) -> str:
 
 def _tool(tool: Any) -> dict[str, Any]:
     if not isinstance(tool, dict) or tool.get("type", "custom") != "custom":
-        raise ApiError(400, "tools that run at Anthropic cannot be passed on to this model", param="tools")
+        kind = tool.get("type") if isinstance(tool, dict) else tool
+        raise ApiError(
+            400,
+            f"tools that run at Anthropic ({str(kind)[:100]}) cannot be passed on to this model",
+            param="tools",
+        )
     function = {"name": tool.get("name"), "parameters": tool.get("input_schema") or {"type": "object"}}
     function.update({name: tool[name] for name in ("description", "strict") if tool.get(name)})
     return {"type": "function", "function": function}

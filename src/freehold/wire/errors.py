@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Container, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ class ApiError(Exception):
 
     `code` is OpenAI's machine-readable code; other APIs' spellings are derived from the status.
     `retry_after_s` becomes a Retry-After header, `rate` the headers by which OpenAI's and Anthropic's APIs tell a
-    limit.
+    limit, `allow` the methods that a path has (RFC 9110, 15.5.6).
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class ApiError(Exception):
         param: str | None = None,
         retry_after_s: float | None = None,
         rate: RateState | None = None,
+        allow: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -47,8 +49,10 @@ class ApiError(Exception):
         self.param = param
         self.retry_after_s = retry_after_s
         self.rate = rate
+        self.allow = allow
 
 
+_NOT_TAKEN = re.compile(rb"(image|audio|video) input is not supported")
 UNREADABLE = (
     AttributeError,
     TypeError,
@@ -59,6 +63,41 @@ UNREADABLE = (
     msgspec.MsgspecError,
 )
 """What reading a body raises whose fields are not of the types its API says."""
+
+
+def told_error(status: int, body: bytes) -> ApiError:
+    """The error that an endpoint answers with, in OpenAI's form or Ollama's; in other words where it cannot be read.
+
+    What an engine says it does not do at all (501) is the client's choice of a model that does not.
+    """
+    try:
+        said = msgspec.json.decode(body)["error"]
+    except UNREADABLE:
+        said = None
+    told = said if isinstance(said, dict) else {"message": said}
+    message, code, param = (
+        value if isinstance(value := told.get(name), str) else None for name in ("message", "code", "param")
+    )
+    message = message or "the model's endpoint answered with an error"
+    if status == 501:
+        return ApiError(400, message, code="unsupported_model", param="model")
+    if status == 500 and (fault := clients_fault(body)) is not None:
+        return fault
+    return ApiError(status, message, code=code, param=param)
+
+
+def clients_fault(body: bytes) -> ApiError | None:
+    """What an engine calls a fault of its own (500), and is one of the request: a picture or sound for a model that
+    takes none, as llama.cpp tells it (2026-11). None for others, and for a prompt over the context."""
+    if (found := _NOT_TAKEN.search(body)) is None:
+        return None
+    what = found[1].decode()
+    return ApiError(
+        400,
+        f"this model takes no {what}: {what} input is not supported",
+        code="unsupported_value",
+        param="messages",
+    )
 
 
 def cut_off() -> ApiError:
@@ -110,7 +149,7 @@ _ANTHROPIC_TYPES = {
 }
 
 
-def openai_error(error: ApiError) -> HttpReply:
+def openai_error(error: ApiError, _request_id: str) -> HttpReply:
     """``{"error": {"message", "type", "param", "code"}}``."""
     body = {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
     headers = []
@@ -121,8 +160,8 @@ def openai_error(error: ApiError) -> HttpReply:
     return _reply(error, body, headers)
 
 
-def anthropic_error(error: ApiError) -> HttpReply:
-    """``{"type": "error", "error": {"type", "message"}}``."""
+def anthropic_error(error: ApiError, request_id: str) -> HttpReply:
+    """``{"type": "error", "error": {"type", "message"}, "request_id"}``: https://docs.claude.com/en/api/errors."""
     kind = _ANTHROPIC_TYPES.get(error.status, "api_error")
     headers = []
     if (rate := error.rate) is not None:
@@ -134,12 +173,16 @@ def anthropic_error(error: ApiError) -> HttpReply:
             ("reset", f"{reset:%Y-%m-%dT%H:%M:%SZ}"),
         )
         headers = [(f"anthropic-ratelimit-{rate.kind}-{name}", str(value)) for name, value in told]
-    return _reply(error, {"type": "error", "error": {"type": kind, "message": error.message}}, headers)
+    said = {"type": kind, "message": error.message}
+    return _reply(error, {"type": "error", "error": said, "request_id": request_id}, headers)
 
 
-def ollama_error(error: ApiError) -> HttpReply:
-    """``{"error": "…"}``."""
-    return _reply(error, {"error": error.message})
+def ollama_error(error: ApiError, _request_id: str) -> HttpReply:
+    """``{"error": "…"}``. Clients look for the words by which Ollama says that a model is not there."""
+    message = error.message
+    if error.code == "model_not_found" and "not found" not in message:
+        message = f"model not found: {message}"
+    return _reply(error, {"error": message})
 
 
 def request_id_header(api: str) -> str:
@@ -152,4 +195,6 @@ def _reply(error: ApiError, body: object, more: Iterable[tuple[str, str]] = ()) 
     if error.retry_after_s is not None:
         # Rounded up: who comes too early is refused again.
         headers.append(("retry-after", str(max(1, math.ceil(error.retry_after_s)))))
+    if error.allow is not None:
+        headers.append(("allow", error.allow))
     return HttpReply(error.status, headers, msgspec.json.encode(body))

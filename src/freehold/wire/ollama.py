@@ -60,11 +60,27 @@ def generate_to_openai(body: bytes) -> bytes:
     for name in ("raw", "template", "suffix", "context"):
         if asked.get(name):
             raise ApiError(400, f"{name} is not possible here; use /api/chat")
+    if not asked.get("prompt") and not asked.get("images"):
+        return _chat(asked, [])
     messages = [{"role": "system", "content": asked["system"]}] if asked.get("system") else []
     messages.append(
         _message({"role": "user", "content": asked.get("prompt") or "", "images": asked.get("images")})
     )
     return _chat(asked, messages)
+
+
+def chat_loaded(chat: bytes, *, generate: bool = False) -> bytes | None:
+    """The answer to a chat request (as read from Ollama's) without messages, which asks for the model to be loaded, as
+    all that are served are. None for others."""
+    if b'"messages":[]' not in chat:
+        return None
+    head = {"model": openai.peek(chat).model, "created_at": _now()}
+    return msgspec.json.encode({**head, **_said({}, generate=generate), "done": True, "done_reason": "load"})
+
+
+def generate_loaded(chat: bytes) -> bytes | None:
+    """The same for ``/api/generate`` without a prompt."""
+    return chat_loaded(chat, generate=True)
 
 
 def probe_from_openai(body: bytes) -> bytes:
@@ -125,6 +141,13 @@ def tag(name: str, modified_at: int) -> dict[str, Any]:
     return {"name": name, "model": name, "modified_at": at, "size": 0, "digest": "", "details": _DETAILS}
 
 
+def running(name: str, started_at: int) -> dict[str, Any]:
+    """One line of ``/api/ps``: it stays, so the time at which it would be unloaded is far (as Ollama says it of
+    ``keep_alive: -1``, three centuries from its start)."""
+    line = {key: value for key, value in tag(name, started_at).items() if key != "modified_at"}
+    return {**line, "expires_at": _NEVER, "size_vram": 0}
+
+
 def shown_model(body: bytes) -> str:
     """Which model ``/api/show`` is about."""
     asked = _object(body)
@@ -146,6 +169,7 @@ def show(name: str) -> dict[str, Any]:
     }
 
 
+_NEVER = "2318-01-01T00:00:00Z"
 _DETAILS = {
     "parent_model": "",
     "format": "",
@@ -192,6 +216,8 @@ def _chat(asked: dict[str, Any], messages: list[dict[str, Any]]) -> bytes:
         chat["response_format"] = {"type": "json_object"}
     elif isinstance(form, dict):
         chat["response_format"] = {"type": "json_schema", "json_schema": {"name": "format", "schema": form}}
+    elif form not in (None, ""):
+        raise ApiError(400, "format: expected json or a JSON schema", param="format")
     if asked.get("stream") is not False:
         chat["stream"] = True
         chat["stream_options"] = {"include_usage": True}
@@ -272,18 +298,26 @@ def _arguments(function: dict[str, Any]) -> Any:
         raise ApiError(502, "the model called a tool with arguments that are not JSON") from None
 
 
-def _end(finish: str | None, usage: Any) -> dict[str, Any]:
+def _end(finish: str | None, usage: Any, timings: Any) -> dict[str, Any]:
+    """How an answer ended. Durations are nanoseconds, and there where the engine tells its own (llama.cpp's `timings`,
+    milliseconds): clients divide by them."""
     counted = usage if isinstance(usage, dict) else {}
-    return {
+    end = {
         "done": True,
         "done_reason": "length" if finish == "length" else "stop",
-        "total_duration": 0,
-        "load_duration": 0,
         "prompt_eval_count": counted.get("prompt_tokens") or 0,
-        "prompt_eval_duration": 0,
         "eval_count": counted.get("completion_tokens") or 0,
-        "eval_duration": 0,
     }
+    told = timings if isinstance(timings, dict) else {}
+    spent = [told.get(name) for name in ("prompt_ms", "predicted_ms")]
+    if all(isinstance(one, int | float) and one >= 0 for one in spent):
+        read_ns, written_ns = (int(one * 1e6) for one in spent)
+        end |= {
+            "total_duration": read_ns + written_ns,
+            "prompt_eval_duration": read_ns,
+            "eval_duration": written_ns,
+        }
+    return end
 
 
 def chat_from_openai(body: bytes, request: bytes, *, generate: bool = False) -> bytes:
@@ -292,7 +326,8 @@ def chat_from_openai(body: bytes, request: bytes, *, generate: bool = False) -> 
     choice = (chat.get("choices") or [{}])[0]
     said = _said(choice.get("message") or {}, generate=generate)
     head = {"model": openai.peek(request).model, "created_at": _now()}
-    return msgspec.json.encode({**head, **said, **_end(choice.get("finish_reason"), chat.get("usage"))})
+    end = _end(choice.get("finish_reason"), chat.get("usage"), chat.get("timings"))
+    return msgspec.json.encode({**head, **said, **end})
 
 
 def generate_from_openai(body: bytes, request: bytes) -> bytes:
@@ -327,6 +362,7 @@ class OllamaStreamFromOpenai:
         self._generate = generate
         self._events = sse.JsonEvents()
         self._all: list[bytes] = []
+        self._timings: Any = None
 
     def feed(self, data: bytes) -> bytes:
         self._all.append(data)
@@ -334,6 +370,7 @@ class OllamaStreamFromOpenai:
         for chunk in self._events.feed(data):
             if "error" in chunk:
                 raise openai.stopped_with(chunk)
+            self._timings = chunk.get("timings") or self._timings
             for choice in (chunk.get("choices") or ())[:1]:
                 if text := (choice.get("delta") or {}).get("content"):
                     lines.append(
@@ -352,7 +389,7 @@ class OllamaStreamFromOpenai:
         if calls and not self._generate:
             lines = self._line({**_said({"tool_calls": calls}, generate=False), "done": False})
         last = _said({}, generate=self._generate)
-        return lines + self._line({**last, **_end(answer.finish_reason, body.get("usage"))})
+        return lines + self._line({**last, **_end(answer.finish_reason, body.get("usage"), self._timings)})
 
     def broken(self, error: bytes) -> bytes:
         return error + b"\n"

@@ -139,34 +139,6 @@ def splice(body: bytes, changes: dict[str, Any]) -> bytes:
     return msgspec.json.encode(fields)
 
 
-def one_tool(body: bytes) -> dict[str, Any]:
-    """Changes that ask an engine which reads no names for the tool a request names; empty where it names none.
-
-    llama.cpp takes ``tool_choice`` as a text only, and silently ignores anything else.
-    """
-    try:
-        fields = _fields.decode(body)
-        choice = msgspec.json.decode(fields.get("tool_choice", b"null"))
-        tools = msgspec.json.decode(fields.get("tools", b"null"))
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return {}
-    if not isinstance(choice, dict) or not isinstance(tools, list):
-        return {}
-    if not isinstance(function := choice.get("function"), dict):
-        raise ApiError(400, f"a tool_choice of type {str(choice.get('type'))[:100]} is not possible here")
-    wanted = function.get("name")
-    named = [
-        tool
-        for tool in tools
-        if isinstance(tool, dict)
-        and isinstance(tool.get("function"), dict)
-        and tool["function"].get("name") == wanted
-    ]
-    if not named:
-        raise ApiError(400, f"tool_choice names {str(wanted)[:100]}, a tool that is not offered")
-    return {"tools": named[:1], "tool_choice": "required"}
-
-
 def conversation_start(body: bytes) -> bytes:
     """What two requests of one conversation share: the messages up to and with the first of the user."""
     try:

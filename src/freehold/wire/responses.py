@@ -20,6 +20,7 @@ from freehold.wire.responses_request import read_request as read_request
 from freehold.wire.responses_request import request_to_openai as request_to_openai
 from freehold.wire.usage import response_usage, usage_of
 
+_REPEATED = ("user", "safety_identifier", "prompt_cache_key", "service_tier")
 # By the chat API's finish_reason.
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
@@ -57,6 +58,7 @@ def _response(
         "top_p": asked.get("top_p"),
         "truncation": asked.get("truncation") or "disabled",
         "usage": response_usage(usage_of(chat)) if isinstance(usage, dict) else None,
+        **{name: asked[name] for name in _REPEATED if asked.get(name) is not None},
     }
 
 
@@ -83,13 +85,16 @@ def _call_item(call: dict[str, Any], status: str) -> dict[str, Any]:
     }
 
 
-def _output(chat: dict[str, Any]) -> list[dict[str, Any]]:
+def _output(chat: dict[str, Any], status: str) -> list[dict[str, Any]]:
+    """The items of an answer. The last of them is what was cut, where it was."""
     message = (chat.get("choices") or [{}])[0].get("message") or {}
     calls = message.get("tool_calls") or ()
     output = []
     if message.get("content") or not calls:
         output.append(_message_item(chat.get("id"), message.get("content") or "", "completed"))
-    return [*output, *(_call_item(call, "completed") for call in calls)]
+    output += [_call_item(call, "completed") for call in calls]
+    output[-1]["status"] = status
+    return output
 
 
 def _status(finish: str | None) -> str:
@@ -101,7 +106,8 @@ def answer_from_openai(body: bytes, request: bytes) -> bytes:
     chat = msgspec.json.decode(body)
     finish = (chat.get("choices") or [{}])[0].get("finish_reason")
     asked = msgspec.json.decode(request)
-    return msgspec.json.encode(_response(chat, asked, _status(finish), _output(chat), finish))
+    status = _status(finish)
+    return msgspec.json.encode(_response(chat, asked, status, _output(chat, status), finish))
 
 
 class ResponsesStreamFromOpenai:
@@ -130,6 +136,7 @@ class ResponsesStreamFromOpenai:
         if not answer.ended:
             raise cut_off()
         chat = answer.body or {}
+        status = _status(answer.finish_reason)
         if self._text is not None:
             text = "".join(self._text)
             place = {
@@ -140,17 +147,18 @@ class ResponsesStreamFromOpenai:
             part = {"type": "output_text", "text": text, "annotations": []}
             self._event("response.output_text.done", {**place, "text": text, "logprobs": []}, out)
             self._event("response.content_part.done", {**place, "part": part}, out)
-            item = _message_item(self._chat.get("id"), text, "completed")
+            item = _message_item(self._chat.get("id"), text, "completed" if self._calls else status)
             self._event("response.output_item.done", {"output_index": 0, "item": item}, out)
         calls = ((chat.get("choices") or [{}])[0].get("message") or {}).get("tool_calls") or ()
         for index, call in zip(sorted(self._calls), calls, strict=False):
-            item, output_index = _call_item(call, "completed"), self._calls[index]["output_index"]
+            last = index == max(self._calls)
+            item = _call_item(call, status if last else "completed")
+            output_index = self._calls[index]["output_index"]
             place = {"item_id": item["id"], "output_index": output_index}
             named = {"arguments": item["arguments"], "name": item["name"]}
             self._event("response.function_call_arguments.done", {**place, **named}, out)
             self._event("response.output_item.done", {"output_index": output_index, "item": item}, out)
-        status = _status(answer.finish_reason)
-        response = _response(chat, self._asked, status, _output(chat), answer.finish_reason)
+        response = _response(chat, self._asked, status, _output(chat, status), answer.finish_reason)
         self._event(f"response.{status}", {"response": response}, out)
         return b"".join(out)
 

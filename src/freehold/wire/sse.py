@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-_BREAK = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+# An empty line, whichever of the three ends of a line it and the one before it have; CR LF is one of them.
+_BREAK = re.compile(rb"(?>\r\n|\n|\r)(?:\r\n|\n|\r)")
 EVENT_BYTES_MAX = 8 * 1024 * 1024
 """The longest event of a stream that is taken apart."""
 _LINES = re.compile(rb"\r\n|\n|\r")
@@ -120,6 +121,53 @@ class UsageFilter:
     def broken(self, error: bytes) -> bytes:
         """What to say when the stream broke off: what was held, then the error."""
         return self.rest() + b"data: " + error + b"\n\n"
+
+
+class SeparateUsage:
+    """Tells usage in a last chunk of its own, as OpenAI's API does, where an engine tells it with its last words; with
+    `hides` it leaves it out. Whole events only; what is not such a chunk passes as it came."""
+
+    __slots__ = ("_held", "_hides")
+
+    def __init__(self, *, hides: bool) -> None:
+        self._held, self._hides = b"", hides
+
+    def feed(self, data: bytes) -> bytes:
+        """What to send on for the bytes that came; may be empty."""
+        data = self._held + data
+        end = max((match.end() for match in _BREAK.finditer(data)), default=0)
+        if len(data) > EVENT_BYTES_MAX:
+            end = len(data)
+        self._held = data[end:]
+        if b'"usage"' not in data[:end]:
+            return data[:end]
+        out, start = [], 0
+        for match in _BREAK.finditer(data[:end]):
+            out.append(self._apart(data[start : match.end()]))
+            start = match.end()
+        return b"".join([*out, data[start:end]])
+
+    def rest(self) -> bytes:
+        """What was held when the stream ended in the middle of an event."""
+        held, self._held = self._held, b""
+        return held
+
+    def broken(self, error: bytes) -> bytes:
+        """What to say when the stream broke off: what was held, then the error."""
+        return self.rest() + b"data: " + error + b"\n\n"
+
+    def _apart(self, event: bytes) -> bytes:
+        try:
+            chunk = msgspec.json.decode(next(events(event))[1])
+            usage = chunk.pop("usage", None)
+        except (StopIteration, msgspec.DecodeError, UnicodeDecodeError, AttributeError, TypeError):
+            return event
+        if not isinstance(usage, dict):
+            return event
+        told = [chunk] if chunk.get("choices") else []
+        if not self._hides:
+            told.append({**chunk, "choices": [], "usage": usage})
+        return b"".join(b"data: %b\n\n" % msgspec.json.encode(one) for one in told)
 
 
 def _is_usage_only(event: bytes) -> bool:

@@ -122,9 +122,11 @@ def chat_usage(usage: Usage | None) -> dict[str, Any]:
     """As the chat API spells it: what was cached is a part of the prompt."""
     usage = usage or Usage()
     prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
-    asked = {"cached_tokens": usage.cached_prompt_tokens or 0}
-    if usage.cache_write_tokens:
-        asked["cache_write_tokens"] = usage.cache_write_tokens
+    # The reference has both, and the packages made from it count on them.
+    asked = {
+        "cached_tokens": usage.cached_prompt_tokens or 0,
+        "cache_write_tokens": usage.cache_write_tokens or 0,
+    }
     told: dict[str, Any] = {
         "prompt_tokens": prompt,
         "completion_tokens": completion,

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 
@@ -68,3 +70,30 @@ def test_a_draft_is_an_option(freehold):
 def test_a_cache_type_of_the_other_engine_lists_those_of_this_one(refused, engine, kv_type, hint):
     arguments = ("fit", "Qwen/Qwen3-8B", "--machine", "L4", "--engine", engine, "--kv-type", kv_type)
     refused(*arguments, message="not known", hint=hint)
+
+
+FORCED = {
+    "messages": [
+        {"role": "user", "content": "Where is my order?"},
+        {"role": "assistant", "content": "There."},
+    ],
+    "tools": [{"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}],
+    "tool_choice": "required",
+}
+
+
+def test_a_model_that_cannot_write_the_calls_this_project_demands_is_told(freehold, project):
+    without = freehold("fit", "deepseek-ai/DeepSeek-R1", "--json").json
+    requests = [FORCED, {**FORCED, "tool_choice": "auto"}]
+    (project / "log.jsonl").write_text("".join(json.dumps(one) + "\n" for one in requests))
+    assert freehold("import", "log.jsonl").code == 0
+    ran = freehold("fit", "deepseek-ai/DeepSeek-R1", "--json").json
+    (why,) = set(ran["reasons"]) - set(without["reasons"])
+    assert (
+        "1 of 2 requests demand a tool call" in why and "knows no tools" in why and ran["id"] != without["id"]
+    )
+    assert "demand a tool call" not in freehold("fit", "Qwen/Qwen3-8B").out
+    assert "demand a tool call" not in freehold("fit", "deepseek-ai/DeepSeek-R1", "--engine", "vllm").out
+    assert "tools: its chat template renders none, and 1 requests demand a call" in freehold(
+        "assess", "deepseek-ai/DeepSeek-R1", "--machine", "8x H200"
+    ).out.replace("\n", " ")

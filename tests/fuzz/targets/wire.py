@@ -17,7 +17,7 @@ from tests.fuzz.target import Target
 from freehold.gateway.proxy import translation
 from freehold.gateway.proxy.translation import UNREADABLE, Translation
 from freehold.wire import anthropic, openai, responses, sse
-from freehold.wire.errors import ApiError
+from freehold.wire.errors import ApiError, told_error
 
 _TOOL = {"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object"}}}
 _CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"q": 1}'}}
@@ -190,7 +190,7 @@ def answers(data: bytes) -> None:
     body = text_of(draw, answer)
     with contextlib.suppress(ApiError):
         msgspec.json.decode(one.answer(body, request))
-    anthropic.complaint(body)
+    told_error(500, body)
 
 
 def streams(data: bytes) -> None:

@@ -146,7 +146,7 @@ def test_an_answer_the_client_has_begun_is_continued_where_the_engine_can():
 
 def test_every_path_has_errors_in_its_own_api():
     for path, route in API_ROUTES.items():
-        error = json.loads(route.error(ApiError(400, "no")).body)
+        error = json.loads(route.error(ApiError(400, "no"), "r1").body)
         expected = {"openai": dict, "anthropic": dict, "ollama": str}[route.api]
         assert route.path == path and isinstance(error["error"], expected)
         assert (error.get("type") == "error") == (route.api == "anthropic")

@@ -84,6 +84,20 @@ def test_a_broken_file_or_one_saved_half_leaves_what_runs(following, broken):
     assert following.save(HEAD + '[capture]\nmode = "off"\n').capture == "off"
 
 
+def test_a_file_that_is_still_written_is_in_force_when_it_is_whole(following):
+    """Its half reads well: the endpoints that come behind it would be taken from the clients that ask them."""
+    assert [one.name for one in following.save(HEAD + CAPTURE + OTHER).endpoints] == ["incumbent", "house"]
+    told = len(following.told)
+    text = HEAD + '[capture]\nmode = "off"\n' + OTHER
+    for end in range(len(HEAD), len(text)):
+        following.path.write_text(text[:end])
+        os.utime(following.path, ns=(end * 10**9, end * 10**9))
+        assert following.follower.poll() is None
+    assert len(following.told) == told
+    taken = following.save(text)
+    assert [one.name for one in taken.endpoints] == ["incumbent", "house"] and taken.capture == "off"
+
+
 def test_what_only_a_start_can_do_is_said(following):
     text = HEAD + CAPTURE + "[serve]\nport = 9999\ncontext_tokens = 512\n[rollout]\nlook_seconds = 1\n"
     assert following.save(text) is None

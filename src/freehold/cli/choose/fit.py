@@ -14,6 +14,7 @@ from freehold.types.units import gib
 
 if TYPE_CHECKING:
     from freehold.types.machine import MeasuredSpeed
+    from freehold.workflows.project import Project
 
 BAR_WIDTH = 40
 
@@ -117,6 +118,7 @@ def command(  # click passes each option
     MODEL is a catalog id, a path (GGUF, safetensors, a folder with config.json, an Ollama manifest; only headers
     are read), ollama:NAME, or the address of a running vLLM server. Sizes are GiB (2^30 bytes). With --train the
     memory of a training run is counted instead: weights, adapter, gradients, optimizer, activations.
+    Where this project's requests demand tool calls that the model's chat template cannot write, that is said.
     Exit code 0 when it fits, 1 when it does not.
 
     \b
@@ -144,6 +146,7 @@ def command(  # click passes each option
         )
     settings = load()
     machine = find_machine(machine_spec, settings, measure=method is None)
+    project = _project()
     if method is None:
         found = fit_model(
             model,
@@ -151,8 +154,9 @@ def command(  # click passes each option
             settings=settings,
             machine=machine,
             options=ServingOptions(quantization, kv_type, engine, adapters, prompt_cache_mib << 20, draft),
-            speeds=_measured() if machine_spec is None and engine == "llamacpp" else (),
+            speeds=_measured(project) if machine_spec is None and engine == "llamacpp" else (),
         )
+        found = _with_unmet_calls(found, project, model, engine, adapters)
     else:
         found = training_fit(
             model,
@@ -170,17 +174,42 @@ def command(  # click passes each option
         raise SystemExit(1)
 
 
-def _measured() -> tuple[MeasuredSpeed, ...]:
-    """Speeds measured in the project around the current folder; a broken project file is told, and no obstacle."""
+def _project() -> Project | None:
+    """The project around the current folder; one whose file is broken is told, and no obstacle."""
     from freehold.errors import ConfigError
-    from freehold.workflows.fit.speeds import all_measured
     from freehold.workflows.project import open_project
 
     try:
-        return all_measured(open_project(None))
+        return open_project(None)
     except ConfigError as error:
-        echo(f"measured speeds are left out: {error.message}", err=True)
-        return ()
+        echo(f"measured speeds are left out, and what requests demand: {error.message}", err=True)
+        return None
+
+
+def _measured(project: Project | None) -> tuple[MeasuredSpeed, ...]:
+    from freehold.workflows.fit.speeds import all_measured
+
+    return () if project is None else all_measured(project)
+
+
+def _with_unmet_calls(
+    found: Fit,
+    project: Project | None,
+    model: str,
+    engine: Literal["llamacpp", "vllm"],
+    adapters: tuple[Path, ...],
+) -> Fit:
+    """With the reason that a model cannot be made to call the tools this project's requests demand, where that is so.
+
+    It fits all the same; an adapter may bring a template that writes calls."""
+    import msgspec
+
+    from freehold.hardware.fit import with_id
+    from freehold.workflows.serve.tools import WAYS_OUT, unmet_of_model
+
+    if project is None or adapters or (why := unmet_of_model(project, model, engine)) is None:
+        return found
+    return with_id(msgspec.structs.replace(found, reasons=(*found.reasons, f"{why}; {WAYS_OUT}")))
 
 
 def show(found: Fit) -> None:

@@ -19,8 +19,8 @@ from freehold.types.dataset import Sample
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.evaluation import Task
 from freehold.types.record import content_id
-from freehold.wire import openai
 from freehold.wire.errors import ApiError
+from freehold.wire.tool_choice import one_tool
 
 _OF_TOOLS = ("tool_choice", "parallel_tool_calls")
 
@@ -72,7 +72,7 @@ def chat_request(
         and isinstance(body.get("tool_choice"), dict)
     ):
         with suppress(ApiError):  # a choice the API itself would have refused is sent as it stands
-            body |= openai.one_tool(msgspec.json.encode(body))
+            body |= one_tool(msgspec.json.encode(body))
     return asked(served, body)
 
 

@@ -232,6 +232,10 @@ async def _is_answered_by_error(
 
     Raises `NextTarget`, and `UpstreamFailure` where a candidate is to answer instead.
     """
+    data: bytes | None = None
+    if response.status == 500 and not endpoint.engine_kind.is_rented:
+        data = await read_all(endpoint, response)
+        guards.check_clients_fault(state, exchange, endpoint, data, last=left >= 0)
     state.meters.count("freehold_upstream_failures", endpoint.name, str(response.status))
     # Once for a request, however often it is tried: one that no endpoint can answer must not, alone or sent twice,
     # have the endpoint taken from all others.
@@ -244,7 +248,14 @@ async def _is_answered_by_error(
         raise UpstreamFailure(message, reached=True)
     if left and not is_the_clients_to_repeat(exchange, request, response):
         return False
-    await relay(state.reader, exchange, endpoint, response, translation, request, hide_usage=False, last=True)
+    if data is None:
+        await relay(
+            state.reader, exchange, endpoint, response, translation, request, hide_usage=False, last=True
+        )
+    else:
+        await send_buffered(
+            state.reader, exchange, endpoint, response, data, translation, request, hide_usage=False
+        )
     return True
 
 

@@ -152,6 +152,7 @@ _AT_MOST = {
     **dict.fromkeys(("repeat_last_n", "dry_penalty_last_n", "dry_allowed_length", "top_k"), 2**20),
 }
 _LEAST = -1
+_SAYS_NOTHING = (b"null", b"false", b'""', b"[]", b"{}", b'"none"', b"1")
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"|[][{}]', re.DOTALL)
 _REPEATS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
 _COUNTS = re.compile(r"\{(\d+)?(?:,(\d+)?)?\}")
@@ -167,6 +168,15 @@ def known_fields(kind: EngineKind, fields: dict[str, Any], *, schemas_checked: b
             raise _refused(
                 name, "is not passed on to a model served here; response_format and tools do its work"
             )
+    for name in kind.passes_over:
+        # The best of as many as are wanted are all of them.
+        same = ("n",) if name == "best_of" else ()
+        if name in fields and bytes(fields[name]) not in (*_SAYS_NOTHING, *(fields.get(one) for one in same)):
+            raise _refused(name, f"is not possible with a model on {kind.title}")
+    if "modalities" in fields and b'"audio"' in bytes(fields["modalities"]):
+        raise _refused(
+            "modalities", f"is {_shown(fields['modalities'])}, and a model on {kind.title} writes text"
+        )
     for name in fields.keys() & _AT_MOST.keys():
         _check_number(name, bytes(fields[name]))
     for name in fields.keys() & _LIST_MAX.keys():
@@ -188,6 +198,10 @@ def told_to_messages(kind: EngineKind, chat: bytes, *, stream: bool) -> dict[str
     elif stream and kind.tells_prompt == "continuous_usage_stats":
         fields["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
     return fields
+
+
+def _shown(value: Any) -> str:
+    return bytes(value)[:100].decode(errors="replace")
 
 
 def _refused(name: str, why: str) -> ApiError:

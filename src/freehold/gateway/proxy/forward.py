@@ -36,6 +36,8 @@ from freehold.wire.errors import ApiError, HttpReply, request_id_header
 
 log = logging.getLogger("freehold.gateway")
 _NO_LIMITS = Limits()
+_NO_MODEL = "you must provide a model parameter"
+_JSON = [("content-type", "application/json")]
 _UNANSWERED = frozenset(
     ("upstream_timeout", "upstream_unreachable", "upstream_redirect", "no_credentials", "internal_error")
 )
@@ -48,6 +50,10 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
     request.cancel_on_disconnect = True
     try:
         await _admit(state, exchange, request)
+        if api_route.loaded is not None and (told := api_route.loaded(exchange.body)) is not None:
+            exchange.status = 200
+            send_reply(request, HttpReply(200, _JSON, told), request_id=exchange.id, api=api_route.api)
+            return
         kept = None
         if exchange.route is not None and exchange.route.cache is not None:
             kept = find(state, exchange, request)
@@ -110,7 +116,8 @@ async def _admit(state: WorkerState, exchange: ProxyExchange, request: Request) 
     peek = exchange.peek
     model = exchange.model = exchange.api_route.model or peek.model or state.table.default_model or ""
     if not model:
-        raise ApiError(400, "you must provide a model parameter", param="model")
+        words = "model: Field required" if exchange.api_route.api == "anthropic" else _NO_MODEL
+        raise ApiError(400, words, code="missing_required_parameter", param="model")
     exchange.query = request.query_string
     exchange.tells_arm = header(ARM_HEADER) != "off"
     exchange.session = header("x-freehold-session")
@@ -242,7 +249,8 @@ def _send_error(state: WorkerState, exchange: ProxyExchange, request: Request, e
         exchange.admission.settle(0)
     if exchange.error_code in _UNANSWERED:
         state.meters.count("freehold_failures", exchange.route_name, exchange.arm, exchange.error_code)
-    send_reply(request, exchange.api_route.error(error), request_id=exchange.id, api=exchange.api_route.api)
+    reply = exchange.api_route.error(error, exchange.id)
+    send_reply(request, reply, request_id=exchange.id, api=exchange.api_route.api)
 
 
 def send_reply(request: Request, reply: HttpReply, *, request_id: str, api: str = "openai") -> None:

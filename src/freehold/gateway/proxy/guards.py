@@ -14,13 +14,15 @@ import msgspec
 
 from freehold.gateway.http.response import TransportError, UpstreamResponse
 from freehold.gateway.http.upstreams import upstream_failure
+from freehold.gateway.messages import ApiKind
 from freehold.gateway.proxy import structured_output
+from freehold.gateway.proxy.calling.forced_call import request_of_call, told_as_call
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.preparer import NOT_PREPARED
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX
 from freehold.gateway.proxy.state import WorkerState
 from freehold.types.endpoint import Endpoint
-from freehold.wire.errors import ApiError
+from freehold.wire.errors import ApiError, clients_fault
 from freehold.wire.responses_request import HOSTED_TOOL, NEEDS_STATE
 
 _CONTEXT_SIGNS = (
@@ -29,7 +31,10 @@ _CONTEXT_SIGNS = (
     b"context length",
     b"context size",
     b"prompt is too long",
+    b"too large to process",
 )
+_TOO_LONG = "prompt is too long"
+_PROMPTS: dict[ApiKind, str] = {"responses": "input", "embeddings": "input", "completions": "prompt"}
 # An error says what it is about within this.
 _ERROR_BYTES_MAX = 64 * 1024
 CONTEXT_STATUSES = frozenset((400, 413, 422))
@@ -99,10 +104,14 @@ async def enforce_contract(
     if violation is None:
         count("held")
         return data
-    constrained = None
+    constrained, as_json = None, False
     # What cannot be checked once cannot be checked twice; and a long request is not taken apart on the loop.
     if not violation.undecided and len(sent.body) <= INLINE_BYTES_MAX:
-        constrained = structured_output.constrained_request(contract, violation, endpoint, sent.body)
+        as_json = violation.uncalled and endpoint.engine_kind.ignores_tools_unsaid
+        if as_json and endpoint.capabilities.json_schema:
+            constrained = request_of_call(contract, sent.body)
+        else:
+            constrained = structured_output.constrained_request(contract, violation, endpoint, sent.body)
     if constrained is not None:
         count("retried")
         second = await state.upstreams.post(endpoint, sent.path, sent.headers, constrained)
@@ -111,6 +120,8 @@ async def enforce_contract(
         finally:
             await second.close()
         if second.status < 300 and second.is_stream == response.is_stream:
+            if as_json and len(data) <= INLINE_BYTES_MAX:
+                data = told_as_call(contract, data, streamed=second.is_stream)
             violation = await judge(data)
             if violation is None:
                 count("held_constrained")
@@ -124,7 +135,7 @@ async def enforce_contract(
 def is_context_error(status: int, body: bytes) -> bool:
     """Whether an endpoint reports that the prompt does not fit."""
     head = body[:_ERROR_BYTES_MAX].lower()
-    return status in CONTEXT_STATUSES and any(sign in head for sign in _CONTEXT_SIGNS)
+    return status in (*CONTEXT_STATUSES, 500) and any(sign in head for sign in _CONTEXT_SIGNS)
 
 
 def ends_engine(status: int, body: bytes) -> bool:
@@ -143,7 +154,24 @@ def check_context_error(
     state.meters.count("freehold_guard_events", exchange.route_name, "context", outcome)
     if not last:
         raise NextTarget("context")
-    raise _context_error(body)
+    raise _context_error(exchange.api_route.kind, body)
+
+
+def check_clients_fault(
+    state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, body: bytes, *, last: bool
+) -> None:
+    """Raise for what an engine here calls its own fault (500) and is one of the request, which must not have the engine
+    taken from others: `NextTarget`, or at the `last` one `ApiError`."""
+    fault = clients_fault(body[:_ERROR_BYTES_MAX])
+    if fault is None and not is_context_error(500, body):
+        return
+    state.breaker(endpoint.name).record_success()
+    if fault is None:
+        check_context_error(state, exchange, 500, body, last=last)
+    elif last:
+        raise fault
+    else:
+        raise NextTarget("other_api")
 
 
 def may_be_truncated(endpoint: Endpoint, body: bytes) -> bool:
@@ -167,11 +195,14 @@ async def check_fits(
     check_context_error(state, exchange, response.status, answer, last=last)
 
 
-def _context_error(body: bytes) -> ApiError:
-    """The same in OpenAI's words."""
+def _context_error(kind: ApiKind, body: bytes) -> ApiError:
+    """The same in the words of the client's API, which Anthropic's clients know by how it begins."""
     try:
         error = msgspec.json.decode(body if len(body) <= _ERROR_BYTES_MAX else b"{}")["error"]
         message = error["message"] if isinstance(error, dict) else error
     except (msgspec.DecodeError, KeyError, TypeError):
         message = "the prompt does not fit the model's context"
-    return ApiError(400, str(message), code="context_length_exceeded", param="messages")
+    if kind == "messages" and not str(message).startswith(_TOO_LONG):
+        message = f"{_TOO_LONG}: {message}"
+    param = _PROMPTS.get(kind, "messages")
+    return ApiError(400, str(message), code="context_length_exceeded", param=param)

@@ -41,9 +41,10 @@ from freehold.wire.ambiguity import unambiguous
 from freehold.wire.errors import ApiError
 from freehold.wire.openai import Peek
 from freehold.wire.output_schema import is_held
-from freehold.wire.request_types import check_types
+from freehold.wire.request_types import check_types, in_words_of
 from freehold.wire.responses_request import without_own_ids
 from freehold.wire.token_limit import takes_completion_limit, with_completion_limit
+from freehold.wire.tool_choice import one_tool
 
 # Up to this a body is read where it lies: within milliseconds, however hostile it is.
 INLINE_BYTES_MAX = 256 * 1024
@@ -59,7 +60,7 @@ _encode = msgspec.msgpack.encode
 
 class BodyFields(msgspec.Struct, array_like=True):
     """What routing knows of a long body. `changed`: it was read into another API's words. `form_held`: an engine's
-    grammar holds all of the schema that it asks an answer in."""
+    grammar holds all of the schema that it asks an answer in, and no call of a tool is demanded."""
 
     model: Any = None
     stream: Any = None
@@ -147,10 +148,12 @@ def read_body(path: str, body: bytes) -> tuple[BodyFields, list[bytes]]:
 
 
 def _is_form_held(kind: ApiKind, body: bytes, peek: Peek) -> bool:
-    if b'"json_schema"' not in body:
+    if b'"json_schema"' not in body and b'"tool_choice"' not in body:
         return True
     found = structured_output.contract_of(kind, body, peek)
-    return found is None or found.form is None or is_held(found.schema)
+    if found is None:
+        return True
+    return found.demanded is None and (found.form is None or is_held(found.schema))
 
 
 def _short(name: Any) -> str | None:
@@ -159,13 +162,17 @@ def _short(name: Any) -> str | None:
 
 def _echo(body: bytes) -> bytes:
     fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    return msgspec.json.encode(
-        {
-            name: value
-            for name, value in fields.items()
-            if name not in _NOT_ECHOED and len(bytes(value)) <= _ECHO_BYTES_MAX
-        }
-    )
+    echoed: dict[str, Any] = {
+        name: value
+        for name, value in fields.items()
+        if name not in _NOT_ECHOED and len(bytes(value)) <= _ECHO_BYTES_MAX
+    }
+    if bytes(fields.get("messages", b"")).startswith(b"["):
+        # The last may be the beginning of the answer.
+        last = msgspec.json.decode(fields["messages"], type=list[msgspec.Raw])[-1:]
+        if last and b'"assistant"' in bytes(last[0]) and len(bytes(last[0])) <= _ECHO_BYTES_MAX:
+            echoed["messages"] = last
+    return msgspec.json.encode(echoed)
 
 
 def is_sent_as_it_came(endpoint: Endpoint, model: str, peek: Peek, translation: Translation | None) -> bool:
@@ -187,12 +194,19 @@ def is_sent_as_it_came(endpoint: Endpoint, model: str, peek: Peek, translation: 
 
 def upstream_body(how: UpstreamBody, body: bytes) -> tuple[bool, list[bytes]]:
     """The body for an endpoint (empty where it is the client's own), and whether usage is to be hidden."""
+    try:
+        return _upstream_body(how, body)
+    except ApiError as error:
+        raise in_words_of(API_ROUTES[how.path].kind, error) from None
+
+
+def _upstream_body(how: UpstreamBody, body: bytes) -> tuple[bool, list[bytes]]:
     endpoint = how.endpoint
     route = API_ROUTES[how.path]
     translation = translation_for(route, endpoint)
     if how.checked and (translation is not None or not endpoint.engine_kind.is_rented):
         # Where its own API is spoken a rented endpoint checks this itself, in its own words.
-        check_types(route.kind, body)
+        check_types("ollama_chat" if route.api == "ollama" and route.kind == "chat" else route.kind, body)
     changed = translation.request(body) if translation is not None else body
     if translation is None and route.kind == "responses":
         changed = without_own_ids(body)
@@ -206,6 +220,8 @@ def upstream_body(how: UpstreamBody, body: bytes) -> tuple[bool, list[bytes]]:
         if len(known) != len(fields):
             changed = msgspec.json.encode(known)
     changes = upstream_changes(endpoint, how.target, how.model)
+    if not how.routed and endpoint.engine_kind.answers_to_any_name and how.model:
+        changes["model"] = how.model  # answers name the model that the client knows, an adapter's included
     if route.kind == "messages" and translation is not None and endpoint.api == "openai":
         changes |= told_to_messages(endpoint.engine_kind, changed, stream=how.stream and not how.whole)
     if (
@@ -228,9 +244,14 @@ def upstream_body(how: UpstreamBody, body: bytes) -> tuple[bool, list[bytes]]:
     # llama.cpp silently answers in plain text where the model's chat template has no tools.
     ignores_tools = endpoint.engine_kind.ignores_tools_unsaid and not endpoint.capabilities.tools
     if not how.routed and ignores_tools and structured_output.demands_a_tool(changed):
-        raise ApiError(400, f"{how.model} cannot be made to call a tool; its chat template knows none")
+        raise ApiError(
+            400,
+            f"{how.model} cannot be made to call a tool; its chat template knows none",
+            code="unsupported_value",
+            param="tool_choice",
+        )
     if not endpoint.engine_kind.reads_tool_names and b'"tool_choice"' in changed:
-        changes.update(openai.one_tool(changed))
+        changes.update(one_tool(changed))
     hide_usage = False
     if (
         how.asks_usage

@@ -13,10 +13,9 @@ from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, AnswerForm, BodyReader
 from freehold.gateway.proxy.translation import UNREADABLE, StreamTranslation, Translation, unreadable_answer
 from freehold.types.endpoint import Endpoint
-from freehold.wire import anthropic
-from freehold.wire.errors import ApiError, cut_off, request_id_header
+from freehold.wire.errors import ApiError, cut_off, request_id_header, told_error
 from freehold.wire.openai import begins_with_error
-from freehold.wire.sse import UsageFilter
+from freehold.wire.sse import SeparateUsage, UsageFilter
 
 _BUFFERED_BYTES_MAX = 1024 * 1024
 # How streams end: clients take an answer for whole when they have read this, not when the connection says so.
@@ -62,7 +61,8 @@ async def relay(
         await _stream(exchange, response, headers, stream_filter, request)
         return
     length = response.header("content-length")
-    if translation is not None or not last or (length is not None and int(length) <= _BUFFERED_BYTES_MAX):
+    is_read = translation is not None or not last or _is_engines_error(endpoint, response.status)
+    if is_read or (length is not None and int(length) <= _BUFFERED_BYTES_MAX):
         try:
             data = await response.read_all()
         except NoRoom:
@@ -75,10 +75,7 @@ async def relay(
             ) from None
         exchange.first_byte_s = time.perf_counter()
         exchange.add_chunk(data)
-        if translation is None:
-            _send_as_it_is(exchange, response, headers, data, request)
-        else:
-            await _send_complete(reader, exchange, response, headers, data, translation, request)
+        await _send_complete(reader, exchange, response, headers, data, translation, request)
     else:
         await _stream(exchange, response, headers, None, request)
 
@@ -118,11 +115,8 @@ async def send_buffered(
     headers = [header for header in _start(exchange, endpoint, response) if header[0] != "content-length"]
     exchange.first_byte_s = time.perf_counter()
     exchange.add_chunk(data)
-    if not response.is_stream and translation is not None:
-        await _send_complete(reader, exchange, response, headers, data, translation, request)
-        return
     if not response.is_stream:
-        _send_as_it_is(exchange, response, headers, data, request)
+        await _send_complete(reader, exchange, response, headers, data, translation, request)
         return
     stream_filter, headers = _stream_filter(exchange, translation, headers, hide_usage)
     if translation is not None:
@@ -173,10 +167,19 @@ def _stream_filter(
     if translation is not None:
         others = [header for header in headers if header[0] != "content-type"]
         return translation.stream(exchange.asked), [*others, ("content-type", translation.content_type)]
+    joins = exchange.answered_by is not None and exchange.answered_by.engine_kind.joins_usage
+    if joins and exchange.api_route.kind == "completions":
+        exchange.hides_usage = hide_usage
+        return SeparateUsage(hides=hide_usage), headers
     if hide_usage and exchange.content_encoding is None:
         exchange.hides_usage = True
         return UsageFilter(), headers
     return None, headers
+
+
+def _is_engines_error(endpoint: Endpoint, status: int) -> bool:
+    """Whether an answer is an error of an engine here, whose words are its own: clients are told it in their API's."""
+    return status >= 400 and not endpoint.engine_kind.is_rented
 
 
 async def _send_complete(
@@ -185,27 +188,38 @@ async def _send_complete(
     response: UpstreamResponse,
     headers: Headers,
     data: bytes,
-    translation: Translation,
+    translation: Translation | None,
     request: Request,
 ) -> None:
-    """Send an answer that is whole, in the client's API."""
-    if response.status >= 400:
-        short = data if len(data) <= INLINE_BYTES_MAX else b""
-        error = ApiError(response.status, anthropic.complaint(short))
-        data = exchange.api_route.error(error).body
-    else:
-        assert exchange.answered_by is not None
+    """Send an answer that is whole, in the client's API: errors as well, of all but those that speak it themselves."""
+    assert exchange.answered_by is not None
+    status = response.status
+    if status >= 400 and (translation is not None or _is_engines_error(exchange.answered_by, status)):
+        error = told_error(status, data if len(data) <= INLINE_BYTES_MAX else b"")
+        status = exchange.status = error.status
+        data = exchange.api_route.error(error, exchange.id).body
+        headers = [
+            *(one for one in headers if one[0] != "content-type"),
+            ("content-type", "application/json"),
+        ]
+    elif translation is not None:
         form = AnswerForm(exchange.api_route.path, exchange.answered_by)
         _, (data,) = await reader.do("answer", form, data, exchange.asked)
-    _send_as_it_is(exchange, response, headers, data, request)
+    _send_as_it_is(exchange, response, headers, data, request, status=status)
 
 
 def _send_as_it_is(
-    exchange: ProxyExchange, response: UpstreamResponse, headers: Headers, data: bytes, request: Request
+    exchange: ProxyExchange,
+    response: UpstreamResponse,
+    headers: Headers,
+    data: bytes,
+    request: Request,
+    *,
+    status: int | None = None,
 ) -> None:
     exchange.response_started = True
     exchange.keep()
-    request.respond(response.status, headers, data)
+    request.respond(status or response.status, headers, data)
 
 
 async def _stream(
@@ -293,10 +307,10 @@ def _translated(exchange: ProxyExchange, stream_filter: StreamTranslation, data:
     except (ApiError, *UNREADABLE) as error:
         exchange.completeness = "upstream_cut"
         failure = error if isinstance(error, ApiError) else unreadable_answer()
-        return stream_filter.broken(exchange.api_route.error(failure).body)
+        return stream_filter.broken(exchange.api_route.error(failure, exchange.id).body)
 
 
 def _error_event(exchange: ProxyExchange, stream_filter: StreamTranslation | None) -> bytes:
     """An error the client's library notices; ending the stream silently would look like a complete answer."""
-    body = exchange.api_route.error(cut_off()).body
+    body = exchange.api_route.error(cut_off(), exchange.id).body
     return b"data: " + body + b"\n\n" if stream_filter is None else stream_filter.broken(body)

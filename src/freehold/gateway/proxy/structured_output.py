@@ -44,7 +44,12 @@ def demanded_tool(choice: Any) -> str | None:
     """The tool a chat request's ``tool_choice`` says must be called: its name, empty for any, None for no demand."""
     if choice == "required":
         return ""
-    function = choice.get("function") if isinstance(choice, dict) else None
+    if not isinstance(choice, dict):
+        return None
+    allowed = choice.get("allowed_tools")
+    if isinstance(allowed, dict):
+        return "" if allowed.get("mode") == "required" else None
+    function = choice.get("function")
     return str(function.get("name")) if isinstance(function, dict) else None
 
 
@@ -61,13 +66,15 @@ def demands_a_tool(body: bytes) -> bool:
 class ContractViolation(NamedTuple):
     """Why an answer breaks its contract. `tool` is the called one, None for a text; `cut` by the length limit.
 
-    `undecided`: nothing is known, except that finding out takes too much.
+    `undecided`: nothing is known, except that finding out takes too much. `uncalled`: no tool was called where one must
+    be.
     """
 
     why: str
     tool: str | None = None
     cut: bool = False
     undecided: bool = False
+    uncalled: bool = False
 
 
 def contract_of(kind: ApiKind, body: bytes, peek: openai.Peek) -> OutputContract | None:
@@ -138,9 +145,8 @@ def violation_of(contract: OutputContract, answer: AssembledAnswer) -> ContractV
             if reason is not None:
                 return ContractViolation(reason, tool or "", cut)
         if not calls and contract.demanded is not None:
-            return ContractViolation(
-                "no tool was called, and the request demands one", contract.demanded, cut
-            )
+            why = "no tool was called, and the request demands one"
+            return ContractViolation(why, contract.demanded, cut, uncalled=True)
         if not calls and contract.form is not None and not message.get("refusal"):
             reason = _content_error(message.get("content"), contract)
             if reason is not None:

@@ -44,16 +44,19 @@ class Translation(NamedTuple):
 class ApiRoute(NamedTuple):
     """One path of the gateway that leads to models. `read` turns its requests into what `peek` understands.
 
-    `model` is the one that the path itself names; `native` is the client's spelling of it, with ``{model}`` there.
+    `error` gets the request's id with the error. `model` is the one that the path itself names; `native` is the
+    client's spelling of it, with ``{model}`` there. `loaded` gives the answer to a request, so read, that asks for
+    nothing but that the model is loaded, and None to others.
     """
 
     kind: ApiKind
     api: Api
     path: str
-    error: Callable[[ApiError], HttpReply] = openai_error
+    error: Callable[[ApiError, str], HttpReply] = openai_error
     read: Callable[[bytes], bytes] | None = None
     model: str = ""
     native: str = ""
+    loaded: Callable[[bytes], bytes | None] | None = None
 
 
 _CHAT = "/v1/chat/completions"
@@ -112,6 +115,10 @@ _GO_ON = {"continue_final_message": True, "add_generation_prompt": False}
 # By what an engine does with an answer that the client has begun.
 _MESSAGES_CONTINUED = {
     "always": _MESSAGES,
+    "repeating": _MESSAGES._replace(
+        answer=_from_upstream(functools.partial(anthropic.answer_from_openai, repeats_begun=True)),
+        stream=functools.partial(anthropic.AnthropicStreamFromOpenai, repeats_begun=True),
+    ),
     "when_asked": _MESSAGES._replace(
         request=_from_client(lambda body: anthropic.request_to_openai(body, begun=_GO_ON))
     ),
@@ -223,9 +230,21 @@ API_ROUTES: dict[str, ApiRoute] = {
     "/v1/messages/count_tokens": ApiRoute(
         "count_tokens", "anthropic", "/v1/messages/count_tokens", anthropic_error
     ),
-    "/api/chat": ApiRoute("chat", "ollama", "/api/chat", ollama_error, _from_client(ollama.chat_to_openai)),
+    "/api/chat": ApiRoute(
+        "chat",
+        "ollama",
+        "/api/chat",
+        ollama_error,
+        _from_client(ollama.chat_to_openai),
+        loaded=ollama.chat_loaded,
+    ),
     "/api/generate": ApiRoute(
-        "chat", "ollama", "/api/generate", ollama_error, _from_client(ollama.generate_to_openai)
+        "chat",
+        "ollama",
+        "/api/generate",
+        ollama_error,
+        _from_client(ollama.generate_to_openai),
+        loaded=ollama.generate_loaded,
     ),
     "/api/embed": ApiRoute(
         "embeddings", "ollama", "/api/embed", ollama_error, _from_client(ollama.embed_to_openai)

@@ -21,6 +21,8 @@ class Needs(Record, frozen=True, kw_only=True):
     """What an application needs of a model, and how that is known."""
 
     tools: bool = False
+    calls_demanded: int = 0
+    """Requests among the traces that say a tool must be called (``tool_choice``)."""
     json_schema: bool = False
     vision: bool = False
     languages: tuple[str, ...] = ()

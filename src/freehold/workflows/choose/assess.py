@@ -333,7 +333,8 @@ def _license_reasons(ruling: Ruling) -> list[tuple[bool, str]]:
 def _need_reasons(model: Model, needs: Needs) -> list[tuple[bool, str]]:
     found: list[tuple[bool, str]] = []
     if needs.tools and model.tools is False:
-        found.append((True, "tools: its chat template renders none"))
+        calls = f", and {needs.calls_demanded:,} requests demand a call" if needs.calls_demanded else ""
+        found.append((True, f"tools: its chat template renders none{calls}"))
     elif needs.tools and model.tools is None:
         found.append((False, "tools: not looked up whether its chat template renders them"))
     if needs.vision and not model.vision:

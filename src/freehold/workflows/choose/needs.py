@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from freehold.types.asking import demands_a_call
 from freehold.types.planning.assessment import Needs
 from freehold.types.trace import Trace
 from freehold.workflows.choose.languages import language_of
@@ -49,7 +50,11 @@ def needs_of(traces: Iterable[Trace]) -> Needs:
         )
     if any(trace.usage is None for trace in originals):
         how.append(f"tokens without a count estimated at {CHARACTERS_PER_TOKEN} characters each")
+    demanded = sum(map(demands_a_call, requests))
+    if demanded:
+        how.append(f"{demanded:,} of them demand a tool call")
     return Needs(
+        calls_demanded=demanded,
         tools=any(request.get("tools") or request.get("functions") for request in requests),
         json_schema=any(_format(request) in ("json_schema", "json_object") for request in requests),
         vision=any(_has_image(request.get("messages")) for request in requests),

@@ -10,13 +10,21 @@ from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
+import msgspec
+
+from freehold.catalog import models
 from freehold.datasets import building
 from freehold.errors import FreeholdError
 from freehold.hardware.gguf_header import read_header
+from freehold.settings import Settings
 from freehold.store import open_store
+from freehold.types.asking import demands_a_call
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.endpoint import Endpoint, ServePlan
+from freehold.types.engine import ENGINE_KINDS, EngineName
+from freehold.types.model import Weights
 from freehold.workflows.project import Project
+from freehold.workflows.weights.pull import show_weights
 
 WAYS_OUT = (
     "leave these requests out by [[data.match]], train the model (an adapter brings a template that writes calls), or "
@@ -74,6 +82,56 @@ def unmet_in_project(project: Project, plan: ServePlan) -> str | None:
         return unmet(plan, islice(building.samples(dataset, "held_out"), _LOOKED_AT))
     except (FreeholdError, OSError):
         return None  # it was asked in passing: what is wrong with the dataset is told where it is used
+
+
+def unmet_of_model(project: Project, model: str, engine: EngineName) -> str | None:
+    """The same before there is a plan: of a model by its id or path, for the newest dataset's held-out samples, or
+    where none was built yet for the newest traces. None where nothing is known of its template, or of traffic."""
+    kind = ENGINE_KINDS[engine]
+    if not kind.ignores_tools_unsaid:
+        return None
+    try:
+        found, total = _demanded(project)
+        if not found or model_knows_tools(model, project.settings) is not False:
+            return None
+    except (FreeholdError, OSError):
+        return None  # it was asked in passing, as `unmet_in_project` is
+    return _told(model, kind.title, found, total)
+
+
+def _demanded(project: Project) -> tuple[int, int]:
+    with open_store(project.reading_url) as store:
+        dataset = store.latest(Dataset)
+        if dataset is None:
+            requests = [trace.request for trace in store.latest_traces(_LOOKED_AT) if trace.parent_id is None]
+            return sum(map(demands_a_call, requests)), len(requests)
+    return demanding(islice(building.samples(dataset, "held_out"), _LOOKED_AT))
+
+
+def model_knows_tools(model: str, settings: Settings) -> bool | None:
+    """Whether a model's chat template reads tools: by its weights where they are here, else by the catalog; None where
+    neither knows. Nothing is fetched."""
+    try:
+        weights = weights_here(model, settings)
+    except (FreeholdError, OSError, msgspec.DecodeError):
+        weights = None
+    template = None if weights is None else weights.chat_template
+    if template is None and weights is not None and weights.path is not None and weights.format == "gguf":
+        template = template_in(Path(weights.path))
+    if template is not None:
+        return knows_tools(template)
+    known = models.find(model)
+    return None if known is None else known.tools
+
+
+def weights_here(model: str, settings: Settings) -> Weights | None:
+    """The weights of a model that are on this machine; None where they are not. Raises what `show_weights` raises."""
+    path = Path(model)
+    if path.suffix == ".gguf" and path.is_file():
+        return Weights(
+            model_id=model, format="gguf", quantization="", bytes=0, sha256="", source="", path=str(path)
+        )
+    return show_weights(model, settings).weights
 
 
 def template_of(plan: ServePlan) -> str | None:

@@ -66,12 +66,15 @@ async def contract_of(state: WorkerState, exchange: ProxyExchange) -> structured
 
 
 def may_break_schema(exchange: ProxyExchange, endpoint: Endpoint) -> bool:
-    """Whether an engine here may answer past the schema of a request, because its grammar does not hold all of that."""
+    """Whether an engine here may answer past the schema of a request, because its grammar does not hold all of that, or
+    without the call of a tool that a request demands."""
     if endpoint.engine_kind.is_rented:
         return False
     if len(exchange.body) > INLINE_BYTES_MAX:
         return not exchange.form_held
     kind, peek = exchange.api_route.kind, exchange.peek
+    if endpoint.engine_kind.ignores_tools_unsaid and _demands_a_call(exchange):
+        return True
     if kind == "chat":
         form = bytes(peek.response_format)
         held = _holds if len(form) <= _REMEMBERED_BYTES_MAX else _holds.__wrapped__
@@ -80,6 +83,13 @@ def may_break_schema(exchange: ProxyExchange, endpoint: Endpoint) -> bool:
         return False
     contract = structured_output.contract_of(kind, exchange.body, peek)
     return contract is not None and contract.form is not None and not is_held(contract.schema)
+
+
+def _demands_a_call(exchange: ProxyExchange) -> bool:
+    if b'"tool_choice"' not in exchange.body:
+        return False
+    contract = structured_output.contract_of(exchange.api_route.kind, exchange.body, exchange.peek)
+    return contract is not None and contract.demanded is not None
 
 
 @functools.lru_cache(maxsize=256)

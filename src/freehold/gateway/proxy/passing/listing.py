@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
@@ -14,6 +15,7 @@ from freehold.gateway.proxy.state import WorkerState
 from freehold.wire.base_url import target
 
 _WITHIN_S = 5.0
+_PAGE = ("limit", "after_id", "before_id")
 # OpenRouter's, the longest that is known, has half of it. Reading this much takes the loop some ten milliseconds.
 _LIST_BYTES_MAX = 2 * 1024 * 1024
 
@@ -25,9 +27,14 @@ async def listed_elsewhere(state: WorkerState, request: Request) -> list[dict[st
     if endpoint is None or endpoint.api != speaks:
         return []
     place = target(endpoint.base_url, "/v1/models", api=endpoint.api)
-    if request.query_string:
+    query = request.query_string
+    if speaks == "anthropic":
+        # All of it: the page that the client asked for is cut from both lists.
+        pairs = parse_qsl(query, keep_blank_values=True)
+        query = urlencode([*(one for one in pairs if one[0] not in _PAGE), ("limit", "1000")])
+    if query:
         keys_here = state.keys.required
-        place = state.upstreams.with_query(endpoint, place, request.query_string, keys_here=keys_here)
+        place = state.upstreams.with_query(endpoint, place, query, keys_here=keys_here)
     try:
         headers = state.upstreams.request_headers(
             endpoint, request.headers, pass_credentials=not state.keys.required

@@ -7,15 +7,13 @@ from pathlib import Path
 
 import msgspec
 
-from freehold.catalog import models
 from freehold.errors import FreeholdError
 from freehold.hardware.gguf_header import read_header
 from freehold.settings import Settings
 from freehold.types.dataset import Sample
 from freehold.types.finding import Finding, fail, ok
 from freehold.types.model import Weights
-from freehold.workflows.serve.tools import WAYS_OUT, demanding, knows_tools, template_in
-from freehold.workflows.weights.pull import show_weights
+from freehold.workflows.serve.tools import WAYS_OUT, demanding, model_knows_tools, weights_here
 
 CHECK = "template"
 TOOLS = "tools"
@@ -25,7 +23,7 @@ _GGUF_KEY = "tokenizer.chat_template"
 def template_findings(model: str, settings: Settings) -> Iterator[Finding]:
     """Whether `model` can be put a conversation. Weights that are not here yet are not judged."""
     try:
-        weights = _here(model, settings)
+        weights = weights_here(model, settings)
         found = weights is None or _has_template(weights)
     except (FreeholdError, OSError, msgspec.DecodeError):
         return  # not here, or unreadable: fetching and loading say it better
@@ -48,36 +46,13 @@ def tool_findings(model: str, settings: Settings, samples: Sequence[Sample]) -> 
     found, total = demanding(samples)
     if not found:
         return
-    if _knows_tools(model, settings) is False:
+    if model_knows_tools(model, settings) is False:
         yield fail(
             TOOLS,
             f"{model}: {found:,} of {total:,} held-out requests demand a tool call, and its chat template knows no "
             "tools",
             WAYS_OUT,
         )
-
-
-def _knows_tools(model: str, settings: Settings) -> bool | None:
-    try:
-        weights = _here(model, settings)
-    except (FreeholdError, OSError, msgspec.DecodeError):
-        weights = None
-    template = None if weights is None else weights.chat_template
-    if template is None and weights is not None and weights.path is not None and weights.format == "gguf":
-        template = template_in(Path(weights.path))
-    if template is not None:
-        return knows_tools(template)
-    known = models.find(model)
-    return None if known is None else known.tools
-
-
-def _here(model: str, settings: Settings) -> Weights | None:
-    path = Path(model)
-    if path.suffix == ".gguf" and path.is_file():
-        return Weights(
-            model_id=model, format="gguf", quantization="", bytes=0, sha256="", source="", path=str(path)
-        )
-    return show_weights(model, settings).weights
 
 
 def _has_template(weights: Weights) -> bool:

@@ -1,0 +1,1 @@
+"""Calls of tools that an engine was told to make."""
