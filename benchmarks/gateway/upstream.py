@@ -4,7 +4,7 @@
 
 A body with ``"stream":true`` is answered by 100 server-sent events. The model's name sets the pause between
 them, in milliseconds (``stream-5``), or the pause before a plain answer (``slow-50``); 0 without a number. Events of
-``stamped-5`` also say when they were written.
+``stamped-5`` also say when they were written; a stream of ``brief-5`` has only the last five of the events.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PLAIN = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %
     ANSWER,
 )
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-CHUNKS = 100
+CHUNKS, BRIEF_CHUNKS = 100, 5
 
 
 def _chunk(data: bytes) -> bytes:
@@ -45,7 +45,7 @@ def _event(number: int) -> bytes:
 EVENTS = [_event(number) for number in range(CHUNKS)]
 STREAM_END = _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.I)
-_PAUSE = re.compile(rb'"model": ?"(?:stream|slow|stamped)-(\d+)"')
+_PAUSE = re.compile(rb'"model": ?"(?:stream|slow|stamped|brief)-(\d+)"')
 
 
 class Upstream(asyncio.Protocol):
@@ -76,7 +76,8 @@ class Upstream(asyncio.Protocol):
         seconds = int(pause[1]) / 1000 if pause else 0.0
         if b'"stream":true' in body or b'"stream": true' in body:
             self.transport.write(STREAM_HEAD)
-            self.stream(0, seconds, stamped=b'"stamped-' in body)
+            first = CHUNKS - BRIEF_CHUNKS if b'"brief-' in body else 0
+            self.stream(first, seconds, stamped=b'"stamped-' in body)
         elif seconds:
             asyncio.get_running_loop().call_later(seconds, self.write, PLAIN)
         else:

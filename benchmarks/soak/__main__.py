@@ -12,20 +12,18 @@ import argparse
 import asyncio
 import contextlib
 import json
-import socket
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from benchmarks.gateway.upstream_process import upstream
 from benchmarks.soak import balance, watch
 from benchmarks.soak.changes import Changes
 from benchmarks.soak.traffic import MODEL, Traffic
@@ -36,7 +34,6 @@ from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import Limits, Route, Target
 from freehold.workflows.shift import keys
 
-_UPSTREAM = Path(__file__).parents[1] / "gateway" / "upstream.py"
 _SLACK = {"memory_mib": 6.0, "descriptors": 6.0}
 _SETTLED_WITHIN_S = 60.0
 _CHANGE_EVERY_S = 20.0
@@ -56,28 +53,10 @@ def main() -> int:
     given = parser.parse_args()
     if given.minutes < 0.5:
         parser.error(f"--minutes is {given.minutes:g}, expected 0.5 or more")
-    with tempfile.TemporaryDirectory(prefix="freehold-soak-") as folder, _upstream() as url:
+    with tempfile.TemporaryDirectory(prefix="freehold-soak-") as folder, upstream() as url:
         result = asyncio.run(_soak(given, Path(folder), url))
     print(json.dumps(result, indent=1) if given.json else _text(result))
     return 0 if result["flat"] and result["adds_up"] else 1
-
-
-@contextlib.contextmanager
-def _upstream() -> Iterator[str]:
-    port = serve.free_port()
-    process = subprocess.Popen([sys.executable, str(_UPSTREAM), str(port)])
-    try:
-        end = time.monotonic() + 30
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            if time.monotonic() > end:
-                raise SystemExit("the upstream did not start")
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 def _config(folder: Path, url: str, workers: int) -> GatewayConfig:
@@ -91,7 +70,7 @@ def _config(folder: Path, url: str, workers: int) -> GatewayConfig:
         capture="raw",
         workers=workers,
         drain_s=5.0,
-        keys_in_store=True,
+        keys_required=True,
     )
 
 

@@ -1,22 +1,17 @@
 """Renewed workers (SIGUSR2): no request is lost, whatever a client does with its connections."""
 
 import contextlib
-import json
 import os
 import signal
-import subprocess
-import sys
+import ssl
 import time
-from pathlib import Path
 
 import pytest
+from benchmarks.gateway import renewals
 from tests.gateway.http.sockets import ask, raw, read_answer
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain, processes, stream, stream_of
 
-from freehold.gateway.http.connection import HEAD_WITHIN_S
-
-ROOT = Path(__file__).parents[2]
-RENEWALS = 6
+from freehold.gateway.http.deadlines import HEAD_WITHIN_S
 
 
 def workers(running):
@@ -157,40 +152,43 @@ def test_a_stop_while_workers_leave_ends_all_of_them(upstream, tmp_path):
         idle.close()
 
 
-def load(running, seconds, tasks, *more):
-    """The clients of `renewal_clients`, in a process of their own."""
-    return subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "tests.gateway.renewal_clients",
-            running.base_url,
-            str(seconds),
-            str(tasks),
-            *more,
-        ],
-        stdout=subprocess.PIPE,
-        cwd=ROOT,
-    )
+def test_over_tls_a_client_may_be_silent_for_longer_than_answers_under_way_are_waited_for(
+    upstream, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("FREEHOLD_LOG", "info")  # says when a worker begins to leave
+    files, ca = renewals.certificate(tmp_path)
+    context = ssl.create_default_context(cafile=ca)
+    with (
+        gateway(upstream, tmp_path, workers=1, capture="off", tls=files, drain_s=0.5) as running,
+        raw(running) as plain_client,
+        context.wrap_socket(plain_client, server_hostname="localhost") as client,
+        client.makefile("rb") as file,
+    ):
+        client.settimeout(30)
+        status, headers, _ = answered(client, file)
+        assert status == 200 and "connection" not in headers
+        before = workers(running)
+        running.renew()
+        eventually(lambda: workers(running) - before, timeout_s=40)
+        told_to_leave = tmp_path / "gateway.log"
+        eventually(lambda: told_to_leave.read_text().count("draining") == 1, timeout_s=40)
+        time.sleep(2)
+        assert workers(running) & before, "it waits for its client"
+        status, headers, _ = answered(client, file)
+        assert status == 200 and headers["connection"] == "close"
+        assert file.read() == b""
+        eventually(lambda: not workers(running) & before)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_four_client_libraries_lose_no_request(upstream, tmp_path):
-    upstream.answer = lambda seen: (
-        stream(stream_of(*"abcd"), pause=0.02) if seen.json.get("stream") else plain(ANSWER)
-    )
-    with gateway(upstream, tmp_path, workers=2, capture="off") as running:
-        clients = load(running, 40, 6)
-        renewals = 0
-        time.sleep(3)
-        while clients.poll() is None and renewals < RENEWALS:
-            renew(running)
-            renewals += 1
-        told = json.loads(clients.communicate(timeout=120)[0])
-        assert renewals >= 3
-        assert not told["failed"], told
-        assert len(told["asked"]) == 4 and min(told["asked"].values()) > 50, told
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("tls", [False, True])
+def test_five_client_libraries_lose_no_request(tmp_path, tls):
+    """The small form of `python -m benchmarks.gateway.renewals`."""
+    found = renewals.measured(tmp_path, renewals=3, requests=1_000, tasks=6, tls=tls)
+    assert not found["lost"], found
+    assert found["renewals"] >= 3 and len(found["asked"]) == 5 and min(found["asked"].values()) > 50, found
+    assert found["traces"] == found["whole"], found
 
 
 def test_no_worker_holds_what_nothing_takes(upstream, tmp_path):

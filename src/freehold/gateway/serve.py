@@ -24,6 +24,7 @@ from freehold.gateway import child_environment
 from freehold.gateway.child_process import ChildProcess
 from freehold.gateway.config import CONFIG_FILE, GatewayConfig, in_force, to_json
 from freehold.gateway.http.certificate import check_certificate
+from freehold.gateway.http.deadlines import leaves_within_s
 from freehold.gateway.http.handover import open_pair
 from freehold.gateway.http.signing.clouds import check_sources
 from freehold.gateway.run_folder import check_run_folder, new_run_folder, sweep_left_over_folders
@@ -48,7 +49,8 @@ def run(config: GatewayConfig) -> None:
     """Serve until SIGINT or SIGTERM; streams that are running finish first, for up to `drain_s`.
 
     SIGUSR2 renews the workers, from what is installed by then: new ones take over the port and the open connections,
-    the old ones end when their streams have. The recorder stays, so that no trace on its way to it is lost.
+    the old ones end when their streams have, and over TLS when their clients have left them. The recorder stays, so
+    that no trace on its way to it is lost.
 
     Raises `PortInUseError` when the port is in use, `ConfigError` when a secret's environment
     variable is not set, `StoreError` when the store cannot be opened.
@@ -99,8 +101,8 @@ def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
                 for _ in range(config.workers)
             ]
 
-        def within_s() -> float:
-            return in_force(Path(run_folder), config).drain_s + _AFTER_DRAIN_S
+        def drain_s() -> float:
+            return in_force(Path(run_folder), config).drain_s
 
         workers = start_workers()
         leaving: list[ChildProcess] = []
@@ -110,8 +112,9 @@ def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
             if not _came_up(new, Path(run_folder)):
                 workers, new = new, workers  # the old ones keep serving
             leaving = [worker for worker in leaving if worker.is_running]
+            longest_s = leaves_within_s(drain_s()) + _AFTER_DRAIN_S
             for worker in workers:
-                threading.Thread(target=worker.leave, args=(within_s(),), daemon=True).start()
+                threading.Thread(target=worker.leave, args=(longest_s,), daemon=True).start()
             leaving += workers
             workers = new
         log.info("stopping")
@@ -121,7 +124,7 @@ def _serve(config: GatewayConfig, *, follow: bool = False) -> None:
         workers += leaving
         for worker in workers:
             worker.ask_to_stop()
-        deadline = time.monotonic() + within_s()
+        deadline = time.monotonic() + drain_s() + _AFTER_DRAIN_S
         for worker in workers:
             worker.stop(max(0.1, deadline - time.monotonic()))
 

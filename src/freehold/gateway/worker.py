@@ -67,10 +67,9 @@ async def work(
         await ending.wait()
         log.info("draining")
         drain_s = app.state.config.drain_s  # as the file says now
-        deadline = loop.time() + drain_s
         if not stopping.is_set():
             await server.leave(drain_s, stopping)
-        await server.drain(max(0.0, deadline - loop.time()))
+        await server.drain(drain_s)
         if following is not None:
             following.cancel()
 

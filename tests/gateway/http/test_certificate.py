@@ -18,7 +18,9 @@ from tests.gateway.loopback import ANSWER, eventually, gateway, stream, stream_o
 
 from freehold.errors import ConfigError
 from freehold.gateway.config import TlsFiles
+from freehold.gateway.http import deadlines
 from freehold.gateway.http.certificate import ServerCertificate, check_certificate, expiry_of
+from freehold.gateway.http.server import HttpServer
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +104,55 @@ def test_a_renewed_certificate_is_shown_while_connections_go_on(upstream, author
         eventually(lambda: {shown(running, authority) for _ in range(8)}.isdisjoint({first}))
         words = [part.choices[0].delta.content or "" for part in running_stream]
         assert "".join(words) == "abcdefghij", "the stream from before the renewal ended whole"
+
+
+def test_a_handshake_that_runs_while_a_worker_leaves_is_waited_for(authority, files):
+    """The worker ended, for no connection was open yet: whoever had just connected was cut off."""
+
+    async def answer(request):
+        request.respond(200, [], b"done")
+
+    async def main():
+        listener = socket.create_server(("127.0.0.1", 0))
+        server = HttpServer(answer)
+        await server.listen(listener, ServerCertificate(files))
+        plain = socket.create_connection(listener.getsockname())
+        plain.setblocking(False)
+        while not server.opening:
+            await asyncio.sleep(0.01)
+        leaving = asyncio.create_task(server.leave(5, asyncio.Event()))
+        await asyncio.sleep(0.3)
+        assert not leaving.done()
+        reader, writer = await asyncio.open_connection(
+            sock=plain, ssl=trusting(authority), server_hostname="localhost"
+        )
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        received = await reader.read()
+        assert received.startswith(b"HTTP/1.1 200") and b"connection: close" in received
+        await leaving
+        writer.close()
+        await server.drain(0.1)
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+
+
+def test_a_handshake_that_never_ends_holds_a_leaving_worker_no_longer_than_its_time(
+    authority, files, monkeypatch
+):
+    monkeypatch.setattr(deadlines, "HEAD_WITHIN_S", 0.5)
+
+    async def main():
+        listener = socket.create_server(("127.0.0.1", 0))
+        server = HttpServer(lambda request: None)
+        await server.listen(listener, ServerCertificate(files))
+        with socket.create_connection(listener.getsockname()):
+            while not server.opening:
+                await asyncio.sleep(0.01)
+            await server.leave(5, asyncio.Event())
+        await server.drain(0.1)
+        await asyncio.sleep(0.2)  # by then the loop has closed its end
+
+    asyncio.run(asyncio.wait_for(main(), 20))
 
 
 def test_a_broken_renewal_leaves_the_certificate_in_force(authority, files, tmp_path):

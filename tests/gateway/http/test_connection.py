@@ -11,7 +11,7 @@ from tests.gateway.asking import QUESTION
 from tests.gateway.http.sockets import ask, raw, read_answer, serving
 from tests.gateway.loopback import ANSWER, plain, stream, stream_of
 
-from freehold.gateway.http import connection
+from freehold.gateway.http import connection, deadlines
 from freehold.gateway.http import server as server_module
 
 
@@ -116,7 +116,7 @@ def test_a_client_that_reads_slowly_makes_the_endpoint_wait(shared, upstream):
 
 
 def test_a_client_that_never_reads_its_answer_is_let_go(monkeypatch):
-    monkeypatch.setattr(connection, "UNREAD_S", 0.2)
+    monkeypatch.setattr(deadlines, "UNREAD_S", 0.2)
     monkeypatch.setattr(server_module, "_SWEEP_EVERY_S", 0.05)
     ended = []
 
@@ -138,8 +138,8 @@ def test_a_client_that_never_reads_its_answer_is_let_go(monkeypatch):
 
 
 def test_stalling_clients_are_let_go(monkeypatch):
-    monkeypatch.setattr(connection, "HEAD_WITHIN_S", 0.2)
-    monkeypatch.setattr(connection, "BODY_STALLS_S", 0.2)
+    monkeypatch.setattr(deadlines, "HEAD_WITHIN_S", 0.2)
+    monkeypatch.setattr(deadlines, "BODY_STALLS_S", 0.2)
     monkeypatch.setattr(server_module, "_SWEEP_EVERY_S", 0.05)
 
     async def handler(request):
@@ -157,7 +157,7 @@ def test_stalling_clients_are_let_go(monkeypatch):
 
 
 def test_a_body_that_never_ends_is_let_go_however_steadily_it_comes(monkeypatch):
-    monkeypatch.setattr(connection, "BODY_WITHIN_S", 0.3)
+    monkeypatch.setattr(deadlines, "BODY_WITHIN_S", 0.3)
     monkeypatch.setattr(server_module, "_SWEEP_EVERY_S", 0.05)
 
     async def handler(request):

@@ -5,17 +5,22 @@ import socket
 
 import pytest
 
-from freehold.gateway.http import handover, server
-from freehold.gateway.http.connection import HEAD_WITHIN_S, IDLE_S
+from freehold.gateway.http import deadlines, handover, server
+from freehold.gateway.http.deadlines import HEAD_WITHIN_S, IDLE_S
 from freehold.gateway.http.handover import Handover, open_pair
 from freehold.gateway.http.server import HttpServer
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
+def asking_for(pause_s):
+    """A request whose answer takes so long."""
+    return b"GET /?%g HTTP/1.1\r\nhost: x\r\n\r\n" % pause_s
+
+
 def named(name, pause_s=0.0):
     async def handler(request):
-        await asyncio.sleep(pause_s)
+        await asyncio.sleep(float(request.query_string or pause_s))
         request.respond(200, [("x-name", name)], b"done")
 
     return handler
@@ -101,18 +106,79 @@ def test_without_a_way_to_hand_over_the_next_answer_says_that_it_is_the_last():
     played(scenario, has_pair=False)
 
 
-def test_a_client_that_is_silent_is_waited_for_no_longer_than_said():
+def test_a_silent_client_whose_connection_cannot_be_given_away_loses_no_request():
+    """Once closed when answers under way had had their time: a request that was sent in that moment was lost."""
+
     async def scenario(old, new, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(REQUEST)
         await answer(reader)
-        await old.leave(0.3, asyncio.Event())
-        assert old.connections and not reader.at_eof()
-        await old.drain(0)
-        assert await reader.read() == b""
+        leaving = asyncio.create_task(old.leave(0.2, asyncio.Event()))
+        await asyncio.sleep(1.0)
+        writer.write(REQUEST)
+        head, _ = await answer(reader)
+        assert b"x-name: old" in head and b"connection: close" in head
+        await leaving
+        assert not old.connections
         writer.close()
 
     played(scenario, has_pair=False)
+
+
+def test_a_silent_client_is_waited_for_as_long_as_any(monkeypatch):
+    monkeypatch.setattr(deadlines, "IDLE_S", 0.5)
+
+    async def scenario(old, new, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(REQUEST)
+        await answer(reader)
+        await old.leave(0.1, asyncio.Event())
+        assert not old.connections and await reader.read() == b""
+        writer.close()
+
+    played(scenario, has_pair=False)
+
+
+def test_a_request_that_comes_late_has_its_own_time_and_one_that_ran_before_is_cut():
+    async def scenario(old, new, port):
+        late, late_writer = await asyncio.open_connection("127.0.0.1", port)
+        late_writer.write(REQUEST)
+        await answer(late)
+        long, long_writer = await asyncio.open_connection("127.0.0.1", port)
+        long_writer.write(asking_for(9.0))
+        while not any(one.current for one in old.connections):
+            await asyncio.sleep(0.01)
+        began = old.loop.time()
+        leaving = asyncio.create_task(old.leave(1.0, asyncio.Event()))
+        await asyncio.sleep(0.8)
+        late_writer.write(asking_for(0.6))
+        assert await long.read() == b""
+        assert old.loop.time() - began < 5
+        assert b"x-name: old" in (await answer(late))[0]
+        await leaving
+        for writer in (late_writer, long_writer):
+            writer.close()
+
+    played(scenario, has_pair=False)
+
+
+def test_what_was_accepted_in_the_moment_of_leaving_is_waited_for():
+    """It is among the open ones from the loop's next turn on: the worker ended, and its first request was lost."""
+
+    async def scenario(old, new, port):
+        connecting = asyncio.create_task(asyncio.open_connection("127.0.0.1", port))
+        while not old.opening:
+            assert not old.connections
+            await asyncio.sleep(0)
+        await old.leave(5, asyncio.Event())
+        reader, writer = await connecting
+        await asyncio.sleep(0.1)
+        assert not old.connections and len(new.connections) == 1
+        writer.write(REQUEST)
+        assert b"x-name: new" in (await answer(reader))[0]
+        writer.close()
+
+    played(scenario)
 
 
 def test_where_no_worker_takes_any_more_a_connection_is_closed_and_not_left_hanging():

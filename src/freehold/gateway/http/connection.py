@@ -18,6 +18,7 @@ from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
+from freehold.gateway.http import deadlines
 from freehold.gateway.http.framing import check_framing, ends_connection, first_upgrade, framing_header
 from freehold.gateway.http.memory import HeldBytes
 from freehold.gateway.http.request import STATUS_LINES, ConnectionHost, Headers, Receiver, Request
@@ -25,27 +26,19 @@ from freehold.gateway.http.request import STATUS_LINES, ConnectionHost, Headers,
 log = logging.getLogger("freehold.gateway")
 HEAD_BYTES_MAX = 128 * 1024
 HEADERS_MAX = 128
-HEAD_WITHIN_S = 15.0
-BODY_STALLS_S = 60.0
-# A body must be whole within this, however steadily it comes.
-BODY_WITHIN_S = 300.0
-IDLE_S = 75.0
-# A client that has read nothing of its answer for this long is given up.
-UNREAD_S = 300.0
 # Heads beyond this take room of the budget; most are much smaller.
 _HEAD_FREE_BYTES = 16 * 1024
 # Requests that a client sent ahead of its answers; what one read of the socket holds beyond it is an attack.
 PIPELINED_MAX = 128
 # What a client may send behind an offer to continue in another protocol, before that is accepted.
 _EARLY_BYTES_MAX = 64 * 1024
-# After an answer to a request that was not read to its end: how long the connection stays open.
-_LINGER_S = 2.0
 
 
 class Connection(asyncio.Protocol):
     """One client's connection; `kept` where it has carried requests before, at another worker."""
 
     __slots__ = (
+        "__weakref__",
         "_body_since_s",
         "_drain",
         "_early",
@@ -108,17 +101,21 @@ class Connection(asyncio.Protocol):
         """Whether the client has kept the server waiting for too long."""
         waited_s = now_s - self._since_s
         if self._lingering:
-            return waited_s > _LINGER_S
+            return waited_s > deadlines.LINGER_S
         if self.writing_paused:
-            return waited_s > UNREAD_S
+            return waited_s > deadlines.UNREAD_S
         if self._reading_paused:
             return False
         if self._in_head:
-            return waited_s > HEAD_WITHIN_S
+            return waited_s > deadlines.HEAD_WITHIN_S
         if self._incoming is not None:
-            too_long = now_s - self._body_since_s > BODY_WITHIN_S and not self._incoming.passes_on
-            return waited_s > BODY_STALLS_S or too_long
-        return self.current is None and waited_s > IDLE_S
+            too_long = now_s - self._body_since_s > deadlines.BODY_WITHIN_S and not self._incoming.passes_on
+            return waited_s > deadlines.BODY_STALLS_S or too_long
+        return self.current is None and waited_s > deadlines.IDLE_S
+
+    def runs_since(self, when_s: float) -> bool:
+        """Whether a request came then or before, whose answer has not ended or was not read."""
+        return (self.current is not None or self.writing_paused) and self._body_since_s <= when_s
 
     def stop(self, *, also_fresh: bool) -> None:
         """Close where nothing runs; a running answer closes when it ends.
@@ -157,6 +154,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        self.server.opening.discard(self)
         if self.server.has_room:
             self.server.connections.add(self)
         else:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 from typing import Any, Protocol, cast
+from weakref import WeakSet
 
 import msgspec
 
@@ -43,6 +44,7 @@ class ConnectionHost(ServerState, Protocol):
     handler: Handler
     loop: asyncio.AbstractEventLoop
     connections: set[Any]
+    opening: WeakSet[Any]
     leaving: bool
 
     @property

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from email.utils import formatdate
+from weakref import WeakSet
 
+from freehold.gateway.http import deadlines
 from freehold.gateway.http.certificate import ServerCertificate
-from freehold.gateway.http.connection import HEAD_WITHIN_S, Connection
+from freehold.gateway.http.connection import Connection
 from freehold.gateway.http.handover import Handover
 from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.request import Handler
@@ -18,6 +20,8 @@ _SWEEP_EVERY_S = 1.0
 # When draining: how long a connection that was just opened may take to say what it wants.
 _NEW_CONNECTION_S = 1.0
 _LOOK_EVERY_S = 0.02
+# A worker that waits for connections which cannot be given away may do so for minutes.
+_LOOK_LATER_EVERY_S, _LATER_S = 0.2, 5.0
 
 
 class HttpServer:
@@ -31,6 +35,8 @@ class HttpServer:
         self.memory = memory or MemoryBudget()
         self.loop = asyncio.get_running_loop()
         self.connections: set[Connection] = set()
+        # Accepted, and not open yet: over TLS for as long as their handshake takes.
+        self.opening: WeakSet[Connection] = WeakSet()
         self.draining = self.leaving = False
         self.date = b""
         self._listening: asyncio.Server | None = None
@@ -59,35 +65,53 @@ class HttpServer:
             self._handover = handover
             handover.begin_to_take(self.loop, self._adopt)
         self._listening = await self.loop.create_server(
-            lambda: Connection(self),
+            self._accept,
             sock=listener,
             backlog=BACKLOG,
             ssl=None if certificate is None else certificate.context,
-            ssl_handshake_timeout=None if certificate is None else HEAD_WITHIN_S,
+            ssl_handshake_timeout=None if certificate is None else deadlines.HEAD_WITHIN_S,
         )
+
+    def _accept(self) -> Connection:
+        connection = Connection(self)
+        self.opening.add(connection)
+        return connection
+
+    @property
+    def _has_clients(self) -> bool:
+        now_s = self.loop.time()
+        opening = any(not one.is_overdue(now_s) for one in self.opening)
+        return opening or bool(self.connections or self._adopting)
 
     async def leave(self, within_s: float, stopping: asyncio.Event) -> None:
         """Accept no new connection while other workers stay, and lose no request: connections on which nothing is under
         way go to those workers, open as they are.
 
         A connection that cannot be given away (TLS) stays open and silent until its next request is answered, and that
-        answer says that it is the last one. Ends when no connection is left, after `within_s`, or when `stopping` is
-        set; what is left then is `drain`'s.
+        answer says that it is the last one; or until it has lain idle for as long as any connection may. A request is
+        cut `within_s` after this began, or after it came. Ends when no connection is left, which is within
+        `deadlines.leaves_within_s`, or when `stopping` is set; what is left then is `drain`'s.
         """
         self._stop_listening()
         self.leaving = True
         self.draining = self._handover is None
         started = self.loop.time()
-        while (self.connections or self._adopting) and not stopping.is_set():
+        while True:
             passed_s = self.loop.time() - started
-            if passed_s >= within_s:
-                break
             # A client that always has its next request under way never leaves its connection quiet: it is told to.
             self.draining = self.draining or passed_s > within_s / 2
             for connection in [*self.connections]:
-                self.leave_to_others(connection)
-            await asyncio.sleep(_LOOK_EVERY_S)
+                if not self.leave_to_others(connection) and passed_s >= within_s:
+                    self._cut(connection, started + passed_s - within_s)
+            # Before the first look: what was accepted in this turn of the loop is not there yet.
+            await asyncio.sleep(_LOOK_EVERY_S if passed_s < _LATER_S else _LOOK_LATER_EVERY_S)
+            if stopping.is_set() or not self._has_clients:
+                break
         self.leaving = False
+
+    def _cut(self, connection: Connection, since_s: float) -> None:
+        if connection.runs_since(since_s):
+            connection.abort()
 
     def leave_to_others(self, connection: Connection) -> bool:
         """Give a connection on which nothing is under way to a worker that stays; whether that was possible."""
@@ -120,10 +144,13 @@ class HttpServer:
         self.draining = True
         self._stop_listening()
         started = self.loop.time()
-        while (self.connections or self._adopting) and (passed_s := self.loop.time() - started) < within_s:
+        while True:
+            passed_s = self.loop.time() - started
             for connection in [*self.connections]:
                 connection.stop(also_fresh=passed_s > _NEW_CONNECTION_S)
             await asyncio.sleep(_LOOK_EVERY_S)
+            if not self._has_clients or self.loop.time() - started >= within_s:
+                break
         for connection in [*self.connections]:
             connection.abort()
         if self._handover is not None:
