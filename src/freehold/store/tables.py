@@ -33,6 +33,9 @@ metadata = MetaData()
 _Sequence = BigInteger().with_variant(Integer(), "sqlite")
 
 _imported = text("origin IS NOT NULL")
+RECORDED = "source = 'gateway'"
+"""What a gateway recorded. As a condition it is written out: SQLite takes an index of a part only where it sees by the
+text that the part is meant (https://www.sqlite.org/partialindex.html, section 3)."""
 
 records = Table(
     "records",
@@ -65,6 +68,8 @@ traces = Table(
     Index("traces_at", "at"),
     Index("traces_route", "route", "seq"),
     Index("traces_parent", "parent_id"),
+    # The newest of what a gateway recorded is asked for with every look at the console.
+    Index("traces_recorded", "at", sqlite_where=text(RECORDED), postgresql_where=text(RECORDED)),
     # Of imported traces only: what a gateway writes must not pay for them.
     Index("traces_origin", "origin", sqlite_where=_imported, postgresql_where=_imported),
     Index("traces_row_key", "row_key", sqlite_where=_imported, postgresql_where=_imported),
@@ -115,6 +120,18 @@ trace_counts = Table(
     Column("completion_tokens", BigInteger, nullable=False),
 )
 """How many requests there were in each stretch of `width_s` seconds. They stay when traces are forgotten."""
+
+answered_counts = Table(
+    "answered_counts",
+    metadata,
+    Column("width_s", Integer, primary_key=True, autoincrement=False),
+    Column("begins_s", BigInteger, primary_key=True, autoincrement=False),
+    Column("endpoint", String, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+)
+"""What each endpoint answered of the requests that were sent to the candidate's side, in each stretch of time."""
 
 routes = Table(
     "routes",

@@ -15,7 +15,7 @@ from freehold.store import audit, bodies, counting
 from freehold.store.damage import DamagedBody, or_error, unless_damaged
 from freehold.store.database import Database
 from freehold.store.search import indexing
-from freehold.store.tables import to_micros, traces
+from freehold.store.tables import RECORDED, to_micros, traces
 from freehold.types.trace import Trace
 
 TRACE_BATCH = 500
@@ -161,9 +161,7 @@ class TraceStore:
 
     def newest_trace(self) -> NewestTrace:
         """The place of the trace that arrived last, and the latest date of what a gateway recorded."""
-        recorded = (
-            select(traces.c.at).where(traces.c.source == "gateway").order_by(traces.c.at.desc()).limit(1)
-        )
+        recorded = select(traces.c.at).where(text(RECORDED)).order_by(traces.c.at.desc()).limit(1)
         with self.database.reading() as connection:
             place = connection.execute(select(func.max(traces.c.seq))).scalar()
             return NewestTrace(int(place or 0), connection.execute(recorded).scalar())

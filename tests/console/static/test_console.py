@@ -1,6 +1,8 @@
 """The frame in a real browser: two consoles against each other, a session that ends, the keyboard, a phone's menu."""
 
-from datetime import UTC, datetime
+import contextlib
+import sqlite3
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.console.conftest import ROUTE, serving_console
@@ -46,21 +48,30 @@ def test_a_button_that_is_dead_says_why_and_lives_when_the_tests_allow_it(visit,
     visit.clean()
 
 
-def test_a_newer_freehold_that_migrates_the_store_meanwhile_is_named(visit, project, monkeypatch):
+def test_a_newer_freehold_that_migrates_the_store_meanwhile_is_named(visit, project):
+    """The store itself is changed, by another process's connection, as a migration does it; then put back."""
     page = visit.open("rollout", waits=".route")
-    monkeypatch.setattr(schema, "check_not_newer", _newer)
+    _set_schema(project, "9999")
     page.wait_for_selector("#problem .note")
-    assert "newer" in page.locator("#problem").inner_text()
+    assert (
+        "9999" in page.locator("#problem").inner_text() and "upgrade" in page.locator("#problem").inner_text()
+    )
     assert page.locator(".route").count() == 1, "what was shown stays, and is said to be old"
-    monkeypatch.undo()
+    page.get_by_role("button", name="Roll back").click()
+    page.locator("dialog").get_by_role("button", name="Roll back").click()
+    page.get_by_role("alert").filter(has_text="9999").wait_for()
+    _set_schema(project, schema.NEWEST)
+    page.locator("dialog").get_by_role("button", name="Leave it").click()
     page.wait_for_selector("#problem .note", state="detached")
+    with open_store(project.store_url) as store:
+        assert store.routes()[0].state == "shadow", "nothing was written meanwhile"
     visit.clean(refused=(503,))
 
 
-def _newer(connection, where):
-    from freehold.errors import StoreError
-
-    raise StoreError(f"{where} was written by a newer freehold", hint="upgrade this one")
+def _set_schema(project, version):
+    path = project.store_url.removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE alembic_version SET version_num = ?", (version,))
 
 
 def test_without_content_neither_a_trace_nor_a_record_is_there(visiting, project):
@@ -114,3 +125,25 @@ def test_the_session_of_a_revoked_key_ends_at_once(visit, project):
     page.wait_for_selector("#login:not([hidden])")
     assert page.locator("#screen").inner_text() == "" and page.locator("#screens a").count() == 0
     visit.clean(refused=(401,))
+
+
+def test_a_session_ends_by_itself_when_its_key_expires(visit, project):
+    """The key's own time, by the server's clock: the page is locked, and a key that expired opens nothing."""
+    until = datetime.now(UTC) + timedelta(seconds=20)
+    with open_store(project.store_url) as store:
+        scope = keys.KeyScope(role="operate", expires_at=until)
+        made = keys.add(store, "hand", limits=Limits(), scope=scope, who="ada", at=datetime.now(UTC))
+    page = visit.open()
+    page.evaluate("sessionStorage.clear()")
+    page.reload()
+    page.get_by_label("A key of the gateway").fill(made.secret)
+    page.get_by_role("button", name="Open").click()
+    page.wait_for_selector(".next")
+    page.wait_for_selector("#login:not([hidden])", timeout=60_000)
+    assert datetime.now(UTC) >= until
+    assert "This session is over" in page.locator("#login-error").inner_text()
+    assert page.locator("#screen").inner_text() == "" and page.locator("#screens a").count() == 0
+    page.get_by_label("A key of the gateway").fill(made.secret)
+    page.get_by_role("button", name="Open").click()
+    page.locator("#login-error", has_text="opens no console").wait_for()
+    visit.clean(refused=(401, 403))

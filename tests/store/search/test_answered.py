@@ -1,11 +1,16 @@
 """Tokens by who answered: only what was not asked of the incumbent is of the candidate's endpoints."""
 
+import contextlib
+import sqlite3
 from datetime import timedelta
 
+from tests.store.released import plant
 from tests.workflows.shift.shifting import START, trace
 
-from freehold.store import open_store
+from freehold.store import bodies, open_store
+from freehold.store.search import indexing
 from freehold.store.search.answered import AnsweredTokens, answered_by_candidate
+from freehold.store.tables import to_micros
 from freehold.types.trace import Usage
 
 
@@ -13,7 +18,7 @@ def test_sums_are_by_endpoint_of_own_whole_answers_of_the_time(tmp_path):
     usage = Usage(prompt_tokens=10, completion_tokens=3)
     counted = {"arm": "candidate", "usage": usage}
     with open_store(f"sqlite:///{tmp_path}/store.sqlite") as store:
-        assert answered_by_candidate(store.database, since=START) == []
+        assert answered_by_candidate(store.database, since=START, until=START) == []
         store.add_traces(
             [
                 trace(1, **counted, endpoint="local"),
@@ -25,7 +30,52 @@ def test_sums_are_by_endpoint_of_own_whole_answers_of_the_time(tmp_path):
                 trace(7, **counted, endpoint="local", parent_id="p"),
                 trace(8, usage=usage, endpoint="incumbent"),
                 trace(-7200, **counted, endpoint="local"),
+                trace(-40 * 86_400, **counted, endpoint="local"),
             ]
         )
-        found = answered_by_candidate(store.database, since=START - timedelta(hours=1))
-    assert found == [AnsweredTokens("local", 3, 20, 6), AnsweredTokens("incumbent", 1, 10, 3)]
+        indexing.catch_up(store.database)
+        # In stretches of five minutes, and of hours.
+        for since, local in ((START - timedelta(hours=1), 3), (START - timedelta(days=3), 4)):
+            found = answered_by_candidate(store.database, since=since, until=START + timedelta(minutes=1))
+            assert found == [
+                AnsweredTokens("local", local, 10 * local - 10, 3 * local - 3),
+                AnsweredTokens("incumbent", 1, 10, 3),
+            ]
+
+
+def test_what_was_recorded_before_it_was_counted_is_counted_at_the_upgrade(tmp_path, monkeypatch):
+    """A store of the schema before: traces and their index are there, no count of who answered is."""
+    path = tmp_path / "freehold.sqlite3"
+    usage = Usage(prompt_tokens=10, completion_tokens=3)
+    counted = {"arm": "candidate", "usage": usage, "endpoint": "local"}
+    kept = [
+        trace(1, **counted),
+        trace(400, **counted),
+        trace(500, **counted, status=503),
+        trace(600, **counted, parent_id="p"),
+        trace(700, **counted, fallback="timeout"),
+        trace(800, **counted, id="imported", source="import:x"),
+        trace(-86_400 * 2, **counted),
+        trace(-86_400 * 30, **counted),
+    ]
+    plant(path, "0010", monkeypatch)
+    with contextlib.closing(sqlite3.connect(path)) as old, old:
+        old.execute("DELETE FROM traces")
+        for seq, one in enumerate(kept, 1):
+            facets = indexing.facets_of(seq, one)
+            body, at = bodies.pack_trace(one), to_micros(one.at)
+            old.execute(
+                "INSERT INTO traces (seq, id, at, source, model, completeness, parent_id, body)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (seq, one.id, at, one.source, one.model, "complete", one.parent_id, body),
+            )
+            names = ", ".join(facets)
+            marks = ", ".join("?" * len(facets))
+            old.execute(f"INSERT INTO trace_facets ({names}) VALUES ({marks})", tuple(facets.values()))
+        old.execute("UPDATE counters SET value = 8 WHERE name = 'traces_indexed'")
+        old.execute("INSERT INTO counters VALUES ('traces_counted', 8)")
+    end = START + timedelta(hours=1)
+    with open_store(f"sqlite:///{path}") as store:
+        for since, local in ((START, 2), (START - timedelta(days=6), 3)):
+            found = answered_by_candidate(store.database, since=since, until=end, index_within_s=0)
+            assert found == [AnsweredTokens("local", local, 10 * local, 3 * local)]

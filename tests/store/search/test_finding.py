@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+from sqlalchemy import update
 from tests.store.examples import NOON, trace
 
 from freehold.errors import StoreError, UsageError
@@ -11,6 +12,7 @@ from freehold.store import open_store
 from freehold.store.search import indexing
 from freehold.store.search.finding import search
 from freehold.store.search.terms import is_error, text_of
+from freehold.store.tables import traces
 from freehold.types.trace_search import TraceQuery
 
 WORDS = ("refund", "order", "parcel", "invoice", "Müller", "late")
@@ -212,3 +214,55 @@ def test_sqlite_without_an_index_of_words_finds_by_time_and_says_why_not_by_more
         monkeypatch.undo()
         # A newer Python makes the index that was missing.
         assert len(search(store.database, TraceQuery(text="paket")).traces) == 5
+
+
+def lettered(number, said):
+    return trace(number, request={"messages": [{"role": "user", "content": said}]}, user=f"u{number % 2}")
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("z*", (6, 3, 0)),
+        ("Z*", (6, 3, 0)),
+        ("zebra z*", (6, 3, 0)),
+        ('"small z"', ()),
+        ("small-z*", (6, 3, 0)),
+        ("z* h*", (6, 3, 0)),
+        ("q* z*", ()),
+        ("x*", ()),
+        ("8*", (8,)),
+    ],
+)
+def test_beginnings_of_one_letter_are_looked_for_in_the_traces(store, text, numbers):
+    """The index has no list of them."""
+    said = ("a small zebra here", "nothing to see", "what a puzzle")
+    store.add_traces(lettered(number, f"{said[number % 3]} {number}") for number in range(9))
+    page = search(store.database, TraceQuery(text=text))
+    assert [one.place - 1 for one in page.traces] == list(numbers) and not page.cut and page.next is None
+    own = search(store.database, TraceQuery(text=text, user="u0")).traces
+    assert [one.place - 1 for one in own] == [number for number in numbers if number % 2 == 0]
+    assert [one.place for one in all_pages(store, TraceQuery(text=text), 1)] == [n + 1 for n in numbers]
+
+
+def test_a_page_that_takes_too_long_ends_early_and_says_where_to_go_on(store):
+    store.add_traces(lettered(number, "a small zebra" if number % 40 == 0 else "no") for number in range(200))
+    indexing.catch_up(store.database)
+    found, pages, after = [], 0, None
+    while True:
+        page = search(store.database, TraceQuery(text="z*", after=after), read_within_s=0.0)
+        found += [one.place - 1 for one in page.traces]
+        pages += 1
+        if page.next is None:
+            break
+        assert page.cut and (after is None or page.next < after)
+        after = page.next
+    assert found == [160, 120, 80, 40, 0] and pages == 8
+
+
+def test_a_damaged_trace_is_passed_over_where_traces_are_read(store):
+    store.add_traces(lettered(number, "a small zebra") for number in range(3))
+    indexing.catch_up(store.database)
+    with store.database.writing() as connection:
+        connection.execute(update(traces).where(traces.c.seq == 2).values(body=b"no trace"))
+    assert [one.place for one in search(store.database, TraceQuery(text="z*")).traces] == [3, 1]

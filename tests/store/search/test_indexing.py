@@ -2,8 +2,10 @@ import random
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import timedelta
 
 import pytest
+from tests.store.examples import NOON
 from tests.store.examples import trace as example
 
 from freehold.store import default_url, open_store
@@ -189,3 +191,14 @@ def test_an_index_of_whole_words_is_begun_again_and_traffic_is_counted_once(tmp_
         assert traffic(store.database, since=trace(0).at, until=trace(9).at).incumbent.requests == 5
         erase_traces(store.database, ["t3"])
         assert found(store, text="xylophone3") == []
+
+
+def test_many_that_are_left_are_told_by_their_places(store, monkeypatch):
+    monkeypatch.setattr(indexing, "COUNTED_MOST", 5)
+    store.add_traces(trace(number) for number in range(10))
+    store.delete_traces(before=NOON + timedelta(seconds=4))
+    assert indexing.unindexed(store.database) == 10
+    monkeypatch.setattr(indexing, "COUNTED_MOST", 10)
+    assert indexing.unindexed(store.database) == 6
+    indexing.catch_up(store.database)
+    assert indexing.unindexed(store.database) == 0

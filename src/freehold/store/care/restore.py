@@ -21,7 +21,15 @@ from freehold.store.tables import metadata, traces
 from freehold.types.record import Record
 
 Tell = Callable[[int, int | None], None]
-_NOT_LOST = ("leases", "limit_shares", "usage_windows", "counters", "trace_facets", "trace_counts")
+_NOT_LOST = (
+    "leases",
+    "limit_shares",
+    "usage_windows",
+    "counters",
+    "trace_facets",
+    "trace_counts",
+    "answered_counts",
+)
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.sql.elements import TextClause
 
@@ -18,6 +20,9 @@ from freehold.types.trace_search import TracePage, TraceQuery, TraceSummary
 
 INDEX_WITHIN_S = 0.1
 """How long a search may take in traces that are not in the index yet, before it looks."""
+READ_WITHIN_S, READ_MOST = 0.1, 5_000
+"""How long a page reads traces, and how many, for what the index has no list of."""
+_READ_AT_ONCE = 25
 _COLUMNS = """
     f.seq, f.at, f.endpoint, f.arm, f.status, f.error, f.fallback, f.user_name, f.api_key, f.conversation_id,
     f.upstream_id, f.ttft_ms, f.total_ms, f.prompt_tokens, f.completion_tokens,
@@ -30,13 +35,15 @@ def search(
     query: TraceQuery,
     *,
     index_within_s: float | None = INDEX_WITHIN_S,
+    read_within_s: float = READ_WITHIN_S,
     tell: Callable[[int], None] = lambda done: None,
 ) -> TracePage:
     """A page of the traces that meet all of a query. What an import replaced is left out.
 
     Before that, traces that are not in the index yet are taken in, for at most `index_within_s` seconds (None is until
-    all are); `tell` gets how many. Raises `UsageError` for a status or a text that cannot be looked for, `StoreError`
-    for words where this SQLite cannot keep an index of them.
+    all are); `tell` gets how many. The index has no list of the beginnings of one letter: the traces that meet all else
+    are read for them, newest first, for at most `read_within_s`. Raises `UsageError` for a status or a text that cannot
+    be looked for, `StoreError` for words where this SQLite cannot keep an index of them.
     """
     tags = wanted_tags(query)
     phrases = [] if query.text is None else phrases_of(query.text.casefold())
@@ -51,21 +58,67 @@ def search(
                 "traces are found by an index that needs SQLite 3.43 with FTS5, which this Python lacks",
                 hint="a newer Python has it; or keep the store in PostgreSQL",
             )
-        statement, values = _statement(connection, query, tags, phrases)
+        unlisted = [one for one in phrases if one.prefix and len(one.words[-1]) == 1]
+        if unlisted:
+            listed = [one for one in phrases if one not in unlisted]
+            listed += [Phrase(one.words[:-1]) for one in unlisted if len(one.words) > 1]
+            page = _read(connection, query, tags, listed, unlisted, read_within_s)
+            return msgspec.structs.replace(page, unindexed=left)
+        statement, values = _statement(connection, query, tags, phrases, most=query.most + 1)
         rows = [] if statement is None else connection.execute(statement, values).all()
-    page = rows[: query.most]
+    shown = rows[: query.most]
     return TracePage(
-        traces=tuple(map(_summary, page)),
-        next=page[-1].seq if len(rows) > query.most else None,
+        traces=tuple(map(_summary, shown)),
+        next=shown[-1].seq if len(rows) > query.most else None,
         unindexed=left,
     )
 
 
+def _read(
+    connection: Connection,
+    query: TraceQuery,
+    tags: list[str],
+    listed: list[Phrase],
+    unlisted: list[Phrase],
+    within_s: float,
+) -> TracePage:
+    """A page of the traces that the index finds by all but the unlisted phrases and that say those too."""
+    deadline = time.monotonic() + within_s
+    statement, values = _statement(
+        connection, query, tags, listed, most=READ_MOST, columns=f"{_COLUMNS}, t.body"
+    )
+    if statement is None:
+        return TracePage(traces=(), next=None)
+    found: list[TraceSummary] = []
+    looked_at, place = 0, None
+    with connection.execute(statement, values, execution_options={"yield_per": _READ_AT_ONCE}) as rows:
+        for row in rows:
+            if len(found) == query.most:
+                return TracePage(traces=tuple(found), next=place)
+            if looked_at >= _READ_AT_ONCE and time.monotonic() >= deadline:
+                return TracePage(traces=tuple(found), next=place, cut=True)
+            looked_at, place = looked_at + 1, row.seq
+            trace = indexing.readable(row)
+            if trace is None:
+                continue
+            _, said, _ = indexing.words_of(row.seq, trace)
+            if all(one.is_said(said) for one in unlisted):
+                found.append(_summary(row))
+    cut = looked_at == READ_MOST
+    return TracePage(traces=tuple(found), next=place if cut else None, cut=cut)
+
+
 def _statement(
-    connection: Connection, query: TraceQuery, tags: list[str], phrases: list[Phrase]
+    connection: Connection,
+    query: TraceQuery,
+    tags: list[str],
+    phrases: list[Phrase],
+    *,
+    most: int,
+    columns: str = _COLUMNS,
 ) -> tuple[TextClause | None, dict[str, Any]]:
     """The query in the database's own words; None where no trace is of the time that is meant."""
-    values: dict[str, Any] = {"most": query.most + 1}
+    values: dict[str, Any] = {"most": most}
     where = ["t.replaced_at IS NULL"]
     by_words = bool(tags or phrases)
     postgresql = connection.dialect.name == "postgresql"
@@ -97,7 +150,7 @@ def _statement(
         tables += " CROSS JOIN traces t ON t.seq = f.seq"
         where.append("trace_words MATCH :words")
         values["words"] = _fts5(tags, phrases)
-    sql = f"SELECT {_COLUMNS} FROM {tables} WHERE {' AND '.join(where)} ORDER BY {place} DESC LIMIT :most"  # noqa: S608 (parts written here; values are bound)
+    sql = f"SELECT {columns} FROM {tables} WHERE {' AND '.join(where)} ORDER BY {place} DESC LIMIT :most"  # noqa: S608 (parts written here; values are bound)
     return text(sql), values
 
 

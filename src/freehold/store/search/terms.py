@@ -36,6 +36,10 @@ class Phrase(NamedTuple):
     words: tuple[str, ...]
     prefix: bool = False
 
+    def is_said(self, words: str) -> bool:
+        """Whether a text says it, given its words with a space between each two."""
+        return f" {' '.join(self.words)}{'' if self.prefix else ' '}" in f" {words} "
+
 
 def phrases_of(text: str) -> list[Phrase]:
     """What a search for `text` asks for, all of it. Raises `UsageError` where there is not a word in it."""

@@ -14,11 +14,22 @@ from sqlalchemy import func, select
 from freehold.errors import StorageError
 from freehold.store.database import Database
 from freehold.store.search import indexing
-from freehold.store.search.counts import COUNTS, LONG_S, MIDDLE_S, NO_TIME, PER_DECADE, SHORT_KEPT_S, SHORT_S
+from freehold.store.search.counts import (
+    COUNTS,
+    DAY_S,
+    LONG_S,
+    MIDDLE_S,
+    NO_TIME,
+    PER_DECADE,
+    SHORT_KEPT_S,
+    SHORT_S,
+)
 from freehold.store.tables import trace_counts
 from freehold.types.trace_search import ArmTraffic, RecordedTraffic, TrafficBucket
 
 INDEX_WITHIN_S = 0.1
+HOURS_MOST_S = 8 * DAY_S
+"""How long a window is read in hours: each hour of each route has as many rows as classes of time."""
 
 
 def traffic(
@@ -33,8 +44,9 @@ def traffic(
     """All traffic that gateways recorded and that is indexed, in at most `most_buckets` + 1 stretches of time.
 
     The stretches begin at whole multiples of their length: a multiple of ten seconds or of five minutes, of hours for
-    what began more than a day before `until`. The first begins at or before `since`, the last one holds `until`. What
-    is not indexed yet is taken in first, for at most `index_within_s` seconds.
+    what began more than a day before `until`, of days (UTC) for what is longer than `HOURS_MOST_S`. The first begins at
+    or before `since`, the last one holds `until`. What is not indexed yet is taken in first, for at most
+    `index_within_s` seconds.
     """
     with contextlib.suppress(StorageError):  # a file that may only be read: what is counted can be told
         indexing.catch_up(database, within_s=index_within_s)
@@ -43,7 +55,7 @@ def traffic(
     wanted_s = (end - begin) / most_buckets
     base = MIDDLE_S if wanted_s >= MIDDLE_S else SHORT_S
     if end - begin > SHORT_KEPT_S - LONG_S:
-        base = LONG_S
+        base = LONG_S if end - begin <= HOURS_MOST_S else DAY_S
     width = max(1, math.ceil(wanted_s / base)) * base
     first = begin - begin % width
     edges = range(first, end + 1, width)

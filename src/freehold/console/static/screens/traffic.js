@@ -41,12 +41,14 @@ function numbers(traffic) {
 const status = (trace) => pill(`${trace.status}${trace.completeness === "complete" ? "" : ` ${trace.completeness.replace("_", " ")}`}`, trace.error ? "bad" : "good");
 
 function found(record, view) {
-  const { traces, next } = record.page;
+  const { traces, next, cut } = record.page;
   const columns = [{ head: "when", cell: (t) => (Number(view.query.window_s ?? 900) > 86_400 || view.query.window_s === "0" ? moment(t.at).replace(" UTC", "") : clock(t.at)) }, { head: "answered by", cell: (t) => [t.parent_id ? "candidate, mirrored" : t.endpoint ?? t.arm, t.fallback ? ` (stood in: ${t.fallback})` : ""] },
     { head: "model", cell: (t) => t.model }, { head: "status", cell: status }, { head: "time", number: true, cell: (t) => ms(t.total_ms) },
     { head: "tokens", number: true, cell: (t) => `${count(t.prompt_tokens)} / ${count(t.completion_tokens)}` }, { head: "user", cell: (t) => t.user ?? "–" }];
-  return table(columns, traces, { caption: "Requests, newest first (UTC)", key: (t) => t.id, cards: true, empty: "Nothing in this window meets all of it. Look further back, or leave a filter out.",
-    href: view.may("content") ? (t) => address("trace", { id: t.id }) : null, next: next === null ? null : view.with({ after: next }), first: view.query.after ? view.with({ after: null }) : null });
+  const on = cut && el("p", { class: "note warn", "data-key": "cut" }, `Beginnings of one letter are compared request by request, for a tenth of a second a page: ${count(traces.length)} found so far. `,
+    el("a", { href: view.with({ after: next }), rel: "next" }, "Search on"));
+  return [on || null, table(columns, traces, { caption: "Requests, newest first (UTC)", key: (t) => t.id, cards: true, empty: cut ? "None of the requests that were looked at meets all of it." : "Nothing in this window meets all of it. Look further back, or leave a filter out.",
+    href: view.may("content") ? (t) => address("trace", { id: t.id }) : null, next: next === null ? null : view.with({ after: next }), first: view.query.after ? view.with({ after: null }) : null })];
 }
 
 export function draw(record, view) {
