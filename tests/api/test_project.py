@@ -154,7 +154,10 @@ def test_the_example_ends_with_a_verdict_on_real_weights(tmp_path, monkeypatch):
     head = path.read_text().partition("[candidates]")[0].replace("[task]", "validation = 0.2\n[task]")
     path.write_text(f'{head}max_tokens = 4\n[curate]\npersonal_data = "patterns"\n{WITH_WEIGHTS}')
     ran = subprocess.run(
-        [sys.executable, ROOT / "examples" / "journey.py", tmp_path], capture_output=True, text=True, check=False
+        [sys.executable, ROOT / "examples" / "journey.py", tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "\nverdict: promote: " in ran.stdout

@@ -53,8 +53,8 @@ log = logging.getLogger("freehold.gateway.recorder")
 BATCH, BATCH_BYTES = 500, 2 * 1024 * 1024
 INDEX_WITHIN_S = 0.1
 INDEX_EVERY, INDEX_EVERY_S = 500, 1.0
-"""Traces are taken into the index together, since a transaction of its own costs more than a trace: when that many wait,
-or the oldest has waited so long. A search takes in what waits by itself."""
+"""Traces are taken into the index together, since a transaction of its own costs more than a trace: when that many
+wait, or the oldest has waited so long. A search takes in what waits by itself."""
 _decode = msgspec.msgpack.Decoder(CapturedExchange).decode
 _STORED, _STORE, _REDACTION, _UNREADABLE = range(len(OUTCOMES))
 
