@@ -44,6 +44,16 @@ def test_a_clock_that_is_set_does_not_make_it_another(sleeper):
     assert is_alive(msgspec.structs.replace(found, started=found.started + 86_400))
 
 
+def test_the_start_of_a_process_tells_it_from_others_until_it_has_ended(sleeper, monkeypatch):
+    begun = processes.start_of(sleeper.pid)
+    assert begun == processes.start_of(sleeper.pid) and begun != processes.start_of(os.getpid())
+    sleeper.kill()
+    os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
+    assert processes.start_of(sleeper.pid) is None
+    sleeper.wait()
+    assert processes.start_of(sleeper.pid) is None
+
+
 def test_without_proc_the_start_tells(sleeper, monkeypatch):
     monkeypatch.setattr(processes, "_place", lambda: None)
     found = msgspec.convert(described(sleeper.pid), RunningProcess)

@@ -72,8 +72,8 @@ class Tally:
         )
 
     def tell(self, *, ended: bool = False) -> None:
-        told: dict[str, Any] = {"library": self.library, "asked": self.asked, "streams": self.streams}
-        sys.stdout.write(json.dumps({**told, "lost": self.lost} if ended else told) + "\n")
+        told = {"library": self.library, "asked": self.asked, "streams": self.streams}
+        sys.stdout.write(json.dumps({**told, "lost": self.lost, "ended": ended}) + "\n")
         sys.stdout.flush()
 
 

@@ -15,6 +15,7 @@ import argparse
 import bisect
 import contextlib
 import json
+import math
 import os
 import platform
 import sqlite3
@@ -53,7 +54,13 @@ class LoadClient:
         command = [sys.executable, "-m", "benchmarks.gateway.renewal_clients", base_url, library]
         command += ["--tasks", str(tasks), "--key", key, *(("--ca", ca) if ca else ())]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
-        self.result: dict[str, Any] = {"library": library, "asked": 0, "streams": 0}
+        self.result: dict[str, Any] = {
+            "library": library,
+            "asked": 0,
+            "streams": 0,
+            "lost": [],
+            "ended": False,
+        }
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -71,7 +78,7 @@ class LoadClient:
         """What it found. Raises `RuntimeError` where its process failed."""
         self._process.wait(120)
         self._reader.join(10)
-        if self._process.returncode or "lost" not in self.result:
+        if self._process.returncode or not self.result["ended"]:
             raise RuntimeError(
                 f"the clients of {self.result['library']} ended with {self._process.returncode}"
             )
@@ -125,8 +132,10 @@ def measured(
     workers: int = 2,
     libraries: Sequence[str] = LIBRARIES,
     tls: bool = False,
+    minutes: float = math.inf,
 ) -> dict[str, Any]:
-    """Renew at least `renewals` times, and until `requests` have been asked; what was asked and what was lost."""
+    """Renew at least `renewals` times, and until `requests` have been asked, or `minutes` have passed; what was asked
+    and what was lost."""
     files, ca = certificate(folder) if tls else (None, None)
     with upstream() as upstream_url:
         config = GatewayConfig(
@@ -142,20 +151,26 @@ def measured(
         with open_store(config.store_url) as store:
             key = keys.add(store, "renewals", limits=Limits(), who="benchmark", at=datetime.now(UTC)).secret
         began_s = time.monotonic()
-        with serve.started(config, log=folder / "gateway.log") as running:
+        ends_s = began_s + minutes * 60
+        running = serve.start(config, log=folder / "gateway.log", timeout_s=_STARTED_WITHIN_S)
+        with contextlib.ExitStack() as stack:
+            stack.callback(running.stop)
             clients = [LoadClient(running.base_url, one, key, tasks, ca) for one in libraries]
             done: list[Renewal] = []
             given_up = 0
             try:
                 _wait_until_all_ask(clients)
-                while len(done) < renewals or sum(one.result["asked"] for one in clients) < requests:
+                while time.monotonic() < ends_s and (
+                    len(done) < renewals or sum(one.result["asked"] for one in clients) < requests
+                ):
                     if (renewal := renew(running)) is None:
                         given_up += 1
                         _say(f"given up: {(folder / 'gateway.log').read_text()[-1000:]}")
                         continue
                     done.append(renewal)
                     asked = sum(one.result["asked"] for one in clients)
-                    _say(f"renewal {len(done)}: {asked} requests so far")
+                    lost_so_far = sum(len(one.result["lost"]) for one in clients)
+                    _say(f"renewal {len(done)}: {asked} requests so far, {lost_so_far} lost")
                 time.sleep(2)
             finally:
                 for one in clients:
@@ -241,6 +256,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, help="of the gateway (default: 2)")
     parser.add_argument("--libraries", nargs="+", choices=LIBRARIES, default=LIBRARIES)
     parser.add_argument("--tls", action="store_true", help="clients connect over TLS")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="at most (default: no end)")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="freehold-renewals-") as folder:
@@ -252,6 +268,7 @@ def main() -> int:
             workers=given.workers,
             libraries=given.libraries,
             tls=given.tls,
+            minutes=given.minutes,
         )
     print(json.dumps(found, indent=1) if given.json else text(found))
     return 1 if found["lost"] or found["traces"] < found["whole"] else 0

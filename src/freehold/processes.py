@@ -93,16 +93,31 @@ def _place() -> str | None:
 
 def _birth(pid: int) -> str | None:
     """What tells a living process from all others of this machine; None for one that has ended, and without /proc."""
-    place = _place()
-    if place is None:
-        return None
+    place, started = _place(), _start_ticks(pid)
+    return None if place is None or started is None else f"{place}/{started}"
+
+
+def _start_ticks(pid: int) -> int | None:
+    """When a process started, in clock ticks since this boot; None for one that has ended, and without /proc."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
         return None
     # proc(5): the name is in brackets and may hold anything; after it come the state, and as the 20th the start.
     state, *fields = stat.rpartition(")")[2].split()
-    return None if state in "ZX" else f"{place}/{fields[18]}"
+    return None if state in "ZX" else int(fields[18])
+
+
+def start_of(pid: int) -> int | None:
+    """A number that tells a living process from later ones of its number, on this machine and until it is started
+    again; None where it has ended. Clock ticks where there is /proc, else milliseconds."""
+    if Path("/proc/self/stat").exists():
+        return _start_ticks(pid)
+    try:
+        found = psutil.Process(pid)
+        return None if found.status() == psutil.STATUS_ZOMBIE else int(found.create_time() * 1000)
+    except psutil.NoSuchProcess:
+        return None
 
 
 def this_process(folder: Path | None = None) -> RunningProcess:

@@ -26,12 +26,12 @@ from freehold.gateway.config import CONFIG_FILE, GatewayConfig, in_force, to_jso
 from freehold.gateway.http.certificate import check_certificate
 from freehold.gateway.http.deadlines import leaves_within_s
 from freehold.gateway.http.handover import open_pair
-from freehold.gateway.http.signing.clouds import check_sources
 from freehold.gateway.run_folder import check_run_folder, new_run_folder, sweep_left_over_folders
 from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME as LOG_FILE
 from freehold.gateway.telemetry.log_file import hangups_held
 from freehold.gateway.telemetry.meters import Meters, has_meters, leave_word
 from freehold.gateway.telemetry.request_log import check_spans, log_as_json
+from freehold.signing.clouds import check_sources
 
 log = logging.getLogger("freehold.gateway")
 _READY_POLL_S = 0.02

@@ -10,9 +10,10 @@ comes is granted nothing until every other has said what it holds.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, select, text
 
@@ -21,6 +22,8 @@ from freehold.store.tables import limit_shares, to_micros
 from freehold.store.usage import spent_nano
 
 ShareKind = Literal["requests", "tokens", "nano_usd"]
+Key = tuple[str, ShareKind]
+Caps = tuple[int | None, int | None]
 _ADVISORY_LOCK = 0x66685F7368617265  # "fh_share"
 _PRESENT = ("", "present")
 _UPSERT = """
@@ -30,6 +33,9 @@ _UPSERT = """
         held = excluded.held, used = excluded.used, short = excluded.short,
         alone = excluded.alone, until = excluded.until
 """
+_NO_CAPS: Caps = (None, None)
+_NOTHING = (0, 0)
+_READ_ALL_EVERY_S = 60.0
 _LEAST = 4  # of an even share, one part in four stays with a gateway that is asked for nothing
 
 
@@ -58,10 +64,12 @@ class Holding(NamedTuple):
 
 class Granted(NamedTuple):
     """What a gateway may use, by name and kind, and the names under which it may let in more than that while nothing
-    is running: one gateway at a time, and none while another has something running."""
+    is running: one gateway at a time, and none while another has something running. `spent` are the nanodollars of the
+    day and the month by name, as the store had them at that moment; empty where no caps were asked for."""
 
     shares: dict[tuple[str, ShareKind], int]
     alone: frozenset[str]
+    spent: Mapping[str, tuple[int, int]] = {}
 
 
 def granted(wanted: Wanted, others: Sequence[Holding]) -> int:
@@ -86,96 +94,190 @@ def exchange(
     *,
     at: datetime,
     seconds: float,
-    caps: Mapping[str, tuple[int | None, int | None]] | None = None,
+    caps: Mapping[str, Caps] | None = None,
 ) -> Granted | None:
-    """Say what is held and be told what may be used; None where no other gateway is there.
+    """One round of a gateway that remembers nothing: see `ShareRounds.exchange`."""
+    return ShareRounds(owner).exchange(database, others, wants, at=at, seconds=seconds, caps=caps)
 
-    `others` are gateways that live. A holding counts until `seconds` after it was last said. The limit of what
-    may be spent is what `caps`, nanodollars a day and a month by name, leave at this moment.
+
+class ShareRounds:
+    """The rounds of one gateway. It remembers what it said, and what it read of the others, and reads again what
+    changed: a thousand limits are three thousand rows of each gateway, of which most stay as they are.
+
+    That is exact because a gateway's rows are its own to change, and each of its rounds ends later than the one before:
+    rows with a later `until` than was read are those that are new. Where it ends earlier (a clock was set), and once a
+    minute in any case, all is read. A limit that another gateway has given up is held for up to that minute more.
     """
-    table, now = limit_shares, to_micros(at)
-    with database.writing(durable=False) as connection:
+
+    def __init__(self, owner: str) -> None:
+        self._owner = owner
+        self._forget()
+
+    def _forget(self) -> None:
+        self._said: dict[Key, tuple[int, int, bool, bool]] | None = None
+        self._until = 0
+        self._read: dict[str, int] = {}
+        self._holdings: dict[Key, dict[str, Holding]] = {}
+        self._answers: dict[Key, tuple[Wanted, int, int, bool]] = {}
+        self._beside: tuple[bool, int] = (True, 0)
+        self._read_all_s = 0.0
+
+    def exchange(
+        self,
+        database: Database,
+        others: Collection[str],
+        wants: Sequence[Wanted],
+        *,
+        at: datetime,
+        seconds: float,
+        caps: Mapping[str, Caps] | None = None,
+    ) -> Granted | None:
+        """Say what is held and be told what may be used; None where no other gateway is there.
+
+        `others` are gateways that live. A holding counts until `seconds` after it was last said. The limit of what
+        may be spent is what `caps`, nanodollars a day and a month by name, leave at this moment.
+        """
+        try:
+            with database.writing(durable=False) as connection:
+                return self._round(connection, others, wants, caps or {}, at, seconds)
+        except BaseException:
+            self._forget()  # what was said may not have been written
+            raise
+
+    def _round(
+        self,
+        connection: Connection,
+        others: Collection[str],
+        wants: Sequence[Wanted],
+        caps: Mapping[str, Caps],
+        at: datetime,
+        seconds: float,
+    ) -> Granted | None:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
-        found = connection.execute(select(table)).all()
-        gone = {row.owner for row in found if row.name == "" and row.until < now}
-        if gone:
-            connection.execute(delete(table).where(table.c.owner.in_(gone)))
-        before: dict[tuple[str, str], tuple[object, ...]] = {}
-        known: dict[tuple[str, str], list[Holding]] = {}
-        present = set()
-        for name, kind, whose, held, used, short, is_alone, _ in found:
-            if whose in gone:
-                continue
-            if whose == owner:
-                before[name, kind] = (held, used, short, is_alone)
-            elif name:
-                known.setdefault((name, kind), []).append(Holding(held, used, short, is_alone))
-            else:
-                present.add(whose)
-        if not others and not known and not present:
-            connection.execute(delete(table).where(table.c.owner == owner))
+        present = self._look(connection, to_micros(at))
+        if not others and not present:
+            connection.execute(delete(limit_shares).where(limit_shares.c.owner == self._owner))
+            self._forget()
             return None
         # One that is there and has said nothing may hold all of it.
         silent = any(other not in present for other in others)
-        may_use: dict[tuple[str, ShareKind], int] = {}
+        if self._beside != (silent, len(present)):
+            self._answers.clear()
+            self._beside = (silent, len(present))
+        day = at.strftime("%Y-%m-%d")
+        spent = spent_nano(connection, day, day[:7]) if caps else {}
+        may_use: dict[Key, int] = {}
         alone: set[str] = set()
-        mine: list[Wanted] = []
-        for wanted in _with_money_left(connection, wants, caps or {}, at):
+        mine: dict[Key, tuple[int, int, bool, bool]] = {}
+        changed: list[Key] = []
+        said = self._said or {}
+        for wanted in wants:
             key = (wanted.name, wanted.kind)
-            holdings = known.get(key, [])
-            share = 0 if silent else granted(wanted, [*holdings, *_absent(present, holdings)])
+            limit = wanted.limit
+            if wanted.kind == "nano_usd":
+                limit = _left(caps.get(wanted.name, _NO_CAPS), spent.get(wanted.name, _NOTHING))
+            answer = self._answers.get(key)
+            if answer is None or answer[1] != limit or answer[0] != wanted:
+                answer = self._answers[key] = self._answer(key, wanted, limit)
+            share, is_alone = answer[2], answer[3]
             may_use[key] = share
-            if wanted.short and not silent and not any(one.used or one.alone for one in holdings):
+            if is_alone:
                 alone.add(wanted.name)
             # What it may use until it has read this counts as well.
-            held = max(share, wanted.used, wanted.limit if wanted.held is None else wanted.held)
-            mine.append(wanted._replace(held=held, alone=wanted.alone or wanted.name in alone))
-        _say(connection, owner, mine, before, to_micros(at + timedelta(seconds=seconds)))
-    return Granted(may_use, frozenset(alone))
+            held = max(share, wanted.used, limit if wanted.held is None else wanted.held)
+            row = mine[key] = (held, wanted.used, wanted.short, wanted.alone or is_alone)
+            if said.get(key) != row:
+                changed.append(key)
+        self._say(connection, mine, changed, to_micros(at + timedelta(seconds=seconds)), seconds)
+        return Granted(may_use, frozenset(alone), spent)
+
+    def _answer(self, key: Key, wanted: Wanted, limit: int) -> tuple[Wanted, int, int, bool]:
+        """What may be used of one limit, beside what it follows from: as long as that stays, it does."""
+        silent, present = self._beside
+        holdings = list(self._holdings.get(key, {}).values())
+        absent = [Holding(0)] * max(
+            0, present - len(holdings)
+        )  # they take part and were not asked for this name
+        share = 0 if silent else granted(wanted._replace(limit=limit), [*holdings, *absent])
+        is_alone = wanted.short and not silent and not any(one.used or one.alone for one in holdings)
+        return wanted, limit, share, is_alone
+
+    def _look(self, connection: Connection, now: int) -> Collection[str]:
+        """Read what the others hold, as far as it changed. Returns those that take part; what is over is removed."""
+        table = limit_shares
+        there = select(table.c.owner, table.c.until).where(table.c.name == "")
+        found = {row.owner: row.until for row in connection.execute(there)}
+        gone = {owner for owner, until in found.items() if until < now}
+        if gone:
+            connection.execute(delete(table).where(table.c.owner.in_(gone)))
+        present = {owner: until for owner, until in found.items() if owner not in gone}
+        if self._said is None or time.monotonic() - self._read_all_s > _READ_ALL_EVERY_S:
+            self._forget()
+            self._read_all_s = time.monotonic()
+        if self._said is None or present.get(self._owner) != self._until:
+            self._until = present.get(self._owner, 0)
+            rows = self._rows(connection, self._owner, 0)
+            self._said = {(name, kind): tuple(values) for name, kind, *values in rows}
+        present.pop(self._owner, None)
+        for owner in [*self._read]:
+            if owner not in present or present[owner] < self._read[owner]:
+                self._drop(owner)
+        for owner, until in present.items():
+            since = self._read.get(owner)
+            if since != until:
+                for name, kind, *values in self._rows(connection, owner, since or 0):
+                    self._holdings.setdefault((name, kind), {})[owner] = Holding(*values)
+                    self._answers.pop((name, kind), None)
+                self._read[owner] = until
+        return present
+
+    def _drop(self, owner: str) -> None:
+        del self._read[owner]
+        for holdings in self._holdings.values():
+            holdings.pop(owner, None)
+        self._answers.clear()
+
+    @staticmethod
+    def _rows(connection: Connection, owner: str, since: int) -> Sequence[Any]:
+        """What a gateway said of limits after a moment."""
+        columns = (limit_shares.c[name] for name in ("name", "kind", "held", "used", "short", "alone"))
+        which = (limit_shares.c.owner == owner) & (limit_shares.c.name != "") & (limit_shares.c.until > since)
+        return connection.execute(select(*columns).where(which)).all()
+
+    def _say(
+        self,
+        connection: Connection,
+        mine: dict[Key, tuple[int, int, bool, bool]],
+        changed: Sequence[Key],
+        until: int,
+        seconds: float,
+    ) -> None:
+        """Write what this gateway holds: what changed, and that it is there, which is how long all of it counts."""
+        table = limit_shares
+        if self._until - until > 2 * seconds * 1e6:
+            changed = [
+                *mine
+            ]  # the clock went back: with an end that far away it would be held long after this gateway
+        else:
+            until = max(until, self._until + 1)
+        if gone := [key for key in self._said or () if key not in mine]:
+            which = (table.c.name == bindparam("gone_name")) & (table.c.kind == bindparam("gone_kind"))
+            rows = [{"gone_name": name, "gone_kind": kind} for name, kind in gone]
+            connection.execute(delete(table).where(table.c.owner == self._owner, which), rows)
+            for key in gone:
+                self._answers.pop(key, None)
+        columns = [column.name for column in table.columns]
+        new = [(*key, self._owner, *mine[key], until) for key in changed]
+        new.append((*_PRESENT, self._owner, 0, 0, False, False, until))
+        connection.execute(text(_UPSERT), [dict(zip(columns, row, strict=True)) for row in new])
+        self._said, self._until = mine, until
 
 
-def _say(
-    connection: Connection,
-    owner: str,
-    mine: Sequence[Wanted],
-    before: Mapping[tuple[str, str], tuple[object, ...]],
-    until: int,
-) -> None:
-    """Write what this gateway holds: what changed, and that it is there, which is how long all of it counts."""
-    table = limit_shares
-    rows = {(one.name, one.kind): (one.held, one.used, one.short, one.alone) for one in mine}
-    gone = [
-        {"gone_name": name, "gone_kind": kind} for name, kind in before if name and (name, kind) not in rows
-    ]
-    if gone:
-        which = (table.c.name == bindparam("gone_name")) & (table.c.kind == bindparam("gone_kind"))
-        connection.execute(delete(table).where(table.c.owner == owner, which), gone)
-    changed = [(*key, owner, *row, until) for key, row in rows.items() if before.get(key) != row]
-    columns = [column.name for column in table.columns]
-    new = [*changed, (*_PRESENT, owner, 0, 0, False, False, until)]
-    connection.execute(text(_UPSERT), [dict(zip(columns, row, strict=True)) for row in new])
-
-
-def _absent(present: Collection[str], holdings: Sequence[Holding]) -> list[Holding]:
-    """Gateways that take part and were never asked for this name."""
-    return [Holding(0)] * max(0, len(present) - len(holdings))
-
-
-def _with_money_left(
-    connection: Connection,
-    wants: Sequence[Wanted],
-    caps: Mapping[str, tuple[int | None, int | None]],
-    at: datetime,
-) -> list[Wanted]:
-    day = at.strftime("%Y-%m-%d")
-    known = spent_nano(connection, day, day[:7]) if caps else {}
-    found = []
-    for wanted in wants:
-        if wanted.kind == "nano_usd":
-            caps_of = caps.get(wanted.name, (None, None))
-            spent = known.get(wanted.name, (0, 0))
-            left = [cap - used for cap, used in zip(caps_of, spent, strict=True) if cap is not None]
-            wanted = wanted._replace(limit=max(0, min(left, default=0)))
-        found.append(wanted)
-    return found
+def _left(caps: Caps, spent: tuple[int, int]) -> int:
+    """Nanodollars that a day's and a month's cap leave; 0 where there is none to share."""
+    of_day, of_month = caps
+    if of_day is None:
+        return 0 if of_month is None else max(0, of_month - spent[1])
+    left = of_day - spent[0]
+    return max(0, left if of_month is None else min(left, of_month - spent[1]))

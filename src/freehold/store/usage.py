@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, case, delete, func, insert, select, update
 
 from freehold.store.database import Database
 from freehold.store.tables import bill_marks, spending, to_micros, usage_windows
@@ -114,19 +114,23 @@ def spent(database: Database, day: str, month: str) -> dict[str, Spent]:
     """What each name has spent on a day and in a month (``2026-03``)."""
     with database.reading() as connection:
         known = spent_nano(connection, day, month)
-    return {
-        name: Spent(Decimal(on_day) / _NANO, Decimal(nano) / _NANO) for name, (on_day, nano) in known.items()
-    }
+    return {name: in_usd(nano) for name, nano in known.items()}
+
+
+def in_usd(nano: tuple[int, int]) -> Spent:
+    """The day's and the month's nanodollars as dollars."""
+    return Spent(Decimal(nano[0]) / _NANO, Decimal(nano[1]) / _NANO)
 
 
 def spent_nano(connection: Connection, day: str, month: str) -> dict[str, tuple[int, int]]:
     """The same in nanodollars, within a transaction."""
     table = spending
-    months = connection.execute(
-        select(table.c.name, func.sum(table.c.nano_usd).label("nano"))
-        .where(table.c.day.startswith(f"{month}-"))
+    on_day = case((table.c.day == day, table.c.nano_usd), else_=0)
+    # Days are of one length, so their order is that of their digits.
+    in_month = table.c.day.between(f"{month}-01", f"{month}-31")
+    found = connection.execute(
+        select(table.c.name, func.sum(on_day), func.sum(table.c.nano_usd))
+        .where(in_month)
         .group_by(table.c.name)
-    ).all()
-    days = connection.execute(select(table.c.name, table.c.nano_usd).where(table.c.day == day)).all()
-    on_day = {row.name: int(row.nano_usd) for row in days}
-    return {row.name: (on_day.get(row.name, 0), int(row.nano)) for row in months}
+    )
+    return {name: (int(of_day), int(of_month)) for name, of_day, of_month in found.all()}

@@ -34,8 +34,7 @@ class OneGateway:
 
     def __init__(self, folder, name):
         folder.mkdir()
-        self.accounts = LimitAccounts(CONFIG, folder, Billing(CONFIG, Meters()))
-        self.accounts._owner = name
+        self.accounts = LimitAccounts(CONFIG, folder, Billing(CONFIG, Meters()), owner=name)
         self.worker = Limiter()
         self.worker.share(folder)
         self.money = SpendLedger(folder, name)
@@ -108,8 +107,7 @@ def test_a_recorder_that_is_started_again_changes_nothing(store, tmp_path):
     assert one.let_in(50) == 50
     one.report()
     one.accounts.share(store)
-    again = LimitAccounts(CONFIG, tmp_path / "one", Billing(CONFIG, Meters()))
-    again._owner = "one"
+    again = LimitAccounts(CONFIG, tmp_path / "one", Billing(CONFIG, Meters()), owner="one")
     again.learn(store, TABLE)
     assert one.let_in(60) == 10
 

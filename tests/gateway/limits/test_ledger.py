@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from freehold.gateway.limits import ledger
-from freehold.gateway.limits.ledger import NANO, SpendFile, SpendLedger, SpendPublisher
+from freehold.gateway.limits.ledger import NANO, SpendFile, SpendLedger, SpendPublisher, nano_of
 from freehold.types.route import Limits
 from freehold.wire.errors import ApiError
 
@@ -15,8 +15,8 @@ CAPPED = [("key:a", Limits(usd_per_day=Decimal(1)))]
 
 def published(folder, spent="0", *, shared=False, at=None):
     publisher = SpendPublisher(folder)
-    usd = Decimal(spent)
-    publisher.publish(["key:a"], {"key:a": (usd, usd)}, at=at or datetime.now(UTC))
+    nano = nano_of(Decimal(spent))
+    publisher.publish(["key:a"], {"key:a": (nano, nano)}, at=at or datetime.now(UTC))
     publisher.beat(shared=shared)
     return publisher
 
@@ -80,7 +80,7 @@ def test_an_unknown_or_old_figure_lets_nothing_through(tmp_path, monkeypatch, ca
 
 def test_a_name_that_is_refused_leaves_nothing_reserved_for_the_others(tmp_path):
     publisher = published(tmp_path)
-    publisher.publish(["key:b"], {"key:b": (Decimal(9), Decimal(9))}, at=datetime.now(UTC))
+    publisher.publish(["key:b"], {"key:b": (9 * NANO, 9 * NANO)}, at=datetime.now(UTC))
     worker = SpendLedger(tmp_path, "one")
     both = [*CAPPED, ("key:b", Limits(usd_per_month=Decimal(5)))]
     assert refusal(worker, NANO, both) == (429, "spend_cap_reached")

@@ -1,9 +1,11 @@
 import asyncio
 from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from aiohttp import web
+from tests.signing.vendors import Azure
 from tests.workflows.prove.test_evaluate import make_dataset
 
 from freehold.catalog.retirements import retirement_of
@@ -89,6 +91,24 @@ def test_answers_are_recorded_with_repeats_and_noise(project):
     assert made.cost_usd == Decimal("300")  # 120 requests of a million tokens at $2.50
     assert made.retires.isoformat() == "2027-01-14"
     assert made.days_left == (made.retires - made.at.date()).days
+
+
+def test_an_incumbent_with_credentials_of_a_cloud_is_asked_with_them(project, upstream, monkeypatch):
+    """They are the configured incumbent's: another address gets none of them."""
+    cloud = Azure(upstream)
+    for name, value in cloud.environment().items():
+        monkeypatch.setenv(name, value)
+    for name in ("AZURE_CLIENT_ID", "AZURE_TENANT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    file = Path("freehold.toml")
+    file.write_text(file.read_text() + f'base_url = "{cloud.url}"\ncredentials = "azure"\n')
+    configured = open_project()
+    made = asyncio.run(freeze(configured))
+    assert (made.answered, made.failed, cloud.number) == (40, 0, 1), cloud.refused
+    _, seen = with_endpoint(
+        lambda body, number: "yes", lambda url: freeze(configured, IncumbentAddress(url), repeats=1)
+    )
+    assert len(seen) == 40 and cloud.number == 1
 
 
 def test_the_applications_own_parameters_are_asked_with(project):

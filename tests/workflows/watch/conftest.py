@@ -1,5 +1,6 @@
 import msgspec
 import pytest
+from tests.gateway.loopback import _upstream, upstream  # noqa: F401
 from tests.workflows.shift.shifting import ROUTE, mirrored
 from tests.workflows.watch.watching import PROMOTED
 

@@ -2,12 +2,14 @@ import asyncio
 from decimal import Decimal
 
 import pytest
+from tests.signing.vendors import Azure
 from tests.workflows.prove.test_evaluate import sample
 from tests.workflows.shift.shifting import ROUTE
 
 from freehold.types.asking import RecordedAsking
 from freehold.types.evaluation import Task
 from freehold.types.progress import Silent
+from freehold.workflows.project import open_project
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.watch.asking import PeriodScores, ask
 from freehold.workflows.watch.plan import CheckPlan
@@ -35,6 +37,25 @@ def test_live_the_incumbent_is_asked_and_paid(scores, incumbent):
     assert found.differences == [0.0, -1.0, -1.0, 0.0], "a missing answer of the candidate counts as wrong"
     assert found.spent_usd == 4 * (100 * Decimal(10) + 10 * Decimal(100)) / 1_000_000
     assert {one["model"] for one in incumbent.seen} == {"gpt-4o"}
+
+
+def test_an_incumbent_with_credentials_of_a_cloud_is_asked_with_them(
+    project, incumbent, upstream, monkeypatch
+):
+    cloud = Azure(upstream)
+    for name, value in cloud.environment().items():
+        monkeypatch.setenv(name, value)
+    for name in ("AZURE_CLIENT_ID", "AZURE_TENANT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    file = project.root / "freehold.toml"
+    signed = file.read_text().replace(incumbent.url, cloud.url, 1)
+    file.write_text(signed.replace("price", 'credentials = "azure"\nprice', 1))
+    configured = open_project(file)
+    found = asyncio.run(
+        ask(configured, ROUTE, LIVE, task_of(configured), url=incumbent.url, progress=Silent())
+    )
+    assert (len(found.differences), found.unscored) == (4, 0)
+    assert cloud.number == 1 and not cloud.refused and incumbent.seen == []
 
 
 def test_the_incumbent_is_scored_too_where_the_scorer_looks_at_answers_alone(project, incumbent):

@@ -19,13 +19,12 @@ from freehold.engines.held_labels import held
 from freehold.engines.options import read
 from freehold.errors import EngineError, UsageError, did_you_mean
 from freehold.settings import Settings
+from freehold.signing.own import OwnCredentials
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.engine import ENGINE_KINDS
 from freehold.wire.base_url import joined, stem
 
 log = logging.getLogger(__name__)
-
-ANTHROPIC_VERSION = "2023-06-01"
 
 
 class RemoteOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,13 +103,15 @@ def _capabilities(plan: ServePlan, options: RemoteOptions) -> Capabilities:
 
 async def _models(options: RemoteOptions) -> list[str] | None:
     """Model ids the endpoint lists; None when it has no list. Raises `EngineError` when it refuses the request."""
-    key = os.environ.get(options.api_key_env) if options.api_key_env else None
-    headers: dict[str, str] = {}
-    if options.api == "anthropic":
-        headers = {"anthropic-version": ANTHROPIC_VERSION, **({"x-api-key": key} if key else {})}
-    elif key:
-        headers = {"Authorization": f"Bearer {key}"}
     url = joined(options.base_url, "/v1/models", api=options.api)
+    asked = Endpoint(
+        name=options.base_url,
+        engine="remote",
+        base_url=options.base_url,
+        api=options.api,
+        api_key_env=options.api_key_env,
+    )
+    headers = await OwnCredentials(asked).headers("GET", url)
     try:
         answer: Any = await probe.get_json(url, headers=headers)
     except aiohttp.ClientResponseError as error:

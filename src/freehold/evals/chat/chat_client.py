@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
-import os
 import random
 import time
 from types import TracebackType
@@ -16,13 +15,15 @@ from typing import Any, NamedTuple
 
 import aiohttp
 import msgspec
+from yarl import URL
 
 from freehold.errors import UpstreamError, UsageError
 from freehold.evals.answers import ChatAnswer
 from freehold.evals.chat.chat_stream import ChatText, Garbled
 from freehold.evals.chat.spending_cap import spending_cap
+from freehold.signing.own import OwnCredentials
 from freehold.types.endpoint import Endpoint
-from freehold.wire.base_url import is_azure, joined
+from freehold.wire.base_url import joined
 
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 _HOPELESS = frozenset({401, 402, 403, 404, 405, 407})
@@ -69,6 +70,8 @@ class ChatClient:
             )
         self.endpoint = endpoint
         self._url = joined(endpoint.base_url, "/v1/chat/completions")
+        # Where it is signed it is sent as it is: with nothing in it quoted in another way.
+        self._address = self._url if endpoint.credentials is None else URL(self._url, encoded=True)
         self._concurrency = concurrency
         self._patience = patience or Patience()
         self._session: aiohttp.ClientSession | None = None
@@ -79,20 +82,10 @@ class ChatClient:
         self._cap = spending_cap.get()
 
     async def __aenter__(self) -> ChatClient:
-        headers = {"content-type": "application/json"}
-        if self.endpoint.api_key_env:
-            key = os.environ.get(self.endpoint.api_key_env)
-            if not key:
-                raise UsageError(
-                    f"endpoint {self.endpoint.name}: the environment variable {self.endpoint.api_key_env} is not set",
-                    hint=f"export {self.endpoint.api_key_env}=… with the key of {self.endpoint.base_url}",
-                )
-            if is_azure(self.endpoint.base_url):
-                headers["api-key"] = key
-            else:
-                headers["authorization"] = f"Bearer {key}"
+        self._own = OwnCredentials(self.endpoint)
+        await self._own.headers("POST", self._url)  # before the first request: all would fail alike
         self._session = aiohttp.ClientSession(
-            headers=headers,
+            headers={"content-type": "application/json"},
             connector=aiohttp.TCPConnector(limit=self._concurrency),
             timeout=aiohttp.ClientTimeout(
                 total=self._patience.request_seconds, sock_connect=self._patience.connect_seconds
@@ -178,8 +171,13 @@ class ChatClient:
         text = ChatText()
         ttft: float | None = None
         try:
-            async with self._session.post(self._url, data=msgspec.json.encode(body)) as response:
+            data = msgspec.json.encode(body)
+            headers = await self._own.headers("POST", self._url, data)
+            async with self._session.post(
+                URL(self._url, encoded=True), data=data, headers=headers
+            ) as response:
                 if response.status != 200:
+                    self._own.learn(response.status)
                     return self._refused(response, await response.read(), began, body)
                 if response.content_type == "text/event-stream":
                     async for piece in response.content.iter_any():

@@ -21,9 +21,9 @@ from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits.ledger import SpendPublisher, nano_of
 from freehold.gateway.limits.rates import REQUESTS, TOKENS, WINDOW_S, Counted, SharedRates
 from freehold.gateway.messages import TableMessage, UsageReport, UsageTotals
-from freehold.store import Store, leases, shares
-from freehold.store.shares import ShareKind, Wanted
-from freehold.store.usage import Spent, Use, add_use, spent
+from freehold.store import Store, leases
+from freehold.store.shares import Granted, ShareKind, ShareRounds, Wanted
+from freehold.store.usage import Spent, Use, add_use, in_usd, spent_nano
 from freehold.types.route import Limits
 
 ALIVE_S = 5.0
@@ -38,9 +38,11 @@ _decode_report = msgspec.msgpack.Decoder(UsageReport).decode
 
 
 class LimitAccounts:
-    """`add_usage` may be called from another thread than the rest."""
+    """`add_usage` may be called from another thread than the rest. `owner` is what other gateways know this one by."""
 
-    def __init__(self, config: GatewayConfig, run_folder: Path, billing: Billing) -> None:
+    def __init__(
+        self, config: GatewayConfig, run_folder: Path, billing: Billing, *, owner: str | None = None
+    ) -> None:
         self.config = config
         self._run_folder = run_folder
         self._billing = billing
@@ -56,7 +58,9 @@ class LimitAccounts:
         self._seeded = False
         self._short_until_s: dict[tuple[str, ShareKind], float] = {}
         # The gateway's, not this process's: a recorder that is started again would be a second gateway beside itself.
-        self._owner = f"{socket.gethostname()}:{run_folder.name}"
+        self._owner = owner or f"{socket.gethostname()}:{run_folder.name}"
+        self._rounds = ShareRounds(self._owner)
+        self._in_usd: dict[str, tuple[tuple[int, int], Spent]] = {}
 
     def add_usage(self, payload: bytes) -> None:
         """What a worker reports."""
@@ -114,24 +118,40 @@ class LimitAccounts:
         return leases.alive(store.database, _KIND, self._owner, at=now, seconds=ALIVE_S)
 
     def _publish(self, store: Store, owners: Sequence[str], now: datetime) -> Mapping[str, Spent]:
-        capped = [name for name, limits in self._limits.items() if limits.caps_spending]
         day = now.strftime("%Y-%m-%d")
-        spending = spent(store.database, day, day[:7])
+        others = [owner for owner in owners if owner != self._owner]
+        granted = self._exchange(store, others, now) if self._takes_part(others) else None
+        capped = [name for name, limits in self._limits.items() if limits.caps_spending]
+        if granted is not None and capped:
+            spending = granted.spent
+        else:
+            with store.database.reading() as connection:
+                spending = spent_nano(connection, day, day[:7])
         self._ledger.publish(capped, spending, at=now)
-        shared = self._exchange(store, [owner for owner in owners if owner != self._owner], now)
-        if not shared and not self._seeded:
+        if granted is None and not self._seeded:
             self._seed(store)
         self._published = True
-        self._ledger.beat(shared=shared)
-        return spending
+        # From here on money is shared, or is no more: the figures are of now.
+        self._ledger.beat(shared=granted is not None)
+        return self._dollars(spending)
 
-    def _exchange(self, store: Store, others: Sequence[str], now: datetime) -> bool:
-        """Say what is held of each limit, and write down what may be used; whether other gateways have a part."""
+    def _dollars(self, spending: Mapping[str, tuple[int, int]]) -> dict[str, Spent]:
+        known = self._in_usd
+        for name, nano in spending.items():
+            told = known.get(name)
+            if told is None or told[0] != nano:
+                known[name] = (nano, in_usd(nano))
+        return {name: known[name][1] for name in spending}
+
+    def _takes_part(self, others: Sequence[str]) -> bool:
+        """Whether limits are shared: others live, or did until now."""
         if not others and not (self._run_folder / "rates").exists():
             return False
+        return bool(others) or self._opened().is_shared
+
+    def _exchange(self, store: Store, others: Sequence[str], now: datetime) -> Granted | None:
+        """Say what is held of each limit, and write down what may be used; None where no other gateway has a part."""
         rates = self._opened()
-        if not others and not rates.is_shared:
-            return False
         rated = [name for name, limits in self._limits.items() if limits.counts_rates]
         if not rates.is_shared and not self._published:
             # It comes to others: its workers have not been told of any limit yet.
@@ -144,9 +164,7 @@ class LimitAccounts:
             for name, limits in self._limits.items()
             if limits.caps_spending
         }
-        granted = shares.exchange(
-            store.database, self._owner, others, wants, at=now, seconds=HELD_S, caps=caps
-        )
+        granted = self._rounds.exchange(store.database, others, wants, at=now, seconds=HELD_S, caps=caps)
         if granted is not None:
             # Beside others that live, what the gateway before this one held is held for it.
             self._seeded = self._seeded or any(granted.shares.values())
@@ -165,21 +183,28 @@ class LimitAccounts:
             self._seed(store)  # before any of its workers is let use all of a limit
         with rates.counting():
             rates.set_shared(granted is not None)
-        return granted is not None
+        return granted
 
     def _wanted_rates(self, rates: SharedRates, names: Sequence[str]) -> list[Wanted]:
         found: list[Wanted] = []
         now_s = time.monotonic()
+        is_shared = rates.is_shared
         for counted, part in self._in_parts(rates, names):
             for name in part:
-                limits, counter = self._limits[name], counted(name)
+                limits, seen = self._limits[name], rates.glance(name, now_s)
+                counter = counted(name) if seen is None else None
                 for kind, word in _RATES:
                     limit = limits.tokens_per_minute if kind else limits.requests_per_minute
                     if limit is None:
                         continue
-                    held = max(0, counter.share(kind)) if rates.is_shared else None
-                    short = self._is_short(name, word, counter.take_short(kind))
-                    found.append(Wanted(name, word, limit, held, counter.used(kind, now_s), short))
+                    if counter is not None:
+                        used, share = counter.used(kind, now_s), counter.share(kind)
+                        short = self._is_short(name, word, counter.take_short(kind))
+                    elif seen is not None:
+                        used, share = seen[0][kind], seen[1][kind]
+                        short = self._is_short(name, word, False)
+                    held = max(0, share) if is_shared else None
+                    found.append(Wanted(name, word, limit, held, used, short))
         return found
 
     def _wanted_money(self, was_shared: bool) -> list[Wanted]:
@@ -194,6 +219,8 @@ class LimitAccounts:
 
     def _is_short(self, name: str, kind: ShareKind, short: bool) -> bool:
         """Remembered for a while: a share that came and went with each refusal would cost a refusal each time."""
+        if not short and not self._short_until_s:
+            return False
         now_s = time.monotonic()
         if short:
             self._short_until_s[name, kind] = now_s + _SHORT_FOR_S

@@ -24,8 +24,8 @@ from freehold.gateway.http.request_head import (
     request_line,
 )
 from freehold.gateway.http.response import ConnectError, NoRoom, ReadTimeout, TransportError, UpstreamResponse
-from freehold.gateway.http.signing.keeper import NoCredentialsError
-from freehold.gateway.http.signing.signer import Signer
+from freehold.signing.keeper import NoCredentialsError
+from freehold.signing.signer import Signer
 from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic
 from freehold.wire.base_url import joined, merged_query, taken_apart, target

@@ -46,6 +46,8 @@ _SHARE = struct.Struct("<QQQ")
 _SHARE_AT = 32
 _CELL = struct.Struct("<QQ")  # worker, nanodollars reserved
 _CELLS_AT, _CELLS = 64, 256
+_FEW_CELLS = struct.Struct("<16Q")
+_NO_CELLS = bytes(_CELLS * _CELL.size - _FEW_CELLS.size)
 _BEAT = struct.Struct("<QQ")  # monotonic nanoseconds, whether several gateways share the store
 _LOCK_TRIES, _LOCK_PAUSE_S = 200, 0.0001
 
@@ -121,9 +123,9 @@ class SpendFile:
     def reserved(self) -> int:
         """Nanodollars reserved by all workers of the gateway."""
         # Cells are taken from the first on: most were never used, and this is on the way of each capped request.
-        cells = self._map[_CELLS_AT:].rstrip(b"\0")
-        whole = cells + bytes(-len(cells) % _CELL.size)
-        return sum(nano for _, nano in _CELL.iter_unpack(whole))
+        if self._map[_CELLS_AT + _FEW_CELLS.size :] == _NO_CELLS:
+            return sum(_FEW_CELLS.unpack_from(self._map, _CELLS_AT)[1::2])
+        return sum(nano for _, nano in _CELL.iter_unpack(self._map[_CELLS_AT:]))
 
     def change(self, worker: int, nano: int) -> None:
         """Add to this worker's cell. Only its first use needs the lock."""
@@ -222,23 +224,21 @@ class SpendPublisher:
         self._published: dict[str, tuple[int, int, str]] = {}
         self._beat: mmap.mmap | None = None
 
-    def publish(
-        self, names: Iterable[str], spent: Mapping[str, tuple[Decimal, Decimal]], *, at: datetime
-    ) -> None:
-        """What each of `names` has spent on the day and in the month of `at`. Raises `OSError`."""
+    def publish(self, names: Iterable[str], spent: Mapping[str, tuple[int, int]], *, at: datetime) -> None:
+        """The nanodollars that each of `names` has spent on the day and in the month of `at`. Raises `OSError`."""
         today = at.strftime("%Y-%m-%d")
         for name in names:
-            day, month = spent.get(name, (Decimal(0), Decimal(0)))
-            row = (nano_of(day), nano_of(month), today)
+            row = (*spent.get(name, (0, 0)), today)
             if self._published.get(name) != row:
-                if name not in self._files:
-                    self._files[name] = SpendFile(self._folder, name)
-                self._files[name].publish(row[0], row[1], at)
+                self.file(name).publish(row[0], row[1], at)
                 self._published[name] = row
 
     def file(self, name: str) -> SpendFile:
-        """That of a name which was published."""
-        return self._files[name]
+        """That of a name. Raises `OSError`."""
+        file = self._files.get(name)
+        if file is None:
+            file = self._files[name] = SpendFile(self._folder, name)
+        return file
 
     def beat(self, *, shared: bool = False) -> None:
         """The figures are those of now, and the store can be written to."""

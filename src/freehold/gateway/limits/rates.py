@@ -225,6 +225,11 @@ _CELLS_AT = 64
 _CELL_SIZE = 16 + _SIZE
 _CELLS = 8192
 _NOBODY = bytes(16)
+_CELL_HEAD = struct.Struct("<16s12q")
+_UNPLACED = (b"?", 0)
+_GLANCE_S = 4
+Glance = tuple[tuple[int, int], tuple[int, int]]
+"""Requests and tokens of the last minute, and the shares of them (negative while not known)."""
 
 
 class SharedRates:
@@ -239,6 +244,26 @@ class SharedRates:
 
     def counting(self) -> AbstractContextManager[Counted]:
         return _Counting(self._page, self._place)
+
+    def glance(self, name: str, now_s: float) -> Glance | None:
+        """What is counted under a name, read without changing anything. None where that takes `counting`: the name has
+        no cell yet, something lies more than a minute back by now, or a request was refused. Inside `counting`."""
+        owner, at = self._at.get(name, _UNPLACED)
+        page = self._page.map
+        whose, second, requests, tokens, _, _, *shares, short, other_short, _, _, _ = _CELL_HEAD.unpack_from(
+            page, at
+        )
+        if whose != owner or short or other_short:
+            return None
+        if requests or tokens:
+            passed = int(now_s) - second
+            if passed > _GLANCE_S:
+                return None
+            for entered in range(second + 1, second + passed + 1):
+                place = at + len(owner) + _HEAD.size + (entered - _KEPT) % _RING * _SECOND.size
+                if _SECOND.unpack_from(page, place) != (0, 0):
+                    return None
+        return (requests, tokens), (shares[0] - 1, shares[1] - 1)
 
     @property
     def is_shared(self) -> bool:

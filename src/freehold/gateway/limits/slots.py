@@ -1,8 +1,9 @@
 """Slots for requests that run at once, counted over all workers of a gateway.
 
 Each name has a small file in the gateway's run folder, mapped into every worker's memory. A worker writes only its
-own cell; it acquires a slot under the file's lock, after adding up all cells. A worker that was killed loses its
-cell. Where the file cannot be had no slot is given. No message goes to another process, and the store is not involved.
+own cell; it acquires a slot under the file's lock, after adding up all cells. A worker that was killed loses its cell,
+also where another process has its number by now: a cell names the start of its worker, too. Where the file cannot be
+had no slot is given. No message goes to another process, and the store is not involved.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from pathlib import Path
 from typing import Protocol
 
 from freehold.gateway.limits.shared_page import SharedPage
+from freehold.processes import start_of
 
-_CELL = struct.Struct("=III")  # pid, running, waiting
+_CELL = struct.Struct("=IIIq")  # pid, running, waiting, start of the process
 _CELLS = 256
 
 
@@ -66,8 +68,10 @@ class SharedSlots:
     def __init__(self, folder: Path, name: str) -> None:
         """Raises `OSError`, here and in `acquire`: `TimeoutError` while another process holds the page."""
         digest = hashlib.blake2b(name.encode(), digest_size=12).hexdigest()
-        self._page = SharedPage(folder / f"slots-{digest}", _CELL.size * _CELLS)
+        # Cells without a start, of a worker from before they had one, are in files of another name.
+        self._page = SharedPage(folder / f"taken-slots-{digest}", _CELL.size * _CELLS)
         self._running = self._waiting = 0
+        self._pid, self._start = os.getpid(), start_of(os.getpid()) or 0
         self._at = 0
         with self._page.locked() as page:
             self._settle(page)
@@ -88,10 +92,11 @@ class SharedSlots:
 
     def _settle(self, page: mmap.mmap) -> None:
         """Have a cell on this page, which may have been exchanged."""
-        if _CELL.unpack_from(page, self._at)[0] != os.getpid():
+        pid, _, _, start = _CELL.unpack_from(page, self._at)
+        if (pid, start) != (self._pid, self._start):
             for number in range(_CELLS):
-                pid = _CELL.unpack_from(page, number * _CELL.size)[0]
-                if pid == 0 or pid == os.getpid() or not _is_alive(pid):
+                pid, _, _, start = _CELL.unpack_from(page, number * _CELL.size)
+                if pid in (0, self._pid) or not _is_alive(pid, start):
                     self._at = number * _CELL.size
                     break
             else:
@@ -112,9 +117,9 @@ class SharedSlots:
 
     def _running_everywhere(self, page: mmap.mmap, *, sweep: bool = False) -> int:
         total = 0
-        for number, (pid, running, _) in enumerate(_CELL.iter_unpack(page[:])):
-            if running and sweep and not _is_alive(pid):
-                _CELL.pack_into(page, number * _CELL.size, 0, 0, 0)
+        for number, (pid, running, waiting, start) in enumerate(_CELL.iter_unpack(page[:])):
+            if sweep and (running or waiting) and not _is_alive(pid, start):
+                _CELL.pack_into(page, number * _CELL.size, 0, 0, 0, 0)
             else:
                 total += running
         return total
@@ -122,14 +127,9 @@ class SharedSlots:
     def _write(self) -> None:
         """Needs no lock: only this worker writes its cell. On a page that was exchanged it is written by the next
         `acquire`; until then fewer slots are free than might be."""
-        _CELL.pack_into(self._page.map, self._at, os.getpid(), self._running, self._waiting)
+        _CELL.pack_into(self._page.map, self._at, self._pid, self._running, self._waiting, self._start)
 
 
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _is_alive(pid: int, start: int) -> bool:
+    """Whether a worker lives, and not only another process of its number."""
+    return start_of(pid) == start

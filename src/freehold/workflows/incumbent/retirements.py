@@ -13,6 +13,8 @@ from typing import Any, Literal
 from freehold.catalog import retirements as catalog
 from freehold.catalog.retirements import Platform, Retirement
 from freehold.errors import UpstreamError, UsageError
+from freehold.signing.own import OwnCredentials
+from freehold.types.endpoint import Endpoint
 from freehold.types.record import Record
 from freehold.wire.base_url import joined
 from freehold.workflows.project import Project
@@ -163,22 +165,21 @@ def ask(project: Project) -> dict[str, date]:
             "no incumbent with a base_url to ask",
             hint="[incumbent] base_url and api_key_env in freehold.toml",
         )
-    key = os.environ.get(incumbent.api_key_env or "")
-    if incumbent.api_key_env and not key:
-        raise UsageError(
-            f"environment variable {incumbent.api_key_env} is not set", hint="it holds the API key"
-        )
     url = joined(incumbent.base_url, "/v1/models", api=incumbent.api)
     if incumbent.api == "anthropic":
         url += "?limit=1000"  # its list comes in pages of twenty
     if not url.startswith(("https://", "http://")):
         raise UsageError(f"incumbent.base_url is {incumbent.base_url}, expected http(s)://…")
-    headers: dict[str, str] = {}
-    if key:
-        if incumbent.api == "anthropic":
-            headers |= {"x-api-key": key, "anthropic-version": "2023-06-01"}
-        else:
-            headers["Authorization"] = f"Bearer {key}"
+    headers = OwnCredentials(
+        Endpoint(
+            name="incumbent",
+            engine="remote",
+            base_url=incumbent.base_url,
+            api=incumbent.api,
+            api_key_env=incumbent.api_key_env,
+            credentials=incumbent.credentials,
+        )
+    ).headers_now("GET", url)
     try:
         request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 (checked above)
         for name, value in headers.items():

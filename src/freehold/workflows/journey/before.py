@@ -47,7 +47,13 @@ def look_first(
     incumbent = config.incumbent
     if freezes and incumbent is not None and incumbent.base_url is not None and incumbent.api == "openai":
         addresses.append(
-            AskedEndpoint("the incumbent", incumbent.base_url, incumbent.model, incumbent.api_key_env)
+            AskedEndpoint(
+                "the incumbent",
+                incumbent.base_url,
+                incumbent.model,
+                incumbent.api_key_env,
+                credentials=incumbent.credentials,
+            )
         )
     more: list[Finding] = list(suit_findings(known, TaskFacts(config, dataset)))
     for one in writers:

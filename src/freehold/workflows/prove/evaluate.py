@@ -121,8 +121,10 @@ class ServedCandidate(NamedTuple):
 
     def address(self, *, kept: bool) -> AskedEndpoint:
         """Where it is asked; `kept` says that some of its answers are here."""
-        url, key = self.endpoint.base_url, self.endpoint.api_key_env
-        return AskedEndpoint("the candidate", url, self.model, key, cached=kept)
+        one = self.endpoint
+        return AskedEndpoint(
+            "the candidate", one.base_url, self.model, one.api_key_env, kept, one.credentials
+        )
 
 
 class HeldOutSelection(NamedTuple):

@@ -71,7 +71,10 @@ async def freeze(
         samples = list(building.samples(dataset, split))
         if not samples:
             raise UsageError(f"the {split} split is empty", hint="--split train, or freehold dataset build")
-        endpoint = Endpoint(name=url, engine="remote", base_url=url, api_key_env=key)
+        # Of the configured one only: another address, or a key that is given, is another endpoint.
+        is_configured = incumbent is not None and address.api_key_env is None and url == incumbent.base_url
+        credentials = incumbent.credentials if incumbent is not None and is_configured else None
+        endpoint = Endpoint(name=url, engine="remote", base_url=url, api_key_env=key, credentials=credentials)
         cache = asked_file(project, url, model)
         rounds: list[list[Replayed]] = []
         for number in range(repeats):

@@ -9,6 +9,7 @@ import anyio
 
 from freehold.engines import probe
 from freehold.errors import UpstreamError, UsageError
+from freehold.signing.own import OwnCredentials
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.wire.base_url import joined, stem
 
@@ -27,10 +28,10 @@ def find_endpoint(url: str, *, api_key_env: str | None = None, name: str = "aske
             f"the environment has no {api_key_env}, which should hold the endpoint's key",
             hint=f"export {api_key_env}=…",
         )
-    key = os.environ.get(api_key_env) if api_key_env else None
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    asked = OwnCredentials(Endpoint(name=name, engine="remote", base_url=base, api_key_env=api_key_env))
 
     async def ask() -> list[str]:
+        headers = await asked.headers("GET", listing)
         answer = await probe.get_json(listing, headers=headers)
         return [str(row["id"]) for row in answer["data"]]
 

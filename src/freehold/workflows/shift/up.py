@@ -13,10 +13,10 @@ from freehold.engines.ports import is_loopback
 from freehold.errors import ConfigError, UnknownModelError, WeightsError
 from freehold.gateway.capture.redaction import redactor_of
 from freehold.gateway.config import GatewayConfig, TlsFiles
-from freehold.gateway.http.signing.clouds import check_sources
 from freehold.gateway.limits import key_requirement
 from freehold.gateway.spending import Charge, usd_of
 from freehold.privacy.library import LIBRARY
+from freehold.signing.clouds import check_sources
 from freehold.store import Store, audit, open_store
 from freehold.store.urls import store_file
 from freehold.types.config import CaptureMode, PriceConfig

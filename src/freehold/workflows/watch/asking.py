@@ -94,6 +94,7 @@ def _asked_side(project: Project, route: Route, plan: CheckPlan, url: str | None
                 base_url=stem(incumbent.base_url),
                 api=incumbent.api,
                 api_key_env=incumbent.api_key_env,
+                credentials=incumbent.credentials,
             ),
             name,
         )

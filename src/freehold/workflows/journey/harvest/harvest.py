@@ -86,11 +86,12 @@ def plan(project: Project, options: HarvestOptions) -> HarvestPlan:
     Raises `UsageError` without an incumbent that can be asked, and for a budget where no price is known.
     """
     incumbent = project.config.incumbent
-    if incumbent is None or incumbent.base_url is None or incumbent.api_key_env is None:
+    has_key = incumbent is not None and (incumbent.api_key_env or incumbent.credentials) is not None
+    if incumbent is None or incumbent.base_url is None or not has_key:
         raise UsageError(
             "no incumbent that can be asked is named",
             hint="freehold rescue FILE --model NAME --api-key-env OPENAI_API_KEY --harvest, or base_url and "
-            "api_key_env in [incumbent]",
+            "api_key_env (or credentials) in [incumbent]",
         )
     if incumbent.api != "openai":
         raise UsageError(
@@ -102,6 +103,7 @@ def plan(project: Project, options: HarvestOptions) -> HarvestPlan:
         engine="remote",
         base_url=incumbent.base_url,
         api_key_env=incumbent.api_key_env,
+        credentials=incumbent.credentials,
     )
     asked = Asked(endpoint, incumbent.model, task_of(project))
     prices = Prices(incumbent.price, incumbent.model)

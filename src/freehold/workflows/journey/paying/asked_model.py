@@ -44,7 +44,11 @@ def _incumbent(config: ProjectConfig, role: str) -> PricedModel:
         )
     _check_api("the incumbent", incumbent.api, role)
     endpoint = Endpoint(
-        name="incumbent", engine="remote", base_url=incumbent.base_url, api_key_env=incumbent.api_key_env
+        name="incumbent",
+        engine="remote",
+        base_url=incumbent.base_url,
+        api_key_env=incumbent.api_key_env,
+        credentials=incumbent.credentials,
     )
     return PricedModel(incumbent.model, endpoint, Prices(incumbent.price, incumbent.model))
 
@@ -67,7 +71,11 @@ def _of_endpoints(name: str, config: ProjectConfig, role: str, others: Sequence[
         )
     _check_api(f"the endpoint {found.name}", found.api, role)
     endpoint = Endpoint(
-        name=found.name, engine="remote", base_url=found.base_url, api_key_env=found.api_key_env
+        name=found.name,
+        engine="remote",
+        base_url=found.base_url,
+        api_key_env=found.api_key_env,
+        credentials=found.credentials,
     )
     return PricedModel(model, endpoint, Prices(found.price, model))
 

@@ -9,6 +9,10 @@ from typing import Any, NamedTuple
 import aiohttp
 
 from freehold.engines import probe
+from freehold.errors import FreeholdError
+from freehold.signing.own import OwnCredentials
+from freehold.signing.source import TITLES
+from freehold.types.endpoint import CloudCredentials, Endpoint
 from freehold.types.finding import Finding, fail, ok, warn
 from freehold.wire.base_url import joined, stem
 
@@ -24,6 +28,7 @@ class AskedEndpoint(NamedTuple):
     model: str | None = None
     api_key_env: str | None = None
     cached: bool = False
+    credentials: CloudCredentials | None = None
 
 
 async def address_findings(address: AskedEndpoint, *, seconds: float = SECONDS) -> list[Finding]:
@@ -41,9 +46,19 @@ async def address_findings(address: AskedEndpoint, *, seconds: float = SECONDS) 
     if not address.url.startswith(("http://", "https://")):
         return [fail("endpoint", f"{who}: {address.url!r} is not an address", "http://127.0.0.1:8420")]
     base = stem(address.url.rstrip("/").removesuffix("/chat/completions"))
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    asked = Endpoint(
+        name=base,
+        engine="remote",
+        base_url=base,
+        api_key_env=address.api_key_env,
+        credentials=address.credentials,
+    )
+    listing = joined(base, "/v1/models")
     try:
-        listed = await probe.get_json(joined(base, "/v1/models"), headers=headers, seconds=seconds)
+        headers = await OwnCredentials(asked).headers("GET", listing)
+        listed = await probe.get_json(listing, headers=headers, seconds=seconds)
+    except FreeholdError as error:
+        return [bad("endpoint", f"{who}: {error.message}", error.hint or "")]
     except aiohttp.ClientResponseError as error:
         if error.status in (401, 403):
             return [
@@ -67,6 +82,8 @@ async def address_findings(address: AskedEndpoint, *, seconds: float = SECONDS) 
 def _key_hint(address: AskedEndpoint) -> str:
     if address.api_key_env:
         return f"check the key in {address.api_key_env}"
+    if address.credentials is not None:
+        return f"check what these credentials of {TITLES[address.credentials]} may do"
     return "name the environment variable that holds the key: api_key_env"
 
 

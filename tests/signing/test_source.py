@@ -4,14 +4,14 @@ import contextlib
 import threading
 
 import pytest
-from tests.gateway.http.signing.vendors import Aws, Azure, Google
 from tests.gateway.loopback import eventually
+from tests.signing.vendors import Aws, Azure, Google
 
-from freehold.gateway.http.signing import source
-from freehold.gateway.http.signing.aws import AwsSource
-from freehold.gateway.http.signing.azure import AzureSource
-from freehold.gateway.http.signing.google import GoogleSource
-from freehold.gateway.http.signing.source import CredentialError, reason_of, refresh_before
+from freehold.signing import source
+from freehold.signing.aws import AwsSource
+from freehold.signing.azure import AzureSource
+from freehold.signing.google import GoogleSource
+from freehold.signing.source import CredentialError, reason_of, refresh_before
 
 
 def test_a_librarys_words_are_not_told():

@@ -6,8 +6,8 @@ import time
 from datetime import UTC
 from typing import Any
 
-from freehold.gateway.http.signing import source
-from freehold.gateway.http.signing.source import CredentialError, Headers, Issued, refresh_before
+from freehold.signing import source
+from freehold.signing.source import CredentialError, Headers, Issued, refresh_before
 
 # https://cloud.google.com/vertex-ai/docs/reference/rest/v1beta1/projects.locations.endpoints.chat/completions (scopes).
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"

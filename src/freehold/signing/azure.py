@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from freehold.gateway.http.signing import source
-from freehold.gateway.http.signing.source import Headers, Issued, refresh_before
+from freehold.signing import source
+from freehold.signing.source import Headers, Issued, refresh_before
 
 # https://learn.microsoft.com/azure/ai-services/authentication and microsoft/PyRIT#1453 (read 2026-11-29): taken by
 # Azure OpenAI and by Azure AI Foundry.

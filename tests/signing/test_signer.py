@@ -9,26 +9,13 @@ import zlib
 import botocore.session
 import pytest
 from tests.gateway.asking import QUESTION, get, metric, post
-from tests.gateway.http.signing.vendors import SECRET, Aws, Azure, Google
 from tests.gateway.loopback import eventually, gateway, stream, stream_of, trace_of
+from tests.signing.vendors import SECRET
 
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import Route, Target
 
 CLOUDS = ["aws", "google", "azure"]
-
-
-@pytest.fixture
-def cloud(request, upstream, tmp_path, monkeypatch):
-    """The cloud of the parameter, with its environment set."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AZURE_CLIENT_ID", "AZURE_TENANT_ID"):
-        monkeypatch.delenv(name, raising=False)
-    made = {"aws": Aws, "google": Google, "azure": Azure}[request.param](upstream)
-    made.name = request.param
-    variables = made.write_account(tmp_path) if request.param == "google" else made.environment()
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    return made
 
 
 def incumbent(cloud, **more):

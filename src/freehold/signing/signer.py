@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from freehold.gateway.http.signing.aws import without_signature
-from freehold.gateway.http.signing.clouds import source_of
-from freehold.gateway.http.signing.keeper import CredentialKeeper
-from freehold.gateway.http.signing.source import Headers
+from freehold.signing.aws import without_signature
+from freehold.signing.clouds import source_of
+from freehold.signing.keeper import CredentialKeeper
+from freehold.signing.source import Headers
 from freehold.types.endpoint import Endpoint
 from freehold.wire.base_url import taken_apart
 
@@ -16,9 +16,11 @@ _ON_LOOP_BYTES_MAX = 256 * 1024
 
 
 class Signer:
-    """The credentials of all such endpoints of a worker."""
+    """The credentials of all such endpoints that one event loop asks."""
 
-    def __init__(self) -> None:
+    def __init__(self, within_s: float | None = None) -> None:
+        """`within_s` is how long a request waits for credentials, where not as long as in a gateway."""
+        self._within_s = within_s
         self._keepers: dict[tuple[str, str, str], CredentialKeeper] = {}
 
     async def signed(
@@ -56,6 +58,8 @@ class Signer:
         key = (endpoint.name, endpoint.credentials, endpoint.base_url)
         keeper = self._keepers.get(key)
         if keeper is None:
-            keeper = CredentialKeeper(endpoint.name, endpoint.credentials, source_of(endpoint))
+            keeper = CredentialKeeper(
+                endpoint.name, endpoint.credentials, source_of(endpoint), within_s=self._within_s
+            )
             self._keepers[key] = keeper
         return keeper

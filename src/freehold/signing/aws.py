@@ -15,8 +15,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from freehold.gateway.http.signing import source
-from freehold.gateway.http.signing.source import CredentialError, Headers, Issued, refresh_before
+from freehold.signing import source
+from freehold.signing.source import CredentialError, Headers, Issued, refresh_before
 
 LOOK_AGAIN_S = 60.0
 """botocore renews credentials that end when it is asked for them, a quarter of an hour before, so it is asked often."""

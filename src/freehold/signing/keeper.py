@@ -1,7 +1,7 @@
 """Keeps the credentials of one endpoint fresh, off the hot path.
 
 Newer ones are fetched in a thread before those at hand end; a request waits only where there are none, and for
-`WITHIN_S` at most. A source that hangs, or fails, costs each request no more than the first: while it is known to,
+`within_s` at most. A source that hangs, or fails, costs each request no more than the first: while it is known to,
 they are refused at once, with its reason.
 """
 
@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 
-from freehold.gateway.http.signing.source import TITLES, CredentialSource, Issued, reason_of
+from freehold.signing.source import TITLES, CredentialSource, Issued, reason_of
 from freehold.types.endpoint import CloudCredentials
 
 log = logging.getLogger("freehold.gateway")
@@ -28,9 +28,17 @@ class NoCredentialsError(Exception):
 
 
 class CredentialKeeper:
-    """The credentials of one endpoint in one worker. Lives on the event loop."""
+    """The credentials of one endpoint in one process. Lives on the event loop."""
 
-    def __init__(self, endpoint: str, cloud: CloudCredentials, source: CredentialSource) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        cloud: CloudCredentials,
+        source: CredentialSource,
+        *,
+        within_s: float | None = None,
+    ) -> None:
+        self._within_s = WITHIN_S if within_s is None else within_s
         self.source = source
         self._endpoint = endpoint
         self._cloud = cloud
@@ -48,12 +56,12 @@ class CredentialKeeper:
         if (issued := self._good()) is not None:
             return issued.value
         if self._fetching is not None:
-            left_s = self._began_s + WITHIN_S - time.monotonic()
+            left_s = self._began_s + self._within_s - time.monotonic()
             if left_s > 0:
                 await asyncio.wait({self._fetching}, timeout=left_s)
             if (issued := self._good()) is not None:
                 return issued.value
-        why = self._why or f"{TITLES[self._cloud]} has not given credentials within {WITHIN_S:g} s"
+        why = self._why or f"{TITLES[self._cloud]} has not given credentials within {self._within_s:g} s"
         raise NoCredentialsError(f"endpoint {self._endpoint} is not asked: {why}")
 
     def tend(self) -> None:

@@ -3,9 +3,9 @@
 import time
 
 import pytest
-from tests.gateway.http.signing.vendors import Google
+from tests.signing.vendors import Google
 
-from freehold.gateway.http.signing.google import GoogleSource
+from freehold.signing.google import GoogleSource
 
 
 def test_each_fetch_gives_a_newer_token(upstream, tmp_path, monkeypatch):

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from freehold.gateway.http.signing import keeper as module
-from freehold.gateway.http.signing.keeper import CredentialKeeper, NoCredentialsError
-from freehold.gateway.http.signing.source import CredentialError, Issued
+from freehold.signing import keeper as module
+from freehold.signing.keeper import CredentialKeeper, NoCredentialsError
+from freehold.signing.source import CredentialError, Issued
 
 
 class Source:

@@ -3,9 +3,9 @@
 import time
 
 import pytest
-from tests.gateway.http.signing.vendors import Azure
+from tests.signing.vendors import Azure
 
-from freehold.gateway.http.signing.azure import AzureSource
+from freehold.signing.azure import AzureSource
 
 
 def test_a_token_is_that_of_the_managed_identity(upstream, monkeypatch):

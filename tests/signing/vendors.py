@@ -6,6 +6,7 @@ import time
 from urllib.parse import unquote
 
 import jwt
+import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -172,3 +173,16 @@ class Azure(Bearer):
             "resource": "https://cognitiveservices.azure.com",
             "token_type": "Bearer",
         }
+
+
+@pytest.fixture
+def cloud(request, upstream, tmp_path, monkeypatch):
+    """The cloud of the parameter, with its environment set."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AZURE_CLIENT_ID", "AZURE_TENANT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    made = {"aws": Aws, "google": Google, "azure": Azure}[request.param](upstream)
+    made.name = request.param
+    variables = made.write_account(tmp_path) if request.param == "google" else made.environment()
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return made

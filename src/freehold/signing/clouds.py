@@ -7,10 +7,10 @@ import logging
 from collections.abc import Iterable
 
 from freehold.errors import ConfigError, MissingExtraError
-from freehold.gateway.http.signing.aws import AwsSource, signed_for
-from freehold.gateway.http.signing.azure import AzureSource
-from freehold.gateway.http.signing.google import GoogleSource
-from freehold.gateway.http.signing.source import TITLES, CredentialSource
+from freehold.signing.aws import AwsSource, signed_for
+from freehold.signing.azure import AzureSource
+from freehold.signing.google import GoogleSource
+from freehold.signing.source import TITLES, CredentialSource
 from freehold.types.endpoint import CloudCredentials, Endpoint
 
 _MODULES: dict[CloudCredentials, tuple[str, ...]] = {

@@ -2,8 +2,8 @@
 
 import pytest
 
-from freehold.gateway.http.signing.aws import AwsSource, signed_for, without_signature
-from freehold.gateway.http.signing.source import CredentialError
+from freehold.signing.aws import AwsSource, signed_for, without_signature
+from freehold.signing.source import CredentialError
 
 PATHLESS = {"AWS_CONFIG_FILE": "/nowhere", "AWS_SHARED_CREDENTIALS_FILE": "/nowhere"}
 

@@ -4,11 +4,11 @@ import contextlib
 import logging
 
 import pytest
-from tests.gateway.http.signing.vendors import SECRET, Aws, Azure
+from tests.signing.vendors import SECRET, Aws, Azure
 
 from freehold.errors import ConfigError, MissingExtraError
-from freehold.gateway.http.signing import clouds
-from freehold.gateway.http.signing.clouds import check_sources, source_of
+from freehold.signing import clouds
+from freehold.signing.clouds import check_sources, source_of
 from freehold.types.endpoint import Endpoint
 
 
