@@ -11,7 +11,7 @@ from benchmarks.gateway import renewals
 from tests.gateway.http.sockets import ask, raw, read_answer
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain, processes, stream, stream_of
 
-from freehold.gateway.http.deadlines import HEAD_WITHIN_S
+from freehold.gateway.deadlines import HEAD_WITHIN_S
 
 
 def workers(running):

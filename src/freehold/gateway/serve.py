@@ -23,8 +23,8 @@ from freehold.errors import ConfigError, EngineError, PortInUseError
 from freehold.gateway import child_environment
 from freehold.gateway.child_process import ChildProcess
 from freehold.gateway.config import CONFIG_FILE, GatewayConfig, in_force, to_json
+from freehold.gateway.deadlines import leaves_within_s
 from freehold.gateway.http.certificate import check_certificate
-from freehold.gateway.http.deadlines import leaves_within_s
 from freehold.gateway.http.handover import open_pair
 from freehold.gateway.run_folder import check_run_folder, new_run_folder, sweep_left_over_folders
 from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME as LOG_FILE

@@ -17,8 +17,8 @@ from tests.gateway.asking import QUESTION
 from tests.gateway.loopback import ANSWER, eventually, gateway, stream, stream_of
 
 from freehold.errors import ConfigError
+from freehold.gateway import deadlines
 from freehold.gateway.config import TlsFiles
-from freehold.gateway.http import deadlines
 from freehold.gateway.http.certificate import ServerCertificate, check_certificate, expiry_of
 from freehold.gateway.http.server import HttpServer
 

@@ -5,8 +5,9 @@ import socket
 
 import pytest
 
-from freehold.gateway.http import deadlines, handover, server
-from freehold.gateway.http.deadlines import HEAD_WITHIN_S, IDLE_S
+from freehold.gateway import deadlines
+from freehold.gateway.deadlines import HEAD_WITHIN_S, IDLE_S
+from freehold.gateway.http import handover, server
 from freehold.gateway.http.handover import Handover, open_pair
 from freehold.gateway.http.server import HttpServer
 

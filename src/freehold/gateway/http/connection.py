@@ -18,7 +18,7 @@ from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from freehold.gateway.http import deadlines
+from freehold.gateway import deadlines
 from freehold.gateway.http.framing import check_framing, ends_connection, first_upgrade, framing_header
 from freehold.gateway.http.memory import HeldBytes
 from freehold.gateway.http.request import STATUS_LINES, ConnectionHost, Headers, Receiver, Request

@@ -7,7 +7,7 @@ import socket
 from email.utils import formatdate
 from weakref import WeakSet
 
-from freehold.gateway.http import deadlines
+from freehold.gateway import deadlines
 from freehold.gateway.http.certificate import ServerCertificate
 from freehold.gateway.http.connection import Connection
 from freehold.gateway.http.handover import Handover
