@@ -268,7 +268,7 @@ class ShareRounds:
             for key in gone:
                 self._answers.pop(key, None)
         columns = [column.name for column in table.columns]
-        new = [(*key, self._owner, *mine[key], until) for key in changed]
+        new: list[tuple[Any, ...]] = [(*key, self._owner, *mine[key], until) for key in changed]
         new.append((*_PRESENT, self._owner, 0, 0, False, False, until))
         connection.execute(text(_UPSERT), [dict(zip(columns, row, strict=True)) for row in new])
         self._said, self._until = mine, until

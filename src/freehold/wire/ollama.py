@@ -17,19 +17,11 @@ import msgspec
 from freehold.wire import openai, sse
 from freehold.wire.errors import ApiError, cut_off
 
-_OPTIONS = {
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "top_k": "top_k",
-    "min_p": "min_p",
-    "seed": "seed",
-    "stop": "stop",
-    "num_predict": "max_tokens",
-    "frequency_penalty": "frequency_penalty",
-    "presence_penalty": "presence_penalty",
-    "repeat_penalty": "repeat_penalty",
-    "repeat_last_n": "repeat_last_n",
-}
+_SAME_OPTIONS = (
+    *("temperature", "top_p", "top_k", "min_p", "seed", "stop"),
+    *("frequency_penalty", "presence_penalty", "repeat_penalty", "repeat_last_n"),
+)
+_OPTIONS = {name: name for name in _SAME_OPTIONS} | {"num_predict": "max_tokens"}
 # What Ollama does not know it passes over itself.
 _NO_WORD_FOR = ("logprobs", "top_logprobs")
 _NO_OPTION_FOR = {
@@ -310,8 +302,10 @@ def _end(finish: str | None, usage: Any, timings: Any) -> dict[str, Any]:
     }
     told = timings if isinstance(timings, dict) else {}
     spent = [told.get(name) for name in ("prompt_ms", "predicted_ms")]
-    if all(isinstance(one, int | float) and one >= 0 for one in spent):
-        read_ns, written_ns = (int(one * 1e6) for one in spent)
+    read_ns, written_ns = (
+        int(one * 1e6) if isinstance(one, int | float) and one >= 0 else -1 for one in spent
+    )
+    if min(read_ns, written_ns) >= 0:
         end |= {
             "total_duration": read_ns + written_ns,
             "prompt_eval_duration": read_ns,

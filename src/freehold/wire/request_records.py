@@ -103,7 +103,7 @@ class AskedOllamaChat(AskedChat, gc=False, kw_only=True):
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     max_tokens: int | None = None
-    tools: list[OllamaTool] | None = None
+    tools: list[OllamaTool] | None = None  # type: ignore[assignment]  # read only: a list of tools all the same
 
 
 class AskedCompletion(AskedSampling, gc=False, kw_only=True):

@@ -8,7 +8,7 @@ A rented endpoint that is asked in its own API checks its requests itself.
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -20,10 +20,8 @@ from freehold.wire.request_records import (
     AskedEmbeddings,
     AskedMessage,
     AskedOllamaChat,
-    AskedPart,
     AskedResponse,
     AskedTurn,
-    MessageBlock,
     OllamaFunction,
 )
 
@@ -132,7 +130,7 @@ def _check_turns(turns: list[AskedTurn]) -> None:
         if turn.role == "tool" and turn.tool_call_id is None:
             raise _missing(f"messages[{place}].tool_call_id")
         if content.__class__ is list:
-            for number, part in enumerate(cast("list[AskedPart]", content)):
+            for number, part in enumerate(content):
                 if part.type in ("text", "image_url") and getattr(part, part.type) is None:
                     raise _missing(f"messages[{place}].content[{number}].{part.type}")
 
@@ -204,7 +202,7 @@ def _check_message(kind: str, asked: AskedCount) -> None:
     for place, turn in enumerate(asked.messages):
         if turn.content.__class__ is not list:
             continue
-        for number, block in enumerate(cast("list[MessageBlock]", turn.content)):
+        for number, block in enumerate(turn.content):
             path = f"messages[{place}].content[{number}]"
             if block.type == "text" and block.text is None:
                 raise _error(kind, f"{path}.text", "Field required", "missing_required_parameter")

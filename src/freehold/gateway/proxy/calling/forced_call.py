@@ -93,7 +93,9 @@ def _as_call(choice: dict[str, Any], names: set[str | None]) -> dict[str, Any]:
 
 def _events(chat: dict[str, Any]) -> bytes:
     """A whole answer with one call in each choice as the events of a stream: the call, its arguments, the end."""
-    head = {name: chat[name] for name in ("id", "created", "model", "system_fingerprint") if name in chat}
+    head: dict[str, Any] = {
+        name: chat[name] for name in ("id", "created", "model", "system_fingerprint") if name in chat
+    }
     head["object"] = "chat.completion.chunk"
     parts: list[dict[str, Any]] = []
     for choice in chat["choices"]:

@@ -57,7 +57,7 @@ class ProjectSpendingCap:
 
         Without `body` one of a single token. A body names ``max_tokens`` or ``max_completion_tokens``.
         """
-        asked = {"messages": [], "max_tokens": 1} if body is None else body
+        asked: dict[str, Any] = {"messages": [], "max_tokens": 1} if body is None else body
         limit = max(asked.get("max_tokens") or 0, asked.get("max_completion_tokens") or 0)
         prices, named = self._prices(base_url, model)
         if prices.usd(model, 1, 1) is not None:
