@@ -79,7 +79,6 @@ def chat_loaded(chat: bytes, *, generate: bool = False) -> bytes | None:
 
 
 def generate_loaded(chat: bytes) -> bytes | None:
-    """The same for ``/api/generate`` without a prompt."""
     return chat_loaded(chat, generate=True)
 
 
@@ -311,12 +310,8 @@ def _end(finish: str | None, usage: Any, timings: Any) -> dict[str, Any]:
     told = timings if isinstance(timings, dict) else {}
     spent = [told.get(name) for name in ("prompt_ms", "predicted_ms")]
     if all(isinstance(one, int | float) and one >= 0 for one in spent):
-        read_ns, written_ns = (int(one * 1e6) for one in spent)
-        end |= {
-            "total_duration": read_ns + written_ns,
-            "prompt_eval_duration": read_ns,
-            "eval_duration": written_ns,
-        }
+        read, written = (int(one * 1e6) for one in spent)
+        end |= {"total_duration": read + written, "prompt_eval_duration": read, "eval_duration": written}
     return end
 
 
