@@ -123,6 +123,8 @@ What these tables do not name (files, images, audio, batches, assistants, realti
 [passed on to the incumbent or refused](../guides/gateway.md#everything-else) by `[incumbent] others`; 39 calls of the
 `openai` package and 7 of `anthropic` are held to what a direct call gets in `tests/gateway/test_passing_clients.py`.
 
+[Conformance](conformance.md) holds llama.cpp to the vendors' references by finer checks.
+
 Columns marked as fake are servers that do what that API's documentation says; a test holds their columns and echo's
 to what runs. The others are run by hand:
 

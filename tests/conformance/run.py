@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import http_checks  # noqa: F401
 import messages_checks  # noqa: F401
@@ -59,3 +61,49 @@ def about() -> str:
 def counts(found: dict[str, str | None]) -> str:
     held = sum(why is None for why in found.values())
     return f"{held} of {len(found)} hold"
+
+
+def load() -> dict[str, Any]:
+    """The last run: `about`, `before` and `found`."""
+    kept: dict[str, Any] = json.loads(FILE.read_text())
+    return kept
+
+
+def save(kept: dict[str, Any]) -> None:
+    FILE.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+
+
+def page(kept: dict[str, Any]) -> str:
+    """The reference page."""
+    found: dict[str, str | None] = kept["found"]
+    held = sum(why is None for why in found.values())
+    lines = [_HEAD, f"What was run: {kept['about']}. **{held} of {len(found)} hold.**"]
+    if before := kept.get("before"):
+        lines.append(f"\nThe first run of this list, before what it found was mended: {before}.")
+    lines += ["\n| | checks | hold |", "|---|---|---|"]
+    parts = {one.part: [name_of(other) for other in CHECKS if other.part == one.part] for one in CHECKS}
+    for part, names in parts.items():
+        here = [name for name in names if name in found]
+        lines.append(f"| {part} | {len(here)} | {sum(found[name] is None for name in here)} |")
+    for part in parts:
+        lines.append(f"\n## {part}\n")
+        for one in (one for one in CHECKS if one.part == part and name_of(one) in found):
+            why = found[name_of(one)]
+            lines.append(f"- {one.title}" + ("" if why is None else f" (**fails**: {why})"))
+    return "\n".join(lines) + "\n"
+
+
+_HEAD = """# Conformance
+
+<!-- Made by scripts/conformance from what the suite found; run that instead of editing. -->
+
+The checks of a strict outside reader of the gateway in front of a real engine: llama.cpp with SmolLM2 as its
+makers publish it, with the tools that freehold puts into its chat template, and for embeddings. They are asked
+with the `openai`, `anthropic` and `ollama` packages and by plain HTTP. Answers, events and errors are read by
+the types that these packages were made with, and held to what the references of OpenAI, Anthropic and Ollama
+say. Where freehold refuses by design what a reference has, the check is that the refusal is one of that API:
+its status, its form, the field's name. [Compatibility](compatibility.md) says what holds with which engine.
+
+    scripts/conformance            all of it
+    scripts/conformance Anthropic  what has this in its name; nothing is kept
+"""

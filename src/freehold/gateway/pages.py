@@ -46,7 +46,7 @@ def is_others(table: RouteTable, method: str, path: str) -> bool:
         return table.others is not None and not is_own
     if path in API_ROUTES:
         return table.others is not None and not path.startswith("/api/")
-    return path not in PAGES and (path, method) != ("/api/show", "POST")
+    return path not in PAGES and path != "/api/show"
 
 
 def find_page(method: str, path: str) -> Page | None:

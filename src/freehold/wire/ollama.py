@@ -71,7 +71,6 @@ def chat_loaded(chat: bytes, *, generate: bool = False) -> bytes | None:
 
 
 def generate_loaded(chat: bytes) -> bytes | None:
-    """The same for ``/api/generate`` without a prompt."""
     return chat_loaded(chat, generate=True)
 
 

@@ -169,9 +169,10 @@ def known_fields(kind: EngineKind, fields: dict[str, Any], *, schemas_checked: b
                 name, "is not passed on to a model served here; response_format and tools do its work"
             )
     for name in kind.passes_over:
+        if name not in fields or bytes(fields[name]) in _SAYS_NOTHING:
+            continue
         # The best of as many as are wanted are all of them.
-        same = ("n",) if name == "best_of" else ()
-        if name in fields and bytes(fields[name]) not in (*_SAYS_NOTHING, *(fields.get(one) for one in same)):
+        if name != "best_of" or bytes(fields[name]) != bytes(fields.get("n", b"")):
             raise _refused(name, f"is not possible with a model on {kind.title}")
     if "modalities" in fields and b'"audio"' in bytes(fields["modalities"]):
         raise _refused(

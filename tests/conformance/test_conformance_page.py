@@ -1,0 +1,25 @@
+"""The page of the strict checks agrees with its last run, and that run with what runs."""
+
+from pathlib import Path
+
+import pytest
+import run
+from checks import CHECKS
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "conformance.md"
+
+
+def test_the_page_is_made_of_the_last_run_and_that_has_every_check():
+    kept = run.load()
+    assert PAGE.read_text() == run.page(kept), "run scripts/conformance"
+    assert list(kept["found"]) == [run.name_of(one) for one in CHECKS], "run scripts/conformance"
+    assert len(CHECKS) >= 140
+
+
+@pytest.mark.slow
+@pytest.mark.weights
+@pytest.mark.timeout(3600)
+def test_what_a_real_engine_gives_is_what_the_page_says():
+    kept = run.load()["found"]
+    broken = {name: why for name, why in run.run().items() if why is not None and kept[name] is None}
+    assert not broken
