@@ -180,7 +180,7 @@ def measured(
         whole = sum(one["asked"] - len(one["lost"]) for one in told)
         stored = _stored(folder / "freehold.sqlite3")
     lost = [{**each, "when": when(each["at_s"], done)} for one in told for each in one["lost"]]
-    took_s = sorted(one.done_s - one.asked_s for one in done)
+    took_s = sorted(one.done_s - one.asked_s for one in done) or [math.nan]
     return {
         "renewals": len(done),
         "given_up": given_up,

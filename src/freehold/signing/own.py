@@ -45,7 +45,7 @@ class OwnCredentials:
         return dict(signed)
 
     def headers_now(self, method: str, url: str, body: bytes = b"") -> dict[str, str]:
-        """The same where there is no event loop; credentials are fetched for this request."""
+        """The same without an event loop; credentials are fetched for this request."""
         cloud = self._endpoint.credentials
         if cloud is None:
             return self._key

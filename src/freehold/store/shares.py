@@ -218,7 +218,10 @@ class ShareRounds:
         if self._said is None or present.get(self._owner) != self._until:
             self._until = present.get(self._owner, 0)
             rows = self._rows(connection, self._owner, 0)
-            self._said = {(name, kind): tuple(values) for name, kind, *values in rows}
+            self._said = {
+                (name, kind): (held, used, short, is_alone)
+                for name, kind, held, used, short, is_alone in rows
+            }
         present.pop(self._owner, None)
         for owner in [*self._read]:
             if owner not in present or present[owner] < self._read[owner]:

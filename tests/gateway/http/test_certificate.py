@@ -107,7 +107,7 @@ def test_a_renewed_certificate_is_shown_while_connections_go_on(upstream, author
 
 
 def test_a_handshake_that_runs_while_a_worker_leaves_is_waited_for(authority, files):
-    """The worker ended, for no connection was open yet: whoever had just connected was cut off."""
+    """The worker ended, for no connection was open yet: a client that had just connected was cut off."""
 
     async def answer(request):
         request.respond(200, [], b"done")

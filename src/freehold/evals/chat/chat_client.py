@@ -71,7 +71,7 @@ class ChatClient:
         self.endpoint = endpoint
         self._url = joined(endpoint.base_url, "/v1/chat/completions")
         # Where it is signed it is sent as it is: with nothing in it quoted in another way.
-        self._address = self._url if endpoint.credentials is None else URL(self._url, encoded=True)
+        self._address: str | URL = self._url if endpoint.credentials is None else URL(self._url, encoded=True)
         self._concurrency = concurrency
         self._patience = patience or Patience()
         self._session: aiohttp.ClientSession | None = None

@@ -131,7 +131,7 @@ class LimitAccounts:
         if granted is None and not self._seeded:
             self._seed(store)
         self._published = True
-        # From here on money is shared, or is no more: the figures are of now.
+        # From here on money is shared or not: the figures are of now.
         self._ledger.beat(shared=granted is not None)
         return self._dollars(spending)
 
