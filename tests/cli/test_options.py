@@ -1,6 +1,7 @@
 import click
 import pytest
 
+from freehold.cli import options
 from freehold.cli.options import hanging, short_count
 
 
@@ -82,3 +83,24 @@ def test_what_is_told_fits_a_terminal_of_80_columns(freehold, tmp_path, monkeypa
     (tmp_path / "pairs.jsonl").write_text("\n".join(rows))
     shown = freehold(*words).out
     assert shown and max(map(len, shown.splitlines())) <= 80
+
+
+ROWS = [("route", "asked for", "candidate"), ("tickets", "gpt-4o", "local/" + "m" * 50), ("日本", "*", "–")]
+
+
+def test_a_table_has_columns_where_they_fit_and_blocks_where_not(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "100")
+    options.echo_table(ROWS)
+    wide = capsys.readouterr().out.splitlines()
+    assert len(wide) == 3 and wide[0].index("asked for") == wide[1].index("gpt-4o")
+    assert wide[2].startswith("日本     *"), "a wide letter takes two columns"
+    monkeypatch.setenv("COLUMNS", "75")
+    options.echo_table(ROWS)
+    assert capsys.readouterr().out.splitlines() == [
+        "tickets",
+        "  asked for  gpt-4o",
+        "  candidate  local/" + "m" * 50,
+        "日本",
+        "  asked for  *",
+        "  candidate  –",
+    ]

@@ -66,3 +66,36 @@ def test_both_answers_of_a_pair_are_shown(tokenizer):
 def test_an_empty_split_has_no_lengths(tokenizer):
     found = preview.measure_split(tokenizer, [], FinetuneConfig(), 0)
     assert (found.usable, found.tokens, found.longest_tokens) == (0, 0, 0)
+
+
+def test_words_of_a_sentencepiece_tokenizer_keep_their_spaces():
+    """Its decoder takes the space from the front of what it is given: one by one, words ran together."""
+    pieces = preview._pieces(spaced := sentencepiece(), ids := spaced_ids(spaced), [False] * len(ids))
+    texts = [piece.text for piece in pieces]
+    assert "".join(texts) == spaced.decode(ids) == "<s> where is my lamp 📦 order</s>"
+    assert texts[0] == "<s>" and " lamp" in texts and "📦" in texts
+
+
+def sentencepiece():
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    special = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    trainer = trainers.BpeTrainer(special_tokens=special, vocab_size=330, show_progress=False)
+    tokenizer.train_from_iterator(["where is my lamp order status"] * 5, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>", bos_token="<s>")
+
+
+def spaced_ids(tokenizer):
+    return [1, *tokenizer("where is my lamp 📦 order", add_special_tokens=False)["input_ids"], 2]
+
+
+def test_a_page_has_every_sample_or_the_reason_against_it(tokenizer):
+    samples = [*task_samples(2), make_sample(3, "x", " ")]
+    found, rejects = preview.preview_all(tokenizer, samples, FinetuneConfig())
+    assert [one.id for one in found] == ["s0", "s1"] and [one.sample_id for one in rejects] == ["s3"]

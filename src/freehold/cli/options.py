@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -111,6 +111,23 @@ def print_error(told: dict[str, Any], **beside: Any) -> None:
 def print_foreign_json(value: Any) -> None:
     """One indented JSON document of a format that others have laid down."""
     echo(json_escaped(msgspec.json.format(msgspec.json.encode(value)).decode()), whole=True)
+
+
+def echo_table(rows: Sequence[Sequence[str]]) -> None:
+    """Rows under their headings, which are the first; where the terminal is too narrow for the columns, each row as a
+    block: its first cell, then each other cell behind its heading."""
+    widths = [max(cells(row[place]) for row in rows) for place in range(len(rows[0]))]
+    if sum(widths) + 2 * (len(widths) - 1) <= columns():
+        for row in rows:
+            padded = (cell + " " * (width - cells(cell)) for cell, width in zip(row, widths, strict=True))
+            echo("  ".join(padded).rstrip())
+        return
+    heads = rows[0]
+    name_width = max(map(cells, heads[1:]))
+    for row in rows[1:]:
+        echo(row[0])
+        for head, cell in zip(heads[1:], row[1:], strict=True):
+            echo(hanging(cell, f"  {head + ' ' * (name_width - cells(head))}  "))
 
 
 def hanging(text: str, first: str, rest: str | None = None) -> str:

@@ -42,7 +42,9 @@ def _lines(lines: Iterator[str] | tuple[str, ...]) -> str:
 
 def _table(card: DataCard) -> str:
     rows = [
-        "| split | samples | question, characters (median, 95 %, longest) | answer, characters |",
+        "Lengths are characters: median, 95 %, longest.",
+        "",
+        "| split | samples | question | answer |",
         "|---|--:|---|---|",
     ]
     for name, split in card.splits.items():

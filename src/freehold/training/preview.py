@@ -36,6 +36,15 @@ def preview_samples(
     return found[:count]
 
 
+def preview_all(
+    tokenizer: Tokenizer, samples: Iterable[Sample], config: FinetuneConfig
+) -> tuple[list[PreviewSample], list[RejectedSample]]:
+    """All samples that are trained on, token by token, and those that are not."""
+    formatted = table.find(config.method).format(tokenizer, samples, config)
+    parts = [part for one in formatted.samples for part in _encodings(one)]
+    return [_preview(tokenizer, encoded, part) for encoded, part in parts], formatted.rejects
+
+
 def measure_split(
     tokenizer: Tokenizer, samples: Iterable[Sample], config: FinetuneConfig, total: int
 ) -> SplitMeasurement:
@@ -111,15 +120,24 @@ def _preview(tokenizer: Tokenizer, one: Encoded, part: str) -> PreviewSample:
 
 def _pieces(tokenizer: Tokenizer, ids: Sequence[int], mask: Sequence[bool]) -> Iterable[Piece]:
     """Token by token; tokens that are a part of a character only are joined until it is whole."""
-    at = 0
+    at = before = 0
     while at < len(ids):
         end = at + 1
-        text = _text(tokenizer, ids[at:end])
+        text = _text_after(tokenizer, ids, before, at, end)
         while "�" in text and end < len(ids) and mask[end] == mask[at] and end - at < _MOST_IDS_OF_A_PIECE:
             end += 1
-            text = _text(tokenizer, ids[at:end])
+            text = _text_after(tokenizer, ids, before, at, end)
         yield Piece(ids=tuple(ids[at:end]), text=text, learned=mask[at])
-        at = end
+        before, at = at, end
+
+
+def _text_after(tokenizer: Tokenizer, ids: Sequence[int], before: int, at: int, end: int) -> str:
+    """What the ids from `at` to `end` add to the text of those from `before`.
+
+    A SentencePiece decoder takes the space from the front of what it is given: decoded alone, words run together.
+    """
+    context, whole = _text(tokenizer, ids[before:at]), _text(tokenizer, ids[before:end])
+    return whole[len(context) :] if whole.startswith(context) else _text(tokenizer, ids[at:end])
 
 
 def _text(tokenizer: Tokenizer, ids: Sequence[int]) -> str:

@@ -57,7 +57,7 @@ def test_pausing_and_going_back_are_told(freehold, begun):
     assert freehold("rollout", "pause", "--why", "lunch").out.startswith("route support: paused")
     assert (
         freehold("rollout", "rollback", "--why", "complaints").out
-        == "route support: rolled_back (complaints)\n"
+        == "route support: rolled back (complaints)\n"
     )
     assert freehold("rollout", "status").code == 1
 

@@ -191,6 +191,9 @@ def _show(found: Quants) -> None:
     )
     for row in found.rows:
         echo(_line(row, row.quantization == found.take, tasked))
+        for command in row.known:
+            if command.startswith("freehold "):
+                echo(hanging(command, " " * 13))
     echo()
     echo(f"take {found.take}" if found.take else "none fits")
     for reason in found.reasons:
@@ -210,9 +213,10 @@ def _line(row: QuantRow, taken: bool, tasked: bool) -> str:
     task = ""
     if row.loss is not None:
         task = ("" if row.score is None else f"{row.score:.3f}, ") + row.loss.replace("_", " ")
+    known = [where for where in row.known if not where.startswith("freehold ")]
     longest = f"{row.largest_context_tokens:,}" if row.largest_context_tokens else "–"
     total = gib(row.total_bytes) if row.fits else f"{gib(row.total_bytes)} ✗"
     return (
         f"{'→' if taken else ' '} {row.quantization:<10} {row.bits_per_weight:>5.2f} {_small(row.weights_bytes):>10} "
-        f"{total:>11} {longest:>9}  {speed:<{SPEED}} {f'{task:<18} ' if tasked else ''}{', '.join(row.known)}"
+        f"{total:>11} {longest:>9}  {speed:<{SPEED}} {f'{task:<18} ' if tasked else ''}{', '.join(known)}"
     ).rstrip()

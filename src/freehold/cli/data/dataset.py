@@ -9,11 +9,12 @@ import click
 
 from freehold.cli.options import config_option, json_option, print_json
 from freehold.cli.output import echo
-from freehold.types.dataset import Dataset
+from freehold.types.dataset import Dataset, SplitName
 
 if TYPE_CHECKING:
     from freehold.types.dataset import DataCard, Doubts
     from freehold.workflows.data.diff import DatasetDiff
+    from freehold.workflows.project import Project
 
 _source = click.option(
     "--from", "source_prefix", help="Only traces whose source starts with this (import:FILE, gateway)."
@@ -158,29 +159,70 @@ def list_datasets(config_path: Path | None, as_json: bool) -> None:
 
 @command.command("show")
 @click.argument("dataset", required=False)
+@click.option(
+    "--tokens",
+    "token_samples",
+    type=click.IntRange(1, 100),
+    help="Show this many samples as tokens, with what is learned in colour.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "validation", "held_out"]),
+    default="train",
+    help="Split of --tokens.",
+)
+@click.option(
+    "--model", help="Base whose tokens they are (default: the chosen candidate's, or the last run's)."
+)
 @config_option
-@json_option("freehold.types.dataset:Dataset")
-def show(dataset: str | None, config_path: Path | None, as_json: bool) -> None:
-    """Show a dataset (default: the latest): splits, hashes, recipe, what was left out.
+@json_option("freehold.types.dataset:Dataset", tokens="freehold.types.planning.token_mask:TokenMasks")
+def show(
+    dataset: str | None,
+    token_samples: int | None,
+    split: SplitName,
+    model: str | None,
+    config_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Show a dataset (default: the latest): splits, hashes, recipe, what was left out; or its samples as tokens.
 
     \b
     Example:
       freehold dataset show 1a2b3c4d
+      freehold dataset show --tokens 3
+      freehold dataset show --tokens 20 --split validation --json
     """
     from freehold.workflows.project import open_project
 
-    found = _find(open_project(config_path), dataset)
+    project = open_project(config_path)
+    found = _find(project, dataset)
+    if token_samples is not None:
+        _show_tokens(project, found, token_samples, split=split, model=model, as_json=as_json)
+        return
     if as_json:
         print_json(found)
         return
     _show(found)
-    for split in found.splits:
-        echo(f"  {split.name:<10} sha256 {split.sha256}")
+    for part in found.splits:
+        echo(f"  {part.name:<10} sha256 {part.sha256}")
     for name, value in found.recipe.items():
         if value is not None:
             echo(f"  recipe     {name} = {value}")
     for source in found.made_from:
         echo(f"  made from  {source}")
+
+
+def _show_tokens(
+    project: Project, dataset: Dataset, count: int, *, split: SplitName, model: str | None, as_json: bool
+) -> None:
+    from freehold.cli.data.token_text import show_masks
+    from freehold.workflows.train.token_masks import dataset_masks
+
+    found = dataset_masks(project, dataset, split=split, count=count, model=model)
+    if as_json:
+        print_json(found, "tokens")
+    else:
+        show_masks(found)
 
 
 @command.command("diff")

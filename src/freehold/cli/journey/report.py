@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.options import config_option, echo_table, json_option, print_json
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
@@ -94,8 +94,6 @@ def _list(found: list[EvaluationLine], *, as_json: bool) -> None:
                 f"{one.dataset_id.removeprefix('sha256:')[:8]} by {one.scorer}",
             )
         )  # fmt: skip
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    for row in rows:
-        echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    echo_table(rows)
     if len({(one.dataset_id, one.scorer) for one in found}) > 1:
         echo("only lines with the same items and scorer can be held against each other", err=True)

@@ -67,11 +67,11 @@ def curve_lines(curve: MixtureCurve, margin: float) -> Iterator[str]:
     high = min(max(margin, *(p.high for p in points)), 8 * margin)
     chosen = None if curve.chosen is None else curve.points[curve.chosen]
     yield f"{curve_name(curve)}: difference to the incumbent in points"
-    yield f"   here   diff            band  by lot  {'│ margin, ● mixture, × by lot':<{_PLOT}}"
+    yield f"    here   diff            band  by lot  {'│ margin, ● mixture, × by lot':<{_PLOT}}"
     for point in points:
         mark = ">" if point is chosen else " "
         yield (
-            f"{mark} {point.share:>5.1%} {_points(point.difference):>6} {_points(point.low):>7} to "
+            f"{mark} {point.share:>6.1%} {_points(point.difference):>6} {_points(point.low):>7} to "
             f"{_points(point.high):>5} {_points(point.random):>7}  {_drawn(point, low, high, margin)}"
         )
 

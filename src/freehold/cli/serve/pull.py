@@ -71,14 +71,15 @@ def list_command(as_json: bool) -> None:
     if not found:
         echo("no weights here yet; freehold pull MODEL gets some", err=True)
         return
+    width = max(28, *(len(stored.weights.model_id) for stored in found))
     for stored in found:
         weights = stored.weights
         place = "" if stored.owned else "  (in place)"
         place += "  (converted)" if stored.converted_from else ""
         place += "  (pinned)" if stored.pinned else ""
-        echo(f"{weights.model_id:48} {weights.quantization:8} {mib(weights.bytes, 1):>14}{place}")
+        echo(f"{weights.model_id:{width}} {weights.quantization:8} {mib(weights.bytes, 1):>14}{place}")
     total = sum(stored.size for stored in found if stored.owned)
-    echo(f"{'in the store':48} {'':8} {mib(total, 1):>14}")
+    echo(f"{'in the store':{width}} {'':8} {mib(total, 1):>14}")
 
 
 @weights_group.command("show")

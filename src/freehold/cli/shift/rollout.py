@@ -225,7 +225,7 @@ def rollback(why: str, route_name: str | None, config_path: Path | None, as_json
     if as_json:
         print_json(route)
     else:
-        echo(f"route {name}: {route.state} ({why or 'asked for'})")
+        echo(f"route {name}: {_words(route.state)} ({why or 'asked for'})")
 
 
 command.add_command(rehearse)
@@ -249,7 +249,11 @@ def _tell(rollout: Rollout, as_json: bool) -> None:
 def _place(rollout: Rollout) -> str:
     if rollout.state == "canary":
         return f"canary at {rollout.stages[rollout.stage]:.2%}"
-    return rollout.state + (f" ({rollout.why})" if rollout.why else "")
+    return _words(rollout.state) + (f" ({rollout.why})" if rollout.why else "")
+
+
+def _words(state: str) -> str:
+    return state.replace("_", " ")
 
 
 def _tell_without_user(config_path: Path | None, route_name: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from freehold.cli.options import caller, config_option, json_option, now, print_json
+from freehold.cli.options import caller, config_option, echo_table, json_option, now, print_json
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
@@ -295,9 +295,8 @@ def _narrowed(route: Route) -> list[str]:
 def _table(rows: list[tuple[str, ...]], *, header: bool = True) -> None:
     if header and rows:
         rows = [("route", "asked for", "state", "incumbent", "candidate", "changed (UTC)"), *rows]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))] if rows else []
-    for row in rows:
-        echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    if rows:
+        echo_table(rows)
 
 
 def _describe(route: Route) -> None:

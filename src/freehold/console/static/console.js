@@ -9,6 +9,8 @@ import * as server from "./pieces/server.js";
 
 const GROUPS = [["journey", "Journey"], ["running", "In operation"], ["project", "Project"]];
 const RETRY_MS = 4000;
+/** What is shown is dimmed while its successor takes longer than this. */
+const SLOW_MS = 500;
 const $ = (id) => document.getElementById(id);
 
 let visitor = null;
@@ -129,7 +131,8 @@ async function look(now = false) {
     }
     drawNavigation();
     shown.query = query;
-    const text = await server.screenRecord(name, query);
+    const slow = setTimeout(() => $("screen").classList.add("waits"), SLOW_MS);
+    const text = await server.screenRecord(name, query).finally(() => { clearTimeout(slow); $("screen").classList.remove("waits"); });
     if (ask !== asked) return; // another screen was asked for meanwhile
     again = screen.refresh_seconds * 1000;
     redraw($("problem"), null);

@@ -10,8 +10,11 @@ from tests.workflows.tell.views import evidence
 from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.types.dataset import Doubt, Message, Sample
+from freehold.types.planning.token_mask import MaskedSamples, TokenMasks
 from freehold.workflows.data.reviews import review_label
-from freehold.workflows.tell.views.data import PAGE_SAMPLES, DataQuery, data, shown_sample, suggestion
+from freehold.workflows.data.sample_page import PAGE_SAMPLES
+from freehold.workflows.tell.views import data as views_data
+from freehold.workflows.tell.views.data import DataQuery, data, shown_sample, suggestion
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 
@@ -123,3 +126,32 @@ def test_what_is_learned_is_marked(messages, train_on, learned):
     shown = shown_sample(Sample(id="s", messages=messages, gold="yes", incumbent="no"), train_on=train_on)
     assert [one.learned for one in shown.messages] == learned
     assert shown.incumbent.text == "no" and shown.gold
+
+
+def test_tokens_whose_model_is_not_here_leave_a_reason_and_the_command(project):
+    evidence.with_data(project)
+    page = look(project, shown="tokens").detail.samples
+    assert page.masks is None and "tokenizer of test/tiny is not here" in page.no_masks
+    assert page.masks_command == "freehold pull test/tiny"
+    assert len(page.samples) == PAGE_SAMPLES, "the words are shown"
+
+
+def test_tokens_are_of_the_samples_of_the_page_in_its_split(project, monkeypatch):
+    dataset, _, _ = evidence.with_data(project)
+    asked = []
+
+    def masks(project, base, of, samples):
+        asked.append((base.model, of.id, [one.id for one in samples]))
+        return TokenMasks(
+            base_model=base.model,
+            because=base.because,
+            dataset_id=of.id,
+            method="lora",
+            masked=MaskedSamples(samples=(), left_out=(), call_format="template"),
+        )
+
+    monkeypatch.setattr(views_data, "masks_here", masks)
+    page = look(project, shown="tokens", split="held_out").detail.samples
+    assert asked == [("test/tiny", dataset.id, [one.id for one in page.samples])]
+    assert page.masks.because == "trained" and page.no_masks is None
+    assert look(project).detail.samples.masks is None and len(asked) == 1, "words ask for no tokens"

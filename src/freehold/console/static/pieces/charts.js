@@ -5,8 +5,12 @@ import { fold, table } from "./parts.js";
 
 const svg = (width, height, label, ...children) => el("svg:svg", { viewBox: `0 0 ${width} ${height}`, class: "picture", role: "img", "aria-label": label }, children);
 const text = (x, y, words, at = "middle") => el("svg:text", { x, y, class: at }, words);
-/** How wide a picture is drawn, in its own units: those of the window, so that words keep their size on a telephone. */
-const roomFor = () => Math.max(300, Math.min(900, (document.querySelector("main")?.clientWidth ?? 720) - 80));
+/** How wide a picture is drawn, in its own units: those of the window, so that words keep their size on a telephone, and
+ * where `across` of them stand next to each other. */
+function roomFor(across = 1) {
+  const room = (document.querySelector("main")?.clientWidth ?? 720) - 80;
+  return Math.max(280, Math.min(900, across > 1 && room > 780 ? room / across - 30 : room));
+}
 /** A name in the room there is: without the organisation before it first, then without its middle, since the end tells names apart. */
 function fitted(name, most) {
   const short = name.length > most ? name.replace(/^[^/\s]+\//, "") : name;
@@ -34,7 +38,7 @@ export const figures = (key, columns, rows) => fold(`figures-${key}`, "The figur
  * crossed, `noise` half the width of the band in which a thing differs from itself. `format` writes a value.
  */
 export function intervals({ label, rows, margin = null, noise = null, format = String }) {
-  const width = roomFor(), left = width < 480 ? 110 : 190, right = 24, line = 40, top = 28, low = top + rows.length * line;
+  const width = roomFor(), left = width < 480 ? 110 : width < 800 ? 190 : 260, right = 24, line = 40, top = 28, low = top + rows.length * line;
   const all = rows.flatMap((row) => [row.low, row.high, row.estimate]).concat([0, margin ?? 0, noise ?? 0, -(noise ?? 0)]).filter(Number.isFinite);
   const least = Math.min(...all), most = Math.max(...all), room = 0.06 * (most - least || 1);
   const x = (value) => near(left + ((value - least + room) / (most - least + 2 * room)) * (width - left - right));
@@ -55,10 +59,10 @@ export function intervals({ label, rows, margin = null, noise = null, format = S
 
 /**
  * Lines over time or steps. `series`: `{ name, points: [[x, y]], band: [[x, low, high]] }`; `marks` are level lines
- * `{ y, words }`; `range` cuts what lies outside of `[low, high]`; `xWords` and `yWords` write a value; `times` says that x is an ISO time.
+ * `{ y, words }`; `range` cuts what lies outside of `[low, high]`; `across` pictures stand in a row; `xWords` and `yWords` write a value; `times` says that x is an ISO time.
  */
-export function lines({ label, series, marks = [], xWords = String, yWords = String, times = false, zero = false, range = null }) {
-  const width = roomFor(), height = 220, left = 64, right = 16, top = 16, low = 186;
+export function lines({ label, series, marks = [], xWords = String, yWords = String, times = false, zero = false, range = null, across = 1 }) {
+  const width = roomFor(across), height = 220, left = 64, right = 16, top = 16, low = 186;
   const place = (value) => (times ? new Date(value).getTime() : value);
   const xs = series.flatMap((one) => one.points.map((p) => place(p[0])));
   const ys = series.flatMap((one) => [...one.points.map((p) => p[1]), ...(one.band ?? []).flatMap((p) => [p[1], p[2]])]).concat(marks.map((m) => m.y), zero ? [0] : []).filter(Number.isFinite);

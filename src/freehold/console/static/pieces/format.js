@@ -12,6 +12,8 @@ export const seconds = (s) => (absent(s) ? NONE : s < 90 ? `${s.toFixed(0)} s` :
 export const gib = (bytes) => (absent(bytes) ? NONE : `${(bytes / 2 ** 30).toFixed(1)} GiB`);
 /** Money arrives as text, so that no digit is lost on the way. */
 export const usd = (amount) => (absent(amount) ? NONE : Number(amount).toLocaleString("en", { style: "currency", currency: "USD", maximumFractionDigits: Math.abs(amount) < 1 ? 4 : 2 }));
+/** Words that came without a capital letter and a full stop, as a sentence. */
+export const sentence = (words) => (words ? `${words[0].toUpperCase()}${words.slice(1)}${/[.!?]$/.test(words) ? "" : "."}` : "");
 export const number = (value, digits = 3) => (absent(value) ? NONE : Number(value).toFixed(digits));
 
 const utc = (iso, options) => (absent(iso) ? NONE : new Date(iso).toLocaleString("en-GB", { timeZone: "UTC", ...options }));

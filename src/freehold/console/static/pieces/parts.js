@@ -1,6 +1,7 @@
 // What screens are made of: tiles, tables, filters, commands, empty states. Each returns an element.
 
 import { el } from "./dom.js";
+import { sentence } from "./format.js";
 
 /** A command line with a button that copies it. */
 export function command(text) {
@@ -17,6 +18,9 @@ export function command(text) {
   return el("div", { class: "command" }, el("code", { tabindex: "0" }, text),
     el("button", { type: "button", class: "quiet", "aria-label": `Copy ${text}`, onclick: copy }, "Copy"), done);
 }
+
+/** What to do about something: a command with its button, or words that hold one. */
+export const wayOut = (text) => (!text ? null : /^freehold( [\w./:@=<>-]+)+$/.test(text) ? command(text) : el("p", { class: "soft small" }, sentence(text)));
 
 /** What to see where there is nothing yet: what to do first, and the command that does it. */
 export const empty = (title, text, line) => el("div", { class: "empty" }, el("h2", {}, title), el("p", {}, text), line ? command(line) : null);
@@ -35,7 +39,10 @@ export const from = (record, text) => (record ? link(text, "record", { id: recor
 
 /** Tiles with one figure each: `{ label, value, note, record, href, mark }`; `mark` is good, warn or bad. */
 export function tiles(items) {
-  return el("dl", { class: "tiles" }, items.filter(Boolean).map((item) =>
+  const shown = items.filter(Boolean);
+  // Seven in rows of four, not six and one alone; the style sheet makes fewer of them on a narrow page.
+  const across = shown.length <= 6 ? Math.max(4, shown.length) : Math.ceil(shown.length / Math.ceil(shown.length / 6));
+  return el("dl", { class: `tiles across-${across}` }, shown.map((item) =>
     el("div", { class: `tile ${item.mark ?? ""}` }, el("dt", {}, item.label),
       el("dd", {}, el("b", {}, item.href ? el("a", { href: item.href }, item.value) : from(item.record, item.value)),
         item.note ? el("span", {}, item.note) : null))));

@@ -1,8 +1,8 @@
 // Datasets: what is in one, its samples, labels in doubt.
 
 import { el } from "../pieces/dom.js";
-import { count, percent } from "../pieces/format.js";
-import { address, command, empty, filters, fold, from, note, panel, pill, table, tiles } from "../pieces/parts.js";
+import { count, percent, sentence } from "../pieces/format.js";
+import { address, command, empty, filters, fold, from, note, panel, pill, table, tiles, wayOut } from "../pieces/parts.js";
 
 const SPLITS = { train: "train", validation: "validation", held_out: "held out" };
 
@@ -37,7 +37,7 @@ function cleaned(card) {
   const replaced = Object.entries(card.replaced), near = card.near_duplicates;
   return panel("What was done to it", { "data-key": "cleaned" }, el("div", { class: "columns" },
     el("div", {}, el("h3", {}, "Personal data found and replaced"), replaced.length ? table([{ head: "kind", cell: ([kind]) => kind }, { head: "found", number: true, cell: ([, one]) => count(one.found) },
-      { head: "different", number: true, cell: ([, one]) => count(one.different) }, { head: "in samples", number: true, cell: ([, one]) => count(one.samples) }], replaced) : el("p", { class: "soft" }, `None was found (${card.personal_data}).`)),
+      { head: "different", number: true, cell: ([, one]) => count(one.different) }, { head: "in samples", number: true, cell: ([, one]) => count(one.samples) }], replaced) : el("p", { class: "soft" }, card.personal_data === "off" ? "Not looked for: [curate] personal_data is off." : `None was found (${card.personal_data}).`)),
     el("div", {}, el("h3", {}, "Near repeats"), near === null ? el("p", { class: "soft" }, "Not looked for.") : table([{ head: "where", cell: ([where]) => where }, { head: "taken out", number: true, cell: ([, n]) => count(n) }],
       [...Object.entries(near.across), ...Object.entries(near.within), ["in held out, kept", near.in_held_out]])),
     el("div", {}, el("h3", {}, "Left out"), Object.keys(card.left_out).length ? table([{ head: "why", cell: ([why]) => why }, { head: "samples", number: true, cell: ([, n]) => count(n) }], Object.entries(card.left_out)) : el("p", { class: "soft" }, "Nothing."))),
@@ -48,7 +48,7 @@ function cleaned(card) {
 
 function doubts(detail, view) {
   const shown = detail.doubts, id = detail.dataset.id;
-  if (shown.why_none) return panel("Labels in doubt", { "data-key": "doubts" }, el("p", {}, shown.why_none), shown.command ? el("p", { class: "soft small" }, shown.command) : null);
+  if (shown.why_none) return panel("Labels in doubt", { "data-key": "doubts" }, el("p", {}, sentence(shown.why_none)), wayOut(shown.command));
   const say = (row, answer) => view.act("label.review", { dataset: id, sample: row.doubt.sample_id, answer });
   const correct = (row) => view.ask({ title: "Another answer is right", yes: "Correct it", text: row.doubt.question, fields: [{ name: "answer", label: "The right answer", kind: "lines", value: row.suggestion ?? "", placeholder: "all of it", required: true, most: 100_000 }] },
     "label.review", { dataset: id, sample: row.doubt.sample_id });
@@ -66,15 +66,36 @@ function doubts(detail, view) {
 
 const message = (one) => el("div", { class: one.learned ? "message learned" : "message" }, el("span", { class: "role" }, one.role, one.learned ? pill("learned", "good") : null), words(one.text));
 
+/** Tokens one by one: targets are marked, line ends are seen. */
+function tokens(run) {
+  const shown = run.left_out ? el("em", { class: "soft" }, ` … ${count(run.left_out)} tokens … `) : run.tokens.map((text) => el("span", {}, text.replaceAll("\n", "↵\n")));
+  return run.learned ? el("mark", {}, shown) : el("span", { class: "context" }, shown);
+}
+
+/** A sample as the tokens of each of its answers, or why a run leaves it out. */
+function masked(one, found) {
+  const left = found.left_out.find((other) => other.sample_id === one.id);
+  if (left) return note("warn", `Training leaves it out: ${left.reason}.`);
+  return found.samples.filter((other) => other.id === one.id).map((shown) => [el("p", { class: "small soft" }, shown.part ? `the ${shown.part} answer: ` : null, `${count(shown.tokens)} tokens, ${count(shown.learned_tokens)} learned`),
+    el("div", { class: "tokens" }, shown.runs.map(tokens))]);
+}
+
+const BECAUSE = { chosen: "the chosen candidate's base", trained: "the last run's base", first: "the first candidate that writes text", named: "as named" };
+
 function samples(detail, view) {
-  const shown = detail.samples;
+  const shown = detail.samples, found = shown?.masks ?? null;
   if (!shown) return note("warn", detail.samples_missing);
   const options = detail.dataset.splits.map((split) => [split.name, `${SPLITS[split.name]} (${count(split.samples)})`]);
-  return panel("Samples", { "data-key": "samples" }, filters([{ name: "split", label: "Split", kind: "select", options }], { ...view, query: { ...view.query, split: shown.split } }),
-    shown.samples.map((one) => el("article", { class: "item", "data-row": true, tabindex: "-1", "data-key": one.id }, el("header", {}, el("span", { class: "id small soft" }, one.id.slice(0, 12)), one.gold ? pill("gold", "good") : pill("the incumbent's answer"),
-      one.tools ? pill(`${count(one.tools)} tools`) : null), one.messages.map(message), one.incumbent ? el("p", { class: "small soft" }, "The incumbent said: ", words(one.incumbent)) : null)),
+  const body = (one) => (found ? masked(one, found.masked) : [one.messages.map(message), one.incumbent ? el("p", { class: "small soft" }, "The incumbent said: ", words(one.incumbent)) : null]);
+  return panel("Samples", { "data-key": "samples" }, filters([{ name: "split", label: "Split", kind: "select", options },
+    { name: "shown", label: "Shown as", kind: "select", options: [["words", "messages"], ["tokens", "tokens of the model"]] }], { ...view, query: { ...view.query, split: shown.split } }),
+    shown.no_masks ? [note("warn", `No tokens to show: ${shown.no_masks}.`), wayOut(shown.masks_command)] : null,
+    found ? el("p", { class: "small soft" }, `Tokens of ${found.base_model} (${BECAUSE[found.because]}), method ${found.method}. `, el("mark", {}, "Marked"), " is what a model learns to write.",
+      found.masked.call_format === "tagged" ? " Tools and calls are in freehold's format: the base's chat template leaves them out." : null) : null,
+    shown.samples.map((one) => el("article", { class: "item", "data-row": true, tabindex: "-1", "data-key": one.id }, el("header", {}, one.gold ? pill("gold", "good") : pill("the incumbent's answer"),
+      one.tools ? pill(`${count(one.tools)} tools`) : null, el("span", { class: "id small soft" }, one.id.slice(0, 12))), body(one))),
     shown.samples.length ? null : el("p", { class: "soft" }, "This split is empty."),
-    el("p", { class: "small soft" }, "Green is what a model learns to write; the tokens themselves: ", el("code", {}, "freehold train --preview 3")),
+    found ? null : el("p", { class: "small soft" }, "Green is what a model learns to write."),
     el("p", { class: "pages" }, view.query.after ? el("a", { href: view.with({ after: "" }) }, "First page") : null, shown.next_after === null ? null : el("a", { href: view.with({ after: shown.next_after }), rel: "next" }, "Next page")));
 }
 
@@ -85,7 +106,7 @@ export function draw(record, view) {
   return [record.datasets.length > 1 ? filters([{ name: "dataset", label: "Dataset", kind: "select", options: record.datasets.map((one) => [one.id, `${one.name} ${one.id.slice(0, 8)}${one.derived ? ", made for one candidate" : ""}`]) }],
     { ...view, query: { dataset: detail.dataset.id }, go: ({ dataset }) => view.go({ dataset }) }) : null,
   tiles([...["train", "validation", "held_out"].map((name) => sizes[name] && { label: SPLITS[name], value: count(sizes[name].samples), record: detail.dataset.id, note: `in ${count(sizes[name].groups)} groups` }),
-    { label: "Targets", value: count(detail.dataset.targets_from.gold ?? 0), record: detail.dataset.id, note: `gold; ${count(detail.dataset.targets_from.incumbent ?? 0)} are the incumbent's answers` },
+    { label: "Targets", value: count(detail.dataset.targets_from.gold ?? 0), record: detail.dataset.id, note: `right answers you brought; ${count(detail.dataset.targets_from.incumbent ?? 0)} are the incumbent's answers` },
     { label: "Recorded requests", value: count(record.traces), href: address("traffic") }]),
   (detail.card?.warnings ?? []).map((text) => note("warn", text)), doubts(detail, view),
   detail.card ? [profile(detail.card), cleaned(detail.card)] : note("warn", "This dataset has no card: it was built before there were any. freehold dataset build writes one."), samples(detail, view)];

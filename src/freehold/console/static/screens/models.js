@@ -2,7 +2,7 @@
 
 import { el } from "../pieces/dom.js";
 import { bar, legend } from "../pieces/charts.js";
-import { count, gib, percent, seconds, usd } from "../pieces/format.js";
+import { count, gib, percent, seconds, sentence, usd } from "../pieces/format.js";
 import { command, filters, fold, from, link, note, panel, pill, table, tiles } from "../pieces/parts.js";
 
 const MARKS = { shortlisted: "good", unclear: "warn", excluded: "bad" };
@@ -10,7 +10,7 @@ const RULINGS = { allowed: ["allowed", "good"], allowed_with_obligations: ["allo
   needs_separate_license: ["needs a licence of its own", "bad"], unclear: ["unclear", "warn"] };
 const PARTS = ["s0", "s1", "s2", "s3", "s4", "s5"];
 
-const billions = (n) => (n >= 1e9 ? `${Number((n / 1e9).toFixed(1))}B` : `${Math.round(n / 1e6)}M`);
+const billions = (n) => (n >= 9.5e8 ? `${Number((n / 1e9).toFixed(1))}B` : `${Math.round(n / 1e6)}M`);
 const range = ([low, high], words = "") => `${Number(low.toPrecision(2))} to ${Number(high.toPrecision(2))}${words}`;
 
 /** The memory of a model on a machine, part by part. */
@@ -53,5 +53,5 @@ export function draw(record, view) {
   record.tried.length ? panel("Tried here", { "data-key": "tried" }, table([{ head: "candidate", cell: (one) => from(one.report_id, one.label) }, { head: "method", cell: (one) => record.methods[one.method] ?? one.method },
     { head: "what became of it", cell: (one) => one.state }, { head: "", cell: (one) => link("licence", "license", { model: one.model }) }], record.tried, { cards: true })) : null,
   panel(`Models: ${count(record.matching)}`, { "data-key": "rows" }, rows(record, view), el("p", { class: "small soft" }, "* measured here; other speeds are estimates."),
-    record.money ? note("", record.money) : null, fold("assumptions", "What this assumes", el("ul", { class: "small" }, record.assumptions.map((text) => el("li", {}, text)))), command(record.command))];
+    record.money ? note("", sentence(record.money)) : null, fold("assumptions", "What this assumes", el("ul", { class: "small" }, record.assumptions.map((text) => el("li", {}, text)))), command(record.command))];
 }

@@ -45,7 +45,7 @@ function figuresOf(record, view) {
     { label: "95% of answers under", value: ms((candidate.requests > incumbent.requests ? candidate : incumbent).p95_ms), note: candidate.requests ? `candidate ${ms(candidate.p95_ms)}, incumbent ${ms(incumbent.p95_ms)}` : "incumbent" },
     { label: "share at home", value: total ? percent(home / total) : "–", note: candidate.fallbacks ? `${count(candidate.fallbacks)} stood in for` : `${count(home)} requests` },
     { label: "saved", value: saved ? (saved.usd === null ? "not known" : usd(saved.usd)) : usd(0), note: saved ? saved.why || `${count(saved.requests)} answers, ${saved.basis}` : "nothing answered at home yet", href: view.has("cost") ? address("cost") : null },
-    record.verdict ? { label: `verdict on ${record.verdict.candidate}`, value: record.verdict.outcome, mark: { promote: "good", hold: "warn", reject: "bad" }[record.verdict.outcome], href: view.has("proof") ? address("proof") : null, record: record.verdict.id } : null]);
+    record.verdict ? { label: "verdict", value: record.verdict.outcome, note: record.verdict.candidate, mark: { promote: "good", hold: "warn", reject: "bad" }[record.verdict.outcome], href: view.has("proof") ? address("proof") : null, record: record.verdict.id } : null]);
 }
 
 function evidence(record) {
@@ -57,7 +57,7 @@ function evidence(record) {
 
 function routes(record, view) {
   if (!record.routes.length) return null;
-  const columns = [{ head: "route", cell: (r) => link(r.name, "rollout") }, { head: "requests for", cell: (r) => r.model }, { head: "state", cell: (r) => pill(...(STATES[r.state] ?? [r.state, ""])) }, { head: "candidate", number: true, cell: (r) => percent(r.share) },
+  const columns = [{ head: "route", cell: (r) => [link(r.name, "rollout"), el("div", { class: "small soft" }, `for ${r.model}`)] }, { head: "state", cell: (r) => pill(...(STATES[r.state] ?? [r.state, ""])) }, { head: "candidate", number: true, cell: (r) => percent(r.share) },
     { head: "", cell: (r) => (r.can_go_back && view.can("rollout.rollback") ? el("button", { type: "button", class: "danger", onclick: () => askRollback(view, r.name) }, "Roll back") : "") }];
   return panel("Routes", { "data-key": "routes" }, table(columns, record.routes, { caption: "Who answers", key: (r) => r.name, cards: true }));
 }

@@ -6,10 +6,13 @@ import { empty, filters, fold, note, panel, pill, table } from "../pieces/parts.
 
 const SOURCES = { file: ["freehold.toml", "good"], environment: ["environment", "good"], default: ["default", ""] };
 
-const lines = (rows, caption, none = null) => table([
+/** What stands between backticks as code. */
+const coded = (text) => text.split("`").map((part, at) => (at % 2 ? el("code", {}, part) : part));
+
+const lines = (rows, caption, none = null) => el("div", { class: "keys-of-file" }, table([
   { head: "name", cell: (r) => el("code", {}, r.name) }, { head: "value", cell: (r) => (r.value === null ? el("span", { class: "soft" }, "not set") : el("code", {}, r.value)) },
-  { head: "from", cell: (r) => pill(...SOURCES[r.source]) }, { head: "in force", cell: (r) => (r.restart ? "at the next start" : "when the file is saved") },
-  { head: "what it is", cell: (r) => [r.meaning, r.words.length ? el("span", { class: "soft" }, ` One of ${r.words.join(", ")}.`) : ""] }], rows, { caption, cards: true, empty: none });
+  { head: "from", cell: (r) => pill(...SOURCES[r.source]) }, { head: "in force", cell: (r) => (r.restart ? "at the next start" : "when it is saved") },
+  { head: "what it is", cell: (r) => [coded(r.meaning), r.words.length ? el("span", { class: "soft" }, ` One of ${r.words.join(", ")}.`) : null] }], rows, { caption, cards: true, empty: none }));
 
 /** Some two hundred keys: each table of the file folded away, all open where words are looked for. */
 function byTable(rows, open) {

@@ -42,7 +42,7 @@ const status = (trace) => pill(`${trace.status}${trace.completeness === "complet
 
 function found(record, view) {
   const { traces, next, cut } = record.page;
-  const columns = [{ head: "when", cell: (t) => (Number(view.query.window_s ?? 900) > 86_400 || view.query.window_s === "0" ? moment(t.at).replace(" UTC", "") : clock(t.at)) }, { head: "answered by", cell: (t) => [t.parent_id ? "candidate, mirrored" : t.endpoint ?? t.arm, t.fallback ? ` (stood in: ${t.fallback})` : ""] },
+  const columns = [{ head: "when", cell: (t) => (Number(view.query.window_s ?? 900) > 86_400 || view.query.window_s === "0" ? moment(t.at).replace(" UTC", "") : clock(t.at)) }, { head: "answered by", cell: (t) => [t.parent_id ? "candidate, mirrored" : t.fallback ? t.endpoint : t.arm, t.fallback ? ` (stood in: ${t.fallback})` : ""] },
     { head: "model", cell: (t) => t.model }, { head: "status", cell: status }, { head: "time", number: true, cell: (t) => ms(t.total_ms) },
     { head: "tokens", number: true, cell: (t) => `${count(t.prompt_tokens)} / ${count(t.completion_tokens)}` }, { head: "user", cell: (t) => t.user ?? "–" }];
   const on = cut && el("p", { class: "note warn", "data-key": "cut" }, `Beginnings of one letter are compared request by request, for a tenth of a second a page: ${count(traces.length)} found so far. `,

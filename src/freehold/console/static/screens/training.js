@@ -15,7 +15,7 @@ function curve(title, key, record, words, more = []) {
   const series = shown.flatMap((run) => [[key, ""], ...more].map(([field, kind]) => ({ name: `${run.line.name}${kind}`, points: run[field] }))).filter((one) => one.points.length);
   if (!series.some((one) => one.points.length > 1)) return null;
   const last = series.map((one) => `${one.name} ${words(one.points.at(-1)[1])}`).join(", ");
-  return panel(title, { "data-key": key }, lines({ label: `${title} over steps: ${last} at the end`, series, xWords: step, yWords: words }),
+  return panel(title, { "data-key": key }, lines({ label: `${title} over steps: ${last} at the end`, series, xWords: step, yWords: words, across: 2 }),
     figures(key, [{ head: "step", number: true, cell: (row) => count(row[1][0]) }, { head: "run", cell: (row) => row[0] }, { head: title, number: true, cell: (row) => words(row[1][1]) }],
       series.flatMap((one) => one.points.filter((_, at) => at % Math.ceil(one.points.length / 20) === 0 || at === one.points.length - 1).map((point) => [one.name, point]))));
 }
@@ -38,7 +38,7 @@ export function draw(record, view) {
   const chosen = { run: line.name, against: record.against?.line.name ?? "" };
   const differences = Object.entries(record.differences);
   return [filters([{ name: "run", label: "Run", kind: "select", options: names }, { name: "against", label: "Against", kind: "select", options: [["", "none"], ...names.filter(([name]) => name !== line.name)] }], { ...view, query: chosen }),
-    tiles([{ label: "State", value: line.state, mark: MARKS[line.state], note: `told something ${ago(line.at, record.at)}` },
+    tiles([{ label: "State", value: line.state, mark: MARKS[line.state], note: `last heard ${ago(line.at, record.at)}` },
       { label: line.kind === "encoder" && line.loss === null ? "Texts" : "Steps", value: `${count(line.step)} of ${count(line.steps)}`, record: line.record_id, note: line.seconds_left !== null && line.state === "running" ? `about ${seconds(line.seconds_left)} left` : null },
       line.loss !== null && { label: "Loss", value: number(line.loss), record: line.record_id }, line.score !== null && { label: "Validation answers right", value: percent(line.score), record: line.record_id, note: "to the letter" },
       { label: "Memory at most", value: gib(line.peak_memory_bytes), record: line.record_id },
@@ -53,7 +53,7 @@ export function draw(record, view) {
     differences.length ? panel("What differs", { "data-key": "differences" }, table([{ head: "field", cell: ([name]) => name }, { head: line.name, cell: ([, pair]) => JSON.stringify(pair[0]) }, { head: chosen.against, cell: ([, pair]) => JSON.stringify(pair[1]) }], differences, { cards: true })) : null,
     record.curve ? panel("Would more samples help?", { "data-key": "more" }, el("p", {}, from(record.curve.id, `Twice the samples (${count(record.curve.twice_samples)}) would give about ${percent(record.curve.twice_accuracy)} right, ${percent(record.curve.twice_low)} to ${percent(record.curve.twice_high)}.`)),
       record.curve.fits ? null : el("p", { class: "warn" }, "The points do not lie on a learning curve by more than chance explains, so nothing is foretold."),
-      table([{ head: "samples", number: true, cell: (run) => count(run.samples) }, { head: "right", number: true, cell: (run) => percent(run.right / run.asked) }], record.curve.runs)) : panel("Would more samples help?", { "data-key": "more" }, el("p", {}, "Not known: "), command("freehold train --curve")),
+      table([{ head: "samples", number: true, cell: (run) => count(run.samples) }, { head: "right", number: true, cell: (run) => percent(run.right / run.asked) }], record.curve.runs)) : panel("Would more samples help?", { "data-key": "more" }, el("p", {}, "Not known yet: training on an eighth, a quarter, half and all of them tells."), command("freehold train --curve")),
     panel("Runs", { "data-key": "runs" }, table([{ head: "run", cell: (one) => one.name }, { head: "state", cell: (one) => pill(one.state, MARKS[one.state]) }, { head: "steps", number: true, cell: (one) => `${count(one.step)} of ${count(one.steps)}` },
       { head: "loss", number: true, cell: (one) => from(one.adapter_id, number(one.loss)) }, { head: "right", number: true, cell: (one) => percent(one.score) }, { head: "memory", number: true, cell: (one) => gib(one.peak_memory_bytes) }, { head: "last heard", cell: (one) => ago(one.at, record.at) }],
     record.runs, { caption: "The newest first", key: (one) => one.name, cards: true, href: (one) => view.with({ run: one.name, against: "" }) }), command(record.command))];

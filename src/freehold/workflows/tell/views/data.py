@@ -4,39 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from freehold import files
 from freehold.errors import FreeholdError, InputError, UsageError
 from freehold.evals.slicing import question
 from freehold.store import Store
+from freehold.types.config import DEFAULT_MODEL
 from freehold.types.dataset import DataCard, Dataset, Doubt, Message, Sample, SplitName
 from freehold.types.notes import LabelReview
+from freehold.types.planning.token_mask import TokenMasks
 from freehold.types.record import Record
 from freehold.visible import visible
 from freehold.workflows.data.curate import read_card
 from freehold.workflows.data.reviews import reviews
+from freehold.workflows.data.sample_page import SamplePage, sample_page
 from freehold.workflows.project import Project
 from freehold.workflows.tell.views.proof.answers import ClippedText, clipped
 from freehold.workflows.tell.views.query import ScreenQuery
 from freehold.workflows.train.doubts import SHOWN_TEXT, doubts
+from freehold.workflows.train.token_masks import NO_MASK_BASE, mask_base, masks_here
 
-PAGE_SAMPLES = 20
 MOST_DOUBTS = 50
 FIRST_COMMAND = "freehold import traffic.jsonl"
 
 
 class DataQuery(ScreenQuery, frozen=True, kw_only=True):
     """Which dataset (the beginning of its id; None: the latest), and which of its samples: those whose lines begin at
-    `after`, a place in the split's file that the page before named."""
+    `after`, a place in the split's file that the page before named. `shown` is what is shown of a sample: its words, or
+    the tokens that are trained on."""
 
     dataset: Annotated[str, Meta(max_length=64)] | None = None
     split: SplitName = "train"
     after: Annotated[int, Meta(ge=0)] = 0
+    shown: Literal["words", "tokens"] = "words"
 
 
 class DatasetLine(Record, frozen=True, kw_only=True):
@@ -68,12 +71,16 @@ class ShownSample(Record, frozen=True, kw_only=True):
 
 
 class SamplesShown(Record, frozen=True, kw_only=True):
-    """A page of samples; `next_after` asks for the page behind it, None at the end."""
+    """A page of samples; `next_after` asks for the page behind it, None at the end. `masks` are their tokens where they
+    were asked for; without them `no_masks` says why, and `masks_command` is the way to some."""
 
     split: SplitName
     total: int
     samples: tuple[ShownSample, ...]
     next_after: int | None
+    masks: TokenMasks | None = None
+    no_masks: str | None = None
+    masks_command: str | None = None
 
 
 class ShownDoubt(Record, frozen=True, kw_only=True):
@@ -165,7 +172,10 @@ def _detail(project: Project, store: Store, dataset: Dataset, query: DataQuery) 
     said = reviews(store)
     samples, missing = None, None
     try:
-        samples = samples_shown(dataset, query.split, query.after, train_on=project.config.train.train_on)
+        page = sample_page(dataset, query.split, query.after)
+        samples = _shown(project, page, query.split)
+        if query.shown == "tokens":
+            samples = _with_masks(project, store, dataset, page, samples)
     except InputError as error:
         missing = f"{error.message} ({error.hint})" if error.hint else error.message
     return DatasetDetail(
@@ -178,32 +188,27 @@ def _detail(project: Project, store: Store, dataset: Dataset, query: DataQuery) 
     )
 
 
-def samples_shown(dataset: Dataset, split: SplitName, after: int, *, train_on: str = "last") -> SamplesShown:
-    """The samples whose lines begin at the byte `after` of the split's file: a page is one seek, however far it is.
-
-    Raises `InputError` for a file that is gone, and a place where no sample begins.
-    """
-    known = next((one for one in dataset.splits if one.name == split), None)
-    if known is None:
-        return SamplesShown(split=split, total=0, samples=(), next_after=None)
-    path = Path(dataset.path) / known.file
-    decoder = msgspec.json.Decoder(Sample)
-    found: list[ShownSample] = []
-    with files.reading(path, hint="freehold dataset build"), path.open("rb") as file:
-        if after:
-            file.seek(after - 1)
-            if file.read(1) != b"\n":
-                raise InputError(f"no sample begins at {after}", path=str(path), hint="open the screen again")
-        while len(found) < PAGE_SAMPLES and (line := file.readline()):
-            try:
-                found.append(shown_sample(decoder.decode(line), train_on=train_on))
-            except (msgspec.DecodeError, msgspec.ValidationError) as error:
-                raise InputError(f"not a sample: {error}", path=str(path)) from None
-        place = file.tell()
-        more = bool(file.read(1))
+def _shown(project: Project, page: SamplePage, split: SplitName) -> SamplesShown:
+    train_on = project.config.train.train_on
     return SamplesShown(
-        split=split, total=known.samples, samples=tuple(found), next_after=place if more else None
+        split=split,
+        total=page.total,
+        samples=tuple(shown_sample(one, train_on=train_on) for one in page.samples),
+        next_after=page.next_after,
     )
+
+
+def _with_masks(
+    project: Project, store: Store, dataset: Dataset, page: SamplePage, shown: SamplesShown
+) -> SamplesShown:
+    """The same page with its samples as tokens, or with the reason why there are none."""
+    try:
+        base = mask_base(project, store)
+        if base is None:
+            raise UsageError(NO_MASK_BASE, hint=f"freehold dataset show --tokens --model {DEFAULT_MODEL}")
+        return msgspec.structs.replace(shown, masks=masks_here(project, base, dataset, page.samples))
+    except FreeholdError as error:
+        return msgspec.structs.replace(shown, no_masks=error.message, masks_command=error.hint)
 
 
 def shown_sample(sample: Sample, *, train_on: str = "last") -> ShownSample:
