@@ -9,7 +9,7 @@ from tests.store.examples import NOON, trace
 
 from freehold.errors import StoreError, UsageError
 from freehold.store import open_store
-from freehold.store.search import indexing
+from freehold.store.search import finding, indexing
 from freehold.store.search.finding import search
 from freehold.store.search.terms import is_error, text_of
 from freehold.store.tables import traces
@@ -93,7 +93,9 @@ def all_pages(store, query, most):
         assert page.next == page.traces[-1].place and len(page.traces) == most and pages < 1000
 
 
-def test_a_search_finds_what_each_trace_says_of_itself(store):
+@pytest.mark.parametrize("walked", [7, finding.WALKED])
+def test_a_search_finds_what_each_trace_says_of_itself(store, monkeypatch, walked):
+    monkeypatch.setattr(finding, "WALKED", walked)
     draw = random.Random(20261129)
     kept = [varied(number, draw) for number in range(400)]
     store.add_traces(kept)

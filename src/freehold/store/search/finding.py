@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -23,6 +23,8 @@ INDEX_WITHIN_S = 0.1
 READ_WITHIN_S, READ_MOST = 0.1, 5_000
 """How long a page reads traces, and how many, for what the index has no list of."""
 _READ_AT_ONCE = 25
+WALKED = 2_000
+"""How many of the newest traces PostgreSQL walks for a page before it takes the words' lists."""
 _COLUMNS = """
     f.seq, f.at, f.endpoint, f.arm, f.status, f.error, f.fallback, f.user_name, f.api_key, f.conversation_id,
     f.upstream_id, f.ttft_ms, f.total_ms, f.prompt_tokens, f.completion_tokens,
@@ -64,14 +66,35 @@ def search(
             listed += [Phrase(one.words[:-1]) for one in unlisted if len(one.words) > 1]
             page = _read(connection, query, tags, listed, unlisted, read_within_s)
             return msgspec.structs.replace(page, unindexed=left)
-        statement, values = _statement(connection, query, tags, phrases, most=query.most + 1)
-        rows = [] if statement is None else connection.execute(statement, values).all()
+        rows = _rows(connection, query, tags, phrases)
     shown = rows[: query.most]
     return TracePage(
         traces=tuple(map(_summary, shown)),
         next=shown[-1].seq if len(rows) > query.most else None,
         unindexed=left,
     )
+
+
+def _rows(connection: Connection, query: TraceQuery, tags: list[str], phrases: list[Phrase]) -> Sequence[Any]:
+    """The rows of a page, and one more where there are more.
+
+    PostgreSQL's lists of words have no order. Whether it is better to walk the newest rows or to take a list whole and
+    sort it depends on how frequent the words are, which its statistics do not tell of rare ones: it walked a whole
+    store for a user with ten requests. So a few of the newest are walked, and where they do not fill the page, the
+    words are rare enough to take their list.
+    """
+    by_words = bool(tags or phrases)
+    if by_words and query.until is None and connection.dialect.name == "postgresql":
+        newest = select(func.max(trace_facets.c.seq))
+        if query.after is not None:
+            newest = newest.where(trace_facets.c.seq < query.after)
+        near = int(connection.execute(newest).scalar() or 0) - WALKED
+        statement, values = _statement(connection, query, tags, phrases, most=query.most + 1, near=near)
+        rows = [] if statement is None else connection.execute(statement, values).all()
+        if len(rows) > query.most or near <= 0:
+            return rows
+    statement, values = _statement(connection, query, tags, phrases, most=query.most + 1, whole=by_words)
+    return [] if statement is None else connection.execute(statement, values).all()
 
 
 def _read(
@@ -116,8 +139,11 @@ def _statement(
     *,
     most: int,
     columns: str = _COLUMNS,
+    near: int | None = None,
+    whole: bool = False,
 ) -> tuple[TextClause | None, dict[str, Any]]:
-    """The query in the database's own words; None where no trace is of the time that is meant."""
+    """The query in the database's own words; None where no trace is of the time that is meant. Only places behind
+    `near`; with `whole`, PostgreSQL finds all that has the words before it sorts."""
     values: dict[str, Any] = {"most": most}
     where = ["t.replaced_at IS NULL"]
     by_words = bool(tags or phrases)
@@ -142,6 +168,9 @@ def _statement(
         where.append("f.total_ms > :slower")
         values["slower"] = query.slower_than_ms
     tables = "trace_facets f JOIN traces t ON t.seq = f.seq"
+    if near is not None:
+        where.append("f.seq > :near")
+        values["near"] = near
     if by_words and postgresql:
         where.append(f"f.words @@ ({_tsquery(tags, phrases, values)})")
     elif by_words:
@@ -150,7 +179,11 @@ def _statement(
         tables += " CROSS JOIN traces t ON t.seq = f.seq"
         where.append("trace_words MATCH :words")
         values["words"] = _fts5(tags, phrases)
-    sql = f"SELECT {columns} FROM {tables} WHERE {' AND '.join(where)} ORDER BY {place} DESC LIMIT :most"  # noqa: S608 (parts written here; values are bound)
+    sql = f"SELECT {columns} FROM {tables} WHERE {' AND '.join(where)}"  # noqa: S608 (parts written here; values are bound)
+    if whole and postgresql:
+        # OFFSET 0 keeps the page's order and limit out of the plan for what is found.
+        sql, place = f"SELECT * FROM ({sql} OFFSET 0) f", "f.seq"  # noqa: S608 (as above)
+    sql += f" ORDER BY {place} DESC LIMIT :most"
     return text(sql), values
 
 
