@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 from tests.console.conftest import serving_console
-from tests.console.waiting import until
 from tests.console.static.test_states import axe, faults
+from tests.console.waiting import until
 from tests.training.conftest import tiny, tokenizer, write_dataset
 from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
