@@ -57,6 +57,7 @@ def test_what_was_recorded_before_it_was_counted_is_counted_at_the_upgrade(tmp_p
         trace(800, **counted, id="imported", source="import:x"),
         trace(-86_400 * 2, **counted),
         trace(-86_400 * 30, **counted),
+        trace(86_400 * 3650, **counted),  # by a clock that was ahead
     ]
     plant(path, "0010", monkeypatch)
     with contextlib.closing(sqlite3.connect(path)) as old, old:
@@ -72,8 +73,8 @@ def test_what_was_recorded_before_it_was_counted_is_counted_at_the_upgrade(tmp_p
             names = ", ".join(facets)
             marks = ", ".join("?" * len(facets))
             old.execute(f"INSERT INTO trace_facets ({names}) VALUES ({marks})", tuple(facets.values()))
-        old.execute("UPDATE counters SET value = 8 WHERE name = 'traces_indexed'")
-        old.execute("INSERT INTO counters VALUES ('traces_counted', 8)")
+        old.execute("UPDATE counters SET value = 9 WHERE name = 'traces_indexed'")
+        old.execute("INSERT INTO counters VALUES ('traces_counted', 9)")
     end = START + timedelta(hours=1)
     with open_store(f"sqlite:///{path}") as store:
         for since, local in ((START, 2), (START - timedelta(days=6), 3)):

@@ -2,6 +2,8 @@
 made of hours, and of the traces of the last week. The newest trace that a gateway recorded has an index: without, a
 million traces were read for it."""
 
+import time
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -29,7 +31,9 @@ def upgrade() -> None:
         sa.Column("prompt_tokens", sa.BigInteger, nullable=False),
         sa.Column("completion_tokens", sa.BigInteger, nullable=False),
     )
-    # A console looks a week back at most. What is not in the index is counted when it is taken in.
+    # A console looks a week back at most. What is not in the index is counted when it is taken in. A trace of a clock
+    # that was ahead does not say when that week ends.
+    now = int(time.time() * 1e6)
     for width_s, kept_s in ((300, 26 * 3600), (3600, 8 * 86_400)):
         begins = f"f.at / 1000000 - f.at / 1000000 % {width_s}"
         op.execute(f"""
@@ -37,7 +41,7 @@ def upgrade() -> None:
             SELECT {width_s}, {begins}, COALESCE(f.endpoint, ''), COUNT(*),
                    SUM(COALESCE(f.prompt_tokens, 0)), SUM(COALESCE(f.completion_tokens, 0))
             FROM trace_facets f JOIN traces t ON t.seq = f.seq
-            WHERE f.at >= (SELECT MAX(at) FROM trace_facets) - {kept_s} * CAST(1000000 AS BIGINT)
+            WHERE f.at >= (SELECT MAX(at) FROM trace_facets WHERE at <= {now}) - {kept_s} * CAST(1000000 AS BIGINT)
                   AND f.arm = 'candidate' AND NOT f.error AND f.fallback IS NULL
                   AND t.parent_id IS NULL AND t.source = 'gateway'
             GROUP BY {begins}, COALESCE(f.endpoint, '')
