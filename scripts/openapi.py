@@ -156,6 +156,11 @@ def document() -> dict[str, Any]:
         "/api/tags": {
             "get": _operation("The same names, as Ollama lists them", _json(OllamaModels), 401, 503)
         },
+        "/api/ps": {
+            "get": _operation(
+                "The same names, as Ollama lists those that are in memory", _json(OllamaModels), 401, 503
+            )
+        },
         "/api/version": {
             "get": _operation("The version of Ollama's API that is spoken", _json(OllamaVersion))
         },

@@ -105,5 +105,5 @@ say. Where freehold refuses by design what a reference has, the check is that th
 its status, its form, the field's name. [Compatibility](compatibility.md) says what holds with which engine.
 
     scripts/conformance            all of it
-    scripts/conformance Anthropic  what has this in its name; nothing is kept
+    scripts/conformance Anthropic  what has this in its name, without keeping it
 """

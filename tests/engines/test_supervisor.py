@@ -9,6 +9,7 @@ import textwrap
 import aiohttp
 import psutil
 import pytest
+from tests.gateway.loopback import eventually
 
 from freehold.engines import supervisor
 from freehold.engines.supervisor import Program, SupervisedProcess
@@ -141,7 +142,8 @@ async def test_a_started_engine_does_not_know_the_keys_of_its_user(monkeypatch):
     child = await asyncio.create_subprocess_exec(
         *program.arguments, env=SupervisedProcess.environment_of(program), stdout=asyncio.subprocess.DEVNULL
     )
-    found = psutil.Process(child.pid).environ()
+    # The kernel shows a new program's environment a moment after it has begun it.
+    found = eventually(psutil.Process(child.pid).environ)
     child.kill()
     await child.wait()
     assert found["PATH"] == os.environ["PATH"] and found["OMP_WAIT_POLICY"] == "passive"

@@ -177,6 +177,9 @@ def test_over_tls_a_client_may_be_silent_for_longer_than_answers_under_way_are_w
         status, headers, _ = answered(client, file)
         assert status == 200 and headers["connection"] == "close"
         assert file.read() == b""
+        # Otherwise it is given half a minute to say that it is leaving, too.
+        file.close()
+        client.close()
         eventually(lambda: not workers(running) & before)
 
 

@@ -11,6 +11,7 @@ import asyncio
 import re
 from collections import deque
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 from tests.fuzz.draw import Draw, flipped, pieces
 from tests.fuzz.target import Target
@@ -76,6 +77,7 @@ class _Server:
         self.loop = loop
         self.memory = MemoryBudget()
         self.connections: set[Connection] = set()
+        self.opening: WeakSet[Connection] = WeakSet()
         self.seen: list[Seen] = []
 
     async def handler(self, request: Request) -> None:

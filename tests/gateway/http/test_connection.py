@@ -11,7 +11,8 @@ from tests.gateway.asking import QUESTION
 from tests.gateway.http.sockets import ask, raw, read_answer, serving
 from tests.gateway.loopback import ANSWER, plain, stream, stream_of
 
-from freehold.gateway.http import connection, deadlines
+from freehold.gateway import deadlines
+from freehold.gateway.http import connection
 from freehold.gateway.http import server as server_module
 
 

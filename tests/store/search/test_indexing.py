@@ -183,6 +183,10 @@ def test_an_index_of_whole_words_is_begun_again_and_traffic_is_counted_once(tmp_
         # As 0009 left it: beginnings had no lists of their own.
         before.execute("DROP TABLE trace_words")
         before.execute(indexing._MAKE_WORDS.replace(", prefix='2 3'", ""))
+        # What 0011 has made.
+        before.execute("DROP TABLE answered_counts")
+        before.execute("DROP INDEX traces_recorded")
+        before.execute("DELETE FROM trace_counts WHERE width_s = 86400")
         before.execute("UPDATE alembic_version SET version_num = '0009'")
     with open_store(default_url(tmp_path)) as store:
         assert indexing.unindexed(store.database) == 5

@@ -171,7 +171,7 @@ def test_rollback_needs_no_rollout(run):
         "promoted",
     )
     back = CliRunner().invoke(cli, ["rollout", "rollback", "--route", "support", "--why", "2 a.m."])
-    assert back.exit_code == 0 and "rolled_back (2 a.m.)" in back.stdout
+    assert back.exit_code == 0 and "rolled back (2 a.m.)" in back.stdout
     assert json.loads(run("show", "support", "--json").stdout)["state"] == "rolled_back"
     missing = CliRunner().invoke(cli, ["rollout", "rollback", "--route", "nix"])
     assert isinstance(missing.exception, UsageError) and "no route nix" in missing.exception.message

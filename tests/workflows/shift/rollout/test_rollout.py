@@ -225,7 +225,7 @@ def test_the_command(tmp_path, monkeypatch):
     paused = run("pause", "--why", "lunch")
     assert paused.exit_code == 0 and run("advance", "--why", "coffee").exit_code == 0
     back = run("rollback", "--why", "enough")
-    assert back.exit_code == 0 and "rolled_back (enough)" in back.stdout
+    assert back.exit_code == 0 and "rolled back (enough)" in back.stdout
     assert run("status").exit_code == 1
 
 
