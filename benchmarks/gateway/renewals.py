@@ -78,6 +78,8 @@ class LoadClient:
         """What it found. Raises `RuntimeError` where its process failed."""
         self._process.wait(120)
         self._reader.join(10)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
         if self._process.returncode or not self.result["ended"]:
             raise RuntimeError(
                 f"the clients of {self.result['library']} ended with {self._process.returncode}"

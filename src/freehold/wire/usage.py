@@ -157,12 +157,13 @@ def response_usage(usage: Usage | None) -> dict[str, Any]:
     """As the Responses API spells it."""
     usage = usage or Usage()
     prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
-    asked = {"cached_tokens": usage.cached_prompt_tokens or 0}
-    if usage.cache_write_tokens:
-        asked["cache_write_tokens"] = usage.cache_write_tokens
     return {
         "input_tokens": prompt,
-        "input_tokens_details": asked,
+        # Both, as in the chat API.
+        "input_tokens_details": {
+            "cached_tokens": usage.cached_prompt_tokens or 0,
+            "cache_write_tokens": usage.cache_write_tokens or 0,
+        },
         "output_tokens": completion,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens or 0},
         "total_tokens": prompt + completion,

@@ -53,6 +53,8 @@ class Visit:
             name = place.partition("?")[0]
             until(self.page, "name => location.hash.startsWith(`#/${name}`)", arg=name)
         self.page.wait_for_selector(waits)
+        # While the store is slow, what was there before is shown paler.
+        until(self.page, "() => !document.querySelector('#screen.waits')")
         return self.page
 
     def clean(self, *, refused=()):

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tests.console.conftest import serving_console
 from tests.console.states import mirroring
+from tests.console.waiting import until
 from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 
@@ -42,7 +43,7 @@ def test_every_control_of_every_screen_is_reached(visiting, tmp_path):
         visit = visiting(address)
         for name, screen in SCREENS.items():
             page = visit.open(name)
-            page.wait_for_function("title => document.title.startsWith(title)", arg=screen.title)
+            until(page, "title => document.title.startsWith(title)", arg=screen.title)
             page.wait_for_timeout(300)  # what is drawn again after the first record
             controls = page.evaluate(CONTROLS)
             reached = set()

@@ -130,8 +130,10 @@ async function look(now = false) {
       $("menu").setAttribute("aria-expanded", "false");
     }
     drawNavigation();
+    // A look by the clock changes nothing until it has something to show.
+    const wanted = now || turned || JSON.stringify(query) !== JSON.stringify(shown.query);
     shown.query = query;
-    const slow = setTimeout(() => $("screen").classList.add("waits"), SLOW_MS);
+    const slow = wanted && setTimeout(() => $("screen").classList.add("waits"), SLOW_MS);
     const text = await server.screenRecord(name, query).finally(() => { clearTimeout(slow); $("screen").classList.remove("waits"); });
     if (ask !== asked) return; // another screen was asked for meanwhile
     again = screen.refresh_seconds * 1000;

@@ -107,7 +107,7 @@ def test_tokens_mark_what_is_learned_and_nothing_of_them_acts(visiting, project,
         page.evaluate(axe())
         assert faults(page) == []
         page.locator("[data-key=samples] a[rel=next]").click()
-        page.wait_for_function("() => document.querySelectorAll('.tokens').length === 1")
+        until(page, "() => document.querySelectorAll('.tokens').length === 1")
         visit.clean()
 
 
