@@ -99,7 +99,7 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
             # seen 2026-11 of xllamacpp 2026.10
             continues_answers="repeating",
             # asked with each of them 2026-11 (tests/conformance)
-            passes_over=("suffix", "best_of", "dimensions", *_OLD_OR_OF_OPENAI),
+            passes_over=("echo", "suffix", "best_of", "dimensions", *_OLD_OR_OF_OPENAI),
             holds_choices="grammar",
             counts_tokens="count_tokens",
             tells_stop="verbose",
