@@ -221,7 +221,7 @@ def _likeliest(read: Floats, target: Floats, *, shifted: bool) -> tuple[float, f
     slope, shift = 1.0, 0.0
     now = loss(slope, shift)
     for _ in range(_ROUNDS):
-        p = special.expit(slope * read + shift)
+        p = np.asarray(special.expit(slope * read + shift))
         off, weight = p - target, p * (1 - p)
         by_slope, by_shift = float((off * read).mean()), float(off.mean()) if shifted else 0.0
         ss, sh, hh = (float((weight * power).mean()) for power in (read * read, read, 1.0))
