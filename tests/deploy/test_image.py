@@ -57,7 +57,14 @@ def builder(tmp_path_factory):
     for program in ("buildah", "bwrap"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
-    return Builder(tmp_path_factory.mktemp("builder"))
+    folder = tmp_path_factory.mktemp("builder")
+    made = Builder(folder)
+    yield made
+    # What is left mounted cannot be deleted, by whichever run of the tests comes to it.
+    made("umount", "--all")
+    made("rm", "--all")
+    if (own := folder / "store" / "overlay").is_mount():
+        subprocess.run(["umount", own], check=True)
 
 
 @pytest.fixture(scope="module")
