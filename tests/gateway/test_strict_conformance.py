@@ -246,7 +246,10 @@ def test_of_allowed_tools_the_others_are_not_offered(gpt, upstream):
     made = gpt.chat.completions.create(
         model="org/own", messages=TURNS, tools=[OTHER, TOOL], tool_choice=allowed
     )
-    assert upstream.seen[0].json["tools"] == [TOOL] and made.choices[0].message.tool_calls
+    assert upstream.seen[0].json["tools"] == [TOOL]
+    assert made.choices[0].message.tool_calls[0].function.name == "find"
+    schema = upstream.seen[1].json["response_format"]["json_schema"]["schema"]
+    assert schema["properties"]["name"] == {"const": "find"}
 
 
 def test_what_a_client_has_begun_is_told_once(claude, upstream):
