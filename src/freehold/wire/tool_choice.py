@@ -11,8 +11,8 @@ from freehold.wire.errors import ApiError
 
 
 class NamedTools(NamedTuple):
-    """The names in a ``tool_choice`` (None for one that is none), and whether a tool of them may be called (``auto``) or
-    must be (``required``)."""
+    """The names in a ``tool_choice`` (None for one that is none), and whether a tool of them may be called (``auto``)
+    or must be (``required``)."""
 
     names: frozenset[str | None]
     mode: str
@@ -28,11 +28,13 @@ def named_tools(choice: Any) -> NamedTools | None:
     if not isinstance(allowed, dict) or allowed.get("mode") not in ("auto", "required"):
         return None
     listed = allowed.get("tools")
-    return NamedTools(frozenset(map(tool_name, listed)), allowed["mode"]) if isinstance(listed, list) else None
+    return (
+        NamedTools(frozenset(map(tool_name, listed)), allowed["mode"]) if isinstance(listed, list) else None
+    )
 
 
 def may_be_called(tools: Any, choice: Any) -> Any:
-    """Those of a chat request's tools that its ``tool_choice`` leaves: all of them where it names none that is there."""
+    """Those of a chat request's tools that its ``tool_choice`` leaves: all where it names none that is there."""
     named = named_tools(choice)
     if named is None or not isinstance(tools, list):
         return tools
