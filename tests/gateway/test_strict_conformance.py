@@ -6,6 +6,7 @@ import anthropic
 import ollama
 import openai
 import pytest
+from aiohttp import web
 from tests.gateway.asking import get, metric, post
 from tests.gateway.loopback import ANSWER, gateway, plain, stream, stream_of
 
@@ -176,6 +177,20 @@ def test_an_engines_error_that_is_the_requests_fault_is_told_so_and_is_no_failur
     assert post(engine, {"model": "org/own", "messages": TURNS})[0] == 200
 
 
+def test_an_error_that_breaks_off_is_a_failure_of_the_engine(engine, upstream):
+    async def broken(request):
+        response = web.StreamResponse(status=500, headers={"content-length": "100"})
+        await response.prepare(request)
+        await response.write(b"{")
+        request.transport.abort()
+        return response
+
+    upstream.answer = lambda seen: broken
+    failures = metric(engine, "freehold_upstream_failures_total")
+    assert post(engine, {"model": "org/own", "messages": TURNS})[0] >= 500
+    assert metric(engine, "freehold_upstream_failures_total") == failures + 1
+
+
 def test_a_prompt_that_is_too_long_is_a_field_of_the_clients(engine, upstream):
     said = {"error": {"message": "request (900 tokens) exceeds the available context size (512 tokens)"}}
     upstream.answer = lambda seen: plain(said, status=400)
@@ -246,7 +261,10 @@ def test_of_allowed_tools_the_others_are_not_offered(gpt, upstream):
     made = gpt.chat.completions.create(
         model="org/own", messages=TURNS, tools=[OTHER, TOOL], tool_choice=allowed
     )
-    assert upstream.seen[0].json["tools"] == [TOOL] and made.choices[0].message.tool_calls
+    assert upstream.seen[0].json["tools"] == [TOOL]
+    assert made.choices[0].message.tool_calls[0].function.name == "find"
+    schema = upstream.seen[1].json["response_format"]["json_schema"]["schema"]
+    assert schema["properties"]["name"] == {"const": "find"}
 
 
 def test_what_a_client_has_begun_is_told_once(claude, upstream):
@@ -306,6 +324,10 @@ def test_completions_tell_usage_in_a_chunk_of_its_own(engine, upstream):
     _, _, body = post(engine, asked, path="/v1/completions")
     parts = [json.loads(line[6:]) for line in body.splitlines() if line.startswith(b"data: {")]
     assert "usage" not in parts[0] and parts[1]["choices"] == [] and parts[1]["usage"] == {"total_tokens": 3}
+    del asked["stream_options"]
+    for headers in ({}, {"x-freehold-capture": "off"}):
+        _, _, body = post(engine, asked, path="/v1/completions", headers=headers)
+        assert body.count(b'"choices"') == 1 and b'"usage"' not in body, headers
 
 
 def test_names_with_a_slash_are_listed(engine):

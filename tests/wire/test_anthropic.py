@@ -141,7 +141,7 @@ def test_a_page_of_models_is_the_one_that_was_asked_for():
     assert page(limit="2") == ("ab", True) and page(limit="5") == ("abcde", False)
     assert page(limit="2", after_id="b") == ("cd", True) and page(limit="2", after_id="d") == ("e", False)
     assert page(limit="2", before_id="d") == ("bc", True) and page(limit="9", before_id="d") == ("abc", False)
-    for limit in ("0", "1001", "x", "-1", ""):
+    for limit in ("0", "1001", "x", "-1", "", "0000000050000", "000000005" + "0" * 5000):
         with pytest.raises(ApiError, match="limit"):
             page(limit=limit)
 

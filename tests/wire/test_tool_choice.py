@@ -3,7 +3,7 @@ import json
 import pytest
 
 from freehold.wire.errors import ApiError
-from freehold.wire.tool_choice import one_tool, tool_name
+from freehold.wire.tool_choice import may_be_called, one_tool, tool_name
 
 TOOLS = [{"type": "function", "function": {"name": name}} for name in ("look", "find")]
 FIND = {"type": "function", "function": {"name": "find"}}
@@ -28,6 +28,14 @@ def test_a_tool_asked_for_by_name_becomes_the_only_one():
 def test_of_allowed_tools_the_others_are_left_out():
     assert changes(allowed("required", "find")) == {"tools": TOOLS[1:], "tool_choice": "required"}
     assert changes(allowed("auto", "find", "look")) == {"tools": TOOLS, "tool_choice": "auto"}
+    assert changes(allowed("auto", "find", "find")) == {"tools": TOOLS[1:], "tool_choice": "auto"}
+
+
+def test_which_tools_a_choice_leaves():
+    assert may_be_called(TOOLS, FIND) == may_be_called(TOOLS, allowed("auto", "find")) == TOOLS[1:]
+    for choice in ("required", None, allowed("must", "find"), allowed("auto", "rm"), {"function": 5}):
+        assert may_be_called(TOOLS, choice) == TOOLS
+    assert may_be_called(5, FIND) == 5
 
 
 @pytest.mark.parametrize(
@@ -38,6 +46,7 @@ def test_of_allowed_tools_the_others_are_left_out():
         (allowed("required"), "a tool that is not offered"),
         (allowed("must", "find"), "type allowed_tools"),
         ({"type": "allowed_tools"}, "type allowed_tools"),
+        ({"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": 5}}, "type allowed_tools"),
         ({"type": "custom", "custom": {"name": "find"}}, "type custom"),
     ],
 )

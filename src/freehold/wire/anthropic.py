@@ -244,7 +244,7 @@ def listed_models(data: list[dict[str, Any]], query: dict[str, list[str]]) -> di
     """A page of the list, as the query's ``limit``, ``after_id`` and ``before_id`` say
     (https://docs.claude.com/en/api/models-list). Raises `ApiError` (400) for a limit that is none."""
     limit = query.get("limit", [str(_PAGE_MODELS)])[-1]
-    if not limit.isdecimal() or not 1 <= int(limit[:9]) <= _PAGE_MODELS_MAX:
+    if not limit.isdecimal() or len(limit) > 9 or not 1 <= int(limit) <= _PAGE_MODELS_MAX:
         raise ApiError(400, f"limit: Input should be from 1 to {_PAGE_MODELS_MAX}", param="limit")
     names = [one["id"] for one in data]
     before, after = (query.get(name, [""])[-1] for name in ("before_id", "after_id"))

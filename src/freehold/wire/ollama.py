@@ -64,7 +64,7 @@ def generate_to_openai(body: bytes) -> bytes:
 def chat_loaded(chat: bytes, *, generate: bool = False) -> bytes | None:
     """The answer to a chat request (as read from Ollama's) without messages, which asks for the model to be loaded, as
     all that are served are. None for others."""
-    if b'"messages":[]' not in chat:
+    if b'"messages":[]' not in chat or bytes(openai.raw_fields(chat)["messages"]) != b"[]":
         return None
     head = {"model": openai.peek(chat).model, "created_at": _now()}
     return msgspec.json.encode({**head, **_said({}, generate=generate), "done": True, "done_reason": "load"})
@@ -291,7 +291,7 @@ def _arguments(function: dict[str, Any]) -> Any:
 
 def _end(finish: str | None, usage: Any, timings: Any) -> dict[str, Any]:
     """How an answer ended. Durations are nanoseconds, and there where the engine tells its own (llama.cpp's `timings`,
-    milliseconds): clients divide by them."""
+    milliseconds, less than centuries): clients divide by them."""
     counted = usage if isinstance(usage, dict) else {}
     end = {
         "done": True,
@@ -302,7 +302,7 @@ def _end(finish: str | None, usage: Any, timings: Any) -> dict[str, Any]:
     told = timings if isinstance(timings, dict) else {}
     spent = [told.get(name) for name in ("prompt_ms", "predicted_ms")]
     read_ns, written_ns = (
-        int(one * 1e6) if isinstance(one, int | float) and one >= 0 else -1 for one in spent
+        int(one * 1e6) if isinstance(one, int | float) and 0 <= one < 1e12 else -1 for one in spent
     )
     if min(read_ns, written_ns) >= 0:
         end |= {

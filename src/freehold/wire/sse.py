@@ -123,14 +123,15 @@ class UsageFilter:
         return self.rest() + b"data: " + error + b"\n\n"
 
 
-class SeparateUsage:
+class SeparateUsage(UsageFilter):
     """Tells usage in a last chunk of its own, as OpenAI's API does, where an engine tells it with its last words; with
     `hides` it leaves it out. Whole events only; what is not such a chunk passes as it came."""
 
-    __slots__ = ("_held", "_hides")
+    __slots__ = ("_hides",)
 
     def __init__(self, *, hides: bool) -> None:
-        self._held, self._hides = b"", hides
+        super().__init__()
+        self._hides = hides
 
     def feed(self, data: bytes) -> bytes:
         """What to send on for the bytes that came; may be empty."""
@@ -146,15 +147,6 @@ class SeparateUsage:
             out.append(self._apart(data[start : match.end()]))
             start = match.end()
         return b"".join([*out, data[start:end]])
-
-    def rest(self) -> bytes:
-        """What was held when the stream ended in the middle of an event."""
-        held, self._held = self._held, b""
-        return held
-
-    def broken(self, error: bytes) -> bytes:
-        """What to say when the stream broke off: what was held, then the error."""
-        return self.rest() + b"data: " + error + b"\n\n"
 
     def _apart(self, event: bytes) -> bytes:
         try:

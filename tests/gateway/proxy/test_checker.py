@@ -41,6 +41,7 @@ def test_an_answer_that_meets_its_schema_is_held_and_another_is_not():
         ({"type": "string", "pattern": "^(a+)+$"}, '"' + "a" * 40 + '!"'),
         ({"patternProperties": {"^(a|a)*$": {}}}, '{"' + "a" * 40 + '!": 1}'),
         ({"$ref": "#/$defs/a", "$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}] * 2}}}, "1"),
+        ({"maximum": 10**30}, "1"),
         ({"type": "array", "uniqueItems": True}, json.dumps([{"a": n} for n in range(20_000)])),
     ],
 )

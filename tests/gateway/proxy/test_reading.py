@@ -115,6 +115,19 @@ def test_checks_can_be_left_to_the_endpoint(endpoint, path):
             assert error.status == 400
 
 
+@pytest.mark.parametrize("value", ["1e999", "[" * 3000 + "]" * 3000])
+@pytest.mark.parametrize("place", ['"tool_choice":{"type":%s}', '"tool_choice":{"type":"tool","name":%s}'])
+def test_a_value_that_cannot_be_read_is_the_requests_fault(place, value):
+    tools = (
+        '"max_tokens":5,"messages":[{"role":"user","content":"x"}],"tools":[{"name":"f","input_schema":{}}]'
+    )
+    endpoint = Endpoint(name="e", engine="llamacpp", base_url="http://x")
+    how = UpstreamBody("/v1/messages", endpoint, Target(endpoint="e"), "m", "m", True, False, b"", False)
+    with pytest.raises(ApiError) as caught:
+        reading.upstream_body(how, f'{{"model":"m",{tools},{place % value}}}'.encode())
+    assert caught.value.status == 400
+
+
 def test_an_answer_becomes_the_same_wherever_it_is_read(monkeypatch):
     answer = {"id": "1", "choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}
     form = AnswerForm("/v1/messages", REMOTE)

@@ -8,6 +8,7 @@ Not covered: a second try once bytes have gone to the client; it would see two a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -234,8 +235,9 @@ async def _is_answered_by_error(
     """
     data: bytes | None = None
     if response.status == 500 and not endpoint.engine_kind.is_rented:
-        data = await read_all(endpoint, response)
-        guards.check_clients_fault(state, exchange, endpoint, data, last=left >= 0)
+        with contextlib.suppress(UpstreamFailure):  # what broke off is a failure as well
+            data = await read_all(endpoint, response)
+        guards.check_clients_fault(state, exchange, endpoint, data or b"", last=left >= 0)
     state.meters.count("freehold_upstream_failures", endpoint.name, str(response.status))
     # Once for a request, however often it is tried: one that no endpoint can answer must not, alone or sent twice,
     # have the endpoint taken from all others.

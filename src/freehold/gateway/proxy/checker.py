@@ -26,11 +26,13 @@ class AnswerChecker:
     ) -> ContractViolation | None:
         """Why an answer breaks its contract, None where it does not; undecided where that took too much."""
         # As `checking.ContractCheck`, whose module holds a library that a worker need not load.
-        check = msgspec.msgpack.encode((kind, endpoint, streamed, contract))
         try:
+            check = msgspec.msgpack.encode((kind, endpoint, streamed, contract))
             (found,) = await self._pool.run(
                 "violation", [check, answer], cpu_s=CPU_S, wall_s=_WALL_S, memory_bytes=_MEMORY_BYTES
             )
+        except OverflowError:
+            return ContractViolation("the request's schema has a number of more than 64 bits", undecided=True)
         except OutOfBoundsError:
             return ContractViolation("it could not be checked in time", undecided=True)
         return msgspec.msgpack.decode(found, type=ContractViolation | None)

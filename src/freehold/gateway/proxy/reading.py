@@ -198,6 +198,8 @@ def upstream_body(how: UpstreamBody, body: bytes) -> tuple[bool, list[bytes]]:
         return _upstream_body(how, body)
     except ApiError as error:
         raise in_words_of(API_ROUTES[how.path].kind, error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ApiError(400, f"a value of the request cannot be read: {error}") from None
 
 
 def _upstream_body(how: UpstreamBody, body: bytes) -> tuple[bool, list[bytes]]:
@@ -260,7 +262,7 @@ def _upstream_body(how: UpstreamBody, body: bytes) -> tuple[bool, list[bytes]]:
         and endpoint.api == "openai"
         and endpoint.capabilities.stream_usage
     ):
-        options = _with_usage(how.stream_options)
+        options = with_usage(how.stream_options)
         if options is not None:
             changes["stream_options"] = options
             hide_usage = True
@@ -269,7 +271,7 @@ def _upstream_body(how: UpstreamBody, body: bytes) -> tuple[bool, list[bytes]]:
     return hide_usage, [changed if changed is not body else b""]
 
 
-def _with_usage(options: bytes) -> Any:
+def with_usage(options: bytes) -> Any:
     """Stream options that request usage; None when the client's do already, or cannot be changed."""
     if options in (b"", b"null"):
         return _INCLUDE_USAGE

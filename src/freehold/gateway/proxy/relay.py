@@ -10,7 +10,7 @@ from freehold.gateway.http.request import Request, no_room
 from freehold.gateway.http.response import NoRoom, TransportError, UpstreamResponse
 from freehold.gateway.http.upstreams import UpstreamFailure, upstream_failure
 from freehold.gateway.proxy.exchange import ProxyExchange
-from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, AnswerForm, BodyReader
+from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, AnswerForm, BodyReader, with_usage
 from freehold.gateway.proxy.translation import UNREADABLE, StreamTranslation, Translation, unreadable_answer
 from freehold.types.endpoint import Endpoint
 from freehold.wire.errors import ApiError, cut_off, request_id_header, told_error
@@ -169,8 +169,9 @@ def _stream_filter(
         return translation.stream(exchange.asked), [*others, ("content-type", translation.content_type)]
     joins = exchange.answered_by is not None and exchange.answered_by.engine_kind.joins_usage
     if joins and exchange.api_route.kind == "completions":
-        exchange.hides_usage = hide_usage
-        return SeparateUsage(hides=hide_usage), headers
+        # The engine tells it unasked as well, and clients that did not ask read a choice in every chunk.
+        exchange.hides_usage = with_usage(bytes(exchange.peek.stream_options)) is not None
+        return SeparateUsage(hides=exchange.hides_usage), headers
     if hide_usage and exchange.content_encoding is None:
         exchange.hides_usage = True
         return UsageFilter(), headers

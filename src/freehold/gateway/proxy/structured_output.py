@@ -16,6 +16,7 @@ from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic, openai, responses
 from freehold.wire.errors import ApiError
 from freehold.wire.openai import AssembledAnswer
+from freehold.wire.tool_choice import may_be_called, named_tools, tool_name
 
 
 class OutputContract(NamedTuple):
@@ -44,13 +45,10 @@ def demanded_tool(choice: Any) -> str | None:
     """The tool a chat request's ``tool_choice`` says must be called: its name, empty for any, None for no demand."""
     if choice == "required":
         return ""
-    if not isinstance(choice, dict):
+    named = named_tools(choice)
+    if named is None or named.mode != "required":
         return None
-    allowed = choice.get("allowed_tools")
-    if isinstance(allowed, dict):
-        return "" if allowed.get("mode") == "required" else None
-    function = choice.get("function")
-    return str(function.get("name")) if isinstance(function, dict) else None
+    return tool_name(choice) or ""
 
 
 def demands_a_tool(body: bytes) -> bool:
@@ -104,7 +102,7 @@ def contract_of(kind: ApiKind, body: bytes, peek: openai.Peek) -> OutputContract
     )
     contract = OutputContract(
         response_format if wants_json else None,
-        chat.get("tools") or [],
+        may_be_called(chat.get("tools") or [], chat.get("tool_choice")),
         demanded_tool(chat.get("tool_choice")),
     )
     return contract if contract.form or contract.tools else None
@@ -165,7 +163,7 @@ def constrained_request(
     if violation.cut or endpoint.api != "openai" or not endpoint.capabilities.json_schema:
         return None
     if violation.tool is not None:
-        tools = [tool for tool in contract.tools if _name(tool) == violation.tool] or contract.tools
+        tools = [tool for tool in contract.tools if tool_name(tool) == violation.tool] or contract.tools
         changes: dict[str, Any] = {"tools": tools, "tool_choice": "required"}
     else:
         schema = {"name": "answer", "schema": contract.schema, "strict": True}
@@ -178,17 +176,14 @@ def constrained_request(
     return again if again != body else None
 
 
-def _name(tool: Any) -> Any:
-    function = tool.get("function") if isinstance(tool, dict) else None
-    return function.get("name") if isinstance(function, dict) else None
-
-
 def _call_error(call: Any, tools: list[Any]) -> tuple[str | None, str | None]:
     function = call.get("function") if isinstance(call, dict) else None
     if not isinstance(function, dict):
         return "a tool call without a function", None
     name = function.get("name")
-    declared = next((tool["function"] for tool in tools if _name(tool) == name and name is not None), None)
+    declared = next(
+        (tool["function"] for tool in tools if name is not None and tool_name(tool) == name), None
+    )
     if declared is None:
         return f"the tool {str(name)[:60]} was not offered", None
     try:
