@@ -98,10 +98,11 @@ def _birth(pid: int) -> str | None:
 
 
 def _start_ticks(pid: int) -> int | None:
-    """When a process started, in clock ticks since this boot; None for one that has ended, and without /proc."""
+    """When a process started, in clock ticks since this boot; None for one that has ended, or that this user may not
+    see, and without /proc. Raises `OSError` where it cannot be read, as with no file descriptor left."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
     # proc(5): the name is in brackets and may hold anything; after it come the state, and as the 20th the start.
     state, *fields = stat.rpartition(")")[2].split()
@@ -110,7 +111,7 @@ def _start_ticks(pid: int) -> int | None:
 
 def start_of(pid: int) -> int | None:
     """A number that tells a living process from later ones of its number, on this machine and until it is started
-    again; None where it has ended. Clock ticks where there is /proc, else milliseconds."""
+    again; None where it has ended. Clock ticks where there is /proc, else milliseconds. Raises `OSError`."""
     if Path("/proc/self/stat").exists():
         return _start_ticks(pid)
     try:

@@ -70,6 +70,27 @@ def test_without_credentials_nothing_is_asked_and_no_secret_is_told(cloud, upstr
     assert not [seen for seen in upstream.seen if seen.path.startswith("/v1")]
 
 
+@pytest.mark.parametrize("cloud", ["google", "azure"], indirect=True)
+def test_credentials_that_have_ended_are_not_sent(cloud):
+    cloud.lives_s = -60.0
+    own = OwnCredentials(endpoint(cloud.url, credentials=cloud.name))
+    listing = f"{cloud.url}/v1/models"
+    for attempt in (
+        lambda: asyncio.run(own.headers("GET", listing)),
+        lambda: own.headers_now("GET", listing),
+    ):
+        with pytest.raises(UpstreamError, match="have ended by this machine's clock"):
+            attempt()
+
+
+@pytest.mark.parametrize("cloud", CLOUDS, indirect=True)
+def test_an_endpoint_of_anthropics_api_hears_its_version_from_a_cloud_too(cloud):
+    own = OwnCredentials(endpoint(cloud.url, api="anthropic", credentials=cloud.name))
+    listing = f"{cloud.url}/v1/models"
+    for headers in (asyncio.run(own.headers("GET", listing)), own.headers_now("GET", listing)):
+        assert headers["anthropic-version"] == "2023-06-01" and "authorization" in headers
+
+
 @pytest.mark.parametrize(
     ("base_url", "api", "expected"),
     [

@@ -8,13 +8,14 @@ from decimal import Decimal
 import pytest
 
 from freehold.store import open_store, shares, usage
-from freehold.store.shares import ShareRounds, Wanted, exchange
+from freehold.store.shares import ShareRounds, Wanted
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
 
 def rounds(store, owner, others, wanted, *, at=NOON, **more):
-    return exchange(store.database, owner, others, [wanted], at=at, seconds=66, **more)
+    """One round of a gateway that remembers nothing."""
+    return ShareRounds(owner).exchange(store.database, others, [wanted], at=at, seconds=66, **more)
 
 
 def wanted(held, used=0, *, short=False, limit=60, kind="requests", **more):
@@ -135,7 +136,7 @@ def test_many_gateways_at_once_never_pass_the_limit(store, seed):
 def test_a_limit_that_is_gone_is_held_no_longer(store):
     rounds(store, "a", ["b"], wanted(None, 20))
     assert share(rounds(store, "b", ["a"], wanted(0))) == 0, "a may use all of it"
-    exchange(store.database, "a", ["b"], [], at=NOON, seconds=66)
+    ShareRounds("a").exchange(store.database, ["b"], [], at=NOON, seconds=66)
     assert share(rounds(store, "b", ["a"], wanted(0))) == 30
 
 

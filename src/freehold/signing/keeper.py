@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 
-from freehold.signing.source import TITLES, CredentialSource, Issued, reason_of
+from freehold.signing.source import TITLES, CredentialSource, Issued, reason_of, why_ended
 from freehold.types.endpoint import CloudCredentials
 
 log = logging.getLogger("freehold.gateway")
@@ -97,10 +97,7 @@ class CredentialKeeper:
         try:
             issued = self.source.fetch()
             if issued.has_ended(time.time()):
-                issued, why = (
-                    None,
-                    f"the credentials that {TITLES[self._cloud]} gave have ended by this machine's clock",
-                )
+                issued, why = None, why_ended(self._cloud)
         except BaseException as error:  # noqa: BLE001 (of three makers; with no word of its end, no other is begun)
             why = reason_of(self._cloud, error)
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile

@@ -7,17 +7,18 @@ their keys and their `Signer` themselves, for they pass many clients' requests o
 from __future__ import annotations
 
 import os
+import time
 from urllib.parse import urlsplit
 
 from freehold.errors import UpstreamError, UsageError
 from freehold.signing.clouds import check_sources, source_of
 from freehold.signing.keeper import NoCredentialsError
 from freehold.signing.signer import Signer
-from freehold.signing.source import Headers, reason_of
+from freehold.signing.source import Headers, reason_of, why_ended
 from freehold.types.endpoint import Endpoint
+from freehold.wire import anthropic
 from freehold.wire.base_url import is_azure
 
-ANTHROPIC_VERSION = "2023-06-01"
 FIRST_WITHIN_S = 60.0
 """How long a command waits for credentials of a cloud: its library is loaded first, then sources are asked in turn."""
 
@@ -29,7 +30,7 @@ class OwnCredentials:
         """Raises `UsageError` where the key's variable is not set, `MissingExtraError` where the cloud's library is not
         installed, `ConfigError` where nothing says which region requests are signed for."""
         self._endpoint = endpoint
-        self._key = _key_of(endpoint)
+        self._fixed = _fixed_of(endpoint)
         check_sources((endpoint,))
         self._signer = Signer(within_s=FIRST_WITHIN_S)
 
@@ -37,26 +38,29 @@ class OwnCredentials:
         """The headers that go with a request to a URL of the endpoint. Raises `UpstreamError` where the cloud gives no
         credentials."""
         if self._endpoint.credentials is None:
-            return self._key
+            return self._fixed
         try:
             signed = await self._signer.signed(self._endpoint, method, _place(url), _content(body), body)
         except NoCredentialsError as error:
             raise UpstreamError(str(error), hint=_HINT) from None
-        return dict(signed)
+        return {**self._fixed, **dict(signed)}
 
     def headers_now(self, method: str, url: str, body: bytes = b"") -> dict[str, str]:
         """The same without an event loop; credentials are fetched for this request."""
         cloud = self._endpoint.credentials
         if cloud is None:
-            return self._key
+            return self._fixed
         source, sent = source_of(self._endpoint), _content(body)
         try:
             issued = source.fetch()
         except Exception as error:  # noqa: BLE001 (of three makers' libraries)
-            raise UpstreamError(
-                f"endpoint {self._endpoint.name} is not asked: {reason_of(cloud, error)}", hint=_HINT
-            ) from None
-        return dict([*sent, *source.headers(issued.value, method, url, sent, body)])
+            raise self._not_asked(reason_of(cloud, error)) from None
+        if issued.has_ended(time.time()):
+            raise self._not_asked(why_ended(cloud))
+        return {**self._fixed, **dict([*sent, *source.headers(issued.value, method, url, sent, body)])}
+
+    def _not_asked(self, why: str) -> UpstreamError:
+        return UpstreamError(f"endpoint {self._endpoint.name} is not asked: {why}", hint=_HINT)
 
     def learn(self, status: int) -> None:
         """Look for newer credentials where the endpoint refused those it was sent."""
@@ -66,9 +70,10 @@ class OwnCredentials:
 _HINT = "the usual chain of its library is looked through: freehold doctor, or sign in to the cloud here"
 
 
-def _key_of(endpoint: Endpoint) -> dict[str, str]:
-    """The header with the endpoint's key, by what its API and its host expect; none where it has none."""
-    headers = {"anthropic-version": ANTHROPIC_VERSION} if endpoint.api == "anthropic" else {}
+def _fixed_of(endpoint: Endpoint) -> dict[str, str]:
+    """The headers that every request has: the version of Anthropic's API, and the endpoint's key by what its API and
+    its host expect."""
+    headers = {"anthropic-version": anthropic.API_VERSION} if endpoint.api == "anthropic" else {}
     name = endpoint.api_key_env
     if not name:
         return headers

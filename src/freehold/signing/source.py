@@ -45,6 +45,11 @@ def reason_of(cloud: CloudCredentials, error: BaseException) -> str:
     return f"no credentials of {TITLES[cloud]} can be had ({said})"
 
 
+def why_ended(cloud: CloudCredentials) -> str:
+    """Why credentials that have ended when they come are not used."""
+    return f"the credentials that {TITLES[cloud]} gave have ended by this machine's clock"
+
+
 def refresh_before(now_s: float, expires_s: float) -> float:
     """When to look for newer credentials: four minutes before the end of these, or halfway there for short ones."""
     return max(expires_s - 240.0, (now_s + expires_s) / 2)

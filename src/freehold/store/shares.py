@@ -86,20 +86,6 @@ def granted(wanted: Wanted, others: Sequence[Holding]) -> int:
     return min(aim, free)
 
 
-def exchange(
-    database: Database,
-    owner: str,
-    others: Collection[str],
-    wants: Sequence[Wanted],
-    *,
-    at: datetime,
-    seconds: float,
-    caps: Mapping[str, Caps] | None = None,
-) -> Granted | None:
-    """One round of a gateway that remembers nothing: see `ShareRounds.exchange`."""
-    return ShareRounds(owner).exchange(database, others, wants, at=at, seconds=seconds, caps=caps)
-
-
 class ShareRounds:
     """The rounds of one gateway. It remembers what it said, and what it read of the others, and reads again what
     changed: a thousand limits are three thousand rows of each gateway, of which most stay as they are.

@@ -140,3 +140,32 @@ def test_a_model_that_gives_fewer_or_no_log_probabilities_is_asked_for_what_it_g
     answers, seen = asyncio.run(ask())
     assert seen == [*asked, asked[-1]]
     assert [one.teacher is not None for one in answers] == [asked[-1] == 5] * 2
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [("/modèles/v1", "/mod%C3%A8les/v1"), ("/a b/v1", "/a%20b/v1"), ("/a%20b/v1", "/a%20b/v1")],
+)
+def test_an_address_is_quoted_as_http_wants_it(written, sent):
+    paths = []
+
+    async def answer(request):
+        paths.append(request.raw_path)
+        return web.json_response({"choices": [{"message": {"content": "yes"}, "finish_reason": "stop"}]})
+
+    async def go():
+        app = web.Application()
+        app.router.add_post("/{path:.*}", answer)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            url = f"http://127.0.0.1:{runner.addresses[0][1]}{written}"
+            endpoint = Endpoint(name="one", engine="remote", base_url=url)
+            async with ChatClient(endpoint, concurrency=1, stream=False) as client:
+                return await client.ask({"model": "m", "messages": []})
+        finally:
+            await runner.cleanup()
+
+    assert asyncio.run(go()).output == "yes"
+    assert paths == [f"{sent}/chat/completions"]

@@ -202,3 +202,20 @@ def test_a_full_table_is_an_error_and_names_of_long_ago_make_room(tmp_path, monk
     for number in range(3):
         with mine.counting() as counted:
             assert counted(f"key:{number}").used(0, now_s + 180) == 0
+
+
+def test_a_share_that_is_looked_at_keeps_its_cell_however_idle_its_name_is(tmp_path, monkeypatch):
+    """Another name would have its place, and the next request be refused until the share is told again."""
+    recorder, worker = SharedRates(tmp_path, cells=1), SharedRates(tmp_path, cells=1)
+    began_s = time.monotonic()
+    for passed_s in range(0, 300, 10):
+        now_s = began_s + passed_s
+        monkeypatch.setattr(rates.time, "monotonic", lambda now_s=now_s: now_s)
+        with recorder.counting() as counted:
+            if recorder.glance("key:a", now_s) is None:
+                assert counted("key:a").used(0, now_s) == 0
+                counted("key:a").set_share(0, 20)
+    with pytest.raises(OSError, match="full"), worker.counting() as counted:
+        counted("key:b")
+    with worker.counting() as counted:
+        assert counted("key:a").share(0) == 20

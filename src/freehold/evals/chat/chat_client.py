@@ -173,9 +173,7 @@ class ChatClient:
         try:
             data = msgspec.json.encode(body)
             headers = await self._own.headers("POST", self._url, data)
-            async with self._session.post(
-                URL(self._url, encoded=True), data=data, headers=headers
-            ) as response:
+            async with self._session.post(self._address, data=data, headers=headers) as response:
                 if response.status != 200:
                     self._own.learn(response.status)
                     return self._refused(response, await response.read(), began, body)

@@ -247,16 +247,17 @@ class SharedRates:
 
     def glance(self, name: str, now_s: float) -> Glance | None:
         """What is counted under a name, read without changing anything. None where that takes `counting`: the name has
-        no cell yet, something lies more than a minute back by now, or a request was refused. Inside `counting`."""
+        no cell yet, or one that would soon be another name's, something lies more than a minute back by now, or a
+        request was refused. Inside `counting`."""
         owner, at = self._at.get(name, _UNPLACED)
         page = self._page.map
         whose, second, requests, tokens, _, _, *shares, short, other_short, _, _, _ = _CELL_HEAD.unpack_from(
             page, at
         )
-        if whose != owner or short or other_short:
+        passed = int(now_s) - second
+        if whose != owner or short or other_short or passed > WINDOW_S:
             return None
         if requests or tokens:
-            passed = int(now_s) - second
             if passed > _GLANCE_S:
                 return None
             for entered in range(second + 1, second + passed + 1):

@@ -131,5 +131,9 @@ class SharedSlots:
 
 
 def _is_alive(pid: int, start: int) -> bool:
-    """Whether a worker lives, and not only another process of its number."""
-    return start_of(pid) == start
+    """Whether a worker lives, and not only another process of its number. Where that cannot be read, as with no file
+    descriptor left, it counts as living: what it runs is taken."""
+    try:
+        return start_of(pid) == start
+    except OSError:
+        return True
