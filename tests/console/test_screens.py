@@ -1,5 +1,6 @@
 """Every screen of the table is a view that looks, a record that its script can draw, and a script with a test."""
 
+import contextlib
 import json
 from datetime import UTC, datetime
 from importlib import resources
@@ -9,7 +10,7 @@ import msgspec
 import pytest
 
 from freehold.console.screens import SCREENS, query_of
-from freehold.errors import UsageError
+from freehold.errors import FreeholdError, UsageError
 from freehold.store import audit, open_store
 from freehold.types.route import PERMISSIONS
 
@@ -59,6 +60,16 @@ def test_shortcuts_differ_and_a_screen_with_customers_words_is_not_for_all_who_l
 def test_a_parameter_that_a_screen_does_not_have_is_named(name):
     with pytest.raises(UsageError, match="surprise"):
         query_of(SCREENS[name], {"surprise": "x"})
+
+
+@pytest.mark.parametrize("name", SCREENS)
+@pytest.mark.parametrize("odd", ["nan", "inf", "1e308", "-1", "9223372036854775808", "1" + 30 * "0"])
+def test_a_number_that_none_can_be_is_refused_or_finds_nothing(project, name, odd):
+    screen = SCREENS[name]
+    with open_store(project.store_url) as store:
+        for field in msgspec.structs.fields(screen.query):
+            with contextlib.suppress(FreeholdError):
+                screen.view(project, store, query_of(screen, {field.name: odd}), at=datetime.now(UTC))
 
 
 @pytest.mark.parametrize("name", SCREENS)

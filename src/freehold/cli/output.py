@@ -41,6 +41,11 @@ def uncoloured() -> bool:
     return bool(os.environ.get("NO_COLOR"))
 
 
+def shows_colour(console: Console) -> bool:
+    """Whether what is printed there can be told apart by colour: rich knows of ``NO_COLOR`` only as it draws."""
+    return console.is_terminal and console.color_system is not None and not uncoloured()
+
+
 def echo(
     message: Any = "",
     *,

@@ -49,6 +49,19 @@ def test_what_is_learned_stands_in_brackets(monkeypatch):
     assert "org/base (the last run's base), method dpo" in shown
 
 
+def test_on_a_terminal_without_colour_as_well(monkeypatch, capsys):
+    for name, value in {
+        "NO_COLOR": "1",
+        "FORCE_COLOR": "1",
+        "TERM": "xterm-256color",
+        "COLUMNS": "80",
+    }.items():
+        monkeypatch.setenv(name, value)
+    show_masks(masks(TokenRun(learned=True, tokens=("order", "_status"))))
+    shown = capsys.readouterr().out
+    assert "⟦order_status⟧" in shown and "what is learned is in ⟦ ⟧" in shown and "\x1b" not in shown
+
+
 def test_hostile_tokens_steer_nothing_and_stay_in_80_columns(monkeypatch):
     hostile = ("\x1b[2J\x1b]0;mine\x07", "\u202e", " word" * 40, "\r", "z\u0301" * 30)
     shown = printed(masks(TokenRun(learned=True, tokens=hostile)), monkeypatch)

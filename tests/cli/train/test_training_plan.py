@@ -52,8 +52,9 @@ def test_what_is_learned_is_green_and_nothing_else(shown):
     assert "⟦" not in out, "colour says it already"
 
 
-def test_without_colour_it_stands_in_brackets(shown):
-    out = shown(NO_COLOR="1", TERM="dumb")
+@pytest.mark.parametrize("terminal", [{"TERM": "dumb"}, {"FORCE_COLOR": "1", "TERM": "xterm-256color"}])
+def test_without_colour_it_stands_in_brackets(shown, terminal):
+    out = shown(NO_COLOR="1", **terminal)
     assert "\x1b" not in out
     assert "where is [bold]it[/]↵\n⟦order_status⟧" in out
     assert "tools and calls: in freehold's format" in out

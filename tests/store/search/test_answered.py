@@ -4,12 +4,18 @@ import contextlib
 import sqlite3
 from datetime import timedelta
 
+import pytest
 from tests.store.released import plant
 from tests.workflows.shift.shifting import START, trace
 
 from freehold.store import bodies, open_store
+from freehold.store.care.backup import backup
+from freehold.store.care.erase import erase_traces
+from freehold.store.care.restore import restore
+from freehold.store.care.salvage import salvage
 from freehold.store.search import indexing
 from freehold.store.search.answered import AnsweredTokens, answered_by_candidate
+from freehold.store.search.traffic import traffic
 from freehold.store.tables import to_micros
 from freehold.types.trace import Usage
 
@@ -43,8 +49,10 @@ def test_sums_are_by_endpoint_of_own_whole_answers_of_the_time(tmp_path):
             ]
 
 
-def test_what_was_recorded_before_it_was_counted_is_counted_at_the_upgrade(tmp_path, monkeypatch):
-    """A store of the schema before: traces and their index are there, no count of who answered is."""
+@pytest.mark.parametrize("indexed", [9, 0, 2])
+def test_what_was_recorded_before_it_was_counted_is_counted_at_the_upgrade(tmp_path, monkeypatch, indexed):
+    """A store of the schema before: traces and their index are there, no count of who answered is. The index was begun
+    again (by 0010, or in a copy of a PostgreSQL), and may be there in part only: traffic was counted before."""
     path = tmp_path / "freehold.sqlite3"
     usage = Usage(prompt_tokens=10, completion_tokens=3)
     counted = {"arm": "candidate", "usage": usage, "endpoint": "local"}
@@ -63,20 +71,55 @@ def test_what_was_recorded_before_it_was_counted_is_counted_at_the_upgrade(tmp_p
     with contextlib.closing(sqlite3.connect(path)) as old, old:
         old.execute("DELETE FROM traces")
         for seq, one in enumerate(kept, 1):
-            facets = indexing.facets_of(seq, one)
             body, at = bodies.pack_trace(one), to_micros(one.at)
             old.execute(
                 "INSERT INTO traces (seq, id, at, source, model, completeness, parent_id, body)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (seq, one.id, at, one.source, one.model, "complete", one.parent_id, body),
             )
+            if seq > indexed:
+                continue
+            facets = indexing.facets_of(seq, one)
             names = ", ".join(facets)
             marks = ", ".join("?" * len(facets))
             old.execute(f"INSERT INTO trace_facets ({names}) VALUES ({marks})", tuple(facets.values()))
-        old.execute("UPDATE counters SET value = 9 WHERE name = 'traces_indexed'")
+        old.execute("INSERT INTO counters VALUES ('traces_indexed', ?)", (indexed,))
         old.execute("INSERT INTO counters VALUES ('traces_counted', 9)")
     end = START + timedelta(hours=1)
     with open_store(f"sqlite:///{path}") as store:
+        if indexed < 9:
+            assert indexing.catch_up(store.database)
         for since, local in ((START, 2), (START - timedelta(days=6), 3)):
             found = answered_by_candidate(store.database, since=since, until=end, index_within_s=0)
             assert found == [AnsweredTokens("local", local, 10 * local, 3 * local)]
+
+
+@pytest.mark.parametrize("how", ["backup", "restored", "salvaged", "words lost"])
+def test_what_was_counted_is_not_counted_again(store, url, tmp_path, how):
+    """Each of these makes the index again; and a trace that is written twice, erased or corrected stays one request."""
+    usage = Usage(prompt_tokens=10, completion_tokens=3)
+    kept = [trace(number, arm="candidate", usage=usage, endpoint="local") for number in range(1, 6)]
+    store.add_traces(kept)
+    indexing.catch_up(store.database)
+    store.add_traces(kept[:2])
+    store.replace_trace(kept[0])
+    erase_traces(store.database, [kept[4].id])
+    indexing.catch_up(store.database)
+    copy = tmp_path / "copy.sqlite"
+    if how == "salvaged":
+        salvage(url, copy)
+    else:
+        backup(url, copy)
+    if how == "restored":
+        store.close()
+        restore(url, copy, tmp_path / "kept.sqlite")
+    if how == "words lost":
+        with contextlib.closing(sqlite3.connect(copy)) as raw, raw:
+            raw.executescript("DROP TABLE IF EXISTS trace_words; DROP TRIGGER IF EXISTS trace_words_gone")
+    with open_store(url if how == "restored" else f"sqlite:///{copy}") as other:
+        assert indexing.catch_up(other.database)
+        for days in (0, 3, 30):
+            since, until = START - timedelta(days=days), START + timedelta(hours=1)
+            found = answered_by_candidate(other.database, since=since, until=until)
+            assert found == [AnsweredTokens("local", 5, 50, 15)]
+            assert traffic(other.database, since=since, until=until).candidate.requests == 5

@@ -1,11 +1,11 @@
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import func, select
 from tests.store.examples import NOON, trace
 
-from freehold.store.search.counts import NO_TIME, SHORT_S, add_counts, time_class
-from freehold.store.tables import trace_counts
+from freehold.store.search.counts import MIDDLE_S, NO_TIME, SHORT_S, add_answered, add_counts, time_class
+from freehold.store.tables import answered_counts, trace_counts
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,18 @@ def test_short_stretches_are_let_go_after_a_day_and_long_ones_stay(store):
     with store.database.writing() as connection:
         add_counts(connection, new)
     assert (requests(SHORT_S), requests(3600)) == (1, 7)
+
+
+def test_what_a_clock_that_is_ahead_wrote_takes_nothing_of_the_last_day_away(store):
+    now = datetime.now(UTC)
+    some = [
+        trace(number, source="gateway", arm="candidate", at=at)
+        for number, at in enumerate((now - timedelta(hours=1), now + timedelta(days=400)))
+    ]
+    with store.database.writing() as connection:
+        for one in some:
+            add_counts(connection, [one])
+            add_answered(connection, [one])
+        for table in (trace_counts, answered_counts):
+            query = select(func.sum(table.c.requests)).where(table.c.width_s == MIDDLE_S)
+            assert connection.execute(query).scalar() == 2

@@ -185,6 +185,7 @@ def test_an_index_of_whole_words_is_begun_again_and_traffic_is_counted_once(tmp_
         before.execute(indexing._MAKE_WORDS.replace(", prefix='2 3'", ""))
         # What 0011 has made.
         before.execute("DROP TABLE answered_counts")
+        before.execute("DELETE FROM counters WHERE name = 'answers_counted'")
         before.execute("DROP INDEX traces_recorded")
         before.execute("DELETE FROM trace_counts WHERE width_s = 86400")
         before.execute("UPDATE alembic_version SET version_num = '0009'")

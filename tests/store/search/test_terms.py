@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from tests.store.examples import trace
 
 from freehold.errors import UsageError
+from freehold.store.search import terms
 from freehold.store.search.terms import (
     MOST_CHARACTERS,
     Phrase,
@@ -115,6 +116,9 @@ def test_what_is_not_a_status_is_refused(status):
 
 def test_a_tag_tells_fields_and_values_apart():
     assert tag("u", "a") != tag("k", "a") != tag("k", "b")
+    before = terms._known_tag.cache_info().currsize
+    assert len({tag("u", f"{number}" + "x" * 1_000) for number in range(10)}) == 10
+    assert terms._known_tag.cache_info().currsize == before, "a user of megabytes is not kept"
     assert tag("u", "\ud800").isalnum() and len(tag("u", "x" * 10_000)) == 17
 
 

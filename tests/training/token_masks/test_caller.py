@@ -35,6 +35,7 @@ def test_a_page_comes_from_a_child_and_a_second_look_costs_none(masks, request_h
     assert any(run.learned and "order" in "".join(run.tokens) for run in found.samples[0].runs)
     monkeypatch.setattr(masks._caller, "run", lambda *told, **bounds: pytest.fail("asked again"))
     assert masks.masks(request_here) is found
+    assert max(map(len, masks._pages)) <= 64, "not the samples, which may hold pictures"
 
 
 def test_after_a_while_unused_the_child_is_gone_and_the_next_page_starts_another(masks, request_here):
@@ -62,7 +63,10 @@ def test_a_child_that_does_not_come_to_an_end_is_told(masks, request_here, monke
     monkeypatch.setattr(masks._caller, "run", hangs)
     with pytest.raises(TrainingError, match=words) as told:
         masks.masks(request_here)
-    assert "dataset show --tokens" in told.value.hint
+    assert told.value.hint.endswith("freehold dataset show --tokens 3")
+    assert not told.value.hint.startswith("freehold"), (
+        "a screen shows what begins so as a command, to be copied"
+    )
     assert not masks._pages, "a failure is not kept: the next look tries again"
 
 

@@ -78,6 +78,11 @@ def test_a_sample_that_a_run_leaves_out_says_why(asked, monkeypatch):
     assert "too many to be shown" in found.left_out[0].reason
 
 
+def test_a_gap_of_none_is_not_shown():
+    pieces = [Piece(ids=(1,), text="x", learned=bool(number % 2)) for number in range(41)]
+    assert [run.left_out for run in masking.runs_of(pieces) if not run.tokens] == [1]
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_however_long_a_sample_is_it_is_bounded_and_nothing_is_uncounted(seed):
     draw = random.Random(seed)
@@ -97,7 +102,7 @@ def test_however_long_a_sample_is_it_is_bounded_and_nothing_is_uncounted(seed):
         gone = sum(run.left_out for run in runs if run.learned == kind)
         texts = sum(len(run.tokens) for run in runs if run.learned == kind)
         assert texts <= ids - gone <= 2 * texts, "what is not shown is counted"
-    assert all(bool(run.tokens) != bool(run.left_out) for run in runs if run.tokens or run.left_out)
+    assert all(bool(run.tokens) != bool(run.left_out) for run in runs)
 
 
 def test_no_pieces_are_no_runs():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from freehold.cli.output import console as make_console
-from freehold.cli.output import echo
+from freehold.cli.output import echo, shows_colour
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -23,7 +23,7 @@ _BECAUSE = {
 def show_masks(found: TokenMasks) -> None:
     """What is learned is green, without colour in ⟦ ⟧; neighbouring tokens differ in shade."""
     console = make_console(highlight=False)
-    coloured = console.is_terminal and console.color_system is not None
+    coloured = shows_colour(console)
     for sample in found.masked.samples:
         part = f" ({sample.part})" if sample.part else ""
         echo(f"{sample.id[:8]}{part}  {sample.tokens:,} tokens, {sample.learned_tokens:,} learned")
@@ -49,13 +49,16 @@ def _tokens(sample: MaskedSample, *, coloured: bool) -> Text:
         if run.left_out:
             line.append(f" … {run.left_out:,} tokens … ", style="dim italic")
         for place, text in enumerate(run.tokens):
-            line.append(text.replace("\n", "↵\n").replace("\t", "⇥"), style=_style(run.learned, place))
+            append_token(line, text, learned=run.learned, place=place)
         if not coloured and run.learned:
             line.append("⟧")
     return line
 
 
-def _style(learned: bool, place: int) -> str:
+def append_token(line: Text, text: str, *, learned: bool, place: int) -> None:
+    """One token: line ends and tabs are seen, what is learned is green, neighbours differ in shade."""
     if learned:
-        return "bold white on dark_green" if place % 2 else "bold white on green4"
-    return "default on grey15" if place % 2 else "dim"
+        style = "bold white on dark_green" if place % 2 else "bold white on green4"
+    else:
+        style = "default on grey15" if place % 2 else "dim"
+    line.append(text.replace("\n", "↵\n").replace("\t", "⇥"), style=style)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from freehold.cli.data.token_text import append_token
 from freehold.cli.options import hanging, print_json
 from freehold.cli.output import console as make_console
-from freehold.cli.output import echo
+from freehold.cli.output import echo, shows_colour
 
 if TYPE_CHECKING:
     from freehold.types.config import FinetuneConfig
@@ -75,21 +76,17 @@ def _show_sample(console: object, sample: PreviewSample) -> None:
     part = f" ({sample.part})" if sample.part else ""
     heading = f"{sample.id[:8]}{part}  {sample.tokens:,} tokens, {sample.learned_tokens:,} learned"
     console.print(Text(heading, style="bold"))
-    coloured = console.is_terminal and console.color_system is not None
+    coloured = shows_colour(console)
     line = Text()
     learned = False
     for place, piece in enumerate(_shortened(sample)):
         if piece is None:
             line.append(" … ", style="dim italic")
             continue
-        shown = piece.text.replace("\n", "↵\n").replace("\t", "⇥")
         if not coloured and piece.learned != learned:
             line.append("⟦" if piece.learned else "⟧")
         learned = piece.learned
-        if piece.learned:
-            line.append(shown, style="bold white on dark_green" if place % 2 else "bold white on green4")
-        else:
-            line.append(shown, style="default on grey15" if place % 2 else "dim")
+        append_token(line, piece.text, learned=piece.learned, place=place)
     if learned and not coloured:
         line.append("⟧")
     console.print(line)

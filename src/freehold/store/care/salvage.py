@@ -25,7 +25,7 @@ from freehold.store.care.rows import BATCH, SEALED, key_of, pages
 from freehold.store.care.walk import Cell, PagesOfFile
 from freehold.store.counting import KEYS, ROUTES
 from freehold.store.database import Database
-from freehold.store.search.indexing import COUNTED
+from freehold.store.search.indexing import ANSWERS_COUNTED, COUNTED
 from freehold.store.tables import SEEDED, audit, metadata
 from freehold.types.record import Record
 
@@ -224,7 +224,7 @@ def _of_table(cell: Cell) -> tuple[str, Any] | None:
             if kind.problem(row) is None:
                 return table.name, row
         elif table.name != "spending" or _DAY.fullmatch(row.day):
-            if table.name == "counters" and row.name not in (ROUTES, KEYS, COUNTED):
+            if table.name == "counters" and row.name not in (ROUTES, KEYS, COUNTED, ANSWERS_COUNTED):
                 continue  # SQLite's own count of places has the same shape
             return table.name, row
     return None

@@ -8,11 +8,12 @@ is a number of requests.
 from __future__ import annotations
 
 import math
+import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, text
+from sqlalchemy import Connection, Table, delete, text
 
 from freehold.store.search.terms import is_error
 from freehold.store.tables import answered_counts, trace_counts
@@ -25,39 +26,16 @@ SHORT_KEPT_S = 26 * 3600
 PER_DECADE = 20
 NO_TIME = -1_000
 """The class of an answer whose time is not known, or that is an error."""
-_UPSERT = """
-    INSERT INTO trace_counts (width_s, begins_s, route, arm, outcome, time_class,
-                              requests, fallbacks, prompt_tokens, completion_tokens)
-    VALUES (:width_s, :begins_s, :route, :arm, :outcome, :time_class,
-            :requests, :fallbacks, :prompt_tokens, :completion_tokens)
-    ON CONFLICT (width_s, begins_s, route, arm, outcome, time_class) DO UPDATE SET
-        requests = trace_counts.requests + excluded.requests,
-        fallbacks = trace_counts.fallbacks + excluded.fallbacks,
-        prompt_tokens = trace_counts.prompt_tokens + excluded.prompt_tokens,
-        completion_tokens = trace_counts.completion_tokens + excluded.completion_tokens
-"""
-_UPSERT_ANSWERED = """
-    INSERT INTO answered_counts (width_s, begins_s, endpoint, requests, prompt_tokens, completion_tokens)
-    VALUES (:width_s, :begins_s, :endpoint, :requests, :prompt_tokens, :completion_tokens)
-    ON CONFLICT (width_s, begins_s, endpoint) DO UPDATE SET
-        requests = answered_counts.requests + excluded.requests,
-        prompt_tokens = answered_counts.prompt_tokens + excluded.prompt_tokens,
-        completion_tokens = answered_counts.completion_tokens + excluded.completion_tokens
-"""
-_KEY = ("width_s", "begins_s", "route", "arm", "outcome", "time_class")
 COUNTS = ("requests", "fallbacks", "prompt_tokens", "completion_tokens")
 
 
-def add_counts(connection: Connection, new: Sequence[Trace]) -> None:
+def add_counts(connection: Connection, new: Iterable[Trace]) -> None:
     """Count traces that a gateway recorded, in the caller's transaction, and let go of short stretches that are old."""
-    _add_answered(connection, new)
     rows: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
-    newest = 0
     for trace in new:
         if trace.source != "gateway":
             continue
         at, error = int(trace.at.timestamp()), is_error(trace)
-        newest = max(newest, at)
         arm = "mirrored" if trace.parent_id is not None else trace.arm
         usage = trace.usage
         more = (
@@ -78,42 +56,48 @@ def add_counts(connection: Connection, new: Sequence[Trace]) -> None:
             row = rows[key]
             for place, value in enumerate(more):
                 row[place] += value
-    if not rows:
-        return
-    # In the order of the key: two that count at once wait for each other, and not both.
-    values = [dict(zip((*_KEY, *COUNTS), (*key, *row), strict=True)) for key, row in sorted(rows.items())]
-    connection.execute(text(_UPSERT), values)
     # Both widths by name: below an hour is one range of the key, whose every row would be read, with each batch.
-    short = trace_counts.c.width_s.in_((SHORT_S, MIDDLE_S))
-    old = short & (trace_counts.c.begins_s < newest - SHORT_KEPT_S)
-    connection.execute(delete(trace_counts).where(old))
+    _add(connection, trace_counts, rows, short=(SHORT_S, MIDDLE_S))
 
 
-def _add_answered(connection: Connection, new: Sequence[Trace]) -> None:
-    """Count what was answered on the candidate's side, by who answered: not mirrored copies, errors or requests that
-    another endpoint stood in for."""
-    rows: dict[tuple[int, int, str], list[int]] = defaultdict(lambda: [0, 0, 0])
-    newest = 0
+def add_answered(connection: Connection, new: Iterable[Trace]) -> None:
+    """Count what was answered on the candidate's side, by who answered, in the caller's transaction: not mirrored
+    copies, errors or requests that another endpoint stood in for."""
+    rows: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0, 0])
     for trace in new:
         if trace.source != "gateway" or trace.arm != "candidate" or trace.parent_id is not None:
             continue
         if trace.fallback is not None or is_error(trace):
             continue
         at, usage = int(trace.at.timestamp()), trace.usage
-        newest = max(newest, at)
         tokens = (0, 0) if usage is None else (usage.prompt_tokens or 0, usage.completion_tokens or 0)
         for width in (MIDDLE_S, LONG_S):
             row = rows[width, at - at % width, trace.endpoint or ""]
             for place, value in enumerate((1, *tokens)):
                 row[place] += value
+    _add(connection, answered_counts, rows, short=(MIDDLE_S,))
+
+
+def _add(
+    connection: Connection, table: Table, rows: Mapping[tuple[Any, ...], list[int]], *, short: Sequence[int]
+) -> None:
+    """Add to what was counted, and let go of stretches of the widths `short` that are old. What is dated ahead of the
+    clock does not say what is old: a gateway whose clock was wrong would take the last day from all others."""
     if not rows:
         return
-    names = ("width_s", "begins_s", "endpoint", "requests", "prompt_tokens", "completion_tokens")
-    values = [dict(zip(names, (*key, *row), strict=True)) for key, row in sorted(rows.items())]
-    connection.execute(text(_UPSERT_ANSWERED), values)
-    table = answered_counts.c
-    old = (table.width_s == MIDDLE_S) & (table.begins_s < newest - SHORT_KEPT_S)
-    connection.execute(delete(answered_counts).where(old))
+    names, key = list(table.columns.keys()), ", ".join(table.primary_key.columns.keys())
+    marks = ", ".join(f":{name}" for name in names)
+    sums = ", ".join(
+        f"{name} = {table.name}.{name} + excluded.{name}" for name in names[len(table.primary_key) :]
+    )
+    upsert = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT ({key}) DO UPDATE SET {sums}"  # noqa: S608 (names of columns)
+    # In the order of the key: two that count at once wait for each other, and not both.
+    values = [dict(zip(names, (*one, *row), strict=True)) for one, row in sorted(rows.items())]
+    connection.execute(text(upsert), values)
+    now = time.time()
+    newest = max((begins_s for _, begins_s, *_ in rows if begins_s <= now), default=0)
+    old = table.c.width_s.in_(short) & (table.c.begins_s < newest - SHORT_KEPT_S)
+    connection.execute(delete(table).where(old))
 
 
 def time_class(total_ms: float | None) -> int:

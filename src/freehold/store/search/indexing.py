@@ -18,7 +18,7 @@ from sqlalchemy import Connection, delete, func, insert, select, text, update
 from freehold.store import bodies, counting
 from freehold.store.damage import unless_damaged
 from freehold.store.database import Database
-from freehold.store.search.counts import add_counts
+from freehold.store.search.counts import add_answered, add_counts
 from freehold.store.search.terms import is_error, tags_of, text_of, users_of, words_in
 from freehold.store.tables import counters, to_micros, trace_facets, traces
 from freehold.types.trace import Trace
@@ -26,9 +26,9 @@ from freehold.types.trace import Trace
 BATCH, BATCH_BYTES = 2000, 8 * 1024 * 1024
 _FETCHED = 25  # bodies that come from the database at once
 COUNTED_MOST = 5_000
-INDEXED, COUNTED = "traces_indexed", "traces_counted"
-"""The places up to which traces are in the index, and in the counts of traffic: a trace is counted once, even where the
-index is made again."""
+INDEXED, COUNTED, ANSWERS_COUNTED = "traces_indexed", "traces_counted", "answers_counted"
+"""The places up to which traces are in the index, in the counts of traffic, and in those of who answered: a trace is
+counted once, even where the index is made again."""
 _Entry = tuple[dict[str, Any], tuple[int, str, list[str]]]  # of `facets_of` and `words_of`
 _LOCK = 0x74726163657366  # "tracesf"
 _WORDS = "trace_words"
@@ -64,12 +64,13 @@ def index_traces(database: Database, *, most: int = BATCH) -> int:
             if _begin(connection) != begin or counting.current(connection, counting.TRACES) != changes:
                 continue  # another was faster, or a trace has changed since it was read
             _make_words(connection)
-            counted = counting.current(connection, COUNTED)
             here = _still_here(connection, rows[0].seq, rows[-1].seq)
             _insert(connection, [entry for entry in entries if entry[0]["seq"] in here])
-            add_counts(connection, [trace for seq, trace in read if seq > counted])
+            for name, add in ((COUNTED, add_counts), (ANSWERS_COUNTED, add_answered)):
+                counted = counting.current(connection, name)
+                add(connection, [trace for seq, trace in read if seq > counted])
+                _set(connection, name, max(counted, rows[-1].seq))
             _set(connection, INDEXED, rows[-1].seq)
-            _set(connection, COUNTED, max(counted, rows[-1].seq))
         return len(rows)
 
 

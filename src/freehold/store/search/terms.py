@@ -22,6 +22,7 @@ MOST_CHARACTERS = 20_000
 SLOW_MS = (100, 300, 1_000, 3_000, 10_000, 30_000)
 _INSTRUCTIONS = ("system", "developer")
 _USER_FIELDS = ("user", "user_id", "end_user", "customer", "customer_id")
+_KNOWN_LENGTH_MAX = 256
 _STATUS = re.compile(r"[1-9]\d\d")
 _STATUS_CLASS = re.compile(r"[1-9]xx")
 _PIECE = re.compile(r'"([^"]*)"?|(\S+)')
@@ -143,10 +144,18 @@ def is_error(trace: Trace) -> bool:
     )
 
 
-@functools.lru_cache(4096)  # most traces have their key, route, model and endpoint in common with others
 def tag(kind: str, value: str) -> str:
     """The tag for a value of a field: 64 bits of its BLAKE2b hash (RFC 7693) behind a letter."""
+    # A request may name a user of megabytes: thousands of those are not kept.
+    return _known_tag(kind, value) if len(value) <= _KNOWN_LENGTH_MAX else _tag(kind, value)
+
+
+def _tag(kind: str, value: str) -> str:
     return kind + hashlib.blake2b(value.encode(errors="replace"), digest_size=8).hexdigest()
+
+
+_known_tag = functools.lru_cache(4096)(_tag)
+"""Most traces have their key, route, model and endpoint in common with others."""
 
 
 def tags_of(trace: Trace) -> list[str]:

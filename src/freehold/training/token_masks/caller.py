@@ -6,6 +6,7 @@ nor spend the other in its own process, and a template that never ends must end 
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import OrderedDict
 
@@ -43,7 +44,8 @@ class MaskCaller:
 
     def masks(self, request: MaskRequest) -> MaskedSamples:
         """The tokens of a request's samples. Raises `MissingExtraError` and `TrainingError`."""
-        asked = msgspec.msgpack.encode(request)
+        # Of the samples a digest is kept: with pictures in them a page is many megabytes.
+        asked = hashlib.blake2b(msgspec.msgpack.encode(request)).digest()
         with self._lock:
             if asked not in self._pages:
                 base.require()
@@ -61,7 +63,7 @@ class MaskCaller:
         except OutOfBoundsError as error:
             raise TrainingError(
                 _ENDED.get(error.why, f"what tokenizes the samples ended: {error}"),
-                hint="freehold dataset show --tokens does it without a limit",
+                hint="without a limit: freehold dataset show --tokens 3",
             ) from None
         finally:
             self._end = threading.Timer(self._idle_s, self.close)

@@ -68,13 +68,11 @@ def runs_of(pieces: Sequence[Piece]) -> tuple[TokenRun, ...]:
         runs[-_MOST_RUNS // 2 :],
     )
     # Of a gap over targets and others both, it is said how many of each.
-    gaps = [
-        TokenRun(
-            learned=learned,
-            left_out=sum(len(one.ids) for kind, run in middle if kind == learned for one in run),
-        )
-        for learned in (False, True)
-    ]
+    counts = {
+        kind: sum(len(one.ids) for learned, run in middle if learned == kind for one in run)
+        for kind in (False, True)
+    }
+    gaps = [TokenRun(learned=kind, left_out=count) for kind, count in counts.items() if count]
     return (
         *(shown for learned, run in first for shown in _ends(learned, run, most)),
         *gaps,

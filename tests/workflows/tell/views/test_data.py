@@ -136,6 +136,18 @@ def test_tokens_whose_model_is_not_here_leave_a_reason_and_the_command(project):
     assert len(page.samples) == PAGE_SAMPLES, "the words are shown"
 
 
+def test_where_no_candidate_writes_text_the_way_is_a_command_that_can_be_given(project, monkeypatch):
+    from freehold.cli.data.dataset import show
+
+    evidence.with_data(project)
+    monkeypatch.setattr(views_data, "mask_base", lambda project, store: None)
+    page = look(project, shown="tokens").detail.samples
+    assert page.masks is None and "writes text" in page.no_masks
+    program, group, command, *given = page.masks_command.split()
+    assert (program, group, command) == ("freehold", "dataset", "show")
+    assert show.make_context("show", given).params["token_samples"] == 3
+
+
 def test_tokens_are_of_the_samples_of_the_page_in_its_split(project, monkeypatch):
     dataset, _, _ = evidence.with_data(project)
     asked = []

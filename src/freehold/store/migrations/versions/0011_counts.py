@@ -31,8 +31,11 @@ def upgrade() -> None:
         sa.Column("prompt_tokens", sa.BigInteger, nullable=False),
         sa.Column("completion_tokens", sa.BigInteger, nullable=False),
     )
-    # A console looks a week back at most. What is not in the index is counted when it is taken in. A trace of a clock
-    # that was ahead does not say when that week ends.
+    # What is not in the index now is counted when it is taken in: all, where 0010 or a copy of the store emptied it.
+    op.execute(
+        "INSERT INTO counters SELECT 'answers_counted', value FROM counters WHERE name = 'traces_indexed'"
+    )
+    # A console looks a week back at most. A trace of a clock that was ahead does not say when that week ends.
     now = int(time.time() * 1e6)
     for width_s, kept_s in ((300, 26 * 3600), (3600, 8 * 86_400)):
         begins = f"f.at / 1000000 - f.at / 1000000 % {width_s}"

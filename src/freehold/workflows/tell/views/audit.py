@@ -12,7 +12,7 @@ from freehold.store import audit as record
 from freehold.types.audit import AuditEntry
 from freehold.types.record import Record
 from freehold.workflows.project import Project
-from freehold.workflows.tell.views.query import ScreenQuery
+from freehold.workflows.tell.views.query import Place, ScreenQuery
 
 Words = Annotated[str, Meta(max_length=200)]
 
@@ -24,7 +24,7 @@ class AuditQuery(ScreenQuery, frozen=True, kw_only=True):
     action: Words = ""
     who: Words = ""
     subject: Words = ""
-    after: Annotated[int, Meta(ge=1)] | None = None
+    after: Place | None = None
     most: Annotated[int, Meta(ge=1, le=200)] = 50
 
 

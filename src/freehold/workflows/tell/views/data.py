@@ -23,7 +23,7 @@ from freehold.workflows.data.reviews import reviews
 from freehold.workflows.data.sample_page import SamplePage, sample_page
 from freehold.workflows.project import Project
 from freehold.workflows.tell.views.proof.answers import ClippedText, clipped
-from freehold.workflows.tell.views.query import ScreenQuery
+from freehold.workflows.tell.views.query import Place, ScreenQuery
 from freehold.workflows.train.doubts import SHOWN_TEXT, doubts
 from freehold.workflows.train.token_masks import NO_MASK_BASE, mask_base, masks_here
 
@@ -38,7 +38,7 @@ class DataQuery(ScreenQuery, frozen=True, kw_only=True):
 
     dataset: Annotated[str, Meta(max_length=64)] | None = None
     split: SplitName = "train"
-    after: Annotated[int, Meta(ge=0)] = 0
+    after: Place = 0
     shown: Literal["words", "tokens"] = "words"
 
 
@@ -205,7 +205,7 @@ def _with_masks(
     try:
         base = mask_base(project, store)
         if base is None:
-            raise UsageError(NO_MASK_BASE, hint=f"freehold dataset show --tokens --model {DEFAULT_MODEL}")
+            raise UsageError(NO_MASK_BASE, hint=f"freehold dataset show --tokens 3 --model {DEFAULT_MODEL}")
         return msgspec.structs.replace(shown, masks=masks_here(project, base, dataset, page.samples))
     except FreeholdError as error:
         return msgspec.structs.replace(shown, no_masks=error.message, masks_command=error.hint)

@@ -27,7 +27,7 @@ from freehold.workflows.choose.placing import place
 from freehold.workflows.fit.encoder import fit_of_base
 from freehold.workflows.fit.machine import engine_build, find_machine
 from freehold.workflows.project import Project
-from freehold.workflows.tell.views.query import ScreenQuery
+from freehold.workflows.tell.views.query import Place, ScreenQuery
 from freehold.workflows.tell.views.what_if import catalog_model, machine_words
 
 PAGE_ROWS = 20
@@ -44,7 +44,7 @@ class ModelsQuery(ScreenQuery, frozen=True, kw_only=True):
     model: Annotated[str, Meta(max_length=200)] | None = None
     show: Shown = "all"
     find: Annotated[str, Meta(max_length=100)] | None = None
-    after: Annotated[int, Meta(ge=0)] = 0
+    after: Place = 0
 
 
 class CandidateFate(Record, frozen=True, kw_only=True):

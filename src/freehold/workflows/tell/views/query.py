@@ -12,6 +12,8 @@ CURSOR_LENGTH_MAX = 200
 """A cursor of keyset paging is an id or a place, never a text of a person."""
 
 Cursor = Annotated[str, Meta(max_length=CURSOR_LENGTH_MAX)]
+Place = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+"""A place in a table or a file, none of which has a higher one."""
 Seconds = Annotated[float, Meta(ge=60, le=7 * 86_400)]
 
 

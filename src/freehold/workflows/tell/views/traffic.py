@@ -13,7 +13,7 @@ from freehold.store.search.finding import search
 from freehold.types.record import Record
 from freehold.types.trace_search import RecordedTraffic, TracePage, TraceQuery
 from freehold.workflows.project import Project
-from freehold.workflows.tell.views.query import ScreenQuery
+from freehold.workflows.tell.views.query import Place, ScreenQuery
 
 Text = Annotated[str, Meta(max_length=300)]
 Window = Annotated[float, Meta(ge=0, le=366 * 86_400)]
@@ -36,7 +36,7 @@ class TrafficQuery(ScreenQuery, frozen=True, kw_only=True):
     upstream_id: Text = ""
     slower_than_ms: Annotated[float, Meta(ge=0)] | None = None
     own: bool = False
-    after: int | None = None
+    after: Place | None = None
     most: Annotated[int, Meta(ge=1, le=200)] = 50
 
     @property

@@ -32,7 +32,7 @@ from freehold.workflows.tell.views.proof.picture import (
     mixture_picture,
 )
 from freehold.workflows.tell.views.proof.ways import WayOut, ways_out
-from freehold.workflows.tell.views.query import ScreenQuery
+from freehold.workflows.tell.views.query import Place, ScreenQuery
 
 MOST_CAUSES = 30
 FIRST_COMMAND = "freehold migrate"
@@ -46,7 +46,7 @@ class ProofQuery(ScreenQuery, frozen=True, kw_only=True):
     show: ItemFilter = "worse"
     slice: Annotated[str, Meta(max_length=500)] | None = None
     cause: Annotated[str, Meta(max_length=500)] | None = None
-    after: Annotated[int, Meta(ge=0)] | None = None
+    after: Place | None = None
 
 
 class EvaluationChoice(Record, frozen=True, kw_only=True):
