@@ -2,7 +2,7 @@
 
 import pytest
 
-from freehold.evals.chat.cost_bounds import answer_tokens, unbounded
+from freehold.evals.chat.cost_bounds import answer_tokens, limited, unbounded
 
 BODY = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 10}
 CALLED_HERE = [{"type": "function", "function": {"name": "f"}}, {"type": "custom"}]
@@ -38,3 +38,9 @@ def test_what_has_none_is_said(fields, why):
 
 def test_of_two_limits_the_larger_is_the_bound():
     assert answer_tokens({"max_tokens": 10, "max_completion_tokens": 20}) == 20
+
+
+def test_a_limit_is_said_where_there_is_none():
+    assert limited({"max_tokens": None}, 7) == {"max_tokens": 7}
+    for said in ({"max_completion_tokens": 3}, {"max_tokens": "x"}):
+        assert limited(said, 7) == said

@@ -31,6 +31,11 @@ def answer_tokens(body: dict[str, Any]) -> int | None:
     return max(said)
 
 
+def limited(body: dict[str, Any], tokens: int) -> dict[str, Any]:
+    """The request with a limit of that many tokens, where it says none at all."""
+    return body if any(body.get(name) is not None for name in LIMITS) else {**body, "max_tokens": tokens}
+
+
 def is_count(value: Any) -> bool:
     """Whether it is a whole number of 1 or more."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
