@@ -11,6 +11,11 @@ from freehold.types.trace import Usage
 
 Fault = Literal["candidate", "infrastructure"]
 
+# Not the other 5xx: behind a proxy that gave up, the answer may have been written and billed.
+_REFUSALS = (
+    "http_4", "http_503", "http_529", "refused_request", "context_overflow", "unreachable", "budget_spent",
+)  # fmt: skip
+
 
 class ChatAnswer(Record, frozen=True, kw_only=True):
     """One model's answer to one request. Tool calls are compact JSON, as in a dataset's samples.
@@ -33,6 +38,11 @@ class ChatAnswer(Record, frozen=True, kw_only=True):
     """Its tokens with their log-probabilities, where those were asked for and given."""
     signals: dict[SignalName, float] | None = None
     """How sure the model was; empty where it told nothing of that, None where it was not asked to."""
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the API did not begin to answer, which is not billed."""
+        return (self.error or "").startswith(_REFUSALS)
 
     @property
     def keepable(self) -> bool:

@@ -15,7 +15,9 @@ from freehold.evals.chat.answer_cache import AnswerCache
 from freehold.evals.chat.asker import Asker
 from freehold.evals.chat.asker import Budget as Budget
 from freehold.evals.chat.chat_client import ChatClient, Patience
+from freehold.evals.chat.cost_bounds import limited
 from freehold.evals.chat.requests import chat_request, request_key
+from freehold.evals.chat.spending_cap import spending_cap
 from freehold.evals.scoring import score_all, scorer_of
 from freehold.types.dataset import Sample
 from freehold.types.endpoint import Endpoint, ServedModel
@@ -37,7 +39,8 @@ class ReplayOptions(NamedTuple):
     budget: Budget | None = None
     repeat: int = 0
     as_live: bool = False
-    """Ask only with what a recorded request said, as the answer it is compared with was asked for."""
+    """Ask only with what a recorded request said, as the answer it is compared with was asked for. Under a cap of
+    spending one without a limit of tokens gets one: else what it costs has no bound."""
     sample: int = 0
     """Which further sample of each answer is asked for, with chance in it (`freehold.deferring.agreeing`); 0: the
     answer itself."""
@@ -54,6 +57,8 @@ class Replayed(NamedTuple):
 
 
 _DEFAULTS = ReplayOptions()
+LIVE_ANSWER_TOKENS = 1024
+"""At least that many are allowed where a limit must be said; more where the task allows more."""
 
 
 def target(sample: Sample) -> str | None:
@@ -106,6 +111,8 @@ async def answers(
                 asked_by = None if options.as_live else task
                 body = chat_request(sample, served, asked_by, endpoint, repeat=options.repeat)
                 body = resampled(body, options.sample) if options.sample else body
+                if options.as_live and spending_cap.get() is not None:
+                    body = limited(body, max(task.max_tokens, LIVE_ANSWER_TOKENS))
                 return request_key(body, served, endpoint, options.repeat), body
 
             telling = _telling(endpoint) if options.signals else None

@@ -64,7 +64,7 @@ def test_a_wrong_key_is_settled_as_refused_and_a_try_that_is_cancelled_as_unknow
     cap = under(Counted())
     with pytest.raises(Exception, match="401"):
         run(serve, lambda body, attempt: web.Response(status=401, text="no"), samples(1))
-    assert [one.startswith("http_") for one in cap.settled] == [True]
+    assert [one.startswith("refused_request") for one in cap.settled] == [True]
 
     async def cancelled():
         async def slow(body, attempt):

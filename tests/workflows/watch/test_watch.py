@@ -11,9 +11,13 @@ from click.testing import CliRunner
 from tests.workflows.shift.shifting import trace
 from tests.workflows.watch.watching import NOW, week
 
+from freehold.agents.mcp.calling import AgentLimits, AgentServer
+from freehold.agents.mcp.tools import TOOLS
 from freehold.cli.main import cli
 from freehold.errors import UsageError
+from freehold.types.progress import Silent
 from freehold.types.trace import Usage
+from freehold.workflows import project as project_module
 from freehold.workflows.project import open_project
 from freehold.workflows.shift import alerts
 from freehold.workflows.shift.rollout import rollout
@@ -137,3 +141,13 @@ def test_the_command(project, store, incumbent):
     rollout.rollback_route(store, "support", who="ada", at=at)
     assert isinstance(run("--once").exception, UsageError)
     assert isinstance(run("--once", "--route", "nix").exception, UsageError)
+
+
+def test_an_agents_budget_pays_for_each_request_once(project, store, incumbent, tmp_path, monkeypatch):
+    at = week(store, 1)
+    monkeypatch.setattr(project_module, "now", lambda: at)
+    agent = AgentServer(tmp_path, TOOLS, AgentLimits(budget_usd=Decimal("0.5")))
+    made = agent.run(agent.understand("watch_promoted", {"budget_usd": 0.5}), Silent())
+    assert made["pairs"] == len(incumbent.seen) == 20
+    assert agent.budget.usd == Decimal("0.5") - Decimal(made["spent_usd"]) == Decimal("0.46")
+    assert incumbent.seen[0]["max_tokens"] == 1024, "without a limit its cost has no bound"

@@ -53,28 +53,14 @@ class AgentBudget:
 
     def check(self, requests: int, usd: Decimal | None, what: str) -> None:
         """Whether that much is left, before anything of it is sent. Reserves nothing. Raises as `take` does."""
-        self.take(requests, usd, what)
-        self.give_back(requests, usd or Decimal(0))
+        with self._lock:
+            self._check(requests, usd, what)
 
     def take(self, requests: int, usd: Decimal | None, what: str) -> None:
         """Reserve. `usd` is an upper estimate; None where no price is known, which no budget of dollars can cover
         unless it is 0 requests. Raises `OverBudgetError`."""
         with self._lock:
-            if requests > self.requests:
-                raise OverBudgetError(
-                    f"{what} would send {requests:,} requests, {self.requests:,} are left",
-                    hint="ask for fewer, or have the user start the server with a larger --max-requests",
-                )
-            if usd is None and requests:
-                raise OverBudgetError(
-                    f"what {what} costs is not known here, so that no budget can hold it",
-                    hint="the user can run the command, or set prices in freehold.toml",
-                )
-            if usd is not None and usd > self.usd:
-                raise OverBudgetError(
-                    f"{what} would cost about {_dollars(usd)}, {_dollars(self.usd)} are left",
-                    hint="ask for less, or have the user start the server with a larger --budget-usd",
-                )
+            self._check(requests, usd, what)
             self.requests -= requests
             self.usd -= usd or Decimal(0)
 
@@ -83,6 +69,29 @@ class AgentBudget:
         with self._lock:
             self.requests += max(requests, 0)
             self.usd += max(usd, Decimal(0))
+
+    def charge(self, usd: Decimal) -> None:
+        """What was spent beyond what was reserved: it is gone, even where less than that is left."""
+        with self._lock:
+            self.usd -= usd
+
+    def _check(self, requests: int, usd: Decimal | None, what: str) -> None:
+        if requests > self.requests:
+            raise OverBudgetError(
+                f"{what} would send {requests:,} requests, {self.requests:,} are left",
+                hint="ask for fewer, or have the user start the server with a larger --max-requests",
+            )
+        if usd is None and requests:
+            raise OverBudgetError(
+                f"what {what} costs is not known here, so that no budget can hold it",
+                hint="the user can run the command, or set prices in freehold.toml",
+            )
+        left = max(self.usd, Decimal(0))  # an answer that cost more than it could leaves less than nothing
+        if usd is not None and usd > left:
+            raise OverBudgetError(
+                f"{what} would cost about {_dollars(usd)}, {_dollars(left)} are left",
+                hint="ask for less, or have the user start the server with a larger --budget-usd",
+            )
 
 
 def _dollars(usd: Decimal) -> str:

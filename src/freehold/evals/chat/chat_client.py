@@ -150,7 +150,7 @@ class ChatClient:
             answer = ChatAnswer(fault="infrastructure", error=str(again))
             raise
         except UpstreamError as error:
-            answer = ChatAnswer(fault="infrastructure", error=f"http_refused: {error.message}")
+            answer = ChatAnswer(fault="infrastructure", error=f"refused_request: {error.message}")
             raise
         finally:
             self._cap.settle(held, answer)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold.errors import UsageError
+from freehold.evals.chat.cost_bounds import LIMITS, hosted_tools, is_count, is_more_than_text
 from freehold.types.trace import Trace, Usage
 
 ANSWER_TOKENS = 1024
@@ -19,7 +20,6 @@ ANSWER_TOKENS = 1024
 _OVERHEAD_TOKENS = 64
 """What an API may add around messages and tools, generously."""
 _BYTES_PER_TOKEN = 3
-_LIMITS = ("max_completion_tokens", "max_tokens")
 # OpenAI's chat completions, then what other APIs and engines take for how tokens are drawn and prompts are written.
 _SENT = frozenset({
     "messages", "tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "response_format", "stop",
@@ -31,8 +31,6 @@ _SENT = frozenset({
 })  # fmt: skip
 _TRAVELS = frozenset({"model", "stream", "stream_options"})
 """Replaced, or about how an answer travels: not worth a note."""
-_CALLED_HERE = ("function", "custom")
-"""Kinds of tools whose calls are made by who asks. All others are run by the API that is asked."""
 
 
 class ReplayRequest(NamedTuple):
@@ -49,7 +47,7 @@ def body_of(trace: Trace, model: str) -> ReplayRequest:
     request = trace.request
     if trace.kind != "chat" or not isinstance(request.get("messages"), list) or not request["messages"]:
         raise UsageError("only chat requests are asked again", hint="their messages must have been captured")
-    hosted = _hosted(request)
+    hosted = hosted_tools(request)
     if hosted:
         raise UsageError(
             f"the API itself would run {', '.join(hosted)}, which can change things and has a price of its own",
@@ -59,7 +57,7 @@ def body_of(trace: Trace, model: str) -> ReplayRequest:
         raise UsageError(
             "answers in sound or pictures are not asked for again", hint="what they cost is not bounded"
         )
-    fields = {name: value for name, value in request.items() if name in _SENT and name not in _LIMITS}
+    fields = {name: value for name, value in request.items() if name in _SENT and name not in LIMITS}
     notes = []
     if left := sorted(request.keys() - _SENT - _TRAVELS):
         notes.append(
@@ -68,9 +66,9 @@ def body_of(trace: Trace, model: str) -> ReplayRequest:
         )
     if offered := request.get("tools"):
         notes.append(f"It offers {len(offered)} tools. Calls in the answer are shown, and not made.")
-    limits = {name: request[name] for name in _LIMITS if request.get(name) is not None}
+    limits = {name: request[name] for name in LIMITS if request.get(name) is not None}
     for said in limits.values():
-        if not isinstance(said, int) or isinstance(said, bool) or said < 1:
+        if not is_count(said):
             raise UsageError(f"its limit of tokens is {str(said)[:40]}, which is none")
     if not limits:
         limits = {"max_tokens": ANSWER_TOKENS}
@@ -89,7 +87,7 @@ def tokens_of(trace: Trace, body: ReplayRequest) -> tuple[Usage, Usage]:
     counted = trace.usage.prompt_tokens if trace.usage is not None else None
     answered = trace.usage.completion_tokens if trace.usage is not None else None
     most = size + _OVERHEAD_TOKENS
-    if any(_is_more_than_text(message) for message in body.fields["messages"]):
+    if any(is_more_than_text(message) for message in body.fields["messages"]):
         if not counted:
             raise UsageError(
                 "it holds more than text, and its tokens were not counted, so its cost has no bound"
@@ -100,20 +98,3 @@ def tokens_of(trace: Trace, body: ReplayRequest) -> tuple[Usage, Usage]:
         prompt_tokens=counted or size // _BYTES_PER_TOKEN + 1, completion_tokens=min(answered or limit, limit)
     )
     return expected, Usage(prompt_tokens=most, completion_tokens=limit)
-
-
-def _hosted(request: dict[str, Any]) -> list[str]:
-    """What the API would run by itself."""
-    tools = request.get("tools") or []
-    kinds = [_kind(one) for one in tools] if isinstance(tools, list) else ["?"]
-    named = sorted({str(kind)[:40] for kind in kinds if kind not in _CALLED_HERE})
-    return [*named, *(["web_search_options"] if "web_search_options" in request else [])]
-
-
-def _kind(tool: Any) -> Any:
-    return tool.get("type") if isinstance(tool, dict) else None
-
-
-def _is_more_than_text(message: Any) -> bool:
-    content = message.get("content") if isinstance(message, dict) else None
-    return isinstance(content, list) and any(_kind(part) not in ("text", "refusal") for part in content)

@@ -46,8 +46,6 @@ LOCK = "replay of a trace"
 ACTION = "trace.replay"
 
 _PAGE = 200
-# Refusals. Not the other 5xx: behind a proxy that gave up, the answer may have been written and billed.
-_NOT_BILLED = ("http_4", "http_503", "http_529", "refused_request", "context_overflow", "unreachable")
 
 
 class ReplayPlan(Record, frozen=True, kw_only=True):
@@ -311,7 +309,7 @@ def _cost(asked: _Asked, answer: ChatAnswer, most: Decimal, at: datetime) -> Dec
     """What it cost. Without counts it is the most it can, unless the API refused to answer."""
     if answer.usage is not None and answer.usage.prompt_tokens is not None:
         return _price(asked, answer.usage, at)
-    return Decimal(0) if (answer.error or "").startswith(_NOT_BILLED) else most
+    return Decimal(0) if answer.is_refusal else most
 
 
 def _text(usd: Decimal | None) -> str | None:

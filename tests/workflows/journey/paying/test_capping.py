@@ -51,6 +51,11 @@ def capped(requests=10, usd=5):
         ("https://elsewhere.example.com/v1", "unheard-of-1", None),
         ("http://127.0.0.1:4000/v1", "alias", None),
         ("http://127.0.0.1:5000", "judge-1", None),
+        ("http://localhost:4000", "alias", None),
+        ("http://[::1]:4000/", "alias", None),
+        ("https://127.0.0.2:4000//v1", "alias", None),
+        ("http://127.0.0.1:4000/other/v1", "alias", None),
+        ("http://10.0.0.7:8000//v1", "big", Decimal(0)),
         ("http://127.0.0.1:8420", "smollm2", Decimal(0)),
         ("http://localhost.example.com", "smollm2", None),
     ],
@@ -81,6 +86,7 @@ def test_a_request_holds_its_most_and_gives_back_what_it_did_not_cost():
     [
         (ChatAnswer(fault="infrastructure", error="unreachable: refused"), 10, False),
         (ChatAnswer(fault="infrastructure", error="http_503: busy"), 9, False),
+        (ChatAnswer(fault="infrastructure", error="http_504: the proxy gave up"), 9, True),
         (ChatAnswer(fault="infrastructure", error="connection_lost: gone"), 9, True),
         (None, 9, True),
     ],
@@ -100,6 +106,39 @@ def test_several_answers_cost_several_times_and_one_without_a_limit_is_refused()
     with pytest.raises(OverBudgetError, match="not known here"):
         asyncio.run(cap.hold(RENTED, unlimited))
     assert asyncio.run(cap.hold(RENTED, {**unlimited, "max_completion_tokens": 10})).most_usd == once
+
+
+PICTURE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        *(({"max_tokens": limit}, "no limit of tokens") for limit in (-1, True, "10", float("nan"), 1e30)),
+        *(({"n": n}, "more than one answer") for n in (-3, 0, "x", True)),
+        ({"messages": [{"role": "user", "content": [PICTURE]}]}, "holds more than text"),
+        ({"tools": [{"type": "web_search"}]}, "has the API itself run web_search"),
+        ({"web_search_options": {}}, "has the API itself run web_search_options"),
+        ({"modalities": ["text", "audio"]}, "sound or pictures"),
+    ],
+)
+def test_a_request_whose_cost_has_no_bound_is_refused(fields, why):
+    cap, budget = capped()
+    with pytest.raises(OverBudgetError, match=why):
+        asyncio.run(cap.hold(RENTED, BODY | fields))
+    assert (budget.requests, budget.usd) == (10, 5)
+    free = Endpoint(name="house", engine="remote", base_url="http://10.0.0.7:8000")
+    assert asyncio.run(cap.hold(free, BODY | fields | {"model": "big"})).most_usd == 0
+
+
+def test_what_an_answer_cost_beyond_its_most_is_taken_too():
+    cap, budget = capped()
+    held = asyncio.run(cap.hold(RENTED, BODY))
+    cap.settle(held, ChatAnswer(output="x", usage=Usage(prompt_tokens=3, completion_tokens=3_000)))
+    assert budget.usd == 5 - Decimal("6.003")
+    with pytest.raises(OverBudgetError, match=r"\$0.00 are left"):
+        asyncio.run(cap.hold(RENTED, BODY))
+    budget.check(1, Decimal(0), "asking what is free")
 
 
 def test_an_engine_of_ones_own_is_not_counted():

@@ -21,7 +21,6 @@ Margin = Annotated[
 ]
 ScorePair = Annotated[list[float | None], Meta(min_length=2, max_length=2)]
 MaxRequests = Annotated[int, Meta(ge=1, le=1_000_000, description="Send at most this many requests.")]
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class CompareArguments(Arguments, frozen=True, kw_only=True):
@@ -187,8 +186,11 @@ def _freeze(call: ToolCall, asked: FreezeArguments) -> Any:
 def _local(url: str) -> str:
     "Raises `OutsideError` for an address beyond this machine: an agent does not choose where"
     "held-out words go."
+    from freehold.engines.ports import is_loopback
+
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or parts.hostname not in _LOOPBACK or parts.username is not None:
+    here = is_loopback(parts.hostname or "") and parts.username is None
+    if parts.scheme not in ("http", "https") or not here:
         raise OutsideError(
             f"{url}: not an address of this machine",
             hint="the user can evaluate another endpoint: freehold evaluate --endpoint URL --model NAME",

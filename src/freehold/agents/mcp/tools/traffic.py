@@ -95,10 +95,9 @@ def _forget(call: ToolCall, asked: ForgetArguments) -> Any:
 
 def _watch(call: ToolCall, asked: WatchArguments) -> Any:
     limit = Decimal(str(asked.budget_usd))
-    call.budget.take(0, limit, "checking the promoted model")
-    made = call.project.traffic.watch(asked.route, budget_usd=limit, progress=call.progress)
-    call.budget.give_back(0, limit - (made.spent_usd or Decimal(0)))
-    return made
+    # Each request takes its most from the budget as it leaves: what is taken here as well would be missing then.
+    call.budget.check(0, limit, "checking the promoted model")
+    return call.project.traffic.watch(asked.route, budget_usd=limit, progress=call.progress)
 
 
 TOOLS = (

@@ -8,14 +8,17 @@ price of its model. Engines that freehold started itself cost nothing, and so do
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
+from freehold.engines.ports import is_loopback
 from freehold.errors import UsageError
 from freehold.evals.answers import ChatAnswer
+from freehold.evals.chat.cost_bounds import answer_tokens, is_count, unbounded
 from freehold.evals.chat.spending_cap import HeldSpending
 from freehold.types.config import PriceConfig, ProjectConfig
 from freehold.types.endpoint import Endpoint
@@ -23,7 +26,6 @@ from freehold.wire.base_url import joined
 from freehold.workflows.journey.paying.prices import Prices
 
 _LOOK_AGAIN_SECONDS = 0.02
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Allowance(Protocol):
@@ -35,11 +37,16 @@ class Allowance(Protocol):
     def give_back(self, requests: int, usd: Decimal) -> None:
         """What was reserved and not spent."""
 
+    def charge(self, usd: Decimal) -> None:
+        """What was spent beyond what was reserved."""
+
 
 class NamedAddress(NamedTuple):
-    """An address of `freehold.toml`. `model` is the one that its stated price is for; None: any."""
+    """An address of `freehold.toml`. `place` is its host and port. `model` is the one that its stated price is for;
+    None: any."""
 
-    url: str
+    place: str
+    path: str
     model: str | None
     price: PriceConfig | None
 
@@ -53,23 +60,30 @@ class ProjectSpendingCap:
         self._lock = threading.Lock()
 
     def usd(self, base_url: str, model: str, body: dict[str, Any] | None = None) -> Decimal | None:
-        """The most that a request to `model` can cost; None where its price is not known.
+        """The most that a request to `model` can cost; None where its price is not known, or it has no bound.
 
-        Without `body` one of a single token. A body names ``max_tokens`` or ``max_completion_tokens``.
+        Without `body` one of a single token.
         """
-        asked: dict[str, Any] = {"messages": [], "max_tokens": 1} if body is None else body
-        limit = max(asked.get("max_tokens") or 0, asked.get("max_completion_tokens") or 0)
         prices, named = self._prices(base_url, model)
-        if prices.usd(model, 1, 1) is not None:
-            return prices.most(model, {**asked, "max_tokens": limit}) * max(1, int(asked.get("n") or 1))
-        own = not named and urlsplit(base_url).hostname in _LOOPBACK
-        return Decimal(0) if own else None
+        least = prices.usd(model, 1, 1)
+        if least is None:
+            own = not named and is_loopback(urlsplit(base_url).hostname or "")
+            return Decimal(0) if own else None
+        if body is None or not least:
+            return least
+        answers = 1 if body.get("n") is None else body["n"]
+        if unbounded(body) is not None or not is_count(answers):
+            return None
+        return prices.most(model, {**body, "max_tokens": answer_tokens(body)}) * answers
 
     def _prices(self, base_url: str, model: str) -> tuple[Prices, bool]:
-        """Of a model at an address, and whether `freehold.toml` names the address."""
-        named = [one for one in _addresses(self._config()) if one.url == _url(base_url)]
-        stated = next((one.price for one in named if one.price and one.model in (None, model)), None)
-        return Prices(stated, model), bool(named)
+        """Of a model at an address, and whether `freehold.toml` names its host and port, at whatever path."""
+        place, path = _placed(base_url)
+        near = [one for one in _addresses(self._config()) if one.place == place]
+        stated = next(
+            (one.price for one in near if one.path == path and one.price and one.model in (None, model)), None
+        )
+        return Prices(stated, model), bool(near)
 
     async def hold(self, endpoint: Endpoint, body: dict[str, Any]) -> HeldSpending | None:
         """Reserve the most that the request can cost; None for an engine of one's own.
@@ -79,9 +93,10 @@ class ProjectSpendingCap:
         if not endpoint.engine_kind.is_rented:
             return None
         model = str(body.get("model", ""))
-        limited = body.get("max_tokens") or body.get("max_completion_tokens")
-        most = self.usd(endpoint.base_url, model, body) if limited else None
+        most = self.usd(endpoint.base_url, model, body)
         what = f"a request to {model} at {endpoint.base_url}"
+        if most is None and self.usd(endpoint.base_url, model) is not None:
+            what += f" that {unbounded(body) or 'asks for more than one answer'}"
         while not self._took(most, what):
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
         return HeldSpending(model, endpoint.base_url, most or Decimal(0))
@@ -99,7 +114,8 @@ class ProjectSpendingCap:
             return True
 
     def settle(self, held: HeldSpending, answer: ChatAnswer | None) -> None:
-        """Give back what it did not cost; a request that reached nothing was none."""
+        """Give back what it did not cost, and take what it cost beyond its most. A request that reached nothing was
+        none."""
         spent, sent = held.most_usd, 1
         if answer is not None:
             sent = 0 if (answer.error or "").startswith("unreachable") else 1
@@ -107,21 +123,35 @@ class ProjectSpendingCap:
             spent = prices.spent(held.model, answer, held.most_usd)
         with self._lock:
             self._under_way -= 1
-            self._allowance.give_back(1 - sent, held.most_usd - spent)
+            self._allowance.give_back(1 - sent, max(held.most_usd - spent, Decimal(0)))
+            if (
+                spent > held.most_usd
+            ):  # an API that does not hold to its limit, or does not count thinking under it
+                self._allowance.charge(spent - held.most_usd)
 
 
-def _url(base_url: str) -> str:
-    return joined(base_url, "/v1/chat/completions")
+def _placed(base_url: str) -> tuple[str, str]:
+    """Host and port that an address reaches, and its path. All names of this machine are one."""
+    parts = urlsplit(joined(base_url, "/v1/chat/completions"))
+    host = parts.hostname or ""
+    try:
+        port = parts.port
+    except ValueError:  # no port at all, and nothing is sent there
+        port = None
+    port = port or (443 if parts.scheme == "https" else 80)
+    return f"{'localhost' if is_loopback(host) else host}:{port}", re.sub("/+", "/", parts.path)
+
+
+def _address(base_url: str, model: str | None, price: PriceConfig | None) -> NamedAddress:
+    return NamedAddress(*_placed(base_url), model, price)
 
 
 def _addresses(config: ProjectConfig) -> list[NamedAddress]:
     """Where `freehold.toml` says that models are asked, with their stated prices."""
-    found = [NamedAddress(_url(one.base_url), None, one.price) for one in config.endpoints if one.base_url]
+    found = [_address(one.base_url, None, one.price) for one in config.endpoints if one.base_url]
     incumbent = config.incumbent
     if incumbent is not None and incumbent.base_url:
-        found.append(NamedAddress(_url(incumbent.base_url), incumbent.model, incumbent.price))
+        found.append(_address(incumbent.base_url, incumbent.model, incumbent.price))
     options = [config.serve.options, config.task.options]  # the engine `remote`, and the judge
-    found += [
-        NamedAddress(_url(url), None, None) for one in options if isinstance(url := one.get("base_url"), str)
-    ]
+    found += [_address(url, None, None) for one in options if isinstance(url := one.get("base_url"), str)]
     return found

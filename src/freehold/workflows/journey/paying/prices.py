@@ -17,7 +17,6 @@ from freehold.workflows.project import now
 
 _REQUEST_TOKENS = 64
 """What an API may add around messages and tools, generously."""
-_NOT_BILLED = ("http_", "refused_request", "context_overflow", "unreachable", "budget_spent")
 
 
 class Prices:
@@ -51,8 +50,7 @@ class Prices:
         usage = answer.usage
         if usage is not None and usage.prompt_tokens is not None:
             return self.usd_of(model, usage) or Decimal(0)
-        refused = (answer.error or "").startswith(_NOT_BILLED)
-        return Decimal(0) if refused else most
+        return Decimal(0) if answer.is_refusal else most
 
 
 def prompt_tokens(body: dict[str, Any]) -> int:
