@@ -26,9 +26,7 @@ def unbounded(body: dict[str, Any]) -> str | None:
 def answer_tokens(body: dict[str, Any]) -> int | None:
     """The most tokens of an answer; None where no limit is said, or one that is none."""
     said = [body[name] for name in LIMITS if body.get(name) is not None]
-    if not said or not all(is_count(one) for one in said):
-        return None
-    return max(said)
+    return int(max(said)) if said and all(is_count(one) for one in said) else None
 
 
 def limited(body: dict[str, Any], tokens: int) -> dict[str, Any]:
