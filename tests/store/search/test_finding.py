@@ -206,6 +206,19 @@ def test_what_is_too_much_for_the_time_is_said(store):
     assert search(store.database, TraceQuery()).unindexed == 0
 
 
+def test_the_places_of_an_hour_are_found_without_a_walk_over_all_before_it(store):
+    store.add_traces(trace(number, at=NOON + timedelta(seconds=number)) for number in range(1, 2_001))
+    indexing.catch_up(store.database)
+    query = TraceQuery(since=NOON + timedelta(seconds=1_900))
+    with store.database.writing() as connection:
+        connection.exec_driver_sql("ANALYZE")
+        assert connection.execute(finding.places_of(query)).one() == (1_900, 2_000)
+        plain = finding.places_of(query).compile(connection, compile_kwargs={"literal_binds": True})
+        word = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
+        plan = "\n".join(str(row) for row in connection.exec_driver_sql(f"{word} {plain}").all())
+    assert "trace_facets_at" in plan and "pkey" not in plan, plan
+
+
 def test_sqlite_without_an_index_of_words_finds_by_time_and_says_why_not_by_more(tmp_path, monkeypatch):
     monkeypatch.setattr(indexing, "supports_words", lambda connection: False)
     with open_store(f"sqlite:///{tmp_path / 's'}") as store:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, Select, func, select, text
 from sqlalchemy.sql.elements import TextClause
 
 from freehold.errors import StorageError, StoreError
@@ -190,13 +190,20 @@ def _statement(
 def _places_within(connection: Connection, query: TraceQuery) -> tuple[int, int] | None:
     """The first and the last place of traces of the time that is meant. Arrival and date need not be in one order, so
     dates are compared as well."""
-    places = select(func.min(trace_facets.c.seq), func.max(trace_facets.c.seq))
-    if query.since is not None:
-        places = places.where(trace_facets.c.at >= to_micros(query.since))
-    if query.until is not None:
-        places = places.where(trace_facets.c.at < to_micros(query.until))
-    first, last = connection.execute(places).one()
+    first, last = connection.execute(places_of(query)).one()
     return None if first is None else (first, last)
+
+
+def places_of(query: TraceQuery) -> Select[Any]:
+    """What finds the first and the last place, in the index of dates: for a plain minimum PostgreSQL would walk all
+    places from the oldest on, until it comes to the time that is meant."""
+    place = trace_facets.c.seq + 0
+    found = select(func.min(place), func.max(place))
+    if query.since is not None:
+        found = found.where(trace_facets.c.at >= to_micros(query.since))
+    if query.until is not None:
+        found = found.where(trace_facets.c.at < to_micros(query.until))
+    return found
 
 
 def _fts5(tags: list[str], phrases: list[Phrase]) -> str:
