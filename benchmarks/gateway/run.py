@@ -31,7 +31,7 @@ from pathlib import Path
 import load
 import peers
 import uvloop
-from measure import PLAIN, PORT, STREAMS, cpu_s, memory_mb, quantile, running, wrk
+from measure import PLAIN, PORT, STREAMS, memory_mb, quantile, running, settle, spent_ms, wrk
 from upstream import ANSWER
 
 Options = argparse.Namespace
@@ -72,13 +72,14 @@ def _plain(folder: str, peer: peers.Peer, seconds: int) -> tuple[float, float, f
     extra = peer.extra.replace("PORT", str(PLAIN))
     with running(peer.plain, 0, PORT) as process:
         wrk(folder, 32, 1, "gpt-4o", extra=extra)
-        before = cpu_s(process)
+        settle(process)
+        before = spent_ms(process)["all"]
         count, rate, _ = wrk(folder, 32, seconds, "gpt-4o", extra=extra)
-        # What is written behind the answers counts too.
-        time.sleep(0.5)
-        spent_ms = (cpu_s(process) - before) / count * 1000
+        # What is written behind the answers counts too, and what is taken into the index once nothing else waits.
+        settle(process)
+        spent = (spent_ms(process)["all"] - before) / count
         _, _, p50 = wrk(folder, 1, max(1, seconds // 2), "gpt-4o", extra=extra)
-        return spent_ms, rate, p50, memory_mb(process)
+        return spent, rate, p50, memory_mb(process)
 
 
 def _streamed(folder: str, peer: peers.Peer, seconds: int) -> float | None:
@@ -87,12 +88,13 @@ def _streamed(folder: str, peer: peers.Peer, seconds: int) -> float | None:
     with running(peer.streamed, 0, PORT) as process:
         try:
             wrk(folder, 32, 1, "stream-5", stream=True, extra=extra)
-            before = cpu_s(process)
+            settle(process)
+            before = spent_ms(process)["all"]
             count, _, _ = wrk(folder, 32, seconds, "stream-5", stream=True, extra=extra)
         except RuntimeError:
             return None
-        time.sleep(0.5)
-        return (cpu_s(process) - before) / count * 1000 if count else None
+        settle(process)
+        return (spent_ms(process)["all"] - before) / count if count else None
 
 
 def part_latency(folder: str, options: Options) -> None:
@@ -133,9 +135,10 @@ def part_holding(folder: str, options: Options) -> None:
 
 def part_streams(folder: str, options: Options) -> None:
     with running(peers.product(folder).streamed, 0, PORT) as process:
-        before = cpu_s(process)
+        before = spent_ms(process)["all"]
         ended, took = uvloop.run(load.streams(PORT, options.streams, "stream-50"))
-        spent = (cpu_s(process) - before) / options.streams * 1000
+        settle(process)
+        spent = (spent_ms(process)["all"] - before) / options.streams
         say(
             f"{options.streams:,} streams at once on one worker: {ended:,} ended well in {took:.1f} s (5.0 s when "
             f"nothing waits), {spent:.2f} ms CPU each, {memory_mb(process):.0f} MB afterwards"

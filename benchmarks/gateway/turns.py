@@ -20,45 +20,17 @@ import sqlite3
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import peers
 import psutil
-from measure import HERE, PLAIN, STREAMS, family, running, wrk
+from measure import HERE, PARTS, PLAIN, STREAMS, running, settle, spent_ms, wrk
 from upstream import ANSWER
 
 PORTS = (9521, 9522)
 SIDES = ("before", "after")
-PARTS = ("worker", "recorder", "rest", "all")
-_SETTLED_MS = 2.0
 _RESAMPLES = 2000
-
-
-def spent_ms(process: psutil.Process) -> dict[str, float]:
-    """Milliseconds of processor time of a gateway's processes so far, by what they are, and of all."""
-    found = dict.fromkeys(PARTS, 0.0)
-    for one in family(process):
-        command = " ".join(one.cmdline())
-        part = next((name for name in PARTS[:2] if f".{name}" in command), "rest")
-        for task in Path(f"/proc/{one.pid}/task").iterdir():
-            with contextlib.suppress(FileNotFoundError):  # a thread that has just ended
-                found[part] += int((task / "schedstat").read_text().split()[0]) / 1e6
-    found["all"] = sum(found.values())
-    return found
-
-
-def settle(process: psutil.Process) -> None:
-    """Wait until what came is written: until the recorder uses next to nothing for a fifth of a second."""
-    deadline = time.monotonic() + 30
-    before = spent_ms(process)["recorder"]
-    while time.monotonic() < deadline:
-        time.sleep(0.2)
-        now = spent_ms(process)["recorder"]
-        if now - before < _SETTLED_MS:
-            return
-        before = now
 
 
 def turn(folder: str, process: psutil.Process, port: int, options: argparse.Namespace) -> dict[str, float]:
