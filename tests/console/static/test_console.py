@@ -85,6 +85,24 @@ def test_without_content_neither_a_trace_nor_a_record_is_there(visiting, project
         visit.clean()
 
 
+def test_a_screen_whose_script_comes_late_does_not_take_the_place_of_the_one_asked_for_since(
+    visiting, served
+):
+    visit = visiting(served)
+    page = visit.open()
+    held = []
+    page.route("**/screens/serving.js", lambda route: held.append(route))
+    page.evaluate("location.hash = '#/serving'")
+    page.wait_for_timeout(50)
+    visit.open("settings", waits="#screen table")
+    with page.expect_response("**/screens/serving.js"):
+        held[0].continue_()
+    page.wait_for_timeout(300)
+    assert page.locator("#title").inner_text() == "Settings"
+    assert page.locator("#screen table").count() and not page.locator("#screen [aria-busy]").count()
+    visit.clean()
+
+
 def test_a_telephone_has_a_menu_and_a_desk_a_keyboard(visiting, served):
     visit = visiting(served, width=390)
     page = visit.open()

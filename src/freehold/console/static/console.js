@@ -113,16 +113,20 @@ async function look(now = false) {
   let again = RETRY_MS;
   try {
     if (!visitor) await enter();
+    if (ask !== asked) return;
     const { name, query } = place();
     const screen = screenNamed(name);
     if (!screen) {
       shown = { name, query, text: "", module: null, record: null };
+      drawHead({ title: "Not here" });
       drawNavigation();
       return redraw($("screen"), note("bad", "There is no such screen, or you may not see it. ", link("To the first screen", visitor.screens[0].name)));
     }
     const turned = name !== shown.name;
     if (turned) {
-      shown = { name, query, text: "", module: await import(`./screens/${name}.js`), record: null };
+      const module = await import(`./screens/${name}.js`);
+      if (ask !== asked) return; // another screen was asked for meanwhile
+      shown = { name, query, text: "", module, record: null };
       redraw($("screen"), el("p", { class: "soft", "aria-busy": "true" }, "Reading the store."));
       redraw($("problem"), null);
       drawHead(screen);
@@ -135,7 +139,7 @@ async function look(now = false) {
     shown.query = query;
     const slow = wanted && setTimeout(() => $("screen").classList.add("waits"), SLOW_MS);
     const text = await server.screenRecord(name, query).finally(() => { clearTimeout(slow); $("screen").classList.remove("waits"); });
-    if (ask !== asked) return; // another screen was asked for meanwhile
+    if (ask !== asked) return;
     again = screen.refresh_seconds * 1000;
     redraw($("problem"), null);
     // Nothing moves under the hand of someone who is pressing a button.

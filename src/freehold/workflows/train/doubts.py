@@ -65,7 +65,7 @@ def _adapter(project: Project, wanted: str | None) -> TrainingResult:
         latest = store.latest(Adapter) or store.latest(WholeModel)
     if latest is None:
         raise UsageError(
-            "no adapter yet", hint="freehold train makes one, and notes what it doubts on the way"
+            "no adapter yet", hint="one is made by freehold train, which notes what it doubts on the way"
         )
     return latest
 

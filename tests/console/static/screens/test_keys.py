@@ -51,6 +51,9 @@ def test_a_key_is_made_shown_once_and_revoked(admin, project):
 def test_who_may_not_manage_keys_does_not_find_the_screen(visit):
     page = visit.open()
     assert page.locator("#screens a", has_text="Keys").count() == 0
+    visit.open("serving")
     page = visit.open("keys", waits="#screen .note")
     assert "may not see it" in page.locator("#screen").inner_text()
+    assert page.locator("#title").inner_text() == "Not here", "not the screen before it"
+    assert page.locator("#command *").count() == 0
     visit.clean()

@@ -1,5 +1,6 @@
 """The screen Proof in a real browser: pictures, slices, items worst first, notes, and nothing in it is markup."""
 
+import msgspec
 import pytest
 from tests.console.conftest import serving_console
 from tests.console.waiting import until
@@ -7,6 +8,8 @@ from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 
 from freehold.store import audit, open_store
+from freehold.types.mixture import Mixture
+from freehold.types.verdict import Verdict
 from freehold.workflows.prove.notes import notes_of
 
 pytestmark = pytest.mark.browser
@@ -34,6 +37,23 @@ def test_the_verdict_the_pictures_and_the_ten_worst_items(visit, proven):
     assert page.locator(".item").count() == 10
     assert "freehold" in page.locator("[data-key=ways] .command code").first.inner_text()
     visit.clean()
+
+
+def test_a_promotion_with_deferral_shows_the_mixtures_figures_first(visiting, proven):
+    project, _ = proven
+    with open_store(project.store_url) as store:
+        verdict, mixture = store.latest(Verdict), store.latest(Mixture)
+        of_mixture = msgspec.structs.replace(verdict, outcome="promote", mixture_id=mixture.id)
+        store.put(of_mixture)
+    with serving_console(project) as address:
+        visit = visiting(address)
+        page = visit.open("proof", waits=".items")
+        tiles = page.locator(".tile").all_inner_texts()
+        assert tiles[0].splitlines()[:2] == ["Verdict", "promote"] and "with deferral: " in tiles[0]
+        shown = f"{100 * mixture.comparison.difference:+.1f} points".replace("-", "−")
+        assert tiles[1].splitlines()[:2] == ["Difference, with deferral", shown]
+        assert any(one.startswith("Candidate alone") and "points" in one for one in tiles)
+        visit.clean()
 
 
 def test_hostile_answers_stay_text(visit):

@@ -14,7 +14,7 @@ export const gib = (bytes) => (absent(bytes) ? NONE : `${(bytes / 2 ** 30).toFix
 export const usd = (amount) => (absent(amount) ? NONE : Number(amount).toLocaleString("en", { style: "currency", currency: "USD", maximumFractionDigits: Math.abs(amount) < 1 ? 4 : 2 }));
 /** Words that came without a capital letter and a full stop, as a sentence. */
 export const sentence = (words) => (words ? `${words[0].toUpperCase()}${words.slice(1)}${/[.!?]$/.test(words) ? "" : "."}` : "");
-export const number = (value, digits = 3) => (absent(value) ? NONE : Number(value).toFixed(digits));
+export const number = (value, digits = 3) => (absent(value) ? NONE : Number(value).toFixed(digits).replace("-", "−"));
 
 const utc = (iso, options) => (absent(iso) ? NONE : new Date(iso).toLocaleString("en-GB", { timeZone: "UTC", ...options }));
 export const clock = (iso) => utc(iso, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
