@@ -93,9 +93,11 @@ def all_pages(store, query, most):
         assert page.next == page.traces[-1].place and len(page.traces) == most and pages < 1000
 
 
-@pytest.mark.parametrize("walked", [7, finding.WALKED])
-def test_a_search_finds_what_each_trace_says_of_itself(store, monkeypatch, walked):
+@pytest.mark.parametrize(("walked", "most"), [(7, 0), (7, 30), (finding.WALKED, finding.WALKED_MOST)])
+def test_a_search_finds_what_each_trace_says_of_itself(store, monkeypatch, walked, most):
+    """Walked over, walked and then taken from the words' lists, and either as it comes."""
     monkeypatch.setattr(finding, "WALKED", walked)
+    monkeypatch.setattr(finding, "WALKED_MOST", most)
     draw = random.Random(20261129)
     kept = [varied(number, draw) for number in range(400)]
     store.add_traces(kept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Select, func, select, text
@@ -23,8 +23,26 @@ INDEX_WITHIN_S = 0.1
 READ_WITHIN_S, READ_MOST = 0.1, 5_000
 """How long a page reads traces, and how many, for what the index has no list of."""
 _READ_AT_ONCE = 25
-WALKED = 2_000
-"""How many of the newest traces PostgreSQL walks for a page before it takes the words' lists."""
+WALKED, WALKED_MOST = 2_000, 128_000
+"""How many of the newest traces PostgreSQL walks for a page at first, and at most, before it takes the words' lists."""
+WALK_WITHIN_S = 0.1
+_WALKS_GROW = 4
+_BY_LIST = """
+    SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
+    SET LOCAL jit = off; SET LOCAL work_mem = '32MB'
+"""
+"""PostgreSQL takes any phrase and any beginning for a share of all traces, and reads all of them then."""
+_Bounds = tuple[int, int]
+
+
+class _Wanted(NamedTuple):
+    """What an index is asked for: tags and phrases, in the places from the first to the last."""
+
+    tags: list[str]
+    phrases: list[Phrase]
+    bounds: _Bounds
+
+
 _COLUMNS = """
     f.seq, f.at, f.endpoint, f.arm, f.status, f.error, f.fallback, f.user_name, f.api_key, f.conversation_id,
     f.upstream_id, f.ttft_ms, f.total_ms, f.prompt_tokens, f.completion_tokens,
@@ -80,21 +98,40 @@ def _rows(connection: Connection, query: TraceQuery, tags: list[str], phrases: l
 
     PostgreSQL's lists of words have no order. Whether it is better to walk the newest rows or to take a list whole and
     sort it depends on how frequent the words are, which its statistics do not tell of rare ones: it walked a whole
-    store for a user with ten requests. So a few of the newest are walked, and where they do not fill the page, the
-    words are rare enough to take their list.
+    store for a user with ten requests. So some of the newest are walked, more each time while that is quick, and where
+    they do not fill the page, the words are rare enough to take their list.
     """
-    by_words = bool(tags or phrases)
-    if by_words and query.until is None and connection.dialect.name == "postgresql":
-        newest = select(func.max(trace_facets.c.seq))
-        if query.after is not None:
-            newest = newest.where(trace_facets.c.seq < query.after)
-        near = int(connection.execute(newest).scalar() or 0) - WALKED
-        statement, values = _statement(connection, query, tags, phrases, most=query.most + 1, near=near)
-        rows = [] if statement is None else connection.execute(statement, values).all()
-        if len(rows) > query.most or near <= 0:
-            return rows
-    statement, values = _statement(connection, query, tags, phrases, most=query.most + 1, whole=by_words)
-    return [] if statement is None else connection.execute(statement, values).all()
+    bounds = _places_within(connection, query)
+    if bounds is None:
+        return []
+    wanted = _Wanted(tags, phrases, bounds)
+    if not (tags or phrases) or connection.dialect.name != "postgresql":
+        return _found(connection, query, wanted)
+    rows: list[Any] = []
+    if query.until is None:
+        began_s, walked = time.monotonic(), WALKED
+        newest = bounds[1] if query.after is None else min(bounds[1], query.after - 1)
+        while True:
+            near = newest - walked
+            rows += _found(connection, query, wanted, near=near, so_far=len(rows))
+            if len(rows) > query.most or near < bounds[0]:
+                return rows
+            query = msgspec.structs.replace(query, after=near + 1)
+            walked *= _WALKS_GROW
+            # The next walk takes that much longer, and would go on where this one ended. Of a user or a key the list
+            # is exact; of a phrase it is of all that have its words, which are then read.
+            spent_s = time.monotonic() - began_s
+            if not phrases or walked > WALKED_MOST or _WALKS_GROW * spent_s > WALK_WITHIN_S:
+                break
+    connection.exec_driver_sql(_BY_LIST)
+    return [*rows, *_found(connection, query, wanted, so_far=len(rows), whole=True)]
+
+
+def _found(
+    connection: Connection, query: TraceQuery, wanted: _Wanted, *, so_far: int = 0, **how: Any
+) -> Sequence[Any]:
+    statement, values = _statement(connection, query, wanted, most=query.most + 1 - so_far, **how)
+    return connection.execute(statement, values).all()
 
 
 def _read(
@@ -107,11 +144,11 @@ def _read(
 ) -> TracePage:
     """A page of the traces that the index finds by all but the unlisted phrases and that say those too."""
     deadline = time.monotonic() + within_s
-    statement, values = _statement(
-        connection, query, tags, listed, most=READ_MOST, columns=f"{_COLUMNS}, t.body"
-    )
-    if statement is None:
+    bounds = _places_within(connection, query)
+    if bounds is None:
         return TracePage(traces=(), next=None)
+    wanted = _Wanted(tags, listed, bounds)
+    statement, values = _statement(connection, query, wanted, most=READ_MOST, columns=f"{_COLUMNS}, t.body")
     found: list[TraceSummary] = []
     looked_at, place = 0, None
     with connection.execute(statement, values, execution_options={"yield_per": _READ_AT_ONCE}) as rows:
@@ -134,16 +171,16 @@ def _read(
 def _statement(
     connection: Connection,
     query: TraceQuery,
-    tags: list[str],
-    phrases: list[Phrase],
+    wanted: _Wanted,
     *,
     most: int,
     columns: str = _COLUMNS,
     near: int | None = None,
     whole: bool = False,
-) -> tuple[TextClause | None, dict[str, Any]]:
-    """The query in the database's own words; None where no trace is of the time that is meant. Only places behind
-    `near`; with `whole`, PostgreSQL finds all that has the words before it sorts."""
+) -> tuple[TextClause, dict[str, Any]]:
+    """The query in the database's own words. Only places behind `near`; with `whole`, PostgreSQL finds all that has the
+    words before it sorts."""
+    tags, phrases, bounds = wanted
     values: dict[str, Any] = {"most": most}
     where = ["t.replaced_at IS NULL"]
     by_words = bool(tags or phrases)
@@ -153,16 +190,15 @@ def _statement(
         where.append(f"{place} < :after")
         values["after"] = query.after
     if query.since is not None or query.until is not None:
-        bounds = _places_within(connection, query)
-        if bounds is None:
-            return None, values
         where += [f"{place} >= :first", f"{place} <= :last"]
         values["first"], values["last"] = bounds
+        # By places: those of the newest day PostgreSQL takes for few, and would find by date and sort them all.
+        at = "f.at + 0" if postgresql else "f.at"
         if query.since is not None:
-            where.append("f.at >= :since")
+            where.append(f"{at} >= :since")
             values["since"] = to_micros(query.since)
         if query.until is not None:
-            where.append("f.at < :until")
+            where.append(f"{at} < :until")
             values["until"] = to_micros(query.until)
     if query.slower_than_ms is not None:
         where.append("f.total_ms > :slower")
@@ -187,9 +223,12 @@ def _statement(
     return text(sql), values
 
 
-def _places_within(connection: Connection, query: TraceQuery) -> tuple[int, int] | None:
-    """The first and the last place of traces of the time that is meant. Arrival and date need not be in one order, so
-    dates are compared as well."""
+def _places_within(connection: Connection, query: TraceQuery) -> _Bounds | None:
+    """The first and the last place of traces of the time that is meant, None where there are none. Arrival and date
+    need not be in one order, so dates are compared as well."""
+    if query.since is None and query.until is None:
+        newest = connection.execute(select(func.max(trace_facets.c.seq))).scalar()
+        return None if newest is None else (0, newest)
     first, last = connection.execute(places_of(query)).one()
     return None if first is None else (first, last)
 
