@@ -202,12 +202,14 @@ def _with_unmet_calls(
     """With the reason that a model cannot be made to call the tools this project's requests demand, where that is so.
 
     It fits all the same; an adapter may bring a template that writes calls."""
+    if project is None or adapters:
+        return found
     import msgspec
 
     from freehold.hardware.fit import with_id
     from freehold.workflows.serve.tools import WAYS_OUT, unmet_of_model
 
-    if project is None or adapters or (why := unmet_of_model(project, model, engine)) is None:
+    if (why := unmet_of_model(project, model, engine)) is None:
         return found
     return with_id(msgspec.structs.replace(found, reasons=(*found.reasons, f"{why}; {WAYS_OUT}")))
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import psutil
+if TYPE_CHECKING:
+    import psutil
 
 
 def users(path: Path) -> tuple[int, ...]:
     """Process ids of those that use the file or folder, as far as this user may look; this process left out."""
+    import psutil  # late: what only reads the list of weights needs no processes
+
     wanted = str(path)
     found = []
     for process in psutil.process_iter():
