@@ -96,33 +96,40 @@ def search(
 def _rows(connection: Connection, query: TraceQuery, tags: list[str], phrases: list[Phrase]) -> Sequence[Any]:
     """The rows of a page, and one more where there are more.
 
-    PostgreSQL's lists of words have no order. Whether it is better to walk the newest rows or to take a list whole and
-    sort it depends on how frequent the words are, which its statistics do not tell of rare ones: it walked a whole
-    store for a user with ten requests. So some of the newest are walked, more each time while that is quick, and where
-    they do not fill the page, the words are rare enough to take their list.
+    A page up to now is mostly among the newest traces, so they are walked first: to find where a time begins is to read
+    all of that time. PostgreSQL's lists of words have no order. Whether it is better to walk or to take a list whole
+    and sort it depends on how frequent the words are, which its statistics do not tell of rare ones: it walked a whole
+    store for a user with ten requests.
     """
+    newest = connection.execute(select(func.max(trace_facets.c.seq))).scalar()
+    if newest is None:
+        return []
+    by_lists = bool(tags or phrases) and connection.dialect.name == "postgresql"
+    rows: list[Any] = []
+    walked, began_s = WALKED, time.monotonic()
+    top = newest if query.after is None else min(newest, query.after - 1)
+    if query.until is None and (by_lists or not (tags or phrases or query.since is None)):
+        wanted = _Wanted(tags, phrases, (0, newest))
+        rows += _found(connection, query, wanted, near=top - walked)
+        if len(rows) > query.most or top <= walked:
+            return rows
+        query = msgspec.structs.replace(query, after=top - walked + 1)
     bounds = _places_within(connection, query)
     if bounds is None:
-        return []
+        return rows
     wanted = _Wanted(tags, phrases, bounds)
-    if not (tags or phrases) or connection.dialect.name != "postgresql":
-        return _found(connection, query, wanted)
-    rows: list[Any] = []
-    if query.until is None:
-        began_s, walked = time.monotonic(), WALKED
-        newest = bounds[1] if query.after is None else min(bounds[1], query.after - 1)
-        while True:
-            near = newest - walked
-            rows += _found(connection, query, wanted, near=near, so_far=len(rows))
-            if len(rows) > query.most or near < bounds[0]:
-                return rows
-            query = msgspec.structs.replace(query, after=near + 1)
-            walked *= _WALKS_GROW
-            # The next walk takes that much longer, and would go on where this one ended. Of a user or a key the list
-            # is exact; of a phrase it is of all that have its words, which are then read.
-            spent_s = time.monotonic() - began_s
-            if not phrases or walked > WALKED_MOST or _WALKS_GROW * spent_s > WALK_WITHIN_S:
-                break
+    if not by_lists:
+        return [*rows, *_found(connection, query, wanted, so_far=len(rows))]
+    # Of a user or a key the list is exact; of a phrase it is of all that have its words, which are then read. So more
+    # is walked for one, while that is quick: the next walk takes that much longer, and goes on where this one ended.
+    while query.until is None and phrases and walked * _WALKS_GROW <= WALKED_MOST:
+        if _WALKS_GROW * (time.monotonic() - began_s) > WALK_WITHIN_S:
+            break
+        walked *= _WALKS_GROW
+        rows += _found(connection, query, wanted, near=top - walked, so_far=len(rows))
+        if len(rows) > query.most or top - walked < bounds[0]:
+            return rows
+        query = msgspec.structs.replace(query, after=top - walked + 1)
     connection.exec_driver_sql(_BY_LIST)
     return [*rows, *_found(connection, query, wanted, so_far=len(rows), whole=True)]
 
@@ -207,6 +214,9 @@ def _statement(
     if near is not None:
         where.append("f.seq > :near")
         values["near"] = near
+    if postgresql and (near is not None or query.after is not None):
+        # It joins by walking both tables, and takes from one no bound of the other.
+        where += ["t.seq > :near"] * (near is not None) + ["t.seq < :after"] * (query.after is not None)
     if by_words and postgresql:
         where.append(f"f.words @@ ({_tsquery(tags, phrases, values)})")
     elif by_words:
