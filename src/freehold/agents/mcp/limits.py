@@ -51,6 +51,11 @@ class AgentBudget:
         self.requests, self.usd = requests, usd
         self._lock = threading.Lock()
 
+    @property
+    def usd_left(self) -> Decimal:
+        """What may still be spent: an answer that cost more than it could leaves less than nothing of `usd`."""
+        return max(self.usd, Decimal(0))
+
     def check(self, requests: int, usd: Decimal | None, what: str) -> None:
         """Whether that much is left, before anything of it is sent. Reserves nothing. Raises as `take` does."""
         with self._lock:
@@ -86,10 +91,9 @@ class AgentBudget:
                 f"what {what} costs is not known here, so that no budget can hold it",
                 hint="the user can run the command, or set prices in freehold.toml",
             )
-        left = max(self.usd, Decimal(0))  # an answer that cost more than it could leaves less than nothing
-        if usd is not None and usd > left:
+        if usd is not None and usd > self.usd_left:
             raise OverBudgetError(
-                f"{what} would cost about {_dollars(usd)}, {_dollars(left)} are left",
+                f"{what} would cost about {_dollars(usd)}, {_dollars(self.usd_left)} are left",
                 hint="ask for less, or have the user start the server with a larger --budget-usd",
             )
 

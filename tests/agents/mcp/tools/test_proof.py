@@ -114,6 +114,11 @@ def rented(folder):
     upstream.close()
 
 
+def test_a_user_is_asked_about_what_is_left_which_is_never_below_nothing(agent, question):
+    agent.budget.charge(agent.budget.usd + 1)
+    assert "for $0.00 at most" in question("migrate")
+
+
 def test_what_migrate_spends_is_taken_out_of_the_budget(agent, use, question, rented):
     assert "at most 1,000 to rented models and for $5.00 at most" in question("migrate")
     made = use("migrate")

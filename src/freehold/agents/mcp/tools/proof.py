@@ -131,7 +131,7 @@ def _ask_migrate(call: ToolCall, asked: MigrateArguments) -> str:
     return (
         f"run the whole journey of {call.project.name} here: read the log, make ready or train {named}, "
         "prove one on held-out samples. Weights may be downloaded; requests that freehold.toml plans are sent, at most "
-        f"{call.budget.requests:,} to rented models and for ${call.budget.usd:.2f} at most."
+        f"{call.budget.requests:,} to rented models and for ${call.budget.usd_left:.2f} at most."
     )
 
 
