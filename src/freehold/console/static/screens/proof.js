@@ -21,18 +21,18 @@ function chooser(record, view) {
 function verdict(detail, mixtures) {
   const k = detail.comparison, outcome = detail.verdict?.outcome ?? k?.verdict ?? null;
   const record = detail.verdict?.id ?? k?.id ?? detail.evaluation_id;
-  const alone = k && `${points(k.difference)}, ${percent(k.level)} interval ${pointsShort(k.ci_low)} to ${points(k.ci_high)}`;
+  const interval = k && `${percent(k.level)} interval ${pointsShort(k.ci_low)} to ${points(k.ci_high)}`;
   // What was proven is the mixture then: the candidate by itself only informs.
   const proven = mixtures.find((one) => one.mixture_id === detail.verdict?.mixture_id && one.difference !== null);
   return tiles([
     { label: "Verdict", value: outcome ?? "not compared", record, mark: MARKS[outcome],
       note: proven ? `with deferral: ${detail.candidate} for ${percent(proven.share)} of requests, ${detail.incumbent} for the rest` : `${detail.candidate} against ${detail.incumbent}` },
     proven ? { label: "Difference, with deferral", value: points(proven.difference), record: proven.mixture_id, note: `interval ${pointsShort(proven.low)} to ${points(proven.high)}` }
-      : k && { label: "Difference", value: points(k.difference), record: k.id, note: `${percent(k.level)} interval ${pointsShort(k.ci_low)} to ${points(k.ci_high)}` },
+      : k && { label: "Difference", value: points(k.difference), record: k.id, note: interval },
     { label: "Margin", value: points(-detail.margin), record: detail.evaluation_id, note: "the largest drop that is accepted" },
     k && { label: "Items", value: count(k.n), record: k.id, note: k.n_groups ? `in ${count(k.n_groups)} groups` : `scored by ${detail.scorer}` },
     { label: proven ? "Candidate alone" : "Candidate", value: percent(detail.score), record: detail.evaluation_id,
-      note: proven ? alone : detail.score_low === null ? null : `${percent(detail.score_low)} to ${percent(detail.score_high)}` },
+      note: proven ? k && `${points(k.difference)}, ${interval}` : detail.score_low === null ? null : `${percent(detail.score_low)} to ${percent(detail.score_high)}` },
     k && k.incumbent_mean !== null && { label: "Incumbent", value: percent(k.incumbent_mean), record: k.id },
   ]);
 }
