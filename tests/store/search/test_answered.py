@@ -6,13 +6,11 @@ from datetime import timedelta
 
 import pytest
 from tests.store.released import plant
+from tests.store.search.copies import copied
 from tests.workflows.shift.shifting import START, trace
 
 from freehold.store import bodies, open_store
-from freehold.store.care.backup import backup
 from freehold.store.care.erase import erase_traces
-from freehold.store.care.restore import restore
-from freehold.store.care.salvage import salvage
 from freehold.store.search import indexing
 from freehold.store.search.answered import AnsweredTokens, answered_by_candidate
 from freehold.store.search.traffic import traffic
@@ -105,18 +103,11 @@ def test_what_was_counted_is_not_counted_again(store, url, tmp_path, how):
     store.replace_trace(kept[0])
     erase_traces(store.database, [kept[4].id])
     indexing.catch_up(store.database)
-    copy = tmp_path / "copy.sqlite"
-    if how == "salvaged":
-        salvage(url, copy)
-    else:
-        backup(url, copy)
-    if how == "restored":
-        store.close()
-        restore(url, copy, tmp_path / "kept.sqlite")
+    address = copied(store, url, tmp_path, how)
     if how == "words lost":
-        with contextlib.closing(sqlite3.connect(copy)) as raw, raw:
+        with contextlib.closing(sqlite3.connect(tmp_path / "copy.sqlite")) as raw, raw:
             raw.executescript("DROP TABLE IF EXISTS trace_words; DROP TRIGGER IF EXISTS trace_words_gone")
-    with open_store(url if how == "restored" else f"sqlite:///{copy}") as other:
+    with open_store(address) as other:
         assert indexing.catch_up(other.database)
         for days in (0, 3, 30):
             since, until = START - timedelta(days=days), START + timedelta(hours=1)

@@ -7,13 +7,11 @@ from datetime import timedelta
 import pytest
 from tests.store.examples import NOON
 from tests.store.examples import trace as example
+from tests.store.search.copies import copied
 
 from freehold.store import default_url, open_store
-from freehold.store.care.backup import backup
 from freehold.store.care.check import check
 from freehold.store.care.erase import erase_traces, scrub
-from freehold.store.care.restore import restore
-from freehold.store.care.salvage import salvage
 from freehold.store.search import indexing
 from freehold.store.search.finding import search
 from freehold.store.search.traffic import traffic
@@ -151,15 +149,8 @@ def test_a_damaged_trace_is_passed_over(store):
 def test_a_copy_of_a_store_is_searched_as_well(store, url, tmp_path, how):
     store.add_traces(secret(number) for number in range(20))
     indexing.catch_up(store.database)
-    copy = tmp_path / "copy.sqlite"
-    if how == "salvaged":
-        salvage(url, copy)
-    else:
-        backup(url, copy)
-    if how == "restored":
-        store.close()
-        restore(url, copy, tmp_path / "kept.sqlite")
-    with open_store(url if how == "restored" else f"sqlite:///{copy}") as other:
+    address = copied(store, url, tmp_path, how)
+    with open_store(address) as other:
         assert len(found(other, text="please", most=100)) == 20
         assert found(other, text="xylophone7") == [secret(7).id]
         # What was counted is not counted again by the index that was made again.
