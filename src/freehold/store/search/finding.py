@@ -101,9 +101,7 @@ def _rows(connection: Connection, query: TraceQuery, tags: list[str], phrases: l
     and sort it depends on how frequent the words are, which its statistics do not tell of rare ones: it walked a whole
     store for a user with ten requests.
     """
-    newest = connection.execute(select(func.max(trace_facets.c.seq))).scalar()
-    if newest is None:
-        return []
+    newest = _newest(connection)
     by_lists = bool(tags or phrases) and connection.dialect.name == "postgresql"
     rows: list[Any] = []
     walked, began_s = WALKED, time.monotonic()
@@ -114,7 +112,7 @@ def _rows(connection: Connection, query: TraceQuery, tags: list[str], phrases: l
         if len(rows) > query.most or top <= walked:
             return rows
         query = msgspec.structs.replace(query, after=top - walked + 1)
-    bounds = _places_within(connection, query)
+    bounds = _places_within(connection, query, newest)
     if bounds is None:
         return rows
     wanted = _Wanted(tags, phrases, bounds)
@@ -151,7 +149,7 @@ def _read(
 ) -> TracePage:
     """A page of the traces that the index finds by all but the unlisted phrases and that say those too."""
     deadline = time.monotonic() + within_s
-    bounds = _places_within(connection, query)
+    bounds = _places_within(connection, query, _newest(connection))
     if bounds is None:
         return TracePage(traces=(), next=None)
     wanted = _Wanted(tags, listed, bounds)
@@ -193,11 +191,16 @@ def _statement(
     by_words = bool(tags or phrases)
     postgresql = connection.dialect.name == "postgresql"
     place = "trace_words.rowid" if by_words and not postgresql else "f.seq"
+    # PostgreSQL joins by walking both tables, and takes from one no bound of the other.
+    places = (place, "t.seq") if postgresql else (place,)
     if query.after is not None:
-        where.append(f"{place} < :after")
+        where += [f"{one} < :after" for one in places]
         values["after"] = query.after
+    if near is not None:
+        where += [f"{one} > :near" for one in places]
+        values["near"] = near
     if query.since is not None or query.until is not None:
-        where += [f"{place} >= :first", f"{place} <= :last"]
+        where += [f"{one} BETWEEN :first AND :last" for one in places]
         values["first"], values["last"] = bounds
         # By places: those of the newest day PostgreSQL takes for few, and would find by date and sort them all.
         at = "f.at + 0" if postgresql else "f.at"
@@ -211,12 +214,6 @@ def _statement(
         where.append("f.total_ms > :slower")
         values["slower"] = query.slower_than_ms
     tables = "trace_facets f JOIN traces t ON t.seq = f.seq"
-    if near is not None:
-        where.append("f.seq > :near")
-        values["near"] = near
-    if postgresql and (near is not None or query.after is not None):
-        # It joins by walking both tables, and takes from one no bound of the other.
-        where += ["t.seq > :near"] * (near is not None) + ["t.seq < :after"] * (query.after is not None)
     if by_words and postgresql:
         where.append(f"f.words @@ ({_tsquery(tags, phrases, values)})")
     elif by_words:
@@ -233,12 +230,16 @@ def _statement(
     return text(sql), values
 
 
-def _places_within(connection: Connection, query: TraceQuery) -> _Bounds | None:
+def _newest(connection: Connection) -> int:
+    """The last place of all; 0 where nothing is indexed."""
+    return int(connection.execute(select(func.max(trace_facets.c.seq))).scalar() or 0)
+
+
+def _places_within(connection: Connection, query: TraceQuery, newest: int) -> _Bounds | None:
     """The first and the last place of traces of the time that is meant, None where there are none. Arrival and date
     need not be in one order, so dates are compared as well."""
     if query.since is None and query.until is None:
-        newest = connection.execute(select(func.max(trace_facets.c.seq))).scalar()
-        return None if newest is None else (0, newest)
+        return 0, newest
     first, last = connection.execute(places_of(query)).one()
     return None if first is None else (first, last)
 
