@@ -124,9 +124,8 @@ class ProjectSpendingCap:
         with self._lock:
             self._under_way -= 1
             self._allowance.give_back(1 - sent, max(held.most_usd - spent, Decimal(0)))
-            if (
-                spent > held.most_usd
-            ):  # an API that does not hold to its limit, or does not count thinking under it
+            # An API may not hold to its limit, or not count thinking under it.
+            if spent > held.most_usd:
                 self._allowance.charge(spent - held.most_usd)
 
 
