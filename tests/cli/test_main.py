@@ -69,6 +69,26 @@ def test_sigterm_ends_a_command_as_ctrl_c_does():
     assert process.returncode == 143
 
 
+def test_sigterm_while_a_class_is_being_made_ends_a_command_with_its_own_code(tmp_path):
+    """Dataclasses are made by `exec`, and loading takes its time in it: CPython would end by SIGINT afterwards."""
+    (tmp_path / "loading.py").write_text(
+        "from freehold.cli import main\n"
+        "def work(**_):\n    exec(\"import time; print('on', flush=True); time.sleep(60)\")\n"
+        "main.cli.main = work\nmain.main()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "loading"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert process.stdout.readline() == "on\n"
+    process.terminate()
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (143, "stopped\n")
+
+
 @pytest.fixture
 def served(tmp_path):
     """Run ``freehold … serve echo …`` until it is ready, end it; returns what it wrote to stderr."""
