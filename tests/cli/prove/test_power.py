@@ -124,4 +124,4 @@ def test_a_plan_is_there_before_one_looks_elsewhere():
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     subprocess.run(planned, check=True, capture_output=True)
     # Processor time, which a busy machine does not stretch as it does the clock; three to six seconds once.
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 1.5
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 2.5

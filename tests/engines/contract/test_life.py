@@ -102,7 +102,7 @@ async def test_a_killed_engine_comes_back_at_the_same_address_under_load(plan, t
 
 async def test_a_hung_engine_is_ended_and_replaced(plan, tmp_path, monkeypatch):
     monkeypatch.setattr(supervisor, "HEALTH_INTERVAL_SECONDS", 0.1)
-    monkeypatch.setattr(supervisor, "HEALTH_SECONDS", 0.3)
+    monkeypatch.setattr(supervisor, "HEALTH_SECONDS", 1.0)
     monkeypatch.setattr(supervisor, "HEALTH_MISSES", 2)
     monkeypatch.setattr(supervisor, "STOP_SECONDS", 0.2)
     session = engines.start(plan, log_dir=tmp_path, name="hung")

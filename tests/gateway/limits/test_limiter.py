@@ -37,7 +37,7 @@ def test_the_wait_that_is_advised_is_enough(monkeypatch):
 def test_concurrency_has_a_queue_with_a_deadline():
     async def run():
         gate = Limiter()
-        wanted = [("route:r", Limits(concurrency=1, wait_ms=200))]
+        wanted = [("route:r", Limits(concurrency=1, wait_ms=9000))]
         leave = await gate.admit(wanted)
         waiting = asyncio.create_task(gate.admit(wanted))
         await asyncio.sleep(0.01)
@@ -66,7 +66,7 @@ def test_a_refused_request_takes_no_place():
 def test_the_queue_is_served_in_turn():
     async def run():
         gate = Limiter()
-        wanted = [("route:r", Limits(concurrency=1, wait_ms=1000))]
+        wanted = [("route:r", Limits(concurrency=1, wait_ms=9000))]
         leave, order = await gate.admit(wanted), []
 
         async def one(number):
@@ -89,7 +89,7 @@ def test_the_queue_is_served_in_turn():
 def test_who_waited_is_checked_again():
     async def run():
         gate = Limiter()
-        wanted = [("route:r", Limits(concurrency=1, wait_ms=500, requests_per_minute=2))]
+        wanted = [("route:r", Limits(concurrency=1, wait_ms=9000, requests_per_minute=2))]
         leave = await gate.admit(wanted)
         waiting = [asyncio.create_task(gate.admit(wanted)) for _ in range(2)]
         await asyncio.sleep(0.01)

@@ -42,19 +42,19 @@ def routed(_upstream, candidate, tmp_path_factory):
     routes = (
         promoted("chain", "candidate", fallback=(Target(endpoint="spare"),)),
         promoted("down", "dead"),
-        promoted("hasty", "candidate", guard=Guard(ttft_ms=300)),
+        promoted("hasty", "candidate", guard=Guard(ttft_ms=1500)),
         Route(
             name="impatient",
             model="impatient",
             incumbent=Target(endpoint="incumbent"),
             fallback=(Target(endpoint="spare"),),
-            waits=Waits(first_byte_ms=300),
+            waits=Waits(first_byte_ms=1500),
         ),
         Route(
             name="alone",
             model="alone",
             incumbent=Target(endpoint="incumbent"),
-            waits=Waits(first_byte_ms=300, retries=0),
+            waits=Waits(first_byte_ms=1500, retries=0),
         ),
     )
     with gateway(
@@ -118,7 +118,7 @@ def test_an_incumbent_that_hangs_is_passed_over_in_the_routes_time(routed, upstr
     assert status == 200 and json.loads(body) == ANSWER and time.monotonic() - started < 10
     assert trace_of(routed, headers["x-freehold-trace-id"]).endpoint == "spare"
     status, _, body = ask(routed, "alone")
-    assert status == 504 and b"sent no byte within 300 ms" in body
+    assert status == 504 and b"sent no byte within 1500 ms" in body
 
 
 def test_errors_of_the_client_are_not_tried_again(routed, upstream):
@@ -231,10 +231,10 @@ def test_a_candidate_without_a_first_byte_in_time_is_passed_over(routed, upstrea
 
         return respond
 
-    candidate.answer = lambda seen: plain(ANSWER, delay=5)
+    candidate.answer = lambda seen: plain(ANSWER, delay=30)
     started = time.monotonic()
     status, headers, _ = ask(routed, "hasty")
-    assert status == 200 and time.monotonic() - started < 4
+    assert status == 200 and time.monotonic() - started < 20
     assert trace_of(routed, headers["x-freehold-trace-id"]).fallback == "timeout"
     candidate.answer = stalled
     status, headers, _ = ask(routed, "hasty", stream=True)
@@ -274,14 +274,14 @@ def test_a_route_to_an_endpoint_that_is_gone_is_answered_by_the_incumbent(routed
 
 def test_an_endpoint_that_keeps_failing_is_paused_and_tried_again(upstream, tmp_path):
     upstream.answer = lambda seen: plain({"error": "x"}, status=500)
-    with gateway(upstream, tmp_path, retries=0, breaker_failures=2, breaker_pause_s=0.5) as running:
+    with gateway(upstream, tmp_path, retries=0, breaker_failures=2, breaker_pause_s=4) as running:
         assert [post(running, QUESTION)[0] for _ in range(3)] == [500, 500, 502]
         asked = len(upstream.seen)
         upstream.answer = lambda seen: plain(ANSWER)
         status, _, body = post(running, QUESTION)
         assert status == 502 and b"given a pause" in body
         assert len(upstream.seen) == asked, "no request goes out in the pause"
-        time.sleep(0.6)
+        eventually(lambda: post(running, QUESTION)[0] == 200)
         assert [post(running, QUESTION)[0] for _ in range(3)] == [200, 200, 200]
         assert metric(running, "freehold_upstream_failures_total") == 2
 

@@ -45,7 +45,7 @@ def routed(_upstream, candidate, tmp_path_factory):
     routes = (
         mixed("mix", one, rule_for(one)),
         mixed("lenient", one, rule_for(one, threshold=0.0)),
-        mixed("hasty", one, rule_for(one, wait_ms=300)),
+        mixed("hasty", one, rule_for(one, wait_ms=2000)),
         mixed("down", dead, rule_for(dead)),
         mixed("able", able, rule_for(able)),
         mixed("safe", one, rule_for(one, threshold=0.0).on_safe_side()),
@@ -195,14 +195,14 @@ def test_a_stream_whose_logprobs_are_missing_in_the_middle_is_no_answer(routed, 
         (lambda seen: plain({"error": "x"}, status=500), "candidate_failed", "500"),
         (lambda seen: plain({"error": "x"}, status=429), "candidate_failed", "429"),
         (lambda seen: plain(b"{half"), "candidate_failed", "incomplete"),
-        (lambda seen: plain(told("late", SURE), delay=5), "candidate_slow", "timeout"),
+        (lambda seen: plain(told("late", SURE), delay=30), "candidate_slow", "timeout"),
     ],
 )
 def test_a_candidate_that_fails_is_answered_for(routed, upstream, candidate, fails, why, fallback):
     candidate.answer = fails
     started = time.monotonic()
     status, headers, body = ask(routed, "hasty")
-    assert status == 200 and json.loads(body) == ANSWER and time.monotonic() - started < 4
+    assert status == 200 and json.loads(body) == ANSWER and time.monotonic() - started < 20
     found, trace = decided(routed, headers)
     assert found == ("incumbent", why) and trace.fallback == fallback
 

@@ -285,6 +285,6 @@ def test_a_schema_that_never_ends_is_the_incumbents_to_answer_and_stops_nobody(p
         started = time.monotonic()
         get(promoted, "/health")
         slowest = max(slowest, time.monotonic() - started)
-    assert slowest < 1.0
+    assert slowest < 5.0
     assert answers[0][0] == 200 and json.loads(answers[0][2]) == ANSWER
     assert outcome(promoted, "undecided") == before + 1

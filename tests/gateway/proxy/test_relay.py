@@ -58,7 +58,7 @@ def sent_in_parts(*parts, length=None, headers=None, cut=False, pause=0.05):
 
 def test_no_chunk_of_a_stream_is_held_back_or_merged(shared, upstream):
     chunks = [b'data: {"n":%d}\n\n' % number for number in range(5)]
-    upstream.answer = lambda seen: stream(chunks, pause=0.1)
+    upstream.answer = lambda seen: stream(chunks, pause=0.5)
     request = urllib.request.Request(
         shared.base_url + "/v1/chat/completions", json.dumps({**QUESTION, "stream": True}).encode()
     )
@@ -69,7 +69,7 @@ def test_no_chunk_of_a_stream_is_held_back_or_merged(shared, upstream):
             if line.strip():
                 arrivals.append((round(time.monotonic() - started, 1), line))
     assert [line + b"\n" for _, line in arrivals] == chunks
-    assert arrivals[0][0] < 0.2 and arrivals[-1][0] >= 0.4
+    assert arrivals[0][0] < 1.5 and arrivals[-1][0] >= 2.0
 
 
 def test_a_small_answer_is_sent_at_once_with_its_length(shared, upstream):
@@ -80,13 +80,13 @@ def test_a_small_answer_is_sent_at_once_with_its_length(shared, upstream):
 
 @pytest.mark.parametrize("length", [None, 2 * LARGE])
 def test_a_large_answer_or_one_without_a_length_is_passed_on_as_it_comes(shared, upstream, length):
-    upstream.answer = sent_in_parts(b"x" * LARGE, b"y" * LARGE, length=length, pause=1.0)
+    upstream.answer = sent_in_parts(b"x" * LARGE, b"y" * LARGE, length=length, pause=4.0)
     request = urllib.request.Request(
         shared.base_url + "/v1/chat/completions", json.dumps(QUESTION).encode(), {"x-freehold-capture": "off"}
     )
     started = time.monotonic()
     with urllib.request.urlopen(request, timeout=10) as answer:
-        assert answer.read(1) == b"x" and time.monotonic() - started < 0.9
+        assert answer.read(1) == b"x" and time.monotonic() - started < 3.5
         assert answer.read() == b"x" * (LARGE - 1) + b"y" * LARGE
         assert answer.headers["content-length"] == (str(length) if length else None)
 
@@ -194,10 +194,10 @@ def test_a_stream_that_ends_without_an_end_is_cut(shared, upstream):
 
 
 def test_a_client_that_leaves_cancels_the_upstream_at_once(shared, upstream):
-    upstream.answer = lambda seen: stream(stream_of(*"abcdefghij" * 10), pause=0.05)
+    upstream.answer = lambda seen: stream(stream_of(*"abcdefghij" * 40), pause=0.05)
     with client(shared).chat.completions.create(**QUESTION, user="leaver", stream=True) as parts:
         next(iter(parts))
-    eventually(lambda: upstream.aborted == 1, timeout_s=4.0)
+    eventually(lambda: upstream.aborted == 1, timeout_s=16.0)
     trace = eventually(lambda: [trace for trace in traces_of(shared) if trace.user == "leaver"])[0]
     assert trace.completeness == "client_aborted" and trace.response is not None
 

@@ -71,7 +71,7 @@ def routed(_upstream, candidate, files, tmp_path_factory):
     other = RouterFiles(path=files.path, sha256="0" * 64)
     routes = (
         mixed("mix", one, routing()),
-        mixed("hasty", one, routing(wait_ms=300)),
+        mixed("hasty", one, routing(wait_ms=2000)),
         mixed("other-file", one, routing(router=other, threshold=0.0)),
         *(
             mixed(f"away-{what}", one, routing(incumbent_down=what), incumbent=Target(endpoint="away"))
@@ -134,7 +134,7 @@ def test_a_request_without_words_is_the_incumbents(routed, candidate):
     [
         (lambda seen: plain({"error": "x"}, status=400), "candidate_failed"),
         (lambda seen: plain({"error": "x"}, status=503), "candidate_failed"),
-        (lambda seen: plain(ANSWER, delay=5), "candidate_slow"),
+        (lambda seen: plain(ANSWER, delay=30), "candidate_slow"),
     ],
 )
 def test_a_candidate_that_fails_is_answered_for(routed, upstream, candidate, fails, why):

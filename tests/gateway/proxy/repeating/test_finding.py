@@ -189,7 +189,7 @@ def test_keys_have_their_own_answers_unless_shared(upstream, tmp_path, shared):
 
 
 def test_time_and_room_end_it(upstream, tmp_path):
-    route = msgspec.structs.replace(ROUTE, cache=CacheTerms(seconds=0.5, mib=0.01))
+    route = msgspec.structs.replace(ROUTE, cache=CacheTerms(seconds=3, mib=0.01))
     with gateway(upstream, tmp_path, routes=(route,)) as running:
         asked_twice(running, ASKED)
         eventually(lambda: metric(running, "freehold_cache_bytes") == 0)
