@@ -202,8 +202,9 @@ def test_a_prompt_that_is_too_long_is_a_field_of_the_clients(engine, upstream):
 
 def test_an_adapters_answer_has_its_name(engine, upstream):
     for name in ("org/own", "org/b"):
-        post(engine, {"model": name, "messages": TURNS})
-        assert upstream.seen[-1].json["model"] == name
+        upstream.answer = lambda seen: plain({**ANSWER, "model": seen.json["model"]})
+        assert json.loads(post(engine, {"model": name, "messages": TURNS})[2])["model"] == name
+        assert upstream.seen[-1].json["model"] == "own"
 
 
 def talks(seen):

@@ -1,9 +1,19 @@
+import json
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.wire.sse import JsonEvents, SeparateUsage, UsageFilter, events
+from freehold.wire.sse import (
+    EVENT_BYTES_MAX,
+    JsonEvents,
+    ModelName,
+    NamedStream,
+    SeparateUsage,
+    UsageFilter,
+    events,
+)
 
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":1}}\n\n'
 WORDS = [b'data: {"choices":[{"delta":{"content":"%d"}}]}\n\n' % number for number in range(3)]
@@ -109,3 +119,49 @@ def test_json_comes_whole_where_each_line_ends_in_a_way_of_its_own(data):
     pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
     found = [told for piece in pieces for told in reader.feed(piece)]
     assert [one["choices"][0]["delta"]["content"] for one in found] == ["0", "1", "2"]
+
+
+# The name of the model
+
+NAME = ModelName("freehold-local:4096", 'org/"mine"')
+
+
+def chunk(text, model="freehold-local:4096"):
+    return (
+        b"data: " + json.dumps({"choices": [{"delta": {"content": text}}], "model": model}).encode() + b"\n\n"
+    )
+
+
+def test_an_answer_names_what_was_asked_for():
+    told = NAME.told(b'{"choices":[],"model":"freehold-local:4096"}')
+    assert json.loads(told) == {"choices": [], "model": 'org/"mine"'}
+    assert NAME.told(b'{"model" : "freehold-local:4096x"}') == b'{"model" : "freehold-local:4096x"}'
+
+
+def test_what_the_model_wrote_is_never_met():
+    wrote = {"content": 'I am {"model":"freehold-local:4096"}', "model": "freehold-local:4096"}
+    assert json.loads(NAME.told(json.dumps(wrote).encode())) == {**wrote, "model": 'org/"mine"'}
+
+
+@given(st.data())
+def test_a_stream_in_any_pieces_is_told_the_same(data):
+    sent = b"".join([chunk("on"), chunk("model"), b": kept\n\n", b"data: [DONE]\n\n"])
+    wanted = b"".join(
+        [chunk("on", 'org/"mine"'), chunk("model", 'org/"mine"'), b": kept\n\ndata: [DONE]\n\n"]
+    )
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(sent)), max_size=6)))
+    stream = NamedStream(NAME, UsageFilter())
+    parts = [stream.feed(sent[a:b]) for a, b in zip([0, *cuts], [*cuts, len(sent)], strict=True)]
+    assert b"".join([*parts, stream.rest()]) == wanted
+
+
+def test_a_stream_that_breaks_off_says_so_after_what_had_come():
+    for before in (None, UsageFilter()):
+        stream = NamedStream(NAME, before)
+        assert stream.feed(chunk("on") + b"data: half") == chunk("on", 'org/"mine"')
+        assert stream.broken(b'{"error":{}}') == b'data: halfdata: {"error":{}}\n\n'
+
+
+def test_a_line_that_never_ends_is_not_held():
+    stream = NamedStream(NAME)
+    assert len(stream.feed(b"x" * (EVENT_BYTES_MAX + 1))) == EVENT_BYTES_MAX + 1

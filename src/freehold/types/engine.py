@@ -57,8 +57,6 @@ class EngineKind(Record, frozen=True, kw_only=True):
     one of the request."""
     unread_fields: tuple[str, ...] = ()
     """Fields of a chat request that it takes and does not follow."""
-    answers_to_any_name: bool = False
-    """It serves one model whatever name a request has, and answers under that name."""
     joins_usage: bool = False
     """A stream of ``/v1/completions`` has its usage in the chunk of its end, not in one of its own."""
     passes_over: tuple[str, ...] = ()
@@ -94,7 +92,6 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
             takes_template=True,
             reads_tool_names=False,
             ignores_tools_unsaid=True,
-            answers_to_any_name=True,
             joins_usage=True,
             # seen 2026-11 of xllamacpp 2026.10
             continues_answers="repeating",

@@ -1,10 +1,10 @@
-"""Server-sent events: taking a stream apart, finished or running, and leaving one event out of a running one."""
+"""Server-sent events: taking a stream apart, and changing one on its way: an event left out, the name of its model."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -160,6 +160,62 @@ class SeparateUsage(UsageFilter):
         if not self._hides:
             told.append({**chunk, "choices": [], "usage": usage})
         return b"".join(b"data: %b\n\n" % msgspec.json.encode(one) for one in told)
+
+
+class _Stream(Protocol):
+    def feed(self, data: bytes) -> bytes: ...
+
+    def rest(self) -> bytes: ...
+
+    def broken(self, error: bytes) -> bytes: ...
+
+
+class ModelName:
+    """Tells answers of the model `known` under the name `asked`.
+
+    Only where JSON has a field ``model`` with exactly this name: quotes in a text of an answer are escaped, so that
+    what the model wrote is never met.
+    """
+
+    __slots__ = ("_named", "_told")
+
+    def __init__(self, known: str, asked: str) -> None:
+        self._named = re.compile(rb'("model"\s*:\s*)' + re.escape(msgspec.json.encode(known)))
+        self._told = msgspec.json.encode(asked)
+
+    def told(self, answer: bytes) -> bytes:
+        """A whole answer, or whole lines of a stream."""
+        return self._named.sub(lambda found: found[1] + self._told, answer)
+
+
+class NamedStream:
+    """The events of a stream under another name of its model, after they went through `before`. Whole lines only."""
+
+    __slots__ = ("_before", "_held", "_name")
+
+    def __init__(self, name: ModelName, before: _Stream | None = None) -> None:
+        self._name, self._before, self._held = name, before, b""
+
+    def feed(self, data: bytes) -> bytes:
+        """What to send on for the bytes that came; may be empty."""
+        data = self._held + (data if self._before is None else self._before.feed(data))
+        end = data.rfind(b"\n") + 1
+        if len(data) - end > EVENT_BYTES_MAX:
+            end = len(data)  # No name is that far in: it goes on as it is.
+        self._held = data[end:]
+        return self._name.told(data[:end])
+
+    def rest(self) -> bytes:
+        """What was held when the stream ended in the middle of a line."""
+        held, self._held = self._held, b""
+        return self._name.told(held + (b"" if self._before is None else self._before.rest()))
+
+    def broken(self, error: bytes) -> bytes:
+        """What to say when the stream broke off: what was held, then the error."""
+        if self._before is None:
+            return self.rest() + b"data: " + error + b"\n\n"
+        held, self._held = self._held, b""
+        return self._name.told(held + self._before.broken(error))
 
 
 def _is_usage_only(event: bytes) -> bool:

@@ -307,8 +307,7 @@ def test_a_request_that_always_fails_does_not_take_the_endpoint_from_others(upst
 def test_a_candidate_is_sent_its_own_name_and_fields(routed, candidate):
     _, _, body = ask(routed, "tuned", temperature=0.5)
     sent = candidate.seen[0].json
-    # llama.cpp answers to any name, and under it: the client sees the one that it asked for.
-    assert (sent["model"], sent["lora"], sent["temperature"]) == ("tuned", [{"id": 0, "scale": 1.0}], 0.5)
+    assert (sent["model"], sent["lora"], sent["temperature"]) == ("base", [{"id": 0, "scale": 1.0}], 0.5)
     assert sent["messages"] == QUESTION["messages"] and json.loads(body) == ANSWER
 
 

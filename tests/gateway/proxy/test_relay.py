@@ -26,7 +26,7 @@ from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.proxy.exchange import new_exchange
 from freehold.gateway.proxy.relay import ClientSink
 from freehold.gateway.proxy.translation import API_ROUTES
-from freehold.types.endpoint import Endpoint
+from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.route import Route, Target
 from freehold.wire.errors import ApiError
 
@@ -259,6 +259,37 @@ def test_a_stream_that_is_checked_first_is_translated(promoted, candidate):
     _, headers, sent = post(promoted, body, path="/v1/responses")
     assert headers["content-type"].startswith("text/event-stream")
     assert b"response.completed" in sent and b"refund" in sent
+
+
+# The model's name
+
+
+@pytest.fixture(scope="module")
+def adapted(_upstream, candidate, tmp_path_factory):
+    """An engine here that answers under a name of its own."""
+    models = (ServedModel(name="mine", upstream_name="m"), ServedModel(name="base", upstream_name="base"))
+    endpoints = (Endpoint(name="engine", engine="llamacpp", base_url=candidate.base_url, models=models),)
+    with gateway(_upstream, tmp_path_factory.mktemp("named"), endpoints=endpoints) as running:
+        yield running
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+def test_answers_of_an_engine_here_name_the_model_that_was_asked_for(adapted, candidate, path):
+    asked = {"model": "mine", "prompt": "x"} if path == "/v1/completions" else {**QUESTION, "model": "mine"}
+    for answer in (lambda seen: plain(ANSWER), sent_in_parts(json.dumps(ANSWER).encode())):
+        candidate.answer = answer
+        _, headers, body = post(adapted, asked, path=path)
+        assert json.loads(body) == {**ANSWER, "model": "mine"}
+        assert trace_of(adapted, headers["x-freehold-trace-id"]).response["model"] == "m"
+    candidate.answer = lambda seen: stream(stream_of("on", " its"))
+    _, _, body = post(adapted, {**asked, "stream": True}, path=path)
+    assert body == b"".join(stream_of("on", " its")).replace(b'"model":"m"', b'"model":"mine"')
+
+
+def test_a_model_that_is_called_the_same_there_is_told_as_it_came(adapted, candidate):
+    candidate.answer = lambda seen: plain({**ANSWER, "model": "m"})
+    _, _, body = post(adapted, {**QUESTION, "model": "base"})
+    assert json.loads(body)["model"] == "m"
 
 
 # The sink

@@ -81,13 +81,16 @@ def test_what_was_spent_is_unknown_so_nothing_is_let_through(upstream, tmp_path,
             )
             worker.kill()
         began, outcomes = time.monotonic(), []
-        while time.monotonic() - began < 3:
+        while time.monotonic() - began < 3 or not outcomes:
             try:
                 outcomes.append(ask(running))
             except OSError:
                 time.sleep(0.05)
-        # A recorder that is stopped is replaced before long, and what was spent is known again.
-        assert (503, "spend_unknown") in outcomes and outcomes[-1][0] in (429, 503)
+        # A recorder that is stopped is replaced before long, and what was spent is known again: on a busy machine
+        # before a new worker has answered once.
+        replaced = recorder.pid not in [one.pid for one in processes(running, "recorder")]
+        assert (503, "spend_unknown") in outcomes or (replaced and "worker" in fault)
+        assert outcomes[-1][0] in (429, 503)
         assert EACH * len(upstream.seen) < Decimal("0.10") + EACH
         with contextlib.suppress(psutil.NoSuchProcess):
             recorder.resume()

@@ -222,8 +222,6 @@ def _upstream_body(how: UpstreamBody, body: bytes) -> tuple[bool, list[bytes]]:
         if len(known) != len(fields):
             changed = msgspec.json.encode(known)
     changes = upstream_changes(endpoint, how.target, how.model)
-    if not how.routed and endpoint.engine_kind.answers_to_any_name and how.model:
-        changes["model"] = how.model  # answers name the model that the client knows, an adapter's included
     if route.kind == "messages" and translation is not None and endpoint.api == "openai":
         changes |= told_to_messages(endpoint.engine_kind, changed, stream=how.stream and not how.whole)
     if (

@@ -12,10 +12,10 @@ from freehold.gateway.http.upstreams import UpstreamFailure, upstream_failure
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, AnswerForm, BodyReader, with_usage
 from freehold.gateway.proxy.translation import UNREADABLE, StreamTranslation, Translation, unreadable_answer
-from freehold.types.endpoint import Endpoint
+from freehold.types.endpoint import ANY_MODEL, Endpoint
 from freehold.wire.errors import ApiError, cut_off, request_id_header, told_error
 from freehold.wire.openai import begins_with_error
-from freehold.wire.sse import SeparateUsage, UsageFilter
+from freehold.wire.sse import ModelName, NamedStream, SeparateUsage, UsageFilter
 
 _BUFFERED_BYTES_MAX = 1024 * 1024
 # How streams end: clients take an answer for whole when they have read this, not when the connection says so.
@@ -62,6 +62,7 @@ async def relay(
         return
     length = response.header("content-length")
     is_read = translation is not None or not last or _is_engines_error(endpoint, response.status)
+    is_read = is_read or (length is None and _name_to_tell(exchange, endpoint) is not None)
     if is_read or (length is not None and int(length) <= _BUFFERED_BYTES_MAX):
         try:
             data = await response.read_all()
@@ -167,15 +168,32 @@ def _stream_filter(
     if translation is not None:
         others = [header for header in headers if header[0] != "content-type"]
         return translation.stream(exchange.asked), [*others, ("content-type", translation.content_type)]
-    joins = exchange.answered_by is not None and exchange.answered_by.engine_kind.joins_usage
-    if joins and exchange.api_route.kind == "completions":
+    endpoint = exchange.answered_by
+    assert endpoint is not None
+    found: StreamTranslation | None = None
+    if endpoint.engine_kind.joins_usage and exchange.api_route.kind == "completions":
         # The engine tells it unasked as well, and clients that did not ask read a choice in every chunk.
         exchange.hides_usage = with_usage(bytes(exchange.peek.stream_options)) is not None
-        return SeparateUsage(hides=exchange.hides_usage), headers
-    if hide_usage and exchange.content_encoding is None:
+        found = SeparateUsage(hides=exchange.hides_usage)
+    elif hide_usage and exchange.content_encoding is None:
         exchange.hides_usage = True
-        return UsageFilter(), headers
-    return None, headers
+        found = UsageFilter()
+    if (name := _name_to_tell(exchange, endpoint)) is not None:
+        found = NamedStream(name, found)
+    return found, headers
+
+
+def _name_to_tell(exchange: ProxyExchange, endpoint: Endpoint) -> ModelName | None:
+    """What an engine here calls the model, and what the client did; None where an answer is told as it came.
+
+    What a route decides names the model that answered.
+    """
+    if endpoint.engine_kind.is_rented or exchange.route is not None or exchange.content_encoding is not None:
+        return None
+    served = endpoint.served(exchange.model)
+    if served is None or served.upstream_name in (served.name, ANY_MODEL):
+        return None
+    return ModelName(served.upstream_name, served.name)
 
 
 def _is_engines_error(endpoint: Endpoint, status: int) -> bool:
@@ -206,6 +224,8 @@ async def _send_complete(
     elif translation is not None:
         form = AnswerForm(exchange.api_route.path, exchange.answered_by)
         _, (data,) = await reader.do("answer", form, data, exchange.asked)
+    elif (name := _name_to_tell(exchange, exchange.answered_by)) is not None:
+        data = name.told(data)
     _send_as_it_is(exchange, response, headers, data, request, status=status)
 
 
