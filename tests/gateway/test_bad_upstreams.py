@@ -7,6 +7,7 @@ import socket
 import threading
 from datetime import UTC, datetime
 
+import anthropic
 import openai
 import pytest
 from msgspec.structs import replace
@@ -55,6 +56,53 @@ def test_a_stream_is_known_by_its_type_however_it_is_spelt_and_its_lines_end(
     told = [json.loads(line[6:]) for line in body.splitlines() if line.startswith(b"data: ")]
     said = [one["delta"].get("text", "") for one in told if one["type"] == "content_block_delta"]
     assert "".join(said) == "on its way" and told[-1]["type"] == "message_stop"
+
+
+def breaks_off(*data):
+    """Events that stop where the connection breaks, in the middle of one as well."""
+    from aiohttp import web
+
+    async def respond(request):
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        for chunk in data:
+            await response.write(chunk)
+            await asyncio.sleep(0.05)
+        request.transport.abort()
+        raise ConnectionResetError
+
+    return respond
+
+
+def test_a_stream_that_breaks_off_within_an_event_is_an_error_that_clients_read(shared, upstream):
+    first, second = stream_of("on")[:2]
+    upstream.answer = lambda seen: breaks_off(first, second[:30])
+    with pytest.raises(openai.APIError, match="broke off"):
+        list(client(shared).chat.completions.create(**QUESTION, stream=True))
+    # Who asks for usage has every byte at once; what was half told stays apart from the error.
+    asked = {**QUESTION, "stream": True, "stream_options": {"include_usage": True}}
+    _, _, sent = post(shared, asked)
+    assert sent.startswith(first + second[:30] + b"\n\ndata: {") and b"broke off" in sent
+
+
+def test_a_native_stream_of_anthropics_that_breaks_off_is_an_error_to_its_client(upstream, tmp_path):
+    message = {"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [], "stop_reason": None,
+               "usage": {"input_tokens": 1, "output_tokens": 1}}  # fmt: skip
+    start = (
+        b"event: message_start\ndata: %b\n\n"
+        % json.dumps({"type": "message_start", "message": message}).encode()
+    )
+    upstream.answer = lambda seen: breaks_off(start)
+    native = Endpoint(
+        name="claude", engine="remote", api="anthropic", base_url=upstream.base_url, models=ANY_SERVED
+    )
+    with (
+        gateway(upstream, tmp_path, endpoints=(native,)) as running,
+        anthropic.Anthropic(base_url=running.base_url, api_key="x", max_retries=0) as claude,
+    ):
+        asked = {"model": "m", "max_tokens": 5, "messages": QUESTION["messages"], "stream": True}
+        with pytest.raises(anthropic.APIStatusError, match="broke off"):
+            list(claude.messages.create(**asked))
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "application/octet-stream", "nonsense"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -76,12 +76,8 @@ class JsonEvents:
         return found
 
 
-class UsageFilter:
-    """Leaves out the usage chunk that only freehold asked for, so that the client gets the stream it asked for.
-
-    OpenAI's API sends usage in one last chunk whose ``choices`` are empty. Whole events pass as they came;
-    only the piece of an event that has not ended yet is held until it has.
-    """
+class WholeEvents:
+    """Passes the events of a stream on as they came, each when it is whole."""
 
     __slots__ = ("_held",)
 
@@ -90,28 +86,17 @@ class UsageFilter:
 
     def feed(self, data: bytes) -> bytes:
         """What to send on for the bytes that came; may be empty."""
-        if (
-            not self._held
-            and data.endswith(b"\n\n")
-            and b'"choices":[]' not in data
-            and b'"choices": []' not in data
-        ):
+        if not self._held and data.endswith(b"\n\n"):
             return data
         data = self._held + data
-        if len(data) > EVENT_BYTES_MAX:
-            # No usage is that long: it goes on as it is.
-            self._held = b""
-            return data
-        end = max((match.end() for match in _BREAK.finditer(data)), default=0)
+        # What is longer goes on as it is.
+        end = (
+            len(data)
+            if len(data) > EVENT_BYTES_MAX
+            else max((at.end() for at in _BREAK.finditer(data)), default=0)
+        )
         self._held = data[end:]
-        whole = data[:end]
-        kept, start = [], 0
-        for match in _BREAK.finditer(whole):
-            event = whole[start : match.end()]
-            if not _is_usage_only(event):
-                kept.append(event)
-            start = match.end()
-        return b"".join(kept)
+        return data[:end]
 
     def rest(self) -> bytes:
         """What was held when the stream ended in the middle of an event."""
@@ -119,13 +104,37 @@ class UsageFilter:
         return held
 
     def broken(self, error: bytes) -> bytes:
-        """What to say when the stream broke off: what was held, then the error."""
-        return self.rest() + b"data: " + error + b"\n\n"
+        """What to say when the stream broke off: the error, without half an event that would garble it."""
+        self._held = b""
+        return b"data: " + error + b"\n\n"
 
 
-class SeparateUsage(UsageFilter):
+class UsageFilter(WholeEvents):
+    """Leaves out the usage chunk that only freehold asked for, so that the client gets the stream it asked for.
+
+    OpenAI's API sends usage in one last chunk whose ``choices`` are empty.
+    """
+
+    __slots__ = ()
+
+    def feed(self, data: bytes) -> bytes:
+        """What to send on for the bytes that came; may be empty."""
+        is_whole = not self._held and data.endswith(b"\n\n")  # as nearly all come
+        whole = data if is_whole else super().feed(data)
+        if b'"choices":[]' not in whole and b'"choices": []' not in whole:
+            return whole
+        kept, start = [], 0
+        for match in _BREAK.finditer(whole):
+            event = whole[start : match.end()]
+            if not _is_usage_only(event):
+                kept.append(event)
+            start = match.end()
+        return b"".join([*kept, whole[start:]])
+
+
+class SeparateUsage(WholeEvents):
     """Tells usage in a last chunk of its own, as OpenAI's API does, where an engine tells it with its last words; with
-    `hides` it leaves it out. Whole events only; what is not such a chunk passes as it came."""
+    `hides` it leaves it out. What is not such a chunk passes as it came."""
 
     __slots__ = ("_hides",)
 
@@ -135,18 +144,14 @@ class SeparateUsage(UsageFilter):
 
     def feed(self, data: bytes) -> bytes:
         """What to send on for the bytes that came; may be empty."""
-        data = self._held + data
-        end = max((match.end() for match in _BREAK.finditer(data)), default=0)
-        if len(data) > EVENT_BYTES_MAX:
-            end = len(data)
-        self._held = data[end:]
-        if b'"usage"' not in data[:end]:
-            return data[:end]
+        whole = super().feed(data)
+        if b'"usage"' not in whole:
+            return whole
         out, start = [], 0
-        for match in _BREAK.finditer(data[:end]):
-            out.append(self._apart(data[start : match.end()]))
+        for match in _BREAK.finditer(whole):
+            out.append(self._apart(whole[start : match.end()]))
             start = match.end()
-        return b"".join([*out, data[start:end]])
+        return b"".join([*out, whole[start:]])
 
     def _apart(self, event: bytes) -> bytes:
         try:
@@ -160,14 +165,6 @@ class SeparateUsage(UsageFilter):
         if not self._hides:
             told.append({**chunk, "choices": [], "usage": usage})
         return b"".join(b"data: %b\n\n" % msgspec.json.encode(one) for one in told)
-
-
-class _Stream(Protocol):
-    def feed(self, data: bytes) -> bytes: ...
-
-    def rest(self) -> bytes: ...
-
-    def broken(self, error: bytes) -> bytes: ...
 
 
 class ModelName:
@@ -184,38 +181,29 @@ class ModelName:
         self._told = msgspec.json.encode(asked)
 
     def told(self, answer: bytes) -> bytes:
-        """A whole answer, or whole lines of a stream."""
+        """A whole answer, or whole events of a stream."""
         return self._named.sub(lambda found: found[1] + self._told, answer)
 
 
 class NamedStream:
-    """The events of a stream under another name of its model, after they went through `before`. Whole lines only."""
+    """The events of a stream under another name of its model, after they went through `before`."""
 
-    __slots__ = ("_before", "_held", "_name")
+    __slots__ = ("_before", "_name")
 
-    def __init__(self, name: ModelName, before: _Stream | None = None) -> None:
-        self._name, self._before, self._held = name, before, b""
+    def __init__(self, name: ModelName, before: WholeEvents | None = None) -> None:
+        self._name, self._before = name, before or WholeEvents()
 
     def feed(self, data: bytes) -> bytes:
         """What to send on for the bytes that came; may be empty."""
-        data = self._held + (data if self._before is None else self._before.feed(data))
-        end = data.rfind(b"\n") + 1
-        if len(data) - end > EVENT_BYTES_MAX:
-            end = len(data)  # No name is that far in: it goes on as it is.
-        self._held = data[end:]
-        return self._name.told(data[:end])
+        return self._name.told(self._before.feed(data))
 
     def rest(self) -> bytes:
-        """What was held when the stream ended in the middle of a line."""
-        held, self._held = self._held, b""
-        return self._name.told(held + (b"" if self._before is None else self._before.rest()))
+        """What was held when the stream ended in the middle of an event."""
+        return self._name.told(self._before.rest())
 
     def broken(self, error: bytes) -> bytes:
-        """What to say when the stream broke off: what was held, then the error."""
-        if self._before is None:
-            return self.rest() + b"data: " + error + b"\n\n"
-        held, self._held = self._held, b""
-        return self._name.told(held + self._before.broken(error))
+        """What to say when the stream broke off."""
+        return self._before.broken(error)
 
 
 def _is_usage_only(event: bytes) -> bool:

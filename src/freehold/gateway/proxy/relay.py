@@ -15,7 +15,7 @@ from freehold.gateway.proxy.translation import UNREADABLE, StreamTranslation, Tr
 from freehold.types.endpoint import ANY_MODEL, Endpoint
 from freehold.wire.errors import ApiError, cut_off, request_id_header, told_error
 from freehold.wire.openai import begins_with_error
-from freehold.wire.sse import ModelName, NamedStream, SeparateUsage, UsageFilter
+from freehold.wire.sse import ModelName, NamedStream, SeparateUsage, UsageFilter, WholeEvents
 
 _BUFFERED_BYTES_MAX = 1024 * 1024
 # How streams end: clients take an answer for whole when they have read this, not when the connection says so.
@@ -170,7 +170,7 @@ def _stream_filter(
         return translation.stream(exchange.asked), [*others, ("content-type", translation.content_type)]
     endpoint = exchange.answered_by
     assert endpoint is not None
-    found: StreamTranslation | None = None
+    found: WholeEvents | None = None
     if endpoint.engine_kind.joins_usage and exchange.api_route.kind == "completions":
         # The engine tells it unasked as well, and clients that did not ask read a choice in every chunk.
         exchange.hides_usage = with_usage(bytes(exchange.peek.stream_options)) is not None
@@ -179,7 +179,7 @@ def _stream_filter(
         exchange.hides_usage = True
         found = UsageFilter()
     if (name := _name_to_tell(exchange, endpoint)) is not None:
-        found = NamedStream(name, found)
+        return NamedStream(name, found), headers
     return found, headers
 
 
@@ -260,7 +260,7 @@ async def _stream(
     except TransportError:
         exchange.completeness = "upstream_cut"
         if exchange.streamed:
-            request.send([_error_event(exchange, stream_filter)])
+            request.send([_error_event(exchange, stream_filter, within_event=sink.within_event)])
         else:
             request.abort_response()
 
@@ -268,7 +268,9 @@ async def _stream(
 class ClientSink:
     """Takes the chunks of an upstream's response: recorded for the trace, translated, sent to the client."""
 
-    __slots__ = ("_exchange", "_is_response", "_length", "_recording", "_request", "_stream_filter", "drain")
+    __slots__ = (
+        "_exchange", "_is_response", "_last", "_length", "_recording", "_request", "_stream_filter", "drain",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -283,20 +285,27 @@ class ClientSink:
         self._recording = exchange.capturing or bool(exchange.metered) or exchange.repeat is not None
         self._length = None if length is None else int(length)
         self._is_response = exchange.response_kind == "responses"
+        self._last = b"\n\n"
         self.drain = request.drain
 
     @property
     def is_full(self) -> bool:
         return self._request.is_full
 
+    @property
+    def within_event(self) -> bool:
+        """Whether what came last stopped before the end of an event."""
+        return not self._last.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
+
     def write(self, chunks: list[bytes]) -> bool:
         exchange = self._exchange
+        self._last = chunks[-1]
         if exchange.first_byte_s is None:
             exchange.first_byte_s = time.perf_counter()
         if self._recording:
             for chunk in chunks:
                 exchange.add_chunk(chunk)
-            last = chunks[-1]
+            last = self._last
             if (
                 last.endswith(_LAST_EVENTS)
                 or exchange.chunk_bytes == self._length
@@ -331,7 +340,13 @@ def _translated(exchange: ProxyExchange, stream_filter: StreamTranslation, data:
         return stream_filter.broken(exchange.api_route.error(failure, exchange.id).body)
 
 
-def _error_event(exchange: ProxyExchange, stream_filter: StreamTranslation | None) -> bytes:
+def _error_event(
+    exchange: ProxyExchange, stream_filter: StreamTranslation | None, *, within_event: bool
+) -> bytes:
     """An error the client's library notices; ending the stream silently would look like a complete answer."""
     body = exchange.api_route.error(cut_off(), exchange.id).body
-    return b"data: " + body + b"\n\n" if stream_filter is None else stream_filter.broken(body)
+    if stream_filter is not None:
+        return stream_filter.broken(body)
+    # Anthropic's library passes over events without a name.
+    name = b"event: error\n" if exchange.api_route.api == "anthropic" else b""
+    return (b"\n\n" if within_event else b"") + name + b"data: " + body + b"\n\n"
