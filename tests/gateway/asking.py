@@ -6,7 +6,7 @@ import urllib.request
 
 import openai
 import pytest
-from tests.gateway.loopback import ANSWER
+from tests.gateway.loopback import ANSWER, eventually
 
 QUESTION = {"model": "m", "messages": [{"role": "user", "content": "Wo ist mein Paket? 📦"}]}
 
@@ -29,6 +29,19 @@ def get(running, path, *, key=None):
     request = urllib.request.Request(running.base_url + path, headers=headers)
     with urllib.request.urlopen(request, timeout=10) as answer:
         return answer.read()
+
+
+def ready(running, *, key=None):
+    """What ``/ready`` says when it no longer refuses: on a busy machine a recorder or a probe may be late."""
+
+    def told():
+        try:
+            return json.loads(get(running, "/ready", key=key))
+        except urllib.error.HTTPError as error:
+            error.close()
+            return None
+
+    return eventually(told)
 
 
 _clients = []

@@ -8,7 +8,7 @@ import anthropic
 import ollama
 import openai
 import pytest
-from tests.gateway.asking import QUESTION, client, get, post
+from tests.gateway.asking import QUESTION, client, get, post, ready
 from tests.gateway.loopback import ANSWER, gateway, plain
 
 from freehold import __version__
@@ -26,7 +26,7 @@ def test_what_licences_ask_to_be_shown_is_a_page(upstream, tmp_path):
 
 def test_models_health_ready_metrics(shared, upstream):
     assert json.loads(get(shared, "/health")) == {"status": "ok"}
-    assert json.loads(get(shared, "/ready"))["status"] == "ready"
+    assert ready(shared)["status"] == "ready"
     assert client(shared).models.list().object == "list"
     post(shared, QUESTION)
     text = get(shared, "/metrics").decode()

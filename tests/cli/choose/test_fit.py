@@ -88,10 +88,10 @@ def test_a_model_that_cannot_write_the_calls_this_project_demands_is_told(freeho
     (project / "log.jsonl").write_text("".join(json.dumps(one) + "\n" for one in requests))
     assert freehold("import", "log.jsonl").code == 0
     ran = freehold("fit", "deepseek-ai/DeepSeek-R1", "--json").json
-    (why,) = set(ran["reasons"]) - set(without["reasons"])
-    assert (
-        "1 of 2 requests demand a tool call" in why and "knows no tools" in why and ran["id"] != without["id"]
-    )
+    assert not [one for one in without["reasons"] if "demand a tool call" in one]
+    (why,) = [one for one in ran["reasons"] if "demand a tool call" in one]
+    assert why.count("1 of 2 requests demand a tool call") == 1 and "knows no tools" in why
+    assert ran["id"] != without["id"]
     assert "demand a tool call" not in freehold("fit", "Qwen/Qwen3-8B").out
     assert "demand a tool call" not in freehold("fit", "deepseek-ai/DeepSeek-R1", "--engine", "vllm").out
     assert "tools: its chat template renders none, and 1 requests demand a call" in freehold(

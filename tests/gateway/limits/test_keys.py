@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-from tests.gateway.asking import QUESTION, get, post
+from tests.gateway.asking import QUESTION, get, post, ready
 from tests.gateway.loopback import eventually, gateway
 
 from freehold.gateway.config import ApiKey
@@ -96,8 +96,8 @@ def test_roles_and_scopes_of_a_running_gateway(upstream, tmp_path):
                 get(running, "/metrics", key=key)
             error.value.close()
             assert error.value.code == code
-        assert json.loads(get(running, "/ready")) == {"status": "ready"}
-        assert json.loads(get(running, "/ready", key="read"))["endpoints"] == {"incumbent": True}
+        assert ready(running) == {"status": "ready"}
+        assert ready(running, key="read")["endpoints"] == {"incumbent": True}
 
 
 def test_key_ring():

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from msgspec.structs import replace
-from tests.gateway.asking import FORM, QUESTION, client, get, metric, post
+from tests.gateway.asking import FORM, QUESTION, client, metric, post, ready
 from tests.gateway.loopback import (
     ANSWER,
     eventually,
@@ -206,7 +206,7 @@ def test_a_restarted_gateway_prepares_as_before(upstream, candidate, tmp_path):
         both = endpoints(upstream, candidate, made)
         with gateway(upstream, tmp_path, endpoints=both, routes=(route(),)) as running:
             assert post(running, ASKED)[0] == 200
-            assert json.loads(get(running, "/ready"))["status"] == "ready"
+            assert ready(running)["status"] == "ready"
         assert sent(candidate)["messages"] == SENT
 
 
@@ -261,7 +261,7 @@ def test_without_its_examples_a_model_is_not_asked(upstream, candidate, tmp_path
         assert b"the index of examples" in answer
         assert post(running, ASKED)[0] == 200, "on a route the incumbent answers"
         assert not candidate.seen and upstream.seen[0].json["messages"] == ASKED["messages"]
-        told = json.loads(get(running, "/ready"))
+        told = ready(running)
         assert told["status"] == "ready", "the route has its incumbent"
         assert told["endpoints"] == {"incumbent": True, "local": False}
         assert "the index of examples" in told["why"]["local"]
