@@ -11,6 +11,8 @@ from concurrent.futures import Future
 from contextvars import copy_context
 from typing import Any, ParamSpec, TypeVar
 
+from freehold.waiting import result_of
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -63,7 +65,7 @@ def _in_thread(call: Callable[[], T]) -> T:
     while True:
         try:
             act()
-            return result.result()
+            return result_of(result)
         except KeyboardInterrupt:
             # The work's own end, or the second time that it was asked for.
             if result.done() or stopped:
@@ -72,7 +74,7 @@ def _in_thread(call: Callable[[], T]) -> T:
                 stopped = True
                 if works:
                     interrupt(thread)
-            act = result.result
+            act = functools.partial(result_of, result)
 
 
 def interrupt(thread: threading.Thread) -> None:

@@ -23,6 +23,7 @@ from freehold.types.dataset import Sample
 from freehold.types.evaluation import Task
 from freehold.types.preparation import Preparation
 from freehold.types.progress import Progress
+from freehold.waiting import result_of
 from freehold.workflows.journey.paying.answers import PaidAnswers
 from freehold.workflows.journey.paying.prices import Prices
 
@@ -38,7 +39,7 @@ R = TypeVar("R")
 def waited(work: Future[R]) -> R:
     """The result of work in another thread's loop. Ctrl-C here ends it there, instead of waiting for its answers."""
     try:
-        return work.result()
+        return result_of(work)
     except BaseException:
         work.cancel()
         raise

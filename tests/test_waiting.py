@@ -1,0 +1,38 @@
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from freehold.waiting import result_of
+
+# The signal goes to another thread, as one does that comes before the wait: nothing wakes the one that waits.
+UNWOKEN = """
+import os, signal, threading, time
+from concurrent.futures import Future
+from freehold.waiting import result_of
+
+def interrupt():
+    time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+threading.Thread(target=interrupt).start()
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+try:
+    result_of(Future())
+except KeyboardInterrupt:
+    print("stopped")
+"""
+
+
+def test_work_comes_to_its_result_or_its_error():
+    with ThreadPoolExecutor(1) as pool:
+        assert result_of(pool.submit(int, "7")) == 7
+        with pytest.raises(ValueError, match="seven"):
+            result_of(pool.submit(int, "seven"))
+
+
+def test_ctrl_c_is_noticed_by_one_that_it_did_not_wake():
+    done = subprocess.run([sys.executable, "-c", UNWOKEN], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "stopped\n"), done.stderr
