@@ -54,9 +54,7 @@ class JsonEvents:
 
         Raises what decoding raises for data that is not JSON: without it the answer would have a hole.
         """
-        looked_at = max(0, len(self._held) - 3)  # the longest break may lack its last byte so far
-        self._held += data
-        end = max((match.end() for match in _BREAK.finditer(self._held, looked_at)), default=0)
+        end = _whole_in(self._held, data)
         if not end:
             if len(self._held) > EVENT_BYTES_MAX:
                 raise ValueError("an event of a stream is too long")
@@ -82,30 +80,28 @@ class WholeEvents:
     __slots__ = ("_held",)
 
     def __init__(self) -> None:
-        self._held = b""
+        self._held = bytearray()
 
     def feed(self, data: bytes) -> bytes:
         """What to send on for the bytes that came; may be empty."""
         if not self._held and data.endswith(b"\n\n"):
             return data
-        data = self._held + data
-        # What is longer goes on as it is.
-        end = (
-            len(data)
-            if len(data) > EVENT_BYTES_MAX
-            else max((at.end() for at in _BREAK.finditer(data)), default=0)
-        )
-        self._held = data[end:]
-        return data[:end]
+        end = _whole_in(self._held, data)
+        if len(self._held) > EVENT_BYTES_MAX:
+            end = len(self._held)  # it goes on as it is
+        whole = bytes(self._held[:end])
+        del self._held[:end]
+        return whole
 
     def rest(self) -> bytes:
         """What was held when the stream ended in the middle of an event."""
-        held, self._held = self._held, b""
+        held = bytes(self._held)
+        self._held.clear()
         return held
 
     def broken(self, error: bytes) -> bytes:
         """What to say when the stream broke off: the error, without half an event that would garble it."""
-        self._held = b""
+        self._held.clear()
         return b"data: " + error + b"\n\n"
 
 
@@ -204,6 +200,16 @@ class NamedStream:
     def broken(self, error: bytes) -> bytes:
         """What to say when the stream broke off."""
         return self._before.broken(error)
+
+
+def _whole_in(held: bytearray, data: bytes) -> int:
+    """Add `data` to what is held; returns where the last event in it that is whole ends, 0 where none is.
+
+    What was looked at before is not looked at again, so that a long event costs by its length alone.
+    """
+    looked_at = max(0, len(held) - 3)  # the longest break may lack its last byte so far
+    held += data
+    return max((match.end() for match in _BREAK.finditer(held, looked_at)), default=0)
 
 
 def _is_usage_only(event: bytes) -> bool:
