@@ -281,6 +281,9 @@ def test_answers_of_an_engine_here_name_the_model_that_was_asked_for(adapted, ca
         _, headers, body = post(adapted, asked, path=path)
         assert json.loads(body) == {**ANSWER, "model": "mine"}
         assert trace_of(adapted, headers["x-freehold-trace-id"]).response["model"] == "m"
+    large = {**ANSWER, "system_fingerprint": "f" * LARGE}
+    candidate.answer = lambda seen: plain(large)
+    assert json.loads(post(adapted, asked, path=path)[2]) == {**large, "model": "mine"}
     candidate.answer = lambda seen: stream(stream_of("on", " its"))
     _, _, body = post(adapted, {**asked, "stream": True}, path=path)
     assert body == b"".join(stream_of("on", " its")).replace(b'"model":"m"', b'"model":"mine"')

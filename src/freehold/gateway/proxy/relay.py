@@ -62,7 +62,7 @@ async def relay(
         return
     length = response.header("content-length")
     is_read = translation is not None or not last or _is_engines_error(endpoint, response.status)
-    is_read = is_read or (length is None and _name_to_tell(exchange, endpoint) is not None)
+    is_read = is_read or _name_to_tell(exchange, endpoint) is not None
     if is_read or (length is not None and int(length) <= _BUFFERED_BYTES_MAX):
         try:
             data = await response.read_all()
