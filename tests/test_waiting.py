@@ -12,7 +12,10 @@ import os, signal, threading, time
 from concurrent.futures import Future
 from freehold.waiting import result_of
 
+is_masked = threading.Event()
+
 def interrupt():
+    is_masked.wait()
     time.sleep(0.2)
     os.kill(os.getpid(), signal.SIGINT)
 
@@ -20,6 +23,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 threading.Thread(target=interrupt).start()
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 try:
+    is_masked.set()
     result_of(Future())
 except KeyboardInterrupt:
     print("stopped")
