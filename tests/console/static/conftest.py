@@ -27,6 +27,10 @@ WIDE = """[...document.querySelectorAll("body *")].filter(one => one.clientWidth
     && getComputedStyle(one).overflowX === "visible").slice(-3).map(one => one.outerHTML.slice(0, 300))"""
 """The innermost elements whose content stands out of them."""
 
+TURN = """address => new Promise(done => { if (location.hash === address) return done();
+    addEventListener("hashchange", () => done(), { once: true }); location.hash = address; })"""
+"""Done once the page has been told of its new address."""
+
 
 class Visit:
     """One page of the console. `said` is what its script complained of, `elsewhere` the requests to other hosts."""
@@ -49,12 +53,10 @@ class Visit:
             self.page.goto(f"{self.url}/#token={self.token}")
             self.page.wait_for_selector("#screens a", state="attached")
         if place:
-            self.page.evaluate("place => { location.hash = `#/${place}`; }", place)
-            name = place.partition("?")[0]
-            until(self.page, "name => location.hash.startsWith(`#/${name}`)", arg=name)
+            self.page.evaluate(TURN, f"#/{place}")
+        # Until then the screen before it stands there, which may hold what `waits` names as well.
+        until(self.page, "() => !document.querySelector('#screen[aria-busy]')")
         self.page.wait_for_selector(waits)
-        # While the store is slow, what was there before is shown paler.
-        until(self.page, "() => !document.querySelector('#screen.waits')")
         return self.page
 
     def clean(self, *, refused=()):

@@ -103,12 +103,32 @@ def test_a_screen_whose_script_comes_late_does_not_take_the_place_of_the_one_ask
     visit.clean()
 
 
+def test_what_is_not_yet_what_was_asked_for_is_said_to_be_busy(visiting, served):
+    """A reader of the screen hears of it."""
+    visit = visiting(served)
+    page = visit.open("traffic", waits="[data-row]")
+    held = []
+    page.route("**/api/screens/traffic?*", lambda route: held.append(route))
+    page.evaluate("location.hash = '#/traffic?window_s=3600'")
+    page.wait_for_selector("#screen.waits[aria-busy]")
+    # The one asked for since is what counts, and the answer of the other changes nothing.
+    page.evaluate("location.hash = '#/settings'")
+    page.wait_for_selector("#screen:not([aria-busy]) [data-key] >> nth=0")
+    for one in held:
+        one.continue_()
+    page.wait_for_timeout(700)
+    assert page.locator("#title").inner_text() == "Settings"
+    assert not page.locator("#screen[aria-busy], #screen.waits").count()
+    visit.clean()
+
+
 def test_a_telephone_has_a_menu_and_a_desk_a_keyboard(visiting, served):
     visit = visiting(served, width=390)
     page = visit.open()
     assert not page.locator("#screens").is_visible()
     page.get_by_role("button", name="Menu").click()
     page.locator("#screens").get_by_role("link", name="Traffic").click()
+    page.wait_for_selector("#title >> text=Traffic")
     page.wait_for_selector(".cards tbody tr")
     assert not page.locator("#screens").is_visible()
     page.locator("h1").focus()

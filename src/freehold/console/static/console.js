@@ -16,6 +16,7 @@ const $ = (id) => document.getElementById(id);
 let visitor = null;
 let shown = { name: null, query: {}, text: "", module: null, record: null };
 let timer = 0;
+let slow = 0;
 let asked = 0;
 let pressed = false;
 
@@ -85,9 +86,23 @@ function draw() {
   redraw($("screen"), shown.module.draw(shown.record, view));
 }
 
+/** Whether something else was asked for than what stands there. A reader of the screen is told, too. */
+function expect(something) {
+  const screen = $("screen");
+  clearTimeout(slow);
+  if (something) {
+    screen.setAttribute("aria-busy", "true");
+    slow = setTimeout(() => screen.classList.add("waits"), SLOW_MS);
+  } else {
+    screen.removeAttribute("aria-busy");
+    screen.classList.remove("waits");
+  }
+}
+
 /** Nothing is shown to a visitor without a token. */
 function lock(words = "") {
   clearTimeout(timer);
+  expect(false);
   server.dropToken();
   visitor = null;
   shown = { name: null, query: {}, text: "", module: null, record: null };
@@ -110,6 +125,8 @@ async function look(now = false) {
   clearTimeout(timer);
   const ask = ++asked;
   if (!server.hasToken()) return lock();
+  // A look by the clock changes nothing until it has something to show.
+  if (now || !shown.module) expect(true);
   let again = RETRY_MS;
   try {
     if (!visitor) await enter();
@@ -134,11 +151,8 @@ async function look(now = false) {
       $("menu").setAttribute("aria-expanded", "false");
     }
     drawNavigation();
-    // A look by the clock changes nothing until it has something to show.
-    const wanted = now || turned || JSON.stringify(query) !== JSON.stringify(shown.query);
     shown.query = query;
-    const slow = wanted && setTimeout(() => $("screen").classList.add("waits"), SLOW_MS);
-    const text = await server.screenRecord(name, query).finally(() => { clearTimeout(slow); $("screen").classList.remove("waits"); });
+    const text = await server.screenRecord(name, query);
     if (ask !== asked) return;
     again = screen.refresh_seconds * 1000;
     redraw($("problem"), null);
@@ -160,6 +174,8 @@ async function look(now = false) {
     if (shown.record === null || problem.status >= 400 && problem.status < 500) redraw($("screen"), null);
     drawProblem(problem);
     shown.text = "";
+  } finally {
+    if (ask === asked) expect(false);
   }
   if (again && document.visibilityState === "visible") timer = setTimeout(look, again);
 }
