@@ -169,7 +169,7 @@ def embedded_dimensions(ask: Clients) -> None:
 def embedding_errors(ask: Clients) -> None:
     for given in ("", [], 5, None):
         openai_error(embed(ask, given), param="input")
-    openai_error(embed(ask, [""]), param="input")
+    openai_error(embed(ask, ["red", ""]), param="input[1]")
     openai_error(embed(ask, encoding_format="hex"), param="encoding_format")
     openai_error(ask.post("/v1/embeddings", {"model": EMBEDDER}), param="input")
 
