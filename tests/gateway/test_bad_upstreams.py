@@ -313,3 +313,34 @@ def test_a_client_that_closes_its_side_after_its_request_gets_no_half_answer(sha
         said.startswith(b"HTTP/1.1 200") and (b"[DONE]" in said if stream else b"on its way" in said)
     )
     assert post(shared, QUESTION)[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_an_error_under_the_status_200_is_passed_over_where_another_endpoint_can_answer(
+    upstream, tmp_path, path, streamed
+):
+    error = json.dumps({"error": {"message": "Provider returned error", "code": 502}}).encode()
+    spare = FakeUpstream()
+    spare.answer = lambda seen: (
+        events(stream_of("on"), "text/event-stream") if seen.json.get("stream") else plain(ANSWER)
+    )
+    failed = events([b"data: " + error + b"\n\n"], "text/event-stream") if streamed else plain(error)
+    upstream.answer = lambda seen: failed
+    endpoints = tuple(
+        Endpoint(name=name, engine="remote", base_url=url, models=ANY_SERVED)
+        for name, url in (("incumbent", upstream.base_url), ("spare", spare.base_url))
+    )
+    route = Route(
+        name="r", model="m", incumbent=Target(endpoint="incumbent"), fallback=(Target(endpoint="spare"),)
+    )
+    try:
+        with gateway(upstream, tmp_path, endpoints=endpoints, routes=(route,), retries=0) as running:
+            status, headers, body = post(
+                running, {**QUESTION, "max_tokens": 5, "stream": streamed}, path=path
+            )
+            assert status == 200 and b"on" in body and b"error" not in body
+            assert headers["x-freehold-arm"] == "fallback"
+            assert metric(running, 'freehold_fallbacks_total{route="r",why="failure"}') == 1
+    finally:
+        spare.close()

@@ -75,3 +75,13 @@ def test_what_anthropic_itself_answers_is_read_for_its_conversation():
         read_request(
             json.dumps({**ASKED, "messages": [{"role": "user", "content": [{"type": "document"}]}]}).encode()
         )
+
+
+def test_a_thread_may_begin_here_and_what_goes_on_from_one_is_not_the_whole_conversation():
+    begun = json.dumps({**ASKED, "thread": {"type": "create"}}).encode()
+    assert request_to_openai(begun) == request_to_openai(json.dumps(ASKED).encode())
+    goes_on = json.dumps({**ASKED, "thread": {"type": "continue", "previous_message_id": "msg_1"}}).encode()
+    for read in (request_to_openai, read_request):
+        with pytest.raises(ApiError, match="send all of its messages") as error:
+            read(goes_on)
+        assert (error.value.status, error.value.code) == (404, "thread_not_found")

@@ -87,6 +87,6 @@ def test_a_request_with_messages_loads_nothing_whatever_its_tools_and_form_hold(
 
 @pytest.mark.parametrize("spent", [1e305, 10**40, -1, "1", None])
 def test_a_duration_that_is_none_is_not_told(spent):
-    answer = {"choices": [], "timings": {"prompt_ms": spent, "predicted_ms": 4}}
+    answer = {"choices": [{"message": {}}], "timings": {"prompt_ms": spent, "predicted_ms": 4}}
     made = chat_from_openai(json.dumps(answer).encode(), b'{"model": "m"}')
     assert "total_duration" not in json.loads(made)

@@ -4,7 +4,8 @@ Covered: text, images, tools and their results, tool choice, stop sequences, sys
 streams, the count of a prompt's tokens where the endpoint can tell it, the list of models.
 Not covered (refused): documents, server-side tools, thinking with a budget, and everything else a chat API has no
 word for. Thinking blocks of earlier turns are left out, as the API allows; a model that thinks by itself does so,
-and its thinking is not passed on.
+and its thinking is not passed on. Threads are not held here, which the API allows as well: clients send the whole
+conversation again.
 """
 
 from __future__ import annotations
@@ -62,10 +63,11 @@ def answer_from_openai(body: bytes, request: bytes, *, repeats_begun: bool = Fal
     """The message that says what a chat completion says. `repeats_begun`: the completion has in front what the request
     begun of it, which Anthropic's API does not tell again."""
     chat = msgspec.json.decode(body)
-    choice = (chat.get("choices") or [{}])[0]
+    choice = openai.first_choice(chat)
     message = choice.get("message") or {}
     content: list[dict[str, Any]] = []
-    text = message.get("content")
+    text = openai.said_in(message)
+    finish = "content_filter" if message.get("refusal") else choice.get("finish_reason")
     if text and repeats_begun:
         text = text.removeprefix(begun_answer(request))
     if text:
@@ -87,7 +89,7 @@ def answer_from_openai(body: bytes, request: bytes, *, repeats_begun: bool = Fal
             "role": "assistant",
             "model": openai.peek(request).model or chat.get("model"),
             "content": content,
-            **_stop(choice.get("finish_reason"), stop_word(chat, choice)),
+            **_stop(finish, stop_word(chat, choice)),
             "usage": message_usage(usage_of(chat)),
         }
     )
@@ -138,6 +140,7 @@ class AnthropicStreamFromOpenai:
         self._block: tuple[str, int] | None = None
         self._index = -1
         self._finish: str | None = None
+        self._refused = False
         self._word: str | None = None
         self._usage: dict[str, Any] = {}
 
@@ -154,7 +157,7 @@ class AnthropicStreamFromOpenai:
         self._start({}, out)
         self._end_block(out)
         usage = message_usage(read_usage(self._usage))
-        delta = _stop(self._finish, self._word)
+        delta = _stop("content_filter" if self._refused else self._finish, self._word)
         out.append(_event("message_delta", {"delta": delta, "usage": usage}))
         out.append(_event("message_stop", {}))
         return b"".join(out)
@@ -163,22 +166,24 @@ class AnthropicStreamFromOpenai:
         return b"event: error\ndata: " + error + b"\n\n"
 
     def _chunk(self, chunk: dict[str, Any], out: list[bytes]) -> None:
-        if "error" in chunk:
+        if chunk.get("error"):
             raise openai.stopped_with(chunk)
         usage = chunk.get("usage")
         if isinstance(usage, dict) or (usage := _progress(chunk.get("prompt_progress"))) is not None:
             self._usage = usage
         for choice in (chunk.get("choices") or ())[:1]:
             delta = choice.get("delta") or {}
-            if self._repeated and delta.get("content"):
-                delta = {**delta, "content": self._unrepeated(delta["content"])}
-            if not (delta.get("content") or delta.get("tool_calls") or choice.get("finish_reason")):
+            text = openai.said_in(delta)
+            self._refused = self._refused or bool(delta.get("refusal"))
+            if self._repeated and text:
+                text = self._unrepeated(text)
+            if not (text or delta.get("tool_calls") or choice.get("finish_reason")):
                 continue  # the answer has not begun, and what the prompt has may still be told
             self._start(chunk, out)
             self._word = stop_word(chunk, choice) or self._word
-            if delta.get("content"):
+            if text:
                 self._open("text", 0, {"type": "text", "text": ""}, out)
-                self._delta({"type": "text_delta", "text": delta["content"]}, out)
+                self._delta({"type": "text_delta", "text": text}, out)
             for call in delta.get("tool_calls") or ():
                 function = call.get("function") or {}
                 block = {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": {}}

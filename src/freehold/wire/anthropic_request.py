@@ -6,13 +6,15 @@ from typing import Any
 
 import msgspec
 
-from freehold.wire.errors import ApiError, refuse_others
+from freehold.wire.errors import THREAD_NOT_FOUND, ApiError, refuse_others
 
 _TRANSLATED = frozenset(
     (
         *("model", "messages", "system", "max_tokens", "temperature", "top_p", "top_k", "stop_sequences"),
         *("tools", "tool_choice", "output_config", "output_format", "metadata", "stream"),
         *("thinking", "context_management"),
+        # That a server may hold the conversation, which it need not: see `_check_thread`.
+        "thread",
         # Of price and speed, not of the answer.
         *("service_tier", "cache_control"),
     )
@@ -61,9 +63,23 @@ def read_request(body: bytes) -> bytes:
 
 
 def _check_at_anthropic(asked: dict[str, Any]) -> None:
+    _check_thread(asked.get("thread"))
     for name in ("mcp_servers", "container"):
         if asked.get(name):
             raise ApiError(400, f"{name} run at Anthropic and cannot be passed on to this model", param=name)
+
+
+def _check_thread(thread: Any) -> None:
+    """A thread is held by the server that began it, and only as long as that can; what goes on from one that is not
+    there gets 404, and the client sends the whole conversation
+    (https://platform.claude.com/docs/en/build-with-claude/message-threads, read 2026-11-30)."""
+    if isinstance(thread, dict) and thread.get("type") != "create":
+        raise ApiError(
+            404,
+            "thread: the conversation that this one goes on from is not held here; send all of its messages",
+            code=THREAD_NOT_FOUND,
+            param="thread",
+        )
 
 
 def _as_chat_request(asked: dict[str, Any]) -> dict[str, Any]:

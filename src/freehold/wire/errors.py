@@ -52,6 +52,10 @@ class ApiError(Exception):
         self.allow = allow
 
 
+THREAD_NOT_FOUND = "thread_not_found"
+"""The code of a request that goes on from a conversation which is not held here; Anthropic's clients send all of it
+then.
+"""
 _NOT_TAKEN = re.compile(rb"(image|audio|video) input is not supported")
 UNREADABLE = (
     AttributeError,
@@ -173,7 +177,9 @@ def anthropic_error(error: ApiError, request_id: str) -> HttpReply:
             ("reset", f"{reset:%Y-%m-%dT%H:%M:%SZ}"),
         )
         headers = [(f"anthropic-ratelimit-{rate.kind}-{name}", str(value)) for name, value in told]
-    said = {"type": kind, "message": error.message}
+    said: dict[str, Any] = {"type": kind, "message": error.message}
+    if error.code == THREAD_NOT_FOUND:
+        said["details"] = {"error_code": error.code}
     return _reply(error, {"type": "error", "error": said, "request_id": request_id}, headers)
 
 

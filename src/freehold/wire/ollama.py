@@ -269,7 +269,7 @@ def _now() -> str:
 
 
 def _said(message: dict[str, Any], *, generate: bool) -> dict[str, Any]:
-    text = message.get("content") or ""
+    text = openai.said_in(message)
     if generate:
         return {"response": text}
     said: dict[str, Any] = {"role": "assistant", "content": text}
@@ -316,7 +316,7 @@ def _end(finish: str | None, usage: Any, timings: Any) -> dict[str, Any]:
 def chat_from_openai(body: bytes, request: bytes, *, generate: bool = False) -> bytes:
     """A chat completion as ``/api/chat`` (or ``/api/generate``) answers it."""
     chat = msgspec.json.decode(body)
-    choice = (chat.get("choices") or [{}])[0]
+    choice = openai.first_choice(chat)
     said = _said(choice.get("message") or {}, generate=generate)
     head = {"model": openai.peek(request).model, "created_at": _now()}
     end = _end(choice.get("finish_reason"), chat.get("usage"), chat.get("timings"))
@@ -361,11 +361,11 @@ class OllamaStreamFromOpenai:
         self._all.append(data)
         lines = []
         for chunk in self._events.feed(data):
-            if "error" in chunk:
+            if chunk.get("error"):
                 raise openai.stopped_with(chunk)
             self._timings = chunk.get("timings") or self._timings
             for choice in (chunk.get("choices") or ())[:1]:
-                if text := (choice.get("delta") or {}).get("content"):
+                if text := openai.said_in(choice.get("delta") or {}):
                     lines.append(
                         self._line({**_said({"content": text}, generate=self._generate), "done": False})
                     )

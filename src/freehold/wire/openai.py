@@ -63,6 +63,7 @@ class _Conversation(msgspec.Struct, gc=False):
 
 _NAME_LENGTH_MAX = 1000
 _ERROR_WITHIN = 200
+_ERROR_TOLD = re.compile(rb'"error"\s*:\s*[{"]')
 # A conversation is known by this much of its beginning.
 _START_BYTES_MAX = 64 * 1024
 _JSON_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[][{},]', re.DOTALL)
@@ -97,6 +98,37 @@ def stopped_with(chunk: dict[str, Any]) -> ApiError:
     said = chunk.get("error")
     words = said.get("message") if isinstance(said, dict) else said
     return ApiError(502, f"the model stopped with an error: {str(words)[:500]}", code="upstream_cut")
+
+
+def first_choice(chat: Any) -> dict[str, Any]:
+    """The first choice of a whole completion. Raises `ApiError` (502) for an answer that has none, which must not look
+    like an empty one: some providers tell an error of the model under the status 200
+    (https://openrouter.ai/docs/api/reference/errors-and-debugging, read 2026-11-30)."""
+    choices = chat.get("choices")
+    if not choices and chat.get("error"):
+        raise stopped_with(chat)
+    if not choices:
+        raise ApiError(
+            502, "the model's endpoint gave an answer without a choice", code="upstream_unreadable"
+        )
+    first: dict[str, Any] = choices[0]
+    return first
+
+
+def is_only_error(body: bytes) -> bool:
+    """Whether a whole answer tells an error in the place of one."""
+    if _ERROR_TOLD.search(body, 0, _ERROR_WITHIN) is None:
+        return False
+    try:
+        told = msgspec.json.decode(body)
+        return bool(told["error"]) and not told.get("choices")
+    except UNREADABLE:
+        return False
+
+
+def said_in(message: dict[str, Any]) -> str:
+    """The words of a message or of a piece of one: its text, or what it says where the model refused to answer."""
+    return message.get("content") or message.get("refusal") or ""
 
 
 def begins_with_error(beginning: bytes) -> ApiError | None:
@@ -269,7 +301,7 @@ def read_stream(stream: bytes) -> AssembledAnswer:
     _add_words(choices, words)
     if not whole and not choices:
         return AssembledAnswer(None, None, None, ended)
-    if "error" in whole:
+    if whole.get("error"):
         return AssembledAnswer(whole, None, None, False)
     if choices:
         whole["choices"] = [_finished(choices[index]) for index in sorted(choices)]

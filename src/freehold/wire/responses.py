@@ -22,6 +22,7 @@ from freehold.wire.usage import response_usage, usage_of
 
 _REPEATED = ("user", "safety_identifier", "prompt_cache_key", "service_tier")
 # By the chat API's finish_reason.
+_KINDS = ("content", "refusal")
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
@@ -62,8 +63,14 @@ def _response(
     }
 
 
-def _message_item(chat_id: Any, text: str, status: str) -> dict[str, Any]:
-    content = [{"type": "output_text", "text": text, "annotations": []}]
+def _part(kind: str, text: str) -> dict[str, Any]:
+    """A part of a message: its text, or (`kind` is ``refusal``) what the model said instead of answering."""
+    if kind == "refusal":
+        return {"type": "refusal", "refusal": text}
+    return {"type": "output_text", "text": text, "annotations": []}
+
+
+def _message_item(chat_id: Any, content: list[dict[str, Any]], status: str) -> dict[str, Any]:
     return {
         "id": f"msg_{OWN_MARK}{chat_id}",
         "type": "message",
@@ -80,19 +87,19 @@ def _call_item(call: dict[str, Any], status: str) -> dict[str, Any]:
         "type": "function_call",
         "call_id": call.get("id"),
         "name": function.get("name"),
-        "arguments": function.get("arguments") or "",
+        "arguments": function.get("arguments") or "{}",
         "status": status,
     }
 
 
-def _output(chat: dict[str, Any], status: str) -> list[dict[str, Any]]:
-    """The items of an answer. The last of them is what was cut, where it was."""
+def _output(chat: dict[str, Any], status: str, text_at: int = 0) -> list[dict[str, Any]]:
+    """The items of an answer, its text behind the first `text_at` calls. The last of them is what was cut, where it
+    was."""
     message = (chat.get("choices") or [{}])[0].get("message") or {}
-    calls = message.get("tool_calls") or ()
-    output = []
-    if message.get("content") or not calls:
-        output.append(_message_item(chat.get("id"), message.get("content") or "", "completed"))
-    output += [_call_item(call, "completed") for call in calls]
+    output = [_call_item(call, "completed") for call in message.get("tool_calls") or ()]
+    content = [_part(kind, message[kind]) for kind in _KINDS if message.get(kind)]
+    if content or not output:
+        output.insert(text_at, _message_item(chat.get("id"), content or [_part("content", "")], "completed"))
     output[-1]["status"] = status
     return output
 
@@ -104,7 +111,7 @@ def _status(finish: str | None) -> str:
 def answer_from_openai(body: bytes, request: bytes) -> bytes:
     """The response that says what a chat completion says."""
     chat = msgspec.json.decode(body)
-    finish = (chat.get("choices") or [{}])[0].get("finish_reason")
+    finish = openai.first_choice(chat).get("finish_reason")
     asked = msgspec.json.decode(request)
     status = _status(finish)
     return msgspec.json.encode(_response(chat, asked, status, _output(chat, status), finish))
@@ -119,7 +126,8 @@ class ResponsesStreamFromOpenai:
         self._all: list[bytes] = []
         self._number = 0
         self._chat: dict[str, Any] = {}
-        self._text: list[str] | None = None
+        self._parts: dict[str, list[str]] = {}
+        self._text_at = 0
         self._calls: dict[int, dict[str, Any]] = {}
 
     def feed(self, data: bytes) -> bytes:
@@ -137,28 +145,19 @@ class ResponsesStreamFromOpenai:
             raise cut_off()
         chat = answer.body or {}
         status = _status(answer.finish_reason)
-        if self._text is not None:
-            text = "".join(self._text)
-            place = {
-                "item_id": f"msg_{OWN_MARK}{self._chat.get('id')}",
-                "output_index": 0,
-                "content_index": 0,
-            }
-            part = {"type": "output_text", "text": text, "annotations": []}
-            self._event("response.output_text.done", {**place, "text": text, "logprobs": []}, out)
-            self._event("response.content_part.done", {**place, "part": part}, out)
-            item = _message_item(self._chat.get("id"), text, "completed" if self._calls else status)
-            self._event("response.output_item.done", {"output_index": 0, "item": item}, out)
+        self._end_text(status, out)
         calls = ((chat.get("choices") or [{}])[0].get("message") or {}).get("tool_calls") or ()
         for index, call in zip(sorted(self._calls), calls, strict=False):
-            last = index == max(self._calls)
+            last = index == max(self._calls) and (not self._parts or self._text_at < len(self._calls))
             item = _call_item(call, status if last else "completed")
             output_index = self._calls[index]["output_index"]
             place = {"item_id": item["id"], "output_index": output_index}
             named = {"arguments": item["arguments"], "name": item["name"]}
             self._event("response.function_call_arguments.done", {**place, **named}, out)
             self._event("response.output_item.done", {"output_index": output_index, "item": item}, out)
-        response = _response(chat, self._asked, status, _output(chat, status), answer.finish_reason)
+        response = _response(
+            chat, self._asked, status, _output(chat, status, self._text_at), answer.finish_reason
+        )
         self._event(f"response.{status}", {"response": response}, out)
         return b"".join(out)
 
@@ -170,13 +169,14 @@ class ResponsesStreamFromOpenai:
         return b"".join(out)
 
     def _chunk(self, chunk: dict[str, Any], out: list[bytes]) -> None:
-        if "error" in chunk:
+        if chunk.get("error"):
             raise openai.stopped_with(chunk)
         self._start(chunk, out)
         for choice in (chunk.get("choices") or ())[:1]:
             delta = choice.get("delta") or {}
-            if delta.get("content"):
-                self._word(delta["content"], out)
+            for kind in _KINDS:
+                if delta.get(kind):
+                    self._word(kind, delta[kind], out)
             for call in delta.get("tool_calls") or ():
                 self._call(call, out)
 
@@ -188,22 +188,50 @@ class ResponsesStreamFromOpenai:
         self._event("response.created", {"response": response}, out)
         self._event("response.in_progress", {"response": response}, out)
 
-    def _word(self, text: str, out: list[bytes]) -> None:
-        item_id = f"msg_{OWN_MARK}{self._chat.get('id')}"
-        place = {"item_id": item_id, "output_index": 0, "content_index": 0}
-        if self._text is None:
-            self._text = []
-            item = {**_message_item(self._chat.get("id"), "", "in_progress"), "content": []}
-            self._event("response.output_item.added", {"output_index": 0, "item": item}, out)
-            part = {"type": "output_text", "text": "", "annotations": []}
-            self._event("response.content_part.added", {**place, "part": part}, out)
-        self._text.append(text)
-        self._event("response.output_text.delta", {**place, "delta": text, "logprobs": []}, out)
+    def _word(self, kind: str, text: str, out: list[bytes]) -> None:
+        if not self._parts:
+            self._text_at = len(self._calls)
+            item = _message_item(self._chat.get("id"), [], "in_progress")
+            self._event("response.output_item.added", {"output_index": self._text_at, "item": item}, out)
+        if kind not in self._parts:
+            self._parts[kind] = []
+            self._event("response.content_part.added", {**self._place(kind), "part": _part(kind, "")}, out)
+        self._parts[kind].append(text)
+        if kind == "refusal":
+            self._event("response.refusal.delta", {**self._place(kind), "delta": text}, out)
+        else:
+            self._event(
+                "response.output_text.delta", {**self._place(kind), "delta": text, "logprobs": []}, out
+            )
+
+    def _place(self, kind: str) -> dict[str, Any]:
+        return {
+            "item_id": f"msg_{OWN_MARK}{self._chat.get('id')}",
+            "output_index": self._text_at,
+            "content_index": list(self._parts).index(kind),
+        }
+
+    def _end_text(self, status: str, out: list[bytes]) -> None:
+        if not self._parts:
+            return
+        content = []
+        for kind, words in self._parts.items():
+            text = "".join(words)
+            content.append(_part(kind, text))
+            if kind == "refusal":
+                self._event("response.refusal.done", {**self._place(kind), "refusal": text}, out)
+            else:
+                told = {**self._place(kind), "text": text, "logprobs": []}
+                self._event("response.output_text.done", told, out)
+            self._event("response.content_part.done", {**self._place(kind), "part": content[-1]}, out)
+        is_last = self._text_at == len(self._calls)
+        item = _message_item(self._chat.get("id"), content, status if is_last else "completed")
+        self._event("response.output_item.done", {"output_index": self._text_at, "item": item}, out)
 
     def _call(self, call: dict[str, Any], out: list[bytes]) -> None:
         index = call.get("index") or 0
         if index not in self._calls:
-            output_index = len(self._calls) + (self._text is not None)
+            output_index = len(self._calls) + bool(self._parts)
             item = {**_call_item(call, "in_progress"), "arguments": ""}
             self._calls[index] = {"output_index": output_index, "id": item["id"]}
             self._event("response.output_item.added", {"output_index": output_index, "item": item}, out)

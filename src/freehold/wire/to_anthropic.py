@@ -217,6 +217,7 @@ def answer_to_openai(body: bytes, request: bytes) -> bytes:
     """The chat completion that says what a message says."""
     answer = anthropic.read_answer(body)
     chat = dict(answer.body or {})
+    openai.first_choice(chat)
     chat["model"] = openai.peek(request).model or chat.get("model")
     chat["created"] = int(time.time())
     if answer.usage is not None:
@@ -234,6 +235,7 @@ class StreamToOpenai:
         self._head: dict[str, Any] = {}
         self._usage: dict[str, Any] = {}
         self._tools = -1
+        self._untold: dict[str, Any] | None = None
         self._ended = False
         self._events = sse.JsonEvents()
 
@@ -268,13 +270,18 @@ class StreamToOpenai:
                 self._tools += 1
                 function = {"name": block.get("name"), "arguments": ""}
                 self._call({"id": block.get("id"), "type": "function", "function": function}, out)
+                self._untold = block.get("input") or {}
             case "content_block_delta":
                 delta = event["delta"]
                 if delta.get("type") == "text_delta":
                     self._delta({"content": delta["text"]}, out)
-                elif delta.get("type") == "input_json_delta":
+                elif delta.get("type") == "input_json_delta" and delta["partial_json"]:
+                    self._untold = None
                     self._call({"function": {"arguments": delta["partial_json"]}}, out)
+            case "content_block_stop":
+                self._end_call(out)
             case "message_delta":
+                self._end_call(out)
                 self._usage = merged(self._usage, event.get("usage"))
                 reason = (event.get("delta") or {}).get("stop_reason")
                 self._delta({}, out, anthropic.FINISH_REASONS.get(reason or "end_turn", "stop"))
@@ -289,6 +296,12 @@ class StreamToOpenai:
 
     def _call(self, part: dict[str, Any], out: list[bytes]) -> None:
         self._delta({"tool_calls": [{"index": self._tools, **part}]}, out)
+
+    def _end_call(self, out: list[bytes]) -> None:
+        """Tell the arguments of a call that was streamed without any: clients read them as JSON, so they are ``{}``."""
+        if self._untold is not None:
+            self._call({"function": {"arguments": msgspec.json.encode(self._untold).decode()}}, out)
+            self._untold = None
 
     def _end(self, out: list[bytes]) -> None:
         self._ended = True

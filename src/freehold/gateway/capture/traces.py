@@ -42,9 +42,13 @@ def to_trace(captured: CapturedExchange, *, redactor: Redactor | None) -> Trace 
         return None
     answer = answer_in(body, captured.response_kind, streamed=captured.streamed)
     completeness = captured.completeness
-    if completeness == "complete" and not answer.ended:
-        completeness = "upstream_cut"
     response = answer.body
+    # Some providers tell an error of the model under the status 200.
+    failed = (
+        captured.status < 300 and response is not None and response.get("error") and "choices" not in response
+    )
+    if completeness == "complete" and (failed or not answer.ended):
+        completeness = "upstream_cut"
     if response is not None:
         # What llama.cpp was asked to tell for a stop sequence: the prompt and its settings once more.
         response.pop("__verbose", None)

@@ -22,7 +22,7 @@ from freehold.gateway.proxy.preparer import NOT_PREPARED
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX
 from freehold.gateway.proxy.state import WorkerState
 from freehold.types.endpoint import Endpoint
-from freehold.wire.errors import ApiError, clients_fault
+from freehold.wire.errors import THREAD_NOT_FOUND, ApiError, clients_fault
 from freehold.wire.responses_request import HOSTED_TOOL, NEEDS_STATE
 
 _CONTEXT_SIGNS = (
@@ -53,6 +53,8 @@ def why_not_held(error: ApiError) -> str:
     """Why a request cannot be put to an endpoint, as it is counted."""
     if error.code in NOT_PREPARED:
         return "not_prepared"
+    if error.code == THREAD_NOT_FOUND:
+        return NEEDS_STATE
     return error.code if error.code in (NEEDS_STATE, HOSTED_TOOL) else "other_api"
 
 

@@ -14,7 +14,7 @@ from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, AnswerForm, BodyRea
 from freehold.gateway.proxy.translation import UNREADABLE, StreamTranslation, Translation, unreadable_answer
 from freehold.types.endpoint import ANY_MODEL, Endpoint
 from freehold.wire.errors import ApiError, cut_off, request_id_header, told_error
-from freehold.wire.openai import begins_with_error
+from freehold.wire.openai import begins_with_error, is_only_error
 from freehold.wire.sse import ModelName, NamedStream, SeparateUsage, UsageFilter, WholeEvents
 
 _BUFFERED_BYTES_MAX = 1024 * 1024
@@ -35,6 +35,10 @@ _DEFERRAL_HEADER = "x-freehold-deferral"
 # OpenAI and most others, Anthropic, Azure, Bedrock.
 _UPSTREAM_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
 _UPSTREAM_ID_LENGTH_MAX = 200
+# What an upstream says of its body holds for no other: one told in other words is not compressed.
+_OF_THE_BODY = ("content-type", "content-encoding")
+# Of an answer whose words cannot be told: another endpoint may have one that can.
+_NO_ANSWER = ("upstream_unreadable", "upstream_cut")
 Headers = list[tuple[str, str]]
 
 
@@ -55,6 +59,8 @@ async def relay(
     `last`) and it comes whole, before its end; and `ApiError`.
     """
     headers = _start(exchange, endpoint, response)
+    if translation is not None and response.status < 300:
+        _check_form(exchange, endpoint, translation, last=last)
     if exchange.streamed:
         await _wait_for_beginning(endpoint, response, translation, last=last)
         stream_filter, headers = _stream_filter(exchange, translation, headers, hide_usage)
@@ -74,11 +80,29 @@ async def relay(
             raise ApiError(
                 502, f"endpoint {endpoint.name} broke off its answer", code="upstream_cut"
             ) from None
+        if not last and response.status < 300 and is_only_error(data):
+            raise UpstreamFailure(f"endpoint {endpoint.name} answers with an error", reached=True)
         exchange.first_byte_s = time.perf_counter()
         exchange.add_chunk(data)
-        await _send_complete(reader, exchange, response, headers, data, translation, request)
+        try:
+            await _send_complete(reader, exchange, response, headers, data, translation, request)
+        except ApiError as error:
+            if last or error.code not in _NO_ANSWER:
+                raise
+            raise UpstreamFailure(f"endpoint {endpoint.name}: {error}", reached=True) from error
     else:
         await _stream(exchange, response, headers, None, request)
+
+
+def _check_form(exchange: ProxyExchange, endpoint: Endpoint, translation: Translation, *, last: bool) -> None:
+    """Raise for a stream in the place of a whole answer and the other way about, which clients would read as an empty
+    one. Lines of JSON may be one line."""
+    asked = exchange.peek.stream is True
+    if exchange.streamed is asked or (asked and translation.content_type != "text/event-stream"):
+        return
+    if not last:
+        raise UpstreamFailure(f"endpoint {endpoint.name} answers in a form not asked for", reached=True)
+    raise unreadable_answer()
 
 
 async def _wait_for_beginning(
@@ -86,13 +110,14 @@ async def _wait_for_beginning(
 ) -> None:
     """Wait for the first chunk of a stream: what goes wrong before it is an error of HTTP, or the next endpoint's turn.
 
-    An engine may say 200 and then only that it failed. What a rented endpoint says in its own API goes as it came.
+    An engine may say 200 and then only that it failed, and a rented endpoint as well. What that says in its own API
+    goes as it came where no other can answer.
     """
     try:
         await response.wait_for_body()
     except TransportError as error:
         raise upstream_failure(endpoint, error) from error
-    if translation is None and endpoint.engine_kind.is_rented:
+    if last and translation is None and endpoint.engine_kind.is_rented:
         return
     failed = begins_with_error(response.beginning)
     if failed is not None:
@@ -166,7 +191,7 @@ def _stream_filter(
     """What events go through, and the headers of the stream: without its length, or no error could follow what came."""
     headers = [header for header in headers if header[0] != "content-length"]
     if translation is not None:
-        others = [header for header in headers if header[0] != "content-type"]
+        others = [header for header in headers if header[0] not in _OF_THE_BODY]
         return translation.stream(exchange.asked), [*others, ("content-type", translation.content_type)]
     endpoint = exchange.answered_by
     assert endpoint is not None
@@ -218,7 +243,7 @@ async def _send_complete(
         status = exchange.status = error.status
         data = exchange.api_route.error(error, exchange.id).body
         headers = [
-            *(one for one in headers if one[0] != "content-type"),
+            *(one for one in headers if one[0] not in _OF_THE_BODY),
             ("content-type", "application/json"),
         ]
     elif translation is not None:
