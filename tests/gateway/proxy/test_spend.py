@@ -1,5 +1,6 @@
 """Spend caps of a real gateway, while all goes well and while it does not."""
 
+import asyncio
 import concurrent.futures
 import contextlib
 import json
@@ -10,6 +11,7 @@ from decimal import Decimal
 
 import psutil
 import pytest
+from aiohttp import web
 from tests.gateway.asking import QUESTION, metric, post
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain, processes
 
@@ -128,6 +130,40 @@ def test_a_client_that_leaves_is_billed_what_was_reserved_and_an_error_nothing(u
         with pytest.raises(OSError):
             ask(running, timeout=0.3)
         eventually(lambda: booked(tmp_path) > EACH)
+
+
+def cut(seen):
+    """A whole answer whose length lies."""
+
+    async def respond(request):
+        response = web.StreamResponse(headers={"content-type": "application/json", "content-length": "9000"})
+        await response.prepare(request)
+        await response.write(json.dumps(ANSWER).encode())
+        await asyncio.sleep(0.05)
+        request.transport.abort()
+        raise ConnectionResetError
+
+    return respond
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("/v1/chat/completions", cut),
+        ("/v1/messages", cut),
+        ("/v1/messages", lambda seen: plain({"ok": True})),
+    ],
+)
+def test_an_answer_that_came_and_cannot_be_told_is_billed_what_was_reserved(upstream, tmp_path, path, answer):
+    """The endpoint may charge for it; for nothing, a cap would never be reached."""
+    upstream.answer = answer
+    with capped(upstream, tmp_path, "0.10") as running:
+        eventually(lambda: ask(running, path=path)[0] == 502)
+        for _ in range(30):
+            if ask(running, path=path)[0] == 429:
+                break
+        assert ask(running, path=path) in ((429, "spend_cap_reached"), (429, None))
+        assert Decimal(0) < eventually(lambda: booked(tmp_path)) < Decimal("0.30")
 
 
 def test_an_absurd_report_does_not_shut_the_key(upstream, tmp_path):

@@ -192,7 +192,7 @@ async def _attempt(
             if attempt + 1 == tries or error.timed_out or isinstance(error, NoCredentialsFailure):
                 raise
         else:
-            if response.status >= 400:
+            if response.status >= 300:  # a redirect has answered nothing either
                 spend.release(state, exchange)
             try:
                 if response.status not in _RETRYABLE_STATUSES:

@@ -1,7 +1,8 @@
 """Money on the hot path: reserve before an endpoint that charges is asked, bill when it has answered.
 
 Only requests under a spend cap get here beyond the first line. What was asked and has no known outcome (a client that
-left before the answer, a timeout) is billed at its upper estimate: the endpoint may charge for it.
+left before the answer, a timeout, an answer that broke off or cannot be read) is billed at its upper estimate: the
+endpoint may charge for it.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ def forfeit(state: WorkerState, exchange: ProxyExchange) -> None:
 def bill(state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint) -> None:
     """NumberedCharge what an answer cost, in the place of what was reserved for it."""
     if exchange.status >= 400:
-        release(state, exchange)
+        # An endpoint's own error released it. What is reserved still was answered, if not in a way that can be told.
+        forfeit(state, exchange)
         return
     charge = charge_of(
         exchange.metered,
