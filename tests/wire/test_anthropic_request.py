@@ -85,3 +85,11 @@ def test_a_thread_may_begin_here_and_what_goes_on_from_one_is_not_the_whole_conv
         with pytest.raises(ApiError, match="send all of its messages") as error:
             read(goes_on)
         assert (error.value.status, error.value.code) == (404, "thread_not_found")
+
+
+def test_a_turn_that_was_all_thinking_is_an_empty_text_and_one_of_calls_has_none():
+    thought = {"type": "thinking", "thinking": "hm", "signature": "s"}
+    used = {"type": "tool_use", "id": "t1", "name": "find", "input": {}}
+    for blocks, content in (([thought], ""), ([thought, used], None)):
+        turns = [*ASKED["messages"], {"role": "assistant", "content": blocks}, *ASKED["messages"]]
+        assert translated(messages=turns)["messages"][1]["content"] == content

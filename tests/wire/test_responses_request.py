@@ -142,3 +142,15 @@ def test_what_was_not_stored_cannot_be_named(more):
 )
 def test_what_neither_uses_nor_leaves_state(more, stateless):
     assert is_stateless(asked(**more)) is stateless
+
+
+def test_text_and_calls_of_one_turn_are_one_message_in_whichever_order_they_were_told():
+    call = {"type": "function_call", "call_id": "c1", "name": "find", "arguments": "{}"}
+    text = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "I look."}]}
+    refused = {"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}
+    result = {"type": "function_call_output", "call_id": "c1", "output": "lost"}
+    for told in ([text, call], [call, text]):
+        made = json.loads(request_to_openai(asked(input=[USER, *told, result, refused])))["messages"]
+        assert [one["role"] for one in made] == ["user", "assistant", "tool", "assistant"]
+        assert made[1]["content"] == "I look." and made[1]["tool_calls"][0]["id"] == "c1"
+        assert made[3]["content"] == "No."

@@ -1,5 +1,6 @@
 """OpenAI's chat API, translated to Anthropic's."""
 
+import base64
 import json
 
 import pytest
@@ -141,3 +142,51 @@ def test_what_was_cached_counts_as_a_part_of_the_prompt():
     chat = json.loads(answer_to_openai(json.dumps(said).encode(), json.dumps(ASKED).encode()))
     assert (chat["usage"]["prompt_tokens"], chat["usage"]["total_tokens"]) == (10, 12)
     assert chat["choices"][0]["finish_reason"] == "length"
+
+
+def test_turns_and_texts_that_say_nothing_are_left_out_as_the_messages_api_refuses_them():
+    asked = translated(
+        messages=[
+            {"role": "user", "content": [{"type": "text", "text": ""}, {"type": "text", "text": "where?"}]},
+            {"role": "assistant", "content": ""},
+            {"role": "assistant", "content": None, "refusal": "I cannot."},
+            {"role": "user", "content": "why?"},
+            {"role": "assistant", "content": [{"type": "refusal", "refusal": "So."}]},
+            {"role": "user", "content": None},
+        ]
+    )
+    assert [(turn["role"], turn["content"]) for turn in asked["messages"]] == [
+        (role, [{"type": "text", "text": text}])
+        for role, text in (
+            ("user", "where?"),
+            ("assistant", "I cannot."),
+            ("user", "why?"),
+            ("assistant", "So."),
+        )
+    ]
+
+
+def test_ids_of_calls_are_in_letters_that_the_messages_api_takes():
+    """As Kimi's models tell them."""
+    call = {"id": "functions.find:0", "type": "function", "function": {"name": "find", "arguments": "{}"}}
+    asked = translated(
+        messages=[
+            *ASKED["messages"],
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": call["id"], "content": "lost"},
+        ]
+    )
+    (used,), (result,) = (turn["content"] for turn in asked["messages"][1:])
+    assert used["id"] == result["tool_use_id"] == "functions_find_0"
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [(b"\xff\xd8\xff\xe0", "jpeg"), (b"\x89PNG\r\n\x1a\n", "png"), (b"GIF89a", "gif"), (b"RIFF", "webp")],
+)
+def test_the_type_of_a_picture_is_what_it_is(start, kind):
+    """Ollama's clients tell none, and OpenAI's may tell another: the API in between looks itself."""
+    data = base64.b64encode(start + bytes(20)).decode()
+    part = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
+    (block,) = translated(messages=[{"role": "user", "content": [part]}])["messages"][0]["content"]
+    assert block["source"] == {"type": "base64", "media_type": f"image/{kind}", "data": data}

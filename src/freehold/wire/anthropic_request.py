@@ -187,7 +187,8 @@ def _assistant(blocks: Any) -> dict[str, Any]:
                 continue
             case other:
                 raise ApiError(400, f"an assistant's {other} block cannot be passed on to this model")
-    message: dict[str, Any] = {"role": "assistant", "content": "".join(text) or None}
+    # Without calls a chat API wants a text: a turn that was all thinking has an empty one.
+    message: dict[str, Any] = {"role": "assistant", "content": "".join(text) or (None if calls else "")}
     if calls:
         message["tool_calls"] = calls
     return message

@@ -221,12 +221,17 @@ def _messages(asked: dict[str, Any]) -> list[dict[str, Any]]:
             raise ApiError(400, "input: expected a string or a list of objects", param="input")
         match item.get("type", "message"):
             case "message":
-                messages.append({"role": item.get("role"), "content": _content(item.get("content"))})
+                role, content = item.get("role"), _content(item.get("content"))
+                if role == "assistant" and messages and _is_wordless_call(messages[-1]):
+                    messages[-1]["content"] = content  # told behind the calls, whose results follow them
+                else:
+                    messages.append({"role": role, "content": content})
             case "function_call":
                 function = {"name": item.get("name"), "arguments": item.get("arguments")}
                 call = {"id": item.get("call_id"), "type": "function", "function": function}
-                if messages and messages[-1].get("tool_calls"):
-                    messages[-1]["tool_calls"].append(call)
+                if messages and messages[-1]["role"] == "assistant":
+                    # One turn of the model, though it is several items: chat templates want roles to alternate.
+                    messages[-1].setdefault("tool_calls", []).append(call)
                 else:
                     messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
             case "function_call_output":
@@ -244,6 +249,10 @@ def _messages(asked: dict[str, Any]) -> list[dict[str, Any]]:
     return messages
 
 
+def _is_wordless_call(message: dict[str, Any]) -> bool:
+    return bool(message.get("tool_calls")) and message["content"] is None
+
+
 def _content(content: Any) -> Any:
     if content is None or isinstance(content, str):
         return content
@@ -257,6 +266,8 @@ def _content(content: Any) -> Any:
                 if part.get("detail") is not None:
                     image["detail"] = part["detail"]
                 parts.append({"type": "image_url", "image_url": image})
+            case "refusal":
+                parts.append({"type": "text", "text": part.get("refusal", "")})
             case other:
                 raise ApiError(400, f"content of type {str(other)[:100]} cannot be passed on", param="input")
     if all(part["type"] == "text" for part in parts):

@@ -8,6 +8,7 @@ log-probabilities, a seed, or JSON without a schema.
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -52,6 +53,9 @@ _TRANSLATED = frozenset(
         *("service_tier", "prediction", "prompt_cache_key", "prompt_cache_retention", "store", "metadata"),
     )
 )
+# How the formats that the Messages API takes begin, in base64.
+_PICTURES = {"/9j/": "image/jpeg", "iVBORw0": "image/png", "R0lGOD": "image/gif", "UklGR": "image/webp"}
+_NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
 _WHOSE = "an endpoint of Anthropic's API"
 _CHOICES = {"auto": "auto", "none": "none", "required": "any"}
@@ -109,18 +113,21 @@ def _turns(messages: Any) -> tuple[str, list[dict[str, Any]]]:
             case "user":
                 blocks = _blocks(content)
             case "assistant":
-                blocks = [*_blocks(content), *(_tool_use(call) for call in message.get("tool_calls") or ())]
+                said = _blocks(content) or _blocks(message.get("refusal"))
+                blocks = [*said, *(_tool_use(call) for call in message.get("tool_calls") or ())]
             case "tool":
                 result = _blocks(content, only_text=True)
                 blocks = [
                     {
                         "type": "tool_result",
-                        "tool_use_id": message.get("tool_call_id"),
+                        "tool_use_id": _call_id(message.get("tool_call_id")),
                         "content": result,
                     }
                 ]
             case other:
                 raise ApiError(400, f"a message of the role {other} cannot be passed on", param="messages")
+        if not blocks:
+            continue  # the Messages API refuses a turn that says nothing
         said = "assistant" if role == "assistant" else "user"
         if turns and turns[-1]["role"] == said:
             turns[-1]["content"].extend(blocks)
@@ -138,7 +145,10 @@ def _blocks(content: Any, *, only_text: bool = False) -> list[dict[str, Any]]:
     for part in content:
         match part.get("type"):
             case "text":
-                blocks.append({"type": "text", "text": part.get("text", "")})
+                if part.get("text"):
+                    blocks.append({"type": "text", "text": part["text"]})
+            case "refusal":
+                blocks.extend(_blocks(part.get("refusal")))
             case "image_url" if not only_text:
                 blocks.append({"type": "image", "source": _source(part.get("image_url") or {})})
             case other:
@@ -151,7 +161,9 @@ def _source(image: dict[str, Any]) -> dict[str, Any]:
     if not url.startswith("data:"):
         return {"type": "url", "url": url}
     head, _, data = url.removeprefix("data:").partition(",")
-    return {"type": "base64", "media_type": head.removesuffix(";base64"), "data": data}
+    # The Messages API holds the type against the picture; OpenAI's looks at the picture, and Ollama's is told no type.
+    kind = next((kind for start, kind in _PICTURES.items() if data.startswith(start)), None)
+    return {"type": "base64", "media_type": kind or head.removesuffix(";base64"), "data": data}
 
 
 def _tool_use(call: dict[str, Any]) -> dict[str, Any]:
@@ -160,7 +172,17 @@ def _tool_use(call: dict[str, Any]) -> dict[str, Any]:
         arguments = msgspec.json.decode(function.get("arguments") or "{}")
     except msgspec.DecodeError:
         raise ApiError(400, "the arguments of a tool call are not JSON", param="messages") from None
-    return {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": arguments}
+    return {
+        "type": "tool_use",
+        "id": _call_id(call.get("id")),
+        "name": function.get("name"),
+        "input": arguments,
+    }
+
+
+def _call_id(name: Any) -> Any:
+    """The id of a call, in the letters that the Messages API takes: other models' have dots and colons in theirs."""
+    return _NOT_IN_IDS.sub("_", name) if isinstance(name, str) else name
 
 
 def _tools(chat: dict[str, Any]) -> dict[str, Any]:
