@@ -11,6 +11,7 @@ import pytest
 import websockets
 from tests.gateway.asking import QUESTION, client, post
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, trace_of
+from tests.gateway.test_bad_upstreams import Socket
 from tests.gateway.vendor import AUDIO, Vendor
 
 from freehold.gateway.http.memory import MemoryBudget
@@ -75,6 +76,21 @@ def test_errors_pass_and_failures_are_named(far, upstream, tmp_path):
         upstream, tmp_path, endpoints=(slow,), retries=0, read_timeout_s=0.5, capture="off"
     ) as running:
         assert post(running, QUESTION)[0] == 504
+
+
+def test_an_upstream_that_switches_protocols_unasked_is_an_error(upstream, tmp_path):
+    """Passed on, the client would take all that follows on its connection for another protocol."""
+    odd = Socket(
+        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", closes=False
+    )
+    one = behind_a_password(int(odd.base_url.rpartition(":")[2]))
+    try:
+        with gateway(upstream, tmp_path, endpoints=(one,), others_to="far", retries=0) as running:
+            for path in ("/v1/chat/completions", "/v1/messages", "/v1/files"):
+                asked = {**QUESTION, "max_tokens": 5}
+                assert post(running, asked, path=path)[0] == 502
+    finally:
+        odd.close()
 
 
 def test_the_addresses_that_are_remembered_are_few(upstream):

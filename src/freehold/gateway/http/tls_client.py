@@ -110,6 +110,10 @@ class TlsClient:
             answer = await request.__aenter__()
         except RequestError as error:
             raise _transport_error(error) from error
+        if answer.status < 200:
+            # Nothing was offered, and a client would take what follows for another protocol.
+            await request.__aexit__(None, None, None)
+            raise RemoteProtocolError("the endpoint wants to speak something else")
         return TlsResponse(request, answer, self._memory)
 
     async def close(self) -> None:
