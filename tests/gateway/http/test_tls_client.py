@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import socket
 import time
 
 import httpx
@@ -91,6 +92,28 @@ def test_an_upstream_that_switches_protocols_unasked_is_an_error(upstream, tmp_p
                 assert post(running, asked, path=path)[0] == 502
     finally:
         odd.close()
+
+
+def test_a_header_of_other_bytes_than_ascii_costs_no_answer(upstream, tmp_path):
+    data = json.dumps(ANSWER).encode()
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-name: M\xc3\xbcller\r\nx-kept: yes\r\n"
+    odd = Socket(head + b"content-length: %d\r\n\r\n%b" % (len(data), data), closes=False)
+    one = behind_a_password(int(odd.base_url.rpartition(":")[2]))
+    try:
+        with gateway(upstream, tmp_path, endpoints=(one,), others_to="far", retries=0) as running:
+            for path in ("/v1/chat/completions", "/v1/files"):
+                status, headers, body = post(running, QUESTION, path=path)
+                assert (status, body, headers["x-kept"], headers["x-name"]) == (200, data, "yes", None)
+    finally:
+        odd.close()
+
+
+def test_a_clients_header_of_other_bytes_than_ascii_reaches_the_endpoint(far, upstream):
+    body = json.dumps(QUESTION).encode()
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-title: M\xfcller\r\nconnection: close\r\n"
+    with socket.create_connection(("127.0.0.1", far.config.port), timeout=10) as sent:
+        sent.sendall(head + b"content-length: %d\r\n\r\n%b" % (len(body), body))
+        assert sent.recv(65536).startswith(b"HTTP/1.1 200")
 
 
 def test_the_addresses_that_are_remembered_are_few(upstream):

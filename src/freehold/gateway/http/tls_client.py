@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -35,7 +36,7 @@ class TlsResponse(UpstreamResponse):
         self._answer = answer
         self._first: list[bytes] | None = None
         self.status = answer.status
-        self.headers = list(answer.headers.items())
+        self.headers = _headers_of(answer)
 
     async def wait_for_body(self) -> None:
         if self._first is None:
@@ -123,6 +124,20 @@ class TlsClient:
 async def _joined(pieces: AsyncIterator[list[bytes]]) -> AsyncIterator[bytes]:
     async for some in pieces:
         yield some[0] if len(some) == 1 else b"".join(some)
+
+
+def _headers_of(answer: Any) -> list[tuple[str, str]]:
+    """The headers of an answer, without those that pyreqwest cannot tell: of other bytes than ASCII's, as the name of a
+    file may be."""
+    try:
+        return list(answer.headers.items())
+    except ValueError:
+        pass
+    told: list[tuple[str, str]] = []
+    for name in dict.fromkeys(answer.headers.keys()):
+        with contextlib.suppress(ValueError):
+            told += [(name, value) for value in answer.headers.getall(name)]
+    return told
 
 
 def _transport_error(error: RequestError) -> TransportError:
