@@ -228,6 +228,36 @@ def test_fields_that_say_nothing_are_no_error(claude, gpt, llama, upstream):
     )
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_parts_of_thought_and_text_are_told_as_the_text(between, claude, gpt, llama, upstream, streamed):
+    """As Mistral's models that reason answer."""
+    thought = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]
+    pieces = [
+        chunk({"role": "assistant", "content": thought}),
+        chunk({"content": [{"type": "text", "text": "on"}]}),
+    ]
+    pieces += [chunk({"content": " its"}), chunk({"content": " way"}), chunk({}, "stop"), b"data: [DONE]\n\n"]
+    answered = whole({"content": [*thought, {"type": "text", "text": "on its way"}]})
+    upstream.answer = lambda seen: stream(pieces) if streamed else plain(answered)
+    if streamed:
+        with claude.messages.stream(model="chat", max_tokens=9, messages=ASKED) as told:
+            message = told.get_final_message()
+        with gpt.responses.stream(model="chat", input="x") as told:
+            response = told.get_final_response()
+        said = "".join(one.message.content for one in llama.chat(model="chat", messages=ASKED, stream=True))
+        native = gpt.chat.completions.with_raw_response.create(model="chat", messages=ASKED, stream=True)
+        list(native.parse())
+        (trace,) = eventually(
+            lambda: [one for one in traces_of(between) if one.id == native.headers["x-freehold-trace-id"]]
+        )
+        assert trace.response["choices"][0]["message"]["content"] == "on its way"
+    else:
+        message = claude.messages.create(model="chat", max_tokens=9, messages=ASKED)
+        response = gpt.responses.create(model="chat", input="x")
+        said = llama.chat(model="chat", messages=ASKED).message.content
+    assert [one.text for one in message.content] == [response.output_text] == [said] == ["on its way"]
+
+
 def test_a_compressed_error_is_told_with_its_status(claude, upstream):
     """It was not asked for, but servers compress what they like."""
     packed = gzip.compress(json.dumps({"error": {"message": "slow down"}}).encode())

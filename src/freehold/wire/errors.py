@@ -56,6 +56,8 @@ THREAD_NOT_FOUND = "thread_not_found"
 """The code of a request that goes on from a conversation which is not held here; Anthropic's clients send all of it
 then.
 """
+_ERROR_TOLD = re.compile(rb'"error"\s*:\s*[{"]')
+_TOLD_WITHIN = 200
 _NOT_TAKEN = re.compile(rb"(image|audio|video) input is not supported")
 UNREADABLE = (
     AttributeError,
@@ -88,6 +90,17 @@ def told_error(status: int, body: bytes) -> ApiError:
     if status == 500 and (fault := clients_fault(body)) is not None:
         return fault
     return ApiError(status, message, code=code, param=param)
+
+
+def is_only_error(body: bytes) -> bool:
+    """Whether a whole answer tells an error in the place of one."""
+    if _ERROR_TOLD.search(body, 0, _TOLD_WITHIN) is None:
+        return False
+    try:
+        told = msgspec.json.decode(body)
+        return bool(told["error"]) and not told.get("choices")
+    except UNREADABLE:
+        return False
 
 
 def clients_fault(body: bytes) -> ApiError | None:

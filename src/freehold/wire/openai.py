@@ -63,7 +63,6 @@ class _Conversation(msgspec.Struct, gc=False):
 
 _NAME_LENGTH_MAX = 1000
 _ERROR_WITHIN = 200
-_ERROR_TOLD = re.compile(rb'"error"\s*:\s*[{"]')
 # A conversation is known by this much of its beginning.
 _START_BYTES_MAX = 64 * 1024
 _JSON_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[][{},]', re.DOTALL)
@@ -115,20 +114,17 @@ def first_choice(chat: Any) -> dict[str, Any]:
     return first
 
 
-def is_only_error(body: bytes) -> bool:
-    """Whether a whole answer tells an error in the place of one."""
-    if _ERROR_TOLD.search(body, 0, _ERROR_WITHIN) is None:
-        return False
-    try:
-        told = msgspec.json.decode(body)
-        return bool(told["error"]) and not told.get("choices")
-    except UNREADABLE:
-        return False
-
-
 def said_in(message: dict[str, Any]) -> str:
     """The words of a message or of a piece of one: its text, or what it says where the model refused to answer."""
-    return message.get("content") or message.get("refusal") or ""
+    return text_of(message.get("content")) or message.get("refusal") or ""
+
+
+def text_of(content: Any) -> Any:
+    """The text of an answer's content. Mistral's models that reason tell parts, of thought and of text
+    (github.com/spring-projects/spring-ai, issue 5019)."""
+    if not isinstance(content, list):
+        return content
+    return "".join(part["text"] for part in content if part.get("type") == "text")
 
 
 def begins_with_error(beginning: bytes) -> ApiError | None:
@@ -339,6 +335,8 @@ def _add_chunk(whole: dict[str, Any], choices: dict[int, dict[str, Any]], chunk:
 
 def _add_delta(message: dict[str, Any], delta: dict[str, Any]) -> None:
     for key, value in delta.items():
+        if key == "content" and isinstance(value, list):
+            value = text_of(value)
         if key == "tool_calls" and isinstance(value, list):
             for call in value:
                 if isinstance(call, dict):

@@ -97,7 +97,8 @@ def _output(chat: dict[str, Any], status: str, text_at: int = 0) -> list[dict[st
     was."""
     message = (chat.get("choices") or [{}])[0].get("message") or {}
     output = [_call_item(call, "completed") for call in message.get("tool_calls") or ()]
-    content = [_part(kind, message[kind]) for kind in _KINDS if message.get(kind)]
+    told = ((kind, openai.text_of(message.get(kind))) for kind in _KINDS)
+    content = [_part(kind, text) for kind, text in told if text]
     if content or not output:
         output.insert(text_at, _message_item(chat.get("id"), content or [_part("content", "")], "completed"))
     output[-1]["status"] = status
@@ -175,8 +176,8 @@ class ResponsesStreamFromOpenai:
         for choice in (chunk.get("choices") or ())[:1]:
             delta = choice.get("delta") or {}
             for kind in _KINDS:
-                if delta.get(kind):
-                    self._word(kind, delta[kind], out)
+                if text := openai.text_of(delta.get(kind)):
+                    self._word(kind, text, out)
             for call in delta.get("tool_calls") or ():
                 self._call(call, out)
 

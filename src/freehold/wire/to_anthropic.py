@@ -239,7 +239,8 @@ def answer_to_openai(body: bytes, request: bytes) -> bytes:
     """The chat completion that says what a message says."""
     answer = anthropic.read_answer(body)
     chat = dict(answer.body or {})
-    openai.first_choice(chat)
+    choice = openai.first_choice(chat)
+    choice["finish_reason"] = choice.get("finish_reason") or "stop"  # as in a stream
     chat["model"] = openai.peek(request).model or chat.get("model")
     chat["created"] = int(time.time())
     if answer.usage is not None:

@@ -13,8 +13,8 @@ from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, AnswerForm, BodyReader, with_usage
 from freehold.gateway.proxy.translation import UNREADABLE, StreamTranslation, Translation, unreadable_answer
 from freehold.types.endpoint import ANY_MODEL, Endpoint
-from freehold.wire.errors import ApiError, cut_off, request_id_header, told_error
-from freehold.wire.openai import begins_with_error, is_only_error
+from freehold.wire.errors import ApiError, cut_off, is_only_error, request_id_header, told_error
+from freehold.wire.openai import begins_with_error
 from freehold.wire.sse import ModelName, NamedStream, SeparateUsage, UsageFilter, WholeEvents
 
 _BUFFERED_BYTES_MAX = 1024 * 1024
