@@ -113,8 +113,8 @@ def _turns(messages: Any) -> tuple[str, list[dict[str, Any]]]:
             case "user":
                 blocks = _blocks(content)
             case "assistant":
-                said = _blocks(content) or _blocks(message.get("refusal"))
-                blocks = [*said, *(_tool_use(call) for call in message.get("tool_calls") or ())]
+                words = _blocks(content) or _blocks(message.get("refusal"))
+                blocks = [*words, *(_tool_use(call) for call in message.get("tool_calls") or ())]
             case "tool":
                 result = _blocks(content, only_text=True)
                 blocks = [
