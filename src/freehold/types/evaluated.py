@@ -173,7 +173,7 @@ class ItemLook(StoredRecord, frozen=True, kw_only=True):
     items: bytes = b""
     golds: bytes = b""
     allowed: float | None = None
-    """What all looks of the plan may err together, as it was when this one was taken. None: kept by an earlier version."""
+    """What all planned looks might err together when this one was taken. None: an earlier version kept it."""
     rule: str | None = None
     """Id of the rule of deferral whose mixture the look was planned for; the candidate alone then only informs."""
 
