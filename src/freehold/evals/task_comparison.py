@@ -46,6 +46,16 @@ def prepared(task: Task, cache_dir: Path | None) -> Task:
     return msgspec.structs.replace(task, options=options)
 
 
+def labels_id(task: Task) -> str | None:
+    """Id of the human labels that correct the task's judge, None without. Raises `InputError` for a file of labels that
+    cannot be read."""
+    labels = task.options.get("human_labels") if task.scorer == "judge" else None
+    if not labels:
+        return None
+    path = Path(labels)
+    return content_id([sorted(read_labels(path).items()), sorted(read_differences(path, 1.0).items())])
+
+
 async def compare_by_task(
     results: SideBySide,
     task: Task,
