@@ -38,6 +38,11 @@ def evaluation_id(items: str, task: Task, results: SideBySide) -> str:
     return content_id([items, task, pairs, *filter(None, [labels_id(task)])])
 
 
+def answers_id(task: Task, candidate: Sequence[EvalResult]) -> str:
+    """Id of a candidate's answers to a task and their scores, whatever the incumbent's are."""
+    return content_id([task, [[one.output, one.score.value] for one in candidate]])
+
+
 def measured(results: Sequence[EvalResult], alpha: float) -> Measured:
     """The mean of the scored ones, with the two-sided 1 − 2·alpha interval: Wilson's for 0/1, else Student's t."""
     values = [one.score.value for one in results if one.score.value is not None]
