@@ -3,6 +3,8 @@ import json
 import pytest
 from tests.evals.judging.conftest import honest, run
 
+from freehold.evals.judging.human_labels import answers_key
+
 
 def test_an_uncalibrated_judge_never_promotes(serve):
     made, _ = run(serve, honest, ["good"] * 100, ["bad"] * 100)
@@ -30,6 +32,42 @@ def test_a_calibrated_judge_may_promote(serve, tmp_path):
     made, _ = run(serve, honest, *CANDIDATE_BETTER, human_labels=labels)
     assert any("Calibrated with 60 human labels" in note for note in made.comparison.notes)
     assert made.comparison.verdict == "promote"
+
+
+def labels_of(folder, candidate, incumbent, winners):
+    """As `freehold label` writes them: each says which two answers it is of."""
+    path = folder / "labels.jsonl"
+    lines = [
+        {"id": f"s{place}", "winner": winner, "answers": answers_key(candidate[place], incumbent[place])}
+        for place, winner in enumerate(winners)
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return str(path)
+
+
+@pytest.mark.parametrize("changed", [200, 1])
+def test_labels_of_another_candidate_promote_nothing(serve, tmp_path, changed):
+    """People liked the first candidate; the second one, which loses each pair, was promoted by their labels."""
+    good, bad = [f"good {i}" for i in range(200)], [f"bad {i}" for i in range(200)]
+    labels = labels_of(tmp_path, good, bad, ["candidate"] * 60)
+    first, _ = run(serve, honest, good, bad, human_labels=labels)
+    assert first.comparison.verdict == "promote"
+    second, _ = run(
+        serve, honest, bad[:changed] + good[changed:], good[:changed] + bad[changed:], human_labels=labels
+    )
+    assert second.comparison.verdict == ("reject" if changed == 200 else "hold")
+    others = min(changed, 60)
+    assert any(f"{others} of 60 human labels are of other answers" in one for one in second.comparison.notes)
+
+
+def test_labels_of_a_candidate_say_of_equal_answers_that_they_are_equal(serve, tmp_path):
+    """A mixture's answer is the incumbent's own on most items: labels of the candidate alone moved it there, too."""
+    good, bad = [f"good {i}" for i in range(200)], [f"bad {i}" for i in range(200)]
+    labels = labels_of(tmp_path, good, bad, ["candidate"] * 60)
+    mixed = [good[i] if i % 4 == 0 else bad[i] for i in range(200)]
+    made, _ = run(serve, honest, mixed, bad, human_labels=labels)
+    assert made.comparison.difference == pytest.approx(0.25, abs=0.03)
+    assert any("Calibrated with 60 human labels" in note for note in made.comparison.notes)
 
 
 def test_the_corrected_difference_is_the_one_that_counts(serve, tmp_path):

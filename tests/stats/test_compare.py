@@ -145,3 +145,23 @@ def test_a_result_becomes_a_comparison_and_survives_json():
     assert again == comparison
     assert again.notes[0] == "first"
     assert again.ci_low == result.ci_low
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_partial_credit_does_not_hide_failures_too_rare_to_be_seen(clustered):
+    """60 items that differ a little on both sides: their t limits exclude 3 points, and a failure of one item in thirty
+    would be missing among as many once in six times."""
+    d = np.tile([0.1, -0.1, 0.0, 0.0, 0.0], 60)
+
+    def compared(n):
+        clusters = [str(place // 2) for place in range(n)] if clustered else None
+        x = [0.9] * n
+        y = [0.9 + one for one in d[:n].tolist()]
+        rule = DecisionRule(margin=0.03)
+        return compare_scores([str(place) for place in range(n)], x, y, rule, clusters=clusters)
+
+    few, enough = compared(60), compared(300)
+    assert few.ci_low > -0.03
+    assert (few.verdict, few.reasons) == ("hold", ("rare_losses_could_hide_harm",))
+    assert few.needed_n >= 119 and any("would settle it" in note for note in few.notes)
+    assert (enough.verdict, enough.reasons) == ("promote", ("noninferior",))

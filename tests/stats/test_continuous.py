@@ -98,3 +98,35 @@ def test_large_samples_use_the_expansion():
 
 def test_nothing_is_no_interval():
     assert continuous.continuous_limits(np.empty(0), margin=0.1).lower is None
+
+
+def partial_credit(rng, n, margin):
+    """Differences that are small on 30 % of the items; total failures so often that the mean is -margin."""
+    noise = np.where(rng.random(n) < 0.3, rng.choice([-0.1, 0.1], n), 0.0)
+    return np.where(rng.random(n) < margin / 0.9, -0.9, noise)
+
+
+def test_losses_too_rare_to_be_seen_promote_no_more_often_than_alpha():
+    """The limits alone passed one sample in seven of 60: those without a single failure."""
+    rng, n, margin = np.random.default_rng(4), 60, 0.03
+    runs = [partial_credit(rng, n, margin) for _ in range(1500)]
+    by_limits = [continuous.paired_t_ci(d).lower > -margin for d in runs]
+    both = [
+        t and continuous.rare_loss_p(d, margin=margin, reach=1.0) <= 0.025
+        for t, d in zip(by_limits, runs, strict=True)
+    ]
+    assert np.mean(by_limits) > 0.1 and np.mean(both) < 0.025
+
+
+def test_the_p_of_rare_losses_is_the_binomial_one():
+    noise = np.tile([0.1, -0.1], 50)
+    assert continuous.rare_loss_p(noise, margin=0.05, reach=1.0) == pytest.approx(0.95**100)
+    assert continuous.rare_loss_p(2 * noise, margin=0.1, reach=2.0) == pytest.approx(0.95**100)
+    one = np.concatenate([noise, [-1.0]])
+    assert continuous.rare_loss_p(one, margin=0.05, reach=1.0) == pytest.approx(
+        0.95**101 + 101 * 0.05 * 0.95**100
+    )
+    clumped = continuous.rare_loss_p(noise, margin=0.05, reach=1.0, effect=4.0)
+    assert clumped == pytest.approx(0.95**25)
+    assert continuous.rare_loss_p(noise - 0.06, margin=0.05, reach=1.0) == 1.0
+    assert continuous.rare_loss_p(np.full(5, -1.0), margin=0.05, reach=1.0) == 1.0

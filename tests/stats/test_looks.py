@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -122,3 +123,14 @@ def test_as_many_as_planned_may_promote(planned, count):
         this = look(f"e{number}", [1, 2], alpha=ALPHA / planned)
         assert counted(known, this, planned).may_promote == (number < planned)
         known.append(this)
+
+
+def test_an_alpha_raised_after_a_look_gives_no_further_one():
+    """0.025 was said and spent. 0.05, shared by two, would be as much again for the second."""
+    before = msgspec.structs.replace(look("e1", range(50)), allowed=ALPHA)
+    second = count([before], look("e2", range(50)), allowed=2 * ALPHA, planned=2)
+    assert not second.may_promote
+    planned = msgspec.structs.replace(before, alpha=ALPHA / 2)
+    assert count([planned], look("e2", range(50), alpha=ALPHA / 2), allowed=2 * ALPHA, planned=2).may_promote
+    untold = look("e1", range(50))  # what an earlier version kept
+    assert count([untold], look("e2", range(50)), allowed=2 * ALPHA, planned=2).may_promote

@@ -106,3 +106,10 @@ def test_no_difference_helps_where_there_are_too_few_pairs():
 
 def test_where_the_least_difference_suffices_it_is_the_one():
     assert power.difference_for(3000, discordance=0.01, margin=0.05) == -0.01
+
+
+def test_a_plan_for_losses_too_rare_to_be_seen():
+    """The fewest items without a loss that say something."""
+    assert power.rare_loss_n(0.05) == 72 and 0.95**72 <= 0.025 < 0.95**71
+    assert power.rare_loss_n(0.02) == 183
+    assert power.rare_loss_n(0.05, true_difference=-0.02) == 119

@@ -12,7 +12,7 @@ import msgspec
 from freehold.evals.chat.chat_client import Patience
 from freehold.evals.comparing import UNIT, Scale, SideBySide, compare
 from freehold.evals.judging.families import same_family
-from freehold.evals.judging.human_labels import haste_note, read_differences, read_labels
+from freehold.evals.judging.human_labels import haste_note, labels_of_answers, read_differences, read_labels
 from freehold.evals.judging.judge import Judge, JudgeOptions
 from freehold.evals.judging.pairwise import calibrated, judge_pairs
 from freehold.evals.judging.rubric import load
@@ -46,6 +46,16 @@ def prepared(task: Task, cache_dir: Path | None) -> Task:
     return msgspec.structs.replace(task, options=options)
 
 
+def labels_id(task: Task) -> str | None:
+    """Id of the human labels that correct the task's judge, None without. Raises `InputError` for a file of labels that
+    cannot be read."""
+    labels = task.options.get("human_labels") if task.scorer == "judge" else None
+    if not labels:
+        return None
+    path = Path(labels)
+    return content_id([sorted(read_labels(path).items()), sorted(read_differences(path, 1.0).items())])
+
+
 async def compare_by_task(
     results: SideBySide,
     task: Task,
@@ -60,8 +70,8 @@ async def compare_by_task(
     scale = UNIT
     if task.scorer == "judge":
         options = read_options("judge", task.options, JudgeOptions)
+        human, of_others = _human(options, results)
         if options.mode == "pairwise":
-            human = read_labels(Path(options.human_labels)) if options.human_labels else None
             async with Judge(options, patience=patience) as judge:
                 judged = await judge_pairs(
                     judge, results, margin=task.margin, alpha=task.alpha, human=human, on_progress=on_progress
@@ -70,9 +80,9 @@ async def compare_by_task(
             scale = WIN_SCALE
             evidence, more = judged.evidence, judged.notes
         else:
-            evidence, more = _graded(options, results, task)
+            evidence, more = _graded(options, results, task, human)
         haste = haste_note(Path(options.human_labels)) if options.human_labels else ""
-        notes = (*notes, *more, *([haste] if haste else []))
+        notes = (*notes, *more, *filter(None, [of_others, haste]))
         context = replace(context, judge=evidence)
     slices = {}
     if task.scorer in SCORERS:  # scores that were given in files have no scorer
@@ -85,14 +95,21 @@ async def compare_by_task(
     return Compared(comparison, list(results.incumbent), list(results.candidate))
 
 
-def _graded(options: JudgeOptions, results: SideBySide, task: Task) -> tuple[JudgeEvidence, tuple[str, ...]]:
-    """What is known about a judge that graded each answer alone."""
+def _human(options: JudgeOptions, results: SideBySide) -> tuple[dict[str, float], str]:
+    """The human labels of these answers, by sample id, and what a reader must know of others."""
+    if not options.human_labels:
+        return {}, ""
+    path = Path(options.human_labels)
+    if options.mode == "pairwise":
+        return labels_of_answers(path, read_labels(path), results)
     rubric = load(Path(options.rubric) if options.rubric else None, "absolute")
-    human = (
-        read_differences(Path(options.human_labels), rubric.highest - rubric.lowest)
-        if options.human_labels
-        else {}
-    )
+    return labels_of_answers(path, read_differences(path, rubric.highest - rubric.lowest), results)
+
+
+def _graded(
+    options: JudgeOptions, results: SideBySide, task: Task, human: dict[str, float]
+) -> tuple[JudgeEvidence, tuple[str, ...]]:
+    """What is known about a judge that graded each answer alone."""
     differences = [
         Score(value=None)
         if one.score.value is None or other.score.value is None

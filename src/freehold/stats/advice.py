@@ -31,6 +31,7 @@ SETTLED_BY_ITEMS = frozenset(
         "measurably_worse_margin_not_excluded",
         "too_few_pairs",
         "exact_test_not_passed",
+        "rare_losses_could_hide_harm",
         "no_scored_pairs",
     }
 )
@@ -142,7 +143,7 @@ def _continuous_n(sd: float, rule: DecisionRule, design_effect: float, true: flo
     z = z_quantile(rule.alpha) + z_quantile(1 - _POWER)
     if true <= -rule.margin or (z * sd / (true + rule.margin)) ** 2 > _MAX_NEEDED:
         return None
-    return planner.noninferiority_n_continuous(
+    spread = planner.noninferiority_n_continuous(
         sd=sd,
         margin=rule.margin,
         true_difference=true,
@@ -150,6 +151,8 @@ def _continuous_n(sd: float, rule: DecisionRule, design_effect: float, true: flo
         power=_POWER,
         design_effect=design_effect,
     ).n
+    rare = planner.rare_loss_n(rule.unit_margin, rule.alpha, true_difference=true / rule.reach)
+    return max(spread, math.ceil(rare * design_effect))
 
 
 def error_ratio(rate: float | None, rule: DecisionRule) -> float | None:

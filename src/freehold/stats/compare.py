@@ -204,6 +204,7 @@ def _evidence(
         upper=inference.upper,
         p_exact_promote=inference.p_exact,
         p_exact_reject=inference.p_reject,
+        p_rare_loss=inference.p_rare_loss,
         enough_to_promote=n >= rules.MIN_PAIRS_PROMOTE
         and (clusters is None or clusters >= MIN_CLUSTERS_PROMOTE),
         enough_to_reject=pairs.binary or n >= MIN_PAIRS_REJECT

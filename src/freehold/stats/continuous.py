@@ -27,6 +27,7 @@ _FEW_VALUES = 24
 _MAX_DROPPED = 0.01
 FEW_NONZERO = 10
 BOOTSTRAP_FROM_N = 30
+_SAME = 1e-9  # losses whose sizes are closer than this are of one size
 
 
 class Resampling(NamedTuple):
@@ -243,6 +244,29 @@ def no_variance_limits(
     reach = hi - lo
     share = quantile**2 / (n + quantile**2)
     return value - (reach + value) * share, value + (reach - value) * share
+
+
+def rare_loss_p(d: Floats, *, margin: float, reach: float, effect: float = 1.0) -> float:
+    """Exact p of "large losses are so frequent that, with the other differences as seen, the mean is -margin".
+
+    Limits from a mean and its spread know nothing of losses too rare to be seen: at a rate of 3 %, one sample of 60
+    items in six has no answer in a wrong form. For losses of the whole range, and for each size from half of it on that
+    was seen, the rate that takes the mean to -margin is `(rest + margin) / (rest + size)`, with `rest` the mean of the
+    smaller ones; p is the binomial probability of as few such losses as there are. The largest p counts. `effect` is
+    the design effect of clusters.
+    """
+    d = np.sort(np.asarray(d, dtype=float))
+    n = len(d)
+    seen = -d[d <= -reach / 2]
+    sizes = np.unique(np.append(seen, reach))
+    counts = np.searchsorted(d, -sizes + _SAME, side="right")
+    if counts.max(initial=0) == n:
+        return 1.0
+    rest = (d.sum() - np.concatenate([[0.0], np.cumsum(d)])[counts]) / (n - counts)
+    if (rest <= -margin).any():
+        return 1.0
+    rates = np.clip((rest + margin) / (rest + sizes), 0.0, 1.0)
+    return float(special.betainc((n - counts) / effect, counts / effect + 1, 1 - rates).max())
 
 
 def continuous_limits(

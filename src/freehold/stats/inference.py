@@ -12,13 +12,14 @@ from freehold.stats.binary import Floats, tango_ci
 from freehold.stats.clustered import (
     ClusterMean,
     Codes,
+    clump_effect,
     clump_limits,
     clustered_binary_limits,
     clustered_continuous_limits,
     dense_codes,
     design_effect_used,
 )
-from freehold.stats.continuous import Resampling, continuous_limits, sign_flip_permutation
+from freehold.stats.continuous import Resampling, continuous_limits, rare_loss_p, sign_flip_permutation
 from freehold.stats.exact import GUARD_UP_TO_N, noninferiority_test, p_reject
 from freehold.stats.judges import Ppi
 from freehold.stats.pairs import ScoredPairs
@@ -43,6 +44,7 @@ class Inference:
     p_exact: float | None = None
     p_reject: float | None = None
     p_sign_flip: float | None = None
+    p_rare_loss: float | None = None
     parts: dict[str, tuple[float, float]] = field(default_factory=dict)
     mean: ClusterMean | None = None
     design_effect: float = 1.0
@@ -64,6 +66,7 @@ class Inference:
             p_exact=None,
             p_reject=None,
             p_sign_flip=None,
+            p_rare_loss=None,
             parts={**self.parts, "as_judged": raw, "calibrated": (by.lower, by.upper)},
             naive=None,
             as_judged=raw,
@@ -125,6 +128,7 @@ def _continuous(d: Floats, rule: DecisionRule, resampling: Resampling) -> Infere
     return Inference(
         **limits._asdict(),
         p_sign_flip=sign_flip_permutation(d, margin=rule.margin, seed=resampling.seed) if few else None,
+        p_rare_loss=rare_loss_p(d, margin=rule.margin, reach=rule.reach),
     )
 
 
@@ -154,7 +158,10 @@ def _clustered(codes: Codes, d: Floats, rule: DecisionRule, seed: int) -> Infere
     limits, mean = clustered_continuous_limits(
         codes, d, margin=rule.margin, alpha=rule.alpha, lo=rule.lo, hi=rule.hi, seed=seed
     )
-    return Inference(**limits._asdict(), mean=mean, design_effect=design_effect_used(mean))
+    seen = design_effect_used(mean)
+    moved = int(np.count_nonzero(np.bincount(codes, weights=d)))
+    p = rare_loss_p(d, margin=rule.margin, reach=rule.reach, effect=clump_effect(mean, moved, seen))
+    return Inference(**limits._asdict(), mean=mean, design_effect=seen, p_rare_loss=p)
 
 
 class WorstLimits(NamedTuple):
@@ -187,5 +194,6 @@ def worst_case(pairs: ScoredPairs, rule: DecisionRule, *, seed: int) -> WorstLim
         d[pairs.scored] = pairs.d
         return infer(d, codes, rule, binary=pairs.binary, resampling=Resampling(seed, _WORST_CASE_RESAMPLES))
 
-    lower, upper = filled(-reach).lower, filled(reach).upper
-    return WorstLimits(lower, upper, lower is not None and lower > -rule.margin + rules.STRICT)
+    lost = filled(-reach)
+    holds = lost.lower is not None and lost.lower > -rule.margin + rules.STRICT
+    return WorstLimits(lost.lower, filled(reach).upper, holds and (lost.p_rare_loss or 0.0) <= rule.alpha)

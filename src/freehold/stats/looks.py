@@ -39,14 +39,22 @@ def count(earlier: Sequence[ItemLook], this: ItemLook, *, allowed: float, planne
 
     A look that is among them is counted at its place: the same evaluation again is the same look. `allowed` is the
     one-sided error of the whole story, `planned` how many looks are to share it; `this.alpha` is the share of this one.
+    An earlier look that allowed the story less is the one that counts: it was said before a result was seen. A look at
+    the very same answers without the incumbent's chose nothing and could promote nothing: it is no other one.
     """
     places = [place for place, look in enumerate(earlier) if look.id == this.id]
-    before = list(earlier[: places[0]] if places else earlier)
+    before = [
+        look
+        for look in (earlier[: places[0]] if places else earlier)
+        if not (look.alone and look.answers is not None and look.answers == this.answers)
+    ]
     story = _story(before, this)
     mine = _items(this)
     seen = np.concatenate([_items(before[place]).ids for place in story] or [np.empty(0, np.uint64)])
     spent = float(sum(before[place].alpha for place in story))
     first = before[story[0]] if story else None
+    said_before = [before[place].allowed for place in story]
+    allowed = min([allowed, *(one for one in said_before if one is not None)])
     return LookCount(
         number=len(story) + 1,
         planned=planned,

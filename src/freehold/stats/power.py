@@ -235,6 +235,13 @@ def zero_loss_n(margin: float, alpha: float = 0.025) -> int:
     return n
 
 
+def rare_loss_n(margin: float, alpha: float = 0.025, *, true_difference: float = 0.0) -> int:
+    """Pairs from which losses of the whole range too rare to be seen hide no drop of `margin`, for scores between the
+    ends of the range (`continuous.rare_loss_p`). Shares of the range; `true_difference` is above -margin."""
+    rate = (true_difference + margin) / (true_difference + 1)
+    return math.ceil(math.log(alpha) / math.log1p(-rate))
+
+
 def power_at(
     n: int, *, discordance: float, margin: float, true_difference: float = 0.0, alpha: float = 0.025
 ) -> float:

@@ -31,6 +31,7 @@ REASONS: dict[str, str] = {
     "too_few_pairs": "too few independent pairs to promote on, whatever they show",
     "interval_spans_margin": "the interval reaches below minus the margin: not proven either way",
     "exact_test_not_passed": "the score limit passes but the exact test does not",
+    "rare_losses_could_hide_harm": "losses too rare to show among so few items could hide a drop beyond the margin",
     "unscored_pairs_could_hide_harm": "counting every unscored pair as a loss, the margin is not excluded",
     "measurably_worse_margin_not_excluded": "measurably worse, and the margin is not excluded",
     "slice_harm": "a declared slice is harmed",
@@ -100,6 +101,7 @@ class Evidence:
     upper: float | None
     p_exact_promote: float | None = None
     p_exact_reject: float | None = None
+    p_rare_loss: float | None = None
     enough_to_promote: bool = True
     enough_to_reject: bool = True
     unscored_harmless: bool = True
@@ -161,6 +163,8 @@ def _obstacles(evidence: Evidence) -> tuple[str, ...]:
         found.append("too_few_pairs")
     if evidence.p_exact_promote is not None and evidence.p_exact_promote > evidence.rule.alpha:
         found.append("exact_test_not_passed")
+    if evidence.p_rare_loss is not None and evidence.p_rare_loss > evidence.rule.alpha:
+        found.append("rare_losses_could_hide_harm")
     if not evidence.unscored_harmless:
         found.append("unscored_pairs_could_hide_harm")
     return tuple(found)

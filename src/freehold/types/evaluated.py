@@ -172,6 +172,12 @@ class ItemLook(StoredRecord, frozen=True, kw_only=True):
     alpha: float
     items: bytes = b""
     golds: bytes = b""
+    allowed: float | None = None
+    """What all planned looks might err together when this one was taken. None: an earlier version kept it."""
+    answers: str | None = None
+    """Id of the candidate's answers and their scores. None: an earlier version kept it."""
+    alone: bool = False
+    """No answer of the incumbent was there: the candidate's scores were seen, and it could not be promoted."""
     rule: str | None = None
     """Id of the rule of deferral whose mixture the look was planned for; the candidate alone then only informs."""
 

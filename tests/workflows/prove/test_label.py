@@ -210,3 +210,17 @@ def test_what_a_terminal_and_a_page_label_at_once_is_all_kept(session):
     assert page.forget() == 5 and len(read_labels(path)) == 3
     path.unlink()
     assert not page.undo() and terminal.next() is not None
+
+
+def test_pairs_whose_answers_have_changed_come_again(session):
+    """The labels of the first candidate's answers were taken for those of the next one's."""
+    made, path = session(4)
+    while made.next() is not None:
+        made.record("left")
+    changed, _ = session(items=[item(0, candidate="newer"), *(item(i) for i in range(1, 4))])
+    assert (changed.progress.labelled, changed.state.labelled) == (3, 3)
+    pair = changed.next()
+    assert pair.id == "s0" and "newer" in (pair.left, pair.right)
+    changed.record("equal")
+    assert changed.next() is None and len(path.read_text().splitlines()) == 5
+    assert read_labels(path)["s0"] == 0.0

@@ -74,6 +74,37 @@ def test_planned_looks_share_alpha(store, tmp_path):
         assert (made.comparison.verdict == "promote") == (number <= 2)
 
 
+def test_alpha_and_plan_raised_after_a_look_let_no_further_one_promote(store, tmp_path):
+    """Each look had its 0.025, and the second was promoted as one that was planned."""
+    held_out = [asked(i, system="a") for i in range(200)]
+    assert look_of(run(tmp_path / "a", held_out, lambda i, model: "yes", looks=Looks(store))) == (1, 0, True)
+    raised = Task(name="t", scorer="label", margin=0.05, alpha=0.05)
+    again = [asked(i, system="b") for i in range(200)]
+    made = run(tmp_path / "b", again, lambda i, model: "yes", task=raised, looks=Looks(store, 2))
+    assert look_of(made) == (2, 200, False) and made.comparison.alpha == 0.025
+    assert (made.comparison.verdict, made.comparison.reasons) == ("hold", ("repeated_look",))
+
+
+def test_scores_seen_without_the_incumbents_answers_are_looks_at_these_items(store, tmp_path):
+    """They choose among candidates as a comparison does. The very same answers, compared once the incumbent's are
+    frozen, are no further look: they were one, and could not be promoted by it."""
+
+    def seen(folder, reply, **fields):
+        samples = [asked(i, **fields) for i in range(200)]
+        made = run(tmp_path / folder, samples, reply, looks=Looks(store), without_incumbent=True)
+        keep(store, made)
+        return made
+
+    alone = seen("a", lambda i, model: "yes", incumbent=None)
+    assert alone.comparison is None and alone.measured.mean == 1.0
+    same = seen("b", lambda i, model: "yes")
+    assert look_of(same) == (1, 0, True) and same.comparison.verdict == "promote"
+    with open_store(f"sqlite:///{tmp_path}/other.sqlite3") as store:
+        seen("c", lambda i, model: "yes" if i % 9 else "no", incumbent=None)
+        other = seen("d", lambda i, model: "yes")
+        assert look_of(other) == (2, 200, False) and other.comparison.reasons == ("repeated_look",)
+
+
 def test_a_look_of_another_project_that_shares_the_store_counts(tmp_path):
     """Two folders, one database: the second project's first evaluation of the same questions is a second look."""
     url = f"sqlite:///{tmp_path}/shared.sqlite3"

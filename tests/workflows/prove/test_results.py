@@ -55,6 +55,23 @@ def test_the_id_follows_from_answers_and_scores_alone():
     assert evaluation_id("others", TASK, side_by_side(1.0, 0.0)) != one
 
 
+def test_more_human_labels_are_another_evaluation(tmp_path):
+    """They were the same look again: a judge's correction could be had again and again until it passed."""
+    path = tmp_path / "labels.jsonl"
+
+    def id_with(options, *lines):
+        path.write_text("".join(line + "\n" for line in lines))
+        judged = Task(name="t", scorer="judge", options={"model": "j", **options})
+        return evaluation_id("items", judged, side_by_side(1.0, 0.0))
+
+    first, labels = '{"id": "s0", "winner": "tie"}', {"human_labels": str(path)}
+    one = id_with(labels, first)
+    assert id_with(labels, '{"id": "s0", "winner": "tie", "seconds": 4.0}') == one
+    more = id_with(labels, first, '{"id": "s1", "winner": "candidate"}')
+    assert more != one != id_with(labels, '{"id": "s0", "winner": "candidate"}')
+    assert id_with({}, first) == id_with({})
+
+
 def test_scores_of_0_and_1_get_wilsons_interval():
     found = measured(results_of([1.0] * 8 + [0.0] * 2 + [None]), 0.025)
     assert (found.n, found.mean, found.method) == (10, 0.8, "wilson")

@@ -1,9 +1,13 @@
-"""Human labels of pairs, as `freehold label` or another tool writes them."""
+"""Human labels of pairs, as `freehold label` or another tool writes them.
+
+A label is about two answers. Those that `freehold label` writes say which, so that they do not correct a judge of other
+answers: another candidate's, or the same one's after it was trained again.
+"""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +15,15 @@ import msgspec
 
 from freehold import files
 from freehold.errors import InputError
+from freehold.evals.comparing import SideBySide
+from freehold.evals.judging.told import same_answer
+from freehold.evals.normalizing import collapsed
+from freehold.types.record import content_id
 
 HASTY_SECONDS = 1.0
 """Two answers can't be read in less."""
 
+_KEY_DIGITS = 16
 _WINNERS = {"candidate": 1.0, "incumbent": -1.0, "tie": 0.0, "equal": 0.0}
 
 
@@ -29,7 +38,9 @@ def read_labels(path: Path) -> dict[str, float]:
         label = _winner(value)
         if label is not None:
             labels[str(value["id"])] = label
-        elif value.get("winner", "") is not None:
+        elif value.get("winner", "") is None:
+            labels.pop(str(value["id"]), None)
+        else:
             raise InputError(
                 f"winner is {value.get('winner')!r}",
                 path=str(path),
@@ -50,6 +61,46 @@ def read_differences(path: Path, reach: float) -> dict[str, float]:
         if grades is not None:
             differences[str(value["id"])] = (grades[0] - grades[1]) / reach
     return differences
+
+
+def answers_key(candidate: str | None, incumbent: str | None) -> str:
+    """What a label says of which two answers it is: a hash of both, without their white space."""
+    return content_id([collapsed(candidate or ""), collapsed(incumbent or "")])[:_KEY_DIGITS]
+
+
+def labels_of_answers(
+    path: Path, labels: Mapping[str, float], results: SideBySide
+) -> tuple[dict[str, float], str]:
+    """The labels that hold for these answers, and what a reader must know of the others; empty where nothing.
+
+    Two equal answers are equally good, whatever a label says: in a mixture most are the incumbent's own. Where a label
+    is of other answers none counts. Those that are left would be no random sample: they are of the pairs that have not
+    changed.
+    """
+    about = {str(value["id"]): value.get("answers") for _, value in _lines(path)}
+    kept: dict[str, float] = {}
+    others = untold = 0
+    for sample, one, other in zip(results.samples, results.incumbent, results.candidate, strict=True):
+        if sample.id not in labels:
+            continue
+        if same_answer(one.output, other.output):
+            kept[sample.id] = 0.0
+            continue
+        told = about[sample.id]
+        untold += told is None
+        others += told is not None and told != answers_key(other.output, one.output)
+        kept[sample.id] = labels[sample.id]
+    if others:
+        return {}, (
+            f"{others:,} of {len(kept):,} human labels are of other answers than these, of another candidate or of "
+            f"one before it was changed, so none counts: freehold label --out {path} asks for these pairs again."
+        )
+    if untold:
+        return (
+            kept,
+            f"{untold:,} human labels do not say which answers they are of: whether these is not known.",
+        )
+    return kept, ""
 
 
 def typical_seconds(path: Path) -> float | None:

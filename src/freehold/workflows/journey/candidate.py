@@ -20,6 +20,7 @@ from freehold.datasets import building
 from freehold.engines import start
 from freehold.evals.chat.answer_cache import oldest_answer
 from freehold.evals.replay import ReplayOptions
+from freehold.evals.task_comparison import labels_id
 from freehold.types.config import ProjectConfig
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import Evaluation
@@ -308,7 +309,7 @@ class CandidateRunner:
                 bench.task,
                 self.planned_looks,
                 frozen_answers(bench.project, bench.dataset),
-                *filter(None, [own_repeats(bench.project), rule_id]),
+                *filter(None, [own_repeats(bench.project), rule_id, labels_id(bench.task)]),
                 __version__,
             ],
             Evaluation,

@@ -46,6 +46,7 @@ from freehold.workflows.prove.preflight.address import AskedEndpoint
 from freehold.workflows.prove.preflight.check import PreflightRequest, preflight, require
 from freehold.workflows.prove.results import (
     DISAGREEMENTS_KEPT,
+    answers_id,
     baseline,
     evaluation_id,
     frozen_answers,
@@ -176,8 +177,7 @@ async def evaluate(
     options = options._replace(cache_path=candidate.answers_file(cache_dir))
     if fresh:
         candidate.answers_file(cache_dir).unlink(missing_ok=True)
-    task = prepared(plan.task, cache_dir)
-    name = plan.dataset.incumbent_model or "incumbent"
+    task, name = prepared(plan.task, cache_dir), plan.dataset.incumbent_model or "incumbent"
     answered = await ask_and_score(
         candidate, name, samples, repeats, plan.own_repeats, task, options, progress
     )
@@ -185,11 +185,12 @@ async def evaluate(
     id = evaluation_id(plan.dataset.id, task, results)
     comparison = None
     differing: tuple[Disagreement, ...] = ()
-    if any(sample.incumbent is not None for sample in samples):
-        names = name, candidate.model
-        look = plan.looks.take(
-            look_at(samples, evaluation_id=id, dataset_id=plan.dataset.id, names=names, alpha=task.alpha)
-        )
+    compares = any(sample.incumbent is not None for sample in samples)
+    names = name, candidate.model
+    seen = look_at(samples, evaluation_id=id, dataset_id=plan.dataset.id, names=names, alpha=task.alpha)
+    seen = msgspec.structs.replace(seen, answers=answers_id(task, results.candidate), alone=not compares)
+    look = plan.looks.take(seen)
+    if compares:
         unplanned = 1 if look.may_promote or look.informs else look.number
         context = ScoreContext(self_noise=answered.self_noise, looks=unplanned, informs=look.informs)
         compared = await compare_by_task(

@@ -15,7 +15,7 @@ import msgspec
 
 from freehold import files
 from freehold.errors import InputError, UsageError
-from freehold.evals.judging.human_labels import HASTY_SECONDS
+from freehold.evals.judging.human_labels import HASTY_SECONDS, answers_key
 from freehold.evals.judging.told import same_answer, told_answer
 from freehold.evals.slicing import question
 from freehold.store import open_store
@@ -33,6 +33,7 @@ class Label(Record, frozen=True, kw_only=True):
     """One line of the labels file. `winner` is None for a skipped pair, `left` says whose answer stood on the left.
 
     `seconds` is how long the person took; equal answers are labelled equal without being shown (`shown` false).
+    `answers` says which two answers it is about (`answers_key`); None in what earlier versions wrote.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Label(Record, frozen=True, kw_only=True):
     at: datetime
     seconds: float = 0.0
     shown: bool = True
+    answers: str | None = None
 
 
 class BlindPair(NamedTuple):
@@ -87,7 +89,8 @@ class LabelSession:
 
     Which pairs come, in which order and on which side follow from `seed` alone. The pairs are a simple random
     sample of all, as the calibration of a judge requires. Another session may write the same file, in a terminal or on
-    a page: its labels are taken in before a pair is shown or a label is taken back.
+    a page: its labels are taken in before a pair is shown or a label is taken back. A pair whose label is of other
+    answers comes again.
     """
 
     def __init__(
@@ -115,15 +118,13 @@ class LabelSession:
         self._shown_at: datetime | None = None
         self._taken: list[str] = []
         for item in self._items:
-            if item.sample.id not in self._labels and same_answer(
-                item.candidate.output, item.incumbent.output
-            ):
+            if self._label(item) is None and same_answer(item.candidate.output, item.incumbent.output):
                 self._write(item, "tie", shown=False, seconds=0.0)
 
     @property
     def progress(self) -> LabelProgress:
         """Counts over the pairs of this session."""
-        done = [self._labels[item.sample.id] for item in self._items if item.sample.id in self._labels]
+        done = [label for item in self._items if (label := self._label(item)) is not None]
         timed = [label.seconds for label in done if label.shown and label.seconds > 0]
         return LabelProgress(len(done), len(self._items), sum(timed) / len(timed) if timed else None)
 
@@ -214,7 +215,12 @@ class LabelSession:
         return True
 
     def _current(self) -> ItemResult | None:
-        return next((item for item in self._items if item.sample.id not in self._labels), None)
+        return next((item for item in self._items if self._label(item) is None), None)
+
+    def _label(self, item: ItemResult) -> Label | None:
+        """The label of a pair; None where there is none, or one of other answers."""
+        label = self._labels.get(item.sample.id)
+        return None if label is None or label.answers not in (None, _key(item)) else label
 
     def _take_in(self) -> None:
         """The labels that the file holds now."""
@@ -237,6 +243,7 @@ class LabelSession:
             at=self._clock(),
             seconds=round(seconds, 2),
             shown=shown,
+            answers=_key(item),
         )
         with _writing(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -245,6 +252,10 @@ class LabelSession:
                 file.flush()
                 os.fsync(file.fileno())
         self._labels[label.id] = label
+
+
+def _key(item: ItemResult) -> str:
+    return answers_key(item.candidate.output, item.incumbent.output)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

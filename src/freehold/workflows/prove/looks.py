@@ -56,7 +56,7 @@ class Looks:
         return self._keep(look, allowed=allowed)[1]
 
     def _keep(self, look: ItemLook, *, allowed: float) -> tuple[ItemLook, LookCount]:
-        look = msgspec.structs.replace(look, alpha=allowed / self.planned)
+        look = msgspec.structs.replace(look, alpha=allowed / self.planned, allowed=allowed)
         earlier: list[ItemLook] = []
         kept = look
         if self.store is not None:

@@ -141,6 +141,8 @@ def _continuous_rows(target: PowerTarget, assumptions: PowerAssumptions, n: int 
             power=target.power,
             design_effect=effect,
         )
+        # With fewer, losses too rare to show hold it whatever the spread.
+        fewest = math.ceil(planner.rare_loss_n(margin, alpha, true_difference=truth) * effect)
         at_n = None
         if n is not None:
             pairs = max(2, math.floor(n / effect))
@@ -150,7 +152,7 @@ def _continuous_rows(target: PowerTarget, assumptions: PowerAssumptions, n: int 
         yield PowerRow(
             discordance=None,
             true_difference=truth,
-            n=found.n,
+            n=max(found.n, fewest),
             n_normal=None,
             power=found.power_at_n,
             exact=True,

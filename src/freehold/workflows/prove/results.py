@@ -12,6 +12,7 @@ from scipy import special
 from freehold import files
 from freehold.evals.comparing import SideBySide
 from freehold.evals.frozen import read_frozen
+from freehold.evals.task_comparison import labels_id
 from freehold.stats.binary import wilson_limits
 from freehold.store import Store
 from freehold.types.dataset import Dataset, SplitName
@@ -25,12 +26,21 @@ DISAGREEMENTS_KEPT = 50
 
 
 def evaluation_id(items: str, task: Task, results: SideBySide) -> str:
-    """Id of what was measured: the items, the task, all answers and scores; not how long they took."""
+    """Id of what was measured: the items, the task, all answers and scores; not how long they took.
+
+    Human labels that correct a judge decide as scores do: with more of them it is another evaluation. Raises
+    `InputError` where their file cannot be read.
+    """
     pairs = [
         [one.output, one.score.value, other.output, other.score.value]
         for one, other in zip(results.incumbent, results.candidate, strict=True)
     ]
-    return content_id([items, task, pairs])
+    return content_id([items, task, pairs, *filter(None, [labels_id(task)])])
+
+
+def answers_id(task: Task, candidate: Sequence[EvalResult]) -> str:
+    """Id of a candidate's answers to a task and their scores, whatever the incumbent's are."""
+    return content_id([task, [[one.output, one.score.value] for one in candidate]])
 
 
 def measured(results: Sequence[EvalResult], alpha: float) -> Measured:

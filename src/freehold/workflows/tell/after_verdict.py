@@ -54,6 +54,7 @@ WAYS: dict[str, _Way] = {
     "interval_spans_margin": _HELD_OUT,
     "measurably_worse_margin_not_excluded": _HELD_OUT,
     "exact_test_not_passed": _HELD_OUT,
+    "rare_losses_could_hide_harm": _HELD_OUT,
     "too_few_pairs": _HELD_OUT,
     "cluster_dominates": _HELD_OUT,
     "repeated_look": _HELD_OUT,

@@ -24,13 +24,27 @@ def test_promotion_needs_an_offline_verdict(store):
     assert forced.rollout.state == "promoted" and "forced" in store.route_history("support")[-1].why
 
 
+def test_promotion_needs_a_verdict_on_what_the_route_asks(store):
+    """The last verdict counted whatever it was on: another model at another endpoint was promoted by it."""
+    verdict = Verdict(
+        id="v1", outcome="promote", candidate="another", incumbent="i", reasons=(), evidence=FRESH
+    )
+    store.put(verdict)
+    begun(store, stages=(0.1,))
+    for number in range(200):
+        store.add_traces(mirrored(number))
+    rollout.advance(store, "support", who="ada", at=START + timedelta(hours=25))
+    with pytest.raises(UsageError, match="the verdict is on another, and the route's candidate is base:ft"):
+        rollout.promote(store, "support", who="ada", at=START + timedelta(hours=60))
+
+
 @pytest.mark.parametrize(
     ("codes", "missing"), [(("fits",), True), (("fits", "parity_ok"), False), ((), False)]
 )
 def test_what_is_served_here_must_have_been_compared_with_what_was_trained(store, codes, missing):
     reasons = tuple(Reason(code=code, text=code) for code in codes)
     verdict = Verdict(
-        id="v1", outcome="promote", candidate="c", incumbent="i", reasons=reasons, evidence=FRESH
+        id="v1", outcome="promote", candidate="base:ft", incumbent="i", reasons=reasons, evidence=FRESH
     )
     store.put(verdict)
     begun(store, stages=(0.1,))
@@ -56,7 +70,7 @@ def test_stale_evidence_moves_no_traffic_unless_it_is_said(store, days, changed,
         made = {"quality": START - timedelta(days=days)}
         evidence = EvidenceBasis(parts=changed, made_at=made)
     store.put(
-        Verdict(id="v1", outcome="promote", candidate="c", incumbent="i", reasons=(), evidence=evidence)
+        Verdict(id="v1", outcome="promote", candidate="base:ft", incumbent="i", reasons=(), evidence=evidence)
     )
     begun(store)
     for number in range(200):

@@ -41,7 +41,9 @@ FALLING_STAGES = RolloutTerms(
 
 @pytest.mark.slow
 def test_a_good_candidate_goes_through_all_steps(store):
-    verdict = Verdict(id="v1", outcome="promote", candidate="c", incumbent="i", reasons=(), evidence=FRESH)
+    verdict = Verdict(
+        id="v1", outcome="promote", candidate="base:ft", incumbent="i", reasons=(), evidence=FRESH
+    )
     store.put(verdict)
     begun(store)
     for number in range(200):

@@ -65,6 +65,11 @@ def _missing_for_promotion(store: Store, rollout: Rollout, seen: Look) -> list[t
     verdict = store.get(Verdict, rollout.verdict_id) if rollout.verdict_id else None
     if verdict is None or verdict.outcome != "promote":
         missing.append(("verdict", "no offline verdict says promote"))
+    elif (answers := _candidate_of(store, rollout.route)) not in (None, verdict.candidate):
+        other = (
+            f"the verdict is on {verdict.candidate}, and the route's candidate is {answers}: freehold migrate"
+        )
+        missing.append(("verdict", f"{other} proves that one"))
     elif verdict.mixture_id is not None and not _has_rule(store, rollout, verdict):
         other = "the verdict is on a mixture, and the route has another rule or none: freehold rollout start"
         missing.append(("verdict", other))
@@ -75,6 +80,12 @@ def _missing_for_promotion(store: Store, rollout: Rollout, seen: Look) -> list[t
         if state.promote is False and state.metric != "latency":
             missing.append((state.metric, f"{state.metric}: not yet shown to be within its margin"))
     return missing
+
+
+def _candidate_of(store: Store, route_name: str) -> str | None:
+    """The name under which a route asks its candidate; None where there is none."""
+    route = next((one for one in store.routes() if one.name == route_name), None)
+    return None if route is None or route.candidate is None else route.candidate.model or route.model
 
 
 def _has_rule(store: Store, rollout: Rollout, verdict: Verdict) -> bool:
