@@ -9,11 +9,12 @@ from tests.store.examples import Note, trace
 from tests.store.released import TRACES, plant
 
 from freehold.errors import StorageError, StoreError
-from freehold.store import default_url, open_store
+from freehold.store import bodies, default_url, open_store
 from freehold.store.care.backup import backup
 from freehold.store.care.check import check
 from freehold.store.care.restore import loss, refuse_while_in_use, restore
 from freehold.store.tables import audit, traces
+from freehold.store.urls import file_url
 
 HOLDER = """
     import sys
@@ -115,3 +116,29 @@ def test_a_backup_of_an_older_schema_is_brought_forward(url, tmp_path, monkeypat
     restore(url, tmp_path / "old", tmp_path / "kept")
     with open_store(url) as store:
         assert list(store.traces()) == TRACES
+
+
+@pytest.mark.parametrize("name", ["what?", "a%20b"])
+def test_backup_and_restore_find_files_whatever_their_paths_have_in_them(tmp_path, name):
+    """Cut at a question mark, a backup was checked as another file, and the store that took its place was empty."""
+    url, file = file_url(tmp_path / name / "s"), tmp_path / name / "b"
+    fill(url)
+    assert backup(url, file).check.rows["traces"] == 40
+    restore(url, file, tmp_path / name / "kept")
+    with open_store(url) as store:
+        assert store.count_traces() == 40
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert {path.name for path in file.parent.iterdir()} == {"s", "b", "kept"}
+
+
+def test_names_with_a_zero_byte_come_back_into_any_store(url, tmp_path):
+    with open_store(f"sqlite:///{tmp_path}/older") as store:
+        store.add_traces([trace(1, id="zero")])
+        body = bodies.pack_trace(trace(1, id="zero", model="a\0b"))
+        with store.database.writing() as connection:
+            connection.execute(update(traces).values(model="a\0b", body=body, size_bytes=len(body)))
+    fill(url)
+    restore(url, tmp_path / "older", tmp_path / "kept")
+    assert check(url).healthy
+    with open_store(url) as store:
+        assert [one.model for one in store.traces()] == ["a\0b"]

@@ -18,6 +18,7 @@ from freehold.errors import StorageError, StoreError
 from freehold.store.care.backup import backup, copy_all, copy_file, require_backup
 from freehold.store.database import Database
 from freehold.store.tables import metadata, traces
+from freehold.store.urls import file_url, parsed
 from freehold.types.record import Record
 
 Tell = Callable[[int, int | None], None]
@@ -55,7 +56,7 @@ def loss(url: str, file: Path) -> Loss:
     """What the store has and the backup `file` has not. Raises what `require_backup` raises."""
     found = require_backup(file)
     try:
-        live, copy = Database(url, as_is=True), Database(f"sqlite:///{file}", as_is=True)
+        live, copy = Database(url, as_is=True), Database(file_url(file), as_is=True)
     except StoreError:
         return Loss(until=found.newest_trace)  # there is no store: nothing can be lost
     try:
@@ -120,8 +121,6 @@ def _in_use(who: str) -> StoreError:
 
 
 def _replace_file(url: str, file: Path, kept: Path, tell: Tell) -> str | None:
-    from freehold.store.urls import parsed
-
     store = Path(parsed(url).database or "")
     replaced = None
     with files.writing(f"{store}: cannot be replaced"):
@@ -132,7 +131,7 @@ def _replace_file(url: str, file: Path, kept: Path, tell: Tell) -> str | None:
             copy_file(file, new, tell)
         ready = store.with_name(f"{store.name}.restoring")
         try:
-            Database(f"sqlite:///{ready}").close()  # an older backup is brought forward before it is needed
+            Database(file_url(ready)).close()  # an older backup is brought forward before it is needed
             _leave_wal(ready)
             if store.exists():
                 refuse_while_in_use(store)
@@ -194,7 +193,7 @@ def _replace_rows(database: Database, file: Path, kept: Path, tell: Tell) -> str
     with tempfile.TemporaryDirectory(prefix="freehold-restore-") as folder:
         copy = Path(folder) / "store"
         copy_file(file, copy, lambda done, total: None)
-        forward = Database(f"sqlite:///{copy}")  # an older backup is brought forward
+        forward = Database(file_url(copy))  # an older backup is brought forward
         try:
             with forward.reading() as source, database.writing() as target:
                 # The audit record only grows; here it is exchanged for the backup's, and the former one is kept.

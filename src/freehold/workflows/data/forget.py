@@ -18,6 +18,7 @@ from freehold.preparing.index import EXAMPLES
 from freehold.store import Store, audit, open_store
 from freehold.store.care.erase import erase_mentions, erase_traces, scrub
 from freehold.store.search.terms import users_of
+from freehold.store.urls import file_url
 from freehold.types.audit import Change
 from freehold.types.dataset import Dataset
 from freehold.types.progress import Progress
@@ -357,7 +358,7 @@ class _Work:
 
     def _copy_of_store(self, path: Path) -> None:
         try:
-            with open_store(f"sqlite:///{path}") as copy:
+            with open_store(file_url(path)) as copy:
                 ids = [
                     t.id
                     for t in copy.traces(complete_only=False, replaced=True)
