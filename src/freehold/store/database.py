@@ -75,8 +75,9 @@ class Database:
 
     @property
     def file(self) -> Path | None:
-        """The SQLite file; None for one in memory and for PostgreSQL."""
-        return self._file
+        """The SQLite file itself, where a link leads to it: SQLite keeps its log next to that. None for a store in
+        memory and for PostgreSQL."""
+        return None if self._file is None else self._file.resolve()
 
     @property
     def dialect(self) -> str:

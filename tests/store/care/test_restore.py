@@ -1,3 +1,5 @@
+import errno
+import stat
 import subprocess
 import sys
 import textwrap
@@ -142,3 +144,50 @@ def test_names_with_a_zero_byte_come_back_into_any_store(url, tmp_path):
     assert check(url).healthy
     with open_store(url) as store:
         assert [one.model for one in store.traces()] == ["a\0b"]
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_restore_that_is_killed_at_its_last_step_leaves_the_former_store(tmp_path, damaged):
+    """It had been moved away by then, and the next command made an empty store."""
+    url, file = f"sqlite:///{tmp_path}/s", tmp_path / "s"
+    fill(url)
+    backup(url, tmp_path / "b")
+    if damaged:
+        file.write_bytes(b"x" * 4096)
+    before = file.read_bytes()[100:]  # behind SQLite's own head, which says whether there is a log
+    script = f"""
+        import os, pathlib
+        from freehold.store.care.restore import restore
+        real = pathlib.Path.replace
+        pathlib.Path.replace = lambda one, to: os._exit(9) if to.name == "s" else real(one, to)
+        restore({url!r}, pathlib.Path({str(tmp_path / "b")!r}), pathlib.Path({str(tmp_path / "kept")!r}))
+    """
+    assert subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False).returncode == 9
+    assert file.read_bytes()[100:] == before
+    restore(url, tmp_path / "b", tmp_path / "kept2")
+    assert (tmp_path / "kept2").read_bytes()[100:] == before
+    with open_store(url) as store:
+        assert store.count_traces() == 40
+    assert {path.name for path in tmp_path.iterdir()} == {"s", "b", "kept", "kept2"}
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_store_behind_a_link_is_replaced_where_it_lies(tmp_path, monkeypatch, links):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    fill(f"sqlite:///{disk}/real")
+    (tmp_path / "s").symlink_to(disk / "real")
+    url = f"sqlite:///{tmp_path}/s"
+    backup(url, tmp_path / "b")
+    if not links:
+        monkeypatch.setattr(
+            "os.link", lambda *paths: (_ for _ in ()).throw(OSError(errno.EXDEV, "another disk"))
+        )
+    with open_store(url) as store:
+        store.add_traces([trace(900, id="late")])
+    restore(url, tmp_path / "b", tmp_path / "kept")
+    assert (tmp_path / "s").is_symlink() and not (tmp_path / "kept").is_symlink()
+    with open_store(url) as store, open_store(f"sqlite:///{tmp_path}/kept") as former:
+        assert store.database.file == disk / "real"
+        assert store.get_trace("late") is None and former.get_trace("late") is not None
+    assert stat.S_IMODE((tmp_path / "kept").stat().st_mode) == 0o600

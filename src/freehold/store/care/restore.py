@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable
@@ -121,7 +122,8 @@ def _in_use(who: str) -> StoreError:
 
 
 def _replace_file(url: str, file: Path, kept: Path, tell: Tell) -> str | None:
-    store = Path(parsed(url).database or "")
+    # Where a link leads to a store on another disk, the file there is replaced.
+    store = Path(parsed(url).database or "").resolve()
     replaced = None
     with files.writing(f"{store}: cannot be replaced"):
         store.parent.mkdir(parents=True, exist_ok=True)
@@ -136,14 +138,30 @@ def _replace_file(url: str, file: Path, kept: Path, tell: Tell) -> str | None:
             if store.exists():
                 refuse_while_in_use(store)
                 replaced = str(kept)
-                for end in ("", *_SIDE_FILES):
-                    if (part := store.with_name(f"{store.name}{end}")).exists():
-                        part.rename(kept.with_name(f"{kept.name}{end}"))
-            ready.rename(store)
+                _keep(store, kept)
+            ready.replace(store)
         finally:
             for end in ("", *_SIDE_FILES):
                 ready.with_name(f"{ready.name}{end}").unlink(missing_ok=True)
     return replaced
+
+
+def _keep(store: Path, kept: Path) -> None:
+    """Keep the former store as `kept`. The file stays in its place until the new one takes it: one that is stopped in
+    between must not leave a project without its store, whose next command would make an empty one."""
+    for end in (
+        _SIDE_FILES
+    ):  # there are none, but of a damaged store; another's log would be taken in by the new file
+        if (part := store.with_name(f"{store.name}{end}")).exists():
+            shutil.move(part, kept.with_name(f"{kept.name}{end}"))
+    if store.is_dir():
+        store.rename(kept)
+        return
+    try:
+        os.link(store, kept)
+    except OSError:  # another disk, or one that knows no links
+        with files.replacing(kept, durable=True) as copy:
+            shutil.copy2(store, copy)
 
 
 def _leave_wal(file: Path) -> None:
