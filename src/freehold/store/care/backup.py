@@ -17,7 +17,7 @@ from freehold import files
 from freehold.errors import StoreError, UsageError
 from freehold.store.care.check import StoreCheck, check
 from freehold.store.care.rows import pages
-from freehold.store.database import Database
+from freehold.store.database import Database, frozen_uri, is_frozen
 from freehold.store.faults import translated
 from freehold.store.search.indexing import INDEXED
 from freehold.store.tables import SEEDED, counters, metadata, searchable, trace_facets
@@ -74,7 +74,7 @@ def copy_file(source: Path, target: Path, tell: Tell) -> None:
     """Copy a SQLite file through SQLite: one moment of it, with what is still in its log."""
     with (
         translated(str(source)),
-        closing(sqlite3.connect(source, isolation_level=None)) as live,
+        closing(_opened(source)) as live,
         closing(sqlite3.connect(target, isolation_level=None)) as copy,
     ):
         live.execute("PRAGMA busy_timeout=10000")
@@ -87,6 +87,12 @@ def copy_file(source: Path, target: Path, tell: Tell) -> None:
         )
         live.execute("COMMIT")
         copy.execute("PRAGMA journal_mode=DELETE")
+
+
+def _opened(source: Path) -> sqlite3.Connection:
+    if is_frozen(source):
+        return sqlite3.connect(f"{frozen_uri(source)}?immutable=1", uri=True, isolation_level=None)
+    return sqlite3.connect(source, isolation_level=None)
 
 
 def _copy_rows(database: Database, target: Path, tell: Tell) -> None:
