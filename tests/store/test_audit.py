@@ -239,3 +239,14 @@ def all_kinds(base):
         yield from all_kinds(one)
         if isinstance(getattr(one, "kind", None), str):
             yield one
+
+
+def test_a_zero_byte_in_a_reason_is_kept_in_every_database(store):
+    """PostgreSQL takes none in a text; the hash is over what is kept."""
+    audit.note(store.database, "route.save", "r\0", who="a\0", at=AT, why="why\0not", detail={"a": "\0"})
+    (entry,) = audit.entries(store.database)
+    assert (entry.subject, entry.why, entry.detail) == ("r\ufffd", "why\ufffdnot", {"a": "\0"})
+    assert audit.check(store.database).faults == ()
+    route = Route(name="r", model="m", incumbent=Target(endpoint="e"))
+    store.save_route(route, who="ada", at=AT, why="why\0not")
+    assert [change.why for change in store.route_history("r")] == ["why\ufffdnot"]

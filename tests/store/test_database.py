@@ -1,3 +1,4 @@
+import os
 import stat
 from decimal import Decimal
 
@@ -7,6 +8,10 @@ from tests.store.examples import NOON, Note, put, trace
 
 from freehold.errors import StorageError
 from freehold.store import audit, default_url, leases, open_store, usage
+from freehold.store.care.backup import backup
+from freehold.store.care.check import check
+from freehold.store.database import is_frozen
+from freehold.store.urls import file_url
 from freehold.types.route import ApiKey, Route, Target
 
 
@@ -88,3 +93,20 @@ def test_what_must_outlive_a_power_failure_is_synced_when_it_commits(tmp_path):
         assert {name: level_of(act) for name, act in quick.items()} == {name: {1} for name in quick}
         # The level is the transaction's, whichever connection of the pool it gets.
         assert level_of(durable["a key"]) == {2}
+
+
+def test_a_store_where_nothing_can_be_written_is_read_as_it_is(tmp_path, monkeypatch):
+    """On a disk that was mounted read-only a whole store was called damaged, and a backup could not be made."""
+    file = tmp_path / "what? a%20b" / "s"
+    with open_store(file_url(file)) as store:
+        store.add_traces([trace(1)])
+    before = {path.name: path.read_bytes() for path in file.parent.iterdir()}
+    # Root may write everywhere; SQLite makes no file there either.
+    monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK)
+    assert is_frozen(file)
+    assert check(file_url(file)).healthy
+    assert backup(file_url(file), tmp_path / "b").check.rows["traces"] == 1
+    assert {path.name: path.read_bytes() for path in file.parent.iterdir()} == before
+    with open_store(file_url(file)):
+        assert not is_frozen(file)  # its log says that a process has it open
+    assert not is_frozen(tmp_path / "none")

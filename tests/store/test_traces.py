@@ -4,7 +4,10 @@ import msgspec
 from sqlalchemy import event
 from tests.store.examples import NOON, trace
 
+from freehold.store.care.check import check
+from freehold.store.search.finding import search
 from freehold.store.tables import to_micros
+from freehold.types.trace_search import TraceQuery
 
 
 def test_traces_survive_the_round_trip_and_are_kept_once(store):
@@ -89,3 +92,23 @@ def test_the_newest_that_a_gateway_recorded_is_read_from_an_index(store):
         with store.database.reading() as connection:
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {recorded[0]}", recorded[1]).all()
         assert "traces_recorded" in str(plan) and "TEMP" not in str(plan)
+
+
+def test_a_zero_byte_in_a_name_keeps_no_trace_out(store):
+    """PostgreSQL takes none in a text: one request with it kept everything behind it out."""
+    odd = trace(
+        2,
+        source="gateway",
+        model="a\0b",
+        route="r\0",
+        parent_id="p\0",
+        user="u\0",
+        conversation_id="c\0",
+        upstream_id="x\0",
+        request={"messages": [{"role": "user", "content": "zero \0 byte"}], "user": "u\0"},
+    )
+    store.add_traces([trace(1), odd, trace(3)])
+    assert list(store.traces())[1] == odd and [one.model for one in store.traces(model="a\0b")] == ["a\0b"]
+    page = search(store.database, TraceQuery(user="u\0", model="a\0b"), index_within_s=None)
+    assert [one.id for one in page.traces] == [odd.id] and page.unindexed == 0
+    assert check(store.url, quick=False).healthy

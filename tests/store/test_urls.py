@@ -1,7 +1,10 @@
 import pytest
+from tests.store.examples import trace
 
 from freehold.errors import ConfigError
+from freehold.gateway.config import GatewayConfig
 from freehold.store import open_store
+from freehold.store.urls import file_url, store_file
 
 
 @pytest.mark.parametrize(
@@ -11,3 +14,30 @@ from freehold.store import open_store
 def test_a_url_that_cannot_be_used(url, message):
     with pytest.raises(ConfigError, match=message):
         open_store(url)
+
+
+ODD = [
+    "a b",
+    "ünï",
+    "what?",
+    "a%20b",
+    "100%",
+    "%",
+    "a#b",
+    "a?mode=memory&x=1",
+    "quo'te",
+    "a:b@c",
+    "back\\slash",
+]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_store_lies_where_its_path_says(tmp_path, name):
+    file = tmp_path / name / "s.sqlite"
+    with open_store(file_url(file)) as store:
+        store.add_traces([trace(1)])
+        assert store.database.file == store_file(file_url(file)) == file
+    assert list(tmp_path.iterdir()) == [file.parent]
+    assert {path.name for path in file.parent.iterdir()} == {"s.sqlite"}
+    config = GatewayConfig(endpoints=(), store_url=file_url(file))
+    assert config.spool_in(tmp_path / "run") == file.parent / "spool"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import unquote
 
 import msgspec
 
@@ -93,7 +94,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
             return Path(self.spool_folder)
         kind, _, path = (self.store_url or "").partition(":///")
         if kind.startswith("sqlite") and path and path != ":memory:":
-            return Path(path.partition("?")[0]).parent / "spool"
+            return Path(unquote(path.partition("?")[0])).parent / "spool"
         return run_folder / "spool"
 
     def charges(self, endpoint_name: str) -> bool:

@@ -20,7 +20,7 @@ import msgspec
 from sqlalchemy import Connection, delete, insert, select, text
 
 from freehold.store.database import Database
-from freehold.store.tables import audit, from_micros, store_facts, to_micros
+from freehold.store.tables import audit, from_micros, searchable, store_facts, to_micros
 from freehold.types.audit import AuditCheck, AuditEntry, Change, change_source, change_why
 from freehold.types.record import canonical_json
 
@@ -68,11 +68,11 @@ def append(
     entry = AuditEntry(
         number=number + 1,
         at=from_micros(to_micros(at or datetime.now(UTC))),
-        who=who or this_user(),
-        source=change_source.get() or this_process(),
+        who=searchable(who or this_user()),
+        source=searchable(change_source.get() or this_process()),
         action=action,
-        subject=subject,
-        why=why or change_why.get(),
+        subject=searchable(subject),
+        why=searchable(why or change_why.get()),
         detail=detail or {},
         previous=previous,
     )

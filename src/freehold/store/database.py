@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 
@@ -38,6 +40,8 @@ class Database:
             raise StoreError(
                 f"there is no store at {self.where}", hint="freehold up or freehold import makes one"
             )
+        elif is_frozen(self._file):
+            where = where.set(database=frozen_uri(self._file), query={"immutable": "1", "uri": "true"})
         try:
             self._engine = create_engine(where, pool_pre_ping=where.get_backend_name() != "sqlite")
         except ImportError:
@@ -75,8 +79,9 @@ class Database:
 
     @property
     def file(self) -> Path | None:
-        """The SQLite file; None for one in memory and for PostgreSQL."""
-        return self._file
+        """The SQLite file itself, where a link leads to it: SQLite keeps its log next to that. None for a store in
+        memory and for PostgreSQL."""
+        return None if self._file is None else self._file.resolve()
 
     @property
     def dialect(self) -> str:
@@ -127,6 +132,21 @@ class Database:
             # It holds prompts: only the owner may read them.
             with files.writing(f"cannot make {self._file}", hint="choose another place: FREEHOLD_STATE=…"):
                 self._file.touch(mode=0o600)
+
+
+def is_frozen(file: Path | None) -> bool:
+    """Whether a SQLite file lies where nothing can be written and no process has it open. Only as what cannot change
+    can it be read there: SQLite makes files next to a store in its mode (https://www.sqlite.org/wal.html, section 5).
+    """
+    if file is None or not file.is_file():
+        return False
+    real = file.resolve()
+    return not os.access(real.parent, os.W_OK) and not real.with_name(f"{real.name}-wal").exists()
+
+
+def frozen_uri(file: Path | None) -> str:
+    """What SQLite is given for such a file, before its parameters (https://www.sqlite.org/uri.html)."""
+    return f"file:{quote(str(file))}"
 
 
 class ChangeWatch:

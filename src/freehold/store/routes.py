@@ -14,7 +14,7 @@ from freehold.store import audit, bodies, counting
 from freehold.store.damage import SEEN, DamagedBody, unless_damaged
 from freehold.store.database import Database
 from freehold.store.records import KeptRecord, decoded, keep_within
-from freehold.store.tables import from_micros, route_history, routes, to_micros
+from freehold.store.tables import from_micros, route_history, routes, searchable, to_micros
 from freehold.types.route import Route, RouteChange, without_unreadable_rule
 
 
@@ -162,6 +162,7 @@ def _note(
     why: str,
     verdict_id: str | None,
 ) -> None:
+    why = searchable(why)
     about = ("route_history", revision, name, to_micros(at), who, why, verdict_id)
     audit.append(
         connection,

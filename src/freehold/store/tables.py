@@ -7,6 +7,7 @@ searched. Times are UTC, stored as microseconds since 1970: SQLite has no type f
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -271,6 +272,12 @@ audit = Table(
 
 SEEDED = ("counters", "store_facts")
 """Tables in which a new store has rows already: its identity, and counts of nothing."""
+
+
+def searchable(value: Any) -> Any:
+    """A text as a column next to a body holds it: PostgreSQL takes no NUL, and the body has it
+    (https://www.postgresql.org/docs/current/datatype-character.html)."""
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -15,7 +15,7 @@ from freehold.store import audit, bodies, counting
 from freehold.store.damage import DamagedBody, or_error, unless_damaged
 from freehold.store.database import Database
 from freehold.store.search import indexing
-from freehold.store.tables import RECORDED, to_micros, traces
+from freehold.store.tables import RECORDED, searchable, to_micros, traces
 from freehold.types.trace import Trace
 
 TRACE_BATCH = 500
@@ -241,11 +241,11 @@ def trace_row(trace: Trace) -> dict[str, Any]:
     return {
         "id": trace.id,
         "at": to_micros(trace.at),
-        "source": trace.source,
-        "model": trace.model,
-        "route": trace.route,
+        "source": searchable(trace.source),
+        "model": searchable(trace.model),
+        "route": searchable(trace.route),
         "completeness": trace.completeness,
-        "parent_id": trace.parent_id,
+        "parent_id": searchable(trace.parent_id),
         "body": body,
         "size_bytes": len(body),
     }
@@ -266,7 +266,7 @@ def insert_ignoring(connection: Connection, rows: list[dict[str, Any]]) -> int:
 def _filtered(query: Select[Any], wanted: TraceFilter) -> Select[Any]:
     for name in ("route", "model", "parent_id"):
         if (value := wanted.get(name)) is not None:
-            query = query.where(traces.c[name] == value)
+            query = query.where(traces.c[name] == searchable(value))
     if (prefix := wanted.get("source_prefix")) is not None:
         query = query.where(traces.c.source.startswith(prefix, autoescape=True))
     if (since := wanted.get("since")) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import unquote
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -15,7 +16,12 @@ DATABASE_FILE = "freehold.sqlite3"
 
 def default_url(state: Path) -> str:
     """The URL of the SQLite file in a project's state folder."""
-    return f"sqlite:///{state / DATABASE_FILE}"
+    return file_url(state / DATABASE_FILE)
+
+
+def file_url(file: Path) -> str:
+    """The URL of a SQLite file, whatever its path has in it: a question mark would end it, and ``%20`` be a space."""
+    return "sqlite:///" + str(file).replace("%", "%25").replace("?", "%3F")
 
 
 def parsed(url: str) -> URL:
@@ -32,7 +38,9 @@ def parsed(url: str) -> URL:
         ) from None
     match result.get_backend_name():
         case "sqlite":
-            return result.set(drivername="sqlite")
+            # Before 2.1 SQLAlchemy took the path as it is written, escapes and all.
+            path = unquote(url.partition(":///")[2].partition("?")[0])
+            return result.set(drivername="sqlite", database=path or None)
         case "postgresql" | "postgres":
             return result.set(drivername="postgresql+psycopg")
         case other:

@@ -54,10 +54,12 @@ class Project:
     @property
     def store_url(self) -> str:
         """SQLAlchemy URL of the store: environment first, then `[store]`, then SQLite in the state folder."""
+        from freehold.store.urls import file_url  # late: the command line needs this module before any store
+
         return (
             self.settings.database_url
             or self.config.store.url
-            or f"sqlite:///{(self.state / 'freehold.sqlite').absolute()}"
+            or file_url((self.state / "freehold.sqlite").absolute())
         )
 
     @property

@@ -1,3 +1,5 @@
+import errno
+import stat
 import subprocess
 import sys
 import textwrap
@@ -9,11 +11,12 @@ from tests.store.examples import Note, trace
 from tests.store.released import TRACES, plant
 
 from freehold.errors import StorageError, StoreError
-from freehold.store import default_url, open_store
+from freehold.store import bodies, default_url, open_store
 from freehold.store.care.backup import backup
 from freehold.store.care.check import check
 from freehold.store.care.restore import loss, refuse_while_in_use, restore
 from freehold.store.tables import audit, traces
+from freehold.store.urls import file_url
 
 HOLDER = """
     import sys
@@ -115,3 +118,76 @@ def test_a_backup_of_an_older_schema_is_brought_forward(url, tmp_path, monkeypat
     restore(url, tmp_path / "old", tmp_path / "kept")
     with open_store(url) as store:
         assert list(store.traces()) == TRACES
+
+
+@pytest.mark.parametrize("name", ["what?", "a%20b"])
+def test_backup_and_restore_find_files_whatever_their_paths_have_in_them(tmp_path, name):
+    """Cut at a question mark, a backup was checked as another file, and the store that took its place was empty."""
+    url, file = file_url(tmp_path / name / "s"), tmp_path / name / "b"
+    fill(url)
+    assert backup(url, file).check.rows["traces"] == 40
+    restore(url, file, tmp_path / name / "kept")
+    with open_store(url) as store:
+        assert store.count_traces() == 40
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert {path.name for path in file.parent.iterdir()} == {"s", "b", "kept"}
+
+
+def test_names_with_a_zero_byte_come_back_into_any_store(url, tmp_path):
+    with open_store(f"sqlite:///{tmp_path}/older") as store:
+        store.add_traces([trace(1, id="zero")])
+        body = bodies.pack_trace(trace(1, id="zero", model="a\0b"))
+        with store.database.writing() as connection:
+            connection.execute(update(traces).values(model="a\0b", body=body, size_bytes=len(body)))
+    fill(url)
+    restore(url, tmp_path / "older", tmp_path / "kept")
+    assert check(url).healthy
+    with open_store(url) as store:
+        assert [one.model for one in store.traces()] == ["a\0b"]
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_restore_that_is_killed_at_its_last_step_leaves_the_former_store(tmp_path, damaged):
+    """It had been moved away by then, and the next command made an empty store."""
+    url, file = f"sqlite:///{tmp_path}/s", tmp_path / "s"
+    fill(url)
+    backup(url, tmp_path / "b")
+    if damaged:
+        file.write_bytes(b"x" * 4096)
+    before = file.read_bytes()[100:]  # behind SQLite's own head, which says whether there is a log
+    script = f"""
+        import os, pathlib
+        from freehold.store.care.restore import restore
+        real = pathlib.Path.replace
+        pathlib.Path.replace = lambda one, to: os._exit(9) if to.name == "s" else real(one, to)
+        restore({url!r}, pathlib.Path({str(tmp_path / "b")!r}), pathlib.Path({str(tmp_path / "kept")!r}))
+    """
+    assert subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False).returncode == 9
+    assert file.read_bytes()[100:] == before
+    restore(url, tmp_path / "b", tmp_path / "kept2")
+    assert (tmp_path / "kept2").read_bytes()[100:] == before
+    with open_store(url) as store:
+        assert store.count_traces() == 40
+    assert {path.name for path in tmp_path.iterdir()} == {"s", "b", "kept", "kept2"}
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_store_behind_a_link_is_replaced_where_it_lies(tmp_path, monkeypatch, links):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    fill(f"sqlite:///{disk}/real")
+    (tmp_path / "s").symlink_to(disk / "real")
+    url = f"sqlite:///{tmp_path}/s"
+    backup(url, tmp_path / "b")
+    if not links:
+        monkeypatch.setattr(
+            "os.link", lambda *paths: (_ for _ in ()).throw(OSError(errno.EXDEV, "another disk"))
+        )
+    with open_store(url) as store:
+        store.add_traces([trace(900, id="late")])
+    restore(url, tmp_path / "b", tmp_path / "kept")
+    assert (tmp_path / "s").is_symlink() and not (tmp_path / "kept").is_symlink()
+    with open_store(url) as store, open_store(f"sqlite:///{tmp_path}/kept") as former:
+        assert store.database.file == disk / "real"
+        assert store.get_trace("late") is None and former.get_trace("late") is not None
+    assert stat.S_IMODE((tmp_path / "kept").stat().st_mode) == 0o600

@@ -117,3 +117,17 @@ def test_long_rows_and_rows_of_before_checksums_are_had_from_the_pages(tmp_path,
         assert [one.id for one in store.traces()] == [*(one.id for one in TRACES), "long"]
         assert store.get_trace("long").request["messages"][0]["content"] == text
     assert made.rows["spending"] == 1 and made.rows["steps"] == 1
+
+
+def test_what_is_in_the_log_of_a_store_behind_a_link_is_kept(tmp_path):
+    """SQLite keeps the log next to the file, not next to the link."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "s").symlink_to(tmp_path / "disk" / "real")
+    url = f"sqlite:///{tmp_path}/s"
+    with open_store(url) as store:
+        store.add_traces([trace(1)])
+        store.database.close()
+        with store.database.raw_sqlite() as raw:
+            raw.execute("PRAGMA wal_autocheckpoint=0")
+            store.add_traces([trace(2)])
+            assert salvage(url, tmp_path / "saved").rows["traces"] == 2

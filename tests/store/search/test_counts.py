@@ -4,8 +4,18 @@ import pytest
 from sqlalchemy import func, select
 from tests.store.examples import NOON, trace
 
-from freehold.store.search.counts import MIDDLE_S, NO_TIME, SHORT_S, add_answered, add_counts, time_class
+from freehold.store.search.counts import (
+    MIDDLE_S,
+    MOST_TOKENS,
+    NO_TIME,
+    SHORT_S,
+    add_answered,
+    add_counts,
+    time_class,
+)
+from freehold.store.search.indexing import catch_up
 from freehold.store.tables import answered_counts, trace_counts
+from freehold.types.trace import Usage
 
 
 @pytest.mark.parametrize(
@@ -56,3 +66,17 @@ def test_what_a_clock_that_is_ahead_wrote_takes_nothing_of_the_last_day_away(sto
         for table in (trace_counts, answered_counts):
             query = select(func.sum(table.c.requests)).where(table.c.width_s == MIDDLE_S)
             assert connection.execute(query).scalar() == 2
+
+
+def test_what_a_broken_upstream_counts_does_not_stop_the_index(store):
+    """More than a database keeps, once added up: every search after it would fail."""
+    many = Usage(prompt_tokens=(1 << 63) - 1, completion_tokens=(1 << 63) - 1)
+    store.add_traces(trace(one, source="gateway", arm="candidate", usage=many) for one in range(3))
+    assert catch_up(store.database)
+    store.add_traces([trace(9, source="gateway", arm="candidate", usage=many)])
+    assert catch_up(store.database)
+    with store.database.reading() as connection:
+        for table in (trace_counts, answered_counts):
+            query = select(func.sum(table.c.requests), func.sum(table.c.prompt_tokens))
+            requests, tokens = connection.execute(query.where(table.c.width_s == MIDDLE_S)).one()
+            assert (requests, tokens) == (4, 4 * MOST_TOKENS)

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 from tests.store.examples import NOON, trace
 
-from freehold.errors import StoreError, UsageError
+from freehold.errors import StorageError, StoreError, UsageError
 from freehold.store import open_store
 from freehold.store.search import finding, indexing
 from freehold.store.search.finding import search
@@ -283,3 +283,20 @@ def test_a_damaged_trace_is_passed_over_where_traces_are_read(store):
     with store.database.writing() as connection:
         connection.execute(update(traces).where(traces.c.seq == 2).values(body=b"no trace"))
     assert [one.place for one in search(store.database, TraceQuery(text="z*")).traces] == [3, 1]
+
+
+def test_a_store_that_takes_no_index_says_what_was_not_looked_at(store, caplog, monkeypatch):
+    """On a full disk every search ended with nothing found, and not a word."""
+    store.add_traces([trace(1), trace(2)])
+
+    def full(*rest, **more):
+        raise StorageError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(indexing, "index_traces", full)
+        page = search(store.database, TraceQuery(text="paket"), index_within_s=None)
+    assert page.traces == () and page.unindexed == 2
+    assert "the newest 2 traces are not looked at: the disk is full" in caplog.text
+    caplog.clear()
+    assert len(search(store.database, TraceQuery(text="paket"), index_within_s=None).traces) == 2
+    assert not caplog.text

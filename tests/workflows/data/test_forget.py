@@ -29,6 +29,7 @@ from freehold.gateway.config import GatewayConfig
 from freehold.preparing.index import is_there, write_index
 from freehold.store import open_store, rollouts
 from freehold.store.audit import entries
+from freehold.store.care import erase
 from freehold.store.care.check import check
 from freehold.store.rollouts import WindowRow
 from freehold.types.config import FinetuneConfig
@@ -238,6 +239,30 @@ def test_a_second_time_nothing_is_left_to_forget(project):
     run(project, Whom(user="user-4711"))
     with pytest.raises(UsageError, match="nothing here is of that user"):
         run(project, Whom(user="user-4711"))
+
+
+def test_a_deletion_that_could_not_overwrite_all_is_finished_by_the_next_run(project, monkeypatch):
+    """It found no rows any more, and said so; their bytes stayed in SQLite's log."""
+    monkeypatch.setattr(erase, "_CHECKPOINT_WITHIN_S", 0.1)
+    file = project.state / "freehold.sqlite"
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM traces").fetchone()
+        with pytest.raises(StorageError, match="a reader keeps their bytes"):
+            run(project, Whom(user="user-4711"))
+    receipt = run(project, Whom(user="user-4711"))
+    assert receipt.traces == 0 and any("had left bytes" in note for note in receipt.notes)
+    with pytest.raises(UsageError, match="nothing here is of that user"):
+        run(project, Whom(user="user-4711"))
+
+
+def test_the_store_is_not_taken_for_a_copy_of_itself(project):
+    """A restore that was killed leaves a second name of its file; opened by two, SQLite would damage it."""
+    other = project.state / "backups" / "replaced.sqlite"
+    os.link(project.state / "freehold.sqlite", other)
+    receipt = run(project, Whom(user="user-4711"))
+    assert receipt.traces == 4 and receipt.files["backups"] == 1 and other.exists()
+    assert not other.with_name(f"{other.name}-wal").exists() and check(project.store_url).healthy
 
 
 def test_one_trace_and_one_conversation(project):

@@ -17,10 +17,11 @@ from freehold import files
 from freehold.errors import StoreError, UsageError
 from freehold.store.care.check import StoreCheck, check
 from freehold.store.care.rows import pages
-from freehold.store.database import Database
+from freehold.store.database import Database, frozen_uri, is_frozen
 from freehold.store.faults import translated
 from freehold.store.search.indexing import INDEXED
-from freehold.store.tables import SEEDED, counters, metadata, trace_facets
+from freehold.store.tables import SEEDED, counters, metadata, searchable, trace_facets
+from freehold.store.urls import file_url
 from freehold.types.record import Record
 
 Tell = Callable[[int, int | None], None]
@@ -55,7 +56,7 @@ def backup(url: str, target: Path, *, tell: Tell = lambda done, total: None) -> 
                 copy_file(database.file, partial, tell)
             else:
                 _copy_rows(database, partial, tell)
-            found = check(f"sqlite:///{partial}")
+            found = check(file_url(partial))
             for left in (partial.with_name(f"{partial.name}{end}") for end in ("-wal", "-shm")):
                 left.unlink(missing_ok=True)
     finally:
@@ -73,7 +74,7 @@ def copy_file(source: Path, target: Path, tell: Tell) -> None:
     """Copy a SQLite file through SQLite: one moment of it, with what is still in its log."""
     with (
         translated(str(source)),
-        closing(sqlite3.connect(source, isolation_level=None)) as live,
+        closing(_opened(source)) as live,
         closing(sqlite3.connect(target, isolation_level=None)) as copy,
     ):
         live.execute("PRAGMA busy_timeout=10000")
@@ -88,9 +89,15 @@ def copy_file(source: Path, target: Path, tell: Tell) -> None:
         copy.execute("PRAGMA journal_mode=DELETE")
 
 
+def _opened(source: Path) -> sqlite3.Connection:
+    if is_frozen(source):
+        return sqlite3.connect(f"{frozen_uri(source)}?immutable=1", uri=True, isolation_level=None)
+    return sqlite3.connect(source, isolation_level=None)
+
+
 def _copy_rows(database: Database, target: Path, tell: Tell) -> None:
     """Copy row by row, all from one snapshot."""
-    copy = Database(f"sqlite:///{target}")
+    copy = Database(file_url(target))
     try:
         with database.reading() as source:
             source.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
@@ -111,7 +118,10 @@ def copy_all(source: Connection, target: Connection, tell: Tell) -> int:
         if table.name in SEEDED:
             target.execute(delete(table))
         for rows in pages(source, table):
-            target.execute(insert(table), [dict(row._mapping) for row in rows])
+            target.execute(
+                insert(table),
+                [{name: searchable(value) for name, value in row._mapping.items()} for row in rows],
+            )
             done += len(rows)
             tell(done, None)
         if target.dialect.name == "postgresql" and "seq" in table.c and table.c.seq.primary_key:
@@ -133,7 +143,7 @@ def require_backup(file: Path) -> StoreCheck:
     that is not there."""
     if not file.is_file():
         raise UsageError(f"{file}: no such file", hint="freehold store backup writes one")
-    found = check(f"sqlite:///{file}")
+    found = check(file_url(file))
     if found.store_schema is None:
         raise StoreError(
             f"{file} is not a backup of a store", hint=found.problems[0] if found.problems else None

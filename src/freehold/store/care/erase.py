@@ -6,20 +6,21 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from sqlalchemy import delete
+from sqlalchemy import delete, insert, select
 
 from freehold.store import bodies
 from freehold.store.care.rows import BATCH, SEALED, key_of, pages
 from freehold.store.damage import SEEN, DamagedBody
 from freehold.store.database import Database
 from freehold.store.search.indexing import drop_deleted_words
-from freehold.store.tables import records, traces
+from freehold.store.tables import records, store_facts, traces
 
 Mentions = Callable[[bytes], bool]
 KEPT_KINDS = ("api_key", "file_route", "forget_receipt", "retention_clock", "look")
 """Records that say nothing of requests. A look holds hashes of questions: with them would go the count of looks."""
 _DERIVED = ("records", "rollout_windows", "pair_scores")
 _CHECKPOINT_WITHIN_S = 20.0
+_DUE = "scrub_due"
 
 
 def erase_traces(database: Database, ids: Iterable[str], *, dry_run: bool = False) -> int:
@@ -85,11 +86,33 @@ def erase_mentions(
     return gone
 
 
+def expect_scrub(database: Database) -> None:
+    """Keep that `scrub` is due, before anything is deleted: where it fails, a later run finds no rows to delete, and
+    their bytes in the files."""
+    with database.writing() as connection:
+        connection.execute(delete(store_facts).where(store_facts.c.name == _DUE))
+        connection.execute(insert(store_facts).values(name=_DUE, value="1"))
+
+
+def scrub_is_due(database: Database) -> bool:
+    """Whether rows were deleted whose bytes may still be in the files."""
+    with database.reading() as connection:
+        return connection.execute(select(store_facts).where(store_facts.c.name == _DUE)).first() is not None
+
+
 def scrub(database: Database) -> bool:
     """Leave nothing of deleted rows in a SQLite store's files: they are written again, and the log is emptied.
 
     False where a reader held the log for too long; PostgreSQL does this by itself (VACUUM), and says True.
     """
+    if not _scrubbed(database):
+        return False
+    with database.writing() as connection:
+        connection.execute(delete(store_facts).where(store_facts.c.name == _DUE))
+    return True
+
+
+def _scrubbed(database: Database) -> bool:
     if database.file is None:
         return True
     with database.raw_sqlite() as raw:

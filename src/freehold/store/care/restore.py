@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from freehold.errors import StorageError, StoreError
 from freehold.store.care.backup import backup, copy_all, copy_file, require_backup
 from freehold.store.database import Database
 from freehold.store.tables import metadata, traces
+from freehold.store.urls import file_url, parsed
 from freehold.types.record import Record
 
 Tell = Callable[[int, int | None], None]
@@ -55,7 +57,7 @@ def loss(url: str, file: Path) -> Loss:
     """What the store has and the backup `file` has not. Raises what `require_backup` raises."""
     found = require_backup(file)
     try:
-        live, copy = Database(url, as_is=True), Database(f"sqlite:///{file}", as_is=True)
+        live, copy = Database(url, as_is=True), Database(file_url(file), as_is=True)
     except StoreError:
         return Loss(until=found.newest_trace)  # there is no store: nothing can be lost
     try:
@@ -120,9 +122,8 @@ def _in_use(who: str) -> StoreError:
 
 
 def _replace_file(url: str, file: Path, kept: Path, tell: Tell) -> str | None:
-    from freehold.store.urls import parsed
-
-    store = Path(parsed(url).database or "")
+    # Where a link leads to a store on another disk, the file there is replaced.
+    store = Path(parsed(url).database or "").resolve()
     replaced = None
     with files.writing(f"{store}: cannot be replaced"):
         store.parent.mkdir(parents=True, exist_ok=True)
@@ -132,19 +133,35 @@ def _replace_file(url: str, file: Path, kept: Path, tell: Tell) -> str | None:
             copy_file(file, new, tell)
         ready = store.with_name(f"{store.name}.restoring")
         try:
-            Database(f"sqlite:///{ready}").close()  # an older backup is brought forward before it is needed
+            Database(file_url(ready)).close()  # an older backup is brought forward before it is needed
             _leave_wal(ready)
             if store.exists():
                 refuse_while_in_use(store)
                 replaced = str(kept)
-                for end in ("", *_SIDE_FILES):
-                    if (part := store.with_name(f"{store.name}{end}")).exists():
-                        part.rename(kept.with_name(f"{kept.name}{end}"))
-            ready.rename(store)
+                _keep(store, kept)
+            ready.replace(store)
         finally:
             for end in ("", *_SIDE_FILES):
                 ready.with_name(f"{ready.name}{end}").unlink(missing_ok=True)
     return replaced
+
+
+def _keep(store: Path, kept: Path) -> None:
+    """Keep the former store as `kept`. The file stays in its place until the new one takes it: one that is stopped in
+    between must not leave a project without its store, whose next command would make an empty one."""
+    for end in (
+        _SIDE_FILES
+    ):  # there are none, but of a damaged store; another's log would be taken in by the new file
+        if (part := store.with_name(f"{store.name}{end}")).exists():
+            shutil.move(part, kept.with_name(f"{kept.name}{end}"))
+    if store.is_dir():
+        store.rename(kept)
+        return
+    try:
+        os.link(store, kept)
+    except OSError:  # another disk, or one that knows no links
+        with files.replacing(kept, durable=True) as copy:
+            shutil.copy2(store, copy)
 
 
 def _leave_wal(file: Path) -> None:
@@ -194,7 +211,7 @@ def _replace_rows(database: Database, file: Path, kept: Path, tell: Tell) -> str
     with tempfile.TemporaryDirectory(prefix="freehold-restore-") as folder:
         copy = Path(folder) / "store"
         copy_file(file, copy, lambda done, total: None)
-        forward = Database(f"sqlite:///{copy}")  # an older backup is brought forward
+        forward = Database(file_url(copy))  # an older backup is brought forward
         try:
             with forward.reading() as source, database.writing() as target:
                 # The audit record only grows; here it is exchanged for the backup's, and the former one is kept.

@@ -12,7 +12,7 @@ from freehold.store import bodies, tables
 from freehold.store.damage import DamagedBody
 from freehold.store.rollouts import about_window
 from freehold.store.routes import about_change
-from freehold.store.tables import to_micros
+from freehold.store.tables import searchable, to_micros
 from freehold.types.route import Route
 from freehold.types.trace import Trace
 
@@ -75,7 +75,9 @@ def _trace_problem(trace: Trace, row: Any) -> str | None:
     """The columns next to a trace's body exist to be searched, and say what the body says."""
     if trace.id != row.id:
         return f"its body is that of {trace.id}"
-    wrong = [name for name in _TRACE_COLUMNS if getattr(trace, name) != getattr(row, name)]
+    wrong = [
+        name for name in _TRACE_COLUMNS if searchable(getattr(trace, name)) != searchable(getattr(row, name))
+    ]
     if to_micros(trace.at) != row.at:
         wrong.append("at")
     if row.size_bytes is not None and abs(row.size_bytes - len(row.body)) > bodies.HEAD_BYTES:

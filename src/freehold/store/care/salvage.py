@@ -27,6 +27,7 @@ from freehold.store.counting import KEYS, ROUTES
 from freehold.store.database import Database
 from freehold.store.search.indexing import ANSWERS_COUNTED, COUNTED
 from freehold.store.tables import SEEDED, audit, metadata
+from freehold.store.urls import file_url
 from freehold.types.record import Record
 
 Tell = Callable[[int, int | None], None]
@@ -59,7 +60,7 @@ def salvage(url: str, target: Path, *, tell: Tell = lambda done, total: None) ->
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix="salvage-") as folder:
             source, file = _source(url, Path(folder))
-            saver = _Saver(Database(f"sqlite:///{Path(folder) / 'new'}"), tell)
+            saver = _Saver(Database(file_url(Path(folder) / "new")), tell)
             try:
                 if source is not None:
                     try:
@@ -95,7 +96,7 @@ def _source(url: str, folder: Path) -> tuple[Database | None, Path | None]:
             shutil.copyfile(part, copy.with_name(f"{copy.name}{end}"))
     try:
         # Bringing it forward takes the log in as well.
-        return Database(f"sqlite:///{copy}"), copy
+        return Database(file_url(copy)), copy
     except StorageError:
         return None, copy
 

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, text
 
 from freehold.store.search.terms import is_error
-from freehold.store.tables import answered_counts, trace_counts
+from freehold.store.tables import answered_counts, searchable, trace_counts
 from freehold.types.trace import Trace
 
 SHORT_S, MIDDLE_S, LONG_S, DAY_S = 10, 300, 3600, 86_400
@@ -26,6 +26,8 @@ SHORT_KEPT_S = 26 * 3600
 PER_DECADE = 20
 NO_TIME = -1_000
 """The class of an answer whose time is not known, or that is an error."""
+MOST_TOKENS = 1 << 40
+"""Of one answer: what a broken upstream reports must not add up to more than a database keeps."""
 COUNTS = ("requests", "fallbacks", "prompt_tokens", "completion_tokens")
 
 
@@ -37,18 +39,12 @@ def add_counts(connection: Connection, new: Iterable[Trace]) -> None:
             continue
         at, error = int(trace.at.timestamp()), is_error(trace)
         arm = "mirrored" if trace.parent_id is not None else trace.arm
-        usage = trace.usage
-        more = (
-            1,
-            int(trace.fallback is not None),
-            (usage.prompt_tokens or 0) if usage is not None else 0,
-            (usage.completion_tokens or 0) if usage is not None else 0,
-        )
+        more = (1, int(trace.fallback is not None), *_tokens(trace))
         for width in (SHORT_S, MIDDLE_S, LONG_S, DAY_S):
             key = (
                 width,
                 at - at % width,
-                trace.route or "",
+                searchable(trace.route or ""),
                 arm,
                 "error" if error else "ok",
                 NO_TIME if error else time_class(trace.total_ms),
@@ -69,13 +65,19 @@ def add_answered(connection: Connection, new: Iterable[Trace]) -> None:
             continue
         if trace.fallback is not None or is_error(trace):
             continue
-        at, usage = int(trace.at.timestamp()), trace.usage
-        tokens = (0, 0) if usage is None else (usage.prompt_tokens or 0, usage.completion_tokens or 0)
+        at, tokens = int(trace.at.timestamp()), _tokens(trace)
         for width in (MIDDLE_S, LONG_S):
-            row = rows[width, at - at % width, trace.endpoint or ""]
+            row = rows[width, at - at % width, searchable(trace.endpoint or "")]
             for place, value in enumerate((1, *tokens)):
                 row[place] += value
     _add(connection, answered_counts, rows, short=(MIDDLE_S,))
+
+
+def _tokens(trace: Trace) -> tuple[int, int]:
+    usage = trace.usage
+    if usage is None:
+        return 0, 0
+    return min(usage.prompt_tokens or 0, MOST_TOKENS), min(usage.completion_tokens or 0, MOST_TOKENS)
 
 
 def _add(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -17,6 +17,8 @@ from freehold.store.search import indexing
 from freehold.store.search.terms import Phrase, phrases_of, wanted_tags
 from freehold.store.tables import from_micros, to_micros, trace_facets
 from freehold.types.trace_search import TracePage, TraceQuery, TraceSummary
+
+log = logging.getLogger(__name__)
 
 INDEX_WITHIN_S = 0.1
 """How long a search may take in traces that are not in the index yet, before it looks."""
@@ -67,9 +69,14 @@ def search(
     """
     tags = wanted_tags(query)
     phrases = [] if query.text is None else phrases_of(query.text.casefold())
-    with contextlib.suppress(StorageError):  # a file that may only be read: what is in the index can be found
+    failed: StorageError | None = None
+    try:
         indexing.catch_up(database, within_s=index_within_s, tell=tell)
+    except StorageError as error:  # a file that may only be read: what is in the index can be found
+        failed = error
     left = indexing.unindexed(database)
+    if failed is not None and left and index_within_s is None:
+        log.warning("the newest %s traces are not looked at: %s", f"{left:,}", failed.message)
     with database.reading() as connection:
         if (tags or phrases) and not indexing.has_words(connection):
             if indexing.supports_words(connection):  # nothing was indexed so far

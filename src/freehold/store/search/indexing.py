@@ -20,7 +20,7 @@ from freehold.store.damage import unless_damaged
 from freehold.store.database import Database
 from freehold.store.search.counts import add_answered, add_counts
 from freehold.store.search.terms import is_error, tags_of, text_of, users_of, words_in
-from freehold.store.tables import counters, to_micros, trace_facets, traces
+from freehold.store.tables import counters, searchable, to_micros, trace_facets, traces
 from freehold.types.trace import Trace
 
 BATCH, BATCH_BYTES = 2000, 8 * 1024 * 1024
@@ -144,7 +144,7 @@ def drop_deleted_words(raw: Any) -> None:
 def facets_of(seq: int, trace: Trace) -> dict[str, Any]:
     """The row of a trace in `trace_facets`, without words."""
     usage = trace.usage
-    return {
+    values = {
         "seq": seq,
         "at": to_micros(trace.at),
         "endpoint": trace.endpoint,
@@ -161,6 +161,7 @@ def facets_of(seq: int, trace: Trace) -> dict[str, Any]:
         "prompt_tokens": None if usage is None else usage.prompt_tokens,
         "completion_tokens": None if usage is None else usage.completion_tokens,
     }
+    return {name: searchable(value) for name, value in values.items()}
 
 
 def words_of(seq: int, trace: Trace) -> tuple[int, str, list[str]]:

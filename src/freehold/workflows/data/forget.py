@@ -16,8 +16,9 @@ from freehold.errors import StorageError, UsageError
 from freehold.gateway.capture.in_flight import await_written, in_flight, of_other_stores
 from freehold.preparing.index import EXAMPLES
 from freehold.store import Store, audit, open_store
-from freehold.store.care.erase import erase_mentions, erase_traces, scrub
+from freehold.store.care.erase import erase_mentions, erase_traces, expect_scrub, scrub, scrub_is_due
 from freehold.store.search.terms import users_of
+from freehold.store.urls import file_url
 from freehold.types.audit import Change
 from freehold.types.dataset import Dataset
 from freehold.types.progress import Progress
@@ -129,7 +130,9 @@ def forget(
         trained: list[TrainingResult] = [*store.records(Adapter), *store.records(WholeModel)]
         spool = project.state.resolve() / SPOOL
         # A spool is its worker's: what was on its way there is written and overwritten by now.
-        places = [p for p in all_files(folders) if p != store.database.file and spool not in p.parents]
+        # Nor is the store a copy of itself, under whatever name: SQLite must not have one file open by two.
+        own = store.database.file
+        places = [p for p in all_files(folders) if spool not in p.parents and not _is_same(p, own)]
         finder, datasets = _with_samples(found, known.values())
         indexes = _indexes(folders, finder)
         places = [path for path in places if path.parent not in indexes]
@@ -139,6 +142,9 @@ def forget(
         if not dry_run:
             # Before anything is gone: one that is stopped half-way is on record as well.
             audit.note(store.database, "forget.begin", id, who=who, at=at, detail={"by": whom.by})
+        unfinished = scrub_is_due(store.database)
+        if found.ids and not dry_run:
+            expect_scrub(store.database)
         lost = {one.id for one in known.values() if Path(one.path) in datasets}
         # Files first: what stands in them is known from the traces, so a run that is stopped can be repeated.
         for folder in datasets:
@@ -149,7 +155,7 @@ def forget(
             work.file(path, caches=bool(datasets))
         work.in_store(store, lost)
         adapters = [one for one in trained if one.dataset_id in lost]
-        if not (work.traces or work.records or work.files):
+        if not (work.traces or work.records or work.files or unfinished):
             raise UsageError(
                 f"nothing here is of that {whom.by}",
                 hint="freehold traces list --json shows what traces hold",
@@ -164,7 +170,12 @@ def forget(
             files=dict(work.files),
             datasets=tuple(sorted(lost)),
             trained=tuple(one.id for one in adapters),
-            notes=(*work.notes, *spool_notes, *_advice(lost, adapters, examples=bool(indexes))),
+            notes=(
+                *work.notes,
+                *spool_notes,
+                *_left(unfinished),
+                *_advice(lost, adapters, examples=bool(indexes)),
+            ),
         )
         if not dry_run:
             keep_receipt(store, receipt)
@@ -174,6 +185,10 @@ def forget(
                     hint="run the same command again in a moment, or after freehold down",
                 )
     return receipt
+
+
+def _is_same(path: Path, other: Path | None) -> bool:
+    return other is not None and path.exists() and other.exists() and path.samefile(other)
 
 
 def _await_spool(project: Project, *, dry_run: bool, progress: Progress) -> list[str]:
@@ -215,6 +230,10 @@ def keep_receipt(store: Store, receipt: ForgetReceipt) -> None:
         "records": receipt.records,
     }
     store.put(receipt, change=Change(action="forget", who=receipt.who, at=receipt.at, detail=detail))
+
+
+def _left(unfinished: bool) -> list[str]:
+    return ["an earlier deletion had left bytes of its rows in the store's files"] if unfinished else []
 
 
 def _advice(lost: set[str], adapters: list[TrainingResult], *, examples: bool) -> Iterator[str]:
@@ -357,7 +376,7 @@ class _Work:
 
     def _copy_of_store(self, path: Path) -> None:
         try:
-            with open_store(f"sqlite:///{path}") as copy:
+            with open_store(file_url(path)) as copy:
                 ids = [
                     t.id
                     for t in copy.traces(complete_only=False, replaced=True)

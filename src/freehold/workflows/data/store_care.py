@@ -15,6 +15,7 @@ from freehold.store.care.sealing import seal_old
 from freehold.store.database import Database
 from freehold.store.keys import stored_keys
 from freehold.store.schema import NEWEST, version
+from freehold.store.urls import file_url
 from freehold.types.progress import Progress
 from freehold.workflows.project import Project
 from freehold.workflows.project_store import opened_store
@@ -24,7 +25,7 @@ BACKUPS = "backups"
 
 def url_of(project: Project, file: Path | None) -> str:
     """The project's store, or the SQLite file that was named instead."""
-    return project.store_url if file is None else f"sqlite:///{file.absolute()}"
+    return project.store_url if file is None else file_url(file.absolute())
 
 
 def _place(project: Project, what: str, at: datetime) -> Path:
@@ -122,7 +123,7 @@ def save_what_can_be_read(
     target = file or _place(project, "salvaged", at)
     made = salvage(url_of(project, source), target, tell=lambda n, of: progress.update(n, of, unit="rows"))
     detail = {"rows": made.rows, "lost": len(made.damaged), "broken": len(made.broken)}
-    with open_store(f"sqlite:///{target.absolute()}") as store:
+    with open_store(file_url(target.absolute())) as store:
         audit.note(store.database, "store.salvage", "store", who=who, at=at, detail=detail)
     return made
 

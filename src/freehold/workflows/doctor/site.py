@@ -35,8 +35,10 @@ class Site:
     @property
     def store_url(self) -> str:
         """As `Project.store_url`."""
+        from freehold.store.urls import file_url  # late, as in `Project`
+
         named = self.settings.database_url or (self.config.store.url if self.config else None)
-        return named or f"sqlite:///{(self.state / 'freehold.sqlite').absolute()}"
+        return named or file_url((self.state / "freehold.sqlite").absolute())
 
     @property
     def port(self) -> int:
