@@ -37,7 +37,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Validation samples to measure on.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the samples and of the search.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of the samples and of the search.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what it would ask and cost. Fetches and sends nothing.")
 @config_option
 @json_option("freehold.types.prompting:FoundPrompt", dry_run="freehold.types.prompting:PromptEstimate")
