@@ -1,5 +1,6 @@
 import click
 import pytest
+from tests.cli.test_documents import COMMANDS, MORE, filled
 
 from freehold.cli import options
 from freehold.cli.options import hanging, short_count
@@ -104,3 +105,20 @@ def test_a_table_has_columns_where_they_fit_and_blocks_where_not(monkeypatch, ca
         "  asked for  *",
         "  candidate  –",
     ]
+
+
+OF_VARIABLES = [
+    (words, option.opts[0])
+    for words, command in COMMANDS.items()
+    for option in command.params
+    if option.opts[0].endswith("-env")
+]
+
+
+@pytest.mark.parametrize(("words", "option"), OF_VARIABLES)
+def test_a_key_in_the_place_of_its_variables_name_is_refused_and_not_repeated(
+    freehold, tmp_path, words, option
+):
+    ran = freehold(*words.split(), *MORE.get(words, filled(COMMANDS[words])), option, "sk-secret-1234")
+    assert ran.code == 2 and option in ran.err and "not the name of an environment" in ran.err, ran
+    assert "secret" not in (ran.out + ran.err).replace("may be a secret", ""), ran

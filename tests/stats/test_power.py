@@ -53,6 +53,12 @@ def test_differences_that_hardly_vary_need_two_pairs():
     assert power.noninferiority_n_continuous(sd=1e-12, margin=0.02) == (2, 1.0)
 
 
+@pytest.mark.parametrize("sd", [1e5, 1e20, 1e308])
+def test_more_pairs_than_can_be_counted_one_by_one_are_refused(sd):
+    with pytest.raises(UsageError, match="more than 1,000,000,000,000 items"):
+        power.noninferiority_n_continuous(sd=sd, margin=0.02)
+
+
 def test_discordance_of_a_pilot_is_its_upper_limit():
     assert power.discordance_upper(0, 50) == pytest.approx(1 - 0.2 ** (1 / 50))
     assert power.discordance_upper(50, 50) == 1.0

@@ -191,3 +191,8 @@ def test_looking_for_a_store_makes_none(tmp_path, monkeypatch):
     with open_store(project.store_url):
         pass
     assert project.reading_url == project.store_url
+
+
+def test_a_mark_of_an_editor_of_windows_at_the_beginning_is_passed_over(tmp_path):
+    (tmp_path / "freehold.toml").write_text(FILE, encoding="utf-8-sig")
+    assert open_project().config.app.name == "shop"

@@ -12,13 +12,15 @@ from typing import Any, NamedTuple, NoReturn
 import click
 
 from freehold import files
-from freehold.cli import help_text
+from freehold.cli import finite, help_text, stopping
 from freehold.cli.output import echo, wants_json
+from freehold.cli.system import check_words, system_error
 from freehold.cli.unix import unix_error
 from freehold.cli.version import json_flag, version_option
 from freehold.errors import FreeholdError, nearest
 
 help_text.install()
+finite.install()
 
 
 class Entry(NamedTuple):
@@ -289,6 +291,11 @@ def _tell_damage(color: bool | None) -> bool:
     return True
 
 
+def _encodable(text: str) -> str:
+    """`text` with escapes for what UTF-8 cannot hold: a name in another encoding."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _fail(
     message: str,
     code: str,
@@ -303,8 +310,8 @@ def _fail(
         from freehold.cli.options import print_error
 
         told = {
-            "message": message,
-            "hint": hint,
+            "message": _encodable(message),
+            "hint": hint and _encodable(hint),
             "code": code,
             "exit_code": exit_code,
             "retryable": retryable,
@@ -324,14 +331,6 @@ def _end_with(error: FreeholdError, color: bool | None) -> NoReturn:
     sys.exit(error.exit_code)
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM came.
-
-    A plain `KeyboardInterrupt` that passes through `exec`, where a dataclass is being made, ends ``python -m freehold``
-    by SIGINT even after it was caught (CPython, `run_eval_code_obj`); one of a class of its own does not.
-    """
-
-
 def main() -> None:
     """Run the command line: errors become ``error:`` and ``hint:`` on stderr and an exit code; with ``--json`` they are
     a document on stdout as well.
@@ -342,14 +341,9 @@ def main() -> None:
     files.keep_private()
     color = False if os.environ.get("NO_COLOR") else None  # None: as the stream is
     ended: list[int] = []
-
-    def end(number: int, _frame: object) -> None:
-        ended.append(number)
-        if len(ended) == 1:  # a second one must not interrupt what the first one has begun to put away
-            raise _Terminated
-
     try:
-        signal.signal(signal.SIGTERM, end)
+        stopping.listen(ended)
+        check_words(sys.argv[1:])
         # Outside its standalone mode click hands the code of an `Exit` back instead of ending with it.
         code = cli.main(prog_name="freehold", standalone_mode=False, color=color)
         damaged = _tell_damage(color)
@@ -374,7 +368,9 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(141)
     except Exception as error:
-        lacking = unix_error(error) if isinstance(error, ImportError | AttributeError) else None
+        lacking = (
+            unix_error(error) if isinstance(error, ImportError | AttributeError) else system_error(error)
+        )
         if lacking is not None:
             _end_with(lacking, color)
         _fail(f"{type(error).__name__}: {error}", "bug", 1)

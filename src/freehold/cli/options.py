@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import re
 import textwrap
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -19,6 +20,9 @@ from freehold.cli.output import cells, columns, echo, json_escaped
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""Names of environment variables that a shell can set; keys of the usual vendors have a dash in them."""
+
 
 def config_option(command: F) -> F:
     """``--config FILE``: another project than the one around the current folder."""
@@ -28,6 +32,19 @@ def config_option(command: F) -> F:
         type=click.Path(path_type=Path),
         help="freehold.toml to use (default: here or in a folder above).",
     )(command)
+
+
+def variable_name(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Refuse a key in the place of the name of the variable that holds it, without repeating it.
+
+    Raises `click.BadParameter`.
+    """
+    if value is not None and not VARIABLE.fullmatch(value):
+        raise click.BadParameter(
+            "not the name of an environment variable (it is not repeated here, since it may be a secret): put it into "
+            "one, export OPENAI_API_KEY=…, and say OPENAI_API_KEY"
+        )
+    return value
 
 
 def allow_host_option(command: F) -> F:

@@ -18,6 +18,8 @@ from freehold.stats.exact import GUARD_UP_TO_N, promote_probability, promotes
 
 EXACT_UP_TO_N = 5000
 PLANNING_DISCORDANCES = (0.02, 0.05, 0.1, 0.2, 0.4)
+MOST_PAIRS = 10**12
+"""What is planned up to: at more, the search would go on in steps below the precision of a float."""
 _CERTAIN = 1e6
 _RULE_OF_THREE = 3.7  # -ln(0.025), rounded up: zero discordant pairs in n still allow 3.7 / n
 
@@ -188,7 +190,11 @@ def noninferiority_n_continuous(
             f"a candidate that is worse by {-true_difference} can't be shown to stay within {margin}"
         )
     z = z_quantile(alpha) + z_quantile(1 - power)
-    n = max(2, math.floor((z * sd / (true_difference + margin)) ** 2) - 3)
+    if (roots := abs(z) * sd / (true_difference + margin)) > math.sqrt(MOST_PAIRS):
+        raise UsageError(
+            f"a standard deviation of {sd:g} needs more than {MOST_PAIRS:,} items to show {true_difference + margin:g}"
+        )
+    n = max(2, math.floor(roots**2) - 3)
 
     def reached(pairs: int) -> float:
         return continuous_power(pairs, sd=sd, margin=margin, true_difference=true_difference, alpha=alpha)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -34,8 +34,10 @@ def read(
     noun: str = "key",
     error: type[UsageError] = ConfigError,
     hint: str | None = None,
+    line_of: Callable[[str], int | None] = lambda _: None,
 ) -> T:
-    """`raw` as a `kind`. `where` (a file, an engine) begins an error's message; `noun` is what a field is called.
+    """`raw` as a `kind`. `where` (a file, an engine) begins an error's message; `noun` is what a field is called, and
+    `line_of` knows its line in the file.
 
     Raises `error`: for an unknown key with the nearest known one (else `hint`, else all known ones), for a wrong type
     with the path of the key, for a value out of range with the value and what is allowed as well. A `Decimal` is an
@@ -43,18 +45,24 @@ def read(
     """
     for path, known in _unknown(raw, kind, ()):
         raise error(
-            f"{where}: unknown {noun} {'.'.join(path)}",
+            f"{_at(where, line_of('.'.join(path)))}: unknown {noun} {'.'.join(path)}",
             hint=did_you_mean(path[-1], known, hint or f"known: {', '.join(sorted(known)) or 'none'}"),
         )
     try:
         made = msgspec.convert(raw, kind)
     except msgspec.ValidationError as fault:
-        raise error(f"{where}: {_in_words(fault, raw, kind, noun)}") from None
+        at = _at(where, line_of(str(fault).partition(" - at `$")[2].strip(".`")))
+        raise error(f"{at}: {_in_words(fault, raw, kind, noun)}") from None
     for path, amount in _amounts(made, ()):
         # Not by comparing alone: NaN is refused by `Decimal` with an error of its own, where it is not simply false.
         if not amount.is_finite() or not 0 <= amount <= MOST_USD:
-            raise error(f"{where}: {'.'.join(path)} is {str(amount)[:40]}, expected 0 to {MOST_USD:,}")
+            at = _at(where, line_of(".".join(path)))
+            raise error(f"{at}: {'.'.join(path)} is {str(amount)[:40]}, expected 0 to {MOST_USD:,}")
     return made
+
+
+def _at(where: str, line: int | None) -> str:
+    return where if line is None else f"{where}:{line}"
 
 
 def misfit(record: msgspec.Struct) -> str | None:

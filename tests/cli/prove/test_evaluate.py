@@ -88,7 +88,7 @@ def test_a_task_may_be_a_file(freehold, files, tmp_path):
     (tmp_path / "triage.toml").write_text('[task]\nscorr = "label"\n')
     status, _, err = freehold("evaluate", *arguments, "--task", "triage.toml")
     assert status == 2
-    assert "triage.toml: unknown key task.scorr" in err
+    assert "triage.toml:2: unknown key task.scorr" in err
     assert "did you mean scorer?" in err
 
 

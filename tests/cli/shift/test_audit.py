@@ -20,6 +20,7 @@ def test_changes_of_keys_are_shown_exported_and_checked(freehold, project):
     shown = freehold("audit", "--last", "1").out
     assert "key.revoke app" in shown and "key.add" not in shown and secret not in str(entries)
     assert freehold("audit", "--export", "out.jsonl", "--action", "key").err.startswith("wrote 3 entries")
+    assert len(freehold("audit", "--export", "out.jsonl", "--action", "key", "--json").items) == 3
     exported = project / "out.jsonl"
     assert json.loads(exported.read_text().splitlines()[0])["subject"] == "app"
     assert exported.stat().st_mode & 0o777 == 0o600

@@ -1,6 +1,8 @@
 """The command: what it tells before, what it shows after, and what stands on stdout."""
 
 import json
+import subprocess
+import sys
 from decimal import Decimal
 
 import msgspec
@@ -116,3 +118,11 @@ def test_a_price_that_is_not_known_is_told(capsys):
     )
     told = capsys.readouterr().err
     assert "the price is not known" in told and "a note" in told
+
+
+@pytest.mark.parametrize("amount", ["", "x", "nan", "inf", "2,5"])
+def test_a_budget_that_is_not_an_amount_is_refused(amount):
+    command = [sys.executable, "-m", "freehold", "prompt", "m", f"--budget-usd={amount}"]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2 and "--budget-usd" in refused.stderr, refused.stderr
+    assert "Traceback" not in refused.stderr

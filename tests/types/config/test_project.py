@@ -71,3 +71,18 @@ def test_mistakes_name_the_place(text, message, hint):
     assert message in caught.value.message
     if hint:
         assert hint in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[incumbent]\nmodel = "m"\napi_key_env = "sk-secret-1234"\n',
+        '[[endpoints]]\nname = "a"\nbase_url = "http://a/v1"\napi_key_env = "sk-secret-1234"\n',
+        '[watch]\nwebhook_env = "https://sk-secret-1234"\n',
+        '[telemetry]\notlp_headers_env = { authorization = "Bearer sk-secret-1234" }\n',
+    ],
+)
+def test_a_key_in_the_place_of_its_variables_name_is_refused_and_not_repeated(text):
+    with pytest.raises(ConfigError, match="_env is not the name of an environment variable") as caught:
+        config.parse(MINIMAL + text)
+    assert "secret-1234" not in caught.value.message + str(caught.value.hint)

@@ -21,6 +21,12 @@ def pairs(tmp_path):
     return write
 
 
+@pytest.mark.parametrize("key", ["id", "a", "b", "cluster", 'a"b', "a\\b", "a\nb"])
+def test_a_key_that_cannot_be_sliced_by_is_refused(pairs, key):
+    with pytest.raises(UsageError, match="a comparison cannot be sliced by"):
+        read_pairs(pairs([{"id": 0, "a": 1, "b": 1}]), slices=(key,))
+
+
 def test_columns_clusters_and_slices(pairs):
     rows = [
         {"id": 1, "a": True, "b": 0.5, "cluster": "x", "language": "de", "size": 3},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from freehold.cli.options import config_option, hanging, json_option, print_json
+from freehold.cli.options import config_option, hanging, json_option, print_json, variable_name
 from freehold.cli.output import echo
 from freehold.errors import MissingExtraError, UsageError
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--token-env",
+    callback=variable_name,
     metavar="NAME",
     help="With --http: environment variable that holds the token (default: a new one).",
 )

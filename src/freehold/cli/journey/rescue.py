@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from freehold.cli.options import anyway_option, json_option, print_json
+from freehold.cli.options import anyway_option, json_option, print_json, variable_name
 from freehold.cli.output import echo
 from freehold.errors import UsageError
 
@@ -30,7 +30,11 @@ def _dollars(ctx: click.Context, param: click.Parameter, value: str | None) -> D
 @click.command("rescue")
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--model", help="The fine-tuned model: ft:gpt-4o-mini-2024-07-18:acme::abc123.")
-@click.option("--api-key-env", help="Environment variable with the API key. Without it no API is asked.")
+@click.option(
+    "--api-key-env",
+    callback=variable_name,
+    help="Environment variable with the API key. Without it no API is asked.",
+)
 @click.option("--base-url", default="https://api.openai.com/v1", show_default=True, help="The API's address.")
 @click.option("--list", "only_list", is_flag=True, help="Only list fine-tuned models and their dates.")
 @click.option(

@@ -54,7 +54,7 @@ LEADING = (
 @click.option(
     "--resamples", type=click.IntRange(999), default=9999, show_default=True, help="Of the bootstrap."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of resampling.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of resampling.")
 @markdown_option
 @json_option("freehold.cli.printed:ComparedPairs")
 def command(  # click passes each option

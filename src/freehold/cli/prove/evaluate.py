@@ -15,6 +15,7 @@ from freehold.cli.options import (
     json_option,
     markdown_option,
     print_json,
+    variable_name,
     write_markdown,
 )
 from freehold.cli.output import echo
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
 @click.option("--endpoint", "url", help="Address of the candidate, such as http://127.0.0.1:8420.")
 @click.option("--model", help="The candidate's model name there.")
 @click.option("--dataset", "dataset_id", help="Dataset: id, name or folder (default: the latest).")
-@click.option("--api-key-env", help="Environment variable that holds the endpoint's key.")
+@click.option(
+    "--api-key-env", callback=variable_name, help="Environment variable that holds the endpoint's key."
+)
 @click.option(
     "--concurrency", type=click.IntRange(min=1), default=4, show_default=True, help="Requests at once."
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.options import config_option, json_option, print_json, variable_name
 from freehold.cli.output import echo
 
 
@@ -15,7 +15,9 @@ from freehold.cli.output import echo
 @click.option("--endpoint", "url", help="Address of the incumbent's API (default: [incumbent] base_url).")
 @click.option("--model", help="The incumbent's model name (default: [incumbent] model).")
 @click.option(
-    "--api-key-env", help="Environment variable that holds the key (default: [incumbent] api_key_env)."
+    "--api-key-env",
+    callback=variable_name,
+    help="Environment variable that holds the key (default: [incumbent] api_key_env).",
 )
 @click.option("--dataset", "dataset_id", help="Dataset: id, name or folder (default: the latest).")
 @click.option(

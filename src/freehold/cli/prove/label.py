@@ -38,7 +38,11 @@ _HELP = "1 left is better   2 right is better   = equal   s skip   u undo   q st
 )
 @click.option("--count", type=click.IntRange(min=1), default=100, show_default=True, help="How many pairs.")
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Decides the pairs, their order and sides."
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Decides the pairs, their order and sides.",
 )
 @click.option("--show-reference", is_flag=True, help="Show the right answer too, where one is known.")
 @config_option

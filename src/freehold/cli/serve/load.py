@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.options import config_option, json_option, print_json, variable_name
 from freehold.cli.output import echo
 
 
@@ -31,7 +31,7 @@ from freehold.cli.output import echo
 @click.option("--prompt-tokens", default=256, show_default=True, help="Size of made-up prompts.")
 @click.option("--shared-prefix-tokens", default=0, show_default=True, help="How much of them is the same.")
 @click.option("--completion-tokens", default=64, show_default=True, help="Longest answer.")
-@click.option("--api-key-env", help="Environment variable with the endpoint's key.")
+@click.option("--api-key-env", callback=variable_name, help="Environment variable with the endpoint's key.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page with plots here.")
 @config_option
 @json_option("freehold.types.serving.load:LoadReport")

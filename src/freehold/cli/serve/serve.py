@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import allow_host_option, config_option, json_option, print_json
+from freehold.cli.options import (
+    allow_host_option,
+    config_option,
+    json_option,
+    print_json,
+    variable_name,
+)
 from freehold.cli.output import echo
 from freehold.types.engine import ENGINE_KINDS
 
@@ -68,6 +74,7 @@ if TYPE_CHECKING:
 @click.option(
     "--api-key-env",
     "key_env",
+    callback=variable_name,
     metavar="NAME",
     help="With --no-gateway: answer only to clients with the key in this environment variable.",
 )

@@ -82,9 +82,9 @@ def command(
         with files.writing(f"{export}: cannot be written"):
             files.write(export, lines, private=True)
         echo(f"wrote {len(shown)} entries to {export}", err=True)
-    elif as_json:
+    if as_json:
         print_json(list(shown))
-    else:
+    elif export is None:
         if not shown:
             echo(
                 "no change was made here" if not any((who, action, subject, since)) else "no such change",

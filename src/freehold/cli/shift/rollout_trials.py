@@ -122,7 +122,7 @@ def rehearse(
     "--users", type=click.IntRange(min=50), help="Users to play (default: the log's, at least 2,000)."
 )
 @click.option("--runs", type=click.IntRange(min=50), default=400, show_default=True, help="Repetitions.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Decides all draws.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides all draws.")
 @click.option("--route", "route_name", help="Only this route's traces.")
 @config_option
 @json_option("freehold.workflows.shift.rollout.simulate:Simulation")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from freehold.cli.choose.cost import number
 from freehold.cli.options import config_option, json_option, print_json
 from freehold.cli.output import console, echo
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--budget-requests", type=click.IntRange(min=1), help="Requests the proposer may be asked, over all runs."
 )
-@click.option("--budget-usd", type=Decimal, help="Dollars that all of it may cost, over all runs.")
+@click.option("--budget-usd", type=number, help="Dollars that all of it may cost, over all runs.")
 @click.option(
     "--samples",
     type=click.IntRange(min=8),
@@ -37,7 +38,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Validation samples to measure on.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the samples and of the search.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of the samples and of the search.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what it would ask and cost. Fetches and sends nothing.")
 @config_option
 @json_option("freehold.types.prompting:FoundPrompt", dry_run="freehold.types.prompting:PromptEstimate")

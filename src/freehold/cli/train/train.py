@@ -29,7 +29,7 @@ from freehold.types.training import Search, TrainingResult
     type=click.Choice(["lora", "qlora", "distill", "dpo", "kto", "full"]),
     help="Imitate (lora, on a 4-bit base qlora, all weights full), be taught (distill), prefer (dpo, kto).",
 )
-@click.option("--seed", type=int, help="Seed of initial weights and sample order.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of initial weights and sample order.")
 @click.option(
     "--curve",
     is_flag=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
@@ -22,6 +23,7 @@ from freehold.types.config.candidates import (
 from freehold.types.config.cluster import ClusterConfig
 from freehold.types.config.data import CurateConfig, DataConfig
 from freehold.types.config.defer import DeferConfig
+from freehold.types.config.lines import line_of
 from freehold.types.config.table import AtLeastOne, Table
 from freehold.types.config.traffic import (
     CaptureConfig,
@@ -39,6 +41,9 @@ from freehold.types.config.use import UseProfile
 from freehold.types.config.use_words import check_use
 from freehold.types.endpoint import CloudCredentials
 from freehold.types.engine import EngineName
+
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""Names of environment variables that a shell can set; keys of the usual vendors have a dash in them."""
 
 
 class AppConfig(Table, frozen=True, kw_only=True):
@@ -216,6 +221,7 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
     """
     import tomllib  # late: a gateway's processes know these records and never read the file
 
+    text = text.removeprefix("\ufeff")  # a mark of editors of Windows
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -224,7 +230,8 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
         raise ConfigError(f"{path}: lists or tables are nested too deep to be read") from None
     if isinstance(raw.get("use"), dict):
         check_use(raw["use"], f"{path}: use")
-    config = strict.read(raw, ProjectConfig, path)
+    _check_variables(raw, (), path)
+    config = strict.read(raw, ProjectConfig, path, line_of=partial(line_of, text))
     if config.app.name != usable_name(config.app.name):
         raise ConfigError(
             f"{path}: app.name is {config.app.name!r}, which cannot be the name of a folder",
@@ -249,6 +256,25 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
     except ConfigError as error:
         raise ConfigError(f"{path}: {error.message}", hint=error.hint) from None
     return config
+
+
+def _check_variables(raw: Any, place: tuple[str, ...], path: str) -> None:
+    """Raise `ConfigError` where a key stands in the place of the variable that holds it, without repeating it."""
+    if isinstance(raw, list):
+        for one in raw:
+            _check_variables(one, place, path)
+    elif isinstance(raw, dict):
+        for key, value in raw.items():
+            if key.endswith("_env"):
+                names = value.values() if isinstance(value, dict) else [value]
+                if any(isinstance(name, str) and not VARIABLE.fullmatch(name) for name in names):
+                    raise ConfigError(
+                        f"{path}: {'.'.join((*place, key))} is not the name of an environment variable",
+                        hint="it is not repeated here, since it may be a secret: put that into a variable (export "
+                        f'OPENAI_API_KEY=…), and name it here: {key} = "OPENAI_API_KEY"',
+                    )
+            else:
+                _check_variables(value, (*place, key), path)
 
 
 def _check_proposer(one: CandidateConfig, endpoints: set[str], where: str) -> None:

@@ -110,7 +110,7 @@ def write_use(path: Path, use: UseProfile) -> None:
     A file that does not exist is made, with an `[app]` named after its folder.
     """
     with files.writing(f"{path}: cannot be written"), files.shared(path):
-        text = path.read_text(encoding="utf-8") if path.exists() else _new(path)
+        text = path.read_text(encoding="utf-8-sig") if path.exists() else _new(path)
         table = use_table(use)
         found = re.search(r"^\[use\][^\n]*\n(?:(?!^\[)[^\n]*\n?)*", text, re.MULTILINE)
         if found:

@@ -40,9 +40,21 @@ class _Line(msgspec.Struct):
 
 
 def _line_with(slices: Sequence[str]) -> type[_Line]:
-    """The same line with fields ``slice_0``, ``slice_1`` … read from the keys that are sliced by."""
+    """The same line with fields ``slice_0``, ``slice_1`` … read from the keys that are sliced by. Raises `UsageError`
+    for a key that cannot be one."""
     if not slices:
         return _Line
+    for key in slices:
+        if key in _Line.__struct_fields__:
+            raise UsageError(
+                f"a comparison cannot be sliced by {key!r}: that field has a meaning of its own",
+                hint="copy it to a field of another name and slice by that",
+            )
+        if not key.isprintable() or '"' in key or "\\" in key:
+            raise UsageError(
+                f"a comparison cannot be sliced by {key!r}: the name has a quote, a backslash or a control character",
+                hint="rename the field in the file",
+            )
     names = {f"slice_{i}": key for i, key in enumerate(slices)}
     fields = [(name, Any, msgspec.UNSET) for name in names]
     made = msgspec.defstruct("_SlicedLine", fields, bases=(_Line,), rename=names)

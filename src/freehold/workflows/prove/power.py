@@ -12,6 +12,8 @@ from freehold.stats import power as planner
 from freehold.types.evaluation import PowerPlan, PowerRow
 from freehold.workflows.prove.preflight.reach import PLANNED
 
+LEAST_MARGIN = 1e-6
+
 
 class PowerTarget(NamedTuple):
     """What a comparison is to show: a drop below `margin` at one-sided `alpha`, with probability `power`."""
@@ -84,9 +86,16 @@ def plan(
     With `n` each row also says the power that n has. Raises `UsageError` for impossible assumptions.
     """
     assumptions.check()
+    if 0 < target.margin < LEAST_MARGIN:
+        raise UsageError(
+            f"margin is {target.margin:g}: below {LEAST_MARGIN:g} it takes millions of items without one difference",
+            hint="0.02 is two points",
+        )
     binary = assumptions.sd is None
     effect = assumptions.design_effect
     rows = tuple((_binary_rows if binary else _continuous_rows)(target, assumptions, n))
+    if not rows:
+        raise _beyond(target.margin, assumptions)
     return PowerPlan(
         margin=target.margin,
         alpha=target.alpha,
@@ -97,6 +106,25 @@ def plan(
         rows=rows,
         sentence=_sentence(target, assumptions, rows, n),
         notes=tuple(_notes(target, assumptions, n, self_noise)),
+    )
+
+
+def _beyond(margin: float, assumptions: PowerAssumptions) -> UsageError:
+    """Why no discordance that is planned with allows the true difference that is assumed."""
+    truth, most = assumptions.true_difference or 0.0, max(assumptions.discordances)
+    if truth <= -margin:
+        return UsageError(
+            f"a candidate that is worse by {-truth:g} can't be shown to stay within {margin:g}",
+            hint="assume a true difference above minus the margin",
+        )
+    if truth > 1:
+        return UsageError(
+            f"a true difference of {truth:g} is impossible: shares differ by 1 at most",
+            hint="for scores that are not 0 or 1 state the standard deviation of the differences: --sd",
+        )
+    return UsageError(
+        f"a true difference of {truth:g} needs a discordance of at least {truth:g}, and {most:.3g} is the most planned",
+        hint="state it: --discordance, the share of items that exactly one of the two models gets right",
     )
 
 

@@ -56,5 +56,6 @@ def _task_in(path: Path) -> TaskConfig:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not valid UTF-8") from None
-    app = "" if re.search(r"^\s*\[app\]", text, re.MULTILINE) else f'app.name = "{path.stem}"\n'
-    return parse(app + text, path=str(path)).task
+    if not re.search(r"^\s*\[app\]", text, re.MULTILINE):
+        text += '\n[app]\nname = "a task"\n'  # behind the rest, so that errors count its lines
+    return parse(text, path=str(path)).task

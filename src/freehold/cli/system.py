@@ -1,0 +1,45 @@
+"""What the system refuses a command, told instead of a traceback."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+
+from freehold.errors import StorageError, UsageError
+
+_OF_NO_FILE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM))
+"""Errors that say enough without a file's name."""
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Raise `UsageError` for a word of the command line that is not UTF-8: records and configurations are, and a name
+    in another encoding could not be kept in them."""
+    for word in words:
+        if not _is_text(word):
+            raise _not_utf8(word)
+
+
+def system_error(error: Exception) -> StorageError | UsageError | None:
+    """The error in words, where the system refused a file, or where a name is not UTF-8; None for any other, which is
+    freehold's own mistake."""
+    if isinstance(error, UnicodeEncodeError):
+        return None if _is_text(error.object) else _not_utf8(error.object)
+    if not isinstance(error, OSError):
+        return None
+    said = error.strerror or str(error)
+    if error.filename is not None:
+        name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
+        return StorageError(f"{name}: {said}")
+    return StorageError(said) if error.errno in _OF_NO_FILE else None
+
+
+def _is_text(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= one <= "\udfff" for one in text)
+
+
+def _not_utf8(name: str) -> UsageError:
+    shown = name if len(name) <= 200 else "a name"
+    return UsageError(
+        f"{shown} is not UTF-8", hint="rename the file or folder; freehold keeps names as UTF-8"
+    )
