@@ -219,6 +219,8 @@ FAULTS = {
         _memory,
         _memory_back,
         hold_s=3.0,
+        # The upstream is a process of Python, which takes a while for such a body on a busy machine.
+        settings={"read_timeout_s": 10.0},
         load={"long_every": 5, "long_bytes": 8_000_000},
     ),
 }
