@@ -8,6 +8,7 @@ from hypothesis import settings
 from tests.documents import check
 
 from freehold.cli.documents import document
+from freehold.types.audit import change_source, change_why
 
 # A deadline fails on a busy machine, not on a wrong program; the timeout of each test catches what hangs.
 settings.register_profile("explore", deadline=None, max_examples=1000)
@@ -26,6 +27,16 @@ def no_terminal(monkeypatch):
 
     monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.setattr(shutil, "get_terminal_size", size)
+
+
+@pytest.fixture(autouse=True)
+def no_reason_stays():
+    """A line of help that is read but not run, or a handler that is called by itself, leaves the reason of its change
+    in the context that all tests have in common."""
+    kept = [(variable, variable.set(variable.get())) for variable in (change_source, change_why)]
+    yield
+    for variable, token in kept:
+        variable.reset(token)
 
 
 @pytest.fixture(autouse=True)

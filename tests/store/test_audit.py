@@ -177,6 +177,8 @@ UNAUDITED_WRITERS = {
     "store/care/backup.py:_copy_rows": "a new file; the command that asked for it has an entry",
     "store/care/erase.py:erase_mentions": "freehold forget has entries before and after",
     "store/care/erase.py:erase_traces": "freehold forget has entries before and after",
+    "store/care/erase.py:expect_scrub": "that overwriting is due: freehold forget has entries before and after",
+    "store/care/erase.py:scrub": "that overwriting is done: freehold forget has entries before and after",
     "store/care/restore.py:_replace_rows": "the command has an entry in the store that it brought back",
     "store/care/salvage.py:__init__": "a new file; the command has an entry in it",
     "store/care/salvage.py:_keep": "a new file; the command has an entry in it",
