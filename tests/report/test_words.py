@@ -14,7 +14,7 @@ def test_sentence_follows_the_verdict(verdict):
 
 
 def test_what_holds_a_candidate_whose_interval_is_within_the_margin_is_said():
-    """A further look, too few items or a harmed slice: a drop of the margin was called "neither shown nor ruled out"."""
+    """A further look, too few items, a harmed slice: the drop was called "neither shown nor ruled out"."""
     held = sample.comparison(verdict="hold", reasons=("repeated_look",), ci_low=-0.01, margin=0.02)
     candidate = sample.candidate(comparison=held)
     text = words.sentence(sample.report(candidate), candidate)
