@@ -54,6 +54,10 @@ def test_what_is_not_known_says_the_command_that_tells():
     ("changed", "sentence"),
     [
         ({}, "About 1,154 more held-out samples would settle it."),
+        (
+            {"needed_n": None, "ci_low": -0.01, "reasons": ("slice_harm",)},
+            "What holds it is not the difference: a declared slice is harmed.",
+        ),
         ({"needed_n": None}, "A candidate that is 4.5 points better on such samples would be promoted."),
         (
             {"verdict": "promote", "ci_low": -0.02, "difference": 0.0},

@@ -1,8 +1,10 @@
 import re
 
+import pytest
 from tests.report import sample_report as sample
 
-from freehold.report.pictures import LONGEST_LABEL, _shown_label, curve, interval
+from freehold.report.pictures import LONGEST_LABEL, _shown_label, candidates, curve, interval
+from freehold.report.selection_rows import SelectionPictureRow
 
 
 def test_pictures_of_extremes_stay_inside():
@@ -21,3 +23,11 @@ def test_long_names_of_one_family_are_told_apart():
     assert first == "all-MiniLM-L6-v2 · encoder (tuned)"
     assert second.endswith(", mixture") and len(second) <= LONGEST_LABEL and second != first
     assert _shown_label("org/short") == "org/short"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"), [("promote", "proven"), ("hold", "measured"), ("reject", "measured")]
+)
+def test_only_what_was_promoted_is_called_proven(verdict, said):
+    row = SelectionPictureRow("org/one", "proof", -0.05, -0.02, 0.01, verdict=verdict)
+    assert f"org/one, {said} on held-out samples" in candidates([row], 0.03)

@@ -39,7 +39,7 @@ def test_the_page_says_the_rule_the_rows_and_why_each_was_not_chosen():
     for wanted in (
         "How it was chosen", "The cheapest one whose result suffices.", "These samples choose and prove nothing",
         "not chosen: it suffices as well", "not tried: org/chosen suffices", "stopped: it cannot be reached",
-        "org/chosen · as_is, proven on held-out samples", NOT_EVIDENCE, "$0.2", "candidate, as it is",
+        "org/chosen · as_is, measured on held-out samples", NOT_EVIDENCE, "$0.2", "candidate, as it is",
     ):  # fmt: skip
         assert wanted in page, wanted
     assert page.index("org/chosen · as_is <span") < page.index("org/dearer · lora <span"), (

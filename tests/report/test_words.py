@@ -13,6 +13,15 @@ def test_sentence_follows_the_verdict(verdict):
     ] in text
 
 
+def test_what_holds_a_candidate_whose_interval_is_within_the_margin_is_said():
+    """A further look, too few items, a harmed slice: the drop was called "neither shown nor ruled out"."""
+    held = sample.comparison(verdict="hold", reasons=("repeated_look",), ci_low=-0.01, margin=0.02)
+    candidate = sample.candidate(comparison=held)
+    text = words.sentence(sample.report(candidate), candidate)
+    assert "within the 2 points you accept, but proves nothing: these items were looked at before" in text
+    assert "ruled out" not in text
+
+
 @pytest.mark.parametrize(
     ("value", "text"), [(None, "not known"), (0.00001, "below 0.0001"), (0.0312, "0.0312")]
 )

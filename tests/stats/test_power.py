@@ -5,6 +5,8 @@ from tests.stats.cross_checks import superiority_n_binary
 
 from freehold.errors import UsageError
 from freehold.stats import power
+from freehold.stats.compare import outcome_of
+from freehold.stats.rules import DecisionRule
 
 # The specification's table at alpha 0.025 and no difference, computed there by other code.
 TABLE = {
@@ -119,3 +121,20 @@ def test_a_plan_for_losses_too_rare_to_be_seen():
     assert power.rare_loss_n(0.05) == 72 and 0.95**72 <= 0.025 < 0.95**71
     assert power.rare_loss_n(0.02) == 183
     assert power.rare_loss_n(0.05, true_difference=-0.02) == 119
+
+
+def test_partial_credit_is_planned_by_the_rule_of_the_verdict():
+    """122 pairs without a total loss say something at 3 points; by the spread alone 24 had 80 %, and held."""
+    plan = power.partial_credit_n(sd=0.05, margin=0.03)
+    assert plan.n == 138 and 0.8 <= plan.power_at_n < 0.83
+    assert power.partial_credit_power(60, sd=0.05, margin=0.03) < 1e-3
+    assert power.partial_credit_n(sd=0.05, margin=0.03, design_effect=2).n == 2 * plan.n
+    assert power.partial_credit_n(sd=0.4, margin=0.03) == power.noninferiority_n_continuous(
+        sd=0.4, margin=0.03
+    )
+    rng, rule = np.random.default_rng(0), DecisionRule(margin=0.03)
+    promoted = [
+        outcome_of(np.full(plan.n, 0.5), 0.5 + rng.normal(0, 0.05, plan.n), rule) == "promote"
+        for _ in range(60)
+    ]
+    assert 0.65 < np.mean(promoted) < 0.95

@@ -1,5 +1,6 @@
 import re
 
+import msgspec
 import pytest
 
 from freehold.stats.compare import compare_scores
@@ -116,3 +117,10 @@ def test_the_same_inputs_give_the_same_id():
     one, two = (join(comparison(), ruling=ruling("allowed")) for _ in range(2))
     assert one.id == two.id
     assert one.id != join(comparison(), ruling=ruling("unclear")).id
+
+
+def test_the_level_of_an_interval_is_said_as_it_is():
+    """Looks that share alpha have 97.5 % and 99.5 %: rounded they were more than was computed."""
+    for level, said in ((0.95, "95% interval"), (0.975, "97.5% interval"), (0.998, "99.8% interval")):
+        told = msgspec.structs.replace(comparison(), level=level)
+        assert said in join(told, ruling=ruling("allowed")).reasons[0].text

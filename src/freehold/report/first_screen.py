@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 from freehold.report import words
 from freehold.report.selection_rows import SelectionPictureRow, selection_rows
+from freehold.stats.rules import REASONS
 from freehold.types.evaluation import Comparison
 from freehold.types.journey import OtherWay
 from freehold.types.report import CandidateReport, Report
@@ -170,8 +171,16 @@ def would_change(report: Report, lead: CandidateReport | None) -> tuple[OtherWay
                     command="freehold import FILE --held-out",
                 )
             )
+        elif k.ci_low > -k.margin:
+            held = "; ".join(REASONS.get(code, code) for code in k.reasons)
+            found.append(
+                OtherWay(
+                    sentence=f"What holds it is not the difference: {held}.",
+                    command="freehold report --evaluations",
+                )
+            )
         else:
-            gain = max(0.0, -k.margin - k.ci_low)
+            gain = -k.margin - k.ci_low
             found.append(
                 OtherWay(
                     sentence=f"A candidate that is {100 * gain:.1f} points better on such samples would be promoted.",

@@ -72,7 +72,8 @@ def candidates(rows: Sequence[SelectionPictureRow], margin: float) -> str:
         line = top + 26
         shown = {"proof": row.verdict, "chosen": "chosen", "other": "soft"}[row.kind]
         name = _shown_label(row.label)
-        proof = ", proven on held-out samples" if len(name) <= SHORT_LABEL else " (proof)"
+        seen = "proven" if row.verdict == "promote" else "measured"
+        proof = f", {seen} on held-out samples" if len(name) <= SHORT_LABEL else " (proof)"
         said = name + proof if row.kind == "proof" else name
         drawn.append(
             f'<text x="{pad}" y="{top + 12}" class="start">{escape(said)}</text>'

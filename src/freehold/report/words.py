@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from freehold.stats.rules import REASONS
 from freehold.types import units
 from freehold.types.method import METHOD_KINDS, method_of
 from freehold.types.report import CandidateReport, Report
@@ -163,6 +164,9 @@ def sentence(report: Report, candidate: CandidateReport) -> str:
         return text + f"The true difference lies {limits}, which rules out a drop of more than {margin}."
     if comparison.verdict == "reject":
         return text + f"The true difference lies {limits}: it is worse by more than the {margin} you accept."
+    if comparison.ci_low is not None and comparison.ci_low > -comparison.margin:
+        held = "; ".join(REASONS.get(code, code) for code in comparison.reasons)
+        return f"{text}The interval is {limits}, within the {margin} you accept, but proves nothing: {held}."
     more = f" About {comparison.needed_n:,} held-out samples would settle it." if comparison.needed_n else ""
     return (
         text

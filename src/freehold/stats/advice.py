@@ -143,16 +143,14 @@ def _continuous_n(sd: float, rule: DecisionRule, design_effect: float, true: flo
     z = z_quantile(rule.alpha) + z_quantile(1 - _POWER)
     if true <= -rule.margin or (z * sd / (true + rule.margin)) ** 2 > _MAX_NEEDED:
         return None
-    spread = planner.noninferiority_n_continuous(
-        sd=sd,
-        margin=rule.margin,
-        true_difference=true,
+    return planner.partial_credit_n(
+        sd=sd / rule.reach,
+        margin=rule.unit_margin,
+        true_difference=true / rule.reach,
         alpha=rule.alpha,
         power=_POWER,
         design_effect=design_effect,
     ).n
-    rare = planner.rare_loss_n(rule.unit_margin, rule.alpha, true_difference=true / rule.reach)
-    return max(spread, math.ceil(rare * design_effect))
 
 
 def error_ratio(rate: float | None, rule: DecisionRule) -> float | None:

@@ -8,7 +8,7 @@ does not say.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from scipy import special
 
@@ -246,6 +246,54 @@ def rare_loss_n(margin: float, alpha: float = 0.025, *, true_difference: float =
     ends of the range (`continuous.rare_loss_p`). Shares of the range; `true_difference` is above -margin."""
     rate = (true_difference + margin) / (true_difference + 1)
     return math.ceil(math.log(alpha) / math.log1p(-rate))
+
+
+def rare_loss_limit(n: Any, margin: float, alpha: float = 0.025) -> Any:
+    """The mean difference from which n pairs without a total loss exclude a drop of `margin` by losses too rare to be
+    seen: ``(rate - margin) / (1 - rate)`` with ``rate = 1 - alpha^(1/n)``. Shares of the range; n broadcasts."""
+    rate = 1 - alpha ** (1 / n)
+    return (rate - margin) / (1 - rate)
+
+
+def partial_credit_power(
+    n: int, *, sd: float, margin: float, true_difference: float = 0.0, alpha: float = 0.025
+) -> float:
+    """Power of the promote rule for scores between the ends of the range, with n pairs of which none is a total loss.
+
+    The t test and the test of losses too rare to be seen both ask for a mean above a limit: the higher one decides.
+    Shares of the range.
+    """
+    least = rare_loss_limit(n, margin, alpha)
+    rare = float(special.ndtr((true_difference - least) * math.sqrt(n) / sd))
+    by_spread = continuous_power(n, sd=sd, margin=margin, true_difference=true_difference, alpha=alpha)
+    return min(rare, by_spread)
+
+
+def partial_credit_n(
+    *,
+    sd: float,
+    margin: float,
+    true_difference: float = 0.0,
+    alpha: float = 0.025,
+    power: float = 0.8,
+    design_effect: float = 1.0,
+) -> ContinuousPlan:
+    """Smallest n whose `partial_credit_power` reaches the target, times `design_effect`. Raises as
+    `noninferiority_n_continuous`."""
+
+    def reached(pairs: int) -> float:
+        return partial_credit_power(pairs, sd=sd, margin=margin, true_difference=true_difference, alpha=alpha)
+
+    high = noninferiority_n_continuous(
+        sd=sd, margin=margin, true_difference=true_difference, alpha=alpha, power=power
+    ).n
+    low = high - 1
+    while reached(high) < power:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if reached(middle) >= power else (middle, high)
+    return ContinuousPlan(math.ceil(high * design_effect - 1e-9), reached(high))
 
 
 def power_at(

@@ -128,6 +128,14 @@ def test_a_chance_rises_with_held_out_samples_and_worth_with_the_share():
     assert (found.worth[even & ~sure] < 0).all() and np.isinf(found.worth[~even]).all()
 
 
+def test_partial_credit_has_no_chance_among_fewer_held_out_samples_than_rare_losses_take():
+    """72 at a margin of 0.05: the verdict holds on fewer, and the look would be spent for nothing."""
+    d = np.random.default_rng(1).normal(0, 0.02, 400)
+    sums = running_sums(d, None, np.array([200, 400]))
+    few, enough = (chance_of_promote(sums, trial(binary=False, held_out=n)) for n in (60, 90))
+    assert (few < 0.01).all() and (enough > 0.9).all()
+
+
 def test_the_fewest_samples_that_could_show_a_margin():
     for margin in (0.01, 0.02, 0.05):
         n = needed_samples(trial(margin=margin), 10**6)

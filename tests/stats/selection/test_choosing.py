@@ -4,6 +4,7 @@ import pytest
 from freehold.errors import UsageError
 from freehold.stats import exact
 from freehold.stats.binary import tango_statistic, z_quantile
+from freehold.stats.compare import outcome_of
 from freehold.stats.rules import DecisionRule
 from freehold.stats.selection import SelectionRule, TriedCandidate, assess, choose
 
@@ -102,10 +103,23 @@ def test_continuous_scores_are_judged_by_their_own_spread():
     noise = np.random.default_rng(1).normal(0, 1, 200)
     narrow = assess(TriedCandidate(name="a", differences=np.clip(noise * 0.02, -1, 1)), RULE)
     wide = assess(TriedCandidate(name="a", differences=np.clip(noise * 0.8, -1, 1)), RULE)
-    assert narrow.needed == pytest.approx(-0.05, abs=0.003)
+    assert -0.05 < narrow.needed < -0.04
     assert wide.needed > 0
     assert narrow.passes
     assert not wide.passes
+
+
+def test_partial_credit_cannot_pass_where_losses_too_rare_to_be_seen_will_hold_it():
+    """The verdict on 60 items holds whatever their spread, and the forecast was certain of a promote."""
+    d = np.random.default_rng(1).normal(0, 0.02, 200)
+    few, enough = (
+        assess(TriedCandidate(name="a", differences=d), SelectionRule(decision=RULE.decision, held_out=n))
+        for n in (60, 90)
+    )
+    assert not few.passes and few.chance < 0.01 and few.needed > 0
+    assert enough.passes
+    outcomes = [outcome_of(np.full(n, 0.5), 0.5 + d[:n], RULE.decision) for n in (60, 90)]
+    assert outcomes == ["hold", "promote"]
 
 
 def test_unscored_items_are_left_out_and_a_candidate_without_scores_never_passes():

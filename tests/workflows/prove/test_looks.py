@@ -105,6 +105,27 @@ def test_scores_seen_without_the_incumbents_answers_are_looks_at_these_items(sto
         assert look_of(other) == (2, 200, False) and other.comparison.reasons == ("repeated_look",)
 
 
+def test_a_mixture_on_answers_that_were_scored_alone_first_is_no_further_look(store, tmp_path):
+    """The evaluation that was planned for the mixture was the first look, and the mixture's own at it the second."""
+    samples = [asked(i, incumbent=None) for i in range(200)]
+    first = run(tmp_path / "a", samples, lambda i, model: "yes", looks=Looks(store), without_incumbent=True)
+    keep(store, first)
+    planned = Looks(store, rule="r1")
+    made = run(tmp_path / "b", [asked(i) for i in range(200)], lambda i, model: "yes", looks=planned)
+    assert made.comparison.look.informs
+    look = look_at(
+        [asked(i) for i in range(200)],
+        evaluation_id=made.id,
+        dataset_id=made.dataset_id,
+        names=("incumbent", "candidate"),
+        alpha=0.025,
+    )
+    found = planned.take_mixture(look)
+    assert (found.number, found.may_promote) == (1, True)
+    other = Looks(store, rule="r2").take_mixture(look)
+    assert (other.number, other.may_promote) == (2, False)
+
+
 def test_a_look_of_another_project_that_shares_the_store_counts(tmp_path):
     """Two folders, one database: the second project's first evaluation of the same questions is a second look."""
     url = f"sqlite:///{tmp_path}/shared.sqlite3"

@@ -45,6 +45,14 @@ def test_scores_that_are_not_binary_have_no_discordance():
     assert row.n > 500 and row.power_at_n < 0.8
 
 
+def test_partial_credit_has_no_power_among_fewer_items_than_rare_losses_take():
+    """60 items had "a probability of 100 %" at 3 points, and the verdict on them holds whatever they show."""
+    found = plan(PowerTarget(0.03), PowerAssumptions(sd=0.05, true_difference=0.0), n=60)
+    (row,) = found.rows
+    assert row.n == 138 and row.power_at_n < 0.01
+    assert "with a probability of 0%, and 138 with one of 80%" in found.sentence
+
+
 @pytest.mark.parametrize(
     ("assumptions", "message"),
     [

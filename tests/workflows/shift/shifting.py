@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from freehold.types.evaluation import Task
 from freehold.types.record import event_id
 from freehold.types.route import Route, Target
@@ -53,5 +55,7 @@ def begun(store, **changes):
         "shadow_share": 1.0,
         **changes,
     }
-    at = values.pop("at", START)
-    return rollout.start(store, ROUTE, RolloutTerms(**values), who="ada", at=at)
+    at, route = values.pop("at", START), ROUTE
+    if (endpoint := values.pop("endpoint", None)) is not None:
+        route = msgspec.structs.replace(route, candidate=Target(endpoint=endpoint, model="base:ft"))
+    return rollout.start(store, route, RolloutTerms(**values), who="ada", at=at)

@@ -73,7 +73,7 @@ def command(
             )
             if score.ci_low is not None:
                 echo(
-                    f"           difference {score.difference:+.1%}, {score.level:.0%} interval "
+                    f"           difference {score.difference:+.1%}, {100 * score.level:g}% interval "
                     f"{score.ci_low:+.1%} to {score.ci_high:+.1%} ({score.method})"
                 )
         echo("PASSED" if report.passed else f"FAILED     {', '.join(report.causes)}")

@@ -33,6 +33,7 @@ from freehold.stats.binary import Floats, tango_limits, tango_statistic, tango_v
 from freehold.stats.clustered import Codes, cluster_robust_mean, unseen_clump_weight
 from freehold.stats.continuous import FEW_NONZERO, t_quantile
 from freehold.stats.deferral.running import Running
+from freehold.stats.power import rare_loss_limit
 from freehold.stats.rules import STRICT
 from freehold.stats.selection.choosing import LEAST_CHANCE, binary_variances, prospect
 
@@ -155,6 +156,9 @@ def chance_of_promote(sums: Running, trial: MixtureTrial) -> Floats:
         sizes=(sums.n, trial.held_out),
         margin=trial.margin,
         quantile=quantile_of(trial, clusters),
+        least=-math.inf
+        if trial.binary
+        else rare_loss_limit(trial.held_out / found.unseen, trial.margin, trial.alpha),
     ).chance
 
 

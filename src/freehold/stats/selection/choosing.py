@@ -5,7 +5,8 @@ promote? That takes a difference there of at least
 
     needed = -margin + z_alpha sqrt(V deff / n_held_out)
 
-where V is the variance of one pair (Tango's, as if the difference were -margin, for binary scores). The selection items
+where V is the variance of one pair (Tango's, as if the difference were -margin, for binary scores), and for scores
+between the ends of their range as much as excludes losses too rare to be seen (`stats.power`). The selection items
 say how probable that is, with the noise of both splits:
 
     chance = Phi((difference - needed) / sqrt(V' deff (1 / n_selection + 1 / n_held_out)))
@@ -35,6 +36,7 @@ from freehold.stats.binary import Floats, tango_ci, tango_variance, z_quantile
 from freehold.stats.clustered import Codes, dense_codes
 from freehold.stats.continuous import FEW_NONZERO, Resampling, t_quantile
 from freehold.stats.inference import infer
+from freehold.stats.power import rare_loss_limit
 from freehold.stats.rules import MIN_PAIRS_PROMOTE, DecisionRule
 from freehold.types.selection import Selection, SelectionRow
 
@@ -112,6 +114,10 @@ def assess(tried: TriedCandidate, rule: SelectionRule) -> SelectionRow:
         sizes=(n, rule.held_out),
         margin=decision.unit_margin,
         quantile=_quantile(tried, rule),
+        # What a judge of pairs says (from -1 to 1) counts by human labels, which this test does not ask.
+        least=-math.inf
+        if binary or decision.lo < 0
+        else rare_loss_limit(rule.held_out / effect, decision.unit_margin, decision.alpha),
     )
     needed, chance = float(found.needed) * reach, float(found.chance)
     passes = tried.stopped is None and chance >= rule.least_chance
@@ -149,15 +155,22 @@ def limits(tried: TriedCandidate, decision: DecisionRule) -> DifferenceLimits:
 
 
 def prospect(
-    difference: Any, variances: tuple[Any, Any], *, sizes: tuple[Any, Any], margin: float, quantile: float
+    difference: Any,
+    variances: tuple[Any, Any],
+    *,
+    sizes: tuple[Any, Any],
+    margin: float,
+    quantile: float,
+    least: Any = -math.inf,
 ) -> Prospect:
     """What a difference on the selection items makes of the held-out ones. All values broadcast; scores lie in [0, 1].
 
     `variances` are of one difference, times the design effect: as if the mean were -margin, and as observed. `sizes`
-    are selection and held-out items; `quantile` is the one that the held-out items will be judged by.
+    are selection and held-out items; `quantile` is the one that the held-out items will be judged by, and `least` what
+    the test of losses too rare to be seen asks for, where there is one.
     """
     n, held_out = sizes
-    needed = -margin + quantile * np.sqrt(variances[0] / held_out)
+    needed = np.maximum(-margin + quantile * np.sqrt(variances[0] / held_out), least)
     spread = np.sqrt(variances[1] * (1 / n + 1 / held_out))
     return Prospect(needed, special.ndtr((difference - needed) / spread))
 

@@ -22,6 +22,8 @@ from freehold.verdict.aging import evidence_ages
 
 ENGINE_PACKAGES: dict[EngineName, str] = {"llamacpp": "xllamacpp", "encoder": "onnxruntime"}
 """The package whose version decides what an engine of this process's own environment computes."""
+AS_ASKED = "as asked"
+"""The part of a candidate whose requests are sent as they come."""
 _JUDGE_OPTIONS = ("base_url", "model", "mode", "rubric", "human_labels")
 
 
@@ -61,7 +63,7 @@ def plan_parts(plan: ServePlan, name: str | None = None) -> dict[EvidencePart, s
     weights = plan.weights_sha256 or plan.weights_path or plan.model
     parts: dict[EvidencePart, str] = {
         "adapter": content_id([weights, adapter]),
-        "prompt": "as asked" if plan.preparation is None else plan.preparation.id,
+        "prompt": AS_ASKED if plan.preparation is None else plan.preparation.id,
     }
     package = ENGINE_PACKAGES.get(plan.engine)
     version = "" if package is None else _version(package)

@@ -51,8 +51,10 @@ class Looks:
         allowed = look.alpha
         look = msgspec.structs.replace(look, rule=self.rule)
         kept = None if self.store is None else self.store.get(ItemLook, look.id)
-        if kept is not None and kept.rule != self.rule:
-            look = msgspec.structs.replace(look, id=content_id([look.id, self.rule]))
+        if kept is not None:
+            look = msgspec.structs.replace(look, answers=kept.answers)
+            if kept.rule != self.rule:
+                look = msgspec.structs.replace(look, id=content_id([look.id, self.rule]))
         return self._keep(look, allowed=allowed)[1]
 
     def _keep(self, look: ItemLook, *, allowed: float) -> tuple[ItemLook, LookCount]:

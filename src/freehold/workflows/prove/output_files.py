@@ -98,7 +98,8 @@ async def files_preflight(outputs: OutputFiles, task: Task, *, planned_looks: in
 def _reach(task: Task, samples: Sequence[Sample], planned_looks: int) -> Iterator[Finding]:
     codes = encode_groups([one.group for one in samples])
     # Scores that the files carry may be of any kind.
-    items = Items(len(samples), task.scorer != GIVEN and for_task(task).binary, codes)
+    binary = task.scorer != GIVEN and for_task(task).binary
+    items = Items(len(samples), binary, codes, judged=task.scorer == "judge")
     for one in reach_findings(items, margin=task.margin, alpha=task.alpha, planned_looks=planned_looks):
         yield msgspec.structs.replace(one, outcome="warn") if one.outcome == "fail" else one
 

@@ -161,7 +161,7 @@ def _continuous_rows(target: PowerTarget, assumptions: PowerAssumptions, n: int 
     assert assumptions.sd is not None
     margin, alpha, effect = target.margin, target.alpha, assumptions.design_effect
     for truth in assumptions.true_differences(margin):
-        found = planner.noninferiority_n_continuous(
+        found = planner.partial_credit_n(
             sd=assumptions.sd,
             margin=margin,
             true_difference=truth,
@@ -169,18 +169,16 @@ def _continuous_rows(target: PowerTarget, assumptions: PowerAssumptions, n: int 
             power=target.power,
             design_effect=effect,
         )
-        # With fewer, losses too rare to show hold it whatever the spread.
-        fewest = math.ceil(planner.rare_loss_n(margin, alpha, true_difference=truth) * effect)
         at_n = None
         if n is not None:
             pairs = max(2, math.floor(n / effect))
-            at_n = planner.continuous_power(
+            at_n = planner.partial_credit_power(
                 pairs, sd=assumptions.sd, margin=margin, true_difference=truth, alpha=alpha
             )
         yield PowerRow(
             discordance=None,
             true_difference=truth,
-            n=max(found.n, fewest),
+            n=found.n,
             n_normal=None,
             power=found.power_at_n,
             exact=True,

@@ -58,8 +58,12 @@ def test_groups_count_where_items_belong_together():
     assert found.outcome == "fail" and "n = 200 in 20 groups" in found.text
 
 
-def test_scores_between_0_and_1_are_only_held_to_the_least_number():
-    assert not list(reach_findings(Items(60, binary=False), margin=0.03, alpha=0.025))
+def test_scores_between_0_and_1_are_held_to_the_least_number_and_warned_of_rare_losses():
+    assert not list(reach_findings(Items(122, binary=False), margin=0.03, alpha=0.025))
+    assert not list(reach_findings(Items(60, binary=False, judged=True), margin=0.03, alpha=0.025))
+    found = find(121, 0.03, binary=False)
+    assert found.outcome == "warn" and "only a candidate that is clearly better" in found.text
+    assert "hold out 122 items at least" in found.fix
     assert find(20, 0.03, binary=False).outcome == "fail"
     assert not list(reach_findings(Items(0), margin=0.03, alpha=0.025))
 

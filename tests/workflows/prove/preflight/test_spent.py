@@ -1,3 +1,4 @@
+import msgspec
 from tests.workflows.prove.preflight.held_out import dataset, sample
 
 from freehold.store import open_store
@@ -25,3 +26,21 @@ def test_a_spent_error_is_told_and_a_planned_look_is_not(tmp_path):
             "40 of 40 held-out items were evaluated before" in found.text and "cannot promote" in found.text
         )
         assert not list(look_findings(store, made, TASK, []))
+
+
+def test_answers_that_were_scored_before_the_incumbents_are_not_spent(tmp_path):
+    """Compared now they are the first look: it was warned that nothing could promote, and no mixture was looked at."""
+    samples = [sample(number) for number in range(40)]
+    made = dataset(tmp_path, train=samples[:1], held_out=samples)
+
+    def alone(id, answers):
+        look = look_at(samples, evaluation_id=id, dataset_id=made.id, names=("i", "c"), alpha=TASK.alpha)
+        return msgspec.structs.replace(look, answers=answers, alone=True)
+
+    with open_store(f"sqlite:///{tmp_path / 's.sqlite'}") as store:
+        Looks(store).take(alone("e1", "a1"))
+        (found,) = look_findings(store, made, TASK, samples)
+        assert found.outcome == "ok" and "other answers are a further look and cannot promote" in found.text
+        Looks(store).take(alone("e2", "a2"))
+        (found,) = look_findings(store, made, TASK, samples)
+        assert found.outcome == "warn"

@@ -39,6 +39,24 @@ def test_promotion_needs_a_verdict_on_what_the_route_asks(store):
 
 
 @pytest.mark.parametrize(
+    ("endpoint", "prompt", "refused"),
+    [("house", "p1", True), ("house", "as asked", False), ("local", "p1", False)],
+)
+def test_a_prompt_that_was_proven_must_be_put_before_requests(store, endpoint, prompt, refused):
+    """Another endpoint is asked without it: the bare model was promoted by the proof of the prompted one."""
+    evidence = EvidenceBasis(parts={"prompt": prompt}, made_at={"quality": START})
+    store.put(
+        Verdict(id="v1", outcome="promote", candidate="base:ft", incumbent="i", reasons=(), evidence=evidence)
+    )
+    begun(store, stages=(0.1,), endpoint=endpoint)
+    for number in range(200):
+        store.add_traces(mirrored(number))
+    rollout.advance(store, "support", who="ada", at=START + timedelta(hours=25))
+    missing = rollout.status(store, "support", at=START + timedelta(hours=60)).missing
+    assert any("the route asks house without" in one for one in missing) is refused
+
+
+@pytest.mark.parametrize(
     ("codes", "missing"), [(("fits",), True), (("fits", "parity_ok"), False), ((), False)]
 )
 def test_what_is_served_here_must_have_been_compared_with_what_was_trained(store, codes, missing):

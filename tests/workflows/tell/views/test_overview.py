@@ -92,6 +92,18 @@ def test_what_was_spared_leaves_out_what_did_not_spare_anything(project, store):
     assert found.basis == "prices as stated"
 
 
+def test_many_short_requests_are_not_priced_as_one_long_one(tmp_path):
+    """Above 200,000 prompt tokens of a request this model costs twice as much: $4.50 were shown as $8.25."""
+    pytest.importorskip("genai_prices")
+    (tmp_path / "freehold.toml").write_text(
+        '[app]\nname = "support"\n\n[incumbent]\nmodel = "claude-sonnet-4-5"\n'
+    )
+    found = savings(
+        open_project(tmp_path / "freehold.toml"), [AnsweredTokens("local", 1000, 1_000_300, 100_000)]
+    )
+    assert found.usd == Decimal("4.5009")
+
+
 def test_what_another_endpoint_charges_is_taken_off_or_said_to_be_unknown(project):
     dear = savings(project, [AnsweredTokens("dear", 2, 1_000_000, 100_000)])
     assert dear.usd == Decimal(3) - Decimal("1.1")

@@ -60,7 +60,7 @@ function picture(record) {
     intervals({ label: `Differences to the incumbent: ${rows.map((row) => `${row.label} ${points(row.middle)}, ${points(row.low)} to ${points(row.high)}`).join("; ")}`,
       rows: rows.map((row) => ({ name: row.label, low: row.low, estimate: row.middle, high: row.high, chosen: row.kind !== "selection" })),
       margin: -record.detail.margin, noise: clone?.high ?? null, format: pointsShort }),
-    el("p", { class: "small soft" }, "Candidate minus incumbent, in points. Blue: proven on held-out items. Grey: the selection split, which chooses and proves nothing.",
+    el("p", { class: "small soft" }, "Candidate minus incumbent, in points. Blue: measured on held-out items. Grey: the selection split, which chooses and proves nothing.",
       clone ? ` The band is the incumbent's own noise: two of its runs score differently on ${percent(clone.self_noise)} of items, so a perfect copy of it would land inside ${percent(clone.level)} of the time.` : " The incumbent's own noise was not measured."),
     clone ? null : command("freehold freeze --repeats 2"),
     figures("intervals", columns, rows));
@@ -73,7 +73,7 @@ function mixture(one) {
     el("p", {}, one.outcome ? pill(one.outcome, MARKS[one.outcome]) : null, " ", from(one.mixture_id, one.sentence)),
     lines({ label: `Difference to the incumbent over the share answered here. ${one.sentence}`, series: [curve, lot],
       marks: [{ y: -one.margin, words: `worst you accept ${pointsShort(-one.margin)}` }], xWords: percent, yWords: pointsShort, zero: true }),
-    one.share === null ? null : el("p", { class: "small soft" }, `Proven on held-out items at a share of ${percent(one.share)}: ${points(one.difference)}, ${pointsShort(one.low)} to ${points(one.high)}.`),
+    one.share === null ? null : el("p", { class: "small soft" }, `${one.outcome === "promote" ? "Proven" : "Measured"} on held-out items at a share of ${percent(one.share)}: ${points(one.difference)}, ${pointsShort(one.low)} to ${points(one.high)}.`),
     figures(`mixture-${one.mixture_id}`, [{ head: "share here", number: true, cell: (p) => percent(p.share) }, { head: "difference", number: true, cell: (p) => points(p.difference) },
       { head: "low", number: true, cell: (p) => points(p.low) }, { head: "high", number: true, cell: (p) => points(p.high) }, { head: "by lot", number: true, cell: (p) => points(p.random) }], one.points));
 }

@@ -136,6 +136,7 @@ async def _reach(request: PreflightRequest, findings: Sequence[Finding]) -> list
         codes,
         None if request.freezes else await incumbent_scores(request.task, compared, repeats),
         _records(request),
+        judged=request.task.scorer == "judge",
     )
     try:
         return list(

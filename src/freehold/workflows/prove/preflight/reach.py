@@ -39,6 +39,8 @@ class Items(NamedTuple):
     incumbent: Sequence[float] | None = None
     records: int | None = None
     """Records of all splits together; None where the items come from elsewhere."""
+    judged: bool = False
+    """A judge scores, and the difference that its human labels give decides."""
 
 
 def reach_findings(items: Items, *, margin: float, alpha: float, planned_looks: int = 1) -> Iterator[Finding]:
@@ -50,6 +52,12 @@ def reach_findings(items: Items, *, margin: float, alpha: float, planned_looks: 
         if n < MIN_PAIRS_PROMOTE:
             text = f"{_count(items)}: fewer than {MIN_PAIRS_PROMOTE} items are never promoted on, whatever they show"
             yield fail(CHECK, text, f"hold out {MIN_PAIRS_PROMOTE} items at least")
+        elif not items.judged and n < (needed := planner.rare_loss_n(margin, share)):
+            text = (
+                f"{_count(items)}: losses too rare to show among so few items could hide a drop of {_points(margin)}, "
+                "so only a candidate that is clearly better than the incumbent can be promoted"
+            )
+            yield warn(CHECK, text, f"hold out {needed:,} items at least{_of_records(items, needed)}")
         return
     rule = DecisionRule(margin=margin, alpha=share)
     looks = f" with alpha shared by {planned_looks} looks" if planned_looks > 1 else ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from freehold.stats import looks
 from freehold.store import Store
 from freehold.types.dataset import Dataset, Sample
@@ -29,10 +31,21 @@ def look_findings(
         names=("incumbent", "candidate"),
         alpha=task.alpha / planned,
     )
-    found = looks.count(known_looks(store), look, allowed=task.alpha, planned=planned)
+    known = known_looks(store)
+    found = looks.count(known, look, allowed=task.alpha, planned=planned)
     if found.may_promote:
         yield ok(CHECK, f"look {found.number} at these items, {planned} planned")
         return
+    for answers in dict.fromkeys(one.answers for one in known if one.alone and one.answers is not None):
+        same = msgspec.structs.replace(look, answers=answers)
+        first = looks.count(known, same, allowed=task.alpha, planned=planned)
+        if first.may_promote:
+            yield ok(
+                CHECK,
+                f"look {first.number} at these items for the answers that were scored before the incumbent's were "
+                "there; other answers are a further look and cannot promote",
+            )
+            return
     yield warn(
         CHECK,
         f"{found.shared:,} of {found.items:,} held-out items were evaluated before, which spent an error of "

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import msgspec
+
 from freehold.store import Store
 from freehold.types.deferral import DeferralRule
 from freehold.types.method import METHOD_KINDS, method_of
+from freehold.types.route import Target
 from freehold.types.serving.rollout import Gate, Rollout
 from freehold.types.verdict import Verdict
-from freehold.workflows.prove.evidence_basis import ages_of
+from freehold.workflows.prove.evidence_basis import AS_ASKED, ages_of
+from freehold.workflows.serve.names import ENDPOINT_NAME
 from freehold.workflows.shift.rollout.ledger import Look
 
 
@@ -65,11 +69,18 @@ def _missing_for_promotion(store: Store, rollout: Rollout, seen: Look) -> list[t
     verdict = store.get(Verdict, rollout.verdict_id) if rollout.verdict_id else None
     if verdict is None or verdict.outcome != "promote":
         missing.append(("verdict", "no offline verdict says promote"))
-    elif (answers := _candidate_of(store, rollout.route)) not in (None, verdict.candidate):
+    elif (target := _candidate_of(store, rollout.route)) is not None and target.model != verdict.candidate:
         other = (
-            f"the verdict is on {verdict.candidate}, and the route's candidate is {answers}: freehold migrate"
+            f"the verdict is on {verdict.candidate}, and the route's candidate is {target.model}: freehold rollout "
+            f"start --candidate {verdict.candidate} moves to the one, freehold migrate proves the other"
         )
-        missing.append(("verdict", f"{other} proves that one"))
+        missing.append(("verdict", other))
+    elif target is not None and target.endpoint != ENDPOINT_NAME and _is_prepared(verdict):
+        other = (
+            f"{verdict.candidate} was proven with a prompt or examples that freehold puts before each request, and "
+            f"the route asks {target.endpoint} without: --candidate {verdict.candidate} of freehold rollout start"
+        )
+        missing.append(("verdict", other))
     elif verdict.mixture_id is not None and not _has_rule(store, rollout, verdict):
         other = "the verdict is on a mixture, and the route has another rule or none: freehold rollout start"
         missing.append(("verdict", other))
@@ -82,10 +93,17 @@ def _missing_for_promotion(store: Store, rollout: Rollout, seen: Look) -> list[t
     return missing
 
 
-def _candidate_of(store: Store, route_name: str) -> str | None:
-    """The name under which a route asks its candidate; None where there is none."""
+def _candidate_of(store: Store, route_name: str) -> Target | None:
+    """Where and under which name a route asks its candidate; None where there is none."""
     route = next((one for one in store.routes() if one.name == route_name), None)
-    return None if route is None or route.candidate is None else route.candidate.model or route.model
+    if route is None or route.candidate is None:
+        return None
+    return msgspec.structs.replace(route.candidate, model=route.candidate.model or route.model)
+
+
+def _is_prepared(verdict: Verdict) -> bool:
+    """Whether what was proven is more than the model: what is served here does it to requests, an address does not."""
+    return verdict.evidence is not None and verdict.evidence.parts.get("prompt", AS_ASKED) != AS_ASKED
 
 
 def _has_rule(store: Store, rollout: Rollout, verdict: Verdict) -> bool:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from freehold.costs.prices import flat_price, price_basis, request_price
+from freehold.costs.prices import TokenPrice, flat_price, price_basis, request_price
 from freehold.errors import FreeholdError
 from freehold.gateway.telemetry.meters import totals_of
 from freehold.store import Store
@@ -133,7 +133,7 @@ def savings(project: Project, answered: list[AnsweredTokens]) -> Savings | None:
         basis = price_basis(incumbent.model, flat=flat).text
         for one in at_home:
             usage = Usage(prompt_tokens=one.prompt_tokens, completion_tokens=one.completion_tokens)
-            total += request_price(incumbent.model, usage, flat=flat)
+            total += _paid_for(one, incumbent.model, flat)
             if one.endpoint == ENDPOINT_NAME:
                 continue
             own = flat_price(own_prices.get(one.endpoint))
@@ -144,6 +144,17 @@ def savings(project: Project, answered: list[AnsweredTokens]) -> Savings | None:
     except FreeholdError as error:
         return Savings(requests=requests, usd=None, basis="", why=error.message)
     return Savings(requests=requests, usd=total, basis=basis)
+
+
+def _paid_for(one: AnsweredTokens, model: str, flat: TokenPrice | None) -> Decimal:
+    """What so many requests of the usual length cost, and the tokens that are over: of many requests together the
+    prompt would be priced as a long one, which models with such tiers charge up to double."""
+    requests = max(1, one.requests)
+    prompt, more_prompt = divmod(one.prompt_tokens, requests)
+    completion, more_completion = divmod(one.completion_tokens, requests)
+    each = Usage(prompt_tokens=prompt, completion_tokens=completion)
+    rest = Usage(prompt_tokens=more_prompt, completion_tokens=more_completion)
+    return requests * request_price(model, each, flat=flat) + request_price(model, rest, flat=flat)
 
 
 def others(spool: Path) -> tuple[PathLine, ...]:
