@@ -296,3 +296,25 @@ def test_the_rest_of_a_conversation_that_is_held_elsewhere_is_not_answered_alone
     with pytest.raises(anthropic.NotFoundError, match="send all of its messages"):
         claude.beta.messages.create(model="chat", max_tokens=9, messages=ASKED, thread=more)
     assert not upstream.seen
+
+
+def test_parallel_calls_under_one_index_are_several_to_every_client(claude, gpt, llama, upstream):
+    """As what stands in front of Gemini's API tells them, and ends with ``stop``."""
+    calls = [("a", "find", '{"x":1}'), ("b", "send", '{"y":2}')]
+    pieces = [
+        chunk({"tool_calls": [{"index": 0, "id": id, "function": {"name": name, "arguments": said}}]})
+        for id, name, said in calls
+    ]
+    upstream.answer = lambda seen: stream([*pieces, chunk({}, "stop"), b"data: [DONE]\n\n"])
+    with claude.messages.stream(model="chat", max_tokens=9, messages=ASKED) as told:
+        message = told.get_final_message()
+    assert [
+        (one.id, one.name, json.dumps(one.input, separators=(",", ":"))) for one in message.content
+    ] == calls
+    assert message.stop_reason == "tool_use"
+    with gpt.responses.stream(model="chat", input="x") as told:
+        output = told.get_final_response().output
+    assert [(one.call_id, one.name, one.arguments) for one in output] == calls
+    *_, last, _ = llama.chat(model="chat", messages=ASKED, stream=True)
+    found = [(one.function.name, one.function.arguments) for one in last.message.tool_calls]
+    assert found == [("find", {"x": 1}), ("send", {"y": 2})]

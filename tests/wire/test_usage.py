@@ -238,3 +238,10 @@ def test_what_is_written_in_an_api_s_words_is_read_back(write):
         Usage(**{**{name: getattr(usage, name) for name in usage.__struct_fields__}, "reasoning_tokens": 0}),
     )
     assert read_usage(write(None)).prompt_tokens == 0
+
+
+def test_what_was_thought_is_told_in_every_api_that_has_a_word_for_it():
+    usage = Usage(prompt_tokens=9, completion_tokens=50, reasoning_tokens=30)
+    for write in (chat_usage, message_usage, response_usage):
+        assert read_usage(write(usage)).reasoning_tokens == 30
+    assert message_usage(usage)["output_tokens_details"] == {"thinking_tokens": 30}

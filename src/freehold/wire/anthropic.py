@@ -18,6 +18,7 @@ import msgspec
 from freehold.wire import openai, sse
 from freehold.wire.anthropic_request import read_request as read_request
 from freehold.wire.anthropic_request import request_to_openai as request_to_openai
+from freehold.wire.calling import call_pieces
 from freehold.wire.errors import UNREADABLE, ApiError, cut_off
 from freehold.wire.openai import AssembledAnswer
 from freehold.wire.usage import merged, message_usage, read_usage, usage_of
@@ -89,7 +90,7 @@ def answer_from_openai(body: bytes, request: bytes, *, repeats_begun: bool = Fal
             "role": "assistant",
             "model": openai.peek(request).model or chat.get("model"),
             "content": content,
-            **_stop(finish, stop_word(chat, choice)),
+            **_stop(finish, stop_word(chat, choice), called=bool(message.get("tool_calls"))),
             "usage": message_usage(usage_of(chat)),
         }
     )
@@ -104,7 +105,10 @@ def stop_word(chat: dict[str, Any], choice: dict[str, Any]) -> str | None:
     return word if isinstance(word, str) and word else None
 
 
-def _stop(finish: Any, word: str | None) -> dict[str, Any]:
+def _stop(finish: Any, word: str | None, *, called: bool) -> dict[str, Any]:
+    if called and finish in (None, "stop"):
+        # So OpenAI's API ends a call that was demanded by name, and others every call.
+        finish = "tool_calls"
     if finish == "stop" and word is not None:
         return {"stop_reason": "stop_sequence", "stop_sequence": word}
     return {"stop_reason": _STOP_REASONS.get(finish or "stop", "end_turn"), "stop_sequence": None}
@@ -138,6 +142,7 @@ class AnthropicStreamFromOpenai:
         self._events = sse.JsonEvents()
         self._started = False
         self._block: tuple[str, int] | None = None
+        self._calls: list[dict[str, Any]] = []
         self._index = -1
         self._finish: str | None = None
         self._refused = False
@@ -157,7 +162,8 @@ class AnthropicStreamFromOpenai:
         self._start({}, out)
         self._end_block(out)
         usage = message_usage(read_usage(self._usage))
-        delta = _stop("content_filter" if self._refused else self._finish, self._word)
+        finish = "content_filter" if self._refused else self._finish
+        delta = _stop(finish, self._word, called=bool(self._calls))
         out.append(_event("message_delta", {"delta": delta, "usage": usage}))
         out.append(_event("message_stop", {}))
         return b"".join(out)
@@ -185,13 +191,23 @@ class AnthropicStreamFromOpenai:
                 self._open("text", 0, {"type": "text", "text": ""}, out)
                 self._delta({"type": "text_delta", "text": text}, out)
             for call in delta.get("tool_calls") or ():
-                function = call.get("function") or {}
-                block = {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": {}}
-                self._open("tool", call.get("index") or 0, block, out)
-                if function.get("arguments"):
-                    part = {"type": "input_json_delta", "partial_json": function["arguments"]}
-                    self._delta(part, out)
+                self._call(call, out)
             self._finish = choice.get("finish_reason") or self._finish
+
+    def _call(self, call: dict[str, Any], out: list[bytes]) -> None:
+        function = call.get("function") or {}
+        known = len(self._calls)
+        place = call_pieces.place_of(self._calls, call)
+        if place < known and self._block != ("tool", place):
+            if not function.get("arguments"):
+                return
+            # Blocks follow each other; half a call must not look like a whole one.
+            raise ApiError(502, "the model's calls came in pieces that mix", code="upstream_unreadable")
+        call_pieces.note(self._calls[place], call)
+        block = {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": {}}
+        self._open("tool", place, block, out)
+        if function.get("arguments"):
+            self._delta({"type": "input_json_delta", "partial_json": function["arguments"]}, out)
 
     def _unrepeated(self, text: str) -> str:
         """What is new in a piece while the client's own beginning is told again."""

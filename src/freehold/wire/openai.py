@@ -16,6 +16,7 @@ import msgspec
 
 from freehold.types.trace import Usage
 from freehold.wire import sse
+from freehold.wire.calling import call_pieces
 from freehold.wire.errors import UNREADABLE, ApiError
 from freehold.wire.usage import usage_of
 
@@ -348,20 +349,16 @@ def _add_delta(message: dict[str, Any], delta: dict[str, Any]) -> None:
 
 
 def _add_tool_call(calls: list[dict[str, Any]], part: dict[str, Any]) -> None:
-    index = part.get("index", len(calls) - 1 if calls and "id" not in part else len(calls))
-    call = next((call for call in calls if call.get("index") == index), None)
-    if call is None:
-        call = {"index": index}
-        calls.append(call)
+    call = calls[call_pieces.place_of(calls, part)]
     for key, value in part.items():
         if key == "function" and isinstance(value, dict):
             function = call.setdefault("function", {})
             for name, text in value.items():
                 if name == "arguments" and isinstance(text, str):
                     function[name] = function.get(name, "") + text
-                elif text is not None:
+                elif text or name not in function:
                     function[name] = text
-        elif value is not None:
+        elif key != "index" and (value or key not in call):
             call[key] = value
 
 

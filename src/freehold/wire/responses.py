@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from freehold.wire import openai, sse
+from freehold.wire.calling import call_pieces
 from freehold.wire.errors import cut_off
 from freehold.wire.openai import AssembledAnswer
 from freehold.wire.responses_request import OWN_MARK
@@ -129,7 +130,8 @@ class ResponsesStreamFromOpenai:
         self._chat: dict[str, Any] = {}
         self._parts: dict[str, list[str]] = {}
         self._text_at = 0
-        self._calls: dict[int, dict[str, Any]] = {}
+        self._calls: list[dict[str, Any]] = []
+        self._items: list[dict[str, Any]] = []
 
     def feed(self, data: bytes) -> bytes:
         self._all.append(data)
@@ -148,10 +150,10 @@ class ResponsesStreamFromOpenai:
         status = _status(answer.finish_reason)
         self._end_text(status, out)
         calls = ((chat.get("choices") or [{}])[0].get("message") or {}).get("tool_calls") or ()
-        for index, call in zip(sorted(self._calls), calls, strict=False):
-            last = index == max(self._calls) and (not self._parts or self._text_at < len(self._calls))
+        for begun, call in zip(self._items, calls, strict=False):
+            last = begun is self._items[-1] and (not self._parts or self._text_at < len(self._calls))
             item = _call_item(call, status if last else "completed")
-            output_index = self._calls[index]["output_index"]
+            output_index = begun["output_index"]
             place = {"item_id": item["id"], "output_index": output_index}
             named = {"arguments": item["arguments"], "name": item["name"]}
             self._event("response.function_call_arguments.done", {**place, **named}, out)
@@ -230,13 +232,15 @@ class ResponsesStreamFromOpenai:
         self._event("response.output_item.done", {"output_index": self._text_at, "item": item}, out)
 
     def _call(self, call: dict[str, Any], out: list[bytes]) -> None:
-        index = call.get("index") or 0
-        if index not in self._calls:
-            output_index = len(self._calls) + bool(self._parts)
+        begun = len(self._calls)
+        place = call_pieces.place_of(self._calls, call)
+        call_pieces.note(self._calls[place], call)
+        if place == begun:
+            output_index = begun + bool(self._parts)
             item = {**_call_item(call, "in_progress"), "arguments": ""}
-            self._calls[index] = {"output_index": output_index, "id": item["id"]}
+            self._items.append({"output_index": output_index, "id": item["id"]})
             self._event("response.output_item.added", {"output_index": output_index, "item": item}, out)
-        known = self._calls[index]
+        known = self._items[place]
         if text := (call.get("function") or {}).get("arguments"):
             body = {"item_id": known["id"], "output_index": known["output_index"], "delta": text}
             self._event("response.function_call_arguments.delta", body, out)

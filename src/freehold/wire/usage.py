@@ -142,7 +142,7 @@ def message_usage(usage: Usage | None) -> dict[str, Any]:
     """As Anthropic's messages spell it: what was cached stands apart from the input."""
     usage = usage or Usage()
     read, written = usage.cached_prompt_tokens or 0, usage.cache_write_tokens or 0
-    told = {
+    told: dict[str, Any] = {
         "input_tokens": max(0, (usage.prompt_tokens or 0) - read - written),
         "output_tokens": usage.completion_tokens or 0,
     }
@@ -150,6 +150,8 @@ def message_usage(usage: Usage | None) -> dict[str, Any]:
         told["cache_read_input_tokens"] = read
     if written:
         told["cache_creation_input_tokens"] = written
+    if usage.reasoning_tokens:
+        told["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
     return told
 
 

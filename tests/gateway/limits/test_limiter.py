@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.gateway.limits import limiter, shared_page
+from freehold.gateway.limits import limiter, rates, shared_page
 from freehold.gateway.limits.limiter import Limiter, share_of
 from freehold.gateway.messages import UsageTotals
 from freehold.types.route import Limits
@@ -203,6 +203,40 @@ def test_tokens_of_one_worker_are_known_to_the_other(tmp_path):
         assert one.take_unreported().use == {"key:a": (1, 100)}
 
     asyncio.run(run())
+
+
+def test_only_what_was_counted_since_is_looked_at_for_a_report(tmp_path, monkeypatch):
+    """Four times a second, while the other workers wait: it must not cost by all keys that were ever used."""
+    looked_at = []
+
+    class Looking(rates.RateCounter):
+        def take_unreported(self):
+            looked_at.append(self)
+            return super().take_unreported()
+
+    monkeypatch.setattr(rates, "RateCounter", Looking)
+
+    async def run():
+        gate = Limiter()
+        gate.share(tmp_path)
+        admissions = {
+            name: await gate.admit([(name, Limits(tokens_per_minute=1000))], tokens=10)
+            for name in ("key:a", "key:b", "key:c")
+        }
+        with monkeypatch.context() as stuck:
+            stuck.setattr(shared_page.fcntl, "flock", refuse_lock)
+            assert gate.take_unreported() is None
+        assert gate.take_unreported().use == dict.fromkeys(admissions, (1, 10))
+        looked_at.clear()
+        assert gate.take_unreported() is None and not looked_at
+        admissions["key:b"].settle(7)
+        assert gate.take_unreported().use == {"key:b": (0, -3)} and len(looked_at) == 1
+
+    asyncio.run(run())
+
+
+def refuse_lock(*_):
+    raise BlockingIOError
 
 
 def test_nothing_limited_is_let_in_without_the_shared_page(tmp_path, caplog):

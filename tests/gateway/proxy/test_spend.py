@@ -12,7 +12,7 @@ from decimal import Decimal
 import psutil
 import pytest
 from aiohttp import web
-from tests.gateway.asking import QUESTION, metric, post
+from tests.gateway.asking import FORM, QUESTION, metric, post, structured
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain, processes
 
 from freehold.gateway.config import ApiKey, GatewayConfig
@@ -22,7 +22,8 @@ from freehold.gateway.spending import Charge
 from freehold.store import open_store
 from freehold.store.usage import spent
 from freehold.types.config import PriceConfig
-from freehold.types.route import Limits
+from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint
+from freehold.types.route import Limits, Route, Target
 from freehold.types.trace import Usage
 
 PRICES = {"incumbent": PriceConfig(prompt=Decimal(1000), completion=Decimal(2000))}
@@ -164,6 +165,42 @@ def test_an_answer_that_came_and_cannot_be_told_is_billed_what_was_reserved(upst
                 break
         assert ask(running, path=path) in ((429, "spend_cap_reached"), (429, None))
         assert Decimal(0) < eventually(lambda: booked(tmp_path)) < Decimal("0.30")
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"), [("/v1/chat/completions", cut), ("/v1/messages", lambda seen: plain({"ok": True}))]
+)
+def test_and_its_tokens_count_as_those_that_were_reserved(upstream, tmp_path, path, answer):
+    upstream.answer = answer
+    limited = ApiKey(name="app", hash=hash_of("k"), limits=Limits(tokens_per_minute=2_000))
+    body = {**QUESTION, "max_tokens": 600}
+    with gateway(upstream, tmp_path, api_keys=(limited,), capture="off") as running:
+        statuses = [ask(running, body, path=path)[0] for _ in range(4)]
+    assert statuses == [502, 502, 502, 429]
+
+
+def test_an_answer_that_breaks_its_schema_has_its_price_beside_the_next_one(upstream, tmp_path):
+    """A second answer was billed alone, and is not asked for once the cap is reached."""
+    words = iter(["Sure! A refund.", '{"intent":"refund"}', "Sure!", '{"intent":"refund"}'])
+    upstream.answer = lambda seen: plain(structured(next(words)))
+    can = Capabilities(json_schema=True)
+    rented = Endpoint(
+        name="rented", engine="remote", models=ANY_SERVED, base_url=upstream.base_url, capabilities=can
+    )
+    own = Endpoint(name="own", engine="llamacpp", base_url=upstream.base_url)
+    route = Route(
+        name="m",
+        model="m",
+        incumbent=Target(endpoint="own"),
+        candidate=Target(endpoint="rented"),
+        state="promoted",
+    )
+    changes = {"endpoints": (rented, own), "routes": (route,), "prices": {"rented": PRICES["incumbent"]}}
+    body = {**BRIEF, "response_format": FORM}
+    with capped(upstream, tmp_path, "0.30", **changes) as running:
+        eventually(lambda: ask(running, body)[0] == 200)
+        assert len(upstream.seen) == 2
+        eventually(lambda: booked(tmp_path) == 2 * EACH)
 
 
 def test_an_absurd_report_does_not_shut_the_key(upstream, tmp_path):

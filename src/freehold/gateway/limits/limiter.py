@@ -129,11 +129,16 @@ class Limiter:
     def take_unreported(self) -> UsageReport | None:
         """What was used since the last call of any worker, None when nothing was."""
         use = {}
-        if self._names:
-            with contextlib.suppress(OSError), self._counting() as counted:
-                for name in self._names:
-                    if (unreported := counted(name).take_unreported()) != (0, 0):
-                        use[name] = unreported
+        # Only what was counted since the last call: all that ever were would hold up the loop, and the other workers.
+        names, self._names = self._names, set()
+        if names:
+            try:
+                with self._counting() as counted:
+                    for name in names:
+                        if (unreported := counted(name).take_unreported()) != (0, 0):
+                            use[name] = unreported
+            except OSError:
+                self._names |= names
         # Once it has heard of use, the recorder counts the gateways on the store, which share a concurrency.
         report = UsageReport(int(time.time() // WINDOW_S), use) if use or self._shares_slots else None
         self._shares_slots = False
@@ -160,6 +165,7 @@ class Limiter:
         while self._unsettled:
             name, second, held, tokens = self._unsettled[0]
             counted(name).settle(second, held, tokens, now_s)
+            self._names.add(name)
             self._unsettled.popleft()
 
     def _check(

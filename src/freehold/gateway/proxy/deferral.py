@@ -242,7 +242,7 @@ async def judge(
             hide_usage=sent.hide_usage,
         )
         return
-    _charge(state, exchange, endpoint, response, data)
+    spend.bill_rejected(state, exchange, endpoint, response.status, data)
     if deferring.why == "unsure" and deferring.rule.incumbent_down == "candidate":
         held = HeldBytes(state.memory)
         if len(data) <= FREE_BYTES or held.take(len(data)):
@@ -275,19 +275,6 @@ def _reads(
     rule, keeps_logprobs = deferring.rule, client_asks_logprobs(deferring)
     kind = exchange.api_route.kind
     return ReadAnswer(kind, endpoint, streamed, rule.signal, keeps_logprobs, rule.combination)
-
-
-def _charge(
-    state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, response: UpstreamResponse, data: bytes
-) -> None:
-    """A rejected answer has its price, where its endpoint has one."""
-    if not exchange.metered or not state.config.charges(endpoint.name):
-        spend.release(state, exchange)
-        return
-    exchange.answered_by, exchange.status = endpoint, response.status
-    exchange.chunks.append(data)
-    spend.bill(state, exchange, endpoint)
-    exchange.chunks.clear()
 
 
 def passed_over(exchange: ProxyExchange, why: str) -> None:

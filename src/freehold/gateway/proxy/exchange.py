@@ -35,6 +35,9 @@ _STEP_BYTES = 256 * 1024
 _NOTHING_SEEN = Peek()
 _TO_UPPER = frozenset((None, "sure", "unsure", "no_signal", "candidate_failed", "candidate_slow"))
 
+MAY_HAVE_ANSWERED = frozenset(("upstream_timeout", "upstream_cut", "upstream_unreadable", "schema_violation"))
+"""Errors after which the tokens that were reserved stay counted: the endpoint may still be answering, or did in a way
+that cannot be told."""
 _TOTAL_TOKENS = re.compile(rb'"total_tokens" ?: ?(\d{1,9})')
 
 
@@ -269,7 +272,7 @@ class ProxyExchange(msgspec.Struct, eq=False):
 
     def settle_tokens(self) -> None:
         """Count what the answer used in the place of what was reserved for it."""
-        if self.admission is not None:
+        if self.admission is not None and self.error_code not in MAY_HAVE_ANSWERED:
             self.admission.settle(self.tokens())
 
     @property

@@ -20,7 +20,7 @@ from freehold.gateway.http.request import ClientDisconnect, Request
 from freehold.gateway.limits.keys import check_may, check_scope
 from freehold.gateway.proxy import deferral, spend
 from freehold.gateway.proxy.attempt import answer
-from freehold.gateway.proxy.exchange import ProxyExchange, new_exchange
+from freehold.gateway.proxy.exchange import MAY_HAVE_ANSWERED, ProxyExchange, new_exchange
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, BodyFields
 from freehold.gateway.proxy.relay import ARM_HEADER, REQUEST_HEADER
 from freehold.gateway.proxy.repeating.finding import find, replay
@@ -244,8 +244,7 @@ def _send_error(state: WorkerState, exchange: ProxyExchange, request: Request, e
     exchange.capturing = False
     exchange.error_code = error.code or str(error.status)
     state.meters.count("freehold_refusals", exchange.error_code, exchange.api_route.kind)
-    if exchange.admission is not None and exchange.error_code != "upstream_timeout":
-        # Where the endpoint may still be answering, what was reserved stays counted.
+    if exchange.admission is not None and exchange.error_code not in MAY_HAVE_ANSWERED:
         exchange.admission.settle(0)
     if exchange.error_code in _UNANSWERED:
         state.meters.count("freehold_failures", exchange.route_name, exchange.arm, exchange.error_code)

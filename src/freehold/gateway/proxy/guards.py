@@ -15,7 +15,7 @@ import msgspec
 from freehold.gateway.http.response import TransportError, UpstreamResponse
 from freehold.gateway.http.upstreams import upstream_failure
 from freehold.gateway.messages import ApiKind
-from freehold.gateway.proxy import structured_output
+from freehold.gateway.proxy import spend, structured_output
 from freehold.gateway.proxy.calling.forced_call import request_of_call, told_as_call
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.preparer import NOT_PREPARED
@@ -114,13 +114,15 @@ async def enforce_contract(
             constrained = request_of_call(contract, sent.body)
         else:
             constrained = structured_output.constrained_request(contract, violation, endpoint, sent.body)
-    if constrained is not None:
+    if constrained is not None and await _may_be_asked_again(state, exchange, endpoint, response, data):
         count("retried")
         second = await state.upstreams.post(endpoint, sent.path, sent.headers, constrained)
         try:
             data = await read_all(endpoint, second)
         finally:
             await second.close()
+        if second.status >= 300:
+            spend.release(state, exchange)
         if second.status < 300 and second.is_stream == response.is_stream:
             if as_json and len(data) <= INLINE_BYTES_MAX:
                 data = told_as_call(contract, data, streamed=second.is_stream)
@@ -132,6 +134,20 @@ async def enforce_contract(
     if not last:
         raise NextTarget("schema")
     raise ApiError(502, f"the answer breaks its output contract: {violation.why}", code="schema_violation")
+
+
+async def _may_be_asked_again(
+    state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, response: UpstreamResponse, data: bytes
+) -> bool:
+    """Whether a spend cap lets an endpoint give a further answer; the first one has its price."""
+    if not exchange.metered:
+        return True
+    spend.bill_rejected(state, exchange, endpoint, response.status, data)
+    try:
+        await spend.reserve(state, exchange, endpoint, exchange.upstream_model)
+    except ApiError:
+        return False
+    return True
 
 
 def is_context_error(status: int, body: bytes) -> bool:

@@ -103,6 +103,19 @@ def bill(state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint) -> Non
     state.ledger.change(reservation.names, nano - reservation.nano)
 
 
+def bill_rejected(
+    state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, status: int, data: bytes
+) -> None:
+    """An answer that the client does not get has its price, where its endpoint has one."""
+    if not exchange.metered or not state.config.charges(endpoint.name):
+        release(state, exchange)
+        return
+    exchange.answered_by, exchange.status = endpoint, status
+    exchange.chunks.append(data)
+    bill(state, exchange, endpoint)
+    exchange.chunks.clear()
+
+
 def _most(exchange: ProxyExchange, endpoint: Endpoint, model: str) -> Charge:
     body = exchange.body
     completion = _most_completion(exchange)

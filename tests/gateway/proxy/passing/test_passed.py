@@ -3,15 +3,18 @@
 import asyncio
 import json
 import socket
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 import websockets
-from tests.gateway.asking import get, metric, post
+from msgspec.structs import replace
+from tests.gateway.asking import get, metric, post, ready
 from tests.gateway.loopback import eventually, gateway
 from tests.gateway.vendor import Vendor
 
 from freehold.gateway.limits.keys import hash_of, new_key
+from freehold.store import default_url, open_store
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.route import ApiKey, Limits
 
@@ -206,3 +209,41 @@ def test_a_vendor_that_is_away_is_an_error_in_the_clients_words(vendor, tmp_path
         assert (
             metric(running, 'freehold_passed_on_total{endpoint="incumbent",path="files",status="502"}') == 2
         )
+
+
+def test_a_websocket_ends_with_its_key_and_no_other(vendor, tmp_path):
+    url, words = default_url(tmp_path), {name: new_key() for name in ("lost", "good")}
+    keys = {name: ApiKey(name=name, hash=hash_of(word)) for name, word in words.items()}
+
+    async def talk(running):
+        def connected(name):
+            shown = {"authorization": f"Bearer {words[name]}"}
+            place = running.base_url.replace("http", "ws") + "/v1/realtime"
+            return websockets.connect(place, additional_headers=shown)
+
+        async with connected("lost") as lost, connected("good") as good:
+            for one in (lost, good):
+                await one.recv()
+                await one.send("ab")
+                assert await one.recv() == "ba"
+            with open_store(url) as store:
+                store.put(replace(keys["lost"], revoked_at=datetime.now(UTC)))
+            with pytest.raises(websockets.exceptions.ConnectionClosed):
+                await asyncio.wait_for(lost.recv(), 30)
+            await good.send("ab")
+            assert await asyncio.wait_for(good.recv(), 30) == "ba"
+
+    with open_store(url) as store:
+        for key in keys.values():
+            store.put(key)
+    with gateway(
+        vendor, tmp_path, endpoints=(incumbent(vendor),), others_to="incumbent", store_url=url
+    ) as running:
+        ready(running, key=words["good"])
+        asyncio.run(talk(running))
+
+
+def test_a_method_that_is_not_passed_on_is_told_which_are(vendor, tmp_path):
+    with gateway(vendor, tmp_path, endpoints=(incumbent(vendor),), others_to="incumbent") as running:
+        answer = httpx.request("OPTIONS", f"{running.base_url}/v1/files")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, PATCH, POST, PUT")

@@ -79,6 +79,15 @@ def test_a_header_that_may_matter_tells_requests_apart(cached, upstream):
         assert post(cached, ASKED, headers={name: "1"})[1]["x-freehold-cache"] == "hit"
 
 
+def test_the_query_tells_requests_apart_too(cached, upstream):
+    """It names the API's version, or holds the key that only the upstream can judge."""
+    asked_twice(cached, ASKED, path="/v1/chat/completions?key=good")
+    upstream.answer = lambda seen: plain({"error": {"message": "no such key"}}, status=401)
+    for query in ("?key=wrong", "", "?key=good&api-version=2"):
+        assert post(cached, ASKED, path=f"/v1/chat/completions{query}")[0] == 401
+    assert upstream.seen[-1].place.endswith("?key=good&api-version=2")
+
+
 def test_a_stream_is_replayed_as_a_stream_without_the_usage_that_was_only_counted(cached, upstream):
     upstream.answer = lambda seen: stream(
         stream_of("on", " its", " way", usage=seen.json["stream_options"]["include_usage"])

@@ -19,6 +19,7 @@ from freehold.gateway.http.credentials import protocols_without_keys
 from freehold.gateway.http.headers import passes_key, response_headers
 from freehold.gateway.http.request import ClientDisconnect, Headers, Request
 from freehold.gateway.http.response import TransportError, UpstreamResponse
+from freehold.gateway.http.tunnel import Tunnel
 from freehold.gateway.http.upstreams import UpstreamFailure
 from freehold.gateway.limits.keys import check_may
 from freehold.gateway.limits.limiter import Admission
@@ -36,6 +37,7 @@ from freehold.wire.responses_request import OWN_RESPONSE_PATH, not_stored, witho
 
 _METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE"))
 _LOOKING = frozenset(("GET", "DELETE"))
+_KEY_LOOKED_AT_EVERY_S = 1.0
 _HOW = '[incumbent] others = "pass" in freehold.toml passes it on'
 
 
@@ -71,7 +73,7 @@ async def pass_on(state: WorkerState, request: Request, path: str) -> None:
     speaks = "anthropic" if request.header("anthropic-version") else "openai"
     place = place_at(endpoint, path, request.path, speaks="anthropic" if speaks == "anthropic" else "openai")
     if request.method not in _METHODS:
-        raise ApiError(405, f"{request.method} is not passed on")
+        raise ApiError(405, f"{request.method} is not passed on", allow=", ".join(sorted(_METHODS)))
     _check_key(state, endpoint, passed, key)
     if request.query_string:
         keys_here = state.keys.required
@@ -257,7 +259,7 @@ async def _tunnel(state: WorkerState, endpoint: Endpoint, place: str, passed: _P
         passed.first_s = time.perf_counter()
         if tunnel.status == 101:
             tunnel.join(request)
-            await tunnel.ended
+            await _last_of(state, tunnel, request)
             return
         _refuse_redirect(endpoint, tunnel.status)
         declined = [
@@ -266,6 +268,18 @@ async def _tunnel(state: WorkerState, endpoint: Endpoint, place: str, passed: _P
         request.respond(tunnel.status, _returned(declined, passed, endpoint), tunnel.body)
     finally:
         tunnel.close()
+
+
+async def _last_of(state: WorkerState, tunnel: Tunnel, request: Request) -> None:
+    """Wait until a tunnel ends, or the key that it was dug with: it could go on for hours."""
+    while not tunnel.ended.done():
+        await asyncio.wait((tunnel.ended,), timeout=_KEY_LOOKED_AT_EVERY_S)
+        try:
+            state.keys.admit(request.header)
+        except ApiError as error:
+            if error.status == 401:
+                return
+            # That keys cannot be read at the moment ends none.
 
 
 def _count(state: WorkerState, endpoint: Endpoint, passed: _Passed) -> None:

@@ -51,7 +51,8 @@ def find(state: WorkerState, exchange: ProxyExchange, request: Request) -> KeptA
         return None
     target = decision.target
     outside = (
-        exchange.api_route.path.encode(),
+        # The query may hold the key, and goes to the endpoint as a header does.
+        f"{exchange.api_route.path}?{exchange.query}".encode(),
         tenant_of(
             None if exchange.key is None else exchange.key.name, request.headers, shared=route.cache.shared
         ),

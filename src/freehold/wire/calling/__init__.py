@@ -1,0 +1,1 @@
+"""Calls of tools in the words of the APIs."""
