@@ -1,6 +1,11 @@
+import inspect
+import io
+import sys
+
 import click
 import pytest
 from tests.cli.test_documents import COMMANDS, MORE, filled
+from tests.documents import ROOT
 
 from freehold.cli import options
 from freehold.cli.options import hanging, short_count
@@ -122,3 +127,32 @@ def test_a_key_in_the_place_of_its_variables_name_is_refused_and_not_repeated(
     ran = freehold(*words.split(), *MORE.get(words, filled(COMMANDS[words])), option, "sk-secret-1234")
     assert ran.code == 2 and option in ran.err and "not the name of an environment" in ran.err, ran
     assert "secret" not in (ran.out + ran.err).replace("may be a secret", ""), ran
+
+
+@pytest.mark.parametrize(
+    ("words", "way_out"), [("keys accept", "--yes agrees"), ("license init", "--set KEY=VALUE answers")]
+)
+@pytest.mark.parametrize("stdin", [None, ""])
+def test_a_question_without_input_says_which_option_answers(
+    project, refused, monkeypatch, words, way_out, stdin
+):
+    monkeypatch.setattr("sys.stdin", None if stdin is None else io.StringIO(stdin))
+    refused(*words.split(), message="no input to read an answer from", hint=way_out)
+    sys.stdin.close()
+
+
+def test_a_person_who_declines_has_stopped_the_command(project, freehold, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert freehold("keys", "accept").code == 130
+
+
+def test_every_question_of_a_command_is_asked_that_way():
+    asking = {
+        path.name for path in (ROOT / "src/freehold/cli").rglob("*.py") if "abort=True" in path.read_text()
+    }
+    assert asking == {"options.py"}
+    assert all(
+        any("--yes" in option.opts for option in COMMANDS[words].params)
+        for words in COMMANDS
+        if "agree(" in inspect.getsource(inspect.unwrap(COMMANDS[words].callback))
+    )

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 import click
 
 from freehold import files
-from freehold.cli import finite, help_text, stopping
+from freehold.cli import finite, help_text, pipes, stopping
 from freehold.cli.output import echo, wants_json
 from freehold.cli.system import check_words, system_error
 from freehold.cli.unix import unix_error
@@ -224,6 +224,14 @@ def _listenable(command: click.Command) -> None:
 class LateGroup(click.Group):
     """A group that imports a command's file only when that command runs."""
 
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        with pipes.past_click():  # --help is printed here
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with pipes.past_click():
+            return super().invoke(ctx)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -336,9 +344,19 @@ def main() -> None:
     a document on stdout as well.
 
     A command that left damaged rows of the store out says so at its end and exits with `EXIT_DAMAGED`. SIGTERM ends a
-    command as Ctrl-C does, so that what it started and half wrote is put away. ``NO_COLOR`` is honoured.
+    command as Ctrl-C does, so that what it started and half wrote is put away. One whose output is no longer read
+    (``| head``) ends as SIGPIPE ends programs, with 141. ``NO_COLOR`` is honoured.
     """
+    try:
+        _run()
+    except (pipes.ReaderGoneError, BrokenPipeError):
+        pipes.end()
+
+
+def _run() -> None:
     files.keep_private()
+    if sys.stdin is None:  # closed by the caller; what is asked then ends as with an empty one
+        sys.stdin = open(os.devnull)  # noqa: PTH123, SIM115 - a device, for as long as the process lives
     color = False if os.environ.get("NO_COLOR") else None  # None: as the stream is
     ended: list[int] = []
     try:
@@ -365,8 +383,8 @@ def main() -> None:
         exit_code = 128 + (ended or [signal.SIGINT])[0]
         _fail(said, "stopped", exit_code, retryable=True)
         sys.exit(exit_code)
-    except BrokenPipeError:
-        sys.exit(141)
+    except (pipes.ReaderGoneError, BrokenPipeError):
+        raise
     except Exception as error:
         lacking = (
             unix_error(error) if isinstance(error, ImportError | AttributeError) else system_error(error)

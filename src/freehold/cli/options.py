@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from freehold import files
 from freehold.cli import documents
 from freehold.cli.documents import json_option as json_option
 from freehold.cli.output import cells, columns, echo, json_escaped
+from freehold.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -79,6 +81,25 @@ def why_option(command: F) -> F:
         callback=remember,
         help="Kept in the audit record, which nothing is ever taken out of: name no person.",
     )(command)
+
+
+@contextlib.contextmanager
+def answered_by(option: str) -> Iterator[None]:
+    """Questions are asked within. Raises `UsageError` where input ends before an answer, as in a script or a CI job,
+    with the option that answers instead; `click.Abort` where a person declined."""
+    try:
+        yield
+    except click.Abort as stop:
+        if not isinstance(stop.__context__, EOFError):
+            raise
+        echo(err=True)  # the question's line is still open
+        raise UsageError("there is a question, and no input to read an answer from", hint=option) from None
+
+
+def agree(question: str) -> None:
+    """Ask for a yes, which `--yes` of the command gives as well. Raises as `answered_by` does."""
+    with answered_by("--yes agrees without being asked"):
+        click.confirm(question, abort=True, err=True)
 
 
 def anyway_option(command: F) -> F:

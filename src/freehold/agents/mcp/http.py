@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hmac
+import socket
+from collections.abc import Callable
 from typing import Any
 
-import anyio
 import uvicorn
 from mcp.server.lowlevel import Server
+
+from freehold.errors import PortInUseError, UsageError
 
 PATH = "/mcp"
 _REFUSED = b'{"error":{"message":"a token is needed: Authorization: Bearer TOKEN","code":"unauthorized"}}'
@@ -39,18 +43,42 @@ def application(server: Server[Any], token: str) -> TokenGate:
 
 
 def serve_http(server: Server[Any], *, port: int, token: str, ready: Any) -> None:
-    """Serve on loopback until interrupted; port 0 takes a free one. `ready` is called with the address."""
+    """Serve on loopback until interrupted; port 0 takes a free one. `ready` is called with the address.
+
+    Raises `PortInUseError`, `UsageError` for a port that cannot be listened on.
+    """
     config = uvicorn.Config(
         application(server, token), host="127.0.0.1", port=port, log_level="warning", access_log=False
     )
-    listening = config.bind_socket()
-    served = uvicorn.Server(config)
+    listening = _bound(port)
+    told = f"http://127.0.0.1:{listening.getsockname()[1]}{PATH}"
+    _TellingServer(config, lambda: ready(told)).run([listening])
 
-    async def run() -> None:
-        async with anyio.create_task_group() as group:
-            group.start_soon(served.serve, [listening])
-            while not served.started:
-                await anyio.sleep(0.01)
-            ready(f"http://127.0.0.1:{listening.getsockname()[1]}{PATH}")
 
-    anyio.run(run)
+def _bound(port: int) -> socket.socket:
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUseError("127.0.0.1", port) from None
+        raise UsageError(
+            f"cannot listen on port {port}: {error.strerror}",
+            hint="choose another one, or a free one: --port 0",
+        ) from None
+
+
+class _TellingServer(uvicorn.Server):
+    """A server that says when it listens.
+
+    Not by a task beside it: uvicorn gives a signal that ended it again, which would be raised in the middle of a task
+    group and told as an exception that was not handled.
+    """
+
+    def __init__(self, config: uvicorn.Config, listens: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._listens = listens
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._listens()

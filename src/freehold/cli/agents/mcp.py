@@ -93,6 +93,9 @@ def command(context: click.Context, /, **asked: Any) -> None:
     if find_spec("mcp") is None:
         raise MissingExtraError("the server for coding agents", "mcp")
     if not asked["over_http"]:
+        for option in ("port", "token_env"):
+            if context.get_parameter_source(option) == click.core.ParameterSource.COMMANDLINE:
+                raise click.UsageError(f"--{option.replace('_', '-')} goes with --http")
         if sys.stdin.isatty():
             raise UsageError(
                 "this speaks to a program on stdin and stdout, not to people",
@@ -135,7 +138,8 @@ def _serve_http(asked: dict[str, Any]) -> None:
     token = secrets.token_urlsafe(32) if name is None else os.environ.get(name, "")
     if len(token) < 16:
         raise UsageError(
-            f"{name}: not set, or shorter than 16 characters", hint="python -c 'import secrets; …'"
+            f"{name}: not set, or shorter than 16 characters",
+            hint=f"export {name}=$(python -c 'import secrets; print(secrets.token_urlsafe())')",
         )
 
     def ready(url: str) -> None:

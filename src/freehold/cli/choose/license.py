@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from freehold.cli.options import config_option, hanging, json_option, now, print_json
+from freehold.cli.options import answered_by, config_option, hanging, json_option, now, print_json
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
@@ -202,7 +202,8 @@ def init_command(settings: tuple[str, ...], config_path: Path | None) -> None:
         for key, question in QUESTIONS:
             now = getattr(use, key)
             shown = ", ".join(now) if isinstance(now, tuple) else ("" if now is None else str(now))
-            told = click.prompt(question, default=shown, show_default=bool(shown), err=True)
+            with answered_by("--set KEY=VALUE answers without being asked, as in --set commercial=true"):
+                told = click.prompt(question, default=shown, show_default=bool(shown), err=True)
             if str(told).strip() and str(told) != shown:
                 answers.append(f"{key}={told}")
         use = with_settings(use, tuple(answers))

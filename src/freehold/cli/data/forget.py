@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import caller, config_option, json_option, now, print_json, why_option
+from freehold.cli.options import agree, caller, config_option, json_option, now, print_json, why_option
 from freehold.cli.output import echo
 from freehold.errors import UsageError
 
@@ -86,7 +86,7 @@ def carry_out(whom: Whom, dry_run: bool, yes: bool, config_path: Path | None, as
                 "would go",
                 err=True,
             )
-        click.confirm("delete this? It cannot be undone", abort=True, err=True)
+        agree("delete this? It cannot be undone")
     with progress() as shown:
         made = forget(project, whom, who=caller(), at=now(), dry_run=dry_run, progress=shown)
     if as_json:

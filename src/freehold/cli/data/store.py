@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import caller, config_option, json_option, now, print_json, why_option
+from freehold.cli.options import agree, caller, config_option, json_option, now, print_json, why_option
 from freehold.cli.output import echo
 from freehold.errors import KeysUnavailableError
 
@@ -172,7 +172,7 @@ def restore(file: Path, yes: bool, config_path: Path | None, as_json: bool) -> N
     project = open_project(config_path)
     echo(_loss(loss(project.store_url, file)), err=True)
     if not yes:
-        click.confirm(f"put {file} in the store's place?", abort=True, err=True)
+        agree(f"put {file} in the store's place?")
     with progress() as shown:
         made = put_back(project, file, who=caller(), at=now(), progress=shown)
     try:

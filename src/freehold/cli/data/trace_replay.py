@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import caller, config_option, json_option, now, print_json, why_option
+from freehold.cli.options import agree, caller, config_option, json_option, now, print_json, why_option
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def replay_command(
             return
         if not yes:
             _show_plan(plan, err=True)
-            click.confirm("ask?", abort=True, err=True)
+            agree("ask?")
         made = replay_trace(
             project,
             store,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from freehold.cli.options import print_json
+from freehold.cli.options import agree, print_json
 from freehold.cli.output import echo
 from freehold.errors import UsageError
 
@@ -39,7 +39,7 @@ def take(asked: dict[str, Any], unlabelled: Path | None, *, dry_run: bool, yes: 
     if not yes and budget_usd is None:
         if not sys.stdin.isatty():
             raise UsageError("paid requests need your consent", hint="give --yes, or --budget-usd DOLLARS")
-        click.confirm("Send these requests?", abort=True, err=True)
+        agree("Send these requests?")
     with progress() as bar:
         taken = workflow.run(planned, progress=bar)
     if as_json:

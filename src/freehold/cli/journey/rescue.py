@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from freehold.cli.options import anyway_option, json_option, print_json, variable_name
+from freehold.cli.options import agree, anyway_option, json_option, print_json, variable_name
 from freehold.cli.output import echo
 from freehold.errors import UsageError
 
@@ -149,7 +149,7 @@ def command(
     if ready.asking is not None and not agreed:
         if not sys.stdin.isatty():
             raise UsageError("paid requests need your consent", hint="give --yes, or --budget-usd DOLLARS")
-        click.confirm("Send these requests?", abort=True, err=True)
+        agree("Send these requests?")
     from freehold.cli.journey.migrate import run
 
     with progress() as bar:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import caller, config_option, json_option, now, print_json, why_option
+from freehold.cli.options import agree, caller, config_option, json_option, now, print_json, why_option
 from freehold.cli.output import echo
 from freehold.cli.shift.teams import LIMITS_HELP, opened_keys, shown_limits, team_group, teams
 
@@ -233,9 +233,7 @@ def accept(yes: bool, config_path: Path | None, as_json: bool) -> None:
 
     project = open_project(config_path)
     if not yes:
-        click.confirm(
-            "keys revoked after this copy was made are good again; accept it?", abort=True, err=True
-        )
+        agree("keys revoked after this copy was made are good again; accept it?")
     accepted = keys.accept(project, at=now(), who=caller())
     if as_json:
         print_json(accepted)

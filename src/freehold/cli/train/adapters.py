@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from freehold.cli.options import config_option, hanging, json_option, print_json
+from freehold.cli.options import agree, config_option, hanging, json_option, print_json
 from freehold.cli.output import echo
 from freehold.types.training import TrainingResult
 from freehold.types.units import gib, mib
@@ -253,7 +253,7 @@ def remove(adapter: str, yes: bool, config_path: Path | None, as_json: bool) -> 
 
     found = workflow.find_adapter(open_project(config_path), adapter)
     if not yes:
-        click.confirm(f"remove {found.name} ({found.path})?", abort=True, err=True)
+        agree(f"remove {found.name} ({found.path})?")
     freed = workflow.remove(found)
     if as_json:
         from freehold.types.removal import Removed

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.options import agree, config_option, json_option, print_json
 from freehold.cli.output import echo
 from freehold.types.encoder import EncoderModel
 from freehold.types.units import gib, mib
@@ -137,7 +137,7 @@ def remove(encoder: str, yes: bool, config_path: Path | None, as_json: bool) -> 
 
     record = find_encoder(open_project(config_path), encoder)
     if not yes:
-        click.confirm(f"remove {record.name} ({record.path})?", abort=True, err=True)
+        agree(f"remove {record.name} ({record.path})?")
     freed = remove_encoder(record)
     if as_json:
         from freehold.types.removal import Removed
