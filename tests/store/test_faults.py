@@ -8,12 +8,13 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from tests.store.examples import put
 
 from freehold.errors import StorageError, StoreError
 from freehold.store import default_url, open_store
-from freehold.store.faults import translated
+from freehold.store.faults import may_blame_the_data, translated
 
 
 def test_a_locked_store_is_worth_a_retry(tmp_path):
@@ -88,3 +89,25 @@ def test_a_full_disk_is_said_and_what_was_there_stays(tmp_path):
 def test_foreign_errors_become_ours(text, kind, message):
     with pytest.raises(kind, match=message), translated("here"):
         raise OperationalError("SELECT 1", {}, sqlite3.OperationalError(text))
+
+
+def test_what_may_blame_what_was_sent_is_told_apart_from_the_store(store):
+    def raised(act):
+        with pytest.raises(Exception) as caught:
+            act()
+        return caught.value
+
+    def sql(statement, **values):
+        with store.database.writing() as connection:
+            connection.execute(text(statement), values)
+
+    fact = "INSERT INTO store_facts (name, value) VALUES (:name, :value)"
+    assert may_blame_the_data(raised(lambda: sql(fact, name="x", value=None)))
+    assert may_blame_the_data(raised(lambda: sql(fact, name="x", value="\ud800")))
+    assert may_blame_the_data(raised(lambda: sql("INSERT INTO counters VALUES ('x', :many)", many=1 << 70)))
+    for error in (
+        MemoryError(),
+        OSError(28, "No space left on device"),
+        StoreError("said by freehold itself"),
+    ):
+        assert not may_blame_the_data(error)

@@ -8,12 +8,16 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError, ResourceClosedError
+from sqlalchemy.exc import DBAPIError, ResourceClosedError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from freehold.errors import StorageError, StoreError
+from freehold.errors import FreeholdError, StorageError, StoreError
 
 log = logging.getLogger(__name__)
+
+_OF_THE_SERVER = ("08", "25", "28", "3D", "40", "53", "55", "57", "58", "F0")
+"""Classes of SQLSTATE that speak of connections, transactions, rights, space and the server, not of what was sent
+(https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
 
 
 @contextmanager
@@ -36,6 +40,27 @@ def translated(where: str) -> Iterator[None]:
         if error.errno == errno.ENOSPC:
             raise _full(where) from error
         raise StorageError(f"{where}: {error.strerror or error}") from error
+
+
+def may_blame_the_data(error: Exception) -> bool:
+    """Whether what was sent may be why a database raised `error`: the rest, sent without it, may be taken.
+
+    False for all that tells of the database itself: locked, full, damaged, gone. A text is not asked: it may quote
+    what was sent.
+    """
+    cause = error.__cause__ if isinstance(error, StorageError) else error
+    original = cause.orig if isinstance(cause, DBAPIError) else cause
+    if isinstance(original, sqlite3.Error):
+        return (
+            not isinstance(original, sqlite3.OperationalError) and type(original) is not sqlite3.DatabaseError
+        )
+    if isinstance(cause, DBAPIError):
+        state = getattr(original, "sqlstate", None)
+        return state is not None and state[:2] not in _OF_THE_SERVER
+    # A number or a text that the driver cannot write.
+    return not isinstance(
+        cause, (FreeholdError, MemoryError, OSError, SQLAlchemyError, UnicodeDecodeError, type(None))
+    )
 
 
 def _ours(error: BaseException, where: str) -> StorageError:
