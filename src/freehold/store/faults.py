@@ -18,6 +18,10 @@ log = logging.getLogger(__name__)
 _OF_THE_SERVER = ("08", "25", "28", "3D", "40", "53", "55", "57", "58", "F0")
 """Classes of SQLSTATE that speak of connections, transactions, rights, space and the server, not of what was sent
 (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
+_NO_MORE = "53300"
+_NO_MORE_TEXTS = ("too many clients", "too many connections", "connection slots are reserved")
+"""Too many connections: while one is begun psycopg tells no SQLSTATE (src/backend/storage/lmgr/proc.c and
+src/backend/utils/init/postinit.c of PostgreSQL)."""
 
 
 @contextmanager
@@ -87,6 +91,13 @@ def _ours(error: BaseException, where: str) -> StorageError:
             f"the disk under the store at {where} reports an error",
             hint="is it full? free some space, or move it",
         )
+    if getattr(error, "sqlstate", None) == _NO_MORE or any(one in text for one in _NO_MORE_TEXTS):
+        crowded = StoreError(
+            f"the database at {where} takes no more connections",
+            hint="close programs that hold some, or raise its max_connections; each gateway holds a few",
+        )
+        crowded.retryable = True
+        return crowded
     if "connection" in text or "could not translate host" in text or "timeout" in text:
         unreachable = StoreError(
             f"the store at {where} does not answer: {first_line}", hint="is the database running?"
