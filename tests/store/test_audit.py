@@ -3,6 +3,7 @@
 import ast
 import importlib
 import pkgutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.store.examples import trace
 
 from freehold import types
 from freehold.errors import StorageError
-from freehold.store import audit
+from freehold.store import audit, open_store
 from freehold.types.audit import Change, change_source
 from freehold.types.record import StoredRecord
 from freehold.types.route import Route, Target
@@ -192,8 +193,9 @@ UNAUDITED_WRITERS = {
     "store/leases.py:alive": "which process looks just now: nothing that is kept",
     "store/records.py:finish_step": "saves repeating; what comes of a step is a record that has its entry",
     "store/rollouts.py:learn": "what tests took in of traces; what they decide has its entry",
-    "store/search/indexing.py:index_traces": "an index of traces that are there, and their count",
+    "store/search/indexing.py:_index_next": "an index of traces that are there, and their count",
     "store/traces.py:add_traces": "traffic itself, thousands a second; an import has entries before and after",
+    "store/traces.py:try_to_add": "nothing is kept",
     "store/traces.py:replace_trace": "feedback of a client: the trace says whose key and when",
     "store/versions.py:_mark": "of an import, which has entries before and after",
     "store/versions.py:bring_in": "of an import, which has entries before and after",
@@ -252,3 +254,22 @@ def test_a_zero_byte_in_a_reason_is_kept_in_every_database(store):
     route = Route(name="r", model="m", incumbent=Target(endpoint="e"))
     store.save_route(route, who="ada", at=AT, why="why\0not")
     assert [change.why for change in store.route_history("r")] == ["why\ufffdnot"]
+
+
+def test_several_that_count_at_once_lose_no_count_and_break_no_chain(url, store):
+    """Two gateways on one store, each of which lets go of old traces."""
+
+    def work(_):
+        with open_store(url) as mine:
+            for _ in range(20):
+                with mine.database.writing() as connection:
+                    audit.tally(connection, "traces.expire", "traces", 1, at=AT, why="age")
+                audit.note(mine.database, "export", "traces", at=AT)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, range(3)))
+    with store.database.writing() as connection:
+        audit.tally(connection, "traces.expire", "traces", 1, at=AT + timedelta(days=1), why="age")
+    (day,) = audit.newest(store.database, action="traces.expire", most=9)
+    assert day.detail["count"] == 60 and day.number == 61
+    assert not audit.check(store.database).faults

@@ -1,6 +1,7 @@
 """What can be wrong with a database, and what a person is told about it."""
 
 import os
+import secrets
 import sqlite3
 import subprocess
 import sys
@@ -8,12 +9,13 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url, text
 from sqlalchemy.exc import OperationalError
 from tests.store.examples import put
 
 from freehold.errors import StorageError, StoreError
 from freehold.store import default_url, open_store
-from freehold.store.faults import translated
+from freehold.store.faults import may_blame_the_data, translated
 
 
 def test_a_locked_store_is_worth_a_retry(tmp_path):
@@ -80,6 +82,11 @@ def test_a_full_disk_is_said_and_what_was_there_stays(tmp_path):
     ("text", "kind", "message"),
     [
         ("connection refused", StoreError, "does not answer"),
+        (
+            "connection failed: FATAL:  sorry, too many clients already",
+            StoreError,
+            "takes no more connections",
+        ),
         ("unable to open database file", StorageError, "cannot be opened"),
         ("disk I/O error", StorageError, "reports an error"),
         ("something new\nwith a tail", StoreError, "something new$"),
@@ -88,3 +95,42 @@ def test_a_full_disk_is_said_and_what_was_there_stays(tmp_path):
 def test_foreign_errors_become_ours(text, kind, message):
     with pytest.raises(kind, match=message), translated("here"):
         raise OperationalError("SELECT 1", {}, sqlite3.OperationalError(text))
+
+
+def test_what_may_blame_what_was_sent_is_told_apart_from_the_store(store):
+    def raised(act):
+        with pytest.raises(Exception) as caught:
+            act()
+        return caught.value
+
+    def sql(statement, **values):
+        with store.database.writing() as connection:
+            connection.execute(text(statement), values)
+
+    fact = "INSERT INTO store_facts (name, value) VALUES (:name, :value)"
+    assert may_blame_the_data(raised(lambda: sql(fact, name="x", value=None)))
+    assert may_blame_the_data(raised(lambda: sql(fact, name="x", value="\ud800")))
+    assert may_blame_the_data(raised(lambda: sql("INSERT INTO counters VALUES ('x', :many)", many=1 << 70)))
+    for error in (
+        MemoryError(),
+        OSError(28, "No space left on device"),
+        StoreError("said by freehold itself"),
+    ):
+        assert not may_blame_the_data(error)
+
+
+@pytest.mark.postgres
+def test_a_server_that_takes_no_more_connections_is_told_from_one_that_is_down(url):
+    if url.startswith("sqlite"):
+        return
+    server, role = make_url(url), f"few_{secrets.token_hex(4)}"
+    with open_store(url) as store, store.database.writing() as connection:
+        connection.execute(text(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 0"))
+    try:
+        few = server.set(username=role, password=None).render_as_string(hide_password=False)
+        with pytest.raises(StoreError, match="takes no more connections") as caught:
+            open_store(few)
+        assert caught.value.retryable
+    finally:
+        with open_store(url) as store, store.database.writing() as connection:
+            connection.execute(text(f"DROP ROLE {role}"))

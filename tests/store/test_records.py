@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import ClassVar
 
 import msgspec
@@ -5,10 +7,11 @@ import pytest
 from sqlalchemy import select
 from tests.store.examples import NOON, Note
 
-from freehold.errors import StoreError
-from freehold.store import bodies
+from freehold.errors import RevisionError, StoreError
+from freehold.store import bodies, open_store
 from freehold.store.tables import from_micros, records, steps
 from freehold.types.record import StoredRecord
+from freehold.types.route import ApiKey
 
 
 class Other(StoredRecord, frozen=True, kw_only=True):
@@ -78,3 +81,43 @@ def test_rows_are_those_of_released_versions(store):
     made_from = [bodies.unseal(row.made_from, "records", f"{row.kind}/{row.id}", "made_from") for row in rows]
     assert [(row.kind, row.id) for row in rows] == [("other", "a"), ("step:train", "h1")]
     assert made_from == [b'["y"]', b"[]"]
+
+
+def each_with_its_own(url, work):
+    """What `work(store, number)` raised in three threads at once, each with a store of its own."""
+
+    def run(number):
+        with open_store(url) as mine:
+            try:
+                work(mine, number)
+            except StoreError as error:
+                return error
+        return None
+
+    with ThreadPoolExecutor(3) as pool:
+        return [error for error in pool.map(run, range(3)) if error is not None]
+
+
+def test_several_that_put_one_record_at_once_wait_for_each_other(url, store):
+    """As the recorders of two gateways do with the clock of retention."""
+
+    def work(mine, number):
+        for count in range(20):
+            mine.put(Note(id="one", text=f"{number} {count}"))
+            mine.finish_step("one", "hash", Note(id="one", text="step"), NOON)
+
+    assert each_with_its_own(url, work) == []
+    assert store.get(Note, "one").text.endswith(" 19")
+
+
+def test_of_several_new_keys_of_one_name_made_at_once_one_is_in_force(url, store):
+    for number in range(10):
+        made = Barrier(3)
+
+        def work(mine, thread, name=f"key-{number}", made=made):
+            made.wait(30)
+            key = ApiKey(name=name, hash=str(thread))
+            mine.put_key(key, "key.add", who="ada", at=NOON, detail={}, new=True)
+
+        errors = each_with_its_own(url, work)
+        assert [type(error) for error in errors] == [RevisionError] * 2

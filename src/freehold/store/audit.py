@@ -62,8 +62,7 @@ def append(
     detail: dict[str, Any] | None = None,
 ) -> AuditEntry:
     """The same inside the transaction of the change, so that neither is kept without the other."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    _alone(connection)
     number, previous = _head(connection)
     entry = AuditEntry(
         number=number + 1,
@@ -96,6 +95,12 @@ def append(
     return entry
 
 
+def _alone(connection: Connection) -> None:
+    """One at a time changes the record. SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+
+
 def append_change(connection: Connection, action: str, subject: str, change: Change | None) -> AuditEntry:
     """`append` of what the caller knows of a change; `action` where it names none."""
     change = change or Change()
@@ -113,6 +118,7 @@ def append_change(connection: Connection, action: str, subject: str, change: Cha
 def tally(connection: Connection, action: str, subject: str, count: int, *, at: datetime, why: str) -> None:
     """Count what is done again and again, by no person: one entry for each day, written with the first count of a later
     one; from `LARGE` on at once. Call it inside the transaction of the change."""
+    _alone(connection)
     name, today = f"{_TALLY}{action}", at.date().isoformat()
     known = connection.execute(select(store_facts.c.value).where(store_facts.c.name == name)).scalar()
     day, _, before = (known or f"{today} 0").partition(" ")

@@ -8,12 +8,20 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError, ResourceClosedError
+from sqlalchemy.exc import DBAPIError, ResourceClosedError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from freehold.errors import StorageError, StoreError
+from freehold.errors import FreeholdError, StorageError, StoreError
 
 log = logging.getLogger(__name__)
+
+_OF_THE_SERVER = ("08", "25", "28", "3D", "40", "53", "55", "57", "58", "F0")
+"""Classes of SQLSTATE that speak of connections, transactions, rights, space and the server, not of what was sent
+(https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
+_NO_MORE = "53300"
+_NO_MORE_TEXTS = ("too many clients", "too many connections", "connection slots are reserved")
+"""Too many connections: while one is begun psycopg tells no SQLSTATE (src/backend/storage/lmgr/proc.c and
+src/backend/utils/init/postinit.c of PostgreSQL)."""
 
 
 @contextmanager
@@ -36,6 +44,27 @@ def translated(where: str) -> Iterator[None]:
         if error.errno == errno.ENOSPC:
             raise _full(where) from error
         raise StorageError(f"{where}: {error.strerror or error}") from error
+
+
+def may_blame_the_data(error: Exception) -> bool:
+    """Whether what was sent may be why a database raised `error`: the rest, sent without it, may be taken.
+
+    False for all that tells of the database itself: locked, full, damaged, gone. A text is not asked: it may quote
+    what was sent.
+    """
+    cause = error.__cause__ if isinstance(error, StorageError) else error
+    original = cause.orig if isinstance(cause, DBAPIError) else cause
+    if isinstance(original, sqlite3.Error):
+        return (
+            not isinstance(original, sqlite3.OperationalError) and type(original) is not sqlite3.DatabaseError
+        )
+    if isinstance(cause, DBAPIError):
+        state = getattr(original, "sqlstate", None)
+        return state is not None and state[:2] not in _OF_THE_SERVER
+    # A number or a text that the driver cannot write.
+    return not isinstance(
+        cause, (FreeholdError, MemoryError, OSError, SQLAlchemyError, UnicodeDecodeError, type(None))
+    )
 
 
 def _ours(error: BaseException, where: str) -> StorageError:
@@ -62,6 +91,13 @@ def _ours(error: BaseException, where: str) -> StorageError:
             f"the disk under the store at {where} reports an error",
             hint="is it full? free some space, or move it",
         )
+    if getattr(error, "sqlstate", None) == _NO_MORE or any(one in text for one in _NO_MORE_TEXTS):
+        crowded = StoreError(
+            f"the database at {where} takes no more connections",
+            hint="close programs that hold some, or raise its max_connections; each gateway holds a few",
+        )
+        crowded.retryable = True
+        return crowded
     if "connection" in text or "could not translate host" in text or "timeout" in text:
         unreachable = StoreError(
             f"the store at {where} does not answer: {first_line}", hint="is the database running?"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
@@ -20,6 +21,7 @@ from freehold.types.record import Record, StoredRecord
 from freehold.types.route import ApiKey, Team
 
 _ONCE_LOCK = 0x7265636F726473  # "records"
+_WRITE_LOCK = 0x7265636F  # "reco"
 
 R = TypeVar("R", bound=Record)
 S = TypeVar("S", bound=StoredRecord)
@@ -251,6 +253,7 @@ class RecordStore:
         """A step has finished; the next run with the same `inputs_hash` can take its result."""
         with self.database.writing() as connection:
             _write(connection, f"step:{name}", inputs_hash, result, ())
+            _alone(connection, "steps", name)
             connection.execute(delete(steps).where(steps.c.name == name))
             micros = to_micros(finished_at)
             outputs = msgspec.json.encode({"record": inputs_hash})
@@ -269,8 +272,18 @@ class RecordStore:
         return None if row is None else or_error(*about_record(kind, row.id), partial(_read, row, type, kind))
 
 
+def _alone(connection: Connection, kind: str, key: str) -> None:
+    """Until the transaction ends no other writes this record, which need not be there: a row is written again by
+    deleting it, and of two that do so the second would find nothing to delete. SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        name = zlib.crc32(f"{kind}/{key}".encode()) - (1 << 31)
+        lock = text("SELECT pg_advisory_xact_lock(CAST(:space AS int), CAST(:name AS int))")
+        connection.execute(lock, {"space": _WRITE_LOCK, "name": name})
+
+
 def _stored_key(connection: Connection, name: str) -> ApiKey | None:
     """Nothing else changes it until the transaction ends."""
+    _alone(connection, ApiKey.kind, name)
     where = (records.c.kind == ApiKey.kind, records.c.id == name)
     query = select(records.c.id, records.c.body).where(*where).with_for_update()
     row = connection.execute(query).one_or_none()
@@ -289,6 +302,7 @@ def _stored_keys(connection: Connection) -> list[ApiKey]:
 
 def _stored_team(connection: Connection, name: str) -> Team | None:
     """Nothing else changes it until the transaction ends."""
+    _alone(connection, Team.kind, name)
     row = _team_row(connection, name, change=True)
     return None if row is None else _read(row, Team, Team.kind)
 
@@ -337,6 +351,7 @@ def keep_within(connection: Connection, kept: KeptRecord) -> None:
 
 def _write(connection: Connection, kind: str, key: str, value: Record, made_from: Sequence[str]) -> None:
     about = about_record(kind, key)
+    _alone(connection, kind, key)
     connection.execute(delete(records).where(records.c.kind == kind, records.c.id == key))
     connection.execute(
         insert(records).values(

@@ -274,10 +274,17 @@ SEEDED = ("counters", "store_facts")
 """Tables in which a new store has rows already: its identity, and counts of nothing."""
 
 
+_MOST = (1 << 63) - 1
+
+
 def searchable(value: Any) -> Any:
-    """A text as a column next to a body holds it: PostgreSQL takes no NUL, and the body has it
-    (https://www.postgresql.org/docs/current/datatype-character.html)."""
-    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
+    """A value as a column next to a body holds it: PostgreSQL takes no NUL, no column a number of more than 64 bits,
+    and the body has both (https://www.postgresql.org/docs/current/datatype-character.html)."""
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
+    if isinstance(value, int) and not -_MOST <= value <= _MOST:
+        return _MOST if value > 0 else -_MOST
+    return value
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

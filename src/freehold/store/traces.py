@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -63,6 +64,17 @@ class TraceStore:
                 one_batch_at_a_time(connection)
                 added += insert_ignoring(connection, rows)
         return added
+
+    def try_to_add(self) -> None:
+        """Raise what a trace with nothing in it raises now; nothing is kept."""
+        at = datetime.now(UTC)
+        plain = Trace(
+            id=f"trial-{secrets.token_hex(16)}", at=at, source="", model="", request={}, response=None
+        )
+        with self.database.writing(durable=False) as connection, connection.begin_nested() as trial:
+            one_batch_at_a_time(connection)
+            insert_ignoring(connection, [trace_row(plain)])
+            trial.rollback()
 
     def traces(self, **wanted: Unpack[TraceFilter]) -> Iterator[Trace]:
         """Traces in the order they arrived, read in batches so that any number fits in memory."""

@@ -115,6 +115,8 @@ class ProjectFacts(Record, frozen=True, kw_only=True):
     broken: str | None = None
     """Why the project or its store cannot be read; all else is then unknown."""
     broken_hint: str | None = None
+    broken_store: bool = False
+    """It is the store, and it will not be read later as it is: not one that is busy or does not answer."""
     has_config: bool = False
     files: tuple[str, ...] = ()
     """Logs that freehold.toml names."""

@@ -23,7 +23,17 @@ def test_inside_is_absolute_and_found(places):
 
 
 @pytest.mark.parametrize(
-    "name", ["../secret.txt", "/etc/passwd", "~/x", "logs/../../secret.txt", "../project-next", "a\0b"]
+    "name",
+    [
+        "../secret.txt",
+        "/etc/passwd",
+        "~/x",
+        "logs/../../secret.txt",
+        "../project-next",
+        "a\0b",
+        "~no.such.user/x",
+        "a\ud800",
+    ],
 )
 def test_outside_is_refused(places, name):
     with pytest.raises(OutsideError) as caught:

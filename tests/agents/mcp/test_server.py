@@ -1,6 +1,7 @@
 """The server as a client of the official library meets it: from a log to a verdict, and what is refused on the way."""
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 
 import anyio
@@ -14,6 +15,7 @@ from freehold.agents.mcp.tools import TOOLS
 mcp = pytest.importorskip("mcp")
 from mcp_types import ElicitResult  # noqa: E402
 
+from freehold.agents.mcp import server  # noqa: E402
 from freehold.agents.mcp.server import build, tool_of  # noqa: E402
 
 MODES = ("legacy", "auto")
@@ -47,8 +49,7 @@ def talk(root, script, *, user=None, mode="legacy", limits=None, **options):
     agent = AgentServer(root, TOOLS, limits or AgentLimits(), allowed=options.pop("allowed", ()))
 
     async def run():
-        server = build(agent, **options)
-        async with mcp.Client(server, mode=mode, elicitation_callback=user) as client:
+        async with mcp.Client(build(agent, **options), mode=mode, elicitation_callback=user) as client:
             return await script(client)
 
     return anyio.run(run), agent
@@ -162,8 +163,8 @@ def test_without_a_client_that_asks_it_takes_a_code_from_the_users_terminal(fold
     agent_of = AgentServer(folder, TOOLS, AgentLimits())
 
     async def run():
-        server = build(agent_of, elicits=elicits, say=said.append)
-        async with mcp.Client(server, mode=mode, elicitation_callback=user) as client:
+        built = build(agent_of, elicits=elicits, say=said.append)
+        async with mcp.Client(built, mode=mode, elicitation_callback=user) as client:
             return await script(client)
 
     first, guessed, other, right, again = anyio.run(run)
@@ -341,6 +342,46 @@ def test_resources_are_listed_and_read_and_words_of_traffic_are_not_in_them(fold
     assert "freehold://reports/{id}" in templates
     assert project["app"]["name"] == "inbox" and "serve" not in project
     assert guide.startswith("# What a verdict rests on")
+
+
+def test_a_user_who_is_slow_to_answer_keeps_no_other_call_waiting(folder):
+    asked, answer = anyio.Event(), anyio.Event()
+
+    async def user(context, params):
+        asked.set()
+        await answer.wait()
+        return ElicitResult(action="accept", content={"agree": False})
+
+    async def script(client):
+        made = {}
+
+        async def migrate():
+            made["slow"] = await client.call_tool("migrate", {})
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(migrate)
+            await asked.wait()
+            with anyio.fail_after(60):
+                made["other"] = await client.call_tool("plan_power", {"margin": 0.05})
+            answer.set()
+        return made
+
+    made, _ = talk(folder, script, user=user)
+    assert not made["other"].is_error and "did not agree" in text(made["slow"])
+
+
+def test_a_user_who_never_answers_is_not_waited_for_without_end(folder, monkeypatch):
+    monkeypatch.setattr(server, "LASTS", timedelta(seconds=2))
+
+    async def user(context, params):
+        await anyio.sleep_forever()
+
+    async def script(client):
+        with anyio.fail_after(60):
+            return [await client.call_tool("migrate", {}) for _ in range(2)]
+
+    made, _ = talk(folder, script, user=user)
+    assert ["did not answer" in text(one) for one in made] == [True, True]
 
 
 def test_a_cancelled_call_stops_the_work(folder):

@@ -115,6 +115,18 @@ def test_no_input_of_the_action_is_read_as_shell(repository, venv):
         assert "${{" not in one["run"]
 
 
+def test_the_name_of_a_file_is_not_a_command_of_the_runner(repository, venv, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    name = "::error title=owned::by a pull request.py"
+    (repository / "src" / name).write_text(GONE)
+    (repository / name).write_text(GONE)
+    ran = step("Scan", venv, repository)
+    lines = ran.stdout.splitlines()
+    assert ran.returncode == 1 and any(line.lstrip().startswith(name) for line in lines)
+    (word,) = re.findall(r"^::stop-commands::([0-9a-f]{32})$", ran.stdout, re.MULTILINE)
+    assert lines[0] == f"::stop-commands::{word}" and lines[-1] == f"::{word}::"
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)  # pip asks for every package's newest release
 def test_the_action_installs_the_commit_it_is_of(monkeypatch, tmp_path):

@@ -1,12 +1,18 @@
 """Capture word by word: what is kept, what is not, and for how long."""
 
+import asyncio
+import random
+import string
+
 import msgspec
 import pytest
+from sqlalchemy import text
 from tests.gateway.asking import QUESTION, post
 from tests.gateway.capture.exchanges import captured
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, traces_of
 
 from freehold.datasets import building
+from freehold.errors import StorageError
 from freehold.gateway.capture import traces as making
 from freehold.gateway.capture.recorder import Recorder, _decode
 from freehold.gateway.capture.redaction import redact, redactor_of
@@ -89,8 +95,6 @@ def test_the_choice_of_redaction_decides():
 
 
 def test_a_trace_whose_redaction_fails_is_lost_never_written(tmp_path):
-    import asyncio
-
     async def run():
         endpoint = Endpoint(name="i", engine="remote", base_url="http://x")
         url = f"sqlite:///{tmp_path / 's.sqlite3'}"
@@ -110,6 +114,80 @@ def test_a_trace_whose_redaction_fails_is_lost_never_written(tmp_path):
         assert [OUTCOMES[code] for code in outcomes] == ["stored", "redaction"]
 
     asyncio.run(run())
+
+
+HUGE = "".join(random.Random(7).choices(string.ascii_lowercase, k=9000))
+
+
+class Sender:
+    """What a worker's connection does for the recorder."""
+
+    def __init__(self):
+        self.outcomes = []
+
+    def acknowledge(self, tag, outcome, count):
+        self.outcomes.extend([OUTCOMES[outcome]] * count)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def url(request, tmp_path):
+    if request.param == "postgres":
+        return request.getfixturevalue("database")
+    return f"sqlite:///{tmp_path / 's.sqlite3'}"
+
+
+def refuse(store, models):
+    """Have the database refuse traces with a model like that, in words that tell of something else."""
+    told = "RAISE(ABORT, 'the connection is locked')"
+    refusal = {
+        "sqlite": f"CREATE TRIGGER refuse BEFORE INSERT ON traces WHEN NEW.model LIKE '{models}' "
+        f"BEGIN SELECT {told}; END",
+        "postgresql": f"ALTER TABLE traces ADD CONSTRAINT locked_connection CHECK (model NOT LIKE '{models}')",
+    }
+    with store.database.writing() as connection:
+        connection.execute(text(refusal[store.database.dialect]))
+
+
+def recorded(url, folder, exchanges, *, refused):
+    """A recorder that was given `exchanges` at once, what it told of them, and which are in the store."""
+
+    async def run():
+        endpoint = Endpoint(name="i", engine="remote", base_url="http://x")
+        recorder = Recorder(GatewayConfig(endpoints=(endpoint,), store_url=url, capture="off"), folder)
+        sender = Sender()
+        recorder._queue.extend((sender, msgspec.msgpack.encode(one)) for one in exchanges)
+        with open_store(url) as store:
+            refuse(store, refused)
+            error = None
+            try:
+                recorder._write(store)
+            except StorageError as raised:
+                error = raised
+            await asyncio.sleep(0)
+            kept = {trace.id for trace in store.traces(complete_only=False)}
+        return recorder, sender.outcomes, kept, error
+
+    return asyncio.run(run())
+
+
+def test_a_trace_that_the_store_refuses_is_given_up_and_the_others_are_stored(url, tmp_path, caplog):
+    poison = {3: {"model": "poison"}, 40: {"model": "poison"}, 41: {"parent_id": HUGE}}
+    exchanges = [msgspec.structs.replace(captured(), id=f"t{n}", **poison.get(n, {})) for n in range(60)]
+    recorder, outcomes, kept, error = recorded(url, tmp_path, exchanges, refused="poison")
+    refused = (
+        ["t3", "t40"] if url.startswith("sqlite") else ["t3", "t40", "t41"]
+    )  # PostgreSQL bounds its indexes
+    assert kept == {one.id for one in exchanges} - set(refused) and not recorder._queue and error is None
+    assert len(outcomes) == 60, "each once, in the order it came"
+    assert [f"t{n}" for n, outcome in enumerate(outcomes) if outcome == "store"] == refused
+    assert all(f"refuses trace {id} (" in caplog.text for id in refused) and HUGE not in caplog.text
+    assert recorder._meters.counters["freehold_recorder_failures", ("refused",)] == len(refused)
+
+
+def test_a_store_that_takes_no_trace_at_all_makes_none_be_given_up(url, tmp_path):
+    exchanges = [msgspec.structs.replace(captured(), id=f"t{n}") for n in range(5)]
+    recorder, outcomes, kept, error = recorded(url, tmp_path, exchanges, refused="%")
+    assert error is not None and len(recorder._queue) == 5 and not outcomes and not kept
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from freehold.store.care.erase import erase_traces, scrub
 from freehold.store.search import indexing
 from freehold.store.search.finding import search
 from freehold.store.search.traffic import traffic
+from freehold.types.trace import Usage
 from freehold.types.trace_search import TraceQuery
 
 
@@ -143,6 +144,25 @@ def test_a_damaged_trace_is_passed_over(store):
         connection.execute(update(traces).where(traces.c.id == trace(1).id).values(body=b"\x01broken"))
     assert indexing.catch_up(store.database)
     assert len(found(store)) == 2
+
+
+def test_a_trace_that_the_index_refuses_is_passed_over_and_named(store, monkeypatch, caplog):
+    store.add_traces([example(n, id=str(n)) for n in range(40)])
+    facets_of = indexing.facets_of
+    wrong = lambda seq, trace: {**facets_of(seq, trace), "status": 1 << 70 if trace.id == "17" else 200}  # noqa: E731
+    monkeypatch.setattr(indexing, "facets_of", wrong)
+    assert indexing.catch_up(store.database) and indexing.unindexed(store.database) == 0
+    found = search(store.database, TraceQuery(most=100)).traces
+    assert {one.id for one in found} == {str(n) for n in range(40)} - {"17"}
+    assert caplog.text.count("the index refuses trace 17") == 1
+
+
+def test_numbers_that_no_column_holds_are_kept_out_of_columns_alone(store):
+    wild = Usage(prompt_tokens=1 << 70, completion_tokens=-(1 << 70))
+    store.add_traces([example(1, id="wild", usage=wild), example(2, id="tame")])
+    assert indexing.catch_up(store.database)
+    assert {one.id for one in search(store.database, TraceQuery()).traces} == {"wild", "tame"}
+    assert store.get_trace("wild").usage == wild
 
 
 @pytest.mark.parametrize("how", ["backup", "restored", "salvaged"])

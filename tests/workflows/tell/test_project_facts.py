@@ -1,3 +1,4 @@
+import dataclasses
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -51,6 +52,19 @@ def test_an_empty_folder_is_left_empty(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert journey_of(None, at=AT).stage == "fresh"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_backup_is_advised_for_a_store_that_is_damaged_and_not_for_one_that_is_out_of_reach(project):
+    damaged = project.root / ".freehold" / "freehold.sqlite"
+    damaged.parent.mkdir()
+    damaged.write_bytes(b"not a database" * 100)
+    commands = [one.command for one in journey_of_project(project, at=AT).next.others]
+    assert "freehold store restore FILE" in commands
+    pytest.importorskip("psycopg")
+    settings = msgspec.structs.replace(project.config.store, url="postgresql://freehold@127.0.0.1:1/none")
+    away = dataclasses.replace(project, config=msgspec.structs.replace(project.config, store=settings))
+    state = journey_of_project(away, at=AT)
+    assert state.stage == "broken" and not state.next.others
 
 
 def test_a_project_is_told_step_by_step_as_its_store_fills(project):

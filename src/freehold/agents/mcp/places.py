@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from freehold.errors import UsageError
+from freehold.visible import visible
 
 
 class OutsideError(UsageError):
@@ -27,7 +28,10 @@ class Places:
         """The file or folder that is meant, as an absolute path. Raises `OutsideError` for any other place."""
         if "\0" in name:
             raise OutsideError("a path with a NUL byte names nothing")
-        path = (self._root / Path(name).expanduser()).resolve()
+        try:
+            path = (self._root / Path(name).expanduser()).resolve()
+        except (RuntimeError, UnicodeEncodeError):  # the home of an unknown user; half of a surrogate pair
+            raise OutsideError(f"{visible(name)}: names nothing") from None
         if not any(path.is_relative_to(folder) for folder in self._allowed):
             raise OutsideError(
                 f"{name}: outside the project's folder {self._root}",

@@ -74,11 +74,12 @@ def tool_of(tool: Tool) -> types.Tool:
 
 
 class _Desk:
-    """Handlers of one server. One call works at a time, as on a command line; a few may wait."""
+    """Handlers of one server. One call works at a time, as on a command line; a few may wait. So do questions to users,
+    apart from the work: a user who is slow to answer must not keep another agent's call waiting."""
 
     def __init__(self, agent: AgentServer, *, elicits: bool, say: Callable[[str], None]) -> None:
         self._agent, self._elicits, self._say = agent, elicits, say
-        self._turn = anyio.CapacityLimiter(1)
+        self._turn, self._asking = anyio.CapacityLimiter(1), anyio.CapacityLimiter(1)
         self._asked: dict[str, tuple[str, float]] = {}
 
     async def list_tools(self, context: Context, params: Any) -> types.ListToolsResult:
@@ -125,12 +126,15 @@ class _Desk:
     ) -> types.CallToolResult | types.InputRequiredResult:
         try:
             asked = self._agent.understand(params.name, params.arguments or {})
-            if self._turn.statistics().tasks_waiting >= _WAITING_MOST:
+            waiting = sum(one.statistics().tasks_waiting for one in (self._turn, self._asking))
+            if waiting >= _WAITING_MOST:
                 raise UsageError(f"{_WAITING_MOST} calls wait already", hint="wait for their answers")
-            async with self._turn:
-                question = await self._agree(context, params, asked)
+            if asked.tool.effect == "acts":
+                async with self._asking:
+                    question = await self._agree(context, params, asked)
                 if question is not None:
                     return question
+            async with self._turn:
                 made = await self._run(context, asked)
         except FreeholdError as error:
             return _failed(error)
@@ -140,12 +144,11 @@ class _Desk:
         self, context: Context, params: types.CallToolRequestParams, asked: AskedCall
     ) -> types.InputRequiredResult | None:
         """Have the user agree to a call that acts. None: go on. Raises `UsageError` where they did not."""
-        if asked.tool.effect != "acts":
-            return None
         if asked.arguments.confirmation is not None:
             self._agent.confirmations.redeem(asked.id, asked.arguments.confirmation)
             return None
-        what = await anyio.to_thread.run_sync(self._agent.question, asked)
+        async with self._turn:
+            what = await anyio.to_thread.run_sync(self._agent.question, asked)
         capabilities = context.session.client_capabilities
         elicitation = None if capabilities is None else capabilities.elicitation
         # A client that declares no mode at all means forms (2025-06-18).
@@ -160,11 +163,13 @@ class _Desk:
             )
         if is_version_at_least(context.protocol_version, MANY_ROUNDS):
             return self._ask_by_result(params, asked, what)
-        answer = await context.session.elicit_form(
-            what, _form(asked.tool), related_request_id=context.request_id
-        )
-        _check_agreed(answer)
-        return None
+        with anyio.move_on_after(LASTS.total_seconds()):
+            answer = await context.session.elicit_form(
+                what, _form(asked.tool), related_request_id=context.request_id
+            )
+            _check_agreed(answer)
+            return None
+        raise UsageError("your user did not answer", hint="ask the user what they want, then call again")
 
     def _ask_by_result(
         self, params: types.CallToolRequestParams, asked: AskedCall, what: str

@@ -26,7 +26,8 @@ class _Line(Record, frozen=True, kw_only=True):
 class AnswerCache:
     """A JSON-lines file of answers by key; a context manager. Without a path it lives in memory only.
 
-    Written through to the disk (fsync) every `batch` answers or `seconds`, and at the end. A last line cut by
+    Each is the system's at once, so that a process that is killed loses none that was paid for; written through to the
+    disk (fsync) every `batch` answers or `seconds`, and at the end. A last line cut by
     a crash is ignored and its request asked again. Raises `StorageError` when the file can't be written.
     """
 
@@ -81,6 +82,7 @@ class AnswerCache:
         line = _Line(key=key, answer=answer, at=datetime.now(UTC))
         try:
             self._file.write(msgspec.json.encode(line) + b"\n")
+            self._file.flush()
         except OSError as error:
             raise self._fault(error) from None
         self._unsynced += 1

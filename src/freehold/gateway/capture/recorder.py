@@ -45,6 +45,7 @@ from freehold.gateway.messages import CapturedExchange, TableMessage
 from freehold.gateway.telemetry.meters import Meters
 from freehold.gateway.telemetry.request_log import log_as_json
 from freehold.store import Store
+from freehold.store.faults import may_blame_the_data
 from freehold.store.search.indexing import catch_up
 from freehold.types.trace import Trace
 
@@ -247,17 +248,34 @@ class Recorder:
         self._follow_config()
         deadline = time.monotonic() + POLL_EVERY_S
         while self._queue and (self._stopping.is_set() or time.monotonic() < deadline):
-            batch = self._batch()
-            # One that was sent again may be here already; it counts once.
-            outcomes: list[int] = []
-            written: list[Trace] = []
+            self._write_batch(store, self._batch())
+
+    def _write_batch(self, store: Store, batch: list[bytes]) -> None:
+        """Write the oldest of the queue. A trace that the store refuses must not hold up the others: the batch is
+        halved until it is alone, and it is given up where the store takes one with nothing in it."""
+        # One that was sent again may be here already; it counts once.
+        outcomes: list[int] = []
+        written: list[Trace] = []
+        try:
             store.add_traces(self._traces(batch, outcomes, written))
-            self._usage.count(written)
-            if not self._unindexed:
-                self._unindexed_since_s = time.monotonic()
-            self._unindexed += len(outcomes)
-            # Only now are they safe; had the store refused, they would still be in the queue.
-            self._dequeue(outcomes)
+        except Exception as error:
+            if not may_blame_the_data(error):
+                raise
+            if half := len(batch) // 2:
+                self._write_batch(store, batch[:half])
+                self._write_batch(store, batch[half:])
+                return
+            store.try_to_add()
+            # Neither the error's text nor its traceback: both may quote the trace.
+            log.error("the store refuses trace %s (%s), which is lost", written[0].id, _kind(error))
+            self._meters.count("freehold_recorder_failures", "refused")
+            outcomes, written = [_STORE], []
+        self._usage.count(written)
+        if not self._unindexed:
+            self._unindexed_since_s = time.monotonic()
+        self._unindexed += len(outcomes)
+        # Only now are they safe; had the store refused, they would still be in the queue.
+        self._dequeue(outcomes)
 
     def _index(self, store: Store) -> None:
         """An index that is behind catches up, unless traces wait to be written."""
@@ -326,6 +344,13 @@ class Recorder:
         dropped = len(self._queue) // 2
         log.info("gave up %d traces", dropped)
         self._dequeue([_STORE] * dropped)
+
+
+def _kind(error: BaseException) -> str:
+    """The name of the error that is at the root of `error`."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return type(error).__name__
 
 
 async def record(config: GatewayConfig, run_folder: Path) -> None:

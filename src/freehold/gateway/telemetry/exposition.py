@@ -14,7 +14,7 @@ from freehold.gateway.telemetry.meters import COUNTERS, HISTOGRAMS, Labels, Snap
 # Counted from 0 on: of a counter that first appears as 1, Prometheus sees no increase, and one is what an alert is for.
 _FROM_ZERO: dict[str, tuple[Labels, ...]] = {
     "freehold_config_reloads": (("in_force",), ("refused",), ("waits",)),
-    "freehold_recorder_failures": (("index",), ("retention",), ("unexpected",)),
+    "freehold_recorder_failures": (("index",), ("refused",), ("retention",), ("unexpected",)),
     "freehold_restarts": tuple(
         (process, why)
         for process in ("recorder", "worker")

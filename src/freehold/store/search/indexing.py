@@ -8,6 +8,7 @@ rows can be deleted from SQLite 3.43 on; with an older one traces are found by e
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,10 +19,13 @@ from sqlalchemy import Connection, delete, func, insert, select, text, update
 from freehold.store import bodies, counting
 from freehold.store.damage import unless_damaged
 from freehold.store.database import Database
+from freehold.store.faults import may_blame_the_data
 from freehold.store.search.counts import add_answered, add_counts
 from freehold.store.search.terms import is_error, tags_of, text_of, users_of, words_in
 from freehold.store.tables import counters, searchable, to_micros, trace_facets, traces
 from freehold.types.trace import Trace
+
+log = logging.getLogger(__name__)
 
 BATCH, BATCH_BYTES = 2000, 8 * 1024 * 1024
 _FETCHED = 25  # bodies that come from the database at once
@@ -44,7 +48,21 @@ _TRIGGER = f"""
 
 def index_traces(database: Database, *, most: int = BATCH) -> int:
     """Take the next traces into the index. Returns how many were looked at; 0 where there are none left, or another
-    process took them meanwhile and left none."""
+    process took them meanwhile and left none.
+
+    One that the index refuses is passed over: it must not keep all that come after it from being found.
+    """
+    try:
+        return _index_next(database, most)
+    except Exception as error:
+        if not may_blame_the_data(error):
+            raise
+        if most > 1:
+            return index_traces(database, most=most // 8 or 1)
+        return _index_next(database, 1, refused=True)
+
+
+def _index_next(database: Database, most: int, *, refused: bool = False) -> int:
     while True:
         with database.reading() as connection:
             begin, changes = _begin(connection), counting.current(connection, counting.TRACES)
@@ -54,6 +72,9 @@ def index_traces(database: Database, *, most: int = BATCH) -> int:
         entries: list[_Entry] = []
         read: list[tuple[int, Trace]] = []
         for row in rows:
+            if refused:
+                log.error("the index refuses trace %s, which no search will find", row.id)
+                continue
             trace = readable(row)
             if trace is not None:
                 entries.append((facets_of(row.seq, trace), words_of(row.seq, trace)))

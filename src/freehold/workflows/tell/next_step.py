@@ -77,7 +77,9 @@ def next_action(facts: ProjectFacts, stage: JourneyStage) -> NextAction:
             others=(
                 OtherWay(sentence="Check every row", command="freehold store check"),
                 OtherWay(sentence="Put a backup in its place", command="freehold store restore FILE"),
-            ),
+            )
+            if facts.broken_store
+            else (),
         )
     rollout = _rollout(facts)
     if rollout is not None:

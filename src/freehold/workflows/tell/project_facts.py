@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from freehold.catalog.retirements import retirement_of
-from freehold.errors import FreeholdError
+from freehold.errors import FreeholdError, StorageError
 from freehold.gateway.telemetry import meters
 from freehold.store import Store, open_store
 from freehold.store.tables import from_micros
@@ -63,7 +63,15 @@ def journey_of_project(project: Project, *, at: datetime) -> JourneyState:
             return journey_state(project_facts(project, store, at=at))
     except FreeholdError as error:
         name = project.config.app.name
-        return journey_state(ProjectFacts(app=name, at=at, broken=error.message, broken_hint=error.hint))
+        return journey_state(
+            ProjectFacts(
+                app=name,
+                at=at,
+                broken=error.message,
+                broken_hint=error.hint,
+                broken_store=isinstance(error, StorageError) and not error.retryable,
+            )
+        )
 
 
 def project_facts(project: Project, store: Store, *, at: datetime) -> ProjectFacts:
