@@ -89,6 +89,7 @@ class RecordStore:
         it was made from `before` and that is not what is stored: one that was revoked meanwhile must not come back.
         """
         with self.database.writing() as connection:
+            _alone(connection, key.kind, key.name)
             now = _stored_key(connection, key.name) if new or before is not None else None
             if new and now is not None and now.revoked_at is None:
                 raise RevisionError(
@@ -274,16 +275,19 @@ class RecordStore:
 
 def _alone(connection: Connection, kind: str, key: str) -> None:
     """Until the transaction ends no other writes this record, which need not be there: a row is written again by
-    deleting it, and of two that do so the second would find nothing to delete. SQLite has one writer anyway."""
+    deleting it, and of two that do so the second would find nothing to delete. SQLite has one writer anyway.
+
+    Keys and teams have one lock: a change of a team writes all its keys, and would wait for one that waits for it.
+    """
     if connection.dialect.name == "postgresql":
-        name = zlib.crc32(f"{kind}/{key}".encode()) - (1 << 31)
+        about = ApiKey.kind if kind in (ApiKey.kind, Team.kind) else f"{kind}/{key}"
+        name = zlib.crc32(about.encode()) - (1 << 31)
         lock = text("SELECT pg_advisory_xact_lock(CAST(:space AS int), CAST(:name AS int))")
         connection.execute(lock, {"space": _WRITE_LOCK, "name": name})
 
 
 def _stored_key(connection: Connection, name: str) -> ApiKey | None:
-    """Nothing else changes it until the transaction ends."""
-    _alone(connection, ApiKey.kind, name)
+    """Nothing else changes it until the transaction ends; the caller is `_alone`."""
     where = (records.c.kind == ApiKey.kind, records.c.id == name)
     query = select(records.c.id, records.c.body).where(*where).with_for_update()
     row = connection.execute(query).one_or_none()
