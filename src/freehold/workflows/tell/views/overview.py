@@ -147,8 +147,8 @@ def savings(project: Project, answered: list[AnsweredTokens]) -> Savings | None:
 
 
 def _paid_for(one: AnsweredTokens, model: str, flat: TokenPrice | None) -> Decimal:
-    """What so many requests of the usual length cost, and the tokens that are over: of many requests together the
-    prompt would be priced as a long one, which models with such tiers charge up to double."""
+    """What these requests cost, each taken to be of their mean length, and the tokens that are over: all together they
+    would be priced as one with a long prompt, for which some models charge double."""
     requests = max(1, one.requests)
     prompt, more_prompt = divmod(one.prompt_tokens, requests)
     completion, more_completion = divmod(one.completion_tokens, requests)
