@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from freehold.errors import InputError, StorageError
 
@@ -76,6 +77,13 @@ def replacing(target: Path, *, durable: bool = False) -> Iterator[Path]:
     """
     with _replacing(target, target.with_name(f"{target.name}.partial"), durable=durable) as partial:
         yield partial
+
+
+def path_in_url(path: str) -> str:
+    """The path of a file that a URL names: without escapes, but as it is written where only such a file is there.
+    SQLAlchemy before 2.1 took a path as it was written, and so do stores that were made with it."""
+    plain = unquote(path)
+    return path if plain != path and Path(path).exists() and not Path(plain).exists() else plain
 
 
 def write(target: Path, content: bytes | str, *, private: bool = False, durable: bool = False) -> None:

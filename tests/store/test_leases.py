@@ -2,7 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
 
-from freehold.store import leases
+from freehold.store import leases, open_store
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -47,3 +47,18 @@ def test_of_many_that_find_it_free_at_once_one_gets_it(store):
                 return leases.take(store.database, name, f"owner {owner}", at=NOON, seconds=10)
 
             assert sum(pool.map(take, range(8))) == 1
+
+
+def test_of_several_that_find_a_lease_over_one_takes_it(url, store):
+    for number in range(10):
+        name, start = f"look-{number}", Barrier(3)
+        assert leases.take(store.database, name, "former", at=NOON, seconds=1)
+
+        def work(owner, name=name, start=start):
+            with open_store(url) as mine:
+                start.wait(30)
+                return leases.take(mine.database, name, owner, at=NOON + timedelta(seconds=5), seconds=60)
+
+        with ThreadPoolExecutor(3) as pool:
+            took = dict(zip("abc", pool.map(work, "abc"), strict=True))
+        assert sum(took.values()) == 1 and took[leases.holder(store.database, name)]

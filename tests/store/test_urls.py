@@ -9,7 +9,11 @@ from freehold.store.urls import file_url, store_file
 
 @pytest.mark.parametrize(
     ("url", "message"),
-    [("no url at all", "is not a database URL"), ("mysql://host/name", "does not store in mysql")],
+    [
+        ("no url at all", "is not a database URL"),
+        ("mysql://host/name", "does not store in mysql"),
+        ("sqlite://data/freehold.sqlite3", "names no file"),
+    ],
 )
 def test_a_url_that_cannot_be_used(url, message):
     with pytest.raises(ConfigError, match=message):
@@ -41,3 +45,18 @@ def test_a_store_lies_where_its_path_says(tmp_path, name):
     assert {path.name for path in file.parent.iterdir()} == {"s.sqlite"}
     config = GatewayConfig(endpoints=(), store_url=file_url(file))
     assert config.spool_in(tmp_path / "run") == file.parent / "spool"
+
+
+def test_a_store_whose_path_was_taken_as_written_is_still_found(tmp_path):
+    """SQLAlchemy before 2.1 did so with a URL of one's own that has escapes in it."""
+    there = tmp_path / "a%20b" / "s.sqlite"
+    with open_store(file_url(there)) as store:
+        store.add_traces([trace(1)])
+    own = f"sqlite:///{there}"
+    with open_store(own) as store:
+        assert store.database.file == there and store.count_traces() == 1
+    spool = GatewayConfig(endpoints=(), store_url=own).spool_in(tmp_path / "run")
+    assert spool == there.parent / "spool" and not (tmp_path / "a b").exists()
+    (tmp_path / "a b").mkdir()
+    (tmp_path / "a b" / "s.sqlite").touch()
+    assert store_file(own) == tmp_path / "a b" / "s.sqlite", "what the URL says comes first"

@@ -1,6 +1,9 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
+from threading import Barrier
 
+from freehold.store import open_store
 from freehold.store.usage import BilledCost, Use, add_use, book, spent
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -36,3 +39,24 @@ def test_a_bill_is_booked_once_however_often_it_comes(store):
     assert book(store.database, [first, second, other], at=NOW) == [second, other]
     assert book(store.database, [second], at=NOW) == []
     assert spent(store.database, "2026-03-01", "2026-03")["key:a"].day_usd == Decimal(3)
+
+
+def test_gateways_that_count_the_first_of_a_name_at_once_all_count(url, store):
+    for round_ in range(10):
+        start = Barrier(3)
+
+        def work(number, round_=round_, start=start):
+            with open_store(url) as mine:
+                bill = BilledCost(
+                    f"w{round_}-{number}", 1, f"2026-03-{round_ + 1:02}", ("a", "b"), Decimal(1)
+                )
+                names = ("a", "b", "c") if number % 2 else ("c", "b", "a")
+                start.wait(30)
+                add_use(mine.database, 100 + round_, {name: Use(1, 5) for name in names})
+                return book(mine.database, [bill], at=NOW)
+
+        with ThreadPoolExecutor(3) as pool:
+            assert all(pool.map(work, range(3)))
+        used = add_use(store.database, 100 + round_, {})
+        assert {used[name, 100 + round_] for name in "abc"} == {Use(3, 15)}
+        assert spent(store.database, f"2026-03-{round_ + 1:02}", "2026-03")["a"].day_usd == 3

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import unquote
 
 import msgspec
 
+from freehold import files
 from freehold.errors import ConfigError, did_you_mean
 from freehold.types.config import CaptureMode, PriceConfig
 from freehold.types.deferral import DeferralRule
@@ -94,7 +94,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
             return Path(self.spool_folder)
         kind, _, path = (self.store_url or "").partition(":///")
         if kind.startswith("sqlite") and path and path != ":memory:":
-            return Path(unquote(path.partition("?")[0])).parent / "spool"
+            return Path(files.path_in_url(path.partition("?")[0])).parent / "spool"
         return run_folder / "spool"
 
     def charges(self, endpoint_name: str) -> bool:

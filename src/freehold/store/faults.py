@@ -15,7 +15,7 @@ from freehold.errors import FreeholdError, StorageError, StoreError
 
 log = logging.getLogger(__name__)
 
-_OF_THE_SERVER = ("08", "25", "28", "3D", "40", "53", "55", "57", "58", "F0")
+_OF_THE_SERVER = ("08", "25", "28", "3D", "40", "53", "55", "57", "58", "F0", "XX")
 """Classes of SQLSTATE that speak of connections, transactions, rights, space and the server, not of what was sent
 (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
 _NO_MORE = "53300"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import unquote
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from freehold import files
 from freehold.errors import ConfigError
 from freehold.visible import without_password
 
@@ -38,8 +38,13 @@ def parsed(url: str) -> URL:
         ) from None
     match result.get_backend_name():
         case "sqlite":
-            # Before 2.1 SQLAlchemy took the path as it is written, escapes and all.
-            path = unquote(url.partition(":///")[2].partition("?")[0])
+            if result.host or result.username or result.port:
+                raise ConfigError(
+                    f"{without_password(url)!r} names no file",
+                    hint="write three slashes before a path, sqlite:///path/to/freehold.sqlite3, and four where it "
+                    "begins at the root",
+                )
+            path = files.path_in_url(url.partition(":///")[2].partition("?")[0])
             return result.set(drivername="sqlite", database=path or None)
         case "postgresql" | "postgres":
             return result.set(drivername="postgresql+psycopg")

@@ -7,12 +7,22 @@ from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from typing import NamedTuple
 
-from sqlalchemy import Connection, case, delete, func, insert, select, update
+from sqlalchemy import Connection, case, delete, func, insert, select, text, update
 
 from freehold.store.database import Database
 from freehold.store.tables import bill_marks, spending, to_micros, usage_windows
 
 _NANO = Decimal(10) ** 9
+# In one statement: of two gateways that find no row yet, both would insert one.
+_ADD_USE = text(
+    'INSERT INTO usage_windows (name, "window", requests, tokens) VALUES (:name, :window, :requests, :tokens) '
+    'ON CONFLICT (name, "window") DO UPDATE SET requests = usage_windows.requests + excluded.requests, '
+    "tokens = usage_windows.tokens + excluded.tokens"
+)
+_ADD_NANO = text(
+    "INSERT INTO spending (name, day, nano_usd) VALUES (:name, :day, :nano) "
+    "ON CONFLICT (name, day) DO UPDATE SET nano_usd = spending.nano_usd + excluded.nano_usd"
+)
 # A worker that was killed may leave bills in its spool; after this long its last number is forgotten.
 _MARKS_KEPT = timedelta(days=400)
 
@@ -30,16 +40,12 @@ def add_use(database: Database, window: int, more: Mapping[str, Use]) -> dict[tu
     # Of the last two minutes: nothing that is worth a sync.
     with database.writing(durable=False) as connection:
         connection.execute(delete(table).where(table.c.window < window - 1))
-        for name, use in more.items():
-            changed = connection.execute(
-                update(table)
-                .where(table.c.name == name, table.c.window == window)
-                .values(requests=table.c.requests + use.requests, tokens=table.c.tokens + use.tokens)
+        # In the order of names: two gateways that count at once wait for each other, and not both.
+        for name, use in sorted(more.items()):
+            connection.execute(
+                _ADD_USE,
+                {"name": name, "window": window, "requests": use.requests, "tokens": use.tokens},
             )
-            if changed.rowcount == 0:
-                connection.execute(
-                    insert(table).values(name=name, window=window, requests=use.requests, tokens=use.tokens)
-                )
         rows = connection.execute(select(table).where(table.c.window >= window - 1)).all()
     return {(row.name, row.window): Use(row.requests, row.tokens) for row in rows}
 
@@ -102,12 +108,7 @@ def book(database: Database, bills: Iterable[BilledCost], *, at: datetime) -> li
 
 
 def _add_nano(connection: Connection, name: str, day: str, nano: int) -> None:
-    table = spending
-    changed = connection.execute(
-        update(table).where(table.c.name == name, table.c.day == day).values(nano_usd=table.c.nano_usd + nano)
-    )
-    if changed.rowcount == 0:
-        connection.execute(insert(table).values(name=name, day=day, nano_usd=nano))
+    connection.execute(_ADD_NANO, {"name": name, "day": day, "nano": nano})
 
 
 def spent(database: Database, day: str, month: str) -> dict[str, Spent]:
