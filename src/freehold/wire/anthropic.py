@@ -204,7 +204,12 @@ class AnthropicStreamFromOpenai:
             # Blocks follow each other; half a call must not look like a whole one.
             raise ApiError(502, "the model's calls came in pieces that mix", code="upstream_unreadable")
         call_pieces.note(self._calls[place], call)
-        block = {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": {}}
+        block: dict[str, Any] = {
+            "type": "tool_use",
+            "id": call.get("id"),
+            "name": function.get("name"),
+            "input": {},
+        }
         self._open("tool", place, block, out)
         if function.get("arguments"):
             self._delta({"type": "input_json_delta", "partial_json": function["arguments"]}, out)
