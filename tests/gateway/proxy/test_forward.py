@@ -7,8 +7,8 @@ import json
 import socket
 
 import pytest
-from tests.gateway.asking import QUESTION, client, post
-from tests.gateway.loopback import ANSWER, gateway, plain, stream, stream_of, trace_of
+from tests.gateway.asking import QUESTION, client, get, metric, post
+from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, trace_of
 
 from freehold.gateway.app import running
 from freehold.gateway.config import GatewayConfig
@@ -135,6 +135,23 @@ def test_no_client_opts_out_unless_that_is_allowed(upstream, tmp_path):
     with gateway(upstream, tmp_path, capture_opt_out=False) as running:
         _, headers, _ = post(running, QUESTION, headers={"x-freehold-capture": "off"})
         assert trace_of(running, headers["x-freehold-trace-id"]).model == "m"
+
+
+def test_codes_that_an_endpoint_makes_up_are_not_series_without_end(upstream, tmp_path):
+    numbers = iter(range(1000))
+
+    def failed(seen):
+        told = {"error": {"message": "x", "code": 500, "type": f"failed_{next(numbers)}"}}
+        return stream([b"data: " + json.dumps(told).encode() + b"\n\n"])
+
+    upstream.answer = failed
+    own = Endpoint(name="own", engine="vllm", base_url=upstream.base_url, models=ANY_SERVED)
+    with gateway(upstream, tmp_path, endpoints=(own,), breaker_failures=9_999, capture="off") as running:
+        for _ in range(130):
+            assert post(running, {**QUESTION, "stream": True})[0] == 500
+        eventually(lambda: metric(running, "freehold_refusals_total") == 130)
+        lines = get(running, "/metrics").decode().splitlines()
+    assert sum(line.startswith("freehold_refusals_total") for line in lines) == 101
 
 
 def test_nothing_of_a_request_waits_for_the_garbage_collector(upstream, tmp_path):

@@ -150,6 +150,33 @@ def test_streams_are_judged_whole_and_told_from_their_start(promoted, candidate)
     assert headers["content-type"].startswith("text/event-stream")
 
 
+def test_a_held_answer_that_broke_off_is_the_incumbents_in_every_api(promoted, candidate, upstream):
+    candidate.answer = lambda seen: stream(stream_of('{"intent":"refund"}')[:2])
+    upstream.answer = lambda seen: stream(stream_of("on", " its", " way"))
+    _, _, body = post(promoted, {**QUESTION, "response_format": FORM, "stream": True})
+    assert b"refund" not in body and b" way" in body
+    with openai.OpenAI(base_url=f"{promoted.base_url}/v1", api_key="x", max_retries=0) as gpt:
+        form = {"type": "json_schema", "name": "f", "schema": FORM["json_schema"]["schema"]}
+        with gpt.responses.stream(model="m", input="x", text={"format": form}) as told:
+            assert told.get_final_response().output_text == "on its way"
+    wanted = {"format": {"type": "json_schema", "schema": FORM["json_schema"]["schema"]}}
+    with (
+        anthropic.Anthropic(base_url=promoted.base_url, api_key="x", max_retries=0) as claude,
+        claude.messages.stream(
+            model="m", max_tokens=9, messages=QUESTION["messages"], output_config=wanted
+        ) as told,
+    ):
+        assert told.get_final_text() == "on its way"
+
+
+def test_an_answer_without_a_choice_is_not_asked_for_as_json_where_tools_alone_were(
+    promoted, candidate, upstream
+):
+    candidate.answer = lambda seen: plain({**ANSWER, "choices": []})
+    _, _, body = post(promoted, {**QUESTION, "tools": TOOLS})
+    assert json.loads(body) == ANSWER and len(candidate.seen) == 1 and len(upstream.seen) == 1
+
+
 def test_the_other_apis_are_held_to_their_schemas_too(promoted, candidate, upstream):
     candidate.answer = lambda seen: plain(structured("Sure!"))
     with openai.OpenAI(base_url=f"{promoted.base_url}/v1", api_key="x", max_retries=0) as gpt:

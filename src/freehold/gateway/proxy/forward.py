@@ -243,7 +243,8 @@ def _send_error(state: WorkerState, exchange: ProxyExchange, request: Request, e
     exchange.status = error.status
     exchange.capturing = False
     exchange.error_code = error.code or str(error.status)
-    state.meters.count("freehold_refusals", exchange.error_code, exchange.api_route.kind)
+    code = state.meters.code_label(exchange.error_code)
+    state.meters.count("freehold_refusals", code, exchange.api_route.kind)
     if exchange.admission is not None and exchange.error_code not in MAY_HAVE_ANSWERED:
         exchange.admission.settle(0)
     if exchange.error_code in _UNANSWERED:

@@ -134,6 +134,8 @@ def violation_of(contract: OutputContract, answer: AssembledAnswer) -> ContractV
         or not all(isinstance(choice, dict) for choice in choices)
     ):
         return ContractViolation("the answer cannot be read")
+    if not answer.ended:
+        return ContractViolation("the answer broke off")
     for choice in choices:
         message = choice.get("message") or {}
         cut = choice.get("finish_reason") == "length"
@@ -158,8 +160,10 @@ def constrained_request(
     """The request once more, with the engine itself constrained to the form of the answer; None where it cannot be.
 
     A text is requested by its JSON schema and without tools, a call as a call of that one tool. An answer that ran
-    into its length limit would do so again.
+    into its length limit would do so again; one that may be a text or a call has no one form.
     """
+    if violation.tool is None and contract.form is None:
+        return None
     if violation.cut or endpoint.api != "openai" or not endpoint.capabilities.json_schema:
         return None
     if violation.tool is not None:

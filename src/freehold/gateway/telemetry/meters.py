@@ -54,7 +54,10 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Changes of freehold.toml while it ran: in_force, waits (some of it, for the next start), refused",
         ("result",),
     ),
-    "freehold_refusals": ("Requests refused by the gateway itself", ("code", "path")),
+    "freehold_refusals": (
+        "Requests refused by the gateway itself; all but the first hundred codes are 'other'",
+        ("code", "path"),
+    ),
     "freehold_passed_on": (
         "Requests passed on to the incumbent, that nothing here answers, by the kind of path",
         ("endpoint", "path", "status"),
@@ -165,6 +168,7 @@ class Meters:
 
     __slots__ = (
         "_answers",
+        "_codes",
         "_histograms",
         "_keys",
         "_models",
@@ -186,6 +190,7 @@ class Meters:
         self._answers: dict[tuple[str, str, str, int, str, str], _Answers] = {}
         self._waits: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
         self._models: dict[str, str] = {}
+        self._codes: dict[str, str] = {}
         self._keys: dict[str, str] = {}
         self.open_breakers: tuple[str, ...] = ()
         self.in_flight = 0
@@ -215,6 +220,10 @@ class Meters:
     def key_label(self, key: str) -> str:
         """A key's name as a label's value: the first of them by name, the rest as one."""
         return self._keys.get(key) or _bounded(self._keys, key)
+
+    def code_label(self, code: str) -> str:
+        """An error's code as a label's value: endpoints, too, choose them."""
+        return self._codes.get(code) or _bounded(self._codes, code)
 
     def count_answer(
         self,
