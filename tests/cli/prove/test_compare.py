@@ -102,11 +102,17 @@ def test_lonely_ids_are_left_out_only_when_told(pairs):
     assert "2 ids" in out["notes"][0]
 
 
-@pytest.mark.parametrize("margin", ["0", "1", "-0.1", "1.5", "nan"])
+@pytest.mark.parametrize("margin", ["0", "1", "-0.1", "1.5"])
 def test_margins_that_mean_nothing_are_usage_errors(pairs, margin):
     result = compare(pairs(rows(both=50)), margin=margin)
     assert isinstance(result.exception, UsageError)
     assert "margin" in result.exception.message
+
+
+@pytest.mark.parametrize("margin", ["-1", "0"])
+def test_margins_of_slices_are_above_0(freehold, margin):
+    ran = freehold("compare", "--pairs", "p.jsonl", "--margin", 0.02, "--slice-margin", margin)
+    assert ran.code == 2 and "--slice-margin" in ran.err
 
 
 def test_a_margin_above_the_incumbents_own_rate_is_a_usage_error(pairs):
