@@ -196,3 +196,10 @@ def test_looking_for_a_store_makes_none(tmp_path, monkeypatch):
 def test_a_mark_of_an_editor_of_windows_at_the_beginning_is_passed_over(tmp_path):
     (tmp_path / "freehold.toml").write_text(FILE, encoding="utf-8-sig")
     assert open_project().config.app.name == "shop"
+
+
+def test_a_scorer_that_does_not_exist_is_told_by_every_command(tmp_path):
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "a"\n[task]\nscorer = "lable"\n')
+    with pytest.raises(ConfigError, match=r"freehold.toml: task.scorer: unknown scorer lable") as refused:
+        open_project(tmp_path)
+    assert refused.value.hint == "did you mean label?"

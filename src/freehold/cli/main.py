@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 import click
 
 from freehold import files
-from freehold.cli import finite, help_text, pipes, stopping
+from freehold.cli import finite, help_text, home, pipes, stopping
 from freehold.cli.output import echo, wants_json
 from freehold.cli.system import check_words, system_error
 from freehold.cli.unix import unix_error
@@ -21,6 +21,7 @@ from freehold.errors import FreeholdError, nearest
 
 help_text.install()
 finite.install()
+home.install()
 
 
 class Entry(NamedTuple):

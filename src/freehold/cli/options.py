@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-import re
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -22,9 +21,6 @@ from freehold.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-"""Names of environment variables that a shell can set; keys of the usual vendors have a dash in them."""
-
 
 def config_option(command: F) -> F:
     """``--config FILE``: another project than the one around the current folder."""
@@ -41,7 +37,9 @@ def variable_name(_ctx: click.Context, _option: click.Parameter, value: str | No
 
     Raises `click.BadParameter`.
     """
-    if value is not None and not VARIABLE.fullmatch(value):
+    from freehold.types.config.written import is_variable
+
+    if value is not None and not is_variable(value):
         raise click.BadParameter(
             "not the name of an environment variable (it is not repeated here, since it may be a secret): put it into "
             "one, export OPENAI_API_KEY=…, and say OPENAI_API_KEY"

@@ -24,7 +24,7 @@ def past_click() -> Iterator[None]:
 
 def end() -> NoReturn:
     """End as SIGPIPE ends programs."""
-    for stream in (sys.stdout, sys.stderr):  # what is left in them cannot be written when Python ends
-        with contextlib.suppress(AttributeError, OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):  # what Python still holds for them cannot be written when it ends
+        os.dup2(nowhere, descriptor)
     sys.exit(141)

@@ -122,7 +122,17 @@ def open_project(config: Path | None = None, *, must_exist: bool = False) -> Pro
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not valid UTF-8") from None
-    return Project(path.resolve().parent, with_addresses(parse(text, path=str(path))), settings, path)
+    read = with_addresses(parse(text, path=str(path)))
+    _check_scorer(read.task.scorer, path)
+    return Project(path.resolve().parent, read, settings, path)
+
+
+def _check_scorer(name: str, path: Path) -> None:
+    from freehold.evals.scorers import SCORERS, unknown  # late: every command opens a project
+
+    if name not in SCORERS:
+        error = unknown(name)
+        raise ConfigError(f"{path}: task.scorer: {error.message}", hint=error.hint)
 
 
 def without_file(folder: Path, settings: Settings | None = None) -> Project:

@@ -1,5 +1,6 @@
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -144,3 +145,8 @@ def test_a_case_that_cannot_be_read_is_unclear_and_the_others_are_answered(run, 
     verdicts = {answer["id"]: answer["verdict"] for answer in map(json.loads, result.stdout.splitlines())}
     assert verdicts == {"b": "unclear", "c": "unclear", "d": "unclear", "a": "allowed", "e": "allowed"}
     assert result.exit_code == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_file_without_end_is_not_read_to_its_end(refused):
+    refused("license", "identify", "/dev/full", message="more than 1,000,000 characters: not a licence")

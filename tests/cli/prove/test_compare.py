@@ -114,6 +114,12 @@ def test_a_margin_that_is_not_a_number_is_refused(pairs):
     assert result.exit_code == 2 and "margin" in result.output
 
 
+@pytest.mark.parametrize("margin", ["-1", "0"])
+def test_margins_of_slices_are_above_0(freehold, margin):
+    ran = freehold("compare", "--pairs", "p.jsonl", "--margin", 0.02, "--slice-margin", margin)
+    assert ran.code == 2 and "--slice-margin" in ran.err
+
+
 def test_a_margin_above_the_incumbents_own_rate_is_a_usage_error(pairs):
     result = compare(pairs(rows(both=10, neither=90)), margin="0.1")
     assert isinstance(result.exception, UsageError)

@@ -1,5 +1,6 @@
 import json
 import os
+from pathlib import Path
 
 import pytest
 from tests.datasets.importing.files.written import CHATS, asked
@@ -41,6 +42,8 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     with pytest.raises(InputError, match="not a file") as caught:
         importing.sniff(tmp_path / "log.jsonl")
     assert caught.value.hint == "write it to a file first"
+    with pytest.raises(InputError, match="not a file"):
+        importing.sniff(Path("/dev/zero"))
 
 
 def test_a_file_of_no_use_costs_its_folder_nothing(tmp_path):

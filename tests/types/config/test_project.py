@@ -80,9 +80,13 @@ def test_mistakes_name_the_place(text, message, hint):
         '[[endpoints]]\nname = "a"\nbase_url = "http://a/v1"\napi_key_env = "sk-secret-1234"\n',
         '[watch]\nwebhook_env = "https://sk-secret-1234"\n',
         '[telemetry]\notlp_headers_env = { authorization = "Bearer sk-secret-1234" }\n',
+        '[incumbent]\nmodel = "m"\napi_key_env = "gsk_0secret1234secret1234secret1234"\n',
+        '[incumbent]\nmodel = "m"\napi_key_env = "secret1234secret1234secret123456"\n',
     ],
 )
 def test_a_key_in_the_place_of_its_variables_name_is_refused_and_not_repeated(text):
-    with pytest.raises(ConfigError, match="_env is not the name of an environment variable") as caught:
+    with pytest.raises(
+        ConfigError, match=r"_env(\.\w+)? is not the name of an environment variable"
+    ) as caught:
         config.parse(MINIMAL + text)
     assert "secret-1234" not in caught.value.message + str(caught.value.hint)

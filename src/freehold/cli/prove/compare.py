@@ -33,7 +33,9 @@ LEADING = (
 @click.option("--alpha", type=float, default=0.025, show_default=True, help="One-sided error probability.")
 @click.option("--slice", "slices", multiple=True, metavar="FIELD", help="A declared field to slice by.")
 @click.option(
-    "--slice-margin", type=float, help="Drop above which a slice is harmed (default: twice the margin)."
+    "--slice-margin",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Drop above which a slice is harmed (default: twice the margin).",
 )
 @click.option(
     "--range", "bounds", type=(float, float), default=(0.0, 1.0), show_default=True, help="Range of scores."

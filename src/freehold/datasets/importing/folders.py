@@ -38,7 +38,7 @@ class Part(NamedTuple):
 def parts(path: Path) -> Iterator[Part]:
     """The data files of `path`, which may be a file itself. Raises `InputError` when there are none."""
     if not path.is_dir():
-        if path.is_fifo() or path.is_socket():
+        if path.exists() and not path.is_file():  # a pipe, a device without end
             raise InputError(
                 "not a file: a log is read more than once", path=str(path), hint="write it to a file first"
             )

@@ -31,13 +31,17 @@ def scorer_class(name: str) -> type[Scorer]:
     """The class of the scorer of that name. Raises `ConfigError` for an unknown one."""
     target = SCORERS.get(name)
     if target is None:
-        raise ConfigError(
-            f"unknown scorer {name}",
-            hint=did_you_mean(name, SCORERS, f"scorers: {', '.join(SCORERS)}"),
-        )
+        raise unknown(name)
     module, _, attribute = target.partition(":")
     found: type[Scorer] = getattr(importlib.import_module(module), attribute)
     return found
+
+
+def unknown(name: str) -> ConfigError:
+    """The error for a name that no scorer has."""
+    return ConfigError(
+        f"unknown scorer {name}", hint=did_you_mean(name, SCORERS, f"scorers: {', '.join(SCORERS)}")
+    )
 
 
 def make(name: str, options: dict[str, Any] | None = None) -> Scorer:

@@ -39,11 +39,9 @@ from freehold.types.config.train import FinetuneConfig, Method
 from freehold.types.config.upper import endpoint_of_upper
 from freehold.types.config.use import UseProfile
 from freehold.types.config.use_words import check_use
+from freehold.types.config.written import check_written
 from freehold.types.endpoint import CloudCredentials
 from freehold.types.engine import EngineName
-
-VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-"""Names of environment variables that a shell can set; keys of the usual vendors have a dash in them."""
 
 
 class AppConfig(Table, frozen=True, kw_only=True):
@@ -230,8 +228,9 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
         raise ConfigError(f"{path}: lists or tables are nested too deep to be read") from None
     if isinstance(raw.get("use"), dict):
         check_use(raw["use"], f"{path}: use")
-    _check_variables(raw, (), path)
-    config = strict.read(raw, ProjectConfig, path, line_of=partial(line_of, text))
+    lines = partial(line_of, text)
+    check_written(raw, path, lines)
+    config = strict.read(raw, ProjectConfig, path, line_of=lines)
     if config.app.name != usable_name(config.app.name):
         raise ConfigError(
             f"{path}: app.name is {config.app.name!r}, which cannot be the name of a folder",
@@ -256,25 +255,6 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
     except ConfigError as error:
         raise ConfigError(f"{path}: {error.message}", hint=error.hint) from None
     return config
-
-
-def _check_variables(raw: Any, place: tuple[str, ...], path: str) -> None:
-    """Raise `ConfigError` where a key stands in the place of the variable that holds it, without repeating it."""
-    if isinstance(raw, list):
-        for one in raw:
-            _check_variables(one, place, path)
-    elif isinstance(raw, dict):
-        for key, value in raw.items():
-            if key.endswith("_env"):
-                names = value.values() if isinstance(value, dict) else [value]
-                if any(isinstance(name, str) and not VARIABLE.fullmatch(name) for name in names):
-                    raise ConfigError(
-                        f"{path}: {'.'.join((*place, key))} is not the name of an environment variable",
-                        hint="it is not repeated here, since it may be a secret: put that into a variable (export "
-                        f'OPENAI_API_KEY=…), and name it here: {key} = "OPENAI_API_KEY"',
-                    )
-            else:
-                _check_variables(value, (*place, key), path)
 
 
 def _check_proposer(one: CandidateConfig, endpoints: set[str], where: str) -> None:

@@ -25,6 +25,9 @@ from freehold.types.duties import DutyMark
 from freehold.types.license import License
 from freehold.types.ruling import Lineage, LineageEdge, Ruling
 
+_LONGEST = 1_000_000
+"""Characters of a file that may be a licence; the GPL 3 has 35,149."""
+
 
 def rule_for_model(model_id: str, use: UseProfile, *, lineage: Lineage | None = None) -> Ruling:
     """May this model be used for this, and what must be done?
@@ -211,10 +214,12 @@ def comply(
 
 
 def identify_file(path: Path) -> Identified:
-    """Which licence is the text of this file? Raises `InputError` when it cannot be read as text."""
+    """Which licence is the text of this file? Raises `InputError` when it cannot be read as text, or is too long."""
     try:
-        with files.reading(path):
-            text = path.read_text(encoding="utf-8")
+        with files.reading(path), path.open(encoding="utf-8") as file:
+            text = file.read(_LONGEST + 1)  # a device has no end
+            if len(text) > _LONGEST:
+                raise InputError(f"has more than {_LONGEST:,} characters: not a licence", path=str(path))
     except UnicodeDecodeError:
         raise InputError("is not UTF-8 text", path=str(path)) from None
     return identify(text, fingerprints())
