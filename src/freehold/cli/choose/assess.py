@@ -142,7 +142,7 @@ def _stated(wanted: dict[str, Any]) -> Needs | None:
 def _money(usd_per_hour: str | None, requests_per_month: int | None) -> StatedMoney:
     from decimal import Decimal
 
-    from freehold.cli.choose.cost import low_high
+    from freehold.cli.amounts import low_high
     from freehold.workflows.choose.assess import StatedMoney
     from freehold.workflows.choose.cost import LOOKED_UP, MachinePrice
 

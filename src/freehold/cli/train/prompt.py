@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.choose.cost import number
+from freehold.cli.amounts import budget
 from freehold.cli.options import config_option, json_option, print_json
 from freehold.cli.output import console, echo
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--budget-requests", type=click.IntRange(min=1), help="Requests the proposer may be asked, over all runs."
 )
-@click.option("--budget-usd", type=number, help="Dollars that all of it may cost, over all runs.")
+@click.option("--budget-usd", type=budget, help="Dollars that all of it may cost, over all runs.")
 @click.option(
     "--samples",
     type=click.IntRange(min=8),
