@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, text
+from sqlalchemy import Connection, delete, insert, select
 
 from freehold.store.database import Database
-from freehold.store.tables import audit, from_micros, searchable, store_facts, to_micros
+from freehold.store.tables import audit, from_micros, one_at_a_time, searchable, store_facts, to_micros
 from freehold.types.audit import AuditCheck, AuditEntry, Change, change_source, change_why
 from freehold.types.record import canonical_json
 
@@ -62,7 +62,7 @@ def append(
     detail: dict[str, Any] | None = None,
 ) -> AuditEntry:
     """The same inside the transaction of the change, so that neither is kept without the other."""
-    _alone(connection)
+    one_at_a_time(connection, _LOCK)
     number, previous = _head(connection)
     entry = AuditEntry(
         number=number + 1,
@@ -95,12 +95,6 @@ def append(
     return entry
 
 
-def _alone(connection: Connection) -> None:
-    """One at a time changes the record. SQLite has one writer anyway."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-
-
 def append_change(connection: Connection, action: str, subject: str, change: Change | None) -> AuditEntry:
     """`append` of what the caller knows of a change; `action` where it names none."""
     change = change or Change()
@@ -118,7 +112,7 @@ def append_change(connection: Connection, action: str, subject: str, change: Cha
 def tally(connection: Connection, action: str, subject: str, count: int, *, at: datetime, why: str) -> None:
     """Count what is done again and again, by no person: one entry for each day, written with the first count of a later
     one; from `LARGE` on at once. Call it inside the transaction of the change."""
-    _alone(connection)
+    one_at_a_time(connection, _LOCK)
     name, today = f"{_TALLY}{action}", at.date().isoformat()
     known = connection.execute(select(store_facts.c.value).where(store_facts.c.name == name)).scalar()
     day, _, before = (known or f"{today} 0").partition(" ")

@@ -9,19 +9,19 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, text
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select
 
 from freehold.errors import RevisionError, StoreError
 from freehold.store import audit, bodies, counting
 from freehold.store.damage import or_error, unless_damaged
 from freehold.store.database import Database
-from freehold.store.tables import from_micros, records, steps, to_micros
+from freehold.store.tables import from_micros, one_at_a_time, records, steps, to_micros
 from freehold.types.audit import Change
 from freehold.types.record import Record, StoredRecord
 from freehold.types.route import ApiKey, Team
 
 _ONCE_LOCK = 0x7265636F726473  # "records"
-_WRITE_LOCK = 0x7265636F  # "reco"
+_WRITE_LOCK = 0x7265636F << 32  # "reco"; below it is which record
 
 R = TypeVar("R", bound=Record)
 S = TypeVar("S", bound=StoredRecord)
@@ -64,8 +64,7 @@ class RecordStore:
         A record kept later sees those kept before: one at a time.
         """
         with self.database.writing() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONCE_LOCK})
+            one_at_a_time(connection, _ONCE_LOCK)
             where = (records.c.kind == record.kind, records.c.id == record.key)
             if connection.execute(select(records.c.seq).where(*where)).first() is not None:
                 return False
@@ -275,15 +274,12 @@ class RecordStore:
 
 def _alone(connection: Connection, kind: str, key: str) -> None:
     """Until the transaction ends no other writes this record, which need not be there: a row is written again by
-    deleting it, and of two that do so the second would find nothing to delete. SQLite has one writer anyway.
+    deleting it, and of two that do so the second would find nothing to delete.
 
     Keys and teams have one lock: a change of a team writes all its keys, and would wait for one that waits for it.
     """
-    if connection.dialect.name == "postgresql":
-        about = ApiKey.kind if kind in (ApiKey.kind, Team.kind) else f"{kind}/{key}"
-        name = zlib.crc32(about.encode()) - (1 << 31)
-        lock = text("SELECT pg_advisory_xact_lock(CAST(:space AS int), CAST(:name AS int))")
-        connection.execute(lock, {"space": _WRITE_LOCK, "name": name})
+    about = ApiKey.kind if kind in (ApiKey.kind, Team.kind) else f"{kind}/{key}"
+    one_at_a_time(connection, _WRITE_LOCK | zlib.crc32(about.encode()))
 
 
 def _stored_key(connection: Connection, name: str) -> ApiKey | None:

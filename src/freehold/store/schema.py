@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, text
 
 from freehold.errors import StoreError
+from freehold.store.tables import one_at_a_time
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +23,7 @@ def upgrade(connection: Connection, where: str) -> None:
 
     Raises `StoreError` when a newer freehold has been here.
     """
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+    one_at_a_time(connection, _ADVISORY_LOCK)
     found = version(connection)
     if found == NEWEST:
         return

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 from sqlalchemy import Connection, bindparam, delete, select, text
 
 from freehold.store.database import Database
-from freehold.store.tables import limit_shares, to_micros
+from freehold.store.tables import limit_shares, one_at_a_time, to_micros
 from freehold.store.usage import spent_nano
 
 ShareKind = Literal["requests", "tokens", "nano_usd"]
@@ -139,8 +139,7 @@ class ShareRounds:
         at: datetime,
         seconds: float,
     ) -> Granted | None:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+        one_at_a_time(connection, _ADVISORY_LOCK)
         present = self._look(connection, to_micros(at))
         if not others and not present:
             connection.execute(delete(limit_shares).where(limit_shares.c.owner == self._owner))

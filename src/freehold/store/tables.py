@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     Float,
     ForeignKey,
     Identity,
@@ -302,3 +303,10 @@ def from_micros(micros: int) -> datetime:
     """The UTC time that `to_micros` was given."""
     seconds, rest = divmod(micros, 1_000_000)
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)
+
+
+def one_at_a_time(connection: Connection, lock: int) -> None:
+    """Wait until no other transaction of the store holds the lock of that number, and hold it until this one ends.
+    SQLite has one writer anyway. Numbers must not change: other versions of freehold may use the same store."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})

@@ -16,7 +16,7 @@ from freehold.store import audit, bodies, counting
 from freehold.store.damage import DamagedBody, or_error, unless_damaged
 from freehold.store.database import Database
 from freehold.store.search import indexing
-from freehold.store.tables import RECORDED, searchable, to_micros, traces
+from freehold.store.tables import RECORDED, one_at_a_time, searchable, to_micros, traces
 from freehold.types.trace import Trace
 
 TRACE_BATCH = 500
@@ -225,12 +225,8 @@ class TraceStore:
 
 
 def one_batch_at_a_time(connection: Connection) -> None:
-    """Or a reader that goes on from the last place would miss what was given a lower place but committed later.
-
-    SQLite has one writer anyway.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TRACES_LOCK})
+    """Or a reader that goes on from the last place would miss what was given a lower place but committed later."""
+    one_at_a_time(connection, _TRACES_LOCK)
 
 
 def _readable(rows: Iterable[Any]) -> Iterator[Trace]:

@@ -27,8 +27,8 @@ class AnswerCache:
     """A JSON-lines file of answers by key; a context manager. Without a path it lives in memory only.
 
     Each is the system's at once, so that a process that is killed loses none that was paid for; written through to the
-    disk (fsync) every `batch` answers or `seconds`, and at the end. A last line cut by
-    a crash is ignored and its request asked again. Raises `StorageError` when the file can't be written.
+    disk (fsync) every `batch` answers or `seconds`, and at the end. A last line cut by a crash is ignored and its
+    request asked again. Raises `StorageError` when the file can't be written.
     """
 
     def __init__(self, path: Path | None, *, batch: int = 512, seconds: float = 2.0) -> None:

@@ -149,9 +149,8 @@ def _replace_file(url: str, file: Path, kept: Path, tell: Tell) -> str | None:
 def _keep(store: Path, kept: Path) -> None:
     """Keep the former store as `kept`. The file stays in its place until the new one takes it: one that is stopped in
     between must not leave a project without its store, whose next command would make an empty one."""
-    for end in (
-        _SIDE_FILES
-    ):  # there are none, but of a damaged store; another's log would be taken in by the new file
+    # There are none but of a damaged store. Left in place, another file's log would be taken in by the new one.
+    for end in _SIDE_FILES:
         if (part := store.with_name(f"{store.name}{end}")).exists():
             shutil.move(part, kept.with_name(f"{kept.name}{end}"))
     if store.is_dir():

@@ -22,7 +22,7 @@ from freehold.store.database import Database
 from freehold.store.faults import may_blame_the_data
 from freehold.store.search.counts import add_answered, add_counts
 from freehold.store.search.terms import is_error, tags_of, text_of, users_of, words_in
-from freehold.store.tables import counters, searchable, to_micros, trace_facets, traces
+from freehold.store.tables import counters, one_at_a_time, searchable, to_micros, trace_facets, traces
 from freehold.types.trace import Trace
 
 log = logging.getLogger(__name__)
@@ -135,9 +135,8 @@ def reindex(connection: Connection, seq: int, trace: Trace) -> None:
 
 
 def alone(connection: Connection) -> None:
-    """One at a time changes the index. SQLite has one writer anyway."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    """One at a time changes the index."""
+    one_at_a_time(connection, _LOCK)
 
 
 def has_words(connection: Connection) -> bool:
