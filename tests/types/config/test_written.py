@@ -13,7 +13,8 @@ ENDPOINT = APP + '[[endpoints]]\nname = "e"\nbase_url = "{}"\nmodels = ["m"]\n'
 
 @pytest.mark.parametrize("name", [
     "OPENAI_API_KEY", "openai_key", "Key2", "_X", "AZURE_GPT4O_2024_KEY", "my_service_v2_key_eu_west_1",
-    "AVERYLONGNAMEWITHOUTONEUNDERSCORE", "GPT4",
+    "AVERYLONGNAMEWITHOUTONEUNDERSCORE", "GPT4", "MYCOMPANYOPENAIKEY2025", "openaiKeyForStaging2025",
+    "APIKEYGPT4OFORSTAGING2025EU",
 ])  # fmt: skip
 def test_names_of_variables_are_taken(name):
     assert is_variable(name)

@@ -12,16 +12,27 @@ from freehold.errors import ConfigError
 MOST = 2**63 - 1
 """The largest integer: TOML promises no larger one, and a store holds none."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_RANDOM = re.compile(r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{20,}")
+_DIGITS = re.compile(r"[0-9]+")
+_PIECE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+_LONG_WORD = 20
 
 
 def is_variable(name: str) -> bool:
     """Whether it names an environment variable that a shell can set, and is not a key in the place of the name.
 
-    Many keys have a dash in them. Others (of Groq, Mistral, Hugging Face, Azure) have a run of 20 letters and digits
-    or more, mixed, as words between underscores never are.
+    Many keys have a dash in them. Others (of Groq, Mistral, Hugging Face, Azure) are drawn of letters and digits, as
+    words between underscores never are: ``MYCOMPANYOPENAIKEY2025`` is long and has one number.
     """
-    return bool(_VARIABLE.fullmatch(name)) and not any(_RANDOM.fullmatch(word) for word in name.split("_"))
+    return bool(_VARIABLE.fullmatch(name)) and not any(_is_drawn(word) for word in name.split("_"))
+
+
+def _is_drawn(word: str) -> bool:
+    """Whether a long word has digits, and more and shorter pieces than one that was thought of."""
+    if len(word) < _LONG_WORD or not _DIGITS.search(word):
+        return False
+    if word.islower() or word.isupper():
+        return len(_DIGITS.findall(word)) >= 3
+    return 3 * len(_PIECE.findall(word)) > len(word)
 
 
 def check_written(
