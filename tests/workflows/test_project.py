@@ -177,8 +177,11 @@ def test_an_applications_name_names_a_folder(tmp_path, name):
         open_project()
 
 
-def test_a_file_nested_too_deep_is_an_error(tmp_path):
-    (tmp_path / "freehold.toml").write_text(FILE + "x = " + "[" * 100_000 + "]" * 100_000)
+@pytest.mark.parametrize(
+    "more", ["x = " + "[" * 100_000 + "]" * 100_000, f"[{'.'.join('x' * 5_000)}]\n"], ids=["lists", "tables"]
+)
+def test_a_file_nested_too_deep_is_an_error(tmp_path, more):
+    (tmp_path / "freehold.toml").write_text(FILE + more)
     with pytest.raises(ConfigError, match="nested too deep"):
         open_project()
 

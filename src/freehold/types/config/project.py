@@ -220,17 +220,17 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
     import tomllib  # late: a gateway's processes know these records and never read the file
 
     text = text.removeprefix("\ufeff")  # a mark of editors of Windows
+    lines = partial(line_of, text)
     try:
         raw = tomllib.loads(text)
+        if isinstance(raw.get("use"), dict):
+            check_use(raw["use"], f"{path}: use")
+        check_written(raw, path, lines)
+        config = strict.read(raw, ProjectConfig, path, line_of=lines)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
     except RecursionError:
         raise ConfigError(f"{path}: lists or tables are nested too deep to be read") from None
-    if isinstance(raw.get("use"), dict):
-        check_use(raw["use"], f"{path}: use")
-    lines = partial(line_of, text)
-    check_written(raw, path, lines)
-    config = strict.read(raw, ProjectConfig, path, line_of=lines)
     if config.app.name != usable_name(config.app.name):
         raise ConfigError(
             f"{path}: app.name is {config.app.name!r}, which cannot be the name of a folder",

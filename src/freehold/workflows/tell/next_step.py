@@ -71,7 +71,7 @@ def next_action(facts: ProjectFacts, stage: JourneyStage) -> NextAction:
     """What to do next at a stage."""
     if stage == "broken":
         return NextAction(
-            sentence="Find out what is wrong with the store",
+            sentence="Find out what is wrong",
             command="freehold doctor --problems",
             why=facts.broken or "",
             others=(
