@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import click
 
-from freehold.types.cost import Range
+if TYPE_CHECKING:
+    from freehold.types.cost import Range
 
 _MONEY = re.compile(r"[^\d.,_eE+-]")
 _NUMBER = re.compile(r"[+-]?(\d{1,3}(,\d{3})+(\.\d*)?|\d+(_\d+)*(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
@@ -39,6 +41,8 @@ def number(text: str) -> Decimal:
 
 def low_high(text: str) -> Range:
     """``2.5`` or ``2-3.5``, the lower end first. Raises `click.BadParameter` for anything else."""
+    from freehold.types.cost import Range
+
     plain = text.strip()
     low, dash, high = _EXPONENT.sub("\0", plain).partition("-")
     low, high = (end.replace("\0", "-") for end in (low, high))

@@ -30,9 +30,9 @@ def test_mistakes(refused, freehold, training_file):
     refused("rescue", "--list", message="an account is needed", hint="--api-key-env OPENAI_API_KEY")
     refused("rescue", "gone.jsonl", message="gone.jsonl: no such file")
     for amount, message in (
-        ("lots", "is not an amount of dollars"),
-        ("0", "is not above 0"),
-        ("nan", "is not above 0"),
+        ("lots", "is not a number"),
+        ("0", "nothing can be asked for 0 dollars"),
+        ("nan", "is not a number"),
     ):
         ran = freehold("rescue", "training.jsonl", "--budget-usd", amount)
         assert ran.code == 2 and message in ran.err

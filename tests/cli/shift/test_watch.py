@@ -11,7 +11,10 @@ def test_mistakes(refused, freehold, project):
     refused("watch", "--once", message="the store has no route support")
     freehold("rollout", "start", "--candidate", "base:app")
     refused("watch", "--once", message="only a promoted one is watched", hint="freehold rollout status")
-    for budget in ("x", "-1", "nan"):
-        assert (
-            f"--budget takes dollars, not '{budget}'" in freehold("watch", "--once", "--budget", budget).err
-        )
+    for budget, why in (
+        ("x", "'x' is not a number"),
+        ("-1", "'-1' is below 0"),
+        ("nan", "'nan' is not a number"),
+    ):
+        ran = freehold("watch", "--once", "--budget", budget)
+        assert ran.code == 2 and f"Invalid value for '--budget': {why}" in ran.err

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from freehold.cli.amounts import budget
 from freehold.cli.options import config_option, hanging, json_option, print_json, variable_name
 from freehold.cli.output import echo
 from freehold.errors import MissingExtraError, UsageError
@@ -60,8 +60,9 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--budget-usd",
-    type=click.FloatRange(min=0),
-    default=5.0,
+    metavar="USD",
+    type=budget,
+    default="5",
     show_default=True,
     help="Dollars they may spend.",
 )
@@ -117,7 +118,7 @@ def _agent(asked: dict[str, Any]) -> AgentServer:
     limits = AgentLimits(
         asked["calls_per_minute"],
         asked["max_requests"],
-        Decimal(str(asked["budget_usd"])),
+        asked["budget_usd"],
         asked["with_words"],
     )
     return AgentServer(project.root, TOOLS, limits, allowed=asked["allowed"])

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from freehold.cli.amounts import budget
 from freehold.cli.options import agree, caller, config_option, json_option, now, print_json, why_option
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
     from freehold.types.trace import Trace
     from freehold.workflows.shift.trace_replay import ReplayPlan, ReplaySide, TraceReplay
-
-
-def _dollars(context: click.Context, param: click.Parameter, text: str) -> Decimal:
-    with contextlib.suppress(InvalidOperation):
-        amount = Decimal(text)
-        if amount.is_finite() and amount >= 0:
-            return amount
-    raise click.BadParameter(f"{text!r} is not an amount of dollars")
 
 
 @click.command("replay")
@@ -37,7 +29,7 @@ def _dollars(context: click.Context, param: click.Parameter, text: str) -> Decim
 )
 @click.option(
     "--budget-usd",
-    callback=_dollars,
+    type=budget,
     default="1",
     metavar="USD",
     show_default=True,

@@ -38,7 +38,7 @@ def take(asked: dict[str, Any], unlabelled: Path | None, *, dry_run: bool, yes: 
         return 0
     if not yes and budget_usd is None:
         if not sys.stdin.isatty():
-            raise UsageError("paid requests need your consent", hint="give --yes, or --budget-usd DOLLARS")
+            raise UsageError("paid requests need your consent", hint="give --yes, or --budget-usd USD")
         agree("Send these requests?")
     with progress() as bar:
         taken = workflow.run(planned, progress=bar)

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import sys
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import click
 
+from freehold.cli.amounts import budget
 from freehold.cli.options import agree, anyway_option, json_option, print_json, variable_name
 from freehold.cli.output import echo
 from freehold.errors import UsageError
 
 
-def _dollars(ctx: click.Context, param: click.Parameter, value: str | None) -> Decimal | None:
-    """An amount of money, exact."""
-    if value is None:
-        return None
-    try:
-        amount = Decimal(value)
-    except InvalidOperation:
-        raise click.BadParameter(f"{value} is not an amount of dollars") from None
-    if not amount.is_finite() or amount <= 0:
-        raise click.BadParameter(f"{value} is not above 0")
+def _above_0(_ctx: click.Context, _param: click.Parameter, amount: Decimal | None) -> Decimal | None:
+    if amount == 0:
+        raise click.BadParameter("nothing can be asked for 0 dollars")
     return amount
 
 
@@ -54,8 +48,9 @@ def _dollars(ctx: click.Context, param: click.Parameter, value: str | None) -> D
 )
 @click.option(
     "--budget-usd",
-    metavar="DOLLARS",
-    callback=_dollars,
+    metavar="USD",
+    type=budget,
+    callback=_above_0,
     help="Spend at most this much; fewer samples are asked then. With --harvest it covers all its runs.",
 )
 @click.option("--harvest", is_flag=True, help="Take what only the living model can give, and train nothing.")
@@ -148,7 +143,7 @@ def command(
     )
     if ready.asking is not None and not agreed:
         if not sys.stdin.isatty():
-            raise UsageError("paid requests need your consent", hint="give --yes, or --budget-usd DOLLARS")
+            raise UsageError("paid requests need your consent", hint="give --yes, or --budget-usd USD")
         agree("Send these requests?")
     from freehold.cli.journey.migrate import run
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from datetime import timedelta
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from freehold.cli.amounts import budget
 from freehold.cli.options import config_option, hanging, json_option, now, print_json, stated
 from freehold.cli.output import echo
 
@@ -24,18 +24,6 @@ if TYPE_CHECKING:
 SLEEP_S = 30.0
 
 
-def _money(_ctx: click.Context, _option: click.Parameter, text: str | None) -> Decimal | None:
-    if text is None:
-        return None
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        amount = Decimal(-1)
-    if not amount.is_finite() or amount < 0:
-        raise click.UsageError(f"--budget takes dollars, not {text!r}")
-    return amount
-
-
 @click.command("watch")
 @click.option("--once", is_flag=True, help="One check now, then end: for cron.")
 @click.option("--history", is_flag=True, help="Show the checks so far, without a new one.")
@@ -46,7 +34,7 @@ def _money(_ctx: click.Context, _option: click.Parameter, text: str | None) -> D
     "--budget",
     "budget_usd",
     metavar="USD",
-    callback=_money,
+    type=budget,
     help="Most the check may cost (default: [watch] budget_usd).",
 )
 @click.option(

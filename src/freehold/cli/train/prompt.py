@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 @click.option(
     "--budget-requests", type=click.IntRange(min=1), help="Requests the proposer may be asked, over all runs."
 )
-@click.option("--budget-usd", type=budget, help="Dollars that all of it may cost, over all runs.")
+@click.option(
+    "--budget-usd", metavar="USD", type=budget, help="Dollars that all of it may cost, over all runs."
+)
 @click.option(
     "--samples",
     type=click.IntRange(min=8),
