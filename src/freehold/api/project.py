@@ -120,18 +120,16 @@ class FreeholdProject(ProjectQuestions):
         """
         import msgspec
 
-        from freehold.workflows.data.imports import LogFile, import_file, named_files
+        from freehold.types.config import DataConfig
+        from freehold.workflows.data.imports import LogFile, import_files, named_files
 
         unknown = set(columns) - {"format", "input", "label", "incumbent", "answers"}
         if unknown:
             raise UsageError(f"{unknown.pop()} is not a key of [data] that an import takes")
         data = msgspec.structs.replace(self.config.data, **columns)
         named = [LogFile(path, held_out) for path in paths(files)] or named_files(self._opened)
-        shown = watched(progress)
-        return tuple(
-            import_file(self._opened, one.path, data=data, held_out=one.held_out, progress=shown)
-            for one in named
-        )
+        told = msgspec.convert(columns, DataConfig)
+        return import_files(self._opened, named, data=data, named=told, progress=watched(progress))
 
     @blocking
     def check_dataset(self, *, progress: Progress | None = None) -> DataCard:
@@ -198,7 +196,7 @@ class FreeholdProject(ProjectQuestions):
         import msgspec
 
         from freehold.types.config import FinetuneConfig
-        from freehold.workflows.train.train import train_project, training_inputs
+        from freehold.workflows.train.train import options_for, train_project, training_inputs
 
         unknown = set(options) - set(FinetuneConfig.__struct_fields__)
         if unknown:
@@ -206,7 +204,7 @@ class FreeholdProject(ProjectQuestions):
                 f"{unknown.pop()} is not a key of [train]", hint="freehold settings --keys train"
             )
         shown = watched(progress)
-        config = msgspec.structs.replace(self.config.train, **options)
+        config = msgspec.structs.replace(options_for(self.config, base), **options)
         what = training_inputs(self._opened, base=base, dataset=None, name=name, progress=shown)
         return train_project(self._opened, what, config=config, progress=shown)
 

@@ -102,3 +102,18 @@ def test_what_a_dataset_would_hold_and_leave_out_is_said(project):
     assert result["would_be"] == found
     (line,) = [one for one in run("import", "traffic.jsonl").stdout.splitlines() if "a dataset of it" in one]
     assert f"would hold {found['train']:,} to train on" in line and "left out" in line
+
+
+@pytest.mark.parametrize("words", [["import"], ["import", "--dry-run"], ["tasks"], ["init"]])
+def test_a_misspelt_field_is_not_read_as_absent(refused, tmp_path, words):
+    rows = [{"question": f"message {n}", "gold": "a", "incumbent": "b"} for n in range(30)]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    refused(
+        *words,
+        "t.jsonl",
+        "--label",
+        "gould",
+        message="no record has a field 'gould'",
+        hint="did you mean gold?",
+    )
+    assert not (tmp_path / ".freehold").exists() or not list((tmp_path / ".freehold").glob("*.sqlite"))

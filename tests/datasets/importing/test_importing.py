@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.datasets.importing.lines import CHAT, PAIR, write
 
-from freehold.datasets.importing import Imported, RejectedRecord, named, read, sniff
+from freehold.datasets.importing import Imported, RejectedRecord, check_fields, named, read, sniff
 from freehold.errors import ConfigError, InputError
 from freehold.types.config import DataConfig
 
@@ -101,3 +101,19 @@ def test_a_format_that_is_not_there_names_the_nearest(tmp_path):
 def test_names_of_earlier_versions_are_read():
     assert named("csv") is named("jsonl") is named("columns")
     assert named("auto") is None
+
+
+def test_a_named_field_stands_in_some_record_of_one_file_or_the_name_is_wrong(tmp_path):
+    plain = {"text": "x", "incumbent": "a"}
+    early = write(tmp_path / "early.jsonl", *[plain] * 30)
+    late = write(tmp_path / "late.jsonl", *[plain] * 30, {**plain, "gold": "b"})
+    data = DataConfig(input="text", label="gold", incumbent="incumbent")
+    check_fields([early, late], data)
+    check_fields([late], data)
+    check_fields([early], data, DataConfig(incumbent="incumbent"))
+    check_fields([write(tmp_path / "chats.jsonl", CHAT)], data)  # has no fields to name
+    with pytest.raises(InputError, match="no record has a field 'gold'; fields are: text, incumbent"):
+        check_fields([early], data)
+    with pytest.raises(InputError, match="no record has a field 'incumbnt'") as told:
+        check_fields([early, late], DataConfig(input="text", label="gold", incumbent="incumbnt"))
+    assert told.value.hint == "did you mean incumbent?" and "late.jsonl" in told.value.path

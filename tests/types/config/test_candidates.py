@@ -66,3 +66,31 @@ def test_what_is_distilled_is_known_wherever_it_is_said():
     assert parse(APP + '[train]\nmethod = "distill"\n').trains_by("distill")
     assert parse(f'{APP}[[candidates]]\nmodel = "a"\nmethod = "distill"\n').trains_by("distill")
     assert not parse(f'{APP}[[candidates]]\nmodel = "a"\n').trains_by("distill")
+
+
+READS = '[[candidates]]\nmodel = "org/reads"\nmethod = "encoder"\n'
+FAR = HOUSE + '[[candidates]]\nmodel = "org/far"\nendpoint = "house"\n'
+AS_IS = '[[candidates]]\nmodel = "org/as_is"\nmethod = "as_is"\n'
+LEARNS = '[[candidates]]\nmodel = "org/learns"\nmethod = "qlora"\ntrain = { r = 8 }\n'
+
+
+@pytest.mark.parametrize(
+    ("tables", "writer", "learner"),
+    [
+        ("", DEFAULT_MODEL, DEFAULT_MODEL),
+        ('[candidates]\nmodels = ["a", "b"]\n', "a", "a"),
+        (READS + FAR, None, None),
+        (READS + FAR + AS_IS, "org/as_is", "org/as_is"),
+        (READS + AS_IS + LEARNS, "org/as_is", "org/learns"),
+    ],
+)
+def test_what_is_meant_where_no_model_is_named_writes_text_here(tables, writer, learner):
+    config = parse(APP + tables)
+    meant = (config.writer, config.learner())
+    assert tuple(one and one.model for one in meant) == (writer, learner)
+
+
+def test_what_a_base_learns_with_is_what_its_candidate_says():
+    config = parse(APP + AS_IS + LEARNS)
+    assert config.learner("org/other") is None and config.learner("org/as_is") is None
+    assert config.train_of(config.learner("org/learns")).method == "qlora"

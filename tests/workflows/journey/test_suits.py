@@ -61,6 +61,29 @@ def test_what_cannot_be_made_is_told_with_the_way_out(tmp_path, monkeypatch, tab
     assert outcome == "fail" and text.startswith("org/a · ") and why in text and way_out in fix
 
 
+READS, WRITES = "sentence-transformers/all-MiniLM-L6-v2", "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+
+@pytest.mark.parametrize(
+    ("model", "method", "why", "way_out"),
+    [
+        (READS, "lora", "reads text and writes none", 'method = "encoder"'),
+        (READS, "as_is", "reads text and writes none", 'method = "encoder"'),
+        (WRITES, "encoder", "this model writes text", 'method = "lora"'),
+    ],
+)
+def test_a_model_of_the_other_kind_is_refused_with_the_method_that_would_do(
+    tmp_path, model, method, why, way_out
+):
+    tables = ONE.format(method).replace("org/a", model)
+    ((outcome, text, fix),) = found(with_candidates(tmp_path, tables))
+    assert outcome == "fail" and text.startswith(f"{model} · {method}") and why in text and way_out in fix
+    elsewhere = f'{HOUSE}[[candidates]]\nmodel = "{READS}"\nmethod = "as_is"\nendpoint = "house"\n'
+    assert found(with_candidates(tmp_path, elsewhere))[0][0] == "ok", (
+        "an endpoint calls its models as it likes"
+    )
+
+
 def test_an_encoder_for_free_text_is_refused_with_what_would_do_and_nothing_is_fetched(tmp_path, monkeypatch):
     monkeypatch.setitem(METHODS, "encoder", METHODS["lora"])
     opened = with_candidates(tmp_path, ONE.format("encoder"), rows=[free_text(n) for n in range(60)])

@@ -14,7 +14,7 @@ import msgspec
 import openai
 import pytest
 
-from freehold.errors import WeightsError
+from freehold.errors import UsageError, WeightsError
 from freehold.store import audit, open_store
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.model import Weights
@@ -307,6 +307,18 @@ def test_a_chosen_model_whose_weights_are_gone_is_not_replaced_by_another(tmp_pa
     monkeypatch.setattr(up, "ensure_weights", again)
     with pytest.raises(WeightsError, match="the weights that freehold migrate chose are gone"):
         up.project_plan(project)
+
+
+def test_before_anything_was_chosen_the_first_that_writes_text_is_served_as_it_comes(tmp_path, monkeypatch):
+    reads = '[[candidates]]\nmodel = "sentence-transformers/all-MiniLM-L6-v2"\nmethod = "encoder"\n'
+    writes = '[[candidates]]\nmodel = "org/writes"\nmethod = "lora"\n'
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "shop"\n' + reads + writes)
+    monkeypatch.setattr(up, "pull_and_plan", lambda model, *_, **__: model)
+    assert up.project_plan(open_project(tmp_path)) == "org/writes"
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "shop"\n' + reads)
+    with pytest.raises(UsageError, match="an encoder that is not trained yet") as told:
+        up.project_plan(open_project(tmp_path))
+    assert "--no-engine" in told.value.hint
 
 
 def test_weights_that_were_pruned_are_fetched_again(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.training.conftest import task_samples, tiny, tokenizer, write_dataset
+from tests.workflows.data.building import project_of
 
 from freehold.errors import TrainingError, UsageError
 from freehold.hardware.probes import probe_machine
@@ -87,3 +88,40 @@ def test_who_stops_a_run_is_told_that_it_goes_on(tmp_path, tiny, monkeypatch):
 
 def test_options_that_cannot_work_are_refused(refused):
     assert "epochs is -1.0" in refused(msgspec.structs.replace(CONFIG, epochs=-1.0), TrainingError).message
+
+
+READS = '[[candidates]]\nmodel = "sentence-transformers/all-MiniLM-L6-v2"\nmethod = "encoder"\n'
+LEARNS = '[[candidates]]\nmodel = "org/learns"\nmethod = "qlora"\ntrain = { r = 8 }\n'
+
+
+def asked_for(project, monkeypatch, base=None):
+    """The model whose weights are asked for."""
+    asked = []
+
+    def ensure(model, *_, **__):
+        asked.append(model)
+        raise UsageError("far enough")
+
+    monkeypatch.setattr(workflow, "ensure_weights", ensure)
+    monkeypatch.setattr(workflow, "find_dataset", lambda store, name: None)
+    with pytest.raises(UsageError) as told:
+        workflow.training_inputs(project, base=base, dataset=None, name=None, progress=Silent())
+    return asked, told.value
+
+
+def test_what_is_trained_is_the_first_candidate_that_learns_by_its_weights_with_its_own_options(
+    tmp_path, monkeypatch
+):
+    project = project_of(tmp_path, '[app]\nname = "shop"\n[train]\nepochs = 7\n' + READS + LEARNS)
+    assert asked_for(project, monkeypatch)[0] == ["org/learns"]
+    options = workflow.options_for(project.config)
+    assert (options.method, options.r, options.epochs) == ("qlora", 8, 7)
+    assert workflow.options_for(project.config, "org/other") == project.config.train
+
+
+def test_an_encoder_is_no_base_and_nothing_is_fetched(tmp_path, monkeypatch):
+    project = project_of(tmp_path, '[app]\nname = "shop"\n' + READS)
+    asked, told = asked_for(project, monkeypatch)
+    assert asked == [] and "no candidate here writes text" in told.message and "--base" in told.hint
+    asked, told = asked_for(project, monkeypatch, "sentence-transformers/all-MiniLM-L6-v2")
+    assert asked == [] and "is a sentence encoder" in told.message

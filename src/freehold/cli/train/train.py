@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from freehold.cli.options import config_option, json_option, print_json, stated
+from freehold.cli.options import config_option, json_option, only_with, print_json, stated
 from freehold.cli.output import console, echo
 from freehold.cli.train.adapters import print_adapter
 from freehold.types.leak import LeakReport
@@ -15,7 +15,7 @@ from freehold.types.training import Search, TrainingResult
 
 
 @click.command("train")
-@click.option("--base", help="Model to train on (default: the first of candidates.models).")
+@click.option("--base", help="Model to train on (default: the first candidate that is trained so).")
 @click.option("--dataset", help="Dataset: id, name or folder (default: the latest).")
 @click.option("--name", help="Name of the adapter (default: app.name).")
 @click.option("--epochs", type=float, help="Passes over the train split.")
@@ -77,8 +77,8 @@ def command(  # click passes each option
 ) -> None:
     """Train an adapter on a dataset, loss on the assistant's tokens only, in a child process.
 
-    Options override `[train]` of freehold.toml. A run that was interrupted goes on from its checkpoint when
-    the same command is given again; a run that is done is not done again.
+    Options override `[train]` of freehold.toml, and what the candidate of that model says there. A run that was
+    interrupted goes on from its checkpoint when the same command is given again; a run that is done is not done again.
 
     \b
     Example:
@@ -97,10 +97,11 @@ def command(  # click passes each option
     from freehold.cli.train.training_curve import tell_curve
     from freehold.workflows.project import open_project
     from freehold.workflows.train import search as searching
-    from freehold.workflows.train.train import train_project, training_inputs
+    from freehold.workflows.train.train import options_for, train_project, training_inputs
 
+    only_with("--search", search, "trials")
     project = open_project(config_path)
-    config = msgspec.structs.replace(project.config.train, **stated(options))
+    config = msgspec.structs.replace(options_for(project.config, base), **stated(options))
     if dry_run or preview_count is not None:
         from freehold.cli.train.training_plan import tell
 

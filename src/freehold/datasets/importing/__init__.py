@@ -9,7 +9,7 @@ Not covered: live fetching from those tools.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,6 +51,7 @@ __all__ = [
     "PassedOver",
     "RecordOutcome",
     "RejectedRecord",
+    "check_fields",
     "find",
     "named",
     "read",
@@ -121,6 +122,33 @@ def _source(part: Part, data: DataConfig) -> ImportSource:
     except InputError as error:
         raise InputError(error.message, path=str(part.path), hint=error.hint) from None
     return ImportSource(part, container, importer, found, mapping)
+
+
+def check_fields(paths: Iterable[Path], data: DataConfig, named: DataConfig | None = None) -> None:
+    """Of flat records, each field that `named` (default: `data`, by which they are read) names for the question and the
+    answers stands in one of the files.
+
+    A record may lack a field, and one file of several all of it; but a misspelt one would be read as absent, and the
+    incumbent's answers be taught in the place of right ones. Raises `InputError` for a field that stands nowhere.
+    """
+    said = named or data
+    left = [name for name in dict.fromkeys((said.input, said.label, said.incumbent)) if name is not None]
+    sources = [_source(part, data) for path in paths for part in parts(path)] if left else []
+    if any(source.importer is not columns.IMPORTER for source in sources):
+        return
+    known = dict.fromkeys(name for source in sources for name in source.columns.names)
+    left = [name for name in left if name not in known]
+    for source in sources if left else ():
+        for row in files.rows(source.part.path, source.container):
+            left = [name for name in left if name not in (row.value or ())]
+            if not left:
+                return
+    if left and known:  # else there is no record, which is another error
+        raise InputError(
+            f"no record has a field {left[0]!r}; fields are: {', '.join(known)}",
+            path=", ".join(dict.fromkeys(str(source.part.path) for source in sources)),
+            hint=did_you_mean(left[0], known, "name them: --input, --label and --incumbent, or in [data]"),
+        )
 
 
 def _nothing(path: Path, looked: list[SourceRow]) -> InputError:

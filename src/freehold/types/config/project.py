@@ -172,6 +172,26 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
         return tuple(dict.fromkeys(one.model for one in self.candidates))
 
     @property
+    def writer(self) -> CandidateConfig | None:
+        """The first candidate that writes text here: what commands serve, ask or look at where no model is named.
+
+        None where all are encoders, which are trained first, or answer at an endpoint."""
+        return next((one for one in self._here() if one.method != "encoder"), None)
+
+    def learner(self, base: str | None = None) -> CandidateConfig | None:
+        """The first candidate that writes text here and learns by its weights: what training means. Of a named base,
+        None where no candidate is; without one, `writer` where no candidate learns so."""
+        learners = [one for one in self._here() if one.method is None or one.method in get_args(Method)]
+        if base is not None:
+            return next((one for one in learners if one.model == base), None)
+        return learners[0] if learners else self.writer
+
+    def _here(self) -> tuple[CandidateConfig, ...]:
+        if isinstance(self.candidates, tuple):
+            return tuple(one for one in self.candidates if one.endpoint is None)
+        return tuple(CandidateConfig(model=model) for model in self.models)
+
+    @property
     def chooses(self) -> bool:
         """Whether something is chosen on the selection split: one of several candidates, or settings of one."""
         if isinstance(self.candidates, tuple):

@@ -137,7 +137,7 @@ def _held(project: Project, hosting: Hosting, traffic: Traffic) -> _HostedModel:
     here = hosting.machine is None
     machine = find_machine(hosting.machine, project.settings, measure=here)
     sized = size_model(
-        hosting.model or project.config.models[0],
+        hosting.model or _first(project),
         settings=project.settings,
         quantization=hosting.quantization,
     )
@@ -155,6 +155,12 @@ def _held(project: Project, hosting: Hosting, traffic: Traffic) -> _HostedModel:
     else:
         speed, why = speeds.at(hosting.concurrency), "as stated"
     return _HostedModel(sized.name, machine.name, speed, price, why, speeds)
+
+
+def _first(project: Project) -> str:
+    """The candidate that is meant where no model is named: the first that writes text here, else the first."""
+    writer = project.config.writer
+    return project.config.models[0] if writer is None else writer.model
 
 
 def _require_fit(sized: SizedModel, workload: Workload, machine: Machine, project: Project) -> None:

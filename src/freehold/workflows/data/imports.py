@@ -158,6 +158,16 @@ def _looked(
         yield trace
 
 
+def import_files(
+    project: Project, files: Sequence[LogFile], *, data: DataConfig, named: DataConfig, progress: Progress
+) -> tuple[ImportResult, ...]:
+    """`import_file` for each. The fields that `named` names stand in one of the files (`importing.check_fields`)."""
+    importing.check_fields((one.path for one in files), data, named)
+    return tuple(
+        import_file(project, one.path, data=data, held_out=one.held_out, progress=progress) for one in files
+    )
+
+
 def import_file(
     project: Project,
     path: Path,

@@ -9,12 +9,13 @@ from typing import Any
 from freehold.errors import InputError, UsageError
 from freehold.evals.scorers import for_task
 from freehold.store import Store, open_store
+from freehold.types.config import DataConfig
 from freehold.types.dataset import Dataset
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows.data import dataset as dataset_workflow
 from freehold.workflows.data.harvested import taught_digest
-from freehold.workflows.data.imports import ImportResult, import_file
+from freehold.workflows.data.imports import ImportResult, import_files, named_files
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project
 from freehold.workflows.project_lock import one_at_a_time
@@ -55,10 +56,9 @@ def read_traffic(project: Project, store: Store, steps: Steps, progress: Progres
         )
 
     def work() -> Imports:
-        results = tuple(
-            import_file(project, project.path(name), data=data, held_out=held_out, progress=progress)
-            for name, held_out in files
-        )
+        # Right answers that are not read would leave the incumbent's to be taught; its own may be missing as yet.
+        told = DataConfig(input=data.input, label=data.label)
+        results = import_files(project, named_files(project), data=data, named=told, progress=progress)
         for result in results:
             if result.rejected:
                 progress.say(

@@ -164,6 +164,7 @@ def draft(request: DraftRequest) -> Draft:
     if target.exists() and not request.replace:
         raise UsageError(f"{target} is there already", hint="change it, or overwrite it with --replace")
     told = _Told()
+    importing.check_fields((*request.files, *request.held_out), request.data)
     seen = tuple(_look(path, request.data, told) for path in (*request.files, *request.held_out))
     told.held_out = sum(one.records for one in seen[len(request.files) :])
     incumbent = request.incumbent or next(iter(dict(told.models.most_common(1))), None)

@@ -18,13 +18,16 @@ from freehold.workflows.project_lock import one_at_a_time
 from freehold.workflows.prove.labels import labels_held
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.serve.plan import of_config, pull_and_plan
+from freehold.workflows.weights.encoders import check_writes
 
 
 def plan_prompt(project: Project, request: PromptRequest, *, dataset_id: str | None = None) -> PromptPlan:
     """What a search on a project's dataset (default: the latest) would take. Nothing is fetched or sent.
 
-    Raises as `plan`, and `UsageError` where there is no dataset.
+    Raises as `plan`, and `UsageError` where there is no dataset, and for an encoder.
     """
+    if request.endpoint is None:
+        check_writes(request.model)
     with open_store(project.store_url) as store:
         dataset = find_dataset(store, dataset_id)
     return plan(project, dataset, task_of(project), request)

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from itertools import islice
 from typing import NamedTuple
 
+from freehold.catalog import models as catalog
 from freehold.datasets import building
 from freehold.errors import FreeholdError
 from freehold.training.encoder.prepared import prepare
@@ -107,6 +108,8 @@ def unsuited_for(candidate: Candidate, facts: TaskFacts, *, encoder_before: bool
             f"method {method} trains weights, and an endpoint gives none",
             'method = "as_is", "prompt" or "examples" asks it as it is; without endpoint it is trained here',
         )
+    if (unsuited := _unsuited_model(candidate)) is not None:
+        return unsuited
     engine = engine_of(facts.config)
     if kind.trains and not kind.closed_set_only and engine.brings_weights:
         return Unsuited(f"{engine.title} serves what it has, so nothing can be trained for it", _UNTRAINED)
@@ -119,6 +122,23 @@ def unsuited_for(candidate: Candidate, facts: TaskFacts, *, encoder_before: bool
     if method == "prompt":
         return _unsuited_prompt(candidate, facts.config)
     return _unsuited_teaching(method, facts)
+
+
+def _unsuited_model(candidate: Candidate) -> Unsuited | None:
+    """A model that the catalog knows, with a method of the other kind: one that writes text, or only reads it."""
+    known = None if candidate.endpoint is not None else catalog.find(candidate.model)
+    if known is None or known.encoder == (candidate.method == "encoder"):
+        return None
+    if known.encoder:
+        return Unsuited(
+            f"it is a sentence encoder, which reads text and writes none, and method {candidate.method} wants a model "
+            "that writes",
+            'method = "encoder" trains it to answer from a closed set',
+        )
+    return Unsuited(
+        "method encoder trains a sentence encoder, and this model writes text",
+        'method = "lora" trains it to answer',
+    )
 
 
 def missing_for(candidate: Candidate, *, encoder_before: bool = False) -> Unsuited | None:

@@ -236,6 +236,15 @@ def _trained_whole(plan: ServePlan, results: Sequence[TrainingResult]) -> Traini
     return next((one for one in reversed(results) if plan.model.startswith(f"{one.base_model}:")), None)
 
 
+def _first(project: Project) -> str:
+    if (first := project.config.writer) is None:
+        raise UsageError(
+            "no candidate here writes text, and none was chosen yet",
+            hint="name a model, or run freehold migrate",
+        )
+    return first.model
+
+
 def project_parity(
     project: Project,
     *,
@@ -258,7 +267,7 @@ def project_parity(
             )
         if own is not None and adapter is None:
             model, folder = own.base_model, own.path
-    name = model or (chosen.model if chosen is not None else project.config.models[0])
+    name = model or (chosen.model if chosen is not None else _first(project))
     weights = ensure_weights(name, settings, progress=progress)
     if chosen is not None and adapter is None:
         plan = chosen

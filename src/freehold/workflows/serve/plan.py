@@ -25,7 +25,7 @@ from freehold.workflows.serve import choice, room
 from freehold.workflows.serve.encoder import plan_encoder
 from freehold.workflows.serve.mounts import mount, served_under
 from freehold.workflows.weights.convert import to_safetensors
-from freehold.workflows.weights.encoders import encoder_folder, find_encoder, matching
+from freehold.workflows.weights.encoders import check_writes, encoder_folder, find_encoder, matching
 from freehold.workflows.weights.merge import merged, must_merge
 from freehold.workflows.weights.pull import ensure_weights
 
@@ -85,6 +85,7 @@ def pull_and_plan(
         return plan_by_name(model, request, settings, adapters=adapters)
     if (folder := encoder_folder(model)) is not None:
         return _plan_encoder(folder, request, settings, adapters)
+    check_writes(model)
     weights = ensure_weights(model, settings, quantization=request.quantization, progress=progress)
     return plan(weights, request, settings, adapters=adapters, progress=progress)
 
@@ -133,14 +134,15 @@ def plan(
 
     The engine is given what it reads: for vLLM a GGUF is converted once, and an adapter that no engine attaches is
     merged once into weights of its own, which are served under its name. Weights without a chat template get the
-    one the catalog names. Raises `UsageError` for several adapters of which one must be merged, and what
-    `Engine.require`, `to_safetensors` and `merged` raise.
+    one the catalog names. Raises `UsageError` for a sentence encoder and for several adapters of which one must be
+    merged, and what `Engine.require`, `to_safetensors` and `merged` raise.
     """
     if request.engine == ENCODER:
         raise UsageError(
             f"{weights.model_id} is not a trained encoder, which the encoder engine serves",
             hint='name the folder of one: method = "encoder" of freehold migrate trains it',
         )
+    check_writes(weights.model_id, weights)
     engine, why = choice.choose(
         request.engine,
         weights,

@@ -10,7 +10,7 @@ import anyio
 import msgspec
 
 from freehold.engines.ports import is_loopback
-from freehold.errors import ConfigError, UnknownModelError, WeightsError
+from freehold.errors import ConfigError, UnknownModelError, UsageError, WeightsError
 from freehold.gateway.capture.redaction import redactor_of
 from freehold.gateway.config import GatewayConfig, TlsFiles
 from freehold.gateway.limits import key_requirement
@@ -50,18 +50,24 @@ Capture = CaptureMode
 
 
 def project_plan(project: Project, *, progress: Progress | None = None) -> ServePlan:
-    """What `freehold migrate` chose last for this project, else its first candidate as it comes.
+    """What `freehold migrate` chose last for this project, else its first candidate that writes text, as it comes.
 
-    Raises `WeightsError` when the chosen weights are gone and cannot be fetched again: another model under the same
-    name would answer unnoticed.
+    Raises `UsageError` where there is none, and `WeightsError` when the chosen weights are gone and cannot be fetched
+    again: another model under the same name would answer unnoticed.
     """
     with open_store(project.store_url) as store:
         chosen = store.latest(ServePlan)
     if chosen is not None:
         gone = chosen.weights_path is not None and not Path(chosen.weights_path).exists()
         return _with_weights_fetched_again(chosen, project, progress) if gone else chosen
+    first = project.config.writer
+    if first is None:
+        raise UsageError(
+            "no candidate can be served as it comes: each is an encoder that is not trained yet, or answers elsewhere",
+            hint="freehold migrate trains and proves one; freehold up --no-engine runs the gateway alone",
+        )
     return pull_and_plan(
-        project.config.models[0],
+        first.model,
         of_config(project.config.serve),
         project.settings,
         progress=progress,

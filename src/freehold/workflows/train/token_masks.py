@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 from freehold.errors import HashMismatchError, UnknownModelError, UsageError, WeightsError
 from freehold.store import Store, open_store
 from freehold.training.token_masks.caller import MaskCaller
 from freehold.training.token_masks.masking import masked, tokenizer_of
 from freehold.types.config import DEFAULT_MODEL, FinetuneConfig
-from freehold.types.config.train import Method
 from freehold.types.dataset import Dataset, Sample, SplitName
 from freehold.types.model import Weights
 from freehold.types.planning.token_mask import BaseReason, MaskedSamples, MaskRequest, TokenMasks
@@ -48,14 +47,8 @@ def mask_base(project: Project, store: Store, *, model: str | None = None) -> Ma
     runs: list[TrainingResult] = [run for run in (store.latest(Adapter), store.latest(WholeModel)) if run]
     if runs:
         return MaskBase(runs[0].base_model, runs[0].config, "trained")
-    candidates = project.config.candidates
-    if not isinstance(candidates, tuple):
-        return MaskBase(project.config.models[0], config, "first")
-    for one in candidates:
-        if one.method != "encoder" and one.endpoint is None:
-            trained = one.method is None or one.method in get_args(Method)
-            return MaskBase(one.model, project.config.train_of(one) if trained else config, "first")
-    return None
+    first = project.config.learner()
+    return None if first is None else MaskBase(first.model, project.config.train_of(first), "first")
 
 
 def masks_here(project: Project, base: MaskBase, dataset: Dataset, samples: Sequence[Sample]) -> TokenMasks:

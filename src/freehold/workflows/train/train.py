@@ -17,7 +17,7 @@ from freehold.settings import Settings
 from freehold.store import open_store
 from freehold.training import checkpoint, trackers
 from freehold.training.methods import table
-from freehold.types.config import ClusterConfig, FinetuneConfig
+from freehold.types.config import DEFAULT_MODEL, ClusterConfig, FinetuneConfig, ProjectConfig
 from freehold.types.dataset import Dataset
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
@@ -26,6 +26,7 @@ from freehold.types.units import gib
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.fit.training import SampleLengths, training_fit
 from freehold.workflows.project import Project
+from freehold.workflows.weights.encoders import check_writes
 from freehold.workflows.weights.pull import ensure_weights
 
 log = logging.getLogger(__name__)
@@ -158,11 +159,31 @@ class TrainingInputs(NamedTuple):
 def training_inputs(
     project: Project, *, base: str | None, dataset: str | None, name: str | None, progress: Progress
 ) -> TrainingInputs:
-    """The project's latest dataset, its first candidate and its own name, unless others are given."""
+    """The project's latest dataset, its first candidate that learns by its weights and its own name, unless others are
+    given.
+
+    Raises `UsageError` where no candidate writes text, and for a base that does not, and what `ensure_weights` raises.
+    """
     with open_store(project.store_url) as store:
         data = find_dataset(store, dataset)
-    weights = ensure_weights(base or project.config.models[0], project.settings, progress=progress)
+    if base is None:
+        if (learner := project.config.learner()) is None:
+            raise UsageError(
+                "no candidate here writes text, so there is no model to train an adapter on",
+                hint=f"--base {DEFAULT_MODEL}, or another one; encoders are trained by freehold migrate",
+            )
+        base = learner.model
+    check_writes(base)
+    weights = ensure_weights(base, project.settings, progress=progress)
+    check_writes(base, weights)
     return TrainingInputs(data, weights, name or project.config.app.name)
+
+
+def options_for(config: ProjectConfig, base: str | None = None) -> FinetuneConfig:
+    """`[train]`, with what the candidate says of itself that is trained: `base`'s, or the first that learns so. As
+    `freehold migrate` would train it."""
+    learner = config.learner(base)
+    return config.train if learner is None else config.train_of(learner)
 
 
 def train_project(

@@ -41,6 +41,7 @@ class _Skipped:
 
 def tasks_of_files(files: Sequence[Path], *, data: DataConfig, progress: Progress | None = None) -> LogTasks:
     """The tasks in log files (or folders). Raises `InputError` for a file that cannot be read or holds no request."""
+    importing.check_fields(files, data)
     skipped = _Skipped()
 
     def read() -> Iterator[AskedRequest]:
