@@ -30,6 +30,12 @@ def test_other_names_stay_as_they_are():
         assert click.Path().convert(name, None, None) == name
 
 
+@pytest.mark.parametrize(("words", "parameter"), PATHS, ids=lambda one: getattr(one, "name", one))
+def test_an_empty_path_is_not_the_current_folder(words, parameter):
+    with pytest.raises(click.BadParameter, match="names no path"):
+        parameter.type.convert("", parameter, None)
+
+
 def test_no_folder_of_that_name_is_made(freehold, monkeypatch, tmp_path):
     home = tmp_path / "me"
     home.mkdir()

@@ -130,6 +130,54 @@ def test_a_key_in_the_place_of_its_variables_name_is_refused_and_not_repeated(
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        "freeze --endpoint",
+        "evaluate --endpoint",
+        "evaluate --user-endpoint",
+        "watch --url",
+        "rescue --base-url",
+    ],
+)
+@pytest.mark.parametrize(
+    ("url", "wrong"),
+    [
+        ("api.example.com", "it is api.example.com, expected http(s)://…; https://api.example.com?"),
+        ("https://", "it is https://, which names no host"),
+        ("https://a b/v1", "which has a space in it"),
+        ("ftp://me:pass@host", "it is an address, expected http(s)://…"),
+    ],
+)
+def test_what_cannot_be_an_address_is_refused_before_anything_is_asked(freehold, project, words, url, wrong):
+    ran = freehold(*words.split(), url)
+    assert ran.code == 2 and f"Invalid value for '{words.split()[1]}': " in ran.err and wrong in ran.err
+    assert "pass" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["quants", "m", "--limit", "3"], "--limit goes with --measure"),
+        (["fit", "m", "--rank", "3"], "--rank goes with --train"),
+        (["fit", "m", "--checkpointing"], "--checkpointing goes with --train"),
+        (["migrate", "--dir", "x"], "--dir goes with --all"),
+        (["mcp", "--port", "3"], "--port goes with --http"),
+        (["train", "--trials", "3"], "--trials goes with --search"),
+        (["dataset", "show", "--split", "train"], "--split goes with --tokens"),
+        (["watch", "--history", "--budget", "3"], "--budget does not go with --history"),
+        (["report", "abc", "--evaluations"], "REPORT_ID does not go with --evaluations"),
+        (["power", "--curve", "--sd", "1"], "--sd does not go with --curve"),
+        (["power", "--margin", "0.1", "--sd", "1", "--discordance", "0.2"], "--discordance does not go with --sd"),
+        (["load", "--traces", "--prompt-tokens", "5"], "--prompt-tokens does not go with --traces"),
+        (["load", "--requests", "f", "--shared-prefix-tokens", "5"], "--shared-prefix-tokens does not go with"),
+    ],
+)  # fmt: skip
+def test_what_would_be_passed_over_in_silence_is_refused(freehold, project, words, said):
+    ran = freehold(*words)
+    assert ran.code == 2 and f"Error: {said}" in ran.err and ran.out == ""
+
+
+@pytest.mark.parametrize(
     ("words", "way_out"), [("keys accept", "--yes agrees"), ("license init", "--set KEY=VALUE answers")]
 )
 @pytest.mark.parametrize("stdin", [None, ""])

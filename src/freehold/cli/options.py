@@ -32,6 +32,27 @@ def config_option(command: F) -> F:
     )(command)
 
 
+def only_with(option: str, given: bool, *names: str) -> None:
+    """Refuse the running command's options of these parameter names, which say something of `option` alone, where it is
+    not given: passed over in silence they would promise what is not done. Raises `click.UsageError`."""
+    for one in () if given else _said(names):
+        raise click.UsageError(f"{one} goes with {option}")
+
+
+def not_with(option: str, given: bool, *names: str) -> None:
+    """Refuse those that say nothing of what `option` does, where it is given. Raises `click.UsageError`."""
+    for one in _said(names) if given else ():
+        raise click.UsageError(f"{one} does not go with {option}")
+
+
+def _said(names: tuple[str, ...]) -> Iterator[str]:
+    """Which of the running command's parameters of these names stand on its command line, as they are written there."""
+    context, told = click.get_current_context(), click.core.ParameterSource.COMMANDLINE
+    for one in context.command.params:
+        if one.name in names and context.get_parameter_source(one.name) is told:
+            yield max(one.opts, key=len) if isinstance(one, click.Option) else one.name.upper()
+
+
 def variable_name(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     """Refuse a key in the place of the name of the variable that holds it, without repeating it.
 
@@ -44,6 +65,15 @@ def variable_name(_ctx: click.Context, _option: click.Parameter, value: str | No
             "not the name of an environment variable (it is not repeated here, since it may be a secret): put it into "
             "one, export OPENAI_API_KEY=…, and say OPENAI_API_KEY"
         )
+    return value
+
+
+def address(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Refuse what cannot be the address of an API. Raises `click.BadParameter`."""
+    from freehold.types.config.written import no_address
+
+    if value is not None and (wrong := no_address(value)) is not None:
+        raise click.BadParameter(f"it {wrong[0]}; {wrong[1]}")
     return value
 
 

@@ -108,6 +108,7 @@ def test_a_forks_token_that_may_only_read_leaves_the_verdict_to_the_summary(comm
         ({"GITHUB_REPOSITORY": "own/shop/../../user"}, "the repository is not known"),
         ({"GITHUB_API_URL": "file:///etc/passwd"}, "the address of the API is not known"),
         ({"CHECK_REPORT": "/nowhere"}, "there is no report"),
+        ({"CHECK_REPORT": "/"}, "there is no report"),
     ],
 )
 def test_where_it_cannot_comment_nothing_is_asked(more, why, comment):

@@ -46,7 +46,7 @@ def test_items_show_both_answers(freehold, files):
         (("--endpoint", "http://127.0.0.1:1"), "no model of the endpoint is named", "--model NAME"),
         (("--endpoint", "http://127.0.0.1:1", "--model", "m"), "no dataset yet", "freehold dataset build"),
         (("--a", "no.jsonl", "--b", "no.jsonl"), "no.jsonl: cannot be read", ""),
-        (("--endpoint", "u", "--model", "m", "--option", "x"), "expected KEY=VALUE", ""),
+        (("--endpoint", "http://u", "--model", "m", "--option", "x"), "expected KEY=VALUE", ""),
     ],
 )
 def test_mistakes_get_an_error_a_hint_and_code_2(freehold, arguments, message, hint):
@@ -136,9 +136,9 @@ def test_whole_sessions_are_played(freehold, agent_project):
     ("arguments", "message"),
     [
         (("--a", "x", "--b", "y", "--trajectories", "final_calls"), "say what to compare"),
-        (("--endpoint", "u", "--model", "m", "--trajectories", "won"), "unknown success won"),
+        (("--endpoint", "http://u", "--model", "m", "--trajectories", "won"), "unknown success won"),
         (
-            ("--endpoint", "u", "--model", "m", "--trajectories", "final_calls", "--user-model", "x"),
+            ("--endpoint", "http://u", "--model", "m", "--trajectories", "final_calls", "--user-model", "x"),
             "needs an address and a name",
         ),
     ],

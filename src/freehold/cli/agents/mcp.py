@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from freehold.cli.amounts import budget
-from freehold.cli.options import config_option, hanging, json_option, print_json, variable_name
+from freehold.cli.options import config_option, hanging, json_option, only_with, print_json, variable_name
 from freehold.cli.output import echo
 from freehold.errors import MissingExtraError, UsageError
 
@@ -93,10 +93,8 @@ def command(context: click.Context, /, **asked: Any) -> None:
 
     if find_spec("mcp") is None:
         raise MissingExtraError("the server for coding agents", "mcp")
+    only_with("--http", asked["over_http"], "port", "token_env")
     if not asked["over_http"]:
-        for option in ("port", "token_env"):
-            if context.get_parameter_source(option) == click.core.ParameterSource.COMMANDLINE:
-                raise click.UsageError(f"--{option.replace('_', '-')} goes with --http")
         if sys.stdin.isatty():
             raise UsageError(
                 "this speaks to a program on stdin and stdout, not to people",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from freehold.cli.options import hanging, json_option, print_json
+from freehold.cli.options import hanging, json_option, only_with, print_json
 from freehold.cli.output import echo
 from freehold.types.machine import Fit
 from freehold.types.units import gib
@@ -140,6 +140,7 @@ def command(  # click passes each option
     from freehold.workflows.fit.machine import find_machine
     from freehold.workflows.fit.training import SampleLengths, training_fit
 
+    only_with("--train", method is not None, "r", "batch_size", "pack_tokens", "checkpointing")
     if method is not None and (engine != "llamacpp" or adapters or draft):
         raise UsageError(
             "--engine, --adapter and --draft are of serving, --train counts a training run: ask one by one"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import config_option, hanging, json_option, print_json
+from freehold.cli.options import config_option, hanging, json_option, only_with, print_json
 from freehold.cli.output import echo
 from freehold.types.units import GIB, gib
 
@@ -89,6 +89,7 @@ def command(  # click passes each option
     from freehold.workflows.project import open_project
     from freehold.workflows.prove.quantizations import latest
 
+    only_with("--measure", measured, "quantizations", "split", "limit", "margin")
     project = open_project(config_path)
     if made is not None:
         from freehold.cli.progress import progress

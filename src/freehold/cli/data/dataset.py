@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.options import config_option, json_option, only_with, print_json
 from freehold.cli.output import echo
 from freehold.types.dataset import Dataset, SplitName
 
@@ -194,6 +194,7 @@ def show(
     """
     from freehold.workflows.project import open_project
 
+    only_with("--tokens", token_samples is not None, "split", "model")
     project = open_project(config_path)
     found = _find(project, dataset)
     if token_samples is not None:

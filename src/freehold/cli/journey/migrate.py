@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from freehold.cli.options import anyway_option, config_option, json_option, print_json
+from freehold.cli.options import anyway_option, config_option, json_option, only_with, print_json
 from freehold.cli.output import console as make_console
 from freehold.cli.output import echo
 from freehold.errors import UsageError
@@ -72,6 +72,7 @@ def command(
       freehold migrate --config examples/banking77/freehold.toml --no-serve
       freehold migrate --all --dir tasks
     """
+    only_with("--all", every, "folder")
     if every:
         from freehold.cli.journey.migrate_all import run_all
 

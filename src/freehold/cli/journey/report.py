@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import config_option, echo_table, json_option, print_json
+from freehold.cli.options import config_option, echo_table, json_option, not_with, print_json
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def command(
     from freehold.workflows.tell import report as workflow
     from freehold.workflows.tell.evaluations import evaluations
 
+    not_with("--evaluations", only_list, "report_id", "open_it", "share", "pdf")
     project = open_project(config_path)
     if only_list or (report_id is None and not workflow.has_report(project)):
         found = evaluations(project)

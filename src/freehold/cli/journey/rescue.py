@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from freehold.cli.amounts import budget
-from freehold.cli.options import agree, anyway_option, json_option, print_json, variable_name
+from freehold.cli.options import address, agree, anyway_option, json_option, print_json, variable_name
 from freehold.cli.output import echo
 from freehold.errors import UsageError
 
@@ -29,7 +29,13 @@ def _above_0(_ctx: click.Context, _param: click.Parameter, amount: Decimal | Non
     callback=variable_name,
     help="Environment variable with the API key. Without it no API is asked.",
 )
-@click.option("--base-url", default="https://api.openai.com/v1", show_default=True, help="The API's address.")
+@click.option(
+    "--base-url",
+    callback=address,
+    default="https://api.openai.com/v1",
+    show_default=True,
+    help="The API's address.",
+)
 @click.option("--list", "only_list", is_flag=True, help="Only list fine-tuned models and their dates.")
 @click.option(
     "--held-out",

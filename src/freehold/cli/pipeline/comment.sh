@@ -26,7 +26,7 @@ else
 fi
 [ -n "$number" ] || without 'this job is not of a pull or merge request'
 [ -n "$token" ] || without 'the job has no token that may comment'
-[ -s "$report" ] || without "$report: there is no report"
+[ -f "$report" ] && [ -s "$report" ] || without "$report: there is no report"
 [[ $number =~ ^[0-9]{1,12}$ ]] || without 'the number of the pull request is not a number'
 [[ $token =~ ^[A-Za-z0-9._~+/=-]+$ ]] || without 'the token has characters that no token has'
 [[ $api =~ ^https?://[^[:space:]\"\\]+$ ]] || without 'the address of the API is not known'

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import click
 
 from freehold.cli.options import (
+    address,
     anyway_option,
     config_option,
     json_option,
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 
 
 @click.command("evaluate")
-@click.option("--endpoint", "url", help="Address of the candidate, such as http://127.0.0.1:8420.")
+@click.option(
+    "--endpoint", "url", callback=address, help="Address of the candidate, such as http://127.0.0.1:8420."
+)
 @click.option("--model", help="The candidate's model name there.")
 @click.option("--dataset", "dataset_id", help="Dataset: id, name or folder (default: the latest).")
 @click.option(
@@ -93,7 +96,10 @@ if TYPE_CHECKING:
     help="Decisions of a trajectory (default: twice the recorded, and two).",
 )
 @click.option(
-    "--user-endpoint", metavar="URL", help="Address of a model that plays the user of trajectories."
+    "--user-endpoint",
+    metavar="URL",
+    callback=address,
+    help="Address of a model that plays the user of trajectories.",
 )
 @click.option("--user-model", help="Its name there.")
 @click.option("--user-seed", type=int, default=0, show_default=True, help="Its seed.")

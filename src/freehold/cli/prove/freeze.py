@@ -7,12 +7,17 @@ from typing import Any
 
 import click
 
-from freehold.cli.options import config_option, json_option, print_json, variable_name
+from freehold.cli.options import address, config_option, json_option, print_json, variable_name
 from freehold.cli.output import echo
 
 
 @click.command("freeze")
-@click.option("--endpoint", "url", help="Address of the incumbent's API (default: [incumbent] base_url).")
+@click.option(
+    "--endpoint",
+    "url",
+    callback=address,
+    help="Address of the incumbent's API (default: [incumbent] base_url).",
+)
 @click.option("--model", help="The incumbent's model name (default: [incumbent] model).")
 @click.option(
     "--api-key-env",

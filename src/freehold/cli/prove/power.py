@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import config_option, hanging, json_option, print_json
+from freehold.cli.options import config_option, hanging, json_option, not_with, print_json
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def command(  # click passes each option
       freehold power --margin 0.05 --discordance 0.1 --n 200 --json
       freehold power --curve
     """
+    not_with("--curve", curve, "pilot", "true_difference", "sd", "cluster_size", "icc", "self_noise")
+    not_with("--sd", sd is not None, "discordance", "pilot", "incumbent_rate")
     if curve:
         _tell_need(config_path, (margin, alpha, power), (n, incumbent_rate, discordance), as_json=as_json)
         return

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from freehold.cli.options import config_option, json_option, print_json, variable_name
+from freehold.cli.options import config_option, json_option, not_with, print_json, variable_name
 from freehold.cli.output import echo
 
 
@@ -60,6 +60,8 @@ def command(
     from freehold.workflows.serve import load
     from freehold.workflows.serve.endpoint import find_endpoint
 
+    not_with("--traces", asked["from_traces"], "file", "prompt_tokens", "shared_prefix_tokens")
+    not_with("--requests", asked["file"] is not None, "prompt_tokens", "shared_prefix_tokens")
     project = open_project(config_path)
     wanted = load.parse_streams(streams)
     endpoint = find_endpoint(url or project.gateway_url, api_key_env=api_key_env)

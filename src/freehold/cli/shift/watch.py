@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from freehold.cli.amounts import budget
-from freehold.cli.options import config_option, hanging, json_option, now, print_json, stated
+from freehold.cli.options import (
+    address,
+    config_option,
+    hanging,
+    json_option,
+    not_with,
+    now,
+    print_json,
+    stated,
+)
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
@@ -38,7 +47,9 @@ SLEEP_S = 30.0
     help="Most the check may cost (default: [watch] budget_usd).",
 )
 @click.option(
-    "--url", help="Where the candidate answers, for --against frozen (default: this project's gateway)."
+    "--url",
+    callback=address,
+    help="Where the candidate answers, for --against frozen (default: this project's gateway).",
 )
 @config_option
 @json_option("freehold.types.serving.rollout:Check", history="freehold.types.serving.rollout:Check[]")
@@ -71,6 +82,7 @@ def command(
     from freehold.workflows.shift import routes
     from freehold.workflows.watch import watch
 
+    not_with("--history", history, "once", "against", "requests", "budget_usd", "url")
     project = open_project(config_path)
     config = msgspec.structs.replace(project.config.watch, **stated(terms))
     name = route_name or project.config.app.name

@@ -66,7 +66,7 @@ def _wrong(value: Any, place: tuple[str, ...]) -> tuple[str, str | None] | None:
             "it is not repeated here, since it may be a secret: put that into a variable (export "
             f'OPENAI_API_KEY=…), and name it here: {named} = "OPENAI_API_KEY"'
         )
-    return _no_address(value) if value and place[-1:] == ("base_url",) else None
+    return no_address(value) if value and place[-1:] == ("base_url",) else None
 
 
 def _env_key(place: tuple[str, ...]) -> str | None:
@@ -74,7 +74,7 @@ def _env_key(place: tuple[str, ...]) -> str | None:
     return next((key for key in reversed(place[-2:]) if key.endswith("_env")), None)
 
 
-def _no_address(url: str) -> tuple[str, str] | None:
+def no_address(url: str) -> tuple[str, str] | None:
     """What is wrong with the address of an API, and the way out; None where nothing is. It may hold a password."""
     example = "as in https://api.openai.com/v1"
     try:

@@ -313,7 +313,7 @@ def _sentence(facts: ProjectFacts, stage: JourneyStage) -> str:
     """Where it is, in words."""
     verdict, rollout = facts.verdict, _rollout(facts)
     if stage == "broken":
-        return "The project's store cannot be read."
+        return "The project cannot be read."
     if rollout is not None:
         return {
             "shadow": f"Requests of {rollout.route} are mirrored to the candidate; clients do not see its answers.",
