@@ -60,6 +60,14 @@ def test_a_write_fails_as_the_system_says_when_the_folder_is_missing(tmp_path):
         files.write(tmp_path / "none" / "a", b"")
 
 
+@pytest.mark.parametrize("folder", [".", "/"])
+def test_a_folder_is_not_written_over(monkeypatch, tmp_path, folder):
+    monkeypatch.chdir(tmp_path)
+    for attempt in (lambda: files.write(Path(folder), "x"), files.replacing(Path(folder)).__enter__):
+        with pytest.raises(IsADirectoryError, match="Is a directory"):
+            attempt()
+
+
 def test_write_json_makes_the_folder_and_indents(tmp_path):
     target = tmp_path / "new" / "row.json"
     files.write_json(target, Row("one"))
@@ -158,3 +166,42 @@ def test_what_is_there_already_can_be_shared(private, tmp_path):
     files.share(folder, up_to=tmp_path / "home" / "weights")
     assert mode(folder / "a.gguf") == "0o644" and mode(folder) == mode(folder.parent) == "0o755"
     assert mode(tmp_path / "home") == "0o700"
+
+
+def test_a_pipe_a_device_and_a_stream_are_written_into_and_stay_what_they_are(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE)
+    files.write(pipe, "through the pipe")
+    assert reader.communicate(timeout=30)[0] == b"through the pipe" and pipe.is_fifo()
+    (tmp_path / "null").symlink_to(os.devnull)
+    files.write(tmp_path / "null", "gone", private=True, durable=True)
+    assert (tmp_path / "null").is_symlink() and Path(os.devnull).is_char_device()
+    read, write = os.pipe()
+    with files.replacing(Path(f"/dev/fd/{write}")) as made:
+        made.write_bytes(b"by its number")
+    os.close(write)
+    with os.fdopen(read, "rb") as held:
+        assert held.read() == b"by its number"
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_standard_output_that_is_a_file_goes_on_where_it_was(tmp_path):
+    program = (
+        "import sys; from pathlib import Path; from freehold import files; print('before', flush=True); "
+        "files.write(Path('/dev/stdout'), 'the page\\n'); print('after')"
+    )
+    with (tmp_path / "out").open("w") as out:
+        subprocess.run([sys.executable, "-c", program], stdout=out, check=True)
+    assert (tmp_path / "out").read_text() == "before\nthe page\nafter\n" and Path("/dev/stdout").is_symlink()
+
+
+@pytest.mark.parametrize("fault", [RuntimeError, KeyboardInterrupt])
+def test_an_error_writes_nothing_into_a_stream(tmp_path, fault):
+    read, write = os.pipe()
+    with pytest.raises(fault), files.replacing(Path(f"/dev/fd/{write}")) as made:
+        made.write_bytes(b"half")
+        raise fault
+    os.close(write)
+    with os.fdopen(read, "rb") as held:
+        assert held.read() == b""

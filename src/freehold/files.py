@@ -6,13 +6,14 @@ and what is written from then on, by libraries and child processes too, is for t
 hand it round (`freehold.toml`, an export, a page of costs, pulled weights) is written inside `shared`.
 
 Covered: a reader sees the old content or the new, never a part; a full disk or a kill leaves the old file; a file that
-is replaced keeps its rights.
+is replaced keeps its rights. A device, a pipe and `/dev/stdout` are written into, once all is there, not replaced.
 Not covered: `replacing` expects one writer of a file at a time; power loss, except where `durable` is asked for.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -75,7 +76,7 @@ def replacing(target: Path, *, durable: bool = False) -> Iterator[Path]:
 
     `durable` waits until the content is on the disk. Raises `OSError`.
     """
-    with _replacing(target, target.with_name(f"{target.name}.partial"), durable=durable) as partial:
+    with _replacing(target, _beside(target, "partial"), durable=durable) as partial:
         yield partial
 
 
@@ -91,7 +92,7 @@ def write(target: Path, content: bytes | str, *, private: bool = False, durable:
 
     Only this user may read a `private` one. `durable` waits until the content is on the disk.
     """
-    partial_path = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    partial_path = _beside(target, f"{os.getpid()}.partial")
     with _replacing(target, partial_path, private=private, durable=durable) as partial:
         if private:
             partial.touch(mode=0o600)
@@ -110,10 +111,20 @@ def write_json(target: Path, value: Any) -> None:
     write(target, msgspec.json.format(msgspec.json.encode(value)) + b"\n")
 
 
+def _beside(target: Path, ending: str) -> Path:
+    if not target.name:  # `.` and `/`
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+    return target.with_name(f"{target.name}.{ending}")
+
+
 @contextmanager
 def _replacing(
     target: Path, partial: Path, *, private: bool = False, durable: bool = False
 ) -> Iterator[Path]:
+    if _is_stream(target):
+        with _writing_into(target) as partial:
+            yield partial
+        return
     try:
         yield partial
         if durable:
@@ -127,6 +138,35 @@ def _replacing(
         with contextlib.suppress(OSError):
             partial.unlink()
         raise
+
+
+def _is_stream(target: Path) -> bool:
+    """Whether it is written to and no file: a file in the place of `/dev/null` would break most programs."""
+    try:
+        mode = target.stat().st_mode
+    except OSError:
+        return False
+    own = target.is_symlink() and target.absolute().parts[1:2] in (("dev",), ("proc",))
+    return own or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+@contextmanager
+def _writing_into(target: Path) -> Iterator[Path]:
+    import shutil  # late, as in `write_json`
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="freehold-") as folder:
+        made = Path(folder) / "made"
+        yield made
+        # A stream of this process by its number: opened again by its name, a file would be written from its beginning.
+        number = {"/dev/stdout": "1", "/dev/stderr": "2"}.get(str(target), target.name)
+        own = str(target) in ("/dev/stdout", "/dev/stderr") or str(target.parent) in (
+            "/dev/fd",
+            "/proc/self/fd",
+        )
+        place: int | Path = os.dup(int(number)) if own and number.isdigit() else target
+        with made.open("rb") as content, open(place, "wb") as into:  # noqa: PTH123 - of a number or a path
+            shutil.copyfileobj(content, into)
 
 
 @contextmanager

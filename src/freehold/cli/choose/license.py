@@ -315,7 +315,7 @@ def _cell(word: str, ruling: Ruling) -> str:
 
 @command.command("bom")
 @_where
-@click.option("--out", "out", type=click.Path(path_type=Path), help="File to write (default: stdout).")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File (default: stdout).")
 def bom_command(
     model: str | None,
     declared: str | None,

@@ -90,7 +90,10 @@ def show(config_path: Path | None, candidate: str | None, as_json: bool) -> None
 @_candidate
 @click.option("--all", "every", is_flag=True, help="Every signal that was measured, not the best alone.")
 @click.option(
-    "--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with the pictures."
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a page with the pictures.",
 )
 @json_option("freehold.types.mixture:MixtureCurve[]")
 def curve(

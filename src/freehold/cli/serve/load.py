@@ -32,7 +32,7 @@ from freehold.cli.output import echo
 @click.option("--shared-prefix-tokens", default=0, show_default=True, help="How much of them is the same.")
 @click.option("--completion-tokens", default=64, show_default=True, help="Longest answer.")
 @click.option("--api-key-env", callback=variable_name, help="Environment variable with the endpoint's key.")
-@click.option("--html", type=click.Path(path_type=Path), help="Write a page with plots here.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with plots here.")
 @config_option
 @json_option("freehold.types.serving.load:LoadReport")
 def command(

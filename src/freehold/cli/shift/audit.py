@@ -22,7 +22,7 @@ DAY = "%Y-%m-%d"
 @click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N.")
 @click.option(
     "--export",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Write them to FILE, a line of JSON each.",
 )
