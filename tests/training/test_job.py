@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from tests.training.conftest import task_samples, write_dataset
 
-from freehold.errors import InputError
+from freehold.errors import InputError, UsageError
 from freehold.training import job as jobs
 from freehold.types.config import FinetuneConfig
 
@@ -43,6 +43,12 @@ def test_a_job_has_a_folder_of_its_own_and_options_that_are_chosen(dataset, tiny
     assert Path(job.run_dir).parent == Path(job.adapter_dir)
     again = jobs.make(config=job.config, dataset=dataset, base=tiny, out_dir=tmp_path, name="inbox")
     assert again == job
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "a\nb", ".hidden"])
+def test_a_name_is_no_path(dataset, tiny, tmp_path, name):
+    with pytest.raises(UsageError, match="cannot name an adapter"):
+        jobs.make(config=FinetuneConfig(), dataset=dataset, base=tiny, out_dir=tmp_path, name=name)
 
 
 def test_samples_are_read_in_order_and_a_broken_line_is_named(dataset):

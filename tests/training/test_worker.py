@@ -1,5 +1,8 @@
 """The worker's job in this process."""
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -36,6 +39,21 @@ def test_a_run_stopped_before_its_first_step_goes_on(tmp_path, tiny):
         torch.use_deterministic_algorithms(False)
         torch.set_num_threads(threads)
     assert weights_of(job) == weights_of(straight)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_before_it_first_looks_whether_to_stop_nothing_is_to_be_kept_and_it_ends_at_once(tmp_path, number):
+    program = (
+        "import sys, time; from pathlib import Path; from freehold.training.worker import run_child\n"
+        "def work(emit, stop):\n"
+        "    print('loading', flush=True)\n"
+        "    time.sleep(600)\n"
+        "run_child(Path(sys.argv[1]), work)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, tmp_path], stdout=subprocess.PIPE) as child:
+        assert child.stdout.readline() == b"loading\n"
+        child.send_signal(number)
+        assert child.wait() == worker.STOPPED
 
 
 def test_what_is_foreseen_ends_with_an_error_event(tmp_path, tiny, monkeypatch):

@@ -10,7 +10,7 @@ import msgspec
 from freehold import files
 from freehold.errors import InputError, UsageError
 from freehold.training import defaults
-from freehold.types.config import FinetuneConfig
+from freehold.types.config import FinetuneConfig, usable_name
 from freehold.types.dataset import Dataset, Sample, SplitName
 from freehold.types.model import Weights
 from freehold.types.record import Record, content_id
@@ -107,10 +107,7 @@ def make(
     name that would lead to another folder.
     """
     train = next((split.samples for split in dataset.splits if split.name == "train"), 0)
-    if Path(name).name != name:
-        raise UsageError(
-            f"{name!r} cannot name an adapter", hint="its folder is named by it: a name without slashes"
-        )
+    check_name(name)
     config = defaults.resolved(config, base, train)
     identity = job_id(config, dataset, base)
     folder = out_dir / f"{name}-{identity[:8]}"
@@ -124,6 +121,15 @@ def make(
         run_dir=str((folder / "run").resolve()),
         cluster=cluster,
     )
+
+
+def check_name(name: str, what: str = "an adapter") -> None:
+    """Raises `UsageError` for a name that cannot be a folder's, or would lead to another one."""
+    if usable_name(name) != name:
+        raise UsageError(
+            f"{name!r} cannot name {what}",
+            hint="its folder is named by it: a name without slashes and control characters, and no dot before it",
+        )
 
 
 def read_samples(dataset: Dataset, name: SplitName) -> Iterator[Sample]:

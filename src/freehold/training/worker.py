@@ -50,18 +50,25 @@ class Events:
 
 
 class _Stop:
-    """True once a signal asked to stop, or the parent is gone."""
+    """True once a signal asked to stop, or the parent is gone.
+
+    Until it is looked at for the first time there is nothing to keep, and libraries and weights are loaded for half a
+    minute: a signal ends the process at once.
+    """
 
     def __init__(self) -> None:
         self._parent = os.getppid()
-        self._asked = False
+        self._asked = self._looked_at = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
+        if not self._looked_at:
+            os._exit(STOPPED)
         self._asked = True
 
     def __call__(self) -> bool:
+        self._looked_at = True
         return self._asked or os.getppid() != self._parent
 
 

@@ -83,6 +83,7 @@ def test_who_stops_a_run_is_told_that_it_goes_on(tmp_path, tiny, monkeypatch):
             settings=load_settings({"FREEHOLD_HOME": str(tmp_path / "home")}),
             progress=Impatient(),
         )
+    assert any("half a minute" in text for text in said)
     assert ended and said[-1] == "a checkpoint is written: the same command goes on from there"
 
 

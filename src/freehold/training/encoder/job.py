@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 
 from freehold import files
-from freehold.errors import InputError, UsageError
+from freehold.errors import InputError
+from freehold.training.job import check_name
 from freehold.training.output.artefacts import sha256_of
 from freehold.types.dataset import Dataset
 from freehold.types.encoder import EncoderConfig, EncoderModel
@@ -64,10 +65,7 @@ def make(
 
     Raises `UsageError` for a name that would lead to another folder, `StorageError` where nothing can be written.
     """
-    if Path(name).name != name:
-        raise UsageError(
-            f"{name!r} cannot name an encoder", hint="its folder is named by it: a name without slashes"
-        )
+    check_name(name, "an encoder")
     texts = sorted({text for text in unlabelled if text.strip()})
     decisive = msgspec.to_builtins(config)
     del decisive["threads"]

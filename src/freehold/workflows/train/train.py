@@ -16,6 +16,7 @@ from freehold.report.curve_page import render_curve
 from freehold.settings import Settings
 from freehold.store import open_store
 from freehold.training import checkpoint, trackers
+from freehold.training.job import check_name
 from freehold.training.methods import table
 from freehold.types.config import DEFAULT_MODEL, ClusterConfig, FinetuneConfig, ProjectConfig
 from freehold.types.dataset import Dataset
@@ -73,7 +74,13 @@ def train(
     try:
         # Closed at once when this is interrupted: the worker then writes its checkpoint.
         with contextlib.closing(training.train(job)) as events:
-            _follow(events, tell, progress)
+            try:
+                _follow(events, tell, progress)
+            except KeyboardInterrupt:
+                progress.say(
+                    "stopping: the step under way is ended and kept, which takes up to half a minute"
+                )
+                raise
     except KeyboardInterrupt:
         if (Path(job.run_dir) / checkpoint.FILE).exists():
             progress.say("a checkpoint is written: the same command goes on from there")
@@ -162,8 +169,11 @@ def training_inputs(
     """The project's latest dataset, its first candidate that learns by its weights and its own name, unless others are
     given.
 
-    Raises `UsageError` where no candidate writes text, and for a base that does not, and what `ensure_weights` raises.
+    Raises `UsageError` where no candidate writes text, for a base that does not and for such a name, and what
+    `ensure_weights` raises.
     """
+    name = project.config.app.name if name is None else name
+    check_name(name)
     with open_store(project.store_url) as store:
         data = find_dataset(store, dataset)
     if base is None:
@@ -176,7 +186,7 @@ def training_inputs(
     check_writes(base)
     weights = ensure_weights(base, project.settings, progress=progress)
     check_writes(base, weights)
-    return TrainingInputs(data, weights, name or project.config.app.name)
+    return TrainingInputs(data, weights, name)
 
 
 def options_for(config: ProjectConfig, base: str | None = None) -> FinetuneConfig:
