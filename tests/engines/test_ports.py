@@ -17,8 +17,11 @@ def test_a_free_port_is_found_and_one_in_use_is_refused():
 
 
 def test_an_address_of_another_machine_cannot_be_listened_on():
-    with pytest.raises(UsageError, match=r"cannot listen on 192\.0\.2\.1"):
-        ports.claim("192.0.2.1", 0)
+    for port in (0, 8420):
+        with pytest.raises(UsageError, match=r"cannot listen on 192\.0\.2\.1"):
+            ports.claim("192.0.2.1", port)
+    with pytest.raises(UsageError, match="not the name of a host"):
+        ports.claim("\u202e", 0)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])

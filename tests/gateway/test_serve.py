@@ -79,6 +79,9 @@ def test_what_is_wrong_before_the_start(upstream, tmp_path, monkeypatch):
         with pytest.raises(PortInUseError, match=f"port {port} on 127.0.0.1 is in use") as error:
             start(GatewayConfig(endpoints=(endpoint,), port=port))
         assert f"--port {port + 1}" in error.value.hint
+    for host, why in (("192.0.2.1", "Cannot assign"), ("\u202e", "not the name of a host")):
+        with pytest.raises(ConfigError, match=f"cannot listen on {host}.*{why}"):
+            start(GatewayConfig(endpoints=(endpoint,), host=host, port=port))
     with pytest.raises(ConfigError, match="at least one endpoint"):
         start(GatewayConfig(endpoints=()))
     secret = Endpoint(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 
@@ -9,7 +10,8 @@ from freehold.errors import PortInUseError, UsageError
 
 
 def claim(host: str, port: int) -> int:
-    """`port` when it is free, or any free one for 0. Raises `PortInUseError`.
+    """`port` when it is free, or any free one for 0. Raises `PortInUseError`, `UsageError` for a host that is not this
+    machine's, or a port that needs root.
 
     The port is not held: binding it later may fail, and the caller then asks again.
     """
@@ -20,9 +22,11 @@ def claim(host: str, port: int) -> int:
         try:
             probe.bind((host, port))
         except OSError as error:
-            if port:
+            if error.errno == errno.EADDRINUSE:
                 raise PortInUseError(host, port) from None
             raise UsageError(f"cannot listen on {host}: {error.strerror}") from None
+        except (TypeError, UnicodeError):  # letters that no name of a host has
+            raise UsageError(f"cannot listen on {host}: not the name of a host") from None
         chosen: int = probe.getsockname()[1]
         return chosen
 

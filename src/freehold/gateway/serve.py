@@ -6,6 +6,7 @@ Processes: a main one that watches over the others, the workers, and one recorde
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import queue
@@ -208,12 +209,14 @@ def check_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            if error.errno in (98, 48, 10048):
+            if error.errno == errno.EADDRINUSE:
                 raise PortInUseError(host, port) from None
             raise ConfigError(
                 f"cannot listen on {host}, port {port}: {error.strerror}",
                 hint="choose another address or port; ports below 1024 need root",
             ) from None
+        except (TypeError, UnicodeError):  # letters that no name of a host has
+            raise ConfigError(f"cannot listen on {host}: not the name of a host") from None
 
 
 def free_port(host: str = "127.0.0.1") -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import socket
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from freehold.catalog.freshness import PartAge, ages
 from freehold.catalog.retirements import retirement_of
+from freehold.engines.ports import is_loopback
 from freehold.errors import FreeholdError, KeysUnavailableError
 from freehold.gateway.limits import key_requirement
 from freehold.store import counting
@@ -146,14 +146,6 @@ def _file_of(site: Site) -> Path | None:
 def _expired(key: ApiKey, now: datetime) -> bool:
     ends = getattr(key, "expires_at", None)
     return isinstance(ends, datetime) and ends <= now
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def judge_keys(facts: KeyFacts) -> Iterator[Finding]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import msgspec
 import psutil
 
 from freehold import files
+from freehold.engines.ports import claim
 from freehold.errors import EngineError, PortInUseError, UsageError
 from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME as LOG_FILE
 from freehold.gateway.telemetry.log_file import hangups_held
@@ -151,14 +151,10 @@ def _nothing_to_stop(project: Project) -> UsageError:
 def _free_port(host: str, first: int) -> int:
     """The first free port of the twenty from `first` on."""
     for port in range(first, first + 20):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError:
-                log.info("port %d is taken, trying the next", port)
-                continue
-            return port
+        try:
+            return claim(host, port)
+        except PortInUseError:
+            log.info("port %d is taken, trying the next", port)
     raise PortInUseError(host, first)
 
 
