@@ -11,6 +11,7 @@ from freehold.errors import UsageError
 from freehold.settings import load
 from freehold.store import open_store
 from freehold.types.cost import Range
+from freehold.types.endpoint import ServePlan
 from freehold.types.machine import Speed
 from freehold.types.trace import Trace, Usage
 from freehold.workflows.choose.cost import (
@@ -21,6 +22,7 @@ from freehold.workflows.choose.cost import (
     priced_machine,
 )
 from freehold.workflows.fit.machine import find_machine
+from freehold.workflows.project import open_project
 
 pytest.importorskip("genai_prices", reason="needs the extra 'costs'")
 
@@ -350,3 +352,18 @@ def test_a_faster_machine_is_faster_in_everything():
     assert twice.prefill_tokens_per_second == (20, 40)
     assert twice.decode_tokens_per_second == (2, 4)
     assert twice.decode_all_tokens_per_second == (6, 8)
+
+
+def test_where_no_model_is_named_the_one_chosen_is_meant_else_the_first_that_writes(project):
+    writer, reader = "HuggingFaceTB/SmolLM2-135M-Instruct", "sentence-transformers/all-MiniLM-L6-v2"
+    (project / "freehold.toml").write_text(
+        '[app]\nname = "shop"\n'
+        f'[[candidates]]\nmodel = "{reader}"\nmethod = "encoder"\n[[candidates]]\nmodel = "{writer}"\nmethod = "lora"\n'
+    )
+    asked = [*STATED, "--incumbent", "gpt-4o", "--usd-per-hour", "1", "--json"]
+    assert json.loads(run(*asked).stdout)["self_host"]["model"] == writer
+    with open_store(open_project().store_url) as store:
+        store.put(ServePlan(engine="encoder", model=f"{reader}:shop", context_tokens=512, parallel=1))
+    second = run(*asked)
+    assert second.exit_code == 0, (second.exception, second.output)
+    assert json.loads(second.stdout)["self_host"]["model"] == reader

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from freehold.cli.options import config_option, hanging, json_option, print_json
 from freehold.cli.output import echo
+
+if TYPE_CHECKING:
+    from freehold.types.parity import ParityReport
 
 _LATER = "more where some differ; give more held-out samples, or a higher limit of tokens"
 
@@ -35,8 +39,9 @@ def command(
 ) -> None:
     """Put the same prompts to the trainer's model and the served one.
 
-    Without MODEL, what freehold migrate chose last. Exit code 0: they agree, as far as the prompts could decide
-    it. Exit code 1: they do not, and the likely cause is named.
+    Without MODEL, what freehold migrate chose last; MODEL is a model, or a trained encoder by its name, id or folder.
+    Of an encoder, answers and their probabilities are compared. Exit code 0: they agree, as far as the prompts could
+    decide it. Exit code 1: they do not, and the likely cause is named.
 
     \b
     Example:
@@ -53,6 +58,12 @@ def command(
         report = project_parity(project, model=model, adapter=adapter, count=count, progress=shown)
     if as_json:
         print_json(report)
+    elif report.probability_distance is not None:
+        echo(f"model      {report.model}")
+        echo(f"messages   {report.prompts_equal} of {report.prompts} are cut into equal tokens")
+        echo(f"answers    {report.token_agreement:.1%} of {report.tokens} values agree")
+        echo(f"distance   {report.probability_distance:.4f} at most between the probabilities of an answer")
+        _show_outcome(report)
     else:
         distance = "not told" if report.distance is None else f"{report.distance:.4f} nats"
         echo(f"model      {report.model}")
@@ -76,7 +87,11 @@ def command(
                     f"           difference {score.difference:+.1%}, {100 * score.level:g}% interval "
                     f"{score.ci_low:+.1%} to {score.ci_high:+.1%} ({score.method})"
                 )
-        echo("PASSED" if report.passed else f"FAILED     {', '.join(report.causes)}")
-        for reason in report.reasons:
-            echo(hanging(reason, "  "))
+        _show_outcome(report)
     sys.exit(0 if report.passed else 1)
+
+
+def _show_outcome(report: ParityReport) -> None:
+    echo("PASSED" if report.passed else f"FAILED     {', '.join(report.causes)}")
+    for reason in report.reasons:
+        echo(hanging(reason, "  "))

@@ -19,6 +19,7 @@ from freehold.costs.self_host import TARGET_UTILISATION, Owned, Rented, machine_
 from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.types.cost import Advice, Bill, Cost, MixtureMonth, Range, SelfHost, Traffic
+from freehold.types.endpoint import ServePlan
 from freehold.types.machine import Machine, Speed, Workload
 from freehold.types.mixture import Mixture
 from freehold.types.record import content_id
@@ -137,7 +138,7 @@ def _held(project: Project, hosting: Hosting, traffic: Traffic) -> _HostedModel:
     here = hosting.machine is None
     machine = find_machine(hosting.machine, project.settings, measure=here)
     sized = size_model(
-        hosting.model or _first(project),
+        hosting.model or _meant(project),
         settings=project.settings,
         quantization=hosting.quantization,
     )
@@ -145,6 +146,14 @@ def _held(project: Project, hosting: Hosting, traffic: Traffic) -> _HostedModel:
     speed = measured(project, sized.name, sized.quantization) if here else None
     if speed is not None:
         return _HostedModel(sized.name, machine.name, speed, price, "as it was measured")
+    known = model_catalog.find(sized.name)
+    if known is not None and known.encoder:  # it reads a longer message up to there
+        most = Decimal(max(sized.shape.context_tokens - int(traffic.completion_tokens) - 1, 1))
+        traffic = msgspec.structs.replace(
+            traffic,
+            prompt_tokens=min(traffic.prompt_tokens, most),
+            cached_prompt_tokens=min(traffic.cached_prompt_tokens, most),
+        )
     tokens = int(traffic.prompt_tokens + traffic.completion_tokens) + 1
     _require_fit(
         sized, Workload(context_tokens=tokens, concurrency=hosting.concurrency or 1), machine, project
@@ -157,10 +166,17 @@ def _held(project: Project, hosting: Hosting, traffic: Traffic) -> _HostedModel:
     return _HostedModel(sized.name, machine.name, speed, price, why, speeds)
 
 
-def _first(project: Project) -> str:
-    """The candidate that is meant where no model is named: the first that writes text here, else the first."""
-    writer = project.config.writer
-    return project.config.models[0] if writer is None else writer.model
+def _meant(project: Project) -> str:
+    """Where no model is named: the candidate that was chosen last, else the first that writes text here."""
+    config = project.config
+    if project.config_path is not None:
+        with open_store(project.reading_url) as store:
+            chosen = store.latest(ServePlan)
+        served = "" if chosen is None else chosen.model
+        for model in config.models:
+            if served == model or served.startswith(f"{model}:"):
+                return model
+    return config.models[0] if config.writer is None else config.writer.model
 
 
 def _require_fit(sized: SizedModel, workload: Workload, machine: Machine, project: Project) -> None:

@@ -41,6 +41,7 @@ from freehold.types.record import content_id
 from freehold.types.training import Adapter, TrainingResult, WholeModel
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project, now
+from freehold.workflows.prove.encoder_parity import encoder_meant, parity_of
 from freehold.workflows.prove.parity_judging import ServedAs, compare, summarize, undecided
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.serve import plan as serving
@@ -253,7 +254,7 @@ def project_parity(
     count: int,
     progress: Progress,
 ) -> ParityReport:
-    """Parity of what `freehold migrate` chose last, or of a model (and an adapter folder) by name."""
+    """Parity of what `freehold migrate` chose last, or of a model (and an adapter folder) or an encoder by name."""
     settings = project.settings
     chosen = None
     folder: Any = adapter
@@ -267,6 +268,9 @@ def project_parity(
             )
         if own is not None and adapter is None:
             model, folder = own.base_model, own.path
+    if adapter is None and (encoder := encoder_meant(project, model, chosen)) is not None:
+        plan = chosen if model is None else None
+        return parity_of(project, encoder, plan=plan, samples=prompts(project, count), progress=progress)
     name = model or (chosen.model if chosen is not None else _first(project))
     weights = ensure_weights(name, settings, progress=progress)
     if chosen is not None and adapter is None:
