@@ -15,6 +15,8 @@ from freehold.cli.options import (
     config_option,
     json_option,
     markdown_option,
+    not_with,
+    only_with,
     print_json,
     variable_name,
     write_markdown,
@@ -163,6 +165,7 @@ def command(  # click passes each option
             "say what to compare: an endpoint, or two files of outputs",
             hint="--endpoint URL --model NAME, or --a FILE --b FILE",
         )
+    _check_options(of_files=a is not None, of_trajectories=success is not None)
     project = open_project(config_path)
     stated = files_task if a is not None else task_of
     task = stated(project, scorer=scorer, options=_parsed(options), margin=margin, alpha=alpha)
@@ -189,6 +192,13 @@ def command(  # click passes each option
         request = _request(success, turns, user_endpoint, user_model, user_seed)._replace(anyway=anyway)
         _tell_trajectories(asking, request, markdown, as_json=as_json)
     _tell(_replayed(asking), items, markdown, as_json=as_json)
+
+
+def _check_options(*, of_files: bool, of_trajectories: bool) -> None:
+    only_with("--a", of_files, "gold", "intersect")
+    not_with("--a", of_files, "model", "dataset_id", "api_key_env", "concurrency", "limit", "fresh")
+    not_with("--a", of_files, "max_requests", "max_tokens_total")
+    only_with("--trajectories", of_trajectories, "turns", "user_endpoint", "user_model", "user_seed")
 
 
 class _Asking(NamedTuple):
