@@ -129,6 +129,11 @@ def test_keys_and_their_team_that_change_at_once_wait_for_each_other(url, store)
     store.put_team(Team(name="a"), "team.set", who="ada", at=NOON, detail={}, before=None)
     began = Barrier(3)
 
+    def change(mine, name, number):
+        team, there = mine.records(Team)[0].name, mine.get(ApiKey, name)
+        key = ApiKey(name=name, hash=str(number), team=team)
+        mine.put_key(key, "key.set", who="bob", at=NOON, detail={}, new=there is None, before=there)
+
     def work(mine, thread):
         began.wait(30)
         for number in range(40):
@@ -137,13 +142,13 @@ def test_keys_and_their_team_that_change_at_once_wait_for_each_other(url, store)
                 before, after = (Team(name=name) for name in names)
                 mine.replace_team(before, after, "team.rename", who="ada", at=NOON, detail={})
                 continue
-            name = f"key-{thread}"
-            team, there = mine.records(Team)[0].name, mine.get(ApiKey, name)
-            key = ApiKey(name=name, hash=str(number), team=team)
-            with contextlib.suppress(
-                RevisionError
-            ):  # the team has another name by now, or the key is another
-                mine.put_key(key, "key.set", who="bob", at=NOON, detail={}, new=there is None, before=there)
+            # Until it is stored: the team has another name by now, or the key is another. At the latest when the team
+            # has changed for the last time.
+            for _ in range(10_000):
+                with contextlib.suppress(RevisionError):
+                    change(mine, f"key-{thread}", number)
+                    break
 
     assert each_with_its_own(url, work) == []
     assert {key.team for key in store.records(ApiKey)} == {team.name for team in store.records(Team)} == {"a"}
+    assert [key.hash for key in store.records(ApiKey)] == ["39", "39"]
