@@ -112,6 +112,11 @@ def test_a_named_field_stands_in_some_record_of_one_file_or_the_name_is_wrong(tm
     check_fields([late], data)
     check_fields([early], data, DataConfig(incumbent="incumbent"))
     check_fields([write(tmp_path / "chats.jsonl", CHAT)], data)  # has no fields to name
+    (tmp_path / "folder").mkdir()
+    write(tmp_path / "folder" / "a.jsonl", {**plain, "gold": "b"})
+    (tmp_path / "folder" / "b.csv").write_text("other,columns\n1,2\n")
+    (tmp_path / "folder" / "empty.jsonl").touch()
+    check_fields([tmp_path / "folder"], data)  # what is of no use in a folder is passed over
     with pytest.raises(InputError, match="no record has a field 'gold'; fields are: text, incumbent"):
         check_fields([early], data)
     with pytest.raises(InputError, match="no record has a field 'incumbnt'") as told:

@@ -133,7 +133,7 @@ def check_fields(paths: Iterable[Path], data: DataConfig, named: DataConfig | No
     """
     said = named or data
     left = [name for name in dict.fromkeys((said.input, said.label, said.incumbent)) if name is not None]
-    sources = [_source(part, data) for path in paths for part in parts(path)] if left else []
+    sources = [source for path in paths for source in _sources(path, data)] if left else []
     if any(source.importer is not columns.IMPORTER for source in sources):
         return
     known = dict.fromkeys(name for source in sources for name in source.columns.names)
@@ -149,6 +149,16 @@ def check_fields(paths: Iterable[Path], data: DataConfig, named: DataConfig | No
             path=", ".join(dict.fromkeys(str(source.part.path) for source in sources)),
             hint=did_you_mean(left[0], known, "name them: --input, --label and --incumbent, or in [data]"),
         )
+
+
+def _sources(path: Path, data: DataConfig) -> Iterator[ImportSource]:
+    """The files of `path` that are of use: of a folder the others are passed over, as `read` does."""
+    for part in parts(path):
+        try:
+            yield _source(part, data)
+        except InputError:
+            if not path.is_dir():
+                raise
 
 
 def _nothing(path: Path, looked: list[SourceRow]) -> InputError:
