@@ -260,7 +260,7 @@ def _reason(code: int, last_error: str | None, log: Path, *, oom_killed: bool) -
         message, _, hint = last_error.partition("\n")
         return TrainingError(f"training stopped: {message}", hint=hint or again)
     if code == STOPPED:
-        return TrainingError("training was asked to stop; a checkpoint is written", hint=again)
+        return TrainingError("training was asked to stop", hint=again)
     if code == -signal.SIGKILL:
         if oom_killed:
             return TrainingError(

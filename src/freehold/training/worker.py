@@ -1,7 +1,7 @@
 """The child process that trains: ``python -m freehold.training.worker RUNDIR``.
 
 It reads ``job.json``, appends to ``events.jsonl``, keeps a checkpoint, and leaves the adapter with its
-manifest. It ends with 0 when the adapter is there, 3 when it was asked to stop (a checkpoint is written),
+manifest. It ends with 0 when the adapter is there, 3 when it was asked to stop (with a checkpoint, once it learns),
 1 with an ``error`` event for everything freehold foresees.
 """
 

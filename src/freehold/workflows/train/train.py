@@ -77,9 +77,7 @@ def train(
             try:
                 _follow(events, tell, progress)
             except KeyboardInterrupt:
-                progress.say(
-                    "stopping: the step under way is ended and kept, which takes up to half a minute"
-                )
+                progress.say("stopping: what was learned is kept, which takes up to half a minute")
                 raise
     except KeyboardInterrupt:
         if (Path(job.run_dir) / checkpoint.FILE).exists():
