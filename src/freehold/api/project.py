@@ -128,7 +128,7 @@ class FreeholdProject(ProjectQuestions):
             raise UsageError(f"{unknown.pop()} is not a key of [data] that an import takes")
         data = msgspec.structs.replace(self.config.data, **columns)
         named = [LogFile(path, held_out) for path in paths(files)] or named_files(self._opened)
-        told = msgspec.convert(columns, DataConfig)
+        told = msgspec.structs.replace(DataConfig(), **columns) if files else None
         return import_files(self._opened, named, data=data, named=told, progress=watched(progress))
 
     @blocking

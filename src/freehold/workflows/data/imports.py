@@ -159,9 +159,18 @@ def _looked(
 
 
 def import_files(
-    project: Project, files: Sequence[LogFile], *, data: DataConfig, named: DataConfig, progress: Progress
+    project: Project,
+    files: Sequence[LogFile],
+    *,
+    data: DataConfig,
+    named: DataConfig | None = None,
+    progress: Progress,
 ) -> tuple[ImportResult, ...]:
-    """`import_file` for each. The fields that `named` names stand in one of the files (`importing.check_fields`)."""
+    """`import_file` for each. The fields that `named` names stand in one of the files (`importing.check_fields`).
+
+    Without `named` those of `data` but the incumbent's, whose answers may be missing as yet. Right answers that are not
+    read would leave the incumbent's to be taught."""
+    named = named or DataConfig(input=data.input, label=data.label)
     importing.check_fields((one.path for one in files), data, named)
     return tuple(
         import_file(project, one.path, data=data, held_out=one.held_out, progress=progress) for one in files

@@ -9,7 +9,6 @@ from typing import Any
 from freehold.errors import InputError, UsageError
 from freehold.evals.scorers import for_task
 from freehold.store import Store, open_store
-from freehold.types.config import DataConfig
 from freehold.types.dataset import Dataset
 from freehold.types.progress import Progress
 from freehold.types.record import Record
@@ -56,9 +55,7 @@ def read_traffic(project: Project, store: Store, steps: Steps, progress: Progres
         )
 
     def work() -> Imports:
-        # Right answers that are not read would leave the incumbent's to be taught; its own may be missing as yet.
-        told = DataConfig(input=data.input, label=data.label)
-        results = import_files(project, named_files(project), data=data, named=told, progress=progress)
+        results = import_files(project, named_files(project), data=data, progress=progress)
         for result in results:
             if result.rejected:
                 progress.say(
