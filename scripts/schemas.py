@@ -1,7 +1,6 @@
 """The JSON schemas of what `--json` prints, made from the records that commands name (`freehold.cli.documents`).
 
-`breaks` says what a reader of an earlier schema would stumble over. `scripts/docs` writes no schema over one of the
-same version that breaks with it; `tests/cli` holds every document that a test prints against its schema.
+`tests/cli` holds every document that a test prints against its schema.
 """
 
 from __future__ import annotations
@@ -147,9 +146,8 @@ A command with `--json` prints one JSON object on stdout, and what is for people
        "code": "usage", "exit_code": 2, "retryable": false}}
 
 **Versions.** Within a version fields are added, and closed lists of words (`enum`) get more words: let a reader pass
-over both. A field that goes, may be absent or takes another type is a new version. The tests of freehold hold every
-document that they print against its schema, and refuse a schema that breaks with the one published here under the same
-version.
+over both. From the first release on, a field that goes, may be absent or takes another type is a new version. The tests
+of freehold hold every document that they print against its schema.
 
 Schemas are JSON Schema 2020-12, one file for each, whole in itself. Numbers that cannot be computed are null; exact
 amounts of money are text; times are UTC as RFC 3339 writes them.
@@ -272,81 +270,3 @@ def _structs(kind: type) -> dict[str, type]:
                 value = getattr(node, name)
                 waiting.extend(value if isinstance(value, tuple) else [value])
     return found
-
-
-def breaks(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """What a reader that relies on `old` would stumble over in documents of `new`; places are paths of fields.
-
-    More fields are no break, and neither are more words in a closed list: readers are told to expect both.
-    """
-    return list(dict.fromkeys(_breaks(old, new, (old, new), "", set())))
-
-
-def _breaks(old: Any, new: Any, roots: tuple[Any, Any], at: str, seen: set[tuple[str, str]]) -> Iterator[str]:
-    pair = (old.get("$ref", ""), new.get("$ref", ""))
-    if all(pair):
-        if pair in seen:
-            return
-        seen.add(pair)
-    before, after = _kinds(old, roots[0]), _kinds(new, roots[1])
-    place = at or "the document"
-    known = {kind for kind, _ in before}
-    for kind, node in after:
-        if kind in known or "any" in known or (kind == "integer" and "number" in known):
-            alike = [one for other, one in before if other == kind]
-            same = [one for one in alike if one.get("title") == node.get("title")] or alike
-            if same and kind == "object":
-                yield from _object_breaks(same[0], node, roots, at, seen)
-            elif same and kind == "array":
-                yield from _array_breaks(same[0], node, roots, at, seen)
-        else:
-            yield f"{place} may now be {kind}"
-
-
-def _object_breaks(
-    old: Any, new: Any, roots: tuple[Any, Any], at: str, seen: set[tuple[str, str]]
-) -> Iterator[str]:
-    fields = new.get("properties", {})
-    for name, node in old.get("properties", {}).items():
-        place = f"{at}.{name}" if at else name
-        if name == "schema" and not at:
-            continue
-        if name not in fields:
-            yield f"{place} is gone"
-            continue
-        if name in old.get("required", ()) and name not in new.get("required", ()):
-            yield f"{place} may now be absent"
-        yield from _breaks(node, fields[name], roots, place, seen)
-    values = old.get("additionalProperties")
-    if isinstance(values, dict):
-        yield from _breaks(values, new.get("additionalProperties") or {}, roots, f"{at}.*", seen)
-
-
-def _array_breaks(
-    old: Any, new: Any, roots: tuple[Any, Any], at: str, seen: set[tuple[str, str]]
-) -> Iterator[str]:
-    fixed, now = old.get("prefixItems", []), new.get("prefixItems", [])
-    if len(fixed) != len(now):
-        yield f"{at} has {len(now)} places instead of {len(fixed)}"
-    for place, (one, other) in enumerate(zip(fixed, now, strict=False)):
-        yield from _breaks(one, other, roots, f"{at}[{place}]", seen)
-    if isinstance(old.get("items"), dict):
-        yield from _breaks(old["items"], new.get("items") or {}, roots, f"{at}[]", seen)
-
-
-def _kinds(node: Any, root: Any) -> list[tuple[str, Any]]:
-    """The kinds of value a schema allows, each with what is said of it."""
-    if "$ref" in node:
-        return _kinds(root["$defs"][node["$ref"].rpartition("/")[2]], root)
-    if "anyOf" in node:
-        return [kind for one in node["anyOf"] for kind in _kinds(one, root)]
-    if "enum" in node or "const" in node:
-        values = node["enum"] if "enum" in node else [node["const"]]
-        return [(kind, node) for kind in dict.fromkeys(_kind_of(value) for value in values)]
-    kinds = node.get("type", "any")
-    return [(kind, node) for kind in ([kinds] if isinstance(kinds, str) else kinds)]
-
-
-def _kind_of(value: Any) -> str:
-    kinds = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}
-    return kinds[type(value)]

@@ -44,7 +44,7 @@ PLATFORMS = (
     help="Exit with 1 when a shutdown was, or is within this many days (for CI).",
 )
 @config_option
-@json_option("freehold.workflows.incumbent.retirements:RetirementNotice[]/2")
+@json_option("freehold.workflows.incumbent.retirements:RetirementNotice[]")
 def command(
     models: tuple[str, ...],
     within_days: int | None,
