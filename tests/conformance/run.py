@@ -102,7 +102,7 @@ makers publish it, with the tools that freehold puts into its chat template, and
 with the `openai`, `anthropic` and `ollama` packages and by plain HTTP. Answers, events and errors are read by
 the types that these packages were made with, and held to what the references of OpenAI, Anthropic and Ollama
 say. Where freehold refuses by design what a reference has, the check is that the refusal is one of that API:
-its status, its form, the field's name. [Compatibility](compatibility.md) says what holds with which engine.
+its status, its form, the field's name.
 
     scripts/conformance            all of it
     scripts/conformance Anthropic  what has this in its name, without keeping it
