@@ -6,13 +6,11 @@ import tomllib
 
 import click
 import pytest
-import yaml
 from tests.deploy.containerfile import CONTAINERFILE, stages
 from tests.snippets import blocks, shell
 
 PYPROJECT = tomllib.loads((blocks.ROOT / "pyproject.toml").read_text())
 EXTRAS = set(PYPROJECT["project"]["optional-dependencies"])
-COMPOSE = yaml.safe_load((blocks.ROOT / "deploy" / "compose.yaml").read_text())
 OPENAPI = json.loads((blocks.ROOT / "docs" / "reference" / "openapi.json").read_text())
 SHELL = blocks.blocks("sh", "bash", "console")
 OF_FREEHOLD = [
@@ -121,13 +119,11 @@ def looked_at(line, words):
         own = words[2].startswith(("tests.", "benchmarks."))
         folder = blocks.ROOT / words[2].replace(".", "/")
         assert not own or folder.is_dir() or folder.with_suffix(".py").exists(), line
-    elif program in ("podman", "docker") and "compose" not in words:
+    elif program in ("podman", "docker"):
         _, found = stages(CONTAINERFILE.read_text())
         for at, word in enumerate(words):
             if word == "--target":
                 assert words[at + 1] in {stage.name for stage in found}, line
-    elif program == "docker":
-        assert set(COMPOSE["services"]) >= {word for word in words if word.startswith("gateway")}, line
     elif program == "curl":
         (url,) = [word for word in words if word.startswith("http")]
         path = "/" + url.split("/", 3)[3]
