@@ -92,7 +92,6 @@ def write(
                 notes=notes,
                 incumbent_model=incumbent_model,
                 targets_from={"gold": counts["gold"], "incumbent": counts["incumbent"]},
-                preferences={kind: counts[kind] for kind in ("pairs", "liked", "disliked") if counts[kind]},
                 written_by=dict(written),
                 derived_from=building.derived_from,
             )
@@ -132,9 +131,6 @@ def _write_split(
             groups.add(hashlib.blake2b((sample.group or sample.id).encode(), digest_size=8).digest())
             if name != "held_out":
                 counts["gold" if sample.gold is not None else "incumbent"] += 1
-                counts["pairs"] += sample.rejected is not None
-                counts["liked"] += sample.desirable is True
-                counts["disliked"] += sample.desirable is False
             if name == "train" and isinstance(writer := sample.metadata.get(MADE_BY), str):
                 written[writer] += 1
     return Split(name=name, file=file, samples=len(samples), groups=len(groups), sha256=digest.hexdigest())

@@ -94,7 +94,7 @@ def _what(facts: CardFacts) -> str:
 def _making(adapter: TrainingResult) -> str:
     config = adapter.config
     kind = {
-        "lora": "LoRA", "qlora": "QLoRA (4-bit base, NF4)", "dpo": "DPO on LoRA", "kto": "KTO on LoRA",
+        "lora": "LoRA", "qlora": "QLoRA (4-bit base, NF4)",
         "distill": "distillation on LoRA", "full": "all weights",
     }.get(config.method, config.method)  # fmt: skip
     extra = [name for name, on in (("rsLoRA", config.use_rslora), ("DoRA", config.use_dora)) if on]

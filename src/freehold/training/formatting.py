@@ -187,8 +187,8 @@ def format_samples(
 
 
 def _encode(tokenizer: Tokenizer, sample: Sample, train_on: TrainOn) -> Encoded:
-    if sample.desirable is False:
-        raise _RejectError("disliked", "this answer was disliked: it can serve preferences, not imitation")
+    if sample.disliked:
+        raise _RejectError("disliked", "this answer was disliked, and what is right was not said")
     turns = list(sample.messages)
     if sample.answer:
         if sample.completion is None and not (sample.target or "").strip():

@@ -231,7 +231,7 @@ def _format(
         )
     first = train.rejects[0].reason if train.rejects else None
     checks.check_count(len(train.samples), first, approach.need)
-    if not approach.judges and len({tuple(one.ids[one.mask.index(True) :]) for one in train.samples}) == 1:
+    if len({tuple(one.ids[one.mask.index(True) :]) for one in train.samples}) == 1:
         emit(
             TrainingEvent(
                 kind="warning",

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(300)  # a training library is loaded
 def masks(*runs, left_out=(), call_format="template"):
     sample = MaskedSample(id="0123456789", tokens=9, learned_tokens=2, runs=runs, part="better")
     found = MaskedSamples(samples=(sample,), left_out=left_out, call_format=call_format)
-    return TokenMasks(base_model="org/base", because="trained", dataset_id="d", method="dpo", masked=found)
+    return TokenMasks(base_model="org/base", because="trained", dataset_id="d", method="lora", masked=found)
 
 
 def printed(found, monkeypatch, columns="80"):
@@ -44,9 +44,9 @@ def test_what_is_learned_stands_in_brackets(monkeypatch):
         ),
         monkeypatch,
     )
-    assert "01234567 (better)  9 tokens, 2 learned" in shown
+    assert "01234567  9 tokens, 2 learned" in shown
     assert "<|im_start|>user↵\nwhere … 1,234 tokens … ⟦order_status<|im_end|>⟧" in shown
-    assert "org/base (the last run's base), method dpo" in shown
+    assert "org/base (the last run's base), method lora" in shown
 
 
 def test_on_a_terminal_without_colour_as_well(monkeypatch, capsys):

@@ -12,7 +12,7 @@ from freehold.training import base as bases
 from freehold.training import loop
 from freehold.training.methods import table
 from freehold.types.config import FinetuneConfig
-from freehold.types.dataset import Message, TeacherToken
+from freehold.types.dataset import TeacherToken
 
 CONFIG = FinetuneConfig(
     r=4, batch_size=8, learning_rate=0.02, precision="fp32", checkpoint_steps=1000, epochs=6
@@ -24,14 +24,12 @@ CASES = {
     "rslora": {"use_rslora": True},
     "dora": {"use_dora": True},
     "distill": {"method": "distill"},
-    "dpo": {"method": "dpo", "learning_rate": 0.005},
-    "kto": {"method": "kto"},
     "full": {"method": "full", "learning_rate": 0.005},
 }
 
 
 def samples_for(count=24):
-    """The task with everything any method asks for: a worse answer, and a like or dislike."""
+    """The task with everything any method asks for: what the incumbent thought."""
     made = []
     for number, sample in enumerate(task_samples(count)):
         worse = TEXT[3 + (number + 1) % 3]
@@ -39,7 +37,6 @@ def samples_for(count=24):
             msgspec.structs.replace(
                 sample,
                 incumbent=sample.gold,
-                rejected=(Message(role="assistant", content=worse),),
                 teacher=(
                     TeacherToken(text=sample.gold[:6], top=((sample.gold[:6], -0.1), (worse[:6], -2.5))),
                 ),

@@ -54,17 +54,6 @@ def test_earlier_answers_are_marked_where_they_are_learned(asked):
     assert learned(last) == "d<|im_end|>" and learned(all_of_them) == "b<|im_end|>d<|im_end|>"
 
 
-def test_both_answers_of_a_pair_are_parts(asked):
-    sample = make_sample(
-        1, "where", "order_status", rejected=(Message(role="assistant", content="damaged_item"),)
-    )
-    found = masked(asked([sample], method="dpo"))
-    assert [(one.part, learned(one)) for one in found.samples] == [
-        ("better", "order_status<|im_end|>"),
-        ("worse", "damaged_item<|im_end|>"),
-    ]
-
-
 def test_a_sample_that_a_run_leaves_out_says_why(asked, monkeypatch):
     monkeypatch.setattr(masking, "_SAMPLE_CHARACTERS", 1000)
     samples = [make_sample(1, "lamp " * 100, "x"), make_sample(2, "x", " "), make_sample(3, "z" * 1001, "x")]

@@ -25,8 +25,7 @@ def show_masks(found: TokenMasks) -> None:
     console = make_console(highlight=False)
     coloured = shows_colour(console)
     for sample in found.masked.samples:
-        part = f" ({sample.part})" if sample.part else ""
-        echo(f"{sample.id[:8]}{part}  {sample.tokens:,} tokens, {sample.learned_tokens:,} learned")
+        echo(f"{sample.id[:8]}  {sample.tokens:,} tokens, {sample.learned_tokens:,} learned")
         console.print(_tokens(sample, coloured=coloured))
         console.print()
     for one in found.masked.left_out:

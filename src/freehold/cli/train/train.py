@@ -26,8 +26,8 @@ from freehold.types.training import Search, TrainingResult
 @click.option("--patience", type=click.IntRange(min=1), help="Stop after this many epochs without progress.")
 @click.option(
     "--method",
-    type=click.Choice(["lora", "qlora", "distill", "dpo", "kto", "full"]),
-    help="Imitate (lora, on a 4-bit base qlora, all weights full), be taught (distill), prefer (dpo, kto).",
+    type=click.Choice(["lora", "qlora", "distill", "full"]),
+    help="Imitate (lora, on a 4-bit base qlora, all weights full), be taught (distill).",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of initial weights and sample order.")
 @click.option(
@@ -87,7 +87,6 @@ def command(  # click passes each option
       freehold train
       freehold train --base HuggingFaceTB/SmolLM2-135M-Instruct --epochs 3 --max-minutes 10
       freehold train --search --trials 6 --max-minutes 60
-      freehold train --method dpo --name support-preferred
       freehold train --curve
       freehold train --leak-test
     """

@@ -73,8 +73,7 @@ def _show_sample(console: object, sample: PreviewSample) -> None:
     from rich.text import Text
 
     assert isinstance(console, Console)
-    part = f" ({sample.part})" if sample.part else ""
-    heading = f"{sample.id[:8]}{part}  {sample.tokens:,} tokens, {sample.learned_tokens:,} learned"
+    heading = f"{sample.id[:8]}  {sample.tokens:,} tokens, {sample.learned_tokens:,} learned"
     console.print(Text(heading, style="bold"))
     coloured = shows_colour(console)
     line = Text()

@@ -97,7 +97,7 @@ def check(job: EncoderJob) -> None:
 
 
 def _is_taught(sample: Sample) -> bool:
-    return sample.target is not None and sample.desirable is not False
+    return sample.target is not None and not sample.disliked
 
 
 def _reader(turns: int, constant: Sequence[str] | None) -> Callable[[Sample], str]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold.errors import MissingExtraError, TrainingError
+from freehold.errors import TrainingError
 from freehold.training import job as jobs
 from freehold.training.base import Base
 from freehold.training.formatting import RejectedSample, format_samples
@@ -30,8 +30,6 @@ class Approach(NamedTuple):
     make: Callable[[Base, FinetuneConfig], Trainer]
     format: Callable[[Any, Iterable[Sample], FinetuneConfig], FormattedSplit]
     need: str = "add samples to the train split; a narrow task starts to work at about 100"
-    judges: bool = False
-    """Whether it learns from judgements of answers instead of imitating them."""
 
     def read(self, job: jobs.Job, tokenizer: Any, split: SplitName) -> FormattedSplit:
         """A split of the job's dataset, tokenized."""
@@ -59,15 +57,6 @@ def check(config: FinetuneConfig) -> None:
     wrong = strict.misfit(config)
     if wrong is not None:
         raise TrainingError(wrong)
-    if config.method in ("dpo", "kto"):
-        import importlib.util
-
-        if any(importlib.util.find_spec(module) is None for module in ("trl", "datasets")):
-            raise MissingExtraError(f"learning from preferences ({config.method})", "train")
-    if config.method == "kto" and config.batch_size < 2:
-        raise TrainingError(
-            "kto compares samples of a batch: batch_size is 1", hint="batch_size of 8 or more"
-        )
 
 
 def _lora(base: Base, config: FinetuneConfig) -> Trainer:
@@ -80,12 +69,6 @@ def _full(base: Base, config: FinetuneConfig) -> Trainer:
     from freehold.training.methods.full import FullTrainer
 
     return FullTrainer(base, config)
-
-
-def _preference(base: Base, config: FinetuneConfig) -> Trainer:
-    from freehold.training.methods.preference import PreferenceTrainer
-
-    return PreferenceTrainer(base, config)
 
 
 def _distill(base: Base, config: FinetuneConfig) -> Trainer:
@@ -106,29 +89,11 @@ def _format_distillation(tokenizer: Any, samples: Iterable[Sample], config: Fine
     return FormattedSplit(*format_taught(tokenizer, samples, max_tokens=config.max_tokens))
 
 
-def _format_pairs(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> FormattedSplit:
-    from freehold.training.methods.preference_samples import format_pairs
-
-    return FormattedSplit(*format_pairs(tokenizer, samples, max_tokens=config.max_tokens))
-
-
-def _format_judged(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> FormattedSplit:
-    from freehold.training.methods.preference_samples import format_judged
-
-    return FormattedSplit(*format_judged(tokenizer, samples, max_tokens=config.max_tokens))
-
-
 METHODS: dict[str, Approach] = {
     "lora": Approach(_lora, _format_imitation),
     "qlora": Approach(_lora, _format_imitation),
     "distill": Approach(
         _distill, _format_distillation, "it needs the incumbent's answers: freehold import, or freehold up"
-    ),
-    "dpo": Approach(
-        _preference, _format_pairs, "it needs samples with a worse answer next to the right one", judges=True
-    ),
-    "kto": Approach(
-        _preference, _format_judged, "it needs samples with a like or dislike (feedback)", judges=True
     ),
     "full": Approach(_full, _format_imitation),
 }

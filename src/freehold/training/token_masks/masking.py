@@ -52,7 +52,6 @@ def _masked(sample: PreviewSample) -> MaskedSample:
         tokens=sample.tokens,
         learned_tokens=sample.learned_tokens,
         runs=runs_of(sample.pieces),
-        part=sample.part,
     )
 
 

@@ -26,14 +26,13 @@ class TokenRun(Record, frozen=True, kw_only=True):
 
 
 class MaskedSample(Record, frozen=True, kw_only=True):
-    """One sample as it is trained on, cut to what can be looked at. `tokens` and `learned_tokens` count all of it;
-    `part` says which answer it is, where a method takes several."""
+    """One sample as it is trained on, cut to what can be looked at. `tokens` and `learned_tokens` count all of
+    it."""
 
     id: str
     tokens: int
     learned_tokens: int
     runs: tuple[TokenRun, ...]
-    part: str = ""
 
 
 class MaskRequest(Record, frozen=True, kw_only=True):

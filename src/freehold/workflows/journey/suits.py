@@ -28,8 +28,6 @@ _MODULES: dict[MethodName, tuple[str, str]] = {
     "distill": ("peft", "train"),
     "qlora": ("bitsandbytes", "qlora"),
     "encoder": ("sentence_transformers", "encoder"),
-    "dpo": ("trl", "train"),
-    "kto": ("trl", "train"),
     "examples": ("bm25s", "examples"),
 }
 """What a method imports that the base install leaves out, and the extra that brings it."""
@@ -176,17 +174,6 @@ def _unsuited_prompt(candidate: Candidate, config: ProjectConfig) -> Unsuited | 
 
 
 def _unsuited_teaching(method: MethodName, facts: TaskFacts) -> Unsuited | None:
-    preferences = facts.dataset.preferences
-    if method == "dpo" and not preferences.get("pairs"):
-        return Unsuited(
-            "dpo learns from pairs of a better and a worse answer, and no training sample has one",
-            'method = "lora" learns from right answers',
-        )
-    if method == "kto" and not (preferences.get("liked") and preferences.get("disliked")):
-        return Unsuited(
-            "kto learns from answers that were liked and others that were not, and the training samples lack one kind",
-            'method = "lora" learns from right answers',
-        )
     if method == "distill" and not facts.has_incumbent_answers:
         return Unsuited(
             "distill imitates the incumbent, and no training sample has an answer of it",

@@ -27,15 +27,14 @@ SHOWN_TEXT = 300
 def doubts(project: Project, wanted: str | None = None, *, most: int = 50) -> Doubts:
     """What the model of an adapter (default: the one made last) doubted while it was trained.
 
-    Raises `UsageError` when there is no such adapter, or it has no notes (it was trained before freehold kept them,
-    or by preferences).
+    Raises `UsageError` when there is no such adapter, or it has no notes of its samples.
     """
     adapter = _adapter(project, wanted)
     found = loss_history.read(Path(adapter.path))
     if not found:
         raise UsageError(
             f"adapter {adapter.name} ({adapter.id[:12]}) noted nothing of its samples",
-            hint="train again with freehold train; lora, qlora, distill and full take notes, dpo and kto do not",
+            hint="train again with freehold train; all methods take notes",
         )
     with open_store(project.store_url) as store:
         dataset = find_dataset(store, adapter.dataset_id)

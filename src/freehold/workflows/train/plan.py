@@ -158,8 +158,6 @@ def _memory_method(config: FinetuneConfig) -> Any:
 
 def _notes(config: FinetuneConfig, train: SplitMeasurement, fits: bool, time: _Time) -> list[str]:
     notes = []
-    if config.method in ("dpo", "kto"):
-        notes.append(f"memory is counted as for lora; {config.method} compares with the base and takes more")
     if config.method == "distill":
         notes.append("memory is counted as for lora; the incumbent's probabilities take little more")
     if train.looked_at < train.samples:

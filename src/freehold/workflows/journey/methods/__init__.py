@@ -48,8 +48,6 @@ METHODS: dict[MethodName, Method] = {
         TrainedAdapter("qlora"),
         TrainedWhole(),
         TrainedAdapter("distill"),
-        TrainedAdapter("dpo"),
-        TrainedAdapter("kto"),
     )
 }
 

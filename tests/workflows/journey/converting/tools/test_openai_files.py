@@ -1,3 +1,4 @@
+import pytest
 from tests.workflows.journey.converting.converted import converted, unmapped
 
 JOB = {
@@ -43,11 +44,9 @@ def test_of_a_list_the_newest_that_ended_counts(tmp_path):
     assert config.incumbent.model == "ft:old"
 
 
-def test_preferences_and_reinforcement(tmp_path):
-    dpo = {**JOB, "method": {"type": "dpo", "dpo": {"hyperparameters": {"beta": 0.2}}}}
-    _, config = converted(tmp_path, "dpo.json", dpo)
-    assert (config.train.method, config.train.beta) == ("dpo", 0.2)
-    made, _ = converted(tmp_path, "rl.json", {**JOB, "method": {"type": "reinforcement"}}, replace=True)
+@pytest.mark.parametrize("kind", ["dpo", "reinforcement"])
+def test_ways_of_training_that_have_no_counterpart_are_told(tmp_path, kind):
+    made, _ = converted(tmp_path, "job.json", {**JOB, "method": {"type": kind}})
     assert "method" in unmapped(made)
 
 

@@ -15,7 +15,7 @@ from freehold.workflows.journey.converting.parts import ConfigParts, ConvertedMo
 from freehold.workflows.journey.converting.source import Source
 
 TITLE = "OpenAI fine-tuning or evals"
-_METHODS = {"supervised": "lora", "dpo": "dpo"}
+_METHODS = {"supervised": "lora"}
 _OPERATIONS = {"eq": "exact", "ilike": "contains", "like": "contains"}
 
 
@@ -104,7 +104,7 @@ def _pay(model: str | None, source: str, parts: ConfigParts) -> None:
 def _hyperparameters(source: Source | None, parts: ConfigParts) -> None:
     if source is None:
         return
-    for key, name in (("n_epochs", "epochs"), ("batch_size", "batch_size"), ("beta", "beta")):
+    for key, name in (("n_epochs", "epochs"), ("batch_size", "batch_size")):
         if source.peek(key) == "auto":  # as freehold chooses, then
             source.take(key)
         parts.training(source, key, name)
