@@ -18,7 +18,7 @@ RELEASED = {
 
 @pytest.mark.parametrize(
     ("method", "kind"),
-    [("lora", Adapter), ("qlora", Adapter), ("distill", Adapter), ("full", WholeModel)],
+    [("lora", Adapter), ("qlora", Adapter), ("full", WholeModel)],
 )
 def test_a_manifest_is_of_an_adapter_or_of_whole_weights(method, kind):
     read = trained(TrainingResult, "/a", "x", FinetuneConfig(method=method))

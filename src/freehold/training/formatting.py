@@ -63,24 +63,6 @@ class Encoded(NamedTuple):
     mask: tuple[bool, ...]
 
 
-class SoftTarget(NamedTuple):
-    """The teacher's distribution at one target: `at` counts the sample's targets from 0. `probabilities` of the
-    student's tokens `ids` sum to at most 1; the rest belongs to all other tokens."""
-
-    at: int
-    ids: tuple[int, ...]
-    probabilities: tuple[float, ...]
-
-
-class TaughtSample(NamedTuple):
-    """One sample as tokens (see `Encoded`) with what the teacher thought."""
-
-    id: str
-    ids: tuple[int, ...]
-    mask: tuple[bool, ...]
-    soft: tuple[SoftTarget, ...]
-
-
 class RejectedSample(Record, frozen=True, kw_only=True):
     """A sample that is not trained on, and why. `code` is one of `REJECT_CODES`."""
 

@@ -11,12 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from freehold.errors import TrainingError
-from freehold.training import checkpoint, group, memory, schedule, written
+from freehold.training import checkpoint, group, memory, schedule
 from freehold.training.early_stopping import EarlyStopping
 from freehold.training.formatting import Encoded
-from freehold.training.loss_history import LossHistory
 from freehold.training.trainer import Trainer, ValidationResult
-from freehold.types.training import Learned, TrainingEvent, WrittenAnswer
+from freehold.types.training import TrainingEvent
 
 Emit = Callable[[TrainingEvent], None]
 
@@ -37,7 +36,6 @@ class Outcome(NamedTuple):
     curve: tuple[tuple[int, float], ...]
     validation_loss: float | None
     validation_score: float | None = None
-    learned: tuple[Learned, ...] = ()
 
 
 def train(
@@ -94,7 +92,6 @@ class _TrainingRun:
         self.steps_per_epoch = schedule.steps_per_epoch(len(samples), self._config.batch_size)
         self._tokens, self._seconds_before = 0, 0.0
         self._curve: list[tuple[int, float]] = []
-        self._losses = LossHistory(samples)
         self._stopping = EarlyStopping(self._config.patience)
         self._validated: ValidationResult | None = None
         state = checkpoint.load(folder, job)
@@ -108,7 +105,6 @@ class _TrainingRun:
         position = state.position
         self._trainer.restore(state.tensors)
         self._stopping.restore(position, state.tensors)
-        self._losses.restore(state.tensors)
         self.step, self.steps, self._tokens = position.step, position.steps, position.tokens
         self._seconds_before, self._curve = position.seconds, list(position.curve)
 
@@ -147,12 +143,10 @@ class _TrainingRun:
 
     def train_batch(self) -> None:
         """One optimizer step over the next batch."""
-        indices = self._indices()
         rate = schedule.learning_rate(self.step, self.steps, self._config)
-        batch = group.shard([self._samples[at] for at in indices])
+        batch = group.shard([self._samples[at] for at in self._indices()])
         make_step = functools.partial(self._trainer.step, rate=rate)
         loss, tokens = memory.retry_smaller(self._trainer, make_step, batch, self._warn)
-        self._losses.record(indices, self._trainer.losses, first=self.step < self.steps_per_epoch)
         self.step += 1
         self._tokens += tokens
         self._curve.append((self.step, loss))
@@ -206,7 +200,6 @@ class _TrainingRun:
         shard = group.shard(self._validation)
         began = time.monotonic()
         result = memory.retry_smaller(self._trainer, self._trainer.evaluate, shard, self._warn)
-        said = self._written()
         self._validation_seconds = time.monotonic() - began
         self._speed.leave_out(self._validation_seconds)
         self._validated = result
@@ -219,25 +212,12 @@ class _TrainingRun:
                 loss=result.loss,
                 score=result.score,
                 message=f"{result.score:.1%} of {len(self._validation)} validation samples right, loss",
-                written=said,
             )
         )
         self._stopping.record(result, self._trainer)
         if self._stopping.is_over and self.step < self.steps:
             self._warn(f"{self._stopping.stale} evaluations without a better one: stopping early")
             self.steps = self.step
-
-    def _written(self) -> tuple[WrittenAnswer, ...]:
-        """What the model answers to a few samples by itself; one worker's part, who tells it."""
-        if group.rank():
-            return ()
-        return memory.retry_smaller(self._trainer, self._answers, self._validation, self._warn)
-
-    def _answers(self, samples: Sequence[Encoded]) -> tuple[WrittenAnswer, ...]:
-        asked = written.chosen(samples, self._trainer.pack_tokens)
-        if not asked:  # of an encoder, or of a method that judges answers: their bases write none
-            return ()
-        return written.answers(self._trainer.write_answers, asked, self._trainer.base.tokenizer)
 
     def save_checkpoint(self) -> None:
         """Write down everything a later process needs to go on from here."""
@@ -257,7 +237,7 @@ class _TrainingRun:
                 best_score=None if best is None else best.score,
                 stale_evaluations=self._stopping.stale,
             ),
-            self._trainer.tensors() | self._stopping.tensors() | self._losses.tensors(),
+            self._trainer.tensors() | self._stopping.tensors(),
         )
         self._emit(TrainingEvent(kind="checkpoint", step=self.step, steps=self.steps, tokens=self._tokens))
 
@@ -275,7 +255,6 @@ class _TrainingRun:
             curve=tuple(self._curve),
             validation_loss=None if validated is None else validated.loss,
             validation_score=None if validated is None else validated.score,
-            learned=tuple(self._losses.learned()),
         )
 
 

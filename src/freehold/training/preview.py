@@ -29,7 +29,7 @@ def preview_samples(
     found: list[PreviewSample] = []
     stream = iter(samples)
     while len(found) < count and (batch := list(islice(stream, max(count, 8)))):
-        for one in table.find(config.method).format(tokenizer, batch, config).samples:
+        for one in table.format_split(tokenizer, batch, config).samples:
             found.append(_preview(tokenizer, one))
     return found[:count]
 
@@ -38,7 +38,7 @@ def preview_all(
     tokenizer: Tokenizer, samples: Iterable[Sample], config: FinetuneConfig
 ) -> tuple[list[PreviewSample], list[RejectedSample]]:
     """All samples that are trained on, token by token, and those that are not."""
-    formatted = table.find(config.method).format(tokenizer, samples, config)
+    formatted = table.format_split(tokenizer, samples, config)
     return [_preview(tokenizer, one) for one in formatted.samples], formatted.rejects
 
 
@@ -46,7 +46,6 @@ def measure_split(
     tokenizer: Tokenizer, samples: Iterable[Sample], config: FinetuneConfig, total: int
 ) -> SplitMeasurement:
     """Lengths and rejects of a split of `total` samples; of a large one every n-th is looked at."""
-    approach = table.find(config.method)
     every = max(1, -(-total // MOST_LOOKED_AT))
     stream = islice(samples, 0, None, every)
     rejects: Counter[str] = Counter()
@@ -57,7 +56,7 @@ def measure_split(
     longest_over: int | None = None
     while batch := list(islice(stream, _BATCH)):
         looked += len(batch)
-        formatted = approach.format(tokenizer, batch, config)
+        formatted = table.format_split(tokenizer, batch, config)
         rejects.update(one.code for one in formatted.rejects)
         first += formatted.rejects[: _FIRST - len(first)]
         for reject in formatted.rejects:

@@ -141,35 +141,6 @@ class LabelConflict(Record, frozen=True, kw_only=True):
     incumbent_sides_with: Literal["gold", "other_gold"] | None = None
 
 
-class Doubt(Record, frozen=True, kw_only=True):
-    """A training sample whose answer a model kept finding unlikely while it learned the others.
-
-    `probability` is of the whole answer where answers are labels, else the mean of its tokens; before the sample was
-    learned once more. `looks` counts the passes it is the mean of.
-    """
-
-    sample_id: str
-    question: str
-    answer: str
-    probability: float
-    looks: int
-    incumbent: str | None = None
-    """What the incumbent answered, where that is known and something else."""
-
-
-class Doubts(Record, frozen=True, kw_only=True):
-    """Answers a trained model disagrees with, the least likely first."""
-
-    adapter_id: str
-    dataset_id: str
-    labels: bool
-    """Whether answers are labels; else all are unlikely to some degree, and the list is only an order."""
-    samples: int
-    first_pass_only: bool
-    found: int
-    doubts: tuple[Doubt, ...]
-
-
 class Lengths(Record, frozen=True, kw_only=True):
     """Characters, at quantiles."""
 

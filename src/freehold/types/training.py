@@ -14,21 +14,10 @@ WrittenCalls = Literal["template", "tagged"]
 EventKind = Literal["start", "step", "eval", "checkpoint", "warning", "end", "error"]
 
 
-class WrittenAnswer(Record, frozen=True, kw_only=True):
-    """What a model wrote by itself for a validation sample. `is_right`: what is right, to the letter; `ended` is False
-    where it was cut."""
-
-    sample_id: str
-    text: str
-    is_right: bool
-    ended: bool
-
-
 class TrainingEvent(Record, frozen=True, kw_only=True):
     """One line of a run's ``events.jsonl``.
 
-    `score`, of an ``eval``, is the share of validation samples that are answered right to the letter; `written` are a
-    few of them with what the model answers.
+    `score`, of an ``eval``, is the share of validation samples that are answered right to the letter.
     """
 
     kind: EventKind
@@ -44,18 +33,6 @@ class TrainingEvent(Record, frozen=True, kw_only=True):
     seconds_left: float | None = None
     peak_memory_bytes: int | None = None
     message: str | None = None
-    written: tuple[WrittenAnswer, ...] = ()
-
-
-class Learned(Record, frozen=True, kw_only=True):
-    """How unlikely a sample's answer was to the model before it was learned again: −log p, in nats, the mean over the
-    passes after the first. With `looks` of 0 there was one pass only, and `loss` is of that. `tokens` are the answer's.
-    """
-
-    sample_id: str
-    loss: float
-    tokens: int
-    looks: int
 
 
 class TrainingResult(StoredRecord, frozen=True, kw_only=True):

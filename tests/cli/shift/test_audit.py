@@ -77,7 +77,7 @@ BY_RECORD = {
 """Their results are records, each with its entry: tests/store/test_audit.py."""
 NOTHING_STORED = {
     "init", "import-config", "report", "status", "down", "traces list", "traces show", "store check", "dataset check",
-    "dataset card", "dataset doubts", "dataset list", "dataset show", "dataset diff", "dataset request",
+    "dataset card", "dataset list", "dataset show", "dataset diff", "dataset request",
     "scan", "retirements", "license rule",
     "license comply", "license init", "license identify", "license matrix", "license bom", "assess", "fit", "cost",
     "catalog list", "catalog show", "catalog status", "catalog sync", "publishers", "gap",

@@ -26,8 +26,8 @@ from freehold.types.training import Search, TrainingResult
 @click.option("--patience", type=click.IntRange(min=1), help="Stop after this many epochs without progress.")
 @click.option(
     "--method",
-    type=click.Choice(["lora", "qlora", "distill", "full"]),
-    help="Imitate (lora, on a 4-bit base qlora, all weights full), be taught (distill).",
+    type=click.Choice(["lora", "qlora", "full"]),
+    help="An adapter (lora, on a 4-bit base qlora), or all weights (full).",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of initial weights and sample order.")
 @click.option(

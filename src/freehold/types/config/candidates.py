@@ -114,7 +114,7 @@ SETTINGS_OF: dict[str, tuple[MethodName, ...]] = {
     "pseudo_labels": ("encoder", "lora", "qlora", "full"),
     "paraphrases": ("encoder", "lora", "qlora", "full"),
     "stage": ("encoder",),
-    "train": ("lora", "qlora", "full", "distill", "encoder"),
+    "train": ("lora", "qlora", "full", "encoder"),
 }
 """The methods that read a key of `[[candidates]]`."""
 

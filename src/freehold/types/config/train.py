@@ -15,9 +15,8 @@ to answer a plain question."""
 Keepable = Literal["no_tool", "refusal", "format", "chat", "other_tasks"]
 """What can be asked to stay: a skill, or what the base makes of the log's other tasks."""
 
-Method = Literal["lora", "qlora", "distill", "full"]
-"""`lora`, and on a 4-bit base `qlora`: imitate the answers. `distill`: imitate the incumbent, with its own
-probabilities where they are known. `full`: imitate, moving every weight."""
+Method = Literal["lora", "qlora", "full"]
+"""`lora`, and on a 4-bit base `qlora`: imitate the answers. `full`: imitate, moving every weight."""
 
 
 CallFormat = Literal["auto", "template", "tagged"]
@@ -83,8 +82,6 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
     gradient_checkpointing: bool | None = None
     """Compute activations again on the way back instead of keeping them: less memory, more time. None: only
     once memory runs out with one sample at a time."""
-    soft_share: Annotated[float, Meta(ge=0, le=1)] = 0.5
-    """Distillation: how much the incumbent's probabilities count against its words, where they are known."""
     optimizer: Literal["auto", "adamw", "paged_adamw"] = "auto"
     """AdamW, or bitsandbytes' paged one that moves its state off a full GPU; auto: paged for qlora on CUDA."""
     trackers: tuple[TrackerName, ...] = ()

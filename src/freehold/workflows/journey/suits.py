@@ -6,11 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
-from itertools import islice
 from typing import NamedTuple
 
 from freehold.catalog import models as catalog
-from freehold.datasets import building
 from freehold.errors import FreeholdError
 from freehold.training.encoder.prepared import prepare
 from freehold.types.config import ProjectConfig
@@ -25,7 +23,6 @@ CANDIDATES = "candidates"
 _MODULES: dict[MethodName, tuple[str, str]] = {
     "lora": ("peft", "train"),
     "full": ("peft", "train"),
-    "distill": ("peft", "train"),
     "qlora": ("bitsandbytes", "qlora"),
     "encoder": ("sentence_transformers", "encoder"),
     "examples": ("bm25s", "examples"),
@@ -33,7 +30,6 @@ _MODULES: dict[MethodName, tuple[str, str]] = {
 """What a method imports that the base install leaves out, and the extra that brings it."""
 _PROPOSED = ("gepa", "prompt")
 """What method `prompt` imports where a proposer is named; plain changes of the prompt need nothing."""
-_LOOKED_AT = 20_000
 _UNTRAINED = 'method = "as_is" asks the model as it is'
 
 
@@ -64,13 +60,6 @@ class TaskFacts:
         except FreeholdError as error:
             return Unsuited(error.message, error.hint or 'method = "lora" has a model write its answers')
         return None
-
-    @cached_property
-    def has_incumbent_answers(self) -> bool:
-        """Whether a training sample has an answer of the incumbent."""
-        return any(
-            one.incumbent is not None for one in islice(building.samples(self.dataset, "train"), _LOOKED_AT)
-        )
 
 
 def suit_findings(known: Sequence[Candidate], facts: TaskFacts) -> Iterator[Finding]:
@@ -119,7 +108,7 @@ def unsuited_for(candidate: Candidate, facts: TaskFacts, *, encoder_before: bool
         return missing
     if method == "prompt":
         return _unsuited_prompt(candidate, facts.config)
-    return _unsuited_teaching(method, facts)
+    return None
 
 
 def _unsuited_model(candidate: Candidate) -> Unsuited | None:
@@ -169,14 +158,5 @@ def _unsuited_prompt(candidate: Candidate, config: ProjectConfig) -> Unsuited | 
         return Unsuited(
             "the incumbent is to propose prompts, and no address of it is known",
             "base_url in [incumbent], or another proposer of [[endpoints]]",
-        )
-    return None
-
-
-def _unsuited_teaching(method: MethodName, facts: TaskFacts) -> Unsuited | None:
-    if method == "distill" and not facts.has_incumbent_answers:
-        return Unsuited(
-            "distill imitates the incumbent, and no training sample has an answer of it",
-            'method = "lora" learns from right answers',
         )
     return None

@@ -47,7 +47,6 @@ METHODS: dict[MethodName, Method] = {
         TrainedAdapter("lora"),
         TrainedAdapter("qlora"),
         TrainedWhole(),
-        TrainedAdapter("distill"),
     )
 }
 
