@@ -86,37 +86,6 @@ def as_made(result: TrainingResult) -> Adapter | WholeModel:
     return WholeModel(**fields) if result.is_whole else Adapter(**fields)
 
 
-class SearchTrial(Record, frozen=True, kw_only=True):
-    """One run of a search, with how it did on the validation split. `failed` says why it has no numbers."""
-
-    rung: int
-    r: int
-    learning_rate: float
-    epochs: float
-    validation_loss: float | None = None
-    validation_score: float | None = None
-    steps: int = 0
-    seconds: float = 0.0
-    adapter_id: str | None = None
-    path: str | None = None
-    failed: str | None = None
-
-
-class Search(StoredRecord, frozen=True, kw_only=True):
-    """A search over options, all trials kept. `best` is the place of the best one in `trials`."""
-
-    kind: ClassVar[str] = "search"
-
-    id: str
-    base_model: str
-    dataset_id: str
-    trials: tuple[SearchTrial, ...]
-    best: int
-    complete: bool
-    """False where the time was over before all rungs were done."""
-    made_from: tuple[str, ...] = ()
-
-
 class CurveRun(Record, frozen=True, kw_only=True):
     """One point of a learning curve: after training on `samples`, `right` of `asked` validation samples were right to
     the letter."""
@@ -147,29 +116,3 @@ class TrainingCurve(StoredRecord, frozen=True, kw_only=True):
     twice_low: float
     twice_high: float
     made_from: tuple[str, ...] = ()
-
-
-class TrainingNeed(Record, frozen=True, kw_only=True):
-    """How many training samples until a candidate passes, read off a learning curve.
-
-    A candidate passes where the `held_out` items promote it with probability `power`: from `accuracy` on, which is the
-    incumbent's and `difference` together. `samples` with its 95 % interval is where the curve reaches it; None: not
-    within `farthest`. The largest run had `trained` samples and got `reached`.
-    """
-
-    curve_id: str
-    base_model: str
-    margin: float
-    power: float
-    held_out: int
-    discordance: float
-    incumbent_rate: float
-    difference: float
-    accuracy: float
-    trained: int
-    reached: float
-    samples: int | None
-    low: int | None
-    high: int | None
-    farthest: int
-    fits: bool

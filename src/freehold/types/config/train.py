@@ -22,9 +22,6 @@ Method = Literal["lora", "qlora", "full"]
 CallFormat = Literal["auto", "template", "tagged"]
 
 
-TrackerName = Literal["tensorboard", "wandb", "mlflow"]
-
-
 class FinetuneConfig(Record, frozen=True, kw_only=True):
     """Options of a training run; LoRA options keep PEFT's names.
 
@@ -84,8 +81,6 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
     once memory runs out with one sample at a time."""
     optimizer: Literal["auto", "adamw", "paged_adamw"] = "auto"
     """AdamW, or bitsandbytes' paged one that moves its state off a full GPU; auto: paged for qlora on CUDA."""
-    trackers: tuple[TrackerName, ...] = ()
-    """Tools that get the numbers as well; they write into the run's folder."""
     probe: Annotated[int, Meta(ge=0, le=200)] = 80
     """Probes of other skills that a candidate and its base are asked after the evaluation; 0 asks none. Slices by skill
     need 20 each."""
