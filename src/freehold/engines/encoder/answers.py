@@ -34,17 +34,13 @@ class AnswerToken(NamedTuple):
 
 
 class EncoderAnswer(NamedTuple):
-    """An answer. `confidence` is the probability that all of the likeliest answer is right, taken as if fields were
-    independent; not `in_scope` where that is less than the encoder was told to ask for. `probability` is that of the
-    answer given: another where that is the one for what is out of scope. `margin` is the least of its fields' likeliest
-    values before their second ones, `entropy` that of all fields together (nats); None out of scope."""
+    """An answer. `probability` is that all of it is right, taken as if fields were independent. `margin` is the least
+    of its fields' likeliest values before their second ones, `entropy` that of all fields together (nats)."""
 
     tokens: tuple[AnswerToken, ...]
-    confidence: float
-    in_scope: bool
     probability: float
-    margin: float | None = None
-    entropy: float | None = None
+    margin: float
+    entropy: float
 
     @property
     def text(self) -> str:
@@ -68,11 +64,7 @@ def answer(manifest: EncoderManifest, read: EncodedText, text: str, *, top: int 
         _decide(field, logits, read, text, top)
         for field, logits in zip(manifest.fields, read.logits, strict=True)
     ]
-    confidence = math.prod(one.probability for one in decisions)
-    in_scope = manifest.min_confidence is None or confidence >= manifest.min_confidence
-    if not in_scope and manifest.out_of_scope_answer is not None:
-        told = _out_of_scope(manifest, decisions, confidence, top)
-        return EncoderAnswer(told, confidence, False, 1 - confidence)
+    probability = math.prod(one.probability for one in decisions)
     if manifest.answer == "label":
         first = decisions[0]
         tokens: Sequence[AnswerToken] = (_token(first, [str(value) for value, _ in first.others], top),)
@@ -82,7 +74,7 @@ def answer(manifest: EncoderManifest, read: EncodedText, text: str, *, top: int 
         tokens = _object_tokens(manifest, decisions, top)
     margin = min(one.margin for one in decisions)
     entropy = math.fsum(one.entropy for one in decisions)
-    return EncoderAnswer(tuple(tokens), confidence, in_scope, confidence, margin, entropy)
+    return EncoderAnswer(tuple(tokens), probability, margin, entropy)
 
 
 def probabilities(field: FieldHead, logits: Array) -> Probabilities:
@@ -191,17 +183,6 @@ def _object_tokens(manifest: EncoderManifest, decisions: Sequence[_Decision], to
         texts = [f"{before}{_json(value, manifest)}{after}" for value, _ in decision.others]
         tokens.append(_token(decision, texts, top))
     return tokens
-
-
-def _out_of_scope(
-    manifest: EncoderManifest, decisions: Sequence[_Decision], confidence: float, top: int
-) -> tuple[AnswerToken]:
-    """The answer for what is out of scope; as likely as that the likeliest answer is wrong."""
-    text = manifest.out_of_scope_answer or ""
-    others = [(text, 1 - confidence)]
-    if manifest.answer == "label":
-        others += [(str(value), share) for value, share in decisions[0].others]
-    return (AnswerToken(text, _log(1 - confidence), _logs(others[:top])),)
 
 
 def _token(decision: _Decision, texts: Sequence[str], top: int) -> AnswerToken:

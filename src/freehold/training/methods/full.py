@@ -1,7 +1,7 @@
 """Full fine-tuning, for models so small that an adapter would be most of them: every weight moves.
 
 Weights, gradient and the optimizer's two moments are float32, 16 bytes a weight; products are computed in the run's own
-precision (autocast). What is left is a model of its own, not an adapter: see `freehold.training.output.whole`.
+precision (autocast). What is left is a model of its own, not an adapter: see `freehold.training.output.export`.
 """
 
 from __future__ import annotations

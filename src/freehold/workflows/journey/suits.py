@@ -13,7 +13,6 @@ from freehold.errors import FreeholdError
 from freehold.training.encoder.prepared import prepare
 from freehold.types.config import ProjectConfig
 from freehold.types.dataset import Dataset
-from freehold.types.encoder import EncoderConfig
 from freehold.types.finding import Finding, fail, ok
 from freehold.types.method import METHOD_KINDS, MethodName
 from freehold.workflows.journey.measuring.scores import SELECTION_SPLIT
@@ -56,7 +55,7 @@ class TaskFacts:
     def not_closed(self) -> Unsuited | None:
         """Why its answers are not from closed sets; None where they are."""
         try:
-            prepare(self.dataset, EncoderConfig())
+            prepare(self.dataset)
         except FreeholdError as error:
             return Unsuited(error.message, error.hint or 'method = "lora" has a model write its answers')
         return None

@@ -11,7 +11,7 @@ from tests.workflows.journey.rehearsal import Told, bench, candidate_of, trainin
 from freehold.datasets import building
 from freehold.errors import UsageError
 from freehold.store import open_store
-from freehold.training.encoder.pseudo.agreement import Agreement
+from freehold.training.encoder.pseudo import Agreement
 from freehold.types.config import MethodSettings, ParaphrasesConfig
 from freehold.types.dataset import Dataset
 from freehold.types.teaching import Teaching

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from freehold.encoders.folder import EXTERNAL_DATA, MANIFEST, MODEL, PACKED, TOKENIZER
-from freehold.encoders.sentences import SentenceVectors
+from freehold.encoders.runner import SentenceVectors
 from freehold.errors import StorageError
 from freehold.preparing import index as index_module
 from freehold.preparing.index import open_index, write_index

@@ -6,7 +6,7 @@ doubted. Measured on Banking77, ten right answers a label and 6,700 of an incumb
 the right answers alone, 87.6 % with all of the incumbent's, 90.2 % with those that were not doubted; of an incumbent
 with 90 % right 84.7, 90.6 and 90.5 % (training messages that were not taught).
 
-A child process (``python -m freehold.training.encoder.pseudo.agreement``: an `AgreementJob` on stdin, `Agreement` on
+A child process (``python -m freehold.training.encoder.pseudo``: an `AgreementJob` on stdin, `Agreement` on
 stdout), so that memory is given back when it is done.
 """
 
@@ -14,20 +14,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from freehold.training.encoder import base as bases
-from freehold.training.encoder import calibration, heads
+from freehold.training.encoder import heads
 from freehold.training.encoder.answers import FieldForm
 from freehold.training.encoder.base import Floats
 from freehold.training.encoder.heads import FittedHead, Flags, Places
 from freehold.training.encoder.prepared import Examples, prepare, taught_samples
 from freehold.training.reference import ask_child
 from freehold.types.dataset import Dataset
-from freehold.types.encoder import EncoderConfig
 from freehold.types.model import Weights
 from freehold.types.record import Record
 from freehold.types.teaching import PseudoLabelsKept
@@ -82,12 +82,12 @@ class LabelledRows(NamedTuple):
 def judge(job: AgreementJob) -> Agreement:
     """Run the child process. Raises `MissingExtraError`, and `TrainingError` with what the child said last."""
     bases.require(job.base)
-    return ask_child("freehold.training.encoder.pseudo.agreement", job, Agreement)
+    return ask_child("freehold.training.encoder.pseudo", job, Agreement)
 
 
 def agreement(job: AgreementJob) -> Agreement:
     """The answer, computed here. Raises what `prepare` and loading the base raise."""
-    prepared = prepare(job.dataset, EncoderConfig())
+    prepared = prepare(job.dataset)
     train = prepared.train
     samples = taught_samples(job.dataset, prepared.form)
     right = np.array([sample.gold is not None for sample in samples], dtype=np.bool_)
@@ -173,7 +173,7 @@ def measured(columns: Sequence[tuple[FieldForm, LabelledRows]]) -> tuple[int, di
 
 def _likely(head: FittedHead, rows: Floats, places: Places) -> tuple[Floats, Floats]:
     """The probability of each row's own label, and of the likeliest."""
-    shares = calibration.softmax(head.logits(rows) / TEMPERATURE)
+    shares = heads.softmax(head.logits(rows) / TEMPERATURE)
     own = np.where(places >= 0, shares[np.arange(len(places)), np.maximum(places, 0)], 0.0)
     return own.astype(np.float32), shares.max(axis=1).astype(np.float32)
 
@@ -188,6 +188,53 @@ def _embedded(job: AgreementJob, train: Examples) -> Floats:
         torch.set_num_threads(job.threads)
     base = bases.load(job.base)
     return bases.embed(base, base.encode(train.texts, min(base.longest, USUAL_TOKENS)).ids, fast=True)[0]
+
+
+NEIGHBOURS = 15
+SPREAD = 0.8
+"""How much a text takes from its neighbours at each of the steps."""
+STEPS = 20
+WIDTH = 0.1
+"""By how much less alike neighbours may be to count 1/e as much."""
+_BLOCK = 1024
+
+
+def spread(features: Floats, labelled: Places, labels: Places, prior: Floats) -> Floats:
+    """Probabilities of labels [texts, labels]. `features` are of length 1; texts at `labelled` have the `labels`
+    beside them; `prior` is what heads think of every text."""
+    from scipy.sparse import csr_matrix
+
+    count = len(features)
+    near, alike = neighbours(features, min(NEIGHBOURS, count - 1))
+    weights = np.exp((alike - 1) / WIDTH)
+    graph: Any = csr_matrix(
+        (weights.ravel(), (np.repeat(np.arange(count), near.shape[1]), near.ravel())), shape=(count, count)
+    )
+    graph = graph.maximum(graph.T)
+    scale = 1 / np.sqrt(np.maximum(np.asarray(graph.sum(axis=1)).ravel(), 1e-12))
+    graph = graph.multiply(scale[:, None]).multiply(scale[None, :]).tocsr()
+    start = prior.astype(np.float64)
+    start[labelled] = np.eye(prior.shape[1])[labels]
+    now = start.copy()
+    for _ in range(STEPS):
+        now = SPREAD * (graph @ now) + (1 - SPREAD) * start
+    now[labelled] = start[labelled]
+    made: Floats = (now / np.maximum(now.sum(axis=1, keepdims=True), 1e-12)).astype(np.float32)
+    return made
+
+
+def neighbours(features: Floats, count: int) -> tuple[npt.NDArray[np.intp], Floats]:
+    """The `count` nearest others of each row, and how alike they are (cosine)."""
+    near = np.empty((len(features), count), dtype=np.intp)
+    alike = np.empty((len(features), count), dtype=np.float32)
+    for start in range(0, len(features), _BLOCK):
+        block = features[start : start + _BLOCK] @ features.T
+        block[np.arange(len(block)), np.arange(start, start + len(block))] = -np.inf
+        near[start : start + len(block)] = np.argpartition(-block, count - 1, axis=1)[:, :count]
+        alike[start : start + len(block)] = np.take_along_axis(
+            block, near[start : start + len(block)], axis=1
+        )
+    return near, alike
 
 
 if __name__ == "__main__":
