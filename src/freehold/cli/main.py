@@ -40,7 +40,7 @@ PARTS: dict[str, dict[str, Entry]] = {
         ),
         "import-config": Entry(
             "freehold.cli.journey.import_config:command",
-            "Convert another tool's configuration to a freehold.toml",
+            "Convert LiteLLM's configuration to a freehold.toml",
         ),
         "status": Entry("freehold.cli.journey.status:command", "Where am I, and what next?"),
         "migrate": Entry(

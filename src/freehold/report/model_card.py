@@ -151,10 +151,6 @@ def data_section(dataset: Dataset | None, data: Sequence[str], incumbent: str | 
     if learned:
         whose = dataset.incumbent_model or incumbent or "a rented model"
         lines.append(f"- {learned:,} training answers are {whose}'s own: its terms count")
-    lines += [
-        f"- {count:,} training messages were written by {model}: its terms count"
-        for model, count in dataset.written_by.items()
-    ]
     lines += [f"- left out: {count:,} × {reason}" for reason, count in sorted(dataset.dropped.items())]
     lines += [f"- {note}" for note in dataset.notes]
     return "\n".join(lines)

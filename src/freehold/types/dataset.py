@@ -100,8 +100,6 @@ class Dataset(StoredRecord, frozen=True, kw_only=True):
     incumbent_model: str | None = None
     targets_from: dict[str, int] = {}
     """How many training targets are gold and how many are the incumbent's answers (its terms then count)."""
-    written_by: dict[str, int] = {}
-    """How many training messages models wrote, by model (their terms then count)."""
     derived_from: str | None = None
     """The id of the dataset whose training samples it changed for one candidate; None where it was built of traces."""
 
@@ -190,8 +188,6 @@ class DataCard(Record, frozen=True, kw_only=True):
     first_conflicts: tuple[LabelConflict, ...]
     targets_from: dict[str, int]
     incumbent_model: str | None
-    written_by: dict[str, int] = {}
-    """Training messages that models wrote, by model."""
     taught: tuple[str, ...] = ()
     """What was changed in the training samples for one candidate, of a dataset made of another."""
     incumbent_right: dict[str, Any] = {}

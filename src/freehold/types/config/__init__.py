@@ -5,7 +5,6 @@ from freehold.types.config.candidates import (
     CandidateConfig,
     CandidatesConfig,
     MethodSettings,
-    ParaphrasesConfig,
     PseudoLabelsWay,
     SelectionConfig,
 )
@@ -55,7 +54,6 @@ __all__ = [
     "Method",
     "MethodSettings",
     "Mode",
-    "ParaphrasesConfig",
     "PersonalData",
     "PriceConfig",
     "ProjectConfig",

@@ -46,9 +46,7 @@ async def score_on_selection(
     options = options._replace(cache_path=candidate.answers_file(cache_dir))
     task = prepared(plan.task, cache_dir)
     name = plan.dataset.incumbent_model or "incumbent"
-    answered = await ask_and_score(
-        candidate, name, samples, repeats, plan.own_repeats, task, options, progress
-    )
+    answered = await ask_and_score(candidate, name, samples, repeats, task, options, progress)
     results = answered.results
     compares = any(sample.incumbent is not None for sample in samples)
     scale = (0.0, 1.0)

@@ -1,4 +1,4 @@
-"""What a candidate is taught besides right answers: the incumbent's that are agreed with, and what a model wrote.
+"""What a candidate is taught besides right answers: the incumbent's that are agreed with.
 
 The samples that choose and prove are the project's own. Only the training samples become another dataset, which the
 project keeps beside its own, so that each candidate's data can be looked at.
@@ -24,7 +24,6 @@ from freehold.workflows.data.curate import read_card
 from freehold.workflows.data.derived import derive
 from freehold.workflows.data.unlabelled import unlabelled_traffic
 from freehold.workflows.journey.methods.method import Bench, Candidate, NotMadeError
-from freehold.workflows.journey.paraphrasing import ParaphrasesFound, gather, plan
 from freehold.workflows.train.encoder import base_for, foreign_share
 from freehold.workflows.weights.pull import ensure_weights
 
@@ -55,19 +54,16 @@ class JudgedPseudoLabels(Record, frozen=True, kw_only=True):
 
 def extra_steps(candidate: Candidate) -> int:
     """Steps that `taught` may run beside those of its method."""
-    said = candidate.settings
-    return (said.paraphrases is not None) + (_way(candidate) != "all")
+    return int(_way(candidate) != "all")
 
 
 def taught(candidate: Candidate, bench: Bench, weights: Weights | None) -> TeachingData:
     """Make the candidate's training samples. `weights` are the encoder's own where it is one.
 
-    Raises `NotMadeError` where this candidate cannot be taught so, `UpstreamError` where the endpoint that writes
-    answers nothing any more.
+    Raises `NotMadeError` where this candidate cannot be taught so.
     """
     try:
         judged = _pseudo_labels(candidate, bench, weights)
-        written = _paraphrases(candidate, bench)
     except UsageError as error:
         if bench.only_one:
             raise
@@ -78,7 +74,6 @@ def taught(candidate: Candidate, bench: Bench, weights: Weights | None) -> Teach
         id="",
         dataset_id="",
         pseudo_labels=None if judged is None else judged.told,
-        paraphrases=None if written is None else written.told,
         texts=len(messages),
     )
     if not teaching.lines:
@@ -88,14 +83,12 @@ def taught(candidate: Candidate, bench: Bench, weights: Weights | None) -> Teach
         bench.store,
         bench.dataset,
         without=without,
-        added=() if written is None else written.samples,
         notes=teaching.lines,
     )
     teaching = Teaching(
         id=content_id([candidate.key, dataset.id, teaching]),
         dataset_id=dataset.id,
         pseudo_labels=teaching.pseudo_labels,
-        paraphrases=teaching.paraphrases,
         texts=teaching.texts,
         made_from=(bench.dataset.id,),
     )
@@ -171,20 +164,6 @@ def _usual_base(bench: Bench) -> Weights:
     """The sentence encoder that judges for methods without one of their own."""
     name = base_for(foreign_share(read_card(bench.dataset)))
     return ensure_weights(name, bench.project.settings, progress=bench.progress)
-
-
-def _paraphrases(candidate: Candidate, bench: Bench) -> ParaphrasesFound | None:
-    config = candidate.settings.paraphrases
-    if config is None:
-        return None
-    planned = plan(bench.project, bench.dataset, bench.task, config)
-    return bench.steps.run(
-        f"paraphrases:{candidate.key}",
-        f"{candidate.short_name}: have messages of rare classes written",
-        [bench.dataset.id, config, planned.folder.name, __version__],
-        ParaphrasesFound,
-        lambda: gather(planned, progress=bench.progress),
-    )
 
 
 def _messages(candidate: Candidate, bench: Bench, without: set[str]) -> tuple[Sample, ...]:

@@ -87,7 +87,6 @@ def route(config, name):
 
 def test_endpoints_are_deployments_by_address_and_keys_are_variables(result):
     made, config = result
-    assert made.tool == "litellm"
     assert config.incumbent.model == "gpt-4o-eu"
     assert config.incumbent.base_url == (
         "https://shop-eu.openai.azure.com/openai/deployments/gpt-4o-eu?api-version=2024-10-21"

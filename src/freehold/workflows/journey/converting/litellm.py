@@ -18,9 +18,8 @@ from freehold.workflows.journey.converting.addresses import (
     vendor_of,
 )
 from freehold.workflows.journey.converting.parts import ConfigParts, ConvertedModel
-from freehold.workflows.journey.converting.source import Source, as_number
+from freehold.workflows.journey.converting.reading import Source, as_number
 
-TITLE = "LiteLLM proxy"
 _CHAT = (None, "chat", "completion", "responses", "embedding")
 _CLOUDS = {
     "bedrock": 'write [[endpoints]] with preset = "bedrock" (or "bedrock-mantle"), the region\'s base_url, and '
