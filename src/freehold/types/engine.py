@@ -72,7 +72,7 @@ class EngineKind(Record, frozen=True, kw_only=True):
     its tokens where those are asked for; ``unsure``: log-probabilities in some versions or models, which shows when it
     is asked."""
     tunable: bool = False
-    """`freehold tune-engine` knows its options and quantizations."""
+    """`freehold tune-engine` knows its options."""
     needs_shared_memory: bool = False
     """Its processes talk through shared memory, of which a container has too little by default."""
     installs_apart: bool = False
