@@ -89,7 +89,7 @@ NOTHING_STORED = {
     "keys list", "keys teams", "label", "adapters rm", "tasks",
     "encoders list", "encoders show", "encoders export", "encoders rm", "defer show", "defer curve",
     "mcp confirm", "skill install", "completion",
-    "rollout status", "rollout rehearse", "rollout simulate", "audit", "machine", "doctor", "settings",
+    "rollout status", "rollout rehearse", "audit", "machine", "doctor", "settings",
 }  # fmt: skip
 """They look, or change files of weights and engines that no store knows of."""
 
