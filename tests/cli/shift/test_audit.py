@@ -87,7 +87,7 @@ NOTHING_STORED = {
     "served list", "served add-adapter", "served remove-adapter", "cluster up",
     "cluster status", "cluster down", "cluster render", "power", "routes list", "routes show", "routes history",
     "keys list", "keys teams", "label", "adapters rm", "tasks",
-    "encoders list", "encoders show", "encoders export", "encoders rm", "defer show", "defer curve",
+    "encoders list", "encoders show", "encoders export", "encoders rm", "defer curve",
     "mcp confirm", "skill install", "completion",
     "rollout status", "rollout rehearse", "audit", "machine", "doctor", "settings",
 }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -91,7 +92,7 @@ def compare(built: NativeBuild, settings: Settings, *, log_dir: Path, progress: 
     for name, binary in ways.items():
         progress.step(f"measure {name}", note=MEASURED_MODEL)
         with_binary = msgspec.structs.replace(plan, options={**plan.options, "binary": binary})
-        speeds.append(anyio.run(lambda plan=with_binary: measure(plan, log_dir=log_dir)))
+        speeds.append(anyio.run(partial(measure, with_binary, log_dir=log_dir)))
     speed, *others = speeds
     wheel = others[0] if others else None
     measured = msgspec.structs.replace(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import anyio
 import msgspec
 
@@ -40,7 +42,7 @@ def tune(
     for number, way in enumerate(tried):
         progress.step("measure", note=f"{way.describe()} ({number + 1} of {len(tried)})")
         with_way = msgspec.structs.replace(plan, threads=way.threads, options={**plan.options, **way.options})
-        speed = anyio.run(lambda plan=with_way: measure(plan, log_dir=project.state / "engines", size=size))
+        speed = anyio.run(partial(measure, with_way, log_dir=project.state / "engines", size=size))
         seconds = tuning.request_seconds(speed, **size._asdict())
         trials.append(Trial(settings=way, seconds=seconds, speed=speed))
     best = tuning.choose(trials)
