@@ -73,8 +73,6 @@ class EngineKind(Record, frozen=True, kw_only=True):
     is asked."""
     tunable: bool = False
     """`freehold tune-engine` knows its options."""
-    needs_shared_memory: bool = False
-    """Its processes talk through shared memory, of which a container has too little by default."""
     installs_apart: bool = False
     """It lives in an environment of its own, made by ``freehold engines install``."""
 
@@ -123,7 +121,6 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
             counts_tokens="tokenize",
             tells_tokens="return_token_ids",
             tells_confidence="logprobs",
-            needs_shared_memory=True,
             installs_apart=True,
         ),
         EngineKind(

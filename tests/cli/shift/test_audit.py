@@ -85,7 +85,7 @@ NOTHING_STORED = {
     "adapters diff", "adapters export", "pull", "weights list", "weights show", "weights convert", "weights prune",
     "weights pin", "weights rm", "engines list", "engines install", "engines rm", "tune-engine", "serve",
     "served list", "served add-adapter", "served remove-adapter", "cluster up",
-    "cluster status", "cluster down", "cluster render", "power", "routes list", "routes show", "routes history",
+    "cluster status", "cluster down", "power", "routes list", "routes show", "routes history",
     "keys list", "keys teams", "label", "adapters rm", "tasks",
     "encoders list", "encoders show", "encoders export", "encoders rm", "defer curve",
     "mcp confirm", "skill install", "completion",
