@@ -10,7 +10,7 @@ from typing import Literal
 from freehold.catalog.quantizations import PublishedQuantization
 from freehold.catalog.scores import PublishedScore
 from freehold.catalog.synced import SyncedModel
-from freehold.engines.pool.model_slot import ModelStatus
+from freehold.engines.pool.pool import ModelStatus
 from freehold.types.evaluation import PairedResult
 from freehold.types.finding import Preflight
 from freehold.types.model import Model

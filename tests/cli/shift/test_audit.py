@@ -84,12 +84,12 @@ NOTHING_STORED = {
     "adapters list", "adapters show",
     "adapters diff", "adapters export", "pull", "weights list", "weights show", "weights convert", "weights prune",
     "weights pin", "weights rm", "engines list", "engines install", "engines rm", "tune-engine", "serve",
-    "served list", "served load", "served unload", "served add-adapter", "served remove-adapter", "cluster up",
-    "cluster status", "cluster down", "cluster render", "power", "routes list", "routes show", "routes history",
+    "served list", "served add-adapter", "served remove-adapter", "cluster up",
+    "cluster status", "cluster down", "power", "routes list", "routes show", "routes history",
     "keys list", "keys teams", "label", "adapters rm", "tasks",
-    "encoders list", "encoders show", "encoders export", "encoders rm", "defer show", "defer curve",
+    "encoders list", "encoders show", "encoders export", "encoders rm", "defer curve",
     "mcp confirm", "skill install", "completion",
-    "rollout status", "rollout rehearse", "rollout simulate", "audit", "machine", "doctor", "settings",
+    "rollout status", "rollout rehearse", "audit", "machine", "doctor", "settings",
 }  # fmt: skip
 """They look, or change files of weights and engines that no store knows of."""
 

@@ -106,25 +106,3 @@ def test_a_list_joins_too(logits, top):
     value = json.loads(made.text)
     assert value == [label for label, logit in zip("abc", logits, strict=True) if logit >= 0]
     assert len(made.tokens) == max(1, len(value))
-
-
-def test_margin_and_entropy_are_of_all_fields():
-    made = answer(manifest("label", one(("a", "b", "c"))), read(np.log([0.7, 0.2, 0.1])), "x")
-    assert made.margin == pytest.approx(0.5, abs=1e-6)
-    assert made.entropy == pytest.approx(-sum(p * math.log(p) for p in (0.7, 0.2, 0.1)), abs=1e-6)
-    both = manifest("json", one(("a", "b"), "x"), one(("a", "b"), "y"))
-    found = answer(both, read(np.log([0.9, 0.1]), np.log([0.4, 0.6])), "x")
-    assert found.margin == pytest.approx(0.2, abs=1e-6)
-    assert found.entropy == pytest.approx(0.325083 + 0.673012, abs=1e-5)
-
-
-def test_a_list_leaves_open_what_each_label_does():
-    made = answer(manifest("labels", several(("a", "b"))), read([math.log(9), -math.log(4)]), "x")
-    assert made.margin == pytest.approx(0.6, abs=1e-6), "b is left out with a probability of 0.8"
-    assert made.entropy == pytest.approx(0.325083 + 0.500402, abs=1e-5)
-
-
-@given(st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=4))
-def test_they_are_numbers_whatever_the_logits(logits):
-    made = answer(manifest("label", one(tuple(map(str, range(len(logits)))))), read(logits), "x")
-    assert 0 <= made.margin <= 1 and 0 <= made.entropy <= math.log(4) + 1e-9

@@ -17,8 +17,8 @@ PROBABILITY_DECIMALS = 12
 class Completion:
     """One answer to one request.
 
-    Besides OpenAI's fields it has ``freehold``: the probability of the answer, its margin before the second one, the
-    entropy of all, and how many tokens of the message were not read. A text that was cut is told in a header, too.
+    Besides OpenAI's fields it has ``freehold``: the probability of the answer, and how many tokens of the message were
+    not read. A text that was cut is told in a header, too.
     """
 
     def __init__(
@@ -34,8 +34,6 @@ class Completion:
         }
         self._about = {
             "probability": round(found.probability, PROBABILITY_DECIMALS),
-            "margin": round(found.margin, PROBABILITY_DECIMALS),
-            "entropy": round(found.entropy, PROBABILITY_DECIMALS),
             "tokens_cut": read.cut,
         }
         self.headers = {CUT_HEADER: str(read.cut)} if read.cut else {}
