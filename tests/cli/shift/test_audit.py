@@ -77,19 +77,19 @@ BY_RECORD = {
 """Their results are records, each with its entry: tests/store/test_audit.py."""
 NOTHING_STORED = {
     "init", "import-config", "report", "status", "down", "traces list", "traces show", "store check", "dataset check",
-    "dataset card", "dataset doubts", "dataset list", "dataset show", "dataset diff", "dataset request",
+    "dataset card", "dataset list", "dataset show", "dataset diff", "dataset request",
     "scan", "retirements", "license rule",
     "license comply", "license init", "license identify", "license matrix", "license bom", "assess", "fit", "cost",
     "catalog list", "catalog show", "catalog status", "catalog sync", "publishers", "gap",
     "adapters list", "adapters show",
     "adapters diff", "adapters export", "pull", "weights list", "weights show", "weights convert", "weights prune",
     "weights pin", "weights rm", "engines list", "engines install", "engines rm", "tune-engine", "serve",
-    "served list", "served load", "served unload", "served add-adapter", "served remove-adapter", "cluster up",
-    "cluster status", "cluster down", "cluster render", "power", "routes list", "routes show", "routes history",
+    "served list", "served add-adapter", "served remove-adapter", "cluster up",
+    "cluster status", "cluster down", "power", "routes list", "routes show", "routes history",
     "keys list", "keys teams", "label", "adapters rm", "tasks",
-    "encoders list", "encoders show", "encoders export", "encoders rm", "defer show", "defer curve",
+    "encoders list", "encoders show", "encoders export", "encoders rm", "defer curve",
     "mcp confirm", "skill install", "completion",
-    "rollout status", "rollout rehearse", "rollout simulate", "audit", "machine", "doctor", "settings",
+    "rollout status", "rollout rehearse", "audit", "machine", "doctor", "settings",
 }  # fmt: skip
 """They look, or change files of weights and engines that no store knows of."""
 

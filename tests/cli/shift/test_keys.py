@@ -120,7 +120,6 @@ def test_a_scope_that_no_request_could_meet_is_refused(refused, freehold, projec
         ("rollout", "promote"),
         ("rollout", "pause"),
         ("rollout", "rollback"),
-        ("rollout", "simulate"),
         ("watch",),
         ("watch", "--history"),
         ("traces", "list"),
