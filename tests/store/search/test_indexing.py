@@ -165,7 +165,7 @@ def test_numbers_that_no_column_holds_are_kept_out_of_columns_alone(store):
     assert store.get_trace("wild").usage == wild
 
 
-@pytest.mark.parametrize("how", ["backup", "restored", "salvaged"])
+@pytest.mark.parametrize("how", ["backup", "restored"])
 def test_a_copy_of_a_store_is_searched_as_well(store, url, tmp_path, how):
     store.add_traces(secret(number) for number in range(20))
     indexing.catch_up(store.database)
@@ -176,14 +176,6 @@ def test_a_copy_of_a_store_is_searched_as_well(store, url, tmp_path, how):
         # What was counted is not counted again by the index that was made again.
         counted = traffic(other.database, since=trace(0).at, until=trace(30).at)
         assert counted.incumbent.requests == 20
-
-
-def test_a_store_of_before_is_indexed_when_it_is_searched(tmp_path, monkeypatch):
-    from tests.store.released import TRACES, plant
-
-    plant(tmp_path / "freehold.sqlite3", "0006", monkeypatch)
-    with open_store(f"sqlite:///{tmp_path / 'freehold.sqlite3'}") as store:
-        assert len(found(store, model="gpt-4o")) == len(TRACES)
 
 
 def test_an_index_of_whole_words_is_begun_again_and_traffic_is_counted_once(tmp_path):

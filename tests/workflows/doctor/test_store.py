@@ -48,7 +48,7 @@ def test_damage(look, file):
     file.write_bytes(data)
     one = judged(look())
     assert one.outcome == "fail" and "damaged" in one.text
-    assert "freehold store salvage" in one.fix and "restore FILE" in one.fix
+    assert ".recover | sqlite3 new.db" in one.fix and "restore FILE" in one.fix
 
 
 def test_text_in_its_place_and_nothing_in_it(look, tmp_path):

@@ -16,6 +16,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from freehold.errors import FreeholdError, StoreError
+from freehold.store.damage import way_back
 from freehold.store.schema import NEWEST
 from freehold.store.tables import from_micros
 from freehold.store.urls import parsed
@@ -171,7 +172,7 @@ def judge_store(facts: StoreFacts) -> Iterator[Finding]:
         yield fail(
             "store",
             f"{facts.where} is damaged: {facts.damage[0]}",
-            "freehold store salvage keeps what can be read; freehold store restore FILE puts a backup in its place",
+            way_back(facts.where),
         )
         return
     if facts.locked:
