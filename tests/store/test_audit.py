@@ -181,7 +181,7 @@ UNAUDITED_WRITERS = {
     "store/care/erase.py:expect_scrub": "that overwriting is due: freehold forget has entries before and after",
     "store/care/erase.py:scrub": "that overwriting is done: freehold forget has entries before and after",
     "store/care/restore.py:_replace_rows": "the command has an entry in the store that it brought back",
-    "store/database.py:__init__": "a schema is brought forward: the log and the schema's number say so",
+    "store/database.py:__init__": "a new store's tables",
     "store/shares.py:exchange": "what each gateway may use just now: nothing that is kept",
     "store/leases.py:take": "which process looks just now: nothing that is kept",
     "store/leases.py:take_from": "which process looks just now: nothing that is kept",

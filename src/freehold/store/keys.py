@@ -1,6 +1,6 @@
 """The keys as a store has them, with what tells this store and its state from others.
 
-A store bears a random identity, given to it by its migration, and counts every change of a key. A reader that has seen
+A store bears a random identity, given to it when it is made, and counts every change of a key. A reader that has seen
 both once can tell later whether a store is the same one, and whether it is an older copy.
 """
 

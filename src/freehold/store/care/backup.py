@@ -21,7 +21,7 @@ from freehold.store.damage import way_back
 from freehold.store.database import Database, frozen_uri, is_frozen
 from freehold.store.faults import translated
 from freehold.store.search.indexing import INDEXED
-from freehold.store.tables import SEEDED, counters, metadata, searchable, trace_facets
+from freehold.store.tables import counters, metadata, searchable, store_facts, trace_facets
 from freehold.store.urls import file_url
 from freehold.types.record import Record
 
@@ -116,8 +116,8 @@ def copy_all(source: Connection, target: Connection, tell: Tell) -> int:
     for table in metadata.sorted_tables:
         if table is trace_facets:
             continue  # another database keeps words in another way: the index is made again
-        if table.name in SEEDED:
-            target.execute(delete(table))
+        if table is store_facts:
+            target.execute(delete(table))  # which store it is comes from the source
         for rows in pages(source, table):
             target.execute(
                 insert(table),

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import func, select, text
 
-from freehold.errors import StorageError, StoreError
+from freehold.errors import StorageError
 from freehold.store import schema
 from freehold.store.care.rows import SEALED, Sealed, key_of, pages
 from freehold.store.database import Database
@@ -49,7 +49,7 @@ class StoreCheck(Record, frozen=True, kw_only=True):
 def check(url: str, *, tell: Callable[[int, int | None], None] = lambda done, total: None) -> StoreCheck:
     """Check a store and change nothing in it. `tell` gets rows done and in all.
 
-    Raises `StoreError` where there is none or a newer freehold made it, `StorageError` when it does not answer.
+    Raises `StoreError` where there is none, `StorageError` when it does not answer.
     """
     database = Database(url, as_is=True)
     try:
@@ -68,15 +68,8 @@ def _check(database: Database, tell: Callable[[int, int | None], None]) -> Store
             raise
         return StoreCheck(store=database.where, store_schema=None, problems=(error.message,))
     problems.extend(_integrity(database))
-    if found is not None and found > schema.NEWEST:
-        raise StoreError(
-            f"the store at {database.where} has schema {found}, this freehold knows up to {schema.NEWEST}",
-            hint="pip install --upgrade freehold",
-        )
-    if found != schema.NEWEST:
-        problems.append(
-            f"it is of schema {found or 'none'}: the next command that opens it brings it forward"
-        )
+    if found != schema.SCHEMA:
+        problems.append("it has no tables" if found is None else f"it {schema.of_another(found)}")
         return StoreCheck(store=database.where, store_schema=found, problems=tuple(problems))
     rows: dict[str, int] = {}
     for table in metadata.sorted_tables:

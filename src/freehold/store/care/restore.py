@@ -133,8 +133,6 @@ def _replace_file(url: str, file: Path, kept: Path, tell: Tell) -> str | None:
         try:
             with closing(sqlite3.connect(ready)) as connection:
                 drop_recovered_words(connection)
-            Database(file_url(ready)).close()
-            _leave_wal(ready)
             if store.exists():
                 refuse_while_in_use(store)
                 replaced = str(kept)
@@ -161,11 +159,6 @@ def _keep(store: Path, kept: Path) -> None:
     except OSError:  # another disk, or one that knows no links
         with files.replacing(kept, durable=True) as copy:
             shutil.copy2(store, copy)
-
-
-def _leave_wal(file: Path) -> None:
-    with closing(sqlite3.connect(file)) as connection:
-        connection.execute("PRAGMA journal_mode=DELETE")
 
 
 def refuse_while_in_use(store: Path) -> None:
@@ -210,9 +203,9 @@ def _replace_rows(database: Database, file: Path, kept: Path, tell: Tell) -> str
     with tempfile.TemporaryDirectory(prefix="freehold-restore-") as folder:
         copy = Path(folder) / "store"
         copy_file(file, copy, lambda done, total: None)
-        forward = Database(file_url(copy))  # an older backup is brought forward
+        backed_up = Database(file_url(copy), as_is=True)
         try:
-            with forward.reading() as source, database.writing() as target:
+            with backed_up.reading() as source, database.writing() as target:
                 # The audit record only grows; here it is exchanged for the backup's, and the former one is kept.
                 target.execute(text("ALTER TABLE audit DISABLE TRIGGER USER"))
                 for table in reversed(metadata.sorted_tables):
@@ -220,5 +213,5 @@ def _replace_rows(database: Database, file: Path, kept: Path, tell: Tell) -> str
                 copy_all(source, target, tell)
                 target.execute(text("ALTER TABLE audit ENABLE TRIGGER USER"))
         finally:
-            forward.close()
+            backed_up.close()
     return str(kept)

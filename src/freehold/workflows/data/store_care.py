@@ -12,7 +12,6 @@ from freehold.store.care.backup import Backup, backup
 from freehold.store.care.restore import Restored, restore
 from freehold.store.database import Database
 from freehold.store.keys import stored_keys
-from freehold.store.schema import NEWEST, version
 from freehold.store.urls import file_url
 from freehold.types.progress import Progress
 from freehold.workflows.project import Project
@@ -43,21 +42,10 @@ def make_backup(project: Project, file: Path | None, *, who: str, at: datetime, 
 def _note_backup(project: Project, who: str, at: datetime, progress: Progress) -> None:
     """Before the copy, so that it holds its own entry. A store that cannot be written to is backed up all the same."""
     try:
-        if _schema_of(project.store_url) != NEWEST:
-            return  # opened to be written to it would be brought forward, which a backup must not do
         with open_store(project.store_url) as store:
             audit.note(store.database, "store.backup", "store", who=who, at=at)
     except StorageError as error:
         progress.say(f"the audit record of the store has no entry of this backup: {error.message}")
-
-
-def _schema_of(url: str) -> str | None:
-    database = Database(url, as_is=True)
-    try:
-        with database.reading() as connection:
-            return version(connection)
-    finally:
-        database.close()
 
 
 def put_back(project: Project, file: Path, *, who: str, at: datetime, progress: Progress) -> Restored:
@@ -81,8 +69,6 @@ def _remember_keys(project: Project, at: datetime) -> None:
     """Keep how many changes of keys the store has seen before it is replaced: in an older copy a key that was revoked
     since may be good. A store that cannot be read, or is not the one that held the keys, says nothing about them."""
     try:
-        if _schema_of(project.store_url) != NEWEST:
-            return
         database = Database(project.store_url, as_is=True)
         try:
             found = stored_keys(database)
