@@ -41,7 +41,7 @@ class RecorderDuties(NamedTuple):
     share_usage: Callable[[Store], None]
     write: Callable[[Store], None]
     learn_limits: Callable[[Store, bytes], None]
-    """Keys, teams and routes have changed, and with them who may use how much: before the workers are told."""
+    """Keys, labels and routes have changed, and with them who may use how much: before the workers are told."""
     drain_leftovers: Callable[[Store], bool]
     """Take over what workers that are gone have left; says whether there may be more."""
     apply_retention: Callable[[Store], None]

@@ -191,7 +191,8 @@ def _limits(root: Source, parts: ConfigParts) -> dict[str, int]:
         rule.take("priority")
         if rule.take("scope") is not None:
             parts.lacks(
-                rule.path, "limits are of keys, teams and routes: freehold keys team set NAME --rpm N"
+                rule.path,
+                "limits are of keys, labels and routes: freehold keys limit NAME requests_per_minute=N",
             )
             for key in rule:
                 rule.take(key)
