@@ -65,7 +65,7 @@ def installed(request, built, tmp_path_factory):
     return folder / "tools" / "freehold", folder / "bin" / "freehold"
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_the_wheel_and_the_sdist_have_what_is_needed_and_no_more(built):
     (wheel,) = built.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
@@ -87,7 +87,7 @@ def test_the_wheel_and_the_sdist_have_what_is_needed_and_no_more(built):
     } <= inside
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_a_tool_install_answers_without_the_checkout_and_without_a_network(installed, tmp_path):
     environment_folder, program = installed
     # Proxies that are not there stand for a network that is not.
@@ -130,6 +130,7 @@ def test_the_manual_page_has_every_command():
     assert ".SH EXIT STATUS" in text and "FREEHOLD_OFFLINE" in text
 
 
+@pytest.mark.process
 def test_a_reader_of_manual_pages_finds_nothing_wrong(tmp_path):
     if shutil.which("groff") is None:
         pytest.skip("groff is not installed")

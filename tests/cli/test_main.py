@@ -14,6 +14,8 @@ from click.testing import CliRunner
 from freehold.cli.main import COMMANDS, EXIT_DAMAGED, cli
 from freehold.gateway.serve import free_port
 
+pytestmark = pytest.mark.process
+
 
 def every_command():
     """The words of each command and subcommand."""

@@ -106,6 +106,7 @@ init traffic.jsonl --dir other | init traffic.jsonl --dir tasks --all | nonsense
 """.replace("\n", " | ")
 
 
+@pytest.mark.process
 def test_no_command_prints_a_line_wider_than_the_terminal(freehold, traffic, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     pairs = [f'{{"id": {number}, "a": 1, "b": {int(number % 9 != 0)}}}' for number in range(90)]
@@ -152,6 +153,7 @@ def on_a_terminal(*words, folder, **environment):
     return shown.decode()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "words",
     [("tasks", "traffic.jsonl"), ("import", "traffic.jsonl"), ("migrate", "--dry-run"), ("fit", "Qwen/Q")],

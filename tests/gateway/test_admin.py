@@ -19,6 +19,8 @@ from freehold.types.endpoint import Endpoint
 from freehold.types.record import event_id
 from freehold.types.route import Route, Target
 
+pytestmark = pytest.mark.process
+
 ROUTE = Route(
     name="support",
     model="m",

@@ -13,6 +13,8 @@ from freehold.gateway.config import ApiKey
 from freehold.gateway.limits.keys import hash_of
 from freehold.store import audit, open_store
 
+pytestmark = pytest.mark.process
+
 ENDS = datetime.now(UTC) + timedelta(days=30)
 KEYS = (
     *(ApiKey(name=role, hash=hash_of(role), role=role) for role in ("use", "read", "operate", "admin")),

@@ -7,6 +7,8 @@ import ollama
 import pytest
 from tests.gateway.asking import post
 
+pytestmark = pytest.mark.process
+
 
 @pytest.mark.parametrize(
     ("path", "status"), [("/v1/nothing", 404), ("/../../etc/passwd", 404), ("/health", 405)]

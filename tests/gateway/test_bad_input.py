@@ -20,6 +20,8 @@ from tests.gateway.loopback import (
 
 from freehold.types.endpoint import Endpoint, ServedModel
 
+pytestmark = pytest.mark.process
+
 STREAMED = {
     "/v1/messages": {**QUESTION, "max_tokens": 5, "stream": True},
     "/v1/responses": {"model": "m", "input": "x", "stream": True},

@@ -20,6 +20,8 @@ from freehold.store import open_store
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import Route, Target
 
+pytestmark = pytest.mark.process
+
 
 def events(data, content_type):
     from aiohttp import web

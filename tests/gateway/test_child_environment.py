@@ -9,6 +9,8 @@ from freehold.gateway import child_environment, serve
 from freehold.gateway.config import GatewayConfig
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 
+pytestmark = pytest.mark.process
+
 SECRETS = {
     "SHOP_KEY": "sk-for-the-endpoint",
     "OTHER_KEY": "sk-for-nobody-here",

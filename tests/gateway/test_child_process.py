@@ -15,6 +15,8 @@ from freehold.gateway.child_process import ChildProcess
 from freehold.gateway.config import GatewayConfig, to_json
 from freehold.types.endpoint import Endpoint
 
+pytestmark = pytest.mark.process
+
 CONFIG = GatewayConfig(endpoints=(Endpoint(name="e", engine="remote", base_url="http://x"),), port=1234)
 CHILD = """
 import os, sys

@@ -10,6 +10,8 @@ from freehold.gateway.limits.keys import new_key
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.route import Route, Target
 
+pytestmark = pytest.mark.process
+
 STATES = ("incumbent", "shadow", "canary", "promoted", "rolled_back")
 CLIENT = {
     "authorization": "Bearer sk-client",

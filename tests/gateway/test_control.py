@@ -13,6 +13,8 @@ from freehold.store import open_store
 from freehold.types.endpoint import ANY_SERVED, Endpoint, ServedModel
 from freehold.types.route import Route, Target
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def candidate():

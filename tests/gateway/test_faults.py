@@ -14,6 +14,8 @@ from tests.gateway.loopback import ANSWER, eventually, gateway, plain, processes
 from freehold.gateway.serve import free_port
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 
+pytestmark = pytest.mark.process
+
 
 def test_a_locked_store_does_not_stop_traffic_and_loses_nothing(upstream, tmp_path):
     with gateway(upstream, tmp_path) as running:

@@ -15,6 +15,8 @@ from tests.gateway.loopback import eventually, gateway, processes, traces_of
 from freehold.gateway import heartbeat
 from freehold.gateway.heartbeat import Watch
 
+pytestmark = pytest.mark.process
+
 CHILD = """
 import asyncio, sys, time
 from pathlib import Path

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import msgspec
+import pytest
 from tests.gateway.asking import QUESTION, metric, post
 from tests.gateway.loopback import (
     ANSWER,
@@ -27,6 +28,8 @@ from freehold.store import default_url, open_store
 from freehold.store.usage import spent
 from freehold.types.config import PriceConfig
 from freehold.types.route import ApiKey, Limits, Route, Target
+
+pytestmark = pytest.mark.process
 
 
 def limited(**limits):

@@ -19,6 +19,8 @@ from tests.gateway.proxy.mixtures import mixed, own, rule_for
 from freehold.gateway.serve import free_port
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 
+pytestmark = pytest.mark.process
+
 REQUESTS, CLIENTS = 240, 6
 
 

@@ -18,6 +18,8 @@ from freehold.gateway.serve import free_port
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.route import Route, Target
 
+pytestmark = pytest.mark.process
+
 
 def test_what_licences_ask_to_be_shown_is_a_page(upstream, tmp_path):
     with gateway(upstream, tmp_path, attributions={"a/b": "a/b\nBuilt with A\n", "c/d": "c/d\n"}) as running:

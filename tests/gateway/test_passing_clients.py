@@ -16,6 +16,8 @@ from tests.gateway.vendor import AUDIO, Vendor
 
 from freehold.types.endpoint import Endpoint, ServedModel
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def vendor():

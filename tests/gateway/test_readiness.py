@@ -15,6 +15,8 @@ from freehold.types.deferral import DeferralRule
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import Route, Target
 
+pytestmark = pytest.mark.process
+
 UP, DOWN = Health(True), Health(False, "down")
 
 

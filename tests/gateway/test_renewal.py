@@ -13,6 +13,8 @@ from tests.gateway.loopback import ANSWER, eventually, gateway, plain, processes
 
 from freehold.gateway.deadlines import HEAD_WITHIN_S
 
+pytestmark = pytest.mark.process
+
 
 def workers(running):
     return {one.pid for one in processes(running, "worker")}
@@ -183,7 +185,6 @@ def test_over_tls_a_client_may_be_silent_for_longer_than_answers_under_way_are_w
         eventually(lambda: not workers(running) & before)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("tls", [False, True])
 def test_five_client_libraries_lose_no_request(tmp_path, tls):

@@ -13,6 +13,8 @@ from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, s
 
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel
 
+pytestmark = pytest.mark.process
+
 ASKED = [{"role": "user", "content": "Where is my order?"}]
 USAGE = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
 

@@ -13,6 +13,8 @@ from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import Route, Target
 from freehold.types.trace_search import TraceQuery
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def candidate_upstream(_upstream):

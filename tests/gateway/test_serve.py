@@ -24,6 +24,8 @@ from freehold.gateway.config import GatewayConfig
 from freehold.gateway.serve import free_port, start, started
 from freehold.types.endpoint import Endpoint
 
+pytestmark = pytest.mark.process
+
 
 def test_running_streams_finish_when_the_gateway_stops(upstream, tmp_path):
     upstream.answer = lambda seen: stream(stream_of(*"abcdefghij"), pause=0.1)

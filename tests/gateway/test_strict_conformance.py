@@ -12,6 +12,8 @@ from tests.gateway.loopback import ANSWER, gateway, plain, stream, stream_of
 
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel
 
+pytestmark = pytest.mark.process
+
 TURNS = [{"role": "user", "content": "x"}]
 TOOL = {"type": "function", "function": {"name": "find", "parameters": {"type": "object", "required": ["a"]}}}
 OTHER = {"type": "function", "function": {"name": "look"}}

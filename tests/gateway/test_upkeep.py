@@ -22,6 +22,8 @@ from freehold.gateway.telemetry.request_log import RequestSummary
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import Limits
 
+pytestmark = pytest.mark.process
+
 
 def test_an_endpoint_that_was_away_gets_its_requests_back_before_its_pause_is_over(
     upstream, tmp_path, monkeypatch

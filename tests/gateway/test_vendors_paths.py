@@ -12,6 +12,8 @@ from tests.gateway.vendor import Vendor
 from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint
 from freehold.types.route import Route, Target
 
+pytestmark = pytest.mark.process
+
 VERSION = "2024-10-21"
 QUESTION = [{"role": "user", "content": "Where is my parcel?"}]
 

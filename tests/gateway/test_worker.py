@@ -2,8 +2,11 @@
 
 import time
 
+import pytest
 from tests.gateway.asking import QUESTION, post
 from tests.gateway.loopback import eventually, gateway, processes
+
+pytestmark = pytest.mark.process
 
 
 def test_a_worker_that_is_killed_takes_only_its_own_requests_with_it(upstream, tmp_path):

@@ -156,6 +156,7 @@ def test_an_answer_is_shown_short_without_a_fence_and_right_where_it_is():
     assert shown(PromptAnswer(sample, "", 0.0, "wrong: queue", True, 1))["Answer"] == "(nothing)"
 
 
+@pytest.mark.process
 def test_it_works_without_what_only_the_library_s_own_clients_need():
     """litellm is an extra of the library; here it cannot be imported, and nothing stands on stdout."""
     script = (

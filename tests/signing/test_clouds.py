@@ -50,6 +50,7 @@ def test_requests_are_signed_for_a_region(monkeypatch):
     check_sources([endpoint("aws", "https://models.example.com/v1")])
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("kind", "cloud"), [(Aws, "aws"), (Azure, "azure")])
 def test_what_a_library_logs_of_an_answer_is_left_out_unless_it_is_asked_for(
     kind, cloud, upstream, monkeypatch, caplog

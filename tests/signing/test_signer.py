@@ -15,6 +15,8 @@ from tests.signing.vendors import SECRET
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import Route, Target
 
+pytestmark = pytest.mark.process
+
 CLOUDS = ["aws", "google", "azure"]
 
 

@@ -17,7 +17,7 @@ from freehold.cli.main import cli
 from freehold.store import open_store
 from freehold.types.dataset import Dataset
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 RUN = {
     "adapters list": 0, "assess": 0, "audit": 0, "catalog list": 0, "catalog show": 0, "catalog status": 0,
     "compare": 1, "cost Qwen": 0, "dataset build": 0, "dataset card": 0, "dataset check": 0, "dataset diff": 0,

@@ -45,6 +45,7 @@ def test_a_read_only_store(tmp_path):
         assert not isinstance(error.value, StoreError) and error.value.hint
 
 
+@pytest.mark.process
 def test_a_full_disk_is_said_and_what_was_there_stays(tmp_path):
     """The file may not grow past a limit, in a process of its own: SQLite then reports a full disk."""
     script = textwrap.dedent(

@@ -1,3 +1,8 @@
+import pytest
+
+pytestmark = pytest.mark.process
+
+
 def test_an_endpoint_is_driven(freehold, serving, project):
     ran = freehold(
         "load", serving["url"], "--streams", "1,2", "--seconds", "0.3", "--completion-tokens", "4", "--json"

@@ -120,6 +120,7 @@ def test_a_price_that_is_not_known_is_told(capsys):
     assert "the price is not known" in told and "a note" in told
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("amount", ["", "x", "nan", "inf", "2,5", "-5"])
 def test_a_budget_that_is_not_an_amount_is_refused(amount):
     command = [sys.executable, "-m", "freehold", "prompt", "m", f"--budget-usd={amount}"]

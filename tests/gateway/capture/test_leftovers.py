@@ -11,6 +11,8 @@ from freehold.gateway.capture.frames import CHARGE, TRACE
 from freehold.gateway.capture.leftovers import find_dead_spool
 from freehold.gateway.telemetry.meters import read_all
 
+pytestmark = pytest.mark.process
+
 DIE = """
 import os, signal, sys
 from pathlib import Path
@@ -99,7 +101,6 @@ def test_a_gateway_that_was_killed_whole_is_drained_by_the_next_one(upstream, tm
         eventually(lambda: metric(running, "freehold_traces_stored_total") == 5)
 
 
-@pytest.mark.slow
 def test_no_answer_is_without_a_trace_however_processes_die(upstream, tmp_path):
     import random
     import threading

@@ -22,6 +22,8 @@ from freehold.privacy.library import LIBRARY
 from freehold.store import open_store
 from freehold.types.endpoint import Endpoint
 
+pytestmark = pytest.mark.process
+
 PATIENCE_S = 20.0
 
 
@@ -70,7 +72,6 @@ def test_only_whole_exchanges_may_become_samples(shared, upstream):
         assert building.sample_of(whole, building.Recipe()).incumbent == "on its way"
 
 
-@pytest.mark.slow
 def test_old_and_surplus_traces_are_forgotten(upstream, tmp_path):
     with gateway(upstream, tmp_path) as running:
         for _ in range(20):
@@ -190,7 +191,6 @@ def test_a_store_that_takes_no_trace_at_all_makes_none_be_given_up(url, tmp_path
     assert error is not None and len(recorder._queue) == 5 and not outcomes and not kept
 
 
-@pytest.mark.slow
 def test_the_library_finds_what_patterns_do_not(monkeypatch):
     pytest.importorskip("presidio_analyzer")
     redactor = redactor_of("pii")

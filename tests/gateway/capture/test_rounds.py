@@ -19,6 +19,8 @@ from freehold.gateway.telemetry import pulse
 from freehold.gateway.telemetry.meters import Meters
 from freehold.types.endpoint import Endpoint
 
+pytestmark = pytest.mark.process
+
 
 def nothing(*_):
     return None

@@ -22,6 +22,8 @@ from freehold.gateway.config import TlsFiles
 from freehold.gateway.http.certificate import ServerCertificate, check_certificate, expiry_of
 from freehold.gateway.http.server import HttpServer
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def authority():

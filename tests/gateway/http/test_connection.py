@@ -15,6 +15,8 @@ from freehold.gateway import deadlines
 from freehold.gateway.http import connection
 from freehold.gateway.http import server as server_module
 
+pytestmark = pytest.mark.process
+
 
 def test_requests_sent_ahead_are_answered_in_turn(shared, upstream):
     upstream.answer = lambda seen: plain({"n": seen.json["n"]}, delay=0.2 if seen.json["n"] == 0 else 0)

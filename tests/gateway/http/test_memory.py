@@ -12,6 +12,8 @@ from tests.gateway.loopback import ANSWER, eventually, gateway, plain, processes
 
 from freehold.gateway.http.memory import HeldBytes, MemoryBudget
 
+pytestmark = pytest.mark.process
+
 MIB = 1024 * 1024
 
 

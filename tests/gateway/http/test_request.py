@@ -2,9 +2,12 @@
 
 import asyncio
 
+import pytest
 from tests.gateway.http.sockets import raw, serving
 
 from freehold.gateway.http.request import ClientDisconnect
+
+pytestmark = pytest.mark.process
 
 
 def test_head_has_a_length_and_no_body(shared):

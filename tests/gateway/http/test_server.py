@@ -8,6 +8,8 @@ from tests.gateway.asking import QUESTION, post
 from tests.gateway.http.sockets import serving
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain
 
+pytestmark = pytest.mark.process
+
 
 def test_a_drain_answers_who_has_just_connected_and_ends_who_says_nothing():
     async def handler(request):

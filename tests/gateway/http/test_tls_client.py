@@ -20,6 +20,8 @@ from freehold.gateway.http.tls_client import TlsClient
 from freehold.gateway.serve import free_port
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 
+pytestmark = pytest.mark.process
+
 
 def behind_a_password(port):
     return Endpoint(

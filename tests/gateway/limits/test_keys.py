@@ -14,6 +14,8 @@ from freehold.gateway.limits.keys import KeyRing, check_may, check_scope, hash_o
 from freehold.store import open_store
 from freehold.wire.errors import ApiError
 
+pytestmark = pytest.mark.process
+
 
 def test_keys_are_hashed_required_and_never_sent_on(upstream, tmp_path):
     key, admin = new_key(), new_key()

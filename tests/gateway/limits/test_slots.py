@@ -11,6 +11,8 @@ import pytest
 from freehold.gateway.limits.slots import LocalSlots, SharedSlots
 from freehold.processes import start_of
 
+pytestmark = pytest.mark.process
+
 
 def _hold(folder, ready, go):
     slots = SharedSlots(folder, "route:r")

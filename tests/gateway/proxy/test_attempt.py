@@ -23,6 +23,8 @@ from freehold.store import open_store
 from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint, ServedModel
 from freehold.types.route import Guard, Route, Target, Waits
 
+pytestmark = pytest.mark.process
+
 
 def promoted(name, endpoint, **more):
     values = {"model": name, "incumbent": Target(endpoint="incumbent"), "state": "promoted", **more}

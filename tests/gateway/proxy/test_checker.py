@@ -9,6 +9,8 @@ from freehold.gateway.proxy.checker import AnswerChecker
 from freehold.gateway.proxy.structured_output import OutputContract
 from freehold.types.endpoint import Endpoint
 
+pytestmark = pytest.mark.process
+
 ENDPOINT = Endpoint(name="c", engine="vllm", base_url="http://x")
 
 

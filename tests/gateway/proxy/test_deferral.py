@@ -20,6 +20,8 @@ from freehold.gateway.serve import free_port
 from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint
 from freehold.types.route import Guard, Target
 
+pytestmark = pytest.mark.process
+
 SURE, UNSURE = -0.5, -5.0
 
 

@@ -12,6 +12,8 @@ from freehold.types.engine import ENGINE_KINDS
 from freehold.wire import openai
 from freehold.wire.errors import ApiError
 
+pytestmark = pytest.mark.process
+
 LOCAL, RENTED = ENGINE_KINDS["llamacpp"], ENGINE_KINDS["remote"]
 
 

@@ -19,6 +19,8 @@ from freehold.gateway.limits.keys import KeyRing
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 
+pytestmark = pytest.mark.process
+
 
 def test_bytes_pass_unchanged_both_ways(shared, upstream):
     odd = b'{ "model":"m" ,"unknown_field": 1.50, "messages":[{"role":"user","content":"\\u00e9\xc3\xa9"}] }'

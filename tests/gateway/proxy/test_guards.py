@@ -21,6 +21,8 @@ from tests.gateway.loopback import (
 from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint, ServedModel
 from freehold.types.route import Route, Target
 
+pytestmark = pytest.mark.process
+
 ROUTE = Route(
     name="app",
     model="m",

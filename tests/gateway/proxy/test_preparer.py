@@ -26,6 +26,8 @@ from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.preparation import Example, ExampleIndex, Preparation
 from freehold.types.route import Route, Target
 
+pytestmark = pytest.mark.process
+
 SAMPLES = [
     Example(id="s1", question="Wo ist mein Koffer?", answer="luggage"),
     Example(id="s2", question="Das Paket ist zu spät", answer="late"),

@@ -17,6 +17,8 @@ from freehold.types.route import Route, Target
 from freehold.wire import openai
 from freehold.wire.errors import ApiError
 
+pytestmark = pytest.mark.process
+
 REMOTE = Endpoint(name="incumbent", engine="remote", base_url="http://x")
 MIB = 1024 * 1024
 DOORS = {

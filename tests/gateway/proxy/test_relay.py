@@ -30,6 +30,8 @@ from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.route import Route, Target
 from freehold.wire.errors import ApiError
 
+pytestmark = pytest.mark.process
+
 LARGE = 3 * 1024 * 1024
 
 

@@ -33,6 +33,8 @@ from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.preparation import Example, ExampleIndex
 from freehold.types.route import Limits, Target
 
+pytestmark = pytest.mark.process
+
 EASY, HARD = "wo ist mein paket", "der vertrag soll angefochten werden"
 
 

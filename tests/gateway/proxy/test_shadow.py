@@ -21,6 +21,8 @@ from tests.gateway.proxy.mixtures import mixed, own, rule_for, told
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Route, Target
 
+pytestmark = pytest.mark.process
+
 TOOLS = [{"type": "function", "function": {"name": "refund", "parameters": {"type": "object"}}}]
 CALL = {"id": "c1", "type": "function", "function": {"name": "refund", "arguments": '{"order":1}'}}
 CALLING = {

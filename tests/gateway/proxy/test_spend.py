@@ -26,6 +26,8 @@ from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint
 from freehold.types.route import Limits, Route, Target
 from freehold.types.trace import Usage
 
+pytestmark = pytest.mark.process
+
 PRICES = {"incumbent": PriceConfig(prompt=Decimal(1000), completion=Decimal(2000))}
 EACH = Decimal("0.015")  # 9 prompt and 3 completion tokens
 SHOWN = {"authorization": "Bearer k"}

@@ -26,6 +26,8 @@ from freehold.types.deferral import UpperModel
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import Guard, Target
 
+pytestmark = pytest.mark.process
+
 LARGE = {**ANSWER, "id": "chatcmpl-upper", "choices": told("from the large one", None)["choices"]}
 
 

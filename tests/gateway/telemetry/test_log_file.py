@@ -11,6 +11,8 @@ from tests.gateway.loopback import eventually, gateway, processes
 
 from freehold.gateway.telemetry.log_file import ENVIRONMENT_NAME, KEPT, hangups_held, look
 
+pytestmark = pytest.mark.process
+
 FOLLOW = """
 import sys
 from freehold.gateway.telemetry.log_file import follow_log_file

@@ -3,11 +3,14 @@ import sys
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from freehold.gateway.telemetry import meters
 from freehold.gateway.telemetry.gauges import GAUGES, LABELLED_GAUGES
 from freehold.gateway.telemetry.meters import Meters, leave_word, read_all, run_folders, totals_of
 from freehold.processes import described
+
+pytestmark = pytest.mark.process
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
 

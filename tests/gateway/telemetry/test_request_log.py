@@ -15,6 +15,8 @@ from freehold.errors import ConfigError, MissingExtraError
 from freehold.gateway.telemetry import request_log
 from freehold.gateway.telemetry.request_log import JsonFormatter, Reporter, RequestSummary
 
+pytestmark = pytest.mark.process
+
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 

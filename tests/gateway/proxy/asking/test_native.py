@@ -23,6 +23,8 @@ from freehold.gateway.limits.keys import hash_of
 from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint
 from freehold.types.route import ApiKey, Limits, Route, Target
 
+pytestmark = pytest.mark.process
+
 ASKED = {"model": "m", "input": "where?"}
 PATH = "/v1/responses"
 

@@ -4,6 +4,8 @@ import pytest
 from tests.gateway.asking import QUESTION, post
 from tests.gateway.loopback import gateway, plain
 
+pytestmark = pytest.mark.process
+
 
 @pytest.mark.parametrize(
     ("answered", "asked", "times"),

@@ -8,6 +8,8 @@ from tests.gateway.loopback import eventually, gateway, plain
 from freehold.gateway.proxy.passing.listing import _listed
 from freehold.types.endpoint import Endpoint, ServedModel
 
+pytestmark = pytest.mark.process
+
 
 @pytest.mark.parametrize("body", [b"", b"[1]", b'{"data": 5}', b'{"data": [1, {"id": 2}]}', b"[" * 100_000])
 def test_what_is_not_a_list_of_models_lists_none(body):

@@ -18,6 +18,8 @@ from freehold.store import default_url, open_store
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.route import ApiKey, Limits
 
+pytestmark = pytest.mark.process
+
 CLIENT = {"authorization": "Bearer sk-client", "openai-organization": "org-client", "cookie": "a=client"}
 
 

@@ -16,6 +16,8 @@ from freehold.store import open_store
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import CacheTerms, Limits, Route, Target
 
+pytestmark = pytest.mark.process
+
 ROUTE = Route(name="r", model="m", incumbent=Target(endpoint="incumbent"), cache=CacheTerms())
 ASKED = {**QUESTION, "temperature": 0}
 

@@ -11,6 +11,8 @@ from freehold.gateway.serve import free_port
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import CacheTerms
 
+pytestmark = pytest.mark.process
+
 ASKED = {**QUESTION, "temperature": 0}
 
 
