@@ -4,14 +4,11 @@ import time
 
 import pytest
 from tests.faults import kills, shim
-from tests.faults import upstream as answers
 from tests.faults.bounds import BOUNDS, broken
 from tests.faults.measure import measure
 from tests.faults.measured_world import MeasuredWorld
 from tests.faults.table import FAULTS
 from tests.gateway.loopback import _upstream, eventually, upstream  # noqa: F401
-
-from freehold.store import schema
 
 SEED = 13
 DISK = {
@@ -37,25 +34,6 @@ def test_a_fault_costs_no_more_than_its_bound(upstream, tmp_path, name):  # noqa
     assert broken(measured) == []
     assert (measured.failed_calls > 0) == (name in DISK), "the fault happened"
     assert measured.replaced_s is not None or name not in REPLACED
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-@pytest.mark.skipif(shim.why_not() is not None, reason=str(shim.why_not()))
-def test_a_store_that_a_newer_freehold_migrated_is_left_alone_and_named(upstream, tmp_path):  # noqa: F811
-    upstream.answer = answers.healthy
-    with MeasuredWorld(tmp_path, upstream, seed=SEED, workers=2) as world:
-        assert world.ask() == 200
-        eventually(lambda: len(world.stored() or ()) == 1)
-        world.set_schema("9999")
-        log = tmp_path / "gateway.log"
-        eventually(lambda: "has schema 9999, this freehold knows up to" in log.read_text())
-        assert [world.ask() for _ in range(20)] == [200] * 20
-        time.sleep(1.0)
-        assert len(world.stored()) == 1, "nothing is written by what does not know its meaning"
-        world.set_schema(schema.NEWEST)
-        eventually(lambda: len(world.stored()) == 21)
-        assert world.counted() == 0
 
 
 @pytest.mark.slow

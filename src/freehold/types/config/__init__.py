@@ -5,7 +5,6 @@ from freehold.types.config.candidates import (
     CandidateConfig,
     CandidatesConfig,
     MethodSettings,
-    ParaphrasesConfig,
     PseudoLabelsWay,
     SelectionConfig,
 )
@@ -34,7 +33,7 @@ from freehold.types.config.traffic import (
     TelemetryConfig,
     WatchConfig,
 )
-from freehold.types.config.train import FinetuneConfig, Method, TrackerName
+from freehold.types.config.train import FinetuneConfig, Method
 from freehold.types.config.use import Mode, UseProfile
 
 __all__ = [
@@ -55,7 +54,6 @@ __all__ = [
     "Method",
     "MethodSettings",
     "Mode",
-    "ParaphrasesConfig",
     "PersonalData",
     "PriceConfig",
     "ProjectConfig",
@@ -68,7 +66,6 @@ __all__ = [
     "Table",
     "TaskConfig",
     "TelemetryConfig",
-    "TrackerName",
     "UseProfile",
     "WatchConfig",
     "parse",

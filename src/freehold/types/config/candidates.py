@@ -30,19 +30,6 @@ class CandidatesConfig(Table, frozen=True, kw_only=True):
 PseudoLabelsWay = Literal["auto", "all", "agreed", "none"]
 
 
-class ParaphrasesConfig(Table, frozen=True, kw_only=True):
-    """`paraphrases` of `[[candidates]]`: a model puts training messages of rare classes in other words."""
-
-    endpoint: str
-    """Who writes and labels them: `incumbent`, or one of `[[endpoints]]` (`NAME`, or `NAME/MODEL`)."""
-    per_class: Annotated[int, Meta(ge=1, le=100)] = 10
-    """Messages that are asked for each class with fewer than 20 training samples."""
-    budget_requests: AtLeastOne | None = None
-    """Requests at most, over all runs."""
-    budget_usd: Decimal | None = None
-    """Dollars at most, over all runs."""
-
-
 class MethodSettings(Table, frozen=True, kw_only=True):
     """What a candidate says about its method. Keys of other methods are errors."""
 
@@ -66,9 +53,6 @@ class MethodSettings(Table, frozen=True, kw_only=True):
     """Of training samples whose only answer is the incumbent's: `all` are learned from, `none`, or those that are
     `agreed` by heads over a sentence encoder which learned what is right; `auto` takes what has more of the right
     answers right that were left out (default: `auto` for method `encoder` where there are both, else `all`)."""
-    paraphrases: ParaphrasesConfig | None = None
-    """`{ endpoint = "house", per_class = 10, budget_usd = 2 }`: messages of rare classes in other words, by a model.
-    The candidate is then made twice, first without them."""
     stage: Literal["auto", "frozen", "contrastive", "tuned"] | None = None
     """Method `encoder`: what learns: the heads alone (`frozen`), or the encoder too; `auto` (default) by the number of
     samples."""
@@ -112,9 +96,8 @@ SETTINGS_OF: dict[str, tuple[MethodName, ...]] = {
     "budget_usd": ("prompt",),
     "unlabelled": ("encoder",),
     "pseudo_labels": ("encoder", "lora", "qlora", "full"),
-    "paraphrases": ("encoder", "lora", "qlora", "full"),
     "stage": ("encoder",),
-    "train": ("lora", "qlora", "full", "distill", "dpo", "kto", "encoder"),
+    "train": ("lora", "qlora", "full", "encoder"),
 }
 """The methods that read a key of `[[candidates]]`."""
 

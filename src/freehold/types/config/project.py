@@ -195,9 +195,7 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
     def chooses(self) -> bool:
         """Whether something is chosen on the selection split: one of several candidates, or settings of one."""
         if isinstance(self.candidates, tuple):
-            return len(self.candidates) > 1 or any(
-                one.method in CHOOSING or one.paraphrases is not None for one in self.candidates
-            )
+            return len(self.candidates) > 1 or any(one.method in CHOOSING for one in self.candidates)
         return self.candidates is None or len(self.candidates.models) > 1
 
     @property
@@ -293,27 +291,6 @@ def _check_proposer(one: CandidateConfig, endpoints: set[str], where: str) -> No
         )
 
 
-def _check_paraphrases(one: CandidateConfig, endpoints: set[str], where: str) -> None:
-    wanted = one.paraphrases
-    if wanted is None:
-        return
-    if (
-        wanted.endpoint != "incumbent"
-        and not {wanted.endpoint, wanted.endpoint.partition("/")[0]} & endpoints
-    ):
-        raise ConfigError(
-            f"{where}: paraphrases.endpoint {wanted.endpoint!r} is neither incumbent nor one of [[endpoints]]",
-            hint=did_you_mean(
-                wanted.endpoint, sorted({"incumbent", *endpoints}), "add [[endpoints]] with that name"
-            ),
-        )
-    if wanted.budget_requests is None and wanted.budget_usd is None:
-        raise ConfigError(
-            f"{where}: paraphrases are asked for without a budget",
-            hint="budget_requests = 200, or budget_usd = 2",
-        )
-
-
 def _check_candidates(config: ProjectConfig, candidates: tuple[CandidateConfig, ...], path: str) -> None:
     """Raise `ConfigError` for a candidate that names what is not there, or says what its method does not read."""
     if not candidates:
@@ -332,7 +309,6 @@ def _check_candidates(config: ProjectConfig, candidates: tuple[CandidateConfig, 
                 ),
             )
         _check_proposer(one, endpoints, where)
-        _check_paraphrases(one, endpoints, where)
         method = one.method or ("as_is" if one.endpoint is not None else config.train.method)
         unset = CandidateConfig(model=one.model)
         for key, methods in SETTINGS_OF.items():

@@ -13,7 +13,6 @@ from freehold.types.dataset import Dataset
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows.data import dataset as dataset_workflow
-from freehold.workflows.data.harvested import taught_digest
 from freehold.workflows.data.imports import ImportResult, import_files, named_files
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project
@@ -77,8 +76,6 @@ def build_dataset(project: Project, store: Store, steps: Steps) -> Dataset:
         store.traces_state(),
         [_sha256(project.path(n)) for n in (*project.config.data.files, *project.config.data.held_out_files)],
     ]
-    if (digest := taught_digest(project)) is not None:
-        inputs.append(digest)
     if project.config.chooses and project.config.data.validation is None:
         inputs.append(project.config.task.margin)  # it decides how large the selection split is
     return steps.run(

@@ -38,14 +38,13 @@ from freehold.workflows.journey.methods.adapter import TrainedAdapter
 from freehold.workflows.journey.methods.teaching import extra_steps
 from freehold.workflows.journey.methods.training import FITTED_STEPS
 from freehold.workflows.journey.mixing.mixer import Mixer
-from freehold.workflows.journey.paraphrasing.planning import writer_named
 from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.project import now
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, answers_file, evaluate
 from freehold.workflows.prove.evidence_basis import answers_folder, basis_of, catalog_part, engine_part
 from freehold.workflows.prove.labels import labels_held
 from freehold.workflows.prove.looks import Looks
-from freehold.workflows.prove.results import frozen_answers, keep, own_repeats
+from freehold.workflows.prove.results import frozen_answers, keep
 from freehold.workflows.prove.retained import Probing, retained
 from freehold.workflows.serve.tools import WAYS_OUT, unmet
 
@@ -155,10 +154,8 @@ class CandidateRunner:
         bench, use = self.bench, self.bench.project.config.use
         distilled = candidate.method == "distill"
         shown = METHOD_KINDS[candidate.method].shows_answers
-        paraphrases = candidate.settings.paraphrases
-        writers = () if paraphrases is None else (writer_named(paraphrases, bench.project),)
         lineage = (
-            lineage_of(candidate.model, bench.dataset, distilled=distilled, shown=shown, writers=writers)
+            lineage_of(candidate.model, bench.dataset, distilled=distilled, shown=shown)
             if trains or shown
             else None
         )
@@ -309,7 +306,7 @@ class CandidateRunner:
                 bench.task,
                 self.planned_looks,
                 frozen_answers(bench.project, bench.dataset),
-                *filter(None, [own_repeats(bench.project), rule_id, labels_id(bench.task)]),
+                *filter(None, [rule_id, labels_id(bench.task)]),
                 __version__,
             ],
             Evaluation,
@@ -380,7 +377,6 @@ class CandidateRunner:
                     dataset=bench.dataset,
                     task=bench.task,
                     frozen=frozen_answers(bench.project, bench.dataset),
-                    own_repeats=own_repeats(bench.project),
                     looks=Looks(bench.store, self.planned_looks, rule_id),
                     without_incumbent=True,
                 ),

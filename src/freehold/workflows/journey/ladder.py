@@ -166,8 +166,6 @@ def _further(facts: LadderFacts, method: MethodName) -> Iterator[str]:
         yield '# unlabelled = "traffic"   # few samples a label: learn from messages without an answer, too'
     if not facts.labelled:
         yield '# pseudo_labels = "agreed"   # only the incumbent answered: leave out what an encoder contradicts'
-    if few:
-        yield '# paraphrases = { endpoint = "incumbent", budget_usd = 2 }   # rare classes in other words'
 
 
 def _rung(model: str, method: MethodName, why: str) -> Rung:
