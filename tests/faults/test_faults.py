@@ -1,14 +1,11 @@
 """Each fault once, held to the table of bounds. `python -m tests.faults` does them at length."""
 
-import time
-
 import pytest
 from tests.faults import kills, shim
 from tests.faults.bounds import BOUNDS, broken
 from tests.faults.measure import measure
-from tests.faults.measured_world import MeasuredWorld
 from tests.faults.table import FAULTS
-from tests.gateway.loopback import _upstream, eventually, upstream  # noqa: F401
+from tests.gateway.loopback import _upstream, upstream  # noqa: F401
 
 SEED = 13
 DISK = {
