@@ -5,7 +5,7 @@ from tests.faults import kills, shim
 from tests.faults.bounds import BOUNDS, broken
 from tests.faults.measure import measure
 from tests.faults.table import FAULTS
-from tests.gateway.loopback import _upstream, eventually, upstream  # noqa: F401
+from tests.gateway.loopback import _upstream, upstream  # noqa: F401
 
 SEED = 13
 DISK = {
