@@ -4,7 +4,7 @@ Each text is a set of shingles (three tokens in a row). The commonest shingle pa
 without it, and so on down, which gives a tree: what all texts of a branch share is its core. Going up again, a core is
 a template, and its branches are either values of a slot or tasks of their own behind a common preamble (`_are_tasks`
 has the rules). It is the idea of LogCluster (Vaarandi and Pihelgas, 2015: templates by frequent words, with gaps of any
-length), on shingles; see docs/decisions/084-tasks-by-skeleton.md.
+length), on shingles.
 
 Covered: slots of any length anywhere, retrieved documents that come again, time stamps, names, several templates
 behind one preamble.

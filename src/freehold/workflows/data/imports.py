@@ -230,7 +230,7 @@ def import_file(
         # be a person's, in a record that only grows.
         told: dict[str, Any] = {"format": source.importer.name, "held_out": held_out}
         begun = audit.note(store.database, "import.begin", "traces", detail=told)
-        done = bring_in(store.database, origin, rows(), at=at, old_source=f"import:{path.name}")
+        done = bring_in(store.database, origin, rows(), at=at)
         told |= {"begun": begun.number, "new": done.new, "replaced": done.replaced, "gone": done.gone}
         told |= {"read": read, "rejected": rejects.count}
         audit.note(store.database, "import", "traces", detail=told)

@@ -1,7 +1,7 @@
 """Plans a mixture where a candidate would probably not be promoted alone, and looks at it once.
 
 What is looked at is settled on the selection split, before a held-out sample is seen: the candidate alone where it will
-probably be promoted, else the mixture. So the one look keeps all of the error that is allowed (docs/decisions/097).
+probably be promoted, else the mixture. So the one look keeps all of the error that is allowed (docs/decisions/017).
 """
 
 from __future__ import annotations
