@@ -35,7 +35,7 @@ from freehold.types.verdict import CheckResult, Verdict
 from freehold.workflows.journey.log_tasks.others import log_identity, other_tasks
 from freehold.workflows.journey.methods import Bench, Candidate, Made, NotMadeError, fetches, method_named
 from freehold.workflows.journey.methods.adapter import TrainedAdapter
-from freehold.workflows.journey.methods.teaching import extra_steps
+from freehold.workflows.journey.methods.teaching import EXTRA_STEPS
 from freehold.workflows.journey.methods.training import FITTED_STEPS
 from freehold.workflows.journey.mixing.mixer import Mixer
 from freehold.workflows.license.rule import lineage_of, rule_for_model
@@ -83,7 +83,8 @@ def making_steps(candidate: Candidate, config: ProjectConfig) -> int:
     """Steps until it can be served: the ruling, and those of its method."""
     may_fetch = METHOD_KINDS[candidate.method].asks_elsewhere and fetches(candidate, config)
     method = method_named(candidate.method)
-    return STEPS_BEFORE_MAKING + method.step_count + may_fetch * FITTED_STEPS + extra_steps(candidate)
+    teaching = EXTRA_STEPS if candidate.method == "encoder" else 0
+    return STEPS_BEFORE_MAKING + method.step_count + may_fetch * FITTED_STEPS + teaching
 
 
 def proving_steps(candidate: Candidate, config: ProjectConfig) -> int:
@@ -152,13 +153,8 @@ class CandidateRunner:
 
     def _rule(self, candidate: Candidate, *, trains: bool) -> Ruling:
         bench, use = self.bench, self.bench.project.config.use
-        distilled = candidate.method == "distill"
         shown = METHOD_KINDS[candidate.method].shows_answers
-        lineage = (
-            lineage_of(candidate.model, bench.dataset, distilled=distilled, shown=shown)
-            if trains or shown
-            else None
-        )
+        lineage = lineage_of(candidate.model, bench.dataset, shown=shown) if trains or shown else None
         named = [candidate.model, *(() if lineage is None else (edge.model for edge in lineage.edges))]
         ruling = bench.steps.run(
             f"ruling:{candidate.key}",
