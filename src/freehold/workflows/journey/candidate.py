@@ -139,7 +139,6 @@ class CandidateRunner:
             trained=made.trained,
             encoder=made.encoder,
             parity=made.parity,
-            prompt=made.prompt,
             teaching=made.teaching,
         )
         return MadeCandidate(candidate, report, made)
