@@ -181,10 +181,6 @@ class Method(Protocol):
         """As in the report and in `METHODS`."""
 
     @property
-    def step_count(self) -> int:
-        """Steps that `make` runs, beside weights and fit where the model may as well run elsewhere."""
-
-    @property
     def trains(self) -> bool:
         """Whether the result learned from the dataset, so that the ruling must count the data's origin."""
 

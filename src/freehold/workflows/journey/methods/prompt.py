@@ -25,7 +25,6 @@ class OwnPrompt:
     """A `Method`: the model as it is, behind a preparation with the words of `[[candidates]]`."""
 
     name: MethodName = "prompt"
-    step_count = 0
     trains = False
 
     def make(self, candidate: Candidate, bench: Bench) -> Made:

@@ -52,11 +52,6 @@ class JudgedPseudoLabels(Record, frozen=True, kw_only=True):
     without: tuple[str, ...]
 
 
-def extra_steps(candidate: Candidate) -> int:
-    """Steps that `taught` may run beside those of its method."""
-    return int(_way(candidate) != "all")
-
-
 def taught(candidate: Candidate, bench: Bench, weights: Weights | None) -> TeachingData:
     """Make the candidate's training samples. `weights` are the encoder's own where it is one.
 
