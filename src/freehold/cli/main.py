@@ -99,7 +99,6 @@ PARTS: dict[str, dict[str, Entry]] = {
     },
     "Train": {
         "train": Entry("freehold.cli.train.train:command", "Train an adapter on a dataset"),
-        "prompt": Entry("freehold.cli.train.prompt:command", "How is this model best asked, by measurement?"),
         "adapters": Entry(
             "freehold.cli.train.adapters:command", "List, show, compare, export and remove adapters"
         ),

@@ -24,7 +24,6 @@ KINDS = (
     "trained",
     "encoder",
     "parity",
-    "prompt",
     "comparison",
     "mixture",
     "retained",

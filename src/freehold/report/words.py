@@ -60,11 +60,6 @@ def probability(value: float | None) -> str:
     return "below 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
-def diff_class(line: str) -> str:
-    """How a line of a diff is coloured."""
-    return {"+": "added", "-": "removed"}.get(line[:1], "soft")
-
-
 HEADLINES = {
     "promote": "Safe to move, by this evidence",
     "hold": "Not proven yet",

@@ -32,7 +32,7 @@ METHOD_KINDS: dict[MethodName, MethodKind] = {
     kind.name: kind
     for kind in (
         MethodKind(name="as_is", title="as it is", asks_elsewhere=True),
-        MethodKind(name="prompt", title="a prompt made for it", asks_elsewhere=True),
+        MethodKind(name="prompt", title="a prompt of its own", asks_elsewhere=True),
         MethodKind(name="examples", title="with retrieved examples", shows_answers=True, asks_elsewhere=True),
         MethodKind(
             name="encoder",

@@ -16,7 +16,6 @@ from freehold.types.method import MethodName, candidate_label
 from freehold.types.mixture import Mixture
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
-from freehold.types.prompting import PromptSearch
 from freehold.types.record import Record, StoredRecord
 from freehold.types.retained import RetainedSkills
 from freehold.types.ruling import Ruling
@@ -50,8 +49,6 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     encoder: EncoderModel | None = None
     """What training left, where there was any."""
     parity: ParityReport | None = None
-    prompt: PromptSearch | None = None
-    """How it is asked in its own way, and what that brought on validation samples."""
     teaching: Teaching | None = None
     """What it learned from besides right answers; None where that was nothing."""
     untrained: UntrainedBaseline | None = None

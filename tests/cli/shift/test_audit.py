@@ -67,7 +67,7 @@ ELSEWHERE = {
 }
 BY_RECORD = {
     "demo", "migrate", "rescue", "train", "evaluate", "compare", "freeze", "parity", "quants", "load", "bench-model",
-    "watch", "adapters probe", "prompt", "defer plan",
+    "watch", "adapters probe", "defer plan",
 }  # fmt: skip
 """Their results are records, each with its entry: tests/store/test_audit.py."""
 NOTHING_STORED = {

@@ -7,15 +7,11 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from freehold.types.config.table import AtLeastOne, Table
+from freehold.types.config.table import Table
 from freehold.types.method import MethodName
 
 DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The model that commands mean where a project names none."""
-
-
-PROPOSERS = ("incumbent", "judge", "itself")
-"""Who may rewrite a prompt without being one of ``[[endpoints]]``."""
 
 
 class CandidatesConfig(Table, frozen=True, kw_only=True):
@@ -36,13 +32,11 @@ class MethodSettings(Table, frozen=True, kw_only=True):
     """Method `examples`: the order in which they come (default: chosen on the selection split)."""
     retriever: Literal["bm25", "encoder"] | None = None
     """Method `examples`: what finds them (default: the encoder where one is here, else bm25)."""
-    proposer: str | None = None
-    """Method `prompt`: who rewrites the system prompt: `incumbent`, `judge`, `itself` (the candidate), or one of
-    `[[endpoints]]` (`NAME`, or `NAME/MODEL`). Without one, plain changes of the prompt are measured."""
-    budget_requests: AtLeastOne | None = None
-    """Method `prompt`: requests that the proposer may be asked, over all runs."""
-    budget_usd: Decimal | None = None
-    """Method `prompt`: dollars that proposer and candidate may cost, over all runs."""
+    system: str | None = None
+    """Method `prompt`: the system prompt it is asked with, where the application's stands. Requests with another one go
+    as they came."""
+    reminder: str | None = None
+    """Method `prompt`: what ends the last user message."""
     unlabelled: Literal["traffic"] | None = None
     """Method `encoder`: `traffic` lets it learn from messages of this task that have no answer, too, where labels have
     few samples: captured ones, and imported rows that `[data] unlabelled` keeps."""
@@ -84,14 +78,13 @@ SETTINGS_OF: dict[str, tuple[MethodName, ...]] = {
     "k": ("examples",),
     "order": ("examples",),
     "retriever": ("examples",),
-    "proposer": ("prompt",),
-    "budget_requests": ("prompt",),
-    "budget_usd": ("prompt",),
+    "system": ("prompt",),
+    "reminder": ("prompt",),
     "unlabelled": ("encoder",),
     "stage": ("encoder",),
     "train": ("lora", "qlora", "full", "encoder"),
 }
 """The methods that read a key of `[[candidates]]`."""
 
-CHOOSING: tuple[MethodName, ...] = ("prompt", "examples", "encoder")
+CHOOSING: tuple[MethodName, ...] = ("examples", "encoder")
 """Methods that choose among settings of their own by measuring."""

@@ -14,7 +14,6 @@ from freehold.types import strict
 from freehold.types.config.candidates import (
     CHOOSING,
     DEFAULT_MODEL,
-    PROPOSERS,
     SETTINGS_OF,
     CandidateConfig,
     CandidatesConfig,
@@ -269,22 +268,6 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
     return config
 
 
-def _check_proposer(one: CandidateConfig, endpoints: set[str], where: str) -> None:
-    if one.proposer is None:
-        return
-    known = {*PROPOSERS, *endpoints}
-    if one.proposer not in known and one.proposer.partition("/")[0] not in endpoints:
-        raise ConfigError(
-            f"{where}: proposer {one.proposer!r} is neither {', '.join(PROPOSERS)} nor one of [[endpoints]]",
-            hint=did_you_mean(one.proposer, sorted(known), "add [[endpoints]] with that name"),
-        )
-    if one.budget_requests is None and one.budget_usd is None:
-        raise ConfigError(
-            f"{where}: a proposer is named and no budget",
-            hint="budget_requests = 60, or budget_usd = 2; without a proposer, plain changes are measured",
-        )
-
-
 def _check_candidates(config: ProjectConfig, candidates: tuple[CandidateConfig, ...], path: str) -> None:
     """Raise `ConfigError` for a candidate that names what is not there, or says what its method does not read."""
     if not candidates:
@@ -302,8 +285,12 @@ def _check_candidates(config: ProjectConfig, candidates: tuple[CandidateConfig, 
                     one.endpoint, sorted(endpoints), "add [[endpoints]] with that name and its base_url"
                 ),
             )
-        _check_proposer(one, endpoints, where)
         method = one.method or ("as_is" if one.endpoint is not None else config.train.method)
+        if method == "prompt" and one.system is None and one.reminder is None:
+            raise ConfigError(
+                f"{where}: method prompt is asked for without a prompt",
+                hint='system = "…" stands in for the application\'s system prompt, reminder = "…" ends the question',
+            )
         unset = CandidateConfig(model=one.model)
         for key, methods in SETTINGS_OF.items():
             if getattr(one, key) != getattr(unset, key) and method not in methods:

@@ -19,8 +19,6 @@ from freehold.workflows.project import Project
 from freehold.workflows.project_lock import one_at_a_time
 from freehold.workflows.prove.task import task_of
 
-STEPS_BEFORE = 2
-
 LOCK = "migration"
 """The lock that `migrate` and `prepare` hold: two at once would write the same steps, datasets and adapters."""
 
@@ -38,7 +36,7 @@ def prepare(project: Project, *, progress: Progress) -> Dataset:
         open_store(project.store_url) as store,
         one_at_a_time(store, LOCK, say=progress.say) as lock,
     ):
-        steps = Steps(store, progress, total=STEPS_BEFORE, check=lock.check)
+        steps = Steps(store, progress, check=lock.check)
         read_traffic(project, store, steps, progress)
         return build_dataset(project, store, steps)
 

@@ -33,10 +33,7 @@ from freehold.types.retained import RetainedSkills
 from freehold.types.ruling import Ruling
 from freehold.types.verdict import CheckResult, Verdict
 from freehold.workflows.journey.log_tasks.others import log_identity, other_tasks
-from freehold.workflows.journey.methods import Bench, Candidate, Made, NotMadeError, fetches, method_named
-from freehold.workflows.journey.methods.adapter import TrainedAdapter
-from freehold.workflows.journey.methods.teaching import EXTRA_STEPS
-from freehold.workflows.journey.methods.training import FITTED_STEPS
+from freehold.workflows.journey.methods import Bench, Candidate, Made, NotMadeError, method_named
 from freehold.workflows.journey.mixing.mixer import Mixer
 from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.project import now
@@ -53,11 +50,6 @@ ENDPOINT = "evaluate"
 UNTRAINED_SAMPLES = 40
 """Held-out samples the base is asked without its adapter: enough to show what training brought."""
 
-STEPS_BEFORE_MAKING = 1
-"""The ruling."""
-STEPS_OF_PROOF = 1
-"""The evaluation."""
-
 
 class MadeCandidate(NamedTuple):
     """A candidate as far as its method took it; `made` is None where it ended there, and the report says why."""
@@ -72,25 +64,6 @@ class CandidateOutcome(NamedTuple):
 
     report: CandidateReport
     plan: ServePlan | None
-
-
-def step_count(candidate: Candidate, config: ProjectConfig) -> int:
-    """Steps of one candidate's way to its verdict."""
-    return making_steps(candidate, config) + proving_steps(candidate, config)
-
-
-def making_steps(candidate: Candidate, config: ProjectConfig) -> int:
-    """Steps until it can be served: the ruling, and those of its method."""
-    may_fetch = METHOD_KINDS[candidate.method].asks_elsewhere and fetches(candidate, config)
-    method = method_named(candidate.method)
-    teaching = EXTRA_STEPS if candidate.method == "encoder" else 0
-    return STEPS_BEFORE_MAKING + method.step_count + may_fetch * FITTED_STEPS + teaching
-
-
-def proving_steps(candidate: Candidate, config: ProjectConfig) -> int:
-    """Steps of the proof; an adapter is asked what it kept of other skills where there are probes."""
-    asks_probes = _probes(config) and isinstance(method_named(candidate.method), TrainedAdapter)
-    return STEPS_OF_PROOF + asks_probes
 
 
 def _probes(config: ProjectConfig) -> bool:
@@ -140,7 +113,6 @@ class CandidateRunner:
             trained=made.trained,
             encoder=made.encoder,
             parity=made.parity,
-            prompt=made.prompt,
             teaching=made.teaching,
         )
         return MadeCandidate(candidate, report, made)
@@ -172,8 +144,8 @@ class CandidateRunner:
         What the look at the held-out samples is for, the candidate alone or a mixture with the incumbent, is settled
         before.
         """
-        bench, mixer = self.bench, self.mixer
-        planned = mixer.plan(candidate, made, after=proving_steps(candidate, bench.project.config))
+        mixer = self.mixer
+        planned = mixer.plan(candidate, made)
         rule_id = None if planned.rule is None else planned.rule.id
         evaluation = self.evaluated(candidate, made, rule_id)
         mixture = planned

@@ -152,9 +152,7 @@ def _rungs(facts: LadderFacts) -> Iterator[Rung]:
         )
         yield _rung(model, "examples", why)
     if not trains:
-        few = f"{facts.samples:,} training samples are too few to learn from"
-        yield _rung(model, "prompt", f"{few}: the model as it is, with a prompt that fits it")
-        yield _rung(model, "as_is", "as it is: what the others are measured beside")
+        yield _rung(model, "as_is", f"as it is: {facts.samples:,} training samples are too few to learn from")
 
 
 def _further(facts: LadderFacts) -> Iterator[str]:

@@ -16,10 +16,9 @@ from freehold.types.mixture import Mixture
 from freehold.types.progress import Progress
 from freehold.types.report import Report
 from freehold.workflows.journey.beginning import LOCK, prepare
-from freehold.workflows.journey.candidate import CandidateRunner, step_count
+from freehold.workflows.journey.candidate import CandidateRunner
 from freehold.workflows.journey.ladder import known_candidates
 from freehold.workflows.journey.methods import Bench, Candidate
-from freehold.workflows.journey.mixing.mixer import STEPS_OF_MIXING
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project
 from freehold.workflows.project_lock import one_at_a_time
@@ -45,9 +44,7 @@ def plan_mixture(
         machine = probe_machine(project.state)
         known, _ = known_candidates(project, dataset, machine)
         candidate = _named(known, label) if label is not None else _last(store, known)
-        steps = Steps(
-            store, progress, total=step_count(candidate, project.config) + STEPS_OF_MIXING, check=lock.check
-        )
+        steps = Steps(store, progress, check=lock.check)
         bench = Bench(
             project=project,
             store=store,

@@ -27,8 +27,6 @@ _MODULES: dict[MethodName, tuple[str, str]] = {
     "examples": ("bm25s", "examples"),
 }
 """What a method imports that the base install leaves out, and the extra that brings it."""
-_PROPOSED = ("gepa", "prompt")
-"""What method `prompt` imports where a proposer is named; plain changes of the prompt need nothing."""
 _UNTRAINED = 'method = "as_is" asks the model as it is'
 
 
@@ -105,8 +103,6 @@ def unsuited_for(candidate: Candidate, facts: TaskFacts, *, encoder_before: bool
         return facts.not_closed
     if (missing := missing_for(candidate, encoder_before=encoder_before)) is not None:
         return missing
-    if method == "prompt":
-        return _unsuited_prompt(candidate, facts.config)
     return None
 
 
@@ -134,28 +130,16 @@ def missing_for(candidate: Candidate, *, encoder_before: bool = False) -> Unsuit
         said.retriever == "encoder" or (said.retriever is None and encoder_before)
     ):
         return None  # an encoder finds them, by meaning
-    if candidate.method == "prompt" and said.proposer is not None:
-        return _missing("method prompt with a proposer", *_PROPOSED)
     return missing_extra(candidate.method)
 
 
 def missing_extra(method: MethodName) -> Unsuited | None:
     """What is to be installed before the method can be used; None where all is here."""
-    return _missing(f"method {method}", *_MODULES[method]) if method in _MODULES else None
-
-
-def _missing(what: str, module: str, extra: str) -> Unsuited | None:
+    if method not in _MODULES:
+        return None
+    module, extra = _MODULES[method]
     if find_spec(module) is not None:
         return None
-    return Unsuited(f"{what} needs {module}, which is not installed", f"pip install 'freehold[{extra}]'")
-
-
-def _unsuited_prompt(candidate: Candidate, config: ProjectConfig) -> Unsuited | None:
-    if candidate.settings.proposer == "incumbent" and (
-        config.incumbent is None or config.incumbent.base_url is None
-    ):
-        return Unsuited(
-            "the incumbent is to propose prompts, and no address of it is known",
-            "base_url in [incumbent], or another proposer of [[endpoints]]",
-        )
-    return None
+    return Unsuited(
+        f"method {method} needs {module}, which is not installed", f"pip install 'freehold[{extra}]'"
+    )

@@ -21,14 +21,11 @@ from freehold.workflows.serve.encoder import plan_encoder
 from freehold.workflows.train.encoder import FOLDER, train_encoder
 from freehold.workflows.weights.pull import ensure_weights
 
-STEP_COUNT = 3
-
 
 class TrainedEncoder:
     """A `Method`: heads learn, and the encoder too where that is better."""
 
     name: MethodName = "encoder"
-    step_count = STEP_COUNT
     trains = True
 
     def make(self, candidate: Candidate, bench: Bench) -> Made:

@@ -47,10 +47,6 @@ class JudgedPseudoLabels(Record, frozen=True, kw_only=True):
     without: tuple[str, ...]
 
 
-EXTRA_STEPS = 1
-"""Steps that `taught` may run beside those of its method."""
-
-
 def taught(candidate: Candidate, bench: Bench, weights: Weights) -> TeachingData:
     """Make the training samples of a candidate by method `encoder`, whose base has these `weights`."""
     judged = _pseudo_labels(candidate, bench, weights)

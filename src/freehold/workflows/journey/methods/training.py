@@ -25,11 +25,6 @@ from freehold.workflows.prove.parity import MOST_PROMPTS, parity
 from freehold.workflows.train.train import train
 from freehold.workflows.weights.pull import ensure_weights
 
-STEP_COUNT = 4
-FITTED_STEPS = 2
-"""Of them: weights and fit."""
-
-
 R = TypeVar("R", Adapter, WholeModel)
 
 

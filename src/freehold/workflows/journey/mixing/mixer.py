@@ -49,8 +49,6 @@ from freehold.workflows.project import now
 from freehold.workflows.prove.looks import Looks
 from freehold.workflows.prove.results import frozen_answers
 
-STEPS_OF_MIXING = 3
-"""The selection split, asked of the candidate and of an upper model; the mixture's curves."""
 TIMED_TRACES = 500
 
 
@@ -78,11 +76,9 @@ class Mixer:
         """The one-sided error of one look."""
         return self.bench.task.alpha / self.planned_looks
 
-    def plan(
-        self, candidate: Candidate, made: Made, *, after: int = 0, even_if_alone: bool = False
-    ) -> Mixture:
+    def plan(self, candidate: Candidate, made: Made, *, even_if_alone: bool = False) -> Mixture:
         """What a mixture would be, by the selection split: its curves, and the rule that the look is planned for, or
-        why there is none. `after` are the steps that follow.
+        why there is none.
 
         Where the candidate will probably be promoted alone there is none, unless `even_if_alone`. Raises what asking
         the candidate raises, and `ConfigError` for declared requests that cannot be.
@@ -93,7 +89,6 @@ class Mixer:
         obstacle = self._obstacle(candidate, samples)
         if obstacle is not None:
             return self._refused(candidate, made, len(samples), obstacle, notes)
-        bench.steps.expect(STEPS_OF_MIXING + after)
         scores = measured(bench, candidate, made, items=len(samples))
         asked = named_upper(bench.project.config)
         upper = None if asked is None else measured_upper(bench, asked, items=len(samples))

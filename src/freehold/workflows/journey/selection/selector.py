@@ -40,7 +40,7 @@ from freehold.types.selected import (
     SelectionScores,
 )
 from freehold.types.selection import SelectionRow
-from freehold.workflows.journey.candidate import CandidateRunner, MadeCandidate, making_steps, proving_steps
+from freehold.workflows.journey.candidate import CandidateRunner, MadeCandidate
 from freehold.workflows.journey.measuring.measuring import measured
 from freehold.workflows.journey.measuring.request_cost import request_cost
 from freehold.workflows.journey.measuring.scores import SELECTION_SPLIT
@@ -113,15 +113,6 @@ class Selector:
     def items(self) -> int:
         """Samples of the selection split."""
         return self.bench.dataset.split(SELECTION_SPLIT).samples
-
-    def step_count(self) -> int:
-        """Steps until one is chosen and proven, if none stops early."""
-        config = self.bench.project.config
-        made = sum(making_steps(one, config) for one in self.candidates)
-        measured = len(self.candidates) * (
-            len(halving_plan(self.items, len(self.candidates))) if self.items else 0
-        )
-        return made + measured + max(proving_steps(one, config) for one in self.candidates)
 
     def select(self) -> Selected:
         """Make and measure candidates, and choose one."""
