@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Literal
 
 from freehold.catalog.quantizations import PublishedQuantization
-from freehold.catalog.scores import PublishedScore
 from freehold.catalog.synced import SyncedModel
 from freehold.engines.pool.pool import ModelStatus
 from freehold.types.evaluation import PairedResult
@@ -65,7 +64,6 @@ class ShippedModel(Model, frozen=True, kw_only=True):
     """A model of the shipped catalog, with what is published about it."""
 
     quantizations: tuple[PublishedQuantization, ...]
-    scores: tuple[PublishedScore, ...]
 
 
 class Complied(Record, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ def test_a_file_is_used_in_place(freehold, weights, tmp_path):
     assert freehold("pull", "file:mine.gguf").out.endswith(f"  sha256  {weights['sha256']}\n")
 
 
-def test_weights_are_listed_shown_pinned_and_forgotten(freehold, weights, tmp_path):
+def test_weights_are_listed_shown_and_forgotten(freehold, weights, tmp_path):
     name = weights["model_id"]
     (listed,) = freehold("weights", "list", "--json").items
     assert (listed["weights"]["model_id"], listed["owned"]) == (name, False)
@@ -27,9 +27,6 @@ def test_weights_are_listed_shown_pinned_and_forgotten(freehold, weights, tmp_pa
         name: value for name, value in weights.items() if name != "schema"
     }
     assert "\nowned    no, read in place\n" in freehold("weights", "show", name).out
-    assert freehold("weights", "pin", name).err.endswith(" is pinned\n")
-    assert freehold("weights", "pin", name, "--off").err.endswith(" is not pinned\n")
-    assert freehold("weights", "pin", name, "--json").json["pinned"]
     assert "its files stay at" in freehold("weights", "rm", name).err
     assert (tmp_path / "mine.gguf").exists()
     assert freehold("weights", "list").err == "no weights here yet; freehold pull MODEL gets some\n"
@@ -42,15 +39,9 @@ def test_what_was_forgotten_is_told_in_json(freehold, weights, tmp_path):
     assert (told.fields, told.err) == (stays, "")
 
 
-def test_pruning_says_what_went(freehold, weights):
-    found = freehold("weights", "prune", "--to", "1", "--json").json
-    assert (found["removed"], found["freed_bytes"]) == ([], 0)
-
-
 def test_mistakes(refused, monkeypatch):
     refused("pull", "file:gone.gguf", message="gone.gguf: no such file")
     refused("weights", "show", "gone", message="no weights of gone are here", hint="freehold pull gone")
     refused("weights", "rm", "gone", message="no weights of gone are here")
-    refused("weights", "prune", message="how much may stay is not said", hint="FREEHOLD_WEIGHTS_GIB")
     monkeypatch.setenv("FREEHOLD_OFFLINE", "1")
     refused("pull", "org/gone", message="weights of org/gone are not here", hint="FREEHOLD_OFFLINE")

@@ -319,7 +319,7 @@ def test_before_anything_was_chosen_the_first_that_writes_text_is_served_as_it_c
     assert "--no-engine" in told.value.hint
 
 
-def test_weights_that_were_pruned_are_fetched_again(tmp_path, monkeypatch):
+def test_weights_that_were_removed_are_fetched_again(tmp_path, monkeypatch):
     project = chosen_with_lost_weights(tmp_path, monkeypatch)
     monkeypatch.setattr(up, "ensure_weights", lambda model, *_, **__: WEIGHTS)
     plan = up.project_plan(project)

@@ -1,10 +1,12 @@
-"""What a mixture risks over the share it answers here: a curve with its band, and the line of a random split."""
+"""A mixture's picture (what it risks over the share it answers here, with its band, and the line of a random split) and
+its figures in words."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from html import escape
 
+from freehold.report import words
 from freehold.report.words import percent, points
 from freehold.types.mixture import Mixture, MixtureCurve, MixturePoint
 
@@ -142,3 +144,83 @@ def shown_points(curve: MixtureCurve, most: int = 10) -> list[MixturePoint]:
     if curve.chosen is not None:
         places.add(curve.chosen)
     return [curve.points[place] for place in sorted(places)]
+
+
+def curve_name(curve: MixtureCurve) -> str:
+    """How it decides, in words."""
+    if curve.signal == "similarity":
+        return "By the request's likeness to training messages"
+    if curve.way == "router":
+        return "By a router that reads the request"
+    return f"By the answer's {curve.signal.replace('_', ' ')}"
+
+
+def mixture_figures(mixture: Mixture) -> list[tuple[str, str]]:
+    """Rows of names and values: share, difference, dollars, times. What is not known is said so."""
+    rows: list[tuple[str, str]] = []
+    k, rule = mixture.comparison, mixture.rule
+    if rule is not None:
+        rows.append(
+            (
+                "decided by",
+                f"{rule.signal.replace('_', ' ')} ({rule.way}), from a calibrated {rule.threshold:.3f} on",
+            )
+        )
+    if k is not None:
+        rows += [
+            (
+                "answered here",
+                f"{words.percent(mixture.share)}, between {words.percent(mixture.share_low)} and "
+                f"{words.percent(mixture.share_high)}",
+            ),
+            (
+                "difference",
+                f"{words.points(k.difference)} points, between {words.points(k.ci_low)} and {words.points(k.ci_high)} "
+                f"(margin {words.points(-k.margin)}), n = {k.n:,}",
+            ),
+        ]
+    cost = mixture.cost
+    if cost is not None:
+        rows += [
+            (name, words.ABSENT if usd is None else f"${usd:,f} per 1,000 requests")
+            for name, usd in (
+                ("incumbent alone", cost.incumbent_usd),
+                ("mixture", cost.mixture_usd),
+                ("saved", cost.saved_usd),
+            )
+        ]
+        month = mixture.usd_saved_per_month
+        rows.append(("saved a month", words.ABSENT if month is None else f"${month:,.2f}"))
+        rows += [("", why) for why in cost.why]
+    times = mixture.latency
+    if times is not None:
+        rows += [
+            (name, f"{words.milliseconds(p50)} for half, {words.milliseconds(p95)} for 95%")
+            for name, p50, p95 in (
+                ("router's decision", times.decided_p50_ms, times.decided_p95_ms),
+                ("an answer from here", times.here_p50_ms, times.here_p95_ms),
+                ("added to a deferred one", times.deferred_p50_ms, times.deferred_p95_ms),
+                ("incumbent, as recorded", times.incumbent_p50_ms, times.incumbent_p95_ms),
+            )
+            if p50 is not None
+        ]
+    if mixture.incumbent_until is not None:
+        rows.append(("incumbent until", f"{mixture.incumbent_until}"))
+    rows.append(("open models alone", _by_open_models(mixture)))
+    return rows
+
+
+def _by_open_models(mixture: Mixture) -> str:
+    """What share is answered if only models of one's own may be used."""
+    if mixture.upper is None:
+        return (
+            f"not known: all that the candidate is not sure of is {mixture.incumbent}'s, and no larger model of your "
+            "own was measured in its place ([defer] upper)"
+        )
+    if mixture.rule is None or mixture.comparison is None:
+        return f"not known: the mixture with {mixture.upper} was not looked at"
+    kept = " but those declared always_incumbent" if mixture.rule.always_incumbent else ""
+    if not mixture.is_proven:
+        return f"none is proven: see the difference with {mixture.upper} above"
+    share, rest = words.percent(mixture.share), words.percent(1 - (mixture.share or 0.0))
+    return f"all requests{kept}: {share} by the candidate, {rest} by {mixture.upper}"
