@@ -78,10 +78,6 @@ CASES = {
         },
         {of("freehold_endpoint_up", 'endpoint="e"'): "1x57 0x3"},
     ),
-    "FreeholdEngineDies": (
-        {of("freehold_engine_deaths_total", 'endpoint="e"'): "0x50 1 2 3 3x7"},
-        {of("freehold_engine_deaths_total", 'endpoint="e"'): "3x60"},
-    ),
     "FreeholdFallsBack": (
         {FINE: "0+10x60", of("freehold_fallbacks_total", 'route="r",why="timeout"'): "0+3x60"},
         {FINE: "0+10x60", of("freehold_fallbacks_total", 'route="r",why="timeout"'): "0+1x60"},
