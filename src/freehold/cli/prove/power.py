@@ -117,9 +117,9 @@ def _tell_need(
 ) -> None:
     """`target` is margin, alpha and power; `known` held-out items, the incumbent's rate and the discordance. None: the
     project's own."""
+    from freehold.stats.power import PLANNED_DISCORDANCE
     from freehold.workflows.project import open_project
     from freehold.workflows.prove.power import PowerTarget
-    from freehold.workflows.prove.preflight.reach import PLANNED
     from freehold.workflows.prove.task import task_of
     from freehold.workflows.prove.training_need import NeedAssumptions, project_need
 
@@ -131,7 +131,7 @@ def _tell_need(
         project,
         PowerTarget(task.margin, task.alpha, power),
         task,
-        NeedAssumptions(held_out, rate, PLANNED if discordance is None else discordance),
+        NeedAssumptions(held_out, rate, PLANNED_DISCORDANCE if discordance is None else discordance),
     )
     if as_json:
         print_json(found, "curve")

@@ -20,7 +20,6 @@ from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project
 from freehold.workflows.prove.power import PowerTarget
 from freehold.workflows.prove.preflight.incumbent import incumbent_scores
-from freehold.workflows.prove.preflight.reach import PLANNED
 from freehold.workflows.prove.results import frozen_answers
 
 
@@ -29,7 +28,7 @@ class NeedAssumptions(NamedTuple):
 
     held_out: int | None = None
     incumbent_rate: float | None = None
-    discordance: float = PLANNED
+    discordance: float = planner.PLANNED_DISCORDANCE
 
 
 def training_need(
@@ -38,7 +37,7 @@ def training_need(
     *,
     held_out: int,
     incumbent_rate: float,
-    discordance: float = PLANNED,
+    discordance: float = planner.PLANNED_DISCORDANCE,
 ) -> TrainingNeed:
     """Read off a curve when its candidate would pass on `held_out` items like its validation items.
 
