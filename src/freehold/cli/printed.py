@@ -44,15 +44,6 @@ class ErrorDocument(Record, frozen=True, kw_only=True, omit_defaults=True):
     """All that was found before anything was spent (code `preflight`)."""
 
 
-class VersionDocument(Record, frozen=True, kw_only=True):
-    """What `freehold --version --json` says: the versions, the system, and which extras are installed whole."""
-
-    version: str
-    python: str
-    system: str
-    extras: dict[str, bool]
-
-
 class KnownModels(Record, frozen=True, kw_only=True):
     """Models of the shipped catalog and those that were asked of a hub."""
 
