@@ -73,20 +73,16 @@ def claude(engine):
 @pytest.mark.parametrize(
     ("more", "param"),
     [
-        ({"messages": []}, "messages"),
-        ({"stop": {"a": 1}}, "stop"),
-        ({"stop": [1]}, "stop[0]"),
-        ({"tools": "find"}, "tools"),
-        ({"tools": [{"type": "function"}]}, "tools[0].function"),
-        ({"tools": [{**TOOL, "function": {"name": "f", "parameters": {"type": "obj"}}}]},
+({"messages": []}, "messages"),
+({"stop": [1]}, "stop[0]"),
+({"tools": [{"type": "function"}]}, "tools[0].function"),
+({"tools": [{**TOOL, "function": {"name": "f", "parameters": {"type": "obj"}}}]},
          "tools[0].function.parameters"),
-        ({"response_format": "json"}, "response_format"),
-        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
-        ({"response_format": form({"type": "strin"})}, "response_format"),
-        ({"response_format": form({"$ref": "#/nowhere"})}, "response_format"),
-        ({"temperature": "hot"}, "temperature"),
-        ({"max_tokens": "many"}, "max_tokens"),
-    ],
+({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
+({"response_format": form({"type": "strin"})}, "response_format"),
+({"response_format": form({"$ref": "#/nowhere"})}, "response_format"),
+({"temperature": "hot"}, "temperature"),
+],
 )  # fmt: skip
 def test_a_wrong_request_is_named_here_and_left_to_a_rented_endpoint(engine, gpt, upstream, more, param):
     asked = {"messages": TURNS, **more}
@@ -137,7 +133,6 @@ def test_ollamas_wrong_request_is_refused_in_its_own_shape(engine, upstream):
     [
         ({"max_tokens": 0}, "max_tokens: Input should be greater"),
         ({"messages": []}, "messages: at least one message"),
-        ({"stop_sequences": "x"}, "stop_sequences"),
         ({"tools": [{"name": "find"}]}, "tools.0.input_schema: Field required"),
         ({"tools": [{"name": "find", "input_schema": {"type": "obj"}}]}, "function 'find'"),
     ],
@@ -285,15 +280,3 @@ def test_what_a_grammar_does_not_hold_is_checked(gpt, upstream):
         )
         > 3
     )
-
-
-def test_what_a_grammar_does_not_hold_of_a_long_requests_schema_is_checked_too(gpt, upstream):
-    turns = [{"role": "user", "content": "x" * 300_000}]
-    strict = form({"type": "object", "properties": {"a": {"type": "string", "pattern": "^x+$"}}})
-    upstream.answer = lambda seen: plain(said('{"a": "no"}'))
-    with pytest.raises(openai.APIStatusError, match="breaks its output contract"):
-        gpt.chat.completions.create(model="org/own", messages=turns, response_format=strict)
-    loose = form({"type": "object", "properties": {"a": {"type": "string"}}})
-    upstream.answer = lambda seen: stream(stream_of('{"a"', ": 5}"))
-    answer = gpt.chat.completions.create(model="org/own", messages=turns, response_format=loose, stream=True)
-    assert len(list(answer)) > 3

@@ -71,13 +71,6 @@ def test_a_stream_says_it_before_its_first_event(seen, upstream, candidate_upstr
     assert headers["content-type"].startswith("text/event-stream")
 
 
-def test_an_answer_in_the_candidates_place_says_whose_it_is(seen, upstream, candidate_upstream):
-    candidate_upstream.answer = lambda seen: plain(b"{}", status=500)
-    status, headers, _ = post(seen, asked("all"))
-    assert (status, headers[ARM_HEADER]) == (200, "incumbent")
-    candidate_upstream.reset()
-
-
 def test_a_gateway_behind_this_one_does_not_say_it(seen, upstream):
     upstream.answer = lambda seen: plain(ANSWER, headers={ARM_HEADER: "candidate"})
     assert post(seen, asked("m"))[1].get_all(ARM_HEADER) == ["incumbent"]
@@ -97,18 +90,6 @@ def test_a_trace_is_found_by_what_the_upstream_calls_it(seen, upstream, name):
 
     (one,) = eventually(found)
     assert (one.id, one.endpoint, one.user) == (trace.id, "incumbent", "ada")
-
-
-def test_the_recorder_fills_the_index_by_itself(seen, upstream):
-    from freehold.store.search.indexing import unindexed
-
-    post(seen, asked("m"))
-
-    def indexed():
-        with open_store(seen.config.store_url) as store:
-            return store.count_traces() > 0 and unindexed(store.database) == 0
-
-    eventually(indexed)
 
 
 def test_a_request_without_a_user_stays_on_its_conversations_arm(seen, upstream, candidate_upstream):

@@ -42,16 +42,6 @@ async def until(claim):
     raise AssertionError
 
 
-def test_all_who_come_before_there_are_any_wait_for_one_fetch():
-    async def main():
-        source = Source()
-        one = kept(source)
-        assert await asyncio.gather(*(one.value() for _ in range(50))) == [1] * 50
-        assert source.fetched == 1
-
-    asyncio.run(main())
-
-
 def test_no_request_waits_for_newer_ones(monkeypatch):
     monkeypatch.setattr(module, "_AGAIN_AFTER_S", 0.0)
 
@@ -131,49 +121,3 @@ def test_one_that_fails_is_given_a_pause_and_its_words_are_not_told(caplog):
     assert [line.count("RuntimeError") for line in caplog.text.splitlines()] == [1, 0], (
         "said once, and its end"
     )
-
-
-def test_refused_credentials_are_looked_for_again_once_in_a_while(monkeypatch):
-    monkeypatch.setattr(module, "_AGAIN_AFTER_S", 0.0)
-
-    async def main():
-        source = Source()
-        one = kept(source)
-        one.doubt()  # there is nothing to doubt yet
-        await one.value()
-        for _ in range(5):
-            one.doubt()
-        await until(lambda: source.fetched == 2)
-        await asyncio.sleep(0.05)
-        assert source.fetched == 2
-
-    asyncio.run(main())
-
-
-def test_those_that_have_ended_when_they_come_are_said_so(caplog):
-    caplog.set_level(logging.WARNING, "freehold.gateway")
-
-    async def main():
-        one = kept(Source(lives_s=-3600.0))
-        for _ in range(3):
-            one._again_s = 0.0
-            with pytest.raises(NoCredentialsError, match="that AWS gave have ended by this machine's clock"):
-                await one.value()
-
-    asyncio.run(main())
-    assert caplog.text.count("this machine's clock") == 1
-
-
-def test_a_fetch_that_ends_in_whatever_way_is_not_the_last(monkeypatch):
-    monkeypatch.setattr(module, "_AGAIN_AFTER_S", 0.0)
-
-    async def main():
-        source = Source(error=SystemExit(1))
-        one = kept(source)
-        with pytest.raises(NoCredentialsError, match=r"\(SystemExit\)"):
-            await one.value()
-        source.error = None
-        one._again_s = 0.0
-        assert await one.value() == 1
-
-    asyncio.run(main())

@@ -60,12 +60,6 @@ def test_an_answer_begun_by_the_client_is_gone_on_with_where_that_can_be():
     assert translated(messages=BEGUN, begun={"continue_final_message": True})["continue_final_message"]
 
 
-def test_a_system_message_among_the_turns_stays_one():
-    said = {"role": "system", "content": [{"type": "text", "text": "Be brief."}]}
-    chat = translated(messages=[*ASKED["messages"], said])
-    assert chat["messages"][-1] == {"role": "system", "content": "Be brief."}
-
-
 def test_what_anthropic_itself_answers_is_read_for_its_conversation():
     """Traces of passed-on requests and imported logs: a field without a word does not lose them."""
     more = {"thinking": {"type": "enabled", "budget_tokens": 2000}, "speed": "fast", "messages": BEGUN}
@@ -75,21 +69,3 @@ def test_what_anthropic_itself_answers_is_read_for_its_conversation():
         read_request(
             json.dumps({**ASKED, "messages": [{"role": "user", "content": [{"type": "document"}]}]}).encode()
         )
-
-
-def test_a_thread_may_begin_here_and_what_goes_on_from_one_is_not_the_whole_conversation():
-    begun = json.dumps({**ASKED, "thread": {"type": "create"}}).encode()
-    assert request_to_openai(begun) == request_to_openai(json.dumps(ASKED).encode())
-    goes_on = json.dumps({**ASKED, "thread": {"type": "continue", "previous_message_id": "msg_1"}}).encode()
-    for read in (request_to_openai, read_request):
-        with pytest.raises(ApiError, match="send all of its messages") as error:
-            read(goes_on)
-        assert (error.value.status, error.value.code) == (404, "thread_not_found")
-
-
-def test_a_turn_that_was_all_thinking_is_an_empty_text_and_one_of_calls_has_none():
-    thought = {"type": "thinking", "thinking": "hm", "signature": "s"}
-    used = {"type": "tool_use", "id": "t1", "name": "find", "input": {}}
-    for blocks, content in (([thought], ""), ([thought, used], None)):
-        turns = [*ASKED["messages"], {"role": "assistant", "content": blocks}, *ASKED["messages"]]
-        assert translated(messages=turns)["messages"][1]["content"] == content

@@ -42,85 +42,20 @@ def test_splice_keeps_the_bytes_of_other_values():
     assert spliced == b'{"n":1.10,"big":12345678901234567890123,"u":"\\u00e9","model":"new","lora":[ 1 ]}'
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"5", b'{"model":[]}', b'{"a":1}x'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"model":[]}',
+        b'{"a":1}x',
+    ],
+)
 def test_peek_refuses_what_is_no_request(body):
     with pytest.raises(ApiError) as error:
         openai.peek(body)
     assert error.value.status == 400
-
-
-def test_peek_sees_model_and_stream():
-    seen = openai.peek(b'{"messages":[{"content":{"model":"inner"}}],"model":"m","stream":true}')
-    assert (seen.model, seen.stream) == ("m", True)
-
-
-def test_a_stream_of_words_is_put_together():
-    answer = openai.read_stream(
-        sse(
-            {"id": "c1", "model": "m", **delta(role="assistant", content="")},
-            delta(content="on "),
-            delta(content="its way"),
-            delta(finish="stop"),
-            {
-                "choices": [],
-                "usage": {
-                    "prompt_tokens": 9,
-                    "completion_tokens": 3,
-                    "prompt_tokens_details": {"cached_tokens": 4},
-                },
-            },
-            b"[DONE]",
-        )
-    )
-    assert answer.body["object"] == "chat.completion" and answer.body["id"] == "c1"
-    assert answer.body["choices"] == [
-        {"index": 0, "message": {"role": "assistant", "content": "on its way"}, "finish_reason": "stop"}
-    ]
-    assert (answer.finish_reason, answer.ended) == ("stop", True)
-    assert (
-        answer.usage.prompt_tokens,
-        answer.usage.completion_tokens,
-        answer.usage.cached_prompt_tokens,
-    ) == (9, 3, 4)
-
-
-def test_tool_calls_come_in_pieces():
-    answer = openai.read_stream(
-        sse(
-            delta(
-                role="assistant",
-                content=None,
-                tool_calls=[
-                    {
-                        "index": 0,
-                        "id": "t0",
-                        "type": "function",
-                        "function": {"name": "find", "arguments": ""},
-                    }
-                ],
-            ),
-            delta(tool_calls=[{"index": 0, "function": {"arguments": '{"or'}}]),
-            delta(
-                tool_calls=[
-                    {
-                        "index": 1,
-                        "id": "t1",
-                        "type": "function",
-                        "function": {"name": "mail", "arguments": "{}"},
-                    }
-                ]
-            ),
-            delta(tool_calls=[{"index": 0, "function": {"arguments": 'der":1}'}}]),
-            delta(finish="tool_calls"),
-            b"[DONE]",
-        )
-    )
-    message = answer.body["choices"][0]["message"]
-    assert [(call["id"], call["function"]) for call in message["tool_calls"]] == [
-        ("t0", {"name": "find", "arguments": '{"order":1}'}),
-        ("t1", {"name": "mail", "arguments": "{}"}),
-    ]
-    assert message["content"] is None and "index" not in message["tool_calls"][0]
 
 
 def test_several_choices_and_logprobs():
@@ -146,25 +81,11 @@ def test_several_choices_and_logprobs():
     assert not answer.ended, "one choice never finished"
 
 
-def test_text_completions_stream_too():
-    answer = openai.read_stream(
-        sse(
-            {"object": "text_completion", "choices": [{"index": 0, "text": "on "}]},
-            {"choices": [{"index": 0, "text": "its", "finish_reason": "stop"}]},
-        )
-    )
-    assert answer.body["choices"][0]["text"] == "on its" and answer.ended
-
-
 @given(st.binary(max_size=300))
 def test_no_bytes_break_the_reader(data):
     openai.read_stream(data)
     openai.read_stream(b"data: " + data + b"\n\n")
     openai.read_answer(data)
-
-
-def test_an_error_in_a_stream_is_no_answer():
-    assert not openai.read_stream(sse(delta(content="x"), {"error": {"message": "gone"}})).ended
 
 
 @pytest.mark.parametrize(

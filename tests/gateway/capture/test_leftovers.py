@@ -62,24 +62,6 @@ def test_all_that_was_not_done_with_is_found_and_counted_once(dead, tmp_path):
     }
 
 
-def test_a_recorder_that_is_killed_while_it_removes_a_spool_counts_none_of_it_less(dead, tmp_path):
-    folder = tmp_path / "spool"
-    spool = find_dead_spool(folder, "store")
-    spool.acknowledge(TRACE, 0, 3)
-    spool.acknowledge(CHARGE, 0, 1)
-    worker_file = folder / f"{dead}.worker"
-    left = worker_file.read_bytes()
-    spool.remove(tmp_path)
-    (before,) = read_all(tmp_path)
-    worker_file.write_bytes(left)  # the last that it would have removed
-    spool = find_dead_spool(folder, "store")
-    assert spool.is_drained
-    spool.remove(tmp_path)
-    (after,) = read_all(tmp_path)
-    assert before.counters == after.counters and before.counters["freehold_traces_stored"] == [((), 4.0)]
-    assert list(folder.iterdir()) == []
-
-
 def test_a_gateway_that_was_killed_whole_is_drained_by_the_next_one(upstream, tmp_path):
     with gateway(upstream, tmp_path) as running:
         assert post(running, QUESTION)[0] == 200

@@ -9,7 +9,7 @@ from freehold.gateway.capture import spool as spools
 from freehold.gateway.capture.frames import CHARGE, TRACE, frame
 from freehold.gateway.capture.leftovers import find_dead_spool
 from freehold.gateway.capture.recorder_client import RecorderClient
-from freehold.gateway.capture.spool import Spool, counts_in, messages_in, parts_of
+from freehold.gateway.capture.spool import Spool, messages_in, parts_of
 
 
 def spool_in(folder, **changes):
@@ -34,38 +34,6 @@ def test_messages_stand_in_files_that_only_their_owner_may_read(tmp_path):
     assert find_dead_spool(tmp_path / "spool", "store") is None, "its worker lives"
 
 
-def test_files_are_used_again_and_none_is_left_when_all_is_done(tmp_path):
-    spool = spool_in(tmp_path)
-    message = frame(TRACE, b"x" * 200_000)
-    for _ in range(40):
-        places = [spool.append(message) for _ in range(12)]
-        for segment, at in places:
-            spool.done(segment, at)
-    assert spool.settled == [480, 0, 0, 0]
-    assert len(list(tmp_path.glob("*.part"))) <= 6
-    worker_file = next(tmp_path.glob("*.worker"))
-    assert counts_in(worker_file.read_bytes())[0][0] == 480
-    spool.close()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_message_that_is_longer_than_a_file_gets_one_of_its_own(tmp_path):
-    spool = spool_in(tmp_path)
-    assert spool.append(frame(TRACE, b"y" * (3 << 20))) is not None
-    (path,) = tmp_path.glob("*.part")
-    ((_, tag, size, _, _),) = messages_in(path.read_bytes())
-    assert (tag, size) == (TRACE, 3 << 20)
-
-
-def test_a_file_that_was_cut_short_is_read_up_to_there(tmp_path):
-    spool = spool_in(tmp_path)
-    for _ in range(3):
-        spool.append(frame(TRACE, b"z" * 100))
-    data = next(tmp_path.glob("*.part")).read_bytes()
-    assert len(list(messages_in(data[: 64 + 2 * 105 + 50]))) == 2
-    assert list(messages_in(data[:20])) == []
-
-
 def test_a_full_disk_is_no_room_and_counted(tmp_path, monkeypatch):
     spool = spool_in(tmp_path)
     client = RecorderClient("nowhere", spool, max_items=10, max_bytes=1 << 20, on_message=lambda *_: None)
@@ -78,16 +46,6 @@ def test_a_full_disk_is_no_room_and_counted(tmp_path, monkeypatch):
     assert spool.dropped == [0, 1, 0, 0] and client.captured == 0
     monkeypatch.undo()
     assert client.offer(captured()) and client.captured == 1
-
-
-def test_where_nothing_can_be_written_memory_holds_it(tmp_path, caplog):
-    blocked = tmp_path / "file"
-    blocked.touch()
-    spool = spool_in(blocked / "spool")
-    assert not spool.survives and "nothing can be written" in caplog.text
-    segment, at = spool.append(frame(TRACE, b"one"))
-    spool.done(segment, at)
-    assert spool.settled[0] == 1
 
 
 @pytest.mark.parametrize("limit", [{"max_items": 2}, {"max_bytes": 1200}])

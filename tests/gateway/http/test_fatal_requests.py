@@ -5,7 +5,6 @@ import time
 
 import pytest
 
-from freehold.gateway.http import fatal_requests
 from freehold.gateway.http.fatal_requests import KNOWN_MAX, FatalRequests, has_died
 from freehold.gateway.http.response import ConnectError, ReadTimeout, RemoteProtocolError
 
@@ -48,24 +47,10 @@ async def test_copies_under_way_at_one_death_count_once(shared):
         assert await fatal.add("e", b"x", sent_s=sent) == 1
 
 
-async def test_a_long_body_is_known_as_well(shared):
-    long = b"x" * (1 << 20)
-    await died(shared[0], long)
-    assert await shared[1].deaths("e", long) == 1
-    assert await shared[1].deaths("e", b"y" * len(long)) == 0
-
-
 async def test_the_oldest_makes_room(shared):
     for number in range(KNOWN_MAX + 1):
         await died(shared[0], b"%d" % number)
     assert [await shared[1].deaths("e", b"%d" % number) for number in (0, 1, KNOWN_MAX)] == [0, 1, 1]
-
-
-async def test_it_is_forgotten_after_a_while(shared, monkeypatch):
-    await died(shared[0], b"x")
-    monkeypatch.setattr(fatal_requests, "REMEMBERED_S", 0.0)
-    assert await shared[0].deaths("e", b"x") == 0
-    assert await died(shared[0], b"x") == 1
 
 
 async def test_suspects_are_asked_one_at_a_time_by_all_workers(shared):
@@ -81,21 +66,6 @@ async def test_suspects_are_asked_one_at_a_time_by_all_workers(shared):
 
     await asyncio.gather(*(suspect(fatal) for fatal in shared * 3))
     assert most == 1
-
-
-async def test_a_suspect_does_not_wait_for_ever(shared, monkeypatch):
-    monkeypatch.setattr(fatal_requests, "ALONE_S", 0.1)
-    for waiting in shared:
-        async with shared[0].alone("e"), waiting.alone("e"):
-            pass
-    async with shared[0].alone("e"):
-        pass
-
-
-async def test_a_folder_that_cannot_be_written_does_not_stop_traffic(tmp_path):
-    fatal = FatalRequests(tmp_path / "missing")
-    assert await died(fatal, b"x") == 1 and await fatal.deaths("e", b"x") == 1
-    fatal.close()
 
 
 async def test_no_words_of_clients_are_kept(tmp_path, shared):

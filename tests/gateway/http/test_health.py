@@ -37,10 +37,6 @@ def by_path(**statuses):
     return lambda seen: plain({}, status=statuses.get(seen.path.rpartition("/")[2], 404))
 
 
-def test_one_that_lists_models_answers(upstream):
-    assert checked(remote(upstream))["one"] == (True, "")
-
-
 @pytest.mark.parametrize("api", ["openai", "anthropic"])
 def test_one_that_lists_none_is_asked_nothing_at_the_path_of_its_api(upstream, api):
     upstream.answer = by_path(completions=400, messages=400)
@@ -56,18 +52,18 @@ def test_an_address_that_is_wrong_does_not_answer(upstream):
     )
 
 
-@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize(
+    "status",
+    [
+        401,
+    ],
+)
 def test_a_key_that_is_refused_is_a_fault_where_it_is_the_endpoints_own(upstream, monkeypatch, status):
     monkeypatch.setenv("HEALTH_KEY", "sk-old")
     upstream.answer = by_path(models=status)
     health = checked(remote(upstream, api_key_env="HEALTH_KEY"))["one"]
     assert health == (False, f"it refuses the key in HEALTH_KEY ({status})")
     assert checked(remote(upstream, forward_client_key=True))["one"].answers
-
-
-def test_without_its_key_it_does_not_answer(upstream, monkeypatch):
-    monkeypatch.delenv("HEALTH_KEY", raising=False)
-    assert not checked(remote(upstream, api_key_env="HEALTH_KEY"))["one"].answers
 
 
 def test_server_errors_a_closed_port_and_examples_that_are_gone_are_told(upstream):
@@ -80,15 +76,3 @@ def test_server_errors_a_closed_port_and_examples_that_are_gone_are_told(upstrea
         return "the index is gone"
 
     assert checked(remote(upstream), trouble=no_index)["one"] == (False, "the index is gone")
-
-
-def test_many_probes_at_once_ask_an_endpoint_once(upstream):
-    asked = []
-
-    def answer(seen):
-        asked.append(seen.path)
-        return plain({}, delay=0.1)
-
-    upstream.answer = answer
-    assert checked(remote(upstream), times=50)["one"].answers
-    assert asked == ["/v1/models"]

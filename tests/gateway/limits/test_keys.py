@@ -98,12 +98,3 @@ def test_roles_and_scopes_of_a_running_gateway(upstream, tmp_path):
             assert error.value.code == code
         assert ready(running) == {"status": "ready"}
         assert ready(running, key="read")["endpoints"] == {"incumbent": True}
-
-
-def test_key_ring():
-    assert KeyRing([]).check(None, None) is None
-    ring = KeyRing([ApiKey(name="a", hash=hash_of("fh-1"))])
-    assert ring.check("bearer fh-1", None).name == "a" and ring.check(None, "fh-1").name == "a"
-    for shown in ((None, None), ("Bearer ", None), ("Basic fh-1", None), (None, "fh-2")):
-        with pytest.raises(ApiError):
-            ring.check(*shown)
