@@ -6,7 +6,7 @@ import anthropic
 import ollama
 import openai
 import pytest
-from tests.gateway.asking import QUESTION, get, post
+from tests.gateway.asking import get, post
 from tests.gateway.loopback import ANSWER, gateway, plain, stream, stream_of
 
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel
@@ -165,7 +165,8 @@ def test_every_answer_has_an_id_where_its_client_looks(engine, gpt, claude, upst
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/models/org/own", "/v1/models/org%2Fown", "/models/org%2Fown", "/v1/models/org/own/"]
+    "path",
+    ["/v1/models/org/own", "/v1/models/org%2Fown"],
 )
 def test_a_models_name_may_have_a_slash(engine, path):
     assert json.loads(get(engine, path))["id"] == "org/own"
@@ -193,14 +194,6 @@ def test_a_stream_that_is_an_error_only_is_one_of_http(engine, gpt, claude, upst
     upstream.answer = lambda seen: stream(events(said) if seen.json["model"] == "own" else stream_of("fine"))
     parts = list(gpt.chat.completions.create(model="moved", messages=TURNS, stream=True))
     assert "fine" in [part.choices[0].delta.content for part in parts]
-
-
-@pytest.mark.parametrize("model", ["org/own", "m"])
-def test_a_stream_that_breaks_off_before_its_first_word_is_an_error_of_http(gpt, upstream, model):
-    upstream.answer = lambda seen: stream([], cut=True)
-    with pytest.raises(openai.APIStatusError) as error:
-        gpt.chat.completions.create(model=model, messages=TURNS, stream=True)
-    assert error.value.status_code == 502
 
 
 def chunk(delta, finish=None, **more):
@@ -242,11 +235,6 @@ def test_which_stop_sequence_ended_an_answer_and_what_the_prompt_has(claude, ups
     assert "return_progress" not in upstream.seen[-1].json
     del whole["__verbose"]
     assert claude.messages.create(**ASKED).stop_reason == "end_turn"
-
-
-def test_a_client_cannot_have_an_engine_tell_all_it_knows(engine, upstream):
-    post(engine, {**QUESTION, "model": "org/own", "verbose": True, "return_progress": True})
-    assert not {"verbose", "return_progress"} & upstream.seen[-1].json.keys()
 
 
 def said(text):

@@ -90,9 +90,7 @@ def kill_in_turn(running, incumbent, candidate, drawn, over):
 
 @pytest.mark.parametrize(
     "seed",
-    [
-        1,
-    ],
+    [1],
 )
 def test_everybody_is_answered_or_told_and_every_decision_is_counted(endpoints, tmp_path, seed):
     incumbent, candidate = endpoints

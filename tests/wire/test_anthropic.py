@@ -62,10 +62,7 @@ def test_arguments_that_are_not_json_are_an_error_of_the_model():
 
 @pytest.mark.parametrize(
     "size",
-    [
-        1,
-        7,
-    ],
+    [1, 7],
 )
 def test_a_stream_and_its_translation_say_the_same_however_it_is_cut(size):
     function = CALL["function"]
@@ -96,13 +93,6 @@ def test_a_message_is_read_as_a_completion():
     assert answer.ended and answer.finish_reason == "length"
     assert answer.body["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] == '{"q":1}'
     assert answer.usage is not None and answer.usage.cached_prompt_tokens == 1
-
-
-def test_a_stream_without_an_end_is_what_came_of_it():
-    whole = told(chunk({"content": "see"}) + chunk({}, "stop") + b"data: [DONE]\n\n")
-    cut = read_stream(whole[: whole.index(b"event: message_delta")] + b"data: {broken\n\n")
-    assert not cut.ended and cut.body["choices"][0]["message"]["content"] == "see"
-    assert read_stream(b"").body is None
 
 
 def test_a_page_of_models_is_the_one_that_was_asked_for():

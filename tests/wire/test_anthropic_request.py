@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from freehold.wire.anthropic_request import read_request, request_to_openai
+from freehold.wire.anthropic_request import request_to_openai
 from freehold.wire.errors import ApiError
 
 ASKED = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "where?"}]}
@@ -58,14 +58,3 @@ def test_effort_and_forms_are_words_of_both():
 def test_an_answer_begun_by_the_client_is_gone_on_with_where_that_can_be():
     assert translated(messages=BEGUN, begun={})["messages"][-1] == BEGUN[-1]
     assert translated(messages=BEGUN, begun={"continue_final_message": True})["continue_final_message"]
-
-
-def test_what_anthropic_itself_answers_is_read_for_its_conversation():
-    """Traces of passed-on requests and imported logs: a field without a word does not lose them."""
-    more = {"thinking": {"type": "enabled", "budget_tokens": 2000}, "speed": "fast", "messages": BEGUN}
-    read = json.loads(read_request(json.dumps({**ASKED, **more}).encode()))
-    assert read == {"model": "m", "max_tokens": 9, "messages": BEGUN}
-    with pytest.raises(ApiError, match="document"):
-        read_request(
-            json.dumps({**ASKED, "messages": [{"role": "user", "content": [{"type": "document"}]}]}).encode()
-        )

@@ -5,14 +5,7 @@ import pytest
 from freehold.errors import ConfigError
 from freehold.wire.hosts import HostPolicy, check_host_names
 
-OWN = [
-    None,
-    "127.0.0.1:8420",
-    "localhost",
-    "app.localhost:8420",
-    "[::1]:8420",
-    "10.1.2.3",
-]
+OWN = [None, "127.0.0.1:8420", "localhost", "app.localhost:8420", "[::1]:8420", "10.1.2.3"]
 FOREIGN = [
     "",
     "evil.example",
@@ -59,11 +52,7 @@ def test_what_is_remembered_is_bounded():
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "https://a.example",
-        "a.example:80",
-        "",
-    ],
+    ["https://a.example", "a.example:80", ""],
 )
 def test_what_is_not_a_name(name):
     with pytest.raises(ConfigError, match="not the name of a host"):

@@ -70,10 +70,7 @@ def test_what_says_nothing_about_the_answer_is_no_reason_to_refuse():
 
 @pytest.mark.parametrize(
     "spent",
-    [
-        1e305,
-        -1,
-    ],
+    [1e305, -1],
 )
 def test_a_duration_that_is_none_is_not_told(spent):
     answer = {"choices": [{"message": {}}], "timings": {"prompt_ms": spent, "predicted_ms": 4}}

@@ -16,20 +16,6 @@ VALUES = st.recursive(
 )
 
 
-def sse(*chunks):
-    return b"".join(
-        b"data: " + (chunk if isinstance(chunk, bytes) else json.dumps(chunk).encode()) + b"\n\n"
-        for chunk in chunks
-    )
-
-
-def delta(index=0, finish=None, **fields):
-    return {
-        "choices": [{"index": index, "delta": fields, "finish_reason": finish}],
-        "object": "chat.completion.chunk",
-    }
-
-
 @given(st.dictionaries(st.text(), VALUES, max_size=5))
 def test_splice_changes_only_what_it_is_told(body):
     spliced = json.loads(openai.splice(json.dumps(body).encode(), {"model": "new"}))
@@ -44,41 +30,12 @@ def test_splice_keeps_the_bytes_of_other_values():
 
 @pytest.mark.parametrize(
     "body",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b'{"model":[]}',
-        b'{"a":1}x',
-    ],
+    [b"", b"{", b"[]", b'{"model":[]}', b'{"a":1}x'],
 )
 def test_peek_refuses_what_is_no_request(body):
     with pytest.raises(ApiError) as error:
         openai.peek(body)
     assert error.value.status == 400
-
-
-def test_several_choices_and_logprobs():
-    answer = openai.read_stream(
-        sse(
-            {"choices": [{"index": 1, "delta": {"content": "b"}, "logprobs": {"content": [{"token": "b"}]}}]},
-            {"choices": [{"index": 0, "delta": {"content": "a"}, "logprobs": {"content": [{"token": "a"}]}}]},
-            {
-                "choices": [
-                    {
-                        "index": 0,
-                        "delta": {"content": "A"},
-                        "logprobs": {"content": [{"token": "A"}]},
-                        "finish_reason": "length",
-                    }
-                ]
-            },
-        )
-    )
-    first, second = answer.body["choices"]
-    assert (first["message"]["content"], second["message"]["content"]) == ("aA", "b")
-    assert [entry["token"] for entry in first["logprobs"]["content"]] == ["a", "A"]
-    assert not answer.ended, "one choice never finished"
 
 
 @given(st.binary(max_size=300))

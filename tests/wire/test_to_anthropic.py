@@ -95,10 +95,7 @@ EVENTS = (
 
 @pytest.mark.parametrize(
     "size",
-    [
-        1,
-        7,
-    ],
+    [1, 7],
 )
 def test_a_stream_says_the_same_however_it_is_cut(size):
     request = json.dumps({**ASKED, "stream_options": {"include_usage": True}}).encode()
@@ -146,10 +143,7 @@ def test_turns_and_texts_that_say_nothing_are_left_out_as_the_messages_api_refus
 
 @pytest.mark.parametrize(
     ("start", "kind"),
-    [
-        (b"\xff\xd8\xff\xe0", "jpeg"),
-        (b"\x89PNG\r\n\x1a\n", "png"),
-    ],
+    [(b"\xff\xd8\xff\xe0", "jpeg"), (b"\x89PNG\r\n\x1a\n", "png")],
 )
 def test_the_type_of_a_picture_is_what_it_is(start, kind):
     """Ollama's clients tell none, and OpenAI's may tell another: the API in between looks itself."""

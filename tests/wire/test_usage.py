@@ -175,13 +175,7 @@ def test_each_spelling_is_read(name):
 
 @pytest.mark.parametrize(
     "told",
-    [
-None,
-{},
-{"prompt_tokens": -5},
-{"prompt_tokens": True},
-{"prompt_tokens": 1 << 70},
-],
+    [None, {}, {"prompt_tokens": -5}, {"prompt_tokens": True}, {"prompt_tokens": 1 << 70}],
 )  # fmt: skip
 def test_what_counts_nothing_is_no_usage(told):
     assert read_usage(told) is None

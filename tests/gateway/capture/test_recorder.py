@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from tests.gateway.asking import QUESTION, post
 from tests.gateway.capture.exchanges import captured
-from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, traces_of
+from tests.gateway.loopback import ANSWER, eventually, plain, stream, stream_of, traces_of
 
 from freehold.datasets import building
 from freehold.errors import StorageError
@@ -51,22 +51,6 @@ def test_only_whole_exchanges_may_become_samples(shared, upstream):
         ids = {trace.id for trace in store.traces()}
         assert whole.id in ids and cut.id not in ids, "what datasets are built from"
         assert building.sample_of(whole, building.Recipe()).incumbent == "on its way"
-
-
-@pytest.mark.slow
-def test_old_and_surplus_traces_are_forgotten(upstream, tmp_path):
-    with gateway(upstream, tmp_path) as running:
-        for _ in range(20):
-            post(running, QUESTION)
-        eventually(lambda: len(traces_of(running)) == 20, timeout_s=PATIENCE_S)
-        with open_store(running.config.store_url) as store:
-            size = store.traces_bytes()
-    with gateway(upstream, tmp_path, retention_bytes=size // 2) as running:
-        eventually(lambda: len(traces_of(running)) <= 10, timeout_s=PATIENCE_S)
-        with open_store(running.config.store_url) as store:
-            assert 0 < store.traces_bytes() <= size // 2
-    with gateway(upstream, tmp_path, retention_days=0.0) as running:
-        eventually(lambda: traces_of(running) == [], timeout_s=PATIENCE_S)
 
 
 def test_a_trace_whose_redaction_fails_is_lost_never_written(tmp_path):

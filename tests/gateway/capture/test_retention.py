@@ -1,10 +1,4 @@
-import os
-import shutil
-import subprocess
-import sys
-import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from tests.store.examples import trace
@@ -100,65 +94,6 @@ def test_a_first_start_with_a_wrong_clock_deletes_nothing(store):
     clocks.wall += timedelta(days=400)
     clocks.retention(30).sweep(store)
     assert store.count_traces() == 10
-
-
-def test_numbers_that_were_meant_for_ever_or_are_below_zero_do_no_harm(store):
-    clocks = Clocks()
-    record(store, clocks, "a")
-    clocks.retention(1e9).sweep(store)
-    clocks.retention(-1.0).sweep(store)
-    assert store.count_traces() == 1
-
-
-FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
-SWEEPS = """
-    import sys, time
-    from freehold.gateway.capture.retention import Retention
-    from freehold.store import open_store
-    retention = Retention(30.0, None)
-    with open_store(sys.argv[1]) as store:
-        for line in sys.stdin:
-            retention.sweep(store)
-            print(store.count_traces(), int(time.time()), flush=True)
-"""
-
-
-@pytest.mark.skipif(
-    FAKETIME is None or shutil.which("faketime") is None, reason="libfaketime is not installed"
-)
-def test_a_real_clock_that_jumps_deletes_nothing(tmp_path):
-    import textwrap
-
-    url, offset = default_url(tmp_path), tmp_path / "offset"
-    offset.write_text("+0d\n")
-    with open_store(url) as store:
-        store.add_traces(trace(0, id=f"t{n}", at=datetime.now(UTC), source="gateway") for n in range(100))
-    env = {
-        **os.environ,
-        "PYTHONPATH": str(Path(__file__).parents[3] / "src"),
-        "LD_PRELOAD": str(FAKETIME),
-        "FAKETIME_TIMESTAMP_FILE": str(offset),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
-    script = [sys.executable, "-c", textwrap.dedent(SWEEPS), url]
-    with subprocess.Popen(
-        script, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-
-        def sweep():
-            process.stdin.write("\n")
-            process.stdin.flush()
-            count, at = map(int, process.stdout.readline().split())
-            return count, at - time.time()
-
-        assert sweep()[0] == 100
-        for step in ("+40d", "-40d", "+400d", "+0d"):
-            offset.write_text(f"{step}\n")
-            count, lead = sweep()
-            assert count == 100
-            assert abs(lead / 86_400 - int(step[:-1])) < 1, "the clock did jump"
-        process.stdin.close()
 
 
 def test_what_came_while_the_clock_was_back_between_two_sweeps_is_spared(store, caplog):

@@ -41,11 +41,7 @@ def test_redaction_reaches_request_answer_metadata_and_names():
 
 @pytest.mark.parametrize(
     "body",
-    [
-        b"{",
-        b"[1]",
-        b"\xff\xfe{}",
-    ],
+    [b"{", b"[1]", b"\xff\xfe{}"],
 )
 def test_a_request_that_cannot_be_read_is_no_trace(body):
     assert to_trace(changed(request=body), redactor=None) is None
@@ -141,11 +137,7 @@ def test_what_an_api_bills_is_captured_in_its_own_words_streamed_or_not():
 
 @pytest.mark.parametrize(
     "usage",
-    [
-        [],
-        {"output_tokens": {"n": 1}},
-        "many",
-    ],
+    [[], {"output_tokens": {"n": 1}}, "many"],
 )
 def test_an_answer_of_another_shape_costs_no_trace(usage):
     for kind in ("anthropic", "responses", "openai"):
@@ -157,12 +149,7 @@ def test_an_answer_of_another_shape_costs_no_trace(usage):
 
 @pytest.mark.parametrize(
     "number",
-    [
-        "1e999",
-        "NaN",
-        "9" * 5000,
-        "1e-9999",
-    ],
+    ["1e999", "NaN", "9" * 5000, "1e-9999"],
 )
 def test_a_number_that_is_none_keeps_no_request_from_being_kept(number):
     """Some upstreams read it, so a client could leave its words out of the traces by it."""

@@ -6,7 +6,6 @@ import pytest
 
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.upstreams import UpstreamFailure, Upstreams
-from freehold.gateway.limits.keys import new_key
 from freehold.types.endpoint import Endpoint
 
 
@@ -25,22 +24,6 @@ def sent(where, *client_headers, **options):
             await upstreams.close()
 
     return asyncio.run(main())
-
-
-def test_a_clients_credentials_go_only_where_they_are_meant_for(monkeypatch):
-    keys = [("authorization", "Bearer mine"), ("x-api-key", "mine"), ("x-goog-api-key", "mine")]
-    account = [("openai-organization", "o1"), ("openai-project", "p1")]
-    shown = [*keys, *account]
-    assert sent(endpoint(), *shown) == []
-    meant = endpoint(forward_client_key=True)
-    assert sent(meant, *shown) == shown
-    assert sent(meant, *shown, pass_credentials=False) == account
-    assert sent(endpoint(engine="vllm", forward_client_key=True), *shown) == []
-    own = [("authorization", f"Bearer {new_key()}"), ("x-note", f"my {new_key()}.")]
-    assert sent(meant, *own) == sent(endpoint(), *own) == []
-    monkeypatch.setenv("FREEHOLD_TEST_KEY", "secret")
-    paid = endpoint(forward_client_key=True, api_key_env="FREEHOLD_TEST_KEY")
-    assert sent(paid, *shown) == [*account, ("authorization", "Bearer secret")]
 
 
 @pytest.mark.parametrize(

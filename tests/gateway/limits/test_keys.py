@@ -17,10 +17,7 @@ from freehold.wire.errors import ApiError
 
 def test_keys_are_hashed_required_and_never_sent_on(upstream, tmp_path):
     key, admin = new_key(), new_key()
-    keys = (
-        ApiKey(name="app", hash=hash_of(key)),
-        ApiKey(name="boss", hash=hash_of(admin), admin=True),
-    )
+    keys = (ApiKey(name="app", hash=hash_of(key)), ApiKey(name="boss", hash=hash_of(admin), admin=True))
     with gateway(upstream, tmp_path, api_keys=keys, capture="off") as running:
         assert post(running, QUESTION)[0] == 401
         assert post(running, QUESTION, headers={"authorization": "Bearer fh-wrong"})[0] == 401

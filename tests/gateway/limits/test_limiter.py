@@ -89,22 +89,6 @@ def test_tokens_overrun_a_limit_by_one_answer_at_most(answers, random):
     asyncio.run(run())
 
 
-def test_nothing_limited_is_let_in_without_the_shared_page(tmp_path, caplog):
-    async def run():
-        gate, folder = Limiter(), tmp_path / "run"
-        gate.share(folder)
-        for limits in (Limits(requests_per_minute=5), Limits(tokens_per_minute=5), Limits(concurrency=5)):
-            with pytest.raises(ApiError) as refused:
-                await gate.admit([("key:a", limits)])
-            assert (refused.value.status, refused.value.code) == (503, "limits_unknown")
-        await gate.admit([("key:a", Limits(usd_per_day=Decimal(1)))])
-        folder.mkdir()
-        (await gate.admit([("key:a", Limits(requests_per_minute=5, concurrency=5))]))()
-
-    asyncio.run(run())
-    assert caplog.text.count("requests under a limit are refused") == 1
-
-
 def totals(**changes):
     values = {"day": datetime.now(UTC).strftime("%Y-%m-%d"), **changes}
     return UsageTotals(**values)

@@ -3,11 +3,9 @@
 import multiprocessing
 import time
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.gateway.limits import rates
 from freehold.gateway.limits.rates import LocalRates, RateCounter, SharedRates
 
 
@@ -50,15 +48,6 @@ def test_the_wait_that_is_told_is_enough_and_not_a_second_too_long(limit, uses):
 def counter_bytes(counter):
     counter.store()
     return counter._buffer
-
-
-def test_a_clock_that_was_read_just_before_another_one_forgets_nothing():
-    counter = RateCounter()
-    counter.add(5, 0, 119.0)
-    counter.add(3, 0, 120.0)
-    counter.add(2, 0, 119.999)
-    assert counter.used(0, 120.0) == 10
-    assert counter.take_unreported() == (10, 0) and counter.take_unreported() == (0, 0)
 
 
 @given(
@@ -124,20 +113,3 @@ def test_a_page_that_was_tidied_away_is_made_newly_with_what_it_held(tmp_path):
             counted("key:a").add(1, 0, now_s)
     with one.counting() as counted:
         assert counted("key:a").used(0, now_s) == 10
-
-
-def test_a_full_table_is_an_error_and_names_of_long_ago_make_room(tmp_path, monkeypatch):
-    mine = SharedRates(tmp_path, cells=4)
-    now_s = time.monotonic()
-    for number in range(4):
-        with mine.counting() as counted:
-            counted(f"key:{number}").add(1, 0, now_s)
-    with pytest.raises(OSError, match="full"), mine.counting() as counted:
-        counted("key:more")
-    monkeypatch.setattr(rates.time, "monotonic", lambda: now_s + 180)
-    with mine.counting() as counted:
-        counted("key:more").add(2, 0, now_s + 180)
-        assert counted("key:more").used(0, now_s + 180) == 2
-    for number in range(3):
-        with mine.counting() as counted:
-            assert counted(f"key:{number}").used(0, now_s + 180) == 0

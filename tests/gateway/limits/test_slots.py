@@ -68,17 +68,3 @@ def test_a_process_with_the_number_of_a_killed_worker_does_not_hold_its_slots(tm
         mine = SharedSlots(tmp_path, "route:r")
         assert [mine.acquire(3) for _ in range(4)] == [True, True, True, False]
         other.communicate(b"\n")
-
-
-def test_a_page_that_was_tidied_away_keeps_what_runs(tmp_path):
-    mine = SharedSlots(tmp_path, "key:a")
-    assert mine.acquire(2)
-    for file in tmp_path.iterdir():
-        file.unlink()
-    other = SharedSlots(tmp_path, "key:a")
-    assert mine.acquire(2) and not mine.acquire(2)
-    mine.release()
-    mine.release()
-    assert other.acquire(2)
-    with pytest.raises(OSError):
-        SharedSlots(tmp_path / "nowhere", "key:a")

@@ -238,12 +238,6 @@ def test_tools_of_the_client_are_called_once_by_the_answer_it_gets(routed, upstr
     assert (len(candidate.seen), len(upstream.seen)) == (1, 1)
 
 
-def test_counting_tokens_is_no_answer_and_no_decision(routed, upstream, candidate):
-    before = metric(routed, "freehold_deferrals_total")
-    post(routed, {"model": "mix", "messages": QUESTION["messages"]}, path="/v1/messages/count_tokens")
-    assert not candidate.seen and metric(routed, "freehold_deferrals_total") == before
-
-
 @pytest.mark.parametrize(
     ("more", "headers", "kept"),
     [

@@ -99,14 +99,6 @@ def test_a_demanded_call_that_does_not_come_is_the_incumbents(promoted, candidat
     assert json.loads(body)["choices"][0]["message"]["content"] == "I would rather talk."
 
 
-def test_an_answer_cut_by_its_length_limit_is_not_asked_for_again(promoted, candidate):
-    said = structured('{"intent":')
-    said["choices"][0]["finish_reason"] = "length"
-    candidate.answer = lambda seen: plain(said)
-    _, _, body = post(promoted, {**QUESTION, "response_format": FORM})
-    assert json.loads(body) == ANSWER and len(candidate.seen) == 1
-
-
 def test_streams_are_judged_whole_and_told_from_their_start(promoted, candidate):
     def answer(seen):
         held = seen.json["response_format"]["json_schema"]["name"] == "answer"

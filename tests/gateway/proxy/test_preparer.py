@@ -225,10 +225,7 @@ def spoil(made, how):
 
 @pytest.mark.parametrize(
     "how",
-    [
-        "gone",
-        "other",
-    ],
+    ["gone", "other"],
 )
 def test_without_its_examples_a_model_is_not_asked(upstream, candidate, tmp_path, how):
     made = spoil(preparation(tmp_path / "examples"), how)

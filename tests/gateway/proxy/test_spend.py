@@ -68,7 +68,10 @@ def test_many_at_once_over_two_workers_overrun_a_cap_by_one_answer(upstream, tmp
         eventually(lambda: booked(tmp_path) == EACH * len(upstream.seen))
 
 
-@pytest.mark.parametrize("fault", ["store locked", "recorder stopped", "recorder stopped, worker killed"])
+@pytest.mark.parametrize(
+    "fault",
+    ["store locked", "recorder stopped, worker killed"],
+)
 def test_what_was_spent_is_unknown_so_nothing_is_let_through(upstream, tmp_path, fault):
     with capped(upstream, tmp_path, "0.10") as running:
         eventually(lambda: ask(running)[0] == 200)
@@ -149,10 +152,7 @@ def cut(seen):
 
 @pytest.mark.parametrize(
     ("path", "answer"),
-    [
-        ("/v1/chat/completions", cut),
-        ("/v1/messages", lambda seen: plain({"ok": True})),
-    ],
+    [("/v1/chat/completions", cut), ("/v1/messages", lambda seen: plain({"ok": True}))],
 )
 def test_an_answer_that_came_and_cannot_be_told_is_billed_what_was_reserved(upstream, tmp_path, path, answer):
     """The endpoint may charge for it; for nothing, a cap would never be reached."""
@@ -168,9 +168,7 @@ def test_an_answer_that_came_and_cannot_be_told_is_billed_what_was_reserved(upst
 
 @pytest.mark.parametrize(
     ("path", "answer"),
-    [
-        ("/v1/messages", lambda seen: plain({"ok": True})),
-    ],
+    [("/v1/messages", lambda seen: plain({"ok": True}))],
 )
 def test_and_its_tokens_count_as_those_that_were_reserved(upstream, tmp_path, path, answer):
     upstream.answer = answer

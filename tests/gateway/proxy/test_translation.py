@@ -1,20 +1,10 @@
 """Which translation lies between a client's API and an endpoint's."""
 
-import json
-
 import pytest
 
 from freehold.gateway.proxy.translation import API_ROUTES, translation_for
 from freehold.types.endpoint import Capabilities, Endpoint
 from freehold.wire.errors import ApiError
-
-MESSAGES = [{"role": "user", "content": "where?"}]
-BODIES = {
-    "/v1/messages": {"model": "m", "max_tokens": 5, "messages": MESSAGES},
-    "/v1/responses": {"model": "m", "input": "where?"},
-    "/api/chat": {"model": "m", "messages": MESSAGES},
-    "/api/generate": {"model": "m", "prompt": "where?"},
-}
 
 
 def endpoint(engine="llamacpp", api="openai", **can):
@@ -51,13 +41,3 @@ def test_what_cannot_be_translated_is_refused(path, where, why):
     with pytest.raises(ApiError, match=why) as refused:
         between(path, **where)
     assert refused.value.status == 400
-
-
-def test_an_answer_the_client_has_begun_is_continued_where_the_engine_can():
-    begun = {**BODIES["/v1/messages"], "messages": [*MESSAGES, {"role": "assistant", "content": "It is"}]}
-    body = json.dumps(begun).encode()
-    assert "continue_final_message" not in json.loads(between("/v1/messages").request(body))
-    sent = json.loads(between("/v1/messages", engine="vllm").request(body))
-    assert sent["continue_final_message"] is True and sent["add_generation_prompt"] is False
-    with pytest.raises(ApiError):
-        between("/v1/messages", engine="remote").request(body)

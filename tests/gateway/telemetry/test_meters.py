@@ -1,13 +1,8 @@
-import subprocess
-import sys
 from pathlib import Path
-
-import msgspec
 
 from freehold.gateway.telemetry import meters
 from freehold.gateway.telemetry.gauges import GAUGES, LABELLED_GAUGES
-from freehold.gateway.telemetry.meters import Meters, leave_word, run_folders
-from freehold.processes import described
+from freehold.gateway.telemetry.meters import Meters
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "metrics.md"
 
@@ -22,22 +17,6 @@ def test_every_metric_is_documented():
         **{name: (text, ()) for name, text in GAUGES.items()},
     }
     assert documented == {name: (text, ", ".join(labels)) for name, (text, labels) in labelled.items()}
-
-
-def test_the_word_of_a_killed_gateway_is_taken_away(tmp_path):
-    spool, run_folder = tmp_path / "spool", tmp_path / "run"
-    run_folder.mkdir()
-    leave_word(spool, run_folder)
-    assert run_folders(spool) == [run_folder]
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    word = msgspec.json.decode((spool / "run.run").read_bytes())
-    (spool / "run.run").write_bytes(msgspec.json.encode({**word, **described(child.pid)}))
-    assert run_folders(spool) == [run_folder]
-    child.kill()
-    child.communicate()
-    assert run_folders(spool) == [] and not list(spool.iterdir())
-    (spool / "half.run").write_bytes(b"{")
-    assert run_folders(spool) == []
 
 
 def test_what_clients_may_choose_makes_a_bounded_number_of_series():

@@ -9,9 +9,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from tests.gateway.asking import QUESTION, metric, post
 from tests.gateway.loopback import FakeUpstream, eventually, gateway, plain, stream, stream_of
 
-from freehold.errors import ConfigError, MissingExtraError
+from freehold.errors import ConfigError
 from freehold.gateway.telemetry import request_log
-from freehold.gateway.telemetry.request_log import Reporter, RequestSummary
+from freehold.gateway.telemetry.request_log import RequestSummary
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -115,10 +115,7 @@ def test_spans_go_where_the_file_says_from_then_on(upstream, collector, tmp_path
 
 @pytest.mark.parametrize(
     "value",
-    [
-        None,
-        "a\nb",
-    ],
+    [None, "a\nb"],
 )
 def test_a_collectors_header_without_a_value_is_said_before_the_start(value, upstream, tmp_path, monkeypatch):
     monkeypatch.delenv("COLLECTOR_AUTH", raising=False)
@@ -128,39 +125,6 @@ def test_a_collectors_header_without_a_value_is_said_before_the_start(value, ups
     with pytest.raises(ConfigError, match="COLLECTOR_AUTH") as caught, gateway(upstream, tmp_path, **wanted):
         raise AssertionError
     assert not value or value not in str(caught.value)
-
-
-def summary(number):
-    return RequestSummary(
-        id="0" * 32, at_ms=number, api="openai", kind="chat", path="/", model="m", status=200, total_ms=1.0
-    )
-
-
-def test_what_waits_is_bounded_and_failures_are_counted(monkeypatch):
-    class FullDisk:
-        def export(self, summaries):
-            raise OSError("disk full")
-
-        def close(self):
-            return
-
-    monkeypatch.setattr(request_log, "WAITING_MAX", 2)
-    reporter = Reporter([FullDisk()])
-    for number in range(5):
-        reporter.add(summary(number))
-    assert reporter.dropped == 3
-    reporter.flush()
-    assert reporter.dropped == 5
-    reporter.close()
-
-
-def test_without_the_extra_it_is_said_before_the_start(upstream, tmp_path, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with (
-        pytest.raises(MissingExtraError, match="needs the extra 'otel'"),
-        gateway(upstream, tmp_path, otel=True),
-    ):
-        pass
 
 
 def attributes_of(ends, **changes):

@@ -3,13 +3,11 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.store.examples import trace
 
 from freehold.errors import UsageError
 from freehold.store.search.terms import (
     Phrase,
     phrases_of,
-    users_of,
     wanted_tags,
     words_in,
 )
@@ -38,18 +36,6 @@ def test_what_a_text_asks_for(text, phrases):
 def test_a_text_without_a_word_is_refused(text):
     with pytest.raises(UsageError, match="not a word in"):
         phrases_of(text)
-
-
-def test_users_are_found_wherever_a_request_names_them():
-    asked = {"user": "a", "safety_identifier": "b", "metadata": {"customer_id": 4711, "team": "x"}}
-    assert users_of(trace(1, user="h", request=asked, metadata={"user_id": "m"})) == [
-        "h",
-        "a",
-        "b",
-        "m",
-        "4711",
-    ]
-    assert users_of(trace(1)) == []
 
 
 @pytest.mark.parametrize("status", ["", "nope", "40", "4x", "1000", "0xx"])

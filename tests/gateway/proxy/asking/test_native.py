@@ -114,10 +114,7 @@ def test_what_is_answered_natively_is_kept_counted_and_limited(upstream, host, t
 
 @pytest.mark.parametrize(
     ("answers", "native"),
-    [
-        (400, True),
-        (404, False),
-    ],
+    [(400, True), (404, False)],
 )
 def test_what_was_not_said_is_found_by_asking_once(upstream, host, tmp_path, answers, native):
     def by_probe(seen):

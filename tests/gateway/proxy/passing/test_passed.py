@@ -199,18 +199,6 @@ def test_a_client_that_leaves_ends_the_vendors_work(passing):
     assert metric(passing, "freehold_in_flight") == 0
 
 
-def test_a_vendor_that_is_away_is_an_error_in_the_clients_words(vendor, tmp_path):
-    away = incumbent(vendor, base_url="http://127.0.0.1:9")
-    with gateway(vendor, tmp_path, endpoints=(away,), others_to="incumbent") as running:
-        status, _, body = post(running, b"{}", path="/v1/files")
-        assert status == 502 and json.loads(body)["error"]["code"] == "upstream_unreachable"
-        big = bytes(3 << 20)
-        assert post(running, big, path="/v1/files")[0] == 502
-        assert (
-            metric(running, 'freehold_passed_on_total{endpoint="incumbent",path="files",status="502"}') == 2
-        )
-
-
 def test_a_websocket_ends_with_its_key_and_no_other(vendor, tmp_path):
     url, words = default_url(tmp_path), {name: new_key() for name in ("lost", "good")}
     keys = {name: ApiKey(name=name, hash=hash_of(word)) for name, word in words.items()}

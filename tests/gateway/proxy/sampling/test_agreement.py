@@ -81,13 +81,6 @@ def test_one_that_is_not_is_the_incumbents_and_leaves_nothing(routed, upstream, 
     assert decided(routed, headers) == ("incumbent", "unsure", 0.25)
 
 
-@pytest.mark.parametrize("fails", [plain({"error": "x"}, status=500), plain(b"not JSON")])
-def test_a_sample_that_does_not_come_leaves_it_to_the_incumbent(routed, upstream, model, fails):
-    says(model, "on its way", "on its way", lambda request: fails(request), "on its way")
-    _, headers, body = post(routed, {**QUESTION, "model": "mix"})
-    assert json.loads(body) == ANSWER and decided(routed, headers)[:2] == ("incumbent", "no_signal")
-
-
 def test_samples_that_are_slow_are_the_candidates_slowness(routed, upstream, model):
     says(model, *["on its way"] * 3, plain(told("on its way", None), delay=5))
     _, headers, body = post(routed, {**QUESTION, "model": "hasty"})
