@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 from tests.gateway.asking import QUESTION, get, post
-from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, trace_of
+from tests.gateway.loopback import ANSWER, eventually, gateway, plain, trace_of
 
 from freehold.gateway.proxy.relay import ARM_HEADER
 from freehold.store import open_store
@@ -61,14 +61,6 @@ def test_an_answer_says_whose_it_is_in_every_api(seen, upstream, candidate_upstr
     assert (status, headers[ARM_HEADER]) == (200, "incumbent")
     _, headers, _ = post(seen, ASKED[path], path=path, headers={ARM_HEADER: "off"})
     assert ARM_HEADER not in headers
-
-
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses"])
-def test_a_stream_says_it_before_its_first_event(seen, upstream, candidate_upstream, path):
-    candidate_upstream.answer = lambda seen: stream(stream_of("on", " its", " way", usage=True))
-    status, headers, _ = post(seen, {**ASKED[path], "stream": True}, path=path)
-    assert (status, headers[ARM_HEADER]) == (200, "candidate")
-    assert headers["content-type"].startswith("text/event-stream")
 
 
 @pytest.mark.parametrize(

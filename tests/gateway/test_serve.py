@@ -1,8 +1,5 @@
 """Starting, renewing and stopping a gateway."""
 
-import contextlib
-import http.client
-import json
 import os
 import signal
 import socket
@@ -13,10 +10,9 @@ import time
 import urllib.error
 import urllib.request
 
-import msgspec
 import psutil
 import pytest
-from tests.gateway.asking import QUESTION, metric, post
+from tests.gateway.asking import QUESTION, post
 from tests.gateway.loopback import FakeUpstream, eventually, gateway, processes, stream, stream_of, traces_of
 
 from freehold.errors import ConfigError, PortInUseError, StoreError
@@ -40,26 +36,6 @@ def test_running_streams_finish_when_the_gateway_stops(upstream, tmp_path):
         assert bodies[0].endswith(b"data: [DONE]\n\n")
         assert running.process.wait(15) == 0
     assert traces_of(running)[0].completeness == "complete", "and its trace was still written"
-
-
-def test_how_long_streams_may_go_on_is_as_was_said_last(upstream, tmp_path):
-    upstream.answer = lambda seen: stream(stream_of(*["word"] * 100), pause=0.1)
-    with gateway(upstream, tmp_path, drain_s=60.0) as running:
-        before = metric(running, "freehold_config_since_seconds")
-        running.update(msgspec.structs.replace(running.config, drain_s=0.5))
-        eventually(lambda: metric(running, "freehold_config_since_seconds") > before)
-        request = urllib.request.Request(
-            f"{running.base_url}/v1/chat/completions",
-            json.dumps({**QUESTION, "stream": True}).encode(),
-            {"content-type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            lines = [answer.readline()]
-            running.renew()
-            with contextlib.suppress(OSError, http.client.IncompleteRead):
-                while line := answer.readline():
-                    lines.append(line)
-    assert lines[0] and b"data: [DONE]\n" not in lines, "within 60 s it would have come to its end"
 
 
 def test_workers_end_when_the_main_process_is_killed(upstream, tmp_path):

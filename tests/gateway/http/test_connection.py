@@ -12,6 +12,7 @@ from tests.gateway.http.sockets import ask, raw, read_answer, serving
 from tests.gateway.loopback import plain, stream, stream_of
 
 from freehold.gateway import deadlines
+from freehold.gateway.http import connection
 from freehold.gateway.http import server as server_module
 
 
@@ -126,6 +127,29 @@ def test_stalling_clients_are_let_go(monkeypatch):
     serving(handler, scenario)
 
 
+def test_a_body_that_never_ends_is_let_go_however_steadily_it_comes(monkeypatch):
+    monkeypatch.setattr(deadlines, "BODY_WITHIN_S", 0.3)
+    monkeypatch.setattr(server_module, "_SWEEP_EVERY_S", 0.05)
+
+    async def handler(request):
+        await request.body(1 << 20)
+
+    async def scenario(server, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n")
+        sent = 0
+        # It ends the connection, or resets it where it had not read all that came.
+        while not (reader.at_eof() or reader.exception()) and sent < 500:
+            writer.write(b"x")
+            sent += 1
+            await asyncio.sleep(0.02)
+        assert sent < 500
+        writer.close()
+        assert server.memory.used_bytes == 0
+
+    serving(handler, scenario)
+
+
 def test_a_request_with_two_hosts_is_refused(shared):
     with raw(shared) as client, client.makefile("rb") as file:
         client.sendall(b"GET /health HTTP/1.1\r\nhost: a\r\nHost: b\r\n\r\n")
@@ -141,6 +165,27 @@ def test_thousands_of_requests_sent_ahead_end_the_connection(shared, upstream):
     with raw(shared) as client, client.makefile("rb") as file:
         client.sendall(ask())
         assert read_answer(file)[0] == 200
+
+
+def test_heads_without_end_find_no_room_where_many_have_it():
+    async def handler(request):
+        request.respond(200, [], b"")
+
+    async def scenario(server, port):
+        server.memory.limit_bytes = 2 * connection.HEAD_BYTES_MAX
+        held = []
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET / HTTP/1.1\r\nx: " + b"y" * 20_000)
+            held.append((reader, writer))
+        assert b" 503 " in await held[2][0].readline()
+        for _, writer in held:
+            writer.transport.abort()
+        while server.connections:
+            await asyncio.sleep(0.01)
+        assert server.memory.used_bytes == 0
+
+    serving(handler, scenario)
 
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nhost: x\r\n\r\n"

@@ -18,7 +18,6 @@ from tests.gateway.loopback import (
     traces_of,
 )
 
-from freehold.gateway.proxy import reading
 from freehold.preparing.index import EXAMPLES, write_index
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.preparation import Example, ExampleIndex, Preparation
@@ -162,17 +161,6 @@ def test_what_it_was_not_made_for_goes_as_it_came_is_counted_and_told_once(prepa
         )
     )
     assert Path(preparing.log).read_text().count("the system prompt is another one") == 1
-
-
-def test_a_long_body_is_prepared_in_another_process(preparing, candidate):
-    long = "Wo ist mein Paket? " * (reading.INLINE_BYTES_MAX // 16)
-    status, _, _ = post(
-        preparing, {**ASKED, "messages": [ASKED["messages"][0], {"role": "user", "content": long}]}
-    )
-    assert status == 200
-    got = sent(candidate)["messages"]
-    assert got[0] == SENT[0] and got[-1]["content"] == f"{long}\n\nOnly the word."
-    assert len(got) == 2, "the context has no room for examples beside it"
 
 
 def test_what_cannot_be_prepared_goes_to_the_incumbent(preparing, upstream, candidate):

@@ -184,10 +184,8 @@ def test_a_request_like_those_that_were_learned_is_the_candidates(upstream, cand
 # Bounds
 
 
-def mixture(upstream, tmp_path, one, *, incumbent=None, **changes):
-    rented = Endpoint(
-        name="incumbent", engine="remote", models=ANY_SERVED, base_url=(incumbent or upstream).base_url
-    )
+def mixture(upstream, tmp_path, one, **changes):
+    rented = Endpoint(name="incumbent", engine="remote", models=ANY_SERVED, base_url=upstream.base_url)
     values = {
         "endpoints": (rented, one),
         "routes": (mixed("mix", one, rule_for(one)),),
@@ -197,39 +195,35 @@ def mixture(upstream, tmp_path, one, *, incumbent=None, **changes):
     return gateway(upstream, tmp_path, **values)
 
 
-def test_a_rejected_answer_has_its_price(upstream, candidate, tmp_path):
+def test_a_rejected_answer_has_its_price_and_one_that_was_held_is_paid_once(upstream, candidate, tmp_path):
     one = Endpoint(name="candidate", engine="remote", base_url=candidate.base_url)
     each = PriceConfig(prompt=Decimal(1000), completion=Decimal(2000))
     key = ApiKey(name="app", hash=hash_of("k"), limits=Limits(usd_per_day=Decimal(10)))
-    candidate.answer = lambda seen: plain(told(SECRET, -5.0))
-    prices = {"prices": {"incumbent": each, "candidate": each}, "api_keys": (key,), "capture": "off"}
-    body = {**QUESTION, "model": "mix", "max_tokens": 3}
-    with mixture(upstream, tmp_path, one, **prices) as running:
-        ask = lambda: post(running, body, headers={"authorization": "Bearer k"})  # noqa: E731
-        assert ask()[0] == 200
-        eventually(lambda: booked(tmp_path) == 2 * Decimal("0.015"))
-        candidate.answer = lambda seen: plain(told("on its way", -0.1))
-        assert ask()[0] == 200
-        eventually(lambda: booked(tmp_path) == 3 * Decimal("0.015"))
-
-
-def test_an_answer_that_was_held_is_paid_once(upstream, candidate, tmp_path):
-    one = Endpoint(name="candidate", engine="remote", base_url=candidate.base_url)
-    each = PriceConfig(prompt=Decimal(1000), completion=Decimal(2000))
-    key = ApiKey(name="app", hash=hash_of("k"), limits=Limits(usd_per_day=Decimal(10)))
-    candidate.answer = lambda seen: plain(told("perhaps so", -5.0))
-    upstream.answer = lambda seen: plain({"error": "x"}, status=503)
+    held = mixed("held", one, rule_for(one, incumbent_down="candidate"))
     changes = {
-        "prices": {"candidate": each, "incumbent": each},
+        "prices": {"incumbent": each, "candidate": each},
         "api_keys": (key,),
         "capture": "off",
-        "routes": (mixed("mix", one, rule_for(one, incumbent_down="candidate")),),
+        "routes": (mixed("mix", one, rule_for(one)), held),
     }
-    body = {**QUESTION, "model": "mix", "max_tokens": 3}
-    with mixture(upstream, tmp_path, one, **changes) as running:
+
+    def ask(model="mix"):
+        body = {**QUESTION, "model": model, "max_tokens": 3}
         status, headers, _ = post(running, body, headers={"authorization": "Bearer k"})
-        assert status == 200 and headers["x-freehold-deferral"] == "incumbent-down"
-        eventually(lambda: booked(tmp_path) == Decimal("0.015"))
+        assert status == 200
+        return headers
+
+    with mixture(upstream, tmp_path, one, **changes) as running:
+        candidate.answer = lambda seen: plain(told(SECRET, -5.0))
+        ask()
+        eventually(lambda: booked(tmp_path) == 2 * Decimal("0.015"))
+        candidate.answer = lambda seen: plain(told("on its way", -0.1))
+        ask()
+        eventually(lambda: booked(tmp_path) == 3 * Decimal("0.015"))
+        candidate.answer = lambda seen: plain(told("perhaps so", -5.0))
+        upstream.answer = lambda seen: plain({"error": "x"}, status=503)
+        assert ask("held")["x-freehold-deferral"] == "incumbent-down"
+        eventually(lambda: booked(tmp_path) == 4 * Decimal("0.015"))
 
 
 def test_an_answer_that_finds_no_room_is_the_incumbents(upstream, candidate, tmp_path):

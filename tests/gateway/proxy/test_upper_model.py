@@ -230,7 +230,12 @@ def half(kind, *, stalls):
 
 
 @pytest.mark.parametrize("stalls", [False, True])
-@pytest.mark.parametrize("kind", ["length", "chunks"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "length",
+    ],
+)
 def test_an_upper_answer_that_breaks_off_in_its_middle_is_the_incumbents(
     routed, upstream, candidate, large, kind, stalls
 ):

@@ -166,30 +166,6 @@ def test_a_trace_that_was_written_again_is_found_by_what_it_says_now(store):
     assert len(search(store.database, TraceQuery(text="paket")).traces) == 2
 
 
-def lettered(number, said):
-    return trace(number, request={"messages": [{"role": "user", "content": said}]}, user=f"u{number % 2}")
-
-
-@pytest.mark.parametrize(
-    ("text", "numbers"),
-    [
-        ("z*", (6, 3, 0)),
-        ('"small z"', ()),
-        ("z* h*", (6, 3, 0)),
-        ("8*", (8,)),
-    ],
-)
-def test_beginnings_of_one_letter_are_looked_for_in_the_traces(store, text, numbers):
-    """The index has no list of them."""
-    said = ("a small zebra here", "nothing to see", "what a puzzle")
-    store.add_traces(lettered(number, f"{said[number % 3]} {number}") for number in range(9))
-    page = search(store.database, TraceQuery(text=text))
-    assert [one.place - 1 for one in page.traces] == list(numbers) and not page.cut and page.next is None
-    own = search(store.database, TraceQuery(text=text, user="u0")).traces
-    assert [one.place - 1 for one in own] == [number for number in numbers if number % 2 == 0]
-    assert [one.place for one in all_pages(store, TraceQuery(text=text), 1)] == [n + 1 for n in numbers]
-
-
 def test_a_store_that_takes_no_index_says_what_was_not_looked_at(store, caplog, monkeypatch):
     """On a full disk every search ended with nothing found, and not a word."""
     store.add_traces([trace(1), trace(2)])

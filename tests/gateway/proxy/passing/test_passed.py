@@ -9,7 +9,7 @@ import httpx
 import pytest
 import websockets
 from msgspec.structs import replace
-from tests.gateway.asking import get, metric, post, ready
+from tests.gateway.asking import metric, post, ready
 from tests.gateway.loopback import eventually, gateway
 from tests.gateway.vendor import Vendor
 
@@ -113,14 +113,6 @@ def test_the_owners_key_is_sent_in_the_place_of_one_to_the_gateway(vendor, owned
     headers = vendor.seen[-1][2]
     assert headers["authorization"] == "Bearer sk-owner" and headers["openai-organization"] == "org-client"
     assert not any("fh-" in value for value in headers.values())
-
-
-def test_a_key_in_the_query_is_for_the_host_it_is_meant_for(vendor, owned, passing):
-    query = {"key": "AIza-client", "limit": "1", "note": SECRETS["free"]}
-    asked(owned, "free", params=query)
-    assert vendor.seen[-1][1] == "/v1/files?limit=1"
-    get(passing, "/v1/files?key=AIza-client&limit=1")
-    assert vendor.seen[-1][1] == "/v1/files?key=AIza-client&limit=1"
 
 
 @pytest.mark.parametrize(
