@@ -50,10 +50,6 @@ def test_a_route_needs_whoever_answers_it_now(state, share, old_down, new_down):
     assert not red(route(state, canary_share=share, fallback=(Target(endpoint="spare"),)), old=DOWN, new=DOWN)
 
 
-def test_an_endpoint_that_is_not_there_answers_nothing():
-    assert unanswered([route("incumbent")], {}) == {"r": "old: it is not configured"}
-
-
 @pytest.mark.parametrize(("down", "is_red"), [("error", True), ("candidate", False)])
 def test_a_mixture_needs_the_incumbent_unless_its_rule_has_another_way(down, is_red):
     rule = DeferralRule.unreadable()
