@@ -11,6 +11,8 @@ from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, s
 
 from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def claude(shared):

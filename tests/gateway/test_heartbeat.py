@@ -7,6 +7,8 @@ import pytest
 from tests.gateway.asking import QUESTION, metric, post
 from tests.gateway.loopback import eventually, gateway, processes, traces_of
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def running(_upstream, tmp_path_factory):

@@ -8,6 +8,8 @@ import pytest
 from tests.gateway.asking import QUESTION, get, metric, post
 from tests.gateway.loopback import eventually, gateway, processes, traces_of
 
+pytestmark = pytest.mark.process
+
 
 def test_a_recorder_that_is_not_alive_shows_in_ready_and_in_a_metric(upstream, tmp_path):
     with gateway(upstream, tmp_path) as one:

@@ -10,6 +10,8 @@ import pytest
 from tests.gateway.asking import QUESTION, metric, post
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain, processes
 
+pytestmark = pytest.mark.process
+
 MIB = 1024 * 1024
 
 

@@ -13,6 +13,8 @@ from freehold.gateway.proxy.reading import BodyReader
 from freehold.types.route import Route, Target
 from freehold.wire.errors import ApiError
 
+pytestmark = pytest.mark.process
+
 MIB = 1024 * 1024
 DOORS = {
     "/v1/chat/completions": "messages",

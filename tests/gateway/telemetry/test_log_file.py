@@ -9,6 +9,8 @@ from tests.gateway.loopback import eventually, gateway, processes
 
 from freehold.gateway.telemetry.log_file import KEPT, look
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def output(tmp_path):

@@ -7,6 +7,8 @@ from tests.gateway.loopback import eventually, gateway, plain
 
 from freehold.types.endpoint import Endpoint, ServedModel
 
+pytestmark = pytest.mark.process
+
 SERVED = (ServedModel(name="m", upstream_name="m"), ServedModel(name="own", upstream_name="own"))
 
 
