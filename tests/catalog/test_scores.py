@@ -3,7 +3,6 @@ from click.testing import CliRunner
 
 from freehold.catalog import scores
 from freehold.cli.main import cli
-from freehold.errors import UsageError
 
 
 def test_gaps_stay_within_one_source():
@@ -18,12 +17,6 @@ def test_gaps_stay_within_one_source():
         }
         assert gap.open_score == by_kind["open"]
         assert gap.difference == pytest.approx(by_kind["open"] - by_kind["proprietary"], abs=1e-3)
-
-
-def test_an_unknown_task_names_the_nearest():
-    with pytest.raises(UsageError) as caught:
-        scores.gaps("Bankng77")
-    assert "did you mean Banking77?" in caught.value.hint
 
 
 def test_a_tuned_model_is_set_beside_the_same_setting_too():
@@ -60,25 +53,3 @@ def test_newest_tables_come_first_and_older_ones_after_all_of_them():
     assert len({gap.task for gap in newest}) == len(newest)
     for gap in newest:
         assert gap.published == max(one.published for one in found if one.recent and one.task == gap.task)
-
-
-def test_the_sentence_counts_what_the_rows_say():
-    found = scores.gaps()
-    latest = scores.newest(found)
-    ahead = sum(gap.difference >= 0 for gap in latest)
-    far = sum(gap.difference < -3 for gap in latest)
-    said = scores.headline(found)
-    assert f"newest table of each of {len(latest)} tasks" in said
-    assert (
-        f"named there on {ahead}, up to 3 points behind on {len(latest) - ahead - far}, further behind on {far}"
-        in said
-    )
-    worst = min(latest, key=lambda gap: gap.difference)
-    assert f"(most on {worst.task}, {worst.difference:+.1f})." in said
-
-
-def test_the_sentence_on_one_task_names_both_models():
-    (gap,) = scores.newest(scores.gaps("MMLU-Pro"))
-    said = scores.headline(scores.gaps("MMLU-Pro"))
-    assert gap.open_model in said and gap.proprietary_model in said and "close behind" in said
-    assert scores.headline(scores.gaps("Banking77")) is None
