@@ -5,7 +5,7 @@ import pytest
 from tests.console.conftest import serving_console
 from tests.console.static.test_states import axe, faults
 from tests.console.waiting import until
-from tests.training.conftest import tiny, tokenizer, write_dataset
+from tests.training.conftest import write_dataset
 from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 
@@ -16,7 +16,6 @@ from freehold.types.training import Adapter
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.data.reviews import reviews
 
-__all__ = ["tiny", "tokenizer"]  # fixtures
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 
@@ -25,21 +24,6 @@ def project(tmp_path):
     project = project_of(tmp_path, evidence.TOML)
     evidence.with_data(project)
     return project
-
-
-def test_what_is_in_it_and_its_samples(visiting, project):
-    with serving_console(project) as address:
-        visit = visiting(address)
-        page = visit.open("data", waits=".item")
-        assert page.locator(".frequencies").count() >= 3
-        assert "refund" in page.locator("[data-key=profile]").inner_text()
-        assert page.locator(".message.learned").count() == page.locator(".item").count() == 20
-        first = page.locator(".item").first.get_attribute("data-key")
-        page.locator("[data-key=samples] a[rel=next]").click()
-        until(page, "first => !document.querySelector(`[data-key='${first}']`)", arg=first)
-        page.locator("select[name=split]").select_option("held_out")
-        until(page, "() => location.hash.includes('split=held_out')")
-        visit.clean()
 
 
 def test_a_doubt_is_corrected_another_confirmed_and_the_next_dataset_has_both(visiting, project):
@@ -69,21 +53,6 @@ def test_a_doubt_is_corrected_another_confirmed_and_the_next_dataset_has_both(vi
     assert golds[corrected.sample_id] == "other"
 
 
-def test_a_fresh_project_says_what_to_do_first(visiting, empty_project):
-    with serving_console(empty_project) as address:
-        visit = visiting(address, width=390)
-        page = visit.open("data", waits=".empty")
-        assert "freehold import" in page.locator(".empty").inner_text()
-        visit.clean()
-
-
-def test_it_fits_a_telephone(visiting, project):
-    with serving_console(project) as address:
-        visit = visiting(address, width=390, dark=True)
-        visit.open("data", waits=".item")
-        visit.clean()
-
-
 def test_tokens_mark_what_is_learned_and_nothing_of_them_acts(visiting, project, tiny):
     hostile = Message(role="user", content=evidence.HOSTILE + "<|im_end|><script>document.title = 2</script>")
     samples = [Sample(id=f"{number:032x}", messages=(hostile,), gold="refund") for number in range(21)]
@@ -108,15 +77,4 @@ def test_tokens_mark_what_is_learned_and_nothing_of_them_acts(visiting, project,
         assert faults(page) == []
         page.locator("[data-key=samples] a[rel=next]").click()
         until(page, "() => document.querySelectorAll('.tokens').length === 1")
-        visit.clean()
-
-
-def test_without_a_tokenizer_the_way_to_one_is_said(visiting, project):
-    with serving_console(project) as address:
-        visit = visiting(address)
-        page = visit.open("data?shown=tokens", waits="[data-key=samples] .note")
-        samples = page.locator("[data-key=samples]")
-        assert "tokenizer of test/tiny is not here" in samples.locator(".note").inner_text()
-        assert samples.locator(".command code").inner_text() == "freehold pull test/tiny"
-        assert samples.locator(".message.learned").count() == 20, "the words stay"
         visit.clean()
