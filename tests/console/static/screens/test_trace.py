@@ -1,11 +1,12 @@
 """One trace in a real browser: both answers next to each other, and whatever is in them is text."""
 
 import pytest
-from tests.console.conftest import ROUTE, trace
+from tests.console.conftest import serving_console
+from tests.workflows.watch.watching import Incumbent
 
 from freehold.store import open_store
 from freehold.types.trace import Trace
-from freehold.workflows.project import now
+from freehold.workflows.project import open_project
 
 pytestmark = pytest.mark.browser
 
@@ -13,10 +14,6 @@ HOSTILE = (
     "<img src=x onerror=alert(1)><script>document.title='owned'</script>"
     "[click](javascript:alert(1)) \x1b[31mred\x1b[0m \u202edlrow\u202c z" + "\u0301" * 100_000
 )
-
-
-def answered(text):
-    return {"choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}]}
 
 
 def test_both_answers_stand_next_to_each_other(visit, project):
@@ -30,45 +27,6 @@ def test_both_answers_stand_next_to_each_other(visit, project):
     visit.clean()
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-def test_hostile_text_is_shown_and_does_nothing(visiting, served, project, width):
-    hostile = trace(
-        90_001,
-        now(),
-        id="hostile",
-        route=ROUTE,
-        user=HOSTILE[:300],
-        request={"messages": [{"role": HOSTILE[:90], "content": HOSTILE}], HOSTILE[:60]: HOSTILE},
-        response=answered(HOSTILE),
-    )
-    with open_store(project.store_url) as store:
-        store.add_traces([hostile])
-    visit = visiting(served, width=width)
-    page = visit.open("trace?id=hostile", waits="[data-arm]")
-    shown = page.locator("[data-arm]").first.inner_text()
-    assert "<script>document.title" in shown and "\\u{1b}[31m" in shown and "\\u{202e}dlrow" in shown
-    assert "more marks]" in shown and "\u0301" * 9 not in shown
-    assert page.locator("#screen img, #screen script").count() == 0 and "owned" not in page.title()
-    assert page.locator("a[href^='javascript']").count() == 0
-    visit.clean()
-
-
-def test_ten_megabytes_are_a_page_in_a_moment(visit, project):
-    large = trace(90_002, now(), id="large", response=answered("y" * 10_000_000))
-    with open_store(project.store_url) as store:
-        store.add_traces([large])
-    page = visit.open("trace?id=large", waits="[data-arm]")
-    assert "of 10,000,000 characters" in page.locator("[data-arm]").inner_text()
-    assert page.evaluate("document.body.textContent.length") < 100_000
-    visit.clean()
-
-
-def test_a_trace_that_is_gone_is_said_to_be(visit):
-    page = visit.open("trace?id=gone", waits=".empty")
-    assert "no such trace" in page.locator(".empty").inner_text()
-    visit.clean()
-
-
 def test_the_lines_of_a_right_answer_are_kept(visit, project):
     page = visit.open("trace?id=trace-00001", waits="[data-key=feedback]")
     page.get_by_role("button", name="Say what is right").click()
@@ -78,3 +36,41 @@ def test_the_lines_of_a_right_answer_are_kept(visit, project):
     with open_store(project.store_url) as store:
         assert store.get_trace("trace-00001").gold == "first line\n\nthird line"
     visit.clean()
+
+
+@pytest.fixture
+def incumbent(project, tmp_path):
+    server = Incumbent()
+    config = tmp_path / "freehold.toml"
+    # A port of its own, where nothing listens: a gateway may run on this machine.
+    closed = "[serve]\nport = 1\n"
+    config.write_text(config.read_text().replace("http://127.0.0.1:1", server.url) + PRICE + closed)
+    yield server
+    server.close()
+
+
+def test_it_is_asked_again_after_its_cost_was_agreed_to(visiting, project, incumbent):
+    incumbent.says = f"again {HOSTILE[:400]}"
+    # The file is read when a project is opened.
+    with serving_console(open_project(), Visitor("ada (console)", "admin")) as address:
+        visit = visiting(address)
+        page = visit.open("trace?id=trace-00001", waits="[data-key=again]")
+        page.get_by_role("button", name="Ask the incumbent").click()
+        page.wait_for_selector("dialog[open] >> text=at most $")
+        assert incumbent.seen == []
+        page.get_by_role("button", name="Leave it").click()
+        page.wait_for_selector("dialog", state="detached")
+        assert incumbent.seen == []
+        page.get_by_role("button", name="Ask the incumbent").click()
+        page.locator("dialog button[type=submit]").click()
+        shown = page.wait_for_selector("[data-replay=incumbent]").inner_text()
+        assert "again <img" in shown and "\\u{1b}[31m" in shown and len(incumbent.seen) == 1
+        tops = [page.locator(one).first.bounding_box()["y"] for one in ("[data-arm]", "[data-replay]")]
+        assert tops[0] == tops[1], "beside the answer that was captured"
+        page.get_by_role("button", name="Ask the candidate").click()
+        page.locator("dialog button[type=submit]").click()
+        page.wait_for_selector("[data-replay=candidate] .pill.bad")
+        visit.clean()
+    with open_store(project.store_url) as store:
+        noted = [one for one in audit.entries(store.database) if one.action == "trace.replay"]
+    assert [one.who for one in noted] == ["ada (console)"] * 2
