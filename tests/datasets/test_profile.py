@@ -2,7 +2,7 @@
 
 import pytest
 
-from freehold.datasets.profile import are_labels, language_of, profile, warnings
+from freehold.datasets.profile import language_of, profile, warnings
 from freehold.types.dataset import Lengths, Message, Sample, SplitProfile
 
 
@@ -45,10 +45,8 @@ def test_an_empty_split_has_no_lengths():
 
 
 def test_long_or_ever_different_answers_are_no_labels():
-    assert are_labels(["yes", "no"] * 5)
-    assert not are_labels([f"answer {number}" for number in range(10)])
-    assert not are_labels(["x" * 81] * 10)
     assert profile([sample(number, f"answer {number}") for number in range(10)]).labels == {}
+    assert profile([sample(number, "x" * 81) for number in range(10)]).labels == {}
 
 
 def test_languages_are_told_where_there_is_enough_text():

@@ -19,8 +19,6 @@ from freehold.types.dataset import SPLITS, Dataset, NearDuplicates, Sample, Spli
 from freehold.types.record import content_id
 
 MANIFEST = "manifest.json"
-MADE_BY = "made_by"
-"""Of a sample's metadata: the model that wrote its message."""
 
 
 class Building(NamedTuple):
