@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
-import msgspec
-
 from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
 from freehold.types.encoder import EncoderModel
@@ -14,7 +12,7 @@ from freehold.types.evaluated import Disagreement, LatencySummary, Measured, Unt
 from freehold.types.evaluation import Comparison, Task
 from freehold.types.leak import LeakReport
 from freehold.types.machine import Fit, Machine
-from freehold.types.method import StoredMethodName, candidate_label, method_of
+from freehold.types.method import MethodName, candidate_label
 from freehold.types.mixture import Mixture
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
@@ -33,8 +31,8 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     """One candidate's way through the journey. Parts it never reached are None; `stopped` then says why."""
 
     model: str
-    method: StoredMethodName | None = None
-    """How it was made; None in reports of before this was kept."""
+    method: MethodName | None = None
+    """How it was made; None where it was given as a model alone."""
     endpoint: str | None = None
     """The endpoint it ran behind; None where it ran here, or where the project's engine says it."""
     name: str | None = None
@@ -69,9 +67,9 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     """What came out of a model that was trained like it, with planted strings; None where that was not tried."""
     disagreements: tuple[Disagreement, ...] = ()
     regressions: Regressions | None = None
-    """Where it lost against the incumbent; None where there was none, and in reports of before this was counted."""
+    """Where it lost against the incumbent; None where there was none."""
     evaluation_id: str | None = None
-    """The evaluation that measured it; None in reports of before this was kept."""
+    """The evaluation that measured it; None where none did."""
     served_as: str | None = None
     stopped: str | None = None
 
@@ -80,13 +78,7 @@ class CandidateReport(Record, frozen=True, kw_only=True):
         """What tells it from all others of its report."""
         if self.method is None:
             return self.model
-        return candidate_label(self.model, method_of(self.method), self.endpoint, self.name)
-
-    def __post_init__(self) -> None:
-        if self.method == "adapter" and self.trained is not None:
-            msgspec.structs.force_setattr(self, "method", self.trained.config.method)
-        elif self.method is not None:
-            msgspec.structs.force_setattr(self, "method", method_of(self.method))
+        return candidate_label(self.model, self.method, self.endpoint, self.name)
 
 
 class StepTime(Record, frozen=True, kw_only=True):
@@ -113,7 +105,7 @@ class Report(StoredRecord, frozen=True, kw_only=True):
     dataset: Dataset
     candidates: tuple[CandidateReport, ...]
     choice: CandidateChoice | None = None
-    """How one of several was chosen; None where there was one, and in reports of before this was kept."""
+    """How one of several was chosen; None where there was one."""
     steps: tuple[StepTime, ...] = ()
     endpoint_url: str | None = None
     notes: tuple[str, ...] = ()

@@ -98,11 +98,6 @@ def test_a_format_that_is_not_there_names_the_nearest(tmp_path):
     assert "auto, opentelemetry" in (caught.value.hint or "")
 
 
-def test_names_of_earlier_versions_are_read():
-    assert named("csv") is named("jsonl") is named("columns")
-    assert named("auto") is None
-
-
 def test_a_named_field_stands_in_some_record_of_one_file_or_the_name_is_wrong(tmp_path):
     plain = {"text": "x", "incumbent": "a"}
     early = write(tmp_path / "early.jsonl", *[plain] * 30)

@@ -1,9 +1,4 @@
 import asyncio
-import os
-import signal
-import subprocess
-import sys
-import textwrap
 from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
@@ -108,31 +103,3 @@ def test_answers_are_as_old_as_the_first_of_them(tmp_path, monkeypatch):
     )
     path.write_bytes(b'{"key": "cu\n' + path.read_bytes())
     assert (datetime.now(UTC) - oldest_answer(path)).days == 100
-
-
-def test_answers_without_a_time_are_as_old_as_their_file(tmp_path):
-    path = tmp_path / "answers.jsonl"
-    path.write_bytes(b'{"key": "a", "answer": {"output": "a"}}\n')
-    then = datetime.now(UTC) - timedelta(days=7)
-    os.utime(path, (then.timestamp(), then.timestamp()))
-    assert (datetime.now(UTC) - oldest_answer(path)).days == 7
-    path.write_bytes(b"")
-    assert oldest_answer(path) is None
-
-
-def test_a_process_that_is_killed_loses_no_answer_that_was_given(tmp_path):
-    script = """
-        import os, signal, sys
-        from pathlib import Path
-        from freehold.evals.answers import ChatAnswer
-        from freehold.evals.chat.answer_cache import AnswerCache
-        with AnswerCache(Path(sys.argv[1]), seconds=3600) as cache:
-            for number in range(7):
-                cache.put(str(number), ChatAnswer(output="paid for"))
-            os.kill(os.getpid(), signal.SIGKILL)
-    """
-    path = tmp_path / "answers.jsonl"
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(path)])
-    assert done.returncode == -signal.SIGKILL
-    with AnswerCache(path) as cache:
-        assert [cache.get(str(number)).output for number in range(7)] == ["paid for"] * 7

@@ -8,7 +8,7 @@ from tests.gateway.proxy.mixtures import mixed, own, rule_for
 from freehold.errors import FreeholdError, StorageError
 from freehold.gateway.proxy import rules
 from freehold.gateway.proxy.rules import Rules
-from freehold.types.deferral import DeferralRule, RouterFiles
+from freehold.types.deferral import RouterFiles
 
 ONE = own("candidate", "http://127.0.0.1:1")
 FILES = RouterFiles(path="router.bin", sha256="ab")
@@ -40,10 +40,6 @@ def test_a_rule_that_was_changed_after_its_proof_decides_nothing(change):
     import msgspec
 
     assert Rules().refusal(msgspec.structs.replace(rule_for(ONE), **change), ONE, "tuned") == "unreadable"
-
-
-def test_one_that_cannot_be_read_decides_nothing():
-    assert Rules().refusal(DeferralRule.unreadable(), ONE, "tuned") == "unreadable"
 
 
 def test_a_router_is_read_once(monkeypatch):
