@@ -63,7 +63,6 @@ STORY = (
 ELSEWHERE = {
     "up": "gateway.start: tests/workflows/shift/test_up.py",
     "console": "its buttons are those of a rollout: tests/console/test_app.py",
-    "traces replay": "asks a model: tests/cli/data/test_trace_replay.py",
 }
 BY_RECORD = {
     "demo", "migrate", "rescue", "train", "evaluate", "compare", "freeze", "parity", "quants", "load", "bench-model",
