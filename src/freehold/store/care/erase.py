@@ -18,7 +18,7 @@ from freehold.store.tables import records, store_facts, traces
 Mentions = Callable[[bytes], bool]
 KEPT_KINDS = ("api_key", "file_route", "forget_receipt", "retention_clock", "look")
 """Records that say nothing of requests. A look holds hashes of questions: with them would go the count of looks."""
-_DERIVED = ("records", "rollout_windows", "pair_scores")
+_DERIVED = ("records", "rollout_windows")
 _CHECKPOINT_WITHIN_S = 20.0
 _DUE = "scrub_due"
 
@@ -47,7 +47,7 @@ def erase_mentions(
     steps: Mentions = lambda content: False,
     dry_run: bool = False,
 ) -> Counter[str]:
-    """Delete records, windows and scores that mention a person, and results of steps that `steps` says yes to.
+    """Delete records and windows that mention a person, and results of steps that `steps` says yes to.
 
     Returns how many of each, by the kind of record or the table. A damaged row is noted and stays. With `dry_run` all
     stay.
