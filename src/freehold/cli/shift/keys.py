@@ -128,12 +128,15 @@ def limit(name: str, limits: tuple[str, ...], label: bool, config_path: Path | N
             before = Limits() if shared is None else shared.limits
         else:
             before = keys.find(store, name).limits
-        change = keys.limit_label if label else keys.limit
-        changed = change(store, name, with_pairs(before, limits, "limit"), who=caller(), at=now())
+        changed = with_pairs(before, limits, "limit")
+        if label:
+            keys.limit_label(store, name, changed, who=caller(), at=now())
+        else:
+            keys.limit(store, name, changed, who=caller(), at=now())
     if as_json:
-        print_json(changed.limits)
+        print_json(changed)
     else:
-        echo(f"{name}: {shown_limits(changed.limits)}")
+        echo(f"{name}: {shown_limits(changed)}")
 
 
 @command.command("list")
