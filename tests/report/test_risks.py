@@ -4,7 +4,6 @@ from tests.report.sample_full import candidate
 from tests.report.sample_mixture import mixture
 
 from freehold.report.risks import by_drop, calibration, ids, worst_slice
-from freehold.report.words import within
 
 
 def test_the_worst_slice_is_one_that_was_tested():
@@ -15,10 +14,6 @@ def test_the_worst_slice_is_one_that_was_tested():
 def test_slices_stand_by_their_drop_and_those_too_small_last():
     names = [part.name.partition(" = ")[2] for part in by_drop(tuple(reversed(sample.comparison().slices)))]
     assert names[:2] == ["de", "en"]
-
-
-def test_limits_beyond_what_is_possible_are_cut():
-    assert [within(one) for one in (-1.768, 1.101, 0.2, None)] == [-1, 1, 0.2, None]
 
 
 def test_calibration_is_told_where_it_was_measured():

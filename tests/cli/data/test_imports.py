@@ -83,7 +83,7 @@ def test_dataset_without_traces_says_what_to_do(project):
 
 def test_a_missing_file_of_a_named_format_is_an_input_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(cli, ["import", "--format", "jsonl", "no.jsonl"])
+    result = CliRunner().invoke(cli, ["import", "--format", "columns", "no.jsonl"])
     assert isinstance(result.exception, InputError)
     assert "no.jsonl: no such file" in str(result.exception)
 

@@ -1,5 +1,4 @@
 import asyncio
-import os
 import signal
 import subprocess
 import sys
@@ -109,16 +108,6 @@ def test_answers_are_as_old_as_the_first_of_them(tmp_path, monkeypatch):
     )
     path.write_bytes(b'{"key": "cu\n' + path.read_bytes())
     assert (datetime.now(UTC) - oldest_answer(path)).days == 100
-
-
-def test_answers_without_a_time_are_as_old_as_their_file(tmp_path):
-    path = tmp_path / "answers.jsonl"
-    path.write_bytes(b'{"key": "a", "answer": {"output": "a"}}\n')
-    then = datetime.now(UTC) - timedelta(days=7)
-    os.utime(path, (then.timestamp(), then.timestamp()))
-    assert (datetime.now(UTC) - oldest_answer(path)).days == 7
-    path.write_bytes(b"")
-    assert oldest_answer(path) is None
 
 
 @pytest.mark.process

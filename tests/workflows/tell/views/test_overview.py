@@ -9,7 +9,7 @@ from tests.workflows.shift.shifting import LATER, START, begun, mirrored, trace
 
 from freehold.gateway.telemetry.meters import Meters, leave_word
 from freehold.store import open_store
-from freehold.store.search.answered import AnsweredTokens
+from freehold.store.search.traffic import AnsweredTokens
 from freehold.types.trace import Usage
 from freehold.workflows.project import open_project
 from freehold.workflows.shift.rollout import rollout
