@@ -347,12 +347,6 @@ def test_no_secret_is_found_in_the_pages_of_a_report(tmp_path):
     assert world.hits(elsewhere) == []
 
 
-def test_a_secret_in_a_file_would_be_found(tmp_path):
-    world = World(tmp_path, 1, "off")
-    (world.project / "leak.log").write_text(f"key {UPSTREAM_KEY}")
-    assert world.hits(PLANTED) == [(str(world.project / "leak.log"), UPSTREAM_KEY)]
-
-
 @pytest.mark.parametrize(
     "words",
     [("traces", "list"), ("keys", "list"), ("routes", "list"), ("up", "--model", "mine")],

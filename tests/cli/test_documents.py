@@ -52,7 +52,6 @@ WITHOUT_JSON = {
     "license bom": "CycloneDX, which is JSON that others have laid down",
     "mcp": "a protocol on stdin and stdout",
     "completion": "a script of the shell",
-    "cluster render": "a file of Ray, SkyPilot or Kubernetes",
 }
 COMMANDS = {
     " ".join(words): command

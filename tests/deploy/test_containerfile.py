@@ -8,18 +8,13 @@ import tomllib
 import click
 import pytest
 from tests.deploy.chart import LEAST, helm, pods, rendered
-from tests.deploy.containerfile import CONTAINERFILE, ROOT, environment, instructions, last, lineage, stages
+from tests.deploy.containerfile import CONTAINERFILE, ROOT, environment, last, lineage, stages
 
 from freehold.cli.main import cli
 from freehold.settings import SETTINGS
 
 BEFORE, STAGES = stages(CONTAINERFILE.read_text())
 VARIANTS = ("engine", "train", "gateway")
-
-
-def test_the_reader_joins_lines_and_leaves_comments_out():
-    read = instructions('# a\nFROM x AS y\nRUN a \\\n # b\n && c\n\nCMD ["d"]\n')
-    assert [tuple(one) for one in read] == [("FROM", "x AS y"), ("RUN", "a && c"), ("CMD", '["d"]')]
 
 
 def test_a_build_without_a_target_makes_the_gateway():

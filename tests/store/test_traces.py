@@ -111,4 +111,4 @@ def test_a_zero_byte_in_a_name_keeps_no_trace_out(store):
     assert list(store.traces())[1] == odd and [one.model for one in store.traces(model="a\0b")] == ["a\0b"]
     page = search(store.database, TraceQuery(user="u\0", model="a\0b"), index_within_s=None)
     assert [one.id for one in page.traces] == [odd.id] and page.unindexed == 0
-    assert check(store.url, quick=False).healthy
+    assert check(store.url).healthy

@@ -87,16 +87,6 @@ def test_a_folder_holds_its_files(store):
     assert [one.model for one in store.traces()] == ["1", "3"]
 
 
-def test_traces_without_a_key_are_earlier_versions_of_the_file_of_that_name(store):
-    old = [trace(n, id=f"old{n}", source=f"import:a.csv#{n}") for n in range(3)]
-    same = trace(5, id=content_id(["p", "1"]), source="import:a.csv#9", model="1")
-    other = trace(6, id="other", source="import:aa.csv#1")
-    store.add_traces([*old, same, other])
-    assert bring(store, [("p", "1"), ("q", "2")], old_source="import:a.csv") == (1, 3, 1, 0)
-    assert {one.id for one in store.traces()} == {same.id, content_id(["q", "2"]), "other"}
-    assert bring(store, [("q", "2")], old_source="import:a.csv") == (0, 0, 1, 1)
-
-
 def test_a_file_that_breaks_off_loses_nothing(store):
     bring(store, [("p", "1"), ("q", "2")])
 

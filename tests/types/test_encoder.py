@@ -23,10 +23,8 @@ def test_the_last_turn_is_read():
     assert text_of(TALK) == "the blue one\n!"
 
 
-def test_more_turns_are_read_newest_first_and_what_varies_of_the_system_prompt_last():
-    assert (
-        text_of(TALK, turns=5, system_lines=("Name the intent.",)) == "the blue one\n!\nmy card\nPlan: paid"
-    )
+def test_what_varies_of_the_system_prompt_is_read_last():
+    assert text_of(TALK, system_lines=("Name the intent.",)) == "the blue one\n!\nPlan: paid"
 
 
 def test_without_a_user_nothing_is_read():
@@ -35,8 +33,8 @@ def test_without_a_user_nothing_is_read():
 
 
 def test_a_manifest_reads_as_it_was_trained():
-    manifest = EncoderManifest(base_model="b", base_sha256="0", width=1, answer="label", fields=(), turns=2)
-    assert manifest.text_of(TALK) == "the blue one\n!\nmy card"
+    manifest = EncoderManifest(base_model="b", base_sha256="0", width=1, answer="label", fields=())
+    assert manifest.text_of(TALK) == "the blue one\n!"
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from freehold.types.report import CandidateReport, Report
 
 def test_a_report_of_before_says_which_training_it_was():
     trained = sample.candidate().trained
-    trained = msgspec.structs.replace(trained, config=msgspec.structs.replace(trained.config, method="kto"))
+    trained = msgspec.structs.replace(trained, config=msgspec.structs.replace(trained.config, method="qlora"))
     raw = msgspec.to_builtins(CandidateReport(model="org/a", trained=trained)) | {"method": "adapter"}
-    assert msgspec.json.decode(msgspec.json.encode(raw), type=CandidateReport).method == "kto"
+    assert msgspec.json.decode(msgspec.json.encode(raw), type=CandidateReport).method == "qlora"
 
 
 def test_a_candidate_is_called_by_what_tells_it_apart():

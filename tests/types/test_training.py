@@ -18,9 +18,8 @@ RELEASED = {
 
 @pytest.mark.parametrize(
     ("method", "kind"),
-    [("lora", Adapter), ("qlora", Adapter), ("distill", Adapter), ("dpo", Adapter), ("kto", Adapter),
-     ("full", WholeModel)],
-)  # fmt: skip
+    [("lora", Adapter), ("qlora", Adapter), ("full", WholeModel)],
+)
 def test_a_manifest_is_of_an_adapter_or_of_whole_weights(method, kind):
     read = trained(TrainingResult, "/a", "x", FinetuneConfig(method=method))
     made = as_made(read)

@@ -1,7 +1,7 @@
 """How old the facts of the catalog are, and from which age on they are no longer taken for fresh.
 
 Each fact carries the day it was read (``checked``). What an age means differs by part: see
-docs/decisions/105-how-old-a-fact-may-be.md.
+docs/decisions/028-facts-with-a-day.md.
 """
 
 from __future__ import annotations

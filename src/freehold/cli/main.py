@@ -58,7 +58,7 @@ PARTS: dict[str, dict[str, Entry]] = {
             "freehold.cli.data.tasks:command", "Which tasks are in a log, and which to move first"
         ),
         "traces": Entry("freehold.cli.data.traces:command", "Look at traces, and export them"),
-        "store": Entry("freehold.cli.data.store:command", "Check, back up, restore and salvage the store"),
+        "store": Entry("freehold.cli.data.store:command", "Check, back up and restore the store"),
         "forget": Entry(
             "freehold.cli.data.forget:command", "Delete a person's words, wherever they are here"
         ),
@@ -123,9 +123,7 @@ PARTS: dict[str, dict[str, Entry]] = {
         "served": Entry(
             "freehold.cli.serve.served:command", "See and change what is served, without a restart"
         ),
-        "cluster": Entry(
-            "freehold.cli.serve.cluster:command", "Serve one plan on several machines, or render it"
-        ),
+        "cluster": Entry("freehold.cli.serve.cluster:command", "Serve one plan on several machines"),
         "load": Entry("freehold.cli.serve.load:command", "How an endpoint does under load"),
     },
     "Prove": {

@@ -10,14 +10,13 @@ from typing import Literal
 from freehold.catalog.quantizations import PublishedQuantization
 from freehold.catalog.scores import PublishedScore
 from freehold.catalog.synced import SyncedModel
-from freehold.engines.pool.model_slot import ModelStatus
+from freehold.engines.pool.pool import ModelStatus
 from freehold.types.evaluation import PairedResult
 from freehold.types.finding import Preflight
 from freehold.types.model import Model
 from freehold.types.planning.training_plan import TrainingPlan, TrainingPreview
 from freehold.types.record import Record
 from freehold.types.ruling import RulingOutcome
-from freehold.types.training import Search, TrainingResult
 from freehold.workflows.journey.migrate import Migration
 from freehold.workflows.project_lock import HeldLock
 from freehold.workflows.shift.background import Background
@@ -138,13 +137,6 @@ class RunningModels(Record, frozen=True, kw_only=True):
 
     url: str
     models: tuple[ModelStatus, ...]
-
-
-class SearchedAdapter(Record, frozen=True, kw_only=True):
-    """A search over options of training, and the adapter of its best trial."""
-
-    search: Search
-    adapter: TrainingResult
 
 
 class PreviewAndPlan(Record, frozen=True, kw_only=True):

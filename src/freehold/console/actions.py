@@ -58,9 +58,5 @@ ACTIONS: dict[str, Action] = {
     "note.add": Action(evidence_buttons.note, evidence_buttons.NoteBody, needs=_EVIDENCE),
     "label.pair": Action(evidence_buttons.label, evidence_buttons.PairBody, needs=_EVIDENCE),
     "label.undo": Action(evidence_buttons.undo_label, evidence_buttons.UndoBody, needs=_EVIDENCE),
-    "label.review": Action(
-        evidence_buttons.review, evidence_buttons.ReviewBody, needs=_EVIDENCE, body_bytes=512 * 1024
-    ),
     "license.duty": Action(evidence_buttons.duty, evidence_buttons.DutyBody),
-    "dataset.build": Action(evidence_buttons.build_dataset, buttons.ButtonBody, needs=_EVIDENCE, alone=True),
 }

@@ -57,7 +57,6 @@ class Replacer:
         messages = self._messages(sample.messages)
         incumbent, gold = self._optional(sample.incumbent), self._optional(sample.gold)
         completion = None if sample.completion is None else self._messages(sample.completion)
-        rejected = None if sample.rejected is None else self._messages(sample.rejected)
         # A group found from messages is a question's id: what looks like a number in it is none.
         found = sample.group is not None and _QUESTION_ID.fullmatch(sample.group)
         group = sample.group if found else self._optional(sample.group)
@@ -72,7 +71,6 @@ class Replacer:
             incumbent=incumbent,
             gold=gold,
             completion=completion,
-            rejected=rejected,
             group=group,
             metadata=metadata,
             teacher=sample.teacher if incumbent == sample.incumbent else None,

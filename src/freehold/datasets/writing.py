@@ -87,7 +87,6 @@ def write(
                 notes=notes,
                 incumbent_model=incumbent_model,
                 targets_from={"gold": counts["gold"], "incumbent": counts["incumbent"]},
-                preferences={kind: counts[kind] for kind in ("pairs", "liked", "disliked") if counts[kind]},
                 derived_from=building.derived_from,
             )
             if (folder / MANIFEST).exists():
@@ -124,9 +123,6 @@ def _write_split(folder: Path, name: SplitName, samples: Sequence[Sample], count
             groups.add(hashlib.blake2b((sample.group or sample.id).encode(), digest_size=8).digest())
             if name != "held_out":
                 counts["gold" if sample.gold is not None else "incumbent"] += 1
-                counts["pairs"] += sample.rejected is not None
-                counts["liked"] += sample.desirable is True
-                counts["disliked"] += sample.desirable is False
     return Split(name=name, file=file, samples=len(samples), groups=len(groups), sha256=digest.hexdigest())
 
 

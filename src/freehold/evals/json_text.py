@@ -45,13 +45,12 @@ def _refuse(constant: str) -> Any:
 
 
 def same(
-    left: Any, right: Any, *, tolerance: float = 0.0, normalize: bool = False, as_set: bool = False
+    left: Any, right: Any, *, tolerance: float = 0.0, normalize: bool = False, ordered: bool = True
 ) -> bool:
     """Whether two JSON values mean the same.
 
     Numbers by value (``1`` and ``1.0``) within `tolerance` relative to the right one; booleans are not numbers; strings
-    in NFC without outer space, or as labels with `normalize`; lists in order, or as bags with `as_set`
-    (order ignored, how often each comes counts).
+    in NFC without outer space, or as labels with `normalize`; lists in order, lists of text as sets unless `ordered`.
     """
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
@@ -61,32 +60,24 @@ def same(
         return _text(left, normalize) == _text(right, normalize)
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(
-            same(left[key], right[key], tolerance=tolerance, normalize=normalize, as_set=as_set)
+            same(left[key], right[key], tolerance=tolerance, normalize=normalize, ordered=ordered)
             for key in left
         )
     if isinstance(left, list) and isinstance(right, list):
-        if len(left) != len(right):
-            return False
-        if not as_set:
-            return all(
-                same(one, other, tolerance=tolerance, normalize=normalize)
-                for one, other in zip(left, right, strict=True)
-            )
-        rest = list(right)
-        for one in left:
-            found = next(
-                (
-                    place
-                    for place, other in enumerate(rest)
-                    if same(one, other, tolerance=tolerance, normalize=normalize, as_set=True)
-                ),
-                None,
-            )
-            if found is None:
-                return False
-            del rest[found]
-        return True
+        if not ordered and all(isinstance(label, str) for label in (*left, *right)):
+            return {_text(label, normalize) for label in left} == {_text(label, normalize) for label in right}
+        return len(left) == len(right) and all(
+            same(one, other, tolerance=tolerance, normalize=normalize, ordered=ordered)
+            for one, other in zip(left, right, strict=True)
+        )
     return left is None and right is None
+
+
+def without_nulls(value: Any) -> Any:
+    """A JSON value without the keys whose value is null: an absent key and a null one mean the same."""
+    if isinstance(value, dict):
+        return {key: without_nulls(one) for key, one in value.items() if one is not None}
+    return [without_nulls(one) for one in value] if isinstance(value, list) else value
 
 
 def _text(value: str, normalize: bool) -> str:

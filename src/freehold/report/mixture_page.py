@@ -48,8 +48,6 @@ def curve_name(curve: MixtureCurve) -> str:
         return "By the request's likeness to training messages"
     if curve.way == "router":
         return "By a router that reads the request"
-    if curve.signal == "combined":
-        return "By the answer's signals and what it says, joined"
     return f"By the answer's {curve.signal.replace('_', ' ')}"
 
 

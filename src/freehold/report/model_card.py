@@ -94,8 +94,8 @@ def _what(facts: CardFacts) -> str:
 def _making(adapter: TrainingResult) -> str:
     config = adapter.config
     kind = {
-        "lora": "LoRA", "qlora": "QLoRA (4-bit base, NF4)", "dpo": "DPO on LoRA", "kto": "KTO on LoRA",
-        "distill": "distillation on LoRA", "full": "all weights",
+        "lora": "LoRA", "qlora": "QLoRA (4-bit base, NF4)",
+        "full": "all weights",
     }.get(config.method, config.method)  # fmt: skip
     extra = [name for name, on in (("rsLoRA", config.use_rslora), ("DoRA", config.use_dora)) if on]
     rank = "" if config.method == "full" else f", rank {config.r}, alpha {config.lora_alpha}"

@@ -308,30 +308,6 @@ def power_at(
     return float(special.ndtr((true_difference + margin) * math.sqrt(n / spread) - z_quantile(alpha)))
 
 
-def difference_for(
-    n: int, *, discordance: float, margin: float, alpha: float = 0.025, power: float = 0.8
-) -> float | None:
-    """The smallest true difference that n pairs promote with that power, to a ten-thousandth.
-
-    None where they do not even if every discordant pair is a win.
-    """
-    _check(discordance=discordance, true_difference=0.0, margin=margin, alpha=alpha, power=power)
-
-    def reached(difference: float) -> bool:
-        at = power_at(n, discordance=discordance, margin=margin, true_difference=difference, alpha=alpha)
-        return at >= power
-
-    low, high = max(-margin, -discordance), discordance
-    if reached(low):
-        return low
-    if not reached(high):
-        return None
-    while high - low > 1e-4:
-        middle = (low + high) / 2
-        low, high = (low, middle) if reached(middle) else (middle, high)
-    return high
-
-
 def power_ceiling(n: int, *, self_noise: float, margin: float, alpha: float = 0.025) -> float:
     """Power of a perfect clone of the incumbent that differs from it only by the incumbent's own noise."""
     return power_at(n, discordance=self_noise, margin=margin, alpha=alpha)

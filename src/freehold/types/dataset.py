@@ -37,13 +37,11 @@ class TeacherToken(Record, frozen=True, kw_only=True):
 class Sample(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One unit of a task: what is asked, what the incumbent answered, what is right.
 
-    `id` is the content id of `messages` and `tools` (of a preference: of its answers as well). `group` is the
+    `id` is the content id of `messages` and `tools`. `group` is the
     independent unit that must not be torn across splits (conversation, user). `gold` is None where it has not been said
     what is right. `completion` is the target as messages where it is more than text (tool calls, a weight). `metadata`
-    has ``refusal`` as true where the API marked the incumbent's answer as one; `incumbent` is then its text.
-
-    Preferences: the target is the better answer and `rejected` the worse one (DPO); `desirable` says of a lone
-    answer whether it was liked (KTO). Both are None for everything else.
+    has ``refusal`` as true where the API marked the incumbent's answer as one; `incumbent` is then its text. `disliked`
+    says that people found the answer wrong, and not what is right: it is not learned.
     """
 
     id: str
@@ -56,8 +54,7 @@ class Sample(Record, frozen=True, kw_only=True, omit_defaults=True):
     trace_id: str | None = None
     metadata: dict[str, Any] = {}
     completion: tuple[Message, ...] | None = None
-    rejected: tuple[Message, ...] | None = None
-    desirable: bool | None = None
+    disliked: bool = False
     teacher: tuple[TeacherToken, ...] | None = None
     """What the incumbent thought of its answer, where its log-probabilities were recorded."""
     asking: RecordedAsking | None = None
@@ -103,8 +100,6 @@ class Dataset(StoredRecord, frozen=True, kw_only=True):
     incumbent_model: str | None = None
     targets_from: dict[str, int] = {}
     """How many training targets are gold and how many are the incumbent's answers (its terms then count)."""
-    preferences: dict[str, int] = {}
-    """How many training samples are `pairs` (a better and a worse answer), `liked` and `disliked` single answers."""
     derived_from: str | None = None
     """The id of the dataset whose training samples it changed for one candidate; None where it was built of traces."""
 
@@ -142,35 +137,6 @@ class LabelConflict(Record, frozen=True, kw_only=True):
     sample_ids: tuple[str, str]
     similarity: float
     incumbent_sides_with: Literal["gold", "other_gold"] | None = None
-
-
-class Doubt(Record, frozen=True, kw_only=True):
-    """A training sample whose answer a model kept finding unlikely while it learned the others.
-
-    `probability` is of the whole answer where answers are labels, else the mean of its tokens; before the sample was
-    learned once more. `looks` counts the passes it is the mean of.
-    """
-
-    sample_id: str
-    question: str
-    answer: str
-    probability: float
-    looks: int
-    incumbent: str | None = None
-    """What the incumbent answered, where that is known and something else."""
-
-
-class Doubts(Record, frozen=True, kw_only=True):
-    """Answers a trained model disagrees with, the least likely first."""
-
-    adapter_id: str
-    dataset_id: str
-    labels: bool
-    """Whether answers are labels; else all are unlikely to some degree, and the list is only an order."""
-    samples: int
-    first_pass_only: bool
-    found: int
-    doubts: tuple[Doubt, ...]
 
 
 class Lengths(Record, frozen=True, kw_only=True):

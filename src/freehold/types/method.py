@@ -6,9 +6,7 @@ from typing import Literal, TypeAlias
 
 from freehold.types.record import Record
 
-MethodName = Literal[
-    "as_is", "prompt", "examples", "encoder", "lora", "qlora", "full", "distill", "dpo", "kto"
-]
+MethodName = Literal["as_is", "prompt", "examples", "encoder", "lora", "qlora", "full"]
 StoredMethodName: TypeAlias = MethodName | Literal["adapter", "whole"]
 """With the names that records of earlier versions bear: ``adapter`` (LoRA and its kin) and ``whole`` (all weights).
 A record that is read bears a name of today."""
@@ -49,9 +47,6 @@ METHOD_KINDS: dict[MethodName, MethodKind] = {
         MethodKind(name="lora", title="LoRA", parity="parity_ok", trains=True),
         MethodKind(name="qlora", title="QLoRA", parity="parity_ok", trains=True),
         MethodKind(name="full", title="all weights trained", parity="parity_ok", trains=True),
-        MethodKind(name="distill", title="distilled", parity="parity_ok", trains=True),
-        MethodKind(name="dpo", title="preferences (DPO)", parity="parity_ok", trains=True),
-        MethodKind(name="kto", title="preferences (KTO)", parity="parity_ok", trains=True),
     )
 }
 

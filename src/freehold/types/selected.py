@@ -47,14 +47,6 @@ class SelectionScores(Record, frozen=True, kw_only=True):
     seconds_per_request: float | None
     signals: dict[SignalName, tuple[float | None, ...]] = {}
     """How sure the candidate was of each answer, by every signal that any of them carries; None where one lacks it."""
-    parts: tuple[tuple[str, ...], ...] = ()
-    """Hashes of what each answer says (`freehold.deferring.combination.answer_parts`)."""
-
-
-class SampleAgreement(Record, frozen=True, kw_only=True):
-    """How far further samples of answers agree with them, in the samples' order; None where one did not come."""
-
-    values: tuple[float | None, ...]
 
 
 class SelectionResult(Record, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ def test_the_file_is_shown_and_the_rest_is_said_beside_it(freehold, tmp_path):
     assert ran.code == 0
     assert tomllib.loads(ran.out)["incumbent"]["api_key_env"] == "OPENAI_API_KEY"
     assert "c.yaml: LiteLLM" in ran.err
-    assert "general_settings: keys and teams are made by commands" in ran.err
+    assert "general_settings: keys are made by commands" in ran.err
     assert "OPENAI_API_KEY (its value stands at model_list[0].litellm_params.api_key)" in ran.err
     assert "sk-live" not in ran.out + ran.err
     assert not (tmp_path / "freehold.toml").exists()

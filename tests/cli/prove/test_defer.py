@@ -24,18 +24,10 @@ def defer(*words):
     return CliRunner().invoke(cli, ["defer", *words])
 
 
-def test_show_tells_the_last_mixture(project):
-    assert "PROMOTE WITH DEFERRAL" in defer("show").output
-    text = defer("show", "--json").stdout
-    check(text)
-    told = json.loads(text)
-    assert told["schema"] == "freehold.defer.show/1" and told["share"] == 0.5
-
-
 def test_a_candidate_is_named_as_served_or_as_in_the_report(project):
-    assert defer("show", "--candidate", "org/small · encoder").exit_code == 0
+    assert defer("curve", "--candidate", "org/small · encoder").exit_code == 0
     with pytest.raises(UsageError, match="no mixture of smal was planned") as caught:
-        CliRunner().invoke(cli, ["defer", "show", "--candidate", "smal"], catch_exceptions=False)
+        CliRunner().invoke(cli, ["defer", "curve", "--candidate", "smal"], catch_exceptions=False)
     assert "small:app" in caught.value.hint
 
 

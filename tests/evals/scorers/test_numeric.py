@@ -45,3 +45,16 @@ def test_numeric_without_a_number():
     assert score("numeric", "4", "four").value is None
     with pytest.raises(ConfigError, match="absolute is -1"):
         make("numeric", {"absolute": -1})
+
+
+def test_grades_are_scored_by_distance_with_exactness_beside_it():
+    grade = {"scale": [0, 5]}
+    assert value("numeric", "4", "5", **grade) == pytest.approx(0.8)
+    assert [value("numeric", given, "0", **grade) for given in ("0", "5", "9")] == [1.0, 0.0, 0.0]
+    assert score("numeric", "5", "5", **grade).parts == {"exact": 1.0}
+    off = score("numeric", "2", "5", **grade)
+    assert (off.parts, off.reason) == ({"exact": 0.0}, "off_by: 3")
+    assert value("numeric", "4.5", "5", **grade, absolute=0.5) == 1.0
+    assert not make("numeric", grade).binary
+    with pytest.raises(ConfigError, match="the lowest and the highest"):
+        make("numeric", {"scale": [5, 5]})

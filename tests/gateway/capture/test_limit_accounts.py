@@ -15,7 +15,7 @@ from freehold.gateway.messages import TableMessage
 from freehold.gateway.telemetry.meters import Meters
 from freehold.store import open_store
 from freehold.types.endpoint import Endpoint
-from freehold.types.route import ApiKey, Limits, Route, Target, Team
+from freehold.types.route import ApiKey, LabelLimits, Limits, Route, Target
 from freehold.wire.errors import ApiError
 
 CONFIG = GatewayConfig(endpoints=(Endpoint(name="e", engine="remote", base_url="http://127.0.0.1:1"),))
@@ -159,6 +159,8 @@ def test_limits_are_those_of_keys_in_force_teams_and_routes():
     route = Route(name="r", model="m", incumbent=Target(endpoint="e"), limits=Limits(tokens_per_minute=5))
     config = msgspec.structs.replace(CONFIG, routes=(route,))
     free = msgspec.structs.replace(route, limits=Limits(concurrency=3))
-    table = msgspec.structs.replace(TABLE, teams=(Team(name="t", limits=Limits(requests_per_minute=1)),))
-    assert set(limits_by_name(config, table)) == {"key:a", "team:t", "route:r"}
-    assert set(limits_by_name(config, msgspec.structs.replace(table, routes=(free,)))) == {"key:a", "team:t"}
+    table = msgspec.structs.replace(
+        TABLE, labels=(LabelLimits(label="t", limits=Limits(requests_per_minute=1)),)
+    )
+    assert set(limits_by_name(config, table)) == {"key:a", "label:t", "route:r"}
+    assert set(limits_by_name(config, msgspec.structs.replace(table, routes=(free,)))) == {"key:a", "label:t"}

@@ -1,12 +1,10 @@
 """What a rule of deferral reads of requests and answers."""
 
 import json
-import math
 
 import pytest
 from tests.gateway.proxy.mixtures import own, rule_for, told
 
-from freehold.deferring.combination import answer_parts
 from freehold.deferring.request_text import request_text
 from freehold.gateway.proxy.deferrable import (
     Deferrable,
@@ -17,7 +15,6 @@ from freehold.gateway.proxy.deferrable import (
     read_answer,
     read_request,
 )
-from freehold.types.deferral import Combination
 from freehold.types.endpoint import Endpoint
 
 ONE = own("candidate", "http://127.0.0.1:1")
@@ -144,19 +141,3 @@ def test_a_stream_that_did_not_end_is_not_whole():
     assert not answered(
         b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"on"}}]}\n\n', stream=True
     )[0].whole
-
-
-def test_signals_are_joined_with_what_was_answered():
-    joined = Combination(
-        signals=("probability", "margin"), centre=(0.0, 0.0), scale=(1.0, 1.0), weights=(1.0, 0.0),
-        answers=dict.fromkeys(answer_parts("refund"), 2.0), intercept=0.0, samples=9,
-    )  # fmt: skip
-
-    def value(text, **about):
-        body = json.dumps(told(text, None, freehold=about)).encode()
-        how = ReadAnswer("chat", ONE, False, "combined", False, joined)
-        return read_answer(how, body)[0].value
-
-    assert value("lamp", probability=0.5, margin=0.1, entropy=0.1) == pytest.approx(0.5)
-    assert value("refund", probability=0.5, margin=0.1, entropy=0.1) == pytest.approx(1 / (1 + math.exp(-2)))
-    assert value("refund", probability=0.5) is None, "an older engine tells no margin"

@@ -6,7 +6,7 @@ import pytest
 from freehold.gateway.telemetry.exposition import exposition
 from freehold.gateway.telemetry.standing import answering, candidate_share, mirrored_share, standing
 from freehold.types.endpoint import Endpoint
-from freehold.types.route import ApiKey, Limits, Route, Target, Team
+from freehold.types.route import ApiKey, LabelLimits, Limits, Route, Target
 
 
 def route(state, **changes):
@@ -37,11 +37,11 @@ def test_what_an_operator_asks_is_answered():
         [route("canary", limits=Limits(usd_per_day=Decimal(9)))],
         keys,
         [
-            Team(name="discovery", counted_as="search", limits=Limits(usd_per_month=Decimal(500))),
-            Team(name="free", limits=Limits(requests_per_minute=60)),
+            LabelLimits(label="search", limits=Limits(usd_per_month=Decimal(500))),
+            LabelLimits(label="free", limits=Limits(requests_per_minute=60)),
         ],
         spent={
-            "team:search": (Decimal(2), Decimal(30)),
+            "label:search": (Decimal(2), Decimal(30)),
             "key:app": (Decimal("1.25"), Decimal(7)),
             "key:free": (Decimal(1), Decimal(1)),
         },
@@ -58,8 +58,8 @@ def test_what_an_operator_asks_is_answered():
         'freehold_name_spend_usd{name="key:app",period="day"} 1.25',
         'freehold_name_spend_usd{name="key:app",period="month"} 7.0',
         'freehold_name_cap_usd{name="key:app",period="month"} 40.0',
-        'freehold_name_spend_usd{name="team:search",period="month"} 30.0',
-        'freehold_name_cap_usd{name="team:search",period="month"} 500.0',
+        'freehold_name_spend_usd{name="label:search",period="month"} 30.0',
+        'freehold_name_cap_usd{name="label:search",period="month"} 500.0',
         'freehold_name_spend_usd{name="route:r",period="day"} 0.0',
         'freehold_name_cap_usd{name="route:r",period="day"} 9.0',
         'freehold_rollbacks_total{route="r"} 3.0',

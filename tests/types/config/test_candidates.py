@@ -57,12 +57,6 @@ def test_none_at_all_is_not_a_list_of_candidates():
         parse(f"candidates = []\n{APP}")
 
 
-def test_what_is_distilled_is_known_wherever_it_is_said():
-    assert parse(APP + '[train]\nmethod = "distill"\n').trains_by("distill")
-    assert parse(f'{APP}[[candidates]]\nmodel = "a"\nmethod = "distill"\n').trains_by("distill")
-    assert not parse(f'{APP}[[candidates]]\nmodel = "a"\n').trains_by("distill")
-
-
 READS = '[[candidates]]\nmodel = "org/reads"\nmethod = "encoder"\n'
 FAR = HOUSE + '[[candidates]]\nmodel = "org/far"\nendpoint = "house"\n'
 AS_IS = '[[candidates]]\nmodel = "org/as_is"\nmethod = "as_is"\n'

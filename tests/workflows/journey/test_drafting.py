@@ -29,6 +29,7 @@ from freehold.workflows.journey.drafting import (
         (['[{"function": {"name": "f", "arguments": "{}"}}]'] * 3, "tool_call"),
         (['[{"function": {"name": "f", "arguments": "{}"}}]', "Thanks!", "It left."], "turn"),
         (["4", "5.5", "-1"], "numeric"),
+        (['["a", "b"]', '["b"]', "[]"], "json_fields"),
         (["yes", "no"] * 9, "label"),
         ([f"a long story number {n}" for n in range(20)], "exact"),
     ],
@@ -58,9 +59,18 @@ def test_many_labels_are_written_one_a_line():
     assert max(map(len, options_text(guess).splitlines())) < 60
 
 
-def test_only_fields_that_every_answer_has_are_compared():
-    assert guess_scorer(['{"a": 1, "b": 2}', '{"a": 3}']).options == {"fields": ["a"]}
-    assert guess_scorer(['{"a": 1}', '{"b": 3}']).options == {}
+def test_the_fields_of_a_task_are_all_that_its_answers_have():
+    assert guess_scorer(['{"a": 1, "b": 2}', '{"a": 3, "c": 4}']).options == {"fields": ["a", "b", "c"]}
+    assert guess_scorer([f'{{"k{n}": 1}}' for n in range(100)]).options == {}
+
+
+def test_grades_are_scored_by_distance_and_other_numbers_are_not():
+    grades = guess_scorer(["0", "1", "4", "5", "2.5"] * 9)
+    assert tomllib.loads(f"options = {options_text(grades)}")["options"] == {"scale": [0, 5]}
+    assert make("numeric", grades.options).binary is False
+    assert guess_scorer(["0", "1"] * 20).options == {}
+    assert guess_scorer([str(n) for n in range(10)]).options == {}, "each seen once"
+    assert guess_scorer(["1", "20", "300"] * 9).options == {}
 
 
 def test_options_are_an_inline_table():

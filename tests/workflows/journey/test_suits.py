@@ -45,8 +45,6 @@ def free_text(number):
     ("tables", "why", "way_out"),
     [
         (HOUSE + ONE.format("lora") + 'endpoint = "house"\n', "an endpoint gives none", "as_is"),
-        (ONE.format("dpo"), "pairs of a better and a worse answer", 'method = "lora"'),
-        (ONE.format("kto"), "liked and others that were not", 'method = "lora"'),
     ],
 )
 def test_what_cannot_be_made_is_told_with_the_way_out(tmp_path, monkeypatch, tables, why, way_out):
@@ -112,9 +110,9 @@ def test_several_candidates_need_samples_to_choose_by(tmp_path):
 
 
 def test_a_method_of_another_version_is_told_by_name(tmp_path, monkeypatch):
-    monkeypatch.delitem(METHODS, "kto")
-    ((_, text, _),) = found(with_candidates(tmp_path, ONE.format("kto")))
-    assert "method kto is not in this version" in text
+    monkeypatch.delitem(METHODS, "full")
+    ((_, text, _),) = found(with_candidates(tmp_path, ONE.format("full")))
+    assert "method full is not in this version" in text
 
 
 def test_without_training_samples_what_learns_is_refused(tmp_path):

@@ -57,7 +57,7 @@ def command(
 ) -> None:
     """Bring logged traffic in as traces. Bad records are kept aside with line and reason, never lost.
 
-    Reads OpenAI fine-tuning files, stored completions and Evals, preferences, exports of Langfuse, LangSmith, LiteLLM
+    Reads OpenAI fine-tuning files, stored completions and Evals, exports of Langfuse, LangSmith, LiteLLM
     and Helicone, OpenTelemetry spans, Hugging Face datasets on disk, CSV, Parquet and JSON lines, compressed or not,
     files or folders. Importing a file again replaces what changed in it; rows that are gone from it are left out.
 
@@ -177,8 +177,6 @@ def _show_preview(preview: Preview) -> None:
             echo(f"         {message['role']}: {_short(message)}")
         if trace.response:
             echo(f"         → {_short(trace.response['choices'][0]['message'])}")
-        if trace.rejected:
-            echo(f"         ✗ {_short(trace.rejected[0])}")
         for name in ("gold", "desirable", "conversation_id", "user"):
             value = getattr(trace, name)
             if value is not None:

@@ -1,4 +1,4 @@
-"""`freehold defer`: plan, show and draw a mixture of a candidate and the incumbent."""
+"""`freehold defer`: plan and draw a mixture of a candidate and the incumbent."""
 
 from __future__ import annotations
 
@@ -61,28 +61,6 @@ def plan(config_path: Path | None, candidate: str | None, anyway: bool, as_json:
     else:
         show_mixture(mixture)
     sys.exit(EXIT_CODES[mixture.outcome or "hold"])
-
-
-@command.command("show")
-@config_option
-@_candidate
-@json_option("freehold.types.mixture:Mixture")
-def show(config_path: Path | None, candidate: str | None, as_json: bool) -> None:
-    """The mixture that was planned last: verdict, share, dollars, times, and until when.
-
-    \b
-    Example:
-      freehold defer show
-    """
-    from freehold.cli.prove.mixture_text import show_mixture
-    from freehold.workflows.journey.mixture import kept_mixture
-    from freehold.workflows.project import open_project
-
-    mixture = kept_mixture(open_project(config_path), candidate)
-    if as_json:
-        print_json(mixture)
-    else:
-        show_mixture(mixture)
 
 
 @command.command("curve")

@@ -72,7 +72,7 @@ def disconnect() -> None:
 
 
 def options_of(plan: ClusterPlan) -> dict[str, Any]:
-    """Ray Serve's options for the deployment: replicas, resources, health. The same in code and in a config file."""
+    """Ray Serve's options for the deployment: replicas, resources, health."""
     config = plan.config
     actor: dict[str, Any] = {"num_cpus": config.cpus, "num_gpus": config.gpus, "memory": plan.memory_bytes}
     if config.accelerator is not None and config.gpus:
@@ -107,18 +107,12 @@ def proxy_location(plan: ClusterPlan) -> str:
     return "HeadOnly" if plan.config.host in ("127.0.0.1", "::1", "localhost") else "EveryNode"
 
 
-def application(plan: bytes | str, log_dir: str, options: dict[str, Any] | None = None) -> Any:
-    """The Serve application of a `ServePlan` in JSON."""
+def _application(plan: ClusterPlan, log_dir: Path) -> Any:
+    """The Serve application of a plan's engine."""
     from ray import serve
 
-    raw = plan.encode() if isinstance(plan, str) else plan
     made: Any = serve.deployment(EngineReplica, name=DEPLOYMENT)
-    return made.options(**(options or {})).bind(raw, log_dir)
-
-
-def build(arguments: dict[str, Any]) -> Any:
-    """What a Serve config file names as its `import_path`: the application from its `args`."""
-    return application(str(arguments["plan"]), str(arguments["log_dir"]))
+    return made.options(**options_of(plan)).bind(msgspec.json.encode(plan.serve), str(log_dir))
 
 
 def deploy(plan: ClusterPlan, *, log_dir: Path) -> None:
@@ -129,7 +123,7 @@ def deploy(plan: ClusterPlan, *, log_dir: Path) -> None:
     if plan.config.via == "ray-llm":
         made = _llm_application(plan)
     else:
-        made = application(msgspec.json.encode(plan.serve), str(log_dir), options_of(plan))
+        made = _application(plan, log_dir)
     try:
         serve.start(proxy_location=proxy_location(plan), http_options=http_options(plan))
         serve.run(made, name=plan.name, route_prefix="/")

@@ -1,49 +1,49 @@
-"""`json_fields`: the answer is a JSON object whose fields are right."""
+"""`json_fields`: the answer is JSON whose fields are right, and no others."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from freehold.errors import ConfigError
-from freehold.evals.json_text import Accept, NotJson, parse_json, same
+from freehold.evals.json_text import Accept, NotJson, parse_json, same, without_nulls
 from freehold.evals.scorer import NO_REFERENCE, Options, Scorer, malformed, read_options
 from freehold.types.dataset import Sample
-from freehold.types.evaluation import Score
+from freehold.types.evaluation import EvalResult, Score
+
+WHOLE = "answer"
+"""The one field of an answer that is a list, such as of labels."""
 
 
 class JsonFieldsOptions(Options, frozen=True, kw_only=True):
     """Which fields count and how each is compared. A field is a key, or a path with dots (``address.city``).
 
-    `fields` empty: every top-level key of the reference. `ignore` fields are not compared. `sets` are lists
-    whose order doesn't count, `labels` are text compared as labels (case, ``_`` and ``-`` ignored),
-    `tolerance` a relative tolerance per numeric field.
+    `fields` empty: every top-level key of the reference. An absent key and one that is null are the same. `ignore`
+    fields are not compared. Lists of text are sets but for the `ordered` fields; `labels` are text compared as labels
+    (case, ``_`` and ``-`` ignored), `tolerance` a relative tolerance per numeric field.
     `overall` is ``all`` (1 when every field is right) or ``mean`` (share of fields right, by `weights`).
-    `missing_is_null` takes an absent key for null. `extra_keys` of ``wrong`` counts an unknown key as a
-    format failure. `schema` is a JSON schema the answer must meet; without it the request's own
-    ``response_format`` is used where there is one.
+    A key that the reference does not have is wrong, unless `extra_keys` is ``ignore``, which the verdict says.
+    `schema` is a JSON schema the answer must meet; without it the request's own ``response_format`` is used where
+    there is one.
     """
 
     fields: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
-    sets: tuple[str, ...] = ()
+    ordered: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     tolerance: dict[str, float] = {}
     weights: dict[str, float] = {}
     overall: Literal["all", "mean"] = "all"
     accept: Accept = "fenced"
-    missing_is_null: bool = False
-    extra_keys: Literal["ignore", "wrong"] = "ignore"
+    extra_keys: Literal["wrong", "ignore"] = "wrong"
     schema: dict[str, Any] | None = None
-
-
-_ABSENT = object()
 
 
 class JsonFieldsScorer(Scorer):
     """A score per field (in `parts`) and one overall.
 
-    Not a JSON object (``not_json``, ``not_an_object``) or against the schema (``against_schema``): a format
-    failure, scored 0, fields included.
+    Not JSON (``not_json``), neither an object nor the list that is wanted (``not_an_object``) or against the schema
+    (``against_schema``): a format failure, scored 0, fields included.
     """
 
     name = "json_fields"
@@ -60,31 +60,37 @@ class JsonFieldsScorer(Scorer):
         if reference is None:
             return NO_REFERENCE
         try:
-            expected = parse_json(reference)
+            wanted = parse_json(reference)
         except NotJson:
             return Score(value=None, reason="reference_not_json: the reference answer is not valid JSON")
-        if not isinstance(expected, dict):
+        if not isinstance(wanted, dict | list):
             return Score(value=None, reason="reference_not_an_object")
-        fields = [
-            field for field in self.options.fields or tuple(expected) if field not in self.options.ignore
-        ]
+        keys = self.options.fields or tuple(_object(wanted))
+        fields = [field for field in keys if field not in self.options.ignore]
         none_right = dict.fromkeys(fields, 0.0)
         try:
             given = parse_json(answer, self.options.accept)
         except NotJson as error:
             return malformed(f"not_json: {error}", **none_right)
-        if not isinstance(given, dict):
+        if not isinstance(given, type(wanted)):
             return malformed("not_an_object", **none_right)
         broken = self._against_schema(sample, given)
         if broken is not None:
             return malformed(f"against_schema: {broken}", **none_right)
-        known = {*expected, *(field.partition(".")[0] for field in (*fields, *self.options.ignore))}
-        if self.options.extra_keys == "wrong" and (extra := [key for key in given if key not in known]):
-            return malformed(f"extra_keys: {', '.join(extra)}", **none_right)
+        given, expected = _object(without_nulls(given)), _object(without_nulls(wanted))
         parts = {field: 1.0 if self._field_right(field, given, expected) else 0.0 for field in fields}
-        missed = [field for field, value in parts.items() if value == 0.0]
-        reason = f"wrong_fields: {', '.join(missed)}" if missed else None
-        return Score(value=self._overall(parts), reason=reason, parts=parts)
+        invented = self._invented(given, expected, fields)
+        parts.update(dict.fromkeys(invented, 0.0))
+        missed = [field for field, value in parts.items() if value == 0.0 and field not in invented]
+        reasons = [f"wrong_fields: {', '.join(missed)}"] if missed else []
+        reasons += [f"invented_fields: {', '.join(invented)}"] if invented else []
+        return Score(value=self._overall(parts), reason="; ".join(reasons) or None, parts=parts)
+
+    def _invented(self, given: dict[str, Any], expected: dict[str, Any], fields: Sequence[str]) -> list[str]:
+        if self.options.extra_keys == "ignore":
+            return []
+        known = {*expected, *(field.partition(".")[0] for field in (*fields, *self.options.ignore)), *fields}
+        return [key for key in given if key not in known]
 
     def _overall(self, parts: dict[str, float]) -> float:
         if self.options.overall == "all":
@@ -94,18 +100,21 @@ class JsonFieldsScorer(Scorer):
         return sum(weights[field] * value for field, value in parts.items()) / total if total else 1.0
 
     def _field_right(self, field: str, given: dict[str, Any], expected: dict[str, Any]) -> bool:
-        left, right = _at(given, field), _at(expected, field)
-        if self.options.missing_is_null:
-            left, right = (None if value is _ABSENT else value for value in (left, right))
-        if left is _ABSENT or right is _ABSENT:
-            return left is right
         return same(
-            left,
-            right,
+            _at(given, field),
+            _at(expected, field),
             tolerance=self.options.tolerance.get(field, 0.0),
             normalize=field in self.options.labels,
-            as_set=field in self.options.sets,
+            ordered=field in self.options.ordered,
         )
+
+    @classmethod
+    def own_notes(
+        cls, options: dict[str, Any], incumbent: Sequence[EvalResult], candidate: Sequence[EvalResult]
+    ) -> list[str]:
+        if read_options(cls.name, options, JsonFieldsOptions).extra_keys == "wrong":
+            return []
+        return ['Fields that the right answer does not have were not counted (extra_keys = "ignore").']
 
     def _against_schema(self, sample: Sample, value: Any) -> str | None:
         schema = self.options.schema or _requested_schema(sample)
@@ -131,11 +140,15 @@ def _requested_schema(sample: Sample) -> dict[str, Any] | None:
     return schema if isinstance(schema, dict) else None
 
 
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {WHOLE: value}
+
+
 def _at(value: Any, path: str) -> Any:
     if isinstance(value, dict) and path in value:
         return value[path]
     for key in path.split("."):
         if not isinstance(value, dict) or key not in value:
-            return _ABSENT
+            return None
         value = value[key]
     return value

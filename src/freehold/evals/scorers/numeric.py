@@ -27,6 +27,8 @@ class NumericOptions(Options, frozen=True, kw_only=True):
 
     `after` looks only behind the last place where that text stands (``####``, ``A:``); without it there is no
     number. `absolute` and `relative` tolerances (relative to the reference); the wider one counts.
+    `scale`: the lowest and the highest grade. An answer within the tolerance then scores 1, another 1 less its distance
+    as a share of the scale, 0 at the worst; `exact` is reported beside it.
     `units` maps unit to factor (``{"km": 1000, "m": 1}``): a number with a known unit behind it is multiplied,
     a number without one is in the base unit. `fractions` reads ``3/4``. `decimal_comma` reads ``1.234,5``.
     """
@@ -35,6 +37,7 @@ class NumericOptions(Options, frozen=True, kw_only=True):
     after: str | None = None
     absolute: float = 0.0
     relative: float = 0.0
+    scale: tuple[float, float] | None = None
     units: dict[str, float] = {}
     fractions: bool = False
     decimal_comma: bool = False
@@ -49,7 +52,6 @@ class NumericScorer(Scorer):
     """1 when the number meets the reference within the tolerance. No number at all is a format failure."""
 
     name = "numeric"
-    binary = True
     needs_reference = True
 
     def __init__(self, options: dict[str, Any]) -> None:
@@ -59,6 +61,12 @@ class NumericScorer(Scorer):
                 raise ConfigError(
                     f"scorer numeric: {field} is {getattr(self.options, field)}, expected 0 or more"
                 )
+        scale = self.options.scale
+        if scale is not None and not 0 < scale[1] - scale[0] < float("inf"):
+            raise ConfigError(
+                f"scorer numeric: scale is {scale[0]:g} to {scale[1]:g}, expected the lowest and the highest grade"
+            )
+        self.binary = scale is None
         digits = _COMMA if self.options.decimal_comma else _PLAIN
         fraction = r"(?:\s*/\s*(?P<below>\d+))?" if self.options.fractions else ""
         units = "|".join(sorted(map(re.escape, self.options.units), key=len, reverse=True))
@@ -96,7 +104,15 @@ class NumericScorer(Scorer):
         allowed = max(
             Decimal(str(self.options.absolute)), Decimal(str(self.options.relative)) * abs(expected)
         )
-        return right() if abs(given - expected) <= allowed else wrong(f"wrong_number: {given}")
+        off = abs(given - expected)
+        if self.options.scale is None:
+            return right() if off <= allowed else wrong(f"wrong_number: {given}")
+        if off <= allowed:
+            return right(exact=1.0)
+        low, high = self.options.scale
+        return Score(
+            value=max(0.0, 1.0 - float(off) / (high - low)), reason=f"off_by: {off:g}", parts={"exact": 0.0}
+        )
 
     def _value(self, match: re.Match[str]) -> Decimal | None:
         digits = match["digits"]

@@ -222,7 +222,7 @@ class WorkerState:
             self._replace_table()
         self.keys = KeyRing(
             (*self.config.api_keys, *message.keys),
-            message.teams,
+            message.labels,
             required=message.required or self.config.keys_required,
             problem=message.problem,
         )

@@ -87,8 +87,8 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("endpoint", "outcome"),
     ),
     "freehold_cache": ("Requests for a route that keeps answers", ("route", "outcome")),
-    "freehold_bills": ("Answers that were charged to a key, team or route with limits", ("outcome",)),
-    "freehold_spend_usd": ("Dollars charged to a key, team or route", ("name",)),
+    "freehold_bills": ("Answers that were charged to a key, label or route with limits", ("outcome",)),
+    "freehold_spend_usd": ("Dollars charged to a key, label or route", ("name",)),
     "freehold_uploads_evicted": ("Uploads without progress that lost their room to others", ()),
     "freehold_restarts": (
         "Processes of the gateway that ended or hung and were replaced",

@@ -33,7 +33,7 @@ from freehold.types.config.traffic import (
     TelemetryConfig,
     WatchConfig,
 )
-from freehold.types.config.train import FinetuneConfig, Method, TrackerName
+from freehold.types.config.train import FinetuneConfig, Method
 from freehold.types.config.use import Mode, UseProfile
 
 __all__ = [
@@ -66,7 +66,6 @@ __all__ = [
     "Table",
     "TaskConfig",
     "TelemetryConfig",
-    "TrackerName",
     "UseProfile",
     "WatchConfig",
     "parse",

@@ -90,7 +90,7 @@ SETTINGS_OF: dict[str, tuple[MethodName, ...]] = {
     "unlabelled": ("encoder",),
     "pseudo_labels": ("encoder", "lora", "qlora", "full"),
     "stage": ("encoder",),
-    "train": ("lora", "qlora", "full", "distill", "dpo", "kto", "encoder"),
+    "train": ("lora", "qlora", "full", "encoder"),
 }
 """The methods that read a key of `[[candidates]]`."""
 

@@ -10,7 +10,7 @@ from freehold.types.config.table import AtLeastOne, Table
 
 
 class ClusterConfig(Table, frozen=True, kw_only=True):
-    """`[cluster]`: the same plan on several machines, through Ray Serve, or rendered for SkyPilot and Kubernetes.
+    """`[cluster]`: the same plan on several machines, through Ray Serve.
 
     `via` of ``"engine"`` runs the plan's engine in each replica; ``"ray-llm"`` lets Ray Serve's own LLM support run
     vLLM, which also spreads one model over machines.
@@ -33,7 +33,7 @@ class ClusterConfig(Table, frozen=True, kw_only=True):
     gpus: float = 0.0
     """GPUs of each replica."""
     accelerator: str | None = None
-    """Kind of GPU, as Ray, SkyPilot and your cluster name it: `L4`, `A100`."""
+    """Kind of GPU, as Ray names it: `L4`, `A100`."""
     memory_gib: float | None = None
     """Memory of each replica (default: what the weights and the cache need)."""
     per_machine: int | None = None
@@ -44,15 +44,3 @@ class ClusterConfig(Table, frozen=True, kw_only=True):
     """Address the cluster answers on: loopback of the head, unless you say otherwise (`0.0.0.0`: on every machine)."""
     port: Annotated[int, Meta(ge=1, le=65535)] = 8000
     """Port of that address."""
-    machines: AtLeastOne = 1
-    """Machines to ask SkyPilot for."""
-    image: str | None = None
-    """Container image for Kubernetes, with freehold in it: the target `engine` of the Containerfile."""
-    namespace: str = "default"
-    """Kubernetes namespace."""
-    storage_class: str | None = None
-    """Kubernetes storage class of the volume with the weights."""
-    storage_gib: int | None = None
-    """Size of that volume (default: twice the weights, at least 10)."""
-    secrets: tuple[str, ...] = ()
-    """Environment variables whose values come from the secret `freehold-secrets`. Names only."""

@@ -84,8 +84,7 @@ class Curator:
             if value is not None:
                 self._right["scored"] += 1
                 self._right["right"] += value >= self.recipe.incumbent_min_score
-                preference = sample.rejected is not None or sample.desirable is not None
-                if value < self.recipe.incumbent_min_score and split == "train" and not preference:
+                if value < self.recipe.incumbent_min_score and split == "train":
                     self._right["not_learned"] += 1
                     return msgspec.structs.replace(sample, incumbent=None, teacher=None)
         return sample

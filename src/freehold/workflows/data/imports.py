@@ -230,7 +230,7 @@ def import_file(
         # be a person's, in a record that only grows.
         told: dict[str, Any] = {"format": source.importer.name, "held_out": held_out}
         begun = audit.note(store.database, "import.begin", "traces", detail=told)
-        done = bring_in(store.database, origin, rows(), at=at, old_source=f"import:{path.name}")
+        done = bring_in(store.database, origin, rows(), at=at)
         told |= {"begun": begun.number, "new": done.new, "replaced": done.replaced, "gone": done.gone}
         told |= {"read": read, "rejected": rejects.count}
         audit.note(store.database, "import", "traces", detail=told)
@@ -308,8 +308,8 @@ def _trace(record: Imported, origin: str, *, at: datetime, held_out: bool, model
     identity: list[Any] = [
         record.id, record.request, record.response, record.gold, record.conversation_id, metadata
     ]  # fmt: skip
-    if record.rejected is not None or record.desirable is not None:
-        identity += [record.rejected, record.desirable]
+    if record.desirable is not None:
+        identity.append(record.desirable)
     choices = (record.response or {}).get("choices") or [{}]
     inside = f"/{record.file}" if record.file else ""
     return Trace(
@@ -327,7 +327,6 @@ def _trace(record: Imported, origin: str, *, at: datetime, held_out: bool, model
         total_ms=record.total_ms,
         gold=record.gold,
         metadata=metadata,
-        rejected=record.rejected,
         desirable=record.desirable,
     )
 

@@ -23,6 +23,9 @@ _FEW = 0.05
 """This share of calls among other answers is an agent's log, not an accident."""
 _MOST_LABELS = 256
 """More are not written out: a set as long as that is seldom closed."""
+_MOST_FIELDS = 64
+"""Objects with more keys than that in all are not records of a few fields; each is compared by its own."""
+_HIGHEST_GRADE = 10
 _LINE = 100
 
 
@@ -35,27 +38,44 @@ class Guess(NamedTuple):
 
 
 def guess_scorer(answers: Sequence[str]) -> Guess:
-    """How such answers are best scored: tool calls, an agent's turns, JSON, one of a few labels, else the text."""
-    objects, calls, numbers = [], 0, 0
+    """How such answers are best scored: as tool calls, an agent's turns, JSON, grades, one of a few labels, or text."""
+    objects: list[dict[str, Any]] = []
+    numbers: list[float] = []
+    lists = calls = empty = 0
     for text in answers:
         try:
             value = json.loads(text)
         except ValueError:
             continue
         objects.append(value) if isinstance(value, dict) else None
-        numbers += isinstance(value, int | float) and not isinstance(value, bool)
-        calls += isinstance(value, list) and all(isinstance(one, dict) and "function" in one for one in value)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            numbers.append(value)
+        if isinstance(value, list):
+            empty += not value
+            lists += bool(value) and all(isinstance(one, str) for one in value)
+            calls += bool(value) and all(isinstance(one, dict) and "function" in one for one in value)
     most = 0.95 * len(answers)
-    if calls >= most:
+    if calls and calls + empty >= most:
         return Guess("tool_call", {}, "the answers are tool calls")
     if calls >= _FEW * len(answers):
         return Guess(
             "turn", {}, f"{calls / len(answers):.0%} of the answers are tool calls, the others words"
         )
     if len(objects) >= most:
-        shared = sorted(set.intersection(*(set(one) for one in objects)))
-        return Guess("json_fields", {"fields": shared} if shared else {}, "the answers are JSON objects")
-    if numbers >= most:
+        fields = list(dict.fromkeys(field for one in objects for field in one))
+        return Guess(
+            "json_fields",
+            {"fields": fields} if len(fields) <= _MOST_FIELDS else {},
+            "the answers are JSON objects",
+        )
+    if lists and lists + empty >= most:
+        return Guess("json_fields", {}, "the answers are lists of labels")
+    if len(numbers) >= most:
+        low, high = min(numbers), max(numbers)
+        if _are_grades(numbers):
+            return Guess(
+                "numeric", {"scale": [low, high]}, f"the answers are grades from {low:g} to {high:g}"
+            )
         return Guess("numeric", {}, "the answers are numbers")
     kinds = {text.strip() for text in answers}
     if len(kinds) <= max(2, len(answers) // 3) and max(map(len, kinds)) <= 80:
@@ -67,6 +87,17 @@ def guess_scorer(answers: Sequence[str]) -> Guess:
         )
     return Guess(
         "exact", {}, 'the answers are free text: exact is strict, consider scorer = "judge" or "semantic"'
+    )
+
+
+def _are_grades(numbers: Sequence[float]) -> bool:
+    """Whole or half steps of a scale within 0 to 10, each seen several times; two of them alone are labels."""
+    different = set(numbers)
+    return (
+        3 <= len(different) <= len(numbers) / 5
+        and min(different) >= 0
+        and max(different) <= _HIGHEST_GRADE
+        and all(2 * number == int(2 * number) for number in different)
     )
 
 
@@ -141,7 +172,9 @@ def match_lines(match: MatchConfig) -> list[str]:
 
 
 def value(given: Any) -> str:
-    """A TOML value: text, or a list of texts, or of such lists."""
+    """A TOML value: text, a number, or a list of them, or of such lists."""
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        return f"{given:g}"
     if not isinstance(given, list | tuple):
         return quoted(str(given))
     parts = [value(one) for one in given]

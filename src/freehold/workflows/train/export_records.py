@@ -56,20 +56,16 @@ def candidate_of(project: Project, trained_id: str) -> CandidateReport | None:
 
 
 def rulings_of(
-    project: Project, base_model: str, dataset: Dataset | None, progress: Progress, *, distilled: bool = False
+    project: Project, base_model: str, dataset: Dataset | None, progress: Progress
 ) -> ExportRulings:
     """The rulings on what was made of a base and a dataset."""
     given = msgspec.structs.replace(project.config.use, distributes_weights=True)
-    return ExportRulings(
-        *(_rule(use, base_model, dataset, progress, distilled) for use in (project.config.use, given))
-    )
+    return ExportRulings(*(_rule(use, base_model, dataset, progress) for use in (project.config.use, given)))
 
 
-def _rule(
-    use: UseProfile, base_model: str, dataset: Dataset | None, progress: Progress, distilled: bool
-) -> Ruling | None:
+def _rule(use: UseProfile, base_model: str, dataset: Dataset | None, progress: Progress) -> Ruling | None:
     try:
-        lineage = None if dataset is None else lineage_of(base_model, dataset, distilled=distilled)
+        lineage = None if dataset is None else lineage_of(base_model, dataset)
         return rule_for_model(base_model, use, lineage=lineage)
     except FreeholdError as error:
         progress.say(f"warning: the card has no ruling: {error.message}")

@@ -17,9 +17,8 @@ from freehold.engines.weights import local
 from freehold.engines.weights.store import storage_errors
 from freehold.errors import EngineError, InputError
 from freehold.settings import Settings
-from freehold.training.output.artefacts import PEFT_CONFIG, PEFT_WEIGHTS
+from freehold.training.output.artefacts import PEFT_CONFIG, PEFT_WEIGHTS, MergeJob
 from freehold.training.output.merge import merge
-from freehold.training.output.merge_job import MergeJob
 from freehold.types.endpoint import AdapterMount
 from freehold.types.engine import ENGINE_KINDS, EngineName
 from freehold.types.model import Weights

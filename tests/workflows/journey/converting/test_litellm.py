@@ -130,7 +130,7 @@ def test_what_has_no_counterpart_is_named_and_nothing_is_silent(result):
         "router_settings.routing_strategy",
         "model_list[2].litellm_params.temperature",
     } <= told
-    assert "freehold keys team set NAME --usd-per-month 100" in made.commands
+    assert "freehold keys limit --label LABEL usd_per_month=100" in made.commands
 
 
 def test_another_model_may_be_the_one_to_leave(tmp_path):

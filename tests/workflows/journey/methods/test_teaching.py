@@ -9,7 +9,7 @@ from tests.workflows.journey.rehearsal import bench, candidate_of, training_proj
 
 from freehold.datasets import building
 from freehold.errors import UsageError
-from freehold.training.encoder.pseudo.agreement import Agreement
+from freehold.training.encoder.pseudo import Agreement
 from freehold.types.config import MethodSettings
 from freehold.types.teaching import Teaching
 from freehold.workflows.data.curate import read_card

@@ -29,7 +29,7 @@ _CLOUDS = {
     "sagemaker": "freehold asks OpenAI-, Anthropic- and Ollama-compatible APIs only",
 }
 _ELSEWHERE = {
-    "general_settings": "keys and teams are made by commands: freehold keys add NAME; [store] names a database",
+    "general_settings": "keys are made by commands: freehold keys add NAME; [store] names a database",
     "environment_variables": "set them where freehold runs",
     "guardrails": "freehold checks answers by schema and redacts what it captures; nothing else of guardrails",
     "mcp_servers": "the gateway passes tools through and serves none",
@@ -273,8 +273,10 @@ def _strategies(settings: list[Source], groups: dict[str, list[Deployment]], par
             parts.lacks(source.at("routing_strategy"), "see what was assumed of several deployments")
         if (budget := source.take("max_budget")) is not None and as_number(budget) is not None:
             source.take("budget_duration")
-            parts.lacks(source.at("max_budget"), "budgets are of keys and teams, or of one route's [limits]")
-            parts.commands.append(f"freehold keys team set NAME --usd-per-month {as_number(budget)}")
+            parts.lacks(
+                source.at("max_budget"), "budgets are of keys and their labels, or of one route's [limits]"
+            )
+            parts.commands.append(f"freehold keys limit --label LABEL usd_per_month={as_number(budget)}")
         for key in ("context_window_fallbacks", "content_policy_fallbacks"):
             if source.take(key) is not None:
                 parts.lacks(

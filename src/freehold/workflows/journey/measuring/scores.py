@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from freehold.deferring.combination import answer_parts
 from freehold.evals.comparing import SideBySide
 from freehold.evals.judging.judge import JudgeOptions
 from freehold.evals.latency import summarize
@@ -75,7 +74,6 @@ async def score_on_selection(
         ),
         seconds_per_request=_seconds(results, options.concurrency),
         signals=signal_columns(results.candidate),
-        parts=tuple(answer_parts(one.output) for one in results.candidate),
     )
 
 

@@ -40,9 +40,6 @@ METHODS: dict[MethodName, Method] = {
         TrainedAdapter("lora"),
         TrainedAdapter("qlora"),
         TrainedWhole(),
-        TrainedAdapter("distill"),
-        TrainedAdapter("dpo"),
-        TrainedAdapter("kto"),
     )
 }
 

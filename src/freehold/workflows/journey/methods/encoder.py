@@ -87,7 +87,7 @@ def _weights(candidate: Candidate, bench: Bench) -> Weights:
 
 def _train(candidate: Candidate, bench: Bench, weights: Weights, found: TeachingData) -> EncoderModel:
     options = encoder_options(candidate, bench)
-    texts = found.texts(options)
+    texts = found.texts()
     made = bench.steps.run(
         f"train:{candidate.key}",
         f"{candidate.short_name}: learn the task",

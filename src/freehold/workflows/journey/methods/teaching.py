@@ -12,11 +12,11 @@ from typing import NamedTuple
 from freehold import __version__
 from freehold.datasets import building
 from freehold.errors import UsageError
+from freehold.training.encoder import pseudo
 from freehold.training.encoder.prepared import prepare
-from freehold.training.encoder.pseudo import agreement
 from freehold.types.config import PseudoLabelsWay
 from freehold.types.dataset import Dataset, Sample
-from freehold.types.encoder import EncoderConfig, text_of
+from freehold.types.encoder import text_of
 from freehold.types.model import Weights
 from freehold.types.record import Record, content_id
 from freehold.types.teaching import PseudoLabels, PseudoLabelsKept, Teaching
@@ -36,12 +36,12 @@ class TeachingData(NamedTuple):
     teaching: Teaching | None = None
     messages: tuple[Sample, ...] = ()
 
-    def texts(self, config: EncoderConfig) -> tuple[str, ...]:
+    def texts(self) -> tuple[str, ...]:
         """The messages as an encoder reads them."""
         if not self.messages:
             return ()
-        lines = prepare(self.dataset, config).system_lines
-        read = (text_of(one.messages, turns=config.turns, system_lines=lines) for one in self.messages)
+        lines = prepare(self.dataset).system_lines
+        read = (text_of(one.messages, system_lines=lines) for one in self.messages)
         return tuple(text for text in read if text)
 
 
@@ -103,7 +103,7 @@ def _pseudo_labels(candidate: Candidate, bench: Bench, weights: Weights | None) 
     way = _way(candidate)
     counts = bench.dataset.targets_from
     stated = candidate.settings.pseudo_labels is not None
-    enough = min(counts.get("gold", 0), counts.get("incumbent", 0)) >= agreement.FEWEST
+    enough = min(counts.get("gold", 0), counts.get("incumbent", 0)) >= pseudo.FEWEST
     if way == "all" or not counts.get("incumbent") or (not enough and not stated):
         return None
     if way == "none":
@@ -112,7 +112,7 @@ def _pseudo_labels(candidate: Candidate, bench: Bench, weights: Weights | None) 
         raise UsageError(
             f"{counts.get('gold', 0):,} training samples have a right answer: too few to tell which of the incumbent's "
             f"{counts['incumbent']:,} answers are to be learned",
-            hint=f'pseudo_labels = "all"; from {agreement.FEWEST} right answers on they can be judged',
+            hint=f'pseudo_labels = "all"; from {pseudo.FEWEST} right answers on they can be judged',
         )
     base = weights or _usual_base(bench)
     return bench.steps.run(
@@ -126,10 +126,10 @@ def _pseudo_labels(candidate: Candidate, bench: Bench, weights: Weights | None) 
 
 def _judged(bench: Bench, base: Weights, way: PseudoLabelsWay) -> JudgedPseudoLabels:
     bench.progress.update(0, None, unit="samples", note="answered by heads that did not learn them")
-    job = agreement.AgreementJob(
+    job = pseudo.AgreementJob(
         dataset=bench.dataset, base=base, choose=way == "auto", threads=bench.project.settings.threads
     )
-    found = agreement.judge(job)
+    found = pseudo.judge(job)
     kept: PseudoLabelsKept = found.best if way == "auto" else "agreed"
     told = PseudoLabels(
         way=kept,
