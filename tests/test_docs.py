@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from freehold import errors
 from freehold.cli.main import COMMANDS
 from freehold.settings import SETTINGS
@@ -17,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 
 
+@pytest.mark.process
 def test_made_pages_are_up_to_date():
     made = subprocess.run(
         [sys.executable, ROOT / "scripts" / "docs", "--check"], capture_output=True, text=True, check=False

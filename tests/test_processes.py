@@ -12,6 +12,8 @@ import pytest
 from freehold import processes
 from freehold.processes import RunningProcess, described, is_alive, standing, this_process
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def sleeper():

@@ -38,6 +38,7 @@ def test_what_lies_outside_of_the_docs_is_named(tmp_path):
     assert "](../../examples" not in page
 
 
+@pytest.mark.process
 def test_a_folder_that_is_not_a_site_is_left_as_it_is(tmp_path):
     pytest.importorskip("zensical")
     (tmp_path / "mine").write_text("mine")
@@ -48,7 +49,7 @@ def test_a_folder_that_is_not_a_site_is_left_as_it_is(tmp_path):
     assert (tmp_path / "mine").read_text() == "mine"
 
 
-@pytest.mark.slow
+@pytest.mark.process
 @pytest.mark.timeout(900)
 def test_the_site_is_built_strictly_and_loads_nothing_from_others(tmp_path):
     pytest.importorskip("zensical")

@@ -26,7 +26,7 @@ from tests.workflows.journey import rehearsal
 
 from freehold.gateway.serve import free_port
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.process
 
 UPSTREAM_KEY = "sk-cnryupstream7Qm2Xv9Lt4Rb8Kd1"
 UNRELATED = "cnry-unrelated-5Zt8Wq3Np6"

@@ -14,7 +14,7 @@ from tests.workflows.journey import rehearsal
 
 from freehold.gateway.serve import free_port
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.process
 UMASK = 0o022
 
 FOR_OTHERS = {

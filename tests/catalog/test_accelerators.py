@@ -1,6 +1,10 @@
+"""Accelerators, the instances that carry them and what they rent for."""
+
+import datetime
+
 import pytest
 
-from freehold.catalog import accelerators
+from freehold.catalog import accelerators, instances, rentals
 from freehold.errors import UsageError
 from freehold.types.units import GIB, MIB
 
@@ -134,26 +138,10 @@ def test_several_products_without_a_common_one_are_asked_back():
     assert "RTX PRO 6000 Blackwell 96GB" in caught.value.hint
 
 
-def test_a_misspelt_name_gets_the_nearest():
-    known = accelerators.rows()[0].name
-    with pytest.raises(UsageError, match="is not in the catalog") as caught:
-        accelerators.get(known + "x")
-    assert f"did you mean {known}?" in (caught.value.hint or "")
-
-
 def test_a_laptops_chip_is_not_its_namesake():
     with pytest.raises(UsageError, match="is not in the catalog") as caught:
         accelerators.get("NVIDIA GeForce RTX 4090 Laptop GPU")
     assert "did you mean" not in caught.value.hint
-
-
-def test_a_device_has_the_rows_figures_in_bytes_and_says_where_from():
-    row = accelerators.get("L4")
-    device = accelerators.accelerator(row)
-    assert device.memory_bytes == 23_034 * MIB
-    assert device.bandwidth_bytes_per_second == row.bandwidth_gb_per_second * 1e9
-    assert row.source in device.how
-    assert "memory as the driver reports it" in device.how
 
 
 def test_unified_memory_must_be_said():
@@ -161,3 +149,72 @@ def test_unified_memory_must_be_said():
     with pytest.raises(UsageError, match="whose size is not known"):
         accelerators.accelerator(row)
     assert accelerators.accelerator(row, 64).memory_bytes == 64 * GIB
+
+
+def test_every_instance_has_an_accelerator_of_the_catalog_a_source_and_a_name_of_its_own():
+    names = [one.name.lower() for one in instances.all_instances()]
+    assert len(names) == len(set(names)) > 60
+    for one in instances.all_instances():
+        assert accelerators.get(one.accelerator).name == one.accelerator
+        assert one.source
+        assert one.checked.year >= 2026
+        assert 1 <= one.count <= 8
+        assert (one.vcpus is None) == (one.memory_gib is None)
+
+
+@pytest.mark.parametrize(
+    ("name", "accelerator", "count", "memory_gib"),
+    [
+        ("g5.xlarge", "A10 24GB", 1, 16),
+        ("G5.12XLARGE", "A10 24GB", 4, 192),
+        ("g6.xlarge", "L4 24GB", 1, 16),
+        ("g6e.12xlarge", "L40S 48GB", 4, 384),
+        ("p4d.24xlarge", "A100 SXM 40GB", 8, 1152),
+        ("p5.48xlarge", "H100 SXM 80GB", 8, None),
+        ("a2-highgpu-1g", "A100 SXM 40GB", 1, 85),
+        ("a3-highgpu-8g", "H100 SXM 80GB", 8, 1872),
+        ("g2-standard-4", "L4 24GB", 1, 16),
+        ("Standard_NC24ads_A100_v4", "A100 PCIe 80GB", 1, 220),
+        ("nc24ads_a100_v4", "A100 PCIe 80GB", 1, 220),
+    ],
+)
+def test_a_providers_name_is_found(name, accelerator, count, memory_gib):
+    found = instances.find(name)
+    assert (found.accelerator, found.count, found.memory_gib) == (accelerator, count, memory_gib)
+
+
+COMMON = ["L4", "A10", "T4", "L40S", "RTX 4090", "RTX 5090", "RTX PRO 6000 Blackwell", "A100 SXM", "A100 PCIe",
+          "H100 SXM", "H100 PCIe", "H200 SXM", "B200 SXM", "RTX 3090", "RTX A6000"]  # fmt: skip
+
+
+def test_every_row_is_a_range_with_source_and_date():
+    for row in rentals.rows():
+        low, high = row.usd_per_hour
+        assert 0 < low <= high and row.source and row.as_of <= row.checked
+
+
+def test_every_rented_accelerator_is_in_the_catalog():
+    known = {row.name for row in accelerators.rows()}
+    assert {name for row in rentals.rows() for name in row.accelerators} <= known
+
+
+def test_common_accelerators_have_a_price():
+    priced = {name for row in rentals.rows() if row.shop != "hyperscaler" for name in row.accelerators}
+    for words in COMMON:
+        assert any(name.startswith(words) for name in priced), words
+
+
+def test_the_range_spans_shops_that_rent_single_ones_and_names_the_large_clouds():
+    found = rentals.rental_price("H100 SXM 80GB")
+    own = [row for row in rentals.rows() if "H100 SXM 80GB" in row.accelerators]
+    small = [row for row in own if row.shop != "hyperscaler"]
+    assert found.usd_per_hour.low == min(row.usd_per_hour[0] for row in small)
+    assert found.usd_per_hour.high == max(row.usd_per_hour[1] for row in small)
+    assert found.hyperscalers.low > found.usd_per_hour.high
+    assert found.basis() == f"{len(small)} price lists, {found.oldest} to {found.newest}"
+
+
+def test_a_price_is_old_after_half_a_year():
+    found = rentals.rental_price("L4 24GB")
+    assert not found.is_old(found.newest + datetime.timedelta(days=rentals.FRESH_DAYS))
+    assert found.is_old(found.newest + datetime.timedelta(days=rentals.FRESH_DAYS + 1))

@@ -1,7 +1,9 @@
+"""Rows of models, of their publishers, and of models that have none."""
+
 import pytest
 
-from freehold.catalog import models
-from freehold.errors import InputError, UnknownModelError
+from freehold.catalog import models, publishers, unlisted
+from freehold.errors import InputError
 from freehold.hardware.tensors import parameter_count
 
 
@@ -42,16 +44,6 @@ def test_every_row_says_when_it_came_and_whether_its_template_renders_tools():
     assert unknown == TOOLS_NOT_LOOKED_UP  # freehold catalog status names them
 
 
-def test_found_by_id_alias_or_short_name():
-    assert models.get("google/gemma-3-270m") is models.get("GEMMA-3-270M-it")
-
-
-def test_misspelt_id_names_the_nearest():
-    with pytest.raises(UnknownModelError) as caught:
-        models.get("google/gema-3-270m")
-    assert "did you mean google/gemma-3-270m?" in caught.value.hint
-
-
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
@@ -80,23 +72,6 @@ def test_another_version_is_never_what_was_meant(asked, says):
 )
 def test_a_misspelling_is_what_was_meant(asked, meant):
     assert models.hint(asked).startswith(f"did you mean {meant}?")
-
-
-@pytest.mark.parametrize(
-    ("said", "first"),
-    [
-        ("Qwen 2.5 7B", "Qwen/Qwen2.5-7B-Instruct"),
-        ("llama-3.1", "meta-llama/Llama-3.1-8B-Instruct"),
-        ("gemma 3 27b", "google/gemma-3-27b-it"),
-        ("meta-llama/Llama-3.1-8B-Instuct", "meta-llama/Llama-3.1-8B-Instruct"),
-    ],
-)
-def test_what_was_meant_holds_every_word_or_is_spelt_alike(said, first):
-    assert models.nearest_all(said)[0] == first
-
-
-def test_what_is_like_nothing_has_no_neighbour():
-    assert models.nearest_all("zzzz") == () == models.nearest_all("")
 
 
 @pytest.mark.parametrize(
@@ -168,3 +143,30 @@ published = [
 source = "made up"
 checked = 2026-11-27
 """
+
+
+def test_every_family_has_its_publisher():
+    owners = {owner.lower() for row in publishers.rows() for owner in row.owners}
+    missing = {model.id for model in models.all_models() if model.id.split("/")[0].lower() not in owners}
+    assert missing <= {"TinyLlama/TinyLlama-1.1B-Chat-v1.0"}
+
+
+def test_no_row_names_a_model_that_the_catalog_has():
+    names = [name for row in unlisted.rows() for name in row.ids]
+    assert len(names) == len(set(names)) > 20
+    assert [name for name in names if models.find(name) is not None] == []
+
+
+def test_each_says_why_from_where_and_when():
+    for row in unlisted.rows():
+        assert row.why and row.source and row.released >= "2025-01" and row.checked.year >= 2026, row.ids
+
+
+@pytest.mark.parametrize("name", ["Qwen/Qwen3.8-Flash-Next", "qwen3.8-flash-next", "Mistral Large 4"])
+def test_a_row_is_found_by_its_id_or_by_how_people_call_it(name):
+    assert unlisted.why(name) is not None
+
+
+@pytest.mark.parametrize("name", ["mistral", "mistral-large", "Qwen/Qwen3.8-27B", "org/gone", ""])
+def test_a_family_alone_is_not_enough(name):
+    assert unlisted.why(name) is None

@@ -51,29 +51,7 @@ def test_a_record_that_contradicts_itself_is_refused_with_its_path(tmp_path, siz
     assert told in caught.value.message and "Org--Model-1B.json" in caught.value.message
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path):
-    (tmp_path / "catalog").write_text("a file")
-    with pytest.raises(StorageError) as caught:
-        synced.keep(tmp_path, MODEL)
-    assert "FREEHOLD_HOME" in (caught.value.hint or "")
-
-
-def test_a_new_model_is_one_change():
-    (change,) = synced.differences(None, MODEL)
-    assert (change.kind, change.model, change.after) == ("new", "Org/Model-1B", "mit")
-    (change,) = synced.differences(None, changed(license=None))
-    assert change.after == "no licence stated"
-
-
 def test_only_what_differs_is_told():
     assert synced.differences(MODEL, changed(commit="c2")) == ()
     kinds = [one.kind for one in synced.differences(MODEL, changed(license="apache-2.0", shape=None))]
     assert kinds == ["license", "shape"]
-
-
-def test_quantizations_added_and_gone_are_named():
-    more = SeenQuantization(repo="r", quantization="Q8_0", bytes=9, files=("b.gguf",))
-    (added,) = synced.differences(MODEL, changed(quantizations=(*MODEL.quantizations, more)))
-    assert (added.before, added.after) == ("", "Q8_0")
-    (gone,) = synced.differences(MODEL, changed(quantizations=()))
-    assert (gone.before, gone.after) == ("Q4_K_M", "")

@@ -64,8 +64,3 @@ def test_an_address_that_is_said_is_taken():
 def test_an_address_that_is_missing_is_asked_for(text, problem):
     with pytest.raises(ConfigError, match=problem):
         said(text)
-
-
-def test_what_needs_no_preset_is_left_alone():
-    config = parse('[app]\nname = "a"\n[incumbent]\nmodel = "m"')
-    assert with_addresses(config) is config

@@ -243,6 +243,7 @@ def test_a_bug_is_told_and_its_traceback_kept(freehold, monkeypatch):
         freehold("settings", "--json")
 
 
+@pytest.mark.process
 def test_a_stopped_command_says_so_in_json(tmp_path):
     program = (
         "import sys\nfrom freehold.cli import main\n"

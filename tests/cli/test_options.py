@@ -73,7 +73,6 @@ def test_without_colour_there_is_none(freehold, monkeypatch, project):
     "words",
     [
         ("retirements", "gpt-4o"),
-        ("gap",),
         ("settings",),
         ("engines", "list"),
         ("license", "Qwen/Qwen2.5-7B", "--set", "mode=hosted_service"),

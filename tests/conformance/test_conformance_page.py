@@ -15,7 +15,7 @@ def test_the_page_is_made_of_the_last_run_and_that_has_every_check():
     assert kept["checks"] == len(CHECKS) >= 140, "run scripts/conformance"
 
 
-@pytest.mark.slow
+@pytest.mark.process
 @pytest.mark.weights
 @pytest.mark.timeout(3600)
 def test_what_a_real_engine_gives_is_what_the_page_says():

@@ -88,12 +88,6 @@ def test_who_may_not_read_what_customers_write_corrects_none_of_it():
     assert buttons_of(Visitor("boss", "admin")) == set(ACTIONS)
 
 
-def test_who_may_not_ask_a_model_asks_none_again(project, served):
-    for action in ("trace.replay_plan", "trace.replay"):
-        status, said = pressed(served, action, {"id": "trace-00001", "side": "incumbent"})
-        assert status == 403 and "may not ask a model" in said["error"]
-
-
 @pytest.mark.parametrize(
     ("action", "body"),
     [

@@ -5,7 +5,6 @@ import json
 import urllib.parse
 from datetime import UTC, datetime
 
-import msgspec
 import pytest
 
 from freehold.store import audit, open_store
@@ -182,26 +181,6 @@ def test_a_rollback_is_done_and_kept_with_who_and_why(call, project):
     assert state(call)["routes"][0]["route"]["state"] == "rolled_back"
 
 
-def test_the_reason_of_every_step_is_kept(call, project):
-    assert act(call, "pause")[0].status == 200
-    assert act(call, "advance")[0].status == 200  # a pause in mirroring ends without a test
-    with open_store(project.store_url) as store:
-        whys = [change.why for change in store.route_history(ROUTE)]
-    assert whys[1:] == ["paused: too slow", "mirrored again: too slow"]
-
-
-def test_a_route_that_was_moved_by_hand_is_rolled_back_as_well(call, project):
-    with open_store(project.store_url) as store:
-        by_hand = msgspec.structs.replace(store.routes()[0], name="by hand", model="m", state="promoted")
-        store.save_route(by_hand, who="ada", at=datetime.now(UTC))
-    body = '{"route": "by hand", "why": "complaints"}'
-    reply, _ = call("POST", "/api/actions/rollout.rollback", body=body)
-    assert reply.status == 200
-    with open_store(project.store_url) as store:
-        assert store.route_history("by hand")[-1].why == "complaints"
-        assert {route.name: route.state for route in store.routes()}["by hand"] == "rolled_back"
-
-
 def test_a_step_the_tests_do_not_allow_is_refused_with_the_reason(call, project):
     reply, text = act(call, "advance")
     assert reply.status == 409 and "hours" in json.loads(text)["error"]
@@ -214,6 +193,20 @@ def test_changes_come_from_the_page_itself_only(call, project):
     assert act(call, "rollback", token=False)[0].status == 401
     with open_store(project.store_url) as store:
         assert store.routes()[0].state == "shadow"
+
+
+def test_reports_are_served_and_nothing_else_of_the_folder(call):
+    ticket = json.loads(call("POST", "/api/reports/report-1.html")[1])["ticket"]
+    assert call("GET", f"/reports/other.html?ticket={ticket}", token=False)[0].status == 401
+    ticket = json.loads(call("POST", "/api/reports/report-1.html")[1])["ticket"]
+    reply, text = call("GET", f"/reports/report-1.html?ticket={ticket}", token=False)
+    assert reply.status == 200 and "the report" in text
+    assert call("GET", f"/reports/report-1.html?ticket={ticket}", token=False)[0].status == 401, "good once"
+    for name in ("..%2Fsecret.html", "%2e%2e/secret.html", "nothing.html", "..%2F..%2Ffreehold.toml"):
+        assert call("POST", f"/api/reports/{name}")[0].status in (404, 403)
+        assert call("GET", f"/reports/{name}")[0].status in (404, 403, 401)
+    assert call("GET", "/static/page.html")[0].status == 404
+    assert call("GET", "/static/..%2Fapp.py")[0].status == 404
 
 
 @pytest.mark.parametrize(
@@ -235,17 +228,3 @@ def test_bad_requests_change_nothing(call, project, action, body, status):
     assert reply.status == status and "Traceback" not in text and json.loads(text)["error"]
     with open_store(project.store_url) as store:
         assert store.routes()[0].state == "shadow"
-
-
-def test_reports_are_served_and_nothing_else_of_the_folder(call):
-    ticket = json.loads(call("POST", "/api/reports/report-1.html")[1])["ticket"]
-    assert call("GET", f"/reports/other.html?ticket={ticket}", token=False)[0].status == 401
-    ticket = json.loads(call("POST", "/api/reports/report-1.html")[1])["ticket"]
-    reply, text = call("GET", f"/reports/report-1.html?ticket={ticket}", token=False)
-    assert reply.status == 200 and "the report" in text
-    assert call("GET", f"/reports/report-1.html?ticket={ticket}", token=False)[0].status == 401, "good once"
-    for name in ("..%2Fsecret.html", "%2e%2e/secret.html", "nothing.html", "..%2F..%2Ffreehold.toml"):
-        assert call("POST", f"/api/reports/{name}")[0].status in (404, 403)
-        assert call("GET", f"/reports/{name}")[0].status in (404, 403, 401)
-    assert call("GET", "/static/page.html")[0].status == 404
-    assert call("GET", "/static/..%2Fapp.py")[0].status == 404

@@ -12,7 +12,6 @@ import pytest
 from freehold.console.screens import SCREENS, query_of
 from freehold.errors import FreeholdError, UsageError
 from freehold.store import audit, open_store
-from freehold.types.route import PERMISSIONS
 
 SCRIPTS = resources.files("freehold.console") / "static" / "screens"
 
@@ -48,14 +47,6 @@ def test_each_screen_has_a_script_and_each_script_a_test():
         assert "export function draw(" in (SCRIPTS / f"{name}.js").read_text()
 
 
-def test_shortcuts_differ_and_a_screen_with_customers_words_is_not_for_all_who_look():
-    letters = [screen.shortcut for screen in SCREENS.values() if screen.shortcut]
-    assert len(letters) == len(set(letters)) and all(len(letter) == 1 for letter in letters)
-    assert SCREENS["record"].needs == "content" and "content" not in PERMISSIONS["operate"]
-    for name, screen in SCREENS.items():
-        assert screen.group == "hidden" or screen.command, f"{name}: every screen says its command"
-
-
 @pytest.mark.parametrize("name", SCREENS)
 def test_a_parameter_that_a_screen_does_not_have_is_named(name):
     with pytest.raises(UsageError, match="surprise"):
@@ -70,11 +61,3 @@ def test_a_number_that_none_can_be_is_refused_or_finds_nothing(project, name, od
         for field in msgspec.structs.fields(screen.query):
             with contextlib.suppress(FreeholdError):
                 screen.view(project, store, query_of(screen, {field.name: odd}), at=datetime.now(UTC))
-
-
-@pytest.mark.parametrize("name", SCREENS)
-def test_every_parameter_has_a_default_and_is_one_value(name):
-    for field in msgspec.structs.fields(SCREENS[name].query):
-        assert field.default is not msgspec.NODEFAULT, field.name
-        given = query_of(SCREENS[name], {})
-        assert isinstance(getattr(given, field.name), str | int | float | bool | None)

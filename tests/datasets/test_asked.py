@@ -1,7 +1,5 @@
 import json
 
-import pytest
-
 from freehold.datasets.asked import all_asked, asked_context, is_step, last_turn, normalized_question
 from freehold.types.dataset import Message, Sample
 
@@ -42,13 +40,3 @@ def test_results_of_tools_are_asked_and_their_field_names_are_not():
     assert asked_context(one) == f"{LONG}\nlost 3"
     assert all_asked(one) == LONG
     assert normalized_question(one) != normalized_question(sample(("user", LONG)))
-
-
-@pytest.mark.parametrize("text", ["[broken", "{}", "plain words", "[" * 5000])
-def test_any_result_is_text(text):
-    assert isinstance(last_turn(sample(("user", "q"), ("assistant", None), ("tool", text))), str)
-
-
-def test_the_last_turn_begins_after_the_last_answer():
-    one = sample(("user", "a"), ("assistant", "b"), ("user", "c"), ("user", "d"))
-    assert last_turn(one) == "c\nd"

@@ -80,32 +80,6 @@ def test_a_label_cannot_break_the_table():
     assert "yes\\|no 700" in card_markdown(CARD)
 
 
-def test_what_was_not_done_is_said():
-    bare = DataCard(
-        dataset_id="",
-        name="x",
-        splits={},
-        origins=(),
-        first_at=None,
-        last_at=None,
-        personal_data="off",
-        replaced={},
-        near_duplicates=None,
-        left_out={},
-        label_conflicts=0,
-        first_conflicts=(),
-        targets_from={},
-        incumbent_model=None,
-    )
-    page = card_markdown(bare)
-    assert (
-        "Not kept." in page
-        and "near duplicates: not looked for" in page
-        and "personal data: not looked for" in page
-    )
-    assert "Asked the same" not in page and "Look at this first" not in page
-
-
 def test_in_short_nothing_of_a_sample_is_told():
     short = " ".join(card_in_short(CARD))
     assert "look at this: few samples" in short and "OpenAI's terms count." in short

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 import msgspec
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -80,11 +79,6 @@ def test_two_right_answers_to_one_question_stay_and_are_a_conflict():
     assert {first.gold, second.gold} == {"lost", "late"} and alike > 0.8
 
 
-def test_the_very_same_request_with_two_right_answers_is_a_conflict_too():
-    made = make([trace(1, "same", gold="a"), trace(2, "same", gold="b")])
-    assert made.conflict_count == 1
-
-
 @example(
     [
         (0, "neighbour Tom", "", "a", None, "train"),
@@ -136,10 +130,3 @@ def test_personal_data_never_moves_a_sample_to_another_split():
     changed = make_samples(traces, Recipe(), change=shout)
     for name in SPLITS:
         assert {q + " <x>" for q in texts(plain, name)} == texts(changed, name)
-
-
-@pytest.mark.parametrize("period", ["hour", "day", "week", "month"])
-def test_groups_by_time(period):
-    made = make_samples([trace(1, "a"), trace(2, "b")], Recipe(group_by=period))
-    groups = {sample.group for name in SPLITS for sample in made.by_split[name]}
-    assert len(groups) == 1 and next(iter(groups)).startswith("2026")

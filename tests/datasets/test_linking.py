@@ -40,25 +40,6 @@ def test_an_id_names_the_session_and_takes_in_what_has_none():
     assert [one.sample.group for one in found] == ["mine", "mine"]
 
 
-def test_a_right_answer_links_where_no_answer_was_recorded():
-    found, _ = linked(trace("1", ["a"], None, gold="b"), trace("2", ["a", "b", "c"], "d"))
-    assert found[0].sample.group == found[1].sample.group is not None
-
-
-def test_groups_of_another_field_win_and_say_nothing_of_steps():
-    found, _ = linked(
-        trace("1", ["a"], "b", user="ada"), trace("2", ["a", "b", "c"], "d", user="ada"), group_by="user"
-    )
-    assert [(one.sample.group, one.step) for one in found] == [("ada", False)] * 2
-
-
-def test_what_holds_no_sample_is_counted():
-    bad = trace("1", ["a"], "b")
-    bad.request["messages"] = [{"role": "user"}]
-    found, dropped = linked(bad, trace("2", ["a"], None))
-    assert found == [] and dropped == {"messages not as the chat API spells them": 1, "no answer": 1}
-
-
 def test_a_conversation_is_in_the_period_it_began_in():
     found, _ = linked(
         trace("1", ["a", "b", "c"], "d", hour=2),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from freehold.datasets.profile import are_labels, language_of, profile, warnings
+from freehold.datasets.profile import profile, warnings
 from freehold.types.dataset import Lengths, Message, Sample, SplitProfile
 
 
@@ -40,30 +40,6 @@ def test_a_split_is_counted():
     assert found.answer_characters.longest == 3
 
 
-def test_an_empty_split_has_no_lengths():
-    assert profile([]).question_characters == Lengths(median=0, p95=0, longest=0)
-
-
-def test_long_or_ever_different_answers_are_no_labels():
-    assert are_labels(["yes", "no"] * 5)
-    assert not are_labels([f"answer {number}" for number in range(10)])
-    assert not are_labels(["x" * 81] * 10)
-    assert profile([sample(number, f"answer {number}") for number in range(10)]).labels == {}
-
-
-def test_languages_are_told_where_there_is_enough_text():
-    pytest.importorskip("py3langid")
-    classify = language_of()
-    assert classify is not None
-    assert classify("Where is my parcel, and when will it arrive at my house?") == "en"
-    assert classify("Wo ist mein Paket, und wann kommt es bei mir zu Hause an?") == "de"
-    assert classify("ok 12345") == "short"
-
-
-def test_nothing_wrong_says_nothing():
-    assert said(split(), split()) == ""
-
-
 @pytest.mark.parametrize(
     ("train", "held_out", "words"),
     [
@@ -86,11 +62,3 @@ def test_nothing_wrong_says_nothing():
 )
 def test_what_looks_wrong_is_said(train, held_out, words):
     assert words in said(train, held_out)
-
-
-def test_a_dataset_that_only_holds_out_has_nothing_too_small():
-    assert "are few" not in said(split(samples=0), split())
-
-
-def test_conflicts_are_said():
-    assert "3 pairs ask (nearly) the same" in said(split(), split(), conflicts=3)

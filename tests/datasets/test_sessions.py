@@ -137,11 +137,6 @@ def test_results_before_their_call_are_another_history():
     assert groups(right, wrong) == [(0,), (1,)]
 
 
-def test_thoughts_are_not_part_of_the_history():
-    thinking = talk("a", "<think>hm\nwell</think>\nb")
-    assert groups(thinking, talk("a", "b", "c", "d")) == [(0, 1)]
-
-
 def test_ids_win_and_prefixes_join_what_has_none():
     named = [talk("a", "b", id="one"), talk("a", "b", "c", "d", id="two")]
     assert groups(*named) == [(0,), (1,)]
@@ -152,18 +147,6 @@ def test_ids_win_and_prefixes_join_what_has_none():
         (1,),
         (2,),
     ], "between two ids it belongs to neither"
-
-
-def test_nothing_and_requests_without_answers():
-    assert groups() == []
-    index = SessionIndex()
-    for n, said in enumerate((["a"], ["a", "b", "c"])):
-        roles = ("user", "assistant", "user")
-        messages = chat_messages([{"role": r, "content": s} for r, s in zip(roles, said, strict=False)])
-        chain = request_chain(messages, None)
-        assert chain.answered == 0
-        index.add(chain, id=None, key=str(n), at=datetime(2026, 1, 1, tzinfo=UTC), tie=str(n))
-    assert index.links().leader.tolist() == [-1, -1]
 
 
 def _logged(seed):

@@ -8,6 +8,8 @@ import pytest
 import yaml
 from tests.deploy.monitoring_files import ALERTS, rules
 
+pytestmark = pytest.mark.process
+
 promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 HERE = 'instance="g:8420",job="freehold"'
 DAY_S = 86_400
@@ -75,10 +77,6 @@ CASES = {
             'freehold_endpoint_up{endpoint="e"}': "1x60",
         },
         {of("freehold_endpoint_up", 'endpoint="e"'): "1x57 0x3"},
-    ),
-    "FreeholdEngineDies": (
-        {of("freehold_engine_deaths_total", 'endpoint="e"'): "0x50 1 2 3 3x7"},
-        {of("freehold_engine_deaths_total", 'endpoint="e"'): "3x60"},
     ),
     "FreeholdFallsBack": (
         {FINE: "0+10x60", of("freehold_fallbacks_total", 'route="r",why="timeout"'): "0+3x60"},

@@ -27,7 +27,7 @@ from tests.gateway.loopback import ANSWER, FakeUpstream, eventually, plain, stre
 from freehold.gateway.serve import free_port
 from freehold.store import open_store
 
-pytestmark = [helm, pytest.mark.slow, pytest.mark.timeout(580)]
+pytestmark = [helm, pytest.mark.process, pytest.mark.timeout(580)]
 # The list of pods that senders know is this late.
 LATE_S = 1.0
 WORDS = [f"word{number} " for number in range(20)]

@@ -5,7 +5,7 @@ from tests.faults import kills, shim
 from tests.faults.bounds import BOUNDS, broken
 from tests.faults.measure import measure
 from tests.faults.table import FAULTS
-from tests.gateway.loopback import _upstream, eventually, upstream  # noqa: F401
+from tests.gateway.loopback import _upstream, upstream  # noqa: F401
 
 SEED = 13
 DISK = {
@@ -21,7 +21,7 @@ DISK = {
 REPLACED = {"kill a worker", "kill the recorder", "renew the workers", "stop a worker", "stop the recorder"}
 
 
-@pytest.mark.slow
+@pytest.mark.process
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(shim.why_not() is not None, reason=str(shim.why_not()))
 @pytest.mark.parametrize("name", FAULTS)
@@ -33,7 +33,7 @@ def test_a_fault_costs_no_more_than_its_bound(upstream, tmp_path, name):  # noqa
     assert measured.replaced_s is not None or name not in REPLACED
 
 
-@pytest.mark.slow
+@pytest.mark.process
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(shim.why_not() is not None, reason=str(shim.why_not()))
 def test_kills_at_random_moments_cost_no_trace(upstream, tmp_path, monkeypatch):  # noqa: F811

@@ -11,6 +11,7 @@ from tests.fuzz.targets import http
 NAMES = sorted(TARGETS)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", NAMES)
 def test_inputs_that_are_checked_in(name):
     """Seeds, inputs that reached something new in longer runs, and each that once broke a promise."""
@@ -40,7 +41,7 @@ def test_new_inputs(name):
     holds()
 
 
-@pytest.mark.slow
+@pytest.mark.process
 @pytest.mark.skipif(not runner.guided(), reason="atheris is not installed: pip install 'freehold[fuzz]'")
 @pytest.mark.parametrize("name", NAMES)
 def test_guided_by_coverage(name, tmp_path):

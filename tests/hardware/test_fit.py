@@ -2,10 +2,8 @@ import pytest
 from tests.hardware.small_shapes import shape
 
 from freehold.catalog import models
-from freehold.errors import UsageError
 from freehold.hardware.fit import fit
 from freehold.hardware.memory import ServingLoad
-from freehold.hardware.probes import probe_machine
 from freehold.hardware.quantization import weights_bytes
 from freehold.types.machine import Accelerator, Machine, Workload
 
@@ -54,17 +52,6 @@ def test_more_context_than_the_model_was_made_for_does_not_fit():
     )
     assert not found.fits
     assert any("8,192" in reason for reason in found.reasons)
-
-
-def test_nonsense_workload_is_refused():
-    with pytest.raises(UsageError, match="at least 1"):
-        fit(
-            "m",
-            shape(),
-            ServingLoad(quantization="F16", weights_bytes=1, weights_basis="test"),
-            Workload(context_tokens=0),
-            machine=probe_machine(),
-        )
 
 
 def test_gemma_3_27b_at_32k_on_a_24_gb_card():

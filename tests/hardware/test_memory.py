@@ -1,10 +1,15 @@
+"""Memory of caches, engines and encoders."""
+
 import pytest
 from tests.hardware.small_shapes import shape
 
 from freehold.catalog import models
 from freehold.errors import UsageError
-from freehold.hardware.memory import kv_cache
-from freehold.types.machine import Workload
+from freehold.hardware import fit as fitting
+from freehold.hardware.encoder_memory import EncoderLoad, encoder_parts, fit_encoder
+from freehold.hardware.memory import ServingLoad, kv_cache
+from freehold.hardware.vllm_memory import LIBRARY_BYTES, activation_bytes, kv_bytes, vllm_parts, weights_bytes
+from freehold.types.machine import Accelerator, Machine, Workload
 
 
 def test_full_attention_keeps_every_token():
@@ -54,3 +59,90 @@ def test_layers_that_borrow_a_cache_keep_none():
     """Gemma 4 E2B: of 35 layers the first 15 keep one, 12 with a window of 512 and 3 with wider heads."""
     cache = kv_cache(models.get("google/gemma-4-E2B-it").shape, Workload(context_tokens=8192))
     assert cache.tokens_bytes == 2 * 2 * (12 * 512 * 256 + 3 * 8192 * 512)
+
+
+MINILM = EncoderLoad(
+    weights_bytes=90_940_144, tokenizer_bytes=466_247, width=384, max_tokens=128, run_tokens=2048
+)
+
+
+def total(load):
+    return sum(part.bytes for part in encoder_parts(load))
+
+
+@pytest.mark.parametrize(("max_tokens", "measured_mib"), [(64, 244), (512, 278)])
+def test_it_covers_what_the_process_took(max_tokens, measured_mib):
+    """Resident memory after 32 texts of that many tokens at once, with a model of 22 million weights."""
+    predicted = total(MINILM._replace(max_tokens=max_tokens)) / 2**20
+    assert measured_mib <= predicted <= 1.2 * measured_mib
+
+
+def test_longer_texts_and_larger_models_take_more():
+    assert (
+        total(MINILM)
+        < total(MINILM._replace(max_tokens=512))
+        < total(MINILM._replace(max_tokens=512, width=768))
+    )
+
+
+def test_a_machine_without_room_is_told():
+    small = Machine(name="small", cores=1, memory_bytes=1 << 28, available_memory_bytes=1 << 27, cpu="x")
+    fit = fit_encoder("m", MINILM, Workload(context_tokens=512), machine=small)
+    assert not fit.fits and fit.headroom_bytes < 0 and "do not fit in" in fit.reasons[0]
+    large = Machine(name="large", cores=1, memory_bytes=1 << 33, available_memory_bytes=1 << 33, cpu="x")
+    fit = fit_encoder("m", MINILM, Workload(context_tokens=512), machine=large)
+    assert fit.fits and fit.engine == "encoder" and fit.total_bytes == total(MINILM)
+
+
+GIB = 1 << 30
+LLAMA = models.get("meta-llama/Llama-3.1-8B-Instruct").shape
+
+
+def test_a_reported_start_on_an_80_gb_card_is_met():
+    """Llama 8B in 16 bits, 2026-10-06: 79.25 GiB × 0.92; 15.26 GiB weights and libraries, 1.44 GiB peak activation,
+    a cache of 460,496 tokens."""
+    weights = weights_bytes(LLAMA, "BF16")
+    assert (weights + LIBRARY_BYTES) / GIB == pytest.approx(15.26, rel=0.01)
+    assert activation_bytes(LLAMA) / GIB == pytest.approx(1.44, rel=0.15)
+    room = 0.92 * 79.25 * GIB - weights - LIBRARY_BYTES - activation_bytes(LLAMA)
+    per_token = kv_bytes(LLAMA, Workload(context_tokens=4096)) / 4096
+    assert room / per_token == pytest.approx(460_496, rel=0.01)
+
+
+def test_windows_hold_the_window_and_one_step():
+    gemma = models.get("google/gemma-3-27b-it").shape
+    short = kv_bytes(gemma, Workload(context_tokens=8192))
+    long = kv_bytes(gemma, Workload(context_tokens=131_072))
+    full = gemma.attention.count("full") * gemma.kv_heads * 2 * gemma.head_dim * 2
+    assert long - short < 1.3 * full * (131_072 - 8192)
+
+
+def test_latent_layers_hold_one_vector_a_token():
+    deepseek = models.get("deepseek-ai/DeepSeek-V3").shape
+    assert kv_bytes(deepseek, Workload(context_tokens=16)) == 16 * 61 * (512 + 64) * 2
+
+
+def test_four_bits_leave_embeddings_alone():
+    assert 0.3 < weights_bytes(LLAMA, "AWQ") / weights_bytes(LLAMA, "BF16") < 0.4
+    with pytest.raises(UsageError, match="Q4_K_M is not one that vLLM"):
+        weights_bytes(LLAMA, "Q4_K_M")
+    with pytest.raises(UsageError, match="q8_0 is not known to vLLM"):
+        kv_bytes(LLAMA, Workload(), "q8_0")
+
+
+def test_it_takes_a_share_of_the_device_and_needs_one():
+    device = Accelerator(kind="nvidia", name="A", memory_bytes=80 * GIB)
+    bare = Machine(name="m", cores=4, memory_bytes=GIB, available_memory_bytes=GIB, cpu="c")
+    box = Machine(
+        name="m", cores=4, memory_bytes=GIB, available_memory_bytes=GIB, cpu="c", accelerators=(device,)
+    )
+    load = ServingLoad("BF16", weights_bytes(LLAMA, "BF16"), "", kv_type="auto", engine="vllm")
+    found = fitting.fit("llama", LLAMA, load, Workload(), machine=box)
+    assert found.available_bytes == round(0.92 * 80 * GIB)
+    assert found.engine == "vllm"
+    assert (
+        sum(part.bytes for part in vllm_parts(LLAMA, load._replace(weights_bytes=1), Workload()))
+        < found.total_bytes
+    )
+    with pytest.raises(UsageError, match="has none"):
+        fitting.fit("llama", LLAMA, load, Workload(), machine=bare)

@@ -1,7 +1,7 @@
 import pytest
 
 from freehold.catalog import models
-from freehold.hardware.parallel import Layout, layout, tensor_layout, usual_layouts
+from freehold.hardware.parallel import Layout, layout, tensor_layout
 
 
 def sizes(model, form):
@@ -36,19 +36,6 @@ def test_devices_that_do_not_divide_are_given_layers():
     assert layout(shape, 8, "BF16") == Layout(8)
     assert layout(shape, 16, "BF16") == Layout(8, 2)
     assert layout(shape, 5, "BF16").options == "--pipeline-parallel-size 5"
-
-
-def test_options_are_those_of_the_engine():
-    assert Layout().options == ""
-    assert Layout(4).options == "--tensor-parallel-size 4"
-    assert Layout(8, 2, experts=True).options == (
-        "--tensor-parallel-size 8 --pipeline-parallel-size 2 --enable-expert-parallel"
-    )
-
-
-def test_usual_machines_are_those_that_divide_and_whole_nodes():
-    shape = models.get("openai/gpt-oss-120b").shape
-    assert [one.devices for one in usual_layouts(shape, "MXFP4", 32)] == [1, 2, 4, 8, 16, 24, 32]
 
 
 @pytest.mark.parametrize("model", models.all_models(), ids=lambda model: model.id)

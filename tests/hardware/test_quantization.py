@@ -1,3 +1,5 @@
+"""Sizes of files and numbers of weights against what was published."""
+
 import statistics
 
 import pytest
@@ -13,6 +15,7 @@ from freehold.hardware.quantization import (
     repacked_bytes,
     weights_bytes,
 )
+from freehold.hardware.tensors import active_parameter_count, parameter_count
 
 NAMES = {
     "Llama-2-7B": "Llama-2-7b-hf",
@@ -84,3 +87,16 @@ def test_four_bit_tensors_are_held_twice_on_a_cpu_that_repacks():
     once = 256 * 512 * 144 // 256
     assert repacked_bytes(stored, ("AVX", "AVX2")) == once + 4 * once
     assert repacked_bytes(stored, ()) == 0
+
+
+def test_computed_parameters_agree_with_the_facts():
+    compared = 0
+    for row in facts("models.csv"):
+        model = models.find(row["model"].split(" (")[0].replace("Command-R", "c4ai-command-r"))
+        if model is None or not row["params_computed"] or row["vocab"] != str(model.shape.vocabulary):
+            continue
+        assert parameter_count(model.shape) == int(row["params_computed"]), row["model"]
+        if "latent" not in model.shape.attention:
+            assert active_parameter_count(model.shape) == int(row["active_params_computed"]), row["model"]
+        compared += 1
+    assert compared >= 55

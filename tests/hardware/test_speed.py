@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from freehold.catalog import models
 from freehold.hardware.quantization import weights_bytes
 from freehold.hardware.speed import bound, estimate
@@ -31,15 +29,6 @@ def test_the_prebuilt_library_is_not_credited_with_what_it_was_not_built_for():
     plain = machine(isa=("AVX2",))
     assert bound(plain, "native").flops == bound(plain, "wheel").flops
     assert bound(plain, "native").kind == "cpu"
-
-
-def test_both_builds_read_memory_alike():
-    size = weights_bytes(SMOLLM, "Q4_1")
-    rates = [
-        estimate(SMOLLM, size, Workload(), machine(), build=build).decode_tokens_per_second
-        for build in ("wheel", "native")
-    ]
-    assert rates[1][1] == pytest.approx(rates[0][1])
 
 
 def test_unknown_rates_give_no_estimate():
@@ -71,15 +60,3 @@ def test_every_known_figure_is_inside_its_range_and_on_the_page():
     assert [(row.machine, row.model, row.quantization) for row in rows if not row.inside] == []
     page = Path(__file__).parents[2] / "docs" / "reference" / "speed.md"
     assert page.read_text(encoding="utf-8") == speed.page()
-
-
-@pytest.mark.parametrize(
-    ("name", "geforce"),
-    [("NVIDIA GeForce RTX 4090", True), ("RTX 4070 Ti 12GB", True), ("RTX A6000 48GB", False),
-     ("RTX 6000 Ada 48GB", False), ("NVIDIA A100-SXM4-80GB", False)],
-)  # fmt: skip
-def test_cards_for_games_have_shares_of_their_own(name, geforce):
-    card = Accelerator(
-        kind="nvidia", name=name, memory_bytes=1 << 34, bandwidth_bytes_per_second=1e12, bf16_flops=1e14
-    )
-    assert (bound(machine(accelerators=(card,))).kind == "nvidia, GeForce") is geforce

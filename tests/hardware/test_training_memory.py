@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from freehold.catalog import models
-from freehold.errors import UsageError
 from freehold.hardware.training_memory import (
     TrainingLoad,
     adapted,
@@ -117,11 +116,6 @@ def test_published_gpu_peaks_of_llama_3_2_3b_are_met():
         assert counted == pytest.approx(int(rows[name]["gpu_mem_max_bytes"]), rel=0.15), name
 
 
-def test_checkpointing_keeps_one_input_a_layer():
-    load = whole(checkpointing=True, loss="chunked")
-    assert kept_per_token(shape(3), load) - kept_per_token(shape(2), load) == 2 * SIZES["hidden"]
-
-
 def test_a_shared_beginning_is_counted_once():
     config = FinetuneConfig(batch_size=8)
     plain = TrainingLoad.of(config, sample_tokens=128, target_tokens=8, fused=True, value_bytes=2)
@@ -130,14 +124,6 @@ def test_a_shared_beginning_is_counted_once():
     )
     assert plain.packed_tokens == 8 * 128
     assert shared.packed_tokens == 64 + 8 * 64
-
-
-def test_a_batch_is_computed_in_parts_of_pack_tokens():
-    config = FinetuneConfig(batch_size=32, pack_tokens=1024)
-    load = TrainingLoad.of(config, sample_tokens=300, target_tokens=8, fused=True, value_bytes=2)
-    assert load.samples == 3
-    alone = TrainingLoad.of(config, sample_tokens=3000, target_tokens=8, fused=True, value_bytes=2)
-    assert alone.samples == 1  # a sample longer than that is a part of its own
 
 
 def test_four_bits_take_a_little_over_half_a_byte():
@@ -162,22 +148,3 @@ def test_only_plain_lora_on_llama_like_layers_runs_fused():
     assert not runs_fused(shape(2), FinetuneConfig(use_dora=True))
     assert not runs_fused(shape(2), FinetuneConfig(method="qlora"))
     assert not runs_fused(models.get("Qwen/Qwen3-4B").shape, FinetuneConfig())
-
-
-def test_layers_that_are_not_there_are_an_error():
-    with pytest.raises(UsageError, match="called wqkv"):
-        adapted(shape(2), ("wqkv",))
-
-
-@pytest.mark.parametrize("lengths", [(0, 8, 0), (128, 0, 0), (128, 8, 128)])
-def test_nothing_to_train_on_is_an_error(lengths):
-    tokens, targets, shared = lengths
-    with pytest.raises(UsageError, match="nothing to train on"):
-        TrainingLoad.of(
-            FinetuneConfig(),
-            sample_tokens=tokens,
-            target_tokens=targets,
-            shared_tokens=shared,
-            fused=True,
-            value_bytes=2,
-        )

@@ -4,10 +4,8 @@ from pathlib import Path
 
 import pytest
 from tests.report.sample_full import full, hostile
-from tests.report.sample_mixture import mixture
 
 from freehold.report import render
-from freehold.report.mixture_page import render_mixture
 
 pytestmark = pytest.mark.browser
 
@@ -96,16 +94,4 @@ def test_words_of_strangers_do_nothing_and_cover_nothing(browser, hostile_file):
     page.goto(hostile_file.as_uri())
     assert said == [] and page.locator("script").count() == 0 and page.locator("img").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.close()
-
-
-def test_the_columns_of_a_mixtures_curve_fit_a_phone(browser, tmp_path):
-    """Four columns of figures: what is cut off at the side is not read."""
-    path = tmp_path / "curve.html"
-    path.write_text(render_mixture(mixture()))
-    page = browser.new_page(viewport={"width": 360, "height": 800})
-    page.goto(path.as_uri())
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    tables = page.locator(".scroll").first
-    assert tables.evaluate("one => one.scrollWidth - one.clientWidth") == 0
     page.close()

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
-from tests.store.examples import trace
 
 from freehold import types
 from freehold.errors import StorageError
@@ -105,11 +104,6 @@ def test_a_change_of_a_route_and_its_entry_are_one(store):
     ]
 
 
-def test_options_of_a_command_are_not_kept(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["freehold", "forget", "--user", "ada@example.com"])
-    assert audit.this_process().endswith(": forget")
-
-
 class Counted(StoredRecord, frozen=True, kw_only=True):
     kind = "counted"
     id: str
@@ -157,19 +151,6 @@ def test_what_is_done_again_and_again_has_an_entry_a_day_and_much_of_it_at_once(
     count(store, 5, AT + timedelta(days=9))
     found = [(one.detail["day"], one.detail["count"]) for one in audit.entries(store.database)]
     assert found == [("2026-03-01", 7), ("2026-03-02", audit.LARGE + 1), ("2026-03-02", 2)]
-
-
-def test_traces_that_expire_or_are_too_many_are_tallied(store):
-    store.add_traces([trace(number) for number in range(10)])
-    assert store.delete_traces(before=AT + timedelta(seconds=5), at=AT) == 5
-    assert store.shrink_traces(0) == 5
-    count(store, 0, AT + timedelta(days=1))
-    (entry,) = audit.entries(store.database)
-    assert (entry.action, entry.why, entry.detail) == (
-        "traces.expire",
-        "age",
-        {"day": "2026-03-01", "count": 5},
-    )
 
 
 SOURCE = Path(audit.__file__).parents[1]

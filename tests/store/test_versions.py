@@ -44,13 +44,6 @@ def test_new_replaced_unchanged_and_gone(store):
     assert store.get_trace(content_id(["p", "9"])) is not None
 
 
-def test_a_row_that_comes_back_is_the_newest(store):
-    bring(store, [("p", "1"), ("q", "2")])
-    bring(store, [("q", "2")])
-    assert bring(store, [("p", "1"), ("q", "2")]) == (1, 0, 1, 0)
-    assert [one.model for one in store.traces()] == ["2", "1"]
-
-
 NAMES = st.sampled_from("pqr")
 FILES = st.lists(st.lists(st.tuples(NAMES, st.sampled_from("123")), max_size=7), min_size=1, max_size=4)
 
@@ -98,10 +91,3 @@ def test_a_file_that_breaks_off_loses_nothing(store):
         bring_in(store.database, "import:a.csv", broken(), at=AT)
     assert held(store) == ["1", "2"]
     assert bring(store, [("p", "7"), ("q", "2")]) == (0, 1, 1, 0)
-
-
-def test_many_rows_go_in_batches(store):
-    rows = [(str(n), str(n)) for n in range(1700)]
-    assert bring(store, rows) == (1700, 0, 0, 0)
-    changed = [(name, "x" if int(name) % 100 == 0 else content) for name, content in rows[:1600]]
-    assert bring(store, changed) == (0, 16, 1584, 100)

@@ -40,6 +40,7 @@ def test_a_run_stopped_before_its_first_step_goes_on(tmp_path, tiny):
     assert weights_of(job) == weights_of(straight)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_before_it_first_looks_whether_to_stop_nothing_is_to_be_kept_and_it_ends_at_once(tmp_path, number):
     program = (

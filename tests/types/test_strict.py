@@ -73,39 +73,10 @@ def test_an_unknown_key_has_a_way_out(key, hint, told):
     assert caught.value.hint == told and not isinstance(caught.value, ConfigError)
 
 
-def test_a_wrong_value_is_called_by_its_noun():
-    with pytest.raises(ConfigError, match="scorer x: option count: Expected `int`, got `str`"):
-        strict.read({"name": "x", "count": "a"}, Options, "scorer x", noun="option")
-
-
-def test_a_kind_without_keys_says_none():
-    class Empty(msgspec.Struct):
-        pass
-
-    with pytest.raises(ConfigError) as caught:
-        strict.read({"a": 1}, Empty, "scorer exact", noun="option")
-    assert caught.value.hint == "known: none"
-
-
 def test_a_record_made_in_code_is_checked_as_well():
     assert strict.misfit(Options(name="x")) is None
     assert strict.misfit(Options(name="x", count=0)) == "count is 0, expected at least 1"
     assert strict.misfit(Options(name="x", rate=float("nan"))) == "rate is nan, expected above 0"
-
-
-@pytest.mark.parametrize(
-    ("annotation", "words"),
-    [
-        (int, ""),
-        (Annotated[float, Meta(gt=0, lt=0.5)], "between 0 and 0.5"),
-        (Annotated[float, Meta(ge=0, lt=1)], "from 0 to below 1"),
-        (Annotated[int, Meta(ge=1, le=65535)], "from 1 to 65535"),
-        (Annotated[float, Meta(ge=0, le=strict.FINITE)], "at least 0"),
-        (Annotated[int, Meta(ge=1)] | None, "at least 1"),
-    ],
-)
-def test_ranges_in_words(annotation, words):
-    assert strict.range_of(annotation) == words
 
 
 class Chosen(msgspec.Struct):

@@ -93,9 +93,6 @@ PARTS: dict[str, dict[str, Entry]] = {
         "publishers": Entry(
             "freehold.cli.choose.publishers:command", "Who gives weights away, and may one rely on it?"
         ),
-        "gap": Entry(
-            "freehold.cli.choose.gap:command", "How far open models are behind, by published scores"
-        ),
     },
     "Train": {
         "train": Entry("freehold.cli.train.train:command", "Train an adapter on a dataset"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Literal
 
 from freehold.catalog.quantizations import PublishedQuantization
-from freehold.catalog.scores import PublishedScore
 from freehold.catalog.synced import SyncedModel
 from freehold.engines.pool.pool import ModelStatus
 from freehold.types.evaluation import PairedResult
@@ -45,15 +44,6 @@ class ErrorDocument(Record, frozen=True, kw_only=True, omit_defaults=True):
     """All that was found before anything was spent (code `preflight`)."""
 
 
-class VersionDocument(Record, frozen=True, kw_only=True):
-    """What `freehold --version --json` says: the versions, the system, and which extras are installed whole."""
-
-    version: str
-    python: str
-    system: str
-    extras: dict[str, bool]
-
-
 class KnownModels(Record, frozen=True, kw_only=True):
     """Models of the shipped catalog and those that were asked of a hub."""
 
@@ -65,7 +55,6 @@ class ShippedModel(Model, frozen=True, kw_only=True):
     """A model of the shipped catalog, with what is published about it."""
 
     quantizations: tuple[PublishedQuantization, ...]
-    scores: tuple[PublishedScore, ...]
 
 
 class Complied(Record, frozen=True, kw_only=True):

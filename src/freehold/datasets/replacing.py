@@ -50,8 +50,7 @@ class Replacer:
     def sample(self, sample: Sample) -> Sample:
         """The sample with every text in it replaced; the very same object where nothing was found.
 
-        Roles, names of tools and of fields, ids of calls and schemas stay. Log-probabilities of an answer that changed
-        no longer fit it and are dropped.
+        Roles, names of tools and of fields, ids of calls and schemas stay.
         """
         self._here = Counter()
         messages = self._messages(sample.messages)
@@ -73,7 +72,6 @@ class Replacer:
             completion=completion,
             group=group,
             metadata=metadata,
-            teacher=sample.teacher if incumbent == sample.incumbent else None,
         )
 
     def text(self, text: str) -> str:

@@ -14,10 +14,9 @@ import msgspec
 from freehold.datasets.messages import chat_message, chat_messages, message_text, refusal_of, response_message
 from freehold.datasets.recipe import Recipe
 from freehold.types.asking import RecordedAsking
-from freehold.types.dataset import Message, Sample, TeacherToken
+from freehold.types.dataset import Message, Sample
 from freehold.types.record import content_id
 from freehold.types.trace import Trace
-from freehold.wire.logprobs import teacher_tokens
 
 REFUSAL = "refusal"
 """The field of a sample's metadata that marks the incumbent's answer as a refusal, where the API said so."""
@@ -55,7 +54,6 @@ def sample_of(trace: Trace, recipe: Recipe) -> Sample:
         metadata={**trace.metadata, REFUSAL: True} if _refused(trace) else trace.metadata,
         completion=completion,
         disliked=_disliked(trace),
-        teacher=_teacher(trace.response),
         asking=RecordedAsking.of(trace.request),
     )
     return with_id(sample)
@@ -107,11 +105,6 @@ def _identity(message: Message) -> dict[str, Any]:
         "tool_calls": message.tool_calls,
         "tool_call_id": message.tool_call_id,
     }
-
-
-def _teacher(response: dict[str, Any] | None) -> tuple[TeacherToken, ...] | None:
-    choices = (response or {}).get("choices") or []
-    return teacher_tokens(choices[0].get("logprobs")) if choices and isinstance(choices[0], dict) else None
 
 
 def _disliked(trace: Trace) -> bool:

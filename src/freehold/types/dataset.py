@@ -26,14 +26,6 @@ class Message(Record, frozen=True, kw_only=True, omit_defaults=True):
     weight: float | None = None
 
 
-class TeacherToken(Record, frozen=True, kw_only=True):
-    """One token of the incumbent's answer: its text, and the likeliest texts there with their log-probabilities
-    (nats), itself included."""
-
-    text: str
-    top: tuple[tuple[str, float], ...]
-
-
 class Sample(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One unit of a task: what is asked, what the incumbent answered, what is right.
 
@@ -55,8 +47,6 @@ class Sample(Record, frozen=True, kw_only=True, omit_defaults=True):
     metadata: dict[str, Any] = {}
     completion: tuple[Message, ...] | None = None
     disliked: bool = False
-    teacher: tuple[TeacherToken, ...] | None = None
-    """What the incumbent thought of its answer, where its log-probabilities were recorded."""
     asking: RecordedAsking | None = None
     """How the recorded request asked. `id` does not depend on it."""
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from freehold.types.record import Record
 
 MethodName = Literal["as_is", "prompt", "examples", "encoder", "lora", "qlora", "full"]
-StoredMethodName: TypeAlias = MethodName | Literal["adapter", "whole"]
-"""With the names that records of earlier versions bear: ``adapter`` (LoRA and its kin) and ``whole`` (all weights).
-A record that is read bears a name of today."""
 
 
 class MethodKind(Record, frozen=True, kw_only=True):
@@ -56,10 +53,3 @@ def candidate_label(model: str, method: MethodName, endpoint: str | None, name: 
     where = f" at {endpoint}" if endpoint is not None else ""
     named = f" ({name})" if name is not None else ""
     return f"{model} · {method}{where}{named}"
-
-
-def method_of(stored: StoredMethodName) -> MethodName:
-    """The name of today for one that a stored record bears. ``adapter`` did not say which: LoRA, by default."""
-    if stored == "adapter":
-        return "lora"
-    return "full" if stored == "whole" else stored

@@ -14,7 +14,7 @@ class PseudoLabels(Record, frozen=True, kw_only=True):
 
     `asked` training samples with a right answer were answered by heads that learned the others together with all of the
     incumbent's answers, with those that were agreed with, or with none; `right` counts how many rightly. Both are empty
-    where the way was stated, or where there are too few samples to measure.
+    where there are too few samples to measure.
     """
 
     way: PseudoLabelsKept

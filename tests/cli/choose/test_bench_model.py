@@ -1,3 +1,7 @@
+import pytest
+
+
+@pytest.mark.process
 def test_a_speed_is_measured_kept_and_shown(freehold, project):
     with (project / "freehold.toml").open("a") as config:
         config.write(

@@ -62,6 +62,7 @@ def test_a_rehearsal_of_what_can_end_well_ends_with_0(freehold, rehearsal):
     assert "ready: freehold migrate" in ran.out and "fail" not in ran.out
 
 
+@pytest.mark.process
 def test_two_at_once_are_one_and_a_refusal_and_a_killed_one_is_taken_over(freehold, rehearsal, tmp_path):
     rehearsal()
     path = tmp_path / "freehold.toml"

@@ -84,6 +84,7 @@ def test_one_sentence_comes_first(options, said):
     assert " ".join(power(*options).output.split()).startswith(said)
 
 
+@pytest.mark.process
 def test_a_plan_is_there_before_one_looks_elsewhere():
     planned = [sys.executable, "-m", "freehold", "power", "--margin", "0.02"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime

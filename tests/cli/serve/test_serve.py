@@ -7,6 +7,7 @@ from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.workflows.serve.hold import ServedAt
 
 
+@pytest.mark.process
 def test_it_serves_and_says_where(serving):
     assert serving["models"] == ["echo"]
     assert serving["url"].startswith("http://127.0.0.1:")

@@ -1,3 +1,8 @@
+import pytest
+
+pytestmark = pytest.mark.process
+
+
 def test_what_is_served_is_listed(freehold, serving, project):
     found = freehold("served", "list", "--json").json
     assert found["url"] == serving["url"]

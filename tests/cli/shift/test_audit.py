@@ -63,7 +63,6 @@ STORY = (
 ELSEWHERE = {
     "up": "gateway.start: tests/workflows/shift/test_up.py",
     "console": "its buttons are those of a rollout: tests/console/test_app.py",
-    "traces replay": "asks a model: tests/cli/data/test_trace_replay.py",
 }
 BY_RECORD = {
     "demo", "migrate", "rescue", "train", "evaluate", "compare", "freeze", "parity", "quants", "load", "bench-model",
@@ -75,10 +74,10 @@ NOTHING_STORED = {
     "dataset card", "dataset list", "dataset show", "dataset diff", "dataset request",
     "scan", "retirements", "license rule",
     "license comply", "license init", "license identify", "license matrix", "license bom", "assess", "fit", "cost",
-    "catalog list", "catalog show", "catalog status", "catalog sync", "publishers", "gap",
+    "catalog list", "catalog show", "catalog status", "catalog sync", "publishers",
     "adapters list", "adapters show",
-    "adapters diff", "adapters export", "pull", "weights list", "weights show", "weights convert", "weights prune",
-    "weights pin", "weights rm", "engines list", "engines install", "engines rm", "tune-engine", "serve",
+    "adapters diff", "adapters export", "pull", "weights list", "weights show", "weights convert",
+    "weights rm", "engines list", "engines install", "engines rm", "tune-engine", "serve",
     "served list", "served add-adapter", "served remove-adapter", "cluster up",
     "cluster status", "cluster down", "power", "routes list", "routes show", "routes history",
     "keys list", "label", "adapters rm", "tasks",

@@ -8,7 +8,7 @@ CONFIG = (
 )
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_errors_are_rolled_back_with_the_projects_settings(tmp_path, freehold, monkeypatch):
     (tmp_path / "freehold.toml").write_text(CONFIG)
     monkeypatch.chdir(tmp_path)

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.console.conftest import serving_console, trace
-from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 
 from freehold.store import open_store
@@ -39,26 +38,3 @@ def test_a_browser_with_a_wrong_clock_says_the_same(visiting, tmp_path, days):
         wrong.page.clock.set_system_time(NOW + timedelta(days=days))
         for place, waits in places:
             assert said(wrong, place, waits) == said(right, place, waits), place
-
-
-def test_what_is_dated_into_the_future_is_drawn_and_no_age_is_below_nothing(visiting, tmp_path):
-    """The server's clock was ahead for a while, and is right again."""
-    project = project_of(tmp_path, evidence.TOML)
-    evidence.with_data(project)
-    evidence.with_proof(project)
-    with open_store(project.store_url) as store:
-        store.add_traces(
-            trace(number, NOW + timedelta(days=90, minutes=number), route=None, id=f"ahead-{number:04d}")
-            for number in range(20)
-        )
-    with serving_console(project) as address:
-        visit = visiting(address)
-        for place, waits in (
-            ("traffic?window_s=3600", ".filters"),
-            ("overview", ".next"),
-            ("proof", ".item"),
-            ("trace?id=ahead-0001", "[data-arm]"),
-        ):
-            words = said(visit, place, waits)
-            assert "NaN" not in words and "Invalid Date" not in words
-            assert not re.search(r"[-−]\d+(\.\d+)? (s|min|h|days) ago", words)

@@ -57,24 +57,6 @@ def test_without_content_neither_a_trace_nor_a_record_is_there(visiting, project
         visit.clean()
 
 
-def test_a_screen_whose_script_comes_late_does_not_take_the_place_of_the_one_asked_for_since(
-    visiting, served
-):
-    visit = visiting(served)
-    page = visit.open()
-    held = []
-    page.route("**/screens/serving.js", lambda route: held.append(route))
-    page.evaluate("location.hash = '#/serving'")
-    page.wait_for_timeout(50)
-    visit.open("settings", waits="#screen table")
-    with page.expect_response("**/screens/serving.js"):
-        held[0].continue_()
-    page.wait_for_timeout(300)
-    assert page.locator("#title").inner_text() == "Settings"
-    assert page.locator("#screen table").count() and not page.locator("#screen [aria-busy]").count()
-    visit.clean()
-
-
 def test_what_is_not_yet_what_was_asked_for_is_said_to_be_busy(visiting, served):
     """A reader of the screen hears of it."""
     visit = visiting(served)
@@ -109,15 +91,6 @@ def test_a_telephone_has_a_menu_and_a_desk_a_keyboard(visiting, served):
     page.wait_for_selector(".route")
     assert page.title().startswith("Rollout")
     visit.clean()
-
-
-def test_a_wrong_address_says_what_is_wrong_with_it(visit):
-    page = visit.open("rollout?window_s=soon", waits="#problem .note")
-    assert "window_s" in page.locator("#problem").inner_text()
-    page = visit.open("nothing", waits="#screen .note")
-    page.get_by_role("link", name="To the first screen").click()
-    page.wait_for_selector(".next")
-    visit.clean(refused=(400,))
 
 
 def test_the_session_of_a_revoked_key_ends_at_once(visit, project):

@@ -31,12 +31,6 @@ def test_a_saved_hugging_face_dataset_keeps_its_splits(tmp_path):
     assert found[0].file == "test/data-00000-of-00001.arrow"
 
 
-def test_a_folder_without_data_is_an_error(tmp_path):
-    (tmp_path / "README.md").write_text("x")
-    with pytest.raises(InputError, match="no data files"):
-        importing.sniff(tmp_path)
-
-
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "log.jsonl")
     with pytest.raises(InputError, match="not a file") as caught:

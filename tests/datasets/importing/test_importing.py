@@ -1,13 +1,17 @@
-import json
+"""Formats are recognised, records read or rejected with their line."""
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.datasets.importing import exports
+from tests.datasets.importing.exports import ASKED, TOOL, answer, one
 from tests.datasets.importing.lines import CHAT, PAIR, write
 
+from freehold.datasets import importing
 from freehold.datasets.importing import Imported, RejectedRecord, check_fields, named, read, sniff
 from freehold.errors import ConfigError, InputError
 from freehold.types.config import DataConfig
+from freehold.types.trace import Usage
 
 
 @pytest.mark.parametrize(
@@ -20,22 +24,6 @@ from freehold.types.config import DataConfig
 )
 def test_sniff(tmp_path, name, record, expected):
     assert sniff(write(tmp_path / name, record)).importer.name == expected
-
-
-def test_fine_tuning_file(tmp_path):
-    tools = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
-    (one,) = read(write(tmp_path / "a.jsonl", {**CHAT, "tools": tools}))
-    assert isinstance(one, Imported)
-    assert one.request["messages"] == [{"role": "user", "content": "hello"}]
-    assert one.request["tools"] == tools
-    assert one.response["choices"][0]["message"]["content"] == "hi"
-
-
-def test_bytes_that_are_not_utf8_are_rejected(tmp_path):
-    path = tmp_path / "a.jsonl"
-    path.write_bytes(json.dumps(CHAT).encode() + b'\n{"messages": "\xff\xfe"}\n')
-    _, bad = read(path)
-    assert isinstance(bad, RejectedRecord) and bad.line == 2
 
 
 def test_csv_with_line_breaks_and_bad_rows(tmp_path):
@@ -57,17 +45,6 @@ def test_csv_without_the_named_column_is_an_error(tmp_path):
     path.write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match="no column 'text'; columns are: a, b"):
         list(read(path, DataConfig(input="text", label="b")))
-
-
-@pytest.mark.parametrize("name", ["missing.jsonl", "missing.csv"])
-def test_missing_file_is_an_error(tmp_path, name):
-    with pytest.raises(InputError, match="no such file"):
-        list(read(tmp_path / name))
-
-
-def test_empty_file_is_an_error(tmp_path):
-    with pytest.raises(InputError, match="no record"):
-        list(read(write(tmp_path / "a.jsonl")))
 
 
 OTHER_KINDS = (b"ARROW1", b"PAR1", b"PK\x03\x04", b"\xff\xfe", b"\xfe\xff", b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
@@ -98,11 +75,6 @@ def test_a_format_that_is_not_there_names_the_nearest(tmp_path):
     assert "auto, opentelemetry" in (caught.value.hint or "")
 
 
-def test_names_of_earlier_versions_are_read():
-    assert named("csv") is named("jsonl") is named("columns")
-    assert named("auto") is None
-
-
 def test_a_named_field_stands_in_some_record_of_one_file_or_the_name_is_wrong(tmp_path):
     plain = {"text": "x", "incumbent": "a"}
     early = write(tmp_path / "early.jsonl", *[plain] * 30)
@@ -122,3 +94,133 @@ def test_a_named_field_stands_in_some_record_of_one_file_or_the_name_is_wrong(tm
     with pytest.raises(InputError, match="no record has a field 'incumbnt'") as told:
         check_fields([early, late], DataConfig(input="text", label="gold", incumbent="incumbnt"))
     assert told.value.hint == "did you mean incumbent?" and "late.jsonl" in told.value.path
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ("{nope", "not valid JSON"),
+        ("[1]", "expected a JSON object, got list"),
+        ({"messages": []}, "messages is missing or empty"),
+        ({"messages": [{"role": "wizard", "content": "x"}]}, "role 'wizard'"),
+        ({"messages": [{"role": "user", "content": "x"}]}, "not from the assistant"),
+        ({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": ""}]}, "is empty"),
+        ({"messages": [{"role": "assistant", "content": "x"}]}, "no user message"),
+        ({"messages": [{"role": "user", "content": 3}]}, "content of type int"),
+        ({"messages": [{"role": "user"}]}, "has no content"),
+        ({**CHAT, "metadata": [1]}, "metadata is not an object"),
+    ],
+)
+def test_bad_records_are_rejected_by_line(tmp_path, record, reason):
+    good, bad, again = read(write(tmp_path / "a.jsonl", CHAT, record, CHAT), DataConfig(format="openai"))
+    assert isinstance(good, Imported) and isinstance(again, Imported)
+    assert isinstance(bad, RejectedRecord)
+    assert bad.line == 2
+    assert reason in bad.reason
+
+
+CALL = {"id": "c1", "type": "function", "function": {"name": "find", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        [{"role": "assistant", "tool_calls": [CALL]}, {"role": "tool", "tool_call_id": "c1", "content": "y"}],
+        [{"role": "assistant", "content": None, "tool_calls": [CALL]}, {"role": "tool", "content": None}],
+        [
+            {"role": "assistant", "content": None, "tool_calls": [CALL]},
+            {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "y"}]},
+        ],
+        [
+            {"role": "assistant", "function_call": CALL["function"]},
+            {"role": "function", "name": "find", "content": None},
+        ],
+        [{"role": "assistant", "content": None, "refusal": "No."}, {"role": "user", "content": "please"}],
+    ],
+)
+def test_what_the_api_allows_is_kept(tmp_path, history):
+    turns = [{"role": "user", "content": "x"}, *history, {"role": "assistant", "content": "z"}]
+    (found,) = read(write(tmp_path / "a.jsonl", {"messages": turns}), DataConfig(format="openai"))
+    assert isinstance(found, Imported)
+    assert len(found.request["messages"]) == 3
+
+
+def test_columns_are_guessed_and_said(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text;category;region\nwhere is it;order;EU\n")
+    source = importing.sniff(path)
+    assert (
+        source.mapping["asked"] == "text (guessed)" and source.mapping["right answer"] == "category (guessed)"
+    )
+    assert source.mapping["slices"] == "region"
+    (found,) = importing.read(path)
+    assert (found.gold, found.metadata) == ("order", {"region": "EU"})
+
+
+def test_a_table_without_the_usual_names_says_what_it_has(tmp_path):
+    with pytest.raises(InputError, match="no field for the question; fields are: q, a"):
+        exports.read(tmp_path, {"q": "x", "a": "y"})
+    _, found = one(tmp_path, {"question": [ASKED], "label": "x", "function": [TOOL["function"]]})
+    assert found.request["tools"] == [TOOL] and found.request["messages"] == ASKED
+
+
+def test_alpaca_and_sharegpt(tmp_path):
+    _, found = one(tmp_path, {"instruction": "Sort.", "input": "b a", "output": "a b"})
+    assert found.request["messages"] == [{"role": "user", "content": "Sort.\n\nb a"}]
+    assert answer(found)["content"] == "a b"
+    turns = [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]
+    format, found = one(tmp_path, {"conversations": turns})
+    assert format == "openai" and found.request["messages"] == [{"role": "user", "content": "hi"}]
+
+
+def test_pairs_keep_gold_group_and_metadata(tmp_path):
+    (pair,) = read(write(tmp_path / "a.jsonl", PAIR))
+    assert (pair.gold, pair.conversation_id, pair.metadata) == (
+        '{"intent":"greeting"}',
+        "7",
+        {"language": "en"},
+    )
+
+
+def test_the_time_is_the_record_s_else_the_answer_s(tmp_path):
+    answered = {**PAIR, "response": {**PAIR["response"], "created": 1_767_225_600}}
+    plain, told, both = read(
+        write(tmp_path / "a.jsonl", PAIR, answered, {**answered, "at": "2026-03-01T08:00:00Z"})
+    )
+    assert plain.at is None
+    assert told.at.isoformat() == "2026-01-01T00:00:00+00:00"
+    assert both.at.isoformat() == "2026-03-01T08:00:00+00:00"
+
+
+def test_lines_of_a_batch_job_are_pairs_at_the_batch_price(tmp_path):
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hello"}]}
+    answer = {
+        "choices": [{"message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 2},
+    }
+    _, found = one(
+        tmp_path,
+        {
+            "request": {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": body},
+            "response": {
+                "id": "batch_req_1",
+                "custom_id": "a",
+                "response": {"status_code": 200, "body": answer},
+            },
+        },
+    )
+    assert found.usage == Usage(prompt_tokens=10, completion_tokens=2, service_tier="batch")
+    message = {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "text", "text": "hi"}],
+        "usage": {"input_tokens": 10, "output_tokens": 2},
+    }
+    _, of_anthropic = one(
+        tmp_path,
+        {
+            "request": {"custom_id": "a", "params": {**body, "model": "claude-haiku-4-5", "max_tokens": 9}},
+            "response": {"custom_id": "a", "result": {"type": "succeeded", "message": message}},
+        },
+    )
+    assert of_anthropic.usage == found.usage

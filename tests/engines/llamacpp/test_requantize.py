@@ -7,6 +7,8 @@ from freehold.errors import EngineError
 from freehold.types.model import Weights
 from freehold.types.progress import Silent
 
+pytestmark = pytest.mark.process
+
 MODEL = "org/tiny"
 
 

@@ -11,6 +11,7 @@ from tests.engines.pool.echo_pool import ask, plan_of, pool_of, served
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.process
 async def test_an_engine_killed_under_load_costs_waiting_not_answers(tmp_path):
     plan = msgspec.structs.replace(plan_of("a"), options={"delay_ms": 30})
     async with pool_of(tmp_path, plan) as pool, served(pool) as (front, http):

@@ -6,6 +6,7 @@ import sys
 import textwrap
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from aiohttp import web
 from tests.evals.chat.conftest import QUICK, TASK, said
 
@@ -120,6 +121,7 @@ def test_answers_without_a_time_are_as_old_as_their_file(tmp_path):
     assert oldest_answer(path) is None
 
 
+@pytest.mark.process
 def test_a_process_that_is_killed_loses_no_answer_that_was_given(tmp_path):
     script = """
         import os, signal, sys

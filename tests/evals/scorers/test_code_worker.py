@@ -9,6 +9,8 @@ import pytest
 
 from freehold.evals.scorers import code_worker
 
+pytestmark = pytest.mark.process
+
 GRADER = """
 import os
 print("noise at import")

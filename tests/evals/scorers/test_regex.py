@@ -6,6 +6,8 @@ from tests.evals.scorers.conftest import score, value
 from freehold.errors import ConfigError
 from freehold.evals.scorers import make
 
+pytestmark = pytest.mark.process
+
 
 def test_regex():
     assert value("regex", "order LL-204816 ok", None, pattern=r"LL-\d{6}") == 1.0

@@ -55,6 +55,7 @@ def test_another_amount_is_another_state_and_another_reading_is_not(sessions):
     assert check("state:escalate", session, other).value == 1.0
 
 
+@pytest.mark.process
 def test_a_function_of_ones_own_sees_the_whole_session(sessions, tmp_path):
     (tmp_path / "grade.py").write_text(GRADER)
     session = refunded(sessions)

@@ -69,6 +69,7 @@ def test_a_restored_store_is_the_backup_and_the_former_one_is_kept(url, tmp_path
     assert check(url).healthy
 
 
+@pytest.mark.process
 def test_a_store_in_use_is_not_replaced(url, tmp_path, held):
     backup(url, tmp_path / "b")
     with pytest.raises(StoreError, match="in use by") as error:
@@ -79,6 +80,7 @@ def test_a_store_in_use_is_not_replaced(url, tmp_path, held):
     restore(url, tmp_path / "b", tmp_path / "kept2")
 
 
+@pytest.mark.process
 def test_a_damaged_file_in_use_is_found_among_open_files(tmp_path):
     path = tmp_path / "s"
     path.write_bytes(b"a diary" * 1000)
@@ -172,6 +174,7 @@ def test_names_with_a_zero_byte_come_back_into_any_store(url, tmp_path):
         assert [one.model for one in store.traces()] == ["a\0b"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("damaged", [False, True])
 def test_a_restore_that_is_killed_at_its_last_step_leaves_the_former_store(tmp_path, damaged):
     """It had been moved away by then, and the next command made an empty store."""

@@ -1,6 +1,5 @@
 from datetime import timedelta
 
-import numpy as np
 import pytest
 from tests.store.examples import NOON, trace
 
@@ -32,18 +31,6 @@ def test_requests_are_counted_by_stretch_and_arm(store):
     assert found.candidate.p95_ms is None and found.incumbent.p50_ms == pytest.approx(100, rel=0.07)
     everything = traffic(store.database, since=NOON, until=NOON + timedelta(seconds=480))
     assert everything.incumbent.requests == 111  # not what was imported
-
-
-def test_percentiles_are_right_within_their_classes(store):
-    draw = np.random.default_rng(7)
-    times = np.exp(draw.normal(6, 1, 3000))
-    store.add_traces(
-        seen(number % 90, id=f"t{number}", total_ms=float(ms)) for number, ms in enumerate(times)
-    )
-    end = NOON + timedelta(seconds=100)
-    found = traffic(store.database, since=NOON, until=end, index_within_s=60).incumbent
-    assert found.p50_ms == pytest.approx(np.percentile(times, 50), rel=0.065)
-    assert found.p95_ms == pytest.approx(np.percentile(times, 95), rel=0.065)
 
 
 @pytest.mark.parametrize(

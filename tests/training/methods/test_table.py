@@ -58,7 +58,7 @@ def test_options_that_cannot_work_are_refused_before_anything_is_loaded(changes,
         table.check(msgspec.structs.replace(CONFIG, **changes))
 
 
-@pytest.mark.slow
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["lora", "full"])
 def test_a_worker_leaves_a_whole_adapter(tmp_path, job, name):
     dataset = job.dataset

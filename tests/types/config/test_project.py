@@ -1,13 +1,16 @@
+"""Mistakes in freehold.toml name the line, the place and the way out; no secret is repeated."""
+
 import pytest
 
 from freehold.errors import ConfigError
-from freehold.types import config
+from freehold.types.config.project import parse
+from freehold.types.config.written import is_variable
 
 MINIMAL = '[app]\nname = "x"\n'
 
 
 def test_minimal_config_has_defaults():
-    parsed = config.parse(MINIMAL)
+    parsed = parse(MINIMAL)
     assert parsed.task.margin == 0.02
     assert parsed.train.r == 64
     assert parsed.models == ("HuggingFaceTB/SmolLM2-135M-Instruct",)
@@ -67,7 +70,7 @@ def test_minimal_config_has_defaults():
 )
 def test_mistakes_name_the_place(text, message, hint):
     with pytest.raises(ConfigError) as caught:
-        config.parse(text)
+        parse(text)
     assert message in caught.value.message
     if hint:
         assert hint in (caught.value.hint or "")
@@ -88,5 +91,133 @@ def test_a_key_in_the_place_of_its_variables_name_is_refused_and_not_repeated(te
     with pytest.raises(
         ConfigError, match=r"_env(\.\w+)? is not the name of an environment variable"
     ) as caught:
-        config.parse(MINIMAL + text)
+        parse(MINIMAL + text)
     assert "secret-1234" not in caught.value.message + str(caught.value.hint)
+
+
+APP = '[app]\nname = "p"\n'
+
+
+@pytest.mark.parametrize(
+    ("more", "begins"),
+    [
+        ("[tsak]\n", "freehold.toml:3: unknown key tsak"),
+        ("[task]\nmargn = 0.02\n", "freehold.toml:4: unknown key task.margn"),
+        ("[task]\nmargin = 5\n", "freehold.toml:4: task.margin is 5.0"),
+        ('[task]\nmargin = "x"\n', "freehold.toml:4: task.margin: Expected"),
+        (
+            '[[candidates]]\nmodel = "a"\n[[candidates]]\nmetod = "b"\n',
+            "freehold.toml:6: unknown key candidates",
+        ),
+        (
+            '[[candidates]]\nmodel = "a"\n[[candidates]]\nmethod = "lora"\n',
+            "freehold.toml:5: candidates[1]: Object",
+        ),
+    ],
+)
+def test_an_error_says_the_line(more, begins):
+    with pytest.raises(ConfigError) as caught:
+        parse(APP + more)
+    assert caught.value.message.startswith(begins)
+
+
+INCUMBENT = APP + '[incumbent]\nmodel = "m"\nbase_url = "{}"\n'
+ENDPOINT = APP + '[[endpoints]]\nname = "e"\nbase_url = "{}"\nmodels = ["m"]\n'
+
+
+@pytest.mark.parametrize("name", [
+    "OPENAI_API_KEY", "openai_key", "Key2", "_X", "AZURE_GPT4O_2024_KEY", "my_service_v2_key_eu_west_1",
+    "AVERYLONGNAMEWITHOUTONEUNDERSCORE", "GPT4", "MYCOMPANYOPENAIKEY2025", "openaiKeyForStaging2025",
+    "APIKEYGPT4OFORSTAGING2025EU",
+])  # fmt: skip
+def test_names_of_variables_are_taken(name):
+    assert is_variable(name)
+
+
+@pytest.mark.parametrize("key", [
+    "sk-abc", "", "2KEY", "a b", "gsk_a1B2c3D4e5F6g7H8i9J0k1", "hf_a1b2c3d4e5f6g7h8i9j0", "f3" * 16, "A1" * 10,
+])  # fmt: skip
+def test_keys_in_their_place_are_not(key):
+    assert not is_variable(key)
+
+
+@pytest.mark.parametrize("text", [INCUMBENT, ENDPOINT])
+@pytest.mark.parametrize(
+    ("url", "message", "hint"),
+    [
+        ("api.openai.com/v1", "is api.openai.com/v1, expected http", "https://api.openai.com/v1?"),
+        ("localhost:8000", "expected http", "https://localhost:8000?"),
+        ("htp://api.openai.com", "is htp://api.openai.com, expected http", "as in https"),
+        ("https://", "names no host", "as in https"),
+        ("https://a b/v1", "has a space in it", "as in https"),
+        ("https://host:999999/v1", "is not an address", "as in https"),
+        ("ftp://me:secret@host", "expected http", "as in https"),
+    ],
+)
+def test_an_address_that_nothing_can_be_sent_to_is_refused(text, url, message, hint):
+    with pytest.raises(ConfigError, match=r"freehold.toml:5: .*base_url ") as refused:
+        parse(text.format(url))
+    assert message in refused.value.message and hint in str(refused.value.hint)
+    assert "secret" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1", "HTTPS://host/v1/", "http://[::1]:8/v1?api-version=1", "http://me:x@host"]
+)
+def test_addresses_are_taken(url):
+    assert parse(INCUMBENT.format(url)).incumbent.base_url == url
+
+
+@pytest.mark.parametrize("key", ["serve.context_tokens", "task.max_tokens", "train.seed"])
+def test_an_integer_beyond_64_bits_is_refused(key):
+    with pytest.raises(ConfigError, match=r"freehold.toml:1: .* is too large a number"):
+        parse(f"{key} = {10**26}\n{APP}")
+
+
+HEAD = '[app]\nname = "x"\n[[endpoints]]\nname = "house"\nbase_url = "http://h"\nmodels = ["first", "big"]\n'
+SMALL = '[[candidates]]\nmodel = "org/small"\n'
+LARGE = '[[candidates]]\nmodel = "big"\nendpoint = "house"\n'
+
+
+def read(upper, *candidates):
+    return parse("".join((HEAD, *candidates)) + f'[defer]\nupper = "{upper}"\n').upper
+
+
+@pytest.mark.parametrize(
+    ("upper", "more", "meant"),
+    [
+        ("house", "", "house"),
+        ("house/other", "", "house/other"),
+        ("large", 'name = "large"\n', "house/big"),
+        ("big", "", "house/big"),
+        ("big", 'name = "large"\n', "house/big"),
+        ("large", 'name = "large"\nmethod = "as_is"\n', "house/big"),
+    ],
+)
+def test_an_endpoint_or_a_candidate_is_found(upper, more, meant):
+    assert read(upper, SMALL, LARGE + more) == meant
+    assert parse(HEAD + SMALL).upper is None
+
+
+@pytest.mark.parametrize(
+    ("upper", "candidates", "why"),
+    [
+        ("lage", (SMALL, LARGE + 'name = "large"\n'), "not one of .*endpoints.* nor of .*candidates"),
+        ("org/small", (SMALL, LARGE), "runs on this machine"),
+        ("house", (SMALL, LARGE + 'name = "house"\n'), "names one of .* and a candidate"),
+        ("big", (LARGE + 'name = "a"\n', LARGE + 'name = "b"\n'), "stands for 2 candidates"),
+        ("big", (SMALL, LARGE + 'method = "prompt"\n'), "method prompt: the gateway asks"),
+        ("big", (LARGE,), "is the only candidate"),
+        ("big", (), "not one of"),
+    ],
+)
+def test_what_cannot_answer_in_the_incumbents_place_is_refused_with_the_reason(upper, candidates, why):
+    with pytest.raises(ConfigError, match=why) as caught:
+        read(upper, *candidates)
+    assert caught.value.message.startswith("freehold.toml: defer.upper") and caught.value.hint
+
+
+def test_the_nearest_name_is_told():
+    with pytest.raises(ConfigError) as caught:
+        read("lage", SMALL, LARGE + 'name = "large"\n')
+    assert "large" in caught.value.hint

@@ -50,18 +50,6 @@ def test_another_spelling_is_left_alone(tmp_path, text):
     assert path.read_text() == text
 
 
-def test_assess_writes_the_first_of_the_shortlist(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
-    (tmp_path / "freehold.toml").write_text(APP)
-    asked = ["assess", "--machine", "L4", "Qwen/Qwen3-8B", "Qwen/Qwen3-4B", "--write", "1"]
-    result = CliRunner().invoke(cli, asked)
-    assert result.exit_code == 0, result.output
-    assert parse((tmp_path / "freehold.toml").read_text()).candidates.models == ("Qwen/Qwen3-8B",)
-    (tmp_path / "freehold.toml").unlink()
-    assert isinstance(CliRunner().invoke(cli, asked).exception, ConfigError)
-
-
 def test_tables_get_those_that_none_of_them_names(tmp_path):
     path = tmp_path / "freehold.toml"
     path.write_text(APP + '\n[[candidates]]\nmodel = "a/b"\nmethod = "as_is"\n\n[task]\nmargin = 0.05\n')

@@ -7,9 +7,7 @@ import urllib.parse
 from datetime import UTC, datetime
 
 import pytest
-from click.testing import CliRunner
 
-from freehold.cli.main import cli
 from freehold.errors import UnknownModelError, UpstreamError, UsageError
 from freehold.settings import load
 from freehold.types.machine import Workload
@@ -236,29 +234,3 @@ def test_unknown_repositories_are_told_and_do_not_stop_the_rest(hub, settings):
     assert [change.model for change in found.changes] == ["Qwen/Qwen9-1B"]
     with pytest.raises(UnknownModelError, match="neither in the catalog nor synced"):
         get_model(settings, "Qwen/Nothing")
-
-
-def test_the_commands(hub, monkeypatch, tmp_path):
-    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path))
-    run = CliRunner().invoke
-    result = run(cli, ["catalog", "sync", "--owner", "Qwen"])
-    assert result.exit_code == 0, result.output
-    assert "+ Qwen/Qwen9-1B  apache-2.0" in result.stdout
-    result = run(cli, ["catalog", "list", "qwen9"])
-    assert "synced" in result.stdout
-    result = run(cli, ["catalog", "show", "Qwen/Qwen9-1B"])
-    assert "apache-2.0" in result.stdout
-    assert (
-        json.loads(run(cli, ["catalog", "show", "Qwen/Qwen9-1B", "--json"]).stdout)["license"] == "apache-2.0"
-    )
-    assert run(cli, ["catalog", "list", "nothing-like-it"]).exit_code == 1
-    empty = run(cli, ["catalog", "list", "nothing-like-it", "--json"])
-    assert (empty.exit_code, json.loads(empty.stdout)["shipped"], json.loads(empty.stdout)["synced"]) == (
-        1,
-        [],
-        [],
-    )
-    gemma = run(cli, ["catalog", "list", "gemma-3"]).stdout.splitlines()
-    assert max(map(len, gemma)) < 80
-    assert any("google/gemma-3-1b-it" in line and "1.0B" in line for line in gemma)
-    assert "layers" in run(cli, ["catalog", "show", "google/gemma-3-27b-it"]).stdout

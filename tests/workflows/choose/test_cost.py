@@ -1,24 +1,17 @@
 import json
 import re
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 
 import pytest
 from click.testing import CliRunner
 
 from freehold.cli.main import cli
-from freehold.errors import UsageError
 from freehold.settings import load
 from freehold.store import open_store
-from freehold.types.cost import Range
 from freehold.types.endpoint import ServePlan
-from freehold.types.machine import Speed
 from freehold.types.trace import Trace, Usage
 from freehold.workflows.choose.cost import (
     LOOKED_UP,
-    MachinePrice,
-    faster,
-    machine_price_of,
     priced_machine,
 )
 from freehold.workflows.fit.machine import find_machine
@@ -86,25 +79,6 @@ def test_traffic_from_traces(project):
     assert float(record["bill"]["usd_per_request"]["low"]) == pytest.approx(0.0035)
     assert record["advice"] == "stay"
     assert record["made_from"][0].startswith("traces:")
-
-
-def test_traces_of_other_models_are_said_to_be_priced_as_this_one(project):
-    start = datetime(2026, 11, 1, tzinfo=UTC)
-    with open_store(f"sqlite:///{_state(project)}/freehold.sqlite") as store:
-        store.add_traces(
-            Trace(
-                id=f"t{number}",
-                at=start + timedelta(hours=number),
-                source="import:x",
-                model="gpt-4o-2024-08-06" if number % 2 else "gpt-4o-mini",
-                request={"messages": [{"role": "user", "content": "hi"}]},
-                response={"choices": []},
-                usage=Usage(prompt_tokens=1000, completion_tokens=100),
-            )
-            for number in range(50)
-        )
-    text = run("Qwen/Qwen3-8B", "--incumbent", "gpt-4o", "--machine", "L4", "--usd-per-hour", "0.7").stdout
-    assert "25 of them were of other models (gpt-4o-mini 25) and are priced as gpt-4o" in text
 
 
 def _state(project):
@@ -283,75 +257,6 @@ def test_the_picture_in_the_terminal_and_as_a_page(project):
     assert "hidden reasoning" in page
     assert "batch discount" in page
     assert run(*arguments, "--html", "nowhere/cost.html").exit_code != 0
-
-
-def test_an_unknown_price_is_said_and_not_guessed(project):
-    result = run(
-        "Qwen/Qwen3-8B", "--incumbent", "gpt-99-nobody", "--machine", "L4", "--usd-per-hour", "1", *STATED
-    )
-    assert result.exit_code != 0
-    assert "no price of gpt-99-nobody is known" in str(result.exception)
-    result = run("Qwen/Qwen3-8B", "--incumbent", "gpt-4o", "--machine", "64GB", *STATED)
-    assert result.exit_code != 0
-
-
-def test_zero_traffic_pays_nothing_and_says_so(project):
-    none = ["--requests-per-month", "0", "--prompt-tokens", "800", "--completion-tokens", "120"]
-    result = run(
-        "Qwen/Qwen3-8B", "--incumbent", "gpt-4o", "--machine", "L4", "--usd-per-hour", "1", *none, "--plot"
-    )
-    assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("Stay")
-    assert "no traffic: nothing is paid" in result.stdout
-
-
-@pytest.mark.parametrize("columns", [80, 200])
-def test_the_answer_fits_the_terminal(project, monkeypatch, columns):
-    monkeypatch.setenv("COLUMNS", str(columns))
-    shown = run(
-        "Qwen/Qwen3-8B", "--incumbent", "gpt-4o", "--machine", "L4", "--usd-per-hour", "0.6-0.9", *STATED
-    )
-    assert shown.exit_code == 0
-    assert max(map(len, shown.stdout.splitlines())) < columns
-    fitted = CliRunner().invoke(
-        cli, ["fit", "google/gemma-3-27b-it", "--machine", "L4", "--context", "32768"]
-    )
-    assert max(map(len, fitted.stdout.splitlines())) < columns
-
-
-def test_a_machine_costs_what_is_stated_or_what_its_devices_rent_for(tmp_path):
-    settings = load({"FREEHOLD_HOME": str(tmp_path)})
-    one, two = find_machine("L4", settings), find_machine("2x A30", settings)
-    hourly = Range(low=Decimal("0.6"), high=Decimal("0.9"))
-    assert machine_price_of(one, MachinePrice(hourly)).usd_per_hour == hourly
-    owned = machine_price_of(one, MachinePrice(purchase_usd=Decimal(4000)))
-    assert owned.watts == 1.5 * one.accelerators[0].watts, "the rest of the machine, and cooling"
-    assert machine_price_of(one, MachinePrice(purchase_usd=Decimal(4000), watts=90)).watts == 90
-    with pytest.raises(UsageError, match="how much power 64GB draws is not known"):
-        machine_price_of(find_machine("64GB", settings), MachinePrice(purchase_usd=Decimal(1)))
-    rented, pair = (machine_price_of(found, LOOKED_UP) for found in map(_h100, (1, 2)))
-    assert pair.usd_per_hour.low == 2 * rented.usd_per_hour.low
-    with pytest.raises(UsageError, match="what 2x A30 costs is not known"):
-        machine_price_of(two, LOOKED_UP)
-
-
-def _h100(count):
-    return find_machine(f"{count}x H100 SXM", load({}))
-
-
-def test_a_faster_machine_is_faster_in_everything():
-    speed = Speed(
-        prefill_tokens_per_second=(10, 20),
-        decode_tokens_per_second=(1, 2),
-        decode_all_tokens_per_second=(3, 4),
-        concurrency=2,
-        how="measured",
-        basis="test",
-    )
-    twice = faster(speed, 2.0)
-    assert twice.prefill_tokens_per_second == (20, 40)
-    assert twice.decode_tokens_per_second == (2, 4)
-    assert twice.decode_all_tokens_per_second == (6, 8)
 
 
 def test_where_no_model_is_named_the_one_chosen_is_meant_else_the_first_that_writes(project):

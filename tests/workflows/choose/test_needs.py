@@ -1,9 +1,16 @@
+"""What the traffic needs: tokens, languages, and the kind of its task."""
+
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.workflows.choose.test_ranking import LOGS
 
+from freehold.types.config import parse
 from freehold.types.trace import Trace, Usage
+from freehold.workflows.choose.languages import language_of
 from freehold.workflows.choose.needs import needs_of
+from freehold.workflows.choose.task_kind import Answer, kind_of, known_task
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 GERMAN = "Wo ist meine Bestellung und wann wird sie geliefert? Ich habe das Paket nicht bekommen."
@@ -80,8 +87,60 @@ def test_no_traces_say_so():
     assert "4,096 tokens a request" in needs_of([]).how[0]
 
 
-def test_many_small_languages_are_named_together():
-    spoken = ["en"] * 90 + ["de", "fr", "es", "it", "nl"] * 2
-    found = needs_of([trace(n, metadata={"language": code}) for n, code in enumerate(spoken)])
-    assert found.languages == ("en",)
-    assert any("other languages together 10% (de 2%" in line for line in found.how)
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (ENGLISH, "en"),
+        (GERMAN, "de"),
+        (
+            "Où est ma commande et quand est-ce qu'elle sera livrée ? Je n'ai pas reçu le colis pour le moment.",
+            "fr",
+        ),
+        ("¿Dónde está mi pedido? No me ha llegado y no sé cómo se hace para que lo envíen más rápido.", "es"),
+        (
+            "Dov'è il mio ordine? Non è ancora arrivato e non so come si fa per sapere quando arriva il pacco.",
+            "it",
+        ),
+        ("注文した商品はどこですか。まだ届いていませんので教えてください。", "ja"),
+        ("我的订单在哪里？我还没有收到包裹，请告诉我什么时候可以到达，谢谢你们的帮助。", "zh"),
+        ("Где мой заказ? Я ещё не получил посылку.", "ru"),
+        ("ok", None),
+        ("XKJ-2231 / 4451-B, 88817263 PPQ ZZRT KLMN OPQR STUV", None),
+    ],
+)
+def test_one_text(text, code):
+    assert language_of(text) == code
+
+
+PLAIN = parse('[app]\nname = "a"\n', path="freehold.toml")
+
+
+def traces(kind, count=60):
+    return [
+        Trace(id=str(number), at="2026-11-01T00:00:00Z", source="x", model="gpt-4o", **said)
+        for number in range(count)
+        if (said := {name: LOGS[kind](number)[name] for name in ("request", "response")})
+    ]
+
+
+@pytest.mark.parametrize(
+    ("log", "kind"),
+    [("labels", "labels"), ("replies", "text"), ("extraction", "extraction"), ("calls", "tools")],
+)
+def test_the_answers_of_the_traffic_tell_the_task(log, kind):
+    found = known_task(PLAIN, traces(log), None)
+    assert found.kind == kind and "by 60 answers of the traffic" in found.how
+
+
+def test_json_of_closed_fields_is_a_closed_set_and_json_with_names_is_not():
+    closed = [Answer(json.dumps({"team": "ab"[n % 2], "urgent": n % 3 == 0})) for n in range(60)]
+    assert kind_of(closed) == "labels"
+    assert (
+        kind_of([Answer(json.dumps({"name": f"person {n} of {n * 7}"})) for n in range(60)]) == "extraction"
+    )
+
+
+def test_what_is_stated_comes_before_the_file_and_the_file_before_the_traffic():
+    said = parse('[app]\nname = "a"\n[task]\nscorer = "turn"\n', path="freehold.toml")
+    assert known_task(said, traces("labels"), None).kind == "agent"
+    assert known_task(said, traces("labels"), "code").kind == "code"

@@ -1,10 +1,19 @@
+"""Where a model runs, how fast, and how many at once."""
+
+from decimal import Decimal
+
 import pytest
 
 from freehold.catalog import models
+from freehold.costs import traffic
 from freehold.settings import load
-from freehold.types.machine import Workload
-from freehold.workflows.choose.placing import is_gpu_server, place, trained
+from freehold.types.machine import Speed, Workload
+from freehold.types.planning.assessment import ModelLimits, Needs
+from freehold.workflows.choose.batching import MachineSpeeds, answer_seconds
+from freehold.workflows.choose.pace import is_doubtful, speed_reasons
+from freehold.workflows.choose.placing import place, trained
 from freehold.workflows.fit.machine import find_machine
+from freehold.workflows.fit.sizes import size_model
 
 WORK = Workload(context_tokens=8192, concurrency=2)
 
@@ -40,17 +49,75 @@ def test_what_does_not_fit_has_no_speed(settings):
         assert found.fit.headroom_bytes < 0 and found.speed is None
 
 
-def test_a_gaming_card_and_a_mac_are_no_gpu_servers(settings):
-    servers = {
-        name: is_gpu_server(find_machine(name, settings)) for name in ("L4", "RTX 4090", "Apple M4 Max 128GB")
-    }
-    assert servers == {"L4": True, "RTX 4090": False, "Apple M4 Max 128GB": False}
-    assert not is_gpu_server(find_machine("64GB", settings))
-
-
 def test_what_can_be_trained_on_a_machine(settings):
     card = find_machine("L4", settings)
     assert trained(models.get("Qwen/Qwen3-1.7B"), 512, card, settings).method == "lora"
     small = trained(models.get("Qwen/Qwen3-14B"), 512, card, settings)
     assert small.method == "qlora" and small.fit.fits
     assert not trained(models.get("google/gemma-4-31B-it"), 512, card, settings).fit.fits
+
+
+SPEED = Speed(
+    prefill_tokens_per_second=(100, 400), decode_tokens_per_second=(10, 40), decode_all_tokens_per_second=(10, 40),
+    concurrency=1, how="estimated", basis="",
+)  # fmt: skip
+NEEDS = Needs(prompt_tokens=400, completion_tokens=40)
+
+
+@pytest.mark.parametrize(
+    ("limits", "hard", "doubtful"),
+    [
+        (ModelLimits(least_tokens_per_second=50), [True], True),
+        (ModelLimits(least_tokens_per_second=30), [False], True),
+        (ModelLimits(least_tokens_per_second=15), [False], False),
+        (ModelLimits(least_tokens_per_second=9), [], False),
+        (ModelLimits(most_seconds=1), [True], True),
+        (ModelLimits(most_seconds=3), [False], True),
+        (ModelLimits(most_seconds=5), [False], False),
+        (ModelLimits(most_seconds=9), [], False),
+        (ModelLimits(), [], False),
+    ],
+)
+def test_only_what_is_too_slow_at_its_best_is_excluded(limits, hard, doubtful):
+    assert [one for one, _ in speed_reasons(SPEED, NEEDS, limits)] == hard
+    assert is_doubtful(SPEED, NEEDS, limits) == doubtful
+
+
+def asked(prompt=800, completion=120, **more):
+    return traffic.stated(
+        requests_per_month=Decimal(10**6),
+        prompt_tokens=Decimal(prompt),
+        completion_tokens=Decimal(completion),
+        **more,
+    )
+
+
+def speeds(settings, usage, machine="L4", model="Qwen/Qwen3-8B"):
+    return MachineSpeeds(
+        size_model(model, settings=settings),
+        usage,
+        find_machine(machine, settings),
+        settings,
+    )
+
+
+def test_the_batch_is_the_largest_that_fits_in_memory_and_time(settings):
+    usage = asked()
+    found = speeds(settings, usage)
+    patient = found.within(10_000)
+    assert patient.concurrency == found.most > 8
+    assert patient.why == "the most that fit in its memory"
+    hurried = found.within(6)
+    assert 8 < hurried.concurrency < found.most
+    assert hurried.why == "the most that are answered within 6 s each"
+    assert answer_seconds(usage, hurried.speed) <= 6
+    assert answer_seconds(usage, found.at(hurried.concurrency + 1)) > 6
+
+
+def test_an_answer_takes_its_uncached_prompt_and_its_own_tokens(settings):
+    found = speeds(settings, asked())
+    speed = found.at(16)
+    by_hand = 800 / speed.prefill_tokens_per_second[0] + 120 * 16 / speed.decode_all_tokens_per_second[0]
+    assert answer_seconds(asked(), speed) == pytest.approx(by_hand)
+    cached = asked(cached_prompt_tokens=Decimal(800), reasoning_tokens=Decimal(60))
+    assert answer_seconds(cached, speed) == pytest.approx(60 * 16 / speed.decode_all_tokens_per_second[0])

@@ -3,7 +3,6 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from freehold.catalog import publishers
 from freehold.cli.main import cli
 from freehold.errors import UsageError
 from freehold.workflows.choose.publishers import show
@@ -21,21 +20,9 @@ def test_licences_and_cadence_are_counted():
     assert "Google" in caught.value.hint
 
 
-def test_publishers_with_one_licence_are_not_said_to_differ():
-    (openai,) = show("OpenAI")
-    assert "one licence over all releases" in openai.reliance
-    assert "Apache License 2.0" in CliRunner().invoke(cli, ["publishers", "OpenAI"]).stdout
-
-
 @pytest.mark.parametrize("arguments", [["publishers"], ["gap"], ["gap", "Banking77"]])
 def test_commands(arguments):
     text = CliRunner().invoke(cli, arguments)
     assert text.exit_code == 0
     assert text.stdout
     assert json.loads(CliRunner().invoke(cli, [*arguments, "--json"]).stdout)["items"]
-
-
-def test_without_a_name_all_are_shown_and_an_owner_on_the_hub_is_a_name():
-    assert show() == publishers.publishers()
-    (row,) = show("Qwen")
-    assert any(owner.lower() == "qwen" for owner in row.owners)

@@ -1,10 +1,5 @@
-import json
-
 import pytest
-from click.testing import CliRunner
 
-from freehold.cli.main import cli
-from freehold.errors import UnknownModelError
 from freehold.settings import load
 from freehold.types.machine import MeasuredSpeed, Speed, Workload
 from freehold.types.planning.quants import QuantRow
@@ -57,18 +52,6 @@ def test_a_measured_faster_one_wins_where_the_difference_is_clear():
     assert "measured here" in choose(rows)[1][0]
 
 
-def test_below_four_bits_it_says_to_prove_it_first():
-    take, reasons = choose((row("Q8_0", 8.5, fits=False), row("Q3_K_M", 3.9), row("Q2_K", 3.1)))
-    assert take == "Q3_K_M"
-    assert "freehold evaluate" in reasons[0]
-
-
-def test_none_that_fits_is_said():
-    take, reasons = choose((row("Q4_K_M", 4.8, fits=False),))
-    assert take is None
-    assert reasons[0].startswith("none fits")
-
-
 def test_measured_speeds_of_this_machine_are_read(settings):
     machine = find_machine(None, settings)
     speed = row("Q4_1", 5.0, speed=123.0).speed
@@ -83,33 +66,6 @@ def test_measured_speeds_of_this_machine_are_read(settings):
     assert by_name["Q4_1"].speed == speed
     assert by_name["Q4_1"].known == ("freehold pull HuggingFaceTB/SmolLM2-135M-Instruct",)
     assert by_name["Q8_0"].speed is None  # this machine's bandwidth was not measured, so nothing is said
-
-
-def test_a_file_shows_itself_and_what_could_be_made_from_it(settings, tmp_path):
-    from benchmarks import tiny_models
-
-    path = tmp_path / "tiny-Q8_0.gguf"
-    tiny_models.write(tiny_models.SHAPES["llama"], "Q8_0", path)
-    found = quants(str(path), machine=find_machine(None, settings), workload=Workload(), settings=settings)
-    assert found.rows[0].known == ("this file",)
-    assert "BF16" not in {one.quantization for one in found.rows}
-
-
-def test_unknown_models_are_an_error(settings):
-    with pytest.raises(UnknownModelError):
-        quants("nobody/nothing", machine=find_machine(None, settings), workload=Workload(), settings=settings)
-
-
-def test_the_command(tmp_path, monkeypatch):
-    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
-    arguments = ["quants", "google/gemma-3-27b-it", "--machine", "RTX 4090"]
-    result = CliRunner().invoke(cli, arguments)
-    assert result.exit_code == 0, result.output
-    assert "take Q" in result.stdout
-    assert json.loads(CliRunner().invoke(cli, [*arguments, "--json"]).stdout)["take"] is not None
-    none = CliRunner().invoke(cli, ["quants", "deepseek-ai/DeepSeek-V3", "--machine", "L4"])
-    assert none.exit_code == 1
 
 
 def test_what_makers_publish_in_four_bits_is_the_widest(settings):

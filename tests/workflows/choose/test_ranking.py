@@ -143,12 +143,6 @@ def test_a_later_model_takes_the_place_of_one_as_large():
     assert order(measured)[0] == "Qwen/Qwen3.5-27B"
 
 
-def test_of_many_encoders_two_stand_before_what_writes():
-    encoders = [row(one.id, method="encoder") for one in catalog.all_models() if one.encoder]
-    found = order([*encoders, row("Qwen/Qwen3-4B"), row("Qwen/Qwen3-1.7B")], "labels")
-    assert [catalog.get(name).encoder for name in found[:5]] == [True, True, False, False, True]
-
-
 def test_what_is_made_for_another_purpose_stands_behind():
     coder, plain = "mistralai/Codestral-22B-v0.1", "mistralai/Mistral-Small-Instruct-2409"
     assert order([row(coder), row(plain)], "code")[0] == coder

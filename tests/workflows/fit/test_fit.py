@@ -1,12 +1,7 @@
-import json
-
 import msgspec
 import pytest
-from click.testing import CliRunner
 
 from benchmarks import tiny_models
-from freehold.cli.main import cli
-from freehold.errors import UnknownModelError, UsageError
 from freehold.settings import load
 from freehold.types.machine import MeasuredSpeed, Speed, Workload
 from freehold.workflows.fit.fit import ServingOptions, fit_model
@@ -28,39 +23,6 @@ def test_catalog_model_without_weights(settings):
     assert again.parts == found.parts
 
 
-def test_unknown_model_has_a_hint(settings):
-    with pytest.raises(UnknownModelError) as caught:
-        fit_model("google/gema-3-270m", workload=Workload(), settings=settings)
-    assert "google/gemma-3-270m" in caught.value.hint
-
-
-def test_unknown_quantization_lists_those_known(settings):
-    with pytest.raises(UsageError) as caught:
-        fit_model("Gemma-3-270m-it", workload=Workload(), settings=settings, options=ServingOptions("Q9_X"))
-    assert "Q4_K_M" in caught.value.hint
-
-
-def test_command_prints_json_and_text(tmp_path, monkeypatch):
-    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path))
-    arguments = ["fit", "SmolLM2-135M-Instruct", "--context", "2048", "--concurrency", "2"]
-    result = CliRunner().invoke(cli, [*arguments, "--json"])
-    assert result.exit_code == 0, result.output
-    record = json.loads(result.stdout)
-    assert record["fits"] is True
-    assert record["workload"]["concurrency"] == 2
-    text = CliRunner().invoke(cli, arguments)
-    assert text.exit_code == 0
-    assert "GiB" in text.stdout
-    assert "kv_cache" in text.stdout
-
-
-def test_command_exits_1_when_it_does_not_fit(tmp_path, monkeypatch):
-    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path))
-    result = CliRunner().invoke(cli, ["fit", "SmolLM2-135M-Instruct", "--context", "99999"])
-    assert result.exit_code == 1
-    assert "does not fit" in result.stdout
-
-
 def test_what_does_not_fit_says_what_would(settings):
     found = fit_model(
         "Qwen/Qwen3-32B",
@@ -76,15 +38,6 @@ def test_what_does_not_fit_says_what_would(settings):
     layers = next(way for way in others if "layers fit on the accelerator" in way)
     assert 30 < int(layers.split()[0]) < 64
     assert found.speed is None
-
-
-def test_speed_is_not_guessed_for_a_machine_whose_rates_are_unknown(settings):
-    found = fit_model(
-        "Qwen/Qwen3-8B", workload=Workload(), machine=find_machine("64GB", settings), settings=settings
-    )
-    assert found.fits
-    assert found.speed is None
-    assert found.ways_out == ()
 
 
 def test_speed_follows_bytes_and_batch(settings):
@@ -141,27 +94,6 @@ def test_kept_prompts_are_counted_as_the_engine_bounds_them(tiny, settings):
     assert "prompt_cache" not in {part.name for part in without.parts}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["--train", "lora", "--engine", "vllm"], "of serving"),
-        (["--train", "lora", "--adapter", "x"], "of serving"),
-    ],
-)
-def test_options_of_serving_are_not_passed_over_in_training(arguments, says):
-    result = CliRunner().invoke(cli, ["fit", "google/gemma-3-1b-it", "--machine", "L4", *arguments])
-    assert says in str(result.exception)
-
-
-@pytest.mark.parametrize(
-    "arguments", [["--context", "0"], ["--concurrency", "-1"], ["--train", "lora", "--context", "0"]]
-)
-def test_no_context_is_a_usage_error(arguments):
-    result = CliRunner().invoke(cli, ["fit", "google/gemma-3-1b-it", "--machine", "L4", *arguments])
-    assert result.exit_code == 2
-    assert "not in the range x>=1" in result.output
-
-
 def _speed(quantization, rate):
     return MeasuredSpeed(
         id=str(rate), model="tiny.gguf", engine="llamacpp", weights_sha256=None, machine="here",
@@ -190,14 +122,3 @@ def test_a_measured_speed_takes_the_estimates_place_for_its_own_weights(tiny, se
     assert timed.speed.how == "measured"
     assert timed.id != plain.id
     assert fitted(_speed("Q4_0", 9.0)) == plain
-
-
-def test_fit_leaves_no_project_behind(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
-    assert CliRunner().invoke(cli, ["fit", "google/gemma-3-270m"]).exit_code in (0, 1)
-    assert not (tmp_path / ".freehold").exists()
-    (tmp_path / "freehold.toml").write_text("[app")
-    result = CliRunner().invoke(cli, ["fit", "google/gemma-3-270m"])
-    assert result.exit_code in (0, 1)
-    assert "measured speeds are left out" in result.stderr

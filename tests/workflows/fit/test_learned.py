@@ -91,9 +91,3 @@ def test_it_is_only_ever_raised(tmp_path, machine):
     learn(tmp_path, machine, 2 * GIB)
     assert learn(tmp_path, machine, GIB).more_bytes == 2 * GIB
     assert learn(tmp_path, machine, 3 * GIB).more_bytes == 3 * GIB
-
-
-def test_a_damaged_file_is_as_none(tmp_path, machine):
-    made = learn(tmp_path, machine, GIB)
-    (tmp_path / "memory" / f"{made.id}.json").write_text("{")
-    assert learned.read(tmp_path, "/w/a.gguf", machine, "f16") is None

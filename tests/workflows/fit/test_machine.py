@@ -1,9 +1,11 @@
+"""A machine is read from a file or from words."""
+
 import pytest
 
-from freehold.errors import InputError
+from freehold.errors import InputError, UsageError
 from freehold.settings import load
-from freehold.types.machine import Accelerator, Machine
-from freehold.workflows.fit.machine import find_machine, with_rates
+from freehold.workflows.fit.machine import find_machine
+from freehold.workflows.fit.machine_words import machine_of_words
 
 GIB = 1 << 30
 
@@ -49,55 +51,92 @@ def test_impossible_files_are_refused(settings, tmp_path, text, says):
         find_machine(str(path), settings)
 
 
-def test_missing_file(settings):
-    with pytest.raises(InputError, match="no such machine file"):
-        find_machine("nowhere.toml", settings)
-
-
-RECORDED = {
-    "NVIDIA L4": "L4 24GB",
-    "NVIDIA GeForce RTX 4090": "RTX 4090 24GB",
-    "NVIDIA A100-SXM4-80GB": "A100 SXM 80GB",
-    "NVIDIA A100-PCIE-40GB": "A100 PCIe 40GB",
-    "NVIDIA H100 80GB HBM3": "H100 SXM 80GB",
-    "NVIDIA H100 PCIe": "H100 PCIe 80GB",
-    "Tesla T4": "T4 16GB",
-    "AMD Instinct MI300X": "MI300X 192GB",
-    "Apple M3 Max": "Apple M3 Max",
-}
 """Names as drivers give them (NVML, amdgpu, sysctl), and the catalog's row."""
 
 
-@pytest.mark.parametrize(("name", "row"), RECORDED.items())
-def test_rates_are_found_by_the_name_a_driver_gives(name, row):
-    device = Accelerator(kind="nvidia", name=name, memory_bytes=1 << 34, how="NVML")
-    (found,) = with_rates(_with(device)).accelerators
-    assert found.bandwidth_bytes_per_second > 1e11
-    assert f"NVML; rates of {row} from the catalog, checked" in found.how
-    assert found.memory_bytes == device.memory_bytes
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("2x L4", ["L4 24GB"] * 2),
+        ("2 × l4", ["L4 24GB"] * 2),
+        ("8xL4", ["L4 24GB"] * 8),
+        ("L4 x8", ["L4 24GB"] * 8),
+        ("rtx4090", ["RTX 4090 24GB"]),
+        ("NVIDIA GeForce RTX 4090", ["RTX 4090 24GB"]),
+        ("2x NVIDIA GeForce RTX 4090", ["RTX 4090 24GB"] * 2),
+        ("H100 SXM + 2x Tesla T4", ["H100 SXM 80GB", "T4 16GB", "T4 16GB"]),
+        ("H100 SXM+L4", ["H100 SXM 80GB", "L4 24GB"]),
+        ("g5.12xlarge", ["A10 24GB"] * 4),
+        ("p4d.24xlarge", ["A100 SXM 40GB"] * 8),
+        ("Standard_NC24ads_A100_v4", ["A100 PCIe 80GB"]),
+        ("a100-sxm4-80gb", ["A100 SXM 80GB"]),
+        ("Ryzen AI Max+ 395 128GB", ["Ryzen AI Max+ 395"]),
+        ("64GB", []),
+    ],
+)
+def test_words(words, names):
+    machine = machine_of_words(words)
+    assert [device.name for device in machine.accelerators] == names
+    assert all("catalog, checked" in device.how for device in machine.accelerators)
+    assert "note" not in machine.how
 
 
-def test_what_the_catalog_does_not_know_stays_unknown_and_says_so():
-    odd = Accelerator(kind="nvidia", name="NVIDIA GeForce GTX 1060", memory_bytes=1 << 33, how="NVML")
-    part = Accelerator(
-        kind="nvidia", name="NVIDIA A100-SXM4-80GB MIG 1g.10gb", memory_bytes=10 << 30, how="NVML, MIG slice"
+@pytest.mark.parametrize(
+    ("words", "gib"),
+    [
+        ("Apple M3 Max 64GB", 48),
+        ("Apple M4 32GB", 21.33),
+        ("Ryzen AI Max+ 395 128GB", 64),
+        ("DGX Spark 128GB", 119.6),
+    ],
+)
+def test_of_unified_memory_the_device_gets_what_its_system_lends(words, gib):
+    (device,) = machine_of_words(words).accelerators
+    assert device.memory_bytes / GIB == pytest.approx(gib, abs=0.05)
+
+
+def test_a_bare_name_of_several_products_is_the_common_one_and_says_so():
+    machine = machine_of_words("2x H100")
+    assert [device.name for device in machine.accelerators] == ["H100 SXM 80GB"] * 2
+    assert machine.how["note"] == (
+        "H100 is taken for H100 SXM 80GB, the common one of H100 PCIe 80GB, H100 SXM 80GB"
     )
-    for device in with_rates(_with(odd, part)).accelerators:
-        assert device.bandwidth_bytes_per_second is None
-        assert "its rates are not known" in device.how
 
 
-def test_the_common_choice_of_a_bare_name_in_a_file_is_noted(settings, tmp_path):
-    path = tmp_path / "box.toml"
-    path.write_text('name = "b"\ncores = 1\nmemory_gib = 64\n[[accelerators]]\nname = "H100"\n')
-    machine = find_machine(str(path), settings)
-    assert machine.accelerators[0].name == "H100 SXM 80GB"
-    assert machine.how["note"].startswith("H100 is taken for H100 SXM 80GB")
+def test_an_instance_type_has_cores_and_memory_where_they_were_read():
+    known, unread = machine_of_words("g5.xlarge"), machine_of_words("p5.48xlarge")
+    assert (known.cores, known.memory_bytes) == (4, 16 * GIB)
+    assert "AWS's g5.xlarge, checked 2026-11-27" in known.how["all"]
+    assert unread.memory_bytes == 0
+    assert "its cores and memory were not read" in unread.how["all"]
 
 
-def test_words_name_a_machine(settings):
-    assert [device.name for device in find_machine("2x L4", settings).accelerators] == ["L4 24GB"] * 2
-
-
-def _with(*devices):
-    return Machine(name="m", cores=4, memory_bytes=1, available_memory_bytes=1, cpu="c", accelerators=devices)
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("RTX 6000", "more than one product"),
+        ("L44", "not in the catalog"),
+        ("Raspberry Pi 5", "not in the catalog"),
+        ("0x L4", "0 accelerators"),
+        ("100x L4", "100 accelerators, expected 1 to 72"),
+        ("2x L4 x2", "not understood"),
+        ("2x g5.xlarge", "g5.xlarge is a whole machine"),
+        ("g5.3xlarge", "instance type g5.3xlarge is not in the catalog"),
+        ("Standard_NC40ads_H100_v5", "is not in the catalog"),
+        ("RTX 4090 48GB", "RTX 4090 24GB has 24.0 GiB"),
+        ("L4 80GB", "L4 24GB has 22.5 GiB"),
+        ("GB10 64GB", "GB10 has 119.6 GiB"),
+        ("2x DGX Spark", "chip of a whole machine"),
+        ("3x Apple M3 Max 64GB", "chip of a whole machine"),
+        ("Apple M3 Max 64GB + RTX 4090", "takes no other accelerators"),
+        ("Apple M3 Max", "shares the machine's memory"),
+        ("Apple M3 Max 9999GB", "9,999, expected 1 to 128"),
+        ("Apple M4 64GB", "64, expected 1 to 32"),
+        ("Apple M5 Max 9999GB", "9,999, expected 1 to 1,024"),
+        ("0GB", "expected 0.05"),
+        (" ", "no machine is named"),
+    ],
+)
+def test_what_is_not_understood_or_cannot_be_is_refused(words, says):
+    with pytest.raises(UsageError, match=says):
+        machine_of_words(words)

@@ -5,9 +5,7 @@ import json
 import threading
 
 import pytest
-from click.testing import CliRunner
 
-from freehold.cli.main import cli
 from freehold.errors import UpstreamError
 from freehold.settings import load
 from freehold.types.machine import Workload
@@ -84,10 +82,3 @@ def test_a_server_that_does_not_say_is_an_error(server, settings):
     for odd in ({}, {"data": []}, {"data": ["x"]}, {"data": [{"id": 3}]}, []):
         with pytest.raises(UpstreamError, match="lists no model"):
             read("http://x", odd, METRICS)
-
-
-def test_the_command_reads_a_server(server, monkeypatch, tmp_path):
-    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path))
-    result = CliRunner().invoke(cli, ["fit", server[0], "--context", "8192", "--concurrency", "8"])
-    assert result.exit_code == 0, result.output
-    assert "assistant" in result.stdout

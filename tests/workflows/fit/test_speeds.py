@@ -3,14 +3,12 @@ import pytest
 from benchmarks.speed import HERE
 
 from freehold.catalog import models
-from freehold.hardware.probes import probe_machine
 from freehold.hardware.quantization import weights_bytes
 from freehold.hardware.speed import estimate
 from freehold.settings import load
-from freehold.store import open_store
 from freehold.types.config import parse
 from freehold.types.machine import MeasuredSpeed, Speed, Workload
-from freehold.workflows.fit.speeds import all_measured, measured, narrowed, newest
+from freehold.workflows.fit.speeds import narrowed, newest
 from freehold.workflows.project import Project
 
 
@@ -55,22 +53,6 @@ def project(tmp_path):
     return Project(
         tmp_path, parse('[app]\nname = "t"\n'), load({"FREEHOLD_HOME": str(tmp_path / "home")}), None
     )
-
-
-def test_a_project_without_a_store_has_none_and_gets_none(project, tmp_path):
-    assert all_measured(project) == ()
-    assert not (tmp_path / ".freehold").exists()
-
-
-def test_what_was_kept_is_found_for_this_machine(project):
-    here = probe_machine(project.settings.home).name
-    row = speed("a", 5.0, machine=here)
-    with open_store(project.store_url) as store:
-        store.put(row)
-        store.put(msgspec.structs.replace(row, id="b", machine="elsewhere"))
-    assert [one.id for one in all_measured(project)] == ["a", "b"]
-    assert measured(project, "org/model", "Q8_0") == row.speed
-    assert measured(project, "org/model", "Q4_0") is None
 
 
 SMOLLM = "HuggingFaceTB/SmolLM2-135M-Instruct"

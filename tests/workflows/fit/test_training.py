@@ -1,8 +1,6 @@
 import msgspec
 import pytest
-from click.testing import CliRunner
 
-from freehold.cli.main import cli
 from freehold.errors import UsageError
 from freehold.settings import load
 from freehold.types.config import FinetuneConfig
@@ -64,15 +62,6 @@ def test_a_gguf_is_not_quantized_a_second_time(settings, tmp_path):
     tiny_models.write(tiny_models.SHAPES["llama"], "Q8_0", path)
     with pytest.raises(UsageError, match="quantized already"):
         training_fit(str(path), config=FinetuneConfig(method="qlora"), settings=settings)
-
-
-def test_the_command_fits_training(tmp_path, monkeypatch):
-    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path))
-    arguments = ["fit", "SmolLM2-135M-Instruct", "--train", "lora", "--context", "64"]
-    result = CliRunner().invoke(cli, arguments)
-    assert result.exit_code == 0, result.output
-    assert "trained (lora)" in result.stdout
-    assert "longest sample" in result.stdout
 
 
 def test_numbers_are_halved_where_the_machine_multiplies_them_fast(settings):

@@ -10,7 +10,6 @@ from freehold.hardware.fit import device_room
 from freehold.hardware.memory import ServingLoad
 from freehold.hardware.parallel import Layout
 from freehold.hardware.vllm_memory import (
-    activation_bytes,
     batch_tokens,
     copied_bytes,
     kv_bytes,
@@ -131,12 +130,6 @@ def test_an_official_release_is_named_where_it_would_fit(settings):
     assert release_in("Qwen/Qwen3-32B", "GPTQ") is None
 
 
-def test_a_form_that_is_larger_than_the_published_is_counted_and_said(settings):
-    wide = fitted("openai/gpt-oss-120b", "4x H100", settings, quantization="BF16")
-    assert wide.total_bytes > 200 * GIB
-    assert "published in MXFP4: BF16 is larger and holds no more" in wide.reasons
-
-
 def test_a_latent_cache_lies_on_every_device_of_a_group():
     """vllm-project/recipes Kimi-K2-Thinking: 8 x H200, tensor parallel 8, cache of 715,072 tokens (with the share of
     0.9 of that time), and 5,721,088 where decode context parallel splits it."""
@@ -153,13 +146,6 @@ def test_a_latent_cache_lies_on_every_device_of_a_group():
     assert free / (per_token + copies) == pytest.approx(715_072, rel=0.08)
 
 
-def test_few_key_heads_are_copied_to_devices_beyond_their_number():
-    shape = models.get("Qwen/Qwen3-235B-A22B").shape  # four of them
-    one = Workload(context_tokens=4096)
-    assert kv_copies_bytes(shape, one, "auto", Layout(4)) == 0
-    assert kv_copies_bytes(shape, one, "auto", Layout(8)) == kv_bytes(shape, one)
-
-
 def test_an_fp8_cache_is_half_and_named_as_a_way_out(settings):
     plain = fitted("Qwen/Qwen3-32B-FP8", "L40S", settings, context=40_960)
     half = fitted("Qwen/Qwen3-32B-FP8", "L40S", settings, context=40_960, kv_type="fp8")
@@ -168,21 +154,6 @@ def test_an_fp8_cache_is_half_and_named_as_a_way_out(settings):
     assert not plain.fits
     assert half.fits
     assert any("--kv-type fp8" in way for way in plain.ways_out)
-
-
-@pytest.mark.parametrize(
-    ("engine", "kv_type", "says"), [("vllm", "q8_0", "not known to vLLM"), ("llamacpp", "fp8", "not known")]
-)
-def test_a_cache_type_of_the_other_engine_is_refused_with_those_known(settings, engine, kv_type, says):
-    with pytest.raises(UsageError, match=says) as caught:
-        fit_model(
-            "Qwen/Qwen3-8B",
-            workload=Workload(),
-            machine=find_machine("L4", settings),
-            settings=settings,
-            options=ServingOptions(engine=engine, kv_type=kv_type),
-        )
-    assert "known: " in caught.value.hint
 
 
 def test_a_draft_model_is_counted_with_its_cache(settings):
@@ -246,19 +217,3 @@ def test_a_folder_is_served_in_the_form_its_config_names(settings, tmp_path):
     assert {part.name: part.bytes for part in plain.parts}["weights"] > {
         part.name: part.bytes for part in found.parts
     }["weights"]
-
-
-def test_the_step_follows_the_device():
-    tokens = {
-        name: batch_tokens(accelerators.accelerator(accelerators.get(name)))
-        for name in ("T4", "A100 80GB", "H100", "H200", "B200", "GB10")
-    }
-    assert tokens == {"T4": 2048, "A100 80GB": 2048, "H100": 8192, "H200": 8192, "B200": 16_384, "GB10": 2048}
-    assert activation_bytes(models.get("Qwen/Qwen3-8B").shape, 2048) < 0.5 * GIB
-
-
-def test_parts_name_what_several_devices_hold_whole(settings):
-    found = fitted("deepseek-ai/DeepSeek-V3", "8x H200", settings)
-    (copies,) = [part for part in found.parts if part.name == "copies"]
-    assert copies.basis.startswith("what each of 8 devices holds whole: weights ")
-    assert found.total_bytes == sum(part.bytes for part in found.parts)

@@ -13,6 +13,8 @@ from freehold.types.progress import Silent
 from freehold.workflows.incumbent.scan import scan
 from freehold.workflows.incumbent.scanning.sarif import sarif
 
+pytestmark = pytest.mark.process
+
 DAY = date(2026, 11, 24)
 
 PYTHON = '''"""Once called gpt-4-0613."""

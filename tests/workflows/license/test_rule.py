@@ -1,11 +1,17 @@
+"""Rulings, the profile they are for, what must be done and shown."""
+
+import tomllib
+
 import msgspec
 import pytest
 from tests.workflows.prove.test_evaluate import make_dataset
 
-from freehold.errors import InputError, StorageError, UsageError
-from freehold.types.config import UseProfile
+from freehold.errors import ConfigError, InputError, StorageError, UsageError
+from freehold.types.config import UseProfile, parse
 from freehold.types.dataset import Message, Sample
+from freehold.types.endpoint import ServePlan
 from freehold.types.ruling import Lineage, LineageEdge
+from freehold.workflows.license.attributions import attributions
 from freehold.workflows.license.rule import (
     comply,
     lineage_of,
@@ -16,6 +22,7 @@ from freehold.workflows.license.rule import (
     similar_models,
     ways,
 )
+from freehold.workflows.license.use import read_use, use_table, with_settings, write_use
 
 
 def test_permissive_model_hosted_needs_nothing():
@@ -69,8 +76,6 @@ def test_the_incumbents_answers_are_in_the_lineage_where_they_are_learned(tmp_pa
     assert lineage.edges[1].note == "1 training targets are its answers"
     taught = msgspec.structs.replace(dataset, targets_from={"gold": 1})
     assert [edge.kind for edge in lineage_of("Qwen/Qwen3-8B", taught).edges] == ["base"]
-    distilled = lineage_of("Qwen/Qwen3-8B", taught, distilled=True)
-    assert [edge.kind for edge in distilled.edges] == ["base", "distilled_from"]
     seen = lineage_of("Qwen/Qwen3-8B", dataset, shown=True)
     assert [edge.kind for edge in seen.edges] == ["base", "prompted_with"]
     assert seen.edges[1].note == "1 samples that may be shown as examples carry its answers"
@@ -138,3 +143,55 @@ def test_a_merge_is_checked_under_the_name_it_has():
     assert rule_for_model("x", named_after(fine, use), lineage=fine).violations == ()
     base = Lineage(model="Qwen/Qwen2.5-7B", edges=(LineageEdge(kind="base", model="Qwen/Qwen2.5-7B"),))
     assert named_after(base, use) == use
+
+
+def test_settings_are_typed_and_checked():
+    use = with_settings(UseProfile(), ("commercial=true", "mau_product=120_000", "regions=EU, US", "seat=DE"))
+    assert (use.commercial, use.mau_product, use.regions, use.seat) == (True, 120_000, ("EU", "US"), "DE")
+    with pytest.raises(ConfigError, match="unknown key comercial") as caught:
+        with_settings(use, ("comercial=true",))
+    assert caught.value.hint == "did you mean commercial?"
+    with pytest.raises(ConfigError):
+        with_settings(use, ("mode=somehow",))
+
+
+def test_a_profile_file_may_hold_the_table_or_the_keys(tmp_path):
+    path = tmp_path / "use.toml"
+    path.write_text("[use]\ncommercial = true\n")
+    assert read_use(path).commercial is True
+    path.write_text("licensee_region = 'FR'\n")
+    assert read_use(path).seat == "FR"
+    path.write_text("comercial = true\n")
+    with pytest.raises(ConfigError, match=r"use\.toml: unknown key comercial"):
+        read_use(path)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_use(tmp_path / "none.toml")
+
+
+def test_the_table_is_put_in_place_and_the_rest_stays(tmp_path):
+    path = tmp_path / "freehold.toml"
+    path.write_text('[app]\nname = "a"\n\n[use]\ncommercial = false\n\n[task]\nmargin = 0.03\n')
+    write_use(path, UseProfile(commercial=True, mau_product=5_000, regions=("EU",)))
+    config = parse(path.read_text())
+    assert (config.use.commercial, config.use.mau_product, config.task.margin) == (True, 5_000, 0.03)
+    assert path.read_text().count("[use]") == 1
+    fresh = tmp_path / "new" / "freehold.toml"
+    fresh.parent.mkdir()
+    write_use(fresh, UseProfile(seat="DE"))
+    assert parse(fresh.read_text()).use.seat == "DE"
+
+
+def test_the_table_round_trips():
+    use = UseProfile(mode="relay", price='say "free"', modalities_used=("text",), commercial=False)
+    assert tomllib.loads(use_table(use))["use"]["price"] == 'say "free"'
+
+
+def plan(model):
+    return ServePlan(model=model, engine="echo", context_tokens=512, parallel=1)
+
+
+def test_a_prescribed_phrase_is_shown_and_an_unknown_model_has_none():
+    use = UseProfile(mode="hosted_service", commercial=True)
+    found = attributions([plan("meta-llama/Llama-3.2-1B-Instruct"), plan("someone/unheard-of")], use)
+    assert list(found) == ["meta-llama/Llama-3.2-1B-Instruct"]
+    assert "Built with Llama" in found["meta-llama/Llama-3.2-1B-Instruct"]

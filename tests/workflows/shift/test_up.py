@@ -230,7 +230,7 @@ def cli(folder, *arguments):
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_adapters_are_added_and_removed_while_it_serves(run, tmp_path, port):
     answers = tmp_path / "tuned.json"
     answers.write_text('{"Where is my order?": "tracking"}')
@@ -253,7 +253,7 @@ def test_adapters_are_added_and_removed_while_it_serves(run, tmp_path, port):
     assert code == 2 and "nothing is served" in err
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_several_models_behind_one_address(run, tmp_path, port):
     (tmp_path / "freehold.toml").write_text('[app]\nname = "x"\n[serve]\nengine = "echo"\n')
     server = run("serve", "one", "two", "--engine", "echo", "--port", str(port), "--json")
@@ -267,7 +267,7 @@ def test_several_models_behind_one_address(run, tmp_path, port):
     assert server.stop()[0] == 0
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_two_servers_on_one_store_do_not_disturb_each_other(run, tmp_path, port):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -319,7 +319,7 @@ def test_before_anything_was_chosen_the_first_that_writes_text_is_served_as_it_c
     assert "--no-engine" in told.value.hint
 
 
-def test_weights_that_were_pruned_are_fetched_again(tmp_path, monkeypatch):
+def test_weights_that_were_removed_are_fetched_again(tmp_path, monkeypatch):
     project = chosen_with_lost_weights(tmp_path, monkeypatch)
     monkeypatch.setattr(up, "ensure_weights", lambda model, *_, **__: WEIGHTS)
     plan = up.project_plan(project)

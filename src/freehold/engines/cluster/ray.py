@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from freehold.engines.cluster.replica import EngineReplica
-from freehold.errors import EngineError, MissingExtraError, UsageError
+from freehold.errors import EngineError, MissingExtraError
 from freehold.types.serving.cluster import ClusterPlan, ClusterState, Replica
 
 DEPLOYMENT = "engine"
@@ -120,31 +120,14 @@ def deploy(plan: ClusterPlan, *, log_dir: Path) -> None:
     from ray import serve
     from ray.exceptions import RayError
 
-    if plan.config.via == "ray-llm":
-        made = _llm_application(plan)
-    else:
-        made = _application(plan, log_dir)
     try:
         serve.start(proxy_location=proxy_location(plan), http_options=http_options(plan))
-        serve.run(made, name=plan.name, route_prefix="/")
+        serve.run(_application(plan, log_dir), name=plan.name, route_prefix="/")
     except (RuntimeError, RayError) as error:  # the second: the cluster's own controller refused
         why = state(plan.name).message or str(error)
         raise EngineError(
             f"{plan.name} could not be deployed: {_first_cause(why)}", hint=f"logs of engines: {log_dir}"
         ) from None
-
-
-def _llm_application(plan: ClusterPlan) -> Any:
-    from freehold.engines.cluster.llm import llm_config
-
-    try:
-        from ray.serve.llm import LLMConfig, build_openai_app
-    except ImportError as error:
-        raise UsageError(
-            f"Ray's LLM support needs vLLM in the environment that deploys: {str(error).splitlines()[0]}",
-            hint='pip install "ray[llm]" there and run this command in it, or [cluster] via = "engine"',
-        ) from None
-    return build_openai_app({"llm_configs": [LLMConfig(**llm_config(plan))]})
 
 
 def state(name: str) -> ClusterState:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from freehold.gateway.http.memory import HeldBytes
 from freehold.gateway.http.response import TransportError
-from freehold.gateway.http.upstreams import FatalRequestError, UpstreamFailure
+from freehold.gateway.http.upstreams import UpstreamFailure
 from freehold.gateway.messages import CapturedExchange, ResponseKind
 from freehold.gateway.proxy import deferral
 from freehold.gateway.proxy.exchange import CAPTURED_BYTES_MAX, Deferring, ProxyExchange
@@ -192,8 +192,6 @@ class Shadows:
                     answer_body = await response.read_all()
                 finally:
                     await response.close()
-        except FatalRequestError:
-            return 599, answer_body, "ends_engine"
         except (UpstreamFailure, TransportError, TimeoutError):
             return status or 599, answer_body, "failed"
         return status, answer_body, "failed" if status >= 400 else "answered"

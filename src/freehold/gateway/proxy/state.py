@@ -74,12 +74,7 @@ class WorkerState:
         self.meters = Meters()
         self.preparer = Preparer(self.reader, self.meters)
         self.rules = Rules()
-        self.upstreams = Upstreams(
-            config,
-            self.memory,
-            run_folder=run_folder,
-            on_death=lambda name: self.meters.count("freehold_engine_deaths", name),
-        )
+        self.upstreams = Upstreams(config, self.memory)
         self.spoken = SpokenApis(self.upstreams)
         self.health = HealthChecks(self.upstreams, self.preparer.trouble)
         self.limiter = Limiter()

@@ -63,7 +63,6 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("endpoint", "path", "status"),
     ),
     "freehold_upstream_failures": ("Tries of an endpoint that failed", ("endpoint", "kind")),
-    "freehold_engine_deaths": ("Requests that an engine died on before an answer began", ("endpoint",)),
     "freehold_retries": ("Tries repeated on the same endpoint", ("endpoint",)),
     "freehold_requests_without_user": (
         "Requests of a route that is sticky by user, that named none and were assigned by their conversation",

@@ -50,8 +50,6 @@ class AgreementJob(Record, frozen=True, kw_only=True):
 
     dataset: Dataset
     base: Weights
-    choose: bool = True
-    """Whether to measure which way is best."""
     threads: int | None = None
 
 
@@ -108,8 +106,6 @@ def agreement(job: AgreementJob) -> Agreement:
     found = msgspec.structs.replace(
         found, doubted=tuple(samples[place].id for place in np.flatnonzero(doubted))
     )
-    if not job.choose:
-        return found
     asked, by_way = measured(columns)
     return msgspec.structs.replace(found, asked=asked, right=by_way)
 

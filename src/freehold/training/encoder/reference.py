@@ -85,7 +85,7 @@ def answers_of(job: EncoderReferenceJob) -> list[EncoderReference]:
             EncoderReference(
                 sample_id=sample_id,
                 tokens=counts[row],
-                answer=_answer(manifest, values, shares),
+                answer=_answer(manifest, values),
                 probabilities=tuple(shares),
             )
         )

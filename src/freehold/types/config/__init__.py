@@ -5,7 +5,6 @@ from freehold.types.config.candidates import (
     CandidateConfig,
     CandidatesConfig,
     MethodSettings,
-    PseudoLabelsWay,
     SelectionConfig,
 )
 from freehold.types.config.cluster import ClusterConfig
@@ -57,7 +56,6 @@ __all__ = [
     "PersonalData",
     "PriceConfig",
     "ProjectConfig",
-    "PseudoLabelsWay",
     "RolloutConfig",
     "RouteConfig",
     "SelectionConfig",

@@ -23,9 +23,6 @@ class CandidatesConfig(Table, frozen=True, kw_only=True):
     """Catalog ids, best guess first. Each is ruled on, trained and measured."""
 
 
-PseudoLabelsWay = Literal["auto", "all", "agreed", "none"]
-
-
 class MethodSettings(Table, frozen=True, kw_only=True):
     """What a candidate says about its method. Keys of other methods are errors."""
 
@@ -43,10 +40,6 @@ class MethodSettings(Table, frozen=True, kw_only=True):
     unlabelled: Literal["traffic"] | None = None
     """Method `encoder`: `traffic` lets it learn from messages of this task that have no answer, too, where labels have
     few samples: captured ones, and imported rows that `[data] unlabelled` keeps."""
-    pseudo_labels: PseudoLabelsWay | None = None
-    """Of training samples whose only answer is the incumbent's: `all` are learned from, `none`, or those that are
-    `agreed` by heads over a sentence encoder which learned what is right; `auto` takes what has more of the right
-    answers right that were left out (default: `auto` for method `encoder` where there are both, else `all`)."""
     stage: Literal["auto", "frozen", "contrastive", "tuned"] | None = None
     """Method `encoder`: what learns: the heads alone (`frozen`), or the encoder too; `auto` (default) by the number of
     samples."""
@@ -88,7 +81,6 @@ SETTINGS_OF: dict[str, tuple[MethodName, ...]] = {
     "system": ("prompt",),
     "reminder": ("prompt",),
     "unlabelled": ("encoder",),
-    "pseudo_labels": ("encoder", "lora", "qlora", "full"),
     "stage": ("encoder",),
     "train": ("lora", "qlora", "full", "encoder"),
 }

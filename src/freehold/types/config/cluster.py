@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta
 
@@ -10,16 +10,10 @@ from freehold.types.config.table import AtLeastOne, Table
 
 
 class ClusterConfig(Table, frozen=True, kw_only=True):
-    """`[cluster]`: the same plan on several machines, through Ray Serve.
-
-    `via` of ``"engine"`` runs the plan's engine in each replica; ``"ray-llm"`` lets Ray Serve's own LLM support run
-    vLLM, which also spreads one model over machines.
-    """
+    """`[cluster]`: the same plan on several machines, through Ray Serve."""
 
     address: str | None = None
     """Ray cluster to join: `HOST:6379`, or `auto` for one that runs here. Without it one is started on this machine."""
-    via: Literal["engine", "ray-llm"] = "engine"
-    """What a replica is: freehold's engine, or Ray Serve's LLM support with vLLM."""
     min_replicas: AtLeastOne = 1
     """Replicas that always run."""
     max_replicas: int = 1
@@ -38,8 +32,6 @@ class ClusterConfig(Table, frozen=True, kw_only=True):
     """Memory of each replica (default: what the weights and the cache need)."""
     per_machine: int | None = None
     """At most this many replicas on one machine."""
-    adapters_url: str | None = None
-    """Where Ray's LLM support finds adapters: `s3://…`, `gs://…`. A folder per adapter."""
     host: str = "127.0.0.1"
     """Address the cluster answers on: loopback of the head, unless you say otherwise (`0.0.0.0`: on every machine)."""
     port: Annotated[int, Meta(ge=1, le=65535)] = 8000

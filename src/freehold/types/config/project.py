@@ -216,12 +216,6 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
             raw["method"] = candidate.method
         return strict.read(raw, FinetuneConfig, f"candidate {candidate.model}: train")
 
-    def trains_by(self, method: Method) -> bool:
-        """Whether a candidate learns by this method."""
-        if isinstance(self.candidates, tuple):
-            return any((one.method or self.train.method) == method for one in self.candidates)
-        return self.train.method == method
-
 
 def usable_name(text: str) -> str:
     """A text made fit to be an application's name, which names a folder; ``app`` where nothing of it is left."""

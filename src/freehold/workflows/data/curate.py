@@ -86,7 +86,7 @@ class Curator:
                 self._right["right"] += value >= self.recipe.incumbent_min_score
                 if value < self.recipe.incumbent_min_score and split == "train":
                     self._right["not_learned"] += 1
-                    return msgspec.structs.replace(sample, incumbent=None, teacher=None)
+                    return msgspec.structs.replace(sample, incumbent=None)
         return sample
 
     def counted(self, traces: Iterable[Trace]) -> Iterator[Trace]:

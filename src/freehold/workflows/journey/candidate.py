@@ -125,13 +125,8 @@ class CandidateRunner:
 
     def _rule(self, candidate: Candidate, *, trains: bool) -> Ruling:
         bench, use = self.bench, self.bench.project.config.use
-        distilled = candidate.method == "distill"
         shown = METHOD_KINDS[candidate.method].shows_answers
-        lineage = (
-            lineage_of(candidate.model, bench.dataset, distilled=distilled, shown=shown)
-            if trains or shown
-            else None
-        )
+        lineage = lineage_of(candidate.model, bench.dataset, shown=shown) if trains or shown else None
         named = [candidate.model, *(() if lineage is None else (edge.model for edge in lineage.edges))]
         ruling = bench.steps.run(
             f"ruling:{candidate.key}",

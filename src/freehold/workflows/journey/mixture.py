@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 
-from freehold import files
 from freehold.datasets import building
 from freehold.errors import UsageError, did_you_mean
 from freehold.hardware.probes.machine import probe_machine
@@ -139,11 +136,3 @@ def kept_mixture(project: Project, candidate: str | None = None) -> Mixture:
             hint=did_you_mean(candidate, known, f"planned: {', '.join(known)}"),
         )
     raise UsageError("no mixture was planned yet", hint="freehold defer plan")
-
-
-def write_curve_page(mixture: Mixture, path: Path) -> None:
-    """Write the page with the curves. Raises `StorageError` when it cannot be written."""
-    from freehold.report.mixture_page import render_mixture
-
-    with files.writing(str(path), hint="name a file in a folder that exists"), files.shared(path):
-        path.write_text(render_mixture(mixture), encoding="utf-8")

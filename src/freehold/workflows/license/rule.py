@@ -54,16 +54,14 @@ def lineage_of(
     model: str,
     dataset: Dataset,
     *,
-    distilled: bool = False,
     shown: bool = False,
 ) -> Lineage:
     """What the candidate will be made of: the base, and the incumbent's answers where they are training targets.
 
-    `distilled`: it imitates the incumbent, so that those are the targets whatever is right. `shown`: no weights learn
-    from them, they are shown to the model as examples.
+    `shown`: no weights learn from them, they are shown to the model as examples.
     """
     edges = [LineageEdge(kind="base", model=model)]
-    learned = sum(dataset.targets_from.values()) if distilled else dataset.targets_from.get("incumbent", 0)
+    learned = dataset.targets_from.get("incumbent", 0)
     if learned and dataset.incumbent_model:
         edges.append(
             LineageEdge(

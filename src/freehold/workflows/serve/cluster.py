@@ -15,12 +15,11 @@ import msgspec
 from freehold import engines
 from freehold.engines import probe
 from freehold.engines.cluster import ray
-from freehold.engines.cluster.llm import llm_config
 from freehold.engines.cluster.replica import ENDPOINT_PATH
 from freehold.errors import EngineError, UsageError
 from freehold.settings import Settings
 from freehold.types.config import ClusterConfig
-from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
+from freehold.types.endpoint import Endpoint, ServedModel, ServePlan
 from freehold.types.engine import ENGINE_KINDS
 from freehold.types.progress import Progress
 from freehold.types.serving.cluster import ClusterPlan, ClusterState
@@ -41,13 +40,8 @@ def plan(project: Project, serve: ServePlan, config: ClusterConfig | None = None
             f"engine {serve.engine} runs elsewhere already, so a cluster has nothing to start",
             hint=f"engines of a cluster: {', '.join(kind.name for kind in ENGINE_KINDS.values() if kind.runs_here)}",
         )
-    if serve.preparation is not None and config.via == "ray-llm":
-        raise UsageError(
-            f"requests for {serve.served_name} are to be prepared, and Ray's LLM support prepares none",
-            hint='via = "engine" in [cluster] does',
-        )
     name = re.sub(r"[^a-z0-9-]+", "-", project.config.app.name.lower()).strip("-")[:40] or "app"
-    cluster_plan = ClusterPlan(
+    return ClusterPlan(
         name=f"freehold-{name}",
         # A replica sees all cores of its machine, and may use those that are its own.
         serve=msgspec.structs.replace(serve, port=0, threads=serve.threads or max(1, int(config.cpus))),
@@ -56,9 +50,6 @@ def plan(project: Project, serve: ServePlan, config: ClusterConfig | None = None
         if config.memory_gib
         else memory_bytes(serve, project.settings),
     )
-    if config.via == "ray-llm":
-        llm_config(cluster_plan)
-    return cluster_plan
 
 
 def memory_bytes(serve: ServePlan, settings: Settings) -> int:
@@ -85,8 +76,7 @@ def up(
     Raises `EngineError` (no cluster, a replica that does not start), `UsageError`, `MissingExtraError`.
     """
     ray.require()
-    if cluster_plan.config.via == "engine":
-        engines.check(cluster_plan.serve)
+    engines.check(cluster_plan.serve)
     log_dir = (project.state / "engines").absolute()
     progress.step("join the cluster", note=cluster_plan.config.address or "on this machine alone")
     ray.connect(cluster_plan.config.address)
@@ -131,12 +121,7 @@ def down(project: Project) -> bool:
 def look(cluster_plan: ClusterPlan) -> ClusterState:
     """The state with the endpoint that answers."""
     state = ray.state(cluster_plan.name)
-    endpoint = (
-        llm_endpoint(cluster_plan)
-        if cluster_plan.config.via == "ray-llm"
-        else endpoint_of(cluster_plan.config)
-    )
-    return msgspec.structs.replace(state, endpoint=endpoint)
+    return msgspec.structs.replace(state, endpoint=endpoint_of(cluster_plan.config))
 
 
 def base_url(config: ClusterConfig) -> str:
@@ -162,20 +147,6 @@ def endpoint_of(config: ClusterConfig) -> Endpoint:
         for model in endpoint.models
     )
     return msgspec.structs.replace(endpoint, base_url=base_url(config), models=models, api_key_env=None)
-
-
-def llm_endpoint(cluster_plan: ClusterPlan) -> Endpoint:
-    """The endpoint of Ray's LLM support, from the plan: it tells no more than its models."""
-    return Endpoint(
-        name=cluster_plan.name,
-        engine="vllm",
-        base_url=base_url(cluster_plan.config),
-        models=(ServedModel(name=cluster_plan.serve.model, upstream_name=cluster_plan.serve.model),),
-        capabilities=Capabilities(
-            json_schema=True, logprobs=True, adapters=cluster_plan.config.adapters_url is not None
-        ),
-        context_tokens=cluster_plan.serve.context_tokens,
-    )
 
 
 def until_interrupted() -> None:

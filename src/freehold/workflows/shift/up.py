@@ -75,7 +75,7 @@ def project_plan(project: Project, *, progress: Progress | None = None) -> Serve
 
 
 def _with_weights_fetched_again(chosen: ServePlan, project: Project, progress: Progress | None) -> ServePlan:
-    """The plan with its weights where they are now, fetched again when they were pruned."""
+    """The plan with its weights where they are now, fetched again when they were removed."""
     weights = None
     with contextlib.suppress(WeightsError, UnknownModelError):
         weights = ensure_weights(chosen.model, project.settings, progress=progress)

@@ -33,16 +33,6 @@ def traffic(project):
         )
 
 
-def test_what_is_not_known_is_said_with_its_command(visiting, project):
-    with serving_console(project) as address:
-        visit = visiting(address, width=390)
-        page = visit.open("cost", waits=".note.warn")
-        assert "Not known" in page.locator(".note.warn").inner_text()
-        assert "freehold cost" in page.locator(".note.warn code").inner_text()
-        assert "$2.50" in page.locator("[data-key=mixture]").inner_text()
-        visit.clean()
-
-
 def test_a_month_with_what_it_rests_on(visiting, project):
     traffic(project)
     with serving_console(project) as address:

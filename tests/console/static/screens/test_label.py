@@ -45,11 +45,3 @@ def test_ten_items_are_labelled_blind(visiting, proven):
         until(page, "before => document.querySelector('#screen p').innerText === before", arg=before)
         assert len(shown_labels(project)) == 9
         visit.clean()
-
-
-def test_nothing_to_label_says_what_to_do_first(visiting, empty_project):
-    with serving_console(empty_project) as address:
-        visit = visiting(address, width=390, dark=True)
-        page = visit.open("label", waits=".empty")
-        assert "freehold evaluate" in page.locator(".empty").inner_text()
-        visit.clean()

@@ -5,8 +5,6 @@ from tests.console.conftest import serving_console
 from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 
-from freehold.console.sessions import Visitor
-
 pytestmark = pytest.mark.browser
 TOML = evidence.TOML + '[use]\nmode = "hosted_service"\nserves_third_parties = true\n'
 
@@ -29,19 +27,4 @@ def test_duties_are_a_checklist_with_the_files_that_meet_them(visiting, tmp_path
         page.locator(".checklist input").first.click()
         page.wait_for_selector("[data-key=duties] h2:has-text('Duties: 0 of')")
         assert not page.locator(".checklist input").first.is_checked()
-        visit.clean()
-
-
-def test_who_only_looks_ticks_nothing(visiting, tmp_path):
-    with serving_console(project_of(tmp_path, TOML), Visitor("eye", "read")) as address:
-        visit = visiting(address)
-        page = visit.open("license?model=meta-llama/Llama-3.1-8B-Instruct", waits=".checklist")
-        assert page.locator(".checklist input:enabled").count() == 0
-        visit.clean()
-
-
-def test_it_fits_a_telephone(visiting, tmp_path):
-    with serving_console(project_of(tmp_path, TOML)) as address:
-        visit = visiting(address, width=390, dark=True)
-        visit.open("license?model=google/gemma-3-27b-it", waits=".checklist")
         visit.clean()

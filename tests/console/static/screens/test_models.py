@@ -22,11 +22,3 @@ def test_what_if_on_another_machine(visiting, tmp_path):
         page.wait_for_selector("#screen .note.bad")
         assert page.get_by_label("What if on").count() == 1
         visit.clean()
-
-
-def test_it_fits_a_telephone(visiting, tmp_path):
-    with serving_console(project_of(tmp_path, evidence.TOML)) as address:
-        visit = visiting(address, width=390, dark=True)
-        visit.page.set_default_timeout(120_000)
-        visit.open("models?machine=T4&find=qwen3", waits="[data-key=rows] table")
-        visit.clean()

@@ -3,7 +3,6 @@
 import msgspec
 import pytest
 from tests.console.conftest import serving_console
-from tests.console.waiting import until
 from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 
@@ -56,29 +55,6 @@ def test_a_promotion_with_deferral_shows_the_mixtures_figures_first(visiting, pr
         visit.clean()
 
 
-def test_hostile_answers_stay_text(visit):
-    page = visit.open("proof?cause=wrong form: no_label", waits=".item")
-    shown = page.locator(".item").first
-    assert '<img src=x onerror="document.title=1">' in shown.inner_text()
-    assert shown.locator("img").count() == 0 and page.title() != "1"
-    assert "\u202e" not in shown.inner_text() and "\x1b" not in shown.inner_text()
-    visit.clean()
-
-
-def test_a_slice_leads_to_its_items_and_a_cause_to_others_like_it(visit):
-    page = visit.open("proof", waits=".items")
-    page.locator("[data-key='row-language=de'] a").first.click()
-    until(page, "() => location.hash.includes('slice=language')")
-    until(page, "() => document.querySelector('select[name=slice]').value === 'language=de'")
-    before = page.locator("#items .small.soft").first.inner_text()
-    page.locator(".item header a.pill").first.click()
-    until(page, "() => location.hash.includes('cause=')")
-    until(page, "before => document.querySelector('#items .small.soft').innerText !== before", arg=before)
-    page.locator("select[name=show]").select_option("all")
-    until(page, "() => location.hash.includes('show=all')")
-    visit.clean()
-
-
 def test_keys_walk_the_items_and_fold_what_is_the_same(visit):
     page = visit.open("proof", waits=".item")
     page.keyboard.press("j")
@@ -111,19 +87,3 @@ def test_pages_go_on_and_a_note_stays(visit, proven):
         assert found[0].who == "ada (console)"
         assert [one.action for one in audit.entries(store.database)][-1] == "note.add"
     visit.clean()
-
-
-def test_a_fresh_project_says_what_to_do_first(visiting, empty_project):
-    with serving_console(empty_project) as address:
-        visit = visiting(address, width=390)
-        page = visit.open("proof", waits=".empty")
-        assert "freehold migrate" in page.locator(".empty").inner_text()
-        visit.clean()
-
-
-@pytest.mark.parametrize("dark", [False, True])
-def test_it_fits_a_telephone(visiting, proven, dark):
-    with serving_console(proven[0]) as address:
-        visit = visiting(address, width=390, dark=dark)
-        visit.open("proof", waits=".items")
-        visit.clean()

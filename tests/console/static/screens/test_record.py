@@ -15,9 +15,3 @@ def test_a_record_is_a_list_of_its_fields(visit, project):
     shown = page.locator("#screen").inner_text()
     assert Rollout.kind in shown and "support <b>intents</b>" in shown and "shadow_share" in shown
     visit.clean()
-
-
-def test_an_id_that_leads_nowhere_is_said_to(visit):
-    page = visit.open("record?id=gone", waits=".empty")
-    assert "no such record" in page.locator(".empty").inner_text()
-    visit.clean()

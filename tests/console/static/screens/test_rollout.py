@@ -1,12 +1,8 @@
 """The rollout screen in a real browser: it shows what happens, takes a rollback, and runs nothing from the store."""
 
-from datetime import UTC, datetime
-
 import pytest
 
 from freehold.store import open_store
-from freehold.types.route import Limits
-from freehold.workflows.shift import keys
 
 pytestmark = pytest.mark.browser
 
@@ -39,25 +35,3 @@ def test_a_rollback_by_two_clicks_and_a_reason(visit, project):
     page.get_by_text("History").click()
     assert "ada (console)" in page.locator("details[open]").inner_text()
     visit.clean()
-
-
-def test_a_key_that_may_look_sees_no_button_and_without_one_nothing_is_seen(visit, project):
-    with open_store(project.store_url) as store:
-        scope = keys.KeyScope(role="read")
-        made = keys.add(store, "eye", limits=Limits(), scope=scope, who="ada", at=datetime.now(UTC))
-    page = visit.open("rollout", waits=".route")
-    page.evaluate("sessionStorage.clear()")
-    page.reload()
-    page.wait_for_selector("#login:not([hidden])")
-    assert page.locator(".route").count() == 0 and page.locator("#screens a").count() == 0
-    page.get_by_label("A key of the gateway").fill(made.secret)
-    page.get_by_role("button", name="Open").click()
-    page.wait_for_selector(".route")
-    assert page.get_by_role("button", name="Roll back").count() == 0
-    assert "eye · looks only" in page.locator("#who").inner_text()
-    assert page.evaluate("JSON.stringify(sessionStorage)").find(made.secret) == -1
-    with open_store(project.store_url) as store:
-        keys.revoke(store, "eye", at=datetime.now(UTC))
-    page.wait_for_selector("#login:not([hidden])")
-    assert "session is over" in page.locator("#login-error").inner_text()
-    assert page.locator(".route").count() == 0

@@ -1,25 +1,19 @@
 """One trace in a real browser: both answers next to each other, and whatever is in them is text."""
 
 import pytest
-from tests.console.conftest import ROUTE, serving_console, trace
+from tests.console.conftest import serving_console
 from tests.workflows.watch.watching import Incumbent
 
-from freehold.console.sessions import Visitor
-from freehold.store import audit, open_store
+from freehold.store import open_store
 from freehold.types.trace import Trace
-from freehold.workflows.project import now, open_project
+from freehold.workflows.project import open_project
 
 pytestmark = pytest.mark.browser
 
-PRICE = "price = { prompt = 10, completion = 100 }\n"
 HOSTILE = (
     "<img src=x onerror=alert(1)><script>document.title='owned'</script>"
     "[click](javascript:alert(1)) \x1b[31mred\x1b[0m \u202edlrow\u202c z" + "\u0301" * 100_000
 )
-
-
-def answered(text):
-    return {"choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}]}
 
 
 def test_both_answers_stand_next_to_each_other(visit, project):
@@ -30,45 +24,6 @@ def test_both_answers_stand_next_to_each_other(visit, project):
     tops = [page.locator("[data-arm]").nth(n).bounding_box()["y"] for n in (0, 1)]
     assert tops[0] == tops[1], "side by side where there is room"
     assert "freehold traces show" in page.locator("#screen").inner_text()
-    visit.clean()
-
-
-@pytest.mark.parametrize("width", [390, 1280])
-def test_hostile_text_is_shown_and_does_nothing(visiting, served, project, width):
-    hostile = trace(
-        90_001,
-        now(),
-        id="hostile",
-        route=ROUTE,
-        user=HOSTILE[:300],
-        request={"messages": [{"role": HOSTILE[:90], "content": HOSTILE}], HOSTILE[:60]: HOSTILE},
-        response=answered(HOSTILE),
-    )
-    with open_store(project.store_url) as store:
-        store.add_traces([hostile])
-    visit = visiting(served, width=width)
-    page = visit.open("trace?id=hostile", waits="[data-arm]")
-    shown = page.locator("[data-arm]").first.inner_text()
-    assert "<script>document.title" in shown and "\\u{1b}[31m" in shown and "\\u{202e}dlrow" in shown
-    assert "more marks]" in shown and "\u0301" * 9 not in shown
-    assert page.locator("#screen img, #screen script").count() == 0 and "owned" not in page.title()
-    assert page.locator("a[href^='javascript']").count() == 0
-    visit.clean()
-
-
-def test_ten_megabytes_are_a_page_in_a_moment(visit, project):
-    large = trace(90_002, now(), id="large", response=answered("y" * 10_000_000))
-    with open_store(project.store_url) as store:
-        store.add_traces([large])
-    page = visit.open("trace?id=large", waits="[data-arm]")
-    assert "of 10,000,000 characters" in page.locator("[data-arm]").inner_text()
-    assert page.evaluate("document.body.textContent.length") < 100_000
-    visit.clean()
-
-
-def test_a_trace_that_is_gone_is_said_to_be(visit):
-    page = visit.open("trace?id=gone", waits=".empty")
-    assert "no such trace" in page.locator(".empty").inner_text()
     visit.clean()
 
 
@@ -119,10 +74,3 @@ def test_it_is_asked_again_after_its_cost_was_agreed_to(visiting, project, incum
     with open_store(project.store_url) as store:
         noted = [one for one in audit.entries(store.database) if one.action == "trace.replay"]
     assert [one.who for one in noted] == ["ada (console)"] * 2
-
-
-def test_who_may_not_ask_models_has_no_button_for_it(visit):
-    page = visit.open("trace?id=trace-00001", waits="[data-key=again]")
-    assert page.get_by_role("button", name="Ask the incumbent").count() == 0
-    assert "freehold traces replay trace-00001" in page.locator("[data-key=again]").inner_text()
-    visit.clean()

@@ -1,14 +1,10 @@
 """Traffic in a real browser: it comes by itself, is searched by the address, and a row leads to its trace."""
 
-import itertools
-from types import SimpleNamespace
-
 import pytest
 from tests.console.conftest import trace
 from tests.console.waiting import until
 
 from freehold.store import open_store
-from freehold.store.search import finding
 from freehold.workflows.project import now
 
 pytestmark = pytest.mark.browser
@@ -55,22 +51,4 @@ def test_filters_stand_in_the_address_and_the_keyboard_leads_to_a_trace(visit):
     page.wait_for_selector(".next")
     page.keyboard.press("?")
     assert "next row" in page.locator("dialog").inner_text()
-    visit.clean()
-
-
-def test_a_search_that_cannot_be_made_is_said_to_be(visit):
-    page = visit.open("traffic?status=9zz", waits="#problem .note")
-    assert "status" in page.locator("#problem").inner_text()
-    visit.clean(refused=(409,))
-
-
-def test_a_page_that_was_cut_says_so_and_goes_on(visit, monkeypatch):
-    # Every look is over time: a page is then as short as it can be.
-    monkeypatch.setattr(finding, "time", SimpleNamespace(monotonic=itertools.count(step=1000.0).__next__))
-    page = visit.open("traffic?text=w*&window_s=0", waits="[data-key=cut]")
-    assert "25 found so far" in page.locator("[data-key=cut]").inner_text()
-    monkeypatch.undo()
-    page.get_by_role("link", name="Search on").click()
-    page.wait_for_selector("[data-key=cut]", state="detached")
-    assert page.locator(".cards tbody tr").count() > 25
     visit.clean()

@@ -62,6 +62,7 @@ BOMBS = [
 ]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("make", "kind"), BOMBS, ids=[make.__name__ for make, _ in BOMBS])
 def test_a_bomb_is_refused_before_it_fills_the_memory(tmp_path, make, kind):
     path = tmp_path / f"bomb.{kind}"
@@ -114,18 +115,6 @@ def test_rows_of_all_kinds_come_back(tmp_path):
         expected = {**row, "day": "2026-01-02", "price": "1.50"}
         assert second == {**expected, "nothing": "x"}
         assert first == {key: value for key, value in expected.items() if key != "nothing"}
-
-
-def test_two_files_are_read_side_by_side_and_one_is_left_early(tmp_path):
-    names = ("a.parquet", "b.parquet")
-    for name in names:
-        table = pyarrow.table({"text": [f"{name} {n}" for n in range(3000)]})
-        parquet.write_table(table, tmp_path / name)
-    one, other = (arrow_rows(tmp_path / name, "parquet") for name in names)
-    for n in range(2500):
-        assert next(one).value["text"] == f"a.parquet {n}" and next(other).value["text"] == f"b.parquet {n}"
-    one.close()
-    assert [row.line for row in other] == [*range(2501, 3001)]
 
 
 def test_a_file_cut_off_is_told(tmp_path):

@@ -1,3 +1,5 @@
+"""Whatever wraps them: the same records, in bounds, and what is broken is told."""
+
 import gzip
 import json
 import random
@@ -9,6 +11,7 @@ from tests.datasets.importing.files.written import CHATS, LINES, asked
 from freehold.datasets import importing
 from freehold.datasets.importing import Imported, RejectedRecord
 from freehold.datasets.importing.files import reading
+from freehold.datasets.importing.records import MAX_RECORD_BYTES
 from freehold.errors import InputError
 
 
@@ -75,3 +78,73 @@ def test_a_small_file_that_unpacks_without_end_is_refused_before_it_fills_the_me
             most = max(most, len(file.raw._ready))
             assert len(part) <= 1 << 20
     assert most <= 40 << 20
+
+
+def test_pretty_printed_arrays_know_their_lines(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text("[\n" + ",\n".join(json.dumps(chat) for chat in CHATS) + "\n]\n")
+    assert [found.line for found in importing.read(path)] == [2, 3, 4, 5, 6]
+
+
+def test_an_array_that_breaks_off_keeps_what_came_before(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_bytes(json.dumps(CHATS).encode()[:-40])
+    *good, bad = importing.read(path)
+    assert len(good) == 4 and isinstance(bad, RejectedRecord) and "nothing after it" in bad.reason
+
+
+def test_long_records_are_rejected_with_their_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "MAX_LINE_BYTES", 2 * MAX_RECORD_BYTES)
+    long = json.dumps(
+        {"messages": [{"role": "user", "content": "x" * 10_000_000}, {"role": "assistant", "content": "y"}]}
+    )
+    too_long = json.dumps({"text": "x" * (2 * MAX_RECORD_BYTES + 10)})
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(LINES + long.encode() + b"\n" + too_long.encode() + b"\n" + LINES)
+    found = list(importing.read(path))
+    bad = [one for one in found if isinstance(one, RejectedRecord)]
+    assert [one.line for one in bad] == [6, 7] and len(found) == 12
+    assert "10,000" in bad[0].reason and "line of more than" in bad[1].reason
+    assert len(bad[0].text) == 2000
+
+
+def test_csv_keeps_the_replacement_character_and_names_bad_rows(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("text,label\nreplaced �,a\n".encode() + b"bad \xff,b\nfine,c\n")
+    good, bad, again = importing.read(path)
+    assert asked(good) == "replaced �" and asked(again) == "fine"
+    assert (bad.line, bad.reason) == (3, "not valid UTF-8")
+
+
+def test_csv_with_a_column_named_twice(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label,label\na,b,c\n")
+    with pytest.raises(InputError, match="columns named twice: label"):
+        list(importing.read(tmp_path / "a.csv"))
+
+
+def test_parquet_with_messages_and_class_names(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.Table.from_pylist(CHATS), tmp_path / "a.parquet")
+    assert [asked(found) for found in importing.read(tmp_path / "a.parquet")] == [
+        f"grüße {n}" for n in range(5)
+    ]
+    features = {"label": {"names": ["no", "yes"], "_type": "ClassLabel"}}
+    schema = pyarrow.schema(
+        [("text", pyarrow.string()), ("label", pyarrow.int64())],
+        metadata={"huggingface": json.dumps({"info": {"features": features}})},
+    )
+    table = pyarrow.Table.from_pylist(
+        [{"text": "a", "label": 1}, {"text": "b", "label": None}], schema=schema
+    )
+    parquet.write_table(table, tmp_path / "b.parquet")
+    good, bad = importing.read(tmp_path / "b.parquet")
+    assert good.gold == "yes" and "'label' is missing" in bad.reason
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
+def test_a_file_that_is_no_parquet_is_an_error(tmp_path, name):
+    pytest.importorskip("pyarrow")
+    (tmp_path / name).write_bytes(b"nonsense")
+    with pytest.raises(InputError):
+        list(importing.read(tmp_path / name))

@@ -1,6 +1,5 @@
 """What a candidate is taught besides right answers. Judging is stood in for."""
 
-import dataclasses
 import json
 
 import msgspec
@@ -8,13 +7,12 @@ import pytest
 from tests.workflows.journey.rehearsal import bench, candidate_of, training_project
 
 from freehold.datasets import building
-from freehold.errors import UsageError
 from freehold.training.encoder.pseudo import Agreement
 from freehold.types.config import MethodSettings
 from freehold.types.teaching import Teaching
 from freehold.workflows.data.curate import read_card
 from freehold.workflows.data.dataset import find_dataset
-from freehold.workflows.journey.methods import NotMadeError, teaching
+from freehold.workflows.journey.methods import teaching
 from freehold.workflows.journey.methods.teaching import taught
 from freehold.workflows.project import open_project
 
@@ -55,9 +53,7 @@ def judged_as(monkeypatch, **right):
             right_answers=100, pseudo=len(train), doubted=tuple(doubted), asked=asked, right=right
         )
 
-    monkeypatch.setattr(teaching.agreement, "judge", judge)
-    weights = training_weights()
-    monkeypatch.setattr(teaching, "ensure_weights", lambda *arguments, **options: weights)
+    monkeypatch.setattr(teaching.pseudo, "judge", judge)
     return jobs
 
 
@@ -103,33 +99,20 @@ def test_doubted_answers_of_the_incumbent_are_not_learned(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    ("settings", "right", "way", "kept"),
+    ("right", "way", "kept"),
     [
-        ({}, {"all": 90, "agreed": 90, "none": 85}, "all", True),
-        ({"pseudo_labels": "agreed"}, {}, "agreed", True),
-        ({"pseudo_labels": "none"}, {}, "none", False),
-        ({}, {"all": 70, "agreed": 80, "none": 85}, "none", False),
+        ({"all": 90, "agreed": 90, "none": 85}, "all", True),
+        ({"all": 70, "agreed": 80, "none": 85}, "none", False),
     ],
 )
-def test_the_way_is_measured_or_stated(tmp_path, monkeypatch, settings, right, way, kept):
+def test_the_way_is_measured(tmp_path, monkeypatch, right, way, kept):
     opened = opened_with(tmp_path, monkeypatch)
     judged_as(monkeypatch, **right)
     with bench(opened) as ready:
-        found = taught(candidate(opened, **settings), ready, training_weights())
+        found = taught(candidate(opened), ready, training_weights())
     assert found.teaching.pseudo_labels.way == way
     assert any(one.gold is None for one in building.samples(found.dataset, "train")) is kept
     assert (found.dataset.derived_from is None) is (way == "all")
-
-
-def test_other_methods_learn_all_unless_they_are_asked_to_doubt(tmp_path, monkeypatch):
-    opened = opened_with(tmp_path, monkeypatch)
-    jobs = judged_as(monkeypatch, all=80, agreed=90, none=85)
-    with bench(opened) as ready:
-        plain = candidate(opened, "lora")
-        assert taught(plain, ready, None).dataset == ready.dataset
-        asked = candidate(opened, "lora", pseudo_labels="auto")
-        assert taught(asked, ready, None).teaching.pseudo_labels.way == "agreed"
-    assert jobs[0].base.model_id == "org/reader"
 
 
 def test_too_few_right_answers_cannot_judge(tmp_path, monkeypatch):
@@ -139,11 +122,6 @@ def test_too_few_right_answers_cannot_judge(tmp_path, monkeypatch):
         assert taught(candidate(opened), ready, training_weights()).teaching is None, (
             "all are learned, as before"
         )
-        with pytest.raises(UsageError, match="too few to tell which"):
-            taught(candidate(opened, pseudo_labels="agreed"), ready, training_weights())
-        several = dataclasses.replace(ready, only_one=False)
-        with pytest.raises(NotMadeError, match="too few to tell which"):
-            taught(candidate(opened, pseudo_labels="agreed"), several, training_weights())
 
 
 def test_messages_without_an_answer_and_doubted_ones_are_read(tmp_path, monkeypatch):

@@ -1,0 +1,244 @@
+"""Records that decide: what their ids are of, and how they end."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+from tests.hardware.small_shapes import shape
+
+from freehold.errors import UsageError
+from freehold.types.asking import RecordedAsking
+from freehold.types.dataset import Message
+from freehold.types.duties import duty_id
+from freehold.types.encoder import as_copied, text_of
+from freehold.types.endpoint import AdapterMount, Endpoint, ServedModel, ServePlan
+from freehold.types.migrated import AllMigrated, MigratedProject
+from freehold.types.model import ExpertShape
+from freehold.types.preparation import ExampleIndex, Preparation
+from freehold.types.route import Limits
+from freehold.types.ruling import Obligation
+from freehold.types.serving.rollout import FEWEST_PAIRS, Check, Drift
+from freehold.types.verdict import Verdict
+
+
+def test_what_a_request_said_is_kept_and_what_the_api_would_not_take_is_not():
+    request = {
+        "model": "m",
+        "messages": [],
+        "temperature": 0,
+        "top_p": None,
+        "max_completion_tokens": 7,
+        "stop": "x",
+        "seed": "many",
+        "tool_choice": {"type": "function", "function": {"name": "f"}},
+        "parallel_tool_calls": False,
+    }
+    said = RecordedAsking.of(request)
+    assert said == RecordedAsking(
+        temperature=0.0,
+        max_tokens=7,
+        stop="x",
+        tool_choice=request["tool_choice"],
+        parallel_tool_calls=False,
+    )
+    assert list(said.said) == ["temperature", "max_tokens", "stop", "tool_choice", "parallel_tool_calls"]
+    assert RecordedAsking.of({"max_tokens": 5, "max_completion_tokens": 7}).max_tokens == 5
+
+
+DUTY = Obligation(key="attribution", license_id="x", section="1", text="name it")
+
+
+def test_whatever_a_duty_says_is_part_of_its_id():
+    others = [
+        msgspec.structs.replace(DUTY, **{name: "else"})
+        for name in ("key", "section", "text", "value", "model")
+    ]
+    ids = {duty_id("m", one) for one in (DUTY, *others)} | {duty_id("n", DUTY)}
+    assert len(ids) == 7 and duty_id("m", msgspec.structs.replace(DUTY)) == duty_id("m", DUTY)
+
+
+def said(role, content):
+    return Message(role=role, content=content)
+
+
+TALK = (
+    said("system", "Name the intent.\n\n  Plan: paid "),
+    said("user", " my card "),
+    said("assistant", "which?"),
+    said(
+        "user",
+        [{"type": "text", "text": "the blue one"}, {"type": "image_url"}, {"type": "text", "text": "!"}],
+    ),
+)
+
+
+def test_more_turns_are_read_newest_first_and_what_varies_of_the_system_prompt_last():
+    assert (
+        text_of(TALK, turns=5, system_lines=("Name the intent.",)) == "the blue one\n!\nmy card\nPlan: paid"
+    )
+
+
+@pytest.mark.parametrize(
+    ("form", "value"),
+    [("as_written", "a-12"), ("upper", "A-12"), ("lower", "a-12"), ("digits", "12"), ("number", 12)],
+)
+def test_a_piece_as_it_is_copied(form, value):
+    assert as_copied("a-12", form) == value
+
+
+def test_adapters_bring_the_template_they_were_taught_with():
+    plan = ServePlan(engine="llamacpp", model="m", options={"chat_template": "base's", "batch": 64})
+    plain = AdapterMount(name="m:a", path="a.gguf")
+    taught = AdapterMount(name="m:b", path="b.gguf", chat_template="with calls")
+    assert plan.with_adapters((plain,)).options == plan.options
+    both = plan.with_adapters((plain, taught))
+    assert both.options == {"chat_template": "with calls", "batch": 64}
+    assert both.adapters == (plain, taught)
+    other = AdapterMount(name="m:c", path="c.gguf", chat_template="otherwise")
+    with pytest.raises(UsageError, match="m:b and m:c were trained with different chat templates"):
+        plan.with_adapters((taught, other))
+
+
+def test_what_answers_has_an_id_that_only_what_decides_changes():
+    plan = ServePlan(
+        engine="llamacpp", model="m", weights_sha256="w", adapters=(AdapterMount(name="m:a", path="a"),)
+    )
+    same = {"threads": 3, "parallel": 9, "port": 7, "weights_path": "/elsewhere", "host": "::1"}
+    assert replace(plan, **same).candidate_id() == plan.candidate_id() == plan.candidate_id("m:a")
+    others = ({"weights_sha256": "x"}, {"options": {"batch": 2}}, {"kv_type": "q8_0"}, {"labels": ("a",)})
+    ids = {
+        plan.candidate_id(),
+        plan.candidate_id("m"),
+        *(replace(plan, **one).candidate_id() for one in others),
+    }
+    assert len(ids) == 6
+
+
+def test_a_model_that_others_serve_is_known_by_its_address_and_name():
+    known = ServedModel(name="own", upstream_name="own", candidate_id="c1")
+    endpoint = Endpoint(name="e", engine="remote", base_url="http://x", models=(known,))
+    assert endpoint.candidate_id("own") == "c1"
+    ids = {
+        endpoint.candidate_id("m"),
+        endpoint.candidate_id("n"),
+        replace(endpoint, base_url="http://y").candidate_id("m"),
+    }
+    assert len(ids) == 3
+    assert replace(endpoint, name="other").candidate_id("m") in ids, "what it is called here decides nothing"
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "code"),
+    [
+        (["promote", "promote"], 0),
+        (["promote", "hold"], 3),
+        (["hold", "reject", "promote"], 1),
+        (["no candidate", "hold"], 1),
+        (["reject", "failed"], 2),
+    ],
+)
+def test_the_exit_code_is_the_worst_of_all(outcomes, code):
+    ended = tuple(MigratedProject(name=str(n), folder=str(n), outcome=one) for n, one in enumerate(outcomes))
+    assert (
+        AllMigrated(at=datetime(2026, 1, 1, tzinfo=UTC), projects=ended, page="tasks.html").exit_code == code
+    )
+
+
+@pytest.mark.parametrize(
+    ("experts", "layers"),
+    [
+        (ExpertShape(count=8, per_token=2, ffn=4), [True] * 4),
+        (ExpertShape(count=8, per_token=2, ffn=4, dense_layers=1), [False, True, True, True]),
+        (ExpertShape(count=8, per_token=2, ffn=4, every=2, offset=1), [False, True, False, True]),
+    ],
+)
+def test_experts_stand_where_the_pattern_says(experts, layers):
+    assert [experts.at(layer) for layer in range(4)] == layers
+
+
+def test_heads_and_widths_by_layer():
+    mixed = shape(attention=("sliding", "full", "recurrent", "none"), full_head_dim=64)
+    assert [mixed.head_dim_at(layer) for layer in range(2)] == [32, 64]
+    assert [mixed.value_dim_at(layer) for layer in range(2)] == [32, 64]
+    assert [mixed.kv_heads_at(layer) for layer in range(4)] == [2, 2, 0, 0]
+    by_layer = msgspec.structs.replace(mixed, kv_heads_by_layer=(1, 4, 9, 9), value_head_dim=16)
+    assert [by_layer.kv_heads_at(layer) for layer in range(4)] == [1, 4, 0, 0]
+    assert (by_layer.value_dim, by_layer.value_dim_at(1), mixed.value_dim) == (16, 16, 32)
+
+
+INDEX = ExampleIndex(path="/a", sha256="s", samples=9, k=4)
+MADE = Preparation.of(base_model="b", dataset_id="d", reminder="r", examples=INDEX, made_from=("x",))
+
+
+def test_the_id_is_of_what_changes_a_request_not_of_where_it_lies():
+    def other(**fields):
+        index = msgspec.structs.replace(INDEX, **fields)
+        return Preparation.of(base_model="b", dataset_id="d", reminder="r", examples=index)
+
+    assert other().id == other(path="/b").id == MADE.id
+    assert MADE.id not in {other(k=2).id, other(sha256="t").id, other(order="nearest_first").id}
+    assert Preparation.of(base_model="b", dataset_id="d", reminder="other").id != MADE.id
+
+
+@pytest.mark.parametrize(
+    ("limits", "counts", "caps"),
+    [
+        (Limits(), False, False),
+        (Limits(requests_per_minute=1), False, False),
+        (Limits(tokens_per_minute=1), True, False),
+        (Limits(usd_per_day=Decimal(1)), True, True),
+        (Limits(usd_per_month=Decimal(0)), True, True),
+    ],
+)
+def test_money_and_tokens_need_what_an_answer_used(limits, counts, caps):
+    assert (limits.counts_tokens, limits.caps_spending) == (counts, caps)
+
+
+@pytest.mark.parametrize("number", ["NaN", "-NaN", "sNaN", "Infinity", "-Infinity", "-0.01", "1E+999"])
+def test_money_that_is_no_number_is_a_problem(number):
+    assert "usd_per_day" in Limits(usd_per_day=Decimal(number)).problem
+    assert "usd_per_month" in Limits(usd_per_month=Decimal(number)).problem
+
+
+def test_counts_have_a_largest_and_usual_limits_no_problem():
+    assert "requests_per_minute" in Limits(requests_per_minute=10**400).problem
+    assert "wait_ms" in Limits(wait_ms=float("inf")).problem
+    assert (
+        Limits(concurrency=0, wait_ms=2000, usd_per_day=Decimal("0.5"), tokens_per_minute=10**9).problem
+        is None
+    )
+
+
+@pytest.mark.parametrize(("outcome", "code"), [("promote", 0), ("reject", 1), ("hold", 3)])
+def test_exit_codes_of_outcomes(outcome, code):
+    assert Verdict(id="v", outcome=outcome, candidate="a", incumbent="b", reasons=()).exit_code == code
+
+
+DRIFT = Drift(
+    name="tools", side="input", users=9, share=0.5, baseline=0.1, e_value=3, statistic=250, alarm=True
+)
+
+
+def check(**changes):
+    base = {
+        "id": "c", "route": "r", "at": datetime(2026, 3, 1, tzinfo=UTC), "against": "live", "period": 1, "planned": 50,
+        "estimated_usd": None, "budget_usd": Decimal(1), "spent_usd": None, "pairs": FEWEST_PAIRS, "unscored": 0,
+        "difference": 0.0, "e_value": 1.0, "statistic": 1.0, "alarm": False, "smallest_drop": None,
+    }  # fmt: skip
+    return Check(**(base | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, 0),
+        ({"alarm": True}, 1),
+        ({"drift": (DRIFT,)}, 1),
+        ({"pairs": FEWEST_PAIRS - 1}, 3),
+        ({"pairs": 0, "drift": (DRIFT,)}, 1),
+    ],
+)
+def test_exit_codes_of_checks(changes, code):
+    assert check(**changes).exit_code == code
