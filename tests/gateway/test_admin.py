@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 
 import msgspec
+import pytest
 from tests.gateway.asking import QUESTION, get, post
 from tests.gateway.loopback import eventually, gateway, trace_of
 

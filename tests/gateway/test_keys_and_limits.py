@@ -144,8 +144,8 @@ def test_a_worker_that_is_killed_does_not_give_its_minute_back(upstream, tmp_pat
             assert len(upstream.seen) == 10
 
 
-def keyed(tmp_path, limits, *names, team_limits=None):
-    """A store with keys of a team, and what a client shows of each."""
+def keyed(tmp_path, limits, *names, shared=None):
+    """A store with keys that carry one label, and what a client shows of each."""
     url, shown = default_url(tmp_path), []
     with open_store(url) as store:
         if shared is not None:

@@ -107,11 +107,3 @@ def test_a_rollout_goes_on_without_a_damaged_window_and_stops_at_a_damaged_state
     flip(store, "rollout_states")
     with pytest.raises(StoreError, match="rollout_states"):
         rollouts.state_of(store.database, "r")
-
-
-def test_bodies_of_before_checksums_are_read(store):
-    store.put(Note(id="a", text="one"))
-    table = metadata.tables["records"]
-    with store.database.writing() as connection:
-        connection.execute(update(table).values(body=msgspec.json.encode(Note(id="a", text="old"))))
-    assert store.get(Note, "a").text == "old"

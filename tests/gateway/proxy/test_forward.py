@@ -1,5 +1,6 @@
 """Through a real gateway: bytes, streams, errors, traces."""
 
+import pytest
 from tests.gateway.asking import QUESTION, client, post
 from tests.gateway.loopback import ANSWER, gateway, plain, stream, stream_of, trace_of
 

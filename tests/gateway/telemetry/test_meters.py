@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from freehold.gateway.telemetry import meters
 from freehold.gateway.telemetry.gauges import GAUGES, LABELLED_GAUGES
 from freehold.gateway.telemetry.meters import Meters

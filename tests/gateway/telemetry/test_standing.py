@@ -3,7 +3,7 @@ from decimal import Decimal
 
 from freehold.gateway.telemetry.exposition import exposition
 from freehold.gateway.telemetry.standing import standing
-from freehold.types.route import ApiKey, Limits, Route, Target
+from freehold.types.route import ApiKey, LabelLimits, Limits, Route, Target
 
 
 def route(state, **changes):

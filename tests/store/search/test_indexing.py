@@ -1,6 +1,4 @@
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 
 import pytest
 from tests.store.examples import trace as example
@@ -125,34 +123,3 @@ def test_a_copy_of_a_store_is_searched_as_well(store, url, tmp_path, how):
         # What was counted is not counted again by the index that was made again.
         counted = traffic(other.database, since=trace(0).at, until=trace(30).at)
         assert counted.incumbent.requests == 20
-
-
-def test_a_store_of_before_is_indexed_when_it_is_searched(tmp_path, monkeypatch):
-    from tests.store.released import TRACES, plant
-
-    plant(tmp_path / "freehold.sqlite3", "0006", monkeypatch)
-    with open_store(f"sqlite:///{tmp_path / 'freehold.sqlite3'}") as store:
-        assert len(found(store, model="gpt-4o")) == len(TRACES)
-
-
-def test_an_index_of_whole_words_is_begun_again_and_traffic_is_counted_once(tmp_path):
-    with open_store(default_url(tmp_path)) as store:
-        store.add_traces(secret(number) for number in range(5))
-        assert indexing.catch_up(store.database)
-    with closing(sqlite3.connect(tmp_path / "freehold.sqlite3")) as before, before:
-        # As 0009 left it: beginnings had no lists of their own.
-        before.execute("DROP TABLE trace_words")
-        before.execute(indexing._MAKE_WORDS.replace(", prefix='2 3'", ""))
-        # What 0011 has made.
-        before.execute("DROP TABLE answered_counts")
-        before.execute("DELETE FROM counters WHERE name = 'answers_counted'")
-        before.execute("DROP INDEX traces_recorded")
-        before.execute("DELETE FROM trace_counts WHERE width_s = 86400")
-        before.execute("UPDATE alembic_version SET version_num = '0009'")
-    with open_store(default_url(tmp_path)) as store:
-        assert indexing.unindexed(store.database) == 5
-        assert indexing.catch_up(store.database)
-        assert len(found(store, text="xy*")) == 5 and found(store, text="xylophone3") == ["t3"]
-        assert traffic(store.database, since=trace(0).at, until=trace(9).at).incumbent.requests == 5
-        erase_traces(store.database, ["t3"])
-        assert found(store, text="xylophone3") == []
