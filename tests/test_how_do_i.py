@@ -18,9 +18,8 @@ ROWS = [
 ]
 
 
-def test_there_are_fifty_and_none_is_asked_twice():
-    assert len(ROWS) == 50
-    assert len({question for question, *_ in ROWS}) == 50
+def test_none_is_asked_twice():
+    assert len({question for question, *_ in ROWS}) == len(ROWS) > 1
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
