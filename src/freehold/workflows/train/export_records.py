@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from freehold.datasets import building
+from freehold.engines.weights.store import WeightsStore
 from freehold.errors import FreeholdError
 from freehold.store import open_store
 from freehold.types.config import UseProfile
@@ -17,7 +18,6 @@ from freehold.types.report import CandidateReport, Report
 from freehold.types.ruling import Ruling
 from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.project import Project
-from freehold.workflows.weights.pull import open_store as open_weights
 
 
 class ExportRulings(NamedTuple):
@@ -29,7 +29,7 @@ class ExportRulings(NamedTuple):
 
 def stored_base(project: Project, base_model: str) -> Weights | None:
     """A base's weights where they are in the store; exports that do not hold them fetch nothing for its licence."""
-    stored = open_weights(project.settings).find(base_model)
+    stored = WeightsStore(project.settings.home).find(base_model)
     return stored.weights if stored is not None else None
 
 
