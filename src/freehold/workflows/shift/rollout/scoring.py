@@ -1,4 +1,5 @@
-"""One look at a rollout: score what is new, and let it enter the tests, which are kept in the store.
+"""One look at a rollout: score what is new, let it enter the tests, keep both in the store; and how the quality test
+went, user by user.
 
 A look reads only the traces that came since the last one. Several processes may look at once: the second
 to write notices, reads what the first one learned, and goes on from there.
@@ -11,16 +12,27 @@ from datetime import datetime
 
 import anyio
 import msgspec
+import numpy as np
 
 from freehold.datasets.building import Recipe, answer_of, sample_of
 from freehold.evals.scorer import Scorer
 from freehold.evals.scoring import scorer_of
+from freehold.stats.sequential import empirical_bernstein_lower_cs
 from freehold.store import Store, rollouts
 from freehold.store.rollouts import WindowRow
 from freehold.types.evaluation import Task
 from freehold.types.serving.rollout import Rollout
 from freehold.types.trace import Trace
-from freehold.workflows.shift.rollout.ledger import Ledger, Look, Tests, Window, begin, look, unit_of
+from freehold.workflows.shift.rollout.ledger import (
+    BOUND_ALPHA,
+    Ledger,
+    Look,
+    Tests,
+    Window,
+    begin,
+    look,
+    unit_of,
+)
 
 PAGE = 500
 
@@ -138,7 +150,59 @@ async def _score_pair(scorer: Scorer, recipe: Recipe, own: Trace, mirror: Trace)
     elif candidate_answer is None or mirror.status >= 400:
         candidate = 0.0
     else:
-        candidate = (await scorer.score(sample, candidate_answer, reference)).value
-    if incumbent is None or candidate is None:
-        return None
-    return max(-1.0, min(1.0, candidate - incumbent))
+        score = await scorer.score(sample, candidate_answer, reference)
+        candidate, reason = score.value, score.reason
+    return PairScore(
+        incumbent_trace=own.id,
+        unit=unit_of(mirror),
+        incumbent=incumbent,
+        candidate=candidate,
+        reference="incumbent" if own.gold is None else "gold",
+        reason=reason,
+    )
+
+
+POINTS_MAX = 160
+
+
+class PathPoint(Record, frozen=True, kw_only=True):
+    """After `users` mirrored users: the mean difference in score (candidate less incumbent) and its limits. `at` is
+    when the last of them was first seen. The limits hold for all points together with 95 %, however often one looks."""
+
+    at: datetime
+    users: int
+    mean: float
+    low: float
+    high: float
+
+
+def quality_path(store: Store, rollout: Rollout, *, most: int = POINTS_MAX) -> tuple[PathPoint, ...]:
+    """The confidence sequence of a rollout, oldest first, its last point among them."""
+    bodies = rollouts.closed_windows(store.database, rollout.id, "pair")
+    windows = [msgspec.json.decode(body, type=Window) for body in bodies]
+    scored = [(window.opened_at, window.value) for window in windows if window.value is not None]
+    return path_of([at for at, _ in scored], [value for _, value in scored], most=most)
+
+
+def path_of(
+    times: Sequence[datetime], values: Sequence[float], *, most: int = POINTS_MAX
+) -> tuple[PathPoint, ...]:
+    """The confidence sequence of differences in [-1, 1], in the order they came: the display bound of
+    `freehold.stats.sequential`, from both sides with half of its error each."""
+    if not values:
+        return ()
+    x = np.asarray(values, dtype=float)
+    low = 2 * empirical_bernstein_lower_cs(((x + 1) / 2).tolist(), alpha=BOUND_ALPHA / 2) - 1
+    high = 1 - 2 * empirical_bernstein_lower_cs(((1 - x) / 2).tolist(), alpha=BOUND_ALPHA / 2)
+    means = np.cumsum(x) / np.arange(1, len(x) + 1)
+    places = sorted({int(place) for place in np.linspace(0, len(x) - 1, min(most, len(x))).round()})
+    return tuple(
+        PathPoint(
+            at=times[place],
+            users=place + 1,
+            mean=float(means[place]),
+            low=float(low[place]),
+            high=float(high[place]),
+        )
+        for place in places
+    )
