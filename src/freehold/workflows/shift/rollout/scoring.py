@@ -21,6 +21,7 @@ from freehold.stats.sequential import empirical_bernstein_lower_cs
 from freehold.store import Store, rollouts
 from freehold.store.rollouts import WindowRow
 from freehold.types.evaluation import Task
+from freehold.types.record import Record
 from freehold.types.serving.rollout import Rollout
 from freehold.types.trace import Trace
 from freehold.workflows.shift.rollout.ledger import (
@@ -150,16 +151,10 @@ async def _score_pair(scorer: Scorer, recipe: Recipe, own: Trace, mirror: Trace)
     elif candidate_answer is None or mirror.status >= 400:
         candidate = 0.0
     else:
-        score = await scorer.score(sample, candidate_answer, reference)
-        candidate, reason = score.value, score.reason
-    return PairScore(
-        incumbent_trace=own.id,
-        unit=unit_of(mirror),
-        incumbent=incumbent,
-        candidate=candidate,
-        reference="incumbent" if own.gold is None else "gold",
-        reason=reason,
-    )
+        candidate = (await scorer.score(sample, candidate_answer, reference)).value
+    if incumbent is None or candidate is None:
+        return None
+    return max(-1.0, min(1.0, candidate - incumbent))
 
 
 POINTS_MAX = 160
