@@ -33,7 +33,7 @@ def test_extras_are_whole_or_not(monkeypatch):
         "no-such-package-here; sys_platform == 'win32' and extra == 'one'", "freehold[one]; extra == 'all'",
     ]  # fmt: skip
     monkeypatch.setattr(metadata, "requires", lambda name: wanted)
-    assert installed_extras() == {"one": True, "two": False}
+    assert installed_extras() == {"all": True, "one": True, "two": False}
 
     def gone(name):
         raise metadata.PackageNotFoundError(name)

@@ -8,11 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
-
-import numpy as np
-import numpy.typing as npt
-from scipy import sparse
+from typing import TYPE_CHECKING, NamedTuple
 
 from freehold.deferring.combination import as_read
 from freehold.deferring.learning import (
@@ -25,7 +21,11 @@ from freehold.deferring.learning import (
     units_of,
 )
 from freehold.errors import UsageError
+from freehold.late import np, sparse
 from freehold.types.deferral import Combination, SignalName
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 SEEN_AT_LEAST = 3
 """Answers that a part must be in to have a weight."""

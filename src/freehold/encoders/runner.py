@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-
 from freehold.encoders.folder import (
     MODEL,
     PACKED,
@@ -24,6 +22,7 @@ from freehold.encoders.folder import (
     read_manifest,
 )
 from freehold.errors import EngineError, MissingExtraError
+from freehold.late import np
 from freehold.types.encoder import EncoderManifest
 
 FEATURE = "running an encoder"

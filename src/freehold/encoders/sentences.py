@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from freehold.encoders.folder import read_manifest
 from freehold.encoders.runner import EncodedText, OnnxRunner
 from freehold.errors import EngineError, InputError, StorageError
+from freehold.late import np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _AT_ONCE = 256
 """Texts that are cut and held as tokens at a time; how many are computed together is the runner's own matter."""

@@ -15,15 +15,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
-
-import numpy as np
-import numpy.typing as npt
-from scipy import sparse
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from freehold.datasets.tasks.pieces import Cut, Cutter, is_number, stand_in_order
+from freehold.late import np, sparse
 
-Rows = npt.NDArray[np.int64]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Rows: TypeAlias = "npt.NDArray[np.int64]"
 _ALL = 0.95
 """A shingle is shared by all texts of a branch where it is in this share of them."""
 _COVERED = 0.8

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
+from freehold.late import np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 WORDS_IN_SHINGLE = 3
 SLOT = "{…}"
@@ -17,7 +19,7 @@ _BY_SIGN = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _TOKEN = re.compile(rf"[{_BY_SIGN}]|[^\W_{_BY_SIGN}]+|\n|[^\w\s]|_")
 _OPENS, _ENDS, _NUMBER = 1, 2, 3
 _FIRST_WORD = 4
-_P = np.uint64(0x9E3779B97F4A7C15)
+_P = 0x9E3779B97F4A7C15
 
 
 class Cut(NamedTuple):
@@ -31,7 +33,8 @@ class Cut(NamedTuple):
         if len(self.ids) < WORDS_IN_SHINGLE:
             return np.empty(0, dtype=np.uint64)
         first, second, third = self.ids[:-2], self.ids[1:-1], self.ids[2:]
-        return (first * _P + second) * _P + third
+        prime = np.uint64(_P)
+        return (first * prime + second) * prime + third
 
 
 class Cutter:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import aiohttp
 import msgspec
 
 from freehold.engines import keys
 from freehold.engines.engine import start
 from freehold.errors import EngineError
+from freehold.late import aiohttp
 from freehold.types.endpoint import Endpoint, ServePlan
 
 TEXTS = (

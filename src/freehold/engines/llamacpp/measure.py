@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import aiohttp
 import msgspec
 
 from freehold.engines import keys
@@ -20,6 +19,7 @@ from freehold.engines.engine import start
 from freehold.engines.llamacpp.native import StreamSpeed
 from freehold.engines.traffic import synthetic
 from freehold.errors import EngineError
+from freehold.late import aiohttp
 from freehold.types.endpoint import Endpoint, ServePlan
 
 PROMPT_TOKENS = 400

@@ -18,11 +18,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from aiohttp import web
 
 from freehold.engines.pool.model_slot import ModelStatus
 from freehold.engines.pool.pool import Pool
 from freehold.errors import FreeholdError
+from freehold.late import web
 from freehold.processes import RunningProcess
 from freehold.types.endpoint import AdapterMount
 from freehold.types.record import Record

@@ -9,11 +9,14 @@ that are all right make nothing certain.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
+from freehold.late import np
 
-Floats = npt.NDArray[np.floating]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Floats: TypeAlias = "npt.NDArray[np.floating]"
 BINS = 15
 _COLDEST, _HOTTEST = 0.05, 20.0
 

@@ -6,8 +6,9 @@ encoder. A byte each from a generator that is made for speed does as well.
 
 from __future__ import annotations
 
-import numpy as np
 import torch
+
+from freehold.late import np
 
 
 class ByteDropout(torch.nn.Module):

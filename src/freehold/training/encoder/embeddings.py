@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from freehold.files import replacing, writing
+from freehold.late import np
 from freehold.training.encoder import base as bases
 from freehold.training.encoder.base import Floats, Packed, TorchBase
 from freehold.types.units import mib

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
+from freehold.late import np
 from freehold.training.encoder import calibration
 from freehold.training.encoder.answers import FieldForm, TaughtForm, Value, span_of
 from freehold.training.encoder.base import Floats
 
-Places = npt.NDArray[np.intp]
-Flags = npt.NDArray[np.bool_]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Places: TypeAlias = "npt.NDArray[np.intp]"
+Flags: TypeAlias = "npt.NDArray[np.bool_]"
 
 STRENGTHS = (3.0, 10.0, 30.0, 100.0)
 """Inverse regularization over embeddings of length 1: what is tried."""

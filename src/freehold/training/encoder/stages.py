@@ -6,9 +6,8 @@ import logging
 import time
 from pathlib import Path
 
-import numpy as np
-
 from freehold.errors import UsageError
+from freehold.late import np
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import calibration, embeddings, frozen, heads, output, tuned
 from freehold.training.encoder.answers import TaughtForm

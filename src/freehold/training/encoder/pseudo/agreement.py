@@ -17,8 +17,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
-import numpy as np
 
+from freehold.late import np
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import calibration, heads
 from freehold.training.encoder.answers import FieldForm

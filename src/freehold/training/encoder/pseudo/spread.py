@@ -6,13 +6,14 @@ neighbours, with symmetric normalization; what heads think of each text is where
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
+from freehold.late import np
 from freehold.training.encoder.base import Floats
 from freehold.training.encoder.heads import Places
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 NEIGHBOURS = 15
 SPREAD = 0.8

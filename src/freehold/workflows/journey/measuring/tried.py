@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
+from freehold.late import np
 from freehold.stats.clustered import encode_groups
 from freehold.stats.selection import SelectionRule, TriedCandidate
 from freehold.types.selected import SelectionScores

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from freehold.late import np
 from freehold.stats.clustered import encode_groups
 from freehold.stats.selection import SelectionRule, TriedCandidate, assess
 from freehold.types.selected import ParaphraseGain, SelectionScores

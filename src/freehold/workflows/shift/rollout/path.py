@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
-import numpy as np
 
+from freehold.late import np
 from freehold.stats.sequential import empirical_bernstein_lower_cs
 from freehold.store import Store, rollouts
 from freehold.types.record import Record

@@ -10,12 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from freehold.errors import UsageError
+from freehold.late import np
 from freehold.stats.binary import wilson_limits
 from freehold.stats.sequential import ALPHA_SPLIT, AipwCanary, MeanBet, paired_grid_e_process
 from freehold.store import Store
@@ -23,10 +21,13 @@ from freehold.store.search.terms import is_error
 from freehold.types.record import Record
 from freehold.workflows.shift.rollout.ledger import ERROR_MARGIN, LATENCY_LIMIT, unit_of
 
-Array = NDArray[Any]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Array: TypeAlias = "NDArray[Any]"
 What = Literal["quality", "errors", "latency"]
 _GRID = 10
-_POWERS = 2.0 ** -np.arange(_GRID)
+_POWERS = tuple(2.0**-step for step in range(_GRID))
 _NOISE = 0.04
 """Share of mirrored pairs that differ although both are equally good, half each way (incumbent against itself)."""
 
@@ -217,7 +218,7 @@ def aipw_crossings(
         gap = m1 - m0
         value = gap + np.where(chosen, (score - m1) / p, -(score - m0) / (1 - p))
         reach = np.maximum(margin + gap + np.maximum((1 - m1) / p, m0 / (1 - p)), margin)
-        wealths += np.log1p((start.cap / reach * (-margin - value))[:, None] * _POWERS)
+        wealths += np.log1p((start.cap / reach * (-margin - value))[:, None] * np.array(_POWERS))
         top = wealths.max(axis=1)
         # The mean over ten bets lies within log 10 of the best one: most steps need no exponential.
         near = np.flatnonzero((top >= level) & (first < 0))
