@@ -87,7 +87,6 @@ def content(path: Path) -> bytes:
         return unpacked(data) if path.suffix in (".gz", ".zst") else data
     except Exception:  # noqa: BLE001 (a file that cannot be unpacked is searched as it lies there)
         return data
-    return data
 
 
 def clean(path: Path, mentions: Finder) -> str:

@@ -84,9 +84,10 @@ class _ZstdFrame:
 
     def decompress(self, packed: bytes) -> bytes:
         try:
-            return self._frame.decompress(packed)
+            unpacked: bytes = self._frame.decompress(packed)
         except zstandard.ZstdError as error:
             raise zlib.error(str(error)) from None
+        return unpacked
 
 
 class _Packed(io.RawIOBase):
