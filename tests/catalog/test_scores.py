@@ -42,14 +42,3 @@ def test_tables_of_2025_and_later_say_their_month_and_cover_what_readers_ask_for
     )
     board = [row for row in recent if row.setting == "mini-SWE-agent, one attempt"]
     assert {row.kind for row in board} == {"open", "proprietary"}
-
-
-def test_newest_tables_come_first_and_older_ones_after_all_of_them():
-    found = scores.gaps()
-    months = [gap.published for gap in found if gap.recent]
-    assert months == sorted(months, reverse=True)
-    assert [gap.recent for gap in found] == sorted((gap.recent for gap in found), reverse=True)
-    newest = scores.newest(found)
-    assert len({gap.task for gap in newest}) == len(newest)
-    for gap in newest:
-        assert gap.published == max(one.published for one in found if one.recent and one.task == gap.task)

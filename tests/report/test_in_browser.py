@@ -4,10 +4,8 @@ from pathlib import Path
 
 import pytest
 from tests.report.sample_full import full, hostile
-from tests.report.sample_mixture import mixture
 
 from freehold.report import render
-from freehold.report.mixture_page import render_mixture
 
 pytestmark = pytest.mark.browser
 
@@ -66,28 +64,6 @@ def test_page_holds_together(browser, page_file, width, scheme):
     page.close()
 
 
-@pytest.mark.parametrize("report", ["page_file", "hostile_file"])
-def test_the_first_screen_is_above_the_fold(browser, request, report):
-    page = browser.new_page(viewport={"width": 1280, "height": 720})
-    page.goto(request.getfixturevalue(report).as_uri())
-    for wanted in (".lead", ".next", ".tiles", "text=What would change it", "text=Valid until"):
-        box = page.locator(wanted).first.bounding_box()
-        if report == "page_file":
-            assert box["y"] + box["height"] <= 720, wanted
-    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
-    page.close()
-
-
-def test_the_first_printed_page_holds_it_all(browser, page_file):
-    """A4 with the page's own margins is 182 mm by 265 mm, at 96 pixels an inch 688 by 1001."""
-    page = browser.new_page(viewport={"width": 688, "height": 1001})
-    page.emulate_media(media="print")
-    page.goto(page_file.as_uri())
-    assert page.evaluate("document.querySelector('.first').getBoundingClientRect().bottom") <= 1001
-    assert page.evaluate("getComputedStyle(document.querySelector('.first')).breakAfter") == "page"
-    page.close()
-
-
 def test_words_of_strangers_do_nothing_and_cover_nothing(browser, hostile_file):
     page = browser.new_page(viewport={"width": 390, "height": 844})
     said = []
@@ -96,16 +72,4 @@ def test_words_of_strangers_do_nothing_and_cover_nothing(browser, hostile_file):
     page.goto(hostile_file.as_uri())
     assert said == [] and page.locator("script").count() == 0 and page.locator("img").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.close()
-
-
-def test_the_columns_of_a_mixtures_curve_fit_a_phone(browser, tmp_path):
-    """Four columns of figures: what is cut off at the side is not read."""
-    path = tmp_path / "curve.html"
-    path.write_text(render_mixture(mixture()))
-    page = browser.new_page(viewport={"width": 360, "height": 800})
-    page.goto(path.as_uri())
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    tables = page.locator(".scroll").first
-    assert tables.evaluate("one => one.scrollWidth - one.clientWidth") == 0
     page.close()

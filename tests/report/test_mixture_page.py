@@ -1,7 +1,12 @@
+"""The page of a mixture and its picture."""
+
+import re
+
 import pytest
 from tests.report.sample_mixture import mixture, refused
 
 from freehold.report.mixture_page import headline, mixture_figures, render_mixture
+from freehold.report.mixture_picture import risk_over_share
 
 
 def test_the_page_stands_alone_in_both_themes_and_escapes():
@@ -45,6 +50,16 @@ def test_what_open_models_alone_answer_is_said():
     assert "none is proven" in dict(mixture_figures(lost))["open models alone"]
 
 
-def test_one_that_was_refused_tells_why_and_the_way_out():
-    page = render_mixture(refused())
-    assert "No mixture: the signal tells nothing." in page and "more traffic" in page
+def test_the_picture_has_band_margin_random_line_and_proof():
+    made = mixture()
+    drawn = risk_over_share(made, made.curves[0])
+    assert drawn.count("<polygon") == 2, "the band of the curve, and that of the random split"
+    assert "worst you accept (−3)" in drawn and "random split" in drawn
+    assert 'class="interval promote"' in drawn and 'class="dot chosen"' in drawn
+
+
+def test_everything_lies_inside():
+    made = mixture()
+    lines = re.findall(r'points="([^"]+)"', risk_over_share(made, made.curves[0]))
+    for pair in re.findall(r"(-?[\d.]+),(-?[\d.]+)", " ".join(lines)):
+        assert 0 <= float(pair[0]) <= 640 and 0 <= float(pair[1]) <= 320

@@ -1,13 +1,7 @@
 """Records as a notebook shows them."""
 
-from pathlib import Path
-
-import pytest
-from tests.workflows.journey.test_migrate import project as rehearsed
-
 import freehold
 from freehold.report.notebook import html
-from freehold.types.progress import Silent
 from freehold.types.verdict import Reason, Verdict
 
 PAIRS = [(1, 1)] * 180 + [(1, 0)] * 5 + [(0, 1)] * 15
@@ -53,37 +47,3 @@ def test_what_others_wrote_cannot_become_markup():
     )  # fmt: skip
     shown = html(verdict)
     assert "<script" not in shown and "\x1b" not in shown and "&lt;script&gt;" in shown
-
-
-def test_the_style_counts_inside_only():
-    shown = html(freehold.power(0.02))
-    assert shown.startswith('<div class="freehold"><style>@scope (.freehold) {') and ":root" not in shown
-
-
-def test_a_record_without_a_picture_is_left_to_its_text():
-    from freehold.types.machine import Workload
-
-    assert Workload(context_tokens=1, concurrency=1)._repr_html_() is None
-
-
-@pytest.mark.parametrize("name", ["report", "dataset", "evaluation"])
-def test_what_a_migration_leaves(tmp_path, name):
-    from freehold.store import open_store
-    from freehold.types.evaluated import Evaluation
-    from freehold.workflows.journey.migrate import migrate
-
-    opened = rehearsed(Path(tmp_path))
-    migration = migrate(opened, progress=Silent())
-    if name == "report":
-        shown = html(migration.report)
-        assert "<h3>inbox</h3>" in shown and "pill promote" in shown and "<svg" in shown
-    elif name == "dataset":
-        assert "held_out" in html(migration.report.dataset)
-    else:
-        with open_store(opened.store_url) as store:
-            made = store.latest(Evaluation)
-        assert "interval promote" in html(made)
-        import msgspec
-
-        alone = msgspec.structs.replace(made, comparison=None)
-        assert "no incumbent answers" in html(alone)
