@@ -5,7 +5,7 @@ import pytest
 from tests.console.conftest import serving_console
 from tests.console.static.test_states import axe, faults
 from tests.console.waiting import until
-from tests.training.conftest import write_dataset
+from tests.training.conftest import tiny, tokenizer, write_dataset
 from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 
@@ -16,6 +16,7 @@ from freehold.types.training import Adapter
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.data.reviews import reviews
 
+__all__ = ["tiny", "tokenizer"]  # fixtures
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 
