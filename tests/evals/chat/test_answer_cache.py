@@ -1,5 +1,4 @@
 import asyncio
-import os
 import signal
 import subprocess
 import sys
@@ -13,27 +12,6 @@ from freehold.evals.answers import ChatAnswer
 from freehold.evals.chat import answer_cache
 from freehold.evals.chat.answer_cache import AnswerCache, oldest_answer
 from freehold.evals.replay import ReplayOptions, replay
-from freehold.types.evaluation import Task
-
-
-def test_resume_asks_only_what_is_missing(serve, samples, tmp_path):
-    cache = tmp_path / "answers.jsonl"
-
-    async def go():
-        async with serve(said) as server:
-            await replay(server.endpoint, "m", samples(5), TASK, options=ReplayOptions(cache_path=cache))
-            first = len(server.seen)
-            results = await replay(
-                server.endpoint, "m", samples(8), TASK, options=ReplayOptions(cache_path=cache)
-            )
-            again = len(server.seen)
-            other = Task(name="t", scorer="exact", max_tokens=10)
-            await replay(server.endpoint, "m", samples(8), other, options=ReplayOptions(cache_path=cache))
-            return first, again, len(server.seen), results
-
-    first, again, last, results = asyncio.run(go())
-    assert (first, again, last) == (5, 8, 16)
-    assert [one.output for one in results] == [str(i) for i in range(8)]
 
 
 def test_a_cut_last_line_of_the_cache_is_asked_again(serve, samples, tmp_path):
@@ -108,16 +86,6 @@ def test_answers_are_as_old_as_the_first_of_them(tmp_path, monkeypatch):
     )
     path.write_bytes(b'{"key": "cu\n' + path.read_bytes())
     assert (datetime.now(UTC) - oldest_answer(path)).days == 100
-
-
-def test_answers_without_a_time_are_as_old_as_their_file(tmp_path):
-    path = tmp_path / "answers.jsonl"
-    path.write_bytes(b'{"key": "a", "answer": {"output": "a"}}\n')
-    then = datetime.now(UTC) - timedelta(days=7)
-    os.utime(path, (then.timestamp(), then.timestamp()))
-    assert (datetime.now(UTC) - oldest_answer(path)).days == 7
-    path.write_bytes(b"")
-    assert oldest_answer(path) is None
 
 
 def test_a_process_that_is_killed_loses_no_answer_that_was_given(tmp_path):

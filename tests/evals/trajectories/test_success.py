@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from tests.evals.trajectories.conftest import as_recorded, calls, played
+from tests.evals.trajectories.conftest import as_recorded, played
 
 from freehold.bounded.sandbox import sandbox_state
 from freehold.errors import ConfigError
@@ -44,15 +44,6 @@ def test_what_was_not_changed_and_what_was_changed_too_often_is_no_success(sessi
     assert check("final_calls", session, silent.messages).reason.startswith("wrong_count")
     once = played(session, as_recorded(session)).messages
     assert check("state:refund", session, (*once, *once[len(session.opening) :])).value == 0.0
-
-
-def test_another_amount_is_another_state_and_another_reading_is_not(sessions):
-    session = refunded(sessions)
-    other = played(
-        session, lambda sample, number: calls(("refund", {"order_id": "A1", "amount": 1}))
-    ).messages
-    assert check("state:refund", session, other[: len(session.opening) + 1]).value == 0.0
-    assert check("state:escalate", session, other).value == 1.0
 
 
 def test_a_function_of_ones_own_sees_the_whole_session(sessions, tmp_path):
