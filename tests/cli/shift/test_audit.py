@@ -66,7 +66,7 @@ ELSEWHERE = {
     "up": "gateway.start: tests/workflows/shift/test_up.py",
     "console": "its buttons are those of a rollout: tests/console/test_app.py",
     "store salvage": "its entry is in the new store: tests/workflows/data/test_store_care.py",
-    "traces replay": "asks a model: tests/cli/data/test_trace_replay.py",
+    "traces replay": "asks a model: tests/cli/data/test_traces.py",
     "store seal": "tests/cli/data/test_store.py",
     "store compact": "rewrites the file, not what is in it: tests/cli/data/test_store.py",
 }
