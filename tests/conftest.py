@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import signal
+import sys
 
 import pytest
 from hypothesis import settings
@@ -13,8 +15,33 @@ from freehold.types.audit import change_source, change_why
 # A deadline fails on a busy machine, not on a wrong program; the timeout of each test catches what hangs.
 settings.register_profile("explore", deadline=None, max_examples=1000)
 # The same examples in each run, so that a failure is of the change. FREEHOLD_TEST_HYPOTHESIS=explore draws new ones.
-settings.register_profile("freehold", deadline=None, derandomize=True)
+settings.register_profile("freehold", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile(os.environ.get("FREEHOLD_TEST_HYPOTHESIS", "freehold"))
+
+# A shell ignores SIGINT for what it runs in the background, and a process inherits that: what tests start must not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+STARTS = ("subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty")
+MARKS = {"process", "weights", "postgres", "browser"}
+_item: list[pytest.Item] = []
+
+
+def _refuse_processes(event: str, arguments: tuple) -> None:
+    """A process takes as long as a hundred tests: a mark says which tests start one."""
+    if event in STARTS and _item and not MARKS & {mark.name for mark in _item[0].iter_markers()}:
+        raise AssertionError(f"{event} {arguments[:2]}: mark the test `process`")
+
+
+sys.addaudithook(_refuse_processes)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    _item[:] = [item]
+    try:
+        return (yield)
+    finally:
+        _item.clear()
 
 
 @pytest.fixture(autouse=True)

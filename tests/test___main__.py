@@ -1,7 +1,11 @@
 import subprocess
 import sys
 
+import pytest
+
 from freehold import __version__
+
+pytestmark = pytest.mark.process
 
 
 def test_the_package_runs_as_a_module():

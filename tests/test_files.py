@@ -113,6 +113,7 @@ def mode(path):
     return oct(stat.S_IMODE(path.stat().st_mode))
 
 
+@pytest.mark.process
 def test_a_private_process_makes_private_files_and_its_children_do(private, tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a").write_text("words")
@@ -168,6 +169,7 @@ def test_what_is_there_already_can_be_shared(private, tmp_path):
     assert mode(tmp_path / "home") == "0o700"
 
 
+@pytest.mark.process
 def test_a_pipe_a_device_and_a_stream_are_written_into_and_stay_what_they_are(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -186,6 +188,7 @@ def test_a_pipe_a_device_and_a_stream_are_written_into_and_stay_what_they_are(tm
     assert not list(tmp_path.glob("*.partial"))
 
 
+@pytest.mark.process
 def test_standard_output_that_is_a_file_goes_on_where_it_was(tmp_path):
     program = (
         "import sys; from pathlib import Path; from freehold import files; print('before', flush=True); "

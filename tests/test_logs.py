@@ -72,6 +72,7 @@ def logged(**environment):
     return done.stderr.splitlines()
 
 
+@pytest.mark.process
 def test_a_line_has_time_level_and_logger():
     lines = logged()
     assert len(lines) == 3, "warnings only"
@@ -81,6 +82,7 @@ def test_a_line_has_time_level_and_logger():
     )
 
 
+@pytest.mark.process
 def test_one_part_may_say_more_than_the_rest():
     lines = logged(FREEHOLD_LOG="info,freehold.engines=debug")
     shown = [tuple(line.split()[1:3]) for line in lines]

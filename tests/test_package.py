@@ -1,10 +1,7 @@
 """The package as a stranger has it: built, installed into an empty folder, run."""
 
-import gzip
 import json
 import os
-import re
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -13,11 +10,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from freehold import __version__
 
 ROOT = Path(__file__).parents[1]
-MANUAL = ROOT / "docs" / "man" / "freehold.1"
 MOST_MB = 330
 """Of the base install, in millions of bytes: 308 were measured, the most of them numpy and scipy."""
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
@@ -65,15 +62,14 @@ def installed(request, built, tmp_path_factory):
     return folder / "tools" / "freehold", folder / "bin" / "freehold"
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_the_wheel_and_the_sdist_have_what_is_needed_and_no_more(built):
     (wheel,) = built.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert wheel.name == f"freehold-{__version__}-py3-none-any.whl"
-    assert f"freehold-{__version__}.data/data/share/man/man1/freehold.1" in names
     assert "freehold/examples/tickets/freehold.toml" in names and "freehold/py.typed" in names
     tops = {name.split("/")[0] for name in names}
-    assert tops == {"freehold", f"freehold-{__version__}.dist-info", f"freehold-{__version__}.data"}
+    assert tops == {"freehold", f"freehold-{__version__}.dist-info"}
     assert not [name for name in names if "/tests/" in name or name.endswith((".pyc", ".env"))]
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
@@ -81,13 +77,12 @@ def test_the_wheel_and_the_sdist_have_what_is_needed_and_no_more(built):
     assert {
         "pyproject.toml",
         "LICENSE",
-        "docs/man/freehold.1",
         "Containerfile",
         "tests/test_package.py",
     } <= inside
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_a_tool_install_answers_without_the_checkout_and_without_a_network(installed, tmp_path):
     environment_folder, program = installed
     # Proxies that are not there stand for a network that is not.
@@ -117,27 +112,10 @@ def test_a_tool_install_answers_without_the_checkout_and_without_a_network(insta
     assert refused.returncode == 2 and "Traceback" not in refused.stderr, (
         "an optional part is said, not stumbled over"
     )
-    assert (environment_folder / "share" / "man" / "man1" / "freehold.1").is_file()
     size = sum(path.lstat().st_size for path in environment_folder.rglob("*") if not path.is_symlink()) / 1e6
     assert size < MOST_MB
 
 
-def test_the_manual_page_has_every_command():
-    text = MANUAL.read_text()
-    for name in ("up", "rollout promote", "keys add", "evaluate"):
-        assert re.search(rf"^\.B freehold {name}", text, re.MULTILINE), name
-    assert text.startswith('.\\" Made by scripts/docs')
-    assert ".SH EXIT STATUS" in text and "FREEHOLD_OFFLINE" in text
-
-
-def test_a_reader_of_manual_pages_finds_nothing_wrong(tmp_path):
-    if shutil.which("groff") is None:
-        pytest.skip("groff is not installed")
-    done = subprocess.run(
-        ["groff", "-Kutf8", "-man", "-ww", "-Tutf8", "-z", MANUAL],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert len(gzip.compress(MANUAL.read_bytes())) < 200_000
+def test_the_chart_has_the_version_of_the_package():
+    chart = yaml.safe_load((ROOT / "deploy" / "helm" / "freehold" / "Chart.yaml").read_text())
+    assert chart["version"] == chart["appVersion"] == __version__

@@ -88,6 +88,7 @@ def freehold(request, tmp_path):
     return run
 
 
+@pytest.mark.process
 def test_what_is_taken_away_is_gone(freehold, request):
     assert freehold("--version").stdout.startswith("freehold")
     for words in (("up", "--no-engine"), ("init", "traffic.jsonl")) if _is_windows(request) else ():
@@ -96,7 +97,7 @@ def test_what_is_taken_away_is_gone(freehold, request):
         assert "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.process
 @pytest.mark.timeout(600)
 def test_questions_on_files_are_answered(freehold, tmp_path):
     (tmp_path / "app.py").write_text('client.chat.completions.create(model="gpt-4o-2024-05-13")\n')

@@ -96,7 +96,7 @@ def test_an_audit_with_a_database_tells_what_it_knows(monkeypatch, capsys):
     assert "PYSEC-2" in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_the_bill_of_materials_names_what_freehold_needs(project):
     done = subprocess.run([sys.executable, ROOT / "scripts" / "sbom"], capture_output=True, check=True)
     bill = json.loads(done.stdout)
@@ -109,7 +109,7 @@ def test_the_bill_of_materials_names_what_freehold_needs(project):
     assert len(graph[root]) >= len(needed)
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_the_constraints_install_and_freehold_runs_on_them(tmp_path):
     venv.create(tmp_path / "env", with_pip=True)
     python = tmp_path / "env" / "bin" / "python"

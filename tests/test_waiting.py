@@ -37,6 +37,7 @@ def test_work_comes_to_its_result_or_its_error():
             result_of(pool.submit(int, "seven"))
 
 
+@pytest.mark.process
 def test_ctrl_c_is_noticed_by_one_that_it_did_not_wake():
     done = subprocess.run([sys.executable, "-c", UNWOKEN], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, "stopped\n"), done.stderr

@@ -44,12 +44,12 @@ def false_promote(sizes: tuple[int, ...], alphas: tuple[float, ...]) -> Block:
         "at most alpha in every cell",
         ("alpha", "margin", "n", *(f"p0 {p}: {f}" for p in P0 for f in FACTORS)),
     )
-    wins = np.array([(1 - p) * f for p in P0 for f in FACTORS])
+    wins = [(1 - p) * f for p in P0 for f in FACTORS]
     for alpha in alphas:
         for margin in (0.02, 0.05):
             for n in sizes:
                 fewest = exact.region(n, -margin, exact.critical_value(n, -margin, alpha))
-                rates = exact.region_probability(fewest, wins, wins + margin)
+                rates = [exact.region_probability(fewest, win, win + margin) for win in wins]
                 cells = (Cell(float(rate) * (n >= 30), alpha) for rate in rates)
                 block.rows.append((str(alpha), str(margin), str(n), *cells))
     return block
@@ -63,12 +63,12 @@ def false_reject(sizes: tuple[int, ...], alphas: tuple[float, ...]) -> Block:
         "at most alpha in every cell",
         ("alpha", "margin", "n", *(f"p0 {p}: {f}" for p in P0 for f in FACTORS)),
     )
-    wins = np.array([(1 - p) * f for p in P0 for f in FACTORS])
+    wins = [(1 - p) * f for p in P0 for f in FACTORS]
     for alpha in alphas:
         for margin in (0.02, 0.05):
             for n in sizes:
                 fewest = exact.region(n, margin, exact.critical_value(n, margin, alpha))
-                rates = exact.region_probability(fewest, wins + margin, wins)
+                rates = [exact.region_probability(fewest, win + margin, win) for win in wins]
                 block.rows.append(
                     (str(alpha), str(margin), str(n), *(Cell(float(rate), alpha) for rate in rates))
                 )
@@ -90,9 +90,7 @@ def promise(sizes: tuple[int, ...]) -> Block:
     for margin in (0.02, 0.03, 0.05):
         for n in sizes:
             fewest = exact.region(n, -margin, exact.critical_value(n, -margin, 0.025))
-            wins = np.array(shares)
-            rule = exact.region_probability(fewest, wins, wins + margin)
-            cells = [Cell(float(rate), 0.025) for rate in rule]
+            cells = [Cell(exact.region_probability(fewest, win, win + margin), 0.025) for win in shares]
             for win in shares:
                 b, c, p = enumerate_tables(n, win, win + margin)
                 d = (b - c) / n

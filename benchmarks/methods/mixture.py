@@ -31,8 +31,6 @@ import numpy.typing as npt
 
 from benchmarks.methods.encoders import Case, banking, dataset_of
 from benchmarks.training.snips import samples_of
-from freehold.deferring.combination import answer_parts, combined
-from freehold.deferring.combining import Answers, cross_fitted, train_combination
 from freehold.deferring.learning import learn_router
 from freehold.deferring.router import Router
 from freehold.encoders.folder import read_manifest
@@ -50,7 +48,7 @@ from freehold.stats.deferral import (
     share_interval,
 )
 from freehold.stats.rules import DecisionRule
-from freehold.types.deferral import Calibration, Combination, DeferralWay, SignalName
+from freehold.types.deferral import Calibration, DeferralWay, SignalName
 from freehold.types.encoder import EncoderConfig, EncoderStage
 from freehold.types.mixture import MixtureCurve
 from freehold.types.progress import Silent
@@ -66,18 +64,11 @@ Numbers = npt.NDArray[np.float64]
 
 
 class Model(NamedTuple):
-    """What a model did with the messages: which it got right, how sure it was (nothing: it is the truth itself), and
-    what its answers say."""
+    """What a model did with the messages: which it got right, how sure it was (nothing: it is the truth itself)."""
 
     name: str
     right: npt.NDArray[np.bool_]
     signals: dict[SignalName, Numbers]
-    parts: Sequence[tuple[str, ...]] = ()
-
-    def answers(self, rows: npt.NDArray[np.int64]) -> Answers:
-        """What a combination reads of some of them."""
-        signals = {name: column[rows] for name, column in self.signals.items()}
-        return Answers(signals, [self.parts[row] for row in rows.tolist()])
 
 
 class Pair(NamedTuple):
@@ -160,12 +151,9 @@ def _asked(name: str, folder: Path, texts: Sequence[str], right: Sequence[str]) 
             assert isinstance(read, EncodedText)
             found = answer(manifest, read, text)
             given.append(found.text)
-            assert found.margin is not None and found.entropy is not None
-            told.append((found.probability, found.margin, -found.entropy))
+            told.append(found.probability)
     same = np.array([_same(one, gold) for one, gold in zip(given, right, strict=True)])
-    probability, margin, entropy = np.array(told).T
-    signals: dict[SignalName, Numbers] = {"probability": probability, "margin": margin, "entropy": entropy}
-    return Model(name, same, signals, [answer_parts(one) for one in given])
+    return Model(name, same, {"probability": np.array(told)})
 
 
 def _same(given: str, gold: str) -> bool:
@@ -189,7 +177,6 @@ def measured(pair: Pair, draw: int) -> dict[str, Any]:
     good = differences >= 0
     texts = np.array(pair.texts, dtype=object)
     own = pair.candidate
-    joined = train_combination(own.answers(selection), good[selection].tolist())
     learned = learn_router(texts[selection].tolist(), good[selection].tolist())
     router = Router.of(learned.file)
     ways = [
@@ -198,12 +185,6 @@ def measured(pair: Pair, draw: int) -> dict[str, Any]:
             "probability",
             own.signals["probability"][selection],
             own.signals["probability"][held_out],
-        ),
-        Way(
-            "cascade",
-            "combined",
-            cross_fitted(own.answers(selection), good[selection].tolist()),
-            _joined(joined, own, held_out),
         ),
         Way(
             "router",
@@ -238,17 +219,6 @@ def measured(pair: Pair, draw: int) -> dict[str, Any]:
     for one, (curve, calibration) in zip(ways, made, strict=True):
         found[one.signal] = _looked_at(pair, one, curve, calibration, held_out, found["oracle"])
     return found
-
-
-def _joined(joined: Combination, model: Model, rows: npt.NDArray[np.int64]) -> Numbers:
-    """The joined signal of some answers, by the code that a gateway decides by."""
-    values = [
-        combined(
-            joined, {name: float(column[row]) for name, column in model.signals.items()}, model.parts[row]
-        )
-        for row in rows.tolist()
-    ]
-    return np.array([np.nan if one is None else one for one in values])
 
 
 def _looked_at(
@@ -306,7 +276,7 @@ def _share_at_margin(raw: Numbers, differences: Numbers) -> float:
 def _summary(found: Sequence[dict[str, Any]]) -> list[str]:
     """A line for each way: means over the draws."""
     lines = []
-    for way in ("probability", "combined", "router"):
+    for way in ("probability", "router"):
         rows = [one[way] for one in found]
         chosen = [row for row in rows if "share" in row]
         error = statistics.mean(row["error_after"] for row in rows)

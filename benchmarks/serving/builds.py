@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from benchmarks.serving.common import Asked, Result, built, plan, tell
-from freehold.engines.llamacpp.measure import measure_interleaved
+from benchmarks.serving.common import Asked, Result, built, plan
+from freehold.engines.llamacpp.measure import measure as speed_of
 
 PROMPT, WRITTEN = 4.5, 2.2
 
@@ -22,9 +22,7 @@ async def measure(asked: Asked) -> list[Result]:
     if tuned.options != base.options or tuned.weights_sha256 != base.weights_sha256:
         ways.append(msgspec.structs.replace(tuned, options={**tuned.options, "speculative": "off"}))
         names.append("tuned")
-    speeds = await measure_interleaved(
-        ways, log_dir=asked.logs, rounds=2 * asked.rounds + 1, tell=lambda done, all: tell(f"{done} of {all}")
-    )
+    speeds = [await speed_of(way, log_dir=asked.logs, rounds=2 * asked.rounds + 1) for way in ways]
     wheel = speeds[0]
     found = []
     for name, speed in list(zip(names, speeds, strict=True))[1:]:

@@ -8,8 +8,9 @@ import statistics
 import msgspec
 
 from benchmarks.serving.common import Asked, Result, built, plain_server, plan, tell
+from benchmarks.serving.made_up import forms
 from freehold.engines.engine import start
-from freehold.engines.traffic import drive, forms
+from freehold.engines.traffic import drive
 
 STREAMS = 4
 LEAST = 2.0

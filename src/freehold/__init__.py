@@ -17,8 +17,8 @@ From Python::
     project = freehold.Project.load()                   # a folder with a freehold.toml
     project.migrate()                                   # the whole journey
 
-Every call returns the record that the command of the same name prints with ``--json``, raises the errors of
-`freehold.errors`, and shows itself in a notebook. Names are imported when they are first used.
+Every call returns the record that the command of the same name prints with ``--json`` and raises the errors of
+`freehold.errors`. Names are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -78,8 +78,6 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     module, _, attribute = target.partition(":")
-    # The rooms' own modules do without this table; only what is asked for from outside draws notebooks' pictures.
-    importlib.import_module("freehold.api")
     found = globals()[name] = getattr(importlib.import_module(module), attribute)
     return found
 

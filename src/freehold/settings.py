@@ -56,12 +56,6 @@ SETTINGS: tuple[Setting, ...] = (
         "threads", int, None, "CPU threads for engines and training. Default: the cores this process may use."
     ),
     Setting(
-        "weights_gib",
-        float,
-        None,
-        "Most GiB that fetched and converted weights may take; a pull beyond it is refused. Default: the disk.",
-    ),
-    Setting(
         "log_requests", bool, False, "Write a line of JSON for each request to the gateway's log; no content."
     ),
     Setting(
@@ -100,7 +94,6 @@ class Settings:
     capture_queue: int
     body_memory_mib: int
     threads: int | None
-    weights_gib: float | None
     log_requests: bool
     otel: bool
     log: str | None

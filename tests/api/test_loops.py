@@ -76,6 +76,7 @@ loop.run_until_complete(cell())
 """
 
 
+@pytest.mark.process
 def test_what_stops_the_caller_stops_the_work():
     with subprocess.Popen([sys.executable, "-c", STOPPED], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "works\n"

@@ -85,6 +85,7 @@ MIGRATE = (
 )
 
 
+@pytest.mark.process
 def test_two_processes_on_one_project_are_one_and_a_refusal(folder):
     """The first waits on a slow engine; the second is told who runs, by pid, and leaves everything as it is."""
     path = folder / "freehold.toml"
@@ -98,7 +99,7 @@ def test_two_processes_on_one_project_are_one_and_a_refusal(folder):
     ) as first:
         try:
             for line in first.stdout:
-                if line.startswith("[4/4]"):
+                if line.startswith("[4]"):
                     break
             with pytest.raises(UsageError, match=f"process {first.pid} on ") as refused:
                 freehold.Project.load(folder).migrate()
@@ -117,6 +118,7 @@ def test_a_draft_is_written_from_a_log(tmp_path, monkeypatch):
         freehold.Project.draft("log.jsonl")
 
 
+@pytest.mark.process
 def test_the_example_reads_like_the_readme_and_ends_with_the_verdict(folder):
     ran = subprocess.run(
         [sys.executable, ROOT / "examples" / "journey.py", folder],
@@ -168,7 +170,7 @@ def test_the_example_ends_with_a_verdict_on_real_weights(tmp_path, monkeypatch):
     assert as_is.weights is None and as_is.comparison is None
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_the_notebook_runs_from_its_first_cell_to_its_last(folder):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     notebook = nbformat.read(ROOT / "examples" / "journey.ipynb", as_version=4)

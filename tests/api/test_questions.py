@@ -15,6 +15,7 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
 
 
+@pytest.mark.process
 def test_scan_finds_what_is_used(tmp_path):
     (tmp_path / "app.py").write_text('client.chat(model="gpt-4-0613")\n')
     found = freehold.scan(tmp_path)

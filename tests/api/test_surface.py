@@ -70,6 +70,7 @@ def test_what_type_checkers_read_is_what_is_imported():
     assert told == freehold._PUBLIC
 
 
+@pytest.mark.process
 def test_importing_freehold_imports_none_of_its_rooms():
     command = (
         "import freehold, sys, json; print(json.dumps(sorted(n for n in sys.modules if 'freehold' in n)))"

@@ -37,6 +37,7 @@ def quick():
     )
 
 
+@pytest.mark.process
 def test_every_error_rate_holds(quick):
     run = quick
     assert run.returncode == 0, run.stdout + run.stderr

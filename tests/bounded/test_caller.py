@@ -9,6 +9,8 @@ import pytest
 from freehold.bounded.caller import BoundedCaller
 from freehold.bounded.pool import OutOfBoundsError
 
+pytestmark = pytest.mark.process
+
 LIMITS = {"cpu_s": 0.3, "wall_s": 20.0, "memory_bytes": 1 << 30}
 
 

@@ -3,10 +3,13 @@
 import socket
 import threading
 
+import pytest
 from tests.bounded.jobs import JOBS
 
 from freehold.bounded.frames import Head, receive, send
 from freehold.bounded.nursery import serve
+
+pytestmark = pytest.mark.process
 
 
 def test_a_runner_is_reused_until_it_is_ended():

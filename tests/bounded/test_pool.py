@@ -9,6 +9,8 @@ import uvloop
 
 from freehold.bounded.pool import BoundedPool, OutOfBoundsError
 
+pytestmark = pytest.mark.process
+
 LIMITS = {"cpu_s": 0.3, "wall_s": 20.0, "memory_bytes": 1 << 30}
 
 

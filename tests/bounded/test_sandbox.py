@@ -6,6 +6,8 @@ import pytest
 
 from freehold.bounded import sandbox
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def asked_anew():

@@ -26,7 +26,7 @@ from tests.workflows.journey import rehearsal
 
 from freehold.gateway.serve import free_port
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.process
 
 UPSTREAM_KEY = "sk-cnryupstream7Qm2Xv9Lt4Rb8Kd1"
 UNRELATED = "cnry-unrelated-5Zt8Wq3Np6"
@@ -345,12 +345,6 @@ def test_no_secret_is_found_in_the_pages_of_a_report(tmp_path):
     assert [name for name, data in pages for secret in PLANTED if secret.encode() in data] == []
     elsewhere = (UPSTREAM_KEY, UNRELATED)
     assert world.hits(elsewhere) == []
-
-
-def test_a_secret_in_a_file_would_be_found(tmp_path):
-    world = World(tmp_path, 1, "off")
-    (world.project / "leak.log").write_text(f"key {UPSTREAM_KEY}")
-    assert world.hits(PLANTED) == [(str(world.project / "leak.log"), UPSTREAM_KEY)]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.workflows.journey import rehearsal
 
 from freehold.gateway.serve import free_port
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.process
 UMASK = 0o022
 
 FOR_OTHERS = {
@@ -113,11 +113,3 @@ def _ask(port, key):
         assert time.monotonic() < deadline
         time.sleep(0.2)
     time.sleep(1.0)
-
-
-def test_a_file_for_others_would_be_found(tmp_path):
-    (tmp_path / "project").mkdir()
-    (tmp_path / "project" / "words.txt").touch()
-    (tmp_path / "project" / "words.txt").chmod(0o640)
-    assert "project/words.txt" in set(readable(tmp_path)) and not is_for_others("project/words.txt")
-    assert is_for_others("project/papers/NOTICE") and not is_for_others("project/papersx")

@@ -77,11 +77,10 @@ def test_files_of_a_fine_tune_are_not_taken_for_its_bases():
     assert quantizations.of(("qwen/qwen2.5-coder-7b-instruct",))[0].repo.startswith("bartowski/Qwen2.5-Coder")
 
 
-def test_a_model_is_shown_with_files_scores_and_how_its_turns_are_written(tmp_path, monkeypatch):
+def test_a_model_is_shown_with_files_and_how_its_turns_are_written(tmp_path, monkeypatch):
     monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path))
     shown = CliRunner().invoke(cli, ["catalog", "show", "mistralai/Mistral-7B-Instruct-v0.2"]).stdout
     assert "chat         mistral-v1" in shown
     assert "files        TheBloke/Mistral-7B-Instruct-v0.2-GGUF\n" in shown
     assert "Q4_K_M 4.07" in shown
     assert "TheBloke/zephyr-7B-beta-GGUF, of HuggingFaceH4/zephyr-7b-beta" in shown
-    assert "LoRA, tuned on the task" in shown

@@ -24,7 +24,6 @@ WITHOUT_JSON = {
     "license bom": "CycloneDX, which is JSON that others have laid down",
     "mcp": "a protocol on stdin and stdout",
     "completion": "a script of the shell",
-    "cluster render": "a file of Ray, SkyPilot or Kubernetes",
 }
 COMMANDS = {
     " ".join(words): command
@@ -176,6 +175,7 @@ def test_an_error_is_a_document_too(freehold):
     assert f"error: {told['error']['message']}" in ran.err
 
 
+@pytest.mark.process
 def test_a_stopped_command_says_so_in_json(tmp_path):
     program = (
         "import sys\nfrom freehold.cli import main\n"

@@ -8,6 +8,8 @@ from freehold.store import open_store
 from freehold.types.route import Route, Target
 from freehold.workflows.project import now, open_project
 
+pytestmark = pytest.mark.process
+
 HOSTILE = (
     "\x1b]0;title\x07 \x1b]52;c;cm0=\x07 \x1b]8;;http://evil\x1b\\\\link \x1b[2J\x1b[1A\x1b[8m \x9b31m \r"
     "\u202ereversed\u2066 \u200bhidden\ufeff \u2028 \x7f"

@@ -22,6 +22,7 @@ def test_programs_get_a_document(freehold, words):
     assert told["python"].startswith("3.") and told["system"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "words",
     [

@@ -58,13 +58,8 @@ def about() -> str:
     return f"xllamacpp {version('xllamacpp')} with {SMOLLM2}; {datetime.now(UTC):%Y-%m-%d}, clients {clients}"
 
 
-def counts(found: dict[str, str | None]) -> str:
-    held = sum(why is None for why in found.values())
-    return f"{held} of {len(found)} hold"
-
-
 def load() -> dict[str, Any]:
-    """The last run: `about`, `before` and `found`."""
+    """The last run: `about`, how many `checks`, and which `failed` with the reason."""
     kept: dict[str, Any] = json.loads(FILE.read_text())
     return kept
 
@@ -75,20 +70,13 @@ def save(kept: dict[str, Any]) -> None:
 
 def page(kept: dict[str, Any]) -> str:
     """The reference page."""
-    found: dict[str, str | None] = kept["found"]
-    held = sum(why is None for why in found.values())
-    lines = [_HEAD, f"What was run: {kept['about']}. **{held} of {len(found)} hold.**"]
-    if before := kept.get("before"):
-        lines.append(f"\nThe first run of this list, before what it found was mended: {before}.")
-    lines += ["\n| | checks | hold |", "|---|---|---|"]
-    parts = {one.part: [name_of(other) for other in CHECKS if other.part == one.part] for one in CHECKS}
-    for part, names in parts.items():
-        here = [name for name in names if name in found]
-        lines.append(f"| {part} | {len(here)} | {sum(found[name] is None for name in here)} |")
-    for part in parts:
+    failed: dict[str, str] = kept["failed"]
+    held = kept["checks"] - len(failed)
+    lines = [_HEAD, f"What was run: {kept['about']}. **{held} of {kept['checks']} hold.**"]
+    for part in dict.fromkeys(one.part for one in CHECKS):
         lines.append(f"\n## {part}\n")
-        for one in (one for one in CHECKS if one.part == part and name_of(one) in found):
-            why = found[name_of(one)]
+        for one in (one for one in CHECKS if one.part == part):
+            why = failed.get(name_of(one))
             lines.append(f"- {one.title}" + ("" if why is None else f" (**fails**: {why})"))
     return "\n".join(lines) + "\n"
 
@@ -102,7 +90,7 @@ makers publish it, with the tools that freehold puts into its chat template, and
 with the `openai`, `anthropic` and `ollama` packages and by plain HTTP. Answers, events and errors are read by
 the types that these packages were made with, and held to what the references of OpenAI, Anthropic and Ollama
 say. Where freehold refuses by design what a reference has, the check is that the refusal is one of that API:
-its status, its form, the field's name. [Compatibility](compatibility.md) says what holds with which engine.
+its status, its form, the field's name.
 
     scripts/conformance            all of it
     scripts/conformance Anthropic  what has this in its name, without keeping it

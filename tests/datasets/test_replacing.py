@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from freehold.datasets.replacing import Replacer
 from freehold.privacy import patterns
 from freehold.privacy import secrets as secret_finder
-from freehold.types.dataset import Message, Sample, TeacherToken
+from freehold.types.dataset import Message, Sample
 
 PARTS = st.sampled_from(
     [
@@ -72,8 +72,6 @@ def test_question_answers_calls_group_and_metadata_agree():
             group="ada@example.com",
             metadata={"from": "ada@example.com", "n": 5},
             completion=(Message(role="assistant", content=None, tool_calls=[call]),),
-            rejected=(Message(role="assistant", content="ada@example.com"),),
-            teacher=(TeacherToken(text="mail", top=(("mail", -0.1),)),),
         )
     )
     placeholder = changed.gold
@@ -83,14 +81,12 @@ def test_question_answers_calls_group_and_metadata_agree():
     (said,) = changed.completion
     assert said.tool_calls[0]["id"] == call["id"]
     assert msgspec.json.decode(said.tool_calls[0]["function"]["arguments"]) == {"to": placeholder}
-    assert changed.rejected[0].content == placeholder
-    assert changed.teacher is None
     found = one.counts["EMAIL"]
-    assert (found.found, found.different, found.samples) == (7, 1, 1)
+    assert (found.found, found.different, found.samples) == (6, 1, 1)
 
 
 def test_a_sample_without_finds_is_the_very_same():
-    plain = sample("order 4711", gold="yes", teacher=(TeacherToken(text="yes", top=()),))
+    plain = sample("order 4711", gold="yes")
     assert replacer().sample(plain) is plain
 
 

@@ -73,22 +73,19 @@ def test_a_call_is_of_an_offered_tool_or_not():
     assert not calls_unoffered(sample("words", tools=TOOLS))
 
 
-def test_thumbs_are_preferences():
+def test_an_answer_that_was_disliked_is_marked_unless_a_right_one_was_given():
     up, down = {"feedback": {"thumb": "up"}}, {"feedback": {"thumb": "down"}}
-    assert sample(metadata=up).desirable is True
-    assert sample(metadata=down).desirable is False
-    pair = sample("no", metadata=down, gold="yes")
-    assert (pair.target, pair.desirable) == ("yes", None)
-    assert pair.rejected == (Message(role="assistant", content="no"),)
-    same = sample("yes", metadata=down, gold="yes")
-    assert (same.rejected, same.desirable) == (None, None)
+    assert sample(metadata=down).disliked and sample(desirable=False).disliked
+    assert not sample(metadata=up).disliked and not sample(desirable=True).disliked
+    corrected = sample("no", metadata=down, gold="yes")
+    assert corrected.target == "yes" and not corrected.disliked
 
 
-def test_answers_judged_apart_are_samples_apart():
-    made = make_samples(
-        [trace("a", desirable=True), trace("b", desirable=False), trace("a", desirable=True)], Recipe()
-    )
-    assert sum(len(made.by_split[name]) for name in SPLITS) == 2
+@pytest.mark.parametrize("order", [(True, False), (False, True)])
+def test_of_one_question_the_answer_that_was_not_disliked_stays(order):
+    made = make_samples([trace(str(liked), desirable=liked) for liked in order], Recipe())
+    (kept,) = [one for name in SPLITS for one in made.by_split[name]]
+    assert kept.incumbent == "True" and not kept.disliked
     assert made.dropped == {"same request again": 1}
 
 

@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from freehold.deferring.request_text import READ_CHARACTERS, request_text
 
 
@@ -28,6 +30,7 @@ def test_a_long_text_is_read_at_both_ends():
     assert len(request_text(asking(*["word " * 400] * 50))) <= READ_CHARACTERS + 1
 
 
+@pytest.mark.process
 def test_it_needs_no_numbers():
     code = "import sys, freehold.gateway.proxy.reading; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -58,6 +58,7 @@ def test_what_holds_no_text_has_no_score():
     assert 0 < router.score(asking("\ud800 half a pair")) < 1
 
 
+@pytest.mark.process
 def test_hashes_are_the_same_in_every_process():
     code = "from freehold.deferring.router import places; print([p.tolist() for p in places('Grüße an card 7!')])"
     env = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -141,18 +141,6 @@ def test_the_encoders_probability_is_taken_for_what_it_is():
         assert signals_of(completion("track", None) | {"freehold": {"probability": wrong}}) == {}
 
 
-def test_an_encoders_margin_and_entropy_are_surer_the_higher():
-    told = {"probability": 0.9, "margin": 0.8, "entropy": 0.3}
-    assert signals_of(completion("track", None) | {"freehold": told}) == {
-        "probability": 0.9,
-        "margin": 0.8,
-        "entropy": -0.3,
-    }
-    for wrong in (math.nan, "0.3", True):
-        body = completion("track", None) | {"freehold": told | {"entropy": wrong}}
-        assert signals_of(body) == {"probability": 0.9}
-
-
 def chunks(body, cut):
     """A stream of the same answer, a token a chunk, with its end in a chunk of its own."""
     choice = body["choices"][0]
@@ -252,7 +240,7 @@ def test_an_unfinished_stream_gives_no_signal():
 
 
 def test_what_an_engine_can_tell_is_known_before_it_is_asked():
-    assert readable(ENGINE_KINDS["encoder"]) == ("probability", "margin", "entropy")
+    assert readable(ENGINE_KINDS["encoder"]) == ("probability",)
     assert "mean_logprob" in readable(ENGINE_KINDS["llamacpp"])
     assert asks_with(ENGINE_KINDS["encoder"]) == asks_with(ENGINE_KINDS["echo"]) == {}
     assert asks_with(ENGINE_KINDS["vllm"]) == {"logprobs": True, "top_logprobs": 1}

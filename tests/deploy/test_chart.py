@@ -21,7 +21,7 @@ from freehold.store import open_store
 from freehold.types.config import parse
 from freehold.types.route import ApiKey
 
-pytestmark = helm
+pytestmark = [pytest.mark.process, helm]
 EVERY = {"least": LEAST, "full": FULL, "alone": ALONE}
 OF_OPERATORS = {"ServiceMonitor", "PrometheusRule"}
 NAME = "shop-freehold"

@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 from tests.deploy.monitoring_files import ROOT, all_queries, dashboard, filled, metric_names, panels, rules
 
 from freehold.cli.main import COMMANDS
@@ -23,16 +22,16 @@ OF_THE_SCRAPE = {"instance", "job"}
 PAGE_COLUMNS = 24
 
 
-@pytest.mark.parametrize("name", all_queries())
-def test_what_a_query_names_is_exported(name):
-    query = filled(all_queries()[name])
-    named = metric_names(query)
-    assert named <= set(EXPORTED), named - set(EXPORTED)
-    assert named or "up{" in query
-    for metric, selector in re.findall(r"\b(freehold_[a-z_]+)\{([^}]*)\}", query):
-        asked = set(re.findall(r"(\w+)(?:=~|!~|!=|=)", selector))
-        assert asked <= {*EXPORTED[metric], *OF_THE_SCRAPE}, (metric, asked)
-    assert "$" not in query, "a variable that Grafana is not told of"
+def test_what_a_query_names_is_exported():
+    for name, written in all_queries().items():
+        query = filled(written)
+        named = metric_names(query)
+        assert named <= set(EXPORTED), (name, named - set(EXPORTED))
+        assert named or "up{" in query, name
+        for metric, selector in re.findall(r"\b(freehold_[a-z_]+)\{([^}]*)\}", query):
+            asked = set(re.findall(r"(\w+)(?:=~|!~|!=|=)", selector))
+            assert asked <= {*EXPORTED[metric], *OF_THE_SCRAPE}, (name, metric, asked)
+        assert "$" not in query, f"{name}: a variable that Grafana is not told of"
 
 
 def test_every_metric_is_on_the_dashboard():
@@ -72,16 +71,15 @@ def anchors(page):
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
-def test_an_alert_says_what_to_do(rule):
-    assert rule["labels"]["severity"] in ("critical", "warning", "info")
-    said = rule["annotations"]
-    assert set(said) == {"summary", "description", "action", "runbook_url"} and all(said.values())
-    path, _, anchor = said["runbook_url"].partition("#")
-    assert anchor == rule["alert"].lower() and anchor in anchors(ROOT / path)
-    for command in re.findall(r"\bfreehold ([a-z][a-z-]+)", said["action"]):
-        assert command in COMMANDS
-    assert re.search(r"freehold [a-z]|\[incumbent\]|/targets|Renew", said["action"])
+def test_an_alert_says_what_to_do():
+    for rule in rules():
+        alert, said = rule["alert"], rule["annotations"]
+        assert rule["labels"]["severity"] in ("critical", "warning", "info"), alert
+        assert set(said) == {"summary", "description", "action", "runbook_url"} and all(said.values()), alert
+        path, _, anchor = said["runbook_url"].partition("#")
+        assert anchor == alert.lower() and anchor in anchors(ROOT / path), alert
+        assert set(re.findall(r"\bfreehold ([a-z][a-z-]+)", said["action"])) <= set(COMMANDS), alert
+        assert re.search(r"freehold [a-z]|\[incumbent\]|/targets|Renew", said["action"]), alert
 
 
 def test_alerts_have_names_of_their_own_and_the_page_names_no_other():

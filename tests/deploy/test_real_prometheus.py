@@ -34,14 +34,13 @@ from freehold.types.config import PriceConfig
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import ApiKey, CacheTerms, Limits, Route, Target
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 KEY, FREE, LOOKS = new_key(), new_key(), new_key()
 NOT_MADE = {
-    "Engines that died on a request A": "no engine of one's own dies here",
     "Kept answers and preparations B": "no model is prepared here",
 }
 """Queries that the traffic below makes no series for, each with the reason. Alerts are silent, but for `FIRING`."""
-NO_SERIES = {"FreeholdEngineDies", "FreeholdRequestsRefusedUnchecked"}
+NO_SERIES = {"FreeholdRequestsRefusedUnchecked"}
 """Alerts for what does not happen here."""
 ROUNDS = 30
 FIRING = {

@@ -27,7 +27,7 @@ from tests.gateway.loopback import ANSWER, FakeUpstream, eventually, plain, stre
 from freehold.gateway.serve import free_port
 from freehold.store import open_store
 
-pytestmark = [helm, pytest.mark.slow, pytest.mark.timeout(580)]
+pytestmark = [helm, pytest.mark.process, pytest.mark.timeout(580)]
 # The list of pods that senders know is this late.
 LATE_S = 1.0
 WORDS = [f"word{number} " for number in range(20)]
@@ -237,20 +237,3 @@ def test_an_update_drops_no_request_and_no_stream(cluster):
     assert not clients.failed, clients.failed[:5]
     # Three answers of each round of the SDK, one of all others.
     eventually(lambda: stored(database) >= clients.asked, timeout_s=60)
-
-
-def test_a_pod_that_is_killed_does_lose_streams(cluster):
-    """The test above can fail."""
-    start, _ = cluster
-    service = ServiceAddress()
-    pod = start()
-    pod.wait_until_ready()
-    service.ports.append(pod.port)
-    clients = Clients(service)
-    try:
-        eventually(lambda: clients.asked > 5, timeout_s=60)
-        os.killpg(pod.process.pid, signal.SIGKILL)
-        pod.process.wait()
-        eventually(lambda: clients.failed, timeout_s=60)
-    finally:
-        clients.stop()

@@ -45,6 +45,7 @@ def test_reasons(code, lines, killed, says):
     assert crash.is_memory(reason) == ("out of memory" in says)
 
 
+@pytest.mark.process
 def test_a_child_that_really_runs_out_of_memory(tmp_path):
     log = tmp_path / "log"
     code = "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 28, 1 << 28)); bytes(1 << 30)"

@@ -39,7 +39,7 @@ def test_only_the_candidate_of_a_plan_is_held():
 
 
 @pytest.mark.weights
-@pytest.mark.slow
+@pytest.mark.process
 @pytest.mark.timeout(300)
 def test_a_real_model_held_to_labels_invents_none(tmp_path):
     """SmolLM2 has never seen these labels: free, it invents; held, it cannot."""

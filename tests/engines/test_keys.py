@@ -33,6 +33,7 @@ def anyio_backend():
     return "asyncio"
 
 
+@pytest.mark.process
 def test_a_run_draws_its_own_key_once_and_takes_over_none():
     code = (
         "import os; from freehold.engines import keys; name = keys.RUN_KEY_ENV;"
@@ -84,6 +85,7 @@ async def statuses(url, headers):
         return found
 
 
+@pytest.mark.process
 @pytest.mark.anyio
 @pytest.mark.parametrize("in_process", [True, False])
 async def test_an_engine_answers_nobody_without_the_key(tmp_path, in_process):

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 
 def run(*program):
     command = [sys.executable, "-m", "freehold.engines.lifeline", *program]

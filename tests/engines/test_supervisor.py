@@ -15,7 +15,7 @@ from freehold.engines import supervisor
 from freehold.engines.supervisor import Program, SupervisedProcess
 from freehold.errors import EngineError
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.process, pytest.mark.anyio]
 
 SERVER = """
 import http.server, os, sys, pathlib, threading, time

@@ -13,6 +13,8 @@ from freehold.evals.scorer import Scorer
 from freehold.evals.scorers import SCORERS, make
 from freehold.types.dataset import Message, Sample
 
+pytestmark = pytest.mark.process
+
 SAMPLE = Sample(id="s", messages=(Message(role="user", content="?"),))
 
 

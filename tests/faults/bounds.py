@@ -42,7 +42,6 @@ BOUNDS = {
     "store read-only": Bound(),
     # A worker that starts then has no file to keep its answers in.
     "file system read-only": _WITH_A_WORKER,
-    "store of a newer freehold": Bound(),
     "store slow": Bound(),
     "store very slow": Bound(),
     "disk errors": Bound(),

@@ -43,7 +43,7 @@ class Measured(NamedTuple):
     failed_calls: int
 
 
-def measure(name, *, seed, times, folder, upstream, progress=lambda number: None):
+def measure(name, *, seed, times, folder, upstream):
     """Do the fault `name` `times` times over, with a gateway in `folder` before `upstream`."""
     fault = FAULTS[name]
     upstream.reset()
@@ -54,8 +54,7 @@ def measure(name, *, seed, times, folder, upstream, progress=lambda number: None
         with Clients(world.config.port, seed=f"{seed}/{name}", **fault.load) as clients:
             eventually(world.stored)
             recovered, failed_calls = [], 0
-            for number in range(times):
-                progress(number)
+            for _ in range(times):
                 upstream.seen.clear()
                 quiet_s = time.monotonic() - _QUIET_S
                 time.sleep(world.random.uniform(0.2, 1.0))

@@ -91,11 +91,6 @@ class MeasuredWorld(FaultWorld):
             )
         return False
 
-    def set_schema(self, version):
-        """Have the store say that another version of freehold made it."""
-        with closing(sqlite3.connect(self.store_file, timeout=10)) as connection, connection:
-            connection.execute("UPDATE alembic_version SET version_num = ?", (version,))
-
     # Counts
 
     def metrics(self, within_s=20.0):

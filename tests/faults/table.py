@@ -16,8 +16,6 @@ from tests.faults import upstream
 from tests.faults.measured_world import MeasuredWorld
 from tests.faults.shim import OPEN, SYNC, TRUNCATE, WRITE
 
-from freehold.store import schema
-
 _DAYS_S = 86_400.0
 _LONG = {"long_every": 4, "long_bytes": 600_000}
 # The store's log is synced once some megabytes are in it.
@@ -76,15 +74,6 @@ def _read_only_disk(world):
     world.shim.fail(WRITE | SYNC | TRUNCATE | OPEN, errno.EROFS)
     world.kill("recorder")
     world.kill("worker")
-
-
-def _newer(world):
-    """As a newer freehold does that is started on the same store."""
-    world.set_schema("9999")
-
-
-def _as_it_was(world):
-    world.set_schema(schema.NEWEST)
 
 
 def _works(world):
@@ -177,7 +166,6 @@ FAULTS = {
     "file system read-only": Fault(
         "EROFS at each change for 3 s, the recorder and a worker killed", _read_only_disk, _works, hold_s=3.0
     ),
-    "store of a newer freehold": Fault("its schema for 4 s", _newer, _as_it_was, hold_s=4.0),
     "store slow": Fault("50 ms more for each write for 4 s", _slow, _works, hold_s=4.0),
     "store very slow": Fault("500 ms more for each write for 6 s", _very_slow, _works, hold_s=6.0),
     "disk errors": Fault(

@@ -10,6 +10,8 @@ from tests.gateway.loopback import _upstream, eventually, upstream  # noqa: F401
 from freehold.store import open_store
 from freehold.workflows.shift import keys
 
+pytestmark = pytest.mark.process
+
 SEED = 13
 
 
@@ -40,7 +42,9 @@ def prepared(world):
     return key, revoked
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize(
+    "count", [20, pytest.param(200, marks=[pytest.mark.process, pytest.mark.timeout(900)])]
+)
 def test_no_fault_lets_in_a_client_without_a_key(upstream, tmp_path, count):  # noqa: F811
     with FaultWorld(tmp_path, upstream, seed=SEED, workers=2) as world:
         key, revoked = prepared(world)

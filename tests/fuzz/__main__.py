@@ -7,7 +7,6 @@ each becomes a line of ``tests/fuzz/corpus/TARGET.txt``, which the tests run, on
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -29,7 +28,6 @@ def main() -> int:
     parser.add_argument(
         "--keep", action="store_true", help="add inputs that reach something new to the corpus"
     )
-    parser.add_argument("--json", action="store_true", help="one line of JSON for each target")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--corpus", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -45,6 +43,8 @@ def main() -> int:
         return 0
     from tests.fuzz.table import TARGETS
 
+    if not runner.guided():
+        parser.error("atheris is not installed: pip install 'freehold[fuzz]'")
     if unknown := set(given.target) - set(TARGETS):
         parser.error(f"unknown target {', '.join(sorted(unknown))}; known: {', '.join(TARGETS)}")
     out = given.out or Path(tempfile.mkdtemp(prefix="freehold-fuzz-"))
@@ -54,16 +54,9 @@ def main() -> int:
             name, seconds=given.seconds, seed=given.seed, out=out, most=given.most, keep=given.keep
         )
         failed = failed or bool(done.findings)
-        if given.json:
-            print(json.dumps(done._asdict()), flush=True)
-            continue
-        reach = (
-            f"{done.coverage} edges"
-            if done.coverage is not None
-            else "no coverage (atheris is not installed)"
-        )
         print(
-            f"{name:<15}{done.inputs:>10,} inputs in {done.seconds:>6.1f} s, {reach}, {len(done.findings)} findings",
+            f"{name:<15}{done.inputs:>10,} inputs in {done.seconds:>6.1f} s, {done.coverage} edges, "
+            f"{len(done.findings)} findings",
             flush=True,
         )
         for one in done.findings:

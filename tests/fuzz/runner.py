@@ -1,4 +1,4 @@
-"""Runs a target for a time: guided by coverage with atheris, by Hypothesis where atheris is not installed.
+"""Runs a target for a time, guided by coverage with atheris.
 
 The fuzzer is a process of its own, so that one that hangs in C, or takes all memory, is a finding as well and not the
 end of the run. It writes each finding to `OUT/NAME-KEY.bin` and what it did to its last line.
@@ -28,10 +28,9 @@ _SHORTEST_GRACE_S = 60
 
 
 class Run(NamedTuple):
-    """What a run came to. `coverage` counts libFuzzer's edges of freehold's code; None without atheris."""
+    """What a run came to. `coverage` counts libFuzzer's edges of freehold's code."""
 
     target: str
-    guided: bool
     inputs: int
     seconds: float
     coverage: int | None
@@ -82,7 +81,7 @@ def run(
                 stopped = "an input did not end"
         spent = time.monotonic() - before
         said = log.read_text(errors="replace")
-        if keep and guided():
+        if keep:
             _keep(name, folder)
     findings = [json.loads(path.read_text()) for path in sorted(out.glob(f"{name}-*.json"))]
     if stopped:
@@ -90,7 +89,7 @@ def run(
     inputs = max([0, *(int(n) for n in re.findall(r"^#(\d+)", said, re.MULTILINE))])
     inputs = max([inputs, *(int(n) for n in re.findall(r"executed_units: (\d+)", said))])
     edges = [int(n) for n in re.findall(r"cov: (\d+)", said)]
-    return Run(name, guided(), inputs, round(spent, 1), max(edges, default=None), tuple(findings))
+    return Run(name, inputs, round(spent, 1), max(edges, default=None), tuple(findings))
 
 
 def _keep(name: str, folder: Path) -> None:
@@ -106,10 +105,7 @@ def _keep(name: str, folder: Path) -> None:
 
 
 def child(name: str, *, seconds: float, seed: int, out: Path, folder: Path, most: int | None = None) -> None:
-    """The fuzzer's process: does not return with atheris, which ends the process itself."""
-    if not guided():
-        _by_hypothesis(name, seconds=seconds, seed=seed, out=out)
-        return
+    """The fuzzer's process: atheris ends it."""
     import atheris
 
     with atheris.instrument_imports(include=["freehold"]):
@@ -130,38 +126,6 @@ def child(name: str, *, seconds: float, seed: int, out: Path, folder: Path, most
 
     limit_memory()
     atheris.Fuzz()
-
-
-def _by_hypothesis(name: str, *, seconds: float, seed: int, out: Path) -> None:
-    import hypothesis
-    from hypothesis import strategies as st
-    from tests.fuzz.table import TARGETS
-    from tests.fuzz.target import limit_memory
-
-    target = TARGETS[name]
-    limit_memory()
-    one = _caught(target, out)
-    known = [*target.seeds, *corpus(name)]
-    inputs = st.one_of(
-        st.binary(max_size=MOST_BYTES),
-        st.builds(lambda data, more: data + more, st.sampled_from(known), st.binary(max_size=60)),
-    )
-    done, until, turn = 0, time.monotonic() + seconds, 0
-    while time.monotonic() < until:
-
-        @hypothesis.seed(seed + turn)
-        @hypothesis.settings(
-            max_examples=500, database=None, deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
-        )
-        @hypothesis.given(inputs)
-        def search(data: bytes) -> None:
-            nonlocal done
-            done += 1
-            one(data)
-
-        search()
-        turn += 1
-    print(f"executed_units: {done}")
 
 
 def _caught(target: Any, out: Path) -> Any:

@@ -5,7 +5,6 @@ import json
 import time
 import urllib.error
 import urllib.request
-from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -18,6 +17,8 @@ from freehold.store import audit, open_store
 from freehold.types.endpoint import Endpoint
 from freehold.types.record import event_id
 from freehold.types.route import Route, Target
+
+pytestmark = pytest.mark.process
 
 ROUTE = Route(
     name="support",
@@ -110,32 +111,6 @@ def test_feedback_belongs_to_the_key_that_made_the_trace(upstream, tmp_path):
         assert trace_of(running, body["trace_id"]).metadata["feedback"]["key"] == "boss"
         with open_store(running.config.store_url) as store:
             assert "mine" in store.get_trace(body["trace_id"]).api_key
-
-
-@pytest.mark.postgres
-def test_feedback_belongs_to_its_key_over_postgres_as_well(upstream, tmp_path, database):
-    keys = (
-        ApiKey(
-            name="mine",
-            hash=hash_of("mine"),
-            models=("m",),
-            expires_at=datetime.now(UTC) + timedelta(hours=1),
-        ),
-        ApiKey(name="other", hash=hash_of("other")),
-        ApiKey(name="gone", hash=hash_of("gone"), expires_at=datetime.now(UTC) - timedelta(hours=1)),
-    )
-    path = "/freehold/v1/feedback"
-    with gateway(upstream, tmp_path, api_keys=keys, store_url=database) as running:
-        shown = {"x-api-key": "mine"}
-        eventually(lambda: post(running, QUESTION, headers=shown)[0] == 200)
-        _, headers, _ = post(running, QUESTION, headers=shown)
-        body = {"trace_id": headers["x-freehold-trace-id"], "gold": "refund"}
-        assert trace_of(running, body["trace_id"]).api_key == "mine"
-        for key, status in (("other", 404), ("gone", 401), ("mine", 200)):
-            assert post(running, body, path=path, headers={"x-api-key": key})[0] == status
-        assert post(running, {**QUESTION, "model": "n"}, headers=shown)[0] == 403
-        trace = trace_of(running, body["trace_id"])
-        assert (trace.gold, trace.metadata["feedback"]["key"]) == ("refund", "mine")
 
 
 def test_ids_that_nobody_made_hold_nothing_up(shared):

@@ -13,6 +13,8 @@ from freehold.gateway.config import ApiKey
 from freehold.gateway.limits.keys import hash_of
 from freehold.store import audit, open_store
 
+pytestmark = pytest.mark.process
+
 ENDS = datetime.now(UTC) + timedelta(days=30)
 KEYS = (
     *(ApiKey(name=role, hash=hash_of(role), role=role) for role in ("use", "read", "operate", "admin")),
@@ -96,23 +98,15 @@ def test_only_the_role_admin_may(running, key, method, path, body):
     [
         (b"{", "truncated"),
         ({}, "name"),
-        ({"name": ""}, "not a name for a key"),
-        ({"name": "a:b"}, "not a name for a key"),
         ({"name": "a/../b"}, "not a name for a key"),
-        ({"name": ".."}, "not a name for a key"),
         ({"name": "a\u001b[2J"}, "printable"),
         ({"name": "x" * 201}, "at most 200"),
         ({"name": "a", "role": "root"}, "role"),
         ({"name": "a", "limits": {"concurency": 2}}, "concurency"),
-        ({"name": "a", "limits": {"usd_per_day": "NaN"}}, "usd_per_day is NaN"),
         ({"name": "a", "limits": {"usd_per_day": "Infinity"}}, "usd_per_day is Infinity"),
         (b'{"name": "a", "limits": {"usd_per_day": 1e999}}', "usd_per_day is 1E+999"),
-        (b'{"name": "a", "limits": {"wait_ms": 1e999}}', "out of range"),
         ({"name": "a", "limits": {"requests_per_minute": -1}}, "requests_per_minute is -1"),
-        ({"name": "a", "limits": {"requests_per_minute": 10**30}}, "requests_per_minute is 1000"),
         ({"name": "a", "expires_at": "2020-01-01T00:00:00Z"}, "expired"),
-        ({"name": "a", "expires_at": "2199-01-01T00:00:00"}, "zone"),
-        ({"name": "a", "secret": "mine"}, "secret"),
     ],
 )
 def test_a_wrong_request_makes_no_key_and_says_why(running, body, said):

@@ -20,6 +20,8 @@ from tests.gateway.loopback import (
 
 from freehold.types.endpoint import Endpoint, ServedModel
 
+pytestmark = pytest.mark.process
+
 STREAMED = {
     "/v1/messages": {**QUESTION, "max_tokens": 5, "stream": True},
     "/v1/responses": {"model": "m", "input": "x", "stream": True},
@@ -42,7 +44,8 @@ def raw(running, data, *, timeout=5.0):
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/chat/completions", "/v1/responses", "/v1/messages", "/api/chat", "/api/show"]
+    "path",
+    ["/v1/chat/completions", "/v1/responses", "/v1/messages", "/api/chat"],
 )
 @pytest.mark.parametrize(
     "body",
@@ -50,11 +53,8 @@ def raw(running, data, *, timeout=5.0):
         b"{",
         b"",
         b"[]",
-        b"null",
-        b'{"model":"m",}',
         b'{"model":' + b"[" * 5000,
         b"\xff\xfe{}",
-        b'{"model":1e999}',
         b'{"model":"m","messages":[{"role":"user","content":"\xff\xfe"}]}',
     ],
 )
@@ -67,17 +67,7 @@ def test_malformed_json_is_a_400_in_every_api(shared, upstream, path, body):
 
 @pytest.mark.parametrize(
     "model",
-    [
-        "../../etc/passwd",
-        "..%2f..%2fetc",
-        "/etc/passwd",
-        "a\nb",
-        'a"}{',
-        "\u0000",
-        "m" * 100_000,
-        "m" * 300_000,
-        "${jndi:x}",
-    ],
+    ["../../etc/passwd", "a\nb", "\u0000", "m" * 300_000],
 )
 def test_model_names_are_names_and_nothing_else(upstream, named, model):
     status, _, body = post(named, {**QUESTION, "model": model})
@@ -124,13 +114,6 @@ def test_neither_fields_nor_headers_nor_redirects_name_an_address(shared, upstre
     assert headers["location"] is None and [seen.path for seen in upstream.seen] == ["/v1/chat/completions"]
     assert upstream.seen[0].headers["host"] == upstream.base_url.removeprefix("http://")
     assert "evil" not in str(upstream.seen[0].headers)
-
-
-def test_pictures_are_passed_on_not_fetched(shared, upstream):
-    picture = {"type": "image", "source": {"type": "url", "url": f"{upstream.base_url}/picture.png"}}
-    turn = {"role": "user", "content": [picture, {"type": "text", "text": "what?"}]}
-    assert post(shared, {"model": "m", "max_tokens": 5, "messages": [turn]}, path="/v1/messages")[0] == 200
-    assert [seen.path for seen in upstream.seen] == ["/v1/chat/completions"]
 
 
 def test_pages_of_other_origins_stay_out_whatever_the_upstream_allows(shared, upstream):
@@ -203,13 +186,6 @@ def test_an_answer_that_is_not_whole_is_never_told_as_one(shared, upstream, path
     assert said in body and not any(mark in body for mark in INSIDE)
     assert not any(end in body for end in (b"message_stop", b"response.completed", b'"done":true'))
     assert trace_of(shared, headers["x-freehold-trace-id"]).completeness == "upstream_cut"
-
-
-@pytest.mark.parametrize("path", ["/v1/messages", "/v1/responses", "/api/chat"])
-def test_events_of_wrong_types_end_a_translation_with_an_error(shared, upstream, path):
-    upstream.answer = lambda seen: stream([*stream_of("on")[:2], b'data: {"choices": [7]}\n\n'])
-    _, _, body = post(shared, STREAMED[path], path=path)
-    assert b"cannot be read" in body and not any(mark in body for mark in INSIDE)
 
 
 def test_nothing_of_the_inside_leaves(shared, upstream):

@@ -3,22 +3,20 @@
 import asyncio
 import contextlib
 import json
-import socket
 import threading
 from datetime import UTC, datetime
 
-import anthropic
 import openai
 import pytest
 from msgspec.structs import replace
 from tests.gateway.asking import QUESTION, client, metric, post
 from tests.gateway.loopback import ANSWER, FakeUpstream, eventually, gateway, plain, stream_of, trace_of
-from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
 
 from freehold.store import open_store
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import Route, Target
+
+pytestmark = pytest.mark.process
 
 
 def events(data, content_type):
@@ -33,29 +31,6 @@ def events(data, content_type):
         return response
 
     return respond
-
-
-@pytest.mark.parametrize(
-    "content_type", ["Text/Event-Stream", "text/event-stream;charset=UTF-8", "TEXT/EVENT-STREAM"]
-)
-@pytest.mark.parametrize("ends", [b"\n", b"\r\n", b"\r"])
-def test_a_stream_is_known_by_its_type_however_it_is_spelt_and_its_lines_end(
-    shared, upstream, content_type, ends
-):
-    upstream.answer = lambda seen: events(
-        [chunk.replace(b"\n", ends) for chunk in stream_of("on", " its", " way", usage=True)], content_type
-    )
-    raw = client(shared).chat.completions.with_raw_response.create(**QUESTION, stream=True)
-    words = [part.choices[0].delta.content or "" for part in raw.parse() if part.choices]
-    assert "".join(words) == "on its way"
-    trace = trace_of(shared, raw.headers["x-freehold-trace-id"])
-    assert trace.streamed and trace.response["choices"][0]["message"]["content"] == "on its way"
-    ask = {"model": "m", "max_tokens": 5, "messages": QUESTION["messages"], "stream": True}
-    _, headers, body = post(shared, ask, path="/v1/messages")
-    assert headers["content-type"] == "text/event-stream"
-    told = [json.loads(line[6:]) for line in body.splitlines() if line.startswith(b"data: ")]
-    said = [one["delta"].get("text", "") for one in told if one["type"] == "content_block_delta"]
-    assert "".join(said) == "on its way" and told[-1]["type"] == "message_stop"
 
 
 def breaks_off(*data):
@@ -85,41 +60,11 @@ def test_a_stream_that_breaks_off_within_an_event_is_an_error_that_clients_read(
     assert sent.startswith(first + second[:30] + b"\n\ndata: {") and b"broke off" in sent
 
 
-def test_a_native_stream_of_anthropics_that_breaks_off_is_an_error_to_its_client(upstream, tmp_path):
-    message = {"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [], "stop_reason": None,
-               "usage": {"input_tokens": 1, "output_tokens": 1}}  # fmt: skip
-    start = (
-        b"event: message_start\ndata: %b\n\n"
-        % json.dumps({"type": "message_start", "message": message}).encode()
-    )
-    upstream.answer = lambda seen: breaks_off(start)
-    native = Endpoint(
-        name="claude", engine="remote", api="anthropic", base_url=upstream.base_url, models=ANY_SERVED
-    )
-    with (
-        gateway(upstream, tmp_path, endpoints=(native,)) as running,
-        anthropic.Anthropic(base_url=running.base_url, api_key="x", max_retries=0) as claude,
-    ):
-        asked = {"model": "m", "max_tokens": 5, "messages": QUESTION["messages"], "stream": True}
-        with pytest.raises(anthropic.APIStatusError, match="broke off"):
-            list(claude.messages.create(**asked))
-
-
-@pytest.mark.parametrize("content_type", ["text/html", "application/octet-stream", "nonsense"])
-def test_an_answer_of_a_wrong_type_is_passed_on_as_it_came_or_told(shared, upstream, content_type):
-    upstream.answer = lambda seen: events([b"<html>busy</html>"], content_type)
-    status, headers, body = post(shared, QUESTION)
-    assert (status, body) == (200, b"<html>busy</html>") and headers["content-type"] == content_type
-    ask = {"model": "m", "max_tokens": 5, "messages": QUESTION["messages"]}
-    status, _, body = post(shared, ask, path="/v1/messages")
-    assert status == 502 and b"cannot be read" in body
-
-
 class Socket:
     """A server that answers every request with the same bytes, and then closes its side, or says no more."""
 
     def __init__(self, answer, *, closes):
-        self._answer, self._closes = answer, closes
+        self.answer, self._closes = answer, closes
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._tasks = []
@@ -148,7 +93,7 @@ class Socket:
                 ]
                 if length:
                     await reader.readexactly(int(length[0][16:]))
-                writer.write(self._answer)
+                writer.write(self.answer)
                 if self._closes:
                     writer.write_eof()
         writer.close()
@@ -166,30 +111,27 @@ WHOLE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %
 )
 
 
-@pytest.mark.parametrize(
-    ("answer", "status"),
-    [
-        (WHOLE, 200),
-        (b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n" + DATA, 200),
-        (WHOLE[:-10], 502),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhel", None),
-        (b"HTTP/1.1 200", 502),
-        (b"", 502),
-    ],
-)
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/files"])
-def test_an_upstream_that_closes_its_side_is_whole_or_told_as_cut(upstream, tmp_path, path, answer, status):
-    odd = Socket(answer, closes=True)
+def test_an_upstream_that_closes_its_side_is_whole_or_told_as_cut(upstream, tmp_path, path):
+    odd = Socket(b"", closes=True)
     one = Endpoint(name="incumbent", engine="remote", base_url=odd.base_url, models=ANY_SERVED)
+    changes = {"endpoints": (one,), "others_to": "incumbent", "retries": 0, "breaker_failures": 999}
     try:
-        with gateway(
-            upstream, tmp_path, endpoints=(one,), others_to="incumbent", retries=0, breaker_failures=99
-        ) as running:
-            for _ in range(3):
-                got = asked(running, path)
-                # What has begun can only be broken off.
-                begun = answer[:12] == b"HTTP/1.1 200" and len(answer) > 12 and path == "/v1/files"
-                assert got == status or (got is None and (status is None or begun))
+        with gateway(upstream, tmp_path, **changes) as running:
+            for answer, status in (
+                (WHOLE, 200),
+                (b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n" + DATA, 200),
+                (WHOLE[:-10], 502),
+                (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhel", None),
+                (b"HTTP/1.1 200", 502),
+                (b"", 502),
+            ):
+                odd.answer = answer
+                for _ in range(3):
+                    got = asked(running, path)
+                    # What has begun can only be broken off.
+                    begun = answer[:12] == b"HTTP/1.1 200" and len(answer) > 12 and path == "/v1/files"
+                    assert got == status or (got is None and (status is None or begun)), answer
     finally:
         odd.close()
 
@@ -229,8 +171,14 @@ def test_an_endpoint_that_goes_leaves_its_routes_to_the_others(upstream, tmp_pat
         other.close()
 
 
-@pytest.mark.parametrize("size", [1, 5, 64])
-@pytest.mark.parametrize("empty_line", [b"\r\n\r\n", b"\r\r", b"\n\r\n", b"\r\n\n", b"\n\r"])
+@pytest.mark.parametrize(
+    "size",
+    [1, 5],
+)
+@pytest.mark.parametrize(
+    "empty_line",
+    [b"\r\n\r\n", b"\r\r", b"\n\r\n"],
+)
 def test_a_stream_is_read_whole_wherever_its_pieces_end_and_however_its_lines_do(
     shared, upstream, size, empty_line
 ):
@@ -252,8 +200,7 @@ def test_a_stream_is_read_whole_wherever_its_pieces_end_and_however_its_lines_do
             assert "".join(one["message"]["content"] for one in lines) == "on its way" and lines[-1]["done"]
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_to_another_host_reaches_it_with_nothing(upstream, tmp_path, status):
+def test_a_redirect_to_another_host_reaches_it_with_nothing(upstream, tmp_path):
     stranger = FakeUpstream()
     visits = []
 
@@ -262,71 +209,45 @@ def test_a_redirect_to_another_host_reaches_it_with_nothing(upstream, tmp_path, 
         return plain(ANSWER)
 
     stranger.answer = visited
-    upstream.answer = lambda seen: plain(
-        b"", status=status, headers={"location": f"{stranger.base_url}{seen.path}"}
-    )
     sent = {"authorization": "Bearer sk-theirs", "x-api-key": "sk-theirs", "openai-organization": "org"}
     asked = {**QUESTION, "max_tokens": 5}
+    own = Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url, models=ANY_SERVED)
+    changes = {"endpoints": (own,), "others_to": "incumbent", "retries": 0, "breaker_failures": 999}
     try:
-        own = Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url, models=ANY_SERVED)
-        with gateway(upstream, tmp_path, endpoints=(own,), others_to="incumbent", retries=0) as running:
-            for path in ("/v1/chat/completions", "/v1/messages", "/api/chat", "/v1/responses", "/v1/files"):
-                for stream in (False, True):
-                    about = {"model": "m", "input": "x"} if path == "/v1/responses" else asked
-                    got, headers, body = post(running, {**about, "stream": stream}, path=path, headers=sent)
-                    assert got == 502 and "location" not in headers, (path, body)
+        with gateway(upstream, tmp_path, **changes) as running:
+            for status in (301, 302, 303, 307, 308):
+                upstream.answer = lambda seen, status=status: plain(
+                    b"", status=status, headers={"location": f"{stranger.base_url}{seen.path}"}
+                )
+                for path in (
+                    "/v1/chat/completions",
+                    "/v1/messages",
+                    "/api/chat",
+                    "/v1/responses",
+                    "/v1/files",
+                ):
+                    for stream in (False, True):
+                        about = {"model": "m", "input": "x"} if path == "/v1/responses" else asked
+                        got, headers, body = post(
+                            running, {**about, "stream": stream}, path=path, headers=sent
+                        )
+                        assert got == 502 and "location" not in headers, (path, body)
             assert upstream.seen and not visits
     finally:
         stranger.close()
 
 
-@pytest.mark.parametrize(
-    "path", ["/v1/chat/completions", "/v1/messages", "/api/chat", "/v1/models", "/nothing"]
-)
-def test_a_websocket_where_none_is_spoken_is_an_answer_of_http(shared, upstream, path):
-    async def connected():
-        with pytest.raises(InvalidStatus) as refused:
-            await connect(shared.base_url.replace("http", "ws") + path)
-        return refused.value.response.status_code
-
-    wanted = 200 if path == "/v1/models" else 404 if path == "/nothing" else 405
-    assert asyncio.run(connected()) == wanted
-    assert post(shared, QUESTION)[0] == 200, "others go on"
-
-
-@pytest.mark.parametrize("stream", [False, True])
-def test_a_client_that_closes_its_side_after_its_request_gets_no_half_answer(shared, upstream, stream):
-    """It may be gone, or wait for the answer: it hears all of it, or that the connection ended."""
-    upstream.answer = lambda seen: (
-        events(stream_of("on", " its"), "text/event-stream") if stream else plain(ANSWER)
-    )
-    body = json.dumps({**QUESTION, "stream": stream}).encode()
-    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body)
-    with socket.create_connection(("127.0.0.1", shared.config.port), timeout=10) as client:
-        client.sendall(head + body)
-        client.shutdown(socket.SHUT_WR)
-        parts = []
-        while part := client.recv(65536):
-            parts.append(part)
-    said = b"".join(parts)
-    assert not said or (
-        said.startswith(b"HTTP/1.1 200") and (b"[DONE]" in said if stream else b"on its way" in said)
-    )
-    assert post(shared, QUESTION)[0] == 200
-
-
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
-@pytest.mark.parametrize("streamed", [False, True])
-def test_an_error_under_the_status_200_is_passed_over_where_another_endpoint_can_answer(
-    upstream, tmp_path, path, streamed
-):
+def test_an_error_under_the_status_200_is_passed_over_where_another_endpoint_can_answer(upstream, tmp_path):
     error = json.dumps({"error": {"message": "Provider returned error", "code": 502}}).encode()
     spare = FakeUpstream()
     spare.answer = lambda seen: (
         events(stream_of("on"), "text/event-stream") if seen.json.get("stream") else plain(ANSWER)
     )
-    failed = events([b"data: " + error + b"\n\n"], "text/event-stream") if streamed else plain(error)
-    upstream.answer = lambda seen: failed
+    upstream.answer = lambda seen: (
+        events([b"data: " + error + b"\n\n"], "text/event-stream")
+        if seen.json.get("stream")
+        else plain(error)
+    )
     endpoints = tuple(
         Endpoint(name=name, engine="remote", base_url=url, models=ANY_SERVED)
         for name, url in (("incumbent", upstream.base_url), ("spare", spare.base_url))
@@ -334,13 +255,15 @@ def test_an_error_under_the_status_200_is_passed_over_where_another_endpoint_can
     route = Route(
         name="r", model="m", incumbent=Target(endpoint="incumbent"), fallback=(Target(endpoint="spare"),)
     )
+    changes = {"endpoints": endpoints, "routes": (route,), "retries": 0, "breaker_failures": 99}
     try:
-        with gateway(upstream, tmp_path, endpoints=endpoints, routes=(route,), retries=0) as running:
-            status, headers, body = post(
-                running, {**QUESTION, "max_tokens": 5, "stream": streamed}, path=path
-            )
-            assert status == 200 and b"on" in body and b"error" not in body
-            assert headers["x-freehold-arm"] == "fallback"
-            assert metric(running, 'freehold_fallbacks_total{route="r",why="failure"}') == 1
+        with gateway(upstream, tmp_path, **changes) as running:
+            for path in ("/v1/chat/completions", "/v1/messages"):
+                for streamed in (False, True):
+                    asked = {**QUESTION, "max_tokens": 5, "stream": streamed}
+                    status, headers, body = post(running, asked, path=path)
+                    assert status == 200 and b"on" in body and b"error" not in body
+                    assert headers["x-freehold-arm"] == "fallback"
+            assert metric(running, 'freehold_fallbacks_total{route="r",why="failure"}') == 4
     finally:
         spare.close()

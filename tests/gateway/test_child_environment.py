@@ -5,9 +5,11 @@ import pytest
 from tests.gateway.asking import post
 from tests.gateway.loopback import eventually
 
-from freehold.gateway import child_environment, serve
+from freehold.gateway import serve
 from freehold.gateway.config import GatewayConfig
 from freehold.types.endpoint import ANY_SERVED, Endpoint
+
+pytestmark = pytest.mark.process
 
 SECRETS = {
     "SHOP_KEY": "sk-for-the-endpoint",
@@ -35,21 +37,6 @@ def environment(monkeypatch):
 
 def secrets_in(environment):
     return set(SECRETS) & set(environment)
-
-
-def test_a_worker_gets_the_keys_of_its_endpoints_and_its_proxy():
-    assert secrets_in(child_environment.of_worker(config())) == {"SHOP_KEY", "HTTPS_PROXY"}
-    assert "OTEL_EXPORTER_OTLP_HEADERS" in child_environment.of_worker(config(otel=True))
-    spans = config(otlp_endpoint="http://127.0.0.1:1", otlp_headers_env={"authorization": "OTHER_KEY"})
-    assert "OTHER_KEY" in child_environment.of_worker(spans)
-    assert "OTHER_KEY" not in child_environment.of_recorder(spans)
-
-
-def test_a_recorder_gets_none_but_what_a_database_server_asks_for():
-    assert secrets_in(child_environment.of_recorder(config())) == set()
-    remote = config(store_url="postgresql+psycopg://db/x")
-    assert secrets_in(child_environment.of_recorder(remote)) == {"PGPASSWORD"}
-    assert secrets_in(child_environment.of_main(remote)) == {"SHOP_KEY", "HTTPS_PROXY", "PGPASSWORD"}
 
 
 def test_real_processes_can_read_no_more(tmp_path):

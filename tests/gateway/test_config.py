@@ -49,21 +49,6 @@ def test_configurations_that_cannot_be():
         GatewayConfig(endpoints=(Endpoint(name="a", engine="echo", base_url="file:///etc/passwd"),))
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"retention_days": -1.0},
-        {"retention_days": 1_000_000.0},
-        {"retention_days": float("nan")},
-        {"retention_bytes": -5},
-    ],
-)
-def test_a_retention_that_makes_no_sense_is_refused(wrong):
-    endpoint = Endpoint(name="e", engine="remote", base_url="http://127.0.0.1:9")
-    with pytest.raises(ConfigError, match="retention_"):
-        GatewayConfig(endpoints=(endpoint,), **wrong)
-
-
 def test_a_rule_of_deferral_is_for_one_candidate_and_both_are_named():
     one = own("candidate", "http://127.0.0.1:1")
     other = own("candidate", "http://127.0.0.1:2")
@@ -77,10 +62,7 @@ def test_a_rule_of_deferral_is_for_one_candidate_and_both_are_named():
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [
-        ({"threshold": 0.1}, "changed after it was proven"),
-        ({"id": ""}, "another version of freehold"),
-    ],
+    [({"threshold": 0.1}, "changed after it was proven"), ({"id": ""}, "another version of freehold")],
 )
 def test_a_rule_that_decides_nothing_is_refused(changes, message):
     one = own("candidate", "http://127.0.0.1:1")

@@ -6,11 +6,13 @@ import anthropic
 import ollama
 import openai
 import pytest
-from tests.gateway.asking import QUESTION, get, post
+from tests.gateway.asking import get, post
 from tests.gateway.loopback import ANSWER, gateway, plain, stream, stream_of
 
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel
 from freehold.types.route import Route, Target
+
+pytestmark = pytest.mark.process
 
 TURNS = [{"role": "user", "content": "x"}]
 TOOL = {"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}
@@ -73,20 +75,16 @@ def claude(engine):
 @pytest.mark.parametrize(
     ("more", "param"),
     [
-        ({"messages": []}, "messages"),
-        ({"stop": {"a": 1}}, "stop"),
-        ({"stop": [1]}, "stop[0]"),
-        ({"tools": "find"}, "tools"),
-        ({"tools": [{"type": "function"}]}, "tools[0].function"),
-        ({"tools": [{**TOOL, "function": {"name": "f", "parameters": {"type": "obj"}}}]},
+({"messages": []}, "messages"),
+({"stop": [1]}, "stop[0]"),
+({"tools": [{"type": "function"}]}, "tools[0].function"),
+({"tools": [{**TOOL, "function": {"name": "f", "parameters": {"type": "obj"}}}]},
          "tools[0].function.parameters"),
-        ({"response_format": "json"}, "response_format"),
-        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
-        ({"response_format": form({"type": "strin"})}, "response_format"),
-        ({"response_format": form({"$ref": "#/nowhere"})}, "response_format"),
-        ({"temperature": "hot"}, "temperature"),
-        ({"max_tokens": "many"}, "max_tokens"),
-    ],
+({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
+({"response_format": form({"type": "strin"})}, "response_format"),
+({"response_format": form({"$ref": "#/nowhere"})}, "response_format"),
+({"temperature": "hot"}, "temperature"),
+],
 )  # fmt: skip
 def test_a_wrong_request_is_named_here_and_left_to_a_rented_endpoint(engine, gpt, upstream, more, param):
     asked = {"messages": TURNS, **more}
@@ -137,7 +135,6 @@ def test_ollamas_wrong_request_is_refused_in_its_own_shape(engine, upstream):
     [
         ({"max_tokens": 0}, "max_tokens: Input should be greater"),
         ({"messages": []}, "messages: at least one message"),
-        ({"stop_sequences": "x"}, "stop_sequences"),
         ({"tools": [{"name": "find"}]}, "tools.0.input_schema: Field required"),
         ({"tools": [{"name": "find", "input_schema": {"type": "obj"}}]}, "function 'find'"),
     ],
@@ -170,7 +167,8 @@ def test_every_answer_has_an_id_where_its_client_looks(engine, gpt, claude, upst
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/models/org/own", "/v1/models/org%2Fown", "/models/org%2Fown", "/v1/models/org/own/"]
+    "path",
+    ["/v1/models/org/own", "/v1/models/org%2Fown"],
 )
 def test_a_models_name_may_have_a_slash(engine, path):
     assert json.loads(get(engine, path))["id"] == "org/own"
@@ -198,14 +196,6 @@ def test_a_stream_that_is_an_error_only_is_one_of_http(engine, gpt, claude, upst
     upstream.answer = lambda seen: stream(events(said) if seen.json["model"] == "own" else stream_of("fine"))
     parts = list(gpt.chat.completions.create(model="moved", messages=TURNS, stream=True))
     assert "fine" in [part.choices[0].delta.content for part in parts]
-
-
-@pytest.mark.parametrize("model", ["org/own", "m"])
-def test_a_stream_that_breaks_off_before_its_first_word_is_an_error_of_http(gpt, upstream, model):
-    upstream.answer = lambda seen: stream([], cut=True)
-    with pytest.raises(openai.APIStatusError) as error:
-        gpt.chat.completions.create(model=model, messages=TURNS, stream=True)
-    assert error.value.status_code == 502
 
 
 def chunk(delta, finish=None, **more):
@@ -249,11 +239,6 @@ def test_which_stop_sequence_ended_an_answer_and_what_the_prompt_has(claude, ups
     assert claude.messages.create(**ASKED).stop_reason == "end_turn"
 
 
-def test_a_client_cannot_have_an_engine_tell_all_it_knows(engine, upstream):
-    post(engine, {**QUESTION, "model": "org/own", "verbose": True, "return_progress": True})
-    assert not {"verbose", "return_progress"} & upstream.seen[-1].json.keys()
-
-
 def said(text):
     return {
         **ANSWER,
@@ -285,15 +270,3 @@ def test_what_a_grammar_does_not_hold_is_checked(gpt, upstream):
         )
         > 3
     )
-
-
-def test_what_a_grammar_does_not_hold_of_a_long_requests_schema_is_checked_too(gpt, upstream):
-    turns = [{"role": "user", "content": "x" * 300_000}]
-    strict = form({"type": "object", "properties": {"a": {"type": "string", "pattern": "^x+$"}}})
-    upstream.answer = lambda seen: plain(said('{"a": "no"}'))
-    with pytest.raises(openai.APIStatusError, match="breaks its output contract"):
-        gpt.chat.completions.create(model="org/own", messages=turns, response_format=strict)
-    loose = form({"type": "object", "properties": {"a": {"type": "string"}}})
-    upstream.answer = lambda seen: stream(stream_of('{"a"', ": 5}"))
-    answer = gpt.chat.completions.create(model="org/own", messages=turns, response_format=loose, stream=True)
-    assert len(list(answer)) > 3

@@ -1,17 +1,18 @@
 """Routes that change while traffic flows, keys, limits, the admin API, feedback."""
 
 import json
-import time
 from datetime import UTC, datetime
 
 import msgspec
 import pytest
 from tests.gateway.asking import FORM, QUESTION, TOOLS, call, post, structured
-from tests.gateway.loopback import ANSWER, FakeUpstream, eventually, gateway, plain, trace_of, traces_of
+from tests.gateway.loopback import ANSWER, FakeUpstream, eventually, gateway, plain, traces_of
 
 from freehold.store import open_store
 from freehold.types.endpoint import ANY_SERVED, Endpoint, ServedModel
 from freehold.types.route import Route, Target
+
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture(scope="module")
@@ -75,39 +76,6 @@ def test_a_canary_keeps_each_user_on_one_arm(upstream, candidate, endpoints, tmp
         assert {trace.share for trace in traces} == {0.5}
         assert len({trace.assignment_key for trace in traces}) == 20
         assert {trace.endpoint for trace in traces if trace.arm == "candidate"} == {"candidate"}
-
-
-def test_a_shadow_is_asked_after_the_answer_and_becomes_a_trace(upstream, candidate, endpoints, tmp_path):
-    candidate.answer = lambda seen: plain({**ANSWER, "model": "candidate"}, delay=4)
-    shadow = msgspec.structs.replace(ROUTE, state="shadow", shadow_share=1.0)
-    with gateway(upstream, tmp_path, endpoints=endpoints, routes=(shadow,)) as running:
-        started = time.monotonic()
-        _, headers, body = post(running, {**QUESTION, "stream": False}, headers={"authorization": "Bearer x"})
-        assert json.loads(body)["model"] == "m" and time.monotonic() - started < 3.5
-        parent = headers["x-freehold-trace-id"]
-        mirrored = eventually(lambda: traces_of(running, parent_id=parent))[0]
-        assert (mirrored.arm, mirrored.endpoint, mirrored.response["model"]) == (
-            "candidate",
-            "candidate",
-            "candidate",
-        )
-        assert mirrored.request == trace_of(running, parent).request
-        assert "authorization" not in candidate.seen[0].headers
-
-
-def test_a_candidate_that_fails_falls_back_to_the_incumbent(upstream, candidate, endpoints, tmp_path):
-    promoted = msgspec.structs.replace(ROUTE, state="promoted")
-    with gateway(upstream, tmp_path, endpoints=endpoints, routes=(promoted,)) as running:
-        candidate.answer = lambda seen: plain({}, status=500)
-        assert answered_by(running) == "m"
-        candidate.answer = lambda seen: plain(
-            {"error": {"message": "the request exceeds the available context size"}}, status=400
-        )
-        assert answered_by(running) == "m"
-        candidate.answer = lambda seen: plain({"error": {"message": "bad temperature"}}, status=400)
-        assert post(running, QUESTION)[0] == 400
-        trace = eventually(lambda: traces_of(running))[0]
-        assert (trace.arm, trace.endpoint, trace.fallback) == ("candidate", "incumbent", "500")
 
 
 @pytest.mark.parametrize(

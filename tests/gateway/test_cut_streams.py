@@ -13,6 +13,8 @@ from tests.gateway.loopback import gateway, stream_of
 
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel
 
+pytestmark = pytest.mark.process
+
 WORDS = ["on", " its", " way"]
 ASKED = [{"role": "user", "content": "Where is my order?"}]
 

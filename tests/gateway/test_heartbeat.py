@@ -1,10 +1,5 @@
 """A hung process is told from a busy machine, and a real gateway replaces its hung processes."""
 
-import os
-import signal
-import struct
-import subprocess
-import sys
 import time
 
 import psutil
@@ -12,91 +7,7 @@ import pytest
 from tests.gateway.asking import QUESTION, metric, post
 from tests.gateway.loopback import eventually, gateway, processes, traces_of
 
-from freehold.gateway import heartbeat
-from freehold.gateway.heartbeat import Watch
-
-CHILD = """
-import asyncio, sys, time
-from pathlib import Path
-from freehold.gateway.heartbeat import Heartbeat
-
-async def main():
-    Heartbeat(Path(sys.argv[1]))
-    print("up", flush=True)
-    await asyncio.sleep(0.6)
-    if sys.argv[2] == "busy":
-        while True:
-            pass
-    if sys.argv[2] == "asleep":
-        time.sleep(600)
-    await asyncio.sleep(600)
-
-asyncio.run(main())
-"""
-
-
-@pytest.fixture
-def child(tmp_path):
-    started = []
-
-    def start(how):
-        process = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path), how], stdout=subprocess.PIPE)
-        started.append(process)
-        assert process.stdout.readline() == b"up\n"
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-def looked(watch, *, for_s):
-    """What the watch says within a time."""
-    end = time.monotonic() + for_s
-    while time.monotonic() < end:
-        if (why := watch.look()) is not None:
-            return why
-        time.sleep(heartbeat.LOOK_EVERY_S)
-    return None
-
-
-def test_a_process_whose_loop_turns_is_let_be(child, tmp_path):
-    assert looked(Watch(tmp_path, child("idle").pid), for_s=5) is None
-
-
-def test_a_loop_without_end_hangs_unless_it_may_be_busy(child, tmp_path):
-    process = child("busy")
-    assert looked(Watch(tmp_path, process.pid, busy_s=600), for_s=5) is None
-    assert looked(Watch(tmp_path, process.pid), for_s=60) == "busy"
-
-
-def test_a_stopped_process_hangs(child, tmp_path):
-    process = child("idle")
-    watch = Watch(tmp_path, process.pid)
-    watch.look()
-    process.send_signal(signal.SIGSTOP)
-    assert looked(watch, for_s=30) == "stopped"
-
-
-def test_one_that_waits_is_given_longer(child, tmp_path, monkeypatch):
-    process = child("asleep")
-    assert looked(Watch(tmp_path, process.pid), for_s=5) is None
-    monkeypatch.setattr(heartbeat, "WAITING_S", 3.0)
-    assert looked(Watch(tmp_path, process.pid), for_s=30) == "silent"
-
-
-def test_a_parent_that_was_late_itself_blames_no_child(tmp_path, monkeypatch):
-    (tmp_path / f"heartbeat-{os.getpid()}").write_bytes(struct.pack("=Q", 1))
-    now = [1000.0]
-    monkeypatch.setattr(heartbeat.time, "monotonic", lambda: now[0])
-    watch = Watch(tmp_path, os.getpid())
-    assert watch.look() is None
-    # The machine slept for an hour: one look, one silence.
-    now[0] += 3600
-    assert watch.look() is None and watch._silent_s <= 2 * heartbeat.LOOK_EVERY_S
-    watch.close()
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import msgspec
+import pytest
 from tests.gateway.asking import QUESTION, metric, post
 from tests.gateway.loopback import (
     ANSWER,
@@ -21,12 +22,14 @@ from tests.gateway.loopback import (
     stream_of,
 )
 
+from freehold.gateway.limits.key_changes import limit_label
 from freehold.gateway.limits.keys import hash_of, new_key
-from freehold.gateway.limits.team_changes import set_team
 from freehold.store import default_url, open_store
 from freehold.store.usage import spent
 from freehold.types.config import PriceConfig
 from freehold.types.route import ApiKey, Limits, Route, Target
+
+pytestmark = pytest.mark.process
 
 
 def limited(**limits):
@@ -127,23 +130,6 @@ def test_a_revoked_key_is_refused_and_the_last_one_opens_nothing(upstream, tmp_p
             assert post(running, QUESTION)[0] == 401
 
 
-def test_a_rate_is_not_run_over_by_workers_that_are_asked_at_once(upstream, tmp_path):
-    """Two workers let in 120 of 300 at 60 a minute, when each counted for itself."""
-    with gateway(
-        upstream, tmp_path, routes=(limited(requests_per_minute=20),), workers=3, capture="off"
-    ) as running:
-        began = time.time()
-        answers = burst(running, 60)
-        statuses = [status for status, _, _ in answers]
-        # Where a minute ended in between, so much of the one before has slid out.
-        slid_out = 0 if began // 60 == time.time() // 60 else 20
-        assert 20 <= statuses.count(200) <= 20 + slid_out and set(statuses) == {200, 429}
-        assert len(upstream.seen) == statuses.count(200)
-        _, headers, body = next(one for one in answers if one[0] == 429)
-        assert json.loads(body)["error"]["code"] == "rate_limit_exceeded"
-        assert 1 <= int(headers["retry-after"]) <= 120
-
-
 def test_a_worker_that_is_killed_does_not_give_its_minute_back(upstream, tmp_path):
     with gateway(
         upstream, tmp_path, routes=(limited(requests_per_minute=10),), workers=2, capture="off"
@@ -158,25 +144,15 @@ def test_a_worker_that_is_killed_does_not_give_its_minute_back(upstream, tmp_pat
             assert len(upstream.seen) == 10
 
 
-def test_tokens_are_metered(upstream, tmp_path):
-    limited = Route(
-        name="support", model="m", incumbent=Target(endpoint="incumbent"), limits=Limits(tokens_per_minute=20)
-    )
-    with gateway(upstream, tmp_path, routes=(limited,), capture="off") as running:
-        assert [post(running, QUESTION)[0] for _ in range(3)] == [200, 200, 429]
-
-
-def keyed(tmp_path, limits, *names, team_limits=None):
-    """A store with keys of a team, and what a client shows of each."""
+def keyed(tmp_path, limits, *names, shared=None):
+    """A store with keys that carry one label, and what a client shows of each."""
     url, shown = default_url(tmp_path), []
     with open_store(url) as store:
-        if team_limits is not None:
-            set_team(store, "t", team_limits, who="x", at=datetime.now(UTC))
+        if shared is not None:
+            limit_label(store, "t", shared, who="x", at=datetime.now(UTC))
         for name in names:
             secret = new_key()
-            store.put(
-                ApiKey(name=name, hash=hash_of(secret), limits=limits, team="t" if team_limits else None)
-            )
+            store.put(ApiKey(name=name, hash=hash_of(secret), limits=limits, label="t" if shared else None))
             shown.append({"authorization": f"Bearer {secret}"})
     return url, shown
 
@@ -193,8 +169,8 @@ def hammer(running, headers, count, threads=24, **more):
     return [status for status, _, _ in answers], refused
 
 
-def test_sixty_a_minute_are_sixty_over_workers_and_keys_of_a_team(upstream, tmp_path):
-    url, headers = keyed(tmp_path, Limits(), "a", "b", team_limits=Limits(requests_per_minute=60))
+def test_sixty_a_minute_are_sixty_over_workers_and_keys_of_a_label(upstream, tmp_path):
+    url, headers = keyed(tmp_path, Limits(), "a", "b", shared=Limits(requests_per_minute=60))
     with gateway(upstream, tmp_path, store_url=url, workers=3, capture="off") as running:
         eventually(lambda: post(running, QUESTION, headers=headers[0])[0] == 200)
         statuses, refused = hammer(running, headers, 200)
@@ -208,7 +184,7 @@ def test_sixty_a_minute_are_sixty_over_workers_and_keys_of_a_team(upstream, tmp_
 def test_a_cent_lets_a_cent_through_and_one_answer(upstream, tmp_path):
     prices = {"incumbent": PriceConfig(prompt=Decimal(100), completion=Decimal(200))}
     each = Decimal("0.0015")  # 9 prompt and 3 completion tokens
-    url, headers = keyed(tmp_path, Limits(), "a", "b", team_limits=Limits(usd_per_day=Decimal("0.01")))
+    url, headers = keyed(tmp_path, Limits(), "a", "b", shared=Limits(usd_per_day=Decimal("0.01")))
     changes = {"store_url": url, "workers": 3, "capture": "off", "prices": prices}
     upstream.answer = lambda seen: (
         stream(stream_of("on", "its", "way", usage=True)) if seen.json.get("stream") else plain(ANSWER)
@@ -222,7 +198,7 @@ def test_a_cent_lets_a_cent_through_and_one_answer(upstream, tmp_path):
         assert 4 <= len(upstream.seen) <= 7, "no more than a cent and one answer"
         day = datetime.now(UTC).strftime("%Y-%m-%d")
         with open_store(url) as store:
-            money = eventually(lambda: spent(store.database, day, day[:7]).get("team:t"))
+            money = eventually(lambda: spent(store.database, day, day[:7]).get("label:t"))
             assert money.day_usd <= Decimal("0.01") + each
 
 

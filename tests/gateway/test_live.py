@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from freehold.gateway.config import GatewayConfig, TlsFiles
-from freehold.gateway.live import TAKEN_OVER, keeps_less, live_change
+from freehold.gateway.live import TAKEN_OVER, live_change
 from freehold.types.config import PriceConfig
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import ApiKey, Route, Target
@@ -81,10 +81,3 @@ def test_capture_keeps_no_more_than_was_promised_since_the_start(kept_least, wan
     change = live_change(running, replace(running, capture=wanted), kept_least=kept_least)
     assert (change.taken == ("capture",)) is is_taken
     assert (change.config.capture == wanted) is is_taken
-
-
-def test_the_mode_that_keeps_least_is_remembered():
-    least = None
-    for mode in ("off", "raw", "patterns", "off", "raw"):
-        least = keeps_less(least, mode)
-    assert least == "patterns"

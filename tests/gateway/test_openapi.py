@@ -42,7 +42,7 @@ def test_every_path_the_gateway_answers_itself_is_in_it():
     assert own == set(paths)
 
 
-@pytest.mark.slow
+@pytest.mark.process
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(importlib.util.find_spec("schemathesis") is None, reason="schemathesis is not installed")
 def test_a_real_gateway_does_what_it_says(upstream, tmp_path):

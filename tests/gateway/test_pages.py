@@ -18,10 +18,7 @@ from freehold.gateway.serve import free_port
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.route import Route, Target
 
-
-def test_what_licences_ask_to_be_shown_is_a_page(upstream, tmp_path):
-    with gateway(upstream, tmp_path, attributions={"a/b": "a/b\nBuilt with A\n", "c/d": "c/d\n"}) as running:
-        assert get(running, "/attribution").decode() == "a/b\nBuilt with A\n\nc/d\n"
+pytestmark = pytest.mark.process
 
 
 def test_models_health_ready_metrics(shared, upstream):
@@ -46,10 +43,12 @@ def test_ollama_lists_and_shows(llama, shared):
     assert "completion" in llama.show("m").capabilities
 
 
-def test_one_model_is_told_of_as_each_client_reads_it(upstream, tmp_path):
+def test_licences_and_one_model_are_told_as_each_client_reads_them(upstream, tmp_path):
     served = (ServedModel(name="Some/Model-1", upstream_name="x"),)
     endpoint = Endpoint(name="one", engine="remote", base_url=upstream.base_url, models=served)
-    with gateway(upstream, tmp_path, endpoints=(endpoint,)) as running:
+    licences = {"a/b": "a/b\nBuilt with A\n", "c/d": "c/d\n"}
+    with gateway(upstream, tmp_path, endpoints=(endpoint,), attributions=licences) as running:
+        assert get(running, "/attribution").decode() == "a/b\nBuilt with A\n\nc/d\n"
         with openai.OpenAI(base_url=f"{running.base_url}/v1", api_key="x", max_retries=0) as client:
             assert client.models.retrieve("Some/Model-1").id == "Some/Model-1"
             with pytest.raises(openai.NotFoundError, match="'Some/Other' does not exist here"):

@@ -15,6 +15,8 @@ from freehold.types.deferral import DeferralRule
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import Route, Target
 
+pytestmark = pytest.mark.process
+
 UP, DOWN = Health(True), Health(False, "down")
 
 
@@ -46,10 +48,6 @@ def test_a_route_needs_whoever_answers_it_now(state, share, old_down, new_down):
     assert red(one, old=UP, new=DOWN) is new_down
     assert red(one, old=DOWN, new=DOWN)
     assert not red(route(state, canary_share=share, fallback=(Target(endpoint="spare"),)), old=DOWN, new=DOWN)
-
-
-def test_an_endpoint_that_is_not_there_answers_nothing():
-    assert unanswered([route("incumbent")], {}) == {"r": "old: it is not configured"}
 
 
 @pytest.mark.parametrize(("down", "is_red"), [("error", True), ("candidate", False)])

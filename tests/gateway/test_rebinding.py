@@ -12,6 +12,8 @@ from tests.gateway.loopback import gateway
 from freehold.gateway.config import ApiKey
 from freehold.gateway.limits.keys import hash_of
 
+pytestmark = pytest.mark.process
+
 EVIL = "evil.example:8420"
 POSTS = (
     "/v1/chat/completions",

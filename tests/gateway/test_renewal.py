@@ -13,6 +13,15 @@ from tests.gateway.loopback import ANSWER, eventually, gateway, plain, processes
 
 from freehold.gateway.deadlines import HEAD_WITHIN_S
 
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture(scope="module")
+def renewing(_upstream, tmp_path_factory):
+    """A gateway for all tests that leave it running."""
+    with gateway(_upstream, tmp_path_factory.mktemp("renewing"), workers=2, capture="off") as running:
+        yield running
+
 
 def workers(running):
     return {one.pid for one in processes(running, "worker")}
@@ -40,39 +49,36 @@ def answered(asked, file, **more):
 
 
 @pytest.mark.parametrize("kind", ["used", "half a head"])
-def test_a_connection_outlives_the_worker_that_took_it(upstream, tmp_path, kind):
-    with (
-        gateway(upstream, tmp_path, workers=2, capture="off") as running,
-        connected(running) as (client, file),
-    ):
+def test_a_connection_outlives_the_worker_that_took_it(renewing, upstream, kind):
+    with connected(renewing) as (client, file):
         request = ask()
         if kind == "used":
             assert answered(client, file)[0] == 200
         else:
             client.sendall(request[:30])
             time.sleep(0.2)
-        before = workers(running)
-        running.renew()
+        before = workers(renewing)
+        renewing.renew()
         if kind == "half a head":
             time.sleep(1.5)
             client.sendall(request[30:])
             assert read_answer(file)[0] == 200
-        eventually(lambda: (now := workers(running)) and not now & before, timeout_s=40)
+        eventually(lambda: (now := workers(renewing)) and not now & before, timeout_s=40)
         for _ in range(3):
             status, headers, _ = answered(client, file)
             assert status == 200 and "connection" not in headers
 
 
-def test_a_connection_that_was_never_used_outlives_the_worker_that_took_it(upstream, tmp_path):
+def test_a_connection_that_was_never_used_outlives_the_worker_that_took_it(renewing, upstream):
     """Some are opened all the while, for a gateway waits for a first request for some seconds only: however slow the
     machine renews, workers that leave have just taken one."""
-    with gateway(upstream, tmp_path, workers=2, capture="off") as running, contextlib.ExitStack() as opened:
-        clients, before = [], workers(running)
-        running.renew()
+    with contextlib.ExitStack() as opened:
+        clients, before = [], workers(renewing)
+        renewing.renew()
 
         def opened_until_they_are_gone():
-            clients.append((time.monotonic(), opened.enter_context(raw(running))))
-            return (now := workers(running)) and not now & before
+            clients.append((time.monotonic(), opened.enter_context(raw(renewing))))
+            return (now := workers(renewing)) and not now & before
 
         eventually(opened_until_they_are_gone, timeout_s=60)
         asked = 0
@@ -85,50 +91,43 @@ def test_a_connection_that_was_never_used_outlives_the_worker_that_took_it(upstr
         assert asked
 
 
-def test_a_stream_ends_where_it_began_and_its_connection_goes_on(upstream, tmp_path):
+def test_a_stream_ends_where_it_began_and_its_connection_goes_on(renewing, upstream):
     upstream.answer = lambda seen: (
         stream(stream_of(*"abcdef"), pause=0.3) if seen.json.get("stream") else plain(ANSWER)
     )
-    with (
-        gateway(upstream, tmp_path, workers=1, capture="off") as running,
-        connected(running) as (client, file),
-    ):
+    with connected(renewing) as (client, file):
         client.sendall(
             ask({"model": "gpt-4o", "messages": [{"role": "user", "content": "x"}], "stream": True})
         )
         eventually(lambda: upstream.seen)
-        before = workers(running)
-        running.renew()
+        before = workers(renewing)
+        renewing.renew()
         received = b""
         while not received.endswith(b"0\r\n\r\n"):
             received += file.read1(65_536)
         assert received.count(b"data: ") == len(stream_of(*"abcdef"))
         assert answered(client, file)[0] == 200
-        eventually(lambda: (now := workers(running)) and not now & before, timeout_s=40)
+        eventually(lambda: (now := workers(renewing)) and not now & before, timeout_s=40)
         assert answered(client, file)[0] == 200
 
 
-def test_requests_sent_ahead_are_all_answered(upstream, tmp_path):
+def test_requests_sent_ahead_are_all_answered(renewing, upstream):
     upstream.answer = lambda seen: plain(ANSWER, delay=0.2)
-    with (
-        gateway(upstream, tmp_path, workers=1, capture="off") as running,
-        connected(running) as (client, file),
-    ):
+    before = workers(renewing)
+    with connected(renewing) as (client, file):
         client.sendall(ask() * 20)
-        running.renew()
+        renewing.renew()
         for _ in range(20):
             assert read_answer(file)[0] == 200
+    eventually(lambda: (now := workers(renewing)) and not now & before, timeout_s=40)
 
 
-def test_an_old_client_of_http_1_0_keeps_its_connection(upstream, tmp_path):
-    with (
-        gateway(upstream, tmp_path, workers=1, capture="off") as running,
-        connected(running) as (client, file),
-    ):
+def test_an_old_client_of_http_1_0_keeps_its_connection(renewing, upstream):
+    with connected(renewing) as (client, file):
         for _ in range(2):
             status, headers, _ = answered(client, file, version="1.0", more="connection: keep-alive\r\n")
             assert status == 200 and headers["connection"] == "keep-alive"
-            renew(running)
+            renew(renewing)
 
 
 def test_a_stop_while_workers_leave_ends_all_of_them(upstream, tmp_path):
@@ -183,7 +182,6 @@ def test_over_tls_a_client_may_be_silent_for_longer_than_answers_under_way_are_w
         eventually(lambda: not workers(running) & before)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("tls", [False, True])
 def test_five_client_libraries_lose_no_request(tmp_path, tls):

@@ -2,13 +2,12 @@
 
 import os
 import tempfile
-from pathlib import Path
 
 import pytest
 
 from freehold.errors import ConfigError
 from freehold.gateway.config import GatewayConfig
-from freehold.gateway.run_folder import check_run_folder, new_run_folder, sweep_left_over_folders
+from freehold.gateway.run_folder import new_run_folder, sweep_left_over_folders
 from freehold.gateway.serve import free_port, start
 from freehold.types.endpoint import Endpoint
 
@@ -26,13 +25,6 @@ def test_a_path_that_no_socket_can_have_is_said_before_the_start(tmp_path, monke
         )
     assert "export TMPDIR=/tmp" in refused.value.hint
     assert not [*long.iterdir()]
-
-
-def test_a_folder_that_will_do_is_left_as_it_was(monkeypatch):
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        monkeypatch.setattr(tempfile, "tempdir", folder)
-        check_run_folder()
-        assert not [*Path(folder).iterdir()]
 
 
 def test_folders_of_gateways_that_were_killed_are_removed_after_a_week(tmp_path, monkeypatch):

@@ -1,8 +1,5 @@
 """Starting, renewing and stopping a gateway."""
 
-import contextlib
-import http.client
-import json
 import os
 import signal
 import socket
@@ -13,16 +10,17 @@ import time
 import urllib.error
 import urllib.request
 
-import msgspec
 import psutil
 import pytest
-from tests.gateway.asking import QUESTION, metric, post
-from tests.gateway.loopback import ANSWER, eventually, gateway, plain, processes, stream, stream_of, traces_of
+from tests.gateway.asking import QUESTION, post
+from tests.gateway.loopback import FakeUpstream, eventually, gateway, processes, stream, stream_of, traces_of
 
 from freehold.errors import ConfigError, PortInUseError, StoreError
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.serve import free_port, start, started
-from freehold.types.endpoint import Endpoint
+from freehold.types.endpoint import ANY_SERVED, Endpoint
+
+pytestmark = pytest.mark.process
 
 
 def test_running_streams_finish_when_the_gateway_stops(upstream, tmp_path):
@@ -40,26 +38,6 @@ def test_running_streams_finish_when_the_gateway_stops(upstream, tmp_path):
         assert bodies[0].endswith(b"data: [DONE]\n\n")
         assert running.process.wait(15) == 0
     assert traces_of(running)[0].completeness == "complete", "and its trace was still written"
-
-
-def test_how_long_streams_may_go_on_is_as_was_said_last(upstream, tmp_path):
-    upstream.answer = lambda seen: stream(stream_of(*["word"] * 100), pause=0.1)
-    with gateway(upstream, tmp_path, drain_s=60.0) as running:
-        before = metric(running, "freehold_config_since_seconds")
-        running.update(msgspec.structs.replace(running.config, drain_s=0.5))
-        eventually(lambda: metric(running, "freehold_config_since_seconds") > before)
-        request = urllib.request.Request(
-            f"{running.base_url}/v1/chat/completions",
-            json.dumps({**QUESTION, "stream": True}).encode(),
-            {"content-type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            lines = [answer.readline()]
-            running.renew()
-            with contextlib.suppress(OSError, http.client.IncompleteRead):
-                while line := answer.readline():
-                    lines.append(line)
-    assert lines[0] and b"data: [DONE]\n" not in lines, "within 60 s it would have come to its end"
 
 
 def test_workers_end_when_the_main_process_is_killed(upstream, tmp_path):
@@ -110,7 +88,7 @@ def test_the_gateway_ends_when_its_parent_is_killed(tmp_path):
         "import time\n"
         "from freehold.gateway import serve\n"
         "from freehold.gateway.config import GatewayConfig\n"
-        "from freehold.types.endpoint import Endpoint\n"
+        "from freehold.types.endpoint import ANY_SERVED, Endpoint\n"
         "nowhere = Endpoint(name='x', engine='remote', base_url='http://127.0.0.1:9')\n"
         f"running = serve.start(GatewayConfig(endpoints=(nowhere,), port={port}))\n"
         "print(running.process.pid, flush=True)\n"
@@ -128,34 +106,37 @@ def test_the_gateway_ends_when_its_parent_is_killed(tmp_path):
     assert not alive, alive
 
 
-def test_renewed_workers_take_over_without_a_lost_request(upstream, tmp_path):
-    upstream.answer = lambda seen: (
-        stream(stream_of(*"abcdefghij"), pause=0.4) if seen.json.get("stream") else plain(ANSWER)
-    )
-    with gateway(upstream, tmp_path, workers=2) as running:
-        first = {one.pid for one in processes(running, "worker")}
-        bodies, outcomes, done = [], [], threading.Event()
-        long = threading.Thread(target=lambda: bodies.append(post(running, {**QUESTION, "stream": True})[2]))
-
-        def ask():
-            while not done.is_set():
+def test_a_worker_that_is_killed_takes_only_its_own_requests_with_it(upstream, tmp_path):
+    with gateway(upstream, tmp_path, workers=2, capture="off") as running:
+        first = processes(running, "worker")
+        assert len(first) == 2
+        first[0].kill()
+        outcomes = []
+        for _ in range(60):
+            try:
                 outcomes.append(post(running, QUESTION)[0])
+            except OSError:
+                outcomes.append(0)
+            time.sleep(0.02)
+        assert outcomes[-20:] == [200] * 20
+        eventually(lambda: len(processes(running, "worker")) == 2)
 
-        asking = threading.Thread(target=ask)
-        long.start()
-        eventually(lambda: upstream.seen)
-        asking.start()
-        running.renew()
 
-        def workers():
-            return {one.pid for one in processes(running, "worker")}
-
-        eventually(lambda: workers() and not workers() & first, timeout_s=30)
-        long.join()
-        done.set()
-        asking.join()
-        assert bodies[0].endswith(b"data: [DONE]\n\n"), "what ran went on to its end"
-        assert len(outcomes) > 5 and set(outcomes) == {200}
-        eventually(lambda: len(traces_of(running)) == len(outcomes) + 1, timeout_s=10)
-        # The other worker's numbers come a second later.
-        eventually(lambda: metric(running, "freehold_requests_total") == len(outcomes) + 1)
+def test_an_endpoint_that_was_away_gets_its_requests_back_before_its_pause_is_over(
+    upstream, tmp_path, monkeypatch
+):
+    away = FakeUpstream()
+    away.close()
+    endpoint = Endpoint(name="away", engine="remote", models=ANY_SERVED, base_url=away.base_url)
+    options = {"endpoints": (endpoint,), "retries": 0, "breaker_failures": 1, "breaker_pause_s": 600}
+    with gateway(upstream, tmp_path, **options) as running:
+        answers = [post(running, QUESTION) for _ in range(3)]
+        assert [status for status, _, _ in answers] == [502, 502, 502]
+        assert away.base_url.encode() not in b"".join(body for *_, body in answers), "the inside stays inside"
+        monkeypatch.setattr("tests.gateway.loopback.free_port", lambda: away.port)
+        back = FakeUpstream()
+        try:
+            eventually(lambda: post(running, QUESTION)[0] == 200)
+            assert [seen.path for seen in back.seen] == ["/v1/chat/completions"]
+        finally:
+            back.close()

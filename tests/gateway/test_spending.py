@@ -94,13 +94,3 @@ def test_what_is_written_to_a_cache_and_the_tier_have_their_own_price():
     assert usd_of(
         told, GatewayConfig(endpoints=config.endpoints, prices={"incumbent": stated}), at=datetime.now(UTC)
     ) == Decimal("0.00185")
-
-
-def test_an_older_worker_s_bill_is_still_read():
-    import msgspec
-
-    from freehold.gateway.spending import Charge
-
-    old = msgspec.msgpack.encode([["key:a"], "incumbent", "gpt-4o", 1000, 400, 50, False, False])
-    charge = msgspec.msgpack.decode(old, type=Charge)
-    assert charge.counted().cached_prompt_tokens == 400

@@ -5,12 +5,14 @@ import json
 import openai
 import pytest
 from tests.gateway.asking import post
-from tests.gateway.loopback import ANSWER, FakeUpstream, gateway, plain, trace_of
+from tests.gateway.loopback import ANSWER, gateway, plain, trace_of
 from tests.gateway.responses_api import ResponsesApi
 from tests.gateway.vendor import Vendor
 
 from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint
 from freehold.types.route import Route, Target
+
+pytestmark = pytest.mark.process
 
 VERSION = "2024-10-21"
 QUESTION = [{"role": "user", "content": "Where is my parcel?"}]
@@ -146,21 +148,3 @@ def test_geminis_own_paths_and_its_openai_ones(vendor, tmp_path, monkeypatch):
             assert vendor.seen[-1][1] == "/v1beta/openai/chat/completions"
             assert vendor.seen[-1][2]["authorization"] == "Bearer AIza-owner"
         assert json.loads(post(running, b"{}", path="/v1/files")[2])["path"] == "/v1beta/openai/files"
-
-
-def test_a_redirect_of_a_model_call_with_a_query_is_not_followed(vendor, tmp_path):
-    thief = FakeUpstream()
-    try:
-        location = {"location": f"{thief.base_url}/v1/chat/completions"}
-        vendors = FakeUpstream()
-        vendors.answer = lambda seen: plain(b"", status=307, headers=location)
-        with gateway(
-            vendors, tmp_path, endpoints=(incumbent(vendors.base_url),), others_to="incumbent"
-        ) as running:
-            for path in ("/v1/chat/completions?a=1", "/v1/files", "/chat/completions/"):
-                body = {"model": "m", "messages": QUESTION}
-                assert post(running, body, path=path, headers={"authorization": "Bearer sk-client"})[0] == 502
-        assert vendors.seen and not thief.seen
-        vendors.close()
-    finally:
-        thief.close()

@@ -1,53 +1,18 @@
 """A vendor that tells what it was asked, so that a call by the gateway can be compared with a direct one."""
 
-import asyncio
 import hashlib
 import json
-import threading
 
 from aiohttp import WSMsgType, web
-
-from freehold.gateway.serve import free_port
+from tests.gateway.loopback import FakeUpstream
 
 AUDIO = bytes(range(256)) * 700
 
 
-class Vendor:
+class Vendor(FakeUpstream):
     """Any path answers with what was asked, as JSON; some with bytes, events, a redirect or a WebSocket."""
 
-    def __init__(self):
-        self.seen = []
-        self.uploaded_bytes = 0
-        self.port = free_port()
-        self._ready = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-        assert self._ready.wait(10)
-
-    @property
-    def base_url(self):
-        return f"http://127.0.0.1:{self.port}"
-
-    def close(self):
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
-
-    def _run(self):
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._serve())
-        self._loop.close()
-
-    async def _serve(self):
-        self._stop = asyncio.Event()
-        app = web.Application(client_max_size=1 << 40)
-        app.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.2)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", self.port).start()
-        self._ready.set()
-        await self._stop.wait()
-        await runner.cleanup()
+    uploaded_bytes = 0
 
     async def _handle(self, request):
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -56,10 +21,6 @@ class Vendor:
             return await self._speak(request)
         if request.path.endswith("/huge"):
             return await self._swallow(request)
-        if request.path.endswith("/early"):
-            return web.json_response(
-                {"error": {"message": "too large"}}, status=413, headers={"connection": "close"}
-            )
         if request.path.endswith("/moved"):
             raise web.HTTPTemporaryRedirect("http://127.0.0.1:9/stolen")
         if request.path.endswith(("/content", "/speech")):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 pytest.importorskip("xllamacpp", reason="needs the extra 'local'")
 pytest.importorskip("gguf", reason="needs the extra 'local'")
 

@@ -55,15 +55,13 @@ bodies = st.builds(
     st.fixed_dictionaries({}, optional={"max_tokens": st.integers(1, 500), "temperature": st.just(0)}),
 )
 preparations = st.builds(
-    lambda system, as_user, reminder, k, order, context: preparation(
+    lambda system, reminder, k, order, context: preparation(
         system=system,
         system_was=SYSTEM if system is not None else None,
-        system_as_user=as_user,
         reminder=reminder,
         examples=index(k=k, order=order, context_tokens=context) if k else None,
     ),
     st.none() | texts,
-    st.booleans(),
     st.none() | texts,
     st.integers(0, 5),
     st.sampled_from(["nearest_first", "nearest_last"]),
@@ -100,17 +98,12 @@ def test_all_that_a_preparation_says_is_done(body, how):
         return
     made = prepare(body, how, EXAMPLES)
     messages = made.body["messages"]
-    roles = [m["role"] for m in messages]
     system = (
         how.system if how.system is not None else SYSTEM if body["messages"][0]["content"] == SYSTEM else None
     )
     if how.reminder is not None:
         assert text_of(messages[-1]).endswith(how.reminder)
-    if how.system_as_user:
-        assert not {"system", "developer"} & set(roles)
-        if system is not None:
-            assert text_of(messages[roles.index("user")]).startswith(system)
-    elif system is not None:
+    if system is not None:
         assert messages[0]["role"] in ("system", "developer") and text_of(messages[0]) == system
     assert made.examples <= (how.examples.k if how.examples is not None else 0)
     for one in EXAMPLES[: made.examples]:
@@ -155,7 +148,6 @@ def test_the_nearest_stands_next_to_the_question_or_first():
         ([("system", "Another.")], {"system_was": SYSTEM, "examples": index()}, "other_system"),
         ([("system", "Another.")], {"examples": index()}, None),
         ([("system", [{"type": "image_url"}])], {"system": "x", "system_was": SYSTEM}, "other_system"),
-        ([("system", [{"type": "image_url"}])], {"system_as_user": True}, "other_system"),
     ],
 )
 def test_only_requests_it_was_made_for_are_prepared(messages, fields, why):

@@ -7,11 +7,9 @@ from html.parser import HTMLParser
 
 import msgspec
 import pytest
-from tests.prompts.modelled import ASKED
 from tests.report import choosing
 from tests.report import sample_report as sample
 from tests.report.sample_full import candidate, full, hostile, standing
-from tests.types.test_prompting import made as searched
 
 from freehold.evals.retained import probes
 from freehold.report import render, words
@@ -19,7 +17,6 @@ from freehold.report.first_screen import one_sentence, tiles, validity, would_ch
 from freehold.report.selection_rows import NO_INCUMBENT, NOT_EVIDENCE, selection_rows
 from freehold.types.evaluated import Measured
 from freehold.types.leak import LeakRate, LeakReport
-from freehold.types.prompting import PromptProposal
 from freehold.types.retained import TaskResult
 from freehold.workflows.prove.retained import compared
 
@@ -89,23 +86,6 @@ def test_what_it_kept_and_what_can_be_got_out_of_it_are_told():
     assert "rare &lt;b&gt;task&lt;/b&gt;: not asked" in page
     plain = render(sample.report(sample.candidate()))
     assert "What it kept" not in plain and "got out of it" not in plain
-
-
-def test_a_prompt_of_its_own_is_shown_as_a_diff_with_the_reason():
-    prepared = ASKED.preparation(system="Answer in JSON.\nNothing <b>else</b>.")
-    found = msgspec.structs.replace(
-        searched(prepared),
-        proposals=(PromptProposal(number=1, text=prepared.system, words="\u202e<i>It</i> wrote sentences."),),
-        proposer="incumbent (gpt)",
-    )
-    page = render(sample.report(sample.candidate(prompt=found)))
-    assert '<span class="added">+Nothing &lt;b&gt;else&lt;/b&gt;.</span>' in page
-    assert "\\u202e&lt;i&gt;It&lt;/i&gt; wrote sentences." in page
-    assert "so it looks better than it is" in page and "75.0%" in page
-    links = set(re.findall(r'href="#([^"]+)"', page))
-    assert links <= set(re.findall(r'id="([^"]+)"', page))
-    unchanged = render(sample.report(sample.candidate(prompt=searched(prepared, chosen=0))))
-    assert "nothing that was tried did better" in unchanged
 
 
 class Walker(HTMLParser):

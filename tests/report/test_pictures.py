@@ -11,14 +11,12 @@ from freehold.costs import decision, traffic
 from freehold.costs.self_host import Rented, self_host
 from freehold.report.cost_page import break_even, picture, render_cost
 from freehold.report.curve_page import render_curve
-from freehold.report.load_page import render_load
 from freehold.report.pictures import candidates, curve, interval
 from freehold.report.selection_rows import SelectionPictureRow
 from freehold.report.tasks_page import render_tasks
 from freehold.types.cost import Bill, Range
 from freehold.types.machine import Speed
 from freehold.types.migrated import MigratedProject
-from freehold.types.serving.load import LoadLevel, LoadReport, Quantiles
 from freehold.types.training import TrainingEvent
 
 
@@ -81,57 +79,6 @@ def test_everything_drawn_is_inside_the_picture(requests):
     assert len(points) > 40
     assert all(0 <= float(x) <= 640 and 0 <= float(y) <= 300 for x, y in points)
     assert ">you</text>" in svg
-
-
-TIMES = Quantiles(n=9, p50=10.0, p90=15.0, p95=20.0, p99=30.0)
-
-
-def level(streams, tokens, **changed):
-    return LoadLevel(
-        **{
-            "streams": streams,
-            "seconds": 10.0,
-            "requests": 9,
-            "errors": {},
-            "requests_per_second": 0.9,
-            "prompt_tokens_per_second": 90.0,
-            "completion_tokens_per_second": tokens,
-            "ttft_ms": TIMES,
-            "inter_token_ms": TIMES,
-            "total_ms": TIMES,
-            **changed,
-        }
-    )
-
-
-def report(*levels, knee=4):
-    return LoadReport(
-        id="r1",
-        at="2026-11-26T08:00:00",
-        version="1",
-        url="http://127.0.0.1:1",
-        model="open <8b>",
-        workload="prompts of 100 tokens",
-        prompt_tokens=100.0,
-        completion_tokens=50.0,
-        levels=levels,
-        knee_streams=knee,
-    )
-
-
-LEVELS = level(1, 30.0), level(4, 90.0), level(16, 99.5, errors={"status 429": 3, "unreachable": 1})
-
-
-def test_the_page_says_where_more_streams_only_wait():
-    page = render_load(report(*LEVELS))
-    assert "4 at once give nine tenths of the best" in page
-    assert "open &lt;8b&gt; under load" in page
-    assert page.count("<tr><td>") == 3
-    assert "99.5" in page
-    assert "10 · 20" in page
-    assert "3 × status 429" in page
-    assert page.count("<svg") == 2
-    assert "http" not in re.sub(r"<style>.*?</style>|http://127.0.0.1:1", "", page, flags=re.DOTALL)
 
 
 def run(steps=500, *, again_from=None):

@@ -20,11 +20,8 @@ def environment(monkeypatch):
     ("base_url", "service", "region"),
     [
         ("https://bedrock-runtime.us-east-1.amazonaws.com/openai/v1", "bedrock", "us-east-1"),
-        ("https://bedrock-runtime-fips.us-gov-west-1.amazonaws.com/openai/v1", "bedrock", "us-gov-west-1"),
         ("https://bedrock-mantle.ap-southeast-2.api.aws/v1", "bedrock-mantle", "ap-southeast-2"),
-        ("https://vpce-1-x.bedrock-runtime.eu-west-1.vpce.amazonaws.com/openai/v1", "bedrock", "eu-west-1"),
         ("https://models.example.com/v1", "bedrock", None),
-        ("http://127.0.0.1:1/v1", "bedrock", None),
     ],
 )
 def test_the_scope_is_read_from_the_address(base_url, service, region, monkeypatch):

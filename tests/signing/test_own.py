@@ -83,14 +83,6 @@ def test_credentials_that_have_ended_are_not_sent(cloud):
             attempt()
 
 
-@pytest.mark.parametrize("cloud", CLOUDS, indirect=True)
-def test_an_endpoint_of_anthropics_api_hears_its_version_from_a_cloud_too(cloud):
-    own = OwnCredentials(endpoint(cloud.url, api="anthropic", credentials=cloud.name))
-    listing = f"{cloud.url}/v1/models"
-    for headers in (asyncio.run(own.headers("GET", listing)), own.headers_now("GET", listing)):
-        assert headers["anthropic-version"] == "2023-06-01" and "authorization" in headers
-
-
 @pytest.mark.parametrize(
     ("base_url", "api", "expected"),
     [

@@ -52,7 +52,7 @@ def of_freehold(words):
     if words[0] == "freehold":
         return words[1:]
     if words[0] in ("podman", "docker") and "run" in words:
-        at = [n for n, word in enumerate(words) if re.fullmatch(r"freehold(:\w+)?|gateway-\d", word)]
+        at = [n for n, word in enumerate(words) if re.fullmatch(r"freehold(:\w+)?", word)]
         return words[at[-1] + 1 :] if at else None
     if "--" in words and words[words.index("--") + 1] == "freehold":
         return words[words.index("--") + 2 :]

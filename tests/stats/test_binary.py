@@ -37,7 +37,7 @@ def test_newcombe_stays_near_tango(table):
 def test_the_test_and_the_limit_say_the_same(wins, losses, rest):
     n, margin = wins + losses + rest, 0.05
     above = binary.tango_ci(wins, losses, n).lower > -margin
-    assert above == (binary.noninferiority_z(wins, losses, n, margin) > binary.z_quantile(0.025))
+    assert above == (float(binary.tango_statistic(wins, losses, n, -margin)) > binary.z_quantile(0.025))
 
 
 def test_total_agreement_is_the_closed_form():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from freehold.errors import UsageError
-from freehold.stats.learning_curve import LearnedPoint, fit, foretell, samples_until, sizes
+from freehold.stats.learning_curve import LearnedPoint, fit, foretell, sizes
 
 
 def points(ceiling, scale, rate, sizes=(125, 250, 500, 1000), asked=100_000):
@@ -75,40 +75,3 @@ def test_no_curve_through_two_numbers_or_impossible_counts():
 )
 def test_no_part_is_smaller_than_a_closed_set_of_labels(samples, answers, expected):
     assert sizes(samples, answers) == expected
-
-
-@pytest.mark.parametrize(("ceiling", "scale", "rate"), [(0.95, 4.0, 0.6), (0.9, 2.0, 0.5), (1.0, 1.0, 0.3)])
-def test_the_samples_until_an_accuracy_are_where_the_curve_reaches_it(ceiling, scale, rate):
-    wanted = ceiling - scale * 3000**-rate
-    found = samples_until(points(ceiling, scale, rate), wanted)
-    assert found.samples == pytest.approx(3000, rel=0.15)
-    assert found.low <= found.samples <= found.high
-    assert found.farthest == 8000
-
-
-def test_the_interval_of_samples_holds_the_truth_in_nine_of_ten_draws_or_more():
-    random, held, wanted = np.random.default_rng(8), 0, 0.93 - 3.0 * 2000**-0.5
-    for _ in range(60):
-        drawn = [
-            LearnedPoint(n, int(random.binomial(400, 0.93 - 3.0 * n**-0.5)), 400)
-            for n in (125, 250, 500, 1000)
-        ]
-        found = samples_until(drawn, wanted)
-        high = found.farthest if found.high is None else found.high
-        held += found.low is not None and found.low <= 2000 <= high
-    assert held >= 54
-
-
-def test_an_accuracy_above_the_ceiling_is_not_reached_and_one_below_is_behind():
-    given = points(0.9, 2.0, 0.5)
-    never = samples_until(given, 0.97)
-    assert (never.samples, never.low, never.high) == (None, None, None)
-    assert samples_until(given, 0.6).samples == pytest.approx((2.0 / 0.3) ** 2, rel=0.15)
-    flat = [LearnedPoint(n, 1800, 2000) for n in (100, 200, 400)]
-    assert samples_until(flat, 0.5).samples == 1
-    assert samples_until(flat, 0.99).samples is None
-
-
-def test_an_impossible_accuracy_is_refused():
-    with pytest.raises(UsageError, match="accuracy of 1"):
-        samples_until(points(0.9, 2.0, 0.5), 1.0)

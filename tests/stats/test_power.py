@@ -98,24 +98,6 @@ def test_impossible_assumptions_are_refused(assumptions):
         power.noninferiority_n_continuous(sd=0, margin=0.1)
 
 
-@pytest.mark.parametrize(
-    ("n", "discordance", "margin"), [(300, 0.1, 0.05), (1000, 0.05, 0.02), (8000, 0.2, 0.02)]
-)
-def test_the_difference_for_a_power_has_that_power_and_a_smaller_one_has_not(n, discordance, margin):
-    found = power.difference_for(n, discordance=discordance, margin=margin)
-    about = {"discordance": discordance, "margin": margin}
-    assert power.power_at(n, true_difference=found, **about) >= 0.8
-    assert power.power_at(n, true_difference=found - 2e-4, **about) < 0.8
-
-
-def test_no_difference_helps_where_there_are_too_few_pairs():
-    assert power.difference_for(40, discordance=0.02, margin=0.02) is None
-
-
-def test_where_the_least_difference_suffices_it_is_the_one():
-    assert power.difference_for(3000, discordance=0.01, margin=0.05) == -0.01
-
-
 def test_a_plan_for_losses_too_rare_to_be_seen():
     """The fewest items without a loss that say something."""
     assert power.rare_loss_n(0.05) == 72 and 0.95**72 <= 0.025 < 0.95**71

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from freehold.stats import slices
+from freehold.stats import rules, slices
 
 
 def test_shrinkage_pulls_noisy_slices_further():
@@ -21,5 +21,5 @@ def test_paule_mandel_balances_the_weighted_spread():
 
 
 def test_a_slice_may_drop_by_twice_the_margin_or_five_points():
-    assert slices.default_harm_margin(0.02) == 0.05
-    assert slices.default_harm_margin(0.05) == 0.1
+    assert rules.default_harm_margin(0.02) == 0.05
+    assert rules.default_harm_margin(0.05) == 0.1

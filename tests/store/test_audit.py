@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
-from tests.store.examples import trace
 
 from freehold import types
 from freehold.errors import StorageError
@@ -105,11 +104,6 @@ def test_a_change_of_a_route_and_its_entry_are_one(store):
     ]
 
 
-def test_options_of_a_command_are_not_kept(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["freehold", "forget", "--user", "ada@example.com"])
-    assert audit.this_process().endswith(": forget")
-
-
 class Counted(StoredRecord, frozen=True, kw_only=True):
     kind = "counted"
     id: str
@@ -159,19 +153,6 @@ def test_what_is_done_again_and_again_has_an_entry_a_day_and_much_of_it_at_once(
     assert found == [("2026-03-01", 7), ("2026-03-02", audit.LARGE + 1), ("2026-03-02", 2)]
 
 
-def test_traces_that_expire_or_are_too_many_are_tallied(store):
-    store.add_traces([trace(number) for number in range(10)])
-    assert store.delete_traces(before=AT + timedelta(seconds=5), at=AT) == 5
-    assert store.shrink_traces(0) == 5
-    count(store, 0, AT + timedelta(days=1))
-    (entry,) = audit.entries(store.database)
-    assert (entry.action, entry.why, entry.detail) == (
-        "traces.expire",
-        "age",
-        {"day": "2026-03-01", "count": 5},
-    )
-
-
 SOURCE = Path(audit.__file__).parents[1]
 UNAUDITED_WRITERS = {
     "store/audit.py:note": "it writes the entry",
@@ -181,11 +162,7 @@ UNAUDITED_WRITERS = {
     "store/care/erase.py:expect_scrub": "that overwriting is due: freehold forget has entries before and after",
     "store/care/erase.py:scrub": "that overwriting is done: freehold forget has entries before and after",
     "store/care/restore.py:_replace_rows": "the command has an entry in the store that it brought back",
-    "store/care/salvage.py:__init__": "a new file; the command has an entry in it",
-    "store/care/salvage.py:_keep": "a new file; the command has an entry in it",
-    "store/care/salvage.py:_settle": "a new file; the command has an entry in it",
-    "store/care/sealing.py:seal_old": "checksums only; the command has an entry",
-    "store/database.py:__init__": "a schema is brought forward: the log and the schema's number say so",
+    "store/database.py:__init__": "a new store's tables",
     "store/shares.py:exchange": "what each gateway may use just now: nothing that is kept",
     "store/leases.py:take": "which process looks just now: nothing that is kept",
     "store/leases.py:take_from": "which process looks just now: nothing that is kept",
@@ -232,7 +209,7 @@ def test_every_kind_of_record_without_an_entry_says_why():
         importlib.import_module(module.name)
     kinds = {one.kind: one.unaudited for one in all_kinds(StoredRecord)}
     without = {kind for kind, why in kinds.items() if why is not None} - {"counted"}
-    assert without == {"file_route", "prompt_search", "retention_clock", "route_alarm", "watch_state"}
+    assert without == {"file_route", "retention_clock", "route_alarm", "watch_state"}
 
 
 def all_kinds(base):

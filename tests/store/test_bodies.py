@@ -1,14 +1,10 @@
 import random
-from concurrent.futures import ThreadPoolExecutor
 
-import msgspec
 import pytest
-import zstandard
 from tests.store.examples import trace
 
-from freehold.store.bodies import is_sealed, pack_trace, read_json, seal, seal_trace, unpack_trace, unseal
+from freehold.store.bodies import pack_trace, read_json, seal, unpack_trace, unseal
 from freehold.store.damage import DamagedBody
-from freehold.types.trace import Trace
 
 
 def test_a_trace_comes_back_and_takes_less():
@@ -16,12 +12,6 @@ def test_a_trace_comes_back_and_takes_less():
     packed = pack_trace(long)
     assert unpack_trace(packed) == long
     assert len(packed) < 1000
-
-
-def test_threads_pack_side_by_side():
-    traces = [trace(number) for number in range(200)]
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(lambda one: unpack_trace(pack_trace(one)), traces)) == traces
 
 
 def test_ten_thousand_of_ten_thousand_flipped_bits_in_traces_are_noticed():
@@ -43,7 +33,7 @@ def test_ten_thousand_of_ten_thousand_flipped_bits_in_traces_are_noticed():
 @pytest.mark.parametrize("content", [b'{"a":"b"}', b"[]", b'"text"', b"0.25", b"null"])
 def test_every_single_bit_of_other_bodies_is_noticed(content):
     stored = seal(content, "records", "note/a")
-    assert is_sealed(stored) and unseal(stored, "records", "note/a") == content
+    assert unseal(stored, "records", "note/a") == content
     for place in range(len(stored) * 8):
         body = bytearray(stored)
         body[place // 8] ^= 1 << place % 8
@@ -56,23 +46,9 @@ def test_a_body_of_another_row_is_not_taken():
         unseal(seal(b"{}", "records", "note/a"), "records", "note/b")
 
 
-def test_bodies_of_before_checksums_are_read_and_sealed():
-    one = trace(1)
-    old = zstandard.ZstdCompressor(level=1).compress(msgspec.json.encode(one))
-    assert not is_sealed(old) and unpack_trace(old) == one
-    assert unpack_trace(seal_trace(old)) == one and is_sealed(seal_trace(old))
-    assert seal_trace(seal_trace(old)) == seal_trace(old)
-    assert unseal(b'{"a":1}', "any") == b'{"a":1}'
-
-
-@pytest.mark.parametrize("stored", [b"", b"\x01\x02", b"\x28\xb5\x2f\xfd broken", b"\x07abc"])
+@pytest.mark.parametrize("stored", [b"", b"\x01\x02", b"\x28\xb5\x2f\xfd broken", "text"])
 def test_what_was_never_a_body_is_said_to_be_damaged(stored):
     with pytest.raises(DamagedBody):
         unpack_trace(stored)
     with pytest.raises(DamagedBody):
         read_json(stored, dict, "any")
-
-
-def test_whole_json_of_another_shape_is_not_damage():
-    with pytest.raises(msgspec.ValidationError):
-        read_json(seal(b"[]", "any"), Trace, "any")

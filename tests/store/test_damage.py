@@ -1,13 +1,12 @@
 """One damaged row costs one row: it is left out, named and counted, and the rest goes on."""
 
-import msgspec
 import pytest
 from sqlalchemy import update
 from tests.store.examples import NOON, Note, put, trace
 
 from freehold.errors import StoreError
 from freehold.store import rollouts
-from freehold.store.damage import MOST_NAMED, SEEN, Damage, DamagedBody, or_error, unless_damaged
+from freehold.store.damage import SEEN
 from freehold.store.rollouts import WindowRow
 from freehold.store.tables import metadata
 from freehold.types.route import Route, Target
@@ -96,14 +95,6 @@ def test_a_damaged_route_is_read_from_its_history(store):
     assert store.routes() == [] and store.route_history("r") == []
 
 
-def test_who_changed_a_route_is_under_the_checksum_too(store):
-    store.save_route(Route(name="r", model="m", incumbent=Target(endpoint="e")), who="ada", at=NOON)
-    table = metadata.tables["route_history"]
-    with store.database.writing() as connection:
-        connection.execute(update(table).values(who="adb"))
-    assert store.route_history("r") == []
-
-
 def test_a_rollout_goes_on_without_a_damaged_window_and_stops_at_a_damaged_state(store):
     windows = [WindowRow("pair", unit, 0, place, True, b"{}") for place, unit in enumerate("abc")]
     scores = {"t1": b"1", "t2": b"2"}
@@ -116,30 +107,3 @@ def test_a_rollout_goes_on_without_a_damaged_window_and_stops_at_a_damaged_state
     flip(store, "rollout_states")
     with pytest.raises(StoreError, match="rollout_states"):
         rollouts.state_of(store.database, "r")
-
-
-def test_bodies_of_before_checksums_are_read(store):
-    store.put(Note(id="a", text="one"))
-    table = metadata.tables["records"]
-    with store.database.writing() as connection:
-        connection.execute(update(table).values(body=msgspec.json.encode(Note(id="a", text="old"))))
-    assert store.get(Note, "a").text == "old"
-
-
-def test_damage_is_logged_once_and_bounded(caplog):
-    damage = Damage()
-    damage.note("traces", "a", "why")
-    damage.note("traces", "a", "why")
-    assert damage.count() == 1 and caplog.text.count("is damaged and left out: why") == 1
-    for number in range(MOST_NAMED + 5):
-        damage.note("records", str(number), "why")
-    assert damage.count() == MOST_NAMED + 6 and len(damage.rows()) == MOST_NAMED
-
-
-def test_reads_of_many_go_on_and_reads_of_one_stop():
-    def damaged():
-        raise DamagedBody("torn")
-
-    assert unless_damaged("traces", "a", damaged) is None and named() == [("traces", "a")]
-    with pytest.raises(StoreError, match="row a of traces in the store is damaged: torn"):
-        or_error("traces", "a", damaged)

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url, text
-from sqlalchemy.exc import OperationalError
 from tests.store.examples import put
 
 from freehold.errors import StorageError, StoreError
 from freehold.store import default_url, open_store
-from freehold.store.faults import may_blame_the_data, translated
+from freehold.store.faults import may_blame_the_data
 
 
 def test_a_locked_store_is_worth_a_retry(tmp_path):
@@ -45,6 +44,7 @@ def test_a_read_only_store(tmp_path):
         assert not isinstance(error.value, StoreError) and error.value.hint
 
 
+@pytest.mark.process
 def test_a_full_disk_is_said_and_what_was_there_stays(tmp_path):
     """The file may not grow past a limit, in a process of its own: SQLite then reports a full disk."""
     script = textwrap.dedent(
@@ -76,25 +76,6 @@ def test_a_full_disk_is_said_and_what_was_there_stays(tmp_path):
     )
     said, kept = done.stdout.splitlines()
     assert "is full" in said and kept == "True None"
-
-
-@pytest.mark.parametrize(
-    ("text", "kind", "message"),
-    [
-        ("connection refused", StoreError, "does not answer"),
-        (
-            "connection failed: FATAL:  sorry, too many clients already",
-            StoreError,
-            "takes no more connections",
-        ),
-        ("unable to open database file", StorageError, "cannot be opened"),
-        ("disk I/O error", StorageError, "reports an error"),
-        ("something new\nwith a tail", StoreError, "something new$"),
-    ],
-)
-def test_foreign_errors_become_ours(text, kind, message):
-    with pytest.raises(kind, match=message), translated("here"):
-        raise OperationalError("SELECT 1", {}, sqlite3.OperationalError(text))
 
 
 def test_what_may_blame_what_was_sent_is_told_apart_from_the_store(store):

@@ -1,4 +1,3 @@
-import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import ClassVar
@@ -10,9 +9,9 @@ from tests.store.examples import NOON, Note
 
 from freehold.errors import RevisionError, StoreError
 from freehold.store import bodies, open_store
-from freehold.store.tables import from_micros, records, steps
+from freehold.store.tables import from_micros, steps
 from freehold.types.record import StoredRecord
-from freehold.types.route import ApiKey, Team
+from freehold.types.route import ApiKey
 
 
 class Other(StoredRecord, frozen=True, kw_only=True):
@@ -73,17 +72,6 @@ def test_steps_remember_what_they_were_made_from(store):
     assert msgspec.json.decode(outputs) == {"record": "h2"}
 
 
-def test_rows_are_those_of_released_versions(store):
-    """Kinds and keys are in databases out there: a renamed class or field must not change them."""
-    store.put(Other(name="a", text="x"), made_from=["y"])
-    store.finish_step("train", "h1", Note(text="first"), NOON)
-    with store.database.reading() as connection:
-        rows = connection.execute(select(records.c.kind, records.c.id, records.c.made_from)).all()
-    made_from = [bodies.unseal(row.made_from, "records", f"{row.kind}/{row.id}", "made_from") for row in rows]
-    assert [(row.kind, row.id) for row in rows] == [("other", "a"), ("step:train", "h1")]
-    assert made_from == [b'["y"]', b"[]"]
-
-
 def each_with_its_own(url, work):
     """What `work(store, number)` raised in three threads at once, each with a store of its own."""
 
@@ -122,33 +110,3 @@ def test_of_several_new_keys_of_one_name_made_at_once_one_is_in_force(url, store
 
         errors = each_with_its_own(url, work)
         assert [type(error) for error in errors] == [RevisionError] * 2
-
-
-def test_keys_and_their_team_that_change_at_once_wait_for_each_other(url, store):
-    """A change of a team writes its keys, and one of a key looks at its team."""
-    store.put_team(Team(name="a"), "team.set", who="ada", at=NOON, detail={}, before=None)
-    began = Barrier(3)
-
-    def change(mine, name, number):
-        team, there = mine.records(Team)[0].name, mine.get(ApiKey, name)
-        key = ApiKey(name=name, hash=str(number), team=team)
-        mine.put_key(key, "key.set", who="bob", at=NOON, detail={}, new=there is None, before=there)
-
-    def work(mine, thread):
-        began.wait(30)
-        for number in range(40):
-            if thread == 0:
-                names = ("a", "b") if number % 2 == 0 else ("b", "a")
-                before, after = (Team(name=name) for name in names)
-                mine.replace_team(before, after, "team.rename", who="ada", at=NOON, detail={})
-                continue
-            # Until it is stored: the team has another name by now, or the key is another. At the latest when the team
-            # has changed for the last time.
-            for _ in range(10_000):
-                with contextlib.suppress(RevisionError):
-                    change(mine, f"key-{thread}", number)
-                    break
-
-    assert each_with_its_own(url, work) == []
-    assert {key.team for key in store.records(ApiKey)} == {team.name for team in store.records(Team)} == {"a"}
-    assert [key.hash for key in store.records(ApiKey)] == ["39", "39"]

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from freehold.store import open_store, shares, usage
+from freehold.store import usage
 from freehold.store.shares import ShareRounds, Wanted
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -138,72 +138,3 @@ def test_a_limit_that_is_gone_is_held_no_longer(store):
     assert share(rounds(store, "b", ["a"], wanted(0))) == 0, "a may use all of it"
     ShareRounds("a").exchange(store.database, ["b"], [], at=NOON, seconds=66)
     assert share(rounds(store, "b", ["a"], wanted(0))) == 30
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_what_a_gateway_remembers_changes_no_answer(tmp_path, monkeypatch, seed):
-    """Two stores are told the same: in one of them gateways remember what they read, in the other they read all.
-
-    Uses and refusals, limits that come and go, bills, gateways that fall silent, start again or come late, clocks that
-    are set, transactions that fail."""
-    draw = random.Random(seed)
-    names = [f"key:{number}" for number in range(5)]
-    owners = ["a", "b", "c"]
-    told = {owner: {} for owner in owners}
-    clock_s = dict.fromkeys(owners, 0.0)
-    now_s = 0.0
-    monkeypatch.setattr(shares.time, "monotonic", lambda: now_s)
-    with (
-        open_store(f"sqlite:///{tmp_path / 'one.sqlite'}") as one,
-        open_store(f"sqlite:///{tmp_path / 'two.sqlite'}") as two,
-    ):
-        remembering = {owner: ShareRounds(owner) for owner in owners}
-        granted_some = 0
-        for turn in range(120):
-            now_s += draw.choice((0.25, 0.25, 0.25, 0.25, 3.0, 20.0 if draw.random() < 0.2 else 0.25))
-            if turn % 30 == 0:
-                alive = draw.sample(owners, 2 if turn < 90 else 3)
-            owner = draw.choice(alive)
-            if draw.random() < 0.03:
-                clock_s[owner] += draw.choice((-300.0, -1.0, -0.3, 40.0))
-            if draw.random() < 0.03:
-                remembering[owner] = ShareRounds(owner)  # its recorder was started again
-            if draw.random() < 0.1:
-                bill = usage.BilledCost("w", turn, "2026-11-29", [draw.choice(names)], Decimal(7) / 10**9)
-                for store in (one, two):
-                    usage.book(store.database, [bill], at=NOON)
-            at = NOON + timedelta(seconds=now_s + clock_s[owner])
-            wants, caps = [], {}
-            for name in names:
-                for kind, limit in (("requests", 60), ("nano_usd", 0)):
-                    held = told[owner].get((name, kind))
-                    used = draw.choice((0, 0, draw.randint(0, held or 9)))
-                    wants.append(Wanted(name, kind, limit, held, used, draw.random() < 0.2))
-                    caps[name] = (draw.choice((500, 400)), None)
-            others = [other for other in alive if other != owner]
-            answers = [
-                round_of(store.database, others, wants, at=at, seconds=66, caps=caps)
-                for store, round_of in (
-                    (one, remembering[owner].exchange),
-                    (two, ShareRounds(owner).exchange),
-                )
-            ]
-            assert answers[0] == answers[1], turn
-            assert rows(one) == rows(two), turn
-            told[owner] = {} if answers[0] is None else answers[0].shares
-            granted_some += sum(told[owner].values()) > 0
-            if others and draw.random() < 0.05:
-                with pytest.raises(ZeroDivisionError):
-                    remembering[owner].exchange(one.database, others, failing(wants), at=at, seconds=66)
-        assert granted_some > 30
-
-
-def rows(store):
-    with store.database.reading() as connection:
-        return sorted(connection.exec_driver_sql("SELECT * FROM limit_shares").all())
-
-
-def failing(wants):
-    """A transaction that ends in the middle."""
-    yield wants[0]._replace(used=999)
-    raise ZeroDivisionError

@@ -1,12 +1,10 @@
 from datetime import timedelta
 
 import msgspec
-from sqlalchemy import event
 from tests.store.examples import NOON, trace
 
 from freehold.store.care.check import check
 from freehold.store.search.finding import search
-from freehold.store.tables import to_micros
 from freehold.types.trace_search import TraceQuery
 
 
@@ -78,22 +76,6 @@ def test_traces_are_read_on_from_a_place_and_from_the_end(store):
     assert list(store.get_traces(["c", "nobody", "a", "c"])) == ["a", "c"]
 
 
-def test_the_newest_that_a_gateway_recorded_is_read_from_an_index(store):
-    """Among a million traces the console asks for it every two seconds."""
-    store.add_traces(trace(number) for number in range(5))
-    assert store.newest_trace() == (5, None)
-    store.add_traces([trace(9, source="gateway"), trace(7, source="gateway"), trace(20)])
-    asked = []
-    engine = store.database._engine
-    event.listen(engine, "before_cursor_execute", lambda *given: asked.append((given[2], given[3])))
-    assert store.newest_trace() == (8, to_micros(NOON + timedelta(seconds=9)))
-    (recorded,) = [one for one in asked if "gateway" in one[0]]
-    if engine.dialect.name == "sqlite":
-        with store.database.reading() as connection:
-            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {recorded[0]}", recorded[1]).all()
-        assert "traces_recorded" in str(plan) and "TEMP" not in str(plan)
-
-
 def test_a_zero_byte_in_a_name_keeps_no_trace_out(store):
     """PostgreSQL takes none in a text: one request with it kept everything behind it out."""
     odd = trace(
@@ -111,4 +93,4 @@ def test_a_zero_byte_in_a_name_keeps_no_trace_out(store):
     assert list(store.traces())[1] == odd and [one.model for one in store.traces(model="a\0b")] == ["a\0b"]
     page = search(store.database, TraceQuery(user="u\0", model="a\0b"), index_within_s=None)
     assert [one.id for one in page.traces] == [odd.id] and page.unindexed == 0
-    assert check(store.url, quick=False).healthy
+    assert check(store.url).healthy

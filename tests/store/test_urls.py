@@ -25,12 +25,8 @@ ODD = [
     "ünï",
     "what?",
     "a%20b",
-    "100%",
     "%",
     "a#b",
-    "a?mode=memory&x=1",
-    "quo'te",
-    "a:b@c",
     "back\\slash",
 ]
 

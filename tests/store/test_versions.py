@@ -44,13 +44,6 @@ def test_new_replaced_unchanged_and_gone(store):
     assert store.get_trace(content_id(["p", "9"])) is not None
 
 
-def test_a_row_that_comes_back_is_the_newest(store):
-    bring(store, [("p", "1"), ("q", "2")])
-    bring(store, [("q", "2")])
-    assert bring(store, [("p", "1"), ("q", "2")]) == (1, 0, 1, 0)
-    assert [one.model for one in store.traces()] == ["2", "1"]
-
-
 NAMES = st.sampled_from("pqr")
 FILES = st.lists(st.lists(st.tuples(NAMES, st.sampled_from("123")), max_size=7), min_size=1, max_size=4)
 
@@ -87,16 +80,6 @@ def test_a_folder_holds_its_files(store):
     assert [one.model for one in store.traces()] == ["1", "3"]
 
 
-def test_traces_without_a_key_are_earlier_versions_of_the_file_of_that_name(store):
-    old = [trace(n, id=f"old{n}", source=f"import:a.csv#{n}") for n in range(3)]
-    same = trace(5, id=content_id(["p", "1"]), source="import:a.csv#9", model="1")
-    other = trace(6, id="other", source="import:aa.csv#1")
-    store.add_traces([*old, same, other])
-    assert bring(store, [("p", "1"), ("q", "2")], old_source="import:a.csv") == (1, 3, 1, 0)
-    assert {one.id for one in store.traces()} == {same.id, content_id(["q", "2"]), "other"}
-    assert bring(store, [("q", "2")], old_source="import:a.csv") == (0, 0, 1, 1)
-
-
 def test_a_file_that_breaks_off_loses_nothing(store):
     bring(store, [("p", "1"), ("q", "2")])
 
@@ -108,10 +91,3 @@ def test_a_file_that_breaks_off_loses_nothing(store):
         bring_in(store.database, "import:a.csv", broken(), at=AT)
     assert held(store) == ["1", "2"]
     assert bring(store, [("p", "7"), ("q", "2")]) == (0, 1, 1, 0)
-
-
-def test_many_rows_go_in_batches(store):
-    rows = [(str(n), str(n)) for n in range(1700)]
-    assert bring(store, rows) == (1700, 0, 0, 0)
-    changed = [(name, "x" if int(name) % 100 == 0 else content) for name, content in rows[:1600]]
-    assert bring(store, changed) == (0, 16, 1584, 100)

@@ -1,5 +1,6 @@
 """Loading a base: its precision, its kind, and what is refused."""
 
+import gguf
 import msgspec
 import pytest
 import torch
@@ -7,6 +8,7 @@ from tests.training.output.merging import gguf_of
 
 from freehold.errors import TrainingError, WeightsError
 from freehold.training import base as bases
+from freehold.training.base import parsed_once
 from freehold.types.config import FinetuneConfig
 
 
@@ -58,3 +60,30 @@ def test_a_gguf_is_not_quantized_a_second_time(tiny):
     with pytest.raises(TrainingError, match="a second time") as caught:
         bases.check_method(msgspec.structs.replace(tiny, format="gguf"), FinetuneConfig(method="qlora"))
     assert 'method = "lora"' in caught.value.hint
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "tiny.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_the_same_file_is_read_once(file):
+    original = gguf.GGUFReader
+    with parsed_once():
+        first, again = gguf.GGUFReader(str(file)), gguf.GGUFReader(file)
+        assert first is again
+        assert first.get_field("general.architecture").contents() == "llama"
+    assert gguf.GGUFReader is original
+
+
+def test_the_library_is_restored_after_an_error(file):
+    original = gguf.GGUFReader
+    with pytest.raises(FileNotFoundError), parsed_once():
+        gguf.GGUFReader(file.with_name("none.gguf"))
+    assert gguf.GGUFReader is original

@@ -10,7 +10,7 @@ from freehold.types.config import FinetuneConfig
 
 pytest.importorskip("ray")
 pytest.importorskip("pyarrow")
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(900)]
 
 CONFIG = FinetuneConfig(
     r=4,

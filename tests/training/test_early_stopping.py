@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from freehold.training.checkpoint import Position
-from freehold.training.early_stopping import EarlyStopping
+from freehold.training.loop import EarlyStopping
 from freehold.training.trainer import ValidationResult
 
 

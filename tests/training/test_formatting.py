@@ -122,5 +122,5 @@ def test_weights_of_messages_decide_what_is_learned(tokenizer, first, last, expe
 def test_weight_zero_everywhere_and_dislike_are_not_learned(tokenizer):
     answer = (Message(role="assistant", content="order_cancel", weight=0),)
     muted = encode(tokenizer, make_sample(1, "cancel", None, completion=answer))
-    disliked = encode(tokenizer, make_sample(1, "cancel", "order_cancel", desirable=False))
+    disliked = encode(tokenizer, make_sample(1, "cancel", "order_cancel", disliked=True))
     assert [one.rejects[0].code for one in (muted, disliked)] == ["nothing_to_learn", "disliked"]

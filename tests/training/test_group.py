@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from freehold.training import group
@@ -28,6 +29,7 @@ def test_alone_everything_is_the_identity():
     assert (group.from_first(3.0), group.from_first(None)) == (3.0, None)
 
 
+@pytest.mark.process
 def test_two_workers_share_a_batch_and_agree_on_sums(tmp_path):
     workers = [
         subprocess.Popen(

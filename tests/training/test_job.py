@@ -23,7 +23,6 @@ def dataset(tmp_path):
         ({"checkpoint_steps": 5}, True),
         ({"pack_tokens": 128}, True),
         ({"gradient_checkpointing": True}, True),
-        ({"trackers": ("tensorboard",)}, True),
         ({"r": 16}, False),
         ({"seed": 1}, False),
         ({"learning_rate": 0.5}, False),

@@ -54,15 +54,6 @@ def test_of_a_large_split_every_nth_is_looked_at(tokenizer, monkeypatch):
     assert (found.samples, found.looked_at, found.usable) == (45, 9, 9)
 
 
-def test_both_answers_of_a_pair_are_shown(tokenizer):
-    worse = (Message(role="assistant", content="damaged_item"),)
-    sample = make_sample(1, "where is my lamp", "order_status", rejected=worse)
-    better, other = preview.preview_samples(tokenizer, [sample], FinetuneConfig(method="dpo"), 2)
-    assert (better.part, other.part) == ("better", "worse")
-    learned = ["".join(p.text for p in one.pieces if p.learned) for one in (better, other)]
-    assert learned == ["order_status<|im_end|>", "damaged_item<|im_end|>"]
-
-
 def test_an_empty_split_has_no_lengths(tokenizer):
     found = preview.measure_split(tokenizer, [], FinetuneConfig(), 0)
     assert (found.usable, found.tokens, found.longest_tokens) == (0, 0, 0)

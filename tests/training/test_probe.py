@@ -25,8 +25,6 @@ def test_operations_are_two_a_weight_and_token_for_each_product():
         operations(method="full") == 100 * 6 * 1000 + 10 * 6 * 500
     )  # every weight has a gradient, none is added
     assert operations(gradient_checkpointing=True) == 100 * (6 * 1000 + 6 * 20) + 10 * 6 * 500
-    assert operations(method="dpo") == operations(gradient_checkpointing=True)  # the reference's forward pass
-    assert operations(method="kto") > operations(method="dpo")
 
 
 def test_written_out_layers_are_expected_sooner():

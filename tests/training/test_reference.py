@@ -80,7 +80,7 @@ def test_the_end_of_a_turn_is_not_part_of_the_answer_and_a_limit_bounds_the_mode
     assert len(tokenizer(scores.own_text, add_special_tokens=False)["input_ids"]) <= 3
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_a_child_that_fails_says_why(tiny, tmp_path):
     gone = ReferenceJob(weights=tiny, adapter_path=str(tmp_path / "gone"), queries=(query(),))
     with pytest.raises(TrainingError, match=r"the trainer's model could not be asked: .*gone"):

@@ -25,6 +25,7 @@ def _worker_pid(job):
     )
 
 
+@pytest.mark.process
 def test_a_run_leaves_an_adapter_that_learned(tmp_path, tiny):
     job = make(tmp_path, tiny)
     events = list(training.train(job))
@@ -57,7 +58,7 @@ def of_note(events):
     return (event for event in events if "not validated" not in (event.message or ""))
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_two_commands_do_not_train_the_same_and_a_killed_ones_worker_is_waited_for(tmp_path, tiny):
     job = make(tmp_path, tiny, config=msgspec.structs.replace(CONFIG, epochs=200, checkpoint_steps=1000))
     (tmp_path / "job.json").write_bytes(msgspec.json.encode(job))
@@ -77,7 +78,7 @@ def test_two_commands_do_not_train_the_same_and_a_killed_ones_worker_is_waited_f
     events.close()
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_one_answer_for_all_is_said(tmp_path, tiny):
     samples = [make_sample(n, f"where is my lamp {n}", "order_status") for n in range(8)]
     job = make(tmp_path, tiny, samples=samples, config=msgspec.structs.replace(CONFIG, epochs=1.0))
@@ -86,7 +87,7 @@ def test_one_answer_for_all_is_said(tmp_path, tiny):
     assert "all 8 samples have the same answer" in warnings[0]
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_killed_three_times_and_resumed_gives_the_same_weights(tmp_path, tiny):
     # Long enough that the worker is still at it when the last event has been read and the signal comes.
     config = msgspec.structs.replace(CONFIG, epochs=200)
@@ -108,7 +109,7 @@ def test_killed_three_times_and_resumed_gives_the_same_weights(tmp_path, tiny):
     assert weights_of(job) == weights_of(whole), points
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_a_worker_killed_for_memory_goes_on_with_less_at_once(tmp_path, tiny, monkeypatch):
     kills = iter([0, 1, 1, 1])
     monkeypatch.setattr("freehold.hardware.cgroup.oom_kills", lambda: next(kills))
@@ -124,7 +125,7 @@ def test_a_worker_killed_for_memory_goes_on_with_less_at_once(tmp_path, tiny, mo
     assert training.finished_adapter(job) is not None
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_closing_stops_the_worker_which_writes_a_checkpoint(tmp_path, tiny):
     job = make(tmp_path, tiny, config=msgspec.structs.replace(CONFIG, checkpoint_steps=1000))
     events = training.train(job)
@@ -138,7 +139,7 @@ def test_closing_stops_the_worker_which_writes_a_checkpoint(tmp_path, tiny):
     assert state.position.step >= 2
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_a_finished_job_is_recognised_until_a_file_changes(tmp_path, tiny):
     job = make(tmp_path, tiny, config=msgspec.structs.replace(CONFIG, epochs=1.0))
     assert training.finished_adapter(job) is None
@@ -150,7 +151,7 @@ def test_a_finished_job_is_recognised_until_a_file_changes(tmp_path, tiny):
     assert training.finished_adapter(job) is None
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_early_stopping_keeps_the_best(tmp_path, tiny):
     config = msgspec.structs.replace(CONFIG, patience=2, learning_rate=0.2, lr_scheduler="constant")
     # Training labels are noise on the validation texts, so learning them makes validation worse.
@@ -169,7 +170,7 @@ def test_early_stopping_keeps_the_best(tmp_path, tiny):
     assert adapter.steps < 80
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_qlora_trains_on_a_small_base(tmp_path, tmp_path_factory, tokenizer):
     pytest.importorskip("bitsandbytes")
     from tests.training.conftest import make_model, weights_at
@@ -196,7 +197,7 @@ def test_qlora_trains_on_a_small_base(tmp_path, tmp_path_factory, tokenizer):
     assert packed < 0.45 * (adapters["lora"]["base_weight_bytes"] - embedding)
 
 
-@pytest.mark.slow
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("samples", "changes", "message"),
     [

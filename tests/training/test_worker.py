@@ -15,7 +15,6 @@ from tests.training.templates.chats import sample
 
 from freehold.training import checkpoint, worker
 from freehold.training import job as jobs
-from freehold.training.methods import table
 from freehold.training.templates.tagged import is_tagged
 from freehold.types.training import TrainingEvent
 
@@ -41,6 +40,7 @@ def test_a_run_stopped_before_its_first_step_goes_on(tmp_path, tiny):
     assert weights_of(job) == weights_of(straight)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_before_it_first_looks_whether_to_stop_nothing_is_to_be_kept_and_it_ends_at_once(tmp_path, number):
     program = (
@@ -82,7 +82,7 @@ def test_a_few_validation_samples_give_no_figure_and_tool_calls_their_format(tmp
     Path(few.run_dir).mkdir(parents=True)
     own, events = tokenizer.chat_template, []
     try:
-        found = worker._format(few, table.find("lora"), tokenizer, events.append)
+        found = worker._format(few, tokenizer, events.append)
         assert is_tagged(tokenizer.chat_template)
     finally:
         tokenizer.chat_template = own
@@ -91,9 +91,7 @@ def test_a_few_validation_samples_give_no_figure_and_tool_calls_their_format(tmp
     assert "not validated (patience has no effect): 7 validation samples can be used, 8 are needed" in said[1]
     assert "freehold's own format" in said[0]
     more = write_dataset(tmp_path / "enough", task_samples(8), task_samples(8))
-    found = worker._format(
-        msgspec.structs.replace(few, dataset=more), table.find("lora"), tokenizer, events.append
-    )
+    found = worker._format(msgspec.structs.replace(few, dataset=more), tokenizer, events.append)
     assert (len(found.validation), found.calls) == (8, "template")
 
 

@@ -16,7 +16,7 @@ from freehold.types.route import ApiKey, FileRoute, Route, Target
 from freehold.types.ruling import Ruling
 from freehold.types.serving.load import LoadReport
 from freehold.types.serving.rollout import Check, Rollout
-from freehold.types.training import Adapter, Search
+from freehold.types.training import Adapter
 from freehold.types.verdict import Verdict
 
 KINDS = {
@@ -36,7 +36,6 @@ KINDS = {
     Report: "report",
     Rollout: "rollout",
     Ruling: "ruling",
-    Search: "search",
     ServePlan: "serve_plan",
     Verdict: "verdict",
 }

@@ -71,10 +71,8 @@ TALK = (
 )
 
 
-def test_more_turns_are_read_newest_first_and_what_varies_of_the_system_prompt_last():
-    assert (
-        text_of(TALK, turns=5, system_lines=("Name the intent.",)) == "the blue one\n!\nmy card\nPlan: paid"
-    )
+def test_what_varies_of_the_system_prompt_is_read_last():
+    assert text_of(TALK, system_lines=("Name the intent.",)) == "the blue one\n!\nPlan: paid"
 
 
 def test_adapters_bring_the_template_they_were_taught_with():

@@ -1,4 +1,4 @@
-"""Reports: what a candidate is called, which one was chosen, and how reports of earlier versions are read."""
+"""Reports: what a candidate is called, which one was chosen."""
 
 import msgspec
 from tests.report import choosing
@@ -7,17 +7,10 @@ from tests.report import sample_report as sample
 from freehold.types.report import CandidateReport, Report
 
 
-def test_a_report_of_before_says_which_training_it_was():
-    trained = sample.candidate().trained
-    trained = msgspec.structs.replace(trained, config=msgspec.structs.replace(trained.config, method="kto"))
-    raw = msgspec.to_builtins(CandidateReport(model="org/a", trained=trained)) | {"method": "adapter"}
-    assert msgspec.json.decode(msgspec.json.encode(raw), type=CandidateReport).method == "kto"
-
-
 def test_a_candidate_is_called_by_what_tells_it_apart():
     made = CandidateReport(model="org/a", method="lora", endpoint="house", name="rank 4")
     assert made.label == "org/a · lora at house (rank 4)"
-    assert CandidateReport(model="org/a").label == "org/a", "before methods were kept"
+    assert CandidateReport(model="org/a").label == "org/a"
 
 
 def test_the_chosen_one_is_known_after_reading_as_well():

@@ -1,6 +1,4 @@
-from decimal import Decimal
-
-from freehold.types.teaching import Paraphrases, PseudoLabels, Teaching
+from freehold.types.teaching import PseudoLabels, Teaching
 
 LABELS = PseudoLabels(
     way="agreed",
@@ -10,10 +8,6 @@ LABELS = PseudoLabels(
     asked=100,
     right={"all": 80, "agreed": 90, "none": 85},
 )
-WRITTEN = Paraphrases(
-    model="writer", endpoint="house", classes=2, written=20, kept=12, left_out={"nearly the same as another": 8},
-    requests=6, spent_usd=Decimal("0.25"), stopped="the budget", share=0.1,
-)  # fmt: skip
 
 
 def test_how_many_pseudo_labels_are_learned_follows_from_the_way():
@@ -25,15 +19,8 @@ def test_how_many_pseudo_labels_are_learned_follows_from_the_way():
     assert LABELS.text.endswith("heads have right with all 80.0%, agreed 90.0%, none 85.0%")
 
 
-def test_what_was_written_is_told_with_its_share_and_its_price():
-    assert WRITTEN.text == (
-        "12 of 20 messages that writer wrote for 2 rare classes are learned from: 10.0% of the training samples "
-        "(6 requests, $0.2500); left out: 8 nearly the same as another; ended early: the budget"
-    )
-
-
 def test_all_of_it_in_lines():
-    teaching = Teaching(id="t", dataset_id="d", pseudo_labels=LABELS, paraphrases=WRITTEN, texts=7)
-    assert teaching.lines[:2] == (LABELS.text, WRITTEN.text)
-    assert teaching.lines[2].startswith("7 messages without a trusted answer are given to it")
+    teaching = Teaching(id="t", dataset_id="d", pseudo_labels=LABELS, texts=7)
+    assert teaching.lines[0] == LABELS.text
+    assert teaching.lines[1].startswith("7 messages without a trusted answer are given to it")
     assert Teaching(id="t", dataset_id="d").lines == ()

@@ -7,7 +7,6 @@ import pytest
 from freehold.wire.anthropic import (
     AnthropicStreamFromOpenai,
     answer_from_openai,
-    begun_answer,
     listed_model,
     listed_models,
     read_answer,
@@ -61,7 +60,10 @@ def test_arguments_that_are_not_json_are_an_error_of_the_model():
     assert caught.value.status == 502
 
 
-@pytest.mark.parametrize("size", [1, 7, 10_000])
+@pytest.mark.parametrize(
+    "size",
+    [1, 7],
+)
 def test_a_stream_and_its_translation_say_the_same_however_it_is_cut(size):
     function = CALL["function"]
     stream = (
@@ -81,20 +83,6 @@ def test_a_stream_and_its_translation_say_the_same_however_it_is_cut(size):
     assert answer.usage is not None and answer.usage.completion_tokens == 3
 
 
-def test_a_stream_that_breaks_off_is_an_error_and_no_end():
-    translation = AnthropicStreamFromOpenai(REQUEST)
-    translation.feed(chunk({"content": "se"}))
-    with pytest.raises(ApiError):
-        translation.rest()
-
-
-def test_an_error_in_a_stream_is_raised_and_told_as_an_event():
-    translation = AnthropicStreamFromOpenai(REQUEST)
-    with pytest.raises(ApiError):
-        translation.feed(b'data: {"error": {"message": "full", "code": 500}}\n\n')
-    assert translation.broken(b"{}") == b"event: error\ndata: {}\n\n"
-
-
 def test_a_message_is_read_as_a_completion():
     body = {
         "type": "message", "id": "msg_1", "model": "claude", "stop_reason": "max_tokens",
@@ -105,30 +93,6 @@ def test_a_message_is_read_as_a_completion():
     assert answer.ended and answer.finish_reason == "length"
     assert answer.body["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] == '{"q":1}'
     assert answer.usage is not None and answer.usage.cached_prompt_tokens == 1
-
-
-@pytest.mark.parametrize("body", [b"{", b"\xff"])
-def test_bytes_that_are_no_json_are_no_answer(body):
-    assert read_answer(body) == (None, None, None, False)
-
-
-def test_an_error_is_kept_as_it_is():
-    assert read_answer(b'{"type": "error"}').body == {"type": "error"}
-
-
-def test_a_stream_without_an_end_is_what_came_of_it():
-    whole = told(chunk({"content": "see"}) + chunk({}, "stop") + b"data: [DONE]\n\n")
-    cut = read_stream(whole[: whole.index(b"event: message_delta")] + b"data: {broken\n\n")
-    assert not cut.ended and cut.body["choices"][0]["message"]["content"] == "see"
-    assert read_stream(b"").body is None
-
-
-def test_models_are_listed_with_their_time():
-    line = listed_model("house", 0)
-    assert line["created_at"] == "1970-01-01T00:00:00Z"
-    page = listed_models([line], {})
-    assert page["first_id"] == page["last_id"] == "house" and not page["has_more"]
-    assert listed_models([], {})["first_id"] is None
 
 
 def test_a_page_of_models_is_the_one_that_was_asked_for():
@@ -184,20 +148,3 @@ def test_nor_in_a_stream(pieces, told):
     data = [json.loads(line[6:]) for line in events.splitlines() if line.startswith(b"data: ")]
     said = "".join(one["delta"]["text"] for one in data if one["type"] == "content_block_delta")
     assert said == told and data[-1]["type"] == "message_stop"
-
-
-@pytest.mark.parametrize(
-    "messages", ["x", [], [5], [{"role": "assistant"}], [{"role": "user", "content": "assistant"}]]
-)
-def test_a_request_that_begins_no_answer(messages):
-    assert begun_answer(json.dumps({"messages": messages}).encode()) == ""
-
-
-def test_an_answer_begun_in_blocks():
-    blocks = [
-        {"type": "text", "text": "one"},
-        {"type": "thinking", "thinking": "?"},
-        {"type": "text", "text": " two"},
-    ]
-    body = {"messages": [{"role": "assistant", "content": blocks}]}
-    assert begun_answer(json.dumps(body).encode()) == "one two"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from freehold.wire.anthropic_request import read_request, request_to_openai
+from freehold.wire.anthropic_request import request_to_openai
 from freehold.wire.errors import ApiError
 
 ASKED = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "where?"}]}
@@ -58,38 +58,3 @@ def test_effort_and_forms_are_words_of_both():
 def test_an_answer_begun_by_the_client_is_gone_on_with_where_that_can_be():
     assert translated(messages=BEGUN, begun={})["messages"][-1] == BEGUN[-1]
     assert translated(messages=BEGUN, begun={"continue_final_message": True})["continue_final_message"]
-
-
-def test_a_system_message_among_the_turns_stays_one():
-    said = {"role": "system", "content": [{"type": "text", "text": "Be brief."}]}
-    chat = translated(messages=[*ASKED["messages"], said])
-    assert chat["messages"][-1] == {"role": "system", "content": "Be brief."}
-
-
-def test_what_anthropic_itself_answers_is_read_for_its_conversation():
-    """Traces of passed-on requests and imported logs: a field without a word does not lose them."""
-    more = {"thinking": {"type": "enabled", "budget_tokens": 2000}, "speed": "fast", "messages": BEGUN}
-    read = json.loads(read_request(json.dumps({**ASKED, **more}).encode()))
-    assert read == {"model": "m", "max_tokens": 9, "messages": BEGUN}
-    with pytest.raises(ApiError, match="document"):
-        read_request(
-            json.dumps({**ASKED, "messages": [{"role": "user", "content": [{"type": "document"}]}]}).encode()
-        )
-
-
-def test_a_thread_may_begin_here_and_what_goes_on_from_one_is_not_the_whole_conversation():
-    begun = json.dumps({**ASKED, "thread": {"type": "create"}}).encode()
-    assert request_to_openai(begun) == request_to_openai(json.dumps(ASKED).encode())
-    goes_on = json.dumps({**ASKED, "thread": {"type": "continue", "previous_message_id": "msg_1"}}).encode()
-    for read in (request_to_openai, read_request):
-        with pytest.raises(ApiError, match="send all of its messages") as error:
-            read(goes_on)
-        assert (error.value.status, error.value.code) == (404, "thread_not_found")
-
-
-def test_a_turn_that_was_all_thinking_is_an_empty_text_and_one_of_calls_has_none():
-    thought = {"type": "thinking", "thinking": "hm", "signature": "s"}
-    used = {"type": "tool_use", "id": "t1", "name": "find", "input": {}}
-    for blocks, content in (([thought], ""), ([thought, used], None)):
-        turns = [*ASKED["messages"], {"role": "assistant", "content": blocks}, *ASKED["messages"]]
-        assert translated(messages=turns)["messages"][1]["content"] == content

@@ -43,12 +43,6 @@ def test_a_limit_is_told_in_the_headers_of_each_api():
     assert [name for name, _ in ollama_error(error, "r1").headers] == ["content-type", "retry-after"]
 
 
-def test_a_method_that_is_not_there_tells_those_that_are():
-    error = ApiError(405, "no", allow="GET, HEAD")
-    assert dict(openai_error(error, "r1").headers)["allow"] == "GET, HEAD"
-    assert dict(anthropic_error(error, "r1").headers)["allow"] == "GET, HEAD"
-
-
 def test_what_an_endpoint_says_is_told_with_its_code_and_field():
     told = told_error(400, b'{"error": {"message": "full", "code": "x", "param": "n"}}')
     assert (told.status, told.message, told.code, told.param) == (400, "full", "x", "n")

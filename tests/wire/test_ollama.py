@@ -5,7 +5,7 @@ import json
 import pytest
 
 from freehold.wire.errors import ApiError
-from freehold.wire.ollama import chat_from_openai, chat_loaded, chat_to_openai, embed_to_openai
+from freehold.wire.ollama import chat_from_openai, chat_to_openai
 
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "where?"}]}
 
@@ -68,24 +68,10 @@ def test_what_says_nothing_about_the_answer_is_no_reason_to_refuse():
     assert translated(options=options, think=False, keep_alive="5m", max_tokens=5) == translated()
 
 
-def test_levels_of_thinking_and_sizes_of_embeddings_are_words_of_both():
-    assert translated(think="high")["reasoning_effort"] == "high"
-    embed = {"model": "m", "input": ["a"], "dimensions": 64}
-    assert json.loads(embed_to_openai(json.dumps(embed).encode())) == embed
-
-
-def test_a_request_with_messages_loads_nothing_whatever_its_tools_and_form_hold():
-    empty = {"messages": []}
-    assert chat_loaded(chat_to_openai(b'{"model": "m"}')) is not None
-    for more in (
-        {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"examples": [empty]}}}]},
-        {"format": {"type": "object", "default": empty}},
-    ):
-        asked = {"model": "m", "messages": [{"role": "user", "content": "x"}], **more}
-        assert chat_loaded(chat_to_openai(json.dumps(asked).encode())) is None
-
-
-@pytest.mark.parametrize("spent", [1e305, 10**40, -1, "1", None])
+@pytest.mark.parametrize(
+    "spent",
+    [1e305, -1],
+)
 def test_a_duration_that_is_none_is_not_told(spent):
     answer = {"choices": [{"message": {}}], "timings": {"prompt_ms": spent, "predicted_ms": 4}}
     made = chat_from_openai(json.dumps(answer).encode(), b'{"model": "m"}')

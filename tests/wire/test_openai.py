@@ -16,20 +16,6 @@ VALUES = st.recursive(
 )
 
 
-def sse(*chunks):
-    return b"".join(
-        b"data: " + (chunk if isinstance(chunk, bytes) else json.dumps(chunk).encode()) + b"\n\n"
-        for chunk in chunks
-    )
-
-
-def delta(index=0, finish=None, **fields):
-    return {
-        "choices": [{"index": index, "delta": fields, "finish_reason": finish}],
-        "object": "chat.completion.chunk",
-    }
-
-
 @given(st.dictionaries(st.text(), VALUES, max_size=5))
 def test_splice_changes_only_what_it_is_told(body):
     spliced = json.loads(openai.splice(json.dumps(body).encode(), {"model": "new"}))
@@ -42,118 +28,14 @@ def test_splice_keeps_the_bytes_of_other_values():
     assert spliced == b'{"n":1.10,"big":12345678901234567890123,"u":"\\u00e9","model":"new","lora":[ 1 ]}'
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"5", b'{"model":[]}', b'{"a":1}x'])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b'{"model":[]}', b'{"a":1}x'],
+)
 def test_peek_refuses_what_is_no_request(body):
     with pytest.raises(ApiError) as error:
         openai.peek(body)
     assert error.value.status == 400
-
-
-def test_peek_sees_model_and_stream():
-    seen = openai.peek(b'{"messages":[{"content":{"model":"inner"}}],"model":"m","stream":true}')
-    assert (seen.model, seen.stream) == ("m", True)
-
-
-def test_a_stream_of_words_is_put_together():
-    answer = openai.read_stream(
-        sse(
-            {"id": "c1", "model": "m", **delta(role="assistant", content="")},
-            delta(content="on "),
-            delta(content="its way"),
-            delta(finish="stop"),
-            {
-                "choices": [],
-                "usage": {
-                    "prompt_tokens": 9,
-                    "completion_tokens": 3,
-                    "prompt_tokens_details": {"cached_tokens": 4},
-                },
-            },
-            b"[DONE]",
-        )
-    )
-    assert answer.body["object"] == "chat.completion" and answer.body["id"] == "c1"
-    assert answer.body["choices"] == [
-        {"index": 0, "message": {"role": "assistant", "content": "on its way"}, "finish_reason": "stop"}
-    ]
-    assert (answer.finish_reason, answer.ended) == ("stop", True)
-    assert (
-        answer.usage.prompt_tokens,
-        answer.usage.completion_tokens,
-        answer.usage.cached_prompt_tokens,
-    ) == (9, 3, 4)
-
-
-def test_tool_calls_come_in_pieces():
-    answer = openai.read_stream(
-        sse(
-            delta(
-                role="assistant",
-                content=None,
-                tool_calls=[
-                    {
-                        "index": 0,
-                        "id": "t0",
-                        "type": "function",
-                        "function": {"name": "find", "arguments": ""},
-                    }
-                ],
-            ),
-            delta(tool_calls=[{"index": 0, "function": {"arguments": '{"or'}}]),
-            delta(
-                tool_calls=[
-                    {
-                        "index": 1,
-                        "id": "t1",
-                        "type": "function",
-                        "function": {"name": "mail", "arguments": "{}"},
-                    }
-                ]
-            ),
-            delta(tool_calls=[{"index": 0, "function": {"arguments": 'der":1}'}}]),
-            delta(finish="tool_calls"),
-            b"[DONE]",
-        )
-    )
-    message = answer.body["choices"][0]["message"]
-    assert [(call["id"], call["function"]) for call in message["tool_calls"]] == [
-        ("t0", {"name": "find", "arguments": '{"order":1}'}),
-        ("t1", {"name": "mail", "arguments": "{}"}),
-    ]
-    assert message["content"] is None and "index" not in message["tool_calls"][0]
-
-
-def test_several_choices_and_logprobs():
-    answer = openai.read_stream(
-        sse(
-            {"choices": [{"index": 1, "delta": {"content": "b"}, "logprobs": {"content": [{"token": "b"}]}}]},
-            {"choices": [{"index": 0, "delta": {"content": "a"}, "logprobs": {"content": [{"token": "a"}]}}]},
-            {
-                "choices": [
-                    {
-                        "index": 0,
-                        "delta": {"content": "A"},
-                        "logprobs": {"content": [{"token": "A"}]},
-                        "finish_reason": "length",
-                    }
-                ]
-            },
-        )
-    )
-    first, second = answer.body["choices"]
-    assert (first["message"]["content"], second["message"]["content"]) == ("aA", "b")
-    assert [entry["token"] for entry in first["logprobs"]["content"]] == ["a", "A"]
-    assert not answer.ended, "one choice never finished"
-
-
-def test_text_completions_stream_too():
-    answer = openai.read_stream(
-        sse(
-            {"object": "text_completion", "choices": [{"index": 0, "text": "on "}]},
-            {"choices": [{"index": 0, "text": "its", "finish_reason": "stop"}]},
-        )
-    )
-    assert answer.body["choices"][0]["text"] == "on its" and answer.ended
 
 
 @given(st.binary(max_size=300))
@@ -161,10 +43,6 @@ def test_no_bytes_break_the_reader(data):
     openai.read_stream(data)
     openai.read_stream(b"data: " + data + b"\n\n")
     openai.read_answer(data)
-
-
-def test_an_error_in_a_stream_is_no_answer():
-    assert not openai.read_stream(sse(delta(content="x"), {"error": {"message": "gone"}})).ended
 
 
 @pytest.mark.parametrize(

@@ -35,22 +35,12 @@ def translated(**more):
             "include",
             None,
         ),
-        (
-            {"tool_choice": {"type": "web_search_preview"}},
-            "tool_choice web_search_preview",
-            "tool_choice",
-            None,
-        ),
         ({"tools": [{"type": "file_search"}]}, "file_search runs at OpenAI", "tools", "hosted_tool"),
         ({"tools": [{"type": "custom", "name": "x"}]}, "type custom are not possible", "tools", None),
-        ({"moderation": {"model": "x"}}, "moderation is not possible", "moderation", None),
         ({"truncation": "middle"}, "expected auto or disabled", "truncation", None),
-        ({"reasoning": {"effort": "low", "summary": "auto"}}, "summary is not possible", "summary", None),
         ({"store": True}, "nothing is stored", "store", "needs_state"),
         ({"previous_response_id": "resp_1"}, "needs state", "previous_response_id", "needs_state"),
         ({"background": True}, "needs state", "background", "needs_state"),
-        ({"conversation": "c"}, "needs state", "conversation", "needs_state"),
-        ({"prompt": {"id": "p"}}, "needs state", "prompt", "needs_state"),
         ({"input": [{"type": "item_reference", "id": "i"}]}, "item_reference", "input", "needs_state"),
         ({"input": [USER, {"type": "reasoning", "summary": []}]}, "under way", "input", "needs_state"),
         ({"input": [{"type": "web_search_call"}]}, "type web_search_call", "input", None),
@@ -72,12 +62,6 @@ def test_what_says_nothing_about_the_answer_is_no_reason_to_refuse():
     assert translated(**more) == translated()
 
 
-def test_reasoning_of_earlier_turns_is_left_out_as_the_api_itself_does():
-    thought = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"}
-    said = {"role": "assistant", "content": "Berlin"}
-    assert translated(input=[USER, thought, said, USER])["messages"] == [USER, said, USER]
-
-
 def test_choices_of_tools_and_verbosity_are_words_of_both():
     chosen = translated(tools=[TOOL], tool_choice={"type": "function", "name": "find"})["tool_choice"]
     assert chosen == {"type": "function", "function": {"name": "find"}}
@@ -86,12 +70,6 @@ def test_choices_of_tools_and_verbosity_are_words_of_both():
     assert chosen["allowed_tools"]["mode"] == "required"
     assert chosen["allowed_tools"]["tools"] == [{"type": "function", "function": {"name": "find"}}]
     assert translated(text={"verbosity": "low"})["verbosity"] == "low"
-
-
-def test_the_detail_of_a_picture_is_carried():
-    picture = {"type": "input_image", "image_url": "data:x", "detail": "low"}
-    part = translated(input=[{"role": "user", "content": [picture]}])["messages"][0]["content"][0]
-    assert part == {"type": "image_url", "image_url": {"url": "data:x", "detail": "low"}}
 
 
 def test_a_trace_leaves_out_what_a_chat_has_no_word_for():

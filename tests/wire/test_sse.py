@@ -5,9 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.wire import sse
 from freehold.wire.sse import (
-    EVENT_BYTES_MAX,
     JsonEvents,
     ModelName,
     NamedStream,
@@ -24,11 +22,6 @@ _ENDS = (b"\n", b"\r\n", b"\r")
 EMPTY_LINES = st.sampled_from([a + b for a in _ENDS for b in _ENDS if (a, b) != (b"\r", b"\n")])
 
 
-def test_events_of_every_line_ending():
-    stream = b": hello\n\nevent: a\ndata: 1\ndata: 2\n\ndata:3\r\n\r\nid: 5\n\ndata: cut"
-    assert list(events(stream)) == [(b"a", b"1\n2"), (b"", b"3"), (b"", b"cut")]
-
-
 @given(st.data())
 def test_the_usage_chunk_is_left_out_however_the_stream_is_cut(data):
     stream = b"".join([*WORDS, USAGE, END])
@@ -36,18 +29,6 @@ def test_the_usage_chunk_is_left_out_however_the_stream_is_cut(data):
     filtered = UsageFilter()
     pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
     assert b"".join(filtered.feed(piece) for piece in pieces) + filtered.rest() == b"".join([*WORDS, END])
-
-
-def test_whole_chunks_pass_one_by_one_as_they_are():
-    filtered = UsageFilter()
-    assert [filtered.feed(word) for word in WORDS] == WORDS
-    assert filtered.feed(USAGE) == b""
-
-
-def test_a_cut_event_is_not_lost():
-    filtered = UsageFilter()
-    assert filtered.feed(WORDS[0] + b"data: {") == WORDS[0]
-    assert filtered.rest() == b"data: {"
 
 
 @given(st.data())
@@ -82,18 +63,6 @@ def test_usage_that_came_with_the_last_words_is_told_apart_however_the_stream_is
     assert passed == b"".join([*WORDS, last, usage, END])
 
 
-def test_what_is_no_usage_passes_as_it_came():
-    for event in (
-        b"data: {\n\n",
-        b'data: ["usage"]\n\n',
-        b'data: {"usage":null,"choices":[]}\n\n',
-        b': "usage"\n\n',
-    ):
-        assert SeparateUsage(hides=False).feed(event) == event
-    apart = SeparateUsage(hides=True)
-    assert apart.feed(b"data: {") == b"" and apart.broken(b"{}") == b"data: {}\n\n"
-
-
 @given(st.data(), st.sampled_from([b"\n", b"\r\n", b"\r"]))
 def test_json_comes_whole_however_the_stream_is_cut_and_its_lines_end(data, ending):
     odd = [b": hi\n\n", b"event: a\ndata: [1]\n\n", b"garbage\n\n", b"data: \n\n"]
@@ -112,19 +81,7 @@ def test_an_event_that_cannot_be_read_is_no_event_to_pass_over(data):
         JsonEvents().feed(data)
 
 
-@given(st.data())
-def test_json_comes_whole_where_each_line_ends_in_a_way_of_its_own(data):
-    stream = b"".join(mixed(chunk, data.draw(EMPTY_LINES)) for chunk in [*WORDS, END])
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
-    reader = JsonEvents()
-    pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
-    found = [told for piece in pieces for told in reader.feed(piece)]
-    assert [one["choices"][0]["delta"]["content"] for one in found] == ["0", "1", "2"]
-
-
 # The name of the model
-
-BREAK = sse._BREAK
 NAME = ModelName("freehold-local:4096", 'org/"mine"')
 
 
@@ -162,30 +119,3 @@ def test_a_stream_that_breaks_off_says_so_without_half_an_event(before):
     stream = NamedStream(NAME, before)
     assert stream.feed(chunk("on") + b"data: half") == chunk("on", 'org/"mine"')
     assert stream.broken(b'{"error":{}}') == b'data: {"error":{}}\n\n'
-
-
-def test_an_event_that_never_ends_is_not_held():
-    stream = NamedStream(NAME)
-    assert len(stream.feed(b"x" * (EVENT_BYTES_MAX + 1))) == EVENT_BYTES_MAX + 1
-
-
-class _Counted:
-    """The pattern of an empty line, which counts the bytes that are looked at."""
-
-    def __init__(self):
-        self.bytes = 0
-
-    def finditer(self, held, at=0):
-        self.bytes += len(held) - at
-        return BREAK.finditer(held, at)
-
-
-@pytest.mark.parametrize("made", [JsonEvents, UsageFilter, lambda: SeparateUsage(hides=True)])
-def test_a_long_event_is_looked_at_once(made, monkeypatch):
-    """Looked at again with each piece, one of 7 MB took 13 s, in which no other client of the worker was answered."""
-    counted, stream = _Counted(), made()
-    monkeypatch.setattr(sse, "_BREAK", counted)
-    event = b'data: {"x":"' + b"y" * 500_000 + b'"}\n\n'
-    for start in range(0, len(event), 1000):
-        stream.feed(event[start : start + 1000])
-    assert counted.bytes < 2.1 * len(event)

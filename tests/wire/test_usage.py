@@ -175,8 +175,7 @@ def test_each_spelling_is_read(name):
 
 @pytest.mark.parametrize(
     "told",
-    [None, 3, [], {}, {"prompt_tokens": -5}, {"prompt_tokens": True}, {"input": "hello", "output": "hi"},
-     {"prompt_tokens": 1 << 70}, {"prompt_tokens": float("nan")}],
+    [None, {}, {"prompt_tokens": -5}, {"prompt_tokens": True}, {"prompt_tokens": 1 << 70}],
 )  # fmt: skip
 def test_what_counts_nothing_is_no_usage(told):
     assert read_usage(told) is None
@@ -193,15 +192,6 @@ def test_sums_stay_within_what_the_store_takes():
     listed = [{"modality": "AUDIO", "tokenCount": most}] * 2
     found = read_usage({"promptTokenCount": 9, "candidatesTokenCount": 1, "promptTokensDetails": listed})
     assert found.audio_prompt_tokens == 9
-
-
-def test_counts_nested_without_end_count_as_none():
-    nested = {"ephemeral_5m_input_tokens": 7}
-    for _ in range(5000):
-        nested = {"cache_creation": nested}
-    assert read_usage({"input_tokens": 10, "output_tokens": 2} | nested) == Usage(
-        prompt_tokens=10, completion_tokens=2
-    )
 
 
 def test_counts_below_zero_and_parts_beyond_their_whole_are_not_believed():
@@ -238,10 +228,3 @@ def test_what_is_written_in_an_api_s_words_is_read_back(write):
         Usage(**{**{name: getattr(usage, name) for name in usage.__struct_fields__}, "reasoning_tokens": 0}),
     )
     assert read_usage(write(None)).prompt_tokens == 0
-
-
-def test_what_was_thought_is_told_in_every_api_that_has_a_word_for_it():
-    usage = Usage(prompt_tokens=9, completion_tokens=50, reasoning_tokens=30)
-    for write in (chat_usage, message_usage, response_usage):
-        assert read_usage(write(usage)).reasoning_tokens == 30
-    assert message_usage(usage)["output_tokens_details"] == {"thinking_tokens": 30}

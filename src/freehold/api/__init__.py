@@ -3,16 +3,3 @@
 Nothing is decided here: each call hands its values to the workflow that the command of the same name runs, and returns
 that workflow's record. Errors are those of `freehold.errors`.
 """
-
-from __future__ import annotations
-
-from freehold.types.record import Record, draw_with
-
-
-def _drawn(record: Record) -> str | None:
-    from freehold.report.notebook import html
-
-    return html(record)
-
-
-draw_with(_drawn)

@@ -44,16 +44,14 @@ class ProjectCare:
         return diagnose(site_of(self._opened.config_path, now=now()))
 
     @blocking
-    def check_store(self, *, quick: bool = False, progress: Progress | None = None) -> StoreCheck:
+    def check_store(self, *, progress: Progress | None = None) -> StoreCheck:
         """Whether the store is what was written. Raises `StoreError` where there is none."""
         from freehold.store.care.check import check
         from freehold.workflows.data.store_care import url_of
 
         shown = watched(progress)
         shown.step("check the store")
-        return check(
-            url_of(self._opened, None), quick=quick, tell=lambda n, of: shown.update(n, of, unit="rows")
-        )
+        return check(url_of(self._opened, None), tell=lambda n, of: shown.update(n, of, unit="rows"))
 
     @blocking
     def back_up(self, file: FilePath | None = None, *, progress: Progress | None = None) -> Backup:

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, TypeVar
 import click
 import msgspec
 
+from freehold.types.record import Record
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 PROGRAM = "cli"
@@ -21,7 +23,16 @@ ERROR_SCHEMA = "freehold.error/1"
 ERROR_RECORD = "freehold.cli.printed:ErrorDocument"
 
 VERSION_SCHEMA = "freehold.version/1"
-VERSION_RECORD = "freehold.cli.printed:VersionDocument"
+VERSION_RECORD = "freehold.cli.documents:VersionDocument"
+
+
+class VersionDocument(Record, frozen=True, kw_only=True):
+    """What `freehold --version --json` says: the versions, the system, and which extras are installed whole."""
+
+    version: str
+    python: str
+    system: str
+    extras: dict[str, bool]
 
 
 class Printed(NamedTuple):

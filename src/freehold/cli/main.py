@@ -40,7 +40,7 @@ PARTS: dict[str, dict[str, Entry]] = {
         ),
         "import-config": Entry(
             "freehold.cli.journey.import_config:command",
-            "Convert another tool's configuration to a freehold.toml",
+            "Convert LiteLLM's configuration to a freehold.toml",
         ),
         "status": Entry("freehold.cli.journey.status:command", "Where am I, and what next?"),
         "migrate": Entry(
@@ -58,7 +58,7 @@ PARTS: dict[str, dict[str, Entry]] = {
             "freehold.cli.data.tasks:command", "Which tasks are in a log, and which to move first"
         ),
         "traces": Entry("freehold.cli.data.traces:command", "Look at traces, and export them"),
-        "store": Entry("freehold.cli.data.store:command", "Check, back up, restore and salvage the store"),
+        "store": Entry("freehold.cli.data.store:command", "Check, back up and restore the store"),
         "forget": Entry(
             "freehold.cli.data.forget:command", "Delete a person's words, wherever they are here"
         ),
@@ -93,13 +93,9 @@ PARTS: dict[str, dict[str, Entry]] = {
         "publishers": Entry(
             "freehold.cli.choose.publishers:command", "Who gives weights away, and may one rely on it?"
         ),
-        "gap": Entry(
-            "freehold.cli.choose.gap:command", "How far open models are behind, by published scores"
-        ),
     },
     "Train": {
         "train": Entry("freehold.cli.train.train:command", "Train an adapter on a dataset"),
-        "prompt": Entry("freehold.cli.train.prompt:command", "How is this model best asked, by measurement?"),
         "adapters": Entry(
             "freehold.cli.train.adapters:command", "List, show, compare, export and remove adapters"
         ),
@@ -124,9 +120,7 @@ PARTS: dict[str, dict[str, Entry]] = {
         "served": Entry(
             "freehold.cli.serve.served:command", "See and change what is served, without a restart"
         ),
-        "cluster": Entry(
-            "freehold.cli.serve.cluster:command", "Serve one plan on several machines, or render it"
-        ),
+        "cluster": Entry("freehold.cli.serve.cluster:command", "Serve one plan on several machines"),
         "load": Entry("freehold.cli.serve.load:command", "How an endpoint does under load"),
     },
     "Prove": {

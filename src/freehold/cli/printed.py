@@ -8,16 +8,14 @@ from __future__ import annotations
 from typing import Literal
 
 from freehold.catalog.quantizations import PublishedQuantization
-from freehold.catalog.scores import PublishedScore
 from freehold.catalog.synced import SyncedModel
-from freehold.engines.pool.model_slot import ModelStatus
+from freehold.engines.pool.pool import ModelStatus
 from freehold.types.evaluation import PairedResult
 from freehold.types.finding import Preflight
 from freehold.types.model import Model
 from freehold.types.planning.training_plan import TrainingPlan, TrainingPreview
 from freehold.types.record import Record
 from freehold.types.ruling import RulingOutcome
-from freehold.types.training import Search, TrainingResult
 from freehold.workflows.journey.migrate import Migration
 from freehold.workflows.project_lock import HeldLock
 from freehold.workflows.shift.background import Background
@@ -46,15 +44,6 @@ class ErrorDocument(Record, frozen=True, kw_only=True, omit_defaults=True):
     """All that was found before anything was spent (code `preflight`)."""
 
 
-class VersionDocument(Record, frozen=True, kw_only=True):
-    """What `freehold --version --json` says: the versions, the system, and which extras are installed whole."""
-
-    version: str
-    python: str
-    system: str
-    extras: dict[str, bool]
-
-
 class KnownModels(Record, frozen=True, kw_only=True):
     """Models of the shipped catalog and those that were asked of a hub."""
 
@@ -66,7 +55,6 @@ class ShippedModel(Model, frozen=True, kw_only=True):
     """A model of the shipped catalog, with what is published about it."""
 
     quantizations: tuple[PublishedQuantization, ...]
-    scores: tuple[PublishedScore, ...]
 
 
 class Complied(Record, frozen=True, kw_only=True):
@@ -138,13 +126,6 @@ class RunningModels(Record, frozen=True, kw_only=True):
 
     url: str
     models: tuple[ModelStatus, ...]
-
-
-class SearchedAdapter(Record, frozen=True, kw_only=True):
-    """A search over options of training, and the adapter of its best trial."""
-
-    search: Search
-    adapter: TrainingResult
 
 
 class PreviewAndPlan(Record, frozen=True, kw_only=True):

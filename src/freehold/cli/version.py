@@ -5,12 +5,11 @@ from __future__ import annotations
 import platform
 import re
 from importlib import metadata
-from typing import Any
 
 import click
 
 from freehold import __version__
-from freehold.cli.documents import VERSION_SCHEMA, document
+from freehold.cli.documents import VERSION_SCHEMA, VersionDocument, document
 from freehold.cli.output import echo, wants_json
 
 
@@ -49,9 +48,7 @@ def _refuse(context: click.Context, option: click.Parameter, wanted: bool) -> No
         raise click.UsageError("--json goes behind a command's name, or with --version")
 
 
-def version_document() -> Any:
-    from freehold.cli.printed import VersionDocument
-
+def version_document() -> VersionDocument:
     return VersionDocument(
         version=__version__,
         python=platform.python_version(),

@@ -13,7 +13,7 @@ from freehold.store import Store
 from freehold.types.record import Record
 from freehold.types.route import Permission
 from freehold.workflows.project import Project
-from freehold.workflows.tell import buttons, evidence_buttons, key_buttons, replay_buttons
+from freehold.workflows.tell import buttons, evidence_buttons, key_buttons
 
 
 class Act(Protocol):
@@ -40,8 +40,6 @@ class Action:
 
 _EVIDENCE: tuple[Permission, ...] = ("content", "change")
 """Who corrects what customers were answered may read it, and may change things: a visitor who only looks may not."""
-_ASKING: tuple[Permission, ...] = ("ask", "content")
-"""Who asks a model again sends it what a customer wrote, and spends money."""
 
 
 ACTIONS: dict[str, Action] = {
@@ -51,16 +49,10 @@ ACTIONS: dict[str, Action] = {
     "rollout.rollback": Action(buttons.rollback, buttons.RouteButton),
     "rollout.rehearse": Action(buttons.rehearse, buttons.RehearsalButton, alone=True),
     "trace.feedback": Action(buttons.feedback, buttons.FeedbackButton, needs=_EVIDENCE, body_bytes=64 * 1024),
-    "trace.replay_plan": Action(replay_buttons.plan, replay_buttons.ReplayPlanBody, needs=_ASKING),
-    "trace.replay": Action(replay_buttons.replay, replay_buttons.ReplayBody, needs=_ASKING, alone=True),
     "keys.add": Action(key_buttons.add, key_buttons.NewKeyBody, needs=("keys",)),
     "keys.revoke": Action(key_buttons.revoke, key_buttons.KeyNameBody, needs=("keys",)),
     "note.add": Action(evidence_buttons.note, evidence_buttons.NoteBody, needs=_EVIDENCE),
     "label.pair": Action(evidence_buttons.label, evidence_buttons.PairBody, needs=_EVIDENCE),
     "label.undo": Action(evidence_buttons.undo_label, evidence_buttons.UndoBody, needs=_EVIDENCE),
-    "label.review": Action(
-        evidence_buttons.review, evidence_buttons.ReviewBody, needs=_EVIDENCE, body_bytes=512 * 1024
-    ),
     "license.duty": Action(evidence_buttons.duty, evidence_buttons.DutyBody),
-    "dataset.build": Action(evidence_buttons.build_dataset, buttons.ButtonBody, needs=_EVIDENCE, alone=True),
 }

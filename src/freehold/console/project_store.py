@@ -17,16 +17,14 @@ class ProjectStore:
         self._store: Store | None = None
 
     def get(self) -> Store:
-        """The open store. Raises `StoreError` and `StorageError`, also where a newer freehold has migrated it."""
+        """The open store. Raises `StoreError` and `StorageError`."""
         with self._lock:
             if self._store is not None and self._store.database.was_replaced():
                 self._store.close()
                 self._store = None
             if self._store is None:
                 self._store = open_store(self._url)
-            store = self._store
-        store.database.check_schema()
-        return store
+            return self._store
 
     def close(self) -> None:
         """Close what is open."""

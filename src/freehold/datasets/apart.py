@@ -1,4 +1,4 @@
-"""New messages beside known ones: which are nearly the same as one of those, or as one before them. Pure."""
+"""New messages beside known ones: which are nearly the same as one of those. Pure."""
 
 from __future__ import annotations
 
@@ -43,22 +43,6 @@ class KnownQuestions:
         across = known[pairs.first] & ~known[pairs.second]
         exactly[pairs.second[across] - len(self._signed)] = True
         return exactly
-
-    def repeats_within(self, new: Sequence[Sample]) -> Flags:
-        """Of each new one, whether it is nearly the same as one before it."""
-        seen: set[str] = set()
-        found = np.zeros(len(new), dtype=np.bool_)
-        for place, one in enumerate(new):
-            id = question_id(one.messages)
-            found[place] = id in seen
-            seen.add(id)
-        if not self._threshold or len(new) < 2:
-            return found
-        signed, there = self._sign(new)
-        pairs = near.near_pairs(signed, there, self._threshold, np.zeros(len(new), dtype=np.bool_))
-        for first, second in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True):
-            found[second] |= not found[first]
-        return found
 
     def _sign(self, new: Sequence[Sample]) -> tuple[near.Signatures, Flags]:
         return near.signatures((near.pieces(asked_context(one), self._common) for one in new), len(new))

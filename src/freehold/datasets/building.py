@@ -135,14 +135,14 @@ class _Index:
         self._flags = array("B")
 
     def add(self, sample: Sample, split: SplitName, stated_at_us: int, *, step: bool) -> None:
-        gold, answers = sample.gold is not None, sample.rejected is not None or sample.desirable is not None
+        gold, disliked = sample.gold is not None, sample.disliked
         self._bytes += item_key(sample)
         self._bytes += stated_at_us.to_bytes(8)
         question = normalized_question(sample, step=step)
         self._bytes += _digest(question) + _digest(sample.group or "")
         self._bytes += _digest(sample.gold or "") + bytes.fromhex(sample.id[:16])
         grouped = sample.group is not None
-        self._flags.append(_ORDER.index(split) | gold << 2 | answers << 3 | grouped << 4 | step << 5)
+        self._flags.append(_ORDER.index(split) | gold << 2 | disliked << 3 | grouped << 4 | step << 5)
 
     def _column(self, at: int) -> npt.NDArray[np.uint64]:
         table: npt.NDArray[np.uint64] = np.frombuffer(self._bytes, dtype=">u8").reshape(-1, 7)
@@ -159,7 +159,7 @@ class _Index:
     def has_gold(self) -> npt.NDArray[np.bool_]:
         return (self.flags() >> 2 & 1).astype(np.bool_)
 
-    def is_preference(self) -> npt.NDArray[np.bool_]:
+    def is_disliked(self) -> npt.NDArray[np.bool_]:
         return (self.flags() >> 3 & 1).astype(np.bool_)
 
     def is_step(self) -> npt.NDArray[np.bool_]:
@@ -175,8 +175,8 @@ class _Index:
     def distinct(
         self, torn: npt.NDArray[np.bool_], dropped: Counter[str], conflicts: _Conflicts
     ) -> npt.NDArray[np.int64]:
-        """Rows by item, one of each: of repeats the held-out one, one that is not `torn`, one with gold, else what was
-        said last.
+        """Rows by item, one of each: of repeats the held-out one, one that is not `torn`, one with gold, one
+        that was not disliked, else what was said last.
 
         Repeats with another right answer are conflicts: what a later import replaced is not among the traces.
         """
@@ -184,7 +184,9 @@ class _Index:
             return np.empty(0, dtype=np.int64)
         high, low, stated = self._column(0), self._column(1), self._column(2)
         later = -np.arange(len(stated))
-        order = np.lexsort((later, ~stated, ~self.has_gold(), torn, self.flags() & 3, low, high))
+        order = np.lexsort(
+            (later, ~stated, self.is_disliked(), ~self.has_gold(), torn, self.flags() & 3, low, high)
+        )
         same = (high[order][1:] == high[order][:-1]) & (low[order][1:] == low[order][:-1])
         if same.any():
             before, after = order[:-1][same], order[1:][same]
@@ -258,8 +260,7 @@ def _without_near(
     in validation the one without gold, else the later one. Held-out ones stay: traffic repeats.
 
     Steps of one conversation are not compared; steps of different ones are alike where their last turns are, too
-    (`LastTurns`). Within a split preferences are not compared: one question may have many judged answers. Two that
-    are to be answered differently both stay and are a conflict.
+    (`LastTurns`). Two that are to be answered differently both stay and are a conflict.
     """
     looked = rows[:: max(1, len(rows) // _LOOKED_AT)]
     common = near.common_pieces(asked_context(spool[row]) for row in looked.tolist())
@@ -267,7 +268,7 @@ def _without_near(
         (near.pieces(asked_context(spool[row]), common) for row in rows.tolist()), len(rows)
     )
     codes, golds, has_gold = index.split_codes(rows), index.golds()[rows], index.has_gold()[rows]
-    groups, preference, steps = index.groups()[rows], index.is_preference()[rows], index.is_step()[rows]
+    groups, steps = index.groups()[rows], index.is_step()[rows]
     pairs = near.near_pairs(signed, there, threshold, codes == 0)
     gone = np.zeros(len(rows), dtype=np.bool_)
     across: Counter[str] = Counter()
@@ -284,7 +285,7 @@ def _without_near(
     ]
     for first, second, alike in places:
         differ = has_gold[first] and has_gold[second] and golds[first] != golds[second]
-        if differ and not (preference[first] or preference[second]):
+        if differ:
             conflicts.add(int(rows[first]), int(rows[second]), alike)
     # Between splits first, by who keeps it: what is gone already repeats nothing.
     for keeper in (0, 1):
@@ -296,7 +297,7 @@ def _without_near(
     for first, second, _ in places:
         if codes[first] != codes[second] or gone[first] or gone[second]:
             continue
-        if (groups[first] and groups[first] == groups[second]) or preference[first] or preference[second]:
+        if groups[first] and groups[first] == groups[second]:
             continue
         if codes[first] == 0:
             repeated.add(second)

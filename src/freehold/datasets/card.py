@@ -117,9 +117,6 @@ def _done(card: DataCard) -> Iterator[str]:
             f"answer as well (scorer {right['scorer']}); {right['not_learned']:,} wrong ones are not learned from"
         )
     yield from card.taught
-    for model, count in card.written_by.items():
-        share = count / max(1, card.splits["train"].samples)
-        yield f"{count:,} training messages ({share:.1%}) were written by {model}, for classes with few of them"
     yield "training targets: " + ", ".join(f"{count:,} {name}" for name, count in card.targets_from.items())
 
 

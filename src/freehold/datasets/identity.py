@@ -57,17 +57,12 @@ def looked_at(sample: Sample) -> str:
 
 
 def item_key(sample: Sample) -> bytes:
-    """16 bytes that samples share when they are the same item of a dataset.
-
-    A preference is an item together with its answers: one question may have many judged ones.
-    """
+    """16 bytes that samples share when they are the same item of a dataset."""
     key: list[Any] = [
         question_id(sample.messages),
         sorted(_tool_name(tool) for tool in sample.tools or ()),
         _form(sample.response_format),
     ]
-    if sample.rejected is not None or sample.desirable is not None:
-        key += [sample.target, sample.rejected, sample.desirable]
     return _digest(key, 16)
 
 

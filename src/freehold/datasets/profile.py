@@ -45,7 +45,7 @@ def profile(samples: Sequence[Sample]) -> SplitProfile:
         turns["one turn" if count < 2 else "2 to 4 turns" if count < 5 else "5 turns or more"] += 1
         tools += bool(sample.tools)
         kept += sample.metadata.get("split") == "held_out"
-        if sample.desirable is not False:
+        if not sample.disliked:
             different.add(hashlib.blake2b(answer.encode("utf-8", "surrogatepass"), digest_size=8).digest())
             if len(answer) <= LONGEST_LABEL and (answer in labels or len(labels) <= MOST_LABELS):
                 labels[answer] += 1

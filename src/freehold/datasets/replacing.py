@@ -50,14 +50,12 @@ class Replacer:
     def sample(self, sample: Sample) -> Sample:
         """The sample with every text in it replaced; the very same object where nothing was found.
 
-        Roles, names of tools and of fields, ids of calls and schemas stay. Log-probabilities of an answer that changed
-        no longer fit it and are dropped.
+        Roles, names of tools and of fields, ids of calls and schemas stay.
         """
         self._here = Counter()
         messages = self._messages(sample.messages)
         incumbent, gold = self._optional(sample.incumbent), self._optional(sample.gold)
         completion = None if sample.completion is None else self._messages(sample.completion)
-        rejected = None if sample.rejected is None else self._messages(sample.rejected)
         # A group found from messages is a question's id: what looks like a number in it is none.
         found = sample.group is not None and _QUESTION_ID.fullmatch(sample.group)
         group = sample.group if found else self._optional(sample.group)
@@ -72,10 +70,8 @@ class Replacer:
             incumbent=incumbent,
             gold=gold,
             completion=completion,
-            rejected=rejected,
             group=group,
             metadata=metadata,
-            teacher=sample.teacher if incumbent == sample.incumbent else None,
         )
 
     def text(self, text: str) -> str:

@@ -1,23 +1,22 @@
-"""One trace becomes one sample: what was asked, what was answered, what is right, what was liked.
+"""One trace becomes one sample: what was asked, what was answered, what is right.
 
 Covered: text answers, tool calls (kept as messages, so that a chat template writes them its own way), weights of
-messages, preferences from imported pairs and from feedback given to the gateway.
+messages, feedback given to the gateway.
 Not covered: several choices of one response; the first one counts.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from freehold.datasets.messages import chat_message, chat_messages, message_text, refusal_of, response_message
 from freehold.datasets.recipe import Recipe
 from freehold.types.asking import RecordedAsking
-from freehold.types.dataset import Message, Sample, TeacherToken
+from freehold.types.dataset import Message, Sample
 from freehold.types.record import content_id
 from freehold.types.trace import Trace
-from freehold.wire.logprobs import teacher_tokens
 
 REFUSAL = "refusal"
 """The field of a sample's metadata that marks the incumbent's answer as a refusal, where the API said so."""
@@ -42,22 +41,19 @@ def sample_of(trace: Trace, recipe: Recipe) -> Sample:
     messages = chat_messages(trace.request.get("messages") or [])
     tools, response_format = trace.request.get("tools"), trace.request.get("response_format")
     incumbent = answer_of(trace)
-    preference = _preference(trace)
-    completion = _completion(trace, preference.gold, tools)
+    completion = _completion(trace, tools)
     sample = Sample(
         id="",
         messages=messages,
         incumbent=incumbent,
-        gold=preference.gold,
+        gold=trace.gold,
         group=_group(trace, recipe.group_by),
         tools=tools,
         response_format=response_format,
         trace_id=trace.id,
         metadata={**trace.metadata, REFUSAL: True} if _refused(trace) else trace.metadata,
         completion=completion,
-        rejected=preference.rejected,
-        desirable=preference.desirable,
-        teacher=_teacher(trace.response),
+        disliked=_disliked(trace),
         asking=RecordedAsking.of(trace.request),
     )
     return with_id(sample)
@@ -98,9 +94,6 @@ def with_id(sample: Sample) -> Sample:
     identity: dict[str, Any] = {"messages": [_identity(message) for message in sample.messages]}
     if sample.tools:
         identity["tools"] = sample.tools
-    if sample.rejected is not None or sample.desirable is not None:
-        # One question may have many judged answers; each is a sample of its own.
-        identity |= {"answer": sample.target, "rejected": sample.rejected, "desirable": sample.desirable}
     return msgspec.structs.replace(sample, id=content_id(identity))
 
 
@@ -114,43 +107,18 @@ def _identity(message: Message) -> dict[str, Any]:
     }
 
 
-def _teacher(response: dict[str, Any] | None) -> tuple[TeacherToken, ...] | None:
-    choices = (response or {}).get("choices") or []
-    return teacher_tokens(choices[0].get("logprobs")) if choices and isinstance(choices[0], dict) else None
-
-
-class _Preference(NamedTuple):
-    gold: str | None
-    rejected: tuple[Message, ...] | None
-    desirable: bool | None
-
-
-def _preference(trace: Trace) -> _Preference:
-    """What was preferred: an imported pair or label, else the thumb given to the gateway.
-
-    A thumb down with a right answer is a pair: the right answer is better than the one given.
-    """
-    rejected = None if trace.rejected is None else chat_messages(trace.rejected)
-    if rejected is not None or trace.desirable is not None:
-        return _Preference(trace.gold, rejected, trace.desirable)
+def _disliked(trace: Trace) -> bool:
+    """Whether the answer was disliked, by what was imported or by the thumb given to the gateway, and no right one was
+    given in its place."""
     feedback = trace.metadata.get("feedback")
     thumb = feedback.get("thumb") if isinstance(feedback, dict) else None
-    if thumb == "down" and trace.gold is not None:
-        message = answer_message(trace)
-        if message is not None and message_text(message) != trace.gold:
-            return _Preference(trace.gold, (_message(message),), None)
-        return _Preference(trace.gold, None, None)
-    if thumb in ("up", "down"):
-        return _Preference(trace.gold, None, thumb == "up")
-    return _Preference(trace.gold, None, None)
+    return trace.gold is None and (trace.desirable is False or (trace.desirable is None and thumb == "down"))
 
 
-def _completion(
-    trace: Trace, gold: str | None, tools: list[dict[str, Any]] | None
-) -> tuple[Message, ...] | None:
+def _completion(trace: Trace, tools: list[dict[str, Any]] | None) -> tuple[Message, ...] | None:
     """The target as messages where text alone would lose something."""
-    if gold is not None:
-        calls = _tool_calls(gold) if tools else None
+    if trace.gold is not None:
+        calls = _tool_calls(trace.gold) if tools else None
         return None if calls is None else (Message(role="assistant", content=None, tool_calls=calls),)
     message = answer_message(trace)
     if message is None or not (message.get("tool_calls") or message.get("weight") is not None):

@@ -19,8 +19,6 @@ from freehold.types.dataset import SPLITS, Dataset, NearDuplicates, Sample, Spli
 from freehold.types.record import content_id
 
 MANIFEST = "manifest.json"
-MADE_BY = "made_by"
-"""Of a sample's metadata: the model that wrote its message."""
 
 
 class Building(NamedTuple):
@@ -73,10 +71,7 @@ def write(
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=root, ignore_cleanup_errors=True) as made:
             partial = Path(made)
             counts: Counter[str] = Counter()
-            written: Counter[str] = Counter()
-            splits = tuple(
-                _write_split(partial, split, building.by_split[split], counts, written) for split in SPLITS
-            )
+            splits = tuple(_write_split(partial, split, building.by_split[split], counts) for split in SPLITS)
             plain_recipe = msgspec.to_builtins(recipe)
             identity = content_id([{"splits": splits}, plain_recipe, incumbent_model])
             folder = root / identity
@@ -92,8 +87,6 @@ def write(
                 notes=notes,
                 incumbent_model=incumbent_model,
                 targets_from={"gold": counts["gold"], "incumbent": counts["incumbent"]},
-                preferences={kind: counts[kind] for kind in ("pairs", "liked", "disliked") if counts[kind]},
-                written_by=dict(written),
                 derived_from=building.derived_from,
             )
             if (folder / MANIFEST).exists():
@@ -117,10 +110,8 @@ def _way_out(dropped: Counter[str]) -> str:
     return "import more traces, or change [data] held_out; freehold dataset build needs some of both"
 
 
-def _write_split(
-    folder: Path, name: SplitName, samples: Sequence[Sample], counts: Counter[str], written: Counter[str]
-) -> Split:
-    """Write one split, sample by sample, and count what its targets are and which models wrote its messages."""
+def _write_split(folder: Path, name: SplitName, samples: Sequence[Sample], counts: Counter[str]) -> Split:
+    """Write one split, sample by sample, and count what its targets are."""
     digest = hashlib.sha256()
     groups: set[bytes] = set()
     file = f"{name}.jsonl"
@@ -132,11 +123,6 @@ def _write_split(
             groups.add(hashlib.blake2b((sample.group or sample.id).encode(), digest_size=8).digest())
             if name != "held_out":
                 counts["gold" if sample.gold is not None else "incumbent"] += 1
-                counts["pairs"] += sample.rejected is not None
-                counts["liked"] += sample.desirable is True
-                counts["disliked"] += sample.desirable is False
-            if name == "train" and isinstance(writer := sample.metadata.get(MADE_BY), str):
-                written[writer] += 1
     return Split(name=name, file=file, samples=len(samples), groups=len(groups), sha256=digest.hexdigest())
 
 

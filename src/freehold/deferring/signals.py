@@ -13,7 +13,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from freehold.deferring.combination import answer_parts, call_parts
 from freehold.types.deferral import SignalName
 from freehold.types.engine import EngineKind
 
@@ -36,7 +35,7 @@ def readable(kind: EngineKind) -> tuple[SignalName, ...]:
     Where it is not known before asking (`EngineKind.tells_confidence` is ``unsure``), those that it may carry.
     """
     if kind.tells_confidence == "probability":
-        return ("probability", "margin", "entropy")
+        return ("probability",)
     return () if kind.tells_confidence is None else ("mean_logprob", "min_logprob", "field_min_logprob")
 
 
@@ -80,7 +79,6 @@ class AnswerSignals:
         self._calls: dict[int, _Call] = {}
         self._finish: str | None = None
         self._probability: float | None = None
-        self._beside: dict[SignalName, float] = {}
         self._unclear = False
 
     def take(self, body: Mapping[str, Any]) -> None:
@@ -99,13 +97,9 @@ class AnswerSignals:
     def take_told(self, told: Any) -> None:
         """What the encoder engine tells beside OpenAI's fields."""
         if isinstance(told, Mapping):
-            probability, margin, entropy = (
-                _number(told, one) for one in ("probability", "margin", "entropy")
-            )
+            probability = _number(told, "probability")
             if probability is not None and 0 <= probability <= 1:
                 self._probability = probability
-            if margin is not None and entropy is not None:
-                self._beside = {"margin": margin, "entropy": 0.0 - entropy}
 
     def take_choice(self, logprobs: Any, message: Any, finish_reason: Any) -> None:
         """One choice's part: its ``logprobs``, its ``message`` or ``delta``, and why it ended."""
@@ -130,7 +124,7 @@ class AnswerSignals:
         if self._unclear or self._finish not in _COMPLETE:
             return {}
         if self._probability is not None:
-            return {"probability": self._probability, **self._beside}
+            return {"probability": self._probability}
         if not self._tokens:
             return {}
         content = "".join(self._content)
@@ -142,12 +136,6 @@ class AnswerSignals:
             if found is not None:
                 return _of_tokens(found, fields=fields)
         return {}
-
-    def parts(self) -> tuple[str, ...]:
-        """Hashes of what the answer says; see `answer_parts`."""
-        if self._calls:
-            return call_parts(["".join(call.name) for call in self._calls.values()])
-        return answer_parts("".join(self._content))
 
     def _take_call(self, place: int, call: Any) -> None:
         if not isinstance(call, Mapping) or not isinstance(call.get("function"), Mapping):

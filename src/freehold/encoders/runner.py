@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from freehold.encoders.folder import (
     MODEL,
@@ -23,7 +24,7 @@ from freehold.encoders.folder import (
     read_heads,
     read_manifest,
 )
-from freehold.errors import EngineError, MissingExtraError
+from freehold.errors import EngineError, InputError, MissingExtraError, StorageError
 from freehold.types.encoder import EncoderManifest
 
 FEATURE = "running an encoder"
@@ -304,3 +305,32 @@ def logits_of(heads: Sequence[ServedHead], embedding: Array, tokens: Array | Non
         (embedding if head.field.kind != "copied" or tokens is None else tokens) @ head.weight.T + head.bias
         for head in heads
     )
+
+
+_AT_ONCE = 256
+"""Texts that are cut and held as tokens at a time; how many are computed together is the runner's own matter."""
+
+
+class SentenceVectors:
+    """One encoder in memory. `threads` are those of one call. Safe in several threads at once.
+
+    Raises `MissingExtraError` without ONNX Runtime, `StorageError` for a folder that holds no encoder it runs.
+    """
+
+    def __init__(self, folder: Path, *, threads: int = 1) -> None:
+        try:
+            manifest = read_manifest(folder, answers=False)
+            if manifest.runs_on != "onnx":
+                raise StorageError(f"{folder}: an encoder of the kind {manifest.runs_on} finds no examples")
+            self._runner = OnnxRunner(folder, manifest, (), threads, None)
+        except (InputError, EngineError) as error:
+            raise StorageError(f"the encoder cannot be read: {error.message}") from None
+        self._width = manifest.width
+
+    def of(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """A vector of length 1 for each text, one a row."""
+        rows = [np.zeros((0, self._width), np.float32)]
+        for start in range(0, len(texts), _AT_ONCE):
+            read = self._runner.run(texts[start : start + _AT_ONCE])
+            rows.append(np.stack([one.embedding for one in read if isinstance(one, EncodedText)]))
+        return np.concatenate(rows)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from freehold.types.dataset import TeacherToken
 from freehold.types.deferral import SignalName
 from freehold.types.record import Record
 from freehold.types.trace import Usage
@@ -34,8 +33,6 @@ class ChatAnswer(Record, frozen=True, kw_only=True):
     fault: Fault | None = None
     error: str | None = None
     attempts: int = 1
-    teacher: tuple[TeacherToken, ...] | None = None
-    """Its tokens with their log-probabilities, where those were asked for and given."""
     signals: dict[SignalName, float] | None = None
     """How sure the model was; empty where it told nothing of that, None where it was not asked to."""
 

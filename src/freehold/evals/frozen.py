@@ -65,18 +65,6 @@ def with_frozen(
     return filled, repeats
 
 
-def with_own_repeats(
-    samples: Sequence[Sample], told: Mapping[str, Sequence[str]]
-) -> tuple[list[Sample], dict[str, tuple[str, ...]]]:
-    """For `self_noise`: the samples that were asked repeatedly with the first of those answers, and the others.
-
-    No answer from elsewhere is among them, which may have been asked for at another temperature.
-    """
-    asked = [sample for sample in samples if len(told.get(sample.id, ())) > 1]
-    firsts = [msgspec.structs.replace(sample, incumbent=told[sample.id][0]) for sample in asked]
-    return firsts, {sample.id: tuple(told[sample.id][1:]) for sample in asked}
-
-
 def frozen_answer(sample: Sample, repeats: Mapping[str, Sequence[str]]) -> ChatAnswer:
     """The incumbent's recorded answer; an infrastructure fault where there is none.
 

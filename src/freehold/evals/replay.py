@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from freehold.deferring.agreeing import resampled
 from freehold.deferring.signals import asks_with
 from freehold.errors import UpstreamError, UsageError
 from freehold.evals.answers import ChatAnswer
@@ -41,9 +40,6 @@ class ReplayOptions(NamedTuple):
     as_live: bool = False
     """Ask only with what a recorded request said, as the answer it is compared with was asked for. Under a cap of
     spending one without a limit of tokens gets one: else what it costs has no bound."""
-    sample: int = 0
-    """Which further sample of each answer is asked for, with chance in it (`freehold.deferring.agreeing`); 0: the
-    answer itself."""
     signals: bool = False
     """Have answers carry how sure the model was, where its engine tells that."""
 
@@ -110,7 +106,6 @@ async def answers(
             def request(sample: Sample) -> tuple[str, dict[str, Any]]:
                 asked_by = None if options.as_live else task
                 body = chat_request(sample, served, asked_by, endpoint, repeat=options.repeat)
-                body = resampled(body, options.sample) if options.sample else body
                 if options.as_live and spending_cap.get() is not None:
                     body = limited(body, max(task.max_tokens, LIVE_ANSWER_TOKENS))
                 return request_key(body, served, endpoint, options.repeat), body

@@ -6,7 +6,8 @@
 ``DELETE /freehold/v1/keys/NAME``         revoke it; its name stays known
 
 Each change takes ``?why=…`` for the audit record. The first key of a gateway is made by `freehold keys add`. A key that
-is narrowed to models or routes, is of a team, or ends, makes no key that may do more, is of another or lasts longer.
+is narrowed to models or routes, carries a label, or ends, makes no key that may do more, carries another or lasts
+longer.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class KeyBody(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     role: Role = "use"
     models: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
-    team: str | None = None
+    label: str | None = None
     expires_at: datetime | None = None
     limits: KeyLimits = KeyLimits()
 
@@ -79,7 +80,7 @@ def add(store: Store, config: GatewayConfig, body: KeyBody, by: ApiKey) -> HttpR
         role=body.role,
         models=body.models,
         routes=body.routes,
-        team=body.team,
+        label=body.label,
         expires_at=body.expires_at,
     )
     try:
@@ -142,12 +143,12 @@ def _check_not_wider(body: KeyBody, by: ApiKey) -> None:
                 code="not_allowed",
                 param=what,
             )
-    if by.team is not None and body.team != by.team:
+    if by.label is not None and body.label != by.label:
         raise ApiError(
             403,
-            f"this key is of the team {by.team}, and makes keys of that team only",
+            f"this key carries the label {by.label}, and makes keys that carry it only",
             code="not_allowed",
-            param="team",
+            param="label",
         )
     if by.expires_at is not None and (body.expires_at is None or body.expires_at > by.expires_at):
         raise ApiError(

@@ -10,7 +10,7 @@ import msgspec
 from freehold.gateway.spending import Charge
 from freehold.types.deferral import DeferralDecision
 from freehold.types.record import Record
-from freehold.types.route import ApiKey, Route, Team
+from freehold.types.route import ApiKey, LabelLimits, Route
 from freehold.types.trace import Completeness
 
 RING_FILE = "ring.json"
@@ -92,7 +92,7 @@ class UsageTotals(msgspec.Struct, frozen=True, array_like=True):
 
 
 class TableMessage(Record, frozen=True, kw_only=True):
-    """From the recorder to the workers: routes, keys and teams as the store has them, whenever they
+    """From the recorder to the workers: routes, keys and limits of labels as the store has them, whenever they
     change.
 
     `required` says that only keys let a client in, even where there are none. With a `problem`, no key can be believed.
@@ -100,7 +100,7 @@ class TableMessage(Record, frozen=True, kw_only=True):
 
     routes: tuple[Route, ...]
     keys: tuple[ApiKey, ...] = ()
-    teams: tuple[Team, ...] = ()
+    labels: tuple[LabelLimits, ...] = ()
     revision: int = 0
     required: bool = False
     problem: str | None = None

@@ -184,7 +184,7 @@ async def metrics(state: WorkerState, request: Request) -> HttpReply:
         now = standing(
             state.table.all_routes(),
             state.keys.keys,
-            state.keys.teams.values(),
+            state.keys.labels.values(),
             spent=state.limiter.spent,
             rollbacks=state.rollbacks,
             config_version=hashlib.sha256(to_json(state.config)).hexdigest()[:12],

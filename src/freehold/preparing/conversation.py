@@ -46,9 +46,7 @@ def unprepared(body: dict[str, Any], preparation: Preparation) -> Unprepared | N
         said = _texts(leading)
         if said is None or _plain("\n".join(said)) != _plain(preparation.system_was or ""):
             return "other_system"
-    elif preparation.system_as_user and _texts(leading) is None:
-        return "other_system"
-    asks = preparation.examples is not None or preparation.reminder is not None or preparation.system_as_user
+    asks = preparation.examples is not None or preparation.reminder is not None
     place = _last_user(messages)
     if asks and place is None:
         return "no_question"
@@ -72,16 +70,12 @@ def prepare(body: dict[str, Any], preparation: Preparation, found: Sequence[Exam
         role = leading[0]["role"] if leading else "system"
         leading = [{"role": role, "content": preparation.system}] if preparation.system else []
     if preparation.reminder is not None and (place := _last_user(asked)) is not None:
-        asked[place] = _with_text(asked[place], after=preparation.reminder)
+        asked[place] = _with_text(asked[place], preparation.reminder)
     index = preparation.examples
     shown = [] if index is None else _fitting(body, [*leading, *asked], index, found)
     if index is not None and index.order == "nearest_last":
         shown.reverse()
     asked = [*_turns(shown), *asked]
-    if preparation.system_as_user and leading:
-        first = next(place for place, message in enumerate(asked) if message["role"] == "user")
-        asked[first] = _with_text(asked[first], before="\n\n".join(_texts(leading) or ()))
-        leading = []
     return PreparedRequest({**body, "messages": [*leading, *asked]}, len(shown))
 
 
@@ -169,13 +163,9 @@ def _plain(text: str) -> str:
     return " ".join(text.split())
 
 
-def _with_text(message: dict[str, Any], *, before: str = "", after: str = "") -> dict[str, Any]:
-    """A message with text before or after its own, in its own form: a text, or parts."""
+def _with_text(message: dict[str, Any], text: str) -> dict[str, Any]:
+    """A message with text after its own, in its own form: a text, or parts."""
     content = message.get("content")
     if isinstance(content, list):
-        parts = [{"type": "text", "text": before}] if before else []
-        return {
-            **message,
-            "content": [*parts, *content, *([{"type": "text", "text": after}] if after else [])],
-        }
-    return {**message, "content": "\n\n".join(text for text in (before, content, after) if text)}
+        return {**message, "content": [*content, {"type": "text", "text": text}] if text else content}
+    return {**message, "content": "\n\n".join(part for part in (content, text) if part)}

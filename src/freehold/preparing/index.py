@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from freehold import files
 from freehold.encoders.folder import hashes, read_manifest, vector_files
-from freehold.encoders.sentences import SentenceVectors
+from freehold.encoders.runner import SentenceVectors
 from freehold.errors import EngineError, FreeholdError, InputError, StorageError
 from freehold.preparing.lexical import Bm25, words
 from freehold.types.preparation import Example, ExampleIndex, Retriever

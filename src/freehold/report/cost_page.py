@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable
 from functools import cache
 from html import escape
-from importlib import resources
 
 import jinja2
 
 from freehold.costs.curve import CurvePoint, curve
 from freehold.costs.decision import money
+from freehold.report.pictures import page_style
 from freehold.types.cost import Cost
 
 _TEMPLATE = """<!doctype html>
@@ -59,7 +59,11 @@ def render_cost(cost: Cost) -> str:
     from markupsafe import Markup
 
     return _template().render(
-        cost=cost, style=Markup(_style()), picture=Markup(picture(cost)), money=money, meet=break_even(cost)
+        cost=cost,
+        style=Markup(page_style()),
+        picture=Markup(picture(cost)),
+        money=money,
+        meet=break_even(cost),
     )
 
 
@@ -141,8 +145,3 @@ def _short(value: float, unit: str = "") -> str:
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     return environment.from_string(_TEMPLATE)
-
-
-@cache
-def _style() -> str:
-    return (resources.files("freehold.report") / "templates" / "style.css").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jinja2
 
-from freehold.report.load_page import page_style
+from freehold.report.pictures import page_style
 from freehold.types.training import TrainingEvent, TrainingResult
 from freehold.types.units import gib
 

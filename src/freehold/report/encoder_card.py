@@ -51,7 +51,7 @@ def encoder_card(facts: EncoderCardFacts) -> str:
         f"It needs {facts.libraries}, and neither PyTorch nor freehold.",
         "## What it answers\n\n"
         + "\n".join(_field(field) for field in encoder.manifest.fields)
-        + _scope(facts),
+        + "\n\nIt answers every message, also those of a kind it was never taught.",
         "## How it was made\n\n" + _making(encoder),
         "## Data\n\n" + data_section(facts.dataset, facts.data, facts.incumbent),
         "## How good it is\n\n" + _validation(encoder) + "\n" + evaluation_section(facts.candidate),
@@ -90,18 +90,6 @@ def _field(field: FieldHead) -> str:
     labels = ", ".join(f"`{label}`" for label in field.labels[:20])
     more = f" and {len(field.labels) - 20:,} more (encoder.json)" if len(field.labels) > 20 else ""
     return f"- {name}{'any of' if field.kind == 'several' else 'one of'} {labels}{more}"
-
-
-def _scope(facts: EncoderCardFacts) -> str:
-    manifest = facts.encoder.manifest
-    if manifest.min_confidence is None:
-        return "\n\nIt answers every message, also those of a kind it was never taught."
-    answer = (
-        "the likeliest answer, marked"
-        if manifest.out_of_scope_answer is None
-        else (f"`{manifest.out_of_scope_answer}`")
-    )
-    return f"\n\nWhere its confidence is below {manifest.min_confidence:.3f} the answer is {answer}."
 
 
 def _making(encoder: EncoderModel) -> str:

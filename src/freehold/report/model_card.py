@@ -94,8 +94,8 @@ def _what(facts: CardFacts) -> str:
 def _making(adapter: TrainingResult) -> str:
     config = adapter.config
     kind = {
-        "lora": "LoRA", "qlora": "QLoRA (4-bit base, NF4)", "dpo": "DPO on LoRA", "kto": "KTO on LoRA",
-        "distill": "distillation on LoRA", "full": "all weights",
+        "lora": "LoRA", "qlora": "QLoRA (4-bit base, NF4)",
+        "full": "all weights",
     }.get(config.method, config.method)  # fmt: skip
     extra = [name for name, on in (("rsLoRA", config.use_rslora), ("DoRA", config.use_dora)) if on]
     rank = "" if config.method == "full" else f", rank {config.r}, alpha {config.lora_alpha}"
@@ -151,10 +151,6 @@ def data_section(dataset: Dataset | None, data: Sequence[str], incumbent: str | 
     if learned:
         whose = dataset.incumbent_model or incumbent or "a rented model"
         lines.append(f"- {learned:,} training answers are {whose}'s own: its terms count")
-    lines += [
-        f"- {count:,} training messages were written by {model}: its terms count"
-        for model, count in dataset.written_by.items()
-    ]
     lines += [f"- left out: {count:,} × {reason}" for reason, count in sorted(dataset.dropped.items())]
     lines += [f"- {note}" for note in dataset.notes]
     return "\n".join(lines)

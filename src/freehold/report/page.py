@@ -10,9 +10,9 @@ import jinja2
 import markupsafe
 
 from freehold.licensing.comply import said_done
-from freehold.report import first_screen, mixture_page, pictures, risks, words
+from freehold.report import first_screen, mixture_parts, pictures, risks, words
 from freehold.report import selection_rows as choosing
-from freehold.report.mixture_picture import risk_over_share
+from freehold.report.mixture_parts import risk_over_share
 from freehold.types.duties import duty_id
 from freehold.types.report import CandidateReport, Report
 from freehold.types.verdict import SEVERITY, Reason, Verdict
@@ -24,7 +24,6 @@ KINDS = (
     "trained",
     "encoder",
     "parity",
-    "prompt",
     "comparison",
     "mixture",
     "retained",
@@ -56,7 +55,7 @@ def render(report: Report) -> str:
         why=_Why,
         risk=risks,
         choosing=choosing,
-        mixing=mixture_page,
+        mixing=mixture_parts,
         risk_picture=lambda mixture, curve: markupsafe.Markup(risk_over_share(mixture, curve)),
         ids_of=lambda candidate: [record.id for _, record in records_of(candidate)] or [report.id],
         records=_records(report),

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from html import escape
+from importlib import resources
 
 from freehold.report.selection_rows import SelectionPictureRow
 from freehold.report.words import gib, points
@@ -18,6 +20,12 @@ from freehold.visible import one_line
 LONGEST_LABEL, SHORT_LABEL = 48, 28
 """Characters of a name in a picture, and of one that leaves room for words behind it, on a phone too."""
 _ORGANISATION = re.compile(r"^[^/\s]+/")
+
+
+@cache
+def page_style() -> str:
+    """The stylesheet all pages share."""
+    return (resources.files("freehold.report") / "templates" / "style.css").read_text(encoding="utf-8")
 
 
 def interval(comparison: PairedResult) -> str:

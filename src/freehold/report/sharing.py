@@ -14,7 +14,6 @@ import msgspec
 from freehold.types.dataset import Dataset
 from freehold.types.evaluation import Comparison, SliceResult
 from freehold.types.mixture import Mixture
-from freehold.types.prompting import PromptSearch
 from freehold.types.report import CandidateReport, Report
 from freehold.types.standing import Standing
 
@@ -51,7 +50,6 @@ def _dataset(dataset: Dataset) -> Dataset:
 def _candidate(one: CandidateReport) -> CandidateReport:
     changed: dict[str, Any] = {
         "disagreements": (),
-        "prompt": None if one.prompt is None else _prompt(one.prompt),
         "comparison": _comparison(one.comparison),
         "mixture": _mixture(one.mixture),
         "settings": {},
@@ -79,20 +77,6 @@ def _candidate(one: CandidateReport) -> CandidateReport:
         )
         changed["verdict"] = msgspec.structs.replace(one.verdict, reasons=reasons)
     return msgspec.structs.replace(one, **changed)
-
-
-def _prompt(search: PromptSearch) -> PromptSearch:
-    """How the model is asked, without the words of it: the application's own prompt is in them."""
-    trials = tuple(
-        msgspec.structs.replace(
-            one,
-            preparation=msgspec.structs.replace(
-                one.preparation, system=None, system_was=None, reminder=None, examples=None
-            ),
-        )
-        for one in search.trials
-    )
-    return msgspec.structs.replace(search, trials=trials, proposals=(), notes=())
 
 
 def _standing(standing: Standing | None) -> Standing | None:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import jinja2
 
-from freehold.report.load_page import page_style
+from freehold.report.pictures import page_style
 from freehold.types.migrated import MigratedProject
 
 _TEMPLATE = """<!doctype html>

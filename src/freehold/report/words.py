@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from freehold.stats.rules import REASONS
 from freehold.types import units
-from freehold.types.method import METHOD_KINDS, method_of
+from freehold.types.method import METHOD_KINDS
 from freehold.types.report import CandidateReport, Report
 from freehold.types.selected import RequestCost
 from freehold.visible import visible as visible
@@ -60,11 +60,6 @@ def probability(value: float | None) -> str:
     return "below 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
-def diff_class(line: str) -> str:
-    """How a line of a diff is coloured."""
-    return {"+": "added", "-": "removed"}.get(line[:1], "soft")
-
-
 HEADLINES = {
     "promote": "Safe to move, by this evidence",
     "hold": "Not proven yet",
@@ -117,7 +112,7 @@ def state(candidate: CandidateReport) -> str:
 
 def method(candidate: CandidateReport) -> str:
     """How it was made."""
-    return ABSENT if candidate.method is None else METHOD_KINDS[method_of(candidate.method)].title
+    return ABSENT if candidate.method is None else METHOD_KINDS[candidate.method].title
 
 
 def usd(cost: RequestCost | None) -> str:
@@ -129,7 +124,7 @@ def sentence(report: Report, candidate: CandidateReport) -> str:
     """The whole result in one or two sentences a person outside the field understands."""
     short = candidate.model.rsplit("/", 1)[-1]
     if candidate.stopped is not None:
-        trained = candidate.method is None or METHOD_KINDS[method_of(candidate.method)].trains
+        trained = candidate.method is None or METHOD_KINDS[candidate.method].trains
         return f"{short} was not {'trained' if trained else 'measured'}: {candidate.stopped}."
     if candidate.not_chosen is not None:
         return f"{short} was not chosen: {candidate.not_chosen}."

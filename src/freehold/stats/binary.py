@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from freehold.stats.exact import z_quantile as z_quantile
+
 Floats = NDArray[np.float64]
 
 _BISECTIONS = 56  # halves a bracket of width 2 to below 1e-16
@@ -41,11 +43,6 @@ class McNemar(NamedTuple):
     p_asymptotic: float
     chi2_cc: float
     p_cc: float
-
-
-def z_quantile(alpha: float) -> float:
-    """The upper `alpha` quantile of the standard normal distribution."""
-    return float(special.ndtri(1 - alpha))
 
 
 def tango_statistic(wins: Any, losses: Any, n: Any, difference: Any) -> Floats:
@@ -115,11 +112,6 @@ def tango_ci(wins: float, losses: float, n: float, alpha: float = 0.025) -> Esti
         return Estimate(None, None, None)
     lower, upper = tango_limits(wins, losses, n, z_quantile(alpha))
     return Estimate((wins - losses) / n, float(lower), float(upper))
-
-
-def noninferiority_z(wins: float, losses: float, n: float, margin: float) -> float:
-    """T(-margin): above z_alpha says the same as a lower limit above -margin."""
-    return float(tango_statistic(wins, losses, n, -margin))
 
 
 def wilson_limits(successes: float, n: float, alpha: float = 0.025) -> tuple[float, float]:

@@ -1,32 +1,29 @@
 """Exact unconditional inference for paired binary scores: the guard, its critical value, exact power.
 
+In plain Python, so that sample sizes are planned where no numerical library is installed.
+
 The score test's own error can exceed alpha by a little (0.0576 for 0.05 at a margin of 0.1 and 100 pairs
 without wins). The guard takes the largest probability over the nuisance parameter, ordered by Tango's
 statistic, so that the promote rule's error is at most alpha by construction.
 
-Source: Hsueh, Liu & Chen 2001, Biometrics 57:478.
+Sources: Hsueh, Liu & Chen 2001, Biometrics 57:478; Tango 1998, Statistics in Medicine 17:891 (the statistic).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import lru_cache
+from statistics import NormalDist
 from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
-from scipy import special
-
-from freehold.stats.binary import Floats, noninferiority_z, tango_statistic, z_quantile
-
-Ints = NDArray[np.int64]
 
 GUARD_UP_TO_N = 2000
 _FINE, _COARSE = 0.5, 2.0  # steps of the nuisance's grid, in units of 1 / sqrt(n), as `_END`
 _END = 12.0
-_PARTS = 8
 _TIE = 1e-10  # statistics closer than this count as equal, which errs towards a larger p-value
+_TINY = 1e-280
+_NORMAL = NormalDist()
 
 
 class NonInferiority(NamedTuple):
@@ -37,100 +34,154 @@ class NonInferiority(NamedTuple):
     p_exact_unconditional: float | None
 
 
-def region(
-    n: int,
-    difference: float,
-    threshold: float,
-    *,
-    losses: Ints | None = None,
-    between: tuple[Ints, Ints] | None = None,
-) -> Ints:
-    """For each number of losses 0..n the fewest wins with T(difference) >= threshold; n + 1 where none.
+def z_quantile(alpha: float) -> float:
+    """The upper `alpha` quantile of the standard normal distribution."""
+    return _NORMAL.inv_cdf(1 - alpha)
 
-    Found by bisection over wins for all losses at once: T rises in wins. With `losses` (rising) only those are looked
-    at, and the others pass with no number of wins; `between` are the regions of a lower and of a higher threshold.
-    """
-    rows = np.arange(n + 1) if losses is None else losses
-    low = np.full(len(rows), -1) if between is None else between[0][rows] - 1
-    most = n - rows + 1  # an impossible count stands for "none"
-    high = most.copy() if between is None else np.minimum(between[1][rows], most)
-    while (left := np.flatnonzero(high - low > 1)).size:
-        middle = (low[left] + high[left]) // 2
-        passes = tango_statistic(middle, rows[left], n, difference) >= threshold
-        high[left] = np.where(passes, middle, high[left])
-        low[left] = np.where(passes, low[left], middle)
-    found = np.full(n + 1, n + 1, dtype=np.int64)
-    found[rows] = np.where(high == most, n + 1, high)
+
+def normal_cdf(z: float) -> float:
+    """The standard normal distribution function, exact in both tails."""
+    return math.erfc(-z / math.sqrt(2)) / 2
+
+
+def score(wins: float, losses: float, n: float, difference: float) -> float:
+    """Tango's score statistic of one table, as `binary.tango_statistic` has it for arrays."""
+    above = wins - losses - n * difference
+    if above == 0:
+        return 0.0
+    linear = -wins - losses + (2 * n - wins + losses) * difference
+    constant = -losses * difference * (1 - difference)
+    root = math.sqrt(max(linear * linear - 8 * n * constant, 0))
+    # The second form avoids subtracting two nearly equal numbers when the linear term is positive.
+    q = -2 * constant / (linear + root) if linear > 0 else (root - linear) / (4 * n)
+    variance = 2 * max(q, 0.0, -difference) + difference * (1 - difference)
+    return above / math.sqrt(n * variance) if variance > 0 else math.copysign(math.inf, above)
+
+
+def region(n: int, difference: float, threshold: float, *, losses: range | None = None) -> list[int]:
+    """For each number of losses 0..n the fewest wins with T(difference) >= threshold; n + 1 where none, and for losses
+    outside `losses`. T rises in wins and falls in losses, so the fewest wins rise."""
+    found = [n + 1] * (n + 1)
+    rows = range(n + 1) if losses is None else losses
+    wins, high = 0, n - rows.start + 1
+    while wins < high:  # the first row by bisection
+        middle = (wins + high) // 2
+        if score(middle, rows.start, n, difference) >= threshold:
+            high = middle
+        else:
+            wins = middle + 1
+    for row in rows:
+        while wins <= n - row and score(wins, row, n, difference) < threshold:
+            wins += 1
+        if wins > n - row:
+            break
+        found[row] = wins
     return found
 
 
-def _losses_near(n: int, loss_rates: Floats) -> Ints:
-    """The numbers of losses that carry all but about 1e-16 of the probability at these rates."""
-    reach = 9 * np.sqrt(n * loss_rates * (1 - loss_rates)) + 25
-    first, last = float((n * loss_rates - reach).min()), float((n * loss_rates + reach).max())
-    return np.arange(max(0, math.floor(first)), min(n, math.ceil(last)) + 1)
-
-
-def region_probability(fewest_wins: Ints, win_rate: Floats, loss_rate: Floats) -> Floats:
-    """P(wins >= fewest_wins[losses]) under the trinomial with the given rates (arrays of one length).
-
-    Sum over losses of Binomial(losses; n, loss_rate) times the binomial tail of the wins among the rest.
-    """
-    win_rate, loss_rate = np.atleast_1d(win_rate).astype(float), np.atleast_1d(loss_rate).astype(float)
-    found = np.empty(loss_rate.shape)
-    # All rates of a part are summed over as many losses as the widest of them: rates of like spread go together.
-    by_spread = np.argsort(loss_rate * (1 - loss_rate), kind="stable")
-    for part in np.array_split(by_spread, max(1, min(_PARTS, len(by_spread) // 8))):
-        found[part] = _summed(fewest_wins, win_rate[part], loss_rate[part])
-    return found
+def _losses_near(n: int, loss_rate: float) -> range:
+    """The numbers of losses that carry all but about 1e-16 of the probability at this rate."""
+    reach = 9 * math.sqrt(n * loss_rate * (1 - loss_rate)) + 25
+    return range(max(0, math.floor(n * loss_rate - reach)), min(n, math.ceil(n * loss_rate + reach)) + 1)
 
 
 @lru_cache(maxsize=64)
-def _log_choose(n: int) -> Floats:
-    """Logarithms of n over 0 to n."""
-    up_to = special.gammaln(np.arange(n + 1) + 1.0)
-    return np.asarray(up_to[n] - up_to - up_to[::-1], dtype=float)
+def _log_factorials(n: int) -> list[float]:
+    return [math.lgamma(k + 1) for k in range(n + 1)]
 
 
-def _summed(fewest_wins: Ints, win_rate: Floats, loss_rate: Floats) -> Floats:
+def _binomial(k: int, m: int, rate: float, logs: Sequence[float]) -> float:
+    """P(X = k) of m draws."""
+    if rate <= 0 or rate >= 1:
+        return float(k == (m if rate >= 1 else 0))
+    chosen = logs[m] - logs[k] - logs[m - k]
+    return math.exp(chosen + k * math.log(rate) + (m - k) * math.log1p(-rate))
+
+
+def _tail(k: int, m: int, rate: float, at_k: float) -> float:
+    """P(X >= k) of m draws, summed away from the middle; `at_k` is P(X = k)."""
+    if rate <= 0 or rate >= 1:
+        return float(k <= (m if rate >= 1 else 0))
+    odds, total, term = rate / (1 - rate), 0.0, at_k
+    if k > m * rate:
+        while k <= m and term > total * 1e-18:
+            total += term
+            term *= (m - k) / (k + 1) * odds
+            k += 1
+        return total
+    while k > 0:
+        term *= k / (m - k + 1) / odds
+        if term <= total * 1e-18:
+            break
+        total += term
+        k -= 1
+    return 1 - total
+
+
+def binomial_at_most(k: int, m: int, rate: float) -> float:
+    """P(X <= k) of m draws."""
+    return 1 - _tail(k + 1, m, rate, _binomial(k + 1, m, rate, _log_factorials(m))) if k < m else 1.0
+
+
+def region_probability(fewest_wins: Sequence[int], win_rate: float, loss_rate: float) -> float:
+    """P(wins >= fewest_wins[losses]) under the trinomial with the given rates.
+
+    Sum over losses of Binomial(losses; n, loss_rate) times the binomial tail of the wins among the rest; both go from
+    one number of losses to the next by recurrence.
+    """
     n = len(fewest_wins) - 1
-    spread = np.sqrt(n * loss_rate * (1 - loss_rate))
-    width = int(min(n + 1, np.ceil(2 * (9 * spread.max() + 25))))
-    first = np.clip(np.floor(n * loss_rate - width / 2), 0, n + 1 - width).astype(np.int64)
-    losses = first[:, None] + np.arange(width)[None, :]  # the rest carries less than 1e-16
-    p_loss = loss_rate[:, None]
-    wins, rest = fewest_wins[losses], n - losses
-    chosen = _log_choose(n)[losses]
-    weight = np.exp(chosen + special.xlogy(losses, p_loss) + special.xlog1py(rest, -p_loss))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(p_loss < 1, np.minimum(win_rate[:, None] / (1 - p_loss), 1.0), 0.0)
-    # P(Bin(rest, share) >= wins) = I_share(wins, rest - wins + 1); only where it can matter.
-    needed = (wins >= 1) & (wins <= rest) & (weight > 1e-17)
-    tail = np.where(wins == 0, 1.0, 0.0)
-    shares = np.broadcast_to(share, losses.shape)[needed]
-    wins = wins[needed]
-    tail[needed] = special.betainc(wins, rest[needed] - wins + 1, shares)
-    return np.asarray((weight * tail).sum(axis=1), dtype=float)
+    logs = _log_factorials(n)
+    rows = _losses_near(n, loss_rate)
+    share = min(win_rate / (1 - loss_rate), 1.0) if loss_rate < 1 else 0.0
+    fixed = share <= 0 or share >= 1
+    odds, loss_odds = (0.0 if fixed else share / (1 - share)), loss_rate / max(1 - loss_rate, _TINY)
+    weight, wins = _binomial(rows.start, n, loss_rate, logs), fewest_wins[rows.start]
+    rest, total = n - rows.start, 0.0
+    if wins > rest:
+        return 0.0
+    at = _binomial(wins, rest, share, logs)
+    tail = _tail(wins, rest, share, at)
+    for losses in rows:
+        target = fewest_wins[losses]
+        if target > n - losses:
+            break
+        if fixed:
+            tail = float(target <= (n - losses if share >= 1 else 0))
+        elif losses > rows.start:
+            tail -= at * wins / rest
+            at *= (rest - wins) / (rest * (1 - share))
+            rest -= 1
+            while wins < target:
+                tail -= at
+                at *= (rest - wins) / (wins + 1) * odds
+                wins += 1
+            if at < _TINY:
+                at = _binomial(wins, rest, share, logs)
+        if tail > 0:
+            total += weight * tail
+        weight *= (n - losses) / (losses + 1) * loss_odds
+    return total
 
 
-def _at(fewest_wins: Ints, difference: float, angles: Floats) -> Floats:
-    """The region's probability at `difference` for nuisances: the rarer side's rate is sin(angle)^2 (1 - gap) / 2."""
-    return region_probability(fewest_wins, *_rates(difference, angles))
-
-
-def _rates(difference: float, angles: Floats) -> tuple[Floats, Floats]:
-    """Rates of wins and of losses. From angle 0 (the rarer side never) to pi / 2 (each pair is discordant)."""
+def _rates(difference: float, angle: float) -> tuple[float, float]:
+    """Rates of wins and of losses: the rarer side's is sin(angle)^2 (1 - gap) / 2. From angle 0 (the rarer side never)
+    to pi / 2 (each pair is discordant)."""
     gap = abs(difference)
-    rarer = np.sin(angles) ** 2 * (1 - gap) / 2
+    rarer = math.sin(angle) ** 2 * (1 - gap) / 2
     return (rarer, rarer + gap) if difference <= 0 else (rarer + gap, rarer)
+
+
+def _at(fewest_wins: Sequence[int], difference: float, angle: float) -> float:
+    """The region's probability at `difference` for a nuisance."""
+    return region_probability(fewest_wins, *_rates(difference, angle))
 
 
 class _Supremum(NamedTuple):
     value: float
-    nuisances: Floats  # where the probability is largest, as angles
+    nuisances: list[float]  # where the probability is largest, as angles
 
 
-def _largest(fewest_wins: Ints, difference: float, *, matters_above: float = 0.0) -> _Supremum:
+def _largest(fewest_wins: Sequence[int], difference: float, *, matters_above: float = 0.0) -> _Supremum:
     """Supremum of the region's probability over the nuisance: a grid, then finer around the best points.
 
     As angles the binomial's spread is the same everywhere, 1 / (2 sqrt(n)). At both ends, where few pairs are
@@ -139,56 +190,60 @@ def _largest(fewest_wins: Ints, difference: float, *, matters_above: float = 0.0
     supremum below `matters_above` is known to be that, and not by how much.
     """
     unit = 1 / math.sqrt(len(fewest_wins))
-    ends = np.arange(0, min(_END, np.pi / 4 / unit), _FINE) * unit
-    middle = np.linspace(
-        ends[-1], np.pi / 2 - ends[-1], max(3, round((np.pi / 2 / unit - 2 * _END) / _COARSE))
-    )
-    angles = np.concatenate([ends, middle[1:-1], np.pi / 2 - ends[::-1]])
-    values = _at(fewest_wins, difference, angles)
+    half = math.pi / 2
+    ends = [step * _FINE * unit for step in range(math.ceil(min(_END, half / 2 / unit) / _FINE))]
+    between = max(3, round((half / unit - 2 * _END) / _COARSE)) - 1
+    width = (half - 2 * ends[-1]) / between
+    angles = [*ends, *(ends[-1] + width * step for step in range(1, between)), *(half - one for one in ends)]
+    curve = {angle: _at(fewest_wins, difference, angle) for angle in sorted(angles)}
     for _ in range(2):
-        third = max(float(np.sort(values)[-3]), matters_above)
-        wide = np.flatnonzero(
-            (_highest_between(angles, values) >= third) & (np.diff(angles) > _FINE * unit / 2)
-        )
-        if not wide.size:
+        third = max(sorted(curve.values())[-3], matters_above)
+        points = list(curve)
+        more = [
+            low + (high - low) * part
+            for low, high, most in zip(points, points[1:], _highest_between(curve), strict=False)
+            if most >= third and high - low > _FINE * unit / 2
+            for part in (0.25, 0.5, 0.75)
+        ]
+        if not more:
             break
-        gaps = np.diff(angles)[wide]
-        more = (angles[wide][:, None] + gaps[:, None] * np.array([0.25, 0.5, 0.75])).ravel()
-        angles, values = (
-            np.concatenate([angles, more]),
-            np.concatenate([values, _at(fewest_wins, difference, more)]),
-        )
-        order = np.argsort(angles)
-        angles, values = angles[order], values[order]
-    best = float(values.max())
-    tops = np.argsort(values)[-3:]
-    left, right = angles[np.maximum(tops - 1, 0)], angles[np.minimum(tops + 1, len(angles) - 1)]
-    centres = angles[tops]
-    if max(best, float(_highest_between(angles, values).max())) >= matters_above:
-        for _ in range(2):
-            fine = np.unique(np.linspace(left, right, 9).ravel().round(12))
-            values = _at(fewest_wins, difference, fine)
-            best = max(best, float(values.max()))
-            tops = np.argsort(values)[-2:]
-            centres = fine[tops]
-            left, right = fine[np.maximum(tops - 1, 0)], fine[np.minimum(tops + 1, len(fine) - 1)]
-    return _Supremum(min(best, 1.0), centres)
+        curve |= {angle: _at(fewest_wins, difference, angle) for angle in more}
+        curve = dict(sorted(curve.items()))
+    best = max(curve.values())
+    might = max(best, *_highest_between(curve))
+    tops, points = sorted(curve, key=curve.__getitem__)[-3:], list(curve)
+    for _ in range(2 if might >= matters_above else 0):
+        fine: dict[float, float] = {}
+        for top in tops:
+            index = points.index(top)
+            low, high = points[max(index - 1, 0)], points[min(index + 1, len(points) - 1)]
+            for step in range(9):
+                angle = round(low + (high - low) * step / 8, 12)
+                if angle not in fine:
+                    fine[angle] = _at(fewest_wins, difference, angle)
+        best = max(best, *fine.values())
+        points, tops = sorted(fine), sorted(fine, key=fine.__getitem__)[-2:]
+    return _Supremum(min(best, 1.0), tops)
 
 
-def _highest_between(points: Floats, values: Floats) -> Floats:
+def _highest_between(curve: dict[float, float]) -> list[float]:
     """For each gap between neighbours how high the curve may be in it: a parabola rises above its ends by an eighth of
     its second derivative times the width squared; four times the largest one near is allowed."""
-    slopes = np.diff(values) / np.diff(points)
-    bend = np.abs(np.diff(slopes)) / ((points[2:] - points[:-2]) / 2)
-    near = np.concatenate([bend[:1], bend, bend[-1:]])
-    largest = np.maximum.reduce([near[:-1], near[1:], np.append(near[2:], 0), np.append(0, near[:-2])])
-    return np.asarray(np.maximum(values[:-1], values[1:]) + largest * np.diff(points) ** 2 / 2, dtype=float)
+    points, values = list(curve), list(curve.values())
+    gaps = [high - low for low, high in itertools.pairwise(points)]
+    slopes = [(values[k + 1] - values[k]) / gap for k, gap in enumerate(gaps)]
+    bend = [2 * abs(slopes[k + 1] - slopes[k]) / (points[k + 2] - points[k]) for k in range(len(slopes) - 1)]
+    near = [bend[0], *bend, bend[-1]]
+    return [
+        max(values[k], values[k + 1]) + max(near[max(k - 1, 0) : k + 3]) * gap**2 / 2
+        for k, gap in enumerate(gaps)
+    ]
 
 
 @lru_cache(maxsize=4096)
 def exact_p(wins: int, losses: int, n: int, difference: float) -> float:
     """Exact p of H0: true difference <= `difference`: the supremum over the nuisance of P(T >= T_obs)."""
-    observed = float(tango_statistic(wins, losses, n, difference))
+    observed = score(wins, losses, n, difference)
     return _largest(region(n, difference, observed - _TIE), difference).value
 
 
@@ -206,9 +261,9 @@ def noninferiority_test(
     wins: int, losses: int, n: int, margin: float, *, guard_up_to_n: int = GUARD_UP_TO_N
 ) -> NonInferiority:
     """Tango's non-inferiority test with the exact guard."""
-    z = noninferiority_z(wins, losses, n, margin)
+    z = score(wins, losses, n, -margin)
     exact = p_promote(wins, losses, n, margin) if n <= guard_up_to_n else None
-    return NonInferiority(z, float(special.ndtr(-z)), exact)
+    return NonInferiority(z, normal_cdf(-z), exact)
 
 
 @lru_cache(maxsize=1024)
@@ -224,29 +279,27 @@ def critical_value(n: int, difference: float, alpha: float, *, guard_up_to_n: in
 
     # Bisect on the worst nuisances known so far; whenever the full search finds a worse one, add it. It usually is the
     # last one, where nearly all pairs are discordant and wins and losses even.
-    high, hard = z, np.array([np.pi / 2])
-    fewest = lowest = region(n, difference, z)
+    hard = [math.pi / 2]
+
+    def exceeds(threshold: float) -> bool:
+        fewest = region(n, difference, threshold)
+        return any(_at(fewest, difference, angle) > alpha for angle in reversed(hard))
+
+    high = z
     while True:
-        if _at(fewest, difference, hard).max() <= alpha:
-            found = _largest(fewest, difference, matters_above=alpha)
+        if not exceeds(high):
+            found = _largest(region(n, difference, high), difference, matters_above=alpha)
             if found.value <= alpha:
                 return high
-            hard = np.concatenate([hard, found.nuisances])
-        rows = _losses_near(n, _rates(difference, hard)[1])
+            hard += found.nuisances
         low, high = high, high + 0.1
-        while _at(region(n, difference, high, losses=rows), difference, hard).max() > alpha:
+        while exceeds(high):
             low, high = high, high + 2 * (high - z)
             if high > 40:
                 return float("inf")
-        highest = region(n, difference, high)
         while high - low > 1e-5:
             middle = (low + high) / 2
-            fewest = region(n, difference, middle, losses=rows, between=(lowest, highest))
-            if _at(fewest, difference, hard).max() > alpha:
-                low = middle
-            else:
-                high = middle
-        fewest = region(n, difference, high, between=(lowest, highest))
+            low, high = (middle, high) if exceeds(middle) else (low, middle)
 
 
 def promote_probability(
@@ -254,9 +307,8 @@ def promote_probability(
 ) -> float:
     """Probability that n pairs pass the promote rule's limits, by summing the trinomial over the region."""
     threshold = critical_value(n, -margin, alpha) if guard else z_quantile(alpha)
-    return _probability(n, win_rate, loss_rate)(
-        region(n, -margin, threshold, losses=_losses_near(n, np.array([loss_rate])))
-    )
+    fewest = region(n, -margin, threshold, losses=_losses_near(n, loss_rate))
+    return region_probability(fewest, win_rate, loss_rate)
 
 
 def promotes(
@@ -271,33 +323,24 @@ def promotes(
 ) -> bool:
     """Whether `promote_probability` is at least `power`, without the critical value: whether the highest threshold that
     still has this power is one whose error is at most alpha."""
-    losses = _losses_near(n, np.array([loss_rate]))
-    probability = _probability(n, win_rate, loss_rate)
+    losses = _losses_near(n, loss_rate)
+
+    def reaches(threshold: float) -> bool:
+        fewest = region(n, -margin, threshold, losses=losses)
+        return region_probability(fewest, win_rate, loss_rate) >= power
+
     low = z_quantile(alpha)
-    lowest = region(n, -margin, low, losses=losses)
-    if probability(lowest) < power:
+    if not reaches(low):
         return False
     if not guard or n > GUARD_UP_TO_N:
         return True
     high = low + 0.1
-    while probability(highest := region(n, -margin, high, losses=losses)) >= power:
-        low, lowest, high = high, highest, 2 * high
-        if high > 40:
-            break
+    while high <= 40 and reaches(high):
+        low, high = high, 2 * high
     while high - low > 1e-5:
         middle = (low + high) / 2
-        fewest = region(n, -margin, middle, losses=losses, between=(lowest, highest))
-        if probability(fewest) >= power:
-            low = middle
-        else:
-            high = middle
+        low, high = (middle, high) if reaches(middle) else (low, middle)
     fewest = region(n, -margin, low)
-    if _at(fewest, -margin, np.array([np.pi / 2]))[0] > alpha:
+    if _at(fewest, -margin, math.pi / 2) > alpha:
         return False
     return _largest(fewest, -margin, matters_above=alpha).value <= alpha
-
-
-def _probability(n: int, win_rate: float, loss_rate: float) -> Callable[[Ints], float]:
-    """The probability of a region at one pair of rates."""
-    rates = np.array([win_rate]), np.array([loss_rate])
-    return lambda fewest: float(region_probability(fewest, *rates)[0])

@@ -12,7 +12,6 @@ more than chance, `fits` is false.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -25,8 +24,6 @@ from freehold.errors import UsageError
 Floats = npt.NDArray[np.float64]
 
 FEWEST_POINTS = 3
-FARTHEST = 8
-"""Times the largest number trained on: as far as a curve is followed."""
 _PARTS = (8, 4, 2, 1)
 _RATES = np.linspace(0.05, 2.0, 79)
 _DRAWS = 400
@@ -69,17 +66,6 @@ class Foretold(NamedTuple):
     high: float
 
 
-class SamplesUntil(NamedTuple):
-    """Training samples at which `accuracy` is reached, with the interval `low` to `high`. None: not within `farthest`
-    samples, beyond which the curve is not followed."""
-
-    accuracy: float
-    samples: int | None
-    low: int | None
-    high: int | None
-    farthest: int
-
-
 def sizes(samples: int, answers: int) -> tuple[int, ...]:
     """On how many of `samples` to train for a curve, smallest first: an eighth, a quarter, half and all of them.
 
@@ -114,25 +100,6 @@ def foretell(points: Sequence[LearnedPoint], samples: int, *, seed: int = 0) -> 
     return Foretold(samples, curve.accuracy(samples), float(low), float(high))
 
 
-def samples_until(points: Sequence[LearnedPoint], accuracy: float, *, seed: int = 0) -> SamplesUntil:
-    """On how many samples to train until the accuracy is reached, with a 95 % interval.
-
-    Raises `UsageError` as `fit`, and for an accuracy outside (0, 1).
-    """
-    if not 0 < accuracy < 1:
-        raise UsageError(f"an accuracy of {accuracy:g} is wanted, expected between 0 and 1")
-    curve = fit(points)
-    farthest = FARTHEST * max(one.samples for one in points)
-    floor, scale, rate = _drawn_again(points, curve, seed)
-    again = np.sort(_reached_at(1 - floor, scale, rate, accuracy))
-    places = [round((1 + sign * _LEVEL) / 2 * (len(again) - 1)) for sign in (-1, 1)]
-    fitted = _reached_at(np.array([curve.ceiling]), np.array([curve.scale]), np.array([curve.rate]), accuracy)
-    found, low, high = (
-        math.ceil(one) if one <= farthest else None for one in (fitted[0], again[places[0]], again[places[1]])
-    )
-    return SamplesUntil(accuracy, found, low, high, farthest)
-
-
 def _drawn_again(
     points: Sequence[LearnedPoint], curve: LearningCurve, seed: int
 ) -> tuple[Floats, Floats, Floats]:
@@ -142,15 +109,6 @@ def _drawn_again(
     drawn = np.random.default_rng(seed).binomial(asked.astype(np.int64), expected, size=(_DRAWS, len(n)))
     floor, scale, rate, _ = _fitted(n, drawn.astype(np.float64), asked)
     return floor, scale, rate
-
-
-def _reached_at(ceiling: Floats, scale: Floats, rate: Floats, accuracy: float) -> Floats:
-    """Samples at which each curve reaches the accuracy, infinite where its ceiling is not above it."""
-    room = ceiling - accuracy
-    with np.errstate(over="ignore"):
-        samples = (scale / np.where(room > 0, room, 1.0)) ** (1 / rate)
-    flat = np.where(room >= 0, 1.0, np.inf)
-    return np.where(scale > 0, np.where(room > 0, np.maximum(samples, 1.0), np.inf), flat)
 
 
 def _columns(points: Sequence[LearnedPoint]) -> tuple[Floats, Floats, Floats]:

@@ -14,8 +14,6 @@ from typing import Literal
 
 from freehold.errors import UsageError
 from freehold.stats import exact
-from freehold.stats.binary import tango_ci
-from freehold.stats.slices import default_harm_margin
 
 Outcome = Literal["promote", "hold", "reject"]
 
@@ -43,6 +41,11 @@ REASONS: dict[str, str] = {
     "margin_not_below_incumbent": "the margin is at least the incumbent's own score: nothing could fail it",
 }
 """Every reason code a comparison can carry, with its sentence."""
+
+
+def default_harm_margin(margin: float, reach: float = 1.0) -> float:
+    """The drop a slice may show before it is harm: twice the margin, at least 5 points of the range."""
+    return max(2 * margin, 0.05 * reach)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +188,8 @@ def unscored_harmless(
     total = n_scored_pairs + unscored
     if unscored == 0 or unscored / total <= (margin / 4 if max_share is None else max_share):
         return True
+    from freehold.stats.binary import tango_ci
+
     lower = tango_ci(wins, losses + unscored, total, alpha).lower
     assert lower is not None
     if lower <= -margin + STRICT:

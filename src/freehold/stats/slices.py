@@ -25,11 +25,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def default_harm_margin(margin: float, reach: float = 1.0) -> float:
-    """The drop a slice may show before it is harm: twice the margin, at least 5 points of the range."""
-    return max(2 * margin, 0.05 * reach)
-
-
 def shrink(estimates: Sequence[float], variances: Sequence[float], overall: float) -> list[float]:
     """Estimates pulled towards `overall` by how noisy they are: for display, never for tests.
 

@@ -1,9 +1,8 @@
-"""Stored bodies: a version byte, a checksum, then the content. Traces are JSON compressed with zstandard.
+"""Stored bodies: a checksum, then the content. Traces are JSON compressed with zstandard.
 
 The checksum is CRC-32 (IEEE 802.3, as `zlib.crc32`), which finds every change of one to three bits in bodies up to
 11 kB and every burst of up to 32 bits in any body; other damage passes once in 2^32. It is taken over the table's name
-and the columns that say which row this is as well, so that a body in another row's place is noticed, too. Bodies from
-before schema 0004 have none: they are read as they are, and `freehold store check` counts them.
+and the columns that say which row this is as well, so that a body in another row's place is noticed, too.
 """
 
 from __future__ import annotations
@@ -20,12 +19,7 @@ from freehold.store.damage import DamagedBody
 from freehold.types.trace import Trace
 
 _LEVEL = 1
-_SEALED = 1
-"""The first byte. One flipped bit makes it neither the beginning of JSON nor that of a zstandard frame."""
-_HEAD = struct.Struct(">BI")
-HEAD_BYTES = _HEAD.size
-_JSON_BEGINS = frozenset(b'{["-0123456789tfn')
-_ZSTD_BEGINS = 0x28
+_HEAD = struct.Struct(">I")
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Trace)
 T = TypeVar("T")
@@ -53,29 +47,22 @@ def _crc(content: bytes, about: bytes) -> int:
 
 def seal(content: bytes, *about: object) -> bytes:
     """The bytes that are stored for `content` in the row that `about` tells: its table and key columns."""
-    return _HEAD.pack(_SEALED, _crc(content, _about(about))) + content
-
-
-def is_sealed(stored: bytes) -> bool:
-    """Whether a stored body carries a checksum, right or wrong."""
-    return isinstance(stored, bytes) and stored[:1] == b"\x01"
+    return _HEAD.pack(_crc(content, _about(about))) + content
 
 
 def unseal(stored: bytes, *about: object) -> bytes:
     """The content that `seal` was given. Raises `DamagedBody`."""
-    _be_bytes(stored)
-    if stored[0] == _SEALED:
-        return _checked(stored, _about(about))
-    if stored[0] in _JSON_BEGINS:
-        return stored
-    raise DamagedBody(f"its first byte is {stored[0]}")
+    return _checked(stored, _about(about))
 
 
 def _checked(stored: bytes, about: bytes) -> bytes:
-    if len(stored) < _HEAD.size:
+    if not isinstance(stored, bytes):
+        # SQLite keeps a value's type next to the value, where it can be damaged as well.
+        raise DamagedBody(f"it is of the type {type(stored).__name__}")
+    if len(stored) <= _HEAD.size:
         raise DamagedBody("it is cut short")
     content = stored[_HEAD.size :]
-    if _HEAD.unpack_from(stored)[1] != _crc(content, about):
+    if _HEAD.unpack_from(stored)[0] != _crc(content, about):
         raise DamagedBody("its checksum is wrong")
     return content
 
@@ -93,37 +80,12 @@ def read_json(stored: bytes, type: type[T], *about: object) -> T:
 def pack_trace(trace: Trace) -> bytes:
     """The bytes that are stored for a trace."""
     packed: bytes = _codecs.compressor.compress(_encoder.encode(trace))
-    return _HEAD.pack(_SEALED, _crc(packed, _TRACES)) + packed
+    return _HEAD.pack(_crc(packed, _TRACES)) + packed
 
 
 def unpack_trace(stored: bytes) -> Trace:
     """The trace that `pack_trace` was given. Raises `DamagedBody`."""
-    return _unpacked(_packed(stored))
-
-
-def seal_trace(stored: bytes) -> bytes:
-    """The same body with a checksum, for one of before schema 0004. Raises `DamagedBody`."""
-    packed = _packed(stored)
-    return _HEAD.pack(_SEALED, _crc(packed, _TRACES)) + packed
-
-
-def _packed(stored: bytes) -> bytes:
-    _be_bytes(stored)
-    if stored[0] == _SEALED:
-        return _checked(stored, _TRACES)
-    if stored[0] != _ZSTD_BEGINS:
-        raise DamagedBody(f"its first byte is {stored[0]}")
-    return stored
-
-
-def _be_bytes(stored: object) -> None:
-    """SQLite keeps a value's type next to the value, where it can be damaged as well."""
-    if not isinstance(stored, bytes) or not stored:
-        raise DamagedBody("it is empty" if not stored else f"it is of the type {type(stored).__name__}")
-
-
-def _unpacked(packed: bytes) -> Trace:
     try:
-        return _decoder.decode(_codecs.decompressor.decompress(packed))
+        return _decoder.decode(_codecs.decompressor.decompress(_checked(stored, _TRACES)))
     except (zstandard.ZstdError, msgspec.DecodeError, UnicodeDecodeError, MemoryError) as error:
         raise DamagedBody(f"it cannot be unpacked ({error})") from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from shlex import quote
 from typing import NamedTuple, TypeVar
 
 from freehold.errors import StoreError
@@ -16,10 +17,20 @@ log = logging.getLogger(__name__)
 
 MOST_NAMED = 1_000
 CHECK_HINT = (
-    "freehold store check lists what is damaged; freehold store restore FILE puts a backup in its place, "
-    "freehold store salvage keeps the rest"
+    "freehold store check lists what is damaged; freehold store restore FILE puts a backup in its place"
 )
 V = TypeVar("V")
+
+
+def way_back(where: str) -> str:
+    """What to do about a store that cannot be read whole: a backup, or what SQLite's own shell can recover."""
+    backup = "freehold store restore FILE puts a backup in its place"
+    if where.startswith("postgresql:"):
+        return backup
+    return (
+        f"{backup}; without one, sqlite3 {quote(where)} .recover | sqlite3 new.db keeps what can be read, "
+        "and freehold store restore new.db puts that in its place"
+    )
 
 
 class DamagedRow(NamedTuple):

@@ -27,7 +27,7 @@ class Database:
     """
 
     def __init__(self, url: str, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS, as_is: bool = False) -> None:
-        """`as_is` opens what is there to look at it: nothing is made, brought forward or written."""
+        """`as_is` opens what is there to look at it: nothing is made or written."""
         where = parsed(url)
         self.url = url
         self.where = where.database or ":memory:"
@@ -52,7 +52,7 @@ class Database:
             return
         try:
             with self.writing() as connection:
-                schema.upgrade(connection, self.where)
+                schema.prepare(connection, self.where)
         except BaseException:
             self.close()
             raise
@@ -62,11 +62,6 @@ class Database:
         """Whether the path now leads to another file than the one that is open, or to none: what is written here would
         be seen by no other process."""
         return self._file is not None and self._inode_now() != self._inode
-
-    def check_schema(self) -> None:
-        """Raises `StoreError` when a newer freehold has migrated the store since it was opened."""
-        with self.reading() as connection:
-            schema.check_not_newer(connection, self.where)
 
     def _inode_now(self) -> tuple[int, int] | None:
         if self._file is None:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, ResourceClosedError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from freehold.errors import FreeholdError, StorageError, StoreError
+from freehold.store.damage import way_back
 
 log = logging.getLogger(__name__)
 
@@ -120,8 +121,7 @@ def _busy(where: str) -> StoreError:
 def _damaged(where: str) -> StoreError:
     return StoreError(
         f"{where} is not a freehold store, or is damaged",
-        hint="freehold store check says what is wrong; freehold store restore FILE puts a backup in its place, "
-        "freehold store salvage keeps what can be read",
+        hint=way_back(where),
     )
 
 

@@ -1,6 +1,6 @@
 """The keys as a store has them, with what tells this store and its state from others.
 
-A store bears a random identity, given to it by its migration, and counts every change of a key. A reader that has seen
+A store bears a random identity, given to it when it is made, and counts every change of a key. A reader that has seen
 both once can tell later whether a store is the same one, and whether it is an older copy.
 """
 
@@ -17,9 +17,11 @@ from freehold.store.database import Database
 from freehold.store.records import about_record, decoded
 from freehold.store.tables import records, store_facts
 from freehold.types.record import Record, StoredRecord
-from freehold.types.route import ApiKey, Team
+from freehold.types.route import ApiKey, LabelLimits, Limits
 
 S = TypeVar("S", bound=StoredRecord)
+_NOTHING = Limits(requests_per_minute=0)
+"""Where it cannot be read what the keys of a label may use."""
 _ID, _FORGOTTEN = "id", "keys_forgotten_at"
 
 
@@ -30,7 +32,7 @@ class StoredKeys(Record, frozen=True, kw_only=True):
     store_id: str
     changes: int
     keys: tuple[ApiKey, ...] = ()
-    teams: tuple[Team, ...] = ()
+    labels: tuple[LabelLimits, ...] = ()
     damaged: int = 0
     """Keys that cannot be read: they let no client in, and are required all the same."""
     forgotten: bool = False
@@ -39,21 +41,24 @@ class StoredKeys(Record, frozen=True, kw_only=True):
 def stored_keys(database: Database) -> StoredKeys:
     """Keys, identity and count as of one moment."""
     query = select(records.c.kind, records.c.id, records.c.body).order_by(records.c.seq)
-    query = query.where(records.c.kind.in_((ApiKey.kind, Team.kind)))
+    query = query.where(records.c.kind.in_((ApiKey.kind, LabelLimits.kind)))
     with database.reading() as connection:
         facts = {row.name: row.value for row in connection.execute(select(store_facts)).all()}
         changes = counting.current(connection, counting.KEYS)
         found = connection.execute(query).all()
     rows = [row for row in found if row.kind == ApiKey.kind]
     keys = tuple(key for row in rows if (key := _readable(row.id, row.body, ApiKey)) is not None)
-    teams = [_readable(row.id, row.body, Team) for row in found if row.kind == Team.kind]
+    labels = tuple(
+        _readable(row.id, row.body, LabelLimits) or LabelLimits(label=row.id, limits=_NOTHING)
+        for row in found
+        if row.kind == LabelLimits.kind
+    )
     forgotten = not rows and facts.get(_FORGOTTEN) == str(changes)
     return StoredKeys(
         store_id=facts.get(_ID, ""),
         changes=changes,
         keys=keys,
-        # One that cannot be read is none: its keys are refused, for what they may use is not known.
-        teams=tuple(team for team in teams if team is not None),
+        labels=labels,
         damaged=len(rows) - len(keys),
         forgotten=forgotten,
     )

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select
+from sqlalchemy import Connection, Select, delete, func, insert, select
 
 from freehold.errors import RevisionError, StoreError
 from freehold.store import audit, bodies, counting
@@ -18,7 +18,7 @@ from freehold.store.database import Database
 from freehold.store.tables import from_micros, one_at_a_time, records, steps, to_micros
 from freehold.types.audit import Change
 from freehold.types.record import Record, StoredRecord
-from freehold.types.route import ApiKey, Team
+from freehold.types.route import ApiKey, LabelLimits
 
 _ONCE_LOCK = 0x7265636F726473  # "records"
 _WRITE_LOCK = 0x7265636F << 32  # "reco"; below it is which record
@@ -98,70 +98,9 @@ class RecordStore:
                 raise RevisionError(
                     f"the key {key.name} was changed meanwhile", hint="freehold keys list, and once more"
                 )
-            if key.team is not None and key.revoked_at is None and _team_row(connection, key.team) is None:
-                raise RevisionError(f"the team {key.team} was removed meanwhile", hint="freehold keys teams")
             _write(connection, key.kind, key.key, key, ())
             _count_change(connection, key.kind)
             audit.append(connection, action, key.name, who=who, at=at, detail=detail)
-
-    def put_team(
-        self,
-        team: Team,
-        action: str,
-        *,
-        who: str,
-        at: datetime,
-        detail: dict[str, Any],
-        before: Team | None,
-    ) -> None:
-        """Keep a team, and in the same transaction what was done to it and by whom. Raises `RevisionError` where
-        `before`, None for a new one, is not what is stored."""
-        with self.database.writing() as connection:
-            if _stored_team(connection, team.name) != before:
-                raise RevisionError(f"the team {team.name} was changed meanwhile", hint="freehold keys teams")
-            _write(connection, team.kind, team.key, team, ())
-            _count_change(connection, team.kind)
-            audit.append(connection, action, team.name, who=who, at=at, detail=detail)
-
-    def replace_team(
-        self,
-        before: Team,
-        after: Team | None,
-        action: str,
-        *,
-        who: str,
-        at: datetime,
-        detail: dict[str, Any],
-        release: bool = False,
-    ) -> None:
-        """Put a team in the place of `before`, and its keys with it, or take it away (None); with `release` its keys
-        are taken out of it. In the same transaction it is kept who did it, and to which keys.
-
-        Raises `RevisionError` where `before` is not what is stored, the new name is taken, or keys would be left in a
-        team that is not there: they would be refused everywhere.
-        """
-        with self.database.writing() as connection:
-            if _stored_team(connection, before.name) != before:
-                raise RevisionError(
-                    f"the team {before.name} was changed meanwhile", hint="freehold keys teams"
-                )
-            if after is not None and _team_row(connection, after.name) is not None:
-                raise RevisionError(
-                    f"another team named {after.name} was made meanwhile", hint="freehold keys teams"
-                )
-            moved = [key for key in _stored_keys(connection) if key.team == before.name]
-            held = [key.name for key in moved if key.revoked_at is None]
-            if after is None and held and not release:
-                raise RevisionError(f"keys were put into the team {before.name} meanwhile: {', '.join(held)}")
-            for key in moved:
-                there = msgspec.structs.replace(key, team=None if after is None else after.name)
-                _write(connection, key.kind, key.key, there, ())
-            where = (records.c.kind == before.kind, records.c.id == before.name)
-            connection.execute(delete(records).where(*where))
-            if after is not None:
-                _write(connection, after.kind, after.key, after, ())
-            _count_change(connection, before.kind)
-            audit.append(connection, action, before.name, who=who, at=at, detail={**detail, "keys": held})
 
     def get(self, type: type[S], key: str) -> S | None:
         """The record with that key, None when there is none."""
@@ -274,12 +213,8 @@ class RecordStore:
 
 def _alone(connection: Connection, kind: str, key: str) -> None:
     """Until the transaction ends no other writes this record, which need not be there: a row is written again by
-    deleting it, and of two that do so the second would find nothing to delete.
-
-    Keys and teams have one lock: a change of a team writes all its keys, and would wait for one that waits for it.
-    """
-    about = ApiKey.kind if kind in (ApiKey.kind, Team.kind) else f"{kind}/{key}"
-    one_at_a_time(connection, _WRITE_LOCK | zlib.crc32(about.encode()))
+    deleting it, and of two that do so the second would find nothing to delete."""
+    one_at_a_time(connection, _WRITE_LOCK | zlib.crc32(f"{kind}/{key}".encode()))
 
 
 def _stored_key(connection: Connection, name: str) -> ApiKey | None:
@@ -288,30 +223,6 @@ def _stored_key(connection: Connection, name: str) -> ApiKey | None:
     query = select(records.c.id, records.c.body).where(*where).with_for_update()
     row = connection.execute(query).one_or_none()
     return None if row is None else _read(row, ApiKey, ApiKey.kind)
-
-
-def _stored_keys(connection: Connection) -> list[ApiKey]:
-    """Those that can be read, locked until the transaction ends."""
-    query = select(records.c.id, records.c.body).where(records.c.kind == ApiKey.kind).with_for_update()
-    found = (
-        unless_damaged(*about_record(ApiKey.kind, row.id), partial(_read, row, ApiKey, ApiKey.kind))
-        for row in connection.execute(query.order_by(records.c.id)).all()
-    )
-    return [key for key in found if key is not None]
-
-
-def _stored_team(connection: Connection, name: str) -> Team | None:
-    """Nothing else changes it until the transaction ends."""
-    _alone(connection, Team.kind, name)
-    row = _team_row(connection, name, change=True)
-    return None if row is None else _read(row, Team, Team.kind)
-
-
-def _team_row(connection: Connection, name: str, *, change: bool = False) -> Row[Any, Any] | None:
-    """It is not taken away until the transaction ends."""
-    where = (records.c.kind == Team.kind, records.c.id == name)
-    query = select(records.c.id, records.c.body).where(*where).with_for_update(read=not change)
-    return connection.execute(query).one_or_none()
 
 
 def about_record(kind: str, key: str) -> tuple[str, str]:
@@ -364,6 +275,6 @@ def _write(connection: Connection, kind: str, key: str, value: Record, made_from
 
 
 def _count_change(connection: Connection, kind: str) -> None:
-    """Count changes of keys, so that an older copy of a store is told from a newer one."""
-    if kind in (ApiKey.kind, Team.kind):
+    """Count changes of keys and of what labels share, so that an older copy of a store is told from a newer one."""
+    if kind in (ApiKey.kind, LabelLimits.kind):
         counting.raised(connection, counting.KEYS)

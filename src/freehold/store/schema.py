@@ -1,56 +1,73 @@
-"""Bring a database to the newest schema: numbered Alembic migrations, run when the store is opened."""
+"""The tables of a new store, and the number by which a store of another version of freehold is known and refused."""
 
 from __future__ import annotations
 
-import logging
-from pathlib import Path
+import secrets
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, insert, inspect, select
 
 from freehold.errors import StoreError
-from freehold.store.tables import one_at_a_time
+from freehold.store.tables import metadata, one_at_a_time, store_facts
 
-log = logging.getLogger(__name__)
-
-MIGRATIONS = Path(__file__).parent / "migrations"
-# The revision number of the newest file in migrations/versions; a test holds the two together.
-NEWEST = "0011"
+SCHEMA = "1"
+_OF_ANOTHER = "unknown"
 _ADVISORY_LOCK = 0x66726565686F6C64  # "freehold"
+_SQLITE = (
+    "CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit "
+    "BEGIN SELECT RAISE(ABORT, 'the audit record only grows'); END",
+    "CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit "
+    "BEGIN SELECT RAISE(ABORT, 'the audit record only grows'); END",
+    # INSERT OR REPLACE removes a row without asking the trigger on DELETE.
+    "CREATE TRIGGER audit_only_at_the_end BEFORE INSERT ON audit "
+    "WHEN NEW.number <= (SELECT coalesce(max(number), 0) FROM audit) "
+    "BEGIN SELECT RAISE(ABORT, 'the audit record only grows'); END",
+    # SQLite follows foreign keys only where each connection asks for it; a trigger cannot be forgotten.
+    "CREATE TRIGGER trace_facets_gone AFTER DELETE ON traces "
+    "BEGIN DELETE FROM trace_facets WHERE seq = old.seq; END",
+)
+_POSTGRESQL = (
+    "CREATE FUNCTION freehold_audit_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN RAISE EXCEPTION 'the audit record only grows'; END $$",
+    "CREATE TRIGGER audit_no_change BEFORE UPDATE OR DELETE ON audit "
+    "FOR EACH ROW EXECUTE FUNCTION freehold_audit_refuse()",
+    "CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON audit "
+    "FOR EACH STATEMENT EXECUTE FUNCTION freehold_audit_refuse()",
+    "CREATE INDEX trace_facets_words ON trace_facets USING gin (words)",
+)
 
 
-def upgrade(connection: Connection, where: str) -> None:
-    """Run what is missing, inside the caller's transaction, which must hold the write lock on SQLite.
+def prepare(connection: Connection, where: str) -> None:
+    """Make the tables where there are none, inside the caller's transaction, which must hold the write lock on SQLite.
 
-    Raises `StoreError` when a newer freehold has been here.
+    Raises `StoreError` for a store of another version.
     """
     one_at_a_time(connection, _ADVISORY_LOCK)
     found = version(connection)
-    if found == NEWEST:
+    if found == SCHEMA:
         return
-    check_not_newer(connection, where)
-    log.info("migrating %s from schema %s to %s", where, found or "none", NEWEST)
-    # Alembic takes a fifth of a second to import; most opens find nothing to do.
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    if found is not None:
+        raise StoreError(f"the store at {where} {of_another(found)}", hint=BEGIN_AGAIN)
+    metadata.create_all(connection)
+    for statement in _SQLITE if connection.dialect.name == "sqlite" else _POSTGRESQL:
+        connection.exec_driver_sql(statement)
+    facts = {"id": secrets.token_hex(16), "schema": SCHEMA}
+    connection.execute(insert(store_facts), [{"name": name, "value": value} for name, value in facts.items()])
 
 
-def check_not_newer(connection: Connection, where: str) -> None:
-    """Raises `StoreError` when a newer freehold has been here: its tables may mean something else by now."""
-    found = version(connection)
-    if found is not None and found > NEWEST:
-        raise StoreError(
-            f"the store at {where} has schema {found}, this freehold knows up to {NEWEST}",
-            hint="pip install --upgrade freehold",
-        )
+BEGIN_AGAIN = (
+    "freehold traces export, by the freehold that made it, writes its traces to a file; move the store away (or name "
+    "another: [store] url), and freehold import reads the file and your logs into a new one"
+)
+
+
+def of_another(found: str) -> str:
+    """What is said of a store that is not of `SCHEMA`."""
+    return f"is of another version of freehold: its schema is {found}, this one's is {SCHEMA}"
 
 
 def version(connection: Connection) -> str | None:
     """The schema's number, None for an empty database."""
-    if not inspect(connection).has_table("alembic_version"):
+    if not inspect(connection).has_table("store_facts"):
         return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    query = select(store_facts.c.value).where(store_facts.c.name == "schema")
+    return connection.execute(query).scalar() or _OF_ANOTHER

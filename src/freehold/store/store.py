@@ -1,8 +1,8 @@
 """Everything freehold remembers: records, traces, routes and finished steps.
 
 Covered: several threads and processes on one SQLite file (WAL, waits for locks up to ten seconds), several
-machines on one PostgreSQL, upgrade of the schema at open.
-Not covered: SQLite on a network drive; going back to an older schema.
+machines on one PostgreSQL.
+Not covered: SQLite on a network drive; stores of another version of freehold.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from freehold.store.traces import TraceStore
 
 
 def open_store(url: str, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Store:
-    """Open, and where needed create or upgrade, the store at a SQLAlchemy URL.
+    """Open, and where needed create, the store at a SQLAlchemy URL.
 
-    Raises `StoreError` or `StorageError` when it is locked, read-only, damaged, on a full disk or of a
-    newer schema; `ConfigError` when the URL is none; `MissingExtraError` without the PostgreSQL driver.
+    Raises `StoreError` or `StorageError` when it is locked, read-only, damaged, on a full disk or of
+    another version; `ConfigError` when the URL is none; `MissingExtraError` without the PostgreSQL driver.
     """
     return Store(Database(url, busy_timeout_ms=busy_timeout_ms))
 

@@ -1,4 +1,4 @@
-"""The tables as the newest migration leaves them.
+"""The tables of a store.
 
 Bodies are JSON; a trace's body is JSON compressed with zstandard. Columns next to a body exist to be
 searched. Times are UTC, stored as microseconds since 1970: SQLite has no type for them.
@@ -271,10 +271,6 @@ audit = Table(
 )
 
 
-SEEDED = ("counters", "store_facts")
-"""Tables in which a new store has rows already: its identity, and counts of nothing."""
-
-
 _MOST = (1 << 63) - 1
 
 
@@ -307,6 +303,6 @@ def from_micros(micros: int) -> datetime:
 
 def one_at_a_time(connection: Connection, lock: int) -> None:
     """Wait until no other transaction of the store holds the lock of that number, and hold it until this one ends.
-    SQLite has one writer anyway. Numbers must not change: other versions of freehold may use the same store."""
+    SQLite has one writer anyway."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})

@@ -42,16 +42,13 @@ class BroughtIn(NamedTuple):
     gone: int = 0
 
 
-def bring_in(
-    database: Database, origin: str, rows: Iterable[FileRow], *, at: datetime, old_source: str | None = None
-) -> BroughtIn:
+def bring_in(database: Database, origin: str, rows: Iterable[FileRow], *, at: datetime) -> BroughtIn:
     """Make what the store holds of `origin` (a file, or a folder of them) the `rows`, and say what changed.
 
-    The id of a trace is of its content, so one that another file holds as well is kept once. `old_source` is how
-    versions before 0007 named the file; their traces have no key and count as earlier versions. Raises what reading
-    the rows raises; what was read until then is kept, and nothing counts as gone.
+    The id of a trace is of its content, so one that another file holds as well is kept once. Raises
+    what reading the rows raises; what was read until then is kept, and nothing counts as gone.
     """
-    done = _Work(database, origin, to_micros(at), old_source)
+    done = _Work(database, origin, to_micros(at))
     stream = iter(rows)
     while batch := list(islice(stream, TRACE_BATCH)):
         with database.writing(durable=False) as connection:
@@ -62,8 +59,8 @@ def bring_in(
 
 
 class _Work:
-    def __init__(self, database: Database, origin: str, at: int, old_source: str | None) -> None:
-        self._database, self._origin, self._at, self._old_source = database, origin, at, old_source
+    def __init__(self, database: Database, origin: str, at: int) -> None:
+        self._database, self._origin, self._at = database, origin, at
         self._seen = array("Q")
         self.new = self.replaced = self.unchanged = self.gone = 0
 
@@ -111,7 +108,7 @@ class _Work:
             counting.raised(connection, counting.TRACES)
 
     def retire(self) -> None:
-        """Mark what the file does not hold any more, and what earlier versions of freehold left of it."""
+        """Mark what the file does not hold any more."""
         seen = np.unique(np.frombuffer(self._seen, dtype=np.uint64)) if self._seen else np.empty(0, np.uint64)
         inside = traces.c.origin.startswith(f"{self._origin}/", autoescape=True)
         of_file = or_(traces.c.origin == self._origin, inside)
@@ -119,12 +116,6 @@ class _Work:
             keys = np.fromiter((_number(row.row_key) for row in rows), np.uint64, len(rows))
             lost = [row.id for row, held in zip(rows, _are_among(keys, seen), strict=True) if not held]
             self.gone += self._mark(lost)
-        if self._old_source is not None:
-            named = [
-                traces.c.source.startswith(f"{self._old_source}{end}", autoescape=True) for end in ("#", "/")
-            ]
-            for rows in self._pages(traces.c.origin.is_(None) & or_(*named)):
-                self.replaced += self._mark([row.id for row in rows])
 
     def _pages(self, where: Any) -> Iterator[list[Any]]:
         last = 0

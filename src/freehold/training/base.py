@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from freehold.errors import MissingExtraError, TrainingError, WeightsError
-from freehold.training.compute.gguf_once import parsed_once
 from freehold.types.config import FinetuneConfig
 from freehold.types.model import Weights
 
@@ -212,3 +212,29 @@ def _reading(weights: Weights) -> Iterator[tuple[str, dict[str, Any]]]:
         raise TrainingError(
             f"loading {weights.model_id}: {error}", hint="pip install 'freehold[train]'"
         ) from error
+
+
+@contextlib.contextmanager
+def parsed_once() -> Iterator[None]:
+    """Within the block, a `gguf.GGUFReader` of a file that was read before is the same reader.
+
+    Readers map the file read-only and are not changed by those who use them. Not for threads: the name in the
+    library is replaced until the block ends.
+    """
+    library: Any = importlib.import_module("gguf")
+    original = library.GGUFReader
+    readers: dict[Path, Any] = {}
+
+    def reader(path: Any, mode: str = "r") -> Any:
+        if mode != "r":
+            return original(path, mode)
+        place = Path(path).resolve()
+        if place not in readers:
+            readers[place] = original(path, mode)
+        return readers[place]
+
+    library.GGUFReader = reader
+    try:
+        yield
+    finally:
+        library.GGUFReader = original

@@ -21,9 +21,8 @@ _FEWEST_EPOCHS = 4
 # others are what is usual for LoRA at these sizes.
 _RATES = ((0.7e9, 1e-3), (2e9, 5e-4), (math.inf, 2e-4))
 
-# A preference is a gentle push on a model that can already answer, and a weight of the base moves less than one of an
-# adapter: what is usual for these methods, against imitation with LoRA.
-_OF_METHOD = {"dpo": 0.1, "kto": 0.1, "full": 0.05}
+# A weight of the base moves less than one of an adapter: what is usual for all weights, against LoRA.
+_OF_FULL = 0.05
 
 # Bits a weight takes in llama.cpp's formats, scales included, by the number in the format's name.
 _BITS = {"2": 2.9, "3": 3.8, "4": 4.8, "5": 5.7, "6": 6.6, "8": 8.5, "16": 16.0, "32": 32.0}
@@ -34,7 +33,8 @@ def resolved(config: FinetuneConfig, base: Weights, samples: int) -> FinetuneCon
     rate, epochs = config.learning_rate, config.epochs
     if rate == 0:
         size = weight_count(base)
-        rate = next(rate for largest, rate in _RATES if size <= largest) * _OF_METHOD.get(config.method, 1.0)
+        rate = next(rate for largest, rate in _RATES if size <= largest)
+        rate *= _OF_FULL if config.method == "full" else 1.0
     if epochs == 0:
         each = steps_per_epoch(max(samples, 1), config.batch_size)
         epochs = float(min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, round(_STEPS_WANTED / each))))

@@ -63,24 +63,6 @@ class Encoded(NamedTuple):
     mask: tuple[bool, ...]
 
 
-class SoftTarget(NamedTuple):
-    """The teacher's distribution at one target: `at` counts the sample's targets from 0. `probabilities` of the
-    student's tokens `ids` sum to at most 1; the rest belongs to all other tokens."""
-
-    at: int
-    ids: tuple[int, ...]
-    probabilities: tuple[float, ...]
-
-
-class TaughtSample(NamedTuple):
-    """One sample as tokens (see `Encoded`) with what the teacher thought."""
-
-    id: str
-    ids: tuple[int, ...]
-    mask: tuple[bool, ...]
-    soft: tuple[SoftTarget, ...]
-
-
 class RejectedSample(Record, frozen=True, kw_only=True):
     """A sample that is not trained on, and why. `code` is one of `REJECT_CODES`."""
 
@@ -187,8 +169,8 @@ def format_samples(
 
 
 def _encode(tokenizer: Tokenizer, sample: Sample, train_on: TrainOn) -> Encoded:
-    if sample.desirable is False:
-        raise _RejectError("disliked", "this answer was disliked: it can serve preferences, not imitation")
+    if sample.disliked:
+        raise _RejectError("disliked", "this answer was disliked, and what is right was not said")
     turns = list(sample.messages)
     if sample.answer:
         if sample.completion is None and not (sample.target or "").strip():

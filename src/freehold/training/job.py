@@ -82,7 +82,6 @@ def job_id(config: FinetuneConfig, dataset: Dataset, base: Weights) -> str:
         "checkpoint_steps",
         "pack_tokens",
         "gradient_checkpointing",
-        "trackers",
         "probe",
         "probe_tasks",
         "probe_logs",

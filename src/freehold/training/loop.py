@@ -6,17 +6,19 @@ import functools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from freehold.errors import TrainingError
-from freehold.training import checkpoint, group, memory, schedule, written
-from freehold.training.early_stopping import EarlyStopping
+from freehold.training import checkpoint, group, memory, schedule
 from freehold.training.formatting import Encoded
-from freehold.training.loss_history import LossHistory
 from freehold.training.trainer import Trainer, ValidationResult
-from freehold.types.training import Learned, TrainingEvent, WrittenAnswer
+from freehold.types.training import TrainingEvent
+
+if TYPE_CHECKING:
+    import torch
+
 
 Emit = Callable[[TrainingEvent], None]
 
@@ -37,7 +39,6 @@ class Outcome(NamedTuple):
     curve: tuple[tuple[int, float], ...]
     validation_loss: float | None
     validation_score: float | None = None
-    learned: tuple[Learned, ...] = ()
 
 
 def train(
@@ -94,7 +95,6 @@ class _TrainingRun:
         self.steps_per_epoch = schedule.steps_per_epoch(len(samples), self._config.batch_size)
         self._tokens, self._seconds_before = 0, 0.0
         self._curve: list[tuple[int, float]] = []
-        self._losses = LossHistory(samples)
         self._stopping = EarlyStopping(self._config.patience)
         self._validated: ValidationResult | None = None
         state = checkpoint.load(folder, job)
@@ -108,7 +108,6 @@ class _TrainingRun:
         position = state.position
         self._trainer.restore(state.tensors)
         self._stopping.restore(position, state.tensors)
-        self._losses.restore(state.tensors)
         self.step, self.steps, self._tokens = position.step, position.steps, position.tokens
         self._seconds_before, self._curve = position.seconds, list(position.curve)
 
@@ -147,12 +146,10 @@ class _TrainingRun:
 
     def train_batch(self) -> None:
         """One optimizer step over the next batch."""
-        indices = self._indices()
         rate = schedule.learning_rate(self.step, self.steps, self._config)
-        batch = group.shard([self._samples[at] for at in indices])
+        batch = group.shard([self._samples[at] for at in self._indices()])
         make_step = functools.partial(self._trainer.step, rate=rate)
         loss, tokens = memory.retry_smaller(self._trainer, make_step, batch, self._warn)
-        self._losses.record(indices, self._trainer.losses, first=self.step < self.steps_per_epoch)
         self.step += 1
         self._tokens += tokens
         self._curve.append((self.step, loss))
@@ -206,7 +203,6 @@ class _TrainingRun:
         shard = group.shard(self._validation)
         began = time.monotonic()
         result = memory.retry_smaller(self._trainer, self._trainer.evaluate, shard, self._warn)
-        said = self._written()
         self._validation_seconds = time.monotonic() - began
         self._speed.leave_out(self._validation_seconds)
         self._validated = result
@@ -219,25 +215,12 @@ class _TrainingRun:
                 loss=result.loss,
                 score=result.score,
                 message=f"{result.score:.1%} of {len(self._validation)} validation samples right, loss",
-                written=said,
             )
         )
         self._stopping.record(result, self._trainer)
         if self._stopping.is_over and self.step < self.steps:
             self._warn(f"{self._stopping.stale} evaluations without a better one: stopping early")
             self.steps = self.step
-
-    def _written(self) -> tuple[WrittenAnswer, ...]:
-        """What the model answers to a few samples by itself; one worker's part, who tells it."""
-        if group.rank():
-            return ()
-        return memory.retry_smaller(self._trainer, self._answers, self._validation, self._warn)
-
-    def _answers(self, samples: Sequence[Encoded]) -> tuple[WrittenAnswer, ...]:
-        asked = written.chosen(samples, self._trainer.pack_tokens)
-        if not asked:  # of an encoder, or of a method that judges answers: their bases write none
-            return ()
-        return written.answers(self._trainer.write_answers, asked, self._trainer.base.tokenizer)
 
     def save_checkpoint(self) -> None:
         """Write down everything a later process needs to go on from here."""
@@ -257,7 +240,7 @@ class _TrainingRun:
                 best_score=None if best is None else best.score,
                 stale_evaluations=self._stopping.stale,
             ),
-            self._trainer.tensors() | self._stopping.tensors() | self._losses.tensors(),
+            self._trainer.tensors() | self._stopping.tensors(),
         )
         self._emit(TrainingEvent(kind="checkpoint", step=self.step, steps=self.steps, tokens=self._tokens))
 
@@ -275,7 +258,6 @@ class _TrainingRun:
             curve=tuple(self._curve),
             validation_loss=None if validated is None else validated.loss,
             validation_score=None if validated is None else validated.score,
-            learned=tuple(self._losses.learned()),
         )
 
 
@@ -324,3 +306,49 @@ def affordable_steps(
     return next(
         (total for total in range(steps - 1, step, -1) if (seconds_to(total) or 0.0) <= left), step + 1
     )
+
+
+class EarlyStopping:
+    """Remembers the best weights when a patience is set; without one it does nothing.
+
+    `stale` counts the evaluations since `best`.
+    """
+
+    def __init__(self, patience: int | None) -> None:
+        self.patience = patience
+        self.best: ValidationResult | None = None
+        self.stale = 0
+        self._weights: torch.Tensor | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether `patience` evaluations in a row were no better."""
+        return self.patience is not None and self.stale >= self.patience
+
+    def record(self, result: ValidationResult, trainer: Trainer) -> None:
+        """Take an evaluation into account: a higher score, or the same with a lower loss, is better."""
+        if self.patience is None:
+            return
+        if self.best is None or (result.score, -result.loss) > (self.best.score, -self.best.loss):
+            self.best, self.stale = result, 0
+            self._weights = trainer.parameters.flat.detach().clone()
+        else:
+            self.stale += 1
+
+    def restore_best(self, trainer: Trainer, last: ValidationResult | None) -> ValidationResult | None:
+        """Give the trainer its best weights back, where there are any; returns the result of those it ends with."""
+        if self._weights is None:
+            return last
+        trainer.parameters.flat.data.copy_(self._weights)
+        return self.best
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """State for a checkpoint."""
+        return {} if self._weights is None else {"best": self._weights}
+
+    def restore(self, position: checkpoint.Position, tensors: dict[str, torch.Tensor]) -> None:
+        """Go back to a checkpoint's state."""
+        self.stale = position.stale_evaluations
+        if "best" in tensors and position.best_loss is not None:
+            self.best = ValidationResult(position.best_loss, position.best_score or 0.0)
+            self._weights = tensors["best"].to(tensors["adapter"].device)

@@ -6,14 +6,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import Any
 
 import numpy as np
 
 from freehold.training.compute.packing import common_prefix
 from freehold.training.formatting import Encoded, RejectedSample, Tokenizer
 from freehold.training.methods import table
-from freehold.training.methods.preference_samples import JudgedAnswer, PreferencePair
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Sample
 from freehold.types.planning.training_plan import LeftOut, Piece, PreviewSample, SplitMeasurement
@@ -31,8 +29,8 @@ def preview_samples(
     found: list[PreviewSample] = []
     stream = iter(samples)
     while len(found) < count and (batch := list(islice(stream, max(count, 8)))):
-        for one in table.find(config.method).format(tokenizer, batch, config).samples:
-            found += [_preview(tokenizer, encoded, part) for encoded, part in _encodings(one)]
+        for one in table.format_split(tokenizer, batch, config).samples:
+            found.append(_preview(tokenizer, one))
     return found[:count]
 
 
@@ -40,16 +38,14 @@ def preview_all(
     tokenizer: Tokenizer, samples: Iterable[Sample], config: FinetuneConfig
 ) -> tuple[list[PreviewSample], list[RejectedSample]]:
     """All samples that are trained on, token by token, and those that are not."""
-    formatted = table.find(config.method).format(tokenizer, samples, config)
-    parts = [part for one in formatted.samples for part in _encodings(one)]
-    return [_preview(tokenizer, encoded, part) for encoded, part in parts], formatted.rejects
+    formatted = table.format_split(tokenizer, samples, config)
+    return [_preview(tokenizer, one) for one in formatted.samples], formatted.rejects
 
 
 def measure_split(
     tokenizer: Tokenizer, samples: Iterable[Sample], config: FinetuneConfig, total: int
 ) -> SplitMeasurement:
     """Lengths and rejects of a split of `total` samples; of a large one every n-th is looked at."""
-    approach = table.find(config.method)
     every = max(1, -(-total // MOST_LOOKED_AT))
     stream = islice(samples, 0, None, every)
     rejects: Counter[str] = Counter()
@@ -60,7 +56,7 @@ def measure_split(
     longest_over: int | None = None
     while batch := list(islice(stream, _BATCH)):
         looked += len(batch)
-        formatted = approach.format(tokenizer, batch, config)
+        formatted = table.format_split(tokenizer, batch, config)
         rejects.update(one.code for one in formatted.rejects)
         first += formatted.rejects[: _FIRST - len(first)]
         for reject in formatted.rejects:
@@ -68,10 +64,9 @@ def measure_split(
                 longest_over = max(longest_over or 0, int(tokens[0]))
         for one in formatted.samples:
             lengths.append(len(one.ids))
-            encodings = _encodings(one)
-            learned += sum(sum(encoded.mask) for encoded, _ in encodings)
+            learned += sum(one.mask)
             if len(kept) < config.batch_size:
-                kept.append(encodings[0][0])
+                kept.append(one)
     numbers = np.array(lengths, dtype=np.int64)
     return SplitMeasurement(
         samples=total,
@@ -92,29 +87,12 @@ def measure_split(
     )
 
 
-def _encodings(one: Any) -> list[tuple[Encoded, str]]:
-    """What a method made of one sample as plain tokens and masks, each with its name."""
-    if isinstance(one, PreferencePair):
-        return [
-            (_answer(one.id, one.prompt, one.chosen), "better"),
-            (_answer(one.id, one.prompt, one.rejected), "worse"),
-        ]
-    if isinstance(one, JudgedAnswer):
-        return [(_answer(one.id, one.prompt, one.completion), "liked" if one.liked else "disliked")]
-    return [(Encoded(one.id, one.ids, one.mask), "")]
-
-
-def _answer(id: str, prompt: tuple[int, ...], answer: tuple[int, ...]) -> Encoded:
-    return Encoded(id, prompt + answer, (False,) * len(prompt) + (True,) * len(answer))
-
-
-def _preview(tokenizer: Tokenizer, one: Encoded, part: str) -> PreviewSample:
+def _preview(tokenizer: Tokenizer, one: Encoded) -> PreviewSample:
     return PreviewSample(
         id=one.id,
         tokens=len(one.ids),
         learned_tokens=sum(one.mask),
         pieces=tuple(_pieces(tokenizer, one.ids, one.mask)),
-        part=part,
     )
 
 

@@ -70,14 +70,10 @@ def operations(
     work: TokenCounts, weights: float, head: float, adapter: float, config: FinetuneConfig
 ) -> float:
     """Floating-point operations of a run: `weights` that every token passes, `head` for those with a loss, `adapter`
-    trained ones.
-
-    Preferences are computed by the reference as well; KTO's also for answers to other questions.
-    """
+    trained ones."""
     each = _FORWARD + _BACK + (_WEIGHT if config.method == "full" else 0.0)
     if config.gradient_checkpointing:
         each += _FORWARD
-    each += {"dpo": _FORWARD, "kto": 2 * _FORWARD}.get(config.method, 0.0)
     own = 0.0 if config.method == "full" else (_FORWARD + _BACK + _WEIGHT) * adapter
     return work.tokens * (each * weights + own) + work.learned_tokens * each * head
 

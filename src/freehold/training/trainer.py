@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from freehold.training.formatting import Encoded
 from freehold.training.memory import Shrinkable
-from freehold.training.written import UnansweredSample, WrittenTokens
 from freehold.types.config import FinetuneConfig
 
 if TYPE_CHECKING:
@@ -55,20 +54,11 @@ class Trainer(Shrinkable, Protocol):
         """What the trained weights are, after their number: ``adapter weights``."""
         ...
 
-    @property
-    def losses(self) -> Mapping[str, float]:
-        """−log p of the last step's answers by sample id, from before the step; empty for a method without them."""
-        ...
-
     def step(self, samples: Sequence[Encoded], rate: float) -> tuple[float, int]:
         """One optimizer step; returns the mean loss and the tokens seen."""
         ...
 
     def evaluate(self, samples: Sequence[Encoded]) -> ValidationResult: ...
-
-    def write_answers(self, samples: Sequence[UnansweredSample], seconds: float) -> list[WrittenTokens]:
-        """Answers by greedy decoding, within a number of seconds."""
-        ...
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """State for a checkpoint."""

@@ -23,7 +23,6 @@ import msgspec
 from freehold import files, logs
 from freehold.errors import FreeholdError
 from freehold.training import job as jobs
-from freehold.training import loss_history
 from freehold.training.formatting import TAGGED_NOTE, choose_calls
 from freehold.training.methods import checks, table
 from freehold.training.output import export
@@ -133,10 +132,9 @@ def run_job(job: jobs.Job, emit: Callable[[TrainingEvent], None], stop: Callable
     torch.use_deterministic_algorithms(True, warn_only=True)
     begin = time.monotonic()
     log.info("training %s by %s in %s", job.base.model_id, config.method, run_dir)
-    approach = table.find(config.method)
     base = bases.load(job.base, table.load_config(config))
-    data = _format(job, approach, base.tokenizer, emit)
-    trainer = approach.make(base, config)
+    data = _format(job, base.tokenizer, emit)
+    trainer = table.make(base, config)
     outcome = loop.train(
         trainer,
         data.train,
@@ -177,7 +175,6 @@ def run_job(job: jobs.Job, emit: Callable[[TrainingEvent], None], stop: Callable
         },
         calls=data.calls,
     )
-    loss_history.write(Path(job.adapter_dir), outcome.learned)
     emit(
         TrainingEvent(
             kind="end",
@@ -203,16 +200,14 @@ class _Data(NamedTuple):
     calls: WrittenCalls
 
 
-def _format(
-    job: jobs.Job, approach: table.Approach, tokenizer: Any, emit: Callable[[TrainingEvent], None]
-) -> _Data:
+def _format(job: jobs.Job, tokenizer: Any, emit: Callable[[TrainingEvent], None]) -> _Data:
     from freehold.training import group
 
     calls = choose_calls(tokenizer, jobs.read_samples(job.dataset, "train"), job.config.call_format)
     if calls == "tagged":
         emit(TrainingEvent(kind="warning", message=TAGGED_NOTE))
-    train = approach.read(job, tokenizer, "train")
-    validation = approach.read(job, tokenizer, "validation")
+    train = table.read(job, tokenizer, "train")
+    validation = table.read(job, tokenizer, "validation")
     rejects = train.rejects + validation.rejects
     counts: dict[str, int] = {}
     for reject in rejects:
@@ -230,8 +225,8 @@ def _format(
             )
         )
     first = train.rejects[0].reason if train.rejects else None
-    checks.check_count(len(train.samples), first, approach.need)
-    if not approach.judges and len({tuple(one.ids[one.mask.index(True) :]) for one in train.samples}) == 1:
+    checks.check_count(len(train.samples), first)
+    if len({tuple(one.ids[one.mask.index(True) :]) for one in train.samples}) == 1:
         emit(
             TrainingEvent(
                 kind="warning",

@@ -26,24 +26,14 @@ class Message(Record, frozen=True, kw_only=True, omit_defaults=True):
     weight: float | None = None
 
 
-class TeacherToken(Record, frozen=True, kw_only=True):
-    """One token of the incumbent's answer: its text, and the likeliest texts there with their log-probabilities
-    (nats), itself included."""
-
-    text: str
-    top: tuple[tuple[str, float], ...]
-
-
 class Sample(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One unit of a task: what is asked, what the incumbent answered, what is right.
 
-    `id` is the content id of `messages` and `tools` (of a preference: of its answers as well). `group` is the
+    `id` is the content id of `messages` and `tools`. `group` is the
     independent unit that must not be torn across splits (conversation, user). `gold` is None where it has not been said
     what is right. `completion` is the target as messages where it is more than text (tool calls, a weight). `metadata`
-    has ``refusal`` as true where the API marked the incumbent's answer as one; `incumbent` is then its text.
-
-    Preferences: the target is the better answer and `rejected` the worse one (DPO); `desirable` says of a lone
-    answer whether it was liked (KTO). Both are None for everything else.
+    has ``refusal`` as true where the API marked the incumbent's answer as one; `incumbent` is then its text. `disliked`
+    says that people found the answer wrong, and not what is right: it is not learned.
     """
 
     id: str
@@ -56,10 +46,7 @@ class Sample(Record, frozen=True, kw_only=True, omit_defaults=True):
     trace_id: str | None = None
     metadata: dict[str, Any] = {}
     completion: tuple[Message, ...] | None = None
-    rejected: tuple[Message, ...] | None = None
-    desirable: bool | None = None
-    teacher: tuple[TeacherToken, ...] | None = None
-    """What the incumbent thought of its answer, where its log-probabilities were recorded."""
+    disliked: bool = False
     asking: RecordedAsking | None = None
     """How the recorded request asked. `id` does not depend on it."""
 
@@ -103,10 +90,6 @@ class Dataset(StoredRecord, frozen=True, kw_only=True):
     incumbent_model: str | None = None
     targets_from: dict[str, int] = {}
     """How many training targets are gold and how many are the incumbent's answers (its terms then count)."""
-    preferences: dict[str, int] = {}
-    """How many training samples are `pairs` (a better and a worse answer), `liked` and `disliked` single answers."""
-    written_by: dict[str, int] = {}
-    """How many training messages models wrote, by model (their terms then count)."""
     derived_from: str | None = None
     """The id of the dataset whose training samples it changed for one candidate; None where it was built of traces."""
 
@@ -144,35 +127,6 @@ class LabelConflict(Record, frozen=True, kw_only=True):
     sample_ids: tuple[str, str]
     similarity: float
     incumbent_sides_with: Literal["gold", "other_gold"] | None = None
-
-
-class Doubt(Record, frozen=True, kw_only=True):
-    """A training sample whose answer a model kept finding unlikely while it learned the others.
-
-    `probability` is of the whole answer where answers are labels, else the mean of its tokens; before the sample was
-    learned once more. `looks` counts the passes it is the mean of.
-    """
-
-    sample_id: str
-    question: str
-    answer: str
-    probability: float
-    looks: int
-    incumbent: str | None = None
-    """What the incumbent answered, where that is known and something else."""
-
-
-class Doubts(Record, frozen=True, kw_only=True):
-    """Answers a trained model disagrees with, the least likely first."""
-
-    adapter_id: str
-    dataset_id: str
-    labels: bool
-    """Whether answers are labels; else all are unlikely to some degree, and the list is only an order."""
-    samples: int
-    first_pass_only: bool
-    found: int
-    doubts: tuple[Doubt, ...]
 
 
 class Lengths(Record, frozen=True, kw_only=True):
@@ -224,8 +178,6 @@ class DataCard(Record, frozen=True, kw_only=True):
     first_conflicts: tuple[LabelConflict, ...]
     targets_from: dict[str, int]
     incumbent_model: str | None
-    written_by: dict[str, int] = {}
-    """Training messages that models wrote, by model."""
     taught: tuple[str, ...] = ()
     """What was changed in the training samples for one candidate, of a dataset made of another."""
     incumbent_right: dict[str, Any] = {}

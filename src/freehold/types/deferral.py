@@ -14,28 +14,19 @@ DeferralWay = Literal["router", "cascade"]
 """Who answers is decided from the request alone (`router`), or from the candidate's own answer (`cascade`)."""
 AnswerSignalName = Literal[
     "probability",
-    "margin",
-    "entropy",
     "mean_logprob",
     "min_logprob",
     "field_min_logprob",
-    "agreement",
-    "combined",
 ]
 """Those that a single answer carries."""
 ANSWER_SIGNALS: tuple[AnswerSignalName, ...] = get_args(AnswerSignalName)
 SignalName = Literal[AnswerSignalName, "similarity", "router"]
 """What is known of how sure an answer is; higher is surer, always.
 
-`probability`: an encoder's calibrated one, of all fields together. `margin`: of its likeliest answer before the second
-(the least of all fields); `entropy`: minus that of all fields (nats). `mean_logprob` and `min_logprob`: over the
+`probability`: an encoder's calibrated one, of all fields together. `mean_logprob` and `min_logprob`: over the
 answer's own tokens (natural logarithms). `field_min_logprob`: of the least likely of a JSON object's values, its tokens
-together. `agreement`: share of further samples that answer the same. `similarity`: of the request to the nearest
-training message (cosine of sentence vectors; found by words, BM25 for each word). `combined`: signals and what was
-answered, joined by a learned function. `router`: foretold from the request."""
-MOST_SAMPLES = 8
-PARTS_OF_COMBINED: tuple[SignalName, ...] = ("margin", "entropy")
-"""Signals that are joined, and are no rule by themselves unless they are asked for."""
+together. `similarity`: of the request to the nearest training message (cosine of sentence vectors; found by words, BM25
+for each word). `router`: foretold from the request."""
 
 
 class Calibration(Record, frozen=True, kw_only=True):
@@ -59,34 +50,6 @@ class Calibration(Record, frozen=True, kw_only=True):
                 part = 1.0 if high == low else (value - low) / (high - low)
                 return probability[at - 1] + part * (probability[at] - probability[at - 1])
         return probability[-1]
-
-
-class Combination(Record, frozen=True, kw_only=True):
-    """Signals joined by a logistic function, learned on the selection split.
-
-    Its log-odds are `intercept`, `weights[i]` times signal i less `centre[i]` over `scale[i]`, and the weight of each
-    part of the answer that `answers` knows by its hash.
-    """
-
-    signals: tuple[SignalName, ...]
-    centre: tuple[float, ...]
-    scale: tuple[float, ...]
-    weights: tuple[float, ...]
-    answers: dict[str, float] = {}
-    intercept: float
-    samples: int
-    """How many answers it was learned from."""
-
-    @property
-    def problem(self) -> str | None:
-        """Why nothing can be read by it; None where it is sound."""
-        columns = (self.centre, self.scale, self.weights)
-        if not self.signals or any(len(one) != len(self.signals) for one in columns):
-            return "its combination has not one weight for each signal"
-        numbers = (*self.centre, *self.scale, *self.weights, *self.answers.values(), self.intercept)
-        if not all(map(math.isfinite, numbers)) or min(self.scale) <= 0:
-            return "its combination holds numbers that weigh nothing"
-        return None
 
 
 class RouterFiles(Record, frozen=True, kw_only=True):
@@ -134,12 +97,8 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
     """Who answers what the candidate is not sure of (None: the incumbent). Where it fails, and whatever was no part of
     the proof, the incumbent answers."""
     router: RouterFiles | None = None
-    combination: Combination | None = None
-    """What the signal ``combined`` is made of."""
     index: ExampleIndex | None = None
     """The training messages that the signal ``similarity`` compares a request with."""
-    samples: int = 0
-    """How many further samples the signal ``agreement`` asks of the candidate."""
     always_incumbent: tuple[dict[str, str], ...] = ()
     """Requests that are never the candidate's: metadata, header (``header:NAME``) or ``key`` that must all match."""
     never_defer_out: tuple[dict[str, str], ...] = ()
@@ -211,12 +170,6 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
             return None if self.index is not None else "it decides by training messages, and names none"
         if self.way == "router" and self.router is None:
             return "it decides by a router, and names none"
-        if self.signal == "agreement" and not 1 <= self.samples <= MOST_SAMPLES:
-            return f"it decides by {self.samples} further samples, expected 1 to {MOST_SAMPLES}"
-        if (self.signal == "combined") != (self.combination is not None):
-            return "it decides by joined signals, and does not say how they are joined"
-        if self.combination is not None:
-            return self.combination.problem
         return None
 
 
@@ -234,16 +187,7 @@ def _id_of(rule: DeferralRule) -> str:
         router=None if router is None else msgspec.structs.replace(router, path=""),
         index=None if index is None else msgspec.structs.replace(index, path=""),
     )
-    told = msgspec.to_builtins(plain)
-    for name in (
-        "upper",
-        "combination",
-        "index",
-        "samples",
-    ):  # rules from before there were any keep their ids
-        if not told[name]:
-            del told[name]
-    return content_id(told)
+    return content_id(plain)
 
 
 DeferralReason = Literal[

@@ -76,19 +76,10 @@ class EncoderConfig(Record, frozen=True, kw_only=True):
     better; the one that answers more validation samples right is kept."""
     seed: Annotated[int, Meta(ge=0)] = 0
     """Decides the order of samples."""
-    turns: Annotated[int, Meta(ge=1, le=50)] = 1
-    """The user's last turns that are read, the newest first."""
-    max_tokens: Annotated[int, Meta(ge=8, le=8192)] | None = None
-    """Tokens of a message that are read. None: as many as the longest training sample has, and the base allows."""
     max_minutes: Annotated[float, Meta(gt=0)] | None = None
     """Shorten the tuning to end in this time."""
     threads: Annotated[int, Meta(ge=1)] | None = None
     """CPU threads (default: FREEHOLD_THREADS, else all)."""
-    out_of_scope_share: Annotated[float, Meta(ge=0, lt=0.5)] = 0.0
-    """Share of messages like the training ones that may be taken for out of scope, so that others are found; 0
-    answers each."""
-    out_of_scope_answer: str | None = None
-    """What is answered to a message that is out of scope."""
 
 
 class FieldHead(Record, frozen=True, kw_only=True):
@@ -131,8 +122,6 @@ class EncoderManifest(Record, frozen=True, kw_only=True):
     prefix: str = ""
     """Stands before each message, as the base wants it (``query: `` of the E5 family)."""
     max_tokens: int = 128
-    turns: int = 1
-    """The user's last turns that are read."""
     system_lines: tuple[str, ...] | None = None
     """Lines that all system prompts of the training samples had: of a request's, the others are read as well. None:
     nothing of it is."""
@@ -141,22 +130,15 @@ class EncoderManifest(Record, frozen=True, kw_only=True):
     fields: tuple[FieldHead, ...]
     separators: tuple[str, str] = (", ", ": ")
     """Of JSON answers: as the application's own answers had them."""
-    min_confidence: float | None = None
-    """Below it a message is out of scope. None: each is answered."""
-    out_of_scope_answer: str | None = None
-    """What is answered then. None: the likeliest labels all the same, marked."""
 
     def text_of(self, messages: Sequence[Message]) -> str:
         """What is read of a request, in training and when it is served; without the prefix."""
-        return text_of(messages, turns=self.turns, system_lines=self.system_lines)
+        return text_of(messages, system_lines=self.system_lines)
 
 
-def text_of(messages: Sequence[Message], *, turns: int = 1, system_lines: Sequence[str] | None = None) -> str:
-    """The user's last `turns` messages, the newest first, and the lines of the system prompt not in `system_lines`.
-
-    The newest first, so that what is too long for the encoder is what was said longest ago.
-    """
-    said = [_text(message.content) for message in messages if message.role == "user"][-turns:][::-1]
+def text_of(messages: Sequence[Message], *, system_lines: Sequence[str] | None = None) -> str:
+    """The user's last message, and the lines of the system prompt not in `system_lines`."""
+    said = [_text(message.content) for message in messages if message.role == "user"][-1:]
     if system_lines is not None:
         known = set(system_lines)
         system = [_text(one.content) for one in messages if one.role in ("system", "developer")]

@@ -72,9 +72,7 @@ class EngineKind(Record, frozen=True, kw_only=True):
     its tokens where those are asked for; ``unsure``: log-probabilities in some versions or models, which shows when it
     is asked."""
     tunable: bool = False
-    """`freehold tune-engine` knows its options and quantizations."""
-    needs_shared_memory: bool = False
-    """Its processes talk through shared memory, of which a container has too little by default."""
+    """`freehold tune-engine` knows its options."""
     installs_apart: bool = False
     """It lives in an environment of its own, made by ``freehold engines install``."""
 
@@ -123,7 +121,6 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
             counts_tokens="tokenize",
             tells_tokens="return_token_ids",
             tells_confidence="logprobs",
-            needs_shared_memory=True,
             installs_apart=True,
         ),
         EngineKind(

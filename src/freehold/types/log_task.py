@@ -32,19 +32,17 @@ class TaskScore(Record, frozen=True, kw_only=True):
 
 
 class LogTask(Record, frozen=True, kw_only=True):
-    """A task: requests that one template, one set of tools and one form of answer have in common.
+    """A task: requests that one prompt, one set of tools and one form of answer have in common.
 
     `name` is short and its own among the tasks of a log. `skeleton` is the prompt with ``{…}`` for each slot, empty
     where nothing is constant. `share` is of all requests. Tokens are means per request. `samples` counts distinct
     questions. `requests_per_month` and `usd_per_month` are None with a reason beside. `languages` are shares of first
     user turns by ISO 639-1 code, or ``unknown``. `scorer` is what would check answers. `method` is how a candidate
-    would be made; None where no method suits. `match` selects its requests, `prompts` counts the templates that it
-    joins.
+    would be made; None where no method suits. `match` selects its requests.
     """
 
     name: str
     skeleton: str
-    prompts: int
     kind: TaskKind
     model: str | None
     tools: tuple[str, ...]

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from freehold.types.record import Record
 
-MethodName = Literal[
-    "as_is", "prompt", "examples", "encoder", "lora", "qlora", "full", "distill", "dpo", "kto"
-]
-StoredMethodName: TypeAlias = MethodName | Literal["adapter", "whole"]
-"""With the names that records of earlier versions bear: ``adapter`` (LoRA and its kin) and ``whole`` (all weights).
-A record that is read bears a name of today."""
+MethodName = Literal["as_is", "prompt", "examples", "encoder", "lora", "qlora", "full"]
 
 
 class MethodKind(Record, frozen=True, kw_only=True):
@@ -37,7 +32,7 @@ METHOD_KINDS: dict[MethodName, MethodKind] = {
     kind.name: kind
     for kind in (
         MethodKind(name="as_is", title="as it is", asks_elsewhere=True),
-        MethodKind(name="prompt", title="a prompt made for it", asks_elsewhere=True),
+        MethodKind(name="prompt", title="a prompt of its own", asks_elsewhere=True),
         MethodKind(name="examples", title="with retrieved examples", shows_answers=True, asks_elsewhere=True),
         MethodKind(
             name="encoder",
@@ -49,9 +44,6 @@ METHOD_KINDS: dict[MethodName, MethodKind] = {
         MethodKind(name="lora", title="LoRA", parity="parity_ok", trains=True),
         MethodKind(name="qlora", title="QLoRA", parity="parity_ok", trains=True),
         MethodKind(name="full", title="all weights trained", parity="parity_ok", trains=True),
-        MethodKind(name="distill", title="distilled", parity="parity_ok", trains=True),
-        MethodKind(name="dpo", title="preferences (DPO)", parity="parity_ok", trains=True),
-        MethodKind(name="kto", title="preferences (KTO)", parity="parity_ok", trains=True),
     )
 }
 
@@ -61,10 +53,3 @@ def candidate_label(model: str, method: MethodName, endpoint: str | None, name: 
     where = f" at {endpoint}" if endpoint is not None else ""
     named = f" ({name})" if name is not None else ""
     return f"{model} · {method}{where}{named}"
-
-
-def method_of(stored: StoredMethodName) -> MethodName:
-    """The name of today for one that a stored record bears. ``adapter`` did not say which: LoRA, by default."""
-    if stored == "adapter":
-        return "lora"
-    return "full" if stored == "whole" else stored

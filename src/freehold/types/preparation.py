@@ -53,8 +53,6 @@ class Preparation(StoredRecord, frozen=True, kw_only=True):
     made for requests without one where `system` is set, else for all."""
     system: str | None = None
     """What stands in its place. None: as the application sent it."""
-    system_as_user: bool = False
-    """The system prompt opens the first user message, for models that were not taught a system role."""
     reminder: str | None = None
     """Ends the last user message."""
     examples: ExampleIndex | None = None

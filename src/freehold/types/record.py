@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import msgspec
@@ -12,19 +11,6 @@ import msgspec
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A frozen value. Unknown keys of stored or received records are tolerated."""
-
-    def _repr_html_(self) -> str | None:
-        """How notebooks show it (IPython asks for this name); None leaves it to the plain text."""
-        return None if _draw is None else _draw(self)
-
-
-_draw: Callable[[Record], str | None] | None = None
-
-
-def draw_with(draw: Callable[[Record], str | None]) -> None:
-    """Have notebooks show records by `draw`, which a room above provides: pictures are not a record's business."""
-    global _draw
-    _draw = draw
 
 
 class StoredRecord(Record, frozen=True, kw_only=True):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
-import msgspec
-
 from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
 from freehold.types.encoder import EncoderModel
@@ -14,11 +12,10 @@ from freehold.types.evaluated import Disagreement, LatencySummary, Measured, Unt
 from freehold.types.evaluation import Comparison, Task
 from freehold.types.leak import LeakReport
 from freehold.types.machine import Fit, Machine
-from freehold.types.method import StoredMethodName, candidate_label, method_of
+from freehold.types.method import MethodName, candidate_label
 from freehold.types.mixture import Mixture
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
-from freehold.types.prompting import PromptSearch
 from freehold.types.record import Record, StoredRecord
 from freehold.types.retained import RetainedSkills
 from freehold.types.ruling import Ruling
@@ -33,7 +30,7 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     """One candidate's way through the journey. Parts it never reached are None; `stopped` then says why."""
 
     model: str
-    method: StoredMethodName | None = None
+    method: MethodName | None = None
     """How it was made; None in reports of before this was kept."""
     endpoint: str | None = None
     """The endpoint it ran behind; None where it ran here, or where the project's engine says it."""
@@ -52,8 +49,6 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     encoder: EncoderModel | None = None
     """What training left, where there was any."""
     parity: ParityReport | None = None
-    prompt: PromptSearch | None = None
-    """How it is asked in its own way, and what that brought on validation samples."""
     teaching: Teaching | None = None
     """What it learned from besides right answers; None where that was nothing."""
     untrained: UntrainedBaseline | None = None
@@ -80,13 +75,7 @@ class CandidateReport(Record, frozen=True, kw_only=True):
         """What tells it from all others of its report."""
         if self.method is None:
             return self.model
-        return candidate_label(self.model, method_of(self.method), self.endpoint, self.name)
-
-    def __post_init__(self) -> None:
-        if self.method == "adapter" and self.trained is not None:
-            msgspec.structs.force_setattr(self, "method", self.trained.config.method)
-        elif self.method is not None:
-            msgspec.structs.force_setattr(self, "method", method_of(self.method))
+        return candidate_label(self.model, self.method, self.endpoint, self.name)
 
 
 class StepTime(Record, frozen=True, kw_only=True):

@@ -238,8 +238,8 @@ class ApiKey(StoredRecord, frozen=True, kw_only=True):
     """A local key an application must show. Only its hash is kept (see `freehold.gateway.limits.keys`).
 
     A revoked key stays known, so that revoking the last one does not open the gateway to all. `models` and `routes` are
-    those it may use, empty means all. What it uses counts against its `team` as well. `admin` is how a key of the role
-    ``admin`` was marked before there were roles.
+    those it may use, empty means all. What it uses counts against the limits of its `label` as well. `admin` is
+    how a key of the role ``admin`` was marked before there were roles.
     """
 
     kind: ClassVar[str] = "api_key"
@@ -248,7 +248,7 @@ class ApiKey(StoredRecord, frozen=True, kw_only=True):
     name: str
     hash: str
     limits: Limits = Limits()
-    team: str | None = None
+    label: str | None = None
     role: Role = "use"
     models: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
@@ -267,23 +267,17 @@ class ApiKey(StoredRecord, frozen=True, kw_only=True):
         return what in PERMISSIONS[self.role]
 
 
-class Team(StoredRecord, frozen=True, kw_only=True):
-    """Keys that share limits: what any of them uses counts against its own limits and against these.
+class LabelLimits(StoredRecord, frozen=True, kw_only=True):
+    """What all keys that carry a label may use together: what any of them uses counts against its own limits and
+    against these."""
 
-    `counted_as` is under which name that is counted, where it is not the team's own: one that got another name goes on
-    with what it has used.
-    """
+    kind: ClassVar[str] = "label_limits"
+    key_field: ClassVar[str] = "label"
 
-    kind: ClassVar[str] = "team"
-    key_field: ClassVar[str] = "name"
-
-    name: str
+    label: str
     limits: Limits = Limits()
-    counted_as: str | None = None
-    made_at: datetime | None = None
-    made_by: str = ""
 
     @property
     def account(self) -> str:
         """The name that its use and its dollars are counted under."""
-        return f"team:{self.counted_as or self.name}"
+        return f"label:{self.label}"

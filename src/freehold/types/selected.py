@@ -47,35 +47,6 @@ class SelectionScores(Record, frozen=True, kw_only=True):
     seconds_per_request: float | None
     signals: dict[SignalName, tuple[float | None, ...]] = {}
     """How sure the candidate was of each answer, by every signal that any of them carries; None where one lacks it."""
-    parts: tuple[tuple[str, ...], ...] = ()
-    """Hashes of what each answer says (`freehold.deferring.combination.answer_parts`)."""
-
-
-class SampleAgreement(Record, frozen=True, kw_only=True):
-    """How far further samples of answers agree with them, in the samples' order; None where one did not come."""
-
-    values: tuple[float | None, ...]
-
-
-class ParaphraseGain(Record, frozen=True, kw_only=True):
-    """A candidate that learned from paraphrases, minus the same `without` them, on `n` selection samples."""
-
-    without: str
-    """The label of the candidate without them."""
-    n: int
-    difference: float
-    ci_low: float | None
-    ci_high: float | None
-
-    @property
-    def text(self) -> str:
-        """One sentence for people."""
-        found = f"paraphrases brought {100 * self.difference:+.1f} points on {self.n:,} selection samples"
-        if self.ci_low is None or self.ci_high is None:
-            return found
-        limits = f"[{100 * self.ci_low:+.1f}, {100 * self.ci_high:+.1f}]"
-        unclear = ": whether they help is not shown" if self.ci_low <= 0 <= self.ci_high else ""
-        return f"{found} {limits}{unclear}"
 
 
 class SelectionResult(Record, frozen=True, kw_only=True):
@@ -98,8 +69,6 @@ class SelectionResult(Record, frozen=True, kw_only=True):
     """Why it was not asked all of the split; None where it was."""
     latency: LatencySummary | None = None
     cost: RequestCost | None = None
-    paraphrases: ParaphraseGain | None = None
-    """Of a candidate that learned from paraphrases: what they brought; None where the same without was not measured."""
 
 
 class CandidateChoice(Record, frozen=True, kw_only=True):

@@ -1,8 +1,7 @@
-"""What a candidate learned from besides right answers: pseudo-labels, paraphrases, messages without an answer."""
+"""What a candidate learned from besides right answers: pseudo-labels, messages without an answer."""
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import ClassVar, Literal
 
 from freehold.types.record import Record, StoredRecord
@@ -15,7 +14,7 @@ class PseudoLabels(Record, frozen=True, kw_only=True):
 
     `asked` training samples with a right answer were answered by heads that learned the others together with all of the
     incumbent's answers, with those that were agreed with, or with none; `right` counts how many rightly. Both are empty
-    where the way was stated, or where there are too few samples to measure.
+    where there are too few samples to measure.
     """
 
     way: PseudoLabelsKept
@@ -46,36 +45,6 @@ class PseudoLabels(Record, frozen=True, kw_only=True):
         return f"{said}: of {self.asked:,} training samples that were left out, heads have right with {found}"
 
 
-class Paraphrases(Record, frozen=True, kw_only=True):
-    """Training messages that a model wrote. `left_out` counts messages by reason; dollars are of all runs."""
-
-    model: str
-    endpoint: str
-    classes: int
-    """Rare classes that were to be written for."""
-    written: int
-    kept: int
-    left_out: dict[str, int] = {}
-    requests: int = 0
-    spent_usd: Decimal = Decimal(0)
-    stopped: str | None = None
-    """Why it ended before everything was asked; None where it is whole."""
-    share: float
-    """Of the training samples, those that it wrote."""
-
-    @property
-    def text(self) -> str:
-        """One sentence for people."""
-        said = (
-            f"{self.kept:,} of {self.written:,} messages that {self.model} wrote for {self.classes:,} rare classes are "
-            f"learned from: {self.share:.1%} of the training samples ({self.requests:,} requests, "
-            f"${self.spent_usd:.4f})"
-        )
-        if self.left_out:
-            said += "; left out: " + ", ".join(f"{count:,} {why}" for why, count in self.left_out.items())
-        return said if self.stopped is None else f"{said}; ended early: {self.stopped}"
-
-
 class Teaching(StoredRecord, frozen=True, kw_only=True):
     """All of it for one candidate. `dataset_id` is of the dataset it was trained on, made from the project's."""
 
@@ -84,7 +53,6 @@ class Teaching(StoredRecord, frozen=True, kw_only=True):
     id: str
     dataset_id: str
     pseudo_labels: PseudoLabels | None = None
-    paraphrases: Paraphrases | None = None
     texts: int = 0
     """Messages without a trusted answer that were given to it; an encoder learns from them where labels have few
     samples."""
@@ -93,7 +61,7 @@ class Teaching(StoredRecord, frozen=True, kw_only=True):
     @property
     def lines(self) -> tuple[str, ...]:
         """What pages and cards say of it."""
-        parts = [one.text for one in (self.pseudo_labels, self.paraphrases) if one is not None]
+        parts = [] if self.pseudo_labels is None else [self.pseudo_labels.text]
         if self.texts:
             parts.append(
                 f"{self.texts:,} messages without a trusted answer are given to it, for the stage that few samples a "

@@ -47,9 +47,9 @@ class Trace(Record, frozen=True, kw_only=True):
     record was brought in. `kind` is which API was asked. `arm` is where the request was sent, `share` the probability
     with which this key was sent there, `assignment_key` a hash of the key. `api_key` is the name of the gateway's key
     it was asked with, `upstream_id` the request id that the upstream answered with (``x-request-id``). `fallback` says
-    why another endpoint than the arm's had to answer. `rejected` are the messages of a worse answer to compare this one
-    with, `desirable` whether this one was liked. `deferral` is what a rule of deferral decided on this request, or
-    would have on one that was mirrored; the endpoint is who answered.
+    why another endpoint than the arm's had to answer. `desirable` says whether the answer was liked. `deferral`
+    is what a rule of deferral decided on this request, or would have on one that was mirrored; the
+    endpoint is who answered.
     """
 
     id: str
@@ -80,7 +80,6 @@ class Trace(Record, frozen=True, kw_only=True):
     usage: Usage | None = None
     gold: str | None = None
     metadata: dict[str, Any] = {}
-    rejected: tuple[dict[str, Any], ...] | None = None
     desirable: bool | None = None
     imported_at: datetime | None = None
     deferral: DeferralDecision | None = None

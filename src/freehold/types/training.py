@@ -14,21 +14,10 @@ WrittenCalls = Literal["template", "tagged"]
 EventKind = Literal["start", "step", "eval", "checkpoint", "warning", "end", "error"]
 
 
-class WrittenAnswer(Record, frozen=True, kw_only=True):
-    """What a model wrote by itself for a validation sample. `is_right`: what is right, to the letter; `ended` is False
-    where it was cut."""
-
-    sample_id: str
-    text: str
-    is_right: bool
-    ended: bool
-
-
 class TrainingEvent(Record, frozen=True, kw_only=True):
     """One line of a run's ``events.jsonl``.
 
-    `score`, of an ``eval``, is the share of validation samples that are answered right to the letter; `written` are a
-    few of them with what the model answers.
+    `score`, of an ``eval``, is the share of validation samples that are answered right to the letter.
     """
 
     kind: EventKind
@@ -44,18 +33,6 @@ class TrainingEvent(Record, frozen=True, kw_only=True):
     seconds_left: float | None = None
     peak_memory_bytes: int | None = None
     message: str | None = None
-    written: tuple[WrittenAnswer, ...] = ()
-
-
-class Learned(Record, frozen=True, kw_only=True):
-    """How unlikely a sample's answer was to the model before it was learned again: −log p, in nats, the mean over the
-    passes after the first. With `looks` of 0 there was one pass only, and `loss` is of that. `tokens` are the answer's.
-    """
-
-    sample_id: str
-    loss: float
-    tokens: int
-    looks: int
 
 
 class TrainingResult(StoredRecord, frozen=True, kw_only=True):
@@ -109,37 +86,6 @@ def as_made(result: TrainingResult) -> Adapter | WholeModel:
     return WholeModel(**fields) if result.is_whole else Adapter(**fields)
 
 
-class SearchTrial(Record, frozen=True, kw_only=True):
-    """One run of a search, with how it did on the validation split. `failed` says why it has no numbers."""
-
-    rung: int
-    r: int
-    learning_rate: float
-    epochs: float
-    validation_loss: float | None = None
-    validation_score: float | None = None
-    steps: int = 0
-    seconds: float = 0.0
-    adapter_id: str | None = None
-    path: str | None = None
-    failed: str | None = None
-
-
-class Search(StoredRecord, frozen=True, kw_only=True):
-    """A search over options, all trials kept. `best` is the place of the best one in `trials`."""
-
-    kind: ClassVar[str] = "search"
-
-    id: str
-    base_model: str
-    dataset_id: str
-    trials: tuple[SearchTrial, ...]
-    best: int
-    complete: bool
-    """False where the time was over before all rungs were done."""
-    made_from: tuple[str, ...] = ()
-
-
 class CurveRun(Record, frozen=True, kw_only=True):
     """One point of a learning curve: after training on `samples`, `right` of `asked` validation samples were right to
     the letter."""
@@ -170,29 +116,3 @@ class TrainingCurve(StoredRecord, frozen=True, kw_only=True):
     twice_low: float
     twice_high: float
     made_from: tuple[str, ...] = ()
-
-
-class TrainingNeed(Record, frozen=True, kw_only=True):
-    """How many training samples until a candidate passes, read off a learning curve.
-
-    A candidate passes where the `held_out` items promote it with probability `power`: from `accuracy` on, which is the
-    incumbent's and `difference` together. `samples` with its 95 % interval is where the curve reaches it; None: not
-    within `farthest`. The largest run had `trained` samples and got `reached`.
-    """
-
-    curve_id: str
-    base_model: str
-    margin: float
-    power: float
-    held_out: int
-    discordance: float
-    incumbent_rate: float
-    difference: float
-    accuracy: float
-    trained: int
-    reached: float
-    samples: int | None
-    low: int | None
-    high: int | None
-    farthest: int
-    fits: bool

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-import msgspec
-
 from freehold.types.evaluation import VerdictOutcome
 from freehold.types.evidence import EvidenceBasis
-from freehold.types.method import StoredMethodName, method_of
+from freehold.types.method import MethodName
 from freehold.types.record import Record, StoredRecord
 
 CheckKind = Literal["parity", "latency", "cost", "format", "retained", "leak"]
@@ -56,7 +54,7 @@ class Verdict(StoredRecord, frozen=True, kw_only=True):
     """What must be done before traffic moves (licence obligations, for one)."""
     made_from: tuple[str, ...] = ()
     version: str = ""
-    method: StoredMethodName | None = None
+    method: MethodName | None = None
     """How the candidate was made, where freehold made it."""
     quality: VerdictOutcome = "hold"
     """What the comparison alone said; of a mixture that is promoted, its own."""
@@ -64,10 +62,6 @@ class Verdict(StoredRecord, frozen=True, kw_only=True):
     """The mixture that is promoted, in place of the candidate alone."""
     evidence: EvidenceBasis | None = None
     """What it was measured with, and when; None in verdicts of before this was kept."""
-
-    def __post_init__(self) -> None:
-        if self.method is not None:
-            msgspec.structs.force_setattr(self, "method", method_of(self.method))
 
     @property
     def exit_code(self) -> int:

@@ -9,7 +9,7 @@ license   catalog                                     the ruling
 ========  ==========================================  ==================================
 
 Traffic moves on, so that quality has an age as well. The same weights in the same engine stay the same, and rulings
-have no clock (docs/decisions/118-evidence-ages.md).
+have no clock (docs/decisions/007-evidence-ages.md).
 """
 
 from __future__ import annotations

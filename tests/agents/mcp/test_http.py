@@ -12,6 +12,8 @@ mcp = pytest.importorskip("mcp")
 import httpx2  # noqa: E402
 from mcp.client.streamable_http import streamable_http_client  # noqa: E402
 
+pytestmark = pytest.mark.process
+
 TOKEN = "a-token-of-this-test"
 
 

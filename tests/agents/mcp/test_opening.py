@@ -9,6 +9,8 @@ import pytest
 
 from freehold.agents.mcp.opening import SERVED_VERSIONS, answer
 
+pytestmark = pytest.mark.process
+
 pytest.importorskip("mcp")
 
 

@@ -333,6 +333,7 @@ def test_a_user_who_never_answers_is_not_waited_for_without_end(folder, monkeypa
     assert ["did not answer" in text(one) for one in made] == [True, True]
 
 
+@pytest.mark.process
 def test_a_cancelled_call_stops_the_work(folder):
     """The client goes away in the middle of a migration on a slow engine: the lock is free again."""
     path = folder / "freehold.toml"
@@ -341,7 +342,7 @@ def test_a_cancelled_call_stops_the_work(folder):
 
     async def script(client):
         async def progress(done, total, message):
-            if message.startswith("[4/4]"):
+            if message.startswith("[4]"):
                 began.set()
 
         async with anyio.create_task_group() as group:

@@ -6,7 +6,7 @@ import pytest
 from freehold.catalog import models, synced
 from freehold.catalog.freshness import PARTS, ages
 from freehold.catalog.synced import SyncedModel
-from freehold.cli.choose import catalog, gap, publishers
+from freehold.cli.choose import catalog, publishers
 
 GEMMA = "google/gemma-3-270m"
 
@@ -15,7 +15,7 @@ GEMMA = "google/gemma-3-270m"
 def later(monkeypatch):
     """The clock 200 days after the newest row of the model catalog was read."""
     day = models.read_on() + timedelta(days=200)
-    for module in (catalog, gap, publishers):
+    for module in (catalog, publishers):
         monkeypatch.setattr(module, "now", lambda: datetime(day.year, day.month, day.day, tzinfo=UTC))
     return day
 
@@ -49,7 +49,6 @@ def test_a_stale_fact_says_so_where_it_is_used(freehold, later):
     assert said in freehold("catalog", "show", GEMMA).out
     assert said in freehold("catalog", "list", GEMMA).out
     assert "stale: checked 20" in freehold("publishers", "Google").out
-    assert "stale: checked 20" in freehold("gap", "Banking77").out
 
 
 def test_a_record_of_ones_own_that_a_shipped_row_overrules_is_said(freehold, tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 import pytest
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def code(tmp_path):

@@ -43,7 +43,6 @@ def test_mistakes(refused, freehold, project):
     refused("dataset", "build", message="no complete traces in the store", hint="freehold import FILE")
     refused("dataset", "show", message="no dataset yet", hint="freehold dataset build")
     refused("dataset", "diff", "a", "b", message="no dataset", hint="freehold dataset build")
-    refused("dataset", "doubts", message="no adapter yet", hint="freehold train")
 
 
 def test_a_request_is_shown_as_the_chosen_model_is_sent_it(freehold, dataset, project):

@@ -28,7 +28,6 @@ def test_check_tells_people_and_monitors(freehold, store):
     assert ran.code == 1 and "damaged: traces t003: it is cut short" in ran.out and "hint: " in ran.err
     found = freehold("store", "check", "--json").json
     assert found["damaged"] == [{"table": "traces", "key": "t003", "reason": "it is cut short"}]
-    assert freehold("store", "check", "--quick").code == 0
 
 
 def test_check_of_a_project_without_a_store(refused, project):
@@ -58,37 +57,6 @@ def test_restore_asks_first_and_changes_nothing_without_an_answer(freehold, stor
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     ran = freehold("store", "restore", file)
     assert ran.code != 0 and store.stat().st_ino == before
-
-
-def test_salvage_keeps_the_rest_and_names_what_is_lost(freehold, store):
-    spoil(store)
-    ran = freehold("store", "salvage", "--to", "rest.sqlite")
-    assert ran.code == 1 and "39 traces" in ran.out and "lost: traces t003" in ran.out
-    assert freehold("store", "check", "rest.sqlite").code == 0
-    assert freehold("store", "salvage", "--from", "rest.sqlite", "--json").code == 0
-
-
-def test_seal_says_how_many_rows_were_old(freehold, store):
-    assert "every row has its checksum" in freehold("store", "seal").out
-    assert freehold("store", "seal", "--json").fields == {"rows": 0}
-    with sqlite3.connect(store) as holder:
-        holder.execute("UPDATE steps SET outputs = x'7b7d'")
-    holder.close()
-    assert "1 rows are from before checksums" in freehold("store", "check").out
-    assert "1 rows got a checksum" in freehold("store", "seal").out
-    (entry,) = freehold("audit", "--action", "store.seal", "--json").items
-    assert entry["detail"] == {"rows": 1}
-
-
-def test_compact_says_what_the_file_took_and_takes(freehold, store):
-    with sqlite3.connect(store) as holder:
-        holder.execute("CREATE TABLE filler AS SELECT randomblob(3000000) AS x")
-        holder.execute("DROP TABLE filler")
-    holder.close()
-    made = freehold("store", "compact", "--json").json
-    assert made["after_bytes"] == store.stat().st_size < made["before_bytes"] - 2_000_000
-    assert freehold("store", "compact").out.startswith("the store took 0.")
-    assert freehold("store", "check").code == 0
 
 
 def test_an_older_copy_does_not_bring_a_revoked_key_back(freehold, refused, project):

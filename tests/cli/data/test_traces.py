@@ -1,6 +1,5 @@
 """Traces are listed, found, shown, exported, removed and asked again; tasks are found in them."""
 
-import io
 import json
 
 import pytest
@@ -137,45 +136,6 @@ def incumbent(freehold, tmp_path):
         )
     yield server
     server.close()
-
-
-def test_a_dry_run_tells_the_cost(freehold, incumbent):
-    told = freehold("traces", "replay", "0a", "--to", "incumbent", "--dry-run")
-    assert (told.code, incumbent.seen) == (0, []) and "at most 0.1" in told.out and "of 1" in told.out
-    plan = freehold("traces", "replay", "0a", "--to", "incumbent", "--dry-run", "--json").fields
-    assert plan["trace_id"] == "0abc" and plan["side"] == "incumbent" and plan["spent_usd"] == "0"
-
-
-def test_it_is_asked_after_a_yes_and_noted(freehold, incumbent, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO())
-    asked = freehold("traces", "replay", "0abc", "--to", "incumbent")
-    assert asked.code != 0 and incumbent.seen == [], "no terminal, no answer, no request"
-    assert "at most" in asked.err
-    made = freehold("traces", "replay", "0abc", "--to", "incumbent", "--yes", "--why", "a complaint")
-    assert made.code == 0 and made.out.splitlines()[:2] == ["then, gateway:", "then"]
-    assert made.out.rstrip().endswith("refund") and "0.0020 USD" in made.out
-    begun, _ = freehold("audit", "--action", "trace.replay", "--json").items
-    assert begun["action"] == "trace.replay.begin" and begun["why"] == "a complaint"
-    assert (
-        freehold("traces", "replay", "0abc", "--to", "incumbent", "--yes", "--json").fields["output"]
-        == "refund"
-    )
-
-
-def test_a_budget_of_nothing_asks_nothing(refused, incumbent):
-    refused(
-        "traces",
-        "replay",
-        "0abc",
-        "--to",
-        "incumbent",
-        "--budget-usd",
-        "0",
-        "--yes",
-        message="can cost",
-        hint="--budget-usd",
-    )
-    assert incumbent.seen == []
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from freehold.types.progress import Silent
 from freehold.workflows.project import open_project
 from freehold.workflows.shift import background
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def running(freehold, tmp_path):

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 
 @pytest.mark.parametrize(
     ("shell", "mark"), [("bash", "complete"), ("zsh", "#compdef freehold"), ("fish", "complete")]

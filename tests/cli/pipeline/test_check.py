@@ -12,6 +12,8 @@ import pytest
 
 import freehold.cli
 
+pytestmark = pytest.mark.process
+
 SCRIPT = Path(freehold.cli.__path__[0]) / "pipeline" / "check.sh"
 SOURCE = str(Path(freehold.cli.__path__[0]).parents[1])
 MARK = "<!-- freehold-check: freehold -->"

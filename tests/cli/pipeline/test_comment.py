@@ -10,6 +10,8 @@ from tests.cli.pipeline.forge import TOKEN, Forge, serving
 
 import freehold.cli
 
+pytestmark = pytest.mark.process
+
 SCRIPT = Path(freehold.cli.__path__[0]) / "pipeline" / "comment.sh"
 MARK = "<!-- freehold-check: freehold -->"
 

@@ -14,6 +14,8 @@ import yaml
 from tests.cli.pipeline.forge import TOKEN, Forge, serving
 from tests.cli.pipeline.test_check import answers, pairs, program
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).resolve().parents[3]
 ACTION = yaml.safe_load((ROOT / "check" / "action.yml").read_text())
 SPEC, JOBS = yaml.safe_load_all((ROOT / "check" / "gitlab.yml").read_text())
@@ -172,7 +174,6 @@ def test_shellcheck_finds_nothing(script, tmp_path):
     assert ran.returncode == 0, ran.stdout
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)  # a slow index is not what is tested
 def test_from_two_files_to_a_comment_in_a_new_environment(repository, capsys):
     """The action's steps as they are: installation of the base package, two files, the verdict as a comment."""
@@ -203,8 +204,8 @@ def test_bare_pairs_are_checked_by_the_action(repository):
 
 
 def test_the_job_may_install_extras_and_nothing_that_is_shell():
-    _, variables = job(source="freehold[scan,local]@git+https://your.git.host/freehold@v0.1.0")
-    assert variables["CHECK_SOURCE"].startswith("freehold[scan,local]@")
+    _, variables = job(source="freehold[local,train]@git+https://your.git.host/freehold@v0.1.0")
+    assert variables["CHECK_SOURCE"].startswith("freehold[local,train]@")
     for source in ("freehold; touch ran", "$(touch ran)", "freehold --index-url=x", "a\nb"):
         with pytest.raises(AssertionError):
             job(source=source)

@@ -144,6 +144,7 @@ def incumbent(freehold, traffic, serving):
     freehold("dataset", "build")
 
 
+@pytest.mark.process
 def test_answers_are_frozen_and_asked_once(freehold, incumbent):
     ran = freehold("freeze", "--repeats", "2", "--json")
     assert ran.code == 0, ran.err

@@ -7,9 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from freehold.cli.main import cli
-from freehold.cli.prove.power import show_need
 from freehold.errors import UsageError
-from freehold.types.training import TrainingNeed
 
 
 def power(*options):
@@ -61,43 +59,10 @@ def test_impossible_assumptions_are_refused(options):
     assert isinstance(power(*options).exception, UsageError)
 
 
-def test_a_margin_is_wanted_where_no_curve_is_read():
+def test_a_margin_is_wanted():
     result = power()
     assert result.exit_code == 2
     assert "--margin" in result.output
-
-
-def need(**more):
-    known = {
-        "curve_id": "c", "base_model": "m/tiny", "margin": 0.02, "power": 0.8, "held_out": 900, "discordance": 0.05,
-        "incumbent_rate": 0.94, "difference": -0.001, "accuracy": 0.939, "trained": 2000, "reached": 0.872,
-        "samples": 5400, "low": 3900, "high": None, "farthest": 16000, "fits": True,
-    }  # fmt: skip
-    return TrainingNeed(**(known | more))
-
-
-@pytest.mark.parametrize(
-    ("found", "said"),
-    [
-        (need(), "About 5,400 training samples reach that; 95% interval 3,900 to beyond 16,000."),
-        (need(samples=None), "Not reached within 16,000 training samples"),
-        (need(samples=None, low=None), "95% interval from beyond 16,000."),
-        (need(fits=False), "nothing is foretold"),
-    ],
-)
-def test_what_it_takes_to_pass_is_told(found, said, capsys):
-    show_need(found)
-    told = " ".join(capsys.readouterr().out.split())
-    assert "m/tiny: 87.2% of validation samples right after 2,000 training samples" in told
-    assert "It passes from 93.9% on" in told
-    assert said in told
-
-
-def test_the_projects_own_curve_is_read(tmp_path):
-    (tmp_path / "freehold.toml").write_text('[app]\nname = "inbox"\n[task]\nmargin = 0.03\n')
-    result = power("--curve", "--config", str(tmp_path / "freehold.toml"))
-    assert isinstance(result.exception, UsageError)
-    assert "no learning curve" in result.exception.message
 
 
 @pytest.mark.parametrize(
@@ -119,6 +84,7 @@ def test_one_sentence_comes_first(options, said):
     assert " ".join(power(*options).output.split()).startswith(said)
 
 
+@pytest.mark.process
 def test_a_plan_is_there_before_one_looks_elsewhere():
     planned = [sys.executable, "-m", "freehold", "power", "--margin", "0.02"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime

@@ -1,3 +1,8 @@
+import pytest
+
+pytestmark = pytest.mark.process
+
+
 def test_what_is_served_is_listed(freehold, serving, project):
     found = freehold("served", "list", "--json").json
     assert found["url"] == serving["url"]
@@ -8,11 +13,10 @@ def test_what_is_served_is_listed(freehold, serving, project):
 
 
 def test_mistakes_while_serving(refused, serving, project):
-    refused("served", "load", "other", message="other")
     refused("served", "add-adapter", "x", message="adapter 'x' is not NAME=PATH")
     refused("served", "list", "--port", "1", message="1")
 
 
 def test_nothing_is_served(refused, project):
-    for words in (("list",), ("load", "m"), ("unload", "m"), ("add-adapter", "a=b"), ("remove-adapter", "a")):
+    for words in (("list",), ("add-adapter", "a=b"), ("remove-adapter", "a")):
         refused("served", *words, message="nothing is served from this project", hint="freehold serve MODEL")

@@ -6,6 +6,8 @@ import urllib.request
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 
 @pytest.mark.parametrize("name", ["freehold.toml", ""], ids=["file", "folder"])
 def test_the_project_is_named_by_its_file_or_its_folder(tmp_path, name):

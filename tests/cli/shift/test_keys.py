@@ -29,6 +29,18 @@ def test_limits_are_changed_and_taken_away(freehold, project):
     assert freehold("keys", "limit", "app", "usd_per_day=", "concurrency=").out == "app: no limits\n"
 
 
+def test_keys_of_a_label_share_its_limits(freehold, project):
+    freehold("keys", "add", "app", "--label", "search")
+    assert "label search," in freehold("keys", "list").out
+    assert freehold("keys", "limit", "--label", "search", "usd_per_day=5").out == "search: usd_per_day 5\n"
+    freehold("keys", "limit", "--label", "search", "concurrency=2")
+    assert "label search (concurrency 2, usd_per_day 5)" in freehold("keys", "list").out
+    assert (
+        freehold("keys", "limit", "--label", "search", "usd_per_day=", "concurrency=").out
+        == "search: no limits\n"
+    )
+
+
 def test_mistakes(refused, freehold, project):
     freehold("keys", "add", "app")
     refused("keys", "add", "app", message="app")
@@ -120,7 +132,6 @@ def test_a_scope_that_no_request_could_meet_is_refused(refused, freehold, projec
         ("rollout", "promote"),
         ("rollout", "pause"),
         ("rollout", "rollback"),
-        ("rollout", "simulate"),
         ("watch",),
         ("watch", "--history"),
         ("traces", "list"),

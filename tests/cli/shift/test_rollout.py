@@ -62,12 +62,6 @@ def test_pausing_and_going_back_are_told(freehold, begun):
     assert freehold("rollout", "status").code == 1
 
 
-def test_the_log_is_played_against_assumed_faults(freehold, traffic):
-    made = freehold("rollout", "simulate", "--runs", "50", "--users", "200", "--drop", "0.5", "--json").json
-    assert (made["runs"], made["users"], made["log_requests"]) == (50, 200, 80)
-    assert {row["what"] for row in made["rows"]} >= {"quality", "errors"}
-
-
 def test_mistakes(refused, project):
     refused("rollout", "status", message="the route support has no rollout", hint="freehold rollout start")
     refused("rollout", "start", message="candidate", hint="--candidate")

@@ -8,6 +8,8 @@ import pytest
 
 from freehold.gateway.serve import free_port
 
+pytestmark = pytest.mark.process
+
 
 @pytest.mark.parametrize("words", [(), ("--json",)], ids=["people", "json"])
 def test_the_projects_model_answers_until_ctrl_c(freehold, tmp_path, words):

@@ -4,9 +4,8 @@ import click
 import msgspec
 import pytest
 
-from freehold.cli.train.train import command, print_leaks, print_search
+from freehold.cli.train.train import command, print_leaks
 from freehold.types.leak import LeakRate, LeakReport
-from freehold.types.training import Search, SearchTrial
 
 
 def test_mistakes(refused, freehold, traffic, monkeypatch):
@@ -24,24 +23,6 @@ def test_mistakes(refused, freehold, traffic, monkeypatch):
         "train", "--base", "org/gone", message="weights of org/gone are not here", hint="FREEHOLD_OFFLINE"
     )
     assert "'rlhf' is not one of" in freehold("train", "--method", "rlhf").err
-
-
-@pytest.mark.parametrize("complete", [True, False])
-def test_a_search_is_a_table_with_the_best_marked(capsys, monkeypatch, complete):
-    monkeypatch.setenv("COLUMNS", "120")
-    trials = (
-        SearchTrial(rung=0, r=8, learning_rate=1e-4, epochs=1.0, failed="the loss is not a number"),
-        SearchTrial(rung=0, r=16, learning_rate=2e-4, epochs=1.0, validation_loss=0.5, validation_score=0.75),
-    )
-    print_search(
-        Search(id="s", base_model="test/tiny", dataset_id="d", trials=trials, best=1, complete=complete)
-    )
-    shown = capsys.readouterr()
-    header, first, second = shown.out.splitlines()
-    assert header.split() == ["rung", "rank", "rate", "epochs", "right", "loss", "steps", "seconds"]
-    assert "the loss is not a number" in first
-    assert second.split()[:6] == ["best", "1", "16", "0.0002", "1", "75.0%"]
-    assert ("the same command goes on" in shown.err) is not complete
 
 
 @pytest.mark.parametrize("as_json", [False, True])

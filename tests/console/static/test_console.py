@@ -1,14 +1,12 @@
 """The frame in a real browser: two consoles against each other, a session that ends, the keyboard, a phone's menu."""
 
-import contextlib
-import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.console.conftest import ROUTE, serving_console
 
 from freehold.console.sessions import Visitor
-from freehold.store import open_store, schema
+from freehold.store import open_store
 from freehold.types.route import Limits
 from freehold.workflows.shift import keys
 from freehold.workflows.shift.rollout import rollout
@@ -46,32 +44,6 @@ def test_a_button_that_is_dead_says_why_and_lives_when_the_tests_allow_it(visit,
     with open_store(project.store_url) as store:
         assert store.route_history(ROUTE)[-1].why == "mirrored again: after lunch"
     visit.clean()
-
-
-def test_a_newer_freehold_that_migrates_the_store_meanwhile_is_named(visit, project):
-    """The store itself is changed, by another process's connection, as a migration does it; then put back."""
-    page = visit.open("rollout", waits=".route")
-    _set_schema(project, "9999")
-    page.wait_for_selector("#problem .note")
-    assert (
-        "9999" in page.locator("#problem").inner_text() and "upgrade" in page.locator("#problem").inner_text()
-    )
-    assert page.locator(".route").count() == 1, "what was shown stays, and is said to be old"
-    page.get_by_role("button", name="Roll back").click()
-    page.locator("dialog").get_by_role("button", name="Roll back").click()
-    page.get_by_role("alert").filter(has_text="9999").wait_for()
-    _set_schema(project, schema.NEWEST)
-    page.locator("dialog").get_by_role("button", name="Leave it").click()
-    page.wait_for_selector("#problem .note", state="detached")
-    with open_store(project.store_url) as store:
-        assert store.routes()[0].state == "shadow", "nothing was written meanwhile"
-    visit.clean(refused=(503,))
-
-
-def _set_schema(project, version):
-    path = project.store_url.removeprefix("sqlite:///")
-    with contextlib.closing(sqlite3.connect(path)) as other, other:
-        other.execute("UPDATE alembic_version SET version_num = ?", (version,))
 
 
 def test_without_content_neither_a_trace_nor_a_record_is_there(visiting, project):

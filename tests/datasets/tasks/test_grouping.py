@@ -6,8 +6,8 @@ from benchmarks.mixed_log import complaint, mixed_log
 from tests.datasets.agent_log import agent_log
 
 from freehold.datasets.tasks.asked import asked_task
-from freehold.datasets.tasks.grouping import ANY_TOOLS, MOST_SHAPES, Grouper
-from freehold.datasets.tasks.selecting import fits
+from freehold.datasets.tasks.grouping import MOST_SHAPES, Grouper
+from freehold.datasets.tasks.selecting import ANY_TOOLS, fits
 
 
 def grouped(requests):
@@ -75,3 +75,14 @@ def test_what_no_template_fits_is_a_group_of_its_own():
     grouper, _, numbers = grouped([*requests, odd])
     assert Counter(numbers) == {0: 20, 1: 1}
     assert grouper.groups[1].skeleton() == ""
+
+
+def test_a_slot_is_shown_as_one_and_an_edited_prompt_is_the_same():
+    said = [f"Sort the mail of {name} into one of our queues.{end}" for name in ("Ada", "Ivo", "Eve")
+            for end in ("", " Be brief.")]  # fmt: skip
+    grouper, _, numbers = grouped(
+        {"messages": [{"role": "system", "content": one}, {"role": "user", "content": "x"}]}
+        for one in said * 6
+    )
+    assert set(numbers) == {0}
+    assert grouper.groups[0].skeleton() == "Sort the mail of{…}into one of our queues."

@@ -26,7 +26,7 @@ from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.serving.cluster import ClusterPlan
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.process,
     pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore"),  # Ray's own, about its own future
     pytest.mark.anyio,

@@ -21,9 +21,9 @@ ROWS = [
     pytest.param("remote", id="remote"),
     pytest.param("encoder", id="encoder"),
     pytest.param("ollama", id="ollama-fake"),
-    pytest.param("ollama-real", id="ollama-real", marks=pytest.mark.slow),
+    pytest.param("ollama-real", id="ollama-real", marks=pytest.mark.process),
     pytest.param("llamacpp", id="llamacpp", marks=pytest.mark.weights),
-    pytest.param("vllm", id="vllm", marks=(pytest.mark.weights, pytest.mark.slow)),
+    pytest.param("vllm", id="vllm", marks=(pytest.mark.weights, pytest.mark.process)),
 ]
 
 

@@ -28,6 +28,7 @@ async def ask(client, endpoint, name, **options):
     )
 
 
+@pytest.mark.process
 async def test_it_is_ready_and_on_loopback(engine):
     session, endpoint, _ = engine
     assert session.running.health().state == "ready"

@@ -19,7 +19,7 @@ from freehold.engines import supervisor
 from freehold.errors import EngineError, PortInUseError, UsageError
 from freehold.types.endpoint import ServePlan
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.process, pytest.mark.anyio]
 
 CHILDREN = [
     pytest.param("echo", id="echo"),

@@ -50,7 +50,7 @@ def test_values_are_json_of_their_own_type():
         "x",
     )
     assert made.text == '{"urgent": true, "level": 3}'
-    assert made.confidence == pytest.approx(1 / (1 + math.exp(-1)) * 0.99954, abs=1e-4)
+    assert made.probability == pytest.approx(1 / (1 + math.exp(-1)) * 0.99954, abs=1e-4)
 
 
 def test_names_and_labels_are_escaped_as_json_and_kept_readable():
@@ -73,7 +73,7 @@ def test_the_copied_piece_is_the_surest_run_of_inside_tokens():
     assert made.text == '{"number": "CD2"}'
     assert [one for one, _ in made.tokens[0].likeliest] == ['{"number": "CD2"}', '{"number": null}']
     nothing = answer(manifest("json", field), read([[5, 0]] * 8, spans=spans), text)
-    assert nothing.text == '{"number": null}' and nothing.confidence == pytest.approx(0.9933, abs=1e-3)
+    assert nothing.text == '{"number": null}' and nothing.probability == pytest.approx(0.9933, abs=1e-3)
 
 
 def test_digits_of_a_piece_may_be_the_value():
@@ -90,9 +90,9 @@ def test_tokens_join_to_json_and_their_probabilities_multiply(first, second, thi
     fields = (one(("a", "b", "c"), "x"), several((1, 2, 3), "y"), one((None, True, "z"), "w"))
     made = answer(manifest("json", *fields, separators=(",", ":")), read(first, second, third), "t", top=top)
     assert list(json.loads(made.text)) == ["x", "y", "w"]
-    assert 0 <= made.confidence <= 1
-    if made.confidence > 1e-25:
-        assert math.exp(sum(one.logprob for one in made.tokens)) == pytest.approx(made.confidence, rel=1e-4)
+    assert 0 <= made.probability <= 1
+    if made.probability > 1e-25:
+        assert math.exp(sum(one.logprob for one in made.tokens)) == pytest.approx(made.probability, rel=1e-4)
     for token in made.tokens:
         assert len(token.likeliest) <= max(1, top) and token.likeliest[0] == (token.text, token.logprob)
         assert [share for _, share in token.likeliest] == sorted(
@@ -106,31 +106,3 @@ def test_a_list_joins_too(logits, top):
     value = json.loads(made.text)
     assert value == [label for label, logit in zip("abc", logits, strict=True) if logit >= 0]
     assert len(made.tokens) == max(1, len(value))
-
-
-def test_margin_and_entropy_are_of_all_fields():
-    made = answer(manifest("label", one(("a", "b", "c"))), read(np.log([0.7, 0.2, 0.1])), "x")
-    assert made.margin == pytest.approx(0.5, abs=1e-6)
-    assert made.entropy == pytest.approx(-sum(p * math.log(p) for p in (0.7, 0.2, 0.1)), abs=1e-6)
-    both = manifest("json", one(("a", "b"), "x"), one(("a", "b"), "y"))
-    found = answer(both, read(np.log([0.9, 0.1]), np.log([0.4, 0.6])), "x")
-    assert found.margin == pytest.approx(0.2, abs=1e-6)
-    assert found.entropy == pytest.approx(0.325083 + 0.673012, abs=1e-5)
-
-
-def test_a_list_leaves_open_what_each_label_does():
-    made = answer(manifest("labels", several(("a", "b"))), read([math.log(9), -math.log(4)]), "x")
-    assert made.margin == pytest.approx(0.6, abs=1e-6), "b is left out with a probability of 0.8"
-    assert made.entropy == pytest.approx(0.325083 + 0.500402, abs=1e-5)
-
-
-@given(st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=4))
-def test_they_are_numbers_whatever_the_logits(logits):
-    made = answer(manifest("label", one(tuple(map(str, range(len(logits)))))), read(logits), "x")
-    assert 0 <= made.margin <= 1 and 0 <= made.entropy <= math.log(4) + 1e-9
-
-
-def test_an_answer_for_what_is_out_of_scope_has_neither():
-    unsure = manifest("label", one(("a", "b")), min_confidence=0.9, out_of_scope_answer="other")
-    made = answer(unsure, read([0.1, 0.0]), "x")
-    assert (made.text, made.margin, made.entropy) == ("other", None, None)

@@ -71,8 +71,7 @@ async def test_a_label_is_the_whole_answer(client_for):
     assert body["choices"][0]["finish_reason"] == "stop"
     assert body["choices"][0]["logprobs"] is None
     assert body["usage"] == {"prompt_tokens": 7, "completion_tokens": 1, "total_tokens": 8}
-    assert body["freehold"]["in_scope"] and 0 < body["freehold"]["confidence"] < 1
-    assert body["freehold"]["probability"] == pytest.approx(body["freehold"]["confidence"], abs=1e-6)
+    assert 0 < body["freehold"]["probability"] < 1
 
 
 async def test_an_object_has_the_applications_separators_and_order(client_for):
@@ -80,7 +79,6 @@ async def test_an_object_has_the_applications_separators_and_order(client_for):
         answer="json",
         fields=(URGENCY, INTENT, TONES, NUMBER),
         separators=(",", ":"),
-        out_of_scope_answer=None,
     )
     body = await answer(client, "Where is my order AB-12 now please?")
     text = body["choices"][0]["message"]["content"]
@@ -115,7 +113,7 @@ async def test_log_probabilities_are_those_of_the_labels(client_for):
     shares = {one["token"]: math.exp(one["logprob"]) for one in token["top_logprobs"]}
     assert set(shares) == {"track", "cancel", "refund", "other"}
     assert sum(shares.values()) == pytest.approx(1, abs=1e-4)
-    assert math.exp(token["logprob"]) == pytest.approx(body["freehold"]["confidence"], abs=1e-5)
+    assert math.exp(token["logprob"]) == pytest.approx(body["freehold"]["probability"], abs=1e-5)
     assert bytes(token["bytes"]).decode() == "track"
 
 
@@ -131,7 +129,7 @@ async def test_tokens_join_to_the_answer_and_alternatives_fit_in_their_place(cli
     for other in entries[1]["top_logprobs"]:
         assert json.loads(entries[0]["token"] + other["token"])
     joint = sum(one["logprob"] for one in entries)
-    assert math.exp(joint) == pytest.approx(body["freehold"]["confidence"], abs=1e-5)
+    assert math.exp(joint) == pytest.approx(body["freehold"]["probability"], abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -153,21 +151,6 @@ async def test_a_limit_of_tokens_cuts_between_them_and_a_stop_where_it_stands(cl
     stopped = await answer(client, "cancel it", stop=['", "urg'])
     assert stopped["choices"][0]["message"]["content"] == '{"intent": "cancel'
     assert stopped["choices"][0]["finish_reason"] == "stop"
-
-
-async def test_what_is_out_of_scope_is_answered_so_or_marked(client_for):
-    strict = await client_for(min_confidence=0.9, out_of_scope_answer="ask a person")
-    body = await answer(strict, "one two", logprobs=True, top_logprobs=2)
-    assert body["choices"][0]["message"]["content"] == "ask a person"
-    assert body["freehold"]["in_scope"] is False
-    (token,) = body["choices"][0]["logprobs"]["content"]
-    assert math.exp(token["logprob"]) == pytest.approx(1 - body["freehold"]["confidence"], abs=1e-5)
-    assert body["freehold"]["probability"] == pytest.approx(1 - body["freehold"]["confidence"], abs=1e-6)
-    marked = await client_for(min_confidence=0.9)
-    body = await answer(marked, "one two")
-    assert (body["choices"][0]["message"]["content"], body["freehold"]["in_scope"]) == ("other", False)
-    metrics = await (await marked.get("/metrics")).text()
-    assert "encoder:out_of_scope_total 1\n" in metrics and "encoder:requests_processing 0\n" in metrics
 
 
 async def test_a_text_longer_than_the_encoder_reads_is_cut_and_that_is_said(client_for):

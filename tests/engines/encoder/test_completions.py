@@ -6,7 +6,7 @@ from freehold.engines.encoder.answers import AnswerToken, EncoderAnswer
 from freehold.engines.encoder.completions import limited
 
 ANSWER = EncoderAnswer(
-    tuple(AnswerToken(text, -0.1, ()) for text in ('{"a": "x"', ', "b": "y"', ', "c": "z"}')), 0.7, True, 0.7
+    tuple(AnswerToken(text, -0.1, ()) for text in ('{"a": "x"', ', "b": "y"', ', "c": "z"}')), 0.7
 )
 
 

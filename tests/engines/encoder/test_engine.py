@@ -15,7 +15,7 @@ from freehold.errors import EngineError, HashMismatchError, InputError, MissingE
 from freehold.settings import load
 from freehold.types.endpoint import AdapterMount, ServePlan
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.process, pytest.mark.anyio]
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from freehold.engines.llamacpp import native
 from freehold.errors import EngineError, HashMismatchError
 from freehold.types.progress import Silent
 
+pytestmark = pytest.mark.process
+
 CMAKE = """#!/bin/sh
 # Pretends to be cmake: "-S … -B build" configures, "--build build" compiles.
 case "$1" in

@@ -1,9 +1,15 @@
 import pytest
 
 from freehold.engines.llamacpp import requantize
+from freehold.engines.weights.check import sha256_of
+from freehold.engines.weights.store import WeightsStore
 from freehold.errors import EngineError
 from freehold.types.model import Weights
 from freehold.types.progress import Silent
+
+pytestmark = pytest.mark.process
+
+MODEL = "org/tiny"
 
 
 def weights(quantization, bytes=100, source="hf:x", format="gguf"):
@@ -64,3 +70,50 @@ def test_a_failure_leaves_no_file_and_says_why(tmp_path, script):
     with pytest.raises(EngineError, match=r"could not write Q9, it ended with .: bad type"):
         requantize.run(program(tmp_path, script), tmp_path / "in.gguf", target, "Q9")
     assert not target.exists()
+
+
+def test_missing_quantizations_are_written_by_the_build(tmp_path):
+    program = tmp_path / "llama-quantize"
+    program.write_text(
+        "#!/bin/sh\n"
+        'printf half > "$3"\n'
+        'echo "[   1/   2] tensor"; echo "[   2/   2] tensor"\n'
+        '[ "$4" != Q2_K ] || { echo "cannot do it"; exit 1; }\n'
+        'printf "GGUF$4 anew" > "$3"\n'
+    )
+    program.chmod(0o755)
+    told = []
+
+    class Told(Silent):
+        def update(self, done, total, *, unit="", note=""):
+            told.append((done, total, unit))
+
+    store = WeightsStore(tmp_path / "home")
+    for name, origin in (("Q4_1", "file:x"), ("Q8_0", "made:Q8_0 from x")):
+        path = store.folder(MODEL) / f"{name}.gguf"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"GGUF" + name.encode())
+        weights = Weights(
+            model_id=MODEL, format="gguf", quantization=name, bytes=8, sha256=sha256_of(path), source=origin,
+            path=str(path),
+        )  # fmt: skip
+        store.record(weights, owned=True)
+    source = requantize.best_source([one.weights for one in store.list()])
+    assert source.quantization == "Q4_1", "what was made here is no source"
+    made = requantize.requantize(program, source, "Q5_K_M", store, Told())
+    assert told == [(1.0, 2.0, "tensors"), (2.0, 2.0, "tensors")]
+    assert made.source == f"made:Q5_K_M from {source.sha256}"
+    assert store.find(MODEL, "Q5_K_M").weights == made
+    assert store.find(MODEL).weights.quantization == "Q4_1", "what was pulled is meant by the bare name"
+    assert requantize.requantize(program, source, "Q5_K_M", store, Silent()) == made
+    with pytest.raises(Exception, match="cannot do it"):
+        requantize.requantize(program, source, "Q2_K", store, Silent())
+
+    class Interrupted(Silent):
+        def update(self, done, total, *, unit="", note=""):
+            assert list((store.root / ".partial").iterdir())
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        requantize.requantize(program, source, "Q8_0", store, Interrupted())
+    assert not list((store.root / ".partial").iterdir())

@@ -6,33 +6,26 @@ import json
 import aiohttp
 
 from freehold.engines import keys
-from freehold.engines.pool import HostedModel, Pool, PoolLimits
+from freehold.engines.pool import Pool
 from freehold.engines.pool.control import Control
 from freehold.engines.pool.front import Front
 from freehold.types.endpoint import ServePlan
 
-GIB = 1 << 30
 
-
-def hosted(name, *, gib=1, pinned=False, **options):
-    plan = ServePlan(
+def plan_of(name, **options):
+    return ServePlan(
         engine="echo", model=name, context_tokens=256, parallel=4, options={"in_process": True, **options}
     )
-    return HostedModel(plan=plan, bytes=gib * GIB, pinned=pinned)
 
 
 @contextlib.asynccontextmanager
-async def pool_of(tmp_path, *models, budget_gib=2, **named):
-    limits = {name: named.pop(name) for name in PoolLimits.__struct_fields__ if name in named}
-    pool = Pool(models, PoolLimits(budget_bytes=budget_gib * GIB, **limits), log_dir=tmp_path, **named)
+async def pool_of(tmp_path, *plans, **named):
+    pool = Pool(plans, [plan.model for plan in plans], log_dir=tmp_path, **named)
     try:
+        await pool.start()
         yield pool
     finally:
         await pool.close()
-
-
-def states(pool):
-    return {one.model: one.state for one in pool.status()}
 
 
 @contextlib.asynccontextmanager

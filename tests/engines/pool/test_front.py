@@ -6,18 +6,15 @@ import signal
 
 import msgspec
 import pytest
-from tests.engines.pool.echo_pool import GIB, ask, hosted, pool_of, served, states
-
-from freehold.engines.pool import HostedModel
+from tests.engines.pool.echo_pool import ask, plan_of, pool_of, served
 
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.process
 async def test_an_engine_killed_under_load_costs_waiting_not_answers(tmp_path):
-    one = hosted("a", delay_ms=30)
-    plan = msgspec.structs.replace(one.plan, options={"delay_ms": 30})
-    async with pool_of(tmp_path, HostedModel(plan=plan, bytes=GIB)) as pool, served(pool) as (front, http):
-        await pool.load("a")
+    plan = msgspec.structs.replace(plan_of("a"), options={"delay_ms": 30})
+    async with pool_of(tmp_path, plan) as pool, served(pool) as (front, http):
         asked = [asyncio.create_task(ask(http, front, "a")) for _ in range(8)]
         await asyncio.sleep(0.05)
         os.kill(pool.health("a").process_id, signal.SIGKILL)
@@ -27,7 +24,7 @@ async def test_an_engine_killed_under_load_costs_waiting_not_answers(tmp_path):
 
 
 async def test_the_front_lists_refuses_and_streams(tmp_path):
-    async with pool_of(tmp_path, hosted("a"), hosted("b")) as pool, served(pool) as (front, http):
+    async with pool_of(tmp_path, plan_of("a"), plan_of("b")) as pool, served(pool) as (front, http):
         async with http.get(f"{front.base_url}/v1/models") as reply:
             assert [one["id"] for one in (await reply.json())["data"]] == ["a", "b"]
         for body, status in (("[1]", 400), ("{}", 400), ('{"model": "x"}', 404)):
@@ -37,4 +34,3 @@ async def test_the_front_lists_refuses_and_streams(tmp_path):
         async with http.post(f"{front.base_url}/v1/chat/completions", json=body) as reply:
             assert reply.content_type == "text/event-stream"
             assert (await reply.text()).rstrip().endswith("data: [DONE]")
-        assert states(pool) == {"a": "unloaded", "b": "ready"}

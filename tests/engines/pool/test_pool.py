@@ -1,105 +1,42 @@
-"""The pool with echo engines: loading, queueing, leaving, adapters that come and go, crashes under load."""
+"""The pool with echo engines: loading, adapters that come and go, crashes."""
 
 import asyncio
 
 import pytest
-from tests.engines.pool.echo_pool import GIB, hosted, pool_of, states
+from tests.engines.pool.echo_pool import ask, plan_of, pool_of, served
 
-from freehold.engines.pool import Pool, PoolBusyError, PoolLimits
-from freehold.engines.pool.pool import safe
+from freehold.engines.pool import Pool
 from freehold.errors import EngineError, UsageError
 from freehold.types.endpoint import AdapterMount
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_models_are_loaded_when_asked_for_and_leave_for_others(tmp_path):
-    async with pool_of(tmp_path, hosted("a"), hosted("b"), hosted("c")) as pool:
-        assert set(states(pool).values()) == {"unloaded"}
-        for name in ("a", "b"):
-            async with pool.use(name) as endpoint:
-                assert endpoint.served(name)
+async def test_all_models_are_loaded_at_the_start(tmp_path):
+    async with pool_of(tmp_path, plan_of("a"), plan_of("b")) as pool:
+        assert [(one.model, one.state, one.busy) for one in pool.status()] == [
+            ("a", "ready", 0),
+            ("b", "ready", 0),
+        ]
+        async with pool.use("b") as endpoint:
+            assert endpoint.served("b")
+            assert [one.busy for one in pool.status()] == [0, 1]
+        with pytest.raises(UsageError, match="no model is called 'c'"):
+            async with pool.use("c"):
+                pass
+
+
+async def test_a_model_that_is_being_loaded_says_so(tmp_path):
+    pool = Pool([plan_of("a")], ["a"], log_dir=tmp_path)
+    assert [one.state for one in pool.status()] == ["loading"] and pool.health("a") is None
+    with pytest.raises(EngineError, match="a is being loaded"):
         async with pool.use("a"):
             pass
-        async with pool.use("c"):
-            assert states(pool) == {"a": "ready", "b": "unloaded", "c": "ready"}, "b was used longest ago"
 
 
-async def test_a_busy_model_finishes_first(tmp_path):
-    async with pool_of(tmp_path, hosted("a"), hosted("b"), budget_gib=1, stay_seconds=0) as pool:
-        order = []
-        async with pool.use("a"):
-            waiting = asyncio.create_task(_use(pool, "b", order))
-            await asyncio.sleep(0.05)
-            assert states(pool)["a"] == "leaving" and not order
-            late = asyncio.create_task(_use(pool, "a", order))
-            await asyncio.sleep(0.05)
-            order.append("first a")
-        await asyncio.wait_for(asyncio.gather(waiting, late), 5)
-        assert order == ["first a", "b", "a"], "who leaves takes nobody new; it comes back afterwards"
-
-
-async def _use(pool, name, order):
-    async with pool.use(name):
-        order.append(name)
-
-
-async def test_many_requests_share_one_load(tmp_path):
-    async with pool_of(tmp_path, hosted("a")) as pool:
-        order = []
-        await asyncio.gather(*(_use(pool, "a", order) for _ in range(20)))
-        assert len(order) == 20
-        assert len(list(tmp_path.glob("a*.log"))) <= 1
-
-
-async def test_pinned_models_stay_and_their_sum_is_checked(tmp_path):
-    async with pool_of(tmp_path, hosted("p", pinned=True), hosted("a"), hosted("b")) as pool:
-        await pool.load("p")
-        await pool.load("a")
-        await pool.load("b")
-        assert states(pool) == {"p": "ready", "a": "unloaded", "b": "ready"}
-        with pytest.raises(UsageError, match="p is pinned"):
-            await pool.unload("p")
-    with pytest.raises(UsageError, match=r"pinned models need 3\.00 GiB, 2\.00 GiB"):
-        Pool([hosted("x", gib=3, pinned=True)], PoolLimits(budget_bytes=2 * GIB), log_dir=tmp_path)
+def test_names_are_given_once(tmp_path):
     with pytest.raises(UsageError, match="one name"):
-        Pool([hosted("x"), hosted("x")], PoolLimits(), log_dir=tmp_path)
-
-
-async def test_a_model_that_cannot_fit_says_so_at_once(tmp_path):
-    async with pool_of(tmp_path, hosted("huge", gib=5)) as pool:
-        with pytest.raises(EngineError, match=r"huge needs 5\.00 GiB, 2\.00 GiB are available"):
-            await pool.load("huge")
-
-
-async def test_idle_models_are_let_go(tmp_path):
-    now = [0.0]
-    async with pool_of(
-        tmp_path, hosted("a"), hosted("p", pinned=True), idle_seconds=60, clock=lambda: now[0] + 1
-    ) as pool:
-        await pool.load("a")
-        await pool.load("p")
-        now[0] = 59
-        await pool.sweep()
-        assert states(pool)["a"] == "ready"
-        now[0] = 61
-        await pool.sweep()
-        assert states(pool) == {"a": "unloaded", "p": "ready"}
-
-
-async def test_a_full_queue_and_a_long_wait_are_refused(tmp_path):
-    async with (
-        pool_of(
-            tmp_path, hosted("a"), hosted("b"), budget_gib=1, queue=1, wait_seconds=0.3, stay_seconds=60
-        ) as pool,
-        pool.use("a"),
-    ):
-        first = asyncio.create_task(_use(pool, "b", []))
-        await asyncio.sleep(0.05)
-        with pytest.raises(PoolBusyError, match="1 requests wait for b"):
-            await _use(pool, "b", [])
-        with pytest.raises(PoolBusyError, match=r"not loaded within 0\.3 s"):
-            await first
+        Pool([plan_of("x"), plan_of("x")], ["x", "y"], log_dir=tmp_path)
 
 
 async def test_out_of_memory_at_load_corrects_what_was_assumed(tmp_path, monkeypatch):
@@ -113,15 +50,46 @@ async def test_out_of_memory_at_load_corrects_what_was_assumed(tmp_path, monkeyp
             raise EngineError("engine a did not start: out of memory: failed to allocate buffer")
 
     monkeypatch.setattr("freehold.engines.pool.pool.start_engine", Dying)
-    async with pool_of(
-        tmp_path, hosted("a"), on_memory=lambda plan, size, why: learned.append((plan.model, size, why))
-    ) as pool:
-        with pytest.raises(EngineError, match="out of memory"):
-            await pool.load("a")
-        (row,) = pool.status()
-        assert row.state == "failed" and "out of memory" in row.trouble
-        assert row.bytes == round(1.25 * GIB)
-        assert learned[0][:2] == ("a", round(1.25 * GIB))
+    with pytest.raises(EngineError, match="out of memory"):
+        async with pool_of(
+            tmp_path, plan_of("a"), on_memory=lambda plan, size, why: learned.append((plan.model, size, why))
+        ):
+            pass
+    assert learned[0][0] == "a" and "out of memory" in learned[0][2]
+
+
+async def test_adapters_come_and_go_without_a_failed_request(tmp_path):
+    answers = tmp_path / "tuned.json"
+    answers.write_text('{"ping": "tuned pong"}')
+    changes = []
+    plan = plan_of("a", token_delay_ms=5, default="one two three four five six")
+    async with (
+        pool_of(tmp_path, plan, on_change=lambda: changes.append(1)) as pool,
+        served(pool) as (front, http),
+    ):
+        done = asyncio.Event()
+        outcomes = []
+
+        async def load():
+            while not done.is_set():
+                outcomes.append(await ask(http, front, "a"))
+
+        workers = [asyncio.create_task(load()) for _ in range(4)]
+        assert (await ask(http, front, "a:t"))[0] == 404
+        await pool.add_adapter("a", AdapterMount(name="a:t", path=str(answers)))
+        status, text = await ask(http, front, "a:t", "ping")
+        assert (status, text) == (200, "tuned pong")
+        with pytest.raises(UsageError, match="served already"):
+            await pool.add_adapter("a", AdapterMount(name="a:t", path=str(answers)))
+        await pool.remove_adapter("a:t")
+        assert (await ask(http, front, "a:t"))[0] == 404
+        with pytest.raises(UsageError, match="no adapter is served as 'a'"):
+            await pool.remove_adapter("a")
+        await asyncio.sleep(0.2)
+        done.set()
+        await asyncio.gather(*workers)
+        assert {status for status, _ in outcomes} == {200} and len(outcomes) > 4
+        assert len(changes) == 2
 
 
 class Swapping:
@@ -149,8 +117,7 @@ async def test_an_engine_that_can_change_its_adapters_is_asked_to_and_stays(tmp_
     answers = tmp_path / "tuned.json"
     answers.write_text("{}")
     calls = []
-    async with pool_of(tmp_path, hosted("a")) as pool:
-        await pool.load("a")
+    async with pool_of(tmp_path, plan_of("a")) as pool:
         slot = pool._slots["a"]
         session = slot.session
         session._running = swapping = Swapping(session._running, calls)
@@ -168,13 +135,8 @@ async def test_an_engine_that_can_change_its_adapters_is_asked_to_and_stays(tmp_
 
 
 async def test_an_adapter_the_engine_refuses_leaves_all_as_it_was(tmp_path):
-    async with pool_of(tmp_path, hosted("a")) as pool:
-        first = await pool.load("a")
+    async with pool_of(tmp_path, plan_of("a")) as pool:
+        first = pool.endpoint("a")
         with pytest.raises((UsageError, EngineError)):
             await pool.add_adapter("a", AdapterMount(name="a:t", path=str(tmp_path / "gone.json")))
         assert pool.endpoint("a") == first and pool.model_of("a:t") is None
-
-
-def test_names_of_files():
-    assert safe("org/model:tag") == "org-model-tag"
-    assert safe("///") == "model"

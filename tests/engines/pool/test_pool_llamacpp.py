@@ -1,4 +1,4 @@
-"""The pool with real weights: two models take turns, an adapter comes and goes while requests run."""
+"""The pool with real weights: two models beside each other, an adapter comes and goes while requests run."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ import numpy
 import pytest
 
 from freehold.engines import keys
-from freehold.engines.pool import HostedModel, Pool, PoolLimits, drain
+from freehold.engines.pool import Pool, drain
 from freehold.engines.pool.control import Control
 from freehold.engines.pool.front import Front
 from freehold.errors import EngineError
@@ -16,8 +16,6 @@ from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.workflows.weights.pull import ensure_weights
 
 pytestmark = [pytest.mark.anyio, pytest.mark.weights]
-
-GIB = 1 << 30
 
 
 @pytest.fixture
@@ -53,7 +51,7 @@ def noise(tmp_path_factory):
 
 
 def hosted(name, weights):
-    plan = ServePlan(
+    return ServePlan(
         engine="llamacpp",
         model=name,
         weights_path=weights.path,
@@ -62,7 +60,6 @@ def hosted(name, weights):
         parallel=2,
         options={"prompt_cache_mib": 0},
     )
-    return HostedModel(plan=plan, bytes=GIB)
 
 
 async def ask(http, front, model):
@@ -77,14 +74,11 @@ async def ask(http, front, model):
         return reply.status, answer["choices"][0]["message"]["content"] if reply.status == 200 else answer
 
 
-async def test_turns_and_adapters(weights, noise, tmp_path, monkeypatch):
+async def test_two_models_and_adapters(weights, noise, tmp_path, monkeypatch):
     monkeypatch.setattr(drain, "FOLLOW_SECONDS", 0.2)
-    pool = Pool(
-        [hosted("one", weights), hosted("two", weights)],
-        PoolLimits(budget_bytes=round(1.5 * GIB)),
-        log_dir=tmp_path,
-    )
+    pool = Pool([hosted("one", weights), hosted("two", weights)], ["one", "two"], log_dir=tmp_path)
     try:
+        await pool.start()
         async with (
             Front(pool, Control(pool)).running() as front,
             aiohttp.ClientSession(headers=keys.bearer(keys.RUN_KEY_ENV)) as http,
@@ -92,7 +86,7 @@ async def test_turns_and_adapters(weights, noise, tmp_path, monkeypatch):
             status, plain = await ask(http, front, "one")
             assert status == 200
             assert await ask(http, front, "two") == (200, plain), "same weights, same answer"
-            assert [row.state for row in pool.status()] == ["unloaded", "ready"]
+            assert [row.state for row in pool.status()] == ["ready", "ready"]
 
             done, outcomes = asyncio.Event(), []
 

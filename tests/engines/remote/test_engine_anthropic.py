@@ -16,7 +16,7 @@ from freehold.gateway.serve import started
 from freehold.types.endpoint import ServePlan
 from freehold.types.route import ApiKey
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.process, pytest.mark.anyio]
 
 ASK = [{"role": "user", "content": "Where is my order?"}]
 

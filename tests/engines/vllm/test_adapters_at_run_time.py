@@ -13,7 +13,7 @@ from freehold.engines.engine import TakesAdapters
 from freehold.errors import EngineError, UsageError
 from freehold.types.endpoint import AdapterMount, ServePlan
 
-pytestmark = [pytest.mark.anyio, pytest.mark.weights, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.anyio, pytest.mark.weights, pytest.mark.process, pytest.mark.timeout(900)]
 
 
 async def ask(endpoint, name):

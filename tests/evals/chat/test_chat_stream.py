@@ -56,12 +56,3 @@ def test_an_error_in_the_stream_and_garbage_are_told_apart():
     assert text.error == "overloaded"
     with pytest.raises(Garbled):
         ChatText().feed(b"data: {nonsense\n\n")
-
-
-def test_log_probabilities_come_in_pieces():
-    text = ChatText()
-    for word in ("yes", "!"):
-        told = {"content": [{"token": word, "logprob": -0.1, "top_logprobs": []}]}
-        piece = {"choices": [{"delta": {"content": word}, "logprobs": told}]}
-        text.feed(b"data: " + json.dumps(piece).encode() + b"\n\n")
-    assert [one.text for one in text.teacher] == ["yes", "!"]

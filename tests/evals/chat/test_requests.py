@@ -109,7 +109,7 @@ def test_a_prepared_model_is_asked_as_it_is_served_and_the_notes_say_so():
     ]  # fmt: skip
     assert preparation_notes(said, SERVED) == []
     first, second = preparation_notes(said, served)
-    assert "the system prompt made for it, a reminder in 2 of 3 requests" in first and how.id[:12] in first
+    assert "a system prompt of its own, a reminder in 2 of 3 requests" in first and how.id[:12] in first
     assert second.startswith(
         "1 requests went to the candidate as they were recorded: the system prompt is another"
     )

@@ -9,6 +9,8 @@ from freehold.errors import ConfigError, InputError
 from freehold.evals.scorers import make
 from freehold.evals.scorers.code import CodeScorer
 
+pytestmark = pytest.mark.process
+
 GOLD = msgspec.structs.replace(SAMPLE, gold="a")
 
 

@@ -13,6 +13,8 @@ from tests.gateway.loopback import eventually
 from freehold.bounded.sandbox import LIMITS, sandbox_state
 from freehold.evals.scorers.code_process import CodeLimits, CodeProcess, EndedError
 
+pytestmark = pytest.mark.process
+
 HOSTILE = """
 import os, signal, socket, subprocess, sys, time
 

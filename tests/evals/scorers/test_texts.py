@@ -81,6 +81,7 @@ def test_labels_that_normalise_to_one_are_refused():
         make("label", {"labels": ["a"], "aliases": {"x": "b"}})
 
 
+@pytest.mark.process
 def test_regex():
     assert value("regex", "order LL-204816 ok", None, pattern=r"LL-\d{6}") == 1.0
     assert value("regex", "order LL-204816 ok", None, pattern=r"LL-\d{6}", match="full") == 0.0
@@ -99,6 +100,7 @@ def test_regex():
             make("regex", options)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("options", [{"pattern": "^(a+)+$"}, {}])
 def test_a_pattern_without_end_is_not_scored_and_the_next_one_is(options):
     started = time.monotonic()

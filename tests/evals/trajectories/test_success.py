@@ -46,6 +46,7 @@ def test_what_was_not_changed_and_what_was_changed_too_often_is_no_success(sessi
     assert check("state:refund", session, (*once, *once[len(session.opening) :])).value == 0.0
 
 
+@pytest.mark.process
 def test_a_function_of_ones_own_sees_the_whole_session(sessions, tmp_path):
     (tmp_path / "grade.py").write_text(GRADER)
     session = refunded(sessions)
@@ -61,6 +62,7 @@ def test_a_function_of_ones_own_sees_the_whole_session(sessions, tmp_path):
     )
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("name", "says"),
     [

@@ -41,14 +41,3 @@ def test_a_bill_that_is_sent_again_is_booked_once(tmp_path):
         assert spent(store.database, "2026-03-01", "2026-03")["key:a"].day_usd == Decimal(4)
     assert meters.counters["freehold_spend_usd", ("key:a",)] == 4.0
     assert meters.counters["freehold_bills", ("unreadable",)] == 1
-
-
-def test_an_unknown_price_is_told_once_and_named(tmp_path, caplog):
-    url = f"sqlite:///{tmp_path / 's.sqlite3'}"
-    endpoint = Endpoint(name="paid", engine="remote", base_url="http://x")
-    billing = Billing(GatewayConfig(endpoints=(endpoint,), store_url=url), Meters())
-    with open_store(url) as store:
-        billing.add("source", bill(1))
-        billing.add("source", bill(2))
-        billing.book(store, at=NOW)
-    assert billing.unpriced == {"key:a": "m"} and caplog.text.count("the price of m is unknown") == 1

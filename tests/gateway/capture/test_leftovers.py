@@ -11,6 +11,8 @@ from freehold.gateway.capture.frames import CHARGE, TRACE
 from freehold.gateway.capture.leftovers import find_dead_spool
 from freehold.gateway.telemetry.meters import read_all
 
+pytestmark = pytest.mark.process
+
 DIE = """
 import os, signal, sys
 from pathlib import Path
@@ -62,24 +64,6 @@ def test_all_that_was_not_done_with_is_found_and_counted_once(dead, tmp_path):
     }
 
 
-def test_a_recorder_that_is_killed_while_it_removes_a_spool_counts_none_of_it_less(dead, tmp_path):
-    folder = tmp_path / "spool"
-    spool = find_dead_spool(folder, "store")
-    spool.acknowledge(TRACE, 0, 3)
-    spool.acknowledge(CHARGE, 0, 1)
-    worker_file = folder / f"{dead}.worker"
-    left = worker_file.read_bytes()
-    spool.remove(tmp_path)
-    (before,) = read_all(tmp_path)
-    worker_file.write_bytes(left)  # the last that it would have removed
-    spool = find_dead_spool(folder, "store")
-    assert spool.is_drained
-    spool.remove(tmp_path)
-    (after,) = read_all(tmp_path)
-    assert before.counters == after.counters and before.counters["freehold_traces_stored"] == [((), 4.0)]
-    assert list(folder.iterdir()) == []
-
-
 def test_a_gateway_that_was_killed_whole_is_drained_by_the_next_one(upstream, tmp_path):
     with gateway(upstream, tmp_path) as running:
         assert post(running, QUESTION)[0] == 200
@@ -97,54 +81,3 @@ def test_a_gateway_that_was_killed_whole_is_drained_by_the_next_one(upstream, tm
         eventually(lambda: len(traces_of(running)) == 5)
         eventually(lambda: list((tmp_path / "spool").glob("*.worker")) != [])
         eventually(lambda: metric(running, "freehold_traces_stored_total") == 5)
-
-
-@pytest.mark.slow
-def test_no_answer_is_without_a_trace_however_processes_die(upstream, tmp_path):
-    import random
-    import threading
-    import time
-
-    answered, stop = set(), threading.Event()
-    with gateway(upstream, tmp_path, workers=2) as running:
-
-        def ask(number):
-            for turn in range(100_000):
-                if stop.is_set():
-                    return
-                name = f"{number}-{turn}"
-                question = {"model": "m", "messages": [{"role": "user", "content": name}]}
-                try:
-                    if post(running, question)[0] == 200:
-                        answered.add(name)
-                except OSError:
-                    time.sleep(0.05)
-
-        askers = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
-        for asker in askers:
-            asker.start()
-        draw = random.Random(14)
-        for _ in range(20):
-            time.sleep(draw.uniform(0.3, 1.0))
-            alive = processes(running, draw.choice(["worker", "worker", "recorder"]))
-            if alive:
-                draw.choice(alive).kill()
-        stop.set()
-        for asker in askers:
-            asker.join()
-
-        def counted():
-            return metric(running, "freehold_traces_captured_total") == metric(
-                running, "freehold_traces_stored_total"
-            ) + metric(running, "freehold_traces_lost_total")
-
-        eventually(lambda: answered <= {_words(trace) for trace in traces_of(running)})
-        eventually(counted)
-        words = [_words(trace) for trace in traces_of(running)]
-        assert len(words) == len(set(words)), "none is there twice"
-        # What a worker counted in its last second is told when its spool was drained.
-        eventually(lambda: metric(running, "freehold_traces_stored_total") == len(words))
-
-
-def _words(trace):
-    return trace.request["messages"][0]["content"]

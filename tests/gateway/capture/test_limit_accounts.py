@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from freehold.gateway.capture.billing import Billing
-from freehold.gateway.capture.limit_accounts import LimitAccounts, limits_by_name
+from freehold.gateway.capture.limit_accounts import LimitAccounts
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.limits.ledger import NANO, SpendLedger
 from freehold.gateway.limits.limiter import Limiter
@@ -15,7 +15,7 @@ from freehold.gateway.messages import TableMessage
 from freehold.gateway.telemetry.meters import Meters
 from freehold.store import open_store
 from freehold.types.endpoint import Endpoint
-from freehold.types.route import ApiKey, Limits, Route, Target, Team
+from freehold.types.route import ApiKey, Limits
 from freehold.wire.errors import ApiError
 
 CONFIG = GatewayConfig(endpoints=(Endpoint(name="e", engine="remote", base_url="http://127.0.0.1:1"),))
@@ -101,42 +101,6 @@ def test_a_gateway_that_is_started_again_remembers_its_minute(store, tmp_path):
     assert again.let_in(60) <= 2, "but for what the even spread puts out of the minute"
 
 
-def test_a_recorder_that_is_started_again_changes_nothing(store, tmp_path):
-    one = OneGateway(tmp_path / "one", "one")
-    one.accounts.learn(store, TABLE)
-    assert one.let_in(50) == 50
-    one.report()
-    one.accounts.share(store)
-    again = LimitAccounts(CONFIG, tmp_path / "one", Billing(CONFIG, Meters()), owner="one")
-    again.learn(store, TABLE)
-    assert one.let_in(60) == 10
-
-
-def test_a_recorder_that_is_started_again_is_no_second_gateway(store, tmp_path, monkeypatch):
-    folder = tmp_path / "one"
-    folder.mkdir()
-    for process_id in (1001, 1002):
-        monkeypatch.setattr("os.getpid", lambda process_id=process_id: process_id)
-        accounts = LimitAccounts(CONFIG, folder, Billing(CONFIG, Meters()))
-        accounts.learn(store, TABLE)
-        totals, _ = accounts.share(store)
-        assert (totals.gateways, totals.rank) == (1, 0)
-        with accounts._opened().counting():
-            assert not accounts._opened().is_shared
-
-
-def test_a_gateway_that_follows_one_that_left_remembers_its_minute_at_once(store, tmp_path):
-    one = OneGateway(tmp_path / "one", "one")
-    one.accounts.learn(store, TABLE)
-    assert one.let_in(30) == 30
-    one.report()
-    one.accounts.share(store)
-    one.accounts.leave(store)
-    again = OneGateway(tmp_path / "again", "again")
-    again.accounts.learn(store, TABLE)
-    assert 25 <= again.let_in(60) <= 32, "but for what the even spread puts out of the minute"
-
-
 def test_a_gateway_that_follows_one_that_was_killed_remembers_its_minute_when_that_one_is_gone(
     store, tmp_path
 ):
@@ -153,12 +117,3 @@ def test_a_gateway_that_follows_one_that_was_killed_remembers_its_minute_when_th
         connection.exec_driver_sql("DELETE FROM leases WHERE owner = 'one'")
     again.accounts.share(store)
     assert again.let_in(60) <= 2
-
-
-def test_limits_are_those_of_keys_in_force_teams_and_routes():
-    route = Route(name="r", model="m", incumbent=Target(endpoint="e"), limits=Limits(tokens_per_minute=5))
-    config = msgspec.structs.replace(CONFIG, routes=(route,))
-    free = msgspec.structs.replace(route, limits=Limits(concurrency=3))
-    table = msgspec.structs.replace(TABLE, teams=(Team(name="t", limits=Limits(requests_per_minute=1)),))
-    assert set(limits_by_name(config, table)) == {"key:a", "team:t", "route:r"}
-    assert set(limits_by_name(config, msgspec.structs.replace(table, routes=(free,)))) == {"key:a", "team:t"}

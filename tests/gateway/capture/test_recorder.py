@@ -9,11 +9,10 @@ import pytest
 from sqlalchemy import text
 from tests.gateway.asking import QUESTION, post
 from tests.gateway.capture.exchanges import captured
-from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, stream_of, traces_of
+from tests.gateway.loopback import ANSWER, eventually, plain, stream, stream_of, traces_of
 
 from freehold.datasets import building
 from freehold.errors import StorageError
-from freehold.gateway.capture import traces as making
 from freehold.gateway.capture.recorder import Recorder, _decode
 from freehold.gateway.capture.redaction import redact, redactor_of
 from freehold.gateway.capture.spool import OUTCOMES
@@ -22,6 +21,8 @@ from freehold.privacy.library import LIBRARY
 from freehold.store import open_store
 from freehold.types.endpoint import Endpoint
 
+pytestmark = pytest.mark.process
+
 PATIENCE_S = 20.0
 
 
@@ -29,22 +30,6 @@ def trace_of(running, trace_id):
     """The trace of an exchange, once it is written; the recorder may still be starting."""
     found = lambda: [one for one in traces_of(running) if one.id == trace_id]  # noqa: E731
     return eventually(found, timeout_s=PATIENCE_S)[0]
-
-
-TOOLS = [{"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}]
-FORM = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}
-
-
-def test_tools_and_schemas_are_kept_and_a_stream_is_put_together(shared, upstream):
-    upstream.answer = lambda seen: stream(stream_of("on", " its", " way", usage=True))
-    asked = {**QUESTION, "stream": True, "tools": TOOLS, "response_format": FORM, "temperature": 0.5}
-    _, headers, _ = post(shared, asked)
-    kept = trace_of(shared, headers["x-freehold-trace-id"])
-    assert kept.request["tools"] == TOOLS and kept.request["response_format"] == FORM
-    assert kept.request["temperature"] == 0.5 and kept.streamed
-    assert kept.response["choices"][0]["message"]["content"] == "on its way"
-    assert (kept.completeness, kept.finish_reason) == ("complete", "stop")
-    assert kept.usage.prompt_tokens == 9, "usage was asked for although the client did not"
 
 
 def test_opting_out_leaves_nothing(shared, upstream):
@@ -68,30 +53,6 @@ def test_only_whole_exchanges_may_become_samples(shared, upstream):
         ids = {trace.id for trace in store.traces()}
         assert whole.id in ids and cut.id not in ids, "what datasets are built from"
         assert building.sample_of(whole, building.Recipe()).incumbent == "on its way"
-
-
-@pytest.mark.slow
-def test_old_and_surplus_traces_are_forgotten(upstream, tmp_path):
-    with gateway(upstream, tmp_path) as running:
-        for _ in range(20):
-            post(running, QUESTION)
-        eventually(lambda: len(traces_of(running)) == 20, timeout_s=PATIENCE_S)
-        with open_store(running.config.store_url) as store:
-            size = store.traces_bytes()
-    with gateway(upstream, tmp_path, retention_bytes=size // 2) as running:
-        eventually(lambda: len(traces_of(running)) <= 10, timeout_s=PATIENCE_S)
-        with open_store(running.config.store_url) as store:
-            assert 0 < store.traces_bytes() <= size // 2
-    with gateway(upstream, tmp_path, retention_days=0.0) as running:
-        eventually(lambda: traces_of(running) == [], timeout_s=PATIENCE_S)
-
-
-def test_the_choice_of_redaction_decides():
-    assert redactor_of("off") is None and redactor_of("raw") is None and redactor_of("patterns") is redact
-    kept = making.to_trace(captured(), redactor=None)
-    assert kept.user == "ada@example.com"
-    clean = making.to_trace(captured(), redactor=redact)
-    assert "ada@" not in msgspec.json.encode(clean).decode() and clean.user == "<EMAIL>"
 
 
 def test_a_trace_whose_redaction_fails_is_lost_never_written(tmp_path):
@@ -190,7 +151,6 @@ def test_a_store_that_takes_no_trace_at_all_makes_none_be_given_up(url, tmp_path
     assert error is not None and len(recorder._queue) == 5 and not outcomes and not kept
 
 
-@pytest.mark.slow
 def test_the_library_finds_what_patterns_do_not(monkeypatch):
     pytest.importorskip("presidio_analyzer")
     redactor = redactor_of("pii")

@@ -2,12 +2,15 @@
 
 import time
 
+import pytest
 from tests.gateway.asking import QUESTION, metric, post
 from tests.gateway.loopback import eventually, gateway, processes, traces_of
 
 from freehold.gateway.config import ApiKey
 from freehold.gateway.limits.keys import hash_of
 from freehold.types.route import Limits
+
+pytestmark = pytest.mark.process
 
 
 def test_a_recorder_that_is_killed_is_started_again_and_loses_nothing(upstream, tmp_path):

@@ -13,6 +13,8 @@ from tests.gateway.loopback import ANSWER, eventually, gateway, plain, stream, s
 
 from freehold.gateway.serve import free_port
 
+pytestmark = pytest.mark.process
+
 GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "tls.md"
 
 

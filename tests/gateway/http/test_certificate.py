@@ -1,13 +1,11 @@
 """TLS as clients meet it: a real gateway, real handshakes, certificates of an authority made for the test."""
 
 import asyncio
-import os
 import socket
 import ssl
 import subprocess
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 import httpx
 import openai
@@ -17,10 +15,10 @@ from tests.gateway.asking import QUESTION
 from tests.gateway.loopback import ANSWER, eventually, gateway, stream, stream_of
 
 from freehold.errors import ConfigError
-from freehold.gateway import deadlines
 from freehold.gateway.config import TlsFiles
-from freehold.gateway.http.certificate import ServerCertificate, check_certificate, expiry_of
-from freehold.gateway.http.server import HttpServer
+from freehold.gateway.http.certificate import ServerCertificate, check_certificate
+
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +58,13 @@ def shown(running, authority):
             return wrapped.getpeercert()["serialNumber"]
 
 
+@pytest.fixture(scope="module")
+def secured(_upstream, authority, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("secured")
+    with gateway(_upstream, folder, tls=write(authority, folder, "localhost", "127.0.0.1")) as running:
+        yield running
+
+
 @pytest.fixture
 def sdk(authority):
     """OpenAI's client for a gateway; closed at the end."""
@@ -80,17 +85,16 @@ def sdk(authority):
         client.close()
 
 
-def test_answers_and_streams_over_tls(upstream, authority, files, sdk, tmp_path):
-    with gateway(upstream, tmp_path, tls=files) as running:
-        assert running.base_url.startswith("https://")
-        client = sdk(running)
-        answer = client.chat.completions.create(**QUESTION)
-        assert answer.choices[0].message.content == ANSWER["choices"][0]["message"]["content"]
-        upstream.answer = lambda seen: stream(stream_of("on", " its", " way"), pause=0.15)
-        started, arrivals = time.monotonic(), []
-        for _ in client.chat.completions.create(**QUESTION, stream=True):
-            arrivals.append(time.monotonic() - started)
-        assert arrivals[-1] - arrivals[0] > 0.4, "chunks are not held back"
+def test_answers_and_streams_over_tls(secured, upstream, sdk):
+    assert secured.base_url.startswith("https://")
+    client = sdk(secured)
+    answer = client.chat.completions.create(**QUESTION)
+    assert answer.choices[0].message.content == ANSWER["choices"][0]["message"]["content"]
+    upstream.answer = lambda seen: stream(stream_of("on", " its", " way"), pause=0.15)
+    started, arrivals = time.monotonic(), []
+    for _ in client.chat.completions.create(**QUESTION, stream=True):
+        arrivals.append(time.monotonic() - started)
+    assert arrivals[-1] - arrivals[0] > 0.4, "chunks are not held back"
 
 
 def test_a_renewed_certificate_is_shown_while_connections_go_on(upstream, authority, files, sdk, tmp_path):
@@ -106,55 +110,6 @@ def test_a_renewed_certificate_is_shown_while_connections_go_on(upstream, author
         assert "".join(words) == "abcdefghij", "the stream from before the renewal ended whole"
 
 
-def test_a_handshake_that_runs_while_a_worker_leaves_is_waited_for(authority, files):
-    """The worker ended, for no connection was open yet: a client that had just connected was cut off."""
-
-    async def answer(request):
-        request.respond(200, [], b"done")
-
-    async def main():
-        listener = socket.create_server(("127.0.0.1", 0))
-        server = HttpServer(answer)
-        await server.listen(listener, ServerCertificate(files))
-        plain = socket.create_connection(listener.getsockname())
-        plain.setblocking(False)
-        while not server.opening:
-            await asyncio.sleep(0.01)
-        leaving = asyncio.create_task(server.leave(5, asyncio.Event()))
-        await asyncio.sleep(0.3)
-        assert not leaving.done()
-        reader, writer = await asyncio.open_connection(
-            sock=plain, ssl=trusting(authority), server_hostname="localhost"
-        )
-        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-        received = await reader.read()
-        assert received.startswith(b"HTTP/1.1 200") and b"connection: close" in received
-        await leaving
-        writer.close()
-        await server.drain(0.1)
-
-    asyncio.run(asyncio.wait_for(main(), 20))
-
-
-def test_a_handshake_that_never_ends_holds_a_leaving_worker_no_longer_than_its_time(
-    authority, files, monkeypatch
-):
-    monkeypatch.setattr(deadlines, "HEAD_WITHIN_S", 0.5)
-
-    async def main():
-        listener = socket.create_server(("127.0.0.1", 0))
-        server = HttpServer(lambda request: None)
-        await server.listen(listener, ServerCertificate(files))
-        with socket.create_connection(listener.getsockname()):
-            while not server.opening:
-                await asyncio.sleep(0.01)
-            await server.leave(5, asyncio.Event())
-        await server.drain(0.1)
-        await asyncio.sleep(0.2)  # by then the loop has closed its end
-
-    asyncio.run(asyncio.wait_for(main(), 20))
-
-
 def test_a_broken_renewal_leaves_the_certificate_in_force(authority, files, tmp_path):
     certificate = ServerCertificate(files)
     before = certificate._current
@@ -165,18 +120,6 @@ def test_a_broken_renewal_leaves_the_certificate_in_force(authority, files, tmp_
     write(authority, tmp_path, "localhost")
     assert certificate.reload() is True and certificate._current is not before
     assert certificate.reload() is False
-
-
-def test_a_new_chain_with_the_old_key_waits_for_its_key(authority, files, tmp_path):
-    certificate = ServerCertificate(files)
-    old_key = (tmp_path / "key.pem").read_bytes()
-    write(authority, tmp_path, "localhost")
-    new_key = (tmp_path / "key.pem").read_bytes()
-    (tmp_path / "key.pem").write_bytes(old_key)
-    assert certificate.reload() is False
-    os.utime(tmp_path / "key.pem", (1, 1))
-    (tmp_path / "key.pem").write_bytes(new_key)
-    assert certificate.reload() is True
 
 
 def test_what_cannot_be_used_is_said_before_the_start(authority, files, tmp_path):
@@ -204,19 +147,16 @@ def test_an_encrypted_key_is_refused_and_nothing_asks_at_the_terminal(files, tmp
         check_certificate(TlsFiles(certificate=files.certificate, key=str(locked)))
 
 
-def test_a_client_that_speaks_no_tls_gets_no_answer_and_harms_no_other(
-    upstream, authority, files, sdk, tmp_path
-):
-    with gateway(upstream, tmp_path, tls=files) as running:
-        with socket.create_connection(("127.0.0.1", running.config.port), timeout=10) as plain:
-            plain.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
-            received = plain.recv(4096)
-        assert not received.startswith(b"HTTP/")
-        assert sdk(running).chat.completions.create(**QUESTION).choices
+def test_a_client_that_speaks_no_tls_gets_no_answer_and_harms_no_other(secured, upstream, sdk):
+    with socket.create_connection(("127.0.0.1", secured.config.port), timeout=10) as plain:
+        plain.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+        received = plain.recv(4096)
+    assert not received.startswith(b"HTTP/")
+    assert sdk(secured).chat.completions.create(**QUESTION).choices
 
 
 @pytest.mark.parametrize("request_bytes", [b"NOT HTTP\r\n\r\n", b"GET / HTTP/1.1\r\nx: " + b"a" * 200_000])
-def test_a_request_that_is_refused_reads_its_answer(upstream, authority, files, sdk, tmp_path, request_bytes):
+def test_a_request_that_is_refused_reads_its_answer(secured, upstream, authority, sdk, request_bytes):
     async def scenario(port):
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", port, ssl=trusting(authority), server_hostname="localhost"
@@ -227,33 +167,9 @@ def test_a_request_that_is_refused_reads_its_answer(upstream, authority, files, 
         await asyncio.sleep(0)
         return status
 
-    with gateway(upstream, tmp_path, tls=files) as running:
-        status = asyncio.run(scenario(running.config.port))
-        assert status.split()[1] in (b"400", b"431")
-        assert sdk(running).chat.completions.create(**QUESTION).choices, "and the gateway goes on"
-
-
-def made_until(authority, folder, until):
-    made = authority.issue_cert("localhost", not_after=until)
-    chain = folder / f"{until:%Y}.pem"
-    chain.write_bytes(b"".join(one.bytes() for one in made.cert_chain_pems))
-    return TlsFiles(certificate=str(chain), key=str(chain))
-
-
-@pytest.mark.parametrize("year", [2030, 2049, 2050, 2120])
-def test_the_end_of_a_certificate_is_read(authority, tmp_path, year):
-    """Times are written in two ways, by their year (RFC 5280, 4.1.2.5)."""
-    until = datetime(year, 3, 4, 5, 6, 7, tzinfo=UTC)
-    assert expiry_of(made_until(authority, tmp_path, until)) == until.timestamp()
-
-
-@pytest.mark.parametrize("content", [b"", b"-----BEGIN CERTIFICATE-----\n", None])
-def test_what_is_not_a_certificate_has_no_end(authority, tmp_path, content):
-    files = made_until(authority, tmp_path, datetime(2030, 1, 1, tzinfo=UTC))
-    path = Path(files.certificate)
-    whole = path.read_bytes()
-    path.write_bytes(content if content is not None else whole[:200] + b"\n-----END CERTIFICATE-----\n")
-    assert expiry_of(files) is None
+    status = asyncio.run(scenario(secured.config.port))
+    assert status.split()[1] in (b"400", b"431")
+    assert sdk(secured).chat.completions.create(**QUESTION).choices, "and the gateway goes on"
 
 
 def test_metrics_tell_the_end_of_the_certificate_in_force(upstream, authority, tmp_path):

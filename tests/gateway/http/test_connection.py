@@ -9,11 +9,13 @@ import time
 import pytest
 from tests.gateway.asking import QUESTION
 from tests.gateway.http.sockets import ask, raw, read_answer, serving
-from tests.gateway.loopback import ANSWER, plain, stream, stream_of
+from tests.gateway.loopback import plain, stream, stream_of
 
 from freehold.gateway import deadlines
 from freehold.gateway.http import connection
 from freehold.gateway.http import server as server_module
+
+pytestmark = pytest.mark.process
 
 
 def test_requests_sent_ahead_are_answered_in_turn(shared, upstream):
@@ -21,15 +23,6 @@ def test_requests_sent_ahead_are_answered_in_turn(shared, upstream):
     with raw(shared) as client, client.makefile("rb") as file:
         client.sendall(b"".join(ask({"model": "m", "n": n}) for n in range(4)))
         assert [json.loads(read_answer(file)[2])["n"] for _ in range(4)] == [0, 1, 2, 3]
-
-
-def test_a_request_in_single_bytes_is_understood(shared, upstream):
-    with raw(shared) as client, client.makefile("rb") as file:
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for byte in ask({"model": "m"}):
-            client.sendall(bytes([byte]))
-        status, _, body = read_answer(file)
-    assert status == 200 and json.loads(body) == ANSWER
 
 
 def test_a_body_in_chunks_arrives_whole(shared, upstream):
@@ -52,33 +45,12 @@ def test_who_expects_continue_is_told_to_go_on(shared, upstream):
         assert read_answer(file)[0] == 200
 
 
-def test_an_offer_to_speak_http_2_is_passed_over(shared, upstream):
-    offer = "connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n"
-    with raw(shared) as client, client.makefile("rb") as file:
-        client.sendall(ask(more=offer))
-        assert read_answer(file)[0] == 200
-
-
 def test_http_1_0_gets_its_stream_to_the_end_of_the_connection(shared, upstream):
     upstream.answer = lambda seen: stream(stream_of("ja"))
     with raw(shared) as client, client.makefile("rb") as file:
         client.sendall(ask({**QUESTION, "stream": True}, version="1.0"))
         head, _, body = file.read().partition(b"\r\n\r\n")
     assert b"transfer-encoding" not in head and body == b"".join(stream_of("ja"))
-
-
-def test_chunks_keep_the_borders_the_endpoint_gave_them(shared, upstream):
-    events = [b"data: 1\n\n", b"data: 2\n\ndata: 3\n\n", b"data: [DONE]\n\n"]
-    upstream.answer = lambda seen: stream(events)
-    with raw(shared) as client, client.makefile("rb") as file:
-        client.sendall(ask({**QUESTION, "stream": True}))
-        while file.readline().strip():
-            pass
-        chunks = []
-        while size := int(file.readline(), 16):
-            chunks.append(file.read(size))
-            file.readline()
-    assert chunks == events
 
 
 def test_a_client_that_reads_slowly_makes_the_endpoint_wait(shared, upstream):
@@ -187,12 +159,6 @@ def test_a_request_with_two_hosts_is_refused(shared):
     assert (status, body) == (400, b"a request has one Host header")
 
 
-def test_other_headers_may_come_twice(shared):
-    with raw(shared) as client, client.makefile("rb") as file:
-        client.sendall(b"GET /health HTTP/1.1\r\nhost: a\r\naccept: x/y\r\naccept: z/y\r\n\r\n")
-        assert read_answer(file)[0] == 200
-
-
 def test_thousands_of_requests_sent_ahead_end_the_connection(shared, upstream):
     with raw(shared) as client, contextlib.suppress(ConnectionResetError, BrokenPipeError):
         client.sendall(ask() + b"GET /health HTTP/1.1\r\n\r\n" * 2000)
@@ -243,21 +209,3 @@ def test_nothing_follows_a_request_whose_end_a_proxy_may_see_elsewhere(shared, h
         client.sendall(head + SMUGGLED)
         said = file.read()
     assert said.startswith(b"HTTP/1.1 %d " % status) and said.count(b"HTTP/1.1 ") == 1
-
-
-def test_a_request_of_http_1_0_sent_ahead_does_not_change_the_answer_before_it():
-    async def handler(request):
-        await asyncio.sleep(0.1)
-        request.start_response(200, [])
-        request.send([b"answer"])
-
-    async def scenario(server, port):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET /a HTTP/1.1\r\nhost: x\r\n\r\nGET /b HTTP/1.0\r\nhost: x\r\n\r\n")
-        received = await asyncio.wait_for(reader.read(), 10)
-        writer.close()
-        first, _, second = received.partition(b"0\r\n\r\n")
-        assert b"transfer-encoding: chunked" in first and b"6\r\nanswer\r\n" in first
-        assert b"transfer-encoding" not in second and second.endswith(b"\r\n\r\nanswer")
-
-    serving(handler, scenario)

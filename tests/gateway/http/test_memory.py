@@ -10,76 +10,9 @@ import pytest
 from tests.gateway.asking import QUESTION, metric, post
 from tests.gateway.loopback import ANSWER, eventually, gateway, plain, processes
 
-from freehold.gateway.http.memory import HeldBytes, MemoryBudget
+pytestmark = pytest.mark.process
 
 MIB = 1024 * 1024
-
-
-class Coming:
-    """An upload that a test feeds."""
-
-    def __init__(self, budget, size):
-        self.held = HeldBytes(budget)
-        assert self.held.take(size)
-        self.received_bytes = 0
-        self.evicted = False
-        budget.begin(self)
-
-    def evict(self):
-        self.evicted = True
-        self.held.release()
-
-
-def test_room_is_given_until_it_is_spent_and_again_once_it_is_returned():
-    budget = MemoryBudget(10 * MIB)
-    first, second = HeldBytes(budget), HeldBytes(budget)
-    assert first.take(MIB * 6) and not second.take(MIB * 5)
-    first.release()
-    first.release()
-    assert second.take(MIB * 5) and budget.used_bytes == 5 * MIB
-
-
-def test_large_bodies_leave_room_for_ordinary_ones():
-    budget = MemoryBudget(8 * MIB)
-    assert budget.take(6 * MIB) and not budget.take(2 * MIB)
-    assert budget.take(MIB) and budget.take(MIB) and not budget.take(1)
-
-
-def test_what_was_let_in_may_finish_and_counts():
-    budget = MemoryBudget(8 * MIB)
-    held = HeldBytes(budget)
-    held.force(20 * MIB)
-    assert not budget.take(1)
-    held.release()
-    assert budget.take(1)
-
-
-def test_an_upload_without_progress_loses_its_room_and_one_with_progress_does_not():
-    budget = MemoryBudget(8 * MIB)
-    stalled, moving = Coming(budget, 3 * MIB), Coming(budget, 3 * MIB)
-    assert not budget.take(2 * MIB)
-    for _ in range(2):
-        budget.sweep()
-        moving.received_bytes += MIB
-    budget.sweep()
-    assert budget.take(2 * MIB)
-    assert stalled.evicted and not moving.evicted and budget.evictions == 1
-
-
-def test_an_upload_is_not_called_stalled_in_its_first_second():
-    budget = MemoryBudget(8 * MIB)
-    fresh = Coming(budget, 5 * MIB)
-    budget.sweep()
-    assert not budget.take(2 * MIB) and not fresh.evicted
-
-
-def test_a_whole_upload_keeps_its_room():
-    budget = MemoryBudget(8 * MIB)
-    whole = Coming(budget, 5 * MIB)
-    budget.sweep()
-    budget.sweep()
-    budget.end(whole)
-    assert not budget.take(2 * MIB) and not whole.evicted
 
 
 def upload(port, size, sent, *, path="/v1/chat/completions"):
@@ -96,10 +29,11 @@ def upload(port, size, sent, *, path="/v1/chat/completions"):
     return client
 
 
-@pytest.fixture
-def tight(upstream, tmp_path):
+@pytest.fixture(scope="module")
+def tight(_upstream, tmp_path_factory):
     """A gateway with room for 32 MiB."""
-    with gateway(upstream, tmp_path, capture="off", body_memory_bytes=32 * MIB) as running:
+    folder = tmp_path_factory.mktemp("tight")
+    with gateway(_upstream, folder, capture="off", body_memory_bytes=32 * MIB) as running:
         yield running
 
 

@@ -5,14 +5,16 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import update
 
 from freehold.errors import RevisionError, UsageError
 from freehold.gateway.limits import key_changes as keys
-from freehold.gateway.limits.keys import hash_of
-from freehold.gateway.limits.team_changes import move_keys, set_team
+from freehold.gateway.limits.keys import KeyRing, hash_of
 from freehold.store import default_url, open_store
+from freehold.store.keys import stored_keys
+from freehold.store.tables import records
 from freehold.store.usage import BilledCost, book
-from freehold.types.route import ApiKey, Limits
+from freehold.types.route import ApiKey, LabelLimits, Limits
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -30,11 +32,9 @@ def test_a_name_may_be_used_again_after_revoking(tmp_path):
         assert keys.listed(store, at=AT)[0].spent_day_usd == Decimal("1.25")
 
 
-@pytest.mark.parametrize("change", ["limits", "team"])
-def test_a_key_that_is_revoked_while_it_is_changed_stays_revoked(tmp_path, monkeypatch, change):
+def test_a_key_that_is_revoked_while_it_is_changed_stays_revoked(tmp_path, monkeypatch):
     with open_store(default_url(tmp_path)) as store:
         keys.add(store, "app", limits=Limits(), who="ada", at=AT)
-        set_team(store, "search", Limits(), who="ada", at=AT)
         put = store.put_key
 
         def meanwhile(key, action, **more):
@@ -44,11 +44,8 @@ def test_a_key_that_is_revoked_while_it_is_changed_stays_revoked(tmp_path, monke
 
         monkeypatch.setattr(store, "put_key", meanwhile)
         with pytest.raises(RevisionError, match="the key app was changed meanwhile"):
-            if change == "limits":
-                keys.limit(store, "app", Limits(concurrency=1), who="ada", at=AT)
-            else:
-                move_keys(store, ["app"], "search", who="ada", at=AT)
-        assert store.get(ApiKey, "app").revoked_at == AT and store.get(ApiKey, "app").team is None
+            keys.limit(store, "app", Limits(concurrency=1), who="ada", at=AT)
+        assert store.get(ApiKey, "app").revoked_at == AT
 
 
 def test_a_key_that_is_changed_while_it_is_revoked_is_revoked(tmp_path, monkeypatch):
@@ -82,3 +79,38 @@ def test_of_two_that_make_the_same_key_at_once_one_is_refused(tmp_path):
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             made = [one for one in pool.map(make, range(8)) if one is not None]
         assert len(made) == 1 and store.get(ApiKey, "app").hash == hash_of(made[0].secret)
+
+
+def test_keys_that_carry_a_label_share_its_limits(tmp_path):
+    budget = Limits(usd_per_month=Decimal(5), requests_per_minute=60)
+    with open_store(default_url(tmp_path)) as store:
+        keys.add(
+            store, "app", limits=Limits(concurrency=2), scope=keys.KeyScope(label="search"), who="ada", at=AT
+        )
+        before = stored_keys(store.database)
+        assert KeyRing(before.keys, before.labels).limits_of(before.keys[0]) == [
+            ("key:app", Limits(concurrency=2))
+        ]
+        keys.limit_label(store, "search", budget, who="ada", at=AT)
+        found = stored_keys(store.database)
+        assert found.changes == before.changes + 1
+        limits = KeyRing(found.keys, found.labels).limits_of(found.keys[0])
+        assert limits == [("key:app", Limits(concurrency=2)), ("label:search", budget)]
+        (line,) = keys.listed(store, at=AT)
+        assert (line.label, line.label_limits) == ("search", budget)
+        for wrong in ({"label": "a/b", "limits": budget}, {"label": "a", "limits": Limits(concurrency=-1)}):
+            with pytest.raises(UsageError):
+                keys.limit_label(store, who="ada", at=AT, **wrong)
+
+
+def test_keys_of_a_label_whose_limits_cannot_be_read_may_use_nothing(tmp_path):
+    with open_store(default_url(tmp_path)) as store:
+        keys.add(store, "app", limits=Limits(), scope=keys.KeyScope(label="search"), who="ada", at=AT)
+        keys.limit_label(store, "search", Limits(requests_per_minute=60), who="ada", at=AT)
+        with store.database.writing() as connection:
+            connection.execute(
+                update(records).where(records.c.kind == LabelLimits.kind).values(body=b"broken")
+            )
+        found = stored_keys(store.database)
+        ((_, limits),) = KeyRing(found.keys, found.labels).limits_of(found.keys[0])
+        assert limits.requests_per_minute == 0

@@ -71,11 +71,3 @@ def test_a_store_that_is_gone_is_not_made_newly(tmp_path):
     requirement.check_file(path, store)
     requirement.forget(path)
     assert requirement.read(path) is None and requirement.read(None) is None
-
-
-def test_a_disk_that_takes_nothing_more_still_asks_for_keys(tmp_path, monkeypatch):
-    def full(*_, **__):
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr("freehold.files.write", full)
-    assert look(tmp_path / "keys.json")

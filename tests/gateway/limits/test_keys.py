@@ -14,13 +14,12 @@ from freehold.gateway.limits.keys import KeyRing, check_may, check_scope, hash_o
 from freehold.store import open_store
 from freehold.wire.errors import ApiError
 
+pytestmark = pytest.mark.process
+
 
 def test_keys_are_hashed_required_and_never_sent_on(upstream, tmp_path):
     key, admin = new_key(), new_key()
-    keys = (
-        ApiKey(name="app", hash=hash_of(key)),
-        ApiKey(name="boss", hash=hash_of(admin), admin=True),
-    )
+    keys = (ApiKey(name="app", hash=hash_of(key)), ApiKey(name="boss", hash=hash_of(admin), admin=True))
     with gateway(upstream, tmp_path, api_keys=keys, capture="off") as running:
         assert post(running, QUESTION)[0] == 401
         assert post(running, QUESTION, headers={"authorization": "Bearer fh-wrong"})[0] == 401
@@ -98,12 +97,3 @@ def test_roles_and_scopes_of_a_running_gateway(upstream, tmp_path):
             assert error.value.code == code
         assert ready(running) == {"status": "ready"}
         assert ready(running, key="read")["endpoints"] == {"incumbent": True}
-
-
-def test_key_ring():
-    assert KeyRing([]).check(None, None) is None
-    ring = KeyRing([ApiKey(name="a", hash=hash_of("fh-1"))])
-    assert ring.check("bearer fh-1", None).name == "a" and ring.check(None, "fh-1").name == "a"
-    for shown in ((None, None), ("Bearer ", None), ("Basic fh-1", None), (None, "fh-2")):
-        with pytest.raises(ApiError):
-            ring.check(*shown)

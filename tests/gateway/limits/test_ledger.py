@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from freehold.gateway.limits import ledger
-from freehold.gateway.limits.ledger import NANO, SpendFile, SpendLedger, SpendPublisher, nano_of
+from freehold.gateway.limits.ledger import NANO, SpendLedger, SpendPublisher, nano_of
 from freehold.types.route import Limits
 from freehold.wire.errors import ApiError
 
@@ -87,35 +87,9 @@ def test_a_name_that_is_refused_leaves_nothing_reserved_for_the_others(tmp_path)
     worker.reserve(CAPPED, NANO)
 
 
-def test_yesterday_does_not_count_today(tmp_path):
-    published(tmp_path, "5", at=datetime(2020, 1, 1, tzinfo=UTC))
-    SpendLedger(tmp_path, "one").reserve(CAPPED, 1)
-
-
 def test_the_cell_of_a_worker_that_is_gone_is_taken_and_free(tmp_path):
     publisher = published(tmp_path)
     SpendLedger(tmp_path, "gone").reserve(CAPPED, NANO // 2)
     assert publisher.take("gone") == {"key:a": NANO // 2}
     assert publisher.take("gone") == {}
     SpendLedger(tmp_path, "one").reserve(CAPPED, NANO)
-
-
-def test_what_is_reserved_is_added_up_over_all_cells(tmp_path):
-    """Also where cells in between are free again, and numbers end in bytes of zeros."""
-    for worker, nano in ((7, 256), (1 << 56, 1 << 40), (9, 0), (3, 5), (1 << 63, 1 << 32)):
-        SpendFile(tmp_path, "key:a").change(worker, nano)
-    file = SpendFile(tmp_path, "key:a")
-    assert file.reserved() == 256 + (1 << 40) + 5 + (1 << 32)
-    assert file.take(1 << 56) == 1 << 40 and file.take(1 << 63) == 1 << 32
-    assert file.reserved() == 256 + 5
-    assert file.take(7) + file.take(3) + file.take(9) == 256 + 5 and file.reserved() == 0
-
-
-def test_a_share_is_told_again_only_where_it_changes_or_was_too_little(tmp_path):
-    file = SpendFile(tmp_path, "key:a")
-    assert file.is_told(None, alone=False) and not file.is_told(0, alone=False)
-    file.set_share(5, alone=True)
-    assert file.is_told(5, alone=True)
-    assert not file.is_told(5, alone=False) and not file.is_told(4, alone=True)
-    file.note_short()
-    assert not file.is_told(5, alone=True), "a refusal is taken note of once"

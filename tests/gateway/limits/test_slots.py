@@ -8,8 +8,10 @@ import sys
 
 import pytest
 
-from freehold.gateway.limits.slots import LocalSlots, SharedSlots
+from freehold.gateway.limits.slots import SharedSlots
 from freehold.processes import start_of
+
+pytestmark = pytest.mark.process
 
 
 def _hold(folder, ready, go):
@@ -68,51 +70,3 @@ def test_a_process_with_the_number_of_a_killed_worker_does_not_hold_its_slots(tm
         mine = SharedSlots(tmp_path, "route:r")
         assert [mine.acquire(3) for _ in range(4)] == [True, True, True, False]
         other.communicate(b"\n")
-
-
-_AT_ITS_BOUND = """
-import os, resource, sys
-from pathlib import Path
-from freehold.gateway.limits.slots import SharedSlots
-slots = SharedSlots(Path(sys.argv[1]), "route:r")
-taken = [slots.acquire(2) for _ in range(3)]
-resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-held = []
-try:
-    while True:
-        held.append(os.open(os.devnull, os.O_RDONLY))
-except OSError:
-    print(taken, [slots.acquire(2) for _ in range(3)])
-"""
-
-
-def test_a_worker_at_its_bound_of_open_files_gives_no_slot_twice(tmp_path):
-    """Whether other workers live cannot be read then."""
-    command = [sys.executable, "-c", _AT_ITS_BOUND, str(tmp_path)]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert told.strip() == "[True, True, False] [False, False, False]"
-
-
-@pytest.mark.parametrize("make", [LocalSlots, lambda: None])
-def test_places_alone(make, tmp_path):
-    slots = make() or SharedSlots(tmp_path, "key:a")
-    assert slots.acquire(1) and not slots.acquire(1)
-    slots.wait(1)
-    assert slots.waiting_elsewhere() == 0
-    slots.wait(-1)
-    slots.release()
-    assert slots.acquire(1)
-
-
-def test_a_page_that_was_tidied_away_keeps_what_runs(tmp_path):
-    mine = SharedSlots(tmp_path, "key:a")
-    assert mine.acquire(2)
-    for file in tmp_path.iterdir():
-        file.unlink()
-    other = SharedSlots(tmp_path, "key:a")
-    assert mine.acquire(2) and not mine.acquire(2)
-    mine.release()
-    mine.release()
-    assert other.acquire(2)
-    with pytest.raises(OSError):
-        SharedSlots(tmp_path / "nowhere", "key:a")

@@ -12,6 +12,8 @@ from freehold.types.engine import ENGINE_KINDS
 from freehold.wire import openai
 from freehold.wire.errors import ApiError
 
+pytestmark = pytest.mark.process
+
 LOCAL, RENTED = ENGINE_KINDS["llamacpp"], ENGINE_KINDS["remote"]
 
 
@@ -30,29 +32,6 @@ def fields(kind=LOCAL, **more):
     return known_fields(kind, openai.raw_fields(json.dumps({**QUESTION, **more}).encode()))
 
 
-def test_ordinary_requests_pass_whole():
-    asked = {
-        "temperature": 0.2,
-        "top_k": 40,
-        "max_tokens": 100,
-        "stop": ["a"],
-        "n": 2,
-        "logit_bias": {"15": -100},
-        "seed": 1,
-        "logprobs": True,
-        "top_logprobs": 5,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        "response_format": schema(pattern="^[A-Z]{2}-[0-9]{6}$", maxLength=200),
-        "max_completion_tokens": 9,
-    }
-    assert set(fields(**asked)) == {"model", "messages", *asked}
-
-
-def test_what_an_engine_does_not_know_is_left_out():
-    assert set(fields(provider={"order": ["x"]}, transforms=[])) == {"model", "messages"}
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -60,24 +39,16 @@ def test_what_an_engine_does_not_know_is_left_out():
         ("json_schema", {"type": "object"}),
         ("guided_regex", "(a+)+"),
         ("n_discard", -1),
-        ("id_slot", 0),
         ("n_probs", 1_000_000_000),
         ("n", 1_000_000_000),
-        ("n", 1.5),
         ("max_tokens", 2**63),
-        ("top_logprobs", 1_000_000),
         ("logit_bias", {"99999999999": 1}),
-        ("logit_bias", {"x": 1}),
         ("logit_bias", {str(n): 1 for n in range(2000)}),
         ("stop", ["x"] * 100),
         ("response_format", deep(100)),
         ("response_format", schema(maxLength=10**9)),
-        ("response_format", schema(minLength=-1)),
-        ("response_format", schema(pattern="(" * 30 + "a" + ")" * 30)),
         ("response_format", schema(pattern="((a{100}){100}){100}")),
-        ("response_format", schema(pattern="a" * 5000)),
         ("tools", [{"type": "function", "function": {"name": "f", "parameters": {"minItems": 10**9}}}]),
-        ("tools", [{"type": "function", "function": {"name": "x" * 300_000}}]),
     ],
 )
 def test_what_may_end_an_engine_is_refused_and_named(name, value):
@@ -85,10 +56,6 @@ def test_what_may_end_an_engine_is_refused_and_named(name, value):
         fields(**{name: value})
     assert (caught.value.status, caught.value.code, caught.value.param) == (400, "unsupported_field", name)
     assert name in fields(RENTED, **{name: value})
-
-
-def test_a_field_that_says_nothing_is_left_out():
-    assert "grammar" not in fields(grammar=None)
 
 
 def test_a_gateway_refuses_for_an_engine_and_passes_on_to_a_rented_endpoint(upstream, tmp_path):

@@ -18,8 +18,10 @@ from tests.gateway.loopback import (
     traces_of,
 )
 
-from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint, ServedModel
+from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint
 from freehold.types.route import Route, Target
+
+pytestmark = pytest.mark.process
 
 ROUTE = Route(
     name="app",
@@ -77,14 +79,6 @@ def test_a_broken_text_is_asked_for_once_more_with_the_engine_held_to_the_schema
     assert outcome(promoted, "held_constrained") == before + 1 and outcome(promoted, "retried") >= 1
 
 
-def test_json_without_a_schema_is_asked_for_as_an_object(promoted, candidate):
-    candidate.answer = lambda seen: plain(
-        structured('{"a":1}' if seen.json["response_format"]["type"] == "json_schema" else "[1]")
-    )
-    _, _, body = post(promoted, {**QUESTION, "response_format": {"type": "json_object"}})
-    assert json.loads(body)["choices"][0]["message"]["content"] == '{"a":1}'
-
-
 def test_broken_arguments_are_asked_for_as_a_call_of_that_tool(promoted, candidate):
     other = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
 
@@ -105,38 +99,6 @@ def test_a_demanded_call_that_does_not_come_is_the_incumbents(promoted, candidat
     assert json.loads(body) == ANSWER
     _, _, body = post(promoted, {**QUESTION, "tools": TOOLS, "tool_choice": "auto"})
     assert json.loads(body)["choices"][0]["message"]["content"] == "I would rather talk."
-
-
-def test_who_passes_over_tools_is_not_asked_for_a_call(upstream, candidate, tmp_path):
-    endpoint = Endpoint(
-        name="candidate",
-        engine="llamacpp",
-        base_url=candidate.base_url,
-        models=(ServedModel(name="small", upstream_name="small"),),
-        capabilities=Capabilities(tools=False),
-    )
-    with gateway(upstream, tmp_path, endpoints=(endpoint,)) as running:
-        asked = {**QUESTION, "model": "small", "tools": TOOLS}
-        status, _, body = post(running, {**asked, "tool_choice": "required"})
-        assert status == 400 and "cannot be made to call a tool" in json.loads(body)["error"]["message"]
-        assert not candidate.seen
-        assert post(running, asked)[0] == 200
-
-
-def test_one_that_stays_broken_is_answered_by_the_incumbent(promoted, candidate, upstream):
-    candidate.answer = lambda seen: plain(structured("Sure!"))
-    before = outcome(promoted, "fallback")
-    _, _, body = post(promoted, {**QUESTION, "response_format": FORM})
-    assert json.loads(body) == ANSWER and len(candidate.seen) == 2 and len(upstream.seen) == 1
-    assert outcome(promoted, "fallback") == before + 1
-
-
-def test_an_answer_cut_by_its_length_limit_is_not_asked_for_again(promoted, candidate):
-    said = structured('{"intent":')
-    said["choices"][0]["finish_reason"] = "length"
-    candidate.answer = lambda seen: plain(said)
-    _, _, body = post(promoted, {**QUESTION, "response_format": FORM})
-    assert json.loads(body) == ANSWER and len(candidate.seen) == 1
 
 
 def test_streams_are_judged_whole_and_told_from_their_start(promoted, candidate):
@@ -167,14 +129,6 @@ def test_a_held_answer_that_broke_off_is_the_incumbents_in_every_api(promoted, c
         ) as told,
     ):
         assert told.get_final_text() == "on its way"
-
-
-def test_an_answer_without_a_choice_is_not_asked_for_as_json_where_tools_alone_were(
-    promoted, candidate, upstream
-):
-    candidate.answer = lambda seen: plain({**ANSWER, "choices": []})
-    _, _, body = post(promoted, {**QUESTION, "tools": TOOLS})
-    assert json.loads(body) == ANSWER and len(candidate.seen) == 1 and len(upstream.seen) == 1
 
 
 def test_the_other_apis_are_held_to_their_schemas_too(promoted, candidate, upstream):

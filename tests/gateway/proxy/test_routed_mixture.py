@@ -33,6 +33,8 @@ from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.preparation import Example, ExampleIndex
 from freehold.types.route import Limits, Target
 
+pytestmark = pytest.mark.process
+
 EASY, HARD = "wo ist mein paket", "der vertrag soll angefochten werden"
 
 
@@ -117,13 +119,6 @@ def test_it_reads_the_same_in_every_api(routed, upstream, candidate, path):
     assert (len(candidate.seen), len(upstream.seen)) == (1, 1)
 
 
-def test_a_long_request_is_decided_by_what_a_router_reads_of_it(routed, upstream, candidate):
-    for text, why in ((EASY, "sure"), (HARD, "unsure")):
-        messages = [{"role": "system", "content": "x" * 400_000}, {"role": "user", "content": text}]
-        _, headers, _ = post(routed, {"model": "mix", "messages": messages})
-        assert decided(routed, headers)[1] == why
-
-
 def test_a_request_without_words_is_the_incumbents(routed, candidate):
     _, headers, _ = post(routed, {"model": "mix", "messages": [{"role": "system", "content": EASY}]})
     assert decided(routed, headers) == ("incumbent", "no_signal") and not candidate.seen
@@ -132,7 +127,6 @@ def test_a_request_without_words_is_the_incumbents(routed, candidate):
 @pytest.mark.parametrize(
     ("fails", "why"),
     [
-        (lambda seen: plain({"error": "x"}, status=400), "candidate_failed"),
         (lambda seen: plain({"error": "x"}, status=503), "candidate_failed"),
         (lambda seen: plain(ANSWER, delay=30), "candidate_slow"),
     ],
@@ -192,10 +186,8 @@ def test_a_request_like_those_that_were_learned_is_the_candidates(upstream, cand
 # Bounds
 
 
-def mixture(upstream, tmp_path, one, *, incumbent=None, **changes):
-    rented = Endpoint(
-        name="incumbent", engine="remote", models=ANY_SERVED, base_url=(incumbent or upstream).base_url
-    )
+def mixture(upstream, tmp_path, one, **changes):
+    rented = Endpoint(name="incumbent", engine="remote", models=ANY_SERVED, base_url=upstream.base_url)
     values = {
         "endpoints": (rented, one),
         "routes": (mixed("mix", one, rule_for(one)),),
@@ -205,39 +197,35 @@ def mixture(upstream, tmp_path, one, *, incumbent=None, **changes):
     return gateway(upstream, tmp_path, **values)
 
 
-def test_a_rejected_answer_has_its_price(upstream, candidate, tmp_path):
+def test_a_rejected_answer_has_its_price_and_one_that_was_held_is_paid_once(upstream, candidate, tmp_path):
     one = Endpoint(name="candidate", engine="remote", base_url=candidate.base_url)
     each = PriceConfig(prompt=Decimal(1000), completion=Decimal(2000))
     key = ApiKey(name="app", hash=hash_of("k"), limits=Limits(usd_per_day=Decimal(10)))
-    candidate.answer = lambda seen: plain(told(SECRET, -5.0))
-    prices = {"prices": {"incumbent": each, "candidate": each}, "api_keys": (key,), "capture": "off"}
-    body = {**QUESTION, "model": "mix", "max_tokens": 3}
-    with mixture(upstream, tmp_path, one, **prices) as running:
-        ask = lambda: post(running, body, headers={"authorization": "Bearer k"})  # noqa: E731
-        assert ask()[0] == 200
-        eventually(lambda: booked(tmp_path) == 2 * Decimal("0.015"))
-        candidate.answer = lambda seen: plain(told("on its way", -0.1))
-        assert ask()[0] == 200
-        eventually(lambda: booked(tmp_path) == 3 * Decimal("0.015"))
-
-
-def test_an_answer_that_was_held_is_paid_once(upstream, candidate, tmp_path):
-    one = Endpoint(name="candidate", engine="remote", base_url=candidate.base_url)
-    each = PriceConfig(prompt=Decimal(1000), completion=Decimal(2000))
-    key = ApiKey(name="app", hash=hash_of("k"), limits=Limits(usd_per_day=Decimal(10)))
-    candidate.answer = lambda seen: plain(told("perhaps so", -5.0))
-    upstream.answer = lambda seen: plain({"error": "x"}, status=503)
+    held = mixed("held", one, rule_for(one, incumbent_down="candidate"))
     changes = {
-        "prices": {"candidate": each, "incumbent": each},
+        "prices": {"incumbent": each, "candidate": each},
         "api_keys": (key,),
         "capture": "off",
-        "routes": (mixed("mix", one, rule_for(one, incumbent_down="candidate")),),
+        "routes": (mixed("mix", one, rule_for(one)), held),
     }
-    body = {**QUESTION, "model": "mix", "max_tokens": 3}
-    with mixture(upstream, tmp_path, one, **changes) as running:
+
+    def ask(model="mix"):
+        body = {**QUESTION, "model": model, "max_tokens": 3}
         status, headers, _ = post(running, body, headers={"authorization": "Bearer k"})
-        assert status == 200 and headers["x-freehold-deferral"] == "incumbent-down"
-        eventually(lambda: booked(tmp_path) == Decimal("0.015"))
+        assert status == 200
+        return headers
+
+    with mixture(upstream, tmp_path, one, **changes) as running:
+        candidate.answer = lambda seen: plain(told(SECRET, -5.0))
+        ask()
+        eventually(lambda: booked(tmp_path) == 2 * Decimal("0.015"))
+        candidate.answer = lambda seen: plain(told("on its way", -0.1))
+        ask()
+        eventually(lambda: booked(tmp_path) == 3 * Decimal("0.015"))
+        candidate.answer = lambda seen: plain(told("perhaps so", -5.0))
+        upstream.answer = lambda seen: plain({"error": "x"}, status=503)
+        assert ask("held")["x-freehold-deferral"] == "incumbent-down"
+        eventually(lambda: booked(tmp_path) == 4 * Decimal("0.015"))
 
 
 def test_an_answer_that_finds_no_room_is_the_incumbents(upstream, candidate, tmp_path):
@@ -248,16 +236,6 @@ def test_an_answer_that_finds_no_room_is_the_incumbents(upstream, candidate, tmp
         assert status == 200 and json.loads(body) == ANSWER
         assert decided(running, headers) == ("incumbent", "candidate_failed")
         assert metric(running, "freehold_held_bytes") == 0
-
-
-def test_a_long_answer_is_read_beside_the_loop(upstream, candidate, tmp_path):
-    one = own("candidate", candidate.base_url)
-    long = told(" ".join(["word"] * 30_000), -0.1)
-    candidate.answer = lambda seen: plain(long)
-    with mixture(upstream, tmp_path, one) as running:
-        _, headers, body = post(running, {**QUESTION, "model": "mix"})
-        assert json.loads(body) == told(long["choices"][0]["message"]["content"], None)
-        assert decided(running, headers) == ("candidate", "sure")
 
 
 def test_a_rule_for_another_candidate_that_is_put_into_a_live_route_decides_nothing(

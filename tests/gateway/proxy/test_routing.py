@@ -5,9 +5,7 @@ from hypothesis import strategies as st
 from freehold.gateway.proxy.routing import (
     RouteTable,
     decide,
-    targets_in_turn,
     unit_position,
-    upstream_changes,
 )
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.route import Route, Target
@@ -28,20 +26,6 @@ def route(**changes):
 def endpoint(name, *models, **more):
     served = tuple(ServedModel(name=model, upstream_name=f"up-{model}") for model in models)
     return Endpoint(name=name, engine="echo", base_url="http://127.0.0.1:1", models=served, **more)
-
-
-@pytest.mark.parametrize(
-    ("state", "arm", "mirrored"),
-    [
-        ("incumbent", "incumbent", False),
-        ("rolled_back", "incumbent", False),
-        ("shadow", "incumbent", True),
-        ("promoted", "candidate", False),
-    ],
-)
-def test_states(state, arm, mirrored):
-    decision = decide(route(state=state, shadow_share=1.0), "ada", 0.5)
-    assert decision.arm == arm and (decision.shadow is not None) == mirrored and decision.share == 1.0
 
 
 @given(st.text(min_size=1), st.floats(0, 1, exclude_max=True), st.floats(0, 1), st.floats(0, 1))
@@ -101,24 +85,3 @@ def test_an_endpoint_answers_what_its_list_or_a_route_names_and_nothing_else():
     table = RouteTable([], [endpoint("candidate"), endpoint("remote", "*", "named")])
     assert table.direct("anything").target.endpoint == table.direct("*").target.endpoint == "remote"
     assert table.model_names() == ["named"]
-
-
-def test_a_candidate_falls_back_to_the_incumbent():
-    promoted = route(state="promoted", fallback=(Target(endpoint="spare"), Target(endpoint="openai")))
-    chain = targets_in_turn(promoted, decide(promoted, None, 0.5))
-    assert [target.endpoint for target in chain] == ["local", "openai", "spare"]
-
-
-def test_the_name_upstream():
-    served = ServedModel(name="base:ft", upstream_name="base", extra_body={"lora": [{"id": 0, "scale": 1.0}]})
-    local = Endpoint(name="local", engine="llamacpp", base_url="http://x", models=(served,))
-    to_adapter = upstream_changes(local, Target(endpoint="local", model="base:ft"), "gpt-4o")
-    assert to_adapter == {"model": "base", "lora": [{"id": 0, "scale": 1.0}]}
-    assert upstream_changes(local, Target(endpoint="local"), "gpt-4o") == {"model": "gpt-4o"}
-
-
-def test_what_is_settled_for_a_route_is_what_would_be_decided_for_each_request():
-    routes = [route(name=state, state=state) for state in ("shadow", "canary", "promoted", "rolled_back")]
-    alone = route(name="alone", state="incumbent", candidate=None)
-    table = RouteTable([*routes, alone], [endpoint("openai"), endpoint("local")])
-    assert table.settled == {"alone": decide(alone, "any", 0.9)}

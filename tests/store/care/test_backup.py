@@ -72,7 +72,7 @@ def test_damage_in_the_store_is_told_with_the_backup(url, tmp_path):
 
 def test_a_file_that_is_no_backup_is_refused(tmp_path):
     (tmp_path / "x").write_bytes(b"a diary" * 1000)
-    with pytest.raises(StoreError, match="is not a backup"):
+    with pytest.raises(StoreError, match="is not a freehold store"):
         require_backup(tmp_path / "x")
     with pytest.raises(UsageError, match="no such file"):
         require_backup(tmp_path / "y")

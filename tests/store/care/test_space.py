@@ -5,10 +5,8 @@ import sqlite3
 from contextlib import closing
 from datetime import timedelta
 
-import pytest
 from tests.store.examples import NOON, trace
 
-from freehold.errors import StoreError
 from freehold.gateway.capture.retention import Retention, RetentionClock
 from freehold.store import default_url, open_store
 from freehold.store.care import space
@@ -79,28 +77,3 @@ def test_a_reader_that_holds_the_log_does_not_keep_the_room(tmp_path):
             assert space.give_back(store.database) > 3_000_000
         store.put(retention_clock(NOON))
     assert sizes(tmp_path)[0] < 2_000_000
-
-
-def old_store(folder):
-    """As an older freehold made it, which did not keep track of free pages."""
-    with closing(sqlite3.connect(folder / NAME)) as made:
-        made.execute("PRAGMA auto_vacuum=NONE")
-        made.execute("CREATE TABLE before_freehold (x)")
-
-
-def test_an_older_store_shrinks_by_itself_once_it_was_compacted(tmp_path):
-    old_store(tmp_path)
-    with open_store(default_url(tmp_path)) as store:
-        fill(store)
-        store.shrink_traces(3_000_000)
-        assert space.give_back(store.database) == 0
-        made = space.compact(store.database)
-        assert made.after_bytes < made.before_bytes / 1.5
-        assert made.after_bytes == sum(sizes(tmp_path))
-        store.shrink_traces(100_000)
-        assert space.give_back(store.database) > 1_000_000
-
-
-def test_a_store_without_a_file_cannot_be_compacted():
-    with open_store("sqlite://") as store, pytest.raises(StoreError, match="not a SQLite file"):
-        space.compact(store.database)

@@ -2,16 +2,12 @@
 
 from freehold.store.care.backup import backup
 from freehold.store.care.restore import restore
-from freehold.store.care.salvage import salvage
 
 
 def copied(store, url, folder, how):
     """The address of the copy, `copy.sqlite` in the folder; of the store itself where the copy was restored there."""
     copy = folder / "copy.sqlite"
-    if how == "salvaged":
-        salvage(url, copy)
-    else:
-        backup(url, copy)
+    backup(url, copy)
     if how != "restored":
         return f"sqlite:///{copy}"
     store.close()

@@ -5,16 +5,14 @@ import sqlite3
 from datetime import timedelta
 
 import pytest
-from tests.store.released import plant
 from tests.store.search.copies import copied
 from tests.workflows.shift.shifting import START, trace
 
-from freehold.store import bodies, open_store
+from freehold.store import open_store
 from freehold.store.care.erase import erase_traces
 from freehold.store.search import indexing
 from freehold.store.search.answered import AnsweredTokens, answered_by_candidate
 from freehold.store.search.traffic import traffic
-from freehold.store.tables import to_micros
 from freehold.types.trace import Usage
 
 
@@ -47,52 +45,7 @@ def test_sums_are_by_endpoint_of_own_whole_answers_of_the_time(tmp_path):
             ]
 
 
-@pytest.mark.parametrize("indexed", [9, 0, 2])
-def test_what_was_recorded_before_it_was_counted_is_counted_at_the_upgrade(tmp_path, monkeypatch, indexed):
-    """A store of the schema before: traces and their index are there, no count of who answered is. The index was begun
-    again (by 0010, or in a copy of a PostgreSQL), and may be there in part only: traffic was counted before."""
-    path = tmp_path / "freehold.sqlite3"
-    usage = Usage(prompt_tokens=10, completion_tokens=3)
-    counted = {"arm": "candidate", "usage": usage, "endpoint": "local"}
-    kept = [
-        trace(1, **counted),
-        trace(400, **counted),
-        trace(500, **counted, status=503),
-        trace(600, **counted, parent_id="p"),
-        trace(700, **counted, fallback="timeout"),
-        trace(800, **counted, id="imported", source="import:x"),
-        trace(-86_400 * 2, **counted),
-        trace(-86_400 * 30, **counted),
-        trace(86_400 * 3650, **counted),  # by a clock that was ahead
-    ]
-    plant(path, "0010", monkeypatch)
-    with contextlib.closing(sqlite3.connect(path)) as old, old:
-        old.execute("DELETE FROM traces")
-        for seq, one in enumerate(kept, 1):
-            body, at = bodies.pack_trace(one), to_micros(one.at)
-            old.execute(
-                "INSERT INTO traces (seq, id, at, source, model, completeness, parent_id, body)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (seq, one.id, at, one.source, one.model, "complete", one.parent_id, body),
-            )
-            if seq > indexed:
-                continue
-            facets = indexing.facets_of(seq, one)
-            names = ", ".join(facets)
-            marks = ", ".join("?" * len(facets))
-            old.execute(f"INSERT INTO trace_facets ({names}) VALUES ({marks})", tuple(facets.values()))
-        old.execute("INSERT INTO counters VALUES ('traces_indexed', ?)", (indexed,))
-        old.execute("INSERT INTO counters VALUES ('traces_counted', 9)")
-    end = START + timedelta(hours=1)
-    with open_store(f"sqlite:///{path}") as store:
-        if indexed < 9:
-            assert indexing.catch_up(store.database)
-        for since, local in ((START, 2), (START - timedelta(days=6), 3)):
-            found = answered_by_candidate(store.database, since=since, until=end, index_within_s=0)
-            assert found == [AnsweredTokens("local", local, 10 * local, 3 * local)]
-
-
-@pytest.mark.parametrize("how", ["backup", "restored", "salvaged", "words lost"])
+@pytest.mark.parametrize("how", ["backup", "restored", "words lost"])
 def test_what_was_counted_is_not_counted_again(store, url, tmp_path, how):
     """Each of these makes the index again; and a trace that is written twice, erased or corrected stays one request."""
     usage = Usage(prompt_tokens=10, completion_tokens=3)

@@ -1,38 +1,18 @@
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from sqlalchemy import func, select
 from tests.store.examples import NOON, trace
 
 from freehold.store.search.counts import (
     MIDDLE_S,
     MOST_TOKENS,
-    NO_TIME,
     SHORT_S,
     add_answered,
     add_counts,
-    time_class,
 )
 from freehold.store.search.indexing import catch_up
 from freehold.store.tables import answered_counts, trace_counts
 from freehold.types.trace import Usage
-
-
-@pytest.mark.parametrize(
-    ("total_ms", "expected"),
-    [
-        (None, NO_TIME),
-        (0.0, NO_TIME),
-        (-1.0, NO_TIME),
-        (1.0, 0),
-        (9.99, 19),
-        (10.0, 20),
-        (0.5, -7),
-        (1000.0, 60),
-    ],
-)
-def test_classes_of_time(total_ms, expected):
-    assert time_class(total_ms) == expected
 
 
 def test_short_stretches_are_let_go_after_a_day_and_long_ones_stay(store):

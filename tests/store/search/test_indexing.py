@@ -1,21 +1,15 @@
-import random
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from datetime import timedelta
 
 import pytest
-from tests.store.examples import NOON
 from tests.store.examples import trace as example
 from tests.store.search.copies import copied
 
-from freehold.store import default_url, open_store
+from freehold.store import open_store
 from freehold.store.care.check import check
 from freehold.store.care.erase import erase_traces, scrub
 from freehold.store.search import indexing
 from freehold.store.search.finding import search
 from freehold.store.search.traffic import traffic
-from freehold.types.trace import Usage
 from freehold.types.trace_search import TraceQuery
 
 
@@ -40,31 +34,6 @@ def test_batches_go_on_where_the_last_one_ended(store):
     assert indexing.catch_up(store.database, tell=told.append)
     assert told == [15] and indexing.index_traces(store.database) == 0
     assert len(found(store, text="paket")) == 25
-
-
-def test_no_more_of_long_traces_is_in_memory_than_a_batch_may_hold(store, monkeypatch):
-    monkeypatch.setattr(indexing, "BATCH_BYTES", 3000)
-    draw = random.Random(5)
-    for number in range(4):
-        said = {"messages": [{"role": "user", "content": f"xylophone{number} {draw.randbytes(1000).hex()}"}]}
-        store.add_traces([trace(number, request=said, source="gateway")])
-    kept = []
-    count = indexing.add_counts
-    monkeypatch.setattr(
-        indexing, "add_counts", lambda connection, new: kept.extend(new) or count(connection, new)
-    )
-    told = []
-    assert indexing.catch_up(store.database, tell=told.append)
-    assert len(told) > 1 and told[-1] == 4
-    assert [(one.request, one.response) for one in kept] == [({}, None)] * 4
-    assert found(store, text="xylophone3") == ["t3"]
-    assert traffic(store.database, since=trace(0).at, until=trace(9).at).incumbent.requests == 4
-
-
-def test_no_time_is_no_work(store):
-    store.add_traces(trace(number) for number in range(5))
-    assert not indexing.catch_up(store.database, within_s=0)
-    assert indexing.unindexed(store.database) == 5
 
 
 def test_several_that_index_at_once_index_each_trace_once(url):
@@ -97,20 +66,6 @@ def test_a_trace_that_goes_while_it_is_read_is_not_indexed(store, monkeypatch):
     monkeypatch.setattr(indexing, "words_of", meanwhile)
     indexing.catch_up(store.database)
     assert found(store, text="xylophone1") == [] and len(found(store, text="please")) == 2
-
-
-def test_a_trace_that_changes_while_it_is_read_is_read_again(store, monkeypatch):
-    store.add_traces(secret(number) for number in range(3))
-    words_of, changed = indexing.words_of, []
-
-    def meanwhile(seq, one):
-        if not changed:
-            changed.append(store.replace_trace(secret(2, user="ada")))
-        return words_of(seq, one)
-
-    monkeypatch.setattr(indexing, "words_of", meanwhile)
-    indexing.catch_up(store.database)
-    assert found(store, user="ada") == [secret(2).id] and len(found(store)) == 3
 
 
 def test_what_was_erased_leaves_not_a_byte_in_the_index(tmp_path):
@@ -157,14 +112,6 @@ def test_a_trace_that_the_index_refuses_is_passed_over_and_named(store, monkeypa
     assert caplog.text.count("the index refuses trace 17") == 1
 
 
-def test_numbers_that_no_column_holds_are_kept_out_of_columns_alone(store):
-    wild = Usage(prompt_tokens=1 << 70, completion_tokens=-(1 << 70))
-    store.add_traces([example(1, id="wild", usage=wild), example(2, id="tame")])
-    assert indexing.catch_up(store.database)
-    assert {one.id for one in search(store.database, TraceQuery()).traces} == {"wild", "tame"}
-    assert store.get_trace("wild").usage == wild
-
-
 @pytest.mark.parametrize("how", ["backup", "restored", "salvaged"])
 def test_a_copy_of_a_store_is_searched_as_well(store, url, tmp_path, how):
     store.add_traces(secret(number) for number in range(20))
@@ -176,45 +123,3 @@ def test_a_copy_of_a_store_is_searched_as_well(store, url, tmp_path, how):
         # What was counted is not counted again by the index that was made again.
         counted = traffic(other.database, since=trace(0).at, until=trace(30).at)
         assert counted.incumbent.requests == 20
-
-
-def test_a_store_of_before_is_indexed_when_it_is_searched(tmp_path, monkeypatch):
-    from tests.store.released import TRACES, plant
-
-    plant(tmp_path / "freehold.sqlite3", "0006", monkeypatch)
-    with open_store(f"sqlite:///{tmp_path / 'freehold.sqlite3'}") as store:
-        assert len(found(store, model="gpt-4o")) == len(TRACES)
-
-
-def test_an_index_of_whole_words_is_begun_again_and_traffic_is_counted_once(tmp_path):
-    with open_store(default_url(tmp_path)) as store:
-        store.add_traces(secret(number) for number in range(5))
-        assert indexing.catch_up(store.database)
-    with closing(sqlite3.connect(tmp_path / "freehold.sqlite3")) as before, before:
-        # As 0009 left it: beginnings had no lists of their own.
-        before.execute("DROP TABLE trace_words")
-        before.execute(indexing._MAKE_WORDS.replace(", prefix='2 3'", ""))
-        # What 0011 has made.
-        before.execute("DROP TABLE answered_counts")
-        before.execute("DELETE FROM counters WHERE name = 'answers_counted'")
-        before.execute("DROP INDEX traces_recorded")
-        before.execute("DELETE FROM trace_counts WHERE width_s = 86400")
-        before.execute("UPDATE alembic_version SET version_num = '0009'")
-    with open_store(default_url(tmp_path)) as store:
-        assert indexing.unindexed(store.database) == 5
-        assert indexing.catch_up(store.database)
-        assert len(found(store, text="xy*")) == 5 and found(store, text="xylophone3") == ["t3"]
-        assert traffic(store.database, since=trace(0).at, until=trace(9).at).incumbent.requests == 5
-        erase_traces(store.database, ["t3"])
-        assert found(store, text="xylophone3") == []
-
-
-def test_many_that_are_left_are_told_by_their_places(store, monkeypatch):
-    monkeypatch.setattr(indexing, "COUNTED_MOST", 5)
-    store.add_traces(trace(number) for number in range(10))
-    store.delete_traces(before=NOON + timedelta(seconds=4))
-    assert indexing.unindexed(store.database) == 10
-    monkeypatch.setattr(indexing, "COUNTED_MOST", 10)
-    assert indexing.unindexed(store.database) == 6
-    indexing.catch_up(store.database)
-    assert indexing.unindexed(store.database) == 0

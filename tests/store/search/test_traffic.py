@@ -1,13 +1,8 @@
-import contextlib
-import sqlite3
 from datetime import timedelta
 
-import numpy as np
 import pytest
 from tests.store.examples import NOON, trace
-from tests.store.released import plant
 
-from freehold.store import open_store
 from freehold.store.search.traffic import traffic
 
 
@@ -38,18 +33,6 @@ def test_requests_are_counted_by_stretch_and_arm(store):
     assert everything.incumbent.requests == 111  # not what was imported
 
 
-def test_percentiles_are_right_within_their_classes(store):
-    draw = np.random.default_rng(7)
-    times = np.exp(draw.normal(6, 1, 3000))
-    store.add_traces(
-        seen(number % 90, id=f"t{number}", total_ms=float(ms)) for number, ms in enumerate(times)
-    )
-    end = NOON + timedelta(seconds=100)
-    found = traffic(store.database, since=NOON, until=end, index_within_s=60).incumbent
-    assert found.p50_ms == pytest.approx(np.percentile(times, 50), rel=0.065)
-    assert found.p95_ms == pytest.approx(np.percentile(times, 95), rel=0.065)
-
-
 @pytest.mark.parametrize(
     ("window", "width"),
     [
@@ -78,26 +61,3 @@ def test_counts_stay_when_traces_are_forgotten(store):
     traffic(store.database, since=NOON, until=NOON + timedelta(minutes=1))
     store.delete_traces(before=NOON + timedelta(days=1))
     assert traffic(store.database, since=NOON, until=NOON + timedelta(minutes=1)).incumbent.requests == 5
-
-
-def test_days_of_a_store_that_had_hours_only_are_made_of_them(tmp_path, monkeypatch):
-    path = tmp_path / "freehold.sqlite3"
-    plant(path, "0010", monkeypatch)
-    rows = [
-        (3600, hour * 3600, route, "incumbent", "ok", time_class, 2, 1, 30, 4)
-        for hour in (0, 1, 23, 24, 25)
-        for route in ("a", "b")
-        for time_class in (50, 60)
-    ]
-    with contextlib.closing(sqlite3.connect(path)) as old, old:
-        old.executemany(f"INSERT INTO trace_counts VALUES ({', '.join('?' * 10)})", rows)
-    with open_store(f"sqlite:///{path}") as store, store.database.reading() as connection:
-        columns = "begins_s, route, time_class, requests, fallbacks, prompt_tokens, completion_tokens"
-        query = f"SELECT {columns} FROM trace_counts WHERE width_s = 86400 ORDER BY 1, 2, 3"
-        days = connection.exec_driver_sql(query).all()
-    assert [tuple(one) for one in days] == [
-        (day * 86_400, route, time_class, 2 * hours, hours, 30 * hours, 4 * hours)
-        for day, hours in ((0, 3), (1, 2))
-        for route in ("a", "b")
-        for time_class in (50, 60)
-    ]

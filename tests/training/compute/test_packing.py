@@ -2,7 +2,7 @@
 
 import torch
 
-from freehold.training.compute.packing import common_prefix, pack, packed_order
+from freehold.training.compute.packing import common_prefix, pack
 from freehold.training.formatting import Encoded
 
 
@@ -20,7 +20,6 @@ def test_a_row_holds_the_prefix_once_and_knows_whose_targets_are_whose():
     long, short = encoded("long", [1, 2, 3, 40, 41, 42], 2), encoded("short", [1, 2, 3, 50], 1)
     packed = pack([long, short])
     assert packed.prefix == common_prefix([long, short]) == 2  # the token before the first target stays apart
-    assert packed_order([long, short]) == ["short", "long"]
     assert packed.ids[:8].tolist() == [1, 2, 3, 50, 3, 40, 41, 42]
     assert packed.positions[:8].tolist() == [0, 1, 2, 3, 2, 3, 4, 5]
     assert packed.targets.tolist() == [50, 41, 42]

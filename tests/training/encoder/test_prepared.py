@@ -5,11 +5,10 @@ from tests.training.encoder.conftest import label_samples, sample, write_dataset
 from freehold.errors import UsageError
 from freehold.training.encoder.prepared import prepare
 from freehold.types.dataset import Message
-from freehold.types.encoder import EncoderConfig
 
 
 def test_a_constant_system_prompt_is_not_read(tmp_path):
-    made = prepare(write_dataset(tmp_path, label_samples(12)), EncoderConfig())
+    made = prepare(write_dataset(tmp_path, label_samples(12)))
     assert made.system_lines is None
     assert made.train.texts[0] == "where is my order now 0"
 
@@ -19,23 +18,22 @@ def test_what_varies_of_the_system_prompt_is_read(tmp_path):
         sample(n, "hello", "ab"[n % 2], system=f"Name the intent.\nPlan: {('free', 'paid')[n % 2]}")
         for n in range(12)
     ]
-    made = prepare(write_dataset(tmp_path, samples), EncoderConfig())
+    made = prepare(write_dataset(tmp_path, samples))
     assert made.system_lines == ("Name the intent.",)
     assert made.train.texts[:2] == ["hello\nPlan: free", "hello\nPlan: paid"]
     assert any("system prompts differ" in warning for warning in made.warnings)
 
 
-def test_turns_are_read_newest_first(tmp_path):
+def test_the_last_turn_of_the_user_is_read(tmp_path):
     talk = (Message(role="user", content="my card"), Message(role="assistant", content="?"),
             Message(role="user", content=[{"type": "text", "text": "is lost"}]))  # fmt: skip
     samples = [msgspec.structs.replace(one, messages=talk) for one in label_samples(9)]
     dataset = write_dataset(tmp_path, samples)
-    assert prepare(dataset, EncoderConfig()).train.texts[0] == "is lost"
-    assert prepare(dataset, EncoderConfig(turns=2)).train.texts[0] == "is lost\nmy card"
+    assert prepare(dataset).train.texts[0] == "is lost"
 
 
 def test_labels_only_validation_has_are_said_and_kept_as_wrong(tmp_path):
-    made = prepare(write_dataset(tmp_path, label_samples(12), [sample(99, "x", "new_one")]), EncoderConfig())
+    made = prepare(write_dataset(tmp_path, label_samples(12), [sample(99, "x", "new_one")]))
     assert made.validation.values == [("new_one",)]
     assert any("1 labels of the validation split are never taught" in warning for warning in made.warnings)
 
@@ -44,10 +42,10 @@ def test_answers_that_call_tools_are_refused(tmp_path):
     call = Message(role="assistant", tool_calls=[{"id": "1", "type": "function"}])
     samples = [msgspec.structs.replace(one, completion=(call,)) for one in label_samples(9)]
     with pytest.raises(UsageError, match="9 of 9 training answers call tools"):
-        prepare(write_dataset(tmp_path, samples), EncoderConfig())
+        prepare(write_dataset(tmp_path, samples))
 
 
 def test_no_answer_at_all_is_refused(tmp_path):
     samples = [msgspec.structs.replace(one, gold=None) for one in label_samples(9)]
     with pytest.raises(UsageError, match="no training sample with an answer"):
-        prepare(write_dataset(tmp_path, samples), EncoderConfig())
+        prepare(write_dataset(tmp_path, samples))

@@ -11,7 +11,7 @@ from tests.training.encoder.test_worker import answered, made
 from freehold.errors import TrainingError
 from freehold.training.encoder.reference import TUNED, EncoderReferenceJob, answers_of, judge
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 
 
 def job_of(model, base, samples):

@@ -97,13 +97,6 @@ def test_a_run_that_is_stopped_goes_on(job_of, monkeypatch):
     assert encoder.finished(job).stage == "tuned"
 
 
-def test_what_is_out_of_scope_is_told_by_a_share(job_of):
-    config = {"out_of_scope_share": 0.1, "out_of_scope_answer": "other", "stage": "frozen"}
-    made, _ = ran(job_of(label_samples(60), label_samples(60, 200), **config))
-    assert 0 < made.manifest.min_confidence < 1
-    assert made.manifest.out_of_scope_answer == "other"
-
-
 def test_weights_that_are_not_finite_are_not_written(job_of, monkeypatch):
     fit = stages.frozen.fit
 

@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from freehold.training.encoder.words import seen_only  # noqa: E402
+from freehold.training.encoder.modules import seen_only  # noqa: E402
 
 
 class Model(torch.nn.Module):

@@ -2,10 +2,8 @@
 
 import pytest
 import torch
-from tests.training.conftest import (
-    write_dataset,
-)
-from tests.training.methods.runs import CONFIG, samples_for
+from tests.training.conftest import task_samples, write_dataset
+from tests.training.methods.runs import CONFIG
 
 from freehold import training
 
@@ -22,5 +20,5 @@ def _one_thread():
 @pytest.fixture(scope="module")
 def job(tmp_path_factory, tiny):
     folder = tmp_path_factory.mktemp("methods")
-    dataset = write_dataset(folder / "data", samples_for(), samples_for(9))
+    dataset = write_dataset(folder / "data", task_samples(24), task_samples(9))
     return training.make(config=CONFIG, dataset=dataset, base=tiny, out_dir=folder / "out", name="x")

@@ -3,16 +3,11 @@
 import hashlib
 
 import msgspec
-from tests.training.conftest import (
-    TEXT,
-    task_samples,
-)
 
 from freehold.training import base as bases
 from freehold.training import loop
 from freehold.training.methods import table
 from freehold.types.config import FinetuneConfig
-from freehold.types.dataset import Message, TeacherToken
 
 CONFIG = FinetuneConfig(
     r=4, batch_size=8, learning_rate=0.02, precision="fp32", checkpoint_steps=1000, epochs=6
@@ -23,29 +18,8 @@ CASES = {
     "lora": {},
     "rslora": {"use_rslora": True},
     "dora": {"use_dora": True},
-    "distill": {"method": "distill"},
-    "dpo": {"method": "dpo", "learning_rate": 0.005},
-    "kto": {"method": "kto"},
     "full": {"method": "full", "learning_rate": 0.005},
 }
-
-
-def samples_for(count=24):
-    """The task with everything any method asks for: a worse answer, and a like or dislike."""
-    made = []
-    for number, sample in enumerate(task_samples(count)):
-        worse = TEXT[3 + (number + 1) % 3]
-        made.append(
-            msgspec.structs.replace(
-                sample,
-                incumbent=sample.gold,
-                rejected=(Message(role="assistant", content=worse),),
-                teacher=(
-                    TeacherToken(text=sample.gold[:6], top=((sample.gold[:6], -0.1), (worse[:6], -2.5))),
-                ),
-            )
-        )
-    return made
 
 
 class Run:
@@ -61,10 +35,9 @@ class Run:
     def go(self, stop_at=None):
         self.events = []
         base = bases.load(self.job.base, table.load_config(self.config))
-        approach = table.find(self.config.method)
-        self.train = approach.read(self.job, base.tokenizer, "train").samples
-        validation = approach.read(self.job, base.tokenizer, "validation").samples
-        self.trainer = approach.make(base, self.config)
+        self.train = table.read(self.job, base.tokenizer, "train").samples
+        validation = table.read(self.job, base.tokenizer, "validation").samples
+        self.trainer = table.make(base, self.config)
 
         def should_stop():
             return stop_at is not None and sum(event.kind == "step" for event in self.events) >= stop_at

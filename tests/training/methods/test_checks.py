@@ -14,9 +14,9 @@ def test_a_rank_fits_into_the_narrowest_layer():
 
 
 def test_too_few_samples_say_what_is_needed_and_why_the_first_was_left_out():
-    check_count(FEWEST_SAMPLES, None, "add samples")
+    check_count(FEWEST_SAMPLES, None)
     with pytest.raises(TrainingError, match=r"3 samples can be trained on, at least 4 are needed$") as caught:
-        check_count(3, None, "add samples")
-    assert caught.value.hint == "add samples"
+        check_count(3, None)
+    assert caught.value.hint.startswith("add samples")
     with pytest.raises(TrainingError, match="first reject: too long"):
-        check_count(0, "too long", "add samples")
+        check_count(0, "too long")

@@ -14,7 +14,6 @@ from tests.training.methods.runs import CONFIG, Run
 from freehold.training import base as bases
 from freehold.training.formatting import Encoded
 from freehold.training.methods import table
-from freehold.training.written import UnansweredSample
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -40,30 +39,6 @@ def test_the_score_is_what_greedy_decoding_would_write(tiny, samples):
     assert trainer.evaluate(answered).score == pytest.approx(7 / 9)
 
 
-@pytest.mark.parametrize("fused", [True, False])
-def test_answers_are_those_of_greedy_decoding(tiny, samples, fused):
-    trainer = trainer_for(tiny)
-    trainer._fused = trainer._fused if fused else None
-    some = [
-        UnansweredSample(one.id, one.ids[: 3 + 2 * at], (299, 299), 6) for at, one in enumerate(samples[:4])
-    ]
-    trainer.evaluate(samples)
-    said = trainer.write_answers(some, 60.0)
-    model = trainer.model
-    model.base_model.model.set_attn_implementation("eager")
-    for one, answer in zip(some, said, strict=True):
-        ids = list(one.prompt)
-        with torch.no_grad():
-            for _ in answer.ids:
-                ids.append(int(model(input_ids=torch.tensor([ids])).logits[0, -1].argmax()))
-        assert tuple(ids[len(one.prompt) :]) == answer.ids
-        assert answer.ended == (answer.ids[-1] in (299, trainer.base.tokenizer.eos_token_id))
-        assert answer.ended or len(answer.ids) == 6
-    assert [one.ids for one in trainer.write_answers(some, 0.0)] == [()] * 4, (
-        "without time, without an answer"
-    )
-
-
 def test_dropout_is_for_learning_only(tmp_path, job):
     run = Run(job, {"lora_dropout": 0.5, "epochs": 2}, tmp_path / "run")
     run.go()
@@ -77,11 +52,11 @@ def test_an_evaluation_changes_no_gradient_of_a_4_bit_base(tmp_path, tokenizer):
     pytest.importorskip("bitsandbytes")
     base = weights_at(tmp_path, make_model(tokenizer, hidden_size=64, intermediate_size=128), tokenizer)
     config = msgspec.structs.replace(CONFIG, method="qlora", precision="bf16")
-    trainer = table.find("qlora").make(bases.load(base, config), config)
+    trainer = table.make(bases.load(base, config), config)
     for name, weights in trainer.model.named_parameters():
         if "lora_B" in name:  # a fresh adapter's zeros would hide most of the gradient
             weights.data.normal_(std=0.05)
-    encoded = table.find("qlora").format(tokenizer, task_samples(8), config).samples
+    encoded = table.format_split(tokenizer, task_samples(8), config).samples
 
     def gradient():
         trainer.parameters.zero_gradient()

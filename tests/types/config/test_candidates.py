@@ -25,7 +25,7 @@ def test_the_short_form_is_a_list_of_models():
 def test_a_table_each_says_model_method_and_what_the_method_reads():
     made = one('method = "examples"\nk = 4\norder = "nearest_first"\nname = "four"')
     assert made == CandidateConfig(model="org/a", method="examples", k=4, order="nearest_first", name="four")
-    assert one('method = "prompt"\nproposer = "house"\nbudget_requests = 60', more=HOUSE).proposer == "house"
+    assert one('method = "prompt"\nsystem = "One word."').system == "One word."
     assert one('endpoint = "house"', more=HOUSE).endpoint == "house"
     assert one("train = { r = 8 }").train == {"r": 8}
 
@@ -41,12 +41,7 @@ def test_a_table_each_says_model_method_and_what_the_method_reads():
         ("train = { rr = 8 }", "candidate org/a: train: unknown key rr", "did you mean r?"),
         ("train = { epochs = -1 }", "candidate org/a: train: epochs is -1", None),
         ('endpoint = "hose"', "endpoint 'hose' is not one of [[endpoints]]", "did you mean house?"),
-        ('method = "prompt"\nproposer = "nobody"', "neither incumbent, judge, itself nor one of", None),
-        (
-            'method = "prompt"\nproposer = "house"',
-            "a proposer is named and no budget",
-            "budget_requests = 60",
-        ),
+        ('method = "prompt"', "method prompt is asked for without a prompt", "reminder = "),
         ('[[candidates]]\nmodel = "org/a"', "stands there twice with method lora", "rank 16"),
     ],
 )
@@ -60,12 +55,6 @@ def test_mistakes_name_the_place_and_the_way_out(text, message, hint):
 def test_none_at_all_is_not_a_list_of_candidates():
     with pytest.raises(ConfigError, match="expected at least one"):
         parse(f"candidates = []\n{APP}")
-
-
-def test_what_is_distilled_is_known_wherever_it_is_said():
-    assert parse(APP + '[train]\nmethod = "distill"\n').trains_by("distill")
-    assert parse(f'{APP}[[candidates]]\nmodel = "a"\nmethod = "distill"\n').trains_by("distill")
-    assert not parse(f'{APP}[[candidates]]\nmodel = "a"\n').trains_by("distill")
 
 
 READS = '[[candidates]]\nmodel = "org/reads"\nmethod = "encoder"\n'

@@ -65,11 +65,6 @@ def test_each_call_is_one_whatever_tells_it_apart(pieces):
     ]
 
 
-def test_calls_without_ids_are_told_apart_by_their_names():
-    answer = openai.read_stream(stream(*(piece(*call[1:], id="", index=0) for call in CALLS)))
-    assert [call[1:] for call in calls_in(answer)] == [call[1:] for call in CALLS]
-
-
 @pytest.mark.parametrize("between", [piece(*CALLS[1][1:], id="b", index=1), {"content": "so"}])
 def test_calls_that_mix_are_an_error_where_blocks_follow_each_other(between):
     answer = stream(piece("find", '{"x"', id="a", index=0), between, piece(arguments=":1}", index=0))

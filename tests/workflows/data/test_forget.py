@@ -35,7 +35,7 @@ from freehold.store.rollouts import WindowRow
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Dataset
 from freehold.types.endpoint import ANY_SERVED, Endpoint
-from freehold.types.notes import ItemNote, LabelReview
+from freehold.types.notes import ItemNote
 from freehold.types.preparation import Example
 from freehold.types.progress import Silent
 from freehold.types.trace import Trace
@@ -192,17 +192,10 @@ def test_what_people_wrote_to_a_persons_items_goes_with_them(project):
                     at=AT,
                 )
             )
-            store.put(
-                LabelReview(
-                    sample_id=one.id, trace_id=one.trace_id, dataset_id=made.id, decision="corrected",
-                    answer="lost", before=None, who="eve", at=AT,
-                )
-            )  # fmt: skip
     receipt = forget(project, Whom(user="user-4711"), who="eve", at=AT, dry_run=False, progress=Silent())
-    assert receipt.records["item_note"] == receipt.records["label_review"] == 1
+    assert receipt.records["item_note"] == 1
     with open_store(project.store_url) as store:
         assert [one.id for one in store.records(ItemNote)] == ["bob"]
-        assert [one.sample_id for one in store.records(LabelReview)] == [of["bob"].id]
 
 
 def test_what_has_learned_from_a_person_is_named_with_the_way_out(project):

@@ -4,7 +4,6 @@ import gzip
 import json
 from pathlib import Path
 
-import msgspec
 import pytest
 import zstandard
 from click.testing import CliRunner
@@ -305,21 +304,3 @@ def test_rows_with_ids_of_their_own_are_known_by_them(project, folder):
     assert brought(project, folder / "rows.jsonl") == (2, 0, 0)
     write(("b", "is it dark blue?", "no"), ("a", "is it red?", "yes"))
     assert brought(project, folder / "rows.jsonl") == (0, 1, 0)
-
-
-def test_what_an_earlier_version_imported_is_taken_over(project, folder):
-    """Those traces have no key: each edit of the instructions had left one more of each question."""
-    table(folder / "rows.csv", ["yes", "no"] * 60)
-    with open_store(project.store_url) as store:
-        for system in ("Decide", "Decide, please", SYSTEM):
-            data = DataConfig(system=system)
-            store.add_traces(
-                msgspec.structs.replace(trace, imported_at=None)
-                for trace in preview_file(project, folder / "rows.csv", data=data, count=200).first
-            )
-        assert store.count_traces() == 360
-    assert held_out(built(folder)) < 40
-    assert brought(project, folder / "rows.csv") == (0, 240, 0)
-    with open_store(project.store_url) as store:
-        assert store.count_traces() == 120 and store.count_traces(replaced=True) == 360
-    assert sum(one["samples"] for one in built(folder)["splits"]) == 120

@@ -7,7 +7,7 @@ from tests.store.care.test_check import fill
 from freehold.errors import UsageError
 from freehold.store import audit, open_store
 from freehold.types.progress import Silent
-from freehold.workflows.data.store_care import make_backup, put_back, save_what_can_be_read, url_of
+from freehold.workflows.data.store_care import make_backup, put_back, url_of
 from freehold.workflows.project import open_project
 
 AT = datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
@@ -25,8 +25,6 @@ def test_copies_lie_in_a_private_folder_with_their_time_in_the_name(project):
     made = make_backup(project, None, who="ada", at=AT, progress=Silent())
     assert made.file.endswith("/.freehold/backups/store-20260301-120005.sqlite")
     assert stat.S_IMODE((project.state / "backups").stat().st_mode) == 0o700
-    salvaged = save_what_can_be_read(project, None, None, who="ada", at=AT, progress=Silent())
-    assert salvaged.file.endswith("/backups/salvaged-20260301-120005.sqlite")
 
 
 def test_the_store_that_is_replaced_lies_among_the_backups(project, tmp_path):
@@ -67,9 +65,3 @@ def test_a_backup_that_is_refused_leaves_no_entry(project, tmp_path):
     with pytest.raises(UsageError):
         make_backup(project, file, who="ada", at=AT, progress=Silent())
     assert entries(project.store_url) == []
-
-
-def test_a_salvaged_store_tells_who_made_it(project):
-    made = save_what_can_be_read(project, None, None, who="ada", at=AT, progress=Silent())
-    (entry,) = entries(f"sqlite:///{made.file}")
-    assert (entry.action, entry.who, entry.detail["lost"]) == ("store.salvage", "ada", 0)

@@ -65,6 +65,7 @@ def left(site):
     ]
 
 
+@pytest.mark.process
 def test_endpoints_that_run_ended_or_belong_to_the_original(site, tmp_path):
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
         named = {**described(process.pid, site.state), "url": "http://127.0.0.1:8420", "log": ""}

@@ -11,18 +11,13 @@ KEY = "RESCUE_TEST_KEY"
 
 
 class Api(ThreadingHTTPServer):
-    """`jobs`, `models`, `files` are what it holds; `asked` counts chat requests, `fail` answers so many times 500.
-
-    `lists` are more lists by path, `logprobs` whether the model gives them (True, False: refused, "403"), `limited` how
-    often chat answers 429 first, `refuse_after` after how many answers the key is refused, `on_post` sees each body.
-    """
+    """`jobs`, `models`, `files` are what it holds; `asked` counts chat requests, `fail` answers so many times 500."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.jobs = [job(MODEL), job(OTHER, status="failed"), job(None, status="running")]
         self.models = [{"id": "gpt-4o-mini-2024-07-18"}, {"id": MODEL}]
         self.files, self.asked, self.fail, self.keys = {}, [], 0, []
-        self.lists, self.logprobs, self.limited, self.refuse_after, self.on_post = {}, False, 0, None, None
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     @property
@@ -72,8 +67,6 @@ class Handler(BaseHTTPRequestHandler):
             begin = ids.index(after[1]) + 1 if after else 0
             page = api.jobs[begin : begin + 2]
             self.send(200, {"object": "list", "data": page, "has_more": begin + 2 < len(api.jobs)})
-        elif path in api.lists:
-            self.send(200, {"object": "list", "data": api.lists[path], "has_more": False})
         elif (name := path.removeprefix("/v1/files/").removesuffix("/content")) in api.files:
             self.send(200, api.files[name])
         else:
@@ -82,39 +75,16 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         api = self.server
-        if api.limited:
-            api.limited -= 1
-            self.send(429, {"error": {"message": "slow down"}}, Retry_After="0")
-            return
-        if api.refuse_after is not None and len(api.asked) >= api.refuse_after:
-            self.send(401, {"error": {"message": "Incorrect API key"}})
-            return
-        if "logprobs" in body and api.logprobs is not True:
-            status = 403 if api.logprobs == "403" else 400
-            self.send(
-                status, {"error": {"message": "You are not allowed to request logprobs from this model"}}
-            )
+        if "logprobs" in body:
+            self.send(400, {"error": {"message": "You are not allowed to request logprobs from this model"}})
             return
         api.asked.append(body)
-        if api.on_post is not None:
-            api.on_post(body)
         said = answer_to(body)
         choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
-        if "logprobs" in body:
-            top = [{"token": said, "logprob": -0.1}, {"token": "other", "logprob": -2.5}]
-            choice["logprobs"] = {"content": [{"token": said, "logprob": -0.1, "top_logprobs": top}]}
         usage = {"prompt_tokens": 20, "completion_tokens": 2, "total_tokens": 22}
         answer = {"object": "chat.completion", "model": body["model"], "usage": usage, "choices": [choice]}
         self.send(200, answer)
 
 
 def answer_to(body):
-    """Labels, and what is asked for in JSON."""
-    asked = body["messages"][0]["content"]
-    if "JSON list" in asked:
-        return json.dumps(
-            [f"{body['messages'][-1]['content']}, in other words {number}" for number in range(5)]
-        )
-    if '"critique"' in asked:
-        return '{"score": 2, "critique": "the wrong label"}'
     return "refund" if "refund" in str(body["messages"][-1]["content"]) else "lamp"

@@ -64,7 +64,7 @@ def test_a_rate_limit_is_waited_for_as_long_as_the_api_says(api, monkeypatch):
             handler.send(429, {"error": {"message": "slow down"}}, Retry_After=after)
 
     monkeypatch.setattr(Handler, "do_GET", limited)
-    assert list(Account(api.url, KEY, wait=waited.append).pages("/files")) == []
+    assert list(Account(api.url, KEY, wait=waited.append)._pages("/files")) == []
     assert waited == [7.0, 120.0]
 
 

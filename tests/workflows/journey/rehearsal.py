@@ -100,7 +100,7 @@ def bench(opened, *, progress=None, machine=None):
         yield Bench(
             project=opened,
             store=store,
-            steps=Steps(store, progress, total=9),
+            steps=Steps(store, progress),
             progress=progress,
             dataset=dataset,
             task=task_of(opened),

@@ -50,13 +50,7 @@ MORE = """
 [[candidates]]
 model = "big"
 endpoint = "house"
-method = "prompt"
-proposer = "incumbent"
-budget_usd = 2
-[[candidates]]
-model = "sentence-transformers/all-MiniLM-L6-v2"
-method = "encoder"
-paraphrases = { endpoint = "house/writer", budget_usd = 2 }
+method = "as_is"
 [[endpoints]]
 name = "house"
 base_url = "http://10.0.0.7:8000"
@@ -74,8 +68,6 @@ def test_all_that_are_asked_elsewhere_are_named_before_anything_begins(tmp_path)
     asked = {(one.url, one.model) for one in rented_addresses(open_project(path))}
     assert asked == {
         ("http://10.0.0.7:8000", "big"),
-        ("http://127.0.0.1:9/v1", "rented-1"),
-        ("http://10.0.0.7:8000", "writer"),
         ("http://127.0.0.1:7", "judge-1"),
     }
 

@@ -26,12 +26,10 @@ from freehold.types.ruling import Ruling
 from freehold.types.verdict import Verdict
 from freehold.workflows.journey import candidate as journey
 from freehold.workflows.journey import steps
-from freehold.workflows.journey.candidate import CandidateRunner, step_count
+from freehold.workflows.journey.candidate import CandidateRunner
 from freehold.workflows.journey.methods import Made, candidates
 from freehold.workflows.journey.migrate import migrate
 from freehold.workflows.project import now, open_project
-
-WHOLE_WAY = 6
 
 
 def test_a_candidate_on_the_fake_is_ruled_on_judged_and_kept(tmp_path):
@@ -43,7 +41,7 @@ def test_a_candidate_on_the_fake_is_ruled_on_judged_and_kept(tmp_path):
     assert kept == [report.ruling.id, report.comparison.id, report.verdict.id]
     assert (report.stopped, report.verdict.outcome, report.verdict.method) == (None, "promote", "as_is")
     assert report.served_as == outcome.plan.served_name
-    assert len(told.steps) == step_count(candidate_of(ready.project, "as_is"), ready.project.config) == 2
+    assert len(told.steps) == 2
 
 
 def test_a_candidate_for_a_closed_set_is_planned_to_answer_nothing_else(tmp_path):
@@ -60,16 +58,6 @@ def test_a_candidate_for_a_closed_set_is_planned_to_answer_nothing_else(tmp_path
     assert any("answered freely" in note for note in outcome.report.comparison.notes), (
         "the fake holds nothing"
     )
-
-
-def test_methods_that_train_have_steps_of_their_own(tmp_path, monkeypatch):
-    opened = training_project(tmp_path, monkeypatch)
-    without_probes = msgspec.structs.replace(
-        opened.config, train=msgspec.structs.replace(opened.config.train, probe=0)
-    )
-    assert {step_count(candidate_of(opened, method), without_probes) for method in ("lora", "full")} == {
-        WHOLE_WAY
-    }
 
 
 def test_alpha_is_planned_for_the_one_that_is_proven(tmp_path):
@@ -143,12 +131,6 @@ def test_weights_of_the_only_one_that_are_missing_end_the_journey(tmp_path, monk
     opened = training_project(tmp_path, monkeypatch, models=("org/nowhere",))
     with bench(opened) as ready, pytest.raises(WeightsError, match="weights of org/nowhere are not here"):
         CandidateRunner(ready).run(*candidates(opened.config))
-
-
-def test_probes_are_a_step_of_adapters_only(tmp_path, monkeypatch):
-    opened = training_project(tmp_path, monkeypatch)
-    assert step_count(candidate_of(opened, "lora"), opened.config) == WHOLE_WAY + 1
-    assert step_count(candidate_of(opened, "full"), opened.config) == WHOLE_WAY
 
 
 def test_the_newest_leak_test_of_this_base_and_data_is_told(tmp_path):

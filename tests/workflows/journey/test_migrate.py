@@ -40,7 +40,7 @@ def test_too_few_items_are_refused_before_the_first_candidate_and_held_anyway(tm
     opened, told = project(tmp_path, margin=0.01, rows=60), Told()
     with pytest.raises(PreflightError, match="with n = 31 you can prove") as caught:
         migrate(opened, progress=told)
-    assert [name[:5] for name, _ in told.steps] == ["[1/4]", "[2/4]"]
+    assert [name[:3] for name, _ in told.steps] == ["[1]", "[2]"]
     assert "hold out 384 items at least" in caught.value.hint and "--anyway" in caught.value.hint
     assert migrate(opened, progress=told, beginning="anyway").exit_code == 3
     assert any(line.startswith("margin: with n = 31") for line in told.said)
@@ -72,7 +72,7 @@ def test_second_run_skips_every_step_and_a_change_runs_what_depends_on_it(tmp_pa
     after = migrate(project(tmp_path), progress=again)
     assert [note for _, note in again.steps] == ["unchanged since the last run"] * 4
     for told in (first, again):
-        assert [name[:5] for name, _ in told.steps] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]
+        assert [name[:3] for name, _ in told.steps] == ["[1]", "[2]", "[3]", "[4]"]
     assert after.report.candidates == before.report.candidates
     migrate(project(tmp_path, margin=0.2), progress=changed)
     assert [bool(note) for _, note in changed.steps] == [True, True, True, False]

@@ -2,10 +2,10 @@ import pytest
 from tests.report.sample_mixture import mixture
 from tests.workflows.journey.rehearsal import project
 
-from freehold.errors import StorageError, UsageError
+from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.types.progress import Silent
-from freehold.workflows.journey.mixture import kept_mixture, plan_mixture, write_curve_page
+from freehold.workflows.journey.mixture import kept_mixture, plan_mixture
 
 
 def test_the_last_one_of_a_candidate_is_kept(tmp_path):
@@ -29,8 +29,3 @@ def test_an_unknown_candidate_is_told_with_those_there_are(tmp_path):
     with pytest.raises(UsageError, match="no candidate SmolLM3") as caught:
         plan_mixture(project(tmp_path), label="SmolLM3", progress=Silent())
     assert "SmolLM2-135M-Instruct · " in caught.value.hint
-
-
-def test_a_page_that_cannot_be_written_is_told(tmp_path):
-    with pytest.raises(StorageError, match="nowhere"):
-        write_curve_page(mixture(), tmp_path / "nowhere" / "curve.html")

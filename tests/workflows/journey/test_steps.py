@@ -29,7 +29,7 @@ def run(store):
             made.append(inputs)
             return Result(number=len(made))
 
-        steps = Steps(store, progress or Silent(), total=1, fresh=fresh)
+        steps = Steps(store, progress or Silent(), fresh=fresh)
         return steps.run("count", "count", inputs, Result, work, **options).number, steps.times[0].skipped
 
     return step
@@ -53,7 +53,7 @@ def test_a_result_whose_files_are_gone_is_made_again(run, tmp_path):
 
 
 def test_two_steps_with_the_same_inputs_are_two(store):
-    steps = Steps(store, Silent(), total=2)
+    steps = Steps(store, Silent())
     for number, name in enumerate(("one", "two")):
         assert steps.run(name, name, "same", Result, lambda n=number: Result(number=n)).number == number
 
@@ -63,15 +63,15 @@ def test_a_step_that_fails_is_not_done(store, run):
         raise OSError("disk full")
 
     with pytest.raises(OSError):
-        Steps(store, Silent(), total=1).run("count", "count", "a", Result, fail)
+        Steps(store, Silent()).run("count", "count", "a", Result, fail)
     assert run("a") == (1, False)
 
 
-def test_what_is_told_is_numbered_and_never_counts_past_the_total(store):
+def test_what_is_told_is_numbered(store):
     told = Told()
-    steps = Steps(store, told, total=2)
+    steps = Steps(store, told)
     for name in ("a", "b", "c"):
         steps.run(name, f"do {name}", 1, Result, lambda: Result(number=0))
-    assert told.steps == [("[1/2] do a", ""), ("[2/2] do b", ""), ("[2/2] do c", "")]
-    Steps(store, told, total=2).run("a", "do a", 1, Result, lambda: Result(number=1))
-    assert told.steps[-1] == ("[1/2] do a", "unchanged since the last run")
+    assert told.steps == [("[1] do a", ""), ("[2] do b", ""), ("[3] do c", "")]
+    Steps(store, told).run("a", "do a", 1, Result, lambda: Result(number=1))
+    assert told.steps[-1] == ("[1] do a", "unchanged since the last run")

@@ -45,18 +45,10 @@ def free_text(number):
     ("tables", "why", "way_out"),
     [
         (HOUSE + ONE.format("lora") + 'endpoint = "house"\n', "an endpoint gives none", "as_is"),
-        (ONE.format("dpo"), "pairs of a better and a worse answer", 'method = "lora"'),
-        (ONE.format("kto"), "liked and others that were not", 'method = "lora"'),
-        (
-            ONE.format("prompt") + 'proposer = "incumbent"\nbudget_requests = 5\n',
-            "no address of it is known",
-            "base_url in [incumbent]",
-        ),
     ],
 )
 def test_what_cannot_be_made_is_told_with_the_way_out(tmp_path, monkeypatch, tables, why, way_out):
     monkeypatch.setattr(suits, "missing_extra", lambda method: None)
-    monkeypatch.setitem(METHODS, "prompt", METHODS["as_is"])
     ((outcome, text, fix),) = found(with_candidates(tmp_path, tables))
     assert outcome == "fail" and text.startswith("org/a · ") and why in text and way_out in fix
 
@@ -118,9 +110,9 @@ def test_several_candidates_need_samples_to_choose_by(tmp_path):
 
 
 def test_a_method_of_another_version_is_told_by_name(tmp_path, monkeypatch):
-    monkeypatch.delitem(METHODS, "kto")
-    ((_, text, _),) = found(with_candidates(tmp_path, ONE.format("kto")))
-    assert "method kto is not in this version" in text
+    monkeypatch.delitem(METHODS, "full")
+    ((_, text, _),) = found(with_candidates(tmp_path, ONE.format("full")))
+    assert "method full is not in this version" in text
 
 
 def test_without_training_samples_what_learns_is_refused(tmp_path):
@@ -138,10 +130,9 @@ def test_without_training_samples_what_learns_is_refused(tmp_path):
     [
         (ONE.format("examples"), "bm25s", "examples"),
         (ONE.format("examples") + 'retriever = "bm25"\n', "bm25s", "examples"),
-        (ONE.format("prompt") + 'proposer = "itself"\nbudget_requests = 60\n', "gepa", "prompt"),
         (ONE.format("examples") + 'retriever = "encoder"\n', None, None),
         (ONE.format("encoder") + ONE.format("examples"), None, None),
-        (ONE.format("prompt"), None, None),
+        (ONE.format("prompt") + 'reminder = "One word."\n', None, None),
     ],
 )
 def test_an_extra_that_a_method_lacks_is_told_before_anything_is_fetched(

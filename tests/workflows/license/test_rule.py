@@ -76,8 +76,6 @@ def test_the_incumbents_answers_are_in_the_lineage_where_they_are_learned(tmp_pa
     assert lineage.edges[1].note == "1 training targets are its answers"
     taught = msgspec.structs.replace(dataset, targets_from={"gold": 1})
     assert [edge.kind for edge in lineage_of("Qwen/Qwen3-8B", taught).edges] == ["base"]
-    distilled = lineage_of("Qwen/Qwen3-8B", taught, distilled=True)
-    assert [edge.kind for edge in distilled.edges] == ["base", "distilled_from"]
     seen = lineage_of("Qwen/Qwen3-8B", dataset, shown=True)
     assert [edge.kind for edge in seen.edges] == ["base", "prompted_with"]
     assert seen.edges[1].note == "1 samples that may be shown as examples carry its answers"

@@ -83,7 +83,7 @@ def inbox(count):
 
 
 @pytest.mark.weights
-@pytest.mark.slow
+@pytest.mark.process
 @pytest.mark.timeout(1800)
 def test_what_a_real_model_learned_by_heart_is_found_and_what_it_was_not_taught_is_not(tmp_path):
     """A canary that was taught again and again comes out word for word; one that stayed out does not.

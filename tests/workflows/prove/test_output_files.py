@@ -45,6 +45,7 @@ def test_groups_and_planned_looks_count(outputs, tmp_path):
     assert "alpha shared by 3 looks" in look(outputs(100), task(), planned_looks=3).doubted[0].text
 
 
+@pytest.mark.process
 def test_a_scorer_that_would_fail_is_told_before_it_scores_anything(outputs, tmp_path):
     (tmp_path / "mine.py").write_text("def other(a, b): return 1\n")
     broken = task("code", callable=f"{tmp_path / 'mine.py'}:absent")

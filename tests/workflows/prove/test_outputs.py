@@ -126,6 +126,7 @@ def code(tmp_path, function):
     )
 
 
+@pytest.mark.process
 def test_a_scorer_of_ones_own_leaves_reasons_and_what_held_it(tmp_path):
     b = [*rows(3, "7", "7"), *rows(1, "9", "7", 3), *rows(1, "nine", "7", 4)]
     made = run(tmp_path, rows(5, "7", "7"), b, code(tmp_path, "grade"), cache_dir=tmp_path / "e")
@@ -139,6 +140,7 @@ def test_a_scorer_of_ones_own_leaves_reasons_and_what_held_it(tmp_path):
     assert [line["candidate"]["score"]["reason"] for line in lines][3] == "off by 2"
 
 
+@pytest.mark.process
 def test_a_scorer_at_fault_stops_it_with_its_line(tmp_path):
     with pytest.raises(InputError, match=r"grader.py:7: .*broken\(\) fails on sample .*AttributeError"):
         run(tmp_path, rows(20), rows(20), code(tmp_path, "broken"))

@@ -101,6 +101,7 @@ def task(margin: float = 0.05) -> Task:
     return Task(name="t", scorer="label", margin=margin)
 
 
+@pytest.mark.process
 def test_the_smallest_that_is_not_worse_is_taken_and_what_follows_is_not_tried(project, program, weights):
     found = measure(project, weights, task=task())
     assert [(row.quantization, row.outcome) for row in found.rows] == [
@@ -115,6 +116,7 @@ def test_the_smallest_that_is_not_worse_is_taken_and_what_follows_is_not_tried(p
     assert latest(project, "tiny") == found
 
 
+@pytest.mark.process
 def test_too_few_samples_prove_nothing_and_it_says_how_many_would(project, program, weights):
     found = measure(project, weights, task=task(), limit=20, quantizations=("Q4_0",))
     assert found.take == "F16"
@@ -129,6 +131,7 @@ def test_weights_that_get_nothing_right_have_nothing_to_lose(project, program, w
     assert "got nothing right" in found.reasons[0]
 
 
+@pytest.mark.process
 def test_what_was_measured_decides_from_then_on(project, program, weights):
     result = CliRunner().invoke(cli, ["quants", weights, "--measure", "--margin", "0.05"])
     assert result.exit_code == 0, result.output

@@ -35,14 +35,14 @@ def test_an_environment_that_is_not_there_is_not_removed(tmp_path):
 
 @pytest.mark.parametrize(("load_average", "warned"), [(6.0, True), (0.1, False)])
 def test_a_comparison_on_a_busy_machine_says_so(tmp_path, monkeypatch, load_average, warned):
-    async def measured(plans, **_):
-        return [native.StreamSpeed(prompt_tokens_per_second=9, completion_tokens_per_second=9) for _ in plans]
+    async def measured(plan, **_):
+        return native.StreamSpeed(prompt_tokens_per_second=9, completion_tokens_per_second=9)
 
     said = []
     shown = Silent()
     monkeypatch.setattr(shown, "say", said.append, raising=False)
     monkeypatch.setattr(engines, "load_average", lambda: load_average)
-    monkeypatch.setattr(engines, "measure_interleaved", measured)
+    monkeypatch.setattr(engines, "measure", measured)
     monkeypatch.setattr(
         engines,
         "pull_and_plan",

@@ -1,22 +1,15 @@
-"""An engine in a real process that dies on a prompt, asked through a gateway and through the address of several."""
+"""An engine in a real process that dies on a prompt, asked through the address of several."""
 
 import json
-import threading
-import time
 import urllib.error
 import urllib.request
-from datetime import UTC, datetime
 
-import msgspec
-import pytest
 from tests.workflows.serve.holding import hold_while
 
 from freehold.engines import keys
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.serve import free_port
-from freehold.store import open_store
-from freehold.types.endpoint import Endpoint, ServedModel, ServePlan
-from freehold.types.route import Route, Target
+from freehold.types.endpoint import ServePlan
 from freehold.workflows.serve import served
 
 FATAL, HARMLESS = "please die", "hello"
@@ -37,104 +30,12 @@ def ask(url, text, model="fragile", path="/v1/chat/completions"):
         return error.code, json.loads(error.read())
 
 
-def until_answered(url, text, model="fragile", **more):
-    deadline = time.monotonic() + 60
-    while (answer := ask(url, text, model, **more))[0] in (502, 503):
-        assert time.monotonic() < deadline, answer
-        time.sleep(0.1)
-    return answer
-
-
-def metric(url, name):
-    with urllib.request.urlopen(f"{url}/metrics") as reply:
-        lines = reply.read().decode().splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
-
-
 def restarts(project):
     return [one.restarts for one in served.status(project)[1]]
 
 
 def config(**fields):
     return GatewayConfig(endpoints=(), host="127.0.0.1", port=free_port(), **fields)
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_request_is_not_sent_to_an_engine_that_died_on_it_twice(empty_project, workers):
-    def use(at):
-        assert until_answered(at.url, FATAL)[0] == 422
-        assert until_answered(at.url, HARMLESS)[0] == 200
-        assert restarts(empty_project) == [2]
-        for _ in range(20):
-            status, said = ask(at.url, FATAL)
-            assert (status, said["error"].get("code")) == (422, "request_ends_engine"), said
-        assert until_answered(at.url, HARMLESS)[0] == 200
-        status, said = until_answered(at.url, FATAL, path="/v1/messages")
-        assert (status, said["type"], said["error"]["type"]) == (422, "error", "invalid_request_error"), said
-        assert until_answered(at.url, HARMLESS)[0] == 200
-        assert restarts(empty_project) == [4], "another request, which says the same in other fields"
-
-    hold_while(use, [fragile()], empty_project.state / "engines", config(workers=workers))
-
-
-def test_it_is_counted_and_the_incumbent_answers_where_there_is_one(empty_project):
-    incumbent = ServePlan(engine="echo", model="safe", options={"in_process": True})
-    route = Route(
-        name="r",
-        model="asked",
-        state="promoted",
-        incumbent=Target(endpoint="rented", model="safe"),
-        candidate=Target(endpoint="local", model="fragile"),
-    )
-
-    def use_rented(rented):
-        there = Endpoint(
-            name="rented",
-            engine="remote",
-            base_url=rented.url,
-            models=(ServedModel(name="safe", upstream_name="safe"),),
-        )
-
-        def use(at):
-            for _ in range(30):
-                status, said = ask(at.url, FATAL, "asked")
-                assert status == 200 and said["choices"][0]["message"]["content"] == FATAL
-                until_answered(at.url, HARMLESS)
-            assert restarts(empty_project) == [2]
-            deadline = time.monotonic() + 10
-            while not metric(at.url, 'freehold_fallbacks_total{route="r",why="request_ends_engine"}') >= 28:
-                assert time.monotonic() < deadline
-                time.sleep(0.2)
-            assert metric(at.url, 'freehold_engine_deaths_total{endpoint="local"}') == 2
-
-        url = f"sqlite:///{empty_project.state / 'freehold.sqlite3'}"
-        with open_store(url) as store:
-            store.save_route(route, who="test", at=datetime.now(UTC))
-        started = config(store_url=url)
-        started = msgspec.structs.replace(started, endpoints=(there,))
-        hold_while(use, [fragile()], empty_project.state / "engines", started)
-
-    hold_while(use_rented, [incumbent], empty_project.state / "rented")
-
-
-def test_others_that_were_under_way_are_answered(empty_project):
-    def use(at):
-        got = {}
-
-        def others(number):
-            got[number] = until_answered(at.url, f"{HARMLESS} {number}")[0]
-
-        for _ in range(2):
-            threads = [threading.Thread(target=others, args=(number,)) for number in range(6)]
-            for thread in threads:
-                thread.start()
-            ask(at.url, FATAL)
-            for thread in threads:
-                thread.join()
-        assert until_answered(at.url, FATAL)[0] == 422
-        assert got == dict.fromkeys(range(6), 200)
-
-    hold_while(use, [fragile(delay_ms=200)], empty_project.state / "engines", config())
 
 
 def test_the_address_of_several_engines_does_the_same(empty_project):

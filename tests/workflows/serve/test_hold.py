@@ -20,7 +20,6 @@ from freehold.preparing.index import write_index
 from freehold.types.endpoint import ServePlan
 from freehold.types.preparation import Example, ExampleIndex, Preparation
 from freehold.workflows.serve import served, servers
-from freehold.workflows.serve.hold import Sharing
 
 
 def models_at(url):
@@ -52,35 +51,14 @@ def test_several_engines_answer_at_the_first_ones_port_and_leave_a_file(tmp_path
     assert servers.live(tmp_path) == [] and not list(tmp_path.glob("serving-*.json"))
 
 
-@pytest.mark.parametrize(
-    ("sharing", "loaded"),
-    [
-        (Sharing(), []),
-        (Sharing(pinned=("b",)), ["b"]),
-        (Sharing(preload=("a", "b")), ["a", "b"]),
-    ],
-)
-def test_pinned_and_preloaded_models_are_loaded_first(empty_project, sharing, loaded):
+def test_all_models_are_loaded_first(empty_project):
     seen = []
 
     def use(at):
         seen.extend(served.status(empty_project)[1])
 
-    hold_while(use, [echo("a"), echo("b"), echo("c")], empty_project.state / "engines", sharing=sharing)
-    assert [one.model for one in seen if one.state == "ready"] == loaded
-    assert [one.model for one in seen if one.pinned] == list(sharing.pinned)
-
-
-@pytest.mark.parametrize(("sharing", "pinned"), [(Sharing(idle_seconds=60), False), (Sharing(), True)])
-def test_one_model_is_pinned_unless_it_may_be_idle(empty_project, sharing, pinned):
-    seen = []
-    config = GatewayConfig(endpoints=(), host="127.0.0.1", port=free_port())
-
-    def use(at):
-        seen.extend(served.status(empty_project)[1])
-
-    hold_while(use, [echo()], empty_project.state / "engines", config, sharing=sharing)
-    assert [one.pinned for one in seen] == [pinned]
+    hold_while(use, [echo("a"), echo("b")], empty_project.state / "engines")
+    assert [(one.model, one.state) for one in seen] == [("a", "ready"), ("b", "ready")]
 
 
 def test_a_companion_is_started_tended_and_stopped(tmp_path):
@@ -102,8 +80,7 @@ def test_a_companion_is_started_tended_and_stopped(tmp_path):
 
 def test_what_cannot_be_held_is_told(tmp_path):
     with pytest.raises(UsageError, match="unknown option nothing"):
-        hold_while(print, [echo(), msgspec.structs.replace(echo("b"), options={"nothing": 1})], tmp_path,
-                   sharing=Sharing(preload=("b",)))  # fmt: skip
+        hold_while(print, [echo(), msgspec.structs.replace(echo("b"), options={"nothing": 1})], tmp_path)
     port, errors = free_port(), []
 
     def again(at):
@@ -153,7 +130,7 @@ def test_behind_a_gateway_engines_answer_it_alone(tmp_path, names):
 
     config = GatewayConfig(endpoints=(), host="127.0.0.1", port=free_port())
     plans = [ServePlan(engine="echo", model=name) for name in names]
-    hold_while(use, plans, tmp_path, config, sharing=Sharing(preload=names))
+    hold_while(use, plans, tmp_path, config)
     assert seen == [[*names], *[401] * (len(names) + 1)]
 
 

@@ -21,7 +21,7 @@ def test_people_are_told_what_would_be_faster(base, settings, tmp_path, monkeypa
     monkeypatch.setattr(native, "binary", lambda home: tmp_path)
     monkeypatch.setattr(native, "cpu_flags", lambda: ("avx512f", "amx_int8"))
     monkeypatch.setattr(room, "quantization_of", lambda path: "Q4_K_M")
-    assert "tune-engine org/base" in room.advice(served_by_llama, settings)
+    assert "--quant" in room.advice(served_by_llama, settings)
     monkeypatch.setattr(room, "quantization_of", lambda path: "Q4_0")
     assert room.advice(served_by_llama, settings) is None
     monkeypatch.setattr(native, "can_help", lambda: native.BuildBenefit(False, "nothing beyond AVX2"))

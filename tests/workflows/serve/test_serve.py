@@ -1,25 +1,20 @@
 """`freehold serve`: what is told before a start, and models that share a machine."""
 
-import json
 import os
 import signal
 import socket
-import threading
-import time
-import urllib.request
 
 import msgspec
 import pytest
 from click.testing import CliRunner
 
 from freehold.cli.main import cli
-from freehold.errors import EngineError, PortInUseError, UsageError
+from freehold.errors import PortInUseError, UsageError
 from freehold.types.endpoint import ServePlan
 from freehold.types.machine import Fit, Workload
 from freehold.types.progress import Silent
 from freehold.workflows.project import open_project
-from freehold.workflows.serve import plan, serve, served
-from freehold.workflows.serve.hold import Sharing
+from freehold.workflows.serve import plan, serve
 
 
 def test_what_cannot_work_is_told_before_anything_else(tmp_path, monkeypatch):
@@ -54,23 +49,12 @@ FIT = Fit(
 )
 
 
-@pytest.mark.parametrize(
-    ("asked", "message"),
-    [
-        ({"pinned": ("other",)}, "other is not among the models served"),
-        ({"preload": ("other",)}, "other is not among the models served"),
-        ({"budget_bytes": 1 << 30}, "need 2.00 GiB, 1.00 GiB are available"),
-        ({"budget_bytes": 1 << 30, "idle_seconds": 300.0}, "needs 2.00 GiB, 1.00 GiB are available"),
-    ],
-)
-def test_what_is_asked_of_one_model_counts_too(tmp_path, monkeypatch, asked, message):
+def test_models_that_do_not_fit_together_are_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    known = msgspec.structs.replace(ECHO, memory=FIT)
-    with pytest.raises((UsageError, EngineError), match=message):
-        serve.serve(
-            open_project(), [known], port=free_port(), ready=lambda _: None, progress=Silent(), with_gateway=False,
-            sharing=Sharing(**asked),
-        )  # fmt: skip
+    huge = msgspec.structs.replace(FIT, total_bytes=1 << 50)
+    two = [msgspec.structs.replace(ECHO, model=name, memory=huge) for name in "ab"]
+    with pytest.raises(UsageError, match=r"the models need .* GiB together, .* GiB are available"):
+        serve.serve(open_project(), two, port=free_port(), ready=lambda _: None, progress=Silent())
 
 
 def test_several_models_are_served_from_a_folder_that_never_served(tmp_path, monkeypatch):
@@ -84,44 +68,6 @@ def test_several_models_are_served_from_a_folder_that_never_served(tmp_path, mon
     two = [ECHO, msgspec.structs.replace(ECHO, model="other")]
     serve.serve(open_project(), two, port=free_port(), ready=on_ready, progress=Silent())
     assert ready == [("echo", "other")]
-
-
-def test_one_model_leaves_when_it_is_idle_and_comes_back(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    seen = []
-
-    def states(until):
-        # As long as it takes; a state that never comes fails by the test's own time limit.
-        while not seen or seen[-1] != until:
-            _, (model,) = served.status(open_project())
-            seen.append(model.state)
-            time.sleep(0.05)
-
-    def use(running):
-        try:
-            states("unloaded")
-            body = {"model": "echo", "messages": [{"role": "user", "content": "hello"}]}
-            asked = urllib.request.Request(
-                f"{running.url}/v1/chat/completions",
-                json.dumps(body).encode(),
-                {"content-type": "application/json"},
-            )
-            seen.append(json.loads(urllib.request.urlopen(asked).read())["choices"][0]["message"]["content"])
-            states("ready")
-        finally:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    serve.serve(
-        open_project(),
-        [ECHO],
-        port=free_port(),
-        ready=lambda running: threading.Thread(target=use, args=(running,)).start(),
-        progress=Silent(),
-        with_gateway=False,
-        sharing=Sharing(idle_seconds=1.2),
-    )
-    assert seen[0] == "ready", "loaded before it is asked for"
-    assert seen[-2:] == ["hello", "ready"] and "unloaded" in seen
 
 
 def free_port():

@@ -1,43 +1,23 @@
-"""What is changed in a running server: models loaded and unloaded, adapters added and removed."""
+"""What is changed in a running server: adapters added and removed."""
 
 import json
 
 import pytest
 from tests.workflows.serve.holding import echo, hold_while
 
-from freehold.errors import EngineError, UsageError
+from freehold.errors import UsageError
 from freehold.workflows.serve import served
-from freehold.workflows.serve.hold import Sharing
 
 
 @pytest.fixture
 def held(empty_project):
-    """``held(use)`` runs ``use(project)`` while org/First (pinned) and org/second are served."""
+    """``held(use)`` runs ``use(project)`` while org/First and org/second are served."""
 
     def run(use):
         plans = [echo("org/First"), echo("org/second")]
-        sharing = Sharing(pinned=("org/First",))
-        hold_while(lambda at: use(empty_project), plans, empty_project.state / "engines", sharing=sharing)
+        hold_while(lambda at: use(empty_project), plans, empty_project.state / "engines")
 
     return run
-
-
-def states(models):
-    return {one.model: one.state for one in models}
-
-
-def test_a_model_is_loaded_and_unloaded_by_its_short_name(held):
-    def use(project):
-        assert states(served.status(project)[1]) == {"org/First": "ready", "org/second": "unloaded"}
-        assert states(served.load(project, "Second")) == {"org/First": "ready", "org/second": "ready"}
-        assert states(served.unload(project, "second"))["org/second"] == "unloaded"
-        with pytest.raises(EngineError, match="org/First is pinned"):
-            served.unload(project, "first")
-        with pytest.raises(UsageError, match="third is not served here") as caught:
-            served.load(project, "third")
-        assert caught.value.hint == "served: org/First, org/second"
-
-    held(use)
 
 
 def test_an_adapter_is_added_to_its_model_and_removed(held, tmp_path):

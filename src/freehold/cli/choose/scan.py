@@ -56,9 +56,9 @@ def command(
 ) -> None:
     """Find uses of proprietary models in code and configuration under PATH (default: here).
 
-    Reads Python, JavaScript, TypeScript, notebooks and configuration; with the extra `scan` also Go, Java, Kotlin,
-    C#, Ruby, PHP, Rust, shell and Terraform by their grammars. Exit code 0, or 1 when a model found is shut down
-    already or within --fail-within days. Comments and docstrings are not uses. Nothing leaves this machine.
+    Reads Python, JavaScript, TypeScript, Go, Java, Kotlin, C#, Ruby, PHP, Rust, notebooks and configuration. Exit
+    code 0, or 1 when a model found is shut down already or within --fail-within days. Comments and docstrings are not
+    uses. Nothing leaves this machine.
 
     \b
     Example:
@@ -130,16 +130,14 @@ def _basis(finding: ModelUse) -> str:
 def _unread(found: Scan) -> None:
     """On stderr: what was not read, and the count of what was."""
     for path, reason in found.skipped:
-        echo(hanging(f"{path}: {reason}", "not read whole: ", "    "), err=True)
+        echo(hanging(f"{path}: {reason}", "not read: ", "    "), err=True)
     for group in found.unread:
         names = ", ".join(group.paths[:NAMED]) + (", …" if group.count > NAMED else "")
         files = "1 file" if group.count == 1 else f"{group.count:,} files"
         echo(hanging(f"{files}, {group.reason} ({names})", "not looked into: ", "    "), err=True)
-    for note in found.notes:
-        echo(hanging(note, "", "    "), err=True)
     read = "1 file" if found.files == 1 else f"{found.files:,} files"
     findings = "1 finding" if len(found.findings) == 1 else f"{len(found.findings):,} findings"
-    more = f", {len(found.skipped):,} not read whole" if found.skipped else ""
+    more = f", {len(found.skipped):,} not read" if found.skipped else ""
     others = sum(group.count for group in found.unread)
     more += f", {others:,} not looked into" if others else ""
     echo(f"{read} read, {findings}{more}", err=True)

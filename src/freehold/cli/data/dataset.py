@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import config_option, json_option, only_with, print_json
+from freehold.cli.options import config_option, json_option, print_json
 from freehold.cli.output import echo
-from freehold.types.dataset import Dataset, SplitName
+from freehold.types.dataset import Dataset
 
 if TYPE_CHECKING:
-    from freehold.types.dataset import DataCard, Doubts
+    from freehold.types.dataset import DataCard
     from freehold.workflows.data.diff import DatasetDiff
-    from freehold.workflows.project import Project
 
 _source = click.option(
     "--from", "source_prefix", help="Only traces whose source starts with this (import:FILE, gateway)."
@@ -108,32 +107,6 @@ def card(dataset: str | None, config_path: Path | None, as_json: bool) -> None:
     _print_card(read, as_json)
 
 
-@command.command("doubts")
-@click.argument("adapter", required=False)
-@click.option("--most", type=click.IntRange(1), default=20, show_default=True, help="How many to show.")
-@config_option
-@json_option("freehold.types.dataset:Doubts")
-def doubts(adapter: str | None, most: int, config_path: Path | None, as_json: bool) -> None:
-    """List training samples whose label a trained model (default: the latest) kept finding unlikely.
-
-    Such labels are often wrong, or the question fits two of them. freehold changes none: correct the gold where you
-    keep it, import and build again.
-
-    \b
-    Example:
-      freehold dataset doubts
-      freehold dataset doubts support --most 100 --json
-    """
-    from freehold.workflows.project import open_project
-    from freehold.workflows.train import doubts as workflow
-
-    found = workflow.doubts(open_project(config_path), adapter, most=most)
-    if as_json:
-        print_json(found)
-    else:
-        _show_doubts(found)
-
-
 @command.command("list")
 @config_option
 @json_option("freehold.types.dataset:Dataset[]")
@@ -159,47 +132,19 @@ def list_datasets(config_path: Path | None, as_json: bool) -> None:
 
 @command.command("show")
 @click.argument("dataset", required=False)
-@click.option(
-    "--tokens",
-    "token_samples",
-    type=click.IntRange(1, 100),
-    help="Show this many samples as tokens, with what is learned in colour.",
-)
-@click.option(
-    "--split",
-    type=click.Choice(["train", "validation", "held_out"]),
-    default="train",
-    help="Split of --tokens.",
-)
-@click.option(
-    "--model", help="Base whose tokens they are (default: the chosen candidate's, or the last run's)."
-)
 @config_option
-@json_option("freehold.types.dataset:Dataset", tokens="freehold.types.planning.token_mask:TokenMasks")
-def show(
-    dataset: str | None,
-    token_samples: int | None,
-    split: SplitName,
-    model: str | None,
-    config_path: Path | None,
-    as_json: bool,
-) -> None:
-    """Show a dataset (default: the latest): splits, hashes, recipe, what was left out; or its samples as tokens.
+@json_option("freehold.types.dataset:Dataset")
+def show(dataset: str | None, config_path: Path | None, as_json: bool) -> None:
+    """Show a dataset (default: the latest): splits, hashes, recipe, what was left out.
 
     \b
     Example:
       freehold dataset show 1a2b3c4d
-      freehold dataset show --tokens 3
-      freehold dataset show --tokens 20 --split validation --json
+      freehold dataset show --json
     """
     from freehold.workflows.project import open_project
 
-    only_with("--tokens", token_samples is not None, "split", "model")
-    project = open_project(config_path)
-    found = _find(project, dataset)
-    if token_samples is not None:
-        _show_tokens(project, found, token_samples, split=split, model=model, as_json=as_json)
-        return
+    found = _find(open_project(config_path), dataset)
     if as_json:
         print_json(found)
         return
@@ -211,19 +156,6 @@ def show(
             echo(f"  recipe     {name} = {value}")
     for source in found.made_from:
         echo(f"  made from  {source}")
-
-
-def _show_tokens(
-    project: Project, dataset: Dataset, count: int, *, split: SplitName, model: str | None, as_json: bool
-) -> None:
-    from freehold.cli.data.token_text import show_masks
-    from freehold.workflows.train.token_masks import dataset_masks
-
-    found = dataset_masks(project, dataset, split=split, count=count, model=model)
-    if as_json:
-        print_json(found, "tokens")
-    else:
-        show_masks(found)
 
 
 @command.command("diff")
@@ -341,30 +273,6 @@ def _print_card(card: DataCard, as_json: bool) -> None:
         print_json(card)
     else:
         echo(card_markdown(card).rstrip("\n"))
-
-
-def _show_doubts(found: Doubts) -> None:
-    if found.labels:
-        echo(
-            f"{found.found:,} of {found.samples:,} labels were less likely than 50% to the model that learned the rest"
-        )
-    else:
-        echo(f"the {found.found:,} of {found.samples:,} answers the model found least likely")
-    if found.first_pass_only:
-        echo("warning: there was one pass only, in which much is unlikely; two tell more", err=True)
-    elif found.labels and found.found > found.samples / 2:
-        echo(
-            "warning: the model doubts most labels: it has learned too little for its doubts to say much; train longer",
-            err=True,
-        )
-    for one in found.doubts:
-        question = " ".join(one.question.split())
-        echo(f"  {one.probability:>6.1%}  {one.answer}")
-        echo(f"          {question[:100]}{'…' if len(question) > 100 else ''}  ({one.sample_id})")
-        if one.incumbent is not None:
-            echo(f"          the incumbent said: {one.incumbent}")
-    if found.found > len(found.doubts):
-        echo(f"  … and {found.found - len(found.doubts):,} more: --most {found.found}")
 
 
 def _show_diff(found: DatasetDiff) -> None:

@@ -17,7 +17,6 @@ from freehold.errors import InputError
 from freehold.types.config import DataConfig
 
 if TYPE_CHECKING:
-    from freehold.workflows.data.forecast import Forecast
     from freehold.workflows.data.imports import ImportResult, Preview
 
 
@@ -57,7 +56,7 @@ def command(
 ) -> None:
     """Bring logged traffic in as traces. Bad records are kept aside with line and reason, never lost.
 
-    Reads OpenAI fine-tuning files, stored completions and Evals, preferences, exports of Langfuse, LangSmith, LiteLLM
+    Reads OpenAI fine-tuning files, stored completions and Evals, exports of Langfuse, LangSmith, LiteLLM
     and Helicone, OpenTelemetry spans, Hugging Face datasets on disk, CSV, Parquet and JSON lines, compressed or not,
     files or folders. Importing a file again replaces what changed in it; rows that are gone from it are left out.
 
@@ -68,17 +67,14 @@ def command(
       freehold import --held-out --input text --label category test.csv
     """
     from freehold.cli.progress import progress
-    from freehold.workflows.data.imports import LogFile, foresee, import_file, preview_file
+    from freehold.workflows.data.imports import import_file, preview_file
     from freehold.workflows.project import open_project
 
     project = open_project(config_path)
     data = msgspec.structs.replace(project.config.data, **stated(described))
     importing.check_fields(files, data, DataConfig(**stated(described)))
     if dry_run:
-        with progress() as bar:
-            previews = [
-                preview_file(project, file, data=data, held_out=held_out, progress=bar) for file in files
-            ]
+        previews = [preview_file(project, file, data=data, held_out=held_out) for file in files]
         if as_json:
             print_json(previews, "preview")
             return
@@ -90,8 +86,7 @@ def command(
         for file in files:
             bar.step(f"import {file.name}")
             result = import_file(project, file, data=data, held_out=held_out, progress=bar)
-            would_be = foresee(project, [LogFile(file, held_out)], data=data, progress=bar)
-            results.append(msgspec.structs.replace(result, would_be=would_be))
+            results.append(result)
     nothing = [result.file for result in results if result.read == 0]
     if as_json:
         print_json(results)
@@ -118,46 +113,10 @@ def _show(result: ImportResult) -> None:
         echo("  holds: " + ", ".join(f"{count:,} {name}" for name, count in result.holds.items()))
     for reason, count in result.passed_over.items():
         echo(f"  passed over: {count:,} × {reason}")
-    if result.would_be is not None:
-        echo(f"  {_in_one_line(result.would_be)}")
     for line in result.first_rejects:
         echo(f"  {line}", err=True)
     if result.rejects_file:
         echo(f"  all rejects: {result.rejects_file}", err=True)
-
-
-def _in_one_line(found: Forecast) -> str:
-    """What a dataset of the file would hold, and how much it would leave out."""
-    kept = (
-        f"{found.train:,} to train on, {found.validation:,} for validation, {found.held_out:,} held out, "
-        f"{found.conversations:,} conversations of several steps"
-    )
-    of = "it" if found.whole else f"the first {found.records:,} records"
-    lost = found.left_out
-    if not lost:
-        return f"a dataset of {of} would hold {kept}; nothing left out"
-    most = next(iter(lost))
-    return (
-        f"a dataset of {of} would hold {kept}; {sum(lost.values()):,} left out, "
-        f"{lost[most]:,} × {most} (--dry-run lists all)"
-    )
-
-
-def _show_forecast(found: Forecast) -> None:
-    looked = f"{found.records:,} records" + ("" if found.whole else " looked at, there are more")
-    echo(f"  a dataset of this file alone ({looked}):")
-    kept = (("to train on", found.train), ("for validation", found.validation), ("held out", found.held_out))
-    for name, count in kept:
-        echo(f"    {count:>8,} {name}")
-    if found.conversations:
-        echo(f"    in these {found.conversations:,} conversations of several steps, none of them torn")
-    for name, reasons in (
-        ("left out", found.left_out),
-        ("rejected", found.rejected),
-        ("passed over", found.passed_over),
-    ):
-        for reason, count in reasons.items():
-            echo(f"    {count:>8,} {name}: {reason}")
 
 
 def _show_mapping(mapping: dict[str, str]) -> None:
@@ -169,16 +128,14 @@ def _show_mapping(mapping: dict[str, str]) -> None:
 def _show_preview(preview: Preview) -> None:
     echo(f"{preview.file}: {preview.format}, {preview.container}; nothing stored")
     _show_mapping(preview.mapping)
-    if preview.would_be is not None:
-        _show_forecast(preview.would_be)
+    for reason, count in preview.left_out.items():
+        echo(f"    {count:>8,} left out: {reason}")
     for trace in preview.first:
         echo(f"\n  {trace.source.rpartition('#')[2]:>5}  asked of {trace.model or 'a model not named'}")
         for message in trace.request["messages"]:
             echo(f"         {message['role']}: {_short(message)}")
         if trace.response:
             echo(f"         → {_short(trace.response['choices'][0]['message'])}")
-        if trace.rejected:
-            echo(f"         ✗ {_short(trace.rejected[0])}")
         for name in ("gold", "desirable", "conversation_id", "user"):
             value = getattr(trace, name)
             if value is not None:

@@ -1,4 +1,4 @@
-"""`freehold store`: check, back up, restore and salvage what freehold remembers."""
+"""`freehold store`: check, back up and restore what freehold remembers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _file = click.Path(path_type=Path, dir_okay=False)
 
 @click.group("store")
 def command() -> None:
-    """Check, back up, restore and salvage the store: traces, routes, keys and all records of a project.
+    """Check, back up and restore the store: traces, routes, keys and all records of a project.
 
     \b
     Example:
@@ -35,10 +35,9 @@ def command() -> None:
 
 @command.command("check")
 @click.argument("file", required=False, type=_file)
-@click.option("--quick", is_flag=True, help="Leave the checksums of rows out.")
 @config_option
 @json_option("freehold.store.care.check:StoreCheck")
-def check(file: Path | None, quick: bool, config_path: Path | None, as_json: bool) -> None:
+def check(file: Path | None, config_path: Path | None, as_json: bool) -> None:
     """Say whether the store, or a backup FILE, is what was written. Changes nothing; a gateway may run.
 
     Exits with 0 when all is well, 1 when something is damaged, 2 when it cannot be checked.
@@ -56,66 +55,12 @@ def check(file: Path | None, quick: bool, config_path: Path | None, as_json: boo
     project = open_project(config_path)
     with progress() as shown:
         shown.step("check the store")
-        found = checks.check(
-            url_of(project, file), quick=quick, tell=lambda n, of: shown.update(n, of, unit="rows")
-        )
+        found = checks.check(url_of(project, file), tell=lambda n, of: shown.update(n, of, unit="rows"))
     if as_json:
         print_json(found)
     else:
         _describe(found)
     sys.exit(0 if found.healthy else EXIT_UNHEALTHY)
-
-
-@command.command("seal")
-@config_option
-@json_option("freehold.store.care.sealing:SealedRows")
-def seal(config_path: Path | None, as_json: bool) -> None:
-    """Add checksums to rows that an older freehold wrote. A gateway may run; stopped in the middle, it goes on later.
-
-    \b
-    Example:
-      freehold store seal
-    """
-    from freehold.cli.progress import progress
-    from freehold.workflows.data import store_care
-    from freehold.workflows.project import open_project
-
-    with progress() as shown:
-        sealed = store_care.seal(open_project(config_path), who=caller(), at=now(), progress=shown)
-    if as_json:
-        from freehold.store.care.sealing import SealedRows
-
-        print_json(SealedRows(rows=sealed))
-        return
-    echo(f"{sealed:,} rows got a checksum" if sealed else "every row has its checksum")
-
-
-@command.command("compact")
-@config_option
-@json_option("freehold.store.care.space:Compacted")
-def compact(config_path: Path | None, as_json: bool) -> None:
-    """Write the store's file again without the gaps that deleted traces left.
-
-    A store that an older freehold made needs this once; from then on its file shrinks by itself. It needs as much free
-    space as the file takes. A gateway may run: traces wait meanwhile.
-
-    \b
-    Example:
-      freehold store compact
-    """
-    from freehold.cli.progress import progress
-    from freehold.store.care.space import compact as written_again
-    from freehold.workflows.project import open_project
-    from freehold.workflows.project_store import opened_store
-
-    with opened_store(open_project(config_path)) as (store, _), progress() as shown:
-        shown.step("compact the store")
-        made = written_again(store.database)
-    if as_json:
-        print_json(made)
-    else:
-        before, after = made.before_bytes / (1 << 20), made.after_bytes / (1 << 20)
-        echo(f"the store took {before:,.1f} MiB and takes {after:,.1f} MiB")
 
 
 @command.command("backup")
@@ -189,43 +134,6 @@ def restore(file: Path, yes: bool, config_path: Path | None, as_json: bool) -> N
         echo(f"the former store is kept: {made.replaced}")
 
 
-@command.command("salvage")
-@click.option("--from", "source", type=_file, help="A damaged SQLite file (default: the store).")
-@click.option("--to", "file", type=_file, help="Where to write (default: a new file in .freehold/backups).")
-@config_option
-@json_option("freehold.store.care.salvage:Salvage")
-def salvage(source: Path | None, file: Path | None, config_path: Path | None, as_json: bool) -> None:
-    """Write what can be read of a damaged store to a new one, and list the rest. The damaged store is not touched.
-
-    Exits with 0 when every row was had, 1 when some are lost.
-
-    \b
-    Example:
-      freehold store salvage
-      freehold store salvage --from old.sqlite --to rest.sqlite
-    """
-    from freehold.cli.progress import progress
-    from freehold.workflows.data.store_care import save_what_can_be_read
-    from freehold.workflows.project import open_project
-
-    project = open_project(config_path)
-    with progress() as shown:
-        made = save_what_can_be_read(project, source, file, who=caller(), at=now(), progress=shown)
-    if as_json:
-        print_json(made)
-    else:
-        pages = f", {made.from_pages:,} of them from the file's pages alone" if made.from_pages else ""
-        echo(f"{made.file}: {_counts(made.rows)}{pages}")
-        for line in made.broken:
-            echo(f"  not read to its end: {line}")
-        for row in made.damaged[:SHOWN]:
-            echo(f"  lost: {row.table} {row.key}: {row.reason}")
-        if len(made.damaged) > SHOWN:
-            echo(f"  and {len(made.damaged) - SHOWN:,} more rows (--json lists them)")
-        echo(f"freehold store restore {made.file} puts it in the store's place", err=True)
-    sys.exit(EXIT_UNHEALTHY if made.damaged or made.broken else 0)
-
-
 def _counts(rows: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in rows.items() if count) or "empty"
 
@@ -238,22 +146,20 @@ def _describe(found: StoreCheck) -> None:
         echo(f"  damaged: {row.table} {row.key}: {row.reason}")
     if found.damaged_rows > SHOWN:
         echo(f"  and {found.damaged_rows - SHOWN:,} more damaged rows (--json lists them)")
-    for line in found.orphans:
-        echo(f"  left over: {line}")
-    if found.unsealed:
-        echo(f"  {found.unsealed:,} rows are from before checksums: freehold store seal adds them")
     echo("all is well" if found.healthy else "the store is damaged")
     if not found.healthy:
-        echo(
-            "hint: freehold store restore FILE puts a backup in its place; freehold store salvage keeps the rest",
-            err=True,
-        )
+        from freehold.store.damage import CHECK_HINT, way_back
+
+        echo(f"hint: {way_back(found.store) if found.problems else CHECK_HINT}", err=True)
 
 
 def _loss(lost: Loss) -> str:
+    damaged = (
+        f"; {lost.damaged_rows:,} rows of it are damaged and will be passed over" if lost.damaged_rows else ""
+    )
     until = f"; its newest trace is of {lost.until:%Y-%m-%d %H:%M:%S} UTC" if lost.until else ""
     if lost.unknown:
-        return f"what the store holds beyond the backup cannot be told: {lost.unknown}{until}"
+        return f"what the store holds beyond the backup cannot be told: {lost.unknown}{until}{damaged}"
     if not lost.rows:
-        return f"the store holds no row that the backup lacks{until}"
-    return f"will be lost: {_counts(lost.rows)} that the backup lacks{until}"
+        return f"the store holds no row that the backup lacks{until}{damaged}"
+    return f"will be lost: {_counts(lost.rows)} that the backup lacks{until}{damaged}"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import click
 
-from freehold.cli.data.trace_replay import replay_command
 from freehold.cli.data.trace_search import Sought, search_options
 from freehold.cli.options import caller, config_option, json_option, now, print_json, why_option
 from freehold.cli.output import echo
@@ -79,11 +78,7 @@ def command() -> None:
       freehold traces show 01a210d9
       freehold traces export traces.jsonl
       freehold traces export spans.jsonl --format otel
-      freehold traces replay 01a210d9 --to incumbent
     """
-
-
-command.add_command(replay_command)
 
 
 @command.command("list")

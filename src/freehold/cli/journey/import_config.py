@@ -1,4 +1,4 @@
-"""`freehold import-config`: another tool's configuration as a freehold.toml."""
+"""`freehold import-config`: LiteLLM's configuration as a freehold.toml."""
 
 from __future__ import annotations
 
@@ -11,26 +11,19 @@ from freehold.cli.options import hanging, json_option, print_json
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
-    from freehold.workflows.journey.converting.records import ConvertedConfig
+    from freehold.workflows.journey.converting.parts import ConvertedConfig
 
 
 @click.command("import-config")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--from",
-    "tool",
-    metavar="TOOL",
-    help="litellm, portkey, tensorzero, openpipe, langfuse, promptfoo, openai or flywheel (default: by the file).",
-)
-@click.option("--incumbent", metavar="NAME", help="The model to leave, where the file names several or none.")
+@click.option("--incumbent", metavar="NAME", help="The model to leave, where the file names several.")
 @click.option("--name", help="Name of the application (default: the folder's).")
 @click.option("--write", is_flag=True, help="Write freehold.toml instead of showing it.")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), default=".", help="Folder to write into.")
 @click.option("--replace", is_flag=True, help="Overwrite a freehold.toml that is already there.")
-@json_option("freehold.workflows.journey.converting.records:ConvertedConfig")
+@json_option("freehold.workflows.journey.converting.parts:ConvertedConfig")
 def command(
     file: Path,
-    tool: str | None,
     incumbent: str | None,
     name: str | None,
     write: bool,
@@ -38,24 +31,20 @@ def command(
     replace: bool,
     as_json: bool,
 ) -> None:
-    """Convert another tool's configuration to a freehold.toml.
+    """Convert the configuration of LiteLLM's proxy to a freehold.toml.
 
-    Reads LiteLLM's proxy config, Portkey configs, TensorZero, promptfoo, OpenAI's fine-tuning jobs and evals, exports
-    of Langfuse and OpenPipe, and NVIDIA's data flywheel. What has no counterpart and what was assumed is listed on
-    stderr. No key is copied: the file gets names of environment variables.
+    What has no counterpart and what was assumed is listed on stderr. No key is copied: the file gets names of
+    environment variables.
 
     \b
     Examples:
-      freehold import-config litellm.yaml
-      freehold import-config promptfooconfig.yaml --write
-      freehold import-config job.json --from openai --json
+      freehold import-config config.yaml
+      freehold import-config config.yaml --write --incumbent gpt-4o
     """
     from freehold.workflows.journey.converting.convert import ConvertRequest, convert
 
     made = convert(
-        ConvertRequest(
-            file=file, folder=folder, tool=tool, name=name, incumbent=incumbent, write=write, replace=replace
-        )
+        ConvertRequest(file=file, folder=folder, name=name, incumbent=incumbent, write=write, replace=replace)
     )
     if as_json:
         print_json(made)
@@ -67,7 +56,7 @@ def command(
 
 def _tell(made: ConvertedConfig) -> None:
     """What was done with the file, on stderr: what is shown on stdout is the new file."""
-    echo(f"{made.file}: {made.title}", err=True)
+    echo(f"{made.file}: LiteLLM", err=True)
     if made.path is not None:
         echo(click.style(f"written: {made.path}", bold=True), err=True)
     _list("assumed", [*made.assumed])

@@ -18,7 +18,6 @@ from freehold.errors import UsageError
 from freehold.types.units import gib
 
 if TYPE_CHECKING:
-    from freehold.types.prompting import PromptSearch
     from freehold.workflows.journey.migrate import Migration
     from freehold.workflows.project import Project
     from freehold.workflows.shift.background import Background
@@ -144,15 +143,6 @@ def run(
     return migration
 
 
-def asked_text(found: PromptSearch) -> str:
-    """How a model is asked in its own way, and what that brought on the samples it was chosen by."""
-    if found.preparation is None:
-        return f"as sent: nothing did better on {found.as_sent.samples:,} validation samples"
-    more = "" if found.added_tokens is None else f", {found.added_tokens:+,.0f} tokens"
-    before, after = _percent(found.as_sent.score), _percent(found.best.score)
-    return f"{found.best.name}{more}: {before} to {after} on {found.best.samples:,} validation samples"
-
-
 def _tell(project: Project, migration: Migration, endpoint: Background | None) -> None:
     from rich.padding import Padding
     from rich.table import Table
@@ -183,8 +173,6 @@ def _tell(project: Project, migration: Migration, endpoint: Background | None) -
                 f"  training   {trained.steps} steps, {trained.train_tokens:,} tokens, "
                 f"{trained.train_seconds:.0f} s, final loss {trained.final_loss:.3f}"
             )
-        if candidate.prompt is not None:
-            console.print(f"  asked      {asked_text(candidate.prompt)}")
         comparison = candidate.comparison
         if comparison is not None:
             table = Table(box=None, padding=(0, 2), show_header=False)

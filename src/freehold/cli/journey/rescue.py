@@ -50,23 +50,16 @@ def _above_0(_ctx: click.Context, _param: click.Parameter, amount: Decimal | Non
 @click.option(
     "--repeats",
     type=click.IntRange(min=1),
-    help="Answers to freeze for each (default: 1); with --harvest, at the application's own temperature (default: 3).",
+    default=1,
+    show_default=True,
+    help="Answers to freeze for each.",
 )
 @click.option(
     "--budget-usd",
     metavar="USD",
     type=budget,
     callback=_above_0,
-    help="Spend at most this much; fewer samples are asked then. With --harvest it covers all its runs.",
-)
-@click.option("--harvest", is_flag=True, help="Take what only the living model can give, and train nothing.")
-@click.option(
-    "--unlabelled",
-    type=click.Path(path_type=Path),
-    help="With --harvest: requests without answers (JSON lines of chat requests), to have answered.",
-)
-@click.option(
-    "--dry-run", is_flag=True, help="With --harvest: say what it would ask and cost, and send nothing."
+    help="Spend at most this much; fewer samples are asked then.",
 )
 @click.option("--max-minutes", type=float, help="Shorten the training of each candidate to end in this time.")
 @click.option("--yes", is_flag=True, help="Do not ask before paid requests are sent.")
@@ -89,7 +82,6 @@ def _above_0(_ctx: click.Context, _param: click.Parameter, amount: Decimal | Non
     "freehold.cli.printed:Migrated",
     list="freehold.workflows.incumbent.fine_tunes:FineTune[]",
     prepared="freehold.workflows.journey.rescue:Rescue",
-    harvest="freehold.types.harvest:Harvest",
 )
 def command(
     only_list: bool, yes: bool, prepare: bool, serve: bool, anyway: bool, as_json: bool, **asked: Any
@@ -101,17 +93,12 @@ def command(
     compare with; what that costs is said first. A freehold.toml is written, then everything freehold migrate does is
     done. Stopped, the same command goes on. Exit code: 0 promote, 1 reject, 3 hold, 2 when something went wrong.
 
-    With --harvest nothing is trained: answers with log-probabilities, repeats, a rubric, critiques, paraphrases and
-    what the account holds are taken into .freehold/harvest, as far as the model's terms and the budget allow. Exit
-    code 3 then means that the budget ended it.
-
     \b
     Example:
       freehold rescue --list --api-key-env OPENAI_API_KEY
       freehold rescue training.jsonl
       freehold rescue training.jsonl --model ft:gpt-4o-mini-2024-07-18:acme::abc123 \\
           --api-key-env OPENAI_API_KEY --budget-usd 5
-      freehold rescue training.jsonl --api-key-env OPENAI_API_KEY --harvest --budget-usd 20
     """
     from freehold.cli.progress import progress
     from freehold.workflows.journey import rescue as workflow
@@ -120,16 +107,7 @@ def command(
     if only_list:
         _list(asked["base_url"], asked["api_key_env"], as_json=as_json)
         return
-    harvest = {name: asked.pop(name) for name in ("harvest", "unlabelled", "dry_run")}
-    if harvest["harvest"]:
-        from freehold.cli.journey.harvest import take
-
-        sys.exit(take(asked, harvest["unlabelled"], dry_run=harvest["dry_run"], yes=yes, as_json=as_json))
-    if harvest["dry_run"] or harvest["unlabelled"]:
-        raise UsageError(
-            "--dry-run and --unlabelled belong to --harvest", hint="without it there is --prepare"
-        )
-    request = RescueRequest(**{**asked, "repeats": asked["repeats"] or 1})
+    request = RescueRequest(**asked)
     with progress() as bar:
         project, ready = workflow.begin(request, progress=bar)
     _tell(ready)

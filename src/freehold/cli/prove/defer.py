@@ -1,4 +1,4 @@
-"""`freehold defer`: plan, show and draw a mixture of a candidate and the incumbent."""
+"""`freehold defer`: plan and draw a mixture of a candidate and the incumbent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from freehold.cli.options import anyway_option, config_option, json_option, print_json
-from freehold.cli.output import echo
 
 _candidate = click.option(
     "--candidate", metavar="NAME", help="The candidate, as the report names it (default: the last one)."
@@ -25,7 +24,7 @@ def command() -> None:
     \b
     Examples:
       freehold defer plan
-      freehold defer curve --html curve.html
+      freehold defer curve
     """
 
 
@@ -63,59 +62,25 @@ def plan(config_path: Path | None, candidate: str | None, anyway: bool, as_json:
     sys.exit(EXIT_CODES[mixture.outcome or "hold"])
 
 
-@command.command("show")
-@config_option
-@_candidate
-@json_option("freehold.types.mixture:Mixture")
-def show(config_path: Path | None, candidate: str | None, as_json: bool) -> None:
-    """The mixture that was planned last: verdict, share, dollars, times, and until when.
-
-    \b
-    Example:
-      freehold defer show
-    """
-    from freehold.cli.prove.mixture_text import show_mixture
-    from freehold.workflows.journey.mixture import kept_mixture
-    from freehold.workflows.project import open_project
-
-    mixture = kept_mixture(open_project(config_path), candidate)
-    if as_json:
-        print_json(mixture)
-    else:
-        show_mixture(mixture)
-
-
 @command.command("curve")
 @config_option
 @_candidate
 @click.option("--all", "every", is_flag=True, help="Every signal that was measured, not the best alone.")
-@click.option(
-    "--html",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write a page with the pictures.",
-)
 @json_option("freehold.types.mixture:MixtureCurve[]")
-def curve(
-    config_path: Path | None, candidate: str | None, every: bool, html: Path | None, as_json: bool
-) -> None:
+def curve(config_path: Path | None, candidate: str | None, every: bool, as_json: bool) -> None:
     """What is risked over the share that is answered here, with its band and the line of a random split.
 
     \b
     Examples:
       freehold defer curve
-      freehold defer curve --html curve.html
+      freehold defer curve --all
     """
     from freehold.cli.prove.mixture_text import show_curves
-    from freehold.workflows.journey.mixture import kept_mixture, write_curve_page
+    from freehold.workflows.journey.mixture import kept_mixture
     from freehold.workflows.project import open_project
 
     mixture = kept_mixture(open_project(config_path), candidate)
-    if html is not None:
-        write_curve_page(mixture, html)
     if as_json:
         print_json(mixture.curves)
         return
     show_curves(mixture, every=every)
-    if html is not None:
-        echo(f"page       {html}")

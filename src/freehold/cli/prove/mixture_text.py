@@ -8,8 +8,7 @@ import click
 
 from freehold.cli.options import hanging
 from freehold.cli.output import echo
-from freehold.report.mixture_page import curve_name, mixture_figures
-from freehold.report.mixture_picture import best_curve, shown_points
+from freehold.report.mixture_parts import best_curve, curve_name, mixture_figures, shown_points
 from freehold.types.mixture import Mixture, MixtureCurve, MixturePoint
 
 _COLORS = {"promote": "green", "hold": "yellow", "reject": "red"}

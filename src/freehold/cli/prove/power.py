@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import click
 
-from freehold.cli.options import config_option, hanging, json_option, not_with, print_json
+from freehold.cli.options import hanging, json_option, not_with, print_json
 from freehold.cli.output import echo
-
-if TYPE_CHECKING:
-    from freehold.types.training import TrainingNeed
 
 
 @click.command("power")
-@click.option(
-    "--margin",
-    type=float,
-    help="Largest drop you accept; 0.02 is two points (with --curve: that of the task).",
-)
+@click.option("--margin", type=float, required=True, help="Largest drop you accept; 0.02 is two points.")
 @click.option("--alpha", type=float, default=0.025, show_default=True, help="One-sided error probability.")
 @click.option("--power", type=float, default=0.8, show_default=True, help="Wanted chance to promote.")
 @click.option("--discordance", type=float, help="Share of items that exactly one model gets right.")
@@ -35,15 +25,9 @@ if TYPE_CHECKING:
 @click.option(
     "--self-noise", type=click.FloatRange(0, 1), help="Share on which the incumbent contradicts itself."
 )
-@click.option(
-    "--curve",
-    is_flag=True,
-    help="Say how many training samples it takes to pass, by the project's last learning curve.",
-)
-@config_option
-@json_option("freehold.types.evaluation:PowerPlan", curve="freehold.types.training:TrainingNeed")
+@json_option("freehold.types.evaluation:PowerPlan")
 def command(  # click passes each option
-    margin: float | None,
+    margin: float,
     alpha: float,
     power: float,
     discordance: float | None,
@@ -55,8 +39,6 @@ def command(  # click passes each option
     icc: float,
     n: int | None,
     self_noise: float | None,
-    curve: bool,
-    config_path: Path | None,
     as_json: bool,
 ) -> None:
     """How many items are needed to promote, or what a given number can show.
@@ -66,17 +48,9 @@ def command(  # click passes each option
       freehold power --margin 0.02
       freehold power --margin 0.02 --pilot 12 200 --cluster-size 4 --icc 0.3
       freehold power --margin 0.05 --discordance 0.1 --n 200 --json
-      freehold power --curve
     """
-    not_with("--curve", curve, "pilot", "true_difference", "sd", "cluster_size", "icc", "self_noise")
     not_with("--sd", sd is not None, "discordance", "pilot", "incumbent_rate")
-    if curve:
-        _tell_need(config_path, (margin, alpha, power), (n, incumbent_rate, discordance), as_json=as_json)
-        return
     from freehold.workflows.prove.power import PowerAssumptions, PowerTarget, plan
-
-    if margin is None:
-        raise click.UsageError("Missing option '--margin'.")
 
     found = plan(
         PowerTarget(margin, alpha, power),
@@ -106,71 +80,3 @@ def command(  # click passes each option
         echo(f"  with not one item on which the two differ: {found.zero_loss_n:,}")
     for note in found.notes:
         echo(hanging(note, "  · "))
-
-
-def _tell_need(
-    config_path: Path | None,
-    target: tuple[float | None, float, float],
-    known: tuple[int | None, float | None, float | None],
-    *,
-    as_json: bool,
-) -> None:
-    """`target` is margin, alpha and power; `known` held-out items, the incumbent's rate and the discordance. None: the
-    project's own."""
-    from freehold.workflows.project import open_project
-    from freehold.workflows.prove.power import PowerTarget
-    from freehold.workflows.prove.preflight.reach import PLANNED
-    from freehold.workflows.prove.task import task_of
-    from freehold.workflows.prove.training_need import NeedAssumptions, project_need
-
-    project = open_project(config_path)
-    margin, alpha, power = target
-    task = task_of(project, margin=margin, alpha=alpha)
-    held_out, rate, discordance = known
-    found = project_need(
-        project,
-        PowerTarget(task.margin, task.alpha, power),
-        task,
-        NeedAssumptions(held_out, rate, PLANNED if discordance is None else discordance),
-    )
-    if as_json:
-        print_json(found, "curve")
-    else:
-        show_need(found)
-
-
-def show_need(found: TrainingNeed) -> None:
-    """What it takes to pass, and how many training samples bring it."""
-    echo(
-        f"{found.base_model}: {found.reached:.1%} of validation samples right after {found.trained:,} training samples"
-    )
-    echo(
-        hanging(
-            f"It passes from {found.accuracy:.1%} on: {found.held_out:,} held-out items then promote it with a "
-            f"probability of {found.power:.0%} (incumbent {found.incumbent_rate:.1%}, margin {found.margin:g}, the two "
-            f"differ on {found.discordance:.0%} of items).",
-            "  ",
-        )
-    )
-    if not found.fits:
-        said = (
-            "The points do not lie on a learning curve by more than chance explains, so nothing is foretold."
-        )
-    else:
-        low = _samples(found.low, found.farthest)
-        interval = (
-            f"95% interval from {low}"
-            if found.low is None
-            else f"95% interval {low} to {_samples(found.high, found.farthest)}"
-        )
-        said = (
-            f"Not reached within {found.farthest:,} training samples, as far as the curve is followed; {interval}."
-            if found.samples is None
-            else f"About {_samples(found.samples, found.farthest)} training samples reach that; {interval}."
-        )
-    echo(hanging(said, "  "))
-
-
-def _samples(count: int | None, farthest: int) -> str:
-    """A number of samples in two significant digits: a curve says no more."""
-    return f"beyond {farthest:,}" if count is None else f"{int(float(f'{count:.1e}')):,}"

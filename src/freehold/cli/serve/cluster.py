@@ -1,4 +1,4 @@
-"""`freehold cluster`: one plan on several machines, or the files that make it so."""
+"""`freehold cluster`: one plan on several machines."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @click.group("cluster")
 def command() -> None:
-    """Serve one plan on several machines through Ray, or render it for SkyPilot and Kubernetes.
+    """Serve one plan on several machines through Ray.
 
     [cluster] in freehold.toml says how many replicas, where and with what.
 
     \b
     Example:
       freehold cluster up HuggingFaceTB/SmolLM2-135M-Instruct
-      freehold cluster render kubernetes HuggingFaceTB/SmolLM2-135M-Instruct > freehold.yaml
+      freehold cluster status
     """
 
 
@@ -54,7 +54,7 @@ def up_command(
     """
     from freehold.cli.progress import progress
     from freehold.workflows.project import open_project
-    from freehold.workflows.serve.cluster import cluster
+    from freehold.workflows.serve import cluster
 
     project = open_project(config_path)
     with progress() as shown:
@@ -73,7 +73,7 @@ def status_command(config_path: Path | None, as_json: bool) -> None:
       freehold cluster status --json
     """
     from freehold.workflows.project import open_project
-    from freehold.workflows.serve.cluster import cluster
+    from freehold.workflows.serve import cluster
 
     _tell(cluster.status(open_project(config_path)), as_json)
 
@@ -89,7 +89,7 @@ def down_command(config_path: Path | None, as_json: bool) -> None:
       freehold cluster down
     """
     from freehold.workflows.project import open_project
-    from freehold.workflows.serve.cluster import cluster
+    from freehold.workflows.serve import cluster
 
     was_there = cluster.down(open_project(config_path))
     if as_json:
@@ -100,36 +100,12 @@ def down_command(config_path: Path | None, as_json: bool) -> None:
     echo("stopped" if was_there else "nothing of this project was running", err=True)
 
 
-@command.command("render")
-@click.argument("target", type=click.Choice(["ray", "sky", "kubernetes", "values"]))
-@click.argument("model")
-@adapters_option
-@config_option
-def render_command(target: str, model: str, adapters: tuple[str, ...], config_path: Path | None) -> None:
-    """Print the plan as a Ray Serve config, a SkyPilot task, Kubernetes manifests, or values of freehold's Helm chart.
-
-    Manifests are the chart's, so helm must be installed; values need nothing.
-
-    \b
-    Example:
-      freehold cluster render sky HuggingFaceTB/SmolLM2-135M-Instruct > task.yaml
-      freehold cluster render values HuggingFaceTB/SmolLM2-135M-Instruct > values.yaml
-    """
-    from freehold.cli.progress import progress
-    from freehold.workflows.project import open_project
-    from freehold.workflows.serve.cluster.render import render
-
-    with progress() as shown:
-        made = _plan(open_project(config_path), model, adapters, shown)
-    echo(render(made, target), nl=False)
-
-
 def _plan(
     project: Project, model: str, adapters: tuple[str, ...], shown: Progress, *, address: str | None = None
 ) -> ClusterPlan:
     import msgspec
 
-    from freehold.workflows.serve.cluster import cluster
+    from freehold.workflows.serve import cluster
     from freehold.workflows.serve.mounts import mount
     from freehold.workflows.serve.plan import of_config, pull_and_plan
 

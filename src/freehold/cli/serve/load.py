@@ -32,7 +32,6 @@ from freehold.cli.output import echo
 @click.option("--shared-prefix-tokens", default=0, show_default=True, help="How much of them is the same.")
 @click.option("--completion-tokens", default=64, show_default=True, help="Longest answer.")
 @click.option("--api-key-env", callback=variable_name, help="Environment variable with the endpoint's key.")
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with plots here.")
 @config_option
 @json_option("freehold.types.serving.load:LoadReport")
 def command(
@@ -41,7 +40,6 @@ def command(
     streams: str,
     seconds: float,
     api_key_env: str | None,
-    html: Path | None,
     config_path: Path | None,
     as_json: bool,
     **asked: Any,
@@ -52,7 +50,7 @@ def command(
 
     \b
     Example:
-      freehold load --streams 1,4,8,32 --html load.html
+      freehold load --streams 1,4,8,32
       freehold load http://127.0.0.1:8420 --traces --seconds 30 --json
     """
     from freehold.cli.progress import progress
@@ -75,8 +73,6 @@ def command(
             seconds=seconds,
             progress=shown,
         )
-    if html is not None:
-        echo(f"page    {load.write_page(report, html)}", err=True)
     if as_json:
         print_json(report)
         return

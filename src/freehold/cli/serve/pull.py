@@ -6,7 +6,7 @@ import click
 
 from freehold.cli.options import json_option, print_json
 from freehold.cli.output import echo
-from freehold.types.units import gib, mib
+from freehold.types.units import mib
 
 
 @click.command("pull")
@@ -43,7 +43,7 @@ def command(model: str, quantization: str | None, again: bool, as_json: bool) ->
 
 @click.group("weights")
 def weights_group() -> None:
-    """List, show, convert, pin, prune and remove weights that are here.
+    """List, show, convert and remove weights that are here.
 
     \b
     Example:
@@ -76,7 +76,6 @@ def list_command(as_json: bool) -> None:
         weights = stored.weights
         place = "" if stored.owned else "  (in place)"
         place += "  (converted)" if stored.converted_from else ""
-        place += "  (pinned)" if stored.pinned else ""
         echo(f"{weights.model_id:{width}} {weights.quantization:8} {mib(weights.bytes, 1):>14}{place}")
     total = sum(stored.size for stored in found if stored.owned)
     echo(f"{'in the store':{width}} {'':8} {mib(total, 1):>14}")
@@ -141,53 +140,6 @@ def convert_command(model: str, quantization: str | None, as_json: bool) -> None
         return
     echo(f"{weights.model_id}  {weights.quantization}  {mib(weights.bytes, 1)}")
     echo(f"  path    {weights.path}")
-
-
-@weights_group.command("prune")
-@click.option("--to", "to_gib", type=float, help="GiB that may stay (default: FREEHOLD_WEIGHTS_GIB).")
-@click.option("--dry-run", is_flag=True, help="Say what would go, and leave it.")
-@json_option("freehold.workflows.weights.prune:PruneResult")
-def prune_command(to_gib: float | None, dry_run: bool, as_json: bool) -> None:
-    """Remove fetched weights, least recently used first, until the rest fits. Never what is pinned or in use.
-
-    \b
-    Example:
-      freehold weights prune --to 20 --dry-run
-    """
-    from freehold.settings import load
-    from freehold.workflows.weights.prune import prune
-
-    found = prune(load(), to_gib=to_gib, dry_run=dry_run)
-    if as_json:
-        print_json(found)
-        return
-    for name in found.removed:
-        echo(f"{'would remove' if dry_run else 'removed'}  {name}")
-    for name, why in found.kept.items():
-        echo(f"kept     {name}  ({why})")
-    echo(f"{gib(found.freed_bytes, 1)} freed, {gib(found.taken_bytes, 1)} left", err=True)
-
-
-@weights_group.command("pin")
-@click.argument("model")
-@click.option("--quant", "quantization", help="Which one, when there are several.")
-@click.option("--off", is_flag=True, help="Pin it no longer.")
-@json_option("freehold.engines.weights.store:StoredWeights")
-def pin_command(model: str, quantization: str | None, off: bool, as_json: bool) -> None:
-    """Keep weights from being pruned.
-
-    \b
-    Example:
-      freehold weights pin HuggingFaceTB/SmolLM2-135M-Instruct
-    """
-    from freehold.settings import load
-    from freehold.workflows.weights.prune import label, pin
-
-    stored = pin(model, load(), quantization=quantization, pinned=not off)
-    if as_json:
-        print_json(stored)
-        return
-    echo(f"{label(stored)} is {'pinned' if stored.pinned else 'not pinned'}", err=True)
 
 
 @weights_group.command("rm")

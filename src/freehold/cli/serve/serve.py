@@ -49,18 +49,6 @@ if TYPE_CHECKING:
 )
 @click.option("--host", help="Address to listen on. Loopback unless you say otherwise.")
 @allow_host_option
-@click.option("--pin", "pinned", multiple=True, metavar="MODEL", help="Of several: load it first, keep it.")
-@click.option("--preload", multiple=True, metavar="MODEL", help="Of several: load it before it is asked for.")
-@click.option(
-    "--idle-minutes",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Unload a model after this long without a request; the next request loads it again.",
-)
-@click.option(
-    "--memory-gib",
-    type=click.FloatRange(min=0, min_open=True),
-    help="The memory models share (default: what is available).",
-)
 @click.option(
     "--without-keys",
     is_flag=True,
@@ -91,10 +79,6 @@ def command(  # click passes each option
     port: int | None,
     host: str | None,
     hosts: tuple[str, ...],
-    pinned: tuple[str, ...],
-    preload: tuple[str, ...],
-    idle_minutes: float | None,
-    memory_gib: float | None,
     without_keys: bool,
     no_gateway: bool,
     key_env: str | None,
@@ -104,21 +88,19 @@ def command(  # click passes each option
     """Serve models on one OpenAI-compatible address, each by its name, until Ctrl-C.
 
     MODEL is what freehold pull takes, or echo for the shipped fake; without one, those of [serve] models. Several
-    share the memory: each is loaded when it is asked for, and the one unused the longest leaves for it.
+    are all loaded at the start, and refused where their memory is not enough for all of them.
 
     \b
     Example:
       freehold serve HuggingFaceTB/SmolLM2-135M-Instruct --adapter support=.freehold/adapters/support
-      freehold serve org/small org/large --pin org/small --idle-minutes 30
+      freehold serve org/small org/large
       freehold serve echo --port 8500
     """
     import msgspec
 
     from freehold.cli.progress import progress
-    from freehold.types.units import GIB
     from freehold.workflows.project import open_project
     from freehold.workflows.serve import serve
-    from freehold.workflows.serve.hold import Sharing
     from freehold.workflows.serve.plan import of_config, plans
 
     project = open_project(config_path).also_under(hosts)
@@ -142,12 +124,6 @@ def command(  # click passes each option
             port=port,
             with_gateway=not no_gateway,
             key_env=key_env,
-            sharing=Sharing(
-                budget_bytes=None if memory_gib is None else round(memory_gib * GIB),
-                idle_seconds=None if idle_minutes is None else idle_minutes * 60,
-                pinned=pinned,
-                preload=preload,
-            ),
             ready=lambda running: tell(running, as_json),
             progress=shown,
         )

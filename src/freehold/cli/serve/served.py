@@ -13,14 +13,14 @@ from freehold.cli.output import echo
 from freehold.types.units import gib
 
 if TYPE_CHECKING:
-    from freehold.engines.pool.model_slot import ModelStatus
+    from freehold.engines.pool.pool import ModelStatus
 
 port_option = click.option("--port", type=int, help="Port of the server that is meant, where several run.")
 
 
 @click.group("served")
 def command() -> None:
-    """See what this project serves now; add and remove adapters, load and unload models, without a restart.
+    """See what this project serves now; add and remove adapters, without a restart.
 
     \b
     Example:
@@ -34,7 +34,7 @@ def command() -> None:
 @config_option
 @json_option("freehold.cli.printed:RunningModels")
 def list_command(port: int | None, config_path: Path | None, as_json: bool) -> None:
-    """List the models of the running server: loaded or not, memory, adapters, requests under way.
+    """List the models of the running server: state, memory, adapters, requests under way.
 
     \b
     Example:
@@ -49,42 +49,6 @@ def list_command(port: int | None, config_path: Path | None, as_json: bool) -> N
         return
     echo(f"{found.url}/v1", err=True)
     tell(models)
-
-
-@command.command("load")
-@click.argument("model")
-@port_option
-@config_option
-@json_option("freehold.cli.printed:ServedModels")
-def load(model: str, port: int | None, config_path: Path | None, as_json: bool) -> None:
-    """Load MODEL before it is asked for.
-
-    \b
-    Example:
-      freehold served load org/large
-    """
-    from freehold.workflows.project import open_project
-    from freehold.workflows.serve import served
-
-    _show(served.load(open_project(config_path), model, port=port), as_json)
-
-
-@command.command("unload")
-@click.argument("model")
-@port_option
-@config_option
-@json_option("freehold.cli.printed:ServedModels")
-def unload(model: str, port: int | None, config_path: Path | None, as_json: bool) -> None:
-    """Let MODEL finish what it does and leave memory. The next request loads it again.
-
-    \b
-    Example:
-      freehold served unload org/large
-    """
-    from freehold.workflows.project import open_project
-    from freehold.workflows.serve import served
-
-    _show(served.unload(open_project(config_path), model, port=port), as_json)
 
 
 @command.command("add-adapter")
@@ -140,11 +104,8 @@ def tell(models: Sequence[ModelStatus]) -> None:
     """A line a model, its adapters below it."""
     for one in models:
         parts = [gib(one.bytes, 2)] if one.bytes else []
-        parts += ["pinned"] if one.pinned else []
         parts += [f"{one.busy} under way"] if one.busy else []
         parts += [f"{one.restarts} restarts"] if one.restarts else []
-        if one.state == "ready" and not one.pinned and one.idle_seconds is not None:
-            parts.append(f"idle {one.idle_seconds:.0f} s")
         echo(f"{one.state:10} {one.model}" + (f"   {', '.join(parts)}" if parts else ""))
         for adapter in one.adapters:
             echo(f"{'':10} {adapter}")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from freehold.cli.options import agree, caller, config_option, json_option, now, print_json, why_option
 from freehold.cli.output import echo
-from freehold.cli.shift.teams import LIMITS_HELP, opened_keys, shown_limits, team_group, teams
 
 if TYPE_CHECKING:
-    from freehold.types.route import Role
+    from freehold.types.route import Limits, Role
     from freehold.workflows.shift.keys import KeyLine
+
+LIMITS_HELP = "requests_per_minute, tokens_per_minute, concurrency, wait_ms, usd_per_day, usd_per_month."
 
 
 @click.group("keys")
@@ -26,10 +27,6 @@ def command() -> None:
       freehold keys list
       freehold keys revoke app-mobile
     """
-
-
-command.add_command(teams)
-command.add_command(team_group)
 
 
 @command.command("add")
@@ -45,7 +42,7 @@ command.add_command(team_group)
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model; may be repeated.")
 @click.option("--route", "routes", multiple=True, metavar="NAME", help="Only this route; may be repeated.")
 @click.option(
-    "--team", metavar="TEAM", help="What it uses counts against this team's limits, too (keys team set)."
+    "--label", help="What it uses counts against the limits of this label, too (keys limit --label)."
 )
 @click.option("--expires", metavar="WHEN", help="Good until then (UTC): 12h, 90d, 2w, or 2027-01-31.")
 @why_option
@@ -58,7 +55,7 @@ def add(
     admin: bool,
     models: tuple[str, ...],
     routes: tuple[str, ...],
-    team: str | None,
+    label: str | None,
     expires: str | None,
     config_path: Path | None,
     as_json: bool,
@@ -70,7 +67,7 @@ def add(
       freehold keys add app-mobile --limit concurrency=8 --limit wait_ms=2000
       freehold keys add partner --model gpt-4o --expires 90d
       freehold keys add monitoring --role read
-      freehold keys add app-web --team search
+      freehold keys add app-web --label search
     """
     from freehold.types.route import Limits
     from freehold.workflows.shift import keys
@@ -83,7 +80,7 @@ def add(
         role="admin" if admin else role or "use",
         models=models,
         routes=routes,
-        team=team,
+        label=label,
         expires_at=None if expires is None else keys.expiry(expires, at=at),
     )
     with opened_keys(config_path) as (store, project):
@@ -112,22 +109,30 @@ def add(
 @command.command("limit")
 @click.argument("name")
 @click.argument("limits", nargs=-1, required=True, metavar="NAME=VALUE…")
+@click.option("--label", is_flag=True, help="NAME is a label: all keys that carry it share the limits.")
 @why_option
 @config_option
 @json_option("freehold.types.route:Limits")
-def limit(name: str, limits: tuple[str, ...], config_path: Path | None, as_json: bool) -> None:
-    """Change limits of a key; an empty value takes one away.
+def limit(name: str, limits: tuple[str, ...], label: bool, config_path: Path | None, as_json: bool) -> None:
+    """Change limits of a key, or of all keys together that carry a label; an empty value takes one away.
 
     \b
     Example:
       freehold keys limit app-mobile usd_per_day=50 concurrency=
+      freehold keys limit --label search usd_per_month=500
     """
+    from freehold.types.route import LabelLimits, Limits
     from freehold.workflows.shift import keys
     from freehold.workflows.shift.routes import with_pairs
 
     with opened_keys(config_path) as (store, _):
-        before = keys.find(store, name).limits
-        changed = keys.limit(store, name, with_pairs(before, limits, "limit"), who=caller(), at=now())
+        if label:
+            shared = store.get(LabelLimits, name)
+            before = Limits() if shared is None else shared.limits
+        else:
+            before = keys.find(store, name).limits
+        change = keys.limit_label if label else keys.limit
+        changed = change(store, name, with_pairs(before, limits, "limit"), who=caller(), at=now())
     if as_json:
         print_json(changed.limits)
     else:
@@ -163,8 +168,9 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
         made = "–" if line.made_at is None else f"{line.made_at:%Y-%m-%d %H:%M}"
         notes = [shown_limits(line.limits)]
         notes += [f"only the {kind} {', '.join(names)}" for kind, names in _scopes(line) if names]
-        if line.team is not None:
-            notes.insert(0, f"team {line.team}")
+        if line.label is not None:
+            shared = "" if line.label_limits is None else f" ({shown_limits(line.label_limits)})"
+            notes.insert(0, f"label {line.label}{shared}")
         if line.role != "use":
             notes.insert(0, line.role)
         if line.expires_at is not None:
@@ -251,3 +257,21 @@ def _scopes(line: KeyLine) -> tuple[tuple[str, tuple[str, ...]], ...]:
         "routes" if len(line.routes) > 1 else "route",
         line.routes,
     )
+
+
+def shown_limits(limits: Limits) -> str:
+    """Limits as the terminal shows them: those that limit anything."""
+    import msgspec
+
+    found = [
+        f"{name} {value}" for name, value in msgspec.to_builtins(limits).items() if value not in (None, 0.0)
+    ]
+    return ", ".join(found) or "no limits"
+
+
+def opened_keys(config_path: Path | None) -> Any:
+    """The store with the project's keys, and the project."""
+    from freehold.workflows.project import open_project
+    from freehold.workflows.shift import keys
+
+    return keys.opened_keys(open_project(config_path))

@@ -11,7 +11,7 @@ import click
 
 from freehold.cli.options import caller, config_option, hanging, json_option, now, print_json
 from freehold.cli.output import echo
-from freehold.cli.shift.rollout_trials import rehearse, simulate
+from freehold.cli.shift.rollout_rehearse import rehearse
 
 if TYPE_CHECKING:
     from freehold.types.serving.rollout import Gate, Rollout
@@ -229,7 +229,6 @@ def rollback(why: str, route_name: str | None, config_path: Path | None, as_json
 
 
 command.add_command(rehearse)
-command.add_command(simulate)
 
 
 def _store(config_path: Path | None, route_name: str | None) -> Any:

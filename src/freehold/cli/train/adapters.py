@@ -203,7 +203,7 @@ def export(  # click passes each option
     from typing import get_args
 
     from freehold.cli.progress import progress
-    from freehold.training.output.merge_job import Precision
+    from freehold.training.output.artefacts import Precision
     from freehold.workflows.project import open_project
     from freehold.workflows.train import adapters as workflow
     from freehold.workflows.train.export import export as run

@@ -78,8 +78,6 @@ def show(encoder: str, config_path: Path | None, as_json: bool) -> None:
         )  # fmt: skip
         echo(f"  answers    {field.name + ': ' if field.name else ''}{amount}")
     echo(f"  reads      {manifest.max_tokens:,} tokens of a message, {manifest.runs_on}")
-    if manifest.min_confidence is not None:
-        echo(f"  scope      a confidence of {manifest.min_confidence:.3f} and more")
     echo(f"  trained    {record.stage}, {record.train_samples:,} samples in {record.train_seconds:,.0f} s")
     error = record.calibration_error
     echo(f"  validation {_right(record)}" + ("" if error is None else f", calibration error {error:.3f}"))

@@ -7,11 +7,10 @@ from typing import Any
 
 import click
 
-from freehold.cli.options import config_option, json_option, only_with, print_json, stated
-from freehold.cli.output import console, echo
+from freehold.cli.options import config_option, json_option, print_json, stated
+from freehold.cli.output import echo
 from freehold.cli.train.adapters import print_adapter
 from freehold.types.leak import LeakReport
-from freehold.types.training import Search, TrainingResult
 
 
 @click.command("train")
@@ -26,8 +25,8 @@ from freehold.types.training import Search, TrainingResult
 @click.option("--patience", type=click.IntRange(min=1), help="Stop after this many epochs without progress.")
 @click.option(
     "--method",
-    type=click.Choice(["lora", "qlora", "distill", "dpo", "kto", "full"]),
-    help="Imitate (lora, on a 4-bit base qlora, all weights full), be taught (distill), prefer (dpo, kto).",
+    type=click.Choice(["lora", "qlora", "full"]),
+    help="An adapter (lora, on a 4-bit base qlora), or all weights (full).",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of initial weights and sample order.")
 @click.option(
@@ -35,7 +34,6 @@ from freehold.types.training import Search, TrainingResult
     is_flag=True,
     help="Train on an eighth, a quarter, half and all samples, and foretell what twice of them would bring.",
 )
-@click.option("--search", is_flag=True, help="Search rank, rate and epochs on the validation split.")
 @click.option(
     "--dry-run", is_flag=True, help="Say what the run would take: memory, time, steps. Trains nothing."
 )
@@ -50,11 +48,9 @@ from freehold.types.training import Search, TrainingResult
     is_flag=True,
     help="Train a copy with planted strings instead, and try to get them out again. Leaves no adapter.",
 )
-@click.option("--trials", type=click.IntRange(min=2), default=8, show_default=True, help="Of a search.")
 @config_option
 @json_option(
     "freehold.types.training:TrainingResult",
-    search="freehold.cli.printed:SearchedAdapter",
     preview="freehold.types.planning.training_plan:TrainingPreview",
     plan="freehold.types.planning.training_plan:TrainingPlan",
     look="freehold.cli.printed:PreviewAndPlan",
@@ -65,9 +61,7 @@ def command(  # click passes each option
     base: str | None,
     dataset: str | None,
     name: str | None,
-    search: bool,
     curve: bool,
-    trials: int,
     dry_run: bool,
     preview_count: int | None,
     leak_test: bool,
@@ -86,8 +80,6 @@ def command(  # click passes each option
       freehold train --dry-run
       freehold train
       freehold train --base HuggingFaceTB/SmolLM2-135M-Instruct --epochs 3 --max-minutes 10
-      freehold train --search --trials 6 --max-minutes 60
-      freehold train --method dpo --name support-preferred
       freehold train --curve
       freehold train --leak-test
     """
@@ -96,10 +88,8 @@ def command(  # click passes each option
     from freehold.cli.progress import progress
     from freehold.cli.train.training_curve import tell_curve
     from freehold.workflows.project import open_project
-    from freehold.workflows.train import search as searching
     from freehold.workflows.train.train import options_for, train_project, training_inputs
 
-    only_with("--search", search, "trials")
     project = open_project(config_path)
     config = msgspec.structs.replace(options_for(project.config, base), **stated(options))
     if dry_run or preview_count is not None:
@@ -120,32 +110,13 @@ def command(  # click passes each option
     if curve:
         tell_curve(project, (base, dataset, name), config, as_json=as_json)
         return
-    found = None
     with progress() as bar:
         what = training_inputs(project, base=base, dataset=dataset, name=name, progress=bar)
-        if search:
-            found = searching.search(
-                project,
-                config=config,
-                dataset=what.dataset,
-                base=what.base,
-                name=what.name, trials=trials, progress=bar,
-            )  # fmt: skip
-            adapter = found.adapter
-        else:
-            bar.step("train")
-            adapter = train_project(project, what, config=config, progress=bar)
-    _tell(adapter, None if found is None else found.search, as_json=as_json)
-
-
-def _tell(adapter: TrainingResult, found: Search | None, *, as_json: bool) -> None:
-    if as_json and found is not None:
-        print_json({"search": found, "adapter": adapter}, "search")
-    elif as_json:
+        bar.step("train")
+        adapter = train_project(project, what, config=config, progress=bar)
+    if as_json:
         print_json(adapter)
     else:
-        if found is not None:
-            print_search(found)
         print_adapter(adapter)
 
 
@@ -158,29 +129,3 @@ def print_leaks(report: LeakReport, *, as_json: bool) -> None:
         echo(rate.text)
     for note in report.notes:
         echo(f"note: {note}", err=True)
-
-
-def print_search(search: Search) -> None:
-    """All trials of a search as a table, the best marked."""
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    for heading in ("", "rung", "rank", "rate", "epochs", "right", "loss", "steps", "seconds"):
-        table.add_column(heading, justify="right" if heading else "left")
-    for place, trial in enumerate(search.trials):
-        right = "" if trial.validation_score is None else f"{trial.validation_score:.1%}"
-        loss = trial.failed or ("" if trial.validation_loss is None else f"{trial.validation_loss:.4f}")
-        table.add_row(
-            "best" if place == search.best else "",
-            str(trial.rung + 1),
-            str(trial.r),
-            f"{trial.learning_rate:g}",
-            f"{trial.epochs:g}",
-            right,
-            loss,
-            f"{trial.steps:,}",
-            f"{trial.seconds:,.0f}",
-        )
-    console(highlight=False).print(table)
-    if not search.complete:
-        echo("time ran out before all trials were made; the same command goes on", err=True)

@@ -56,8 +56,8 @@ def show_curve(found: TrainingCurve) -> None:
     gain = found.twice_accuracy - found.runs[-1].right / found.runs[-1].asked
     echo(
         hanging(
-            f"Twice the training samples: about {100 * max(gain, 0.0):.1f} points more. How many it takes to pass: "
-            "freehold power --curve. How many held-out items a proof needs is another question (freehold power).",
+            f"Twice the training samples: about {100 * max(gain, 0.0):.1f} points more. "
+            "How many held-out items a proof needs is another question (freehold power).",
             "  ",
         )
     )

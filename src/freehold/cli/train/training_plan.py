@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.data.token_text import append_token
 from freehold.cli.options import hanging, print_json
 from freehold.cli.output import console as make_console
 from freehold.cli.output import echo, shows_colour
@@ -73,8 +72,7 @@ def _show_sample(console: object, sample: PreviewSample) -> None:
     from rich.text import Text
 
     assert isinstance(console, Console)
-    part = f" ({sample.part})" if sample.part else ""
-    heading = f"{sample.id[:8]}{part}  {sample.tokens:,} tokens, {sample.learned_tokens:,} learned"
+    heading = f"{sample.id[:8]}  {sample.tokens:,} tokens, {sample.learned_tokens:,} learned"
     console.print(Text(heading, style="bold"))
     coloured = shows_colour(console)
     line = Text()
@@ -86,7 +84,12 @@ def _show_sample(console: object, sample: PreviewSample) -> None:
         if not coloured and piece.learned != learned:
             line.append("⟦" if piece.learned else "⟧")
         learned = piece.learned
-        append_token(line, piece.text, learned=piece.learned, place=place)
+        # Line ends and tabs are seen, what is learned is green, neighbours differ in shade.
+        if piece.learned:
+            style = "bold white on dark_green" if place % 2 else "bold white on green4"
+        else:
+            style = "default on grey15" if place % 2 else "dim"
+        line.append(piece.text.replace("\n", "↵\n").replace("\t", "⇥"), style=style)
     if learned and not coloured:
         line.append("⟧")
     console.print(line)

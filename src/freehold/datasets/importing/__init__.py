@@ -28,7 +28,6 @@ from freehold.datasets.importing import (
     openai_stored,
     opentelemetry,
     pairs,
-    preferences,
 )
 from freehold.datasets.importing.files import Container
 from freehold.datasets.importing.files.reading import size_bytes
@@ -68,7 +67,6 @@ IMPORTERS: tuple[Importer, ...] = (
     litellm_records.IMPORTER,
     langsmith.IMPORTER,
     langfuse.IMPORTER,
-    preferences.IMPORTER,
     pairs.IMPORTER,
     openai_chat.IMPORTER,
     columns.IMPORTER,

@@ -143,8 +143,6 @@ def answer_of(said: Any) -> tuple[dict[str, Any] | None, Usage | None]:
         body = completion(
             _assistant(message), finish=choices[0].get("finish_reason"), model=said.get("model")
         )
-        if isinstance(choices[0].get("logprobs"), dict):  # what it thought of its answer can be learned from
-            body["choices"][0]["logprobs"] = choices[0]["logprobs"]
         return body, usage
     if "choices" in said:
         raise BadRecord("response has no choices")

@@ -14,7 +14,6 @@ _HELD_AS = {
     "tools": "tools",
     "answer's schema": "an answer's schema",
     "learned or not": "weights of messages",
-    "worse answer": "a worse answer",
     "liked": "a like or dislike",
     "when": "time",
     "conversation": "conversation",
@@ -44,8 +43,6 @@ def holds(found: Imported) -> Iterator[str]:
         yield "an answer's schema"
     if answer.get("weight") is not None or any(message.get("weight") is not None for message in messages):
         yield "weights of messages"
-    if found.rejected is not None:
-        yield "a worse answer"
     if found.desirable is not None:
         yield "a like or dislike"
     for name in ("conversation_id", "user", "at"):

@@ -26,7 +26,7 @@ SHOWN_CHARACTERS = 2000
 class Imported(Record, frozen=True, kw_only=True):
     """One record of a file in the common shape: a chat request and its answer.
 
-    `at` is when it was asked, in UTC; `rejected` and `desirable` are as in `Trace`; `file` is the file's name within a
+    `at` is when it was asked, in UTC; `desirable` is as in `Trace`; `file` is the file's name within a
     folder that was imported as a whole.
     """
 
@@ -41,7 +41,6 @@ class Imported(Record, frozen=True, kw_only=True):
     at: datetime | None = None
     usage: Usage | None = None
     total_ms: float | None = None
-    rejected: tuple[dict[str, Any], ...] | None = None
     desirable: bool | None = None
     file: str | None = None
 

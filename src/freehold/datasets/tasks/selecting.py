@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from freehold.datasets.tasks.asked import AskedTask, asked_task, collapsed
-from freehold.datasets.tasks.grouping import ANY_TOOLS
-from freehold.datasets.tasks.pieces import stand_in_order
 from freehold.types.config.data import DataConfig
 from freehold.types.config.matching import MatchConfig
 from freehold.types.trace import Trace
 
 ANOTHER_TASK = "another task's request ([[data.match]])"
 """The reason for which a record is passed over."""
+ANY_TOOLS = ("*",)
+"""Stands for tools that differ from request to request."""
 
 
 def is_selected(trace: Trace, data: DataConfig) -> bool:
@@ -58,3 +58,14 @@ def _tools_fit(wanted: tuple[str, ...] | None, asked: AskedTask) -> bool:
 def _holds(asked: AskedTask, pieces: Sequence[str]) -> bool:
     """Whether the instructions or the first user turn hold all pieces, in order."""
     return stand_in_order(pieces, asked.system) or stand_in_order(pieces, asked.user)
+
+
+def stand_in_order(pieces: Sequence[str], text: str) -> bool:
+    """Whether a text holds all pieces, one after another. Pure."""
+    at = 0
+    for piece in pieces:
+        at = text.find(piece, at)
+        if at < 0:
+            return False
+        at += len(piece)
+    return True

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from freehold.engines.cluster.replica import EngineReplica
-from freehold.errors import EngineError, MissingExtraError, UsageError
+from freehold.errors import EngineError, MissingExtraError
 from freehold.types.serving.cluster import ClusterPlan, ClusterState, Replica
 
 DEPLOYMENT = "engine"
@@ -72,7 +72,7 @@ def disconnect() -> None:
 
 
 def options_of(plan: ClusterPlan) -> dict[str, Any]:
-    """Ray Serve's options for the deployment: replicas, resources, health. The same in code and in a config file."""
+    """Ray Serve's options for the deployment: replicas, resources, health."""
     config = plan.config
     actor: dict[str, Any] = {"num_cpus": config.cpus, "num_gpus": config.gpus, "memory": plan.memory_bytes}
     if config.accelerator is not None and config.gpus:
@@ -107,18 +107,12 @@ def proxy_location(plan: ClusterPlan) -> str:
     return "HeadOnly" if plan.config.host in ("127.0.0.1", "::1", "localhost") else "EveryNode"
 
 
-def application(plan: bytes | str, log_dir: str, options: dict[str, Any] | None = None) -> Any:
-    """The Serve application of a `ServePlan` in JSON."""
+def _application(plan: ClusterPlan, log_dir: Path) -> Any:
+    """The Serve application of a plan's engine."""
     from ray import serve
 
-    raw = plan.encode() if isinstance(plan, str) else plan
     made: Any = serve.deployment(EngineReplica, name=DEPLOYMENT)
-    return made.options(**(options or {})).bind(raw, log_dir)
-
-
-def build(arguments: dict[str, Any]) -> Any:
-    """What a Serve config file names as its `import_path`: the application from its `args`."""
-    return application(str(arguments["plan"]), str(arguments["log_dir"]))
+    return made.options(**options_of(plan)).bind(msgspec.json.encode(plan.serve), str(log_dir))
 
 
 def deploy(plan: ClusterPlan, *, log_dir: Path) -> None:
@@ -126,31 +120,14 @@ def deploy(plan: ClusterPlan, *, log_dir: Path) -> None:
     from ray import serve
     from ray.exceptions import RayError
 
-    if plan.config.via == "ray-llm":
-        made = _llm_application(plan)
-    else:
-        made = application(msgspec.json.encode(plan.serve), str(log_dir), options_of(plan))
     try:
         serve.start(proxy_location=proxy_location(plan), http_options=http_options(plan))
-        serve.run(made, name=plan.name, route_prefix="/")
+        serve.run(_application(plan, log_dir), name=plan.name, route_prefix="/")
     except (RuntimeError, RayError) as error:  # the second: the cluster's own controller refused
         why = state(plan.name).message or str(error)
         raise EngineError(
             f"{plan.name} could not be deployed: {_first_cause(why)}", hint=f"logs of engines: {log_dir}"
         ) from None
-
-
-def _llm_application(plan: ClusterPlan) -> Any:
-    from freehold.engines.cluster.llm import llm_config
-
-    try:
-        from ray.serve.llm import LLMConfig, build_openai_app
-    except ImportError as error:
-        raise UsageError(
-            f"Ray's LLM support needs vLLM in the environment that deploys: {str(error).splitlines()[0]}",
-            hint='pip install "ray[llm]" there and run this command in it, or [cluster] via = "engine"',
-        ) from None
-    return build_openai_app({"llm_configs": [LLMConfig(**llm_config(plan))]})
 
 
 def state(name: str) -> ClusterState:

@@ -34,17 +34,10 @@ class AnswerToken(NamedTuple):
 
 
 class EncoderAnswer(NamedTuple):
-    """An answer. `confidence` is the probability that all of the likeliest answer is right, taken as if fields were
-    independent; not `in_scope` where that is less than the encoder was told to ask for. `probability` is that of the
-    answer given: another where that is the one for what is out of scope. `margin` is the least of its fields' likeliest
-    values before their second ones, `entropy` that of all fields together (nats); None out of scope."""
+    """An answer. `probability` is that all of it is right, taken as if fields were independent."""
 
     tokens: tuple[AnswerToken, ...]
-    confidence: float
-    in_scope: bool
     probability: float
-    margin: float | None = None
-    entropy: float | None = None
 
     @property
     def text(self) -> str:
@@ -52,14 +45,11 @@ class EncoderAnswer(NamedTuple):
 
 
 class _Decision(NamedTuple):
-    """What one head decided: the value, how likely it is, the alternatives, likeliest first, how much less likely the
-    second one is, and how much is left open (nats)."""
+    """What one head decided: the value, how likely it is, the alternatives, likeliest first."""
 
     value: Any
     probability: float
     others: tuple[tuple[Any, float], ...]
-    margin: float
-    entropy: float
 
 
 def answer(manifest: EncoderManifest, read: EncodedText, text: str, *, top: int = 0) -> EncoderAnswer:
@@ -68,11 +58,7 @@ def answer(manifest: EncoderManifest, read: EncodedText, text: str, *, top: int 
         _decide(field, logits, read, text, top)
         for field, logits in zip(manifest.fields, read.logits, strict=True)
     ]
-    confidence = math.prod(one.probability for one in decisions)
-    in_scope = manifest.min_confidence is None or confidence >= manifest.min_confidence
-    if not in_scope and manifest.out_of_scope_answer is not None:
-        told = _out_of_scope(manifest, decisions, confidence, top)
-        return EncoderAnswer(told, confidence, False, 1 - confidence)
+    probability = math.prod(one.probability for one in decisions)
     if manifest.answer == "label":
         first = decisions[0]
         tokens: Sequence[AnswerToken] = (_token(first, [str(value) for value, _ in first.others], top),)
@@ -80,9 +66,7 @@ def answer(manifest: EncoderManifest, read: EncodedText, text: str, *, top: int 
         tokens = _list_tokens(manifest, read.logits[0], top)
     else:
         tokens = _object_tokens(manifest, decisions, top)
-    margin = min(one.margin for one in decisions)
-    entropy = math.fsum(one.entropy for one in decisions)
-    return EncoderAnswer(tuple(tokens), confidence, in_scope, confidence, margin, entropy)
+    return EncoderAnswer(tuple(tokens), probability)
 
 
 def probabilities(field: FieldHead, logits: Array) -> Probabilities:
@@ -101,21 +85,13 @@ def _decide(field: FieldHead, logits: Array, read: EncodedText, text: str, top: 
     if field.kind == "found" and field.number is not None:
         value = field.number.find(text)
         sure = field.number.sure_none if value is None else field.number.sure
-        return _Decision(value, sure, ((value, sure),), *_open(sure))
+        return _Decision(value, sure, ((value, sure),))
     shares = probabilities(field, logits)
     if field.kind == "several":
         return _several(field, shares, top)
     order = np.argsort(-shares, kind="stable")[: max(1, top)]
     likeliest = tuple((field.labels[place], float(shares[place])) for place in order)
-    first, second = np.partition(shares, -2)[:-3:-1] if len(shares) > 1 else (shares[0], 0.0)
-    held = shares[shares > 0]
-    return _Decision(*likeliest[0], likeliest, float(first - second), float(-(held * np.log(held)).sum()))
-
-
-def _open(*sure: float) -> tuple[float, float]:
-    """The least margin and all entropy of decisions between two, of which the likelier has this probability."""
-    entropy = -math.fsum(q * math.log(q) for p in sure for q in (p, 1 - p) if q > 0)
-    return min(2 * p - 1 for p in sure), entropy
+    return _Decision(*likeliest[0], likeliest)
 
 
 def _several(field: FieldHead, shares: Probabilities, top: int) -> _Decision:
@@ -130,7 +106,7 @@ def _several(field: FieldHead, shares: Probabilities, top: int) -> _Decision:
         flipped[place] = not flipped[place]
         other = [label for label, is_given in zip(field.labels, flipped, strict=True) if is_given]
         others.append((other, joint * float((1 - sure[place]) / max(sure[place], LEAST_PROBABILITY))))
-    return _Decision(value, joint, tuple(others), *_open(*sure.tolist()))
+    return _Decision(value, joint, tuple(others))
 
 
 def _copied(field: FieldHead, logits: Array, read: EncodedText, text: str) -> _Decision:
@@ -151,11 +127,11 @@ def _copied(field: FieldHead, logits: Array, read: EncodedText, text: str) -> _D
             first = None
     nothing = float(1 - inside.max())
     if best is None:
-        return _Decision(None, nothing, ((None, nothing),), *_open(nothing))
+        return _Decision(None, nothing, ((None, nothing),))
     mean, first_token, end_token = best
     piece = text[read.spans[first_token].first : read.spans[end_token - 1].end]
     value = as_copied(piece, field.copied_as)
-    return _Decision(value, mean, ((value, mean), (None, nothing)), *_open(mean))
+    return _Decision(value, mean, ((value, mean), (None, nothing)))
 
 
 def _list_tokens(manifest: EncoderManifest, logits: Array, top: int) -> list[AnswerToken]:
@@ -191,17 +167,6 @@ def _object_tokens(manifest: EncoderManifest, decisions: Sequence[_Decision], to
         texts = [f"{before}{_json(value, manifest)}{after}" for value, _ in decision.others]
         tokens.append(_token(decision, texts, top))
     return tokens
-
-
-def _out_of_scope(
-    manifest: EncoderManifest, decisions: Sequence[_Decision], confidence: float, top: int
-) -> tuple[AnswerToken]:
-    """The answer for what is out of scope; as likely as that the likeliest answer is wrong."""
-    text = manifest.out_of_scope_answer or ""
-    others = [(text, 1 - confidence)]
-    if manifest.answer == "label":
-        others += [(str(value), share) for value, share in decisions[0].others]
-    return (AnswerToken(text, _log(1 - confidence), _logs(others[:top])),)
 
 
 def _token(decision: _Decision, texts: Sequence[str], top: int) -> AnswerToken:

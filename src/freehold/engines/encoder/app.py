@@ -57,7 +57,7 @@ class EncoderApp:
         self._started = int(time.time())
         self._numbers = itertools.count(1)
         self._in_flight = 0
-        self._answered = self._refused = self._tokens = self._cut = self._out_of_scope = 0
+        self._answered = self._refused = self._tokens = self._cut = 0
         self._misfit = lru_cache(maxsize=256)(self._misfit_uncached)
 
     def application(self) -> web.Application:
@@ -116,7 +116,6 @@ class EncoderApp:
             "requests_processing": self._in_flight,
             "answers_total": self._answered,
             "refusals_total": self._refused,
-            "out_of_scope_total": self._out_of_scope,
             "texts_waiting": self._batcher.queued,
             "texts_total": self._batcher.texts,
             "runs_total": self._batcher.runs,
@@ -134,11 +133,10 @@ class EncoderApp:
         asked = requests.read_chat(body, self._manifest)
         (read,) = await self._encoded([asked.text], "messages")
         found = answer(self._manifest, read, asked.text, top=asked.top or 0)
-        if not math.isfinite(found.confidence):
+        if not math.isfinite(found.probability):
             raise ApiError(500, "the encoder computed no number: its files may be damaged")
         self._check_form(asked, found)
         self._answered += 1
-        self._out_of_scope += not found.in_scope
         completion = Completion(asked, found, read, number=next(self._numbers), created=int(time.time()))
         headers = completion.headers
         if not asked.stream:

@@ -17,9 +17,8 @@ PROBABILITY_DECIMALS = 12
 class Completion:
     """One answer to one request.
 
-    Besides OpenAI's fields it has ``freehold``: the confidence, the probability of the answer given, its margin before
-    the second answer and the entropy of all, whether the message is in scope, and how many tokens of it were not read.
-    A text that was cut is told in a header, too.
+    Besides OpenAI's fields it has ``freehold``: the probability of the answer, and how many tokens of the message were
+    not read. A text that was cut is told in a header, too.
     """
 
     def __init__(
@@ -34,10 +33,7 @@ class Completion:
             "total_tokens": read.tokens + len(self._tokens),
         }
         self._about = {
-            "confidence": round(found.confidence, 6),
             "probability": round(found.probability, PROBABILITY_DECIMALS),
-            **_beside(found),
-            "in_scope": found.in_scope,
             "tokens_cut": read.cut,
         }
         self.headers = {CUT_HEADER: str(read.cut)} if read.cut else {}
@@ -103,16 +99,6 @@ def limited(
         kept.append(token)
         begun += len(token.text)
     return tuple(kept), text, "stop"
-
-
-def _beside(found: EncoderAnswer) -> dict[str, float]:
-    """What else tells how sure the answer is."""
-    if found.margin is None or found.entropy is None:
-        return {}
-    return {
-        "margin": round(found.margin, PROBABILITY_DECIMALS),
-        "entropy": round(found.entropy, PROBABILITY_DECIMALS),
-    }
 
 
 def _entry(text: str, logprob: float) -> dict[str, Any]:

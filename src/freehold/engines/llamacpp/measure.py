@@ -1,14 +1,9 @@
-"""How fast llama.cpp is with given settings: its own timings of a few requests, several settings in turn.
-
-Settings that are compared run at the same time and are asked in turn, one request at a time, so that other work on
-the machine slows all of them alike. An engine that waits costs nothing: its threads sleep.
-"""
+"""How fast llama.cpp is with given settings: its own timings of a few requests."""
 
 from __future__ import annotations
 
-import contextlib
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,63 +17,38 @@ from freehold.engines.traffic import synthetic
 from freehold.errors import EngineError
 from freehold.types.endpoint import Endpoint, ServePlan
 
-PROMPT_TOKENS = 400
-COMPLETION_TOKENS = 48
 ROUNDS = 5
 
 
 class RequestSize(NamedTuple):
     """What is asked to measure: words in the prompt (about a token each) and tokens in the answer."""
 
-    prompt_tokens: int = PROMPT_TOKENS
-    completion_tokens: int = COMPLETION_TOKENS
+    prompt_tokens: int = 400
+    completion_tokens: int = 48
 
 
-SHAPE = RequestSize()
-
-
-async def measure(plan: ServePlan, *, log_dir: Path, rounds: int = ROUNDS) -> StreamSpeed:
+async def measure(
+    plan: ServePlan,
+    *,
+    log_dir: Path,
+    rounds: int = ROUNDS,
+    size: RequestSize = RequestSize(),  # noqa: B008 (frozen)
+) -> StreamSpeed:
     """Median prompt and generation speed of `plan` over `rounds` requests, after one to warm up.
 
     Prompts share nothing, and the prompt cache is off for them. Raises what a start raises, and `EngineError`
     when the engine does not tell its timings.
     """
-    return (await measure_interleaved([plan], log_dir=log_dir, rounds=rounds))[0]
-
-
-async def measure_interleaved(
-    plans: Sequence[ServePlan],
-    *,
-    log_dir: Path,
-    rounds: int = ROUNDS,
-    shape: RequestSize = SHAPE,
-    tell: Callable[[int, int], None] | None = None,
-) -> list[StreamSpeed]:
-    """Median speeds of several plans, asked in turn; see `measure`. `tell` gets the requests done and the total."""
-    total = (rounds + 1) * len(plans)
-    timings: list[list[dict[str, float]]] = [[] for _ in plans]
-    async with contextlib.AsyncExitStack() as stack:
-        # The server closes kept connections after a while, sometimes just as they are used again.
-        connector = aiohttp.TCPConnector(force_close=True)
-        http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
-        endpoints = []
-        for number, plan in enumerate(plans):
-            alone = msgspec.structs.replace(plan, parallel=1, port=0)
-            session = start(alone, log_dir=log_dir, name=f"measure-{number}")
-            endpoints.append(await stack.enter_async_context(session))
-        bodies = synthetic(
-            prompt_tokens=shape.prompt_tokens, completion_tokens=shape.completion_tokens
-        ).endless()
-        for turn in range(rounds + 1):
-            asked = [next(bodies)] * len(plans)
-            for place in range(len(plans)):
-                which = (place + turn) % len(plans)  # none is always the first after a pause
-                found = await _ask(http, endpoints[which], plans[which].model, asked[which])
-                if turn:
-                    timings[which].append(found)
-                if tell is not None:
-                    tell(turn * len(plans) + place + 1, total)
-    return [_median(found) for found in timings]
+    alone = msgspec.structs.replace(plan, parallel=1, port=0)
+    # The server closes kept connections after a while, sometimes just as they are used again.
+    connector = aiohttp.TCPConnector(force_close=True)
+    bodies = synthetic(prompt_tokens=size.prompt_tokens, completion_tokens=size.completion_tokens).endless()
+    async with (
+        start(alone, log_dir=log_dir, name="measure") as endpoint,
+        aiohttp.ClientSession(connector=connector) as http,
+    ):
+        timings = [await _ask(http, endpoint, plan.model, next(bodies)) for _ in range(rounds + 1)]
+    return _median(timings[1:])
 
 
 async def _ask(

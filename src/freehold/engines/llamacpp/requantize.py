@@ -1,6 +1,6 @@
 """Other quantizations of weights that are here, written by llama.cpp's own program.
 
-The one place where they are made: `freehold quants`, `tune-engine` and `adapters export` come here.
+The one place where they are made: `freehold quants` and `adapters export` come here.
 """
 
 from __future__ import annotations

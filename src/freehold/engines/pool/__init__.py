@@ -1,7 +1,5 @@
-"""Several models on one machine, and adapters that come and go: what is loaded, what waits, what is unloaded."""
+"""Several models on one machine, all loaded at the start, and adapters that come and go."""
 
-from freehold.engines.pool.model_slot import HostedModel, PoolBusyError
-from freehold.engines.pool.policy import PoolLimits
-from freehold.engines.pool.pool import Pool
+from freehold.engines.pool.pool import ModelStatus, Pool
 
-__all__ = ["HostedModel", "Pool", "PoolBusyError", "PoolLimits"]
+__all__ = ["ModelStatus", "Pool"]

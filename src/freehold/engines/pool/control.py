@@ -1,8 +1,6 @@
-"""The API that controls a running server: load, unload, add and remove adapters.
+"""The API that controls a running server: what is served, add and remove adapters.
 
 ``GET    /control/v1/models``              every model as it is now
-``POST   /control/v1/load``                ``{"model": …}``
-``POST   /control/v1/unload``              ``{"model": …}``
 ``POST   /control/v1/adapters``            ``{"model": …, "mount": {"name": …, "path": …, …}}``
 ``DELETE /control/v1/adapters/NAME``
 
@@ -20,8 +18,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from freehold.engines.pool.model_slot import ModelStatus
-from freehold.engines.pool.pool import Pool
+from freehold.engines.pool.pool import ModelStatus, Pool
 from freehold.errors import FreeholdError
 from freehold.processes import RunningProcess
 from freehold.types.endpoint import AdapterMount
@@ -45,12 +42,6 @@ class AddBody(Record, frozen=True, kw_only=True):
     mount: AdapterMount
 
 
-class ModelBody(Record, frozen=True, kw_only=True):
-    """What is sent to load or unload a model."""
-
-    model: str
-
-
 class StatusBody(Record, frozen=True, kw_only=True):
     """The answer to all of them: every model as it is now."""
 
@@ -67,8 +58,6 @@ class Control:
     def add_to(self, app: web.Application) -> None:
         """Add the paths to an application."""
         app.router.add_get(f"{PREFIX}/models", self._guarded(self._models))
-        app.router.add_post(f"{PREFIX}/load", self._guarded(self._load))
-        app.router.add_post(f"{PREFIX}/unload", self._guarded(self._unload))
         app.router.add_post(f"{PREFIX}/adapters", self._guarded(self._add))
         app.router.add_delete(f"{PREFIX}/adapters/{{name:.+}}", self._guarded(self._remove))
 
@@ -91,12 +80,6 @@ class Control:
 
     async def _models(self, _: web.Request) -> None:
         return
-
-    async def _load(self, request: web.Request) -> None:
-        await self._pool.load(msgspec.json.decode(await request.read(), type=ModelBody).model)
-
-    async def _unload(self, request: web.Request) -> None:
-        await self._pool.unload(msgspec.json.decode(await request.read(), type=ModelBody).model)
 
     async def _add(self, request: web.Request) -> None:
         body = msgspec.json.decode(await request.read(), type=AddBody)

@@ -1,7 +1,7 @@
-"""One address for all models of a pool: a request waits until its model is loaded, then its bytes are forwarded.
+"""One address for all models of a pool: the bytes of a request are forwarded to the engine of its model.
 
 ``POST /v1/…``, ``/tokenize``      forwarded to the engine of the model it names
-``GET  /v1/models``                all names, loaded or not
+``GET  /v1/models``                all names
 ``GET  /health``                   alive
 ``…    /control/v1/…``             see `freehold.engines.pool.control`; needs the token
 
@@ -24,7 +24,6 @@ from freehold.engines import keys
 from freehold.engines.guard import keyed, own_hosts_only
 from freehold.engines.pool.control import PREFIX, Control
 from freehold.engines.pool.deadly_requests import DeadlyRequestError, DeadlyRequests
-from freehold.engines.pool.model_slot import PoolBusyError
 from freehold.engines.pool.pool import Pool
 from freehold.errors import EngineError, FreeholdError, UsageError
 from freehold.preparing.request import asked
@@ -86,8 +85,6 @@ class Front:
             return error_response(404, f"the model '{name[:200]}' does not exist here", "model_not_found")
         try:
             return await self._answer(request, name, body)
-        except PoolBusyError as error:
-            return error_response(503, error.message, "model_loading", retry_after="5")
         except DeadlyRequestError as error:
             return error_response(422, error.message, "request_ends_engine")
         except UsageError as error:

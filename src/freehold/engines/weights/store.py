@@ -15,9 +15,7 @@ could be taken for weights.
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,7 +30,7 @@ from freehold.hardware.gguf_header import parts_of
 from freehold.types.model import Weights
 from freehold.types.progress import Progress
 from freehold.types.record import Record
-from freehold.types.units import gib, mib
+from freehold.types.units import mib
 
 ALWAYS_HASH_BYTES = 512 << 20
 """Files up to this size are hashed at every use (about 0.3 s); larger ones only when size or time changed."""
@@ -40,7 +38,7 @@ ALWAYS_HASH_BYTES = 512 << 20
 
 class StoredWeights(Record, frozen=True, kw_only=True):
     """A record of the store. `owned` is False for files read in place, which are never deleted. `converted_from` is the
-    hash of the weights these were converted from. `pinned` ones are never pruned."""
+    hash of the weights these were converted from."""
 
     weights: Weights
     owned: bool
@@ -48,15 +46,13 @@ class StoredWeights(Record, frozen=True, kw_only=True):
     changed_ns: int
     origin: str | None = None
     converted_from: str | None = None
-    pinned: bool = False
 
 
 class WeightsStore:
-    """Weights under ``<home>/weights``, `budget_bytes` of them at most when that is given."""
+    """Weights under ``<home>/weights``."""
 
-    def __init__(self, home: Path, *, budget_bytes: int | None = None) -> None:
+    def __init__(self, home: Path) -> None:
         self.root = home / "weights"
-        self._budget_bytes = budget_bytes
 
     def folder(self, model_id: str) -> Path:
         """The folder of a model's weights."""
@@ -77,7 +73,7 @@ class WeightsStore:
     def find(self, model_id: str, quantization: str | None = None) -> StoredWeights | None:
         """The record of a model (and quantization, when one is asked for); converted weights only when asked for."""
         wanted = model_id.lower()
-        # What was written here from other weights (freehold tune-engine) is meant only when it is asked for.
+        # What was written here from other weights (freehold quants) is meant only when it is asked for.
         for stored in sorted(self.list(), key=lambda stored: stored.weights.source.startswith("made:")):
             names = (stored.weights.model_id.lower(), stored.weights.model_id.lower().rpartition("/")[2])
             asked = (
@@ -101,7 +97,6 @@ class WeightsStore:
             meant = weights.model_id == model_id and weights.path == str(path)
             large = stored.size > ALWAYS_HASH_BYTES
             if meant and large and fingerprint(path) == (stored.size, stored.changed_ns):
-                self._touch(stored)
                 return weights
         return None
 
@@ -114,7 +109,6 @@ class WeightsStore:
         weights = stored.weights
         path = Path(weights.path or "")
         size, changed_ns = fingerprint(path)
-        self._touch(stored)
         same = (size, changed_ns) == (stored.size, stored.changed_ns)
         if same and (path.is_dir() or size > ALWAYS_HASH_BYTES):
             return weights
@@ -164,27 +158,6 @@ class WeightsStore:
     def _record_file(self, stored: StoredWeights) -> Path:
         return self.folder(stored.weights.model_id) / f"{stored.weights.quantization}.json"
 
-    def pin(self, stored: StoredWeights, pinned: bool) -> StoredWeights:
-        """Keep weights from being pruned, or no longer."""
-        changed = msgspec.structs.replace(stored, pinned=pinned)
-        self._write(changed)
-        return changed
-
-    def used_at(self, stored: StoredWeights) -> float:
-        """When the weights were last asked for (seconds since the epoch): the record's own time of change."""
-        try:
-            return self._record_file(stored).stat().st_mtime
-        except OSError:
-            return 0.0
-
-    def _touch(self, stored: StoredWeights) -> None:
-        with contextlib.suppress(OSError):  # a store that may only be read is used all the same
-            os.utime(self._record_file(stored))
-
-    def taken_bytes(self) -> int:
-        """Bytes of the weights that the store owns."""
-        return sum(stored.size for stored in self.list() if stored.owned)
-
     def remove(self, stored: StoredWeights) -> int:
         """Forget weights, delete the bytes when the store owns them, and return how many bytes that freed."""
         weights = stored.weights
@@ -233,14 +206,7 @@ class WeightsStore:
             lock.release()
 
     def room(self, needed_bytes: int) -> None:
-        """Raise `StorageError` when the disk, or the budget, has less than `needed_bytes` left."""
-        taken = self.taken_bytes()
-        if self._budget_bytes is not None and taken + needed_bytes > self._budget_bytes:
-            raise StorageError(
-                f"weights need {mib(needed_bytes)}, and of the {gib(self._budget_bytes, 2)} that "
-                f"FREEHOLD_WEIGHTS_GIB allows {gib(taken, 2)} are taken",
-                hint="freehold weights prune removes what was used least recently, or allow more",
-            )
+        """Raise `StorageError` when the disk has less than `needed_bytes` left."""
         place = self.root
         while not place.exists():
             place = place.parent
@@ -248,7 +214,7 @@ class WeightsStore:
         if free < needed_bytes:
             raise StorageError(
                 f"weights need {mib(needed_bytes)} in {self.root}, the disk has {mib(free)} left",
-                hint="free some space (freehold weights prune), or set FREEHOLD_HOME to another disk",
+                hint="free some space (freehold weights rm), or set FREEHOLD_HOME to another disk",
             )
 
     def _read(self, file: Path) -> StoredWeights | None:

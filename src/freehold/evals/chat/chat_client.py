@@ -27,8 +27,6 @@ from freehold.wire.base_url import joined
 
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 _HOPELESS = frozenset({401, 402, 403, 404, 405, 407})
-FEWER_LOGPROBS = 5
-"""Alternatives of a token that APIs give whose limit is below OpenAI's 20."""
 
 
 class Patience(NamedTuple):
@@ -78,7 +76,6 @@ class ChatClient:
         self._paused_until = 0.0
         self._stream = endpoint.capabilities.streaming if stream is None else stream
         self._renamed: dict[str, str | None] = {}
-        self._fewer_logprobs = False
         self._cap = spending_cap.get()
 
     async def __aenter__(self) -> ChatClient:
@@ -165,8 +162,6 @@ class ChatClient:
                 body = {key: kept for key, kept in body.items() if key != name}
                 if other is not None:
                     body[other] = value
-        if self._fewer_logprobs and "top_logprobs" in body:
-            body = {**body, "top_logprobs": FEWER_LOGPROBS}
         began = time.perf_counter()
         text = ChatText()
         ttft: float | None = None
@@ -240,13 +235,10 @@ class ChatClient:
         return False
 
     def _learns_logprobs(self, said: str, body: dict[str, Any]) -> bool:
-        """Ask for fewer alternatives first, then for no log-probabilities: True when that may help."""
+        """Ask for no log-probabilities: True when that may help."""
         if "logprobs" not in body or "logprobs" not in said:
             return False
-        if "top_logprobs" in said and body.get("top_logprobs", 0) > FEWER_LOGPROBS:
-            self._fewer_logprobs = True
-        else:
-            self._renamed |= {"logprobs": None, "top_logprobs": None}
+        self._renamed |= {"logprobs": None, "top_logprobs": None}
         return True
 
 
@@ -264,7 +256,6 @@ def _finished(text: ChatText, ttft_ms: float | None, total_ms: float) -> ChatAns
         usage=text.usage,
         fault="candidate" if fault else None,
         error=error,
-        teacher=tuple(text.teacher) or None,
         signals=text.signals() or None,
     )
 

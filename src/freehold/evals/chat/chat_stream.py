@@ -8,10 +8,8 @@ from typing import Any
 import msgspec
 
 from freehold.deferring.signals import AnswerSignals
-from freehold.types.dataset import TeacherToken
 from freehold.types.deferral import SignalName
 from freehold.types.trace import Usage
-from freehold.wire.logprobs import teacher_tokens
 from freehold.wire.usage import read_usage
 
 
@@ -62,7 +60,6 @@ class ChatText:
         self.tool_calls: dict[int, dict[str, Any]] = {}
         self.finish_reason: str | None = None
         self.usage: Usage | None = None
-        self.teacher: list[TeacherToken] = []
         self.error: str | None = None
         self.done = False
         self._rest = b""
@@ -120,7 +117,6 @@ class ChatText:
         for choice in body.choices[:1]:
             self._signals.take_choice(choice.logprobs, None, choice.finish_reason)
             self.finish_reason = choice.finish_reason or self.finish_reason
-            self.teacher += teacher_tokens(choice.logprobs) or ()
             message = choice.delta or choice.message
             if message is not None:
                 self._add(message)

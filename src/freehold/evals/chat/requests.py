@@ -105,8 +105,7 @@ def preparation_notes(samples: Sequence[Sample], served: ServedModel) -> list[st
     plain = msgspec.structs.replace(served, preparation=None)
     whys = Counter(unprepared(chat_request(sample, plain, None), how) for sample in samples)
     done = [
-        *(["the system prompt made for it"] if how.system is not None else []),
-        *(["its system prompt as part of the user's message"] if how.system_as_user else []),
+        *(["a system prompt of its own"] if how.system is not None else []),
         *([f"{how.examples.k} of {how.examples.samples:,} examples"] if how.examples is not None else []),
         *(["a reminder"] if how.reminder is not None else []),
     ]

@@ -267,7 +267,7 @@ def limits_by_name(config: GatewayConfig, table: TableMessage) -> dict[str, Limi
             for key in (*config.api_keys, *table.keys)
             if key.revoked_at is None
         ),
-        *((team.account, team.limits) for team in table.teams),
+        *((one.account, one.limits) for one in table.labels),
     ]
     for name, limits in told:
         found[name] = limits

@@ -90,7 +90,7 @@ class Ring:
         message = TableMessage(
             routes=routes,
             keys=found.keys,
-            teams=found.teams,
+            labels=found.labels,
             revision=revision,
             required=required,
             rollbacks=self._rollbacks,

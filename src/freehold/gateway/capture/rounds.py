@@ -41,7 +41,7 @@ class RecorderDuties(NamedTuple):
     share_usage: Callable[[Store], None]
     write: Callable[[Store], None]
     learn_limits: Callable[[Store, bytes], None]
-    """Keys, teams and routes have changed, and with them who may use how much: before the workers are told."""
+    """Keys, labels and routes have changed, and with them who may use how much: before the workers are told."""
     drain_leftovers: Callable[[Store], bool]
     """Take over what workers that are gone have left; says whether there may be more."""
     apply_retention: Callable[[Store], None]
@@ -127,11 +127,7 @@ class Rounds:
         store, now = self._store, time.monotonic()
         if now >= self._next_poll_s:
             self._next_poll_s = now + POLL_EVERY_S
-            has_news = self._watch.has_news()
-            if has_news:
-                # A newer freehold may have migrated the store meanwhile: what it means by now, this one does not know.
-                store.database.check_schema()
-            if has_news or self._ring.requirement_changed():
+            if self._watch.has_news() or self._ring.requirement_changed():
                 self._untold = self._ring.read(store) or self._untold
                 if self._untold is not None:
                     self._duties.learn_limits(store, self._untold)

@@ -257,18 +257,13 @@ class PlainClient:
         """Send a request and wait for the head of its response. Raises `TransportError`."""
         data = [head + body] if len(body) <= _JOINED_BYTES_MAX else [head, body]
         idle = self._idle.get(address)
-        broken = False
         while True:
             connection = idle.pop() if idle else None
             if connection is not None and connection.transport.is_closing():
                 continue
             used = connection is not None
             if connection is None:
-                try:
-                    connection = await self._connect(address)
-                except ConnectError as error:
-                    error.after_break = broken
-                    raise
+                connection = await self._connect(address)
             response = connection.send(data)
             try:
                 while (event := response.until_head()) is not None:
@@ -276,7 +271,6 @@ class PlainClient:
             except RemoteProtocolError:
                 # An endpoint may close a connection while it waits; this request crossed with that.
                 if used and not connection.heard_anything:
-                    broken = True
                     continue
                 raise
             except BaseException:

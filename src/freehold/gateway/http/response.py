@@ -19,12 +19,8 @@ class TransportError(Exception):
 
 
 class ConnectError(TransportError):
-    """No connection was made: the endpoint cannot have seen the request.
-
-    Unless it was sent it on a kept connection, which ended before (`after_break`).
-    """
-
-    after_break = False
+    """No connection was made: the endpoint cannot have seen the request, unless it was sent on a kept connection that
+    ended before."""
 
 
 class ReadTimeout(TransportError):

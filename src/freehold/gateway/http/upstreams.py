@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from typing import TYPE_CHECKING
 
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.http.credentials import query_without_keys
-from freehold.gateway.http.fatal_requests import DEATHS_MAX, FatalRequests, has_died
 from freehold.gateway.http.headers import forwarded, passes_key
 from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.plain_client import Address, PlainClient
@@ -79,34 +76,11 @@ class LateFailure(UpstreamFailure):
         super().__init__(message, reached=True, timed_out=True)
 
 
-class FatalRequestError(UpstreamFailure):
-    """An endpoint has died on this request, and is not asked it again."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        message = (
-            f"endpoint {endpoint.name} died {DEATHS_MAX} times on this request and is not asked it again"
-        )
-        super().__init__(message, reached=False)
-
-
 class Upstreams:
-    """Keep-alive connections to all endpoints of a worker.
+    """Keep-alive connections to all endpoints of a worker."""
 
-    The workers of a gateway share in `run_folder` on which requests endpoints died. `on_death` is called with the name
-    of an endpoint for each request that it died on.
-    """
-
-    def __init__(
-        self,
-        config: GatewayConfig,
-        memory: MemoryBudget | None = None,
-        *,
-        run_folder: Path | None = None,
-        on_death: Callable[[str], None] = lambda name: None,
-    ) -> None:
+    def __init__(self, config: GatewayConfig, memory: MemoryBudget | None = None) -> None:
         self._config = config
-        self._fatal = FatalRequests(run_folder)
-        self._on_death = on_death
         self._memory = memory or MemoryBudget(config.body_memory_bytes)
         self._plain = PlainClient(
             connect_timeout_s=config.connect_timeout_s,
@@ -122,7 +96,6 @@ class Upstreams:
 
     async def close(self) -> None:
         await self._plain.close()
-        self._fatal.close()
         if self._tls is not None:
             await self._tls.close()
 
@@ -186,14 +159,14 @@ class Upstreams:
             self._secrets[endpoint.name, endpoint.api_key_env] = credentials
         return credentials
 
-    def post(
+    async def post(
         self, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes
-    ) -> Awaitable[UpstreamResponse]:
-        """Send a request and wait for the head of the answer. Raises `UpstreamFailure`, or `FatalRequestError` for one
-        that the endpoint has died on."""
-        if endpoint.engine_kind.is_rented or not self._fatal.may_know(body):
-            return self._post(endpoint, path, headers, body)
-        return self._post_suspect(endpoint, path, headers, body)
+    ) -> UpstreamResponse:
+        """Send a request and wait for the head of the answer. Raises `UpstreamFailure`."""
+        try:
+            return await self._sending("POST", endpoint, path, headers, body)
+        except TransportError as error:
+            raise upstream_failure(endpoint, error) from error
 
     async def post_in_time(
         self, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes, wait_ms: float
@@ -212,41 +185,6 @@ class Upstreams:
         except TransportError as error:
             if response is not None:
                 await response.close()
-            raise upstream_failure(endpoint, error) from error
-
-    async def _post_suspect(
-        self, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes
-    ) -> UpstreamResponse:
-        deaths = await self._fatal.deaths(endpoint.name, body)
-        if not deaths:
-            return await self._post(endpoint, path, headers, body)
-        if deaths >= DEATHS_MAX:
-            raise FatalRequestError(endpoint)
-        async with self._fatal.alone(endpoint.name):
-            if await self.is_fatal(endpoint, body):  # a copy of it was before this one
-                raise FatalRequestError(endpoint)
-            response = await self._post(endpoint, path, headers, body)
-            await self._fatal.clear(endpoint.name, body)
-            return response
-
-    async def is_fatal(self, endpoint: Endpoint, body: bytes) -> bool:
-        """Whether `post` would refuse a request, because the endpoint has died on it."""
-        if endpoint.engine_kind.is_rented:
-            return False
-        return await self._fatal.deaths(endpoint.name, body) >= DEATHS_MAX
-
-    async def _post(
-        self, endpoint: Endpoint, path: str, headers: list[tuple[str, str]], body: bytes
-    ) -> UpstreamResponse:
-        sent_s = time.monotonic()
-        try:
-            return await self._sending("POST", endpoint, path, headers, body)
-        except TransportError as error:
-            address = self._addresses.get(endpoint.base_url)
-            if address is not None and not endpoint.engine_kind.is_rented and await has_died(*address, error):
-                self._on_death(endpoint.name)
-                if await self._fatal.add(endpoint.name, body, sent_s=sent_s) >= DEATHS_MAX:
-                    raise FatalRequestError(endpoint) from error
             raise upstream_failure(endpoint, error) from error
 
     async def probe(

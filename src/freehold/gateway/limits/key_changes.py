@@ -20,8 +20,9 @@ from freehold.gateway.limits.keys import hash_of, new_key
 from freehold.store import Store
 from freehold.store.keys import stored_keys
 from freehold.store.usage import Spent, spent
+from freehold.types.audit import Change
 from freehold.types.record import Record
-from freehold.types.route import ApiKey, Limits, Role, Team
+from freehold.types.route import ApiKey, LabelLimits, Limits, Role
 
 NAME_LENGTH_MAX = 200
 
@@ -36,22 +37,24 @@ class MadeKey(Record, frozen=True, kw_only=True):
     role: Role = "use"
     models: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
-    team: str | None = None
+    label: str | None = None
     expires_at: datetime | None = None
 
 
 class KeyScope(Record, frozen=True, kw_only=True):
-    """What a new key is good for; empty `models` and `routes` are all. Its use counts against its `team`, too."""
+    """What a new key is good for; empty `models` and `routes` are all. Its use counts against its `label`'s limits,
+    too."""
 
     role: Role = "use"
     models: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
-    team: str | None = None
+    label: str | None = None
     expires_at: datetime | None = None
 
 
 class KeyLine(Record, frozen=True, kw_only=True):
-    """A key as it may be shown, and what it has spent today and this month (UTC)."""
+    """A key as it may be shown, and what it has spent today and this month (UTC). `label_limits` are shared by
+    all keys of its label."""
 
     name: str
     admin: bool
@@ -64,7 +67,8 @@ class KeyLine(Record, frozen=True, kw_only=True):
     role: Role = "use"
     models: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
-    team: str | None = None
+    label: str | None = None
+    label_limits: Limits | None = None
     expires_at: datetime | None = None
     expired: bool = False
 
@@ -110,11 +114,7 @@ def add(
     That keys are required is kept in `keys_file` before the first one is stored.
     """
     scope = scope or KeyScope(role="admin" if admin else "use")
-    if not is_name(name):
-        raise UsageError(
-            f"{name[:100]!r} is not a name for a key: printable, without : and /, at most {NAME_LENGTH_MAX} characters",
-            hint="letters, digits, dots and dashes: app-eu",
-        )
+    _check_name(name, "a key")
     old = store.get(ApiKey, name)
     if old is not None and old.revoked_at is None:
         raise UsageError(
@@ -124,10 +124,8 @@ def add(
     _check(limits)
     if scope.expires_at is not None and scope.expires_at <= at:
         raise UsageError(f"the key would have expired at {scope.expires_at:%Y-%m-%d %H:%M} UTC already")
-    if scope.team is not None and store.get(Team, scope.team) is None:
-        known = sorted(one.name for one in store.records(Team))
-        hint = f"teams: {', '.join(known)}" if known else f"freehold keys team set {scope.team} makes it"
-        raise UsageError(f"no team is named {scope.team[:100]!r}", hint=did_you_mean(scope.team, known, hint))
+    if scope.label is not None:
+        _check_name(scope.label, "a label")
     secret = new_key()
     if keys_file is not None and not required(store, keys_file, at=at):
         found = stored_keys(store.database)
@@ -142,15 +140,15 @@ def add(
         role=scope.role,
         models=scope.models,
         routes=scope.routes,
-        team=scope.team,
+        label=scope.label,
         admin=scope.role == "admin",
         made_at=at,
         made_by=who,
         expires_at=scope.expires_at,
     )
     told: dict[str, Any] = {"role": key.role, "models": key.models, "routes": key.routes, "limits": limits}
-    if key.team is not None:
-        told["team"] = key.team
+    if key.label is not None:
+        told["label"] = key.label
     if key.expires_at is not None:
         told["expires_at"] = key.expires_at
     store.put_key(key, "key.add", who=who, at=at, detail=msgspec.to_builtins(told), new=True)
@@ -162,9 +160,17 @@ def add(
         role=key.role,
         models=key.models,
         routes=key.routes,
-        team=key.team,
+        label=key.label,
         expires_at=key.expires_at,
     )
+
+
+def _check_name(name: str, of: str) -> None:
+    if not is_name(name):
+        raise UsageError(
+            f"{name[:100]!r} is not a name for {of}: printable, without : and /, at most {NAME_LENGTH_MAX} characters",
+            hint="letters, digits, dots and dashes: app-eu",
+        )
 
 
 def is_name(name: str) -> bool:
@@ -184,15 +190,23 @@ def limit(store: Store, name: str, limits: Limits, *, who: str, at: datetime) ->
     return changed
 
 
+def limit_label(store: Store, label: str, limits: Limits, *, who: str, at: datetime) -> LabelLimits:
+    """Say what all keys that carry a label may use together. Raises `UsageError`."""
+    _check_name(label, "a label")
+    _check(limits)
+    shared = LabelLimits(label=label, limits=limits)
+    detail = {"limits": msgspec.to_builtins(limits)}
+    store.put(shared, change=Change(action="label.limit", who=who, at=at, detail=detail))
+    return shared
+
+
 def revoke(store: Store, name: str, *, at: datetime, who: str = "") -> ApiKey:
     """End a key: refused by every worker within a second. Its name stays known, so that a gateway whose last key is
     revoked refuses all requests rather than lets all in."""
     while True:
         before = find(store, name)
         revoked = msgspec.structs.replace(before, revoked_at=at)
-        with contextlib.suppress(
-            RevisionError
-        ):  # its limits or its team were changed meanwhile: it ends all the same
+        with contextlib.suppress(RevisionError):  # its limits were changed meanwhile: it ends all the same
             store.put_key(revoked, "key.revoke", who=who, at=at, detail={}, before=before)
             return revoked
 
@@ -213,6 +227,7 @@ def listed(store: Store, *, at: datetime) -> list[KeyLine]:
     """All keys, by name."""
     money = spent(store.database, at.strftime("%Y-%m-%d"), at.strftime("%Y-%m"))
     nothing = Spent(Decimal(0), Decimal(0))
+    shared = {one.label: one.limits for one in store.records(LabelLimits)}
     return [
         KeyLine(
             name=key.name,
@@ -220,7 +235,8 @@ def listed(store: Store, *, at: datetime) -> list[KeyLine]:
             role=key.role,
             models=key.models,
             routes=key.routes,
-            team=key.team,
+            label=key.label,
+            label_limits=shared.get(key.label or ""),
             expires_at=key.expires_at,
             expired=key.expires_at is not None and key.expires_at <= at,
             limits=key.limits,

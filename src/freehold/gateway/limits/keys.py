@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable
 
-from freehold.types.route import ApiKey, Limits, Permission, Team
+from freehold.types.route import ApiKey, LabelLimits, Limits, Permission
 from freehold.wire.errors import ApiError
 
 PREFIX = "fh-"
@@ -35,12 +35,12 @@ class KeyRing:
     reason why none can be believed: no client is let in meanwhile.
     """
 
-    __slots__ = ("_by_hash", "keys", "problem", "required", "teams", "waiting")
+    __slots__ = ("_by_hash", "keys", "labels", "problem", "required", "waiting")
 
     def __init__(
         self,
         keys: Iterable[ApiKey],
-        teams: Iterable[Team] = (),
+        labels: Iterable[LabelLimits] = (),
         *,
         required: bool = False,
         waiting: bool = False,
@@ -48,7 +48,7 @@ class KeyRing:
     ) -> None:
         known = list(keys)
         self._by_hash = {key.hash: key for key in known if key.revoked_at is None}
-        self.teams = {team.name: team for team in teams}
+        self.labels = {one.label: one for one in labels}
         self.waiting = waiting
         self.problem = problem
         self.keys = known
@@ -62,21 +62,12 @@ class KeyRing:
         return self.check(header("authorization"), others)
 
     def limits_of(self, key: ApiKey) -> list[tuple[str, Limits]]:
-        """The limits of a key and of its team that limit anything, each with the name it is counted under. Raises
-        `ApiError` (503) for a key whose team is not known."""
+        """The limits of a key and of its label that limit anything, each with the name it is counted under."""
         limits = key.limits
         found = [] if limits is _NO_LIMITS or limits == _NO_LIMITS else [(f"key:{key.name}", limits)]
-        if key.team is not None:
-            team = self.teams.get(key.team)
-            if team is None:
-                raise ApiError(
-                    503,
-                    "the team of this key is not known at the moment, nor what it may use",
-                    code="limits_unknown",
-                    retry_after_s=5,
-                )
-            if team.limits != _NO_LIMITS:
-                found.append((team.account, team.limits))
+        shared = None if key.label is None else self.labels.get(key.label)
+        if shared is not None and shared.limits != _NO_LIMITS:
+            found.append((shared.account, shared.limits))
         return found
 
     def check(self, authorization: str | None, x_api_key: str | None) -> ApiKey | None:

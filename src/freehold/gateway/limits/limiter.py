@@ -1,4 +1,4 @@
-"""Request and token rates, and concurrency, of keys, teams and routes.
+"""Request and token rates, and concurrency, of keys, labels and routes.
 
 Rates are counted over the last sixty seconds (`rates`), by all workers of a gateway in one page of memory: no sixty
 seconds hold more requests than the limit. The tokens of an answer are known at its end, so the most that it may use is
@@ -8,7 +8,7 @@ Several gateways on a store each have a share of a limit, which follows what eac
 that ask a shared storage for every request would put a database round trip on the hot path. Where the page is not to
 be had, requests that have such a limit are refused.
 
-Covered: rates and money per key, team and route over all workers and machines of one store; concurrency, exactly over
+Covered: rates and money per key, label and route over all workers and machines of one store; concurrency, exactly over
 the workers of a gateway (`slots`) and by equal shares over gateways; a queue with a deadline.
 Not covered: what an answer uses beyond what was reserved for it.
 """

@@ -42,7 +42,7 @@ _UNKNOWN = -1
 
 
 class RateCounter:
-    """What one key, team or route used, as this gateway knows it, in `_SIZE` bytes of a buffer. Times are monotonic
+    """What one key, label or route used, as this gateway knows it, in `_SIZE` bytes of a buffer. Times are monotonic
     seconds of this machine, the same for all its processes. Load, change, `store`."""
 
     __slots__ = ("_at", "_buffer", "_held", "_held_s", "_second", "_shares", "_short", "_sums", "_unreported")

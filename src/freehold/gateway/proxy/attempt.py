@@ -13,12 +13,10 @@ import logging
 import random
 import time
 from collections.abc import Awaitable
-from typing import NoReturn
 
 from freehold.gateway.http.request import Request
 from freehold.gateway.http.response import UpstreamResponse
 from freehold.gateway.http.upstreams import (
-    FatalRequestError,
     LateFailure,
     NoCredentialsFailure,
     UpstreamFailure,
@@ -178,15 +176,14 @@ async def _attempt(
     tries = retries(state, exchange) + 1 if last else 1
     for attempt in range(tries):
         if not breaker.allows(time.monotonic()):
-            await _refuse_in_a_pause(state, endpoint, body, last=last)
+            raise UpstreamFailure(
+                f"endpoint {endpoint.name} keeps failing and is given a pause", reached=False
+            )
         if exchange.capped:
             await _reserve(state, exchange, endpoint, target, last=last)
         exchange.note_asking()
         try:
             response = await _sending(state, exchange, endpoint, path, headers, body, last=last)
-        except FatalRequestError as error:
-            spend.release(state, exchange)
-            raise _ends_engine(error, last=last) from None
         except UpstreamFailure as error:
             _count_failure(state, exchange, endpoint, error)
             if attempt + 1 == tries or error.timed_out or isinstance(error, NoCredentialsFailure):
@@ -385,16 +382,3 @@ def _refuse_redirect(state: WorkerState, endpoint: Endpoint, status: int, *, las
         f"endpoint {endpoint.name} answered with a redirect, which is not followed",
         code="upstream_redirect",
     )
-
-
-async def _refuse_in_a_pause(state: WorkerState, endpoint: Endpoint, body: bytes, *, last: bool) -> NoReturn:
-    """Raise what a request to an endpoint that keeps failing gets; one that made it so hears that it did."""
-    if await state.upstreams.is_fatal(endpoint, body):
-        raise _ends_engine(FatalRequestError(endpoint), last=last)
-    raise UpstreamFailure(f"endpoint {endpoint.name} keeps failing and is given a pause", reached=False)
-
-
-def _ends_engine(error: FatalRequestError, *, last: bool) -> ApiError | NextTarget:
-    """A status that clients do not repeat a request on; behind a route the next target answers it."""
-    code = "request_ends_engine"
-    return ApiError(422, str(error), code=code) if last else NextTarget(code)

@@ -13,13 +13,11 @@ from typing import Any, cast
 
 import msgspec
 
-from freehold.deferring.agreeing import said_in
-from freehold.deferring.combination import combined
 from freehold.deferring.request_text import request_text
 from freehold.deferring.signals import AnswerSignals, asks_with
 from freehold.gateway.messages import ApiKind
 from freehold.gateway.proxy import structured_output
-from freehold.types.deferral import Combination, DeferralWay, SignalName
+from freehold.types.deferral import DeferralWay, SignalName
 from freehold.types.endpoint import Endpoint
 from freehold.wire import anthropic, responses
 from freehold.wire.errors import UNREADABLE, ApiError
@@ -45,8 +43,7 @@ class Deferrable(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ReadAnswer(msgspec.Struct, frozen=True, array_like=True):
-    """How a candidate's answer is read: which API asked, who answered, whether as a stream, for which signal, and what
-    that is made of.
+    """How a candidate's answer is read: which API asked, who answered, whether as a stream, for which signal.
 
     Without `keeps_logprobs` the client did not ask for them.
     """
@@ -56,16 +53,13 @@ class ReadAnswer(msgspec.Struct, frozen=True, array_like=True):
     stream: bool
     signal: SignalName
     keeps_logprobs: bool
-    combination: Combination | None = None
 
 
 class AnswerSignal(msgspec.Struct, frozen=True, array_like=True):
-    """How sure an answer is; `value` is None where it does not tell. `whole`: it came to its end. `said` is what it
-    says, where further samples are to be compared with it."""
+    """How sure an answer is; `value` is None where it does not tell. `whole`: it came to its end."""
 
     whole: bool
     value: float | None = None
-    said: str | None = None
 
 
 class _Fields(msgspec.Struct, gc=False):
@@ -154,8 +148,7 @@ def read_answer(how: ReadAnswer, data: bytes) -> tuple[AnswerSignal, list[bytes]
     answer = structured_output.answer_of(cast("ApiKind", how.kind), how.endpoint, data, streamed=how.stream)
     if answer.body is None or not answer.ended:
         return AnswerSignal(False), [b""]
-    said = said_in(answer.body) if how.signal == "agreement" else None
-    told = AnswerSignal(True, _value(how, answer.body), said)
+    told = AnswerSignal(True, _value(how, answer.body))
     if how.keeps_logprobs or b'"logprobs"' not in data:
         return told, [b""]
     try:
@@ -167,10 +160,7 @@ def read_answer(how: ReadAnswer, data: bytes) -> tuple[AnswerSignal, list[bytes]
 def _value(how: ReadAnswer, body: Mapping[str, Any]) -> float | None:
     read = AnswerSignals()
     read.take(body)
-    signals = read.signals(fields=how.signal in ("field_min_logprob", "combined"))
-    if how.combination is None:
-        return signals.get(how.signal)
-    return combined(how.combination, signals, read.parts()) if signals else None
+    return read.signals(fields=how.signal == "field_min_logprob").get(how.signal)
 
 
 def _stream_without(data: bytes) -> bytes:

@@ -33,7 +33,6 @@ from freehold.gateway.proxy.guards import NOT_HELD, NextTarget, UpstreamRequest,
 from freehold.gateway.proxy.relay import send_buffered
 from freehold.gateway.proxy.routing import targets_in_turn
 from freehold.gateway.proxy.rules import score
-from freehold.gateway.proxy.sampling.agreement import signal_of
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.structured_output import OutputContract
 from freehold.gateway.proxy.translation import Translation
@@ -229,7 +228,7 @@ async def judge(
     told, shown = await _read_answer(state, exchange, deferring, endpoint, response, data)
     if not told.whole:
         raise NextTarget("incomplete")
-    decided_by(deferring, await signal_of(state.upstreams, deferring.rule, endpoint, told, sent))
+    decided_by(deferring, told.value)
     if deferring.why == "sure":
         await send_buffered(
             state.reader,
@@ -274,7 +273,7 @@ def _reads(
 ) -> ReadAnswer:
     rule, keeps_logprobs = deferring.rule, client_asks_logprobs(deferring)
     kind = exchange.api_route.kind
-    return ReadAnswer(kind, endpoint, streamed, rule.signal, keeps_logprobs, rule.combination)
+    return ReadAnswer(kind, endpoint, streamed, rule.signal, keeps_logprobs)
 
 
 def passed_over(exchange: ProxyExchange, why: str) -> None:
@@ -347,7 +346,6 @@ async def decide_mirrored(
     deferring: Deferring,
     endpoint: Endpoint,
     answer: bytes | None,
-    sent: UpstreamRequest,
 ) -> bytes | None:
     """What would have been decided of a mirrored answer (None: none came). Returns it as a client would see it."""
     shown = answer
@@ -360,7 +358,7 @@ async def decide_mirrored(
             if (time.perf_counter() - deferring.began_s) * 1000 > deferring.rule.wait_ms:
                 _decided(deferring, "candidate_slow")
             elif told.whole:
-                decided_by(deferring, await signal_of(state.upstreams, deferring.rule, endpoint, told, sent))
+                decided_by(deferring, told.value)
         except ApiError:
             pass
     if deferring.why is None or (deferring.why == "sure" and answer is None):

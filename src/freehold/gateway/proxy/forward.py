@@ -161,7 +161,7 @@ def check_origin(origin: str, host: str | None) -> None:
 
 
 def _limits_of(state: WorkerState, exchange: ProxyExchange) -> list[tuple[str, Limits]]:
-    """The limits of the key, its team and the route, each with its name in the counters. Raises `ApiError` (503)."""
+    """The limits of the key, its label and the route, each with its name in the counters."""
     key, route = exchange.key, exchange.route
     limited = [] if key is None else state.keys.limits_of(key)
     if route is not None and route.limits is not _NO_LIMITS and route.limits != _NO_LIMITS:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from freehold.gateway.http.memory import HeldBytes
 from freehold.gateway.http.response import TransportError
-from freehold.gateway.http.upstreams import FatalRequestError, UpstreamFailure
+from freehold.gateway.http.upstreams import UpstreamFailure
 from freehold.gateway.messages import CapturedExchange, ResponseKind
 from freehold.gateway.proxy import deferral
 from freehold.gateway.proxy.exchange import CAPTURED_BYTES_MAX, Deferring, ProxyExchange
@@ -83,7 +83,7 @@ class Shadows:
             return
         if deferring is not None:
             given = mirrored.body if mirrored.outcome == "answered" else None
-            shown = await deferral.decide_mirrored(state, exchange, deferring, endpoint, given, mirrored.sent)
+            shown = await deferral.decide_mirrored(state, exchange, deferring, endpoint, given)
             mirrored = mirrored if shown is None else mirrored._replace(body=shown)
             mirrored = await self._by_upper(exchange, deferring) or mirrored
             if deferring.decision is not None:
@@ -131,11 +131,11 @@ class Shadows:
             translation = translation_for(exchange.api_route, endpoint)
             body = await self._body(exchange, endpoint, target, translation, asks_logprobs=asks_logprobs)
         except ApiError as error:
-            return _Mirrored(endpoint, "openai", _NOTHING_SENT, 0, b"", why_not_held(error))
+            return _Mirrored(endpoint, "openai", 0, b"", why_not_held(error))
         path = exchange.api_route.path if translation is None else translation.path
         kind = _kind(exchange, endpoint, translation)
         sent = UpstreamRequest(path, self._headers(endpoint), body, False)
-        return _Mirrored(endpoint, kind, sent, *await self._answer(endpoint, sent))
+        return _Mirrored(endpoint, kind, *await self._answer(endpoint, sent))
 
     async def _by_upper(self, exchange: ProxyExchange, deferring: Deferring) -> _Mirrored | None:
         """The upper model's answer to what the candidate is not sure of; None where it is not asked, or has none."""
@@ -192,8 +192,6 @@ class Shadows:
                     answer_body = await response.read_all()
                 finally:
                     await response.close()
-        except FatalRequestError:
-            return 599, answer_body, "ends_engine"
         except (UpstreamFailure, TransportError, TimeoutError):
             return status or 599, answer_body, "failed"
         return status, answer_body, "failed" if status >= 400 else "answered"
@@ -204,13 +202,11 @@ class _Mirrored(NamedTuple):
 
     endpoint: Endpoint
     kind: ResponseKind
-    sent: UpstreamRequest
     status: int
     body: bytes
     outcome: str
 
 
-_NOTHING_SENT = UpstreamRequest("", [], b"", False)
 _NOT_SENT = frozenset(("not_prepared", *NOT_HELD))
 
 

@@ -74,12 +74,7 @@ class WorkerState:
         self.meters = Meters()
         self.preparer = Preparer(self.reader, self.meters)
         self.rules = Rules()
-        self.upstreams = Upstreams(
-            config,
-            self.memory,
-            run_folder=run_folder,
-            on_death=lambda name: self.meters.count("freehold_engine_deaths", name),
-        )
+        self.upstreams = Upstreams(config, self.memory)
         self.spoken = SpokenApis(self.upstreams)
         self.health = HealthChecks(self.upstreams, self.preparer.trouble)
         self.limiter = Limiter()
@@ -222,7 +217,7 @@ class WorkerState:
             self._replace_table()
         self.keys = KeyRing(
             (*self.config.api_keys, *message.keys),
-            message.teams,
+            message.labels,
             required=message.required or self.config.keys_required,
             problem=message.problem,
         )

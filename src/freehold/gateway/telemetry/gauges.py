@@ -20,7 +20,7 @@ LABELLED_GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
         ("route",),
     ),
     "freehold_name_spend_usd": (
-        "Dollars that a key, team or route with a cap has spent on this day or in this month (UTC)",
+        "Dollars that a key, label or route with a cap has spent on this day or in this month (UTC)",
         ("name", "period"),
     ),
     "freehold_name_cap_usd": ("Dollars that it may spend in a day or a month", ("name", "period")),

@@ -63,7 +63,6 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("endpoint", "path", "status"),
     ),
     "freehold_upstream_failures": ("Tries of an endpoint that failed", ("endpoint", "kind")),
-    "freehold_engine_deaths": ("Requests that an engine died on before an answer began", ("endpoint",)),
     "freehold_retries": ("Tries repeated on the same endpoint", ("endpoint",)),
     "freehold_requests_without_user": (
         "Requests of a route that is sticky by user, that named none and were assigned by their conversation",
@@ -87,8 +86,8 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("endpoint", "outcome"),
     ),
     "freehold_cache": ("Requests for a route that keeps answers", ("route", "outcome")),
-    "freehold_bills": ("Answers that were charged to a key, team or route with limits", ("outcome",)),
-    "freehold_spend_usd": ("Dollars charged to a key, team or route", ("name",)),
+    "freehold_bills": ("Answers that were charged to a key, label or route with limits", ("outcome",)),
+    "freehold_spend_usd": ("Dollars charged to a key, label or route", ("name",)),
     "freehold_uploads_evicted": ("Uploads without progress that lost their room to others", ()),
     "freehold_restarts": (
         "Processes of the gateway that ended or hung and were replaced",

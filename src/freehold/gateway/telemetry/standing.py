@@ -1,4 +1,4 @@
-"""What is in force just now, as numbers: states and shares of routes, what keys and teams have spent of their caps."""
+"""What is in force just now, as numbers: states and shares of routes, what keys and labels have spent of their caps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import get_args
 from freehold import __version__
 from freehold.gateway.telemetry.meters import Labels, Snapshot
 from freehold.types.endpoint import Endpoint
-from freehold.types.route import ApiKey, Limits, Route, RouteState, Team
+from freehold.types.route import ApiKey, LabelLimits, Limits, Route, RouteState
 
 Spent = Mapping[str, tuple[Decimal, Decimal]]
 
@@ -17,7 +17,7 @@ Spent = Mapping[str, tuple[Decimal, Decimal]]
 def standing(
     routes: Sequence[Route],
     keys: Iterable[ApiKey],
-    teams: Iterable[Team],
+    labels: Iterable[LabelLimits],
     *,
     spent: Spent,
     rollbacks: Mapping[str, int],
@@ -40,7 +40,7 @@ def standing(
         )
     }
     limited: dict[str, Limits] = {f"key:{key.name}": key.limits for key in keys if key.revoked_at is None}
-    limited |= {team.account: team.limits for team in teams}
+    limited |= {one.account: one.limits for one in labels}
     for route in routes:
         limited[f"route:{route.name}"] = route.limits
         for state in get_args(RouteState):

@@ -37,7 +37,7 @@ _GRID = 64
 _EDGE = 1e-9
 _COLDEST, _HOTTEST = 0.02, 50.0
 _ROUNDS, _HALVINGS, _ENOUGH, _RIDGE = 50, 20, 1e-12, 1e-9
-_CLAIMS: frozenset[SignalName] = frozenset({"probability", "agreement", "router"})
+_CLAIMS: frozenset[SignalName] = frozenset({"probability", "router"})
 """Signals that are read as probabilities before any calibration."""
 
 

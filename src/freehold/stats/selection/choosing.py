@@ -13,7 +13,7 @@ say how probable that is, with the noise of both splits:
 
 with V' the observed variance. The cheapest candidate whose chance is at least `least_chance` is chosen; where there is
 none, the one with the best chance. A bare estimate above -margin would be the wrong threshold: such a candidate is
-promoted in few cases, and the proof, which can be had once, would be spent on it (decision 093 has the figures).
+promoted in few cases, and the proof, which can be had once, would be spent on it (decision 021 has the figures).
 
 What is chosen is looked at once on items that selection never saw, so the error of a false promote stays at alpha
 however many candidates there were (`benchmarks/calibration/selecting.py` shows it). The intervals here are of items

@@ -1,1 +1,1 @@
-"""Care for a store: check, seal, back up, restore, salvage, compact."""
+"""Care for a store: check, back up, restore, erase, give back room."""

@@ -17,10 +17,11 @@ from freehold import files
 from freehold.errors import StoreError, UsageError
 from freehold.store.care.check import StoreCheck, check
 from freehold.store.care.rows import pages
+from freehold.store.damage import way_back
 from freehold.store.database import Database, frozen_uri, is_frozen
 from freehold.store.faults import translated
 from freehold.store.search.indexing import INDEXED
-from freehold.store.tables import SEEDED, counters, metadata, searchable, trace_facets
+from freehold.store.tables import counters, metadata, searchable, store_facts, trace_facets
 from freehold.store.urls import file_url
 from freehold.types.record import Record
 
@@ -115,8 +116,8 @@ def copy_all(source: Connection, target: Connection, tell: Tell) -> int:
     for table in metadata.sorted_tables:
         if table is trace_facets:
             continue  # another database keeps words in another way: the index is made again
-        if table.name in SEEDED:
-            target.execute(delete(table))
+        if table is store_facts:
+            target.execute(delete(table))  # which store it is comes from the source
         for rows in pages(source, table):
             target.execute(
                 insert(table),
@@ -139,13 +140,11 @@ def copy_all(source: Connection, target: Connection, tell: Tell) -> int:
 
 
 def require_backup(file: Path) -> StoreCheck:
-    """The check of a backup that is to be restored. Raises `StoreError` for a file that is none, `UsageError` for one
-    that is not there."""
+    """The check of a backup that is to be restored. Raises `StoreError` for a file that is none or cannot be
+    read whole, `UsageError` for one that is not there."""
     if not file.is_file():
         raise UsageError(f"{file}: no such file", hint="freehold store backup writes one")
     found = check(file_url(file))
-    if found.store_schema is None:
-        raise StoreError(
-            f"{file} is not a backup of a store", hint=found.problems[0] if found.problems else None
-        )
+    if found.problems:
+        raise StoreError(f"{file} cannot be restored: {found.problems[0]}", hint=way_back(str(file)))
     return found

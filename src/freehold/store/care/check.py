@@ -1,27 +1,19 @@
-"""Is a store what was written? The database's own check, every checksum, and references that lead nowhere."""
+"""Is a store what was written? The database's own check, and every checksum."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import func, select, text
 
-from freehold.errors import StorageError, StoreError
+from freehold.errors import StorageError
 from freehold.store import schema
 from freehold.store.care.rows import SEALED, Sealed, key_of, pages
 from freehold.store.database import Database
 from freehold.store.tables import (
-    counters,
     from_micros,
     metadata,
-    pair_scores,
-    records,
-    rollout_states,
-    rollout_windows,
-    route_history,
-    spending,
-    steps,
     traces,
 )
 from freehold.types.record import Record
@@ -38,41 +30,35 @@ class Damaged(Record, frozen=True, kw_only=True):
 
 
 class StoreCheck(Record, frozen=True, kw_only=True):
-    """What was found. `unsealed` are rows from before checksums, read as they are; `damaged` names the first
-    `MOST_NAMED` of `damaged_rows`; `newest_trace` is the time of the newest one,
-    `store_schema` the version of its tables, None where it has none that is known."""
+    """What was found. `damaged` names the first `MOST_NAMED` of `damaged_rows`; `newest_trace` is the time of the
+    newest one, `store_schema` the version of its tables, None where it has none that is known."""
 
     store: str
     store_schema: str | None
     rows: dict[str, int] = {}
-    unsealed: int = 0
     damaged_rows: int = 0
     damaged: tuple[Damaged, ...] = ()
     problems: tuple[str, ...] = ()
-    orphans: tuple[str, ...] = ()
     newest_trace: datetime | None = None
 
     @property
     def healthy(self) -> bool:
-        """Orphans do not count: nothing that is read leads to them."""
         return not self.damaged_rows and not self.problems
 
 
-def check(
-    url: str, *, quick: bool = False, tell: Callable[[int, int | None], None] = lambda done, total: None
-) -> StoreCheck:
-    """Check a store and change nothing in it; `quick` leaves the checksums out. `tell` gets rows done and in all.
+def check(url: str, *, tell: Callable[[int, int | None], None] = lambda done, total: None) -> StoreCheck:
+    """Check a store and change nothing in it. `tell` gets rows done and in all.
 
-    Raises `StoreError` where there is none or a newer freehold made it, `StorageError` when it does not answer.
+    Raises `StoreError` where there is none, `StorageError` when it does not answer.
     """
     database = Database(url, as_is=True)
     try:
-        return _check(database, quick, tell)
+        return _check(database, tell)
     finally:
         database.close()
 
 
-def _check(database: Database, quick: bool, tell: Callable[[int, int | None], None]) -> StoreCheck:
+def _check(database: Database, tell: Callable[[int, int | None], None]) -> StoreCheck:
     problems: list[str] = []
     try:
         with database.reading() as connection:
@@ -82,15 +68,8 @@ def _check(database: Database, quick: bool, tell: Callable[[int, int | None], No
             raise
         return StoreCheck(store=database.where, store_schema=None, problems=(error.message,))
     problems.extend(_integrity(database))
-    if found is not None and found > schema.NEWEST:
-        raise StoreError(
-            f"the store at {database.where} has schema {found}, this freehold knows up to {schema.NEWEST}",
-            hint="pip install --upgrade freehold",
-        )
-    if found != schema.NEWEST:
-        problems.append(
-            f"it is of schema {found or 'none'}: the next command that opens it brings it forward"
-        )
+    if found != schema.SCHEMA:
+        problems.append("it has no tables" if found is None else f"it {schema.of_another(found)}")
         return StoreCheck(store=database.where, store_schema=found, problems=tuple(problems))
     rows: dict[str, int] = {}
     for table in metadata.sorted_tables:
@@ -102,19 +81,15 @@ def _check(database: Database, quick: bool, tell: Callable[[int, int | None], No
         except StorageError as error:
             problems.append(f"{table.name} cannot be counted: {error.message}")
     reader = _Rows(database, sum(rows.get(kind.name, 0) for kind in SEALED), tell)
-    if not quick:
-        for kind in SEALED:
-            problems.extend(reader.read(kind))
-    problems.extend(_whole(database, _numbers))
+    for kind in SEALED:
+        problems.extend(reader.read(kind))
     return StoreCheck(
         store=database.where,
         store_schema=found,
         rows=rows,
-        unsealed=reader.unsealed,
         damaged_rows=reader.damaged_rows,
         damaged=tuple(reader.damaged),
         problems=tuple(problems),
-        orphans=tuple(_whole(database, _orphans)),
         newest_trace=_newest_trace(database),
     )
 
@@ -124,7 +99,7 @@ class _Rows:
 
     def __init__(self, database: Database, total: int, tell: Callable[[int, int | None], None]) -> None:
         self._database, self._total, self._tell = database, total, tell
-        self.done = self.unsealed = self.damaged_rows = 0
+        self.done = self.damaged_rows = 0
         self.damaged: list[Damaged] = []
 
     def read(self, kind: Sealed) -> Iterator[str]:
@@ -141,7 +116,6 @@ class _Rows:
                 return
             after = key_of(kind.table, rows[-1])
             for row in rows:
-                self.unsealed += kind.unsealed(row)
                 if (reason := kind.problem(row)) is not None:
                     self.damaged_rows += 1
                     if len(self.damaged) < MOST_NAMED:
@@ -168,38 +142,6 @@ def _integrity(database: Database) -> list[str]:
     except StorageError as error:
         return [error.message]
     return []
-
-
-def _whole(database: Database, look: Callable[[Connection], Iterator[str]]) -> list[str]:
-    try:
-        with database.reading() as connection:
-            return list(look(connection))
-    except StorageError as error:
-        return [error.message]
-
-
-def _numbers(connection: Connection) -> Iterator[str]:
-    """Numbers without a checksum that contradict another."""
-    for row in connection.execute(select(spending).where(spending.c.nano_usd < 0)):
-        yield f"what {row.name} spent on {row.day} is below zero"
-    newest = connection.execute(select(func.max(route_history.c.revision))).scalar() or 0
-    counted = connection.execute(select(counters.c.value).where(counters.c.name == "routes")).scalar() or 0
-    if counted < newest:
-        yield f"the number of the newest route change is {newest}, and its counter says {counted}"
-
-
-def _orphans(connection: Connection) -> Iterator[str]:
-    for row in connection.execute(select(steps.c.name, steps.c.inputs_hash)):
-        known = select(records.c.seq).where(
-            records.c.kind == f"step:{row.name}", records.c.id == row.inputs_hash
-        )
-        if connection.execute(known).first() is None:
-            yield f"the step {row.name} has finished, and its result is gone"
-    rollouts = select(records.c.id).where(records.c.kind == "rollout")
-    for table in (rollout_states, rollout_windows, pair_scores):
-        lost = select(table.c.rollout, func.count()).where(table.c.rollout.not_in(rollouts))
-        for name, count in connection.execute(lost.group_by(table.c.rollout)):
-            yield f"{count:,} rows of {table.name} are of the rollout {name}, which is gone"
 
 
 def _newest_trace(database: Database) -> datetime | None:

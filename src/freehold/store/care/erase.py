@@ -117,9 +117,6 @@ def _scrubbed(database: Database) -> bool:
         return True
     with database.raw_sqlite() as raw:
         raw.execute("PRAGMA secure_delete=ON")
-        raw.execute(
-            "PRAGMA auto_vacuum=INCREMENTAL"
-        )  # a store of an older freehold shrinks by itself from here on
         drop_deleted_words(raw)
         raw.execute("VACUUM")
         deadline = time.monotonic() + _CHECKPOINT_WITHIN_S

@@ -18,6 +18,7 @@ from freehold import files
 from freehold.errors import StorageError, StoreError
 from freehold.store.care.backup import backup, copy_all, copy_file, require_backup
 from freehold.store.database import Database
+from freehold.store.search.indexing import drop_recovered_words
 from freehold.store.tables import metadata, traces
 from freehold.store.urls import file_url, parsed
 from freehold.types.record import Record
@@ -36,10 +37,12 @@ _SIDE_FILES = ("-wal", "-shm", "-journal")
 
 
 class Loss(Record, frozen=True, kw_only=True):
-    """What a restore takes away: rows of the store that the backup lacks, by table. `unknown` says why that cannot be
-    told; `until` is the backup's newest trace."""
+    """What a restore takes away: rows of the store that the backup lacks, by table; `damaged_rows` are in the backup
+    and will be passed over whenever they are read. `unknown` says why that cannot be told; `until` is the backup's
+    newest trace."""
 
     rows: dict[str, int] = {}
+    damaged_rows: int = 0
     until: datetime | None = None
     unknown: str | None = None
 
@@ -59,11 +62,12 @@ def loss(url: str, file: Path) -> Loss:
     try:
         live, copy = Database(url, as_is=True), Database(file_url(file), as_is=True)
     except StoreError:
-        return Loss(until=found.newest_trace)  # there is no store: nothing can be lost
+        # there is no store: nothing can be lost
+        return Loss(until=found.newest_trace, damaged_rows=found.damaged_rows)
     try:
-        return Loss(rows=_lost_rows(live, copy), until=found.newest_trace)
+        return Loss(rows=_lost_rows(live, copy), until=found.newest_trace, damaged_rows=found.damaged_rows)
     except StorageError as error:
-        return Loss(until=found.newest_trace, unknown=error.message)
+        return Loss(until=found.newest_trace, damaged_rows=found.damaged_rows, unknown=error.message)
     finally:
         live.close()
         copy.close()
@@ -91,15 +95,9 @@ def _lost_rows(live: Database, copy: Database) -> dict[str, int]:
 def restore(url: str, file: Path, kept: Path, *, tell: Tell = lambda done, total: None) -> Restored:
     """Put the backup `file` in the store's place; the former store is kept as `kept`.
 
-    Raises `StoreError` while another process has the store open and for a backup that is damaged, and what
-    `require_backup` raises. Nothing has changed then.
+    Raises `StoreError` while another process has the store open, and what `require_backup` raises. Nothing has
+    changed then.
     """
-    found = require_backup(file)
-    if not found.healthy and (found.damaged_rows or found.store_schema is None):
-        raise StoreError(
-            f"{file} is damaged: {found.damaged_rows:,} rows",
-            hint="freehold store check FILE names them; freehold store salvage --from FILE keeps the rest",
-        )
     took = loss(url, file)
     database = Database(url, as_is=False) if not url.startswith("sqlite") else None
     if database is None:
@@ -133,8 +131,8 @@ def _replace_file(url: str, file: Path, kept: Path, tell: Tell) -> str | None:
             copy_file(file, new, tell)
         ready = store.with_name(f"{store.name}.restoring")
         try:
-            Database(file_url(ready)).close()  # an older backup is brought forward before it is needed
-            _leave_wal(ready)
+            with closing(sqlite3.connect(ready)) as connection:
+                drop_recovered_words(connection)
             if store.exists():
                 refuse_while_in_use(store)
                 replaced = str(kept)
@@ -161,11 +159,6 @@ def _keep(store: Path, kept: Path) -> None:
     except OSError:  # another disk, or one that knows no links
         with files.replacing(kept, durable=True) as copy:
             shutil.copy2(store, copy)
-
-
-def _leave_wal(file: Path) -> None:
-    with closing(sqlite3.connect(file)) as connection:
-        connection.execute("PRAGMA journal_mode=DELETE")
 
 
 def refuse_while_in_use(store: Path) -> None:
@@ -210,9 +203,9 @@ def _replace_rows(database: Database, file: Path, kept: Path, tell: Tell) -> str
     with tempfile.TemporaryDirectory(prefix="freehold-restore-") as folder:
         copy = Path(folder) / "store"
         copy_file(file, copy, lambda done, total: None)
-        forward = Database(file_url(copy))  # an older backup is brought forward
+        backed_up = Database(file_url(copy), as_is=True)
         try:
-            with forward.reading() as source, database.writing() as target:
+            with backed_up.reading() as source, database.writing() as target:
                 # The audit record only grows; here it is exchanged for the backup's, and the former one is kept.
                 target.execute(text("ALTER TABLE audit DISABLE TRIGGER USER"))
                 for table in reversed(metadata.sorted_tables):
@@ -220,5 +213,5 @@ def _replace_rows(database: Database, file: Path, kept: Path, tell: Tell) -> str
                 copy_all(source, target, tell)
                 target.execute(text("ALTER TABLE audit ENABLE TRIGGER USER"))
         finally:
-            forward.close()
+            backed_up.close()
     return str(kept)

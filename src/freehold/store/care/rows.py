@@ -1,4 +1,4 @@
-"""Every table with bodies, row by row: whether a row is what was written, and the same row with a checksum."""
+"""Every table with bodies, row by row: whether a row is what was written."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from freehold.store import bodies, tables
 from freehold.store.damage import DamagedBody
 from freehold.store.rollouts import about_window
 from freehold.store.routes import about_change
-from freehold.store.tables import searchable, to_micros
 from freehold.types.route import Route
 from freehold.types.trace import Trace
 
 BATCH = 500
-_TRACE_COLUMNS = ("source", "model", "route", "completeness", "parent_id")
 
 
 class Sealed(NamedTuple):
@@ -44,7 +42,8 @@ class Sealed(NamedTuple):
         """Why a row is not what was written; None where nothing is wrong with it."""
         try:
             if self.name == "traces":
-                return _trace_problem(bodies.unpack_trace(row.body), row)
+                trace = bodies.unpack_trace(row.body)
+                return None if trace.id == row.id else f"its body is that of {trace.id}"
             for column, about in self.about(row).items():
                 stored = getattr(row, column)
                 if stored is not None:
@@ -52,37 +51,6 @@ class Sealed(NamedTuple):
         except (DamagedBody, msgspec.ValidationError) as error:
             return str(error)
         return None
-
-    def unsealed(self, row: Any) -> bool:
-        """Whether a body of the row is from before checksums."""
-        stored = [getattr(row, column) for column in self.about(row)]
-        return any(body is not None and not bodies.is_sealed(body) for body in stored)
-
-    def sealed(self, row: Any) -> dict[str, bytes]:
-        """The row's bodies with checksums. Raises `DamagedBody` for one that cannot be read."""
-        if self.name == "traces":
-            bodies.unpack_trace(row.body)
-            return {"body": bodies.seal_trace(row.body)}
-        whole = {}
-        for column, about in self.about(row).items():
-            if (stored := getattr(row, column)) is not None:
-                bodies.read_json(stored, Any, *about)
-                whole[column] = bodies.seal(bodies.unseal(stored, *about), *about)
-        return whole
-
-
-def _trace_problem(trace: Trace, row: Any) -> str | None:
-    """The columns next to a trace's body exist to be searched, and say what the body says."""
-    if trace.id != row.id:
-        return f"its body is that of {trace.id}"
-    wrong = [
-        name for name in _TRACE_COLUMNS if searchable(getattr(trace, name)) != searchable(getattr(row, name))
-    ]
-    if to_micros(trace.at) != row.at:
-        wrong.append("at")
-    if row.size_bytes is not None and abs(row.size_bytes - len(row.body)) > bodies.HEAD_BYTES:
-        wrong.append("size_bytes")
-    return f"the column {wrong[0]} is not what the body says" if wrong else None
 
 
 def _record(row: Any) -> dict[str, tuple[object, ...]]:

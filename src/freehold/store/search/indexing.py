@@ -161,6 +161,15 @@ def drop_deleted_words(raw: Any) -> None:
         raw.execute(f"INSERT INTO {_WORDS}({_WORDS}) VALUES('optimize')")
 
 
+def drop_recovered_words(raw: Any) -> None:
+    """What SQLite's shell recovers of a store has the tables below the index of words, and a trigger that writes to it,
+    but not the index, which is made again where they are gone."""
+    if raw.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (_WORDS,)).fetchone() is None:
+        raw.execute("DROP TRIGGER IF EXISTS trace_words_gone")
+        for part in ("data", "idx", "content", "docsize", "config"):
+            raw.execute(f"DROP TABLE IF EXISTS {_WORDS}_{part}")
+
+
 def facets_of(seq: int, trace: Trace) -> dict[str, Any]:
     """The row of a trace in `trace_facets`, without words."""
     usage = trace.usage

@@ -1,8 +1,8 @@
 """What a trace is found by: its words and its tags, and what a search for words means.
 
 A tag stands for one value of one field, as a short hash: tags are looked up in the same inverted index as words, where
-the longest lists are walked side by side. Pure. A change of what words or tags a trace has comes with a
-migration that empties the index.
+the longest lists are walked side by side. Pure. A change of what words or tags a trace has is another schema
+(`freehold.store.schema`).
 """
 
 from __future__ import annotations

@@ -53,7 +53,6 @@ class ChunkedCrossEntropy(torch.autograd.Function):
         weight: torch.Tensor,
         targets: torch.Tensor,
         softcap: float | None,
-        each: torch.Tensor | None,
     ) -> torch.Tensor:
         grad = torch.empty_like(hidden)
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
@@ -67,16 +66,14 @@ class ChunkedCrossEntropy(torch.autograd.Function):
             else:
                 loss, slope = judged[0], logits
             total += loss.sum()
-            if each is not None:
-                each[rows] = loss
             grad[rows] = (slope @ weight)[:count]
         ctx.save_for_backward(grad)
         return total
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None, None, None]:
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
         (grad,) = ctx.saved_tensors
-        return grad * grads[0].to(grad.dtype), None, None, None, None
+        return grad * grads[0].to(grad.dtype), None, None, None
 
 
 def cross_entropy_sum(
@@ -85,19 +82,9 @@ def cross_entropy_sum(
     targets: torch.Tensor,
     *,
     softcap: float | None = None,
-    each: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Summed cross-entropy in nats, float32; differentiable in `hidden` only (the head is frozen).
-
-    `each`, (rows,) in float32, takes every row's own.
-    """
-    return differentiable(ChunkedCrossEntropy, hidden, weight, targets, softcap, each)
-
-
-def likeliest(hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """For each row (rows, width) the most likely token, (rows,); a cap on the logits changes none of it."""
-    with torch.no_grad():
-        return _logits(hidden, weight)[: hidden.shape[0]].argmax(dim=1)
+    """Summed cross-entropy in nats, float32; differentiable in `hidden` only (the head is frozen)."""
+    return differentiable(ChunkedCrossEntropy, hidden, weight, targets, softcap)
 
 
 def judge(

@@ -77,15 +77,6 @@ def common_prefix(samples: Sequence[Encoded]) -> int:
     return max(0, min(len(first), longest - 1))
 
 
-def packed_order(samples: Sequence[Encoded]) -> list[str]:
-    """The samples' ids in the order `pack` lays them out, which is the order `Pack.owners` counts."""
-    return [sample.id for sample in _ordered(samples)]
-
-
-def _ordered(samples: Sequence[Encoded]) -> list[Encoded]:
-    return sorted(samples, key=lambda sample: len(sample.ids))
-
-
 def _first_target(sample: Encoded) -> int:
     return next((at for at, wanted in enumerate(sample.mask) if wanted), len(sample.ids))
 
@@ -94,7 +85,7 @@ def pack(samples: Sequence[Encoded], *, device: str = "cpu", share_prefix: bool 
     """Lay samples out as one row; see the module's docstring."""
     import torch
 
-    samples = _ordered(samples)
+    samples = sorted(samples, key=lambda sample: len(sample.ids))
     prefix = common_prefix(samples) if share_prefix and len(samples) > 1 else 0
     ids: list[int] = list(samples[0].ids[:prefix])
     positions: list[int] = list(range(prefix))

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from freehold.errors import MissingExtraError, TrainingError
 from freehold.training import group
-from freehold.training.written import UnansweredSample, WrittenTokens
 from freehold.types.config import FinetuneConfig
 
 if TYPE_CHECKING:
@@ -22,11 +21,7 @@ _STATE = ("exp_avg", "exp_avg_sq", "state1", "state2", "step")
 
 
 class TrainerBase(ABC):
-    """The trainable parameters of `model` and their optimizer.
-
-    `losses` are −log p of the last step's answers by sample, as they were before the step; a method that does not
-    imitate answers leaves it empty.
-    """
+    """The trainable parameters of `model` and their optimizer."""
 
     like_lengths = False
     """Whether the samples of a batch are of like length. Not where a step is made of parts of like length anyway."""
@@ -36,7 +31,6 @@ class TrainerBase(ABC):
         from freehold.training.compute.parameters import Parameters
 
         self.config = config
-        self.losses: dict[str, float] = {}
         self.pack_tokens = config.pack_tokens
         self.parameters = Parameters(model)
         self.optimizer = make_optimizer(self.parameters.flat, device, config)
@@ -59,10 +53,6 @@ class TrainerBase(ABC):
 
     def release(self) -> None:  # noqa: B027 - a trainer may keep nothing between steps
         """Give back memory that is kept between steps."""
-
-    def write_answers(self, samples: Sequence[UnansweredSample], seconds: float) -> list[WrittenTokens]:
-        """None, by a method that does not imitate answers: its samples are judged, and none is `UnansweredSample`."""
-        return []
 
     def apply_gradient(self, loss: float, samples: Sequence[Any], rate: float) -> None:
         """One optimizer step along the accumulated gradient.

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from freehold.training.encoder import calibration, heads
+from freehold.training.encoder import base as bases
+from freehold.training.encoder import heads
 from freehold.training.encoder.answers import FieldForm, TaughtForm, label_text
-from freehold.training.encoder.base import EncodedTexts, Floats
+from freehold.training.encoder.base import EncodedTexts, Floats, TorchBase
 from freehold.training.encoder.heads import FittedHead, Places
-from freehold.training.encoder.prepared import Examples
-from freehold.types.encoder import as_copied
+from freehold.training.encoder.job import EncoderJob
+from freehold.training.encoder.prepared import Examples, TaughtData
+from freehold.types.encoder import EncoderStage, as_copied
+from freehold.types.training import TrainingEvent
 
 FEW_A_LABEL = 20
 """Mean samples a label up to which labels' own words are taught too."""
@@ -36,8 +39,6 @@ class Fitted(NamedTuple):
     right: int
     asked: int
     calibration_error: float | None
-    confidences: Floats
-    """Of each sample that calibrated them: the probability of the whole answer."""
 
 
 def fit(
@@ -87,8 +88,7 @@ def judged(form: TaughtForm, made: Sequence[FittedHead], validation: Features) -
         heads=tuple(made),
         right=int(right.sum()),
         asked=count,
-        calibration_error=calibration.calibration_error(sure, right),
-        confidences=sure.astype(np.float32),
+        calibration_error=heads.calibration_error(sure, right),
     )
 
 
@@ -152,7 +152,7 @@ def _by_folds(
 ) -> Fitted:
     folds = heads.folds_of(len(train.examples), strata)
     if not folds:
-        return Fitted(tuple(made), 0, 0, None, np.empty(0, dtype=np.float32))
+        return Fitted(tuple(made), 0, 0, None)
     everything = np.arange(len(train.examples), dtype=np.intp)
     parts = []
     for out in folds:
@@ -183,7 +183,6 @@ def _by_folds(
         right=sum(part.right for part in parts),
         asked=sum(part.asked for part in parts),
         calibration_error=float(np.mean(errors)) if errors else None,
-        confidences=np.concatenate([part.confidences for part in parts]),
     )
 
 
@@ -216,13 +215,11 @@ def _warmed(field: FieldForm, head: FittedHead, logits: Floats, features: Featur
     if field.kind == "found":
         return head
     if field.kind == "one":
-        return head._replace(temperature=calibration.temperature_of(logits, heads.places_of(field, values)))
+        return head._replace(temperature=heads.temperature_of(logits, heads.places_of(field, values)))
     if field.kind == "several":
         flags = heads.flags_of(field, values)
-        head = head._replace(temperature=calibration.temperature_of_several(logits, flags))
-        return head._replace(
-            threshold=calibration.threshold_of(calibration.sigmoid(logits / head.temperature), flags)
-        )
+        head = head._replace(temperature=heads.temperature_of_several(logits, flags))
+        return head._replace(threshold=heads.threshold_of(heads.sigmoid(logits / head.temperature), flags))
     marks = [
         heads.inside_of(field, text, value, offsets)
         for text, value, offsets in zip(
@@ -234,7 +231,7 @@ def _warmed(field: FieldForm, head: FittedHead, logits: Floats, features: Featur
         [np.full(len(offsets), -1, dtype=np.intp) if one is None else one
          for one, offsets in zip(marks, features.encoded.offsets, strict=True)]
     )  # fmt: skip
-    return head._replace(temperature=calibration.temperature_of(logits, right))
+    return head._replace(temperature=heads.temperature_of(logits, right))
 
 
 def _answers(field: FieldForm, head: FittedHead, features: Features, at: int) -> tuple[heads.Flags, Floats]:
@@ -261,7 +258,7 @@ def _copies(
     sure = np.zeros(len(values), dtype=np.float32)
     rows = zip(features.examples.texts, features.tokens, features.encoded.offsets, values, strict=True)
     for place, (text, tokens, offsets, value) in enumerate(rows):
-        inside = calibration.softmax(head.logits(tokens) / head.temperature)[:, heads.INSIDE]
+        inside = heads.softmax(head.logits(tokens) / head.temperature)[:, heads.INSIDE]
         # Special tokens stand nowhere in the text.
         inside = np.where([start < end for start, end in offsets], inside, 0.0)
         run = heads.run_of(inside)
@@ -269,3 +266,45 @@ def _copies(
         right[place] = (None if piece is None else as_copied(piece, field.copied_as)) == value
         sure[place] = (1 - inside).min() if run is None else inside[run[0] : run[1]].mean()
     return right, sure
+
+
+Emit = Callable[[TrainingEvent], None]
+Stop = Callable[[], bool]
+
+
+class Scene(NamedTuple):
+    """What all stages of a run share."""
+
+    job: EncoderJob
+    prepared: TaughtData
+    base: TorchBase | None
+    max_tokens: int
+    train: Features
+    validation: Features
+    names: tuple[Floats, ...]
+    emit: Emit
+    stop: Stop
+
+    @property
+    def form(self) -> TaughtForm:
+        return self.prepared.form
+
+
+class Trained(NamedTuple):
+    """What a stage came to. `normalize` as in the manifest."""
+
+    stage: EncoderStage
+    fitted: Fitted
+    normalize: bool
+    seconds: float
+
+
+def features(
+    base: TorchBase | None, examples: Examples, pooled: Floats, form: TaughtForm, max_tokens: int
+) -> Features:
+    """Examples with their embeddings, of each token too where a field is copied."""
+    if base is None or all(field.kind != "copied" for field in form.fields):
+        return Features(examples, pooled, [], EncodedTexts([], []))
+    encoded = base.encode(examples.texts, max_tokens)
+    _, tokens = bases.embed(base, encoded.ids, tokens=True, fast=True)
+    return Features(examples, pooled, tokens, encoded)

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from freehold.training.encoder import calibration
 from freehold.training.encoder.answers import FieldForm, TaughtForm, Value, span_of
 from freehold.training.encoder.base import Floats
 
@@ -174,9 +173,9 @@ def confidences(head: FittedHead, field: FieldForm, features: Floats) -> tuple[P
     """Of kinds ``one`` and ``several``: the answers, and the probability that each is right as a whole."""
     logits = head.logits(features) / head.temperature
     if field.kind == "one":
-        probabilities = calibration.softmax(logits)
+        probabilities = softmax(logits)
         return probabilities.argmax(axis=1), probabilities.max(axis=1)
-    probabilities = calibration.sigmoid(logits)
+    probabilities = sigmoid(logits)
     given = probabilities >= (0.5 if head.threshold is None else head.threshold)
     return given, np.where(given, probabilities, 1 - probabilities).prod(axis=1)
 
@@ -211,3 +210,81 @@ def _regression(strength: float) -> Any:
     from sklearn.linear_model import LogisticRegression
 
     return LogisticRegression(C=strength, max_iter=_ITERATIONS, tol=1e-4)
+
+
+Reals = npt.NDArray[np.floating]
+BINS = 15
+_COLDEST, _HOTTEST = 0.05, 20.0
+
+
+def softmax(logits: Reals) -> Reals:
+    """Probabilities along the last axis."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    powers = np.exp(shifted)
+    made: Reals = powers / powers.sum(axis=-1, keepdims=True)
+    return made
+
+
+def sigmoid(logits: Reals) -> Reals:
+    """Probabilities of yes, each by itself."""
+    made: Reals = 0.5 * (1 + np.tanh(0.5 * logits))
+    return made
+
+
+def temperature_of(logits: Reals, right: npt.NDArray[np.intp]) -> float:
+    """The temperature that makes the labels at `right` likeliest; 1 where there is nothing to tell it by."""
+    known = right >= 0
+    if known.sum() < 2 or logits.shape[1] < 2:
+        return 1.0
+    rows, at = logits[known], right[known]
+    certain = (len(at) + 1) / (len(at) + 2)
+
+    def loss(log_temperature: float) -> float:
+        scaled = rows / np.exp(log_temperature)
+        top = scaled.max(axis=1)
+        log_sum = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
+        wanted = certain * scaled[np.arange(len(at)), at] + (1 - certain) * scaled.mean(axis=1)
+        return float(np.mean(log_sum - wanted))
+
+    return _least(loss)
+
+
+def temperature_of_several(logits: Reals, right: npt.NDArray[np.bool_]) -> float:
+    """The same where each label is a yes or no of its own."""
+    if not right.size or right.all() or not right.any():
+        return 1.0
+    signed = np.where(right, logits, -logits)
+    certain = (len(right) + 1) / (len(right) + 2)
+
+    def loss(log_temperature: float) -> float:
+        scaled = signed / np.exp(log_temperature)
+        return float(np.mean(np.logaddexp(0, -scaled) + (1 - certain) * scaled))
+
+    return _least(loss)
+
+
+def _least(loss: Callable[[float], float]) -> float:
+    from scipy.optimize import minimize_scalar
+
+    found = minimize_scalar(loss, bounds=(np.log(_COLDEST), np.log(_HOTTEST)), method="bounded")
+    return float(np.exp(found.x))
+
+
+def calibration_error(confidences: Reals, right: npt.NDArray[np.bool_]) -> float | None:
+    """Expected calibration error (0 to 1); None without a sample."""
+    if not len(confidences):
+        return None
+    bins = np.minimum((confidences * BINS).astype(int), BINS - 1)
+    error = 0.0
+    for one in np.unique(bins):
+        here = bins == one
+        error += here.mean() * abs(float(right[here].mean()) - float(confidences[here].mean()))
+    return float(error)
+
+
+def threshold_of(probabilities: Reals, right: npt.NDArray[np.bool_]) -> float:
+    """From which probability a label of several is given, so that most lists are right as a whole; the nearest to 0.5
+    among equals."""
+    candidates = sorted((share / 20 for share in range(1, 20)), key=lambda share: abs(share - 0.5))
+    scores = [float(((probabilities >= share) == right).all(axis=1).mean()) for share in candidates]
+    return candidates[int(np.argmax(scores))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from freehold.errors import UsageError
@@ -10,7 +10,7 @@ from freehold.training.encoder.answers import TaughtForm, Value, form_of, target
 from freehold.training.encoder.job import EncoderJob
 from freehold.training.job import read_samples
 from freehold.types.dataset import Dataset, Message, Sample
-from freehold.types.encoder import EncoderConfig, lines_of, text_of
+from freehold.types.encoder import lines_of, text_of
 
 MOST_SYSTEM_LINES = 200
 """Constant lines of the system prompt that are told from others."""
@@ -37,7 +37,7 @@ class TaughtData(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def prepare(dataset: Dataset, config: EncoderConfig) -> TaughtData:
+def prepare(dataset: Dataset) -> TaughtData:
     """Read train and validation splits. Raises `UsageError` where answers are none that an encoder can give, and
     `InputError` for files that cannot be read."""
     train = [sample for sample in read_samples(dataset, "train") if _is_taught(sample)]
@@ -54,7 +54,10 @@ def prepare(dataset: Dataset, config: EncoderConfig) -> TaughtData:
             hint='a model that writes its answers can: method = "lora"',
         )
     constant = _constant_lines(sample.messages for sample in train)
-    read = _reader(config.turns, constant)
+
+    def read(sample: Sample) -> str:
+        return text_of(sample.messages, system_lines=constant)
+
     texts = [read(sample) for sample in train]
     answers = [sample.target or "" for sample in train]
     form = form_of(answers, texts)
@@ -93,15 +96,11 @@ def taught_samples(dataset: Dataset, form: TaughtForm) -> list[Sample]:
 
 def check(job: EncoderJob) -> None:
     """Raise what `prepare` raises, before a process is started."""
-    prepare(job.dataset, job.config)
+    prepare(job.dataset)
 
 
 def _is_taught(sample: Sample) -> bool:
-    return sample.target is not None and sample.desirable is not False
-
-
-def _reader(turns: int, constant: Sequence[str] | None) -> Callable[[Sample], str]:
-    return lambda sample: text_of(sample.messages, turns=turns, system_lines=constant)
+    return sample.target is not None and not sample.disliked
 
 
 def _examples(form: TaughtForm, texts: Sequence[str], answers: Sequence[str]) -> Examples:

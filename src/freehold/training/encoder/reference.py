@@ -17,7 +17,7 @@ import numpy as np
 from freehold.encoders.folder import read_heads
 from freehold.errors import TrainingError
 from freehold.training.encoder import base as bases
-from freehold.training.encoder import calibration, heads
+from freehold.training.encoder import heads
 from freehold.training.encoder.answers import FieldForm, TaughtForm, Value, written
 from freehold.training.encoder.base import Floats, TorchBase
 from freehold.training.encoder.job import TUNED
@@ -85,7 +85,7 @@ def answers_of(job: EncoderReferenceJob) -> list[EncoderReference]:
             EncoderReference(
                 sample_id=sample_id,
                 tokens=counts[row],
-                answer=_answer(manifest, values, shares),
+                answer=_answer(manifest, values),
                 probabilities=tuple(shares),
             )
         )
@@ -110,10 +110,10 @@ def _base(job: EncoderReferenceJob) -> TorchBase:
 
 def _closed(field: FieldHead, logits: Floats) -> tuple[Value, float]:
     if field.kind == "one":
-        shares = calibration.softmax(logits)
+        shares = heads.softmax(logits)
         at = int(shares.argmax())
         return field.labels[at], float(shares[at])
-    shares = calibration.sigmoid(logits)
+    shares = heads.sigmoid(logits)
     given = shares >= (0.5 if field.threshold is None else field.threshold)
     value = tuple(label for label, is_given in zip(field.labels, given, strict=True) if is_given)
     return value, float(np.where(given, shares, 1 - shares).prod())
@@ -122,7 +122,7 @@ def _closed(field: FieldHead, logits: Floats) -> tuple[Value, float]:
 def _copied(
     field: FieldHead, logits: Floats, text: str, offsets: Sequence[tuple[int, int]]
 ) -> tuple[Value, float]:
-    inside = calibration.softmax(logits)[:, 1]
+    inside = heads.softmax(logits)[:, 1]
     inside = np.where([end > start for start, end in offsets], inside, 0.0)
     run = heads.run_of(inside)
     if run is None:
@@ -131,10 +131,7 @@ def _copied(
     return as_copied(piece, field.copied_as), float(inside[run[0] : run[1]].mean())
 
 
-def _answer(manifest: EncoderManifest, values: Sequence[Value], shares: Sequence[float]) -> str:
-    sure = manifest.min_confidence is None or float(np.prod(shares)) >= manifest.min_confidence
-    if not sure and manifest.out_of_scope_answer is not None:
-        return manifest.out_of_scope_answer
+def _answer(manifest: EncoderManifest, values: Sequence[Value]) -> str:
     fields = tuple(
         FieldForm(name=field.name, kind=field.kind, labels=field.labels, copied_as=field.copied_as)
         for field in manifest.fields

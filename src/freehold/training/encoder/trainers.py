@@ -55,7 +55,7 @@ class _EncoderTrainer(TrainerBase):
         if not words:
             base.model.get_input_embeddings().requires_grad_(False)
         super().__init__(whole, "cpu", config)
-        from freehold.training.encoder.dropout import with_byte_dropout
+        from freehold.training.encoder.modules import with_byte_dropout
 
         with_byte_dropout(base.model)
         self._half = formats.choose_precision("auto", "cpu").name == "bf16"

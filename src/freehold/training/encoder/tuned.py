@@ -11,14 +11,12 @@ import numpy as np
 
 from freehold.training import loop
 from freehold.training.encoder import base as bases
-from freehold.training.encoder import calibration, frozen, heads
+from freehold.training.encoder import frozen, heads, pseudo
 from freehold.training.encoder.answers import TaughtForm, Value
 from freehold.training.encoder.base import EncodedTexts, Floats, TorchBase
-from freehold.training.encoder.frozen import Features, Fitted
+from freehold.training.encoder.frozen import Features, Fitted, Scene, Trained, features
 from freehold.training.encoder.heads import FittedHead, Places
 from freehold.training.encoder.prepared import Examples
-from freehold.training.encoder.pseudo import spread
-from freehold.training.encoder.scene import Scene, Trained, features
 from freehold.training.encoder.trainers import AnswerTrainer, ContrastTrainer, Item, items_of, pairs_of
 from freehold.training.worker import peak_memory
 from freehold.types.config import FinetuneConfig
@@ -148,11 +146,11 @@ def _taught(
     pooled = heads.normalized(bases.embed(base, rows, fast=True)[0]) if texts else train.pooled[:0]
     every = np.concatenate([train.pooled, pooled])
     labels = groups_of(scene.form, train.examples.values)
-    guessed = spread.spread(
+    guessed = pseudo.spread(
         every,
         np.flatnonzero(labels >= 0),
         labels[labels >= 0],
-        calibration.softmax(head.logits(every) / head.temperature).astype(np.float32),
+        heads.softmax(head.logits(every) / head.temperature).astype(np.float32),
     )[len(train.pooled) :]
     labelled = _items(scene, base, scene.train.examples)
     items = labelled * LABELLED_COUNTS + items_of(rows, [(one,) for one in guessed], first=len(labelled))
@@ -170,7 +168,7 @@ def _answer(
     passes: int,
     folder: str | None = None,
 ) -> Trained | None:
-    from freehold.training.encoder.words import seen_only  # needs torch
+    from freehold.training.encoder.modules import seen_only  # needs torch
 
     began = time.monotonic()
     config = _config(scene, rate=rate, passes=passes)
@@ -183,7 +181,7 @@ def _answer(
         if _loop(scene, trainer, items, checked, folder or stage) is None:
             return None
     made = trainer.heads()
-    fitted = Fitted(tuple(made), 0, 0, None, np.empty(0, dtype=np.float32))
+    fitted = Fitted(tuple(made), 0, 0, None)
     if enough:
         encoded = base.encode(held.texts, scene.max_tokens)
         pooled, _ = bases.embed(base, encoded.ids, fast=True)
@@ -198,7 +196,7 @@ def _judged(scene: Scene, fitted: Fitted, validation: Features) -> Fitted:
     if len(validation.examples) >= frozen.FEWEST_VALIDATION:
         return fitted
     plain = tuple(head._replace(temperature=1.0) for head in fitted.heads)
-    return Fitted(plain, 0, 0, None, np.empty(0, dtype=np.float32))
+    return Fitted(plain, 0, 0, None)
 
 
 def _embedded(scene: Scene, base: TorchBase) -> tuple[Features, Features, tuple[Floats, ...]]:

@@ -21,10 +21,11 @@ def check_rank(config: FinetuneConfig, smallest: int) -> None:
         )
 
 
-def check_count(usable: int, first_reject: str | None, need: str) -> None:
+def check_count(usable: int, first_reject: str | None) -> None:
     """Raise `TrainingError` for fewer samples than can say anything about a task."""
     if usable < FEWEST_SAMPLES:
         first = f"; first reject: {first_reject}" if first_reject else ""
         raise TrainingError(
-            f"{usable} samples can be trained on, at least {FEWEST_SAMPLES} are needed{first}", hint=need
+            f"{usable} samples can be trained on, at least {FEWEST_SAMPLES} are needed{first}",
+            hint="add samples to the train split; a narrow task starts to work at about 100",
         )

@@ -1,7 +1,7 @@
 """Full fine-tuning, for models so small that an adapter would be most of them: every weight moves.
 
 Weights, gradient and the optimizer's two moments are float32, 16 bytes a weight; products are computed in the run's own
-precision (autocast). What is left is a model of its own, not an adapter: see `freehold.training.output.whole`.
+precision (autocast). What is left is a model of its own, not an adapter: see `freehold.training.output.export`.
 """
 
 from __future__ import annotations
@@ -74,9 +74,7 @@ class FullTrainer(LoraTrainer):
         logits = logits.float()
         if self._softcap is not None:
             logits = torch.tanh(logits / self._softcap) * self._softcap
-        each = functional.cross_entropy(logits, packed.targets, reduction="none")
-        self.record_losses(samples, packed, each)
-        total = each.sum()
+        total = functional.cross_entropy(logits, packed.targets, reduction="sum")
         return total, len(packed.targets), packed.plain_tokens
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 from freehold.errors import TrainingError
 from freehold.training import group, schedule
 from freehold.training.base import Base
-from freehold.training.compute.packing import Pack, pack, packed_order
+from freehold.training.compute.packing import Pack, pack
 from freehold.training.compute.trainer_base import TrainerBase
 from freehold.training.formatting import Encoded
 from freehold.training.methods import checks
 from freehold.training.trainer import ValidationResult
-from freehold.training.written import UnansweredSample, WrittenTokens
 from freehold.types.config import FinetuneConfig
 
 if TYPE_CHECKING:
@@ -78,11 +76,6 @@ def checkpoint_layers(model: Any, layers: Iterable[Any]) -> None:
         layer.training = True
 
 
-def _row(asked: UnansweredSample, written: Sequence[int]) -> Encoded:
-    ids = (*asked.prompt, *written)
-    return Encoded(asked.id, (*ids, 0), (*(False,) * len(ids), True))
-
-
 def _smallest_side(model: Any, targets: str | tuple[str, ...]) -> int:
     import torch
 
@@ -142,21 +135,13 @@ class LoraTrainer(TrainerBase):
 
     def loss_sum(self, samples: Sequence[Encoded]) -> tuple[torch.Tensor, int, int]:
         """Summed loss of samples computed at once, the number of targets, and of tokens (unpacked)."""
-        import torch
 
         from freehold.training.compute.loss import cross_entropy_sum
 
         packed = pack(samples, device=self.base.device)
         hidden = self._hidden(packed)
-        each = hidden.new_empty(len(packed.targets), dtype=torch.float32)
-        total = cross_entropy_sum(hidden, self._head, packed.targets, softcap=self._softcap, each=each)
-        self.record_losses(samples, packed, each)
+        total = cross_entropy_sum(hidden, self._head, packed.targets, softcap=self._softcap)
         return total, len(packed.targets), packed.plain_tokens
-
-    def record_losses(self, samples: Sequence[Encoded], packed: Pack, each: torch.Tensor) -> None:
-        """Keep the loss of each sample by its targets' losses (rows,), for `freehold.training.loss_history`."""
-        sums = each.new_zeros(packed.samples).index_add_(0, packed.owners, each.detach())
-        self.losses.update(zip(packed_order(samples), sums.tolist(), strict=True))
 
     def step(self, samples: Sequence[Encoded], rate: float) -> tuple[float, int]:
         """One optimizer step; returns the mean loss per target token and the tokens seen.
@@ -168,7 +153,6 @@ class LoraTrainer(TrainerBase):
         if self._fused is not None:
             self._fused.refresh()
         self.parameters.zero_gradient()
-        self.losses.clear()
         loss, targets, tokens = 0.0, 0.0, 0.0
         for part in schedule.split_batch(samples, self.pack_tokens):
             total, count, size = self.loss_sum(part)
@@ -200,32 +184,6 @@ class LoraTrainer(TrainerBase):
                 exact += packed.samples - wrong
         loss, targets, exact, count = group.totals(loss, targets, exact, len(samples))
         return ValidationResult(loss / targets, exact / count)
-
-    def write_answers(self, samples: Sequence[UnansweredSample], seconds: float) -> list[WrittenTokens]:
-        """What the model answers by greedy decoding, as it was evaluated last. After `seconds` what is not whole is cut
-        where it is."""
-        import torch
-
-        from freehold.training.compute.loss import likeliest
-
-        ends = {one.target[-1] for one in samples} | {self.base.tokenizer.eos_token_id}
-        written: dict[str, list[int]] = {one.id: [] for one in samples}
-        under_way = list(samples)
-        began = time.monotonic()
-        with torch.no_grad(), self._without_dropout():
-            while under_way and time.monotonic() - began < seconds:
-                # The token that is asked for stands last in each row, where nothing sees what it is.
-                rows = [_row(one, written[one.id]) for one in under_way]
-                packed = pack(rows, device=self.base.device)
-                best = likeliest(self._hidden(packed), self._head)
-                for id, token in zip(packed_order(rows), best.tolist(), strict=True):
-                    written[id].append(token)
-                under_way = [
-                    one
-                    for one in under_way
-                    if written[one.id][-1] not in ends and len(written[one.id]) < one.most
-                ]
-        return [WrittenTokens(tuple(ids), bool(ids) and ids[-1] in ends) for ids in written.values()]
 
     @contextlib.contextmanager
     def _without_dropout(self) -> Iterator[None]:

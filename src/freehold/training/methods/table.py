@@ -1,51 +1,32 @@
-"""The training methods: which trainer, fed with what. One line a method; the loop is the same for all."""
+"""The training methods: which trainer, fed with what. One loop for all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any, get_args
 
 import msgspec
 
-from freehold.errors import MissingExtraError, TrainingError
+from freehold.errors import TrainingError
 from freehold.training import job as jobs
 from freehold.training.base import Base
-from freehold.training.formatting import RejectedSample, format_samples
+from freehold.training.formatting import EncodedSamples, format_samples
 from freehold.training.trainer import Trainer
 from freehold.types import strict
 from freehold.types.config import FinetuneConfig
+from freehold.types.config.train import Method
 from freehold.types.dataset import Sample, SplitName
 
 
-class FormattedSplit(NamedTuple):
-    """A split as a trainer takes it, and what is not trained on."""
-
-    samples: Sequence[Any]
-    rejects: list[RejectedSample]
-
-
-class Approach(NamedTuple):
-    """One method. `make` builds a trainer for a loaded base, `format` tokenizes samples for it."""
-
-    make: Callable[[Base, FinetuneConfig], Trainer]
-    format: Callable[[Any, Iterable[Sample], FinetuneConfig], FormattedSplit]
-    need: str = "add samples to the train split; a narrow task starts to work at about 100"
-    judges: bool = False
-    """Whether it learns from judgements of answers instead of imitating them."""
-
-    def read(self, job: jobs.Job, tokenizer: Any, split: SplitName) -> FormattedSplit:
-        """A split of the job's dataset, tokenized."""
-        return self.format(tokenizer, jobs.read_samples(job.dataset, split), job.config)
-
-
-def find(method: str) -> Approach:
-    """The approach of that name. Raises `TrainingError` for one that is not here."""
-    found = METHODS.get(method)
-    if found is None:
+def check(config: FinetuneConfig) -> None:
+    """Raise `TrainingError` for options that can't work, before anything is loaded."""
+    if config.method not in get_args(Method):
         raise TrainingError(
-            f"this version has no training method {method!r}", hint=f"methods: {', '.join(METHODS)}"
+            f"there is no training method {config.method!r}", hint=f"methods: {', '.join(get_args(Method))}"
         )
-    return found
+    wrong = strict.misfit(config)
+    if wrong is not None:
+        raise TrainingError(wrong)
 
 
 def load_config(config: FinetuneConfig) -> FinetuneConfig:
@@ -53,82 +34,22 @@ def load_config(config: FinetuneConfig) -> FinetuneConfig:
     return msgspec.structs.replace(config, precision="fp32") if config.method == "full" else config
 
 
-def check(config: FinetuneConfig) -> None:
-    """Raise `TrainingError` or `MissingExtraError` for options that can't work, before anything is loaded."""
-    find(config.method)
-    wrong = strict.misfit(config)
-    if wrong is not None:
-        raise TrainingError(wrong)
-    if config.method in ("dpo", "kto"):
-        import importlib.util
+def make(base: Base, config: FinetuneConfig) -> Trainer:
+    """The trainer of the method, for a loaded base."""
+    if config.method == "full":
+        from freehold.training.methods.full import FullTrainer
 
-        if any(importlib.util.find_spec(module) is None for module in ("trl", "datasets")):
-            raise MissingExtraError(f"learning from preferences ({config.method})", "train")
-    if config.method == "kto" and config.batch_size < 2:
-        raise TrainingError(
-            "kto compares samples of a batch: batch_size is 1", hint="batch_size of 8 or more"
-        )
-
-
-def _lora(base: Base, config: FinetuneConfig) -> Trainer:
+        return FullTrainer(base, config)
     from freehold.training.methods.lora import LoraTrainer
 
     return LoraTrainer(base, config)
 
 
-def _full(base: Base, config: FinetuneConfig) -> Trainer:
-    from freehold.training.methods.full import FullTrainer
-
-    return FullTrainer(base, config)
-
-
-def _preference(base: Base, config: FinetuneConfig) -> Trainer:
-    from freehold.training.methods.preference import PreferenceTrainer
-
-    return PreferenceTrainer(base, config)
+def format_split(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> EncodedSamples:
+    """Samples as a run takes them, and what is not trained on."""
+    return format_samples(tokenizer, samples, max_tokens=config.max_tokens, train_on=config.train_on)
 
 
-def _distill(base: Base, config: FinetuneConfig) -> Trainer:
-    from freehold.training.methods.distill import DistillTrainer
-
-    return DistillTrainer(base, config)
-
-
-def _format_imitation(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> FormattedSplit:
-    return FormattedSplit(
-        *format_samples(tokenizer, samples, max_tokens=config.max_tokens, train_on=config.train_on)
-    )
-
-
-def _format_distillation(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> FormattedSplit:
-    from freehold.training.methods.distill_samples import format_taught
-
-    return FormattedSplit(*format_taught(tokenizer, samples, max_tokens=config.max_tokens))
-
-
-def _format_pairs(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> FormattedSplit:
-    from freehold.training.methods.preference_samples import format_pairs
-
-    return FormattedSplit(*format_pairs(tokenizer, samples, max_tokens=config.max_tokens))
-
-
-def _format_judged(tokenizer: Any, samples: Iterable[Sample], config: FinetuneConfig) -> FormattedSplit:
-    from freehold.training.methods.preference_samples import format_judged
-
-    return FormattedSplit(*format_judged(tokenizer, samples, max_tokens=config.max_tokens))
-
-
-METHODS: dict[str, Approach] = {
-    "lora": Approach(_lora, _format_imitation),
-    "qlora": Approach(_lora, _format_imitation),
-    "distill": Approach(
-        _distill, _format_distillation, "it needs the incumbent's answers: freehold import, or freehold up"
-    ),
-    "dpo": Approach(
-        _preference, _format_pairs, "it needs samples with a worse answer next to the right one", judges=True
-    ),
-    "kto": Approach(
-        _preference, _format_judged, "it needs samples with a like or dislike (feedback)", judges=True
-    ),
-    "full": Approach(_full, _format_imitation),
-}
+def read(job: jobs.Job, tokenizer: Any, split: SplitName) -> EncodedSamples:
+    """A split of the job's dataset, tokenized."""
+    return format_split(tokenizer, jobs.read_samples(job.dataset, split), job.config)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from freehold.types.model import Weights
+from freehold.types.record import Record
 
 if TYPE_CHECKING:
     import torch
+
 
 PEFT_WEIGHTS = "adapter_model.safetensors"
 PEFT_CONFIG = "adapter_config.json"
@@ -28,3 +32,24 @@ def permuted(rows: torch.Tensor, heads: int) -> torch.Tensor:
     return (
         rows.reshape(heads, 2, rows.shape[0] // heads // 2, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape)
     )
+
+
+Precision = Literal["bf16", "f16", "f32"]
+
+
+class MergeJob(Record, frozen=True, kw_only=True):
+    """What to merge into what. `adapter_path` is the adapter's folder. `target` is a folder for safetensors; with
+    `quantization` it is a GGUF file in one of `merge_gguf.QUANTIZATIONS`."""
+
+    weights: Weights
+    adapter_path: str
+    target: str
+    precision: Precision = "bf16"
+    quantization: str | None = None
+
+
+class Merged(Record, frozen=True, kw_only=True):
+    """What a merge wrote: `changed` tensors (or layers) had an adapter on them."""
+
+    files: tuple[str, ...]
+    changed: int

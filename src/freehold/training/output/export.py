@@ -14,19 +14,21 @@ from freehold import __version__
 from freehold.errors import TrainingError
 from freehold.files import writing
 from freehold.training import formatting
-from freehold.training.base import Base
+from freehold.training.base import Base, choose_precision
 from freehold.training.checkpoint import write_durable
 from freehold.training.job import MANIFEST, Job
-from freehold.training.output import whole
 from freehold.training.output.artefacts import (
     GGUF,
     PEFT_CONFIG,
     PEFT_WEIGHTS,
     TEMPLATE,
+    WHOLE_GGUF,
     WHOLE_WEIGHTS,
+    MergeJob,
     permuted,
     sha256_of,
 )
+from freehold.training.output.merge_gguf import PLAIN_ARCHITECTURES
 from freehold.types.record import content_id
 from freehold.types.training import TrainingResult, WrittenCalls, as_made
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     import torch
 
     from freehold.training.loop import Outcome
+
 
 # The files an adapter's id is made of (with its job).
 _DECISIVE = (PEFT_WEIGHTS, PEFT_CONFIG, WHOLE_WEIGHTS)
@@ -62,7 +65,7 @@ def write(
     ):
         folder.mkdir(parents=True, exist_ok=True)
         names = (
-            whole.write(folder, job, base)
+            write_whole(folder, job, base)
             if job.config.method == "full"
             else _write_lora(folder, job, base, model)
         )
@@ -186,3 +189,36 @@ def write_gguf(
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def write_whole(folder: Path, job: Job, base: Base) -> list[str]:
+    """Write the model; returns the names of its files. Raises `TrainingError` and `OSError`."""
+    import torch
+
+    broken = next(
+        (name for name, one in base.model.named_parameters() if not bool(one.isfinite().all())), None
+    )
+    if broken is not None:
+        raise TrainingError(f"trained weights are not finite: {broken}", hint="lower learning_rate")
+    half = choose_precision(job.config.precision, base.device).name == "bf16"
+    model: Any = base.model.to(torch.bfloat16 if half else torch.float32)
+    model.config.use_cache = True
+    model.save_pretrained(folder)
+    base.tokenizer.save_pretrained(folder)
+    config = folder / "config.json"
+    raw = json.loads(config.read_text(encoding="utf-8"))
+    raw.pop("quantization_config", None)
+    config.write_text(json.dumps(raw, indent=2) + "\n", encoding="utf-8")
+    if job.base.format == "gguf" and base.architecture in PLAIN_ARCHITECTURES:
+        from freehold.training.output import merge_gguf
+
+        merge_gguf.merge(
+            MergeJob(
+                weights=job.base,
+                adapter_path=str(folder),
+                target=str(folder / WHOLE_GGUF),
+                quantization="Q8_0",
+            )
+        )
+    wanted = (".safetensors", ".json", ".gguf", ".jinja", ".model", ".txt")
+    return sorted(file.name for file in folder.iterdir() if file.is_file() and file.suffix in wanted)

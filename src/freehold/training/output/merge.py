@@ -29,7 +29,7 @@ from freehold.environment import inherited
 from freehold.errors import FreeholdError, StorageError, TrainingError
 from freehold.training import base as bases
 from freehold.training.output import merge_gguf
-from freehold.training.output.merge_job import Merged, MergeJob
+from freehold.training.output.artefacts import Merged, MergeJob
 from freehold.types.config import FinetuneConfig
 
 _QUIET = {

@@ -5,8 +5,6 @@ from freehold.types.config.candidates import (
     CandidateConfig,
     CandidatesConfig,
     MethodSettings,
-    ParaphrasesConfig,
-    PseudoLabelsWay,
     SelectionConfig,
 )
 from freehold.types.config.cluster import ClusterConfig
@@ -34,7 +32,7 @@ from freehold.types.config.traffic import (
     TelemetryConfig,
     WatchConfig,
 )
-from freehold.types.config.train import FinetuneConfig, Method, TrackerName
+from freehold.types.config.train import FinetuneConfig, Method
 from freehold.types.config.use import Mode, UseProfile
 
 __all__ = [
@@ -55,11 +53,9 @@ __all__ = [
     "Method",
     "MethodSettings",
     "Mode",
-    "ParaphrasesConfig",
     "PersonalData",
     "PriceConfig",
     "ProjectConfig",
-    "PseudoLabelsWay",
     "RolloutConfig",
     "RouteConfig",
     "SelectionConfig",
@@ -68,7 +64,6 @@ __all__ = [
     "Table",
     "TaskConfig",
     "TelemetryConfig",
-    "TrackerName",
     "UseProfile",
     "WatchConfig",
     "parse",

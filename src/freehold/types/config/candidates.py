@@ -7,15 +7,11 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from freehold.types.config.table import AtLeastOne, Table
+from freehold.types.config.table import Table
 from freehold.types.method import MethodName
 
 DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The model that commands mean where a project names none."""
-
-
-PROPOSERS = ("incumbent", "judge", "itself")
-"""Who may rewrite a prompt without being one of ``[[endpoints]]``."""
 
 
 class CandidatesConfig(Table, frozen=True, kw_only=True):
@@ -27,22 +23,6 @@ class CandidatesConfig(Table, frozen=True, kw_only=True):
     """Catalog ids, best guess first. Each is ruled on, trained and measured."""
 
 
-PseudoLabelsWay = Literal["auto", "all", "agreed", "none"]
-
-
-class ParaphrasesConfig(Table, frozen=True, kw_only=True):
-    """`paraphrases` of `[[candidates]]`: a model puts training messages of rare classes in other words."""
-
-    endpoint: str
-    """Who writes and labels them: `incumbent`, or one of `[[endpoints]]` (`NAME`, or `NAME/MODEL`)."""
-    per_class: Annotated[int, Meta(ge=1, le=100)] = 10
-    """Messages that are asked for each class with fewer than 20 training samples."""
-    budget_requests: AtLeastOne | None = None
-    """Requests at most, over all runs."""
-    budget_usd: Decimal | None = None
-    """Dollars at most, over all runs."""
-
-
 class MethodSettings(Table, frozen=True, kw_only=True):
     """What a candidate says about its method. Keys of other methods are errors."""
 
@@ -52,23 +32,14 @@ class MethodSettings(Table, frozen=True, kw_only=True):
     """Method `examples`: the order in which they come (default: chosen on the selection split)."""
     retriever: Literal["bm25", "encoder"] | None = None
     """Method `examples`: what finds them (default: the encoder where one is here, else bm25)."""
-    proposer: str | None = None
-    """Method `prompt`: who rewrites the system prompt: `incumbent`, `judge`, `itself` (the candidate), or one of
-    `[[endpoints]]` (`NAME`, or `NAME/MODEL`). Without one, plain changes of the prompt are measured."""
-    budget_requests: AtLeastOne | None = None
-    """Method `prompt`: requests that the proposer may be asked, over all runs."""
-    budget_usd: Decimal | None = None
-    """Method `prompt`: dollars that proposer and candidate may cost, over all runs."""
+    system: str | None = None
+    """Method `prompt`: the system prompt it is asked with, where the application's stands. Requests with another one go
+    as they came."""
+    reminder: str | None = None
+    """Method `prompt`: what ends the last user message."""
     unlabelled: Literal["traffic"] | None = None
     """Method `encoder`: `traffic` lets it learn from messages of this task that have no answer, too, where labels have
     few samples: captured ones, and imported rows that `[data] unlabelled` keeps."""
-    pseudo_labels: PseudoLabelsWay | None = None
-    """Of training samples whose only answer is the incumbent's: `all` are learned from, `none`, or those that are
-    `agreed` by heads over a sentence encoder which learned what is right; `auto` takes what has more of the right
-    answers right that were left out (default: `auto` for method `encoder` where there are both, else `all`)."""
-    paraphrases: ParaphrasesConfig | None = None
-    """`{ endpoint = "house", per_class = 10, budget_usd = 2 }`: messages of rare classes in other words, by a model.
-    The candidate is then made twice, first without them."""
     stage: Literal["auto", "frozen", "contrastive", "tuned"] | None = None
     """Method `encoder`: what learns: the heads alone (`frozen`), or the encoder too; `auto` (default) by the number of
     samples."""
@@ -107,16 +78,13 @@ SETTINGS_OF: dict[str, tuple[MethodName, ...]] = {
     "k": ("examples",),
     "order": ("examples",),
     "retriever": ("examples",),
-    "proposer": ("prompt",),
-    "budget_requests": ("prompt",),
-    "budget_usd": ("prompt",),
+    "system": ("prompt",),
+    "reminder": ("prompt",),
     "unlabelled": ("encoder",),
-    "pseudo_labels": ("encoder", "lora", "qlora", "full"),
-    "paraphrases": ("encoder", "lora", "qlora", "full"),
     "stage": ("encoder",),
-    "train": ("lora", "qlora", "full", "distill", "dpo", "kto", "encoder"),
+    "train": ("lora", "qlora", "full", "encoder"),
 }
 """The methods that read a key of `[[candidates]]`."""
 
-CHOOSING: tuple[MethodName, ...] = ("prompt", "examples", "encoder")
+CHOOSING: tuple[MethodName, ...] = ("examples", "encoder")
 """Methods that choose among settings of their own by measuring."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta
 
@@ -10,16 +10,10 @@ from freehold.types.config.table import AtLeastOne, Table
 
 
 class ClusterConfig(Table, frozen=True, kw_only=True):
-    """`[cluster]`: the same plan on several machines, through Ray Serve, or rendered for SkyPilot and Kubernetes.
-
-    `via` of ``"engine"`` runs the plan's engine in each replica; ``"ray-llm"`` lets Ray Serve's own LLM support run
-    vLLM, which also spreads one model over machines.
-    """
+    """`[cluster]`: the same plan on several machines, through Ray Serve."""
 
     address: str | None = None
     """Ray cluster to join: `HOST:6379`, or `auto` for one that runs here. Without it one is started on this machine."""
-    via: Literal["engine", "ray-llm"] = "engine"
-    """What a replica is: freehold's engine, or Ray Serve's LLM support with vLLM."""
     min_replicas: AtLeastOne = 1
     """Replicas that always run."""
     max_replicas: int = 1
@@ -33,26 +27,12 @@ class ClusterConfig(Table, frozen=True, kw_only=True):
     gpus: float = 0.0
     """GPUs of each replica."""
     accelerator: str | None = None
-    """Kind of GPU, as Ray, SkyPilot and your cluster name it: `L4`, `A100`."""
+    """Kind of GPU, as Ray names it: `L4`, `A100`."""
     memory_gib: float | None = None
     """Memory of each replica (default: what the weights and the cache need)."""
     per_machine: int | None = None
     """At most this many replicas on one machine."""
-    adapters_url: str | None = None
-    """Where Ray's LLM support finds adapters: `s3://…`, `gs://…`. A folder per adapter."""
     host: str = "127.0.0.1"
     """Address the cluster answers on: loopback of the head, unless you say otherwise (`0.0.0.0`: on every machine)."""
     port: Annotated[int, Meta(ge=1, le=65535)] = 8000
     """Port of that address."""
-    machines: AtLeastOne = 1
-    """Machines to ask SkyPilot for."""
-    image: str | None = None
-    """Container image for Kubernetes, with freehold in it: the target `engine` of the Containerfile."""
-    namespace: str = "default"
-    """Kubernetes namespace."""
-    storage_class: str | None = None
-    """Kubernetes storage class of the volume with the weights."""
-    storage_gib: int | None = None
-    """Size of that volume (default: twice the weights, at least 10)."""
-    secrets: tuple[str, ...] = ()
-    """Environment variables whose values come from the secret `freehold-secrets`. Names only."""

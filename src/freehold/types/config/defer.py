@@ -38,7 +38,4 @@ class DeferConfig(Table, frozen=True, kw_only=True):
     recheck_usd_per_month: Decimal = Decimal(10)
     """Most that this may cost in a calendar month."""
     signals: tuple[SignalName, ...] = ()
-    """Signals of sureness that are measured (default: all that cost nothing to ask). `agreement` is measured where it
-    stands here, of a model on this machine."""
-    agreement_samples: Annotated[int, Meta(ge=3, le=5)] = 4
-    """Further samples of each answer that `agreement` asks for, when it is measured and in traffic."""
+    """Signals of sureness that are measured (default: all)."""

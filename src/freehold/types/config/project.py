@@ -14,7 +14,6 @@ from freehold.types import strict
 from freehold.types.config.candidates import (
     CHOOSING,
     DEFAULT_MODEL,
-    PROPOSERS,
     SETTINGS_OF,
     CandidateConfig,
     CandidatesConfig,
@@ -195,9 +194,7 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
     def chooses(self) -> bool:
         """Whether something is chosen on the selection split: one of several candidates, or settings of one."""
         if isinstance(self.candidates, tuple):
-            return len(self.candidates) > 1 or any(
-                one.method in CHOOSING or one.paraphrases is not None for one in self.candidates
-            )
+            return len(self.candidates) > 1 or any(one.method in CHOOSING for one in self.candidates)
         return self.candidates is None or len(self.candidates.models) > 1
 
     @property
@@ -218,12 +215,6 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
         if candidate.method in get_args(Method):
             raw["method"] = candidate.method
         return strict.read(raw, FinetuneConfig, f"candidate {candidate.model}: train")
-
-    def trains_by(self, method: Method) -> bool:
-        """Whether a candidate learns by this method."""
-        if isinstance(self.candidates, tuple):
-            return any((one.method or self.train.method) == method for one in self.candidates)
-        return self.train.method == method
 
 
 def usable_name(text: str) -> str:
@@ -277,43 +268,6 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
     return config
 
 
-def _check_proposer(one: CandidateConfig, endpoints: set[str], where: str) -> None:
-    if one.proposer is None:
-        return
-    known = {*PROPOSERS, *endpoints}
-    if one.proposer not in known and one.proposer.partition("/")[0] not in endpoints:
-        raise ConfigError(
-            f"{where}: proposer {one.proposer!r} is neither {', '.join(PROPOSERS)} nor one of [[endpoints]]",
-            hint=did_you_mean(one.proposer, sorted(known), "add [[endpoints]] with that name"),
-        )
-    if one.budget_requests is None and one.budget_usd is None:
-        raise ConfigError(
-            f"{where}: a proposer is named and no budget",
-            hint="budget_requests = 60, or budget_usd = 2; without a proposer, plain changes are measured",
-        )
-
-
-def _check_paraphrases(one: CandidateConfig, endpoints: set[str], where: str) -> None:
-    wanted = one.paraphrases
-    if wanted is None:
-        return
-    if (
-        wanted.endpoint != "incumbent"
-        and not {wanted.endpoint, wanted.endpoint.partition("/")[0]} & endpoints
-    ):
-        raise ConfigError(
-            f"{where}: paraphrases.endpoint {wanted.endpoint!r} is neither incumbent nor one of [[endpoints]]",
-            hint=did_you_mean(
-                wanted.endpoint, sorted({"incumbent", *endpoints}), "add [[endpoints]] with that name"
-            ),
-        )
-    if wanted.budget_requests is None and wanted.budget_usd is None:
-        raise ConfigError(
-            f"{where}: paraphrases are asked for without a budget",
-            hint="budget_requests = 200, or budget_usd = 2",
-        )
-
-
 def _check_candidates(config: ProjectConfig, candidates: tuple[CandidateConfig, ...], path: str) -> None:
     """Raise `ConfigError` for a candidate that names what is not there, or says what its method does not read."""
     if not candidates:
@@ -331,9 +285,12 @@ def _check_candidates(config: ProjectConfig, candidates: tuple[CandidateConfig, 
                     one.endpoint, sorted(endpoints), "add [[endpoints]] with that name and its base_url"
                 ),
             )
-        _check_proposer(one, endpoints, where)
-        _check_paraphrases(one, endpoints, where)
         method = one.method or ("as_is" if one.endpoint is not None else config.train.method)
+        if method == "prompt" and one.system is None and one.reminder is None:
+            raise ConfigError(
+                f"{where}: method prompt is asked for without a prompt",
+                hint='system = "…" stands in for the application\'s system prompt, reminder = "…" ends the question',
+            )
         unset = CandidateConfig(model=one.model)
         for key, methods in SETTINGS_OF.items():
             if getattr(one, key) != getattr(unset, key) and method not in methods:

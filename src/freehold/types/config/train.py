@@ -15,16 +15,11 @@ to answer a plain question."""
 Keepable = Literal["no_tool", "refusal", "format", "chat", "other_tasks"]
 """What can be asked to stay: a skill, or what the base makes of the log's other tasks."""
 
-Method = Literal["lora", "qlora", "distill", "dpo", "kto", "full"]
-"""`lora`, and on a 4-bit base `qlora`: imitate the answers. `distill`: imitate the incumbent, with its own
-probabilities where they are known. `dpo`: prefer the better of two answers. `kto`: more like what was liked, less like
-what was not. `full`: imitate, moving every weight."""
+Method = Literal["lora", "qlora", "full"]
+"""`lora`, and on a 4-bit base `qlora`: imitate the answers. `full`: imitate, moving every weight."""
 
 
 CallFormat = Literal["auto", "template", "tagged"]
-
-
-TrackerName = Literal["tensorboard", "wandb", "mlflow"]
 
 
 class FinetuneConfig(Record, frozen=True, kw_only=True):
@@ -84,14 +79,8 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
     gradient_checkpointing: bool | None = None
     """Compute activations again on the way back instead of keeping them: less memory, more time. None: only
     once memory runs out with one sample at a time."""
-    beta: Positive = 0.1
-    """DPO and KTO: how much it costs to move away from the base. A smaller value moves further."""
-    soft_share: Annotated[float, Meta(ge=0, le=1)] = 0.5
-    """Distillation: how much the incumbent's probabilities count against its words, where they are known."""
     optimizer: Literal["auto", "adamw", "paged_adamw"] = "auto"
     """AdamW, or bitsandbytes' paged one that moves its state off a full GPU; auto: paged for qlora on CUDA."""
-    trackers: tuple[TrackerName, ...] = ()
-    """Tools that get the numbers as well; they write into the run's folder."""
     probe: Annotated[int, Meta(ge=0, le=200)] = 80
     """Probes of other skills that a candidate and its base are asked after the evaluation; 0 asks none. Slices by skill
     need 20 each."""

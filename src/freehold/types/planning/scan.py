@@ -71,9 +71,8 @@ class UnreadFiles(Record, frozen=True, kw_only=True):
 
 
 class Scan(Record, frozen=True, kw_only=True):
-    """All findings of one code base, and its models, most urgent first. `skipped` are files that could not be read
-    whole, with the reason; `unread` files of kinds that are not read; `notes` what was read in a coarser way
-    than it could be."""
+    """All findings of one code base, and its models, most urgent first. `skipped` are files that could not be read,
+    with the reason; `unread` files of kinds that are not read."""
 
     root: str
     as_of: date
@@ -82,5 +81,4 @@ class Scan(Record, frozen=True, kw_only=True):
     models: tuple[ScannedModel, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
     unread: tuple[UnreadFiles, ...] = ()
-    notes: tuple[str, ...] = ()
     version: str = ""

@@ -17,13 +17,12 @@ class Piece(Record, frozen=True, kw_only=True):
 
 
 class PreviewSample(Record, frozen=True, kw_only=True):
-    """One sample as it is trained on. `part` says which answer it is, where a method takes several."""
+    """One sample as it is trained on."""
 
     id: str
     tokens: int
     learned_tokens: int
     pieces: tuple[Piece, ...]
-    part: str = ""
 
 
 class LeftOut(Record, frozen=True, kw_only=True):

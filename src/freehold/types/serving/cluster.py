@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from freehold.types.config.cluster import ClusterConfig
 from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.record import Record
@@ -39,7 +37,3 @@ class ClusterState(Record, frozen=True, kw_only=True):
     nodes: int
     endpoint: Endpoint | None = None
     message: str = ""
-
-
-Manifest = dict[str, Any]
-"""A document of a YAML file."""

@@ -74,20 +74,19 @@ class Curator:
 
         Held-out and validation samples keep the incumbent's answer: it is what candidates are compared with.
         """
-        sample = self.judged(sample, split)
+        sample = self._judged(sample, split)
         return sample if self._replacer is None else self._replacer.sample(sample)
 
-    def judged(self, sample: Sample, split: SplitName) -> Sample:
+    def _judged(self, sample: Sample, split: SplitName) -> Sample:
         """The sample without an incumbent's answer that is wrong, where that would be learned."""
         if self._scorer is not None and sample.gold is not None and sample.incumbent is not None:
             value = _finished(self._scorer.score(sample, sample.incumbent, sample.gold)).value
             if value is not None:
                 self._right["scored"] += 1
                 self._right["right"] += value >= self.recipe.incumbent_min_score
-                preference = sample.rejected is not None or sample.desirable is not None
-                if value < self.recipe.incumbent_min_score and split == "train" and not preference:
+                if value < self.recipe.incumbent_min_score and split == "train":
                     self._right["not_learned"] += 1
-                    return msgspec.structs.replace(sample, incumbent=None, teacher=None)
+                    return msgspec.structs.replace(sample, incumbent=None)
         return sample
 
     def counted(self, traces: Iterable[Trace]) -> Iterator[Trace]:
@@ -127,7 +126,6 @@ class Curator:
             first_conflicts=tuple(_conflict(*pair) for pair in building.conflicts),
             targets_from=dataset.targets_from,
             incumbent_model=dataset.incumbent_model,
-            written_by=dataset.written_by,
             incumbent_right={**counted, "scorer": self._scorer.name} if self._scorer else {},
             warnings=tuple(profiles.warnings(splits, building.conflict_count)),
             terms=tuple(_terms(project, dataset)),

@@ -13,7 +13,6 @@ import msgspec
 
 from freehold import __version__
 from freehold.datasets import building
-from freehold.datasets.sampling import with_id
 from freehold.datasets.tasks.selecting import is_selected
 from freehold.errors import UsageError
 from freehold.store import Store, open_store
@@ -23,7 +22,6 @@ from freehold.types.progress import Progress, Silent
 from freehold.types.record import content_id
 from freehold.types.trace import Trace
 from freehold.workflows.data.curate import Curator, pseudonym_key, recipe_of, write_card
-from freehold.workflows.data.harvested import to_teach, with_harvested
 from freehold.workflows.data.imports import file_traces, named_files
 from freehold.workflows.project import Project
 
@@ -83,7 +81,6 @@ def _build(
     progress.step("dataset")
     recipe = recipe_of(project, traces=count)
     curator = Curator(recipe, project.config.task, pseudonym_key(project))
-    harvested = to_teach(project)
     ids: list[bytes] = []
     first_model = ""
     others = 0
@@ -108,11 +105,7 @@ def _build(
         changed += 1
         if changed % 1000 == 0:
             progress.update(changed, len(ids), unit="samples", note="curated")
-        replaced = curator.change(sample, split)
-        if not harvested or split == "held_out":
-            return replaced
-        filled = with_harvested(replaced, harvested.get(with_id(replaced).id))
-        return filled if replaced.incumbent is not None else curator.judged(filled, split)
+        return curator.change(sample, split)
 
     made = building.make_samples(curator.counted(teaching()), recipe, change=change)
     if others and not ids:

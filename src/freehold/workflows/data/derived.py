@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -12,7 +12,7 @@ from freehold import __version__
 from freehold.datasets import building
 from freehold.datasets import profile as profiles
 from freehold.store import Store
-from freehold.types.dataset import Dataset, Sample
+from freehold.types.dataset import Dataset
 from freehold.workflows.data.curate import read_card, write_card
 from freehold.workflows.project import Project
 
@@ -26,20 +26,18 @@ def derive(
     dataset: Dataset,
     *,
     without: Collection[str] = (),
-    added: Sequence[Sample] = (),
     notes: tuple[str, ...] = (),
 ) -> Dataset:
-    """`dataset` without some training samples (by id) and with others; itself where nothing changes.
+    """`dataset` without some training samples (by id); itself where nothing changes.
 
     Raises `UsageError` where no training sample would be left, `StorageError` where it cannot be read or written.
     """
-    if not without and not added:
+    if not without:
         return dataset
     gone = set(without)
-    train = [one for one in building.samples(dataset, "train") if one.id not in gone]
     made = building.Building(
         by_split={
-            "train": [*train, *added],
+            "train": [one for one in building.samples(dataset, "train") if one.id not in gone],
             "validation": list(building.samples(dataset, "validation")),
             "held_out": list(building.samples(dataset, "held_out")),
         },
@@ -65,7 +63,6 @@ def derive(
             dataset_id=derived.id,
             name=derived.name,
             splits=splits,
-            written_by=derived.written_by,
             targets_from=derived.targets_from,
             taught=notes,
         )

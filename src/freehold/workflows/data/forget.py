@@ -283,7 +283,7 @@ def _texts(trace: Trace) -> Iterator[str]:
     messages = [m for m in trace.request.get("messages") or () if isinstance(m, dict)]
     messages = [m for m in messages if m.get("role") not in ("system", "developer")]
     feedback = trace.metadata.get("feedback")
-    for value in (messages, trace.response, trace.gold, trace.rejected, feedback):
+    for value in (messages, trace.response, trace.gold, feedback):
         yield from (text for text in _strings(value) if len(text) >= SHORTEST_TEXT)
 
 

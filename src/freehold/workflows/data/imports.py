@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from itertools import chain
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -23,15 +24,20 @@ from freehold.datasets.tasks.selecting import ANOTHER_TASK, is_selected
 from freehold.store import audit, open_store
 from freehold.store.versions import FileRow, bring_in
 from freehold.types.config import DataConfig
-from freehold.types.progress import Progress, Silent
+from freehold.types.progress import Progress
 from freehold.types.record import Record, canonical_json, content_id
 from freehold.types.trace import Trace
-from freehold.workflows.data.forecast import FIRST, Forecast, Looking
 from freehold.workflows.project import Project, now
 
 log = logging.getLogger(__name__)
 
 BATCH = 1000
+LOOKED_AT = 20_000
+"""Records of a file that a preview looks at: a minute or less."""
+FIRST = 5
+"""Rejected records that are shown."""
+_MOST_REASONS = 20
+_AT = re.compile(r"\[\d+\]")
 
 
 class ImportResult(Record, frozen=True, kw_only=True):
@@ -56,8 +62,6 @@ class ImportResult(Record, frozen=True, kw_only=True):
     holds: dict[str, int] = {}
     passed_over: dict[str, int] = {}
     stored: bool = True
-    would_be: Forecast | None = None
-    """What a dataset of this file alone would hold, where that was asked for."""
 
 
 class LogFile(NamedTuple):
@@ -68,7 +72,8 @@ class LogFile(NamedTuple):
 
 
 class Preview(Record, frozen=True, kw_only=True):
-    """How a file would be read: the format, the mapping, and the first records as they would be stored."""
+    """How a file would be read: the format, the mapping, and the first records as they would be stored. `left_out` says
+    how many of the first `LOOKED_AT` records are no traces, by reason."""
 
     file: str
     format: str
@@ -76,8 +81,7 @@ class Preview(Record, frozen=True, kw_only=True):
     mapping: dict[str, str]
     first: tuple[Trace, ...]
     first_rejects: tuple[str, ...]
-    would_be: Forecast | None = None
-    """What a dataset of this file alone would hold."""
+    left_out: dict[str, int] = {}
 
 
 def preview_file(
@@ -87,31 +91,37 @@ def preview_file(
     data: DataConfig | None = None,
     count: int = 3,
     held_out: bool = False,
-    progress: Progress | None = None,
 ) -> Preview:
-    """The first `count` records of `path` as traces, and what a dataset would hold of it; nothing is stored.
-
-    Raises `InputError`.
-    """
+    """The first `count` records of `path` as traces; nothing is stored. Raises `InputError`."""
     data = data or project.config.data
     source = importing.sniff(path, data)
-    looking, first = Looking(progress or Silent()), list[Trace]()
-
-    def traces() -> Iterator[Trace]:
-        for trace in _looked(project, path, data, looking, held_out=held_out):
-            if len(first) < count:
-                first.append(trace)
-            yield trace
-
-    would_be = looking.forecast(project, traces())
+    origin, at = source_of(project, path), now()
+    held: Counter[str] = Counter()
+    left_out: Counter[str] = Counter()
+    first: list[Trace] = []
+    rejects: list[RejectedRecord] = []
+    for found in islice(importing.read(path, data), LOOKED_AT):
+        if not isinstance(found, Imported):
+            left_out[_AT.sub("[…]", found.reason)[:120]] += 1
+            if isinstance(found, RejectedRecord) and len(rejects) < FIRST:
+                rejects.append(found)
+            continue
+        found = _as_gold(found) if data.answers == "gold" else found
+        trace = _trace(found, origin, at=at, held_out=held_out, model=_incumbent(project))
+        if not is_selected(trace, data):
+            left_out[ANOTHER_TASK] += 1
+            continue
+        held.update(holds(found))
+        if len(first) < count:
+            first.append(trace)
     return Preview(
         file=str(path),
         format=source.importer.name,
         container=source.container,
-        mapping=present(source.mapping, looking.held),
+        mapping=present(source.mapping, held),
         first=tuple(first),
-        first_rejects=tuple(_line(reject) for reject in looking.first_rejects),
-        would_be=would_be,
+        first_rejects=tuple(_line(reject) for reject in rejects),
+        left_out=dict(left_out.most_common(_MOST_REASONS)),
     )
 
 
@@ -124,15 +134,6 @@ def named_files(project: Project) -> tuple[LogFile, ...]:
     )
 
 
-def foresee(
-    project: Project, files: Sequence[LogFile], *, data: DataConfig | None = None, progress: Progress
-) -> Forecast:
-    """What a dataset of `files` would hold; nothing is stored. Raises `InputError`."""
-    data, looking = data or project.config.data, Looking(progress)
-    every = (_looked(project, one.path, data, looking, held_out=one.held_out) for one in files)
-    return looking.forecast(project, chain.from_iterable(every))
-
-
 def file_traces(project: Project, files: Sequence[LogFile]) -> Iterator[Trace]:
     """What an import of `files` would store, file by file. Raises `InputError`."""
     data, at = project.config.data, now()
@@ -142,20 +143,6 @@ def file_traces(project: Project, files: Sequence[LogFile]) -> Iterator[Trace]:
             if isinstance(found, Imported):
                 found = _as_gold(found) if data.answers == "gold" else found
                 yield _trace(found, origin, at=at, held_out=one.held_out, model=_incumbent(project))
-
-
-def _looked(
-    project: Project, path: Path, data: DataConfig, looking: Looking, *, held_out: bool
-) -> Iterator[Trace]:
-    origin, at = source_of(project, path), now()
-    for found in looking.sound(importing.read(path, data)):
-        found = _as_gold(found) if data.answers == "gold" else found
-        trace = _trace(found, origin, at=at, held_out=held_out, model=_incumbent(project))
-        if not is_selected(trace, data):
-            looking.pass_over(ANOTHER_TASK)
-            continue
-        looking.held.update(holds(found))
-        yield trace
 
 
 def import_files(
@@ -230,7 +217,7 @@ def import_file(
         # be a person's, in a record that only grows.
         told: dict[str, Any] = {"format": source.importer.name, "held_out": held_out}
         begun = audit.note(store.database, "import.begin", "traces", detail=told)
-        done = bring_in(store.database, origin, rows(), at=at, old_source=f"import:{path.name}")
+        done = bring_in(store.database, origin, rows(), at=at)
         told |= {"begun": begun.number, "new": done.new, "replaced": done.replaced, "gone": done.gone}
         told |= {"read": read, "rejected": rejects.count}
         audit.note(store.database, "import", "traces", detail=told)
@@ -308,8 +295,8 @@ def _trace(record: Imported, origin: str, *, at: datetime, held_out: bool, model
     identity: list[Any] = [
         record.id, record.request, record.response, record.gold, record.conversation_id, metadata
     ]  # fmt: skip
-    if record.rejected is not None or record.desirable is not None:
-        identity += [record.rejected, record.desirable]
+    if record.desirable is not None:
+        identity.append(record.desirable)
     choices = (record.response or {}).get("choices") or [{}]
     inside = f"/{record.file}" if record.file else ""
     return Trace(
@@ -327,7 +314,6 @@ def _trace(record: Imported, origin: str, *, at: datetime, held_out: bool, model
         total_ms=record.total_ms,
         gold=record.gold,
         metadata=metadata,
-        rejected=record.rejected,
         desirable=record.desirable,
     )
 

@@ -10,15 +10,11 @@ from freehold.gateway.limits import key_requirement
 from freehold.store import audit, open_store
 from freehold.store.care.backup import Backup, backup
 from freehold.store.care.restore import Restored, restore
-from freehold.store.care.salvage import Salvage, salvage
-from freehold.store.care.sealing import seal_old
 from freehold.store.database import Database
 from freehold.store.keys import stored_keys
-from freehold.store.schema import NEWEST, version
 from freehold.store.urls import file_url
 from freehold.types.progress import Progress
 from freehold.workflows.project import Project
-from freehold.workflows.project_store import opened_store
 
 BACKUPS = "backups"
 
@@ -46,21 +42,10 @@ def make_backup(project: Project, file: Path | None, *, who: str, at: datetime, 
 def _note_backup(project: Project, who: str, at: datetime, progress: Progress) -> None:
     """Before the copy, so that it holds its own entry. A store that cannot be written to is backed up all the same."""
     try:
-        if _schema_of(project.store_url) != NEWEST:
-            return  # opened to be written to it would be brought forward, which a backup must not do
         with open_store(project.store_url) as store:
             audit.note(store.database, "store.backup", "store", who=who, at=at)
     except StorageError as error:
         progress.say(f"the audit record of the store has no entry of this backup: {error.message}")
-
-
-def _schema_of(url: str) -> str | None:
-    database = Database(url, as_is=True)
-    try:
-        with database.reading() as connection:
-            return version(connection)
-    finally:
-        database.close()
 
 
 def put_back(project: Project, file: Path, *, who: str, at: datetime, progress: Progress) -> Restored:
@@ -84,8 +69,6 @@ def _remember_keys(project: Project, at: datetime) -> None:
     """Keep how many changes of keys the store has seen before it is replaced: in an older copy a key that was revoked
     since may be good. A store that cannot be read, or is not the one that held the keys, says nothing about them."""
     try:
-        if _schema_of(project.store_url) != NEWEST:
-            return
         database = Database(project.store_url, as_is=True)
         try:
             found = stored_keys(database)
@@ -113,26 +96,3 @@ def _head_of(url: str) -> str | None:
             database.close()
     except StorageError:
         return None
-
-
-def save_what_can_be_read(
-    project: Project, source: Path | None, file: Path | None, *, who: str, at: datetime, progress: Progress
-) -> Salvage:
-    """Write what can be read of the store, or of the file `source`, to a new store `file`."""
-    progress.step("salvage the store")
-    target = file or _place(project, "salvaged", at)
-    made = salvage(url_of(project, source), target, tell=lambda n, of: progress.update(n, of, unit="rows"))
-    detail = {"rows": made.rows, "lost": len(made.damaged), "broken": len(made.broken)}
-    with open_store(file_url(target.absolute())) as store:
-        audit.note(store.database, "store.salvage", "store", who=who, at=at, detail=detail)
-    return made
-
-
-def seal(project: Project, *, who: str, at: datetime, progress: Progress) -> int:
-    """Give rows of an older freehold their checksum; returns how many."""
-    progress.step("seal old rows")
-    with opened_store(project) as (store, _):
-        sealed = seal_old(store.database, lambda done: progress.update(done, None, unit="rows"))
-        if sealed:
-            audit.note(store.database, "store.seal", "store", who=who, at=at, detail={"rows": sealed})
-    return sealed

@@ -16,7 +16,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from freehold.errors import FreeholdError, StoreError
-from freehold.store.schema import NEWEST
+from freehold.store.damage import way_back
+from freehold.store.schema import BEGIN_AGAIN, SCHEMA, of_another, version
 from freehold.store.tables import from_micros
 from freehold.store.urls import parsed
 from freehold.types.finding import Finding, fail, ok, warn
@@ -57,10 +58,9 @@ def look_at_store(site: Site) -> StoreFacts:
     try:
         engine = create_engine(url, connect_args={"connect_timeout": 2})
         with engine.connect() as connection:
-            row = connection.execute(text("SELECT to_regclass('alembic_version')")).scalar()
-            if row is None:
+            found = version(connection)
+            if found is None:
                 return StoreFacts(where=where, is_file=False, exists=False)
-            version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
             size = connection.execute(text("SELECT pg_database_size(current_database())")).scalar() or 0
             newest = connection.execute(text("SELECT max(at) FROM traces")).scalar()
         engine.dispose()
@@ -69,7 +69,7 @@ def look_at_store(site: Site) -> StoreFacts:
     except SQLAlchemyError as error:
         first = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         return StoreFacts(where=where, is_file=False, error=first[:200])
-    return StoreFacts(where=where, is_file=False, bytes=int(size), schema=version, newest_trace=_time(newest))
+    return StoreFacts(where=where, is_file=False, bytes=int(size), schema=found, newest_trace=_time(newest))
 
 
 def _look_at_file(path: Path) -> StoreFacts:
@@ -80,7 +80,7 @@ def _look_at_file(path: Path) -> StoreFacts:
     facts: dict[str, object] = {"bytes": size, "free_bytes": shutil.disk_usage(path.parent).free}
     try:
         with closing(open_file(path)) as connection:
-            facts["schema"] = _one(connection, "SELECT version_num FROM alembic_version")
+            facts["schema"] = _one(connection, "SELECT value FROM store_facts WHERE name = 'schema'")
             facts["newest_trace"] = _time(_one(connection, "SELECT max(at) FROM traces"))
             deadline = time.monotonic() + CHECK_SECONDS
             connection.set_progress_handler(lambda: int(time.monotonic() > deadline), _CHECK_STEPS)
@@ -171,7 +171,7 @@ def judge_store(facts: StoreFacts) -> Iterator[Finding]:
         yield fail(
             "store",
             f"{facts.where} is damaged: {facts.damage[0]}",
-            "freehold store salvage keeps what can be read; freehold store restore FILE puts a backup in its place",
+            way_back(facts.where),
         )
         return
     if facts.locked:
@@ -196,26 +196,16 @@ def judge_store(facts: StoreFacts) -> Iterator[Finding]:
             "freehold store restore FILE puts a backup in its place; without one, move it away",
         )
         return
-    if facts.schema > NEWEST:
-        yield fail(
-            "store",
-            f"{facts.where} has schema {facts.schema}, this freehold knows up to {NEWEST}",
-            "pip install --upgrade freehold",
-        )
+    if facts.schema != SCHEMA:
+        yield fail("store", f"{facts.where} {of_another(facts.schema)}", BEGIN_AGAIN)
         return
-    if facts.schema < NEWEST:
-        yield warn(
-            "store",
-            f"{facts.where} has schema {facts.schema}, older than {NEWEST}",
-            "copy it away first; the next command that opens it brings it forward",
-        )
     bytes_shown = gib(facts.bytes, 2) if facts.bytes >= GIB else mib(facts.bytes, 1)
     size = f"{facts.where}: {bytes_shown}, schema {facts.schema}"
     if facts.is_file:
         size += ", pages sound" if facts.checked else ", too large to check here (freehold store check)"
     if facts.free_bytes is not None and facts.free_bytes < facts.bytes // 10:
         yield warn("store", f"{size}; {gib(facts.free_bytes)} left for it", "free some space on that disk")
-    elif facts.schema == NEWEST:
+    else:
         yield ok("store", size)
 
 

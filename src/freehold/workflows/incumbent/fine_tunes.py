@@ -51,14 +51,6 @@ class FineTune(Record, frozen=True, kw_only=True):
     source: str | None = None
 
 
-class AccountError(UpstreamError):
-    """The API refused. `status` is the HTTP status, None where it could not be reached."""
-
-    def __init__(self, message: str, *, status: int | None = None, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.status = status
-
-
 class Account:
     """The read-only calls on one API. Raises `UsageError` without the key the environment should hold."""
 
@@ -84,7 +76,7 @@ class Account:
         stated = dates_in(models)
         listed = {entry["id"] for entry in _entries(models) if isinstance(entry.get("id"), str)}
         found: dict[str, FineTune] = {}
-        for job in self.pages("/fine_tuning/jobs"):
+        for job in self._pages("/fine_tuning/jobs"):
             model = job.get("fine_tuned_model")
             if isinstance(model, str) and model and job.get("status") == "succeeded":
                 found[model] = FineTune(
@@ -106,11 +98,11 @@ class Account:
         dated = [_dated(one, stated, today) for one in found.values()]
         return sorted(dated, key=lambda one: (one.shutdown or date.max, one.model))
 
-    def pages(self, path: str, **query: str) -> Iterator[dict[str, Any]]:
-        """Every entry of a list of the API, page by page: ``/fine_tuning/jobs``. Raises `AccountError`."""
+    def _pages(self, path: str) -> Iterator[dict[str, Any]]:
+        """Every entry of a list of the API, page by page: ``/fine_tuning/jobs``. Raises `UpstreamError`."""
         after: str | None = None
         while True:
-            asked = {"limit": str(_PAGE), **query} | ({"after": after} if after else {})
+            asked = {"limit": str(_PAGE)} | ({"after": after} if after else {})
             page = self._json(f"{path}?{urllib.parse.urlencode(asked)}")
             found = _entries(page)
             yield from found
@@ -156,13 +148,11 @@ class Account:
             except urllib.error.HTTPError as error:
                 error.close()
                 if last or error.code not in (429, 500, 502, 503, 504):
-                    raise AccountError(
-                        f"{url} answered {error.code}", status=error.code, hint=_hint(error.code)
-                    ) from None
+                    raise UpstreamError(f"{url} answered {error.code}", hint=_hint(error.code)) from None
                 asked = error.headers.get("Retry-After", "")
             except OSError as error:
                 if last:
-                    raise AccountError(f"{url} cannot be reached: {error}", hint="try again later") from None
+                    raise UpstreamError(f"{url} cannot be reached: {error}", hint="try again later") from None
                 asked = ""
             self._wait(min(float(asked), LONGEST_WAIT_SECONDS) if asked.isdecimal() else 2.0**attempt)
         raise AssertionError("the last attempt returns or raises")

@@ -17,9 +17,7 @@ from freehold.workflows.incumbent.scanning.findings import by_model, finding
 from freehold.workflows.incumbent.scanning.meaning import meaning, platform_of
 from freehold.workflows.incumbent.scanning.reading import (
     Language,
-    PartlyReadError,
     decoded,
-    is_plain,
     language_of,
     words,
 )
@@ -50,7 +48,6 @@ def scan(root: Path | Sequence[Path], *, as_of: date | None = None, progress: Pr
     count = 0
     files = list(dict.fromkeys(file for one in roots for file in _under(one, skipped, alone=len(roots) == 1)))
     others = unread.Unread()
-    plainly: dict[str, int] = {}
     progress = progress or Silent()
     if len(files) > LONG:
         progress.step("read files")
@@ -63,17 +60,12 @@ def scan(root: Path | Sequence[Path], *, as_of: date | None = None, progress: Pr
             continue
         try:
             found = _read(file.path, language)
-        except PartlyReadError as error:
-            skipped.append((file.shown, str(error)))
-            found = error.words
         except (OSError, ValueError) as error:
             skipped.append(
                 (file.shown, (error.strerror if isinstance(error, OSError) else None) or str(error))
             )
             continue
         count += 1
-        if is_plain(language):
-            plainly[language] = plainly.get(language, 0) + 1
         findings.extend(_findings(file.shown, found, language, today))
     return Scan(
         root=str(roots[0]) if len(roots) == 1 else ", ".join(str(one) for one in roots),
@@ -83,7 +75,6 @@ def scan(root: Path | Sequence[Path], *, as_of: date | None = None, progress: Pr
         models=by_model(findings),
         skipped=tuple(skipped),
         unread=others.groups(),
-        notes=unread.read_plainly(plainly),
         version=__version__,
     )
 

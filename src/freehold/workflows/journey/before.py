@@ -13,12 +13,8 @@ from freehold.types.dataset import Dataset
 from freehold.types.finding import Finding, Preflight
 from freehold.types.method import METHOD_KINDS
 from freehold.types.report import CandidateReport, Report
-from freehold.workflows.journey.harvest.written import writer_of
 from freehold.workflows.journey.methods import Candidate, candidates
 from freehold.workflows.journey.methods.method import behind, endpoint_of, engine_of, fetches
-from freehold.workflows.journey.paraphrasing.planning import ROLE
-from freehold.workflows.journey.paying.asked_model import asked_model
-from freehold.workflows.journey.prompting.proposer import proposer_named
 from freehold.workflows.journey.suits import TaskFacts, suit_findings
 from freehold.workflows.project import Project
 from freehold.workflows.prove.preflight.address import AskedEndpoint
@@ -90,22 +86,12 @@ def _learns_to_write(candidate: Candidate) -> bool:
 
 def rented_addresses(project: Project) -> list[AskedEndpoint]:
     """Whom a journey asks that freehold does not serve itself, as far as `freehold.toml` says it: candidates behind an
-    endpoint, the model that scores, proposers of prompts, writers of paraphrases.
+    endpoint, the model that scores.
 
     Raises `UsageError` for one that cannot be asked.
     """
     config, task = project.config, task_of(project)
-    known = candidates(config)
-    found = [*_remote(config, known), *scorer_addresses(task)]
-    for one in known:
-        if (name := one.settings.proposer) is not None:
-            proposer = proposer_named(name, config, task, one.model)
-            if proposer.endpoint is not None:
-                found.append(AskedEndpoint("the proposer", proposer.endpoint.base_url, proposer.model))
-        if (paraphrases := one.settings.paraphrases) is not None:
-            writer = asked_model(paraphrases.endpoint, config, role=ROLE)
-            found.append(AskedEndpoint(ROLE, writer.endpoint.base_url, writer_of(writer.model)))
-    return found
+    return [*_remote(config, candidates(config)), *scorer_addresses(task)]
 
 
 def _remote(config: ProjectConfig, known: Sequence[Candidate]) -> list[AskedEndpoint]:

@@ -13,14 +13,11 @@ from freehold.types.dataset import Dataset
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.workflows.data import dataset as dataset_workflow
-from freehold.workflows.data.harvested import taught_digest
 from freehold.workflows.data.imports import ImportResult, import_files, named_files
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project
 from freehold.workflows.project_lock import one_at_a_time
 from freehold.workflows.prove.task import task_of
-
-STEPS_BEFORE = 2
 
 LOCK = "migration"
 """The lock that `migrate` and `prepare` hold: two at once would write the same steps, datasets and adapters."""
@@ -39,7 +36,7 @@ def prepare(project: Project, *, progress: Progress) -> Dataset:
         open_store(project.store_url) as store,
         one_at_a_time(store, LOCK, say=progress.say) as lock,
     ):
-        steps = Steps(store, progress, total=STEPS_BEFORE, check=lock.check)
+        steps = Steps(store, progress, check=lock.check)
         read_traffic(project, store, steps, progress)
         return build_dataset(project, store, steps)
 
@@ -77,8 +74,6 @@ def build_dataset(project: Project, store: Store, steps: Steps) -> Dataset:
         store.traces_state(),
         [_sha256(project.path(n)) for n in (*project.config.data.files, *project.config.data.held_out_files)],
     ]
-    if (digest := taught_digest(project)) is not None:
-        inputs.append(digest)
     if project.config.chooses and project.config.data.validation is None:
         inputs.append(project.config.task.margin)  # it decides how large the selection split is
     return steps.run(

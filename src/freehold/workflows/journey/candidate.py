@@ -33,19 +33,15 @@ from freehold.types.retained import RetainedSkills
 from freehold.types.ruling import Ruling
 from freehold.types.verdict import CheckResult, Verdict
 from freehold.workflows.journey.log_tasks.others import log_identity, other_tasks
-from freehold.workflows.journey.methods import Bench, Candidate, Made, NotMadeError, fetches, method_named
-from freehold.workflows.journey.methods.adapter import TrainedAdapter
-from freehold.workflows.journey.methods.teaching import extra_steps
-from freehold.workflows.journey.methods.training import FITTED_STEPS
+from freehold.workflows.journey.methods import Bench, Candidate, Made, NotMadeError, method_named
 from freehold.workflows.journey.mixing.mixer import Mixer
-from freehold.workflows.journey.paraphrasing.planning import writer_named
 from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.project import now
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, answers_file, evaluate
 from freehold.workflows.prove.evidence_basis import answers_folder, basis_of, catalog_part, engine_part
 from freehold.workflows.prove.labels import labels_held
 from freehold.workflows.prove.looks import Looks
-from freehold.workflows.prove.results import frozen_answers, keep, own_repeats
+from freehold.workflows.prove.results import frozen_answers, keep
 from freehold.workflows.prove.retained import Probing, retained
 from freehold.workflows.serve.tools import WAYS_OUT, unmet
 
@@ -53,11 +49,6 @@ ENDPOINT = "evaluate"
 """What its engine is called while it is proven: its answers are kept under that name, those of the selection apart."""
 UNTRAINED_SAMPLES = 40
 """Held-out samples the base is asked without its adapter: enough to show what training brought."""
-
-STEPS_BEFORE_MAKING = 1
-"""The ruling."""
-STEPS_OF_PROOF = 1
-"""The evaluation."""
 
 
 class MadeCandidate(NamedTuple):
@@ -73,24 +64,6 @@ class CandidateOutcome(NamedTuple):
 
     report: CandidateReport
     plan: ServePlan | None
-
-
-def step_count(candidate: Candidate, config: ProjectConfig) -> int:
-    """Steps of one candidate's way to its verdict."""
-    return making_steps(candidate, config) + proving_steps(candidate, config)
-
-
-def making_steps(candidate: Candidate, config: ProjectConfig) -> int:
-    """Steps until it can be served: the ruling, and those of its method."""
-    may_fetch = METHOD_KINDS[candidate.method].asks_elsewhere and fetches(candidate, config)
-    method = method_named(candidate.method)
-    return STEPS_BEFORE_MAKING + method.step_count + may_fetch * FITTED_STEPS + extra_steps(candidate)
-
-
-def proving_steps(candidate: Candidate, config: ProjectConfig) -> int:
-    """Steps of the proof; an adapter is asked what it kept of other skills where there are probes."""
-    asks_probes = _probes(config) and isinstance(method_named(candidate.method), TrainedAdapter)
-    return STEPS_OF_PROOF + asks_probes
 
 
 def _probes(config: ProjectConfig) -> bool:
@@ -140,7 +113,6 @@ class CandidateRunner:
             trained=made.trained,
             encoder=made.encoder,
             parity=made.parity,
-            prompt=made.prompt,
             teaching=made.teaching,
         )
         return MadeCandidate(candidate, report, made)
@@ -153,15 +125,8 @@ class CandidateRunner:
 
     def _rule(self, candidate: Candidate, *, trains: bool) -> Ruling:
         bench, use = self.bench, self.bench.project.config.use
-        distilled = candidate.method == "distill"
         shown = METHOD_KINDS[candidate.method].shows_answers
-        paraphrases = candidate.settings.paraphrases
-        writers = () if paraphrases is None else (writer_named(paraphrases, bench.project),)
-        lineage = (
-            lineage_of(candidate.model, bench.dataset, distilled=distilled, shown=shown, writers=writers)
-            if trains or shown
-            else None
-        )
+        lineage = lineage_of(candidate.model, bench.dataset, shown=shown) if trains or shown else None
         named = [candidate.model, *(() if lineage is None else (edge.model for edge in lineage.edges))]
         ruling = bench.steps.run(
             f"ruling:{candidate.key}",
@@ -179,8 +144,8 @@ class CandidateRunner:
         What the look at the held-out samples is for, the candidate alone or a mixture with the incumbent, is settled
         before.
         """
-        bench, mixer = self.bench, self.mixer
-        planned = mixer.plan(candidate, made, after=proving_steps(candidate, bench.project.config))
+        mixer = self.mixer
+        planned = mixer.plan(candidate, made)
         rule_id = None if planned.rule is None else planned.rule.id
         evaluation = self.evaluated(candidate, made, rule_id)
         mixture = planned
@@ -309,7 +274,7 @@ class CandidateRunner:
                 bench.task,
                 self.planned_looks,
                 frozen_answers(bench.project, bench.dataset),
-                *filter(None, [own_repeats(bench.project), rule_id, labels_id(bench.task)]),
+                *filter(None, [rule_id, labels_id(bench.task)]),
                 __version__,
             ],
             Evaluation,
@@ -380,7 +345,6 @@ class CandidateRunner:
                     dataset=bench.dataset,
                     task=bench.task,
                     frozen=frozen_answers(bench.project, bench.dataset),
-                    own_repeats=own_repeats(bench.project),
                     looks=Looks(bench.store, self.planned_looks, rule_id),
                     without_incumbent=True,
                 ),

@@ -311,7 +311,6 @@ def _candidate_lines(request: DraftRequest, told: _Told, guess: Guess | None) ->
                 told.languages,
                 told.records,
                 writes=picked(_new_project(request), guess, told.answers, _needs(told)),
-                labelled=bool(told.gold),
             )
         ),
     ]

@@ -62,8 +62,6 @@ class LadderFacts:
     use: UseProfile
     writes: PickedModel | None = None
     """The model that writes its answers, where one was picked for the task; else the usual one of such a machine."""
-    labelled: bool = True
-    """A right answer is known, not only the incumbent's."""
     per_class: float | None = None
     """Training samples for each of the labels, where there are such."""
 
@@ -141,33 +139,26 @@ def _rungs(facts: LadderFacts) -> Iterator[Rung]:
         why = "answers are from a closed set: a sentence encoder with heads learns that in seconds to minutes"
         if base == MULTILINGUAL_BASE:
             why += f"; {facts.foreign:.0%} of the questions are not in English"
-        yield _rung(base, "encoder", why)._replace(also=tuple(_further(facts, "encoder")))
+        yield _rung(base, "encoder", why)._replace(also=tuple(_further(facts)))
     if trains:
         machine = "an accelerator is here" if facts.accelerated else "without an accelerator, a small model"
         if facts.writes is not None:
             machine = f"first of freehold assess: {facts.writes.why}"
         why = f"{facts.samples:,} training samples teach a model the task; {machine}"
-        yield _rung(model, "lora", why)._replace(also=tuple(_further(facts, "lora")))
+        yield _rung(model, "lora", why)
     if facts.samples >= FEWEST_EXAMPLES and not (trains and facts.closed):
         why = (
             f"near ones of {facts.samples:,} training samples stand before each question; nothing is trained"
         )
         yield _rung(model, "examples", why)
     if not trains:
-        few = f"{facts.samples:,} training samples are too few to learn from"
-        yield _rung(model, "prompt", f"{few}: the model as it is, with a prompt that fits it")
-        yield _rung(model, "as_is", "as it is: what the others are measured beside")
+        yield _rung(model, "as_is", f"as it is: {facts.samples:,} training samples are too few to learn from")
 
 
-def _further(facts: LadderFacts, method: MethodName) -> Iterator[str]:
-    """The newer keys of `[[candidates]]` that apply: for few samples a class, and answers that nothing checked."""
-    few = facts.per_class is not None and facts.per_class < FEW_A_CLASS
-    if few and method == "encoder":
+def _further(facts: LadderFacts) -> Iterator[str]:
+    """The keys of `[[candidates]]` for few samples a class."""
+    if facts.per_class is not None and facts.per_class < FEW_A_CLASS:
         yield '# unlabelled = "traffic"   # few samples a label: learn from messages without an answer, too'
-    if not facts.labelled:
-        yield '# pseudo_labels = "agreed"   # only the incumbent answered: leave out what an encoder contradicts'
-    if few:
-        yield '# paraphrases = { endpoint = "incumbent", budget_usd = 2 }   # rare classes in other words'
 
 
 def _rung(model: str, method: MethodName, why: str) -> Rung:

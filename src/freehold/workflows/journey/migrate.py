@@ -24,10 +24,10 @@ from freehold.types.report import CandidateReport, Report
 from freehold.types.selected import CandidateChoice
 from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.journey.before import look_first, reported
-from freehold.workflows.journey.beginning import LOCK, STEPS_BEFORE, build_dataset, prepare, read_traffic
-from freehold.workflows.journey.candidate import CandidateRunner, proving_steps, step_count
+from freehold.workflows.journey.beginning import LOCK, build_dataset, prepare, read_traffic
+from freehold.workflows.journey.candidate import CandidateRunner
 from freehold.workflows.journey.ladder import known_candidates
-from freehold.workflows.journey.methods import Bench, Candidate, candidates
+from freehold.workflows.journey.methods import Bench, Candidate
 from freehold.workflows.journey.selection.selector import Selector
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project, now
@@ -94,9 +94,7 @@ def migrate(
         open_store(project.store_url) as store,
         one_at_a_time(store, LOCK, say=progress.say) as lock,
     ):
-        named = candidates(project.config)
-        total = STEPS_BEFORE + sum(step_count(one, project.config) for one in named)
-        steps = Steps(store, progress, total=total, fresh=fresh, check=lock.check)
+        steps = Steps(store, progress, fresh=fresh, check=lock.check)
         read_traffic(project, store, steps, progress)
         dataset = build_dataset(project, store, steps)
         machine = probe_machine(project.state)
@@ -141,19 +139,16 @@ class TriedCandidates(NamedTuple):
 
 def try_candidates(bench: Bench, known: Sequence[Candidate]) -> TriedCandidates:
     """Prove the only candidate, or the one that is chosen from several on samples of their own."""
-    runner, config = CandidateRunner(bench), bench.project.config
+    runner = CandidateRunner(bench)
     if len(known) == 1:
-        bench.steps.expect(step_count(known[0], config))
         outcome = runner.run(known[0])
         proven = None if outcome.plan is None else outcome.report
         return TriedCandidates((outcome.report,), None, proven, outcome.plan, runner.planned_looks)
     selector = Selector(runner, known)
-    bench.steps.expect(selector.step_count())
     reports, chosen, choice = selector.select()
     if chosen is None:
         return TriedCandidates(tuple(reports), choice, None, None, runner.planned_looks)
     bench.progress.say(choice.why)
-    bench.steps.expect(proving_steps(chosen.candidate, config))
     outcome = runner.prove(chosen)
     at = known.index(chosen.candidate)
     reports[at] = outcome.report

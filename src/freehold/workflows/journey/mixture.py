@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 
-from freehold import files
 from freehold.datasets import building
 from freehold.errors import UsageError, did_you_mean
 from freehold.hardware.probes.machine import probe_machine
@@ -16,10 +13,9 @@ from freehold.types.mixture import Mixture
 from freehold.types.progress import Progress
 from freehold.types.report import Report
 from freehold.workflows.journey.beginning import LOCK, prepare
-from freehold.workflows.journey.candidate import CandidateRunner, step_count
+from freehold.workflows.journey.candidate import CandidateRunner
 from freehold.workflows.journey.ladder import known_candidates
 from freehold.workflows.journey.methods import Bench, Candidate
-from freehold.workflows.journey.mixing.mixer import STEPS_OF_MIXING
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project
 from freehold.workflows.project_lock import one_at_a_time
@@ -45,9 +41,7 @@ def plan_mixture(
         machine = probe_machine(project.state)
         known, _ = known_candidates(project, dataset, machine)
         candidate = _named(known, label) if label is not None else _last(store, known)
-        steps = Steps(
-            store, progress, total=step_count(candidate, project.config) + STEPS_OF_MIXING, check=lock.check
-        )
+        steps = Steps(store, progress, check=lock.check)
         bench = Bench(
             project=project,
             store=store,
@@ -142,11 +136,3 @@ def kept_mixture(project: Project, candidate: str | None = None) -> Mixture:
             hint=did_you_mean(candidate, known, f"planned: {', '.join(known)}"),
         )
     raise UsageError("no mixture was planned yet", hint="freehold defer plan")
-
-
-def write_curve_page(mixture: Mixture, path: Path) -> None:
-    """Write the page with the curves. Raises `StorageError` when it cannot be written."""
-    from freehold.report.mixture_page import render_mixture
-
-    with files.writing(str(path), hint="name a file in a folder that exists"), files.shared(path):
-        path.write_text(render_mixture(mixture), encoding="utf-8")

@@ -32,24 +32,18 @@ class Steps:
         store: Store,
         progress: Progress,
         *,
-        total: int,
         fresh: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self.times: list[StepTime] = []
         self._store = store
         self._progress = progress
-        self._total = total
         self._fresh = fresh
         self._check = check
 
     def finished_at(self, name: str) -> datetime | None:
         """When a step was run last, in this run or an earlier one; None where it never was."""
         return self._store.step_finished_at(name)
-
-    def expect(self, steps: int) -> None:
-        """How many are still to come at most."""
-        self._total = len(self.times) + steps
 
     def run(
         self,
@@ -93,5 +87,4 @@ class Steps:
         return decided
 
     def _numbered(self, title: str) -> str:
-        number = len(self.times) + 1
-        return f"[{min(number, self._total)}/{self._total}] {title}"
+        return f"[{len(self.times) + 1}] {title}"

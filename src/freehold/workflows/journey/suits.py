@@ -6,16 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
-from itertools import islice
 from typing import NamedTuple
 
 from freehold.catalog import models as catalog
-from freehold.datasets import building
 from freehold.errors import FreeholdError
 from freehold.training.encoder.prepared import prepare
 from freehold.types.config import ProjectConfig
 from freehold.types.dataset import Dataset
-from freehold.types.encoder import EncoderConfig
 from freehold.types.finding import Finding, fail, ok
 from freehold.types.method import METHOD_KINDS, MethodName
 from freehold.workflows.journey.measuring.scores import SELECTION_SPLIT
@@ -25,17 +22,11 @@ CANDIDATES = "candidates"
 _MODULES: dict[MethodName, tuple[str, str]] = {
     "lora": ("peft", "train"),
     "full": ("peft", "train"),
-    "distill": ("peft", "train"),
     "qlora": ("bitsandbytes", "qlora"),
     "encoder": ("sentence_transformers", "encoder"),
-    "dpo": ("trl", "train"),
-    "kto": ("trl", "train"),
     "examples": ("bm25s", "examples"),
 }
 """What a method imports that the base install leaves out, and the extra that brings it."""
-_PROPOSED = ("gepa", "prompt")
-"""What method `prompt` imports where a proposer is named; plain changes of the prompt need nothing."""
-_LOOKED_AT = 20_000
 _UNTRAINED = 'method = "as_is" asks the model as it is'
 
 
@@ -62,17 +53,10 @@ class TaskFacts:
     def not_closed(self) -> Unsuited | None:
         """Why its answers are not from closed sets; None where they are."""
         try:
-            prepare(self.dataset, EncoderConfig())
+            prepare(self.dataset)
         except FreeholdError as error:
             return Unsuited(error.message, error.hint or 'method = "lora" has a model write its answers')
         return None
-
-    @cached_property
-    def has_incumbent_answers(self) -> bool:
-        """Whether a training sample has an answer of the incumbent."""
-        return any(
-            one.incumbent is not None for one in islice(building.samples(self.dataset, "train"), _LOOKED_AT)
-        )
 
 
 def suit_findings(known: Sequence[Candidate], facts: TaskFacts) -> Iterator[Finding]:
@@ -119,9 +103,7 @@ def unsuited_for(candidate: Candidate, facts: TaskFacts, *, encoder_before: bool
         return facts.not_closed
     if (missing := missing_for(candidate, encoder_before=encoder_before)) is not None:
         return missing
-    if method == "prompt":
-        return _unsuited_prompt(candidate, facts.config)
-    return _unsuited_teaching(method, facts)
+    return None
 
 
 def _unsuited_model(candidate: Candidate) -> Unsuited | None:
@@ -148,48 +130,16 @@ def missing_for(candidate: Candidate, *, encoder_before: bool = False) -> Unsuit
         said.retriever == "encoder" or (said.retriever is None and encoder_before)
     ):
         return None  # an encoder finds them, by meaning
-    if candidate.method == "prompt" and said.proposer is not None:
-        return _missing("method prompt with a proposer", *_PROPOSED)
     return missing_extra(candidate.method)
 
 
 def missing_extra(method: MethodName) -> Unsuited | None:
     """What is to be installed before the method can be used; None where all is here."""
-    return _missing(f"method {method}", *_MODULES[method]) if method in _MODULES else None
-
-
-def _missing(what: str, module: str, extra: str) -> Unsuited | None:
+    if method not in _MODULES:
+        return None
+    module, extra = _MODULES[method]
     if find_spec(module) is not None:
         return None
-    return Unsuited(f"{what} needs {module}, which is not installed", f"pip install 'freehold[{extra}]'")
-
-
-def _unsuited_prompt(candidate: Candidate, config: ProjectConfig) -> Unsuited | None:
-    if candidate.settings.proposer == "incumbent" and (
-        config.incumbent is None or config.incumbent.base_url is None
-    ):
-        return Unsuited(
-            "the incumbent is to propose prompts, and no address of it is known",
-            "base_url in [incumbent], or another proposer of [[endpoints]]",
-        )
-    return None
-
-
-def _unsuited_teaching(method: MethodName, facts: TaskFacts) -> Unsuited | None:
-    preferences = facts.dataset.preferences
-    if method == "dpo" and not preferences.get("pairs"):
-        return Unsuited(
-            "dpo learns from pairs of a better and a worse answer, and no training sample has one",
-            'method = "lora" learns from right answers',
-        )
-    if method == "kto" and not (preferences.get("liked") and preferences.get("disliked")):
-        return Unsuited(
-            "kto learns from answers that were liked and others that were not, and the training samples lack one kind",
-            'method = "lora" learns from right answers',
-        )
-    if method == "distill" and not facts.has_incumbent_answers:
-        return Unsuited(
-            "distill imitates the incumbent, and no training sample has an answer of it",
-            'method = "lora" learns from right answers',
-        )
-    return None
+    return Unsuited(
+        f"method {method} needs {module}, which is not installed", f"pip install 'freehold[{extra}]'"
+    )

@@ -138,9 +138,6 @@ def _from_adapter_manifest(data: dict[str, Any], path: Path) -> Lineage:
     if learned and dataset.get("incumbent_model"):
         note = f"{learned:,} training targets are its answers"
         edges.append(LineageEdge(kind="distilled_from", model=str(dataset["incumbent_model"]), note=note))
-    for writer, count in dict(dataset.get("written_by", {})).items():
-        note = f"{count:,} training messages were written by it"
-        edges.append(LineageEdge(kind="distilled_from", model=str(writer), note=note))
     edges.append(LineageEdge(kind="adapter", model=f"{OWN_MARK} {name}"))
     return Lineage(model=name, edges=tuple(edges))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -54,18 +54,14 @@ def lineage_of(
     model: str,
     dataset: Dataset,
     *,
-    distilled: bool = False,
     shown: bool = False,
-    writers: Sequence[str] = (),
 ) -> Lineage:
-    """What the candidate will be made of: the base, the incumbent's answers where they are training targets, and the
-    models that wrote training messages.
+    """What the candidate will be made of: the base, and the incumbent's answers where they are training targets.
 
-    `distilled`: it imitates the incumbent, so that those are the targets whatever is right. `shown`: no weights learn
-    from them, they are shown to the model as examples. `writers` are models that will write training messages of it.
+    `shown`: no weights learn from them, they are shown to the model as examples.
     """
     edges = [LineageEdge(kind="base", model=model)]
-    learned = sum(dataset.targets_from.values()) if distilled else dataset.targets_from.get("incumbent", 0)
+    learned = dataset.targets_from.get("incumbent", 0)
     if learned and dataset.incumbent_model:
         edges.append(
             LineageEdge(
@@ -76,12 +72,6 @@ def lineage_of(
                 else f"{learned:,} training targets are its answers",
             )
         )
-    for writer in dict.fromkeys((*dataset.written_by, *writers)):
-        count = dataset.written_by.get(writer)
-        note = (
-            "training messages of it" if count is None else f"{count:,} training messages were written by it"
-        )
-        edges.append(LineageEdge(kind="distilled_from", model=writer, note=note))
     return Lineage(model=model, edges=tuple(edges))
 
 

@@ -20,7 +20,6 @@ from freehold.evals.frozen import (
     references_kind,
     self_noise,
     with_frozen,
-    with_own_repeats,
 )
 from freehold.evals.latency import summarize
 from freehold.evals.regressions import regressions
@@ -52,7 +51,6 @@ from freehold.workflows.prove.results import (
     frozen_answers,
     keep,
     measured,
-    own_repeats,
     write_results,
 )
 from freehold.workflows.serve.tools import WAYS_OUT, unmet_at
@@ -68,8 +66,7 @@ class EvaluationPlan:
     `split` holds the samples; looks are counted of held-out ones alone. `frozen` holds answers of the incumbent by
     sample id, several of one sample where it was asked repeatedly: they stand in where the dataset has none, give the
     incumbent's own noise, and let a sample without gold be scored fairly (the incumbent's second answer against its
-    first). `own_repeats` are answers at the application's own temperature: they give the noise where `frozen` has one
-    answer each. `limit` takes the first samples only. With `without_incumbent`, samples that have only gold are
+    first). `limit` takes the first samples only. With `without_incumbent`, samples that have only gold are
     measured by themselves, without a comparison. More than the planned looks cannot promote; planned ones share alpha
     among them.
     """
@@ -78,7 +75,6 @@ class EvaluationPlan:
     task: Task
     split: SplitName = "held_out"
     frozen: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    own_repeats: Mapping[str, Sequence[str]] = field(default_factory=dict)
     looks: Looks = FIRST_LOOK
     limit: int | None = None
     without_incumbent: bool = False
@@ -178,9 +174,7 @@ async def evaluate(
     if fresh:
         candidate.answers_file(cache_dir).unlink(missing_ok=True)
     task, name = prepared(plan.task, cache_dir), plan.dataset.incumbent_model or "incumbent"
-    answered = await ask_and_score(
-        candidate, name, samples, repeats, plan.own_repeats, task, options, progress
-    )
+    answered = await ask_and_score(candidate, name, samples, repeats, task, options, progress)
     results = answered.results
     id = evaluation_id(plan.dataset.id, task, results)
     comparison = None
@@ -202,7 +196,6 @@ async def evaluate(
                 *asking_notes(samples, candidate.endpoint),
                 *preparation_notes(samples, served_model(candidate.endpoint, candidate.model)),
                 *label_notes(task, candidate.endpoint, candidate.model),
-                *filter(None, [answered.noise_note]),
             ),
             context=context,
             patience=options.patience,
@@ -240,7 +233,6 @@ class ScoredAnswers(NamedTuple):
 
     results: SideBySide
     self_noise: float | None
-    noise_note: str | None
     untrained: UntrainedBaseline | None
     from_cache: int
     wall_seconds: float | None
@@ -251,7 +243,6 @@ async def ask_and_score(
     incumbent: str,
     samples: Sequence[Sample],
     repeats: Mapping[str, Sequence[str]],
-    own: Mapping[str, Sequence[str]],
     task: Task,
     options: ReplayOptions,
     progress: Progress,
@@ -279,17 +270,11 @@ async def ask_and_score(
             incumbent,
             candidate.model,
         )
-        noise, noise_note = await self_noise(scorer, samples, repeats), None
-        if noise is None and own:
-            noise = await self_noise(scorer, *with_own_repeats(samples, own))
-            if noise is not None:
-                noise_note = (
-                    "The incumbent's own noise is of harvested answers, at the application's own temperature."
-                )
+        noise = await self_noise(scorer, samples, repeats)
         untrained = await _untrained(candidate, samples, task, scorer, options, progress)
     from_cache = sum(reply.cached for reply in replies)
     seconds = None if from_cache else round(wall, 3)
-    return ScoredAnswers(results, noise, noise_note, untrained, from_cache, seconds)
+    return ScoredAnswers(results, noise, untrained, from_cache, seconds)
 
 
 async def _untrained(
@@ -333,7 +318,6 @@ async def evaluate_project(
             dataset=dataset,
             task=task,
             frozen=frozen_answers(project, dataset),
-            own_repeats=own_repeats(project),
             looks=Looks(store, selection.planned_looks),
             limit=selection.limit,
         )

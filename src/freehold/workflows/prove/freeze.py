@@ -75,7 +75,7 @@ async def freeze(
         is_configured = incumbent is not None and address.api_key_env is None and url == incumbent.base_url
         credentials = incumbent.credentials if incumbent is not None and is_configured else None
         endpoint = Endpoint(name=url, engine="remote", base_url=url, api_key_env=key, credentials=credentials)
-        cache = asked_file(project, url, model)
+        cache = project.state / "frozen" / f"asked-{content_id([url, model])[:12]}.jsonl"
         rounds: list[list[Replayed]] = []
         for number in range(repeats):
             progress.step(f"ask {model}", note=f"round {number + 1} of {repeats}")
@@ -98,11 +98,6 @@ async def freeze(
         made = _record(dataset, model, split, repeats, rounds, frozen_rows, path, noise)
         store.put(made, made_from=(dataset.id,))
     return made
-
-
-def asked_file(project: Project, url: str, model: str) -> Path:
-    """Where the answers of the incumbent at this address are kept as they come."""
-    return project.state / "frozen" / f"asked-{content_id([url, model])[:12]}.jsonl"
 
 
 def _frozen_rows(samples: Sequence[Sample], rounds: Sequence[Sequence[Replayed]]) -> list[FrozenAnswers]:

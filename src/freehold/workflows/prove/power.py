@@ -10,7 +10,6 @@ from typing import NamedTuple
 from freehold.errors import UsageError
 from freehold.stats import power as planner
 from freehold.types.evaluation import PowerPlan, PowerRow
-from freehold.workflows.prove.preflight.reach import PLANNED
 
 LEAST_MARGIN = 1e-6
 
@@ -132,7 +131,10 @@ def _sentence(
     target: PowerTarget, assumptions: PowerAssumptions, rows: Sequence[PowerRow], n: int | None
 ) -> str:
     """What the row that is closest to the usual discordance says, for a candidate as good as the incumbent."""
-    row = min(rows, key=lambda one: (abs((one.discordance or 0) - PLANNED), abs(one.true_difference)))
+    row = min(
+        rows,
+        key=lambda one: (abs((one.discordance or 0) - planner.PLANNED_DISCORDANCE), abs(one.true_difference)),
+    )
     truth = row.true_difference
     if not truth:
         candidate = "as good as the incumbent"

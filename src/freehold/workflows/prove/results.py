@@ -19,7 +19,6 @@ from freehold.types.dataset import Dataset, SplitName
 from freehold.types.evaluated import Evaluation, ItemResult, Measured, UntrainedBaseline
 from freehold.types.evaluation import EvalResult, Task
 from freehold.types.record import content_id
-from freehold.workflows.data.harvested import harvest_folder
 from freehold.workflows.project import Project
 
 DISAGREEMENTS_KEPT = 50
@@ -94,11 +93,6 @@ def frozen_answers(
 ) -> dict[str, tuple[str, ...]]:
     """The incumbent's answers to a split's samples that `freehold freeze` recorded, by sample id."""
     return read_frozen(frozen_file(project, dataset.id, split))
-
-
-def own_repeats(project: Project) -> dict[str, tuple[str, ...]]:
-    """The incumbent's answers at the application's own temperature that were harvested, by sample id."""
-    return read_frozen(harvest_folder(project) / "repeats.jsonl")
 
 
 def keep(store: Store, made: Evaluation) -> None:

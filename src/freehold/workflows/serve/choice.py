@@ -1,7 +1,7 @@
 """``engine = "auto"``: the engine by the table in docs/concepts/serving-speed.md, and why in one line.
 
 Covered: the format of the weights, a GPU that holds the model, many requests at once on a CPU with matrix instructions.
-Not covered: which quantization or build of llama.cpp is fastest, which `freehold tune-engine` measures.
+Not covered: which quantization of llama.cpp is fastest.
 """
 
 from __future__ import annotations

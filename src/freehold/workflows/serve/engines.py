@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -12,7 +13,7 @@ from freehold.engines import ENGINES, load
 from freehold.engines.cores import usable_cores
 from freehold.engines.engine import Presence
 from freehold.engines.llamacpp import native
-from freehold.engines.llamacpp.measure import measure_interleaved
+from freehold.engines.llamacpp.measure import measure
 from freehold.engines.llamacpp.native import NativeBuild
 from freehold.engines.vllm import environment as vllm
 from freehold.errors import EngineError, UsageError
@@ -82,22 +83,17 @@ def compare(built: NativeBuild, settings: Settings, *, log_dir: Path, progress: 
     if importlib.util.find_spec("xllamacpp") is None:
         progress.say("the prebuilt library is not installed: the build is used")
         del ways["the prebuilt library"]
-    plans = [
-        msgspec.structs.replace(plan, options={**plan.options, "binary": binary}) for binary in ways.values()
-    ]
     if (load := load_average() or 0.0) > usable_cores() / 2:
         progress.say(
             f"other work wants the cores (load {load:.1f}): the faster of two ways may not be found; run this again "
             "when it is quiet, which measures and does not build again"
         )
-    progress.step(f"measure {' and '.join(ways)} by turns", note=MEASURED_MODEL)
-
-    async def run() -> list[native.StreamSpeed]:
-        return await measure_interleaved(
-            plans, log_dir=log_dir, tell=lambda done, total: progress.update(done, total, unit="requests")
-        )
-
-    speed, *others = anyio.run(run)
+    speeds = []
+    for name, binary in ways.items():
+        progress.step(f"measure {name}", note=MEASURED_MODEL)
+        with_binary = msgspec.structs.replace(plan, options={**plan.options, "binary": binary})
+        speeds.append(anyio.run(partial(measure, with_binary, log_dir=log_dir)))
+    speed, *others = speeds
     wheel = others[0] if others else None
     measured = msgspec.structs.replace(
         built, speed=speed, wheel_speed=wheel, chosen=wheel is None or faster(speed, wheel)

@@ -16,7 +16,7 @@ import msgspec
 
 from freehold.engines import keys
 from freehold.engines.engine import EngineHealth
-from freehold.engines.pool import HostedModel, Pool, PoolLimits
+from freehold.engines.pool import Pool
 from freehold.engines.pool.control import Control, Served
 from freehold.engines.pool.front import Front
 from freehold.engines.weights.store import storage_errors
@@ -25,7 +25,7 @@ from freehold.gateway import serve as gateway
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.telemetry.log_file import follow_log_file
 from freehold.processes import described
-from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
+from freehold.types.endpoint import Endpoint, ServedModel, ServePlan
 from freehold.types.record import Record
 from freehold.workflows.serve import servers
 from freehold.workflows.serve.names import ENDPOINT_NAME
@@ -69,19 +69,6 @@ class Companion(Protocol):
         """End it."""
 
 
-class Sharing(Record, frozen=True, kw_only=True):
-    """How models share a machine: see `Pool`. Models are named as their plans name them.
-
-    Those `pinned` are loaded at the start and never unloaded, as is a model that is alone and has no `idle_seconds`.
-    Those in `preload` are loaded before the first request.
-    """
-
-    budget_bytes: int | None = None
-    idle_seconds: float | None = None
-    pinned: tuple[str, ...] = ()
-    preload: tuple[str, ...] = ()
-
-
 async def hold(
     plans: Sequence[ServePlan],
     gateway_config: GatewayConfig | None,
@@ -90,28 +77,27 @@ async def hold(
     ready: Callable[[ServedAt], None],
     stop: asyncio.Event | None = None,
     companion: Callable[[Path], Companion] | None = None,
-    sharing: Sharing = Sharing(),  # noqa: B008 (frozen)
     on_memory: Callable[[ServePlan, int, str], None] = lambda plan, bytes, why: None,
     key_env: str | None = None,
     follow: Callable[[], GatewayConfig | None] = lambda: None,
 ) -> None:
-    """Serve until SIGINT, SIGTERM or `stop`; `ready` is called once, when all that is loaded first answers.
+    """Serve until SIGINT, SIGTERM or `stop`; `ready` is called once, when all models answer.
 
-    One plan is served by its engine at once. Several models share one address, each loaded when it is asked for. With
+    One plan is served by its engine itself, several models share one address. With
     none the gateway is alone, in front of the endpoints of its configuration.
     `gateway_config` comes without the engines' endpoints, which are added; with None one engine answers alone at its
     plan's address, and several behind the first plan's. `follow` is asked again and again for a configuration that the
     gateway is to take over, without the engines' endpoints. `companion` starts what runs next to them and is given the
     folder of the logs. Engines ask for the key of this run, which the gateway has; without a gateway, the address asks
     for the key in the environment variable `key_env`, or for none. Raises what starting raises, and `EngineError` when
-    the only engine cannot be restarted. It has many parameters because it is where all parts of a server meet.
+    no engine can be restarted. It has many parameters because it is where all parts of a server meet.
     """
     stop = stop or asyncio.Event()
     if gateway_config is not None:
         gateway.check_port(gateway_config.host, gateway_config.port)
     if gateway_config is not None:
         key_env = keys.RUN_KEY_ENV
-    host = _ServingHost(plans, gateway_config, log_dir, sharing, on_memory, companion, key_env)
+    host = _ServingHost(plans, gateway_config, log_dir, on_memory, companion, key_env)
     await host.run(ready, stop, follow)
 
 
@@ -123,7 +109,6 @@ class _ServingHost:
         plans: Sequence[ServePlan],
         gateway_config: GatewayConfig | None,
         log_dir: Path,
-        sharing: Sharing,
         on_memory: Callable[[ServePlan, int, str], None],
         companion: Callable[[Path], Companion] | None,
         key_env: str | None,
@@ -133,22 +118,16 @@ class _ServingHost:
         first = plans[0] if plans else None
         self._gateway_config = gateway_config
         self._log_dir = log_dir
-        self._sharing = sharing
         self._start_companion = companion
         self._companion: Companion | None = None
-        stays = sharing.idle_seconds is None or (first is not None and first.model in sharing.pinned)
-        only = len(plans) == 1 and stays
-        # It is never unloaded, so nothing need be in between: but what prepares requests, where no gateway does.
-        self._alone = only and (
-            gateway_config is not None or (first is not None and first.preparation is None)
-        )
+        # Nothing need be in between, but what prepares requests, where no gateway does.
+        self._alone = len(plans) == 1 and (gateway_config is not None or plans[0].preparation is None)
         self._address = ("127.0.0.1", 0) if first is None else (first.host, first.port)
         self._key_env = key_env
         if gateway_config is None and not self._alone:  # the port is that of all of them, not of one engine
             plans = [msgspec.structs.replace(plan, port=0) for plan in plans]
         self._gateway: gateway.RunningGateway | None = None
         self._updates: asyncio.Event = asyncio.Event()
-        self._capabilities: dict[str, Capabilities] = {}
         port = self._address[1] if gateway_config is None else gateway_config.port
         # Another server of this project may write into the logs of the usual names.
         suffix = f"-{port}" if any(other.pid != os.getpid() for other in servers.live(log_dir)) else ""
@@ -156,17 +135,9 @@ class _ServingHost:
         self._names = [ENDPOINT_NAME, *numbered] if plans else []
         self._server_file = log_dir / f"serving-{port}.json"
         self._pool = Pool(
-            [
-                HostedModel(
-                    plan=plan,
-                    bytes=plan.memory_bytes,
-                    pinned=only or plan.model in sharing.pinned,
-                )
-                for plan in plans
-            ],
-            PoolLimits(budget_bytes=sharing.budget_bytes, idle_seconds=sharing.idle_seconds),
+            plans,
+            [f"{name}{suffix}" for name in self._names],
             log_dir=log_dir,
-            names=[f"{name}{suffix}" for name in self._names],
             on_change=self._updates.set,
             on_memory=on_memory,
             # Of several, and of what a gateway is in front of, the engines themselves are asked by freehold alone.
@@ -246,14 +217,8 @@ class _ServingHost:
         )
 
     async def _loaded(self, stop: asyncio.Event) -> bool:
-        """Load what is there from the start; False when `stop` was set meanwhile."""
-        names = [one.model for one in self._pool.status() if one.pinned or one.model in self._sharing.preload]
-
-        async def load() -> None:
-            for name in names:
-                await self._pool.load(name)
-
-        loading = asyncio.create_task(load())
+        """Load all models; False when `stop` was set meanwhile."""
+        loading = asyncio.create_task(self._pool.start())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -266,14 +231,12 @@ class _ServingHost:
 
     def _endpoints(self) -> list[Endpoint]:
         """One for each model under a name that stays. Alone: the engine's own address, so that nothing is between
-        it and the gateway. Several: the common address, where a request waits until its model is loaded."""
+        it and the gateway. Several: the common address."""
         endpoints = []
         for name, plan in zip(self._names, self._pool.plans, strict=True):
             loaded = self._pool.endpoint(plan.model)
-            if loaded is not None:
-                self._capabilities[plan.model] = loaded.capabilities
-                if self._alone:
-                    return [msgspec.structs.replace(loaded, name=name, models=_known(loaded.models, plan))]
+            if self._alone:
+                return [msgspec.structs.replace(loaded, name=name, models=_known(loaded.models, plan))]
             names = (plan.model, *(mount.name for mount in plan.adapters))
             endpoints.append(
                 Endpoint(
@@ -281,8 +244,7 @@ class _ServingHost:
                     engine=plan.engine,
                     base_url=self._front.base_url,
                     models=_known([ServedModel(name=each, upstream_name=each) for each in names], plan),
-                    # What a model can do is known for sure once it was loaded; before, little is promised.
-                    capabilities=self._capabilities.get(plan.model, Capabilities()),
+                    capabilities=loaded.capabilities,
                     api_key_env=self._key_env,
                     context_tokens=plan.context_tokens,
                 )
@@ -290,17 +252,16 @@ class _ServingHost:
         return endpoints
 
     async def _tend(self, stop: asyncio.Event, follow: Callable[[], GatewayConfig | None]) -> None:
-        """Until `stop`: keep gateway and companion alive, the gateway up to date, and unload idle models."""
+        """Until `stop`: keep gateway and companion alive, and the gateway up to date."""
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), POLL_SECONDS)
             if self._companion is not None and not stop.is_set():
                 self._companion.tend()
-            health = self._pool.health(self._pool.plans[0].model) if self._alone else None
-            if health is not None and health.state == "failed":
-                raise self._failure(health)
-            if not self._alone:
-                await self._pool.sweep()
+            healths = [self._pool.health(plan.model) for plan in self._pool.plans]
+            failed = [health for health in healths if health is not None and health.state == "failed"]
+            if failed and len(failed) == len(healths):
+                raise self._failure(failed[0])
             running = self._gateway
             if running is None or stop.is_set():
                 continue

@@ -14,7 +14,6 @@ from freehold import __version__, files
 from freehold.engines.traffic import RequestBodies, drive, from_bodies, knee, refusal, synthetic
 from freehold.errors import InputError, UpstreamError, UsageError
 from freehold.hardware.probes import probe_machine
-from freehold.report.load_page import render_load
 from freehold.store import open_store
 from freehold.types.endpoint import Endpoint
 from freehold.types.machine import MeasuredSpeed, Speed
@@ -159,14 +158,6 @@ def is_here(url: str) -> bool:
     """Whether an address is this machine's own, so that its speed is this machine's."""
     host = urllib.parse.urlsplit(url).hostname or ""
     return host in ("127.0.0.1", "localhost", "::1")
-
-
-def write_page(report: LoadReport, path: Path) -> Path:
-    """Write the report's page. Raises `StorageError`."""
-    with files.writing(str(path)), files.shared(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(render_load(report), encoding="utf-8")
-    return path
 
 
 def _machine() -> str:

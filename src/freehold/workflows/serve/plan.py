@@ -38,8 +38,6 @@ ENCODER = "encoder"
 KV_TYPE = "f16"
 """What the cache holds unless another type is asked for."""
 
-CACHE_OPTIONS = ("flash_attention", "key_type")
-
 
 class ServeRequest(Record, frozen=True, kw_only=True):
     """What is asked of a plan. An `engine` of ``auto`` is what `choice` says (echo for the model ``echo``)."""
@@ -175,7 +173,7 @@ def plan(
         options=options,
     ).with_adapters(mounts)
     if request.tuned:
-        serve_plan = as_tuned(serve_plan, settings, may_requantize=request.quantization is None)
+        serve_plan = as_tuned(serve_plan, settings)
     return msgspec.structs.replace(serve_plan, memory=room.fit_of(serve_plan, settings))
 
 
@@ -228,31 +226,18 @@ def plans(
     return planned
 
 
-def as_tuned(plan: ServePlan, settings: Settings, *, may_requantize: bool = True) -> ServePlan:
-    """`plan` with what `freehold tune-engine` found for its model on this machine; what was asked for stays.
-
-    Other weights are only taken where no quantization was asked for and no adapter belongs to these.
-    """
+def as_tuned(plan: ServePlan, settings: Settings) -> ServePlan:
+    """`plan` with what `freehold tune-engine` found for its model on this machine; what was asked for stays."""
     if not plan.engine_kind.tunable:
         return plan
-    tuning_result = tuning.read(settings.home, plan.model, cores=settings.threads or usable_cores())
-    if tuning_result is None:
+    found = tuning.read(settings.home, plan.model, cores=settings.threads or usable_cores())
+    if found is None:
         return plan
-    best = tuning_result.settings
-    if best.weights_sha256 != plan.weights_sha256:
-        has_adapter_of_these = any(
-            mount.base_sha256 not in (None, best.weights_sha256) for mount in plan.adapters
-        )
-        if has_adapter_of_these or not may_requantize:
-            return msgspec.structs.replace(plan, options={**_usable(best.options, plan), **plan.options})
-        plan = msgspec.structs.replace(
-            plan, weights_path=best.weights_path, weights_sha256=best.weights_sha256
-        )
+    best = dict(found.settings.options)
+    if plan.kv_type != KV_TYPE or "key_type" in plan.options:
+        best.pop("flash_attention", None)  # found for another cache, and may not work with the one asked for
     return msgspec.structs.replace(
-        plan,
-        threads=plan.threads or best.threads,
-        kv_type=best.kv_type if _cache_is_free(plan) else plan.kv_type,
-        options={**_usable(best.options, plan), **plan.options},
+        plan, threads=plan.threads or found.settings.threads, options={**best, **plan.options}
     )
 
 
@@ -302,16 +287,3 @@ def _options(config: ServeConfig, model: str, engine: str | None) -> dict[str, A
     if engine not in (None, "auto", config.engine) and config.engine != "auto":
         return {}
     return config.options if (model == ECHO) == (config.engine == ECHO) else {}
-
-
-def _cache_is_free(plan: ServePlan) -> bool:
-    """Whether no kind of cache was asked for. The settings found for it belong together, and may not work with one
-    that was asked for."""
-    return plan.kv_type == KV_TYPE and not any(name in plan.options for name in CACHE_OPTIONS)
-
-
-def _usable(options: dict[str, Any], plan: ServePlan) -> dict[str, Any]:
-    """The options found, without those about the cache where another was asked for."""
-    if _cache_is_free(plan):
-        return options
-    return {name: value for name, value in options.items() if name not in CACHE_OPTIONS}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from freehold.engines.cores import usable_cores
-from freehold.engines.llamacpp import native, tuning
+from freehold.engines.llamacpp import native
 from freehold.engines.llamacpp.options import LlamaOptions
 from freehold.engines.options import read as read_options
 from freehold.engines.vllm import environment as vllm
@@ -33,12 +32,10 @@ def advice(plan: ServePlan, settings: Settings) -> str | None:
             "freehold engines install llamacpp --native"
         )
     quantization = quantization_of(Path(plan.weights_path)) if plan.weights_path else ""
-    tuning_result = tuning.read(settings.home, plan.model, cores=settings.threads or usable_cores())
-    if tuning_result is None and native.binary(settings.home) is not None and "_K" in quantization:
+    if native.binary(settings.home) is not None and "_K" in quantization:
         return (
             f"{quantization} is slow on a CPU with {', '.join(native.cpu_flags()[:2])}: "
-            "Q4_0 and Q8_0 are about twice as fast; "
-            f"freehold tune-engine {plan.model} measures it"
+            "Q4_0 and Q8_0 are about twice as fast (--quant)"
         )
     return None
 

@@ -21,7 +21,7 @@ from freehold.workflows.license.attributions import attributions
 from freehold.workflows.project import Project
 from freehold.workflows.serve import room
 from freehold.workflows.serve.folders import check_folders
-from freehold.workflows.serve.hold import ServedAt, Sharing, hold
+from freehold.workflows.serve.hold import ServedAt, hold
 from freehold.workflows.serve.telling import telling
 from freehold.workflows.serve.tools import WAYS_OUT, unmet_in_project
 
@@ -65,18 +65,14 @@ def serve(
     port: int | None = None,
     with_gateway: bool = True,
     key_env: str | None = None,
-    sharing: Sharing = Sharing(),  # noqa: B008 (frozen)
     ready: Callable[[ServedAt], None],
     progress: Progress,
 ) -> None:
     """Serve one plan or several until SIGINT or SIGTERM, behind a gateway that keeps no traces.
 
-    One model is loaded at once, and stays loaded unless `sharing` has `idle_seconds`. Several share the machine's
-    memory (`budget_bytes` of it, else all that is available): each is loaded when it is asked for or in `preload`, is
-    unloaded when it has been idle or another needs its memory, and stays loaded when it is `pinned`. `sharing` may name
-    ``org/SmolLM2`` as ``smollm2``. Without the gateway, clients need the key in the environment variable `key_env`, or
-    none. Raises `PortInUseError`, `UsageError` (pinned ones that do not fit) and `EngineError`. Its parameters are the
-    command's choices.
+    All models are loaded at the start. Without the gateway, clients need the key in the environment variable
+    `key_env`, or none. Raises `PortInUseError`, `UsageError` (models that do not fit together) and `EngineError`. Its
+    parameters are the command's choices.
     """
     check_key(key_env, with_gateway=with_gateway)
     host, port = check_address(project, host, port)
@@ -95,12 +91,9 @@ def serve(
         plans = [msgspec.structs.replace(plans[0], host=host, port=port), *plans[1:]]
         if len(plans) > 1:
             require_loopback(host, "the common address of several engines")
-    sharing = msgspec.structs.replace(
-        sharing, pinned=_models(sharing.pinned, plans), preload=_models(sharing.preload, plans)
-    )
     for plan in plans:
         check_plan(plan)  # what cannot work is told before anything else is said
-    sharing = _announce(project, plans, sharing, progress)
+    _announce(project, plans, progress)
 
     def on_memory(plan: ServePlan, bytes: int, why: str) -> None:
         room.learn_memory(plan, bytes, why, project.settings)
@@ -112,7 +105,6 @@ def serve(
             gateway_config,
             log_dir=project.state / "engines",
             ready=ready,
-            sharing=sharing,
             on_memory=on_memory,
             key_env=key_env,
         )
@@ -120,8 +112,8 @@ def serve(
     anyio.run(run)
 
 
-def _announce(project: Project, plans: Sequence[ServePlan], sharing: Sharing, progress: Progress) -> Sharing:
-    """Say what is about to be loaded; `sharing` with what is loaded first and the memory there is."""
+def _announce(project: Project, plans: Sequence[ServePlan], progress: Progress) -> None:
+    """Say what is about to be loaded. Raises `UsageError` for several that do not fit together."""
     for plan in plans:
         if (unmet := unmet_in_project(project, plan)) is not None:
             progress.say(f"{unmet}; {WAYS_OUT}")
@@ -131,34 +123,17 @@ def _announce(project: Project, plans: Sequence[ServePlan], sharing: Sharing, pr
         if (faster := room.advice(plan, project.settings)) is not None:
             progress.say(faster)
         progress.step("start the engine", note=f"{plan.model} on {plan.engine}")
-        return msgspec.structs.replace(sharing, preload=(plan.model,))
-    budget = sharing.budget_bytes
-    if budget is None:
-        budget = probe_machine(project.settings.home).available_memory_bytes
+        return
+    available = probe_machine(project.settings.home).available_memory_bytes
+    needed = sum(plan.memory_bytes for plan in plans)
     for plan in plans:
-        progress.say(
-            f"{plan.model} takes {gib(plan.memory_bytes, 2)}" + (", pinned" * (plan.model in sharing.pinned))
+        progress.say(f"{plan.model} takes {gib(plan.memory_bytes, 2)}")
+    if needed > available:
+        raise UsageError(
+            f"the models need {gib(needed, 2)} together, {gib(available, 2)} are available",
+            hint="serve fewer, or give them less context: --context, --parallel, --kv-type q8_0",
         )
-    progress.step("start", note=f"{len(plans)} models in {gib(budget, 1)}")
-    return msgspec.structs.replace(sharing, budget_bytes=budget)
-
-
-def _models(names: Sequence[str], plans: Sequence[ServePlan]) -> tuple[str, ...]:
-    """Names as the plans have them (``smollm2`` for ``org/SmolLM2``). Raises `UsageError`."""
-    models = []
-    for name in names:
-        matching = [
-            plan.model
-            for plan in plans
-            if name.lower() in (plan.model.lower(), plan.model.lower().rpartition("/")[2])
-        ]
-        if not matching:
-            raise UsageError(
-                f"{name} is not among the models served",
-                hint=f"served: {', '.join(plan.model for plan in plans)}",
-            )
-        models.append(matching[0])
-    return tuple(models)
+    progress.step("start", note=f"{len(plans)} models in {gib(available, 1)}")
 
 
 def _warn(plan: ServePlan, progress: Progress) -> None:

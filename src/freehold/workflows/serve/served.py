@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from freehold.engines.pool.control import PREFIX, AddBody, ModelBody, Served, StatusBody
-from freehold.engines.pool.model_slot import ModelStatus
+from freehold.engines.pool.control import PREFIX, AddBody, Served, StatusBody
+from freehold.engines.pool.pool import ModelStatus
 from freehold.errors import EngineError, UsageError
 from freehold.workflows.project import Project
 from freehold.workflows.serve import servers
@@ -25,18 +25,6 @@ def status(project: Project, *, port: int | None = None) -> tuple[Served, tuple[
     """The project's running server and its models. Raises `UsageError` when nothing is served."""
     server = servers.only(project.state / "engines", port=port)
     return server, _call(server, "GET", "/models")
-
-
-def load(project: Project, model: str, *, port: int | None = None) -> tuple[ModelStatus, ...]:
-    """Load a model before it is asked for. Raises `EngineError` when it cannot be."""
-    server, models = status(project, port=port)
-    return _call(server, "POST", "/load", ModelBody(model=_model(models, model)))
-
-
-def unload(project: Project, model: str, *, port: int | None = None) -> tuple[ModelStatus, ...]:
-    """Let a model finish and leave memory; the next request for it loads it again."""
-    server, models = status(project, port=port)
-    return _call(server, "POST", "/unload", ModelBody(model=_model(models, model)))
 
 
 def add_adapter(

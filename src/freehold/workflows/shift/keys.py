@@ -21,19 +21,12 @@ from freehold.gateway.limits.key_changes import (
     check_routes,
     find,
     limit,
+    limit_label,
     listed,
     required,
     revoke,
 )
 from freehold.gateway.limits.keys import hash_of
-from freehold.gateway.limits.team_changes import (
-    TeamLine,
-    move_keys,
-    remove_team,
-    rename_team,
-    set_team,
-    teams_listed,
-)
 from freehold.store import Store, audit
 from freehold.store.keys import forget_keys, stored_keys
 from freehold.store.urls import store_file
@@ -50,7 +43,6 @@ __all__ = [
     "KeyLine",
     "KeyScope",
     "MadeKey",
-    "TeamLine",
     "accept",
     "add",
     "by_hash",
@@ -60,16 +52,12 @@ __all__ = [
     "find",
     "forget_all",
     "limit",
+    "limit_label",
     "listed",
-    "move_keys",
     "opened_keys",
-    "remove_team",
-    "rename_team",
     "required",
     "revoke",
-    "set_team",
     "shown",
-    "teams_listed",
 ]
 
 

@@ -23,7 +23,7 @@ from freehold.types.config import CaptureMode, PriceConfig
 from freehold.types.endpoint import ANY_MODEL, ServePlan
 from freehold.types.progress import Progress
 from freehold.types.record import Record
-from freehold.types.route import ApiKey, Team
+from freehold.types.route import ApiKey, LabelLimits
 from freehold.types.units import MIB
 from freehold.workflows.license.attributions import attributions
 from freehold.workflows.project import Project, now
@@ -75,7 +75,7 @@ def project_plan(project: Project, *, progress: Progress | None = None) -> Serve
 
 
 def _with_weights_fetched_again(chosen: ServePlan, project: Project, progress: Progress | None) -> ServePlan:
-    """The plan with its weights where they are now, fetched again when they were pruned."""
+    """The plan with its weights where they are now, fetched again when they were removed."""
     weights = None
     with contextlib.suppress(WeightsError, UnknownModelError):
         weights = ensure_weights(chosen.model, project.settings, progress=progress)
@@ -90,7 +90,7 @@ def _with_weights_fetched_again(chosen: ServePlan, project: Project, progress: P
 def _check_prices(store: Store, gateway_config: GatewayConfig) -> None:
     """A spend cap that cannot be held is an error now, not a surprise later. Raises `ConfigError`."""
     in_force = [key for key in store.records(ApiKey) if key.revoked_at is None]
-    limits = [key.limits for key in in_force] + [team.limits for team in store.records(Team)]
+    limits = [key.limits for key in in_force] + [one.limits for one in store.records(LabelLimits)]
     any_key = any(one.caps_spending for one in limits)
     for route in store.routes():
         if not (route.limits.caps_spending or any_key):

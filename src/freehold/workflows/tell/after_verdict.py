@@ -78,7 +78,7 @@ WAYS: dict[str, _Way] = {
     "margin_not_below_incumbent": _Way(
         "State a smaller [task] margin, then prove again", "freehold migrate", (IN_DETAIL,)
     ),
-    "planned_for_mixture": _Way("See what was planned of the mixture", "freehold defer show"),
+    "planned_for_mixture": _Way("See what was planned of the mixture", "freehold report"),
     "parity_not_ok": _Way(
         "Compare what is served with what was trained on more samples", "freehold parity --samples 48"
     ),

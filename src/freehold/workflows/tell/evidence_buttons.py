@@ -1,4 +1,4 @@
-"""What the console's buttons do with evidence: notes to items, blind labels, labels in doubt, the next dataset."""
+"""What the console's buttons do with evidence: notes to items, blind labels, duties."""
 
 from __future__ import annotations
 
@@ -8,12 +8,8 @@ from typing import Annotated
 from msgspec import Meta
 
 from freehold.store import Store
-from freehold.types.dataset import Dataset
 from freehold.types.duties import DutyMark
-from freehold.types.notes import NOTE_CHARACTERS, ItemNote, LabelReview
-from freehold.types.record import Record
-from freehold.workflows.data.dataset import build, find_dataset
-from freehold.workflows.data.reviews import review_label
+from freehold.types.notes import NOTE_CHARACTERS, ItemNote
 from freehold.workflows.license.duties import mark_duty
 from freehold.workflows.project import Project
 from freehold.workflows.prove.label import Choice
@@ -47,27 +43,12 @@ class UndoBody(ButtonBody, frozen=True, kw_only=True):
     evaluation: Id
 
 
-class ReviewBody(ButtonBody, frozen=True, kw_only=True):
-    """What is right for a training sample: another answer, or (None) what it teaches."""
-
-    dataset: Id
-    sample: Id
-    answer: Annotated[str, Meta(max_length=100_000)] | None = None
-
-
 class DutyBody(ButtonBody, frozen=True, kw_only=True):
     """A duty of a model's licence is done, or is not after all."""
 
     model: Id
     duty: Id
     done: bool
-
-
-class BuiltFromReviews(Record, frozen=True, kw_only=True):
-    """The dataset that was built; `changed` is False where it is the one that was there."""
-
-    dataset: Dataset
-    changed: bool
 
 
 def note(project: Project, store: Store, body: NoteBody, *, who: str, at: datetime) -> ItemNote:
@@ -85,22 +66,7 @@ def undo_label(project: Project, store: Store, body: UndoBody, *, who: str, at: 
     return desk_of(project).undo(body.evaluation)
 
 
-def review(project: Project, store: Store, body: ReviewBody, *, who: str, at: datetime) -> LabelReview:
-    """Confirm or correct a label. Raises `UsageError` as `review_label` does."""
-    dataset = find_dataset(store, body.dataset)
-    return review_label(project, store, dataset, body.sample, body.answer, who=who, at=at)
-
-
 def duty(project: Project, store: Store, body: DutyBody, *, who: str, at: datetime) -> DutyMark:
     """Keep what was said of a duty. Raises `UsageError` for one that the model does not have for this use."""
     ruling = shown_ruling(project, store, body.model, at=at)
     return mark_duty(store, ruling, body.duty, done=body.done, who=who, at=at)
-
-
-def build_dataset(
-    project: Project, store: Store, body: ButtonBody, *, who: str, at: datetime
-) -> BuiltFromReviews:
-    """Build the dataset again, with the labels that were confirmed and corrected since. Raises what `build` raises."""
-    before = {one.id for one in store.records(Dataset)}
-    made = build(project)
-    return BuiltFromReviews(dataset=made, changed=made.id not in before)

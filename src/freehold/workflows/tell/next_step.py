@@ -15,7 +15,7 @@ from freehold.workflows.tell.journey_steps import journey_steps
 
 SOON_DAYS = 90
 """An incumbent that is shut down within this many days is asked now for what will be missed of it: vendors announce two
-to six months ahead (decision 105)."""
+to six months ahead."""
 
 SCAN = OtherWay(sentence="Find where your code uses rented models", command="freehold scan .")
 DEMO = OtherWay(sentence="See the whole journey on a shipped example", command="freehold demo")

@@ -121,8 +121,7 @@ def _facts(
 ) -> CardFacts:
     dataset = dataset_of(project, adapter.dataset_id)
     candidate = candidate_of(project, adapter.id)
-    distilled = adapter.config.method == "distill"
-    own, passing_on = rulings_of(project, adapter.base_model, dataset, progress, distilled=distilled)
+    own, passing_on = rulings_of(project, adapter.base_model, dataset, progress)
     incumbent = project.config.incumbent
     return CardFacts(
         adapter=adapter,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from freehold.datasets import building
+from freehold.engines.weights.store import WeightsStore
 from freehold.errors import FreeholdError
 from freehold.store import open_store
 from freehold.types.config import UseProfile
@@ -17,7 +18,6 @@ from freehold.types.report import CandidateReport, Report
 from freehold.types.ruling import Ruling
 from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.project import Project
-from freehold.workflows.weights.pull import open_store as open_weights
 
 
 class ExportRulings(NamedTuple):
@@ -29,7 +29,7 @@ class ExportRulings(NamedTuple):
 
 def stored_base(project: Project, base_model: str) -> Weights | None:
     """A base's weights where they are in the store; exports that do not hold them fetch nothing for its licence."""
-    stored = open_weights(project.settings).find(base_model)
+    stored = WeightsStore(project.settings.home).find(base_model)
     return stored.weights if stored is not None else None
 
 
@@ -56,20 +56,16 @@ def candidate_of(project: Project, trained_id: str) -> CandidateReport | None:
 
 
 def rulings_of(
-    project: Project, base_model: str, dataset: Dataset | None, progress: Progress, *, distilled: bool = False
+    project: Project, base_model: str, dataset: Dataset | None, progress: Progress
 ) -> ExportRulings:
     """The rulings on what was made of a base and a dataset."""
     given = msgspec.structs.replace(project.config.use, distributes_weights=True)
-    return ExportRulings(
-        *(_rule(use, base_model, dataset, progress, distilled) for use in (project.config.use, given))
-    )
+    return ExportRulings(*(_rule(use, base_model, dataset, progress) for use in (project.config.use, given)))
 
 
-def _rule(
-    use: UseProfile, base_model: str, dataset: Dataset | None, progress: Progress, distilled: bool
-) -> Ruling | None:
+def _rule(use: UseProfile, base_model: str, dataset: Dataset | None, progress: Progress) -> Ruling | None:
     try:
-        lineage = None if dataset is None else lineage_of(base_model, dataset, distilled=distilled)
+        lineage = None if dataset is None else lineage_of(base_model, dataset)
         return rule_for_model(base_model, use, lineage=lineage)
     except FreeholdError as error:
         progress.say(f"warning: the card has no ruling: {error.message}")

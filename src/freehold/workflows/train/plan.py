@@ -6,8 +6,6 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
-
 from freehold import training
 from freehold.errors import TrainingError
 from freehold.hardware.tensors import active_parameter_count
@@ -80,16 +78,15 @@ def plan_run(project: Project, inputs: TrainingInputs, *, config: FinetuneConfig
             hint="freehold train --preview 3 shows them, or says why not",
         )
     first_reject = train.first_left_out[0].reason if train.first_left_out else None
-    checks.check_count(train.usable, first_reject, table.find(config.method).need)
+    checks.check_count(train.usable, first_reject)
     shape = size_model(inputs.base.model_id, weights=inputs.base, settings=project.settings).shape
     checks.check_rank(config, smallest_side(shape, config.target_modules))
     usable = round(train.samples * train.usable / train.looked_at)
     steps = schedule.total_steps(usable, config)
     mean = train.tokens / train.usable
-    counted = msgspec.structs.replace(config, method=_memory_method(config))
     fit = training_fit(
         inputs.base.model_id,
-        config=counted,
+        config=config,
         lengths=SampleLengths(
             train.longest_tokens,
             learned_tokens=max(1, round(train.learned_tokens / train.usable)),
@@ -151,17 +148,8 @@ def _tokenize(project: Project, inputs: TrainingInputs, config: FinetuneConfig) 
     return _TokenizedSplit(job, tokenizer, measured, calls)
 
 
-def _memory_method(config: FinetuneConfig) -> Any:
-    """The method whose memory is counted: what other losses add to LoRA's takes little."""
-    return config.method if config.method in ("lora", "qlora", "full") else "lora"
-
-
 def _notes(config: FinetuneConfig, train: SplitMeasurement, fits: bool, time: _Time) -> list[str]:
     notes = []
-    if config.method in ("dpo", "kto"):
-        notes.append(f"memory is counted as for lora; {config.method} compares with the base and takes more")
-    if config.method == "distill":
-        notes.append("memory is counted as for lora; the incumbent's probabilities take little more")
     if train.looked_at < train.samples:
         notes.append(f"lengths are of {train.looked_at:,} of {train.samples:,} samples")
     if not fits:

@@ -15,7 +15,7 @@ from freehold.errors import InputError, UsageError
 from freehold.report.curve_page import render_curve
 from freehold.settings import Settings
 from freehold.store import open_store
-from freehold.training import checkpoint, trackers
+from freehold.training import checkpoint
 from freehold.training.job import check_name
 from freehold.training.methods import table
 from freehold.types.config import DEFAULT_MODEL, ClusterConfig, FinetuneConfig, ProjectConfig
@@ -70,12 +70,11 @@ def train(
     if together is None:
         check_room(config, base, settings)
     progress.update(0, None, unit="steps", note=f"loading {base.model_id}")
-    tell = trackers.start(job)
     try:
         # Closed at once when this is interrupted: the worker then writes its checkpoint.
         with contextlib.closing(training.train(job)) as events:
             try:
-                _follow(events, tell, progress)
+                _follow(events, progress)
             except KeyboardInterrupt:
                 progress.say("stopping: what was learned is kept, which takes up to half a minute")
                 raise
@@ -84,7 +83,6 @@ def train(
             progress.say("a checkpoint is written: the same command goes on from there")
         raise
     finally:
-        tell.close()
         write_curve(job.name, Path(job.adapter_dir))
     adapter = training.finished_adapter(job)
     if adapter is None:
@@ -102,9 +100,7 @@ def check_room(config: FinetuneConfig, base: Weights, settings: Settings) -> Non
     Without this the system kills the trainer, or another program, again and again before it gives up. A base whose
     sizes can't be read is left to the trainer.
     """
-    counted = msgspec.structs.replace(
-        config, method=config.method if config.method in ("lora", "qlora", "full") else "lora", batch_size=1
-    )
+    counted = msgspec.structs.replace(config, batch_size=1)
     try:
         fit = training_fit(base.model_id, config=counted, lengths=SampleLengths(2, learned_tokens=1), settings=settings,
                            weights=base, checkpointing=True)  # fmt: skip
@@ -122,9 +118,8 @@ def check_room(config: FinetuneConfig, base: Weights, settings: Settings) -> Non
         )
 
 
-def _follow(events: Iterable[TrainingEvent], tell: trackers.Trackers, progress: Progress) -> None:
+def _follow(events: Iterable[TrainingEvent], progress: Progress) -> None:
     for event in events:
-        tell(event)
         if event.kind == "step":
             speed = "" if event.tokens_per_second is None else f", {event.tokens_per_second:,.0f} tokens/s"
             memory = "" if event.peak_memory_bytes is None else f", {gib(event.peak_memory_bytes, 1)}"

@@ -1,1 +1,1 @@
-"""Get weights and change them: pull, convert, merge, quantize, prune."""
+"""Get weights and change them: pull, convert, merge, quantize."""

@@ -17,7 +17,6 @@ from freehold.settings import Settings
 from freehold.types.model import Weights
 from freehold.types.progress import Progress, Silent
 from freehold.types.units import GIB
-from freehold.workflows.weights.pull import open_store
 
 LARGEST_GROWTH = 8
 """Bytes in 16 bits for a byte of the smallest quantization in use (2 bits)."""
@@ -32,7 +31,7 @@ def to_safetensors(weights: Weights, settings: Settings, *, progress: Progress |
     if weights.format == "safetensors":
         return weights
     progress = progress or Silent()
-    store = open_store(settings)
+    store = WeightsStore(settings.home)
     if weights.path is None:
         raise UsageError(
             f"weights of {weights.model_id} are not here", hint=f"freehold pull {weights.model_id}"

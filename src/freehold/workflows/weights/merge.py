@@ -14,17 +14,15 @@ import msgspec
 
 from freehold import files
 from freehold.engines.weights import local
-from freehold.engines.weights.store import storage_errors
+from freehold.engines.weights.store import WeightsStore, storage_errors
 from freehold.errors import EngineError, InputError
 from freehold.settings import Settings
-from freehold.training.output.artefacts import PEFT_CONFIG, PEFT_WEIGHTS
+from freehold.training.output.artefacts import PEFT_CONFIG, PEFT_WEIGHTS, MergeJob
 from freehold.training.output.merge import merge
-from freehold.training.output.merge_job import MergeJob
 from freehold.types.endpoint import AdapterMount
 from freehold.types.engine import ENGINE_KINDS, EngineName
 from freehold.types.model import Weights
 from freehold.types.progress import Progress, Silent
-from freehold.workflows.weights.pull import open_store
 
 QUANTIZATION = "Q8_0"
 """Of adapted tensors in a GGUF: rounding them to 4 bits again would lose part of what was learned."""
@@ -76,7 +74,7 @@ def merged(
         with files.reading(Path(mount.path) / name):
             digest.update((Path(mount.path) / name).read_bytes())
     source = f"merged:{digest.hexdigest()[:16]}"
-    store = open_store(settings)
+    store = WeightsStore(settings.home)
     with store.writing():
         merged_here = [one for one in store.list() if one.weights.model_id == mount.name and one.owned]
         for stored in merged_here:

@@ -19,7 +19,6 @@ from freehold.errors import HashMismatchError, StorageError, UnknownModelError, 
 from freehold.settings import Settings
 from freehold.types.model import Weights
 from freehold.types.progress import Progress, Silent
-from freehold.types.units import GIB
 
 
 def ensure_weights(
@@ -39,7 +38,7 @@ def ensure_weights(
     `WeightsError` (not reachable, gated, a pickle, offline) and `StorageError` (disk full, no write access).
     """
     progress = progress or Silent()
-    store = open_store(settings)
+    store = WeightsStore(settings.home)
     reference = parse(model_id)
     if reference is not None and reference.scheme in ("file", "ollama"):
         return _in_place(reference, model_id, store, progress)
@@ -89,20 +88,14 @@ def ensure_weights(
             ) from None
 
 
-def open_store(settings: Settings) -> WeightsStore:
-    """The store with the budget that the settings give it."""
-    gib = settings.weights_gib
-    return WeightsStore(settings.home, budget_bytes=None if gib is None else round(gib * GIB))
-
-
 def list_weights(settings: Settings) -> list[StoredWeights]:
     """What the store holds, sorted by model id."""
-    return open_store(settings).list()
+    return WeightsStore(settings.home).list()
 
 
 def show_weights(model_id: str, settings: Settings, *, quantization: str | None = None) -> StoredWeights:
     """The record of one model's weights. Raises `UnknownModelError` when they are not here."""
-    stored = open_store(settings).find(model_id, quantization)
+    stored = WeightsStore(settings.home).find(model_id, quantization)
     if stored is None:
         raise UnknownModelError(
             f"no weights of {model_id}{f' in {quantization}' if quantization else ''} are here",
@@ -122,7 +115,7 @@ def remove_weights(model_id: str, settings: Settings, *, quantization: str | Non
             f"{model_id} is in use by process {ids[0]}",
             hint="stop what serves it first: freehold served list",
         )
-    open_store(settings).remove(stored)
+    WeightsStore(settings.home).remove(stored)
     return stored
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from freehold.agents.mcp.tools import TOOLS
 
+pytestmark = pytest.mark.process
+
 README = Path(__file__).parents[4] / "README.md"
 ANSWERED_BY = {
     "Where am I, and what next?": {"what_next"},

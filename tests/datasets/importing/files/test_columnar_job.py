@@ -62,6 +62,7 @@ BOMBS = [
 ]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("make", "kind"), BOMBS, ids=[make.__name__ for make, _ in BOMBS])
 def test_a_bomb_is_refused_before_it_fills_the_memory(tmp_path, make, kind):
     path = tmp_path / f"bomb.{kind}"

@@ -8,7 +8,6 @@ import pytest
 from tests.gateway.asking import metric, post
 from tests.gateway.loopback import (
     ANSWER,
-    FakeUpstream,
     eventually,
     gateway,
     plain,
@@ -22,6 +21,8 @@ from tests.gateway.responses_api import ResponsesApi
 from freehold.gateway.limits.keys import hash_of
 from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint
 from freehold.types.route import ApiKey, Limits, Route, Target
+
+pytestmark = pytest.mark.process
 
 ASKED = {"model": "m", "input": "where?"}
 PATH = "/v1/responses"
@@ -63,22 +64,11 @@ CASES = {
     "create, streamed": lambda c: list(c.responses.create(**ASKED, stream=True)),
     "stored": lambda c: c.responses.retrieve(stored(c)),
     "previous_response_id": lambda c: c.responses.create(**ASKED, previous_response_id=stored(c)),
-    "conversation": lambda c: c.responses.create(**ASKED, conversation="conv_1"),
-    "prompt": lambda c: c.responses.create(**ASKED, prompt={"id": "pmpt_1"}),
-    "background": lambda c: c.responses.create(**ASKED, background=True),
-    "web_search": lambda c: c.responses.create(**ASKED, tools=[{"type": "web_search"}]),
     "reasoning": lambda c: c.responses.create(
         **ASKED, reasoning={"effort": "low", "summary": "auto"}, include=["reasoning.encrypted_content"]
     ),
-    "limits": lambda c: c.responses.create(
-        **ASKED, max_tool_calls=3, truncation="auto", max_output_tokens=20
-    ),
     "input_items": lambda c: c.responses.input_items.list(stored(c)).data,
-    "input_tokens": lambda c: c.responses.input_tokens.count(model="m", input="x"),
-    "compact": lambda c: c.responses.compact(model="m", input="x"),
-    "cancel": lambda c: c.responses.cancel(stored(c)),
     "delete": lambda c: c.responses.delete(stored(c)),
-    "an unknown id": lambda c: c.responses.retrieve("resp_68af4030592c81938ec0a5fbab4a3e9f05438e46b5f69a3b"),
     "an unknown previous": lambda c: c.responses.create(**ASKED, previous_response_id="resp_nothing"),
 }
 
@@ -125,7 +115,8 @@ def test_what_is_answered_natively_is_kept_counted_and_limited(upstream, host, t
 
 
 @pytest.mark.parametrize(
-    ("answers", "native"), [(400, True), (422, True), (404, False), (405, False), (501, False)]
+    ("answers", "native"),
+    [(400, True), (404, False)],
 )
 def test_what_was_not_said_is_found_by_asking_once(upstream, host, tmp_path, answers, native):
     def by_probe(seen):
@@ -149,34 +140,17 @@ def test_what_was_not_said_is_found_by_asking_once(upstream, host, tmp_path, ans
     assert probe["authorization"] == "Bearer sk-client" and "idempotency-key" not in probe
 
 
-@pytest.mark.parametrize(("status", "times"), [(401, 3), (500, 2)])
-def test_what_cannot_be_found_out_is_left_to_the_clients_host(upstream, host, tmp_path, status, times):
+def test_what_cannot_be_found_out_is_left_to_the_clients_host(upstream, host, tmp_path):
     def by_probe(seen):
         if seen.path == PATH and seen.body == b"{}":
-            return plain({"error": {"message": "x"}}, status=status)
+            return plain({"error": {"message": "x"}}, status=401)
         return host(seen)
 
     upstream.answer = by_probe
     with gateway(upstream, tmp_path, endpoints=(incumbent(upstream.base_url, None),)) as running:
         for _ in range(2):
             assert b"from the host" in post(running, ASKED, path=PATH)[2]
-        other = Endpoint(
-            name="other",
-            engine="remote",
-            base_url=upstream.base_url,
-            models=ANY_SERVED,
-            capabilities=Capabilities(responses_unknown=True),
-        )
-    assert sum(seen.body == b"{}" for seen in upstream.seen) == (2 if status == 401 else 1)
-    with gateway(upstream, tmp_path, endpoints=(other,)) as running:
-        assert b"on its way" in post(running, ASKED, path=PATH)[2]
-
-
-@pytest.fixture(scope="module")
-def candidate():
-    fake = FakeUpstream()
-    yield fake
-    fake.close()
+    assert sum(seen.body == b"{}" for seen in upstream.seen) == 2
 
 
 @pytest.fixture(scope="module")
@@ -239,9 +213,6 @@ def test_a_plain_request_is_the_candidates_by_chat(routed, host, small):
     [
         ({"store": True}, "needs_state"),
         ({"previous_response_id": "resp_1"}, "needs_state"),
-        ({"conversation": "conv_1"}, "needs_state"),
-        ({"prompt": {"id": "pmpt_1"}}, "needs_state"),
-        ({"background": True}, "needs_state"),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "needs_state"),
         (
             {"input": [{"role": "user", "content": "x"}, {"type": "reasoning", "id": "rs_1", "summary": []}]},

@@ -16,14 +16,22 @@ from freehold.store import open_store
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import CacheTerms, Limits, Route, Target
 
+pytestmark = pytest.mark.process
+
 ROUTE = Route(name="r", model="m", incumbent=Target(endpoint="incumbent"), cache=CacheTerms())
 ASKED = {**QUESTION, "temperature": 0}
 
 
-@pytest.fixture
-def cached(upstream, tmp_path):
-    with gateway(upstream, tmp_path, routes=(ROUTE,)) as running:
+@pytest.fixture(scope="module")
+def cached(_upstream, tmp_path_factory):
+    with gateway(_upstream, tmp_path_factory.mktemp("cached"), routes=(ROUTE,)) as running:
         yield running
+
+
+@pytest.fixture
+def asked(request):
+    """A request that no other test has asked."""
+    return {**ASKED, "user": request.node.name}
 
 
 def asked_twice(running, body, *, path="/v1/chat/completions", headers=None):
@@ -33,77 +41,76 @@ def asked_twice(running, body, *, path="/v1/chat/completions", headers=None):
     return first, second
 
 
-def test_a_repeat_is_answered_without_asking(cached, upstream):
+def test_a_repeat_is_answered_without_asking(cached, upstream, asked):
     upstream.answer = lambda seen: plain(ANSWER, headers={"x-ratelimit-remaining": "7", "x-request-id": "r1"})
-    (_, first, body), (_, second, again) = asked_twice(cached, ASKED)
+    (_, first, body), (_, second, again) = asked_twice(cached, asked)
     assert body == again and len(upstream.seen) == 1
     assert second["x-freehold-cache"] == "hit" and second["age"] == "0"
     assert first["x-ratelimit-remaining"] == "7" and second["x-ratelimit-remaining"] is None
     # The first one's id is another request's.
     assert second["x-request-id"] == second["x-freehold-request-id"] != first["x-freehold-request-id"]
-    reordered = json.dumps(dict(reversed(ASKED.items())), indent=None).encode()
+    reordered = json.dumps(dict(reversed(asked.items())), indent=None).encode()
     assert post(cached, reordered)[1]["x-freehold-cache"] == "hit", "the order of fields says nothing"
 
 
-def test_trace_and_metrics_say_who_answered(cached, upstream):
-    _, (_, headers, _) = asked_twice(cached, ASKED)
+def test_trace_and_metrics_say_who_answered(cached, upstream, asked):
+    def counted():
+        names = [f'cache_total{{outcome="{name}"' for name in ("hit", "kept", "miss")]
+        names.append('requests_total{arm="incumbent",endpoint="cache"')
+        return [metric(cached, f"freehold_{name}") for name in names]
+
+    before = counted()
+    _, (_, headers, _) = asked_twice(cached, asked)
     trace = trace_of(cached, headers["x-freehold-trace-id"])
     assert (trace.decision, trace.endpoint, trace.arm) == ("cache", "cache", "incumbent")
     assert trace.response == ANSWER and trace.completeness == "complete"
-    eventually(lambda: metric(cached, 'freehold_cache_total{outcome="hit",route="r"}') == 1)
-    assert metric(cached, 'freehold_cache_total{outcome="kept",route="r"}') == 1
-    assert metric(cached, 'freehold_cache_total{outcome="miss",route="r"}') == 1
-    assert metric(cached, 'freehold_requests_total{arm="incumbent",endpoint="cache"') == 1
+    eventually(lambda: counted() == [number + 1 for number in before])
     assert metric(cached, "freehold_cache_bytes") > len(json.dumps(ANSWER))
 
 
-def test_what_has_not_one_answer_is_always_asked(cached, upstream):
+def test_what_has_not_one_answer_is_always_asked(cached, upstream, asked):
     for change in ({"temperature": 0.1}, {"n": 2}, {"tools": TOOLS}, {"store": True}):
         for _ in range(2):
-            assert post(cached, {**ASKED, **change})[1]["x-freehold-cache"] is None
+            assert post(cached, {**asked, **change})[1]["x-freehold-cache"] is None
     assert len(upstream.seen) == 8
 
 
-def test_a_seed_is_as_good_as_no_chance_and_another_seed_is_another_request(cached, upstream):
-    asked_twice(cached, {**QUESTION, "temperature": 0.7, "seed": 5})
+def test_a_seed_is_as_good_as_no_chance_and_another_seed_is_another_request(cached, upstream, asked):
+    asked_twice(cached, {**asked, "temperature": 0.7, "seed": 5})
     assert len(upstream.seen) == 1
-    post(cached, {**QUESTION, "temperature": 0.7, "seed": 6})
+    post(cached, {**asked, "temperature": 0.7, "seed": 6})
     assert len(upstream.seen) == 2
 
 
-def test_a_header_that_may_matter_tells_requests_apart(cached, upstream):
-    asked_twice(cached, ASKED)
+def test_a_header_that_may_matter_tells_requests_apart(cached, upstream, asked):
+    asked_twice(cached, asked)
     for headers in ({"x-prompt-version": "2"}, {"openai-project": "p"}, {"authorization": "Bearer other"}):
-        assert post(cached, ASKED, headers=headers)[1]["x-freehold-cache"] is None
+        assert post(cached, asked, headers=headers)[1]["x-freehold-cache"] is None
     for name in ("traceparent", "x-stainless-retry-count", "user-agent", "x-freehold-user"):
-        assert post(cached, ASKED, headers={name: "1"})[1]["x-freehold-cache"] == "hit"
+        assert post(cached, asked, headers={name: "1"})[1]["x-freehold-cache"] == "hit"
 
 
-def test_the_query_tells_requests_apart_too(cached, upstream):
+def test_the_query_tells_requests_apart_too(cached, upstream, asked):
     """It names the API's version, or holds the key that only the upstream can judge."""
-    asked_twice(cached, ASKED, path="/v1/chat/completions?key=good")
+    asked_twice(cached, asked, path="/v1/chat/completions?key=good")
     upstream.answer = lambda seen: plain({"error": {"message": "no such key"}}, status=401)
     for query in ("?key=wrong", "", "?key=good&api-version=2"):
-        assert post(cached, ASKED, path=f"/v1/chat/completions{query}")[0] == 401
+        assert post(cached, asked, path=f"/v1/chat/completions{query}")[0] == 401
     assert upstream.seen[-1].place.endswith("?key=good&api-version=2")
 
 
-def test_a_stream_is_replayed_as_a_stream_without_the_usage_that_was_only_counted(cached, upstream):
+def test_a_stream_is_replayed_as_a_stream_without_the_usage_that_was_only_counted(cached, upstream, asked):
     upstream.answer = lambda seen: stream(
         stream_of("on", " its", " way", usage=seen.json["stream_options"]["include_usage"])
     )
-    first, second = asked_twice(cached, {**ASKED, "stream": True})
+    first, second = asked_twice(cached, {**asked, "stream": True})
     assert first[2] == second[2] and b"usage" not in second[2]
     assert second[1]["content-type"] == "text/event-stream" and len(upstream.seen) == 1
-    parts = list(client_stream(cached))
+    parts = list(client(cached).chat.completions.create(**asked, stream=True))
     assert [part.choices[0].delta.content for part in parts] == ["", "on", " its", " way", None]
     trace = trace_of(cached, second[1]["x-freehold-trace-id"])
     assert trace.streamed and trace.response["choices"][0]["message"]["content"] == "on its way"
-    assert post(cached, ASKED)[1]["x-freehold-cache"] is None, "one that is no stream is another request"
-
-
-def client_stream(running):
-    return client(running).chat.completions.create(**ASKED, stream=True)
+    assert post(cached, asked)[1]["x-freehold-cache"] is None, "one that is no stream is another request"
 
 
 def test_other_apis_get_their_own_words(cached, upstream):
@@ -124,7 +131,7 @@ def test_other_apis_get_their_own_words(cached, upstream):
     assert headers["x-freehold-cache"] == "hit"
 
 
-def test_only_whole_and_good_answers_are_kept(cached, upstream):
+def test_only_whole_and_good_answers_are_kept(cached, upstream, asked):
     filtered = {**ANSWER, "choices": [{**ANSWER["choices"][0], "finish_reason": "content_filter"}]}
     bad = (
         plain({"error": {"message": "slow down"}}, status=400),
@@ -139,19 +146,19 @@ def test_only_whole_and_good_answers_are_kept(cached, upstream):
         upstream.seen.clear()
         for _ in range(2):
             with contextlib.suppress(OSError, http.client.HTTPException):  # the one that breaks off
-                post(cached, {**ASKED, "stream": True})
+                post(cached, {**asked, "stream": True})
         assert len(upstream.seen) == 2
 
 
-def test_a_client_may_ask_past_it(cached, upstream):
-    asked_twice(cached, ASKED)
+def test_a_client_may_ask_past_it(cached, upstream, asked):
+    asked_twice(cached, asked)
     newer = {**ANSWER, "id": "newer"}
     upstream.answer = lambda seen: plain(newer)
-    assert json.loads(post(cached, ASKED, headers={"cache-control": "no-store"})[2]) == newer
-    assert json.loads(post(cached, ASKED)[2]) == ANSWER, "no-store is not kept either"
-    assert json.loads(post(cached, ASKED, headers={"cache-control": "no-cache"})[2]) == newer
-    assert json.loads(post(cached, ASKED)[2]) == newer, "no-cache replaces what was kept"
-    other = {**ASKED, "seed": 1}
+    assert json.loads(post(cached, asked, headers={"cache-control": "no-store"})[2]) == newer
+    assert json.loads(post(cached, asked)[2]) == ANSWER, "no-store is not kept either"
+    assert json.loads(post(cached, asked, headers={"cache-control": "no-cache"})[2]) == newer
+    assert json.loads(post(cached, asked)[2]) == newer, "no-cache replaces what was kept"
+    other = {**asked, "seed": 1}
     for _ in range(2):
         assert post(cached, other, headers={"x-freehold-capture": "off"})[1]["x-freehold-cache"] is None
 

@@ -1,9 +1,7 @@
-import time
-
 import pytest
 
 from freehold.catalog import retirements
-from freehold.workflows.incumbent.scanning import constants, grammars, plain
+from freehold.workflows.incumbent.scanning import constants
 
 # As the SDKs spell them: openai-go, anthropic-sdk-go, sashabaranov/go-openai, openai-java, anthropic-java.
 SPELT = {
@@ -50,52 +48,3 @@ def test_each_spelling_stands_for_one_id():
         and any(sign.isdigit() for sign in name)
     ]
     assert len({constants._letters(name) for name in makers}) == len(makers) > 200
-
-
-SOURCES = {
-    "go": """package a
-// openai.ChatModelGPT4
-var x = string(anthropic.ModelClaude3_5HaikuLatest)
-func f() { p := Params{Model: openai.F(openai.GPT3Dot5Turbo), Role: openai.ChatMessageRoleUser}; s := "openai.GPT4" }
-""",
-    "java": """class A { void f() {
-  B.builder().addUserMessage("hi").model(ChatModel.GPT_4O_MINI).build(); /* ChatModel.GPT_4 */
-  c.put(com.openai.models.ChatModel.GPT_3_5_TURBO.asString()); Level.GPT_4.toString(); } }
-""",
-    "kotlin": """fun f() = Params.builder().model(ChatModel.GPT_4O_MINI).maxCompletionTokens(2048).build()
-""",
-    "csharp": """class A { void F() { var r = new Q { Model = Models.Gpt_4o_mini }; } }
-""",
-}
-FOUND = {
-    "go": [("claude-3-5-haiku-latest", 3, 16), ("gpt-3.5-turbo", 4, 40), ("openai.GPT4", 4, 103)],
-    "java": [("hi", 2, 30), ("gpt-4o-mini", 2, 42), ("gpt-3.5-turbo", 3, 9)],
-    "kotlin": [("gpt-4o-mini", 1, 34)],
-    "csharp": [("gpt-4o-mini", 1, 46)],
-}
-
-
-@pytest.mark.parametrize("language", SOURCES)
-def test_constants_are_read_where_they_are_used(language):
-    def places(words):
-        return [(word.text, word.line, word.column) for word in words]
-
-    assert places(plain.read(SOURCES[language], language)) == FOUND[language]
-    if grammars.parser(language) is None:
-        pytest.skip(f"the grammar of {language} is not installed")
-    assert places(grammars.read(SOURCES[language], language)) == FOUND[language]
-
-
-def test_a_long_chain_takes_no_long_time():
-    source = (
-        "class A { void f() { x"
-        + ".a()" * 20_000
-        + ".model(ChatModel.GPT_4O_MINI); y = a"
-        + ".b" * 20_000
-        + "; } }"
-    )
-    for read in (plain.read, grammars.read):
-        begun = time.process_time()
-        words = read(source, "java")
-        assert words is None or "gpt-4o-mini" in [word.text for word in words]
-        assert time.process_time() - begun < 5

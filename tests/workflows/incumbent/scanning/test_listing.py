@@ -1,6 +1,9 @@
+import pytest
+
 from freehold.workflows.incumbent.scanning.listing import files, printable
 
 
+@pytest.mark.process
 def test_folders_of_dependencies_are_left_out(tmp_path):
     for name in ("app/a.py", "node_modules/x.js", ".venv/lib/y.py", "build/z.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,11 @@
 from datetime import date
 
+import pytest
+
 from freehold.workflows.incumbent.scan import scan
 from freehold.workflows.incumbent.scanning.markdown import MOST_MODELS, MOST_PLACES, scan_markdown
+
+pytestmark = pytest.mark.process
 
 DAY = date(2026, 11, 29)
 

@@ -7,6 +7,7 @@ from freehold.workflows.incumbent.scanning.meaning import Meaning, completions, 
 from freehold.workflows.incumbent.scanning.word import Word
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("text", ["gpt-sw3-7b", "openai/whisper-large-v3", "gpt-oss-20b", "gpt-neo-2.7B"])
 def test_open_models_with_such_names_are_no_rented_ones(tmp_path, text):
     (tmp_path / "a.py").write_text(f'm = "{text}"\n')

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from freehold.workflows.incumbent.scanning.unread import MOST_NAMED, Unread, read_plainly
+from freehold.workflows.incumbent.scanning.unread import MOST_NAMED, Unread
 
 
 def test_code_comes_first_and_is_named_whole():
@@ -11,10 +11,3 @@ def test_code_comes_first_and_is_named_whole():
     code, prose = others.groups()
     assert (code.reason, code.count, len(code.paths)) == ("no reader for Swift", 30, 30)
     assert (prose.reason, prose.count, len(prose.paths)) == ("prose", 30, MOST_NAMED)
-
-
-def test_what_was_read_plainly_names_the_way_out():
-    assert read_plainly({}) == ()
-    (note,) = read_plainly({"go": 2, "csharp": 1})
-    assert note.startswith("C#, Go: 3 files read without a grammar")
-    assert "freehold[scan]" in note

@@ -3,7 +3,6 @@
 import msgspec
 
 from freehold.catalog.vendors import with_addresses
-from freehold.evals.scorers import make
 from freehold.gateway.config import check_route
 from freehold.types.config import parse
 from freehold.workflows.journey.converting.convert import ConvertRequest, convert
@@ -22,8 +21,6 @@ def converted(folder, name, text, **options):
     names = [one.name for one in configured_endpoints(config)]
     for table in config.routes:
         check_route(route_of(table), names)
-    if config.task.scorer != "exact" or config.task.options:
-        make(config.task.scorer, config.task.options)
     for key in ("sk-live", "SECRET"):
         assert key not in msgspec.json.encode(made).decode()
     return made, config

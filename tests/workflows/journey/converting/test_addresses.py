@@ -29,7 +29,7 @@ def test_a_provider_is_a_vendor_an_engine_or_an_address():
     assert address("anthropic").api == "anthropic"
     assert address("ollama").api == "ollama"
     assert address("azure") is None and address("bedrock") is None and address("unheard-of") is None
-    assert key_variable("fireworks_ai") == "FIREWORKS_API_KEY" and key_variable("vllm") is None
+    assert key_variable("fireworks_ai") == "FIREWORKS_API_KEY" and key_variable("hosted_vllm") is None
 
 
 def test_azure_needs_a_resource_and_a_deployment():

@@ -11,18 +11,12 @@ from freehold.workflows.journey.converting.parts import (
     toml_value,
     unique,
 )
-from freehold.workflows.journey.converting.source import Source
 
 
 @pytest.mark.parametrize(
     ("text", "name"),
     [
         ("os.environ/AZURE_KEY", "AZURE_KEY"),
-        ("env::K1", "K1"),
-        ("${K2}", "K2"),
-        ("$K3", "K3"),
-        ("{{ env.K4 }}", "K4"),
-        ("process.env.K5", "K5"),
         ("sk-live", "USUAL"),
         ("os.environ/not a name", "USUAL"),
         (None, "USUAL"),
@@ -60,13 +54,3 @@ def test_two_deployments_at_one_address_are_one_endpoint():
     )
     assert len(parts.endpoints) == 1
     assert parts.routes[0]["fallback"] == [{"endpoint": "gpu", "model": "y"}]
-
-
-@pytest.mark.parametrize(
-    ("value", "kept"), [(8, 8), ("4", 4), (0.5, None), (0, None), (-1, None), (1e9, None), ("auto", None)]
-)
-def test_a_number_that_cannot_be_a_hyperparameter_stays_unread(value, kept):
-    parts, source = ConfigParts("app", "f"), Source({"n": value})
-    parts.training(source, "n", "batch_size")
-    assert parts.train.get("batch_size") == kept
-    assert source.unread() == ([] if kept else ["n"])

@@ -1,11 +1,12 @@
 """Files that are made to harm are refused within a moment; none of them may be read without end."""
 
 import os
+from decimal import Decimal
 
 import pytest
 
 from freehold.errors import InputError
-from freehold.workflows.journey.converting.reading import MOST_BYTES, read_document
+from freehold.workflows.journey.converting.reading import MOST_BYTES, Source, as_number, read_document
 
 BILLION = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12))
 MERGED = "a0: &a0 {k0: 1}\n" + "".join(
@@ -30,8 +31,8 @@ def read(tmp_path, text, name="c.yaml"):
         ("a: !include other.yaml\n", "more than plain values"),
         ("a: [1, 2\n", "not valid YAML"),
         ("? [a]\n: b\n", "more than plain values|YAML"),
-        ("just text\n", "neither a mapping nor a list"),
-        ("", "neither a mapping nor a list"),
+        ("just text\n", "does not hold a mapping"),
+        ("", "does not hold a mapping"),
         (b"a: \xff\xfe\n", "not UTF-8"),
         ("a: " + "x" * MOST_BYTES, "more than"),
     ],
@@ -64,14 +65,8 @@ def test_anchors_that_people_use_are_read(tmp_path):
     assert found["a"] == {"temperature": 0} and found["b"] == {"temperature": 0, "max_tokens": 3}
 
 
-def test_json_toml_and_lines(tmp_path):
+def test_json_is_yaml_too(tmp_path):
     assert read(tmp_path, '{"a": [1]}', "a.json") == {"a": [1]}
-    assert read(tmp_path, "a = 1\n", "a.toml") == {"a": 1}
-    assert read(tmp_path, '{"a": 1}\n{"b": 2}\n{"c', "a.jsonl") == [{"a": 1}, {"b": 2}]
-    assert read(tmp_path, '{"a": "x\u2028y"}\r\n{"b": 2}\n', "b.jsonl") == [{"a": "x\u2028y"}, {"b": 2}]
-    for name, text in (("b.json", "{"), ("b.toml", "a = "), ("b.jsonl", "{")):
-        with pytest.raises(InputError, match="not valid"):
-            read(tmp_path, text, name)
     with pytest.raises(InputError, match=r"nested too deep|not valid"):
         read(tmp_path, "[" * 100_000, "c.json")
 
@@ -81,3 +76,32 @@ def test_a_folder_a_pipe_and_nothing_are_no_files(tmp_path):
     for path in (tmp_path, tmp_path / "pipe", tmp_path / "absent"):
         with pytest.raises(InputError):
             read_document(path)
+
+
+def test_what_is_not_read_is_named_wherever_it_stands():
+    source = Source({"a": 1, "b": {"c": "x", "d": None}, "e": [{"f": 2, "g": 3}], "h": []})
+    assert source.number("a") == 1
+    assert source.parts("e")[0].number("f") == 2
+    assert source.unread() == ["b", "e[0].g"]
+    assert source.part("b").text("c") == "x"
+    assert source.unread() == ["e[0].g"]
+
+
+def test_values_of_another_kind_stay_unread():
+    source = Source(
+        {"text": 3, "number": "many", "part": [1], "parts": [1, {}], "long": "x" * 5000, "whole": -1}
+    )
+    assert source.text("text", "long") is None and source.number("number") is None
+    assert source.part("part") is None and source.parts("parts") == [] and source.whole("whole") is None
+    assert len(source.unread()) == 6
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (1, 1), ("0.5", Decimal("0.5")), ("80_000", 80000), (True, None), (float("nan"), None), (float("inf"), None),
+        ("1e400", None), ("x", None), (None, None), (10**30, None), ("Infinity", None),
+    ],
+)  # fmt: skip
+def test_numbers(value, number):
+    assert as_number(value) == number

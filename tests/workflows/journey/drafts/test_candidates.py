@@ -78,22 +78,16 @@ def written(folder):
     return path
 
 
-def test_the_newer_keys_are_named_where_they_apply():
+def test_a_key_for_few_labels_is_named_where_it_applies():
     few = [f"label {number % 30}" for number in range(300)]
-    rungs = proposed(Guess("label", {}, ""), few, QuestionLanguages(), 300, labelled=False)
+    rungs = proposed(Guess("label", {}, ""), few, QuestionLanguages(), 300)
     text = "\n".join(as_toml(rungs))
-    assert (
-        '# unlabelled = "traffic"' in text
-        and '# pseudo_labels = "agreed"' in text
-        and "# paraphrases" in text
-    )
-    taken_in = re.sub(r"^# (?=unlabelled|pseudo_labels|paraphrases)", "", text, flags=re.MULTILINE)
+    assert '# unlabelled = "traffic"' in text
+    taken_in = re.sub(r"^# (?=unlabelled)", "", text, flags=re.MULTILINE)
     encoder = parse('[app]\nname = "a"\n' + taken_in).candidates[0]
-    assert (encoder.unlabelled, encoder.pseudo_labels, encoder.paraphrases.endpoint) == (
-        "traffic", "agreed", "incumbent"
-    )  # fmt: skip
+    assert encoder.unlabelled == "traffic"
     plenty = "\n".join(as_toml(proposed(Guess("label", {}, ""), LABELS, QuestionLanguages(), 300)))
-    assert "unlabelled" not in plenty and "pseudo_labels" not in plenty
+    assert "unlabelled" not in plenty
 
 
 def test_a_candidate_may_be_named_with_its_method():

@@ -37,7 +37,7 @@ def test_a_question_and_its_answer_are_shown():
         sample(*ONE, ("assistant", "which?"), ("user", "that one")),
         sample(*ONE, gold=None),
         sample(*ONE, gold=" "),
-        sample(*ONE, desirable=False),
+        sample(*ONE, disliked=True),
         sample(*ONE, tools=[{"type": "function"}]),
         sample(("user", [{"type": "image_url"}])),
         sample(("assistant", "hello")),

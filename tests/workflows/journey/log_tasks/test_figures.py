@@ -9,7 +9,6 @@ from freehold.workflows.journey.log_tasks.figures import (
     distinct_questions,
     is_agent,
     languages,
-    together,
 )
 
 
@@ -25,7 +24,6 @@ def figures(*said, answer="yes", **more):
 
 def test_a_question_that_comes_again_is_one_sample():
     assert distinct_questions(figures("a", "b", " a ")) == 2
-    assert distinct_questions(together([figures("a", "b"), figures("b", "c")])) == 3
     assert distinct_questions(GroupFigures()) == 0
 
 

@@ -32,7 +32,7 @@ def found(prompt, answers, *, count=100, model="gpt-4o-2024-08-06", usage=USAGE)
     for one in logged:
         grouper.group_of(one.asked())
         figures.add(one, one.asked())
-    return FoundTask(grouper.groups, (grouper.match(0),), figures)
+    return FoundTask(grouper.groups[0], grouper.match(0), figures)
 
 
 LABELS = ("card", "refund", "fees")

@@ -41,7 +41,7 @@ def test_what_trains_is_compared_with_what_is_served_before_promotion(name):
     ("engine", "train", "method"),
     [
         ("auto", "lora", "lora"),
-        ("llamacpp", "dpo", "dpo"),
+        ("llamacpp", "qlora", "qlora"),
         ("vllm", "full", "full"),
         ("auto", "full", "full"),
         ("ollama", "lora", "lora"),
@@ -95,7 +95,7 @@ epochs = 1
 model = "org/a"
 [[candidates]]
 model = "org/a"
-method = "dpo"
+method = "qlora"
 [[candidates]]
 model = "org/a"
 name = "rank 4"
@@ -108,11 +108,11 @@ endpoint = "house"
 
 def test_one_run_has_several_methods_on_a_model_several_settings_and_models_elsewhere():
     parsed = parse(ELSEWHERE)
-    plain, dpo, small, elsewhere = made = candidates(parsed)
-    assert [one.method for one in made] == ["lora", "dpo", "lora", "as_is"]
+    plain, quantized, small, elsewhere = made = candidates(parsed)
+    assert [one.method for one in made] == ["lora", "qlora", "lora", "as_is"]
     assert len({one.key for one in made}) == 4, "each has steps of its own"
     assert (plain.training(parsed).r, small.training(parsed).r, small.training(parsed).epochs) == (32, 4, 1)
-    assert dpo.training(parsed).method == "dpo"
+    assert quantized.training(parsed).method == "qlora"
     assert small.short_name == "a (rank 4)"
     assert parsed.models == ("org/a", "org/b")
     assert fetches(plain, parsed) and not fetches(elsewhere, parsed)
@@ -132,6 +132,6 @@ def test_one_behind_an_endpoint_is_asked_there(tmp_path):
 
 
 def test_a_method_of_another_version_is_refused_by_name(monkeypatch):
-    monkeypatch.delitem(METHODS, "kto")
-    with pytest.raises(UsageError, match="method kto is not in this version"):
-        method_named("kto")
+    monkeypatch.delitem(METHODS, "full")
+    with pytest.raises(UsageError, match="method full is not in this version"):
+        method_named("full")

@@ -19,7 +19,7 @@ from freehold.errors import UsageError
 from freehold.types.machine import Fit
 from freehold.types.training import Adapter
 from freehold.workflows.journey.methods import METHODS, NotMadeError
-from freehold.workflows.journey.methods.training import STEP_COUNT, learn
+from freehold.workflows.journey.methods.training import learn
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.parity import MOST_PROMPTS
 
@@ -33,9 +33,9 @@ def test_each_step_runs_once_and_is_kept(tmp_path, monkeypatch):
     opened = training_project(tmp_path, monkeypatch)
     asked, first, again = quick_training(monkeypatch), Told(), Told()
     made = make(opened, progress=first)
-    assert [note for _, note in first.steps] == [""] * STEP_COUNT
+    assert [note for _, note in first.steps] == [""] * 4
     assert make(opened, progress=again) == made
-    assert [note for _, note in again.steps] == ["unchanged since the last run"] * STEP_COUNT
+    assert [note for _, note in again.steps] == ["unchanged since the last run"] * 4
     assert (len(asked["train"]), len(asked["parity"])) == (1, 1)
     with bench(opened) as ready:
         assert (ready.store.latest(Fit), ready.store.latest(Adapter)) == (made.fit, made.trained)

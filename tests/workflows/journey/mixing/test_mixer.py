@@ -15,7 +15,7 @@ from freehold.types.progress import Silent
 from freehold.types.route import Route, Target
 from freehold.types.verdict import Verdict
 from freehold.workflows.journey.migrate import migrate
-from freehold.workflows.journey.mixture import kept_mixture, plan_mixture, write_curve_page
+from freehold.workflows.journey.mixture import kept_mixture, plan_mixture
 from freehold.workflows.project import open_project
 from freehold.workflows.shift.rollout.mixture import with_mixture
 
@@ -96,14 +96,6 @@ def test_the_same_again_is_kept_and_adds_no_look(migrated):
         assert store.count_records(ItemLook) == 1
     with pytest.raises(UsageError, match="no candidate nobody"):
         plan_mixture(opened, label="nobody", progress=Silent())
-
-
-def test_a_page_of_the_curves_stands_by_itself(migrated, tmp_path):
-    mixture = kept_mixture(migrated[0])
-    write_curve_page(mixture, tmp_path / "curve.html")
-    page = (tmp_path / "curve.html").read_text()
-    assert "<svg" in page and mixture.sentence in page and "prefers-color-scheme" in page
-    assert "http" not in page.replace("http-equiv", "")
 
 
 def test_a_rollout_gets_the_rule_and_refuses_a_stale_one(migrated):

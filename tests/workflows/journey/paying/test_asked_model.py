@@ -28,7 +28,7 @@ models = ["small"]
 
 
 def named(name, text=TEXT):
-    return asked_model(name, parse(text), role="the writer", known=("judge",))
+    return asked_model(name, parse(text), role="the writer")
 
 
 def test_the_incumbent_and_endpoints_are_found_by_name():

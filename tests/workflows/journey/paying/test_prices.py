@@ -3,7 +3,7 @@ from decimal import Decimal
 from freehold.evals.answers import ChatAnswer
 from freehold.types.config import PriceConfig
 from freehold.types.trace import Usage
-from freehold.workflows.journey.paying.prices import Prices, prompt_tokens
+from freehold.workflows.journey.paying.prices import Prices
 
 STATED = Prices(PriceConfig(prompt=Decimal(2), completion=Decimal(10)), "mine")
 BODY = {"messages": [{"role": "user", "content": "漢" * 100}], "max_tokens": 50}
@@ -17,7 +17,6 @@ def test_a_stated_price_holds_for_its_model_only():
 def test_no_request_can_cost_more_than_its_most():
     # One token a byte is the worst that a tokenizer over bytes can do.
     assert STATED.most("mine", BODY) >= STATED.usd("mine", 300, 50)
-    assert prompt_tokens(BODY) > 40
 
 
 def test_what_was_not_counted_costs_its_most_unless_it_was_refused():

@@ -52,7 +52,7 @@ def report_of(project, encoder, base, samples):
     return encoder_parity(project, plan=plan, encoder=encoder, base=base, samples=samples, progress=Silent())
 
 
-@pytest.mark.slow
+@pytest.mark.process
 @pytest.mark.parametrize("samples", [label_samples, json_samples])
 def test_what_is_served_is_what_was_trained(project, tmp_path, samples):
     base = base_at(tmp_path / "base")

@@ -19,7 +19,7 @@ def test_too_few_items_for_the_margin_say_what_they_can_prove_and_what_is_needed
         "incumbent cannot be promoted"
     )
     assert found.fix.startswith(
-        "hold out 126 items at least, about 437 for a good chance; or accept a margin of 0.067"
+        "hold out 126 items at least, about 498 for a good chance; or accept a margin of 0.067"
     )
 
 
@@ -72,8 +72,8 @@ def test_both_ways_out_are_named_with_the_records_and_the_share_they_take():
     found = find(100, 0.02, records=500)
     assert found.outcome == "fail"
     assert found.fix == (
-        "hold out 191 items at least (about 955 records at the present share or [data] held_out = 0.4), about 982 for "
-        "a good chance; or accept a margin of 0.038 ([task] margin)"
+        "hold out 191 items at least (about 955 records at the present share or [data] held_out = 0.4), about 1,048 "
+        "for a good chance; or accept a margin of 0.038 ([task] margin)"
     )
     assert "held_out =" not in find(60, 0.02, records=300).fix, "more than half of the records"
     assert "records" not in find(60, 0.02, records=60).fix, "files of their own"

@@ -29,23 +29,27 @@ def code(tmp_path, monkeypatch):
     return write
 
 
+@pytest.mark.process
 def test_a_scorer_that_finds_the_right_answer_right_is_ready(code):
     assert find("label").text == "label finds the right answer right"
     assert find("code", code(GOOD)).outcome == "ok"
 
 
+@pytest.mark.process
 def test_a_missing_function_is_told_and_does_not_hang(code):
     found = find("code", code(GOOD, "nope"))
     assert found.outcome == "fail"
     assert "nope" in found.text and found.fix
 
 
+@pytest.mark.process
 def test_a_module_that_never_ends_its_import_is_told_and_not_waited_for(code):
     found = find("code", code("import time\ntime.sleep(600)\n" + GOOD), seconds=0.5)
     assert found.outcome == "warn"
     assert "it loads slowly, or hangs" in found.text
 
 
+@pytest.mark.process
 def test_a_scorer_that_gives_the_right_answer_no_points_is_told(code):
     found = find("code", code("def grade(answer, reference, sample):\n    return 0\n"))
     assert found.outcome == "fail"

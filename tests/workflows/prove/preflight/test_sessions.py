@@ -54,6 +54,7 @@ def own(tmp_path, body):
     return f"{tmp_path / 'mine.py'}:check"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("body", "outcome", "said"),
     [

@@ -86,9 +86,15 @@ def test_two_gateways_are_one_address_and_a_killed_one_is_survived(program, upst
         for process in killed:
             process.kill()
         running[0].process.wait()
-        # What was on its way to it in that moment is lost with it: a proxy that repeated it could pay for it twice.
-        eventually(lambda: {ask().status_code for _ in range(5)} == {200})
-        asked = len(upstream.seen)
-        statuses = [ask().status_code for _ in range(40)]
-        assert set(statuses) == {200}
-        assert len(upstream.seen) - asked == 40, "no request was paid for twice"
+        # What was on its way to it in that moment is lost with it: a proxy that repeated it could pay for it twice. How
+        # long a proxy keeps a connection to the dead one is its own matter, and longer on a busy machine.
+        asked, answered = len(upstream.seen), 0
+
+        def all_are_answered():
+            nonlocal answered
+            statuses = [ask().status_code for _ in range(20)]
+            answered += statuses.count(200)
+            return set(statuses) == {200}
+
+        eventually(all_are_answered, timeout_s=60)
+        assert len(upstream.seen) - asked == answered, "no request was paid for twice"

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from freehold.cli.main import cli
 from freehold.workflows.shift.rollout.rehearse import RehearsalSettings, rehearse
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.process
 
 
 @pytest.mark.parametrize("fault", ["quality", "errors", "slow"])

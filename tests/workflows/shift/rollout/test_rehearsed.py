@@ -5,7 +5,7 @@ from tests.workflows.shift.shifting import trace
 
 from freehold.workflows.project import open_project
 from freehold.workflows.project_store import opened_store
-from freehold.workflows.shift.rollout.rehearsed import USUAL_RATE, rate_of, settings_of
+from freehold.workflows.shift.rollout.rehearse import USUAL_RATE, rate_of, settings_of
 
 CONFIG = (
     '[app]\nname = "x"\n[task]\nmargin = 0.1\n[rollout]\nshadow = 0.3\ncanary = [0.1, 0.4]\nmax_p95_ms = 700\n'

@@ -39,7 +39,7 @@ FALLING_STAGES = RolloutTerms(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_a_good_candidate_goes_through_all_steps(store):
     verdict = Verdict(
         id="v1", outcome="promote", candidate="base:ft", incumbent="i", reasons=(), evidence=FRESH

@@ -1,7 +1,6 @@
-"""A project with all that its screens show: data, doubts, runs, an evaluation item by item, a report, a mixture."""
+"""A project with all that its screens show: data, runs, an evaluation item by item, a report, a mixture."""
 
 import json
-import math
 import random
 from datetime import UTC, datetime
 
@@ -15,11 +14,10 @@ from freehold.evals.comparing import SideBySide, compare, disagreements
 from freehold.evals.latency import summarize
 from freehold.stats.compare import ScoreContext
 from freehold.store import open_store
-from freehold.training import loss_history
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluated import Evaluation, ItemLook
 from freehold.types.evaluation import EvalResult, Score, Task
-from freehold.types.training import Learned, TrainingEvent
+from freehold.types.training import TrainingEvent
 from freehold.workflows.data import dataset as datasets
 from freehold.workflows.prove.results import evaluation_id, keep, measured, write_results
 
@@ -142,19 +140,11 @@ def fill(project):
 
 
 def with_data(project):
-    """A dataset, an adapter that learned from it and doubts four labels, and another run that broke off or goes on."""
+    """A dataset, an adapter that learned from it, and another run that broke off or goes on."""
     dataset = fill(project)
     samples = list(training.read_samples(dataset, "train"))
     folder = project.state / "adapters" / "helpdesk-1"
     adapter = manifest(folder, name="helpdesk", dataset_id=dataset.id)
-    losses = [math.log(9) - place * 0.1 if place < 4 else 0.01 for place in range(len(samples))]
-    loss_history.write(
-        folder,
-        [
-            Learned(sample_id=sample.id, loss=loss, tokens=2, looks=2)
-            for sample, loss in zip(samples, losses, strict=True)
-        ],
-    )
     events(folder, 60, ends=True)
     (project.state / "adapters" / "helpdesk-2").mkdir()
     events(project.state / "adapters" / "helpdesk-2", 23)

@@ -1,8 +1,8 @@
-// Datasets: what is in one, its samples, labels in doubt.
+// Datasets: what is in one, its samples.
 
 import { el } from "../pieces/dom.js";
-import { count, percent, sentence } from "../pieces/format.js";
-import { address, command, empty, filters, fold, from, note, panel, pill, table, tiles, wayOut } from "../pieces/parts.js";
+import { count, percent } from "../pieces/format.js";
+import { address, empty, filters, fold, note, panel, pill, table, tiles } from "../pieces/parts.js";
 
 const SPLITS = { train: "train", validation: "validation", held_out: "held out" };
 
@@ -46,56 +46,18 @@ function cleaned(card) {
   card.terms.length ? el("p", { class: "small soft" }, card.terms.join(" ")) : null);
 }
 
-function doubts(detail, view) {
-  const shown = detail.doubts, id = detail.dataset.id;
-  if (shown.why_none) return panel("Labels in doubt", { "data-key": "doubts" }, el("p", {}, sentence(shown.why_none)), wayOut(shown.command));
-  const say = (row, answer) => view.act("label.review", { dataset: id, sample: row.doubt.sample_id, answer });
-  const correct = (row) => view.ask({ title: "Another answer is right", yes: "Correct it", text: row.doubt.question, fields: [{ name: "answer", label: "The right answer", kind: "lines", value: row.suggestion ?? "", placeholder: "all of it", required: true, most: 100_000 }] },
-    "label.review", { dataset: id, sample: row.doubt.sample_id });
-  const buttons = (row) => (row.review ? pill(row.review.decision === "confirmed" ? "is right" : `now: ${row.review.answer.slice(0, 60)}`, "good")
-    : view.can("label.review") ? el("div", { class: "buttons" }, el("button", { type: "button", class: "quiet", onclick: () => say(row, null) }, "It is right"), el("button", { type: "button", class: "quiet", onclick: () => correct(row) }, "Correct it")) : null);
-  const build = () => view.ask({ title: "Build the dataset again?", yes: "Build", reason: false, text: "With the labels that were confirmed and corrected. The dataset that stands is kept; what was trained and proven belongs to it." }, "dataset.build");
-  return panel(`Labels in doubt: ${count(shown.found)}`, { "data-key": "doubts" },
-    el("p", { class: "soft" }, shown.labels ? "A model that learned all the others kept finding these unlikely. Such labels are often wrong, or the question fits two of them."
-      : "The answers the model found least likely, which is only an order: free answers are all unlikely to some degree."),
-    table([{ head: "asked", cell: (row) => row.doubt.question }, { head: "label", cell: (row) => row.doubt.answer }, { head: "probability", number: true, cell: (row) => from(shown.adapter_id, percent(row.doubt.probability)) },
-      { head: "incumbent said", cell: (row) => row.doubt.incumbent ?? "–" }, { head: "", cell: buttons }], shown.rows, { caption: "The least likely first", key: (row) => row.doubt.sample_id, cards: true }),
-    el("div", { class: "buttons" }, detail.reviewed && view.can("dataset.build") ? el("button", { type: "button", class: "strong", onclick: build }, `Build with ${count(detail.reviewed)} reviewed`) : null,
-      command(detail.reviewed ? "freehold dataset build" : shown.command)));
-}
-
 const message = (one) => el("div", { class: one.learned ? "message learned" : "message" }, el("span", { class: "role" }, one.role, one.learned ? pill("learned", "good") : null), words(one.text));
 
-/** Tokens one by one: targets are marked, line ends are seen. */
-function tokens(run) {
-  const shown = run.left_out ? el("em", { class: "soft" }, ` … ${count(run.left_out)} tokens … `) : run.tokens.map((text) => el("span", {}, text.replaceAll("\n", "↵\n")));
-  return run.learned ? el("mark", {}, shown) : el("span", { class: "context" }, shown);
-}
-
-/** A sample as the tokens of each of its answers, or why a run leaves it out. */
-function masked(one, found) {
-  const left = found.left_out.find((other) => other.sample_id === one.id);
-  if (left) return note("warn", `Training leaves it out: ${left.reason}.`);
-  return found.samples.filter((other) => other.id === one.id).map((shown) => [el("p", { class: "small soft" }, shown.part ? `the ${shown.part} answer: ` : null, `${count(shown.tokens)} tokens, ${count(shown.learned_tokens)} learned`),
-    el("div", { class: "tokens" }, shown.runs.map(tokens))]);
-}
-
-const BECAUSE = { chosen: "the chosen candidate's base", trained: "the last run's base", first: "the first candidate that writes text", named: "as named" };
-
 function samples(detail, view) {
-  const shown = detail.samples, found = shown?.masks ?? null;
+  const shown = detail.samples;
   if (!shown) return note("warn", detail.samples_missing);
   const options = detail.dataset.splits.map((split) => [split.name, `${SPLITS[split.name]} (${count(split.samples)})`]);
-  const body = (one) => (found ? masked(one, found.masked) : [one.messages.map(message), one.incumbent ? el("p", { class: "small soft" }, "The incumbent said: ", words(one.incumbent)) : null]);
-  return panel("Samples", { "data-key": "samples" }, filters([{ name: "split", label: "Split", kind: "select", options },
-    { name: "shown", label: "Shown as", kind: "select", options: [["words", "messages"], ["tokens", "tokens of the model"]] }], { ...view, query: { ...view.query, split: shown.split } }),
-    shown.no_masks ? [note("warn", `No tokens to show: ${shown.no_masks}.`), wayOut(shown.masks_command)] : null,
-    found ? el("p", { class: "small soft" }, `Tokens of ${found.base_model} (${BECAUSE[found.because]}), method ${found.method}. `, el("mark", {}, "Marked"), " is what a model learns to write.",
-      found.masked.call_format === "tagged" ? " Tools and calls are in freehold's format: the base's chat template leaves them out." : null) : null,
+  const body = (one) => [one.messages.map(message), one.incumbent ? el("p", { class: "small soft" }, "The incumbent said: ", words(one.incumbent)) : null];
+  return panel("Samples", { "data-key": "samples" }, filters([{ name: "split", label: "Split", kind: "select", options }], { ...view, query: { ...view.query, split: shown.split } }),
     shown.samples.map((one) => el("article", { class: "item", "data-row": true, tabindex: "-1", "data-key": one.id }, el("header", {}, one.gold ? pill("gold", "good") : pill("the incumbent's answer"),
       one.tools ? pill(`${count(one.tools)} tools`) : null, el("span", { class: "id small soft" }, one.id.slice(0, 12))), body(one))),
     shown.samples.length ? null : el("p", { class: "soft" }, "This split is empty."),
-    found ? null : el("p", { class: "small soft" }, "Green is what a model learns to write."),
+    el("p", { class: "small soft" }, "Green is what a model learns to write."),
     el("p", { class: "pages" }, view.query.after ? el("a", { href: view.with({ after: "" }) }, "First page") : null, shown.next_after === null ? null : el("a", { href: view.with({ after: shown.next_after }), rel: "next" }, "Next page")));
 }
 
@@ -108,6 +70,6 @@ export function draw(record, view) {
   tiles([...["train", "validation", "held_out"].map((name) => sizes[name] && { label: SPLITS[name], value: count(sizes[name].samples), record: detail.dataset.id, note: `in ${count(sizes[name].groups)} groups` }),
     { label: "Targets", value: count(detail.dataset.targets_from.gold ?? 0), record: detail.dataset.id, note: `right answers you brought; ${count(detail.dataset.targets_from.incumbent ?? 0)} are the incumbent's answers` },
     { label: "Recorded requests", value: count(record.traces), href: address("traffic") }]),
-  (detail.card?.warnings ?? []).map((text) => note("warn", text)), doubts(detail, view),
+  (detail.card?.warnings ?? []).map((text) => note("warn", text)),
   detail.card ? [profile(detail.card), cleaned(detail.card)] : note("warn", "This dataset has no card: it was built before there were any. freehold dataset build writes one."), samples(detail, view)];
 }

@@ -1,13 +1,9 @@
 // One request: what was asked, the answer and the other side's answer next to each other, when, why there, and feedback.
 
 import { el } from "../pieces/dom.js";
-import { count, ms, number, moment, percent, usd } from "../pieces/format.js";
-import { tell } from "../pieces/dialogs.js";
+import { count, ms, number, moment, percent } from "../pieces/format.js";
 import { command, empty, fold, link, note, panel, pill, tiles } from "../pieces/parts.js";
 
-// Answers that were asked for on this page; the store keeps none of them.
-const replays = new Map();
-const SIDES = [["incumbent", "the incumbent"], ["candidate", "the candidate"]];
 const THUMBS = { true: "liked", false: "not liked", up: "good", down: "bad" };
 
 /** A text that may be only the beginning of one. */
@@ -49,35 +45,6 @@ function feedback(trace, view) {
     view.can("trace.feedback") ? el("div", { class: "buttons" }, el("button", { type: "button", onclick: give }, "Say what is right")) : null);
 }
 
-const charged = (plan) => (plan.most_usd === null ? "It charges nothing by the token."
-  : `It costs about ${usd(plan.about_usd)}, at most ${usd(plan.most_usd)}. Replays of the last 24 hours cost ${usd(plan.spent_usd)} of ${usd(plan.budget_usd)}.`);
-
-/** What it costs is said before; the answer stands beside the others until the page is left. */
-async function askAgain(id, side, words, view) {
-  let plan;
-  try {
-    plan = await view.act("trace.replay_plan", { id, side });
-  } catch (problem) {
-    return tell("It is not asked again", el("p", {}, `${problem.message}.`), problem.hint ? el("p", { class: "soft" }, problem.hint) : null);
-  }
-  const made = await view.ask({ title: `Ask ${words} again?`, text: [`${plan.model} at ${plan.endpoint} gets this request once more. ${charged(plan)}`, ...plan.notes].join(" "), yes: "Ask" },
-    "trace.replay", { id, side, agreed_usd: plan.most_usd });
-  if (!made) return null;
-  replays.set(id, [...(replays.get(id) ?? []), made].slice(-4));
-  return view.draw();
-}
-
-const replayed = (made, at) => panel(`Asked again: ${made.plan.side}`, { "data-key": `replay-${at}-${made.at}`, "data-replay": made.plan.side },
-  el("p", {}, pill(made.error === null ? "answered" : made.error.split(":")[0], made.error === null ? "good" : "bad"), " ", el("span", { class: "soft" }, made.plan.model)),
-  made.content ? words(made.content) : el("p", { class: "soft" }, made.error ?? "No answer came."),
-  facts([["at", moment(made.at)], ["first byte", made.ttft_ms === null ? null : ms(made.ttft_ms)], ["whole answer", made.total_ms === null ? null : ms(made.total_ms)], ["ended by", made.finish_reason],
-    ["tokens in", made.usage?.prompt_tokens ?? null], ["tokens out", made.usage?.completion_tokens ?? null], ["cost", made.usd === null ? null : usd(made.usd)]]));
-
-const again = (trace, view) => panel("Ask again", { "data-key": "again" },
-  el("p", { class: "soft" }, "The same request, put once more to one side. What it costs is said before; the answer is shown here and not kept."),
-  view.can("trace.replay") ? el("div", { class: "buttons" }, SIDES.map(([side, words]) => el("button", { type: "button", onclick: () => askAgain(trace.id, side, words, view) }, `Ask ${words}`))) : null,
-  command(`freehold traces replay ${trace.id}`));
-
 export function draw(record, view) {
   const trace = record.trace;
   if (!trace) return empty(record.id ? "There is no such trace" : "Which trace?", record.id ? "It may have been forgotten, or expired. A trace is written a moment after its answer." : "The traffic screen lists them.", "freehold traces list");
@@ -86,12 +53,12 @@ export function draw(record, view) {
   return [tiles([{ label: "when", value: moment(own.at), note: trace.source }, { label: "whole answer", value: ms(own.total_ms), note: own.ttft_ms === null ? null : `first byte ${ms(own.ttft_ms)}` },
     { label: "sent to", value: own.arm, note: [trace.decision, trace.share === null ? null : `at a share of ${percent(trace.share)}`].filter(Boolean).join(", ") || null },
     { label: "asked for", value: trace.model, note: trace.route ? `route ${trace.route}` : "no route" }]),
-  el("div", { class: "columns" }, answer(own, `Answer: ${title(own)}`), trace.others.map((one) => answer(one, `Next to it: ${title(one)}`)), (replays.get(trace.id) ?? []).map(replayed)),
+  el("div", { class: "columns" }, answer(own, `Answer: ${title(own)}`), trace.others.map((one) => answer(one, `Next to it: ${title(one)}`))),
   own.mirrored || trace.others.length ? null : note("", "This request was not mirrored, so there is no second answer to compare with."),
   panel("Request", { "data-key": "request" }, trace.messages.map((message, at) => [
     at === 1 && trace.left_out ? el("p", { class: "soft" }, `${count(trace.left_out)} messages are left out here.`) : null,
     el("h3", {}, message.role), words(message.content)]), fold("parameters", "Its other fields", words(trace.parameters))),
-  again(trace, view), feedback(trace, view),
+  feedback(trace, view),
   panel("Where it belongs", { "data-key": "belongs" }, facts([
     ["user", trace.user ? link(trace.user, "traffic", { user: trace.user }) : null],
     ["conversation", trace.conversation_id ? link(trace.conversation_id, "traffic", { conversation_id: trace.conversation_id }) : null],

@@ -3,7 +3,6 @@
 import { el } from "../pieces/dom.js";
 import { figures, lines } from "../pieces/charts.js";
 import { ago, count, gib, number, percent, seconds } from "../pieces/format.js";
-import { whole } from "../pieces/items.js";
 import { command, empty, filters, from, note, panel, pill, table, tiles } from "../pieces/parts.js";
 
 const MARKS = { done: "good", running: "warn", stopped: "", failed: "bad" };
@@ -18,17 +17,6 @@ function curve(title, key, record, words, more = []) {
   return panel(title, { "data-key": key }, lines({ label: `${title} over steps: ${last} at the end`, series, xWords: step, yWords: words, across: 2 }),
     figures(key, [{ head: "step", number: true, cell: (row) => count(row[1][0]) }, { head: "run", cell: (row) => row[0] }, { head: title, number: true, cell: (row) => words(row[1][1]) }],
       series.flatMap((one) => one.points.filter((_, at) => at % Math.ceil(one.points.length / 20) === 0 || at === one.points.length - 1).map((point) => [one.name, point]))));
-}
-
-/** A few validation samples, and what the model wrote for them from evaluation to evaluation. */
-function samples(run, view) {
-  if (!run.evaluations) return null;
-  const at = (one) => [step(one.step), " ", one.is_right ? pill("right", "good") : pill(one.ended ? "wrong" : "cut", "bad")];
-  return panel("What it wrote as it learned", { "data-key": "written" }, view.query.written ? run.written.map((one) => el("article", { class: "item", "data-key": `written-${one.sample_id}` },
-    one.question ? el("p", { class: "question" }, whole(one.question)) : el("p", { class: "soft" }, `Sample ${one.sample_id.slice(0, 12)}, whose dataset is gone.`),
-    one.right ? el("p", { class: "small" }, el("span", { class: "soft" }, "Right: "), whole(one.right)) : null,
-    el("dl", { class: "tree" }, one.answers.map((answer) => el("div", {}, el("dt", {}, at(answer)), el("dd", {}, answer.text.text ? whole(answer.text) : el("em", { class: "soft" }, "nothing")))))))
-    : el("p", {}, `${count(run.evaluations)} evaluations had a few validation samples answered. `, el("a", { href: view.with({ written: true }) }, "Show them"), ", where you may see what customers write."));
 }
 
 export function draw(record, view) {
@@ -48,7 +36,6 @@ export function draw(record, view) {
     line.state === "stopped" || line.state === "failed" ? note("warn", `This run is ${line.state}. The same command goes on from its checkpoint: `, command(line.kind === "encoder" ? "freehold migrate" : "freehold train")) : null,
     el("div", { class: "columns" }, curve("Loss", "loss", record, (value) => number(value), [["validation_loss", ", validation"]]), curve("Validation answers right", "score", record, percent),
       curve("Memory", "memory_bytes", record, (value) => `${(value / 2 ** 30).toFixed(2)} GiB`), curve("Tokens per second", "tokens_per_second", record, (value) => count(Math.round(value))), curve("Learning rate", "learning_rate", record, (value) => value.toExponential(1))),
-    samples(record.run, view),
     said.length ? panel("What was said on the way", { "data-key": "said" }, el("ul", { class: "small" }, said.map((text) => el("li", {}, text)))) : null,
     differences.length ? panel("What differs", { "data-key": "differences" }, table([{ head: "field", cell: ([name]) => name }, { head: line.name, cell: ([, pair]) => JSON.stringify(pair[0]) }, { head: chosen.against, cell: ([, pair]) => JSON.stringify(pair[1]) }], differences, { cards: true })) : null,
     record.curve ? panel("Would more samples help?", { "data-key": "more" }, el("p", {}, from(record.curve.id, `Twice the samples (${count(record.curve.twice_samples)}) would give about ${percent(record.curve.twice_accuracy)} right, ${percent(record.curve.twice_low)} to ${percent(record.curve.twice_high)}.`)),

@@ -1,4 +1,4 @@
-"""Values of configuration: JSON, TOML, YAML, `.env`, ini, Dockerfile, and shell or Terraform without their grammars.
+"""Values of configuration: JSON, TOML, YAML, `.env`, ini, Dockerfile, shell and Terraform.
 
 A word is a value where it stands alone between quotes, commas, brackets, or line ends, after an equals sign or
 colon, or
@@ -51,7 +51,9 @@ def values(line: str, number: int, column: int = 0) -> list[Word]:
     return found
 
 
-_MODEL = re.compile(r"\bmodel(?:_?name|_?id)?\\?[\"']?\s*[:=]\s*\\?[\"']([\w.:/@+-]+)", re.IGNORECASE)
+_MODEL = re.compile(
+    r"(?:\b|(?<=\\[nrt]))model(?:_?name|_?id)?\\?[\"']?\s*[:=]\s*\\?[\"']([\w.:/@+-]+)", re.IGNORECASE
+)
 
 
 def embedded(word: Word) -> list[Word]:

@@ -27,7 +27,7 @@ def scan_markdown(found: Scan, *, fail_within: int) -> str:
         if len(found.models) > MOST_MODELS:
             lines += ["", f"and {len(found.models) - MOST_MODELS:,} models more"]
         lines.append("")
-    skipped = f", {len(found.skipped):,} not read whole" if found.skipped else ""
+    skipped = f", {len(found.skipped):,} not read" if found.skipped else ""
     lines.append(f"{found.files:,} files read{skipped}, as of {found.as_of}")
     return "\n".join([*lines, ""])
 

@@ -17,7 +17,7 @@ RULES: dict[str, str] = {
 
 
 def sarif(found: Scan, *, fail_within: int) -> dict[str, Any]:
-    """One run with a result for each finding. What could not be read whole is a notification of the run."""
+    """One run with a result for each finding. What could not be read is a notification of the run."""
     return {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -38,7 +38,7 @@ def sarif(found: Scan, *, fail_within: int) -> dict[str, Any]:
                         "toolExecutionNotifications": [
                             {
                                 "level": "warning",
-                                "message": {"text": f"not read whole: {reason}"},
+                                "message": {"text": f"not read: {reason}"},
                                 "locations": [
                                     {"physicalLocation": {"artifactLocation": {"uri": quote(path)}}}
                                 ],

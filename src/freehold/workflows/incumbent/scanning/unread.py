@@ -1,5 +1,4 @@
-"""What a scan did not look into, and what it read in a coarser way than it could: named, so that silence means nothing
-was there."""
+"""What a scan did not look into: named, so that silence means nothing was there."""
 
 from __future__ import annotations
 
@@ -28,11 +27,6 @@ PROSE = frozenset({".md", ".mdx", ".rst", ".txt", ".adoc", ".org", ".tex", ".pdf
 
 MOST_NAMED = 20
 """Of prose and data, this many files are named; of code, all."""
-
-NAMES: dict[str, str] = {
-    "go": "Go", "java": "Java", "kotlin": "Kotlin", "csharp": "C#", "ruby": "Ruby", "php": "PHP", "rust": "Rust",
-    "shell": "shell", "terraform": "Terraform",
-}  # fmt: skip
 
 
 class Unread:
@@ -67,15 +61,3 @@ def _reason(path: Path) -> str:
     if suffix in CODE:
         return f"no reader for {CODE[suffix]}"
     return "prose" if suffix in PROSE else "data, media and other kinds"
-
-
-def read_plainly(counts: dict[str, int]) -> tuple[str, ...]:
-    """Which languages were read without their grammars, and the way to have them read whole."""
-    if not counts:
-        return ()
-    languages = ", ".join(sorted(NAMES[language] for language in counts))
-    files = sum(counts.values())
-    return (
-        f"{languages}: {files} file{'' if files == 1 else 's'} read without a grammar, by their string literals only "
-        "(pip install 'freehold[scan]')",
-    )

@@ -1,4 +1,4 @@
-"""Where a provider is asked, in freehold's words, from the names that other tools have for it."""
+"""Where a provider is asked, in freehold's words, from the name that LiteLLM has for it."""
 
 from __future__ import annotations
 
@@ -9,23 +9,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from freehold.catalog.vendors import vendors
 
 _OTHER_NAMES = {
-    "anyscale": "",
-    "azure-openai": "azure",
     "azure_ai": "",
-    "azureopenai": "azure",
-    "fireworks-ai": "fireworks",
     "fireworks_ai": "fireworks",
-    "google": "gemini",
-    "google-ai-studio": "gemini",
-    "google_ai_studio_gemini": "gemini",
-    "mistral-ai": "mistral",
-    "mistralai": "mistral",
-    "perplexity-ai": "perplexity",
-    "together-ai": "together",
     "together_ai": "together",
-    "togetherai": "together",
-    "z-ai": "zai",
-    "zhipu": "zai",
 }
 _KEYS = {
     "anthropic": "ANTHROPIC_API_KEY",
@@ -44,13 +30,8 @@ _KEYS = {
 """The environment variable that holds the key of a vendor, as its own documentation names it."""
 _OWN = {
     "hosted_vllm": "http://localhost:8000/v1",
-    "vllm": "http://localhost:8000/v1",
-    "sglang": "http://localhost:30000/v1",
-    "tgi": "http://localhost:8080/v1",
     "lm_studio": "http://localhost:1234/v1",
-    "localai": "http://localhost:8080/v1",
     "llamafile": "http://localhost:8080/v1",
-    "llama.cpp": "http://localhost:8080/v1",
     "xinference": "http://localhost:9997/v1",
     "ollama": "http://localhost:11434",
     "ollama_chat": "http://localhost:11434",
@@ -79,7 +60,7 @@ class VendorAddress(NamedTuple):
 
 
 def vendor_of(vendor: str) -> str | None:
-    """The vendor that freehold knows by a name of another tool; None for one that it does not know."""
+    """The vendor that freehold knows by LiteLLM's name; None for one that it does not know."""
     name = vendor.strip().lower()
     name = _OTHER_NAMES.get(name, name)
     return name if name in vendors() else None
@@ -97,7 +78,7 @@ def key_variable(vendor: str) -> str | None:
 
 
 def address(named: str, base_url: str | None = None) -> VendorAddress | None:
-    """The address of a provider by another tool's name, at `base_url` where it is not the usual one.
+    """The address of a provider by LiteLLM's name, at `base_url` where it is not the usual one.
 
     None where it cannot be told: an unknown provider without an address, and vendors at which each customer has an
     address of its own (Azure, Bedrock, Vertex) without one.

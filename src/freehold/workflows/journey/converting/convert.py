@@ -1,4 +1,4 @@
-"""`freehold import-config`: another tool's configuration as a `freehold.toml`, with what has no counterpart."""
+"""`freehold import-config`: LiteLLM's configuration as a `freehold.toml`, with what has no counterpart."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ import msgspec
 
 from freehold import files
 from freehold.catalog.vendors import with_addresses
-from freehold.errors import InputError, UsageError, did_you_mean
+from freehold.errors import InputError, UsageError
 from freehold.types.config import parse
 from freehold.visible import one_line
-from freehold.workflows.journey.converting.parts import ConfigParts, referred_variables
+from freehold.workflows.journey.converting import litellm
+from freehold.workflows.journey.converting.parts import (
+    ConfigParts,
+    ConvertedConfig,
+    Unmapped,
+    referred_variables,
+)
 from freehold.workflows.journey.converting.reading import read_document
-from freehold.workflows.journey.converting.records import ConvertedConfig, Unmapped
-from freehold.workflows.journey.converting.tools import TOOLS
 from freehold.workflows.journey.drafting import name_of, place
 from freehold.workflows.project import CONFIG_NAME
 
@@ -26,9 +30,7 @@ _SECRET_KEY = re.compile(
     r"authorization|salt[_-]?key$",
     re.IGNORECASE,
 )
-_REFERS = re.compile(
-    r"^(?:os\.environ/|env::|process\.env\.|\$|\{\{\s*env|dynamic::|path::|none$)", re.IGNORECASE
-)
+_REFERS = "os.environ/"
 _SHORTEST_SECRET = 8
 _MOST_UNREAD = 40
 
@@ -38,7 +40,6 @@ class ConvertRequest(NamedTuple):
 
     file: Path
     folder: Path
-    tool: str | None = None
     name: str | None = None
     incumbent: str | None = None
     write: bool = False
@@ -48,9 +49,9 @@ class ConvertRequest(NamedTuple):
 def convert(request: ConvertRequest) -> ConvertedConfig:
     """Read the file, convert it, and write `freehold.toml` into `request.folder` where that is asked for.
 
-    Raises `InputError` for a file that is none of the known tools' or beyond bounds, `UsageError` for a tool that is
-    not known and where there is a `freehold.toml` already, `StorageError` when it cannot be written. What it writes has
-    been read by the project's own strict reader before.
+    Raises `InputError` for a file that is not LiteLLM's or beyond bounds, `UsageError` where there is a
+    `freehold.toml` already, `StorageError` when it cannot be written. What it writes has been read by the project's own
+    strict reader before.
     """
     target = request.folder / CONFIG_NAME
     if request.write and target.exists() and not request.replace:
@@ -59,16 +60,22 @@ def convert(request: ConvertRequest) -> ConvertedConfig:
             hint="write into another folder with --dir, or overwrite it with --replace",
         )
     document = read_document(request.file)
-    tool = _tool(document, request)
+    if not litellm.recognises(document):
+        raise InputError(
+            "is not a configuration of LiteLLM's proxy",
+            path=str(request.file),
+            hint="those of other tools are taken over by hand: docs/guides/import-config.md says which key is which; "
+            "a log of traffic is read by: freehold import FILE",
+        )
     parts = ConfigParts(
         request.name or name_of(request.folder),
         place(request.file, request.folder),
         referred_variables(document),
     )
-    unread = TOOLS[tool].convert(document, parts, request.incumbent)
+    unread = litellm.convert(document, parts, request.incumbent)
     if not parts.has_anything:
         raise InputError(
-            f"recognised as {TOOLS[tool].TITLE}, and nothing in it could be converted: "
+            "nothing in it could be converted: "
             + "; ".join(f"{one.source}: {one.why}" for one in parts.unmapped[:3]),
             path=str(request.file),
         )
@@ -80,11 +87,9 @@ def convert(request: ConvertRequest) -> ConvertedConfig:
         parts.lacks(
             "others", f"{len(rest) - _MOST_UNREAD:,} settings more that freehold has nothing of the kind for"
         )
-    text = parts.toml(TOOLS[tool].TITLE, request.file.name)
+    text = parts.toml()
     with_addresses(parse(text, path="the converted file"))
     made = ConvertedConfig(
-        tool=tool,
-        title=TOOLS[tool].TITLE,
         file=str(request.file),
         path=str(target) if request.write else None,
         toml=text,
@@ -103,27 +108,6 @@ def convert(request: ConvertRequest) -> ConvertedConfig:
             request.folder.mkdir(parents=True, exist_ok=True)
             files.write(target, text)
     return made
-
-
-def _tool(document: Any, request: ConvertRequest) -> str:
-    if request.tool is not None and request.tool not in TOOLS:
-        raise UsageError(
-            f"{request.tool} is not a tool known here",
-            hint=did_you_mean(request.tool, list(TOOLS), f"known: {', '.join(TOOLS)}"),
-        )
-    fitting = [name for name, tool in TOOLS.items() if tool.recognises(document)]
-    if request.tool is not None:
-        if request.tool not in fitting:
-            raise InputError(f"is not a configuration of {TOOLS[request.tool].TITLE}", path=str(request.file))
-        return request.tool
-    if not fitting:
-        known = ", ".join(tool.TITLE for tool in TOOLS.values())
-        raise InputError(
-            "is not a configuration that is known here",
-            path=str(request.file),
-            hint=f"known: {known}; a log of traffic is read by freehold import",
-        )
-    return fitting[0]
 
 
 def _line(text: str) -> str:
@@ -158,7 +142,7 @@ def _secrets(value: Any, where: str = "") -> Iterator[tuple[str, str]]:
             is_secret = (
                 _SECRET_KEY.search(str(key))
                 and len(one) >= _SHORTEST_SECRET
-                and not _REFERS.match(one.strip())
+                and not one.strip().startswith(_REFERS)
             )
             if is_secret:
                 yield at, one.strip()

@@ -8,23 +8,56 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from freehold.catalog.vendors import vendors
 from freehold.errors import InputError, UsageError, did_you_mean
 from freehold.types.config import usable_name
+from freehold.types.record import Record
 from freehold.visible import one_line
 from freehold.workflows.journey.converting.addresses import VendorAddress
-from freehold.workflows.journey.converting.records import Mapped, Unmapped, Variable
-from freehold.workflows.journey.converting.source import Source, as_number
 from freehold.workflows.journey.drafting import quoted
 
-_REFERENCE = re.compile(
-    r"(?:os\.environ/|env::|process\.env\.|\$\{?|\{\{\s*env\.)([A-Za-z_][A-Za-z0-9_]{0,120})\s*(?:\}\}|\})?"
-)
+_REFERENCE = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]{0,120})")
 _LONGEST_NAME = 60
 _LONGEST_CACHE_S = 30 * 24 * 3600
 _MOST_RETRIES = 10
 _MOST_TARGETS = 20_000
 Table = dict[str, Any]
+
+
+class Mapped(Record, frozen=True, kw_only=True):
+    """Something of the file and what it became."""
+
+    source: str
+    """Where it stands in the file."""
+    target: str
+    """The table or key of `freehold.toml`."""
+
+
+class Unmapped(Record, frozen=True, kw_only=True):
+    """Something of the file that has no counterpart, and why, or what to do instead."""
+
+    source: str
+    why: str
+
+
+class Variable(Record, frozen=True, kw_only=True):
+    """An environment variable to set. `source` is where its value stands in the file, where it does."""
+
+    name: str
+    source: str | None
+
+
+class ConvertedConfig(Record, frozen=True, kw_only=True):
+    """LiteLLM's configuration as a `freehold.toml`. `path` is where it was written, None where it was only
+    shown; `assumed` is what the file does not say, `commands` what is done by commands instead of by the file."""
+
+    file: str
+    path: str | None
+    toml: str
+    mapped: tuple[Mapped, ...]
+    assumed: tuple[str, ...]
+    unmapped: tuple[Unmapped, ...]
+    environment: tuple[Variable, ...]
+    commands: tuple[str, ...]
 
 
 class ConvertedModel(NamedTuple):
@@ -35,7 +68,7 @@ class ConvertedModel(NamedTuple):
 
 
 class ConfigParts:
-    """What a converter has found so far. No value of a key ever gets in here: `key` gives the name of a variable, which
+    """What was found so far. No value of a key ever gets in here: `key` gives the name of a variable, which
     for a key that stands in the file is none of those that the file refers to (`referred`)."""
 
     def __init__(self, name: str, file: str, referred: frozenset[str] = frozenset()) -> None:
@@ -44,10 +77,6 @@ class ConfigParts:
         self.incumbent: Table = {}
         self.endpoints: dict[VendorAddress, Table] = {}
         self.routes: list[Table] = []
-        self.candidates: list[Table] = []
-        self.data: Table = {}
-        self.task: Table = {}
-        self.train: Table = {}
         self.mapped: list[Mapped] = []
         self.assumed: list[str] = []
         self.unmapped: list[Unmapped] = []
@@ -61,16 +90,7 @@ class ConfigParts:
     @property
     def has_anything(self) -> bool:
         """Whether something of the file became a part."""
-        tables = (
-            self.incumbent,
-            self.endpoints,
-            self.routes,
-            self.candidates,
-            self.data,
-            self.task,
-            self.train,
-        )
-        return any(tables)
+        return bool(self.incumbent or self.endpoints or self.routes)
 
     def note(self, source: str, target: str) -> None:
         """Remember what became of something."""
@@ -129,11 +149,8 @@ class ConfigParts:
 
     def endpoint(self, place: VendorAddress) -> str:
         """The name of the endpoint with this address; `incumbent` for the one that is paid for."""
-        return "incumbent" if place == self._incumbent_at else self.own_endpoint(place)
-
-    def own_endpoint(self, place: VendorAddress) -> str:
-        """The name of one of `[[endpoints]]` with this address, also where the incumbent has the same: candidates are
-        asked there."""
+        if place == self._incumbent_at:
+            return "incumbent"
         if place not in self.endpoints:
             used = {"incumbent", "local", *(one["name"] for one in self.endpoints.values())}
             name = unique(plain_name(place.title), used)
@@ -163,17 +180,6 @@ class ConfigParts:
         self.note(source, f"[[routes]] {name}")
         return made
 
-    def candidate(self, model: str, *, method: str, source: str, **more: Any) -> None:
-        """A model to try, once each way."""
-        made = {
-            "model": model,
-            "method": method,
-            **{key: value for key, value in more.items() if value is not None},
-        }
-        if made not in self.candidates:
-            self.candidates.append(made)
-            self.note(source, "[[candidates]]")
-
     def cache(self, seconds: Decimal | None) -> Table:
         """A route's cache, of the time that the file says where freehold takes it."""
         if seconds is not None and 0 < seconds <= _LONGEST_CACHE_S:
@@ -187,44 +193,12 @@ class ConfigParts:
             self.assume(f"a failed connection is asked again {_MOST_RETRIES} times, not {times:,}")
         return min(times, _MOST_RETRIES)
 
-    def training(self, source: Source, key: str, name: str) -> None:
-        """A number of the file as one of ``[train]``; one that cannot be a hyperparameter stays unread."""
-        value = as_number(source.peek(key))
-        if value is None or not 0 < value <= 10_000 or (name == "batch_size" and value % 1):
-            return
-        source.take(key)
-        self.train[name] = int(value) if name == "batch_size" else value
-        self.note(source.at(key), f"[train] {name}")
-
-    def judge(self, asked: ConvertedModel, source: str) -> None:
-        """A model that judges, as the scorer."""
-        place = asked.address
-        url = place.base_url or (vendors()[place.preset].base_url if place.preset else "")
-        options = {"base_url": url, "model": asked.model, "api_key_env": place.api_key_env}
-        self.task |= {
-            "scorer": "judge",
-            "options": {key: one for key, one in options.items() if one is not None},
-        }
-        self.note(source, "[task] scorer")
-        self.assume(
-            "freehold's judge compares pairs by its own rubric, and promotes only with 50 human labels"
-        )
-
-    def toml(self, title: str, file: str) -> str:
+    def toml(self) -> str:
         """The whole file."""
-        lines = [f"# Converted from {title} ({json.dumps(file)[1:-1]}) by freehold import-config.", ""]
+        file = json.dumps(self.file)[1:-1]
+        lines = [f"# Converted from LiteLLM's {file} by freehold import-config.", ""]
         tables: list[tuple[str, Table]] = [("[app]", {"name": self.name})]
-        tables += [
-            (f"[{name}]", table)
-            for name, table in (
-                ("incumbent", self.incumbent),
-                ("data", self.data),
-                ("task", self.task),
-                ("train", self.train),
-            )
-            if table
-        ]
-        tables += [("[[candidates]]", one) for one in self.candidates]
+        tables += [("[incumbent]", self.incumbent)] if self.incumbent else []
         tables += [("[[endpoints]]", one) for one in self.endpoints.values()]
         tables += [("[[routes]]", one) for one in self.routes]
         for header, table in tables:

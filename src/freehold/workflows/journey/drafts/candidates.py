@@ -52,7 +52,6 @@ def proposed(
     records: int,
     *,
     writes: PickedModel | None = None,
-    labelled: bool = True,
 ) -> tuple[Rung, ...]:
     """The ladder for a log of that many records. Raises `UsageError` where no licence permits the use."""
     recipe = Recipe()
@@ -62,7 +61,6 @@ def proposed(
         closed=closed,
         samples=samples,
         writes=writes,
-        labelled=labelled,
         per_class=samples / max(1, len(set(answers))) if closed and guess.scorer == "label" else None,
         foreign=languages.foreign_share,
         accelerated=bool(probe_machine().accelerators),

@@ -17,7 +17,6 @@ WANTED = 0.02
 _WIDER = (0.03, 0.05, 0.08, 0.1, 0.15)
 _LEFT = 0.95
 """Share of records that are left once repeats are gone; the rest is slack."""
-_GOOD_DISCORDANCE = 0.05
 
 
 class DraftedMargin(NamedTuple):
@@ -44,10 +43,7 @@ def drafted_margin(records: int, *, share: float) -> DraftedMargin:
     if _provable(WANTED, items):
         return DraftedMargin(WANTED, usual)
     least = _records(planner.zero_loss_n(WANTED), share)
-    good = _records(
-        planner.noninferiority_n_normal(discordance=_GOOD_DISCORDANCE, margin=WANTED, alpha=0.025, power=0.8),
-        share,
-    )
+    good = _records(planner.items_needed(WANTED), share)
     takes = f"Two points (0.02) take about {least:,} records, {good:,} for a good chance"
     margin = next((one for one in _WIDER if _provable(one, items)), None)
     if margin is None:

@@ -51,13 +51,7 @@ def example_of(sample: Sample) -> Example | None:
     """A sample as it is shown; None where it is more than one question and one answer in plain text."""
     asked = [one for one in sample.messages if one.role not in SYSTEM_ROLES]
     answer = sample.answer
-    if (
-        sample.tools
-        or sample.desirable is False
-        or len(asked) != 1
-        or asked[0].role != "user"
-        or len(answer) != 1
-    ):
+    if sample.tools or sample.disliked or len(asked) != 1 or asked[0].role != "user" or len(answer) != 1:
         return None
     question, said = asked[0].content, answer[0].content
     if not isinstance(question, str) or not isinstance(said, str) or answer[0].tool_calls or not said.strip():

@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 from array import array
 from collections import Counter
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -17,7 +16,6 @@ import numpy as np
 from freehold.datasets.identity import question_id
 from freehold.datasets.messages import message_text, response_message
 from freehold.datasets.tasks.asked import Api, AskedTask, asked_task
-from freehold.datasets.tasks.merging import AnswerSignature
 from freehold.types.trace import Usage
 from freehold.wire.usage import usage_of
 from freehold.workflows.choose.languages import language_of
@@ -96,35 +94,6 @@ class GroupFigures:
     def guess(self) -> Guess | None:
         """How the answers are best scored; None without answers."""
         return guess_scorer(self.answers.kept) if self.answers.kept else None
-
-    def form(self) -> AnswerSignature:
-        """What the answers look like."""
-        guess = self.guess()
-        if guess is None:
-            return AnswerSignature("unknown")
-        values = [*guess.options.get("labels", ()), *guess.options.get("fields", ())]
-        return AnswerSignature(guess.scorer, frozenset(map(str, values)), len(self.answers.kept))
-
-
-def together(parts: Iterable[GroupFigures]) -> GroupFigures:
-    """The figures of several groups as those of one."""
-    whole = GroupFigures()
-    for part in parts:
-        whole.requests += part.requests
-        whole.estimated += part.estimated
-        whole.steps += part.steps
-        whole.unanswered += part.unanswered
-        whole.timed += part.timed
-        whole.prompt_tokens += part.prompt_tokens
-        whole.completion_tokens += part.completion_tokens
-        whole.questions.extend(part.questions)
-        for answer in part.answers.kept:
-            whole.answers.add(answer)
-        for text in part.texts.kept:
-            whole.texts.add(text)
-        for usage in part.usages.kept:
-            whole.usages.add(usage)
-    return whole
 
 
 def distinct_questions(figures: GroupFigures) -> int:

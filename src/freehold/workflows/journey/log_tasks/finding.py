@@ -15,14 +15,13 @@ from freehold.costs.traffic import DAYS_PER_MONTH, LEAST_DAYS
 from freehold.datasets import importing
 from freehold.datasets.importing import Imported, PassedOver
 from freehold.datasets.tasks.grouping import Grouper
-from freehold.datasets.tasks.merging import merged
 from freehold.errors import InputError, UsageError
 from freehold.store import open_store
 from freehold.types.config import DataConfig
 from freehold.types.log_task import LogTasks
 from freehold.types.progress import Progress, Silent
 from freehold.types.trace import Trace
-from freehold.workflows.journey.log_tasks.figures import AskedRequest, GroupFigures, together
+from freehold.workflows.journey.log_tasks.figures import AskedRequest, GroupFigures
 from freehold.workflows.journey.log_tasks.ranking import FoundTask, ranked
 from freehold.workflows.project import Project
 
@@ -81,13 +80,11 @@ def tasks_captured(project: Project, *, progress: Progress | None = None) -> Log
 
 
 class FoundTasks(NamedTuple):
-    """The tasks of a log as they are found, before they are put in words. `task_of_group` has a task for each
-    group of requests."""
+    """The tasks of a log as they are found, before they are put in words."""
 
     tasks: list[FoundTask]
     requests: int
     days: float | None
-    task_of_group: list[int]
 
     def told(self, sources: tuple[str, ...], rejected: int, passed_over: dict[str, int]) -> LogTasks:
         """The record of what was found."""
@@ -135,21 +132,11 @@ def tasks_of(log: Log, *, progress: Progress | None = None) -> FoundTasks:
         if counted % _BATCH == 0:
             progress.update(counted, total, unit="requests")
     days = None if first is None or last is None else (last - first).total_seconds() / 86_400
-    numbers = range(len(grouper.groups))
-    joined = merged(grouper.groups, [figures[number].form() for number in numbers])
     tasks = [
-        FoundTask(
-            groups=[grouper.groups[number] for number in some],
-            match=tuple(grouper.match(number) for number in some),
-            figures=together(figures[number] for number in some),
-        )
-        for some in joined
+        FoundTask(group=group, match=grouper.match(number), figures=figures[number])
+        for number, group in enumerate(grouper.groups)
     ]
-    task_of_group = [0] * len(grouper.groups)
-    for task, some in enumerate(joined):
-        for number in some:
-            task_of_group[number] = task
-    return FoundTasks(tasks, counted, days, task_of_group)
+    return FoundTasks(tasks, counted, days)
 
 
 def _logged(found: Imported) -> AskedRequest:

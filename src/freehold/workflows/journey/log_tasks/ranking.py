@@ -14,7 +14,8 @@ from typing import NamedTuple
 import msgspec
 
 from freehold.catalog.retirements import retirement_of
-from freehold.datasets.tasks.grouping import ANY_TOOLS, TaskGroup
+from freehold.datasets.tasks.grouping import TaskGroup
+from freehold.datasets.tasks.selecting import ANY_TOOLS
 from freehold.types.config.matching import MatchConfig
 from freehold.types.log_task import LogTask, TaskKind, TaskScore
 from freehold.types.method import MethodName
@@ -56,10 +57,10 @@ _DULL = frozenset({
 
 
 class FoundTask(NamedTuple):
-    """A task as it was found: the groups it joins, what selects each, and what its requests told."""
+    """A task as it was found: its group, what selects its requests, and what they told."""
 
-    groups: list[TaskGroup]
-    match: tuple[MatchConfig, ...]
+    group: TaskGroup
+    match: MatchConfig
     figures: GroupFigures
 
 
@@ -85,7 +86,7 @@ class _Cost(NamedTuple):
 
 def _task(task: FoundTask, name: str, cost: _Cost, *, requests: int, months: float | None) -> LogTask:
     usd = cost.usd
-    figures, shape = task.figures, task.groups[0].shape
+    figures, shape = task.figures, task.group.shape
     guess = figures.guess()
     kind = _kind(task, guess)
     samples = distinct_questions(figures)
@@ -95,8 +96,7 @@ def _task(task: FoundTask, name: str, cost: _Cost, *, requests: int, months: flo
     per_month = None if months is None else figures.requests / months
     return LogTask(
         name=name,
-        skeleton=task.groups[0].skeleton(),
-        prompts=len(task.groups),
+        skeleton=task.group.skeleton(),
         kind=kind,
         model=shape.model or None,
         tools=() if shape.tools == ANY_TOOLS else shape.tools,
@@ -119,12 +119,12 @@ def _task(task: FoundTask, name: str, cost: _Cost, *, requests: int, months: flo
         retires=None if retirement is None else retirement.shutdown,
         days_left=None if retirement is None else retirement.days_left(datetime.now(UTC).date()),
         score=_score(kind, scorer, figures.requests if per_month is None else per_month, cost.share),
-        match=task.match,
+        match=(task.match,),
     )
 
 
 def _kind(task: FoundTask, guess: Guess | None) -> TaskKind:
-    shape = task.groups[0].shape
+    shape = task.group.shape
     if shape.kind == "embeddings":
         return "embeddings"
     if shape.tools and is_agent(task.figures):
@@ -157,7 +157,7 @@ def _score(kind: TaskKind, scorer: str | None, requests: float, cost_share: floa
 
 def _price(task: FoundTask) -> Decimal | None:
     """Dollars for all requests of a task at list prices, from those drawn; None where the price is not known."""
-    model, drawn = task.groups[0].shape.model, task.figures.usages
+    model, drawn = task.group.shape.model, task.figures.usages
     if not model or not drawn.kept:
         return None
     usd = asking_cost(model, drawn.kept)
@@ -183,14 +183,14 @@ def _cost_shares(found: Sequence[FoundTask], priced: Sequence[Decimal | None]) -
 
 def _telling(task: FoundTask) -> list[str]:
     """The words of a task's template that say something, in order."""
-    words = [word.lower() for word in _WORD.findall(" ".join(task.groups[0].pieces)[:2000]) if word.isascii()]
+    words = [word.lower() for word in _WORD.findall(" ".join(task.group.pieces)[:2000]) if word.isascii()]
     return list(dict.fromkeys(word for word in words if word not in _DULL))
 
 
 def _name(task: FoundTask, common: Counter[str]) -> str:
     """A short name from the template's own words (before those that other tasks' templates hold, too), else from what
     is asked for."""
-    shape, telling = task.groups[0].shape, _telling(task)
+    shape, telling = task.group.shape, _telling(task)
     words = [word for word in telling if common[word] == 1] or telling
     if len(words) < 2 and shape.form not in ("text", "json_object"):
         words = _WORD.findall(shape.form.lower())

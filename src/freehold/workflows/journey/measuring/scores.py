@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from freehold.deferring.combination import answer_parts
 from freehold.evals.comparing import SideBySide
 from freehold.evals.judging.judge import JudgeOptions
 from freehold.evals.latency import summarize
@@ -46,9 +45,7 @@ async def score_on_selection(
     options = options._replace(cache_path=candidate.answers_file(cache_dir))
     task = prepared(plan.task, cache_dir)
     name = plan.dataset.incumbent_model or "incumbent"
-    answered = await ask_and_score(
-        candidate, name, samples, repeats, plan.own_repeats, task, options, progress
-    )
+    answered = await ask_and_score(candidate, name, samples, repeats, task, options, progress)
     results = answered.results
     compares = any(sample.incumbent is not None for sample in samples)
     scale = (0.0, 1.0)
@@ -77,7 +74,6 @@ async def score_on_selection(
         ),
         seconds_per_request=_seconds(results, options.concurrency),
         signals=signal_columns(results.candidate),
-        parts=tuple(answer_parts(one.output) for one in results.candidate),
     )
 
 

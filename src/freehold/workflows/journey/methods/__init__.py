@@ -5,10 +5,6 @@ A new one is a file here, a line in `METHODS`, and a row in `freehold.types.meth
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
-import msgspec
-
 from freehold.errors import UsageError
 from freehold.types.config import (
     DEFAULT_MODEL,
@@ -34,9 +30,6 @@ from freehold.workflows.journey.methods.method import (
 from freehold.workflows.journey.methods.prompt import OwnPrompt
 from freehold.workflows.journey.methods.whole import TrainedWhole
 
-WITH_PARAPHRASES = "with paraphrases"
-"""What a candidate that learns from them is called beside the same without."""
-
 METHODS: dict[MethodName, Method] = {
     method.name: method
     for method in (
@@ -47,9 +40,6 @@ METHODS: dict[MethodName, Method] = {
         TrainedAdapter("lora"),
         TrainedAdapter("qlora"),
         TrainedWhole(),
-        TrainedAdapter("distill"),
-        TrainedAdapter("dpo"),
-        TrainedAdapter("kto"),
     )
 }
 
@@ -58,30 +48,9 @@ def candidates(config: ProjectConfig) -> tuple[Candidate, ...]:
     """The candidates that a project names, each with its method. The short form means the method of ``[train]``, or
     models as they are where its engine brings them."""
     if isinstance(config.candidates, tuple):
-        return tuple(with_twins([candidate_of(config, one) for one in config.candidates]))
+        return tuple(candidate_of(config, one) for one in config.candidates)
     models = config.candidates.models if isinstance(config.candidates, CandidatesConfig) else (DEFAULT_MODEL,)
     return tuple(candidate_of(config, CandidateConfig(model=model)) for model in models)
-
-
-def with_twins(named: Sequence[Candidate]) -> Iterator[Candidate]:
-    """Each candidate, before one with paraphrases the same without them: what they bring is always measured, and they
-    are not paid for where it suffices without."""
-    for one in named:
-        if one.settings.paraphrases is None:
-            yield one
-            continue
-        twin = without_paraphrases(one)
-        if not any(msgspec.structs.replace(other, name=twin.name) == twin for other in named):
-            yield twin
-        name = WITH_PARAPHRASES if one.name is None else f"{one.name}, {WITH_PARAPHRASES}"
-        yield msgspec.structs.replace(one, name=name)
-
-
-def without_paraphrases(candidate: Candidate) -> Candidate:
-    """The same candidate that learns from no paraphrases."""
-    return msgspec.structs.replace(
-        candidate, settings=msgspec.structs.replace(candidate.settings, paraphrases=None)
-    )
 
 
 def candidate_of(config: ProjectConfig, said: CandidateConfig) -> Candidate:
@@ -118,5 +87,4 @@ __all__ = [
     "engine_of",
     "fetches",
     "method_named",
-    "without_paraphrases",
 ]

@@ -11,7 +11,7 @@ from freehold.types.method import MethodName
 from freehold.types.model import Weights
 from freehold.types.training import Adapter
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made
-from freehold.workflows.journey.methods.training import STEP_COUNT, learn, parity_of
+from freehold.workflows.journey.methods.training import learn, parity_of
 from freehold.workflows.serve.mounts import trained_adapter
 from freehold.workflows.serve.plan import plan
 
@@ -21,7 +21,6 @@ class TrainedAdapter:
     """A `Method`: the base learns by an adapter, in one of the ways of ``[train] method``."""
 
     name: MethodName
-    step_count: int = STEP_COUNT
     trains: bool = True
 
     def make(self, candidate: Candidate, bench: Bench) -> Made:

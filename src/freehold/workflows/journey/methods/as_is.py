@@ -13,7 +13,6 @@ class AsIs:
     """See the module."""
 
     name: MethodName = "as_is"
-    step_count = 0
     trains = False
 
     def make(self, candidate: Candidate, bench: Bench) -> Made:

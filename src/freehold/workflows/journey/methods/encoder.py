@@ -21,14 +21,11 @@ from freehold.workflows.serve.encoder import plan_encoder
 from freehold.workflows.train.encoder import FOLDER, train_encoder
 from freehold.workflows.weights.pull import ensure_weights
 
-STEP_COUNT = 3
-
 
 class TrainedEncoder:
     """A `Method`: heads learn, and the encoder too where that is better."""
 
     name: MethodName = "encoder"
-    step_count = STEP_COUNT
     trains = True
 
     def make(self, candidate: Candidate, bench: Bench) -> Made:
@@ -90,7 +87,7 @@ def _weights(candidate: Candidate, bench: Bench) -> Weights:
 
 def _train(candidate: Candidate, bench: Bench, weights: Weights, found: TeachingData) -> EncoderModel:
     options = encoder_options(candidate, bench)
-    texts = found.texts(options)
+    texts = found.texts()
     made = bench.steps.run(
         f"train:{candidate.key}",
         f"{candidate.short_name}: learn the task",

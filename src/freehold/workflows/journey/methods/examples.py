@@ -31,7 +31,6 @@ class WithExamples:
     """A `Method`: nothing is trained; the examples are part of what is served."""
 
     name: MethodName = "examples"
-    step_count = 2
     trains = False
 
     def make(self, candidate: Candidate, bench: Bench) -> Made:

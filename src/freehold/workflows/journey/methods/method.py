@@ -26,7 +26,6 @@ from freehold.types.method import MethodName, candidate_label
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
 from freehold.types.progress import Progress
-from freehold.types.prompting import PromptSearch
 from freehold.types.record import Record, content_id
 from freehold.types.teaching import Teaching
 from freehold.types.training import TrainingResult
@@ -161,8 +160,6 @@ class Made(Record, frozen=True, kw_only=True):
     parity: ParityReport | None = None
     untrained_model: str | None = None
     """The name under which the base answers besides, to show what training brought."""
-    prompt: PromptSearch | None = None
-    """How it came to be asked in its own way."""
     teaching: Teaching | None = None
     """What it learned from besides right answers."""
 
@@ -182,10 +179,6 @@ class Method(Protocol):
     @property
     def name(self) -> MethodName:
         """As in the report and in `METHODS`."""
-
-    @property
-    def step_count(self) -> int:
-        """Steps that `make` runs, beside weights and fit where the model may as well run elsewhere."""
 
     @property
     def trains(self) -> bool:

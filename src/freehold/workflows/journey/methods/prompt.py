@@ -1,68 +1,64 @@
-"""A model asked in its own way: the application sends its prompt as before, and each request is prepared for it.
+"""A model as it is, asked with a prompt of its own: the application sends its own as before.
 
-The way is found on validation samples (`freehold.workflows.journey.prompting`). Where nothing does better than the
-request as it is sent, the candidate is the model as it is.
+The words are the project's, not searched for: whether they do better is measured as of any candidate.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 
-from freehold import __version__
-from freehold.errors import UsageError
+from freehold.datasets import building
+from freehold.types.dataset import Dataset
 from freehold.types.method import MethodName
-from freehold.types.prompting import PromptBudget, PromptSearch
+from freehold.types.preparation import Preparation
+from freehold.workflows.journey.examples.gathering import SYSTEM_ROLES
 from freehold.workflows.journey.methods.as_is import AsIs
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError
-from freehold.workflows.journey.prompting.planning import PromptPlan, PromptRequest, plan
-from freehold.workflows.journey.prompting.search import run
-from freehold.workflows.prove.labels import labels_held
+
+_SHARED = 0.5
+"""From this share of requests on, a system prompt is that of the application; below, each request has its own."""
 
 
 class OwnPrompt:
-    """A `Method`: the model as it is, behind a preparation of its own."""
+    """A `Method`: the model as it is, behind a preparation with the words of `[[candidates]]`."""
 
     name: MethodName = "prompt"
-    step_count = 1
     trains = False
 
     def make(self, candidate: Candidate, bench: Bench) -> Made:
-        """Plan the search before anything is fetched, have the model served, and search."""
-        planned = _planned(candidate, bench)
-        made = AsIs().make(candidate, bench)
-        # As it will be served: where an engine holds answers to the labels, their form needs no words.
-        held = msgspec.structs.replace(made.plan, labels=labels_held(bench.task, bench.dataset), port=0)
-        found = bench.steps.run(
-            f"prompt:{candidate.key}",
-            f"{candidate.short_name}: how is it best asked?",
-            [held.identity, bench.dataset.id, bench.task, planned.request, planned.asked, __version__],
-            PromptSearch,
-            lambda: run(planned, held, progress=bench.progress),
+        """Have the model served as `as_is` does. Raises `NotMadeError` where there is no one system prompt that another
+        could stand in for."""
+        said = candidate.settings
+        preparation = Preparation.of(
+            base_model=candidate.model,
+            dataset_id=bench.dataset.id,
+            system_was=None if said.system is None else system_of(bench.dataset),
+            system=said.system,
+            reminder=said.reminder,
+            made_from=(bench.dataset.id,),
         )
-        bench.store.put(found, made_from=found.made_from)
-        if found.preparation is None:
-            bench.progress.say(f"{candidate.short_name}: nothing did better than the request as it is sent")
-        else:
-            bench.store.put(found.preparation, made_from=found.preparation.made_from)
-        served = msgspec.structs.replace(made.plan, preparation=found.preparation)
-        return msgspec.structs.replace(made, plan=served, prompt=found)
+        made = AsIs().make(candidate, bench)
+        bench.store.put(preparation, made_from=preparation.made_from)
+        return msgspec.structs.replace(made, plan=msgspec.structs.replace(made.plan, preparation=preparation))
 
 
-def request_of(candidate: Candidate) -> PromptRequest:
-    """What a candidate's settings ask of a search."""
-    said = candidate.settings
-    return PromptRequest(
-        model=candidate.model,
-        endpoint=candidate.endpoint,
-        proposer=said.proposer,
-        budget=PromptBudget(requests=said.budget_requests, usd=said.budget_usd),
-    )
-
-
-def _planned(candidate: Candidate, bench: Bench) -> PromptPlan:
-    try:
-        return plan(bench.project, bench.dataset, bench.task, request_of(candidate))
-    except UsageError as error:
-        if bench.only_one:
-            raise
-        raise NotMadeError(error.message) from None
+def system_of(dataset: Dataset) -> str | None:
+    """The application's system prompt: that of most requests; None where they have none. Raises `NotMadeError` where
+    each has its own."""
+    counted: Counter[str | None] = Counter()
+    for split in ("train", "held_out"):
+        for sample in building.samples(dataset, split):
+            said = [str(one.content) for one in sample.messages if one.role in SYSTEM_ROLES]
+            counted["\n".join(said) or None] += 1
+        if counted:
+            break
+    system, times = counted.most_common(1)[0]
+    share = times / counted.total()
+    if share < _SHARED:
+        raise NotMadeError(
+            f"no system prompt is there to stand in for: the most frequent of the requests' is that of {share:.0%} of "
+            "them; reminder is for requests of any"
+        )
+    return system

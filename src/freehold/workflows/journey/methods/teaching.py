@@ -1,4 +1,4 @@
-"""What a candidate is taught besides right answers: the incumbent's that are agreed with, and what a model wrote.
+"""What an encoder is taught besides right answers: the incumbent's that are agreed with, messages without an answer.
 
 The samples that choose and prove are the project's own. Only the training samples become another dataset, which the
 project keeps beside its own, so that each candidate's data can be looked at.
@@ -11,22 +11,16 @@ from typing import NamedTuple
 
 from freehold import __version__
 from freehold.datasets import building
-from freehold.errors import UsageError
+from freehold.training.encoder import pseudo
 from freehold.training.encoder.prepared import prepare
-from freehold.training.encoder.pseudo import agreement
-from freehold.types.config import PseudoLabelsWay
 from freehold.types.dataset import Dataset, Sample
-from freehold.types.encoder import EncoderConfig, text_of
+from freehold.types.encoder import text_of
 from freehold.types.model import Weights
 from freehold.types.record import Record, content_id
-from freehold.types.teaching import PseudoLabels, PseudoLabelsKept, Teaching
-from freehold.workflows.data.curate import read_card
+from freehold.types.teaching import PseudoLabels, Teaching
 from freehold.workflows.data.derived import derive
 from freehold.workflows.data.unlabelled import unlabelled_traffic
-from freehold.workflows.journey.methods.method import Bench, Candidate, NotMadeError
-from freehold.workflows.journey.paraphrasing import ParaphrasesFound, gather, plan
-from freehold.workflows.train.encoder import base_for, foreign_share
-from freehold.workflows.weights.pull import ensure_weights
+from freehold.workflows.journey.methods.method import Bench, Candidate
 
 
 class TeachingData(NamedTuple):
@@ -37,12 +31,12 @@ class TeachingData(NamedTuple):
     teaching: Teaching | None = None
     messages: tuple[Sample, ...] = ()
 
-    def texts(self, config: EncoderConfig) -> tuple[str, ...]:
+    def texts(self) -> tuple[str, ...]:
         """The messages as an encoder reads them."""
         if not self.messages:
             return ()
-        lines = prepare(self.dataset, config).system_lines
-        read = (text_of(one.messages, turns=config.turns, system_lines=lines) for one in self.messages)
+        lines = prepare(self.dataset).system_lines
+        read = (text_of(one.messages, system_lines=lines) for one in self.messages)
         return tuple(text for text in read if text)
 
 
@@ -53,32 +47,15 @@ class JudgedPseudoLabels(Record, frozen=True, kw_only=True):
     without: tuple[str, ...]
 
 
-def extra_steps(candidate: Candidate) -> int:
-    """Steps that `taught` may run beside those of its method."""
-    said = candidate.settings
-    return (said.paraphrases is not None) + (_way(candidate) != "all")
-
-
-def taught(candidate: Candidate, bench: Bench, weights: Weights | None) -> TeachingData:
-    """Make the candidate's training samples. `weights` are the encoder's own where it is one.
-
-    Raises `NotMadeError` where this candidate cannot be taught so, `UpstreamError` where the endpoint that writes
-    answers nothing any more.
-    """
-    try:
-        judged = _pseudo_labels(candidate, bench, weights)
-        written = _paraphrases(candidate, bench)
-    except UsageError as error:
-        if bench.only_one:
-            raise
-        raise NotMadeError(error.message) from None
+def taught(candidate: Candidate, bench: Bench, weights: Weights) -> TeachingData:
+    """Make the training samples of a candidate by method `encoder`, whose base has these `weights`."""
+    judged = _pseudo_labels(candidate, bench, weights)
     without = () if judged is None else judged.without
     messages = _messages(candidate, bench, set(without))
     teaching = Teaching(
         id="",
         dataset_id="",
         pseudo_labels=None if judged is None else judged.told,
-        paraphrases=None if written is None else written.told,
         texts=len(messages),
     )
     if not teaching.lines:
@@ -88,14 +65,12 @@ def taught(candidate: Candidate, bench: Bench, weights: Weights | None) -> Teach
         bench.store,
         bench.dataset,
         without=without,
-        added=() if written is None else written.samples,
         notes=teaching.lines,
     )
     teaching = Teaching(
         id=content_id([candidate.key, dataset.id, teaching]),
         dataset_id=dataset.id,
         pseudo_labels=teaching.pseudo_labels,
-        paraphrases=teaching.paraphrases,
         texts=teaching.texts,
         made_from=(bench.dataset.id,),
     )
@@ -105,91 +80,46 @@ def taught(candidate: Candidate, bench: Bench, weights: Weights | None) -> Teach
     return TeachingData(dataset, teaching, messages)
 
 
-def _way(candidate: Candidate) -> PseudoLabelsWay:
-    said = candidate.settings.pseudo_labels
-    return said if said is not None else "auto" if candidate.method == "encoder" else "all"
-
-
-def _pseudo_labels(candidate: Candidate, bench: Bench, weights: Weights | None) -> JudgedPseudoLabels | None:
-    """None where all of the incumbent's answers are learned as they are, or there are none."""
-    way = _way(candidate)
+def _pseudo_labels(candidate: Candidate, bench: Bench, weights: Weights) -> JudgedPseudoLabels | None:
+    """None where the incumbent has answered nothing that is learned, or there are too few right answers to judge by:
+    all are learned then."""
     counts = bench.dataset.targets_from
-    stated = candidate.settings.pseudo_labels is not None
-    enough = min(counts.get("gold", 0), counts.get("incumbent", 0)) >= agreement.FEWEST
-    if way == "all" or not counts.get("incumbent") or (not enough and not stated):
+    if min(counts.get("gold", 0), counts.get("incumbent", 0)) < pseudo.FEWEST:
         return None
-    if way == "none":
-        return _without_pseudo(bench)
-    if not enough:
-        raise UsageError(
-            f"{counts.get('gold', 0):,} training samples have a right answer: too few to tell which of the incumbent's "
-            f"{counts['incumbent']:,} answers are to be learned",
-            hint=f'pseudo_labels = "all"; from {agreement.FEWEST} right answers on they can be judged',
-        )
-    base = weights or _usual_base(bench)
     return bench.steps.run(
         f"pseudo:{candidate.key}",
         f"{candidate.short_name}: which of the incumbent's answers to learn?",
-        [bench.dataset.id, base.sha256, way, __version__],
+        [bench.dataset.id, weights.sha256, __version__],
         JudgedPseudoLabels,
-        lambda: _judged(bench, base, way),
+        lambda: _judged(bench, weights),
     )
 
 
-def _judged(bench: Bench, base: Weights, way: PseudoLabelsWay) -> JudgedPseudoLabels:
+def _judged(bench: Bench, weights: Weights) -> JudgedPseudoLabels:
     bench.progress.update(0, None, unit="samples", note="answered by heads that did not learn them")
-    job = agreement.AgreementJob(
-        dataset=bench.dataset, base=base, choose=way == "auto", threads=bench.project.settings.threads
+    found = pseudo.judge(
+        pseudo.AgreementJob(dataset=bench.dataset, base=weights, threads=bench.project.settings.threads)
     )
-    found = agreement.judge(job)
-    kept: PseudoLabelsKept = found.best if way == "auto" else "agreed"
     told = PseudoLabels(
-        way=kept,
+        way=found.best,
         right_answers=found.right_answers,
         pseudo=found.pseudo,
         agreed=found.pseudo - len(found.doubted),
         asked=found.asked,
         right=found.right,
     )
-    if kept == "none":
+    if found.best == "none":
         return JudgedPseudoLabels(told=told, without=tuple(_pseudo_ids(bench.dataset)))
-    return JudgedPseudoLabels(told=told, without=found.doubted if kept == "agreed" else ())
-
-
-def _without_pseudo(bench: Bench) -> JudgedPseudoLabels:
-    ids = tuple(_pseudo_ids(bench.dataset))
-    right = bench.dataset.split("train").samples - len(ids)
-    told = PseudoLabels(way="none", right_answers=right, pseudo=len(ids), agreed=0)
-    return JudgedPseudoLabels(told=told, without=ids)
+    return JudgedPseudoLabels(told=told, without=found.doubted if found.best == "agreed" else ())
 
 
 def _pseudo_ids(dataset: Dataset) -> Iterable[str]:
     return (one.id for one in building.samples(dataset, "train") if one.gold is None)
 
 
-def _usual_base(bench: Bench) -> Weights:
-    """The sentence encoder that judges for methods without one of their own."""
-    name = base_for(foreign_share(read_card(bench.dataset)))
-    return ensure_weights(name, bench.project.settings, progress=bench.progress)
-
-
-def _paraphrases(candidate: Candidate, bench: Bench) -> ParaphrasesFound | None:
-    config = candidate.settings.paraphrases
-    if config is None:
-        return None
-    planned = plan(bench.project, bench.dataset, bench.task, config)
-    return bench.steps.run(
-        f"paraphrases:{candidate.key}",
-        f"{candidate.short_name}: have messages of rare classes written",
-        [bench.dataset.id, config, planned.folder.name, __version__],
-        ParaphrasesFound,
-        lambda: gather(planned, progress=bench.progress),
-    )
-
-
 def _messages(candidate: Candidate, bench: Bench, without: set[str]) -> tuple[Sample, ...]:
-    """Messages that only an encoder learns from: without an answer, or with one that is not trusted."""
-    if candidate.method != "encoder" or candidate.settings.unlabelled is None:
+    """Messages without an answer, or with one that is not trusted."""
+    if candidate.settings.unlabelled is None:
         return ()
     if candidate.settings.stage in ("frozen", "tuned"):
         bench.progress.say(

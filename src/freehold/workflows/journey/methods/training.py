@@ -13,25 +13,17 @@ from freehold import __version__
 from freehold.datasets import building
 from freehold.engines import load
 from freehold.errors import UnknownModelError, WeightsError
-from freehold.types.dataset import Dataset
 from freehold.types.endpoint import ServePlan
 from freehold.types.machine import Fit, Workload
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
-from freehold.types.teaching import Teaching
 from freehold.types.training import Adapter, WholeModel
 from freehold.workflows.fit.fit import fit_model
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError
-from freehold.workflows.journey.methods.teaching import taught
 from freehold.workflows.prove.evidence_basis import engine_part
 from freehold.workflows.prove.parity import MOST_PROMPTS, parity
 from freehold.workflows.train.train import train
 from freehold.workflows.weights.pull import ensure_weights
-
-STEP_COUNT = 4
-FITTED_STEPS = 2
-"""Of them: weights and fit."""
-
 
 R = TypeVar("R", Adapter, WholeModel)
 
@@ -43,7 +35,6 @@ class TrainedBase(Generic[R]):
     weights: Weights
     fit: Fit
     result: R
-    teaching: Teaching | None = None
 
     def made(self, plan: ServePlan, parity: ParityReport, *, untrained_model: str | None = None) -> Made:
         """It as it is served by `plan`."""
@@ -54,7 +45,6 @@ class TrainedBase(Generic[R]):
             trained=self.result,
             parity=parity,
             untrained_model=untrained_model,
-            teaching=self.teaching,
         )
 
 
@@ -66,8 +56,7 @@ def learn(candidate: Candidate, bench: Bench, kind: type[R]) -> TrainedBase[R]:
     # Not an hour later, after the training.
     load(bench.engine.name).require(bench.project.config.serve.options, bench.project.settings)
     weights, fit = fitted(candidate, bench)
-    found = taught(candidate, bench, None)
-    return TrainedBase(weights, fit, _train(candidate, bench, weights, kind, found.dataset), found.teaching)
+    return TrainedBase(weights, fit, _train(candidate, bench, weights, kind))
 
 
 def fitted(candidate: Candidate, bench: Bench) -> tuple[Weights, Fit]:
@@ -148,14 +137,14 @@ def _fit(candidate: Candidate, bench: Bench, weights: Weights) -> Fit:
     return fit
 
 
-def _train(candidate: Candidate, bench: Bench, weights: Weights, kind: type[R], dataset: Dataset) -> R:
+def _train(candidate: Candidate, bench: Bench, weights: Weights, kind: type[R]) -> R:
     config = bench.project.config
     options = candidate.training(config)
 
     def work() -> R:
         made = train(
             config=options,
-            dataset=dataset,
+            dataset=bench.dataset,
             base=weights,
             out_dir=bench.project.state / "adapters",
             name=config.app.name,
@@ -169,7 +158,7 @@ def _train(candidate: Candidate, bench: Bench, weights: Weights, kind: type[R], 
     result = bench.steps.run(
         f"train:{candidate.key}",
         f"{candidate.short_name}: learn the task",
-        [weights.sha256, dataset.id, options],
+        [weights.sha256, bench.dataset.id, options],
         kind,
         work,
         still_there=lambda result: all((Path(result.path) / file).exists() for file in result.files),

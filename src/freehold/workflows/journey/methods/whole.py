@@ -7,7 +7,7 @@ from freehold.types.method import MethodName
 from freehold.types.model import Weights
 from freehold.types.training import WholeModel
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made
-from freehold.workflows.journey.methods.training import STEP_COUNT, learn, parity_of
+from freehold.workflows.journey.methods.training import learn, parity_of
 from freehold.workflows.serve.mounts import trained_weights
 from freehold.workflows.serve.plan import plan
 
@@ -16,7 +16,6 @@ class TrainedWhole:
     """A `Method`: all weights of the base learn."""
 
     name: MethodName = "full"
-    step_count = STEP_COUNT
     trains = True
 
     def make(self, candidate: Candidate, bench: Bench) -> Made:

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from freehold.deferring import combining, learning
+from freehold.deferring import learning
 from freehold.deferring.router import request_text, write_router
 from freehold.errors import ConfigError, UsageError
 from freehold.evals.slicing import slice_values
@@ -21,9 +21,7 @@ from freehold.stats.clustered import Codes, encode_groups
 from freehold.types.config import DeferConfig
 from freehold.types.dataset import Sample
 from freehold.types.deferral import (
-    PARTS_OF_COMBINED,
     Calibration,
-    Combination,
     DeferralRule,
     DeferralWay,
     RouterFiles,
@@ -83,12 +81,11 @@ class AskedSplit(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A curve with what it takes to execute it: a learned router's bytes, how signals are joined, training messages."""
+    """A curve with what it takes to execute it: a learned router's bytes, training messages."""
 
     curve: MixtureCurve
     calibration: Calibration
     router: bytes | None = None
-    combination: Combination | None = None
     messages: ExampleIndex | None = None
 
 
@@ -100,13 +97,8 @@ def find_curves(split: AskedSplit, terms: Terms) -> tuple[list[Found], list[str]
     found, notes = [], []
     wanted = terms.config.signals
     for signal, values in split.scores.signals.items():
-        if signal in wanted or (not wanted and signal not in PARTS_OF_COMBINED):
+        if not wanted or signal in wanted:
             found.append(_curve(split, terms, "cascade", signal, _column(values)))
-    if not wanted or "combined" in wanted:
-        try:
-            found.append(_combined(split, terms))
-        except UsageError as error:
-            notes += [f"No joined signal: {error.message}."] * ("combined" in wanted)
     if split.nearest is not None:
         raw = np.array([split.nearest.score(text) if text else np.nan for text in split.texts])
         made = _curve(split, terms, "router", "similarity", raw)
@@ -130,21 +122,6 @@ def find_curves(split: AskedSplit, terms: Terms) -> tuple[list[Found], list[str]
     if absent:
         notes.append(f"The candidate's answers carry no {', '.join(absent)}.")
     return found, notes
-
-
-def _combined(split: AskedSplit, terms: Terms) -> Found:
-    """The curve of all signals joined. Raises `UsageError` where there is nothing to join, or to foretell."""
-    known = ~np.isnan(split.differences)
-    rows = np.flatnonzero(known).tolist()
-    columns = {name: _column(values)[known] for name, values in split.scores.signals.items()}
-    parts = split.scores.parts or ((),) * len(split.samples)
-    answers = combining.Answers(columns, [parts[row] for row in rows])
-    good = (split.differences >= 0)[known].tolist()
-    groups = [split.samples[row].group for row in rows]
-    raw = np.full(len(split.samples), np.nan)
-    raw[known] = combining.cross_fitted(answers, good, groups=groups)
-    made = _curve(split, terms, "cascade", "combined", raw)
-    return made._replace(combination=combining.train_combination(answers, good, groups=groups))
 
 
 def _curve(split: AskedSplit, terms: Terms, way: DeferralWay, signal: SignalName, raw: Numbers) -> Found:
@@ -217,9 +194,7 @@ def rule_of(found: Found, served: MixedModels, config: DeferConfig, folder: Path
         incumbent=served.incumbent,
         upper=served.upper,
         router=router,
-        combination=found.combination,
         index=found.messages,
-        samples=config.agreement_samples if curve.signal == "agreement" else 0,
         always_incumbent=config.always_incumbent,
         never_defer_out=config.never_defer_out,
         incumbent_down=config.incumbent_down,

@@ -12,7 +12,6 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from freehold.deferring.combination import answer_parts, combined
 from freehold.deferring.router import Router
 from freehold.errors import StorageError
 from freehold.evals.comparing import SideBySide
@@ -23,19 +22,15 @@ from freehold.stats import deferral
 from freehold.stats.compare import ScoreContext
 from freehold.types.config import DeferConfig
 from freehold.types.dataset import Sample
-from freehold.types.deferral import DeferralRule, SignalName
+from freehold.types.deferral import DeferralRule
 from freehold.types.evaluated import Evaluation, ItemResult
 from freehold.types.evaluation import Comparison, EvalResult, Task
 from freehold.types.mixture import MixtureLatency
-from freehold.types.selected import SampleAgreement
-from freehold.workflows.journey.mixing.agreeing import with_agreement
 from freehold.workflows.journey.mixing.curves import codes_of, router_text
 from freehold.workflows.journey.mixing.slices import declared
 from freehold.workflows.prove.looks import Looks, look_at, with_look
 
 Bools = npt.NDArray[np.bool_]
-AskAgain = Callable[[Sequence[Sample], Sequence[str | None]], Awaitable[SampleAgreement]]
-"""Asks further samples of answers, and tells how far they agree with them."""
 AskUpper = Callable[[Sequence[Sample]], Awaitable[Sequence[EvalResult]]]
 """Asks the upper model, and gives the score of each of its answers."""
 _MIXED = "The mixture: the candidate's answer where it is sure, the incumbent's recorded one elsewhere."
@@ -100,20 +95,12 @@ def decide(rule: DeferralRule, samples: Sequence[Sample], candidate: Sequence[Ev
             raw.append(router.score_text(text) if text else math.nan)
             times.append((time.perf_counter() - began) * 1000)
     else:
-        raw = [signal_of(rule, one.signals, answer_parts(one.output)) for one in candidate]
+        raw = [one.signals.get(rule.signal, math.nan) for one in candidate]
     sure = np.array([not math.isnan(value) and rule.calibration(value) >= rule.threshold for value in raw])
     answered = np.array([not (one.error and one.score.value is None) for one in candidate])
     config = DeferConfig(always_incumbent=rule.always_incumbent, never_defer_out=rule.never_defer_out)
     here = sure & answered & ~declared(config.always_incumbent, samples)
     return Decided(here | declared(config.never_defer_out, samples), times)
-
-
-def signal_of(rule: DeferralRule, signals: Mapping[SignalName, float], parts: Sequence[str]) -> float:
-    """The value that a cascade's rule decides by; NaN without one."""
-    value = signals.get(rule.signal)
-    if rule.combination is not None:
-        value = combined(rule.combination, signals, parts)
-    return math.nan if value is None else value
 
 
 def mixed(results: SideBySide, here: Bools, upper: Mapping[int, EvalResult] | None = None) -> SideBySide:
@@ -151,19 +138,15 @@ async def look(
     task: Task,
     recorded_ms: Sequence[float],
     ask_upper: AskUpper | None = None,
-    ask_again: AskAgain | None = None,
 ) -> MixtureLook:
     """Look at the mixture on the samples of an evaluation. `task` has the alpha of all planned looks together;
-    `recorded_ms` are times of the incumbent's answers; `ask_upper` asks the rule's upper model, where it has one,
-    `ask_again` further samples of answers, where it decides by them. The look is counted before its result is known.
+    `recorded_ms` are times of the incumbent's answers; `ask_upper` asks the rule's upper model, where it has
+    one. The look is counted before its result is known.
 
     Raises as `held_out_results` and `decide` do, and what asking raises.
     """
     results = held_out_results(made)
     samples, names = results.samples, (made.incumbent, made.candidate)
-    if ask_again is not None:
-        again = await ask_again(samples, [one.output for one in results.candidate])
-        results = results._replace(candidate=with_agreement(results.candidate, again))
     decided = decide(rule, samples, results.candidate)
     upper = await _of_upper(rule, samples, decided.here, ask_upper)
     counted = looks.take_mixture(

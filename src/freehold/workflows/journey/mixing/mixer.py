@@ -1,7 +1,7 @@
 """Plans a mixture where a candidate would probably not be promoted alone, and looks at it once.
 
 What is looked at is settled on the selection split, before a held-out sample is seen: the candidate alone where it will
-probably be promoted, else the mixture. So the one look keeps all of the error that is allowed (docs/decisions/097).
+probably be promoted, else the mixture. So the one look keeps all of the error that is allowed (docs/decisions/017).
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from freehold.types.dataset import Sample, SplitName
 from freehold.types.evaluated import Evaluation
 from freehold.types.mixture import Mixture
 from freehold.types.record import content_id
-from freehold.types.selected import SampleAgreement, SelectionScores
+from freehold.types.selected import SelectionScores
 from freehold.workflows.journey.measuring.measuring import measured
 from freehold.workflows.journey.measuring.request_cost import request_cost
 from freehold.workflows.journey.measuring.scores import SELECTION_SPLIT, is_pairwise
 from freehold.workflows.journey.measuring.tried import on_scale_of, tried
 from freehold.workflows.journey.methods import Bench, Candidate, Made
-from freehold.workflows.journey.mixing import agreeing, curves, money, slices
+from freehold.workflows.journey.mixing import curves, money, slices
 from freehold.workflows.journey.mixing.looking import MixtureLook, look
 from freehold.workflows.journey.mixing.nearest import let_go, nearest_of
 from freehold.workflows.journey.mixing.upper import (
@@ -49,8 +49,6 @@ from freehold.workflows.project import now
 from freehold.workflows.prove.looks import Looks
 from freehold.workflows.prove.results import frozen_answers
 
-STEPS_OF_MIXING = 4
-"""The selection split, asked of the candidate, again for its agreement, and of an upper model; the mixture's curves."""
 TIMED_TRACES = 500
 
 
@@ -78,11 +76,9 @@ class Mixer:
         """The one-sided error of one look."""
         return self.bench.task.alpha / self.planned_looks
 
-    def plan(
-        self, candidate: Candidate, made: Made, *, after: int = 0, even_if_alone: bool = False
-    ) -> Mixture:
+    def plan(self, candidate: Candidate, made: Made, *, even_if_alone: bool = False) -> Mixture:
         """What a mixture would be, by the selection split: its curves, and the rule that the look is planned for, or
-        why there is none. `after` are the steps that follow.
+        why there is none.
 
         Where the candidate will probably be promoted alone there is none, unless `even_if_alone`. Raises what asking
         the candidate raises, and `ConfigError` for declared requests that cannot be.
@@ -93,10 +89,7 @@ class Mixer:
         obstacle = self._obstacle(candidate, samples)
         if obstacle is not None:
             return self._refused(candidate, made, len(samples), obstacle, notes)
-        bench.steps.expect(STEPS_OF_MIXING + after)
         scores = measured(bench, candidate, made, items=len(samples))
-        scores, more = self._with_agreement(candidate, made, samples, scores)
-        notes += more
         asked = named_upper(bench.project.config)
         upper = None if asked is None else measured_upper(bench, asked, items=len(samples))
         inputs = [
@@ -124,25 +117,6 @@ class Mixer:
             bench.progress.say(f"no mixture is planned: {planned.refused}")
         return planned
 
-    def _with_agreement(
-        self, candidate: Candidate, made: Made, samples: list[Sample], scores: SelectionScores
-    ) -> tuple[SelectionScores, list[str]]:
-        """The scores with the agreement of further samples, where it is wanted; else why it is not there."""
-        bench = self.bench
-        if "agreement" not in bench.project.config.defer.signals:
-            return scores, []
-        if (why := agreeing.cannot_agree(made.plan)) is not None:
-            return scores, [f"Agreement of {made.plan.served_name} is not measured: {why}."]
-        found = bench.steps.run(
-            f"agree-{len(samples)}:{candidate.key}",
-            f"{candidate.short_name}: does it say the same again?",
-            agreeing.inputs(bench, made.plan, len(samples)),
-            SampleAgreement,
-            lambda: anyio.run(agreeing.agreement_on, bench, made.plan, samples),
-        )
-        signals = {**scores.signals, "agreement": found.values}
-        return msgspec.structs.replace(scores, signals=signals), []
-
     def look(self, planned: Mixture, candidate: Candidate, made: Made, evaluation: Evaluation) -> Mixture:
         """The planned mixture, looked at on the samples of an evaluation; kept in the store.
 
@@ -161,9 +135,6 @@ class Mixer:
                 task=bench.task,
                 recorded_ms=self._recorded_ms(self._filled("held_out")),
                 ask_upper=None if asked is None else partial(upper_results, bench, asked),
-                ask_again=partial(agreeing.agreement_on, bench, made.plan)
-                if rule.signal == "agreement"
-                else None,
             )
         )
         found = self._told(planned, candidate, made, seen)

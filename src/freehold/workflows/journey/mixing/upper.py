@@ -86,7 +86,6 @@ async def upper_results(bench: Bench, asked: PricedModel, samples: Sequence[Samp
         bench.dataset.incumbent_model or "incumbent",
         samples,
         {},
-        {},
         prepared(bench.task, folder),
         options,
         bench.progress,

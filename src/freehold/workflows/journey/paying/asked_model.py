@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from freehold.errors import UsageError, did_you_mean
@@ -24,15 +23,15 @@ class PricedModel(NamedTuple):
         return self.prices.usd(self.model, 1, 1) is not None
 
 
-def asked_model(name: str, config: ProjectConfig, *, role: str, known: Sequence[str] = ()) -> PricedModel:
+def asked_model(name: str, config: ProjectConfig, *, role: str) -> PricedModel:
     """``incumbent``, or one of ``[[endpoints]]`` (``NAME``, or ``NAME/MODEL``). `role` is what it is asked as, for
-    messages; `known` are other names that the caller knows.
+    messages.
 
     Raises `UsageError` for a name that is none of these, and for one that cannot be asked.
     """
     if name == "incumbent":
         return _incumbent(config, role)
-    return _of_endpoints(name, config, role, known)
+    return _of_endpoints(name, config, role)
 
 
 def _incumbent(config: ProjectConfig, role: str) -> PricedModel:
@@ -53,12 +52,12 @@ def _incumbent(config: ProjectConfig, role: str) -> PricedModel:
     return PricedModel(incumbent.model, endpoint, Prices(incumbent.price, incumbent.model))
 
 
-def _of_endpoints(name: str, config: ProjectConfig, role: str, others: Sequence[str]) -> PricedModel:
+def _of_endpoints(name: str, config: ProjectConfig, role: str) -> PricedModel:
     named = {one.name: one for one in config.endpoints}
     first, _, model = name.partition("/")
     found = named.get(name) or named.get(first)
     if found is None:
-        known = [*named, "incumbent", *others]
+        known = [*named, "incumbent"]
         raise UsageError(
             f"{role} {name} is not one of [[endpoints]]",
             hint=did_you_mean(name, known, f"known: {', '.join(known)}"),

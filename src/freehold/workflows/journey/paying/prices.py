@@ -12,7 +12,6 @@ from freehold.errors import MissingExtraError, UsageError
 from freehold.evals.answers import ChatAnswer
 from freehold.types.config import PriceConfig
 from freehold.types.trace import Usage
-from freehold.workflows.journey.drafting import tokens_in
 from freehold.workflows.project import now
 
 _REQUEST_TOKENS = 64
@@ -51,8 +50,3 @@ class Prices:
         if usage is not None and usage.prompt_tokens is not None:
             return self.usd_of(model, usage) or Decimal(0)
         return Decimal(0) if answer.is_refusal else most
-
-
-def prompt_tokens(body: dict[str, Any]) -> int:
-    """About how many tokens a request has, rather too many (three characters each)."""
-    return tokens_in(len(msgspec.json.encode([body["messages"], body.get("tools")]))) + 8

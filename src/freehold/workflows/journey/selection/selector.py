@@ -35,20 +35,18 @@ from freehold.types.record import Record
 from freehold.types.report import CandidateReport
 from freehold.types.selected import (
     CandidateChoice,
-    ParaphraseGain,
     RequestCost,
     SelectionResult,
     SelectionScores,
 )
 from freehold.types.selection import SelectionRow
-from freehold.workflows.journey.candidate import CandidateRunner, MadeCandidate, making_steps, proving_steps
+from freehold.workflows.journey.candidate import CandidateRunner, MadeCandidate
 from freehold.workflows.journey.measuring.measuring import measured
 from freehold.workflows.journey.measuring.request_cost import request_cost
 from freehold.workflows.journey.measuring.scores import SELECTION_SPLIT
 from freehold.workflows.journey.measuring.tried import on_scale_of, tried
-from freehold.workflows.journey.methods import Bench, Candidate, without_paraphrases
+from freehold.workflows.journey.methods import Bench, Candidate
 from freehold.workflows.journey.selection.expected import cheapest_first
-from freehold.workflows.journey.selection.gains import gain
 from freehold.workflows.prove.results import frozen_answers
 
 RULE = (
@@ -115,15 +113,6 @@ class Selector:
     def items(self) -> int:
         """Samples of the selection split."""
         return self.bench.dataset.split(SELECTION_SPLIT).samples
-
-    def step_count(self) -> int:
-        """Steps until one is chosen and proven, if none stops early."""
-        config = self.bench.project.config
-        made = sum(making_steps(one, config) for one in self.candidates)
-        measured = len(self.candidates) * (
-            len(halving_plan(self.items, len(self.candidates))) if self.items else 0
-        )
-        return made + measured + max(proving_steps(one, config) for one in self.candidates)
 
     def select(self) -> Selected:
         """Make and measure candidates, and choose one."""
@@ -263,7 +252,7 @@ class Selector:
         selection = choose(known, self._scaled(rule, measured[0]))
         rows = {row.name: row for row in selection.rows}
         for one in measured:
-            self._report_row(one, rows[one.label], self._gain(one, rule), chosen=rows[selection.chosen])
+            self._report_row(one, rows[one.label], chosen=rows[selection.chosen])
         choice = CandidateChoice(
             rule=said,
             stop=self._config.stop,
@@ -276,20 +265,7 @@ class Selector:
         )
         return Selected(self._reports(selection.chosen), self._tried[selection.chosen].made, choice)
 
-    def _gain(self, one: _Tried, rule: SelectionRule) -> ParaphraseGain | None:
-        """What paraphrases brought a candidate that learned from them."""
-        if one.made.candidate.settings.paraphrases is None or one.scores is None:
-            return None
-        twin = without_paraphrases(one.made.candidate)
-        for other in self._tried.values():
-            same = msgspec.structs.replace(other.made.candidate, name=twin.name) == twin
-            if same and other.scores is not None:
-                return gain(one.scores, other.scores, other.label, self._scaled(rule, one))
-        return None
-
-    def _report_row(
-        self, one: _Tried, row: SelectionRow, found: ParaphraseGain | None, *, chosen: SelectionRow
-    ) -> None:
+    def _report_row(self, one: _Tried, row: SelectionRow, *, chosen: SelectionRow) -> None:
         assert one.scores is not None
         scores = one.scores
         result = SelectionResult(
@@ -307,10 +283,7 @@ class Selector:
             stopped=row.stopped,
             latency=scores.latency,
             cost=one.cost,
-            paraphrases=found,
         )
-        if found is not None:
-            self.bench.progress.say(f"{one.made.candidate.short_name}: {found.text}")
         report = msgspec.structs.replace(
             one.made.report, selection=result, not_chosen=None if row is chosen else _why_not(row, chosen)
         )

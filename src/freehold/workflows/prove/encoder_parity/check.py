@@ -99,7 +99,7 @@ async def _answer(
         return EncoderAnswered(
             tokens=body["usage"]["prompt_tokens"],
             answer=body["choices"][0]["message"]["content"],
-            confidence=body["freehold"]["confidence"],
+            confidence=body["freehold"]["probability"],
         )
     except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError, LookupError) as error:
         raise UpstreamError(f"{url}: {error or type(error).__name__}") from None

@@ -20,9 +20,6 @@ from freehold.stats.rules import MIN_PAIRS_PROMOTE, DecisionRule
 from freehold.types.finding import Finding, fail, ok, warn
 
 CHECK = "margin"
-PLANNED = 0.05
-"""Share of items that exactly one of two equally good models gets right, with which is planned: that of a good
-candidate on a closed task. A larger share needs more items."""
 _STEP = 0.001
 _EVEN = 0.5
 _LARGEST_SHARE = 0.5
@@ -62,16 +59,18 @@ def reach_findings(items: Items, *, margin: float, alpha: float, planned_looks: 
     rule = DecisionRule(margin=margin, alpha=share)
     looks = f" with alpha shared by {planned_looks} looks" if planned_looks > 1 else ""
     if _promoted(items, rule, _equal(items)):
-        chance = planner.power_at(n, discordance=PLANNED, margin=margin, alpha=share)
+        chance = planner.power_at(n, discordance=planner.PLANNED_DISCORDANCE, margin=margin, alpha=share)
         text = (
             f"{_count(items)}{looks}: a margin of {_points(margin)} can be proven; an equally good candidate that "
-            f"differs on {PLANNED:.0%} of the items is promoted with a probability of {chance:.0%}"
+            f"differs on {planner.PLANNED_DISCORDANCE:.0%} of the items is promoted with a probability of {chance:.0%}"
         )
         if chance >= _EVEN:
             yield ok(CHECK, text)
         else:
             yield warn(
-                CHECK, text, f"hold out about {_settling(margin, share):,} items, or accept a wider margin"
+                CHECK,
+                text,
+                f"hold out about {planner.items_needed(margin, share):,} items, or accept a wider margin",
             )
         return
     best = _smallest(items, share)
@@ -79,7 +78,7 @@ def reach_findings(items: Items, *, margin: float, alpha: float, planned_looks: 
     can = "nothing can be proven" if best is None else f"you can prove {_points(best)} at best"
     fix = (
         f"hold out {max(needed, MIN_PAIRS_PROMOTE):,} items at least{_of_records(items, needed)}, about "
-        f"{_settling(margin, share):,} for a good chance"
+        f"{planner.items_needed(margin, share):,} for a good chance"
         + ("" if best is None else f"; or accept a margin of {best:g} ([task] margin)")
     )
     said = f"with {_count(items)}{looks} {can}, and your margin is {_points(margin)}"
@@ -115,15 +114,6 @@ def _smallest(items: Items, alpha: float) -> float | None:
         else:
             low = middle
     return round(high * _STEP, 3)
-
-
-def _settling(margin: float, alpha: float) -> int:
-    """Items for 80 % power at the planned discordance, by the normal formula."""
-    return max(
-        planner.noninferiority_n_normal(discordance=PLANNED, margin=margin, alpha=alpha),
-        planner.zero_loss_n(margin, alpha),
-        MIN_PAIRS_PROMOTE,
-    )
 
 
 def _of_records(items: Items, needed: int) -> str:

@@ -31,7 +31,6 @@ def unit(service: GatewayService) -> str:
     sections = {
         "Unit": [
             f"Description=freehold gateway of {_escaped(service.name)}",
-            "Documentation=man:freehold(1)",
             "Wants=network-online.target",
             "After=network-online.target",
             # A store or an incumbent may come up later than this machine's network does.

@@ -8,7 +8,7 @@ import msgspec
 
 from freehold.store import Store
 from freehold.types.deferral import DeferralRule
-from freehold.types.method import METHOD_KINDS, method_of
+from freehold.types.method import METHOD_KINDS
 from freehold.types.route import Target
 from freehold.types.serving.rollout import Gate, Rollout
 from freehold.types.verdict import Verdict
@@ -119,6 +119,6 @@ def rule_of(store: Store, route_name: str) -> DeferralRule | None:
 def required_parity(verdict: Verdict) -> str | None:
     """The reason that shows, for a candidate made as the verdict's was, that what is served is what was made."""
     if verdict.method is not None:
-        return METHOD_KINDS[method_of(verdict.method)].parity
+        return METHOD_KINDS[verdict.method].parity
     # From an evaluation outside a migration: what is served on one's own machine may have been trained.
     return "parity_ok" if any(reason.code == "fits" for reason in verdict.reasons) else None

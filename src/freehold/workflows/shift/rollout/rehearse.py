@@ -32,6 +32,8 @@ from freehold.types.progress import Progress, Silent
 from freehold.types.record import Record
 from freehold.types.route import Route, Target
 from freehold.types.serving.rollout import RolloutTerms
+from freehold.workflows.project import Project
+from freehold.workflows.project_store import opened_store
 from freehold.workflows.shift import rollout_records
 from freehold.workflows.shift.observer_process import LEASE, ObserverConfig, ObserverProcess
 from freehold.workflows.shift.rollout import rollout
@@ -46,6 +48,10 @@ _SLOW_MS = 200.0
 _PROPAGATION_S = 1.0
 _REQUESTS_AFTERWARDS = 30
 _TIMEOUT_S = 30.0
+USUAL_RATE = 20.0
+"""Requests a second, where no log says."""
+_LAST_TRACES = 2000
+_LEAST_LOG_S = 10.0
 
 
 class RehearsalSettings(Record, frozen=True, kw_only=True):
@@ -83,6 +89,34 @@ class RehearsalResult(Record, frozen=True, kw_only=True):
     @property
     def passed(self) -> bool:
         return self.rolled_back and self.late_requests == 0
+
+
+def settings_of(project: Project, *, rate: float | None, share: float | None) -> RehearsalSettings:
+    """The settings that the project's next rollout would have. `rate` and `share` are said by the caller, or None."""
+    rollout = project.config.rollout
+    if rate is None:
+        with opened_store(project) as (store, _):
+            rate = rate_of(store) or USUAL_RATE
+    return RehearsalSettings(
+        shadow_share=rollout.shadow,
+        canary_share=rollout.canary[-1] if share is None else share,
+        requests_per_user=rollout.requests_per_user,
+        window_s=rollout.window_minutes * 60,
+        failure_window_s=rollout.failure_window_seconds,
+        max_p95_ms=rollout.max_p95_ms,
+        rate=rate,
+        look_seconds=rollout.look_seconds,
+    )
+
+
+def rate_of(store: Store) -> float | None:
+    """Requests a second among the gateway's newest traces; None where there are too few to say."""
+    newest = store.latest_traces(_LAST_TRACES, complete_only=False, own_only=True)
+    times = [trace.at for trace in newest if trace.route is not None]
+    if len(times) < 2:
+        return None
+    seconds = (times[0] - times[-1]).total_seconds()
+    return None if seconds < _LEAST_LOG_S else (len(times) - 1) / seconds
 
 
 def rehearse(

@@ -12,7 +12,7 @@ from freehold.store import Store
 from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
 from freehold.types.duties import DutyMark, duty_id
-from freehold.types.method import METHOD_KINDS, method_of
+from freehold.types.method import METHOD_KINDS
 from freehold.types.record import Record
 from freehold.types.report import CandidateReport, Report
 from freehold.types.ruling import Lineage, Obligation, Ruling
@@ -125,7 +125,7 @@ def _detail(project: Project, store: Store, model: str, tried: CandidateReport |
 
 def _lineage(store: Store, model: str, tried: CandidateReport | None) -> Lineage:
     """What the candidate is made of: of one that was trained, with the answers that its dataset taught it."""
-    trains = tried is not None and tried.method is not None and METHOD_KINDS[method_of(tried.method)].trains
+    trains = tried is not None and tried.method is not None and METHOD_KINDS[tried.method].trains
     if tried is not None and trains and tried.trained is not None:
         dataset = store.get(Dataset, tried.trained.dataset_id)
         if dataset is not None:

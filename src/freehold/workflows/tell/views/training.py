@@ -20,7 +20,6 @@ from freehold.types.record import Record
 from freehold.types.training import TrainingCurve, TrainingEvent, TrainingResult
 from freehold.workflows.project import Project
 from freehold.workflows.tell.views.query import ScreenQuery
-from freehold.workflows.tell.views.written import WrittenSample, written_samples
 from freehold.workflows.train.adapters import diff
 from freehold.workflows.weights.encoders import FOLDER as ENCODERS
 from freehold.workflows.weights.encoders import folder_of as encoders_of
@@ -38,17 +37,10 @@ RECORDS: dict[RunKind, str] = {"adapter": "adapter.json", "encoder": "encoder_mo
 
 
 class TrainingQuery(ScreenQuery, frozen=True, kw_only=True):
-    """Which run (its folder's name; None: the newest), and which other is held against it. `written`: with what the
-    model wrote as it learned."""
+    """Which run (its folder's name; None: the newest), and which other is held against it."""
 
     run: Annotated[str, Meta(max_length=200)] | None = None
     against: Annotated[str, Meta(max_length=200)] | None = None
-    written: bool = False
-
-    @property
-    def asks_for_content(self) -> bool:
-        """Samples are what customers wrote."""
-        return self.written
 
 
 class RunLine(Record, frozen=True, kw_only=True):
@@ -71,8 +63,7 @@ class RunLine(Record, frozen=True, kw_only=True):
 class RunDetail(Record, frozen=True, kw_only=True):
     """One run's curves: pairs of step and value, neighbouring steps joined where there are many. `score` is the share
     of validation answers that are right to the letter. `result` is what a run of an adapter or a whole model left,
-    `encoder` what one of an encoder did. `evaluations` had samples written; `written` are those, where they were asked
-    for."""
+    `encoder` what one of an encoder did."""
 
     line: RunLine
     result: TrainingResult | None
@@ -84,8 +75,6 @@ class RunDetail(Record, frozen=True, kw_only=True):
     tokens_per_second: tuple[tuple[int, float], ...]
     memory_bytes: tuple[tuple[int, float], ...]
     said: tuple[str, ...]
-    evaluations: int = 0
-    written: tuple[WrittenSample, ...] = ()
 
 
 class TrainingScreen(Record, frozen=True, kw_only=True):
@@ -106,7 +95,7 @@ def training(project: Project, store: Store, query: TrainingQuery, *, at: dateti
     """What there is to see. Raises `UsageError` for a run that is not there."""
     folders = _folders(project)
     lines = {folder.name: _line(folder, at) for folder in folders}
-    run = _detail(folders, query.run, at, written=query.written) if folders else None
+    run = _detail(folders, query.run, at) if folders else None
     against = _detail(folders, query.against, at) if query.against is not None else None
     differences: dict[str, tuple[Any, Any]] = {}
     if run is not None and against is not None and run.result is not None and against.result is not None:
@@ -156,7 +145,7 @@ def _changed(folder: Path) -> float:
     return 0.0
 
 
-def _detail(folders: Sequence[Path], wanted: str | None, at: datetime, *, written: bool = False) -> RunDetail:
+def _detail(folders: Sequence[Path], wanted: str | None, at: datetime) -> RunDetail:
     # By the names that are there, so that an address never leads to another folder.
     folder = folders[0] if wanted is None else next((one for one in folders if one.name == wanted), None)
     if folder is None:
@@ -177,8 +166,6 @@ def _detail(folders: Sequence[Path], wanted: str | None, at: datetime, *, writte
         tokens_per_second=_curve(smoothed(_points(steps, "tokens_per_second"))),
         memory_bytes=_curve(thinned(_points(steps, "peak_memory_bytes"))),
         said=tuple(one.message for one in events if one.kind in ("warning", "error") and one.message)[-20:],
-        evaluations=len({one.step for one in events if one.written}),
-        written=written_samples(events, folder / "run" / "job.json") if written else (),
     )
 
 

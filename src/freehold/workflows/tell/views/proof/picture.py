@@ -8,7 +8,7 @@ from typing import Literal
 
 from scipy.stats import norm
 
-from freehold.report.mixture_picture import shown_points
+from freehold.report.mixture_parts import shown_points
 from freehold.types.evaluated import Evaluation
 from freehold.types.evaluation import Comparison, VerdictOutcome
 from freehold.types.mixture import Mixture, MixturePoint

@@ -65,6 +65,9 @@ def _by_comparison(found: Comparison, blocked: bool) -> Iterator[WayOut]:
         text="A mixture: the candidate answers what it is sure of, the incumbent the rest.",
         command="freehold defer plan",
     )
-    yield WayOut(text="More training samples: the curve says how many.", command="freehold train --curve")
+    yield WayOut(
+        text="More training samples: the curve says what twice of them bring.",
+        command="freehold train --curve",
+    )
     if found.verdict == "reject":
         yield WayOut(text="Another model of the shortlist.", command="freehold assess")

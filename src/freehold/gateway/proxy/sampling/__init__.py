@@ -1,1 +1,0 @@
-"""Several samples of one answer."""

@@ -1,1 +1,0 @@
-"""What messages without a right answer are likely to be."""

@@ -1,1 +1,0 @@
-"""The same plan on several machines: Ray, or files for Kubernetes and SkyPilot."""

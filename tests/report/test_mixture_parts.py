@@ -1,0 +1,41 @@
+import re
+
+from tests.report.sample_mixture import mixture
+
+from freehold.report.mixture_parts import mixture_figures, risk_over_share
+
+
+def test_the_picture_has_band_margin_random_line_and_proof():
+    made = mixture()
+    drawn = risk_over_share(made, made.curves[0])
+    assert drawn.count("<polygon") == 2, "the band of the curve, and that of the random split"
+    assert "worst you accept (−3)" in drawn and "random split" in drawn
+    assert 'class="interval promote"' in drawn and 'class="dot chosen"' in drawn
+
+
+def test_everything_lies_inside():
+    made = mixture()
+    lines = re.findall(r'points="([^"]+)"', risk_over_share(made, made.curves[0]))
+    for pair in re.findall(r"(-?[\d.]+),(-?[\d.]+)", " ".join(lines)):
+        assert 0 <= float(pair[0]) <= 640 and 0 <= float(pair[1]) <= 320
+
+
+def test_figures_have_dollars_times_and_the_date_and_say_what_is_not_known():
+    told = dict(mixture_figures(mixture()))
+    assert told["saved"] == "$1.23 per 1,000 requests" and told["saved a month"] == "$123.40"
+    assert told["answered here"] == "50.0%, between 46.0% and 54.0%"
+    assert told["added to a deferred one"] == "8 ms for half, 16 ms for 95%"
+    assert told["incumbent until"] == "2027-03-01" and "router's decision" not in told
+    assert dict(mixture_figures(mixture(usd_saved_per_month=None)))["saved a month"] == "not known"
+
+
+def test_what_open_models_alone_answer_is_said():
+    told = dict(mixture_figures(mixture()))["open models alone"]
+    assert "not known" in told and "[defer] upper" in told
+    made = mixture(upper="house/qwen")
+    assert dict(mixture_figures(made))["open models alone"] == (
+        "all requests: 50.0% by the candidate, 50.0% by house/qwen"
+    )
+    assert "rented-1 is not needed" in made.sentence
+    lost = mixture(upper="house/qwen", losses=100)
+    assert "none is proven" in dict(mixture_figures(lost))["open models alone"]

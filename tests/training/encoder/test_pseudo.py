@@ -1,0 +1,98 @@
+"""Heads against an incumbent's answers: on embeddings made up here, and in a child process with a tiny base."""
+
+import msgspec
+import numpy as np
+import pytest
+from tests.training.encoder.conftest import KINDS, label_samples, sample, write_dataset
+
+from freehold.training.encoder import pseudo
+from freehold.training.encoder.answers import FieldForm
+from freehold.training.encoder.heads import normalized
+
+LABELS = ("a", "b", "c")
+FIELD = FieldForm(name="", kind="one", labels=LABELS, counts=(1, 1, 1))
+
+
+def clouds(count, *, right, wrong_every, seed=0):
+    """`count` points around three corners; of those without a right answer every `wrong_every`-th has another label."""
+    random = np.random.default_rng(seed)
+    truth = np.arange(count) % 3
+    rows = normalized((np.eye(3)[truth] + random.normal(0, 0.25, (count, 3))).astype("f4"))
+    known = np.arange(count) < right
+    said = np.where(~known & (np.arange(count) % wrong_every == 0), (truth + 1) % 3, truth)
+    return pseudo.LabelledRows(rows, said.astype(np.intp), known), truth
+
+
+def test_answers_that_heads_contradict_are_doubted():
+    taught, truth = clouds(400, right=60, wrong_every=5)
+    doubted = pseudo.doubts(FIELD, taught)
+    wrong = taught.places != truth
+    assert not doubted[taught.right].any(), "what is known to be right is never doubted"
+    assert doubted[wrong].mean() > 0.8
+    assert doubted[~wrong].mean() < 0.05
+
+
+def test_the_ways_are_measured_on_right_answers_that_were_left_out():
+    taught, _ = clouds(600, right=60, wrong_every=2)
+    asked, right = pseudo.measured([(FIELD, taught)])
+    assert asked == 60
+    found = pseudo.Agreement(right_answers=60, pseudo=540, doubted=(), asked=asked, right=right)
+    assert right["agreed"] > right["all"]
+    assert found.best in ("agreed", "none")
+
+
+def test_of_equals_all_is_taken_and_where_nothing_was_measured():
+    assert pseudo.Agreement(right_answers=9, pseudo=9, doubted=()).best == "all"
+    found = pseudo.Agreement(
+        right_answers=50, pseudo=50, doubted=(), asked=50, right={"all": 40, "agreed": 40, "none": 40}
+    )
+    assert found.best == "all"
+    assert msgspec.structs.replace(found, right={"all": 39, "agreed": 40, "none": 40}).best == "agreed"
+
+
+def of_the_incumbent(one, answer):
+    return msgspec.structs.replace(one, gold=None, incumbent=answer)
+
+
+@pytest.mark.timeout(300)
+def test_a_child_process_names_the_samples_that_are_doubted(tmp_path, base_weights):
+    labels = list(KINDS)
+    others = [
+        of_the_incumbent(
+            sample(500 + n, f"{list(KINDS.values())[n % 3]} {n % 7}", ""), labels[(n + (n < 6)) % 3]
+        )
+        for n in range(60)
+    ]
+    dataset = write_dataset(tmp_path / "data", [*label_samples(60), *others], [])
+    found = pseudo.judge(pseudo.AgreementJob(dataset=dataset, base=base_weights, threads=1))
+    assert (found.right_answers, found.pseudo, found.asked) == (60, 60, 60)
+    assert set(found.doubted) == {f"s{500 + n}" for n in range(6)}
+    assert set(found.right) == set(pseudo.WAYS)
+
+
+def test_too_few_say_nothing(tmp_path, base_weights):
+    dataset = write_dataset(tmp_path / "data", label_samples(60), [])
+    found = pseudo.agreement(pseudo.AgreementJob(dataset=dataset, base=base_weights))
+    assert (found.pseudo, found.doubted, found.best) == (0, (), "all")
+
+
+def moons(count=120):
+    rng = np.random.default_rng(0)
+    centers = np.repeat([[1.0, 0, 0], [0, 1.0, 0]], count, axis=0)
+    return normalized((centers + rng.normal(scale=0.25, size=centers.shape)).astype("f4"))
+
+
+def test_answers_spread_to_texts_alike():
+    features, right = moons(), np.repeat([0, 1], 120)
+    prior = np.full((240, 2), 0.5, dtype="f4")
+    made = pseudo.spread(features, np.array([0, 120]), np.array([0, 1]), prior)
+    assert (made.argmax(axis=1) == right).mean() > 0.95
+    assert made[0].tolist() == [1, 0], "what is known stays"
+    assert np.allclose(made.sum(axis=1), 1, atol=1e-5)
+
+
+def test_neighbours_are_the_nearest_others():
+    features = normalized(np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], dtype="f4"))
+    near, alike = pseudo.neighbours(features, 1)
+    assert near.ravel().tolist() == [1, 0, 3, 2]
+    assert (alike > 0.99).all()

@@ -1,0 +1,198 @@
+import time
+
+import pytest
+
+from freehold.catalog.retirements import HOLE
+from freehold.workflows.incumbent.scanning.meaning import meaning
+from freehold.workflows.incumbent.scanning.text import MAX_PIECES, read, read_page
+
+SOURCES = {
+    "go": (
+        'package a\nimport (\n\tai "github.com/openai/openai-go"\n)\n// "gpt-4"\n/* "o3" */\n'
+        'var m = "gpt-4o"\nvar r = `claude-2.1`\n',
+        [("github.com/openai/openai-go", 3, "import"), ("gpt-4o", 7, "string"), ("claude-2.1", 8, "string")],
+    ),
+    "java": (
+        'import com.openai.client.OpenAIClient;\n// "gpt-4"\nclass A {\n String m = "gpt-4o"; /* "o3" */\n}\n',
+        [("com.openai.client.OpenAIClient", 1, "import"), ("gpt-4o", 4, "string")],
+    ),
+    "kotlin": (
+        'import com.openai.client.OpenAIClient\n// "gpt-4"\nval m = "gpt-4o"\nval r = """claude-2.1"""\n',
+        [
+            ("com.openai.client.OpenAIClient", 1, "import"),
+            ("gpt-4o", 3, "string"),
+            ("claude-2.1", 4, "string"),
+        ],
+    ),
+    "csharp": (
+        'using OpenAI.Chat;\n// "gpt-4"\nclass A {\n string m = "gpt-4o"; string v = @"claude-2.1";\n}\n',
+        [("OpenAI.Chat", 1, "import"), ("gpt-4o", 4, "string"), ("claude-2.1", 4, "string")],
+    ),
+    "ruby": (
+        'require "openai"\n# "gpt-4"\nm = "gpt-4o"\nn = \'claude-2.1\'\n',
+        [("openai", 1, "import"), ("gpt-4o", 3, "string"), ("claude-2.1", 4, "string")],
+    ),
+    "php": (
+        "<?php\nuse OpenAI\\\\Client;\n// \"gpt-4\"\n# 'o3'\n$m = \"gpt-4o\"; $n = 'claude-2.1';\n".replace(
+            "\\\\", "\\"
+        ),
+        [("OpenAI\\Client", 2, "import"), ("gpt-4o", 5, "string"), ("claude-2.1", 5, "string")],
+    ),
+    "rust": (
+        'use async_openai::{Client, types};\n// "gpt-4"\nconst M: &str = "gpt-4o";\n'
+        "fn f<'a>(x: &'a str) { g(\"claude-2.1\"); }\n",
+        [("async_openai", 1, "import"), ("gpt-4o", 3, "string"), ("claude-2.1", 4, "string")],
+    ),
+}
+
+HOLES = {
+    "go": 'var m = "gpt-4.1-" + size\n',
+    "java": 'class A { String m = "gpt-4.1-" + size; }\n',
+    "kotlin": 'val m = "gpt-4.1-${size}"\n',
+    "csharp": 'class A { string m = $"gpt-4.1-{size}"; }\n',
+    "ruby": 'm = "gpt-4.1-#{size}"\n',
+    "php": '<?php $m = "gpt-4.1-$size"; $n = "gpt-4.1-" . $size;\n',
+}
+
+
+def texts(source, language):
+    return [(word.text, word.line, word.kind) for word in read(source, language)]
+
+
+def models(source, language):
+    return [use.model for word in read(source, language) if (use := meaning(word, language)) and use.model]
+
+
+@pytest.mark.parametrize("language", SOURCES)
+def test_strings_and_imports_are_read_and_comments_are_not(language):
+    source, expected = SOURCES[language]
+    known = ("gpt-4o", "gpt-4", "o3", "claude-2.1")
+    assert [one for one in texts(source, language) if one[2] == "import" or one[0] in known] == expected
+
+
+@pytest.mark.parametrize("language", HOLES)
+def test_a_name_with_a_hole_is_one_word(language):
+    assert set(models(HOLES[language], language)) == {"gpt-4.1-{…}"}
+
+
+CONSTANTS = {
+    "go": """package a
+// openai.ChatModelGPT4
+var x = string(anthropic.ModelClaude3_5HaikuLatest)
+func f() { p := Params{Model: openai.F(openai.GPT3Dot5Turbo), Role: openai.ChatMessageRoleUser}; s := "openai.GPT4" }
+""",
+    "java": """class A { void f() {
+  B.builder().addUserMessage("hi").model(ChatModel.GPT_4O_MINI).build(); /* ChatModel.GPT_4 */
+  c.put(com.openai.models.ChatModel.GPT_3_5_TURBO.asString()); Level.GPT_4.toString(); } }
+""",
+    "kotlin": """fun f() = Params.builder().model(ChatModel.GPT_4O_MINI).maxCompletionTokens(2048).build()
+""",
+    "csharp": """class A { void F() { var r = new Q { Model = Models.Gpt_4o_mini }; } }
+""",
+}
+CONSTANTS_FOUND = {
+    "go": [("claude-3-5-haiku-latest", 3, 16), ("gpt-3.5-turbo", 4, 40), ("openai.GPT4", 4, 103)],
+    "java": [("hi", 2, 30), ("gpt-4o-mini", 2, 42), ("gpt-3.5-turbo", 3, 9)],
+    "kotlin": [("gpt-4o-mini", 1, 34)],
+    "csharp": [("gpt-4o-mini", 1, 46)],
+}
+
+
+@pytest.mark.parametrize("language", CONSTANTS)
+def test_constants_are_read_where_they_are_used(language):
+    found = read(CONSTANTS[language], language)
+    assert [(word.text, word.line, word.column) for word in found] == CONSTANTS_FOUND[language]
+
+
+@pytest.mark.parametrize(
+    ("source", "model"),
+    [
+        ('"claude-3-5-" + "sonnet-20241022"', "claude-3-5-sonnet-20241022"),
+        ('f"gpt-4.1-{size}"', "gpt-4.1-{…}"),
+        ('"gpt-4.1-" + size', "gpt-4.1-{…}"),
+        ('"gpt-4.1-%s" % size', "gpt-4.1-{…}"),
+        ('"gpt-4.1-{}".format(size)', "gpt-4.1-{…}"),
+        ('"gpt-" + f"4.1-{size}" + "-2025-04-14"', "gpt-4.1-{…}-2025-04-14"),
+    ],
+)
+def test_a_name_put_together_in_python_is_one_word(source, model):
+    assert models(f"m = {source}\n", "python") == [model]
+
+
+def test_strings_inside_the_parts_of_a_joined_name_are_read():
+    assert texts("a = f\"gpt-{pick('o3')}\"\n", "python") == [
+        (f"gpt-{HOLE}", 1, "string"),
+        ("o3", 1, "string"),
+    ]
+    assert texts('const a = "gpt-" + pick("o3", "o1")', "javascript") == [
+        (f"gpt-{HOLE}", 1, "string"), ("o3", 1, "string"), ("o1", 1, "string"),
+    ]  # fmt: skip
+    assert ("gpt-4o", 1, "string") in texts("const a = `x ${pick('gpt-4o')} y`;", "javascript")
+
+
+def test_prose_and_data_stay_in_pieces():
+    assert texts('log("we use " + "gpt-4o" + " now");', "javascript") == [
+        ("we use ", 1, "string"), ("gpt-4o", 1, "string"), (" now", 1, "string"),
+    ]  # fmt: skip
+    assert len(texts("a = " + " + ".join(['"x"'] * (MAX_PIECES + 1)), "python")) == MAX_PIECES + 1
+
+
+def test_python_has_places_and_docstrings_are_none():
+    source = 'import a.b\nfrom c import d\nfrom . import e\ndef f():\n    """g"""\n    return "h" "i"\n'
+    assert texts(source, "python") == [("a.b", 1, "import"), ("c", 2, "import"), ("hi", 6, "string")]
+    assert texts("from google import genai, cloud\n", "python") == [
+        ("google.genai", 1, "import"),
+        ("google.cloud", 1, "import"),
+    ]
+    assert texts('s = """\nimport openai\n"""\n# import cohere\n', "python") == [
+        ("\nimport openai\n", 1, "string")
+    ]
+
+
+def test_a_body_in_a_string_sets_its_model():
+    source = 'a = \'{"model": "gpt-4o", "n": 1}\'\nb = """\n  {"model_name":\n  "o3"}"""\n'
+    found = [(text, line) for text, line, _ in texts(source, "python") if text in ("gpt-4o", "o3")]
+    assert found == [("gpt-4o", 1), ("o3", 4)]
+    assert "gpt-4o" in models('let b = r#"{"model": "gpt-4o"}"#;', "rust")
+
+
+def test_imports_stand_in_blocks_and_alone():
+    source = 'package a\nimport "one"\nimport (\n\tx "two" // y\n)\nvar s = "three"\n'
+    assert texts(source, "go") == [("one", 2, "import"), ("two", 4, "import"), ("three", 6, "string")]
+    source = "const b = await import('openai');\nexport * from \"cohere-ai\";\nconst c = require('d')"
+    assert texts(source, "javascript") == [
+        ("openai", 1, "import"), ("cohere-ai", 2, "import"), ("d", 3, "import"),
+    ]  # fmt: skip
+
+
+def test_text_between_jsx_tags_is_no_code():
+    source = "const page = <p title=\"a\">It's</p>; call({model: 'gpt-4o'});\n// it's\nuse('o3')"
+    assert texts(source, "javascript") == [("a", 1, "string"), ("gpt-4o", 1, "string"), ("o3", 3, "string")]
+
+
+def test_a_page_is_read_in_script_and_markup():
+    source = "<!-- 'o1' -->\n<Chat model=\"gpt-4o\" />gpt-4\n<script lang=\"ts\">\nconst m = 'o3' // it's\n</script>"
+    assert [(word.text, word.line) for word in read_page(source)] == [("gpt-4o", 2), ("o3", 4)]
+
+
+def test_a_comment_sign_in_a_string_is_none():
+    found = read('u = "https://x"; m = "gpt-4o" // "no"\n', "java")
+    assert [(word.text, word.column) for word in found] == [("https://x", 5), ("gpt-4o", 22)]
+    (word,) = read('/* é */ const a = "gpt-4o"', "javascript")
+    assert (word.line, word.column) == (1, 19)
+
+
+@pytest.mark.parametrize("language", SOURCES)
+def test_unfinished_and_long_files_end(language):
+    for source in (
+        "const a = `never closed",
+        '/* never closed "gpt-4o"',
+        "(" * 5_000 + '"never',
+        "`${" * 9_000,
+        "",
+    ):
+        read(source, language)
+    begun = time.process_time()
+    source = "x" + ".a()" * 20_000 + ".model(ChatModel.GPT_4O_MINI); y = a" + ".b" * 20_000 + ' + "s"' * 5_000
+    read(source, language)
+    assert time.process_time() - begun < 5

@@ -1,0 +1,89 @@
+"""Plans for a cluster: their names, their memory, and the table they are made from."""
+
+import click.testing
+import pytest
+
+from freehold.cli.main import cli
+from freehold.errors import ConfigError, UsageError
+from freehold.settings import load
+from freehold.types.config import AppConfig, ClusterConfig, ProjectConfig, parse
+from freehold.types.endpoint import AdapterMount, ServePlan
+from freehold.types.machine import Fit, Workload
+from freehold.workflows.project import Project
+from freehold.workflows.serve import cluster
+
+GIB = 1 << 30
+
+
+@pytest.fixture
+def weights(tmp_path):
+    path = tmp_path / "m.gguf"
+    path.write_bytes(bytes(1000))
+    return str(path)
+
+
+@pytest.fixture
+def made(tmp_path, weights):
+    """A plan of two to four replicas; fields change `[cluster]`."""
+
+    def make(serve=None, **fields):
+        config = {"min_replicas": 2, "max_replicas": 4, "cpus": 1.5, "memory_gib": 3.0, **fields}
+        project = Project(tmp_path, ProjectConfig(app=AppConfig(name="Support Intents!")), load(), None)
+        mounts = (AdapterMount(name="org/base:shop", path="/adapters/shop"),)
+        serve = serve or ServePlan(
+            engine="llamacpp", model="org/base", weights_path=weights, adapters=mounts, parallel=3
+        )
+        return cluster.plan(project, serve, ClusterConfig(**config))
+
+    return make
+
+
+def test_the_plan_names_itself_and_what_it_needs(made, tmp_path):
+    plan = made()
+    assert plan.name == "freehold-support-intents"
+    assert plan.memory_bytes == 3 * GIB
+    assert plan.requests_per_replica == 3
+    assert plan.serve.threads == 1 and made(cpus=8).serve.threads == 8, "as many as it has cores"
+    assert made(memory_gib=None).memory_bytes == cluster.BASE_BYTES + 1200
+    assert made(requests_per_replica=7.5).requests_per_replica == 7.5
+    with pytest.raises(UsageError, match="runs elsewhere already"):
+        made(ServePlan(engine="ollama", model="m"))
+
+
+def test_the_table_is_checked():
+    head = '[app]\nname = "a"\n[cluster]\n'
+    assert parse(head + "min_replicas = 2\nmax_replicas = 3\n").cluster.max_replicas == 3
+    with pytest.raises(
+        ConfigError, match=r"cluster.max_replicas is 1, expected at least cluster.min_replicas"
+    ):
+        parse(head + "min_replicas = 2\n")
+    with pytest.raises(ConfigError, match=r"unknown key cluster\.replicas"):
+        parse(head + "replicas = 2\n")
+    with pytest.raises(ConfigError, match=r"cluster\.port"):
+        parse(head + "port = 70000\n")
+
+
+def test_memory_holds_the_cache_too(tmp_path, made, weights):
+    fit = Fit(
+        id="fit",
+        model="org/base",
+        quantization="",
+        machine="here",
+        workload=Workload(),
+        parts=(),
+        total_bytes=7 * GIB,
+        available_bytes=16 * GIB,
+        headroom_bytes=9 * GIB,
+        fits=True,
+        reasons=(),
+    )
+    serve = ServePlan(engine="llamacpp", model="org/base", weights_path=weights, memory=fit)
+    assert made(serve, memory_gib=None).memory_bytes == 7 * GIB
+
+
+def test_the_command_line_says_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "a"\n[serve]\nengine = "echo"\n')
+    run = click.testing.CliRunner().invoke(cli, ["cluster", "status"])
+    assert isinstance(run.exception, UsageError) and "names no cluster" in run.exception.message
