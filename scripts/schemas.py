@@ -134,8 +134,7 @@ A command with `--json` prints one JSON object on stdout, and what is for people
 - A command that another option turns into another one (`--dry-run`, `--history`) prints another schema.
 - A command that goes on (`watch`, `rollout status --follow`) prints one object after the other, as `jq` reads them.
   `license rule --cases` prints an object a line.
-- Without it are `console` (a page), `license init` (questions), `license bom` (CycloneDX, which is JSON of its own) and
-  `cluster render` (YAML of others).
+- Without it are `console` (a page), `license init` (questions) and `license bom` (CycloneDX, which is JSON of its own).
 - The exit code says how it ended, as without `--json`. Verdicts that are not good news (3 for *hold*) are no errors.
 - What ended with an error prints `freehold.error/1`, also where the command line was not understood: on its own, or
   behind what was printed before it. `code` is the kind of error, as [Errors](errors.md) lists them, or `usage` (of the

@@ -26,7 +26,6 @@ ENGLISH = {
 
 OTHERS_WORDS = {
     "OWN_MARK": "users write it in lineage files",
-    "TEXTS": "samples of what a model reads",
 }
 """Constants that quote others, each with its reason."""
 

@@ -34,7 +34,7 @@ from freehold.types.encoder import EncoderManifest
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluation import Task
 from freehold.types.preparation import ExampleIndex, Preparation
-from freehold.workflows.journey.examples.gathering import example_of
+from freehold.workflows.journey.examples import example_of
 from freehold.workflows.serve import plan as serving
 from freehold.workflows.serve.plan import ServeRequest
 from freehold.workflows.weights.pull import ensure_weights

@@ -1,5 +1,6 @@
 """Training steps here against TRL's `SFTTrainer` as commonly configured. Prints one JSON object.
 
+    pip install trl datasets      # no extra of freehold brings them
     python -m benchmarks.training.trl_compare --data ../shared/data/banking77
 
 Both sides train the same LoRA (r = 16, all linear layers) on the same messages of Banking77 with the same batch

@@ -24,7 +24,7 @@ class RunningProcess(msgspec.Struct, frozen=True, kw_only=True):
     """A process that a state file names. `started` is in seconds since 1970; `birth` is what the system knows it by.
 
     `folder` is where the file was written, and `folder_id` what that folder is called by its file system, which stays
-    when it is moved. Files of earlier versions have the number and the start only.
+    when it is moved.
     """
 
     pid: int

@@ -38,7 +38,7 @@ def test_the_admin_api(upstream, tmp_path):
     )
     admin, plain_key = new_key(), new_key()
     keys = (
-        ApiKey(name="boss", hash=hash_of(admin), admin=True),
+        ApiKey(name="boss", hash=hash_of(admin), role="admin"),
         ApiKey(name="app", hash=hash_of(plain_key)),
     )
     with gateway(upstream, tmp_path, endpoints=endpoints, routes=(ROUTE,), api_keys=keys) as running:

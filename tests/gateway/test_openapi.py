@@ -48,7 +48,7 @@ def test_every_path_the_gateway_answers_itself_is_in_it():
 def test_a_real_gateway_does_what_it_says(upstream, tmp_path):
     """Hundreds of requests made from the document, right ones and wrong: no 5xx, each answer as it is described."""
     boss = new_key()
-    keys = (ApiKey(name="boss", hash=hash_of(boss), admin=True),)
+    keys = (ApiKey(name="boss", hash=hash_of(boss), role="admin"),)
     # What the document gives as examples is there.
     route = Route(name="support", model="support", incumbent=Target(endpoint="incumbent"))
     with gateway(upstream, tmp_path, api_keys=keys, routes=(route,)) as running:

@@ -7,11 +7,11 @@ import urllib.error
 import pytest
 from tests.gateway.asking import get
 from tests.gateway.loopback import eventually, gateway, plain
+from tests.gateway.proxy.mixtures import own, rule_for
 
 from freehold.gateway.http.health import Health
 from freehold.gateway.readiness import unanswered
 from freehold.gateway.serve import free_port
-from freehold.types.deferral import DeferralRule
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 from freehold.types.route import Route, Target
 
@@ -52,10 +52,7 @@ def test_a_route_needs_whoever_answers_it_now(state, share, old_down, new_down):
 
 @pytest.mark.parametrize(("down", "is_red"), [("error", True), ("candidate", False)])
 def test_a_mixture_needs_the_incumbent_unless_its_rule_has_another_way(down, is_red):
-    rule = DeferralRule.unreadable()
-    rule = type(rule)(
-        **{name: getattr(rule, name) for name in rule.__struct_fields__} | {"incumbent_down": down}
-    )
+    rule = rule_for(own("new", "http://127.0.0.1:1"), incumbent_down=down)
     assert red(route("promoted", deferral=rule), old=DOWN, new=UP) is is_red
 
 

@@ -86,12 +86,6 @@ def test_two_tasks_on_the_same_texts_are_two_stories():
     assert counted([routes, look("e4", range(100))], fields).number == 3, "joined by a look without golds"
 
 
-def test_without_items_the_dataset_tells():
-    known = [look("e1", [], dataset="d"), look("e2", [], dataset="other")]
-    assert counted(known, look("e3", range(10), dataset="d")).number == 2
-    assert counted(known, look("e3", range(10), dataset="third")).number == 1
-
-
 def test_a_question_asked_twice_in_one_look_is_one_item():
     found = counted([look("e1", [3])], look("e2", [3, 3, 4]))
     assert (found.items, found.shared) == (2, 1)
@@ -132,5 +126,3 @@ def test_an_alpha_raised_after_a_look_gives_no_further_one():
     assert not second.may_promote
     planned = msgspec.structs.replace(before, alpha=ALPHA / 2)
     assert count([planned], look("e2", range(50), alpha=ALPHA / 2), allowed=2 * ALPHA, planned=2).may_promote
-    untold = look("e1", range(50))  # what an earlier version kept
-    assert count([untold], look("e2", range(50)), allowed=2 * ALPHA, planned=2).may_promote

@@ -97,12 +97,9 @@ def test_a_damaged_route_is_read_from_its_history(store):
 
 def test_a_rollout_goes_on_without_a_damaged_window_and_stops_at_a_damaged_state(store):
     windows = [WindowRow("pair", unit, 0, place, True, b"{}") for place, unit in enumerate("abc")]
-    scores = {"t1": b"1", "t2": b"2"}
-    rollouts.learn(store.database, "r", known_version=0, state=b"{}", windows=windows, scores=scores)
+    rollouts.learn(store.database, "r", known_version=0, state=b"{}", windows=windows)
     flip(store, "rollout_windows", place=0, unit="b")
-    flip(store, "pair_scores", place=1, trace_id="t1")
     assert len(rollouts.closed_windows(store.database, "r", "pair")) == 2
-    assert rollouts.scores_of(store.database, "r") == {"t2": b"2"}
     assert rollouts.state_of(store.database, "r").body == b"{}"
     flip(store, "rollout_states")
     with pytest.raises(StoreError, match="rollout_states"):

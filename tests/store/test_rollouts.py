@@ -6,25 +6,22 @@ def row(unit, seq, *, stage=0, closed=False, body=b"{}"):
     return WindowRow("arm", unit, stage, seq, closed, body)
 
 
-def learn(store, version, windows=(), scores=None, state=b"s"):
-    return rollouts.learn(
-        store.database, "r", known_version=version, state=state, windows=windows, scores=scores or {}
-    )
+def learn(store, version, windows=(), state=b"s"):
+    return rollouts.learn(store.database, "r", known_version=version, state=state, windows=windows)
 
 
 def test_a_look_that_came_second_writes_nothing(store):
     assert rollouts.state_of(store.database, "r") == (0, None)
-    assert learn(store, 0, [row("ada", 1)], {"t1": b"1"}, b"first")
-    assert not learn(store, 0, [row("bob", 2)], {"t2": b"2"}, b"second")
+    assert learn(store, 0, [row("ada", 1)], b"first")
+    assert not learn(store, 0, [row("bob", 2)], b"second")
     assert rollouts.state_of(store.database, "r") == (1, b"first")
     assert [one.unit for one in rollouts.open_windows(store.database, "r")] == ["ada"]
-    assert rollouts.scores_of(store.database, "r") == {"t1": b"1"}
     assert learn(store, 1, [row("bob", 2)]) and not learn(store, 1)
 
 
 def test_windows_keep_their_place_when_written_anew(store):
     learn(store, 0, [row("bob", 2), row("ada", 1), row("ada", 3, stage=1)])
-    learn(store, 1, [row("ada", 9, closed=True, body=b"done")], {"t": b"1"})
+    learn(store, 1, [row("ada", 9, closed=True, body=b"done")])
     found = rollouts.windows_of(store.database, "r", ["ada", "nobody"])
     assert [(one.seq, one.stage, one.closed) for one in found] == [(1, 0, True), (3, 1, False)]
     assert [one.unit for one in rollouts.open_windows(store.database, "r")] == ["bob", "ada"]

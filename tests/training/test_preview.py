@@ -84,9 +84,3 @@ def sentencepiece():
 
 def spaced_ids(tokenizer):
     return [1, *tokenizer("where is my lamp 📦 order", add_special_tokens=False)["input_ids"], 2]
-
-
-def test_a_page_has_every_sample_or_the_reason_against_it(tokenizer):
-    samples = [*task_samples(2), make_sample(3, "x", " ")]
-    found, rejects = preview.preview_all(tokenizer, samples, FinetuneConfig())
-    assert [one.id for one in found] == ["s0", "s1"] and [one.sample_id for one in rejects] == ["s3"]

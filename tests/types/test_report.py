@@ -1,4 +1,4 @@
-"""Reports: what a candidate is called, which one was chosen."""
+"""Reports: what a candidate is called, and which one was chosen."""
 
 import msgspec
 from tests.report import choosing

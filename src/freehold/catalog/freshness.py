@@ -22,6 +22,7 @@ from freehold.types.record import Record
 FactPart = Literal[
     "models",
     "licences of releases",
+    "published scores",
     "publishers",
     "published files",
     "weights to fetch",
@@ -42,6 +43,7 @@ class _Part(NamedTuple):
 PARTS: dict[FactPart, _Part] = {
     "models": _Part(("models/*.toml",), 180),
     "licences of releases": _Part(("releases/*.toml",), 180),
+    "published scores": _Part(("scores*.toml",), 180),
     "publishers": _Part(("publishers.toml",), 180),
     "published files": _Part(("quantizations.toml",), 180),
     "weights to fetch": _Part(("weights.toml",), 365),
@@ -122,12 +124,15 @@ def _matching(pattern: str) -> list[Traversable]:
 
 
 def _of_file(content: dict[str, Any], name: str) -> list[date]:
-    """A file's rows: the first list of tables in it that say their day."""
+    """A file's rows: the first list of tables in it that say their day, or all in a file that says one day itself."""
     tables = [
         value
         for value in content.values()
         if isinstance(value, list) and value and isinstance(value[0], dict)
     ]
+    whole = content.get("checked")
+    if whole is not None:
+        return [_day(whole, name)] * sum(len(rows) for rows in tables)
     if (pages := content.get("pages")) is not None:  # each row names the page that it was read on
         return [_of_row(row, pages[row["page"]], name) for rows in tables for row in rows]
     dated = [rows for rows in tables if any("checked" in row for row in rows)]

@@ -90,9 +90,6 @@ PARTS: dict[str, dict[str, Entry]] = {
         "catalog": Entry(
             "freehold.cli.choose.catalog:command", "The models freehold knows, and what is new on a hub"
         ),
-        "publishers": Entry(
-            "freehold.cli.choose.publishers:command", "Who gives weights away, and may one rely on it?"
-        ),
     },
     "Train": {
         "train": Entry("freehold.cli.train.train:command", "Train an adapter on a dataset"),

@@ -35,7 +35,6 @@ REFUSALS: dict[Permission, str] = {
     "content": "the role {role} may look at numbers, and not at what customers write",
     "change": "the role {role} may look, and change nothing",
     "keys": "the role {role} may not manage keys",
-    "ask": "the role {role} may not ask a model",
 }
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -71,12 +71,6 @@ def _are_labels(different: int, labels: Counter[str], samples: int) -> bool:
     return different <= MOST_LABELS and labels.total() == samples and different <= max(2, samples / 2)
 
 
-def are_labels(answers: Sequence[str]) -> bool:
-    """Whether answers are labels: few, short ones that come again and again."""
-    counted = Counter(answer for answer in answers if len(answer) <= LONGEST_LABEL)
-    return _are_labels(len(set(answers)), counted, len(answers))
-
-
 def _lengths(counts: Iterable[int]) -> Lengths:
     numbers = np.array(list(counts), dtype=np.int64)
     if not len(numbers):

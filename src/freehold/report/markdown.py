@@ -87,7 +87,7 @@ def _risks(lead: CandidateReport) -> list[str]:
     worst = risks.worst_slice(lead)
     lines = ["", "## What could go wrong", ""]
     if worst is not None:
-        lost = words.points(words.within(worst.difference))
+        lost = words.points(worst.difference)
         harmed = ", **harmed**" if worst.harmed else ""
         lines.append(f"- Worst slice: {inert(worst.name)}, {lost} points on {worst.n:,} samples{harmed}")
     if lead.retained is not None:
@@ -121,9 +121,7 @@ def _slices(lead: CandidateReport) -> list[str]:
     lines = ["", "## By slice, worst first", ""]
     lines += ["| slice | samples | difference | interval | |", "|---|--:|--:|--:|---|"]
     for one in risks.by_drop(k.slices):
-        middle, low, high = (
-            words.points(words.within(value)) for value in (one.difference, one.ci_low, one.ci_high)
-        )
+        middle, low, high = (words.points(value) for value in (one.difference, one.ci_low, one.ci_high))
         word = "**harmed**" if one.harmed else inert(one.note or "")
         lines.append(f"| {inert(one.name)} | {one.n:,} | {middle} | {low} to {high} | {word} |")
     return lines

@@ -87,11 +87,6 @@ def short(candidate: CandidateReport) -> str:
     return candidate.model.rsplit("/", 1)[-1]
 
 
-def within(value: float | None, reach: float = 1.0) -> float | None:
-    """A limit within what a difference can be: reports of earlier versions hold limits beyond."""
-    return None if value is None else max(-reach, min(reach, value))
-
-
 def outcome(candidate: CandidateReport) -> str:
     """The word that colours the page."""
     if candidate.verdict is not None:

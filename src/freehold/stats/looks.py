@@ -72,22 +72,20 @@ def _story(before: Sequence[ItemLook], this: ItemLook) -> list[int]:
     """Places of the earlier looks that `this` is connected with, in their order."""
     found: list[int] = []
     left = {place: _items(look) for place, look in enumerate(before)}
-    reached = [(this, _items(this))]
+    reached = [_items(this)]
     while reached:
-        look, items = reached.pop()
-        linked = [place for place, other in left.items() if _joined(look, items, before[place], other)]
-        reached += [(before[place], left.pop(place)) for place in linked]
+        items = reached.pop()
+        linked = [place for place, other in left.items() if _joined(items, other)]
+        reached += [left.pop(place) for place in linked]
         found += linked
     return sorted(found)
 
 
-def _joined(one: ItemLook, mine: _Items, other: ItemLook, theirs: _Items) -> bool:
-    """Whether two looks were at the same: a question in common, or the same dataset where one does not say which.
+def _joined(mine: _Items, theirs: _Items) -> bool:
+    """Whether two looks were at the same: a question in common.
 
     Where most of the questions they share have other right answers, they are two tasks on the same texts.
     """
-    if not len(mine.ids) or not len(theirs.ids):
-        return one.dataset_id == other.dataset_id
     shared, here, there = np.intersect1d(mine.ids, theirs.ids, assume_unique=True, return_indices=True)
     if not len(shared):
         return False

@@ -55,7 +55,7 @@ def unseal(stored: bytes, *about: object) -> bytes:
     return _checked(stored, _about(about))
 
 
-def _checked(stored: bytes, about: bytes) -> bytes:
+def _checked(stored: object, about: bytes) -> bytes:
     if not isinstance(stored, bytes):
         # SQLite keeps a value's type next to the value, where it can be damaged as well.
         raise DamagedBody(f"it is of the type {type(stored).__name__}")

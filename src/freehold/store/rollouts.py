@@ -1,4 +1,4 @@
-"""What a rollout has learned so far: windows of users, scores of pairs, and the state of its tests.
+"""What a rollout has learned so far: windows of users, and the state of its tests.
 
 Everything one look learns is written in one transaction, and only when no other look came in between: a trace is
 never counted twice, whichever process is killed when.
@@ -6,16 +6,16 @@ never counted twice, whichever process is killed when.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from freehold.store import bodies
 from freehold.store.damage import or_error, unless_damaged
 from freehold.store.database import Database
-from freehold.store.tables import pair_scores, rollout_states, rollout_windows
+from freehold.store.tables import rollout_states, rollout_windows
 
 _MOST_NAMES = 400  # SQLite takes no more than some hundred values in one statement everywhere
 
@@ -83,20 +83,6 @@ def closed_windows(database: Database, rollout: str, kind: str) -> list[bytes]:
         return [row.body for row in _windows(connection.execute(query).all())]
 
 
-def scores_of(database: Database, rollout: str) -> dict[str, bytes]:
-    """The scored pairs, by the id of the mirrored trace."""
-    query = select(pair_scores).where(pair_scores.c.rollout == rollout)
-    with database.reading() as connection:
-        rows = connection.execute(query).all()
-    scores = {}
-    for row in rows:
-        about = ("pair_scores", rollout, row.trace_id)
-        body = unless_damaged(about[0], f"{rollout}/{row.trace_id}", partial(bodies.unseal, row.body, *about))
-        if body is not None:
-            scores[row.trace_id] = body
-    return scores
-
-
 def learn(
     database: Database,
     rollout: str,
@@ -104,7 +90,6 @@ def learn(
     known_version: int,
     state: bytes,
     windows: Iterable[WindowRow],
-    scores: Mapping[str, bytes],
 ) -> bool:
     """Write what a look learned; False, and nothing is written, when another look came first."""
     with database.writing() as connection:
@@ -126,14 +111,6 @@ def learn(
             if changed.rowcount == 0:
                 values = {**row._asdict(), "body": body, "rollout": rollout}
                 connection.execute(insert(rollout_windows).values(values))
-        for trace_id, body in scores.items():
-            connection.execute(
-                delete(pair_scores).where(
-                    pair_scores.c.rollout == rollout, pair_scores.c.trace_id == trace_id
-                )
-            )
-            sealed = bodies.seal(body, "pair_scores", rollout, trace_id)
-            connection.execute(insert(pair_scores).values(rollout=rollout, trace_id=trace_id, body=sealed))
     return True
 
 

@@ -15,7 +15,7 @@ from freehold.store.damage import SEEN, DamagedBody, unless_damaged
 from freehold.store.database import Database
 from freehold.store.records import KeptRecord, decoded, keep_within
 from freehold.store.tables import from_micros, route_history, routes, searchable, to_micros
-from freehold.types.route import Route, RouteChange, without_unreadable_rule
+from freehold.types.route import Route, RouteChange
 
 
 class RouteStore:
@@ -131,16 +131,8 @@ def _change(row: Any) -> RouteChange:
 
 
 def _read(body: bytes, *about: object) -> Route:
-    """A stored route. One with a rule of deferral of another version is not lost with it: no other route would be read
-    either. Raises `StoreError` and `DamagedBody`."""
-    try:
-        return bodies.read_json(body, Route, *about)
-    except msgspec.ValidationError:
-        told = bodies.read_json(body, dict[str, Any], *about)
-    try:
-        return without_unreadable_rule(told)
-    except msgspec.ValidationError:
-        return decoded(body, Route, "route", *about)
+    """A stored route. Raises `StoreError` and `DamagedBody`."""
+    return decoded(body, Route, "route", *about)
 
 
 def _about(name: str, revision: int) -> tuple[object, ...]:

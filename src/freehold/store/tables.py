@@ -239,13 +239,6 @@ rollout_windows = Table(
     Index("rollout_windows_open", "rollout", "closed", "seq"),
 )
 
-pair_scores = Table(
-    "pair_scores",
-    metadata,
-    Column("rollout", String, primary_key=True),
-    Column("trace_id", String, primary_key=True),
-    Column("body", LargeBinary, nullable=False),
-)
 
 store_facts = Table(
     "store_facts",

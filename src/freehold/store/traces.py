@@ -208,7 +208,7 @@ class TraceStore:
     def shrink_traces(self, keep_bytes: int) -> int:
         """Forget the oldest traces until the others take at most `keep_bytes`. Returns how many there were.
 
-        SQLite's file does not become smaller by this: `space.give_back` does that.
+        SQLite's file does not become smaller by this: `give_back` of `store.care.erase` does that.
         """
         newest_first = func.sum(traces.c.size_bytes).over(order_by=traces.c.seq.desc())
         sizes = select(traces.c.seq, newest_first.label("total")).subquery()

@@ -34,14 +34,6 @@ def preview_samples(
     return found[:count]
 
 
-def preview_all(
-    tokenizer: Tokenizer, samples: Iterable[Sample], config: FinetuneConfig
-) -> tuple[list[PreviewSample], list[RejectedSample]]:
-    """All samples that are trained on, token by token, and those that are not."""
-    formatted = table.format_split(tokenizer, samples, config)
-    return [_preview(tokenizer, one) for one in formatted.samples], formatted.rejects
-
-
 def measure_split(
     tokenizer: Tokenizer, samples: Iterable[Sample], config: FinetuneConfig, total: int
 ) -> SplitMeasurement:

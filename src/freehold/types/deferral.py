@@ -121,22 +121,6 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
         made = msgspec.json.decode(msgspec.json.encode(cls(id="", **fields)), type=cls)
         return msgspec.structs.replace(made, id=_id_of(made))
 
-    @classmethod
-    def unreadable(cls, *, never_defer_out: tuple[dict[str, str], ...] = ()) -> DeferralRule:
-        """Stands for a stored rule that this version of freehold cannot read: by it the incumbent answers, but what
-        must not leave the house."""
-        return cls(
-            id="",
-            way="router",
-            signal="router",
-            calibration=Calibration(raw=(0.0,), probability=(0.0,)),
-            threshold=_NEVER,
-            candidate="",
-            candidate_id="",
-            incumbent="",
-            never_defer_out=never_defer_out,
-        )
-
     @property
     def is_on_safe_side(self) -> bool:
         """Whether no answer is sure enough: the incumbent answers everything that may leave the house."""
@@ -150,8 +134,6 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
     @property
     def problem(self) -> str | None:
         """Why nothing can be decided by it, in words; None where it is sound. It takes a hash, so ask once."""
-        if not self.id:
-            return "it was written by another version of freehold, or is none"
         if self.id != _id_of(self):
             return f"it was changed after it was proven: its id is {self.id}, and its content has another"
         calibration = self.calibration

@@ -158,14 +158,13 @@ class ItemLook(StoredRecord, frozen=True, kw_only=True):
     """That an evaluation looked at items, kept before its result is shown. It holds no word of them.
 
     `id` is the evaluation's. `items` are the ids of the questions, 8 bytes each, `golds` as many of 8 bytes for what is
-    right (zeros: not said), in the same order. `alpha` is the one-sided error this look was allowed. `at` is None, and
-    there are no items, where an evaluation of an earlier version is known by its dataset only.
+    right (zeros: not said), in the same order. `alpha` is the one-sided error this look was allowed.
     """
 
     kind: ClassVar[str] = "look"
 
     id: str
-    at: datetime | None
+    at: datetime
     dataset_id: str
     incumbent: str
     candidate: str
@@ -173,9 +172,9 @@ class ItemLook(StoredRecord, frozen=True, kw_only=True):
     items: bytes = b""
     golds: bytes = b""
     allowed: float | None = None
-    """What all planned looks might err together when this one was taken. None: an earlier version kept it."""
+    """What all planned looks might err together when this one was taken."""
     answers: str | None = None
-    """Id of the candidate's answers and their scores. None: an earlier version kept it."""
+    """Id of the candidate's answers and their scores."""
     alone: bool = False
     """No answer of the incumbent was there: the candidate's scores were seen, and it could not be promoted."""
     rule: str | None = None

@@ -139,7 +139,7 @@ class LookCount(Record, frozen=True, kw_only=True):
     """Which look at its items a comparison is, over all that share items with it, directly or through others.
 
     `shared` of its `items` were looked at before. `first_at` and `first_evaluation` are of the first look, None where
-    this is it (the time also where the first is of an earlier version). `alpha` is what this look may err, one-sided,
+    this is it. `alpha` is what this look may err, one-sided,
     `alpha_spent` what the looks before it were allowed; beyond the plan a look may not promote.
     """
 

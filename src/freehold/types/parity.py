@@ -92,7 +92,7 @@ class ParityReport(StoredRecord, frozen=True, kw_only=True):
     stops: int
     stops_equal: int
     ends: Ends | None = None
-    """Whether enough turns end where the trainer's model would end them; None in reports of earlier versions."""
+    """Whether enough turns end where the trainer's model would end them; None where nothing ends."""
     score: ScoreParity | None = None
     """None where the prompts have no reference to score against."""
     probability_distance: float | None = None

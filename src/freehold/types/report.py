@@ -31,7 +31,7 @@ class CandidateReport(Record, frozen=True, kw_only=True):
 
     model: str
     method: MethodName | None = None
-    """How it was made; None in reports of before this was kept."""
+    """How it was made; None where it was given as a model alone."""
     endpoint: str | None = None
     """The endpoint it ran behind; None where it ran here, or where the project's engine says it."""
     name: str | None = None
@@ -64,9 +64,9 @@ class CandidateReport(Record, frozen=True, kw_only=True):
     """What came out of a model that was trained like it, with planted strings; None where that was not tried."""
     disagreements: tuple[Disagreement, ...] = ()
     regressions: Regressions | None = None
-    """Where it lost against the incumbent; None where there was none, and in reports of before this was counted."""
+    """Where it lost against the incumbent; None where there was none."""
     evaluation_id: str | None = None
-    """The evaluation that measured it; None in reports of before this was kept."""
+    """The evaluation that measured it; None where none did."""
     served_as: str | None = None
     stopped: str | None = None
 
@@ -102,7 +102,7 @@ class Report(StoredRecord, frozen=True, kw_only=True):
     dataset: Dataset
     candidates: tuple[CandidateReport, ...]
     choice: CandidateChoice | None = None
-    """How one of several was chosen; None where there was one, and in reports of before this was kept."""
+    """How one of several was chosen; None where there was one."""
     steps: tuple[StepTime, ...] = ()
     endpoint_url: str | None = None
     notes: tuple[str, ...] = ()

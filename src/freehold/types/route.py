@@ -7,8 +7,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
-import msgspec
-
 from freehold.types.deferral import DeferralRule
 from freehold.types.record import Record, StoredRecord
 
@@ -185,19 +183,6 @@ class Route(Record, frozen=True, kw_only=True):
     revision: int = 0
 
 
-def without_unreadable_rule(told: dict[str, Any]) -> Route:
-    """A stored route whose rule of deferral cannot be read, because another version of freehold wrote it: with a rule
-    by which the incumbent answers, except what it says must stay here. Raises `msgspec.ValidationError` where that
-    cannot be read, or where it is not the rule that cannot be."""
-    route = msgspec.convert({**told, "deferral": None}, Route)
-    rule = told.get("deferral")
-    if rule is None:
-        return route
-    named = rule.get("never_defer_out", ()) if isinstance(rule, dict) else ()
-    stays = msgspec.convert(named, tuple[dict[str, str], ...])
-    return msgspec.structs.replace(route, deferral=DeferralRule.unreadable(never_defer_out=stays))
-
-
 class RouteChange(Record, frozen=True, kw_only=True):
     """One line of a route's history. `route` is None where it was removed."""
 
@@ -238,8 +223,7 @@ class ApiKey(StoredRecord, frozen=True, kw_only=True):
     """A local key an application must show. Only its hash is kept (see `freehold.gateway.limits.keys`).
 
     A revoked key stays known, so that revoking the last one does not open the gateway to all. `models` and `routes` are
-    those it may use, empty means all. What it uses counts against the limits of its `label` as well. `admin` is
-    how a key of the role ``admin`` was marked before there were roles.
+    those it may use, empty means all. What it uses counts against the limits of its `label` as well.
     """
 
     kind: ClassVar[str] = "api_key"
@@ -252,15 +236,10 @@ class ApiKey(StoredRecord, frozen=True, kw_only=True):
     role: Role = "use"
     models: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
-    admin: bool = False
     made_at: datetime | None = None
     made_by: str = ""
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
-
-    def __post_init__(self) -> None:
-        if self.admin:
-            msgspec.structs.force_setattr(self, "role", "admin")
 
     def may(self, what: Permission) -> bool:
         """Whether its role allows this."""

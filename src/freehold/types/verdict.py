@@ -61,7 +61,7 @@ class Verdict(StoredRecord, frozen=True, kw_only=True):
     mixture_id: str | None = None
     """The mixture that is promoted, in place of the candidate alone."""
     evidence: EvidenceBasis | None = None
-    """What it was measured with, and when; None in verdicts of before this was kept."""
+    """What it was measured with, and when; None where that is not known."""
 
     @property
     def exit_code(self) -> int:

@@ -35,7 +35,7 @@ CHANGED: dict[EvidencePart, str] = {
     "catalog": "the catalog's facts about the model were changed",
 }
 RENEW = "freehold migrate"
-NOT_KEPT = "what it was measured with was not kept, since an earlier version made it"
+NOT_KEPT = "what it was measured with is not known"
 _CODES = {"parity": ("parity_ok", "parity_not_ok"), "license": ("license_",)}
 
 

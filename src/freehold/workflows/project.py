@@ -42,13 +42,9 @@ class Project:
             f"{folder}: state folder cannot be made",
             hint="choose another place with FREEHOLD_STATE, or check who owns the folder",
         ):
-            ours = folder / ".gitignore"
             if not folder.exists():
                 folder.mkdir(mode=0o700, parents=True)
-                ours.write_text("*\n")
-            elif folder.stat().st_mode & 0o077 and ours.is_file() and ours.read_text() == "*\n":
-                # Made by an older freehold: customers' words lie in it. A folder that freehold did not make is left.
-                folder.chmod(0o700)
+                (folder / ".gitignore").write_text("*\n")
         return folder
 
     @property

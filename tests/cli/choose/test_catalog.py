@@ -6,7 +6,7 @@ import pytest
 from freehold.catalog import models, synced
 from freehold.catalog.freshness import PARTS, ages
 from freehold.catalog.synced import SyncedModel
-from freehold.cli.choose import catalog, publishers
+from freehold.cli.choose import catalog
 
 GEMMA = "google/gemma-3-270m"
 
@@ -15,8 +15,7 @@ GEMMA = "google/gemma-3-270m"
 def later(monkeypatch):
     """The clock 200 days after the newest row of the model catalog was read."""
     day = models.read_on() + timedelta(days=200)
-    for module in (catalog, publishers):
-        monkeypatch.setattr(module, "now", lambda: datetime(day.year, day.month, day.day, tzinfo=UTC))
+    monkeypatch.setattr(catalog, "now", lambda: datetime(day.year, day.month, day.day, tzinfo=UTC))
     return day
 
 
@@ -48,7 +47,6 @@ def test_a_stale_fact_says_so_where_it_is_used(freehold, later):
     said = f"stale: checked {(later - checked).days} days ago, on {checked}"
     assert said in freehold("catalog", "show", GEMMA).out
     assert said in freehold("catalog", "list", GEMMA).out
-    assert "stale: checked 20" in freehold("publishers", "Google").out
 
 
 def test_a_record_of_ones_own_that_a_shipped_row_overrules_is_said(freehold, tmp_path, monkeypatch):

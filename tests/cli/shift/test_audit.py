@@ -74,7 +74,7 @@ NOTHING_STORED = {
     "dataset card", "dataset list", "dataset show", "dataset diff", "dataset request",
     "scan", "retirements", "license rule",
     "license comply", "license init", "license identify", "license matrix", "license bom", "assess", "fit", "cost",
-    "catalog list", "catalog show", "catalog status", "catalog sync", "publishers",
+    "catalog list", "catalog show", "catalog status", "catalog sync",
     "adapters list", "adapters show",
     "adapters diff", "adapters export", "pull", "weights list", "weights show", "weights convert",
     "weights rm", "engines list", "engines install", "engines rm", "tune-engine", "serve",

@@ -2,7 +2,7 @@
 
 import mmap
 
-from freehold.engines.weights.use import users
+from freehold.engines.weights.check import users
 
 
 def test_nobody_uses_a_file_of_ours_but_ourselves(tmp_path):

@@ -4,7 +4,6 @@ import json
 import time
 
 import pytest
-from freehold.deferring.combination import answer_parts
 from tests.gateway.asking import FORM, QUESTION, TOOLS, client, metric, post
 from tests.gateway.loopback import (
     ANSWER,
@@ -14,25 +13,15 @@ from tests.gateway.loopback import (
     stream_of,
     trace_of,
 )
-from tests.gateway.proxy.mixtures import LEVEL, SECRET, mixed, own, rule_for, told, told_stream
+from tests.gateway.proxy.mixtures import SECRET, mixed, own, rule_for, told, told_stream
 
 from freehold.gateway.serve import free_port
-from freehold.types.deferral import Combination
 from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint
 from freehold.types.route import Guard, Target
 
 pytestmark = pytest.mark.process
 
 SURE, UNSURE = -0.5, -5.0
-JOINED = Combination(
-    signals=("probability", "margin"),
-    centre=(0.0, 0.0),
-    scale=(1.0, 1.0),
-    weights=(1.0, 0.0),
-    answers=dict.fromkeys(answer_parts("refund"), 2.0),
-    intercept=0.0,
-    samples=9,
-)
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +45,9 @@ def routed(_upstream, candidate, tmp_path_factory):
     )
     routes = (
         mixed("mix", one, rule_for(one)),
-        mixed("joined", one, rule_for(one, signal="combined", calibration=LEVEL, combination=JOINED)),
         mixed("lenient", one, rule_for(one, threshold=0.0)),
         mixed("hasty", one, rule_for(one, wait_ms=2000)),
-        mixed("down", dead, rule_for(dead)),
         mixed("able", able, rule_for(able)),
-        mixed("safe", one, rule_for(one, threshold=0.0).on_safe_side()),
         mixed("guarded", one, rule_for(one), guard=Guard(schema=True)),
         mixed("kept", one, rule_for(one, always_incumbent=({"team": "legal"}, {"header:X-Tier": "gold"}))),
         mixed("stays", one, rule_for(one, never_defer_out=({"team": "health"},))),
@@ -166,13 +152,6 @@ def test_a_stream_is_held_back_until_it_is_sure_and_then_is_the_stream_that_was_
     assert words == "one two three four"
     assert all(choice.logprobs is None for event in events for choice in event.choices)
     assert not any(event.usage for event in events), "usage was asked for by the gateway"
-
-
-def test_signals_are_joined_with_what_was_answered(routed, upstream, candidate):
-    about = {"probability": 0.5, "margin": 0.1, "entropy": 0.1}
-    for text, found in (("refund", ("candidate", "sure")), ("lamp", ("incumbent", "unsure"))):
-        candidate.answer = lambda seen, text=text: plain(told(text, None, freehold=about))
-        assert decided(routed, ask(routed, "joined")[1])[0] == found
 
 
 def test_a_client_that_asks_for_logprobs_gets_them_as_they_are(routed, candidate):

@@ -24,7 +24,7 @@ from freehold.gateway.config import check_rule
 from freehold.gateway.serve import free_port
 from freehold.types.deferral import UpperModel
 from freehold.types.endpoint import ANY_SERVED, Endpoint
-from freehold.types.route import Guard, Target
+from freehold.types.route import Target
 
 pytestmark = pytest.mark.process
 
@@ -57,7 +57,6 @@ def routed(_upstream, candidate, large, tmp_path_factory):
 
     routes = (
         mixed("mix", one, rule()),
-        mixed("guarded", one, rule(), guard=Guard(schema=True)),
         mixed("safe", one, rule().on_safe_side()),
         mixed("kept", one, rule(always_incumbent=({"team": "legal"},))),
         mixed("upper-down", one, rule("gone", nowhere)),

@@ -14,18 +14,17 @@ def test_traces_go_with_what_was_mirrored_from_them(store):
     assert [one.id for one in store.traces()] == ["c"]
 
 
-def test_records_windows_and_scores_that_mention_a_person_go(store):
+def test_records_and_windows_that_mention_a_person_go(store):
     store.put(Note(id="a", text="of ada"))
     store.put(Note(id="b", text="of bob"))
     put(store)
     windows = [WindowRow("pair", name, 0, 1, True, b'{"pairs":["x"]}') for name in ("ada", "bob")]
-    scores = {"t1": b'{"incumbent_trace":"ada-1"}', "t2": b"{}"}
-    rollouts.learn(store.database, "r", known_version=0, state=b"{}", windows=windows, scores=scores)
+    rollouts.learn(store.database, "r", known_version=0, state=b"{}", windows=windows)
 
     def mentions(content):
         return b"ada" in content
 
-    expected = {"note": 1, "rollout_windows": 1, "pair_scores": 1}
+    expected = {"note": 1, "rollout_windows": 1}
     assert erase_mentions(store.database, mentions, dry_run=True) == expected
     assert erase_mentions(store.database, mentions) == expected
     assert erase_mentions(store.database, mentions) == {}

@@ -9,7 +9,7 @@ from tests.store.examples import NOON, trace
 
 from freehold.gateway.capture.retention import Retention, RetentionClock
 from freehold.store import default_url, open_store
-from freehold.store.care import space
+from freehold.store.care.erase import give_back
 from freehold.store.tables import to_micros
 
 NAME = "freehold.sqlite3"
@@ -64,7 +64,7 @@ def test_a_little_room_stays_for_what_is_written_next(tmp_path):
     with open_store(default_url(tmp_path)) as store:
         fill(store, 20)
         store.delete_traces(before=NOON + timedelta(days=60))
-        assert space.give_back(store.database) == 0
+        assert give_back(store.database) == 0
 
 
 def test_a_reader_that_holds_the_log_does_not_keep_the_room(tmp_path):
@@ -74,6 +74,6 @@ def test_a_reader_that_holds_the_log_does_not_keep_the_room(tmp_path):
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM traces").fetchone()
             store.shrink_traces(300_000)
-            assert space.give_back(store.database) > 3_000_000
+            assert give_back(store.database) > 3_000_000
         store.put(retention_clock(NOON))
     assert sizes(tmp_path)[0] < 2_000_000

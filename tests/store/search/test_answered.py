@@ -11,8 +11,7 @@ from tests.workflows.shift.shifting import START, trace
 from freehold.store import open_store
 from freehold.store.care.erase import erase_traces
 from freehold.store.search import indexing
-from freehold.store.search.answered import AnsweredTokens, answered_by_candidate
-from freehold.store.search.traffic import traffic
+from freehold.store.search.traffic import AnsweredTokens, answered_by_candidate, traffic
 from freehold.types.trace import Usage
 
 

@@ -110,15 +110,6 @@ def test_a_log_of_nothing_but_repeats_asks_no_model(project):
         price_traffic(project, "gpt-4o", flat=FLAT)
 
 
-def test_anthropic_s_traces_of_earlier_versions_are_billed_for_their_whole_prompt(project):
-    old = Usage(prompt_tokens=20, completion_tokens=50, cached_prompt_tokens=2000)
-    fill(project, [trace(n, model="claude-haiku-4-5", usage=old) for n in range(48)])
-    found = price_traffic(project, "claude-haiku-4-5")
-    assert found.traffic.prompt_tokens == 2020
-    # By hand, in dollars a million: 20 x 1 + 2000 x 0.10 + 50 x 5
-    assert found.bill.usd_per_request.low == Decimal("0.00047")
-
-
 def test_amounts_of_the_log_in_two_currencies_are_named_and_not_added_up(project):
     fill(
         project, [trace(n, metadata={"currency": "EUR" if n % 2 else "usd", "cost": 0.1}) for n in range(48)]

@@ -92,9 +92,7 @@ def project(tmp_path, monkeypatch):
             msgspec.structs.replace(store.get_trace("ada-trace-1"), gold="lost, dear user-4711")
         )
         windows = [WindowRow("pair", "u", 0, 1, True, b'{"pairs":["ada-trace-4"]}')]
-        rollouts.learn(
-            store.database, "r", known_version=0, state=b"{}", windows=windows, scores={"ada-trace-4": b"{}"}
-        )
+        rollouts.learn(store.database, "r", known_version=0, state=b"{}", windows=windows)
         store.put(Note(id="ada", text=f"seen: {SECRET}, where is parcel 1?"))
         store.put(Note(id="bob", text="seen: bob-trace-1"))
     dataset.build(project)
@@ -161,7 +159,7 @@ def test_after_a_user_is_forgotten_no_file_finds_them(project):
     made = run(project, Whom(user="user-4711"))
     assert hits(*folders(project)) == []
     assert made.traces == planned.traces == 4 and made.records["note"] == 1
-    assert made.records["rollout_windows"] == made.records["pair_scores"] == 1
+    assert made.records["rollout_windows"] == 1
     assert len(made.datasets) == 1 and "freehold dataset build" in made.notes[0]
     with open_store(project.store_url) as store:
         assert store.count_traces() == 60 and [one.id for one in store.records(Note)] == ["bob"]

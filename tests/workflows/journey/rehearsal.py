@@ -29,7 +29,7 @@ mode = "internal"
 commercial = true
 [data]
 files = ["traffic.jsonl"]
-format = "jsonl"
+format = "columns"
 input = "message"
 label = "gold"
 incumbent = "incumbent"

@@ -3,7 +3,6 @@
 import msgspec
 import pytest
 from tests.workflows.prove.test_evaluate import run, sample
-from tests.workflows.prove.test_results import evaluation
 
 from freehold.evals.comparing import compare
 from freehold.store import open_store
@@ -12,7 +11,7 @@ from freehold.types.dataset import Message
 from freehold.types.evaluated import ItemLook
 from freehold.types.evaluation import Task
 from freehold.workflows.project import open_project
-from freehold.workflows.prove.looks import Looks, known_looks, look_at
+from freehold.workflows.prove.looks import Looks, look_at
 from freehold.workflows.prove.results import keep
 
 
@@ -62,7 +61,7 @@ def test_the_same_evaluation_again_is_the_same_look_at_the_share_it_had(store, t
     again = run(tmp_path, held_out, lambda i, model: "yes", looks=Looks(store, 1))
     assert again.id == first.id and look_of(again) == (1, 0, True)
     assert again.comparison.alpha == 0.025 / 4, "a plan made after the result gives no more"
-    assert len(known_looks(store)) == 1
+    assert len(store.records(ItemLook)) == 1
 
 
 def test_planned_looks_share_alpha(store, tmp_path):
@@ -153,20 +152,6 @@ def test_a_look_is_kept_before_its_result(store, tmp_path, monkeypatch):
         tmp_path / "b", [asked(i, system="x") for i in range(40)], lambda i, model: "yes", looks=Looks(store)
     )
     assert look_of(made)[0] == 2
-
-
-def test_evaluations_of_earlier_versions_count_by_their_results_else_by_their_dataset(store, tmp_path):
-    old = run(tmp_path / "a", [asked(i) for i in range(60)], lambda i, model: "yes")
-    old = msgspec.structs.replace(old, comparison=msgspec.structs.replace(old.comparison, look=None))
-    keep(store, old)
-    keep(store, evaluation("gone", "d" * 32))
-    made = run(
-        tmp_path / "b", [asked(i, system="x") for i in range(60)], lambda i, model: "yes", looks=Looks(store)
-    )
-    assert look_of(made) == (2, 60, False)
-    assert made.comparison.look.first_at is None and made.comparison.look.first_evaluation == old.id
-    at = look_at([sample(900)], evaluation_id="e", dataset_id="d" * 32, names=("a", "b"), alpha=0.025)
-    assert Looks(store).take(at).number == 2
 
 
 def test_a_look_outlives_what_is_forgotten_and_holds_no_word(store, tmp_path):

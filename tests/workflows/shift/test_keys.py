@@ -30,8 +30,8 @@ def test_the_commands(run, tmp_path):
     secret = made.stdout.strip()
     assert secret.startswith("fh-") and "asks everybody for a key" in made.stderr
     assert secret not in (tmp_path / ".freehold" / "freehold.sqlite").read_bytes().decode("latin-1")
-    second = json.loads(run("add", "boss", "--admin", "--json").stdout)
-    assert second["admin"] and second["secret"].startswith("fh-")
+    second = json.loads(run("add", "boss", "--role", "admin", "--json").stdout)
+    assert second["role"] == "admin" and second["secret"].startswith("fh-")
     run("limit", "app-eu", "concurrency=", "requests_per_minute=60")
     listed = json.loads(run("list", "--json").stdout)["items"]
     assert [one["name"] for one in listed] == ["app-eu", "boss"] and "hash" not in listed[0]

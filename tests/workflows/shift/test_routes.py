@@ -9,7 +9,6 @@ from tests.gateway.proxy.mixtures import own, rule_for
 from freehold.cli.main import cli
 from freehold.errors import ConfigError, UsageError
 from freehold.types.config import parse
-from freehold.types.deferral import DeferralRule
 from freehold.types.evaluation import Task
 from freehold.types.serving.rollout import RolloutTerms
 from freehold.workflows.shift import routes
@@ -232,4 +231,4 @@ def test_a_rule_in_one_line():
         "small answers where its answer's mean_logprob says at least 0.8, which it also does while the incumbent is "
         f"down; else m (rule {rule.id[:8]})"
     )
-    assert "cannot be used" in routes.format_rule(DeferralRule.unreadable())
+    assert "cannot be used" in routes.format_rule(msgspec.structs.replace(rule, threshold=0.1))

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from freehold.errors import StorageError, UsageError
-from freehold.workflows.tell import pdf
-from freehold.workflows.tell.pdf import find_browser, print_pdf
+from freehold.workflows.tell import report
+from freehold.workflows.tell.report import find_browser, print_pdf
 
 
 def test_without_a_browser_the_way_out_is_said(tmp_path, monkeypatch):
@@ -19,7 +19,7 @@ def test_a_browser_that_prints_nothing_is_an_error(tmp_path, monkeypatch):
     fake = tmp_path / "chromium"
     fake.write_text("#!/bin/sh\necho no display >&2\nexit 1\n")
     fake.chmod(0o755)
-    monkeypatch.setattr(pdf, "find_browser", lambda: str(fake))
+    monkeypatch.setattr(report, "find_browser", lambda: str(fake))
     with pytest.raises(StorageError, match="did not print") as refused:
         print_pdf(tmp_path / "page.html", tmp_path / "page.pdf")
     assert refused.value.hint == "no display" and not (tmp_path / "page.pdf").exists()

@@ -1,7 +1,6 @@
 """`freehold train --preview` and `--dry-run` on a tiny model: they say what the run then does, and train nothing."""
 
 import json
-import re
 
 import pytest
 from click.testing import CliRunner
@@ -50,12 +49,11 @@ def test_plan_counts_the_steps_that_are_then_made(tmp_path, project, tiny):
     assert plan.samples_at_once * plan.parts_per_step >= 8 > plan.samples_at_once
     assert plan.fit.training == "lora" and plan.fit.fits and plan.fit.total_bytes > 0
     assert not plan.done and not plan.resumes
-    low, high = plan.seconds_range
-    assert 0 < low < plan.seconds < high and "nothing was measured" in plan.seconds_basis
+    assert plan.seconds is None and "nothing was measured" in plan.seconds_basis
     assert not (project.state / "adapters").exists()
     text = printed(show_plan, plan)
     assert "14: 2 passes" in text and "parts whose gradients are added up" in text
-    assert re.search(r"time +\S+ to \S+ seconds: estimated", text)
+    assert "not known: nothing was measured" in text
 
 
 def test_time_is_told_from_what_was_measured(tmp_path, project, tiny):
@@ -72,15 +70,8 @@ def test_time_is_told_from_what_was_measured(tmp_path, project, tiny):
     with open_store(project.store_url) as store:
         store.put(made)
     plan = plan_run(project, what, config=CONFIG)
-    assert plan.seconds == pytest.approx(plan.train_tokens / 100) and plan.seconds_range is None
+    assert plan.seconds == pytest.approx(plan.train_tokens / 100)
     assert "300 tokens/s" in plan.seconds_basis
-
-
-def test_on_a_gpu_nothing_is_guessed(tmp_path, project, tiny, monkeypatch):
-    monkeypatch.setattr("freehold.workflows.train.plan.bases.choose_device", lambda: "cuda")
-    plan = plan_run(project, asked(tmp_path, tiny, task_samples(50)), config=CONFIG)
-    assert plan.seconds is None and plan.seconds_range is None
-    assert "not known: nothing was measured" in printed(show_plan, plan)
 
 
 def test_no_sample_that_can_be_trained_on_is_an_error_that_names_the_first(tmp_path, project, tiny):

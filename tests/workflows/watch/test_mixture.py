@@ -18,7 +18,7 @@ from freehold.types.deferral import Calibration, DeferralDecision, DeferralRule
 from freehold.types.mixture import Mixture
 from freehold.types.serving.rollout import Check
 from freehold.types.trace import Usage
-from freehold.workflows.shift.rollout.mixture import refuse_alarmed
+from freehold.workflows.shift.rollout.project import refuse_alarmed
 from freehold.workflows.watch import mixture, watch
 
 RULE = DeferralRule.of(

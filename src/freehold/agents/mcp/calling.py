@@ -88,7 +88,7 @@ class AgentServer:
         from freehold.evals.chat.spending_cap import spending_cap
         from freehold.store.audit import this_machine
         from freehold.types.audit import change_source
-        from freehold.workflows.journey.paying.capping import ProjectSpendingCap
+        from freehold.workflows.journey.paying import ProjectSpendingCap
 
         call = self._call(progress)
         source = change_source.set(this_machine(f"mcp {asked.tool.name}"))

@@ -45,7 +45,7 @@ class CallRate:
 
 class AgentBudget:
     """What tools may spend while the server runs. Taken before it is spent, and given back where less was: each
-    request by itself, as it is sent (see `freehold.workflows.journey.paying.capping`)."""
+    request by itself, as it is sent (see `freehold.workflows.journey.paying`)."""
 
     def __init__(self, requests: int, usd: Decimal) -> None:
         self.requests, self.usd = requests, usd

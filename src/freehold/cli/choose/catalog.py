@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -13,9 +12,9 @@ from freehold.cli.output import echo
 from freehold.types.units import GIB, gib
 
 if TYPE_CHECKING:
-    from freehold.catalog.quantizations import PublishedQuantization
     from freehold.catalog.synced import CatalogChange, Shadow, SyncedModel
     from freehold.types.model import Model, Shape
+    from freehold.workflows.choose.catalog import ModelDetails
     from freehold.workflows.choose.catalog_status import CatalogStatus
 
 
@@ -88,7 +87,7 @@ def list_command(part: str | None, as_json: bool) -> None:
 @click.argument("model")
 @json_option("freehold.cli.printed:ShippedModel", synced="freehold.catalog.synced:SyncedModel")
 def show(model: str, as_json: bool) -> None:
-    """Show what is known about MODEL: shape, context, chat template, tools, published files.
+    """Show what is known about MODEL: shape, context, chat template, tools, published files and scores.
 
     \b
     Example:
@@ -99,15 +98,15 @@ def show(model: str, as_json: bool) -> None:
     from freehold.catalog.synced import shadow_of
     from freehold.settings import load
     from freehold.types.model import Model
-    from freehold.workflows.choose.catalog import get_model, published_files
+    from freehold.workflows.choose.catalog import details, get_model
 
     found = get_model(load(), model)
     if isinstance(found, Model):
-        files = published_files(found)
+        more = details(found)
         if as_json:
-            print_json({**to_builtins(found), "quantizations": to_builtins(files)})
+            print_json({**to_builtins(found), **to_builtins(more)})
         else:
-            _show_shipped(found, files)
+            _show_shipped(found, more)
             shadow = shadow_of(load().home, found)
             if shadow is not None:
                 echo(_overruled(shadow))
@@ -233,7 +232,7 @@ def _difference(change: CatalogChange) -> str:
     return f"~ {change.model}  {change.kind}: {change.before} → {change.after}"
 
 
-def _show_shipped(model: Model, files: Sequence[PublishedQuantization]) -> None:
+def _show_shipped(model: Model, more: ModelDetails) -> None:
     echo(f"{model.id}  ({model.family}, {model.publisher})")
     if model.aliases:
         echo(f"  also         {', '.join(model.aliases)}")
@@ -254,7 +253,7 @@ def _show_shipped(model: Model, files: Sequence[PublishedQuantization]) -> None:
         echo(f"  languages    {', '.join(model.languages)}")
     if model.gguf:
         echo(f"  GGUF         {', '.join(model.gguf)}")
-    _show_published(model, files)
+    _show_published(model, more)
     if model.released:
         echo(f"  released     {model.released}")
     from freehold.catalog.freshness import said
@@ -264,14 +263,25 @@ def _show_shipped(model: Model, files: Sequence[PublishedQuantization]) -> None:
         echo(hanging(model.note, "  note         "))
 
 
-def _show_published(model: Model, published: Sequence[PublishedQuantization]) -> None:
-    """Files by repository."""
+def _show_published(model: Model, more: ModelDetails) -> None:
+    """Files by repository, scores by source."""
     files: dict[tuple[str, str], list[str]] = {}
-    for one in published:
+    for one in more.quantizations:
         files.setdefault((one.repo, one.model), []).append(f"{one.quantization} {one.bytes / GIB:.2f}")
     for (repo, of), sizes in files.items():
         echo(f"  files        {repo}{'' if of == model.id else f', of {of}'}")
         echo(f"               {', '.join(sizes)} GiB")
+    scores: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for score in more.scores:
+        tasks = scores.setdefault((score.source, score.model), {})
+        recalled = "" if score.seen else ", recalled"
+        tasks.setdefault(f"{score.task} {score.metric}", []).append(
+            f"{score.score:g} ({score.setting}{recalled})"
+        )
+    for (source, name), tasks in scores.items():
+        echo(f"  scores       {source}, of {name}")
+        for task, values in tasks.items():
+            echo(f"               {task}: {', '.join(values)}")
 
 
 def _show_synced(model: SyncedModel) -> None:

@@ -101,7 +101,7 @@ def card(dataset: str | None, config_path: Path | None, as_json: bool) -> None:
     read = curate.read_card(found)
     if read is None:
         raise UsageError(
-            f"dataset {found.id} has no card: it was built before there were any",
+            f"dataset {found.id} has no card",
             hint="freehold dataset build writes one",
         )
     _print_card(read, as_json)

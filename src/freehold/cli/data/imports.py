@@ -12,7 +12,7 @@ import msgspec
 from freehold.cli.options import config_option, json_option, print_json, stated
 from freehold.cli.output import echo
 from freehold.datasets import importing
-from freehold.datasets.importing import FORMATS, OLD_NAMES
+from freehold.datasets.importing import FORMATS
 from freehold.errors import InputError
 from freehold.types.config import DataConfig
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--format",
-    type=click.Choice([*FORMATS, *OLD_NAMES]),
+    type=click.Choice(FORMATS),
     metavar="NAME",
     help=f"Format: {', '.join(FORMATS)} (default: what [data] says, else told by content).",
 )

@@ -11,7 +11,7 @@ import click
 
 from freehold.cli.options import config_option, hanging, json_option, print_json, stated
 from freehold.cli.output import echo
-from freehold.datasets.importing import FORMATS, OLD_NAMES
+from freehold.datasets.importing import FORMATS
 from freehold.errors import UsageError
 from freehold.types.config import DataConfig
 
@@ -26,9 +26,7 @@ _SURE = 0.9
 @click.command("tasks")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--captured", is_flag=True, help="Look at this project's traces instead of files.")
-@click.option(
-    "--format", "kind", type=click.Choice([*FORMATS, *OLD_NAMES]), metavar="NAME", help="Format of the files."
-)
+@click.option("--format", "kind", type=click.Choice(FORMATS), metavar="NAME", help="Format of the files.")
 @click.option("--input", "asked", help="Column of the question, for tables.")
 @click.option("--label", help="Column of the right answer, for tables.")
 @click.option("--full", is_flag=True, help="Show every task, with its whole prompt.")

@@ -9,7 +9,7 @@ import click
 
 from freehold.cli.options import hanging, json_option, print_json, stated
 from freehold.cli.output import echo
-from freehold.datasets.importing import FORMATS, OLD_NAMES
+from freehold.datasets.importing import FORMATS
 from freehold.errors import UsageError
 from freehold.types.config import DataConfig
 
@@ -34,9 +34,7 @@ if TYPE_CHECKING:
 )
 @click.option("--scorer", help="How answers are scored (default: guessed from them).")
 @click.option("--name", help="Name of the application (default: the folder's).")
-@click.option(
-    "--format", "kind", type=click.Choice([*FORMATS, *OLD_NAMES]), metavar="NAME", help="Format of the files."
-)
+@click.option("--format", "kind", type=click.Choice(FORMATS), metavar="NAME", help="Format of the files.")
 @click.option("--input", "asked", help="Column of the question, for tables.")
 @click.option("--label", help="Column of the right answer, for tables.")
 @click.option("--answers", type=click.Choice(["incumbent", "gold"]), help="What a recorded answer is.")

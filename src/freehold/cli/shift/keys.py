@@ -35,10 +35,10 @@ def command() -> None:
 @click.option(
     "--role",
     type=click.Choice(["use", "read", "operate", "admin"]),
+    default="use",
     help="use: ask models (the default). read: look at routes, metrics and readiness. operate: change routes as "
     "well. admin: everything, keys included.",
 )
-@click.option("--admin", is_flag=True, help="The same as --role admin.")
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model; may be repeated.")
 @click.option("--route", "routes", multiple=True, metavar="NAME", help="Only this route; may be repeated.")
 @click.option(
@@ -51,8 +51,7 @@ def command() -> None:
 def add(
     name: str,
     limits: tuple[str, ...],
-    role: Role | None,
-    admin: bool,
+    role: Role,
     models: tuple[str, ...],
     routes: tuple[str, ...],
     label: str | None,
@@ -73,11 +72,9 @@ def add(
     from freehold.workflows.shift import keys
     from freehold.workflows.shift.routes import with_pairs
 
-    if admin and role not in (None, "admin"):
-        raise click.UsageError(f"--admin and --role {role} contradict each other")
     at = now()
     scope = keys.KeyScope(
-        role="admin" if admin else role or "use",
+        role=role,
         models=models,
         routes=routes,
         label=label,
@@ -131,12 +128,15 @@ def limit(name: str, limits: tuple[str, ...], label: bool, config_path: Path | N
             before = Limits() if shared is None else shared.limits
         else:
             before = keys.find(store, name).limits
-        change = keys.limit_label if label else keys.limit
-        changed = change(store, name, with_pairs(before, limits, "limit"), who=caller(), at=now())
+        changed = with_pairs(before, limits, "limit")
+        if label:
+            keys.limit_label(store, name, changed, who=caller(), at=now())
+        else:
+            keys.limit(store, name, changed, who=caller(), at=now())
     if as_json:
-        print_json(changed.limits)
+        print_json(changed)
     else:
-        echo(f"{name}: {shown_limits(changed.limits)}")
+        echo(f"{name}: {shown_limits(changed)}")
 
 
 @command.command("list")

@@ -157,12 +157,7 @@ def show_plan(plan: TrainingPlan) -> None:
     }[config.gradient_checkpointing]
     echo(f"  a step       {parts} (pack_tokens = {config.pack_tokens:,}); activations {kept}")
     echo(f"  tokens       {plan.train_tokens:,} in all")
-    if plan.seconds_range is not None:
-        short, long = map(_duration, plan.seconds_range)
-        unit = long.partition(" ")[2]
-        time = f"{short.removesuffix(' ' + unit)} to {long}"
-    else:
-        time = "not known" if plan.seconds is None else f"about {_duration(plan.seconds)}"
+    time = "not known" if plan.seconds is None else f"about {_duration(plan.seconds)}"
     echo(f"  time         {time}: {plan.seconds_basis}")
     for note in plan.notes:
         echo(hanging(note, "  note         "))

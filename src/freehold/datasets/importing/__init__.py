@@ -44,7 +44,6 @@ log = logging.getLogger(__name__)
 __all__ = [
     "FORMATS",
     "IMPORTERS",
-    "OLD_NAMES",
     "ImportSource",
     "Imported",
     "PassedOver",
@@ -72,8 +71,6 @@ IMPORTERS: tuple[Importer, ...] = (
     columns.IMPORTER,
 )
 FORMATS: tuple[str, ...] = ("auto", *(importer.name for importer in IMPORTERS))
-OLD_NAMES = {"csv": "columns", "jsonl": "columns"}
-"""Names of formats that earlier versions had, still read."""
 _LOOKED_AT = 20
 
 
@@ -179,13 +176,12 @@ def _beginning(path: Path) -> bytes:
 
 def named(format: str) -> Importer | None:
     """The importer of a format; None for ``auto``. Raises `ConfigError` for a name that is not in `FORMATS`."""
-    name = OLD_NAMES.get(format, format)
-    if name not in FORMATS:
+    if format not in FORMATS:
         raise ConfigError(
             f"data.format is {format}, which is not a format",
             hint=did_you_mean(format, FORMATS, f"formats: {', '.join(FORMATS)}"),
         )
-    return next((one for one in IMPORTERS if one.name == name), None)
+    return next((one for one in IMPORTERS if one.name == format), None)
 
 
 def find(records: list[dict[str, Any]]) -> Importer:

@@ -1,4 +1,4 @@
-"""What is in a weights file: its format by its bytes, its hash. Pickles are refused.
+"""What is in a weights file: its format by its bytes, its hash, and who uses it now. Pickles are refused.
 
 Covered: GGUF and safetensors by magic; PyTorch pickles by name and by content; truncated headers.
 Not covered: what a chat template inside a GGUF does (engines run it in a sandboxed Jinja).
@@ -7,15 +7,20 @@ Not covered: what a chat template inside a GGUF does (engines run it in a sandbo
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from freehold.errors import InputError, WeightsError
 from freehold.hardware.gguf_header import read_header
 from freehold.types.model import WeightsFormat
+
+if TYPE_CHECKING:
+    import psutil
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 CHUNK_BYTES = 1 << 20
@@ -129,3 +134,27 @@ def _safetensors_dtype(path: Path) -> str:
             hint="fetch it again",
         )
     return max(bytes_of, key=lambda dtype: bytes_of[dtype], default="unknown")
+
+
+def users(path: Path) -> tuple[int, ...]:
+    """Process ids of those that use the file or folder, as far as this user may look; this process left out."""
+    import psutil  # late: what only reads the list of weights needs no processes
+
+    wanted = str(path)
+    found = []
+    for process in psutil.process_iter():
+        if process.pid == os.getpid():
+            continue
+        try:
+            if any(wanted in part for part in process.cmdline()) or _maps(process, wanted):
+                found.append(process.pid)
+        except (psutil.Error, OSError):
+            continue  # it has gone, or belongs to another user
+    return tuple(found)
+
+
+def _maps(process: psutil.Process, wanted: str) -> bool:
+    maps = Path(f"/proc/{process.pid}/maps")
+    if maps.exists():  # llama.cpp maps its weights and closes the file: open files would not show it
+        return wanted in maps.read_text(errors="replace")
+    return any(file.path.startswith(wanted) for file in process.open_files())

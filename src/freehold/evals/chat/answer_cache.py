@@ -20,7 +20,7 @@ from freehold.types.record import Record
 class _Line(Record, frozen=True, kw_only=True):
     key: str
     answer: ChatAnswer
-    at: datetime | None = None
+    at: datetime
 
 
 class AnswerCache:
@@ -117,15 +117,12 @@ class AnswerCache:
 def oldest_answer(path: Path) -> datetime | None:
     """When the oldest answer of a file was given: the first, since a file only grows. None where there is none.
 
-    The time of the file says less: one more answer, or one that is taken out, makes it new. It counts for files that
-    have no times, which earlier versions wrote.
+    The time of the file says less: one more answer, or one that is taken out, makes it new.
     """
     if not path.exists():
         return None
     with path.open("rb") as file:
         for line in file:
             with contextlib.suppress(msgspec.DecodeError):  # a line that a crash cut short
-                return msgspec.json.decode(line, type=_Line).at or datetime.fromtimestamp(
-                    path.stat().st_mtime, UTC
-                )
+                return msgspec.json.decode(line, type=_Line).at
     return None

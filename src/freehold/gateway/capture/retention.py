@@ -17,7 +17,7 @@ from typing import ClassVar, NamedTuple
 import msgspec
 
 from freehold.store import Store
-from freehold.store.care import space
+from freehold.store.care.erase import give_back
 from freehold.store.tables import from_micros, to_micros
 from freehold.types.record import Record, StoredRecord
 
@@ -130,7 +130,7 @@ class Retention:
             gone = store.shrink_traces(self._keep_bytes)
             if gone:
                 log.info("%d traces were beyond the size to keep and are forgotten", gone)
-        freed = space.give_back(store.database)
+        freed = give_back(store.database)
         if freed:
             log.info("the store's file is smaller by %.1f MiB", freed / (1 << 20))
 

@@ -32,7 +32,6 @@ class MadeKey(Record, frozen=True, kw_only=True):
 
     name: str
     secret: str
-    admin: bool
     limits: Limits
     role: Role = "use"
     models: tuple[str, ...] = ()
@@ -57,7 +56,6 @@ class KeyLine(Record, frozen=True, kw_only=True):
     all keys of its label."""
 
     name: str
-    admin: bool
     limits: Limits
     made_at: datetime | None
     made_by: str
@@ -104,7 +102,6 @@ def add(
     *,
     limits: Limits,
     scope: KeyScope | None = None,
-    admin: bool = False,
     who: str,
     at: datetime,
     keys_file: Path | None = None,
@@ -113,7 +110,7 @@ def add(
 
     That keys are required is kept in `keys_file` before the first one is stored.
     """
-    scope = scope or KeyScope(role="admin" if admin else "use")
+    scope = scope or KeyScope()
     _check_name(name, "a key")
     old = store.get(ApiKey, name)
     if old is not None and old.revoked_at is None:
@@ -141,7 +138,6 @@ def add(
         models=scope.models,
         routes=scope.routes,
         label=scope.label,
-        admin=scope.role == "admin",
         made_at=at,
         made_by=who,
         expires_at=scope.expires_at,
@@ -155,7 +151,6 @@ def add(
     return MadeKey(
         name=name,
         secret=secret,
-        admin=key.admin,
         limits=limits,
         role=key.role,
         models=key.models,
@@ -231,7 +226,6 @@ def listed(store: Store, *, at: datetime) -> list[KeyLine]:
     return [
         KeyLine(
             name=key.name,
-            admin=key.admin,
             role=key.role,
             models=key.models,
             routes=key.routes,

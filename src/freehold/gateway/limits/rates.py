@@ -154,10 +154,6 @@ class RateCounter:
         self._unreported = [0, 0]
         return requests, tokens
 
-    def is_idle(self, now_s: float) -> bool:
-        """Nothing is left to know of it."""
-        return now_s - self._second > 2 * WINDOW_S
-
     def _change(self, second: int, requests: int, tokens: int) -> None:
         place = self._place(second)
         before = _SECOND.unpack_from(self._buffer, place)

@@ -68,7 +68,6 @@ class SharedSlots:
     def __init__(self, folder: Path, name: str) -> None:
         """Raises `OSError`, here and in `acquire`: `TimeoutError` while another process holds the page."""
         digest = hashlib.blake2b(name.encode(), digest_size=12).hexdigest()
-        # Cells without a start, of a worker from before they had one, are in files of another name.
         self._page = SharedPage(folder / f"taken-slots-{digest}", _CELL.size * _CELLS)
         self._running = self._waiting = 0
         self._pid, self._start = os.getpid(), start_of(os.getpid()) or 0

@@ -1,10 +1,15 @@
-"""Rows about a person leave a store, and their bytes its files."""
+"""Rows leave a store, their bytes its files, and the room they took goes back to the disk.
+
+A SQLite store keeps track of free pages and gives them back in steps, while others write. PostgreSQL gives back room by
+itself (autovacuum).
+"""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from sqlalchemy import delete, insert, select
 
@@ -18,9 +23,12 @@ from freehold.store.tables import records, store_facts, traces
 Mentions = Callable[[bytes], bool]
 KEPT_KINDS = ("api_key", "file_route", "forget_receipt", "retention_clock", "look")
 """Records that say nothing of requests. A look holds hashes of questions: with them would go the count of looks."""
-_DERIVED = ("records", "rollout_windows", "pair_scores")
+_DERIVED = ("records", "rollout_windows")
 _CHECKPOINT_WITHIN_S = 20.0
 _DUE = "scrub_due"
+_STEP_PAGES = 2_000
+_SLACK_PAGES, _SLACK_SHARE = 256, 0.05
+"""Free pages that stay for what is written next: this number, and this share of all."""
 
 
 def erase_traces(database: Database, ids: Iterable[str], *, dry_run: bool = False) -> int:
@@ -47,7 +55,7 @@ def erase_mentions(
     steps: Mentions = lambda content: False,
     dry_run: bool = False,
 ) -> Counter[str]:
-    """Delete records, windows and scores that mention a person, and results of steps that `steps` says yes to.
+    """Delete records and windows that mention a person, and results of steps that `steps` says yes to.
 
     Returns how many of each, by the kind of record or the table. A damaged row is noted and stays. With `dry_run` all
     stay.
@@ -125,3 +133,29 @@ def _scrubbed(database: Database) -> bool:
                 return False
             time.sleep(0.1)
     return True
+
+
+def give_back(database: Database) -> int:
+    """Give free pages back to the disk, but for a little, and empty the log where no reader holds it.
+
+    Returns the bytes the file lost; 0 where there is little to give back. Others write between the steps. Raises
+    `StorageError`.
+    """
+    if database.file is None:
+        return 0
+    with database.raw_sqlite() as raw:
+        size = _number(raw, "page_size")
+        pages, free = _number(raw, "page_count"), _number(raw, "freelist_count")
+        surplus = free - _SLACK_PAGES - int(_SLACK_SHARE * (pages - free))
+        if surplus < _SLACK_PAGES:
+            return 0
+        for done in range(0, surplus, _STEP_PAGES):
+            # As a script, which runs it to its end: `execute` would stop after the first page.
+            raw.executescript(f"PRAGMA incremental_vacuum({min(_STEP_PAGES, surplus - done)})")
+        after = _number(raw, "page_count")
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return max(0, pages - after) * size
+
+
+def _number(raw: Any, pragma: str) -> int:
+    return int(raw.execute(f"PRAGMA {pragma}").fetchone()[0])

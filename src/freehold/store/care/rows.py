@@ -73,7 +73,6 @@ SEALED = (
         tables.rollout_windows,
         lambda row: {"body": about_window(row.rollout, row.kind, row.unit, row.stage, row.closed)},
     ),
-    Sealed(tables.pair_scores, lambda row: {"body": ("pair_scores", row.rollout, row.trace_id)}),
 )
 
 

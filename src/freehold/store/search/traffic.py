@@ -7,7 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
 
@@ -24,7 +24,7 @@ from freehold.store.search.counts import (
     SHORT_KEPT_S,
     SHORT_S,
 )
-from freehold.store.tables import trace_counts
+from freehold.store.tables import answered_counts, trace_counts
 from freehold.types.trace_search import ArmTraffic, RecordedTraffic, TrafficBucket
 
 INDEX_WITHIN_S = 0.1
@@ -122,3 +122,41 @@ def _percentile(times: dict[int, int], share: float) -> float | None:
         if passed >= wanted:
             return float(10 ** ((one + 0.5) / PER_DECADE))
     return None
+
+
+class AnsweredTokens(NamedTuple):
+    """Requests of clients that one endpoint answered on the candidate's side, and their tokens."""
+
+    endpoint: str
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+
+
+def answered_by_candidate(
+    database: Database, *, since: datetime, until: datetime, index_within_s: float = INDEX_WITHIN_S
+) -> list[AnsweredTokens]:
+    """What each endpoint answered of requests that were sent to the candidate's side, most first.
+
+    It is read from what was counted as traces were indexed, in stretches of five minutes, of hours for more than a day:
+    from the beginning of the one that holds `since` to the end of the one that holds `until`. Mirrored copies are left
+    out, and so are errors and requests that another endpoint stood in for: nothing was spared by those. An incumbent
+    that answered by a rule of deferral stands there under its own name.
+    """
+    with contextlib.suppress(StorageError):  # a file that may only be read: what is in the index can be told
+        indexing.catch_up(database, within_s=index_within_s)
+    begin, end = int(since.timestamp()), int(until.timestamp())
+    width = MIDDLE_S if end - begin <= SHORT_KEPT_S - LONG_S else LONG_S
+    counted = answered_counts.c
+    requests = func.sum(counted.requests)
+    query = (
+        select(
+            counted.endpoint, requests, func.sum(counted.prompt_tokens), func.sum(counted.completion_tokens)
+        )
+        .where(counted.width_s == width, counted.begins_s >= begin - begin % width, counted.begins_s <= end)
+        .group_by(counted.endpoint)
+        .order_by(requests.desc())
+    )
+    with database.reading() as connection:
+        rows = connection.execute(query).all()
+    return [AnsweredTokens(row[0], *(int(value) for value in row[1:])) for row in rows]

@@ -9,7 +9,7 @@ from freehold.errors import UsageError
 from freehold.training.encoder.answers import TaughtForm, Value, form_of, targets_of, untaught
 from freehold.training.encoder.job import EncoderJob
 from freehold.training.job import read_samples
-from freehold.types.dataset import Dataset, Message, Sample
+from freehold.types.dataset import Dataset, Message, Sample, SplitName
 from freehold.types.encoder import lines_of, text_of
 
 MOST_SYSTEM_LINES = 200
@@ -85,11 +85,11 @@ def prepare(dataset: Dataset) -> TaughtData:
     )
 
 
-def taught_samples(dataset: Dataset, form: TaughtForm) -> list[Sample]:
-    """The training samples behind the examples that `prepare` makes of a dataset of this form, in their order."""
+def taught_samples(dataset: Dataset, form: TaughtForm, split: SplitName = "train") -> list[Sample]:
+    """The samples behind the examples that `prepare` makes of a split of this form, in their order."""
     return [
         sample
-        for sample in read_samples(dataset, "train")
+        for sample in read_samples(dataset, split)
         if _is_taught(sample) and targets_of(form, sample.target or "") is not None
     ]
 

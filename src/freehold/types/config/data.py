@@ -13,7 +13,7 @@ from freehold.types.config.table import Share, ShareBelowOne, Table
 class DataConfig(Table, frozen=True, kw_only=True):
     """`[data]`: where traces come from. `files` are relative to `freehold.toml`.
 
-    `format` is told from the content when ``auto``; ``csv`` and ``jsonl`` are old names of ``columns``. For those
+    `format` is told from the content when ``auto``. For ``columns``
     (tables, or JSON lines without messages) `input` and `label` name the columns, and `system` is the instruction put
     before each input. `held_out_files` are kept for evaluation whole, and then nothing of `files` is unless `held_out`
     says so.

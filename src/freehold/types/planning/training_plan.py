@@ -73,8 +73,7 @@ class TrainingPlan(Record, frozen=True, kw_only=True):
     """A run before it runs: every option chosen, its steps, its memory and, where there is a measure, its time.
 
     `parts_per_step` is how often a step computes and adds up gradients (accumulation). `seconds_basis` says what
-    `seconds` is told from. Where nothing was measured with the base, `seconds_range` is the shortest and the longest
-    time expected and `seconds` lies between them; where nothing can be said, both are None.
+    `seconds` is told from. None where nothing was measured with the base.
     """
 
     job_id: str
@@ -90,7 +89,6 @@ class TrainingPlan(Record, frozen=True, kw_only=True):
     fit: Fit
     seconds: float | None
     seconds_basis: str
-    seconds_range: tuple[float, float] | None = None
     done: bool
     resumes: bool
     notes: tuple[str, ...] = ()

@@ -7,9 +7,10 @@ import tempfile
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from freehold.catalog import hub, publishers, quantizations, synced
+from freehold.catalog import hub, publishers, quantizations, scores, synced
 from freehold.catalog import models as catalog
 from freehold.catalog.quantizations import PublishedQuantization
+from freehold.catalog.scores import PublishedScore
 from freehold.catalog.synced import CatalogChange, SeenQuantization, SyncedModel
 from freehold.errors import InputError, UnknownModelError, UsageError
 from freehold.hardware.hf_config import shape_from_config
@@ -221,9 +222,17 @@ def list_models(settings: Settings, *, family: str | None = None) -> tuple[list[
     )
 
 
-def published_files(model: Model) -> tuple[PublishedQuantization, ...]:
-    """Published quantizations of a model and of what has its shape (aliases)."""
-    return tuple(quantizations.of((model.id, *model.aliases)))
+class ModelDetails(Record, frozen=True, kw_only=True):
+    """What is published about a model of the shipped catalog: files and scores."""
+
+    quantizations: tuple[PublishedQuantization, ...]
+    scores: tuple[PublishedScore, ...]
+
+
+def details(model: Model) -> ModelDetails:
+    """Published quantizations and scores of a model and of what has its shape (aliases)."""
+    names = (model.id, *model.aliases)
+    return ModelDetails(quantizations=tuple(quantizations.of(names)), scores=tuple(scores.of(names)))
 
 
 def get_model(settings: Settings, model_id: str) -> Model | SyncedModel:

@@ -206,18 +206,12 @@ def logged(trace: Trace) -> figures.LoggedRequest:
 
 
 def _usage(trace: Trace) -> Usage | None:
-    """The trace's counts. Traces that earlier versions stored lack some: the answer's body may have them still, and
-    Anthropic's prompt was stored without what was cached."""
+    """The trace's counts. What they lack the answer's body may have."""
     usage, told = trace.usage, usage_of(trace.response)
-    if usage is None:
-        return told
-    if told is not None and told.prompt_tokens == usage.prompt_tokens:
-        lacking = {name: getattr(told, name) for name in _FIELDS if getattr(usage, name) is None}
-        return msgspec.structs.replace(usage, **lacking)
-    cached = usage.cached_prompt_tokens or 0
-    if usage.prompt_tokens is not None and cached > usage.prompt_tokens:
-        usage = msgspec.structs.replace(usage, prompt_tokens=usage.prompt_tokens + cached)
-    return usage
+    if usage is None or told is None or told.prompt_tokens != usage.prompt_tokens:
+        return usage or told
+    lacking = {name: getattr(told, name) for name in _FIELDS if getattr(usage, name) is None}
+    return msgspec.structs.replace(usage, **lacking)
 
 
 def _characters(value: Any) -> int:

@@ -28,7 +28,7 @@ from freehold.workflows.journey.beginning import LOCK, build_dataset, prepare, r
 from freehold.workflows.journey.candidate import CandidateRunner
 from freehold.workflows.journey.ladder import known_candidates
 from freehold.workflows.journey.methods import Bench, Candidate
-from freehold.workflows.journey.selection.selector import Selector
+from freehold.workflows.journey.selection import Selector
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project, now
 from freehold.workflows.project_lock import one_at_a_time

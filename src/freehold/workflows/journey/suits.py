@@ -15,7 +15,7 @@ from freehold.types.config import ProjectConfig
 from freehold.types.dataset import Dataset
 from freehold.types.finding import Finding, fail, ok
 from freehold.types.method import METHOD_KINDS, MethodName
-from freehold.workflows.journey.measuring.scores import SELECTION_SPLIT
+from freehold.workflows.journey.measuring import SELECTION_SPLIT
 from freehold.workflows.journey.methods import METHODS, Candidate, engine_of
 
 CANDIDATES = "candidates"

@@ -33,7 +33,7 @@ class Label(Record, frozen=True, kw_only=True):
     """One line of the labels file. `winner` is None for a skipped pair, `left` says whose answer stood on the left.
 
     `seconds` is how long the person took; equal answers are labelled equal without being shown (`shown` false).
-    `answers` says which two answers it is about (`answers_key`); None in what earlier versions wrote.
+    `answers` says which two answers it is about (`answers_key`).
     """
 
     id: str
@@ -42,7 +42,7 @@ class Label(Record, frozen=True, kw_only=True):
     at: datetime
     seconds: float = 0.0
     shown: bool = True
-    answers: str | None = None
+    answers: str
 
 
 class BlindPair(NamedTuple):
@@ -220,7 +220,7 @@ class LabelSession:
     def _label(self, item: ItemResult) -> Label | None:
         """The label of a pair; None where there is none, or one of other answers."""
         label = self._labels.get(item.sample.id)
-        return None if label is None or label.answers not in (None, _key(item)) else label
+        return None if label is None or label.answers != _key(item) else label
 
     def _take_in(self) -> None:
         """The labels that the file holds now."""

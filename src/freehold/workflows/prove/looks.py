@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 
@@ -12,7 +11,7 @@ from freehold.datasets.identity import answer_id, looked_at
 from freehold.stats import looks
 from freehold.store import Store
 from freehold.types.dataset import Sample
-from freehold.types.evaluated import Evaluation, ItemLook, ItemResult
+from freehold.types.evaluated import ItemLook
 from freehold.types.evaluation import Comparison, LookCount
 from freehold.types.record import content_id
 from freehold.workflows.project import now
@@ -63,7 +62,7 @@ class Looks:
         kept = look
         if self.store is not None:
             self.store.put_once(look)
-            earlier = known_looks(self.store)
+            earlier = self.store.records(ItemLook)
             kept = next((one for one in earlier if one.id == look.id), look)
             look = msgspec.structs.replace(look, alpha=min(look.alpha, kept.alpha))
         return kept, looks.count(earlier, look, planned=self.planned, allowed=allowed)
@@ -91,29 +90,6 @@ def look_at(
         items=b"".join(bytes.fromhex(item) for item in items),
         golds=b"".join(answer_id(sample.gold) for sample in samples),
     )
-
-
-def known_looks(store: Store) -> list[ItemLook]:
-    """All looks, oldest first. Those of versions that kept none are told from their evaluations: by their results,
-    else by their dataset."""
-    kept = store.records(ItemLook)
-    ids = {look.id for look in kept}
-    return [*(_earlier(one) for one in store.records(Evaluation) if one.id not in ids), *kept]
-
-
-def _earlier(made: Evaluation) -> ItemLook:
-    samples: list[Sample] = []
-    if made.results_file is not None:
-        decoder = msgspec.json.Decoder(ItemResult)
-        try:
-            with Path(made.results_file).open("rb") as file:
-                samples = [decoder.decode(line).sample for line in file]
-        except (OSError, msgspec.DecodeError):
-            samples = []
-    alpha = made.task.alpha if made.comparison is None else made.comparison.alpha
-    names = made.incumbent, made.candidate
-    look = look_at(samples, evaluation_id=made.id, dataset_id=made.dataset_id, names=names, alpha=alpha)
-    return msgspec.structs.replace(look, at=None)
 
 
 def with_look(comparison: Comparison, look: LookCount) -> Comparison:

@@ -1,20 +1,80 @@
-"""`freehold report`: write the page, its JSON and its Markdown, and make old ones again."""
+"""`freehold report`: write the page, its JSON and its Markdown, make old ones again, and print one as PDF."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import tempfile
 from pathlib import Path
 
 import msgspec
 
 from freehold import files
-from freehold.errors import UsageError
+from freehold.errors import StorageError, UsageError
 from freehold.report import render, render_markdown, shareable
 from freehold.store import open_store
 from freehold.types.record import Record
 from freehold.types.report import Report
 from freehold.workflows.project import Project, now
-from freehold.workflows.tell.pdf import print_pdf
 from freehold.workflows.tell.standing import with_standing
+
+BROWSERS = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "microsoft-edge",
+    "chrome",
+)
+PRINT_SECONDS = 60
+_FLAGS = (
+    "--headless",
+    "--disable-gpu",
+    "--disable-extensions",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+    "--no-pdf-header-footer",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+)
+"""A page that is printed asks for nothing; that it runs nothing, the page itself says to the browser."""
+
+
+def find_browser() -> str | None:
+    """The first browser of this machine that prints without a screen; None where there is none."""
+    return next((found for name in BROWSERS if (found := shutil.which(name)) is not None), None)
+
+
+def print_pdf(page: Path, target: Path) -> Path:
+    """Print a page of HTML. Raises `UsageError` without a browser, `StorageError` where it does not print."""
+    browser = find_browser()
+    if browser is None:
+        raise UsageError(
+            "no browser that prints PDF is on this machine",
+            hint=f"install Chromium, or open {page} in a browser and print it from there",
+        )
+    with tempfile.TemporaryDirectory(prefix="freehold-print-") as folder:
+        made = Path(folder) / "page.pdf"
+        # As root a browser refuses its own sandbox; a report allows no scripts and reaches no network.
+        as_root = ("--no-sandbox",) if os.name == "posix" and os.geteuid() == 0 else ()
+        command = [browser, *_FLAGS, *as_root, f"--user-data-dir={folder}/profile", f"--print-to-pdf={made}"]
+        try:
+            ran = subprocess.run(
+                [*command, page.absolute().as_uri()], capture_output=True, timeout=PRINT_SECONDS, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise StorageError(f"{browser} did not print {page}: {error}") from None
+        if not made.exists() or not made.read_bytes().startswith(b"%PDF"):
+            said = ran.stderr.decode(errors="replace").strip().splitlines()
+            raise StorageError(
+                f"{browser} did not print {page}",
+                hint=said[-1][:200] if said else "open the page and print it",
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(made, target)
+        target.chmod(0o600)
+    return target
 
 
 class WrittenReport(Record, frozen=True, kw_only=True):

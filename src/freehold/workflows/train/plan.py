@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from freehold import training
 from freehold.errors import TrainingError
-from freehold.hardware.tensors import active_parameter_count
-from freehold.hardware.training_memory import adapted, runs_fused, smallest_side
+from freehold.hardware.training_memory import smallest_side
 from freehold.store import open_store
 from freehold.training import base as bases
-from freehold.training import checkpoint, formatting, preview, probe, schedule
+from freehold.training import checkpoint, formatting, preview, schedule
 from freehold.training.defaults import weight_count
 from freehold.training.methods import checks, table
 from freehold.types.config import FinetuneConfig
 from freehold.types.machine import MeasuredSpeed
-from freehold.types.model import Shape
 from freehold.types.planning.training_plan import SplitMeasurement, TrainingPlan, TrainingPreview
 from freehold.types.training import Adapter, WholeModel, WrittenCalls
 from freehold.workflows.fit.sizes import size_model
@@ -30,11 +27,10 @@ FORWARDS = 3.0
 
 
 class _Time(NamedTuple):
-    """Seconds of training, what they are told from, and shortest and longest where they are estimated."""
+    """Seconds of training, and what they are told from."""
 
     seconds: float | None
     basis: str
-    range: tuple[float, float] | None = None
 
 
 class _TokenizedSplit(NamedTuple):
@@ -98,10 +94,6 @@ def plan_run(project: Project, inputs: TrainingInputs, *, config: FinetuneConfig
     tokens = round(mean * usable * steps / schedule.steps_per_epoch(usable, config.batch_size))
     at_once = max(1, min(config.batch_size, usable, int(config.pack_tokens // mean)))
     time = _measured_time(project, inputs, config, tokens, fit.machine)
-    if time is None:
-        unshared = 1 - (train.shared_tokens / mean) * (1 - 1 / at_once)
-        work = probe.TokenCounts(tokens * unshared, tokens * train.learned_tokens / train.tokens)
-        time = _probed_time(project, inputs, config, shape, work)
     notes = list(_notes(config, train, fit.fits, time))
     if calls == "tagged":
         notes.append(formatting.TAGGED_NOTE)
@@ -119,7 +111,6 @@ def plan_run(project: Project, inputs: TrainingInputs, *, config: FinetuneConfig
         fit=fit,
         seconds=time.seconds,
         seconds_basis=time.basis,
-        seconds_range=time.range,
         done=training.finished_adapter(job) is not None,
         resumes=(Path(job.run_dir) / checkpoint.FILE).exists(),
         notes=tuple(notes),
@@ -154,19 +145,14 @@ def _notes(config: FinetuneConfig, train: SplitMeasurement, fits: bool, time: _T
         notes.append(f"lengths are of {train.looked_at:,} of {train.samples:,} samples")
     if not fits:
         notes.append("a run that runs out of memory goes on with half as much at once, down to one sample")
-    longest = time.range[1] if time.range is not None else time.seconds
-    if config.max_minutes is not None and longest is not None and longest > 60 * config.max_minutes:
-        sure = time.range is None or time.range[0] > 60 * config.max_minutes
-        notes.append(
-            f"the schedule {'will' if sure else 'may'} be shortened to end in {config.max_minutes:g} minutes "
-            "(max_minutes)"
-        )
+    if config.max_minutes is not None and time.seconds is not None and time.seconds > 60 * config.max_minutes:
+        notes.append(f"the schedule will be shortened to end in {config.max_minutes:g} minutes (max_minutes)")
     return notes
 
 
 def _measured_time(
     project: Project, inputs: TrainingInputs, config: FinetuneConfig, tokens: int, machine: str
-) -> _Time | None:
+) -> _Time:
     """Seconds of training, from what this project's machine did before: its own runs first, then its reading speed."""
     with open_store(project.store_url) as store:
         results = [*store.records(WholeModel), *store.records(Adapter)]
@@ -182,35 +168,8 @@ def _measured_time(
             return _Time(
                 tokens * FORWARDS / reads, f"a third of the {reads:,.0f} tokens/s it was measured to read"
             )
-    return None
-
-
-def _probed_time(
-    project: Project, inputs: TrainingInputs, config: FinetuneConfig, shape: Shape, work: probe.TokenCounts
-) -> _Time:
-    """Seconds of training from half a second of matrix products; nothing on a GPU."""
-    device = bases.choose_device()
-    if device != "cpu":
-        return _Time(
-            None,
-            f"nothing was measured yet with this base (about {weight_count(inputs.base) / 1e6:,.0f} million weights): "
-            f"freehold bench-model {inputs.base.model_id}, or train with --max-minutes, which shortens the schedule "
-            "to fit",
-        )
-    bf16 = bases.choose_precision(config.precision, device).name == "bf16"
-    products = probe.products_per_second(shape, bf16=bf16, threads=config.threads or project.settings.threads)
-    head = float(shape.hidden * shape.vocabulary)
-    passed = active_parameter_count(shape) - head * (1 if shape.tied_embeddings else 2)
-    adapter = 0.0
-    if config.method != "full":
-        layers = adapted(shape, config.target_modules)
-        adapter = float(sum(config.r * sum(layer.dims) * layer.active for layer in layers))
-    found = probe.seconds(
-        probe.operations(work, passed, head, adapter, config), products, fused=runs_fused(shape, config)
-    )
     return _Time(
-        math.sqrt(found[0] * found[1]),
-        f"estimated: nothing was measured yet with this base, but products of its sizes in "
-        f"{'bf16' if bf16 else 'float32'} make {products / 1e9:,.0f} GFLOP/s just now",
-        found,
+        None,
+        f"nothing was measured yet with this base (about {weight_count(inputs.base) / 1e6:,.0f} million weights): "
+        f"freehold bench-model {inputs.base.model_id}, or train with --max-minutes, which shortens the schedule to fit",
     )

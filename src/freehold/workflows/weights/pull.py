@@ -11,10 +11,9 @@ from freehold import files
 from freehold.catalog import models
 from freehold.catalog import weights as catalog
 from freehold.engines.weights import hub, local, pypi
-from freehold.engines.weights.check import format_of, quantization_of, sha256_of
+from freehold.engines.weights.check import format_of, quantization_of, sha256_of, users
 from freehold.engines.weights.source import WeightsSource, parse
 from freehold.engines.weights.store import StoredWeights, WeightsStore, weight_files
-from freehold.engines.weights.use import users
 from freehold.errors import HashMismatchError, StorageError, UnknownModelError, UsageError, WeightsError
 from freehold.settings import Settings
 from freehold.types.model import Weights

@@ -70,7 +70,7 @@ def test_a_deletion_is_told_before_it_is_asked_for(folder, use, question):
     ]
     (folder / "people.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     path = folder / "freehold.toml"
-    path.write_text(path.read_text().replace('format = "jsonl"\n', "").replace('input = "message"\n', ""))
+    path.write_text(path.read_text().replace('format = "columns"\n', "").replace('input = "message"\n', ""))
     use("import_traffic", files=["people.jsonl"])
     foreseen = use("preview_forget", conversation="c3")
     assert foreseen["traces"] == 1

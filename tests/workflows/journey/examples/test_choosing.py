@@ -11,7 +11,7 @@ from freehold.types.endpoint import ServePlan
 from freehold.types.evaluation import Task
 from freehold.types.preparation import Example, ExampleIndex, Preparation
 from freehold.types.progress import Silent
-from freehold.workflows.journey.examples.choosing import ROUNDS, choose, with_setting
+from freehold.workflows.journey.examples import ROUNDS, choose, with_setting
 
 TASK = Task(name="t", scorer="exact", max_tokens=8)
 EXAMPLES = [Example(id=f"e{n}", question=f"shop {n}", answer="no") for n in range(40)]

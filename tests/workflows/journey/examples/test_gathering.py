@@ -8,7 +8,7 @@ from tests.workflows.journey.rehearsal import bench, project
 from freehold.datasets import building
 from freehold.preparing.index import write_index
 from freehold.types.dataset import Message, Sample
-from freehold.workflows.journey.examples.gathering import (
+from freehold.workflows.journey.examples import (
     Gathered,
     example_of,
     gather,

@@ -1,7 +1,7 @@
 from tests.workflows.journey.rehearsal import Told, bench, candidate_of, project
 
 from freehold.workflows.journey.candidate import CandidateRunner
-from freehold.workflows.journey.measuring.measuring import measured
+from freehold.workflows.journey.measuring import measured
 
 
 def test_a_candidate_is_measured_once_on_the_same_samples(tmp_path):

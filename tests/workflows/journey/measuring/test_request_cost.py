@@ -10,8 +10,8 @@ from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import LatencySummary
 from freehold.types.machine import Accelerator, Machine
 from freehold.types.selected import SelectionScores
-from freehold.workflows.journey.measuring.request_cost import hour_price, request_cost
 from freehold.workflows.journey.methods import Candidate
+from freehold.workflows.journey.request_cost import hour_price, request_cost
 
 MACHINE = Machine(name="two cores", cores=2, memory_bytes=8, available_memory_bytes=8, cpu="x")
 PRICED = """

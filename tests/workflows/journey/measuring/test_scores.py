@@ -10,7 +10,7 @@ from freehold.store import open_store
 from freehold.types.evaluated import ItemLook
 from freehold.types.evaluation import EvalResult, Score
 from freehold.types.progress import Silent
-from freehold.workflows.journey.measuring.scores import SELECTION_SPLIT, score_on_selection, signal_columns
+from freehold.workflows.journey.measuring import SELECTION_SPLIT, score_on_selection, signal_columns
 from freehold.workflows.journey.methods import METHODS, candidates
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate

@@ -6,7 +6,7 @@ from freehold.stats.rules import DecisionRule
 from freehold.stats.selection import SelectionRule
 from freehold.types.evaluated import LatencySummary
 from freehold.types.selected import SelectionScores
-from freehold.workflows.journey.measuring.tried import on_scale_of, tried
+from freehold.workflows.journey.measuring import on_scale_of, tried
 
 
 def scores(**changed):

@@ -1,14 +1,18 @@
 """What is made of a sentence encoder. Weights, training and parity are stood in for."""
 
 import dataclasses
+import json
 
 import msgspec
 import pytest
 from tests.workflows.journey.rehearsal import bench, candidate_of, quick_training, training_project
 
 from freehold.errors import UsageError
+from freehold.training.encoder.answers import form_of
 from freehold.types.config import MethodSettings
+from freehold.types.dataset import Sample
 from freehold.types.encoder import EncoderManifest, EncoderModel, FieldHead
+from freehold.types.evaluation import Task
 from freehold.types.model import Weights
 from freehold.workflows.journey.methods import METHODS, NotMadeError
 from freehold.workflows.journey.methods import encoder as method
@@ -56,7 +60,7 @@ def asked(opened, monkeypatch):
 def quick_parity(asked, project, given):
     from freehold.workflows.journey.methods import training
 
-    del given["encoder"], given["base"]
+    del given["encoder"], given["base"], given["look"]
     return training.parity(project, **given)
 
 
@@ -95,3 +99,16 @@ def test_answers_that_are_no_closed_set_end_this_candidate_alone(opened, asked, 
             METHODS["encoder"].make(candidate(opened), several)
         with pytest.raises(UsageError, match="no closed set"):
             METHODS["encoder"].make(candidate(opened), ready)
+
+
+def test_a_trainer_and_a_scorer_that_mean_different_things_by_right_end_the_run():
+    targets = ['["a", "b"]', '["b"]', '["c", "a"]', "[]"] * 25
+    form = form_of(targets, [f"text {n}" for n in range(100)])
+    samples = [Sample(id=str(n), messages=(), gold=target) for n, target in enumerate(targets)]
+    permuted = [json.dumps(json.loads(target)[::-1]) for target in targets]
+    task = Task(name="t", scorer="json_fields")
+    method.same_count(form, task, samples, permuted)
+    method.same_count(form, task, samples, ['["a"]'] * 100)
+    ordered = msgspec.structs.replace(task, options={"ordered": ["answer"]})
+    with pytest.raises(UsageError, match=r"trainer counts 100 \(100\.0%\), the scorer 50 \(50\.0%\)"):
+        method.same_count(form, ordered, samples, permuted)

@@ -17,7 +17,7 @@ from freehold.types.verdict import Verdict
 from freehold.workflows.journey.migrate import migrate
 from freehold.workflows.journey.mixture import kept_mixture, plan_mixture
 from freehold.workflows.project import open_project
-from freehold.workflows.shift.rollout.mixture import with_mixture
+from freehold.workflows.shift.rollout.project import with_mixture
 
 RULES = """
 [serve]

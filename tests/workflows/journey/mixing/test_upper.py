@@ -18,7 +18,7 @@ from freehold.types.verdict import Verdict
 from freehold.workflows.journey.migrate import migrate
 from freehold.workflows.journey.mixture import plan_mixture
 from freehold.workflows.project import open_project
-from freehold.workflows.shift.rollout.mixture import check_upper, with_mixture
+from freehold.workflows.shift.rollout.project import check_upper, with_mixture
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@ import pytest
 
 from freehold.errors import UsageError
 from freehold.types.config import parse
-from freehold.workflows.journey.paying.asked_model import asked_model
+from freehold.workflows.journey.paying import asked_model
 
 TEXT = """
 [app]

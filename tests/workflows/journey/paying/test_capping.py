@@ -10,7 +10,7 @@ from freehold.evals.answers import ChatAnswer
 from freehold.types.config import parse
 from freehold.types.endpoint import Endpoint
 from freehold.types.trace import Usage
-from freehold.workflows.journey.paying.capping import ProjectSpendingCap
+from freehold.workflows.journey.paying import ProjectSpendingCap
 
 CONFIG = parse("""
 [app]

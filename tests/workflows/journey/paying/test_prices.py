@@ -3,7 +3,7 @@ from decimal import Decimal
 from freehold.evals.answers import ChatAnswer
 from freehold.types.config import PriceConfig
 from freehold.types.trace import Usage
-from freehold.workflows.journey.paying.prices import Prices
+from freehold.workflows.journey.paying import Prices
 
 STATED = Prices(PriceConfig(prompt=Decimal(2), completion=Decimal(10)), "mine")
 BODY = {"messages": [{"role": "user", "content": "漢" * 100}], "max_tokens": 50}

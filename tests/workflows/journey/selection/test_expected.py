@@ -2,7 +2,7 @@
 
 from freehold.types.config import parse
 from freehold.workflows.journey.methods import candidates
-from freehold.workflows.journey.selection.expected import cheapest_first
+from freehold.workflows.journey.selection import cheapest_first
 
 SMALL, LARGE, HOUSE = "HuggingFaceTB/SmolLM2-135M-Instruct", "Qwen/Qwen3-8B", "org/served"
 
@@ -27,7 +27,7 @@ def test_small_models_come_first_and_what_is_paid_for_by_its_price():
 
 def test_of_one_model_what_is_untrained_comes_first_and_longer_requests_last():
     tables = [
-        f'model = "{SMALL}"\nmethod = "{method}"'
+        f'model = "{SMALL}"\nmethod = "{method}"' + ('\nreminder = "x"' if method == "prompt" else "")
         for method in ("examples", "lora", "prompt", "as_is", "full")
     ]
     assert [method for _, method in order(tables)] == ["as_is", "lora", "full", "prompt", "examples"]

@@ -11,9 +11,8 @@ from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import ItemLook
 from freehold.types.report import Report
 from freehold.types.verdict import Verdict
-from freehold.workflows.journey.measuring import measuring
+from freehold.workflows.journey import measuring, selection
 from freehold.workflows.journey.migrate import migrate
-from freehold.workflows.journey.selection import selector
 from freehold.workflows.project import open_project
 
 BAD, GOOD, FAR = (
@@ -117,13 +116,13 @@ def test_a_search_that_is_limited_begins_no_more_when_its_time_is_over(tmp_path,
     opened.config_path.write_text(text.replace('stop = "all"', 'stop = "all"\nwithin_minutes = 2'))
     opened = open_project(opened.config_path)
     passed = iter([0.0, 100.0, 130.0])
-    monkeypatch.setattr(selector, "monotonic", lambda: next(passed, 130.0))
+    monkeypatch.setattr(selection, "monotonic", lambda: next(passed, 130.0))
     first = migrate(opened, progress=(told := Told()), beginning="anyway")
     assert (first.report.choice.tried, first.best.model) == (2, GOOD)
     assert rows(first)[FAR].not_chosen == "not tried: the 2 minutes for the search were over"
     assert "No further one is begun once 2 minutes" in first.report.choice.rule
     assert any("not begun: the 2 minutes for the search were over after 2 of 3" in line for line in told.said)
-    monkeypatch.setattr(selector, "monotonic", lambda: 0.0)
+    monkeypatch.setattr(selection, "monotonic", lambda: 0.0)
     again = migrate(opened, progress=Told(), beginning="anyway")
     assert again.report.choice == first.report.choice
     assert len(looks(opened)[0]) == 1
@@ -134,7 +133,7 @@ def test_a_search_goes_on_beyond_its_time_where_none_is_left(tmp_path, monkeypat
     text = opened.config_path.read_text()
     opened.config_path.write_text(text.replace('stop = "first"', 'stop = "first"\nwithin_minutes = 2'))
     passed = iter([0.0])
-    monkeypatch.setattr(selector, "monotonic", lambda: next(passed, 1e6))
+    monkeypatch.setattr(selection, "monotonic", lambda: next(passed, 1e6))
     found = migrate(open_project(opened.config_path), progress=Told(), beginning="anyway")
     assert (found.report.choice.tried, found.best.model) == (2, GOOD)
 

@@ -79,7 +79,7 @@ def test_what_is_served_here_must_have_been_compared_with_what_was_trained(store
         (1, {}, None),
         (91, {}, "it is 92 days old, and holds for 90"),
         (1, {"task": "another"}, "what counts as right was changed"),
-        (1, None, "an earlier version made it"),
+        (1, None, "is not known"),
     ],
 )
 def test_stale_evidence_moves_no_traffic_unless_it_is_said(store, days, changed, why):

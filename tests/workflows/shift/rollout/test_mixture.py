@@ -7,7 +7,7 @@ from freehold.store import open_store
 from freehold.types.endpoint import ServePlan
 from freehold.types.route import Route, Target
 from freehold.types.verdict import Verdict
-from freehold.workflows.shift.rollout.mixture import with_mixture
+from freehold.workflows.shift.rollout.project import with_mixture
 
 ROUTE = Route(
     name="r", model="m", incumbent=Target(endpoint="i"), candidate=Target(endpoint="local", model="small:app")

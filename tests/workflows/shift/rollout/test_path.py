@@ -9,7 +9,7 @@ from tests.workflows.shift.shifting import LATER, START, begun, mirrored
 from freehold.store import open_store
 from freehold.types.serving.rollout import Rollout
 from freehold.workflows.shift.rollout import rollout
-from freehold.workflows.shift.rollout.path import path_of, quality_path
+from freehold.workflows.shift.rollout.scoring import path_of, quality_path
 
 TIMES = [START + timedelta(seconds=n) for n in range(1000)]
 

@@ -12,7 +12,7 @@ from freehold.errors import UsageError
 from freehold.store import default_url, open_store
 from freehold.types.endpoint import ServePlan
 from freehold.workflows.project import open_project
-from freehold.workflows.shift.rollout.schemas import check_schemas, skipped
+from freehold.workflows.shift.rollout.project import check_schemas, skipped
 
 EMAIL = {"type": "object", "properties": {"to": {"type": "string", "format": "email"}}}
 FORM = {"type": "json_schema", "json_schema": {"name": "mail", "schema": EMAIL}}

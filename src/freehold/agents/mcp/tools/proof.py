@@ -138,7 +138,7 @@ def _ask_migrate(call: ToolCall, asked: MigrateArguments) -> str:
 def _check_prices(call: ToolCall) -> None:
     """Raises `OverBudgetError` where a model will be asked whose price is not known: each request would be refused."""
     from freehold.workflows.journey.before import rented_addresses
-    from freehold.workflows.journey.paying.capping import ProjectSpendingCap
+    from freehold.workflows.journey.paying import ProjectSpendingCap
 
     cap = ProjectSpendingCap(lambda: call.project.config, call.budget)
     for one in rented_addresses(call.project.opened):

@@ -71,5 +71,5 @@ export function draw(record, view) {
     { label: "Targets", value: count(detail.dataset.targets_from.gold ?? 0), record: detail.dataset.id, note: `right answers you brought; ${count(detail.dataset.targets_from.incumbent ?? 0)} are the incumbent's answers` },
     { label: "Recorded requests", value: count(record.traces), href: address("traffic") }]),
   (detail.card?.warnings ?? []).map((text) => note("warn", text)),
-  detail.card ? [profile(detail.card), cleaned(detail.card)] : note("warn", "This dataset has no card: it was built before there were any. freehold dataset build writes one."), samples(detail, view)];
+  detail.card ? [profile(detail.card), cleaned(detail.card)] : note("warn", "This dataset has no card: freehold dataset build writes one."), samples(detail, view)];
 }

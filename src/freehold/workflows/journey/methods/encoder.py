@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
+
+import anyio
 
 from freehold import __version__
 from freehold.datasets import building
 from freehold.errors import UnknownModelError, UsageError, WeightsError
+from freehold.evals.scoring import scorer_of
+from freehold.training.encoder.answers import TaughtForm, targets_of
+from freehold.training.encoder.prepared import prepare, taught_samples
+from freehold.types.dataset import Dataset, Sample
 from freehold.types.encoder import EncoderConfig, EncoderModel
+from freehold.types.endpoint import ServePlan
+from freehold.types.evaluation import Task
 from freehold.types.method import MethodName
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
 from freehold.types.record import content_id
+from freehold.workflows.data.curate import SCORERS_AT_ONCE
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError
 from freehold.workflows.journey.methods.teaching import TeachingData, taught
 from freehold.workflows.prove.encoder_parity import MOST_MESSAGES, encoder_parity
@@ -20,6 +31,10 @@ from freehold.workflows.prove.evidence_basis import engine_part
 from freehold.workflows.serve.encoder import plan_encoder
 from freehold.workflows.train.encoder import FOLDER, train_encoder
 from freehold.workflows.weights.pull import ensure_weights
+
+FEWEST_VALIDATION = 40
+"""Answers from which two counts of them can differ by a point for another reason than chance."""
+MOST_APART = 0.01
 
 
 class TrainedEncoder:
@@ -55,22 +70,71 @@ class TrainedEncoder:
         parity = bench.steps.run(
             f"parity:{candidate.key}",
             f"{candidate.short_name}: is it served as it was trained?",
-            [plan.identity, engine_part(plan), encoder.id, bench.dataset.id, __version__],
+            [plan.identity, engine_part(plan), encoder.id, bench.dataset.id, bench.task.options, __version__],
             ParityReport,
-            lambda: encoder_parity(
-                bench.project,
-                plan=plan,
-                encoder=encoder,
-                base=weights,
-                samples=list(islice(building.samples(bench.dataset, "held_out"), MOST_MESSAGES)),
-                progress=bench.progress,
-            ),
+            lambda: _parity(bench, plan, encoder, weights, found.dataset),
         )
         if not parity.passed:
             bench.progress.say(parity.check_result().text)
         return Made(
             plan=plan, weights=weights, fit=fit, encoder=encoder, parity=parity, teaching=found.teaching
         )
+
+
+def _parity(
+    bench: Bench, plan: ServePlan, encoder: EncoderModel, weights: Weights, dataset: Dataset
+) -> ParityReport:
+    """Serve it and compare with the trainer's model, on validation samples where there are some, so that their served
+    answers also tell whether the trainer and the task's scorer mean the same by right."""
+    form = prepare(dataset).form
+    samples = taught_samples(dataset, form, "validation")[:MOST_MESSAGES]
+    enough = len(samples) >= FEWEST_VALIDATION and bench.task.scorer in SCORERS_AT_ONCE
+
+    def look(answers: Sequence[str]) -> None:
+        if enough:
+            same_count(form, bench.task, samples, answers)
+
+    return encoder_parity(
+        bench.project,
+        plan=plan,
+        encoder=encoder,
+        base=weights,
+        samples=samples
+        if enough
+        else list(islice(building.samples(bench.dataset, "held_out"), MOST_MESSAGES)),
+        progress=bench.progress,
+        look=look,
+    )
+
+
+def same_count(form: TaughtForm, task: Task, samples: Sequence[Sample], answers: Sequence[str]) -> None:
+    """Raise `UsageError` where the trainer counts other answers as right than the task's scorer does: then what is
+    proven is not what was learned. Answers that the scorer cannot score are left out of both counts."""
+
+    async def scored() -> list[float | None]:
+        async with scorer_of(task) as scorer:
+            pairs = zip(samples, answers, strict=True)
+            return [(await scorer.score(sample, answer, sample.target)).value for sample, answer in pairs]
+
+    trainer = scorer_count = counted = 0
+    for sample, answer, value in zip(samples, answers, anyio.run(scored), strict=True):
+        if value is not None:
+            counted += 1
+            scorer_count += value == 1.0
+            trainer += _values(form, answer) == _values(form, sample.target or "")
+    if abs(trainer - scorer_count) > MOST_APART * counted:
+        raise UsageError(
+            f"the trainer and the scorer {task.scorer} disagree on what is right: of {counted:,} validation answers "
+            f"the trainer counts {trainer:,} ({trainer / counted:.1%}), the scorer {scorer_count:,} "
+            f"({scorer_count / counted:.1%})",
+            hint="[task] scorer and options have to say what a right answer is: docs/reference/scorers.md",
+        )
+
+
+def _values(form: TaughtForm, answer: str) -> list[Any] | None:
+    """As the trainer compares them: a list of labels has no order."""
+    values = targets_of(form, answer)
+    return None if values is None else [set(one) if isinstance(one, tuple) else one for one in values]
 
 
 def _weights(candidate: Candidate, bench: Bench) -> Weights:

@@ -17,8 +17,7 @@ from freehold.types.dataset import Sample
 from freehold.types.encoder import EncoderModel
 from freehold.types.method import MethodName
 from freehold.types.preparation import ExampleChoice, ExampleIndex, ExampleOrder, Preparation
-from freehold.workflows.journey.examples.choosing import choose, with_setting
-from freehold.workflows.journey.examples.gathering import Gathered, gather, near_twins, refusal
+from freehold.workflows.journey.examples import Gathered, choose, gather, near_twins, refusal, with_setting
 from freehold.workflows.journey.methods.as_is import AsIs
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError
 from freehold.workflows.prove.labels import labels_held

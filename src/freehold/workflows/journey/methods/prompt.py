@@ -13,7 +13,7 @@ from freehold.datasets import building
 from freehold.types.dataset import Dataset
 from freehold.types.method import MethodName
 from freehold.types.preparation import Preparation
-from freehold.workflows.journey.examples.gathering import SYSTEM_ROLES
+from freehold.workflows.journey.examples import SYSTEM_ROLES
 from freehold.workflows.journey.methods.as_is import AsIs
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError
 

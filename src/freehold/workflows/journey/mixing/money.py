@@ -11,7 +11,7 @@ from freehold.types.deferral import DeferralWay
 from freehold.types.mixture import MixtureCost
 from freehold.types.selected import RequestCost
 from freehold.workflows.choose.traffic import StatedTraffic, price_traffic
-from freehold.workflows.journey.paying.asked_model import PricedModel
+from freehold.workflows.journey.paying import PricedModel
 from freehold.workflows.project import Project
 
 _THOUSAND = Decimal(1000)

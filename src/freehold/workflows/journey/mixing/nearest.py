@@ -15,7 +15,7 @@ from freehold.errors import UsageError
 from freehold.preparing.index import open_index, write_index
 from freehold.types.encoder import EncoderModel
 from freehold.types.preparation import ExampleIndex
-from freehold.workflows.journey.examples.gathering import gather
+from freehold.workflows.journey.examples import gather
 from freehold.workflows.journey.methods import Bench
 
 MOST_MESSAGES = 20_000

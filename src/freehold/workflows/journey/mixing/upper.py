@@ -18,10 +18,10 @@ from freehold.types.evaluation import EvalResult
 from freehold.types.record import content_id
 from freehold.types.selected import SelectionScores
 from freehold.wire.base_url import stem
-from freehold.workflows.journey.measuring.scores import SELECTION_SPLIT, score_on_selection
+from freehold.workflows.journey.measuring import SELECTION_SPLIT, score_on_selection
 from freehold.workflows.journey.methods import Bench, Candidate
 from freehold.workflows.journey.methods.method import endpoint_of
-from freehold.workflows.journey.paying.asked_model import PricedModel, asked_model
+from freehold.workflows.journey.paying import PricedModel, asked_model
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, ask_and_score
 from freehold.workflows.prove.results import frozen_answers
 

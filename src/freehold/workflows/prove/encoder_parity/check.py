@@ -6,7 +6,7 @@ the way shows. Judged by answers, and by their probabilities.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import aiohttp
 import anyio
@@ -40,13 +40,16 @@ def encoder_parity(
     base: Weights,
     samples: Sequence[Sample],
     progress: Progress,
+    look: Callable[[Sequence[str]], None] = lambda answers: None,
 ) -> ParityReport:
     """Serve `plan`, compare its answers to `samples` with those of the trainer's model, keep the report.
 
-    Raises what starting an engine and loading the trainer's model raise.
+    `look` is shown the served answers first, and may raise. Raises what starting an engine and loading the trainer's
+    model raise.
     """
     progress.say(f"{len(samples)} messages to {plan.model}, served")
     served = anyio.run(_ask, project, plan, samples, progress)
+    look([one.answer for one in served])
     progress.say("the same messages to the trainer's model")
     trained = judge(
         EncoderReferenceJob(

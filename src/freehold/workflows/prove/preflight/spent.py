@@ -9,10 +9,11 @@ import msgspec
 from freehold.stats import looks
 from freehold.store import Store
 from freehold.types.dataset import Dataset, Sample
+from freehold.types.evaluated import ItemLook
 from freehold.types.evaluation import Task
 from freehold.types.finding import Finding, ok, warn
 from freehold.types.record import content_id
-from freehold.workflows.prove.looks import known_looks, look_at
+from freehold.workflows.prove.looks import look_at
 
 CHECK = "looks"
 
@@ -31,7 +32,7 @@ def look_findings(
         names=("incumbent", "candidate"),
         alpha=task.alpha / planned,
     )
-    known = known_looks(store)
+    known = store.records(ItemLook)
     found = looks.count(known, look, allowed=task.alpha, planned=planned)
     if found.may_promote:
         yield ok(CHECK, f"look {found.number} at these items, {planned} planned")

@@ -1,4 +1,5 @@
-"""One look at a rollout: score what is new, let it enter the tests, and keep both in the store.
+"""One look at a rollout: score what is new, let it enter the tests, keep both in the store; and how the quality test
+went, user by user.
 
 A look reads only the traces that came since the last one. Several processes may look at once: the second
 to write notices, reads what the first one learned, and goes on from there.
@@ -11,39 +12,30 @@ from datetime import datetime
 
 import anyio
 import msgspec
+import numpy as np
 
 from freehold.datasets.building import Recipe, answer_of, sample_of
 from freehold.evals.scorer import Scorer
 from freehold.evals.scoring import scorer_of
+from freehold.stats.sequential import empirical_bernstein_lower_cs
 from freehold.store import Store, rollouts
 from freehold.store.rollouts import WindowRow
 from freehold.types.evaluation import Task
 from freehold.types.record import Record
 from freehold.types.serving.rollout import Rollout
 from freehold.types.trace import Trace
-from freehold.workflows.shift.rollout.ledger import Ledger, Look, Tests, Window, begin, look, unit_of
+from freehold.workflows.shift.rollout.ledger import (
+    BOUND_ALPHA,
+    Ledger,
+    Look,
+    Tests,
+    Window,
+    begin,
+    look,
+    unit_of,
+)
 
 PAGE = 500
-
-
-class PairScore(Record, frozen=True, kw_only=True):
-    """One mirrored request: what both answers scored. `candidate` is None where it could not be scored, and why.
-
-    `reference` says against what: a corrected answer (``gold``) or the incumbent's own.
-    """
-
-    incumbent_trace: str
-    unit: str
-    incumbent: float | None
-    candidate: float | None
-    reference: str
-    reason: str | None = None
-
-    @property
-    def difference(self) -> float | None:
-        if self.incumbent is None or self.candidate is None:
-            return None
-        return max(-1.0, min(1.0, self.candidate - self.incumbent))
 
 
 def learn(store: Store, rollout: Rollout, *, at: datetime) -> Tests:
@@ -82,7 +74,6 @@ def learn(store: Store, rollout: Rollout, *, at: datetime) -> Tests:
             known_version=state.version,
             state=msgspec.json.encode(ledger.tests),
             windows=[_row(window) for window in ledger.changed.values()],
-            scores={id: msgspec.json.encode(score) for id, score in scores.items()},
         )
         if written and len(page) < PAGE:
             return ledger.tests
@@ -118,16 +109,12 @@ def _row(window: Window) -> WindowRow:
     )
 
 
-def _mean(window: Window, scores: dict[str, PairScore]) -> float | None:
-    differences = [
-        difference
-        for id in window.pairs
-        if id in scores and (difference := scores[id].difference) is not None
-    ]
+def _mean(window: Window, scores: dict[str, float]) -> float | None:
+    differences = [scores[id] for id in window.pairs if id in scores]
     return sum(differences) / len(differences) if differences else None
 
 
-def _scores_of(store: Store, task: Task, windows: Sequence[Window]) -> dict[str, PairScore]:
+def _scores_of(store: Store, task: Task, windows: Sequence[Window]) -> dict[str, float]:
     mirrored = store.get_traces(id for window in windows for id in window.pairs)
     own = store.get_traces(mirror.parent_id for mirror in mirrored.values() if mirror.parent_id)
     pairs = [
@@ -138,40 +125,79 @@ def _scores_of(store: Store, task: Task, windows: Sequence[Window]) -> dict[str,
     return anyio.run(_score_pairs, task, pairs) if pairs else {}
 
 
-async def _score_pairs(task: Task, pairs: list[tuple[Trace, Trace]]) -> dict[str, PairScore]:
+async def _score_pairs(task: Task, pairs: list[tuple[Trace, Trace]]) -> dict[str, float]:
     recipe = Recipe(held_out=0.5, validation=0.0, seed=0, group_by=task.group_by)
     async with scorer_of(task) as scorer:
         scores = {mirror.id: await _score_pair(scorer, recipe, own, mirror) for own, mirror in pairs}
     return {id: score for id, score in scores.items() if score is not None}
 
 
-async def _score_pair(scorer: Scorer, recipe: Recipe, own: Trace, mirror: Trace) -> PairScore | None:
-    """Both against the corrected answer if there is one; else the incumbent's own answer is the reference:
-    agreement, which the incumbent has by itself unless the scorer looks at answers alone. Where a rule of deferral
-    would have left the request to the incumbent, both are its. None when the incumbent has no whole answer."""
+async def _score_pair(scorer: Scorer, recipe: Recipe, own: Trace, mirror: Trace) -> float | None:
+    """What the candidate scored beyond the incumbent, both against the corrected answer if there is one; else the
+    incumbent's own answer is the reference: agreement, which the incumbent has by itself unless the scorer looks at
+    answers alone. Where a rule of deferral would have left the request to the incumbent, both are its. None when the
+    incumbent has no whole answer, or one of them cannot be scored."""
     incumbent_answer = answer_of(own)
     if incumbent_answer is None or own.completeness != "complete" or own.status >= 400:
         return None
     sample = sample_of(own, recipe)
     reference = own.gold if own.gold is not None else incumbent_answer
     candidate_answer = answer_of(mirror)
-    reason = None
-    candidate: float | None
     by_agreement = own.gold is None and scorer.right_by_agreement
     incumbent = 1.0 if by_agreement else (await scorer.score(sample, incumbent_answer, reference)).value
+    candidate: float | None
     if mirror.deferral is not None and mirror.deferral.by == "incumbent":
-        # The mixture is judged, and on this request it is the incumbent.
-        candidate, reason = incumbent, f"left to the incumbent ({mirror.deferral.why})"
+        candidate = incumbent  # the mixture is judged, and on this request it is the incumbent
     elif candidate_answer is None or mirror.status >= 400:
-        candidate, reason = 0.0, f"no answer (status {mirror.status})"
+        candidate = 0.0
     else:
-        score = await scorer.score(sample, candidate_answer, reference)
-        candidate, reason = score.value, score.reason
-    return PairScore(
-        incumbent_trace=own.id,
-        unit=unit_of(mirror),
-        incumbent=incumbent,
-        candidate=candidate,
-        reference="incumbent" if own.gold is None else "gold",
-        reason=reason,
+        candidate = (await scorer.score(sample, candidate_answer, reference)).value
+    if incumbent is None or candidate is None:
+        return None
+    return max(-1.0, min(1.0, candidate - incumbent))
+
+
+POINTS_MAX = 160
+
+
+class PathPoint(Record, frozen=True, kw_only=True):
+    """After `users` mirrored users: the mean difference in score (candidate less incumbent) and its limits. `at` is
+    when the last of them was first seen. The limits hold for all points together with 95 %, however often one looks."""
+
+    at: datetime
+    users: int
+    mean: float
+    low: float
+    high: float
+
+
+def quality_path(store: Store, rollout: Rollout, *, most: int = POINTS_MAX) -> tuple[PathPoint, ...]:
+    """The confidence sequence of a rollout, oldest first, its last point among them."""
+    bodies = rollouts.closed_windows(store.database, rollout.id, "pair")
+    windows = [msgspec.json.decode(body, type=Window) for body in bodies]
+    scored = [(window.opened_at, window.value) for window in windows if window.value is not None]
+    return path_of([at for at, _ in scored], [value for _, value in scored], most=most)
+
+
+def path_of(
+    times: Sequence[datetime], values: Sequence[float], *, most: int = POINTS_MAX
+) -> tuple[PathPoint, ...]:
+    """The confidence sequence of differences in [-1, 1], in the order they came: the display bound of
+    `freehold.stats.sequential`, from both sides with half of its error each."""
+    if not values:
+        return ()
+    x = np.asarray(values, dtype=float)
+    low = 2 * empirical_bernstein_lower_cs(((x + 1) / 2).tolist(), alpha=BOUND_ALPHA / 2) - 1
+    high = 1 - 2 * empirical_bernstein_lower_cs(((1 - x) / 2).tolist(), alpha=BOUND_ALPHA / 2)
+    means = np.cumsum(x) / np.arange(1, len(x) + 1)
+    places = sorted({int(place) for place in np.linspace(0, len(x) - 1, min(most, len(x))).round()})
+    return tuple(
+        PathPoint(
+            at=times[place],
+            users=place + 1,
+            mean=float(means[place]),
+            low=float(low[place]),
+            high=float(high[place]),
+        )
+        for place in places
     )

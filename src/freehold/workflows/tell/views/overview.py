@@ -11,8 +11,7 @@ from freehold.costs.prices import TokenPrice, flat_price, price_basis, request_p
 from freehold.errors import FreeholdError
 from freehold.gateway.telemetry.meters import totals_of
 from freehold.store import Store
-from freehold.store.search.answered import AnsweredTokens, answered_by_candidate
-from freehold.store.search.traffic import traffic
+from freehold.store.search.traffic import AnsweredTokens, answered_by_candidate, traffic
 from freehold.types.evaluation import VerdictOutcome
 from freehold.types.journey import JourneyState
 from freehold.types.record import Record

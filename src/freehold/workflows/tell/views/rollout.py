@@ -17,7 +17,7 @@ from freehold.types.trace_search import RecordedTraffic
 from freehold.types.verdict import Verdict
 from freehold.workflows.project import Project
 from freehold.workflows.shift.rollout import rollout as rollouts
-from freehold.workflows.shift.rollout.path import PathPoint, quality_path
+from freehold.workflows.shift.rollout.scoring import PathPoint, quality_path
 from freehold.workflows.tell.views.query import WindowQuery
 
 HISTORY_SHOWN = 20

@@ -16,9 +16,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from freehold.catalog import models as catalog
+from freehold.costs.prices import MILLION
 from freehold.datasets import building
 from freehold.errors import EngineError, MissingExtraError, UpstreamError
 from freehold.evals.frozen import with_frozen
+from freehold.hardware.tensors import active_parameter_count
 from freehold.stats.rules import DecisionRule
 from freehold.stats.selection import (
     SelectionRule,
@@ -30,7 +33,8 @@ from freehold.stats.selection import (
     surviving,
 )
 from freehold.stats.selection.halving import WRONG_STOP
-from freehold.types.config import SelectionConfig
+from freehold.types.config import ProjectConfig, SelectionConfig
+from freehold.types.method import METHOD_KINDS, MethodName
 from freehold.types.record import Record
 from freehold.types.report import CandidateReport
 from freehold.types.selected import (
@@ -41,13 +45,45 @@ from freehold.types.selected import (
 )
 from freehold.types.selection import SelectionRow
 from freehold.workflows.journey.candidate import CandidateRunner, MadeCandidate
-from freehold.workflows.journey.measuring.measuring import measured
-from freehold.workflows.journey.measuring.request_cost import request_cost
-from freehold.workflows.journey.measuring.scores import SELECTION_SPLIT
-from freehold.workflows.journey.measuring.tried import on_scale_of, tried
+from freehold.workflows.journey.measuring import SELECTION_SPLIT, measured, on_scale_of, tried
 from freehold.workflows.journey.methods import Bench, Candidate
-from freehold.workflows.journey.selection.expected import cheapest_first
+from freehold.workflows.journey.methods.method import endpoint_of
+from freehold.workflows.journey.request_cost import request_cost
 from freehold.workflows.prove.results import frozen_answers
+
+_ENCODER_PARAMETERS = 30e6
+"""Of a sentence encoder whose shape is not known; most have 20 to 150 million, and write no tokens."""
+_USUAL_PARAMETERS = 8e9
+"""Of a model that the catalog does not know."""
+_USD_PER_PARAMETER = 2e-12
+"""Dollars for 1,000 requests of a few hundred tokens, per parameter one token passes: 2 cents at 10 billion. It only
+puts models that run here in order with those that have a price."""
+_TOKENS = 500
+_LONGER: dict[MethodName, float] = {"prompt": 1.1, "examples": 2.0}
+"""How many times as long requests become."""
+
+
+def cheapest_first(candidates: Sequence[Candidate], config: ProjectConfig) -> list[Candidate]:
+    """Candidates by the cost that is expected of 1,000 requests; equals stay in their order, as they are before they
+    learn first: that costs nothing to make."""
+    return sorted(candidates, key=lambda one: (_expected_usd(one, config), METHOD_KINDS[one.method].trains))
+
+
+def _expected_usd(candidate: Candidate, config: ProjectConfig) -> float:
+    longer = _LONGER.get(candidate.method, 1.0)
+    if candidate.endpoint is not None:
+        price = endpoint_of(config, candidate.endpoint).price
+        if price is not None:
+            return float(price.prompt / MILLION) * _TOKENS * 1000 * longer
+    return _parameters(candidate) * _USD_PER_PARAMETER * longer
+
+
+def _parameters(candidate: Candidate) -> float:
+    model = catalog.find(candidate.model)
+    if model is not None:
+        return active_parameter_count(model.shape)
+    return _ENCODER_PARAMETERS if METHOD_KINDS[candidate.method].closed_set_only else _USUAL_PARAMETERS
+
 
 RULE = (
     "The cheapest candidate, by the cost of 1,000 requests, whose selection result suffices: had the {held_out:,} "

@@ -1,4 +1,4 @@
-"""A candidate measured on the selection split: samples that choose among candidates and are no part of the proof.
+"""What a candidate does on the selection split: samples that choose among candidates and are no part of the proof.
 
 No look is counted here and no verdict made: what is seen of these samples costs the held-out ones nothing.
 """
@@ -7,20 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import anyio
+import numpy as np
+
+from freehold import __version__
+from freehold.engines import start
 from freehold.evals.comparing import SideBySide
 from freehold.evals.judging.judge import JudgeOptions
 from freehold.evals.latency import summarize
 from freehold.evals.replay import ReplayOptions
 from freehold.evals.scorer import read_options
 from freehold.evals.task_comparison import WIN_SCALE, compare_by_task, prepared
+from freehold.stats.clustered import encode_groups
+from freehold.stats.selection import SelectionRule, TriedCandidate
 from freehold.types.dataset import SplitName
 from freehold.types.deferral import SignalName
 from freehold.types.evaluation import EvalResult, Task
 from freehold.types.progress import Progress
 from freehold.types.selected import SelectionScores
+from freehold.workflows.journey.methods import Bench, Candidate, Made
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, ask_and_score
+from freehold.workflows.prove.evidence_basis import answers_folder
+from freehold.workflows.prove.results import frozen_answers
 
 SELECTION_SPLIT: SplitName = "validation"
 """It watches training as well: a candidate that stopped at its best epoch there looks a little better than it is, which
@@ -105,3 +116,49 @@ def _seconds(results: SideBySide, concurrency: int) -> float | None:
     holds for answers that were kept as well, so a run that goes on after a kill says the same."""
     times = [one.total_ms for one in results.candidate if one.total_ms is not None]
     return sum(times) / len(times) / 1000 / min(concurrency, len(times)) if times else None
+
+
+def tried(
+    name: str, scores: SelectionScores, *, usd: float | None = None, stopped: str | None = None
+) -> TriedCandidate:
+    """The scores under a candidate's name. `usd` is what 1,000 requests cost, `stopped` why it was not asked all."""
+    return TriedCandidate(
+        name=name,
+        differences=np.array([np.nan if d is None else d for d in scores.differences], dtype=float),
+        cost=usd,
+        codes=encode_groups(scores.groups),
+        stopped=stopped,
+    )
+
+
+def on_scale_of(scores: SelectionScores, rule: SelectionRule) -> SelectionRule:
+    """The rule on the scale of the scores, which a pairwise judge has from -1 to 1."""
+    return replace(rule, decision=replace(rule.decision, lo=scores.lo, hi=scores.hi))
+
+
+def measured(bench: Bench, candidate: Candidate, made: Made, *, items: int) -> SelectionScores:
+    """What a candidate does on the first `items` samples of the split; answers that are kept are not asked for again.
+
+    Raises what starting its engine and asking it raise.
+    """
+    frozen = frozen_answers(bench.project, bench.dataset, SELECTION_SPLIT)
+    return bench.steps.run(
+        f"select-{items}:{candidate.key}",
+        f"{candidate.short_name}: measure it on {items:,} selection samples",
+        [made.plan.identity, bench.dataset.id, bench.task, items, frozen, __version__],
+        SelectionScores,
+        lambda: anyio.run(partial(_ask, bench, made, items, frozen)),
+    )
+
+
+async def _ask(bench: Bench, made: Made, items: int, frozen: dict[str, tuple[str, ...]]) -> SelectionScores:
+    plan = made.plan
+    async with start(plan, log_dir=bench.project.state / "engines", name="select") as endpoint:
+        return await score_on_selection(
+            EvaluationPlan(dataset=bench.dataset, task=bench.task, split=SELECTION_SPLIT, frozen=frozen),
+            ServedCandidate(endpoint, plan.served_name),
+            items=items,
+            cache_dir=answers_folder(bench.project.state / "evaluations", plan),
+            options=ReplayOptions(plan.parallel),
+            progress=bench.progress,
+        )

@@ -1,4 +1,4 @@
-"""A cap on what a project's work spends on rented models, whichever step asks them.
+"""What requests to rented models cost, the models that freehold itself asks, and a cap on what a project's work spends.
 
 Every request is priced before it leaves: at the price that `freehold.toml` states for its address, else at the list
 price of its model. Engines that freehold started itself cost nothing, and so does an address on this machine that
@@ -15,15 +15,134 @@ from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
+import msgspec
+
+from freehold.costs.prices import flat_price, request_price
 from freehold.engines.ports import is_loopback
-from freehold.errors import UsageError
+from freehold.errors import MissingExtraError, UsageError, did_you_mean
 from freehold.evals.answers import ChatAnswer
 from freehold.evals.chat.cost_bounds import answer_tokens, is_count, unbounded
 from freehold.evals.chat.spending_cap import HeldSpending
 from freehold.types.config import PriceConfig, ProjectConfig
 from freehold.types.endpoint import Endpoint
+from freehold.types.trace import Usage
 from freehold.wire.base_url import joined
-from freehold.workflows.journey.paying.prices import Prices
+from freehold.workflows.project import now
+
+_REQUEST_TOKENS = 64
+"""What an API may add around messages and tools, generously."""
+
+
+class Prices:
+    """The prices of the incumbent and of the model that writes. None of a model: it is not known."""
+
+    def __init__(self, stated: PriceConfig | None, stated_for: str) -> None:
+        self._stated, self._stated_for = stated, stated_for
+
+    def usd(self, model: str, prompt_tokens: int, completion_tokens: int) -> Decimal | None:
+        """Dollars for one request; None where the price is not known."""
+        return self.usd_of(model, Usage(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens))
+
+    def usd_of(self, model: str, usage: Usage) -> Decimal | None:
+        """Dollars for an answer with these counts; None where the price is not known."""
+        flat = None
+        if self._stated is not None and model == self._stated_for:
+            flat = flat_price(self._stated)
+        try:
+            return request_price(model, usage, at=now(), flat=flat)
+        except (UsageError, MissingExtraError):
+            return None
+
+    def most(self, model: str, body: dict[str, Any]) -> Decimal:
+        """The most a request can cost: a byte is at least one token's worth of nothing, so there are never more tokens
+        than bytes, and never more of an answer than `max_tokens`."""
+        prompt = len(msgspec.json.encode([body["messages"], body.get("tools"), body.get("response_format")]))
+        return self.usd(model, prompt + _REQUEST_TOKENS, body["max_tokens"]) or Decimal(0)
+
+    def spent(self, model: str, answer: ChatAnswer, most: Decimal) -> Decimal:
+        """What an answer cost. One without counts costs the most it can, unless the API refused to answer."""
+        usage = answer.usage
+        if usage is not None and usage.prompt_tokens is not None:
+            return self.usd_of(model, usage) or Decimal(0)
+        return Decimal(0) if answer.is_refusal else most
+
+
+class PricedModel(NamedTuple):
+    """Where it is, what it is called there, and what it costs."""
+
+    model: str
+    endpoint: Endpoint
+    prices: Prices
+
+    @property
+    def priced(self) -> bool:
+        """Whether its price is known."""
+        return self.prices.usd(self.model, 1, 1) is not None
+
+
+def asked_model(name: str, config: ProjectConfig, *, role: str) -> PricedModel:
+    """``incumbent``, or one of ``[[endpoints]]`` (``NAME``, or ``NAME/MODEL``). `role` is what it is asked as, for
+    messages.
+
+    Raises `UsageError` for a name that is none of these, and for one that cannot be asked.
+    """
+    if name == "incumbent":
+        return _incumbent(config, role)
+    return _of_endpoints(name, config, role)
+
+
+def _incumbent(config: ProjectConfig, role: str) -> PricedModel:
+    incumbent = config.incumbent
+    if incumbent is None or incumbent.base_url is None:
+        raise UsageError(
+            f"{role} is to be the incumbent, and no address of it is known",
+            hint="base_url and api_key_env in [incumbent]",
+        )
+    _check_api("the incumbent", incumbent.api, role)
+    endpoint = Endpoint(
+        name="incumbent",
+        engine="remote",
+        base_url=incumbent.base_url,
+        api_key_env=incumbent.api_key_env,
+        credentials=incumbent.credentials,
+    )
+    return PricedModel(incumbent.model, endpoint, Prices(incumbent.price, incumbent.model))
+
+
+def _of_endpoints(name: str, config: ProjectConfig, role: str) -> PricedModel:
+    named = {one.name: one for one in config.endpoints}
+    first, _, model = name.partition("/")
+    found = named.get(name) or named.get(first)
+    if found is None:
+        known = [*named, "incumbent"]
+        raise UsageError(
+            f"{role} {name} is not one of [[endpoints]]",
+            hint=did_you_mean(name, known, f"known: {', '.join(known)}"),
+        )
+    model = model if found.name == first and model else next((one for one in found.models if one != "*"), "")
+    if not model:
+        raise UsageError(
+            f"the endpoint {found.name} lists no models, so it is not known which one is {role}",
+            hint=f'models = ["…"] in its [[endpoints]], or "{found.name}/MODEL"',
+        )
+    _check_api(f"the endpoint {found.name}", found.api, role)
+    endpoint = Endpoint(
+        name=found.name,
+        engine="remote",
+        base_url=found.base_url,
+        api_key_env=found.api_key_env,
+        credentials=found.credentials,
+    )
+    return PricedModel(model, endpoint, Prices(found.price, model))
+
+
+def _check_api(what: str, api: str, role: str) -> None:
+    if api != "openai":
+        raise UsageError(
+            f"{what} speaks the {api} API, in which {role} is not asked",
+            hint="put the gateway in front of it (freehold up) and name its address in [[endpoints]]",
+        )
+
 
 _LOOK_AGAIN_SECONDS = 0.02
 

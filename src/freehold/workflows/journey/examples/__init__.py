@@ -1,1 +1,0 @@
-"""Which training samples are shown to a model as examples, and how many in which order."""

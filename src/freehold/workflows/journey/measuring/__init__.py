@@ -1,1 +1,0 @@
-"""What a candidate does on the selection split, and what its requests cost."""

@@ -1,1 +1,0 @@
-"""What requests to a rented model can cost, did cost, and were answered: on the disk before anything else happens."""
