@@ -25,17 +25,6 @@ def test_it_does_not_speak_to_people(refused, monkeypatch):
     refused("mcp", message="not to people", hint="claude mcp add")
 
 
-@pytest.mark.parametrize("option", [("--port", "9000"), ("--token-env", "TOKEN")])
-def test_options_of_http_are_not_ignored_without_it(freehold, option):
-    ran = freehold("mcp", *option)
-    assert ran.code == 2 and f"{option[0]} goes with --http" in ran.err
-
-
-def test_without_the_extra_it_says_which(refused, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    refused("mcp", message="needs the extra 'mcp'", hint="pip install 'freehold[mcp]'")
-
-
 def test_a_program_cannot_confirm(refused, project, freehold):
     desk, request = asked(project)
     refused("mcp", "confirm", message="a confirmation needs a terminal")

@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from tests.evals.trajectories.conftest import as_recorded, calls, played
+from tests.evals.trajectories.conftest import as_recorded, played
 
 from freehold.bounded.sandbox import sandbox_state
 from freehold.errors import ConfigError
@@ -46,15 +46,6 @@ def test_what_was_not_changed_and_what_was_changed_too_often_is_no_success(sessi
     assert check("state:refund", session, (*once, *once[len(session.opening) :])).value == 0.0
 
 
-def test_another_amount_is_another_state_and_another_reading_is_not(sessions):
-    session = refunded(sessions)
-    other = played(
-        session, lambda sample, number: calls(("refund", {"order_id": "A1", "amount": 1}))
-    ).messages
-    assert check("state:refund", session, other[: len(session.opening) + 1]).value == 0.0
-    assert check("state:escalate", session, other).value == 1.0
-
-
 @pytest.mark.process
 def test_a_function_of_ones_own_sees_the_whole_session(sessions, tmp_path):
     (tmp_path / "grade.py").write_text(GRADER)
@@ -71,6 +62,7 @@ def test_a_function_of_ones_own_sees_the_whole_session(sessions, tmp_path):
     )
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("name", "says"),
     [

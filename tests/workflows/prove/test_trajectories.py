@@ -21,10 +21,8 @@ from freehold.workflows.project import open_project
 from freehold.workflows.prove.evaluate import HeldOutSelection, ServedCandidate
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.prove.trajectories import (
-    SyntheticUser,
     TrajectoryRequest,
     evaluate_trajectories,
-    survival,
 )
 
 SESSIONS = 60
@@ -128,25 +126,6 @@ def test_a_second_look_is_counted(project):
         assert [one.id for one in store.records(TrajectoryEvaluation)] == [first.id, second.id]
 
 
-def test_another_model_may_play_the_user(project):
-    as_recorded = recorded(SESSIONS)
-
-    def both(body):
-        if body["model"] == "customer":
-            said = "DONE" if len(body["messages"]) > 3 else "And when?"
-            return {"role": "assistant", "content": said}
-        return as_recorded(body)
-
-    with agent(both) as (url, seen):
-        user = SyntheticUser(Endpoint(name=url, engine="remote", base_url=url), "customer", 5)
-        made = evaluate(project, url, "final_calls", user=user, limit=10)
-    asked = [body for body in seen if body["model"] == "customer"]
-    assert (made.sessions, made.synthetic_user) == (10, "customer")
-    assert asked
-    assert {body["seed"] for body in asked} == {5}
-    assert any("made up" in note for note in made.notes)
-
-
 def test_mistakes_are_said_before_anything_is_asked(project, tmp_path):
     with pytest.raises(ConfigError, match="unknown success won"):
         evaluate(project, "http://127.0.0.1:9", "won")
@@ -155,7 +134,3 @@ def test_mistakes_are_said_before_anything_is_asked(project, tmp_path):
         store.put(make_dataset(tmp_path, [empty]))
     with pytest.raises(UsageError, match="no held-out session has an answer"):
         evaluate(project, "http://127.0.0.1:9")
-
-
-def test_sessions_that_were_never_asked_do_not_count():
-    assert survival([]) == ()

@@ -9,7 +9,6 @@ from freehold.datasets import building
 from freehold.evals.trajectories.sessions import sessions_of
 from freehold.store import open_store
 from freehold.types.evaluation import Task
-from freehold.workflows.prove.preflight.address import AskedEndpoint
 from freehold.workflows.prove.preflight.sessions import (
     SessionsRequest,
     sessions_preflight,
@@ -50,16 +49,12 @@ def test_sessions_are_the_items_and_not_their_decisions(tmp_path):
     assert "with n = 20" in margin.text
 
 
-def test_an_address_that_is_silent_and_an_unknown_check_are_told(tmp_path):
-    found = look(tmp_path, success="won", addresses=(AskedEndpoint("the candidate", "http://127.0.0.1:9"),))
-    assert [one.check for one in found.failed] == ["success", "endpoint"]
-
-
 def own(tmp_path, body):
     (tmp_path / "mine.py").write_text(f"def check(answer, reference, sample):\n{body}\n")
     return f"{tmp_path / 'mine.py'}:check"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("body", "outcome", "said"),
     [
@@ -79,11 +74,3 @@ def test_a_function_of_your_own_is_tried_on_recorded_sessions(tmp_path, body, ou
     (found,) = anyio.run(find)
     assert found.outcome == outcome
     assert said in found.text
-
-
-def test_a_function_that_is_not_there_fails_before_anything_is_asked(tmp_path):
-    named = own(tmp_path, "    return 1.0").replace(":check", ":absent")
-    held_out = [one for one in agent_log.samples(5) if one.target is not None]
-    (found,) = anyio.run(success_findings, named, sessions_of(held_out).sessions)
-    assert found.outcome == "fail"
-    assert "absent" in found.text
