@@ -16,6 +16,8 @@ import pytest
 import freehold.cli
 from freehold.cli.output import cells, echo
 
+pytestmark = pytest.mark.process
+
 HOSTILE = "\x1b]52;c;cm0=\x07 \x1b]8;;http://evil\x1b\\\\x \x1b[2J\x9b1A \u202eabc\u2066 \u200b\u2028 \x7f"
 FORBIDDEN = {
     ("click", "echo"),
@@ -80,7 +82,6 @@ init traffic.jsonl --dir other | init traffic.jsonl --dir tasks --all | nonsense
 """.replace("\n", " | ")
 
 
-@pytest.mark.process
 def test_no_command_prints_a_line_wider_than_the_terminal(freehold, traffic, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     pairs = [f'{{"id": {number}, "a": 1, "b": {int(number % 9 != 0)}}}' for number in range(90)]
@@ -127,7 +128,6 @@ def on_a_terminal(*words, folder, **environment):
     return shown.decode()
 
 
-@pytest.mark.process
 @pytest.mark.parametrize(
     "words",
     [("tasks", "traffic.jsonl"), ("fit", "Qwen/Q")],

@@ -12,6 +12,8 @@ import pytest
 
 from freehold.agents.mcp.confirming import Confirmations, call_id
 
+pytestmark = pytest.mark.process
+
 CALL = call_id("migrate", {"fresh": False})
 
 
@@ -61,7 +63,6 @@ def on_a_terminal(project, typed):
     return shown
 
 
-@pytest.mark.process
 def test_on_a_terminal_the_user_sees_what_is_asked_and_gets_a_code_that_counts(project):
     desk, _ = asked(project)
     shown = on_a_terminal(project, "y\n")
@@ -70,7 +71,6 @@ def test_on_a_terminal_the_user_sees_what_is_asked_and_gets_a_code_that_counts(p
     desk.redeem(CALL, code)
 
 
-@pytest.mark.process
 def test_no_is_the_default_and_takes_the_request_away(project):
     desk, _ = asked(project)
     assert "refused" in on_a_terminal(project, "\n")

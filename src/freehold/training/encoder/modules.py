@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from freehold.late import np
+
 
 class ByteDropout(torch.nn.Module):
     """Sets each value to 0 with probability `p`, to the nearest 256th, and scales the others to the same mean.
