@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.timeout(400)  # twenty seconds of computing, on a busy machine many times that
+pytestmark = [pytest.mark.process, pytest.mark.timeout(400)]
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "calibration.md"
@@ -37,7 +37,6 @@ def quick():
     )
 
 
-@pytest.mark.process
 def test_every_error_rate_holds(quick):
     run = quick
     assert run.returncode == 0, run.stdout + run.stderr

@@ -54,6 +54,7 @@ def test_the_runtime_of_openmp_is_where_llama_cpp_is(variant, has):
     assert ("libgomp1" in packages) == has
 
 
+@pytest.mark.process
 @helm
 def test_the_folders_are_those_of_the_chart():
     chain = lineage(STAGES, "gateway")

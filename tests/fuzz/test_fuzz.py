@@ -8,10 +8,11 @@ from tests.fuzz.table import TARGETS
 from tests.fuzz.target import watched
 from tests.fuzz.targets import http
 
+pytestmark = pytest.mark.process
+
 NAMES = sorted(TARGETS)
 
 
-@pytest.mark.process
 @pytest.mark.parametrize("name", NAMES)
 def test_inputs_that_are_checked_in(name):
     """Seeds, inputs that reached something new in longer runs, and each that once broke a promise."""
@@ -41,7 +42,6 @@ def test_new_inputs(name):
     holds()
 
 
-@pytest.mark.process
 @pytest.mark.skipif(not runner.guided(), reason="atheris is not installed: pip install 'freehold[fuzz]'")
 @pytest.mark.parametrize("name", NAMES)
 def test_guided_by_coverage(name, tmp_path):

@@ -198,6 +198,7 @@ def writers():
 NOTING = ("append", "audit.append", "audit.append_change", "audit.tally", "_note", "keep_within")
 
 
+@pytest.mark.process
 def test_no_change_goes_without_an_entry_or_a_reason():
     found = {name for name, notes in writers() if not notes or name == "store/audit.py:note"}
     assert found == set(UNAUDITED_WRITERS)

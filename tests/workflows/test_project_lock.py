@@ -54,6 +54,7 @@ def held_by(store, *, silent_seconds, **changes):
     assert leases.take(store.database, "migration", owner, at=at, seconds=LEASE_SECONDS)
 
 
+@pytest.mark.process
 def test_a_second_process_is_told_who_holds_it_and_goes_on_when_that_was_killed(url, holder):
     said = []
     with open_store(url) as store:
@@ -102,6 +103,7 @@ def test_what_another_version_wrote_is_believed_for_a_lease(url):
             pass
 
 
+@pytest.mark.process
 def test_the_lock_in_a_copy_of_the_store_is_not_the_originals(tmp_path, url, holder):
     copy = tmp_path / "copy"
     copy.mkdir()

@@ -10,6 +10,7 @@ from freehold.datasets.importing import RejectedRecord
 from freehold.errors import InputError
 
 
+@pytest.mark.process
 def test_a_saved_hugging_face_dataset_keeps_its_splits(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     for split, texts in (("train", ["a", "b"]), ("test", ["c"])):

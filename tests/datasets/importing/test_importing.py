@@ -51,6 +51,7 @@ OTHER_KINDS = (b"ARROW1", b"PAR1", b"PK\x03\x04", b"\xff\xfe", b"\xfe\xff", b"\x
 """How files begin that are no lines of text, whatever they are called: these may be refused as a whole."""
 
 
+@pytest.mark.process
 @given(st.lists(st.binary(max_size=60), max_size=8))
 @example([b"ARROW1"])
 @example([b"PK\x03\x04"])

@@ -15,7 +15,7 @@ from freehold.evals.replay import ReplayOptions, answers
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluation import Task
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.process, pytest.mark.anyio]
 
 ASK = [{"role": "user", "content": "Where is my order?"}]
 
@@ -28,7 +28,6 @@ async def ask(client, endpoint, name, **options):
     )
 
 
-@pytest.mark.process
 async def test_it_is_ready_and_on_loopback(engine):
     session, endpoint, _ = engine
     assert session.running.health().state == "ready"

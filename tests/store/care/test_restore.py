@@ -118,6 +118,7 @@ def test_rows_with_a_wrong_checksum_are_counted_and_come_along(url, tmp_path):
         assert len(list(store.traces())) == 39
 
 
+@pytest.mark.process
 @pytest.mark.skipif(shutil.which("sqlite3") is None, reason="SQLite's shell is not installed")
 def test_what_sqlites_own_shell_recovers_of_a_broken_file_is_a_store_again(tmp_path):
     url, broken = default_url(tmp_path), tmp_path / "freehold.sqlite3"

@@ -54,6 +54,7 @@ def of_the_incumbent(one, answer):
     return msgspec.structs.replace(one, gold=None, incumbent=answer)
 
 
+@pytest.mark.process
 @pytest.mark.timeout(300)
 def test_a_child_process_names_the_samples_that_are_doubted(tmp_path, base_weights):
     labels = list(KINDS)

@@ -269,6 +269,7 @@ def test_all_that_is_older(project):
         assert store.count_traces() == 30
 
 
+@pytest.mark.process
 def test_a_store_in_use_by_another_process_is_cleaned_as_well(project):
     script = """
         import sys, time
@@ -332,6 +333,7 @@ def serving(project):
         upstream.close()
 
 
+@pytest.mark.process
 def test_what_is_on_its_way_into_the_store_is_forgotten_too(project):
     """While another process holds the store, a person's request lies in the spool only."""
     question = {"model": "m", "user": "user-4711", "messages": [{"role": "user", "content": SECRET}]}

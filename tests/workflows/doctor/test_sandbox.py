@@ -27,6 +27,7 @@ def test_it_is_told_where_it_matters(state, own, outcome, said):
     assert (found.fix == "apt-get install bubblewrap") is (outcome == "warn")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("scorer", "own"), [("code", True), ("label", False)])
 def test_what_is_there_is_looked_at(tmp_path, scorer, own):
     config = parse(f'[app]\nname = "a"\n[task]\nscorer = "{scorer}"\n', path="freehold.toml")

@@ -17,6 +17,7 @@ def project(tmp_path, monkeypatch):
     return open_project()
 
 
+@pytest.mark.process
 def test_a_measured_speed_is_kept_and_replaced(project):
     first = bench(project, "echo", completion_tokens=32)
     low, high = first.speed.prefill_tokens_per_second

@@ -14,7 +14,7 @@ from tests.workflows.serve.holding import hold_while
 from freehold.gateway.config import GatewayConfig
 from freehold.types.endpoint import ServePlan
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 TEXT = "where is my order now"
 
 

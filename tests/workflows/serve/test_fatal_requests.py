@@ -4,6 +4,7 @@ import json
 import urllib.error
 import urllib.request
 
+import pytest
 from tests.workflows.serve.holding import hold_while
 
 from freehold.engines import keys
@@ -11,6 +12,8 @@ from freehold.gateway.config import GatewayConfig
 from freehold.gateway.serve import free_port
 from freehold.types.endpoint import ServePlan
 from freehold.workflows.serve import served
+
+pytestmark = pytest.mark.process
 
 FATAL, HARMLESS = "please die", "hello"
 

@@ -114,6 +114,7 @@ def test_without_a_gateway_the_address_is_open_or_asks_for_the_users_key(tmp_pat
     assert seen == [[200, 200, 200], [401, 401, 200]]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("names", [("a",), ("a", "b")], ids=["alone", "several"])
 def test_behind_a_gateway_engines_answer_it_alone(tmp_path, names):
     seen = []
@@ -149,6 +150,7 @@ def prepared(folder):
     return echo(preparation=made)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("gateways", [0, 1])
 @pytest.mark.parametrize("others", [0, 1])
 def test_a_model_is_asked_as_its_plan_prepares_it_whatever_stands_before_it(tmp_path, gateways, others):

@@ -57,6 +57,7 @@ def test_models_that_do_not_fit_together_are_refused(tmp_path, monkeypatch):
         serve.serve(open_project(), two, port=free_port(), ready=lambda _: None, progress=Silent())
 
 
+@pytest.mark.process
 def test_several_models_are_served_from_a_folder_that_never_served(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ready = []

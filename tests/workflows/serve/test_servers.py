@@ -26,6 +26,7 @@ def leave(folder, port, pid=None, started=None):
     return server
 
 
+@pytest.mark.process
 def test_only_those_whose_process_lives_count(tmp_path):
     alive = leave(tmp_path, 8001)
     leave(tmp_path, 8002, started=psutil.Process().create_time() - 60)  # a later process has its id

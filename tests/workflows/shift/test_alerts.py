@@ -12,6 +12,8 @@ from freehold.types.config import WatchConfig
 from freehold.workflows.shift import alerts
 from freehold.workflows.shift.alerts import Alarm, send
 
+pytestmark = pytest.mark.process
+
 ALARM = Alarm(kind="rolled_back", app="shop", route="support", at=START, why="too slow", action="rolled_back")
 TOLD = {
     "kind": "rolled_back",

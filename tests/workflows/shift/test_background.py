@@ -14,6 +14,8 @@ from freehold.workflows.project import open_project
 from freehold.workflows.serve import served, servers
 from freehold.workflows.shift import background
 
+pytestmark = pytest.mark.process
+
 
 def test_it_is_found_again_and_stopped(tmp_path):
     (tmp_path / "freehold.toml").write_text('[app]\nname = "x"\n[serve]\nengine = "echo"\n')

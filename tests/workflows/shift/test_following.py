@@ -84,6 +84,7 @@ def test_a_broken_file_or_one_saved_half_leaves_what_runs(following, broken):
     assert following.save(HEAD + '[capture]\nmode = "off"\n').capture == "off"
 
 
+@pytest.mark.process
 def test_a_file_that_is_still_written_is_in_force_when_it_is_whole(following):
     """Its half reads well: the endpoints that come behind it would be taken from the clients that ask them."""
     assert [one.name for one in following.save(HEAD + CAPTURE + OTHER).endpoints] == ["incumbent", "house"]

@@ -168,6 +168,7 @@ def test_without_a_gateway_there_is_nothing_to_see(tmp_path, store):
     assert Lookout(tmp_path / "none").look(store, at=AT, limits_ms={}) == []
 
 
+@pytest.mark.process
 def test_an_outage_after_promotion_reaches_the_hook_within_ten_seconds(upstream, tmp_path):
     """The real thing: capture is off, the candidate is gone, every request is answered, and the hook hears of it."""
     heard = tmp_path / "heard.json"

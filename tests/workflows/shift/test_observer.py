@@ -10,6 +10,8 @@ from tests.workflows.shift.shifting import begun, mirrored
 from freehold.store import default_url, open_store
 from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess
 
+pytestmark = pytest.mark.process
+
 HEAD = '[app]\nname = "x"\n[incumbent]\nmodel = "gpt-4o"\nbase_url = "http://127.0.0.1:1"\n'
 
 

@@ -12,6 +12,8 @@ from freehold.types.config import parse
 from freehold.workflows.shift import observer_process
 from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess, environment_of
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def observer(tmp_path):

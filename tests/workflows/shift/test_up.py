@@ -21,6 +21,8 @@ from freehold.types.model import Weights
 from freehold.workflows.project import open_project
 from freehold.workflows.shift import up
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def port():
@@ -230,7 +232,6 @@ def cli(folder, *arguments):
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.process
 def test_adapters_are_added_and_removed_while_it_serves(run, tmp_path, port):
     answers = tmp_path / "tuned.json"
     answers.write_text('{"Where is my order?": "tracking"}')
@@ -253,7 +254,6 @@ def test_adapters_are_added_and_removed_while_it_serves(run, tmp_path, port):
     assert code == 2 and "nothing is served" in err
 
 
-@pytest.mark.process
 def test_several_models_behind_one_address(run, tmp_path, port):
     (tmp_path / "freehold.toml").write_text('[app]\nname = "x"\n[serve]\nengine = "echo"\n')
     server = run("serve", "one", "two", "--engine", "echo", "--port", str(port), "--json")
@@ -267,7 +267,6 @@ def test_several_models_behind_one_address(run, tmp_path, port):
     assert server.stop()[0] == 0
 
 
-@pytest.mark.process
 def test_two_servers_on_one_store_do_not_disturb_each_other(run, tmp_path, port):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -15,6 +15,7 @@ def test_without_a_browser_the_way_out_is_said(tmp_path, monkeypatch):
     assert "print it from there" in refused.value.hint
 
 
+@pytest.mark.process
 def test_a_browser_that_prints_nothing_is_an_error(tmp_path, monkeypatch):
     fake = tmp_path / "chromium"
     fake.write_text("#!/bin/sh\necho no display >&2\nexit 1\n")

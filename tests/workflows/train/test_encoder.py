@@ -37,6 +37,7 @@ def train(tmp_path, base, samples, progress=None):
     )
 
 
+@pytest.mark.process
 @pytest.mark.timeout(600)
 def test_a_child_process_trains_it_once(tmp_path, base_weights):
     heard = Heard()

@@ -17,6 +17,8 @@ from freehold.types.progress import Silent
 from freehold.workflows.project import open_project
 from freehold.workflows.train.encoder_export import export_encoder
 
+pytestmark = pytest.mark.process
+
 BLOCKED = """
 import sys
 class Blocked:

@@ -17,6 +17,7 @@ pytest.importorskip("torch")
 pytestmark = pytest.mark.timeout(300)
 
 
+@pytest.mark.process
 def test_k_quants_need_the_program_and_a_failure_says_what_it_said(ready, tmp_path, monkeypatch):
     project, adapter, _, gguf = ready
     monkeypatch.setattr(export_kinds, "merge", merge_here)

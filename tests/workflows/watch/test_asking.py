@@ -58,6 +58,7 @@ def test_an_incumbent_with_credentials_of_a_cloud_is_asked_with_them(
     assert cloud.number == 1 and not cloud.refused and incumbent.seen == []
 
 
+@pytest.mark.process
 def test_the_incumbent_is_scored_too_where_the_scorer_looks_at_answers_alone(project, incumbent):
     task = Task(name="support", scorer="regex", options={"pattern": "paid"})
     plan = LIVE._replace(known=["refund", "paid", "paid", "refund"])

@@ -98,6 +98,7 @@ def test_an_incumbent_that_is_gone_and_nothing_frozen_is_said(project, store):
         watch.check(project, store, "support", at=week(store, 1), config=config)
 
 
+@pytest.mark.process
 def test_hooks_that_fail_are_said_and_do_no_harm(tmp_path, monkeypatch):
     alarm = alerts.Alarm(kind="drift", app="x", route="r", at=NOW, why="because")
     out = tmp_path / "out.json"

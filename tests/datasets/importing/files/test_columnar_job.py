@@ -10,6 +10,8 @@ from tests.datasets.importing.files.written import CHATS
 from freehold.datasets.importing.files.table_rows import arrow_rows
 from freehold.errors import InputError
 
+pytestmark = pytest.mark.process
+
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
 MIB = 1 << 20
@@ -62,7 +64,6 @@ BOMBS = [
 ]
 
 
-@pytest.mark.process
 @pytest.mark.parametrize(("make", "kind"), BOMBS, ids=[make.__name__ for make, _ in BOMBS])
 def test_a_bomb_is_refused_before_it_fills_the_memory(tmp_path, make, kind):
     path = tmp_path / f"bomb.{kind}"

@@ -122,6 +122,7 @@ def test_csv_with_a_column_named_twice(tmp_path):
         list(importing.read(tmp_path / "a.csv"))
 
 
+@pytest.mark.process
 def test_parquet_with_messages_and_class_names(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
@@ -142,6 +143,7 @@ def test_parquet_with_messages_and_class_names(tmp_path):
     assert good.gold == "yes" and "'label' is missing" in bad.reason
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
 def test_a_file_that_is_no_parquet_is_an_error(tmp_path, name):
     pytest.importorskip("pyarrow")

@@ -7,8 +7,9 @@ from tests.workflows.incumbent.test_scan import DAY, seen
 from freehold.workflows.incumbent.scan import scan
 from freehold.workflows.incumbent.scanning.reading import decoded, language_of, words
 
+pytestmark = pytest.mark.process
 
-@pytest.mark.process
+
 @pytest.mark.parametrize(
     ("name", "data"),
     [
@@ -34,13 +35,11 @@ def test_python_that_does_not_parse_is_read(tmp_path):
     assert seen(found, "two.py") == [(2, "sdk", "openai"), (4, "model_id", "gpt-4o"), (6, "model_id", "o1")]
 
 
-@pytest.mark.process
 def test_a_long_line_of_data_hides_no_model(tmp_path):
     (tmp_path / "data.py").write_text(f'm = "gpt-4o"\nblob = "{"A" * 6000}"\n')
     assert seen(scan(tmp_path, as_of=DAY), "data.py") == [(1, "model_id", "gpt-4o")]
 
 
-@pytest.mark.process
 def test_code_cells_of_a_notebook_are_read(tmp_path):
     cells = [
         {"cell_type": "markdown", "source": ["we use gpt-4-0613"]},

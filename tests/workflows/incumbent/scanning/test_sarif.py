@@ -4,8 +4,9 @@ from tests.workflows.incumbent.test_scan import DAY, PYTHON
 from freehold.workflows.incumbent.scan import scan
 from freehold.workflows.incumbent.scanning.sarif import sarif
 
+pytestmark = pytest.mark.process
 
-@pytest.mark.process
+
 def test_results_have_levels_and_places(tmp_path):
     (tmp_path / "app.py").write_text(PYTHON)
     made = sarif(scan(tmp_path, as_of=DAY), fail_within=30)

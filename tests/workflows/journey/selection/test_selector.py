@@ -84,6 +84,7 @@ def rows(migration):
     return {one.model: one for one in migration.report.candidates}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("delay", [0, 40])
 def test_of_a_good_a_bad_and_a_remote_one_the_cheapest_that_passes_is_proven_with_one_look(
     tmp_path, served, delay

@@ -43,6 +43,7 @@ def test_a_path_that_the_program_would_read_as_another_is_refused(program, path)
             MADE[program](msgspec.structs.replace(ONE, **given))
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("program", MADE)
 def test_two_gateways_are_one_address_and_a_killed_one_is_survived(program, upstream, tmp_path):
     require(program)

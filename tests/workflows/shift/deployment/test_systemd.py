@@ -70,6 +70,7 @@ VARIANTS = {
 }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_systemd_accepts_the_unit_and_does_not_find_it_exposed(variant, analyze):
     text = unit(service(**VARIANTS[variant]))
@@ -84,10 +85,12 @@ def test_systemd_accepts_the_unit_and_does_not_find_it_exposed(variant, analyze)
     assert exposure < {"gateway": 2.0, "user code": 5.0}.get(variant, 3.0), told.stdout
 
 
+@pytest.mark.process
 def test_a_word_that_systemd_does_not_know_would_be_seen(analyze):
     assert "Unknown key" in analyze("verify", unit(SERVICE).replace("UMask", "UMaks")).stderr
 
 
+@pytest.mark.process
 def test_words_reach_the_command_as_they_are(analyze):
     odd = service(command=("/bin/true", "--config", '/srv/a b/100%/$HOME/"q"/\'s/freehold.toml'))
     (line,) = [line for line in lines(unit(odd)) if line.startswith("ExecStart=")]

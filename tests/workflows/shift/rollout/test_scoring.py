@@ -21,6 +21,7 @@ def test_a_corrected_answer_counts_for_both(store):
     assert seen.pairs == 1 and seen.state("quality").estimate == 1.0
 
 
+@pytest.mark.process
 def test_an_incumbent_is_scored_too_where_the_scorer_looks_at_answers_alone(store):
     """Its own answer as the reference would make it right by construction, and a judge or a pattern may not agree."""
     begun(store, task=Task(name="support", scorer="regex", margin=0.1, options={"pattern": "paid"}))
