@@ -1,8 +1,6 @@
 import json
 
 import pytest
-from tests.evals import agent_log
-from tests.evals.agent_server import agent, recorded
 
 
 @pytest.fixture
@@ -90,63 +88,6 @@ def test_a_task_may_be_a_file(freehold, files, tmp_path):
     assert status == 2
     assert "triage.toml:2: unknown key task.scorr" in err
     assert "did you mean scorer?" in err
-
-
-@pytest.fixture
-def agent_project(freehold, tmp_path):
-    """A project with the sessions of an agent's log, all held out."""
-    lines = [
-        json.dumps(
-            {
-                "messages": [*one["request"]["messages"], one["response"]["choices"][0]["message"]],
-                "tools": one["request"]["tools"],
-                "conversation_id": one["session"],
-            }
-        )
-        for one in agent_log.records(20)
-        if not one["response"]["choices"][0]["message"].get("refusal")
-    ]
-    (tmp_path / "agent.jsonl").write_text("\n".join(lines))
-    (tmp_path / "freehold.toml").write_text(
-        '[app]\nname = "t"\n[data]\nfiles = ["agent.jsonl"]\nheld_out = 0.5\n[task]\nscorer = "turn"\nmargin = 0.1\n'
-    )
-    assert freehold("import", "agent.jsonl")[0] == 0
-    assert freehold("dataset", "build")[0] == 0
-
-
-def test_whole_sessions_are_played(freehold, agent_project):
-    with agent(recorded(20)) as (url, _):
-        played = ("evaluate", "--endpoint", url, "--model", "m", "--trajectories", "state:refund")
-        status, _, err = freehold(*played)
-        assert status == 2
-        assert "not begun, nothing was spent: with n = 9 nothing can be proven" in err
-        status, out, err = freehold(*played, "--anyway")
-        assert status == 3, err
-        assert "decisions as recorded" in out
-        status, out, _ = freehold(*played, "--anyway", "--json")
-    record = json.loads(out)
-    assert (status, record["success"], record["ended"]) == (
-        3,
-        "state:refund",
-        {"finished": record["sessions"]},
-    )
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--a", "x", "--b", "y", "--trajectories", "final_calls"), "say what to compare"),
-        (("--endpoint", "http://u", "--model", "m", "--trajectories", "won"), "unknown success won"),
-        (
-            ("--endpoint", "http://u", "--model", "m", "--trajectories", "final_calls", "--user-model", "x"),
-            "needs an address and a name",
-        ),
-    ],
-)
-def test_mistakes_about_trajectories(freehold, arguments, message):
-    status, _, err = freehold("evaluate", *arguments)
-    assert status == 2
-    assert message in err
 
 
 def test_files_count_their_looks_too(freehold, files):
