@@ -80,13 +80,6 @@ def test_comply_writes_the_files(run, tmp_path):
     assert (tmp_path / "legal" / "USE_RESTRICTIONS.md").exists()
 
 
-def test_matrix_shows_ways_to_use(run):
-    rows = json.loads(run("matrix", "Qwen/Qwen2.5-7B", "nobody/knows", "--json").stdout)["items"]
-    table = {row["model"]: row["ways"] for row in rows}
-    assert table["Qwen/Qwen2.5-7B"]["weights"]["outcome"] == "allowed_with_obligations"
-    assert {cell["outcome"] for cell in table["nobody/knows"].values()} == {"unclear"}
-
-
 def test_identify_names_a_tail(run, tmp_path):
     (tmp_path / "LICENSE").write_text("Roses are red. Violets are blue. Sugar is sweet and so are you.")
     result = run("identify", "LICENSE")
