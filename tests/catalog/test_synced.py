@@ -19,14 +19,6 @@ def changed(**fields):
     return msgspec.structs.replace(MODEL, **fields)
 
 
-def test_what_is_kept_is_found_by_id_or_short_name_whatever_the_case(tmp_path):
-    synced.keep(tmp_path, MODEL)
-    assert synced.all_synced(tmp_path) == [MODEL]
-    assert synced.find(tmp_path, "org/model-1b") == synced.find(tmp_path, "MODEL-1B") == MODEL
-    assert synced.find(tmp_path, "Org/Other") is None
-    assert [path.name for path in synced.folder(tmp_path).iterdir()] == ["Org--Model-1B.json"]
-
-
 def test_a_damaged_record_says_how_to_get_it_back(tmp_path):
     synced.keep(tmp_path, MODEL)
     (synced.folder(tmp_path) / "Org--Model-1B.json").write_text("{")
@@ -49,9 +41,3 @@ def test_a_record_that_contradicts_itself_is_refused_with_its_path(tmp_path, siz
     with pytest.raises(StorageError) as caught:
         synced.find(tmp_path, "Org/Model-1B")
     assert told in caught.value.message and "Org--Model-1B.json" in caught.value.message
-
-
-def test_only_what_differs_is_told():
-    assert synced.differences(MODEL, changed(commit="c2")) == ()
-    kinds = [one.kind for one in synced.differences(MODEL, changed(license="apache-2.0", shape=None))]
-    assert kinds == ["license", "shape"]

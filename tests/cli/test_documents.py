@@ -12,38 +12,10 @@ import msgspec
 import pytest
 from tests.documents import ROOT, check, schemas, validator
 
-from freehold.cli.documents import ERROR_SCHEMA, JsonOption, Printed, document, json_option
-from freehold.errors import FreeholdError, UnknownModelError
+from freehold.cli.documents import ERROR_SCHEMA, JsonOption, document
 
 PUBLISHED = ROOT / "docs" / "reference" / "schemas"
 NAMES = list(schemas().inventory())
-
-
-@pytest.mark.parametrize(
-    ("text", "printed"),
-    [
-        ("a.b:C", Printed("a.b:C", is_list=False, version=1)),
-        ("a.b:C[]", Printed("a.b:C", is_list=True, version=1)),
-        ("a.b:C[]/3", Printed("a.b:C", is_list=True, version=3)),
-    ],
-)
-def test_a_line_says_what_is_printed(text, printed):
-    assert Printed.of(text) == printed
-
-
-def test_a_command_that_does_not_say_it_is_told_how():
-    with pytest.raises(TypeError, match="say what is printed"):
-        json_option(lambda as_json: None)
-
-
-def test_every_json_option_says_what_it_prints():
-    bare = [
-        " ".join(words)
-        for words, command in schemas().commands()
-        for option in command.params
-        if "--json" in option.opts and not isinstance(option, JsonOption)
-    ]
-    assert not bare
 
 
 WITHOUT_JSON = {
@@ -139,14 +111,6 @@ def test_every_document_has_a_published_schema(name):
     assert published == schemas().schema(name), "run scripts/docs"
 
 
-def test_a_document_is_an_object_that_names_its_schema():
-    assert document({"a": 1}, "freehold.x/1") == b'{"schema":"freehold.x/1","a":1}'
-    assert document({}, "freehold.x/1") == b'{"schema":"freehold.x/1"}'
-    assert document([1, 2], "freehold.x/1") == b'{"schema":"freehold.x/1","items":[1,2]}'
-    with pytest.raises(AssertionError):
-        document(3, "freehold.x/1")
-
-
 def sample(kind, depth=0):
     """A value of a type as `msgspec.inspect` describes it, with something in every field."""
     found = msgspec.inspect
@@ -211,38 +175,6 @@ def test_an_error_is_a_document_too(freehold):
     assert f"error: {told['error']['message']}" in ran.err
 
 
-def test_without_json_an_error_prints_nothing_on_stdout(freehold):
-    assert freehold("fit", "org/gone").out == ""
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("power", "--json"),
-        ("power", "--margin", "x", "--json"),
-        ("nonsense", "--json"),
-        ("power", "--json", "--no"),
-    ],
-    ids=" ".join,
-)
-def test_a_command_line_that_is_not_understood_is_an_error_of_usage(freehold, words):
-    ran = freehold(*words)
-    assert ran.code == 2
-    assert ran.json["error"]["code"] == "usage"
-    assert ran.json["error"]["message"] in " ".join(ran.err.split())
-
-
-def test_behind_two_dashes_json_is_a_word(freehold):
-    assert freehold("fit", "--", "--json").out == ""
-
-
-def test_a_bug_is_told_and_its_traceback_kept(freehold, monkeypatch):
-    monkeypatch.setattr("freehold.settings.load", lambda: 1 / 0)
-    monkeypatch.setattr("freehold.cli.machine.settings.load", lambda: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        freehold("settings", "--json")
-
-
 @pytest.mark.process
 def test_a_stopped_command_says_so_in_json(tmp_path):
     program = (
@@ -255,20 +187,6 @@ def test_a_stopped_command_says_so_in_json(tmp_path):
     told = check(ended.stdout)["error"]
     assert (told["code"], told["exit_code"], told["retryable"]) == ("stopped", 130, True)
     assert told["message"] == ended.stderr.strip() == "stopped; the same command goes on"
-
-
-def test_codes_are_the_names_of_errors():
-    class _MissingThingError(UnknownModelError):
-        pass
-
-    assert _MissingThingError.code() == "missing_thing"
-    assert FreeholdError.code() == "failed"
-
-
-def test_words_of_strangers_cannot_steer_the_terminal_from_an_error(freehold):
-    ran = freehold("fit", "\x1b[31mred", "--json")
-    assert "\x1b" not in ran.out
-    assert "\x1b[31mred" in ran.json["error"]["message"]
 
 
 def test_the_page_links_every_schema():

@@ -21,7 +21,7 @@ def given(words, option, value):
     return [*words.split(), *MORE.get(words, filled(command)), option, *values]
 
 
-@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999"])
+@pytest.mark.parametrize("value", ["nan", "1e999"])
 @pytest.mark.parametrize(("words", "option"), list(taking(click.types.FloatParamType)))
 def test_every_float_is_finite(freehold, tmp_path, words, option, value):
     (tmp_path / "file.txt").write_text("")

@@ -2,113 +2,15 @@ import inspect
 import io
 import sys
 
-import click
 import pytest
 from tests.cli.test_documents import COMMANDS, MORE, filled
 from tests.documents import ROOT
-
-from freehold.cli import options
-from freehold.cli.options import hanging, short_count
-
-
-@pytest.mark.parametrize(
-    ("parameters", "shown"),
-    [
-        (362e6, "362M"),
-        (999.4e6, "999M"),
-        (999.5e6, "1.0B"),
-        (27e9, "27.0B"),
-        (999.95e9, "1.00T"),
-        (1.03e12, "1.03T"),
-    ],
-)
-def test_parameters_are_counted_as_people_do(parameters, shown):
-    assert short_count(int(parameters)) == shown
-
-
-def test_later_lines_hang_under_the_first(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "44")
-    assert hanging("one two three four five six seven eight nine", "  · ").splitlines() == [
-        "  · one two three four five six seven eight",
-        "    nine",
-    ]
-    assert hanging("one " * 12, "ranked by ", "  ").splitlines()[1].startswith("  one")
-
-
-def test_colours_of_the_first_words_take_no_room(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "44")
-    first = click.style("done", fg="green", bold=True)
-    assert hanging("one two three four five six seven eight nine", f"{first}  ").splitlines() == [
-        f"{first}  one two three four five six seven",
-        "      eight nine",
-    ]
-    assert hanging("", f"{first}  ") == ""
-
-
-def test_a_word_longer_than_the_line_stays_whole(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "44")
-    path = "/a/very/long/path/" + "x" * 60
-    assert path in hanging(f"see {path}", "  ").splitlines()[-1]
 
 
 def test_the_project_is_found_by_a_file_or_a_folder(freehold, project, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path.parent)
     for named in (project, project / "freehold.toml"):
         assert freehold("keys", "list", "--config", named, "--json").items == []
-
-
-def test_without_colour_there_is_none(freehold, monkeypatch, project):
-    from click.testing import CliRunner
-
-    from freehold.cli.main import cli
-
-    monkeypatch.delenv("NO_COLOR")
-    coloured = CliRunner().invoke(cli, ["fit", "google/gemma-3-270m", "--machine", "L4"], color=True).output
-    assert "\x1b[" in coloured
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b[" not in freehold("fit", "google/gemma-3-270m", "--machine", "L4").out
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("retirements", "gpt-4o"),
-        ("settings",),
-        ("engines", "list"),
-        ("license", "Qwen/Qwen2.5-7B", "--set", "mode=hosted_service"),
-        ("compare", "--pairs", "pairs.jsonl", "--margin", "0.02"),
-        ("power", "--margin", "0.02", "--discordance", "0.1", "--n", "200"),
-    ],
-    ids=lambda words: words[0],
-)
-def test_what_is_told_fits_a_terminal_of_80_columns(freehold, tmp_path, monkeypatch, words):
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.delenv("FREEHOLD_HOME")  # its path is as long as it is
-    rows = [f'{{"id": {number}, "a": 1, "b": {int(number % 9 != 0)}}}' for number in range(90)]
-    (tmp_path / "pairs.jsonl").write_text("\n".join(rows))
-    shown = freehold(*words).out
-    assert shown and max(map(len, shown.splitlines())) <= 80
-
-
-ROWS = [("route", "asked for", "candidate"), ("tickets", "gpt-4o", "local/" + "m" * 50), ("日本", "*", "–")]
-
-
-def test_a_table_has_columns_where_they_fit_and_blocks_where_not(monkeypatch, capsys):
-    monkeypatch.setenv("COLUMNS", "100")
-    options.echo_table(ROWS)
-    wide = capsys.readouterr().out.splitlines()
-    assert len(wide) == 3 and wide[0].index("asked for") == wide[1].index("gpt-4o")
-    assert wide[2].startswith("日本     *"), "a wide letter takes two columns"
-    monkeypatch.setenv("COLUMNS", "75")
-    options.echo_table(ROWS)
-    assert capsys.readouterr().out.splitlines() == [
-        "tickets",
-        "  asked for  gpt-4o",
-        "  candidate  local/" + "m" * 50,
-        "日本",
-        "  asked for  *",
-        "  candidate  –",
-    ]
 
 
 OF_VARIABLES = [

@@ -1,6 +1,19 @@
+"""What a request asks, and messages as the chat API spells them."""
+
 import json
 
+import pytest
+
 from freehold.datasets.asked import all_asked, asked_context, is_step, last_turn, normalized_question
+from freehold.datasets.messages import (
+    chat_message,
+    chat_messages,
+    message_text,
+    modern,
+    refusal_of,
+    response_message,
+    text_of,
+)
 from freehold.types.dataset import Message, Sample
 
 LONG = "where is the lamp that I ordered on Tuesday for my sister?"
@@ -26,13 +39,6 @@ def test_a_stock_phrase_is_another_question_in_another_conversation():
     assert normalized_question(first) == normalized_question(again), "answers are not what is asked"
 
 
-def test_a_long_question_after_examples_is_compared_by_itself():
-    shots = [("user", "an example"), ("assistant", "its label")]
-    behind = sample(*shots, ("user", LONG))
-    assert normalized_question(behind) == normalized_question(sample(("user", LONG)))
-    assert normalized_question(behind, step=True) != normalized_question(sample(("user", LONG)))
-
-
 def test_results_of_tools_are_asked_and_their_field_names_are_not():
     result = json.dumps({"order": {"state": "lost", "days": [3, None]}})
     one = sample(("user", LONG), ("assistant", None), ("tool", result))
@@ -40,3 +46,35 @@ def test_results_of_tools_are_asked_and_their_field_names_are_not():
     assert asked_context(one) == f"{LONG}\nlost 3"
     assert all_asked(one) == LONG
     assert normalized_question(one) != normalized_question(sample(("user", LONG)))
+
+
+CALL = {"id": "c1", "type": "function", "function": {"name": "find", "arguments": '{"q":"lamp"}'}}
+
+
+@pytest.mark.parametrize("content", [{}, {"content": None}, {"content": ""}, {"content": []}])
+def test_a_turn_that_calls_needs_no_content(content):
+    message = chat_message({"role": "assistant", "tool_calls": [CALL], **content})
+    assert message.tool_calls == [CALL] and not message.content
+
+
+def test_a_refusal_is_what_was_said():
+    given = {"role": "assistant", "content": None, "refusal": "I can't do that."}
+    assert chat_message(given).content == message_text(given) == refusal_of(given) == "I can't do that."
+    parts = {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}
+    assert message_text(parts) == refusal_of(parts) == text_of(parts["content"]) == "No."
+    assert refusal_of({"role": "assistant", "content": "No.", "refusal": None}) is None
+
+
+def test_old_function_calls_are_tool_calls():
+    function = {"name": "find", "arguments": "{}"}
+    old = [
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "function_call": function},
+        {"role": "function", "name": "find", "content": None},
+    ]
+    _, call, result = chat_messages(old)
+    assert call.tool_calls[0]["function"] == function and call.content is None
+    assert (result.role, result.content, result.tool_call_id) == ("tool", "", call.tool_calls[0]["id"])
+    assert modern(old[:1]) == old[:1]
+    response = {"choices": [{"message": {"role": "assistant", "function_call": function}}]}
+    assert response_message(response)["tool_calls"][0]["function"] == function

@@ -76,10 +76,6 @@ def test_the_card_has_each_part_with_its_numbers():
         assert words in page, words
 
 
-def test_a_label_cannot_break_the_table():
-    assert "yes\\|no 700" in card_markdown(CARD)
-
-
 def test_in_short_nothing_of_a_sample_is_told():
     short = " ".join(card_in_short(CARD))
     assert "look at this: few samples" in short and "OpenAI's terms count." in short

@@ -1,7 +1,6 @@
 from collections import Counter
 from datetime import UTC, datetime
 
-from freehold.datasets.identity import question_id
 from freehold.datasets.linking import linked_samples
 from freehold.datasets.recipe import Recipe
 from freehold.types.trace import Trace
@@ -26,13 +25,6 @@ def trace(name, said, answer, *, group=None, hour=0, **changes):
 def linked(*traces, **recipe):
     dropped = Counter()
     return list(linked_samples(traces, Recipe(**recipe), dropped)), dropped
-
-
-def test_a_session_is_named_after_its_first_sample():
-    found, _ = linked(trace("2", ["a", "b", "c"], "d"), trace("1", ["a"], "b"), trace("3", ["x"], "y"))
-    first = question_id(found[1].sample.messages)
-    assert [one.sample.group for one in found] == [first, first, None]
-    assert [one.step for one in found] == [True, True, False]
 
 
 def test_an_id_names_the_session_and_takes_in_what_has_none():

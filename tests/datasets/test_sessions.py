@@ -52,16 +52,8 @@ def groups(*requests, names=None):
     return sorted(tuple(sorted(one)) for one in found.values())
 
 
-def test_a_history_that_holds_a_request_and_its_answer_continues_it():
-    assert groups(talk("a", "b"), talk("a", "b", "c", "d"), talk("x", "y")) == [(0, 1), (2,)]
-
-
 def test_requests_that_were_not_recorded_are_bridged():
     assert groups(talk("a", "b"), talk("a", "b", "c", "d", "e", "f", "g", "h")) == [(0, 1)]
-
-
-def test_branches_are_one_session():
-    assert groups(talk("a", "b"), talk("a", "b", "c", "d"), talk("a", "b", "e", "f")) == [(0, 1, 2)]
 
 
 def test_the_same_opening_alone_links_nobody():

@@ -1,16 +1,11 @@
-from collections import Counter
+"""Comparisons: slices, regressions, latency, faults."""
 
 import pytest
 
-from freehold.errors import UsageError
-from freehold.evals.comparing import (
-    Scale,
-    SideBySide,
-    code,
-    compare,
-    counted,
-    disagreements,
-)
+from freehold.errors import ConfigError
+from freehold.evals.comparing import SideBySide, compare, disagreements
+from freehold.evals.regressions import regressions
+from freehold.evals.slicing import slice_values
 from freehold.stats.compare import ScoreContext
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluation import EvalResult, Score, Task
@@ -67,19 +62,6 @@ def test_groups_are_the_units_where_any_sample_has_one():
     assert made.n_groups == 21
 
 
-def test_a_scale_of_its_own_takes_scores_outside_zero_to_one():
-    made = compare(side_by_side([0.0] * 40, [-1.0, 1.0] * 20), TASK, scale=Scale(-1.0, 1.0))
-    assert (made.difference, made.binary) == (0.0, False)
-    with pytest.raises(UsageError, match="outside 0 to 1"):
-        compare(side_by_side([0.0] * 40, [-1.0, 1.0] * 20), TASK)
-
-
-def test_results_of_other_samples_are_refused():
-    both = side_by_side([1.0] * 3, [1.0] * 3)
-    with pytest.raises(UsageError, match="the candidate's results are not in the samples' order"):
-        compare(both._replace(candidate=both.candidate[::-1]), TASK)
-
-
 def test_faults_are_told_apart_by_side_and_by_whose_they_are():
     broken = Score(value=0.0, reason="not_json: x", format_ok=False)
     both = side_by_side([Score(value=None, reason="http_500: boom"), 1.0], [1.0, broken])
@@ -102,6 +84,74 @@ def test_disagreements_are_the_largest_losses_first():
     assert found[:2] == disagreements(both.samples, both.incumbent, both.candidate, both.references, limit=2)
 
 
-def test_codes_are_what_stands_before_the_colon():
-    assert [code(text) for text in ("cut: at the limit", "timeout", None)] == ["cut", "timeout", "unknown"]
-    assert counted(Counter(b=1, a=1200)) == "1,200 a, 1 b"
+def result(output, value, **more):
+    score = Score(value=value, format_ok=more.pop("format_ok", True), parts=more.pop("parts", {}))
+    return EvalResult(sample_id="s", model="m", output=output, score=score, **more)
+
+
+def found(*rows):
+    references, one, other = zip(*rows, strict=True)
+    return regressions(SideBySide([None] * len(rows), references, one, other, "i", "c"))
+
+
+RIGHT = result("billing", 1.0)
+
+
+def test_lost_pairs_are_counted_by_what_was_wrong():
+    told = found(
+        ("billing", RIGHT, result("payments", 0.0)),
+        ("billing", RIGHT, result("payments", 0.0)),
+        ("billing", RIGHT, result("well, billing", 0.0, format_ok=False)),
+        ("billing", RIGHT, result(None, 0.0, error="timeout")),
+        ("billing", RIGHT, result(" ", 0.0)),
+        ("billing", RIGHT, result("billing!", 0.5)),
+        ("billing", result("payments", 0.0), RIGHT),
+        ("billing", RIGHT, RIGHT),
+        ("billing", RIGHT, result("x", None)),
+    )
+    assert (told.scored, told.lost, told.won) == (8, 6, 1)
+    assert told.by_cause == {
+        "a wrong answer": 2, "an answer in the wrong form": 1, "no answer": 1, "an empty answer": 1,
+        "a worse answer": 1,
+    }  # fmt: skip
+    assert told.confusions[0] == ("billing", "payments", 2)
+    assert sum(told.by_cause.values()) == told.lost
+
+
+def test_fields_are_counted_for_both_sides_over_all_pairs():
+    all_right = result("{}", 1.0, parts={"a": 1.0, "b": 1.0})
+    told = found(
+        ("{}", all_right, result("{}", 0.5, parts={"a": 0.0, "b": 1.0})),
+        ("{}", all_right, result("{}", 0.0, parts={"a": 0.0, "b": 0.0})),
+        ("{}", result("{}", 0.5, parts={"a": 1.0, "b": 0.0}), all_right),
+    )
+    assert told.by_field == {"a": (2, 0), "b": (1, 1)}
+    assert told.by_cause == {"one field wrong": 1, "several fields wrong": 1}
+    assert told.confusions == ()
+
+
+def sliced(text, gold=None, **metadata):
+    return Sample(id=text, messages=(Message(role="user", content=text),), gold=gold, metadata=metadata)
+
+
+def test_length_in_thirds():
+    values = slice_values("length", [sliced("x" * n) for n in (1, 2, 3, 10, 11, 12, 30, 31, 32)])
+    assert [value.split()[0] for value in values] == ["short"] * 3 + ["medium"] * 3 + ["long"] * 3
+    assert slice_values("length", [sliced("x"), sliced("y")]) == [None, None]
+
+
+def test_gold_fields_labels_and_metadata():
+    samples = [
+        sliced("a", '{"intent": "refund", "id": null}', vip=True),
+        sliced("b", "not json", vip=False),
+    ]
+    assert slice_values("gold.intent", samples) == ["refund", None]
+    assert slice_values("gold.id", samples) == ["null", None]
+    assert slice_values("vip", samples) == ["true", "false"]
+    assert slice_values("label", [sliced("a", "yes"), sliced("b", "y" * 99)]) == ["yes", None]
+
+
+def test_an_unknown_slice_names_the_known_ones():
+    with pytest.raises(ConfigError, match="slice vipp: no held-out sample has it") as raised:
+        slice_values("vipp", [sliced("a", vip=True)])
+    assert "vip" in raised.value.hint

@@ -8,7 +8,6 @@ from freehold.evals.frozen import (
     FrozenAnswers,
     frozen_answer,
     read_frozen,
-    reference_notes,
     references_kind,
     self_noise,
     with_frozen,
@@ -71,12 +70,3 @@ def test_self_noise_is_the_share_of_samples_scored_differently():
 )
 def test_what_answers_are_compared_with(golds, kind):
     assert references_kind([sample(str(i), gold=gold) for i, gold in enumerate(golds)]) == kind
-
-
-def test_a_reader_is_told_where_the_incumbent_is_its_own_reference():
-    samples = [sample("gold", gold="g"), sample("repeated", incumbent="a"), sample("once", incumbent="a")]
-    first, second = reference_notes(samples, {"repeated": ("b",)})
-    assert first.startswith("On 1 of 3 samples")
-    assert "another answer of its own" in first
-    assert second.startswith("On 1 of 3 samples the reference is the incumbent's own frozen answer")
-    assert reference_notes(samples[:1], {}) == ()

@@ -1,11 +1,9 @@
-import asyncio
-
 import pytest
 from aiohttp import web
-from tests.evals.chat.conftest import QUICK, TASK, run, said
+from tests.evals.chat.conftest import run, said
 
 from freehold.errors import UpstreamError, UsageError
-from freehold.evals.replay import Budget, ReplayOptions, replay
+from freehold.evals.replay import Budget
 from freehold.types.endpoint import Endpoint, ServedModel
 
 
@@ -20,15 +18,6 @@ def test_answers_come_in_order_with_usage_and_times(serve, samples, streaming):
     assert server.most_in_flight <= 4
     assert server.seen[0]["max_tokens"] == 9
     assert server.seen[0]["temperature"] == 0.0
-
-
-def test_concurrency_is_used(serve, samples):
-    async def slow(body, attempt):
-        await asyncio.sleep(0.03)
-        return "x"
-
-    _, server = run(serve, slow, samples(12), concurrency=6)
-    assert server.most_in_flight == 6
 
 
 def test_extra_body_of_the_served_model_is_sent(serve, samples):
@@ -50,21 +39,6 @@ def test_refusing_everything_is_an_error_not_a_verdict(serve, samples):
 
     with pytest.raises(UpstreamError, match="refuses every request: refused_request: 400 no"):
         run(serve, refuse, samples(3))
-
-
-def test_nobody_there_stops_soon(samples, unused_port):
-    endpoint = Endpoint(name="e", engine="remote", base_url=f"http://127.0.0.1:{unused_port}")
-    with pytest.raises(UpstreamError, match="can't be reached"):
-        asyncio.run(replay(endpoint, "m", samples(100), TASK, options=ReplayOptions(patience=QUICK)))
-
-
-@pytest.fixture
-def unused_port():
-    import socket
-
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def test_the_budget_caps_requests_and_says_so(serve, samples):

@@ -3,13 +3,10 @@ import asyncio
 import pytest
 
 from freehold.errors import InputError
-from freehold.evals import scoring
 from freehold.evals.answers import ChatAnswer
 from freehold.evals.scorer import Scorer, right
-from freehold.evals.scoring import score_all, scored, scorer_of
+from freehold.evals.scoring import score_all, scored
 from freehold.types.dataset import Sample
-from freehold.types.evaluation import Task
-from freehold.types.trace import Usage
 
 SAMPLE = Sample(id="s", messages=())
 
@@ -61,25 +58,6 @@ def test_a_fault_decides_before_the_scorer_does(answer, value, format_ok):
     assert (result.score.value, result.score.format_ok) == (value, format_ok)
     assert result.score.reason == answer.error
     assert scorer.most == (answer.fault is None)
-
-
-def test_what_was_measured_is_kept_with_the_score():
-    answer = ChatAnswer(output="x", ttft_ms=1.0, total_ms=2.0, usage=Usage(prompt_tokens=3))
-    result = asyncio.run(scored(Counting({"at_once": 1}), "m", SAMPLE, answer, None))
-    assert (result.model, result.ttft_ms, result.total_ms, result.usage.prompt_tokens) == ("m", 1.0, 2.0, 3)
-
-
-def test_a_tasks_scorer_is_closed_whatever_happens(monkeypatch):
-    scorer = Counting({"at_once": 1})
-    monkeypatch.setattr(scoring, "for_task", lambda task: scorer)
-
-    async def go():
-        async with scorer_of(Task(name="t", scorer="exact")):
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        asyncio.run(go())
-    assert scorer.closed
 
 
 class Breaking(Counting):

@@ -1,7 +1,14 @@
+"""Calls read out of text, paired, and texts made alike."""
+
 import json
+from itertools import permutations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from freehold.evals.matching import Fault, first_unmatched
+from freehold.evals.normalizing import collapsed, normalized_label, unfenced
 from freehold.evals.tool_calls import BrokenCall, Call, read_calls
 
 CALL = Call("book", {"city": "Bern", "nights": 2})
@@ -37,15 +44,6 @@ def test_plain_words_are_not_a_call(text):
     assert read_calls(text) == []
 
 
-def test_several_calls_keep_their_order_and_need_no_arguments():
-    assert read_calls("[f(x=1), a.g()]") == [Call("f", {"x": 1}), Call("a.g", {})]
-    assert read_calls('[{"name": "f", "arguments": ""}, {"name": "g"}]') == [Call("f", {}), Call("g", {})]
-
-
-def test_a_variable_is_compared_by_its_name():
-    assert read_calls("f(x=city)") == [Call("f", {"x": "city"})]
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -61,3 +59,40 @@ def test_a_variable_is_compared_by_its_name():
 def test_what_is_meant_as_a_call_and_cannot_be_read_is_broken(text, message):
     with pytest.raises(BrokenCall, match=message):
         read_calls(text)
+
+
+BAD = Fault("bad", "")
+
+
+@given(
+    st.integers(1, 5).flatmap(
+        lambda n: st.lists(st.lists(st.booleans(), min_size=n, max_size=n), min_size=n, max_size=n)
+    )
+)
+def test_a_pairing_is_found_exactly_where_one_exists(fits):
+    faults = [[None if one else BAD for one in row] for row in fits]
+    possible = any(
+        all(fits[row][column] for row, column in enumerate(order)) for order in permutations(range(len(fits)))
+    )
+    assert (first_unmatched(faults) is None) == possible
+
+
+@given(st.text())
+def test_normalizing_twice_changes_nothing(text):
+    assert normalized_label(normalized_label(text)) == normalized_label(text)
+    assert collapsed(collapsed(text)) == collapsed(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "inside"),
+    [
+        ("```json\n{}\n```", "{}"),
+        ("  ```\na\nb\n```  ", "a\nb"),
+        ("``` \n x \n```", "x"),
+        ("say ```x```", "say ```x```"),
+        ("```a\nb", "```a\nb"),
+        (" plain ", "plain"),
+    ],
+)
+def test_only_a_fence_around_everything_is_taken_off(text, inside):
+    assert unfenced(text) == inside

@@ -57,11 +57,6 @@ def test_cgroup_v1_limits_win_over_the_machine(tmp_path):
     assert cpu.cores(root).how == "CPU affinity"
 
 
-def test_no_limit_is_physical_memory(tmp_path):
-    root = write(tmp_path, {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "max\n"})
-    assert cpu.memory_limit(root).how == "physical memory"
-
-
 def test_instruction_sets_and_name_come_from_cpuinfo(tmp_path):
     root = write(
         tmp_path,

@@ -64,28 +64,6 @@ def test_page_holds_together(browser, page_file, width, scheme):
     page.close()
 
 
-@pytest.mark.parametrize("report", ["page_file", "hostile_file"])
-def test_the_first_screen_is_above_the_fold(browser, request, report):
-    page = browser.new_page(viewport={"width": 1280, "height": 720})
-    page.goto(request.getfixturevalue(report).as_uri())
-    for wanted in (".lead", ".next", ".tiles", "text=What would change it", "text=Valid until"):
-        box = page.locator(wanted).first.bounding_box()
-        if report == "page_file":
-            assert box["y"] + box["height"] <= 720, wanted
-    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
-    page.close()
-
-
-def test_the_first_printed_page_holds_it_all(browser, page_file):
-    """A4 with the page's own margins is 182 mm by 265 mm, at 96 pixels an inch 688 by 1001."""
-    page = browser.new_page(viewport={"width": 688, "height": 1001})
-    page.emulate_media(media="print")
-    page.goto(page_file.as_uri())
-    assert page.evaluate("document.querySelector('.first').getBoundingClientRect().bottom") <= 1001
-    assert page.evaluate("getComputedStyle(document.querySelector('.first')).breakAfter") == "page"
-    page.close()
-
-
 def test_words_of_strangers_do_nothing_and_cover_nothing(browser, hostile_file):
     page = browser.new_page(viewport={"width": 390, "height": 844})
     said = []

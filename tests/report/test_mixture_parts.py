@@ -1,10 +1,8 @@
 import re
 
-import msgspec
-import pytest
-from tests.report.sample_mixture import mixture, refused
+from tests.report.sample_mixture import mixture
 
-from freehold.report.mixture_parts import best_curve, mixture_figures, risk_over_share, shown_points
+from freehold.report.mixture_parts import mixture_figures, risk_over_share
 
 
 def test_the_picture_has_band_margin_random_line_and_proof():
@@ -20,28 +18,6 @@ def test_everything_lies_inside():
     lines = re.findall(r'points="([^"]+)"', risk_over_share(made, made.curves[0]))
     for pair in re.findall(r"(-?[\d.]+),(-?[\d.]+)", " ".join(lines)):
         assert 0 <= float(pair[0]) <= 640 and 0 <= float(pair[1]) <= 320
-
-
-def test_without_a_look_there_is_no_proof_in_it():
-    made = refused()
-    drawn = risk_over_share(made, best_curve(made))
-    assert "interval" not in re.sub(r'aria-label="[^"]*"', "", drawn)
-
-
-@pytest.mark.parametrize("made", [mixture(curves=(), best=None)])
-def test_nothing_is_drawn_of_no_curve(made):
-    assert best_curve(made) is None
-
-
-def test_an_empty_curve_is_no_picture():
-    made = mixture()
-    assert risk_over_share(made, msgspec.structs.replace(made.curves[0], points=(), chosen=None)) == ""
-
-
-def test_the_chosen_point_is_always_shown():
-    curve = mixture().curves[0]
-    assert curve.points[curve.chosen] in shown_points(curve, 5)
-    assert len(shown_points(curve, 5)) <= 6
 
 
 def test_figures_have_dollars_times_and_the_date_and_say_what_is_not_known():

@@ -1,10 +1,23 @@
+"""Pages of costs, load, a curve of training, several tasks, and their pictures."""
+
 import re
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 from tests.report import sample_report as sample
 
-from freehold.report.pictures import LONGEST_LABEL, _shown_label, candidates, curve, interval
+from freehold.costs import decision, traffic
+from freehold.costs.self_host import Rented, self_host
+from freehold.report.cost_page import break_even, picture, render_cost
+from freehold.report.curve_page import render_curve
+from freehold.report.pictures import candidates, curve, interval
 from freehold.report.selection_rows import SelectionPictureRow
+from freehold.report.tasks_page import render_tasks
+from freehold.types.cost import Bill, Range
+from freehold.types.machine import Speed
+from freehold.types.migrated import MigratedProject
+from freehold.types.training import TrainingEvent
 
 
 def test_pictures_of_extremes_stay_inside():
@@ -15,19 +28,97 @@ def test_pictures_of_extremes_stay_inside():
     assert "polyline" in curve([(0, 0.0), (1, 0.0)])
 
 
-def test_long_names_of_one_family_are_told_apart():
-    names = [
-        f"sentence-transformers/all-MiniLM-L6-v2 · encoder (tuned){more}" for more in ("", ", mixture" * 3)
-    ]
-    first, second = map(_shown_label, names)
-    assert first == "all-MiniLM-L6-v2 · encoder (tuned)"
-    assert second.endswith(", mixture") and len(second) <= LONGEST_LABEL and second != first
-    assert _shown_label("org/short") == "org/short"
-
-
 @pytest.mark.parametrize(
     ("verdict", "said"), [("promote", "proven"), ("hold", "measured"), ("reject", "measured")]
 )
 def test_only_what_was_promoted_is_called_proven(verdict, said):
     row = SelectionPictureRow("org/one", "proof", -0.05, -0.02, 0.01, verdict=verdict)
     assert f"org/one, {said} on held-out samples" in candidates([row], 0.03)
+
+
+def both(value):
+    return Range(low=Decimal(value), high=Decimal(value))
+
+
+def cost(requests=1_000_000, per_request="0.002", hour="1"):
+    usage = traffic.stated(
+        requests_per_month=Decimal(requests), prompt_tokens=Decimal(1000), completion_tokens=Decimal(100)
+    )
+    speed = Speed(
+        prefill_tokens_per_second=(10_000.0, 10_000.0),
+        decode_tokens_per_second=(1_000.0, 1_000.0),
+        decode_all_tokens_per_second=(1_000.0, 1_000.0),
+        concurrency=8,
+        how="measured",
+        basis="test",
+    )
+    bill = Bill(
+        model="gpt <4>",
+        usd_per_request=both(per_request),
+        usd_per_month=both(Decimal(per_request) * requests),
+        basis="test",
+    )
+    return decision.decide(usage, bill, self_host("open", "box", usage, speed, Rented(both(hour))))
+
+
+def test_the_page_gives_the_advice_its_figures_and_its_grounds():
+    made = cost()
+    page = render_cost(made)
+    assert "<h1>Leave</h1>" in page
+    assert "bill of gpt &lt;4&gt;</td><td>$2,000 a month" in page
+    assert f"<td>{break_even(made)}</td>" in page
+    assert all(reason.split(":")[0].replace("<4>", "&lt;4&gt;") in page for reason in made.reasons)
+    assert f"Record {made.id}" in page
+    assert "http" not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("requests", [1, 1_000_000, 10**9])
+def test_everything_drawn_is_inside_the_picture(requests):
+    svg = picture(cost(requests=requests))
+    points = re.findall(r"(-?[\d.]+),(-?[\d.]+)", " ".join(re.findall(r'points="([^"]+)"', svg)))
+    assert len(points) > 40
+    assert all(0 <= float(x) <= 640 and 0 <= float(y) <= 300 for x, y in points)
+    assert ">you</text>" in svg
+
+
+def run(steps=500, *, again_from=None):
+    events = [TrainingEvent(kind="start", steps=steps, message="24 samples")]
+    for step in range(1, steps + 1):
+        events.append(
+            TrainingEvent(kind="step", step=step, steps=steps, loss=2 / step, learning_rate=1e-3 / step,
+                          tokens=100 * step, seconds=step / 10, tokens_per_second=1000.0)
+        )  # fmt: skip
+        if step % 100 == 0:
+            events.append(
+                TrainingEvent(kind="eval", step=step, steps=steps, loss=1 / step, score=step / 1000)
+            )
+    return events
+
+
+def test_the_page_says_how_far_it_is_and_how_good():
+    page = render_curve("support <b>", run())
+    assert "500 of 500 steps, 50,000 tokens, 50 seconds." in page
+    assert "At best 50.0% of the validation split, at step 500." in page
+    assert "support &lt;b&gt;" in page
+    assert page.count("<svg") == 4
+    assert page.count("<circle") == 5 + 5
+    assert "http" not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
+
+
+AT = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def ended(name, outcome, **more):
+    return MigratedProject(name=name, folder=name, outcome=outcome, **more)
+
+
+def test_a_row_for_each_with_a_link_to_its_report():
+    page = render_tasks(
+        [ended("a <b>", "promote", page="a b/r.html", incumbent_mean=0.9, candidate_mean=0.95, items=70, alpha=0.025),
+         ended("c", "failed", why="no such file", alpha=0.05)],
+        at=AT,
+    )  # fmt: skip
+    assert "2 tasks: 1 promote, 1 failed." in page
+    assert '<a href="a%20b/r.html">a &lt;b&gt;</a>' in page and "90.0% → 95.0%" in page and ">70<" in page
+    assert "no such file" in page
+    assert "at most 7.5%" in page

@@ -6,6 +6,8 @@ Biometrics 24:339; Benjamini & Hochberg 1995, JRSS-B 57:289; Rogan & Gladen 1978
 1970, Annals of Mathematical Statistics 41:1397; Howard & Ramdas 2022, Bernoulli 28:1704.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

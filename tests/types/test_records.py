@@ -6,20 +6,17 @@ from decimal import Decimal
 import msgspec
 import pytest
 from msgspec.structs import replace
-from tests.hardware.small_shapes import shape
 
 from freehold.errors import UsageError
 from freehold.types.asking import RecordedAsking
 from freehold.types.dataset import Message
 from freehold.types.duties import duty_id
-from freehold.types.encoder import as_copied, text_of
+from freehold.types.encoder import text_of
 from freehold.types.endpoint import AdapterMount, Endpoint, ServedModel, ServePlan
 from freehold.types.migrated import AllMigrated, MigratedProject
-from freehold.types.model import ExpertShape
 from freehold.types.preparation import ExampleIndex, Preparation
 from freehold.types.route import Limits
 from freehold.types.ruling import Obligation
-from freehold.types.serving.rollout import FEWEST_PAIRS, Check, Drift
 from freehold.types.verdict import Verdict
 
 
@@ -74,18 +71,8 @@ TALK = (
 )
 
 
-def test_more_turns_are_read_newest_first_and_what_varies_of_the_system_prompt_last():
-    assert (
-        text_of(TALK, turns=5, system_lines=("Name the intent.",)) == "the blue one\n!\nmy card\nPlan: paid"
-    )
-
-
-@pytest.mark.parametrize(
-    ("form", "value"),
-    [("as_written", "a-12"), ("upper", "A-12"), ("lower", "a-12"), ("digits", "12"), ("number", 12)],
-)
-def test_a_piece_as_it_is_copied(form, value):
-    assert as_copied("a-12", form) == value
+def test_what_varies_of_the_system_prompt_is_read_last():
+    assert text_of(TALK, system_lines=("Name the intent.",)) == "the blue one\n!\nPlan: paid"
 
 
 def test_adapters_bring_the_template_they_were_taught_with():
@@ -146,28 +133,6 @@ def test_the_exit_code_is_the_worst_of_all(outcomes, code):
     )
 
 
-@pytest.mark.parametrize(
-    ("experts", "layers"),
-    [
-        (ExpertShape(count=8, per_token=2, ffn=4), [True] * 4),
-        (ExpertShape(count=8, per_token=2, ffn=4, dense_layers=1), [False, True, True, True]),
-        (ExpertShape(count=8, per_token=2, ffn=4, every=2, offset=1), [False, True, False, True]),
-    ],
-)
-def test_experts_stand_where_the_pattern_says(experts, layers):
-    assert [experts.at(layer) for layer in range(4)] == layers
-
-
-def test_heads_and_widths_by_layer():
-    mixed = shape(attention=("sliding", "full", "recurrent", "none"), full_head_dim=64)
-    assert [mixed.head_dim_at(layer) for layer in range(2)] == [32, 64]
-    assert [mixed.value_dim_at(layer) for layer in range(2)] == [32, 64]
-    assert [mixed.kv_heads_at(layer) for layer in range(4)] == [2, 2, 0, 0]
-    by_layer = msgspec.structs.replace(mixed, kv_heads_by_layer=(1, 4, 9, 9), value_head_dim=16)
-    assert [by_layer.kv_heads_at(layer) for layer in range(4)] == [1, 4, 0, 0]
-    assert (by_layer.value_dim, by_layer.value_dim_at(1), mixed.value_dim) == (16, 16, 32)
-
-
 INDEX = ExampleIndex(path="/a", sha256="s", samples=9, k=4)
 MADE = Preparation.of(base_model="b", dataset_id="d", reminder="r", examples=INDEX, made_from=("x",))
 
@@ -214,31 +179,3 @@ def test_counts_have_a_largest_and_usual_limits_no_problem():
 @pytest.mark.parametrize(("outcome", "code"), [("promote", 0), ("reject", 1), ("hold", 3)])
 def test_exit_codes_of_outcomes(outcome, code):
     assert Verdict(id="v", outcome=outcome, candidate="a", incumbent="b", reasons=()).exit_code == code
-
-
-DRIFT = Drift(
-    name="tools", side="input", users=9, share=0.5, baseline=0.1, e_value=3, statistic=250, alarm=True
-)
-
-
-def check(**changes):
-    base = {
-        "id": "c", "route": "r", "at": datetime(2026, 3, 1, tzinfo=UTC), "against": "live", "period": 1, "planned": 50,
-        "estimated_usd": None, "budget_usd": Decimal(1), "spent_usd": None, "pairs": FEWEST_PAIRS, "unscored": 0,
-        "difference": 0.0, "e_value": 1.0, "statistic": 1.0, "alarm": False, "smallest_drop": None,
-    }  # fmt: skip
-    return Check(**(base | changes))
-
-
-@pytest.mark.parametrize(
-    ("changes", "code"),
-    [
-        ({}, 0),
-        ({"alarm": True}, 1),
-        ({"drift": (DRIFT,)}, 1),
-        ({"pairs": FEWEST_PAIRS - 1}, 3),
-        ({"pairs": 0, "drift": (DRIFT,)}, 1),
-    ],
-)
-def test_exit_codes_of_checks(changes, code):
-    assert check(**changes).exit_code == code

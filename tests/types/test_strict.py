@@ -1,5 +1,6 @@
-"""Unknown keys and wrong values name the key, the value and what is allowed."""
+"""Strict reading: mistakes name the place, the value and the range."""
 
+import math
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -9,6 +10,7 @@ from msgspec import Meta
 
 from freehold.errors import ConfigError, UsageError
 from freehold.types import strict
+from freehold.types.config.table import AtLeastOne, NotNegative, Positive, Share, ShareBelowOne
 
 
 class Inner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,3 +107,20 @@ def test_an_amount_of_money_that_cannot_be_is_refused_wherever_it_stands(amount)
 def test_an_amount_of_money_that_can_be():
     read = strict.read({"prices": [{"usd": "0"}, {"usd": 3}, {}]}, Priced, "here")
     assert [one.usd for one in read.prices] == [Decimal(0), Decimal(3), None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "inside", "outside"),
+    [
+        (AtLeastOne, [1, 10**9], [0, -1]),
+        (NotNegative, [0.0, 1e300], [-1e-9, math.inf, math.nan]),
+        (Positive, [1e-300, 1e300], [0.0, math.inf, math.nan]),
+        (Share, [0.0, 1.0], [-0.1, 1.1, math.nan]),
+        (ShareBelowOne, [0.0, 0.999], [1.0, -0.1]),
+    ],
+)
+def test_the_ends_of_each_range(kind, inside, outside):
+    assert [msgspec.convert(value, kind) for value in inside] == inside
+    for value in outside:
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert(value, kind)

@@ -64,14 +64,21 @@ def installed_extras() -> dict[str, bool]:
         wanted = metadata.requires("freehold") or []
     except metadata.PackageNotFoundError:
         return {}
-    found: dict[str, bool] = {}
+    whole: dict[str, bool] = {}
+    parts: dict[str, list[str]] = {}
     for text in wanted:
         requirement, _, marker = text.partition(";")
         extra = re.fullmatch(r"\s*extra\s*==\s*['\"]([\w.-]+)['\"]\s*", marker)
-        name = re.match(r"[\w.-]+", requirement.strip())
-        if extra is not None and name is not None and name[0] != "freehold":
-            found[extra[1]] = found.get(extra[1], True) and _is_here(name[0])
-    return dict(sorted(found.items()))
+        name = re.match(r"([\w.-]+)(?:\[([^\]]*)\])?", requirement.strip())
+        if extra is not None and name is not None:
+            own = name[1] == "freehold"
+            whole[extra[1]] = whole.get(extra[1], True) and (own or _is_here(name[1]))
+            parts.setdefault(extra[1], []).extend(re.split(r"[\s,]+", name[2]) if own and name[2] else [])
+
+    def is_whole(extra: str) -> bool:
+        return whole.get(extra, False) and all(is_whole(part) for part in parts[extra])
+
+    return {extra: is_whole(extra) for extra in sorted(whole)}
 
 
 def _is_here(name: str) -> bool:

@@ -20,7 +20,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-from aiohttp import web
 
 from freehold.console import static_files
 from freehold.console.actions import ACTIONS, Action
@@ -30,6 +29,7 @@ from freehold.console.record_cache import RecordCache
 from freehold.console.screens import SCREENS, query_of
 from freehold.console.sessions import Sessions
 from freehold.errors import UsageError
+from freehold.late import web
 from freehold.types.audit import change_source, change_why
 from freehold.types.record import Record
 from freehold.wire.hosts import HostPolicy

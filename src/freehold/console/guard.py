@@ -13,11 +13,10 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any
 
-from aiohttp import web
-
 from freehold.console.project_store import ProjectStore
 from freehold.console.sessions import Sessions, Visitor
 from freehold.errors import FreeholdError, RevisionError, StorageError, StoreError
+from freehold.late import web
 from freehold.types.route import Permission
 from freehold.wire.hosts import HostPolicy
 

@@ -9,11 +9,10 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 
-from aiohttp import web
-
 from freehold.console.app import Console, application
 from freehold.console.sessions import Sessions, Visitor
 from freehold.errors import PortInUseError
+from freehold.late import web
 from freehold.wire.hosts import HostPolicy, check_host_names
 from freehold.workflows.project import Project
 

@@ -6,7 +6,7 @@ import re
 from importlib import resources
 from importlib.resources.abc import Traversable
 
-from aiohttp import web
+from freehold.late import web
 
 MEDIA_TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
 SCRIPTS_AND_STYLES = re.compile(r"(?:(?:pieces|screens)/)?[a-z_]+\.(?:js|css)")

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, TypeAlias
 
 from freehold.datasets import near
 from freehold.datasets.asked import asked_context
 from freehold.datasets.identity import question_id
+from freehold.late import np
 from freehold.types.dataset import Sample
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _LOOKED_AT = 2000
 """This many known questions decide which pieces of text all have in common."""
 
-Flags = npt.NDArray[np.bool_]
+Flags: TypeAlias = "npt.NDArray[np.bool_]"
 
 
 class KnownQuestions:

@@ -13,9 +13,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from freehold.datasets import near
 from freehold.datasets.asked import all_asked as all_asked
@@ -34,8 +32,12 @@ from freehold.datasets.writing import load as load
 from freehold.datasets.writing import require as require
 from freehold.datasets.writing import samples as samples
 from freehold.datasets.writing import write as write
+from freehold.late import np
 from freehold.types.dataset import SPLITS, NearDuplicates, Sample, SplitName
 from freehold.types.trace import Trace
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _ORDER: tuple[SplitName, ...] = ("held_out", "validation", "train")
 """Who keeps a question that stands in several splits: the first of these."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, NamedTuple
 
 from freehold.datasets import near
 from freehold.datasets.asked import TELLS, is_step, last_turn
 from freehold.datasets.spool import SampleSpool
+from freehold.late import np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 class _LastTurn(NamedTuple):

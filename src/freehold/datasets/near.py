@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
+from freehold.late import datasketch, np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 PIECE = 5
 PERMUTATIONS = 128
@@ -33,8 +35,8 @@ IN_MEMORY = 100_000
 """More signatures than this are kept in a file (512 bytes each)."""
 _AT_ONCE = 1 << 18
 
-Pieces: TypeAlias = npt.NDArray[np.uint32]
-Signatures: TypeAlias = npt.NDArray[np.uint32]
+Pieces: TypeAlias = "npt.NDArray[np.uint32]"
+Signatures: TypeAlias = "npt.NDArray[np.uint32]"
 
 
 class NearPairs(NamedTuple):
@@ -75,8 +77,6 @@ def common_pieces(texts: Iterable[str]) -> Pieces:
 
 def signatures(sets: Iterable[Pieces], count: int) -> tuple[Signatures, npt.NDArray[np.bool_]]:
     """A MinHash signature of each set, one a row, and which rows are of sets that are not empty."""
-    import datasketch
-
     empty: Any = datasketch.MinHash(num_perm=PERMUTATIONS, hashfunc=int)
     signed: Signatures
     if count > IN_MEMORY:  # on disk, where the system can put pages aside

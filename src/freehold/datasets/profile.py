@@ -8,9 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from freehold.datasets.building import all_asked
+from freehold.late import np
 from freehold.types.dataset import Lengths, Sample, SplitName, SplitProfile
 
 MOST_LANGUAGE_LOOKS = 2000

@@ -29,17 +29,19 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from freehold import files
 from freehold.datasets.messages import blanked_text
 from freehold.datasets.session_flow import Forest, sessions_of
+from freehold.late import np
 from freehold.types.dataset import Message
 from freehold.types.record import canonical_json
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 MOST_BRANCHES = 4
 """A history that no recorded answer made, with more continuations than this, is a prompt's examples; so is an opening
@@ -58,8 +60,8 @@ _OF_TIMES = frozenset({
 })  # fmt: skip
 _THOUGHT = re.compile(r"^\s*<think>.*?</think>", re.DOTALL)
 
-Hashes: TypeAlias = npt.NDArray[np.uint64]
-Rows: TypeAlias = npt.NDArray[np.int64]
+Hashes: TypeAlias = "npt.NDArray[np.uint64]"
+Rows: TypeAlias = "npt.NDArray[np.int64]"
 
 
 class RequestChain(NamedTuple):

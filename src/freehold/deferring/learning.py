@@ -8,14 +8,7 @@ found on the same samples.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
-
-import numpy as np
-import numpy.typing as npt
-from scipy import sparse
-from scipy.linalg import solve_triangular
-from scipy.optimize import minimize
-from scipy.special import expit
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from freehold.deferring.router import (
     LARGEST_WEIGHT,
@@ -28,6 +21,10 @@ from freehold.deferring.router import (
     places,
 )
 from freehold.errors import UsageError
+from freehold.late import linalg, np, optimize, sparse, special
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 FOLDS = 5
@@ -36,7 +33,7 @@ _STEPS, _LEAST_GAIN = 100, 1e-6
 _MOST_COORDINATES = 4_000
 _ALIKE = 1e-9
 """Of the mean product of a row with itself: what keeps rows apart that are the same."""
-Numbers = npt.NDArray[np.float64]
+Numbers: TypeAlias = "npt.NDArray[np.float64]"
 
 
 class LearnedRouter(NamedTuple):
@@ -181,11 +178,11 @@ class _Regression:
         def loss(at: Numbers) -> tuple[float, Numbers]:
             raw = seen @ at[:-1] + at[-1]
             total = float(np.sum(np.logaddexp(0, raw) - right * raw)) + penalty / 2 * float(at[:-1] @ at[:-1])
-            gap = expit(raw) - right
+            gap = special.expit(raw) - right
             return total, np.append(transposed @ gap + penalty * at[:-1], gap.sum())
 
         start = np.append(np.zeros(seen.shape[1]), np.log(mean / (1 - mean)))
-        found = minimize(
+        found = optimize.minimize(
             loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "ftol": _LEAST_GAIN}
         ).x
         weights = np.zeros(self._width)
@@ -193,9 +190,9 @@ class _Regression:
         return weights, float(found[-1])
 
     def _of_rows(self, factor: Numbers, coordinates: Numbers) -> Numbers:
-        return np.asarray(self._rows.T @ solve_triangular(factor, coordinates, trans="T", lower=True))
+        return np.asarray(self._rows.T @ linalg.solve_triangular(factor, coordinates, trans="T", lower=True))
 
 
 def foretold(columns: sparse.csr_matrix, weights: Numbers, intercept: float) -> Numbers:
     """The probability for each row."""
-    return np.asarray(expit(columns @ weights + intercept))
+    return np.asarray(special.expit(columns @ weights + intercept))

@@ -18,18 +18,20 @@ import struct
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from freehold import files
 from freehold.deferring.request_text import READ_CHARACTERS as READ_CHARACTERS
 from freehold.deferring.request_text import request_text as request_text
 from freehold.errors import StorageError
+from freehold.late import np
 from freehold.types.deferral import RouterFiles
 from freehold.types.record import Record
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 VERSION = 1
 MAGIC = b"freehold router\n"

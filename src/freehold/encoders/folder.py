@@ -6,15 +6,17 @@ import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from freehold import files
 from freehold.errors import EngineError, HashMismatchError, InputError, WeightsError
+from freehold.late import np
 from freehold.types.encoder import EncoderManifest, FieldHead
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 MANIFEST = "encoder.json"
 MODEL = "model.onnx"
@@ -27,7 +29,7 @@ VERSION = 1
 TAGS = 2
 """Outputs of a head of kind ``copied``: a token is outside of the value, or inside."""
 
-Array = npt.NDArray[np.float32]
+Array: TypeAlias = "npt.NDArray[np.float32]"
 
 
 class ServedHead(NamedTuple):

@@ -10,10 +10,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from freehold.encoders.folder import (
     MODEL,
@@ -25,7 +22,11 @@ from freehold.encoders.folder import (
     read_manifest,
 )
 from freehold.errors import EngineError, InputError, MissingExtraError, StorageError
+from freehold.late import np
 from freehold.types.encoder import EncoderManifest
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 FEATURE = "running an encoder"
 EXTRA = "encoder-server"

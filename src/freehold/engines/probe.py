@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import aiohttp
+from freehold.late import aiohttp
 
 PROBE_SECONDS = 10.0
 

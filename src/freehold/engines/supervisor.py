@@ -18,14 +18,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-import aiohttp
-
 from freehold import files
 from freehold.engines import crash, keys, ports, probe
 from freehold.engines.engine import EngineHealth, State
 from freehold.environment import inherited
 from freehold.errors import EngineError, StorageError
 from freehold.hardware import cgroup
+from freehold.late import aiohttp
 from freehold.types.endpoint import Endpoint
 
 log = logging.getLogger(__name__)

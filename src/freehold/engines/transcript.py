@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import aiohttp
 import msgspec
 
 from freehold.engines import keys
 from freehold.errors import UpstreamError
+from freehold.late import aiohttp
 from freehold.preparing.request import asked
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.record import Record

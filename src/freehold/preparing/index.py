@@ -14,19 +14,21 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from freehold import files
 from freehold.encoders.folder import hashes, read_manifest, vector_files
 from freehold.encoders.runner import SentenceVectors
 from freehold.errors import EngineError, FreeholdError, InputError, StorageError
+from freehold.late import np
 from freehold.preparing.lexical import Bm25
 from freehold.types.preparation import Example, ExampleIndex, Retriever
 from freehold.types.record import Record, content_id
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 VERSION = 1
 EXAMPLES, HEAD, VECTORS = "examples.jsonl", "index.json", "vectors.npy"

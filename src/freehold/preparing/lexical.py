@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from freehold.errors import MissingExtraError
+from freehold.late import np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _SIGNS = r"\u0300-\u036f\u0900-\u0dff"
 """Vowel signs and accents, which Python does not count among word characters."""

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
-
+from freehold.late import np
 from freehold.stats import missing, rules
 from freehold.stats import power as planner
 from freehold.stats.binary import z_quantile

@@ -13,15 +13,15 @@ Medical Research Methodology 13:91.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy import special
-
+from freehold.late import np, special
 from freehold.stats.exact import z_quantile as z_quantile
 
-Floats = NDArray[np.float64]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Floats: TypeAlias = "NDArray[np.float64]"
 
 _BISECTIONS = 56  # halves a bracket of width 2 to below 1e-16
 

@@ -13,16 +13,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy import special
-
+from freehold.late import np, special
 from freehold.stats.binary import Estimate, Floats, tango_limits, tango_statistic
 from freehold.stats.continuous import FEW_NONZERO, MeanLimits, no_variance_limits, t_quantile
 
-Codes = NDArray[np.int64]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Codes: TypeAlias = "NDArray[np.int64]"
 
 MIN_CLUSTERS_PROMOTE = 20
 MIN_CLUSTERS_REJECT = 10
@@ -32,7 +32,7 @@ _UNEQUAL_WEIGHT = 16.0
 _UNSEEN_CLUMPS = 5.0
 _WILD_BELOW = 50
 _WEBB_BELOW = 12
-_WEBB = np.array([-math.sqrt(1.5), -1.0, -math.sqrt(0.5), math.sqrt(0.5), 1.0, math.sqrt(1.5)])
+_WEBB = (-math.sqrt(1.5), -1.0, -math.sqrt(0.5), math.sqrt(0.5), 1.0, math.sqrt(1.5))
 
 
 class ClusterMean(NamedTuple):

@@ -12,9 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from freehold.errors import UsageError
+from freehold.late import np
 from freehold.stats import advice, rules
 from freehold.stats.binary import Floats, mcnemar
 from freehold.stats.clustered import (

@@ -15,9 +15,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
-from scipy import special
-
+from freehold.late import np, special
 from freehold.stats.binary import Floats, tango_limits, z_quantile
 
 RESAMPLES = 9999

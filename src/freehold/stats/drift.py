@@ -11,8 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
+from freehold.late import np
 from freehold.stats.sequential import PairedGrid, paired_grid_e_process
 from freehold.types.record import Record
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-import numpy as np
-
+from freehold.late import np
 from freehold.stats import missing, rules
 from freehold.stats.binary import Floats, tango_ci
 from freehold.stats.clustered import (

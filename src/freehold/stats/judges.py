@@ -17,9 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-import numpy as np
-from scipy import special
-
+from freehold.late import np, special
 from freehold.stats.binary import Floats, sign_test_p
 from freehold.stats.clustered import Codes, cluster_robust_mean, dense_codes
 from freehold.stats.continuous import expansion_limits, t_quantile

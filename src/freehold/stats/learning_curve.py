@@ -13,19 +13,19 @@ more than chance, `fits` is false.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
-
-import numpy as np
-import numpy.typing as npt
-from scipy import special
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from freehold.errors import UsageError
+from freehold.late import np, special
 
-Floats = npt.NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Floats: TypeAlias = "npt.NDArray[np.float64]"
 
 FEWEST_POINTS = 3
 _PARTS = (8, 4, 2, 1)
-_RATES = np.linspace(0.05, 2.0, 79)
+_RATES = tuple(0.05 + 0.025 * step for step in range(79))
 _DRAWS = 400
 _LEVEL = 0.95
 _MISFIT_P = 0.001

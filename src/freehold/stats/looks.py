@@ -14,17 +14,18 @@ Not covered: looks at other items. Each new set of items is a story of its own, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
+from freehold.late import np
 from freehold.types.evaluated import ItemLook
 from freehold.types.evaluation import LookCount
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 _ROUNDING = 1e-9
 
-Ids = npt.NDArray[np.uint64]
+Ids: TypeAlias = "npt.NDArray[np.uint64]"
 
 
 class _Items(NamedTuple):

@@ -17,15 +17,14 @@ import math
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
-import numpy as np
-
+from freehold.late import np
 from freehold.stats.binary import Floats
 from freehold.types.record import Record
 
 Side = Literal["rollback", "promote"]
 
 _GRID = 10
-_POWERS = 2.0 ** -np.arange(_GRID)
+_POWERS = tuple(2.0**-step for step in range(_GRID))
 _ZEROS = (0.0,) * _GRID
 
 ALPHA_SPLIT = {"quality": 0.02, "errors": 0.01, "latency": 0.01, "validity": 0.005, "spare": 0.005}
@@ -94,7 +93,7 @@ class PairedGrid(Record, frozen=True, kw_only=True):
             gains, largest = -self.margin - values, 0.95 / (1 + self.margin)
         else:
             gains, largest = values + self.margin, 0.95 / (1 - self.margin)
-        return np.cumsum(np.log1p(np.multiply.outer(gains, largest * _POWERS)), axis=0)
+        return np.cumsum(np.log1p(np.multiply.outer(gains, largest * np.array(_POWERS))), axis=0)
 
 
 def paired_grid_e_process(d: Sequence[float], *, margin: float, side: Side, alpha: float) -> EProcessPath:
@@ -167,7 +166,7 @@ class AipwCanary(Record, frozen=True, kw_only=True):
             else:
                 gain = value + self.margin
                 reach = max(m1 / p, (1 - m0) / (1 - p)) - gap - self.margin
-            wealths = wealths + np.log1p(self.cap / max(reach, self.margin) * _POWERS * gain)
+            wealths = wealths + np.log1p(self.cap / max(reach, self.margin) * np.array(_POWERS) * gain)
             if chosen:
                 n1, s1 = n1 + 1, s1 + score
             else:

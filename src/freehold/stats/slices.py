@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
+from freehold.late import np
 from freehold.stats.binary import Floats
 
 MIN_N = 20

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy import special
-
+from freehold.late import np, special
 from freehold.stats.binary import Floats, tango_limits, tango_statistic, z_quantile
 from freehold.stats.clustered import Codes, cluster_robust_mean, clustered_binary_limits, dense_codes
 from freehold.stats.continuous import FEW_NONZERO, no_variance_limits, t_quantile
@@ -15,6 +13,9 @@ from freehold.stats.pairs import ScoredPairs
 from freehold.stats.rules import DecisionRule
 from freehold.stats.slices import HARM_ALPHA, MIN_N, holm, shrink
 from freehold.types.evaluation import SliceResult
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def compare_slices(

@@ -10,11 +10,12 @@ from __future__ import annotations
 import struct
 import threading
 import zlib
+from functools import cached_property
 from typing import TypeVar
 
 import msgspec
-import zstandard
 
+from freehold.late import zstandard
 from freehold.store.damage import DamagedBody
 from freehold.types.trace import Trace
 
@@ -28,9 +29,13 @@ T = TypeVar("T")
 class _Codecs(threading.local):
     """zstandard's contexts may not be shared between threads, and are costly to make."""
 
-    def __init__(self) -> None:
-        self.compressor = zstandard.ZstdCompressor(level=_LEVEL)
-        self.decompressor = zstandard.ZstdDecompressor()
+    @cached_property
+    def compressor(self) -> zstandard.ZstdCompressor:
+        return zstandard.ZstdCompressor(level=_LEVEL)
+
+    @cached_property
+    def decompressor(self) -> zstandard.ZstdDecompressor:
+        return zstandard.ZstdDecompressor()
 
 
 _codecs = _Codecs()

@@ -11,17 +11,19 @@ from array import array
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 from sqlalchemy import Connection, delete, or_, select, update
 
+from freehold.late import np
 from freehold.store import counting
 from freehold.store.database import Database
 from freehold.store.tables import to_micros, traces
 from freehold.store.traces import TRACE_BATCH, insert_ignoring, one_batch_at_a_time, trace_row
 from freehold.types.trace import Trace
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _LOOKUP = select(traces.c.seq, traces.c.id, traces.c.origin, traces.c.row_key, traces.c.replaced_at)
 

@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from freehold.errors import TrainingError
+from freehold.late import np
 from freehold.training import checkpoint, group, memory, schedule
 from freehold.training.formatting import Encoded
 from freehold.training.trainer import Trainer, ValidationResult

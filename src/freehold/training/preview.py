@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-import numpy as np
-
+from freehold.late import np
 from freehold.training.compute.packing import common_prefix
 from freehold.training.formatting import Encoded, RejectedSample, Tokenizer
 from freehold.training.methods import table

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
+from freehold.late import np
 from freehold.training.formatting import Encoded
 from freehold.types.config import FinetuneConfig
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 WINDOW = 50
 """Batches among which samples of like length are put together, as `group_by_length` of transformers has it."""

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 
@@ -92,20 +91,11 @@ def test_a_token_that_is_short_or_not_there_is_refused(folder):
     assert ran.returncode == 2 and "NO_SUCH_TOKEN: not set, or shorter than 16 characters" in ran.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_without_a_traceback(folder, number):
+def test_a_signal_ends_it_without_a_traceback(folder):
     """SIGTERM is what systemd stops a service by."""
     command = [sys.executable, "-m", "freehold", "mcp", "--http", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=folder) as server:
         assert server.stderr.readline().startswith("serving ") and server.stderr.readline()
-        server.send_signal(number)
+        server.send_signal(signal.SIGTERM)
         said = server.communicate(timeout=60)[1]
-    assert (server.returncode, said.strip()) == (128 + number, "stopped")
-
-
-def test_a_port_in_use_is_told_with_a_way_out(folder):
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = str(other.getsockname()[1])
-        command = [sys.executable, "-m", "freehold", "mcp", "--http", "--port", port]
-        ran = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
-    assert ran.returncode == 2 and ran.stderr.startswith(f"error: port {port} on 127.0.0.1 is in use\nhint: ")
+    assert (server.returncode, said.strip()) == (128 + signal.SIGTERM, "stopped")

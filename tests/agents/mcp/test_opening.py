@@ -54,26 +54,6 @@ def test_it_is_the_librarys_own_answer(version, tmp_path):
     assert json.loads(answer(line(initialize(version)))) == anyio.run(ask)
 
 
-@pytest.mark.parametrize(
-    "first",
-    [
-        b"",
-        b"nonsense\n",
-        b"[]\n",
-        line({"jsonrpc": "2.0", "id": 0, "method": "server/discover", "params": {}}),
-        line({"jsonrpc": "2.0", "method": "initialize", "params": {}}),
-        line({**initialize(), "id": None}),
-        line({**initialize(), "id": True}),
-        line({**initialize(), "jsonrpc": "1.0"}),
-        line({**initialize(), "params": {}}),
-        line(initialize(clientInfo={"name": "x"})),
-        line(initialize(capabilities=None)),
-    ],
-)
-def test_whatever_else_comes_first_is_left_to_the_library(first):
-    assert answer(first) is None
-
-
 TALK = """
 import sys
 from freehold.agents.mcp import opening

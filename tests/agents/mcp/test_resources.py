@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from freehold.agents.mcp.resources import guide_pages, read_resource, resources
+from freehold.agents.mcp.resources import read_resource, resources
 from freehold.errors import UsageError
 
 
@@ -49,9 +49,3 @@ def test_no_folder_is_made_by_looking(agent):
     assert resources(agent.root) and not (agent.root / ".freehold").exists()
     assert read(agent, "freehold://project")["task"]["scorer"] == "label"
     assert not (agent.root / ".freehold").exists()
-
-
-def test_each_page_of_the_guide_has_a_title():
-    assert set(guide_pages()) == {"proof", "project", "licenses", "traffic", "python"} and all(
-        guide_pages().values()
-    )

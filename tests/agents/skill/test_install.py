@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from freehold import __version__
-from freehold.agents.skill.install import FOLDERS, MANIFEST, agents_in_use, install, skill_files
+from freehold.agents.skill.install import FOLDERS, MANIFEST, install, skill_files
 from freehold.cli.main import COMMANDS
 from freehold.errors import UsageError
 
@@ -62,20 +62,11 @@ def test_again_changes_nothing_and_an_upgrade_what_was_not_touched(tmp_path, mon
     assert (folder / "references" / "proof.md").read_bytes().endswith(b"\nnew\n")
 
 
-def test_a_dry_run_writes_nothing(tmp_path):
-    (made,) = install(["codex"], tmp_path, at_home=False, dry_run=True)
-    assert not made.written and changes([made]) == {"new"} and list(tmp_path.iterdir()) == []
-
-
 def test_a_file_that_was_there_before_is_a_persons(tmp_path):
     folder = tmp_path / ".claude" / "skills" / "freehold"
     folder.mkdir(parents=True)
     (folder / "SKILL.md").write_text("mine")
     assert install(["claude"], tmp_path, at_home=False)[0].kept == (str(folder / "SKILL.md"),)
-
-
-def test_two_agents_of_one_folder_are_one_skill(tmp_path):
-    assert len(install(["codex", "agents"], tmp_path, at_home=False)) == 1
 
 
 def test_a_manifest_cannot_lead_out_of_the_folder(tmp_path):
@@ -98,10 +89,3 @@ def test_a_link_out_of_the_project_is_refused(tmp_path):
     (tmp_path / "in" / ".claude" / "skills").symlink_to(tmp_path / "out")
     with pytest.raises(UsageError, match="leads out of"):
         install(["claude"], tmp_path / "in", at_home=False)
-
-
-def test_agents_in_use_are_those_whose_folder_is_there(tmp_path):
-    assert agents_in_use(tmp_path) == []
-    (tmp_path / ".cursor").mkdir()
-    (tmp_path / ".claude").mkdir()
-    assert agents_in_use(tmp_path) == ["claude", "cursor"]

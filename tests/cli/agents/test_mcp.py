@@ -12,6 +12,8 @@ import pytest
 
 from freehold.agents.mcp.confirming import Confirmations, call_id
 
+pytestmark = pytest.mark.process
+
 CALL = call_id("migrate", {"fresh": False})
 
 
@@ -23,17 +25,6 @@ def asked(project):
 def test_it_does_not_speak_to_people(refused, monkeypatch):
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     refused("mcp", message="not to people", hint="claude mcp add")
-
-
-@pytest.mark.parametrize("option", [("--port", "9000"), ("--token-env", "TOKEN")])
-def test_options_of_http_are_not_ignored_without_it(freehold, option):
-    ran = freehold("mcp", *option)
-    assert ran.code == 2 and f"{option[0]} goes with --http" in ran.err
-
-
-def test_without_the_extra_it_says_which(refused, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    refused("mcp", message="needs the extra 'mcp'", hint="pip install 'freehold[mcp]'")
 
 
 def test_a_program_cannot_confirm(refused, project, freehold):
@@ -72,7 +63,6 @@ def on_a_terminal(project, typed):
     return shown
 
 
-@pytest.mark.process
 def test_on_a_terminal_the_user_sees_what_is_asked_and_gets_a_code_that_counts(project):
     desk, _ = asked(project)
     shown = on_a_terminal(project, "y\n")
@@ -81,7 +71,6 @@ def test_on_a_terminal_the_user_sees_what_is_asked_and_gets_a_code_that_counts(p
     desk.redeem(CALL, code)
 
 
-@pytest.mark.process
 def test_no_is_the_default_and_takes_the_request_away(project):
     desk, _ = asked(project)
     assert "refused" in on_a_terminal(project, "\n")

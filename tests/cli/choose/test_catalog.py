@@ -19,44 +19,6 @@ def later(monkeypatch):
     return day
 
 
-def test_known_models_are_listed(freehold):
-    found = freehold("catalog", "list", "gemma-3-270m", "--json").json
-    assert "google/gemma-3-270m" in [model["id"] for model in found["shipped"]]
-    assert found["synced"] == []
-    header, *rows = freehold("catalog", "list", "gemma-3-270m").out.splitlines()
-    assert header.split() == ["model", "size", "context", "checked"]
-    assert rows[0].split()[1].endswith("M")
-
-
-def test_none_is_exit_code_1(freehold):
-    ran = freehold("catalog", "list", "nothing-like-it")
-    assert (ran.code, ran.out) == (1, "")
-    assert "freehold catalog sync asks a hub" in ran.err
-    ran = freehold("catalog", "list", "Falcon-H1-7B")
-    assert (ran.code, ran.out) == (1, "") and "attention and Mamba stand side by side" in ran.err
-    assert freehold("catalog", "list", "nothing-like-it", "--json").fields == {"shipped": [], "synced": []}
-
-
-def test_one_model_is_shown_with_its_sources(freehold):
-    found = freehold("catalog", "show", "google/gemma-3-27b-it", "--json").json
-    assert found["shape"]["context_tokens"] > 100_000
-    shown = freehold("catalog", "show", "google/gemma-3-27b-it").out
-    for word in ("parameters", "context", "tools", "source"):
-        assert f"\n  {word} " in shown
-
-
-def test_mistakes(refused, monkeypatch):
-    refused(
-        "catalog",
-        "show",
-        "org/gone",
-        message="neither in the catalog nor synced",
-        hint="catalog sync org/gone",
-    )
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
-    refused("catalog", "sync", "a/b", message="http://127.0.0.1:1 cannot be reached", hint="HF_ENDPOINT")
-
-
 def test_status_tells_ages_and_what_is_missing(freehold):
     ran = freehold("catalog", "status", "--as-of", "2026-11-27", "--json")
     assert ran.code == 0 and [part["part"] for part in ran.json["parts"]] == list(PARTS)
@@ -102,19 +64,3 @@ def test_a_record_of_ones_own_that_a_shipped_row_overrules_is_said(freehold, tmp
     assert f"ffn 4096, not {ffn}" in freehold("fit", GEMMA).out
     (shadow,) = freehold("catalog", "status", "--json").json["shadows"]
     assert shadow["id"] == GEMMA and len(shadow["differs"]) == 2
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ("catalog", "list"),
-        ("catalog", "show", GEMMA),
-        ("catalog", "show", "org/gone"),
-        ("catalog", "status"),
-    ],
-)
-def test_reading_the_catalog_leaves_nothing_behind(freehold, command, tmp_path, monkeypatch):
-    monkeypatch.delenv("FREEHOLD_HOME", raising=False)
-    monkeypatch.chdir(tmp_path)
-    assert freehold(*command).code == (2 if "org/gone" in command else 0)
-    assert list(tmp_path.iterdir()) == []

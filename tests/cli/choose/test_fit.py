@@ -1,6 +1,6 @@
-import json
+"""Which models there are for a machine, whether they fit, in which quantization."""
 
-import pytest
+import json
 
 
 def test_what_fits_is_exit_code_0(freehold):
@@ -24,11 +24,6 @@ def test_training_is_another_sum(freehold):
     assert {"optimizer", "activations"} <= {part["name"] for part in found["parts"]}
 
 
-def test_it_fits_80_columns(freehold, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    assert max(map(len, freehold("fit", "Qwen/Qwen3-32B", "--machine", "L4").out.splitlines())) <= 80
-
-
 def test_mistakes(refused):
     refused("fit", "org/gone", message="neither in the catalog nor here", hint="catalog sync org/gone")
     refused(
@@ -42,34 +37,12 @@ def test_mistakes(refused):
     )
 
 
-def test_a_broken_project_is_told_and_is_no_obstacle(freehold, tmp_path):
-    (tmp_path / "freehold.toml").write_text("[ap]\n")
-    ran = freehold("fit", "google/gemma-3-270m")
-    assert "measured speeds are left out" in ran.err
-    assert "available" in ran.out
-
-
 def test_a_model_that_ships_in_four_bits_runs_on_one_card(freehold):
     ran = freehold("fit", "openai/gpt-oss-120b", "--engine", "vllm", "--machine", "H100", "--json")
     assert ran.code == 0, ran
     found = ran.json
     assert (found["quantization"], found["fits"]) == ("MXFP4", True)
     assert any("H100 is taken for H100 SXM 80GB" in reason for reason in found["reasons"])
-
-
-def test_a_draft_is_an_option(freehold):
-    ran = freehold("fit", "Qwen/Qwen3-8B", "--draft", "Qwen/Qwen3-0.6B", "--machine", "g6.xlarge")
-    assert ran.code == 0, ran
-    assert "draft_cache" in ran.out
-
-
-@pytest.mark.parametrize(
-    ("engine", "kv_type", "hint"),
-    [("vllm", "q8_0", "known: auto, f16, bf16, fp8"), ("llamacpp", "fp8", "known: f32, f16, bf16, q8_0")],
-)
-def test_a_cache_type_of_the_other_engine_lists_those_of_this_one(refused, engine, kv_type, hint):
-    arguments = ("fit", "Qwen/Qwen3-8B", "--machine", "L4", "--engine", engine, "--kv-type", kv_type)
-    refused(*arguments, message="not known", hint=hint)
 
 
 FORCED = {
@@ -97,3 +70,48 @@ def test_a_model_that_cannot_write_the_calls_this_project_demands_is_told(freeho
     assert "tools: its chat template renders none, and 1 requests demand a call" in freehold(
         "assess", "deepseek-ai/DeepSeek-R1", "--machine", "8x H200"
     ).out.replace("\n", " ")
+
+
+MODEL = "Qwen/Qwen3-8B"
+
+
+def test_a_model_has_its_rank_and_its_memory(freehold):
+    found = freehold("assess", MODEL, "--machine", "L4", "--json").json
+    assert [(row["model"], row["outcome"]) for row in found["rows"]] == [(MODEL, "shortlisted")]
+    assert found["machine"] == "L4"
+    shown = freehold("assess", MODEL, "--machine", "L4")
+    assert shown.code == 0
+    assert f"  1 {MODEL}" in shown.out
+    assert f'models = ["{MODEL}"]' in shown.out
+
+
+def test_the_shortlist_is_short_and_each_row_has_its_reason(freehold):
+    shown = freehold("assess", "--machine", "L4", "--task", "text")
+    ranks = [line for line in shown.out.splitlines() if line[:3].strip().isdigit()]
+    assert len(ranks) == 7 and "task: free text, as stated" in shown.out
+    assert shown.out.count("in vLLM") == 7 and "more on the shortlist" in shown.err
+    everything = freehold("assess", "--machine", "L4", "--task", "text", "--all").out
+    assert len([line for line in everything.splitlines() if line[:3].strip().isdigit()]) > 20
+    assert "memory: needs" in everything
+
+
+def test_mistakes_assess(refused, freehold):
+    refused(
+        "assess",
+        "--machine",
+        "Qfoo",
+        message="accelerator Qfoo is not in the catalog",
+        hint="--machine FILE.toml",
+    )
+    refused("assess", "--write", "1", message="freehold.toml: no such file", hint="freehold init")
+    assert "'x' is not a number" in freehold("assess", "--usd-per-hour", "x").err
+
+
+def test_each_quantization_has_its_bytes_and_one_is_taken(freehold):
+    found = freehold("quants", "google/gemma-3-270m", "--machine", "L4", "--json").json
+    names = [row["quantization"] for row in found["rows"]]
+    assert {"Q4_K_M", "Q8_0"} <= set(names)
+    assert found["take"] in names
+    shown = freehold("quants", "google/gemma-3-270m", "--machine", "L4").out
+    assert f"\ntake {found['take']}\n" in shown
+    assert f"\n→ {found['take']} " in shown

@@ -80,33 +80,6 @@ def test_comply_writes_the_files(run, tmp_path):
     assert (tmp_path / "legal" / "USE_RESTRICTIONS.md").exists()
 
 
-def test_identify_names_a_tail(run, tmp_path):
-    (tmp_path / "LICENSE").write_text("Roses are red. Violets are blue. Sugar is sweet and so are you.")
-    result = run("identify", "LICENSE")
-    assert result.exit_code == 3
-    assert "no known licence" in result.stdout
-    assert json.loads(run("identify", "LICENSE", "--json").stdout)["answer"] != "same"
-
-
-def test_bill_of_materials_fits_the_schema(run, tmp_path):
-    pytest.importorskip("cyclonedx")
-    pytest.importorskip("jsonschema")
-    lineage = [
-        {"role": "base", "model": "Qwen/Qwen2.5-7B"},
-        {"role": "outputs_of", "model": "gpt-4o-2024-08-06"},
-        {"role": "dataset", "model": "(ours) tickets"},
-        {"role": "adapter", "model": "(ours) support"},
-    ]
-    (tmp_path / "lineage.json").write_text(json.dumps(lineage))
-    result = run("bom", "--lineage", "lineage.json")
-    assert result.exit_code == 3, result.output  # what the model is for was not stated, and its teacher asks
-    assert "unclear; freehold license says why" in result.stderr
-    bom = json.loads(result.stdout)
-    kinds = {part["type"] for part in bom["components"]}
-    assert kinds == {"machine-learning-model", "data"}
-    assert bom["services"][0]["name"] == "gpt-4o-2024-08-06"
-
-
 def test_user_mistakes_are_errors_with_a_way_out(run):
     result = run("x/y", "--set", "comercial=true")
     assert isinstance(result.exception, FreeholdError)

@@ -6,7 +6,6 @@ import pytest
 from click.testing import CliRunner
 
 from freehold.cli.main import cli
-from freehold.errors import InputError
 
 CONFIG = """
 [app]
@@ -55,37 +54,6 @@ def test_a_file_with_nothing_in_it_is_an_error(project, content):
     result = run("import", "bad.jsonl", "--format", "pairs", exit_code=2)
     assert "no record could be used" in result.exception.message
     assert "bad.jsonl" in result.exception.message
-
-
-def test_import_shows_rejects_to_people(project):
-    result = run("import", "traffic.jsonl")
-    assert "80 records read as pairs, 80 new traces, 1 rejected" in result.stdout
-    assert "line 81: not valid JSON" in result.stderr
-
-
-def test_dataset_is_the_same_for_the_same_traces(project):
-    run("import", "traffic.jsonl")
-    first = json.loads(run("dataset", "build", "--json").stdout)
-    second = json.loads(run("dataset", "build", "--json").stdout)
-    assert first["id"] == second["id"]
-    assert first["incumbent_model"] == "rented-1"
-    assert {split["name"] for split in first["splits"]} == {"train", "validation", "held_out"}
-    listed = json.loads(run("dataset", "list", "--json").stdout)["items"]
-    assert [dataset["id"] for dataset in listed] == [first["id"]]
-    assert "gold" in run("dataset", "build").stdout
-
-
-def test_dataset_without_traces_says_what_to_do(project):
-    result = run("dataset", "build", exit_code=2)
-    assert result.exception.message == "no complete traces in the store"
-    assert "freehold import" in result.exception.hint
-
-
-def test_a_missing_file_of_a_named_format_is_an_input_error(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(cli, ["import", "--format", "columns", "no.jsonl"])
-    assert isinstance(result.exception, InputError)
-    assert "no.jsonl: no such file" in str(result.exception)
 
 
 def test_what_would_be_left_out_is_said(project):

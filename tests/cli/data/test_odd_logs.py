@@ -3,7 +3,6 @@
 import base64
 import json
 import random
-from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -110,28 +109,6 @@ def test_sessions_that_branch_are_one_and_never_torn(built):
     assert len(groups) == 40, "a branch is of its session's group"
 
 
-def test_two_agents_interleaved_under_one_key_are_two_conversations_each(built):
-    log, draw = Log(), random.Random(3)
-    talks = [
-        [[system(prompt), asked(f"{word} question {n * 7}")], prompt]
-        for n in range(25)
-        for prompt, word in (("You book trips.", "trip"), ("You know taxes.", "tax"))
-    ]
-    for turn in range(3):
-        draw.shuffle(talks)
-        for talk in talks:
-            answer = said(f"answer {turn} to {talk[0][1]['content']}")
-            log.add(talk[0], answer, user="the-one-key")
-            talk[0] = [*talk[0], answer, asked(f"go on {turn}")]
-    _, _, splits = built(log)
-    groups = {}
-    for samples in splits.values():
-        for sample in samples:
-            groups.setdefault(sample["group"], set()).add(sample["messages"][0]["content"])
-    assert all(len(prompts) == 1 for prompts in groups.values()), "no group holds both agents"
-    assert all(len(one) == 1 for one in splits_of(splits, lambda one: one["group"]).values())
-
-
 def test_a_result_before_its_call_is_rejected_with_its_line_and_the_rest_stays(built, freehold):
     log = Log()
     for n in range(40):
@@ -175,24 +152,3 @@ def test_pictures_are_parts_of_the_question_and_go_where_they_were(built, freeho
     assert sorted(kept) == sorted(urls), "not a byte of a picture is changed"
     (task,) = freehold("tasks", "log.jsonl", "--json").json["tasks"]
     assert task["requests"] == 40 and "base64" not in json.dumps(task)
-
-
-def test_a_prompt_with_the_time_inside_and_one_in_the_users_turn_are_tasks_of_their_own(freehold, project):
-    log = Log()
-    for n in range(60):
-        at = (BEGIN + timedelta(seconds=4321 * n)).isoformat()
-        log.add(
-            [system(f"You answer for the shop. It is {at}. Be brief."), asked(f"open {n}?")],
-            said("Until six."),
-        )
-        log.add(
-            [asked(f"Sort letters into bills or ads, one word only.\nThe letter: pay {n * 3} euros")],
-            said("bills"),
-        )
-    (project / "log.jsonl").write_text("".join(json.dumps(one) + "\n" for one in log.records))
-    tasks = freehold("tasks", "log.jsonl", "--json").json["tasks"]
-    assert Counter(one["requests"] for one in tasks) == {60: 2}
-    skeletons = sorted(one["skeleton"].split("\n")[0] for one in tasks)
-    assert skeletons[0] == "Sort letters into bills or ads, one word only."
-    assert skeletons[1].startswith("You answer for the shop. It is") and "Be brief." in skeletons[1]
-    assert "2026" not in skeletons[1]

@@ -1,4 +1,15 @@
+"""Traces are listed, found, shown, exported, removed and asked again; tasks are found in them."""
+
 import json
+
+import pytest
+from benchmarks.mixed_log import as_record, mixed_log
+from tests.workflows.shift.shifting import ROUTE, START, trace
+from tests.workflows.watch.watching import Incumbent
+
+from freehold.store import open_store
+from freehold.types.trace import Usage
+from freehold.workflows.project import open_project
 
 
 def test_the_latest_are_listed(freehold, traffic):
@@ -16,19 +27,6 @@ def test_one_is_shown_by_the_beginning_of_its_id(freehold, traffic):
     assert shown.endswith("\nassistant: yes\n")
 
 
-def test_the_parts_of_its_tokens_are_shown(freehold, project, tmp_path):
-    usage = {"prompt_tokens": 90, "completion_tokens": 20, "prompt_tokens_details": {"cached_tokens": 64},
-             "completion_tokens_details": {"reasoning_tokens": 16}}  # fmt: skip
-    asked = {"model": "gpt-5", "messages": [{"role": "user", "content": "hi"}]}
-    said = {"choices": [{"message": {"role": "assistant", "content": "yes"}}], "usage": usage}
-    log = tmp_path / "log.jsonl"
-    log.write_text(json.dumps({"request": asked, "response": said}) + "\n")
-    freehold("import", log)
-    (trace,) = freehold("traces", "list", "-n", "1", "--json").items
-    shown = freehold("traces", "show", trace["id"]).out
-    assert "90 (64 cached) in, 20 (16 of reasoning) out" in shown
-
-
 def test_they_are_exported(freehold, traffic):
     made = freehold("traces", "export", "out.jsonl", "--json").json
     assert (made["traces"], made["format"]) == (80, "jsonl")
@@ -37,24 +35,6 @@ def test_they_are_exported(freehold, traffic):
     begun, noted = freehold("audit", "--action", "export", "--json").items
     assert begun["action"] == "export.begin" and noted["detail"]["begun"] == begun["number"]
     assert (noted["subject"], noted["detail"]["traces"], noted["detail"]["content"]) == ("traces", 80, True)
-
-
-def test_a_filter_that_fits_none_is_said_so(freehold, traffic, project):
-    ran = freehold("traces", "list", "--route", "other")
-    assert (ran.code, ran.out) == (0, "")
-    assert "leave out a filter" in ran.err
-
-
-def test_none_yet(freehold, project):
-    assert "freehold up --capture patterns keeps some" in freehold("traces", "list").err
-    assert freehold("traces", "list", "--json").items == []
-
-
-def test_mistakes(refused, traffic):
-    refused(
-        "traces", "show", "zzzz", message="no trace has an id starting with zzzz", hint="freehold traces list"
-    )
-    refused("traces", "list", "--since", "soon", message="soon", hint="7d")
 
 
 def test_those_of_a_file_are_removed_with_what_was_made_from_them(freehold, refused, traffic):
@@ -77,3 +57,106 @@ def test_those_of_a_file_are_removed_with_what_was_made_from_them(freehold, refu
     refused(
         "traces", "rm", "--source", "none.csv", "--yes", message="nothing here is of that source", hint=""
     )
+
+
+@pytest.fixture
+def log(freehold, project, tmp_path):
+    rows = []
+    for number, (user, said) in enumerate(
+        [("ada", "refund for order 88"), ("ada", "where is it"), ("bob", "refund please")]
+    ):
+        asked = {"model": "m", "user": user, "messages": [{"role": "user", "content": said}]}
+        answer = {
+            "id": f"chatcmpl-{number}",
+            "choices": [{"message": {"role": "assistant", "content": "done"}}],
+        }
+        rows.append(json.dumps({"request": asked, "response": answer}))
+    (tmp_path / "log.jsonl").write_text("\n".join(rows))
+    freehold("import", tmp_path / "log.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("options", "users"),
+    [
+        (("--user", "ada"), ["ada", "ada"]),
+        (("--text", "refund"), ["bob", "ada"]),
+        (("--text", '"order 88"', "--user", "ada"), ["ada"]),
+        (("--text", "ref* done"), ["bob", "ada"]),
+        (("--upstream-id", "chatcmpl-2"), ["bob"]),
+        (("--status", "2xx", "--arm", "incumbent", "--model", "m"), ["bob", "ada", "ada"]),
+        (("--status", "error"), []),
+        (("--conversation", "c"), []),
+        (("--slower-than", "2s"), []),
+        (("--until", "2020-01-01"), []),
+        (("--user", "ada", "-n", "1"), ["ada"]),
+    ],
+)
+def test_traces_are_found(freehold, log, options, users):
+    found = freehold("traces", "list", *options, "--json").items
+    assert [one["request"]["user"] for one in found] == users
+    shown = freehold("traces", "list", *options)
+    assert [line.split()[0] for line in shown.out.splitlines()] == [one["id"] for one in found]
+    assert bool(found) or "leave out a filter" in shown.err
+
+
+def test_what_cannot_be_looked_for_is_refused(refused, log):
+    refused(
+        "traces", "list", "--status", "bad", message="'bad' is not a status", hint="404, 4xx, 5xx or error"
+    )
+    refused("traces", "list", "--text", "?", message="not a word", hint="letters and digits")
+    refused(
+        "traces", "list", "--slower-than", "soon", message="how long something takes", hint="800ms, 2s, 1m"
+    )
+    refused("traces", "list", "--slower-than", "xs", message="how long something takes", hint="800ms")
+    refused("traces", "list", "--until", "soon", message="not a time", hint="7d")
+    for long_ago in ("9999999d", "99999999999999999999d", "9" * 5000 + "d"):
+        refused("traces", "list", "--until", long_ago, message="not a time", hint="7d")
+        refused("traces", "list", "--since", long_ago, message="not a time", hint="7d")
+    refused("traces", "list", "--text", "", message="not a word", hint="letters and digits")
+
+
+def test_what_was_forgotten_is_not_found(freehold, log):
+    freehold("forget", "--user", "ada", "--yes")
+    (left,) = freehold("traces", "list", "--text", "refund", "--json").items
+    assert left["request"]["user"] == "bob"
+    assert freehold("traces", "list", "--user", "ada").out == ""
+
+
+@pytest.fixture
+def incumbent(freehold, tmp_path):
+    server = Incumbent()
+    (tmp_path / "freehold.toml").write_text(
+        f'[app]\nname = "support"\n[incumbent]\nmodel = "gpt-4o"\nbase_url = "{server.url}"\n'
+        "price = { prompt = 10, completion = 100 }\n"
+    )
+    with open_store(open_project().store_url) as store:
+        store.save_route(ROUTE, who="ada", at=START)
+        store.add_traces(
+            [trace(1, id="0abc", answer="then", usage=Usage(prompt_tokens=40, completion_tokens=4))]
+        )
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    file = tmp_path / "log.jsonl"
+    file.write_text("".join(json.dumps(as_record(one)) + "\n" for one in mixed_log(6, requests=300, tasks=5)))
+    return file
+
+
+def test_tasks_of_a_file_are_shown(freehold, mixed):
+    shown = freehold("tasks", str(mixed)).out
+    assert "5 tasks in 300 requests over 29.9 days" in shown
+    assert "1. " in shown and "score    narrow" in shown and "lora" in shown
+
+
+def test_captured_traces_are_looked_at(freehold, traffic):
+    (task,) = freehold("tasks", "--captured", "--json").json["tasks"]
+    assert task["requests"] == 80
+
+
+def test_mistakes(refused, project, mixed):
+    refused("tasks", message="name log files, or look at what is captured")
+    refused("tasks", "--captured", str(mixed), message="name log files")
+    refused("tasks", "--captured", message="no traces to find tasks in")

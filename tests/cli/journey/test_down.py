@@ -16,11 +16,6 @@ def running(freehold, tmp_path):
         background.stop(open_project())
 
 
-def test_what_runs_is_stopped_and_named(freehold, running):
-    ran = freehold("down")
-    assert (ran.code, ran.out, ran.err) == (0, "", f"stopped {running.url}\n")
-
-
 def test_what_was_stopped_is_told_in_json(freehold, running):
     ran = freehold("down", "--json")
     assert (ran.code, ran.json["url"], ran.json["pid"]) == (0, running.url, running.pid)

@@ -1,3 +1,5 @@
+"""A project begins from a log, or as a demonstration."""
+
 import json
 
 import pytest
@@ -31,10 +33,6 @@ def test_people_are_told_what_was_read_and_what_is_left_to_say(freehold, log):
     assert shown.endswith("Then: freehold migrate\n")
 
 
-def test_without_a_log_traffic_comes_first(freehold):
-    assert freehold("init", "--incumbent", "gpt-4o").out.endswith("Then: freehold up\n")
-
-
 def test_mistakes(refused, freehold, log):
     refused("init", "gone.jsonl", message="gone.jsonl: no such file")
     freehold("init", "traffic.jsonl")
@@ -55,6 +53,17 @@ def test_a_task_of_several_is_a_project_and_so_is_each(freehold, refused, tmp_pa
     refused("init", "--all", message="no log to find tasks in", hint="freehold init FILE --task NAME")
 
 
-def test_a_misspelt_scorer_is_refused_with_the_choices(refused, tmp_path):
-    refused("init", "--scorer", "lable", message="unknown scorer lable", hint="did you mean label?")
-    assert not (tmp_path / "freehold.toml").exists()
+def test_a_project_of_another_kind_in_the_folder_is_told_before_anything_runs(refused, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "freehold.toml").write_text("[ap]\n")
+    refused("demo", "--dir", "mine", message="unknown key ap", hint="did you mean app?")
+
+
+def test_the_folder_of_another_example_is_refused_and_left_alone(refused, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "freehold.toml").write_text('[app]\nname = "tickets"\n')
+    refused(
+        "demo", "--dir", "mine", "--example", "helpdesk",
+        message="holds another project (tickets), not the example helpdesk", hint="--dir FOLDER",
+    )  # fmt: skip
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["freehold.toml"]

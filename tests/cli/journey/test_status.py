@@ -1,8 +1,6 @@
-import pytest
 from tests.workflows.tell.facts import STAGES, facts
 
 from freehold.cli.journey.status import show_state
-from freehold.types.evidence import EvidenceAge
 from freehold.workflows.tell.next_step import journey_state
 
 
@@ -30,21 +28,6 @@ def test_a_broken_store_is_told_with_a_way_out(freehold, project):
     ran = freehold("status")
     assert ran.code == 2 and "cannot be read" in ran.out and "freehold doctor --problems" in ran.out
     assert freehold("status", "--json").json["stage"] == "broken"
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_it_fits_eighty_columns_without_colour(stage, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("NO_COLOR", "1")
-    stale = EvidenceAge(
-        gate="quality", record_id="c", made_at=None, days=None, max_age_days=90,
-        stale=("the dataset is another one",), renew="freehold migrate",
-    )  # fmt: skip
-    known = {**STAGES[stage], "incumbent": "gpt-4o-2024-08-06"}
-    show_state(journey_state(facts(**known, **({} if stage == "broken" else {"evidence": (stale,)}))))
-    out = capsys.readouterr().out
-    assert "\x1b" not in out
-    assert max(map(len, out.splitlines())) <= 80, out
 
 
 def test_words_of_strangers_cannot_steer_the_terminal(capsys):

@@ -19,7 +19,7 @@ def test_each_shell_gets_its_script(freehold, shell, mark):
 
 @pytest.mark.parametrize(
     ("typed", "found"),
-    [("freehold rol", "rollout"), ("freehold skill in", "install"), ("freehold fit --cont", "--context")],
+    [("freehold rol", "rollout"), ("freehold fit --cont", "--context")],
 )
 def test_what_the_script_asks_is_answered(typed, found):
     """As bash asks: words and place in the environment."""

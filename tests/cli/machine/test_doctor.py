@@ -25,14 +25,6 @@ def test_each_finding_has_a_line_and_each_problem_a_way_out(freehold, healthy, m
     assert "  fail  keys " in only and "  ok  " not in only
 
 
-def test_what_a_monitor_reads(freehold, healthy):
-    ran = freehold("doctor", "--json")
-    assert ran.code == {"ok": 0, "warn": 1, "fail": 2}[ran.json["outcome"]]
-    assert ran.json["seconds"] > 0 and {"check", "outcome", "text", "fix"} == set(
-        ran.json["parts"]["This project"][0]
-    )
-
-
 def test_it_works_on_broken_things(freehold, healthy, tmp_path, monkeypatch):
     (tmp_path / "freehold.toml").write_text("[app\n")
     state = tmp_path / ".freehold"

@@ -29,12 +29,3 @@ def test_a_machine_one_does_not_have():
     assert "2 × L4 24GB, each: 22.5 GiB, 0.88 GiB of it kept by the driver, 300 GB/s" in shown
     assert "catalog, checked" in shown
     assert "cores" not in shown
-
-
-def test_a_machine_that_is_not_known():
-    from freehold.errors import UsageError
-
-    result = CliRunner().invoke(cli, ["machine", "Qfoo"])
-    assert isinstance(result.exception, UsageError)
-    assert "accelerator Qfoo is not in the catalog" in str(result.exception)
-    assert "--machine FILE.toml" in result.exception.hint

@@ -176,7 +176,7 @@ def test_shellcheck_finds_nothing(script, tmp_path):
 
 @pytest.mark.timeout(900)  # a slow index is not what is tested
 def test_from_two_files_to_a_comment_in_a_new_environment(repository, capsys):
-    """The action's steps as they are: installation of the base package, two files, the verdict as a comment."""
+    """The action's steps as they are: installation, two files, the verdict as a comment."""
     forge = Forge("github")
     answers(repository, n=400, wrong=0)
     with serving(forge) as address:

@@ -1,6 +1,14 @@
+"""Evaluations, frozen answers, parity and mixtures by command."""
+
 import json
 
 import pytest
+from tests.report.sample_mixture import mixture, refused
+
+from freehold.cli.prove.mixture_text import show_mixture
+from freehold.types.parity import ParityItem
+from freehold.workflows.prove import parity as workflow
+from freehold.workflows.prove.encoder_parity.judging import summarize
 
 
 @pytest.fixture
@@ -21,12 +29,6 @@ def test_the_exit_code_says_the_verdict(freehold, files, n, right, code, word):
     status, out, _ = freehold("evaluate", *files(n, right))
     assert status == code
     assert out.startswith(f"{word}  b against a")
-
-
-def test_json_is_the_whole_record(freehold, files):
-    status, out, _ = freehold("evaluate", *files(200, 100), "--json")
-    assert status == 1
-    assert json.loads(out)["comparison"]["a_only"] == 100
 
 
 def test_items_show_both_answers(freehold, files):
@@ -53,41 +55,6 @@ def test_mistakes_get_an_error_a_hint_and_code_2(freehold, arguments, message, h
     assert message in err
     assert hint in err
     assert "Traceback" not in err
-
-
-def test_bare_scores_need_no_scorer(freehold, tmp_path):
-    for name in "ab":
-        (tmp_path / f"{name}.jsonl").write_text("\n".join(f'{{"id": {i}, "score": 1}}' for i in range(250)))
-    status, out, _ = freehold("evaluate", "--a", "a.jsonl", "--b", "b.jsonl")
-    assert status == 0, out
-
-
-def test_json_answers_are_told_apart_key_by_key(freehold, tmp_path):
-    for name, urgency in (("a", "high"), ("b", "low")):
-        output = json.dumps({"intent": "refund", "urgency": urgency}, indent=1 if name == "b" else None)
-        gold = json.dumps({"intent": "refund", "urgency": "high"})
-        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"id": 1, "output": output, "gold": gold}))
-    _, out, _ = freehold(
-        "evaluate", "--a", "a.jsonl", "--b", "b.jsonl", "--task", "json_fields", "--items", "1"
-    )
-    assert '- urgency: "high"' in out
-    assert '+ urgency: "low"' in out
-    assert "- intent" not in out
-
-
-def test_a_task_may_be_a_file(freehold, files, tmp_path):
-    (tmp_path / "triage.toml").write_text(
-        '[task]\nscorer = "label"\nmargin = 0.2\n[task.options]\nlabels = ["yes", "no"]\n'
-    )
-    arguments = files(200, 190)[:4]
-    status, out, _ = freehold("evaluate", *arguments, "--task", "triage.toml")
-    assert (status, out.split()[0]) == (0, "PROMOTE")
-    assert "margin 0.2" in out
-    (tmp_path / "triage.toml").write_text('[task]\nscorr = "label"\n')
-    status, _, err = freehold("evaluate", *arguments, "--task", "triage.toml")
-    assert status == 2
-    assert "triage.toml:2: unknown key task.scorr" in err
-    assert "did you mean scorer?" in err
 
 
 def test_files_count_their_looks_too(freehold, files):
@@ -125,29 +92,57 @@ def test_evaluations_by_hand_stand_side_by_side(freehold, files):
     assert [one["verdict"] for one in listed] == ["hold", "hold", "promote"]
 
 
-def test_no_evaluations_yet(freehold, project):
-    assert "no evaluations yet" in freehold("report", "--evaluations").err
-    assert freehold("report", "--evaluations", "--json").items == []
+@pytest.fixture
+def incumbent(freehold, traffic, serving):
+    """A project with a dataset, whose incumbent is a model that answers here."""
+    config = traffic / "freehold.toml"
+    config.write_text(
+        config.read_text().replace("http://127.0.0.1:1", serving["url"]).replace("gpt-4o", "echo")
+    )
+    freehold("dataset", "build")
 
 
-def test_which_metric_of_a_harness_was_compared_is_said(freehold, tmp_path):
-    for name in "ab":
-        rows = [
-            {"doc_id": number, "target": "a", "resps": [["a"]], "metrics": ["acc", "acc_norm"],
-             "acc": 1.0, "acc_norm": float(number % 2)}
-            for number in range(40)
-        ]  # fmt: skip
-        (tmp_path / f"samples_{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    words = ("evaluate", "--task", "given", "--margin", "0.1", "--json")
-    first = freehold(*words, "--a", "samples_a.jsonl", "--b", "samples_b.jsonl").json
-    assert first["comparison"]["candidate_mean"] == 1.0
-    assert (
-        "Scores of samples_a.jsonl: acc; it holds acc_norm, too (samples_a.jsonl::acc_norm)."
-        in first["comparison"]["notes"]
-    )
-    named = freehold(*words, "--a", "samples_a.jsonl::acc_norm", "--b", "samples_b.jsonl::acc_norm").json
-    assert named["comparison"]["candidate_mean"] == 0.5
-    assert (
-        "Scores of samples_b.jsonl: acc_norm; it holds acc, too (samples_b.jsonl::acc)."
-        in named["comparison"]["notes"]
-    )
+@pytest.mark.process
+def test_answers_are_frozen_and_asked_once(freehold, incumbent):
+    ran = freehold("freeze", "--repeats", "2", "--json")
+    assert ran.code == 0, ran.err
+    made = ran.json
+    assert made["answered"] == 2 * made["samples"] > 0
+    again = freehold("freeze", "--repeats", "2").out
+    assert again.startswith(f"{made['answered']} answers of echo to {made['samples']} samples are frozen\n")
+    assert f"  self-noise {made['self_noise']:.3f}: " in again
+    assert again.endswith(f"  {made['file']}\n")
+
+
+def test_an_encoder_is_told_by_its_answers_and_their_probabilities(freehold, project, monkeypatch):
+    item = ParityItem(sample_id="s", prompt_tokens=9, difference_at=None, tokens=3, agreeing=2, distance=0.25)
+    report = summarize([item], model="m:shop", adapter_id="a")
+    monkeypatch.setattr(workflow, "project_parity", lambda *_, **__: report)
+    ran = freehold("parity", "tickets")
+    assert ran.code == 1
+    assert ran.out.splitlines()[:5] == [
+        "model      m:shop",
+        "messages   1 of 1 are cut into equal tokens",
+        "answers    66.7% of 3 values agree",
+        "distance   0.2500 at most between the probabilities of an answer",
+        "FAILED     numbers",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (mixture(), "PROMOTE WITH DEFERRAL"),
+        (mixture(losses=100), "REJECT"),
+        (refused(), "NO MIXTURE"),
+        (mixture(comparison=None, share=None, refused="spent"), "NOT LOOKED AT"),
+    ],
+)
+def test_the_outcome_is_said_first(capsys, made, said):
+    show_mixture(made)
+    assert capsys.readouterr().out.startswith(said)
+
+
+def test_a_harmed_slice_is_named(capsys):
+    show_mixture(mixture(losses=60))
+    assert "language" in capsys.readouterr().out

@@ -8,8 +8,7 @@ from click.testing import CliRunner
 from tests.workflows.prove.test_label import item
 
 from freehold.cli.prove import label
-from freehold.errors import UsageError
-from freehold.workflows.prove.label import BlindPair, LabelSession
+from freehold.workflows.prove.label import LabelSession
 
 
 def test_keys_label_pairs(tmp_path, monkeypatch, capsys):
@@ -22,27 +21,6 @@ def test_keys_label_pairs(tmp_path, monkeypatch, capsys):
     assert "pair 1 of 6" in out
     assert "candidate" not in out
     assert "incumbent" not in out
-
-
-@pytest.mark.parametrize("width", [60, 120])
-def test_a_pair_is_shown_whole(width, capsys):
-    label.show(
-        BlindPair("s", "the question", "the gold", "left words " * 9, "right words"),
-        show_reference=True,
-        width=width,
-    )
-    out = capsys.readouterr().out
-    assert "the question" in out
-    assert "the gold" in out
-    assert out.count("left words") >= 8
-    assert "right words" in out
-    assert ("│" in out) is (width >= 80)
-
-
-def test_without_a_terminal_it_says_so(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match="no evaluation yet"):
-        label.command.main([], standalone_mode=False)
 
 
 @pytest.mark.parametrize(("key", "left"), [("n", 0), ("y", 6), ("q", 6)])

@@ -1,10 +1,69 @@
-"""What `freehold up` and `freehold serve` say when they are ready."""
+"""Weights, engines, load and serving by command."""
 
 import pytest
+from tests.engines.weights.conftest import _tiny_gguf
 
-from freehold.cli.serve.serve import tell
 from freehold.types.endpoint import Endpoint, ServedModel
-from freehold.workflows.serve.hold import ServedAt
+
+
+def test_each_engine_says_whether_it_can_be_used(freehold):
+    found = {line["name"]: line for line in freehold("engines", "list", "--json").items}
+    assert found["echo"]["available"] and found["remote"]["available"]
+    assert "freehold engines install vllm" in found["vllm"]["note"]
+    assert [line.split()[0] for line in freehold("engines", "list").out.splitlines()] == list(found)
+
+
+def test_what_install_began_is_removed(freehold, tmp_path):
+    begun = tmp_path / "home" / "engines" / "vllm-cpu"
+    begun.mkdir(parents=True)
+    (begun / "half").write_bytes(b"x" * 5000)
+    told = freehold("engines", "rm", "vllm-cpu", "--json").fields
+    assert told["name"] == "vllm-cpu" and told["freed_bytes"] >= 5000 and not begun.exists()
+
+
+@pytest.mark.process
+def test_an_endpoint_is_driven(freehold, serving, project):
+    ran = freehold(
+        "load", serving["url"], "--streams", "1,2", "--seconds", "0.3", "--completion-tokens", "4", "--json"
+    )
+    assert ran.code == 0, ran.err
+    assert [level["streams"] for level in ran.json["levels"]] == [1, 2]
+    assert all(level["requests_per_second"] > 0 and not level["errors"] for level in ran.json["levels"])
+
+
+@pytest.mark.process
+def test_people_get_a_table(freehold, serving, project):
+    ran = freehold("load", serving["url"], "--streams", "1", "--seconds", "0.3")
+    assert ran.out.splitlines()[0].split()[:2] == ["streams", "req/s"]
+    assert "\nknee    1 streams" in ran.out
+
+
+@pytest.fixture
+def weights(freehold, tmp_path):
+    """A file that looks like a GGUF, registered where it lies."""
+    (tmp_path / "mine.gguf").write_bytes(_tiny_gguf())
+    ran = freehold("pull", "file:mine.gguf", "--json")
+    assert ran.code == 0, ran.err
+    return ran.json
+
+
+def test_a_file_is_used_in_place(freehold, weights, tmp_path):
+    assert weights["path"] == str(tmp_path / "mine.gguf")
+    assert freehold("pull", "file:mine.gguf").out.endswith(f"  sha256  {weights['sha256']}\n")
+
+
+def test_weights_are_listed_shown_and_forgotten(freehold, weights, tmp_path):
+    name = weights["model_id"]
+    (listed,) = freehold("weights", "list", "--json").items
+    assert (listed["weights"]["model_id"], listed["owned"]) == (name, False)
+    assert "(in place)" in freehold("weights", "list").out
+    assert freehold("weights", "show", name, "--json").json["weights"] == {
+        name: value for name, value in weights.items() if name != "schema"
+    }
+    assert "\nowned    no, read in place\n" in freehold("weights", "show", name).out
+    assert "its files stay at" in freehold("weights", "rm", name).err
+    assert (tmp_path / "mine.gguf").exists()
+    assert freehold("weights", "list").err == "no weights here yet; freehold pull MODEL gets some\n"
 
 
 @pytest.mark.process
@@ -26,42 +85,6 @@ def endpoint(name, *models):
     return Endpoint(name=name, engine="echo", base_url="http://127.0.0.1:1", models=served)
 
 
-def test_every_name_a_client_may_ask_for_is_told_and_who_answers_it(capsys):
-    running = ServedAt(
-        url="http://127.0.0.1:8420",
-        endpoint=endpoint("local", "base", "base:app"),
-        logs="logs",
-        remote=(endpoint("incumbent", "gpt-4o"),),
-    )
-    tell(running, False)
-    assert capsys.readouterr().out.splitlines() == [
-        "ready   http://127.0.0.1:8420/v1",
-        "model   base",
-        "model   base:app",
-        "model   gpt-4o   (passed on to incumbent)",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("remote", "others_to", "told"),
-    [
-        (("incumbent",), "incumbent", "others  whatever else is asked   (passed on to incumbent)"),
-        (
-            ("incumbent",),
-            None,
-            'others  refused; [incumbent] others = "pass" passes them on, with the key it names',
-        ),
-        ((), None, None),
-    ],
-)
-def test_what_becomes_of_everything_else_is_told(capsys, remote, others_to, told):
-    running = ServedAt(
-        url="http://127.0.0.1:8420",
-        endpoint=endpoint("local", "base"),
-        logs="logs",
-        remote=tuple(endpoint(name, "m") for name in remote),
-        others_to=others_to,
-    )
-    tell(running, False)
-    lines = [line for text in capsys.readouterr() for line in text.splitlines() if line.startswith("others")]
-    assert lines == ([] if told is None else [told])
+@pytest.mark.parametrize("words", [("status", "--json"), ("down",), ("down", "--json")])
+def test_a_project_without_a_cluster(refused, project, words):
+    refused("cluster", *words, message="the project names no cluster", hint='[cluster] address = "auto"')

@@ -26,13 +26,6 @@ def test_the_project_is_named_by_its_file_or_its_folder(tmp_path, name):
     assert process.returncode == 0
 
 
-def test_a_project_that_is_not_there_is_named(tmp_path):
-    command = [sys.executable, "-m", "freehold", "console", "--config", str(tmp_path / "gone")]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert ended.returncode == 2
-    assert f"{tmp_path / 'gone'}: no such file" in ended.stderr
-
-
 def test_beyond_loopback_a_key_opens_it_and_no_address_with_a_token_is_told(freehold, refused, project):
     refused("console", "--host", "0.0.0.0", message="no key opens it", hint="--role read")
     freehold("keys", "add", "app")

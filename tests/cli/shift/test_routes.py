@@ -32,14 +32,6 @@ def test_a_route_is_listed_shown_and_has_a_history(freehold, route):
     assert freehold("routes", "list", "--json").items == []
 
 
-def test_mistakes(refused, freehold, route):
-    refused("routes", "show", "other", message="the store has no route other", hint="routes here: support")
-    refused("routes", "remove", "other", message="no route other")
-    refused("routes", "set", "support", "--limit", "concurrency=x", message="limit concurrency is 'x'")
-    assert "nothing to change: name an option" in freehold("routes", "set", "support").err
-    assert "--header takes NAME=VALUE" in freehold("routes", "set", "support", "--header", "x").err
-
-
 def test_a_cache_is_set_shown_and_taken_away(freehold, refused, route):
     made = freehold(
         "routes", "set", "support", "--cache", "seconds=60", "--cache", "tools=true", "--json"

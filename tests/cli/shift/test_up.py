@@ -58,17 +58,3 @@ def test_a_unit_starts_what_the_command_line_says(freehold, project):
     assert "User=ada" in ran.out and not (project / ".freehold").exists(), (
         "nothing is made, nothing is started"
     )
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("--render", "nginx"), "needs the name that clients ask for"),
-        (("--render", "nginx", "--user", "ada", "--allow-host", "a.example.com"), "--user is for systemd"),
-        (("--render", "systemd", "--user", "root"), "does not run as root"),
-        (("--upstream", "a:80"), "say what --render prints"),
-        (("--no-engine", "--model", "mine"), "--no-engine runs no model"),
-    ],
-)
-def test_contradictions_are_refused(refused, project, words, message):
-    refused("up", *words, message=message)

@@ -7,7 +7,6 @@ from click.testing import CliRunner
 from tests.workflows.train.owned_encoder import owned_encoder
 
 from freehold.cli.train.encoders import command
-from freehold.errors import UsageError
 from freehold.workflows.project import open_project
 
 
@@ -33,17 +32,6 @@ def test_list_and_show_say_what_there_is(project):
     shown = run("show", "support").stdout
     assert "one of 4 labels" in shown and "calibration error 0.031" in shown and encoder.path in shown
     assert json.loads(run("list", "--json").stdout)["items"][0]["id"] == encoder.id
-
-
-def test_one_is_found_by_name_id_or_folder(project):
-    first, second = owned_encoder(project), owned_encoder(project)
-    with pytest.raises(UsageError, match="2 encoders are called support"):
-        run("show", "support")
-    with pytest.raises(UsageError, match="no encoder other"):
-        run("show", "other")
-    for encoder in (first, second):
-        assert encoder.id in run("show", encoder.id).stdout
-        assert encoder.id in run("show", encoder.path).stdout
 
 
 def test_export_and_remove(project):

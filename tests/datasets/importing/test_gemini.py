@@ -54,24 +54,6 @@ def test_a_call_of_gemini_is_a_chat_with_its_counts(tmp_path):
     )
 
 
-def test_its_sdk_s_snake_case_is_read_too(tmp_path):
-    record = {
-        "request": {
-            "model": "gemini-2.5-flash",
-            "contents": "hello",
-            "config": {"system_instruction": "Be kind.", "max_output_tokens": 9},
-        },
-        "response": {
-            "candidates": [{"content": {"parts": [{"text": "hi"}]}, "finish_reason": "STOP"}],
-            "usage_metadata": {"prompt_token_count": 5, "candidates_token_count": 2},
-        },
-    }
-    _, read = one(tmp_path, record)
-    assert [turn["content"] for turn in read.request["messages"]] == ["Be kind.", "hello"]
-    assert read.request["max_tokens"] == 9
-    assert read.usage == Usage(prompt_tokens=5, completion_tokens=2)
-
-
 def test_ollama_s_own_answers_are_read_with_their_counts(tmp_path):
     request = {"model": "qwen3:8b", "messages": [{"role": "user", "content": "hello"}], "stream": False}
     call = {"function": {"name": "find", "arguments": {"q": "lamp"}}}
@@ -107,3 +89,21 @@ def test_a_stream_of_gemini_s_chunks_is_one_answer(tmp_path):
     _, read = one(tmp_path, {"request": GEMINI["request"], "response": {"streamed_data": chunks}})
     assert read.response["choices"][0]["message"]["content"] == "in the hall"
     assert read.usage == Usage(prompt_tokens=5, completion_tokens=3)
+
+
+def test_its_sdk_s_snake_case_is_read_too(tmp_path):
+    record = {
+        "request": {
+            "model": "gemini-2.5-flash",
+            "contents": "hello",
+            "config": {"system_instruction": "Be kind.", "max_output_tokens": 9},
+        },
+        "response": {
+            "candidates": [{"content": {"parts": [{"text": "hi"}]}, "finish_reason": "STOP"}],
+            "usage_metadata": {"prompt_token_count": 5, "candidates_token_count": 2},
+        },
+    }
+    _, read = one(tmp_path, record)
+    assert [turn["content"] for turn in read.request["messages"]] == ["Be kind.", "hello"]
+    assert read.request["max_tokens"] == 9
+    assert read.usage == Usage(prompt_tokens=5, completion_tokens=2)

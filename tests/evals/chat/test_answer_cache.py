@@ -13,27 +13,6 @@ from freehold.evals.answers import ChatAnswer
 from freehold.evals.chat import answer_cache
 from freehold.evals.chat.answer_cache import AnswerCache, oldest_answer
 from freehold.evals.replay import ReplayOptions, replay
-from freehold.types.evaluation import Task
-
-
-def test_resume_asks_only_what_is_missing(serve, samples, tmp_path):
-    cache = tmp_path / "answers.jsonl"
-
-    async def go():
-        async with serve(said) as server:
-            await replay(server.endpoint, "m", samples(5), TASK, options=ReplayOptions(cache_path=cache))
-            first = len(server.seen)
-            results = await replay(
-                server.endpoint, "m", samples(8), TASK, options=ReplayOptions(cache_path=cache)
-            )
-            again = len(server.seen)
-            other = Task(name="t", scorer="exact", max_tokens=10)
-            await replay(server.endpoint, "m", samples(8), other, options=ReplayOptions(cache_path=cache))
-            return first, again, len(server.seen), results
-
-    first, again, last, results = asyncio.run(go())
-    assert (first, again, last) == (5, 8, 16)
-    assert [one.output for one in results] == [str(i) for i in range(8)]
 
 
 def test_a_cut_last_line_of_the_cache_is_asked_again(serve, samples, tmp_path):

@@ -1,14 +1,11 @@
 import asyncio
 
-import pytest
 from aiohttp import web
 from tests.evals.chat.conftest import QUICK
 
-from freehold.errors import UpstreamError
 from freehold.evals.chat.answer_cache import AnswerCache
-from freehold.evals.chat.asker import Asker, Budget
+from freehold.evals.chat.asker import Asker
 from freehold.evals.chat.chat_client import ChatClient
-from freehold.types.endpoint import Endpoint
 
 
 def asked(endpoint, keys, *, budget=None, path=None, telling=None):
@@ -48,31 +45,6 @@ def refusing_reply(body, attempt):
     return "x"
 
 
-def test_what_was_asked_is_not_asked_again(serve, tmp_path):
-    path = tmp_path / "kept.jsonl"
-    found, requests = run(serve, ["a", "b", "a"], path=path)
-    assert ([cached for _, cached in found], requests) == ([False, False, True], 2)
-    found, requests = run(serve, ["b", "c"], path=path)
-    assert ([cached for _, cached in found], requests) == ([True, False], 1)
-
-
-def test_beyond_the_budget_nothing_is_asked(serve):
-    found, requests = run(serve, ["a", "b", "c"], budget=Budget(requests=2))
-    assert (requests, found[2][0].fault, found[2][0].error) == (
-        2,
-        "infrastructure",
-        "budget_spent: 2 of 2 requests",
-    )
-    found, requests = run(serve, ["a", "b"], budget=Budget(tokens=5))
-    assert requests == 1
-
-
-def test_where_nobody_answers_it_ends():
-    nowhere = Endpoint(name="n", engine="remote", base_url="http://127.0.0.1:9")
-    with pytest.raises(UpstreamError, match="can't be reached"):
-        asyncio.run(asked(nowhere, ["a", "b"]))
-
-
 def test_how_sure_the_model_was_comes_with_the_answer_and_is_kept(serve, tmp_path):
     path = tmp_path / "kept.jsonl"
     found, requests = run(serve, ["a"], telling_reply, path=path, telling=TELLING)
@@ -92,23 +64,8 @@ def test_what_was_kept_without_is_asked_again_under_its_old_key(serve, tmp_path)
     assert (found[0][1], requests) == (True, 0)
 
 
-def test_an_api_that_tells_nothing_is_asked_once(serve, tmp_path):
-    path = tmp_path / "kept.jsonl"
-    for expected in (1, 0):
-        found, requests = run(serve, ["a"], path=path, telling=TELLING)
-        assert (found[0][0].signals, requests) == ({}, expected)
-
-
 def test_an_api_that_refuses_to_tell_is_asked_without(serve):
     found, requests = run(serve, ["a", "b", "c"], refusing_reply, telling=TELLING)
     assert [one.output for one, _ in found] == ["x"] * 3
     assert [one.signals for one, _ in found] == [{}] * 3
     assert (requests, found[0][0].attempts) == (4, 2)
-
-
-def test_a_request_that_is_refused_for_itself_stays_refused(serve):
-    def refuse(body, attempt):
-        return web.json_response({"error": {"message": "no"}}, status=400)
-
-    found, requests = run(serve, ["a"], refuse, telling=TELLING)
-    assert (found[0][0].error, requests) == ("refused_request: 400 no", 2)

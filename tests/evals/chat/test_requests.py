@@ -65,26 +65,6 @@ def test_how_a_request_was_recorded_stands_in_for_the_task():
     assert asked_with(few, TASK) == {"max_tokens": 9, "temperature": 0.5, "top_p": 0.3}
 
 
-def test_what_belongs_to_tools_is_not_said_without_tools():
-    sample = msgspec.structs.replace(SAMPLE, asking=ASKED)
-    assert not {"tool_choice", "parallel_tool_calls"} & asked_with(sample, TASK).keys()
-
-
-def test_a_repeat_moves_a_recorded_seed_on():
-    sample = msgspec.structs.replace(SAMPLE, asking=ASKED)
-    assert [asked_with(sample, TASK, repeat=n)["seed"] for n in range(3)] == [4, 5, 6]
-    assert "seed" not in asked_with(SAMPLE, TASK, repeat=2)
-
-
-def test_one_tool_is_asked_for_in_the_way_an_engine_reads():
-    sample = msgspec.structs.replace(SAMPLE, asking=ASKED, tools=TOOLS)
-    body = chat_request(sample, SERVED, TASK, LOCAL)
-    assert (body["tools"], body["tool_choice"]) == (TOOLS[1:], "required")
-    assert chat_request(sample, SERVED, TASK, REMOTE)["tool_choice"] == ASKED.tool_choice
-    lost = msgspec.structs.replace(sample, tools=TOOLS[:1])
-    assert chat_request(lost, SERVED, TASK, LOCAL)["tool_choice"] == ASKED.tool_choice
-
-
 def test_the_notes_say_how_both_were_asked_and_what_an_engine_does_not_read():
     two = [
         SAMPLE,
@@ -115,13 +95,6 @@ def test_an_answer_is_found_again_only_by_the_same_request_to_the_same_model(ser
     assert (request_key(body, served, endpoint, repeat) == key) is same
 
 
-def test_a_remote_api_is_its_address():
-    body = chat_request(SAMPLE, SERVED, TASK)
-    other = msgspec.structs.replace(REMOTE, base_url="http://two")
-    assert request_key(body, SERVED, REMOTE) != request_key(body, SERVED, other)
-    assert request_key(body, SERVED, REMOTE) != request_key({**body, "top_p": 1}, SERVED, REMOTE)
-
-
 def test_a_prepared_model_is_asked_as_it_is_served_and_the_notes_say_so():
     how = Preparation.of(
         base_model="base", dataset_id="d", system_was="Old.", system="New.", reminder="One word."
@@ -140,3 +113,12 @@ def test_a_prepared_model_is_asked_as_it_is_served_and_the_notes_say_so():
     assert second.startswith(
         "1 requests went to the candidate as they were recorded: the system prompt is another"
     )
+
+
+def test_one_tool_is_asked_for_in_the_way_an_engine_reads():
+    sample = msgspec.structs.replace(SAMPLE, asking=ASKED, tools=TOOLS)
+    body = chat_request(sample, SERVED, TASK, LOCAL)
+    assert (body["tools"], body["tool_choice"]) == (TOOLS[1:], "required")
+    assert chat_request(sample, SERVED, TASK, REMOTE)["tool_choice"] == ASKED.tool_choice
+    lost = msgspec.structs.replace(sample, tools=TOOLS[:1])
+    assert chat_request(lost, SERVED, TASK, LOCAL)["tool_choice"] == ASKED.tool_choice

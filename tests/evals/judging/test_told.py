@@ -11,7 +11,7 @@ from freehold.evals.answers import ChatAnswer
 from freehold.evals.comparing import SideBySide
 from freehold.evals.judging.judge import Judge, JudgeOptions
 from freehold.evals.judging.pairwise import judge_pairs
-from freehold.evals.judging.told import same_answer, told_answer
+from freehold.evals.judging.told import told_answer
 from freehold.evals.scorers.judge import JudgeScorer
 from freehold.evals.scoring import score_all
 from freehold.types.dataset import Message, Sample
@@ -86,25 +86,3 @@ def test_gold_that_is_neither_answer_is_told():
 @pytest.mark.parametrize("gold", [None, " ", "blue", "Blue.", "RED", "`red`\n"])
 def test_what_may_have_been_copied_from_an_answer_is_not_told(gold):
     assert told_answer(sample(incumbent="blue", gold=gold), "blue", "red") is None
-
-
-def test_a_recorded_answer_is_not_told_where_another_one_is_judged():
-    assert told_answer(sample(incumbent="blue", gold="blue"), "navy", "red") is None
-
-
-def test_white_space_makes_no_other_answer():
-    assert same_answer("a  b\n", " a b") and same_answer(None, "")
-    assert not same_answer("a b", "ab")
-    assert asked([sample()], ["so it  is\n"], ["so it is"]) == [], "nothing to ask"
-
-
-def test_equal_answers_get_one_grade():
-    async def go():
-        judge = Listening("absolute")
-        grades = await asyncio.gather(
-            *(judge.grade("q", text, None) for text in ("a b", "a  b", " a b\n", "c"))
-        )
-        return judge.heard, grades
-
-    heard, grades = asyncio.run(go())
-    assert len(heard) == 2 and len(set(grades[:3])) == 1

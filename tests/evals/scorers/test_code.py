@@ -35,7 +35,6 @@ def given(tmp_path, body, *answers, sample=GOLD, **options):
     ("body", "value", "code"),
     [
         ("    return len(answer) <= sample['metadata']['limit']", 1.0, None),
-        ("    return 0.25", 0.25, None),
         ("    return {'value': 0, 'reason': 'bad', 'format_ok': False}", 0.0, "bad"),
         ("    return None", None, "unscored"),
     ],
@@ -51,14 +50,9 @@ def test_what_a_function_says(tmp_path, body, value, code):
     [
         ("    return 'good'", "returned str"),
         ("    return float('nan')", "returned nan"),
-        ("    return 1.5", "returned 1.5"),
-        ("    return {'score': 1}", "returned a dict without value"),
-        ("    return {'value': 1, 'parts': {'a': float('nan')}}", "returned what can't be read"),
         ("    return {'value': 1, 'reason': 'x' * 2**21}", "over_limit|a reply of more than"),
         ("    raise ValueError('oops')", r"grader.py:4: .*right answer as well: ValueError: oops"),
         ("    os._exit(7)", "right answer as well: the process ended with exit code 7"),
-        ("    os.abort()", "right answer as well: the process ended with signal SIGABRT"),
-        ("    sys.exit(3)", "right answer as well: SystemExit: 3"),
         ("    time.sleep(30)", "right answer as well: longer than 2 s"),
         (
             "    if answer != 'a': raise ValueError('oops')\n    return 0",
@@ -110,13 +104,6 @@ def test_without_a_right_answer_it_is_told_by_other_answers(tmp_path):
     assert (fine.value, later.value) == (1.0, 0.0)
 
 
-def test_a_scorer_may_be_used_in_one_loop_after_the_other(tmp_path):
-    scorer = make("code", {"callable": grader(tmp_path, "    return 1")})
-    for _ in range(2):
-        assert asyncio.run(scorer.score(SAMPLE, "a", None)).value == 1.0
-    asyncio.run(scorer.close())
-
-
 def test_mistakes_are_named(tmp_path):
     with pytest.raises(ConfigError, match="callable is 'nonsense'"):
         make("code", {"callable": "nonsense"})
@@ -128,12 +115,6 @@ def test_mistakes_are_named(tmp_path):
         score("code", "a", None, callable=grader(tmp_path, "    return 1")[:-5] + "other")
     with pytest.raises(ConfigError, match="callable"):
         make("code", {})
-
-
-def test_a_module_that_raises_is_named_with_its_line(tmp_path):
-    (tmp_path / "broken.py").write_text("import os\n\nraise ValueError('oops')\n")
-    with pytest.raises(ConfigError, match=r"ValueError: oops \(.*broken.py:3\)"):
-        score("code", "a", None, callable=f"{tmp_path / 'broken.py'}:grade")
 
 
 def test_what_is_required_is_refused_where_it_is_not_there(tmp_path, monkeypatch):

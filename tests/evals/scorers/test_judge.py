@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from freehold.errors import ConfigError
 from freehold.evals.scorers import make
 from freehold.types.dataset import Message, Sample
 
@@ -51,11 +50,3 @@ def test_an_empty_answer_needs_no_judge_and_a_single_one_no_pairwise_judge(serve
     (alone,), server = graded(serve, lambda body, attempt: "[[A]]", "a", mode="pairwise")
     assert (alone.value, server.seen) == (None, [])
     assert alone.reason.startswith("pairwise")
-
-
-def test_as_many_at_once_as_the_judge_takes():
-    options = {"base_url": "http://127.0.0.1:1", "model": "j"}
-    assert make("judge", {**options, "concurrency": 7}).at_once == 7
-    assert not make("judge", options).checks_parity
-    with pytest.raises(ConfigError, match="concurrency is 0"):
-        make("judge", {**options, "concurrency": 0})

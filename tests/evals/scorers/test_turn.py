@@ -7,18 +7,12 @@ from collections import Counter
 
 import msgspec
 import pytest
-from tests.datasets import agent_log as wire_log
 from tests.evals import agent_log
 from tests.evals.scorers.conftest import score
 
-from freehold.bounded import sandbox
-from freehold.datasets.building import Recipe
-from freehold.datasets.linking import linked_samples
-from freehold.errors import ConfigError
 from freehold.evals.answers import ChatAnswer
 from freehold.evals.comparing import SideBySide
 from freehold.evals.scorers import make
-from freehold.evals.scorers.turn import TurnScorer
 from freehold.evals.scoring import score_all
 from freehold.evals.task_comparison import compare_by_task
 from freehold.types.dataset import Message, Sample
@@ -79,11 +73,6 @@ def test_broken_arguments_are_a_wrong_form():
     assert (given.value, given.format_ok, given.reason.partition(":")[0]) == (0.0, False, "broken_call")
 
 
-def test_written_calls_count_where_the_option_says_so():
-    given = score("turn", "[refund(order_id='A1', amount=9.5)]", REFUND, sample=SAMPLE, calls="text")
-    assert given.value == 1.0
-
-
 def test_texts_by_a_scorer_of_ones_choice():
     assert score("turn", "YES", "yes", text="label", text_options={"labels": ["yes", "no"]}).value == 1.0
     assert score("turn", "something else", "yes", text="any").value == 1.0
@@ -93,32 +82,6 @@ def test_texts_by_a_scorer_of_ones_choice():
     judge = make("turn", {"text": "judge", "text_options": {"base_url": "http://x", "model": "m"}})
     assert judge.at_once == 4
     assert not judge.right_by_agreement, "the judge grades the recorded text as it does any other"
-
-
-def test_a_function_of_ones_own_for_texts_says_what_held_it(tmp_path):
-    (tmp_path / "own.py").write_text("def grade(sample, answer, reference):\n    return 1\n")
-    given = {"callable": f"{tmp_path / 'own.py'}:grade", "sandbox": "limits"}
-    options = {"text": "code", "text_options": given}
-    assert TurnScorer.own_sandbox(options) == sandbox.LIMITS_ONLY
-    assert f"Your scorer ran with {sandbox.LIMITS_ONLY}." in TurnScorer.own_notes(options, [], [])
-    assert TurnScorer.own_sandbox({"text": "exact"}) is None
-    assert TurnScorer.own_sandbox({}) is None
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        ({"text": "turn"}, "text is turn"),
-        ({"text": "semantics"}, "unknown scorer semantics"),
-        ({"text": "semantic"}, "base_url"),
-        ({"text_options": {"strip": True}}, "text_options belong to a scorer"),
-        ({"text": "judge", "text_options": {"mode": "pairwise"}}, "one answer at a time"),
-        ({"refusals": ["("]}, "not a pattern"),
-    ],
-)
-def test_options_that_make_no_sense_are_said_at_once(options, says):
-    with pytest.raises(ConfigError, match=says):
-        make("turn", options)
 
 
 def faithful(chance, reference):
@@ -172,24 +135,6 @@ def test_a_model_that_calls_on_every_turn_stands_far_below_a_faithful_one():
     assert slices["turn=call"].difference == 0.0
     assert any("unexpected_call" in note for note in compared.notes)
     assert any("knows nothing of meaning" in note for note in compared.notes)
-
-
-@pytest.mark.parametrize("seed", [14, 15])
-def test_a_wire_log_of_several_agents_is_scored_whole(seed):
-    """Without ids, with three prompts, JSON and labels among the answers, refusals in the API's own field."""
-    traces = [wire_log.to_trace(number, one) for number, one in enumerate(wire_log.agent_log(seed))]
-    samples = [one.sample for one in linked_samples(traces, Recipe(), Counter())]
-    told = {name: results_of(name, say, samples) for name, say in (("good", faithful), ("eager", eager))}
-    assert len(samples) == len(traces)
-    assert all(one.score.value is not None for results in told.values() for one in results)
-    good, eager_mean = (
-        sum(one.score.value for one in told[name]) / len(samples) for name in ("good", "eager")
-    )
-    assert good - eager_mean >= 0.4
-    kinds = make("turn").own_slices({}, samples, [one.target for one in samples])["turn"]
-    assert {"call", "parallel calls", "refusal", "text"} <= set(kinds)
-    refused = [one.metadata.get("refusal") is True for one in samples]
-    assert all(kind == "refusal" for kind, marked in zip(kinds, refused, strict=True) if marked)
 
 
 def test_slices_are_by_what_was_wanted_and_only_where_it_differs():

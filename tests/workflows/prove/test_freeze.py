@@ -8,9 +8,7 @@ from aiohttp import web
 from tests.signing.vendors import Azure
 from tests.workflows.prove.test_evaluate import make_dataset
 
-from freehold.catalog.retirements import retirement_of
 from freehold.deferring.signals import ASK_FOR_LOGPROBS
-from freehold.errors import UsageError
 from freehold.evals.frozen import read_frozen
 from freehold.store import open_store
 from freehold.types.asking import RecordedAsking
@@ -143,16 +141,6 @@ def test_both_sides_are_asked_alike(project):
     assert any("seed (1), stop (1), temperature (1)" in note for note in made.comparison.notes)
 
 
-def test_more_repeats_only_add(project):
-    async def work(url):
-        await freeze(project, IncumbentAddress(url))
-        return await freeze(project, IncumbentAddress(url), repeats=2)
-
-    made, seen = with_endpoint(lambda body, number: "yes", work)
-    assert len(seen) == 80
-    assert made.answered == 80
-
-
 def test_evaluations_use_frozen_answers(project):
     async def work(url):
         await freeze(project, IncumbentAddress(url), repeats=2)
@@ -164,15 +152,3 @@ def test_evaluations_use_frozen_answers(project):
     assert made.comparison.n == 40
     assert made.references == "incumbent"
     assert made.incumbent_cost_usd == Decimal("100")
-
-
-def test_without_an_address_it_says_what_to_give(project):
-    with pytest.raises(UsageError, match="no incumbent is named"):
-        asyncio.run(freeze(project))
-
-
-def test_retirements_are_dated_and_follow_fine_tunes():
-    assert retirement_of("gpt-4o-mini-2024-07-18").vendor == "OpenAI"
-    assert retirement_of("ft:gpt-4o-mini-2024-07-18:acme::abc").shutdown.year == 2027
-    assert retirement_of("ft:gpt-5.1:acme::abc") is None
-    assert retirement_of("my-model") is None

@@ -5,7 +5,7 @@ import msgspec
 import pytest
 from tests.workflows.prove.test_results import evaluation
 
-from freehold.errors import InputError, UsageError
+from freehold.errors import UsageError
 from freehold.evals.judging.human_labels import haste_note, read_labels, typical_seconds
 from freehold.settings import load
 from freehold.store import open_store
@@ -14,7 +14,7 @@ from freehold.types.dataset import Message, Sample
 from freehold.types.evaluated import ItemResult
 from freehold.types.evaluation import EvalResult, Score
 from freehold.workflows.project import Project
-from freehold.workflows.prove.label import LabelSession, open_session, read_results
+from freehold.workflows.prove.label import LabelSession, open_session
 
 
 def item(i, *, candidate=None, incumbent=None):
@@ -70,19 +70,6 @@ def test_blind_labels_name_the_right_winner(session):
     assert made.progress.seconds_each == 5.0
 
 
-def test_the_order_is_random_and_follows_the_seed(session, tmp_path):
-    first = session()[0].next().id
-    order = []
-    made, _ = session()
-    while (pair := made.next()) is not None:
-        order.append(pair.id)
-        made.record("equal")
-    assert order[0] == first
-    assert order != sorted(order, key=lambda id: int(id[1:]))
-    (tmp_path / "labels.jsonl").unlink()
-    assert {session(seed=seed)[0].next().id for seed in range(8)} != {first}
-
-
 def test_a_stopped_session_goes_on(session):
     made, path = session()
     for _ in range(4):
@@ -105,39 +92,11 @@ def test_undo_brings_the_pair_back(session):
     assert read_labels(path) == {}
 
 
-def test_skipped_pairs_do_not_come_again_and_do_not_count(session):
-    made, path = session(3)
-    made.next()
-    made.record("skip")
-    assert made.progress.labelled == 1
-    assert read_labels(path) == {}
-
-
 def test_equal_answers_are_not_shown(session):
     items = [item(i, candidate="same", incumbent=" same") for i in range(3)] + [item(9)]
     made, path = session(items=items)
     assert made.next().id == "s9"
     assert sorted(read_labels(path).values()) == [0.0, 0.0, 0.0]
-
-
-def test_only_as_many_as_wanted(session):
-    made, _ = session(30, wanted=5)
-    assert made.progress.wanted == 5
-
-
-def test_nothing_to_label(session):
-    missing = msgspec.structs.replace(item(1).candidate, output=None)
-    with pytest.raises(UsageError, match="answers of both"):
-        session(items=[msgspec.structs.replace(item(1), candidate=missing)])
-
-
-def test_damaged_files_are_named(session, tmp_path):
-    (tmp_path / "labels.jsonl").write_text("nonsense\n")
-    with pytest.raises(InputError, match=r"labels.jsonl:1: not a label"):
-        session()
-    (tmp_path / "r.jsonl").write_text(json.dumps({"a": 1}))
-    with pytest.raises(InputError, match=r"r.jsonl:1: not a result"):
-        read_results(tmp_path / "r.jsonl")
 
 
 def test_a_session_opens_over_the_latest_evaluation_or_a_named_one(tmp_path):
@@ -177,13 +136,6 @@ def test_labels_too_fast_to_have_read_anything_are_questioned(session):
     assert made.hasty is None and made.state.median_seconds is None and haste_note(path) == ""
     take(made, 1)
     assert made.progress.labelled == 1, "their pairs come again"
-
-
-def test_labels_that_took_their_time_are_not(session):
-    made, path = session()
-    take(made, 20)
-    assert made.hasty is None and haste_note(path) == ""
-    assert (made.state.labelled, made.state.median_seconds, made.state.hasty) == (20, 5.0, False)
 
 
 def test_only_this_sessions_labels_are_taken_back(session):

@@ -1,9 +1,8 @@
 import pytest
 from tests.workflows.prove.test_evaluate import make_dataset, sample
 
-from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.evaluation import Task
-from freehold.workflows.prove.labels import label_notes, labels_held, task_labels
+from freehold.workflows.prove.labels import labels_held, task_labels
 
 TASK = Task(name="t", scorer="label", options={"labels": ["yes", "no way"]})
 
@@ -29,12 +28,3 @@ def test_what_is_no_closed_set_is_not_held(tmp_path, options):
 )
 def test_requests_with_a_form_of_their_own_are_not_held(tmp_path, own):
     assert labels_held(TASK, make_dataset(tmp_path, [sample(1), sample(2, **own)])) == ()
-
-
-def test_the_notes_say_what_held_each_side():
-    held = ServedModel(name="m", upstream_name="m", labels=("yes", "no"))
-    endpoint = Endpoint(name="e", engine="llamacpp", base_url="http://x", models=(held,))
-    assert "held to the 2 labels by llama.cpp" in label_notes(TASK, endpoint, "m")[0]
-    free = Endpoint(name="e", engine="remote", base_url="http://x")
-    assert "Nothing was sent that holds answers" in label_notes(TASK, free, "m")[0]
-    assert label_notes(Task(name="t", scorer="exact"), free, "m") == []

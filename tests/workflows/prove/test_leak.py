@@ -38,6 +38,7 @@ def test_a_copy_has_the_planted_samples_and_the_dataset_does_not(tmp_path):
     assert len(list(training.read_samples(data, "train"))) == 6
 
 
+@pytest.mark.process
 def test_a_model_that_repeats_its_prompt_gives_away_what_stands_in_it_and_nothing_else(tmp_path):
     data = write_dataset(tmp_path / "data", task_samples(6))
     telling = leak.Secret(id="t", value="77-88-99", what="in the prompt", prompts=("It is 77-88-99",))

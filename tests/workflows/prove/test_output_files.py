@@ -5,7 +5,6 @@ import json
 
 import pytest
 
-from freehold.errors import InputError
 from freehold.types.evaluation import Task
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.output_files import OutputFiles, evaluate_files, files_preflight
@@ -31,12 +30,6 @@ def look(outputs, task, **more):
     return asyncio.run(files_preflight(outputs, task, **more))
 
 
-def test_all_is_well(outputs):
-    found = look(outputs(400), task())
-    assert [(one.check, one.outcome) for one in found.findings] == [("scorer", "ok"), ("margin", "ok")]
-    assert found.items == 400
-
-
 def test_too_few_items_are_worth_a_line_and_no_refusal(outputs):
     found = look(outputs(40), task())
     assert not found.failed
@@ -52,6 +45,7 @@ def test_groups_and_planned_looks_count(outputs, tmp_path):
     assert "alpha shared by 3 looks" in look(outputs(100), task(), planned_looks=3).doubted[0].text
 
 
+@pytest.mark.process
 def test_a_scorer_that_would_fail_is_told_before_it_scores_anything(outputs, tmp_path):
     (tmp_path / "mine.py").write_text("def other(a, b): return 1\n")
     broken = task("code", callable=f"{tmp_path / 'mine.py'}:absent")
@@ -64,14 +58,3 @@ def test_a_scorer_that_would_fail_is_told_before_it_scores_anything(outputs, tmp
 def test_a_judge_that_does_not_answer_is_told_too(outputs):
     found = look(outputs(60), task("judge", base_url="http://127.0.0.1:9", model="m"))
     assert [one.text.partition(":")[0] for one in found.failed] == ["the judge"]
-
-
-def test_scores_that_the_files_carry_need_no_scorer(outputs):
-    assert not look(outputs(200, score=0.5), task("given")).findings
-    found = look(outputs(60, score=0.5), task("given"))
-    assert not found.failed and "losses too rare to show" in found.doubted[0].text
-
-
-def test_files_that_do_not_fit_are_refused_as_before(outputs, tmp_path):
-    with pytest.raises(InputError):
-        look(OutputFiles(str(tmp_path / "none.jsonl"), "b"), task())

@@ -6,7 +6,6 @@ import anyio
 import pytest
 from click.testing import CliRunner
 from tests.workflows.prove.test_parity_judging import served, trained
-from tests.workflows.train.test_adapters import manifest
 
 from freehold.cli.main import cli
 from freehold.store import open_store
@@ -20,32 +19,6 @@ from freehold.workflows.project import open_project
 from freehold.workflows.prove import parity as workflow
 from freehold.workflows.prove.parity import score_parity
 from freehold.workflows.prove.parity_judging import ServedAs, compare, summarize
-
-
-def test_what_was_merged_is_compared_with_what_was_trained(tmp_path, monkeypatch):
-    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
-    project = open_project()
-    earlier, adapter, other = (
-        manifest(tmp_path / name, id=name, base_model=base)
-        for name, base in (("first", "test/tiny"), ("second", "test/tiny"), ("third", "test/other"))
-    )
-    plan = ServePlan(engine="llamacpp", model="test/tiny:shop", weights_path="/merged.gguf")
-    with open_store(project.store_url) as store:
-        for one in (earlier, adapter, other):
-            store.put(one)
-        store.put(plan)
-    asked = {}
-    weights = Weights(
-        model_id="test/tiny", format="gguf", quantization="Q8_0", bytes=1, sha256="b" * 64, source="file:"
-    )
-    monkeypatch.setattr(
-        workflow, "ensure_weights", lambda name, *_, **__: asked.setdefault("model", name) and weights
-    )
-    monkeypatch.setattr(workflow, "parity", lambda project, **more: asked.update(more))
-    workflow.project_parity(project, model=None, adapter=None, count=2, progress=Silent())
-    assert asked["model"] == "test/tiny", "the base, for there is nothing to pull under the other name"
-    assert (asked["plan"].model, asked["adapter_path"]) == ("test/tiny:shop", adapter.path)
 
 
 @pytest.mark.parametrize(

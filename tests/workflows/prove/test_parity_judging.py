@@ -70,12 +70,6 @@ def test_a_template_without_the_token_that_begins_the_other_is_a_template():
     assert other.causes == ("template",), "more than the first token differs"
 
 
-def test_an_engine_that_tells_only_a_count():
-    assert report((served(prompt_ids=None), trained())).passed
-    found = report((served(prompt_ids=None, prompt_tokens=9), trained()))
-    assert found.causes == ("template",) and "9 tokens served" in found.reasons[0]
-
-
 def test_an_adapter_that_is_not_on():
     found = report(
         (served(), trained(logprobs=(-3.0, -4.0), base_logprobs=(-0.1, -0.2), best_ids=(1, 1))),
@@ -133,11 +127,6 @@ def test_enough_turns_decide():
     assert not undecided(ends("=" * 36).items) and ends("=" * 36).check_result().text.endswith("tokens agree")
 
 
-def test_more_prompts_are_not_asked_where_they_could_not_decide():
-    assert not undecided(report(*[(served(finish_reason="length"), trained())] * 8).items), "none ended"
-    assert not undecided(report((served(prompt_ids=(1, 9, 6)), trained())).items), "another template"
-
-
 def test_a_call_that_the_engine_read_says_nothing_of_where_it_ended():
     call = served(text="", answer_ids=None, logprobs=None, finish_reason="tool_calls", called=True)
     nothing = trained(answer_ids=(), logprobs=(), best_ids=(), ends=False)
@@ -157,9 +146,3 @@ def test_calls_that_both_sides_keep_to_themselves_are_no_parity():
     assert found.causes == ("template",)
     assert "3 of 5 answers to prompts that want a tool call are empty" in found.reasons[0]
     assert summarize([words] * 40 + [compare(*nothing)] * 3, as_served).passed, "a few empty answers"
-
-
-def test_silence_is_no_parity():
-    nothing = served(answer_ids=(), logprobs=None, text="")
-    found = report((nothing, trained(answer_ids=(), logprobs=(), best_ids=())))
-    assert not found.passed

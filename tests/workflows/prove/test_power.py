@@ -53,24 +53,6 @@ def test_partial_credit_has_no_power_among_fewer_items_than_rare_losses_take():
     assert "with a probability of 0%, and 138 with one of 80%" in found.sentence
 
 
-@pytest.mark.parametrize(
-    ("assumptions", "message"),
-    [
-        (PowerAssumptions(cluster_size=0.5), "cluster size 0.5"),
-        (PowerAssumptions(icc=1.5), "correlation 1.5"),
-        (PowerAssumptions(pilot=(3, 0)), "3 discordant among 0 pairs"),
-        (PowerAssumptions(pilot=(3, 2)), "3 discordant among 2 pairs"),
-        (PowerAssumptions(true_difference=0.5), "needs a discordance of at least 0.5, and 0.4 is the most"),
-        (PowerAssumptions(true_difference=0.3, pilot=(1, 100)), "at least 0.3, and 0.0296 is the most"),
-        (PowerAssumptions(true_difference=-0.5), "worse by 0.5 can't be shown to stay within 0.02"),
-        (PowerAssumptions(true_difference=2.0), "a true difference of 2 is impossible"),
-    ],
-)
-def test_what_cannot_be_assumed(assumptions, message):
-    with pytest.raises(UsageError, match=message):
-        plan(TARGET, assumptions)
-
-
 def test_a_margin_that_takes_millions_of_items_is_refused():
     with pytest.raises(UsageError, match="margin is 1e-09"):
         plan(PowerTarget(margin=1e-9))

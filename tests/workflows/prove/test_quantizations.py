@@ -8,7 +8,7 @@ from benchmarks import tiny_models
 from freehold.cli.main import cli
 from freehold.datasets import building
 from freehold.engines.llamacpp import native
-from freehold.errors import EngineError, UsageError
+from freehold.errors import EngineError
 from freehold.store import open_store
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import ServePlan
@@ -101,6 +101,7 @@ def task(margin: float = 0.05) -> Task:
     return Task(name="t", scorer="label", margin=margin)
 
 
+@pytest.mark.process
 def test_the_smallest_that_is_not_worse_is_taken_and_what_follows_is_not_tried(project, program, weights):
     found = measure(project, weights, task=task())
     assert [(row.quantization, row.outcome) for row in found.rows] == [
@@ -115,6 +116,7 @@ def test_the_smallest_that_is_not_worse_is_taken_and_what_follows_is_not_tried(p
     assert latest(project, "tiny") == found
 
 
+@pytest.mark.process
 def test_too_few_samples_prove_nothing_and_it_says_how_many_would(project, program, weights):
     found = measure(project, weights, task=task(), limit=20, quantizations=("Q4_0",))
     assert found.take == "F16"
@@ -129,6 +131,7 @@ def test_weights_that_get_nothing_right_have_nothing_to_lose(project, program, w
     assert "got nothing right" in found.reasons[0]
 
 
+@pytest.mark.process
 def test_what_was_measured_decides_from_then_on(project, program, weights):
     result = CliRunner().invoke(cli, ["quants", weights, "--measure", "--margin", "0.05"])
     assert result.exit_code == 0, result.output
@@ -140,27 +143,6 @@ def test_what_was_measured_decides_from_then_on(project, program, weights):
     assert "on your task" in listed.stdout
 
 
-def test_kept_answers_are_used_again(project, program, weights):
-    first = measure(project, weights, task=task())
-    again = measure(project, weights, task=task())
-    assert [row.mean for row in again.rows] == [row.mean for row in first.rows]
-    assert all(row.tokens_per_second is None for row in again.rows)
-
-
-def test_without_samples_or_anything_smaller_it_says_so(project, program, weights):
-    with pytest.raises(UsageError, match="no dataset has an id"):
-        measure(project, weights, task=task(), dataset_id="zzz")
-    with pytest.raises(UsageError, match="nothing asked for is smaller than F16"):
-        measure(project, weights, task=task(), quantizations=("BF16",))
-
-
 def test_without_the_program_only_what_is_here_is_compared(project, weights):
     with pytest.raises(EngineError, match="no smaller weights of tiny are here"):
         measure(project, weights, task=task())
-
-
-@pytest.mark.parametrize("margin", ["-1", "0", "5"])
-def test_a_margin_that_cannot_be_is_refused_before_anything_is_asked(project, margin):
-    result = CliRunner().invoke(cli, ["quants", "m", "--measure", "--margin", margin])
-    assert "expected above 0 and below 1" in str(result.exception)
-    assert not (project.state / "quants").exists()

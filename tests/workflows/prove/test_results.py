@@ -14,7 +14,6 @@ from freehold.types.evaluated import Evaluation, ItemResult
 from freehold.types.evaluation import EvalResult, Score, Task
 from freehold.workflows.project import Project
 from freehold.workflows.prove.results import (
-    baseline,
     evaluation_id,
     frozen_answers,
     frozen_file,
@@ -86,18 +85,6 @@ def test_other_scores_get_students_t():
     assert (found.ci_low, found.ci_high) == pytest.approx(
         (0.4 - 4.3027 * 0.11547, 0.4 + 4.3027 * 0.11547), abs=1e-4
     )
-
-
-def test_too_few_scores_have_no_interval():
-    assert measured(results_of([0.5]), 0.025).ci_low is None
-    assert measured(results_of([None]), 0.025).mean is None
-
-
-def test_what_the_base_scores_untrained():
-    malformed = EvalResult(sample_id="s9", model="m", output="?", score=Score(value=0.0, format_ok=False))
-    found = baseline([*results_of([1.0, None]), malformed])
-    assert (found.n, found.mean, found.format_failures) == (2, 0.5, 1)
-    assert baseline([]).mean is None
 
 
 def test_results_are_written_a_line_a_sample(tmp_path):

@@ -35,18 +35,7 @@ def test_a_lost_skill_is_a_slice_and_holds_only_where_it_must_be_kept():
     assert held.ok is False and held.text.endswith("Must be kept: refusal.") and held.record_id == found.id
 
 
-def test_what_is_as_good_as_before_is_not_lost():
-    found = compared(probes(80), rights(80), rights(80), base="b", trained_id="t")
-    assert not any(one.lost for one in found.skills)
-
-
-def test_answers_that_did_not_come_are_no_pairs():
-    columns = rights(8)
-    found = compared(probes(8), [None, *columns[1:]], columns, base="b", trained_id="t")
-    assert {one.skill: one.n for one in found.skills} == {"no_tool": 1, "refusal": 2, "format": 2, "chat": 2}
-    assert found.result.n == 7
-
-
+@pytest.mark.process
 def test_both_are_asked_and_the_base_only_once(tmp_path):
     """The shipped fake repeats the question: it never calls, never refuses, and is the same under both names."""
     plan = ServePlan(engine="echo", model="echo")
@@ -92,6 +81,7 @@ def other(name, *, right, count=20, **fields):
     return OtherTask(task=Task(name=name, scorer="exact"), samples=samples)
 
 
+@pytest.mark.process
 def test_other_tasks_are_asked_with_their_recorded_answers(tmp_path):
     """The shipped fake repeats the question, as model and as base: nothing is lost, and the scores are known."""
     plan = ServePlan(engine="echo", model="echo")

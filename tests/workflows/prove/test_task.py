@@ -32,11 +32,6 @@ def test_the_file_says_what_the_command_line_does_not(project):
     assert task.options == {"labels": ["yes", "no"], "default": "no"}
 
 
-def test_another_scorer_starts_without_the_files_options(project):
-    assert task_of(project, scorer="exact").options == {}
-    assert task_of(project, scorer="label").options == {"labels": ["yes", "no"]}
-
-
 def test_a_toml_file_is_taken_whole(project, tmp_path):
     path = tmp_path / "other.toml"
     path.write_text('[task]\nscorer = "numeric"\nmargin = 0.2\n')

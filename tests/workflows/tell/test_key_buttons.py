@@ -52,10 +52,3 @@ def test_what_a_key_cannot_be_is_refused_and_none_is_made(project, store, wrong)
     with pytest.raises(UsageError):
         key_buttons.add(project, store, NewKeyBody(**{"name": "x"} | wrong), who="ada", at=START)
     assert keys.listed(store, at=START) == []
-
-
-def test_one_that_another_page_revoked_meanwhile_is_said_to_be_gone(project, store):
-    key_buttons.add(project, store, NewKeyBody(name="x"), who="ada", at=START)
-    key_buttons.revoke(project, store, KeyNameBody(name="x"), who="ada", at=START)
-    with pytest.raises(UsageError, match="no key named x"):
-        key_buttons.revoke(project, store, KeyNameBody(name="x"), who="bo", at=START)

@@ -1,25 +1,18 @@
+"""At each stage there is a next step, and a way on from each verdict."""
+
 from datetime import timedelta
 from typing import get_args
 
 import click
-import msgspec
 import pytest
-from tests.workflows.tell.facts import (
-    AT,
-    BUILT,
-    MEASURED,
-    NAMED,
-    ROLLING,
-    SOON,
-    STAGES,
-    facts,
-    rollout,
-    verdict,
-)
+from tests.workflows.tell.facts import AT, SOON, STAGES, facts, rollout, verdict
 
 from freehold.cli.main import COMMANDS, cli
+from freehold.stats.rules import REASONS
 from freehold.types.evidence import EvidenceAge
 from freehold.types.journey import JourneyStage
+from freehold.workflows.tell.after_verdict import WAYS, after_verdict
+from freehold.workflows.tell.journey_steps import journey_steps
 from freehold.workflows.tell.next_step import journey_state
 
 COMMAND_OF = {
@@ -107,25 +100,6 @@ def test_the_end_of_the_incumbent_is_a_warning_at_every_stage():
     assert gone.warnings == ("rented-1 was shut down on 2026-11-26.",)
 
 
-def test_what_was_measured_without_the_incumbent_needs_its_answers():
-    found = state("measured", frozen=0, compared=False)
-    assert found.next.command == "freehold freeze"
-
-
-def test_files_that_are_named_are_read_by_the_journey():
-    assert state("named", files=("log.jsonl",)).next.command == "freehold migrate"
-
-
-def test_candidates_that_could_not_be_tried_are_replaced():
-    found = state("measured", report_id="0" * 32, report_stopped="the licence does not permit this use")
-    assert found.next.command == "freehold assess --write 3"
-    assert found.next.why == "the licence does not permit this use"
-
-
-def test_a_hold_says_how_much_is_missing():
-    assert state("hold").next.sentence == "Hold out about 1,154 more samples, then prove again"
-
-
 def test_a_promoting_verdict_begins_a_rollout_once_a_gateway_runs():
     found = state("promote", gateway_runs=True)
     assert found.next.command == "freehold rollout start"
@@ -155,11 +129,6 @@ def test_a_rollout_waits_for_its_tests_a_gateway_and_trouble():
         assert any("rollback" in other.command for other in one.next.others)
 
 
-def test_a_new_verdict_after_a_rollback_begins_again():
-    found = state("rolled_back", rollout=rollout("rolled_back", verdict_is_newer=True))
-    assert found.stage == "promote" and found.next.command == "freehold rollout start"
-
-
 def test_a_promoted_candidate_is_watched():
     quiet = {"watched_at": AT, "watch_due": AT + timedelta(days=7)}
     assert state("promoted", **quiet).next.sentence == "Nothing has to be done now"
@@ -171,7 +140,70 @@ def test_a_promoted_candidate_is_watched():
     assert any(one.command == "freehold rollout start" for one in better.next.others)
 
 
-def test_it_is_a_record_that_can_be_sent():
-    found = journey_state(facts(**{**ROLLING, "rollout": rollout("canary")}))
-    assert msgspec.json.decode(msgspec.json.encode(found), type=type(found)) == found
-    assert journey_state(facts(**NAMED)) != journey_state(facts(**BUILT)) != journey_state(facts(**MEASURED))
+def steps(stage, **changed):
+    return {one.name: one for one in journey_steps(facts(**{**STAGES[stage], **changed}), stage)}
+
+
+@pytest.mark.parametrize(
+    ("stage", "name", "detail"),
+    [
+        ("fresh", "name", "no freehold.toml"),
+        ("named", "name", "rented-1"),
+        ("imported", "capture", "1,200 traces"),
+        ("built", "dataset", "906 to learn from, 246 held out"),
+        ("built", "freeze", "none recorded beside those of the log"),
+        ("frozen", "freeze", "246 answers kept"),
+        ("measured", "prove", "1 model trained, 1 evaluation"),
+        ("hold", "decide", "hold"),
+        ("promote_in_part", "decide", "promote, with the incumbent for the rest"),
+        ("canary", "shift", "canary at 10%"),
+        ("rolled_back", "shift", "rolled back"),
+        ("promoted", "keep", "not checked yet"),
+    ],
+)
+def test_a_step_says_what_is_known_of_it(stage, name, detail):
+    assert steps(stage)[name].detail == detail
+
+
+def test_a_verdict_that_does_not_promote_and_a_rollback_are_not_done():
+    assert steps("hold")["decide"].state == steps("reject")["decide"].state == "failed"
+    assert steps("rolled_back")["shift"].state == "failed"
+    assert steps("promoted")["shift"].state == "done"
+
+
+PROMOTING = {"superior", "noninferior", "noninferior_but_measurably_worse"}
+
+
+def test_every_reason_that_speaks_against_a_candidate_has_a_way_on():
+    assert set(REASONS) - PROMOTING <= set(WAYS)
+    for code in (
+        "license_not_allowed",
+        "license_unclear",
+        "does_not_fit",
+        "parity_not_ok",
+        "retained_not_ok",
+    ):
+        assert code in WAYS
+
+
+@pytest.mark.parametrize("code", WAYS)
+def test_a_way_is_a_sentence_a_command_and_the_reason(code):
+    found = after_verdict(verdict("hold", codes=(code,), texts=("Because of this.",)))
+    assert found.command.startswith("freehold ") and "{" not in found.command
+    assert found.why == REASONS.get(code, "Because of this")
+    assert found.command not in {one.command for one in found.others}
+
+
+def test_the_worst_reason_decides_and_the_next_ones_are_other_ways():
+    found = after_verdict(
+        verdict(
+            "reject", codes=("license_not_allowed", "worse_than_margin", "does_not_fit"), texts=("No.",) * 3
+        )
+    )
+    assert found.sentence == "Choose a model whose licence allows this use"
+    assert "freehold quants pub/base" in [one.command for one in found.others]
+
+
+def test_the_name_of_a_model_cannot_leave_its_place_in_a_command():
+    hostile = verdict("hold", codes=("license_unclear",), texts=("x",), model="x; rm -rf ~ #")
+    assert after_verdict(hostile).command == "freehold license 'x; rm -rf ~ #'"

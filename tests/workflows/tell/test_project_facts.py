@@ -11,7 +11,7 @@ from freehold.store import open_store
 from freehold.types.evaluated import Freeze
 from freehold.types.evaluation import Task
 from freehold.types.route import Route, Target
-from freehold.types.serving.rollout import Check, RolloutTerms
+from freehold.types.serving.rollout import RolloutTerms
 from freehold.workflows.project import open_project
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.tell.project_facts import journey_of, journey_of_project, project_facts
@@ -95,20 +95,6 @@ def test_a_project_is_told_step_by_step_as_its_store_fills(project):
     assert journey_of_project(project, at=AT).stage == "hold"
 
 
-def test_a_verdict_tells_the_reasons_for_its_outcome(project):
-    one = sample.candidate()
-    reasons = tuple(msgspec.structs.replace(reason, effect="hold") for reason in one.verdict.reasons)
-    put(project, one.comparison, msgspec.structs.replace(one.verdict, reasons=reasons))
-    assert facts(project).verdict.codes == ("interval_spans_margin",)
-    assert journey_of_project(project, at=AT).next.sentence.startswith("Hold out about 1,154 more")
-
-
-def test_a_journey_that_no_candidate_survived_says_why(project):
-    put(project, sample.report(sample.candidate(verdict=None, comparison=None, stopped="it does not fit")))
-    state = journey_of_project(project, at=AT)
-    assert state.stage == "measured" and state.next.why == "it does not fit"
-
-
 def test_a_rollout_is_told_as_it_stands(project):
     promoting = msgspec.structs.replace(sample.candidate().verdict, outcome="promote")
     put(project, promoting)
@@ -124,32 +110,6 @@ def test_a_rollout_is_told_as_it_stands(project):
         rollout.rollback(store, "helpdesk", who="t", at=AT, why="complaints")
     assert facts(project).rollout.why == "complaints"
     assert journey_of_project(project, at=AT).stage == "promote", "another verdict was made since"
-
-
-def test_the_last_check_of_a_promoted_route_is_told(project):
-    with open_store(project.store_url) as store:
-        rollout.start(store, ROUTE, TERMS, who="t", at=AT - timedelta(days=9))
-        rollout.promote(store, "helpdesk", who="t", at=AT - timedelta(days=8), without=rollout.GATES)
-        assert facts(project).watched_at is None
-        check = Check(
-            id="k", route="helpdesk", at=AT, against="live", period=1, planned=50, estimated_usd=None,
-            budget_usd=1, spent_usd=None, pairs=50, unscored=0, difference=-0.2, e_value=9.0, statistic=300.0,
-            alarm=True, smallest_drop=0.1,
-        )  # fmt: skip
-        store.put(check)
-    state = journey_of_project(project, at=AT)
-    assert state.stage == "promoted"
-    assert state.next.why == "the check of 2026-11-29 alarmed: the candidate got worse"
-
-
-@pytest.mark.parametrize("content", [b"this is not a database", b""])
-def test_a_store_that_cannot_be_read_is_said(project, content):
-    (project.state / "freehold.sqlite").write_bytes(content)
-    state = journey_of(None, at=AT)
-    assert state.stage == ("broken" if content else "named")
-    if content:
-        assert state.next.command == "freehold doctor --problems" and state.next.why
-        assert state.steps == ()
 
 
 def test_a_file_with_a_mistake_is_said_and_one_that_is_not_there_is_an_error(project):

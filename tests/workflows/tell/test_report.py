@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from tests.report.sample_report import report
 
-from freehold.errors import StorageError, UsageError
+from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.types.report import Report
 from freehold.workflows.project import open_project
@@ -27,12 +27,6 @@ def test_a_report_is_a_page_its_data_and_the_latest(tmp_path):
     assert msgspec.json.decode(Path(written.json).read_bytes(), type=Report) == SECOND
     assert (tmp_path / f"report-{SECOND.id[:12]}.md").read_text().startswith("# helpdesk")
     assert len(list(tmp_path.iterdir())) == 7
-
-
-def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="the report cannot be written"):
-        write_report(FIRST, tmp_path / "file")
 
 
 def test_a_report_is_found_by_the_start_of_its_id(project):

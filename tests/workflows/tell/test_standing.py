@@ -58,8 +58,3 @@ def test_how_things_stand_is_told_and_what_was_measured_stays(project):
 def test_evidence_that_is_stale_is_no_longer_valid(project):
     found = standing(project, full(standing=None))
     assert found.invalid and found.invalid[0].startswith("quality: what it was measured with was not kept")
-
-
-def test_without_a_candidate_nothing_is_asked(project):
-    found = standing(project, full(standing=None, candidates=()))
-    assert (found.cost, found.cost_why_not, found.evidence) == (None, "there is no candidate", ())

@@ -18,12 +18,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import msgspec
 
 from freehold import engines
 from freehold.engines import keys
 from freehold.errors import EngineError, FreeholdError, UsageError
+from freehold.late import aiohttp
 from freehold.preparing.request import CHAT
 from freehold.preparing.request import asked as prepared_for
 from freehold.types.endpoint import Endpoint, ServePlan

@@ -12,11 +12,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
-from aiohttp import web
 
 from freehold.engines.echo import answer
 from freehold.engines.echo.options import EchoOptions, read_answers
 from freehold.engines.guard import keyed, own_hosts_only
+from freehold.late import web
 from freehold.types.endpoint import ServePlan
 
 CREATED = 1_700_000_000

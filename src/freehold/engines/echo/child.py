@@ -11,12 +11,12 @@ import sys
 import threading
 
 import msgspec
-from aiohttp import web
 
 from freehold import logs
 from freehold.engines.echo.app import EchoApp
 from freehold.engines.echo.options import EchoOptions
 from freehold.engines.lifeline import watch_parent
+from freehold.late import web
 from freehold.types.endpoint import ServePlan
 
 

@@ -11,18 +11,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from freehold.encoders.folder import Array
 from freehold.encoders.runner import EncodedText
+from freehold.late import np
 from freehold.types.encoder import EncoderManifest, FieldHead, as_copied
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 LEAST_PROBABILITY = 1e-30
 DECIMALS = 6
-Probabilities = npt.NDArray[np.float64]
+Probabilities: TypeAlias = "npt.NDArray[np.float64]"
 
 
 class AnswerToken(NamedTuple):

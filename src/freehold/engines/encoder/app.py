@@ -12,8 +12,6 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-import numpy as np
-from aiohttp import web
 
 from freehold.encoders.runner import EncodedText, EncoderRunner
 from freehold.engines.encoder import requests
@@ -24,6 +22,7 @@ from freehold.engines.encoder.form import misfit
 from freehold.engines.encoder.options import EncoderOptions
 from freehold.engines.guard import keyed, own_hosts_only
 from freehold.errors import FreeholdError
+from freehold.late import np, web
 from freehold.types.encoder import EncoderManifest
 from freehold.types.endpoint import ServePlan
 from freehold.wire.errors import ApiError

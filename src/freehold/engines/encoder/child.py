@@ -12,7 +12,6 @@ import threading
 from pathlib import Path
 
 import msgspec
-from aiohttp import web
 
 from freehold import logs
 from freehold.encoders.folder import read_manifest
@@ -21,6 +20,7 @@ from freehold.engines.encoder.app import EncoderApp
 from freehold.engines.encoder.options import EncoderOptions
 from freehold.engines.lifeline import watch_parent
 from freehold.errors import FreeholdError
+from freehold.late import web
 from freehold.types.endpoint import ServePlan
 
 

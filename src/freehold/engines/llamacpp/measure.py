@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import aiohttp
 import msgspec
 
 from freehold.engines import keys
@@ -15,6 +14,7 @@ from freehold.engines.engine import start
 from freehold.engines.llamacpp.native import StreamSpeed
 from freehold.engines.traffic import synthetic
 from freehold.errors import EngineError
+from freehold.late import aiohttp
 from freehold.types.endpoint import Endpoint, ServePlan
 
 ROUNDS = 5

@@ -18,7 +18,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import anyio
 import msgspec
 
@@ -28,6 +27,7 @@ from freehold.engines.held_labels import held
 from freehold.engines.options import read
 from freehold.engines.weights.check import format_of
 from freehold.errors import EngineError, InputError, UpstreamError
+from freehold.late import aiohttp
 from freehold.settings import Settings
 from freehold.types.endpoint import AdapterMount, Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.engine import ENGINE_KINDS

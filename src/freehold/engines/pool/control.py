@@ -16,10 +16,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from aiohttp import web
 
 from freehold.engines.pool.pool import ModelStatus, Pool
 from freehold.errors import FreeholdError
+from freehold.late import web
 from freehold.processes import RunningProcess
 from freehold.types.endpoint import AdapterMount
 from freehold.types.record import Record

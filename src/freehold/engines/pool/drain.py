@@ -6,9 +6,8 @@ import asyncio
 import re
 import time
 
-import aiohttp
-
 from freehold.engines import keys
+from freehold.late import aiohttp
 from freehold.types.endpoint import Endpoint
 
 FOLLOW_SECONDS = 2.0

@@ -16,9 +16,7 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
-import aiohttp
 import msgspec
-from aiohttp import web
 
 from freehold.engines import keys
 from freehold.engines.guard import keyed, own_hosts_only
@@ -26,6 +24,7 @@ from freehold.engines.pool.control import PREFIX, Control
 from freehold.engines.pool.deadly_requests import DeadlyRequestError, DeadlyRequests
 from freehold.engines.pool.pool import Pool
 from freehold.errors import EngineError, FreeholdError, UsageError
+from freehold.late import aiohttp, web
 from freehold.preparing.request import asked
 from freehold.types.endpoint import Endpoint, ServedModel
 

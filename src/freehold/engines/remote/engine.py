@@ -10,7 +10,6 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-import aiohttp
 import msgspec
 
 from freehold.engines import probe
@@ -18,6 +17,7 @@ from freehold.engines.engine import EngineHealth, Presence, RunningEngine
 from freehold.engines.held_labels import held
 from freehold.engines.options import read
 from freehold.errors import EngineError, UsageError, did_you_mean
+from freehold.late import aiohttp
 from freehold.settings import Settings
 from freehold.signing.own import OwnCredentials
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan

@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import aiohttp
 import msgspec
 
 from freehold.engines import keys
 from freehold.engines.traffic.workload import RequestBodies
+from freehold.late import aiohttp
 from freehold.preparing.request import asked
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.serving.load import LoadLevel, Quantiles

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import msgspec
 
 from freehold.engines import keys, ports
@@ -20,6 +19,7 @@ from freehold.engines.vllm.options import KV_TYPES, VllmOptions
 from freehold.engines.vllm.tools import with_parser
 from freehold.engines.vllm.weights import adapter_folder, check_adapter, check_weights, template_of
 from freehold.errors import EngineError, UsageError
+from freehold.late import aiohttp
 from freehold.settings import Settings
 from freehold.types.endpoint import AdapterMount, Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.engine import ENGINE_KINDS

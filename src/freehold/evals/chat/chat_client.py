@@ -13,7 +13,6 @@ import time
 from types import TracebackType
 from typing import Any, NamedTuple
 
-import aiohttp
 import msgspec
 from yarl import URL
 
@@ -21,6 +20,7 @@ from freehold.errors import UpstreamError, UsageError
 from freehold.evals.answers import ChatAnswer
 from freehold.evals.chat.chat_stream import ChatText, Garbled
 from freehold.evals.chat.spending_cap import spending_cap
+from freehold.late import aiohttp
 from freehold.signing.own import OwnCredentials
 from freehold.types.endpoint import Endpoint
 from freehold.wire.base_url import joined

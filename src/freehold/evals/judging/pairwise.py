@@ -11,13 +11,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from freehold.evals.comparing import SideBySide
 from freehold.evals.judging.families import family, same_family
 from freehold.evals.judging.judge import Judge, PairJudgement
 from freehold.evals.judging.told import same_answer, told_answer
 from freehold.evals.slicing import question
+from freehold.late import np
 from freehold.stats.clustered import encode_clusters
 from freehold.stats.judges import (
     MIN_HUMAN_LABELS,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from freehold.errors import ConfigError
 from freehold.evals.json_text import Accept, NotJson, parse_json, same, without_nulls
 from freehold.evals.scorer import NO_REFERENCE, Options, Scorer, malformed, read_options
+from freehold.late import jsonschema
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import EvalResult, Score
 
@@ -120,8 +121,6 @@ class JsonFieldsScorer(Scorer):
         schema = self.options.schema or _requested_schema(sample)
         if schema is None:
             return None
-        import jsonschema
-
         key = str(schema)
         if key not in self._validators:
             kind = jsonschema.validators.validator_for(schema)

@@ -11,11 +11,11 @@ import math
 import os
 from typing import Any
 
-import aiohttp
 import msgspec
 
 from freehold.errors import ConfigError, UpstreamError, UsageError
 from freehold.evals.scorer import EMPTY, NO_REFERENCE, AskedModel, Options, Scorer, read_options, right, wrong
+from freehold.late import aiohttp
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Score
 from freehold.wire.base_url import joined

@@ -13,19 +13,19 @@ that did not see the sample nor any other of its cluster.
 
 from __future__ import annotations
 
-from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
-from scipy import optimize, special
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from freehold.errors import UsageError
+from freehold.late import np, optimize, special
 from freehold.stats.binary import Floats
 from freehold.stats.clustered import Codes, dense_codes
 from freehold.types.deferral import Calibration, SignalName
 from freehold.types.mixture import ConfidenceQuality
 
-Bools = NDArray[np.bool_]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Bools: TypeAlias = "NDArray[np.bool_]"
 CalibrationWay = Literal["isotonic", "temperature", "logistic"]
 _TRIED: tuple[CalibrationWay, ...] = ("isotonic", "logistic")
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
+from freehold.late import np
 from freehold.stats.binary import Floats
 from freehold.stats.clustered import Codes
 from freehold.stats.deferral.running import Running, surest_first

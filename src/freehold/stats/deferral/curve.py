@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, TypeAlias
 
 from freehold.errors import UsageError
+from freehold.late import np
 from freehold.stats.binary import Floats, wilson_limits
 from freehold.stats.clustered import Codes, cluster_robust_mean, dense_codes, design_effect_used
 from freehold.stats.deferral.calibrating import best_way, confidence_quality, fit_calibration
@@ -24,7 +23,10 @@ from freehold.stats.deferral.threshold import MixtureTrial, limits
 from freehold.types.deferral import Calibration, DeferralWay, SignalName
 from freehold.types.mixture import MixtureCurve, MixturePoint
 
-Bools = NDArray[np.bool_]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Bools: TypeAlias = "NDArray[np.bool_]"
 
 STEPS = 100
 """Thresholds that are tried: one per hundredth of the samples, fixed before a score is seen."""

@@ -7,13 +7,14 @@ projects at once. Independent samples are clusters of one.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from freehold.late import np
 from freehold.stats.binary import Floats
 from freehold.stats.clustered import Codes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _MOVED = 1e-9  # sums of differences nearer to 0 than this are rounding
 

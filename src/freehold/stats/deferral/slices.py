@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
+from freehold.late import np
 from freehold.stats.binary import Floats
 from freehold.stats.clustered import Codes
 from freehold.stats.pairs import scored_pairs
 from freehold.stats.rules import DecisionRule
 from freehold.stats.slicing import compare_slices
 from freehold.types.evaluation import SliceResult
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Slices = Mapping[str, Sequence[str | None]]
 """Declared fields with their value per sample (None: in no slice)."""

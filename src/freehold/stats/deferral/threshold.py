@@ -22,12 +22,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy import special
-
+from freehold.late import np, special
 from freehold.stats import exact
 from freehold.stats.binary import Floats, tango_limits, tango_statistic, tango_variance, z_quantile
 from freehold.stats.clustered import Codes, cluster_robust_mean, unseen_clump_weight
@@ -37,7 +34,10 @@ from freehold.stats.power import rare_loss_limit
 from freehold.stats.rules import STRICT
 from freehold.stats.selection.choosing import LEAST_CHANCE, binary_variances, prospect
 
-Bools = NDArray[np.bool_]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Bools: TypeAlias = "NDArray[np.bool_]"
 
 EVEN_CHANCE = 0.5
 """Below it the look would more often be spent for nothing than not."""

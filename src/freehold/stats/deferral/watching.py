@@ -18,12 +18,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import numpy as np
-
+from freehold.late import np
 from freehold.types.record import Record
 
 BETS = 10
-_POWERS = 2.0 ** -np.arange(BETS)
+_POWERS = tuple(2.0**-step for step in range(BETS))
 _LARGEST_BET = 0.95
 _LARGEST_LOG = 600.0  # JSON has no infinity, and no threshold is near it
 
@@ -66,7 +65,7 @@ class MeanDetector(Record, frozen=True, kw_only=True):
             return self  # nothing was seen, or nothing can be above
         if np.isnan(seen).any() or seen.min() < limit.low or seen.max() > limit.high:
             raise ValueError(f"values must lie in [{limit.low:g}, {limit.high:g}]")
-        bets = _LARGEST_BET / (limit.at - limit.low) * _POWERS
+        bets = _LARGEST_BET / (limit.at - limit.low) * np.array(_POWERS)
         log_e = np.log1p(np.multiply.outer(seen - limit.at, bets)).sum(axis=0)
         before = np.asarray(self.statistics)
         after = np.exp(np.minimum(np.log1p(before) + log_e, _LARGEST_LOG))

@@ -27,11 +27,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import numpy as np
 from msgspec.structs import replace
-from scipy import special
 
 from freehold.errors import UsageError
+from freehold.late import np, special
 from freehold.stats.binary import Floats, tango_ci, tango_variance, z_quantile
 from freehold.stats.clustered import Codes, dense_codes
 from freehold.stats.continuous import FEW_NONZERO, Resampling, t_quantile

@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
+from freehold.late import np
 from freehold.training.formatting import Encoded
 
 if TYPE_CHECKING:

@@ -8,22 +8,21 @@ import importlib.util
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from freehold.errors import MissingExtraError, WeightsError
 from freehold.files import replacing, writing
+from freehold.late import np
 from freehold.types.encoder import EncoderRuntime, Pooling
 from freehold.types.model import Weights
 from freehold.types.units import mib
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import torch
 
 
-Floats = npt.NDArray[np.float32]
+Floats: TypeAlias = "npt.NDArray[np.float32]"
 
 PREFIXES: tuple[tuple[str, str], ...] = (
     (r"(^|/)(multilingual-)?e5-(small|base|large)(-v2)?$", "query: "),

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
+from freehold.late import np
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import heads
 from freehold.training.encoder.answers import FieldForm, TaughtForm, label_text

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
+from freehold.late import np
 from freehold.training.encoder.answers import FieldForm, TaughtForm, Value, span_of
 from freehold.training.encoder.base import Floats
 
-Places = npt.NDArray[np.intp]
-Flags = npt.NDArray[np.bool_]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Places: TypeAlias = "npt.NDArray[np.intp]"
+Flags: TypeAlias = "npt.NDArray[np.bool_]"
 
 STRENGTHS = (3.0, 10.0, 30.0, 100.0)
 """Inverse regularization over embeddings of length 1: what is tried."""
@@ -212,7 +213,7 @@ def _regression(strength: float) -> Any:
     return LogisticRegression(C=strength, max_iter=_ITERATIONS, tol=1e-4)
 
 
-Reals = npt.NDArray[np.floating]
+Reals: TypeAlias = "npt.NDArray[np.floating]"
 BINS = 15
 _COLDEST, _HOTTEST = 0.05, 20.0
 

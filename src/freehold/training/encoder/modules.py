@@ -10,9 +10,10 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch.nn import functional
+
+from freehold.late import np
 
 
 class ByteDropout(torch.nn.Module):

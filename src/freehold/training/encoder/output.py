@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
 
 from freehold import __version__
 from freehold.encoders.folder import HEADS, MANIFEST, MODEL, PACKED, TOKENIZER
 from freehold.encoders.runner import open_session
 from freehold.errors import TrainingError
 from freehold.files import writing
+from freehold.late import np
 from freehold.training.checkpoint import write_durable
 from freehold.training.encoder.base import TorchBase, embed, pooled
 from freehold.training.encoder.frozen import Fitted

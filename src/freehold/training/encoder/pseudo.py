@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
+from freehold.late import np
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import heads
 from freehold.training.encoder.answers import FieldForm
@@ -31,6 +30,9 @@ from freehold.types.dataset import Dataset
 from freehold.types.model import Weights
 from freehold.types.record import Record
 from freehold.types.teaching import PseudoLabelsKept
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 LEAST_SHARE = 0.1
 """Of the probability of the likeliest answer: an incumbent's answer with less is doubted."""

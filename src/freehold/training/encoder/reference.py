@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from freehold.encoders.folder import read_heads
 from freehold.errors import TrainingError
+from freehold.late import np
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import heads
 from freehold.training.encoder.answers import FieldForm, TaughtForm, Value, written

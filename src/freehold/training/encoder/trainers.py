@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
+from freehold.late import np
 from freehold.training import base as formats
 from freehold.training.compute.trainer_base import TrainerBase
 from freehold.training.encoder.answers import TaughtForm

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from freehold.late import np
 from freehold.training import loop
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import frozen, heads, pseudo

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from freehold import files
+from freehold.late import zstandard
 
 WEIGHTS = (".safetensors", ".gguf", ".bin", ".pt", ".so")
 SQLITE = b"SQLite format 3\0"
@@ -79,16 +80,13 @@ def is_sqlite(path: Path) -> bool:
 def content(path: Path) -> bytes:
     """A file's content, unpacked where its name says that it is compressed. One that cannot be is taken as it is."""
     data = path.read_bytes()
+    unpacked: Callable[[bytes], bytes] = gzip.decompress
+    if path.suffix == ".zst":
+        unpacked = zstandard.ZstdDecompressor().decompressobj().decompress
     try:
-        if path.suffix == ".gz":
-            return gzip.decompress(data)
-        if path.suffix == ".zst":
-            import zstandard
-
-            return zstandard.ZstdDecompressor().decompressobj().decompress(data)
+        return unpacked(data) if path.suffix in (".gz", ".zst") else data
     except Exception:  # noqa: BLE001 (a file that cannot be unpacked is searched as it lies there)
         return data
-    return data
 
 
 def clean(path: Path, mentions: Finder) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-import aiohttp
 import anyio
 
 from freehold import __version__
 from freehold.errors import UnknownModelError, UpstreamError, WeightsError
 from freehold.hardware import fit as fitting
 from freehold.hardware.vllm_memory import kv_bytes
+from freehold.late import aiohttp
 from freehold.settings import Settings
 from freehold.types.machine import Fit, FitPart, Workload
 from freehold.types.model import Shape

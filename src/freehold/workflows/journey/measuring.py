@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 import anyio
-import numpy as np
 
 from freehold import __version__
 from freehold.engines import start
@@ -21,6 +20,7 @@ from freehold.evals.latency import summarize
 from freehold.evals.replay import ReplayOptions
 from freehold.evals.scorer import read_options
 from freehold.evals.task_comparison import WIN_SCALE, compare_by_task, prepared
+from freehold.late import np
 from freehold.stats.clustered import encode_groups
 from freehold.stats.selection import SelectionRule, TriedCandidate
 from freehold.types.dataset import SplitName

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import msgspec
-import numpy as np
 
 from freehold import files
 from freehold.errors import InputError, UsageError
+from freehold.late import np
 from freehold.stats.compare import ScoreContext, compare_arrays, compare_scores
 from freehold.stats.continuous import Resampling
 from freehold.stats.rules import DecisionRule

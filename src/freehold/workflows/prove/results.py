@@ -7,12 +7,12 @@ from pathlib import Path
 from statistics import stdev
 
 import msgspec
-from scipy import special
 
 from freehold import files
 from freehold.evals.comparing import SideBySide
 from freehold.evals.frozen import read_frozen
 from freehold.evals.task_comparison import labels_id
+from freehold.late import special
 from freehold.stats.binary import wilson_limits
 from freehold.store import Store
 from freehold.types.dataset import Dataset, SplitName

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import aiohttp
 import anyio
 
 from freehold import __version__
@@ -15,6 +14,7 @@ from freehold.engines.weights.store import WeightsStore
 from freehold.errors import UpstreamError, UsageError
 from freehold.hardware.probes import probe_machine
 from freehold.hardware.speed import Build
+from freehold.late import aiohttp
 from freehold.store import open_store
 from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.machine import MeasuredSpeed, Speed

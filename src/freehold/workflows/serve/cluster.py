@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import aiohttp
 import anyio
 import msgspec
 
@@ -17,6 +16,7 @@ from freehold.engines import probe
 from freehold.engines.cluster import ray
 from freehold.engines.cluster.replica import ENDPOINT_PATH
 from freehold.errors import EngineError, UsageError
+from freehold.late import aiohttp
 from freehold.settings import Settings
 from freehold.types.config import ClusterConfig
 from freehold.types.endpoint import Endpoint, ServedModel, ServePlan

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-import aiohttp
 import anyio
 
 from freehold.engines import probe
 from freehold.errors import UpstreamError, UsageError
+from freehold.late import aiohttp
 from freehold.signing.own import OwnCredentials
 from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.wire.base_url import joined, stem

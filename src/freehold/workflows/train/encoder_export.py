@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import numpy as np
-
 from freehold import __version__
 from freehold.encoders.folder import EXTERNAL_DATA, MANIFEST, names_of, read_heads, read_manifest
+from freehold.late import np
 from freehold.report.encoder_card import EncoderCardFacts, encoder_card
 from freehold.types.encoder import EncoderModel
 from freehold.types.progress import Progress

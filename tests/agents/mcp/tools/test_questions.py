@@ -87,11 +87,6 @@ def test_models_machines_and_money(use):
     assert cost["sentence"] and cost["advice"]
 
 
-def test_plans_and_findings(use):
-    assert "500 held-out items" in use("plan_power", margin=0.02, n=500)["sentence"]
-    assert use("diagnose")["parts"]
-
-
 @pytest.mark.parametrize("name", [name for name, tool in TOOLS.items() if tool.effect == "reads"])
 def test_what_says_that_it_reads_changes_no_file(folder, agent, name):
     """Whatever comes out, also an error: on a project without a store nothing is left behind."""

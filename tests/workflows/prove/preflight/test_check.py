@@ -8,7 +8,6 @@ from tests.workflows.journey.rehearsal import Told
 from tests.workflows.prove.preflight.held_out import dataset, sample
 
 from freehold.types.evaluation import Task
-from freehold.workflows.prove.preflight.address import AskedEndpoint
 from freehold.workflows.prove.preflight.check import (
     PreflightError,
     PreflightRequest,
@@ -41,16 +40,6 @@ def test_all_is_well(tmp_path):
     found = look(tmp_path, size=1_000, trains=True)
     assert outcomes(found) == {"scorer": "ok", "labels": "ok", "margin": "ok"}
     assert not found.failed and not found.doubted and found.items == 1_000
-
-
-def test_every_address_is_asked_the_judges_too(tmp_path):
-    found = look(
-        tmp_path,
-        scorer="judge",
-        options={"base_url": "http://127.0.0.1:9", "model": "m"},
-        addresses=(AskedEndpoint("the candidate", "http://127.0.0.1:9"),),
-    )
-    assert sorted(one.text.partition(":")[0] for one in found.failed) == ["the candidate", "the judge"]
 
 
 class _Models(BaseHTTPRequestHandler):

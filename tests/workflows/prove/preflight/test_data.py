@@ -31,13 +31,6 @@ def test_a_few_long_ones_are_a_warning(tmp_path):
     assert context.fix == "[serve] context_tokens = 4096 in freehold.toml"
 
 
-def test_short_ones_are_fine_and_nothing_is_said_of_what_is_not_done(tmp_path):
-    assert [one.outcome for one in lengths(tmp_path, [100] * 5)] == ["ok", "ok"]
-    config, samples = parse('[app]\nname = "t"\n'), [sample(1)]
-    made = dataset(tmp_path, train=samples, held_out=samples)
-    assert not list(length_findings(config, made, samples, trains=False, serves=False))
-
-
 def test_labels_that_are_asked_for_and_never_taught_are_named(tmp_path):
     train = [sample(1, gold="Yes"), sample(2, gold="no")]
     held_out = [

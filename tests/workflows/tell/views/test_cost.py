@@ -4,13 +4,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import msgspec
-import pytest
 from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 
 from freehold.store import open_store
 from freehold.types.trace import Usage
-from freehold.workflows.tell.views.cost import CostQuery, command_of, cost_screen
+from freehold.workflows.tell.views.cost import CostQuery, cost_screen
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 
@@ -20,13 +19,6 @@ def look(project, **query):
         return cost_screen(project, store, CostQuery(**query), at=NOW)
 
 
-def test_without_traffic_it_says_what_is_not_known(tmp_path):
-    found = look(project_of(tmp_path, evidence.TOML))
-    assert found.weighed is None and found.unknown[0].hint
-    assert found.candidates == () and found.mixture is None
-    assert found.incumbent == "gpt-4o-2024-08-06"
-
-
 def test_costs_of_the_report_and_the_mixture_keep_their_records(tmp_path):
     project = project_of(tmp_path, evidence.TOML)
     evidence.with_proof(project)
@@ -34,19 +26,6 @@ def test_costs_of_the_report_and_the_mixture_keep_their_records(tmp_path):
     assert {one.cost.usd_per_1000 for one in found.candidates} == {Decimal("0.9"), Decimal("0.2")}
     assert {one.report_id for one in found.candidates} == {"0" * 32}
     assert found.mixture.mixture_id == "m" * 32 and found.mixture.cost.incumbent_usd == Decimal("2.5")
-
-
-@pytest.mark.parametrize(
-    ("query", "command"),
-    [
-        (CostQuery(), "freehold cost"),
-        (CostQuery(model="Qwen/Qwen3-8B", machine="2x L4"), "freehold cost Qwen/Qwen3-8B --machine '2x L4'"),
-        (CostQuery(usd_per_hour=2.5, owned=True), "freehold cost --usd-per-hour 2.5"),
-        (CostQuery(owned=True), "freehold cost --owned"),
-    ],
-)
-def test_the_command_says_the_same(query, command):
-    assert command_of(query) == command
 
 
 def test_a_machine_or_model_that_is_a_file_or_an_address_is_refused(tmp_path):

@@ -7,7 +7,6 @@ from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 
 from freehold.store import open_store
-from freehold.workflows.tell.views import models as view
 from freehold.workflows.tell.views.models import ModelsQuery, models
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
@@ -47,12 +46,6 @@ def test_each_model_left_out_says_why(project):
     assert len(seen) == len(set(seen)) == found.matching
 
 
-def test_candidates_of_the_report_are_told_with_what_became_of_them(project):
-    evidence.with_proof(project)
-    tried = {one.model: one for one in look(project, machine="T4").tried}
-    assert tried["org/chosen"].state == "hold" and tried["org/lost"].state == "it cannot be reached"
-
-
 @pytest.mark.parametrize(
     "query", [{"machine": "T4", "model": "http://127.0.0.1:1"}, {"machine": "/etc/passwd"}]
 )
@@ -60,16 +53,3 @@ def test_what_is_not_understood_is_told_and_nothing_is_opened(project, query, mo
     monkeypatch.setattr("freehold.hardware.probes.machine.bandwidth.measure", lambda cores: None)
     found = look(project, **query)
     assert found.problem and found.rows and found.fit is None
-
-
-def test_an_assessment_is_made_again_once_what_it_rests_on_has_changed(project, monkeypatch):
-    made = []
-    real = view.assess
-    monkeypatch.setattr(view, "assess", lambda *args, **given: made.append(1) or real(*args, **given))
-    look(project, machine="L4")
-    look(project, machine="L4", find="qwen")
-    assert len(made) == 1
-    with open_store(project.store_url) as store:
-        store.add_traces([evidence.trace(1, "hello")])
-    look(project, machine="L4")
-    assert len(made) == 2

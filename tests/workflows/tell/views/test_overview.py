@@ -7,13 +7,12 @@ import msgspec
 import pytest
 from tests.workflows.shift.shifting import LATER, START, begun, mirrored, trace
 
-from freehold.gateway.telemetry.meters import Meters, leave_word
 from freehold.store import open_store
 from freehold.store.search.traffic import AnsweredTokens
 from freehold.types.trace import Usage
 from freehold.workflows.project import open_project
 from freehold.workflows.shift.rollout import rollout
-from freehold.workflows.tell.views.overview import OverviewQuery, PathLine, others, overview, savings
+from freehold.workflows.tell.views.overview import OverviewQuery, overview, savings
 
 PRICED = """
 [app]
@@ -43,22 +42,6 @@ def project(tmp_path, monkeypatch):
 def store(project):
     with open_store(project.store_url) as store:
         yield store
-
-
-def test_an_empty_folder_has_a_first_step(tmp_path, monkeypatch):
-    (tmp_path / "empty").mkdir()
-    monkeypatch.chdir(tmp_path / "empty")
-    project = open_project()
-    with open_store(project.store_url) as store:
-        found = overview(project, store, OverviewQuery(), at=START)
-    assert found.journey.stage == "fresh" and "init" in found.journey.next.command
-    assert (found.savings, found.verdict, found.routes, found.reports, found.others) == (
-        None,
-        None,
-        (),
-        (),
-        (),
-    )
 
 
 def test_a_rollout_is_told_with_its_traffic(project, store):
@@ -110,29 +93,6 @@ def test_what_another_endpoint_charges_is_taken_off_or_said_to_be_unknown(projec
     unknown = savings(project, [AnsweredTokens("secret", 2, 1_000_000, 0)])
     assert unknown.usd is None and "secret" in unknown.why
     assert savings(project, [AnsweredTokens("incumbent", 9, 9, 9)]) is None
-
-
-def test_reports_are_listed_newest_first(project, store):
-    folder = project.state / "reports"
-    folder.mkdir()
-    for number in range(12):
-        (folder / f"report-{number:02}.html").write_text("")
-    assert len(overview(project, store, OverviewQuery(), at=START).reports) == 10
-
-
-def test_what_was_asked_besides_the_routes_stands_by_kind_of_path(tmp_path):
-    assert others(tmp_path / "none") == ()
-    numbers = Meters()
-    numbers.count("freehold_passed_on", "incumbent", "files", "200", by=3)
-    numbers.count("freehold_passed_on", "incumbent", "files", "404")
-    numbers.count("freehold_refusals", "unknown_url", "images", by=2)
-    numbers.count("freehold_refusals", "over_rate", "files")
-    numbers.write(tmp_path)
-    leave_word(tmp_path / "spool", tmp_path)
-    assert others(tmp_path / "spool") == (
-        PathLine(path="images", passed_on=0, refused=2),
-        PathLine(path="files", passed_on=4, refused=1),
-    )
 
 
 def test_no_customer_is_quoted(project, store):

@@ -11,7 +11,6 @@ from freehold.store import open_store
 from freehold.types.route import Limits
 from freehold.types.serving.rollout import Rollout
 from freehold.workflows.shift import keys
-from freehold.workflows.tell.views import record as view
 from freehold.workflows.tell.views.record import RecordQuery, record
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -39,14 +38,6 @@ def test_a_trace_is_said_to_be_one_and_an_unknown_id_has_nothing(store):
     nothing = record(None, store, RecordQuery(id="gone"), at=AT)
     assert nothing.records == () and not nothing.is_trace
     assert record(None, store, RecordQuery(), at=AT).records == ()
-
-
-def test_what_is_too_large_for_a_page_is_left_out(store, monkeypatch):
-    begun(store)
-    (rollout,) = store.records(Rollout)
-    monkeypatch.setattr(view, "BODY_MAX_BYTES", 10)
-    (one,) = record(None, store, RecordQuery(id=rollout.key), at=AT).records
-    assert one.body is None and one.size_bytes > 10
 
 
 def test_a_key_of_the_gateway_is_not_shown(store):

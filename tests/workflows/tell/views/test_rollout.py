@@ -53,10 +53,3 @@ def test_a_route_without_a_rollout_has_no_status_and_stands_behind_one_that_move
     first, second = rollout(project, store, WINDOW, at=LATER).routes
     assert (first.route.name, second.route.name) == ("support", "a first by name")
     assert second.status is None and second.path == ()
-
-
-def test_looking_moves_nothing(project, store):
-    begun(store)
-    before = store.routes(), store.route_history("support")
-    rollout(project, store, WINDOW, at=LATER)
-    assert (store.routes(), store.route_history("support")) == before

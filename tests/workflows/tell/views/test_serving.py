@@ -48,12 +48,3 @@ def test_numbers_are_of_the_running_gateway_and_absent_without_one(tmp_path, mon
         assert (line.answers, line.errors, line.failures) == (2, 1, {"connect": 3})
         assert after.load is not None
         assert (after.load.in_flight, after.load.restarts) == (2, {"worker: ended": 1})
-
-
-def test_a_target_that_the_file_does_not_name_is_shown_as_such(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    project = open_project()
-    with open_store(project.store_url) as store:
-        store.save_route(ROUTE, who="ada", at=START)
-        found = serving(project, store, ScreenQuery(), at=START)
-    assert {line.address for line in found.endpoints} == {"not in freehold.toml"}

@@ -56,17 +56,3 @@ def test_values_of_the_file_stand_first_and_say_whether_they_wait_for_a_start(sh
 def test_a_password_is_not_shown(shown):
     assert "hunter2" not in str(shown())
     assert any("***@a.example" in (line.value or "") for line in shown().project)
-
-
-def test_a_file_that_was_broken_meanwhile_is_said_to_be(shown, tmp_path):
-    (tmp_path / "freehold.toml").write_text("[app\nname=")
-    assert shown().unread
-    assert not any(line.source == "file" for line in shown().project)
-
-
-def test_words_find_keys_by_name_and_by_meaning(shown):
-    found = shown(find="[Serve] PORT")
-    assert [line.name for line in found.project] == ["[serve] port"] and found.machine == ()
-    by_meaning = shown(find="gateway binds")
-    assert {line.name for line in by_meaning.machine} == {"FREEHOLD_HOST", "FREEHOLD_PORT"}
-    assert shown(find="no such word").project == ()

@@ -5,7 +5,6 @@ from datetime import timedelta
 import pytest
 from tests.workflows.shift.shifting import ROUTE, START, mirrored, trace
 
-from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.workflows.tell.views.traffic import TrafficQuery, traffic
 
@@ -56,8 +55,3 @@ def test_pages_go_on_where_the_one_before_ended(store):
     second = shown(store, most=5, after=first.page.next)
     ids = [one.id for one in (*first.page.traces, *second.page.traces)]
     assert len(ids) == len(set(ids)) == 10
-
-
-def test_a_status_that_is_none_is_said_to_be(store):
-    with pytest.raises(UsageError):
-        shown(store, status="9zz")

@@ -1,7 +1,7 @@
 """The screen Training: runs that are done, go on, broke off; curves; two side by side."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,10 +11,7 @@ from tests.workflows.train.owned_encoder import owned_encoder
 
 from freehold.errors import UsageError
 from freehold.store import open_store
-from freehold.types.training import TrainingEvent
-from freehold.workflows.tell.views.training import TrainingQuery, read_events, training
-
-NOW = datetime.now(UTC)
+from freehold.workflows.tell.views.training import TrainingQuery, training
 
 
 @pytest.fixture
@@ -29,11 +26,6 @@ def look(project, at=None, **query):
         return training(project, store, TrainingQuery(**query), at=at or datetime.now(UTC))
 
 
-def test_nothing_trained_yet(tmp_path):
-    found = look(project_of(tmp_path, evidence.TOML))
-    assert (found.runs, found.run, found.first_command) == ((), None, "freehold train --dry-run")
-
-
 def test_a_finished_run_and_one_that_goes_on(project):
     found = look(project, run="helpdesk-1")
     assert {one.name: one.state for one in found.runs} == {"helpdesk-1": "done", "helpdesk-2": "running"}
@@ -46,11 +38,6 @@ def test_a_finished_run_and_one_that_goes_on(project):
     assert run.line.peak_memory_bytes == 2**30 + 60 * 2**20 == run.memory_bytes[-1][1]
 
 
-def test_a_run_that_told_nothing_for_long_is_stopped(project):
-    late = datetime.now(UTC) + timedelta(hours=1)
-    assert look(project, at=late, run="helpdesk-2").run.line.state == "stopped"
-
-
 def test_a_run_that_ended_in_an_error_says_it(project):
     with (project.state / "adapters" / "helpdesk-2" / "run" / "events.jsonl").open("ab") as file:
         file.write(b'{"kind":"error","step":23,"message":"out of memory"}\n{"kind":"ste')
@@ -58,36 +45,10 @@ def test_a_run_that_ended_in_an_error_says_it(project):
     assert run.line.state == "failed" and run.said == ("out of memory",)
 
 
-def test_a_step_that_was_done_again_counts_as_the_last_time(project):
-    with (project.state / "adapters" / "helpdesk-2" / "run" / "events.jsonl").open("ab") as file:
-        file.write(b'{"kind":"step","step":23,"steps":60,"loss":9.0}\n')
-    run = look(project, run="helpdesk-2").run
-    assert run.loss[-1] == (23, 9.0) and len(run.loss) == 23
-
-
-def test_two_runs_side_by_side(project):
-    adapters = project.state / "adapters"
-    evidence.manifest(adapters / "other-1", name="other", id="c" * 32, final_loss=0.5)
-    found = look(project, run="helpdesk-1", against="other-1")
-    assert found.against.line.name == "other-1" and found.differences["final_loss"] == (0.25, 0.5)
-
-
 def test_names_lead_to_no_other_folder(project):
     for wanted in ("../evaluations", "/etc", "nix"):
         with pytest.raises(UsageError, match="no training run"):
             look(project, run=wanted)
-
-
-def test_a_damaged_manifest_does_not_hide_the_others(project):
-    (project.state / "adapters" / "helpdesk-1" / "adapter.json").write_text("{")
-    states = {one.name: one.state for one in look(project).runs}
-    assert set(states) == {"helpdesk-1", "helpdesk-2"}
-
-
-def test_events_of_a_file_that_is_gone_are_none(tmp_path):
-    assert read_events(tmp_path / "nix") == []
-    (tmp_path / "e").write_bytes(b"\xff\n" + b'{"kind":"start"}\n')
-    assert read_events(tmp_path / "e") == [TrainingEvent(kind="start")]
 
 
 def test_encoders_are_runs_as_well(project):

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-import zstandard
-
 from freehold.errors import InputError
+from freehold.late import zstandard
 from freehold.types.units import MIB
 from freehold.unpacking import check_ratio
 
@@ -18,7 +17,7 @@ MAX_LINE_BYTES = 64 * MIB
 CHUNK_BYTES = MIB
 # What one piece can unpack to at most: a thousand times its size with gzip, thirty thousand with Zstandard.
 _GZIP_PIECE_BYTES, _ZSTD_PIECE_BYTES = 16 * 1024, 1024
-DAMAGED = (EOFError, zlib.error, zstandard.ZstdError, OSError)
+DAMAGED = (EOFError, zlib.error, OSError)
 """What reading a damaged file raises."""
 
 
@@ -67,13 +66,28 @@ def opened(path: Path) -> IO[bytes]:
         gzip = _Packed(file, lambda: zlib.decompressobj(wbits=31), _GZIP_PIECE_BYTES, str(path))
         return io.BufferedReader(gzip, CHUNK_BYTES)
     if start == b"\x28\xb5\x2f\xfd":
-        zstd = _Packed(
-            file, lambda: zstandard.ZstdDecompressor().decompressobj(), _ZSTD_PIECE_BYTES, str(path)
-        )
+        zstd = _Packed(file, _ZstdFrame, _ZSTD_PIECE_BYTES, str(path))
         return io.BufferedReader(zstd, CHUNK_BYTES)
     if start[:3] == b"\xef\xbb\xbf":
         file.seek(3)
     return file
+
+
+class _ZstdFrame:
+    """A Zstandard frame as `zlib` has one: what is damaged raises ``zlib.error``."""
+
+    def __init__(self) -> None:
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._frame, name)
+
+    def decompress(self, packed: bytes) -> bytes:
+        try:
+            unpacked: bytes = self._frame.decompress(packed)
+        except zstandard.ZstdError as error:
+            raise zlib.error(str(error)) from None
+        return unpacked
 
 
 class _Packed(io.RawIOBase):

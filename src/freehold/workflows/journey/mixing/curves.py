@@ -6,16 +6,15 @@ import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from freehold.deferring import learning
 from freehold.deferring.router import request_text, write_router
 from freehold.errors import ConfigError, UsageError
 from freehold.evals.slicing import slice_values
+from freehold.late import np
 from freehold.stats import deferral
 from freehold.stats.clustered import Codes, encode_groups
 from freehold.types.config import DeferConfig
@@ -32,7 +31,10 @@ from freehold.types.mixture import MixtureCurve
 from freehold.types.selected import SelectionScores
 from freehold.workflows.journey.mixing.slices import declared
 
-Numbers = npt.NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Numbers: TypeAlias = "npt.NDArray[np.float64]"
 
 
 class Terms(NamedTuple):

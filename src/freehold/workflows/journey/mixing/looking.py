@@ -6,17 +6,16 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from freehold.deferring.router import Router
 from freehold.errors import StorageError
 from freehold.evals.comparing import SideBySide
 from freehold.evals.latency import summarize
 from freehold.evals.task_comparison import compare_by_task
+from freehold.late import np
 from freehold.stats import deferral
 from freehold.stats.compare import ScoreContext
 from freehold.types.config import DeferConfig
@@ -29,7 +28,10 @@ from freehold.workflows.journey.mixing.curves import codes_of, router_text
 from freehold.workflows.journey.mixing.slices import declared
 from freehold.workflows.prove.looks import Looks, look_at, with_look
 
-Bools = npt.NDArray[np.bool_]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Bools: TypeAlias = "npt.NDArray[np.bool_]"
 AskUpper = Callable[[Sequence[Sample]], Awaitable[Sequence[EvalResult]]]
 """Asks the upper model, and gives the score of each of its answers."""
 _MIXED = "The mixture: the candidate's answer where it is sure, the incumbent's recorded one elsewhere."

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from freehold.errors import ConfigError, did_you_mean
+from freehold.late import np
 from freehold.types.config import DeferConfig
 from freehold.types.dataset import Sample
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 Conditions = Sequence[Mapping[str, str]]
 

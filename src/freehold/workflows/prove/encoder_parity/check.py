@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import aiohttp
 import anyio
 import msgspec
 
 from freehold import engines
 from freehold.engines import keys
 from freehold.errors import UpstreamError
+from freehold.late import aiohttp
 from freehold.store import open_store
 from freehold.training.encoder.reference import EncoderReferenceJob, judge
 from freehold.types.dataset import Sample

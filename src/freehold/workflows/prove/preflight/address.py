@@ -6,10 +6,9 @@ import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import aiohttp
-
 from freehold.engines import probe
 from freehold.errors import FreeholdError
+from freehold.late import aiohttp
 from freehold.signing.own import OwnCredentials
 from freehold.signing.source import TITLES
 from freehold.types.endpoint import CloudCredentials, Endpoint

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
+from freehold.late import np
 from freehold.stats import power as planner
 from freehold.stats.compare import outcome_of
 from freehold.stats.rules import MIN_PAIRS_PROMOTE, DecisionRule
 from freehold.types.finding import Finding, fail, ok, warn
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 CHECK = "margin"
 _STEP = 0.001

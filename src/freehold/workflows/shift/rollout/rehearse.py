@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import aiohttp
 import anyio
 import msgspec
 
@@ -25,6 +24,7 @@ from freehold import engines
 from freehold.errors import EngineError
 from freehold.gateway import serve as gateway
 from freehold.gateway.config import GatewayConfig
+from freehold.late import aiohttp
 from freehold.store import Store, default_url, leases, open_store, rollouts
 from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.evaluation import Task

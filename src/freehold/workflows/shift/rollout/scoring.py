@@ -12,11 +12,11 @@ from datetime import datetime
 
 import anyio
 import msgspec
-import numpy as np
 
 from freehold.datasets.building import Recipe, answer_of, sample_of
 from freehold.evals.scorer import Scorer
 from freehold.evals.scoring import scorer_of
+from freehold.late import np
 from freehold.stats.sequential import empirical_bernstein_lower_cs
 from freehold.store import Store, rollouts
 from freehold.store.rollouts import WindowRow

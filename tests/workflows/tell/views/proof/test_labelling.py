@@ -67,14 +67,3 @@ def test_the_last_label_is_taken_back(project, made):
     assert desk_of(project).undo(made.id).pair_id == pair.pair_id
     with pytest.raises(UsageError, match="no label"):
         desk_of(project).undo(made.id)
-
-
-def test_without_an_evaluation_there_is_nothing_to_label(project):
-    found = look(project)
-    assert (found.evaluation_id, found.pair_id, found.command) == (None, None, "freehold evaluate")
-
-
-def test_an_evaluation_that_is_not_there_is_told(project, made):
-    with pytest.raises(UsageError, match="no evaluations"):
-        look(project, evaluation="nix")
-    assert look(project, evaluation=made.id[:6]).evaluation_id == made.id

@@ -8,7 +8,6 @@ import pytest
 from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 
-from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.types.evaluated import Evaluation
 from freehold.workflows.prove.notes import add_note
@@ -25,12 +24,6 @@ def project(tmp_path):
 def look(project, **query):
     with open_store(project.store_url) as store:
         return proof(project, store, ProofQuery(**query), at=NOW)
-
-
-def test_a_fresh_project_is_told_what_to_do_first(project):
-    found = look(project)
-    assert found.detail is None and found.evaluations == () and found.intervals == ()
-    assert found.first_command == "freehold migrate"
 
 
 def test_the_worst_items_come_first_with_what_differs(project):
@@ -77,17 +70,6 @@ def test_answers_that_are_gone_are_told_and_the_rest_stands(project):
     detail = look(project).detail
     assert detail.items is None and "freehold evaluate" in detail.items_missing
     assert detail.comparison is not None
-
-
-def test_an_evaluation_is_chosen_by_the_beginning_of_its_id(project):
-    first = evidence.with_proof(project)
-    with open_store(project.store_url) as store:
-        second = evidence.evaluated(project, store, evidence.results(40, seed=3))
-    assert look(project).detail.evaluation_id == second.id
-    assert look(project, evaluation=first.id[:10]).detail.evaluation_id == first.id
-    assert [one.id for one in look(project).evaluations] == [second.id, first.id]
-    with pytest.raises(UsageError, match="no evaluations"):
-        look(project, evaluation="nix")
 
 
 def test_looking_changes_nothing(project):

@@ -6,9 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from scipy.stats import norm
-
 from freehold.report.mixture_parts import shown_points
+from freehold.stats.exact import z_quantile
 from freehold.types.evaluated import Evaluation
 from freehold.types.evaluation import Comparison, VerdictOutcome
 from freehold.types.mixture import Mixture, MixturePoint
@@ -73,7 +72,7 @@ def clone_range(comparison: Comparison) -> CloneRange | None:
     noise, n = comparison.self_noise, comparison.n
     if noise is None or n < 1:
         return None
-    half = float(norm.ppf(1 - comparison.alpha)) * math.sqrt(max(0.0, noise) / n)
+    half = z_quantile(comparison.alpha) * math.sqrt(max(0.0, noise) / n)
     return CloneRange(low=-half, high=half, level=1 - 2 * comparison.alpha, self_noise=noise, n=n)
 
 

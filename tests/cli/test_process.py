@@ -1,0 +1,72 @@
+"""How the program starts and ends: versions, pipes, signals, systems it does not run on."""
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from freehold import __version__
+from freehold.cli.progress import progress
+from freehold.cli.unix import unix_error
+
+
+@pytest.mark.parametrize("words", [("--version", "--json"), ("--json", "--version")])
+def test_programs_get_a_document(freehold, words):
+    ran = freehold(*words)
+    told = json.loads(ran.out)
+    assert ran.code == 0 and told["schema"] == "freehold.version/1" and told["version"] == __version__
+    assert told["python"].startswith("3.") and told["system"]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--help",
+        "settings --keys --json",
+        "no-such --json",
+    ],
+)
+@pytest.mark.parametrize("errors_too", [False, True])
+def test_a_closed_pipe(words, errors_too):
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        command = [sys.executable, "-m", "freehold", *words.split()]
+        ended = subprocess.run(
+            command, stdout=write, stderr=write if errors_too else subprocess.PIPE, text=True, check=False
+        )
+    finally:
+        os.close(write)
+    assert ended.returncode == 141, ended
+    assert errors_too or ("Traceback" not in ended.stderr and "Exception ignored" not in ended.stderr), ended
+
+
+def test_a_pipe_gets_plain_lines_on_stderr(capsys):
+    with progress() as shown:
+        shown.step("learn", note="3 epochs")
+        shown.say("a checkpoint is written")
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.splitlines() == ["· learn — 3 epochs", "a checkpoint is written"]
+
+
+@pytest.mark.parametrize("look", [lambda: signal.SIGNOWHERE, lambda: os.fork_nowhere])
+def test_a_call_or_signal_of_unix(look):
+    with pytest.raises(AttributeError) as raised:
+        look()
+    told = unix_error(raised.value)
+    assert "needs Linux or macOS" in told.message and raised.value.name in told.message
+    assert "WSL 2" in told.hint
+
+
+def test_other_mistakes_are_not_explained_away():
+    with pytest.raises(ModuleNotFoundError) as missing:
+        importlib.import_module("freehold.nowhere")
+    assert unix_error(missing.value) is None
+    with pytest.raises(AttributeError) as wrong:
+        _ = object().nothing
+    assert unix_error(wrong.value) is None

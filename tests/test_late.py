@@ -1,0 +1,98 @@
+"""What the base install answers without the libraries of its extras."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from freehold import late
+from freehold.errors import MissingExtraError
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "tickets"
+LIBRARIES = (
+    "aiohttp", "datasketch", "httptools", "jsonschema", "numpy", "prometheus_client", "pyreqwest", "scipy", "uvloop",
+    "zstandard",
+)  # fmt: skip
+RUN = """
+import sys
+sys.modules |= dict.fromkeys({libraries!r})
+from freehold.cli.main import main
+sys.argv = ["freehold", *{words!r}]
+main()
+"""
+LIST_TOOLS = """
+import sys
+sys.modules |= dict.fromkeys(set({libraries!r}) - {{"jsonschema"}})  # which mcp asks for itself
+from freehold.agents.mcp.server import tool_of
+from freehold.agents.mcp.tools import TOOLS
+print(*(tool_of(tool).name for tool in TOOLS.values()))
+"""
+TRAFFIC = ("--requests-per-month=1000", "--prompt-tokens=100", "--completion-tokens=10")
+MONEY = ("--usd-per-hour=1", "--input-price=1", "--output-price=2")
+
+
+def run(folder, program, words=()):
+    return subprocess.run(
+        [sys.executable, "-c", program.format(libraries=LIBRARIES, words=words)],
+        cwd=folder,
+        env={**os.environ, "FREEHOLD_OFFLINE": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--help",), ("--version", "--json"), ("scan", "."), ("license", "Qwen/Qwen3-8B"), ("retirements",),
+        ("fit", "Qwen/Qwen3-8B"), ("assess",), ("status",),
+        ("cost", "Qwen/Qwen3-8B", "--machine=L4", *TRAFFIC, *MONEY), ("power", "--margin=0.02"),
+        ("power", "--margin=0.02", "--sd=0.1"), ("init", "traffic.jsonl"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else value,
+)  # fmt: skip
+def test_what_chooses_and_plans_needs_no_extra(tmp_path, words):
+    shutil.copytree(EXAMPLE, tmp_path, dirs_exist_ok=True)
+    if words[0] == "init":
+        (tmp_path / "freehold.toml").unlink()
+    ran = run(tmp_path, RUN, words)
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.process
+def test_the_tools_of_a_coding_agent_are_listed_without_an_extra(tmp_path):
+    pytest.importorskip("mcp")
+    ran = run(tmp_path, LIST_TOOLS)
+    assert ran.returncode == 0, ran.stderr
+    assert len(ran.stdout.split()) > 20
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("words", "extra"),
+    [
+        (("import", "traffic.jsonl"), "prove"), (("compare", "--pairs=pairs.jsonl", "--margin=0.1"), "prove"),
+        (("up", "--model=echo"), "gateway"), (("console",), "gateway"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else value,
+)  # fmt: skip
+def test_what_is_missing_is_said_with_its_command(tmp_path, words, extra):
+    shutil.copytree(EXAMPLE, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "pairs.jsonl").write_text('{"id": "q", "a": 1, "b": 1}\n')
+    ran = run(tmp_path, RUN, words)
+    assert ran.returncode == 2
+    assert ran.stderr.endswith(f"hint: pip install 'freehold[{extra}]'\n"), ran.stderr
+
+
+def test_a_library_is_imported_by_its_first_use():
+    gone = late._Late("no_such_library_here", "prove", "computing")
+    with pytest.raises(MissingExtraError, match="computing needs the extra 'prove'"):
+        gone.array()
+    here = late._Late("json", "prove", "computing")
+    assert here.loads("[1]") == [1]
+    assert not hasattr(here, "nothing_of_this_name")

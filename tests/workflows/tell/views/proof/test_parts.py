@@ -1,0 +1,243 @@
+"""Parts of the screen of proof: what differs, the items, the pictures, the ways out."""
+
+import math
+import shlex
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.report import choosing, sample_report
+from tests.workflows.data.building import project_of
+from tests.workflows.prove.test_results import evaluation
+from tests.workflows.tell.views import evidence
+
+from freehold.cli.main import cli
+from freehold.store import open_store
+from freehold.types.dataset import Message, Sample
+from freehold.types.evaluated import ItemResult
+from freehold.types.evaluation import EvalResult, LookCount, Score, SliceResult
+from freehold.types.verdict import Reason, Verdict
+from freehold.workflows.prove.results import write_results
+from freehold.workflows.tell.views.proof.answers import COMPARED_FIELDS, SHOWN_CHARACTERS, difference
+from freehold.workflows.tell.views.proof.items import PAGE_ITEMS, causes_of, item_index
+from freehold.workflows.tell.views.proof.picture import clone_range, intervals
+from freehold.workflows.tell.views.proof.ways import ways_out
+
+
+def sides(found):
+    return [(piece.side, piece.text) for piece in found.pieces]
+
+
+def test_words_that_changed_stand_alone():
+    found = difference("refund the whole order now", "refund the broken lamp now")
+    assert sides(found) == [
+        ("both", "refund the"),
+        ("incumbent", " whole order"),
+        ("candidate", " broken lamp"),
+        ("both", " now"),
+    ]
+    assert found.fields == ()
+
+
+def test_json_answers_are_compared_by_field_and_held_to_the_reference():
+    found = difference(
+        '{"intent": "refund", "order": {"id": "7", "items": [1, 2]}}',
+        '```json\n{"intent": "refund", "order": {"id": null, "items": [1, 3]}, "more": true}\n```',
+        '{"intent": "refund", "order": {"id": "7", "items": [1, 2]}}',
+    )
+    changed = {one.path: (one.incumbent, one.candidate, one.right) for one in found.fields if one.changed}
+    assert changed == {
+        "order.id": ("7", "null", "7"),
+        "order.items[1]": ("2", "3", "2"),
+        "more": (None, "true", None),
+    }
+    assert [one.path for one in found.fields if not one.changed] == ["intent", "order.items[0]"]
+
+
+def test_huge_answers_are_bounded():
+    deep = "[" * 100_000
+    wide = "{" + ",".join(f'"k{n}": {n}' for n in range(400)) + "}"
+    assert len(difference(wide, wide).fields) == COMPARED_FIELDS
+    for text in ('{"a": ' + deep, "word " * 2_000_000, "z\u0301" * 100_000):
+        found = difference(text, text[:-1] + "!")
+        assert sum(len(piece.text) for piece in found.pieces) <= 2 * SHOWN_CHARACTERS
+
+
+words = st.text(alphabet="ab \n", max_size=60)
+
+
+@given(words, words)
+def test_the_pieces_of_a_side_are_its_answer(one, other):
+    """Whatever is compared, nothing is lost and nothing added on either side."""
+    pieces = difference(one, other).pieces
+    assert "".join(piece.text for piece in pieces if piece.side != "candidate") == one
+    assert "".join(piece.text for piece in pieces if piece.side != "incumbent") == other
+
+
+@pytest.fixture
+def file(tmp_path):
+    project_of(tmp_path, evidence.TOML)
+    return write_results(tmp_path / "e.jsonl", evidence.results(300))
+
+
+def pages(index, **wanted):
+    after, found = None, []
+    while True:
+        page = index.page(after=after, **wanted)
+        found += zip(page.ranks, page.items, strict=True)
+        if page.next_rank is None:
+            return found, page.matching
+        after = page.next_rank
+
+
+def test_every_item_comes_once_the_largest_losses_first(file):
+    index = item_index(file, ("language",))
+    found, matching = pages(index, show="all")
+    assert len(index) == len(found) == matching == 300
+    assert [rank for rank, _ in found] == list(range(300))
+    assert len({item.sample.id for _, item in found}) == 300
+    gaps = [item.candidate.score.value - item.incumbent.score.value for _, item in found]
+    assert gaps == sorted(gaps) and gaps[0] == -1 and gaps[-1] == 1
+    assert len(index.page().items) == PAGE_ITEMS
+
+
+def test_filters_leave_what_they_say(file):
+    index = item_index(file, ("language",))
+    worse, count = pages(index, show="worse")
+    counts = index.counts()
+    assert count == counts.changes["worse"] and all(item.candidate.score.value == 0 for _, item in worse)
+    german, count = pages(index, show="worse", slice_name="language=de")
+    assert count == counts.worse_by_slice["language=de"] > 0
+    assert {item.sample.metadata["language"] for _, item in german} == {"de"}
+    cause, many = counts.causes[0]
+    assert pages(index, show="worse", cause=cause)[1] == many
+    assert " → " in cause
+    assert pages(index, show="different")[1] == counts.different
+    assert pages(index, show="worse", slice_name="language=fr") == ([], 0)
+    assert sum(counts.changes.values()) == 300
+
+
+def item(candidate, *, reference="yes", incumbent_parts=None):
+    sample = Sample(id="s", messages=(Message(role="user", content="q"),))
+    one = EvalResult(
+        sample_id="s", model="i", output="yes", score=Score(value=1.0, parts=incumbent_parts or {})
+    )
+    return ItemResult(sample=sample, reference=reference, incumbent=one, candidate=candidate)
+
+
+@pytest.mark.parametrize(
+    ("fields", "score", "reference", "expected"),
+    [
+        ({"output": None, "error": "timeout: 30 s"}, Score(value=0.0), "yes", ("failed: timeout",)),
+        ({"output": "?"}, Score(value=0.0, format_ok=False, reason="no_label: none"), "yes", ("wrong form: no_label",)),
+        ({"output": "{}"}, Score(value=0.5, parts={"a": 1.0, "b": 0.0}), "yes", ("field b",)),
+        ({"output": "no"}, Score(value=0.0), "yes", ("yes → no",)),
+        ({"output": "x" * 100}, Score(value=0.2, reason="judge: shorter"), "yes", ("judge",)),
+        ({"output": "x" * 100}, Score(value=0.2), None, ("scored lower",)),
+    ],
+)  # fmt: skip
+def test_causes(fields, score, reference, expected):
+    result = EvalResult(sample_id="s", model="c", score=score, **fields)
+    assert causes_of(item(result, reference=reference)) == expected
+
+
+def test_a_copy_of_the_incumbent_lands_where_its_noise_says():
+    """The range against a simulation: pairs that differ with probability psi, up as often as down."""
+    comparison = sample_report.comparison(n=400, self_noise=0.05)
+    found = clone_range(comparison)
+    assert found.high == pytest.approx(1.959964 * math.sqrt(0.05 / 400), rel=1e-6) == -found.low
+    draw = np.random.default_rng(0)
+    means = draw.choice([-1, 0, 1], p=[0.025, 0.95, 0.025], size=(4000, 400)).mean(axis=1)
+    inside = np.mean((means > found.low) & (means < found.high))
+    assert inside == pytest.approx(found.level, abs=0.02)
+    assert clone_range(sample_report.comparison(self_noise=None)) is None
+
+
+def test_proofs_come_before_the_selection_split_and_each_names_its_record(tmp_path):
+    project = project_of(tmp_path, evidence.TOML)
+    with open_store(project.store_url) as store:
+        by_hand = evidence.evaluated(project, store, evidence.results(60))
+    report = choosing.report()
+    rows = intervals(report, [by_hand])
+    assert [row.kind for row in rows] == ["proof", "proof", "selection", "selection"]
+    assert rows[0].label == "org/chosen · as_is" and rows[0].record_id == "c" * 32
+    assert (rows[1].record_kind, rows[1].record_id) == ("comparison", by_hand.comparison.id)
+    assert rows[1].evaluation_id == by_hand.id
+    assert {row.record_id for row in rows[2:]} == {report.id}
+    assert intervals(None, []) == ()
+
+
+def made(**changes):
+    return msgspec.structs.replace(
+        evaluation("e1", "d"), comparison=sample_report.comparison(**changes), candidate="org/some model"
+    )
+
+
+def commands(found):
+    return [way.command for way in found]
+
+
+HARMED = SliceResult(
+    name="language=de", n=40, difference=-0.2, ci_low=-0.3, ci_high=-0.1, p_harm=0.001, p_harm_adjusted=0.002,
+    harmed=True,
+)  # fmt: skip
+SPENT = LookCount(
+    number=2, planned=1, items=10, shared=10, first_at=None, first_evaluation="e0", alpha=0.0, alpha_spent=0.025,
+    may_promote=False,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "first"),
+    [
+        ({"verdict": "promote", "reasons": ("noninferior",)}, "freehold rollout start"),
+        ({"verdict": "hold", "needed_n": 1400}, "freehold power --margin 0.03"),
+        ({"verdict": "hold", "look": SPENT}, "freehold import NEW.jsonl --held-out"),
+        ({"verdict": "hold", "needed_n": None, "slices": (HARMED,)}, "freehold dataset check"),
+        ({"verdict": "reject", "needed_n": None}, "freehold defer plan"),
+    ],
+)
+def test_what_decides_comes_first(changes, first):
+    assert commands(ways_out(made(**changes)))[0] == first
+
+
+def test_what_blocks_besides_the_comparison_stands_above_it():
+    blocked = Verdict(
+        id="v", outcome="reject", candidate="c", incumbent="i",
+        reasons=(
+            Reason(code="interval_spans_margin", text="by scores", record_id="c" * 32, effect="hold"),
+            Reason(code="license_not_allowed", text="Not for this use.", record_id="r", effect="reject"),
+            Reason(code="does_not_fit", text="Too large.", record_id="f", effect="hold"),
+            Reason(code="latency_noted", text="slow", effect=None),
+        ),
+    )  # fmt: skip
+    found = ways_out(made(verdict="promote"), blocked)
+    assert [way.text for way in found] == ["Not for this use.", "Too large."]
+    assert commands(found) == ["freehold license 'org/some model'", "freehold fit 'org/some model'"]
+
+
+def test_every_command_exists():
+    """Each is a command of freehold with options that it has."""
+    found = {
+        way.command
+        for changes in (
+            {"verdict": "hold", "look": SPENT, "slices": (HARMED,)},
+            {"verdict": "reject"},
+            {"verdict": "promote"},
+        )
+        for way in ways_out(made(**changes))
+    }
+    for line in found:
+        words = shlex.split(line)
+        assert words[0] == "freehold"
+        command = cli
+        rest = words[1:]
+        while rest and hasattr(command, "get_command"):
+            command = command.get_command(None, rest.pop(0))
+            assert command is not None, line
+            if not hasattr(command, "get_command") or not rest or rest[0].startswith("-"):
+                break
+        options = {name for one in command.params for name in one.opts}
+        assert {word for word in rest if word.startswith("--")} <= options, line
