@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from freehold.deferring.signals import AnswerSignals, asks_with, readable, signals_of, unreadable_note
+from freehold.deferring.signals import AnswerSignals, asks_with, readable, unreadable_note
 from freehold.types.engine import ENGINE_KINDS
 
 
@@ -15,6 +15,12 @@ def completion(content, entries, *, finish="stop", **message):
     message = {"role": "assistant", "content": content, **message}
     logprobs = None if entries is None else {"content": entries}
     return {"choices": [{"index": 0, "message": message, "logprobs": logprobs, "finish_reason": finish}]}
+
+
+def signals_of(body, **more):
+    read = AnswerSignals()
+    read.take(body)
+    return read.signals(**more)
 
 
 def test_mean_and_least_are_of_the_answers_own_tokens():

@@ -68,21 +68,6 @@ class Complied(Record, frozen=True, kw_only=True):
     """Those of them that people say are done."""
 
 
-class MatrixCell(Record, frozen=True, kw_only=True):
-    """A ruling in short."""
-
-    outcome: RulingOutcome
-    obligations: tuple[str, ...]
-    """Keys of the duties, sorted."""
-
-
-class MatrixRow(Record, frozen=True, kw_only=True):
-    """A model against the ways to use it."""
-
-    model: str
-    ways: dict[str, MatrixCell]
-
-
 class Migrated(Record, frozen=True, kw_only=True):
     """A migration, and the endpoint it left running, if it did."""
 

@@ -59,17 +59,6 @@ def unreadable_note(kind: EngineKind) -> str | None:
     return None
 
 
-def signals_of(answer_body: Mapping[str, Any], *, fields: bool = True) -> dict[SignalName, float]:
-    """The signals of a chat completion as OpenAI's API writes it; empty where nothing is told, or not all of it.
-
-    With `fields` a JSON object's answer has ``field_min_logprob``, too: of its least likely value. Log-probabilities
-    are natural logarithms.
-    """
-    read = AnswerSignals()
-    read.take(answer_body)
-    return read.signals(fields=fields)
-
-
 class AnswerSignals:
     """The signals of an answer that comes whole or in chunks: `take` each, then ask for `signals`."""
 
@@ -120,7 +109,11 @@ class AnswerSignals:
                 self._tokens.append(token)
 
     def signals(self, *, fields: bool = True) -> dict[SignalName, float]:
-        """What was told of the answer, now that it is complete. See `signals_of`."""
+        """What was told of the answer, now that it is complete; empty where nothing is told, or not all of it.
+
+        With `fields` a JSON object's answer has ``field_min_logprob``, too: of its least likely value.
+        Log-probabilities are natural logarithms.
+        """
         if self._unclear or self._finish not in _COMPLETE:
             return {}
         if self._probability is not None:

@@ -109,11 +109,6 @@ def counted(counts: Counter[str]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counts.most_common())
 
 
-def format_failures(results: Sequence[EvalResult]) -> Counter[str]:
-    """How often each kind of wrong form occurred."""
-    return Counter(code(one.score.reason) for one in results if not one.score.format_ok)
-
-
 def disagreements(
     samples: Sequence[Sample],
     incumbent: Sequence[EvalResult],

@@ -23,7 +23,7 @@ from freehold.encoders.folder import hashes, read_manifest, vector_files
 from freehold.encoders.runner import SentenceVectors
 from freehold.errors import EngineError, FreeholdError, InputError, StorageError
 from freehold.late import np
-from freehold.preparing.lexical import Bm25, words
+from freehold.preparing.lexical import Bm25
 from freehold.types.preparation import Example, ExampleIndex, Retriever
 from freehold.types.record import Record, content_id
 
@@ -81,12 +81,6 @@ class ExampleFinder:
         scores = self._search.scores(question)
         order = np.argsort(-scores, kind="stable") if k >= len(scores) else _first(scores, k)
         return [self.examples[place] for place in order[:k]]
-
-    def score_text(self, question: str) -> float:
-        """How near the nearest example is: the cosine of sentence vectors; found by words, BM25 for each word of the
-        question, so that a long one is not near to everything."""
-        best = float(self._search.scores(question).max())
-        return best / max(1, len(words(question))) if self.quick else best
 
 
 def _first(scores: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.int64]:

@@ -22,7 +22,6 @@ _LETTERED = re.compile(
     r"(?<![\w-])(?:\d{2}[.]?\d{3}[.]?\d{3}-?[A-Z]|[XYZ]-?\d{7}-?[A-Z]"  # DNI, NIE
     r"|[A-Z]{6}\d\d[A-EHLMPR-T]\d\d[A-Z]\d{3}[A-Z]|[A-CEGHJ-PR-TW-Z][A-Z] ?\d\d ?\d\d ?\d\d ?[A-D])(?!\w)"  # CF, NINO
 )
-_NIR_CHARACTERS = 15
 
 
 class _Number(NamedTuple):

@@ -148,8 +148,6 @@ def shown_points(curve: MixtureCurve, most: int = 10) -> list[MixturePoint]:
 
 def curve_name(curve: MixtureCurve) -> str:
     """How it decides, in words."""
-    if curve.signal == "similarity":
-        return "By the request's likeness to training messages"
     if curve.way == "router":
         return "By a router that reads the request"
     return f"By the answer's {curve.signal.replace('_', ' ')}"

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Literal, get_args
 
 import msgspec
 
-from freehold.types.preparation import ExampleIndex
 from freehold.types.record import Record, StoredRecord, content_id
 
 DeferralWay = Literal["router", "cascade"]
@@ -20,13 +19,12 @@ AnswerSignalName = Literal[
 ]
 """Those that a single answer carries."""
 ANSWER_SIGNALS: tuple[AnswerSignalName, ...] = get_args(AnswerSignalName)
-SignalName = Literal[AnswerSignalName, "similarity", "router"]
+SignalName = Literal[AnswerSignalName, "router"]
 """What is known of how sure an answer is; higher is surer, always.
 
 `probability`: an encoder's calibrated one, of all fields together. `mean_logprob` and `min_logprob`: over the
 answer's own tokens (natural logarithms). `field_min_logprob`: of the least likely of a JSON object's values, its tokens
-together. `similarity`: of the request to the nearest training message (cosine of sentence vectors; found by words, BM25
-for each word). `router`: foretold from the request."""
+together. `router`: foretold from the request."""
 
 
 class Calibration(Record, frozen=True, kw_only=True):
@@ -97,8 +95,6 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
     """Who answers what the candidate is not sure of (None: the incumbent). Where it fails, and whatever was no part of
     the proof, the incumbent answers."""
     router: RouterFiles | None = None
-    index: ExampleIndex | None = None
-    """The training messages that the signal ``similarity`` compares a request with."""
     always_incumbent: tuple[dict[str, str], ...] = ()
     """Requests that are never the candidate's: metadata, header (``header:NAME``) or ``key`` that must all match."""
     never_defer_out: tuple[dict[str, str], ...] = ()
@@ -148,8 +144,6 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
             return f"its threshold is {self.threshold:g}, expected a probability"
         if not math.isfinite(self.wait_ms) or self.wait_ms <= 0:
             return f"its wait_ms is {self.wait_ms:g}, expected a time above 0"
-        if self.way == "router" and self.signal == "similarity":
-            return None if self.index is not None else "it decides by training messages, and names none"
         if self.way == "router" and self.router is None:
             return "it decides by a router, and names none"
         return None
@@ -161,13 +155,12 @@ _NEVER = 2.0
 
 def _id_of(rule: DeferralRule) -> str:
     """The content id of what decides; a threshold moved to the safe side by `of` has another."""
-    router, index = rule.router, rule.index
+    router = rule.router
     plain = msgspec.structs.replace(
         rule,
         id="",
         mixture_id=None,
         router=None if router is None else msgspec.structs.replace(router, path=""),
-        index=None if index is None else msgspec.structs.replace(index, path=""),
     )
     return content_id(plain)
 

@@ -27,22 +27,9 @@ def test_a_check_keeps_nothing(freehold, traffic):
     assert (ran.out, "freehold dataset build makes one" in ran.err) == ("", True)
 
 
-def test_two_builds_are_compared(freehold, dataset, project):
-    config = project / "freehold.toml"
-    config.write_text(config.read_text() + "[data]\nheld_out = 0.5\n")
-    other = freehold("dataset", "build", "--json").json
-    found = freehold("dataset", "diff", dataset["id"], other["id"], "--json").json
-    assert (found["old"], found["new"]) == (dataset["id"], other["id"])
-    assert found["recipe"]["held_out"] == [0.2, 0.5]
-    shown = freehold("dataset", "diff", dataset["id"], other["id"]).out
-    assert "  recipe     held_out: 0.2 → 0.5" in shown
-    assert "  moved      " in shown
-
-
 def test_mistakes(refused, freehold, project):
     refused("dataset", "build", message="no complete traces in the store", hint="freehold import FILE")
     refused("dataset", "show", message="no dataset yet", hint="freehold dataset build")
-    refused("dataset", "diff", "a", "b", message="no dataset", hint="freehold dataset build")
 
 
 def test_a_request_is_shown_as_the_chosen_model_is_sent_it(freehold, dataset, project):

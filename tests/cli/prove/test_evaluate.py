@@ -3,8 +3,6 @@
 import json
 
 import pytest
-from tests.evals import agent_log
-from tests.evals.agent_server import agent, recorded
 from tests.report.sample_mixture import mixture, refused
 
 from freehold.cli.prove.mixture_text import show_mixture
@@ -57,46 +55,6 @@ def test_mistakes_get_an_error_a_hint_and_code_2(freehold, arguments, message, h
     assert message in err
     assert hint in err
     assert "Traceback" not in err
-
-
-@pytest.fixture
-def agent_project(freehold, tmp_path):
-    """A project with the sessions of an agent's log, all held out."""
-    lines = [
-        json.dumps(
-            {
-                "messages": [*one["request"]["messages"], one["response"]["choices"][0]["message"]],
-                "tools": one["request"]["tools"],
-                "conversation_id": one["session"],
-            }
-        )
-        for one in agent_log.records(20)
-        if not one["response"]["choices"][0]["message"].get("refusal")
-    ]
-    (tmp_path / "agent.jsonl").write_text("\n".join(lines))
-    (tmp_path / "freehold.toml").write_text(
-        '[app]\nname = "t"\n[data]\nfiles = ["agent.jsonl"]\nheld_out = 0.5\n[task]\nscorer = "turn"\nmargin = 0.1\n'
-    )
-    assert freehold("import", "agent.jsonl")[0] == 0
-    assert freehold("dataset", "build")[0] == 0
-
-
-def test_whole_sessions_are_played(freehold, agent_project):
-    with agent(recorded(20)) as (url, _):
-        played = ("evaluate", "--endpoint", url, "--model", "m", "--trajectories", "state:refund")
-        status, _, err = freehold(*played)
-        assert status == 2
-        assert "not begun, nothing was spent: with n = 9 nothing can be proven" in err
-        status, out, err = freehold(*played, "--anyway")
-        assert status == 3, err
-        assert "decisions as recorded" in out
-        status, out, _ = freehold(*played, "--anyway", "--json")
-    record = json.loads(out)
-    assert (status, record["success"], record["ended"]) == (
-        3,
-        "state:refund",
-        {"finished": record["sessions"]},
-    )
 
 
 def test_files_count_their_looks_too(freehold, files):

@@ -66,17 +66,17 @@ ELSEWHERE = {
 }
 BY_RECORD = {
     "demo", "migrate", "rescue", "train", "evaluate", "compare", "freeze", "parity", "quants", "load", "bench-model",
-    "watch", "adapters probe", "defer plan",
+    "watch", "defer plan",
 }  # fmt: skip
 """Their results are records, each with its entry: tests/store/test_audit.py."""
 NOTHING_STORED = {
     "init", "import-config", "report", "status", "down", "traces list", "traces show", "store check", "dataset check",
-    "dataset card", "dataset list", "dataset show", "dataset diff", "dataset request",
+    "dataset card", "dataset list", "dataset show", "dataset request",
     "scan", "retirements", "license rule",
-    "license comply", "license init", "license identify", "license matrix", "license bom", "assess", "fit", "cost",
+    "license comply", "license init", "license identify", "license bom", "assess", "fit", "cost",
     "catalog list", "catalog show", "catalog status", "catalog sync",
     "adapters list", "adapters show",
-    "adapters diff", "adapters export", "pull", "weights list", "weights show", "weights convert",
+    "adapters export", "pull", "weights list", "weights show", "weights convert",
     "weights rm", "engines list", "engines install", "engines rm", "tune-engine", "serve",
     "served list", "served add-adapter", "served remove-adapter", "cluster up",
     "cluster status", "cluster down", "power", "routes list", "routes show", "routes history",

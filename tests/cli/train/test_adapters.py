@@ -21,11 +21,6 @@ def test_they_are_listed_and_shown(freehold, adapters):
     assert freehold("adapters", "show", "aaaa", "--json").json["base_model"] == "test/tiny"
 
 
-def test_what_differs_is_named(freehold, adapters):
-    assert freehold("adapters", "diff", "aaaa", "cccc").out == "config.r: 16 → 8\nfinal_loss: 0.25 → 0.5\n"
-    assert freehold("adapters", "diff", "aaaa", "aaaa").out == "the two were made alike\n"
-
-
 def test_one_is_removed_with_a_yes(freehold, adapters, project):
     ran = freehold("adapters", "rm", "aaaa", "--yes")
     assert ran.code == 0 and ran.out.startswith("freed ")

@@ -3,9 +3,7 @@
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 
-import msgspec
 import pytest
 from tests.gateway.asking import QUESTION, metric, post
 from tests.gateway.loopback import (
@@ -25,12 +23,10 @@ from freehold.deferring.router import Router, write_router
 from freehold.gateway.config import ApiKey
 from freehold.gateway.limits.keys import hash_of
 from freehold.gateway.serve import free_port
-from freehold.preparing.index import open_index, write_index
 from freehold.store import open_store
 from freehold.types.config import PriceConfig
-from freehold.types.deferral import Calibration, RouterFiles
+from freehold.types.deferral import RouterFiles
 from freehold.types.endpoint import ANY_SERVED, Endpoint
-from freehold.types.preparation import Example, ExampleIndex
 from freehold.types.route import Limits, Target
 
 pytestmark = pytest.mark.process
@@ -152,35 +148,6 @@ def test_while_the_incumbent_is_down_the_rule_says_who_answers(routed, candidate
     assert decided(routed, headers) == ("candidate", "incumbent_down")
     candidate.answer = lambda seen: plain({"error": "x"}, status=500)
     assert ask(routed, HARD, "away-candidate")[0] == 500, "and where neither can answer, that is told"
-
-
-# By likeness to training messages
-
-
-def test_a_request_like_those_that_were_learned_is_the_candidates(upstream, candidate, tmp_path):
-    one = own("candidate", candidate.base_url)
-    examples = [
-        Example(id=str(at), question=f"{EASY}, bitte? Nummer {at}", answer="status") for at in range(20)
-    ]
-    written = write_index(examples, tmp_path / "examples")
-    index = ExampleIndex(path=written.path, sha256=written.sha256, samples=written.samples, k=1)
-    finder = open_index(index)
-    near, far = finder.score_text(EASY), finder.score_text(HARD)
-    assert near > far
-    calibration = Calibration(raw=(far, near), probability=(0.0, 1.0))
-    fields = {"way": "router", "signal": "similarity", "calibration": calibration, "threshold": 0.5}
-    rule = rule_for(one, index=index, **fields)
-    assert rule.problem is None and "names none" in rule_for(one, **fields).problem
-    elsewhere = msgspec.structs.replace(index, path=str(tmp_path / "moved"))
-    assert rule_for(one, index=elsewhere, **fields).id == rule.id, "where it lies decides nothing"
-    with mixture(upstream, tmp_path, one, routes=(mixed("mix", one, rule),)) as running:
-        assert decided(running, ask(running, EASY)[1]) == ("candidate", "sure")
-        assert decided(running, ask(running, HARD)[1]) == ("incumbent", "unsure")
-        assert "logprobs" not in candidate.seen[0].json and len(candidate.seen) == 1
-        # What a person wants forgotten is removed from the index on disk, and decides nothing within seconds.
-        (Path(index.path) / "examples.jsonl").write_bytes(b"")
-        gone = lambda: decided(running, ask(running, EASY)[1]) == ("incumbent", "unreadable")  # noqa: E731
-        eventually(gone, timeout_s=15.0)
 
 
 # Bounds

@@ -16,11 +16,9 @@ from freehold.workflows.license.rule import (
     comply,
     lineage_of,
     lineage_of_model,
-    matrix,
     named_after,
     rule_for_model,
     similar_models,
-    ways,
 )
 from freehold.workflows.license.use import read_use, use_table, with_settings, write_use
 
@@ -105,16 +103,6 @@ def test_a_declared_licence_is_an_id_a_name_or_a_text(tmp_path):
 def test_a_name_without_a_licence_has_similar_models():
     assert "google/gemma-3-270m" in similar_models("google/gemma-3-270")
     assert similar_models("google/gemma-3-270m") == ()
-
-
-def test_the_matrix_weighs_every_way_of_use():
-    use = UseProfile(commercial=True, distributes_weights=True, monthly_active_users=5)
-    found = matrix(("google/gemma-3-270m",), use)["google/gemma-3-270m"]
-    assert list(found) == ["my use", "internal", "hosted", "embedded", "weights", "teacher"]
-    assert found["internal"].outcome == "allowed"
-    assert found["hosted"].outcome == "allowed_with_obligations"
-    internal = ways(use)["internal"]
-    assert not internal.distributes_weights and internal.monthly_active_users == 5
 
 
 def test_duties_are_written_as_files(tmp_path):

@@ -6,18 +6,14 @@ from pathlib import Path
 import anyio
 import msgspec
 import pytest
-from tests.report import sample_report as sample
 
 from freehold.engines import start
-from freehold.errors import UsageError
 from freehold.evals.retained import AnsweredTask, OtherTask, probes
-from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluation import EvalResult, Score, Task
 from freehold.types.progress import Silent
-from freehold.types.training import WholeModel
-from freehold.workflows.prove.retained import Probing, ask_retained, compared, probe_adapter, with_tasks
+from freehold.workflows.prove.retained import Probing, ask_retained, compared, with_tasks
 
 
 def rights(count, lost=()):
@@ -69,14 +65,6 @@ def test_both_are_asked_and_the_base_only_once(tmp_path):
     assert again.id == first.id
     assert Path(kept).read_bytes().count(b"\n") == lines, "nothing is asked twice"
     assert msgspec.json.decode(msgspec.json.encode(first), type=type(first)) == first
-
-
-def test_a_model_of_its_own_has_no_base_next_to_it():
-    trained = sample.candidate().trained
-    config = FinetuneConfig(method="full")
-    whole = WholeModel(**{**msgspec.structs.asdict(trained), "name": "shop", "config": config})
-    with pytest.raises(UsageError, match="shop is a model of its own"):
-        probe_adapter(None, whole, Probing(4), progress=Silent())
 
 
 def other(name, *, right, count=20, **fields):

@@ -59,11 +59,6 @@ def test_list_and_show(project):
     assert "█▁" in shown
 
 
-def test_diff_names_what_differs_only(project):
-    out = msgspec.json.decode(run("diff", "aaaa", "cccc", "--json").output)
-    assert out["fields"] == {"config.r": [16, 8], "final_loss": [0.25, 0.5]}
-
-
 @pytest.mark.parametrize(
     ("wanted", "message"), [("support", "2 adapters are called support"), ("nothing", "no adapter nothing")]
 )

@@ -251,68 +251,6 @@ def identify_command(file: Path, as_json: bool) -> None:
     raise click.exceptions.Exit(0 if found.answer == "same" else 3)
 
 
-@command.command("matrix")
-@click.argument("models", nargs=-1, required=True)
-@click.option("--use", "use_path", type=click.Path(path_type=Path), help="Use profile to take instead.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Lay a value over the profile.")
-@config_option
-@json_option("freehold.cli.printed:MatrixRow[]")
-def matrix_command(
-    models: tuple[str, ...],
-    use_path: Path | None,
-    settings: tuple[str, ...],
-    config_path: Path | None,
-    as_json: bool,
-) -> None:
-    """Show models against my use and the usual alternatives.
-
-    \b
-    Example:
-      freehold license matrix Qwen/Qwen2.5-7B google/gemma-3-270m meta-llama/Llama-3.1-8B
-    """
-    from freehold.workflows.license.rule import matrix
-
-    table = matrix(models, _use(use_path, settings, config_path))
-    if as_json:
-        print_json(
-            [
-                {
-                    "model": model,
-                    "ways": {
-                        way: {"outcome": one.outcome, "obligations": sorted({d.key for d in one.obligations})}
-                        for way, one in row.items()
-                    },
-                }
-                for model, row in table.items()
-            ]
-        )
-        return
-    short = {
-        "allowed": "yes",
-        "allowed_with_obligations": "duties",
-        "not_allowed": "no",
-        "needs_separate_license": "ask",
-        "unclear": "unclear",
-    }
-    width = max(len(model) for model in table)
-    heads = list(next(iter(table.values())))
-    echo(" " * width + "".join(f"  {head:<9}" for head in heads).rstrip())
-    for model, row in table.items():
-        cells = "".join(
-            "  " + click.style(f"{_cell(short[one.outcome], one):<9}", fg=_COLORS.get(one.outcome, "red"))
-            for one in row.values()
-        )
-        echo(f"{model:<{width}}{cells}".rstrip())
-    echo("duties: allowed if they are met; ask: a separate licence is needed", err=True)
-    if any(one.assumptions for row in table.values() for one in row.values()):
-        echo("*: holds only if what is assumed holds; freehold license MODEL lists it", err=True)
-
-
-def _cell(word: str, ruling: Ruling) -> str:
-    conditional = ruling.assumptions and ruling.outcome in ("allowed", "allowed_with_obligations")
-    return f"{word}*" if conditional else word
-
-
 @command.command("bom")
 @_where
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File (default: stdout).")

@@ -1,4 +1,4 @@
-"""`freehold dataset`: build, check, show and compare datasets."""
+"""`freehold dataset`: build, check and show datasets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from freehold.types.dataset import Dataset
 
 if TYPE_CHECKING:
     from freehold.types.dataset import DataCard
-    from freehold.workflows.data.diff import DatasetDiff
 
 _source = click.option(
     "--from", "source_prefix", help="Only traces whose source starts with this (import:FILE, gateway)."
@@ -29,7 +28,6 @@ def command() -> None:
       freehold dataset check
       freehold dataset build
       freehold dataset card
-      freehold dataset diff 1a2b3c4d 5e6f7a8b
     """
 
 
@@ -158,29 +156,6 @@ def show(dataset: str | None, config_path: Path | None, as_json: bool) -> None:
         echo(f"  made from  {source}")
 
 
-@command.command("diff")
-@click.argument("old")
-@click.argument("new")
-@config_option
-@json_option("freehold.workflows.data.diff:DatasetDiff")
-def diff(old: str, new: str, config_path: Path | None, as_json: bool) -> None:
-    """Say what changed from one dataset to another: samples added, removed, moved, answered differently.
-
-    \b
-    Example:
-      freehold dataset diff 1a2b3c4d 5e6f7a8b
-    """
-    from freehold.workflows.data import diff as dataset_diff
-    from freehold.workflows.project import open_project
-
-    project = open_project(config_path)
-    found = dataset_diff.diff(_find(project, old), _find(project, new))
-    if as_json:
-        print_json(found)
-    else:
-        _show_diff(found)
-
-
 @command.command("request")
 @click.argument("sample", required=False)
 @click.option("--text", help="Ask this instead of a sample.")
@@ -273,21 +248,3 @@ def _print_card(card: DataCard, as_json: bool) -> None:
         print_json(card)
     else:
         echo(card_markdown(card).rstrip("\n"))
-
-
-def _show_diff(found: DatasetDiff) -> None:
-    echo(f"{found.old[:8]} → {found.new[:8]}")
-    for name, split in found.splits.items():
-        changed = f", {split.changed_gold:,} right answers changed" if split.changed_gold else ""
-        if split.changed_incumbent:
-            changed += f", {split.changed_incumbent:,} answers of the incumbent changed"
-        if split.rewritten:
-            changed += f", {split.rewritten:,} of the new ones are the same traces in other words"
-        echo(f"  {name:<10} +{split.added:,} −{split.removed:,}, {split.same:,} the same{changed}")
-        for sign, ids in (("+", split.first_added), ("−", split.first_removed), ("~", split.first_changed)):
-            if ids:
-                echo(f"             {sign} {' '.join(id[:8] for id in ids)}")
-    for way, count in found.moved.items():
-        echo(f"  moved      {count:,} {way.replace(': ', ' → ')}")
-    for name, (old, new) in found.recipe.items():
-        echo(f"  recipe     {name}: {old} → {new}")

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from freehold.workflows.project import Project
     from freehold.workflows.prove.evaluate import HeldOutSelection, ServedCandidate
     from freehold.workflows.prove.output_files import OutputFiles
-    from freehold.workflows.prove.trajectories import TrajectoryRequest
 
 
 @click.command("evaluate")
@@ -85,33 +84,11 @@ if TYPE_CHECKING:
 )
 @click.option("--margin", type=float, help="Largest drop you accept, on the score's scale.")
 @click.option("--alpha", type=float, help="One-sided error rate of the verdict.")
-@click.option(
-    "--trajectories",
-    "success",
-    metavar="SUCCESS",
-    help="Play whole held-out sessions, tools answered from the recording. SUCCESS: final_calls, "
-    "state:TOOL,TOOL (those that change something) or FILE.py:FUNCTION.",
-)
-@click.option(
-    "--turns",
-    type=click.IntRange(min=1),
-    help="Decisions of a trajectory (default: twice the recorded, and two).",
-)
-@click.option(
-    "--user-endpoint",
-    metavar="URL",
-    callback=address,
-    help="Address of a model that plays the user of trajectories.",
-)
-@click.option("--user-model", help="Its name there.")
-@click.option("--user-seed", type=int, default=0, show_default=True, help="Its seed.")
 @click.option("--items", type=click.IntRange(min=0), default=0, help="Show this many disagreements.")
 @markdown_option
 @config_option
 @anyway_option
-@json_option(
-    "freehold.types.evaluated:Evaluation", trajectories="freehold.types.trajectory:TrajectoryEvaluation"
-)
+@json_option("freehold.types.evaluated:Evaluation")
 def command(  # click passes each option
     url: str | None,
     model: str | None,
@@ -131,11 +108,6 @@ def command(  # click passes each option
     options: tuple[str, ...],
     margin: float | None,
     alpha: float | None,
-    success: str | None,
-    turns: int | None,
-    user_endpoint: str | None,
-    user_model: str | None,
-    user_seed: int,
     items: int,
     markdown: Path | None,
     config_path: Path | None,
@@ -149,7 +121,6 @@ def command(  # click passes each option
     \b
     Example:
       freehold evaluate --endpoint http://127.0.0.1:8420 --model smollm2:helpdesk
-      freehold evaluate --endpoint http://127.0.0.1:8420 --model agent --trajectories state:refund,escalate
       freehold evaluate --a gpt4o.jsonl --b smollm2.jsonl --task label --margin 0.02 --items 10
       freehold evaluate --a gpt4o.jsonl --b smollm2.jsonl --task label --markdown verdict.md
     """
@@ -160,12 +131,12 @@ def command(  # click passes each option
     from freehold.workflows.prove.output_files import OutputFiles, files_task
     from freehold.workflows.prove.task import task_of
 
-    if (a is None) != (b is None) or (a is None) == (url is None) or (success is not None and url is None):
+    if (a is None) != (b is None) or (a is None) == (url is None):
         raise UsageError(
             "say what to compare: an endpoint, or two files of outputs",
             hint="--endpoint URL --model NAME, or --a FILE --b FILE",
         )
-    _check_options(of_files=a is not None, of_trajectories=success is not None)
+    _check_options(of_files=a is not None)
     project = open_project(config_path)
     stated = files_task if a is not None else task_of
     task = stated(project, scorer=scorer, options=_parsed(options), margin=margin, alpha=alpha)
@@ -188,17 +159,13 @@ def command(  # click passes each option
         fresh,
         anyway,
     )
-    if success is not None:
-        request = _request(success, turns, user_endpoint, user_model, user_seed)._replace(anyway=anyway)
-        _tell_trajectories(asking, request, markdown, as_json=as_json)
     _tell(_replayed(asking), items, markdown, as_json=as_json)
 
 
-def _check_options(*, of_files: bool, of_trajectories: bool) -> None:
+def _check_options(*, of_files: bool) -> None:
     only_with("--a", of_files, "gold", "intersect")
     not_with("--a", of_files, "model", "dataset_id", "api_key_env", "concurrency", "limit", "fresh")
     not_with("--a", of_files, "max_requests", "max_tokens_total")
-    only_with("--trajectories", of_trajectories, "turns", "user_endpoint", "user_model", "user_seed")
 
 
 class _Asking(NamedTuple):
@@ -211,57 +178,6 @@ class _Asking(NamedTuple):
     options: ReplayOptions
     fresh: bool
     anyway: bool
-
-
-def _request(
-    success: str, turns: int | None, user_endpoint: str | None, user_model: str | None, seed: int
-) -> TrajectoryRequest:
-    from freehold.types.endpoint import Endpoint
-    from freehold.workflows.prove.trajectories import SyntheticUser, TrajectoryRequest
-
-    if (user_endpoint is None) != (user_model is None):
-        raise UsageError(
-            "a model that plays the user needs an address and a name",
-            hint="--user-endpoint URL --user-model NAME",
-        )
-    user = None
-    if user_endpoint is not None and user_model is not None:
-        endpoint = Endpoint(name=user_endpoint, engine="remote", base_url=user_endpoint)
-        user = SyntheticUser(endpoint, user_model, seed)
-    return TrajectoryRequest(success, turns, user)
-
-
-def _tell_trajectories(
-    asking: _Asking, request: TrajectoryRequest, markdown: Path | None, *, as_json: bool
-) -> NoReturn:
-    import anyio
-
-    from freehold.cli.progress import progress
-    from freehold.cli.prove.trajectories_text import show_trajectories
-    from freehold.report.comparison_markdown import comparison_markdown
-    from freehold.workflows.prove.trajectories import evaluate_trajectories
-
-    with progress() as shown:
-        shown.step("play the held-out sessions")
-        made = anyio.run(
-            partial(
-                evaluate_trajectories,
-                asking.project,
-                asking.candidate,
-                asking.task,
-                request,
-                selection=asking.selection,
-                options=asking.options,
-                fresh=asking.fresh,
-                progress=shown,
-            )
-        )
-    write_markdown(markdown, comparison_markdown(made.comparison))
-    if as_json:
-        print_json(made, "trajectories")
-    else:
-        show_trajectories(made)
-    sys.exit(EXIT_CODES[made.comparison.verdict])
 
 
 def _tell(made: Evaluation, items: int, markdown: Path | None, *, as_json: bool) -> NoReturn:

@@ -1,4 +1,4 @@
-"""`freehold adapters`: list, show, compare, export and remove what was trained."""
+"""`freehold adapters`: list, show, export and remove what was trained."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from freehold.types.units import gib, mib
 
 @click.group("adapters")
 def command() -> None:
-    """List, show, compare, probe, export and remove trained adapters.
+    """List, show, export and remove trained adapters.
 
     \b
     Example:
       freehold adapters list
-      freehold adapters diff support-1a2b3c4d support-5e6f7a8b
+      freehold adapters show support
       freehold adapters export support --as gguf
     """
 
@@ -69,89 +69,6 @@ def show(adapter: str, config_path: Path | None, as_json: bool) -> None:
         print_json(found)
     else:
         print_adapter(found)
-
-
-@command.command("diff")
-@click.argument("first")
-@click.argument("second")
-@config_option
-@json_option("freehold.workflows.train.adapters:AdapterDiff")
-def diff(first: str, second: str, config_path: Path | None, as_json: bool) -> None:
-    """Show how two adapters differ: data, base, options, versions, outcome.
-
-    \b
-    Example:
-      freehold adapters diff 1a2b3c4d 5e6f7a8b
-    """
-    from freehold.workflows.project import open_project
-    from freehold.workflows.train import adapters as workflow
-
-    project = open_project(config_path)
-    found = workflow.diff(workflow.find_adapter(project, first), workflow.find_adapter(project, second))
-    if as_json:
-        print_json(found)
-        return
-    if not found.fields:
-        echo("the two were made alike")
-    for name, (one, two) in found.fields.items():
-        echo(f"{name}: {one} → {two}")
-
-
-@command.command("probe")
-@click.argument("adapter")
-@click.option(
-    "--probes",
-    "count",
-    type=click.IntRange(1, 200),
-    default=200,
-    show_default=True,
-    help="How many of the probes to ask, the skills in turn.",
-)
-@click.option(
-    "--tasks",
-    type=click.IntRange(min=0),
-    help="Requests of the log's other tasks to ask (default: [train] probe_tasks).",
-)
-@config_option
-@json_option("freehold.types.retained:RetainedSkills")
-def probe(adapter: str, count: int, tasks: int | None, config_path: Path | None, as_json: bool) -> None:
-    """Ask an adapter and its base probes of other skills: what did it unlearn?
-
-    Tools are offered and none is wanted; a refusal is right; a form is asked for; plain questions. Rules judge the
-    answers. Where [[data.match]] selects one task of a log, both are asked requests of the log's other tasks, too, and
-    scored against the recorded answers. What was answered before is not asked again.
-
-    \b
-    Example:
-      freehold adapters probe support
-      freehold adapters probe support --probes 80 --tasks 0 --json
-    """
-    from freehold.cli.progress import progress
-    from freehold.store import open_store
-    from freehold.workflows.journey.log_tasks.others import other_tasks
-    from freehold.workflows.project import open_project
-    from freehold.workflows.prove.retained import Probing, probe_adapter
-    from freehold.workflows.train import adapters as workflow
-
-    project = open_project(config_path)
-    found = workflow.find_adapter(project, adapter)
-    with progress() as bar:
-        with open_store(project.store_url) as store:
-            most = project.config.train.probe_tasks if tasks is None else tasks
-            bar.step("look for the log's other tasks")
-            others = other_tasks(project, store, most, progress=bar)
-        bar.step("ask the base and the adapter")
-        probing = Probing(count, others.tasks, others.notes)
-        kept = probe_adapter(project, found, probing, progress=bar)
-    if as_json:
-        print_json(kept)
-        return
-    for line in [one.text for one in kept.skills] + [one.text for one in kept.tasks]:
-        echo(line)
-    for note in kept.notes:
-        echo(hanging(note, "note: "), err=True)
-    for name in kept.left_out:
-        echo(f"note: {name} cannot be asked for, the endpoint takes no tools", err=True)
 
 
 @command.command("export")

@@ -11,6 +11,7 @@ Not covered: what stands beside a call; whether another way to the same end woul
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -39,9 +40,11 @@ from freehold.evals.turns.kinds import (
     refuses,
     written_calls,
 )
-from freehold.evals.turns.overlap import overlap
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import EvalResult, Score
+
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+")
+"""A word; of scripts that write none apart, each character."""
 
 WORDS = "words"
 """The default for texts: the words in common. It needs no model, and knows nothing of meaning."""
@@ -265,3 +268,20 @@ def _text_scorer(options: TurnOptions) -> Scorer | None:
             hint='text_options = { mode = "absolute", … }; or leave mode out',
         )
     return make(options.text, given)
+
+
+def overlap(answer: str, reference: str) -> float:
+    """F1 of the words of two texts, from 0 to 1: case and punctuation don't count, how often a word comes does.
+
+    As for SQuAD (Rajpurkar et al. 2016, section 6.1), without leaving out articles. Texts without any word are
+    compared as they stand.
+    """
+    given, expected = _words(answer), _words(reference)
+    if not given or not expected:
+        return float(answer.strip() == reference.strip())
+    shared = (given & expected).total()
+    return 2 * shared / (given.total() + expected.total())
+
+
+def _words(text: str) -> Counter[str]:
+    return Counter(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))

@@ -111,11 +111,6 @@ class Spool:
             log.warning("nothing can be written to %s: what a worker holds when it is killed is lost", folder)
             self._folder = None
 
-    @property
-    def survives(self) -> bool:
-        """Whether what is written here outlives the process."""
-        return self._folder is not None
-
     def append(self, message: bytes | bytearray) -> tuple[SpoolSegment, int] | None:
         """Where the message stands; None when there is no space for it."""
         segment = self._current

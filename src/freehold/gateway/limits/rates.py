@@ -38,7 +38,6 @@ _RING = 64
 _HEAD = struct.Struct("<12q")  # as the slots of `RateCounter`
 _SECOND = struct.Struct("<qq")  # requests, tokens
 _SIZE = _HEAD.size + _RING * _SECOND.size
-_UNKNOWN = -1
 
 
 class RateCounter:

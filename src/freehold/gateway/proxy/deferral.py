@@ -32,7 +32,6 @@ from freehold.gateway.proxy.exchange import Deferring, HeldAnswer, ProxyExchange
 from freehold.gateway.proxy.guards import NOT_HELD, NextTarget, UpstreamRequest, read_all
 from freehold.gateway.proxy.relay import send_buffered
 from freehold.gateway.proxy.routing import targets_in_turn
-from freehold.gateway.proxy.rules import score
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.structured_output import OutputContract
 from freehold.gateway.proxy.translation import Translation
@@ -114,7 +113,7 @@ async def foretold(
             router = state.rules.known(rule) or await state.rules.router(rule)
         except FreeholdError:
             return _decided(deferring, "unreadable")
-        return decided_by(deferring, await score(router, text.decode()) if text else None)
+        return decided_by(deferring, router.score_text(text.decode()) if text else None)
     if rule.signal not in ANSWER_SIGNALS or endpoint.api != "openai":
         return _decided(deferring, "no_signal")
     return deferring

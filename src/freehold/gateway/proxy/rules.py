@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from freehold.errors import FreeholdError
 from freehold.gateway.config import other_candidate, other_upper
-from freehold.preparing.index import state_of
-from freehold.types.deferral import DeferralRule, RouterFiles
+from freehold.types.deferral import DeferralRule
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Route
+
+if TYPE_CHECKING:
+    from freehold.deferring.router import Router
 
 log = logging.getLogger("freehold.gateway")
 AGAIN_AFTER_S = 5.0
@@ -25,21 +27,6 @@ AGAIN_AFTER_S = 5.0
 _KNOWN_MAX = 256
 
 Refusal = Literal["other_version", "unreadable"]
-
-
-class LoadedRouter(Protocol):
-    """What decides by a request alone, in memory: a learned router, or the training messages."""
-
-    def score_text(self, text: str) -> float:
-        """How likely the candidate answers as well as the incumbent what `request_text` gave, before calibration."""
-
-
-class _Held(NamedTuple):
-    """A router, the state of its index's files then (None: it is a file of its own), and when they were looked at."""
-
-    router: LoadedRouter
-    state: tuple[int, int, int] | None
-    looked_s: float
 
 
 class _Found(NamedTuple):
@@ -51,49 +38,30 @@ class _Found(NamedTuple):
     upper: Endpoint | None
 
 
-def open_router(files: RouterFiles) -> LoadedRouter:
-    """A router from its file. Raises `FreeholdError` where that is not the one of its hash."""
-    # Late: numbers are for those who have a rule.
-    from freehold.deferring.router import Router
-
-    return Router.load(files)
-
-
-def _hash_of(rule: DeferralRule) -> str:
-    files = rule.router or rule.index
-    return "" if files is None else files.sha256
-
-
 def _of_upper(rule: DeferralRule, upper: Endpoint | None) -> str | None:
     return other_upper(rule, None if upper is None else upper.base_url)
 
 
-def open_rule(rule: DeferralRule) -> LoadedRouter:
-    """What a rule decides by. Raises `FreeholdError` where it is not what was proven."""
-    if rule.index is not None:
-        from freehold.preparing.index import open_index
+def open_router(rule: DeferralRule) -> Router:
+    """A rule's router from its file. Raises `FreeholdError` where that is not the one that was proven."""
+    # Late: numbers are for those who have a rule.
+    from freehold.deferring.router import Router
 
-        return open_index(rule.index)
     if rule.router is None:
         raise FreeholdError("the rule of deferral names no router")
-    return open_router(rule.router)
+    return Router.load(rule.router)
 
 
-async def score(router: LoadedRouter, text: str) -> float:
-    """What a router says of a text; in a thread where messages are compared by meaning, which is too long for the event
-    loop."""
-    if getattr(router, "quick", True):
-        return router.score_text(text)
-    return await asyncio.to_thread(router.score_text, text)
+def _hash_of(rule: DeferralRule) -> str:
+    return "" if rule.router is None else rule.router.sha256
 
 
 class Rules:
     """What a worker knows of its routes' rules."""
 
-    def __init__(self, load: Callable[[DeferralRule], LoadedRouter] = open_rule) -> None:
-        self._load = load
+    def __init__(self) -> None:
         self._found: dict[tuple[int, int, str, int], _Found] = {}
-        self._routers: dict[str, _Held] = {}
+        self._routers: dict[str, Router] = {}
         self._troubles: dict[str, tuple[float, str]] = {}
         self._loading = asyncio.Lock()
         self._told: set[str] = set()
@@ -122,22 +90,12 @@ class Rules:
             return "other_version"
         return None
 
-    def known(self, rule: DeferralRule) -> LoadedRouter | None:
-        """What a rule decides by, where it is in memory. Training messages that were changed or forgotten on disk leave
-        the memory within seconds."""
-        held = self._routers.get(_hash_of(rule))
-        if held is None or rule.index is None:
-            return None if held is None else held.router
-        now = time.monotonic()
-        if now - held.looked_s >= AGAIN_AFTER_S:
-            if state_of(rule.index) != held.state:
-                del self._routers[_hash_of(rule)]
-                return None
-            self._routers[_hash_of(rule)] = held._replace(looked_s=now)
-        return held.router
+    def known(self, rule: DeferralRule) -> Router | None:
+        """What a rule decides by, where it is in memory."""
+        return self._routers.get(_hash_of(rule))
 
-    async def router(self, rule: DeferralRule) -> LoadedRouter:
-        """What a rule decides by, read from its files once. Raises `FreeholdError` where it cannot be."""
+    async def router(self, rule: DeferralRule) -> Router:
+        """What a rule decides by, read from its file once. Raises `FreeholdError` where it cannot be."""
         key = _hash_of(rule)
         async with self._loading:
             known = self.known(rule)
@@ -146,14 +104,13 @@ class Rules:
             since, why = self._troubles.get(key, (0.0, ""))
             if why and time.monotonic() - since < AGAIN_AFTER_S:
                 raise FreeholdError(why)
-            state = None if rule.index is None else state_of(rule.index)
             try:
-                router = await asyncio.to_thread(self._load, rule)
+                router = await asyncio.to_thread(open_router, rule)
             except FreeholdError as error:
                 self._troubles[key] = (time.monotonic(), error.message)
                 self._tell(f"the incumbent answers: {error.message}")
                 raise
-            self._routers[key] = _Held(router, state, time.monotonic())
+            self._routers[key] = router
             return router
 
     async def warm(self, routes: Iterable[Route]) -> None:

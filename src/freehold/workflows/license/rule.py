@@ -22,7 +22,6 @@ from freehold.licensing.situation import Situation
 from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
 from freehold.types.duties import DutyMark
-from freehold.types.license import License
 from freehold.types.ruling import Lineage, LineageEdge, Ruling
 
 _LONGEST = 1_000_000
@@ -113,32 +112,6 @@ def _check_cycle(lineage: Lineage) -> None:
             )
 
 
-def matrix(model_ids: tuple[str, ...], use: UseProfile) -> dict[str, dict[str, Ruling]]:
-    """Models × ways to use them, the rest of the profile unchanged: model id → way → ruling."""
-    return {model: {way: rule_for_model(model, one) for way, one in ways(use).items()} for model in model_ids}
-
-
-def ways(use: UseProfile) -> dict[str, UseProfile]:
-    """Your own use, then the ways it is most often compared with."""
-
-    def way(**changes: object) -> UseProfile:
-        plain: dict[str, object] = {
-            "serves_third_parties": False,
-            "distributes_weights": False,
-            "trains_models_on_outputs": False,
-        }
-        return msgspec.structs.replace(use, **{**plain, **changes})
-
-    return {
-        "my use": use,
-        "internal": way(mode="internal"),
-        "hosted": way(mode="hosted_service"),
-        "embedded": way(mode="embedded_product"),
-        "weights": way(mode="distribute_weights"),
-        "teacher": way(mode="train_other_model", then="internal"),
-    }
-
-
 def explain(ruling: Ruling) -> str:
     """The ruling as a memo."""
     return memo(ruling, licenses())
@@ -213,8 +186,3 @@ def identify_file(path: Path) -> Identified:
     except UnicodeDecodeError:
         raise InputError("is not UTF-8 text", path=str(path)) from None
     return identify(text, fingerprints())
-
-
-def license_record(license_id: str) -> License | None:
-    """The catalog's record of a licence, or None."""
-    return licenses().get(license_id)

@@ -5,36 +5,26 @@ They are asked probes of general skills, and requests of the log's other tasks w
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import anyio
 import msgspec
 
 from freehold.engines import start
-from freehold.errors import UsageError
 from freehold.evals.answers import ChatAnswer
 from freehold.evals.replay import ReplayOptions, answers
 from freehold.evals.retained import AnsweredTask, OtherTask, Probe, kept_tasks, passes, probes
 from freehold.evals.scoring import score_all, scorer_of
 from freehold.stats.compare import compare_scores
 from freehold.stats.rules import DecisionRule
-from freehold.store import open_store
 from freehold.types.config.train import Skill
 from freehold.types.endpoint import Endpoint, ServePlan
-from freehold.types.engine import ENGINE_KINDS, EngineName
 from freehold.types.evaluation import EvalResult, Task
 from freehold.types.progress import Progress
 from freehold.types.record import content_id
 from freehold.types.retained import SKILLS, RetainedSkills, SkillResult
-from freehold.types.training import TrainingResult
 from freehold.workflows.project import Project
-from freehold.workflows.serve.mounts import trained_adapter
-from freehold.workflows.serve.plan import ServeRequest, of_config
-from freehold.workflows.serve.plan import plan as serving_plan
-from freehold.workflows.weights.pull import ensure_weights
 
 MARGIN = 0.1
 """The largest drop of a skill that does not count as lost: one answer in ten."""
@@ -195,44 +185,6 @@ def compared(
         left_out=left_out,
         made_from=(trained_id,),
     )
-
-
-def probe_adapter(
-    project: Project, adapter: TrainingResult, probing: Probing, *, progress: Progress
-) -> RetainedSkills:
-    """Serve an adapter of the project on its base, ask both, and keep the record.
-
-    Raises `UsageError` for one that is not served next to its base, `WeightsError` where the base is not here or is
-    another, and what `ask_retained` raises.
-    """
-    if adapter.is_whole or adapter.config.use_dora:
-        raise UsageError(
-            f"{adapter.name} is a model of its own, so its base cannot be asked next to it",
-            hint="LoRA adapters can be probed",
-        )
-    weights = ensure_weights(adapter.base_model, project.settings, progress=progress)
-    request = of_config(project.config.serve)
-    if ENGINE_KINDS[_engine(request)].brings_weights:
-        request = msgspec.structs.replace(request, engine="llamacpp", options={})
-    mount = trained_adapter(adapter, f"{weights.model_id}:{adapter.name}", ENGINE_KINDS[_engine(request)])
-    plan = serving_plan(
-        weights,
-        msgspec.structs.replace(request, engine=_engine(request), tuned=False),
-        project.settings,
-        adapters=(mount,),
-        progress=progress,
-    )
-    found = anyio.run(
-        functools.partial(retained, project, plan, probing, trained_id=adapter.id, progress=progress)
-    )
-    with open_store(project.store_url) as store:
-        store.put(found, made_from=found.made_from)
-    return found
-
-
-def _engine(request: ServeRequest) -> EngineName:
-    """The engine that a request names, llama.cpp where it leaves it open."""
-    return next((name for name in ENGINE_KINDS if name == request.engine), "llamacpp")
 
 
 async def retained(

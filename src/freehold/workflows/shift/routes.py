@@ -149,8 +149,7 @@ def format_rule(rule: DeferralRule) -> str:
     problem = rule.problem
     if problem is not None:
         return f"the incumbent answers everything: the rule cannot be used ({problem})"
-    special = {"router": "a router", "similarity": "likeness to training messages"}
-    decides = special.get(rule.signal, f"its answer's {rule.signal}")
+    decides = "a router" if rule.signal == "router" else f"its answer's {rule.signal}"
     down = "" if rule.incumbent_down == "error" else ", which it also does while the incumbent is down"
     return (
         f"{rule.candidate} answers where {decides} says at least {rule.threshold:.3g}{down}; "

@@ -4,23 +4,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from freehold import training
 from freehold.errors import StorageError, UsageError
-from freehold.types.record import Record
 from freehold.types.training import TrainingResult
 from freehold.workflows.project import Project
-
-
-class AdapterDiff(Record, frozen=True, kw_only=True):
-    """How two adapters differ: field (dotted) to its two values."""
-
-    first: str
-    second: str
-    fields: dict[str, tuple[Any, Any]]
 
 
 def list_adapters(project: Project) -> list[TrainingResult]:
@@ -52,30 +40,6 @@ def find_adapter(project: Project, wanted: str) -> TrainingResult:
         )
     names = ", ".join(sorted({adapter.name for adapter in known}))
     raise UsageError(f"no adapter {wanted}", hint=f"known: {names}" if names else "freehold train makes one")
-
-
-def diff(first: TrainingResult, second: TrainingResult) -> AdapterDiff:
-    """What differs in making and outcome; the curve and the file hashes are left out."""
-    one, two = _flat(first), _flat(second)
-    fields = {
-        key: (one.get(key), two.get(key))
-        for key in sorted(one.keys() | two.keys())
-        if one.get(key) != two.get(key)
-    }
-    return AdapterDiff(first=first.id, second=second.id, fields=fields)
-
-
-def _flat(adapter: TrainingResult) -> dict[str, Any]:
-    raw = msgspec.to_builtins(adapter)
-    flat: dict[str, Any] = {}
-    for key, value in raw.items():
-        if key in ("curve", "files", "path", "id"):
-            continue
-        if isinstance(value, dict):
-            flat |= {f"{key}.{inner}": item for inner, item in value.items()}
-        else:
-            flat[key] = value
-    return flat
 
 
 def remove(adapter: TrainingResult) -> int:

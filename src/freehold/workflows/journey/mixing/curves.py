@@ -28,9 +28,7 @@ from freehold.types.deferral import (
     UpperModel,
 )
 from freehold.types.mixture import MixtureCurve
-from freehold.types.preparation import ExampleIndex
 from freehold.types.selected import SelectionScores
-from freehold.workflows.journey.mixing.nearest import Nearest
 from freehold.workflows.journey.mixing.slices import declared
 
 if TYPE_CHECKING:
@@ -55,8 +53,6 @@ class AskedSplit(NamedTuple):
     samples: Sequence[Sample]
     scores: SelectionScores
     upper: SelectionScores | None = None
-    nearest: Nearest | None = None
-    """What tells how near a request is to training messages, where that is measured."""
 
     @property
     def differences(self) -> Numbers:
@@ -83,12 +79,11 @@ class AskedSplit(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A curve with what it takes to execute it: a learned router's bytes, training messages."""
+    """A curve with what it takes to execute it: a learned router's bytes."""
 
     curve: MixtureCurve
     calibration: Calibration
     router: bytes | None = None
-    messages: ExampleIndex | None = None
 
 
 def find_curves(split: AskedSplit, terms: Terms) -> tuple[list[Found], list[str]]:
@@ -101,10 +96,6 @@ def find_curves(split: AskedSplit, terms: Terms) -> tuple[list[Found], list[str]
     for signal, values in split.scores.signals.items():
         if not wanted or signal in wanted:
             found.append(_curve(split, terms, "cascade", signal, _column(values)))
-    if split.nearest is not None:
-        raw = np.array([split.nearest.score(text) if text else np.nan for text in split.texts])
-        made = _curve(split, terms, "router", "similarity", raw)
-        found.append(made._replace(messages=split.nearest.messages))
     if not wanted or "router" in wanted:
         good = split.differences >= 0
         known = ~np.isnan(split.differences)
@@ -196,7 +187,6 @@ def rule_of(found: Found, served: MixedModels, config: DeferConfig, folder: Path
         incumbent=served.incumbent,
         upper=served.upper,
         router=router,
-        index=found.messages,
         always_incumbent=config.always_incumbent,
         never_defer_out=config.never_defer_out,
         incumbent_down=config.incumbent_down,

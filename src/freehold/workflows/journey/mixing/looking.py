@@ -16,7 +16,6 @@ from freehold.evals.comparing import SideBySide
 from freehold.evals.latency import summarize
 from freehold.evals.task_comparison import compare_by_task
 from freehold.late import np
-from freehold.preparing.index import ExampleFinder, open_index
 from freehold.stats import deferral
 from freehold.stats.compare import ScoreContext
 from freehold.types.config import DeferConfig
@@ -80,16 +79,12 @@ def held_out_results(made: Evaluation) -> SideBySide:
 
 
 def decide(rule: DeferralRule, samples: Sequence[Sample], candidate: Sequence[EvalResult]) -> Decided:
-    """Who answers each sample by the rule, as the gateway decides. Raises `StorageError` for a router or an
-    index that is not the rule's."""
+    """Who answers each sample by the rule, as the gateway decides. Raises `StorageError` for a router that is not
+    the rule's."""
     times: list[float] = []
     if rule.way == "router":
-        router: Router | ExampleFinder
-        if rule.index is not None:
-            router = open_index(rule.index)
-        else:
-            assert rule.router is not None
-            router = Router.load(rule.router)
+        assert rule.router is not None
+        router = Router.load(rule.router)
         raw = []
         for sample in samples:
             began = time.perf_counter()

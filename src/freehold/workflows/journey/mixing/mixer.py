@@ -19,9 +19,7 @@ from freehold import __version__
 from freehold.catalog.retirements import retirement_of
 from freehold.datasets import building
 from freehold.deferring.signals import unreadable_note
-from freehold.errors import MissingExtraError, UsageError
 from freehold.evals.frozen import with_frozen
-from freehold.preparing.index import is_there
 from freehold.stats.deferral.threshold import MixtureTrial, needed_samples
 from freehold.stats.rules import MIN_PAIRS_PROMOTE, DecisionRule
 from freehold.stats.selection import SelectionRule, assess
@@ -34,7 +32,6 @@ from freehold.workflows.journey.measuring import SELECTION_SPLIT, is_pairwise, m
 from freehold.workflows.journey.methods import Bench, Candidate, Made
 from freehold.workflows.journey.mixing import curves, money, slices
 from freehold.workflows.journey.mixing.looking import MixtureLook, look
-from freehold.workflows.journey.mixing.nearest import let_go, nearest_of
 from freehold.workflows.journey.mixing.upper import (
     as_upper,
     is_itself,
@@ -263,12 +260,8 @@ class Mixer:
                 )
             )
         terms = curves.Terms(bench.task.margin, self.alpha, held_out, config, bench.task.slices)
-        split, why_not = self._with_nearest(split)
         found, more = curves.find_curves(split, terms)
-        more = [*more, *why_not]
         best = curves.best_of(found)
-        if split.nearest is not None and (best is None or found[best].messages is None):
-            let_go(split.nearest)
         base = msgspec.structs.replace(
             base, curves=tuple(one.curve for one in found), best=best, notes=(*base.notes, *more)
         )
@@ -298,16 +291,6 @@ class Mixer:
             f"{100 * point.difference:+.1f} points on {len(split.samples):,} selection samples"
         )
         return made_now
-
-    def _with_nearest(self, split: curves.AskedSplit) -> tuple[curves.AskedSplit, list[str]]:
-        """The split with training messages to compare requests with; why there are none, where they are wanted."""
-        wanted = self.bench.project.config.defer.signals
-        if wanted and "similarity" not in wanted:
-            return split, []
-        try:
-            return split._replace(nearest=nearest_of(self.bench)), []
-        except (UsageError, MissingExtraError) as error:
-            return split, [f"No likeness to training messages: {error.message}."] * bool(wanted)
 
     def _passes_alone(self, scores: SelectionScores, held_out: int) -> bool:
         decision = DecisionRule(margin=self.bench.task.margin, alpha=self.alpha)
@@ -343,11 +326,7 @@ class Mixer:
 
 def _router_is_there(planned: Mixture) -> bool:
     rule = planned.rule
-    if rule is None:
-        return True
-    if rule.index is not None and not is_there(rule.index):
-        return False
-    return rule.router is None or Path(rule.router.path).exists()
+    return rule is None or rule.router is None or Path(rule.router.path).exists()
 
 
 def _with_id(mixture: Mixture) -> Mixture:

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import msgspec
 
@@ -21,7 +21,6 @@ from freehold.workflows.shift.observer_process import named_variables
 from freehold.workflows.shift.up import Listening
 
 Target = Literal["systemd", "nginx", "caddy"]
-TARGETS = get_args(Target)
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 _DATABASE = "FREEHOLD_DATABASE_URL"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

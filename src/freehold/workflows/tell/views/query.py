@@ -30,10 +30,3 @@ class WindowQuery(ScreenQuery, frozen=True, kw_only=True):
     """A screen that looks `window_s` seconds back."""
 
     window_s: Seconds = 900.0
-
-
-class PageQuery(ScreenQuery, frozen=True, kw_only=True):
-    """A screen with one long table: what comes after the row `after` (None: from the first), `most` rows of it."""
-
-    after: Cursor | None = None
-    most: Annotated[int, Meta(ge=1, le=200)] = 50

@@ -20,7 +20,6 @@ from freehold.types.record import Record
 from freehold.types.training import TrainingCurve, TrainingEvent, TrainingResult
 from freehold.workflows.project import Project
 from freehold.workflows.tell.views.query import ScreenQuery
-from freehold.workflows.train.adapters import diff
 from freehold.workflows.weights.encoders import FOLDER as ENCODERS
 from freehold.workflows.weights.encoders import folder_of as encoders_of
 
@@ -99,7 +98,7 @@ def training(project: Project, store: Store, query: TrainingQuery, *, at: dateti
     against = _detail(folders, query.against, at) if query.against is not None else None
     differences: dict[str, tuple[Any, Any]] = {}
     if run is not None and against is not None and run.result is not None and against.result is not None:
-        differences = diff(run.result, against.result).fields
+        differences = _differences(run.result, against.result)
     return TrainingScreen(
         app=project.config.app.name,
         at=at,
@@ -110,6 +109,28 @@ def training(project: Project, store: Store, query: TrainingQuery, *, at: dateti
         curve=store.latest(TrainingCurve),
         command=_command(run),
     )
+
+
+def _differences(first: TrainingResult, second: TrainingResult) -> dict[str, tuple[Any, Any]]:
+    """What differs in making and outcome; the curve and the file hashes are left out."""
+    one, two = _flat(first), _flat(second)
+    return {
+        key: (one.get(key), two.get(key))
+        for key in sorted(one.keys() | two.keys())
+        if one.get(key) != two.get(key)
+    }
+
+
+def _flat(adapter: TrainingResult) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in msgspec.to_builtins(adapter).items():
+        if key in ("curve", "files", "path", "id"):
+            continue
+        if isinstance(value, dict):
+            flat |= {f"{key}.{inner}": item for inner, item in value.items()}
+        else:
+            flat[key] = value
+    return flat
 
 
 def _command(run: RunDetail | None) -> str:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -22,7 +22,6 @@ from freehold.types.evaluated import ItemResult
 
 ItemChange = Literal["worse", "better", "same", "unscored"]
 ItemFilter = Literal["worse", "better", "different", "unscored", "all"]
-ITEM_FILTERS: tuple[ItemFilter, ...] = get_args(ItemFilter)
 PAGE_ITEMS = 10
 _CAUSE_CHARACTERS = 40
 _KEPT_INDICES = 4
