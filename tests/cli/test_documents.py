@@ -78,7 +78,7 @@ MORE = {
     "license comply": ["org/model", "--out", "out"],
     "license rule": ["org/model"],
     "evaluate": ["--endpoint", "http://127.0.0.1:1", "--model", "m"],
-    "power": ["--margin", "0.02", "--curve"],
+    "power": ["--margin", "0.02"],
     "keys revoke": ["app"],
 }
 """What commands need that their options do not say by themselves."""

@@ -62,7 +62,7 @@ def test_a_rule_of_deferral_is_for_one_candidate_and_both_are_named():
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"threshold": 0.1}, "changed after it was proven"), ({"id": ""}, "another version of freehold")],
+    [({"threshold": 0.1}, "changed after it was proven"), ({"id": ""}, "changed after it was proven")],
 )
 def test_a_rule_that_decides_nothing_is_refused(changes, message):
     one = own("candidate", "http://127.0.0.1:1")

@@ -57,4 +57,4 @@ def test_how_things_stand_is_told_and_what_was_measured_stays(project):
 
 def test_evidence_that_is_stale_is_no_longer_valid(project):
     found = standing(project, full(standing=None))
-    assert found.invalid and found.invalid[0].startswith("quality: what it was measured with was not kept")
+    assert found.invalid and found.invalid[0].startswith("quality: what it was measured with is not known")
