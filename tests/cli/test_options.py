@@ -133,7 +133,6 @@ def test_a_key_in_the_place_of_its_variables_name_is_refused_and_not_repeated(
     [
         "freeze --endpoint",
         "evaluate --endpoint",
-        "evaluate --user-endpoint",
         "watch --url",
         "rescue --base-url",
     ],
@@ -156,19 +155,15 @@ def test_what_cannot_be_an_address_is_refused_before_anything_is_asked(freehold,
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["quants", "m", "--limit", "3"], "--limit goes with --measure"),
-        (["fit", "m", "--rank", "3"], "--rank goes with --train"),
-        (["fit", "m", "--checkpointing"], "--checkpointing goes with --train"),
+        (["quants", "m", "--margin", "0.1"], "--margin goes with --measure"),
         (["migrate", "--dir", "x"], "--dir goes with --all"),
         (["mcp", "--port", "3"], "--port goes with --http"),
         (["watch", "--history", "--budget", "3"], "--budget does not go with --history"),
         (["report", "abc", "--evaluations"], "REPORT_ID does not go with --evaluations"),
         (["power", "--margin", "0.1", "--sd", "1", "--discordance", "0.2"], "--discordance does not go with --sd"),
-        (["evaluate", "--a", "x", "--b", "y", "--limit", "9"], "--limit does not go with --a"),
-        (["evaluate", "--endpoint", "http://u", "--intersect"], "--intersect goes with --a"),
-        (["evaluate", "--endpoint", "http://u", "--turns", "2"], "--turns goes with --trajectories"),
-        (["load", "--traces", "--prompt-tokens", "5"], "--prompt-tokens does not go with --traces"),
-        (["load", "--requests", "f", "--shared-prefix-tokens", "5"], "--shared-prefix-tokens does not go with"),
+        (["evaluate", "--a", "x", "--b", "y", "--dataset", "d"], "--dataset does not go with --a"),
+        (["evaluate", "--endpoint", "http://u", "--gold", "f"], "--gold goes with --a"),
+        (["load", "--traces", "--requests", "f"], "--requests does not go with --traces"),
     ],
 )  # fmt: skip
 def test_what_would_be_passed_over_in_silence_is_refused(freehold, project, words, said):

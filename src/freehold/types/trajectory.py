@@ -77,7 +77,6 @@ class TrajectoryEvaluation(StoredRecord, frozen=True, kw_only=True):
     results: dict[str, int]
     sessions_with_a_miss: int
     survival: tuple[TurnSurvival, ...]
-    synthetic_user: str | None = None
     results_file: str | None = None
     sandbox: str | None = None
     """What held the user's own function of success (as in an evaluation); None where there is none."""

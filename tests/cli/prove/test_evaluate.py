@@ -137,10 +137,6 @@ def test_whole_sessions_are_played(freehold, agent_project):
     [
         (("--a", "x", "--b", "y", "--trajectories", "final_calls"), "say what to compare"),
         (("--endpoint", "http://u", "--model", "m", "--trajectories", "won"), "unknown success won"),
-        (
-            ("--endpoint", "http://u", "--model", "m", "--trajectories", "final_calls", "--user-model", "x"),
-            "needs an address and a name",
-        ),
     ],
 )
 def test_mistakes_about_trajectories(freehold, arguments, message):

@@ -37,7 +37,6 @@ def test_mistakes(refused, freehold, route):
     refused("routes", "remove", "other", message="no route other")
     refused("routes", "set", "support", "--limit", "concurrency=x", message="limit concurrency is 'x'")
     assert "nothing to change: name an option" in freehold("routes", "set", "support").err
-    assert "--header takes NAME=VALUE" in freehold("routes", "set", "support", "--header", "x").err
 
 
 def test_a_cache_is_set_shown_and_taken_away(freehold, refused, route):

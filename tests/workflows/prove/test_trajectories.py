@@ -21,7 +21,6 @@ from freehold.workflows.project import open_project
 from freehold.workflows.prove.evaluate import HeldOutSelection, ServedCandidate
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.prove.trajectories import (
-    SyntheticUser,
     TrajectoryRequest,
     evaluate_trajectories,
     survival,
@@ -42,14 +41,14 @@ def project(tmp_path, monkeypatch):
     return opened
 
 
-def evaluate(project, url, success="state:refund,escalate", *, user=None, limit=None, anyway=True, **options):
+def evaluate(project, url, success="state:refund,escalate", *, limit=None, anyway=True, **options):
     endpoint = Endpoint(name=url, engine="remote", base_url=url)
     return asyncio.run(
         evaluate_trajectories(
             project,
             ServedCandidate(endpoint, "cand"),
             task_of(project),
-            TrajectoryRequest(success, user=user, anyway=anyway),
+            TrajectoryRequest(success, anyway=anyway),
             selection=HeldOutSelection(limit=limit),
             options=ReplayOptions(**options),
         )
@@ -126,25 +125,6 @@ def test_a_second_look_is_counted(project):
     assert again.id == first.id
     with open_store(project.store_url) as store:
         assert [one.id for one in store.records(TrajectoryEvaluation)] == [first.id, second.id]
-
-
-def test_another_model_may_play_the_user(project):
-    as_recorded = recorded(SESSIONS)
-
-    def both(body):
-        if body["model"] == "customer":
-            said = "DONE" if len(body["messages"]) > 3 else "And when?"
-            return {"role": "assistant", "content": said}
-        return as_recorded(body)
-
-    with agent(both) as (url, seen):
-        user = SyntheticUser(Endpoint(name=url, engine="remote", base_url=url), "customer", 5)
-        made = evaluate(project, url, "final_calls", user=user, limit=10)
-    asked = [body for body in seen if body["model"] == "customer"]
-    assert (made.sessions, made.synthetic_user) == (10, "customer")
-    assert asked
-    assert {body["seed"] for body in asked} == {5}
-    assert any("made up" in note for note in made.notes)
 
 
 def test_mistakes_are_said_before_anything_is_asked(project, tmp_path):

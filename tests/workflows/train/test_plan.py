@@ -120,9 +120,9 @@ def test_the_command_prints_json_and_trains_nothing(tmp_path, project, tiny, mon
     monkeypatch.setattr(projects, "open_project", lambda _path: project)
     monkeypatch.setattr(training_workflow, "training_inputs", lambda *_, **__: what)
     result = CliRunner().invoke(
-        command_line.command, ["--dry-run", "--preview", "1", "--json", "--batch-size", "4", "-r", "4"]
+        command_line.command, ["--dry-run", "--preview", "1", "--json", "--epochs", "4"]
     )
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
-    assert told["plan"]["config"]["batch_size"] == 4 and len(told["preview"]["samples"]) == 1
+    assert told["plan"]["config"]["epochs"] == 4 and len(told["preview"]["samples"]) == 1
     assert not (project.state / "adapters").exists()

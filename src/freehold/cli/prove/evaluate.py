@@ -44,22 +44,7 @@ if TYPE_CHECKING:
 @click.option(
     "--api-key-env", callback=variable_name, help="Environment variable that holds the endpoint's key."
 )
-@click.option(
-    "--concurrency", type=click.IntRange(min=1), default=4, show_default=True, help="Requests at once."
-)
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first N held-out samples.")
 @click.option("--fresh", is_flag=True, help="Ask everything again instead of using kept answers.")
-@click.option(
-    "--max-requests", type=click.IntRange(min=1), help="Ask at most this often; the rest is unscored."
-)
-@click.option("--max-tokens-total", type=click.IntRange(min=1), help="Spend at most this many tokens.")
-@click.option(
-    "--planned-looks",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="How often these items will be evaluated in all; alpha is divided among the looks.",
-)
 @click.option(
     "--a",
     "a",
@@ -67,10 +52,6 @@ if TYPE_CHECKING:
     help="Outputs of the incumbent: JSON lines, or another tool's results.",
 )
 @click.option("--b", "b", metavar="FILE[::NAME]", help="Outputs of the candidate.")
-@click.option(
-    "--gold", type=click.Path(path_type=Path), help="Right answers {id, gold}, where a and b have none."
-)
-@click.option("--intersect", is_flag=True, help="Compare only the ids that both files have.")
 @click.option(
     "--task",
     "scorer",
@@ -84,7 +65,6 @@ if TYPE_CHECKING:
     help="Scorer option; the value is JSON or text.",
 )
 @click.option("--margin", type=float, help="Largest drop you accept, on the score's scale.")
-@click.option("--alpha", type=float, help="One-sided error rate of the verdict.")
 @click.option(
     "--trajectories",
     "success",
@@ -93,18 +73,15 @@ if TYPE_CHECKING:
     "state:TOOL,TOOL (those that change something) or FILE.py:FUNCTION.",
 )
 @click.option(
-    "--turns",
+    "--planned-looks",
     type=click.IntRange(min=1),
-    help="Decisions of a trajectory (default: twice the recorded, and two).",
+    default=1,
+    show_default=True,
+    help="How often these items will be evaluated in all; alpha is divided among the looks.",
 )
 @click.option(
-    "--user-endpoint",
-    metavar="URL",
-    callback=address,
-    help="Address of a model that plays the user of trajectories.",
+    "--gold", type=click.Path(path_type=Path), help="Right answers {id, gold}, where a and b have none."
 )
-@click.option("--user-model", help="Its name there.")
-@click.option("--user-seed", type=int, default=0, show_default=True, help="Its seed.")
 @click.option("--items", type=click.IntRange(min=0), default=0, help="Show this many disagreements.")
 @markdown_option
 @config_option
@@ -117,25 +94,15 @@ def command(  # click passes each option
     model: str | None,
     dataset_id: str | None,
     api_key_env: str | None,
-    concurrency: int,
-    limit: int | None,
     fresh: bool,
-    max_requests: int | None,
-    max_tokens_total: int | None,
-    planned_looks: int,
     a: str | None,
     b: str | None,
-    gold: Path | None,
-    intersect: bool,
     scorer: str | None,
     options: tuple[str, ...],
     margin: float | None,
-    alpha: float | None,
     success: str | None,
-    turns: int | None,
-    user_endpoint: str | None,
-    user_model: str | None,
-    user_seed: int,
+    planned_looks: int,
+    gold: Path | None,
     items: int,
     markdown: Path | None,
     config_path: Path | None,
@@ -153,7 +120,7 @@ def command(  # click passes each option
       freehold evaluate --a gpt4o.jsonl --b smollm2.jsonl --task label --margin 0.02 --items 10
       freehold evaluate --a gpt4o.jsonl --b smollm2.jsonl --task label --markdown verdict.md
     """
-    from freehold.evals.replay import Budget, ReplayOptions
+    from freehold.evals.replay import ReplayOptions
     from freehold.types.endpoint import Endpoint
     from freehold.workflows.project import open_project
     from freehold.workflows.prove.evaluate import HeldOutSelection, ServedCandidate
@@ -165,12 +132,13 @@ def command(  # click passes each option
             "say what to compare: an endpoint, or two files of outputs",
             hint="--endpoint URL --model NAME, or --a FILE --b FILE",
         )
-    _check_options(of_files=a is not None, of_trajectories=success is not None)
+    only_with("--a", a is not None, "gold")
+    not_with("--a", a is not None, "model", "dataset_id", "api_key_env", "fresh")
     project = open_project(config_path)
     stated = files_task if a is not None else task_of
-    task = stated(project, scorer=scorer, options=_parsed(options), margin=margin, alpha=alpha)
+    task = stated(project, scorer=scorer, options=_parsed(options), margin=margin)
     if a is not None and b is not None:
-        outputs = OutputFiles(a, b, gold, intersect)
+        outputs = OutputFiles(a, b, gold)
         made = _of_files(project, outputs, task, planned_looks=planned_looks, anyway=anyway)
         _tell(made, items, markdown, as_json=as_json)
     if model is None:
@@ -183,22 +151,17 @@ def command(  # click passes each option
             Endpoint(name=str(url), engine="remote", base_url=str(url), api_key_env=api_key_env), model
         ),
         task,
-        HeldOutSelection(dataset_id, limit, planned_looks),
-        ReplayOptions(concurrency, budget=Budget(max_requests, max_tokens_total)),
+        HeldOutSelection(dataset_id, planned_looks=planned_looks),
+        ReplayOptions(),
         fresh,
         anyway,
     )
     if success is not None:
-        request = _request(success, turns, user_endpoint, user_model, user_seed)._replace(anyway=anyway)
+        from freehold.workflows.prove.trajectories import TrajectoryRequest
+
+        request = TrajectoryRequest(success, anyway=anyway)
         _tell_trajectories(asking, request, markdown, as_json=as_json)
     _tell(_replayed(asking), items, markdown, as_json=as_json)
-
-
-def _check_options(*, of_files: bool, of_trajectories: bool) -> None:
-    only_with("--a", of_files, "gold", "intersect")
-    not_with("--a", of_files, "model", "dataset_id", "api_key_env", "concurrency", "limit", "fresh")
-    not_with("--a", of_files, "max_requests", "max_tokens_total")
-    only_with("--trajectories", of_trajectories, "turns", "user_endpoint", "user_model", "user_seed")
 
 
 class _Asking(NamedTuple):
@@ -211,24 +174,6 @@ class _Asking(NamedTuple):
     options: ReplayOptions
     fresh: bool
     anyway: bool
-
-
-def _request(
-    success: str, turns: int | None, user_endpoint: str | None, user_model: str | None, seed: int
-) -> TrajectoryRequest:
-    from freehold.types.endpoint import Endpoint
-    from freehold.workflows.prove.trajectories import SyntheticUser, TrajectoryRequest
-
-    if (user_endpoint is None) != (user_model is None):
-        raise UsageError(
-            "a model that plays the user needs an address and a name",
-            hint="--user-endpoint URL --user-model NAME",
-        )
-    user = None
-    if user_endpoint is not None and user_model is not None:
-        endpoint = Endpoint(name=user_endpoint, engine="remote", base_url=user_endpoint)
-        user = SyntheticUser(endpoint, user_model, seed)
-    return TrajectoryRequest(success, turns, user)
 
 
 def _tell_trajectories(

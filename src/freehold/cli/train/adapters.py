@@ -99,22 +99,9 @@ def diff(first: str, second: str, config_path: Path | None, as_json: bool) -> No
 
 @command.command("probe")
 @click.argument("adapter")
-@click.option(
-    "--probes",
-    "count",
-    type=click.IntRange(1, 200),
-    default=200,
-    show_default=True,
-    help="How many of the probes to ask, the skills in turn.",
-)
-@click.option(
-    "--tasks",
-    type=click.IntRange(min=0),
-    help="Requests of the log's other tasks to ask (default: [train] probe_tasks).",
-)
 @config_option
 @json_option("freehold.types.retained:RetainedSkills")
-def probe(adapter: str, count: int, tasks: int | None, config_path: Path | None, as_json: bool) -> None:
+def probe(adapter: str, config_path: Path | None, as_json: bool) -> None:
     """Ask an adapter and its base probes of other skills: what did it unlearn?
 
     Tools are offered and none is wanted; a refusal is right; a form is asked for; plain questions. Rules judge the
@@ -124,7 +111,7 @@ def probe(adapter: str, count: int, tasks: int | None, config_path: Path | None,
     \b
     Example:
       freehold adapters probe support
-      freehold adapters probe support --probes 80 --tasks 0 --json
+      freehold adapters probe support --json
     """
     from freehold.cli.progress import progress
     from freehold.store import open_store
@@ -137,11 +124,11 @@ def probe(adapter: str, count: int, tasks: int | None, config_path: Path | None,
     found = workflow.find_adapter(project, adapter)
     with progress() as bar:
         with open_store(project.store_url) as store:
-            most = project.config.train.probe_tasks if tasks is None else tasks
+            most = project.config.train.probe_tasks
             bar.step("look for the log's other tasks")
             others = other_tasks(project, store, most, progress=bar)
         bar.step("ask the base and the adapter")
-        probing = Probing(count, others.tasks, others.notes)
+        probing = Probing(project.config.train.probe, others.tasks, others.notes)
         kept = probe_adapter(project, found, probing, progress=bar)
     if as_json:
         print_json(kept)
@@ -164,17 +151,7 @@ def probe(adapter: str, count: int, tasks: int | None, config_path: Path | None,
     help="What to write.",
 )
 @click.option("--quant", "quantization", help="For gguf (default Q8_0) and ollama: Q8_0, F16, Q4_K_M …")
-@click.option(
-    "--precision",
-    type=click.Choice(["bf16", "f16", "f32"]),
-    default="bf16",
-    show_default=True,
-    help="Number format of merged safetensors.",
-)
 @click.option("--base", help="The base's weights, where they are not found by their name: file:PATH.")
-@click.option(
-    "--context", "context_tokens", type=click.IntRange(min=16), help="Tokens a served request may have."
-)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder (default: exports/…).")
 @config_option
 @json_option("freehold.workflows.train.export:Export")
@@ -182,9 +159,7 @@ def export(  # click passes each option
     adapter: str,
     kind: str,
     quantization: str | None,
-    precision: str,
     base: str | None,
-    context_tokens: int | None,
     out: Path | None,
     config_path: Path | None,
     as_json: bool,
@@ -200,10 +175,7 @@ def export(  # click passes each option
       freehold adapters export support --as gguf --quant Q4_K_M
       freehold adapters export support --as ollama --out support-ollama
     """
-    from typing import get_args
-
     from freehold.cli.progress import progress
-    from freehold.training.output.artefacts import Precision
     from freehold.workflows.project import open_project
     from freehold.workflows.train import adapters as workflow
     from freehold.workflows.train.export import export as run
@@ -212,7 +184,6 @@ def export(  # click passes each option
 
     project = open_project(config_path)
     found = workflow.find_adapter(project, adapter)
-    precisions: tuple[Precision, ...] = get_args(Precision)
     with progress() as bar:
         made = run(
             project,
@@ -220,8 +191,6 @@ def export(  # click passes each option
             ExportOptions(
                 kind=next(one for one in KINDS if one == kind),
                 quantization=quantization,
-                precision=next(one for one in precisions if one == precision),
-                context_tokens=context_tokens,
             ),
             out=out,
             base=None if base is None else ensure_weights(base, project.settings, progress=bar),

@@ -1,13 +1,13 @@
 """One session played by a model: its own decisions, the recorded results of tools, the recorded user.
 
-The user says what was recorded, whatever the model said before (or a synthetic user answers, where one is given).
+The user says what was recorded, whatever the model said before.
 The model never waits for a tool: a call gets what the recording holds. A trajectory ends with the model's answer to the
 last thing the user said, at a call whose result was never recorded, at the turn limit, or at a fault.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,8 +22,6 @@ from freehold.types.dataset import Message, Sample
 from freehold.types.trajectory import Ended, TurnTaken
 
 Ask = Callable[[Sample], Awaitable[ChatAnswer]]
-NextUser = Callable[[Sequence[Message], int], Awaitable[tuple[Message, ...] | None]]
-"""What the user says next, after having spoken that often; None where the user has nothing left to say."""
 
 
 class Played(NamedTuple):
@@ -40,17 +38,15 @@ class Played(NamedTuple):
         return next((one.number for one in self.turns if one.as_recorded is False), None)
 
 
-def turn_limit(session: RecordedSession, given: int | None) -> int:
-    """Decisions a model may take: twice the recorded ones and two more, unless a limit is given."""
-    return given or 2 * len(session.decisions) + 2
+def turn_limit(session: RecordedSession) -> int:
+    """Decisions a model may take: twice the recorded ones and two more."""
+    return 2 * len(session.decisions) + 2
 
 
-async def play(
-    session: RecordedSession, ask: Ask, scorer: Scorer, *, limit: int, next_user: NextUser | None = None
-) -> Played:
+async def play(session: RecordedSession, ask: Ask, scorer: Scorer) -> Played:
     """Play a session to its end. `scorer` (a `turn`) says whether a decision is as recorded."""
     playing = _Playing(session, scorer)
-    next_user = next_user or playing.recorded_user
+    limit = turn_limit(session)
     times_said = 0
     for number in range(1, limit + 1):
         answer = await ask(playing.sample(number))
@@ -83,7 +79,7 @@ async def play(
             return playing.end("recording_ended")
         if not called:
             playing.messages.append(Message(role="assistant", content=said))
-            more = await next_user(playing.messages, times_said)
+            more = playing.user_says(times_said)
             times_said += 1
             if more is None:
                 return playing.end("finished")
@@ -144,7 +140,7 @@ class _Playing:
             self.messages.append(Message(role="tool", content=result.content, tool_call_id=one["id"]))
         return tuple(sources)
 
-    async def recorded_user(self, messages: Sequence[Message], times_said: int) -> tuple[Message, ...] | None:
+    def user_says(self, times_said: int) -> tuple[Message, ...] | None:
         """What the user said at that point of the recording."""
         users = self._session.users
         return users[times_said] if times_said < len(users) else None

@@ -27,11 +27,10 @@ from freehold.evals.comparing import SideBySide, compare
 from freehold.evals.replay import ReplayOptions, served_model
 from freehold.evals.scorer import Scorer
 from freehold.evals.scorers import make
-from freehold.evals.trajectories.playing import Ask, Played, play, turn_limit
+from freehold.evals.trajectories.playing import Ask, Played, play
 from freehold.evals.trajectories.recorded_tools import LEAST_LIKENESS
 from freehold.evals.trajectories.sessions import RecordedSession, RecordedSessions, session_id, sessions_of
 from freehold.evals.trajectories.success import Success, success_of
-from freehold.evals.trajectories.synthetic_user import SyntheticUserFailed, synthetic_user
 from freehold.stats.compare import ScoreContext
 from freehold.stats.survival import product_limit
 from freehold.store import open_store
@@ -45,28 +44,17 @@ from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.project import Project
 from freehold.workflows.prove.evaluate import WHOLE_LATEST, HeldOutSelection, ServedCandidate
 from freehold.workflows.prove.looks import Looks, look_at, with_look
-from freehold.workflows.prove.preflight.address import AskedEndpoint
 from freehold.workflows.prove.preflight.check import require
 from freehold.workflows.prove.preflight.sessions import SessionsRequest, sessions_preflight
 
 _OPTIONS = ReplayOptions()
 
 
-class SyntheticUser(NamedTuple):
-    """Who plays the user instead of the recording."""
-
-    endpoint: Endpoint
-    model: str
-    seed: int = 0
-
-
 class TrajectoryRequest(NamedTuple):
-    """When a session has succeeded (see `success_of`), how many decisions it may take, and who plays the user (None:
-    what was recorded). `anyway` plays also where a look beforehand finds no good end."""
+    """When a session has succeeded (see `success_of`). `anyway` plays also where a look beforehand finds no good
+    end."""
 
     success: str
-    turns: int | None = None
-    user: SyntheticUser | None = None
     anyway: bool = False
 
 
@@ -96,9 +84,6 @@ async def evaluate_trajectories(
         if fresh:
             _cache(folder, candidate).unlink(missing_ok=True)
         addresses = [candidate.address(kept=_cache(folder, candidate).exists())]
-        if request.user is not None:
-            url, key = request.user.endpoint.base_url, request.user.endpoint.api_key_env
-            addresses.append(AskedEndpoint("the model that plays the user", url, request.user.model, key))
         seen = await sessions_preflight(
             SessionsRequest(
                 dataset=dataset,
@@ -167,16 +152,11 @@ class _Table(NamedTuple):
                 _cache(folder, self.candidate),
                 len(sessions),
             )
-            user = self.request.user
-            as_user = None
-            if user is not None:
-                kept = folder / f"user-{content_id([user.endpoint.base_url, user.model])[:12]}.jsonl"
-                as_user = await self._asking(stack, user.endpoint, user.model, kept, len(sessions))
 
             async def one(session: RecordedSession) -> Trajectory:
                 nonlocal done
                 async with limit:
-                    made = await self._trajectory(session, ask, as_user, scorer)
+                    made = await self._trajectory(session, ask, scorer)
                 done += 1
                 self.progress.update(done, len(sessions), unit="sessions")
                 return made
@@ -203,20 +183,8 @@ class _Table(NamedTuple):
 
         return ask
 
-    async def _trajectory(
-        self, session: RecordedSession, ask: Ask, as_user: Ask | None, scorer: Scorer
-    ) -> Trajectory:
-        most = turn_limit(session, self.request.turns)
-        user = self.request.user
-        next_user = (
-            synthetic_user(session, as_user, seed=user.seed, most=most)
-            if as_user is not None and user is not None
-            else None
-        )
-        try:
-            played = await play(session, ask, scorer, limit=most, next_user=next_user)
-        except SyntheticUserFailed as error:
-            played = Played(session.opening, (), "infrastructure", f"synthetic_user: {error}")
+    async def _trajectory(self, session: RecordedSession, ask: Ask, scorer: Scorer) -> Trajectory:
+        played = await play(session, ask, scorer)
         recorded = Score(value=1.0)
         if not self.success.by_recording:
             recorded = await self.success.check(session, session.transcript)
@@ -281,7 +249,6 @@ def _evaluation(
         results=dict(results),
         sessions_with_a_miss=with_miss,
         survival=survival(trajectories),
-        synthetic_user=table.request.user.model if table.request.user else None,
         sandbox=table.success.sandbox,
         notes=notes,
     )
@@ -363,12 +330,6 @@ def _notes(found: RecordedSessions, table: _Table, results: Counter[str], with_m
     if found.off_the_way:
         notes.append(
             f"{found.off_the_way:,} samples lie off the longest way of their session and were not played."
-        )
-    user = table.request.user
-    if user is not None:
-        notes.append(
-            f"The user was played by {user.model} (seed {user.seed}): what it said is made up, and the recorded "
-            "session had another user."
         )
     samples = [one.sample for one in found.sessions]
     return (*notes, *asking_notes(samples, table.candidate.endpoint))
