@@ -205,7 +205,7 @@ def probe_adapter(
     Raises `UsageError` for one that is not served next to its base, `WeightsError` where the base is not here or is
     another, and what `ask_retained` raises.
     """
-    if adapter.is_whole or adapter.config.use_dora:
+    if adapter.is_whole:
         raise UsageError(
             f"{adapter.name} is a model of its own, so its base cannot be asked next to it",
             hint="LoRA adapters can be probed",
