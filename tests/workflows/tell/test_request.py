@@ -5,7 +5,6 @@ from tests.workflows.journey.rehearsal import bench, candidate_of, project
 
 from freehold.datasets import building
 from freehold.errors import UsageError
-from freehold.types.preparation import Preparation
 from freehold.workflows.journey.methods import METHODS
 from freehold.workflows.tell.request import request
 
@@ -33,9 +32,9 @@ def test_a_sample_is_shown_as_the_model_is_sent_it(made):
     assert shown.body["max_tokens"] == 64
 
 
-def test_a_text_and_a_preparation_that_was_not_chosen(made):
-    opened, plan, _ = made
-    shown = request(opened, text="a broken lamp", preparation=plan.preparation.id[:6])
+def test_a_text(made):
+    opened, _, _ = made
+    shown = request(opened, text="a broken lamp")
     assert shown.body["messages"][-1]["content"] == "a broken lamp"
     assert all(one["content"] for one in shown.body["messages"]) and shown.examples == 2
 
@@ -44,9 +43,6 @@ def test_mistakes(made, tmp_path):
     opened, _, _ = made
     with pytest.raises(UsageError, match="no sample of the dataset"):
         request(opened, "zzzz")
-    with pytest.raises(UsageError, match="no preparations have an id"):
-        request(opened, preparation="zzzz")
-    assert Preparation.kind == "preparation"
 
 
 def test_before_a_model_is_chosen_there_is_nobody_to_ask(tmp_path):
