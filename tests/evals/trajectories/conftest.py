@@ -8,7 +8,7 @@ from tests.evals import agent_log
 
 from freehold.evals.answers import ChatAnswer
 from freehold.evals.scorers import make
-from freehold.evals.trajectories.playing import play, turn_limit
+from freehold.evals.trajectories.playing import play
 from freehold.evals.trajectories.sessions import sessions_of
 
 
@@ -17,7 +17,7 @@ def sessions():
     return sessions_of(agent_log.samples(40)).sessions
 
 
-def played(session, reply, *, limit=None, next_user=None):
+def played(session, reply):
     """`reply(sample, number)` is what the model says (or a `ChatAnswer`) to its session so far."""
     asked = 0
 
@@ -28,7 +28,7 @@ def played(session, reply, *, limit=None, next_user=None):
         return said if isinstance(said, ChatAnswer) else ChatAnswer(output=said)
 
     scorer = make("turn", {"text": "any"})
-    return asyncio.run(play(session, ask, scorer, limit=turn_limit(session, limit), next_user=next_user))
+    return asyncio.run(play(session, ask, scorer))
 
 
 def as_recorded(session):

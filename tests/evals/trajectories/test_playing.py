@@ -21,7 +21,7 @@ def test_a_model_that_decides_as_recorded_plays_the_recording(sessions):
 
 def test_the_model_sees_its_own_words_and_the_recorded_user(sessions):
     session = next(one for one in sessions if one.users)
-    found = played(session, lambda sample, number: f"words {number}", limit=9)
+    found = played(session, lambda sample, number: f"words {number}")
     said = [one.content for one in found.messages[len(session.opening) :] if one.role == "assistant"]
     users = [one for one in found.messages[len(session.opening) :] if one.role == "user"]
     assert said == [f"words {n + 1}" for n in range(len(session.users) + 1)]
@@ -45,8 +45,8 @@ def test_a_call_without_a_recorded_result_is_told_so_and_stated(sessions):
 
 def test_a_model_that_never_ends_is_ended(sessions):
     session = with_calls(sessions)
-    found = played(session, lambda sample, number: calls(("escalate", {"why": str(number)})), limit=3)
-    assert (found.ended, len(found.turns)) == ("turn_limit", 3)
+    found = played(session, lambda sample, number: calls(("escalate", {"why": str(number)})))
+    assert (found.ended, len(found.turns)) == ("turn_limit", 2 * len(session.decisions) + 2)
 
 
 def test_faults_end_a_session_and_are_told_apart(sessions):
