@@ -31,6 +31,7 @@ from benchmarks.training.samples import BASE, samples_of
 from freehold import settings
 from freehold.training import base as bases
 from freehold.training import formatting, schedule
+from freehold.training.compute.trainer_base import MAX_GRAD_NORM
 from freehold.training.methods import lora
 from freehold.types.config import FinetuneConfig
 from freehold.workflows.weights.convert import to_safetensors
@@ -110,7 +111,7 @@ def trl(data: Path, config: FinetuneConfig, steps: int) -> dict[str, Any]:
                 lr_scheduler_type=config.lr_scheduler,
                 warmup_steps=-int(-config.warmup_ratio * steps // 1),
                 weight_decay=config.weight_decay,
-                max_grad_norm=config.max_grad_norm,
+                max_grad_norm=MAX_GRAD_NORM,
                 logging_strategy="no",
                 save_strategy="no",
                 report_to=[],
@@ -128,7 +129,6 @@ def trl(data: Path, config: FinetuneConfig, steps: int) -> dict[str, Any]:
                 task_type="CAUSAL_LM",
                 r=config.r,
                 lora_alpha=config.lora_alpha,
-                lora_dropout=config.lora_dropout,
                 target_modules="all-linear",
             ),
             callbacks=[Clock()],

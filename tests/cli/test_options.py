@@ -57,18 +57,13 @@ def test_what_cannot_be_an_address_is_refused_before_anything_is_asked(freehold,
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["quants", "m", "--limit", "3"], "--limit goes with --measure"),
-        (["fit", "m", "--rank", "3"], "--rank goes with --train"),
-        (["fit", "m", "--checkpointing"], "--checkpointing goes with --train"),
+        (["quants", "m", "--margin", "0.1"], "--margin goes with --measure"),
         (["migrate", "--dir", "x"], "--dir goes with --all"),
         (["mcp", "--port", "3"], "--port goes with --http"),
         (["watch", "--history", "--budget", "3"], "--budget does not go with --history"),
         (["report", "abc", "--evaluations"], "REPORT_ID does not go with --evaluations"),
         (["power", "--margin", "0.1", "--sd", "1", "--discordance", "0.2"], "--discordance does not go with --sd"),
-        (["evaluate", "--a", "x", "--b", "y", "--limit", "9"], "--limit does not go with --a"),
-        (["evaluate", "--endpoint", "http://u", "--intersect"], "--intersect goes with --a"),
-        (["load", "--traces", "--prompt-tokens", "5"], "--prompt-tokens does not go with --traces"),
-        (["load", "--requests", "f", "--shared-prefix-tokens", "5"], "--shared-prefix-tokens does not go with"),
+        (["evaluate", "--a", "x", "--b", "y", "--fresh"], "--fresh does not go with --a"),
     ],
 )  # fmt: skip
 def test_what_would_be_passed_over_in_silence_is_refused(freehold, project, words, said):

@@ -145,6 +145,5 @@ def test_experts_are_not_adapted_and_the_parts_say_that_they_are_approximate():
 
 def test_only_plain_lora_on_llama_like_layers_runs_fused():
     assert runs_fused(shape(2), FinetuneConfig())
-    assert not runs_fused(shape(2), FinetuneConfig(use_dora=True))
     assert not runs_fused(shape(2), FinetuneConfig(method="qlora"))
     assert not runs_fused(models.get("Qwen/Qwen3-4B").shape, FinetuneConfig())

@@ -78,11 +78,8 @@ def test_a_layer_is_kept_by_its_input_alone(tiny, tokenizer):
         return sum(sizes), loss
 
     (plain, loss), (fewer, same) = kept(), kept(gradient_checkpointing=True)
-    (modules, other), (fewest, as_well) = (
-        kept(use_dora=True, **more) for more in ({}, {"gradient_checkpointing": True})
-    )
-    assert fewer < plain / 3 and fewest < modules / 3
-    assert torch.equal(loss, same) and torch.allclose(other, as_well)
+    assert fewer < plain / 3
+    assert torch.equal(loss, same)
 
 
 def test_other_errors_pass():

@@ -141,12 +141,12 @@ def unique(lines: Sequence[OutputLine], path: Path) -> dict[str, OutputLine]:
     return by_id
 
 
-def pair(a: dict[str, OutputLine], b: dict[str, OutputLine], *, intersect: bool) -> Pairing:
-    """Items both files have. Raises `UsageError` for ids only one has, unless `intersect` says to leave them out."""
+def pair(a: dict[str, OutputLine], b: dict[str, OutputLine]) -> Pairing:
+    """Items both files have. Raises `UsageError` for ids only one has."""
     only_a = tuple(id for id in a if id not in b)
     only_b = tuple(id for id in b if id not in a)
     both = [(line, b[id]) for id, line in a.items() if id in b]
-    if (only_a or only_b) and not intersect:
+    if only_a or only_b:
         parts = [
             f"{len(ids):,} only in {name} ({listed(ids)})"
             for name, ids in (("a", only_a), ("b", only_b))
@@ -154,7 +154,7 @@ def pair(a: dict[str, OutputLine], b: dict[str, OutputLine], *, intersect: bool)
         ]
         raise UsageError(
             f"the files do not hold the same items: {', '.join(parts)}",
-            hint=f"--intersect compares the {len(both):,} that both have; what fails on one side is not chance"
+            hint="write null for an answer that failed: what fails on one side is not chance"
             if both
             else "no id is in both: were they written for the same items?",
         )

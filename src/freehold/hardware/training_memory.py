@@ -109,8 +109,12 @@ class TrainingLoad(NamedTuple):
 
 def runs_fused(shape: Shape, config: FinetuneConfig) -> bool:
     """Whether `freehold train` computes this model's layers by its written-out code."""
-    plain = not config.use_dora and config.lora_dropout == 0 and config.method == "lora"
-    return plain and shape.architecture == "llama" and shape.experts is None and shape.norms_per_layer == 2
+    return (
+        config.method == "lora"
+        and shape.architecture == "llama"
+        and shape.experts is None
+        and shape.norms_per_layer == 2
+    )
 
 
 def adapted(shape: Shape, targets: str | tuple[str, ...]) -> tuple[Tensor, ...]:

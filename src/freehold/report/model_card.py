@@ -97,11 +97,10 @@ def _making(adapter: TrainingResult) -> str:
         "lora": "LoRA", "qlora": "QLoRA (4-bit base, NF4)",
         "full": "all weights",
     }.get(config.method, config.method)  # fmt: skip
-    extra = [name for name, on in (("rsLoRA", config.use_rslora), ("DoRA", config.use_dora)) if on]
     rank = "" if config.method == "full" else f", rank {config.r}, alpha {config.lora_alpha}"
     loss = adapter.metadata.get("validation_loss")
     lines = [
-        f"- {kind}{rank}" + (f" ({', '.join(extra)})" if extra else ""),
+        f"- {kind}{rank}",
         f"- {adapter.steps:,} steps of {config.batch_size} samples, rate {config.learning_rate:g} "
         f"({config.lr_scheduler}), seed {adapter.seed}",
         f"- {adapter.train_tokens:,} tokens in {adapter.train_seconds:,.0f} s, final training loss "

@@ -84,13 +84,9 @@ def test_bad_lines_are_named(pairs, line, message):
     assert result.exception.exit_code == 2
 
 
-def test_lonely_ids_are_left_out_only_when_told(pairs):
+def test_lonely_ids_are_refused(pairs):
     path = pairs([*rows(both=2), {"id": "x", "a": 1}, {"id": "y", "b": 1}])
     assert isinstance(compare(path).exception, InputError)
-    result = compare(path, "--intersect", "--json")
-    out = json.loads(result.stdout)
-    assert out["n"] == 2
-    assert "2 ids" in out["notes"][0]
 
 
 def test_a_margin_above_the_incumbents_own_rate_is_a_usage_error(pairs):

@@ -50,9 +50,7 @@ def test_scores_that_are_not_binary():
         ["--margin", "0"],
         ["--margin", "0.02", "--discordance", "0.01", "--difference", "0.05"],
         ["--margin", "0.02", "--discordance", "0.1", "--difference", "-0.03"],
-        ["--margin", "0.02", "--discordance", "0.5", "--incumbent-rate", "0.95"],
         ["--margin", "0.02", "--pilot", "30", "20"],
-        ["--margin", "0.02", "--power", "1"],
     ],
 )
 def test_impossible_assumptions_are_refused(options):

@@ -6,7 +6,7 @@ import torch
 from tests.training.methods.runs import CONFIG
 
 from freehold.errors import TrainingError
-from freehold.training.compute.trainer_base import TrainerBase, make_optimizer
+from freehold.training.compute.trainer_base import TrainerBase
 from freehold.training.formatting import Encoded
 
 SAMPLES = [Encoded(f"s{number}", (1, 2), (False, True)) for number in range(6)]
@@ -26,15 +26,11 @@ def trainer_of(**changes):
 
 
 def test_a_long_gradient_is_cut_to_the_norm_that_is_allowed():
-    trainer = trainer_of(max_grad_norm=1.0)
+    trainer = trainer_of()
     trainer.parameters.gradient.fill_(10.0)
     trainer.apply_gradient(0.5, SAMPLES, 0.01)
     assert float(trainer.parameters.gradient.norm()) == pytest.approx(1.0)
     assert trainer.optimizer.param_groups[0]["lr"] == 0.01
-    free = trainer_of(max_grad_norm=0.0)
-    free.parameters.gradient.fill_(10.0)
-    free.apply_gradient(0.5, SAMPLES, 0.01)
-    assert float(free.parameters.gradient.max()) == 10.0
 
 
 @pytest.mark.parametrize(("loss", "gradient"), [(float("nan"), 1.0), (0.5, float("inf"))])
@@ -74,8 +70,3 @@ def test_activations_are_computed_again_once_and_never_when_forbidden():
     assert trainer.checkpointed == 1
     forbidden = trainer_of(gradient_checkpointing=False)
     assert not forbidden.recompute() and forbidden.checkpointed == 0
-
-
-def test_the_paged_optimizer_says_what_it_needs():
-    with pytest.raises(TrainingError, match="needs a CUDA device"):
-        make_optimizer(torch.zeros(2), "cpu", msgspec.structs.replace(CONFIG, optimizer="paged_adamw"))

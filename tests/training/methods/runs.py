@@ -16,8 +16,6 @@ CONFIG = FinetuneConfig(
 
 CASES = {
     "lora": {},
-    "rslora": {"use_rslora": True},
-    "dora": {"use_dora": True},
     "full": {"method": "full", "learning_rate": 0.005},
 }
 

@@ -9,7 +9,7 @@ from tests.training.conftest import (
     weights_at,
 )
 from tests.training.lora_trainer import trainer_for
-from tests.training.methods.runs import CONFIG, Run
+from tests.training.methods.runs import CONFIG
 
 from freehold.training import base as bases
 from freehold.training.formatting import Encoded
@@ -37,15 +37,6 @@ def test_the_score_is_what_greedy_decoding_would_write(tiny, samples):
         ids[-1 if at else -4] = (ids[-1 if at else -4] + 1) % 300
         answered[at] = answered[at]._replace(ids=tuple(ids))
     assert trainer.evaluate(answered).score == pytest.approx(7 / 9)
-
-
-def test_dropout_is_for_learning_only(tmp_path, job):
-    run = Run(job, {"lora_dropout": 0.5, "epochs": 2}, tmp_path / "run")
-    run.go()
-    first, second = (run.trainer.evaluate(run.train) for _ in range(2))
-    assert first == second
-    learning = [float(run.trainer.loss_sum(run.train)[0].detach()) for _ in range(2)]
-    assert learning[0] != learning[1], "and it does drop while it learns"
 
 
 def test_an_evaluation_changes_no_gradient_of_a_4_bit_base(tmp_path, tokenizer):

@@ -3,7 +3,7 @@
 import torch
 
 from freehold.training import base as bases
-from freehold.training.methods.lora import LoraTrainer
+from freehold.training.methods.lora import adapter_config, attaching
 from freehold.training.output import export
 from freehold.training.output.artefacts import permuted
 from freehold.types.config import FinetuneConfig
@@ -12,21 +12,30 @@ IDS = torch.tensor([[1, 5, 40, 7, 99, 23, 2, 64]])
 
 
 def adapter_on(weights, folder, **options):
-    """A random adapter, saved as training saves it; the logits of the base with it, and its PEFT model."""
-    config = FinetuneConfig(r=4, lora_alpha=32, precision="fp32", **options)
+    """A random adapter, as training or another tool (`options` of PEFT) saves it; the
+    logits of the base with it, and its PEFT model."""
+    import peft
+
+    config = FinetuneConfig(r=4, lora_alpha=32, precision="fp32")
     base = bases.load(weights, config)
-    trainer = LoraTrainer(base, config)
+    made = adapter_config(base, config)
+    for name, value in options.items():
+        setattr(made, name, value)
+    with attaching():
+        model = peft.get_peft_model(base.model, made)
     torch.manual_seed(1)
-    trainer.parameters.flat.data.normal_(std=0.3)
+    for one in model.parameters():
+        if one.requires_grad:
+            one.data.normal_(std=0.3)
     folder.mkdir()
-    trainer.model.save_pretrained(folder)
+    model.save_pretrained(folder)
     (folder / "chat_template.jinja").write_text(base.tokenizer.chat_template)
-    if not config.use_dora:
-        tensors = export._lora_tensors(trainer.model)
-        export.write_gguf(folder / "adapter.gguf", trainer.model, tensors, architecture="llama", name="x")
-    trainer.model.set_attn_implementation("sdpa")
+    if not options.get("use_dora"):
+        tensors = export._lora_tensors(model)
+        export.write_gguf(folder / "adapter.gguf", model, tensors, architecture="llama", name="x")
+    model.set_attn_implementation("sdpa")
     with torch.no_grad():
-        return trainer.model(input_ids=IDS).logits, trainer.model
+        return model(input_ids=IDS).logits, model
 
 
 def gguf_of(model, path):

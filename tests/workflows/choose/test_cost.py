@@ -221,10 +221,9 @@ def test_the_price_of_the_project_s_incumbent_is_its_own(project):
         (["--usd-per-hour", "-1"], "is below 0"),
         (["--usd-per-hour", "3-2"], "ends below its beginning"),
         (["--input-price", "-1", "--output-price", "2"], "0 or more"),
-        (["--cached-price", "1"], "a price needs both ends"),
+        (["--input-price", "1"], "a price needs both ends"),
         (["--owned", "--watts", "-5"], "cost 0 or more"),
-        (["--cached-tokens", "700", "--cache-write-tokens", "200"], "make no sense"),
-        (["--answer-seconds", "0"], "0.0 is not in the range"),
+        (["--cached-tokens", "900"], "make no sense"),
     ],
 )
 def test_amounts_that_make_no_sense_are_refused(project, arguments, says):
@@ -233,7 +232,7 @@ def test_amounts_that_make_no_sense_are_refused(project, arguments, says):
     assert says in result.output + str(result.exception)
 
 
-def test_the_picture_in_the_terminal_and_as_a_page(project):
+def test_the_picture_as_a_page(project):
     arguments = [
         "Qwen/Qwen3-8B",
         "--incumbent",
@@ -244,18 +243,12 @@ def test_the_picture_in_the_terminal_and_as_a_page(project):
         "0.6-0.9",
         *STATED,
     ]
-    result = run(
-        *arguments, "--plot", "--html", "cost.html", "--batch-share", "0.5", "--reasoning-tokens", "20"
-    )
+    result = run(*arguments, "--html", "cost.html")
     assert result.exit_code == 0, result.output
-    assert "b bill   h holding" in result.stdout
     assert "would be" in result.stdout
-    assert max(len(line) for line in result.stdout.splitlines() if "┤" in line or "└" in line) <= 79
     assert "the machine half as fast" in result.stdout
     page = (project / "cost.html").read_text()
     assert "<svg" in page
-    assert "hidden reasoning" in page
-    assert "batch discount" in page
     assert run(*arguments, "--html", "nowhere/cost.html").exit_code != 0
 
 

@@ -89,7 +89,7 @@ def test_with_a_key_the_file_is_fetched_and_answers_are_frozen_within_the_budget
     assert Decimal(0) < ready.asking.cost_usd < Decimal(5)
     rehearsed(tmp_path / "out" / "freehold.toml")
     project, ready = rescue.begin(request, progress=Silent())
-    frozen = rescue.freeze_answers(project, ready, repeats=1, budget_usd=Decimal(5), progress=Silent())
+    frozen = rescue.freeze_answers(project, ready, budget_usd=Decimal(5), progress=Silent())
     assert frozen.answered == len(api.asked) == ready.asking.requests
     assert {body["model"] for body in api.asked} == {MODEL}
     migration = rescue.finish(project, progress=Silent())
@@ -99,7 +99,7 @@ def test_with_a_key_the_file_is_fetched_and_answers_are_frozen_within_the_budget
     asked = len(api.asked)
     project, ready = rescue.begin(request, progress=Silent())
     assert (ready.asking, ready.why_not_asked) == (None, "its answers are frozen already")
-    assert rescue.freeze_answers(project, ready, repeats=1, budget_usd=None, progress=Silent()) is None
+    assert rescue.freeze_answers(project, ready, budget_usd=None, progress=Silent()) is None
     assert len(api.asked) == asked
 
 

@@ -51,7 +51,7 @@ def tiny(tmp_path):
 
 @pytest.fixture
 def adapter(tmp_path):
-    """The manifest of an adapter in the test's folder: ``adapter(files={…}, use_dora=True)``."""
+    """The manifest of an adapter in the test's folder: ``adapter(files={…}, method="full")``."""
 
     def make(files=(), **config):
         return Adapter(

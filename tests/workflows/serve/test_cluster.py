@@ -27,7 +27,7 @@ def made(tmp_path, weights):
     """A plan of two to four replicas; fields change `[cluster]`."""
 
     def make(serve=None, **fields):
-        config = {"min_replicas": 2, "max_replicas": 4, "cpus": 1.5, "memory_gib": 3.0, **fields}
+        config = {"min_replicas": 2, "max_replicas": 4, "cpus": 1.5, **fields}
         project = Project(tmp_path, ProjectConfig(app=AppConfig(name="Support Intents!")), load(), None)
         mounts = (AdapterMount(name="org/base:shop", path="/adapters/shop"),)
         serve = serve or ServePlan(
@@ -41,11 +41,8 @@ def made(tmp_path, weights):
 def test_the_plan_names_itself_and_what_it_needs(made, tmp_path):
     plan = made()
     assert plan.name == "freehold-support-intents"
-    assert plan.memory_bytes == 3 * GIB
-    assert plan.requests_per_replica == 3
     assert plan.serve.threads == 1 and made(cpus=8).serve.threads == 8, "as many as it has cores"
-    assert made(memory_gib=None).memory_bytes == cluster.BASE_BYTES + 1200
-    assert made(requests_per_replica=7.5).requests_per_replica == 7.5
+    assert made().memory_bytes == cluster.BASE_BYTES + 1200
     with pytest.raises(UsageError, match="runs elsewhere already"):
         made(ServePlan(engine="ollama", model="m"))
 
@@ -78,7 +75,7 @@ def test_memory_holds_the_cache_too(tmp_path, made, weights):
         reasons=(),
     )
     serve = ServePlan(engine="llamacpp", model="org/base", weights_path=weights, memory=fit)
-    assert made(serve, memory_gib=None).memory_bytes == 7 * GIB
+    assert made(serve).memory_bytes == 7 * GIB
 
 
 def test_the_command_line_says_what_is_missing(tmp_path, monkeypatch):

@@ -41,20 +41,16 @@ def test_an_adapter_belongs_to_the_model_its_name_begins_with(text, owner):
 
 
 @pytest.mark.parametrize(
-    ("engine", "files", "use_dora", "file"),
+    ("engine", "files", "file"),
     [
-        ("vllm", BOTH, False, ""),
-        ("vllm", PEFT, False, ""),
-        ("llamacpp", BOTH, False, "adapter.gguf"),
-        ("llamacpp", PEFT, True, ""),
-        ("vllm", PEFT, True, ""),
+        ("vllm", BOTH, ""),
+        ("vllm", PEFT, ""),
+        ("llamacpp", BOTH, "adapter.gguf"),
     ],
-    ids=["vLLM", "vLLM without a GGUF", "llama.cpp", "llama.cpp, DoRA", "vLLM, DoRA"],
+    ids=["vLLM", "vLLM without a GGUF", "llama.cpp"],
 )
-def test_a_trained_adapter_is_attached_in_the_form_its_engine_reads(
-    adapter, tmp_path, engine, files, use_dora, file
-):
-    mount = mounts.trained_adapter(adapter(files, use_dora=use_dora), "base:shop", ENGINE_KINDS[engine])
+def test_a_trained_adapter_is_attached_in_the_form_its_engine_reads(adapter, tmp_path, engine, files, file):
+    mount = mounts.trained_adapter(adapter(files), "base:shop", ENGINE_KINDS[engine])
     assert mount.path == str(tmp_path / file)
     assert (mount.name, mount.adapter_id, mount.base_sha256) == ("base:shop", "a1", "b" * 64)
 

@@ -135,21 +135,17 @@ def test_the_commands(run):
         "concurrency=8",
         "--limit",
         "usd_per_day=0.50",
-        "--guard",
-        "ttft_ms=900",
-        "--header",
-        "X-T=a",
     )
-    run("set", "support", *more, "--key", "app", "--why", "busy", "--verdict", "v1")
+    run("set", "support", *more, "--why", "busy")
     shown = json.loads(run("show", "support", "--json").stdout)
-    assert shown["limits"]["usd_per_day"] == "0.50" and shown["match_headers"] == {"x-t": "a"}
+    assert shown["limits"]["usd_per_day"] == "0.50"
     assert "usd_per_day 0.50" in run("show", "support").stdout
-    run("set", "support", "--limit", "usd_per_day=", "--header", "", "--key", "", "--candidate", "-")
+    run("set", "support", "--limit", "usd_per_day=", "--candidate", "-")
     shown = json.loads(run("show", "support", "--json").stdout)
     assert shown["limits"]["usd_per_day"] is None and shown["limits"]["concurrency"] == 8
-    assert shown["match_keys"] == [] and shown["candidate"] is None
+    assert shown["candidate"] is None
     history = json.loads(run("history", "support", "--json").stdout)["items"]
-    assert [(line["why"], line["verdict_id"]) for line in history][1] == ("busy", "v1")
+    assert history[1]["why"] == "busy"
     assert "busy" in run("history", "support").stdout
     assert json.loads(run("list", "--json").stdout)["items"][0]["changed"]["revision"] == 3
     assert run("remove", "support").exit_code == 0 and "no routes" in run("list").stderr
@@ -184,7 +180,6 @@ def test_rollback_needs_no_rollout(run):
         (("set", "a", "--limit", "concurency=3"), "not understood"),
         (("set", "a", "--limit", "concurrency=many"), "concurrency is 'many'"),
         (("set", "a"), None),
-        (("set", "a", "--header", "novalue"), None),
     ],
 )
 def test_embarrassing_input(run, words, message):
@@ -199,9 +194,6 @@ def test_two_routes_for_the_same_requests_are_refused(run, store):
     first = ("--model", "gpt-4o", "--incumbent", "incumbent")
     assert run("set", "support", *first).exit_code == 0
     assert "same requests as the route support" in str(run("set", "another", *first).exception)
-    assert run("set", "vip", *first, "--header", "x-tenant=vip").exit_code == 0
-    assert isinstance(run("set", "vip", "--header", "").exception, ConfigError)
-    assert run("set", "vip", "--limit", "concurrency=2").exit_code == 0
     assert isinstance(run("set", "support", "--model", "").exception, ConfigError)
     with pytest.raises(ConfigError, match="same requests"):
         carry(store, ROUTE + ROUTE.replace('"support"', '"twin"'))

@@ -23,7 +23,7 @@ CONFIG = FinetuneConfig(r=4, lora_alpha=8, batch_size=8, epochs=2.0, learning_ra
 @pytest.fixture
 def project(tmp_path):
     settings = load_settings({"FREEHOLD_HOME": str(tmp_path / "home")})
-    return Project(tmp_path, parse('[app]\nname = "shop"'), settings, None)
+    return Project(tmp_path, parse('[app]\nname = "shop"\n[train]\nr = 4\nbatch_size = 4'), settings, None)
 
 
 def asked(tmp_path, base, samples):
@@ -119,9 +119,7 @@ def test_the_command_prints_json_and_trains_nothing(tmp_path, project, tiny, mon
     what = asked(tmp_path, tiny, task_samples(12))
     monkeypatch.setattr(projects, "open_project", lambda _path: project)
     monkeypatch.setattr(training_workflow, "training_inputs", lambda *_, **__: what)
-    result = CliRunner().invoke(
-        command_line.command, ["--dry-run", "--preview", "1", "--json", "--batch-size", "4", "-r", "4"]
-    )
+    result = CliRunner().invoke(command_line.command, ["--dry-run", "--preview", "1", "--json"])
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
     assert told["plan"]["config"]["batch_size"] == 4 and len(told["preview"]["samples"]) == 1

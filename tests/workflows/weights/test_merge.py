@@ -10,13 +10,9 @@ import pytest
 
 from freehold.errors import EngineError, InputError, UsageError
 from freehold.settings import load
-from freehold.types.config import AppConfig, FinetuneConfig, ProjectConfig
+from freehold.types.config import AppConfig, ProjectConfig
 from freehold.types.endpoint import AdapterMount
 from freehold.types.model import Weights
-from freehold.types.progress import Silent
-from freehold.types.training import Adapter
-from freehold.workflows.journey.methods.adapter import serving_plan
-from freehold.workflows.journey.methods.method import Bench, Candidate
 from freehold.workflows.project import Project
 from freehold.workflows.serve import plan
 from freehold.workflows.weights import merge as merging
@@ -145,31 +141,3 @@ def test_it_is_served_beside_its_base_under_the_adapters_name(base, adapter, set
     with pytest.raises(UsageError, match="a model of its own, without other"):
         request = plan.ServeRequest(engine="llamacpp")
         plan.pull_and_plan(base.path, request, settings, adapters=[plain, dora])
-
-
-def test_a_migration_serves_what_it_trained(base, adapter, settings, merges, tmp_path):
-    mount = adapter(use_dora=True)
-    trained = Adapter(
-        id="a1",
-        name="shop",
-        path=mount.path,
-        base_model="org/base",
-        base_sha256=base.sha256,
-        dataset_id="d",
-        config=FinetuneConfig(use_dora=True),
-        template_sha256="t",
-        seed=0,
-        steps=1,
-        train_tokens=1,
-        train_seconds=1.0,
-        final_loss=0.1,
-        peak_memory_bytes=None,
-        files={"adapter_model.safetensors": "x"},
-        versions={},
-        made_from=(),
-    )
-    project = Project(tmp_path, ProjectConfig(app=AppConfig(name="shop")), settings, None)
-    bench = Bench(project, None, None, Silent(), None, None, None)
-    served = serving_plan(Candidate(model="org/base", method="lora"), bench, base, trained)
-    assert served.served_name == "org/base:shop" and served.adapters == ()
-    assert served.weights_path == list_weights(settings)[-1].weights.path

@@ -13,16 +13,12 @@ from freehold.cli.output import echo
 @click.command("bench-model")
 @click.argument("model")
 @click.option("--engine", default="auto", show_default=True, help="auto, llamacpp, vllm, ollama or echo.")
-@click.option("--prompt-tokens", type=int, default=512, show_default=True, help="Tokens to read.")
-@click.option("--completion-tokens", type=int, default=64, show_default=True, help="Tokens to write.")
 @click.option("--quant", "quantization", help="Quantization, for example Q4_K_M.")
 @config_option
 @json_option("freehold.types.machine:MeasuredSpeed")
 def command(
     model: str,
     engine: str,
-    prompt_tokens: int,
-    completion_tokens: int,
     quantization: str | None,
     config_path: Path | None,
     as_json: bool,
@@ -42,8 +38,6 @@ def command(
         open_project(config_path),
         model,
         engine=engine,
-        prompt_tokens=prompt_tokens,
-        completion_tokens=completion_tokens,
         quantization=quantization,
     )
     if as_json:

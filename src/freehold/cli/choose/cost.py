@@ -31,27 +31,6 @@ if TYPE_CHECKING:
     default="0",
     help="Of the prompt tokens, those read from a cache upstream.",
 )
-@click.option(
-    "--cache-write-tokens",
-    type=number,
-    default="0",
-    help="Of the prompt tokens, those written to that cache.",
-)
-@click.option(
-    "--reasoning-tokens",
-    type=number,
-    default="0",
-    help="Of the completion tokens, those of hidden reasoning.",
-)
-@click.option(
-    "--batch-share",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    help="Share of requests that go through a batch interface at half price.",
-)
-@click.option(
-    "--peak-factor", type=float, help="Busiest hour over average hour (default: from traces, else 4)."
-)
 @click.option("--usd-per-hour", type=low_high, help="Price of a rented machine, for example 2.5 or 2-3.5.")
 @click.option("--purchase-usd", type=number, help="Price of a machine you own.")
 @click.option("--owned", is_flag=True, help="The machine is yours already: its power alone is counted.")
@@ -59,22 +38,12 @@ if TYPE_CHECKING:
 @click.option("--usd-per-kwh", type=number, default="0.25", show_default=True, help="Price of power.")
 @click.option("--input-price", type=number, help="Incumbent's price, dollars per million prompt tokens.")
 @click.option("--output-price", type=number, help="Incumbent's price, dollars per million completion tokens.")
-@click.option("--cached-price", type=number, help="Its price of prompt tokens read from its cache.")
-@click.option("--cache-write-price", type=number, help="Its price of prompt tokens written to its cache.")
 @click.option("--quant", "quantization", help="Quantization of MODEL, for example Q4_K_M.")
-@click.option(
-    "--answer-seconds",
-    type=click.FloatRange(0, 86_400, min_open=True),
-    default=30.0,
-    show_default=True,
-    help="How long an answer may take: the machine takes as many requests at once as it answers in that time.",
-)
 @click.option(
     "--concurrency",
     type=click.IntRange(1, 4096),
     help="Requests at once (default: as many as fit in memory and are answered in time).",
 )
-@click.option("--plot", is_flag=True, help="Draw bill and holding over the traffic.")
 @click.option(
     "--html",
     "html_path",
@@ -83,9 +52,7 @@ if TYPE_CHECKING:
 )
 @config_option
 @json_option("freehold.types.cost:Cost")
-def command(
-    config_path: Path | None, html_path: Path | None, plot: bool, as_json: bool, **asked: Any
-) -> None:
+def command(config_path: Path | None, html_path: Path | None, as_json: bool, **asked: Any) -> None:
     """Weigh the API's bill against holding MODEL: leave, stay, or not decidable, and why.
 
     Traffic comes from the traces in the store unless it is stated. What is not known is asked for, never
@@ -96,7 +63,7 @@ def command(
       freehold cost google/gemma-3-27b-it --machine "H100 SXM"
       freehold cost Qwen/Qwen3-8B --incumbent gpt-4o --machine L4 --usd-per-hour 0.6-0.9 \\
           --requests-per-month 2_000_000 --prompt-tokens 800 --completion-tokens 120 \\
-          --plot --html cost.html
+          --html cost.html
     """
     from freehold.workflows.choose.cost import Hosting, MachinePrice, cost
     from freehold.workflows.choose.traffic import StatedTraffic
@@ -117,7 +84,6 @@ def command(
             asked["machine"],
             price,
             asked["concurrency"],
-            asked["answer_seconds"],
         ),
         incumbent=asked["incumbent"],
         stated=StatedTraffic(
@@ -125,10 +91,6 @@ def command(
             asked["prompt_tokens"],
             asked["completion_tokens"],
             asked["cached_tokens"],
-            asked["peak_factor"],
-            asked["reasoning_tokens"],
-            asked["batch_share"],
-            asked["cache_write_tokens"],
         ),
         flat=_stated_price(asked),
     )
@@ -141,8 +103,6 @@ def command(
         print_json(found)
     else:
         _show(found)
-        if plot:
-            _plot(found)
 
 
 def _stated_price(asked: dict[str, Any]) -> TokenPrice | None:
@@ -150,7 +110,7 @@ def _stated_price(asked: dict[str, Any]) -> TokenPrice | None:
     from freehold.costs.prices import TokenPrice
     from freehold.errors import UsageError
 
-    ends = [asked[name] for name in ("input_price", "output_price", "cached_price", "cache_write_price")]
+    ends = [asked[name] for name in ("input_price", "output_price")]
     if all(end is None for end in ends):
         return None
     if ends[0] is None or ends[1] is None:
@@ -226,41 +186,3 @@ def _requests(meet: Range, found: Cost) -> str:
         return f"from {meet.low:,.0f} requests a month at best, never at worst"
     ends = dict.fromkeys(f"{end:,.0f}" for end in (meet.low, meet.high))
     return f"{' to '.join(ends)} requests a month"
-
-
-PLOT_ROWS, PLOT_COLUMNS = 14, 61
-
-
-def _plot(found: Cost) -> None:
-    """Bill (b) and holding (h) over requests a month, both axes logarithmic; x where they overlap."""
-    import math
-
-    from freehold.costs.curve import curve
-
-    points = curve(found, PLOT_COLUMNS)
-    values = [value for point in points for value in (*point.bill, *point.holding) if value > 0]
-    if not values:
-        return
-    low, high = math.log10(min(values)), math.log10(max(values))
-
-    def row(usd: float) -> int:
-        return round((math.log10(max(usd, 10**low)) - low) / max(high - low, 1e-9) * (PLOT_ROWS - 1))
-
-    now = float(found.traffic.requests_per_month)
-    here = min(range(len(points)), key=lambda at: abs(points[at].requests - now)) if now > 0 else None
-    echo()
-    for line in range(PLOT_ROWS - 1, -1, -1):
-        cells = []
-        for at, point in enumerate(points):
-            paid = row(point.bill[0]) <= line <= row(point.bill[1])
-            held = row(point.holding[0]) <= line <= row(point.holding[1])
-            cells.append(
-                "x" if paid and held else "b" if paid else "h" if held else "│" if at == here else " "
-            )
-        usd = 10 ** (low + (high - low) * line / (PLOT_ROWS - 1))
-        label = f"${usd:,.0f}" if line in (0, PLOT_ROWS // 2, PLOT_ROWS - 1) else ""
-        echo(f"  {label:>12} ┤{''.join(cells)}")
-    ends = f"{points[0].requests:,.0f}", f"{points[-1].requests:,.0f}"
-    echo(f"  {'':>12} └{'─' * PLOT_COLUMNS}")
-    echo(f"  {'':>13}{ends[0]}{ends[1]:>{PLOT_COLUMNS - len(ends[0])}}")
-    echo(f"  {'':>13}requests a month   b bill   h holding   x both   │ you")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from freehold.cli.options import hanging, json_option, only_with, print_json
+from freehold.cli.options import hanging, json_option, print_json
 from freehold.cli.output import echo
 from freehold.types.machine import Fit
 from freehold.types.units import gib
@@ -64,35 +64,7 @@ BAR_WIDTH = 40
     help="Adapter held next to the base: a GGUF or PEFT folder; repeatable.",
 )
 @click.option(
-    "--prompt-cache",
-    "prompt_cache_mib",
-    type=click.IntRange(0),
-    default=512,
-    show_default=True,
-    help="MiB llama.cpp may keep of earlier prompts.",
-)
-@click.option(
     "--train", "method", type=click.Choice(["lora", "qlora", "full"]), help="Fit training, not serving."
-)
-@click.option(
-    "-r", "--rank", "r", type=click.IntRange(1), default=16, show_default=True, help="Rank, with --train."
-)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1),
-    default=32,
-    show_default=True,
-    help="Samples a step, with --train.",
-)
-@click.option(
-    "--pack-tokens",
-    type=click.IntRange(1),
-    default=4096,
-    show_default=True,
-    help="Most tokens computed at once, with --train.",
-)
-@click.option(
-    "--checkpointing", is_flag=True, help="Activations are computed twice instead of kept, with --train."
 )
 @json_option("freehold.types.machine:Fit")
 def command(  # click passes each option
@@ -105,12 +77,7 @@ def command(  # click passes each option
     machine_spec: str | None,
     engine: Literal["llamacpp", "vllm"],
     adapters: tuple[Path, ...],
-    prompt_cache_mib: int,
     method: Literal["lora", "qlora", "full"] | None,
-    r: int,
-    batch_size: int,
-    pack_tokens: int,
-    checkpointing: bool,
     as_json: bool,
 ) -> None:
     """Say whether MODEL fits, part by part, and the largest context that does.
@@ -140,7 +107,6 @@ def command(  # click passes each option
     from freehold.workflows.fit.machine import find_machine
     from freehold.workflows.fit.training import SampleLengths, training_fit
 
-    only_with("--train", method is not None, "r", "batch_size", "pack_tokens", "checkpointing")
     if method is not None and (engine != "llamacpp" or adapters or draft):
         raise UsageError(
             "--engine, --adapter and --draft are of serving, --train counts a training run: ask one by one"
@@ -154,18 +120,17 @@ def command(  # click passes each option
             workload=Workload(context_tokens=4096 if context is None else context, concurrency=concurrency),
             settings=settings,
             machine=machine,
-            options=ServingOptions(quantization, kv_type, engine, adapters, prompt_cache_mib << 20, draft),
+            options=ServingOptions(quantization, kv_type, engine, adapters, draft=draft),
             speeds=_measured(project) if machine_spec is None and engine == "llamacpp" else (),
         )
         found = _with_unmet_calls(found, project, model, engine, adapters)
     else:
         found = training_fit(
             model,
-            config=FinetuneConfig(method=method, r=r, batch_size=batch_size, pack_tokens=pack_tokens),
+            config=FinetuneConfig(method=method),
             lengths=SampleLengths(context),
             settings=settings,
             machine=machine,
-            checkpointing=checkpointing,
         )
     if as_json:
         print_json(found)

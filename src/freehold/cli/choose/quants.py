@@ -12,7 +12,6 @@ from freehold.cli.output import echo
 from freehold.types.units import GIB, gib
 
 if TYPE_CHECKING:
-    from freehold.types.dataset import SplitName
     from freehold.types.planning.quants import QuantLosses, QuantRow, Quants
     from freehold.workflows.project import Project
 
@@ -27,7 +26,6 @@ SPEED = 15
     "--context", type=click.IntRange(1), default=4096, show_default=True, help="Tokens per request."
 )
 @click.option("--concurrency", type=click.IntRange(1), default=1, show_default=True, help="Requests at once.")
-@click.option("--kv-type", default="f16", show_default=True, help="Type of the KV cache: f16, q8_0, q4_0 …")
 @click.option("--machine", "machine_spec", help='Another machine: a file, or words like "2x L4".')
 @click.option("--make", "made", help="Make this quantization here from the widest weights there are.")
 @click.option(
@@ -42,14 +40,6 @@ SPEED = 15
     multiple=True,
     help="With --measure: try this one; repeatable (default: Q8_0 down to Q2_K).",
 )
-@click.option(
-    "--split",
-    type=click.Choice(["validation", "train", "held_out"]),
-    default="validation",
-    show_default=True,
-    help="With --measure: whose samples; train only for weights not trained on them.",
-)
-@click.option("--limit", type=click.IntRange(1), help="With --measure: only the first N samples.")
 @click.option("--margin", type=float, help="With --measure: the largest loss you accept (default: [task]).")
 @config_option
 @json_option("freehold.types.planning.quants:Quants", measured="freehold.types.planning.quants:QuantLosses")
@@ -57,13 +47,10 @@ def command(  # click passes each option
     model: str,
     context: int,
     concurrency: int,
-    kv_type: str,
     machine_spec: str | None,
     made: str | None,
     measured: bool,
     quantizations: tuple[str, ...],
-    split: SplitName,
-    limit: int | None,
     margin: float | None,
     config_path: Path | None,
     as_json: bool,
@@ -89,7 +76,7 @@ def command(  # click passes each option
     from freehold.workflows.project import open_project
     from freehold.workflows.prove.quantizations import latest
 
-    only_with("--measure", measured, "quantizations", "split", "limit", "margin")
+    only_with("--measure", measured, "quantizations", "margin")
     project = open_project(config_path)
     if made is not None:
         from freehold.cli.progress import progress
@@ -100,7 +87,7 @@ def command(  # click passes each option
         echo(f"{weights.model_id} {weights.quantization}: {weights.path}", err=True)
         model = weights.model_id if not Path(model).is_file() else model
     if measured:
-        shown = _measure(project, model, quantizations, split, limit, margin)
+        shown = _measure(project, model, quantizations, margin)
         if as_json:
             print_json(shown, "measured")
         else:
@@ -114,7 +101,6 @@ def command(  # click passes each option
         settings=project.settings,
         speeds=all_measured(project) if machine_spec is None else (),
         losses=losses,
-        kv_type=kv_type,
     )
     if as_json:
         print_json(found)
@@ -128,8 +114,6 @@ def _measure(
     project: Project,
     model: str,
     quantizations: tuple[str, ...],
-    split: SplitName,
-    limit: int | None,
     margin: float | None,
 ) -> QuantLosses:
     from freehold.cli.progress import progress
@@ -142,8 +126,6 @@ def _measure(
             model,
             task=task_of(project, margin=margin),
             quantizations=quantizations,
-            split=split,
-            limit=limit,
             progress=bar,
         )
 

@@ -159,17 +159,11 @@ def show(dataset: str | None, config_path: Path | None, as_json: bool) -> None:
 @command.command("request")
 @click.argument("sample", required=False)
 @click.option("--text", help="Ask this instead of a sample.")
-@click.option("--dataset", help="Dataset of the sample (default: the latest).")
-@click.option(
-    "--preparation", help="Prepare as this one says, by its id (default: as freehold migrate chose last)."
-)
 @config_option
 @json_option("freehold.workflows.tell.request:ShownRequest")
 def request(
     sample: str | None,
     text: str | None,
-    dataset: str | None,
-    preparation: str | None,
     config_path: Path | None,
     as_json: bool,
 ) -> None:
@@ -185,9 +179,7 @@ def request(
     from freehold.workflows.project import open_project
     from freehold.workflows.tell import request as workflow
 
-    shown = workflow.request(
-        open_project(config_path), sample, text=text, dataset=dataset, preparation=preparation
-    )
+    shown = workflow.request(open_project(config_path), sample, text=text)
     if as_json:
         print_json(shown)
         return

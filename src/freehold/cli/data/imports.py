@@ -31,11 +31,6 @@ if TYPE_CHECKING:
 @click.option("--input", help="Column of the question, for tables.")
 @click.option("--label", help="Column of the right answer, for tables.")
 @click.option("--incumbent", help="Column of the incumbent's answer, for tables.")
-@click.option(
-    "--answers",
-    type=click.Choice(["incumbent", "gold"]),
-    help="Whose the answers in the files are: the incumbent's, or what is right (default: what [data] says).",
-)
 @click.option("--held-out", is_flag=True, help="Keep all of it for evaluation, none for training.")
 @click.option(
     "--dry-run",

@@ -15,17 +15,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Sought(NamedTuple):
-    """What is looked for besides the options of `filter_options`, as it was typed; `by_endpoint` is who answered."""
+    """What is looked for besides the options of `filter_options`, as it was typed."""
 
     user: str | None
-    key: str | None
     status: str | None
     arm: str | None
-    by_endpoint: str | None
     upstream_id: str | None
-    conversation: str | None
     until: str | None
-    slower_than: str | None
     words: str | None
 
     @property
@@ -42,14 +38,10 @@ class Sought(NamedTuple):
 
         return TraceQuery(
             user=self.user,
-            api_key=self.key,
             status=self.status,
             arm=cast("Any", self.arm),
-            endpoint=self.by_endpoint,
             upstream_id=self.upstream_id,
-            conversation_id=self.conversation,
             until=None if self.until is None else traces.moment(self.until, now()),
-            slower_than_ms=None if self.slower_than is None else traces.milliseconds(self.slower_than),
             text=self.words,
             **others,
         )
@@ -70,20 +62,16 @@ def search_options(command: F) -> F:
             metavar="WORDS",
             help='Words of what was asked or answered, all of them: refund "order 4711" deliv*.',
         ),
-        click.option("--slower-than", metavar="TIME", help="Answers that took longer: 800ms, 2s, 1m."),
         click.option("--until", metavar="TIME", help="Only before: 30m, 12h, 7d ago, or a date."),
-        click.option("--conversation", metavar="ID", help="Only this conversation's."),
         click.option(
             "--upstream-id", metavar="ID", help="What the upstream calls the request, or its answer."
         ),
-        click.option("--endpoint", "by_endpoint", metavar="NAME", help="Only those this endpoint answered."),
         click.option(
             "--arm", type=click.Choice(["incumbent", "candidate"]), help="Where the request was sent."
         ),
         click.option(
             "--status", metavar="STATUS", help="404, 4xx, 5xx, or error: 5xx, cut off, passed over."
         ),
-        click.option("--key", metavar="NAME", help="Only those asked with this key of the gateway."),
         click.option(
             "--user", help="Only this user's: as the request, its metadata or x-freehold-user says."
         ),

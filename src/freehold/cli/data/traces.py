@@ -102,7 +102,6 @@ def list_command(
       freehold traces list --status error --arm candidate --since 7d
       freehold traces list --user u-4711 --text 'refund "order 88"'
       freehold traces list --upstream-id req_011CSH --json
-      freehold traces list --key app --slower-than 2s -n 100
     """
     from freehold.cli.progress import progress
     from freehold.workflows.data import traces

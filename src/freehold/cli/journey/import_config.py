@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 @click.command("import-config")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--incumbent", metavar="NAME", help="The model to leave, where the file names several.")
-@click.option("--name", help="Name of the application (default: the folder's).")
 @click.option("--write", is_flag=True, help="Write freehold.toml instead of showing it.")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), default=".", help="Folder to write into.")
 @click.option("--replace", is_flag=True, help="Overwrite a freehold.toml that is already there.")
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 def command(
     file: Path,
     incumbent: str | None,
-    name: str | None,
     write: bool,
     folder: Path,
     replace: bool,
@@ -44,7 +42,7 @@ def command(
     from freehold.workflows.journey.converting.convert import ConvertRequest, convert
 
     made = convert(
-        ConvertRequest(file=file, folder=folder, name=name, incumbent=incumbent, write=write, replace=replace)
+        ConvertRequest(file=file, folder=folder, incumbent=incumbent, write=write, replace=replace)
     )
     if as_json:
         print_json(made)

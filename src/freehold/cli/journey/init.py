@@ -33,11 +33,9 @@ if TYPE_CHECKING:
     help="Open model to try, MODEL or MODEL:METHOD (may be given several times).",
 )
 @click.option("--scorer", help="How answers are scored (default: guessed from them).")
-@click.option("--name", help="Name of the application (default: the folder's).")
 @click.option("--format", "kind", type=click.Choice(FORMATS), metavar="NAME", help="Format of the files.")
 @click.option("--input", "asked", help="Column of the question, for tables.")
 @click.option("--label", help="Column of the right answer, for tables.")
-@click.option("--answers", type=click.Choice(["incumbent", "gold"]), help="What a recorded answer is.")
 @click.option("--task", metavar="NAME", help="Only the requests of this task, as freehold tasks names it.")
 @click.option("--all", "every", is_flag=True, help="One project for each task, in a folder of its name.")
 @click.option("--captured", is_flag=True, help="With --task or --all: from the traces of the project here.")
@@ -52,7 +50,6 @@ def command(
     kind: str | None,
     asked: str | None,
     label: str | None,
-    answers: str | None,
     task: str | None,
     every: bool,
     captured: bool,
@@ -73,7 +70,7 @@ def command(
     """
     from freehold.workflows.journey.init import DraftRequest, draft
 
-    given = stated({"format": kind, "input": asked, "label": label, "answers": answers})
+    given = stated({"format": kind, "input": asked, "label": label})
     wanted = DraftRequest(data=DataConfig(**given), **request)
     if captured and (wanted.files or not (task is not None or every)):
         raise UsageError(

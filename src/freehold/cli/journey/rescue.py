@@ -43,17 +43,6 @@ def _above_0(_ctx: click.Context, _param: click.Parameter, amount: Decimal | Non
     help="A file the fine-tune has not seen, kept for the proof.",
 )
 @click.option("--base", "candidates", multiple=True, help="Open model to train (may be given several times).")
-@click.option("--scorer", help="How answers are scored (default: guessed from them).")
-@click.option(
-    "--samples", type=click.IntRange(min=1), default=400, show_default=True, help="Held-out samples at most."
-)
-@click.option(
-    "--repeats",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Answers to freeze for each.",
-)
 @click.option(
     "--budget-usd",
     metavar="USD",
@@ -61,7 +50,6 @@ def _above_0(_ctx: click.Context, _param: click.Parameter, amount: Decimal | Non
     callback=_above_0,
     help="Spend at most this much; fewer samples are asked then.",
 )
-@click.option("--max-minutes", type=float, help="Shorten the training of each candidate to end in this time.")
 @click.option("--yes", is_flag=True, help="Do not ask before paid requests are sent.")
 @click.option(
     "--prepare", is_flag=True, help="Stop before anything is asked or trained; look at freehold.toml."
@@ -132,9 +120,7 @@ def command(
     from freehold.cli.journey.migrate import run
 
     with progress() as bar:
-        workflow.freeze_answers(
-            project, ready, repeats=request.repeats, budget_usd=request.budget_usd, progress=bar
-        )
+        workflow.freeze_answers(project, ready, budget_usd=request.budget_usd, progress=bar)
     migration = run(project, fresh=False, serve=serve, as_json=as_json, journey=workflow.finish)
     sys.exit(migration.exit_code)
 

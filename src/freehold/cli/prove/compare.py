@@ -30,21 +30,9 @@ LEADING = (
     help='JSON lines (- for stdin) {"id", "a", "b", "cluster"?}: a the incumbent, b the candidate, null unscored.',
 )
 @click.option("--margin", type=float, required=True, help="Largest drop you accept; 0.02 is two points.")
-@click.option("--alpha", type=float, default=0.025, show_default=True, help="One-sided error probability.")
 @click.option("--slice", "slices", multiple=True, metavar="FIELD", help="A declared field to slice by.")
 @click.option(
-    "--slice-margin",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Drop above which a slice is harmed (default: twice the margin).",
-)
-@click.option(
     "--range", "bounds", type=(float, float), default=(0.0, 1.0), show_default=True, help="Range of scores."
-)
-@click.option("--intersect", is_flag=True, help="Leave out ids that have a score for one model only.")
-@click.option(
-    "--self-noise",
-    type=click.FloatRange(0, 1),
-    help="Share of items on which two runs of the incumbent differ.",
 )
 @click.option(
     "--looks",
@@ -53,24 +41,14 @@ LEADING = (
     show_default=True,
     help="How often these items were evaluated for this route, this time included.",
 )
-@click.option(
-    "--resamples", type=click.IntRange(999), default=9999, show_default=True, help="Of the bootstrap."
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of resampling.")
 @markdown_option
 @json_option("freehold.cli.printed:ComparedPairs")
 def command(  # click passes each option
     pairs: Path,
     margin: float,
-    alpha: float,
     slices: tuple[str, ...],
-    slice_margin: float | None,
     bounds: tuple[float, float],
-    intersect: bool,
-    self_noise: float | None,
     looks: int,
-    resamples: int,
-    seed: int,
     markdown: Path | None,
     as_json: bool,
 ) -> None:
@@ -86,17 +64,14 @@ def command(  # click passes each option
     """
     from freehold.report.comparison_markdown import comparison_markdown
     from freehold.stats.compare import ScoreContext
-    from freehold.stats.continuous import Resampling
     from freehold.stats.rules import DecisionRule
     from freehold.workflows.prove.compare import compare_file
 
     result = compare_file(
         pairs,
-        DecisionRule(margin=margin, alpha=alpha, lo=bounds[0], hi=bounds[1], slice_margin=slice_margin),
+        DecisionRule(margin=margin, lo=bounds[0], hi=bounds[1]),
         slices=slices,
-        intersect=intersect,
-        context=ScoreContext(self_noise=self_noise, looks=looks),
-        resampling=Resampling(seed, resamples),
+        context=ScoreContext(looks=looks),
     )
     write_markdown(markdown, comparison_markdown(result))
     if as_json:

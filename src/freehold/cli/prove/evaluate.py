@@ -43,22 +43,7 @@ if TYPE_CHECKING:
 @click.option(
     "--api-key-env", callback=variable_name, help="Environment variable that holds the endpoint's key."
 )
-@click.option(
-    "--concurrency", type=click.IntRange(min=1), default=4, show_default=True, help="Requests at once."
-)
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first N held-out samples.")
 @click.option("--fresh", is_flag=True, help="Ask everything again instead of using kept answers.")
-@click.option(
-    "--max-requests", type=click.IntRange(min=1), help="Ask at most this often; the rest is unscored."
-)
-@click.option("--max-tokens-total", type=click.IntRange(min=1), help="Spend at most this many tokens.")
-@click.option(
-    "--planned-looks",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="How often these items will be evaluated in all; alpha is divided among the looks.",
-)
 @click.option(
     "--a",
     "a",
@@ -66,10 +51,6 @@ if TYPE_CHECKING:
     help="Outputs of the incumbent: JSON lines, or another tool's results.",
 )
 @click.option("--b", "b", metavar="FILE[::NAME]", help="Outputs of the candidate.")
-@click.option(
-    "--gold", type=click.Path(path_type=Path), help="Right answers {id, gold}, where a and b have none."
-)
-@click.option("--intersect", is_flag=True, help="Compare only the ids that both files have.")
 @click.option(
     "--task",
     "scorer",
@@ -83,7 +64,16 @@ if TYPE_CHECKING:
     help="Scorer option; the value is JSON or text.",
 )
 @click.option("--margin", type=float, help="Largest drop you accept, on the score's scale.")
-@click.option("--alpha", type=float, help="One-sided error rate of the verdict.")
+@click.option(
+    "--planned-looks",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="How often these items will be evaluated in all; alpha is divided among the looks.",
+)
+@click.option(
+    "--gold", type=click.Path(path_type=Path), help="Right answers {id, gold}, where a and b have none."
+)
 @click.option("--items", type=click.IntRange(min=0), default=0, help="Show this many disagreements.")
 @markdown_option
 @config_option
@@ -94,20 +84,14 @@ def command(  # click passes each option
     model: str | None,
     dataset_id: str | None,
     api_key_env: str | None,
-    concurrency: int,
-    limit: int | None,
     fresh: bool,
-    max_requests: int | None,
-    max_tokens_total: int | None,
-    planned_looks: int,
     a: str | None,
     b: str | None,
-    gold: Path | None,
-    intersect: bool,
     scorer: str | None,
     options: tuple[str, ...],
     margin: float | None,
-    alpha: float | None,
+    planned_looks: int,
+    gold: Path | None,
     items: int,
     markdown: Path | None,
     config_path: Path | None,
@@ -124,7 +108,7 @@ def command(  # click passes each option
       freehold evaluate --a gpt4o.jsonl --b smollm2.jsonl --task label --margin 0.02 --items 10
       freehold evaluate --a gpt4o.jsonl --b smollm2.jsonl --task label --markdown verdict.md
     """
-    from freehold.evals.replay import Budget, ReplayOptions
+    from freehold.evals.replay import ReplayOptions
     from freehold.types.endpoint import Endpoint
     from freehold.workflows.project import open_project
     from freehold.workflows.prove.evaluate import HeldOutSelection, ServedCandidate
@@ -136,12 +120,13 @@ def command(  # click passes each option
             "say what to compare: an endpoint, or two files of outputs",
             hint="--endpoint URL --model NAME, or --a FILE --b FILE",
         )
-    _check_options(of_files=a is not None)
+    only_with("--a", a is not None, "gold")
+    not_with("--a", a is not None, "model", "dataset_id", "api_key_env", "fresh")
     project = open_project(config_path)
     stated = files_task if a is not None else task_of
-    task = stated(project, scorer=scorer, options=_parsed(options), margin=margin, alpha=alpha)
+    task = stated(project, scorer=scorer, options=_parsed(options), margin=margin)
     if a is not None and b is not None:
-        outputs = OutputFiles(a, b, gold, intersect)
+        outputs = OutputFiles(a, b, gold)
         made = _of_files(project, outputs, task, planned_looks=planned_looks, anyway=anyway)
         _tell(made, items, markdown, as_json=as_json)
     if model is None:
@@ -154,18 +139,12 @@ def command(  # click passes each option
             Endpoint(name=str(url), engine="remote", base_url=str(url), api_key_env=api_key_env), model
         ),
         task,
-        HeldOutSelection(dataset_id, limit, planned_looks),
-        ReplayOptions(concurrency, budget=Budget(max_requests, max_tokens_total)),
+        HeldOutSelection(dataset_id, planned_looks=planned_looks),
+        ReplayOptions(),
         fresh,
         anyway,
     )
     _tell(_replayed(asking), items, markdown, as_json=as_json)
-
-
-def _check_options(*, of_files: bool) -> None:
-    only_with("--a", of_files, "gold", "intersect")
-    not_with("--a", of_files, "model", "dataset_id", "api_key_env", "concurrency", "limit", "fresh")
-    not_with("--a", of_files, "max_requests", "max_tokens_total")
 
 
 class _Asking(NamedTuple):

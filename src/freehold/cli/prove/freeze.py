@@ -39,13 +39,6 @@ from freehold.cli.output import echo
     show_default=True,
     help="How often to ask each; 2 or more show the incumbent's own noise.",
 )
-@click.option(
-    "--concurrency", type=click.IntRange(min=1), default=4, show_default=True, help="Requests at once."
-)
-@click.option("--max-requests", type=click.IntRange(min=1), help="Ask at most this often in each round.")
-@click.option(
-    "--max-tokens-total", type=click.IntRange(min=1), help="Spend at most this many tokens in each round."
-)
 @config_option
 @json_option("freehold.types.evaluated:Freeze")
 def command(  # click passes each option
@@ -55,9 +48,6 @@ def command(  # click passes each option
     dataset_id: str | None,
     split: Any,
     repeats: int,
-    concurrency: int,
-    max_requests: int | None,
-    max_tokens_total: int | None,
     config_path: Path | None,
     as_json: bool,
 ) -> None:
@@ -73,7 +63,6 @@ def command(  # click passes each option
     import anyio
 
     from freehold.cli.progress import progress
-    from freehold.evals.replay import Budget, ReplayOptions
     from freehold.workflows.project import open_project
     from freehold.workflows.prove.freeze import IncumbentAddress, freeze
 
@@ -87,7 +76,6 @@ def command(  # click passes each option
                 dataset_id=dataset_id,
                 split=split,
                 repeats=repeats,
-                options=ReplayOptions(concurrency, budget=Budget(max_requests, max_tokens_total)),
                 progress=shown,
             )
 

@@ -32,28 +32,12 @@ _HELP = "1 left is better   2 right is better   = equal   s skip   u undo   q st
 @click.option(
     "--evaluation", "evaluation_id", help="Evaluation id, or its first digits (default: the latest)."
 )
-@click.option("--results", type=click.Path(path_type=Path), help="A results file of an evaluation, instead.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Where the labels go (default: in the state folder)."
-)
 @click.option("--count", type=click.IntRange(min=1), default=100, show_default=True, help="How many pairs.")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Decides the pairs, their order and sides.",
-)
-@click.option("--show-reference", is_flag=True, help="Show the right answer too, where one is known.")
 @config_option
 @json_option("freehold.workflows.prove.label:LabelState")
 def command(
     evaluation_id: str | None,
-    results: Path | None,
-    out: Path | None,
     count: int,
-    seed: int,
-    show_reference: bool,
     config_path: Path | None,
     as_json: bool,
 ) -> None:
@@ -74,28 +58,25 @@ def command(
     session, path = open_session(
         open_project(config_path),
         evaluation_id=evaluation_id,
-        results=results,
-        out=out,
         wanted=count,
-        seed=seed,
     )
     if as_json:
         print_json(session.state)
         return
     if not sys.stdin.isatty():
         raise UsageError("labelling needs a terminal to press keys on", hint="run freehold label in one")
-    ask(session, show_reference=show_reference)
+    ask(session)
     ask_about_haste(session)
     done = session.progress
     echo(f"{done.labelled:,} of {done.wanted:,} labelled: {path}")
 
 
-def ask(session: LabelSession, *, show_reference: bool) -> None:
+def ask(session: LabelSession) -> None:
     """Show pairs and take keys until all are labelled or the person stops."""
     while (pair := session.next()) is not None:
         click.clear()
         echo(_head(session))
-        show(pair, show_reference=show_reference)
+        show(pair)
         echo(f"\n{_HELP}")
         while True:
             key = click.getchar().lower()
@@ -133,16 +114,13 @@ def _head(session: LabelSession) -> str:
     return f"pair {done.labelled + 1} of {done.wanted}{left}\n"
 
 
-def show(pair: BlindPair, *, show_reference: bool, width: int | None = None) -> None:
+def show(pair: BlindPair, *, width: int | None = None) -> None:
     """Print one pair, the answers side by side where the terminal is wide enough."""
     import shutil
 
     columns = width or shutil.get_terminal_size().columns
     echo(click.style("asked", bold=True))
     echo(textwrap.indent(pair.question.strip(), "  "))
-    if show_reference and pair.reference is not None:
-        echo(click.style("right", bold=True))
-        echo(textwrap.indent(pair.reference.strip(), "  "))
     echo("")
     if columns < 80:
         for name, text in (("1 left", pair.left), ("2 right", pair.right)):

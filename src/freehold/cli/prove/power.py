@@ -10,35 +10,25 @@ from freehold.cli.output import echo
 
 @click.command("power")
 @click.option("--margin", type=float, required=True, help="Largest drop you accept; 0.02 is two points.")
-@click.option("--alpha", type=float, default=0.025, show_default=True, help="One-sided error probability.")
-@click.option("--power", type=float, default=0.8, show_default=True, help="Wanted chance to promote.")
 @click.option("--discordance", type=float, help="Share of items that exactly one model gets right.")
 @click.option("--pilot", type=(int, int), metavar="DISCORDANT PAIRS", help="Counts of a pilot run.")
 @click.option("--difference", "true_difference", type=float, help="Assumed true difference.")
-@click.option("--incumbent-rate", type=click.FloatRange(0, 1), help="The incumbent's accuracy.")
 @click.option("--sd", type=float, help="Standard deviation of differences, for scores that are not binary.")
 @click.option(
     "--cluster-size", type=float, default=1.0, show_default=True, help="Items per conversation or user."
 )
 @click.option("--icc", type=float, default=0.0, show_default=True, help="Correlation within a cluster.")
 @click.option("--n", type=click.IntRange(1), help="Say what this many items can show.")
-@click.option(
-    "--self-noise", type=click.FloatRange(0, 1), help="Share on which the incumbent contradicts itself."
-)
 @json_option("freehold.types.evaluation:PowerPlan")
 def command(  # click passes each option
     margin: float,
-    alpha: float,
-    power: float,
     discordance: float | None,
     pilot: tuple[int, int] | None,
     true_difference: float | None,
-    incumbent_rate: float | None,
     sd: float | None,
     cluster_size: float,
     icc: float,
     n: int | None,
-    self_noise: float | None,
     as_json: bool,
 ) -> None:
     """How many items are needed to promote, or what a given number can show.
@@ -49,22 +39,20 @@ def command(  # click passes each option
       freehold power --margin 0.02 --pilot 12 200 --cluster-size 4 --icc 0.3
       freehold power --margin 0.05 --discordance 0.1 --n 200 --json
     """
-    not_with("--sd", sd is not None, "discordance", "pilot", "incumbent_rate")
+    not_with("--sd", sd is not None, "discordance", "pilot")
     from freehold.workflows.prove.power import PowerAssumptions, PowerTarget, plan
 
     found = plan(
-        PowerTarget(margin, alpha, power),
+        PowerTarget(margin),
         PowerAssumptions(
             discordance=discordance,
             pilot=pilot,
             true_difference=true_difference,
-            incumbent_rate=incumbent_rate,
             sd=sd,
             cluster_size=cluster_size,
             icc=icc,
         ),
         n=n,
-        self_noise=self_noise,
     )
     if as_json:
         print_json(found)

@@ -28,9 +28,6 @@ from freehold.cli.output import echo
 @click.option(
     "--requests", "file", type=click.Path(path_type=Path), help="Ask the chat requests of a JSON-lines file."
 )
-@click.option("--prompt-tokens", default=256, show_default=True, help="Size of made-up prompts.")
-@click.option("--shared-prefix-tokens", default=0, show_default=True, help="How much of them is the same.")
-@click.option("--completion-tokens", default=64, show_default=True, help="Longest answer.")
 @click.option("--api-key-env", callback=variable_name, help="Environment variable with the endpoint's key.")
 @config_option
 @json_option("freehold.types.serving.load:LoadReport")
@@ -58,8 +55,7 @@ def command(
     from freehold.workflows.serve import load
     from freehold.workflows.serve.endpoint import find_endpoint
 
-    not_with("--traces", asked["from_traces"], "file", "prompt_tokens", "shared_prefix_tokens")
-    not_with("--requests", asked["file"] is not None, "prompt_tokens", "shared_prefix_tokens")
+    not_with("--traces", asked["from_traces"], "file")
     project = open_project(config_path)
     wanted = load.parse_streams(streams)
     endpoint = find_endpoint(url or project.gateway_url, api_key_env=api_key_env)

@@ -15,9 +15,7 @@ DAY = "%Y-%m-%d"
 
 
 @click.command("audit")
-@click.option("--who", metavar="NAME", help="Only changes by this user or key.")
 @click.option("--action", metavar="NAME", help="Only this kind of change: key, key.revoke, route, …")
-@click.option("--subject", metavar="NAME", help="Only changes of this key, route, …")
 @click.option("--since", type=click.DateTime([DAY, f"{DAY}T%H:%M:%S"]), help="Only changes since then (UTC).")
 @click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N.")
 @click.option(
@@ -35,9 +33,7 @@ DAY = "%Y-%m-%d"
 @config_option
 @json_option("freehold.types.audit:AuditEntry[]", check="freehold.types.audit:AuditCheck")
 def command(
-    who: str | None,
     action: str | None,
-    subject: str | None,
     since: datetime | None,
     last: int | None,
     export: Path | None,
@@ -75,7 +71,7 @@ def command(
                 echo(f"{found.entries} entries, {word}; the last is {found.head}", err=True)
             raise SystemExit(1 if found.faults else 0)
         moment = None if since is None else since.replace(tzinfo=UTC)
-        entries = audit.listed(store, who=who, action=action, subject=subject, since=moment)
+        entries = audit.listed(store, action=action, since=moment)
         shown = deque(entries, maxlen=last)
     if export is not None:
         lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in shown)
@@ -87,7 +83,7 @@ def command(
     elif export is None:
         if not shown:
             echo(
-                "no change was made here" if not any((who, action, subject, since)) else "no such change",
+                "no change was made here" if not any((action, since)) else "no such change",
                 err=True,
             )
         for entry in shown:

@@ -83,31 +83,6 @@ def show(name: str, config_path: Path | None, as_json: bool) -> None:
     "--canary-share", type=click.FloatRange(0, 1), help="Share of users on the candidate in a canary."
 )
 @click.option("--shadow-share", type=click.FloatRange(0, 1), help="Share of requests mirrored.")
-@click.option("--sticky", help="What stays on one side: user, conversation or header:NAME.")
-@click.option(
-    "--header", "headers", multiple=True, metavar="NAME=VALUE", help="Only requests with this header."
-)
-@click.option("--key", "keys", multiple=True, help="Only requests with this API key (its name).")
-@click.option(
-    "--fallback",
-    "fallback",
-    multiple=True,
-    metavar="ENDPOINT[/MODEL]",
-    help="Whom to ask when the others fail.",
-)
-@click.option("--guard", "guards", multiple=True, metavar="NAME=VALUE", help="schema, context, ttft_ms.")
-@click.option(
-    "--wait",
-    "waits",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="first_byte_ms, retries: then the next target.",
-)
-@click.option(
-    "--validate",
-    type=click.Choice(["here", "upstream"]),
-    help="Who checks types and schemas of requests: the gateway or the endpoint.",
-)
 @click.option(
     "--limit",
     "limits",
@@ -123,14 +98,12 @@ def show(name: str, config_path: Path | None, as_json: bool) -> None:
     help="Answer exact repeats from memory: seconds, mib, shared, tools; - for not at all.",
 )
 @click.option("--why", default="", help="Kept in the route's history.")
-@click.option("--verdict", "verdict_id", help="Id of the verdict this rests on, kept in the history.")
 @click.option("--force", is_flag=True, help="Even what a running rollout decides on.")
 @config_option
 @json_option("freehold.types.route:Route")
 def set_command(
     name: str,
     why: str,
-    verdict_id: str | None,
     force: bool,
     config_path: Path | None,
     as_json: bool,
@@ -138,7 +111,8 @@ def set_command(
 ) -> None:
     """Change a route, or make it. What is not named stays.
 
-    An empty value takes a limit away (`--limit concurrency=`); an empty --header or --key takes all of them away.
+    An empty value takes a limit away (`--limit concurrency=`). Headers, keys, guards and waits are set in
+    [[routes]] of freehold.toml.
 
     \b
     Example:
@@ -159,7 +133,7 @@ def set_command(
             project.config,
             name,
             changes,
-            routes.ChangeNote(who=caller(), at=now(), why=why, verdict_id=verdict_id),
+            routes.ChangeNote(who=caller(), at=now(), why=why),
             force=force,
         )
     if as_json:
@@ -220,31 +194,18 @@ def history(name: str, config_path: Path | None, as_json: bool) -> None:
 
 
 def _changes(before: Route | None, asked: dict[str, Any]) -> dict[str, Any]:
-    from freehold.types.route import CacheTerms, Guard, Limits, Waits
+    from freehold.types.route import CacheTerms, Limits
     from freehold.workflows.shift.routes import parse_target, with_pairs
 
     changes: dict[str, Any] = {
         field: asked[field]
-        for field in ("model", "state", "canary_share", "shadow_share", "sticky", "validate")
+        for field in ("model", "state", "canary_share", "shadow_share")
         if asked[field] is not None
     }
     if asked["incumbent"] is not None:
         changes["incumbent"] = parse_target(asked["incumbent"])
     if asked["candidate"] is not None:
         changes["candidate"] = None if asked["candidate"] == "-" else parse_target(asked["candidate"])
-    if asked["fallback"]:
-        changes["fallback"] = tuple(parse_target(text) for text in asked["fallback"] if text)
-    if asked["keys"]:
-        changes["match_keys"] = tuple(key for key in asked["keys"] if key)
-    if asked["headers"]:
-        pairs = [text.partition("=") for text in asked["headers"] if text]
-        if any(not name or not equals for name, equals, _ in pairs):
-            raise click.UsageError("--header takes NAME=VALUE")
-        changes["match_headers"] = {name.lower(): value for name, _, value in pairs}
-    if asked["guards"]:
-        changes["guard"] = with_pairs(before.guard if before else Guard(), asked["guards"], "guard")
-    if asked["waits"]:
-        changes["waits"] = with_pairs(before.waits if before else Waits(), asked["waits"], "wait")
     if asked["limits"]:
         changes["limits"] = with_pairs(before.limits if before else Limits(), asked["limits"], "limit")
     if asked["cache"] == ("-",):

@@ -37,8 +37,6 @@ SLEEP_S = 30.0
 @click.option("--once", is_flag=True, help="One check now, then end: for cron.")
 @click.option("--history", is_flag=True, help="Show the checks so far, without a new one.")
 @click.option("--route", "route_name", help="Route to watch (default: the project's).")
-@click.option("--against", type=click.Choice(["auto", "live", "frozen"]), help="Default: [watch] against.")
-@click.option("--requests", type=click.IntRange(min=1), help="Requests to ask (default: [watch] requests).")
 @click.option(
     "--budget",
     "budget_usd",
@@ -49,7 +47,7 @@ SLEEP_S = 30.0
 @click.option(
     "--url",
     callback=address,
-    help="Where the candidate answers, for --against frozen (default: this project's gateway).",
+    help="Where the candidate answers, for [watch] against = 'frozen' (default: this project's gateway).",
 )
 @config_option
 @json_option("freehold.types.serving.rollout:Check", history="freehold.types.serving.rollout:Check[]")
@@ -82,7 +80,7 @@ def command(
     from freehold.workflows.shift import routes
     from freehold.workflows.watch import watch
 
-    not_with("--history", history, "once", "against", "requests", "budget_usd", "url")
+    not_with("--history", history, "once", "budget_usd", "url")
     project = open_project(config_path)
     config = msgspec.structs.replace(project.config.watch, **stated(terms))
     name = route_name or project.config.app.name

@@ -81,17 +81,7 @@ def show(adapter: str, config_path: Path | None, as_json: bool) -> None:
     help="What to write.",
 )
 @click.option("--quant", "quantization", help="For gguf (default Q8_0) and ollama: Q8_0, F16, Q4_K_M …")
-@click.option(
-    "--precision",
-    type=click.Choice(["bf16", "f16", "f32"]),
-    default="bf16",
-    show_default=True,
-    help="Number format of merged safetensors.",
-)
 @click.option("--base", help="The base's weights, where they are not found by their name: file:PATH.")
-@click.option(
-    "--context", "context_tokens", type=click.IntRange(min=16), help="Tokens a served request may have."
-)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder (default: exports/…).")
 @config_option
 @json_option("freehold.workflows.train.export:Export")
@@ -99,9 +89,7 @@ def export(  # click passes each option
     adapter: str,
     kind: str,
     quantization: str | None,
-    precision: str,
     base: str | None,
-    context_tokens: int | None,
     out: Path | None,
     config_path: Path | None,
     as_json: bool,
@@ -117,10 +105,7 @@ def export(  # click passes each option
       freehold adapters export support --as gguf --quant Q4_K_M
       freehold adapters export support --as ollama --out support-ollama
     """
-    from typing import get_args
-
     from freehold.cli.progress import progress
-    from freehold.training.output.artefacts import Precision
     from freehold.workflows.project import open_project
     from freehold.workflows.train import adapters as workflow
     from freehold.workflows.train.export import export as run
@@ -129,7 +114,6 @@ def export(  # click passes each option
 
     project = open_project(config_path)
     found = workflow.find_adapter(project, adapter)
-    precisions: tuple[Precision, ...] = get_args(Precision)
     with progress() as bar:
         made = run(
             project,
@@ -137,8 +121,6 @@ def export(  # click passes each option
             ExportOptions(
                 kind=next(one for one in KINDS if one == kind),
                 quantization=quantization,
-                precision=next(one for one in precisions if one == precision),
-                context_tokens=context_tokens,
             ),
             out=out,
             base=None if base is None else ensure_weights(base, project.settings, progress=bar),

@@ -16,19 +16,13 @@ from freehold.types.leak import LeakReport
 @click.command("train")
 @click.option("--base", help="Model to train on (default: the first candidate that is trained so).")
 @click.option("--dataset", help="Dataset: id, name or folder (default: the latest).")
-@click.option("--name", help="Name of the adapter (default: app.name).")
 @click.option("--epochs", type=float, help="Passes over the train split.")
-@click.option("-r", "--rank", "r", type=click.IntRange(min=1), help="Rank of the adapter.")
-@click.option("--learning-rate", type=float, help="Peak learning rate.")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Samples per optimizer step.")
 @click.option("--max-minutes", type=float, help="Shorten the schedule to end in this time.")
-@click.option("--patience", type=click.IntRange(min=1), help="Stop after this many epochs without progress.")
 @click.option(
     "--method",
     type=click.Choice(["lora", "qlora", "full"]),
     help="An adapter (lora, on a 4-bit base qlora), or all weights (full).",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of initial weights and sample order.")
 @click.option(
     "--curve",
     is_flag=True,
@@ -60,7 +54,6 @@ from freehold.types.leak import LeakReport
 def command(  # click passes each option
     base: str | None,
     dataset: str | None,
-    name: str | None,
     curve: bool,
     dry_run: bool,
     preview_count: int | None,
@@ -96,22 +89,22 @@ def command(  # click passes each option
         from freehold.cli.train.training_plan import tell
 
         with progress() as bar:
-            what = training_inputs(project, base=base, dataset=dataset, name=name, progress=bar)
+            what = training_inputs(project, base=base, dataset=dataset, name=None, progress=bar)
         tell(project, what, config, preview_count=preview_count, dry_run=dry_run, as_json=as_json)
         return
     if leak_test:
         from freehold.workflows.prove.leak import leak_test as test
 
         with progress() as bar:
-            what = training_inputs(project, base=base, dataset=dataset, name=name, progress=bar)
+            what = training_inputs(project, base=base, dataset=dataset, name=None, progress=bar)
             report = test(project, what, config=config, progress=bar)
         print_leaks(report, as_json=as_json)
         return
     if curve:
-        tell_curve(project, (base, dataset, name), config, as_json=as_json)
+        tell_curve(project, (base, dataset), config, as_json=as_json)
         return
     with progress() as bar:
-        what = training_inputs(project, base=base, dataset=dataset, name=name, progress=bar)
+        what = training_inputs(project, base=base, dataset=dataset, name=None, progress=bar)
         bar.step("train")
         adapter = train_project(project, what, config=config, progress=bar)
     if as_json:

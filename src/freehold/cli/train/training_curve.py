@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 def tell_curve(
     project: Project,
-    named: tuple[str | None, str | None, str | None],
+    named: tuple[str | None, str | None],
     config: FinetuneConfig,
     *,
     as_json: bool,
 ) -> None:
-    """Make the curve and print it. `named` are base, dataset and adapter, None where the project's own are meant."""
+    """Make the curve and print it. `named` are base and dataset, None where the project's own are meant."""
     from freehold.cli.progress import progress
     from freehold.workflows.train.curve import training_curve
     from freehold.workflows.train.train import training_inputs
 
-    base, dataset, name = named
+    base, dataset = named
     with progress() as bar:
-        inputs = training_inputs(project, base=base, dataset=dataset, name=name, progress=bar)
+        inputs = training_inputs(project, base=base, dataset=dataset, name=None, progress=bar)
         found = training_curve(project, inputs, config=config, progress=bar)
     if as_json:
         print_json(found, "curve")

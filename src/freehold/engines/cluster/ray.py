@@ -75,11 +75,9 @@ def options_of(plan: ClusterPlan) -> dict[str, Any]:
     """Ray Serve's options for the deployment: replicas, resources, health."""
     config = plan.config
     actor: dict[str, Any] = {"num_cpus": config.cpus, "num_gpus": config.gpus, "memory": plan.memory_bytes}
-    if config.accelerator is not None and config.gpus:
-        actor["accelerator_type"] = config.accelerator
     found: dict[str, Any] = {
         "ray_actor_options": actor,
-        "max_ongoing_requests": max(1, round(plan.requests_per_replica * SPARE_REQUESTS)),
+        "max_ongoing_requests": max(1, round(plan.serve.parallel * SPARE_REQUESTS)),
         "health_check_period_s": 2.0,
         "health_check_timeout_s": 30.0,
         "graceful_shutdown_timeout_s": 30.0,
@@ -88,12 +86,10 @@ def options_of(plan: ClusterPlan) -> dict[str, Any]:
         found["autoscaling_config"] = {
             "min_replicas": config.min_replicas,
             "max_replicas": config.max_replicas,
-            "target_ongoing_requests": plan.requests_per_replica,
+            "target_ongoing_requests": float(plan.serve.parallel),
         }
     else:
         found["num_replicas"] = config.min_replicas
-    if config.per_machine is not None:
-        found["max_replicas_per_node"] = config.per_machine
     return found
 
 

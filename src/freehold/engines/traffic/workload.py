@@ -49,7 +49,6 @@ def synthetic(
         raise UsageError(
             f"prompts of {prompt_tokens} tokens with {shared_prefix_tokens} shared and answers of "
             f"{completion_tokens} make no workload",
-            hint="--prompt-tokens 256 --shared-prefix-tokens 192 --completion-tokens 64",
         )
     chance = random.Random(seed)
     prefix = [chance.choice(_WORDS) for _ in range(shared_prefix_tokens)]

@@ -270,8 +270,6 @@ class FusedDecoder:
         return (
             kind in ("LlamaDecoderLayer", "MistralDecoderLayer")
             and decoder.config.hidden_act == "silu"
-            and not config.use_dora
-            and config.lora_dropout == 0
             and config.method == "lora"
         )
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # An optimizer's state by what it calls it: PyTorch's AdamW, and bitsandbytes'.
 _STATE = ("exp_avg", "exp_avg_sq", "state1", "state2", "step")
+MAX_GRAD_NORM = 1.0
+"""Gradients are clipped to this length."""
 
 
 class TrainerBase(ABC):
@@ -70,8 +72,8 @@ class TrainerBase(ABC):
                 f"loss is {loss}, gradient norm is {norm}: not a number; batch: samples {names}{more}",
                 hint=f"lower learning_rate (now {self.config.learning_rate:g}), or look at these samples",
             )
-        if self.config.max_grad_norm > 0 and norm > self.config.max_grad_norm:
-            gradient.mul_(self.config.max_grad_norm / norm)
+        if norm > MAX_GRAD_NORM:
+            gradient.mul_(MAX_GRAD_NORM / norm)
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = rate
         self.optimizer.step()
@@ -117,22 +119,15 @@ class TrainerBase(ABC):
 
 
 def make_optimizer(flat: Any, device: str, config: FinetuneConfig) -> Any:
-    """AdamW over one vector, as the configuration wants it. Raises `TrainingError` and `MissingExtraError`.
+    """AdamW over one vector, paged for QLoRA on CUDA. Raises `MissingExtraError`.
 
     The paged optimizer keeps its state in memory that moves off a full GPU (Dettmers et al. 2023).
     """
     import torch
 
-    wanted = config.optimizer
-    if wanted == "auto":
-        wanted = "paged_adamw" if config.method == "qlora" and device == "cuda" else "adamw"
-    if wanted == "adamw":
+    if config.method != "qlora" or device != "cuda":
         return torch.optim.AdamW(
             [flat], lr=config.learning_rate, weight_decay=config.weight_decay, fused=device in ("cpu", "cuda")
-        )
-    if device != "cuda":
-        raise TrainingError(
-            f"the paged optimizer needs a CUDA device, this is {device}", hint='optimizer = "adamw"'
         )
     if importlib.util.find_spec("bitsandbytes") is None:
         raise MissingExtraError("the paged optimizer", "qlora")

@@ -31,10 +31,7 @@ def adapter_config(base: Base, config: FinetuneConfig) -> Any:
         task_type="CAUSAL_LM",
         r=config.r,
         lora_alpha=config.lora_alpha,
-        lora_dropout=config.lora_dropout,
         target_modules=targets if isinstance(targets, str) else list(targets),
-        use_rslora=config.use_rslora,
-        use_dora=config.use_dora,
     )
 
 

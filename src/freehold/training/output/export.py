@@ -115,7 +115,7 @@ def _write_lora(folder: Path, job: Job, base: Base, model: Any) -> list[str]:
     if broken:
         raise TrainingError(f"adapter weights are not finite: {broken[0]}", hint="lower learning_rate")
     _write_peft(folder, job, model, tensors)
-    if base.architecture is None or job.config.use_dora:
+    if base.architecture is None:
         return [PEFT_WEIGHTS, PEFT_CONFIG]
     write_gguf(folder / GGUF, model, tensors, architecture=base.architecture, name=job.name)
     return [PEFT_WEIGHTS, PEFT_CONFIG, GGUF]

@@ -20,18 +20,10 @@ class ClusterConfig(Table, frozen=True, kw_only=True):
     """Replicas under load."""
     workers: int = 1
     """Workers that train one adapter together, through Ray Train; `cpus` and `gpus` are each one's too."""
-    requests_per_replica: float | None = None
-    """Requests under way per replica before another is started (default: `serve.parallel`)."""
     cpus: float = 1.0
     """Cores of each replica."""
     gpus: float = 0.0
     """GPUs of each replica."""
-    accelerator: str | None = None
-    """Kind of GPU, as Ray names it: `L4`, `A100`."""
-    memory_gib: float | None = None
-    """Memory of each replica (default: what the weights and the cache need)."""
-    per_machine: int | None = None
-    """At most this many replicas on one machine."""
     host: str = "127.0.0.1"
     """Address the cluster answers on: loopback of the head, unless you say otherwise (`0.0.0.0`: on every machine)."""
     port: Annotated[int, Meta(ge=1, le=65535)] = 8000

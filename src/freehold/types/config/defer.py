@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from freehold.types.config.table import Positive, Share, Table
+from freehold.types.config.table import Share, Table
 from freehold.types.deferral import SignalName
 
 
@@ -27,8 +27,6 @@ class DeferConfig(Table, frozen=True, kw_only=True):
     incumbent_down: Literal["error", "candidate"] = "error"
     """What an unsure answer's client gets while the incumbent cannot be reached: an `error`, or the candidate's answer
     with a header that says so."""
-    wait_ms: Positive = 10_000.0
-    """Longest wait for the candidate, in milliseconds, before the incumbent is asked."""
     always_incumbent: tuple[dict[str, str], ...] = ()
     """Requests that the candidate never answers: `[{ language = "ja" }, { tier = "gold", kind = "legal" }]`."""
     never_defer_out: tuple[dict[str, str], ...] = ()

@@ -35,14 +35,8 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
     """Rank of the adapter."""
     lora_alpha: AtLeastOne = 128
     """Scale: the adapter counts `lora_alpha / r` times."""
-    lora_dropout: Annotated[float, Meta(ge=0, le=0.95)] = 0.0
-    """Dropout before the adapter."""
     target_modules: str | tuple[str, ...] = "all-linear"
     """Layers that get an adapter."""
-    use_rslora: bool = False
-    """Scale by the root of `r`."""
-    use_dora: bool = False
-    """Train direction and magnitude apart (DoRA)."""
     learning_rate: NotNegative = 0.0
     """Peak learning rate; 0 chooses one by the size of the base."""
     lr_scheduler: Literal["cosine", "linear", "constant"] = "cosine"
@@ -51,8 +45,6 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
     """Share of steps over which the rate rises."""
     weight_decay: NotNegative = 0.0
     """Of the optimizer (AdamW)."""
-    max_grad_norm: NotNegative = 1.0
-    """Gradients are clipped to this length."""
     epochs: NotNegative = 0.0
     """Passes over the train split; 0 chooses by the number of samples."""
     batch_size: AtLeastOne = 32
@@ -79,8 +71,6 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
     gradient_checkpointing: bool | None = None
     """Compute activations again on the way back instead of keeping them: less memory, more time. None: only
     once memory runs out with one sample at a time."""
-    optimizer: Literal["auto", "adamw", "paged_adamw"] = "auto"
-    """AdamW, or bitsandbytes' paged one that moves its state off a full GPU; auto: paged for qlora on CUDA."""
     probe: Annotated[int, Meta(ge=0, le=200)] = 80
     """Probes of other skills that a candidate and its base are asked after the evaluation; 0 asks none. Slices by skill
     need 20 each."""

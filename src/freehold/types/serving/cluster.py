@@ -16,10 +16,6 @@ class ClusterPlan(Record, frozen=True, kw_only=True):
     memory_bytes: int
     """Memory one replica needs."""
 
-    @property
-    def requests_per_replica(self) -> float:
-        return self.config.requests_per_replica or float(self.serve.parallel)
-
 
 class Replica(Record, frozen=True, kw_only=True):
     """One replica as the cluster tells of it."""

@@ -52,14 +52,13 @@ REST_OF_A_MACHINE = 1.5
 
 class Hosting(NamedTuple):
     """What would be held: a model (None: the first candidate) on a machine (None: this one) at a price. It answers
-    `concurrency` requests at once; None: as many as fit in its memory and are answered within `answer_seconds`."""
+    `concurrency` requests at once; None: as many as fit in its memory and are answered within `ANSWER_SECONDS`."""
 
     model: str | None = None
     quantization: str | None = None
     machine: str | None = None
     price: MachinePrice = LOOKED_UP
     concurrency: int | None = None
-    answer_seconds: float = ANSWER_SECONDS
 
 
 class _HostedModel(NamedTuple):
@@ -160,7 +159,7 @@ def _held(project: Project, hosting: Hosting, traffic: Traffic) -> _HostedModel:
     )
     speeds = MachineSpeeds(sized, traffic, machine, project.settings)
     if hosting.concurrency is None:
-        _, speed, why = speeds.within(hosting.answer_seconds)
+        _, speed, why = speeds.within(ANSWER_SECONDS)
     else:
         speed, why = speeds.at(hosting.concurrency), "as stated"
     return _HostedModel(sized.name, machine.name, speed, price, why, speeds)
@@ -298,7 +297,7 @@ def _other_batches(held: _HostedModel, hosting: Hosting) -> Iterator[tuple[str, 
     if held.speeds is None:
         return
     if hosting.concurrency is None:
-        for seconds in (hosting.answer_seconds / 2, hosting.answer_seconds * 2):
+        for seconds in (ANSWER_SECONDS / 2, ANSWER_SECONDS * 2):
             batch = held.speeds.within(seconds)
             if batch.concurrency != held.speed.concurrency:
                 yield f"answers within {seconds:g} s ({batch.concurrency:,} at once)", batch.speed

@@ -32,10 +32,6 @@ class StatedTraffic(NamedTuple):
     prompt_tokens: Decimal | None = None
     completion_tokens: Decimal | None = None
     cached_prompt_tokens: Decimal = Decimal(0)
-    peak_factor: float | None = None
-    reasoning_tokens: Decimal = Decimal(0)
-    batch_share: float = 0.0
-    cache_write_tokens: Decimal = Decimal(0)
 
 
 _FIELDS = Usage.__struct_fields__
@@ -64,15 +60,13 @@ def price_traffic(
     configured = project.config.incumbent
     if flat is None and configured is not None and configured.model == incumbent:
         flat = prices.flat_price(configured.price)
-    price = _Pricing(incumbent, flat, stated.batch_share)
+    price = _Pricing(incumbent, flat)
     if stated.prompt_tokens is not None or stated.completion_tokens is not None:
         traffic = _as_stated(stated)
         usage = Usage(
             prompt_tokens=int(traffic.prompt_tokens),
             completion_tokens=int(traffic.completion_tokens),
             cached_prompt_tokens=int(traffic.cached_prompt_tokens),
-            cache_write_tokens=int(traffic.cache_write_tokens),
-            reasoning_tokens=int(traffic.reasoning_tokens),
         )
         basis = prices.price_basis(incumbent, flat=flat)
         return PricedTraffic(traffic, _bill(incumbent, traffic, price.of(usage), basis))
@@ -91,31 +85,18 @@ def price_traffic(
 
 
 class _Pricing:
-    """Prices requests of one model, each kind of usage once. With a stated `batch_share`, that share of every request
-    is priced as a batch; without, each request at the tier it was answered at."""
+    """Prices requests of one model, each kind of usage once. Each request counts at the tier it was answered at."""
 
-    def __init__(self, model: str, flat: TokenPrice | None, batch_share: float) -> None:
+    def __init__(self, model: str, flat: TokenPrice | None) -> None:
         self._model, self._flat = model, flat
-        self._batch_share = Decimal(str(batch_share))
         self._known: dict[Usage, Decimal] = {}
 
     def of(self, usage: Usage) -> Decimal:
         """Dollars for one request."""
         known = self._known.get(usage)
         if known is None:
-            known = self._known[usage] = self._price(usage)
+            known = self._known[usage] = prices.request_price(self._model, usage, flat=self._flat)
         return known
-
-    def _price(self, usage: Usage) -> Decimal:
-        if not self._batch_share:
-            return prices.request_price(self._model, usage, flat=self._flat)
-        now, later = (
-            prices.request_price(
-                self._model, msgspec.structs.replace(usage, service_tier=tier), flat=self._flat
-            )
-            for tier in (None, "batch")
-        )
-        return now * (1 - self._batch_share) + later * self._batch_share
 
 
 def _bill(incumbent: str, traffic: Traffic, each: Decimal, basis: PriceBasis) -> Bill:
@@ -142,23 +123,11 @@ def _as_stated(stated: StatedTraffic) -> Traffic:
         prompt_tokens=stated.prompt_tokens or Decimal(0),
         completion_tokens=stated.completion_tokens or Decimal(0),
         cached_prompt_tokens=stated.cached_prompt_tokens,
-        cache_write_tokens=stated.cache_write_tokens,
-        reasoning_tokens=stated.reasoning_tokens,
-        batch_share=stated.batch_share,
-        peak_factor=figures.DEFAULT_PEAK if stated.peak_factor is None else stated.peak_factor,
     )
 
 
 def _as_traced(requests: list[figures.LoggedRequest], stated: StatedTraffic) -> Traffic:
-    traffic = figures.from_requests(requests, requests_per_month=stated.requests_per_month)
-    if not 0 <= stated.batch_share <= 1:
-        raise UsageError(f"a share of {stated.batch_share} in batches makes no sense, expected 0 to 1")
-    if stated.batch_share:
-        traffic = msgspec.structs.replace(traffic, batch_share=stated.batch_share)
-    if stated.peak_factor is not None:
-        figures.check_peak(stated.peak_factor)
-        traffic = msgspec.structs.replace(traffic, peak_factor=stated.peak_factor)
-    return traffic
+    return figures.from_requests(requests, requests_per_month=stated.requests_per_month)
 
 
 def _others(traces: list[Trace], incumbent: str) -> str:

@@ -158,18 +158,3 @@ def moment(text: str, now: datetime) -> datetime:
     except (ValueError, OverflowError):  # or longer ago than there were years
         raise UsageError(f"{text!r} is not a time", hint="30m, 12h, 7d, or 2026-03-01") from None
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
-
-
-def milliseconds(text: str) -> float:
-    """How long was typed: ``800ms``, ``2s``, ``1.5s``, ``1m``. Raises `UsageError`."""
-    for unit, factor in (("ms", 1.0), ("s", 1_000.0), ("m", 60_000.0)):
-        number = text.removesuffix(unit)
-        if number != text:
-            try:
-                found = float(number) * factor
-            except ValueError:
-                break
-            if 0 <= found < float("inf"):
-                return found
-            break
-    raise UsageError(f"{text!r} is not how long something takes", hint="800ms, 2s, 1m")

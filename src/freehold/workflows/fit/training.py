@@ -137,4 +137,4 @@ def _training_ways_out(
         found = _fit_training(sized, load._replace(checkpointing=True), machine)
         if found.fits:
             size = gib(found.total_bytes)
-            yield f"gradient_checkpointing needs {size}, and takes longer: --checkpointing"
+            yield f"gradient_checkpointing needs {size}, and takes longer: [train] gradient_checkpointing"

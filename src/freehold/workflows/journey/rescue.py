@@ -156,7 +156,7 @@ def _described(
     elif tune is not None and not tune.answers:
         why_not = f"{model} does not answer any more"
     else:
-        asking = to_ask(project, dataset, model, request.repeats)
+        asking = to_ask(project, dataset, model)
         if asking.requests == 0:
             asking, why_not = None, "its answers are frozen already"
         elif (
@@ -186,7 +186,7 @@ def _described(
     )
 
 
-def to_ask(project: Project, dataset: Dataset, model: str, repeats: int) -> Asking:
+def to_ask(project: Project, dataset: Dataset, model: str, repeats: int = 1) -> Asking:
     """What the held-out samples that have too few frozen answers will take."""
     frozen = frozen_answers(project, dataset)
     prompts, completions = [], []
@@ -202,7 +202,7 @@ def _prompt_tokens(sample: Sample) -> int:
 
 
 def freeze_answers(
-    project: Project, rescue: Rescue, *, repeats: int, budget_usd: Decimal | None, progress: Progress
+    project: Project, rescue: Rescue, *, budget_usd: Decimal | None, progress: Progress
 ) -> Freeze | None:
     """Freeze the fine-tune's answers, within the budget; None where there is nothing to ask for.
 
@@ -215,11 +215,11 @@ def freeze_answers(
     if budget_usd is not None and asking.cost_usd:
         # The estimate's dollars per token, so that an estimate that was too low can't overrun the budget far.
         each = asking.cost_usd / (asking.prompt_tokens + asking.completion_tokens)
-        tokens = int(budget_usd / each / repeats)
+        tokens = int(budget_usd / each)
 
     async def work() -> Freeze:
         options = ReplayOptions(budget=Budget(tokens=tokens))
-        return await freeze(project, repeats=repeats, options=options, progress=progress)
+        return await freeze(project, options=options, progress=progress)
 
     return anyio.run(work)
 

@@ -10,7 +10,6 @@ from typing import NamedTuple
 from freehold.datasets import importing, messages
 from freehold.datasets.importing import Imported
 from freehold.errors import InputError, UsageError
-from freehold.evals.scorers import scorer_class
 from freehold.types.config import DataConfig
 from freehold.types.record import Record
 from freehold.types.trace import Usage
@@ -58,11 +57,7 @@ class RescueRequest(NamedTuple):
     base_url: str = OPENAI
     api_key_env: str | None = None
     candidates: tuple[str, ...] = ()
-    scorer: str | None = None
-    samples: int = SAMPLES
-    repeats: int = 1
     budget_usd: Decimal | None = None
-    max_minutes: float | None = None
 
 
 class _Seen(NamedTuple):
@@ -115,7 +110,7 @@ def estimate(model: str, prompts: Sequence[int], completions: Sequence[int]) -> 
 def _affordable(request: RescueRequest, model: str, seen: _Seen) -> int:
     """Held-out samples the budget pays for. Raises `UsageError` when the price is not known or pays for none."""
     if request.budget_usd is None or request.api_key_env is None:
-        return request.samples
+        return SAMPLES
     each = estimate(
         model,
         [tokens_in(size) + REQUEST_TOKENS for size in seen.prompt_characters],
@@ -124,17 +119,17 @@ def _affordable(request: RescueRequest, model: str, seen: _Seen) -> int:
     if each is None:
         raise UsageError(
             f"no price of {model} is known here, so --budget-usd cannot be kept",
-            hint="pip install 'freehold[costs]' knows list prices; or leave it out and limit --samples",
+            hint="pip install 'freehold[costs]' knows list prices; or leave it out and lower held_out_limit",
         )
-    price = each / len(seen.answers) * request.repeats
+    price = each / len(seen.answers)
     # The samples that will be held out may be longer than most; a tenth is kept back for that.
-    count = int(request.budget_usd * Decimal("0.9") / price) if price else request.samples
+    count = int(request.budget_usd * Decimal("0.9") / price) if price else SAMPLES
     if count < 1:
         raise UsageError(
             f"one answer costs about {dollars(price)}, the budget is {dollars(request.budget_usd)}",
             hint="raise --budget-usd",
         )
-    return min(request.samples, count)
+    return min(SAMPLES, count)
 
 
 def _candidate_lines(request: RescueRequest, seen: _Seen, guess: Guess) -> list[str]:
@@ -151,9 +146,7 @@ def _candidate_lines(request: RescueRequest, seen: _Seen, guess: Guess) -> list[
 def config_text(request: RescueRequest, tune: FineTune | None, file: Path, held_out: Path | None) -> str:
     """The text of a `freehold.toml` for this rescue."""
     seen = _look(file)
-    if request.scorer is not None:
-        scorer_class(request.scorer)
-    guess = guess_scorer(seen.answers) if request.scorer is None else Guess(request.scorer, {}, "as you said")
+    guess = guess_scorer(seen.answers)
     model = tune.model if tune is not None else request.model or "fine-tune"
     longest_answer = max(map(len, seen.answers))
     longest = tokens_in(max(seen.prompt_characters) + longest_answer)
@@ -163,7 +156,6 @@ def config_text(request: RescueRequest, tune: FineTune | None, file: Path, held_
     key = [f"api_key_env = {quoted(request.api_key_env)}"] if request.api_key_env else []
     base_url = [f"base_url = {quoted(request.base_url)}"] if request.api_key_env else []
     held = [f"held_out_files = [{quoted(place(held_out, request.folder))}]"] if held_out is not None else []
-    minutes = [f"max_minutes = {request.max_minutes}"] if request.max_minutes is not None else []
     options = options_text(guess)
     lines = [
         "# Written by freehold rescue. It is yours now: change what you like, then run the same command again.",
@@ -195,7 +187,6 @@ def config_text(request: RescueRequest, tune: FineTune | None, file: Path, held_
         "[train]",
         f"batch_size = {batch}",
         f"max_tokens = {context}",
-        *minutes,
         "",
         "[serve]",
         f"context_tokens = {context}",

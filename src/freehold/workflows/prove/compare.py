@@ -63,13 +63,12 @@ def _line_with(slices: Sequence[str]) -> type[_Line]:
 
 
 class ScoreColumns(NamedTuple):
-    """Columns of a pairs file. NaN stands for unscored; `dropped` ids had a score for one model only."""
+    """Columns of a pairs file. NaN stands for unscored."""
 
     incumbent: np.ndarray[Any, np.dtype[np.float64]]
     candidate: np.ndarray[Any, np.dtype[np.float64]]
     clusters: np.ndarray[Any, np.dtype[np.int64]] | None
     slices: dict[str, list[str | None]]
-    dropped: int
 
 
 def compare_file(
@@ -77,17 +76,16 @@ def compare_file(
     rule: DecisionRule,
     *,
     slices: Sequence[str] = (),
-    intersect: bool = False,
     context: ScoreContext = _NOTHING_KNOWN,
     resampling: Resampling = _RESAMPLING,
 ) -> PairedResult:
     """Compare the pairs of a JSON-lines file: ``{"id", "a", "b", "cluster"?}`` and fields to slice by.
 
     `path` may be `STDIN`. `a` is the incumbent's score, `b` the candidate's, null is unscored. Raises `InputError`
-    with the line for a malformed file, a duplicate id or a score outside the rule's range; for ids with one score only
-    unless `intersect`; `UsageError` for a margin that nothing could fail.
+    with the line for a malformed file, a duplicate id or a score outside the rule's range; for ids with one score only;
+    `UsageError` for a margin that nothing could fail.
     """
-    pairs = read_pairs(path, slices=slices, lo=rule.lo, hi=rule.hi, intersect=intersect)
+    pairs = read_pairs(path, slices=slices, lo=rule.lo, hi=rule.hi)
     result = compare_arrays(
         pairs.incumbent,
         pairs.candidate,
@@ -98,9 +96,6 @@ def compare_file(
         resampling=resampling,
     )
     _check_margin(result, rule)
-    if pairs.dropped:
-        note = f"{pairs.dropped} ids that had a score for one model only were left out, as asked."
-        result = msgspec.structs.replace(result, notes=(note, *result.notes))
     return result
 
 
@@ -140,9 +135,7 @@ def _check_margin(result: PairedResult, rule: DecisionRule) -> None:
         )
 
 
-def read_pairs(
-    path: Path, *, slices: Sequence[str] = (), lo: float = 0.0, hi: float = 1.0, intersect: bool = False
-) -> ScoreColumns:
+def read_pairs(path: Path, *, slices: Sequence[str] = (), lo: float = 0.0, hi: float = 1.0) -> ScoreColumns:
     """Read a pairs file line by line; memory grows with the ids and the columns only."""
     x, y, clusters = array("d"), array("d"), array("q")
     columns: dict[str, list[str | None]] = {name: [] for name in slices}
@@ -173,13 +166,13 @@ def read_pairs(
         for attribute, column in sliced:
             value = getattr(line, attribute)
             column.append(value if isinstance(value, str) else _plain(value))
-    if lonely and not intersect:
+    if lonely:
         shown = ", ".join(_shown(name) for name in lonely[:_SHOWN_IDS])
         more = f" and {len(lonely) - _SHOWN_IDS} more" if len(lonely) > _SHOWN_IDS else ""
         raise InputError(
             f"{len(lonely)} ids have a score for one model only: {shown}{more}",
             path=str(path),
-            hint=f"{_NULL_HINT}, or leave those ids out with --intersect",
+            hint=_NULL_HINT,
         )
     if not ids:
         raise InputError("no pairs in it", path=str(path), hint='one JSON object a line: {"id", "a", "b"}')
@@ -191,7 +184,6 @@ def read_pairs(
         np.frombuffer(y, dtype=np.float64) if len(y) else np.empty(0),
         np.frombuffer(clusters, dtype=np.int64) if clustered else None,
         columns,
-        len(lonely),
     )
 
 

@@ -29,13 +29,11 @@ from freehold.workflows.prove.task import task_of
 
 
 class OutputFiles(NamedTuple):
-    """Outputs of the incumbent (`a`) and the candidate (`b`), the right answers where they are apart, and whether ids
-    that only one file has are left out."""
+    """Outputs of the incumbent (`a`) and the candidate (`b`), and the right answers where they are apart."""
 
     a: str
     b: str
     gold: Path | None = None
-    intersect: bool = False
 
 
 def files_task(
@@ -44,13 +42,12 @@ def files_task(
     scorer: str | None = None,
     options: dict[str, Any] | None = None,
     margin: float | None = None,
-    alpha: float | None = None,
 ) -> Task:
     """The task that two files are scored by: as `task_of`, and by the scores that stand in them where neither a scorer
     is named nor a project has one."""
     if scorer is None and project.config_path is None:
         scorer = GIVEN
-    return task_of(project, scorer=scorer, options=options, margin=margin, alpha=alpha)
+    return task_of(project, scorer=scorer, options=options, margin=margin)
 
 
 async def evaluate_files(
@@ -72,7 +69,6 @@ async def evaluate_files(
             outputs.b,
             task=task,
             gold=outputs.gold,
-            intersect=outputs.intersect,
             looks=Looks(store, planned_looks),
         )
         store.put_once(EvaluationLine.of(made, now()))
@@ -83,7 +79,7 @@ async def files_preflight(outputs: OutputFiles, task: Task, *, planned_looks: in
     """What is wrong with the scorer, and what the items can prove. The answers are there and cost nothing, so too few
     items for the margin is worth a line, never a refusal."""
     began = time.monotonic()
-    samples = paired_samples(outputs.a, outputs.b, task=task, gold=outputs.gold, intersect=outputs.intersect)
+    samples = paired_samples(outputs.a, outputs.b, task=task, gold=outputs.gold)
     findings: list[Finding] = []
     if task.scorer != GIVEN:
         findings += await scorer_findings(task, samples)

@@ -35,7 +35,6 @@ async def evaluate_outputs(
     *,
     task: Task,
     gold: str | Path | None = None,
-    intersect: bool = False,
     cache_dir: Path | None = None,
     names: tuple[str, str] | None = None,
     looks: Looks = ALONE,
@@ -44,7 +43,7 @@ async def evaluate_outputs(
 
     Files of other tools are read too (`freehold.evals.imports`); ``FILE::NAME`` names one of several sets in a file.
     The right answers stand in the lines' ``gold`` or in the file `gold`. A task with the scorer ``given`` uses the
-    scores in the files. Ids that are not in both files are an error unless `intersect`.
+    scores in the files. Ids that are not in both files are an error.
     The items that `looks` counts are the lines' questions, of lines without one their ids.
     Raises `InputError` and `UsageError` for files that do not fit, `ConfigError` for the scorer.
     """
@@ -52,7 +51,6 @@ async def evaluate_outputs(
     pairing = pair(
         unique(read_outputs(file_a), file_a.path),
         unique(read_outputs(file_b), file_b.path),
-        intersect=intersect,
     )
     references = _references(pairing, gold, required=task.scorer != GIVEN)
     samples = _samples(pairing, references)
@@ -112,23 +110,19 @@ async def evaluate_outputs(
 
 
 def paired_samples(
-    a: str | Path, b: str | Path, *, task: Task, gold: str | Path | None = None, intersect: bool = False
+    a: str | Path, b: str | Path, *, task: Task, gold: str | Path | None = None
 ) -> list[Sample]:
     """The items that `evaluate_outputs` compares, with the incumbent's answers. Raises what it raises for the files."""
     file_a, file_b = source(str(a)), source(str(b))
     pairing = pair(
         unique(read_outputs(file_a), file_a.path),
         unique(read_outputs(file_b), file_b.path),
-        intersect=intersect,
     )
     return _samples(pairing, _references(pairing, gold, required=task.scorer != GIVEN))
 
 
 def _notes(pairing: Pairing, a: OutputSource, b: OutputSource, task: Task) -> Iterator[str]:
     """What was left out, and which number of a file was compared where it holds several."""
-    if pairing.only_a or pairing.only_b:
-        only_a, only_b = len(pairing.only_a), len(pairing.only_b)
-        yield f"Left out: {only_a:,} items only in {a.path.name}, {only_b:,} only in {b.path.name}."
     if task.scorer != GIVEN:
         return
     for place, given in enumerate((a, b)):

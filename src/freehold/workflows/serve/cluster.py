@@ -23,7 +23,6 @@ from freehold.types.endpoint import Endpoint, ServedModel, ServePlan
 from freehold.types.engine import ENGINE_KINDS
 from freehold.types.progress import Progress
 from freehold.types.serving.cluster import ClusterPlan, ClusterState
-from freehold.types.units import GIB
 from freehold.workflows.project import Project
 
 WORKING_SHARE = 1.2
@@ -46,15 +45,13 @@ def plan(project: Project, serve: ServePlan, config: ClusterConfig | None = None
         # A replica sees all cores of its machine, and may use those that are its own.
         serve=msgspec.structs.replace(serve, port=0, threads=serve.threads or max(1, int(config.cpus))),
         config=config,
-        memory_bytes=round(config.memory_gib * GIB)
-        if config.memory_gib
-        else memory_bytes(serve, project.settings),
+        memory_bytes=memory_bytes(serve, project.settings),
     )
 
 
 def memory_bytes(serve: ServePlan, settings: Settings) -> int:
     """Memory one replica is given by default: what `freehold fit` computes, cache included; where it cannot, from the
-    size of the weights. `cluster.memory_gib` says it better."""
+    size of the weights."""
     if serve.weights_path is None:
         return BASE_BYTES
     path = Path(serve.weights_path)

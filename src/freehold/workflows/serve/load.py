@@ -24,6 +24,8 @@ from freehold.workflows.fit.speeds import speed_id
 from freehold.workflows.project import Project, now
 
 MOST_TRACES = 2000
+PROMPT_TOKENS, COMPLETION_TOKENS = 256, 64
+"""Size of made-up prompts, and the longest answer."""
 
 
 def workload_of(
@@ -31,9 +33,6 @@ def workload_of(
     *,
     from_traces: bool = False,
     file: Path | None = None,
-    prompt_tokens: int = 256,
-    completion_tokens: int = 64,
-    shared_prefix_tokens: int = 0,
 ) -> RequestBodies:
     """The project's traces, the requests of a file (JSON lines of chat requests), or made-up prompts.
 
@@ -43,16 +42,12 @@ def workload_of(
         with open_store(project.store_url) as store:
             requests = [trace.request for trace, _ in zip(store.traces(), range(MOST_TRACES), strict=False)]
         about = f"{len(requests):,} requests from the project's traces"
-        return from_bodies(requests, about=about, completion_tokens=completion_tokens)
+        return from_bodies(requests, about=about, completion_tokens=COMPLETION_TOKENS)
     if file is not None:
         return from_bodies(
-            _read(file), about=f"the requests of {file.name}", completion_tokens=completion_tokens
+            _read(file), about=f"the requests of {file.name}", completion_tokens=COMPLETION_TOKENS
         )
-    return synthetic(
-        prompt_tokens=prompt_tokens,
-        completion_tokens=completion_tokens,
-        shared_prefix_tokens=shared_prefix_tokens,
-    )
+    return synthetic(prompt_tokens=PROMPT_TOKENS, completion_tokens=COMPLETION_TOKENS)
 
 
 def load(

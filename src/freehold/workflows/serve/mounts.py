@@ -55,8 +55,7 @@ def trained_adapter(adapter: TrainingResult, name: str, kind: EngineKind) -> Ada
     Raises `EngineError` where the engine reads only a GGUF adapter and training left none.
     """
     path = Path(adapter.path).absolute()
-    # A DoRA adapter has no GGUF: it is merged from its folder.
-    if not kind.reads_adapter_folders and not adapter.config.use_dora:
+    if not kind.reads_adapter_folders:
         gguf = next((file for file in adapter.files if file.endswith(".gguf")), None)
         if gguf is None:
             raise EngineError(

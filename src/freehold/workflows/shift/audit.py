@@ -12,18 +12,13 @@ from freehold.types.audit import AuditCheck, AuditEntry
 def listed(
     store: Store,
     *,
-    who: str | None = None,
     action: str | None = None,
-    subject: str | None = None,
     since: datetime | None = None,
 ) -> Iterator[AuditEntry]:
     """Entries that meet everything given, oldest first. `action` may be the part before the dot: ``key``."""
     for entry in audit.entries(store.database):
-        if (
-            (who is None or entry.who == who)
-            and (action is None or entry.action == action or entry.action.startswith(f"{action}."))
-            and (subject is None or entry.subject == subject)
-            and (since is None or entry.at >= since)
+        if (action is None or entry.action == action or entry.action.startswith(f"{action}.")) and (
+            since is None or entry.at >= since
         ):
             yield entry
 

@@ -8,7 +8,7 @@ from freehold.datasets import building
 from freehold.errors import UsageError
 from freehold.evals.chat.requests import chat_request
 from freehold.preparing.conversation import UNPREPARED, unprepared
-from freehold.store import Store, open_store
+from freehold.store import open_store
 from freehold.types.dataset import SPLITS, Dataset, Message, Sample
 from freehold.types.endpoint import ServedModel, ServePlan
 from freehold.types.preparation import Preparation
@@ -34,19 +34,15 @@ def request(
     sample_id: str | None = None,
     *,
     text: str | None = None,
-    dataset: str | None = None,
-    preparation: str | None = None,
 ) -> ShownRequest:
     """The request for a sample (the beginning of its id; default: the first held-out one) or for a user's `text`.
 
-    It is prepared as `freehold migrate` chose last, or by the `preparation` with this id. Raises `UsageError` where
+    It is prepared as `freehold migrate` chose last. Raises `UsageError` where
     there is no such thing, and what opening an index of examples raises.
     """
     with open_store(project.store_url) as store:
         plan, how = store.latest(ServePlan), None
-        if preparation is not None:
-            how = _preparation(store, preparation)
-        elif plan is not None:
+        if plan is not None:
             how = plan.preparation
         model = how.base_model if how is not None else plan.served_name if plan is not None else None
         if model is None:
@@ -56,7 +52,7 @@ def request(
         if text is not None:
             sample = _sample_of(text, how)
         else:
-            sample = _find(find_dataset(store, dataset), sample_id)
+            sample = _find(find_dataset(store, None), sample_id)
     served = ServedModel(name=model, upstream_name=model, preparation=how)
     task = task_of(project)
     plain = chat_request(sample, ServedModel(name=model, upstream_name=model), task)
@@ -73,16 +69,6 @@ def request(
 
 def _answers(body: dict[str, Any]) -> int:
     return sum(one["role"] == "assistant" for one in body["messages"])
-
-
-def _preparation(store: Store, wanted: str) -> Preparation:
-    found = [one for one in store.records(Preparation) if one.id.startswith(wanted)]
-    if len(found) != 1:
-        raise UsageError(
-            f"{len(found) or 'no'} preparations have an id that begins with {wanted}",
-            hint="freehold migrate makes them: methods examples and prompt",
-        )
-    return found[0]
 
 
 def _sample_of(text: str, how: Preparation | None) -> Sample:

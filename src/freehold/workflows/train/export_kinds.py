@@ -68,8 +68,6 @@ class ExportTask(NamedTuple):
             why = ""
             if whole:
                 why = ": all weights were trained, it is not an adapter"
-            elif self.adapter.config.use_dora:
-                why = ": DoRA has no GGUF form"
             raise UsageError(
                 f"{self.name} has no {name}{why}",
                 hint="export --as merged, or --as gguf" if whole else "export --as merged",

@@ -52,7 +52,9 @@ def plan_check(
     if config.against == "frozen" or (config.against == "auto" and not can_ask):
         return _frozen_plan(project, store, config, seed)
     if not can_ask:
-        raise UsageError("there is no incumbent to ask", hint="[incumbent] base_url; or --against frozen")
+        raise UsageError(
+            "there is no incumbent to ask", hint='[incumbent] base_url; or [watch] against = "frozen"'
+        )
     chosen: dict[str, Trace] = {}
     fresh = [trace for trace in recent if _comparable(trace)]
     # By a hash, so that the choice knows nothing of the answers; one request a user.

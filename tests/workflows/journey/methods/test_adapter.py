@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import msgspec
 import pytest
 from tests.workflows.journey.rehearsal import bench, candidate_of, quick_training, trained, training_project
 
@@ -26,27 +25,6 @@ def test_the_base_and_its_adapter_answer_under_two_names(tmp_path, monkeypatch):
     assert made.plan.weights_path == made.weights.path and made.fit.fits
     assert made.untrained_model == candidate.model, "the base is asked as well, to show what training brought"
     assert (made.parity.passed, asked["parity"][0]["adapter_path"]) == (True, made.trained.path)
-
-
-def test_one_that_must_be_merged_is_served_by_itself(tmp_path, monkeypatch):
-    """Merging is tested where it is done; here it is told what to merge, and what it made is named."""
-    opened = training_project(tmp_path, monkeypatch)
-    candidate = candidate_of(opened, "lora")
-    merged = []
-
-    def merge(weights, mount, settings, **_):
-        merged.append(mount.name)
-        return weights
-
-    monkeypatch.setattr("freehold.workflows.serve.plan.merged", merge)
-    (tmp_path / "dora").mkdir()
-    (tmp_path / "dora" / "adapter_config.json").write_text('{"use_dora": true}')
-    result = trained(Adapter, tmp_path / "dora", "adapter_model.safetensors")
-    result = msgspec.structs.replace(result, config=msgspec.structs.replace(result.config, use_dora=True))
-    with bench(opened) as ready:
-        plan = method.serving_plan(candidate, ready, ensure_weights(candidate.model, opened.settings), result)
-    assert merged == [f"{candidate.model}:inbox"] == [plan.model]
-    assert plan.adapters == ()
 
 
 def test_an_adapter_without_a_gguf_says_how_to_get_one(tmp_path, monkeypatch):

@@ -40,7 +40,6 @@ class ConvertRequest(NamedTuple):
 
     file: Path
     folder: Path
-    name: str | None = None
     incumbent: str | None = None
     write: bool = False
     replace: bool = False
@@ -68,7 +67,7 @@ def convert(request: ConvertRequest) -> ConvertedConfig:
             "a log of traffic is read by: freehold import FILE",
         )
     parts = ConfigParts(
-        request.name or name_of(request.folder),
+        name_of(request.folder),
         place(request.file, request.folder),
         referred_variables(document),
     )

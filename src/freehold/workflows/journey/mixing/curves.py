@@ -190,7 +190,6 @@ def rule_of(found: Found, served: MixedModels, config: DeferConfig, folder: Path
         always_incumbent=config.always_incumbent,
         never_defer_out=config.never_defer_out,
         incumbent_down=config.incumbent_down,
-        wait_ms=config.wait_ms,
     )
 
 
