@@ -85,8 +85,6 @@ def log(freehold, project, tmp_path):
         (("--upstream-id", "chatcmpl-2"), ["bob"]),
         (("--status", "2xx", "--arm", "incumbent", "--model", "m"), ["bob", "ada", "ada"]),
         (("--status", "error"), []),
-        (("--conversation", "c"), []),
-        (("--slower-than", "2s"), []),
         (("--until", "2020-01-01"), []),
         (("--user", "ada", "-n", "1"), ["ada"]),
     ],
@@ -104,10 +102,6 @@ def test_what_cannot_be_looked_for_is_refused(refused, log):
         "traces", "list", "--status", "bad", message="'bad' is not a status", hint="404, 4xx, 5xx or error"
     )
     refused("traces", "list", "--text", "?", message="not a word", hint="letters and digits")
-    refused(
-        "traces", "list", "--slower-than", "soon", message="how long something takes", hint="800ms, 2s, 1m"
-    )
-    refused("traces", "list", "--slower-than", "xs", message="how long something takes", hint="800ms")
     refused("traces", "list", "--until", "soon", message="not a time", hint="7d")
     for long_ago in ("9999999d", "99999999999999999999d", "9" * 5000 + "d"):
         refused("traces", "list", "--until", long_ago, message="not a time", hint="7d")

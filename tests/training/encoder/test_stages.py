@@ -11,7 +11,7 @@ from freehold.training.encoder import output, stages, tuned
 from freehold.training.encoder.worker import run_job
 from freehold.types.encoder import EncoderConfig
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(autouse=True)

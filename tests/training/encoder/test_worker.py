@@ -10,7 +10,7 @@ from freehold.training import encoder
 from freehold.training.encoder.worker import run_job
 from freehold.types.encoder import EncoderConfig, EncoderManifest
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 
 
 def made(tmp_path, base, train, validation, **config):

@@ -54,11 +54,6 @@ def test_stated_traffic_is_priced_as_one_request(project):
     assert (found.bill.model, found.bill.basis, found.made_from) == ("gpt-4o", "prices as stated", ())
 
 
-def test_batches_cost_half(project):
-    stated = StatedTraffic(Decimal(1000), Decimal(1000), Decimal(100), batch_share=1.0)
-    assert price_traffic(project, "gpt-4o", stated, FLAT).bill.usd_per_request.low == Decimal("0.0015")
-
-
 def test_traces_are_priced_one_by_one_and_mirrored_ones_left_out(project):
     fill(project, [*(trace(n) for n in range(48)), trace(60, parent_id="t1")])
     found = price_traffic(project, "gpt-4o", flat=FLAT)
@@ -80,19 +75,6 @@ def test_hidden_reasoning_counts_up_to_the_answer_it_is_part_of(project):
     usage = {"prompt_tokens": 1000, "completion_tokens": 100, "completion_tokens_details": details}
     fill(project, [trace(n, response={"choices": [], "usage": usage}) for n in range(48)])
     assert price_traffic(project, "gpt-4o", flat=FLAT).traffic.reasoning_tokens == 70
-
-
-@pytest.mark.parametrize(
-    ("stated", "message"),
-    [
-        (StatedTraffic(batch_share=1.5), "a share of 1.5 in batches"),
-        (StatedTraffic(peak_factor=0.5), "the busiest hour is 0.5 ×"),
-    ],
-)
-def test_what_is_stated_on_top_of_traces_must_make_sense(project, stated, message):
-    fill(project, [trace(n) for n in range(48)])
-    with pytest.raises(UsageError, match=message):
-        price_traffic(project, "gpt-4o", stated, FLAT)
 
 
 def test_repeats_that_the_gateway_answered_itself_are_counted_apart(project):

@@ -64,8 +64,6 @@ def test_where_none_is_named_the_ladder_is_written_as_far_as_it_can_be_made_here
     closed = written(RescueRequest(folder=tmp_path), file)
     few = [(DEFAULT_MODEL, method) for method in ("examples", "as_is")]
     assert ways(closed) == [("sentence-transformers/all-MiniLM-L6-v2", "encoder"), *few]
-    free = written(RescueRequest(folder=tmp_path, scorer="exact"), file)
-    assert ways(free) == few, "no closed set: no encoder"
     lacking = Unsuited("sentence-transformers is not installed", "pip install 'freehold[encoder]'")
     monkeypatch.setattr(ladder, "missing_extra", lambda method: lacking if method == "encoder" else None)
     request = RescueRequest(folder=tmp_path)
@@ -75,31 +73,22 @@ def test_where_none_is_named_the_ladder_is_written_as_far_as_it_can_be_made_here
 
 
 def test_what_was_asked_for_goes_before_what_was_guessed(tmp_path, file):
-    request = asked(
-        tmp_path, scorer="exact", candidates=("org/a",), model="mine", max_minutes=5.0, base_url="http://x/v1"
-    )
+    request = asked(tmp_path, candidates=("org/a",), model="mine", base_url="http://x/v1")
     config = written(request, file, held_out=tmp_path / "unseen.jsonl")
-    assert config.task.scorer == "exact"
     assert config.candidates == (CandidateConfig(model="org/a", method="lora"),)
     assert (config.incumbent.model, config.incumbent.base_url) == ("mine", "http://x/v1")
-    assert (config.incumbent.api_key_env, config.train.max_minutes) == ("KEY", 5.0)
+    assert config.incumbent.api_key_env == "KEY"
     assert config.data.held_out_files == ("unseen.jsonl",)
     tune = FineTune(model="ft:x", base="x", answers=True)
     assert written(request, file, tune=tune).incumbent.model == "ft:x", "the account knows its name"
 
 
 @pytest.mark.parametrize(
-    ("budget", "repeats", "samples", "held_out"),
-    [
-        (None, 1, 400, 400),
-        (Decimal("0.1"), 1, 400, 90),  # a tenth of a hundred samples is kept back
-        (Decimal("0.1"), 3, 400, 30),
-        (Decimal("0.1"), 1, 20, 20),
-    ],
+    ("budget", "held_out"),
+    [(None, 400), (Decimal("0.1"), 90)],  # a tenth of a hundred samples is kept back
 )
-def test_a_budget_limits_what_is_held_out(tmp_path, file, priced, budget, repeats, samples, held_out):
-    request = asked(tmp_path, budget_usd=budget, repeats=repeats, samples=samples)
-    assert written(request, file).data.held_out_limit == held_out
+def test_a_budget_limits_what_is_held_out(tmp_path, file, priced, budget, held_out):
+    assert written(asked(tmp_path, budget_usd=budget), file).data.held_out_limit == held_out
 
 
 def test_a_budget_that_cannot_be_kept_is_refused(tmp_path, file, priced, monkeypatch):
