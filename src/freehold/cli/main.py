@@ -93,9 +93,7 @@ PARTS: dict[str, dict[str, Entry]] = {
     },
     "Train": {
         "train": Entry("freehold.cli.train.train:command", "Train an adapter on a dataset"),
-        "adapters": Entry(
-            "freehold.cli.train.adapters:command", "List, show, compare, export and remove adapters"
-        ),
+        "adapters": Entry("freehold.cli.train.adapters:command", "List, show, export and remove adapters"),
         "encoders": Entry(
             "freehold.cli.train.encoders:command", "List, show, export and remove trained encoders"
         ),
