@@ -23,9 +23,7 @@ def test_what_install_began_is_removed(freehold, tmp_path):
 
 @pytest.mark.process
 def test_an_endpoint_is_driven(freehold, serving, project):
-    ran = freehold(
-        "load", serving["url"], "--streams", "1,2", "--seconds", "0.3", "--completion-tokens", "4", "--json"
-    )
+    ran = freehold("load", serving["url"], "--streams", "1,2", "--seconds", "0.3", "--json")
     assert ran.code == 0, ran.err
     assert [level["streams"] for level in ran.json["levels"]] == [1, 2]
     assert all(level["requests_per_second"] > 0 and not level["errors"] for level in ran.json["levels"])
