@@ -69,7 +69,7 @@ def test_only_ids_that_both_files_have_are_paired():
     with pytest.raises(UsageError, match="do not hold the same items") as caught:
         pair(a, {"q": line("q")})
     assert "no id is in both" in (caught.value.hint or "")
-    assert len(pair(a, a).pairs) == 2
+    assert len(pair(a, a)) == 2
 
 
 def test_an_answer_that_is_json_of_its_own_stays_what_it_is(tmp_path):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -44,12 +44,8 @@ class OutputLine(Record, frozen=True, kw_only=True):
     metrics: tuple[str, ...] = ()
 
 
-class Pairing(NamedTuple):
-    """Items in both files, in the order of the first, and what was left out."""
-
-    pairs: list[tuple[OutputLine, OutputLine]]
-    only_a: tuple[str, ...]
-    only_b: tuple[str, ...]
+Pairs = list[tuple[OutputLine, OutputLine]]
+"""The lines of two files for the same items, in the order of the first."""
 
 
 def read_lines(path: Path) -> list[OutputLine]:
@@ -141,8 +137,8 @@ def unique(lines: Sequence[OutputLine], path: Path) -> dict[str, OutputLine]:
     return by_id
 
 
-def pair(a: dict[str, OutputLine], b: dict[str, OutputLine]) -> Pairing:
-    """Items both files have. Raises `UsageError` for ids only one has."""
+def pair(a: dict[str, OutputLine], b: dict[str, OutputLine]) -> Pairs:
+    """The items of two files. Raises `UsageError` for ids only one has."""
     only_a = tuple(id for id in a if id not in b)
     only_b = tuple(id for id in b if id not in a)
     both = [(line, b[id]) for id, line in a.items() if id in b]
@@ -160,7 +156,7 @@ def pair(a: dict[str, OutputLine], b: dict[str, OutputLine]) -> Pairing:
         )
     if not both:
         raise UsageError("no id is in both files", hint="were they written for the same items?")
-    return Pairing(both, only_a, only_b)
+    return both
 
 
 def listed(ids: Iterable[str], limit: int = 5) -> str:

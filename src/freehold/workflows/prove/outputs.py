@@ -14,7 +14,7 @@ from freehold.evals.answers import ChatAnswer
 from freehold.evals.comparing import SideBySide, disagreements
 from freehold.evals.imports import OutputSource, read_outputs, source
 from freehold.evals.latency import summarize
-from freehold.evals.outputs import OutputLine, Pairing, listed, pair, unique
+from freehold.evals.outputs import OutputLine, Pairs, listed, pair, unique
 from freehold.evals.scoring import sandbox_of, score_all, scorer_of
 from freehold.evals.task_comparison import compare_by_task, prepared
 from freehold.stats.compare import ScoreContext
@@ -48,15 +48,15 @@ async def evaluate_outputs(
     Raises `InputError` and `UsageError` for files that do not fit, `ConfigError` for the scorer.
     """
     file_a, file_b = source(str(a)), source(str(b))
-    pairing = pair(
+    pairs = pair(
         unique(read_outputs(file_a), file_a.path),
         unique(read_outputs(file_b), file_b.path),
     )
-    references = _references(pairing, gold, required=task.scorer != GIVEN)
-    samples = _samples(pairing, references)
+    references = _references(pairs, gold, required=task.scorer != GIVEN)
+    samples = _samples(pairs, references)
     task = prepared(task, cache_dir)
     first, second = names or (_name_of(file_a), _name_of(file_b))
-    lines_a, lines_b = [one for one, _ in pairing.pairs], [other for _, other in pairing.pairs]
+    lines_a, lines_b = [one for one, _ in pairs], [other for _, other in pairs]
     results = SideBySide(
         samples,
         references,
@@ -86,7 +86,7 @@ async def evaluate_outputs(
         results,
         msgspec.structs.replace(task, alpha=look.alpha),
         made_from=tuple(f"sha256:{item}" for item in items),
-        notes=tuple(_notes(pairing, file_a, file_b, task)),
+        notes=tuple(_notes(pairs, file_a, file_b, task)),
         context=ScoreContext(looks=1 if look.may_promote else look.number),
     )
     results = results._replace(incumbent=incumbent, candidate=candidate)
@@ -114,19 +114,19 @@ def paired_samples(
 ) -> list[Sample]:
     """The items that `evaluate_outputs` compares, with the incumbent's answers. Raises what it raises for the files."""
     file_a, file_b = source(str(a)), source(str(b))
-    pairing = pair(
+    pairs = pair(
         unique(read_outputs(file_a), file_a.path),
         unique(read_outputs(file_b), file_b.path),
     )
-    return _samples(pairing, _references(pairing, gold, required=task.scorer != GIVEN))
+    return _samples(pairs, _references(pairs, gold, required=task.scorer != GIVEN))
 
 
-def _notes(pairing: Pairing, a: OutputSource, b: OutputSource, task: Task) -> Iterator[str]:
-    """What was left out, and which number of a file was compared where it holds several."""
+def _notes(pairs: Pairs, a: OutputSource, b: OutputSource, task: Task) -> Iterator[str]:
+    """Which number of a file was compared where it holds several."""
     if task.scorer != GIVEN:
         return
     for place, given in enumerate((a, b)):
-        lines = [pair[place] for pair in pairing.pairs]
+        lines = [pair[place] for pair in pairs]
         taken = {line.metric for line in lines if line.metric is not None}
         others = {name for line in lines for name in line.metrics} - taken
         if taken:
@@ -146,7 +146,7 @@ def _sha256(path: Path) -> str:
     return made.hexdigest()
 
 
-def _samples(pairing: Pairing, references: Sequence[str | None]) -> list[Sample]:
+def _samples(pairs: Pairs, references: Sequence[str | None]) -> list[Sample]:
     return [
         Sample(
             id=one.id,
@@ -156,7 +156,7 @@ def _samples(pairing: Pairing, references: Sequence[str | None]) -> list[Sample]
             group=one.group or other.group,
             metadata=other.metadata | one.metadata,
         )
-        for (one, other), reference in zip(pairing.pairs, references, strict=True)
+        for (one, other), reference in zip(pairs, references, strict=True)
     ]
 
 
@@ -166,13 +166,13 @@ def _item(sample: Sample) -> str:
     return looked_at(sample) if asked else question_id([{"role": "id", "content": sample.id}])
 
 
-def _references(pairing: Pairing, gold: str | Path | None, *, required: bool) -> list[str | None]:
+def _references(pairs: Pairs, gold: str | Path | None, *, required: bool) -> list[str | None]:
     """The right answers of the pairs, those of the file `gold` first. With `required` it must hold all of them."""
     golds = {line.id: line.gold or line.output for line in read_outputs(source(str(gold)))} if gold else {}
-    missing = [one.id for one, _ in pairing.pairs if one.id not in golds]
+    missing = [one.id for one, _ in pairs if one.id not in golds]
     if required and gold is not None and missing:
         raise UsageError(f"{gold}: no right answer for {len(missing):,} ids: {listed(missing)}")
-    return [golds.get(one.id) or one.gold or other.gold for one, other in pairing.pairs]
+    return [golds.get(one.id) or one.gold or other.gold for one, other in pairs]
 
 
 def _name_of(source: OutputSource) -> str:
