@@ -3,6 +3,7 @@ from tests.evals.scorers.conftest import score, value
 
 from freehold.errors import ConfigError
 from freehold.evals.scorers import make
+from freehold.types.evaluation import EvalResult
 
 
 @pytest.mark.parametrize(
@@ -56,5 +57,13 @@ def test_grades_are_scored_by_distance_with_exactness_beside_it():
     assert (off.parts, off.reason) == ({"exact": 0.0}, "off_by: 3")
     assert value("numeric", "4.5", "5", **grade, absolute=0.5) == 1.0
     assert not make("numeric", grade).binary
+    results = [
+        EvalResult(sample_id="s", model="m", output=given, score=score("numeric", given, "5", **grade))
+        for given in ("5", "4", "none", "5")
+    ]
+    scorer = type(make("numeric", grade))
+    (note,) = scorer.own_notes(grade, results, results[:1])
+    assert note.endswith("exactly right (incumbent, candidate): 50.0%, 100.0%.")
+    assert scorer.own_notes({}, results, results) == []
     with pytest.raises(ConfigError, match="the lowest and the highest"):
         make("numeric", {"scale": [5, 5]})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
+from statistics import mean
 from typing import Any, Literal
 
 from freehold.errors import ConfigError
@@ -19,7 +21,7 @@ from freehold.evals.scorer import (
     wrong,
 )
 from freehold.types.dataset import Sample
-from freehold.types.evaluation import Score
+from freehold.types.evaluation import EvalResult, Score
 
 
 class NumericOptions(Options, frozen=True, kw_only=True):
@@ -113,6 +115,20 @@ class NumericScorer(Scorer):
         return Score(
             value=max(0.0, 1.0 - float(off) / (high - low)), reason=f"off_by: {off:g}", parts={"exact": 0.0}
         )
+
+    @classmethod
+    def own_notes(
+        cls, options: dict[str, Any], incumbent: Sequence[EvalResult], candidate: Sequence[EvalResult]
+    ) -> list[str]:
+        if read_options(cls.name, options, NumericOptions).scale is None:
+            return []
+        exact = [
+            mean(one.score.parts.get("exact", 0.0) for one in results if one.score.value is not None)
+            for results in (incumbent, candidate)
+            if any(one.score.value is not None for one in results)
+        ]
+        shown = ", ".join(f"{share:.1%}" for share in exact)
+        return [f"Grades are scored by distance; exactly right (incumbent, candidate): {shown}."]
 
     def _value(self, match: re.Match[str]) -> Decimal | None:
         digits = match["digits"]
