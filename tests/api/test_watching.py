@@ -23,5 +23,7 @@ def test_a_terminal_gets_lines_that_cannot_steer_it_and_a_pipe_nothing(monkeypat
 
 
 def test_a_notebook_gets_lines(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: object()))
     assert isinstance(watched(None), ProgressLines)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
+    assert type(watched(None)) is Silent

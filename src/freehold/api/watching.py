@@ -13,8 +13,13 @@ def watched(progress: Progress | None) -> Progress:
     """The caller's own, else the one that suits where this runs."""
     if progress is not None:
         return progress
-    is_seen = sys.stderr.isatty() or "ipykernel" in sys.modules
-    return ProgressLines(_to_stderr) if is_seen else Silent()
+    return ProgressLines(_to_stderr) if sys.stderr.isatty() or _is_notebook() else Silent()
+
+
+def _is_notebook() -> bool:
+    # IPython says it of itself. That ipykernel is imported says nothing: who starts kernels imports it, too.
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and ipython.get_ipython() is not None
 
 
 def _to_stderr(text: str) -> None:
