@@ -27,10 +27,15 @@ def run(tmp_path, monkeypatch):
         (("Qwen/Qwen2.5-3B", "--set", "commercial=true"), 1),
         (("someone/unheard-of",), 3),
         ((), 2),
+        (("lineage.json",), 0),
+        (("none.json",), "cannot be read"),
     ],
 )
-def test_exit_codes(run, args, code):
-    assert run(*args).exit_code == code
+def test_exit_codes(run, tmp_path, args, code):
+    base = {"kind": "base", "model": "Qwen/Qwen2.5-7B"}
+    (tmp_path / "lineage.json").write_text(json.dumps({"model": "ours", "edges": [base]}))
+    result = run(*args)
+    assert result.exit_code == code or str(code) in str(result.exception)
 
 
 def test_a_name_nobody_gave_a_model_names_those_that_may_be_meant(run):

@@ -69,12 +69,7 @@ def test_the_project_file_is_checked_as_well():
     [
         {"domain": "Medical advice", "human_review": True},
         {"domain": "automated_decision_credit, banking"},
-        {
-            "seat": "DE",
-            "parent_seat": "us",
-            "regions": ["EU", "GB", "KR", "DE-BY"],
-            "user_location": "United States",
-        },
+        {"seat": "DE", "parent_seat": "us", "regions": ["EU", "United States", "KR", "DE-BY"]},
         {"regions": ["worldwide"]},
         {
             "purpose": "spam classifier labels",
@@ -82,7 +77,7 @@ def test_the_project_file_is_checked_as_well():
             "litigation": "patent suit",
         },
         {"business": "cloud-provider", "product_type": "inference api", "accounts": ["OpenAI"]},
-        {"monthly_active_users": 0, "commercial": None, "obtained": "2024-05-30", "price": "free"},
+        {"monthly_active_users": 0, "commercial": None, "obtained": "2024-05-30"},
     ],
 )
 def test_what_people_write_is_taken(table):

@@ -32,13 +32,14 @@ class RuleByDefault(click.Group):
 def command() -> None:
     """May I use this model for this, and what must I do?
 
-    Without a command, rules on a MODEL, a lineage or a file of cases for the use in [use] of freehold.toml.
+    Without a command, rules on a MODEL or a file of cases for the use in [use] of freehold.toml. MODEL may be a file or
+    folder that says what it is made of: a lineage, an adapter's manifest, a model card, a GGUF file.
     Exit code: 0 allowed, 1 not allowed or a separate licence is needed, 3 unclear, 2 usage.
 
     \b
     Example:
       freehold license google/gemma-3-270m
-      freehold license --lineage lineage.json --use use.toml --json
+      freehold license lineage.json --set mode=hosted_service --json
       freehold license --cases license_cases.json --json
       freehold license comply meta-llama/Llama-3.1-8B-Instruct --out legal/
     """
@@ -48,15 +49,6 @@ def _where(function: Any) -> Any:
     function = config_option(function)
     function = click.option(
         "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Lay a value over the use profile."
-    )(function)
-    function = click.option(
-        "--use", "use_path", type=click.Path(path_type=Path), help="Use profile (TOML, JSON) to take instead."
-    )(function)
-    function = click.option(
-        "--lineage",
-        "lineage_path",
-        type=click.Path(path_type=Path),
-        help="Lineage file, manifest, card, GGUF.",
     )(function)
     function = click.option(
         "--license", "declared", metavar="ID|FILE", help="Licence of a MODEL the catalog does not know."
@@ -71,14 +63,12 @@ def _where(function: Any) -> Any:
 def rule_command(
     model: str | None,
     declared: str | None,
-    lineage_path: Path | None,
-    use_path: Path | None,
     settings: tuple[str, ...],
     config_path: Path | None,
     cases_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Rule on a MODEL, a lineage or a file of cases (this is what `freehold license MODEL` does).
+    """Rule on a MODEL or a file of cases (this is what `freehold license MODEL` does).
 
     \b
     Example:
@@ -87,7 +77,7 @@ def rule_command(
     if cases_path is not None:
         _answer_cases(cases_path, as_json)
         return
-    ruling, _, _ = _ruling(model, declared, lineage_path, use_path, settings, config_path)
+    ruling, _, _ = _ruling(model, declared, settings, config_path)
     _show(ruling, as_json)
     if model is not None and not as_json:
         _tell_age(model)
@@ -141,8 +131,6 @@ def _answer_cases(path: Path, as_json: bool) -> None:
 def comply_command(
     model: str | None,
     declared: str | None,
-    lineage_path: Path | None,
-    use_path: Path | None,
     settings: tuple[str, ...],
     config_path: Path | None,
     out: Path,
@@ -161,7 +149,7 @@ def comply_command(
     from freehold.workflows.license.rule import comply, named_after, rule_for_model
     from freehold.workflows.project import open_project
 
-    ruling, lineage, use = _ruling(model, declared, lineage_path, use_path, settings, config_path)
+    ruling, lineage, use = _ruling(model, declared, settings, config_path)
     ruling = rule_for_model(lineage.model, named_after(lineage, use), lineage=lineage)
     marks = done_in(open_project(config_path), ruling)
     due = [one for one in ruling.obligations if not (one.recommended or one.passive)]
@@ -257,8 +245,6 @@ def identify_command(file: Path, as_json: bool) -> None:
 def bom_command(
     model: str | None,
     declared: str | None,
-    lineage_path: Path | None,
-    use_path: Path | None,
     settings: tuple[str, ...],
     config_path: Path | None,
     out: Path | None,
@@ -269,15 +255,15 @@ def bom_command(
 
     \b
     Example:
-      freehold license bom --lineage .freehold/adapters/support --out support.cdx.json
+      freehold license bom .freehold/adapters/support --out support.cdx.json
     """
     from freehold.files import shared
     from freehold.workflows.license.bom import bill_of_materials
-    from freehold.workflows.license.lineage import file_hashes
+    from freehold.workflows.license.lineage import file_hashes, lineage_path
 
-    ruling, lineage, use = _ruling(model, declared, lineage_path, use_path, settings, config_path)
-    hashes = file_hashes(lineage_path) if lineage_path is not None else {}
-    text = bill_of_materials(ruling, lineage, use, hashes=hashes)
+    ruling, lineage, use = _ruling(model, declared, settings, config_path)
+    path = lineage_path(model or "")
+    text = bill_of_materials(ruling, lineage, use, hashes={} if path is None else file_hashes(path))
     if out is None:
         echo(text, whole=True)
     else:
@@ -289,38 +275,24 @@ def bom_command(
     raise click.exceptions.Exit(EXIT_CODES[ruling.outcome])
 
 
-def _use(use_path: Path | None, settings: tuple[str, ...], config_path: Path | None) -> UseProfile:
-    from freehold.workflows.license.use import read_use, with_settings
-    from freehold.workflows.project import open_project
-
-    use = read_use(use_path) if use_path is not None else open_project(config_path).config.use
-    return with_settings(use, settings)
-
-
 def _ruling(
-    model: str | None,
-    declared: str | None,
-    lineage_path: Path | None,
-    use_path: Path | None,
-    settings: tuple[str, ...],
-    config_path: Path | None,
+    model: str | None, declared: str | None, settings: tuple[str, ...], config_path: Path | None
 ) -> tuple[Ruling, Lineage, UseProfile]:
-    from freehold.workflows.license.lineage import read_lineage
+    from freehold.workflows.license.lineage import lineage_path, read_lineage
     from freehold.workflows.license.rule import lineage_of_model, rule_for_model
     from freehold.workflows.license.use import with_settings
+    from freehold.workflows.project import open_project
 
-    if (model is None) == (lineage_path is None):
-        raise click.UsageError("give a MODEL or --lineage FILE, one of the two")
-    if declared is not None and model is None:
-        raise click.UsageError("--license goes with a MODEL; a lineage file has license_id")
-    use = _use(use_path, settings, config_path)
-    if lineage_path is not None:
-        read = read_lineage(lineage_path, use)
-        lineage = read.lineage
-        if read.use is not None and use_path is None:
-            use = with_settings(read.use, settings)
+    if model is None:
+        raise click.UsageError("give a MODEL, or the file or folder that says what it is made of")
+    use = with_settings(open_project(config_path).config.use, settings)
+    if (path := lineage_path(model)) is None:
+        lineage = lineage_of_model(model, declared=declared)
+    elif declared is not None:
+        raise click.UsageError("--license goes with a model's name; a lineage file has license_id")
     else:
-        lineage = lineage_of_model(str(model), declared=declared)
+        lineage, stated = read_lineage(path, use)
+        use = use if stated is None else with_settings(stated, settings)
     return rule_for_model(lineage.model, use, lineage=lineage), lineage, use
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold import files
+from freehold.catalog.releases import releases_of
 from freehold.errors import InputError, MissingExtraError
 from freehold.types.config import UseProfile
 from freehold.types.ruling import OWN_MARK, EdgeKind, Lineage, LineageEdge
@@ -34,6 +35,14 @@ class ReadLineage(NamedTuple):
 
     lineage: Lineage
     use: UseProfile | None
+
+
+def lineage_path(model: str) -> Path | None:
+    """The file or folder that a MODEL of the command line names; None for a model's name, and for one that the catalog
+    knows whatever lies here."""
+    path = Path(model).expanduser()
+    named = path.suffix in (".json", ".toml", ".md", ".gguf")
+    return path if (named or path.exists()) and model and not releases_of(model) else None
 
 
 def read_lineage(path: Path, use: UseProfile) -> ReadLineage:

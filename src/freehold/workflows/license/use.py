@@ -1,9 +1,8 @@
-"""The use profile: read from a file, checked strictly, written into `[use]` of freehold.toml."""
+"""The use profile: checked strictly, written into `[use]` of freehold.toml."""
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,10 @@ from typing import Any
 import msgspec
 
 from freehold import files
-from freehold.errors import ConfigError, InputError
+from freehold.errors import ConfigError
 from freehold.types import strict
 from freehold.types.config import UseProfile
 from freehold.types.config.use_words import check_use
-from freehold.workflows.license.cases import RENAMED
 
 FIELDS: tuple[str, ...] = UseProfile.__struct_fields__
 _TYPES = {field.name: str(field.type) for field in msgspec.structs.fields(UseProfile)}
@@ -34,23 +32,6 @@ QUESTIONS: tuple[tuple[str, str], ...] = (
     ("domain", "A sensitive field (medical_advice, military, automated_decision_credit …)?"),
     ("derivative_name", "Under which name is your model published?"),
 )
-
-
-def read_use(path: Path) -> UseProfile:
-    """A profile from a TOML or JSON file: the keys of `[use]`, in that table or at the top.
-
-    Raises `InputError` naming the file, the key, and the nearest known key.
-    """
-    with files.reading(path):
-        raw = path.read_bytes()
-    try:
-        data = msgspec.json.decode(raw) if path.suffix == ".json" else tomllib.loads(raw.decode())
-    except (msgspec.DecodeError, tomllib.TOMLDecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise InputError(f"neither TOML nor JSON: {error}", path=str(path)) from None
-    table: Any = data.get("use", data) if isinstance(data, dict) else None
-    if not isinstance(table, dict):
-        raise InputError("holds no [use] table", path=str(path))
-    return _convert({RENAMED.get(str(key), str(key)): value for key, value in table.items()}, str(path))
 
 
 def with_settings(use: UseProfile, settings: tuple[str, ...]) -> UseProfile:

@@ -6,7 +6,7 @@ from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 
 pytestmark = pytest.mark.browser
-TOML = evidence.TOML + '[use]\nmode = "hosted_service"\nserves_third_parties = true\n'
+TOML = evidence.TOML + '[use]\nmode = "hosted_service"\n'
 
 
 def test_duties_are_a_checklist_with_the_files_that_meet_them(visiting, tmp_path):

@@ -30,7 +30,7 @@ def look(project, **query):
 
 
 def test_a_model_of_the_catalog_is_ruled_on_now(project):
-    hosted = msgspec.structs.replace(project.config.use, mode="hosted_service", serves_third_parties=True)
+    hosted = msgspec.structs.replace(project.config.use, mode="hosted_service")
     project = replace(project, config=msgspec.structs.replace(project.config, use=hosted))
     detail = look(project, model="meta-llama/Llama-3.1-8B-Instruct").detail
     assert not detail.stored and detail.ruling.obligations
@@ -63,7 +63,7 @@ def test_what_a_trained_model_learned_from_is_in_its_lineage(project):
 
 
 def test_a_duty_that_is_done_says_who_and_the_page_and_the_checklist_too(project):
-    hosted = msgspec.structs.replace(project.config.use, mode="hosted_service", serves_third_parties=True)
+    hosted = msgspec.structs.replace(project.config.use, mode="hosted_service")
     project = replace(project, config=msgspec.structs.replace(project.config, use=hosted))
     model = "meta-llama/Llama-3.1-8B-Instruct"
     id = look(project, model=model).detail.duties[0].id
