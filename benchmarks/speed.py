@@ -43,7 +43,7 @@ HERE = Machine(
     cpu="Intel Xeon", isa=("AVX2", "AVX-512", "AVX-512-VNNI", "AMX-INT8"),
     memory_bandwidth_bytes_per_second=24.5e9,
 )  # fmt: skip
-"""The machine the project measured on, its bandwidth as `freehold machine` gives it there."""
+"""The machine the project measured on, its bandwidth as the probe gives it there."""
 ONE_CORE = Machine(
     name="1 core of an EPYC", cores=1, memory_bytes=24 << 30, available_memory_bytes=20 << 30, cpu="AMD EPYC",
     isa=("AVX2", "AVX-512", "AVX-512-VNNI"), memory_bandwidth_bytes_per_second=31e9,

@@ -41,7 +41,7 @@ def test_every_row_says_when_it_came_and_whether_its_template_renders_tools():
     for model in models.all_models():
         assert model.released, model.id
     unknown = {model.id for model in models.all_models() if model.instruct and model.tools is None}
-    assert unknown == TOOLS_NOT_LOOKED_UP  # freehold catalog status names them
+    assert unknown == TOOLS_NOT_LOOKED_UP
 
 
 @pytest.mark.parametrize(

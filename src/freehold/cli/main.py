@@ -163,9 +163,6 @@ PARTS: dict[str, dict[str, Entry]] = {
         "skill": Entry("freehold.cli.agents.skill:command", "Teach a coding agent how to use freehold"),
     },
     "This machine": {
-        "machine": Entry(
-            "freehold.cli.machine.machine:command", "What this machine is, and how each figure is known"
-        ),
         "doctor": Entry(
             "freehold.cli.machine.doctor:command", "What is wrong here, or soon will be, and the way out"
         ),

@@ -74,7 +74,7 @@ NOTHING_STORED = {
     "dataset card", "dataset list", "dataset show", "dataset request",
     "scan", "retirements", "license rule",
     "license comply", "license init", "license identify", "license bom", "assess", "fit", "cost",
-    "catalog list", "catalog show", "catalog status", "catalog sync",
+    "catalog list", "catalog sync",
     "adapters list", "adapters show",
     "adapters export", "pull", "weights list", "weights show", "weights convert",
     "weights rm", "engines list", "engines install", "engines rm", "tune-engine", "serve",
@@ -83,7 +83,7 @@ NOTHING_STORED = {
     "keys list", "label", "adapters rm", "tasks",
     "encoders list", "encoders show", "encoders export", "encoders rm", "defer curve",
     "mcp confirm", "skill install", "completion",
-    "rollout status", "rollout rehearse", "audit", "machine", "doctor", "settings",
+    "rollout status", "rollout rehearse", "audit", "doctor", "settings",
 }  # fmt: skip
 """They look, or change files of weights and engines that no store knows of."""
 

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from freehold.errors import UnknownModelError, UpstreamError, UsageError
+from freehold.errors import UpstreamError, UsageError
 from freehold.settings import load
 from freehold.types.machine import Workload
-from freehold.workflows.choose.catalog import get_model, list_models, sync, synced_quantizations
+from freehold.workflows.choose.catalog import known_model, list_models, sync, synced_quantizations
 from freehold.workflows.choose.quants import quants
 from freehold.workflows.fit.fit import fit_model
 from freehold.workflows.fit.machine import find_machine
@@ -158,7 +158,7 @@ def test_new_releases_of_an_owner_are_kept_with_source_and_date(hub, settings):
     assert {(change.model, change.kind) for change in found.changes} == {
         ("Qwen/Qwen9-1B", "new"), ("Qwen/Qwen9-Strange", "new"), ("Qwen/Qwen9-Gated", "new"),
     }  # fmt: skip
-    model = get_model(settings, "qwen9-1b")
+    model = known_model(settings, "qwen9-1b")
     assert model.license == "apache-2.0"
     assert model.publisher == "Alibaba Qwen"
     assert model.fetched == NOW.date()
@@ -169,7 +169,7 @@ def test_new_releases_of_an_owner_are_kept_with_source_and_date(hub, settings):
 
 def test_an_unknown_architecture_is_bounded_and_says_so(hub, settings):
     sync(settings, owners=("Qwen",), now=NOW)
-    strange = get_model(settings, "Qwen/Qwen9-Strange")
+    strange = known_model(settings, "Qwen/Qwen9-Strange")
     assert strange.shape is not None
     assert any("not known here: an upper bound" in note for note in strange.notes)
     found = fit_model(strange.id, workload=Workload(), settings=settings)
@@ -178,7 +178,7 @@ def test_an_unknown_architecture_is_bounded_and_says_so(hub, settings):
 
 def test_what_is_gated_has_no_shape_and_says_why(hub, settings):
     sync(settings, owners=("Qwen",), now=NOW)
-    gated = get_model(settings, "Qwen/Qwen9-Gated")
+    gated = known_model(settings, "Qwen/Qwen9-Gated")
     assert gated.shape is None
     assert any("terms must be accepted" in note for note in gated.notes)
 
@@ -232,5 +232,4 @@ def test_unknown_repositories_are_told_and_do_not_stop_the_rest(hub, settings):
     found = sync(settings, models=("Qwen/Nothing", "Qwen/Qwen9-1B"), now=NOW)
     assert found.unread[0][0] == "Qwen/Nothing"
     assert [change.model for change in found.changes] == ["Qwen/Qwen9-1B"]
-    with pytest.raises(UnknownModelError, match="neither in the catalog nor synced"):
-        get_model(settings, "Qwen/Nothing")
+    assert known_model(settings, "Qwen/Nothing") is None

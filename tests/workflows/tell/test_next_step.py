@@ -16,7 +16,7 @@ from freehold.workflows.tell.journey_steps import journey_steps
 from freehold.workflows.tell.next_step import journey_state
 
 COMMAND_OF = {
-    "broken": "freehold doctor --problems",
+    "broken": "freehold doctor",
     "fresh": "freehold init LOG",
     "named": "freehold import FILE",
     "imported": "freehold dataset build",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -15,39 +14,50 @@ if TYPE_CHECKING:
     from freehold.catalog.synced import CatalogChange, Shadow, SyncedModel
     from freehold.types.model import Model, Shape
     from freehold.workflows.choose.catalog import ModelDetails
-    from freehold.workflows.choose.catalog_status import CatalogStatus
 
 
 @click.group("catalog")
 def command() -> None:
-    """List and show the models freehold knows, say how old that is, ask a hub what is new.
+    """List and show the models freehold knows, ask a hub what is new.
 
     \b
     Example:
       freehold catalog list gemma
-      freehold catalog status
+      freehold catalog list google/gemma-3-27b-it
       freehold catalog sync Qwen/Qwen3-8B
     """
 
 
 @command.command("list")
 @click.argument("part", required=False)
-@json_option("freehold.cli.printed:KnownModels")
+@json_option(
+    "freehold.cli.printed:KnownModels",
+    model="freehold.cli.printed:ShippedModel",
+    synced="freehold.catalog.synced:SyncedModel",
+)
 def list_command(part: str | None, as_json: bool) -> None:
     """List known models, or those whose id, family or publisher contains PART. Exit code 1 when there is none.
+
+    Where PART is the whole name of a model, show what is known about it: shape, context, chat template, tools,
+    published files and scores.
 
     \b
     Example:
       freehold catalog list
       freehold catalog list mistral --json
+      freehold catalog list google/gemma-3-27b-it
     """
     from freehold.catalog import unlisted
     from freehold.catalog.freshness import said
     from freehold.catalog.synced import shadows
     from freehold.hardware.tensors import parameter_count
     from freehold.settings import load
-    from freehold.workflows.choose.catalog import list_models
+    from freehold.workflows.choose.catalog import known_model, list_models
 
+    model = None if part is None else known_model(load(), part)
+    if model is not None:
+        _show(model, as_json)
+        return
     shipped, own = list_models(load(), family=part)
     if as_json:
         print_json({"shipped": shipped, "synced": own})
@@ -83,78 +93,11 @@ def list_command(part: str | None, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-@command.command("show")
-@click.argument("model")
-@json_option("freehold.cli.printed:ShippedModel", synced="freehold.catalog.synced:SyncedModel")
-def show(model: str, as_json: bool) -> None:
-    """Show what is known about MODEL: shape, context, chat template, tools, published files and scores.
-
-    \b
-    Example:
-      freehold catalog show google/gemma-3-27b-it
-    """
-    from msgspec import to_builtins
-
-    from freehold.catalog.synced import shadow_of
-    from freehold.settings import load
-    from freehold.types.model import Model
-    from freehold.workflows.choose.catalog import details, get_model
-
-    found = get_model(load(), model)
-    if isinstance(found, Model):
-        more = details(found)
-        if as_json:
-            print_json({**to_builtins(found), **to_builtins(more)})
-        else:
-            _show_shipped(found, more)
-            shadow = shadow_of(load().home, found)
-            if shadow is not None:
-                echo(_overruled(shadow))
-    elif as_json:
-        print_json(found, "synced")
-    else:
-        _show_synced(found)
-
-
-@command.command("status")
-@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Count days to this date (default: today).")
-@json_option("freehold.workflows.choose.catalog_status:CatalogStatus")
-def status_command(as_of: datetime | None, as_json: bool) -> None:
-    """Say how old each part of the catalog is and what is missing from it. Exit code 1 when a part is stale.
-
-    A part is stale when its newest row was read more days ago than such facts hold; a fact that is stale says so where
-    it is used. Missing: models known to exist without a row and why, models whose way with tools was not looked up,
-    licences whose text was not read.
-
-    \b
-    Example:
-      freehold catalog status
-      freehold catalog status --as-of 2027-06-01 --json
-    """
-    from freehold.settings import load
-    from freehold.workflows.choose.catalog_status import status
-
-    found = status(load(), (as_of or now()).date())
-    if as_json:
-        print_json(found)
-    else:
-        _show_status(found)
-    if found.stale:
-        raise SystemExit(1)
-
-
 @command.command("sync")
 @click.argument("models", nargs=-1)
 @click.option("--owner", "owners", multiple=True, help="Only this owner on the hub; repeatable.")
-@click.option(
-    "--newest",
-    type=click.IntRange(1, 1000),
-    default=20,
-    show_default=True,
-    help="Repositories looked at per owner.",
-)
 @json_option("freehold.workflows.choose.catalog:SyncResult")
-def sync(models: tuple[str, ...], owners: tuple[str, ...], newest: int, as_json: bool) -> None:
+def sync(models: tuple[str, ...], owners: tuple[str, ...], as_json: bool) -> None:
     """Ask the hub what is new: releases of known publishers, or MODELS and their quantizations.
 
     Licence, sizes (from config.json) and files with their bytes are read, no weights. What is new is kept in the
@@ -165,14 +108,14 @@ def sync(models: tuple[str, ...], owners: tuple[str, ...], newest: int, as_json:
     Example:
       freehold catalog sync
       freehold catalog sync Qwen/Qwen3-8B
-      freehold catalog sync --owner mistralai --newest 5
+      freehold catalog sync --owner mistralai
     """
     from freehold.cli.progress import progress
     from freehold.settings import load
     from freehold.workflows.choose.catalog import sync as run
 
     with progress() as bar:
-        found = run(load(), models=models, owners=owners, newest=newest, progress=bar)
+        found = run(load(), models=models, owners=owners, progress=bar)
     if as_json:
         print_json(found)
         return
@@ -183,38 +126,26 @@ def sync(models: tuple[str, ...], owners: tuple[str, ...], newest: int, as_json:
         echo(f"! {repo}: {why}", err=True)
 
 
-def _show_status(found: CatalogStatus) -> None:
-    width = max(len(one.part) for one in found.parts)
-    echo(click.style(f"{'part':<{width}} {'rows':>6}  {'read':<24}  fresh for", dim=True))
-    for one in found.parts:
-        span = f"{one.oldest}" if one.oldest == one.newest else f"{one.oldest}…{one.newest}"
-        line = f"{one.part:<{width}} {one.rows:>6}  {span:<24}  {one.stale_days} days"
-        days = (found.as_of - one.newest).days
-        if one.stale:
-            line += "  " + click.style(f"stale: checked {days} days ago", fg="red")
-        elif one.stale_rows:
-            line += "  " + click.style(f"{one.stale_rows} rows are stale", fg="yellow")
-        echo(line)
-    echo(
-        hanging(f"{', '.join(found.newest)} ({found.newest_released})", f"newest of {found.models} models: ")
-    )
-    ids = [name for row in found.unlisted for name in row.ids]
-    echo(f"missing: {len(ids)} models known to exist have no row")
-    for row in found.unlisted:
-        echo(hanging(f"{', '.join(row.ids)} ({row.released}): {row.why}", "  - ", "    "))
-    if found.tools_unknown:
-        echo(hanging(", ".join(found.tools_unknown), "tools not looked up: ", "  "))
-    echo(
-        f"licences whose text was not read: {len(found.licenses_unread)}; where one counts, rulings say unclear"
-    )
-    for text in found.licenses_unread:
-        echo(hanging(f"{text.name} ({text.releases} releases): {text.source}", "  - ", "    "))
-    if found.own:
-        echo(f"your own records: {found.own} (freehold catalog list)")
-    for shadow in found.shadows:
+def _show(model: Model | SyncedModel, as_json: bool) -> None:
+    from msgspec import to_builtins
+
+    from freehold.catalog.synced import SyncedModel, shadow_of
+    from freehold.settings import load
+    from freehold.workflows.choose.catalog import details
+
+    if isinstance(model, SyncedModel):
+        if as_json:
+            print_json(model, "synced")
+        else:
+            _show_synced(model)
+        return
+    more = details(model)
+    if as_json:
+        print_json({**to_builtins(model), **to_builtins(more)}, "model")
+        return
+    _show_shipped(model, more)
+    if (shadow := shadow_of(load().home, model)) is not None:
         echo(_overruled(shadow))
-    if found.stale:
-        echo(f"stale: {', '.join(found.stale)}; pip install --upgrade freehold", err=True)
 
 
 def _overruled(shadow: Shadow) -> str:

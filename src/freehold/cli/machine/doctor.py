@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
 
 @click.command("doctor")
-@click.option("--problems", is_flag=True, help="Show only what is not ok.")
 @config_option
 @json_option("freehold.workflows.doctor.examine:Diagnosis")
-def command(config_path: Path | None, problems: bool, as_json: bool) -> None:
+def command(config_path: Path | None, as_json: bool) -> None:
     """Look for what is wrong here, or soon will be; each finding has a way out.
 
     Looks at the machine, disks, clock, versions and engines; at the project's configuration, keys, port and facts;
@@ -31,7 +30,6 @@ def command(config_path: Path | None, problems: bool, as_json: bool) -> None:
     \b
     Examples:
       freehold doctor
-      freehold doctor --problems
       freehold doctor --config /srv/app/freehold.toml --json
     """
     from freehold.workflows.doctor.examine import diagnose, site_of
@@ -40,18 +38,16 @@ def command(config_path: Path | None, problems: bool, as_json: bool) -> None:
     if as_json:
         print_json(diagnosis)
     else:
-        _show(diagnosis, only_problems=problems)
+        _show(diagnosis)
     sys.exit(diagnosis.exit_code)
 
 
-def _show(diagnosis: Diagnosis, *, only_problems: bool) -> None:
+def _show(diagnosis: Diagnosis) -> None:
     counts = dict.fromkeys(COLOURS, 0)
     for part, findings in diagnosis.parts.items():
-        shown = [one for one in findings if one.outcome != "ok" or not only_problems]
-        if shown:
-            echo(click.style(part, bold=True))
+        echo(click.style(part, bold=True))
         for one in findings:
             counts[one.outcome] += 1
-        show_findings(shown)
+        show_findings(findings)
     line = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     echo(f"\n{line}")

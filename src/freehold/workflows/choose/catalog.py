@@ -52,7 +52,6 @@ def sync(
     *,
     models: tuple[str, ...] = (),
     owners: tuple[str, ...] = (),
-    newest: int = NEWEST,
     progress: Progress | None = None,
     now: datetime | None = None,
 ) -> SyncResult:
@@ -71,7 +70,7 @@ def sync(
     progress = progress or Silent()
     now = now or datetime.now(UTC)
     hub.reach()
-    repositories = _of_models(models, progress) if models else _of_owners(owners, newest, progress)
+    repositories = _of_models(models, progress) if models else _of_owners(owners, progress)
     changes: list[CatalogChange] = []
     unread: list[tuple[str, str]] = []
     progress.step("read", note=f"{len(repositories)} repositories")
@@ -90,12 +89,12 @@ def sync(
     )
 
 
-def _of_owners(owners: tuple[str, ...], newest: int, progress: Progress) -> list[str]:
+def _of_owners(owners: tuple[str, ...], progress: Progress) -> list[str]:
     listed = owners or tuple(owner for row in publishers.rows() for owner in row.owners)
     found: list[str] = []
     progress.step("list", note=f"{len(listed)} publishers")
     for number, owner in enumerate(listed, 1):
-        for one in hub.newest_of(owner, newest):
+        for one in hub.newest_of(owner, NEWEST):
             answers = one.task in hub.ANSWERING or (one.task is None and "gguf" in one.tags)
             if answers and catalog.find(one.repo) is None:
                 found.append(one.repo)
@@ -235,14 +234,6 @@ def details(model: Model) -> ModelDetails:
     return ModelDetails(quantizations=tuple(quantizations.of(names)), scores=tuple(scores.of(names)))
 
 
-def get_model(settings: Settings, model_id: str) -> Model | SyncedModel:
-    """One model, from the shipped catalog or the synced one. Raises `UnknownModelError`."""
-    model = catalog.find(model_id)
-    if model is not None:
-        return model
-    own = synced.find(settings.home, model_id)
-    if own is not None:
-        return own
-    raise UnknownModelError(
-        f"model {model_id} is neither in the catalog nor synced", hint=catalog.hint(model_id)
-    )
+def known_model(settings: Settings, name: str) -> Model | SyncedModel | None:
+    """The model of this name in the shipped catalog, else the synced one; None where neither has it."""
+    return catalog.find(name) or synced.find(settings.home, name)

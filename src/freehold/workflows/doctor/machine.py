@@ -48,9 +48,14 @@ def look_at_machine(_: Site) -> MachineFacts:
 def judge_machine(facts: MachineFacts) -> Iterator[Finding]:
     """Memory, and a GPU that is there and not seen."""
     here = facts.machine
-    cards = ", ".join(device.name for device in here.accelerators) or "no GPU"
+    cards = ", ".join(f"{one.name} ({gib(one.memory_bytes)}, {one.how})" for one in here.accelerators)
     cores = "1 core" if here.cores == 1 else f"{here.cores} cores"
-    line = f"{cores}, {gib(here.memory_bytes)} memory, {gib(here.available_memory_bytes)} available, {cards}"
+    known = {name: f" ({how})" for name, how in here.how.items()}
+    line = (
+        f"{here.cpu} with {', '.join(here.isa) or 'instruction sets not known'}; {cores}{known.get('cores', '')}, "
+        f"{gib(here.memory_bytes)} memory{known.get('memory', '')}, {gib(here.available_memory_bytes)} available"
+        f"{known.get('available memory', '')}, {cards or 'no GPU'}"
+    )
     if here.available_memory_bytes < min(LEAST_MEMORY, here.memory_bytes // 10):
         yield fail("machine", line, "free some memory, or serve a smaller model: freehold fit MODEL")
     elif here.available_memory_bytes < LEAST_MEMORY:

@@ -72,7 +72,7 @@ def next_action(facts: ProjectFacts, stage: JourneyStage) -> NextAction:
     if stage == "broken":
         return NextAction(
             sentence="Find out what is wrong",
-            command="freehold doctor --problems",
+            command="freehold doctor",
             why=facts.broken or "",
             others=(
                 OtherWay(sentence="Check every row", command="freehold store check"),
