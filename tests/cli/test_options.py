@@ -57,7 +57,7 @@ def test_what_cannot_be_an_address_is_refused_before_anything_is_asked(freehold,
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["quants", "m", "--margin", "0.1"], "--margin goes with --measure"),
+        (["quants", "m", "--quant", "Q8_0"], "--quant goes with --measure"),
         (["migrate", "--dir", "x"], "--dir goes with --all"),
         (["mcp", "--port", "3"], "--port goes with --http"),
         (["watch", "--history", "--budget", "3"], "--budget does not go with --history"),

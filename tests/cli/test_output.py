@@ -70,7 +70,7 @@ tasks traffic.jsonl | tasks --captured | traces list | import traffic.jsonl | st
 dataset list | dataset show | dataset card | dataset check | forget --conversation c7 --dry-run | scan .
 retirements | retirements gpt-4o --fail-within 90 | license meta-llama/Llama-3.3-70B-Instruct
 license identify LICENSE
-assess | assess --all | assess --machine 2x+H100+SXM --tools --context 32768
+assess | assess --all | assess --machine 2x+H100+SXM --task tools --context 32768
 fit Qwen/Qwen3-8B --machine RTX+4090 | fit deepseek-ai/DeepSeek-V3 --machine 8x+H100+SXM --engine vllm
 fit Qwen/Qwen3-8C | quants Qwen/Qwen3-8B --machine L4 | cost Qwen/Qwen3-8B --machine H100+SXM
 cost Qwen/Qwen3-8B --machine nonsense | catalog list | catalog list Qwen/Qwen3-8B

@@ -42,7 +42,6 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     gguf: tuple[str, ...] = ()
     chat_template: str | None = None
     published: tuple[PublishedForm, ...] = ()
-    draft_layers: int = 0
     note: str | None = None
 
 
@@ -105,7 +104,6 @@ def _model(family: FamilyFile, row: ModelRow) -> Model:
         chat_template=row.chat_template or family.chat_template,
         quantization=family.quantization,
         published=row.published,
-        draft_layers=row.draft_layers,
         note=row.note,
     )
 

@@ -190,7 +190,9 @@ def _listed(model: str) -> tuple[Any, Any]:
         for found in makers:
             listed = listed or found.find_model(name.model)
     if listed is None or (_owner(listed, found).id == "openai" and _is_second_hand(listed)):
-        hint = "state it: --input-price and --output-price, in dollars per million tokens"
+        hint = (
+            "state it: [incumbent] price = { prompt = 2.5, completion = 10 }, in dollars per million tokens"
+        )
         if name.vendor == "azure":
             hint = (
                 f"a deployment may have any name: say which model it is, azure/gpt-4o for example; or {hint}"

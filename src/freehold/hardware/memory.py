@@ -33,14 +33,6 @@ DEVICE_BYTES = 500 << 20
 Engine = Literal["llamacpp", "vllm"]
 
 
-class DraftLoad(NamedTuple):
-    """What drafts tokens that the model only checks (speculative decoding): a small model, or layers of its own."""
-
-    shape: Shape
-    weights_bytes: int
-    basis: str
-
-
 class ServingLoad(NamedTuple):
     """What is held in memory while a model is served, apart from what grows with the workload.
 
@@ -59,7 +51,6 @@ class ServingLoad(NamedTuple):
     dense: str | None = None
     """What layers besides the routed experts are stored in, where it differs from `quantization`."""
     copied_bytes: int = 0
-    draft: DraftLoad | None = None
 
 
 class KvCache(NamedTuple):
@@ -228,8 +219,6 @@ def serving_parts(
     parts.append(
         FitPart(name="compute", bytes=compute_bytes(shape, workload), basis=f"micro-batch of {MICRO_BATCH}")
     )
-    if load.draft is not None:
-        parts.extend(_draft(load.draft, workload, load.kv_type))
     if devices:
         basis = f"driver and libraries on {devices} × accelerator, assumed {DEVICE_BYTES >> 20} MiB each"
         parts.append(FitPart(name="engine", bytes=DEVICE_BYTES * devices, basis=basis))
@@ -244,18 +233,6 @@ def serving_parts(
             )
             parts.append(FitPart(name="prompt_cache", bytes=load.prompt_cache_bytes, basis=basis))
     return tuple(parts)
-
-
-def _draft(draft: DraftLoad, workload: Workload, kv_type: str) -> list[FitPart]:
-    """Weights, cache and scratch memory of the draft model: a context of its own in the same process."""
-    held = kv_cache(draft.shape, workload, k_type=kv_type, v_type=kv_type).bytes
-    held += compute_bytes(draft.shape, workload)
-    return [
-        FitPart(name="draft", bytes=draft.weights_bytes, basis=draft.basis),
-        FitPart(
-            name="draft_cache", bytes=held, basis=f"cache of the draft, {kv_type}, and its compute buffers"
-        ),
-    ]
 
 
 def layers_in_words(shape: Shape) -> str:

@@ -202,7 +202,6 @@ def vllm_parts(
         parts.append(
             FitPart(name="adapters", bytes=load.adapters_bytes, basis="adapters held next to the base")
         )
-    parts.extend(_draft(load, workload, layout, batch_tokens))
     parts.append(
         FitPart(
             name="kv_cache",
@@ -234,16 +233,3 @@ def vllm_parts(
         )
     )
     return tuple(parts)
-
-
-def _draft(load: ServingLoad, workload: Workload, layout: Layout, batch_tokens: int) -> list[FitPart]:
-    """Weights and cache of what drafts for speculative decoding: split as the model is."""
-    draft = load.draft
-    if draft is None:
-        return []
-    cache = kv_bytes(draft.shape, workload, load.kv_type, batch_tokens)
-    cache += kv_copies_bytes(draft.shape, workload, load.kv_type, layout, batch_tokens)
-    return [
-        FitPart(name="draft", bytes=draft.weights_bytes, basis=draft.basis),
-        FitPart(name="draft_cache", bytes=cache, basis=f"cache of the draft, {load.kv_type}"),
-    ]

@@ -222,8 +222,6 @@ class Model(Record, frozen=True, kw_only=True):
     """What its makers publish where that is not 16 bits: anything wider is larger and holds no more."""
     published: tuple[PublishedForm, ...] = ()
     """Releases as safetensors, the model's own first. Without one 16 bits are taken for its form."""
-    draft_layers: int = 0
-    """Layers that predict more than one token (MTP), which come with the weights and draft for the others."""
     note: str | None = None
 
 

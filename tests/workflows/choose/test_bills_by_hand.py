@@ -410,11 +410,14 @@ def billed(folder, incumbent, records, *more):
         path.write_text("".join(json.dumps(record) + "\n" for record in records))
     brought = runner.invoke(cli, ["import", str(path), "--json"])
     assert brought.exit_code == 0, brought.output
-    stated = ["--input-price", "2", "--output-price", "8"] if incumbent == "house" else []
+    if incumbent == "house":
+        (folder / "freehold.toml").write_text(
+            '[app]\nname = "x"\n[incumbent]\nmodel = "house"\nprice = { prompt = 2, completion = 8 }\n'
+        )
     found = runner.invoke(
         cli,
         ["cost", "Qwen/Qwen3-8B", "--incumbent", incumbent, "--machine", "L4", "--usd-per-hour", "1",
-         "--requests-per-month", "1000000", *stated, "--json"],
+         "--requests-per-month", "1000000", "--json"],
     )  # fmt: skip
     assert found.exit_code == 0, found.output + str(found.exception)
     return json.loads(found.stdout)

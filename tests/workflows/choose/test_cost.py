@@ -144,23 +144,18 @@ def test_a_cheaper_host_of_the_same_model_stands_in_the_headline(project):
 
 
 OSS = ["openai/gpt-oss-120b", "--incumbent", "gpt-4o", "--machine", "2x H100 SXM", "--requests-per-month", "5_000_000",
-       "--prompt-tokens", "3000", "--cached-tokens", "2000", "--completion-tokens", "400"]  # fmt: skip
+       "--prompt-tokens", "3000", "--completion-tokens", "400"]  # fmt: skip
 
 
 def test_requests_at_once_are_chosen_from_memory_and_time_and_are_in_the_list_of_what_would_change(project):
     found = json.loads(run(*OSS, "--json").stdout)
     assert found["advice"] == "leave"
-    # Published by GPUStack's lab for this model on 2x H100 with vLLM: 34,000 tokens a second, one or two machines.
-    assert found["self_host"]["machines"] == [1, 2]
+    # Published by GPUStack's lab for this model on 2x H100 with vLLM: 34,000 tokens a second: a machine or few.
+    assert found["self_host"]["machines"] == [1, 3]
     assert found["self_host"]["concurrency"] > 100
     assert "the most that are answered within 30 s each" in found["self_host"]["basis"]
     others = [what for what, _ in found["sensitivity"] if "at once" in what]
     assert len(others) == 2 and others[0].startswith("answers within 15 s (")
-    for count in (128, 256, 512):
-        assert json.loads(run(*OSS, "--concurrency", str(count), "--json").stdout)["advice"] == "leave"
-    stated = json.loads(run(*OSS, "--concurrency", "8", "--json").stdout)
-    assert stated["advice"] == "undecided" and "(as stated)" in stated["self_host"]["basis"]
-    assert [what for what, _ in stated["sensitivity"] if "at once" in what] == ["4 at once", "16 at once"]
 
 
 def test_openai_does_not_sell_what_a_reseller_s_list_says(project):
@@ -172,9 +167,8 @@ def test_openai_does_not_sell_what_a_reseller_s_list_says(project):
 
 
 def test_a_machine_that_is_mine_already_costs_its_power(project):
-    found = json.loads(
-        run("Qwen/Qwen3-8B", "--incumbent", "gpt-4o", "--machine", "L4", "--owned", *STATED, "--json").stdout
-    )
+    own = ("--machine", "L4", "--purchase-usd", "0")
+    found = json.loads(run("Qwen/Qwen3-8B", "--incumbent", "gpt-4o", *own, *STATED, "--json").stdout)
     # 72 W x 1.5 for the rest of the machine, 730.5 hours, $0.25 a kilowatt-hour; by hand: 0.108 x 730.5 x 0.25
     assert float(found["self_host"]["usd_per_machine_month"]["low"]) == pytest.approx(19.7235)
     assert "owned already: its power alone, 108 W at $0.25 a kilowatt-hour" in found["self_host"]["basis"]
@@ -220,36 +214,13 @@ def test_the_price_of_the_project_s_incumbent_is_its_own(project):
         (["--usd-per-hour", "\u20ac2"], "amounts are in US dollars"),
         (["--usd-per-hour", "-1"], "is below 0"),
         (["--usd-per-hour", "3-2"], "ends below its beginning"),
-        (["--input-price", "-1", "--output-price", "2"], "0 or more"),
-        (["--input-price", "1"], "a price needs both ends"),
-        (["--owned", "--watts", "-5"], "cost 0 or more"),
-        (["--cached-tokens", "900"], "make no sense"),
+        (["--watts", "-5"], "cost 0 or more"),
     ],
 )
 def test_amounts_that_make_no_sense_are_refused(project, arguments, says):
     result = run("Qwen/Qwen3-8B", "--incumbent", "gpt-4o", "--machine", "L4", *STATED, *arguments)
     assert result.exit_code != 0
     assert says in result.output + str(result.exception)
-
-
-def test_the_picture_as_a_page(project):
-    arguments = [
-        "Qwen/Qwen3-8B",
-        "--incumbent",
-        "gpt-4o",
-        "--machine",
-        "L4",
-        "--usd-per-hour",
-        "0.6-0.9",
-        *STATED,
-    ]
-    result = run(*arguments, "--html", "cost.html")
-    assert result.exit_code == 0, result.output
-    assert "would be" in result.stdout
-    assert "the machine half as fast" in result.stdout
-    page = (project / "cost.html").read_text()
-    assert "<svg" in page
-    assert run(*arguments, "--html", "nowhere/cost.html").exit_code != 0
 
 
 def test_where_no_model_is_named_the_one_chosen_is_meant_else_the_first_that_writes(project):

@@ -113,8 +113,8 @@ GPU = Machine(
 )  # fmt: skip
 
 
-def order(rows, task=None, by="prior"):
-    return [one.model for one in ranked(rows, by, task, GPU)]
+def order(rows, task=None):
+    return [one.model for one in ranked(rows, task, GPU)]
 
 
 def test_what_was_rejected_here_stands_last_and_what_was_promoted_first():
@@ -134,7 +134,7 @@ def test_a_larger_model_than_the_task_needs_stands_behind():
 
 def test_a_later_model_takes_the_place_of_one_as_large():
     ordered = ranked(
-        [row("Qwen/Qwen3.5-27B"), row("Qwen/Qwen3.6-27B"), row("google/gemma-3-4b-it")], "prior", None, GPU
+        [row("Qwen/Qwen3.5-27B"), row("Qwen/Qwen3.6-27B"), row("google/gemma-3-4b-it")], None, GPU
     )
     assert (
         ordered[-1].model == "Qwen/Qwen3.5-27B" and "Qwen/Qwen3.6-27B is as large" in ordered[-1].reasons[-1]

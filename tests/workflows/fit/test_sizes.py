@@ -147,7 +147,7 @@ def test_adapters_are_counted_beside_the_base(tmp_path, tiny, settings):
     assert {part.name: part.bytes for part in found.parts}["adapters"] == 8000
     with pytest.raises(InputError, match="not a model") as caught:
         size_model(str(folder / "adapter_config.json"), settings=settings)
-    assert "freehold fit some/base --adapter" in caught.value.hint
+    assert "freehold fit some/base" in caught.value.hint
     with pytest.raises(InputError, match="no adapter_model"):
         adapter_bytes(empty)
 

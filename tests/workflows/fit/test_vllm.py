@@ -5,7 +5,6 @@ import json
 import pytest
 
 from freehold.catalog import accelerators, models
-from freehold.errors import UsageError
 from freehold.hardware.fit import device_room
 from freehold.hardware.memory import ServingLoad
 from freehold.hardware.parallel import Layout
@@ -22,7 +21,7 @@ from freehold.types.machine import Workload
 from freehold.workflows.fit.fit import ServingOptions, fit_model
 from freehold.workflows.fit.machine import find_machine
 from freehold.workflows.fit.sizes import size_model
-from freehold.workflows.fit.vllm import as_served, draft_of, release_in
+from freehold.workflows.fit.vllm import as_served, release_in
 
 GIB = 1 << 30
 
@@ -154,54 +153,6 @@ def test_an_fp8_cache_is_half_and_named_as_a_way_out(settings):
     assert not plain.fits
     assert half.fits
     assert any("--kv-type fp8" in way for way in plain.ways_out)
-
-
-def test_a_draft_model_is_counted_with_its_cache(settings):
-    for engine in ("llamacpp", "vllm"):
-        alone, drafted = (
-            fit_model(
-                "Qwen/Qwen3-32B",
-                workload=Workload(),
-                machine=find_machine("2x L40S", settings),
-                settings=settings,
-                options=ServingOptions(engine=engine, draft=draft),
-            )
-            for draft in (None, "Qwen/Qwen3-0.6B")
-        )
-        parts = {part.name: part.bytes for part in drafted.parts}
-        assert drafted.total_bytes - alone.total_bytes == parts["draft"] + parts["draft_cache"]
-        assert 0.3 * GIB < parts["draft"] < 1.2 * GIB
-
-
-def test_own_draft_layers_are_counted(settings):
-    """DeepSeek-V3's README: 14B of multi-token-prediction weights, of which 1.85B are embeddings and head it shares."""
-    sized = as_served(
-        size_model("deepseek-ai/DeepSeek-V3", settings=settings), "deepseek-ai/DeepSeek-V3", None
-    )
-    draft = draft_of("mtp", sized, "deepseek-ai/DeepSeek-V3", safetensors=True, settings=settings)
-    assert draft.weights_bytes / 1e9 == pytest.approx(14 - 1.85, rel=0.05)
-    parts = {part.name for part in fitted("deepseek-ai/DeepSeek-V3", "8x H200", settings, draft="mtp").parts}
-    assert {"draft", "draft_cache"} <= parts
-
-
-@pytest.mark.parametrize(
-    ("model", "draft", "engine", "says"),
-    [
-        ("Qwen/Qwen3-32B", "google/gemma-3-270m", "vllm", "it cannot draft for it"),
-        ("Qwen/Qwen3-8B", "Qwen/Qwen3-14B", "vllm", "is not smaller"),
-        ("Qwen/Qwen3-8B", "mtp", "vllm", "no multi-token-prediction layers"),
-        ("deepseek-ai/DeepSeek-V3", "mtp", "llamacpp", "GGUF files leave these layers out"),
-    ],
-)
-def test_what_cannot_draft_is_refused(settings, model, draft, engine, says):
-    with pytest.raises(UsageError, match=says):
-        fit_model(
-            model,
-            workload=Workload(),
-            machine=find_machine("8x H200", settings),
-            settings=settings,
-            options=ServingOptions(engine=engine, draft=draft),
-        )
 
 
 def test_a_folder_is_served_in_the_form_its_config_names(settings, tmp_path):

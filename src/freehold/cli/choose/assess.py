@@ -14,7 +14,6 @@ from freehold.types.units import GIB
 
 if TYPE_CHECKING:
     from freehold.types.planning.assessment import Assessment, CandidateRow, Needs
-    from freehold.workflows.choose.assess import StatedMoney
 
 
 @click.command("assess")
@@ -40,18 +39,8 @@ if TYPE_CHECKING:
     "--max-latency", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="For one request."
 )
 @click.option("--trainable", is_flag=True, help="An adapter of it must be trainable on the machine.")
-@click.option("--tools", is_flag=True, help="The application calls tools.")
 @click.option("--vision", is_flag=True, help="The application sends images.")
 @click.option("--language", "languages", multiple=True, help="Language code the model must know; repeatable.")
-@click.option(
-    "--rank-by",
-    type=click.Choice(["prior", "size", "speed", "memory"]),
-    default="prior",
-    show_default=True,
-    help="Order of what is left; a measured score always comes first.",
-)
-@click.option("--usd-per-hour", help="Price of the machine, for example 2.5 or 2-3.5 (default: catalog).")
-@click.option("--requests-per-month", type=int, help="Requests a month, where the traces cannot say.")
 @click.option(
     "--write",
     "written",
@@ -64,7 +53,6 @@ if TYPE_CHECKING:
 def command(
     models: tuple[str, ...],
     machine: str | None,
-    rank_by: str,
     written: int | None,
     show_all: bool,
     config_path: Path | None,
@@ -84,27 +72,23 @@ def command(
       freehold assess --machine "RTX 4090" --task extraction --trainable
       freehold assess --machine "2x H100" --task agent --context 131072 --min-tokens-per-second 30
       freehold assess Qwen/Qwen3-8B google/gemma-3-27b-it --json
-      freehold assess --rank-by speed --write 3
+      freehold assess --write 3
     """
     from freehold.types.planning.assessment import ModelLimits
     from freehold.workflows.choose.assess import assess
-    from freehold.workflows.choose.ranking import RANK_RULES
     from freehold.workflows.project import open_project
 
-    money = _money(wanted["usd_per_hour"], wanted["requests_per_month"])
     project = open_project(config_path, must_exist=written is not None)
     found = assess(
         project,
         machine_spec=machine,
         stated=_stated(wanted),
         models=models,
-        rank_by=next(rule for rule in RANK_RULES if rule == rank_by),
         limits=ModelLimits(
             least_tokens_per_second=wanted["min_tokens_per_second"],
             most_seconds=wanted["max_latency"],
             trainable=wanted["trainable"],
         ),
-        money=money,
     )
     if as_json:
         print_json(found)
@@ -125,35 +109,17 @@ def _stated(wanted: dict[str, Any]) -> Needs | None:
     """The needs that were stated; None where none was."""
     from freehold.types.planning.assessment import Needs
 
-    names = ("tools", "vision", "languages", "task", "context", "concurrency")
+    names = ("vision", "languages", "task", "context", "concurrency")
     if not any(wanted[name] for name in names):
         return None
     context, task = wanted["context"], wanted["task"]
     return Needs(
-        tools=wanted["tools"],
         vision=wanted["vision"],
         languages=wanted["languages"],
         context_tokens=context or (0 if task else Needs().context_tokens),
         concurrency=wanted["concurrency"] or 1,
         task=task,
     )
-
-
-def _money(usd_per_hour: str | None, requests_per_month: int | None) -> StatedMoney:
-    from decimal import Decimal
-
-    from freehold.cli.amounts import low_high
-    from freehold.workflows.choose.assess import StatedMoney
-    from freehold.workflows.choose.cost import LOOKED_UP, MachinePrice
-
-    price = LOOKED_UP
-    if usd_per_hour is not None:
-        try:
-            price = MachinePrice(usd_per_hour=low_high(usd_per_hour))
-        except click.BadParameter as error:
-            raise click.UsageError(f"--usd-per-hour: {error.message}") from None
-    requests = None if requests_per_month is None else Decimal(requests_per_month)
-    return StatedMoney(machine_price=price, requests_per_month=requests)
 
 
 def _show(found: Assessment, *, show_all: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -11,9 +11,6 @@ from freehold.cli.amounts import low_high, number
 from freehold.cli.options import config_option, hanging, json_option, print_json
 from freehold.cli.output import echo
 from freehold.types.cost import Bill, Cost, Range, SelfHost, Traffic
-
-if TYPE_CHECKING:
-    from freehold.costs.prices import TokenPrice
 
 
 @click.command("cost")
@@ -25,34 +22,14 @@ if TYPE_CHECKING:
 @click.option("--requests-per-month", type=number, help="Requests a month, where the traces cannot say.")
 @click.option("--prompt-tokens", type=number, help="Prompt tokens per request (no traces needed then).")
 @click.option("--completion-tokens", type=number, help="Completion tokens per request.")
-@click.option(
-    "--cached-tokens",
-    type=number,
-    default="0",
-    help="Of the prompt tokens, those read from a cache upstream.",
-)
 @click.option("--usd-per-hour", type=low_high, help="Price of a rented machine, for example 2.5 or 2-3.5.")
-@click.option("--purchase-usd", type=number, help="Price of a machine you own.")
-@click.option("--owned", is_flag=True, help="The machine is yours already: its power alone is counted.")
+@click.option("--purchase-usd", type=number, help="Price of a machine you own; 0: paid for, its power alone.")
 @click.option("--watts", type=float, help="Power an owned machine draws on average.")
 @click.option("--usd-per-kwh", type=number, default="0.25", show_default=True, help="Price of power.")
-@click.option("--input-price", type=number, help="Incumbent's price, dollars per million prompt tokens.")
-@click.option("--output-price", type=number, help="Incumbent's price, dollars per million completion tokens.")
 @click.option("--quant", "quantization", help="Quantization of MODEL, for example Q4_K_M.")
-@click.option(
-    "--concurrency",
-    type=click.IntRange(1, 4096),
-    help="Requests at once (default: as many as fit in memory and are answered in time).",
-)
-@click.option(
-    "--html",
-    "html_path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a page with the picture.",
-)
 @config_option
 @json_option("freehold.types.cost:Cost")
-def command(config_path: Path | None, html_path: Path | None, as_json: bool, **asked: Any) -> None:
+def command(config_path: Path | None, as_json: bool, **asked: Any) -> None:
     """Weigh the API's bill against holding MODEL: leave, stay, or not decidable, and why.
 
     Traffic comes from the traces in the store unless it is stated. What is not known is asked for, never
@@ -62,60 +39,23 @@ def command(config_path: Path | None, html_path: Path | None, as_json: bool, **a
     Example:
       freehold cost google/gemma-3-27b-it --machine "H100 SXM"
       freehold cost Qwen/Qwen3-8B --incumbent gpt-4o --machine L4 --usd-per-hour 0.6-0.9 \\
-          --requests-per-month 2_000_000 --prompt-tokens 800 --completion-tokens 120 \\
-          --html cost.html
+          --requests-per-month 2_000_000 --prompt-tokens 800 --completion-tokens 120
     """
     from freehold.workflows.choose.cost import Hosting, MachinePrice, cost
     from freehold.workflows.choose.traffic import StatedTraffic
     from freehold.workflows.project import open_project
 
-    price = MachinePrice(
-        asked["usd_per_hour"],
-        asked["purchase_usd"],
-        asked["watts"],
-        asked["usd_per_kwh"],
-        is_owned=asked["owned"],
-    )
+    price = MachinePrice(asked["usd_per_hour"], asked["purchase_usd"], asked["watts"], asked["usd_per_kwh"])
     found = cost(
         open_project(config_path),
-        Hosting(
-            asked["model"],
-            asked["quantization"],
-            asked["machine"],
-            price,
-            asked["concurrency"],
-        ),
+        Hosting(asked["model"], asked["quantization"], asked["machine"], price),
         incumbent=asked["incumbent"],
-        stated=StatedTraffic(
-            asked["requests_per_month"],
-            asked["prompt_tokens"],
-            asked["completion_tokens"],
-            asked["cached_tokens"],
-        ),
-        flat=_stated_price(asked),
+        stated=StatedTraffic(asked["requests_per_month"], asked["prompt_tokens"], asked["completion_tokens"]),
     )
-    if html_path is not None:
-        from freehold.workflows.choose.cost import write_page
-
-        write_page(found, html_path)
-        echo(f"wrote {html_path}", err=True)
     if as_json:
         print_json(found)
     else:
         _show(found)
-
-
-def _stated_price(asked: dict[str, Any]) -> TokenPrice | None:
-    """The incumbent's price as stated. Raises `UsageError` for one with an end missing."""
-    from freehold.costs.prices import TokenPrice
-    from freehold.errors import UsageError
-
-    ends = [asked[name] for name in ("input_price", "output_price")]
-    if all(end is None for end in ends):
-        return None
-    if ends[0] is None or ends[1] is None:
-        raise UsageError("a price needs both ends", hint="--input-price and --output-price")
-    return TokenPrice(*ends)
 
 
 def _show(found: Cost) -> None:

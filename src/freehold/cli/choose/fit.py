@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -41,10 +40,6 @@ BAR_WIDTH = 40
     help="Type of the KV cache: f16, q8_0, q4_0 … of llama.cpp, fp8 of vLLM.",
 )
 @click.option(
-    "--draft",
-    help="Draft for speculative decoding: a smaller model, or mtp for the model's own layers (vllm).",
-)
-@click.option(
     "--machine",
     "machine_spec",
     help='Another machine: a file, or words like "2x L4", "Apple M3 Max 64GB" or g5.xlarge.',
@@ -57,13 +52,6 @@ BAR_WIDTH = 40
     help="Whose overhead to count.",
 )
 @click.option(
-    "--adapter",
-    "adapters",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Adapter held next to the base: a GGUF or PEFT folder; repeatable.",
-)
-@click.option(
     "--train", "method", type=click.Choice(["lora", "qlora", "full"]), help="Fit training, not serving."
 )
 @json_option("freehold.types.machine:Fit")
@@ -73,10 +61,8 @@ def command(  # click passes each option
     concurrency: int,
     quantization: str | None,
     kv_type: str,
-    draft: str | None,
     machine_spec: str | None,
     engine: Literal["llamacpp", "vllm"],
-    adapters: tuple[Path, ...],
     method: Literal["lora", "qlora", "full"] | None,
     as_json: bool,
 ) -> None:
@@ -95,7 +81,6 @@ def command(  # click passes each option
       freehold fit google/gemma-3-27b-it --context 32768 --machine "RTX 4090"
       freehold fit Qwen/Qwen3-32B --engine vllm --concurrency 16 --machine "2x L40S"
       freehold fit openai/gpt-oss-120b --engine vllm --kv-type fp8 --machine H100
-      freehold fit Qwen/Qwen3-32B --draft Qwen/Qwen3-0.6B --machine g6e.xlarge
       freehold fit http://127.0.0.1:8000 --context 8192 --concurrency 32
       freehold fit Qwen/Qwen3-4B --train qlora --context 2048 --machine L4
     """
@@ -107,10 +92,8 @@ def command(  # click passes each option
     from freehold.workflows.fit.machine import find_machine
     from freehold.workflows.fit.training import SampleLengths, training_fit
 
-    if method is not None and (engine != "llamacpp" or adapters or draft):
-        raise UsageError(
-            "--engine, --adapter and --draft are of serving, --train counts a training run: ask one by one"
-        )
+    if method is not None and engine != "llamacpp":
+        raise UsageError("--engine is of serving, --train counts a training run: ask one by one")
     settings = load()
     machine = find_machine(machine_spec, settings, measure=method is None)
     project = _project()
@@ -120,10 +103,10 @@ def command(  # click passes each option
             workload=Workload(context_tokens=4096 if context is None else context, concurrency=concurrency),
             settings=settings,
             machine=machine,
-            options=ServingOptions(quantization, kv_type, engine, adapters, draft=draft),
+            options=ServingOptions(quantization, kv_type, engine),
             speeds=_measured(project) if machine_spec is None and engine == "llamacpp" else (),
         )
-        found = _with_unmet_calls(found, project, model, engine, adapters)
+        found = _with_unmet_calls(found, project, model, engine)
     else:
         found = training_fit(
             model,
@@ -159,16 +142,12 @@ def _measured(project: Project | None) -> tuple[MeasuredSpeed, ...]:
 
 
 def _with_unmet_calls(
-    found: Fit,
-    project: Project | None,
-    model: str,
-    engine: Literal["llamacpp", "vllm"],
-    adapters: tuple[Path, ...],
+    found: Fit, project: Project | None, model: str, engine: Literal["llamacpp", "vllm"]
 ) -> Fit:
     """With the reason that a model cannot be made to call the tools this project's requests demand, where that is so.
 
     It fits all the same; an adapter may bring a template that writes calls."""
-    if project is None or adapters:
+    if project is None:
         return found
     import msgspec
 

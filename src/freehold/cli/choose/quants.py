@@ -40,7 +40,6 @@ SPEED = 15
     multiple=True,
     help="With --measure: try this one; repeatable (default: Q8_0 down to Q2_K).",
 )
-@click.option("--margin", type=float, help="With --measure: the largest loss you accept (default: [task]).")
 @config_option
 @json_option("freehold.types.planning.quants:Quants", measured="freehold.types.planning.quants:QuantLosses")
 def command(  # click passes each option
@@ -51,7 +50,6 @@ def command(  # click passes each option
     made: str | None,
     measured: bool,
     quantizations: tuple[str, ...],
-    margin: float | None,
     config_path: Path | None,
     as_json: bool,
 ) -> None:
@@ -65,7 +63,7 @@ def command(  # click passes each option
     \b
     Example:
       freehold quants HuggingFaceTB/SmolLM2-135M-Instruct
-      freehold quants HuggingFaceTB/SmolLM2-135M-Instruct --measure --margin 0.02
+      freehold quants HuggingFaceTB/SmolLM2-135M-Instruct --measure
       freehold quants HuggingFaceTB/SmolLM2-135M-Instruct --make Q4_0
       freehold quants google/gemma-3-27b-it --context 32768 --machine "RTX 4090"
     """
@@ -76,7 +74,7 @@ def command(  # click passes each option
     from freehold.workflows.project import open_project
     from freehold.workflows.prove.quantizations import latest
 
-    only_with("--measure", measured, "quantizations", "margin")
+    only_with("--measure", measured, "quantizations")
     project = open_project(config_path)
     if made is not None:
         from freehold.cli.progress import progress
@@ -87,7 +85,7 @@ def command(  # click passes each option
         echo(f"{weights.model_id} {weights.quantization}: {weights.path}", err=True)
         model = weights.model_id if not Path(model).is_file() else model
     if measured:
-        shown = _measure(project, model, quantizations, margin)
+        shown = _measure(project, model, quantizations)
         if as_json:
             print_json(shown, "measured")
         else:
@@ -114,7 +112,6 @@ def _measure(
     project: Project,
     model: str,
     quantizations: tuple[str, ...],
-    margin: float | None,
 ) -> QuantLosses:
     from freehold.cli.progress import progress
     from freehold.workflows.prove.quantizations import measure
@@ -124,7 +121,7 @@ def _measure(
         return measure(
             project,
             model,
-            task=task_of(project, margin=margin),
+            task=task_of(project),
             quantizations=quantizations,
             progress=bar,
         )

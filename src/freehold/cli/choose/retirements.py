@@ -23,7 +23,6 @@ PLATFORMS = (
 
 @click.command("retirements")
 @click.argument("models", nargs=-1)
-@click.option("--within", "within_days", type=click.IntRange(min=0), help="Only those within this many days.")
 @click.option(
     "--platform",
     type=click.Choice(PLATFORMS),
@@ -47,7 +46,6 @@ PLATFORMS = (
 @json_option("freehold.workflows.incumbent.retirements:RetirementNotice[]")
 def command(
     models: tuple[str, ...],
-    within_days: int | None,
     platform: str | None,
     as_of: datetime | None,
     ask: bool | None,
@@ -64,8 +62,8 @@ def command(
     \b
     Example:
       freehold retirements gpt-4o ft:gpt-4o-2024-08-06:acme::x
-      freehold retirements --within 60
-      freehold retirements --ask --fail-within 90
+      freehold retirements --fail-within 60
+      freehold retirements --ask --json
     """
     from typing import get_args
 
@@ -85,9 +83,9 @@ def command(
             if ask:
                 raise
             echo(f"{error.message}: dates are those of the catalog", err=True)
-    if not models and project.config.incumbent is not None and within_days is None:
+    if not models and project.config.incumbent is not None:
         models = (project.config.incumbent.model,)
-    found = workflow.notices(models, as_of=day, within_days=within_days, platform=chosen, asked=asked)
+    found = workflow.notices(models, as_of=day, platform=chosen, asked=asked)
     if as_json:
         print_json(found)
     else:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Leave out what customers and the application wrote; figures and ids stay. Files of their own are written.",
 )
-@click.option("--pdf", is_flag=True, help="Print it as PDF, too, by a browser of this machine.")
 @config_option
 @click.option(
     "--evaluations", "only_list", is_flag=True, help="List every evaluation side by side, those by hand, too."
@@ -32,7 +31,6 @@ def command(
     report_id: str | None,
     open_it: bool,
     share: bool,
-    pdf: bool,
     only_list: bool,
     config_path: Path | None,
     as_json: bool,
@@ -46,7 +44,7 @@ def command(
     \b
     Examples:
       freehold report --open
-      freehold report --share --pdf
+      freehold report --share
       freehold report --json | jq .candidates[0].comparison
       freehold report --evaluations
     """
@@ -54,20 +52,18 @@ def command(
     from freehold.workflows.tell import report as workflow
     from freehold.workflows.tell.evaluations import evaluations
 
-    not_with("--evaluations", only_list, "report_id", "open_it", "share", "pdf")
+    not_with("--evaluations", only_list, "report_id", "open_it", "share")
     project = open_project(config_path)
     if only_list or (report_id is None and not workflow.has_report(project)):
         found = evaluations(project)
         if only_list or found:
             _list(found, as_json=as_json)
             return
-    report, written = workflow.rewrite(project, report_id, share=share, pdf=pdf)
+    report, written = workflow.rewrite(project, report_id, share=share)
     if as_json:
         print_json(report)
     else:
         echo(written.html)
-        if written.pdf is not None:
-            echo(written.pdf)
     if open_it:
         click.launch(written.html)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
@@ -27,7 +26,6 @@ from freehold.types.planning.assessment import (
 from freehold.types.record import content_id
 from freehold.types.ruling import Ruling
 from freehold.types.units import GIB, gib
-from freehold.workflows.choose.cost import LOOKED_UP, MachinePrice
 from freehold.workflows.choose.money import with_costs
 from freehold.workflows.choose.needs import SEEN_TRACES, needs_of
 from freehold.workflows.choose.pace import is_doubtful, speed_reasons
@@ -35,9 +33,8 @@ from freehold.workflows.choose.pace import seconds as seconds_of
 from freehold.workflows.choose.placing import Placed, place, trained
 from freehold.workflows.choose.ranking import (
     MOST_SECONDS,
-    RANK_RULES,
+    RANKED_BY,
     MeasuredHere,
-    RankBy,
     is_coder,
     measured_of,
     ranked,
@@ -58,16 +55,6 @@ YARN = (
 )
 
 
-class StatedMoney(msgspec.Struct, frozen=True, kw_only=True):
-    """What is stated of money: the price of the machine, and requests a month where the traces cannot say."""
-
-    machine_price: MachinePrice = LOOKED_UP
-    requests_per_month: Decimal | None = None
-
-
-NOTHING_STATED = StatedMoney()
-
-
 class _Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What all models are held against."""
 
@@ -85,9 +72,7 @@ def assess(
     machine_spec: str | None = None,
     stated: Needs | None = None,
     models: tuple[str, ...] = (),
-    rank_by: RankBy = "prior",
     limits: ModelLimits = NO_LIMITS,
-    money: StatedMoney = NOTHING_STATED,
 ) -> Assessment:
     """Rank the catalog (or `models`) for this project's task, use, traffic and machine.
 
@@ -115,20 +100,14 @@ def assess(
         *(_encoder_row(model, asked, scores.get(model.id.lower())) for model in encoders),
         *(_row(model, asked, scores.get(model.id.lower()), speeds) for model in chosen),
     ]
-    ordered, told = with_costs(
-        project,
-        ranked(rows, rank_by, needs.task, machine),
-        machine,
-        money.machine_price,
-        money.requests_per_month,
-    )
+    ordered, told = with_costs(project, ranked(rows, needs.task, machine), machine)
     made = Assessment(
         id="",
         machine=machine.name,
         workload=asked.workload,
         needs=needs,
         rows=tuple(ordered),
-        ranked_by=RANK_RULES[rank_by],
+        ranked_by=RANKED_BY,
         limits=limits,
         advice=told.advice,
         money=told.sentence,

@@ -5,12 +5,11 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold import __version__, files
+from freehold import __version__
 from freehold.catalog import models as model_catalog
 from freehold.catalog import rentals
 from freehold.costs import decision, prices
@@ -34,7 +33,7 @@ from freehold.workflows.project import Project
 
 
 class MachinePrice(NamedTuple):
-    """What a machine costs; all None: rental prices of the catalog are looked up. One that `is_owned` already costs its
+    """What a machine costs; all None: rental prices of the catalog are looked up. One that was bought for 0 costs its
     power alone, and so does one with `watts` and no purchase."""
 
     usd_per_hour: Range | None = None
@@ -42,7 +41,6 @@ class MachinePrice(NamedTuple):
     watts: float | None = None
     usd_per_kwh: Decimal = Decimal("0.25")
     life_years: Decimal = Decimal(4)
-    is_owned: bool = False
 
 
 LOOKED_UP = MachinePrice()
@@ -51,14 +49,13 @@ REST_OF_A_MACHINE = 1.5
 
 
 class Hosting(NamedTuple):
-    """What would be held: a model (None: the first candidate) on a machine (None: this one) at a price. It answers
-    `concurrency` requests at once; None: as many as fit in its memory and are answered within `ANSWER_SECONDS`."""
+    """What would be held: a model (None: the first candidate) on a machine (None: this one) at a price. It answers as
+    many requests at once as fit in its memory and are answered within `ANSWER_SECONDS`."""
 
     model: str | None = None
     quantization: str | None = None
     machine: str | None = None
     price: MachinePrice = LOOKED_UP
-    concurrency: int | None = None
 
 
 class _HostedModel(NamedTuple):
@@ -104,7 +101,7 @@ def cost(
         priced.traffic,
         priced.bill,
         held.cost(priced.traffic),
-        sensitivity=_sensitivity(priced, held, hosting),
+        sensitivity=_sensitivity(priced, held),
         hosted_open=_hosted(held.model, priced.traffic),
         made_from=priced.made_from,
         version=__version__,
@@ -154,14 +151,9 @@ def _held(project: Project, hosting: Hosting, traffic: Traffic) -> _HostedModel:
             cached_prompt_tokens=min(traffic.cached_prompt_tokens, most),
         )
     tokens = int(traffic.prompt_tokens + traffic.completion_tokens) + 1
-    _require_fit(
-        sized, Workload(context_tokens=tokens, concurrency=hosting.concurrency or 1), machine, project
-    )
+    _require_fit(sized, Workload(context_tokens=tokens, concurrency=1), machine, project)
     speeds = MachineSpeeds(sized, traffic, machine, project.settings)
-    if hosting.concurrency is None:
-        _, speed, why = speeds.within(ANSWER_SECONDS)
-    else:
-        speed, why = speeds.at(hosting.concurrency), "as stated"
+    _, speed, why = speeds.within(ANSWER_SECONDS)
     return _HostedModel(sized.name, machine.name, speed, price, why, speeds)
 
 
@@ -191,17 +183,8 @@ def _require_fit(sized: SizedModel, workload: Workload, machine: Machine, projec
         raise UsageError(
             f"{sized.name} {sized.quantization} does not fit on {machine.name} with {workload.concurrency} at once: "
             f"{found.reasons[0]}",
-            hint="; ".join(found.ways_out[:2])
-            or "another machine, a smaller model, or fewer at once: --concurrency 1",
+            hint="; ".join(found.ways_out[:2]) or "another machine, or a smaller model",
         )
-
-
-def write_page(found: Cost, path: Path) -> None:
-    """Write the page with the picture. Raises `StorageError` when it cannot be written."""
-    from freehold.report.cost_page import render_cost
-
-    with files.writing(str(path), hint="name a file in a folder that exists"), files.shared(path):
-        path.write_text(render_cost(found), encoding="utf-8")
 
 
 class PricedMachine(NamedTuple):
@@ -213,18 +196,13 @@ class PricedMachine(NamedTuple):
     hyperscalers: Range | None = None
 
 
-def machine_price_of(machine: Machine, stated: MachinePrice) -> Rented | Owned:
-    """What a machine costs: as stated, else rental prices of the catalog. Raises `UsageError` when not known."""
-    return priced_machine(machine, stated).price
-
-
 def priced_machine(
     machine: Machine, stated: MachinePrice, today: datetime.date | None = None
 ) -> PricedMachine:
     """What a machine costs and how that is known. Raises `UsageError` when it is not."""
     if stated.usd_per_hour is not None:
         return PricedMachine(Rented(stated.usd_per_hour))
-    if stated.is_owned or stated.purchase_usd is not None or stated.watts is not None:
+    if stated.purchase_usd is not None or stated.watts is not None:
         paid = stated.purchase_usd or Decimal(0)
         watts = _drawn(machine) if stated.watts is None else stated.watts
         return PricedMachine(Owned(Range(low=paid, high=paid), watts, stated.usd_per_kwh, stated.life_years))
@@ -233,8 +211,8 @@ def priced_machine(
     if not found or len(known) < len(found):
         raise UsageError(
             f"what {machine.name} costs is not known",
-            hint="state it: --usd-per-hour LOW-HIGH for a rented one, --owned for one you have, "
-            "--purchase-usd N for one you would buy",
+            hint="state it: --usd-per-hour LOW-HIGH for a rented one, --purchase-usd N for one you would buy, "
+            "--purchase-usd 0 for one you have",
         )
     newest = min(one.newest for one in known)
     large = [one.hyperscalers for one in known if one.hyperscalers is not None]
@@ -265,9 +243,7 @@ def _sum(ranges: list[Range]) -> Range:
     return Range(low=low, high=high)
 
 
-def _sensitivity(
-    priced: PricedTraffic, held: _HostedModel, hosting: Hosting
-) -> tuple[tuple[str, Advice], ...]:
+def _sensitivity(priced: PricedTraffic, held: _HostedModel) -> tuple[tuple[str, Advice], ...]:
     """What the advice would be with one assumption changed."""
     traffic, bill = priced.traffic, priced.bill
     rows: list[tuple[str, Advice]] = []
@@ -287,24 +263,19 @@ def _sensitivity(
     if held.price.hyperscalers is not None:
         large = held._replace(price=held.price._replace(price=Rented(held.price.hyperscalers)))
         rows.append(("rent of the large clouds", decision.advice(bill, large.cost(traffic))))
-    for label, speed in _other_batches(held, hosting):
+    for label, speed in _other_batches(held):
         rows.append((label, decision.advice(bill, held._replace(speed=speed).cost(traffic))))
     return tuple(rows)
 
 
-def _other_batches(held: _HostedModel, hosting: Hosting) -> Iterator[tuple[str, Speed]]:
-    """The machine with half and with twice the requests at once, or the time an answer may take that decides them."""
+def _other_batches(held: _HostedModel) -> Iterator[tuple[str, Speed]]:
+    """The machine with half and with twice the time an answer may take, which decides how many it answers at once."""
     if held.speeds is None:
         return
-    if hosting.concurrency is None:
-        for seconds in (ANSWER_SECONDS / 2, ANSWER_SECONDS * 2):
-            batch = held.speeds.within(seconds)
-            if batch.concurrency != held.speed.concurrency:
-                yield f"answers within {seconds:g} s ({batch.concurrency:,} at once)", batch.speed
-        return
-    for count in (hosting.concurrency // 2, hosting.concurrency * 2):
-        if 1 <= count <= held.speeds.most:
-            yield f"{count:,} at once", held.speeds.at(count)
+    for seconds in (ANSWER_SECONDS / 2, ANSWER_SECONDS * 2):
+        batch = held.speeds.within(seconds)
+        if batch.concurrency != held.speed.concurrency:
+            yield f"answers within {seconds:g} s ({batch.concurrency:,} at once)", batch.speed
 
 
 def _scaled(bill: Bill, factor: Decimal) -> Bill:

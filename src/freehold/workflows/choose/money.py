@@ -16,9 +16,9 @@ from freehold.types.cost import Advice, Traffic
 from freehold.types.machine import Machine, Speed
 from freehold.types.planning.assessment import CandidateRow
 from freehold.workflows.choose.batching import ANSWER_SECONDS, MachineSpeeds
-from freehold.workflows.choose.cost import MachinePrice, machine_price_of
+from freehold.workflows.choose.cost import LOOKED_UP, priced_machine
 from freehold.workflows.choose.placing import served_bytes
-from freehold.workflows.choose.traffic import StatedTraffic, price_traffic
+from freehold.workflows.choose.traffic import price_traffic
 from freehold.workflows.fit.sizes import size_model
 from freehold.workflows.project import Project
 
@@ -45,11 +45,7 @@ def _batched(row: CandidateRow, machine: Machine, traffic: Traffic, settings: Se
 
 
 def with_costs(
-    project: Project,
-    rows: list[CandidateRow],
-    machine: Machine,
-    price: MachinePrice,
-    requests_per_month: Decimal | None,
+    project: Project, rows: list[CandidateRow], machine: Machine
 ) -> tuple[list[CandidateRow], CostAdvice]:
     """Rows with dollars a month where they can be known, and the advice for the first of the shortlist.
 
@@ -62,10 +58,8 @@ def with_costs(
             None, "leave or stay is not decidable by cost: no [incumbent] in freehold.toml"
         )
     try:
-        traffic, bill, _ = price_traffic(
-            project, incumbent.model, StatedTraffic(requests_per_month=requests_per_month)
-        )
-        machine_price = machine_price_of(machine, price)
+        traffic, bill, _ = price_traffic(project, incumbent.model)
+        price = priced_machine(machine, LOOKED_UP).price
     except FreeholdError as error:
         sentence = (
             f"leave or stay is not decidable by cost: {error.message}; freehold cost takes stated figures"
@@ -77,7 +71,7 @@ def with_costs(
             costed.append(row)
             continue
         found = self_host(
-            row.model, machine.name, traffic, _batched(row, machine, traffic, project.settings), machine_price
+            row.model, machine.name, traffic, _batched(row, machine, traffic, project.settings), price
         )
         costed.append(
             msgspec.structs.replace(row, usd_per_month=(found.usd_per_month.low, found.usd_per_month.high))

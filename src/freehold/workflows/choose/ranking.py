@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,8 +14,6 @@ from freehold.types.evaluation import Comparison
 from freehold.types.machine import Machine
 from freehold.types.model import Model
 from freehold.types.planning.assessment import CandidateRow, TaskKind
-
-RankBy = Literal["prior", "size", "speed", "memory"]
 
 MONTHS_TO_HALVE = 12
 """A model a year younger is taken to do as much with half the parameters. "Densing Law of LLMs" (Xiao et al. 2024,
@@ -45,13 +43,10 @@ _IN_FOUR_BITS, _DOUBTFUL = 0.5, 1.0
 ENCODERS_FIRST = 2
 """Encoders that stand before what writes; the others follow it."""
 
-RANK_RULES: dict[RankBy, str] = {
-    "prior": "what was measured here, then size and age (a year counts as twice the size), up to the size that the "
-    "task needs: a prior, not a measurement",
-    "size": "what was measured here, then larger models first",
-    "speed": "what was measured here, then faster models first (estimates)",
-    "memory": "what was measured here, then models that need less memory first",
-}
+RANKED_BY = (
+    "what was measured here, then size and age (a year counts as twice the size), up to the size that the task needs: "
+    "a prior, not a measurement"
+)
 
 
 class MeasuredHere(NamedTuple):
@@ -81,30 +76,19 @@ def measured_of(comparisons: Iterable[Comparison]) -> dict[str, MeasuredHere]:
     return found
 
 
-def ranked(
-    rows: list[CandidateRow], by: RankBy, task: TaskKind | None, machine: Machine
-) -> list[CandidateRow]:
+def ranked(rows: list[CandidateRow], task: TaskKind | None, machine: Machine) -> list[CandidateRow]:
     """Rows in their order, those on the shortlist with their rank. What was rejected here stands last of them."""
     places = {"shortlisted": 0, "unclear": 1, "excluded": 2}
-    newer = superseded(rows) if by == "prior" else {}
+    newer = superseded(rows)
     rows = [_with_successor(row, newer.get(row.model)) for row in rows]
 
     def key(row: CandidateRow) -> tuple[int, bool, bool, bool, bool, float, float]:
         score = -(row.measured_score if row.measured_score is not None else -1.0)
-        if by == "speed":
-            second = -(row.speed.decode_tokens_per_second[0] if row.speed else 0.0)
-        elif by == "memory":
-            second = float(row.total_bytes or 0)
-        elif by == "size":
-            second = -float(row.parameters)
-        else:
-            second = -prior(row, task, machine)
         # What takes a minute here helps no one, however new it is; what was measured here has shown its use.
-        slow = (
-            by == "prior" and (row.seconds_per_request or 0.0) > MOST_SECONDS and row.measured_score is None
-        )
+        slow = (row.seconds_per_request or 0.0) > MOST_SECONDS and row.measured_score is None
         old = row.model in newer
-        return places[row.outcome], row.rejected, slow, old, row.method is None, score, second
+        best = -prior(row, task, machine)
+        return places[row.outcome], row.rejected, slow, old, row.method is None, score, best
 
     ordered = sorted(rows, key=key)
     encoders = [row for row in ordered if row.method is not None and row.outcome == "shortlisted"]

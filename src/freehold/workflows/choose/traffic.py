@@ -31,7 +31,6 @@ class StatedTraffic(NamedTuple):
     requests_per_month: Decimal | None = None
     prompt_tokens: Decimal | None = None
     completion_tokens: Decimal | None = None
-    cached_prompt_tokens: Decimal = Decimal(0)
 
 
 _FIELDS = Usage.__struct_fields__
@@ -66,7 +65,6 @@ def price_traffic(
         usage = Usage(
             prompt_tokens=int(traffic.prompt_tokens),
             completion_tokens=int(traffic.completion_tokens),
-            cached_prompt_tokens=int(traffic.cached_prompt_tokens),
         )
         basis = prices.price_basis(incumbent, flat=flat)
         return PricedTraffic(traffic, _bill(incumbent, traffic, price.of(usage), basis))
@@ -122,7 +120,6 @@ def _as_stated(stated: StatedTraffic) -> Traffic:
         requests_per_month=stated.requests_per_month or Decimal(0),
         prompt_tokens=stated.prompt_tokens or Decimal(0),
         completion_tokens=stated.completion_tokens or Decimal(0),
-        cached_prompt_tokens=stated.cached_prompt_tokens,
     )
 
 

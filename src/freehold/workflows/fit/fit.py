@@ -27,7 +27,7 @@ from freehold.workflows.fit.machine import engine_build
 from freehold.workflows.fit.server import fit_server
 from freehold.workflows.fit.sizes import SizedModel, adapter_bytes, at_quantization, size_model
 from freehold.workflows.fit.speeds import narrowed, newest
-from freehold.workflows.fit.vllm import as_served, draft_of
+from freehold.workflows.fit.vllm import as_served
 from freehold.workflows.fit.vllm_ways import vllm_ways
 
 SMALLER = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
@@ -45,8 +45,6 @@ class ServingOptions(NamedTuple):
     engine: Engine = "llamacpp"
     adapters: tuple[Path, ...] = ()
     prompt_cache_bytes: int = PROMPT_CACHE_BYTES
-    draft: str | None = None
-    """What drafts tokens: a smaller model by id or path, or ``mtp``, the model's own layers."""
 
 
 USUAL = ServingOptions()
@@ -89,9 +87,6 @@ def fit_model(
         options = options._replace(kv_type="auto" if options.kv_type == "f16" else options.kv_type)
     extra = sum(adapter_bytes(path) for path in options.adapters)
     sized = sized._replace(adapters_bytes=sized.adapters_bytes + extra)
-    if options.draft is not None:
-        draft = draft_of(options.draft, sized, model_id, safetensors=converts, settings=settings)
-        sized = sized._replace(draft=draft)
     machine = machine or probe_machine(settings.home)
     found = fit_sized(sized, workload=workload, machine=machine, settings=settings, options=options)
     speed = newest(speeds, sized.name, sized.quantization, machine.name)
@@ -179,7 +174,6 @@ def _fit(sized: SizedModel, workload: Workload, machine: Machine, options: Servi
             prompt_cache_bytes=options.prompt_cache_bytes,
             engine=options.engine,
             dense=sized.dense,
-            draft=sized.draft,
         ),
         workload,
         machine=machine,

@@ -19,7 +19,6 @@ from freehold.hardware.gguf_header import read_header
 from freehold.hardware.hf_config import MAX_CONFIG_BYTES, shape_from_config
 from freehold.hardware.hf_form import form_of_config
 from freehold.hardware.json_file import read_object
-from freehold.hardware.memory import DraftLoad
 from freehold.hardware.quantization import known, quantize, weights_bytes
 from freehold.hardware.safetensors_header import safetensors_bytes, safetensors_header
 from freehold.hardware.shapes import bounds_of, shape_from_gguf
@@ -54,8 +53,6 @@ class SizedModel(NamedTuple):
     """What its config.json says the safetensors are stored in; None: 16 bits, or it does not say."""
     dense: str | None = None
     """The form of layers besides the routed experts, where it differs."""
-    draft: DraftLoad | None = None
-    """What drafts for it."""
     made_from: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -165,7 +162,9 @@ def from_path(path: Path, name: str, quantization: str | None = None) -> SizedMo
     if found.kind == "adapter":
         base = (found.value or {}).get("base_model_name_or_path", "its base")
         raise InputError(
-            f"{found.what}, not a model", path=str(path), hint=f"freehold fit {base} --adapter {path.parent}"
+            f"{found.what}, not a model",
+            path=str(path),
+            hint=f"freehold fit {base} counts what it is attached to",
         )
     raise InputError(
         f"{found.what}: no sizes can be read from it",

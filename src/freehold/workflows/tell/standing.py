@@ -108,4 +108,4 @@ def _told_by(hint: str | None) -> str:
     option = re.search(r"--[a-z-]+", hint or "")
     if option is None:
         return "freehold cost"
-    return f"freehold cost {option[0]}" if option[0] == "--owned" else f"freehold cost {option[0]} N"
+    return f"freehold cost {option[0]} N"

@@ -104,7 +104,7 @@ def _hosting(project: Project, query: CostQuery) -> Hosting:
     return Hosting(
         model=query.model if query.model in project.config.models else catalog_model(query.model),
         machine=machine_words(query.machine),
-        price=MachinePrice(usd_per_hour=stated, is_owned=query.owned and stated is None),
+        price=MachinePrice(usd_per_hour=stated, purchase_usd=Decimal(0) if query.owned else None),
     )
 
 
@@ -118,7 +118,7 @@ def command_of(query: CostQuery) -> str:
     if query.usd_per_hour is not None:
         words += ["--usd-per-hour", f"{query.usd_per_hour:g}"]
     elif query.owned:
-        words.append("--owned")
+        words += ["--purchase-usd", "0"]
     return shlex.join(words)
 
 
