@@ -60,7 +60,9 @@ def run(folder, program, words=()):
 def test_what_chooses_and_plans_needs_no_extra(tmp_path, words):
     shutil.copytree(EXAMPLE, tmp_path, dirs_exist_ok=True)
     config = tmp_path / "freehold.toml"
-    config.write_text(config.read_text().replace("[incumbent]", PRICED))  # else it is in a list of the extra "costs"
+    config.write_text(
+        config.read_text().replace("[incumbent]", PRICED)
+    )  # else it is in a list of the extra "costs"
     if words[0] == "init":
         (tmp_path / "freehold.toml").unlink()
     ran = run(tmp_path, RUN, words)

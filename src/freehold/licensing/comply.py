@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from freehold.licensing.duties import KEY_TITLES
+from freehold.licensing.words import KEY_TITLES
 from freehold.types.duties import DutyMark, duty_id
 from freehold.types.license import DomainClause, License
 from freehold.types.ruling import Obligation, Ruling

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from freehold.licensing.comply import DISCLAIMER
-from freehold.licensing.duties import KEY_TITLES
+from freehold.licensing.words import KEY_TITLES
 from freehold.types.license import License
 from freehold.types.ruling import Obligation, Ruling, RulingReason
 

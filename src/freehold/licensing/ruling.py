@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from freehold.licensing.duties import KEY_TITLES
 from freehold.licensing.rules import RULES
 from freehold.licensing.rules.base import Assumption, Contingency, Violation
 from freehold.licensing.situation import Situation
+from freehold.licensing.words import KEY_TITLES
 from freehold.types.config import Mode
 from freehold.types.record import content_id
 from freehold.types.ruling import Obligation, Ruling, RulingOutcome, RulingReason

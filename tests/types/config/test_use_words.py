@@ -6,7 +6,7 @@ import pytest
 
 from freehold.catalog.licenses import licenses
 from freehold.errors import ConfigError
-from freehold.licensing.domains import domain_tags
+from freehold.licensing.words import domain_tags
 from freehold.types.config import UseProfile, parse
 from freehold.types.config.use_words import BUSINESSES, CLOSED, DOMAINS, OPEN, PLACES, check_use
 from freehold.types.license import BusinessClause, DomainClause

@@ -1,12 +1,13 @@
-"""L201: what must be done, and whether the described use already breaks it."""
+"""L201, L109 and L110: what must be done, whether the described use already breaks it, tags that the ancestors do not
+allow, and terms of different ancestors that cannot all be kept.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 
-from freehold.licensing.duties import KEY_TITLES
 from freehold.licensing.figures import read
-from freehold.licensing.naming import begins_with
 from freehold.licensing.rules.base import (
     Assumption,
     Contingency,
@@ -16,7 +17,16 @@ from freehold.licensing.rules.base import (
     reason,
 )
 from freehold.licensing.situation import NOT_LICENSEES, LicenseLayer, Situation
-from freehold.types.license import DutyClause
+from freehold.licensing.words import KEY_TITLES, begins_with, compatible
+from freehold.types.license import (
+    BusinessClause,
+    DomainClause,
+    DutyClause,
+    PurposeClause,
+    RegionClause,
+    RelicenseClause,
+    ThresholdClause,
+)
 from freehold.types.ruling import Obligation
 
 _NOTICE_KEYS = frozenset({"retain_notices", "notice_file"})
@@ -60,7 +70,7 @@ class Duties:
             above = next((r for r in readings if r.side in ("above", "unclear")), None)
             if above is None:
                 for reading in readings:
-                    value = _value(clause, layer)
+                    value = _duty_value(clause, layer)
                     phrase = "" if value is None else f" (“{value}”)"
                     yield Contingency(
                         f"above {reading.line}: {KEY_TITLES.get(clause.key, clause.key)}{phrase}"
@@ -76,7 +86,7 @@ class Duties:
             license_id=layer.license.id,
             section=clause.section,
             text=clause.text,
-            value=_value(clause, layer),
+            value=_duty_value(clause, layer),
             model=layer.model,
             recommended=recommended,
             passive=clause.passive,
@@ -113,6 +123,115 @@ def is_due(clause: DutyClause, layer: LicenseLayer, situation: Situation) -> boo
     return clause.students and bool(layer.student_events & events)
 
 
-def _value(clause: DutyClause, layer: LicenseLayer) -> str | None:
+def _duty_value(clause: DutyClause, layer: LicenseLayer) -> str | None:
     name = layer.model.rpartition("/")[2]
     return None if clause.value is None else clause.value.replace("{model}", name)
+
+
+_DROPPED = frozenset({"license_copy", "display_attribution", "pass_through_use_restrictions"})
+
+
+class Relicensing:
+    """A tag never lifts a duty. Publishing under a foreign tag is a violation; another party's tag is drift."""
+
+    code = "L109"
+    title = "Published under a tag the ancestors do not allow"
+
+    def check(self, situation: Situation) -> Iterator[RuleFinding]:
+        claims = [
+            (
+                ancestor.edge.claimed_license,
+                ancestor.own or ancestor.edge.model == situation.use.derivative_name,
+            )
+            for ancestor in situation.ancestors
+            if ancestor.edge.claimed_license
+        ]
+        if situation.use.claimed_license:
+            claims.append((situation.use.claimed_license, True))
+        for layer in () if claims else situation.layers:
+            clause = next((c for c in layer.license.clauses if isinstance(c, RelicenseClause)), None)
+            if clause is not None and layer.derivative and layer.modified and "copies" in situation.events:
+                yield reason(self, layer, clause, clause.text)
+        for claim, own in claims:
+            for layer in situation.layers:
+                if layer.relation == "data" or not layer.derivative or layer.license.permissive:
+                    continue
+                if layer.license.scope == "service" or _same(claim or "", layer):
+                    continue
+                clause = next((c for c in layer.license.clauses if isinstance(c, RelicenseClause)), None)
+                if clause is None:
+                    continue
+                text = f"tag '{claim}' over {layer.license.name}: {clause.text}"
+                yield reason(self, layer, clause, text)
+                yield Assumption(f"drift: the tag '{claim}' does not lift {layer.license.name}")
+                if own and not clause.may_relicense and "copies" in situation.events:
+                    yield Violation("relicensing", text)
+                    yield from _dropped(layer, situation, text)
+
+
+def _dropped(layer: LicenseLayer, situation: Situation, text: str) -> Iterator[Violation]:
+    """A foreign tag stands where this licence's own copy, phrase and restrictions would have to stand."""
+    for clause in layer.license.clauses:
+        if not isinstance(clause, DutyClause) or clause.key not in _DROPPED:
+            continue
+        if is_due(clause, layer, situation):
+            yield Violation(clause.key, text)
+
+
+def _same(claim: str, layer: LicenseLayer) -> bool:
+    wanted = _letters(claim)
+    return any(
+        _letters(name) == wanted for name in (layer.license.id, layer.license.name, *layer.license.names)
+    )
+
+
+def _letters(text: str) -> str:
+    return "".join(letter for letter in text.lower() if letter.isalnum())
+
+
+_RESTRICTS = (PurposeClause, ThresholdClause, RegionClause, BusinessClause, DomainClause)
+_ADDS_TERMS = frozenset({"pass_through_use_restrictions", "name_prefix"})
+
+
+class Contradictions:
+    """Two names that must both come first; share-alike against restrictions it does not allow to add."""
+
+    code = "L110"
+    title = "Ancestors' terms contradict each other"
+
+    def check(self, situation: Situation) -> Iterator[RuleFinding]:
+        due = [
+            (layer, clause)
+            for layer in situation.layers
+            for clause in layer.license.clauses
+            if isinstance(clause, DutyClause) and is_due(clause, layer, situation)
+        ]
+        names = [(layer, clause) for layer, clause in due if clause.key == "name_prefix" and clause.value]
+        for (layer, clause), (other, second) in combinations(names, 2):
+            if not compatible(clause.value or "", second.value or ""):
+                text = f"the name must begin with both '{clause.value}' and '{second.value}'"
+                yield reason(self, layer, clause, text)
+                yield reason(self, other, second, text)
+                yield Violation("name_prefix", text)
+        for layer, clause in due:
+            if clause.key != "share_alike":
+                continue
+            for other in situation.layers:
+                if other.license.id == layer.license.id or other.relation == "data" or not other.derivative:
+                    continue
+                term = _added_term(other, situation)
+                if term is not None:
+                    text = f"share-alike allows no added terms, but {other.license.name} demands: {term}"
+                    yield reason(self, layer, clause, text)
+                    yield Violation("share_alike", text)
+
+
+def _added_term(layer: LicenseLayer, situation: Situation) -> str | None:
+    if layer.license.permissive:
+        return None
+    for clause in layer.license.clauses:
+        if isinstance(clause, _RESTRICTS) and layer.license.scope == "weights":
+            return clause.text
+        if isinstance(clause, DutyClause) and clause.key in _ADDS_TERMS and is_due(clause, layer, situation):
+            return clause.text
+    return None

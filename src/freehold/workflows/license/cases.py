@@ -13,7 +13,7 @@ import msgspec
 
 from freehold import files
 from freehold.errors import InputError
-from freehold.licensing.naming import compatible
+from freehold.licensing.words import compatible
 from freehold.types.config import UseProfile
 from freehold.types.ruling import EdgeKind, Lineage, LineageEdge, Obligation, Ruling
 from freehold.workflows.license.rule import rule_for_model

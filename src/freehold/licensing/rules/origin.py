@@ -1,7 +1,8 @@
-"""L105: outputs that another model is trained on or asked with, under a weights licence or the contract of a service.
+"""L001, L105, L301 and L302: ancestors without a known licence, outputs that another model is trained on or asked with,
+facts worth telling, and a use profile that contradicts itself.
 
-The clauses speak of training, or of developing a model that competes. Whether answers that are shown to a model as
-examples are used so is not settled: what a clause bars for training comes out as unclear, never as allowed.
+The clauses on outputs speak of training, or of developing a model that competes. Whether answers that are shown to a
+model as examples are used so is not settled: what a clause bars for training comes out as unclear, never as allowed.
 """
 
 from __future__ import annotations
@@ -9,9 +10,68 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from freehold.licensing.rules.base import Assumption, Contingency, RuleFinding, reason
-from freehold.licensing.situation import LicenseLayer, Situation
-from freehold.types.license import OutputsClause, StudentFate
+from freehold.licensing.situation import Ancestor, LicenseLayer, Situation
+from freehold.types.license import NoteClause, OutputsClause, StudentFate
 from freehold.types.ruling import RulingReason
+
+
+class UnknownLicense:
+    """Fails closed: an ancestor without a known licence, or under one whose text was not read."""
+
+    code = "L001"
+    title = "Licence unknown or its text not read"
+
+    def check(self, situation: Situation) -> Iterator[RuleFinding]:
+        if not any(ancestor.licenses for ancestor in situation.ancestors):
+            yield self._unknown(
+                situation.lineage.model, "no ancestor with a known licence: name the base model or a licence"
+            )
+        for ancestor in situation.ancestors:
+            model = ancestor.edge.model
+            if ancestor.note is not None:
+                yield Assumption(f"{model}: {ancestor.note}")
+            if ancestor.own or ancestor.licenses:
+                if ancestor.confidence == "secondary":
+                    yield Assumption(_second_hand(ancestor))
+                continue
+            yield self._unknown(
+                model, f"no licence is known for {model}: supply it with --license ID or --license LICENSE"
+            )
+        for layer in situation.layers:
+            if layer.license.confidence == "secondary" and not layer.license.permissive:
+                yield RulingReason(
+                    code=self.code,
+                    license_id=layer.license.id,
+                    section="whole text",
+                    text=f"the text of {layer.license.name} was not read; read it first",
+                    confidence="secondary",
+                    model=layer.model,
+                    outcome="unclear",
+                    source=layer.license.source,
+                )
+
+    def _unknown(self, model: str, text: str) -> RulingReason:
+        return RulingReason(
+            code=self.code,
+            license_id="unknown",
+            section="",
+            text=text,
+            confidence="none",
+            model=model,
+            outcome="unclear",
+        )
+
+
+def _second_hand(ancestor: Ancestor) -> str:
+    """What a release's licence is known from where the licensor's own text was not read, and where to check."""
+    release, model = ancestor.release, ancestor.edge.model
+    source = "a secondary source" if release is None else release.source
+    checked = f", read {release.checked}" if release is not None and release.checked else ""
+    link = release.models[0] if release is not None and model not in release.models else model
+    return (
+        f"{model}: its licence is known at second hand ({source}{checked}); compare with "
+        f"https://huggingface.co/{link} or the licence file of your copy"
+    )
 
 
 class OutputTraining:
@@ -133,3 +193,58 @@ _STUDENTS = {
 def _base_is_llm(situation: Situation) -> bool:
     bases = [ancestor.release for ancestor in situation.ancestors if ancestor.edge.kind == "base"]
     return any(release is None or release.kind != "encoder" for release in bases)
+
+
+class Profile:
+    """Contradictions never decide silently: what was assumed is reported."""
+
+    code = "L302"
+    title = "Profile contradicts itself"
+
+    def check(self, situation: Situation) -> Iterator[RuleFinding]:
+        use = situation.use
+        if situation.mode_assumed:
+            yield Assumption(
+                "how it is used is not stated: internal use is assumed, where neither answers of a service nor "
+                "weights reach others"
+            )
+        revenue = use.annual_revenue_usd or use.monthly_revenue_usd
+        if use.commercial is False and revenue and not use.nonprofit:
+            yield Assumption("the use is non-commercial although revenue is stated: it earns none of it")
+        if use.commercial and use.mode == "personal":
+            yield Assumption("the use is commercial although its mode is personal: commercial counts")
+        if use.commercial and use.nonprofit:
+            yield Assumption("a non-profit with a commercial use counts as commercial")
+        if use.mode == "internal" and use.distributes_weights:
+            yield Assumption("mode says internal, but weights are passed on: the wider reading counts")
+        if use.then is not None and situation.mode != "train_other_model":
+            yield Assumption(f"'then' is {use.then}, but no model is trained: it is not read")
+        if situation.mode == "train_other_model" and use.then is None:
+            yield Assumption("the trained model stays inside (then is not stated)")
+
+
+class Notes:
+    """Where a release's licence is stated, and clauses a careful reader would want pointed out."""
+
+    code = "L301"
+    title = "Worth knowing"
+
+    def check(self, situation: Situation) -> Iterator[RuleFinding]:
+        for ancestor in situation.ancestors:
+            release = ancestor.release
+            if release is not None:
+                yield RulingReason(
+                    code=self.code,
+                    license_id=release.license,
+                    section=release.section,
+                    text=f"{ancestor.edge.model} is released under {release.license}",
+                    confidence=release.confidence,
+                    model=ancestor.edge.model,
+                    source=release.source,
+                )
+        for layer in situation.layers:
+            for clause in layer.license.clauses:
+                if not isinstance(clause, NoteClause):
+                    continue
+                if clause.events is None or situation.events & set(clause.events):
+                    yield reason(self, layer, clause, clause.text)
