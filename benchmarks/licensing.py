@@ -23,7 +23,11 @@ def questions() -> list[tuple[Lineage, UseProfile]]:
     models = [model for release in releases() for model in release.models]
     uses = [
         UseProfile(
-            mode=mode, commercial=commercial, seat=seat, monthly_active_users=users, annual_revenue_usd=users * 9
+            mode=mode,
+            commercial=commercial,
+            seat=seat,
+            monthly_active_users=users,
+            annual_revenue_usd=users * 9,
         )
         for mode in ("internal", "hosted_service", "distribute_weights", "outputs_in_product")
         for commercial in (True, False)

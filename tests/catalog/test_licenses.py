@@ -6,8 +6,7 @@ import pytest
 
 from freehold.catalog import models
 from freehold.catalog.ancestry import resolve
-from freehold.catalog.fingerprints import fingerprints
-from freehold.catalog.licenses import license_named, licenses, licenses_mentioned, names
+from freehold.catalog.licenses import fingerprints, license_named, licenses, licenses_mentioned, names
 from freehold.catalog.releases import (
     families,
     family_of,

@@ -11,7 +11,7 @@ import pytest
 
 from freehold import __version__
 from freehold.cli.progress import progress
-from freehold.cli.unix import unix_error
+from freehold.cli.system import unix_error
 
 
 @pytest.mark.parametrize("words", [("--version", "--json"), ("--json", "--version")])

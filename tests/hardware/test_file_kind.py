@@ -7,9 +7,7 @@ import struct
 import pytest
 
 from freehold.errors import InputError
-from freehold.hardware.file_kind import kind_of
-from freehold.hardware.hf_form import StoredForm, form_of_config
-from freehold.hardware.safetensors_header import safetensors_bytes
+from freehold.hardware.model_files import StoredForm, form_of_config, kind_of, safetensors_bytes
 
 HEADER = json.dumps({"w": {"dtype": "F16", "shape": [1], "data_offsets": [0, 2]}}).encode()
 

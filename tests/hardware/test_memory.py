@@ -6,7 +6,7 @@ from tests.hardware.small_shapes import shape
 from freehold.catalog import models
 from freehold.errors import UsageError
 from freehold.hardware import fit as fitting
-from freehold.hardware.encoder_memory import EncoderLoad, encoder_parts, fit_encoder
+from freehold.hardware.fit import EncoderLoad, encoder_parts, fit_encoder
 from freehold.hardware.memory import ServingLoad, kv_cache
 from freehold.hardware.vllm_memory import LIBRARY_BYTES, activation_bytes, kv_bytes, vllm_parts, weights_bytes
 from freehold.types.machine import Accelerator, Machine, Workload

@@ -1,7 +1,7 @@
 import pytest
 
 from freehold.catalog import models
-from freehold.hardware.parallel import Layout, layout, tensor_layout
+from freehold.hardware.vllm_memory import Layout, layout, tensor_layout
 
 
 def sizes(model, form):

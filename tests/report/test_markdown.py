@@ -9,9 +9,8 @@ from tests.report.sample_full import full, hostile
 from tests.report.sample_report import comparison
 
 from freehold.report import render_markdown
-from freehold.report.comparison_markdown import comparison_markdown
-from freehold.report.encoder_card import EncoderCardFacts, encoder_card
-from freehold.report.model_card import CardFacts, model_card
+from freehold.report.markdown import comparison_markdown
+from freehold.report.model_card import CardFacts, EncoderCardFacts, encoder_card, model_card
 from freehold.types.encoder import EncoderManifest, EncoderModel, FieldHead
 from freehold.types.evaluation import SliceResult
 from freehold.types.report import Measured

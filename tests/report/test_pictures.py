@@ -6,10 +6,9 @@ from datetime import UTC, datetime
 import pytest
 from tests.report import sample_report as sample
 
-from freehold.report.curve_page import render_curve
+from freehold.report.curve_page import render_curve, render_tasks
 from freehold.report.pictures import candidates, curve, interval
 from freehold.report.selection_rows import SelectionPictureRow
-from freehold.report.tasks_page import render_tasks
 from freehold.types.migrated import MigratedProject
 from freehold.types.training import TrainingEvent
 

@@ -10,13 +10,12 @@ from msgspec.structs import replace
 from freehold.errors import UsageError
 from freehold.types.asking import RecordedAsking
 from freehold.types.dataset import Message
-from freehold.types.duties import duty_id
 from freehold.types.encoder import text_of
 from freehold.types.endpoint import AdapterMount, Endpoint, ServedModel, ServePlan
 from freehold.types.migrated import AllMigrated, MigratedProject
 from freehold.types.preparation import ExampleIndex, Preparation
 from freehold.types.route import Limits
-from freehold.types.ruling import Obligation
+from freehold.types.ruling import Obligation, duty_id
 from freehold.types.verdict import Verdict
 
 

@@ -331,7 +331,7 @@ class FreeholdProject(ProjectQuestions):
 
     def evaluations(self) -> tuple[EvaluationLine, ...]:
         """All evaluations side by side, the last one first."""
-        from freehold.workflows.tell.evaluations import evaluations
+        from freehold.workflows.tell.report import evaluations
 
         return tuple(evaluations(self._opened))
 

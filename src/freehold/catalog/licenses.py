@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from freehold.errors import StorageError
+from freehold.licensing.identify import Fingerprint
 from freehold.types.license import License
 
 _WORD = re.compile(r"[a-z0-9]+")
@@ -80,3 +81,10 @@ def licenses_mentioned(text: str, *, scope: str | None = None) -> tuple[License,
         if license not in found:
             found.append(license)
     return tuple(found)
+
+
+@functools.cache
+def fingerprints() -> tuple[Fingerprint, ...]:
+    """All known texts as hashes of their sentences (`scripts/make_license_fingerprints.py`); no text is shipped."""
+    raw = (resources.files("freehold.catalog") / "fingerprints.json").read_bytes()
+    return msgspec.json.decode(raw, type=tuple[Fingerprint, ...])

@@ -12,16 +12,13 @@ from typing import Any, NamedTuple, NoReturn
 import click
 
 from freehold import files
-from freehold.cli import finite, help_text, home, pipes, stopping
+from freehold.cli import ending, reading
 from freehold.cli.output import echo, wants_json
-from freehold.cli.system import check_words, system_error
-from freehold.cli.unix import unix_error
+from freehold.cli.system import check_words, system_error, unix_error
 from freehold.cli.version import json_flag, version_option
 from freehold.errors import FreeholdError, nearest
 
-help_text.install()
-finite.install()
-home.install()
+reading.install()
 
 
 class Entry(NamedTuple):
@@ -84,7 +81,7 @@ PARTS: dict[str, dict[str, Entry]] = {
             "freehold.cli.choose.quants:command", "Which quantization of a model to take here, and why"
         ),
         "bench-model": Entry(
-            "freehold.cli.choose.bench_model:command", "Measure how fast a model is on this machine"
+            "freehold.cli.choose.fit:bench_model", "Measure how fast a model is on this machine"
         ),
         "cost": Entry("freehold.cli.choose.cost:command", "Leave or stay, as far as money goes"),
         "catalog": Entry(
@@ -164,15 +161,13 @@ PARTS: dict[str, dict[str, Entry]] = {
     },
     "This machine": {
         "doctor": Entry(
-            "freehold.cli.machine.doctor:command", "What is wrong here, or soon will be, and the way out"
+            "freehold.cli.machine:doctor", "What is wrong here, or soon will be, and the way out"
         ),
         "settings": Entry(
-            "freehold.cli.machine.settings:command",
+            "freehold.cli.machine:settings",
             "List the settings of this machine and where each comes from",
         ),
-        "completion": Entry(
-            "freehold.cli.machine.completion:command", "Complete commands and options in your shell"
-        ),
+        "completion": Entry("freehold.cli.machine:completion", "Complete commands and options in your shell"),
     },
 }
 COMMANDS: dict[str, Entry] = {name: entry for part in PARTS.values() for name, entry in part.items()}
@@ -212,11 +207,11 @@ class LateGroup(click.Group):
     """A group that imports a command's file only when that command runs."""
 
     def make_context(self, *args: Any, **options: Any) -> click.Context:
-        with pipes.past_click():  # --help is printed here
+        with ending.past_click():  # --help is printed here
             return super().make_context(*args, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with pipes.past_click():
+        with ending.past_click():
             return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -336,8 +331,8 @@ def main() -> None:
     """
     try:
         _run()
-    except (pipes.ReaderGoneError, BrokenPipeError):
-        pipes.end()
+    except (ending.ReaderGoneError, BrokenPipeError):
+        ending.end()
 
 
 def _run() -> None:
@@ -347,7 +342,7 @@ def _run() -> None:
     color = False if os.environ.get("NO_COLOR") else None  # None: as the stream is
     ended: list[int] = []
     try:
-        stopping.listen(ended)
+        ending.listen(ended)
         check_words(sys.argv[1:])
         # Outside its standalone mode click hands the code of an `Exit` back instead of ending with it.
         code = cli.main(prog_name="freehold", standalone_mode=False, color=color)
@@ -370,7 +365,7 @@ def _run() -> None:
         exit_code = 128 + (ended or [signal.SIGINT])[0]
         _fail(said, "stopped", exit_code, retryable=True)
         sys.exit(exit_code)
-    except (pipes.ReaderGoneError, BrokenPipeError):
+    except (ending.ReaderGoneError, BrokenPipeError):
         raise
     except Exception as error:
         lacking = (

@@ -18,6 +18,7 @@ from freehold.cli import documents
 from freehold.cli.documents import json_option as json_option
 from freehold.cli.output import cells, columns, echo, json_escaped
 from freehold.errors import UsageError
+from freehold.types.finding import Finding, Outcome
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -229,3 +230,21 @@ def caller() -> str:
 def now() -> datetime:
     """The time of a change that was asked for, in UTC."""
     return datetime.now(UTC)
+
+
+COLOURS: dict[Outcome, str] = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+def show_findings(findings: Sequence[Finding], *, err: bool = False) -> None:
+    """Print them in their order; to stderr with `err`."""
+    for one in findings:
+        mark = click.style(f"{one.outcome:<4}", fg=COLOURS[one.outcome], bold=one.outcome != "ok")
+        text = hanging(_printable(one.text), f"  xxxx  {one.check:<14} ")
+        echo(text.replace("xxxx", mark, 1), err=err)
+        if one.fix:
+            echo(click.style(hanging(_printable(one.fix), f"{'':<23}→ "), fg="cyan"), err=err)
+
+
+def _printable(text: str) -> str:
+    """Text that cannot steer the terminal: names of files, keys and models are what others made them."""
+    return "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in text)

@@ -1,10 +1,12 @@
-"""What the system refuses a command, told instead of a traceback."""
+"""What the system refuses a command or lacks, told instead of a traceback."""
 
 from __future__ import annotations
 
 import errno
 import os
+import signal
 from collections.abc import Sequence
+from types import ModuleType
 
 from freehold.errors import StorageError, UsageError
 
@@ -42,4 +44,22 @@ def _not_utf8(name: str) -> UsageError:
     shown = name if len(name) <= 200 else "a name"
     return UsageError(
         f"{shown} is not UTF-8", hint="rename the file or folder; freehold keeps names as UTF-8"
+    )
+
+
+_MODULES = frozenset(("fcntl", "grp", "pwd", "resource", "termios"))
+_HOLDERS: tuple[ModuleType, ...] = (os, signal)
+
+
+def unix_error(error: ImportError | AttributeError) -> UsageError | None:
+    """The error in words, where it is a module, a call or a signal of Unix that is missing; None for any other."""
+    if isinstance(error, ImportError):
+        missing = error.name if error.name in _MODULES else None
+    else:
+        missing = error.name if any(error.obj is holder for holder in _HOLDERS) else None
+    if missing is None:
+        return None
+    return UsageError(
+        f"this command needs Linux or macOS: {missing} is not on this system",
+        hint="on Windows use WSL 2; docs/releasing.md says what works without it",
     )

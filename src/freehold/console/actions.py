@@ -13,7 +13,7 @@ from freehold.store import Store
 from freehold.types.record import Record
 from freehold.types.route import Permission
 from freehold.workflows.project import Project
-from freehold.workflows.tell import buttons, evidence_buttons, key_buttons
+from freehold.workflows.tell import buttons
 
 
 class Act(Protocol):
@@ -49,10 +49,10 @@ ACTIONS: dict[str, Action] = {
     "rollout.rollback": Action(buttons.rollback, buttons.RouteButton),
     "rollout.rehearse": Action(buttons.rehearse, buttons.RehearsalButton, alone=True),
     "trace.feedback": Action(buttons.feedback, buttons.FeedbackButton, needs=_EVIDENCE, body_bytes=64 * 1024),
-    "keys.add": Action(key_buttons.add, key_buttons.NewKeyBody, needs=("keys",)),
-    "keys.revoke": Action(key_buttons.revoke, key_buttons.KeyNameBody, needs=("keys",)),
-    "note.add": Action(evidence_buttons.note, evidence_buttons.NoteBody, needs=_EVIDENCE),
-    "label.pair": Action(evidence_buttons.label, evidence_buttons.PairBody, needs=_EVIDENCE),
-    "label.undo": Action(evidence_buttons.undo_label, evidence_buttons.UndoBody, needs=_EVIDENCE),
-    "license.duty": Action(evidence_buttons.duty, evidence_buttons.DutyBody),
+    "keys.add": Action(buttons.add_key, buttons.NewKeyBody, needs=("keys",)),
+    "keys.revoke": Action(buttons.revoke_key, buttons.KeyNameBody, needs=("keys",)),
+    "note.add": Action(buttons.note, buttons.NoteBody, needs=_EVIDENCE),
+    "label.pair": Action(buttons.label, buttons.PairBody, needs=_EVIDENCE),
+    "label.undo": Action(buttons.undo_label, buttons.UndoBody, needs=_EVIDENCE),
+    "license.duty": Action(buttons.duty, buttons.DutyBody),
 }

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from freehold.errors import InputError
-from freehold.hardware.config_keys import ConfigKeys
 from freehold.hardware.hf_families import (
     DELTA,
     FAMILIES,
@@ -21,10 +20,11 @@ from freehold.hardware.hf_families import (
     SPARSE,
     TIED_BY_DEFAULT,
     WINDOW_IGNORED,
+    ConfigKeys,
     Family,
 )
 from freehold.hardware.hf_hybrids import layer_count, layer_kinds, recurrent_shape
-from freehold.hardware.json_file import read_object
+from freehold.hardware.model_files import read_object
 from freehold.types.model import MAX_LAYERS, AttentionKind, CompressedShape, ExpertShape, LatentShape, Shape
 from freehold.types.units import MIB
 

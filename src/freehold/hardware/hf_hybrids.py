@@ -6,8 +6,7 @@ Covered: Jamba, gated delta nets (Qwen3-Next, Qwen3.5), Kimi's delta attention, 
 from __future__ import annotations
 
 from freehold.errors import InputError
-from freehold.hardware.config_keys import ConfigKeys
-from freehold.hardware.hf_families import CONV, DELTA
+from freehold.hardware.hf_families import CONV, DELTA, ConfigKeys
 from freehold.types.model import AttentionKind, RecurrentShape
 
 LETTERS: dict[str, AttentionKind] = {"M": "recurrent", "*": "full", "E": "none", "-": "none"}

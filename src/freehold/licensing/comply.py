@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from freehold.licensing.words import KEY_TITLES
-from freehold.types.duties import DutyMark, duty_id
 from freehold.types.license import DomainClause, License
-from freehold.types.ruling import Obligation, Ruling
+from freehold.types.ruling import DutyMark, Obligation, Ruling, duty_id
 
 _COPYRIGHT = frozenset({"retain_notices", "attribution"})
 """Duties that ask to keep or to give a copyright line."""

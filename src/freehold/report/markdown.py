@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-from freehold.report import first_screen, risks, words
+from freehold.report import first_screen, words
+from freehold.report.first_screen import by_drop
 from freehold.report.page import lead_of, records_of
+from freehold.stats.rules import REASONS
+from freehold.types.evaluation import Comparison, PairedResult
 from freehold.types.report import CandidateReport, Report
 from freehold.visible import one_line
 
@@ -84,7 +88,7 @@ def _why(lead: CandidateReport) -> list[str]:
 
 
 def _risks(lead: CandidateReport) -> list[str]:
-    worst = risks.worst_slice(lead)
+    worst = first_screen.worst_slice(lead)
     lines = ["", "## What could go wrong", ""]
     if worst is not None:
         lost = words.points(worst.difference)
@@ -92,7 +96,7 @@ def _risks(lead: CandidateReport) -> list[str]:
         lines.append(f"- Worst slice: {inert(worst.name)}, {lost} points on {worst.n:,} samples{harmed}")
     if lead.retained is not None:
         lines.append(f"- Other skills: {inert(lead.retained.text)} {code(lead.retained.id)}")
-    lines.append(f"- How sure it is: {inert(risks.calibration(lead))}")
+    lines.append(f"- How sure it is: {inert(first_screen.calibration(lead))}")
     if lead.parity is not None:
         lines.append(f"- Served as made: {inert(lead.parity.check_result().text)} {code(lead.parity.id)}")
     return lines
@@ -120,7 +124,7 @@ def _slices(lead: CandidateReport) -> list[str]:
         return []
     lines = ["", "## By slice, worst first", ""]
     lines += ["| slice | samples | difference | interval | |", "|---|--:|--:|--:|---|"]
-    for one in risks.by_drop(k.slices):
+    for one in first_screen.by_drop(k.slices):
         middle, low, high = (words.points(value) for value in (one.difference, one.ci_low, one.ci_high))
         word = "**harmed**" if one.harmed else inert(one.note or "")
         lines.append(f"| {inert(one.name)} | {one.n:,} | {middle} | {low} to {high} | {word} |")
@@ -161,3 +165,79 @@ def _records(report: Report) -> list[str]:
     for one in report.candidates:
         lines += [f"| {kind}, {inert(one.label)} | {code(record.id)} |" for kind, record in records_of(one)]
     return [*lines, ""]
+
+
+MOST_SLICES = 20
+MOST_NOTES = 10
+"""Of each, this many are shown: a forge takes comments of 65,536 characters."""
+
+
+def comparison_markdown(result: PairedResult) -> str:
+    """A verdict and what it rests on, in Markdown (CommonMark with tables), the heading at level 3. No word of any
+    sample is in it."""
+    lines = [
+        f"### {words.MARKS[result.verdict]} {words.OUTCOMES[result.verdict]}: {_lower_headline(result)}",
+        "",
+    ]
+    if isinstance(result, Comparison):
+        names = f"{quoted(result.candidate)} against {quoted(result.incumbent)}"
+        lines += [f"{names}, task {quoted(result.task)}", ""]
+    lines += [f"- {quiet(REASONS.get(code, code))}" for code in result.reasons]
+    lines += ["", "| | |", "|---|---|"]
+    lines += [f"| {name} | {text} |" for name, text in _figures(result)]
+    if result.slices:
+        lines += _comparison_slices(result)
+    if result.notes:
+        lines += ["", *(f"- {quiet(note)}" for note in result.notes[:MOST_NOTES])]
+        lines += _left_out(len(result.notes) - MOST_NOTES, "notes")
+    return "\n".join([*lines, ""])
+
+
+def _lower_headline(result: PairedResult) -> str:
+    headline = words.HEADLINES[result.verdict]
+    return headline[:1].lower() + headline[1:]
+
+
+def _figures(result: PairedResult) -> Iterator[tuple[str, str]]:
+    """What was measured, a name and a text for each."""
+    if result.difference is None:
+        yield "difference", f"{words.ABSENT}; margin {result.margin:g}"
+    else:
+        interval = (
+            f" ({result.level:.4g} interval {result.ci_low:+.4f} to {result.ci_high:+.4f})"
+            if result.ci_low is not None and result.ci_high is not None
+            else ""
+        )
+        yield "candidate − incumbent", f"**{result.difference:+.4f}**{interval}; margin {result.margin:g}"
+    if result.incumbent_mean is not None and result.candidate_mean is not None:
+        yield "incumbent, candidate", f"{result.incumbent_mean:.4f}, {result.candidate_mean:.4f}"
+    groups = f" in {result.n_groups:,} groups" if result.n_groups is not None else ""
+    yield "pairs", f"{result.n:,} of {result.n_items:,} items{groups}"
+    if result.a_only is not None and result.b_only is not None:
+        yield "differ on", f"{result.a_only:,} only the incumbent right, {result.b_only:,} only the candidate"
+    if any(result.unscored.values()):
+        told = ", ".join(f"{count:,} {quiet(side)}" for side, count in result.unscored.items() if count)
+        yield "unscored", told
+    if isinstance(result, Comparison) and result.look is not None:
+        yield "look at these items", f"{result.look.number} of {result.look.planned} planned"
+    if result.verdict == "hold" and result.needed_n is not None:
+        yield "would settle it", f"about {result.needed_n:,} held-out items"
+    yield "method", quiet(result.method)
+
+
+def _comparison_slices(result: PairedResult) -> list[str]:
+    lines = ["", "| slice, worst first | n | difference | interval | |", "|---|--:|--:|--:|---|"]
+    for one in by_drop(result.slices)[:MOST_SLICES]:
+        difference = words.ABSENT if one.difference is None else f"{one.difference:+.4f}"
+        interval = (
+            words.ABSENT
+            if one.ci_low is None or one.ci_high is None
+            else f"{one.ci_low:+.3f} to {one.ci_high:+.3f}"
+        )
+        word = "**harmed**" if one.harmed else quiet(one.note or "")
+        lines.append(f"| {quoted(one.name)} | {one.n:,} | {difference} | {interval} | {word} |")
+    return [*lines, *_left_out(len(result.slices) - MOST_SLICES, "slices")]
+
+
+def _left_out(count: int, what: str) -> list[str]:
+    return ["", f"and {count:,} {what} more"] if count > 0 else []

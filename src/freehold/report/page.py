@@ -10,11 +10,11 @@ import jinja2
 import markupsafe
 
 from freehold.licensing.comply import said_done
-from freehold.report import first_screen, mixture_parts, pictures, risks, words
+from freehold.report import first_screen, mixture_parts, pictures, words
 from freehold.report import selection_rows as choosing
 from freehold.report.mixture_parts import risk_over_share
-from freehold.types.duties import duty_id
 from freehold.types.report import CandidateReport, Report
+from freehold.types.ruling import duty_id
 from freehold.types.verdict import SEVERITY, Reason, Verdict
 from freehold.visible import visible
 
@@ -53,7 +53,7 @@ def render(report: Report) -> str:
         duty_id=duty_id,
         said_done=said_done,
         why=_Why,
-        risk=risks,
+        risk=first_screen,
         choosing=choosing,
         mixing=mixture_parts,
         risk_picture=lambda mixture, curve: markupsafe.Markup(risk_over_share(mixture, curve)),

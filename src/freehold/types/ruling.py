@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar, Literal
 
-from freehold.types.record import Record, StoredRecord
+from freehold.types.record import Record, StoredRecord, content_id
 
 RulingOutcome = Literal[
     "allowed", "allowed_with_obligations", "not_allowed", "needs_separate_license", "unclear"
@@ -102,3 +103,24 @@ class Ruling(StoredRecord, frozen=True, kw_only=True):
     made_from: tuple[str, ...] = ()
     version: str = ""
     details: dict[str, Any] = {}
+
+
+class DutyMark(StoredRecord, frozen=True, kw_only=True):
+    """What was said last of one duty of a model: that it is done, or (`done` False) that it is not after all.
+
+    `id` is of the model and the whole duty, so that one whose words, phrase or section change is open again.
+    """
+
+    kind: ClassVar[str] = "duty_mark"
+
+    id: str
+    model: str
+    obligation: Obligation
+    done: bool
+    who: str
+    at: datetime
+
+
+def duty_id(model: str, obligation: Obligation) -> str:
+    """By which a duty of a model is known."""
+    return content_id([model, obligation])

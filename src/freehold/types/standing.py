@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from freehold.types.cost import Cost
-from freehold.types.duties import DutyMark
 from freehold.types.evidence import EvidenceAge
 from freehold.types.journey import JourneyStage, NextAction
 from freehold.types.record import Record
+from freehold.types.ruling import DutyMark
 
 
 class Standing(Record, frozen=True, kw_only=True):

@@ -26,9 +26,8 @@ from freehold.errors import InputError, MissingExtraError
 from freehold.evals import imports as evaluations
 from freehold.evals.imports import OutputSource
 from freehold.hardware import hf_config
-from freehold.hardware.file_kind import kind_of
 from freehold.hardware.gguf_header import read_header
-from freehold.hardware.safetensors_header import safetensors_header
+from freehold.hardware.model_files import kind_of, safetensors_header
 from freehold.types.config import DataConfig
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="freehold-fuzz-")

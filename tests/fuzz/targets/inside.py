@@ -25,7 +25,7 @@ from tests.fuzz.targets.wire import (
     stream_of,
 )
 
-from freehold.catalog.fingerprints import fingerprints
+from freehold.catalog.licenses import fingerprints
 from freehold.errors import ConfigError, StorageError
 from freehold.gateway.capture import frames
 from freehold.gateway.capture.redaction import redact

@@ -8,9 +8,7 @@ from tests.workflows.choose.test_ranking import LOGS
 
 from freehold.types.config import parse
 from freehold.types.trace import Trace, Usage
-from freehold.workflows.choose.languages import language_of
-from freehold.workflows.choose.needs import needs_of
-from freehold.workflows.choose.task_kind import Answer, kind_of, known_task
+from freehold.workflows.choose.needs import Answer, kind_of, known_task, language_of, needs_of
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 GERMAN = "Wo ist meine Bestellung und wann wird sie geliefert? Ich habe das Paket nicht bekommen."

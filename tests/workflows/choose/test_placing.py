@@ -9,8 +9,8 @@ from freehold.costs import traffic
 from freehold.settings import load
 from freehold.types.machine import Speed, Workload
 from freehold.types.planning.assessment import ModelLimits, Needs
-from freehold.workflows.choose.batching import MachineSpeeds, answer_seconds
-from freehold.workflows.choose.pace import is_doubtful, speed_reasons
+from freehold.workflows.choose.cost import MachineSpeeds, answer_seconds
+from freehold.workflows.choose.needs import is_doubtful, speed_reasons
 from freehold.workflows.choose.placing import place, trained
 from freehold.workflows.fit.machine import find_machine
 from freehold.workflows.fit.sizes import size_model

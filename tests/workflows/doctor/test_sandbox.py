@@ -5,7 +5,7 @@ import pytest
 from freehold.bounded.sandbox import SandboxState, sandbox_state
 from freehold.settings import load
 from freehold.types.config import parse
-from freehold.workflows.doctor.sandbox import SandboxFacts, judge_sandbox, look_at_sandbox
+from freehold.workflows.doctor.machine import SandboxFacts, judge_sandbox, look_at_sandbox
 from freehold.workflows.doctor.site import Site
 
 HELD = SandboxState(kind="bubblewrap", version="0.11.0", flags=("bwrap",))

@@ -7,8 +7,8 @@ import pytest
 from freehold.catalog import accelerators, models
 from freehold.hardware.fit import device_room
 from freehold.hardware.memory import ServingLoad
-from freehold.hardware.parallel import Layout
 from freehold.hardware.vllm_memory import (
+    Layout,
     batch_tokens,
     copied_bytes,
     kv_bytes,

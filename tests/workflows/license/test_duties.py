@@ -8,7 +8,7 @@ import pytest
 from freehold.errors import UsageError
 from freehold.store import audit, default_url, open_store
 from freehold.types.config import UseProfile
-from freehold.types.duties import duty_id
+from freehold.types.ruling import duty_id
 from freehold.workflows.license.duties import done_duties, mark_duty
 from freehold.workflows.license.rule import comply_texts, rule_for_model
 

@@ -11,8 +11,8 @@ from freehold.types.config import UseProfile, parse
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import ServePlan
 from freehold.types.ruling import Lineage, LineageEdge
-from freehold.workflows.license.attributions import attributions
 from freehold.workflows.license.rule import (
+    attributions,
     comply,
     lineage_of,
     lineage_of_model,

@@ -9,7 +9,7 @@ from tests.workflows.tell.views import evidence
 from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.workflows.prove.notes import notes_of
-from freehold.workflows.tell import evidence_buttons as buttons
+from freehold.workflows.tell import buttons
 from freehold.workflows.tell.views.proof.labelling import desk_of
 
 AT = datetime(2026, 11, 29, tzinfo=UTC)

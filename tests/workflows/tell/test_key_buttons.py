@@ -7,8 +7,7 @@ from freehold.errors import UsageError
 from freehold.store import audit, open_store
 from freehold.workflows.project import open_project
 from freehold.workflows.shift import keys
-from freehold.workflows.tell import key_buttons
-from freehold.workflows.tell.key_buttons import KeyNameBody, NewKeyBody
+from freehold.workflows.tell.buttons import KeyNameBody, NewKeyBody, add_key, revoke_key
 
 
 @pytest.fixture
@@ -25,12 +24,12 @@ def store(project):
 
 def test_a_key_is_made_told_once_and_revoked(project, store):
     body = NewKeyBody(name="eu", role="read", expires="90d", requests_per_minute="60", usd_per_day="2.5")
-    made = key_buttons.add(project, store, body, who="ada", at=START)
+    made = add_key(project, store, body, who="ada", at=START)
     found = keys.shown(store, made.secret, at=START)
     assert found is not None and (found.role, found.limits.requests_per_minute) == ("read", 60)
     assert str(found.limits.usd_per_day) == "2.5" and found.made_by == "ada"
     assert project.keys_file.exists(), "an older copy of the store would be noticed"
-    key_buttons.revoke(project, store, KeyNameBody(name="eu"), who="bo", at=START)
+    revoke_key(project, store, KeyNameBody(name="eu"), who="bo", at=START)
     assert keys.shown(store, made.secret, at=START) is None
     assert [(one.action, one.who) for one in audit.entries(store.database)] == [
         ("key.add", "ada"),
@@ -50,5 +49,5 @@ def test_a_key_is_made_told_once_and_revoked(project, store):
 )
 def test_what_a_key_cannot_be_is_refused_and_none_is_made(project, store, wrong):
     with pytest.raises(UsageError):
-        key_buttons.add(project, store, NewKeyBody(**{"name": "x"} | wrong), who="ada", at=START)
+        add_key(project, store, NewKeyBody(**{"name": "x"} | wrong), who="ada", at=START)
     assert keys.listed(store, at=START) == []

@@ -95,7 +95,7 @@ def command(
 
 
 def _rehearse(project: Project, *, as_json: bool) -> NoReturn:
-    from freehold.cli.findings import show_findings
+    from freehold.cli.options import show_findings
     from freehold.cli.progress import progress
     from freehold.workflows.journey.migrate import rehearse
 

@@ -50,7 +50,7 @@ def command(
     """
     from freehold.workflows.project import open_project
     from freehold.workflows.tell import report as workflow
-    from freehold.workflows.tell.evaluations import evaluations
+    from freehold.workflows.tell.report import evaluations
 
     not_with("--evaluations", only_list, "report_id", "open_it", "share")
     project = open_project(config_path)

@@ -179,7 +179,7 @@ def _tell(ready: Any) -> None:
         )
     doubted = ready.preflight.doubted
     if doubted:
-        from freehold.cli.findings import show_findings
+        from freehold.cli.options import show_findings
 
         say("")
         show_findings(doubted, err=True)

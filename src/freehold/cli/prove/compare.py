@@ -62,7 +62,7 @@ def command(  # click passes each option
       freehold compare --pairs scores.jsonl --margin 0.02 --slice language --json
       freehold compare --pairs scores.jsonl --margin 0.02 --markdown verdict.md
     """
-    from freehold.report.comparison_markdown import comparison_markdown
+    from freehold.report.markdown import comparison_markdown
     from freehold.stats.compare import ScoreContext
     from freehold.stats.rules import DecisionRule
     from freehold.workflows.prove.compare import compare_file

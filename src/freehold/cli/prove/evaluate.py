@@ -160,7 +160,7 @@ class _Asking(NamedTuple):
 
 
 def _tell(made: Evaluation, items: int, markdown: Path | None, *, as_json: bool) -> NoReturn:
-    from freehold.report.comparison_markdown import comparison_markdown
+    from freehold.report.markdown import comparison_markdown
 
     comparison = made.comparison
     assert comparison is not None  # only a journey may do without an incumbent

@@ -27,9 +27,8 @@ from freehold.types.record import content_id
 from freehold.types.ruling import Ruling
 from freehold.types.units import GIB, gib
 from freehold.workflows.choose.money import with_costs
-from freehold.workflows.choose.needs import SEEN_TRACES, needs_of
-from freehold.workflows.choose.pace import is_doubtful, speed_reasons
-from freehold.workflows.choose.pace import seconds as seconds_of
+from freehold.workflows.choose.needs import SEEN_TRACES, is_doubtful, known_task, needs_of, speed_reasons
+from freehold.workflows.choose.needs import seconds as seconds_of
 from freehold.workflows.choose.placing import Placed, place, trained
 from freehold.workflows.choose.ranking import (
     MOST_SECONDS,
@@ -40,7 +39,6 @@ from freehold.workflows.choose.ranking import (
     ranked,
     thinks_first,
 )
-from freehold.workflows.choose.task_kind import known_task
 from freehold.workflows.fit.encoder import fit_of_base
 from freehold.workflows.fit.machine import engine_build, find_machine
 from freehold.workflows.fit.speeds import all_measured, narrowed

@@ -15,8 +15,7 @@ from freehold.settings import Settings
 from freehold.types.cost import Advice, Traffic
 from freehold.types.machine import Machine, Speed
 from freehold.types.planning.assessment import CandidateRow
-from freehold.workflows.choose.batching import ANSWER_SECONDS, MachineSpeeds
-from freehold.workflows.choose.cost import LOOKED_UP, priced_machine
+from freehold.workflows.choose.cost import ANSWER_SECONDS, LOOKED_UP, MachineSpeeds, priced_machine
 from freehold.workflows.choose.placing import served_bytes
 from freehold.workflows.choose.traffic import price_traffic
 from freehold.workflows.fit.sizes import size_model

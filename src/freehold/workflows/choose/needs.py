@@ -1,20 +1,74 @@
-"""What traffic shows an application needs: tools, schemas, images, length, concurrency, repetition."""
+"""What an application needs of a model: what traffic shows, its languages, the kind of task, and how fast."""
 
 from __future__ import annotations
 
 import itertools
+import json
 import math
+import re
 import statistics
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
+from freehold.datasets.messages import message_text, response_message
+from freehold.errors import UsageError
+from freehold.training.encoder.answers import form_of
 from freehold.types.asking import demands_a_call
-from freehold.types.planning.assessment import Needs
+from freehold.types.config import ProjectConfig
+from freehold.types.config.project import TaskConfig
+from freehold.types.machine import Speed
+from freehold.types.planning.assessment import ModelLimits, Needs, TaskKind
 from freehold.types.trace import Trace
-from freehold.workflows.choose.languages import language_of
+
+LEAST_LETTERS = 20
+LEAST_WORDS = 4
+"""Common words that must be found before Latin text gets a language."""
+
+_SCRIPTS: tuple[tuple[str, str], ...] = (
+    ("ja", "\u3040-\u30ff"), ("ko", "\uac00-\ud7af\u1100-\u11ff"), ("zh", "\u4e00-\u9fff"),
+    ("ru", "\u0400-\u04ff"), ("ar", "\u0600-\u06ff"), ("he", "\u0590-\u05ff"), ("el", "\u0370-\u03ff"),
+    ("th", "\u0e00-\u0e7f"), ("hi", "\u0900-\u097f"),
+)  # fmt: skip
+_WORDS: dict[str, frozenset[str]] = {
+    code: frozenset(words.split())
+    for code, words in {
+        "en": "the of and to is in that it for was with as on are this be have not you my from or what how",
+        "de": "der die und das ist nicht ein eine zu mit den von auf für sich dem es im auch ich wie bei wird",
+        "fr": "le les des est et une du pour que dans pas qui sur plus avec ce vous je il sont au mais comment",
+        "es": "el los las una del por con para que es no se su lo como más pero mi está yo cómo hay muy",
+        "it": "il gli che di è per una non con del sono della mi si come più ma questo alla nel lo ho anche",
+        "pt": "o os uma do da não para com que é em por mais como mas se eu ao dos está você meu são muito",
+        "nl": "de het een van en niet dat op te is voor met zijn die ik aan er maar bij ook hoe wat mijn",
+        "pl": "w na i nie że się do jest to z jak ale co po tak dla od czy już przez mam jestem mój proszę",
+        "sv": "och att det som är en på för med av inte den till jag har om ett men hur kan var min från",
+        "tr": "ve bir bu da için ile ne çok daha var değil ben gibi olarak mi nasıl ama en benim kadar",
+    }.items()
+}
+_TOKEN = re.compile(r"[^\W\d_]+")
+
+
+def language_of(text: str) -> str | None:
+    """The language of a text by its script, and for Latin letters by the commonest short words (ISO 639-1).
+
+    Made for whole prompts; short texts and mixtures give None rather than a guess."""
+    letters = sum(map(str.isalpha, text))
+    if letters < LEAST_LETTERS:
+        return None
+    for code, span in _SCRIPTS:
+        share = len(re.findall(f"[{span}]", text)) / letters
+        # Japanese mixes its own letters with Chinese ones; a few percent of them are sign enough.
+        if share > (0.05 if code == "ja" else 0.3):
+            return code
+    counts = Counter(_TOKEN.findall(text.lower()))
+    hits = {code: sum(counts[word] for word in words) for code, words in _WORDS.items()}
+    best, second = sorted(hits.values(), reverse=True)[:2]
+    if best < LEAST_WORDS or best < 1.3 * second:
+        return None
+    return max(hits, key=lambda code: hits[code])
+
 
 CHARACTERS_PER_TOKEN = 4
 LANGUAGE_SHARE = 0.05
@@ -175,3 +229,144 @@ def _prefix_share(requests: list[dict[str, Any]]) -> float:
             length += 1
         shared += length
     return shared / total if total else 0.0
+
+
+TASK_WORDS: dict[TaskKind, str] = {
+    "labels": "answers from a closed set",
+    "extraction": "JSON with parts of the text",
+    "text": "free text",
+    "tools": "calls of tools",
+    "agent": "an agent's turns",
+    "code": "program text",
+}
+_OF_SCORER: dict[str, TaskKind] = {
+    "label": "labels", "json_fields": "extraction", "tool_call": "tools", "turn": "agent", "code": "code",
+    "numeric": "text", "contains": "text", "regex": "text", "semantic": "text", "judge": "text",
+}  # fmt: skip
+_NEARLY_ALL, _FEW, _OFTEN = 0.95, 0.05, 0.3
+_FEWEST = 20
+"""Answers from which their kind is told."""
+
+
+class KnownTask(NamedTuple):
+    """The kind of a task, and how it is known; None where it is not."""
+
+    kind: TaskKind | None
+    how: str | None = None
+
+
+def known_task(config: ProjectConfig, traces: Sequence[Trace], stated: TaskKind | None) -> KnownTask:
+    """The task that was stated, else the one that the scorer of `[task]` says, else what answers look like."""
+    if stated is not None:
+        return KnownTask(stated, f"{TASK_WORDS[stated]}, as stated")
+    answers = [answer for trace in traces if (answer := _answer(trace)) is not None]
+    said = _OF_SCORER.get(config.task.scorer) if config.task != TaskConfig() else None
+    if said == "extraction" and _are_closed(answers):
+        said = "labels"
+    if said is not None:
+        return KnownTask(said, f"{TASK_WORDS[said]}: [task] scorer is {config.task.scorer}")
+    if len(answers) < _FEWEST:
+        return KnownTask(None)
+    seen = kind_of(answers)
+    return KnownTask(seen, f"{TASK_WORDS[seen]}, by {len(answers):,} answers of the traffic")
+
+
+class Answer(NamedTuple):
+    """An answer's text, and whether it calls tools."""
+
+    text: str
+    calls: bool = False
+
+
+def kind_of(answers: Sequence[Answer]) -> TaskKind:
+    """What answers are, most particular first."""
+    calls = sum(one.calls for one in answers) / len(answers)
+    if calls >= _NEARLY_ALL:
+        return "tools"
+    if calls >= _FEW:
+        return "agent"
+    if sum("```" in one.text for one in answers) >= _OFTEN * len(answers):
+        return "code"
+    if _are_closed(answers):
+        return "labels"
+    if sum(_is_object(one.text) for one in answers) >= _NEARLY_ALL * len(answers):
+        return "extraction"
+    return "text"
+
+
+def _answer(trace: Trace) -> Answer | None:
+    message = response_message(trace.response) if trace.response else None
+    if message is None or trace.parent_id is not None:
+        return None
+    text = message_text(message)
+    calls = bool(message.get("tool_calls") or message.get("function_call"))
+    return Answer(trace.gold or text or "", calls) if text or calls or trace.gold else None
+
+
+def _are_closed(answers: Sequence[Answer]) -> bool:
+    if len(answers) < _FEWEST:
+        return False
+    texts = [one.text for one in answers]
+    try:
+        form_of(texts, [""] * len(texts))
+    except UsageError:
+        return False
+    return True
+
+
+def _is_object(text: str) -> bool:
+    try:
+        value: Any = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(value, dict)
+
+
+_USUAL_PROMPT = 500
+_USUAL_ANSWER: dict[TaskKind | None, int] = {
+    "labels": 5, "extraction": 150, "tools": 40, "text": 200, "agent": 200, "code": 400, None: 100,
+}  # fmt: skip
+"""Tokens of an answer where no traffic says how long they are."""
+
+
+def seconds(speed: Speed | None, needs: Needs, end: int | None = None) -> float | None:
+    """For one request as long as those of the traffic, or usual ones where there is none: at the slow (0) or fast (1)
+    end of the speed, or in its middle."""
+    if speed is None:
+        return None
+    prompt, answer = (
+        needs.prompt_tokens or _USUAL_PROMPT,
+        needs.completion_tokens or _USUAL_ANSWER[needs.task],
+    )
+    return prompt / _rate(speed.prefill_tokens_per_second, end) + answer / _rate(
+        speed.decode_tokens_per_second, end
+    )
+
+
+def _rate(interval: tuple[float, float], end: int | None) -> float:
+    return math.sqrt(interval[0] * interval[1]) if end is None else interval[end]
+
+
+def speed_reasons(speed: Speed | None, needs: Needs, limits: ModelLimits) -> Iterator[tuple[bool, str]]:
+    """What is too slow even at the fast end of its estimate, which excludes it, or may be at the slow end."""
+    least, most = limits.least_tokens_per_second, limits.most_seconds
+    if speed is None:
+        if least is not None or most is not None:
+            yield True, "speed: not known for this machine"
+        return
+    low, high = speed.decode_tokens_per_second
+    if least is not None and low < least:
+        yield high < least, f"speed: {low:,.3g} to {high:,.3g} tokens/s, {least:g} wanted"
+    slow, fast = seconds(speed, needs, 0), seconds(speed, needs, 1)
+    if most is not None and slow is not None and fast is not None and slow > most:
+        yield fast > most, f"speed: {fast:,.2g} to {slow:,.2g} s for a request, {most:g} at most wanted"
+
+
+def is_doubtful(speed: Speed | None, needs: Needs, limits: ModelLimits) -> bool:
+    """Whether the middle of the estimate misses a limit."""
+    if speed is None:
+        return False
+    least, middle = limits.least_tokens_per_second, seconds(speed, needs)
+    too_slow = least is not None and _rate(speed.decode_tokens_per_second, None) < least
+    too_late = limits.most_seconds is not None and middle is not None and middle > limits.most_seconds
+    return too_slow or too_late

@@ -21,7 +21,7 @@ from freehold.settings import load as load_settings
 from freehold.types.config import parse
 from freehold.types.finding import SEVERITY, Finding, Outcome, warn
 from freehold.types.record import Record
-from freehold.workflows.doctor import leftovers, machine, project, sandbox, store
+from freehold.workflows.doctor import leftovers, machine, project, store
 from freehold.workflows.doctor.site import Site
 from freehold.workflows.project import CONFIG_NAME, current_folder, open_project
 
@@ -65,7 +65,7 @@ PARTS: dict[str, tuple[SiteCheck, ...]] = {
         SiteCheck("clock", look_at_clock, store.judge_clock),
         SiteCheck("versions", machine.look_at_python, machine.judge_python),
         SiteCheck("engines", machine.look_at_engines, machine.judge_engines),
-        SiteCheck("sandbox", sandbox.look_at_sandbox, sandbox.judge_sandbox),
+        SiteCheck("sandbox", machine.look_at_sandbox, machine.judge_sandbox),
     ),
     "This project": (
         SiteCheck("configuration", project.look_at_config, project.judge_config),

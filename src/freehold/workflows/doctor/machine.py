@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 
 from freehold import __version__
+from freehold.bounded.sandbox import SandboxState, sandbox_state
 from freehold.catalog import advisories
 from freehold.engines.llamacpp import native
 from freehold.engines.vllm import environment as vllm
@@ -196,3 +197,28 @@ def judge_engines(facts: EngineFacts) -> Iterator[Finding]:
             )
         else:
             yield ok("engines", f"{name}, newer than its last advisory known here ({known.id})")
+
+
+class SandboxFacts(Record, frozen=True, kw_only=True):
+    """What this machine permits, and whether `[task]` names a function of the user's own."""
+
+    state: SandboxState
+    runs_own_code: bool
+
+
+def look_at_sandbox(site: Site) -> SandboxFacts:
+    task = site.config.task if site.config is not None else None
+    return SandboxFacts(state=sandbox_state(), runs_own_code=task is not None and task.scorer == "code")
+
+
+def judge_sandbox(facts: SandboxFacts) -> Iterator[Finding]:
+    """Told where it matters: a project without such a scorer needs no sandbox."""
+    state = facts.state
+    if state.kind == "bubblewrap":
+        yield ok(
+            "sandbox", f"bubblewrap {state.version or ''} runs, for scorers of your own".replace("  ", " ")
+        )
+    elif facts.runs_own_code:
+        yield warn("sandbox", f"your scorer runs with {state.name}: {state.why}", state.fix or "")
+    else:
+        yield ok("sandbox", f"a scorer of your own would run with {state.name}: {state.why}; {state.fix}")

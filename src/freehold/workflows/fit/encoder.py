@@ -11,7 +11,7 @@ from freehold import __version__
 from freehold.catalog import weights as weights_catalog
 from freehold.encoders.folder import EXTERNAL_DATA, MODEL, PACKED, TOKENIZER
 from freehold.encoders.runner import RUN_TOKENS
-from freehold.hardware.encoder_memory import EncoderLoad, fit_encoder
+from freehold.hardware.fit import EncoderLoad, fit_encoder
 from freehold.hardware.quantization import weights_bytes
 from freehold.types.encoder import EncoderManifest
 from freehold.types.machine import Fit, Machine, Workload

@@ -27,8 +27,7 @@ from freehold.workflows.fit.machine import engine_build
 from freehold.workflows.fit.server import fit_server
 from freehold.workflows.fit.sizes import SizedModel, adapter_bytes, at_quantization, size_model
 from freehold.workflows.fit.speeds import narrowed, newest
-from freehold.workflows.fit.vllm import as_served
-from freehold.workflows.fit.vllm_ways import vllm_ways
+from freehold.workflows.fit.vllm import as_served, vllm_ways
 
 SMALLER = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
 """Tried from the top where the one asked for does not fit."""

@@ -14,13 +14,17 @@ from freehold.catalog.synced import SyncedModel
 from freehold.engines.weights import hub, local
 from freehold.engines.weights.store import WeightsStore
 from freehold.errors import InputError, UnknownModelError, WeightsError
-from freehold.hardware.file_kind import FileKind, kind_of
 from freehold.hardware.gguf_header import read_header
 from freehold.hardware.hf_config import MAX_CONFIG_BYTES, shape_from_config
-from freehold.hardware.hf_form import form_of_config
-from freehold.hardware.json_file import read_object
+from freehold.hardware.model_files import (
+    FileKind,
+    form_of_config,
+    kind_of,
+    read_object,
+    safetensors_bytes,
+    safetensors_header,
+)
 from freehold.hardware.quantization import known, quantize, weights_bytes
-from freehold.hardware.safetensors_header import safetensors_bytes, safetensors_header
 from freehold.hardware.shapes import bounds_of, shape_from_gguf
 from freehold.hardware.tensors import parameter_count
 from freehold.settings import Settings

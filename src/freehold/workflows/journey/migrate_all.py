@@ -11,7 +11,7 @@ from pathlib import Path
 
 from freehold import files
 from freehold.errors import FreeholdError, UsageError
-from freehold.report.tasks_page import render_tasks
+from freehold.report.curve_page import render_tasks
 from freehold.types.migrated import AllMigrated, MigratedProject
 from freehold.types.progress import Progress
 from freehold.workflows.journey.migrate import Migration, migrate

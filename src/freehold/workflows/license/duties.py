@@ -8,8 +8,7 @@ from datetime import datetime
 from freehold.errors import UsageError
 from freehold.store import Store, open_store
 from freehold.types.audit import Change
-from freehold.types.duties import DutyMark, duty_id
-from freehold.types.ruling import Obligation, Ruling
+from freehold.types.ruling import DutyMark, Obligation, Ruling, duty_id
 from freehold.workflows.project import Project
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -10,8 +10,7 @@ import msgspec
 from freehold import __version__, files
 from freehold.catalog import models
 from freehold.catalog.ancestry import resolve
-from freehold.catalog.fingerprints import fingerprints
-from freehold.catalog.licenses import license_named, licenses, names
+from freehold.catalog.licenses import fingerprints, license_named, licenses, names
 from freehold.catalog.releases import releases_of
 from freehold.errors import InputError, UsageError, did_you_mean
 from freehold.licensing.comply import annex_text, attribution_text, card_text, checklist_text, notice_text
@@ -21,8 +20,8 @@ from freehold.licensing.ruling import rule
 from freehold.licensing.situation import Situation
 from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
-from freehold.types.duties import DutyMark
-from freehold.types.ruling import Lineage, LineageEdge, Ruling
+from freehold.types.endpoint import ServePlan
+from freehold.types.ruling import DutyMark, Lineage, LineageEdge, Ruling
 
 _LONGEST = 1_000_000
 """Characters of a file that may be a licence; the GPL 3 has 35,149."""
@@ -186,3 +185,14 @@ def identify_file(path: Path) -> Identified:
     except UnicodeDecodeError:
         raise InputError("is not UTF-8 text", path=str(path)) from None
     return identify(text, fingerprints())
+
+
+def attributions(plans: Iterable[ServePlan], use: UseProfile) -> dict[str, str]:
+    """Text by base model. A model whose licence the catalog does not know has none, and none is invented.
+
+    What was trained whole or merged is served as ``base:name``, and its base's licence asks the same of it.
+    """
+    names = {name for plan in plans for name in (plan.model, plan.model.rpartition(":")[0])}
+    return {
+        name: attribution(rule_for_model(name, use)) for name in sorted(names) if name and releases_of(name)
+    }

@@ -17,7 +17,7 @@ from freehold.hardware.probes import probe_machine
 from freehold.types.endpoint import ServePlan
 from freehold.types.progress import Progress
 from freehold.types.units import gib
-from freehold.workflows.license.attributions import attributions
+from freehold.workflows.license.rule import attributions
 from freehold.workflows.project import Project
 from freehold.workflows.serve import room
 from freehold.workflows.serve.folders import check_folders

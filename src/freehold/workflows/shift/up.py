@@ -25,7 +25,7 @@ from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.types.route import ApiKey, LabelLimits
 from freehold.types.units import MIB
-from freehold.workflows.license.attributions import attributions
+from freehold.workflows.license.rule import attributions
 from freehold.workflows.project import Project, now
 from freehold.workflows.serve.folders import check_folders
 from freehold.workflows.serve.hold import ServedAt, hold

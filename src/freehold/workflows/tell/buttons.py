@@ -1,4 +1,5 @@
-"""What the console's buttons do: a step of a rollout, or a word on an answer, with the reason that was given.
+"""What the console's buttons do: a step of a rollout, a word on an answer, keys (one is shown once), notes to
+items, blind labels and duties, with the reason that was given.
 
 Nothing is forced from a page: what the tests do not allow is refused with what is missing, and
 ``freehold rollout … --force`` is for the rest.
@@ -11,14 +12,25 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from freehold.gateway.limits.key_changes import MadeKey
 from freehold.store import Store
 from freehold.types.audit import WHY_LENGTH_MAX
+from freehold.types.notes import NOTE_CHARACTERS, ItemNote
 from freehold.types.record import Record
+from freehold.types.route import Limits, Role
+from freehold.types.ruling import DutyMark
 from freehold.workflows.data import feedback as words
+from freehold.workflows.license.duties import mark_duty
 from freehold.workflows.project import Project
+from freehold.workflows.prove.label import Choice
+from freehold.workflows.prove.notes import add_note
+from freehold.workflows.shift import keys
 from freehold.workflows.shift.rollout import rehearse as rehearsal
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.shift.rollout.rehearse import RehearsalResult
+from freehold.workflows.shift.routes import with_pairs
+from freehold.workflows.tell.views.license import shown_ruling
+from freehold.workflows.tell.views.proof.labelling import ShownPair, desk_of
 
 REHEARSED_DROP = 0.2
 """Share of requests that the bad candidate fails, as `freehold rollout rehearse` has it."""
@@ -89,3 +101,107 @@ def feedback(project: Project, store: Store, body: FeedbackButton, *, who: str, 
         who=who,
         at=at,
     )
+
+
+Number = Annotated[str, Meta(max_length=20)]
+Names = Annotated[str, Meta(max_length=1000)]
+
+
+class KeyNameBody(ButtonBody, frozen=True, kw_only=True):
+    """A button of one key."""
+
+    name: Name
+
+
+class NewKeyBody(KeyNameBody, frozen=True, kw_only=True):
+    """A key to be made, as a form has it: empty means without. `models` and `routes` are names with commas between,
+    `expires` is ``90d``, ``12h`` or a date."""
+
+    role: Role = "use"
+    models: Names = ""
+    routes: Names = ""
+    expires: Number = ""
+    requests_per_minute: Number = ""
+    usd_per_day: Number = ""
+
+
+def add_key(project: Project, store: Store, body: NewKeyBody, *, who: str, at: datetime) -> MadeKey:
+    """Make a key and tell its secret, which is kept nowhere. Raises `UsageError` and `KeysUnavailableError`."""
+    keys.required(store, project.keys_file, at=at)
+    scope = keys.KeyScope(
+        role=body.role,
+        models=_names(body.models),
+        routes=_names(body.routes),
+        expires_at=keys.expiry(body.expires, at=at) if body.expires else None,
+    )
+    keys.check_scope(project, store, scope)
+    given = {"requests_per_minute": body.requests_per_minute, "usd_per_day": body.usd_per_day}
+    limits = with_pairs(Limits(), (f"{name}={value}" for name, value in given.items() if value), "limit")
+    made = keys.add(store, body.name, limits=limits, scope=scope, who=who, at=at, keys_file=project.keys_file)
+    keys.required(store, project.keys_file, at=at)
+    return made
+
+
+def revoke_key(project: Project, store: Store, body: KeyNameBody, *, who: str, at: datetime) -> None:
+    """End a key: every worker refuses it within a second. Raises `UsageError` where it is not in force."""
+    keys.required(store, project.keys_file, at=at)
+    keys.revoke(store, body.name, at=at, who=who)
+    keys.required(store, project.keys_file, at=at)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for part in text.split(",") if (name := part.strip()))
+
+
+Id = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class NoteBody(ButtonBody, frozen=True, kw_only=True):
+    """A note to an item of an evaluation."""
+
+    evaluation: Id
+    sample: Id
+    text: Annotated[str, Meta(min_length=1, max_length=NOTE_CHARACTERS)]
+
+
+class PairBody(ButtonBody, frozen=True, kw_only=True):
+    """What a person says of the pair that was shown to them."""
+
+    evaluation: Id
+    pair: Id
+    choice: Choice
+
+
+class UndoBody(ButtonBody, frozen=True, kw_only=True):
+    """The last label of an evaluation is taken back."""
+
+    evaluation: Id
+
+
+class DutyBody(ButtonBody, frozen=True, kw_only=True):
+    """A duty of a model's licence is done, or is not after all."""
+
+    model: Id
+    duty: Id
+    done: bool
+
+
+def note(project: Project, store: Store, body: NoteBody, *, who: str, at: datetime) -> ItemNote:
+    """Keep a note. Raises `UsageError` for an evaluation that is not there."""
+    return add_note(store, body.evaluation, body.sample, body.text, who=who, at=at)
+
+
+def label(project: Project, store: Store, body: PairBody, *, who: str, at: datetime) -> ShownPair:
+    """Keep a blind label; returns the next pair. Raises `UsageError` where that pair is labelled already."""
+    return desk_of(project).label(body.evaluation, body.pair, body.choice)
+
+
+def undo_label(project: Project, store: Store, body: UndoBody, *, who: str, at: datetime) -> ShownPair:
+    """Take the last label back; returns its pair. Raises `UsageError` where there is none."""
+    return desk_of(project).undo(body.evaluation)
+
+
+def duty(project: Project, store: Store, body: DutyBody, *, who: str, at: datetime) -> DutyMark:
+    """Keep what was said of a duty. Raises `UsageError` for one that the model does not have for this use."""
+    ruling = shown_ruling(project, store, body.model, at=at)
+    return mark_duty(store, ruling, body.duty, done=body.done, who=who, at=at)

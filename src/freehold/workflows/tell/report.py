@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from freehold import files
 from freehold.errors import UsageError
 from freehold.report import render, render_markdown, shareable
 from freehold.store import open_store
+from freehold.types.evaluated import Evaluation, EvaluationLine, ItemLook
 from freehold.types.record import Record
 from freehold.types.report import Report
 from freehold.workflows.project import Project, now
@@ -80,3 +82,15 @@ def rewrite(
     if share:
         report = shareable(report)
     return report, write_report(report, project.state / "reports")
+
+
+_BEFORE = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def evaluations(project: Project) -> list[EvaluationLine]:
+    """All evaluations in the project's store, the last one first."""
+    with open_store(project.reading_url) as store:
+        looks = {look.id: look.at for look in store.records(ItemLook)}
+        found = [EvaluationLine.of(one, looks.get(one.id)) for one in store.records(Evaluation)]
+        found += store.records(EvaluationLine)
+    return sorted(found, key=lambda one: one.at or _BEFORE, reverse=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from freehold import __version__
 from freehold.encoders.folder import EXTERNAL_DATA, MANIFEST, names_of, read_heads, read_manifest
 from freehold.late import np
-from freehold.report.encoder_card import EncoderCardFacts, encoder_card
+from freehold.report.model_card import EncoderCardFacts, encoder_card
 from freehold.types.encoder import EncoderModel
 from freehold.types.progress import Progress
 from freehold.types.record import Record

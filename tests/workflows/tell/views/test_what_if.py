@@ -3,7 +3,7 @@
 import pytest
 
 from freehold.errors import UnknownModelError, UsageError
-from freehold.workflows.tell.views.what_if import catalog_model, machine_words
+from freehold.workflows.tell.views.query import catalog_model, machine_words
 
 
 def test_words_for_machines_are_taken_as_they_are():

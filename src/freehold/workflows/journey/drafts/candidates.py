@@ -17,7 +17,7 @@ from freehold.types.config import UseProfile
 from freehold.types.method import METHOD_KINDS
 from freehold.types.planning.assessment import ModelLimits, Needs, TaskKind
 from freehold.workflows.choose.assess import assess
-from freehold.workflows.choose.languages import language_of
+from freehold.workflows.choose.needs import language_of
 from freehold.workflows.journey.drafting import Guess, quoted
 from freehold.workflows.journey.ladder import LadderFacts, PickedModel, Rung, as_toml, ladder
 from freehold.workflows.project import Project

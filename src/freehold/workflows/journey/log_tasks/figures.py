@@ -17,7 +17,7 @@ from freehold.datasets.tasks.asked import Api, AskedTask, asked_task
 from freehold.late import np
 from freehold.types.trace import Usage
 from freehold.wire.usage import usage_of
-from freehold.workflows.choose.languages import language_of
+from freehold.workflows.choose.needs import language_of
 from freehold.workflows.journey.drafting import Guess, guess_scorer, prompt_size, tokens_in
 
 ANSWERS = 400

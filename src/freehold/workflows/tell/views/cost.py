@@ -18,8 +18,7 @@ from freehold.types.report import Report
 from freehold.types.selected import RequestCost
 from freehold.workflows.choose.cost import Hosting, MachinePrice, cost
 from freehold.workflows.project import Project
-from freehold.workflows.tell.views.query import ScreenQuery
-from freehold.workflows.tell.views.what_if import catalog_model, machine_words
+from freehold.workflows.tell.views.query import ScreenQuery, catalog_model, machine_words
 
 FIRST_COMMAND = "freehold cost"
 

@@ -11,11 +11,10 @@ from msgspec import Meta
 from freehold.store import Store
 from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
-from freehold.types.duties import DutyMark, duty_id
 from freehold.types.method import METHOD_KINDS
 from freehold.types.record import Record
 from freehold.types.report import CandidateReport, Report
-from freehold.types.ruling import Lineage, Obligation, Ruling
+from freehold.types.ruling import DutyMark, Lineage, Obligation, Ruling, duty_id
 from freehold.workflows.license.duties import done_duties
 from freehold.workflows.license.rule import (
     comply_texts,
@@ -25,8 +24,7 @@ from freehold.workflows.license.rule import (
     rule_for_model,
 )
 from freehold.workflows.project import Project
-from freehold.workflows.tell.views.query import ScreenQuery
-from freehold.workflows.tell.views.what_if import catalog_model
+from freehold.workflows.tell.views.query import ScreenQuery, catalog_model
 
 
 class LicenseQuery(ScreenQuery, frozen=True, kw_only=True):

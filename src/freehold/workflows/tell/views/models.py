@@ -27,8 +27,7 @@ from freehold.workflows.choose.placing import place
 from freehold.workflows.fit.encoder import fit_of_base
 from freehold.workflows.fit.machine import engine_build, find_machine
 from freehold.workflows.project import Project
-from freehold.workflows.tell.views.query import Place, ScreenQuery
-from freehold.workflows.tell.views.what_if import catalog_model, machine_words
+from freehold.workflows.tell.views.query import Place, ScreenQuery, catalog_model, machine_words
 
 PAGE_ROWS = 20
 MOST_KEPT = 8

@@ -23,7 +23,7 @@ from freehold.workflows.prove.results import write_results
 from freehold.workflows.tell.views.proof.answers import COMPARED_FIELDS, SHOWN_CHARACTERS, difference
 from freehold.workflows.tell.views.proof.items import PAGE_ITEMS, causes_of, item_index
 from freehold.workflows.tell.views.proof.picture import clone_range, intervals
-from freehold.workflows.tell.views.proof.ways import ways_out
+from freehold.workflows.tell.views.proof.screen import ways_out
 
 
 def sides(found):

@@ -1,15 +1,58 @@
-"""`freehold settings`: the table of settings with the values in force."""
+"""The commands under the heading "This machine" of `freehold --help`: doctor, settings, completion."""
 
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import hanging, json_option, print_json
+from freehold.cli.options import COLOURS, config_option, hanging, json_option, now, print_json, show_findings
 from freehold.cli.output import echo
 from freehold.settings import SETTINGS, load
 from freehold.visible import without_password
+
+if TYPE_CHECKING:
+    from freehold.workflows.doctor.examine import Diagnosis
+
+
+@click.command("doctor")
+@config_option
+@json_option("freehold.workflows.doctor.examine:Diagnosis")
+def doctor(config_path: Path | None, as_json: bool) -> None:
+    """Look for what is wrong here, or soon will be; each finding has a way out.
+
+    Looks at the machine, disks, clock, versions and engines; at the project's configuration, keys, port and facts;
+    at its store, who may read its files, and what ended processes left. Changes nothing, and works without a
+    project, with a broken freehold.toml, and on a store that is locked or damaged.
+    Exit code, for monitors: 0 all is well, 1 something to do before long, 2 something is wrong now.
+
+    \b
+    Examples:
+      freehold doctor
+      freehold doctor --config /srv/app/freehold.toml --json
+    """
+    from freehold.workflows.doctor.examine import diagnose, site_of
+
+    diagnosis = diagnose(site_of(config_path, now=now()))
+    if as_json:
+        print_json(diagnosis)
+    else:
+        _show_diagnosis(diagnosis)
+    sys.exit(diagnosis.exit_code)
+
+
+def _show_diagnosis(diagnosis: Diagnosis) -> None:
+    counts = dict.fromkeys(COLOURS, 0)
+    for part, findings in diagnosis.parts.items():
+        echo(click.style(part, bold=True))
+        for one in findings:
+            counts[one.outcome] += 1
+        show_findings(findings)
+    line = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    echo(f"\n{line}")
 
 
 @click.command("settings")
@@ -18,7 +61,7 @@ from freehold.visible import without_password
     "--keys", is_flag=True, help="Explain the keys of freehold.toml instead, of one TABLE or of all."
 )
 @json_option("freehold.cli.printed:SettingLine[]", keys="freehold.types.config.explained:ExplainedKey[]")
-def command(table: str | None, keys: bool, as_json: bool) -> None:
+def settings(table: str | None, keys: bool, as_json: bool) -> None:
     """List the settings of this machine and where each value comes from; or what freehold.toml may say.
 
     \b
@@ -81,3 +124,25 @@ def _as_written(value: object) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     return None if value is None else str(value)
+
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(SHELLS))
+def completion(shell: str) -> None:
+    """Print the script by which SHELL completes freehold's commands and options.
+
+    \b
+    Examples:
+      freehold completion bash > ~/.local/share/bash-completion/completions/freehold
+      freehold completion zsh > ~/.zfunc/_freehold
+      freehold completion fish > ~/.config/fish/completions/freehold.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    root = click.get_current_context().find_root().command
+    echo(kind(root, {}, "freehold", "_FREEHOLD_COMPLETE").source(), whole=True)

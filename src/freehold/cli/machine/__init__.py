@@ -1,1 +1,0 @@
-"""Commands under the heading "This machine" of `freehold --help`."""
