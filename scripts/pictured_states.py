@@ -34,7 +34,6 @@ name = "tickets"
 model = "tickets-incumbent"
 [use]
 mode = "hosted_service"
-serves_third_parties = true
 commercial = true
 monthly_active_users = 120_000
 regions = ["EU"]

@@ -5,17 +5,6 @@ import pytest
 from freehold.environment import PROXIES, inherited
 
 
-def test_what_runs_a_program_is_passed_on():
-    needed = {
-        "PATH": "/bin",
-        "LC_ALL": "C",
-        "CUDA_VISIBLE_DEVICES": "0",
-        "HF_HOME": "/h",
-        "OMP_NUM_THREADS": "2",
-    }
-    assert inherited({**needed, "SOMETHING_ELSE": "x"}) == needed
-
-
 @pytest.mark.parametrize(
     "name",
     [

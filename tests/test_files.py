@@ -1,4 +1,4 @@
-"""A file is the old one or the new one, and what the system refuses is told with its place."""
+"""Files written whole or not at all, and archives that are no bombs."""
 
 import os
 import stat
@@ -6,15 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from freehold import files
 from freehold.errors import InputError, StorageError, UsageError
-
-
-class Row(msgspec.Struct):
-    name: str
+from freehold.unpacking import FREE_BYTES, RATIO_MAX, check_ratio
 
 
 def test_the_target_is_replaced_at_the_end_only(tmp_path):
@@ -48,30 +44,12 @@ def test_a_durable_file_is_flushed_before_it_takes_its_place(tmp_path, monkeypat
     assert flushed == [False] and target.read_bytes() == b"2"
 
 
-def test_write_takes_bytes_and_text(tmp_path):
-    files.write(tmp_path / "a", b"\x00\xff")
-    files.write(tmp_path / "b", "grün")
-    assert (tmp_path / "a").read_bytes() == b"\x00\xff"
-    assert (tmp_path / "b").read_bytes() == "grün".encode()
-
-
-def test_a_write_fails_as_the_system_says_when_the_folder_is_missing(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        files.write(tmp_path / "none" / "a", b"")
-
-
 @pytest.mark.parametrize("folder", [".", "/"])
 def test_a_folder_is_not_written_over(monkeypatch, tmp_path, folder):
     monkeypatch.chdir(tmp_path)
     for attempt in (lambda: files.write(Path(folder), "x"), files.replacing(Path(folder)).__enter__):
         with pytest.raises(IsADirectoryError, match="Is a directory"):
             attempt()
-
-
-def test_write_json_makes_the_folder_and_indents(tmp_path):
-    target = tmp_path / "new" / "row.json"
-    files.write_json(target, Row("one"))
-    assert target.read_text() == '{\n  "name": "one"\n}\n'
 
 
 def test_reading_names_the_path_and_the_way_out(tmp_path):
@@ -87,16 +65,6 @@ def test_writing_puts_the_systems_word_behind_the_message(tmp_path):
         (tmp_path / "none" / "log").write_bytes(b"")
     assert caught.value.message == "the log cannot be written: No such file or directory"
     assert caught.value.hint == "free space"
-
-
-def test_an_error_without_the_systems_word_is_told_by_its_text():
-    with pytest.raises(StorageError, match="cannot be kept: full"), files.writing("cannot be kept"):
-        raise OSError("full")
-
-
-def test_other_errors_pass(tmp_path):
-    with pytest.raises(UsageError, match="mine"), files.reading(Path("x")), files.writing("y"):
-        raise UsageError("mine")
 
 
 @pytest.fixture
@@ -153,13 +121,6 @@ def test_a_file_that_is_replaced_keeps_its_rights(private, tmp_path):
     assert mode(file) == "0o600"
 
 
-def test_without_a_private_process_nothing_is_changed(monkeypatch, tmp_path):
-    monkeypatch.setattr(files, "_users_umask", None)
-    with files.shared(tmp_path / "a"):
-        (tmp_path / "a").touch(mode=0o600)
-    assert mode(tmp_path / "a") == "0o600" and files.user_umask() == -1
-
-
 def test_what_is_there_already_can_be_shared(private, tmp_path):
     folder = tmp_path / "home" / "weights" / "model"
     folder.mkdir(parents=True)
@@ -208,3 +169,10 @@ def test_an_error_writes_nothing_into_a_stream(tmp_path, fault):
     os.close(write)
     with os.fdopen(read, "rb") as held:
         assert held.read() == b""
+
+
+def test_honest_files_pass_and_bombs_do_not():
+    check_ratio(1, FREE_BYTES, "a")
+    check_ratio(FREE_BYTES, FREE_BYTES * RATIO_MAX, "a")
+    with pytest.raises(InputError, match="unpacks to more than"):
+        check_ratio(1, FREE_BYTES + 1, "a")

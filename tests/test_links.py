@@ -7,7 +7,6 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.gateway.loopback import free_port
 
 ROOT = Path(__file__).parents[1]
 
@@ -68,13 +67,3 @@ def test_only_what_is_gone_fails(script, site, tmp_path, capsys, codes, ends, sa
     (tmp_path / "README.md").write_text("\n".join(f"[x]({site}/{code})" for code in codes))
     assert script.main(tmp_path) == ends
     assert said in capsys.readouterr().err
-
-
-def test_without_a_network_nothing_is_known(script, tmp_path, capsys):
-    (tmp_path / "README.md").write_text(f"[x](http://127.0.0.1:{free_port()}/)")
-    assert script.main(tmp_path) == 3
-    assert "not reached" in capsys.readouterr().err
-
-
-def test_the_documentation_links_to_others(script):
-    assert len(script.linked()) > 4

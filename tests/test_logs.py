@@ -40,15 +40,6 @@ def test_a_wrong_value_is_named_with_the_way_out(value, hint):
     assert hint in raised.value.hint
 
 
-def test_what_is_added_is_on_top_of_what_was_said(monkeypatch):
-    monkeypatch.setenv("FREEHOLD_LOG", "error,freehold.store=debug")
-    logs.add("info")
-    assert logs.levels(logs.os.environ["FREEHOLD_LOG"]) == {
-        "freehold": logging.INFO,
-        "freehold.store": logging.DEBUG,
-    }
-
-
 PROGRAM = """
 import logging, sys
 from freehold import logs
@@ -70,16 +61,6 @@ def logged(**environment):
     )
     assert not done.stdout
     return done.stderr.splitlines()
-
-
-@pytest.mark.process
-def test_a_line_has_time_level_and_logger():
-    lines = logged()
-    assert len(lines) == 3, "warnings only"
-    assert re.fullmatch(
-        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z WARNING freehold\.engines\.supervisor: warning said",
-        lines[0],
-    )
 
 
 @pytest.mark.process

@@ -65,22 +65,6 @@ def test_pictures_of_the_terminal_load_nothing(pictures):
         assert "<script" not in text
 
 
-def test_a_change_is_told_and_figures_are_none(pictures):
-    kept = {"a.png": [pictures.masked("h2 3 items of 0a1b2c3d4e, 2026-11-29")]}
-    assert (
-        pictures.differences(kept, {"a.png": [pictures.masked("h2 4 items of ffffffffff, 2027-01-02")]}) == []
-    )
-    assert pictures.differences(kept, {"a.png": ["h2 another heading"]})[-2:] == [
-        f"-{kept['a.png'][0]}",
-        "+h2 another heading",
-    ]
-    assert pictures.differences(kept, {})
-    assert pictures.outlined("h2 3 of 8 done") == "h2 0 of 0 done"
-    assert pictures.outlined("panel at 240, 1000 wide") == "panel at 240, 1000 wide", (
-        "where it stands is no figure"
-    )
-
-
 @pytest.mark.browser
 @pytest.mark.timeout(300)
 def test_the_screens_are_as_when_their_pictures_were_made(pictures):

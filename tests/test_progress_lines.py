@@ -1,22 +1,7 @@
 """What a log file shows of long work."""
 
 from freehold import progress_lines as module
-from freehold.progress_lines import ProgressLines, duration
-
-
-def test_the_time_left_follows_the_works_own_pace(monkeypatch):
-    clock = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
-    lines = []
-    shown = ProgressLines(lines.append)
-    shown.step("learn")
-    clock[0] = 60.0  # a minute of loading
-    shown.update(1, 101, unit="steps")
-    clock[0] = 80.0
-    shown.update(11, 101, unit="steps", note="loss 0.1")
-    first, second = lines[1:]
-    assert first == "    1 of 101 steps"
-    assert second == "    11 of 101 steps, about 3m 00s left — loss 0.1"
+from freehold.progress_lines import ProgressLines
 
 
 def test_work_that_changes_within_a_step_has_a_pace_of_its_own(monkeypatch):
@@ -38,7 +23,3 @@ def test_work_that_changes_within_a_step_has_a_pace_of_its_own(monkeypatch):
     left = before.partition("about ")[2]
     assert before.startswith("    5") and 45 <= int(left.partition("s")[0]) <= 60, before
     assert again == "    5 of 100 steps — again", "begun again: nothing is known of its pace yet"
-
-
-def test_durations():
-    assert [duration(seconds) for seconds in (0.4, 59, 61, 3700)] == ["0s", "59s", "1m 01s", "1h 01m"]

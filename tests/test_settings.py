@@ -4,12 +4,6 @@ from freehold.errors import ConfigError
 from freehold.settings import load
 
 
-def test_defaults_and_environment(tmp_path):
-    settings = load({"FREEHOLD_PORT": "9000", "FREEHOLD_HOME": str(tmp_path), "FREEHOLD_OFFLINE": "yes"})
-    assert (settings.port, settings.home, settings.offline) == (9000, tmp_path, True)
-    assert settings.host == "127.0.0.1"
-
-
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
     [

@@ -31,13 +31,6 @@ def test_every_page_has_one_place_and_the_kinds_are_apart():
     assert "concepts/verdicts.md" in navigation["Explanation"]
 
 
-def test_what_lies_outside_of_the_docs_is_named(tmp_path):
-    script().staged(tmp_path / "docs")
-    page = (tmp_path / "docs" / "guides" / "demo.md").read_text()
-    assert "(`examples/tickets/rules.md` in the repository)" in page
-    assert "](../../examples" not in page
-
-
 @pytest.mark.process
 def test_a_folder_that_is_not_a_site_is_left_as_it_is(tmp_path):
     pytest.importorskip("zensical")

@@ -1,10 +1,7 @@
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
-from freehold.waiting import result_of
 
 # The signal goes to another thread, as one does that comes before the wait: nothing wakes the one that waits.
 UNWOKEN = """
@@ -28,13 +25,6 @@ try:
 except KeyboardInterrupt:
     print("stopped")
 """
-
-
-def test_work_comes_to_its_result_or_its_error():
-    with ThreadPoolExecutor(1) as pool:
-        assert result_of(pool.submit(int, "7")) == 7
-        with pytest.raises(ValueError, match="seven"):
-            result_of(pool.submit(int, "seven"))
 
 
 @pytest.mark.process

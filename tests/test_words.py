@@ -94,23 +94,6 @@ def test_a_class_name_is_borne_once():
     assert not shared_class_names()
 
 
-@pytest.mark.parametrize(
-    ("rule", "text", "n"),
-    [
-        ("is no X", "'x' is no address", 1),
-        ("is no X", "there is no room, it is no longer here and is no more", 0),
-        ("anew", "read it anew", 1),
-        ("nobody, somebody, whoever", "Nobody asked; whoever did", 2),
-        ("shall", "it shall stay; a shallow copy", 1),
-        ("so many", "so many tokens", 1),
-        ("we, us, our", "We read it for us, in the US, by our rule; focus", 3),
-    ],
-)
-def test_patterns_find_sentences(rule, text, n, monkeypatch):
-    monkeypatch.setattr("tests.test_words.prose", lambda: {"file.py": [text]})
-    assert unidiomatic(ENGLISH[rule])["file.py"] == n
-
-
 def test_identifiers_use_the_glossary():
     names = {(file.place, name) for file in source_files() for name in identifiers(file.tree)}
     assert not [(place, name) for place, name in names if BANNED.search(name) and not ALLOWED.search(name)]

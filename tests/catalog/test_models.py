@@ -1,9 +1,14 @@
-"""Rows of models, of their publishers, and of models that have none."""
+"""Models of the catalog, those synced from a hub, and published scores."""
 
+from datetime import date
+
+import msgspec
 import pytest
+from tests.hardware.small_shapes import shape
 
-from freehold.catalog import models, publishers, unlisted
-from freehold.errors import InputError
+from freehold.catalog import models, publishers, scores, synced, unlisted
+from freehold.catalog.synced import SeenQuantization, SyncedModel
+from freehold.errors import InputError, StorageError
 from freehold.hardware.tensors import parameter_count
 
 
@@ -99,11 +104,6 @@ def test_a_release_with_an_id_of_its_own_is_found_with_its_form():
     assert (own.form, own.dense, own.bytes) == ("INT4", "BF16", 700)
 
 
-def test_a_form_that_weights_do_not_have_is_refused():
-    with pytest.raises(InputError, match="Q4_K_M"):
-        models.read_family(_RELEASES.replace('"FP8"', '"Q4_K_M"'), "made_up.toml")
-
-
 def test_every_release_has_a_source_and_an_id_that_no_other_row_has():
     names = [name.lower() for model in models.all_models() for name in (model.id, *model.aliases)]
     for model in models.all_models():
@@ -157,16 +157,56 @@ def test_no_row_names_a_model_that_the_catalog_has():
     assert [name for name in names if models.find(name) is not None] == []
 
 
-def test_each_says_why_from_where_and_when():
-    for row in unlisted.rows():
-        assert row.why and row.source and row.released >= "2025-01" and row.checked.year >= 2026, row.ids
-
-
-@pytest.mark.parametrize("name", ["Qwen/Qwen3.8-Flash-Next", "qwen3.8-flash-next", "Mistral Large 4"])
-def test_a_row_is_found_by_its_id_or_by_how_people_call_it(name):
-    assert unlisted.why(name) is not None
-
-
 @pytest.mark.parametrize("name", ["mistral", "mistral-large", "Qwen/Qwen3.8-27B", "org/gone", ""])
 def test_a_family_alone_is_not_enough(name):
     assert unlisted.why(name) is None
+
+
+def test_tables_of_2025_and_later_say_their_month_and_cover_what_readers_ask_for():
+    recent = [row for row in scores.rows() if row.published and row.published >= "2025-01"]
+    assert {"GPQA Diamond", "MMLU-Pro", "SWE-bench Verified", "BFCL-V4"} <= {row.task for row in recent}
+    assert all(0 <= row.score <= 100 and row.metric == "%" for row in recent)
+    assert len({(row.task, row.model, row.source) for row in recent}) == len(recent), (
+        "none twice in one table"
+    )
+
+
+def test_a_models_scores_are_found_by_any_of_its_names():
+    row = scores.rows()[0]
+    assert row in scores.of((row.model.upper(),)) and row in scores.of((f"maker/{row.model}",))
+    assert scores.of(("no/such",)) == []
+
+
+MODEL = SyncedModel(
+    id="Org/Model-1B", commit="c1", publisher="Org", license="mit", gated=False, source="https://hub/Org/Model-1B",
+    fetched=date(2026, 11, 1), shape=shape(),
+    quantizations=(SeenQuantization(repo="Org/Model-GGUF", quantization="Q4_K_M", bytes=5, files=("a.gguf",)),),
+)  # fmt: skip
+
+
+def changed(**fields):
+    return msgspec.structs.replace(MODEL, **fields)
+
+
+def test_a_damaged_record_says_how_to_get_it_back(tmp_path):
+    synced.keep(tmp_path, MODEL)
+    (synced.folder(tmp_path) / "Org--Model-1B.json").write_text("{")
+    with pytest.raises(StorageError, match="cannot be read") as caught:
+        synced.all_synced(tmp_path)
+    assert "freehold catalog sync" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ({"layers": 9}, "it has 9 layers, and attention names"),
+        ({"kv_heads_by_layer": (1,)}, "and kv_heads_by_layer names 1"),
+        ({"attention": ("recurrent",) * shape().layers}, "recurrent layers and not their sizes"),
+        ({"context_tokens": 0}, "context_tokens is 0"),
+    ],
+)
+def test_a_record_that_contradicts_itself_is_refused_with_its_path(tmp_path, sizes, told):
+    synced.keep(tmp_path, changed(shape=msgspec.structs.replace(shape(), **sizes)))
+    with pytest.raises(StorageError) as caught:
+        synced.find(tmp_path, "Org/Model-1B")
+    assert told in caught.value.message and "Org--Model-1B.json" in caught.value.message

@@ -19,16 +19,6 @@ def test_a_documented_base_url_reaches_the_documented_path(one):
     assert one.source and one.checked <= datetime.date.today()
 
 
-def test_there_are_those_that_people_move_from():
-    assert len(vendors()) >= 12
-    assert {"openai", "azure", "anthropic", "gemini", "bedrock", "vertex", "mistral", "openrouter"} <= set(
-        vendors()
-    )
-    assert [one.name for one in vendors().values() if one.is_own] == [
-        *("azure", "bedrock", "bedrock-mantle", "vertex"),
-    ]
-
-
 def test_a_vendor_that_is_not_known_is_told_with_the_nearest():
     with pytest.raises(ConfigError, match=r"incumbent\.preset is gemni") as error:
         vendor("gemni", "incumbent.preset")
@@ -45,13 +35,6 @@ def test_a_preset_stands_for_address_and_api():
     )
     assert (config.incumbent.base_url, config.incumbent.api) == ("https://api.anthropic.com", "anthropic")
     assert config.endpoints[0].base_url == "https://openrouter.ai/api/v1"
-
-
-def test_an_address_that_is_said_is_taken():
-    config = said(
-        '[incumbent]\nmodel = "m"\npreset = "azure"\nbase_url = "https://mine.example.com/openai/v1"'
-    )
-    assert config.incumbent.base_url == "https://mine.example.com/openai/v1"
 
 
 @pytest.mark.parametrize(

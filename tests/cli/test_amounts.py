@@ -3,7 +3,7 @@ from decimal import Decimal
 import click
 import pytest
 
-from freehold.cli.amounts import budget, low_high, number
+from freehold.cli.amounts import low_high, number
 
 
 @pytest.mark.parametrize(
@@ -44,9 +44,3 @@ def test_a_range_has_two_ends_in_order():
     ):
         with pytest.raises(click.BadParameter, match=why):
             low_high(said)
-
-
-def test_a_budget_is_not_below_0():
-    assert budget("0") == 0 and budget("$1,000") == 1000
-    with pytest.raises(click.BadParameter, match="'-5' is below 0"):
-        budget("-5")

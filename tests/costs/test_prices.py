@@ -1,4 +1,4 @@
-"""Prices by hand, in dollars a million tokens, against the price list's."""
+"""Prices of requests, and whose model a name is."""
 
 from datetime import UTC, date, datetime
 
@@ -6,6 +6,7 @@ import pytest
 from tests.costs.conftest import D
 
 from freehold.costs import prices
+from freehold.costs.names import MOVING, BilledName, billed_name
 from freehold.errors import UsageError
 from freehold.types.trace import Usage
 
@@ -34,14 +35,6 @@ def test_what_is_written_to_a_cache_costs_more_and_for_an_hour_most():
     assert prices.request_price("claude-haiku-4-5", usage, at=AT) == D("0.0062")
 
 
-def test_sound_has_its_own_price():
-    usage = Usage(
-        prompt_tokens=1000, completion_tokens=200, audio_prompt_tokens=600, audio_completion_tokens=150
-    )
-    # 400 x 2.50 + 600 x 32 + 50 x 10 + 150 x 64
-    assert prices.request_price("gpt-audio", usage, at=AT) == D("0.0303")
-
-
 @pytest.mark.parametrize(
     ("model", "usd"),
     [("gpt-5", "0.001125"), ("claude-haiku-4-5", "0.00075"), ("gpt-4o", "0.00175"), ("command-r", None)],
@@ -62,12 +55,6 @@ def test_other_service_tiers_have_the_list_s_price():
         for tier in (None, "flex", "priority")
     )
     assert flex < standard < priority
-
-
-def test_fine_tuned_models_have_their_own_price():
-    million = Usage(prompt_tokens=10**6, completion_tokens=0)
-    base = prices.request_price("gpt-4o-mini", million, at=AT)
-    assert prices.request_price("ft:gpt-4o-mini-2024-07-18:acme::abc", million, at=AT) > base
 
 
 @pytest.mark.parametrize(
@@ -132,3 +119,37 @@ def test_hosts_of_an_open_model_are_found_cheapest_first_and_only_those_that_sel
     assert prices.hosted_prices(("no-such-model",), usage) == []
     plain = Usage(prompt_tokens=3000, completion_tokens=400)
     assert dict(found)["Groq"] < dict(prices.hosted_prices(("gpt-oss-120b",), plain))["Groq"]
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "vendor"),
+    [
+        ("gpt-4o", "gpt-4o", None),
+        ("openai/gpt-4o", "gpt-4o", "openai"),
+        ("azure/gpt-4o", "gpt-4o", "azure"),
+        ("azure/eu/gpt-4o-2024-08-06", "gpt-4o-2024-08-06", "azure"),
+        ("bedrock/anthropic.claude-3-5-sonnet-20240620-v1:0", "anthropic.claude-3-5-sonnet-20240620-v1:0", "aws"),
+        ("bedrock/us-east-1/meta.llama3-1-8b-instruct-v1:0", "meta.llama3-1-8b-instruct-v1:0", "aws"),
+        ("bedrock/converse/amazon.nova-pro-v1:0", "amazon.nova-pro-v1:0", "aws"),
+        ("eu.anthropic.claude-haiku-4-5-20251001-v1:0", "eu.anthropic.claude-haiku-4-5-20251001-v1:0", "aws"),
+        (
+            "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-haiku-4-5-20251001-v1:0",
+            "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+            "aws",
+        ),
+        ("vertex_ai/claude-haiku-4-5@20251001", "claude-haiku-4-5@20251001", "google"),
+        ("openrouter/openai/gpt-4o", "openai/gpt-4o", "openrouter"),
+        ("ft:gpt-4o-mini-2024-07-18:acme::abc", "ft:gpt-4o-mini-2024-07-18:acme::abc", "openai"),
+        ("Qwen/Qwen3-8B", "Qwen/Qwen3-8B", None),
+        ("mistral-large-2512", "mistral-large-2512", None),
+    ],
+)  # fmt: skip
+def test_a_name_says_whose_model_it_is(name, model, vendor):
+    assert billed_name(name) == BilledName(model, vendor)
+
+
+def test_a_name_that_moves_stands_for_one_release_with_source_and_day():
+    for name, moved in MOVING.items():
+        found = billed_name(f"mistral/{name}")
+        assert (found.model, found.vendor) == (moved.model, "mistral")
+        assert str(moved.read) in found.note and moved.source in found.note

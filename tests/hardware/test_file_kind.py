@@ -111,7 +111,3 @@ INT4 = {
 def test_the_form_is_read_from_the_config(config, form):
     assert form_of_config({"quantization_config": config}) == form
     assert form_of_config({"text_config": {"quantization_config": config}}) == form
-
-
-def test_a_config_without_one_names_no_form():
-    assert form_of_config({}) is None

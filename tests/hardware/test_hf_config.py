@@ -79,13 +79,6 @@ def test_absurd_numbers_of_layers_are_refused_at_once(tmp_path, layers):
         shape_from_config(write(tmp_path, SMOL | {"num_hidden_layers": layers}))
 
 
-@pytest.mark.parametrize("key", ["num_hidden_layers", "hidden_size", "vocab_size", "max_position_embeddings"])
-def test_a_missing_key_is_named(tmp_path, key):
-    config = {name: value for name, value in SMOL.items() if name != key}
-    with pytest.raises(InputError, match=f"{key} is missing"):
-        shape_from_config(write(tmp_path, config))
-
-
 @pytest.mark.parametrize(
     ("config", "says"),
     [
@@ -108,15 +101,6 @@ def test_what_a_config_leaves_out_is_said(tmp_path):
     windowless = {key: value for key, value in GEMMA["text_config"].items() if key != "sliding_window"}
     found = shape_from_config(write(tmp_path, windowless))
     assert any("sliding_window is missing: all layers counted as full" in note for note in found.notes)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "[]", "{", "null", '{"num_hidden_layers": -5, "hidden_size": 1}', "[" * 100_000]
-)
-def test_nonsense_is_refused(tmp_path, text):
-    (tmp_path / "config.json").write_text(text)
-    with pytest.raises(InputError):
-        shape_from_config(tmp_path)
 
 
 def test_every_family_has_a_name_llama_cpp_knows():
@@ -219,11 +203,6 @@ def test_deepseek_v4_is_counted_as_transformers_builds_it(tmp_path):
     found = shape_from_config(write(tmp_path, DEEPSEEK_V4))
     assert parameter_count(found.shape) == 284_332_230_231 + 43 * 256
     assert found.notes == ()
-
-
-def test_deepseek_v4_needs_a_ratio_for_each_layer(tmp_path):
-    with pytest.raises(InputError, match="compress_ratios has not one number for each of 43 layers"):
-        shape_from_config(write(tmp_path, DEEPSEEK_V4 | {"compress_ratios": [4, 128]}))
 
 
 def test_gemma_4_e2b_is_counted_as_transformers_builds_it(tmp_path):

@@ -1,4 +1,4 @@
-"""Memory of caches, engines and encoders."""
+"""Bytes of a cache, an encoder and of vLLM, and how vLLM splits a model."""
 
 import pytest
 from tests.hardware.small_shapes import shape
@@ -8,7 +8,16 @@ from freehold.errors import UsageError
 from freehold.hardware import fit as fitting
 from freehold.hardware.fit import EncoderLoad, encoder_parts, fit_encoder
 from freehold.hardware.memory import ServingLoad, kv_cache
-from freehold.hardware.vllm_memory import LIBRARY_BYTES, activation_bytes, kv_bytes, vllm_parts, weights_bytes
+from freehold.hardware.vllm_memory import (
+    LIBRARY_BYTES,
+    Layout,
+    activation_bytes,
+    kv_bytes,
+    layout,
+    tensor_layout,
+    vllm_parts,
+    weights_bytes,
+)
 from freehold.types.machine import Accelerator, Machine, Workload
 
 
@@ -29,11 +38,6 @@ def test_windows_keep_only_the_window():
     cache = kv_cache(windowed, Workload(context_tokens=8192))
     assert cache.tokens_bytes == (3 * 512 + 8192) * 2 * 2 * 32 * 2
     assert cache.margin_bytes == 3 * 512 * 2 * 2 * 32 * 2
-
-
-def test_unknown_cache_type_is_refused():
-    with pytest.raises(UsageError, match="q3_z"):
-        kv_cache(shape(), Workload(), k_type="q3_z")
 
 
 def test_latent_layers_keep_one_vector_and_recurrent_ones_a_state():
@@ -133,3 +137,43 @@ def test_it_takes_a_share_of_the_device_and_needs_one():
     )
     with pytest.raises(UsageError, match="has none"):
         fitting.fit("llama", LLAMA, load, Workload(), machine=bare)
+
+
+def sizes(model, form):
+    shape = models.get(model).shape
+    return [size for size in range(1, 17) if tensor_layout(shape, size, form) is not None]
+
+
+def test_heads_are_divided_and_those_of_keys_divided_or_copied():
+    assert sizes("Qwen/Qwen3-32B", "BF16") == [1, 2, 4, 8, 16]  # 64 heads, 8 of keys and values
+    assert sizes("Qwen/Qwen3-14B", "BF16") == [1, 2, 4, 8]  # 40 heads: 16 does not divide
+    assert sizes("meta-llama/Llama-3.2-3B-Instruct", "BF16") == [1, 2, 4, 8]  # 24 heads: not 3, of 8
+
+
+def test_a_width_is_split_into_whole_blocks_or_experts_are_given_whole():
+    """vLLM: "The output_size of gate's and up's weight = 320 is not divisible by weight quantization block_n = 128" for
+    Qwen3-Coder-480B FP8 over 8, and 192 for Qwen3-235B (vllm-project/recipes: its tensor parallel is capped at 4)."""
+    coder, big = (
+        models.get(name).shape for name in ("Qwen/Qwen3-Coder-480B-A35B-Instruct", "Qwen/Qwen3-235B-A22B")
+    )
+    for one in (coder, big):
+        assert tensor_layout(one, 4, "FP8") == Layout(4)
+        assert tensor_layout(one, 8, "FP8") == Layout(8, experts=True)
+        assert tensor_layout(one, 8, "BF16") == Layout(8)
+    assert tensor_layout(models.get("deepseek-ai/DeepSeek-V3").shape, 8, "FP8") == Layout(8)
+
+
+def test_devices_that_do_not_divide_are_given_layers():
+    shape = models.get("Qwen/Qwen3-32B").shape
+    assert layout(shape, 1, "BF16") == Layout()
+    assert layout(shape, 3, "BF16") == Layout(1, 3)
+    assert layout(shape, 6, "BF16") == Layout(2, 3)
+    assert layout(shape, 8, "BF16") == Layout(8)
+    assert layout(shape, 16, "BF16") == Layout(8, 2)
+    assert layout(shape, 5, "BF16").options == "--pipeline-parallel-size 5"
+
+
+@pytest.mark.parametrize("model", models.all_models(), ids=lambda model: model.id)
+def test_every_model_is_split_over_any_number_of_devices(model):
+    for devices in range(1, 18):
+        assert layout(model.shape, devices, "FP8").devices == devices

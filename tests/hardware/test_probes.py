@@ -172,11 +172,6 @@ def test_nvidia_whole_cards_and_slices(monkeypatch, mig, name):
     assert "NVML" in device.how
 
 
-def test_nvidia_without_library(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert nvidia.probe() == ()
-
-
 def test_this_machine_says_how_it_knows(tmp_path):
     machine = probe_machine(tmp_path / "not" / "there")
     assert machine.cores >= 1

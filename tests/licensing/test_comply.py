@@ -1,7 +1,10 @@
+"""What a ruling says, and the texts that duties ask for."""
+
 import yaml
 
 from freehold.catalog.licenses import licenses
 from freehold.licensing.comply import annex_text, attribution_text, card_text, checklist_text, notice_text
+from freehold.licensing.memo import memo
 from freehold.types.config import UseProfile
 from freehold.types.ruling import Lineage, LineageEdge
 from freehold.workflows.license.rule import rule_for_model
@@ -84,3 +87,23 @@ def test_the_card_has_a_head_that_hubs_read():
     assert head["base_model"] == ["meta-llama/Llama-3.1-8B"]
     plain = rule_for_model("Qwen/Qwen2.5-7B", UseProfile(mode="distribute_weights", commercial=True))
     assert yaml.safe_load(card_text(plain, licenses()).split("---")[1]) == {"license": "apache-2.0"}
+
+
+def ruling_of_memo(**use):
+    lineage = Lineage(
+        model="Llama-Acme-8B",
+        edges=(
+            LineageEdge(kind="base", model="meta-llama/Llama-3.1-8B"),
+            LineageEdge(kind="distilled_from", model="google/gemma-2-27b-it"),
+            LineageEdge(kind="fine_tune", model="(ours)"),
+        ),
+    )
+    given = UseProfile(mode="distribute_weights", commercial=True, derivative_name="Llama-Acme-8B", **use)
+    return rule_for_model("Llama-Acme-8B", given, lineage=lineage)
+
+
+def test_the_memo_says_what_decides_and_that_it_is_no_legal_advice():
+    text = memo(ruling_of_memo(mau_group_month_before_release=800_000_000), licenses())
+    assert text.startswith("Llama-Acme-8B: needs separate license")
+    assert "What decides" in text
+    assert "not legal advice" in text

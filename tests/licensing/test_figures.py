@@ -36,13 +36,3 @@ FROZEN = Limit(metric="mau_group", above=700, frozen_at="2024-07-23")
 )  # fmt: skip
 def test_which_side_of_the_line(limit, use, side):
     assert read(limit, use).side == side
-
-
-def test_a_stand_in_is_named():
-    assert "taken to be those of that month" in read(FROZEN, UseProfile(mau_affiliate=900)).stands_in
-
-
-def test_users_of_today_are_no_figure_of_a_frozen_month():
-    above = read(FROZEN, UseProfile(mau_licensee=900))
-    assert above.side == "unclear" and "say nothing of that month" in above.why
-    assert read(FROZEN, UseProfile(mau_licensee=9)).side == "unknown"

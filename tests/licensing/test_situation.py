@@ -131,12 +131,6 @@ def test_purposes_in_the_words_of_licences(use, purposes):
     assert situation(ancestor("base"), **use).purposes == purposes
 
 
-def test_another_use_of_the_same_lineage_is_worked_out_again():
-    first = situation(ancestor("base"), mode="internal")
-    assert first.with_use(mode="hosted_service").events == {"hosting"}
-    assert first.events == set()
-
-
 def test_answers_of_an_open_model_in_a_data_set_make_it_a_teacher():
     kinds = [
         situation(ancestor("base", None), ancestor("trained_on", release=known)).layers[0].relation

@@ -118,11 +118,6 @@ def test_an_export_is_named_as_what_it_is(kind, quantization, relation, library)
     assert (f"{quantization} where the adapter changed them" in card) is (quantization is not None)
 
 
-def test_several_licences_are_an_other_licence_by_name():
-    ruling = msgspec.structs.replace(sample.candidate().ruling, licenses=("Apache-2.0", "Gemma"))
-    assert "license: other\nlicense_name: Apache-2.0 + Gemma" in model_card(facts(ruling=ruling))
-
-
 def test_what_it_was_made_from_is_named_with_its_hash():
     card = model_card(facts())
     assert "dataset `" + "e" * 32 in card
@@ -150,14 +145,6 @@ def test_how_good_it_is_comes_with_its_interval():
     assert "rented-1 on the same samples: 94.3%" in card
     assert "the base without it: 0.0% of 40" in card
     assert "verdict: hold" in card
-
-
-def test_what_is_not_known_is_said():
-    card = model_card(facts(dataset=None, ruling=None, candidate=None))
-    assert "manifest was not available" in card
-    assert "No ruling was made." in card
-    assert "It has not been evaluated on held-out samples." in card
-    assert "license:" not in card
 
 
 def test_duties_of_passing_it_on_are_kept_apart():
@@ -212,7 +199,3 @@ def test_fields_making_and_lineage_are_said():
         "behind the prefix `query: `", "too few samples to validate", "No ruling was made", "org/base",
     ):  # fmt: skip
         assert words in text, words
-
-
-def test_that_it_answers_whatever_is_asked_is_said():
-    assert "It answers every message" in card()

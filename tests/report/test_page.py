@@ -13,9 +13,8 @@ from tests.report.sample_full import candidate, full, hostile, standing
 
 from freehold.evals.retained import probes
 from freehold.report import render, words
-from freehold.report.first_screen import one_sentence, tiles, validity, would_change
-from freehold.report.selection_rows import NO_INCUMBENT, NOT_EVIDENCE, selection_rows
-from freehold.types.evaluated import Measured
+from freehold.report.first_screen import one_sentence, validity, would_change
+from freehold.report.selection_rows import NOT_EVIDENCE, selection_rows
 from freehold.types.leak import LeakRate, LeakReport
 from freehold.types.retained import TaskResult
 from freehold.workflows.prove.retained import compared
@@ -56,13 +55,6 @@ def test_every_reference_has_its_target():
 )  # fmt: skip
 def test_absent_parts_say_why(candidates, wanted):
     assert wanted in render(sample.report(*candidates))
-
-
-def test_a_score_without_an_incumbent_is_told_as_such():
-    measured = Measured(n=3080, mean=0.921, ci_low=0.911, ci_high=0.93, level=0.95, method="wilson")
-    page = render(sample.report(sample.candidate(comparison=None, verdict=None, measured=measured)))
-    assert "Measured, not compared" in page
-    assert "between 91.1% and 93.0%" in page
 
 
 def test_what_it_kept_and_what_can_be_got_out_of_it_are_told():
@@ -174,14 +166,6 @@ def test_one_sentence_has_outcome_difference_ends_margin_and_n():
     assert "is level with rented-1" in equal
 
 
-def test_three_tiles_answer_from_records():
-    may, fits, money = tiles(full(), candidate())
-    assert (may.answer, may.detail, may.records) == ("Yes, with duties", "Apache-2.0; 1 duty", ("a" * 32,))
-    assert (fits.answer, fits.records) == ("Yes", ("f" * 32,))
-    assert (money.answer, money.records) == ("Less than today", ("5" * 32,))
-    assert money.detail == "a month: rented $120, held $18 to $30"
-
-
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
@@ -234,21 +218,6 @@ def test_the_page_says_the_rule_the_rows_and_why_each_was_not_chosen():
     assert page.index("org/chosen · as_is <span") < page.index("org/dearer · lora <span"), (
         "the proven one first"
     )
-
-
-def test_it_says_only_what_holds():
-    assert NOT_EVIDENCE not in render(choosing.report(overlapping=False))
-    assert NO_INCUMBENT not in render(choosing.report())
-    assert NO_INCUMBENT in render(choosing.report(against="right"))
-
-
-@pytest.mark.parametrize("verdict", ["promote", "hold", "reject"])
-def test_sentence_follows_the_verdict(verdict):
-    candidate = sample.candidate(comparison=sample.comparison(verdict=verdict))
-    text = words.sentence(sample.report(candidate), candidate)
-    assert {"promote": "rules out", "hold": "neither shown nor ruled out", "reject": "worse by more"}[
-        verdict
-    ] in text
 
 
 def test_what_holds_a_candidate_whose_interval_is_within_the_margin_is_said():

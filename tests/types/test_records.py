@@ -6,16 +6,23 @@ from decimal import Decimal
 import msgspec
 import pytest
 from msgspec.structs import replace
+from tests.report import choosing
+from tests.report import sample_report as sample
+from tests.workflows.journey.rehearsal import trained
 
 from freehold.errors import UsageError
 from freehold.types.asking import RecordedAsking
+from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Message
 from freehold.types.encoder import text_of
 from freehold.types.endpoint import AdapterMount, Endpoint, ServedModel, ServePlan
 from freehold.types.migrated import AllMigrated, MigratedProject
 from freehold.types.preparation import ExampleIndex, Preparation
+from freehold.types.report import CandidateReport, Report
 from freehold.types.route import Limits
 from freehold.types.ruling import Obligation, duty_id
+from freehold.types.teaching import PseudoLabels, Teaching
+from freehold.types.training import Adapter, TrainingResult, WholeModel, as_made
 from freehold.types.verdict import Verdict
 
 
@@ -178,3 +185,58 @@ def test_counts_have_a_largest_and_usual_limits_no_problem():
 @pytest.mark.parametrize(("outcome", "code"), [("promote", 0), ("reject", 1), ("hold", 3)])
 def test_exit_codes_of_outcomes(outcome, code):
     assert Verdict(id="v", outcome=outcome, candidate="a", incumbent="b", reasons=()).exit_code == code
+
+
+LABELS = PseudoLabels(
+    way="agreed",
+    right_answers=100,
+    pseudo=50,
+    agreed=40,
+    asked=100,
+    right={"all": 80, "agreed": 90, "none": 85},
+)
+
+
+def test_how_many_pseudo_labels_are_learned_follows_from_the_way():
+    ways = {"all": 50, "agreed": 40, "none": 0}
+    for way, learned in ways.items():
+        found = PseudoLabels(way=way, right_answers=1, pseudo=50, agreed=40)
+        assert found.learned == learned
+        assert found.text.startswith(f"{learned} of 50 answers of the incumbent")
+    assert LABELS.text.endswith("heads have right with all 80.0%, agreed 90.0%, none 85.0%")
+
+
+def test_all_of_it_in_lines():
+    teaching = Teaching(id="t", dataset_id="d", pseudo_labels=LABELS, texts=7)
+    assert teaching.lines[0] == LABELS.text
+    assert teaching.lines[1].startswith("7 messages without a trusted answer are given to it")
+    assert Teaching(id="t", dataset_id="d").lines == ()
+
+
+@pytest.mark.parametrize(
+    ("method", "kind"),
+    [("lora", Adapter), ("qlora", Adapter), ("full", WholeModel)],
+)
+def test_a_manifest_is_of_an_adapter_or_of_whole_weights(method, kind):
+    read = trained(TrainingResult, "/a", "x", FinetuneConfig(method=method))
+    made = as_made(read)
+    assert type(made) is kind and made.is_whole == (kind is WholeModel)
+    assert msgspec.structs.asdict(made) == msgspec.structs.asdict(read)
+
+
+def test_a_manifest_survives_its_file():
+    made = trained(WholeModel, "/a", "model.gguf", FinetuneConfig(method="full"))
+    assert as_made(msgspec.json.decode(msgspec.json.encode(made), type=TrainingResult)) == made
+
+
+def test_a_candidate_is_called_by_what_tells_it_apart():
+    made = CandidateReport(model="org/a", method="lora", endpoint="house", name="rank 4")
+    assert made.label == "org/a · lora at house (rank 4)"
+    assert CandidateReport(model="org/a").label == "org/a"
+
+
+def test_the_chosen_one_is_known_after_reading_as_well():
+    report = choosing.report()
+    read = msgspec.json.decode(msgspec.json.encode(report), type=Report)
+    assert read.choice == report.choice and read.chosen.model == choosing.CHOSEN
+    assert sample.report(sample.candidate()).chosen is None

@@ -1,14 +1,14 @@
-"""Which models there are for a machine, whether they fit, in which quantization."""
+"""Which models there are for a machine, whether they fit, and what is known of them."""
 
 import json
+from datetime import UTC, date, datetime, timedelta
 
+import msgspec
+import pytest
 
-def test_what_fits_is_exit_code_0(freehold):
-    ran = freehold("fit", "google/gemma-3-270m", "--machine", "L4", "--json")
-    assert ran.code == 0
-    found = ran.json
-    assert found["fits"]
-    assert sum(part["bytes"] for part in found["parts"]) == found["total_bytes"]
+from freehold.catalog import models, synced
+from freehold.catalog.synced import SyncedModel
+from freehold.cli.choose import catalog
 
 
 def test_what_does_not_fit_is_exit_code_1_with_ways_out(freehold):
@@ -16,12 +16,6 @@ def test_what_does_not_fit_is_exit_code_1_with_ways_out(freehold):
     assert ran.code == 1
     assert "\ndoes not fit\n" in ran.out
     assert "\n  → " in ran.out
-
-
-def test_training_is_another_sum(freehold):
-    found = freehold("fit", "google/gemma-3-270m", "--train", "lora", "--machine", "L4", "--json").json
-    assert found["training"]
-    assert {"optimizer", "activations"} <= {part["name"] for part in found["parts"]}
 
 
 def test_mistakes(refused):
@@ -35,14 +29,6 @@ def test_mistakes(refused):
         "vllm",
         message="--engine is of serving",
     )
-
-
-def test_a_model_that_ships_in_four_bits_runs_on_one_card(freehold):
-    ran = freehold("fit", "openai/gpt-oss-120b", "--engine", "vllm", "--machine", "H100", "--json")
-    assert ran.code == 0, ran
-    found = ran.json
-    assert (found["quantization"], found["fits"]) == ("MXFP4", True)
-    assert any("H100 is taken for H100 SXM 80GB" in reason for reason in found["reasons"])
 
 
 FORCED = {
@@ -106,11 +92,34 @@ def test_mistakes_assess(refused):
     refused("assess", "--write", "1", message="freehold.toml: no such file", hint="freehold init")
 
 
-def test_each_quantization_has_its_bytes_and_one_is_taken(freehold):
-    found = freehold("quants", "google/gemma-3-270m", "--machine", "L4", "--json").json
-    names = [row["quantization"] for row in found["rows"]]
-    assert {"Q4_K_M", "Q8_0"} <= set(names)
-    assert found["take"] in names
-    shown = freehold("quants", "google/gemma-3-270m", "--machine", "L4").out
-    assert f"\ntake {found['take']}\n" in shown
-    assert f"\n→ {found['take']} " in shown
+GEMMA = "google/gemma-3-270m"
+
+
+@pytest.fixture
+def later(monkeypatch):
+    """The clock 200 days after the newest row of the model catalog was read."""
+    day = models.read_on() + timedelta(days=200)
+    monkeypatch.setattr(catalog, "now", lambda: datetime(day.year, day.month, day.day, tzinfo=UTC))
+    return day
+
+
+def test_a_stale_fact_says_so_where_it_is_used(freehold, later):
+    checked = models.get(GEMMA).checked
+    said = f"stale: checked {(later - checked).days} days ago, on {checked}"
+    assert said in freehold("catalog", "list", GEMMA).out
+    assert said in freehold("catalog", "list", "gemma-3-270").out
+
+
+def test_a_record_of_ones_own_that_a_shipped_row_overrules_is_said(freehold, tmp_path, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    shape = msgspec.structs.replace(models.get(GEMMA).shape, ffn=4096)
+    record = SyncedModel(
+        id=GEMMA, commit="c1", publisher="Google", license="apache-2.0", gated=False, source="https://hub/gemma",
+        fetched=date(2026, 11, 1), shape=shape,
+    )  # fmt: skip
+    synced.keep(tmp_path / "home", record)
+    ffn = models.get(GEMMA).shape.ffn
+    said = f"is not used, the shipped row is: it says ffn 4096, not {ffn}, licence apache-2.0"
+    for command in (("catalog", "list", GEMMA), ("catalog", "list")):
+        assert said in freehold(*command).out.replace("\n    ", " "), command
+    assert f"ffn 4096, not {ffn}" in freehold("fit", GEMMA).out

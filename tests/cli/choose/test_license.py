@@ -6,7 +6,6 @@ import pytest
 from click.testing import CliRunner
 
 from freehold.cli.choose.license import command
-from freehold.errors import FreeholdError
 
 
 @pytest.fixture
@@ -52,21 +51,6 @@ def test_a_licence_looked_up_long_ago_says_so(run, monkeypatch):
     assert said.startswith("stale: checked 21") and "compare the licence of google/gemma-3-270m" in said
 
 
-def test_json_is_the_record(run):
-    result = run("google/gemma-3-270m", "--set", "mode=hosted_service", "--json")
-    record = json.loads(result.stdout)
-    assert record["outcome"] == "allowed_with_obligations"
-    assert {"key", "license_id", "section", "text"} <= set(record["obligations"][0])
-
-
-def test_cases_come_out_one_object_a_line(run, tmp_path):
-    case = {"id": "a", "lineage": [{"role": "base", "model": "xai-org/grok-1"}], "use": {"mode": "internal"}}
-    (tmp_path / "cases.json").write_text(json.dumps({"cases": [case, {**case, "id": "b"}]}))
-    lines = run("--cases", "cases.json", "--json").stdout.splitlines()
-    assert [json.loads(line)["id"] for line in lines] == ["a", "b"]
-    assert json.loads(lines[0])["verdict"] == "allowed"
-
-
 def test_init_asks_and_stores(run, tmp_path):
     result = run("init", input="hosted_service\ntrue\nDE\n\n\n\n\n\n\n\n\n\n")
     assert result.exit_code == 0, result.output
@@ -83,20 +67,6 @@ def test_comply_writes_the_files(run, tmp_path):
     assert "legal/NOTICE" in json.loads(again.stdout)["files"]
     assert "Gemma is provided under" in (tmp_path / "legal" / "NOTICE").read_text()
     assert (tmp_path / "legal" / "USE_RESTRICTIONS.md").exists()
-
-
-def test_user_mistakes_are_errors_with_a_way_out(run):
-    result = run("x/y", "--set", "comercial=true")
-    assert isinstance(result.exception, FreeholdError)
-    assert "commercial" in str(result.exception.hint)
-
-
-def test_a_declared_licence_rules_and_a_changed_text_does_not(run, tmp_path):
-    assert run("someone/new", "--license", "apache-2.0", "--set", "mode=internal").exit_code == 0
-    unknown = run("someone/new", "--license", "apache-20")
-    assert "did you mean" in str(unknown.exception.hint)
-    (tmp_path / "LICENSE").write_text("You may use this on Tuesdays. You may not use it on Sundays. Be kind.")
-    assert "not a licence the catalog knows" in str(run("someone/new", "--license", "LICENSE").exception)
 
 
 def test_a_case_that_cannot_be_read_is_unclear_and_the_others_are_answered(run, tmp_path):

@@ -21,10 +21,6 @@ def test_a_use_has_its_place_and_date(freehold, code):
     assert shown.err.endswith("1 file read, 1 finding\n")
 
 
-def test_a_shutdown_that_is_near_is_exit_code_1(freehold, code):
-    assert freehold("scan", ".", "--as-of", "2027-01-10").code == 1
-
-
 @pytest.mark.parametrize(
     "source",
     [
@@ -57,19 +53,6 @@ def test_several_paths_are_one_scan(freehold, tmp_path, code):
     ]
 
 
-def test_no_line_is_wider_than_the_terminal(freehold, tmp_path, monkeypatch):
-    folder = tmp_path / "a_folder_with_a_rather_long_name" / "and_another_one"
-    folder.mkdir(parents=True)
-    for n in range(9):
-        (folder / f"module_{n}.py").write_text('m = "gpt-4"\nn = f"gpt-{x}"\nimport openai\n')
-    (folder / "broken.py").write_text("def (:\n")
-    (folder / "view.swift").write_text("")
-    monkeypatch.setenv("COLUMNS", "80")
-    for more in ([], ["--why"]):
-        ran = freehold("scan", ".", "--as-of", "2026-11-27", *more)
-        assert max(len(line) for line in (ran.out + ran.err).splitlines()) <= 80
-
-
 def test_what_was_not_looked_into_is_named(freehold, tmp_path, code):
     (tmp_path / "view.swift").write_text('let m = "gpt-4"')
     ran = freehold("scan", ".", "--as-of", "2026-01-01")
@@ -81,7 +64,3 @@ def test_code_scanning_pages_get_sarif(freehold, code):
     document = freehold("scan", ".", "--as-of", "2026-01-01", "--sarif").json
     assert document["version"] == "2.1.0"
     assert len(document["runs"][0]["results"]) == 1
-
-
-def test_a_folder_that_is_not_there(refused):
-    refused("scan", "gone", message="gone: no such file or folder")

@@ -1,7 +1,5 @@
 import pytest
-from click.testing import CliRunner
 
-from freehold.cli.main import cli
 from freehold.errors import ConfigError
 from freehold.types.config import CandidateConfig, parse
 from freehold.workflows.choose.candidates_file import put
@@ -89,17 +87,3 @@ def test_one_with_a_method_of_its_own_makes_tables_of_all(tmp_path, body):
     assert path.read_text() == once
     put(path, models(ENCODER.model))
     assert path.read_text() == once, "a table names it already"
-
-
-def test_an_encoder_that_leads_is_written_with_its_method(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
-    path = tmp_path / "freehold.toml"
-    path.write_text(APP + '\n[task]\nscorer = "label"\n')
-    result = CliRunner().invoke(cli, ["assess", "--write", "3"])
-    assert result.exit_code == 0, result.output
-    written = parse(path.read_text()).candidates
-    assert len(written) == 3
-    assert [one.method for one in written] == ["encoder", None, None]
-    told = result.stdout.partition("[[candidates]]")
-    assert parse(APP + told[1] + told[2]).candidates == written, "what is shown is what is written"

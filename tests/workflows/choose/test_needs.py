@@ -40,13 +40,6 @@ def test_token_distributions_and_peaks():
     assert needs_of([trace(1), trace(2)]).peak_factor is None  # less than a day says nothing
 
 
-def test_requests_under_way_at_once():
-    apart = [trace(n, hours=n, total_ms=1000.0) for n in range(3)]
-    assert needs_of(apart).concurrency == 1
-    together = [trace(n, hours=0.0001 * n, total_ms=60_000.0) for n in range(3)]
-    assert needs_of(together).concurrency == 3
-
-
 def test_tools_schemas_and_images():
     plain = needs_of([trace(1)])
     assert (plain.tools, plain.json_schema, plain.vision) == (False, False, False)
@@ -79,10 +72,6 @@ def test_languages_by_the_users_own_words_or_as_the_caller_says():
     said = needs_of([trace(1, "ok", metadata={"language": "NL-be"})])
     assert said.languages == ("nl",)
     assert needs_of([trace(1, "ok")]).languages == ()  # too short to tell
-
-
-def test_no_traces_say_so():
-    assert "4,096 tokens a request" in needs_of([]).how[0]
 
 
 @pytest.mark.parametrize(

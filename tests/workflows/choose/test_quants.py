@@ -40,12 +40,6 @@ def test_the_largest_that_fits_is_taken_and_says_why(settings):
     assert any("estimates" in reason for reason in found.reasons)
 
 
-def test_eight_bits_are_taken_before_sixteen():
-    take, reasons = choose((row("BF16", 16), row("Q8_0", 8.5), row("Q4_K_M", 4.8)))
-    assert take == "Q8_0"
-    assert any("BF16 fits too" in reason for reason in reasons)
-
-
 def test_a_measured_faster_one_wins_where_the_difference_is_clear():
     rows = (row("Q8_0", 8.5, speed=50), row("Q6_K", 6.6, speed=95), row("Q4_K_M", 4.8, speed=100))
     assert choose(rows)[0] == "Q6_K"  # within a tenth of the fastest

@@ -1,14 +1,17 @@
 """The table as a whole: it ends whatever is broken, and the worst finding is its outcome."""
 
 import time
+from datetime import UTC, datetime
 
 import pytest
 
 from freehold.errors import StorageError
-from freehold.types.finding import fail, ok
+from freehold.settings import load
+from freehold.types.config import parse
 from freehold.workflows.doctor import examine
 from freehold.workflows.doctor.examine import PARTS, SiteCheck, diagnose, site_of
-from freehold.workflows.project import now
+from freehold.workflows.doctor.site import Site
+from freehold.workflows.project import now, open_project
 
 
 @pytest.fixture
@@ -28,14 +31,6 @@ def test_every_check_says_something_about_an_empty_folder_and_makes_nothing(site
         assert {check.name for check in checks} <= {one.check for one in found.parts[title]}
     assert list(tmp_path.iterdir()) == []
     assert all(one.fix for part in found.parts.values() for one in part if one.outcome != "ok")
-
-
-def test_the_worst_decides(site, monkeypatch):
-    well = SiteCheck("a", lambda _: None, lambda _: [ok("a", "fine")])
-    with_checks(monkeypatch, well)
-    assert diagnose(site).exit_code == 0
-    with_checks(monkeypatch, well, SiteCheck("b", lambda _: None, lambda _: [fail("b", "bad", "mend")]))
-    assert diagnose(site).exit_code == 2
 
 
 def test_a_check_that_breaks_or_hangs_is_a_finding(site, monkeypatch):
@@ -71,3 +66,17 @@ def test_a_broken_file_above_is_found_and_told(site, tmp_path, monkeypatch):
     assert found.root == tmp_path and "not valid TOML" in found.problems[0].message
     assert site_of(tmp_path, now=now()).config_path == tmp_path / "freehold.toml"
     assert "no such file" in site_of(tmp_path / "gone.toml", now=now()).problems[0].message
+
+
+@pytest.mark.parametrize("more", ["", '[store]\nurl = "sqlite:///other.sqlite"\n[serve]\nport = 9000\n'])
+def test_a_site_is_where_the_project_is_and_makes_nothing(tmp_path, monkeypatch, more):
+    monkeypatch.chdir(tmp_path)
+    text = f'[app]\nname = "x"\n{more}'
+    path = tmp_path / "freehold.toml"
+    path.write_text(text)
+    site = Site(tmp_path, path, parse(text), load({}), datetime.now(UTC))
+    state, url, port = site.state, site.store_url, site.port
+    assert list(tmp_path.iterdir()) == [path]
+    project = open_project(path)
+    assert (state, url) == (project.state, project.store_url)
+    assert project.gateway_url.endswith(f":{port}")

@@ -1,12 +1,17 @@
 """The machine's checks: what is told of scarce memory, full disks, an ended Python, engines with a published fault."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 
+from freehold.bounded.sandbox import SandboxState, sandbox_state
 from freehold.catalog import advisories
+from freehold.settings import load
+from freehold.types.config import parse
 from freehold.types.machine import Machine
 from freehold.workflows.doctor import machine as checks
+from freehold.workflows.doctor.machine import SandboxFacts, judge_sandbox, look_at_sandbox
+from freehold.workflows.doctor.site import Site
 
 GIB = 1 << 30
 
@@ -73,3 +78,30 @@ def test_what_is_here_is_seen(tmp_path, monkeypatch):
     assert set(checks.look_at_disk(site).free) == {"the project's state", "weights"}
     assert checks.look_at_python(site).python >= (3, 11, 0)
     assert {one.name for one in checks.look_at_engines(site).engines} <= {"llamacpp"}
+
+
+HELD = SandboxState(kind="bubblewrap", version="0.11.0", flags=("bwrap",))
+OPEN = SandboxState(kind="limits", why="bubblewrap is not installed", fix="apt-get install bubblewrap")
+
+
+@pytest.mark.parametrize(
+    ("state", "own", "outcome", "said"),
+    [
+        (HELD, True, "ok", "bubblewrap 0.11.0 runs"),
+        (OPEN, False, "ok", "apt-get install bubblewrap"),
+        (OPEN, True, "warn", "network and files not closed"),
+    ],
+)
+def test_it_is_told_where_it_matters(state, own, outcome, said):
+    (found,) = judge_sandbox(SandboxFacts(state=state, runs_own_code=own))
+    assert found.outcome == outcome
+    assert said in found.text
+    assert (found.fix == "apt-get install bubblewrap") is (outcome == "warn")
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(("scorer", "own"), [("code", True), ("label", False)])
+def test_what_is_there_is_looked_at(tmp_path, scorer, own):
+    config = parse(f'[app]\nname = "a"\n[task]\nscorer = "{scorer}"\n', path="freehold.toml")
+    site = Site(tmp_path, None, config, load({}), datetime(2026, 11, 26, tzinfo=UTC))
+    assert look_at_sandbox(site) == SandboxFacts(state=sandbox_state(), runs_own_code=own)

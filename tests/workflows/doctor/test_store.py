@@ -38,10 +38,6 @@ def test_a_store_is_looked_at_and_not_changed(look, file):
     assert file.read_bytes() == before
 
 
-def test_none_yet_is_fine_and_stays_so(look, tmp_path):
-    assert judged(look()).outcome == "ok" and list(tmp_path.iterdir()) == []
-
-
 def test_damage(look, file):
     data = bytearray(file.read_bytes())
     data[4096 : len(data)] = b"\xff" * (len(data) - 4096)
@@ -49,13 +45,6 @@ def test_damage(look, file):
     one = judged(look())
     assert one.outcome == "fail" and "damaged" in one.text
     assert ".recover | sqlite3 new.db" in one.fix and "restore FILE" in one.fix
-
-
-def test_text_in_its_place_and_nothing_in_it(look, tmp_path):
-    (tmp_path / "f.sqlite").write_text("not a database, " * 100)
-    assert "damaged" in judged(look()).text
-    (tmp_path / "f.sqlite").write_bytes(b"")
-    assert judged(look()).outcome == "fail" and "empty" in judged(look()).text
 
 
 def test_a_locked_one_is_told_within_its_time(look, file):

@@ -13,16 +13,6 @@ def settings(tmp_path):
     return load({"FREEHOLD_HOME": str(tmp_path)})
 
 
-def test_catalog_model_without_weights(settings):
-    found = fit_model("google/gemma-3-270m", workload=Workload(context_tokens=8192), settings=settings)
-    parts = {part.name: part for part in found.parts}
-    assert {"weights", "kv_cache", "compute", "engine"} <= set(parts)
-    assert found.quantization == "Q4_K_M"
-    assert found.total_bytes == sum(part.bytes for part in found.parts)
-    again = fit_model("google/gemma-3-270m", workload=Workload(context_tokens=8192), settings=settings)
-    assert again.parts == found.parts
-
-
 def test_what_does_not_fit_says_what_would(settings):
     found = fit_model(
         "Qwen/Qwen3-32B",

@@ -43,18 +43,6 @@ def test_training_that_does_not_fit_says_what_would(settings):
     assert found.largest_context_tokens is not None
 
 
-def test_full_training_of_what_is_too_large_names_lora(settings):
-    found = training_fit(
-        "Qwen/Qwen3-4B",
-        config=FinetuneConfig(method="full", batch_size=1),
-        lengths=SampleLengths(512),
-        settings=settings,
-        machine=find_machine("L4", settings),
-    )
-    assert not found.fits
-    assert any("--train lora" in way for way in found.ways_out)
-
-
 def test_a_gguf_is_not_quantized_a_second_time(settings, tmp_path):
     from benchmarks import tiny_models
 

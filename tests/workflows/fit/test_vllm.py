@@ -1,4 +1,4 @@
-"""Models as vLLM serves them, set against what their makers and vLLM publish."""
+"""A model as vLLM serves it, and what would hold it."""
 
 import json
 
@@ -97,16 +97,6 @@ def test_bytes_of_published_weights_are_those_on_disk(settings, model, gb, sourc
     assert sized.bytes / 1e9 == pytest.approx(gb, rel=0.01), source
 
 
-def test_the_natural_answer_for_gpt_oss_120b_is_one_h100(settings):
-    found = fitted("openai/gpt-oss-120b", "2x H100", settings)
-    assert found.fits
-    alone = fitted("openai/gpt-oss-120b", "H100", settings)
-    assert alone.fits
-    assert 60 < alone.total_bytes / GIB < 64  # GitLab's documentation: about 61 GB
-    on_small = fitted("openai/gpt-oss-120b", "L40S", settings)
-    assert on_small.ways_out == ("2 × L40S 48GB hold it: --tensor-parallel-size 2",)
-
-
 def test_more_accelerators_are_as_many_as_divide(settings):
     found = fitted("Qwen/Qwen3-235B-A22B", "H100", settings)
     ways = " ".join(found.ways_out)
@@ -168,3 +158,34 @@ def test_a_folder_is_served_in_the_form_its_config_names(settings, tmp_path):
     assert {part.name: part.bytes for part in plain.parts}["weights"] > {
         part.name: part.bytes for part in found.parts
     }["weights"]
+
+
+def ways(model, machine, tmp_path):
+    settings = load({"FREEHOLD_HOME": str(tmp_path)})
+    found = fit_model(
+        model,
+        workload=Workload(context_tokens=16_384),
+        machine=find_machine(machine, settings),
+        settings=settings,
+        options=ServingOptions(engine="vllm"),
+    )
+    assert not found.fits
+    return found.ways_out
+
+
+def test_sixteen_bits_are_made_smaller_first(tmp_path):
+    first, *others = ways("meta-llama/Llama-3.1-70B-Instruct", "2x L40S", tmp_path)
+    assert first.startswith("FP8 needs")
+    assert first.endswith("--quant FP8")
+    assert others[-1].startswith("4 × L40S 48GB hold it: --tensor-parallel-size 4")
+
+
+def test_what_is_published_in_four_bits_is_not_quantized_again(tmp_path):
+    assert ways("moonshotai/Kimi-K2.5", "4x H200", tmp_path) == (
+        "8 × H200 SXM 141GB hold it: --tensor-parallel-size 8",
+    )
+
+
+def test_beyond_a_node_whole_nodes_are_named(tmp_path):
+    *_, way = ways("moonshotai/Kimi-K2-Instruct", "8x H100", tmp_path)
+    assert way == "16 × H100 SXM 80GB hold it: --tensor-parallel-size 8 --pipeline-parallel-size 2"

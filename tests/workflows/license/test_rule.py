@@ -1,46 +1,28 @@
 """Rulings, the profile they are for, what must be done and shown."""
 
-import tomllib
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 from tests.workflows.prove.test_evaluate import make_dataset
 
 from freehold.errors import ConfigError, InputError, StorageError, UsageError
+from freehold.store import audit, default_url, open_store
 from freehold.types.config import UseProfile, parse
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import ServePlan
-from freehold.types.ruling import Lineage, LineageEdge
+from freehold.types.ruling import Lineage, LineageEdge, duty_id
+from freehold.workflows.license.duties import done_duties, mark_duty
 from freehold.workflows.license.rule import (
     attributions,
     comply,
+    comply_texts,
     lineage_of,
     lineage_of_model,
     named_after,
     rule_for_model,
-    similar_models,
 )
-from freehold.workflows.license.use import use_table, with_settings, write_use
-
-
-def test_permissive_model_hosted_needs_nothing():
-    ruling = rule_for_model(
-        "HuggingFaceTB/SmolLM2-135M-Instruct", UseProfile(commercial=True, mode="hosted_service")
-    )
-    assert ruling.outcome == "allowed"
-    assert ruling.licenses == ("Apache-2.0",)
-
-
-def test_hosting_gemma_is_a_distribution():
-    ruling = rule_for_model("google/gemma-3-270m", UseProfile(commercial=True, mode="hosted_service"))
-    assert ruling.outcome == "allowed_with_obligations"
-    assert {duty.key for duty in ruling.obligations} == {"pass_through_use_restrictions", "license_copy"}
-
-
-def test_unknown_model_is_unclear_and_says_what_to_supply():
-    ruling = rule_for_model("someone/unheard-of", UseProfile(commercial=False, mode="internal"))
-    assert ruling.outcome == "unclear"
-    assert any("supply it with --license" in reason.text for reason in ruling.reasons)
+from freehold.workflows.license.use import with_settings, write_use
 
 
 @pytest.mark.parametrize(
@@ -98,11 +80,6 @@ def test_a_declared_licence_is_an_id_a_name_or_a_text(tmp_path):
     (tmp_path / "LICENSE").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="is not UTF-8 text"):
         lineage_of_model("a/b", declared=str(tmp_path / "LICENSE"))
-
-
-def test_a_name_without_a_licence_has_similar_models():
-    assert "google/gemma-3-270m" in similar_models("google/gemma-3-270")
-    assert similar_models("google/gemma-3-270m") == ()
 
 
 def test_duties_are_written_as_files(tmp_path):
@@ -163,11 +140,6 @@ def test_the_table_is_put_in_place_and_the_rest_stays(tmp_path):
     assert parse(fresh.read_text()).use.seat == "DE"
 
 
-def test_the_table_round_trips():
-    use = UseProfile(mode="relay", derivative_name='say "free"', regions=("EU",), commercial=False)
-    assert tomllib.loads(use_table(use))["use"]["derivative_name"] == 'say "free"'
-
-
 def plan(model):
     return ServePlan(model=model, engine="echo", context_tokens=512, parallel=1)
 
@@ -177,3 +149,62 @@ def test_a_prescribed_phrase_is_shown_and_an_unknown_model_has_none():
     found = attributions([plan("meta-llama/Llama-3.2-1B-Instruct"), plan("someone/unheard-of")], use)
     assert list(found) == ["meta-llama/Llama-3.2-1B-Instruct"]
     assert "Built with Llama" in found["meta-llama/Llama-3.2-1B-Instruct"]
+
+
+AT = datetime(2026, 11, 29, 12, tzinfo=UTC)
+MODEL = "meta-llama/Llama-3.1-8B-Instruct"
+
+
+@pytest.fixture
+def store(tmp_path):
+    with open_store(default_url(tmp_path)) as store:
+        yield store
+
+
+@pytest.fixture
+def ruling():
+    return rule_for_model(MODEL, UseProfile(mode="distribute_weights", commercial=True))
+
+
+def test_it_is_kept_taken_back_and_noted_each_time(store, ruling):
+    id = duty_id(MODEL, ruling.obligations[0])
+    mark_duty(store, ruling, id, done=True, who="ada", at=AT)
+    assert [(one.who, one.at) for one in done_duties(store, MODEL, ruling.obligations).values()] == [
+        ("ada", AT)
+    ]
+    mark_duty(store, ruling, id, done=False, who="bob", at=AT)
+    assert done_duties(store, MODEL, ruling.obligations) == {}
+    assert [(one.action, one.who, one.detail["duty"]) for one in audit.entries(store.database)] == [
+        ("duty.done", "ada", ruling.obligations[0].key),
+        ("duty.open", "bob", ruling.obligations[0].key),
+    ]
+
+
+def test_of_two_consoles_that_say_the_same_the_first_stands(store, ruling):
+    id = duty_id(MODEL, ruling.obligations[0])
+    mark_duty(store, ruling, id, done=True, who="ada", at=AT)
+    said = mark_duty(store, ruling, id, done=True, who="bob", at=AT + timedelta(days=9))
+    assert (said.who, said.at) == ("ada", AT)
+    assert done_duties(store, MODEL, ruling.obligations) == {id: said}
+    assert len(list(audit.entries(store.database))) == 1
+
+
+def test_a_duty_that_says_something_else_is_open_again(store, ruling):
+    first = ruling.obligations[0]
+    mark_duty(store, ruling, duty_id(MODEL, first), done=True, who="ada", at=AT)
+    changed = msgspec.structs.replace(first, text=f"{first.text} In bold type.")
+    assert done_duties(store, MODEL, [changed]) == {}
+    assert done_duties(store, "another/model", ruling.obligations) == {}
+    with pytest.raises(UsageError, match="no such duty"):
+        mark_duty(store, ruling, duty_id(MODEL, changed), done=True, who="ada", at=AT)
+
+
+def test_the_checklist_is_ticked_only_where_all_that_a_line_stands_for_is_done(store, ruling):
+    marks = {}
+    for number, one in enumerate(ruling.obligations):
+        mark = mark_duty(store, ruling, duty_id(MODEL, one), done=True, who="ada", at=AT)
+        marks[mark.id] = mark
+        text = comply_texts(ruling, marks=marks)["CHECKLIST.md"]
+        assert text.count("(done, says ada, 2026-11-29)") == text.count("- [x]") <= number + 1
+    assert "- [ ]" not in text
+    assert "- [x]" not in comply_texts(ruling)["CHECKLIST.md"]

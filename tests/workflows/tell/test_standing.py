@@ -53,8 +53,3 @@ def test_how_things_stand_is_told_and_what_was_measured_stays(project):
     assert (found.valid_until, found.invalid) == (date(2027, 1, 14), ())
     assert found.cost is None and found.cost_why_not
     assert found.cost_command.startswith("freehold cost")
-
-
-def test_evidence_that_is_stale_is_no_longer_valid(project):
-    found = standing(project, full(standing=None))
-    assert found.invalid and found.invalid[0].startswith("quality: what it was measured with is not known")

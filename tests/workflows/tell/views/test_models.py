@@ -6,8 +6,10 @@ import pytest
 from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 
+from freehold.errors import UnknownModelError, UsageError
 from freehold.store import open_store
 from freehold.workflows.tell.views.models import ModelsQuery, models
+from freehold.workflows.tell.views.query import catalog_model, machine_words
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 
@@ -53,3 +55,24 @@ def test_what_is_not_understood_is_told_and_nothing_is_opened(project, query, mo
     monkeypatch.setattr("freehold.hardware.probes.machine.bandwidth.measure", lambda cores: None)
     found = look(project, **query)
     assert found.problem and found.rows and found.fit is None
+
+
+@pytest.mark.parametrize("spec", ["/etc/passwd", "machine.toml", "..\\x", "no such card"])
+def test_files_and_nonsense_are_refused(spec):
+    with pytest.raises(UsageError):
+        machine_words(spec)
+
+
+def test_a_file_here_that_is_named_like_a_card_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "L4").write_text("x")
+    with pytest.raises(UsageError, match="not by a file"):
+        machine_words("L4")
+
+
+def test_models_are_those_of_the_catalog():
+    assert catalog_model("qwen/qwen3-8b") == "Qwen/Qwen3-8B"
+    assert catalog_model(None) is None
+    for name in ("http://127.0.0.1:1", "/etc/passwd", "nix/nix"):
+        with pytest.raises(UnknownModelError):
+            catalog_model(name)

@@ -1,10 +1,16 @@
 """Each value with its source; passwords in addresses stay hidden; what needs a start is said."""
 
+from datetime import timedelta
+
+import msgspec
 import pytest
 from tests.workflows.shift.shifting import START
 
 from freehold.store import open_store
+from freehold.types.route import ApiKey, Limits
 from freehold.workflows.project import open_project
+from freehold.workflows.shift import keys as changes
+from freehold.workflows.tell.views.keys import KeysQuery, keys
 from freehold.workflows.tell.views.settings import SettingsQuery, settings
 
 FILE = """
@@ -56,3 +62,22 @@ def test_values_of_the_file_stand_first_and_say_whether_they_wait_for_a_start(sh
 def test_a_password_is_not_shown(shown):
     assert "hunter2" not in str(shown())
     assert any("***@a.example" in (line.value or "") for line in shown().project)
+
+
+def test_those_that_ended_are_counted_and_shown_when_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project = open_project()
+    with open_store(project.store_url) as store:
+        assert keys(project, store, KeysQuery(), at=START).required is False
+        made = changes.add(store, "app", limits=Limits(usd_per_day=5), who="ada", at=START)
+        old = changes.KeyScope(role="read", expires_at=START)
+        changes.add(store, "old", limits=Limits(), scope=old, who="ada", at=START - timedelta(days=1))
+        changes.add(store, "gone", limits=Limits(), who="ada", at=START)
+        changes.revoke(store, "gone", at=START)
+        shown = keys(project, store, KeysQuery(), at=START)
+        assert [line.name for line in shown.keys] == ["app"] and shown.ended == 2 and shown.required
+        every = keys(project, store, KeysQuery(ended=True), at=START)
+        assert {line.name for line in every.keys} == {"app", "old", "gone"}
+        written = msgspec.json.encode(every).decode()
+        assert made.secret not in written
+        assert not any(key.hash in written for key in store.records(ApiKey))

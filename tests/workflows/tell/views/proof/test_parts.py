@@ -6,15 +6,13 @@ import shlex
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
-from tests.report import choosing, sample_report
+from tests.report import sample_report
 from tests.workflows.data.building import project_of
 from tests.workflows.prove.test_results import evaluation
 from tests.workflows.tell.views import evidence
 
 from freehold.cli.main import cli
-from freehold.store import open_store
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluated import ItemResult
 from freehold.types.evaluation import EvalResult, LookCount, Score, SliceResult
@@ -22,7 +20,7 @@ from freehold.types.verdict import Reason, Verdict
 from freehold.workflows.prove.results import write_results
 from freehold.workflows.tell.views.proof.answers import COMPARED_FIELDS, SHOWN_CHARACTERS, difference
 from freehold.workflows.tell.views.proof.items import PAGE_ITEMS, causes_of, item_index
-from freehold.workflows.tell.views.proof.picture import clone_range, intervals
+from freehold.workflows.tell.views.proof.picture import clone_range
 from freehold.workflows.tell.views.proof.screen import ways_out
 
 
@@ -66,14 +64,6 @@ def test_huge_answers_are_bounded():
 
 
 words = st.text(alphabet="ab \n", max_size=60)
-
-
-@given(words, words)
-def test_the_pieces_of_a_side_are_its_answer(one, other):
-    """Whatever is compared, nothing is lost and nothing added on either side."""
-    pieces = difference(one, other).pieces
-    assert "".join(piece.text for piece in pieces if piece.side != "candidate") == one
-    assert "".join(piece.text for piece in pieces if piece.side != "incumbent") == other
 
 
 @pytest.fixture
@@ -153,20 +143,6 @@ def test_a_copy_of_the_incumbent_lands_where_its_noise_says():
     inside = np.mean((means > found.low) & (means < found.high))
     assert inside == pytest.approx(found.level, abs=0.02)
     assert clone_range(sample_report.comparison(self_noise=None)) is None
-
-
-def test_proofs_come_before_the_selection_split_and_each_names_its_record(tmp_path):
-    project = project_of(tmp_path, evidence.TOML)
-    with open_store(project.store_url) as store:
-        by_hand = evidence.evaluated(project, store, evidence.results(60))
-    report = choosing.report()
-    rows = intervals(report, [by_hand])
-    assert [row.kind for row in rows] == ["proof", "proof", "selection", "selection"]
-    assert rows[0].label == "org/chosen · as_is" and rows[0].record_id == "c" * 32
-    assert (rows[1].record_kind, rows[1].record_id) == ("comparison", by_hand.comparison.id)
-    assert rows[1].evaluation_id == by_hand.id
-    assert {row.record_id for row in rows[2:]} == {report.id}
-    assert intervals(None, []) == ()
 
 
 def made(**changes):

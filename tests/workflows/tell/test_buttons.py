@@ -1,13 +1,20 @@
-"""Keys made and revoked from a page: the same rules as on the command line."""
+"""The console's buttons go through the workflows of the commands."""
+
+from datetime import UTC, datetime
 
 import pytest
+from tests.workflows.data.building import project_of
 from tests.workflows.shift.shifting import START
+from tests.workflows.tell.views import evidence
 
 from freehold.errors import UsageError
 from freehold.store import audit, open_store
 from freehold.workflows.project import open_project
+from freehold.workflows.prove.notes import notes_of
 from freehold.workflows.shift import keys
+from freehold.workflows.tell import buttons
 from freehold.workflows.tell.buttons import KeyNameBody, NewKeyBody, add_key, revoke_key
+from freehold.workflows.tell.views.proof.labelling import desk_of
 
 
 @pytest.fixture
@@ -51,3 +58,33 @@ def test_what_a_key_cannot_be_is_refused_and_none_is_made(project, store, wrong)
     with pytest.raises(UsageError):
         add_key(project, store, NewKeyBody(**{"name": "x"} | wrong), who="ada", at=START)
     assert keys.listed(store, at=START) == []
+
+
+AT = datetime(2026, 11, 29, tzinfo=UTC)
+BY = {"who": "ada", "at": AT}
+
+
+@pytest.fixture
+def project_of_evidence_buttons(tmp_path):
+    return project_of(tmp_path, evidence.TOML)
+
+
+def test_a_note_and_a_label(project_of_evidence_buttons):
+    made = evidence.with_proof(project_of_evidence_buttons, hostile=False)
+    with open_store(project_of_evidence_buttons.store_url) as store:
+        note = buttons.note(
+            project_of_evidence_buttons,
+            store,
+            buttons.NoteBody(evaluation=made.id, sample="s1", text="odd"),
+            **BY,
+        )
+        assert notes_of(store, made.id) == {"s1": (note,)}
+        pair = desk_of(project_of_evidence_buttons).pair(made.id)
+        body = buttons.PairBody(evaluation=made.id, pair=pair.pair_id, choice="left")
+        assert buttons.label(project_of_evidence_buttons, store, body, **BY).labelled == pair.labelled + 1
+        with pytest.raises(UsageError):
+            buttons.label(project_of_evidence_buttons, store, body, **BY)
+        back = buttons.undo_label(
+            project_of_evidence_buttons, store, buttons.UndoBody(evaluation=made.id), **BY
+        )
+        assert back.pair_id == pair.pair_id
