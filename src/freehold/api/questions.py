@@ -78,7 +78,7 @@ def fit(
 ) -> Fit:
     """Does a model fit a machine, part by part?
 
-    `model` is a catalog id, a path or the address of a running vLLM server; `machine` words like ``"2x L4"`` or a file
+    `model` is a catalog id or a path; `machine` words like ``"2x L4"`` or a file
     (default: this one). `context_tokens` is 4096 unless said. With `train` the memory of a training run is counted.
     Raises `UnknownModelError`, `InputError`.
     """

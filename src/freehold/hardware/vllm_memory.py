@@ -157,14 +157,6 @@ def weights_bytes(shape: Shape, quantization: str, dense: str | None = None) -> 
     return round(sum(_tensor_bytes(tensor, routed, other) for tensor in tensors(shape)))
 
 
-def layers_bytes(shape: Shape, quantization: str, dense: str | None = None) -> int:
-    """Like `weights_bytes`, of the layers alone: without embeddings and head."""
-    routed, other = _bits(quantization), _bits(dense or quantization)
-    return round(
-        sum(_tensor_bytes(tensor, routed, other) for tensor in tensors(shape) if tensor.layer is not None)
-    )
-
-
 def copied_bytes(shape: Shape, quantization: str, dense: str | None, layout: Layout) -> int:
     """Bytes of what a tensor parallel group holds more than once, beyond the first. A GGUF's types count as 8 bits."""
     other = WEIGHT_BITS.get((dense or quantization).upper(), 8)

@@ -71,7 +71,7 @@ def command(  # click passes each option
     """Say whether MODEL fits, part by part, and the largest context that does.
 
     MODEL is a catalog id, a path (GGUF, safetensors, a folder with config.json, an Ollama manifest; only headers
-    are read), ollama:NAME, or the address of a running vLLM server. Sizes are GiB (2^30 bytes). With --train the
+    are read) or ollama:NAME. Sizes are GiB (2^30 bytes). With --train the
     memory of a training run is counted instead: weights, adapter, gradients, optimizer, activations.
     Where this project's requests demand tool calls that the model's chat template cannot write, that is said.
     Exit code 0 when it fits, 1 when it does not.
@@ -83,7 +83,6 @@ def command(  # click passes each option
       freehold fit google/gemma-3-27b-it --context 32768 --machine "RTX 4090"
       freehold fit Qwen/Qwen3-32B --engine vllm --concurrency 16 --machine "2x L40S"
       freehold fit openai/gpt-oss-120b --engine vllm --kv-type fp8 --machine H100
-      freehold fit http://127.0.0.1:8000 --context 8192 --concurrency 32
       freehold fit Qwen/Qwen3-4B --train qlora --context 2048 --machine L4
     """
     from freehold.errors import UsageError

@@ -24,7 +24,6 @@ from freehold.types.units import gib
 from freehold.workflows.fit import learned
 from freehold.workflows.fit.encoder import fit_of_base, fit_of_folder
 from freehold.workflows.fit.machine import engine_build
-from freehold.workflows.fit.server import fit_server
 from freehold.workflows.fit.sizes import SizedModel, adapter_bytes, at_quantization, size_model
 from freehold.workflows.fit.speeds import narrowed, newest
 from freehold.workflows.fit.vllm import as_served, vllm_ways
@@ -62,18 +61,16 @@ def fit_model(
     """Set a model against a machine (default: this one).
 
     `model_id` is a catalog id, an id synced from a hub, a path (a GGUF file, a folder with config.json, safetensors
-    or their index next to one, an Ollama manifest), ``ollama:NAME``, the address of a running vLLM server, or an id
-    whose weights are in the store; `weights` says which file is meant. Headers are read, never tensors. Without a
-    file the bytes follow from the shape and the quantization. Adapters are counted in addition to the base. Without
-    one of `speeds` that was measured with these weights on this machine the speed is an estimate.
+    or their index next to one, an Ollama manifest), ``ollama:NAME``, or an id whose weights are in the store; `weights`
+    says which file is meant. Headers are read, never tensors. Without a file the bytes follow from the shape and the
+    quantization. Adapters are counted in addition to the base. Without one of `speeds` that was measured with these
+    weights on this machine the speed is an estimate.
 
     An encoder is counted as it is served: no cache, and nothing that its own engine does not hold.
 
     Raises `UnknownModelError` for an id nothing here knows, `InputError` for a file no sizes can be read from,
     `UsageError` for an unknown quantization or cache type or an empty workload.
     """
-    if model_id.startswith(("http://", "https://")):
-        return fit_server(model_id, workload=workload, settings=settings)
     encoder = _encoder(model_id, workload, machine, settings)
     if encoder is not None:
         return encoder
