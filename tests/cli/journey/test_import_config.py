@@ -16,16 +16,6 @@ def test_the_file_is_shown_and_the_rest_is_said_beside_it(freehold, tmp_path):
     assert "general_settings: keys are made by commands" in ran.err
     assert "OPENAI_API_KEY (its value stands at model_list[0].litellm_params.api_key)" in ran.err
     assert "sk-live" not in ran.out + ran.err
-    assert not (tmp_path / "freehold.toml").exists()
-
-
-def test_it_is_written_on_request_and_freehold_reads_it(freehold, tmp_path):
-    (tmp_path / "c.yaml").write_text(FILE)
-    ran = freehold("import-config", "c.yaml", "--write", "--json")
-    assert ran.code == 0 and ran.json["path"] == "freehold.toml"
-    assert freehold("status", "--json").code == 0
-    again = freehold("import-config", "c.yaml", "--write")
-    assert again.code == 2 and "is there already" in again.err
 
 
 def test_another_file_is_refused(freehold, tmp_path):

@@ -6,6 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -172,9 +173,13 @@ def match_lines(match: MatchConfig) -> list[str]:
 
 
 def value(given: Any) -> str:
-    """A TOML value: text, a number, or a list of them, or of such lists."""
-    if isinstance(given, int | float) and not isinstance(given, bool):
-        return f"{given:g}"
+    """A TOML value: text, a number, a list of values, or an inline table of plain keys."""
+    if isinstance(given, Decimal):
+        return format(given.normalize(), "f")
+    if isinstance(given, int | float):
+        return f"{given:g}" if isinstance(given, float) else str(given).lower()
+    if isinstance(given, dict):
+        return f"{{ {', '.join(f'{key} = {value(one)}' for key, one in given.items())} }}"
     if not isinstance(given, list | tuple):
         return quoted(str(given))
     parts = [value(one) for one in given]
