@@ -79,7 +79,7 @@ SCREENS: dict[str, Screen] = {
         query=data.DataQuery,
         group="journey",
         shortcut="d",
-        command="freehold dataset card",
+        command="freehold dataset show",
         needs="content",
         refresh_seconds=0,
     ),

@@ -22,20 +22,19 @@ def run(tmp_path, monkeypatch):
 
 def test_the_commands(run, tmp_path):
     assert run("list").stdout.count("\n") == 4 and "client_aborted" in run("list").stdout
-    assert run("list", "--complete", "--own").stdout.count("\n") == 2
     assert run("list", "--route", "other", "-n", "1").stdout.count("\n") == 1
     assert "leave out a filter" in run("list", "--since", "5m").stderr
-    parent = json.loads(run("list", "--own", "--json").stdout)["items"][1]
+    parent = json.loads(run("list", "--json").stdout)["items"][2]
     shown = run("show", parent["id"])
     assert "question 5" in shown.stdout and "mirrored" in shown.stdout
     assert json.loads(run("show", parent["id"], "--json").stdout)["id"] == parent["id"]
     assert "4 traces in out.jsonl" in run("export", "out.jsonl").stdout
     lines = (tmp_path / "out.jsonl").read_text().splitlines()
     assert json.loads(lines[0])["request"]["tools"] == [TOOL]
-    made = json.loads(run("export", "s.jsonl", "--format", "otel", "--complete", "--json").stdout)
-    assert made["traces"] == 3
+    made = json.loads(run("export", "s.jsonl", "--format", "otel", "--json").stdout)
+    assert made["traces"] == 4
     spans = json.loads((tmp_path / "s.jsonl").read_text())["resourceSpans"][0]["scopeSpans"][0]["spans"]
-    assert len(spans) == 3
+    assert len(spans) == 4
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def data(project: Project, store: Store, query: DataQuery, *, at: datetime) -> D
         traces=traces,
         datasets=tuple(_line(one) for one in reversed(known)),
         detail=detail,
-        command="freehold dataset card",
+        command="freehold dataset show",
         first_command="freehold dataset build" if traces else FIRST_COMMAND,
     )
 
