@@ -72,7 +72,6 @@ def filled(command):
 
 
 MORE = {
-    "tasks": ["--captured"],
     "forget": ["--user", "ann"],
     "license comply": ["org/model", "--out", "out"],
     "license rule": ["org/model"],

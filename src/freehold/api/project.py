@@ -58,28 +58,15 @@ class FreeholdProject(ProjectQuestions):
         folder: FilePath = ".",
         held_out: FilePath | None = None,
         incumbent: str | None = None,
-        candidates: tuple[str, ...] = (),
-        scorer: str | None = None,
-        replace: bool = False,
     ) -> Draft:
         """Write a first `freehold.toml` into a folder from what log files tell; what they do not tell is in `open`.
 
-        `held_out` is a file kept for the proof. Raises `UsageError` where there is one already, unless `replace`.
+        `held_out` is a file kept for the proof. Raises `UsageError` where there is one already.
         """
         from freehold.workflows.journey.init import DraftRequest, draft
 
         apart = () if held_out is None else paths((held_out,))
-        return draft(
-            DraftRequest(
-                Path(folder),
-                paths(files),
-                apart,
-                incumbent=incumbent,
-                candidates=candidates,
-                scorer=scorer,
-                replace=replace,
-            )
-        )
+        return draft(DraftRequest(Path(folder), paths(files), apart, incumbent=incumbent))
 
     @staticmethod
     @blocking

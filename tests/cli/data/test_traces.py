@@ -113,11 +113,9 @@ def test_tasks_of_a_file_are_shown(freehold, mixed):
 
 
 def test_captured_traces_are_looked_at(freehold, traffic):
-    (task,) = freehold("tasks", "--captured", "--json").json["tasks"]
+    (task,) = freehold("tasks", "--json").json["tasks"]
     assert task["requests"] == 80
 
 
-def test_mistakes(refused, project, mixed):
-    refused("tasks", message="name log files, or look at what is captured")
-    refused("tasks", "--captured", str(mixed), message="name log files")
-    refused("tasks", "--captured", message="no traces to find tasks in")
+def test_mistakes(refused, project):
+    refused("tasks", message="no traces to find tasks in")

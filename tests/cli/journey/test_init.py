@@ -36,8 +36,7 @@ def test_people_are_told_what_was_read_and_what_is_left_to_say(freehold, log):
 def test_mistakes(refused, freehold, log):
     refused("init", "gone.jsonl", message="gone.jsonl: no such file")
     freehold("init", "traffic.jsonl")
-    refused("init", "traffic.jsonl", message="freehold.toml is there already", hint="--replace")
-    assert freehold("init", "traffic.jsonl", "--replace").code == 0
+    refused("init", "traffic.jsonl", message="freehold.toml is there already", hint="move it away")
 
 
 def test_a_task_of_several_is_a_project_and_so_is_each(freehold, refused, tmp_path):
@@ -50,7 +49,7 @@ def test_a_task_of_several_is_a_project_and_so_is_each(freehold, refused, tmp_pa
     assert "written: 4 projects" in every.out
     assert len(list((tmp_path / "tasks").glob("*/freehold.toml"))) == 4
     refused("init", "mixed.jsonl", "--all", "--task", "x", message="--task and --all exclude each other")
-    refused("init", "--all", message="no log to find tasks in", hint="freehold init FILE --task NAME")
+    refused("init", "--all", message="freehold.toml: no such file", hint="freehold init")
 
 
 def test_a_project_of_another_kind_in_the_folder_is_told_before_anything_runs(refused, tmp_path):

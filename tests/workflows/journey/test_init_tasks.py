@@ -46,7 +46,8 @@ def test_a_build_leaves_out_what_other_tasks_say_in_the_same_store(log, tmp_path
     everything = open_project(tmp_path / "freehold.toml")
     import_file(everything, log, progress=Silent())
     whole = dataset.build(everything)
-    one = draft_task(DraftRequest(tmp_path, files=(log,), replace=True), _best(log), progress=Silent())
+    (tmp_path / "freehold.toml").unlink()
+    one = draft_task(DraftRequest(tmp_path, files=(log,)), _best(log), progress=Silent())
     project = open_project(tmp_path / "freehold.toml")
     part = dataset.build(project)
     assert samples_in(part) <= one.requests < len(LOG)
@@ -94,14 +95,6 @@ def test_one_captured_task_keeps_conversations_users_and_times(everything, tmp_p
         draft_task(DraftRequest(folder), best.name, captured=everything, progress=Silent())
 
 
-def test_the_folder_of_the_captured_requests_is_no_place_for_one_of_their_tasks(everything, tmp_path):
-    best = tasks_captured(everything).tasks[0]
-    request = DraftRequest(tmp_path, replace=True)
-    with pytest.raises(UsageError, match="needs a folder of its own"):
-        draft_task(request, best.name, captured=everything, progress=Silent())
-    assert (tmp_path / "freehold.toml").read_text() == '[app]\nname = "all"\n'
-
-
 def samples_in(built):
     return sum(split.samples for split in built.splits)
 
@@ -117,5 +110,3 @@ def test_unknown_names_and_projects_that_are_there_are_refused(log, tmp_path):
     draft_all(request, progress=Silent())
     with pytest.raises(UsageError, match="is there already"):
         draft_all(request, progress=Silent())
-    with pytest.raises(UsageError, match="no log to find tasks in"):
-        draft_all(DraftRequest(tmp_path), progress=Silent())

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from freehold.errors import InputError, UsageError
-from freehold.types.config import DEFAULT_MODEL, CandidateConfig, parse
+from freehold.types.config import DEFAULT_MODEL, parse
 from freehold.workflows.incumbent.fine_tunes import FineTune
 from freehold.workflows.journey import ladder, rescue_config
 from freehold.workflows.journey.rescue_config import RescueRequest, config_text, dollars, estimate
@@ -73,9 +73,8 @@ def test_where_none_is_named_the_ladder_is_written_as_far_as_it_can_be_made_here
 
 
 def test_what_was_asked_for_goes_before_what_was_guessed(tmp_path, file):
-    request = asked(tmp_path, candidates=("org/a",), model="mine", base_url="http://x/v1")
+    request = asked(tmp_path, model="mine", base_url="http://x/v1")
     config = written(request, file, held_out=tmp_path / "unseen.jsonl")
-    assert config.candidates == (CandidateConfig(model="org/a", method="lora"),)
     assert (config.incumbent.model, config.incumbent.base_url) == ("mine", "http://x/v1")
     assert config.incumbent.api_key_env == "KEY"
     assert config.data.held_out_files == ("unseen.jsonl",)

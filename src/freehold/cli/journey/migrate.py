@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from freehold.cli.options import anyway_option, config_option, json_option, only_with, print_json
+from freehold.cli.options import anyway_option, config_option, json_option, print_json
 from freehold.cli.output import console as make_console
 from freehold.cli.output import echo
 from freehold.errors import UsageError
@@ -32,14 +32,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Build the dataset, say what stands in the way, and stop.")
 @anyway_option
 @click.option(
-    "--all", "every", is_flag=True, help="Every project in a folder right below, one after another."
-)
-@click.option(
-    "--dir",
-    "folder",
-    type=click.Path(path_type=Path),
-    default=".",
-    help="With --all: where the projects are.",
+    "--all", "every", is_flag=True, help="Every project in a folder right below this one, one after another."
 )
 @json_option(
     "freehold.cli.printed:Migrated",
@@ -53,7 +46,6 @@ def command(
     dry_run: bool,
     anyway: bool,
     every: bool,
-    folder: Path,
     as_json: bool,
 ) -> None:
     """Run the whole journey: import, dataset, ruling, fit, training, proof, report, endpoint.
@@ -69,22 +61,21 @@ def command(
       freehold migrate
       freehold migrate --dry-run
       freehold migrate --config examples/banking77/freehold.toml --no-serve
-      freehold migrate --all --dir tasks
+      freehold migrate --all
     """
-    only_with("--all", every, "folder")
     if every:
         from freehold.cli.journey.migrate_all import run_all
 
         if config_path is not None:
             raise UsageError(
-                "--all and --config exclude each other", hint="--dir names the folder of the projects"
+                "--all and --config exclude each other", hint="run it in the folder of the projects"
             )
         if dry_run or anyway:
             raise UsageError(
                 "--all takes neither --dry-run nor --anyway",
-                hint="they are for one project: freehold migrate --config DIR/NAME/freehold.toml --dry-run",
+                hint="they are for one project: freehold migrate --config NAME/freehold.toml --dry-run",
             )
-        sys.exit(run_all(folder, fresh=fresh, as_json=as_json).exit_code)
+        sys.exit(run_all(Path(), fresh=fresh, as_json=as_json).exit_code)
     from freehold.workflows.project import open_project
 
     project = open_project(config_path, must_exist=True)

@@ -111,7 +111,7 @@ def _build(
     if others and not ids:
         raise UsageError(
             f"none of {others:,} complete traces is of this project's task",
-            hint="[[data.match]] selects its requests; freehold tasks --captured shows which there are",
+            hint="[[data.match]] selects its requests; freehold tasks shows which there are",
         )
     if not ids:
         raise UsageError(

@@ -52,7 +52,7 @@ def draft_task(
     if task.method is None:
         raise UsageError(f"no project can be made for {name}: {task.method_why}", hint="choose another task")
     if captured is not None:
-        _check_absent([request.folder], request)
+        _check_absent([request.folder])
         request = _with_captured(request, [(request.folder, task)], captured, progress)[0]
     return _draft(request, task)
 
@@ -60,7 +60,7 @@ def draft_task(
 def draft_all(request: DraftRequest, *, captured: Project | None = None, progress: Progress) -> TaskDrafts:
     """Write a project for each task, into a folder of its name in `request.folder`; of `captured` as `draft_task`.
 
-    Nothing is written where one of them is there already, unless `request.replace`. Raises what `draft` raises.
+    Nothing is written where one of them is there already. Raises what `draft` raises.
     """
     found = _found(request, captured, progress)
     chosen = [task for task in found.tasks if task.method is not None]
@@ -69,7 +69,7 @@ def draft_all(request: DraftRequest, *, captured: Project | None = None, progres
             "no task of the log can be a project", hint="freehold tasks FILE says why, task by task"
         )
     folders = [request.folder / task.name for task in chosen]
-    _check_absent(folders, request)
+    _check_absent(folders)
     requests = [request._replace(folder=folder) for folder in folders]
     if captured is not None:
         requests = _with_captured(request, list(zip(folders, chosen, strict=True)), captured, progress)
@@ -80,13 +80,10 @@ def draft_all(request: DraftRequest, *, captured: Project | None = None, progres
     )
 
 
-def _check_absent(folders: Sequence[Path], request: DraftRequest) -> None:
+def _check_absent(folders: Sequence[Path]) -> None:
     there = [folder / CONFIG_NAME for folder in folders if (folder / CONFIG_NAME).exists()]
-    if there and not request.replace:
-        raise UsageError(
-            f"{there[0]} is there already",
-            hint="choose another folder with --dir, or overwrite with --replace",
-        )
+    if there:
+        raise UsageError(f"{there[0]} is there already", hint="choose another folder with --dir")
 
 
 def _with_captured(
@@ -103,11 +100,6 @@ def _with_captured(
 def _found(request: DraftRequest, captured: Project | None, progress: Progress) -> LogTasks:
     if captured is not None:
         return tasks_captured(captured, progress=progress)
-    if not request.files:
-        raise UsageError(
-            "no log to find tasks in",
-            hint="freehold init FILE --task NAME; --captured takes a project's traces",
-        )
     return tasks_of_files((*request.files, *request.held_out), data=request.data, progress=progress)
 
 

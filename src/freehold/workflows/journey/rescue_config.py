@@ -27,7 +27,7 @@ from freehold.workflows.journey.drafting import (
     quoted,
     tokens_in,
 )
-from freehold.workflows.journey.drafts.candidates import QuestionLanguages, named_lora, only_here, proposed
+from freehold.workflows.journey.drafts.candidates import QuestionLanguages, only_here, proposed
 from freehold.workflows.project import now
 
 OPENAI = "https://api.openai.com/v1"
@@ -56,7 +56,6 @@ class RescueRequest(NamedTuple):
     model: str | None = None
     base_url: str = OPENAI
     api_key_env: str | None = None
-    candidates: tuple[str, ...] = ()
     budget_usd: Decimal | None = None
 
 
@@ -132,10 +131,8 @@ def _affordable(request: RescueRequest, model: str, seen: _Seen) -> int:
     return min(SAMPLES, count)
 
 
-def _candidate_lines(request: RescueRequest, seen: _Seen, guess: Guess) -> list[str]:
-    """Those that were named, each with an adapter; else the ladder, as far as it can be made here."""
-    if request.candidates:
-        return named_lora(request.candidates)
+def _candidate_lines(seen: _Seen, guess: Guess) -> list[str]:
+    """The ladder, as far as it can be made here."""
     rungs = proposed(guess, seen.answers, seen.languages, len(seen.answers))
     return [
         "# The cheapest of these that suffices is proven; freehold assess ranks other models.",
@@ -183,7 +180,7 @@ def config_text(request: RescueRequest, tune: FineTune | None, file: Path, held_
         "margin = 0.03   # largest drop you accept: three points",
         f"max_tokens = {answer_tokens(longest_answer)}",
         "",
-        *_candidate_lines(request, seen, guess),
+        *_candidate_lines(seen, guess),
         "[train]",
         f"batch_size = {batch}",
         f"max_tokens = {context}",

@@ -1,4 +1,4 @@
-"""The candidates that a new `freehold.toml` names: those that were asked for, or the ladder for what the log tells."""
+"""The candidates that a new `freehold.toml` names: the ladder for what the log tells."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from freehold.errors import UsageError
 from freehold.hardware.probes.machine import probe_machine
 from freehold.training.encoder.answers import form_of
 from freehold.types.config import UseProfile
-from freehold.types.method import METHOD_KINDS
 from freehold.types.planning.assessment import ModelLimits, Needs, TaskKind
 from freehold.workflows.choose.assess import assess
 from freehold.workflows.choose.languages import language_of
-from freehold.workflows.journey.drafting import Guess, quoted
+from freehold.workflows.journey.drafting import Guess
 from freehold.workflows.journey.ladder import LadderFacts, PickedModel, Rung, as_toml, ladder
 from freehold.workflows.project import Project
 
@@ -82,15 +81,6 @@ def only_here(rungs: Sequence[Rung]) -> list[str]:
     return lines
 
 
-def named_lora(models: Sequence[str]) -> list[str]:
-    """Tables of a `freehold.toml` for models that are each to be taught by an adapter."""
-    return [
-        line
-        for model in models
-        for line in ("[[candidates]]", f"model = {quoted(model)}", 'method = "lora"', "")
-    ]
-
-
 _TASKS: dict[str, TaskKind] = {
     "label": "labels", "json_fields": "extraction", "tool_call": "tools", "turn": "agent", "code": "code",
 }  # fmt: skip
@@ -108,31 +98,6 @@ def picked(project: Project, guess: Guess, answers: Sequence[str], needs: Needs)
         if rows:
             return PickedModel(rows[0].model, rows[0].why)
     return None
-
-
-def named(candidates: Sequence[str]) -> list[str]:
-    """Candidates as they were named: MODEL, or MODEL:METHOD, as lines of a `freehold.toml`.
-
-    Raises `UsageError` for a method that there is not.
-    """
-    split = [_model_and_method(one) for one in candidates]
-    if all(method is None for _, method in split):
-        models = ", ".join(quoted(model) for model, _ in split)
-        return ["[candidates]", f"models = [{models}]   # freehold assess ranks others", ""]
-    lines = []
-    for model, method in split:
-        lines += ["[[candidates]]", f"model = {quoted(model)}"]
-        lines += [f'method = "{method}"', ""] if method is not None else [""]
-    return lines
-
-
-def _model_and_method(text: str) -> tuple[str, str | None]:
-    model, colon, method = text.rpartition(":")
-    if not colon or "/" in method or model in ("file", "ollama"):
-        return text, None
-    if method not in METHOD_KINDS:
-        raise UsageError(f"{text}: {method} is not a method", hint=f"one of {', '.join(METHOD_KINDS)}")
-    return model, method
 
 
 def _are_closed(answers: Sequence[str], guess: Guess) -> bool:
