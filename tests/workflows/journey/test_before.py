@@ -61,7 +61,7 @@ models = ["big"]
 def test_all_that_are_asked_elsewhere_are_named_before_anything_begins(tmp_path):
     assert rented_addresses(project(tmp_path)) == []
     path = tmp_path / "freehold.toml"
-    text = path.read_text().partition("[candidates]")[0]
+    text = path.read_text().partition("[[candidates]]")[0]
     text = text.replace('model = "rented-1"', 'model = "rented-1"\nbase_url = "http://127.0.0.1:9/v1"')
     judged = '[task]\nscorer = "judge"\noptions = { base_url = "http://127.0.0.1:7", model = "judge-1" }\n'
     path.write_text(text.replace('[task]\nscorer = "label"\n', judged) + MORE)

@@ -43,8 +43,6 @@ class DataConfig(Table, frozen=True, kw_only=True):
     validation: ShareBelowOne | None = None
     """Share of the remaining groups kept to choose among candidates and to watch training (default: what choosing is
     worth at this margin, from 0.05 to 0.25; 0.05 where there is nothing to choose)."""
-    seed: int = 0
-    """Decides which group goes where."""
     limit: int | None = None
     """At most this many training samples."""
     held_out_limit: int | None = None
@@ -57,13 +55,12 @@ PersonalData = Literal["auto", "library", "patterns", "off"]
 
 
 class CurateConfig(Table, frozen=True, kw_only=True):
-    """`[curate]`: what `freehold dataset build` does to samples. Each step can be switched off."""
+    """`[curate]`: what `freehold dataset build` does to samples. Keys, tokens and passwords in URLs are always
+    replaced (more kinds with the extra `pii`)."""
 
     personal_data: PersonalData = "auto"
     """Replace personal data by placeholders, the same for the same value: `library` (Presidio, extra `pii`), `patterns`
     (built in), `off`; `auto` takes the library where it is installed."""
-    secrets: bool = True
-    """Replace keys, tokens and passwords in URLs (more kinds with the extra `pii`)."""
     near_duplicates: Annotated[float, Meta(ge=0, le=1, description="0 (off) or from 0.3 to 1")] = 0.8
     """From this similarity on (share of common pieces of text, 0 to 1) two questions are the same; 0 compares only
     exactly."""

@@ -149,7 +149,7 @@ def _answered(project: Project, store: Store, source_prefix: str | None) -> int:
 def _teaches_nothing(project: Project) -> bool:
     """Whether the project's candidates are judged as they are, so that there is nothing to train on."""
     config = project.config
-    if isinstance(config.candidates, tuple):
+    if config.candidates is not None:
         methods = [one.method or ("as_is" if one.endpoint is not None else None) for one in config.candidates]
         if all(method in ("as_is", "prompt") for method in methods):
             return True

@@ -34,7 +34,7 @@ def test_a_whole_migration_proves_and_serves_what_was_said(tmp_path):
     """The fake answers by the label once it is told to at the end of the message."""
     rehearsed(tmp_path)
     path = tmp_path / "freehold.toml"
-    path.write_text(path.read_text().partition("[candidates]")[0] + CONFIG)
+    path.write_text(path.read_text().partition("[[candidates]]")[0] + CONFIG)
     opened = open_project(path)
     migration = migrate(opened, progress=Told())
     (report,) = migration.report.candidates

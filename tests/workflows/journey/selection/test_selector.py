@@ -56,7 +56,7 @@ def several(
     """Three candidates: a good one and a bad one on the fake, and one behind an endpoint that is not cheap."""
     opened = project(tmp_path, rows=600)
     text = opened.config_path.read_text()
-    head = text.partition("[candidates]")[0].replace(
+    head = text.partition("[[candidates]]")[0].replace(
         "held_out = 0.5", f"held_out = 0.5\nvalidation = {validation}"
     )
     tables = {

@@ -9,7 +9,6 @@ from freehold.errors import UsageError
 from freehold.types.config import (
     DEFAULT_MODEL,
     CandidateConfig,
-    CandidatesConfig,
     MethodSettings,
     ProjectConfig,
 )
@@ -45,12 +44,9 @@ METHODS: dict[MethodName, Method] = {
 
 
 def candidates(config: ProjectConfig) -> tuple[Candidate, ...]:
-    """The candidates that a project names, each with its method. The short form means the method of ``[train]``, or
-    models as they are where its engine brings them."""
-    if isinstance(config.candidates, tuple):
-        return tuple(candidate_of(config, one) for one in config.candidates)
-    models = config.candidates.models if isinstance(config.candidates, CandidatesConfig) else (DEFAULT_MODEL,)
-    return tuple(candidate_of(config, CandidateConfig(model=model)) for model in models)
+    """The candidates that a project names, each with its method; the default model where it names none."""
+    named = config.candidates or (CandidateConfig(model=DEFAULT_MODEL),)
+    return tuple(candidate_of(config, one) for one in named)
 
 
 def candidate_of(config: ProjectConfig, said: CandidateConfig) -> Candidate:
