@@ -69,8 +69,7 @@ def command(
     from freehold.cli.progress import progress
     from freehold.workflows.incumbent import scan as workflow
     from freehold.workflows.incumbent.scanning.findings import level
-    from freehold.workflows.incumbent.scanning.markdown import scan_markdown
-    from freehold.workflows.incumbent.scanning.sarif import sarif
+    from freehold.workflows.incumbent.scanning.sarif import sarif, scan_markdown
 
     with progress() as bar:
         found = workflow.scan(paths or (Path(),), as_of=as_of.date() if as_of else None, progress=bar)

@@ -83,7 +83,7 @@ def command(only_list: bool, yes: bool, prepare: bool, as_json: bool, **asked: A
     """
     from freehold.cli.progress import progress
     from freehold.workflows.journey import rescue as workflow
-    from freehold.workflows.journey.rescue_config import RescueRequest
+    from freehold.workflows.journey.rescue import RescueRequest
 
     if only_list:
         _list(asked["base_url"], asked["api_key_env"], as_json=as_json)
@@ -140,7 +140,7 @@ def _list(base_url: str, api_key_env: str | None, *, as_json: bool) -> None:
 
 def _tell(ready: Any) -> None:
     """What is about to happen, before it does."""
-    from freehold.workflows.journey.rescue_config import dollars
+    from freehold.workflows.journey.rescue import dollars
 
     def say(text: str) -> None:
         echo(text, err=True)

@@ -11,9 +11,8 @@ from typing import NamedTuple
 from freehold import files
 from freehold.datasets import importing, messages
 from freehold.datasets.importing import Imported, RecordOutcome, RejectedRecord
-from freehold.datasets.importing.holding import holds, present
-from freehold.datasets.tasks.asked import asked_task
-from freehold.datasets.tasks.selecting import any_fits
+from freehold.datasets.importing.importer import holds, present
+from freehold.datasets.tasks.asked import any_fits, asked_task
 from freehold.errors import FreeholdError, InputError, UsageError
 from freehold.evals.scorers import make
 from freehold.settings import load
@@ -23,21 +22,24 @@ from freehold.types.planning.assessment import Needs
 from freehold.types.record import Record
 from freehold.workflows.data.curate import held_out_share
 from freehold.workflows.journey.drafting import (
+    WANTED,
+    DraftedMargin,
     Guess,
     answer_tokens,
+    api_of,
     context_for,
     data_lines,
+    drafted_margin,
     guess_scorer,
+    incumbent_lines,
     name_of,
     options_text,
     prompt_size,
     quoted,
+    spoken,
     tokens_in,
 )
-from freehold.workflows.journey.drafts.apis import api_of, incumbent_lines, spoken
-from freehold.workflows.journey.drafts.candidates import QuestionLanguages, picked, proposed
-from freehold.workflows.journey.drafts.margin import WANTED, DraftedMargin, drafted_margin
-from freehold.workflows.journey.ladder import as_toml
+from freehold.workflows.journey.ladder import QuestionLanguages, as_toml, picked, proposed
 from freehold.workflows.project import CONFIG_NAME, Project
 
 LOOKED_AT = 20_000

@@ -8,13 +8,14 @@ from freehold.types.config import CandidateConfig, parse
 from freehold.types.planning.assessment import ModelLimits, Needs
 from freehold.workflows.choose.assess import assess
 from freehold.workflows.journey.drafting import Guess
-from freehold.workflows.journey.drafts.candidates import (
+from freehold.workflows.journey.ladder import (
     QuestionLanguages,
+    Rung,
+    as_toml,
     only_here,
     picked,
     proposed,
 )
-from freehold.workflows.journey.ladder import Rung, as_toml
 from freehold.workflows.project import open_project
 from freehold.workflows.train.encoder import MULTILINGUAL_BASE
 

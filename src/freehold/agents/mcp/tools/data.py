@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from freehold.agents.mcp.call import ToolCall
-from freehold.agents.mcp.tool import Arguments, FileName, FileNames, Tool
+from freehold.agents.mcp.tool import Arguments, FileName, FileNames, Tool, ToolCall
 from freehold.agents.mcp.tools.questions import NoArguments
 
 

@@ -8,9 +8,8 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta
 
-from freehold.agents.mcp.call import ToolCall
-from freehold.agents.mcp.places import OutsideError
-from freehold.agents.mcp.tool import ActArguments, Arguments, FileName, ModelName, Tool
+from freehold.agents.mcp.limits import OutsideError
+from freehold.agents.mcp.tool import ActArguments, Arguments, FileName, ModelName, Tool, ToolCall
 from freehold.agents.mcp.tools.questions import NoArguments
 from freehold.errors import UsageError
 
@@ -174,7 +173,7 @@ def _migrate(call: ToolCall, asked: MigrateArguments) -> Any:
             {"name": one.label, "stopped": one.stopped, "not_chosen": one.not_chosen}
             for one in made.report.candidates
         ],
-        "report": f"freehold://reports/{made.report.id}",
+        "report_id": made.report.id,
         "page": made.written.html,
     }
 

@@ -13,8 +13,7 @@ from freehold.types.config import (
     ProjectConfig,
 )
 from freehold.types.method import MethodName
-from freehold.workflows.journey.methods.adapter import TrainedAdapter
-from freehold.workflows.journey.methods.as_is import AsIs
+from freehold.workflows.journey.methods.as_is import AsIs, OwnPrompt
 from freehold.workflows.journey.methods.encoder import TrainedEncoder
 from freehold.workflows.journey.methods.examples import WithExamples
 from freehold.workflows.journey.methods.method import (
@@ -26,8 +25,7 @@ from freehold.workflows.journey.methods.method import (
     engine_of,
     fetches,
 )
-from freehold.workflows.journey.methods.prompt import OwnPrompt
-from freehold.workflows.journey.methods.whole import TrainedWhole
+from freehold.workflows.journey.methods.training import TrainedAdapter, TrainedWhole
 
 METHODS: dict[MethodName, Method] = {
     method.name: method

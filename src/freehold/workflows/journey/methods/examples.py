@@ -11,8 +11,7 @@ import msgspec
 from freehold import __version__
 from freehold.datasets import building
 from freehold.engines import load
-from freehold.preparing.index import WrittenIndex, is_there, write_index
-from freehold.preparing.lexical import require
+from freehold.preparing.index import WrittenIndex, is_there, require, write_index
 from freehold.types.dataset import Sample
 from freehold.types.encoder import EncoderModel
 from freehold.types.method import MethodName
