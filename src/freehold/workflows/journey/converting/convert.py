@@ -17,7 +17,7 @@ from freehold.types.record import Record
 from freehold.visible import one_line
 from freehold.workflows.journey.converting.litellm import (
     REFERENCE,
-    Conversion,
+    ConvertedTables,
     Mapped,
     Table,
     Unmapped,
@@ -60,7 +60,7 @@ def convert(file: Path, incumbent: str | None = None) -> ConvertedConfig:
             hint="those of other tools are taken over by hand: docs/guides/import-config.md says which key is which; "
             "a log of traffic is read by: freehold import FILE",
         )
-    parts = Conversion(document, str(file), incumbent)
+    parts = ConvertedTables(document, str(file), incumbent)
     if not parts.routes:
         raise InputError(
             "nothing in it could be converted: "
@@ -83,7 +83,7 @@ def convert(file: Path, incumbent: str | None = None) -> ConvertedConfig:
     return made
 
 
-def _toml(parts: Conversion, path: Path) -> str:
+def _toml(parts: ConvertedTables, path: Path) -> str:
     lines = [
         f"# Converted from LiteLLM's {json.dumps(place(path, Path()))[1:-1]} by freehold import-config.",
         "",

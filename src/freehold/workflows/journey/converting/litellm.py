@@ -86,7 +86,7 @@ class Variable(Record, frozen=True, kw_only=True):
     source: str | None
 
 
-class Address(NamedTuple):
+class VendorAddress(NamedTuple):
     """Where a model is asked. Two deployments with the same address are one endpoint. `price` is dollars per million
     tokens, of the prompt and of the completion."""
 
@@ -117,7 +117,7 @@ class Deployment(NamedTuple):
     """One entry of `model_list` that freehold can ask; without `model` for the name that clients send."""
 
     group: str
-    address: Address
+    address: VendorAddress
     model: str | None
     limits: dict[str, int | None]
     first_byte_ms: Decimal | None
@@ -132,20 +132,20 @@ def recognises(document: Any) -> bool:
     )
 
 
-class Conversion:
+class ConvertedTables:
     """What became of one document. No value of a key ever gets in here: a key that stands in the file becomes the name
     of a variable, which is none of those that the file refers to."""
 
     def __init__(self, document: dict[str, Any], path: str, incumbent: str | None) -> None:
         self.incumbent: Table = {}
-        self.endpoints: dict[Address, Table] = {}
+        self.endpoints: dict[VendorAddress, Table] = {}
         self.routes: list[Table] = []
         self.mapped: list[Mapped] = []
         self.assumed: dict[str, None] = {}
         self.unmapped: dict[str, str] = {}
         self.environment: dict[str, Variable] = {}
         self._path = path
-        self._incumbent_at: Address | None = None
+        self._incumbent_at: VendorAddress | None = None
         self._keys: dict[str, str] = {}
         self._referred = set(_references(document))
         self._targets = 0
@@ -177,7 +177,7 @@ class Conversion:
         elif group not in ("*", "openai/*") and "*" in group:
             why = "routes are for a model's whole name, or for * (any)"
         else:
-            vendor, name = _provider(model, params)
+            vendor, name = _vendor_and_name(model, params)
             address = _address(vendor, name, params)
             if address is not None:
                 return Deployment(
@@ -295,7 +295,7 @@ class Conversion:
         )
         self.mapped.append(Mapped(source=source, target=f"[[routes]] {name}"))
 
-    def _endpoint(self, address: Address) -> str:
+    def _endpoint(self, address: VendorAddress) -> str:
         """The name of the endpoint with this address; `incumbent` for the one that is paid for."""
         if address == self._incumbent_at:
             return "incumbent"
@@ -350,7 +350,7 @@ class Conversion:
         return None
 
 
-def _provider(model: str, params: Source) -> tuple[str, str]:
+def _vendor_and_name(model: str, params: Source) -> tuple[str, str]:
     """The provider that LiteLLM takes (what stands before the first slash, else whose the name is), and the model's
     name there."""
     prefix, slash, _ = model.partition("/")
@@ -366,7 +366,7 @@ def _known(vendor: str) -> str | None:
     return name if name in vendors() else None
 
 
-def _address(vendor: str, deployment: str, params: Source) -> Address | None:
+def _address(vendor: str, deployment: str, params: Source) -> VendorAddress | None:
     """Where a provider is asked. None where the file does not say: an unknown provider without an address, an address
     in a variable, and vendors at which each customer has one of its own (Azure, Bedrock, Vertex) without it."""
     written = params.text("api_base") or params.text("base_url")
@@ -375,22 +375,22 @@ def _address(vendor: str, deployment: str, params: Source) -> Address | None:
     if vendor in _CLOUDS or (written is not None and url is None):
         return None
     if vendor in _OWN:
-        return Address(
+        return VendorAddress(
             base_url=url or _OWN[vendor], api="ollama" if vendor.startswith("ollama") else "openai"
         )
     if known is None:
-        return None if url is None else Address(base_url=url)
+        return None if url is None else VendorAddress(base_url=url)
     if known == "azure":
         return _azure(url, deployment, params.text("api_version"))
     of = vendors()[known]
     if url is None or url == of.base_url.rstrip("/"):
-        return None if of.is_own else Address(preset=known, api=of.api)
+        return None if of.is_own else VendorAddress(preset=known, api=of.api)
     if known in ("openai", "anthropic"):  # a proxy, or another engine, that speaks the vendor's API
-        return Address(base_url=url, api=of.api)
-    return Address(preset=known, base_url=url, api=of.api)
+        return VendorAddress(base_url=url, api=of.api)
+    return VendorAddress(preset=known, base_url=url, api=of.api)
 
 
-def _azure(url: str | None, deployment: str, version: str | None) -> Address | None:
+def _azure(url: str | None, deployment: str, version: str | None) -> VendorAddress | None:
     """A deployment of Azure OpenAI. None without the resource's address."""
     if url is None or not re.fullmatch(r"[\w.-]{1,100}", deployment):
         return None
@@ -399,7 +399,7 @@ def _azure(url: str | None, deployment: str, version: str | None) -> Address | N
         base = f"{base.removesuffix('/openai')}/openai/deployments/{deployment}"
     if version is not None:
         query = urlencode({"api-version": version})
-    return Address(preset="azure", base_url=f"{base}?{query}" if query else base)
+    return VendorAddress(preset="azure", base_url=f"{base}?{query}" if query else base)
 
 
 def clean_url(url: str | None) -> str | None:
