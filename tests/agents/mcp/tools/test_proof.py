@@ -44,7 +44,7 @@ def test_the_journey_says_what_it_will_do_and_ends_with_a_verdict(use, question)
     assert use("check_migration")["preflight"]["findings"]
     made = use("migrate")
     assert made["exit_code"] == 0 and made["candidates"][0]["stopped"] is None
-    assert use("show_report")["id"] == use("show_report", report_id=made["report"][-32:-20])["id"]
+    assert use("show_report")["id"] == use("show_report", report_id=made["report_id"][:12])["id"]
     with pytest.raises(UsageError, match="mixture"):
         use("show_mixture")
 
