@@ -6,11 +6,14 @@ import subprocess
 import sys
 import threading
 from contextvars import ContextVar
+from types import SimpleNamespace
 
 import anyio
 import pytest
 
-from freehold.api.loops import blocking, finished
+from freehold.api.loops import blocking, finished, watched
+from freehold.progress_lines import ProgressLines
+from freehold.types.progress import Silent
 
 SAID = ContextVar("SAID", default="nothing")
 
@@ -83,3 +86,24 @@ def test_what_stops_the_caller_stops_the_work():
         process.send_signal(signal.SIGINT)
         assert process.stdout.read().splitlines() == ["put away", "stopped"]
     assert process.returncode == 0
+
+
+def test_the_callers_own_is_taken():
+    own = Silent()
+    assert watched(own) is own
+
+
+def test_a_terminal_gets_lines_that_cannot_steer_it_and_a_pipe_nothing(monkeypatch, capsys):
+    assert type(watched(None)) is Silent
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    shown = watched(None)
+    assert isinstance(shown, ProgressLines)
+    shown.step("import \x1b[31mred")
+    assert capsys.readouterr().err == "· import \\x1b[31mred\n"
+
+
+def test_a_notebook_gets_lines(monkeypatch):
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: object()))
+    assert isinstance(watched(None), ProgressLines)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
+    assert type(watched(None)) is Silent

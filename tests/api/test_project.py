@@ -153,7 +153,7 @@ def test_the_example_ends_with_a_verdict_on_real_weights(tmp_path, monkeypatch):
     monkeypatch.setenv("FREEHOLD_THREADS", "2")
     rehearsed(tmp_path)
     path = tmp_path / "freehold.toml"
-    head = path.read_text().partition("[candidates]")[0].replace("[task]", "validation = 0.2\n[task]")
+    head = path.read_text().partition("[[candidates]]")[0].replace("[task]", "validation = 0.2\n[task]")
     path.write_text(f'{head}max_tokens = 4\n[curate]\npersonal_data = "patterns"\n{WITH_WEIGHTS}')
     ran = subprocess.run(
         [sys.executable, ROOT / "examples" / "journey.py", tmp_path],

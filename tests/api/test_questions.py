@@ -1,37 +1,17 @@
 """Questions without a project: the records of the commands of the same name."""
 
-import json
 from decimal import Decimal
 
 import pytest
 
 import freehold
-from freehold.errors import InputError, UnknownModelError, UsageError
+from freehold.errors import UnknownModelError, UsageError
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
-
-
-@pytest.mark.process
-def test_scan_finds_what_is_used(tmp_path):
-    (tmp_path / "app.py").write_text('client.chat(model="gpt-4-0613")\n')
-    found = freehold.scan(tmp_path)
-    assert [one.model for one in found.models] == ["gpt-4-0613"]
-    assert freehold.scan().models == found.models, "the current folder"
-    with pytest.raises(InputError):
-        freehold.scan("gone")
-
-
-def test_tasks_of_a_log(tmp_path):
-    log = tmp_path / "log.jsonl"
-    log.write_text(
-        "".join(json.dumps({"text": f"a {n}", "label": "yes" if n % 2 else "no"}) + "\n" for n in range(40))
-    )
-    assert freehold.tasks(log, input="text", label="label").requests == 40
-    assert not (tmp_path / ".freehold").exists()
 
 
 def test_a_licence_is_ruled_on_for_a_use():
@@ -44,19 +24,6 @@ def test_a_licence_is_ruled_on_for_a_use():
         freehold.license()
     with pytest.raises(UsageError, match="itself"):
         freehold.license("a/b", lineage="lineage.json")
-
-
-def test_a_lineage_file_is_ruled_on(tmp_path):
-    (tmp_path / "lineage.json").write_text(
-        json.dumps(
-            {
-                "model": "(ours) x",
-                "edges": [{"kind": "base", "model": "google/gemma-3-270m"}],
-            }
-        )
-    )
-    ruling = freehold.license(lineage=tmp_path / "lineage.json", use={"mode": "distribute_weights"})
-    assert ruling.outcome == "allowed_with_obligations"
 
 
 def test_fit_on_a_named_machine():

@@ -72,8 +72,6 @@ def filled(command):
 
 
 MORE = {
-    "tasks": ["--captured"],
-    "traces rm": ["1a2b"],
     "forget": ["--user", "ann"],
     "license comply": ["org/model", "--out", "out"],
     "license rule": ["org/model"],

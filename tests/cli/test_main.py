@@ -126,7 +126,7 @@ def test_one_flipped_bit_costs_one_row_and_the_command_says_so(freehold, tmp_pat
         ("quants", "Qwen/Qwen3-8B"), ("fit", "Qwen/Qwen3-8B"), ("cost", "Qwen/Qwen3-8B", "--machine", "H100 SXM"),
         ("license", "Qwen/Qwen3-8B"), ("retirements",), ("machine",), ("scan", "."),
         ("power", "--margin", "0.1"), ("report",), ("dataset", "list"), ("routes", "list"), ("traces", "list"),
-        ("tasks", "--captured"), ("doctor",), ("settings",),
+        ("tasks",), ("doctor",), ("settings",),
     ],
     ids=" ".join,
 )  # fmt: skip

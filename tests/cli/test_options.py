@@ -58,8 +58,6 @@ def test_what_cannot_be_an_address_is_refused_before_anything_is_asked(freehold,
     ("words", "said"),
     [
         (["quants", "m", "--quant", "Q8_0"], "--quant goes with --measure"),
-        (["migrate", "--dir", "x"], "--dir goes with --all"),
-        (["mcp", "--port", "3"], "--port goes with --http"),
         (["watch", "--history", "--budget", "3"], "--budget does not go with --history"),
         (["report", "abc", "--evaluations"], "REPORT_ID does not go with --evaluations"),
         (["power", "--margin", "0.1", "--sd", "1", "--discordance", "0.2"], "--discordance does not go with --sd"),

@@ -13,9 +13,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from aiohttp import web
 
-from freehold.console import guard, record_cache, serving, sessions, static_files
-from freehold.console.project_store import ProjectStore
-from freehold.console.record_cache import RecordCache
+from freehold.console import guard, screens, serving, sessions, static_files
+from freehold.console.screens import ProjectStore, RecordCache
 from freehold.console.sessions import Sessions, Visitor
 from freehold.errors import PortInUseError, StorageError, StoreError, UsageError
 from freehold.store import default_url, open_store
@@ -245,8 +244,8 @@ def test_twenty_that_ask_at_once_cost_one(monkeypatch):
         cache.clear()
         await cache.get("a", make)
         assert len(made) == 3
-        monkeypatch.setattr(record_cache, "RECORD_SECONDS", 0.0)
-        monkeypatch.setattr(record_cache, "REST", 0.0)
+        monkeypatch.setattr(screens, "RECORD_SECONDS", 0.0)
+        monkeypatch.setattr(screens, "REST", 0.0)
         cache.clear()
         await cache.get("a", make)
         await cache.get("a", make)

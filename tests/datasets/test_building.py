@@ -5,9 +5,10 @@ import pytest
 from tests.datasets.traces import trace, write
 
 from freehold.datasets import building
+from freehold.datasets.apart import KnownQuestions
 from freehold.datasets.building import SAME_QUESTION, Recipe, make_samples
 from freehold.errors import StorageError, UsageError
-from freehold.types.dataset import SPLITS
+from freehold.types.dataset import SPLITS, Message, Sample
 
 
 def make(traces, **recipe):
@@ -135,3 +136,32 @@ def test_a_split_that_is_not_needed_may_be_empty(tmp_path):
     building.require(built, ("held_out",))
     with pytest.raises(UsageError, match="the train split would be empty"):
         building.require(built, ("train", "held_out"))
+
+
+def asked(*texts):
+    return [Sample(id=text, messages=(Message(role="user", content=text),)) for text in texts]
+
+
+KNOWN = asked(
+    "my new card has not arrived after two weeks of waiting", "how do I change my pin number at a machine"
+)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.8])
+def test_the_same_question_is_known_whatever_its_spacing(threshold):
+    known = KnownQuestions(KNOWN, threshold)
+    new = asked("how do I  change my pin number at a machine", "where is the nearest branch of the bank")
+    assert known.repeated_by(new).tolist() == [True, False]
+
+
+def test_one_word_more_is_nearly_the_same():
+    new = asked(
+        "my new card has not arrived after two weeks of waiting!!", "I lost my purse with everything in it"
+    )
+    assert KnownQuestions(KNOWN, 0.8).repeated_by(new).tolist() == [True, False]
+    assert KnownQuestions(KNOWN, 0.0).repeated_by(new).tolist() == [False, False]
+
+
+def test_nothing_known_and_nothing_new():
+    assert KnownQuestions([], 0.8).repeated_by(KNOWN).tolist() == [False, False]
+    assert KnownQuestions(KNOWN, 0.8).repeated_by([]).tolist() == []

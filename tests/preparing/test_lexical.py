@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from freehold.errors import MissingExtraError
-from freehold.preparing.lexical import Bm25, words
+from freehold.preparing.index import Bm25, words
 
 
 def test_words_are_cut_at_what_is_no_letter_or_digit():

@@ -1,8 +1,15 @@
 """Values that only a word before them tells."""
 
-import pytest
+import itertools
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freehold.privacy import library, patterns
+from freehold.privacy.finds import Find, apart, blanked, replaced
 from freehold.privacy.labelled import CALLS, find, says
+from freehold.privacy.library import LIBRARY
 
 
 def kinds(text):
@@ -49,3 +56,66 @@ def test_several_near_one_word_are_each_found_once():
 
 def test_a_word_counts_in_any_case_and_only_before():
     assert says(CALLS, "PHONE 1", 6) and not says(CALLS, "1 phone", 0)
+
+
+PARTS = st.sampled_from(
+    [
+        "ada@example.com",
+        "+49 170 1234567",
+        "4111 1111 1111 1111",
+        "DE89 3704 0044 0532 0130 00",
+        "10.0.0.7",
+        " ",
+        ", ",
+        "order 4711",
+        "0170 1234567",
+        "sk-proj-abcdefghijklmnop1234",
+        "日本",
+        "x",
+    ]
+)
+
+
+def test_of_two_that_overlap_the_longer_one_stays():
+    assert apart([Find(0, 4, "A"), Find(2, 9, "B"), Find(9, 10, "C")]) == [Find(2, 9, "B"), Find(9, 10, "C")]
+
+
+@given(st.lists(PARTS).map("".join))
+def test_finds_are_in_order_apart_and_inside(text):
+    found = patterns.find(text)
+    assert all(one.end <= other.start for one, other in itertools.pairwise(found))
+    assert all(0 <= one.start < one.end <= len(text) for one in found)
+    assert len(blanked(text, found, "_")) == len(text)
+    assert replaced(text, found, lambda find, value: value) == text
+
+
+def test_national_numbers_and_phones():
+    text = "call 030 1234567, my SSN is 457-55-5462, mail a@b.example"
+    found = {one.kind: text[one.start : one.end] for one in LIBRARY.find(text)}
+    assert found == {"PHONE": "030 1234567", "ID": "457-55-5462", "EMAIL": "a@b.example"}
+
+
+def test_a_text_longer_than_the_library_takes_is_searched_to_its_end(monkeypatch):
+    monkeypatch.setattr(library, "PIECE_CHARACTERS", 200)
+    text = "my SSN is 457-55-5462 and that is all there is to say. " * 40
+    found = LIBRARY.find(text)
+    assert [text[one.start : one.end] for one in found] == ["457-55-5462"] * 40
+    assert sorted(found) == found
+
+
+def test_a_word_near_a_number_says_what_it_is():
+    text = "my bank account number is 12345678901, my passport 912803456"
+    assert {text[one.start : one.end] for one in LIBRARY.find_surely(text)} == {"12345678901", "912803456"}
+    text = "phone me: 650 555 1234"
+    assert [one.kind for one in LIBRARY.find_surely(text)] == ["PHONE"]
+
+
+def test_numbers_of_orders_and_parcels_are_not_surely_phones():
+    text = "the invoice for order 364827, LL-482913, tracking number 7740 9183 22"
+    assert LIBRARY.find_surely(text) == []
+
+
+def test_in_a_very_long_text_only_patterns_look(monkeypatch):
+    monkeypatch.setattr(library, "MOST_CHARACTERS", 50)
+    text = "my SSN is 457-55-5462, mail a@b.example" + " and so on" * 5
+    assert [one.kind for one in LIBRARY.find(text)] == ["EMAIL"]

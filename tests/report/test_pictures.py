@@ -1,15 +1,13 @@
 """Pages of a curve of training and of several tasks, and their pictures."""
 
 import re
-from datetime import UTC, datetime
 
 import pytest
 from tests.report import sample_report as sample
 
-from freehold.report.curve_page import render_curve, render_tasks
+from freehold.report.curve_page import render_curve
 from freehold.report.pictures import candidates, curve, interval
 from freehold.report.selection_rows import SelectionPictureRow
-from freehold.types.migrated import MigratedProject
 from freehold.types.training import TrainingEvent
 
 
@@ -51,22 +49,3 @@ def test_the_page_says_how_far_it_is_and_how_good():
     assert page.count("<svg") == 4
     assert page.count("<circle") == 5 + 5
     assert "http" not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
-
-
-AT = datetime(2026, 1, 2, tzinfo=UTC)
-
-
-def ended(name, outcome, **more):
-    return MigratedProject(name=name, folder=name, outcome=outcome, **more)
-
-
-def test_a_row_for_each_with_a_link_to_its_report():
-    page = render_tasks(
-        [ended("a <b>", "promote", page="a b/r.html", incumbent_mean=0.9, candidate_mean=0.95, items=70, alpha=0.025),
-         ended("c", "failed", why="no such file", alpha=0.05)],
-        at=AT,
-    )  # fmt: skip
-    assert "2 tasks: 1 promote, 1 failed." in page
-    assert '<a href="a%20b/r.html">a &lt;b&gt;</a>' in page and "90.0% → 95.0%" in page and ">70<" in page
-    assert "no such file" in page
-    assert "at most 7.5%" in page

@@ -1,6 +1,5 @@
 """Records that decide: what their ids are of, and how they end."""
 
-from datetime import UTC, datetime
 from decimal import Decimal
 
 import msgspec
@@ -16,7 +15,6 @@ from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Message
 from freehold.types.encoder import text_of
 from freehold.types.endpoint import AdapterMount, Endpoint, ServedModel, ServePlan
-from freehold.types.migrated import AllMigrated, MigratedProject
 from freehold.types.preparation import ExampleIndex, Preparation
 from freehold.types.report import CandidateReport, Report
 from freehold.types.route import Limits
@@ -120,23 +118,6 @@ def test_a_model_that_others_serve_is_known_by_its_address_and_name():
     }
     assert len(ids) == 3
     assert replace(endpoint, name="other").candidate_id("m") in ids, "what it is called here decides nothing"
-
-
-@pytest.mark.parametrize(
-    ("outcomes", "code"),
-    [
-        (["promote", "promote"], 0),
-        (["promote", "hold"], 3),
-        (["hold", "reject", "promote"], 1),
-        (["no candidate", "hold"], 1),
-        (["reject", "failed"], 2),
-    ],
-)
-def test_the_exit_code_is_the_worst_of_all(outcomes, code):
-    ended = tuple(MigratedProject(name=str(n), folder=str(n), outcome=one) for n, one in enumerate(outcomes))
-    assert (
-        AllMigrated(at=datetime(2026, 1, 1, tzinfo=UTC), projects=ended, page="tasks.html").exit_code == code
-    )
 
 
 INDEX = ExampleIndex(path="/a", sha256="s", samples=9, k=4)

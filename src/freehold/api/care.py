@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from freehold.api.loops import blocking
+from freehold.api.loops import blocking, watched
 from freehold.api.values import FilePath
-from freehold.api.watching import watched
 from freehold.errors import UsageError
 from freehold.types.progress import Progress
 

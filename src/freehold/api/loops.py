@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import functools
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextvars import copy_context
 from typing import Any, ParamSpec, TypeVar
 
+from freehold.progress_lines import ProgressLines
+from freehold.types.progress import Progress, Silent
+from freehold.visible import visible
 from freehold.waiting import result_of
 
 P = ParamSpec("P")
@@ -81,3 +85,20 @@ def interrupt(thread: threading.Thread) -> None:
     """Raise KeyboardInterrupt in another thread, which puts away what it began (`PyThreadState_SetAsyncExc`)."""
     raised: Any = ctypes.py_object(KeyboardInterrupt)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), raised)
+
+
+def watched(progress: Progress | None) -> Progress:
+    """The caller's own, else the one that suits where this runs."""
+    if progress is not None:
+        return progress
+    return ProgressLines(_to_stderr) if sys.stderr.isatty() or _is_notebook() else Silent()
+
+
+def _is_notebook() -> bool:
+    # IPython says it of itself. That ipykernel is imported says nothing: who starts kernels imports it, too.
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and ipython.get_ipython() is not None
+
+
+def _to_stderr(text: str) -> None:
+    print(visible(text), file=sys.stderr)  # noqa: T201 - what a terminal shows of a call

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from freehold.api.care import ProjectCare
 from freehold.api.choosing import ProjectQuestions
-from freehold.api.loops import blocking, finished
+from freehold.api.loops import blocking, finished, watched
 from freehold.api.traffic import ProjectTraffic
 from freehold.api.values import FilePath, paths
-from freehold.api.watching import watched
 from freehold.errors import UsageError
 from freehold.types.progress import Progress
 
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
     from freehold.workflows.data.imports import ImportResult
     from freehold.workflows.journey.init import Draft
     from freehold.workflows.journey.migrate import Migration, Prepared
-    from freehold.workflows.journey.rescue import Rescue
-    from freehold.workflows.journey.rescue_config import Asking
+    from freehold.workflows.journey.rescue import Asking, Rescue
 
 
 class FreeholdProject(ProjectQuestions):
@@ -58,28 +56,15 @@ class FreeholdProject(ProjectQuestions):
         folder: FilePath = ".",
         held_out: FilePath | None = None,
         incumbent: str | None = None,
-        candidates: tuple[str, ...] = (),
-        scorer: str | None = None,
-        replace: bool = False,
     ) -> Draft:
         """Write a first `freehold.toml` into a folder from what log files tell; what they do not tell is in `open`.
 
-        `held_out` is a file kept for the proof. Raises `UsageError` where there is one already, unless `replace`.
+        `held_out` is a file kept for the proof. Raises `UsageError` where there is one already.
         """
         from freehold.workflows.journey.init import DraftRequest, draft
 
         apart = () if held_out is None else paths((held_out,))
-        return draft(
-            DraftRequest(
-                Path(folder),
-                paths(files),
-                apart,
-                incumbent=incumbent,
-                candidates=candidates,
-                scorer=scorer,
-                replace=replace,
-            )
-        )
+        return draft(DraftRequest(Path(folder), paths(files), apart, incumbent=incumbent))
 
     @staticmethod
     @blocking
@@ -91,8 +76,7 @@ class FreeholdProject(ProjectQuestions):
         Writes `freehold.toml` (one that is there is used as it is), imports the file and builds the dataset. No API is
         asked. Raises `UsageError`, `InputError`.
         """
-        from freehold.workflows.journey.rescue import begin
-        from freehold.workflows.journey.rescue_config import RescueRequest
+        from freehold.workflows.journey.rescue import RescueRequest, begin
 
         request = RescueRequest(Path(folder), Path(file), model=model)
         return begin(request, progress=watched(progress))[1]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, Literal
 
-from freehold.api.loops import blocking
+from freehold.api.loops import blocking, watched
 from freehold.api.project import here
 from freehold.api.values import Amount, FilePath, Use, paths
-from freehold.api.watching import watched
 from freehold.types.progress import Progress
 
 if TYPE_CHECKING:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from freehold.api.loops import blocking
-from freehold.api.watching import watched
+from freehold.api.loops import blocking, watched
 from freehold.types.progress import Progress
 
 if TYPE_CHECKING:

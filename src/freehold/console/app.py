@@ -24,9 +24,7 @@ import msgspec
 from freehold.console import static_files
 from freehold.console.actions import ACTIONS, Action
 from freehold.console.guard import error_response, guard, plain_errors, refusal, shown_token, visitor_now
-from freehold.console.project_store import ProjectStore
-from freehold.console.record_cache import RecordCache
-from freehold.console.screens import SCREENS, query_of
+from freehold.console.screens import SCREENS, ProjectStore, RecordCache, query_of
 from freehold.console.sessions import Sessions
 from freehold.errors import UsageError
 from freehold.late import web

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any
 
-from freehold.console.project_store import ProjectStore
+from freehold.console.screens import ProjectStore
 from freehold.console.sessions import Sessions, Visitor
 from freehold.errors import FreeholdError, RevisionError, StorageError, StoreError
 from freehold.late import web

@@ -5,6 +5,10 @@ A screen is a view in `freehold.workflows.tell.views`, a script ``static/screens
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -12,7 +16,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from freehold.errors import UsageError
-from freehold.store import Store
+from freehold.store import Store, open_store
 from freehold.types.record import Record
 from freehold.types.route import Permission
 from freehold.workflows.project import Project
@@ -35,6 +39,80 @@ from freehold.workflows.tell.views import (
 from freehold.workflows.tell.views.proof import labelling
 from freehold.workflows.tell.views.proof import screen as proof
 from freehold.workflows.tell.views.query import ScreenQuery, WindowQuery
+
+
+class ProjectStore:
+    """One open store for all requests. It is not opened at the start, so that a console whose store cannot be read
+    still says so, and goes on by itself once it can."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._lock = threading.Lock()
+        self._store: Store | None = None
+
+    def get(self) -> Store:
+        """The open store. Raises `StoreError` and `StorageError`."""
+        with self._lock:
+            if self._store is not None and self._store.database.was_replaced():
+                self._store.close()
+                self._store = None
+            if self._store is None:
+                self._store = open_store(self._url)
+            return self._store
+
+    def close(self) -> None:
+        """Close what is open."""
+        with self._lock:
+            if self._store is not None:
+                self._store.close()
+                self._store = None
+
+
+# A screen's record, computed once for all pages that show it. Twenty open consoles ask for the same record twenty
+# times every two seconds. It is computed once, by the first one that asks, and answers all until it is
+# `RECORD_SECONDS` old; one that takes long to compute answers for longer, so that no screen keeps a processor busy
+# for more than a quarter of the time.
+
+RECORD_SECONDS = 1.5
+"""How long a computed record answers for, at least."""
+REST = 3.0
+"""How many times as long as it took to compute a record answers for, at least."""
+MOST_RECORDS = 64
+"""Records kept at a time, each of one screen with one set of parameters."""
+
+
+class _CachedRecord:
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.data = b""
+        self.until = 0.0
+
+
+class RecordCache:
+    """Encoded records by screen and query. For one event loop."""
+
+    def __init__(self) -> None:
+        self._records: OrderedDict[Hashable, _CachedRecord] = OrderedDict()
+
+    async def get(self, key: Hashable, make: Callable[[], bytes]) -> bytes:
+        """The record of that key, from `make` (in a thread) where none is fresh. Raises what `make` raises."""
+        cached = self._records.setdefault(key, _CachedRecord())
+        self._records.move_to_end(key)
+        while len(self._records) > MOST_RECORDS:
+            self._records.popitem(last=False)
+        loop = asyncio.get_running_loop()
+        async with cached.lock:
+            began = loop.time()
+            if began >= cached.until or not cached.data:
+                cached.data = await asyncio.to_thread(make)
+                took = loop.time() - began
+                cached.until = loop.time() + max(RECORD_SECONDS, REST * took)
+            return cached.data
+
+    def clear(self) -> None:
+        """Forget all: something was changed, and the next look must see it."""
+        self._records.clear()
+
 
 Group = Literal["journey", "running", "project", "hidden"]
 
@@ -79,7 +157,7 @@ SCREENS: dict[str, Screen] = {
         query=data.DataQuery,
         group="journey",
         shortcut="d",
-        command="freehold dataset card",
+        command="freehold dataset show",
         needs="content",
         refresh_seconds=0,
     ),

@@ -7,10 +7,18 @@ Not covered: several choices of one response; the first one counts.
 
 from __future__ import annotations
 
-from typing import Any
+import mmap
+import tempfile
+import weakref
+from array import array
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, overload
 
 import msgspec
 
+from freehold import files
 from freehold.datasets.messages import chat_message, chat_messages, message_text, refusal_of, response_message
 from freehold.datasets.recipe import Recipe
 from freehold.types.asking import RecordedAsking
@@ -178,3 +186,64 @@ def _group(trace: Trace, group_by: str | None) -> str | None:
     else:
         value = trace.metadata.get(group_by)
     return None if value is None else str(value)
+
+
+class SampleSpool:
+    """Encoded samples in a file without a name, each found by its row. 16 bytes of memory a row."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Raises `StorageError` when `folder` (None: the system's) takes no file."""
+        with _writing():
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (open as long as the spool lives)
+        weakref.finalize(self, self._file.close)
+        self._starts = array("q")
+        self._ends = array("q")
+        self._end = 0
+        self._seen: mmap.mmap | None = None
+        self._decoder = msgspec.json.Decoder(Sample)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def append(self, sample: Sample) -> None:
+        """Put a sample into the next row. Raises `StorageError` when the disk is full."""
+        body = msgspec.json.encode(sample)
+        with _writing():
+            self._file.write(body)
+        self._starts.append(self._end)
+        self._end += len(body)
+        self._ends.append(self._end)
+
+    def __getitem__(self, row: int) -> Sample:
+        if self._seen is None or len(self._seen) < self._end:
+            with _writing():
+                self._file.flush()
+            self._seen = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        return self._decoder.decode(self._seen[self._starts[row] : self._ends[row]])
+
+
+class Rows(Sequence[Sample]):
+    """Some rows of a spool in an order, read when they are asked for."""
+
+    def __init__(self, spool: SampleSpool, rows: Sequence[int]) -> None:
+        self._spool = spool
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, at: int) -> Sample: ...
+    @overload
+    def __getitem__(self, at: slice) -> Rows: ...
+    def __getitem__(self, at: int | slice) -> Sample | Rows:
+        if isinstance(at, slice):
+            return Rows(self._spool, self._rows[at])
+        return self._spool[self._rows[at]]
+
+
+def _writing() -> AbstractContextManager[None]:
+    return files.writing(
+        "samples cannot be kept on the way into the dataset",
+        hint="free some space, then run the command again",
+    )

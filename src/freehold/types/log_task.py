@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
 
-from freehold.types.config.matching import MatchConfig
+from freehold.types.config.data import MatchConfig
 from freehold.types.method import MethodName
 from freehold.types.record import Record
 

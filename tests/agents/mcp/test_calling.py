@@ -8,11 +8,16 @@ import jsonschema
 import msgspec
 import pytest
 
-from freehold.agents.mcp.calling import AgentLimits, AgentServer
-from freehold.agents.mcp.limits import AgentBudget, CallRate, FloodError, OverBudgetError
-from freehold.agents.mcp.places import OutsideError, Places
-from freehold.agents.mcp.progress import AgentProgress
-from freehold.agents.mcp.shown import MOST_CHARACTERS, MOST_ITEMS, document
+from freehold.agents.mcp.calling import MOST_CHARACTERS, MOST_ITEMS, AgentLimits, AgentServer, document
+from freehold.agents.mcp.limits import (
+    AgentBudget,
+    CallRate,
+    FloodError,
+    OutsideError,
+    OverBudgetError,
+    Places,
+)
+from freehold.agents.mcp.server import AgentProgress
 from freehold.agents.mcp.tools import TOOLS
 from freehold.errors import UsageError
 from freehold.types.audit import change_source

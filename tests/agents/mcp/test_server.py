@@ -117,7 +117,7 @@ def test_from_a_log_to_a_verdict_by_the_descriptions_alone(folder):
         ready = await use(find("what stands in the way"))
         assert all(one["outcome"] != "fail" for one in ready["preflight"]["findings"])
         made = await use(find("whole journey", "verdict"))
-        report = json.loads((await client.read_resource(made["report"])).contents[0].text)
+        report = await use(listed["show_report"], report_id=made["report_id"])
         return made, report
 
     (made, report), _ = talk(folder, script, user=user, mode="auto")

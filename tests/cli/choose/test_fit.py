@@ -68,7 +68,7 @@ def test_a_model_has_its_rank_and_its_memory(freehold):
     shown = freehold("assess", MODEL, "--machine", "L4")
     assert shown.code == 0
     assert f"  1 {MODEL}" in shown.out
-    assert f'models = ["{MODEL}"]' in shown.out
+    assert f'[[candidates]]\nmodel = "{MODEL}"' in shown.out
 
 
 def test_the_shortlist_is_short_and_each_row_has_its_reason(freehold):

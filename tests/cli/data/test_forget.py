@@ -42,8 +42,8 @@ def test_what_to_forget_is_said_in_one_way(refused, traces):
 
 
 def test_one_trace_goes_by_the_beginning_of_its_id(freehold, refused, traces):
-    assert freehold("traces", "rm", "t-a", "--yes").code == 0 and left(traces) == ["t-bob-1"]
-    refused("traces", "rm", "zzz", "--yes", message="no trace has an id starting with zzz")
+    assert freehold("forget", "--trace", "t-a", "--yes").code == 0 and left(traces) == ["t-bob-1"]
+    refused("forget", "--trace", "zzz", "--yes", message="nothing here is of that trace")
 
 
 def test_the_reason_is_kept_and_names_nobody(freehold, refused, traces):

@@ -62,7 +62,7 @@ def test_what_would_be_left_out_is_said(project):
     assert "1 left out: not valid JSON" in run("import", "--dry-run", "traffic.jsonl").stdout
 
 
-@pytest.mark.parametrize("words", [["import"], ["import", "--dry-run"], ["tasks"], ["init"]])
+@pytest.mark.parametrize("words", [["import"], ["import", "--dry-run"], ["init"]])
 def test_a_misspelt_field_is_not_read_as_absent(refused, tmp_path, words):
     rows = [{"question": f"message {n}", "gold": "a", "incumbent": "b"} for n in range(30)]
     (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

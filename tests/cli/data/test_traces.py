@@ -1,15 +1,9 @@
-"""Traces are listed, found, shown, exported, removed and asked again; tasks are found in them."""
+"""Traces are listed, found, shown, exported and removed; tasks are found in them."""
 
 import json
 
 import pytest
 from benchmarks.mixed_log import as_record, mixed_log
-from tests.workflows.shift.shifting import ROUTE, START, trace
-from tests.workflows.watch.watching import Incumbent
-
-from freehold.store import open_store
-from freehold.types.trace import Usage
-from freehold.workflows.project import open_project
 
 
 def test_the_latest_are_listed(freehold, traffic):
@@ -42,21 +36,13 @@ def test_those_of_a_file_are_removed_with_what_was_made_from_them(freehold, refu
         '{"messages": [{"role": "user", "content": "more?"}, {"role": "assistant", "content": "no"}]}'
     )
     freehold("import", "more.jsonl")
-    would = freehold("traces", "rm", "--source", "traffic.jsonl", "--dry-run", "--json").json
+    would = freehold("forget", "--source", "traffic.jsonl", "--dry-run", "--json").json
     assert (would["traces"], would["by"]) == (80, "source")
-    never = freehold("traces", "rm", "--source", "traffic.jsonl", "--before", "2020-01-01", "--dry-run")
-    assert never.code == 2 and "nothing here is of that source, before" in never.err
-    gone = freehold(
-        "traces", "rm", "--source", "import:traffic.jsonl", "--model", "gpt-4o", "--yes", "--json"
-    )
-    assert (gone.json["traces"], gone.json["by"]) == (80, "source, model")
+    gone = freehold("forget", "--source", "import:traffic.jsonl", "--yes", "--json")
+    assert (gone.json["traces"], gone.json["by"]) == (80, "source")
     (left,) = freehold("traces", "list", "--json").items
     assert left["source"] == "import:more.jsonl#1"
-    refused("traces", "rm", message="say which traces", hint="--source FILE")
-    refused("traces", "rm", left["id"], "--model", "m", message="say which traces", hint="")
-    refused(
-        "traces", "rm", "--source", "none.csv", "--yes", message="nothing here is of that source", hint=""
-    )
+    refused("forget", "--source", "none.csv", "--yes", message="nothing here is of that source", hint="")
 
 
 @pytest.fixture
@@ -85,7 +71,6 @@ def log(freehold, project, tmp_path):
         (("--upstream-id", "chatcmpl-2"), ["bob"]),
         (("--status", "2xx", "--arm", "incumbent", "--model", "m"), ["bob", "ada", "ada"]),
         (("--status", "error"), []),
-        (("--until", "2020-01-01"), []),
         (("--user", "ada", "-n", "1"), ["ada"]),
     ],
 )
@@ -102,9 +87,7 @@ def test_what_cannot_be_looked_for_is_refused(refused, log):
         "traces", "list", "--status", "bad", message="'bad' is not a status", hint="404, 4xx, 5xx or error"
     )
     refused("traces", "list", "--text", "?", message="not a word", hint="letters and digits")
-    refused("traces", "list", "--until", "soon", message="not a time", hint="7d")
-    for long_ago in ("9999999d", "99999999999999999999d", "9" * 5000 + "d"):
-        refused("traces", "list", "--until", long_ago, message="not a time", hint="7d")
+    for long_ago in ("soon", "9999999d", "99999999999999999999d", "9" * 5000 + "d"):
         refused("traces", "list", "--since", long_ago, message="not a time", hint="7d")
     refused("traces", "list", "--text", "", message="not a word", hint="letters and digits")
 
@@ -114,22 +97,6 @@ def test_what_was_forgotten_is_not_found(freehold, log):
     (left,) = freehold("traces", "list", "--text", "refund", "--json").items
     assert left["request"]["user"] == "bob"
     assert freehold("traces", "list", "--user", "ada").out == ""
-
-
-@pytest.fixture
-def incumbent(freehold, tmp_path):
-    server = Incumbent()
-    (tmp_path / "freehold.toml").write_text(
-        f'[app]\nname = "support"\n[incumbent]\nmodel = "gpt-4o"\nbase_url = "{server.url}"\n'
-        "price = { prompt = 10, completion = 100 }\n"
-    )
-    with open_store(open_project().store_url) as store:
-        store.save_route(ROUTE, who="ada", at=START)
-        store.add_traces(
-            [trace(1, id="0abc", answer="then", usage=Usage(prompt_tokens=40, completion_tokens=4))]
-        )
-    yield server
-    server.close()
 
 
 @pytest.fixture
@@ -146,11 +113,9 @@ def test_tasks_of_a_file_are_shown(freehold, mixed):
 
 
 def test_captured_traces_are_looked_at(freehold, traffic):
-    (task,) = freehold("tasks", "--captured", "--json").json["tasks"]
+    (task,) = freehold("tasks", "--json").json["tasks"]
     assert task["requests"] == 80
 
 
-def test_mistakes(refused, project, mixed):
-    refused("tasks", message="name log files, or look at what is captured")
-    refused("tasks", "--captured", str(mixed), message="name log files")
-    refused("tasks", "--captured", message="no traces to find tasks in")
+def test_mistakes(refused, project):
+    refused("tasks", message="no traces to find tasks in")

@@ -1,6 +1,7 @@
 """A project begins from a log, or as a demonstration."""
 
 import json
+import tomllib
 
 import pytest
 from benchmarks.mixed_log import as_record, mixed_log
@@ -36,8 +37,7 @@ def test_people_are_told_what_was_read_and_what_is_left_to_say(freehold, log):
 def test_mistakes(refused, freehold, log):
     refused("init", "gone.jsonl", message="gone.jsonl: no such file")
     freehold("init", "traffic.jsonl")
-    refused("init", "traffic.jsonl", message="freehold.toml is there already", hint="--replace")
-    assert freehold("init", "traffic.jsonl", "--replace").code == 0
+    refused("init", "traffic.jsonl", message="freehold.toml is there already", hint="move it away")
 
 
 def test_a_task_of_several_is_a_project_and_so_is_each(freehold, refused, tmp_path):
@@ -50,7 +50,7 @@ def test_a_task_of_several_is_a_project_and_so_is_each(freehold, refused, tmp_pa
     assert "written: 4 projects" in every.out
     assert len(list((tmp_path / "tasks").glob("*/freehold.toml"))) == 4
     refused("init", "mixed.jsonl", "--all", "--task", "x", message="--task and --all exclude each other")
-    refused("init", "--all", message="no log to find tasks in", hint="freehold init FILE --task NAME")
+    refused("init", "--all", message="freehold.toml: no such file", hint="freehold init")
 
 
 def test_a_project_of_another_kind_in_the_folder_is_told_before_anything_runs(refused, tmp_path):
@@ -67,3 +67,27 @@ def test_the_folder_of_another_example_is_refused_and_left_alone(refused, tmp_pa
         message="holds another project (tickets), not the example helpdesk", hint="--dir FOLDER",
     )  # fmt: skip
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["freehold.toml"]
+
+
+FILE = """
+model_list:
+  - {model_name: gpt-4o, litellm_params: {model: openai/gpt-4o, api_key: sk-live-abcdef, mock: 1}}
+general_settings: {master_key: sk-live-master}
+"""
+
+
+def test_the_file_is_shown_and_the_rest_is_said_beside_it(freehold, tmp_path):
+    (tmp_path / "c.yaml").write_text(FILE)
+    ran = freehold("import-config", "c.yaml")
+    assert ran.code == 0
+    assert tomllib.loads(ran.out)["incumbent"]["api_key_env"] == "OPENAI_API_KEY"
+    assert "c.yaml: LiteLLM" in ran.err
+    assert "general_settings: keys are made by commands" in ran.err
+    assert "OPENAI_API_KEY (its value stands at model_list[0].litellm_params.api_key)" in ran.err
+    assert "sk-live" not in ran.out + ran.err
+
+
+def test_another_file_is_refused(freehold, tmp_path):
+    (tmp_path / "c.yaml").write_text("a: 1\n")
+    ran = freehold("import-config", "c.yaml")
+    assert ran.code == 2 and "not a configuration of LiteLLM" in ran.err

@@ -1,3 +1,6 @@
+from pathlib import Path
+
+from tests.workflows.journey.test_migrate import project as rehearsal
 from tests.workflows.tell.facts import STAGES, facts
 
 from freehold.cli.journey.status import show_state
@@ -35,3 +38,18 @@ def test_words_of_strangers_cannot_steer_the_terminal(capsys):
     show_state(journey_state(hostile))
     out = capsys.readouterr().out
     assert "\x1b[2J" not in out and "\u202e" not in out
+
+
+def test_the_page_of_the_last_migration_is_written_again(freehold, tmp_path):
+    rehearsal(tmp_path, rows=120)
+    made = freehold("migrate", "--no-serve", "--json").json["migration"]
+    page = Path(made["written"]["html"])
+    page.unlink()
+    assert freehold("report").out == f"{page}\n"
+    assert page.read_text().startswith("<!")
+    assert freehold("report", made["report"]["id"], "--json").json["id"] == made["report"]["id"]
+
+
+def test_mistakes(refused, project):
+    refused("report", message="no report yet", hint="freehold migrate")
+    refused("report", "abc", message="no report abc", hint="freehold migrate")

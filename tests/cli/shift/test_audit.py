@@ -39,7 +39,7 @@ STORY = (
     (("import", "traffic.jsonl"), ["import.begin", "import"]),
     (("dataset", "build"), ["dataset.save"]),
     (("traces", "export", "out.jsonl"), ["export.begin", "export"]),
-    (("traces", "rm", "{trace}", "--yes"), ["forget.begin", "dataset.delete", "forget"]),
+    (("forget", "--trace", "{trace}", "--yes"), ["forget.begin", "dataset.delete", "forget"]),
     (("forget", "--conversation", "c7", "--yes"), ["forget.begin", "forget"]),
     (("keys", "add", "app"), ["key.add"]),
     (("keys", "limit", "app", "concurrency=3"), ["key.limit"]),
@@ -71,7 +71,7 @@ BY_RECORD = {
 """Their results are records, each with its entry: tests/store/test_audit.py."""
 NOTHING_STORED = {
     "init", "import-config", "report", "status", "down", "traces list", "traces show", "store check", "dataset check",
-    "dataset card", "dataset list", "dataset show", "dataset request",
+    "dataset list", "dataset show",
     "scan", "retirements", "license rule",
     "license comply", "license init", "license identify", "license bom", "assess", "fit", "cost",
     "catalog list", "catalog sync",

@@ -1,7 +1,11 @@
 """Requests and answers of every API, as tools log them, become chat."""
 
-import pytest
+import json
 
+import pytest
+from tests.datasets.importing.exports import GENERATION, SAID, answer, one, read
+
+from freehold.datasets.importing import RejectedRecord
 from freehold.datasets.importing.chats import answer_of, messages_of, request_of
 from freehold.datasets.importing.records import BadRecord
 
@@ -69,3 +73,55 @@ def test_a_body_without_an_answer_is_a_bad_record(said, reason):
 )
 def test_messages_of_langchain_and_sharegpt(given, role):
     assert messages_of([[given]]) == [{"role": role, "content": "x"}]
+
+
+def chunk(finish=None, **delta):
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return {"id": "c", "object": "chat.completion.chunk", "model": "gpt-4o", "choices": [choice]}
+
+
+STREAM = [chunk(role="assistant", content="on its"), chunk(content=" way"), chunk("stop")]
+
+
+BLOCKS = [
+    {"type": "text", "text": "let me see"},
+    {"type": "tool_use", "id": "c1", "name": "find", "input": {"q": "lamp"}},
+]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        STREAM,
+        {"streamed_data": STREAM},
+        "".join(f"data: {json.dumps(one)}\n\n" for one in STREAM) + "data: [DONE]\n\n",
+        [
+            {"type": "message_start", "message": {"model": "claude", "usage": {"input_tokens": 3}}},
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "on its way"}},
+            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}},
+            {"type": "message_stop"},
+        ],
+        [{"type": "reasoning", "id": "r", "summary": []},
+         {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "on its way"}]}],
+        [{"type": "text", "text": "on its way"}],
+    ],
+    ids=["chunks", "helicone", "text", "anthropic", "items", "blocks"],
+)  # fmt: skip
+def test_answers_in_pieces_are_put_together(tmp_path, said):
+    _, found = one(tmp_path, {**GENERATION, "output": said})
+    assert answer(found) == SAID
+
+
+def test_blocks_and_items_keep_their_tool_calls(tmp_path):
+    item = {"type": "function_call", "call_id": "c1", "name": "find", "arguments": '{"q":"lamp"}'}
+    for said in (BLOCKS, [item]):
+        _, found = one(tmp_path, {**GENERATION, "output": said})
+        (call,) = answer(found)["tool_calls"]
+        assert call["function"] == {"name": "find", "arguments": '{"q":"lamp"}'}
+
+
+@pytest.mark.parametrize("said", [STREAM[:2], "data: {}\n\n"])
+def test_a_stream_that_broke_off_is_no_answer(tmp_path, said):
+    _, (bad,) = read(tmp_path, {**GENERATION, "output": said})
+    assert isinstance(bad, RejectedRecord) and "stream" in bad.reason

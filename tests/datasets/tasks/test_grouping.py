@@ -5,9 +5,8 @@ import pytest
 from benchmarks.mixed_log import complaint, mixed_log
 from tests.datasets.agent_log import agent_log
 
-from freehold.datasets.tasks.asked import asked_task
+from freehold.datasets.tasks.asked import ANY_TOOLS, asked_task, fits
 from freehold.datasets.tasks.grouping import MOST_SHAPES, Grouper
-from freehold.datasets.tasks.selecting import ANY_TOOLS, fits
 
 
 def grouped(requests):

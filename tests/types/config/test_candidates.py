@@ -18,13 +18,9 @@ def test_left_out_they_are_freeholds_to_propose():
     assert (parsed.candidates, parsed.models, parsed.selection.stop) == (None, (DEFAULT_MODEL,), "first")
 
 
-def test_the_short_form_is_a_list_of_models():
-    assert parse(APP + '[candidates]\nmodels = ["a", "b"]\n').models == ("a", "b")
-
-
 def test_a_table_each_says_model_method_and_what_the_method_reads():
-    made = one('method = "examples"\nk = 4\norder = "nearest_first"\nname = "four"')
-    assert made == CandidateConfig(model="org/a", method="examples", k=4, order="nearest_first", name="four")
+    made = one('method = "examples"\nk = 4\nname = "four"')
+    assert made == CandidateConfig(model="org/a", method="examples", k=4, name="four")
     assert one('method = "prompt"\nsystem = "One word."').system == "One word."
     assert one('endpoint = "house"', more=HOUSE).endpoint == "house"
     assert one("train = { r = 8 }").train == {"r": 8}
@@ -67,7 +63,7 @@ LEARNS = '[[candidates]]\nmodel = "org/learns"\nmethod = "qlora"\ntrain = { r = 
     ("tables", "writer", "learner"),
     [
         ("", DEFAULT_MODEL, DEFAULT_MODEL),
-        ('[candidates]\nmodels = ["a", "b"]\n', "a", "a"),
+        ('[[candidates]]\nmodel = "a"\n[[candidates]]\nmodel = "b"\n', "a", "a"),
         (READS + FAR, None, None),
         (READS + FAR + AS_IS, "org/as_is", "org/as_is"),
         (READS + AS_IS + LEARNS, "org/as_is", "org/learns"),

@@ -31,7 +31,6 @@ def test_minimal_config_has_defaults():
         (MINIMAL + "[train]\nmax_minutes = 0.0\n", "train.max_minutes is 0.0, expected above 0", None),
         (MINIMAL + "[train]\nwarmup_ratio = 1.5\n", "expected from 0 to 1", None),
         (MINIMAL + "[data]\nheld_out = 1.0\n", "data.held_out is 1.0, expected from 0 to below 1", None),
-        (MINIMAL + "[candidates]\nmodels = []\n", "candidates.models is []", None),
         (MINIMAL + "[task]\nlooks = 0\n", "task.looks is 0, expected at least 1", None),
         (MINIMAL + "[train]\nseed = -1\n", "train.seed is -1, expected at least 0", None),
         (MINIMAL + "[curate]\nnear_duplicates = 0.2\n", "is 0.2, expected 0 (off) or from 0.3 to 1", None),

@@ -108,16 +108,17 @@ def test_a_dataset_without_a_card_says_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("data", "candidates", "traces", "share"),
     [
-        ("validation = 0.1\n", 'models = ["a", "b"]', 1000, 0.1),
-        ("", 'models = ["a"]', 1000, 0.05),
-        ("", 'models = ["a", "b"]', 1000, 0.2),
-        ("", 'models = ["a", "b"]', 20_000, 0.1),
-        ("", 'models = ["a", "b"]', 4000, 0.2),
-        ("", 'models = ["a", "b"]', 100_000, 0.05),
-        ("", 'models = ["a", "b"]', 40, 0.25),
-        ("", 'models = ["a", "b"]', None, 0.05),
+        ("validation = 0.1\n", "ab", 1000, 0.1),
+        ("", "a", 1000, 0.05),
+        ("", "ab", 1000, 0.2),
+        ("", "ab", 20_000, 0.1),
+        ("", "ab", 4000, 0.2),
+        ("", "ab", 100_000, 0.05),
+        ("", "ab", 40, 0.25),
+        ("", "ab", None, 0.05),
     ],
 )
 def test_the_selection_split_is_as_large_as_choosing_is_worth(data, candidates, traces, share):
-    config = parse(f'[app]\nname = "x"\n[data]\n{data}[candidates]\n{candidates}\n')
+    tables = "".join(f'[[candidates]]\nmodel = "{one}"\n' for one in candidates)
+    config = parse(f'[app]\nname = "x"\n[data]\n{data}{tables}')
     assert curate.validation_share(config, traces) == pytest.approx(share)

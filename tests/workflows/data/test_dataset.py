@@ -3,11 +3,18 @@
 from pathlib import Path
 
 import pytest
+from tests.training.conftest import task_samples, write_dataset
 from tests.workflows.data.building import TOML, fill, project_of, question, trace
+from tests.workflows.journey.rehearsal import project
 
-from freehold.errors import UsageError
+from freehold.datasets import building
+from freehold.errors import InputError, UsageError
 from freehold.store import open_store
+from freehold.types.progress import Silent
 from freehold.workflows.data import dataset as workflow
+from freehold.workflows.data.curate import read_card
+from freehold.workflows.data.dataset import derive, sample_page
+from freehold.workflows.journey.beginning import prepare
 
 
 @pytest.mark.parametrize(
@@ -87,7 +94,7 @@ def test_training_on_the_test_set_is_noticed(tmp_path):
 def test_everything_off_changes_nothing_but_exact_repeats(tmp_path):
     project = project_of(
         tmp_path,
-        TOML.replace('"patterns"', '"off"\nsecrets = false\nnear_duplicates = 0\nincumbent_min_score = 0'),
+        TOML.replace('"patterns"', '"off"\nnear_duplicates = 0\nincumbent_min_score = 0'),
     )
     fill(
         project,
@@ -122,3 +129,60 @@ def test_a_held_out_part_of_two_kinds_is_pointed_out(tmp_path):
     fill(project_of(tmp_path), [trace(n, question(n)) for n in range(60)] + kept)
     assert "20 of " in looked(0.3) and "held_out = 0 leaves those to training" in looked(0.3)
     assert "files kept for evaluation" not in looked(0)
+
+
+@pytest.fixture
+def opened(tmp_path):
+    return project(tmp_path, rows=40)
+
+
+def test_only_training_samples_change(opened):
+    dataset = prepare(opened, progress=Silent())
+    train = list(building.samples(dataset, "train"))
+    with open_store(opened.store_url) as store:
+        made = derive(opened, store, dataset, without=[train[0].id], notes=("said so",))
+        again = derive(opened, store, dataset, without=[train[0].id], notes=("said so",))
+    ids = [one.id for one in building.samples(made, "train")]
+    assert ids == [one.id for one in train[1:]]
+    assert (made.derived_from, made.name) == (dataset.id, "inbox-taught")
+    assert made.split("held_out") == dataset.split("held_out")
+    assert made.split("validation") == dataset.split("validation")
+    assert again == made
+    card = read_card(made)
+    assert (card.taught, card.splits["train"].samples) == (("said so",), len(train) - 1)
+    assert read_card(dataset).taught == ()
+
+
+def test_nothing_changed_is_the_same_dataset(opened):
+    dataset = prepare(opened, progress=Silent())
+    with open_store(opened.store_url) as store:
+        assert derive(opened, store, dataset, notes=("nothing",)) is dataset
+
+
+def test_nothing_left_to_learn_is_refused(opened):
+    dataset = prepare(opened, progress=Silent())
+    everything = [one.id for one in building.samples(dataset, "train")]
+    with open_store(opened.store_url) as store, pytest.raises(UsageError, match="train split would be empty"):
+        derive(opened, store, dataset, without=everything)
+
+
+def test_every_sample_comes_once_and_the_last_page_says_so(tmp_path):
+    dataset = write_dataset(tmp_path / "data", task_samples(7))
+    found, after = [], 0
+    while after is not None:
+        page = sample_page(dataset, "train", after, most=3)
+        assert page.total == 7 and len(page.samples) <= 3
+        found += [one.id for one in page.samples]
+        after = page.next_after
+    assert found == [f"s{number}" for number in range(7)]
+
+
+def test_a_place_in_the_middle_of_a_line_is_refused(tmp_path):
+    dataset = write_dataset(tmp_path / "data", task_samples(2))
+    with pytest.raises(InputError, match="no sample begins at 5"):
+        sample_page(dataset, "train", 5)
+
+
+def test_a_split_that_is_not_there_is_empty(tmp_path):
+    dataset = write_dataset(tmp_path / "data", task_samples(2))
+    assert sample_page(dataset, "validation").samples == ()

@@ -204,7 +204,7 @@ def test_corrected_labels_are_new_golds_and_contradict_nothing(project, folder):
     assert second["id"] != first["id"]
     known = [one["id"] for one in run("dataset", "list", "--json")]
     assert known == [first["id"], second["id"]] and Path(first["path"], "train.jsonl").exists()
-    assert not second["dropped"] and run("dataset", "card", "--json")["label_conflicts"] == 0
+    assert not second["dropped"] and run("dataset", "show", "--json")["label_conflicts"] == 0
     said = {}
     for file in Path(second["path"]).glob("*.jsonl"):
         for line in file.read_bytes().splitlines():
@@ -220,7 +220,7 @@ def test_two_files_that_disagree_are_a_contradiction_and_the_later_one_counts(pr
     brought(project, folder / "rows.csv")
     brought(project, folder / "corrections.csv")
     made = built(folder)
-    card = run("dataset", "card", "--json")
+    card = run("dataset", "show", "--json")
     assert card["label_conflicts"] == 2
     golds = [
         json.loads(line)["gold"]

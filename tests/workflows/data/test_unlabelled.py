@@ -8,7 +8,7 @@ from freehold.datasets import building
 from freehold.store import open_store
 from freehold.types.progress import Silent
 from freehold.types.trace import Trace
-from freehold.workflows.data.unlabelled import unanswered, unlabelled_traffic
+from freehold.workflows.data.dataset import unanswered, unlabelled_traffic
 from freehold.workflows.journey.beginning import prepare
 from freehold.workflows.project import now, open_project
 

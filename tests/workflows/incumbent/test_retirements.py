@@ -1,6 +1,7 @@
 import json
 import threading
-from datetime import date
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -8,7 +9,9 @@ from click.testing import CliRunner
 
 from freehold.cli.main import cli
 from freehold.errors import UpstreamError, UsageError
+from freehold.types.trace import Usage
 from freehold.workflows.incumbent import retirements as workflow
+from freehold.workflows.incumbent.list_price import asking_cost
 from freehold.workflows.project import open_project
 
 DAY = date(2026, 11, 24)
@@ -118,7 +121,16 @@ def test_the_incumbent_is_asked_by_itself_when_its_key_is_there(tmp_path, monkey
     assert isinstance(CliRunner().invoke(cli, [*asked, "--ask"]).exception, UpstreamError)
 
 
-def test_a_platform_without_a_date_names_the_others(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    asked = ["retirements", "claude-sonnet-4-5@20250929", "--as-of", "2026-11-24"]
-    assert "elsewhere the same model ends 2026-11-30 on anthropic" in CliRunner().invoke(cli, asked).stderr
+AT = datetime(2026, 11, 1, tzinfo=UTC)
+MILLION = Usage(prompt_tokens=1_000_000, completion_tokens=100_000)
+
+
+def test_requests_are_added_up_at_the_makers_price():
+    # gpt-4o: $2.50 a million tokens in, $10 out.
+    assert asking_cost("gpt-4o", [MILLION, None, MILLION], at=AT) == Decimal("7")
+
+
+def test_what_is_not_known_has_no_cost():
+    assert asking_cost("my-own-model", [MILLION]) is None
+    assert asking_cost("gpt-4o", []) is None
+    assert asking_cost("gpt-4o", [None, Usage(completion_tokens=5)]) is None

@@ -9,7 +9,6 @@ from click.testing import CliRunner
 
 from freehold.cli.main import cli
 from freehold.errors import InputError
-from freehold.types.progress import Silent
 from freehold.workflows.incumbent.scan import scan
 from freehold.workflows.incumbent.scanning.sarif import sarif
 
@@ -85,15 +84,6 @@ def test_configuration_and_environment_files(tree):
     assert not [finding for finding in found.findings if "node_modules" in finding.path]
 
 
-def test_days_left_and_replacement(tree):
-    found = {finding.text: finding for finding in scan(tree, as_of=DAY).findings}
-    assert found["gpt-4o-2024-08-06"].days_left == 51
-    assert found["gpt-4o-2024-08-06"].replacement == "gpt-6-luna"
-    assert found["ft:gpt-4o-mini-2024-07-18:acme::x"].days_left == 51
-    assert found["gpt-3.5-turbo"].days_left < 0
-    assert found["openai"].shutdown is None
-
-
 def test_files_can_be_named_one_by_one_and_are_read_once(tree):
     found = scan([tree / "app.py", tree / ".env", tree / "app.py", tree], as_of=DAY)
     paths = [finding.path for finding in found.findings]
@@ -101,20 +91,6 @@ def test_files_can_be_named_one_by_one_and_are_read_once(tree):
     assert len(paths) == len(scan(tree, as_of=DAY).findings)
     with pytest.raises(InputError, match="no such file"):
         scan([tree / "app.py", tree / "gone"])
-
-
-def test_what_is_of_another_kind_is_named(tmp_path):
-    for name in ("a.swift", "b.scala", "c.swift", "README.md", "logo.png", "uv.lock", "app.py"):
-        (tmp_path / name).write_text('let m = "gpt-4"\n' if name != "app.py" else "pass\n")
-    found = scan(tmp_path, as_of=DAY)
-    assert found.files == 1
-    assert {(one.reason, one.count, one.paths) for one in found.unread} == {
-        ("no reader for Swift", 2, ("a.swift", "c.swift")),
-        ("no reader for Scala", 1, ("b.scala",)),
-        ("prose", 1, ("README.md",)),
-        ("lock files", 1, ("uv.lock",)),
-        ("data, media and other kinds", 1, ("logo.png",)),
-    }
 
 
 def test_names_that_others_use_too_count_where_the_file_shows_the_platform(tmp_path):
@@ -192,20 +168,6 @@ def test_a_folder_that_may_not_be_read_is_said(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", closed)
     assert scan(tmp_path, as_of=DAY).skipped == (("closed/", "Permission denied"),)
-
-
-def test_a_long_scan_tells_where_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr("freehold.workflows.incumbent.scan.LONG", 1)
-    for name in ("a.py", "b.py"):
-        (tmp_path / name).write_text("pass\n")
-    told = []
-
-    class Told(Silent):
-        def update(self, done, total, *, unit="", note=""):
-            told.append((done, total, unit))
-
-    scan(tmp_path, as_of=DAY, progress=Told())
-    assert told == [(0, 2, "files"), (1, 2, "files")]
 
 
 @pytest.mark.parametrize("git", [False, True])

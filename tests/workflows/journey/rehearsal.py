@@ -37,8 +37,8 @@ held_out = 0.5
 [task]
 scorer = "label"
 margin = {margin}
-[candidates]
-models = ["{model}"]
+[[candidates]]
+model = "{model}"
 [serve]
 engine = "echo"
 [serve.options]
@@ -83,7 +83,7 @@ def training_project(tmp_path, monkeypatch, *, train="", models=()):
     base = tmp_path / "tiny.gguf"
     tiny_models.write_header(tiny_models.SHAPES["llama"], "Q8_0", base)
     path = tmp_path / "freehold.toml"
-    named = ", ".join(json.dumps(one) for one in models or (str(base),))
+    named = "\n[[candidates]]\nmodel = ".join(json.dumps(one) for one in models or (str(base),))
     text = path.read_text().partition("[serve]")[0].replace(json.dumps(MODEL), named)
     path.write_text(
         f'{text}[serve]\nengine = "llamacpp"\ncontext_tokens = 64\nparallel = 1\n[train]\n{train}'

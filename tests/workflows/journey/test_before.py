@@ -1,6 +1,11 @@
+from pathlib import Path
+
+import msgspec
 import pytest
 from tests.workflows.journey.rehearsal import project, training_project
 
+from freehold.datasets.building import samples
+from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.types.progress import Silent
 from freehold.workflows.journey.before import look_first, rented_addresses, reported
@@ -61,7 +66,7 @@ models = ["big"]
 def test_all_that_are_asked_elsewhere_are_named_before_anything_begins(tmp_path):
     assert rented_addresses(project(tmp_path)) == []
     path = tmp_path / "freehold.toml"
-    text = path.read_text().partition("[candidates]")[0]
+    text = path.read_text().partition("[[candidates]]")[0]
     text = text.replace('model = "rented-1"', 'model = "rented-1"\nbase_url = "http://127.0.0.1:9/v1"')
     judged = '[task]\nscorer = "judge"\noptions = { base_url = "http://127.0.0.1:7", model = "judge-1" }\n'
     path.write_text(text.replace('[task]\nscorer = "label"\n', judged) + MORE)
@@ -84,3 +89,24 @@ def test_the_same_journey_again_is_known_by_its_report(tmp_path, margin, same):
         assert "looks" not in outcomes(
             look_first(again, dataset, store, candidates(again.config), looks=False)
         )
+
+
+def test_without_traffic_there_is_nothing_to_begin_with(tmp_path):
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "x"\n')
+    with pytest.raises(UsageError, match="no traffic to learn from"):
+        prepare(open_project(tmp_path / "freehold.toml"), progress=Silent())
+
+
+def test_a_right_answer_given_later_builds_the_dataset_again(tmp_path):
+    """The number of traces stays what it was, and so did the dataset."""
+    opened = project(tmp_path)
+    before = prepare(opened, progress=Silent())
+    assert prepare(opened, progress=Silent()).id == before.id
+    with open_store(opened.store_url) as store:
+        trace = next(iter(store.traces()))
+        told = {"feedback": {"at": "2026-11-27T00:00:00+00:00"}}
+        store.replace_trace(msgspec.structs.replace(trace, gold="both", metadata=trace.metadata | told))
+    after = prepare(opened, progress=Silent())
+    assert after.id != before.id and Path(before.path).is_dir()
+    golds = [one.gold for name in ("train", "validation", "held_out") for one in samples(after, name)]
+    assert golds.count("both") == 1

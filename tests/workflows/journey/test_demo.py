@@ -34,7 +34,7 @@ def folder(tmp_path_factory):
     config = prepare(folder, "helpdesk")
     text = re.sub(r"(?m)^(held_out|validation) = .*\n", "", config.read_text())
     head, _, rest = text.partition("[[candidates]]")
-    text = f'{head}[candidates]\nmodels = ["{MODEL}"]\n\n[serve]{rest.partition("[serve]")[2]}'
+    text = f'{head}[[candidates]]\nmodel = "{MODEL}"\n\n[serve]{rest.partition("[serve]")[2]}'
     text = text.replace("[task]", "limit = 96\nheld_out_limit = 16\n\n[task]", 1)
     before, _, _ = text.partition("[train]")
     config.write_text(before + "[train]\nepochs = 1.0\nbatch_size = 8\ncheckpoint_steps = 2\n")

@@ -1,17 +1,26 @@
 """Guesses from answers and requests, and the TOML they are written as."""
 
+import json
+import math
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.evals.scorers import make
+from freehold.stats.compare import outcome_of
+from freehold.stats.power import items_needed
+from freehold.stats.rules import DecisionRule
+from freehold.types.config import DataConfig, parse
 from freehold.workflows.journey.drafting import (
+    WANTED,
     Guess,
     answer_tokens,
     context_for,
+    drafted_margin,
     guess_scorer,
     name_of,
     options_text,
@@ -20,6 +29,9 @@ from freehold.workflows.journey.drafting import (
     tokens_in,
     value,
 )
+from freehold.workflows.journey.init import DraftRequest, draft
+from freehold.workflows.prove.power import PowerAssumptions, PowerTarget, plan
+from freehold.workflows.prove.preflight.reach import Items, reach_findings
 
 
 @pytest.mark.parametrize(
@@ -110,3 +122,110 @@ def test_a_picture_does_not_count_by_its_bytes():
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 3_000_000}}
     asked = [{"role": "user", "content": [{"type": "text", "text": "what is this?"}, picture]}]
     assert prompt_size(asked, None) < 200
+
+
+def log(path, records):
+    path.write_text("\n".join(map(json.dumps, records)))
+    return path
+
+
+def claude(number):
+    return {
+        "request": {
+            "model": "claude-sonnet-4-5", "system": "Help.", "max_tokens": 300,
+            "messages": [{"role": "user", "content": f"hello {number}"}],
+        },
+        "response": {
+            "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5",
+            "content": [{"type": "text", "text": f"Dear customer {number}, thanks for {number * 3}."}],
+            "stop_reason": "end_turn", "usage": {"input_tokens": 640, "output_tokens": 90},
+        },
+    }  # fmt: skip
+
+
+def flat(number):
+    """As a gateway's call-back dumps a call: the request's keys next to the response."""
+    message = {"role": "assistant", "content": f"Dear customer {number}, thanks for {number * 3}."}
+    return {
+        "model": "gpt-4o", "messages": [{"role": "user", "content": f"hello {number}"}],
+        "response": {
+            "choices": [{"message": message}], "usage": {"prompt_tokens": 640, "completion_tokens": 90}
+        },
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("record", "answer", "lines"),
+    [
+        (claude, "response.content", ['api = "anthropic"', "https://api.anthropic.com", "ANTHROPIC_API_KEY"]),
+        (flat, "response.choices[0].message", ["https://api.openai.com/v1", "OPENAI_API_KEY"]),
+    ],
+)
+def test_the_file_speaks_the_api_of_the_log(tmp_path, record, answer, lines):
+    made = draft(DraftRequest(folder=tmp_path, files=(log(tmp_path / "t.jsonl", map(record, range(40))),)))
+    assert made.seen[0].mapping["answer"] == answer and made.seen[0].records == 40
+    text = (tmp_path / "freehold.toml").read_text()
+    assert all(line in text for line in lines) and "docs/" not in text
+
+
+@pytest.mark.parametrize("record", [claude, flat])
+def test_sizes_are_those_the_log_counted_where_they_are_more(tmp_path, record):
+    path = log(tmp_path / "t.jsonl", map(record, range(40)))
+    draft(DraftRequest(folder=tmp_path, files=(path,), data=DataConfig()))
+    text = (tmp_path / "freehold.toml").read_text()
+    assert parse(text).task.max_tokens == 90
+    assert "the longest has 730 or fewer" in text
+
+
+def promoted(items, margin):
+    right = np.ones(items)
+    return outcome_of(right, right, DecisionRule(margin=margin)) == "promote"
+
+
+@pytest.mark.parametrize("records", [200, 300, 480, 700, 1000, 1100, 5000])
+def test_what_is_written_can_be_promoted_and_the_next_smaller_cannot(records):
+    found = drafted_margin(records, share=0.2)
+    items = int(records * 0.2 * 0.95)
+    assert promoted(items, found.margin)
+    smaller = {0.03: 0.02, 0.05: 0.03, 0.08: 0.05, 0.1: 0.08, 0.15: 0.1}.get(found.margin)
+    assert smaller is None or not promoted(items, smaller)
+
+
+def test_a_long_log_begins_with_two_points_and_says_no_more():
+    assert drafted_margin(1100, share=0.2).lines == ["margin = 0.02   # largest drop you accept: two points"]
+
+
+def test_a_short_log_is_told_what_two_points_take_and_how():
+    before, line = drafted_margin(500, share=0.2).lines
+    assert (
+        line
+        == "margin = 0.05   # largest drop you accept: 5 points, the least that 95 held-out records can prove"
+    )
+    assert before.startswith("# Two points (0.02) take about 1,006 records, 5,516 ")
+    assert before.endswith("import more, or hold out more ([data] held_out).")
+
+
+def test_what_two_points_take_is_enough():
+    assert drafted_margin(1006, share=0.2).margin == 0.02
+
+
+def test_a_log_that_proves_nothing_is_told_so():
+    first, second, line = drafted_margin(100, share=0.2).lines
+    assert "about 19 are held out" in first
+    assert "158 records at least" in first
+    assert second.startswith("# Two points")
+    assert line == "margin = 0.02   # largest drop you accept: two points"
+
+
+@pytest.mark.parametrize("margin", [0.02, 0.05])
+def test_one_margin_has_one_number_of_items(margin):
+    """In the draft of a project, in the check before a journey and in a plan."""
+    needed = items_needed(margin)
+    assert (
+        plan(PowerTarget(margin), PowerAssumptions(discordance=0.05, true_difference=0.0)).rows[0].n == needed
+    )
+    (found,) = reach_findings(Items(40), margin=margin, alpha=0.025)
+    assert found.fix is not None and f"about {needed:,} for a good chance" in found.fix
+    if margin == WANTED:
+        (before, _) = drafted_margin(500, share=0.2).lines
+        assert f"{math.ceil(needed / 0.2 / 0.95):,} for a good chance" in before

@@ -6,11 +6,12 @@ from benchmarks.mixed_log import as_record, mixed_log
 
 from freehold.errors import UsageError
 from freehold.store import audit, open_store
+from freehold.types.config.data import MatchConfig
 from freehold.types.progress import Silent
 from freehold.workflows.data import dataset
 from freehold.workflows.data.imports import import_file, named_files
 from freehold.workflows.journey.init import DraftRequest
-from freehold.workflows.journey.init_tasks import draft_all, draft_task
+from freehold.workflows.journey.init_tasks import CAPTURED, draft_all, draft_task, take_over
 from freehold.workflows.journey.log_tasks.finding import tasks_captured, tasks_of_files
 from freehold.workflows.project import open_project
 
@@ -46,7 +47,8 @@ def test_a_build_leaves_out_what_other_tasks_say_in_the_same_store(log, tmp_path
     everything = open_project(tmp_path / "freehold.toml")
     import_file(everything, log, progress=Silent())
     whole = dataset.build(everything)
-    one = draft_task(DraftRequest(tmp_path, files=(log,), replace=True), _best(log), progress=Silent())
+    (tmp_path / "freehold.toml").unlink()
+    one = draft_task(DraftRequest(tmp_path, files=(log,)), _best(log), progress=Silent())
     project = open_project(tmp_path / "freehold.toml")
     part = dataset.build(project)
     assert samples_in(part) <= one.requests < len(LOG)
@@ -94,14 +96,6 @@ def test_one_captured_task_keeps_conversations_users_and_times(everything, tmp_p
         draft_task(DraftRequest(folder), best.name, captured=everything, progress=Silent())
 
 
-def test_the_folder_of_the_captured_requests_is_no_place_for_one_of_their_tasks(everything, tmp_path):
-    best = tasks_captured(everything).tasks[0]
-    request = DraftRequest(tmp_path, replace=True)
-    with pytest.raises(UsageError, match="needs a folder of its own"):
-        draft_task(request, best.name, captured=everything, progress=Silent())
-    assert (tmp_path / "freehold.toml").read_text() == '[app]\nname = "all"\n'
-
-
 def samples_in(built):
     return sum(split.samples for split in built.splits)
 
@@ -117,5 +111,51 @@ def test_unknown_names_and_projects_that_are_there_are_refused(log, tmp_path):
     draft_all(request, progress=Silent())
     with pytest.raises(UsageError, match="is there already"):
         draft_all(request, progress=Silent())
-    with pytest.raises(UsageError, match="no log to find tasks in"):
-        draft_all(DraftRequest(tmp_path), progress=Silent())
+
+
+SORT, WRITE = "Sort the message.", "Write a reply."
+
+
+@pytest.fixture
+def everything_of_captured(tmp_path):
+    rows = [
+        {
+            "messages": [
+                {"role": "system", "content": (SORT, WRITE)[number % 2]},
+                {"role": "user", "content": f"message {number}"},
+                {"role": "assistant", "content": f"answer {number}"},
+            ],
+            "conversation_id": f"c{number}",
+        }
+        for number in range(6)
+    ]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "all"\n')
+    project = open_project(tmp_path / "freehold.toml")
+    import_file(project, tmp_path / "log.jsonl", progress=Silent())
+    return project
+
+
+def task(system):
+    return (MatchConfig(system=(system,)),)
+
+
+def test_each_folder_gets_its_own_tasks_requests_and_nobody_else_may_read_them(
+    everything_of_captured, tmp_path
+):
+    folders = {tmp_path / "sort": task(SORT), tmp_path / "write": task(WRITE)}
+    written = take_over(everything_of_captured, folders, who="ada", progress=Silent())
+    for (folder, file), parity in zip(written.items(), (0, 1), strict=True):
+        assert file == folder / CAPTURED and file.stat().st_mode & 0o077 == 0
+        assert (file.parent / ".gitignore").read_text() == "*\n"
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        assert [one["conversation_id"] for one in lines] == [f"c{number}" for number in range(parity, 6, 2)]
+    with open_store(everything_of_captured.store_url) as store:
+        (entry,) = [one for one in audit.entries(store.database) if one.action == "export"]
+    assert entry.who == "ada" and entry.detail["traces"] == 6
+
+
+def test_the_folder_that_holds_them_already_is_refused(everything_of_captured, tmp_path):
+    with pytest.raises(UsageError, match="needs a folder of its own"):
+        take_over(everything_of_captured, {tmp_path: task(SORT)}, progress=Silent())
+    assert not (tmp_path / CAPTURED).exists()

@@ -74,7 +74,7 @@ def test_it_is_written_as_tables_that_are_read_back_with_their_reasons():
 def test_a_project_that_names_none_gets_it_with_a_note_each(tmp_path, small_here):
     opened = project(tmp_path, rows=400)
     path = opened.config_path
-    path.write_text(path.read_text().partition("[candidates]")[0])
+    path.write_text(path.read_text().partition("[[candidates]]")[0])
     opened = open_project(path)
     known, notes = known_candidates(opened, prepare(opened, progress=Told()), small_here)
     assert [one.method for one in known] == ["encoder", "lora"] and len(notes) == 2
@@ -89,7 +89,7 @@ def without(monkeypatch, *methods):
 def test_what_is_not_installed_is_left_out_and_named(tmp_path, small_here, monkeypatch):
     opened = project(tmp_path, rows=400)
     path = opened.config_path
-    path.write_text(path.read_text().partition("[candidates]")[0])
+    path.write_text(path.read_text().partition("[[candidates]]")[0])
     opened = open_project(path)
     dataset = prepare(opened, progress=Told())
     without(monkeypatch, "encoder")
@@ -113,7 +113,7 @@ def test_a_file_is_written_before_anything_is_installed(monkeypatch):
 def test_an_engine_that_brings_its_models_is_asked_for_the_usual_one(tmp_path, small_here):
     opened = project(tmp_path, rows=60)
     path = opened.config_path
-    head, _, serve = path.read_text().partition("[candidates]")
+    head, _, serve = path.read_text().partition("[[candidates]]")
     path.write_text(head + "[serve]" + serve.partition("[serve]")[2])
     opened = open_project(path)
     known, notes = known_candidates(opened, prepare(opened, progress=Told()), small_here)

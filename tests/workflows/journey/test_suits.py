@@ -20,7 +20,7 @@ ONE = '[[candidates]]\nmodel = "org/a"\nmethod = "{}"\n'
 def with_candidates(tmp_path, tables, *, engine="llamacpp", rows=None, validation="0.3"):
     opened = project(tmp_path, rows=60)
     path = opened.config_path
-    head = path.read_text().partition("[candidates]")[0].replace("0.5", f"0.5\nvalidation = {validation}")
+    head = path.read_text().partition("[[candidates]]")[0].replace("0.5", f"0.5\nvalidation = {validation}")
     path.write_text(f'{head}{tables}[serve]\nengine = "{engine}"\n')
     if rows is not None:
         (tmp_path / "traffic.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -129,8 +129,6 @@ def test_without_training_samples_what_learns_is_refused(tmp_path):
     ("tables", "missing", "extra"),
     [
         (ONE.format("examples"), "bm25s", "examples"),
-        (ONE.format("examples") + 'retriever = "bm25"\n', "bm25s", "examples"),
-        (ONE.format("examples") + 'retriever = "encoder"\n', None, None),
         (ONE.format("encoder") + ONE.format("examples"), None, None),
         (ONE.format("prompt") + 'reminder = "One word."\n', None, None),
     ],

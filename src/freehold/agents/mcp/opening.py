@@ -51,7 +51,6 @@ def answer(line: bytes) -> bytes | None:
     result = {
         "protocolVersion": wanted if wanted in SERVED_VERSIONS else SERVED_VERSIONS[-1],
         "capabilities": {
-            "resources": {"subscribe": False, "listChanged": False},
             "tools": {"listChanged": False},
         },
         "serverInfo": {"name": NAME, "version": __version__, "title": TITLE},

@@ -1,4 +1,4 @@
-"""The server as the protocol's own library runs it: tools, resources, progress, and the question to the user.
+"""The server as the protocol's own library runs it: tools, progress, and the question to the user.
 
 The library takes seconds to import, so that this module is imported late: see `opening`.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,11 +24,49 @@ from freehold import __version__
 from freehold.agents.mcp.calling import AgentServer, AskedCall, told
 from freehold.agents.mcp.confirming import LASTS, ConfirmationNeededError
 from freehold.agents.mcp.opening import INSTRUCTIONS, NAME, TITLE
-from freehold.agents.mcp.progress import AgentProgress
-from freehold.agents.mcp.resources import read_resource, resources, templates
 from freehold.agents.mcp.tool import Tool
 from freehold.api.loops import interrupt
 from freehold.errors import FreeholdError, UsageError
+from freehold.progress_lines import amount
+
+TELL_SECONDS = 0.5
+
+
+class AgentProgress:
+    """A `freehold.types.progress.Progress` that hands (number, text) to `tell`. After `close` it raises
+    KeyboardInterrupt: the work is no longer waited for, and ends at its next sign of life."""
+
+    def __init__(
+        self, tell: Callable[[float, str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._tell, self._clock = tell, clock
+        self._step, self._number, self._at = "", 0, -TELL_SECONDS
+        self._closed = False
+
+    def step(self, name: str, *, note: str = "") -> None:
+        self._step = name
+        self._send(name + (f" — {note}" if note else ""))
+
+    def update(self, done: float, total: float | None, *, unit: str = "", note: str = "") -> None:
+        if self._closed:
+            raise KeyboardInterrupt
+        if self._clock() - self._at >= TELL_SECONDS:
+            said = f"{self._step}: {amount(done, total, unit)}" if self._step else amount(done, total, unit)
+            self._send(said + (f" — {note}" if note else ""))
+
+    def say(self, text: str) -> None:
+        self._send(text)
+
+    def close(self) -> None:
+        self._closed = True
+
+    def _send(self, text: str) -> None:
+        if self._closed:
+            raise KeyboardInterrupt
+        self._number += 1
+        self._at = self._clock()
+        self._tell(float(self._number), text)
+
 
 MANY_ROUNDS = "2026-07-28"
 """From this version of the protocol on a question comes back as a result, and its answer with the same call again
@@ -50,9 +89,6 @@ def build(
         instructions=INSTRUCTIONS,
         on_list_tools=desk.list_tools,
         on_call_tool=desk.call_tool,
-        on_list_resources=desk.list_resources,
-        on_list_resource_templates=desk.list_templates,
-        on_read_resource=desk.read_resource,
     )
 
 
@@ -84,42 +120,6 @@ class _Desk:
 
     async def list_tools(self, context: Context, params: Any) -> types.ListToolsResult:
         return types.ListToolsResult(tools=[tool_of(one) for one in self._agent.tools.values()])
-
-    async def list_resources(self, context: Context, params: Any) -> types.ListResourcesResult:
-        found = await anyio.to_thread.run_sync(resources, self._agent.root)
-        return types.ListResourcesResult(
-            resources=[
-                types.Resource(
-                    uri=one.uri, name=one.name, description=one.description, mime_type=one.mime_type
-                )
-                for one in found
-            ]
-        )
-
-    async def list_templates(self, context: Context, params: Any) -> types.ListResourceTemplatesResult:
-        return types.ListResourceTemplatesResult(
-            resource_templates=[
-                types.ResourceTemplate(
-                    uri_template=one.uri, name=one.name, description=one.description, mime_type=one.mime_type
-                )
-                for one in templates()
-            ]
-        )
-
-    async def read_resource(
-        self, context: Context, params: types.ReadResourceRequestParams
-    ) -> types.ReadResourceResult:
-        from mcp.shared.exceptions import MCPError
-
-        try:
-            self._agent.count()
-            mime_type, text = await anyio.to_thread.run_sync(read_resource, self._agent, params.uri)
-        except FreeholdError as error:
-            hint = f"; {error.hint}" if error.hint else ""
-            raise MCPError(types.INVALID_PARAMS, f"{error.message}{hint}", told(error)) from None
-        return types.ReadResourceResult(
-            contents=[types.TextResourceContents(uri=params.uri, mime_type=mime_type, text=text)]
-        )
 
     async def call_tool(
         self, context: Context, params: types.CallToolRequestParams

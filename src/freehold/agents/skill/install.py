@@ -43,20 +43,19 @@ Change = Literal["new", "same", "updated", "changed_by_you", "removed"]
 
 
 class SkillFile(Record, frozen=True, kw_only=True):
-    """One file, and what is (or would be) done with it. `changed_by_you`: not as it was installed, so it is left."""
+    """One file, and what is done with it. `changed_by_you`: not as it was installed, so it is left."""
 
     path: str
     change: Change
 
 
 class InstalledSkill(Record, frozen=True, kw_only=True):
-    """A skill in one folder. `written` is false where it was only looked at."""
+    """A skill in one folder."""
 
     agent: AgentName
     folder: str
     version: str
     files: tuple[SkillFile, ...]
-    written: bool
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -82,10 +81,8 @@ def agents_in_use(base: Path) -> list[AgentName]:
     return [name for name, where in FOLDERS.items() if name != "agents" and (base / where.mark).is_dir()]
 
 
-def install(
-    agents: Iterable[AgentName], base: Path, *, at_home: bool, force: bool = False, dry_run: bool = False
-) -> list[InstalledSkill]:
-    """Install or bring up to date, once for each folder. Files that were changed since are left unless `force`.
+def install(agents: Iterable[AgentName], base: Path, *, at_home: bool) -> list[InstalledSkill]:
+    """Install or bring up to date, once for each folder. Files that were changed since are left.
 
     Raises `UsageError` for a folder that is a link out of `base`, `StorageError`.
     """
@@ -101,18 +98,18 @@ def install(
         if folder.resolve() in seen:
             continue
         seen.add(folder.resolve())
-        made.append(_install(agent, folder, force=force, dry_run=dry_run))
+        made.append(_install(agent, folder))
     return made
 
 
-def _install(agent: AgentName, folder: Path, *, force: bool, dry_run: bool) -> InstalledSkill:
+def _install(agent: AgentName, folder: Path) -> InstalledSkill:
     known, new = _installed_before(folder), skill_files()
     changes: list[SkillFile] = []
     for name, content in new.items():
         path = folder / name
-        change = _change(path, content, known.get(name), force=force)
+        change = _change(path, content, known.get(name))
         changes.append(SkillFile(path=str(path), change=change))
-        if change in ("new", "updated") and not dry_run:
+        if change in ("new", "updated"):
             with files.writing(f"{path}: cannot be written"):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 files.write(path, content)
@@ -120,30 +117,24 @@ def _install(agent: AgentName, folder: Path, *, force: bool, dry_run: bool) -> I
         path = folder / name
         if path.is_file() and _hash(path.read_bytes()) == known[name]:
             changes.append(SkillFile(path=str(path), change="removed"))
-            if not dry_run:
-                path.unlink()
-    if not dry_run:
-        # What was left stands with the hash it had when it was installed, so that it counts as changed the next time.
-        kept = {
-            Path(one.path).relative_to(folder).as_posix() for one in changes if one.change == "changed_by_you"
-        }
-        hashes = {
-            name: known.get(name, "") if name in kept else _hash(content) for name, content in new.items()
-        }
-        with files.writing(f"{folder}: cannot be written"):
-            files.write_json(folder / MANIFEST, {"version": __version__, "files": hashes})
-    return InstalledSkill(
-        agent=agent, folder=str(folder), version=__version__, files=tuple(changes), written=not dry_run
-    )
+            path.unlink()
+    # What was left stands with the hash it had when it was installed, so that it counts as changed the next time.
+    kept = {
+        Path(one.path).relative_to(folder).as_posix() for one in changes if one.change == "changed_by_you"
+    }
+    hashes = {name: known.get(name, "") if name in kept else _hash(content) for name, content in new.items()}
+    with files.writing(f"{folder}: cannot be written"):
+        files.write_json(folder / MANIFEST, {"version": __version__, "files": hashes})
+    return InstalledSkill(agent=agent, folder=str(folder), version=__version__, files=tuple(changes))
 
 
-def _change(path: Path, content: bytes, installed: str | None, *, force: bool) -> Change:
+def _change(path: Path, content: bytes, installed: str | None) -> Change:
     if not path.exists():
         return "new"
     there = path.read_bytes()
     if there == content:
         return "same"
-    return "updated" if force or _hash(there) == installed else "changed_by_you"
+    return "updated" if _hash(there) == installed else "changed_by_you"
 
 
 def _installed_before(folder: Path) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from freehold.cli.amounts import budget
-from freehold.cli.options import config_option, hanging, json_option, only_with, print_json, variable_name
+from freehold.cli.options import config_option, hanging, json_option, print_json
 from freehold.cli.output import echo
 from freehold.errors import MissingExtraError, UsageError
 
@@ -19,20 +18,6 @@ if TYPE_CHECKING:
 
 
 @click.group("mcp", invoke_without_command=True)
-@click.option("--http", "over_http", is_flag=True, help="Serve HTTP on loopback instead of stdin and stdout.")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65_535),
-    default=8423,
-    show_default=True,
-    help="With --http; 0: a free one.",
-)
-@click.option(
-    "--token-env",
-    callback=variable_name,
-    metavar="NAME",
-    help="With --http: environment variable that holds the token (default: a new one).",
-)
 @click.option(
     "--confirm",
     "confirms",
@@ -47,9 +32,6 @@ if TYPE_CHECKING:
     multiple=True,
     type=click.Path(path_type=Path),
     help="A folder besides the project's own.",
-)
-@click.option(
-    "--calls-per-minute", type=click.IntRange(1), default=60, show_default=True, help="More are refused."
 )
 @click.option(
     "--max-requests",
@@ -84,7 +66,6 @@ def command(context: click.Context, /, **asked: Any) -> None:
     Examples:
       claude mcp add freehold -- freehold mcp
       freehold mcp --confirm terminal --budget-usd 0
-      freehold mcp --http --port 0
       freehold mcp confirm
     """
     if context.invoked_subcommand is not None:
@@ -93,18 +74,14 @@ def command(context: click.Context, /, **asked: Any) -> None:
 
     if find_spec("mcp") is None:
         raise MissingExtraError("the server for coding agents", "mcp")
-    only_with("--http", asked["over_http"], "port", "token_env")
-    if not asked["over_http"]:
-        if sys.stdin.isatty():
-            raise UsageError(
-                "this speaks to a program on stdin and stdout, not to people",
-                hint="claude mcp add freehold -- freehold mcp, or serve HTTP: freehold mcp --http",
-            )
-        from freehold.agents.mcp.opening import serve_stdio
+    if sys.stdin.isatty():
+        raise UsageError(
+            "this speaks to a program on stdin and stdout, not to people",
+            hint="claude mcp add freehold -- freehold mcp",
+        )
+    from freehold.agents.mcp.opening import serve_stdio
 
-        serve_stdio(lambda: _library_server(asked))
-        return
-    _serve_http(asked)
+    serve_stdio(lambda: _library_server(asked))
 
 
 def _agent(asked: dict[str, Any]) -> AgentServer:
@@ -114,10 +91,7 @@ def _agent(asked: dict[str, Any]) -> AgentServer:
 
     project = open_project(asked["config_path"])
     limits = AgentLimits(
-        asked["calls_per_minute"],
-        asked["max_requests"],
-        asked["budget_usd"],
-        asked["with_words"],
+        max_requests=asked["max_requests"], budget_usd=asked["budget_usd"], with_words=asked["with_words"]
     )
     return AgentServer(project.root, TOOLS, limits, allowed=asked["allowed"])
 
@@ -126,27 +100,6 @@ def _library_server(asked: dict[str, Any]) -> Any:
     from freehold.agents.mcp.server import build
 
     return build(_agent(asked), elicits=asked["confirms"] == "client", say=lambda text: echo(text, err=True))
-
-
-def _serve_http(asked: dict[str, Any]) -> None:
-    import secrets
-
-    from freehold.agents.mcp.http import serve_http
-
-    name = asked["token_env"]
-    token = secrets.token_urlsafe(32) if name is None else os.environ.get(name, "")
-    if len(token) < 16:
-        raise UsageError(
-            f"{name}: not set, or shorter than 16 characters",
-            hint=f"export {name}=$(python -c 'import secrets; print(secrets.token_urlsafe())')",
-        )
-
-    def ready(url: str) -> None:
-        echo(f"serving {url}", err=True)
-        if name is None:
-            echo(f"token   {token}", err=True)
-
-    serve_http(_library_server(asked), port=asked["port"], token=token, ready=ready)
 
 
 @command.command("confirm")

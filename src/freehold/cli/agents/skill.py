@@ -32,13 +32,10 @@ def command() -> None:
     help="For this one; repeatable (default: those whose folder is here). agents: the open standard's folder.",
 )
 @click.option("--user", "at_home", is_flag=True, help="For all projects: into the home folder.")
-@click.option("--dry-run", is_flag=True, help="Say what would be written; write nothing.")
-@click.option("--force", is_flag=True, help="Also over files that you have changed.")
 @json_option("freehold.agents.skill.install:InstalledSkill[]")
-def install_command(
-    agents: tuple[str, ...], at_home: bool, dry_run: bool, force: bool, as_json: bool
-) -> None:
-    """Put the skill where the agent looks for it, or bring it up to date. What you have changed is left.
+def install_command(agents: tuple[str, ...], at_home: bool, as_json: bool) -> None:
+    """Put the skill where the agent looks for it, or bring it up to date. A file that you have changed is left:
+    remove it to get the new one.
 
     Folders: .claude/skills, .agents/skills (Codex and the open standard), .cursor/skills, .gemini/skills and
     .github/skills (Copilot), here or with --user in the home folder. Exit code 1 where a file was left because you
@@ -48,7 +45,7 @@ def install_command(
     Examples:
       freehold skill install
       freehold skill install --agent claude --agent codex --user
-      freehold skill install --dry-run --json
+      freehold skill install --json
     """
     from freehold.agents.skill.install import FOLDERS, agents_in_use, install
     from freehold.workflows.project import current_folder
@@ -59,7 +56,7 @@ def install_command(
         raise UsageError(
             f"no agent's folder is in {base}", hint="name one: freehold skill install --agent claude"
         )
-    made = install(named, base, at_home=at_home, force=force, dry_run=dry_run)
+    made = install(named, base, at_home=at_home)
     if as_json:
         print_json(made)
     else:
@@ -69,7 +66,7 @@ def install_command(
                 for change, word in _WORDS.items()
                 if any(file.change == change for file in one.files)
             )
-            echo(f"{one.agent}: {one.folder}  {counts}" + ("" if one.written else " (not written)"))
+            echo(f"{one.agent}: {one.folder}  {counts}")
             for path in one.kept:
                 echo(f"  left, you changed it: {path}", err=True)
     if any(one.kept for one in made):

@@ -145,11 +145,9 @@ def _show(found: Assessment, *, show_all: bool) -> None:
     if found.money:
         echo("\n" + hanging(found.money, ""))
     if found.shortlist:
-        from freehold.workflows.choose.candidates_file import as_list, as_tables, first_of
+        from freehold.workflows.choose.candidates_file import as_tables, first_of
 
-        chosen = first_of(found.shortlist, 3)
-        with_method = any(one.method is not None for one in chosen)
-        echo("\n" + (as_tables(chosen).rstrip() if with_method else f"[candidates]\n{as_list(chosen)}"))
+        echo("\n" + as_tables(first_of(found.shortlist, 3)).rstrip())
     else:
         echo("\nno model is left: a larger machine, fewer needs, or stay on the API")
 

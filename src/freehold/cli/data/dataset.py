@@ -27,7 +27,7 @@ def command() -> None:
     Example:
       freehold dataset check
       freehold dataset build
-      freehold dataset card
+      freehold dataset show
     """
 
 
@@ -80,31 +80,6 @@ def check(source_prefix: str | None, config_path: Path | None, as_json: bool) ->
     _print_card(card, as_json)
 
 
-@command.command("card")
-@click.argument("dataset", required=False)
-@config_option
-@json_option("freehold.types.dataset:DataCard")
-def card(dataset: str | None, config_path: Path | None, as_json: bool) -> None:
-    """Print a dataset's card (default: the latest's): what is in it, where from, under whose terms.
-
-    \b
-    Example:
-      freehold dataset card > CARD.md
-    """
-    from freehold.errors import UsageError
-    from freehold.workflows.data import curate
-    from freehold.workflows.project import open_project
-
-    found = _find(open_project(config_path), dataset)
-    read = curate.read_card(found)
-    if read is None:
-        raise UsageError(
-            f"dataset {found.id} has no card",
-            hint="freehold dataset build writes one",
-        )
-    _print_card(read, as_json)
-
-
 @command.command("list")
 @config_option
 @json_option("freehold.types.dataset:Dataset[]")
@@ -131,82 +106,27 @@ def list_datasets(config_path: Path | None, as_json: bool) -> None:
 @command.command("show")
 @click.argument("dataset", required=False)
 @config_option
-@json_option("freehold.types.dataset:Dataset")
+@json_option("freehold.types.dataset:DataCard")
 def show(dataset: str | None, config_path: Path | None, as_json: bool) -> None:
-    """Show a dataset (default: the latest): splits, hashes, recipe, what was left out.
+    """Print a dataset's card (default: the latest's): what is in it, where from, under whose terms.
 
     \b
     Example:
-      freehold dataset show 1a2b3c4d
-      freehold dataset show --json
+      freehold dataset show > CARD.md
+      freehold dataset show 1a2b3c4d --json
     """
-    from freehold.workflows.project import open_project
-
-    found = _find(open_project(config_path), dataset)
-    if as_json:
-        print_json(found)
-        return
-    _show(found)
-    for part in found.splits:
-        echo(f"  {part.name:<10} sha256 {part.sha256}")
-    for name, value in found.recipe.items():
-        if value is not None:
-            echo(f"  recipe     {name} = {value}")
-    for source in found.made_from:
-        echo(f"  made from  {source}")
-
-
-@command.command("request")
-@click.argument("sample", required=False)
-@click.option("--text", help="Ask this instead of a sample.")
-@config_option
-@json_option("freehold.workflows.tell.request:ShownRequest")
-def request(
-    sample: str | None,
-    text: str | None,
-    config_path: Path | None,
-    as_json: bool,
-) -> None:
-    """Print what the chosen model is sent for a sample (default: the first held-out one): its examples and prompt.
-
-    The application sends its own request; this is what becomes of it on the way.
-
-    \b
-    Example:
-      freehold dataset request
-      freehold dataset request --text "where is my parcel?" --json
-    """
-    from freehold.workflows.project import open_project
-    from freehold.workflows.tell import request as workflow
-
-    shown = workflow.request(open_project(config_path), sample, text=text)
-    if as_json:
-        print_json(shown)
-        return
-    for message in shown.body["messages"]:
-        content = message["content"]
-        lines = (content if isinstance(content, str) else str(content)).splitlines() or [""]
-        for place, line in enumerate(lines):
-            echo(f"{message['role'] if place == 0 else '':<10} {line}")
-    if shown.unprepared is not None:
-        echo(f"it goes to {shown.model} as it came: {shown.unprepared}", err=True)
-    elif shown.preparation is None:
-        echo(f"{shown.model} is asked as the application asks", err=True)
-    else:
-        echo(
-            f"{shown.model} is sent this, {shown.examples} examples included (preparation {shown.preparation[:8]})",
-            err=True,
-        )
-
-
-def _find(project: object, dataset: str | None) -> Dataset:
+    from freehold.errors import UsageError
     from freehold.store import open_store
+    from freehold.workflows.data import curate
     from freehold.workflows.data.dataset import find_dataset
-    from freehold.workflows.project import Project
+    from freehold.workflows.project import open_project
 
-    assert isinstance(project, Project)
-    with open_store(project.reading_url) as store:
-        return find_dataset(store, dataset)
+    with open_store(open_project(config_path).reading_url) as store:
+        found = find_dataset(store, dataset)
+    read = curate.read_card(found)
+    if read is None:
+        raise UsageError(f"dataset {found.id} has no card", hint="freehold dataset build writes one")
+    _print_card(read, as_json)
 
 
 def _show(dataset: Dataset) -> None:

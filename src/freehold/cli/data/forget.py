@@ -1,4 +1,4 @@
-"""`freehold forget`: one person's words leave the project."""
+"""`freehold forget`: one person's words, or a file's, leave the project."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from freehold.cli.output import echo
 from freehold.errors import UsageError
 
 if TYPE_CHECKING:
-    from freehold.workflows.data.forget import ForgetReceipt, Whom
+    from freehold.workflows.data.forget import ForgetReceipt
 
 
 @click.command("forget")
 @click.option("--user", help="All of one user: as the request, its metadata or x-freehold-user names it.")
-@click.option("--trace", metavar="ID", help="One trace, and what was mirrored from it.")
+@click.option(
+    "--trace", metavar="ID", help="One trace, by the beginning of its id, and what was mirrored from it."
+)
 @click.option("--conversation", metavar="ID", help="All of one conversation.")
+@click.option("--source", metavar="FILE", help="All of an imported file or folder, or of the gateway.")
 @click.option("--older-than", metavar="TIME", help="All before: 90d, 12h, or a date.")
 @click.option("--dry-run", is_flag=True, help="Say what would go; change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -29,13 +32,14 @@ def command(
     user: str | None,
     trace: str | None,
     conversation: str | None,
+    source: str | None,
     older_than: str | None,
     dry_run: bool,
     yes: bool,
     config_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Delete a person's traces and every file made from them, and keep a receipt without their data.
+    """Delete the traces of a person, a file or a time and what was made from them; keep a receipt without their data.
 
     Covers the store with its backups, datasets, evaluations, labels, reports, caches, rejects and logs in the project's
     folders. A gateway may run. What has learned from it cannot unlearn: it is named.
@@ -44,17 +48,21 @@ def command(
     Example:
       freehold forget --user u-4711 --dry-run
       freehold forget --user u-4711
+      freehold forget --source data/rows.csv
       freehold forget --older-than 90d --yes
     """
-    given = [value for value in (user, trace, conversation, older_than) if value]
+    given = [value for value in (user, trace, conversation, source, older_than) if value]
     if len(given) != 1:
         raise UsageError(
             "say what to forget, in one way",
-            hint="freehold forget --user X, --trace ID, --conversation ID or --older-than TIME",
+            hint="freehold forget --user X, --trace ID, --conversation ID, --source FILE or --older-than TIME",
         )
+    from freehold.cli.progress import progress
+    from freehold.store import open_store
     from freehold.types.audit import change_why
-    from freehold.workflows.data.forget import Whom
-    from freehold.workflows.data.traces import moment
+    from freehold.workflows.data import traces
+    from freehold.workflows.data.forget import Whom, forget
+    from freehold.workflows.project import open_project
 
     named = user or conversation
     if named and named.casefold() in change_why.get().casefold():
@@ -62,23 +70,13 @@ def command(
             f"--why names the {'user' if user else 'conversation'} that is to be forgotten, and is kept for ever",
             hint="give a reason without it: the number of the request, say",
         )
-    before = None if older_than is None else moment(older_than, now())
-    carry_out(
-        Whom(user=user, trace=trace, conversation=conversation, before=before),
-        dry_run,
-        yes,
-        config_path,
-        as_json,
-    )
-
-
-def carry_out(whom: Whom, dry_run: bool, yes: bool, config_path: Path | None, as_json: bool) -> None:
-    """Ask, forget, and print the receipt."""
-    from freehold.cli.progress import progress
-    from freehold.workflows.data.forget import forget
-    from freehold.workflows.project import open_project
-
+    before = None if older_than is None else traces.moment(older_than, now())
     project = open_project(config_path)
+    if trace is not None:
+        with open_store(project.store_url) as store:
+            if store.find_traces(trace):  # what is gone from the store may stand in files
+                trace = traces.find(store, trace).id
+    whom = Whom(user=user, trace=trace, conversation=conversation, source=source, before=before)
     if not dry_run and not yes:
         with progress() as shown:
             _show(

@@ -5,15 +5,12 @@ from __future__ import annotations
 import shutil
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import config_option, hanging, json_option, print_json, stated
+from freehold.cli.options import config_option, hanging, json_option, print_json
 from freehold.cli.output import echo
-from freehold.datasets.importing import FORMATS
-from freehold.errors import UsageError
-from freehold.types.config import DataConfig
 
 if TYPE_CHECKING:
     from freehold.types.log_task import LogTask, LogTasks
@@ -25,56 +22,43 @@ _SURE = 0.9
 
 @click.command("tasks")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--captured", is_flag=True, help="Look at this project's traces instead of files.")
-@click.option("--format", "kind", type=click.Choice(FORMATS), metavar="NAME", help="Format of the files.")
-@click.option("--input", "asked", help="Column of the question, for tables.")
-@click.option("--label", help="Column of the right answer, for tables.")
-@click.option("--full", is_flag=True, help="Show every task, with its whole prompt.")
 @config_option
 @json_option("freehold.types.log_task:LogTasks")
 def command(
     files: tuple[Path, ...],
-    captured: bool,
-    kind: str | None,
-    asked: str | None,
-    label: str | None,
-    full: bool,
     config_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Which tasks are in a log, and which one to move first.
+    """Which tasks are in a log (without FILES: in this project's traces), and which one to move first.
 
     Requests belong together when their prompt has the same constant pieces, whatever changes in between (names, times,
     documents), and when they offer the same tools, ask for the same form of answer and go to the same model. Tasks are
-    ranked by how narrow, frequent, checkable and costly they are. Nothing is stored.
+    ranked by how narrow, frequent, checkable and costly they are. Columns of tables are those of [data]. Nothing is
+    stored.
 
     \b
     Examples:
       freehold tasks traffic.jsonl
-      freehold tasks --captured --json
+      freehold tasks --json
       freehold init traffic.jsonl --task NAME
     """
     from freehold.cli.progress import progress
     from freehold.workflows.journey.log_tasks.finding import tasks_captured, tasks_of_files
     from freehold.workflows.project import open_project
 
-    if captured == bool(files):
-        raise UsageError(
-            "name log files, or look at what is captured", hint="freehold tasks FILE, or --captured"
-        )
+    project = open_project(config_path)
     with progress() as bar:
-        if captured:
-            found = tasks_captured(open_project(config_path), progress=bar)
+        if files:
+            found = tasks_of_files(files, data=project.config.data, progress=bar)
         else:
-            given: dict[str, Any] = stated({"format": kind, "input": asked, "label": label})
-            found = tasks_of_files(files, data=DataConfig(**given), progress=bar)
+            found = tasks_captured(project, progress=bar)
     if as_json:
         print_json(found)
         return
-    _show(found, full=full)
+    _show(found)
 
 
-def _show(found: LogTasks, *, full: bool) -> None:
+def _show(found: LogTasks) -> None:
     plural = "" if len(found.tasks) == 1 else "s"
     over = "" if found.days is None else f" over {found.days:,.1f} days"
     echo(click.style(f"{len(found.tasks)} task{plural} in {found.requests:,} requests{over}", bold=True))
@@ -84,18 +68,18 @@ def _show(found: LogTasks, *, full: bool) -> None:
         echo(f"{count:,} records passed over: {reason}")
     if found.why_no_month:
         echo(hanging(f"no figures a month: {found.why_no_month}", ""))
-    for number, task in enumerate(found.tasks if full else found.tasks[:_SHOWN], 1):
+    for number, task in enumerate(found.tasks[:_SHOWN], 1):
         echo("")
-        _show_task(number, task, full=full)
-    if not full and len(found.tasks) > _SHOWN:
-        echo(f"\nand {len(found.tasks) - _SHOWN} more: --full shows all")
+        _show_task(number, task)
+    if len(found.tasks) > _SHOWN:
+        echo(f"\nand {len(found.tasks) - _SHOWN} more: --json has all")
     echo("\nScore: mean of narrow, frequent, checkable and costly. {…} is a slot.")
     echo("Next: freehold init FILE --task NAME, or --all")
 
 
-def _show_task(number: int, task: LogTask, *, full: bool) -> None:
+def _show_task(number: int, task: LogTask) -> None:
     echo(click.style(f"{number}. {task.name}", bold=True) + f"  {task.kind}, score {task.score.total:.0f}")
-    for line in _skeleton(task.skeleton or "no constant prompt: people's own words", full=full):
+    for line in _skeleton(task.skeleton or "no constant prompt: people's own words"):
         echo(f"   {line}")
     for name, said in _rows(task):
         echo(hanging(said, f"   {name:<9}"))
@@ -142,11 +126,11 @@ def _model(task: LogTask) -> str:
     return ", ".join(said)
 
 
-def _skeleton(text: str, *, full: bool) -> list[str]:
+def _skeleton(text: str) -> list[str]:
     width = max(40, min(shutil.get_terminal_size((100, 24)).columns, 120) - 4)
     lines = [line for part in text.splitlines() for line in textwrap.wrap(part, width)]
     return (
         lines
-        if full or len(lines) <= _MOST_SKELETON
+        if len(lines) <= _MOST_SKELETON
         else [*lines[: _MOST_SKELETON - 1], lines[_MOST_SKELETON - 1][: width - 2] + " …"]
     )

@@ -2,70 +2,31 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from freehold.cli.data.trace_search import Sought, search_options
 from freehold.cli.options import caller, config_option, json_option, now, print_json, why_option
 from freehold.cli.output import echo
-from freehold.errors import UsageError
 
 if TYPE_CHECKING:
-    from freehold.store.traces import TraceFilter
     from freehold.types.trace import Trace, Usage
     from freehold.workflows.data.traces import Format
 
 SHOWN_CHARACTERS = 60
-F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Filter(NamedTuple):
-    """Which traces are meant, as the options of `filter_options` say it."""
-
-    route: str | None
-    model: str | None
-    since: str | None
-    complete: bool
-    own: bool
-
-    def wanted(self) -> TraceFilter:
-        """The same for the store. Raises `UsageError` for a time that cannot be read."""
-        from freehold.workflows.data import traces
-
-        return traces.trace_filter(
-            route=self.route,
-            model=self.model,
-            since=self.since,
-            incomplete=not self.complete,
-            mirrored=not self.own,
-            now=now(),
-        )
-
-
-def filter_options(*, complete: str) -> Callable[[F], F]:
-    """The options of a `Filter`, which the command is given as `chosen`; `complete` is the help of ``--complete``."""
-
-    def decorate(command: F) -> F:
-        @functools.wraps(command)
-        def filtered(**given: Any) -> Any:
-            chosen = Filter(**{name: given.pop(name) for name in Filter._fields})
-            return command(chosen=chosen, **given)
-
-        for option in (
-            click.option("--own", is_flag=True, help="Without mirrored requests."),
-            click.option("--complete", is_flag=True, help=complete),
-            click.option("--since", metavar="TIME", help="30m, 12h, 7d, or a date."),
-            click.option("--model", help="Only requests for this model name."),
-            click.option("--route", help="Only this route's."),
-        ):
-            filtered = option(filtered)
-        return cast("F", filtered)
-
-    return decorate
+def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options by which traces are taken for a list or a file."""
+    for option in (
+        click.option("--since", metavar="TIME", help="30m, 12h, 7d, or a date."),
+        click.option("--model", help="Only requests for this model name."),
+        click.option("--route", help="Only this route's."),
+    ):
+        command = option(command)
+    return command
 
 
 @click.group("traces")
@@ -82,17 +43,27 @@ def command() -> None:
 
 
 @command.command("list")
-@search_options
-@filter_options(complete="Only whole exchanges, those that may become samples.")
+@_filters
+@click.option("--user", help="Only this user's: as the request, its metadata or x-freehold-user says.")
+@click.option("--status", metavar="STATUS", help="404, 4xx, 5xx, or error: 5xx, cut off, passed over.")
+@click.option("--arm", type=click.Choice(["incumbent", "candidate"]), help="Where the request was sent.")
+@click.option("--upstream-id", metavar="ID", help="What the upstream calls the request, or its answer.")
+@click.option(
+    "--text",
+    metavar="WORDS",
+    help='Words of what was asked or answered, all of them: refund "order 4711" deliv*.',
+)
 @click.option("-n", "most", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
 @config_option
 @json_option("freehold.types.trace:Trace[]")
 def list_command(
-    sought: Sought,
-    chosen: Filter,
+    route: str | None,
+    model: str | None,
+    since: str | None,
     most: int,
     config_path: Path | None,
     as_json: bool,
+    **sought: Any,
 ) -> None:
     """The latest traces, newest first: all, or those that meet every option.
 
@@ -104,19 +75,16 @@ def list_command(
       freehold traces list --upstream-id req_011CSH --json
     """
     from freehold.cli.progress import progress
+    from freehold.types.trace_search import TraceQuery
     from freehold.workflows.data import traces
 
-    wanted = chosen.wanted()
+    wanted = traces.trace_filter(route=route, model=model, since=since, now=now())
+    # An empty name, as of a variable that is not set, finds nothing rather than all.
+    searches = any(option is not None for option in sought.values())
     with _store(config_path, reads=True) as (store, _):
-        traces.check_names(store, route=chosen.route, model=chosen.model)
-        if sought.is_asked:
-            query = sought.query(
-                route=chosen.route,
-                model=chosen.model,
-                since=wanted.get("since"),
-                own_only=chosen.own,
-                complete_only=chosen.complete,
-            )
+        traces.check_names(store, route=route, model=model)
+        if searches:
+            query = TraceQuery(route=route, model=model, since=wanted.get("since"), **sought)
             with progress() as shown:
                 found = traces.search(
                     store, query, most, say=lambda done: shown.update(done, None, unit="traces indexed")
@@ -129,7 +97,7 @@ def list_command(
     if not found:
         echo(
             "no trace matches: leave out a filter"
-            if sought.is_asked or any(chosen)
+            if searches or route or model or since
             else "no traces: freehold up --capture patterns keeps some",
             err=True,
         )
@@ -174,7 +142,7 @@ def show(id: str, config_path: Path | None, as_json: bool) -> None:
 @click.option(
     "--content", is_flag=True, help="With otel: messages and tools too; otherwise only numbers and names."
 )
-@filter_options(complete="Only whole exchanges.")
+@_filters
 @why_option
 @config_option
 @json_option("freehold.workflows.data.traces:TraceExport")
@@ -182,7 +150,9 @@ def export(
     file: Path,
     format_: Format,
     content: bool,
-    chosen: Filter,
+    route: str | None,
+    model: str | None,
+    since: str | None,
     config_path: Path | None,
     as_json: bool,
 ) -> None:
@@ -190,15 +160,15 @@ def export(
 
     \b
     Example:
-      freehold traces export week.jsonl --since 7d --complete
+      freehold traces export week.jsonl --since 7d
       freehold traces export spans.jsonl --format otel --content
     """
     from freehold.cli.progress import progress
     from freehold.workflows.data import traces
 
-    filter = chosen.wanted()
+    filter = traces.trace_filter(route=route, model=model, since=since, now=now())
     with _store(config_path) as (store, _), progress() as shown:
-        traces.check_names(store, route=chosen.route, model=chosen.model)
+        traces.check_names(store, route=route, model=model)
         total = store.count_traces(**filter)
         made = traces.export(
             store,
@@ -213,56 +183,6 @@ def export(
         print_json(made)
     else:
         echo(f"{made.traces:,} traces in {made.file}")
-
-
-@command.command("rm")
-@click.argument("id", required=False)
-@click.option("--source", metavar="FILE", help="All of an imported file or folder, or of the gateway.")
-@click.option("--model", help="All that were asked of this model.")
-@click.option("--before", metavar="TIME", help="All before: 90d, 12h, or a date.")
-@click.option("--dry-run", is_flag=True, help="Say what would go; change nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@why_option
-@config_option
-@json_option("freehold.workflows.data.forget:ForgetReceipt")
-def remove(
-    id: str | None,
-    source: str | None,
-    model: str | None,
-    before: str | None,
-    dry_run: bool,
-    yes: bool,
-    config_path: Path | None,
-    as_json: bool,
-) -> None:
-    """Delete traces and what was made from them, as `freehold forget` does: one, or all that meet the filters.
-
-    Earlier versions of an imported file's rows go as well. How often their questions were looked at stays known.
-
-    \b
-    Example:
-      freehold traces rm 01a210d9
-      freehold traces rm --source data/rows.csv --dry-run
-      freehold traces rm --source gateway --model gpt-4o --before 90d
-    """
-    from freehold.cli.data.forget import carry_out
-    from freehold.workflows.data import traces
-    from freehold.workflows.data.forget import Whom
-
-    if (id is None) == (source is None and model is None and before is None):
-        raise UsageError(
-            "say which traces: one by its id, or those that meet filters",
-            hint="freehold traces rm ID, or --source FILE, --model NAME, --before TIME",
-        )
-    if id is not None:
-        with _store(config_path) as (store, _):
-            whom = Whom(trace=traces.find(store, id).id)
-    else:
-        with _store(config_path) as (store, _):
-            traces.check_names(store, model=model)
-        earlier = None if before is None else traces.moment(before, now())
-        whom = Whom(source=source, model=model, before=earlier)
-    carry_out(whom, dry_run, yes, config_path, as_json)
 
 
 def _line(trace: Trace) -> str:

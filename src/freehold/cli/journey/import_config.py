@@ -11,52 +11,37 @@ from freehold.cli.options import hanging, json_option, print_json
 from freehold.cli.output import echo
 
 if TYPE_CHECKING:
-    from freehold.workflows.journey.converting.parts import ConvertedConfig
+    from freehold.workflows.journey.converting.convert import ConvertedConfig
 
 
 @click.command("import-config")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--incumbent", metavar="NAME", help="The model to leave, where the file names several.")
-@click.option("--write", is_flag=True, help="Write freehold.toml instead of showing it.")
-@click.option("--dir", "folder", type=click.Path(path_type=Path), default=".", help="Folder to write into.")
-@click.option("--replace", is_flag=True, help="Overwrite a freehold.toml that is already there.")
-@json_option("freehold.workflows.journey.converting.parts:ConvertedConfig")
-def command(
-    file: Path,
-    incumbent: str | None,
-    write: bool,
-    folder: Path,
-    replace: bool,
-    as_json: bool,
-) -> None:
+@json_option("freehold.workflows.journey.converting.convert:ConvertedConfig")
+def command(file: Path, incumbent: str | None, as_json: bool) -> None:
     """Convert the configuration of LiteLLM's proxy to a freehold.toml.
 
-    What has no counterpart and what was assumed is listed on stderr. No key is copied: the file gets names of
-    environment variables.
+    It is printed; what has no counterpart and what was assumed is listed on stderr. No key is copied: the file gets
+    names of environment variables.
 
     \b
     Examples:
       freehold import-config config.yaml
-      freehold import-config config.yaml --write --incumbent gpt-4o
+      freehold import-config config.yaml --incumbent gpt-4o > freehold.toml
     """
-    from freehold.workflows.journey.converting.convert import ConvertRequest, convert
+    from freehold.workflows.journey.converting.convert import convert
 
-    made = convert(
-        ConvertRequest(file=file, folder=folder, incumbent=incumbent, write=write, replace=replace)
-    )
+    made = convert(file, incumbent)
     if as_json:
         print_json(made)
         return
-    if made.path is None:
-        echo(made.toml, nl=False, whole=True)
+    echo(made.toml, nl=False, whole=True)
     _tell(made)
 
 
 def _tell(made: ConvertedConfig) -> None:
     """What was done with the file, on stderr: what is shown on stdout is the new file."""
     echo(f"{made.file}: LiteLLM", err=True)
-    if made.path is not None:
-        echo(click.style(f"written: {made.path}", bold=True), err=True)
     _list("assumed", [*made.assumed])
     _list("without a counterpart", [f"{one.source}: {one.why}" for one in made.unmapped])
     _list(
@@ -66,7 +51,6 @@ def _tell(made: ConvertedConfig) -> None:
             for one in made.environment
         ],
     )
-    _list("by command", [*made.commands])
 
 
 def _list(title: str, lines: list[str]) -> None:

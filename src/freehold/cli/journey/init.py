@@ -26,21 +26,12 @@ if TYPE_CHECKING:
     help="A file kept for the proof, never trained on (may be given several times).",
 )
 @click.option("--incumbent", help="The model you pay for today (default: the one the files name most often).")
-@click.option(
-    "--candidate",
-    "candidates",
-    multiple=True,
-    help="Open model to try, MODEL or MODEL:METHOD (may be given several times).",
-)
-@click.option("--scorer", help="How answers are scored (default: guessed from them).")
 @click.option("--format", "kind", type=click.Choice(FORMATS), metavar="NAME", help="Format of the files.")
 @click.option("--input", "asked", help="Column of the question, for tables.")
 @click.option("--label", help="Column of the right answer, for tables.")
 @click.option("--task", metavar="NAME", help="Only the requests of this task, as freehold tasks names it.")
 @click.option("--all", "every", is_flag=True, help="One project for each task, in a folder of its name.")
-@click.option("--captured", is_flag=True, help="With --task or --all: from the traces of the project here.")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), default=".", help="Folder to write into.")
-@click.option("--replace", is_flag=True, help="Overwrite a freehold.toml that is already there.")
 @json_option(
     "freehold.workflows.journey.init:Draft",
     task="freehold.workflows.journey.init_tasks:TaskDraft",
@@ -52,13 +43,13 @@ def command(
     label: str | None,
     task: str | None,
     every: bool,
-    captured: bool,
     as_json: bool,
     **request: Any,
 ) -> None:
     """Write a first freehold.toml from what your traffic log tells: format, model, scorer, sizes.
 
-    Nothing is imported, asked or trained. What the files cannot tell is listed at the end.
+    Nothing is imported, asked or trained. What the files cannot tell is listed at the end. With --task or --all and
+    no files, the traces of the project here are taken.
 
     \b
     Examples:
@@ -66,19 +57,14 @@ def command(
       freehold init train.csv --held-out test.csv --input text --label category
       freehold init --incumbent gpt-4o-2024-08-06
       freehold init traffic.jsonl --all --dir tasks
-      freehold init --captured --task NAME --dir tasks/NAME
+      freehold init --task NAME --dir tasks/NAME
     """
     from freehold.workflows.journey.init import DraftRequest, draft
 
     given = stated({"format": kind, "input": asked, "label": label})
     wanted = DraftRequest(data=DataConfig(**given), **request)
-    if captured and (wanted.files or not (task is not None or every)):
-        raise UsageError(
-            "--captured takes one task, or all, of this project's traces, and no files",
-            hint="freehold tasks --captured shows them; freehold init --captured --task NAME --dir FOLDER",
-        )
     if task is not None or every:
-        _init_tasks(wanted, task, every=every, captured=captured, as_json=as_json)
+        _init_tasks(wanted, task, every=every, as_json=as_json)
         return
     drafted = draft(wanted)
     if as_json:
@@ -87,16 +73,14 @@ def command(
     _show(drafted)
 
 
-def _init_tasks(
-    wanted: DraftRequest, task: str | None, *, every: bool, captured: bool, as_json: bool
-) -> None:
+def _init_tasks(wanted: DraftRequest, task: str | None, *, every: bool, as_json: bool) -> None:
     from freehold.cli.progress import progress
     from freehold.workflows.journey.init_tasks import draft_all, draft_task
     from freehold.workflows.project import open_project
 
     if task is not None and every:
         raise UsageError("--task and --all exclude each other", hint="name one task, or take all")
-    source = open_project(None) if captured else None
+    source = None if wanted.files else open_project(None, must_exist=True)
     with progress() as bar:
         if task is not None:
             one = draft_task(wanted, task, captured=source, progress=bar)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from freehold.cli.options import anyway_option, config_option, json_option, only_with, print_json
+from freehold.cli.options import anyway_option, config_option, json_option, print_json
 from freehold.cli.output import console as make_console
 from freehold.cli.output import echo
-from freehold.errors import UsageError
+from freehold.types.report import CandidateReport
 from freehold.types.units import gib
 
 if TYPE_CHECKING:
@@ -31,20 +31,9 @@ if TYPE_CHECKING:
 )
 @click.option("--dry-run", is_flag=True, help="Build the dataset, say what stands in the way, and stop.")
 @anyway_option
-@click.option(
-    "--all", "every", is_flag=True, help="Every project in a folder right below, one after another."
-)
-@click.option(
-    "--dir",
-    "folder",
-    type=click.Path(path_type=Path),
-    default=".",
-    help="With --all: where the projects are.",
-)
 @json_option(
     "freehold.cli.printed:Migrated",
     rehearsal="freehold.workflows.journey.migrate:Prepared",
-    all="freehold.types.migrated:AllMigrated",
 )
 def command(
     config_path: Path | None,
@@ -52,8 +41,6 @@ def command(
     serve: bool,
     dry_run: bool,
     anyway: bool,
-    every: bool,
-    folder: Path,
     as_json: bool,
 ) -> None:
     """Run the whole journey: import, dataset, ruling, fit, training, proof, report, endpoint.
@@ -62,29 +49,14 @@ def command(
     Before anything takes long it looks whether a good end is possible: scorer, lengths, labels, endpoints, and what
     margin that many held-out samples can prove. Where it is not, it ends with 2; --anyway begins all the same.
     One migration of a project runs at a time: a second one is told who runs, and ends with 2.
-    Exit code: 0 promote, 1 reject, 3 hold, 2 when something went wrong; with --all the worst of all.
+    Exit code: 0 promote, 1 reject, 3 hold, 2 when something went wrong.
 
     \b
     Examples:
       freehold migrate
       freehold migrate --dry-run
       freehold migrate --config examples/banking77/freehold.toml --no-serve
-      freehold migrate --all --dir tasks
     """
-    only_with("--all", every, "folder")
-    if every:
-        from freehold.cli.journey.migrate_all import run_all
-
-        if config_path is not None:
-            raise UsageError(
-                "--all and --config exclude each other", hint="--dir names the folder of the projects"
-            )
-        if dry_run or anyway:
-            raise UsageError(
-                "--all takes neither --dry-run nor --anyway",
-                hint="they are for one project: freehold migrate --config DIR/NAME/freehold.toml --dry-run",
-            )
-        sys.exit(run_all(folder, fresh=fresh, as_json=as_json).exit_code)
     from freehold.workflows.project import open_project
 
     project = open_project(config_path, must_exist=True)
@@ -149,7 +121,7 @@ def _tell(project: Project, migration: Migration, endpoint: Background | None) -
     from rich.text import Text
 
     from freehold.cli.journey.candidates_text import choice_lines
-    from freehold.workflows.journey.first_request import first_request
+    from freehold.workflows.journey.migrate import first_request
 
     console = make_console(highlight=False, markup=False)
     console.print()
@@ -231,7 +203,6 @@ def _shown(path: Path) -> Path:
 
 def comparison_rows(candidate: object) -> list[tuple[str, str]]:
     """Score lines of one candidate, for the terminal."""
-    from freehold.types.report import CandidateReport
 
     assert isinstance(candidate, CandidateReport)
     comparison = candidate.comparison

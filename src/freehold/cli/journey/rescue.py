@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from freehold.cli.amounts import budget
-from freehold.cli.options import address, agree, anyway_option, json_option, print_json, variable_name
+from freehold.cli.options import address, agree, json_option, print_json, variable_name
 from freehold.cli.output import echo
 from freehold.errors import UsageError
 
@@ -42,7 +42,6 @@ def _above_0(_ctx: click.Context, _param: click.Parameter, amount: Decimal | Non
     type=click.Path(path_type=Path),
     help="A file the fine-tune has not seen, kept for the proof.",
 )
-@click.option("--base", "candidates", multiple=True, help="Open model to train (may be given several times).")
 @click.option(
     "--budget-usd",
     metavar="USD",
@@ -62,18 +61,12 @@ def _above_0(_ctx: click.Context, _param: click.Parameter, amount: Decimal | Non
     show_default=True,
     help="Folder the project is made in.",
 )
-@click.option(
-    "--serve/--no-serve", default=False, help="Leave the endpoint running at the end (default: no)."
-)
-@anyway_option
 @json_option(
     "freehold.cli.printed:Migrated",
     list="freehold.workflows.incumbent.fine_tunes:FineTune[]",
     prepared="freehold.workflows.journey.rescue:Rescue",
 )
-def command(
-    only_list: bool, yes: bool, prepare: bool, serve: bool, anyway: bool, as_json: bool, **asked: Any
-) -> None:
+def command(only_list: bool, yes: bool, prepare: bool, as_json: bool, **asked: Any) -> None:
     """My fine-tuned GPT stops on a date: train a model of my own on the same file, and prove it.
 
     FILE is the fine-tuning file (OpenAI's JSON lines). With --api-key-env the account's fine-tunes and their dates
@@ -90,7 +83,7 @@ def command(
     """
     from freehold.cli.progress import progress
     from freehold.workflows.journey import rescue as workflow
-    from freehold.workflows.journey.rescue_config import RescueRequest
+    from freehold.workflows.journey.rescue import RescueRequest
 
     if only_list:
         _list(asked["base_url"], asked["api_key_env"], as_json=as_json)
@@ -105,7 +98,7 @@ def command(
         else:
             echo(f"ready: {ready.config_path}; run the same command without --prepare", err=True)
         return
-    if ready.preflight.failed and not anyway:
+    if ready.preflight.failed:
         from freehold.workflows.prove.preflight.check import PreflightError
 
         raise PreflightError(ready.preflight)  # before anything is paid for
@@ -121,7 +114,7 @@ def command(
 
     with progress() as bar:
         workflow.freeze_answers(project, ready, budget_usd=request.budget_usd, progress=bar)
-    migration = run(project, fresh=False, serve=serve, as_json=as_json, journey=workflow.finish)
+    migration = run(project, fresh=False, serve=False, as_json=as_json, journey=workflow.finish)
     sys.exit(migration.exit_code)
 
 
@@ -147,7 +140,7 @@ def _list(base_url: str, api_key_env: str | None, *, as_json: bool) -> None:
 
 def _tell(ready: Any) -> None:
     """What is about to happen, before it does."""
-    from freehold.workflows.journey.rescue_config import dollars
+    from freehold.workflows.journey.rescue import dollars
 
     def say(text: str) -> None:
         echo(text, err=True)

@@ -30,8 +30,7 @@ from freehold.datasets.importing import (
     pairs,
 )
 from freehold.datasets.importing.files import Container
-from freehold.datasets.importing.files.reading import size_bytes
-from freehold.datasets.importing.files.row import SourceRow
+from freehold.datasets.importing.files.reading import SourceRow, size_bytes
 from freehold.datasets.importing.files.table_rows import csv_header
 from freehold.datasets.importing.folders import Part, parts
 from freehold.datasets.importing.importer import Columns, Importer, Mapping

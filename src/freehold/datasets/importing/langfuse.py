@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from freehold.datasets.importing.chats import exchange
-from freehold.datasets.importing.files.row import SourceRow
+from freehold.datasets.importing.files.reading import SourceRow
 from freehold.datasets.importing.importer import Importer, Mapping, first, outcome_of
 from freehold.datasets.importing.records import (
     BadRecord,

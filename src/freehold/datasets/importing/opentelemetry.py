@@ -15,7 +15,7 @@ from typing import Any
 
 from freehold.datasets.importing import openinference
 from freehold.datasets.importing.chats import answer_of, messages_of
-from freehold.datasets.importing.files.row import SourceRow
+from freehold.datasets.importing.files.reading import SourceRow
 from freehold.datasets.importing.importer import Importer, Mapping, first, outcome_of
 from freehold.datasets.importing.records import (
     BadRecord,

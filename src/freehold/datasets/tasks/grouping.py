@@ -18,9 +18,8 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
-from freehold.datasets.tasks.asked import AskedTask, TaskShape
-from freehold.datasets.tasks.selecting import ANY_TOOLS, stand_in_order
-from freehold.types.config.matching import MatchConfig
+from freehold.datasets.tasks.asked import ANY_TOOLS, AskedTask, TaskShape, stand_in_order
+from freehold.types.config.data import MatchConfig
 
 LEAST = 5
 SLOT = "{…}"

@@ -3,7 +3,6 @@
 from freehold.types.config.candidates import (
     DEFAULT_MODEL,
     CandidateConfig,
-    CandidatesConfig,
     MethodSettings,
     SelectionConfig,
 )
@@ -39,7 +38,6 @@ __all__ = [
     "DEFAULT_MODEL",
     "AppConfig",
     "CandidateConfig",
-    "CandidatesConfig",
     "CaptureConfig",
     "CaptureMode",
     "ClusterConfig",

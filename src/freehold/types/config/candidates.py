@@ -1,4 +1,4 @@
-"""`[candidates]`, `[[candidates]]` and `[selection]`: which models are tried, how each is made, how one is chosen."""
+"""`[[candidates]]` and `[selection]`: which models are tried, how each is made, how one is chosen."""
 
 from __future__ import annotations
 
@@ -14,24 +14,11 @@ DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The model that commands mean where a project names none."""
 
 
-class CandidatesConfig(Table, frozen=True, kw_only=True):
-    """`[candidates]`, the short form: models that are all made by the method of `[train]`."""
-
-    models: Annotated[
-        tuple[str, ...], Meta(min_length=1, description="a list with at least one model id")
-    ] = (DEFAULT_MODEL,)
-    """Catalog ids, best guess first. Each is ruled on, trained and measured."""
-
-
 class MethodSettings(Table, frozen=True, kw_only=True):
     """What a candidate says about its method. Keys of other methods are errors."""
 
     k: Annotated[int, Meta(ge=1, le=64)] | None = None
     """Method `examples`: how many come before the question (default: chosen on the selection split)."""
-    order: Literal["nearest_first", "nearest_last"] | None = None
-    """Method `examples`: the order in which they come (default: chosen on the selection split)."""
-    retriever: Literal["bm25", "encoder"] | None = None
-    """Method `examples`: what finds them (default: the encoder where one is here, else bm25)."""
     system: str | None = None
     """Method `prompt`: the system prompt it is asked with, where the application's stands. Requests with another one go
     as they came."""
@@ -76,8 +63,6 @@ class SelectionConfig(Table, frozen=True, kw_only=True):
 
 SETTINGS_OF: dict[str, tuple[MethodName, ...]] = {
     "k": ("examples",),
-    "order": ("examples",),
-    "retriever": ("examples",),
     "system": ("prompt",),
     "reminder": ("prompt",),
     "unlabelled": ("encoder",),

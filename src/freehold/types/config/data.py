@@ -6,8 +6,31 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from freehold.types.config.matching import MatchConfig
 from freehold.types.config.table import Share, ShareBelowOne, Table
+
+
+class MatchConfig(Table, frozen=True, kw_only=True):
+    """`[[data.match]]`: what selects the requests of one task; with several tables, one that fits is enough.
+
+    Texts are compared with their white space collapsed; of a long one the first 6,000 and the last 2,000 characters.
+    `init --task` writes it.
+    """
+
+    kind: Literal["chat", "completions", "embeddings"] = "chat"
+    """Which API is asked."""
+    model: str | None = None
+    """The model that is asked, as the requests spell it (default: any)."""
+    tools: tuple[str, ...] | None = None
+    """Names of the tools that are offered, all of them; an empty list is none, `["*"]` any but none (default: any or
+    none). A later step of an agent that offers none counts by what its history calls."""
+    form: str | None = None
+    """Form of answer asked for: a schema's name, `json_object`, or `text` (default: any)."""
+    system: tuple[str, ...] | None = None
+    """Constant pieces of the instructions, in order; an empty list: any instructions (default: none are there)."""
+    user: tuple[str, ...] = ()
+    """Constant pieces of the first user turn, in order."""
+    without: tuple[tuple[str, ...], ...] = ()
+    """Pieces that mark another task: a request that holds all of one of these lists, in order, is left out."""
 
 
 class DataConfig(Table, frozen=True, kw_only=True):
@@ -43,8 +66,6 @@ class DataConfig(Table, frozen=True, kw_only=True):
     validation: ShareBelowOne | None = None
     """Share of the remaining groups kept to choose among candidates and to watch training (default: what choosing is
     worth at this margin, from 0.05 to 0.25; 0.05 where there is nothing to choose)."""
-    seed: int = 0
-    """Decides which group goes where."""
     limit: int | None = None
     """At most this many training samples."""
     held_out_limit: int | None = None
@@ -57,13 +78,12 @@ PersonalData = Literal["auto", "library", "patterns", "off"]
 
 
 class CurateConfig(Table, frozen=True, kw_only=True):
-    """`[curate]`: what `freehold dataset build` does to samples. Each step can be switched off."""
+    """`[curate]`: what `freehold dataset build` does to samples. Keys, tokens and passwords in URLs are always
+    replaced (more kinds with the extra `pii`)."""
 
     personal_data: PersonalData = "auto"
     """Replace personal data by placeholders, the same for the same value: `library` (Presidio, extra `pii`), `patterns`
     (built in), `off`; `auto` takes the library where it is installed."""
-    secrets: bool = True
-    """Replace keys, tokens and passwords in URLs (more kinds with the extra `pii`)."""
     near_duplicates: Annotated[float, Meta(ge=0, le=1, description="0 (off) or from 0.3 to 1")] = 0.8
     """From this similarity on (share of common pieces of text, 0 to 1) two questions are the same; 0 compares only
     exactly."""

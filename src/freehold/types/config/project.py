@@ -16,7 +16,6 @@ from freehold.types.config.candidates import (
     DEFAULT_MODEL,
     SETTINGS_OF,
     CandidateConfig,
-    CandidatesConfig,
     SelectionConfig,
 )
 from freehold.types.config.cluster import ClusterConfig
@@ -146,7 +145,7 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
     data: DataConfig = DataConfig()
     curate: CurateConfig = CurateConfig()
     task: TaskConfig = TaskConfig()
-    candidates: CandidatesConfig | tuple[CandidateConfig, ...] | None = None
+    candidates: tuple[CandidateConfig, ...] | None = None
     selection: SelectionConfig = SelectionConfig()
     train: FinetuneConfig = FinetuneConfig()
     serve: ServeConfig = ServeConfig()
@@ -166,8 +165,6 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
         """The models it names as candidates, each once; the default one where it leaves them to freehold."""
         if self.candidates is None:
             return (DEFAULT_MODEL,)
-        if isinstance(self.candidates, CandidatesConfig):
-            return self.candidates.models
         return tuple(dict.fromkeys(one.model for one in self.candidates))
 
     @property
@@ -186,22 +183,21 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
         return learners[0] if learners else self.writer
 
     def _here(self) -> tuple[CandidateConfig, ...]:
-        if isinstance(self.candidates, tuple):
-            return tuple(one for one in self.candidates if one.endpoint is None)
-        return tuple(CandidateConfig(model=model) for model in self.models)
+        if self.candidates is None:
+            return (CandidateConfig(model=DEFAULT_MODEL),)
+        return tuple(one for one in self.candidates if one.endpoint is None)
 
     @property
     def chooses(self) -> bool:
         """Whether something is chosen on the selection split: one of several candidates, or settings of one."""
-        if isinstance(self.candidates, tuple):
-            return len(self.candidates) > 1 or any(one.method in CHOOSING for one in self.candidates)
-        return self.candidates is None or len(self.candidates.models) > 1
+        named = self.candidates
+        return named is None or len(named) > 1 or any(one.method in CHOOSING for one in named)
 
     @property
     def upper(self) -> str | None:
         """``[defer] upper`` as ``ENDPOINT`` or ``ENDPOINT/MODEL``; None without one. Raises `ConfigError` where it
         names nothing that can be asked."""
-        candidates = self.candidates if isinstance(self.candidates, tuple) else ()
+        candidates = self.candidates or ()
         named = self.defer.upper
         return (
             None
@@ -259,7 +255,7 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
         raise ConfigError(
             f"{path}: cluster.max_replicas is {config.cluster.max_replicas}, expected at least cluster.min_replicas"
         )
-    if isinstance(config.candidates, tuple):
+    if config.candidates is not None:
         _check_candidates(config, config.candidates, path)
     try:
         _ = config.upper

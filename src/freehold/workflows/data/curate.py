@@ -257,12 +257,11 @@ def recipe_of(project: Project, curate: CurateConfig | None = None, *, traces: i
     return Recipe(
         held_out=held_out_share(data),
         validation=validation_share(project.config, traces),
-        seed=data.seed,
         group_by=project.config.task.group_by,
         limit=data.limit,
         held_out_limit=data.held_out_limit,
         personal_data=personal_data(curate.personal_data),
-        secrets=curate.secrets,
+        secrets=True,
         near_duplicates=curate.near_duplicates,
         incumbent_min_score=curate.incumbent_min_score,
     )

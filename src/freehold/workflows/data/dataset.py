@@ -5,23 +5,28 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from freehold import __version__
+from freehold import __version__, files
 from freehold.datasets import building
-from freehold.datasets.tasks.selecting import is_selected
-from freehold.errors import UsageError
+from freehold.datasets import profile as profiles
+from freehold.datasets.apart import KnownQuestions
+from freehold.datasets.identity import question_id
+from freehold.datasets.sampling import answer_of, sample_of, with_id
+from freehold.datasets.tasks.asked import is_selected
+from freehold.errors import InputError, UsageError
 from freehold.store import Store, open_store
 from freehold.types.dataset import DataCard, Dataset, Sample, SplitName
 from freehold.types.engine import ENGINE_KINDS
 from freehold.types.progress import Progress, Silent
 from freehold.types.record import content_id
 from freehold.types.trace import Trace
-from freehold.workflows.data.curate import Curator, pseudonym_key, recipe_of, write_card
+from freehold.workflows.data.curate import Curator, pseudonym_key, read_card, recipe_of, write_card
 from freehold.workflows.data.imports import file_traces, named_files
 from freehold.workflows.project import Project
 
@@ -111,7 +116,7 @@ def _build(
     if others and not ids:
         raise UsageError(
             f"none of {others:,} complete traces is of this project's task",
-            hint="[[data.match]] selects its requests; freehold tasks --captured shows which there are",
+            hint="[[data.match]] selects its requests; freehold tasks shows which there are",
         )
     if not ids:
         raise UsageError(
@@ -149,7 +154,7 @@ def _answered(project: Project, store: Store, source_prefix: str | None) -> int:
 def _teaches_nothing(project: Project) -> bool:
     """Whether the project's candidates are judged as they are, so that there is nothing to train on."""
     config = project.config
-    if isinstance(config.candidates, tuple):
+    if config.candidates is not None:
         methods = [one.method or ("as_is" if one.endpoint is not None else None) for one in config.candidates]
         if all(method in ("as_is", "prompt") for method in methods):
             return True
@@ -203,3 +208,155 @@ def _teaches(trace: Trace) -> bool:
         and trace.status < 400
         and (trace.arm == "incumbent" or trace.gold is not None)
     )
+
+
+SUFFIX = "taught"
+"""Ends its name, so that the dataset it is made of is found by its own."""
+
+
+def derive(
+    project: Project,
+    store: Store,
+    dataset: Dataset,
+    *,
+    without: Collection[str] = (),
+    notes: tuple[str, ...] = (),
+) -> Dataset:
+    """`dataset` without some training samples (by id); itself where nothing changes.
+
+    Raises `UsageError` where no training sample would be left, `StorageError` where it cannot be read or written.
+    """
+    if not without:
+        return dataset
+    gone = set(without)
+    made = building.Building(
+        by_split={
+            "train": [one for one in building.samples(dataset, "train") if one.id not in gone],
+            "validation": list(building.samples(dataset, "validation")),
+            "held_out": list(building.samples(dataset, "held_out")),
+        },
+        dropped=Counter(dataset.dropped),
+        derived_from=dataset.id,
+    )
+    building.require(made, ("train",))
+    derived = building.write(
+        made,
+        msgspec.convert(dataset.recipe, building.Recipe),
+        name=f"{dataset.name}-{SUFFIX}",
+        root=project.state / "datasets",
+        made_from=(*dataset.made_from, dataset.id),
+        version=__version__,
+        incumbent_model=dataset.incumbent_model,
+        notes=(*dataset.notes, *notes),
+    )
+    card = read_card(dataset)
+    if card is not None:
+        splits = {**card.splits, "train": profiles.profile(made.by_split["train"])}
+        card = msgspec.structs.replace(
+            card,
+            dataset_id=derived.id,
+            name=derived.name,
+            splits=splits,
+            targets_from=derived.targets_from,
+            taught=notes,
+        )
+        write_card(Path(derived.path), card)
+    store.put(derived, made_from=derived.made_from)
+    return derived
+
+
+PAGE_SAMPLES = 20
+
+
+class SamplePage(NamedTuple):
+    """Samples of a split, of `total`; the next page begins at the byte `next_after`, None at the end."""
+
+    samples: tuple[Sample, ...]
+    total: int
+    next_after: int | None
+
+
+def sample_page(
+    dataset: Dataset, split: SplitName, after: int = 0, *, most: int = PAGE_SAMPLES
+) -> SamplePage:
+    """The samples whose lines begin at the byte `after` of the split's file.
+
+    Raises `InputError` for a file that is gone, and a place where no sample begins.
+    """
+    known = next((one for one in dataset.splits if one.name == split), None)
+    if known is None:
+        return SamplePage((), 0, None)
+    path = Path(dataset.path) / known.file
+    decoder = msgspec.json.Decoder(Sample)
+    found: list[Sample] = []
+    with files.reading(path, hint="freehold dataset build"), path.open("rb") as file:
+        if after:
+            file.seek(after - 1)
+            if file.read(1) != b"\n":
+                raise InputError(f"no sample begins at {after}", path=str(path), hint="open the screen again")
+        while len(found) < most and (line := file.readline()):
+            try:
+                found.append(decoder.decode(line))
+            except (msgspec.DecodeError, msgspec.ValidationError) as error:
+                raise InputError(f"not a sample: {error}", path=str(path)) from None
+        place = file.tell()
+        more = bool(file.read(1))
+    return SamplePage(tuple(found), known.samples, place if more else None)
+
+
+# Messages of a project's traffic that have no answer, as texts that a candidate may learn from. Redacted as samples
+# are. What is held out or chosen by, and what is nearly the same, is left out: a candidate that had read it would be
+# judged on what it knows.
+
+MOST = 20_000
+"""Messages at most, the newest first: more bring little, and each is read at every pass."""
+
+
+class UnlabelledTraffic(NamedTuple):
+    """Messages without an answer, the newest first, and how many were left out, by reason."""
+
+    samples: list[Sample]
+    left_out: dict[str, int]
+
+
+def unanswered(store: Store, most: int) -> list[Trace]:
+    """The newest chat requests to the incumbent that got no answer, and imported rows without one; newest first."""
+    found: deque[Trace] = deque(maxlen=most)
+    for one in store.traces(complete_only=False, own_only=True):
+        asked = one.kind == "chat" and one.arm == "incumbent" and one.gold is None
+        if asked and (one.completeness != "complete" or answer_of(one) is None):
+            found.append(one)
+    return list(reversed(found))
+
+
+def unlabelled_traffic(project: Project, store: Store, dataset: Dataset) -> UnlabelledTraffic:
+    """Messages of this project's task without an answer. Raises `StorageError` for a dataset that was changed."""
+    recipe = msgspec.convert(dataset.recipe, building.Recipe)
+    curator = Curator(recipe, project.config.task, pseudonym_key(project))
+    known = {name: list(building.samples(dataset, name)) for name in ("train", "validation", "held_out")}
+    taught = {question_id(one.messages) for one in known["train"]}
+    left_out: Counter[str] = Counter()
+    found: dict[str, Sample] = {}
+    for trace in unanswered(store, MOST):
+        if not is_selected(trace, project.config.data):
+            left_out["of other tasks"] += 1
+            continue
+        try:
+            sample = with_id(curator.change(sample_of(trace, recipe), "train"))
+        except msgspec.ValidationError:
+            left_out["not as the chat API spells them"] += 1
+            continue
+        asked = question_id(sample.messages)
+        if asked in taught:
+            left_out["answered elsewhere"] += 1
+        elif asked in found:
+            left_out["the same again"] += 1
+        else:
+            found[asked] = sample
+    kept = list(found.values())
+    judged = KnownQuestions([*known["validation"], *known["held_out"]], recipe.near_duplicates)
+    repeated = judged.repeated_by(kept)
+    if repeated.any():
+        left_out["nearly the same as what is held out or chosen by"] += int(repeated.sum())
+    kept = [one for one, again in zip(kept, repeated, strict=True) if not again]
+    return UnlabelledTraffic(kept, dict(left_out))

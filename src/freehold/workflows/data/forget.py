@@ -44,33 +44,30 @@ SHORTEST_TEXT = 16
 
 
 class Whom(Record, frozen=True, kw_only=True):
-    """Whose or which traces are meant: one user's, one trace, one conversation, or all that meet each of `source` (a
-    file or folder that was imported, or ``gateway``), `model` and `before`."""
+    """Whose or which traces are meant: one user's, one trace, one conversation, or all of `source` (a file
+    or folder that was imported, or ``gateway``), or all `before` a time."""
 
     user: str | None = None
     trace: str | None = None
     conversation: str | None = None
     before: datetime | None = None
     source: str | None = None
-    model: str | None = None
 
     @property
     def by(self) -> str:
-        names = ("user", "trace", "conversation", "source", "model", "before")
+        names = ("user", "trace", "conversation", "source", "before")
         return ", ".join(name for name in names if getattr(self, name))
 
     @property
     def many(self) -> bool:
         """Whether traces are meant by what they have in common, and not because of whom they tell."""
-        return self.before is not None or self.source is not None or self.model is not None
+        return self.before is not None or self.source is not None
 
     def means(self, trace: Trace) -> bool:
         """Whether a trace is one of those. A user may stand in the request, its metadata or a header."""
         if self.many:
-            return (
-                (self.before is None or trace.at < self.before)
-                and (self.model is None or trace.model == self.model)
-                and (self.source is None or _is_from(trace, self.source))
+            return (self.before is None or trace.at < self.before) and (
+                self.source is None or _is_from(trace, self.source)
             )
         if self.trace is not None:
             return trace.id == self.trace or trace.parent_id == self.trace

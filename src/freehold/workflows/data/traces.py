@@ -56,12 +56,10 @@ def trace_filter(
     route: str | None = None,
     model: str | None = None,
     since: str | None = None,
-    incomplete: bool = True,
-    mirrored: bool = True,
     now: datetime,
 ) -> TraceFilter:
     """A filter from what was typed. `since` is ``30m``, ``12h``, ``7d`` or a date. Raises `UsageError`."""
-    found = TraceFilter(complete_only=not incomplete, own_only=not mirrored)
+    found = TraceFilter(complete_only=False, own_only=False)
     if route is not None:
         found["route"] = route
     if model is not None:

@@ -12,7 +12,7 @@ from freehold.catalog.retirements import Platform
 from freehold.errors import InputError
 from freehold.types.planning.scan import ModelUse, Scan
 from freehold.types.progress import Progress, Silent
-from freehold.workflows.incumbent.scanning import listing, unread
+from freehold.workflows.incumbent.scanning import listing
 from freehold.workflows.incumbent.scanning.findings import by_model, finding
 from freehold.workflows.incumbent.scanning.meaning import meaning, platform_of
 from freehold.workflows.incumbent.scanning.reading import (
@@ -47,7 +47,7 @@ def scan(root: Path | Sequence[Path], *, as_of: date | None = None, progress: Pr
     skipped: list[tuple[str, str]] = []
     count = 0
     files = list(dict.fromkeys(file for one in roots for file in _under(one, skipped, alone=len(roots) == 1)))
-    others = unread.Unread()
+    others = listing.Unread()
     progress = progress or Silent()
     if len(files) > LONG:
         progress.step("read files")

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
+from freehold.datasets.importing import Imported
 from freehold.datasets.messages import blanked_text
 from freehold.evals.normalizing import normalized_label
+from freehold.stats import power as planner
+from freehold.stats.rules import MIN_PAIRS_PROMOTE
 from freehold.types.config import DataConfig, usable_name
-from freehold.types.config.matching import MatchConfig
+from freehold.types.config.data import MatchConfig
 
 CHARACTERS_PER_TOKEN = 3.0
 """Few on purpose (English has about four), so that an estimate is rather too high than too low."""
@@ -172,9 +177,13 @@ def match_lines(match: MatchConfig) -> list[str]:
 
 
 def value(given: Any) -> str:
-    """A TOML value: text, a number, or a list of them, or of such lists."""
-    if isinstance(given, int | float) and not isinstance(given, bool):
-        return f"{given:g}"
+    """A TOML value: text, a number, a list of values, or an inline table of plain keys."""
+    if isinstance(given, Decimal):
+        return format(given.normalize(), "f")
+    if isinstance(given, int | float):
+        return f"{given:g}" if isinstance(given, float) else str(given).lower()
+    if isinstance(given, dict):
+        return f"{{ {', '.join(f'{key} = {value(one)}' for key, one in given.items())} }}"
     if not isinstance(given, list | tuple):
         return quoted(str(given))
     parts = [value(one) for one in given]
@@ -208,3 +217,106 @@ def data_lines(data: DataConfig, files: Sequence[Path], held_out: Sequence[Path]
             *match_lines(one),
         ]
     return lines
+
+
+def api_of(found: Imported) -> str:
+    """``anthropic``, ``responses`` or ``openai``, by the form of the recorded answer, else by the model's name."""
+    response = found.response or {}
+    if response.get("type") == "message" or str(found.request.get("model", "")).startswith("claude"):
+        return "anthropic"
+    return "responses" if response.get("object") == "response" else "openai"
+
+
+def spoken(mapping: dict[str, str], apis: Counter[str]) -> dict[str, str]:
+    """The mapping with the answer's field as this API calls it."""
+    field = {"anthropic": "response.content", "responses": "response.output"}.get(next(iter(apis), ""))
+    chat = "response.choices[0].message"
+    return {name: field if field and source == chat else source for name, source in mapping.items()}
+
+
+def incumbent_lines(incumbent: str | None, apis: Counter[str]) -> list[str]:
+    if incumbent is None:
+        return [
+            "# [incumbent]   # the model you pay for today",
+            '# model = "gpt-4o-2024-08-06"',
+        ]
+    anthropic = incumbent.startswith("claude") or (
+        apis.most_common(1) and apis.most_common(1)[0][0] == "anthropic"
+    )
+    if anthropic:
+        return [
+            "[incumbent]",
+            f"model = {quoted(incumbent)}",
+            'api = "anthropic"',
+            '# base_url = "https://api.anthropic.com"   # to forward traffic to it and to record its answers',
+            '# api_key_env = "ANTHROPIC_API_KEY"        # the name of the variable, never the key',
+        ]
+    return [
+        "[incumbent]",
+        f"model = {quoted(incumbent)}",
+        '# base_url = "https://api.openai.com/v1"   # to forward traffic to it and to record its answers',
+        '# api_key_env = "OPENAI_API_KEY"           # the name of the variable, never the key',
+    ]
+
+
+# The margin that a drafted `freehold.toml` begins with: two points, or the least that so short a log can prove. A
+# margin comes from what a drop costs, never from how many records there are. One that cannot be proven ends the
+# journey before its first step, though, so a short log begins with one that can, and the file says what two points
+# take.
+
+WANTED = 0.02
+"""The usual margin: `TaskConfig` has it as well."""
+_WIDER = (0.03, 0.05, 0.08, 0.1, 0.15)
+_LEFT = 0.95
+"""Share of records that are left once repeats are gone; the rest is slack."""
+
+
+class DraftedMargin(NamedTuple):
+    """A margin with what is to be said of it: a comment on its line, and lines before it."""
+
+    margin: float
+    said: str
+    before: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> list[str]:
+        """As they stand in the file."""
+        return [*(f"# {line}" for line in self.before), f"margin = {self.margin:g}   # {self.said}"]
+
+
+def drafted_margin(records: int, *, share: float) -> DraftedMargin:
+    """The margin for a log of that many records, of which the `share` will be held out; each scores 0 or 1.
+
+    Two points where the items can prove them at all; else the least of a few round margins that they can; two points
+    again where they can prove none.
+    """
+    items = math.floor(records * share * _LEFT)
+    usual = "largest drop you accept: two points"
+    if _provable(WANTED, items):
+        return DraftedMargin(WANTED, usual)
+    least = _records(planner.zero_loss_n(WANTED), share)
+    good = _records(planner.items_needed(WANTED), share)
+    takes = f"Two points (0.02) take about {least:,} records, {good:,} for a good chance"
+    margin = next((one for one in _WIDER if _provable(one, items)), None)
+    if margin is None:
+        few = f"Of {records:,} records about {items:,} are held out"
+        least_of_all = _records(MIN_PAIRS_PROMOTE, share)
+        return DraftedMargin(
+            WANTED,
+            usual,
+            (
+                f"{few}, which prove no margin up to {100 * _WIDER[-1]:g} points: {least_of_all:,} records at least.",
+                f"{takes}.",
+            ),
+        )
+    said = f"largest drop you accept: {100 * margin:g} points, the least that {items:,} held-out records can prove"
+    return DraftedMargin(margin, said, (f"{takes}: import more, or hold out more ([data] held_out).",))
+
+
+def _provable(margin: float, items: int) -> bool:
+    """Whether a candidate that never differs from the incumbent is promoted."""
+    return items >= max(MIN_PAIRS_PROMOTE, planner.zero_loss_n(margin))
+
+
+def _records(items: int, share: float) -> int:
+    return math.ceil(items / share / _LEFT)

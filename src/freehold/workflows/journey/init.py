@@ -11,11 +11,10 @@ from typing import NamedTuple
 from freehold import files
 from freehold.datasets import importing, messages
 from freehold.datasets.importing import Imported, RecordOutcome, RejectedRecord
-from freehold.datasets.importing.holding import holds, present
-from freehold.datasets.tasks.asked import asked_task
-from freehold.datasets.tasks.selecting import any_fits
+from freehold.datasets.importing.importer import holds, present
+from freehold.datasets.tasks.asked import any_fits, asked_task
 from freehold.errors import FreeholdError, InputError, UsageError
-from freehold.evals.scorers import make, scorer_class
+from freehold.evals.scorers import make
 from freehold.settings import load
 from freehold.types.config import DataConfig, ProjectConfig, UseProfile, parse
 from freehold.types.config.project import AppConfig
@@ -23,21 +22,24 @@ from freehold.types.planning.assessment import Needs
 from freehold.types.record import Record
 from freehold.workflows.data.curate import held_out_share
 from freehold.workflows.journey.drafting import (
+    WANTED,
+    DraftedMargin,
     Guess,
     answer_tokens,
+    api_of,
     context_for,
     data_lines,
+    drafted_margin,
     guess_scorer,
+    incumbent_lines,
     name_of,
     options_text,
     prompt_size,
     quoted,
+    spoken,
     tokens_in,
 )
-from freehold.workflows.journey.drafts.apis import api_of, incumbent_lines, spoken
-from freehold.workflows.journey.drafts.candidates import QuestionLanguages, named, picked, proposed
-from freehold.workflows.journey.drafts.margin import WANTED, DraftedMargin, drafted_margin
-from freehold.workflows.journey.ladder import as_toml
+from freehold.workflows.journey.ladder import QuestionLanguages, as_toml, picked, proposed
 from freehold.workflows.project import CONFIG_NAME, Project
 
 LOOKED_AT = 20_000
@@ -54,10 +56,7 @@ class DraftRequest(NamedTuple):
     held_out: tuple[Path, ...] = ()
     name: str | None = None
     incumbent: str | None = None
-    candidates: tuple[str, ...] = ()
-    scorer: str | None = None
     data: DataConfig = DataConfig()
-    replace: bool = False
     captured_in: Path | None = None
     """The project whose store holds the other tasks' requests."""
 
@@ -161,14 +160,14 @@ def draft(request: DraftRequest) -> Draft:
     what was asked for does not make a valid file (nothing is written then), `StorageError` when it cannot be written.
     """
     target = request.folder / CONFIG_NAME
-    if target.exists() and not request.replace:
-        raise UsageError(f"{target} is there already", hint="change it, or overwrite it with --replace")
+    if target.exists():
+        raise UsageError(f"{target} is there already", hint="change it, or move it away first")
     told = _Told()
     importing.check_fields((*request.files, *request.held_out), request.data)
     seen = tuple(_look(path, request.data, told) for path in (*request.files, *request.held_out))
     told.held_out = sum(one.records for one in seen[len(request.files) :])
     incumbent = request.incumbent or next(iter(dict(told.models.most_common(1))), None)
-    guess = _guess(request, told)
+    guess = guess_scorer(told.answers) if told.answers else None
     text = _text(request, told, incumbent, guess)
     parse(text, path=str(target))
     with (
@@ -225,13 +224,6 @@ def _is_wanted(one: RecordOutcome, data: DataConfig) -> bool:
         return True
     model = one.request.get("model") or (one.response or {}).get("model")
     return any_fits(data.match, asked_task(one.request, model=str(model or "")), own_system=data.system)
-
-
-def _guess(request: DraftRequest, told: _Told) -> Guess | None:
-    if request.scorer is not None:
-        scorer_class(request.scorer)
-        return Guess(request.scorer, {}, "as you said")
-    return guess_scorer(told.answers) if told.answers else None
 
 
 def _open(request: DraftRequest, told: _Told, incumbent: str | None) -> list[str]:
@@ -297,9 +289,7 @@ def _probe_lines(request: DraftRequest) -> list[str]:
 
 
 def _candidate_lines(request: DraftRequest, told: _Told, guess: Guess | None) -> list[str]:
-    """Those that were named, else a ladder from what the files tell."""
-    if request.candidates:
-        return named(request.candidates)
+    """A ladder from what the files tell."""
     if guess is None:
         return ["# [[candidates]]   # left out, freehold migrate proposes some, and says why", ""]
     lines = [

@@ -9,20 +9,26 @@ run that was stopped goes on where it was. One runs at a time in a project (see 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from freehold import __version__
+import msgspec
+
+from freehold import __version__, training
+from freehold.errors import FreeholdError
+from freehold.evals.chat.requests import chat_request
 from freehold.evals.scorers import for_task
 from freehold.hardware.probes.machine import probe_machine
 from freehold.store import open_store
-from freehold.types.dataset import Dataset
-from freehold.types.endpoint import ServePlan
+from freehold.types.dataset import Dataset, Sample
+from freehold.types.endpoint import ServedModel, ServePlan
 from freehold.types.finding import Preflight
 from freehold.types.progress import Progress
 from freehold.types.record import Record, content_id
 from freehold.types.report import CandidateReport, Report
 from freehold.types.selected import CandidateChoice
 from freehold.workflows.data.curate import data_in_short
+from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.journey.before import look_first, reported
 from freehold.workflows.journey.beginning import LOCK, build_dataset, prepare, read_traffic
 from freehold.workflows.journey.candidate import CandidateRunner
@@ -198,3 +204,35 @@ def _ids(candidates: list[CandidateReport]) -> list[str]:
         )
     ]
     return [record.id for record in records if record is not None]
+
+
+_FILE = "try.json"
+
+
+class FirstRequest(NamedTuple):
+    """The request's body in a file, and what its last message asks."""
+
+    path: Path
+    asks: str
+
+
+def first_request(project: Project, model: str) -> FirstRequest | None:
+    """Write the first held-out sample as a request to `model`; None where there is none or it cannot be written."""
+    try:
+        with open_store(project.store_url) as store:
+            dataset = find_dataset(store)
+        sample = next(iter(training.read_samples(dataset, "held_out")), None)
+        if sample is None:
+            return None
+        body = chat_request(sample, ServedModel(name=model, upstream_name=model), task_of(project))
+        path = project.state / _FILE
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(body)) + b"\n")
+    except (FreeholdError, OSError):
+        return None  # a convenience: the journey itself has ended well
+    return FirstRequest(path, _asked(sample))
+
+
+def _asked(sample: Sample) -> str:
+    said = sample.messages[-1].content
+    text = said if isinstance(said, str) else msgspec.json.encode(said).decode()
+    return " ".join(text.split())

@@ -45,10 +45,9 @@ from freehold.types.selected import (
 )
 from freehold.types.selection import SelectionRow
 from freehold.workflows.journey.candidate import CandidateRunner, MadeCandidate
-from freehold.workflows.journey.measuring import SELECTION_SPLIT, measured, on_scale_of, tried
+from freehold.workflows.journey.measuring import SELECTION_SPLIT, measured, on_scale_of, request_cost, tried
 from freehold.workflows.journey.methods import Bench, Candidate
 from freehold.workflows.journey.methods.method import endpoint_of
-from freehold.workflows.journey.request_cost import request_cost
 from freehold.workflows.prove.results import frozen_answers
 
 _ENCODER_PARAMETERS = 30e6

@@ -125,10 +125,7 @@ def _unsuited_model(candidate: Candidate) -> Unsuited | None:
 
 def missing_for(candidate: Candidate, *, encoder_before: bool = False) -> Unsuited | None:
     """What is to be installed before this candidate can be made; None where all is here."""
-    said = candidate.settings
-    if candidate.method == "examples" and (
-        said.retriever == "encoder" or (said.retriever is None and encoder_before)
-    ):
+    if candidate.method == "examples" and encoder_before:
         return None  # an encoder finds them, by meaning
     return missing_extra(candidate.method)
 

@@ -7,8 +7,7 @@ import pytest
 from tests.gateway.loopback import ANSWER, FakeUpstream, plain, stream
 
 from freehold.agents.mcp.calling import AgentLimits, AgentServer
-from freehold.agents.mcp.limits import OverBudgetError
-from freehold.agents.mcp.places import OutsideError
+from freehold.agents.mcp.limits import OutsideError, OverBudgetError
 from freehold.agents.mcp.tools import TOOLS
 from freehold.errors import FreeholdError, UsageError
 from freehold.types.progress import Silent
@@ -45,7 +44,7 @@ def test_the_journey_says_what_it_will_do_and_ends_with_a_verdict(use, question)
     assert use("check_migration")["preflight"]["findings"]
     made = use("migrate")
     assert made["exit_code"] == 0 and made["candidates"][0]["stopped"] is None
-    assert use("show_report")["id"] == use("show_report", report_id=made["report"][-32:-20])["id"]
+    assert use("show_report")["id"] == use("show_report", report_id=made["report_id"][:12])["id"]
     with pytest.raises(UsageError, match="mixture"):
         use("show_mixture")
 
@@ -103,7 +102,7 @@ def rented(folder):
 
     upstream.answer = label
     path = folder / "freehold.toml"
-    before, _, after = path.read_text().partition("[candidates]")
+    before, _, after = path.read_text().partition("[[candidates]]")
     path.write_text(
         f'{before}[[candidates]]\nmodel = "big"\nendpoint = "house"\n[[endpoints]]\nname = "house"\n'
         f'base_url = "{upstream.base_url}"\nmodels = ["big"]\n'

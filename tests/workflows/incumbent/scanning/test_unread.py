@@ -1,6 +1,8 @@
 from pathlib import Path
 
-from freehold.workflows.incumbent.scanning.unread import MOST_NAMED, Unread
+import pytest
+
+from freehold.workflows.incumbent.scanning.listing import MOST_NAMED, Unread, files, printable
 
 
 def test_code_comes_first_and_is_named_whole():
@@ -11,3 +13,17 @@ def test_code_comes_first_and_is_named_whole():
     code, prose = others.groups()
     assert (code.reason, code.count, len(code.paths)) == ("no reader for Swift", 30, 30)
     assert (prose.reason, prose.count, len(prose.paths)) == ("prose", 30, MOST_NAMED)
+
+
+@pytest.mark.process
+def test_folders_of_dependencies_are_left_out(tmp_path):
+    for name in ("app/a.py", "node_modules/x.js", ".venv/lib/y.py", "build/z.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("pass\n")
+    skipped = []
+    assert [path.relative_to(tmp_path).as_posix() for path in files(tmp_path, skipped)] == ["app/a.py"]
+    assert skipped == []
+
+
+def test_a_path_cannot_steer_a_terminal():
+    assert printable("a\x1b[31m.py") == r"a\x1b[31m.py"

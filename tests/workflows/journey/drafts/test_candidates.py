@@ -3,22 +3,19 @@
 import re
 
 import msgspec
-import pytest
 
-from freehold.errors import UsageError
-from freehold.types.config import DEFAULT_MODEL, CandidateConfig, parse
+from freehold.types.config import CandidateConfig, parse
 from freehold.types.planning.assessment import ModelLimits, Needs
 from freehold.workflows.choose.assess import assess
 from freehold.workflows.journey.drafting import Guess
-from freehold.workflows.journey.drafts.candidates import (
+from freehold.workflows.journey.ladder import (
     QuestionLanguages,
-    named,
-    named_lora,
+    Rung,
+    as_toml,
     only_here,
     picked,
     proposed,
 )
-from freehold.workflows.journey.ladder import Rung, as_toml
 from freehold.workflows.project import open_project
 from freehold.workflows.train.encoder import MULTILINGUAL_BASE
 
@@ -55,8 +52,6 @@ def test_what_is_not_installed_is_a_remark():
     text = "\n".join(['[app]\nname = "a"', *only_here(rungs)])
     assert parse(text).candidates == (rungs[1].candidate,)
     assert "# left out: a/b · encoder, which needs pip install 'freehold[encoder]'" in text
-    named = parse("\n".join(['[app]\nname = "a"', *named_lora([DEFAULT_MODEL, "a/b"])])).candidates
-    assert [(one.model, one.method) for one in named] == [(DEFAULT_MODEL, "lora"), ("a/b", "lora")]
 
 
 def test_the_model_that_writes_is_the_first_of_the_shortlist_for_the_task(tmp_path, monkeypatch):
@@ -88,13 +83,3 @@ def test_a_key_for_few_labels_is_named_where_it_applies():
     assert encoder.unlabelled == "traffic"
     plenty = "\n".join(as_toml(proposed(Guess("label", {}, ""), LABELS, QuestionLanguages(), 300)))
     assert "unlabelled" not in plenty
-
-
-def test_a_candidate_may_be_named_with_its_method():
-    text = "\n".join(named(["a/b:lora", "c/d", "file:/x/y.gguf"]))
-    assert [(one.model, one.method) for one in parse('[app]\nname = "a"\n' + text).candidates] == [
-        ("a/b", "lora"), ("c/d", None), ("file:/x/y.gguf", None)
-    ]  # fmt: skip
-    assert named(["a/b"])[0] == "[candidates]"
-    with pytest.raises(UsageError, match="lara is not a method"):
-        named(["a/b:lara"])

@@ -9,8 +9,7 @@ from benchmarks.mixed_log import as_record, mixed_log
 
 from freehold.datasets.recipe import Recipe
 from freehold.datasets.sampling import sample_of
-from freehold.datasets.tasks.asked import asked_task
-from freehold.datasets.tasks.selecting import any_fits
+from freehold.datasets.tasks.asked import any_fits, asked_task
 from freehold.evals.scorers import for_task
 from freehold.store import open_store
 from freehold.types.progress import Silent
@@ -129,28 +128,6 @@ def test_a_project_of_the_whole_log_has_no_other_tasks(log, tmp_path):
         assert log_identity(project, store) == []
 
 
-def test_none_are_asked_where_none_are_wanted(project):
-    assert others(project, 0) == ((), ())
-
-
-def test_a_log_of_one_task_says_so(project, log):
-    mine = [json.dumps(as_record(one)) for one in LOG]
-    with open_store(project.store_url) as store:
-        import_file(project, log, progress=Silent())
-        kept = {json.dumps(trace.request, sort_keys=True) for trace in store.traces()}
-    log.write_text(
-        "".join(
-            f"{line}\n" for line in mine if json.dumps(_request(json.loads(line)), sort_keys=True) in kept
-        )
-    )
-    found = others(project)
-    assert found.tasks == () and found.notes == ("the log holds no request of another task with an answer",)
-
-
-def _request(record):
-    return record.get("request", record)
-
-
 def test_personal_data_is_replaced_as_in_a_dataset(tmp_path):
     lines = []
     for n in range(60):
@@ -174,15 +151,6 @@ def test_personal_data_is_replaced_as_in_a_dataset(tmp_path):
     (found,) = others(open_project(tmp_path / "freehold.toml")).tasks
     assert len(found.samples) == 30
     assert not any("@" in str(sample) for sample in found.samples)
-
-
-def test_a_changed_log_is_another_one(project, log):
-    with open_store(project.store_url) as store:
-        before = log_identity(project, store)
-        assert before == log_identity(project, store)
-        with log.open("a") as file:
-            file.write(json.dumps(as_record(LOG[0])) + "\n")
-        assert before != log_identity(project, store)
 
 
 def test_a_long_log_is_drawn_from_evenly(project, log, monkeypatch):

@@ -3,15 +3,20 @@
 from decimal import Decimal
 
 import msgspec
+import numpy as np
 import pytest
+from tests.workflows.journey.rehearsal import Told, bench, candidate_of, project
 
+from freehold.stats.rules import DecisionRule
+from freehold.stats.selection import SelectionRule
 from freehold.types.config import parse
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import LatencySummary
 from freehold.types.machine import Accelerator, Machine
 from freehold.types.selected import SelectionScores
+from freehold.workflows.journey.candidate import CandidateRunner
+from freehold.workflows.journey.measuring import hour_price, measured, on_scale_of, request_cost, tried
 from freehold.workflows.journey.methods import Candidate
-from freehold.workflows.journey.request_cost import hour_price, request_cost
 
 MACHINE = Machine(name="two cores", cores=2, memory_bytes=8, available_memory_bytes=8, cpu="x")
 PRICED = """
@@ -87,3 +92,45 @@ def test_an_hour_is_as_stated_else_what_accelerators_rent_for_else_assumed():
     assert Decimal(1) < rented.usd < Decimal(6) and "rental prices" in rented.why
     odd = msgspec.structs.replace(gpu, name="an unknown one")
     assert "assumed" in hour_price(plain, msgspec.structs.replace(MACHINE, accelerators=(gpu, odd))).why
+
+
+def test_a_candidate_is_measured_once_on_the_same_samples(tmp_path):
+    told = Told()
+    with bench(project(tmp_path), progress=told) as ready:
+        candidate = candidate_of(ready.project, "as_is")
+        made = CandidateRunner(ready).make(candidate).made
+        first = measured(ready, candidate, made, items=5)
+        again = measured(ready, candidate, made, items=5)
+    assert first == again and len(first.differences) == 5
+    assert [note for name, note in told.steps if "measure it on 5" in name] == [
+        "",
+        "unchanged since the last run",
+    ]
+
+
+def scores_of_tried(**changed):
+    fields = {
+        "of": 3, "differences": (0.0, None, -1.0), "groups": ("a", None, "a"), "against": "incumbent", "mean": 0.5,
+        "incumbent_mean": 0.9, "latency": LatencySummary(n=3, concurrency=1), "seconds_per_request": None,
+    }  # fmt: skip
+    return SelectionScores(**fields | changed)
+
+
+def test_an_item_without_a_score_keeps_its_place():
+    found = tried("small", scores_of_tried(), usd=0.2, stopped="dropped")
+    np.testing.assert_array_equal(found.differences, [0.0, np.nan, -1.0])
+    assert found.codes.tolist() == [0, 1, 0]
+    assert (found.name, found.cost, found.stopped) == ("small", 0.2, "dropped")
+    assert tried("small", scores_of_tried(groups=(None, None, None))).codes is None
+
+
+def test_a_rule_takes_the_scale_of_the_scores_and_nothing_else():
+    rule = SelectionRule(decision=DecisionRule(margin=0.05, alpha=0.01), held_out=300, least_chance=0.7)
+    wide = on_scale_of(scores_of_tried(lo=-1.0), rule)
+    assert (wide.decision.lo, wide.decision.hi, wide.decision.margin, wide.decision.alpha) == (
+        -1.0,
+        1.0,
+        0.05,
+        0.01,
+    )
+    assert (wide.held_out, wide.least_chance) == (300, 0.7)

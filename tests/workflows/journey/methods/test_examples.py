@@ -58,13 +58,8 @@ def test_each_step_is_done_once_and_again_where_its_index_is_gone(tmp_path):
 
 def test_what_is_named_is_taken(tmp_path):
     with bench(project(tmp_path)) as ready:
-        made = EXAMPLES.make(candidate(ready.project, k=3, order="nearest_first", retriever="bm25"), ready)
-    assert (made.plan.preparation.examples.k, made.plan.preparation.examples.order) == (3, "nearest_first")
-
-
-def test_an_encoder_that_is_not_there_is_not_replaced_by_words(tmp_path):
-    with bench(project(tmp_path)) as ready, pytest.raises(NotMadeError, match="no encoder was trained"):
-        EXAMPLES.make(candidate(ready.project, retriever="encoder"), ready)
+        made = EXAMPLES.make(candidate(ready.project, k=3), ready)
+    assert made.plan.preparation.examples.k == 3
 
 
 def test_a_context_without_room_is_refused_before_anything_is_fetched(tmp_path, monkeypatch):
@@ -79,7 +74,7 @@ def test_what_a_migration_promoted_is_what_is_served_from_then_on(tmp_path):
     """Named in the file, proven with its examples, kept, and started again by `freehold up`."""
     opened = project(tmp_path)
     path = tmp_path / "freehold.toml"
-    named = path.read_text().partition("[candidates]")
+    named = path.read_text().partition("[[candidates]]")
     serve = named[2].partition("[serve]")
     table = f'[[candidates]]\nmodel = "{opened.config.models[0]}"\nmethod = "examples"\nk = 4\n'
     path.write_text(named[0] + table + serve[1] + serve[2])

@@ -21,9 +21,9 @@ from freehold.workflows.project import open_project
 
 
 def config(*, engine="auto", train="lora", models=("org/a", "org/b")):
+    tables = [f'[[candidates]]\nmodel = "{one}"\n' for one in models]
     return parse(
-        f'[app]\nname = "x"\n[candidates]\nmodels = {list(models)}\n[train]\nmethod = "{train}"\n'
-        f'[serve]\nengine = "{engine}"\n'
+        f'[app]\nname = "x"\n{"".join(tables)}[train]\nmethod = "{train}"\n[serve]\nengine = "{engine}"\n'
     )
 
 

@@ -36,7 +36,7 @@ def opened_with(tmp_path, monkeypatch, *, pseudo=60, unlabelled=0):
     more_rows(opened, [*right, *said, *nobody])
     path = opened.config_path
     text = path.read_text().replace("held_out = 0.5", "held_out = 0.1\nunlabelled = true")
-    path.write_text(text.replace("[candidates]", "[curate]\nnear_duplicates = 0\n[candidates]"))
+    path.write_text(text.replace("[[candidates]]", "[curate]\nnear_duplicates = 0\n[[candidates]]"))
     return open_project(path)
 
 

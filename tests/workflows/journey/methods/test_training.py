@@ -3,6 +3,7 @@ stood in for."""
 
 import shutil
 from itertools import islice
+from pathlib import Path
 
 import pytest
 from tests.workflows.journey.rehearsal import (
@@ -11,17 +12,20 @@ from tests.workflows.journey.rehearsal import (
     candidate_of,
     quick_training,
     small_machine,
+    trained,
     training_project,
 )
 
 from freehold.datasets import building
-from freehold.errors import UsageError
+from freehold.errors import EngineError, UsageError
 from freehold.types.machine import Fit
-from freehold.types.training import Adapter
+from freehold.types.training import Adapter, WholeModel
 from freehold.workflows.journey.methods import METHODS, NotMadeError
+from freehold.workflows.journey.methods import training as method
 from freehold.workflows.journey.methods.training import learn
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.parity import MOST_PROMPTS
+from freehold.workflows.weights.pull import ensure_weights
 
 
 def make(opened, *, progress=None):
@@ -97,3 +101,43 @@ def test_an_option_the_engine_does_not_know_is_told_before_anything_is_fetched(t
     with pytest.raises(UsageError, match="unknown option flash_atention"):
         make(open_project(path), progress=told)
     assert told.steps == []
+
+
+def test_the_trained_weights_are_served_under_an_adapters_name(tmp_path, monkeypatch):
+    opened = training_project(tmp_path, monkeypatch, train='method = "full"\n')
+    asked = quick_training(monkeypatch)
+    candidate = candidate_of(opened, "full")
+    with bench(opened) as ready:
+        made = METHODS["full"].make(candidate, ready)
+        assert ready.store.latest(WholeModel) == made.trained
+    assert made.plan.model == f"{candidate.model}:inbox"
+    assert made.plan.weights_path == str(Path(made.trained.path) / "model.gguf") != made.weights.path
+    assert made.plan.weights_sha256 == made.trained.files["model.gguf"]
+    assert (made.plan.adapters, made.untrained_model) == ((), None), "the base is not there to be asked"
+    assert asked["parity"][0]["plan"].model == made.plan.model
+    assert made.parity.passed
+
+
+def test_the_base_and_its_adapter_answer_under_two_names(tmp_path, monkeypatch):
+    opened = training_project(tmp_path, monkeypatch)
+    asked = quick_training(monkeypatch)
+    candidate = candidate_of(opened, "lora")
+    with bench(opened) as ready:
+        made = METHODS["lora"].make(candidate, ready)
+    (mount,) = made.plan.adapters
+    assert (made.plan.engine, made.plan.model) == ("llamacpp", candidate.model)
+    assert (mount.name, Path(mount.path).name) == (f"{candidate.model}:inbox", "adapter.gguf")
+    assert (mount.adapter_id, mount.base_sha256) == (made.trained.id, made.weights.sha256)
+    assert made.plan.weights_path == made.weights.path and made.fit.fits
+    assert made.untrained_model == candidate.model, "the base is asked as well, to show what training brought"
+    assert (made.parity.passed, asked["parity"][0]["adapter_path"]) == (True, made.trained.path)
+
+
+def test_an_adapter_without_a_gguf_says_how_to_get_one(tmp_path, monkeypatch):
+    opened = training_project(tmp_path, monkeypatch)
+    candidate = candidate_of(opened, "lora")
+    base = ensure_weights(candidate.model, opened.settings)
+    result = trained(Adapter, tmp_path, "adapter_model.safetensors")
+    with bench(opened) as ready, pytest.raises(EngineError, match="has no GGUF file") as caught:
+        method.serving_plan(candidate, ready, base, result)
+    assert "--fresh" in caught.value.hint

@@ -88,7 +88,7 @@ def with_candidates(opened, candidates):
     """The project with candidates of their own in place of the short form."""
     file = opened.root / "freehold.toml"
     text = file.read_text()
-    file.write_text(text.replace(f'[candidates]\nmodels = ["{MODEL}"]\n', candidates))
+    file.write_text(text.replace(f'[[candidates]]\nmodel = "{MODEL}"\n', candidates))
     return open_project(file)
 
 

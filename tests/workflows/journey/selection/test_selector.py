@@ -7,12 +7,15 @@ from tests.workflows.journey.rehearsal import Told, project
 
 from freehold.engines import start
 from freehold.store import open_store
+from freehold.types.config import parse
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import ItemLook
 from freehold.types.report import Report
 from freehold.types.verdict import Verdict
 from freehold.workflows.journey import measuring, selection
+from freehold.workflows.journey.methods import candidates
 from freehold.workflows.journey.migrate import migrate
+from freehold.workflows.journey.selection import cheapest_first
 from freehold.workflows.project import open_project
 
 BAD, GOOD, FAR = (
@@ -56,7 +59,7 @@ def several(
     """Three candidates: a good one and a bad one on the fake, and one behind an endpoint that is not cheap."""
     opened = project(tmp_path, rows=600)
     text = opened.config_path.read_text()
-    head = text.partition("[candidates]")[0].replace(
+    head = text.partition("[[candidates]]")[0].replace(
         "held_out = 0.5", f"held_out = 0.5\nvalidation = {validation}"
     )
     tables = {
@@ -213,3 +216,32 @@ def test_a_fault_of_freehold_itself_ends_the_journey(tmp_path, monkeypatch):
     monkeypatch.setattr(measuring, "score_on_selection", broken)
     with pytest.raises(RuntimeError, match="a defect"):
         migrate(several(tmp_path, order=(BAD, GOOD)), progress=Told())
+
+
+SMALL, LARGE, HOUSE = "HuggingFaceTB/SmolLM2-135M-Instruct", "Qwen/Qwen3-8B", "org/served"
+
+
+def order(tables):
+    config = parse(
+        '[app]\nname = "x"\n[[endpoints]]\nname = "house"\nbase_url = "http://127.0.0.1:9"\n'
+        "price = { prompt = 2, completion = 2 }\n" + "".join(f"[[candidates]]\n{one}\n" for one in tables)
+    )
+    return [(one.model, one.method) for one in cheapest_first(candidates(config), config)]
+
+
+def test_small_models_come_first_and_what_is_paid_for_by_its_price():
+    tables = [
+        f'model = "{HOUSE}"\nendpoint = "house"',
+        f'model = "{LARGE}"',
+        'model = "org/encoder"\nmethod = "encoder"',
+        f'model = "{SMALL}"',
+    ]
+    assert [model for model, _ in order(tables)] == ["org/encoder", SMALL, LARGE, HOUSE]
+
+
+def test_of_one_model_what_is_untrained_comes_first_and_longer_requests_last():
+    tables = [
+        f'model = "{SMALL}"\nmethod = "{method}"' + ('\nreminder = "x"' if method == "prompt" else "")
+        for method in ("examples", "lora", "prompt", "as_is", "full")
+    ]
+    assert [method for _, method in order(tables)] == ["as_is", "lora", "full", "prompt", "examples"]

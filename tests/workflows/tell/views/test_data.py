@@ -10,7 +10,7 @@ from tests.workflows.tell.views import evidence
 from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.types.dataset import Message, Sample
-from freehold.workflows.data.sample_page import PAGE_SAMPLES
+from freehold.workflows.data.dataset import PAGE_SAMPLES
 from freehold.workflows.tell.views.data import DataQuery, data, shown_sample
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)

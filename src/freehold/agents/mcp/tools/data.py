@@ -6,23 +6,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from freehold.agents.mcp.call import ToolCall
-from freehold.agents.mcp.tool import Arguments, FileName, FileNames, ModelName, Tool
+from freehold.agents.mcp.tool import Arguments, FileName, FileNames, Tool, ToolCall
 from freehold.agents.mcp.tools.questions import NoArguments
-
-ScorerName = (
-    Annotated[
-        str,
-        Meta(
-            pattern="^[a-z_]+$",
-            max_length=40,
-            description="How answers are scored: label, exact, number, json, tool_calls, judge … None: guessed "
-            "from them.",
-        ),
-    ]
-    | None
-)
-"""A name only: a file with a function of its own would be a program that the agent chooses."""
 
 
 class DraftArguments(Arguments, frozen=True, kw_only=True):
@@ -34,11 +19,6 @@ class DraftArguments(Arguments, frozen=True, kw_only=True):
         Annotated[str, Meta(max_length=200, description="The rented model; None: as the log names it.")]
         | None
     ) = None
-    candidates: Annotated[
-        list[ModelName],
-        Meta(max_length=10, description="Open models to try, MODEL or MODEL:METHOD. Empty: chosen."),
-    ] = []
-    scorer: ScorerName = None
 
 
 class ImportArguments(Arguments, frozen=True, kw_only=True):
@@ -65,8 +45,6 @@ def _draft(call: ToolCall, asked: DraftArguments) -> Any:
         folder=call.root,
         held_out=None if asked.held_out is None else call.places.inside(asked.held_out),
         incumbent=asked.incumbent,
-        candidates=tuple(asked.candidates),
-        scorer=asked.scorer,
     )
 
 

@@ -8,10 +8,8 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta
 
-from freehold.agents.mcp.call import ToolCall
-from freehold.agents.mcp.places import OutsideError
-from freehold.agents.mcp.tool import ActArguments, Arguments, FileName, ModelName, Tool
-from freehold.agents.mcp.tools.data import ScorerName
+from freehold.agents.mcp.limits import OutsideError
+from freehold.agents.mcp.tool import ActArguments, Arguments, FileName, ModelName, Tool, ToolCall
 from freehold.agents.mcp.tools.questions import NoArguments
 from freehold.errors import UsageError
 
@@ -21,6 +19,21 @@ Margin = Annotated[
 ]
 ScorePair = Annotated[list[float | None], Meta(min_length=2, max_length=2)]
 MaxRequests = Annotated[int, Meta(ge=1, le=1_000_000, description="Send at most this many requests.")]
+
+
+ScorerName = (
+    Annotated[
+        str,
+        Meta(
+            pattern="^[a-z_]+$",
+            max_length=40,
+            description="How answers are scored: label, exact, number, json, tool_calls, judge … None: guessed "
+            "from them.",
+        ),
+    ]
+    | None
+)
+"""A name only: a file with a function of its own would be a program that the agent chooses."""
 
 
 class CompareArguments(Arguments, frozen=True, kw_only=True):
@@ -160,7 +173,7 @@ def _migrate(call: ToolCall, asked: MigrateArguments) -> Any:
             {"name": one.label, "stopped": one.stopped, "not_chosen": one.not_chosen}
             for one in made.report.candidates
         ],
-        "report": f"freehold://reports/{made.report.id}",
+        "report_id": made.report.id,
         "page": made.written.html,
     }
 

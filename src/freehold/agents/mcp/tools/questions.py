@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from freehold.agents.mcp.call import ToolCall
-from freehold.agents.mcp.tool import Arguments, FileName, FileNames, ModelName, Tool
+from freehold.agents.mcp.tool import Arguments, FileName, FileNames, ModelName, Tool, ToolCall
 
 Machine = (
     Annotated[

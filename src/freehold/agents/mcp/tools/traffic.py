@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from freehold.agents.mcp.call import ToolCall
-from freehold.agents.mcp.tool import ActArguments, Arguments, Route, Tool, Why
+from freehold.agents.mcp.tool import ActArguments, Arguments, Route, Tool, ToolCall, Why
 from freehold.agents.mcp.tools.questions import NoArguments
 from freehold.errors import UsageError
 

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from freehold.datasets.importing.files.json_rows import json_line_rows, json_rows
-from freehold.datasets.importing.files.reading import DAMAGED, bounded_lines, opened
-from freehold.datasets.importing.files.row import SourceRow, json_or_none
+from freehold.datasets.importing.files.reading import DAMAGED, SourceRow, bounded_lines, json_or_none, opened
 from freehold.datasets.importing.files.table_rows import arrow_rows, csv_rows
 
 Container = Literal["json lines", "json", "csv", "parquet", "arrow"]

@@ -20,7 +20,7 @@ import pyarrow.ipc
 import pyarrow.parquet
 
 from freehold import unpacking
-from freehold.datasets.importing.files.row import json_or_none
+from freehold.datasets.importing.files.reading import json_or_none
 from freehold.types.units import GIB, MIB
 
 MEMORY_BYTES = 2 * GIB

@@ -10,8 +10,14 @@ from pathlib import Path
 import msgspec
 
 from freehold.datasets.importing.files import reading
-from freehold.datasets.importing.files.reading import CHUNK_BYTES, DAMAGED, bounded_lines, opened
-from freehold.datasets.importing.files.row import SourceRow, shown
+from freehold.datasets.importing.files.reading import (
+    CHUNK_BYTES,
+    DAMAGED,
+    SourceRow,
+    bounded_lines,
+    opened,
+    shown,
+)
 from freehold.datasets.importing.records import SHOWN_CHARACTERS
 from freehold.types.units import MIB
 

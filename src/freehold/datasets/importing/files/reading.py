@@ -6,8 +6,11 @@ import io
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
+import msgspec
+
+from freehold.datasets.importing.records import SHOWN_CHARACTERS
 from freehold.errors import InputError
 from freehold.late import zstandard
 from freehold.types.units import MIB
@@ -144,3 +147,26 @@ def bounded_lines(file: IO[bytes]) -> Iterator[bytes]:
             while (more := file.readline(CHUNK_BYTES)) and not more.endswith(b"\n"):
                 pass
         yield line
+
+
+class SourceRow(NamedTuple):
+    """One record as it stands in a file. `problem` says why `value` could not be read."""
+
+    line: int
+    value: dict[str, Any] | None
+    size: int
+    text: str = ""
+    problem: str | None = None
+
+
+def shown(text: bytes) -> str:
+    """The beginning of a record, as a reject shows it."""
+    return text[:SHOWN_CHARACTERS].decode("utf-8", "replace")
+
+
+def json_or_none(text: bytes) -> Any:
+    """A JSON value; None where the text is not one."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

@@ -15,8 +15,7 @@ import msgspec
 
 from freehold.bounded.caller import BoundedCaller
 from freehold.bounded.pool import OutOfBoundsError
-from freehold.datasets.importing.files.reading import DAMAGED, opened, unreadable
-from freehold.datasets.importing.files.row import SourceRow, shown
+from freehold.datasets.importing.files.reading import DAMAGED, SourceRow, opened, shown, unreadable
 from freehold.datasets.importing.records import MAX_RECORD_BYTES, SHOWN_CHARACTERS
 from freehold.errors import InputError, MissingExtraError
 from freehold.unpacking import check_ratio

@@ -16,7 +16,7 @@ from pathlib import PurePath
 from typing import Literal
 
 from freehold.workflows.incumbent.scanning import config, manifests, text
-from freehold.workflows.incumbent.scanning.unread import LOCK_FILES
+from freehold.workflows.incumbent.scanning.listing import LOCK_FILES
 from freehold.workflows.incumbent.scanning.word import Word
 
 LONG_LINE = 5_000

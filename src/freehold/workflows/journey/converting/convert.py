@@ -2,111 +2,109 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-from freehold import files
 from freehold.catalog.vendors import with_addresses
-from freehold.errors import InputError, UsageError
+from freehold.errors import InputError
 from freehold.types.config import parse
+from freehold.types.record import Record
 from freehold.visible import one_line
-from freehold.workflows.journey.converting import litellm
-from freehold.workflows.journey.converting.parts import (
-    ConfigParts,
-    ConvertedConfig,
+from freehold.workflows.journey.converting.litellm import (
+    REFERENCE,
+    ConvertedTables,
+    Mapped,
+    Table,
     Unmapped,
-    referred_variables,
+    Variable,
+    recognises,
 )
 from freehold.workflows.journey.converting.reading import read_document
-from freehold.workflows.journey.drafting import name_of, place
-from freehold.workflows.project import CONFIG_NAME
+from freehold.workflows.journey.drafting import name_of, place, value
 
 _SECRET_KEY = re.compile(
     r"(?:^|[_-])(?:api|access|secret|private|master|auth)[_-]?key(?:[_-]?id)?$|secret|password|passwd|token$|credential|"
     r"authorization|salt[_-]?key$",
     re.IGNORECASE,
 )
-_REFERS = "os.environ/"
 _SHORTEST_SECRET = 8
-_MOST_UNREAD = 40
 
 
-class ConvertRequest(NamedTuple):
-    """What is converted, and how. What is None is told from the file."""
+class ConvertedConfig(Record, frozen=True, kw_only=True):
+    """LiteLLM's configuration as a `freehold.toml`; `assumed` is what the file does not say."""
 
-    file: Path
-    folder: Path
-    incumbent: str | None = None
-    write: bool = False
-    replace: bool = False
+    file: str
+    toml: str
+    mapped: tuple[Mapped, ...]
+    assumed: tuple[str, ...]
+    unmapped: tuple[Unmapped, ...]
+    environment: tuple[Variable, ...]
 
 
-def convert(request: ConvertRequest) -> ConvertedConfig:
-    """Read the file, convert it, and write `freehold.toml` into `request.folder` where that is asked for.
+def convert(file: Path, incumbent: str | None = None) -> ConvertedConfig:
+    """Read the file and convert it; `incumbent` is the model to leave, told from the file where it is None.
 
-    Raises `InputError` for a file that is not LiteLLM's or beyond bounds, `UsageError` where there is a
-    `freehold.toml` already, `StorageError` when it cannot be written. What it writes has been read by the project's own
-    strict reader before.
+    Raises `InputError` for a file that is not LiteLLM's or beyond bounds. What it gives has been read by the project's
+    own strict reader before.
     """
-    target = request.folder / CONFIG_NAME
-    if request.write and target.exists() and not request.replace:
-        raise UsageError(
-            f"{target} is there already",
-            hint="write into another folder with --dir, or overwrite it with --replace",
-        )
-    document = read_document(request.file)
-    if not litellm.recognises(document):
+    document = read_document(file)
+    if not recognises(document):
         raise InputError(
             "is not a configuration of LiteLLM's proxy",
-            path=str(request.file),
+            path=str(file),
             hint="those of other tools are taken over by hand: docs/guides/import-config.md says which key is which; "
             "a log of traffic is read by: freehold import FILE",
         )
-    parts = ConfigParts(
-        name_of(request.folder),
-        place(request.file, request.folder),
-        referred_variables(document),
-    )
-    unread = litellm.convert(document, parts, request.incumbent)
-    if not parts.has_anything:
+    parts = ConvertedTables(document, str(file), incumbent)
+    if not parts.routes:
         raise InputError(
             "nothing in it could be converted: "
-            + "; ".join(f"{one.source}: {one.why}" for one in parts.unmapped[:3]),
-            path=str(request.file),
+            + "; ".join(f"{where}: {why}" for where, why in [*parts.unmapped.items()][:3]),
+            path=str(file),
         )
-    told = {one.source for one in parts.unmapped}
-    rest = [where for where in unread if where not in told]
-    for where in rest[:_MOST_UNREAD]:
-        parts.lacks(where, "freehold has nothing of the kind")
-    if len(rest) > _MOST_UNREAD:
-        parts.lacks(
-            "others", f"{len(rest) - _MOST_UNREAD:,} settings more that freehold has nothing of the kind for"
-        )
-    text = parts.toml()
+    text = _toml(parts, file)
     with_addresses(parse(text, path="the converted file"))
     made = ConvertedConfig(
-        file=str(request.file),
-        path=str(target) if request.write else None,
+        file=str(file),
         toml=text,
         mapped=tuple(parts.mapped),
         assumed=tuple(map(_line, parts.assumed)),
-        unmapped=tuple(Unmapped(source=_line(one.source), why=_line(one.why)) for one in parts.unmapped),
+        unmapped=tuple(
+            Unmapped(source=_line(where), why=_line(why)) for where, why in parts.unmapped.items()
+        ),
         environment=tuple(parts.environment.values()),
-        commands=tuple(dict.fromkeys(map(_line, parts.commands))),
     )
-    _check_without_secrets(made, document, request.file)
-    if request.write:
-        with (
-            files.writing(f"{target}: cannot be written", hint="choose another folder with --dir"),
-            files.shared(target),
-        ):
-            request.folder.mkdir(parents=True, exist_ok=True)
-            files.write(target, text)
+    _check_without_secrets(made, document, file)
     return made
+
+
+def _toml(parts: ConvertedTables, path: Path) -> str:
+    lines = [
+        f"# Converted from LiteLLM's {json.dumps(place(path, Path()))[1:-1]} by freehold import-config.",
+        "",
+    ]
+    tables: list[tuple[str, Table]] = [("[app]", {"name": name_of(Path())})]
+    tables += [("[incumbent]", parts.incumbent)] if parts.incumbent else []
+    tables += [("[[endpoints]]", one) for one in parts.endpoints.values()]
+    tables += [("[[routes]]", one) for one in parts.routes]
+    for header, table in tables:
+        lines += [header, *(f"{key} = {value(one)}" for key, one in _said(table).items()), ""]
+    return "\n".join(lines)
+
+
+def _said(table: Table) -> Table:
+    """A table without what is empty, inner ones included."""
+    inner = {key: _said(one) if isinstance(one, dict) else one for key, one in table.items()}
+    return {
+        key: [_said(part) for part in one] if isinstance(one, list) else one
+        for key, one in inner.items()
+        if one not in (None, {}, [])
+    }
 
 
 def _line(text: str) -> str:
@@ -141,7 +139,7 @@ def _secrets(value: Any, where: str = "") -> Iterator[tuple[str, str]]:
             is_secret = (
                 _SECRET_KEY.search(str(key))
                 and len(one) >= _SHORTEST_SECRET
-                and not one.strip().startswith(_REFERS)
+                and not REFERENCE.match(one.strip())
             )
             if is_secret:
                 yield at, one.strip()

@@ -1,4 +1,4 @@
-"""The configuration of LiteLLM's proxy, `config.yaml`.
+"""The configuration of LiteLLM's proxy, `config.yaml`: its deployments as endpoints, its groups as routes.
 
 Source of the shape: docs.litellm.ai/docs/proxy/configs and /config_settings (read 2026-11-29) and the example files of
 BerriAI/litellm, folder `litellm/proxy/example_config_yaml`.
@@ -6,21 +6,32 @@ BerriAI/litellm, folder `litellm/proxy/example_config_yaml`.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from freehold.workflows.journey.converting.addresses import (
-    VendorAddress,
-    address,
-    azure_address,
-    is_own_engine,
-    key_variable,
-    vendor_of,
-)
-from freehold.workflows.journey.converting.parts import ConfigParts, ConvertedModel
-from freehold.workflows.journey.converting.reading import Source, as_number
+from freehold.catalog.vendors import vendors
+from freehold.errors import InputError, UsageError, did_you_mean
+from freehold.types.record import Record
+from freehold.visible import one_line
+from freehold.workflows.journey.converting.reading import Source
 
+Table = dict[str, Any]
+REFERENCE = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]{0,120})")
 _CHAT = (None, "chat", "completion", "responses", "embedding")
+_VENDORS = {"fireworks_ai": "fireworks", "together_ai": "together"}
+"""Vendors that freehold knows by another name."""
+_OWN = {
+    "hosted_vllm": "http://localhost:8000/v1",
+    "lm_studio": "http://localhost:1234/v1",
+    "llamafile": "http://localhost:8080/v1",
+    "xinference": "http://localhost:9997/v1",
+    "ollama": "http://localhost:11434",
+    "ollama_chat": "http://localhost:11434",
+}
+"""Engines that one runs oneself, and where each listens unless it is told otherwise."""
 _CLOUDS = {
     "bedrock": 'write [[endpoints]] with preset = "bedrock" (or "bedrock-mantle"), the region\'s base_url, and '
     'credentials = "aws", or api_key_env for a Bedrock API key',
@@ -28,262 +39,421 @@ _CLOUDS = {
     'credentials = "google"',
     "sagemaker": "freehold asks OpenAI-, Anthropic- and Ollama-compatible APIs only",
 }
-_ELSEWHERE = {
+_BUDGET = "budgets are of keys and their labels: freehold keys limit --label LABEL usd_per_month=…"
+_FITS = "a prompt that is too long is sent where it fits, by context_tokens"
+_REQUESTS = "a setting of requests is the application's: freehold adds none"
+_LACKING = {
     "general_settings": "keys are made by commands: freehold keys add NAME; [store] names a database",
     "environment_variables": "set them where freehold runs",
     "guardrails": "freehold checks answers by schema and redacts what it captures; nothing else of guardrails",
     "mcp_servers": "the gateway passes tools through and serves none",
+    "routing_strategy": "traffic is not spread over deployments: the first answers, the others take over",
+    "max_budget": _BUDGET,
+    "budget_duration": _BUDGET,
+    "context_window_fallbacks": _FITS,
+    "content_policy_fallbacks": _FITS,
+    "temperature": _REQUESTS,
+    "max_tokens": _REQUESTS,
 }
+"""Why a key has no counterpart, by the last part of its name."""
+_LONGEST_NAME = 60
+_LONGEST_CACHE_S = 30 * 24 * 3600
+_MOST_RETRIES = 10
+_MOST_TARGETS = 20_000
+_MOST_UNREAD = 40
+
+
+class Mapped(Record, frozen=True, kw_only=True):
+    """Something of the file and what it became."""
+
+    source: str
+    """Where it stands in the file."""
+    target: str
+    """The table or key of `freehold.toml`."""
+
+
+class Unmapped(Record, frozen=True, kw_only=True):
+    """Something of the file that has no counterpart, and why, or what to do instead."""
+
+    source: str
+    why: str
+
+
+class Variable(Record, frozen=True, kw_only=True):
+    """An environment variable to set. `source` is where its value stands in the file, where it does."""
+
+    name: str
+    source: str | None
+
+
+class VendorAddress(NamedTuple):
+    """Where a model is asked. Two deployments with the same address are one endpoint. `price` is dollars per million
+    tokens, of the prompt and of the completion."""
+
+    preset: str | None = None
+    base_url: str | None = None
+    api: str = "openai"
+    api_key_env: str | None = None
+    price: tuple[Decimal, Decimal] | None = None
+
+    @property
+    def title(self) -> str:
+        """A name for the endpoint: the vendor's, or the host's."""
+        if self.preset is not None and (self.base_url is None or self.preset != "azure"):
+            return self.preset
+        host = urlsplit(self.base_url or "").hostname or "endpoint"
+        local = "ollama" if self.api == "ollama" else "local-engine"
+        return local if host in ("localhost", "127.0.0.1", "host.docker.internal") else host.split(".")[0]
+
+    def keys(self) -> Table:
+        """The same as keys of `[incumbent]` or `[[endpoints]]`."""
+        speaks = self.api if self.preset is None and self.api != "openai" else None
+        price = None if self.price is None else dict(zip(("prompt", "completion"), self.price, strict=True))
+        return {"preset": self.preset, "base_url": self.base_url, "api": speaks, "api_key_env": self.api_key_env,
+                "price": price}  # fmt: skip
 
 
 class Deployment(NamedTuple):
-    """One entry of `model_list` that freehold can ask."""
+    """One entry of `model_list` that freehold can ask; without `model` for the name that clients send."""
 
     group: str
-    asked: ConvertedModel
-    requests_per_minute: int | None
-    tokens_per_minute: int | None
+    address: VendorAddress
+    model: str | None
+    limits: dict[str, int | None]
     first_byte_ms: Decimal | None
     source: str
 
 
 def recognises(document: Any) -> bool:
     """Whether this is such a file."""
-    listed = document.get("model_list") if isinstance(document, dict) else None
+    listed = document.get("model_list")
     return isinstance(listed, list) and any(
         isinstance(one, dict) and isinstance(one.get("litellm_params"), dict) for one in listed
     )
 
 
-def convert(document: Any, parts: ConfigParts, incumbent: str | None) -> list[str]:
-    """Endpoints, routes and the incumbent. Returns what was not read."""
-    root = Source(document)
-    groups: dict[str, list[Deployment]] = {}
-    for entry in root.parts("model_list"):
-        made = _deployment(entry, parts)
-        if made is not None:
-            groups.setdefault(made.group, []).append(made)
-    settings = [
-        one for one in (root.part("litellm_settings"), root.part("router_settings")) if one is not None
-    ]
-    fallbacks = _fallbacks(settings)
-    for name in dict.fromkeys(one for others in fallbacks.values() for one in others):
-        if name not in groups:
-            parts.lacks("fallbacks", f"{name} is not among the models that were converted")
-    _set_incumbent(groups, parts, incumbent)
-    retries = next((found for one in settings if (found := one.whole("num_retries")) is not None), None)
-    cache = _cache(settings, parts)
-    for group, deployments in groups.items():
-        _route(group, deployments, groups, fallbacks, parts, retries=retries, cache=cache)
-    _aliases(settings, groups, fallbacks, parts)
-    _strategies(settings, groups, parts)
-    for key, why in _ELSEWHERE.items():
-        if key in root:
-            root.take(key)
-            parts.lacks(key, why)
-    if "general_settings" in document:
-        parts.commands.append(
-            "freehold keys add NAME   # a key for each application, in place of virtual keys"
+class ConvertedTables:
+    """What became of one document. No value of a key ever gets in here: a key that stands in the file becomes the name
+    of a variable, which is none of those that the file refers to."""
+
+    def __init__(self, document: dict[str, Any], path: str, incumbent: str | None) -> None:
+        self.incumbent: Table = {}
+        self.endpoints: dict[VendorAddress, Table] = {}
+        self.routes: list[Table] = []
+        self.mapped: list[Mapped] = []
+        self.assumed: dict[str, None] = {}
+        self.unmapped: dict[str, str] = {}
+        self.environment: dict[str, Variable] = {}
+        self._path = path
+        self._incumbent_at: VendorAddress | None = None
+        self._keys: dict[str, str] = {}
+        self._referred = set(_references(document))
+        self._targets = 0
+        root = Source(document)
+        self._groups: dict[str, list[Deployment]] = {}
+        for entry in root.parts("model_list"):
+            if (made := self._deployment(entry)) is not None:
+                self._groups.setdefault(made.group, []).append(made)
+        self._settings = [
+            one for key in ("litellm_settings", "router_settings") if (one := root.part(key)) is not None
+        ]
+        self._set_incumbent(incumbent)
+        self._all_routes()
+        rest = [one for one in root.unread() if one not in self.unmapped]
+        for where in rest[:_MOST_UNREAD]:
+            self.unmapped[where] = _LACKING.get(where.rpartition(".")[2], "freehold has nothing of the kind")
+        if rest[_MOST_UNREAD:]:
+            self.unmapped["others"] = f"{len(rest) - _MOST_UNREAD:,} settings more that freehold lacks, too"
+
+    def _deployment(self, entry: Source) -> Deployment | None:
+        params = entry.part("litellm_params")
+        group, model = entry.text("model_name"), params.text("model") if params is not None else None
+        info = entry.part("model_info") or Source({})
+        mode = info.text("mode")
+        if group is None or params is None or model is None:
+            why = "an entry without model_name, or without model in its litellm_params"
+        elif mode not in _CHAT:
+            why = f"models of the mode {mode} are passed on to the incumbent, without a route"
+        elif group not in ("*", "openai/*") and "*" in group:
+            why = "routes are for a model's whole name, or for * (any)"
+        else:
+            vendor, name = _vendor_and_name(model, params)
+            address = _address(vendor, name, params)
+            if address is not None:
+                return Deployment(
+                    group="*" if group == "openai/*" else group,
+                    address=address._replace(
+                        price=_price(params, info), api_key_env=self._key(vendor, params)
+                    ),
+                    model=None if name == "*" else name,
+                    limits={
+                        "requests_per_minute": _whole(params, "rpm") or _whole(entry, "rpm"),
+                        "tokens_per_minute": _whole(params, "tpm") or _whole(entry, "tpm"),
+                    },
+                    first_byte_ms=_milliseconds(params.number("stream_timeout")),
+                    source=entry.path,
+                )
+            why = next(
+                (way for cloud, way in _CLOUDS.items() if vendor.startswith(cloud)),
+                "the file does not say at which address this provider is asked",
+            )
+        self.unmapped[entry.path] = why
+        return None
+
+    def _key(self, vendor: str, params: Source) -> str | None:
+        """The environment variable with a deployment's key: the one that the file refers to, else the vendor's usual
+        one. A key that stands in the file itself is left there, and the variable is one to set."""
+        known = _known(vendor)
+        usual = None if known is None else f"{'azure_openai' if known == 'azure' else known}_api_key".upper()
+        text = params.text("api_key") or ""
+        if text.lower() in ("", "none"):
+            if vendor in _OWN or usual is None or "api_base" in params:
+                return None
+            self.environment.setdefault(usual, Variable(name=usual, source=None))
+            return usual
+        if reference := REFERENCE.fullmatch(text):
+            self.environment.setdefault(reference[1], Variable(name=reference[1], source=None))
+            return reference[1]
+        if text not in self._keys:
+            name = _unique(usual or "MODEL_API_KEY", {*self._keys.values(), *self._referred}, "_")
+            self._keys[text] = name
+            self.environment[name] = Variable(name=name, source=params.at("api_key"))
+        return self._keys[text]
+
+    def _set_incumbent(self, wanted: str | None) -> None:
+        """Say who is paid for today. Raises `UsageError` for a name that is not one of the file's: a proof against
+        another model would be worthless."""
+        groups = self._groups
+        named = [group for group, (first, *_) in groups.items() if first.model is not None]
+        if not groups or (wanted is None and not named):
+            return
+        if wanted is None and len(named) > 1:
+            self.assumed[
+                f"{named[0]} is the model to leave, as the first of the list; --incumbent names another"
+            ] = None
+        first = groups.get(wanted or named[0], groups.get("*", [None]))[0]
+        if first is None:
+            raise UsageError(
+                f"--incumbent {wanted}: the file has nothing of this name",
+                hint=did_you_mean(
+                    str(wanted), groups, f"it has: {one_line(', '.join([*groups][:20]))[:400]}"
+                ),
+            )
+        self._incumbent_at = first.address
+        self.incumbent = {"model": first.model or wanted, **first.address.keys()}
+        if first.address.api == "ollama":
+            self.incumbent |= {
+                "api": None,
+                "base_url": f"{(first.address.base_url or '').rstrip('/')}/v1",
+            }
+        self.mapped.append(Mapped(source=first.source, target="[incumbent]"))
+
+    def _all_routes(self) -> None:
+        retries = next((n for one in self._settings if (n := _whole(one, "num_retries")) is not None), None)
+        if retries is not None and retries > _MOST_RETRIES:
+            self.assumed[f"a failed connection is asked again {_MOST_RETRIES} times, not {retries:,}"] = None
+            retries = _MOST_RETRIES
+        cache = self._cache()
+        fallbacks = self._fallbacks()
+        for group, deployments in self._groups.items():
+            after = [*fallbacks.get(group, []), *(one for one in fallbacks.get("*", []) if one != group)]
+            others = [one for name in after for one in self._groups.get(name, [])]
+            where = ", ".join(one.source for one in deployments)
+            wait = deployments[0].first_byte_ms
+            if any(one.first_byte_ms not in (None, wait) for one in deployments):
+                self.unmapped[f"stream_timeout of {where}"] = "a route waits as long for each deployment"
+            self._route(group, [*deployments, *others], where, waits={"first_byte_ms": wait, "retries": retries},
+                        limits=self._limits(deployments, where), cache=cache)  # fmt: skip
+        for settings in self._settings:
+            listed = settings.part("model_group_alias") or Source({})
+            for alias in listed:
+                group = listed.text(alias) or (listed.part(alias) or Source({})).text("model") or ""
+                if group in self._groups and alias not in self._groups:
+                    self._route(alias, self._groups[group], listed.at(alias))
+                else:
+                    self.unmapped[listed.at(alias)] = "an alias of a model that the file does not list"
+        if any(len(found) > 1 for found in self._groups.values()):
+            self.assumed[
+                "of several deployments of a model the first answers and the others take over when it cannot be "
+                "reached: traffic is not spread over them"
+            ] = None
+
+    def _route(self, model: str, asked: list[Deployment], source: str, **more: Any) -> None:
+        """A route for a model's name: the first of `asked` answers, the others where it cannot be reached."""
+        self._targets += len(asked)
+        if self._targets > _MOST_TARGETS:
+            raise InputError(
+                f"its fallbacks unfold to more than {_MOST_TARGETS:,} targets, which no configuration's do",
+                path=self._path,
+            )
+        first, *others = dict.fromkeys((self._endpoint(one.address), one.model) for one in asked)
+        name = _unique(_plain(model) if model != "*" else "all", [one["name"] for one in self.routes])
+        fallback = [{"endpoint": endpoint, "model": model} for endpoint, model in others]
+        self.routes.append(
+            {"name": name, "model": model, "incumbent": {"endpoint": first[0], "model": first[1]}}
+            | {"fallback": fallback, **more}
         )
-    return root.unread()
+        self.mapped.append(Mapped(source=source, target=f"[[routes]] {name}"))
+
+    def _endpoint(self, address: VendorAddress) -> str:
+        """The name of the endpoint with this address; `incumbent` for the one that is paid for."""
+        if address == self._incumbent_at:
+            return "incumbent"
+        if address not in self.endpoints:
+            used = {"incumbent", "local", *(one["name"] for one in self.endpoints.values())}
+            self.endpoints[address] = {"name": _unique(_plain(address.title), used), **address.keys()}
+        return str(self.endpoints[address]["name"])
+
+    def _limits(self, deployments: list[Deployment], where: str) -> dict[str, int]:
+        limits: dict[str, int] = {}
+        for name in deployments[0].limits:
+            known = [value for one in deployments if (value := one.limits[name]) is not None]
+            if len(known) == len(deployments):
+                limits[name] = sum(known)
+            elif known:
+                self.unmapped[f"{name} of {where}"] = "only some say it: a route's limits are for all of them"
+        if limits and len(deployments) > 1:
+            self.assumed["the limits of a group's deployments are added up to the route's"] = None
+        return limits
+
+    def _fallbacks(self) -> dict[str, list[str]]:
+        """Which groups follow which; under `*` those of every group."""
+        found: dict[str, list[str]] = {}
+        for settings in self._settings:
+            for listed in settings.parts("fallbacks"):
+                for group in listed:
+                    found.setdefault(group, []).extend(map(str, listed.take(group, list) or ()))
+            found.setdefault("*", []).extend(map(str, settings.take("default_fallbacks", list) or ()))
+        for name in dict.fromkeys(one for others in found.values() for one in others):
+            if name not in self._groups:
+                self.unmapped[f"fallbacks to {name}"] = "it is not among the models that were converted"
+        return found
+
+    def _cache(self) -> Table | None:
+        for settings in self._settings:
+            if (settings.text("cache") or "").lower() != "true":
+                continue
+            more = settings.part("cache_params") or Source({})
+            if "semantic" in (more.text("type") or ""):
+                self.unmapped[settings.at("cache_params")] = "only exact repeats are answered from memory"
+                return None
+            self.assumed[
+                "repeats are kept in each worker's memory, and only of requests without chance (temperature 0)"
+            ] = None
+            seconds = more.number("ttl")
+            if seconds is None or not 0 < seconds <= _LONGEST_CACHE_S:
+                self.assumed[
+                    "repeats are answered from memory for an hour: the file says no time that freehold takes"
+                ] = None
+                seconds = Decimal(3600)
+            return {"seconds": seconds}
+        return None
 
 
-def _deployment(entry: Source, parts: ConfigParts) -> Deployment | None:
-    group = entry.text("model_name")
-    params = entry.part("litellm_params")
-    if group is None or params is None or params.text("model") is None:
-        parts.lacks(entry.path, "an entry without model_name, or without model in its litellm_params")
+def _vendor_and_name(model: str, params: Source) -> tuple[str, str]:
+    """The provider that LiteLLM takes (what stands before the first slash, else whose the name is), and the model's
+    name there."""
+    prefix, slash, _ = model.partition("/")
+    is_one = slash and (_known(prefix) or prefix in _OWN or prefix in _CLOUDS or "api_base" not in params)
+    usual = "anthropic" if model.startswith("claude") else "openai"
+    vendor = params.text("custom_llm_provider") or (prefix if is_one else usual)
+    return vendor.lower(), model.removeprefix(f"{vendor}/")
+
+
+def _known(vendor: str) -> str | None:
+    """The vendor that freehold knows by LiteLLM's name; None for one that it does not know."""
+    name = _VENDORS.get(vendor, vendor)
+    return name if name in vendors() else None
+
+
+def _address(vendor: str, deployment: str, params: Source) -> VendorAddress | None:
+    """Where a provider is asked. None where the file does not say: an unknown provider without an address, an address
+    in a variable, and vendors at which each customer has one of its own (Azure, Bedrock, Vertex) without it."""
+    written = params.text("api_base") or params.text("base_url")
+    url = clean_url(written)
+    known = _known(vendor)
+    if vendor in _CLOUDS or (written is not None and url is None):
         return None
-    info = entry.part("model_info")
-    mode = info.text("mode") if info is not None else None
-    if mode not in _CHAT:
-        parts.lacks(entry.path, f"models of the mode {mode} are passed on to the incumbent, without a route")
-        return None
-    model = params.text("model") or ""
-    vendor = params.text("custom_llm_provider") or _vendor(model, params)
-    name = model.removeprefix(f"{vendor}/")
-    if group not in ("*", "openai/*") and "*" in group:
-        parts.lacks(entry.path, "routes are for a model's whole name, or for * (any)")
-        return None
-    place = _address(vendor, name, params)
-    if place is None:
-        why = _CLOUDS.get(vendor.partition("_")[0], _CLOUDS.get(vendor))
-        parts.lacks(entry.path, why or "the file does not say at which address this provider is asked")
-        return None
-    costs = [source.number("input_cost_per_token") for source in (params, info) if source is not None]
-    paid = [source.number("output_cost_per_token") for source in (params, info) if source is not None]
-    prompt, completion = (next((one for one in found if one is not None), None) for found in (costs, paid))
-    if prompt is not None and completion is not None and prompt >= 0 and completion >= 0:
-        place = place._replace(price=(str(prompt * 1_000_000), str(completion * 1_000_000)))
-    env = None if _is_keyless(vendor, params) else key_variable(vendor)
-    place = place._replace(api_key_env=parts.key(params.take("api_key"), env, params.at("api_key")))
-    if "temperature" in params or "max_tokens" in params:
-        parts.assume(
-            "settings of requests (temperature, max_tokens …) are the application's: freehold adds none"
+    if vendor in _OWN:
+        return VendorAddress(
+            base_url=url or _OWN[vendor], api="ollama" if vendor.startswith("ollama") else "openai"
         )
-    return Deployment(
-        group="*" if group == "openai/*" else group,
-        asked=ConvertedModel(place, None if name == "*" else name),
-        requests_per_minute=params.whole("rpm") or entry.whole("rpm"),
-        tokens_per_minute=params.whole("tpm") or entry.whole("tpm"),
-        first_byte_ms=_milliseconds(params.number("stream_timeout")),
-        source=entry.path,
+    if known is None:
+        return None if url is None else VendorAddress(base_url=url)
+    if known == "azure":
+        return _azure(url, deployment, params.text("api_version"))
+    of = vendors()[known]
+    if url is None or url == of.base_url.rstrip("/"):
+        return None if of.is_own else VendorAddress(preset=known, api=of.api)
+    if known in ("openai", "anthropic"):  # a proxy, or another engine, that speaks the vendor's API
+        return VendorAddress(base_url=url, api=of.api)
+    return VendorAddress(preset=known, base_url=url, api=of.api)
+
+
+def _azure(url: str | None, deployment: str, version: str | None) -> VendorAddress | None:
+    """A deployment of Azure OpenAI. None without the resource's address."""
+    if url is None or not re.fullmatch(r"[\w.-]{1,100}", deployment):
+        return None
+    base, _, query = url.partition("?")
+    if "/openai/deployments/" not in base:
+        base = f"{base.removesuffix('/openai')}/openai/deployments/{deployment}"
+    if version is not None:
+        query = urlencode({"api-version": version})
+    return VendorAddress(preset="azure", base_url=f"{base}?{query}" if query else base)
+
+
+def clean_url(url: str | None) -> str | None:
+    """An address without user, password and whatever stands behind the path, in which keys are sent; an API's version
+    stays. None for what is not an http or https address."""
+    try:
+        parts = urlsplit((url or "").strip())
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not host or re.search(r"[\s{}$]", url or ""):
+        return None
+    place = f"[{host}]" if ":" in host else host
+    place += f":{port}" if port is not None else ""
+    kept = [(name, value) for name, value in parse_qsl(parts.query) if name == "api-version"]
+    path = re.sub(r"/(?:chat/)?completions/?$", "", parts.path).rstrip("/")
+    return urlunsplit((parts.scheme, place, path, urlencode(kept), ""))
+
+
+def _price(*sources: Source) -> tuple[Decimal, Decimal] | None:
+    """Dollars per million tokens, where both are said."""
+    asked, said = (
+        next((price for source in sources if (price := source.number(key)) is not None), None)
+        for key in ("input_cost_per_token", "output_cost_per_token")
     )
+    return None if asked is None or said is None else (asked * 1_000_000, said * 1_000_000)
 
 
-def _is_keyless(vendor: str, params: Source) -> bool:
-    return is_own_engine(vendor) or (params.peek("api_base") is not None and params.peek("api_key") is None)
+def _whole(source: Source, key: str) -> int | None:
+    number = source.number(key, whole=True)
+    return None if number is None else int(number)
 
 
 def _milliseconds(seconds: Decimal | None) -> Decimal | None:
     return seconds * 1000 if seconds is not None and Decimal("0.001") <= seconds <= 3600 else None
 
 
-def _vendor(model: str, params: Source) -> str:
-    """The provider that LiteLLM takes: what stands before the first slash, else whose the name is."""
-    prefix, slash, _ = model.partition("/")
-    if slash and (
-        vendor_of(prefix) or is_own_engine(prefix) or prefix in _CLOUDS or params.peek("api_base") is None
-    ):
-        return prefix
-    return "anthropic" if model.startswith("claude") else "openai"
+def _references(value: Any) -> Iterable[str]:
+    """The environment variables that a document refers to, wherever. Its size was bounded when it was read."""
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _references(one)
+    if isinstance(value, str) and (reference := REFERENCE.fullmatch(value.strip())):
+        yield reference[1]
 
 
-def _address(vendor: str, name: str, params: Source) -> VendorAddress | None:
-    base = params.text("api_base", "base_url")
-    if base is not None and base.startswith("os.environ/"):
-        return None
-    if vendor_of(vendor) == "azure":
-        return azure_address(base, name, params.text("api_version"))
-    if vendor in _CLOUDS:
-        return None
-    return address(vendor, base)
+def _plain(text: str) -> str:
+    """A text as a name that commands and metrics can say."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:_LONGEST_NAME].strip("-") or "other"
 
 
-def _fallbacks(settings: list[Source]) -> dict[str, list[str]]:
-    """Which groups follow which; under `*` those of every group."""
-    found: dict[str, list[str]] = {}
-    for source in settings:
-        for listed in source.parts("fallbacks"):
-            for group in listed:
-                others = listed.take(group)
-                if isinstance(others, list):
-                    found.setdefault(group, []).extend(one for one in others if isinstance(one, str))
-        default = source.take("default_fallbacks")
-        if isinstance(default, list):
-            found.setdefault("*", []).extend(one for one in default if isinstance(one, str))
-    return found
-
-
-def _set_incumbent(groups: dict[str, list[Deployment]], parts: ConfigParts, wanted: str | None) -> None:
-    named = [group for group, found in groups.items() if found[0].asked.model is not None]
-    if wanted is not None and wanted not in groups and "*" in groups:
-        any_model = groups["*"][0]
-        parts.set_incumbent(any_model.asked._replace(model=wanted), any_model.source)
-        return
-    group = parts.one_of(groups, wanted) or next(iter(named), None)
-    if group is None:
-        return
-    if wanted is None and len(named) > 1:
-        parts.assume(f"{group} is the model to leave, as the first of the list; --incumbent names another")
-    first = groups[group][0]
-    parts.set_incumbent(first.asked, first.source)
-
-
-def _route(
-    group: str,
-    deployments: list[Deployment],
-    groups: dict[str, list[Deployment]],
-    fallbacks: dict[str, list[str]],
-    parts: ConfigParts,
-    *,
-    retries: int | None,
-    cache: dict[str, Any] | None,
-) -> None:
-    after = [*fallbacks.get(group, []), *(one for one in fallbacks.get("*", []) if one != group)]
-    others = [one.asked for name in after for one in groups.get(name, [])]
-    where = ", ".join(one.source for one in deployments)
-    waits: dict[str, Any] = {}
-    if deployments[0].first_byte_ms is not None:
-        waits["first_byte_ms"] = deployments[0].first_byte_ms
-    if any(one.first_byte_ms not in (None, deployments[0].first_byte_ms) for one in deployments):
-        parts.lacks(where, "a stream_timeout for each deployment: a route waits as long for each of them")
-    if retries is not None:
-        waits["retries"] = parts.retries(retries)
-    limits: dict[str, int] = {}
-    for name, values in (
-        ("requests_per_minute", [one.requests_per_minute for one in deployments]),
-        ("tokens_per_minute", [one.tokens_per_minute for one in deployments]),
-    ):
-        known = [value for value in values if value is not None]
-        if len(known) == len(values):
-            limits[name] = sum(known)
-        elif known:
-            parts.lacks(where, f"{name} of some of its deployments: a route's limits are for all of them")
-    if limits and len(deployments) > 1:
-        parts.assume("the limits of a group's deployments are added up to the route's")
-    parts.route(
-        group,
-        [*(one.asked for one in deployments), *others],
-        where,
-        waits=waits,
-        limits=limits,
-        cache=cache,
-    )
-
-
-def _cache(settings: list[Source], parts: ConfigParts) -> dict[str, Any] | None:
-    for source in settings:
-        if source.take("cache", "cache_responses") is not True:
-            continue
-        more = source.part("cache_params")
-        seconds = more.number("ttl") if more is not None else None
-        kind = more.text("type") if more is not None else None
-        if kind is not None and "semantic" in kind:
-            parts.lacks(source.at("cache_params"), "only exact repeats are answered from memory")
-            return None
-        parts.assume(
-            "repeats are kept in each worker's memory, and only of requests without chance (temperature 0)"
-        )
-        return parts.cache(seconds)
-    return None
-
-
-def _aliases(
-    settings: list[Source],
-    groups: dict[str, list[Deployment]],
-    fallbacks: dict[str, list[str]],
-    parts: ConfigParts,
-) -> None:
-    for source in settings:
-        listed = source.part("model_group_alias")
-        for alias in listed or ():
-            assert listed is not None
-            meant = listed.take(alias)
-            group = meant.get("model") if isinstance(meant, dict) else meant
-            if isinstance(group, str) and group in groups and alias not in groups:
-                parts.route(alias, [one.asked for one in groups[group]], listed.at(alias))
-            else:
-                parts.lacks(listed.at(alias), "an alias of a model that the file does not list")
-
-
-def _strategies(settings: list[Source], groups: dict[str, list[Deployment]], parts: ConfigParts) -> None:
-    for source in settings:
-        if source.take("routing_strategy") is not None:
-            parts.lacks(source.at("routing_strategy"), "see what was assumed of several deployments")
-        if (budget := source.take("max_budget")) is not None and as_number(budget) is not None:
-            source.take("budget_duration")
-            parts.lacks(
-                source.at("max_budget"), "budgets are of keys and their labels, or of one route's [limits]"
-            )
-            parts.commands.append(f"freehold keys limit --label LABEL usd_per_month={as_number(budget)}")
-        for key in ("context_window_fallbacks", "content_policy_fallbacks"):
-            if source.take(key) is not None:
-                parts.lacks(
-                    source.at(key), "a prompt that is too long is sent where it fits, by context_tokens"
-                )
-    if any(len(found) > 1 for found in groups.values()):
-        parts.assume(
-            "of several deployments of a model the first answers and the others take over when it cannot be reached: "
-            "traffic is not spread over them"
-        )
+def _unique(name: str, used: Iterable[str], before: str = "-") -> str:
+    """The name, with a number behind it where it is taken."""
+    taken = set(used)
+    made, number = name, 2
+    while made in taken:
+        made, number = f"{name}{before}{number}", number + 1
+    return made

@@ -1,7 +1,7 @@
 """The log's other tasks: requests that `[[data.match]]` leaves out, as probes of what a trained model kept.
 
 A project of one task of a log (`freehold init FILE --task`) names the whole log in `[data] files`; one of captured
-traffic (`--captured`) names the project that captured it in `[train] probe_logs`; and a gateway's store holds what
+traffic names the project that captured it in `[train] probe_logs`; and a gateway's store holds what
 every application asked. Whatever of these is not the project's own task is drawn from here, sorted into its tasks as
 `freehold tasks` does, and asked with the answers that were recorded.
 """
@@ -19,7 +19,7 @@ import msgspec
 
 from freehold.datasets.identity import question_id
 from freehold.datasets.sampling import answer_of, calls_unoffered, sample_of, with_id
-from freehold.datasets.tasks.selecting import any_fits, is_selected
+from freehold.datasets.tasks.asked import any_fits, is_selected
 from freehold.errors import ConfigError, InputError, StoreError
 from freehold.evals.retained import OtherTask
 from freehold.stats.slices import MIN_N

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import msgspec
 
 from freehold.catalog.retirements import retirement_of
+from freehold.datasets.tasks.asked import ANY_TOOLS
 from freehold.datasets.tasks.grouping import TaskGroup
-from freehold.datasets.tasks.selecting import ANY_TOOLS
-from freehold.types.config.matching import MatchConfig
+from freehold.types.config.data import MatchConfig
 from freehold.types.log_task import LogTask, TaskKind, TaskScore
 from freehold.types.method import MethodName
 from freehold.workflows.incumbent.list_price import asking_cost

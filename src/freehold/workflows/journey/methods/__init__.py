@@ -9,13 +9,11 @@ from freehold.errors import UsageError
 from freehold.types.config import (
     DEFAULT_MODEL,
     CandidateConfig,
-    CandidatesConfig,
     MethodSettings,
     ProjectConfig,
 )
 from freehold.types.method import MethodName
-from freehold.workflows.journey.methods.adapter import TrainedAdapter
-from freehold.workflows.journey.methods.as_is import AsIs
+from freehold.workflows.journey.methods.as_is import AsIs, OwnPrompt
 from freehold.workflows.journey.methods.encoder import TrainedEncoder
 from freehold.workflows.journey.methods.examples import WithExamples
 from freehold.workflows.journey.methods.method import (
@@ -27,8 +25,7 @@ from freehold.workflows.journey.methods.method import (
     engine_of,
     fetches,
 )
-from freehold.workflows.journey.methods.prompt import OwnPrompt
-from freehold.workflows.journey.methods.whole import TrainedWhole
+from freehold.workflows.journey.methods.training import TrainedAdapter, TrainedWhole
 
 METHODS: dict[MethodName, Method] = {
     method.name: method
@@ -45,12 +42,9 @@ METHODS: dict[MethodName, Method] = {
 
 
 def candidates(config: ProjectConfig) -> tuple[Candidate, ...]:
-    """The candidates that a project names, each with its method. The short form means the method of ``[train]``, or
-    models as they are where its engine brings them."""
-    if isinstance(config.candidates, tuple):
-        return tuple(candidate_of(config, one) for one in config.candidates)
-    models = config.candidates.models if isinstance(config.candidates, CandidatesConfig) else (DEFAULT_MODEL,)
-    return tuple(candidate_of(config, CandidateConfig(model=model)) for model in models)
+    """The candidates that a project names, each with its method; the default model where it names none."""
+    named = config.candidates or (CandidateConfig(model=DEFAULT_MODEL),)
+    return tuple(candidate_of(config, one) for one in named)
 
 
 def candidate_of(config: ProjectConfig, said: CandidateConfig) -> Candidate:

@@ -11,8 +11,7 @@ import msgspec
 from freehold import __version__
 from freehold.datasets import building
 from freehold.engines import load
-from freehold.preparing.index import WrittenIndex, is_there, write_index
-from freehold.preparing.lexical import require
+from freehold.preparing.index import WrittenIndex, is_there, require, write_index
 from freehold.types.dataset import Sample
 from freehold.types.encoder import EncoderModel
 from freehold.types.method import MethodName
@@ -39,7 +38,7 @@ class WithExamples:
         gathered = gather(bench.dataset)
         if (why := refusal(gathered, bench.dataset, bench.task, request.context_tokens)) is not None:
             raise NotMadeError(why)
-        encoder = _encoder(candidate, bench)
+        encoder = _encoder(bench)
         if encoder is None:
             require()
         if gathered.left_out:
@@ -87,24 +86,13 @@ def told(choice: ExampleChoice, samples: int) -> str:
     return f"{how}: {best.mean:.0%} of {best.scored} validation samples{beside}"
 
 
-def _encoder(candidate: Candidate, bench: Bench) -> Path | None:
-    """The folder of the newest encoder that was trained on this dataset; None where words are to find the examples.
-
-    Raises `NotMadeError` where an encoder was asked for and there is none.
-    """
-    wanted = candidate.settings.retriever
-    if wanted == "bm25":
-        return None
+def _encoder(bench: Bench) -> Path | None:
+    """The folder of the newest encoder that was trained on this dataset; None where words are to find the examples."""
     there = [
         Path(one.path)
         for one in bench.store.records(EncoderModel)
         if one.dataset_id == bench.dataset.id and one.manifest.runs_on == "onnx" and Path(one.path).is_dir()
     ]
-    if not there and wanted == "encoder":
-        raise NotMadeError(
-            "no encoder was trained on this dataset that could find examples: put a candidate with method encoder "
-            "before this one, or leave retriever out"
-        )
     return there[-1] if there else None
 
 
@@ -124,9 +112,8 @@ def _choice(
 ) -> ExampleChoice:
     said = candidate.settings
     numbers = NUMBERS if said.k is None else (said.k,)
-    orders = ORDERS if said.order is None else (said.order,)
     settings = [
-        (k, order) for k in numbers if k <= max(said.k or 0, len(gathered.examples)) for order in orders
+        (k, order) for k in numbers if k <= max(said.k or 0, len(gathered.examples)) for order in ORDERS
     ]
     plan = msgspec.structs.replace(made.plan, labels=labels_held(bench.task, bench.dataset))
     inputs = [plan.identity, preparation.id, settings, bench.task, __version__]
@@ -140,7 +127,7 @@ def _choice(
                 choose,
                 plan,
                 preparation,
-                settings or [(1, orders[0])],
+                settings or [(1, ORDERS[0])],
                 _samples(bench, gathered),
                 bench.task,
                 folder=bench.project.state / "choosing" / candidate.key,

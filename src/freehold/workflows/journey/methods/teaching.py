@@ -18,8 +18,7 @@ from freehold.types.encoder import text_of
 from freehold.types.model import Weights
 from freehold.types.record import Record, content_id
 from freehold.types.teaching import PseudoLabels, Teaching
-from freehold.workflows.data.derived import derive
-from freehold.workflows.data.unlabelled import unlabelled_traffic
+from freehold.workflows.data.dataset import derive, unlabelled_traffic
 from freehold.workflows.journey.methods.method import Bench, Candidate
 
 

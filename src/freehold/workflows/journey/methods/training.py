@@ -15,6 +15,7 @@ from freehold.engines import load
 from freehold.errors import UnknownModelError, WeightsError
 from freehold.types.endpoint import ServePlan
 from freehold.types.machine import Fit, Workload
+from freehold.types.method import MethodName
 from freehold.types.model import Weights
 from freehold.types.parity import ParityReport
 from freehold.types.training import Adapter, WholeModel
@@ -22,6 +23,8 @@ from freehold.workflows.fit.fit import fit_model
 from freehold.workflows.journey.methods.method import Bench, Candidate, Made, NotMadeError
 from freehold.workflows.prove.evidence_basis import engine_part
 from freehold.workflows.prove.parity import MOST_PROMPTS, parity
+from freehold.workflows.serve.mounts import trained_adapter, trained_weights
+from freehold.workflows.serve.plan import plan
 from freehold.workflows.train.train import train
 from freehold.workflows.weights.pull import ensure_weights
 
@@ -165,3 +168,47 @@ def _train(candidate: Candidate, bench: Bench, weights: Weights, kind: type[R]) 
     )
     bench.store.put(result, made_from=result.made_from)
     return result
+
+
+class TrainedWhole:
+    """A `Method`: all weights of the base learn."""
+
+    name: MethodName = "full"
+    trains = True
+
+    def make(self, candidate: Candidate, bench: Bench) -> Made:
+        """Fetch, fit, train, and compare what is served with what was trained."""
+        learned = learn(candidate, bench, WholeModel)
+        served = whole_plan(candidate, bench, learned.weights, learned.result)
+        return learned.made(served, parity_of(candidate, bench, served, learned))
+
+
+def whole_plan(candidate: Candidate, bench: Bench, base: Weights, result: WholeModel) -> ServePlan:
+    """The trained weights as ``base:app``."""
+    weights = trained_weights(base, result, f"{candidate.model}:{bench.project.config.app.name}")
+    return plan(weights, bench.request(candidate), bench.project.settings, progress=bench.progress)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedAdapter:
+    """A `Method`: the base learns by an adapter, in one of the ways of ``[train] method``."""
+
+    name: MethodName
+    trains: bool = True
+
+    def make(self, candidate: Candidate, bench: Bench) -> Made:
+        """Fetch, fit, train, and compare what is served with what was trained."""
+        learned = learn(candidate, bench, Adapter)
+        served = serving_plan(candidate, bench, learned.weights, learned.result)
+        parity = parity_of(candidate, bench, served, learned)
+        return learned.made(served, parity, untrained_model=served.model if served.adapters else None)
+
+
+def serving_plan(candidate: Candidate, bench: Bench, base: Weights, adapter: Adapter) -> ServePlan:
+    """The base under the name the project gave it, the adapter as ``base:app``; one that must be merged by itself."""
+    name = f"{candidate.model}:{bench.project.config.app.name}"
+    mount = trained_adapter(adapter, name, bench.engine)
+    made = plan(
+        base, bench.request(candidate), bench.project.settings, adapters=(mount,), progress=bench.progress
+    )
+    return msgspec.structs.replace(made, model=candidate.model if made.adapters else name)

@@ -28,7 +28,14 @@ from freehold.types.evaluated import Evaluation
 from freehold.types.mixture import Mixture
 from freehold.types.record import content_id
 from freehold.types.selected import SelectionScores
-from freehold.workflows.journey.measuring import SELECTION_SPLIT, is_pairwise, measured, on_scale_of, tried
+from freehold.workflows.journey.measuring import (
+    SELECTION_SPLIT,
+    is_pairwise,
+    measured,
+    on_scale_of,
+    request_cost,
+    tried,
+)
 from freehold.workflows.journey.methods import Bench, Candidate, Made
 from freehold.workflows.journey.mixing import curves, money, slices
 from freehold.workflows.journey.mixing.looking import MixtureLook, look
@@ -39,7 +46,6 @@ from freehold.workflows.journey.mixing.upper import (
     named_upper,
     upper_results,
 )
-from freehold.workflows.journey.request_cost import request_cost
 from freehold.workflows.project import now
 from freehold.workflows.prove.looks import Looks
 from freehold.workflows.prove.results import frozen_answers

@@ -15,7 +15,7 @@ from freehold.store import Store
 from freehold.types.dataset import DataCard, Dataset, Message, Sample, SplitName
 from freehold.types.record import Record
 from freehold.workflows.data.curate import read_card
-from freehold.workflows.data.sample_page import SamplePage, sample_page
+from freehold.workflows.data.dataset import SamplePage, sample_page
 from freehold.workflows.project import Project
 from freehold.workflows.tell.views.proof.answers import ClippedText, clipped
 from freehold.workflows.tell.views.query import Place, ScreenQuery
@@ -103,7 +103,7 @@ def data(project: Project, store: Store, query: DataQuery, *, at: datetime) -> D
         traces=traces,
         datasets=tuple(_line(one) for one in reversed(known)),
         detail=detail,
-        command="freehold dataset card",
+        command="freehold dataset show",
         first_command="freehold dataset build" if traces else FIRST_COMMAND,
     )
 

@@ -1,1 +1,0 @@
-"""What a drafted `freehold.toml` says, part by part, from what the log tells."""
