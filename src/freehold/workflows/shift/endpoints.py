@@ -12,10 +12,9 @@ from freehold.catalog.vendors import vendor
 from freehold.errors import ConfigError
 from freehold.gateway.config import GatewayConfig
 from freehold.types.config import EndpointConfig, IncumbentConfig, ProjectConfig
-from freehold.types.endpoint import Capabilities, Dialect, Endpoint, ServedModel
+from freehold.types.endpoint import INCUMBENT, Capabilities, Dialect, Endpoint, ServedModel
 from freehold.types.route import Route, Target
 from freehold.wire.base_url import GEMINI_HOST, has_responses, is_azure, stem
-from freehold.workflows.serve.names import INCUMBENT
 
 _CAPABILITIES = Capabilities(tools=True, json_schema=True, logprobs=True, embeddings=True)
 

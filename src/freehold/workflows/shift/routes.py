@@ -17,9 +17,9 @@ from freehold.gateway.config import check_apart, check_route
 from freehold.store import Store
 from freehold.types.config import ProjectConfig, RouteConfig
 from freehold.types.deferral import DeferralRule
+from freehold.types.endpoint import ENDPOINT_NAME, INCUMBENT
 from freehold.types.record import Record
 from freehold.types.route import FileRoute, Route, RouteChange, Target
-from freehold.workflows.serve.names import ENDPOINT_NAME, INCUMBENT
 from freehold.workflows.shift import rollout_records
 
 FILE = "freehold.toml"

@@ -20,17 +20,16 @@ from freehold.signing.clouds import check_sources
 from freehold.store import Store, audit, open_store
 from freehold.store.urls import store_file
 from freehold.types.config import CaptureMode, PriceConfig
-from freehold.types.endpoint import ANY_MODEL, ServePlan
+from freehold.types.endpoint import ANY_MODEL, INCUMBENT, ServePlan
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.types.route import ApiKey, LabelLimits
 from freehold.types.units import MIB
 from freehold.workflows.license.attributions import attributions
 from freehold.workflows.project import Project, now
-from freehold.workflows.serve.folders import check_folders
 from freehold.workflows.serve.hold import ServedAt, hold
-from freehold.workflows.serve.names import INCUMBENT
 from freehold.workflows.serve.plan import of_config, pull_and_plan
+from freehold.workflows.serve.servers import check_folders
 from freehold.workflows.serve.telling import telling
 from freehold.workflows.serve.tools import unmet_in_project
 from freehold.workflows.shift import keys, routes

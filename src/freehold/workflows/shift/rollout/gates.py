@@ -8,12 +8,12 @@ import msgspec
 
 from freehold.store import Store
 from freehold.types.deferral import DeferralRule
+from freehold.types.endpoint import ENDPOINT_NAME
 from freehold.types.method import METHOD_KINDS
 from freehold.types.route import Target
 from freehold.types.serving.rollout import Gate, Rollout
 from freehold.types.verdict import Verdict
 from freehold.workflows.prove.evidence_basis import AS_ASKED, ages_of
-from freehold.workflows.serve.names import ENDPOINT_NAME
 from freehold.workflows.shift.rollout.ledger import Look
 
 

@@ -18,7 +18,7 @@ from freehold.store import Store, open_store
 from freehold.types.config import EndpointConfig
 from freehold.types.dataset import Dataset
 from freehold.types.deferral import DeferralRule
-from freehold.types.endpoint import ServePlan
+from freehold.types.endpoint import ENDPOINT_NAME, INCUMBENT, ServePlan
 from freehold.types.engine import EngineName
 from freehold.types.mixture import Mixture
 from freehold.types.route import Route
@@ -27,7 +27,6 @@ from freehold.types.trace import Trace
 from freehold.types.verdict import Verdict
 from freehold.workflows.project import Project
 from freehold.workflows.prove.task import task_of
-from freehold.workflows.serve.names import ENDPOINT_NAME, INCUMBENT
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.shift.routes import endpoint_names
 
