@@ -90,7 +90,7 @@ def test_a_model_that_ran_out_of_memory_is_told(tmp_path, monkeypatch):
     told = []
     with pytest.raises(EngineError):
         hold_while(print, [echo()], tmp_path, on_memory=lambda *found: told.append(found[1:]))
-    assert [(bytes > 0, "bad_alloc" in why) for bytes, why in told] == [(True, True)]
+    assert "bad_alloc" in told[0][1]
 
 
 def status_of(url):

@@ -25,11 +25,9 @@ from freehold.types.config.traffic import (
     CaptureConfig,
     CaptureMode,
     EndpointConfig,
-    EvidenceConfig,
     PriceConfig,
     RolloutConfig,
     RouteConfig,
-    TelemetryConfig,
     WatchConfig,
 )
 from freehold.types.config.train import FinetuneConfig, Method
@@ -47,7 +45,6 @@ __all__ = [
     "DataConfig",
     "DeferConfig",
     "EndpointConfig",
-    "EvidenceConfig",
     "FinetuneConfig",
     "IncumbentConfig",
     "Method",
@@ -63,7 +60,6 @@ __all__ = [
     "StoreConfig",
     "Table",
     "TaskConfig",
-    "TelemetryConfig",
     "UseProfile",
     "WatchConfig",
     "parse",

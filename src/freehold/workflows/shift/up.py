@@ -29,8 +29,8 @@ from freehold.workflows.license.attributions import attributions
 from freehold.workflows.project import Project, now
 from freehold.workflows.serve.hold import ServedAt, hold
 from freehold.workflows.serve.plan import of_config, pull_and_plan
+from freehold.workflows.serve.serve import telling
 from freehold.workflows.serve.servers import check_folders
-from freehold.workflows.serve.telling import telling
 from freehold.workflows.serve.tools import unmet_in_project
 from freehold.workflows.shift import keys, routes
 from freehold.workflows.shift.endpoints import (
@@ -177,8 +177,6 @@ def _gateway_config(project: Project, listening: Listening, capture: Capture | N
         body_memory_bytes=round(project.settings.body_memory_mib * MIB),
         retention_days=config.capture.retention_days,
         retention_bytes=_bytes(config.capture.retention_mib),
-        shadow_concurrency=config.capture.shadow_concurrency,
-        shadow_per_minute=config.capture.shadow_per_minute,
         workers=listening.workers or 1,
         prices=_prices(project),
         **telling(project),
@@ -198,7 +196,6 @@ def _observer_config(project: Project) -> ObserverConfig:
     return ObserverConfig(
         store_url=project.store_url,
         config_path=None if project.config_path is None else str(project.config_path.absolute()),
-        look_seconds=project.config.rollout.look_seconds,
         spool_folder=str(_spool(project)),
     )
 

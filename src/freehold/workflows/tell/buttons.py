@@ -1,7 +1,7 @@
 """What the console's buttons do: a step of a rollout, or a word on an answer, with the reason that was given.
 
 Nothing is forced from a page: what the tests do not allow is refused with what is missing, and
-``freehold rollout … --force`` is for the rest.
+``freehold rollout … --without`` is for the rest.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def rollback(project: Project, store: Store, body: RouteButton, *, who: str, at:
 def rehearse(
     project: Project, store: Store, body: RehearsalButton, *, who: str, at: datetime
 ) -> RehearsalResult:
-    """Whether a rollback fires, by `freehold rollout rehearse --quick`: in a folder that is thrown away."""
+    """Whether a rollback fires, by `freehold rollout rehearse`: in a folder that is thrown away."""
     return rehearsal.rehearse(margin=project.config.task.margin, drop=REHEARSED_DROP, fault=body.fault)
 
 

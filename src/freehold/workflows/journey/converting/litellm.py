@@ -71,10 +71,8 @@ def convert(document: Any, parts: ConfigParts, incumbent: str | None) -> list[st
         if name not in groups:
             parts.lacks("fallbacks", f"{name} is not among the models that were converted")
     _set_incumbent(groups, parts, incumbent)
-    retries = next((found for one in settings if (found := one.whole("num_retries")) is not None), None)
-    cache = _cache(settings, parts)
     for group, deployments in groups.items():
-        _route(group, deployments, groups, fallbacks, parts, retries=retries, cache=cache)
+        _route(group, deployments, groups, fallbacks, parts)
     _aliases(settings, groups, fallbacks, parts)
     _strategies(settings, groups, parts)
     for key, why in _ELSEWHERE.items():
@@ -196,20 +194,12 @@ def _route(
     groups: dict[str, list[Deployment]],
     fallbacks: dict[str, list[str]],
     parts: ConfigParts,
-    *,
-    retries: int | None,
-    cache: dict[str, Any] | None,
 ) -> None:
     after = [*fallbacks.get(group, []), *(one for one in fallbacks.get("*", []) if one != group)]
     others = [one.asked for name in after for one in groups.get(name, [])]
     where = ", ".join(one.source for one in deployments)
-    waits: dict[str, Any] = {}
-    if deployments[0].first_byte_ms is not None:
-        waits["first_byte_ms"] = deployments[0].first_byte_ms
     if any(one.first_byte_ms not in (None, deployments[0].first_byte_ms) for one in deployments):
         parts.lacks(where, "a stream_timeout for each deployment: a route waits as long for each of them")
-    if retries is not None:
-        waits["retries"] = parts.retries(retries)
     limits: dict[str, int] = {}
     for name, values in (
         ("requests_per_minute", [one.requests_per_minute for one in deployments]),
@@ -226,27 +216,9 @@ def _route(
         group,
         [*(one.asked for one in deployments), *others],
         where,
-        waits=waits,
+        first_byte_ms=deployments[0].first_byte_ms,
         limits=limits,
-        cache=cache,
     )
-
-
-def _cache(settings: list[Source], parts: ConfigParts) -> dict[str, Any] | None:
-    for source in settings:
-        if source.take("cache", "cache_responses") is not True:
-            continue
-        more = source.part("cache_params")
-        seconds = more.number("ttl") if more is not None else None
-        kind = more.text("type") if more is not None else None
-        if kind is not None and "semantic" in kind:
-            parts.lacks(source.at("cache_params"), "only exact repeats are answered from memory")
-            return None
-        parts.assume(
-            "repeats are kept in each worker's memory, and only of requests without chance (temperature 0)"
-        )
-        return parts.cache(seconds)
-    return None
 
 
 def _aliases(

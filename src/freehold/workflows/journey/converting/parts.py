@@ -17,8 +17,6 @@ from freehold.workflows.journey.drafting import quoted
 
 _REFERENCE = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]{0,120})")
 _LONGEST_NAME = 60
-_LONGEST_CACHE_S = 30 * 24 * 3600
-_MOST_RETRIES = 10
 _MOST_TARGETS = 20_000
 Table = dict[str, Any]
 
@@ -179,19 +177,6 @@ class ConfigParts:
         self.routes.append(made)
         self.note(source, f"[[routes]] {name}")
         return made
-
-    def cache(self, seconds: Decimal | None) -> Table:
-        """A route's cache, of the time that the file says where freehold takes it."""
-        if seconds is not None and 0 < seconds <= _LONGEST_CACHE_S:
-            return {"seconds": seconds}
-        self.assume("repeats are answered from memory for an hour: the file says no time that freehold takes")
-        return {"seconds": Decimal(3600)}
-
-    def retries(self, times: int) -> int:
-        """How often a route asks again."""
-        if times > _MOST_RETRIES:
-            self.assume(f"a failed connection is asked again {_MOST_RETRIES} times, not {times:,}")
-        return min(times, _MOST_RETRIES)
 
     def toml(self) -> str:
         """The whole file."""

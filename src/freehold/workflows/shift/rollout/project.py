@@ -39,7 +39,7 @@ def check_schemas(store: Store, route: Route) -> None:
 
     Schemas are those the newest traces carry. What a remote endpoint can hold is its own to say.
     """
-    if route.candidate is None or route.candidate.endpoint != ENDPOINT_NAME or not route.guard.schema:
+    if route.candidate is None or route.candidate.endpoint != ENDPOINT_NAME:
         return
     plan = store.latest(ServePlan)
     if plan is None:
@@ -197,12 +197,8 @@ def start_project(
                 stages=config.rollout.canary,
                 shadow_share=config.rollout.shadow,
                 max_p95_ms=config.rollout.max_p95_ms,
-                requests_per_user=config.rollout.requests_per_user,
-                window_s=config.rollout.window_minutes * 60,
-                failure_window_s=config.rollout.failure_window_seconds,
                 users_a_stage=config.rollout.users_a_stage,
                 hours_a_stage=config.rollout.hours_a_stage,
-                max_evidence_days=config.evidence.max_age_days,
             ),
             who=who,
             at=at,
