@@ -1,4 +1,4 @@
-"""Routes that change while traffic flows, keys, limits, the admin API, feedback."""
+"""Routes that change while traffic flows, keys, limits, feedback."""
 
 import json
 from datetime import UTC, datetime

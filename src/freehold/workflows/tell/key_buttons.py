@@ -7,11 +7,11 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from freehold.gateway.limits.key_changes import MadeKey
 from freehold.store import Store
 from freehold.types.route import Limits, Role
 from freehold.workflows.project import Project
 from freehold.workflows.shift import keys
+from freehold.workflows.shift.keys import MadeKey
 from freehold.workflows.shift.routes import with_pairs
 from freehold.workflows.tell.buttons import ButtonBody, Name
 
