@@ -9,7 +9,7 @@ from pathlib import Path
 
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.feedback import PREFIX as OWN_PREFIX
-from freehold.gateway.feedback import Feedback
+from freehold.gateway.feedback import FeedbackHandler
 from freehold.gateway.http.request import ClientDisconnect, Request
 from freehold.gateway.pages import find_page, is_others, methods_at
 from freehold.gateway.proxy.forward import check_host, check_origin, forward, send_reply
@@ -33,7 +33,7 @@ class GatewayApp:
     def __init__(self, config: GatewayConfig, run_folder: Path) -> None:
         self.state = WorkerState(config, run_folder)
         self.shadows = Shadows(self.state)
-        self._feedback = Feedback()
+        self._feedback = FeedbackHandler()
 
     def __call__(self, request: Request) -> Awaitable[None]:
         api_route = API_ROUTES.get(request.path)

@@ -49,7 +49,7 @@ class FeedbackBody(Record, frozen=True, kw_only=True, forbid_unknown_fields=True
     comment: str | None = None
 
 
-class Feedback:
+class FeedbackHandler:
     """Answers that path."""
 
     def __init__(self) -> None:

@@ -4,10 +4,12 @@ import getpass
 import json
 import socket
 import sqlite3
+from typing import get_args
 
 import click
 
 from freehold.cli.main import COMMANDS, cli
+from freehold.types.serving.rollout import Gate
 
 
 def test_changes_of_keys_are_shown_and_checked(freehold, project):
@@ -31,6 +33,7 @@ def test_changes_of_keys_are_shown_and_checked(freehold, project):
     assert "--head goes with --check" in freehold("audit", "--head", "1:a").err
 
 
+MISSING = [word for gate in get_args(Gate) for word in ("--without", gate)]
 STORY = (
     (("import", "traffic.jsonl"), ["import.begin", "import"]),
     (("dataset", "build"), ["dataset.save"]),
@@ -49,8 +52,8 @@ STORY = (
     (("rollout", "start", "--candidate", "local-model"), ["route.save", "rollout.shadow"]),
     (("rollout", "pause"), ["route.save", "rollout.paused"]),
     (("rollout", "advance"), ["route.save", "rollout.shadow"]),
-    (("rollout", "advance", "--force"), ["route.save", "rollout.canary"]),
-    (("rollout", "promote", "--force"), ["route.save", "rollout.promoted"]),
+    (("rollout", "advance", *MISSING), ["route.save", "rollout.canary"]),
+    (("rollout", "promote", *MISSING), ["route.save", "rollout.promoted"]),
     (("rollout", "rollback", "--why", "complaints"), ["route.save", "rollout.rolled_back"]),
     (("store", "backup", "b.sqlite"), ["store.backup"]),
     (("store", "restore", "b.sqlite", "--yes"), ["store.restore"]),
