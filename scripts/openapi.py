@@ -13,10 +13,7 @@ from typing import Any
 import msgspec
 
 from freehold import __version__
-from freehold.gateway.admin import FeedbackBody, RouteBody
-from freehold.gateway.admin_keys import ChangedLimits, KeyBody, KeyLimits, KeyList, RevokedKey
-from freehold.gateway.limits.key_changes import MadeKey
-from freehold.types.route import Route, RouteChange
+from freehold.gateway.feedback import FeedbackBody
 
 _REF = "#/components/schemas/{name}"
 _TEXT = {"text/plain": {"schema": {"type": "string"}}}
@@ -30,18 +27,6 @@ _ERRORS = {
     413: "the body is too large",
     503: "the store cannot be reached, or the gateway is starting; try again",
 }
-
-
-class RouteList(msgspec.Struct):
-    routes: list[Route]
-
-
-class RouteHistory(msgspec.Struct):
-    history: list[RouteChange]
-
-
-class DeletedRoute(msgspec.Struct):
-    deleted: str
 
 
 class KeptFeedback(msgspec.Struct):
@@ -107,18 +92,11 @@ class OllamaModel(msgspec.Struct):
 
 
 _KINDS = (
-    KeyBody, KeyLimits, KeyList, MadeKey, ChangedLimits, RevokedKey,
-    Route, RouteBody, FeedbackBody, RouteList, RouteHistory, DeletedRoute, KeptFeedback, ApiErrorAnswer, OllamaError,
+    FeedbackBody, KeptFeedback, ApiErrorAnswer, OllamaError,
     Health, Readiness, ListedModel, ListedModels, OllamaModels, OllamaVersion, OllamaAsked, OllamaModel,
 )  # fmt: skip
 
 _EXAMPLES: dict[type, Any] = {
-    RouteBody: {
-        "route": {"model": "support", "incumbent": {"endpoint": "incumbent"}},
-        "why": "a first route",
-    },
-    KeyBody: {"name": "partner", "role": "use", "models": ["support"], "limits": {"requests_per_minute": 60}},
-    KeyLimits: {"requests_per_minute": 60, "usd_per_day": "20"},
     FeedbackBody: {"trace_id": "01a217e8-0000-7000-8000-000000000000", "thumb": "down", "gold": "on its way"},
     OllamaAsked: {"model": "support"},
 }
@@ -129,13 +107,6 @@ def document() -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components(_KINDS, ref_template=_REF)
     name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
     name["example"] = "support"
-    why = {
-        "name": "why",
-        "in": "query",
-        "schema": {"type": "string"},
-        "description": "for the route's history",
-    }
-    reason = {**why, "description": "for the audit record"}
     paths = {
         "/": {"get": _operation("A line that says where to ask", _TEXT)},
         "/health": {"get": _operation("The process is alive", _json(Health))},
@@ -176,30 +147,6 @@ def document() -> dict[str, Any]:
                 body=OllamaAsked,
             )
         },
-        "/freehold/v1/routes": {"get": _operation("Routes in force", _json(RouteList), 401, 403, 503)},
-        "/freehold/v1/routes/{name}": {
-            "parameters": [name],
-            "put": _operation(
-                "Make or change a route", _json(Route), 400, 401, 403, 404, 409, 413, 503, body=RouteBody
-            ),
-            "delete": _operation(
-                "Remove a route from the store",
-                _json(DeletedRoute),
-                401,
-                403,
-                404,
-                409,
-                503,
-                parameters=[why],
-            ),
-        },
-        "/freehold/v1/routes/{name}/history": {
-            "parameters": [name],
-            "get": _operation(
-                "Who changed it, when, why, from which verdict", _json(RouteHistory), 401, 403, 404, 409, 503
-            ),
-        },
-        **_keys(name, reason),
         "/freehold/v1/feedback": {
             "post": _operation(
                 "Say what an answer should have been",
@@ -220,8 +167,7 @@ def document() -> dict[str, Any]:
             "title": "freehold gateway",
             "version": __version__,
             "description": "What the gateway answers itself, beside the model APIs it forwards (their makers describe "
-            "those). Routes need a key whose role allows it, keys one of the role admin; where keys are in "
-            "force, the others need any key.",
+            "those). Where keys are in force, they need any key.",
         },
         "security": [{"bearer": []}, {"header": []}, {}],
         "paths": paths,
@@ -231,57 +177,6 @@ def document() -> dict[str, Any]:
                 "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
             },
             "schemas": schemas,
-        },
-    }
-
-
-def _keys(name: dict[str, Any], why: dict[str, Any]) -> dict[str, Any]:
-    name = {**name, "example": "partner"}
-    return {
-        "/freehold/v1/keys": {
-            "get": _operation("All keys, without their secrets", _json(KeyList), 401, 403, 409, 503),
-            "post": _operation(
-                "Make a key; its secret is told here and nowhere else",
-                _json(MadeKey),
-                400,
-                401,
-                403,
-                409,
-                413,
-                503,
-                body=KeyBody,
-                parameters=[why],
-                status=201,
-            ),
-        },
-        "/freehold/v1/keys/{name}": {
-            "parameters": [name],
-            "delete": _operation(
-                "Revoke a key: refused by every worker within a second",
-                _json(RevokedKey),
-                401,
-                403,
-                404,
-                409,
-                503,
-                parameters=[why],
-            ),
-        },
-        "/freehold/v1/keys/{name}/limits": {
-            "parameters": [name],
-            "put": _operation(
-                "Give a key other limits",
-                _json(ChangedLimits),
-                400,
-                401,
-                403,
-                404,
-                409,
-                413,
-                503,
-                body=KeyLimits,
-                parameters=[why],
-            ),
         },
     }
 

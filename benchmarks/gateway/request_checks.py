@@ -16,7 +16,7 @@ from unittest import mock
 
 from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.proxy import reading
-from freehold.gateway.proxy.asking.body import may_break_schema
+from freehold.gateway.proxy.asking import may_break_schema
 from freehold.gateway.proxy.exchange import new_exchange
 from freehold.gateway.proxy.reading import UpstreamBody, is_sent_as_it_came, upstream_body
 from freehold.gateway.proxy.translation import API_ROUTES

@@ -79,7 +79,6 @@ def test_no_file_of_a_journey_is_for_others(tmp_path):
         seen_running = list(readable(tmp_path))
         run(tmp_path, "store", "backup")
         run(tmp_path, "traces", "export", "out.jsonl")
-        run(tmp_path, "audit", "--export", "audit.jsonl")
         run(tmp_path, "dataset", "build")
         run(tmp_path, "report")
         run(tmp_path, "license", "comply", rehearsal.MODEL, "--out", "papers")

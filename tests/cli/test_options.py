@@ -35,7 +35,6 @@ def test_a_key_in_the_place_of_its_variables_name_is_refused_and_not_repeated(
     [
         "freeze --endpoint",
         "evaluate --endpoint",
-        "watch --url",
         "rescue --base-url",
     ],
 )

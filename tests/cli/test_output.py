@@ -77,7 +77,7 @@ cost Qwen/Qwen3-8B --machine nonsense | catalog list | catalog list Qwen/Qwen3-8
 adapters list | encoders list | weights list | engines list | evaluate --endpoint http://127.0.0.1:1
 compare --pairs pairs.jsonl --margin 0.02 | compare --pairs traffic.jsonl --margin 0.02 | report
 power --margin 0.02 --n 300 | routes list | keys add app | keys list | rollout status | audit
-doctor | settings | migrate --dry-run | train --method nonsense | served list | down
+doctor | settings | migrate --dry-run | train --method nonsense | down
 init traffic.jsonl --dir other | init traffic.jsonl --dir tasks --all | nonsense | compare --pairs
 """.replace("\n", " | ")
 

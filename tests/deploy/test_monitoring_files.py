@@ -5,7 +5,7 @@ import re
 from tests.deploy.monitoring_files import ROOT, all_queries, dashboard, filled, metric_names, panels, rules
 
 from freehold.cli.main import COMMANDS
-from freehold.gateway.telemetry.gauges import GAUGES, LABELLED_GAUGES
+from freehold.gateway.telemetry.exposition import GAUGES, LABELLED_GAUGES
 from freehold.gateway.telemetry.meters import COUNTERS, HISTOGRAMS
 
 EXPORTED = {

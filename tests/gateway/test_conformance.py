@@ -47,14 +47,11 @@ def engine(_upstream, tmp_path_factory):
         candidate=Target(endpoint="local", model="own"),
         state="promoted",
     )
-    left = Route(
-        name="left", model="left", incumbent=Target(endpoint="local", model="org/own"), validate="upstream"
-    )
     with gateway(
         _upstream,
         tmp_path_factory.mktemp("conformance"),
         endpoints=(own, rented),
-        routes=(moved, left),
+        routes=(moved,),
         retries=0,
     ) as running:
         yield running
@@ -98,17 +95,6 @@ def test_a_wrong_request_is_named_here_and_left_to_a_rented_endpoint(engine, gpt
     upstream.answer = lambda seen: plain({"error": {"message": "theirs"}}, status=400)
     with pytest.raises(openai.BadRequestError, match="theirs"):
         gpt.chat.completions.create(model="moved", **asked)
-
-
-def test_a_routes_endpoint_checks_where_it_is_said_to(engine, upstream):
-    wrong = {"model": "left", "messages": TURNS, "response_format": form({"type": "strin"})}
-    upstream.answer = lambda seen: plain({"error": {"message": "strin?"}}, status=400)
-    status, _, body = post(engine, wrong)
-    assert (status, json.loads(body)["error"]["message"]) == (400, "strin?") and len(upstream.seen) == 1
-    status, _, body = post(engine, {**wrong, "model": "org/own"})
-    assert json.loads(body)["error"]["code"] == "invalid_json_schema" and len(upstream.seen) == 1
-    status, _, body = post(engine, {"model": "left", "messages": TURNS, "grammar": "root ::= x"})
-    assert json.loads(body)["error"]["code"] == "unsupported_field" and len(upstream.seen) == 1
 
 
 @pytest.mark.parametrize("kind", ["responses", "embeddings", "completions"])

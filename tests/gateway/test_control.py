@@ -1,4 +1,4 @@
-"""Routes that change while traffic flows, keys, limits, the admin API, feedback."""
+"""Routes that change while traffic flows, keys, limits, feedback."""
 
 import json
 from datetime import UTC, datetime
@@ -107,8 +107,7 @@ def module_gateway(_upstream, candidate, tmp_path_factory):
         Endpoint(name="incumbent", engine="remote", models=ANY_SERVED, base_url=_upstream.base_url),
         Endpoint(name="candidate", engine="llamacpp", base_url=candidate.base_url, models=(adapter,)),
     )
-    guard = msgspec.structs.replace(ROUTE.guard, ttft_ms=1500)
-    promoted = msgspec.structs.replace(ROUTE, state="promoted", guard=guard)
+    promoted = msgspec.structs.replace(ROUTE, state="promoted", first_byte_ms=1500)
     with gateway(
         _upstream,
         tmp_path_factory.mktemp("control"),

@@ -42,13 +42,10 @@ OTHER = {
     "breaker_failures": 7,
     "breaker_pause_s": 7.0,
     "shadow_concurrency": 7,
-    "shadow_per_minute": 7,
     "retention_days": 7.0,
     "retention_bytes": 7,
     "log_requests": True,
     "otel": True,
-    "otlp_endpoint": "http://127.0.0.1:4318",
-    "otlp_headers_env": {"authorization": "COLLECTOR_AUTH"},
 }
 
 

@@ -35,7 +35,6 @@ GETS = (
     "/v1/models/m",
     "/api/tags",
     "/attribution",
-    "/freehold/v1/routes",
 )
 DOORS = [*(("POST", path) for path in POSTS), *(("GET", path) for path in GETS)]
 

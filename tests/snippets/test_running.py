@@ -26,8 +26,8 @@ RUN = {
     "fit google": 0, "fit Qwen": 0, "import traffic": 0, "keys add app-eu": 0, "keys limit": 0,
     "keys list": 0, "keys revoke app-eu": 0, "license google": 0, "license identify": 0,
     "migrate --dry-run": 0, "power": 0, "report --json": 0,
-    "retirements --fail-within": 1, "routes list": 0, "routes set support --model": 0, "routes show": 0,
-    "routes history": 0, "scan src/": 1, "scan app.py": 1, "status": 0, "store backup": 0, "store check": 0,
+    "retirements --fail-within": 1, "routes list": 0, "routes set support --model": 0,
+    "scan src/": 1, "scan app.py": 1, "status": 0, "store backup": 0, "store check": 0,
     "tasks traffic.jsonl": 0, "traces export": 0, "traces list --since": 0, "traces show": 0,
     "up --render caddy": 0, "up --render nginx": 0, "weights list": 0,
 }  # fmt: skip

@@ -1,6 +1,12 @@
+"""Errors in the words of each API, and fields that are said twice."""
+
 import json
 from datetime import UTC, datetime
 
+import pytest
+
+from freehold.wire import openai
+from freehold.wire.ambiguity import unambiguous
 from freehold.wire.errors import (
     ApiError,
     RateState,
@@ -57,3 +63,25 @@ def test_an_error_that_cannot_be_read_is_told_in_words():
     for body in (b'{"error": {"message": "\xff"}}', b'{"error": null}', b"[" * 5000, b"null", b"[]", b"",
                  b'{"error": {"message": 5}}'):  # fmt: skip
         assert told_error(500, body).message == "the model's endpoint answered with an error"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"cheap","model":"dear"}',
+        b'{"model":"cheap","mod\\u0065l":"dear"}',
+        b'{ "messages": [], "model": "cheap", "mod\\u0065l" : "dear" }',
+    ],
+)
+def test_a_field_that_is_there_twice_is_sent_on_once_as_it_was_read_here(body):
+    once = unambiguous(body)
+    assert once.count(b"dear") == 1 and b"cheap" not in once and json.loads(once)["model"] == "dear"
+    assert openai.peek(body).model == openai.peek(once).model == "dear"
+
+
+def test_an_unambiguous_body_keeps_its_bytes():
+    body = b'{ "model" : "m", "messages": [{"role": "user", "content": "1.0"}], "x": 1e999 }'
+    assert unambiguous(body) is body
+    assert unambiguous(b"[1, 2, \\u00e9]") == b"[1, 2, \\u00e9]"
+    kept = unambiguous(b'{"model":"m","metadata":{"model":1.50},"x":1e999}')
+    assert kept == b'{"model":"m","metadata":{"model":1.50},"x":1e999}'

@@ -20,7 +20,7 @@ class ProjectTraffic:
     """The gateway of a project and the routes it follows. `route` is the project's own unless it is named.
 
     Each step of a rollout is refused while the tests do not allow it: there is no way around them from Python, the
-    command line's `--force` apart. What is done here stands in the audit record.
+    command line's `--without` apart. What is done here stands in the audit record.
     """
 
     def __init__(self, opened: Project) -> None:

@@ -109,9 +109,6 @@ PARTS: dict[str, dict[str, Entry]] = {
         "serve": Entry(
             "freehold.cli.serve.serve:command", "Serve a model and its adapters, each by its name"
         ),
-        "served": Entry(
-            "freehold.cli.serve.served:command", "See and change what is served, without a restart"
-        ),
         "cluster": Entry("freehold.cli.serve.cluster:command", "Serve one plan on several machines"),
         "load": Entry("freehold.cli.serve.load:command", "How an endpoint does under load"),
     },

@@ -9,7 +9,6 @@ from typing import Literal
 
 from freehold.catalog.quantizations import PublishedQuantization
 from freehold.catalog.synced import SyncedModel
-from freehold.engines.pool.pool import ModelStatus
 from freehold.types.evaluation import PairedResult
 from freehold.types.finding import Preflight
 from freehold.types.model import Model
@@ -98,19 +97,6 @@ class Serving(Record, frozen=True, kw_only=True):
     url: str
     models: tuple[str, ...]
     logs: str
-
-
-class ServedModels(Record, frozen=True, kw_only=True):
-    """The models of the running server, as they are after a change."""
-
-    models: tuple[ModelStatus, ...]
-
-
-class RunningModels(Record, frozen=True, kw_only=True):
-    """The running server's address and models."""
-
-    url: str
-    models: tuple[ModelStatus, ...]
 
 
 class PreviewAndPlan(Record, frozen=True, kw_only=True):

@@ -9,14 +9,14 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol
 
 from freehold.engines import keys
 from freehold.errors import UsageError
 from freehold.preparing import request
 from freehold.settings import Settings
 from freehold.settings import load as load_settings
-from freehold.types.endpoint import AdapterMount, Endpoint, ServePlan
+from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.engine import EngineKind, EngineName
 from freehold.types.record import Record
 
@@ -51,21 +51,6 @@ class RunningEngine(Protocol):
 
     async def stop(self) -> None:
         """Stop cleanly; a second call does nothing."""
-
-
-@runtime_checkable
-class TakesAdapters(RunningEngine, Protocol):
-    """A running engine whose adapters can be changed while it runs."""
-
-    @property
-    def has_room(self) -> bool:
-        """Whether another adapter can be attached without a restart."""
-
-    async def add_adapter(self, mount: AdapterMount) -> Endpoint:
-        """Attach an adapter; returns the endpoint that has it. Raises `EngineError`, `InputError`, `UsageError`."""
-
-    async def remove_adapter(self, name: str) -> Endpoint:
-        """Detach an adapter; requests under way finish. Raises `UsageError`."""
 
 
 class Engine(Protocol):

@@ -28,19 +28,13 @@ async def own_hosts_only(request: web.Request, handler: Handler) -> web.StreamRe
     return await handler(request)
 
 
-def keyed(key: str | None, *, other_keys_under: str | None = None) -> Middleware:
-    """Refuse a request without `key` (401); everything is let through where that is None.
-
-    Paths that begin with `other_keys_under` look at their own key.
-    """
+def keyed(key: str | None) -> Middleware:
+    """Refuse a request without `key` (401); everything is let through where that is None."""
     expected = None if key is None else f"Bearer {key}".encode()
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        is_open = request.path in OPEN_PATHS or (
-            other_keys_under is not None and request.path.startswith(other_keys_under)
-        )
-        if expected is not None and not is_open:
+        if expected is not None and request.path not in OPEN_PATHS:
             said = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
             if not hmac.compare_digest(said, expected):
                 message = "this engine answers to the program that started it; ask the gateway"

@@ -1,4 +1,4 @@
-"""The application each worker runs: requests for models go to the proxy, others to pages, admin, incumbent."""
+"""The application each worker runs: requests for models go to the proxy, others to pages, feedback, incumbent."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
-from freehold.gateway.admin import PREFIX as ADMIN_PREFIX
-from freehold.gateway.admin import Admin
 from freehold.gateway.config import GatewayConfig
+from freehold.gateway.feedback import PREFIX as OWN_PREFIX
+from freehold.gateway.feedback import FeedbackHandler
 from freehold.gateway.http.request import ClientDisconnect, Request
 from freehold.gateway.pages import find_page, is_others, methods_at
 from freehold.gateway.proxy.forward import check_host, check_origin, forward, send_reply
@@ -33,7 +33,7 @@ class GatewayApp:
     def __init__(self, config: GatewayConfig, run_folder: Path) -> None:
         self.state = WorkerState(config, run_folder)
         self.shadows = Shadows(self.state)
-        self._admin = Admin()
+        self._feedback = FeedbackHandler()
 
     def __call__(self, request: Request) -> Awaitable[None]:
         api_route = API_ROUTES.get(request.path)
@@ -65,16 +65,15 @@ class GatewayApp:
             send_reply(request, reply, request_id=request_id, api=api)
 
     async def _answer(self, request: Request, path: str) -> HttpReply | None:
-        """What a page or the admin API says; None for what was passed on. Raises `ApiError`."""
+        """What a page says, or to feedback; None for what was passed on. Raises `ApiError`."""
         state = self.state
         # What is told without a key is told to no other name; that the process lives is not a secret.
         if path in _OPEN_PAGES or (path != "/health" and (state.hosts.says or not state.keys.required)):
             check_host(state, request.header("host"))
         if (origin := request.header("origin")) is not None:
             check_origin(origin, request.header("host"))
-        if path.startswith(ADMIN_PREFIX):
-            table = state.table
-            return await self._admin(request, state.config, state.keys, table.all_routes())
+        if path.startswith(OWN_PREFIX):
+            return await self._feedback(request, state.config, state.keys)
         if is_others(state.table, request.method, path):
             await pass_on(state, request, path)
             return None

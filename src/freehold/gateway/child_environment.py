@@ -19,11 +19,6 @@ _SOURCES: dict[CloudCredentials, tuple[str, ...]] = {
     "azure": ("AZURE_*", "IDENTITY_*", "IMDS_ENDPOINT", "MSI_*"),
 }
 """Where the libraries of clouds look for credentials."""
-_OF_SPANS = (
-    *("OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_EXPORTER_OTLP_TIMEOUT"),
-    *("OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_CERTIFICATE"),
-)
-"""What spans are named and sent by when they are turned on later: no secret, and no other address."""
 
 
 def of_worker(config: GatewayConfig) -> dict[str, str]:
@@ -31,10 +26,8 @@ def of_worker(config: GatewayConfig) -> dict[str, str]:
     clouds = {endpoint.credentials for endpoint in config.endpoints} - {None}
     sources = [name for cloud in clouds for name in _SOURCES[cloud or "aws"]]
     keys = [endpoint.api_key_env for endpoint in config.endpoints if endpoint.api_key_env is not None]
-    spans = ("OTEL_*",) if config.otel else _OF_SPANS
-    return inherited(
-        os.environ, also=(LOG_FILE, *PROXIES, *keys, *spans, *sources, *config.otlp_headers_env.values())
-    )
+    spans = ("OTEL_*",) if config.otel else ()
+    return inherited(os.environ, also=(LOG_FILE, *PROXIES, *keys, *spans, *sources))
 
 
 def of_recorder(config: GatewayConfig) -> dict[str, str]:

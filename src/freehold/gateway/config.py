@@ -44,8 +44,7 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     Requests are answered under the machine's own names and `hosts` (see `freehold.wire.hosts`).
     What no route, endpoint or page here answers is passed on to the endpoint `others_to`, where one is named.
     The endpoints `without_key` may lack the environment variable of their key: they answer nothing and are never ready.
-    Spans (`otel`) go to `otlp_endpoint`, with headers from the environment variables that `otlp_headers_env` names;
-    without one, where OpenTelemetry's own variables say. `drain_s` is what answers under way get to finish.
+    Spans (`otel`) go where OpenTelemetry's own variables say. `drain_s` is what answers under way get to finish.
     `attributions` are texts that models' licences ask to be shown, by base model. `spool_folder` holds what was
     answered and is not in the store yet; without one it is next to a SQLite store, else in the run folder.
     """
@@ -80,13 +79,10 @@ class GatewayConfig(Record, frozen=True, kw_only=True):
     breaker_failures: int = 5
     breaker_pause_s: float = 5.0
     shadow_concurrency: int = 8
-    shadow_per_minute: int | None = None
     retention_days: float | None = None
     retention_bytes: int | None = None
     log_requests: bool = False
     otel: bool = False
-    otlp_endpoint: str | None = None
-    otlp_headers_env: dict[str, str] = {}
 
     def spool_in(self, run_folder: Path) -> Path:
         """The folder of the workers' spools."""
@@ -164,8 +160,12 @@ def check_route(route: Route, endpoint_names: list[str]) -> None:
     for name, share in (("canary_share", route.canary_share), ("shadow_share", route.shadow_share)):
         if not 0 <= share <= 1:
             raise ConfigError(f"route {route.name}: {name} is {share}, expected 0 to 1")
-    if problem := route.limits.problem or route.waits.problem or (route.cache and route.cache.problem):
+    if problem := route.limits.problem:
         raise ConfigError(f"route {route.name}: {problem}")
+    if route.first_byte_ms is not None and not 1 <= route.first_byte_ms <= 3_600_000:
+        raise ConfigError(
+            f"route {route.name}: first_byte_ms is {route.first_byte_ms}, expected 1 to 3,600,000"
+        )
     if route.deferral is not None:
         if route.candidate is None:
             raise ConfigError(f"route {route.name} has a rule of deferral but no candidate")

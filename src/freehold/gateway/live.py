@@ -19,14 +19,9 @@ TAKEN_OVER = frozenset(
         "prices",
         "default_model",
         "attributions",
-        "shadow_concurrency",
-        "shadow_per_minute",
         "retention_days",
         "retention_bytes",
         "drain_s",
-        "otel",
-        "otlp_endpoint",
-        "otlp_headers_env",
     )
 )
 """Fields that workers and recorder take over within a second of being told."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import urllib.parse
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,14 +17,13 @@ from freehold.gateway.http.request import Request
 from freehold.gateway.limits.keys import check_may, check_scope
 from freehold.gateway.proxy.passing.listing import listed_elsewhere
 from freehold.gateway.proxy.passing.paths import spelled_out
-from freehold.gateway.proxy.routing import RouteTable
+from freehold.gateway.proxy.routing import RouteTable, decide, targets_in_turn
 from freehold.gateway.proxy.state import WorkerState
 from freehold.gateway.proxy.translation import API_ROUTES
-from freehold.gateway.readiness import unanswered
 from freehold.gateway.telemetry import meters, pulse
 from freehold.gateway.telemetry.standing import answering, standing
 from freehold.types.endpoint import ANY_MODEL
-from freehold.types.route import ApiKey
+from freehold.types.route import ApiKey, Route, Target
 from freehold.wire import anthropic, ollama
 from freehold.wire.errors import ApiError, HttpReply
 
@@ -254,3 +253,34 @@ PAGES: dict[str, Page] = {
     "/api/tags": ollama_tags,
     "/api/version": ollama_version,
 }
+
+
+def unanswered(routes: Iterable[Route], found: Mapping[str, Health]) -> dict[str, str]:
+    """The routes some of whose requests no endpoint would answer now, each with what is the matter."""
+    told = {}
+    for route in routes:
+        for chain in _chains(route):
+            names = [one.endpoint for one in chain]
+            if not any(found[name].answers for name in names if name in found):
+                missing = Health(False, "it is not configured")
+                told[route.name] = "; ".join(
+                    f"{name}: {found.get(name, missing).why}" for name in dict.fromkeys(names)
+                )
+                break
+    return told
+
+
+def _chains(route: Route) -> list[list[Target]]:
+    """Whom each kind of a route's requests is put to, in turn."""
+    # The draws of a request that goes to the candidate, and of one that does not, where the route has both.
+    decisions = [decide(route, None, draw) for draw in (0.0, 1 - 2**-53)]
+    chains = [targets_in_turn(route, one) for one in decisions]
+    rule = route.deferral
+    if (
+        rule is not None
+        and rule.incumbent_down == "error"
+        and any(one.arm == "candidate" for one in decisions)
+    ):
+        # What the candidate is not sure of.
+        chains.append([route.incumbent, *route.fallback])
+    return chains

@@ -179,7 +179,7 @@ def check(config: GatewayConfig) -> None:
     if not config.endpoints:
         raise ConfigError("a gateway needs at least one endpoint")
     if config.otel:
-        check_spans(config.otlp_headers_env)
+        check_spans()
     for endpoint in config.endpoints:
         if endpoint.name in config.without_key or endpoint.api_key_env is None:
             continue

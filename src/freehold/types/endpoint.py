@@ -16,6 +16,10 @@ Api = Literal["openai", "anthropic", "ollama"]
 Dialect = Literal["azure", "bedrock", "gemini"]
 CloudCredentials = Literal["aws", "google", "azure"]
 """Whose usual chain of credentials requests are signed with (AWS) or get an access token of (Google Cloud, Azure)."""
+ENDPOINT_NAME = "local"
+"""What the engine that freehold runs is called, in routes and in traces."""
+INCUMBENT = "incumbent"
+"""The same for the API of ``[incumbent]``."""
 
 
 class Capabilities(Record, frozen=True, kw_only=True):

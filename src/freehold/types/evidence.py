@@ -15,7 +15,8 @@ is asked, `engine` the server with its version and options, `catalog` the facts 
 EvidenceGate = Literal["quality", "parity", "license"]
 
 MAX_AGE_DAYS = 90.0
-"""After how many days evidence is too old to move traffic by, where `[evidence]` says nothing else."""
+"""After how many days evidence is too old to move traffic by: vendors announce retirements 60 to 180 days ahead, and
+traffic moves within a quarter (docs/decisions/007-evidence-ages.md)."""
 
 
 class EvidenceBasis(Record, frozen=True, kw_only=True):

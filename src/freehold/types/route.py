@@ -21,9 +21,6 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
 """What each role of a key may do: ask models; look at routes, numbers and readiness; read what customers write, in the
 console; change routes; manage keys."""
 RouteState = Literal["incumbent", "shadow", "canary", "promoted", "rolled_back"]
-Validate = Literal["here", "upstream"]
-"""Who checks the types and schemas of a request that is translated or goes to an engine here."""
-
 
 _LARGEST_LIMITS = {
     "requests_per_minute": 10**12,
@@ -40,42 +37,6 @@ class Target(Record, frozen=True, kw_only=True):
 
     endpoint: str
     model: str | None = None
-
-
-class Guard(Record, frozen=True, kw_only=True):
-    """What an answer of the candidate must hold before a client sees it; else the incumbent answers.
-
-    `schema`: the answer (or its tool calls' arguments) meets the schema the request carries. `ttft_ms` is the
-    longest wait for the candidate's first byte. `context`: a prompt that cannot fit the endpoint's context is
-    refused or sent where it fits, never cut.
-    """
-
-    context: bool = True
-    schema: bool = True
-    ttft_ms: float | None = None
-
-
-class Waits(Record, frozen=True, kw_only=True):
-    """How long an endpoint may take to begin its answer, and how often it is asked again.
-
-    An endpoint that has sent no byte within `first_byte_ms` is passed over for the route's next target; where there is
-    none, the client gets a 504 (None: after the gateway's own limit, 600 s). `retries` are further tries of the last
-    target after a failed connection or a 5xx (None: the gateway's own number, 2). A client that says it tries again by
-    itself, as the SDKs of OpenAI and Anthropic do (`x-stainless-retry-count`), gets a 5xx at once instead: each of its
-    tries would be asked as often again.
-    """
-
-    first_byte_ms: float | None = None
-    retries: int | None = None
-
-    @property
-    def problem(self) -> str | None:
-        """What is wrong with them, if anything."""
-        for name, least, most in (("first_byte_ms", 1, 3_600_000), ("retries", 0, 10)):
-            value = getattr(self, name)
-            if value is not None and not (_is_within(value, most) and value >= least):
-                return f"{name} is {str(value)[:40]}, expected {least} to {most:,}"
-        return None
 
 
 class Limits(Record, frozen=True, kw_only=True):
@@ -118,29 +79,6 @@ class Limits(Record, frozen=True, kw_only=True):
         return self.usd_per_day is not None or self.usd_per_month is not None
 
 
-class CacheTerms(Record, frozen=True, kw_only=True):
-    """How exact repeats of a route's requests are answered: with the answer that the first one got, from memory.
-
-    Kept per worker, for `seconds`, in at most `mib` MiB. `shared` lets all of the gateway's keys get one another's
-    answers; otherwise each key has its own. `tools` lets requests with tools be answered so, where calling a tool once
-    more does no harm.
-    """
-
-    seconds: float = 3600.0
-    mib: float = 16.0
-    shared: bool = False
-    tools: bool = False
-
-    @property
-    def problem(self) -> str | None:
-        """What is wrong with them, if anything."""
-        for name, most in (("seconds", 2_592_000), ("mib", 4096)):
-            value = getattr(self, name)
-            if not _is_within(value, most) or not value:
-                return f"the cache's {name} is {str(value)[:40]}, expected above 0, at most {most:,}"
-        return None
-
-
 def _is_within(value: float | Decimal, most: int) -> bool:
     try:
         return math.isfinite(value) and 0 <= value <= most
@@ -155,9 +93,9 @@ class Route(Record, frozen=True, kw_only=True):
     `shadow_share` the share of requests mirrored in state ``shadow`` (and ``canary``).
     `sticky` names what makes one assignment key: ``user``, ``header:NAME`` or ``conversation``.
     `match_headers` and `match_keys` (names of API keys) narrow a route; the narrowest match wins.
-    `fallback` are tried in order when the chosen target cannot be reached, or is too slow to begin (`waits`).
-    With a `cache` exact repeats are answered from memory (None: every request is asked).
-    With `validate` ``upstream`` a request's types and schemas are left to the endpoint to check.
+    `fallback` are tried in order when the chosen target cannot be reached. One that has sent no byte within
+    `first_byte_ms` is passed over for the next target; where there is none, the client gets a 504 (None: after the
+    gateway's own limit, 600 s).
     With a `deferral` the candidate's side (canary, promoted) is a mixture: the candidate answers what it is sure of,
     the incumbent the rest. In state ``shadow`` the candidate is asked as ever, and what would be decided is recorded.
     """
@@ -173,11 +111,8 @@ class Route(Record, frozen=True, kw_only=True):
     match_headers: dict[str, str] = {}
     match_keys: tuple[str, ...] = ()
     fallback: tuple[Target, ...] = ()
-    guard: Guard = Guard()
-    waits: Waits = Waits()
+    first_byte_ms: float | None = None
     limits: Limits = Limits()
-    cache: CacheTerms | None = None
-    validate: Validate = "here"
     options: dict[str, Any] = {}
     deferral: DeferralRule | None = None
     revision: int = 0

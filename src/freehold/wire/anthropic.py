@@ -15,10 +15,9 @@ from typing import Any
 
 import msgspec
 
-from freehold.wire import openai, sse
+from freehold.wire import call_pieces, openai, sse
 from freehold.wire.anthropic_request import read_request as read_request
 from freehold.wire.anthropic_request import request_to_openai as request_to_openai
-from freehold.wire.calling import call_pieces
 from freehold.wire.errors import UNREADABLE, ApiError, cut_off
 from freehold.wire.openai import AssembledAnswer
 from freehold.wire.usage import merged, message_usage, read_usage, usage_of

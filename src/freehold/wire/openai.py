@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold.types.trace import Usage
-from freehold.wire import sse
-from freehold.wire.calling import call_pieces
+from freehold.wire import call_pieces, sse
 from freehold.wire.errors import UNREADABLE, ApiError
 from freehold.wire.usage import usage_of
 

@@ -12,8 +12,7 @@ from typing import Any
 
 import msgspec
 
-from freehold.wire import openai, sse
-from freehold.wire.calling import call_pieces
+from freehold.wire import call_pieces, openai, sse
 from freehold.wire.errors import cut_off
 from freehold.wire.openai import AssembledAnswer
 from freehold.wire.responses_request import OWN_MARK

@@ -29,7 +29,7 @@ def test_the_project_is_named_by_its_file_or_its_folder(tmp_path, name):
 def test_beyond_loopback_a_key_opens_it_and_no_address_with_a_token_is_told(freehold, refused, project):
     refused("console", "--host", "0.0.0.0", message="no key opens it", hint="--role read")
     freehold("keys", "add", "app")
-    refused("console", "--login", message="no key opens it")
+    refused("console", "--host", "0.0.0.0", message="no key opens it")
     secret = freehold("keys", "add", "ops", "--role", "operate").out.strip()
     command = [sys.executable, "-m", "freehold", "console", "--port", "0", "--host", "0.0.0.0"]
     with subprocess.Popen(

@@ -141,7 +141,7 @@ def test_every_command_that_takes_a_route_names_the_one_that_was_meant(refused, 
     freehold("routes", "set", "support", "--model", "m", "--incumbent", "local")
     refused(*command, "--route", "suport", message="suport", hint="did you mean support?")
     assert not (project / "x.jsonl").exists()
-    refused("routes", "show", "suport", message="suport", hint="did you mean support?")
+    refused("routes", "remove", "suport", message="suport", hint="did you mean support?")
 
 
 def test_a_model_that_no_trace_was_asked_of_is_refused(refused, freehold, project):

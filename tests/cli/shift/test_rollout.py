@@ -69,5 +69,5 @@ def test_mistakes(refused, project):
 
 
 def test_a_step_forward_is_refused_with_what_is_missing(refused, begun):
-    refused("rollout", "advance", "--force", "--route", "other", message="other")
+    refused("rollout", "advance", "--without", "hours", "--route", "other", message="other")
     refused("rollout", "promote", message="not yet: ", hint="freehold rollout status")

@@ -80,7 +80,7 @@ def port():
 
 
 def plan_for(serve, port, **fields):
-    fields = {"min_replicas": 2, "max_replicas": 2, "cpus": 0.5, "port": port, **fields}
+    fields = {"replicas": 2, "cpus": 0.5, "port": port, **fields}
     return ClusterPlan(name="freehold-test", serve=serve, config=ClusterConfig(**fields), memory_bytes=SMALL)
 
 

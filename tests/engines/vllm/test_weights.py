@@ -4,7 +4,7 @@ import json
 
 import msgspec
 import pytest
-from tests.engines.vllm.plans import mounted, with_options
+from tests.engines.vllm.plans import mounted
 
 from freehold import engines
 from freehold.engines.vllm.weights import CacheShape, read_shape
@@ -47,8 +47,6 @@ def test_the_shape_is_read_from_the_configuration(tmp_path, plan):
 def test_adapters_that_cannot_be_served(plan, adapter):
     with pytest.raises(EngineError, match=f"{'b' * 64}.*{'a' * 64}"):
         engines.check(mounted(plan, adapter, base_sha256="b" * 64))
-    with pytest.raises(EngineError, match="max_rank is 8, and an adapter has r = 24"):
-        engines.check(mounted(with_options(plan, max_rank=8), adapter))
     (adapter / "adapter_config.json").write_text(json.dumps({"r": 8, "use_dora": True}))
     with pytest.raises(EngineError, match="a DoRA adapter"):
         engines.check(mounted(plan, adapter))

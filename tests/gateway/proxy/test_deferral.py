@@ -17,7 +17,7 @@ from tests.gateway.proxy.mixtures import SECRET, mixed, own, rule_for, told, tol
 
 from freehold.gateway.serve import free_port
 from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint
-from freehold.types.route import Guard, Target
+from freehold.types.route import Target
 
 pytestmark = pytest.mark.process
 
@@ -48,7 +48,7 @@ def routed(_upstream, candidate, tmp_path_factory):
         mixed("lenient", one, rule_for(one, threshold=0.0)),
         mixed("hasty", one, rule_for(one, wait_ms=2000)),
         mixed("able", able, rule_for(able)),
-        mixed("guarded", one, rule_for(one), guard=Guard(schema=True)),
+        mixed("guarded", one, rule_for(one)),
         mixed("kept", one, rule_for(one, always_incumbent=({"team": "legal"}, {"header:X-Tier": "gold"}))),
         mixed("stays", one, rule_for(one, never_defer_out=({"team": "health"},))),
         mixed("stays-down", dead, rule_for(dead, never_defer_out=({"team": "health"},))),

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from freehold.gateway.telemetry import meters
-from freehold.gateway.telemetry.gauges import GAUGES, LABELLED_GAUGES
+from freehold.gateway.telemetry.exposition import GAUGES, LABELLED_GAUGES
 from freehold.gateway.telemetry.meters import Meters
 
 pytestmark = pytest.mark.process

@@ -1,8 +1,15 @@
+"""Terms, counts and traffic over time."""
+
+import re
 from datetime import UTC, datetime, timedelta
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import func, select
 from tests.store.examples import NOON, trace
 
+from freehold.errors import UsageError
 from freehold.store.search.counts import (
     MIDDLE_S,
     MOST_TOKENS,
@@ -11,8 +18,16 @@ from freehold.store.search.counts import (
     add_counts,
 )
 from freehold.store.search.indexing import catch_up
+from freehold.store.search.terms import (
+    Phrase,
+    phrases_of,
+    wanted_tags,
+    words_in,
+)
+from freehold.store.search.traffic import traffic
 from freehold.store.tables import answered_counts, trace_counts
 from freehold.types.trace import Usage
+from freehold.types.trace_search import TraceQuery
 
 
 def test_short_stretches_are_let_go_after_a_day_and_long_ones_stay(store):
@@ -60,3 +75,96 @@ def test_what_a_broken_upstream_counts_does_not_stop_the_index(store):
             query = select(func.sum(table.c.requests), func.sum(table.c.prompt_tokens))
             requests, tokens = connection.execute(query.where(table.c.width_s == MIDDLE_S)).one()
             assert (requests, tokens) == (4, 4 * MOST_TOKENS)
+
+
+def seen(number, **changes):
+    values = {"source": "gateway", "route": "r", "total_ms": 100.0, **changes}
+    return trace(number, at=NOON + timedelta(seconds=number), **values)
+
+
+def test_requests_are_counted_by_stretch_and_arm(store):
+    store.add_traces(seen(number) for number in range(100))
+    store.add_traces(seen(number, arm="candidate", status=500) for number in range(100, 130))
+    store.add_traces(
+        seen(number, arm="candidate", parent_id="x", fallback="timeout") for number in range(130, 150)
+    )
+    store.add_traces(seen(number, route="other") for number in range(150, 160))
+    store.add_traces([trace(170), seen(171, route=None)])
+    found = traffic(store.database, since=NOON, until=NOON + timedelta(seconds=480), route="r")
+    assert (found.bucket_s, len(found.buckets), found.unindexed) == (10, 49, 0)
+    assert found.buckets[0].at == NOON.replace(microsecond=0)
+    assert [one.incumbent for one in found.buckets[:11]] == [10] * 10 + [0]
+    assert [(one.candidate, one.errors) for one in found.buckets[10:13]] == [(10, 10)] * 3
+    assert sum(one.mirrored for one in found.buckets) == 20 == found.mirrored.requests
+    assert (found.incumbent.requests, found.incumbent.errors, found.incumbent.fallbacks) == (100, 0, 0)
+    assert (found.candidate.errors, found.mirrored.fallbacks, found.mirrored.errors) == (30, 20, 20)
+    assert (found.incumbent.prompt_tokens, found.incumbent.completion_tokens) == (900, 200)
+    assert found.candidate.p95_ms is None and found.incumbent.p50_ms == pytest.approx(100, rel=0.07)
+    everything = traffic(store.database, since=NOON, until=NOON + timedelta(seconds=480))
+    assert everything.incumbent.requests == 111  # not what was imported
+
+
+@pytest.mark.parametrize(
+    ("window", "width"),
+    [
+        (timedelta(seconds=1), 10),
+        (timedelta(minutes=15), 20),
+        (timedelta(hours=1), 80),
+        (timedelta(hours=6), 600),
+        (timedelta(hours=24), 1800),
+        (timedelta(days=7), 4 * 3600),
+        (timedelta(days=8), 4 * 3600),
+        (timedelta(days=9), 86_400),
+        (timedelta(days=90), 2 * 86_400),
+    ],
+)
+def test_a_window_of_any_length_holds_each_request_once(store, window, width):
+    store.add_traces(seen(-number) for number in range(1, 50))
+    found = traffic(store.database, since=NOON - window, until=NOON)
+    assert found.bucket_s == width and len(found.buckets) <= 50
+    inside = [number for number in range(1, 50) if found.buckets[0].at <= NOON - timedelta(seconds=number)]
+    assert found.incumbent.requests == len(inside) >= 1
+    assert sum(one.incumbent for one in found.buckets) == len(inside)
+
+
+def test_counts_stay_when_traces_are_forgotten(store):
+    store.add_traces(seen(number) for number in range(5))
+    traffic(store.database, since=NOON, until=NOON + timedelta(minutes=1))
+    store.delete_traces(before=NOON + timedelta(days=1))
+    assert traffic(store.database, since=NOON, until=NOON + timedelta(minutes=1)).incumbent.requests == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "phrases"),
+    [
+        ("refund", [Phrase(("refund",))]),
+        ("refund  order", [Phrase(("refund",)), Phrase(("order",))]),
+        ('"order 4711" refund', [Phrase(("order", "4711")), Phrase(("refund",))]),
+        ("deliv*", [Phrase(("deliv",), prefix=True)]),
+        ("a.b@example.com", [Phrase(("a", "b", "example", "com"))]),
+        ('"never closed', [Phrase(("never", "closed"))]),
+        ('NEAR( AND OR NOT "', [Phrase((word,)) for word in ("NEAR", "AND", "OR", "NOT")]),
+        ("snake_case", [Phrase(("snake", "case"))]),
+        ('* "" müller', [Phrase(("müller",))]),
+    ],
+)
+def test_what_a_text_asks_for(text, phrases):
+    assert phrases_of(text) == phrases
+
+
+@pytest.mark.parametrize("text", ["", "  ", '""', "* !? \x00"])
+def test_a_text_without_a_word_is_refused(text):
+    with pytest.raises(UsageError, match="not a word in"):
+        phrases_of(text)
+
+
+@pytest.mark.parametrize("status", ["", "nope", "40", "4x", "1000", "0xx"])
+def test_what_is_not_a_status_is_refused(status):
+    with pytest.raises(UsageError, match="not a status"):
+        wanted_tags(TraceQuery(status=status))
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_words_of_plain_text_are_those_of_any_text(text):
+    assert words_in(text) == re.findall(r"[^\W_]+", text)
+    assert words_in(f"{text} é") == [*words_in(text), "é"]

@@ -1,5 +1,7 @@
 import pytest
+from click.testing import CliRunner
 
+from freehold.cli.main import cli
 from freehold.errors import ConfigError
 from freehold.types.config import CandidateConfig, parse
 from freehold.workflows.choose.candidates_file import put

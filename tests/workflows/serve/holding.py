@@ -2,6 +2,8 @@
 
 import asyncio
 
+from freehold.gateway.config import GatewayConfig
+from freehold.gateway.serve import free_port
 from freehold.types.endpoint import ServePlan
 from freehold.workflows.serve.hold import hold
 
@@ -10,13 +12,15 @@ def echo(name="echo", **fields):
     return ServePlan(engine="echo", model=name, options={"in_process": True}, **fields)
 
 
-def hold_while(use, plans, log_dir, gateway_config=None, **named):
-    """Hold the plans' engines; ``use(served_at)`` runs in a thread once they are ready, then they are stopped."""
+def hold_while(use, plans, log_dir, config=None, **named):
+    """Hold the plans' engines; ``use(served_at)`` runs in a thread once all are ready, then they are stopped."""
+
+    config = config or GatewayConfig(endpoints=(), port=free_port())
 
     async def run():
         stop, told = asyncio.Event(), asyncio.get_running_loop().create_future()
         held = asyncio.create_task(
-            hold(plans, gateway_config, log_dir=log_dir, ready=told.set_result, stop=stop, **named)
+            hold(plans, config, log_dir=log_dir, ready=told.set_result, stop=stop, **named)
         )
         await asyncio.wait({held, told}, return_when=asyncio.FIRST_COMPLETED)
         if held.done():

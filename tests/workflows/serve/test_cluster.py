@@ -4,9 +4,9 @@ import click.testing
 import pytest
 
 from freehold.cli.main import cli
-from freehold.errors import ConfigError, UsageError
+from freehold.errors import UsageError
 from freehold.settings import load
-from freehold.types.config import AppConfig, ClusterConfig, ProjectConfig, parse
+from freehold.types.config import AppConfig, ClusterConfig, ProjectConfig
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.machine import Fit, Workload
 from freehold.workflows.project import Project
@@ -24,10 +24,10 @@ def weights(tmp_path):
 
 @pytest.fixture
 def made(tmp_path, weights):
-    """A plan of two to four replicas; fields change `[cluster]`."""
+    """A plan of two replicas; fields change `[cluster]`."""
 
     def make(serve=None, **fields):
-        config = {"min_replicas": 2, "max_replicas": 4, "cpus": 1.5, **fields}
+        config = {"replicas": 2, "cpus": 1.5, **fields}
         project = Project(tmp_path, ProjectConfig(app=AppConfig(name="Support Intents!")), load(), None)
         mounts = (AdapterMount(name="org/base:shop", path="/adapters/shop"),)
         serve = serve or ServePlan(
@@ -45,19 +45,6 @@ def test_the_plan_names_itself_and_what_it_needs(made, tmp_path):
     assert made().memory_bytes == cluster.BASE_BYTES + 1200
     with pytest.raises(UsageError, match="runs elsewhere already"):
         made(ServePlan(engine="ollama", model="m"))
-
-
-def test_the_table_is_checked():
-    head = '[app]\nname = "a"\n[cluster]\n'
-    assert parse(head + "min_replicas = 2\nmax_replicas = 3\n").cluster.max_replicas == 3
-    with pytest.raises(
-        ConfigError, match=r"cluster.max_replicas is 1, expected at least cluster.min_replicas"
-    ):
-        parse(head + "min_replicas = 2\n")
-    with pytest.raises(ConfigError, match=r"unknown key cluster\.replicas"):
-        parse(head + "replicas = 2\n")
-    with pytest.raises(ConfigError, match=r"cluster\.port"):
-        parse(head + "port = 70000\n")
 
 
 def test_memory_holds_the_cache_too(tmp_path, made, weights):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -19,7 +20,7 @@ from freehold.gateway.serve import free_port
 from freehold.preparing.index import write_index
 from freehold.types.endpoint import ServePlan
 from freehold.types.preparation import Example, ExampleIndex, Preparation
-from freehold.workflows.serve import served, servers
+from freehold.workflows.serve import servers
 
 
 def models_at(url):
@@ -27,17 +28,8 @@ def models_at(url):
         return [row["id"] for row in json.loads(reply.read())["data"]]
 
 
-def test_one_engine_answers_itself_at_its_own_port(tmp_path):
-    port, seen = free_port(), []
-
-    def use(at):
-        seen.append((at.url, at.models, models_at(at.url), servers.live(tmp_path)))
-
-    hold_while(use, [echo(port=port)], tmp_path)
-    assert seen == [(f"http://127.0.0.1:{port}", ("echo",), ["echo"], [])], "there is nothing to control"
-
-
-def test_several_engines_answer_at_the_first_ones_port_and_leave_a_file(tmp_path):
+@pytest.mark.process
+def test_several_engines_answer_at_the_gateways_port_and_leave_a_file(tmp_path):
     port, seen = free_port(), []
 
     def use(at):
@@ -45,22 +37,13 @@ def test_several_engines_answer_at_the_first_ones_port_and_leave_a_file(tmp_path
         (file,) = tmp_path.glob("serving-*.json")
         seen.append((at.url, at.models, sorted(models_at(at.url)), server.url, file.stat().st_mode & 0o777))
 
-    hold_while(use, [echo(port=port), echo("other")], tmp_path)
+    hold_while(use, [echo(), echo("other")], tmp_path, GatewayConfig(endpoints=(), port=port))
     url = f"http://127.0.0.1:{port}"
     assert seen == [(url, ("echo", "other"), ["echo", "other"], url, 0o600)]
     assert servers.live(tmp_path) == [] and not list(tmp_path.glob("serving-*.json"))
 
 
-def test_all_models_are_loaded_first(empty_project):
-    seen = []
-
-    def use(at):
-        seen.extend(served.status(empty_project)[1])
-
-    hold_while(use, [echo("a"), echo("b")], empty_project.state / "engines")
-    assert [(one.model, one.state) for one in seen] == [("a", "ready"), ("b", "ready")]
-
-
+@pytest.mark.process
 def test_a_companion_is_started_tended_and_stopped(tmp_path):
     calls, tended = [], threading.Event()
 
@@ -79,39 +62,43 @@ def test_a_companion_is_started_tended_and_stopped(tmp_path):
 
 
 def test_what_cannot_be_held_is_told(tmp_path):
-    with pytest.raises(UsageError, match="unknown option nothing"):
-        hold_while(print, [echo(), msgspec.structs.replace(echo("b"), options={"nothing": 1})], tmp_path)
-    port, errors = free_port(), []
+    unknown = msgspec.structs.replace(echo("b"), options={"nothing": 1})
+    for plans, message in (
+        ([echo(), unknown], "unknown option nothing"),
+        ([echo(), echo()], "one name: echo, echo"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            hold_while(print, plans, tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(PortInUseError) as caught:
+        port = taken.getsockname()[1]
+        hold_while(print, [echo()], tmp_path, GatewayConfig(endpoints=(), host="127.0.0.1", port=port))
+    assert str(port) in caught.value.message
 
-    def again(at):
-        with pytest.raises(PortInUseError) as caught:
-            hold_while(print, [echo()], tmp_path, GatewayConfig(endpoints=(), host="127.0.0.1", port=port))
-        errors.append(caught.value)
 
-    hold_while(again, [echo(port=port)], tmp_path)
-    assert str(port) in errors[0].message
+def test_a_model_that_ran_out_of_memory_is_told(tmp_path, monkeypatch):
+    class Dying:
+        def __init__(self, plan, **_):
+            self.plan = plan
+
+        async def start(self):
+            raise EngineError("it ended: out of memory: bad_alloc")
+
+        async def stop(self):
+            pass
+
+    monkeypatch.setattr("freehold.workflows.serve.hold.start_engine", Dying)
+    told = []
+    with pytest.raises(EngineError):
+        hold_while(print, [echo()], tmp_path, on_memory=lambda *found: told.append(found[1:]))
+    assert "bad_alloc" in told[0][1]
 
 
-def status_of(url, key=None):
-    headers = {} if key is None else {"authorization": f"Bearer {key}"}
+def status_of(url):
     try:
-        with urllib.request.urlopen(urllib.request.Request(f"{url}/v1/models", headers=headers)) as reply:
+        with urllib.request.urlopen(f"{url}/v1/models") as reply:
             return reply.status
     except urllib.error.HTTPError as error:
         return error.code
-
-
-@pytest.mark.parametrize("names", [("a",), ("a", "b")], ids=["alone", "several"])
-def test_without_a_gateway_the_address_is_open_or_asks_for_the_users_key(tmp_path, monkeypatch, names):
-    monkeypatch.setenv("MY_KEY", "of-mine")
-    seen = []
-
-    def use(at):
-        seen.append([status_of(at.url), status_of(at.url, "wrong"), status_of(at.url, "of-mine")])
-
-    for key_env in (None, "MY_KEY"):
-        hold_while(use, [echo(name, port=free_port()) for name in names], tmp_path, key_env=key_env)
-    assert seen == [[200, 200, 200], [401, 401, 200]]
 
 
 @pytest.mark.process
@@ -121,8 +108,7 @@ def test_behind_a_gateway_engines_answer_it_alone(tmp_path, names):
 
     def use(at):
         behind = [endpoint.base_url for endpoint in (at.endpoint, *at.others)]
-        (server,) = servers.live(tmp_path)
-        seen.extend([models_at(at.url), *map(status_of, (*behind, server.control_url))])
+        seen.extend([models_at(at.url), *map(status_of, behind)])
         left = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
         assert keys.value_of(keys.RUN_KEY_ENV).encode() not in left
         for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
@@ -132,7 +118,7 @@ def test_behind_a_gateway_engines_answer_it_alone(tmp_path, names):
     config = GatewayConfig(endpoints=(), host="127.0.0.1", port=free_port())
     plans = [ServePlan(engine="echo", model=name) for name in names]
     hold_while(use, plans, tmp_path, config)
-    assert seen == [[*names], *[401] * (len(names) + 1)]
+    assert seen == [[*names], *[401] * len(names)]
 
 
 def ask(url, text):
@@ -151,11 +137,8 @@ def prepared(folder):
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("gateways", [0, 1])
 @pytest.mark.parametrize("others", [0, 1])
-def test_a_model_is_asked_as_its_plan_prepares_it_whatever_stands_before_it(tmp_path, gateways, others):
-    """Once, not twice: the gateway does it, or the common address, where the gateway asks that."""
-    config = GatewayConfig(endpoints=(), port=free_port()) if gateways else None
+def test_a_model_is_asked_as_its_plan_prepares_it(tmp_path, others):
     seen = []
 
     def use(at):
@@ -164,7 +147,7 @@ def test_a_model_is_asked_as_its_plan_prepares_it_whatever_stands_before_it(tmp_
         seen.append((answer["choices"][0]["message"]["content"], answer["usage"]["prompt_tokens"] > bare + 4))
 
     plans = [prepared(tmp_path / "examples"), *(echo(f"other{n}") for n in range(others))]
-    hold_while(use, plans, tmp_path / "logs", config)
+    hold_while(use, plans, tmp_path / "logs")
     assert seen == [("hi\n\nOne word.", True)]
 
 

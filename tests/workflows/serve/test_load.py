@@ -70,14 +70,6 @@ def test_people_get_a_table(endpoint, project):
     assert "TTFT p50" in result.stdout and "knee    1 streams" in result.stdout
 
 
-def test_requests_of_a_file(endpoint, project):
-    (project / "requests.jsonl").write_text('{"messages": [{"role": "user", "content": "hi"}]}\n')
-    result = run(
-        endpoint.base_url, "--requests", "requests.jsonl", "--streams", "1", "--seconds", "0.2", "--json"
-    )
-    assert "requests.jsonl" in json.loads(result.stdout)["workload"]
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -88,16 +88,3 @@ def test_a_port_in_use_is_told_before_weights_are_fetched(tmp_path, monkeypatch)
         found = CliRunner().invoke(cli, ["serve", "org/model", "--port", str(port)])
     assert isinstance(found.exception, PortInUseError)
     assert fetched == []
-
-
-@pytest.mark.parametrize(
-    ("key_env", "with_gateway", "message"),
-    [("MY_KEY", True, "an engine without the gateway"), ("NO_KEY", False, "NO_KEY is not set")],
-)
-def test_a_key_is_for_an_engine_alone_and_must_be_there(monkeypatch, key_env, with_gateway, message):
-    monkeypatch.setenv("MY_KEY", "of-mine")
-    monkeypatch.delenv("NO_KEY", raising=False)
-    serve.check_key(None, with_gateway=with_gateway)
-    serve.check_key("MY_KEY", with_gateway=False)
-    with pytest.raises(UsageError, match=message):
-        serve.check_key(key_env, with_gateway=with_gateway)

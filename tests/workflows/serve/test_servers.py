@@ -1,26 +1,26 @@
-"""Which servers live, by the files they leave."""
+"""Which servers live, by the files they leave; folders that cannot be written; what systemd hears, on a real socket."""
 
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 
 import msgspec
 import psutil
 import pytest
 
-from freehold.engines.pool.control import Served
-from freehold.errors import UsageError
+from freehold.errors import StorageError
+from freehold.workflows.project import open_project
 from freehold.workflows.serve import servers
 
 
 def leave(folder, port, pid=None, started=None):
     pid = pid or os.getpid()
-    server = Served(
+    server = servers.Served(
         pid=pid,
         started=started if started is not None else psutil.Process(pid).create_time(),
         url=f"http://127.0.0.1:{port}",
-        control_url="http://127.0.0.1:1",
-        token="t",
     )
     (folder / f"serving-{port}.json").write_bytes(msgspec.json.encode(server))
     return server
@@ -38,14 +38,58 @@ def test_only_those_whose_process_lives_count(tmp_path):
     assert servers.live(tmp_path / "nowhere") == []
 
 
-def test_the_only_one_is_meant_or_the_one_at_a_port(tmp_path):
-    with pytest.raises(UsageError, match=r"nothing is served from this project$"):
-        servers.only(tmp_path)
-    first = leave(tmp_path, 8001)
-    assert servers.only(tmp_path) == first
-    second = leave(tmp_path, 18001)
-    with pytest.raises(UsageError, match=r"several .* this project: .*:18001, .*:8001"):
-        servers.only(tmp_path)
-    assert servers.only(tmp_path, port=8001) == first and servers.only(tmp_path, port=18001) == second
-    with pytest.raises(UsageError, match="on port 1"):
-        servers.only(tmp_path, port=1)
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_STATE", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    return open_project()
+
+
+def test_folders_that_can_be_written_are_left_as_they_are(project):
+    servers.check_folders(project)
+    assert [path.name for path in project.state.iterdir()] == [".gitignore"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere; tests/deploy has a read-only root")
+def test_a_state_folder_of_another_user(project):
+    project.state.chmod(0o500)
+    with pytest.raises(
+        StorageError, match="the state folder cannot be written: Permission denied"
+    ) as refused:
+        servers.check_folders(project)
+    assert "mount a volume" in refused.value.hint
+    project.state.chmod(0o700)
+
+
+def test_no_place_for_temporary_files(project, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(tmp_path / "gone")])
+    with pytest.raises(StorageError, match="temporary files") as refused:
+        servers.check_folders(project)
+    assert "--tmpfs /tmp" in refused.value.hint
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request, tmp_path, monkeypatch):
+    address = (
+        str(tmp_path / "notify") if request.param == "path" else f"@freehold-{tmp_path.name}-{id(tmp_path)}"
+    )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(address if request.param == "path" else "\0" + address[1:])
+        listening.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+        yield listening
+
+
+def test_a_manager_hears_the_state(manager):
+    assert servers.tell_manager("READY=1")
+    assert manager.recv(100) == b"READY=1"
+
+
+@pytest.mark.parametrize("address", [None, "", "relative", "/nowhere/at/all", "@" + "long" * 60])
+def test_without_a_manager_that_listens_nothing_happens(address, monkeypatch):
+    if address is None:
+        monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    else:
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+    assert not servers.tell_manager("STOPPING=1")

@@ -15,7 +15,7 @@ from freehold.types.config import AppConfig, ProjectConfig
 from freehold.types.model import Weights
 from freehold.types.progress import Silent
 from freehold.workflows.project import Project
-from freehold.workflows.serve import tune as tuner
+from freehold.workflows.serve import engines as tuner
 from freehold.workflows.serve.plan import ServeRequest, pull_and_plan
 
 MODEL = "org/tiny"

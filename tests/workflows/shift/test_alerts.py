@@ -1,7 +1,6 @@
-"""Alarms to a webhook and to a command: what they get, and what is said when they do not get it."""
+"""Alarms to a webhook: what it gets, and what is said when it does not get it."""
 
 import json
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -9,7 +8,6 @@ import pytest
 from tests.workflows.shift.shifting import START
 
 from freehold.types.config import WatchConfig
-from freehold.workflows.shift import alerts
 from freehold.workflows.shift.alerts import Alarm, send
 
 pytestmark = pytest.mark.process
@@ -50,10 +48,6 @@ def hook(monkeypatch):
     server.server_close()
 
 
-def python(code):
-    return WatchConfig(command=(sys.executable, "-c", code))
-
-
 def test_without_hooks_nothing_is_told():
     assert send(ALARM, WatchConfig()) == ()
 
@@ -63,11 +57,6 @@ def test_a_webhook_gets_the_alarm_as_json(hook):
     assert send(ALARM, HOOK) == () and bodies == [TOLD]
     answer["status"] = 500
     assert send(ALARM, HOOK) == ("the alarm's webhook answered 500",)
-
-
-def test_a_command_gets_the_alarm_on_its_input(tmp_path):
-    config = python(f"import sys; open({str(tmp_path / 'told')!r}, 'w').write(sys.stdin.read())")
-    assert send(ALARM, config) == () and json.loads((tmp_path / "told").read_text()) == TOLD
 
 
 @pytest.mark.parametrize(
@@ -86,24 +75,3 @@ def test_a_webhook_that_cannot_be_told_is_named_without_its_address(monkeypatch,
         monkeypatch.setenv("ALARM_URL", address)
     (said,) = send(ALARM, HOOK)
     assert trouble in said and "secret" not in said
-
-
-@pytest.mark.parametrize(
-    ("config", "within_s", "trouble"),
-    [
-        (WatchConfig(command=("/not/there",)), 60, "/not/there is not there"),
-        (WatchConfig(command=("/",)), 60, "/ cannot be run: Permission denied"),
-        (python("import sys; sys.exit('first line\\nthe reason')"), 60, "ended with 1: the reason"),
-        (python("import time; time.sleep(60)"), 0.5, "took longer than 0.5 s"),
-    ],
-)
-def test_a_command_that_fails_says_why(monkeypatch, config, within_s, trouble):
-    monkeypatch.setattr(alerts, "TIMEOUT_S", within_s)
-    (said,) = send(ALARM, config)
-    assert trouble in said
-
-
-def test_one_hook_that_fails_does_not_keep_the_other_from_being_told(hook):
-    bodies, _ = hook
-    (said,) = send(ALARM, WatchConfig(webhook_env="ALARM_URL", command=("/not/there",)))
-    assert "/not/there" in said and bodies == [TOLD]

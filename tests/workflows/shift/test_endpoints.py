@@ -53,8 +53,6 @@ def test_clients_keys_are_for_the_incumbent_and_for_who_says_so():
         ('base_url = "https://x.openai.azure.com/openai/deployments/d?api-version=1"', None),
         ('base_url = "https://api.mistral.ai/v1"', None),
         ('base_url = "https://api.openai.com.example.com/v1"', None),
-        ('base_url = "https://api.openai.com/v1"\nresponses = false', False),
-        ('base_url = "http://10.0.0.7"\nresponses = true', True),
         ('base_url = "https://api.anthropic.com"\napi = "anthropic"', False),
     ],
 )
@@ -63,12 +61,6 @@ def test_who_has_the_responses_api_is_known_said_or_found_out(lines, has):
         (endpoint,) = configured_endpoints(parse(f'[app]\nname = "a"\n{table}\n{lines}'))
         found = endpoint.capabilities
         assert (found.responses, found.responses_unknown) == (bool(has), has is None)
-
-
-def test_the_responses_api_is_one_of_openais():
-    said = '[incumbent]\nmodel = "m"\nbase_url = "https://h"\napi = "anthropic"\nresponses = true'
-    with pytest.raises(ConfigError, match="responses = true is said of https://h"):
-        configured_endpoints(parse(f'[app]\nname = "a"\n{said}'))
 
 
 @pytest.fixture

@@ -100,9 +100,9 @@ def test_a_file_that_is_still_written_is_in_force_when_it_is_whole(following):
 
 
 def test_what_only_a_start_can_do_is_said(following):
-    text = HEAD + CAPTURE + "[serve]\nport = 9999\ncontext_tokens = 512\n[rollout]\nlook_seconds = 1\n"
+    text = HEAD + CAPTURE + "[serve]\nport = 9999\ncontext_tokens = 512\n"
     assert following.save(text) is None
-    assert "[serve] context_tokens" in following.told[-1] and "[rollout] look_seconds" in following.told[-1]
+    assert "[serve] context_tokens" in following.told[-1]
     assert "OVERRULED BY THE COMMAND LINE: [serve] port (by --port)" in following.told[-1]
 
 
@@ -134,21 +134,10 @@ def test_a_key_that_the_processes_were_not_given_waits(following, monkeypatch):
     assert "AT THE NEXT START ONLY: the key in HOUSE_KEY" in following.told[-1]
 
 
-def test_how_long_answers_may_take_to_finish_and_where_spans_go_hold_at_once(following, monkeypatch):
-    spans = '[telemetry]\notlp_endpoint = "http://127.0.0.1:4318"\n'
-    taken = following.save(HEAD + CAPTURE + "[serve]\ndrain_s = 5\n" + spans)
-    assert (taken.drain_s, taken.otel, taken.otlp_endpoint) == (5.0, True, "http://127.0.0.1:4318")
-    assert following.told[-1] == (
-        "freehold.toml was changed; in force: [serve] drain_s, [telemetry] otlp_endpoint"
-    )
-    # A variable that is set, but that the gateway's processes were not given.
-    monkeypatch.setenv("COLLECTOR_AUTH", "Basic eA==")
-    wanted = spans.replace("4318", "4319") + 'otlp_headers_env = { authorization = "COLLECTOR_AUTH" }\n'
-    taken = following.save(HEAD + CAPTURE + "[serve]\ndrain_s = 6\n" + wanted)
-    assert (taken.drain_s, taken.otlp_endpoint) == (6.0, "http://127.0.0.1:4318")
-    assert "AT THE NEXT START ONLY: [telemetry], with the value in COLLECTOR_AUTH" in following.told[-1]
-    taken = following.save(HEAD + CAPTURE)
-    assert (taken.drain_s, taken.otel, taken.otlp_endpoint) == (30.0, False, None)
+def test_how_long_answers_may_take_to_finish_holds_at_once(following):
+    assert following.save(HEAD + CAPTURE + "[serve]\ndrain_s = 5\n").drain_s == 5.0
+    assert following.told[-1] == "freehold.toml was changed; in force: [serve] drain_s"
+    assert following.save(HEAD + CAPTURE).drain_s == 30.0
 
 
 def test_credentials_of_a_cloud_that_the_processes_were_not_told_of_wait(following, monkeypatch):
@@ -161,31 +150,21 @@ def test_credentials_of_a_cloud_that_the_processes_were_not_told_of_wait(followi
     assert "needs the extra 'azure'" in following.told[-1]
 
 
-def test_a_collector_that_cannot_be_told_leaves_what_runs(following, monkeypatch):
-    monkeypatch.delenv("COLLECTOR_AUTH", raising=False)
-    spans = '[telemetry]\notlp_endpoint = "http://127.0.0.1:4318"\n'
-    assert following.save(HEAD + spans + 'otlp_headers_env = { authorization = "COLLECTOR_AUTH" }\n') is None
-    assert "COLLECTOR_AUTH, which is not set; what ran before goes on" in following.told[-1]
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert following.save(HEAD + spans) is None
-    assert "needs the extra 'otel'" in following.told[-1]
-
-
 def test_every_field_that_people_can_set_has_a_name():
     from freehold.gateway.live import TAKEN_OVER
 
     assert set(KEYS) <= set(GatewayConfig.__struct_fields__)
     unnamed = TAKEN_OVER - set(KEYS)
-    assert unnamed == {"without_key", "default_model", "attributions", "otel"}
+    assert unnamed == {"without_key", "default_model", "attributions"}
 
 
 def test_every_table_of_the_file_is_followed_read_anew_or_waits():
-    followed = {"incumbent", "endpoints", "capture", "use", "serve", "store", "telemetry"}
+    followed = {"incumbent", "endpoints", "capture", "use", "serve", "store"}
     by_observer = {"routes", "watch", "rollout"}
     by_commands = set(ProjectConfig.__struct_fields__) - followed - by_observer
     # A table that is new must be put into one of these: a key that changes nothing must say so.
     assert by_commands == {
-        "app", "candidates", "cluster", "curate", "data", "defer", "evidence", "selection", "task", "train",
+        "app", "candidates", "cluster", "curate", "data", "defer", "selection", "task", "train",
     }  # fmt: skip
     assert ServeConfig.__struct_fields__ and StoreConfig.__struct_fields__
 

@@ -79,7 +79,6 @@ def secrets(monkeypatch):
         ("sqlite:///x", WATCHED, {"HOOK_SECRET"}),
         ("sqlite:///x", WATCHED + JURY, {"HOOK_SECRET", "JUDGE_KEY", "SECOND_KEY"}),
         ("postgresql://db/x", WATCHED, {"HOOK_SECRET", "PGPASSWORD"}),
-        ("sqlite:///x", WATCHED + 'command = ["page-me"]\n', set(SECRETS)),
     ],
 )
 def test_it_is_given_what_the_file_says_it_needs(secrets, url, text, known):

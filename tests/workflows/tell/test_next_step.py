@@ -29,7 +29,7 @@ COMMAND_OF = {
     "canary": "freehold rollout advance",
     "paused": "freehold rollout advance",
     "promoted": "freehold watch --once",
-    "rolled_back": "freehold routes history helpdesk",
+    "rolled_back": "freehold audit --last 20",
 }
 STALE = EvidenceAge(
     gate="quality", record_id="c" * 32, made_at=AT, days=100, max_age_days=90,

@@ -20,9 +20,7 @@ LIVE = CheckPlan("live", [sample(n, gold=None) for n in range(4)], ["refund"] * 
 @pytest.fixture
 def scores(project, incumbent):
     def run(plan, **changes):
-        return asyncio.run(
-            ask(project, ROUTE, plan, task_of(project), url=incumbent.url, progress=Silent(), **changes)
-        )
+        return asyncio.run(ask(project, ROUTE, plan, task_of(project), progress=Silent(), **changes))
 
     return run
 
@@ -51,9 +49,7 @@ def test_an_incumbent_with_credentials_of_a_cloud_is_asked_with_them(
     signed = file.read_text().replace(incumbent.url, cloud.url, 1)
     file.write_text(signed.replace("price", 'credentials = "azure"\nprice', 1))
     configured = open_project(file)
-    found = asyncio.run(
-        ask(configured, ROUTE, LIVE, task_of(configured), url=incumbent.url, progress=Silent())
-    )
+    found = asyncio.run(ask(configured, ROUTE, LIVE, task_of(configured), progress=Silent()))
     assert (len(found.differences), found.unscored) == (4, 0)
     assert cloud.number == 1 and not cloud.refused and incumbent.seen == []
 
@@ -62,7 +58,7 @@ def test_an_incumbent_with_credentials_of_a_cloud_is_asked_with_them(
 def test_the_incumbent_is_scored_too_where_the_scorer_looks_at_answers_alone(project, incumbent):
     task = Task(name="support", scorer="regex", options={"pattern": "paid"})
     plan = LIVE._replace(known=["refund", "paid", "paid", "refund"])
-    found = asyncio.run(ask(project, ROUTE, plan, task, url=incumbent.url, progress=Silent()))
+    found = asyncio.run(ask(project, ROUTE, plan, task, progress=Silent()))
     assert found.differences == [0.0, 1.0, 1.0, 0.0]
 
 
@@ -73,9 +69,11 @@ def test_a_sample_asks_with_its_own_parameters(scores, incumbent):
     assert not any("max_tokens" in one for one in incumbent.seen), "the live answer had no limit either"
 
 
-def test_frozen_the_candidate_is_asked_and_nothing_is_paid(scores, incumbent):
+def test_frozen_the_candidate_is_asked_and_nothing_is_paid(project, incumbent, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_PORT", incumbent.url.rpartition(":")[2])
+    project = open_project()
     known = ["refund", "refund", None, "other"]
     plan = LIVE._replace(against="frozen", known=known, samples=[sample(n, gold="refund") for n in range(4)])
-    found = scores(plan)
+    found = asyncio.run(ask(project, ROUTE, plan, task_of(project), progress=Silent()))
     assert (found.differences, found.unscored, found.spent_usd) == ([0.0, 0.0, 1.0], 1, None)
     assert {one["model"] for one in incumbent.seen} == {ROUTE.candidate.model or ROUTE.model}

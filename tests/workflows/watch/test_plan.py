@@ -51,19 +51,14 @@ def test_the_price_is_that_of_the_project(project):
 def test_frozen_answers_are_compared_with_the_candidates(project, store, tmp_path):
     dataset = make_dataset(tmp_path, [sample(n, incumbent=None) for n in range(30)])
     store.put(dataset)
-    frozen = configured(project, against="frozen")
-    with pytest.raises(UsageError, match="no answers of the incumbent are frozen"):
-        plan_check(project, store, [], frozen, seed="a")
-    answers = [FrozenAnswers(sample_id=f"s{n:04}", answers=("yes",)) for n in range(25)]
-    write_frozen(frozen_file(project, dataset.id), answers)
-    plan = plan_check(project, store, [], frozen, seed="a")
-    assert (plan.against, plan.estimated_usd, plan.known) == ("frozen", None, ["yes"] * 20)
-
-
-def test_without_an_address_there_is_no_live_check(project, store, recent):
     gone = msgspec.structs.replace(project.config.incumbent, base_url=None)
-    poor = type(project)(
+    alone = type(project)(
         project.root, msgspec.structs.replace(project.config, incumbent=gone), project.settings, None
     )
-    with pytest.raises(UsageError, match="there is no incumbent to ask"):
-        plan_check(poor, store, recent, configured(project, against="live"), seed="a")
+    config = configured(project, requests=20)
+    with pytest.raises(UsageError, match="no answers of the incumbent are frozen"):
+        plan_check(alone, store, [], config, seed="a")
+    answers = [FrozenAnswers(sample_id=f"s{n:04}", answers=("yes",)) for n in range(25)]
+    write_frozen(frozen_file(project, dataset.id), answers)
+    plan = plan_check(alone, store, [], config, seed="a")
+    assert (plan.against, plan.estimated_usd, plan.known) == ("frozen", None, ["yes"] * 20)

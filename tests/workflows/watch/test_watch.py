@@ -1,7 +1,7 @@
 """Checks of a promoted route, with a real incumbent on loopback and real hooks."""
 
 import json
-import sys
+import random
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -18,10 +18,9 @@ from freehold.errors import UsageError
 from freehold.types.progress import Silent
 from freehold.types.trace import Usage
 from freehold.workflows import project as project_module
-from freehold.workflows.project import open_project
-from freehold.workflows.shift import alerts
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.watch import watch
+from freehold.workflows.watch.drift import SUMMARIES, baseline, drifts, two_sided_e_value
 
 
 def test_a_good_candidate_passes_and_the_price_is_said_first(project, store, incumbent):
@@ -92,30 +91,6 @@ def test_without_a_price_no_budget_can_be_kept(project, store, incumbent):
     assert incumbent.seen == []
 
 
-def test_an_incumbent_that_is_gone_and_nothing_frozen_is_said(project, store):
-    config = msgspec.structs.replace(project.config.watch, against="frozen")
-    with pytest.raises(UsageError, match="no dataset yet"):
-        watch.check(project, store, "support", at=week(store, 1), config=config)
-
-
-@pytest.mark.process
-def test_hooks_that_fail_are_said_and_do_no_harm(tmp_path, monkeypatch):
-    alarm = alerts.Alarm(kind="drift", app="x", route="r", at=NOW, why="because")
-    out = tmp_path / "out.json"
-    write = (sys.executable, "-c", f"import sys;open({str(out)!r},'w').write(sys.stdin.read())")
-    config = open_project().config.watch
-    told = lambda **changes: alerts.send(alarm, msgspec.structs.replace(config, **changes))  # noqa: E731
-    assert told(command=write) == () and json.loads(out.read_text())["why"] == "because"
-    assert "is not there" in told(command=("no-such-program",))[0]
-    assert "ended with 3" in told(command=(sys.executable, "-c", "raise SystemExit(3)"))[0]
-    assert "NO_HOOK is not set" in told(webhook_env="NO_HOOK")[0]
-    monkeypatch.setenv("BAD_HOOK", "http://127.0.0.1:9/secret-token")
-    trouble = told(webhook_env="BAD_HOOK")[0]
-    assert "cannot be reached" in trouble and "secret" not in trouble
-    monkeypatch.setenv("BAD_HOOK", "file:///etc/passwd")
-    assert "is not an http:// or https:// address" in told(webhook_env="BAD_HOOK")[0]
-
-
 def test_the_command(project, store, incumbent):
     run = lambda *words: CliRunner().invoke(cli, ["watch", *words])  # noqa: E731
     at = datetime.now(UTC)
@@ -152,3 +127,19 @@ def test_an_agents_budget_pays_for_each_request_once(project, store, incumbent, 
     assert made["pairs"] == len(incumbent.seen) == 20
     assert agent.budget.usd == Decimal("0.5") - Decimal(made["spent_usd"]) == Decimal("0.46")
     assert incumbent.seen[0]["max_tokens"] == 1024, "without a limit its cost has no bound"
+
+
+def test_equal_periods_do_not_drift_and_a_moved_share_does():
+    then = baseline([trace(n) for n in range(100)], [trace(n) for n in range(100)])
+    assert set(then.shares) == {one.name for one in SUMMARIES}
+    assert baseline([trace(1)], [trace(1)]) is None
+    found, detectors = drifts([trace(n) for n in range(100)], then, {})
+    assert not any(one.alarm for one in found) and all(one.e_value <= 1.5 for one in found)
+    found, _ = drifts([trace(n, answer="") for n in range(100)], then, detectors)
+    assert {one.name for one in found if one.e_value > 100} == {"empty answer"}
+
+
+def test_the_e_value_of_a_share_that_stayed_is_no_evidence_on_average():
+    draw = random.Random(5)
+    values = [two_sided_e_value([float(draw.random() < 0.3) for _ in range(60)], 0.3) for _ in range(400)]
+    assert sum(values) / len(values) <= 1.0

@@ -37,20 +37,17 @@ adapters_option = click.option(
 @command.command("up")
 @click.argument("model")
 @adapters_option
-@click.option("--address", help="Ray cluster to join (default: cluster.address; none: this machine alone).")
 @config_option
 @json_option("freehold.types.serving.cluster:ClusterState")
-def up_command(
-    model: str, adapters: tuple[str, ...], address: str | None, config_path: Path | None, as_json: bool
-) -> None:
+def up_command(model: str, adapters: tuple[str, ...], config_path: Path | None, as_json: bool) -> None:
     """Start MODEL's replicas on the cluster, and say where it answers.
 
-    With an address the replicas stay when this command ends, until freehold cluster down. Without one the cluster is
-    this command: it serves until Ctrl-C.
+    With [cluster] address the replicas stay when this command ends, until freehold cluster down. Without one the
+    cluster is this command: it serves until Ctrl-C.
 
     \b
     Example:
-      freehold cluster up HuggingFaceTB/SmolLM2-135M-Instruct --address auto
+      freehold cluster up HuggingFaceTB/SmolLM2-135M-Instruct
     """
     from freehold.cli.progress import progress
     from freehold.workflows.project import open_project
@@ -58,7 +55,7 @@ def up_command(
 
     project = open_project(config_path)
     with progress() as shown:
-        made = _plan(project, model, adapters, shown, address=address)
+        made = _plan(project, model, adapters, shown)
         cluster.up(project, made, ready=lambda state: _tell(state, as_json), progress=shown)
 
 
@@ -100,16 +97,11 @@ def down_command(config_path: Path | None, as_json: bool) -> None:
     echo("stopped" if was_there else "nothing of this project was running", err=True)
 
 
-def _plan(
-    project: Project, model: str, adapters: tuple[str, ...], shown: Progress, *, address: str | None = None
-) -> ClusterPlan:
-    import msgspec
-
+def _plan(project: Project, model: str, adapters: tuple[str, ...], shown: Progress) -> ClusterPlan:
     from freehold.workflows.serve import cluster
     from freehold.workflows.serve.mounts import mount
     from freehold.workflows.serve.plan import of_config, pull_and_plan
 
-    config = project.config.cluster
     planned = pull_and_plan(
         model,
         of_config(project.config.serve),
@@ -117,9 +109,7 @@ def _plan(
         adapters=[mount(text, model) for text in adapters],
         progress=shown,
     )
-    if address is not None:
-        config = msgspec.structs.replace(config, address=address)
-    return cluster.plan(project, planned, config)
+    return cluster.plan(project, planned)
 
 
 def _tell(state: ClusterState, as_json: bool) -> None:

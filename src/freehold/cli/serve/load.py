@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from freehold.cli.options import config_option, json_option, not_with, print_json, variable_name
+from freehold.cli.options import config_option, json_option, print_json, variable_name
 from freehold.cli.output import echo
 
 
@@ -25,9 +24,6 @@ from freehold.cli.output import echo
     help="How long each level is held.",
 )
 @click.option("--traces", "from_traces", is_flag=True, help="Ask what the project's traces asked.")
-@click.option(
-    "--requests", "file", type=click.Path(path_type=Path), help="Ask the chat requests of a JSON-lines file."
-)
 @click.option("--api-key-env", callback=variable_name, help="Environment variable with the endpoint's key.")
 @config_option
 @json_option("freehold.types.serving.load:LoadReport")
@@ -36,10 +32,10 @@ def command(
     model: str | None,
     streams: str,
     seconds: float,
+    from_traces: bool,
     api_key_env: str | None,
     config_path: Path | None,
     as_json: bool,
-    **asked: Any,
 ) -> None:
     """Drive the endpoint at URL (default: this project's gateway) and print what it did.
 
@@ -53,9 +49,8 @@ def command(
     from freehold.cli.progress import progress
     from freehold.workflows.project import open_project
     from freehold.workflows.serve import load
-    from freehold.workflows.serve.endpoint import find_endpoint
+    from freehold.workflows.serve.load import find_endpoint
 
-    not_with("--traces", asked["from_traces"], "file")
     project = open_project(config_path)
     wanted = load.parse_streams(streams)
     endpoint = find_endpoint(url or project.gateway_url, api_key_env=api_key_env)
@@ -64,7 +59,7 @@ def command(
             project,
             endpoint=endpoint,
             model=model or endpoint.models[0].name,
-            workload=load.workload_of(project, **asked),
+            workload=load.workload_of(project, from_traces=from_traces),
             streams=wanted,
             seconds=seconds,
             progress=shown,

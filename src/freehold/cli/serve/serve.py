@@ -12,7 +12,6 @@ from freehold.cli.options import (
     config_option,
     json_option,
     print_json,
-    variable_name,
 )
 from freehold.cli.output import echo
 from freehold.types.engine import ENGINE_KINDS
@@ -54,18 +53,6 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Let everybody ask who reaches --host. Needed for an address beyond loopback.",
 )
-@click.option(
-    "--no-gateway",
-    is_flag=True,
-    help="Leave the gateway out: the engine's own API on the port. It asks for no key without --api-key-env.",
-)
-@click.option(
-    "--api-key-env",
-    "key_env",
-    callback=variable_name,
-    metavar="NAME",
-    help="With --no-gateway: answer only to clients with the key in this environment variable.",
-)
 @config_option
 @json_option("freehold.cli.printed:Serving")
 def command(  # click passes each option
@@ -80,15 +67,13 @@ def command(  # click passes each option
     host: str | None,
     hosts: tuple[str, ...],
     without_keys: bool,
-    no_gateway: bool,
-    key_env: str | None,
     config_path: Path | None,
     as_json: bool,
 ) -> None:
     """Serve models on one OpenAI-compatible address, each by its name, until Ctrl-C.
 
-    MODEL is what freehold pull takes, or echo for the shipped fake; without one, those of [serve] models. Several
-    are all loaded at the start, and refused where their memory is not enough for all of them.
+    MODEL is what freehold pull takes, or echo for the shipped fake. Several are all loaded at the start, and refused
+    where their memory is not enough for all of them.
 
     \b
     Example:
@@ -106,7 +91,6 @@ def command(  # click passes each option
     project = open_project(config_path).also_under(hosts)
     with progress() as shown:
         serve.check_open(project, host, without_keys=without_keys)
-        serve.check_key(key_env, with_gateway=not no_gateway)
         serve.check_address(project, host, port)  # before a pull that may take minutes
         told = of_config(project.config.serve)
         request = msgspec.structs.replace(
@@ -122,8 +106,6 @@ def command(  # click passes each option
             made,
             host=host,
             port=port,
-            with_gateway=not no_gateway,
-            key_env=key_env,
             ready=lambda running: tell(running, as_json),
             progress=shown,
         )
@@ -134,7 +116,7 @@ def tell(running: ServedAt, as_json: bool) -> None:
     if as_json:
         print_json({"url": running.url, "models": running.models, "logs": running.logs})
         return
-    from freehold.workflows.serve.names import INCUMBENT
+    from freehold.types.endpoint import INCUMBENT
 
     echo(f"ready   {running.url}/v1")
     for name in running.models:

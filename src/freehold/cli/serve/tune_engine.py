@@ -36,11 +36,11 @@ def command(
     from freehold.cli.progress import progress
     from freehold.engines.llamacpp.measure import RequestSize
     from freehold.workflows.project import open_project
-    from freehold.workflows.serve import tune
+    from freehold.workflows.serve.engines import tune
 
     project = open_project(config_path)
     with progress() as shown:
-        found = tune.tune(project, model, RequestSize(prompt_tokens, completion_tokens), progress=shown)
+        found = tune(project, model, RequestSize(prompt_tokens, completion_tokens), progress=shown)
     if as_json:
         print_json(found)
         return

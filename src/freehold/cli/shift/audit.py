@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -11,19 +10,10 @@ import click
 from freehold.cli.options import config_option, json_option, print_json
 from freehold.cli.output import echo
 
-DAY = "%Y-%m-%d"
-
 
 @click.command("audit")
 @click.option("--action", metavar="NAME", help="Only this kind of change: key, key.revoke, route, …")
-@click.option("--since", type=click.DateTime([DAY, f"{DAY}T%H:%M:%S"]), help="Only changes since then (UTC).")
 @click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N.")
-@click.option(
-    "--export",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write them to FILE, a line of JSON each.",
-)
 @click.option(
     "--check", is_flag=True, help="Is the chain whole? Ends with 1 when something was changed or cut out."
 )
@@ -34,9 +24,7 @@ DAY = "%Y-%m-%d"
 @json_option("freehold.types.audit:AuditEntry[]", check="freehold.types.audit:AuditCheck")
 def command(
     action: str | None,
-    since: datetime | None,
     last: int | None,
-    export: Path | None,
     check: bool,
     head: str | None,
     config_path: Path | None,
@@ -47,12 +35,9 @@ def command(
     \b
     Example:
       freehold audit --last 20
-      freehold audit --action key --since 2026-11-01 --export keys.jsonl
+      freehold audit --action key --json
       freehold audit --check
     """
-    import msgspec
-
-    from freehold import files
     from freehold.workflows.project import open_project
     from freehold.workflows.project_store import opened_store
     from freehold.workflows.shift import audit
@@ -70,22 +55,12 @@ def command(
                 word = "whole" if not found.faults else "NOT WHOLE"
                 echo(f"{found.entries} entries, {word}; the last is {found.head}", err=True)
             raise SystemExit(1 if found.faults else 0)
-        moment = None if since is None else since.replace(tzinfo=UTC)
-        entries = audit.listed(store, action=action, since=moment)
-        shown = deque(entries, maxlen=last)
-    if export is not None:
-        lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in shown)
-        with files.writing(f"{export}: cannot be written"):
-            files.write(export, lines, private=True)
-        echo(f"wrote {len(shown)} entries to {export}", err=True)
+        shown = deque(audit.listed(store, action=action), maxlen=last)
     if as_json:
         print_json(list(shown))
-    elif export is None:
+    else:
         if not shown:
-            echo(
-                "no change was made here" if not any((action, since)) else "no such change",
-                err=True,
-            )
+            echo("no change was made here" if action is None else "no such change", err=True)
         for entry in shown:
             why = f"  ({entry.why})" if entry.why else ""
             line = f"{entry.at:%Y-%m-%d %H:%M:%S}  {entry.who}  {entry.action} {entry.subject}{why}  {entry.source}"

@@ -20,10 +20,9 @@ from freehold.cli.output import echo
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Address to bind. Loopback unless you say otherwise.",
+    help="Address to bind. Where other machines reach it, all who come are asked for a key of the gateway.",
 )
 @allow_host_option
-@click.option("--open/--no-open", "open_browser", default=False, help="Open the page in a browser.")
 @click.option(
     "--role",
     type=click.Choice(["read", "operate", "admin"]),
@@ -37,20 +36,13 @@ from freehold.cli.output import echo
     show_default=True,
     help="Whether the printed address shows what customers write. A key does if its role is admin.",
 )
-@click.option(
-    "--login",
-    is_flag=True,
-    help="Ask all who come for a key of the gateway; always so where --host can be reached from other machines.",
-)
 @config_option
 def command(
     port: int,
     host: str,
     hosts: tuple[str, ...],
-    open_browser: bool,
     role: Literal["read", "operate", "admin"],
     content: bool,
-    login: bool,
     config_path: Path | None,
 ) -> None:
     """The project in the browser: where it stands, traffic, proof, rollout, keys; and the buttons that move it.
@@ -61,7 +53,7 @@ def command(
     \b
     Example:
       freehold console
-      freehold console --port 0 --open
+      freehold console --port 0
       freehold console --role read --no-content
       freehold console --host 0.0.0.0 --allow-host ops.example.com
     """
@@ -72,7 +64,7 @@ def command(
     from freehold.workflows.shift import keys
 
     project = open_project(config_path)
-    login = login or not is_loopback(host)
+    login = not is_loopback(host)  # who reaches it from another machine shows a key
     if login:
         keys.check_login(project, at=now())
     token = None if login else secrets.token_urlsafe(24)
@@ -82,8 +74,6 @@ def command(
         address = url if token is None else f"{url}/#token={token}"
         echo(address)
         echo("Ctrl-C ends the console. Traffic goes on without it.", err=True)
-        if open_browser:
-            click.launch(address)
 
     serve(
         project,

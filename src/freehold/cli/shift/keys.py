@@ -36,8 +36,8 @@ def command() -> None:
     "--role",
     type=click.Choice(["use", "read", "operate", "admin"]),
     default="use",
-    help="use: ask models (the default). read: look at routes, metrics and readiness. operate: change routes as "
-    "well. admin: everything, keys included.",
+    help="use: ask models (the default). read: look at metrics, readiness and the console. operate: move traffic "
+    "there as well. admin: everything, keys included.",
 )
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model; may be repeated.")
 @click.option("--route", "routes", multiple=True, metavar="NAME", help="Only this route; may be repeated.")
@@ -47,7 +47,7 @@ def command() -> None:
 @click.option("--expires", metavar="WHEN", help="Good until then (UTC): 12h, 90d, 2w, or 2027-01-31.")
 @why_option
 @config_option
-@json_option("freehold.gateway.limits.key_changes:MadeKey")
+@json_option("freehold.workflows.shift.keys:MadeKey")
 def add(
     name: str,
     limits: tuple[str, ...],
@@ -141,7 +141,7 @@ def limit(name: str, limits: tuple[str, ...], label: bool, config_path: Path | N
 
 @command.command("list")
 @config_option
-@json_option("freehold.gateway.limits.key_changes:KeyLine[]")
+@json_option("freehold.workflows.shift.keys:KeyLine[]")
 def list_command(config_path: Path | None, as_json: bool) -> None:
     """All keys, their limits, and what they have spent.
 

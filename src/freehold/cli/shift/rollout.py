@@ -11,10 +11,10 @@ import click
 
 from freehold.cli.options import caller, config_option, hanging, json_option, now, print_json
 from freehold.cli.output import echo
-from freehold.cli.shift.rollout_rehearse import rehearse
 
 if TYPE_CHECKING:
     from freehold.types.serving.rollout import Gate, Rollout
+    from freehold.workflows.shift.rollout.rehearse import Fault
     from freehold.workflows.shift.rollout.rollout import Status
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -24,20 +24,15 @@ def route_option(command: F) -> F:
     return click.option("--route", "route_name", help="Route to act on (default: the project's).")(command)
 
 
-def without_options(command: F) -> F:
+def without_option(command: F) -> F:
     from freehold.types.serving.rollout import Gate
 
-    for option in (
-        click.option(
-            "--without",
-            multiple=True,
-            type=click.Choice(get_args(Gate)),
-            help="Even if this is missing; the history says so. May be repeated.",
-        ),
-        click.option("--force", is_flag=True, help="Even if all of it is missing; the history says so."),
-    ):
-        command = option(command)
-    return command
+    return click.option(
+        "--without",
+        multiple=True,
+        type=click.Choice(get_args(Gate)),
+        help="Even if this is missing; the history says so. May be repeated.",
+    )(command)
 
 
 def why_option(command: F) -> F:
@@ -128,13 +123,12 @@ def status(follow: float | None, route_name: str | None, config_path: Path | Non
 
 
 @command.command("advance")
-@without_options
+@without_option
 @why_option
 @route_option
 @config_option
 @json_option("freehold.workflows.shift.rollout.rollout:Status")
 def advance(
-    force: bool,
     without: tuple[Gate, ...],
     why: str,
     route_name: str | None,
@@ -149,22 +143,20 @@ def advance(
     """
     from freehold.workflows.shift.rollout import rollout
 
-    gates = rollout.GATES if force else without
     with _store(config_path, route_name) as (store, name):
         _show(
-            rollout.advance(store, name, who=caller(), at=now(), without=gates, why=why),
+            rollout.advance(store, name, who=caller(), at=now(), without=without, why=why),
             as_json,
         )
 
 
 @command.command("promote")
-@without_options
+@without_option
 @why_option
 @route_option
 @config_option
 @json_option("freehold.workflows.shift.rollout.rollout:Status")
 def promote(
-    force: bool,
     without: tuple[Gate, ...],
     why: str,
     route_name: str | None,
@@ -179,10 +171,9 @@ def promote(
     """
     from freehold.workflows.shift.rollout import rollout
 
-    gates = rollout.GATES if force else without
     with _store(config_path, route_name) as (store, name):
         _show(
-            rollout.promote(store, name, who=caller(), at=now(), without=gates, why=why),
+            rollout.promote(store, name, who=caller(), at=now(), without=without, why=why),
             as_json,
         )
 
@@ -228,7 +219,50 @@ def rollback(why: str, route_name: str | None, config_path: Path | None, as_json
         echo(f"route {name}: {_words(route.state)} ({why or 'asked for'})")
 
 
-command.add_command(rehearse)
+@command.command("rehearse")
+@click.option(
+    "--drop",
+    type=click.FloatRange(0, 1),
+    default=0.2,
+    show_default=True,
+    help="Share of requests the bad candidate fails.",
+)
+@click.option(
+    "--fault",
+    type=click.Choice(["quality", "errors", "slow"]),
+    default="quality",
+    show_default=True,
+    help="What is bad about it: answers (seen by mirroring), errors or slowness (seen in a canary).",
+)
+@config_option
+@json_option("freehold.workflows.shift.rollout.rehearse:RehearsalResult")
+def rehearse(drop: float, fault: Fault, config_path: Path | None, as_json: bool) -> None:
+    """A candidate that is bad on purpose: does rollback fire?
+
+    A real gateway, two engines of the shipped fake and a real rollout by this project's margin, in a folder that is
+    thrown away. Nothing of this project is touched. Exit code 0: rolled back, and the candidate got no request later
+    than a second after.
+
+    \b
+    Example:
+      freehold rollout rehearse
+      freehold rollout rehearse --fault errors --drop 0.1
+    """
+    from freehold.cli.progress import progress
+    from freehold.workflows.project import open_project
+    from freehold.workflows.shift.rollout.rehearse import rehearse
+
+    margin = open_project(config_path).config.task.margin
+    with progress() as shown:
+        made = rehearse(margin=margin, drop=drop, fault=fault, progress=shown)
+    if as_json:
+        print_json(made)
+    elif made.rolled_back:
+        echo(f"rolled back after {made.requests} requests, {made.seconds:.1f} s: {made.why}")
+        echo(f"requests the candidate got later than a second after that: {made.late_requests}")
+    else:
+        echo(f"not rolled back within {made.requests} requests")
+    sys.exit(0 if made.passed else 3)
 
 
 def _store(config_path: Path | None, route_name: str | None) -> Any:

@@ -26,7 +26,6 @@ def command() -> None:
       freehold routes list
       freehold routes set support --model gpt-4o --incumbent incumbent --candidate local/base:app
       freehold routes set support --limit requests_per_minute=600 --why "noisy neighbour"
-      freehold routes history support
     """
 
 
@@ -49,28 +48,9 @@ def list_command(config_path: Path | None, as_json: bool) -> None:
         return
     if not lines:
         echo("no routes: models are reached by their own names", err=True)
-    _table([_row(line) for line in lines])
-
-
-@command.command("show")
-@click.argument("name")
-@config_option
-@json_option("freehold.types.route:Route")
-def show(name: str, config_path: Path | None, as_json: bool) -> None:
-    """One route, with everything set on it.
-
-    \b
-    Example:
-      freehold routes show support
-    """
-    from freehold.workflows.shift import routes
-
-    with _store(config_path, reads=True) as (store, _):
-        route = routes.find(store, name)
-    if as_json:
-        print_json(route)
-    else:
-        _describe(route)
+    if lines:
+        header = ("route", "asked for", "state", "incumbent", "candidate", "changed (UTC)")
+        echo_table([header, *(_row(line) for line in lines)])
 
 
 @command.command("set")
@@ -80,46 +60,32 @@ def show(name: str, config_path: Path | None, as_json: bool) -> None:
 @click.option("--candidate", metavar="ENDPOINT[/MODEL]", help="Who takes over; - for none.")
 @click.option("--state", type=click.Choice(STATES), help="Who answers now.")
 @click.option(
-    "--canary-share", type=click.FloatRange(0, 1), help="Share of users on the candidate in a canary."
-)
-@click.option("--shadow-share", type=click.FloatRange(0, 1), help="Share of requests mirrored.")
-@click.option(
     "--limit",
     "limits",
     multiple=True,
     metavar="NAME=VALUE",
     help="requests_per_minute, tokens_per_minute, concurrency, wait_ms, usd_per_day, usd_per_month.",
 )
-@click.option(
-    "--cache",
-    "cache",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Answer exact repeats from memory: seconds, mib, shared, tools; - for not at all.",
-)
 @click.option("--why", default="", help="Kept in the route's history.")
-@click.option("--force", is_flag=True, help="Even what a running rollout decides on.")
 @config_option
 @json_option("freehold.types.route:Route")
 def set_command(
     name: str,
     why: str,
-    force: bool,
     config_path: Path | None,
     as_json: bool,
     **asked: Any,
 ) -> None:
     """Change a route, or make it. What is not named stays.
 
-    An empty value takes a limit away (`--limit concurrency=`). Headers, keys, guards and waits are set in
-    [[routes]] of freehold.toml.
+    An empty value takes a limit away (`--limit concurrency=`). Headers, keys and shares are set in [[routes]]
+    of freehold.toml.
 
     \b
     Example:
       freehold routes set support --model gpt-4o --incumbent incumbent --candidate local/base:app
       freehold routes set support --state rolled_back --why "complaints"
       freehold routes set support --limit concurrency=8 --limit wait_ms=2000
-      freehold routes set support --cache seconds=3600
     """
     from freehold.workflows.shift import routes
 
@@ -134,7 +100,6 @@ def set_command(
             name,
             changes,
             routes.ChangeNote(who=caller(), at=now(), why=why),
-            force=force,
         )
     if as_json:
         print_json(saved)
@@ -145,10 +110,9 @@ def set_command(
 @command.command("remove")
 @click.argument("name")
 @click.option("--why", default="", help="Kept in the route's history.")
-@click.option("--force", is_flag=True, help="Even while a rollout runs.")
 @config_option
 @json_option("freehold.types.removal:Removed")
-def remove(name: str, why: str, force: bool, config_path: Path | None, as_json: bool) -> None:
+def remove(name: str, why: str, config_path: Path | None, as_json: bool) -> None:
     """Forget a route; its history stays.
 
     \b
@@ -158,7 +122,7 @@ def remove(name: str, why: str, force: bool, config_path: Path | None, as_json: 
     from freehold.workflows.shift import routes
 
     with _store(config_path) as (store, _):
-        routes.remove(store, name, who=caller(), at=now(), why=why, force=force)
+        routes.remove(store, name, who=caller(), at=now(), why=why)
     if as_json:
         from freehold.types.removal import Removed
 
@@ -167,40 +131,12 @@ def remove(name: str, why: str, force: bool, config_path: Path | None, as_json: 
     echo(f"removed the route {name}", err=True)
 
 
-@command.command("history")
-@click.argument("name")
-@config_option
-@json_option("freehold.types.route:RouteChange[]")
-def history(name: str, config_path: Path | None, as_json: bool) -> None:
-    """Who changed a route, when, why, and from which verdict.
-
-    \b
-    Example:
-      freehold routes history support
-    """
-    from freehold.workflows.shift import routes
-
-    with _store(config_path) as (store, _):
-        changes = routes.history(store, name)
-    if as_json:
-        print_json(changes)
-        return
-    rows: list[tuple[str, ...]] = [("rev", "when (UTC)", "who", "state", "why", "verdict")]
-    for line in changes:
-        state = "removed" if line.route is None else _state(line.route)
-        when = line.at.strftime("%Y-%m-%d %H:%M:%S")
-        rows.append((str(line.revision), when, line.who, state, line.why or "–", line.verdict_id or "–"))
-    _table(rows, header=False)
-
-
 def _changes(before: Route | None, asked: dict[str, Any]) -> dict[str, Any]:
-    from freehold.types.route import CacheTerms, Limits
+    from freehold.types.route import Limits
     from freehold.workflows.shift.routes import parse_target, with_pairs
 
     changes: dict[str, Any] = {
-        field: asked[field]
-        for field in ("model", "state", "canary_share", "shadow_share")
-        if asked[field] is not None
+        field: asked[field] for field in ("model", "state") if asked[field] is not None
     }
     if asked["incumbent"] is not None:
         changes["incumbent"] = parse_target(asked["incumbent"])
@@ -208,11 +144,6 @@ def _changes(before: Route | None, asked: dict[str, Any]) -> dict[str, Any]:
         changes["candidate"] = None if asked["candidate"] == "-" else parse_target(asked["candidate"])
     if asked["limits"]:
         changes["limits"] = with_pairs(before.limits if before else Limits(), asked["limits"], "limit")
-    if asked["cache"] == ("-",):
-        changes["cache"] = None
-    elif asked["cache"]:
-        terms = before.cache if before and before.cache else CacheTerms()
-        changes["cache"] = with_pairs(terms, asked["cache"], "cache")
     return changes
 
 
@@ -253,13 +184,6 @@ def _narrowed(route: Route) -> list[str]:
     ]
 
 
-def _table(rows: list[tuple[str, ...]], *, header: bool = True) -> None:
-    if header and rows:
-        rows = [("route", "asked for", "state", "incumbent", "candidate", "changed (UTC)"), *rows]
-    if rows:
-        echo_table(rows)
-
-
 def _describe(route: Route) -> None:
     import msgspec
 
@@ -277,17 +201,15 @@ def _describe(route: Route) -> None:
         lines.append(("deferral", format_rule(route.deferral)))
     if route.fallback:
         lines.append(("in need", ", ".join(format_target(target) for target in route.fallback)))
-    told = (("guard", route.guard), ("waits", route.waits), ("limits", route.limits), ("cache", route.cache))
-    for title, record in told:
-        values = {
-            name: value
-            for name, value in (msgspec.to_builtins(record) or {}).items()
-            if value is not None and (title != "limits" or value != 0.0)
-        }
-        if values:
-            lines.append((title, ", ".join(f"{name} {str(value).lower()}" for name, value in values.items())))
-    if route.validate != "here":
-        lines.append(("checked by", "the endpoint that answers"))
+    if route.first_byte_ms is not None:
+        lines.append(("first byte", f"within {route.first_byte_ms:g} ms"))
+    limits = {
+        name: value
+        for name, value in msgspec.to_builtins(route.limits).items()
+        if value is not None and value != 0.0
+    }
+    if limits:
+        lines.append(("limits", ", ".join(f"{name} {value}" for name, value in limits.items())))
     lines.append(("revision", str(route.revision)))
     for title, text in lines:
         echo(f"{title:<10} {text}")

@@ -12,7 +12,6 @@ import click
 
 from freehold.cli.amounts import budget
 from freehold.cli.options import (
-    address,
     config_option,
     hanging,
     json_option,
@@ -44,18 +43,12 @@ SLEEP_S = 30.0
     type=budget,
     help="Most the check may cost (default: [watch] budget_usd).",
 )
-@click.option(
-    "--url",
-    callback=address,
-    help="Where the candidate answers, for [watch] against = 'frozen' (default: this project's gateway).",
-)
 @config_option
 @json_option("freehold.types.serving.rollout:Check", history="freehold.types.serving.rollout:Check[]")
 def command(
     once: bool,
     history: bool,
     route_name: str | None,
-    url: str | None,
     config_path: Path | None,
     as_json: bool,
     **terms: Any,
@@ -80,7 +73,7 @@ def command(
     from freehold.workflows.shift import routes
     from freehold.workflows.watch import watch
 
-    not_with("--history", history, "once", "budget_usd", "url")
+    not_with("--history", history, "once", "budget_usd")
     project = open_project(config_path)
     config = msgspec.structs.replace(project.config.watch, **stated(terms))
     name = route_name or project.config.app.name
@@ -96,14 +89,12 @@ def command(
                 _table(checks)
             return
         if once:
-            made = _check(project, store, name, config, url, as_json)
+            made = _check(project, store, name, config, as_json)
             sys.exit(made.exit_code)
-        _keep_watching(project, store, name, config, url, as_json)
+        _keep_watching(project, store, name, config, as_json)
 
 
-def _keep_watching(
-    project: Project, store: Store, name: str, config: WatchConfig, url: str | None, as_json: bool
-) -> None:
+def _keep_watching(project: Project, store: Store, name: str, config: WatchConfig, as_json: bool) -> None:
     from freehold.errors import FreeholdError
     from freehold.workflows.watch import watch
 
@@ -115,7 +106,7 @@ def _keep_watching(
             time.sleep(min(SLEEP_S, max(0.1, (due - now()).total_seconds())))
             continue
         try:
-            _check(project, store, name, config, url, as_json)
+            _check(project, store, name, config, as_json)
         except FreeholdError as error:
             # It goes on: what could not be checked now may be checked later, and the hooks are told.
             echo(f"{now():%Y-%m-%d %H:%M} not checked: {error.message}", err=True)
@@ -124,9 +115,7 @@ def _keep_watching(
             retry_at = now() + timedelta(hours=min(1.0, config.every_hours))
 
 
-def _check(
-    project: Project, store: Store, name: str, config: WatchConfig, url: str | None, as_json: bool
-) -> Check:
+def _check(project: Project, store: Store, name: str, config: WatchConfig, as_json: bool) -> Check:
     from freehold.cli.progress import progress
     from freehold.workflows.watch import watch
 
@@ -141,9 +130,7 @@ def _check(
             echo(f"asking the candidate {len(plan.samples)} frozen requests: free", err=True)
 
     with progress() as shown:
-        made = watch.check(
-            project, store, name, at=now(), config=config, url=url, planned=planned, progress=shown
-        )
+        made = watch.check(project, store, name, at=now(), config=config, planned=planned, progress=shown)
     if as_json:
         print_json(made)
     else:

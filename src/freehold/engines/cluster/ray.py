@@ -75,22 +75,14 @@ def options_of(plan: ClusterPlan) -> dict[str, Any]:
     """Ray Serve's options for the deployment: replicas, resources, health."""
     config = plan.config
     actor: dict[str, Any] = {"num_cpus": config.cpus, "num_gpus": config.gpus, "memory": plan.memory_bytes}
-    found: dict[str, Any] = {
+    return {
+        "num_replicas": config.replicas,
         "ray_actor_options": actor,
         "max_ongoing_requests": max(1, round(plan.serve.parallel * SPARE_REQUESTS)),
         "health_check_period_s": 2.0,
         "health_check_timeout_s": 30.0,
         "graceful_shutdown_timeout_s": 30.0,
     }
-    if config.max_replicas > config.min_replicas:
-        found["autoscaling_config"] = {
-            "min_replicas": config.min_replicas,
-            "max_replicas": config.max_replicas,
-            "target_ongoing_requests": float(plan.serve.parallel),
-        }
-    else:
-        found["num_replicas"] = config.min_replicas
-    return found
 
 
 def http_options(plan: ClusterPlan) -> dict[str, Any]:

@@ -19,12 +19,9 @@ from freehold.engines.vllm.options import KV_TYPES, VllmOptions
 from freehold.engines.vllm.tools import with_parser
 from freehold.engines.vllm.weights import adapter_folder, check_adapter, check_weights, template_of
 from freehold.errors import EngineError, UsageError
-from freehold.late import aiohttp
 from freehold.settings import Settings
-from freehold.types.endpoint import AdapterMount, Capabilities, Endpoint, ServedModel, ServePlan
+from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.engine import ENGINE_KINDS
-
-LONGEST_CALL_SECONDS = 300.0
 
 
 class VllmEngine:
@@ -46,7 +43,7 @@ class VllmEngine:
 
     def check(self, plan: ServePlan, settings: Settings) -> None:
         options = read(plan.options, VllmOptions, "vllm")
-        found = which(options, settings)
+        which(options, settings)
         ports.require_loopback(plan.host, "the vLLM engine")
         if plan.kv_type not in KV_TYPES:
             raise UsageError(
@@ -60,12 +57,8 @@ class VllmEngine:
         ):
             if value < 1:
                 raise UsageError(f"{name} is {value}, expected at least 1")
-        if options.sleep and found.device == "cpu":
-            raise EngineError(
-                "vLLM can sleep on a GPU only, and this one runs on the CPU", hint="leave sleep out"
-            )
         check_weights(plan, has_template=options.chat_template is not None or options.embeddings)
-        _rank(plan, options)
+        _rank(plan)
         if plan.port:
             ports.claim(plan.host, plan.port)
 
@@ -82,10 +75,7 @@ class VllmEngine:
 
 
 class VllmRunning:
-    """A running vLLM, whose adapters can be changed while it runs.
-
-    Adapters that were added or removed since the start stay so after a restart.
-    """
+    """A running vLLM."""
 
     def __init__(
         self,
@@ -102,7 +92,7 @@ class VllmRunning:
         self._options = options
         self._found = found
         self._name = name
-        self._rank = _rank(plan, options)
+        self._rank = _rank(plan)
         self._slots = program.slots_for(plan, options, device=found.device)
         self._shape = check_weights(plan, has_template=True)
         self._child = SupervisedProcess(
@@ -163,91 +153,6 @@ class VllmRunning:
     async def stop(self) -> None:
         await self._child.stop()
 
-    @property
-    def has_room(self) -> bool:
-        """Whether another adapter can be loaded without a restart: on a CPU the last slot stays empty."""
-        full = self._found.device == "cpu" and len(self._plan.adapters) + 1 >= self._slots
-        return self._rank > 0 and not full
-
-    async def add_adapter(self, mount: AdapterMount) -> Endpoint:
-        """Load an adapter while it runs; returns the endpoint that has it.
-
-        Raises `EngineError` (no room was kept for adapters, another base, a rank beyond `max_rank`), `InputError` and
-        `UsageError` (the name is taken).
-        """
-        if not self._rank:
-            raise EngineError(
-                f"{self._name} was started without room for adapters",
-                hint="[serve] options = { runtime_adapters = true }",
-            )
-        if self.endpoint.served(mount.name) is not None:
-            raise UsageError(
-                f"{mount.name} is served already", hint="remove it first, or choose another name"
-            )
-        if mount.chat_template not in (None, self._options.chat_template):
-            raise EngineError(
-                f"adapter {mount.name} was taught its calls with a chat template of its own, "
-                f"{self._name} runs with another",
-                hint="start it again with this adapter",
-            )
-        if not self.has_room:
-            raise EngineError(
-                f"{self._name} has room for {self._slots - 1} adapters, and they are all taken",
-                hint=f"remove one, or [serve] options = {{ max_adapters = {self._slots} }}, and start it again",
-            )
-        rank = check_adapter(mount, self._plan)
-        most = next(size for size in program.RANKS if size >= self._rank)
-        if rank > most:
-            raise EngineError(
-                f"adapter {mount.name} has r = {rank}, {self._name} was started for {most} at most",
-                hint=f"[serve] options = {{ max_rank = {rank} }}, and start it again",
-            )
-        placed = msgspec.structs.replace(mount, path=str(adapter_folder(mount).absolute()))
-        await self._ask("/v1/load_lora_adapter", {"lora_name": placed.name, "lora_path": placed.path})
-        self._plan = msgspec.structs.replace(self._plan, adapters=(*self._plan.adapters, placed))
-        return self.endpoint
-
-    async def remove_adapter(self, name: str) -> Endpoint:
-        """Unload an adapter; requests under way finish. Raises `UsageError` when there is none of that name."""
-        left = tuple(mount for mount in self._plan.adapters if mount.name != name)
-        if len(left) == len(self._plan.adapters):
-            names = ", ".join(mount.name for mount in left)
-            raise UsageError(f"no adapter {name} is served", hint=f"served: {names}" if names else None)
-        await self._ask("/v1/unload_lora_adapter", {"lora_name": name})
-        self._plan = msgspec.structs.replace(self._plan, adapters=left)
-        return self.endpoint
-
-    async def sleep(self, level: int = 1) -> None:
-        """Free the GPU: level 1 keeps the weights in memory, level 2 drops them. Raises `EngineError`."""
-        self._require_sleep()
-        await self._ask(f"/sleep?level={level}", None)
-
-    async def wake(self) -> None:
-        """Be ready again. Raises `EngineError`."""
-        self._require_sleep()
-        await self._ask("/wake_up", None)
-
-    def _require_sleep(self) -> None:
-        if not self._options.sleep:
-            raise EngineError(
-                f"{self._name} was started without sleep", hint="[serve] options = { sleep = true }"
-            )
-
-    async def _ask(self, path: str, body: dict[str, Any] | None) -> None:
-        timeout = aiohttp.ClientTimeout(total=LONGEST_CALL_SECONDS)
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=timeout) as http,
-                http.post(
-                    f"{self._child.base_url}{path}", json=body, headers=keys.bearer(self._key_env)
-                ) as reply,
-            ):
-                said = await reply.text()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise EngineError(f"{self._name} does not answer {path}: {error}") from None
-        if reply.status != 200:
-            raise EngineError(f"{self._name} refused {path}: {reply.status}: {said[:300]}")
-
 
 def which(options: VllmOptions, settings: Settings) -> Installation:
     """The environment to run. Raises `EngineError` when there is none."""
@@ -274,16 +179,9 @@ def which(options: VllmOptions, settings: Settings) -> Installation:
     return found
 
 
-def _rank(plan: ServePlan, options: VllmOptions) -> int:
-    """The largest rank to keep room for, 0 when no adapter is or may be mounted. Raises for one that can't be."""
-    ranks = [check_adapter(mount, plan) for mount in plan.adapters]
-    if not ranks and not options.runtime_adapters:
-        return 0
-    rank = options.max_rank or max(ranks, default=16)
-    if ranks and max(ranks) > rank:
-        raise EngineError(
-            f"max_rank is {rank}, and an adapter has r = {max(ranks)}", hint=f"max_rank = {max(ranks)}"
-        )
+def _rank(plan: ServePlan) -> int:
+    """The largest rank to keep room for, 0 when no adapter is mounted. Raises for one that can't be."""
+    rank = max((check_adapter(mount, plan) for mount in plan.adapters), default=0)
     if rank > program.RANKS[-1]:
         raise EngineError(f"r = {rank} is beyond what vLLM serves ({program.RANKS[-1]})")
     return rank

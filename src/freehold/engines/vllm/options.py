@@ -25,14 +25,12 @@ class VllmOptions(msgspec.Struct, frozen=True, kw_only=True):
     vLLM's words; by default they are read from the weights. `tensor_parallel` splits each layer over that many GPUs,
     `pipeline_parallel` the layers.
 
-    `runtime_adapters` keeps room for adapters that are loaded later; `max_adapters` is how many one batch may mix, and
-    `max_rank` the largest `r` among them (default: the largest mounted). `tool_parser` names vLLM's parser of a model's
-    tool calls (default: the one whose marks the chat template writes; ``none`` for no tools);
-    `tool_strict` how far a call is held to its tool's schema: ``parameter`` its arguments too, ``function`` its form,
-    ``auto`` only where the tool itself says ``strict``. With `sleep` the engine
-    can be put to sleep (GPU only). `compile` lets torch compile the model, which pays on a GPU and takes minutes on a
-    CPU. With `embeddings` it embeds instead of chatting. `batch_tokens` bounds the tokens of one step. `chat_template`
-    is Jinja text for weights that carry none.
+    `max_adapters` is how many one batch may mix. `tool_parser` names vLLM's parser of a model's tool calls (default:
+    the one whose marks the chat template writes; ``none`` for no tools); `tool_strict` how far a call is held to its
+    tool's schema: ``parameter`` its arguments too, ``function`` its form, ``auto`` only where the tool itself says
+    ``strict``. `compile` lets torch compile the model, which pays on a GPU and takes minutes on a CPU. With
+    `embeddings` it embeds instead of chatting. `batch_tokens` bounds the tokens of one step. `chat_template` is Jinja
+    text for weights that carry none.
     """
 
     python: str | None = None
@@ -42,15 +40,12 @@ class VllmOptions(msgspec.Struct, frozen=True, kw_only=True):
     kv_cache_gib: float | None = None
     tensor_parallel: int = 1
     pipeline_parallel: int = 1
-    runtime_adapters: bool = False
     max_adapters: int | None = None
-    max_rank: int | None = None
     tool_parser: str | None = None
     tool_strict: Literal["auto", "function", "parameter"] = "parameter"
     prefix_cache: bool = True
     batch_tokens: int | None = None
     compile: bool | None = None
-    sleep: bool = False
     embeddings: bool = False
     chat_template: str | None = None
     ready_seconds: float = 900.0

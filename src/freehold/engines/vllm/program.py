@@ -16,8 +16,6 @@ from freehold.types.units import GIB
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """What ``--max-lora-rank`` may be (vLLM 0.32)."""
-ADAPTER_ROOM = 4
-"""Adapters there is room for on a CPU when they come at run time and `max_adapters` says nothing."""
 SPARE_BLOCKS = 1.1
 """The cache is handed out in blocks of 128 tokens on a CPU, of which each request leaves one half empty."""
 SMALLEST_CACHE_BYTES = 64 << 20
@@ -86,8 +84,6 @@ def arguments(
         found += ["--enable-auto-tool-choice", "--tool-call-parser", options.tool_parser]
         if options.tool_strict != "auto":
             found += ["--tool-strict-level", options.tool_strict]
-    if options.sleep:
-        found.append("--enable-sleep-mode")
     if not (device != "cpu" if options.compile is None else options.compile):
         found.append("--enforce-eager")
     if options.embeddings:
@@ -97,8 +93,7 @@ def arguments(
             "--enable-lora", "--max-lora-rank", str(next(size for size in RANKS if size >= rank)),
             "--max-loras", str(slots),
         ]  # fmt: skip
-        if plan.adapters:
-            found += ["--lora-modules", *(module(mount) for mount in plan.adapters)]
+        found += ["--lora-modules", *(module(mount) for mount in plan.adapters)]
     return found
 
 
@@ -111,9 +106,7 @@ def slots_for(plan: ServePlan, options: VllmOptions, *, device: str) -> int:
     """
     if device != "cpu":
         return options.max_adapters or max(1, min(len(plan.adapters), plan.parallel))
-    return (
-        max(options.max_adapters or (ADAPTER_ROOM if options.runtime_adapters else 1), len(plan.adapters)) + 1
-    )
+    return max(options.max_adapters or 1, len(plan.adapters)) + 1
 
 
 def module(mount: AdapterMount) -> str:
@@ -137,12 +130,10 @@ def cache_bytes(plan: ServePlan, options: VllmOptions, *, device: str, shape: Ca
 
 
 def environment(plan: ServePlan, options: VllmOptions, *, device: str) -> dict[str, str]:
-    """Environment of the child: no reports home, no downloads, adapters at run time, threads as planned."""
-    found = {**QUIET, "VLLM_LOGGING_LEVEL": "INFO", "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
+    """Environment of the child: no reports home, no downloads, threads as planned."""
+    found = {**QUIET, "VLLM_LOGGING_LEVEL": "INFO"}
     # Processes that are forked would hold the child's guard open; these are the default on a CPU anyway.
     found["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
-    if options.sleep:
-        found["VLLM_SERVER_DEV_MODE"] = "1"  # the calls that put it to sleep are served only then
     if device == "cpu" and plan.threads:
         found["OMP_NUM_THREADS"] = str(plan.threads)
         found["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"

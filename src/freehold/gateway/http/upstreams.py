@@ -13,13 +13,6 @@ from freehold.gateway.http.credentials import query_without_keys
 from freehold.gateway.http.headers import forwarded, passes_key
 from freehold.gateway.http.memory import MemoryBudget
 from freehold.gateway.http.plain_client import Address, PlainClient
-from freehold.gateway.http.request_head import (
-    is_behind_a_proxy,
-    password_of,
-    plain_address,
-    request_head,
-    request_line,
-)
 from freehold.gateway.http.response import ConnectError, NoRoom, ReadTimeout, TransportError, UpstreamResponse
 from freehold.signing.keeper import NoCredentialsError
 from freehold.signing.signer import Signer
@@ -30,6 +23,8 @@ from freehold.wire.base_url import joined, merged_query, taken_apart, target
 if TYPE_CHECKING:
     from freehold.gateway.http.tls_client import TlsClient
     from freehold.gateway.http.tunnel import Tunnel
+from base64 import b64encode
+from urllib.parse import unquote, urlsplit
 
 log = logging.getLogger("freehold.gateway")
 _OFFERED_WITHIN_S = 30.0
@@ -332,3 +327,42 @@ def upstream_failure(endpoint: Endpoint, error: TransportError) -> UpstreamFailu
             f"the gateway has no room for the answer of endpoint {endpoint.name} at the moment", reached=True
         )
     return UpstreamFailure(f"endpoint {endpoint.name} broke off the connection", reached=True)
+
+
+def plain_address(base_url: str) -> Address | None:
+    """Where to connect for an address on plain HTTP; None where TLS, a password or a proxy is in between."""
+    parts = urlsplit(base_url)
+    host = parts.hostname
+    if parts.scheme != "http" or host is None or parts.username is not None:
+        return None
+    return None if is_behind_a_proxy(base_url) else Address(host, parts.port or 80)
+
+
+def is_behind_a_proxy(address: str) -> bool:
+    """Whether the environment names a proxy for an address."""
+    parts = urlsplit(address)
+    if not any(name.lower() == f"{parts.scheme}_proxy" for name in os.environ):
+        return False
+    # Late, because few need it and it is heavy.
+    from urllib.request import getproxies, proxy_bypass
+
+    return parts.scheme in getproxies() and not proxy_bypass(parts.hostname or "")
+
+
+def password_of(origin: str) -> list[tuple[str, str]]:
+    """A name and a password in an address, as a header."""
+    said = urlsplit(origin).netloc.rpartition("@")[0]
+    return [("authorization", f"Basic {b64encode(unquote(said).encode()).decode()}")] if said else []
+
+
+def request_line(endpoint: Endpoint, place: str) -> bytes:
+    """The first line of a request without its method, and the host it names."""
+    host = urlsplit(endpoint.base_url).netloc.rpartition("@")[2]
+    return f"{place} HTTP/1.1\r\nhost: {host}\r\n".encode()
+
+
+def request_head(method: str, start: bytes, headers: list[tuple[str, str]], body: bytes | None) -> bytes:
+    """The head of a request with a whole body, or without one."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
+    length = b"" if body is None else b"content-length: %d\r\n" % len(body)
+    return b"%b %b%b%b\r\n" % (method.encode(), start, lines, length)

@@ -22,9 +22,13 @@ from freehold.gateway.http.upstreams import (
     UpstreamFailure,
 )
 from freehold.gateway.proxy import deferral, guards, spend
-from freehold.gateway.proxy.asking.body import contract_of, may_break_schema, upstream_request_body
-from freehold.gateway.proxy.asking.native import as_spoken
-from freehold.gateway.proxy.asking.retrying import is_the_clients_to_repeat, retries
+from freehold.gateway.proxy.asking import (
+    as_spoken,
+    contract_of,
+    is_the_clients_to_repeat,
+    may_break_schema,
+    upstream_request_body,
+)
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.guards import (
     CONTEXT_STATUSES,
@@ -173,7 +177,7 @@ async def _attempt(
     if is_asked and guards.may_be_truncated(endpoint, body):
         await guards.check_fits(state, exchange, endpoint, headers, body, last=last)
     breaker = state.breaker(endpoint.name)
-    tries = retries(state, exchange) + 1 if last else 1
+    tries = state.config.retries + 1 if last else 1
     for attempt in range(tries):
         if not breaker.allows(time.monotonic()):
             raise UpstreamFailure(
@@ -319,15 +323,12 @@ async def _handle_response(
     last: bool,
 ) -> None:
     """Check a response where it is a candidate's, and send it on to the client."""
-    route = exchange.route
     if 300 <= response.status < 400:
         _refuse_redirect(state, endpoint, response.status, last=last)
     if response.status in CONTEXT_STATUSES and (
         not last or not endpoint.engine_kind.is_rented or translation is not None
     ):
         data = await read_all(endpoint, response)
-        if not last and guards.ends_engine(response.status, data):
-            raise NextTarget("request_ends_engine")
         guards.check_context_error(state, exchange, response.status, data, last=last)
         _pass_over_error(exchange, response.status, last=last)
         await send_buffered(
@@ -336,7 +337,7 @@ async def _handle_response(
         return
     _pass_over_error(exchange, response.status, last=last)
     contract = None
-    guarded = exchange.arm != "incumbent" and route is not None and route.guard.schema
+    guarded = exchange.arm != "incumbent" and exchange.route is not None
     if response.status < 300 and (guarded or may_break_schema(exchange, endpoint)):
         try:
             contract = await contract_of(state, exchange)

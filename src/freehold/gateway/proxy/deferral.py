@@ -181,9 +181,9 @@ def first_byte_ms(exchange: ProxyExchange, *, last: bool) -> float | None:
     if route is None:
         return None
     if last or exchange.arm == "incumbent":
-        return route.waits.first_byte_ms
+        return route.first_byte_ms
     rule = None if (deferring := asks_candidate(exchange)) is None else deferring.rule
-    waits = (route.waits.first_byte_ms, route.guard.ttft_ms, None if rule is None else rule.wait_ms)
+    waits = (route.first_byte_ms, None if rule is None else rule.wait_ms)
     return min((one for one in waits if one is not None), default=None)
 
 

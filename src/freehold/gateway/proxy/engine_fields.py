@@ -158,9 +158,9 @@ _REPEATS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "
 _COUNTS = re.compile(r"\{(\d+)?(?:,(\d+)?)?\}")
 
 
-def known_fields(kind: EngineKind, fields: dict[str, Any], *, schemas_checked: bool = True) -> dict[str, Any]:
-    """The fields an engine is sent, of the raw ones of a request. Raises `ApiError` (400) for what may end it, and,
-    where `schemas_checked`, for a schema that is none."""
+def known_fields(kind: EngineKind, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields an engine is sent, of the raw ones of a request. Raises `ApiError` (400) for what may end it
+    and for a schema that is none."""
     if kind.is_rented:
         return fields
     for name in fields.keys() & REFUSED:
@@ -184,7 +184,7 @@ def known_fields(kind: EngineKind, fields: dict[str, Any], *, schemas_checked: b
         _check_list(name, bytes(fields[name]))
     for name in _SHAPED:
         if name in fields:
-            _check_shape(name, bytes(fields[name]), schemas_checked)
+            _check_shape(name, bytes(fields[name]))
     return {name: value for name, value in fields.items() if name in _KNOWN}
 
 
@@ -240,17 +240,17 @@ def _check_list(name: str, raw: bytes) -> None:
                 raise _refused(name, "must be token ids with numbers from -100 to 100")
 
 
-def _check_shape(name: str, raw: bytes, schemas_checked: bool) -> None:
+def _check_shape(name: str, raw: bytes) -> None:
     """A schema is made into a grammar by the engine: deep or often repeated ones are too much for its stack."""
     if len(raw) > _SHAPE_BYTES_MAX:
         raise _refused(name, f"has {len(raw)} bytes, and may have {_SHAPE_BYTES_MAX} at most")
     if len(raw) > _REMEMBERED_BYTES_MAX:
-        _look_at_shape(name, raw, schemas_checked)
+        _look_at_shape(name, raw)
     else:
-        _look_once(name, raw, schemas_checked)
+        _look_once(name, raw)
 
 
-def _look_at_shape(name: str, raw: bytes, schemas_checked: bool) -> None:
+def _look_at_shape(name: str, raw: bytes) -> None:
     depth = 0
     for token in _STRUCTURE.finditer(raw):
         if token.group() in b"[{":
@@ -261,8 +261,7 @@ def _look_at_shape(name: str, raw: bytes, schemas_checked: bool) -> None:
             depth -= 1
     value = msgspec.json.decode(raw)
     _check_schema(name, value)
-    if schemas_checked:
-        _check_is_schema(name, value)
+    _check_is_schema(name, value)
 
 
 # An application sends the same few schemas again and again. Only what is right is remembered: errors are raised.

@@ -144,8 +144,6 @@ class ProxyExchange(msgspec.Struct, eq=False):
     content_encoding: str | None = None
     content_type: str = ""
     hides_usage: bool = False
-    repeat: Any = None
-    """What the answer may be kept as, where the route keeps answers; see `repeating`."""
     chunks: list[bytes] = []
     chunk_bytes: int = 0
     response_started: bool = False

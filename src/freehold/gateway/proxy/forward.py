@@ -23,8 +23,6 @@ from freehold.gateway.proxy.attempt import answer
 from freehold.gateway.proxy.exchange import MAY_HAVE_ANSWERED, ProxyExchange, new_exchange
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, BodyFields
 from freehold.gateway.proxy.relay import ARM_HEADER, REQUEST_HEADER
-from freehold.gateway.proxy.repeating.finding import find, replay
-from freehold.gateway.proxy.repeating.keeping import keep
 from freehold.gateway.proxy.routing import decide
 from freehold.gateway.proxy.shadow import Shadows
 from freehold.gateway.proxy.state import WorkerState
@@ -54,15 +52,9 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
             exchange.status = 200
             send_reply(request, HttpReply(200, _JSON, told), request_id=exchange.id, api=api_route.api)
             return
-        kept = None
-        if exchange.route is not None and exchange.route.cache is not None:
-            kept = find(state, exchange, request)
         if limited := _limits_of(state, exchange):
-            await _apply_limits(state, exchange, limited, is_kept=kept is not None)
-        if kept is None:
-            await answer(state, exchange, request)
-        else:
-            await replay(state, exchange, kept, request)
+            await _apply_limits(state, exchange, limited)
+        await answer(state, exchange, request)
     except ApiError as error:
         _send_error(state, exchange, request, error)
     except (asyncio.CancelledError, ClientDisconnect):
@@ -170,19 +162,17 @@ def _limits_of(state: WorkerState, exchange: ProxyExchange) -> list[tuple[str, L
 
 
 async def _apply_limits(
-    state: WorkerState, exchange: ProxyExchange, limited: list[tuple[str, Limits]], *, is_kept: bool
+    state: WorkerState, exchange: ProxyExchange, limited: list[tuple[str, Limits]]
 ) -> None:
-    """Raises `ApiError` (429). A kept answer costs no dollars and no tokens."""
+    """Raises `ApiError` (429)."""
     assert exchange.decision is not None
-    paid = not is_kept and state.config.charges(exchange.decision.target.endpoint)
+    paid = state.config.charges(exchange.decision.target.endpoint)
     tokens = 0
     for _, limits in limited:
-        if limits.tokens_per_minute is not None and not is_kept:
+        if limits.tokens_per_minute is not None:
             tokens = spend.most_tokens(exchange)
             break
     exchange.admission = await state.limiter.admit(limited, paid=paid, tokens=tokens)
-    if is_kept:
-        return
     exchange.capped = [one for one in limited if one[1].caps_spending]
     exchange.metered = [name for name, limits in limited if limits.counts_tokens]
 
@@ -283,8 +273,6 @@ def _finish(state: WorkerState, shadows: Shadows, exchange: ProxyExchange) -> No
             None if first_s is None else first_s - exchange.asked_s,
         )
     exchange.keep()
-    if exchange.repeat is not None:
-        keep(state, exchange)
     if exchange.decision is not None and exchange.decision.shadow is not None:
         shadows.mirror(exchange, exchange.decision.shadow)
 

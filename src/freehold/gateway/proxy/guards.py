@@ -16,8 +16,8 @@ from freehold.gateway.http.response import TransportError, UpstreamResponse
 from freehold.gateway.http.upstreams import upstream_failure
 from freehold.gateway.messages import ApiKind
 from freehold.gateway.proxy import spend, structured_output
-from freehold.gateway.proxy.calling.forced_call import request_of_call, told_as_call
 from freehold.gateway.proxy.exchange import ProxyExchange
+from freehold.gateway.proxy.forced_call import request_of_call, told_as_call
 from freehold.gateway.proxy.preparer import NOT_PREPARED
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX
 from freehold.gateway.proxy.state import WorkerState
@@ -156,17 +156,11 @@ def is_context_error(status: int, body: bytes) -> bool:
     return status in (*CONTEXT_STATUSES, 500) and any(sign in head for sign in _CONTEXT_SIGNS)
 
 
-def ends_engine(status: int, body: bytes) -> bool:
-    """Whether the common address of several engines says that one of them dies on this request."""
-    return status == 422 and b'"request_ends_engine"' in body[:_ERROR_BYTES_MAX]
-
-
 def check_context_error(
     state: WorkerState, exchange: ProxyExchange, status: int, body: bytes, *, last: bool
 ) -> None:
     """Raise where an endpoint says that the prompt does not fit: `NextTarget`, or at the `last` one `ApiError`."""
-    route = exchange.route
-    if (route is not None and not route.guard.context) or not is_context_error(status, body):
+    if not is_context_error(status, body):
         return
     outcome = "refused" if last else "fallback"
     state.meters.count("freehold_guard_events", exchange.route_name, "context", outcome)

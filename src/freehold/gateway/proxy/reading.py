@@ -93,8 +93,7 @@ class UpstreamBody(msgspec.Struct, frozen=True, array_like=True):
     """How a request's body is made into the one an endpoint is sent.
 
     `asks_usage`: usage is requested where the client did not. `whole`: an answer in one piece is requested.
-    `asks_logprobs`: the answer is to tell how sure it is, where the client did not ask for that itself. `checked`:
-    types and schemas are checked here; otherwise the endpoint does that.
+    `asks_logprobs`: the answer is to tell how sure it is, where the client did not ask for that itself.
     """
 
     path: str
@@ -108,7 +107,6 @@ class UpstreamBody(msgspec.Struct, frozen=True, array_like=True):
     asks_usage: bool
     whole: bool = False
     asks_logprobs: bool = False
-    checked: bool = True
 
 
 class _Result(msgspec.Struct, array_like=True):
@@ -206,19 +204,19 @@ def _upstream_body(how: UpstreamBody, body: bytes) -> tuple[bool, list[bytes]]:
     endpoint = how.endpoint
     route = API_ROUTES[how.path]
     translation = translation_for(route, endpoint)
-    if how.checked and (translation is not None or not endpoint.engine_kind.is_rented):
+    if translation is not None or not endpoint.engine_kind.is_rented:
         # Where its own API is spoken a rented endpoint checks this itself, in its own words.
         check_types("ollama_chat" if route.api == "ollama" and route.kind == "chat" else route.kind, body)
     changed = translation.request(body) if translation is not None else body
     if translation is None and route.kind == "responses":
         changed = without_own_ids(body)
-    if how.checked and translation is not None and endpoint.engine_kind.is_rented and route.kind in _CHATS:
+    if translation is not None and endpoint.engine_kind.is_rented and route.kind in _CHATS:
         chat = body if endpoint.api == "anthropic" and route.kind == "chat" else changed
         check_schemas(chat)
     # A count that is translated is a request of the gateway's own making.
     if not endpoint.engine_kind.is_rented and (route.kind != "count_tokens" or translation is None):
         fields = openai.raw_fields(changed)
-        known = known_fields(endpoint.engine_kind, fields, schemas_checked=how.checked)
+        known = known_fields(endpoint.engine_kind, fields)
         if len(known) != len(fields):
             changed = msgspec.json.encode(known)
     changes = upstream_changes(endpoint, how.target, how.model)

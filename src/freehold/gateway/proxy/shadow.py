@@ -29,33 +29,23 @@ TIMEOUT_S = 120.0
 
 
 class Shadows:
-    """The mirrored requests of a worker: bounded in number at once and per minute."""
+    """The mirrored requests of a worker: bounded in number."""
 
     def __init__(self, state: WorkerState) -> None:
         self._state = state
         self._running: set[asyncio.Task[None]] = set()
-        self._minute = 0
-        self._in_minute = 0
 
     def mirror(self, exchange: ProxyExchange, target: Target) -> None:
         """Start a mirrored request, or count why not; never waits, never raises."""
-        config, meters = self._state.config, self._state.meters
-        if len(self._running) >= config.shadow_concurrency:
+        meters = self._state.meters
+        if len(self._running) >= self._state.config.shadow_concurrency:
             meters.count("freehold_shadows", exchange.route_name, "busy")
-            return
-        minute = int(time.time() // 60)
-        if minute != self._minute:
-            self._minute, self._in_minute = minute, 0
-        share = config.shadow_per_minute
-        if share is not None and self._in_minute >= max(1, share // config.workers):
-            meters.count("freehold_shadows", exchange.route_name, "over_budget")
             return
         held = HeldBytes(self._state.memory)
         # The client's request outlives its answer here, and the candidate is sent a changed copy.
         if not held.take(2 * len(exchange.body)):
             meters.count("freehold_shadows", exchange.route_name, "no_room")
             return
-        self._in_minute += 1
         task = asyncio.get_running_loop().create_task(self._ask(exchange, target))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -170,7 +160,6 @@ class Shadows:
             asks_usage=False,
             whole=True,
             asks_logprobs=asks_logprobs,
-            checked=exchange.route is None or exchange.route.validate == "here",
         )
         _, (body,) = await self._state.reader.do("upstream", how, exchange.body)
         path = exchange.api_route.path if translation is None else translation.path

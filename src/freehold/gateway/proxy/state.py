@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 
-from freehold.gateway.caching.kept_answers import KeptAnswers
 from freehold.gateway.capture.frames import TABLE, TOTALS
 from freehold.gateway.capture.recorder_client import RecorderClient
 from freehold.gateway.capture.spool import DROPS, OUTCOMES, Spool, store_digest
@@ -62,7 +61,6 @@ class WorkerState:
         self.table = self._new_table()
         self.hosts = HostPolicy(config.hosts, listens=config.host)
         self.memory = MemoryBudget(config.body_memory_bytes)
-        self.kept = KeptAnswers(self.memory)
         self.reader = BodyReader()
         self.checker = AnswerChecker()
         # A client that asks before the keys are known is not let in, whether there will be keys or not.
@@ -135,12 +133,9 @@ class WorkerState:
 
     def update_config(self, config: GatewayConfig) -> None:
         """Take over what a configuration that came while the gateway ran has of `live.TAKEN_OVER`."""
-        before, self.config = self.config, config
+        self.config = config
         self.config_since_s = time.time()
         self.hosts = HostPolicy(config.hosts, listens=config.host)
-        if _spans_of(config) != _spans_of(before):
-            self.telling.replace(_exporters(config))
-            self.reporter = self.telling if config.log_requests or config.otel else None
         self._replace_table()
 
     def write_meters(self) -> None:
@@ -156,7 +151,6 @@ class WorkerState:
         if self.reporter is not None:
             self.meters.set("freehold_requests_untold", self.reporter.dropped)
         self.meters.held_bytes = self.memory.used_bytes
-        self.meters.kept_bytes = self.kept.held_bytes
         now_s = time.monotonic()
         self.meters.open_breakers = tuple(
             name for name, breaker in self._breakers.items() if breaker.keeps_failing(now_s)
@@ -225,7 +219,6 @@ class WorkerState:
 
     def _replace_table(self) -> None:
         self.table = self._new_table()
-        self.kept.retain(self.table.cached)
 
     def _new_table(self) -> RouteTable:
         config = self.config
@@ -235,14 +228,10 @@ class WorkerState:
         )
 
 
-def _spans_of(config: GatewayConfig) -> tuple[bool, str | None, dict[str, str]]:
-    return config.otel, config.otlp_endpoint, config.otlp_headers_env
-
-
 def _exporters(config: GatewayConfig) -> list[Exporter]:
     exporters: list[Exporter] = [LogExporter()] if config.log_requests else []
     if config.otel:
-        exporters.append(SpanExporter(config.otlp_endpoint, config.otlp_headers_env))
+        exporters.append(SpanExporter())
     return exporters
 
 

@@ -15,17 +15,16 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
-import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import msgspec
 
 from freehold import __version__, logs
-from freehold.errors import ConfigError, MissingExtraError
+from freehold.errors import MissingExtraError
 from freehold.gateway.spending import usage_in
 from freehold.gateway.telemetry.log_file import follow_log_file
 from freehold.wire.otlp import maker_of
@@ -113,23 +112,18 @@ class SpanExporter:
     Its library is loaded with the first spans, in the thread that tells them.
     """
 
-    def __init__(self, endpoint: str | None = None, headers_env: Mapping[str, str] | None = None) -> None:
-        self._endpoint = endpoint
-        self._headers_env = headers_env or {}
+    def __init__(self) -> None:
         self._exporter: Any = None
         self._resource: Any = None
         self._scope: Any = None
 
     def _open(self) -> None:
-        check_spans(self._headers_env)
+        check_spans()
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
         from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-        exporter = OTLPSpanExporter(
-            endpoint=None if self._endpoint is None else traces_address(self._endpoint),
-            headers={name: os.environ[variable] for name, variable in self._headers_env.items()} or None,
-        )
+        exporter = OTLPSpanExporter()
         resource = Resource.create({SERVICE_VERSION: __version__})
         name = resource.attributes.get(SERVICE_NAME)
         if not isinstance(name, str) or name.startswith("unknown_service"):
@@ -215,30 +209,14 @@ def _told(field: re.Pattern[bytes], *parts: bytes) -> list[str]:
     return list(dict.fromkeys(values))
 
 
-def traces_address(endpoint: str) -> str:
-    """Where a collector takes spans, read as OpenTelemetry's own variable is: ``/v1/traces`` of its address."""
-    base = endpoint.rstrip("/")
-    return base if base.endswith("/v1/traces") else f"{base}/v1/traces"
-
-
-def check_spans(headers_env: Mapping[str, str]) -> None:
-    """Raises `MissingExtraError` where OpenTelemetry's exporter is not installed, `ConfigError` for a header whose
-    value is not in the environment or that no header can carry."""
+def check_spans() -> None:
+    """Raises `MissingExtraError` where OpenTelemetry's exporter is not installed."""
     try:
         spec = importlib.util.find_spec("opentelemetry.exporter.otlp.proto.http")
     except ModuleNotFoundError:
         spec = None
     if spec is None:
         raise MissingExtraError("exporting requests to OpenTelemetry", "otel")
-    for header, variable in headers_env.items():
-        value = os.environ.get(variable)
-        if not value or not value.isascii() or not value.isprintable() or value != value.strip():
-            why = "has characters that no header can carry" if value else "is not set"
-            raise ConfigError(
-                f"the header {header} for the collector of spans takes its value from the environment variable "
-                f"{variable}, which {why}",
-                hint=f"export {variable}=… before the start, or leave [telemetry] otlp_headers_env out",
-            )
 
 
 class Reporter:
@@ -246,7 +224,6 @@ class Reporter:
 
     def __init__(self, exporters: Sequence[Exporter] = ()) -> None:
         self._exporters = exporters
-        self._next: Sequence[Exporter] | None = None
         self._waiting: list[RequestSummary] = []
         self._ends_bytes = 0
         self.dropped = 0
@@ -254,11 +231,7 @@ class Reporter:
     @property
     def is_due(self) -> bool:
         """Whether `flush` has something to do."""
-        return bool(self._waiting) or self._next is not None
-
-    def replace(self, exporters: Sequence[Exporter]) -> None:
-        """Export to others from now on; what waits is theirs already."""
-        self._next = exporters
+        return bool(self._waiting)
 
     def add(self, summary: RequestSummary) -> None:
         if len(self._waiting) >= WAITING_MAX:
@@ -274,10 +247,6 @@ class Reporter:
 
     def flush(self) -> None:
         """Export what waits; in a thread, for an exporter may wait for its collector."""
-        if self._next is not None:
-            former, self._exporters, self._next = self._exporters, self._next, None
-            for exporter in former:
-                exporter.close()
         waiting, self._waiting, self._ends_bytes = self._waiting, [], 0
         if not waiting:
             return

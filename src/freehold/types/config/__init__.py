@@ -24,11 +24,9 @@ from freehold.types.config.traffic import (
     CaptureConfig,
     CaptureMode,
     EndpointConfig,
-    EvidenceConfig,
     PriceConfig,
     RolloutConfig,
     RouteConfig,
-    TelemetryConfig,
     WatchConfig,
 )
 from freehold.types.config.train import FinetuneConfig, Method
@@ -45,7 +43,6 @@ __all__ = [
     "DataConfig",
     "DeferConfig",
     "EndpointConfig",
-    "EvidenceConfig",
     "FinetuneConfig",
     "IncumbentConfig",
     "Method",
@@ -61,7 +58,6 @@ __all__ = [
     "StoreConfig",
     "Table",
     "TaskConfig",
-    "TelemetryConfig",
     "UseProfile",
     "WatchConfig",
     "parse",

@@ -14,10 +14,8 @@ class ClusterConfig(Table, frozen=True, kw_only=True):
 
     address: str | None = None
     """Ray cluster to join: `HOST:6379`, or `auto` for one that runs here. Without it one is started on this machine."""
-    min_replicas: AtLeastOne = 1
-    """Replicas that always run."""
-    max_replicas: int = 1
-    """Replicas under load."""
+    replicas: AtLeastOne = 1
+    """How many serve the plan."""
     workers: int = 1
     """Workers that train one adapter together, through Ray Train; `cpus` and `gpus` are each one's too."""
     cpus: float = 1.0

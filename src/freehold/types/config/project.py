@@ -26,11 +26,9 @@ from freehold.types.config.table import AtLeastOne, Table
 from freehold.types.config.traffic import (
     CaptureConfig,
     EndpointConfig,
-    EvidenceConfig,
     PriceConfig,
     RolloutConfig,
     RouteConfig,
-    TelemetryConfig,
     WatchConfig,
 )
 from freehold.types.config.train import FinetuneConfig, Method
@@ -71,9 +69,6 @@ class IncumbentConfig(Table, frozen=True, kw_only=True):
     """What becomes of everything else an application asks (other models, files, images, audio, batches, realtime …):
     `pass` hands it on to the incumbent, `refuse` answers 404. `auto` passes it on while clients bring keys of their
     own, and refuses it where `api_key_env` or `credentials` are the owner's."""
-    responses: bool | None = None
-    """Whether it has OpenAI's Responses API itself (`/v1/responses`) and gets its bytes; otherwise they are
-    translated. Left out: known of OpenAI and Azure, found by asking elsewhere."""
     price: PriceConfig | None = None
     """`{ prompt = 2.5, completion = 10 }`: dollars per million tokens, where the list price does not hold."""
 
@@ -106,8 +101,6 @@ class TaskConfig(Table, frozen=True, kw_only=True):
 class ServeConfig(Table, frozen=True, kw_only=True):
     """`[serve]`: how the candidate is served."""
 
-    models: tuple[str, ...] = ()
-    """What `freehold serve` serves when no model is named there."""
     engine: Literal["auto", EngineName] = "auto"
     """What runs the model; `auto` follows the table of serving speed, and is llama.cpp for what `migrate` trains."""
     context_tokens: Annotated[int, Meta(ge=16)] = 2048
@@ -153,10 +146,8 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
     routes: tuple[RouteConfig, ...] = ()
     capture: CaptureConfig = CaptureConfig()
     defer: DeferConfig = DeferConfig()
-    evidence: EvidenceConfig = EvidenceConfig()
     rollout: RolloutConfig = RolloutConfig()
     watch: WatchConfig = WatchConfig()
-    telemetry: TelemetryConfig = TelemetryConfig()
     cluster: ClusterConfig = ClusterConfig()
     store: StoreConfig = StoreConfig()
 
@@ -249,12 +240,6 @@ def parse(text: str, *, path: str = "freehold.toml") -> ProjectConfig:
         )
     if (config.serve.tls_cert is None) != (config.serve.tls_key is None):
         raise ConfigError(f"{path}: serve.tls_cert and serve.tls_key need each other")
-    if (problem := config.telemetry.problem) is not None:
-        raise ConfigError(f"{path}: telemetry.{problem}")
-    if config.cluster.max_replicas < config.cluster.min_replicas:
-        raise ConfigError(
-            f"{path}: cluster.max_replicas is {config.cluster.max_replicas}, expected at least cluster.min_replicas"
-        )
     if config.candidates is not None:
         _check_candidates(config, config.candidates, path)
     try:

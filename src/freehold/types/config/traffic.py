@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from msgspec import Meta
 
 from freehold.types.config.table import AtLeastOne, NotNegative, Positive, Table
 from freehold.types.endpoint import CloudCredentials
-from freehold.types.evidence import MAX_AGE_DAYS
-from freehold.types.route import CacheTerms, Guard, Limits, RouteState, Target, Validate, Waits
+from freehold.types.route import Limits, RouteState, Target
 
 RetentionDays = Annotated[float, Meta(gt=0, le=36_500, description="above 0, up to 36,500 (100 years)")]
 RetentionMib = Annotated[float, Meta(gt=0, le=2**40, description="above 0")]
 CaptureMode = Literal["off", "raw", "patterns", "pii"]
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class PriceConfig(Table, frozen=True, kw_only=True):
@@ -57,8 +53,6 @@ class EndpointConfig(Table, frozen=True, kw_only=True):
     `["*"]`: any name that nothing else answers to."""
     context_tokens: int | None = None
     """Tokens of its context, question and answer together."""
-    responses: bool | None = None
-    """Whether it has OpenAI's Responses API itself, as in `[incumbent]`."""
     price: PriceConfig | None = None
     """`{ prompt = 2.5, completion = 10 }`: dollars per million tokens, where the list price does not hold."""
 
@@ -89,19 +83,10 @@ class RouteConfig(Table, frozen=True, kw_only=True):
     """Only requests with these API keys (their names)."""
     fallback: tuple[Target, ...] = ()
     """Whom to ask when the others cannot be reached."""
-    guard: Guard = Guard()
-    """`{ schema = true, context = true, ttft_ms = 2000 }`: what a candidate's answer must hold."""
-    waits: Waits = Waits()
-    """`{ first_byte_ms = 20_000, retries = 1 }`: an endpoint that has sent no byte by then is passed over for the
-    next target (504 where there is none); how often the last one is asked again after a failed connection or a 5xx."""
+    first_byte_ms: float | None = None
+    """An endpoint that has sent no byte by then is passed over for the next target (504 where there is none)."""
     limits: Limits = Limits()
     """`{ requests_per_minute, tokens_per_minute, concurrency, wait_ms, usd_per_day, usd_per_month }`."""
-    validate: Validate = "here"
-    """Who checks the fields of a request that is translated, or goes to a model served here: `here` (types, missing
-    fields, schemas; a 400 names the field) or `upstream`, in its words. What may end an engine is always refused."""
-    cache: CacheTerms | None = None
-    """`{ seconds = 3600, mib = 16, shared = false, tools = false }`: exact repeats of requests without chance
-    (temperature 0, or a seed) get the answer of the first again. Left out: every request is asked."""
 
 
 class CaptureConfig(Table, frozen=True, kw_only=True):
@@ -116,10 +101,6 @@ class CaptureConfig(Table, frozen=True, kw_only=True):
     """Older traces are forgotten. Left out: traces are kept for ever."""
     retention_mib: RetentionMib | None = None
     """The oldest traces are forgotten beyond this size."""
-    shadow_concurrency: int = 8
-    """Mirrored requests at once, per worker."""
-    shadow_per_minute: int | None = None
-    """Mirrored requests a minute, at most."""
 
 
 class RolloutConfig(Table, frozen=True, kw_only=True):
@@ -131,26 +112,10 @@ class RolloutConfig(Table, frozen=True, kw_only=True):
     """Shares of traffic, one stage after another."""
     max_p95_ms: float | None = None
     """Slowest 95th percentile accepted, in milliseconds."""
-    requests_per_user: AtLeastOne = 5
-    """A user is one observation: the mean of this many first requests."""
-    window_minutes: float = 2.0
-    """A user's observation is complete at the latest this long after the first request."""
-    failure_window_seconds: Positive = 10.0
-    """The same for errors, broken schemas and times."""
     users_a_stage: AtLeastOne = 50
     """Users to be seen in a stage before the next one is allowed."""
     hours_a_stage: NotNegative = 24.0
     """Hours that a stage lasts at least: traffic of the night is not that of the day."""
-    look_seconds: Positive = 2.0
-    """How often a running gateway looks at the tests."""
-
-
-class EvidenceConfig(Table, frozen=True, kw_only=True):
-    """`[evidence]`: how long what was proven holds."""
-
-    max_age_days: Positive = MAX_AGE_DAYS
-    """Days after which a rollout goes no further until it is proven again (`freehold migrate`). It goes stale at once
-    when the dataset, the task, the judge, the adapter, the prompt, the engine or the catalog's facts change."""
 
 
 class WatchConfig(Table, frozen=True, kw_only=True):
@@ -159,9 +124,7 @@ class WatchConfig(Table, frozen=True, kw_only=True):
     every_hours: Positive = 168.0
     """How often it is checked again."""
     requests: AtLeastOne = 50
-    """Requests asked again each time."""
-    against: Literal["auto", "live", "frozen"] = "auto"
-    """What it is compared with: the incumbent asked now, its frozen answers, or whichever can be had."""
+    """Requests asked again each time: of the incumbent, or of its frozen answers where it cannot be asked."""
     budget_usd: Decimal = Decimal(1)
     """Most that one check may cost; fewer requests are asked when it does not suffice."""
     on_alarm: Literal["auto", "report", "shadow", "rollback"] = "auto"
@@ -169,40 +132,3 @@ class WatchConfig(Table, frozen=True, kw_only=True):
     nothing of a candidate that answers alone; `report` moves nothing."""
     webhook_env: str | None = None
     """Name of the environment variable with an address that gets each alarm as JSON."""
-    command: tuple[str, ...] = ()
-    """Program and arguments that get each alarm as JSON on their input."""
-
-
-class TelemetryConfig(Table, frozen=True, kw_only=True):
-    """`[telemetry]`: where the gateway sends a span for each request, in OpenTelemetry's protocol (extra `otel`)."""
-
-    otlp_endpoint: str | None = None
-    """Address of a collector that takes OTLP over HTTP: `http://127.0.0.1:4318`; spans go to `/v1/traces` there. Left
-    out: FREEHOLD_OTEL=1 sends them where OTEL_EXPORTER_OTLP_ENDPOINT says."""
-    otlp_headers_env: dict[str, str] = {}
-    """`{ authorization = "COLLECTOR_AUTH" }`: headers that the collector asks for, each with the name of the
-    environment variable that holds its value, never the value."""
-
-    @property
-    def problem(self) -> str | None:
-        """What cannot be, with its key; None where all can."""
-        if self.otlp_endpoint is not None:
-            try:
-                parts = urlsplit(self.otlp_endpoint)
-                sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-            except ValueError:
-                sound = False
-            if not sound or parts.query or parts.fragment:
-                return (
-                    f"otlp_endpoint is {self.otlp_endpoint[:200]!r}, expected an http:// or https:// address without "
-                    "a query"
-                )
-            if parts.username is not None:
-                return "otlp_endpoint holds a name or a password, expected none: otlp_headers_env names their variable"
-        elif self.otlp_headers_env:
-            return "otlp_headers_env is set, and otlp_endpoint, which they are for, is not"
-        for name, variable in self.otlp_headers_env.items():
-            if not _HEADER_NAME.fullmatch(name) or not variable:
-                said = f"{name[:100]!r} = {variable[:100]!r}"
-                return f"otlp_headers_env has {said}, expected a header's and a variable's name"
-        return None

@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import ClassVar, Literal
 
 from freehold.types.evaluation import Task
-from freehold.types.evidence import MAX_AGE_DAYS
 from freehold.types.record import Record, StoredRecord
 
 RolloutState = Literal["shadow", "canary", "paused", "promoted", "rolled_back"]
@@ -49,8 +48,6 @@ class RolloutTerms(Record, frozen=True, kw_only=True):
     """Users to be seen in a stage before the next one."""
     hours_a_stage: float = 24.0
     """Hours a stage lasts at least: one daily cycle."""
-    max_evidence_days: float = MAX_AGE_DAYS
-    """Days after which the offline evidence is too old to go forward by."""
 
 
 class Rollout(RolloutTerms, StoredRecord, frozen=True, kw_only=True):

@@ -24,7 +24,7 @@ from freehold.evals.task_comparison import labels_id
 from freehold.types.config import ProjectConfig
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import Evaluation
-from freehold.types.evidence import EvidenceGate
+from freehold.types.evidence import MAX_AGE_DAYS, EvidenceGate
 from freehold.types.leak import LeakReport
 from freehold.types.method import METHOD_KINDS
 from freehold.types.mixture import Mixture
@@ -255,8 +255,7 @@ class CandidateRunner:
 
     def _is_too_old(self, at: datetime | None) -> bool:
         """Whether what was measured then is too old to go by, so that it is asked again."""
-        most = timedelta(days=self.bench.project.config.evidence.max_age_days)
-        return at is not None and now() - at > most
+        return at is not None and now() - at > timedelta(days=MAX_AGE_DAYS)
 
     def evaluated(self, candidate: Candidate, made: Made, rule_id: str | None) -> Evaluation:
         """The candidate compared with the incumbent on the held-out samples. With a `rule_id` the look is planned for

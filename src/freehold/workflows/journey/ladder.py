@@ -24,7 +24,7 @@ from freehold.types.machine import Machine
 from freehold.types.method import MethodName
 from freehold.types.planning.assessment import ModelLimits, Needs, TaskKind
 from freehold.workflows.choose.assess import assess
-from freehold.workflows.choose.languages import language_of
+from freehold.workflows.choose.needs import language_of
 from freehold.workflows.data.curate import read_card
 from freehold.workflows.journey.drafting import Guess
 from freehold.workflows.journey.log_tasks.ranking import LEAST_TO_TRAIN

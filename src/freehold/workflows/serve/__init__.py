@@ -1,1 +1,1 @@
-"""Run an engine: plan, hold, tune, measure, change what is served."""
+"""Run an engine: plan, hold, tune, measure."""

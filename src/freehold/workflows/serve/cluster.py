@@ -78,10 +78,10 @@ def up(
     progress.step("join the cluster", note=cluster_plan.config.address or "on this machine alone")
     ray.connect(cluster_plan.config.address)
     try:
-        replicas = f"{cluster_plan.config.min_replicas} to {cluster_plan.config.max_replicas} replicas"
+        serve = cluster_plan.serve
         progress.step(
             "start the replicas",
-            note=f"{cluster_plan.serve.model} on {cluster_plan.serve.engine}, {replicas}",
+            note=f"{serve.model} on {serve.engine}, {cluster_plan.config.replicas} times",
         )
         ray.deploy(cluster_plan, log_dir=log_dir)
         ready(look(cluster_plan))

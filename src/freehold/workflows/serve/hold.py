@@ -14,25 +14,22 @@ from typing import Protocol
 
 import msgspec
 
-from freehold.engines import keys
+from freehold.engines import crash
 from freehold.engines.engine import EngineHealth
-from freehold.engines.pool import Pool
-from freehold.engines.pool.control import Control, Served
-from freehold.engines.pool.front import Front
+from freehold.engines.engine import start as start_engine
 from freehold.engines.weights.store import storage_errors
-from freehold.errors import EngineError
+from freehold.errors import EngineError, UsageError
 from freehold.gateway import serve as gateway
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.telemetry.log_file import follow_log_file
-from freehold.processes import described
-from freehold.types.endpoint import Endpoint, ServedModel, ServePlan
+from freehold.types.endpoint import ENDPOINT_NAME, Endpoint, ServePlan
 from freehold.types.record import Record
 from freehold.workflows.serve import servers
-from freehold.workflows.serve.names import ENDPOINT_NAME
-from freehold.workflows.serve.service_notice import tell_manager
 
 log = logging.getLogger(__name__)
 
+MEMORY_MARGIN = 1.25
+"""A model that ran out of memory while loading is taken to need this much more than was thought."""
 POLL_SECONDS = 0.25
 RESTART_PAUSE_SECONDS = 1.0
 BREAKER_PAUSE_SECONDS = 0.5
@@ -40,8 +37,8 @@ BREAKER_PAUSE_SECONDS = 0.5
 
 
 class ServedAt(Record, frozen=True, kw_only=True):
-    """What answers now: `url` is the gateway's (or the engine's own, when there is no gateway). `endpoint` is the
-    first model's, None where no engine runs here; `others` are those of further models."""
+    """What answers now: `url` is the gateway's, `endpoint` the first model's engine (None where none runs here),
+    `others` are those of further models."""
 
     url: str
     endpoint: Endpoint | None
@@ -71,80 +68,61 @@ class Companion(Protocol):
 
 async def hold(
     plans: Sequence[ServePlan],
-    gateway_config: GatewayConfig | None,
+    gateway_config: GatewayConfig,
     *,
     log_dir: Path,
     ready: Callable[[ServedAt], None],
     stop: asyncio.Event | None = None,
     companion: Callable[[Path], Companion] | None = None,
     on_memory: Callable[[ServePlan, int, str], None] = lambda plan, bytes, why: None,
-    key_env: str | None = None,
     follow: Callable[[], GatewayConfig | None] = lambda: None,
 ) -> None:
     """Serve until SIGINT, SIGTERM or `stop`; `ready` is called once, when all models answer.
 
-    One plan is served by its engine itself, several models share one address. With
-    none the gateway is alone, in front of the endpoints of its configuration.
-    `gateway_config` comes without the engines' endpoints, which are added; with None one engine answers alone at its
-    plan's address, and several behind the first plan's. `follow` is asked again and again for a configuration that the
-    gateway is to take over, without the engines' endpoints. `companion` starts what runs next to them and is given the
-    folder of the logs. Engines ask for the key of this run, which the gateway has; without a gateway, the address asks
-    for the key in the environment variable `key_env`, or for none. Raises what starting raises, and `EngineError` when
-    no engine can be restarted. It has many parameters because it is where all parts of a server meet.
+    The gateway asks each plan's engine itself; with no plan it is alone, in front of the endpoints of its
+    configuration, which comes without the engines' own. `follow` is asked again and again for one that the gateway is
+    to take over. `companion` starts what runs next to them and is given the folder of the logs. `on_memory` gets plan,
+    bytes now assumed and reason where a model did not fit though it should have. Engines ask for the key of this run,
+    which the gateway has. Raises what starting raises, and `EngineError` when no engine can be restarted.
     """
-    stop = stop or asyncio.Event()
-    if gateway_config is not None:
-        gateway.check_port(gateway_config.host, gateway_config.port)
-    if gateway_config is not None:
-        key_env = keys.RUN_KEY_ENV
-    host = _ServingHost(plans, gateway_config, log_dir, on_memory, companion, key_env)
-    await host.run(ready, stop, follow)
+    gateway.check_port(gateway_config.host, gateway_config.port)
+    host = _ServingHost(plans, gateway_config, log_dir, on_memory, companion)
+    await host.run(ready, stop or asyncio.Event(), follow)
 
 
 class _ServingHost:
-    """Engines, their common address, the gateway."""
+    """Engines, and the gateway in front of them."""
 
     def __init__(
         self,
         plans: Sequence[ServePlan],
-        gateway_config: GatewayConfig | None,
+        gateway_config: GatewayConfig,
         log_dir: Path,
         on_memory: Callable[[ServePlan, int, str], None],
         companion: Callable[[Path], Companion] | None,
-        key_env: str | None,
     ) -> None:
-        if not plans and gateway_config is None:
-            raise ValueError("neither an engine nor a gateway to hold")
-        first = plans[0] if plans else None
+        names = [plan.model for plan in plans]
+        if len(set(names)) != len(names):
+            raise UsageError(
+                "two models have one name: " + ", ".join(sorted(names)),
+                hint="name each model once; adapters are how one model answers to several names",
+            )
         self._gateway_config = gateway_config
         self._log_dir = log_dir
+        self._on_memory = on_memory
         self._start_companion = companion
         self._companion: Companion | None = None
-        # Nothing need be in between, but what prepares requests, where no gateway does.
-        self._alone = len(plans) == 1 and (gateway_config is not None or plans[0].preparation is None)
-        self._address = ("127.0.0.1", 0) if first is None else (first.host, first.port)
-        self._key_env = key_env
-        if gateway_config is None and not self._alone:  # the port is that of all of them, not of one engine
-            plans = [msgspec.structs.replace(plan, port=0) for plan in plans]
         self._gateway: gateway.RunningGateway | None = None
-        self._updates: asyncio.Event = asyncio.Event()
-        port = self._address[1] if gateway_config is None else gateway_config.port
+        port = gateway_config.port
         # Another server of this project may write into the logs of the usual names.
         suffix = f"-{port}" if any(other.pid != os.getpid() for other in servers.live(log_dir)) else ""
         numbered = (f"{ENDPOINT_NAME}-{number}" for number in range(2, len(plans) + 1))
         self._names = [ENDPOINT_NAME, *numbered] if plans else []
+        self._sessions = [
+            start_engine(plan, log_dir=log_dir, name=f"{name}{suffix}")
+            for plan, name in zip(plans, self._names, strict=True)
+        ]
         self._server_file = log_dir / f"serving-{port}.json"
-        self._pool = Pool(
-            plans,
-            [f"{name}{suffix}" for name in self._names],
-            log_dir=log_dir,
-            on_change=self._updates.set,
-            on_memory=on_memory,
-            # Of several, and of what a gateway is in front of, the engines themselves are asked by freehold alone.
-            key_env=key_env if self._alone else keys.RUN_KEY_ENV,
-        )
-        self._control = Control(self._pool)
-        self._front = Front(self._pool, self._control, keys.RUN_KEY_ENV if self._alone else key_env)
 
     async def run(
         self,
@@ -154,71 +132,63 @@ class _ServingHost:
     ) -> None:
         with storage_errors(self._log_dir):  # no engine may have started that would have made it
             self._log_dir.mkdir(parents=True, exist_ok=True)
-        host, port = ("127.0.0.1", 0) if self._alone or self._gateway_config is not None else self._address
         if threading.current_thread() is threading.main_thread():
             follow_log_file()
         with _signals(stop, self._renew):
             try:
-                log.info(
-                    "serving %s", ", ".join(plan.model for plan in self._pool.plans) or "without an engine"
-                )
-                async with self._front.running(host, port):
-                    if await self._loaded(stop):
-                        try:
-                            await self._serve(ready)
-                            tell_manager("READY=1")
-                            await self._tend(stop, follow)
-                        finally:  # the gateway before the engines: its streams finish while these are there
-                            tell_manager("STOPPING=1")
-                            if self._companion is not None:
-                                await asyncio.to_thread(self._companion.stop)
-                            if self._gateway is not None:
-                                await asyncio.to_thread(self._gateway.stop)
-                                log.info("gateway stopped")
+                models = ", ".join(session.plan.model for session in self._sessions)
+                log.info("serving %s", models or "without an engine")
+                if await self._loaded(stop):
+                    try:
+                        await self._serve(ready)
+                        servers.tell_manager("READY=1")
+                        await self._tend(stop, follow)
+                    finally:  # the gateway before the engines: its streams finish while these are there
+                        servers.tell_manager("STOPPING=1")
+                        if self._companion is not None:
+                            await asyncio.to_thread(self._companion.stop)
+                        if self._gateway is not None:
+                            await asyncio.to_thread(self._gateway.stop)
+                            log.info("gateway stopped")
             finally:
-                await self._pool.close()
+                await asyncio.gather(*(session.stop() for session in self._sessions))
                 log.info("all engines stopped")
                 self._server_file.unlink(missing_ok=True)
 
     async def _serve(self, ready: Callable[[ServedAt], None]) -> None:
         endpoints = self._endpoints()
-        url = endpoints[0].base_url if self._alone else self._front.base_url
-        if self._gateway_config is not None:
-            config = self._with_engines(self._gateway_config, endpoints)
-            log_file = self._log_dir / "gateway.log"
-            self._gateway = await asyncio.to_thread(gateway.start, config, log=log_file)
-            url = self._gateway.base_url
-            log.info("gateway ready at %s, pid %d, its log is %s", url, self._gateway.process.pid, log_file)
+        config = self._with_engines(self._gateway_config)
+        log_file = self._log_dir / "gateway.log"
+        self._gateway = await asyncio.to_thread(gateway.start, config, log=log_file)
+        url = self._gateway.base_url
+        log.info("gateway ready at %s, pid %d, its log is %s", url, self._gateway.process.pid, log_file)
         if self._start_companion is not None:
             self._companion = self._start_companion(self._log_dir)
-        self._updates.clear()
-        if self._gateway_config is not None or not self._alone:
-            self._write_server_file(url)
-        config_given = self._gateway_config
+        servers.leave(self._server_file, url)
         ready(
             ServedAt(
                 url=url,
                 endpoint=endpoints[0] if endpoints else None,
                 logs=str(self._log_dir),
                 others=tuple(endpoints[1:]),
-                remote=config_given.endpoints if config_given is not None else (),
-                others_to=None if config_given is None else config_given.others_to,
+                remote=self._gateway_config.endpoints,
+                others_to=self._gateway_config.others_to,
             )
         )
 
-    def _with_engines(self, config: GatewayConfig, endpoints: Sequence[Endpoint]) -> GatewayConfig:
-        if not endpoints:
+    def _with_engines(self, config: GatewayConfig) -> GatewayConfig:
+        if not self._sessions:
             return config
         return msgspec.structs.replace(
             config,
-            endpoints=(*endpoints, *config.endpoints),
-            default_model=config.default_model or self._pool.plans[0].model,
+            endpoints=(*self._endpoints(), *config.endpoints),
+            default_model=config.default_model or self._sessions[0].plan.model,
             breaker_pause_s=BREAKER_PAUSE_SECONDS,
         )
 
     async def _loaded(self, stop: asyncio.Event) -> bool:
         """Load all models; False when `stop` was set meanwhile."""
-        loading = asyncio.create_task(self._pool.start())
+        loading = asyncio.create_task(self._load())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -229,26 +199,28 @@ class _ServingHost:
         loading.result()
         return True
 
+    async def _load(self) -> None:
+        """One after another: each takes what memory the ones before it left."""
+        for session in self._sessions:
+            try:
+                await session.start()
+            except EngineError as error:
+                if crash.is_memory(error.message):
+                    more = round(session.plan.memory_bytes * MEMORY_MARGIN)
+                    self._on_memory(session.plan, more, error.message)
+                raise
+            log.info("loaded %s", session.plan.model)
+
     def _endpoints(self) -> list[Endpoint]:
-        """One for each model under a name that stays. Alone: the engine's own address, so that nothing is between
-        it and the gateway. Several: the common address."""
+        """One for each model, under a name that stays, with what a rule of deferral must have been proven for."""
         endpoints = []
-        for name, plan in zip(self._names, self._pool.plans, strict=True):
-            loaded = self._pool.endpoint(plan.model)
-            if self._alone:
-                return [msgspec.structs.replace(loaded, name=name, models=_known(loaded.models, plan))]
-            names = (plan.model, *(mount.name for mount in plan.adapters))
-            endpoints.append(
-                Endpoint(
-                    name=name,
-                    engine=plan.engine,
-                    base_url=self._front.base_url,
-                    models=_known([ServedModel(name=each, upstream_name=each) for each in names], plan),
-                    capabilities=loaded.capabilities,
-                    api_key_env=self._key_env,
-                    context_tokens=plan.context_tokens,
-                )
+        for name, session in zip(self._names, self._sessions, strict=True):
+            loaded = session.running.endpoint
+            models = tuple(
+                msgspec.structs.replace(one, candidate_id=session.plan.candidate_id(one.name))
+                for one in loaded.models
             )
+            endpoints.append(msgspec.structs.replace(loaded, name=name, models=models))
         return endpoints
 
     async def _tend(self, stop: asyncio.Event, follow: Callable[[], GatewayConfig | None]) -> None:
@@ -258,20 +230,15 @@ class _ServingHost:
                 await asyncio.wait_for(stop.wait(), POLL_SECONDS)
             if self._companion is not None and not stop.is_set():
                 self._companion.tend()
-            healths = [self._pool.health(plan.model) for plan in self._pool.plans]
-            failed = [health for health in healths if health is not None and health.state == "failed"]
-            if failed and len(failed) == len(healths):
-                raise self._failure(failed[0])
+            healths = [session.running.health() for session in self._sessions]
+            if healths and all(health.state == "failed" for health in healths):
+                raise self._failure(healths[0])
             running = self._gateway
             if running is None or stop.is_set():
                 continue
-            changed = await asyncio.to_thread(follow)
-            if changed is not None:
-                self._gateway_config = changed
-            if (self._updates.is_set() or changed is not None) and self._gateway_config is not None:
-                self._updates.clear()
+            if (changed := await asyncio.to_thread(follow)) is not None:
                 with contextlib.suppress(EngineError):  # it ended; the lines below start it with what is new
-                    running.update(self._with_engines(self._gateway_config, self._endpoints()))
+                    running.update(self._with_engines(changed))
             if not running.is_running():
                 log.info("the gateway ended with %s, starting it again", running.process.returncode)
                 await asyncio.sleep(RESTART_PAUSE_SECONDS)
@@ -287,19 +254,6 @@ class _ServingHost:
         return EngineError(
             f"the engine could not be brought back: {health.last_crash}", hint=f"its log: {self._log_dir}"
         )
-
-    def _write_server_file(self, url: str) -> None:
-        """Leave the address where `freehold served` finds it; only this user may read it."""
-        values = {"url": url, "control_url": self._front.base_url, "token": self._control.token}
-        served = msgspec.convert({**described(os.getpid(), self._log_dir), **values}, Served)
-        self._server_file.touch(mode=0o600)
-        self._server_file.chmod(0o600)
-        self._server_file.write_bytes(msgspec.json.encode(served))
-
-
-def _known(models: Sequence[ServedModel], plan: ServePlan) -> tuple[ServedModel, ...]:
-    """The models with what a rule of deferral must have been proven for."""
-    return tuple(msgspec.structs.replace(one, candidate_id=plan.candidate_id(one.name)) for one in models)
 
 
 def _logs_rotated() -> None:

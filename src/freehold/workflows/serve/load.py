@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import urllib.parse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import anyio
 import msgspec
 
-from freehold import __version__, files
+from freehold import __version__
+from freehold.engines import probe
 from freehold.engines.traffic import RequestBodies, drive, from_bodies, knee, refusal, synthetic
-from freehold.errors import InputError, UpstreamError, UsageError
+from freehold.errors import UpstreamError, UsageError
 from freehold.hardware.probes import probe_machine
+from freehold.late import aiohttp
+from freehold.signing.own import OwnCredentials
 from freehold.store import open_store
-from freehold.types.endpoint import Endpoint
+from freehold.types.endpoint import Endpoint, ServedModel
 from freehold.types.machine import MeasuredSpeed, Speed
 from freehold.types.progress import Progress
 from freehold.types.record import content_id
 from freehold.types.serving.load import LoadReport
+from freehold.wire.base_url import joined, stem
 from freehold.workflows.fit.speeds import speed_id
 from freehold.workflows.project import Project, now
 
@@ -32,21 +36,13 @@ def workload_of(
     project: Project,
     *,
     from_traces: bool = False,
-    file: Path | None = None,
 ) -> RequestBodies:
-    """The project's traces, the requests of a file (JSON lines of chat requests), or made-up prompts.
-
-    Raises `UsageError` when there are none, `InputError` for a malformed file.
-    """
+    """The project's traces, or made-up prompts. Raises `UsageError` when there are none."""
     if from_traces:
         with open_store(project.store_url) as store:
             requests = [trace.request for trace, _ in zip(store.traces(), range(MOST_TRACES), strict=False)]
         about = f"{len(requests):,} requests from the project's traces"
         return from_bodies(requests, about=about, completion_tokens=COMPLETION_TOKENS)
-    if file is not None:
-        return from_bodies(
-            _read(file), about=f"the requests of {file.name}", completion_tokens=COMPLETION_TOKENS
-        )
     return synthetic(prompt_tokens=PROMPT_TOKENS, completion_tokens=COMPLETION_TOKENS)
 
 
@@ -163,19 +159,6 @@ def _machine() -> str:
     return f"{platform.system()} {platform.machine()}, {cores} cores"
 
 
-def _read(file: Path) -> list[dict[str, Any]]:
-    with files.reading(file):
-        lines = file.read_bytes().splitlines()
-    requests = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                requests.append(msgspec.json.decode(line, type=dict[str, Any]))
-            except msgspec.DecodeError as error:
-                raise InputError(f"not a JSON object: {error}", path=str(file), line=number) from None
-    return requests
-
-
 def parse_streams(text: str) -> list[int]:
     """``1,4,8`` as ascending numbers. Raises `UsageError`."""
     try:
@@ -185,3 +168,46 @@ def parse_streams(text: str) -> list[int]:
     if not numbers or numbers[0] < 1 or numbers[-1] > 4096:
         raise UsageError(f"streams {text!r} are not numbers from 1 to 4096", hint="--streams 1,4,8,32")
     return numbers
+
+
+def find_endpoint(url: str, *, api_key_env: str | None = None, name: str = "asked") -> Endpoint:
+    """The OpenAI-compatible endpoint at `url` (with or without ``/v1`` or the path of chats) and the models it lists.
+
+    Raises `UsageError` for what is not an address and for a key that is not set, `UpstreamError` when nothing answers.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(f"{url!r} is not an address", hint="http://127.0.0.1:8420")
+    base = stem(url.rstrip("/").removesuffix("/chat/completions"))
+    listing = joined(base, "/v1/models")
+    if api_key_env and not os.environ.get(api_key_env):
+        raise UsageError(
+            f"the environment has no {api_key_env}, which should hold the endpoint's key",
+            hint=f"export {api_key_env}=…",
+        )
+    asked = OwnCredentials(Endpoint(name=name, engine="remote", base_url=base, api_key_env=api_key_env))
+
+    async def ask() -> list[str]:
+        headers = await asked.headers("GET", listing)
+        answer = await probe.get_json(listing, headers=headers)
+        return [str(row["id"]) for row in answer["data"]]
+
+    try:
+        names = anyio.run(ask)
+    except aiohttp.ClientResponseError as error:
+        hint = "is it OpenAI-compatible?"
+        if error.status in (401, 403):
+            hint = "it wants a key: --api-key-env NAME"
+        raise UpstreamError(f"{listing} answered {error.status}", hint=hint) from None
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        raise UpstreamError(f"nothing answers at {base}", hint="freehold up starts an endpoint") from None
+    except (ValueError, KeyError, TypeError):
+        raise UpstreamError(f"{listing} lists no models", hint="is it OpenAI-compatible?") from None
+    if not names:
+        raise UpstreamError(f"{listing} lists no models", hint="is a model loaded there?")
+    return Endpoint(
+        name=name,
+        engine="remote",
+        base_url=base,
+        models=tuple(ServedModel(name=one, upstream_name=one) for one in names),
+        api_key_env=api_key_env,
+    )

@@ -196,11 +196,9 @@ def plans(
     """
     config = project.config.serve
     request = request or of_config(config)
-    model_names = list(models or config.models)
+    model_names = list(models)
     if not model_names:
-        raise UsageError(
-            "no model is named", hint='freehold serve MODEL, or [serve] models = ["…"] in freehold.toml'
-        )
+        raise UsageError("no model is named", hint="freehold serve MODEL")
     mounts: dict[str, list[AdapterMount]] = {model: [] for model in model_names}
     for text in adapters:
         owner = served_under(text, model_names)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import anyio
-import msgspec
 
 from freehold.engines.engine import check as check_plan
-from freehold.engines.keys import value_of
-from freehold.engines.ports import is_loopback, require_loopback
+from freehold.engines.ports import is_loopback
 from freehold.errors import ConfigError, UsageError
 from freehold.gateway.config import GatewayConfig
 from freehold.gateway.serve import check_port
+from freehold.gateway.telemetry.request_log import check_spans
 from freehold.hardware.probes import probe_machine
 from freehold.types.endpoint import ServePlan
 from freehold.types.progress import Progress
@@ -20,9 +20,8 @@ from freehold.types.units import gib
 from freehold.workflows.license.rule import attributions
 from freehold.workflows.project import Project
 from freehold.workflows.serve import room
-from freehold.workflows.serve.folders import check_folders
 from freehold.workflows.serve.hold import ServedAt, hold
-from freehold.workflows.serve.telling import telling
+from freehold.workflows.serve.servers import check_folders
 from freehold.workflows.serve.tools import WAYS_OUT, unmet_in_project
 
 
@@ -39,16 +38,6 @@ def check_open(project: Project, host: str | None, *, without_keys: bool) -> Non
         )
 
 
-def check_key(key_env: str | None, *, with_gateway: bool) -> None:
-    """Raises `UsageError` for a key that is not set, or that a gateway would be asked for: it has keys of its own."""
-    if key_env is not None and with_gateway:
-        raise UsageError(
-            "a key in the environment is for an engine without the gateway",
-            hint="--no-gateway, or freehold up, and freehold keys add NAME",
-        )
-    value_of(key_env)
-
-
 def check_address(project: Project, host: str | None, port: int | None) -> tuple[str, int]:
     """Where a server of this project will listen, before weights are fetched for it. Raises `PortInUseError`."""
     host = host or project.settings.host
@@ -63,34 +52,24 @@ def serve(
     *,
     host: str | None = None,
     port: int | None = None,
-    with_gateway: bool = True,
-    key_env: str | None = None,
     ready: Callable[[ServedAt], None],
     progress: Progress,
 ) -> None:
     """Serve one plan or several until SIGINT or SIGTERM, behind a gateway that keeps no traces.
 
-    All models are loaded at the start. Without the gateway, clients need the key in the environment variable
-    `key_env`, or none. Raises `PortInUseError`, `UsageError` (models that do not fit together) and `EngineError`. Its
-    parameters are the command's choices.
+    All models are loaded at the start. Raises `PortInUseError`, `UsageError` (models that do not fit together) and
+    `EngineError`.
     """
-    check_key(key_env, with_gateway=with_gateway)
     host, port = check_address(project, host, port)
     check_folders(project)
-    if with_gateway:
-        gateway_config = GatewayConfig(
-            endpoints=(),
-            host=host,
-            port=port,
-            hosts=project.config.serve.hosts,
-            attributions=attributions(plans, project.config.use),
-            **telling(project),
-        )
-    else:
-        gateway_config = None
-        plans = [msgspec.structs.replace(plans[0], host=host, port=port), *plans[1:]]
-        if len(plans) > 1:
-            require_loopback(host, "the common address of several engines")
+    gateway_config = GatewayConfig(
+        endpoints=(),
+        host=host,
+        port=port,
+        hosts=project.config.serve.hosts,
+        attributions=attributions(plans, project.config.use),
+        **telling(project),
+    )
     for plan in plans:
         check_plan(plan)  # what cannot work is told before anything else is said
     _announce(project, plans, progress)
@@ -106,10 +85,23 @@ def serve(
             log_dir=project.state / "engines",
             ready=ready,
             on_memory=on_memory,
-            key_env=key_env,
         )
 
     anyio.run(run)
+
+
+def telling(project: Project) -> dict[str, Any]:
+    """What file and settings say of a gateway's log and spans, and how long answers may take to finish.
+
+    Raises `MissingExtraError` where spans cannot be sent.
+    """
+    if project.settings.otel:
+        check_spans()
+    return {
+        "drain_s": project.config.serve.drain_s,
+        "log_requests": project.settings.log_requests,
+        "otel": project.settings.otel,
+    }
 
 
 def _announce(project: Project, plans: Sequence[ServePlan], progress: Progress) -> None:

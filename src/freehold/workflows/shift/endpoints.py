@@ -12,10 +12,9 @@ from freehold.catalog.vendors import vendor
 from freehold.errors import ConfigError
 from freehold.gateway.config import GatewayConfig
 from freehold.types.config import EndpointConfig, IncumbentConfig, ProjectConfig
-from freehold.types.endpoint import Capabilities, Dialect, Endpoint, ServedModel
+from freehold.types.endpoint import INCUMBENT, Capabilities, Dialect, Endpoint, ServedModel
 from freehold.types.route import Route, Target
 from freehold.wire.base_url import GEMINI_HOST, has_responses, is_azure, stem
-from freehold.workflows.serve.names import INCUMBENT
 
 _CAPABILITIES = Capabilities(tools=True, json_schema=True, logprobs=True, embeddings=True)
 
@@ -70,16 +69,10 @@ def configured_endpoints(config: ProjectConfig) -> tuple[Endpoint, ...]:
 
 
 def _capabilities(table: IncumbentConfig | EndpointConfig) -> Capabilities:
-    responses, unknown = False, False
-    if table.api == "openai":
-        responses = has_responses(table.base_url or "") if table.responses is None else table.responses
-        unknown = table.responses is None and not responses
-    elif table.responses:
-        raise ConfigError(
-            f"responses = true is said of {table.base_url}, which speaks the API of {table.api}",
-            hint="the Responses API is one of OpenAI's",
-        )
-    return msgspec.structs.replace(_CAPABILITIES, responses=responses, responses_unknown=unknown)
+    if table.api != "openai":
+        return _CAPABILITIES
+    known = has_responses(table.base_url or "")
+    return msgspec.structs.replace(_CAPABILITIES, responses=known, responses_unknown=not known)
 
 
 def _check_credentials(where: str, table: IncumbentConfig | EndpointConfig) -> None:

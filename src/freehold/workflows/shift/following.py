@@ -34,16 +34,12 @@ KEYS = {
     "capture": "[capture] mode",
     "capture_opt_out": "[capture] opt_out",
     "prices": "price of [incumbent] and [[endpoints]]",
-    "shadow_concurrency": "[capture] shadow_concurrency",
-    "shadow_per_minute": "[capture] shadow_per_minute",
     "retention_days": "[capture] retention_days",
     "retention_bytes": "[capture] retention_mib",
     "drain_s": "[serve] drain_s",
-    "otlp_endpoint": "[telemetry] otlp_endpoint",
-    "otlp_headers_env": "[telemetry] otlp_headers_env",
 }
 """What people call the gateway's fields."""
-_UNSAID = frozenset(("without_key", "default_model", "attributions", "otel"))
+_UNSAID = frozenset(("without_key", "default_model", "attributions"))
 _AT_START = {
     "serve": ("hosts", "port", "tls_cert", "tls_key", "drain_s"),
     "store": ("url",),
@@ -62,11 +58,10 @@ OVERRULED = {
 def restart_keys() -> dict[str, tuple[str, ...]]:
     """The keys of each table that a running gateway takes only at its next start."""
     kinds = {field.name: field.type for field in msgspec.structs.fields(ProjectConfig)}
-    at_start = {
+    return {
         table: tuple(key for key in kinds[table].__struct_fields__ if key not in TAKEN_OVER)
         for table in _AT_START
     }
-    return {**at_start, "rollout": ("look_seconds",)}
 
 
 class ConfigFollower:
@@ -95,7 +90,7 @@ class ConfigFollower:
         self._options = options
         self._say = say
         self._kept_least: Capture | None = keeps_less(None, running.capture)
-        self._held = {one.api_key_env for one in running.endpoints} | {*running.otlp_headers_env.values()}
+        self._held = {one.api_key_env for one in running.endpoints}
         self._held_clouds = {one.credentials for one in running.endpoints}
         self._seen = self._arriving = self._state()
         self._told = ""
@@ -121,9 +116,8 @@ class ConfigFollower:
             self._tell(f"{self._name}: {error.message}; what ran before goes on")
             return None
         self._seen = state
-        wanted, waits = self._with_spans_that_can_be(wanted)
         change = live_change(self._running, wanted, kept_least=self._kept_least)
-        waits += [KEYS.get(field, field) for field in change.waiting] + self._at_start(project.config)
+        waits = [KEYS.get(field, field) for field in change.waiting] + self._at_start(project.config)
         waits += self._without_key(change.config)
         taken = [KEYS[field] for field in change.taken if field not in _UNSAID]
         self._tell_change(taken, waits, self._overruled(project.config))
@@ -169,16 +163,6 @@ class ConfigFollower:
             )
         return msgspec.structs.replace(wanted, endpoints=(*wanted.endpoints, *stay))
 
-    def _with_spans_that_can_be(self, wanted: GatewayConfig) -> tuple[GatewayConfig, list[str]]:
-        """As before where a collector's header needs a variable that the processes were not given, which is named."""
-        missing = sorted({*wanted.otlp_headers_env.values()} - self._held)
-        if not missing:
-            return wanted, []
-        fields = ("otel", "otlp_endpoint", "otlp_headers_env")
-        before = {field: getattr(self._running, field) for field in fields}
-        waits = [f"[telemetry], with the value in {name}" for name in missing]
-        return msgspec.structs.replace(wanted, **before), waits
-
     def _without_key(self, config: GatewayConfig) -> list[str]:
         """Processes are given variables when they start."""
         missing = {one.api_key_env for one in config.endpoints} - self._held - {None}
@@ -201,8 +185,6 @@ class ConfigFollower:
                 for field in type(after).__struct_fields__
                 if field not in followed and getattr(before, field) != getattr(after, field)
             ]
-        if config.rollout.look_seconds != self._config.rollout.look_seconds:
-            waits.append("[rollout] look_seconds")
         return waits
 
     def _overruled(self, config: ProjectConfig) -> list[str]:

@@ -44,10 +44,7 @@ class ObserverConfig(Record, frozen=True, kw_only=True):
 
 
 def environment_of(store_url: str, config: ProjectConfig) -> dict[str, str]:
-    """What an observer of this project is given. A command of the user's own that takes alarms gets all of it: only the
-    user knows what it needs."""
-    if config.watch.command:
-        return dict(os.environ)
+    """What an observer of this project is given."""
     database = ("PG*",) if store_url.startswith("postgres") else ()
     return inherited(os.environ, also=(*named_variables(config), *PROXIES, *database))
 

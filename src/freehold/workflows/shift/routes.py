@@ -17,9 +17,9 @@ from freehold.gateway.config import check_apart, check_route
 from freehold.store import Store
 from freehold.types.config import ProjectConfig, RouteConfig
 from freehold.types.deferral import DeferralRule
+from freehold.types.endpoint import ENDPOINT_NAME, INCUMBENT
 from freehold.types.record import Record
 from freehold.types.route import FileRoute, Route, RouteChange, Target
-from freehold.workflows.serve.names import ENDPOINT_NAME, INCUMBENT
 from freehold.workflows.shift import rollout_records
 
 FILE = "freehold.toml"
@@ -79,13 +79,11 @@ def change(
     name: str,
     changes: dict[str, Any],
     note: ChangeNote,
-    *,
-    force: bool = False,
 ) -> Route:
     """Change fields of a route, or make it. Live in every worker within a second.
 
-    Raises `UsageError` when a new route lacks a model, when a field belongs to a rollout that is running (unless
-    `force`), and `ConfigError` when the route points nowhere.
+    Raises `UsageError` when a new route lacks a model, when a field belongs to a rollout that is running,
+    and `ConfigError` when the route points nowhere.
     """
     before = next((route for route in store.routes() if route.name == name), None)
     if before is None:
@@ -97,7 +95,7 @@ def change(
             )
         route = Route(name=name, **changes)
     else:
-        _leave_to_rollout(store, name, changes, force=force)
+        _leave_to_rollout(store, name, changes)
         route = msgspec.structs.replace(before, **changes)
     check_route(route, endpoint_names(config))
     if before is None or {"model", "match_headers", "match_keys"} & changes.keys():
@@ -112,19 +110,11 @@ def change(
     )
 
 
-def remove(store: Store, name: str, *, who: str, at: datetime, why: str = "", force: bool = False) -> None:
+def remove(store: Store, name: str, *, who: str, at: datetime, why: str = "") -> None:
     """Forget a route; its history stays. Raises `UsageError` for one that is not there or is in a rollout."""
     find(store, name)
-    _leave_to_rollout(store, name, {"state": None}, force=force)
+    _leave_to_rollout(store, name, {"state": None})
     store.delete_route(name, who=who, at=at, why=why)
-
-
-def history(store: Store, name: str) -> list[RouteChange]:
-    """All changes of a route, oldest first. Raises `UsageError` for a route that never was."""
-    changes = store.route_history(name)
-    if not changes:
-        find(store, name)
-    return changes
 
 
 def parse_target(text: str) -> Target:
@@ -158,7 +148,7 @@ def format_rule(rule: DeferralRule) -> str:
 
 
 def with_pairs(before: Record, pairs: Iterable[str], what: str) -> Any:
-    """A record of limits or guards with ``NAME=VALUE`` pairs set; an empty value takes the limit away.
+    """A record of limits with ``NAME=VALUE`` pairs set; an empty value takes the limit away.
 
     Raises `UsageError` for an unknown name or a value of the wrong kind.
     """
@@ -246,11 +236,8 @@ def route_of(table: RouteConfig) -> Route:
         match_headers={name.lower(): value for name, value in table.headers.items()},
         match_keys=table.keys,
         fallback=table.fallback,
-        guard=table.guard,
-        waits=table.waits,
+        first_byte_ms=table.first_byte_ms,
         limits=table.limits,
-        cache=table.cache,
-        validate=table.validate,
     )
 
 
@@ -262,10 +249,10 @@ def _differences(before: Route, after: Route) -> dict[str, Any]:
     }
 
 
-def _leave_to_rollout(store: Store, name: str, changes: dict[str, Any], *, force: bool) -> None:
+def _leave_to_rollout(store: Store, name: str, changes: dict[str, Any]) -> None:
     held = [field for field in ROLLOUT_FIELDS if field in changes]
-    if held and not force and rollout_records.is_live(store, name):
+    if held and rollout_records.is_live(store, name):
         raise UsageError(
             f"a rollout of the route {name} is running and decides on its {', '.join(held)}",
-            hint=f"freehold rollout pause|advance|promote|rollback --route {name}; or --force",
+            hint=f"freehold rollout pause|advance|promote|rollback --route {name}",
         )

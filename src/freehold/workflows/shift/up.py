@@ -20,18 +20,17 @@ from freehold.signing.clouds import check_sources
 from freehold.store import Store, audit, open_store
 from freehold.store.urls import store_file
 from freehold.types.config import CaptureMode, PriceConfig
-from freehold.types.endpoint import ANY_MODEL, ServePlan
+from freehold.types.endpoint import ANY_MODEL, INCUMBENT, ServePlan
 from freehold.types.progress import Progress
 from freehold.types.record import Record
 from freehold.types.route import ApiKey, LabelLimits
 from freehold.types.units import MIB
 from freehold.workflows.license.rule import attributions
 from freehold.workflows.project import Project, now
-from freehold.workflows.serve.folders import check_folders
 from freehold.workflows.serve.hold import ServedAt, hold
-from freehold.workflows.serve.names import INCUMBENT
 from freehold.workflows.serve.plan import of_config, pull_and_plan
-from freehold.workflows.serve.telling import telling
+from freehold.workflows.serve.serve import telling
+from freehold.workflows.serve.servers import check_folders
 from freehold.workflows.serve.tools import unmet_in_project
 from freehold.workflows.shift import keys, routes
 from freehold.workflows.shift.endpoints import (
@@ -178,8 +177,6 @@ def _gateway_config(project: Project, listening: Listening, capture: Capture | N
         body_memory_bytes=round(project.settings.body_memory_mib * MIB),
         retention_days=config.capture.retention_days,
         retention_bytes=_bytes(config.capture.retention_mib),
-        shadow_concurrency=config.capture.shadow_concurrency,
-        shadow_per_minute=config.capture.shadow_per_minute,
         workers=listening.workers or 1,
         prices=_prices(project),
         **telling(project),
@@ -199,7 +196,6 @@ def _observer_config(project: Project) -> ObserverConfig:
     return ObserverConfig(
         store_url=project.store_url,
         config_path=None if project.config_path is None else str(project.config_path.absolute()),
-        look_seconds=project.config.rollout.look_seconds,
         spool_folder=str(_spool(project)),
     )
 

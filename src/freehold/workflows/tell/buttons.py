@@ -2,7 +2,7 @@
 items, blind labels and duties, with the reason that was given.
 
 Nothing is forced from a page: what the tests do not allow is refused with what is missing, and
-``freehold rollout … --force`` is for the rest.
+``freehold rollout … --without`` is for the rest.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from freehold.gateway.limits.key_changes import MadeKey
 from freehold.store import Store
 from freehold.types.audit import WHY_LENGTH_MAX
 from freehold.types.notes import NOTE_CHARACTERS, ItemNote
@@ -25,6 +24,7 @@ from freehold.workflows.project import Project
 from freehold.workflows.prove.label import Choice
 from freehold.workflows.prove.notes import add_note
 from freehold.workflows.shift import keys
+from freehold.workflows.shift.keys import MadeKey
 from freehold.workflows.shift.rollout import rehearse as rehearsal
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.shift.rollout.rehearse import RehearsalResult
@@ -87,7 +87,7 @@ def rollback(project: Project, store: Store, body: RouteButton, *, who: str, at:
 def rehearse(
     project: Project, store: Store, body: RehearsalButton, *, who: str, at: datetime
 ) -> RehearsalResult:
-    """Whether a rollback fires, by `freehold rollout rehearse --quick`: in a folder that is thrown away."""
+    """Whether a rollback fires, by `freehold rollout rehearse`: in a folder that is thrown away."""
     return rehearsal.rehearse(margin=project.config.task.margin, drop=REHEARSED_DROP, fault=body.fault)
 
 

@@ -197,7 +197,7 @@ def _promoted_by_verdict(facts: ProjectFacts) -> NextAction:
         command="freehold rollout start",
         why=f"the verdict promotes {what}",
         others=(
-            OtherWay(sentence="Rehearse a rollback", command="freehold rollout rehearse --quick"),
+            OtherWay(sentence="Rehearse a rollback", command="freehold rollout rehearse"),
             *others,
         ),
     )
@@ -219,7 +219,7 @@ def _of_rollout(facts: ProjectFacts, rollout: RolloutFacts) -> NextAction:
     if rollout.state == "rolled_back":
         return NextAction(
             sentence="Find out why traffic went back, before another try",
-            command=f"freehold routes history {rollout.route}",
+            command="freehold audit --last 20",
             why=rollout.why or "the last rollout was rolled back",
             others=(
                 OtherWay(sentence="Prove what is served now", command="freehold migrate"),

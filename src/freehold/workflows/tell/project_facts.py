@@ -17,7 +17,7 @@ from freehold.types.dataset import Dataset
 from freehold.types.encoder import EncoderModel
 from freehold.types.evaluated import Evaluation, EvaluationLine, Freeze
 from freehold.types.evaluation import Comparison
-from freehold.types.evidence import EvidenceAge
+from freehold.types.evidence import MAX_AGE_DAYS, EvidenceAge
 from freehold.types.journey import JourneyState, ProjectFacts, RolloutFacts, VerdictFacts
 from freehold.types.record import StoredRecord
 from freehold.types.report import Report
@@ -142,8 +142,7 @@ def _stopped(report: Report | None) -> str | None:
 
 
 def _evidence(project: Project, store: Store, verdict: Verdict, at: datetime) -> tuple[EvidenceAge, ...]:
-    days = project.config.evidence.max_age_days
-    return ages_of(store, verdict, task=task_of(project), candidate=None, at=at, max_age_days=days)
+    return ages_of(store, verdict, task=task_of(project), candidate=None, at=at, max_age_days=MAX_AGE_DAYS)
 
 
 def _verdict(store: Store, verdict: Verdict) -> VerdictFacts:

@@ -10,7 +10,7 @@ import msgspec
 from freehold.errors import FreeholdError
 from freehold.store import Store
 from freehold.types.cost import Cost
-from freehold.types.evidence import EvidenceAge
+from freehold.types.evidence import MAX_AGE_DAYS, EvidenceAge
 from freehold.types.report import CandidateReport, Report
 from freehold.types.standing import Standing
 from freehold.workflows.choose.cost import Hosting, cost
@@ -86,7 +86,7 @@ def _evidence(project: Project, store: Store, lead: CandidateReport, at: datetim
         task=task_of(project),
         candidate=lead.served_as,
         at=at,
-        max_age_days=project.config.evidence.max_age_days,
+        max_age_days=MAX_AGE_DAYS,
     )
 
 

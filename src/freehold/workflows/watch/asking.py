@@ -28,12 +28,12 @@ class PeriodScores(NamedTuple):
 
 
 async def ask(
-    project: Project, route: Route, plan: CheckPlan, task: Task, *, url: str | None, progress: Progress
+    project: Project, route: Route, plan: CheckPlan, task: Task, *, progress: Progress
 ) -> PeriodScores:
-    """Ask the side whose answers are not known yet, and score both. `url` is where the candidate answers."""
+    """Ask the side whose answers are not known yet, and score both. The candidate answers at the project's gateway."""
     if not plan.samples:
         return PeriodScores([], 0, None)
-    endpoint, model = _asked_side(project, route, plan, url)
+    endpoint, model = _asked_side(project, route, plan)
     progress.step(f"ask {model} {len(plan.samples)} requests")
     replies = await answers(
         endpoint,
@@ -82,7 +82,7 @@ def _spent(project: Project, plan: CheckPlan, replies: Sequence[Replayed]) -> De
     return total
 
 
-def _asked_side(project: Project, route: Route, plan: CheckPlan, url: str | None) -> tuple[Endpoint, str]:
+def _asked_side(project: Project, route: Route, plan: CheckPlan) -> tuple[Endpoint, str]:
     incumbent = project.config.incumbent
     if plan.against == "live":
         assert incumbent is not None and incumbent.base_url is not None
@@ -99,8 +99,7 @@ def _asked_side(project: Project, route: Route, plan: CheckPlan, url: str | None
             name,
         )
     assert route.candidate is not None
-    base = url or project.gateway_url
     return (
-        Endpoint(name="candidate", engine="remote", base_url=stem(base)),
+        Endpoint(name="candidate", engine="remote", base_url=stem(project.gateway_url)),
         route.candidate.model or route.model,
     )

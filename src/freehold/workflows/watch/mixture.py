@@ -124,7 +124,7 @@ def plan_recheck(
     left = max(Decimal(0), defer.recheck_usd_per_month - spent_in_month(store, route.name, at=at))
     if config.budget_usd != project.config.watch.budget_usd:
         left = min(left, config.budget_usd)
-    asked = msgspec.structs.replace(config, against="live", requests=min(requests, users), budget_usd=left)
+    asked = msgspec.structs.replace(config, requests=min(requests, users), budget_usd=left)
     return plan_check(project, store, traffic.sure, asked, seed=seed)
 
 

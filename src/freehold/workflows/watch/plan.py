@@ -48,13 +48,8 @@ def plan_check(
     budget with.
     """
     incumbent = project.config.incumbent
-    can_ask = incumbent is not None and incumbent.base_url is not None
-    if config.against == "frozen" or (config.against == "auto" and not can_ask):
+    if incumbent is None or incumbent.base_url is None:
         return _frozen_plan(project, store, config, seed)
-    if not can_ask:
-        raise UsageError(
-            "there is no incumbent to ask", hint='[incumbent] base_url; or [watch] against = "frozen"'
-        )
     chosen: dict[str, Trace] = {}
     fresh = [trace for trace in recent if _comparable(trace)]
     # By a hash, so that the choice knows nothing of the answers; one request a user.

@@ -62,7 +62,6 @@ def check(
     *,
     at: datetime,
     config: WatchConfig | None = None,
-    url: str | None = None,
     planned: Callable[[CheckPlan], None] = lambda _: None,
     progress: Progress | None = None,
 ) -> Check:
@@ -81,9 +80,7 @@ def check(
     state = _state(store, route)
     since = state.last_at or at - timedelta(hours=config.every_hours)
     recent = list(_recent(store, route, since, at))
-    judged = _judged(
-        _Terms(project, store, route, config, at, url), state, recent, planned, progress or Silent()
-    )
+    judged = _judged(_Terms(project, store, route, config, at), state, recent, planned, progress or Silent())
     then = state.baseline or _baseline(store, route)
     drift, detectors = drifts(recent, then, state.drift) if then is not None else ((), state.drift)
     notes = list(judged.plan.notes)
@@ -114,7 +111,6 @@ class _Terms(NamedTuple):
     route: Route
     config: WatchConfig
     at: datetime
-    url: str | None
 
 
 class _Judged(NamedTuple):
@@ -134,7 +130,7 @@ def _judged(
     progress: Progress,
 ) -> _Judged:
     """Plan, ask, score, and put the period into the tests."""
-    project, store, route, config, at, url = terms
+    project, store, route, config, at = terms
     task, rule = task_of(project), route.deferral
     if rule is None:
         plan = plan_check(project, store, recent, config, seed=f"{route.name}:{state.quality.periods}")
@@ -144,7 +140,7 @@ def _judged(
         seed = f"{route.name}:{rule.id}:{periods}"
         plan = mixture.plan_recheck(project, store, route, traffic, config, at=at, seed=seed)
     planned(plan)
-    scores = anyio.run(partial(ask, project, route, plan, task, url=url, progress=progress))
+    scores = anyio.run(partial(ask, project, route, plan, task, progress=progress))
     pairs = scores.differences
     made = Check(
         id=event_id(int(at.timestamp() * 1000)),

@@ -112,7 +112,7 @@ def remove_weights(model_id: str, settings: Settings, *, quantization: str | Non
     if stored.owned and (ids := users(Path(stored.weights.path or ""))):
         raise UsageError(
             f"{model_id} is in use by process {ids[0]}",
-            hint="stop what serves it first: freehold served list",
+            hint="stop what serves it first",
         )
     WeightsStore(settings.home).remove(stored)
     return stored

@@ -139,7 +139,7 @@ def test_groups_are_routes_and_their_fallbacks_follow(result):
     assert first.incumbent == Target(endpoint="incumbent", model="gpt-4o-eu")
     assert [one.endpoint for one in first.fallback] == ["shop-us", "anthropic", "10"]
     assert (first.limits.requests_per_minute, first.limits.tokens_per_minute) == (140, 70000)
-    assert (first.waits.first_byte_ms, first.waits.retries) == (20000, 3)
+    assert first.first_byte_ms == 20000
     assert first.cache.seconds == 600
     assert route(config, "gpt-4").incumbent == first.incumbent
     any_other = route(config, "*")
@@ -190,18 +190,16 @@ router_settings: {cache: true, num_retries: 30, fallbacks: [{a: [gone]}]}
 """
     made, config = converted(tmp_path, text)
     (only,) = config.routes
-    assert (only.limits.requests_per_minute, only.waits.first_byte_ms, only.waits.retries) == (None, None, 10)
+    assert (only.limits.requests_per_minute, only.first_byte_ms) == (None, None)
     assert unmapped(made) == {
         "model_list[2]",
         "fallbacks to gone",
         "stream_timeout of model_list[0], model_list[1]",
         "requests_per_minute of model_list[0], model_list[1]",
         "model_list[2].litellm_params.api_key",
+        "router_settings.num_retries",
     }
-    assert {
-        "repeats are answered from memory for an hour",
-        "a failed connection is asked again 10 times",
-    } <= {one.split(":")[0].split(",")[0] for one in made.assumed}
+    assert "repeats are answered from memory for an hour" in {one.split(":")[0] for one in made.assumed}
 
 
 def test_fallbacks_that_unfold_without_end_are_refused(tmp_path):

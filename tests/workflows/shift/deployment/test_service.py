@@ -1,4 +1,4 @@
-"""What is rendered of a project, and what is refused: contradictions, root, names that are none."""
+"""What a service is started with, and what `--render` refuses, whichever file is asked for."""
 
 import sys
 
@@ -8,6 +8,7 @@ from tests.workflows.shift.deployment.conftest import FILE
 from freehold.errors import ConfigError, UsageError
 from freehold.gateway.config import TlsFiles
 from freehold.workflows.project import open_project
+from freehold.workflows.shift.deployment.rendering import render
 from freehold.workflows.shift.deployment.service import program, service_of
 from freehold.workflows.shift.up import Listening
 
@@ -34,13 +35,14 @@ def test_a_service_is_the_command_with_absolute_paths(project, tmp_path, monkeyp
     assert service.upstreams == ("127.0.0.1:8420",)
 
 
-def test_the_file_says_how_long_a_service_drains_and_which_secrets_it_needs(project):
-    spans = '[telemetry]\notlp_endpoint = "http://c:4318"\notlp_headers_env = { authorization = "COLLECTOR_AUTH" }\n'
+def test_the_file_says_how_long_a_service_drains_and_which_secrets_it_needs(project, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_OTEL", "1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret")
     judge = '[task]\nscorer = "judge"\noptions = { api_key_env = "JUDGE_KEY" }\n'
     watch = '[watch]\nwebhook_env = "ALARMS"\n'
-    service = made(project(f"{FILE}drain_s = 300\n{spans}{judge}{watch}"))
+    service = made(project(f"{FILE}drain_s = 300\n{judge}{watch}"))
     assert service.drain_seconds == 300.0
-    assert service.secrets == ("ALARMS", "COLLECTOR_AUTH", "INCUMBENT_KEY", "JUDGE_KEY")
+    assert service.secrets == ("ALARMS", "INCUMBENT_KEY", "JUDGE_KEY", "OTEL_EXPORTER_OTLP_HEADERS")
 
 
 def test_the_program_is_the_one_that_renders(tmp_path, monkeypatch):
@@ -90,3 +92,23 @@ def test_a_line_break_cannot_end_a_line_of_the_file(project):
     for target in ("systemd", "nginx", "caddy"):
         with pytest.raises(ConfigError, match="control character"):
             made(project(), target, Listening(tls=tls))
+
+
+@pytest.mark.parametrize(
+    "upstream", ["", "host", "host:0", "host:99999", "host:80 { }", "a;b:80", "http://a:80"]
+)
+def test_addresses_that_are_none(project, upstream):
+    with pytest.raises(UsageError, match="is not an address"):
+        render(project(), "nginx", listening=Listening(), upstreams=[upstream])
+
+
+@pytest.mark.parametrize("target", ["nginx", "caddy"])
+def test_a_host_to_listen_on_that_is_none(project, target):
+    with pytest.raises(UsageError, match="is not an address"):
+        render(project(), target, listening=Listening(host="a; } server {"))
+    assert "10.0.0.5:8420" in render(project(), target, listening=Listening(host="10.0.0.5"))
+
+
+def test_systemd_starts_one_gateway(project):
+    with pytest.raises(UsageError, match="systemd starts one gateway"):
+        render(project(), "systemd", listening=Listening(), user="ada", upstreams=["a:80"])

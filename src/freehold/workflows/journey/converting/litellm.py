@@ -58,7 +58,6 @@ _LACKING = {
 """Why a key has no counterpart, by the last part of its name."""
 _LONGEST_NAME = 60
 _LONGEST_CACHE_S = 30 * 24 * 3600
-_MOST_RETRIES = 10
 _MOST_TARGETS = 20_000
 _MOST_UNREAD = 40
 
@@ -249,10 +248,6 @@ class ConvertedTables:
         self.mapped.append(Mapped(source=first.source, target="[incumbent]"))
 
     def _all_routes(self) -> None:
-        retries = next((n for one in self._settings if (n := _whole(one, "num_retries")) is not None), None)
-        if retries is not None and retries > _MOST_RETRIES:
-            self.assumed[f"a failed connection is asked again {_MOST_RETRIES} times, not {retries:,}"] = None
-            retries = _MOST_RETRIES
         cache = self._cache()
         fallbacks = self._fallbacks()
         for group, deployments in self._groups.items():
@@ -262,7 +257,7 @@ class ConvertedTables:
             wait = deployments[0].first_byte_ms
             if any(one.first_byte_ms not in (None, wait) for one in deployments):
                 self.unmapped[f"stream_timeout of {where}"] = "a route waits as long for each deployment"
-            self._route(group, [*deployments, *others], where, waits={"first_byte_ms": wait, "retries": retries},
+            self._route(group, [*deployments, *others], where, first_byte_ms=wait,
                         limits=self._limits(deployments, where), cache=cache)  # fmt: skip
         for settings in self._settings:
             listed = settings.part("model_group_alias") or Source({})

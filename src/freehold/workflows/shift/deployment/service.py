@@ -23,6 +23,7 @@ from freehold.workflows.shift.up import Listening
 Target = Literal["systemd", "nginx", "caddy"]
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 _DATABASE = "FREEHOLD_DATABASE_URL"
+_OF_SPANS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -130,7 +131,8 @@ def _secrets(project: Project) -> tuple[str, ...]:
     config = project.config
     keys = [table.api_key_env for table in (config.incumbent, *config.endpoints) if table is not None]
     database = _DATABASE if os.environ.get(_DATABASE) else None
-    named = (*keys, *config.telemetry.otlp_headers_env.values(), *named_variables(config), database)
+    spans = [name for name in _OF_SPANS if project.settings.otel and os.environ.get(name)]
+    named = (*keys, *spans, *named_variables(config), database)
     return tuple(sorted({name for name in named if name is not None}))
 
 

@@ -8,12 +8,13 @@ import msgspec
 
 from freehold.store import Store
 from freehold.types.deferral import DeferralRule
+from freehold.types.endpoint import ENDPOINT_NAME
+from freehold.types.evidence import MAX_AGE_DAYS
 from freehold.types.method import METHOD_KINDS
 from freehold.types.route import Target
 from freehold.types.serving.rollout import Gate, Rollout
 from freehold.types.verdict import Verdict
 from freehold.workflows.prove.evidence_basis import AS_ASKED, ages_of
-from freehold.workflows.serve.names import ENDPOINT_NAME
 from freehold.workflows.shift.rollout.ledger import Look
 
 
@@ -51,7 +52,7 @@ def _stale_evidence(store: Store, rollout: Rollout, at: datetime) -> list[tuple[
         task=rollout.task,
         candidate=None if target is None else target.model,
         at=at,
-        max_age_days=rollout.max_evidence_days,
+        max_age_days=MAX_AGE_DAYS,
     )
     stale: list[tuple[Gate, str]] = [
         (

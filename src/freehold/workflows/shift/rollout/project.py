@@ -18,7 +18,7 @@ from freehold.store import Store, open_store
 from freehold.types.config import EndpointConfig
 from freehold.types.dataset import Dataset
 from freehold.types.deferral import DeferralRule
-from freehold.types.endpoint import ServePlan
+from freehold.types.endpoint import ENDPOINT_NAME, INCUMBENT, ServePlan
 from freehold.types.engine import EngineName
 from freehold.types.mixture import Mixture
 from freehold.types.route import Route
@@ -27,7 +27,6 @@ from freehold.types.trace import Trace
 from freehold.types.verdict import Verdict
 from freehold.workflows.project import Project
 from freehold.workflows.prove.task import task_of
-from freehold.workflows.serve.names import ENDPOINT_NAME, INCUMBENT
 from freehold.workflows.shift.rollout import rollout
 from freehold.workflows.shift.routes import endpoint_names
 
@@ -40,7 +39,7 @@ def check_schemas(store: Store, route: Route) -> None:
 
     Schemas are those the newest traces carry. What a remote endpoint can hold is its own to say.
     """
-    if route.candidate is None or route.candidate.endpoint != ENDPOINT_NAME or not route.guard.schema:
+    if route.candidate is None or route.candidate.endpoint != ENDPOINT_NAME:
         return
     plan = store.latest(ServePlan)
     if plan is None:
@@ -198,12 +197,8 @@ def start_project(
                 stages=config.rollout.canary,
                 shadow_share=config.rollout.shadow,
                 max_p95_ms=config.rollout.max_p95_ms,
-                requests_per_user=config.rollout.requests_per_user,
-                window_s=config.rollout.window_minutes * 60,
-                failure_window_s=config.rollout.failure_window_seconds,
                 users_a_stage=config.rollout.users_a_stage,
                 hours_a_stage=config.rollout.hours_a_stage,
-                max_evidence_days=config.evidence.max_age_days,
             ),
             who=who,
             at=at,

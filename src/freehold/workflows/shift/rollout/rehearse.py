@@ -32,8 +32,6 @@ from freehold.types.progress import Progress, Silent
 from freehold.types.record import Record
 from freehold.types.route import Route, Target
 from freehold.types.serving.rollout import RolloutTerms
-from freehold.workflows.project import Project
-from freehold.workflows.project_store import opened_store
 from freehold.workflows.shift import rollout_records
 from freehold.workflows.shift.observer_process import LEASE, ObserverConfig, ObserverProcess
 from freehold.workflows.shift.rollout import rollout
@@ -48,29 +46,13 @@ _SLOW_MS = 200.0
 _PROPAGATION_S = 1.0
 _REQUESTS_AFTERWARDS = 30
 _TIMEOUT_S = 30.0
-USUAL_RATE = 20.0
-"""Requests a second, where no log says."""
-_LAST_TRACES = 2000
-_LEAST_LOG_S = 10.0
-
-
-class RehearsalSettings(Record, frozen=True, kw_only=True):
-    """How a rehearsal's rollout is set up, and its traffic. By itself it shows that the parts work, in seconds: all is
-    mirrored, a canary is half, a user asks once, and requests come as fast as they are answered (`rate` None)."""
-
-    shadow_share: float = 1.0
-    canary_share: float = 0.5
-    requests_per_user: int = 1
-    window_s: float = 120.0
-    failure_window_s: float = 10.0
-    max_p95_ms: float | None = None
-    rate: float | None = None
-    """Requests a second."""
-    look_seconds: float = 0.25
+_SHADOW_SHARE = 1.0
+_CANARY_SHARE = 0.5
+_LOOK_SECONDS = 0.25
 
 
 class RehearsalResult(Record, frozen=True, kw_only=True):
-    """What happened to a candidate that fails `drop` of the requests, by `settings`.
+    """What happened to a candidate that fails `drop` of the requests.
 
     `requests` and `seconds` are how long it took until the route was rolled back. `late_requests` are those the
     candidate still got later than a second after that; None when it was not rolled back.
@@ -79,7 +61,6 @@ class RehearsalResult(Record, frozen=True, kw_only=True):
     fault: Fault
     drop: float
     margin: float
-    settings: RehearsalSettings
     requests: int
     seconds: float
     rolled_back: bool
@@ -91,54 +72,23 @@ class RehearsalResult(Record, frozen=True, kw_only=True):
         return self.rolled_back and self.late_requests == 0
 
 
-def settings_of(project: Project, *, rate: float | None, share: float | None) -> RehearsalSettings:
-    """The settings that the project's next rollout would have. `rate` and `share` are said by the caller, or None."""
-    rollout = project.config.rollout
-    if rate is None:
-        with opened_store(project) as (store, _):
-            rate = rate_of(store) or USUAL_RATE
-    return RehearsalSettings(
-        shadow_share=rollout.shadow,
-        canary_share=rollout.canary[-1] if share is None else share,
-        requests_per_user=rollout.requests_per_user,
-        window_s=rollout.window_minutes * 60,
-        failure_window_s=rollout.failure_window_seconds,
-        max_p95_ms=rollout.max_p95_ms,
-        rate=rate,
-        look_seconds=rollout.look_seconds,
-    )
-
-
-def rate_of(store: Store) -> float | None:
-    """Requests a second among the gateway's newest traces; None where there are too few to say."""
-    newest = store.latest_traces(_LAST_TRACES, complete_only=False, own_only=True)
-    times = [trace.at for trace in newest if trace.route is not None]
-    if len(times) < 2:
-        return None
-    seconds = (times[0] - times[-1]).total_seconds()
-    return None if seconds < _LEAST_LOG_S else (len(times) - 1) / seconds
-
-
 def rehearse(
     *,
     margin: float,
     drop: float,
     fault: Fault = "quality",
-    settings: RehearsalSettings = RehearsalSettings(),  # noqa: B008 (frozen)
     most_requests: int = 2000,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> RehearsalResult:
     """Send requests until the route is rolled back, or `most_requests` have been answered.
 
-    With a project's own `settings` and the rate of its traffic it foretells what a real fault would come to.
-
-    `fault` is what is bad: answers (seen by mirrored requests), errors, or slowness (both seen in a canary).
+    It shows that the parts work, in seconds: all is mirrored, a canary is half, a user asks once, and requests come as
+    fast as they are answered. `fault` is what is bad: answers (seen by mirrored requests), errors, or slowness (both
+    seen in a canary).
     """
     with tempfile.TemporaryDirectory(prefix="freehold-rehearsal-") as folder:
-        rehearsal = _Rehearsal(
-            Path(folder), margin, drop, fault, settings, most_requests, seed, progress or Silent()
-        )
+        rehearsal = _Rehearsal(Path(folder), margin, drop, fault, most_requests, seed, progress or Silent())
         return anyio.run(rehearsal.run)
 
 
@@ -149,14 +99,11 @@ class _Rehearsal:
         margin: float,
         drop: float,
         fault: Fault,
-        settings: RehearsalSettings,
         most_requests: int,
         seed: int,
         progress: Progress,
     ) -> None:
         self._folder = folder
-        self._settings = settings
-        self._limit_ms = settings.max_p95_ms or _SLOW_MS / 2
         self._margin, self._drop, self._fault = margin, drop, fault
         self._most_requests = most_requests
         self._progress = progress
@@ -189,7 +136,7 @@ class _Rehearsal:
         if self._fault == "errors":
             return {"failure_rate": self._drop}
         if self._fault == "slow":
-            return {"delay_ms": 2 * self._limit_ms}
+            return {"delay_ms": _SLOW_MS}
         return {"answers": {_question(n): "wrong" for n, wrong in enumerate(self._wrong) if wrong}}
 
     @contextlib.asynccontextmanager
@@ -203,7 +150,7 @@ class _Rehearsal:
             await session.stop()
 
     def _start_rollout(self, store: Store) -> None:
-        at, settings = datetime.now(UTC), self._settings
+        at = datetime.now(UTC)
         route = Route(
             name=ROUTE,
             model="asked",
@@ -216,12 +163,10 @@ class _Rehearsal:
             route,
             RolloutTerms(
                 task=Task(name=ROUTE, scorer="exact", margin=self._margin),
-                stages=(settings.canary_share,),
-                shadow_share=settings.shadow_share if self._fault == "quality" else 0.0,
-                max_p95_ms=self._limit_ms if self._fault == "slow" else None,
-                requests_per_user=settings.requests_per_user,
-                window_s=settings.window_s,
-                failure_window_s=settings.failure_window_s,
+                stages=(_CANARY_SHARE,),
+                shadow_share=_SHADOW_SHARE if self._fault == "quality" else 0.0,
+                max_p95_ms=_SLOW_MS / 2 if self._fault == "slow" else None,
+                requests_per_user=1,
             ),
             who=ROUTE,
             at=at,
@@ -230,7 +175,7 @@ class _Rehearsal:
             rollout.advance(store, ROUTE, who=ROUTE, at=at, without=rollout.GATES)
 
     async def _send_until_rolled_back(self, store: Store, url: str) -> RehearsalResult:
-        config = ObserverConfig(store_url=store.url, look_seconds=self._settings.look_seconds)
+        config = ObserverConfig(store_url=store.url, look_seconds=_LOOK_SECONDS)
         observer = await asyncio.to_thread(ObserverProcess, config, self._folder / "observer.log")
         answered = 0
         try:
@@ -239,7 +184,9 @@ class _Rehearsal:
             async with aiohttp.ClientSession(url) as client:
                 state = "running"
                 while state != "rolled_back" and answered < self._most_requests:
-                    answered += await self._send_some(client, began, answered)
+                    await asyncio.gather(*(self._send(client) for _ in range(_CONCURRENCY)))
+                    await asyncio.sleep(_PAUSE_S)
+                    answered += _CONCURRENCY
                     state = (await asyncio.to_thread(rollout_records.find, store, ROUTE)).state
                     self._progress.update(answered, self._most_requests, unit="requests", note=state)
                 if state != "rolled_back":
@@ -254,28 +201,12 @@ class _Rehearsal:
             fault=self._fault,
             drop=self._drop,
             margin=self._margin,
-            settings=self._settings,
             requests=answered,
             seconds=round(seconds, 2),
             rolled_back=state == "rolled_back",
             why=ended.why,
             late_requests=late,
         )
-
-    async def _send_some(self, client: aiohttp.ClientSession, began: float, answered: int) -> int:
-        """Send what is due at the rate since `began`, or a few at once; returns how many."""
-        rate = self._settings.rate
-        if rate is None:
-            await asyncio.gather(*(self._send(client) for _ in range(_CONCURRENCY)))
-            await asyncio.sleep(_PAUSE_S)
-            return _CONCURRENCY
-        due = 0
-        while not due:
-            await asyncio.sleep(max(_PAUSE_S, began + (answered + 1) / rate - time.monotonic()))
-            due = int((time.monotonic() - began) * rate) - answered
-        for start in range(0, due, _CONCURRENCY):
-            await asyncio.gather(*(self._send(client) for _ in range(min(_CONCURRENCY, due - start))))
-        return due
 
     async def _wait_until(self, claim: Callable[[], bool], seconds: float) -> None:
         deadline = time.monotonic() + seconds

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from freehold.gateway.limits.key_changes import KeyLine
 from freehold.store import Store
 from freehold.store.keys import stored_keys
 from freehold.types.record import Record
 from freehold.workflows.project import Project
 from freehold.workflows.shift import keys as changes
+from freehold.workflows.shift.keys import KeyLine
 from freehold.workflows.tell.views.query import ScreenQuery
 
 

@@ -12,6 +12,7 @@ from freehold.errors import FreeholdError
 from freehold.gateway.telemetry.meters import totals_of
 from freehold.store import Store
 from freehold.store.search.traffic import AnsweredTokens, answered_by_candidate, traffic
+from freehold.types.endpoint import ENDPOINT_NAME, INCUMBENT
 from freehold.types.evaluation import VerdictOutcome
 from freehold.types.journey import JourneyState
 from freehold.types.record import Record
@@ -20,7 +21,6 @@ from freehold.types.trace import Usage
 from freehold.types.trace_search import RecordedTraffic
 from freehold.types.verdict import Verdict
 from freehold.workflows.project import Project
-from freehold.workflows.serve.names import ENDPOINT_NAME, INCUMBENT
 from freehold.workflows.tell.next_step import journey_state
 from freehold.workflows.tell.project_facts import project_facts
 from freehold.workflows.tell.views.query import ScreenQuery, Seconds

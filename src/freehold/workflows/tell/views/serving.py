@@ -9,10 +9,9 @@ from datetime import datetime
 from freehold.gateway.telemetry import meters
 from freehold.gateway.telemetry.meters import Snapshot
 from freehold.store import Store
-from freehold.types.endpoint import Endpoint, ServePlan
+from freehold.types.endpoint import ENDPOINT_NAME, Endpoint, ServePlan
 from freehold.types.record import Record
 from freehold.workflows.project import Project
-from freehold.workflows.serve.names import ENDPOINT_NAME
 from freehold.workflows.shift import background
 from freehold.workflows.shift.endpoints import configured_endpoints, without_key
 from freehold.workflows.tell.views.query import ScreenQuery

@@ -1,4 +1,4 @@
-"""The body that an endpoint is sent for a request, and what the request says of the answer's form."""
+"""How an endpoint is asked: in which API, with what body, and which of its errors it is not asked again for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import functools
 
 import msgspec
 
+from freehold.gateway.http.request import Request
+from freehold.gateway.http.response import UpstreamResponse
 from freehold.gateway.proxy import deferral, structured_output
 from freehold.gateway.proxy.exchange import ProxyExchange
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, UpstreamBody, is_sent_as_it_came
@@ -14,7 +16,7 @@ from freehold.gateway.proxy.translation import Translation
 from freehold.types.endpoint import Endpoint
 from freehold.types.route import Target
 from freehold.wire.output_schema import is_held
-from freehold.wire.responses_request import names_own
+from freehold.wire.responses_request import is_stateless, names_own
 
 _REMEMBERED_BYTES_MAX = 16 * 1024
 
@@ -44,7 +46,6 @@ async def upstream_request_body(
         bytes(peek.stream_options),
         exchange.capturing or bool(exchange.metered),
         asks_logprobs=asks_logprobs,
-        checked=exchange.route is None or exchange.route.validate == "here",
     )
     hide_usage, (body,) = await state.reader.do("upstream", how, exchange.body)
     served = endpoint.served(target.model or exchange.model)
@@ -98,3 +99,48 @@ def _holds(response_format: bytes) -> bool:
     form = msgspec.json.decode(response_format)
     described = form.get("json_schema") if isinstance(form, dict) else None
     return not isinstance(described, dict) or is_held(described.get("schema"))
+
+
+async def as_spoken(
+    state: WorkerState, exchange: ProxyExchange, endpoint: Endpoint, request: Request
+) -> Endpoint:
+    """An endpoint as it is asked a request of the Responses API: its capability says how.
+
+    State (a stored answer that the next request goes on from) is where it was made. So the route's incumbent, or the
+    endpoint of a model without a route, is asked natively where it has the API. Another endpoint is so only where a
+    request neither uses nor leaves state: by the chat API its answer gets an id that tells it apart.
+    """
+    capabilities = endpoint.capabilities
+    if endpoint.api != "openai" or not (capabilities.responses or capabilities.responses_unknown):
+        return endpoint
+    native: bool | None = True
+    if capabilities.responses_unknown:
+        pass_credentials = not state.keys.required
+        native = await state.spoken.responses(endpoint, request.headers, pass_credentials=pass_credentials)
+    if native is None:
+        # Not known: clients that asked this host before get what it says to their own words.
+        native = endpoint.forward_client_key
+    if native and not _keeps_state(exchange, endpoint):
+        native = len(exchange.body) <= INLINE_BYTES_MAX and is_stateless(exchange.body)
+    if native is capabilities.responses:
+        return endpoint
+    decided = msgspec.structs.replace(capabilities, responses=native, responses_unknown=False)
+    return msgspec.structs.replace(endpoint, capabilities=decided)
+
+
+def _keeps_state(exchange: ProxyExchange, endpoint: Endpoint) -> bool:
+    """Whether what clients stored is at this endpoint."""
+    return exchange.route is None or endpoint.name == exchange.route.incumbent.endpoint
+
+
+def is_the_clients_to_repeat(exchange: ProxyExchange, request: Request, response: UpstreamResponse) -> bool:
+    """Whether an error goes to the client although it could be asked again: after a long wait; or by the client, each
+    of whose tries would else be asked as often again. While the candidate may answer instead, it is asked again here.
+    """
+    tries_itself = request.first_values.get("x-stainless-retry-count") is not None
+    return _wants_a_long_wait(response) or (tries_itself and not deferral.may_answer_instead(exchange))
+
+
+def _wants_a_long_wait(response: UpstreamResponse) -> bool:
+    wait = response.header("retry-after")
+    return wait is not None and (not wait.isdecimal() or int(wait) > 1)

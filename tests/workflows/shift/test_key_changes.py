@@ -1,4 +1,4 @@
-"""Changes of keys in the store, by command or over the admin API."""
+"""Changes of keys in the store."""
 
 import concurrent.futures
 from datetime import UTC, datetime
@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import update
 
 from freehold.errors import RevisionError, UsageError
-from freehold.gateway.limits import key_changes as keys
 from freehold.gateway.limits.keys import KeyRing, hash_of
 from freehold.store import default_url, open_store
 from freehold.store.keys import stored_keys
 from freehold.store.tables import records
 from freehold.store.usage import BilledCost, book
 from freehold.types.route import ApiKey, LabelLimits, Limits
+from freehold.workflows.shift import keys
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -1,1 +1,0 @@
-"""Exact repeats of a route's requests, answered from memory."""

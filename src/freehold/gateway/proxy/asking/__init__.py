@@ -1,1 +1,0 @@
-"""How an endpoint is asked: in which API, and with what body."""

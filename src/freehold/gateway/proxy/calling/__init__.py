@@ -1,1 +1,0 @@
-"""Calls of tools that an engine was told to make."""

@@ -1,1 +1,0 @@
-"""Calls of tools in the words of the APIs."""
