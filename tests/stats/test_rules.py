@@ -2,7 +2,7 @@ import pytest
 from tests.stats.conftest import counted, run
 
 from freehold.errors import UsageError
-from freehold.stats.rules import REASONS, DecisionRule, Evidence, decide, unscored_harmless
+from freehold.stats.rules import REASONS, DecisionRule, Evidence, decide
 
 
 def test_reject_needs_proof_of_harm_beyond_the_margin():
@@ -74,10 +74,3 @@ def test_an_alpha_that_proves_nothing_is_refused():
     for alpha in (0.0, 0.5, float("nan")):
         with pytest.raises(UsageError, match="alpha"):
             DecisionRule(margin=0.02, alpha=alpha)
-
-
-def test_few_unscored_pairs_do_no_harm_and_many_may():
-    options = {"margin": 0.02, "alpha": 0.025}
-    assert unscored_harmless(3, 4, 1000, 5, **options)
-    assert not unscored_harmless(3, 4, 1000, 30, **options)
-    assert unscored_harmless(90, 4, 1000, 30, **options)

@@ -12,11 +12,11 @@ from functools import partial
 from typing import NamedTuple
 
 from freehold.late import np
-from freehold.stats import missing, rules
 from freehold.stats import power as planner
+from freehold.stats import rules
 from freehold.stats.binary import z_quantile
 from freehold.stats.inference import Inference
-from freehold.stats.pairs import ScoredPairs
+from freehold.stats.pairs import ScoredPairs, Unscored
 from freehold.stats.rules import DecisionRule
 from freehold.types.evaluation import SliceResult
 
@@ -190,8 +190,8 @@ def notes(
     )
 
 
-def _imbalance(unscored: missing.Unscored) -> Iterator[str]:
-    p = missing.imbalance_p(unscored)
+def _imbalance(unscored: Unscored) -> Iterator[str]:
+    p = unscored.imbalance_p
     if p < 0.01:
         yield (
             f"Unscored items fall unevenly on the two sides ({unscored.candidate_only} candidate only, "
@@ -206,8 +206,8 @@ def _limits(
     unscored = pairs.unscored.total
     if unscored:
         yield (
-            f"{unscored} of {pairs.n + unscored} pairs are unscored; the interval is over the others, "
-            "the worst case counts each of them as a loss."
+            f"{unscored} of {pairs.n + unscored} pairs are unscored. The interval is over the others; for a promote "
+            "each of them counts as lost."
         )
     if inference.lower is None:
         yield "All items belong to one cluster: there is one independent unit and no interval."

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from freehold.errors import UsageError
-from freehold.stats import exact
 
 Outcome = Literal["promote", "hold", "reject"]
 
@@ -30,7 +29,7 @@ REASONS: dict[str, str] = {
     "interval_spans_margin": "the interval reaches below minus the margin: not proven either way",
     "exact_test_not_passed": "the score limit passes but the exact test does not",
     "rare_losses_could_hide_harm": "losses too rare to show among so few items could hide a drop beyond the margin",
-    "unscored_pairs_could_hide_harm": "counting every unscored pair as a loss, the margin is not excluded",
+    "unscored_pairs_could_hide_harm": "counting every unscored pair as lost, the margin is not excluded",
     "measurably_worse_margin_not_excluded": "measurably worse, and the margin is not excluded",
     "slice_harm": "a declared slice is harmed",
     "judge_uncalibrated": "a model judge scored and has not been calibrated with human labels",
@@ -171,27 +170,3 @@ def _obstacles(evidence: Evidence) -> tuple[str, ...]:
     if not evidence.unscored_harmless:
         found.append("unscored_pairs_could_hide_harm")
     return tuple(found)
-
-
-def unscored_harmless(
-    wins: int,
-    losses: int,
-    n_scored_pairs: int,
-    unscored: int,
-    *,
-    margin: float,
-    alpha: float = 0.025,
-    max_share: float | None = None,
-    guard_up_to_n: int = exact.GUARD_UP_TO_N,
-) -> bool:
-    """Few enough unscored pairs, or the promote rule holds even if each of them is a loss."""
-    total = n_scored_pairs + unscored
-    if unscored == 0 or unscored / total <= (margin / 4 if max_share is None else max_share):
-        return True
-    from freehold.stats.binary import tango_ci
-
-    lower = tango_ci(wins, losses + unscored, total, alpha).lower
-    assert lower is not None
-    if lower <= -margin + STRICT:
-        return False
-    return total > guard_up_to_n or exact.p_promote(wins, losses + unscored, total, margin) <= alpha
