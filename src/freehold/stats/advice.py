@@ -38,6 +38,8 @@ SETTLED_BY_ITEMS = frozenset(
 
 WAYS_OUT: dict[str, str] = {
     "unscored_pairs_could_hide_harm": "Score the unscored items: others beside them leave them as they are.",
+    "noise_could_explain_it": "Ask the incumbent again (freehold freeze --repeats 2), or import right answers: then "
+    "both models are compared alike.",
     "slice_harm": "Look at the losses in the harmed slice; training samples like them may mend it.",
     "judge_uncalibrated": "Label some items yourself (freehold label): a number of items does not calibrate a judge.",
     "judge_inconsistent": "Take another judge or a clearer rubric: this one says nothing sure of any number of items.",

@@ -47,6 +47,7 @@ class ScoreContext:
     `self_noise` is the share of items on which two runs of the incumbent differ, `judge` what is known about
     the model judge that scored (None: none did), `looks` how often these items were evaluated for this route,
     this time included. `informs`: the look was planned for something else, so this comparison may not promote.
+    `unmeasured` is the share of items whose right answer is the incumbent's own single one (`Evidence`).
     `whole_units`: the clusters are sessions, which are judged whole; else at most `MOST_OF_A_UNIT` items of each count.
     """
 
@@ -55,6 +56,7 @@ class ScoreContext:
     looks: int = 1
     informs: bool = False
     whole_units: bool = False
+    unmeasured: float = 0.0
 
 
 _NOTHING_KNOWN = ScoreContext()
@@ -179,6 +181,7 @@ def compare_arrays(
         design_effect=None if inference.mean is None else inference.design_effect,
         lower_worst=worst.lower,
         self_noise=context.self_noise,
+        unmeasured=context.unmeasured,
         power_ceiling=outlook.power_ceiling,
         error_ratio=advice.error_ratio(pairs.incumbent_mean, rule) if pairs.binary else None,
         binary=pairs.binary,
@@ -231,6 +234,7 @@ def _evidence(
         if clusters is None
         else clusters >= MIN_CLUSTERS_REJECT,
         unscored_harmless=worst.holds,
+        unmeasured=context.unmeasured,
         vetoes=tuple(vetoes),
         blocks=tuple(blocks),
     )

@@ -30,6 +30,8 @@ REASONS: dict[str, str] = {
     "exact_test_not_passed": "the score limit passes but the exact test does not",
     "rare_losses_could_hide_harm": "losses too rare to show among so few items could hide a drop beyond the margin",
     "unscored_pairs_could_hide_harm": "counting every unscored pair as lost, the margin is not excluded",
+    "noise_could_explain_it": "the right answers are the incumbent's own single ones, and what it would lose against "
+    "itself is not known",
     "measurably_worse_margin_not_excluded": "measurably worse, and the margin is not excluded",
     "slice_harm": "a declared slice is harmed",
     "judge_uncalibrated": "a model judge scored and has not been calibrated with human labels",
@@ -40,6 +42,10 @@ REASONS: dict[str, str] = {
     "margin_not_below_incumbent": "the margin is at least the incumbent's own score: nothing could fail it",
 }
 """Every reason code a comparison can carry, with its sentence."""
+
+
+MOST_NOISE = 0.2
+"""The share of items on which two answers of an incumbent are taken to differ at most, where nobody measured it."""
 
 
 def default_harm_margin(margin: float, reach: float = 1.0) -> float:
@@ -95,7 +101,11 @@ class DecisionRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What the rule looks at. None for a p-value means that the guard does not apply."""
+    """What the rule looks at. None for a p-value means that the guard does not apply.
+
+    `unmeasured` is the share of items whose right answer is the incumbent's own single one. There it is right by
+    construction and a clone of it is not, so a reject must exceed what a noise of `MOST_NOISE` would take.
+    """
 
     n: int
     rule: DecisionRule
@@ -107,6 +117,7 @@ class Evidence:
     enough_to_promote: bool = True
     enough_to_reject: bool = True
     unscored_harmless: bool = True
+    unmeasured: float = 0.0
     vetoes: tuple[str, ...] = field(default=())
     """Codes that turn a promote into a hold: slice_harm, judge_uncalibrated, cluster_dominates …"""
     blocks: tuple[str, ...] = field(default=())
@@ -133,6 +144,7 @@ def decide(evidence: Evidence) -> Decision:
         return Decision("hold", (*evidence.blocks, "too_few_pairs"))
     floor = -evidence.rule.margin
     p_reject = evidence.p_exact_reject
+    noise = MOST_NOISE * evidence.unmeasured * evidence.rule.reach
     worse = (
         evidence.upper < floor - STRICT
         and (p_reject is None or p_reject <= evidence.rule.alpha)
@@ -140,8 +152,10 @@ def decide(evidence: Evidence) -> Decision:
     )
     if evidence.blocks:
         return Decision("hold", (*evidence.blocks, *_obstacles(evidence)))
-    if worse:
+    if worse and evidence.upper < floor - noise - STRICT:
         return Decision("reject", ("worse_than_margin",))
+    if worse:
+        return Decision("hold", ("noise_could_explain_it", *_obstacles(evidence), *evidence.vetoes))
     obstacles = (*_obstacles(evidence), *evidence.vetoes)
     if obstacles:
         return Decision("hold", obstacles)

@@ -124,6 +124,8 @@ class PairedResult(Record, frozen=True, kw_only=True):
     lower_worst: float | None = None
     """Lower limit when every unscored pair counts as lost, as it does for a promote; None without unscored pairs."""
     self_noise: float | None = None
+    unmeasured: float = 0.0
+    """Share of items whose right answer is the incumbent's own single one: what it loses against itself is unknown."""
     power_ceiling: float | None = None
     """Probability that a perfect clone of the incumbent, with its noise, would be promoted at this n."""
     error_ratio: float | None = None
