@@ -52,9 +52,7 @@ def paired_binary_verdict(
             p_exact_promote=p_promote,
             p_exact_reject=p_reject,
             enough_to_promote=n >= min_pairs_promote,
-            unscored_harmless=_harmless(
-                wins, losses + unscored_pairs, n + unscored_pairs, rule, guard_up_to_n
-            ),
+            lost_harmless=_harmless(wins, losses + unscored_pairs, n + unscored_pairs, rule, guard_up_to_n),
         )
     )
     return BinaryVerdict(decision.outcome, decision.reason, limits.lower, limits.upper, p_promote, p_reject)

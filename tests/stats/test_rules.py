@@ -48,7 +48,7 @@ def evidence(lower, upper, **more):
         (evidence(-0.04, 0.1, p_exact_promote=0.03), "hold", ("exact_test_not_passed",)),
         (evidence(-0.04, 0.1, p_rare_loss=0.03), "hold", ("rare_losses_could_hide_harm",)),
         (evidence(-0.04, 0.1, enough_to_promote=False), "hold", ("too_few_pairs",)),
-        (evidence(-0.04, 0.1, unscored_harmless=False), "hold", ("unscored_pairs_could_hide_harm",)),
+        (evidence(-0.04, 0.1, lost_harmless=False), "hold", ("unscored_pairs_could_hide_harm",)),
         (evidence(-0.04, 0.1, vetoes=("slice_harm",)), "hold", ("slice_harm",)),
         (evidence(-0.2, -0.06, vetoes=("slice_harm",)), "reject", ("worse_than_margin",)),
         (evidence(-0.2, -0.06, blocks=("judge_inconsistent",)), "hold", None),

@@ -46,9 +46,10 @@ class ScoreContext:
 
     `self_noise` is the share of items on which two runs of the incumbent differ, `judge` what is known about
     the model judge that scored (None: none did), `looks` how often these items were evaluated for this route,
-    this time included. `informs`: the look was planned for something else, so this comparison may not promote.
-    `unmeasured` is the share of items whose right answer is the incumbent's own single one (`Evidence`).
-    `whole_units`: the clusters are sessions, which are judged whole; else at most `MOST_OF_A_UNIT` items of each count.
+    this time included, `gone` how many items an earlier look was at that are not among these. `informs`: the look was
+    planned for something else, so this comparison may not promote. `unmeasured` is the share of items whose right
+    answer is the incumbent's own single one (`Evidence`). `whole_units`: the clusters are sessions, which are judged
+    whole; else at most `MOST_OF_A_UNIT` items of each count.
     """
 
     self_noise: float | None = None
@@ -56,6 +57,7 @@ class ScoreContext:
     looks: int = 1
     informs: bool = False
     whole_units: bool = False
+    gone: int = 0
     unmeasured: float = 0.0
 
 
@@ -69,13 +71,15 @@ def compare_scores(
     rule: DecisionRule,
     *,
     clusters: Sequence[str | None] | None = None,
+    capped: Sequence[bool] | None = None,
     slices: Mapping[str, Sequence[str | None]] | None = None,
     context: ScoreContext = _NOTHING_KNOWN,
     seed: int = 0,
 ) -> PairedResult:
     """Compare scores of the same items; None is an unscored item. Higher is better, in the rule's range.
 
-    `clusters` names each item's independent unit (None: a unit of its own). `slices` maps a declared field
+    `clusters` names each item's independent unit (None: a unit of its own), of which at most `MOST_OF_A_UNIT` items
+    count, but for those that are not `capped` (None: all are). `slices` maps a declared field
     to its value per item (None: in no slice).
 
     Raises `UsageError` for duplicate ids, columns of unequal length, NaN and scores outside the range.
@@ -90,14 +94,17 @@ def compare_scores(
         twice = next(name for name in ids if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise UsageError(f"id {twice!r} occurs more than once", hint="an item may be compared only once")
     x, y = _column(incumbent, "incumbent", ids, rule), _column(candidate, "candidate", ids, rule)
-    codes = draw = None
+    codes = counted = None
     if clusters is not None:
         _same_length("clusters", clusters, n_items)
         codes = encode_clusters([f"\0{row}" if name is None else name for row, name in enumerate(clusters)])
-        draw = np.array([draw_of(name) for name in ids], dtype=np.uint64)
+        counted = drawn(codes, np.array([draw_of(name) for name in ids], dtype=np.uint64))
+        if capped is not None:
+            _same_length("capped", capped, n_items)
+            counted |= ~np.asarray(capped, dtype=bool)
     for name, values in (slices or {}).items():
         _same_length(f"slice {name}", values, n_items)
-    return compare_arrays(x, y, rule, codes=codes, draw=draw, slices=slices, context=context, seed=seed)
+    return compare_arrays(x, y, rule, codes=codes, counted=counted, slices=slices, context=context, seed=seed)
 
 
 def draw_of(id: str | int) -> int:
@@ -111,28 +118,24 @@ def compare_arrays(
     rule: DecisionRule,
     *,
     codes: Codes | None = None,
-    draw: npt.NDArray[np.uint64] | None = None,
+    counted: npt.NDArray[np.bool_] | None = None,
     slices: Mapping[str, Sequence[str | None]] | None = None,
     context: ScoreContext = _NOTHING_KNOWN,
     seed: int = 0,
 ) -> PairedResult:
-    """`compare_scores` on checked columns: float arrays in which NaN stands for unscored. `draw` is `draw_of` each
-    item's id (None: all items count)."""
+    """`compare_scores` on checked columns: float arrays in which NaN stands for unscored. `counted` marks the
+    items that count (None: all)."""
     everyone = None
-    if codes is not None and draw is not None and not context.whole_units:
-        kept = drawn(codes, draw)
-        if not kept.all():
-            everyone = y - x
-            x, y, codes = x[kept], y[kept], codes[kept]
-            slices = {
-                name: [values[row] for row in np.flatnonzero(kept).tolist()]
-                for name, values in (slices or {}).items()
-            }
+    if codes is not None and counted is not None and not context.whole_units and not counted.all():
+        everyone = y - x
+        x, y, codes = x[counted], y[counted], codes[counted]
+        rows = np.flatnonzero(counted).tolist()
+        slices = {name: [values[row] for row in rows] for name, values in (slices or {}).items()}
     pairs = scored_pairs(x, y, codes=codes, reach=rule.reach)
     headline = None if context.judge is None else context.judge.headline
     inference = infer(pairs.d, pairs.codes, rule, binary=pairs.binary, seed=seed).calibrated(headline)
     corrected = headline if inference.as_judged is not None else None
-    worst = worst_case(pairs, rule, inference, seed=seed)
+    worst = worst_case(pairs, rule, inference, gone=context.gone, seed=seed)
     sliced = compare_slices(pairs, slices or {}, rule)
     decision = rules.decide(_evidence(pairs, rule, inference, worst, sliced, context))
     # What a judge's scores would need says nothing about what labels need.
@@ -233,7 +236,12 @@ def _evidence(
         enough_to_reject=pairs.binary or n >= MIN_PAIRS_REJECT
         if clusters is None
         else clusters >= MIN_CLUSTERS_REJECT,
-        unscored_harmless=worst.holds,
+        lost_harmless=worst.holds,
+        lost=tuple(
+            code
+            for code, count in (("unscored_pairs", pairs.unscored.total), ("gone_items", context.gone))
+            if count
+        ),
         unmeasured=context.unmeasured,
         vetoes=tuple(vetoes),
         blocks=tuple(blocks),

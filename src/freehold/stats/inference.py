@@ -158,7 +158,7 @@ def _clustered(codes: Codes, d: Floats, rule: DecisionRule, seed: int) -> Infere
 
 
 class WorstCase(NamedTuple):
-    """The lower limit after every unscored pair is counted as lost; None without unscored pairs.
+    """The lower limit after every unscored pair, and every item that is gone, is counted as lost; None without one.
 
     `holds` says that the candidate would be promoted even so. Nothing is forgiven: with 1,000 items at a margin of
     3 points, unscored losses on as few as a quarter of the margin promote a candidate that is worse by it in 15 %.
@@ -168,17 +168,21 @@ class WorstCase(NamedTuple):
     holds: bool
 
 
-def worst_case(pairs: ScoredPairs, rule: DecisionRule, found: Inference, *, seed: int) -> WorstCase:
-    """Count every unscored pair as a full loss. `found` is of the scored ones."""
-    reach, unscored = rule.reach, pairs.unscored.total
+def worst_case(
+    pairs: ScoredPairs, rule: DecisionRule, found: Inference, *, gone: int = 0, seed: int
+) -> WorstCase:
+    """Count every unscored pair as a full loss, and as many items as are `gone`. `found` is of the scored ones."""
+    reach, unscored = rule.reach, pairs.unscored.total + gone
     if unscored == 0 or pairs.n == 0 or found.lower is None:
         return WorstCase(None, unscored == 0)
     if found.as_judged is not None:  # labels say nothing of single pairs: the mean is moved
         lower = (pairs.n * found.lower - unscored * reach) / (pairs.n + unscored)
         return WorstCase(lower, lower > -rule.margin + rules.STRICT)
     codes = None if pairs.declared_codes is None else dense_codes(pairs.declared_codes)
-    d = np.full(len(pairs.scored), -reach)
-    d[pairs.scored] = pairs.d
+    d = np.full(len(pairs.scored) + gone, -reach)
+    d[: len(pairs.scored)][pairs.scored] = pairs.d
+    if codes is not None:
+        codes = np.append(codes, codes.max(initial=-1) + 1 + np.arange(gone))
     lost = infer(d, codes, rule, binary=pairs.binary, seed=seed)
     holds = lost.lower is not None and lost.lower > -rule.margin + rules.STRICT
     return WorstCase(lost.lower, holds and max(lost.p_exact or 0.0, lost.p_rare_loss or 0.0) <= rule.alpha)

@@ -29,6 +29,8 @@ REASONS: dict[str, str] = {
     "interval_spans_margin": "the interval reaches below minus the margin: not proven either way",
     "exact_test_not_passed": "the score limit passes but the exact test does not",
     "rare_losses_could_hide_harm": "losses too rare to show among so few items could hide a drop beyond the margin",
+    "gone_items_could_hide_harm": "items that were looked at before are gone, and counting them as lost the margin is "
+    "not excluded",
     "unscored_pairs_could_hide_harm": "counting every unscored pair as lost, the margin is not excluded",
     "noise_could_explain_it": "the right answers are the incumbent's own single ones, and what it would lose against "
     "itself is not known",
@@ -116,7 +118,9 @@ class Evidence:
     p_rare_loss: float | None = None
     enough_to_promote: bool = True
     enough_to_reject: bool = True
-    unscored_harmless: bool = True
+    lost_harmless: bool = True
+    lost: tuple[str, ...] = ("unscored_pairs",)
+    """What was counted as lost for a promote: ``unscored_pairs``, ``gone_items``."""
     unmeasured: float = 0.0
     vetoes: tuple[str, ...] = field(default=())
     """Codes that turn a promote into a hold: slice_harm, judge_uncalibrated, cluster_dominates …"""
@@ -181,6 +185,6 @@ def _obstacles(evidence: Evidence) -> tuple[str, ...]:
         found.append("exact_test_not_passed")
     if evidence.p_rare_loss is not None and evidence.p_rare_loss > evidence.rule.alpha:
         found.append("rare_losses_could_hide_harm")
-    if not evidence.unscored_harmless:
-        found.append("unscored_pairs_could_hide_harm")
+    if not evidence.lost_harmless:
+        found += [f"{lost}_could_hide_harm" for lost in evidence.lost]
     return tuple(found)

@@ -150,6 +150,8 @@ class LookCount(Record, frozen=True, kw_only=True):
     alpha: float
     alpha_spent: float
     may_promote: bool
+    gone: int = 0
+    """Items of the looks before that are not among these. Each counts as lost."""
     informs: bool = False
     """The look was planned for a mixture, and this comparison is of the candidate alone."""
 

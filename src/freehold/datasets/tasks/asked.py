@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from freehold.datasets.identity import INSTRUCTIONS
 from freehold.datasets.messages import blanked_text
+from freehold.types.identity import INSTRUCTIONS
 from freehold.types.record import canonical_json
 
 HEAD_CHARACTERS, TAIL_CHARACTERS = 6000, 2000

@@ -13,11 +13,11 @@ import msgspec
 
 from freehold.datasets import building
 from freehold.datasets.apart import KnownQuestions
-from freehold.datasets.identity import question_id
 from freehold.datasets.sampling import answer_of, sample_of, with_id
 from freehold.datasets.tasks.selecting import is_selected
 from freehold.store import Store
 from freehold.types.dataset import Dataset, Sample
+from freehold.types.identity import question_id
 from freehold.types.trace import Trace
 from freehold.workflows.data.curate import Curator, pseudonym_key
 from freehold.workflows.project import Project

@@ -15,6 +15,7 @@ import msgspec
 from freehold import files
 from freehold.errors import InputError, UsageError
 from freehold.late import np
+from freehold.stats.clustered import drawn
 from freehold.stats.compare import ScoreContext, compare_arrays, compare_scores, draw_of
 from freehold.stats.rules import DecisionRule
 from freehold.types.evaluation import PairedResult
@@ -67,7 +68,7 @@ class ScoreColumns(NamedTuple):
     incumbent: np.ndarray[Any, np.dtype[np.float64]]
     candidate: np.ndarray[Any, np.dtype[np.float64]]
     clusters: np.ndarray[Any, np.dtype[np.int64]] | None
-    draw: np.ndarray[Any, np.dtype[np.uint64]] | None
+    counted: np.ndarray[Any, np.dtype[np.bool_]] | None
     slices: dict[str, list[str | None]]
 
 
@@ -91,7 +92,7 @@ def compare_file(
         pairs.candidate,
         rule,
         codes=pairs.clusters,
-        draw=pairs.draw,
+        counted=pairs.counted,
         slices=pairs.slices,
         context=context,
         seed=seed,
@@ -181,11 +182,12 @@ def read_pairs(path: Path, *, slices: Sequence[str] = (), lo: float = 0.0, hi: f
     absent = [name for name, column in columns.items() if column and not any(column)]
     if absent:
         raise InputError(f"no line has a value for the field {absent[0]!r}", path=str(path))
+    codes = np.frombuffer(clusters, dtype=np.int64) if clustered else None
     return ScoreColumns(
         np.frombuffer(x, dtype=np.float64) if len(x) else np.empty(0),
         np.frombuffer(y, dtype=np.float64) if len(y) else np.empty(0),
-        np.frombuffer(clusters, dtype=np.int64) if clustered else None,
-        np.frombuffer(draw, dtype=np.uint64) if clustered else None,
+        codes,
+        None if codes is None else drawn(codes, np.frombuffer(draw, dtype=np.uint64)),
         columns,
     )
 

@@ -191,6 +191,7 @@ async def evaluate(
             self_noise=answered.self_noise,
             looks=unplanned,
             informs=look.informs,
+            gone=look.gone if look.may_promote else 0,
             unmeasured=0.0 if task.scorer == "judge" else unmeasured(samples, repeats),
         )
         compared = await compare_by_task(

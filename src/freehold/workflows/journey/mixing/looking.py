@@ -160,6 +160,7 @@ async def look(
         context=ScoreContext(
             self_noise=noise,
             looks=1 if counted.may_promote else max(2, counted.number),
+            gone=counted.gone if counted.may_promote else 0,
             unmeasured=unmeasured * float(decided.here.mean()),
         ),
     )
