@@ -13,7 +13,7 @@ from scipy import special
 
 from freehold.stats import exact
 from freehold.stats.binary import tango_ci, tango_statistic
-from freehold.stats.rules import MIN_PAIRS_PROMOTE, DecisionRule, Evidence, Outcome, decide, unscored_harmless
+from freehold.stats.rules import MIN_PAIRS_PROMOTE, STRICT, DecisionRule, Evidence, Outcome, decide
 from freehold.stats.slices import HARM_ALPHA, MIN_N, holm
 
 
@@ -36,10 +36,9 @@ def paired_binary_verdict(
     *,
     unscored_pairs: int = 0,
     min_pairs_promote: int = MIN_PAIRS_PROMOTE,
-    max_unscored_share: float | None = None,
     guard_up_to_n: int = exact.GUARD_UP_TO_N,
 ) -> BinaryVerdict:
-    """Verdict for independent pairs of scores 0 or 1. `max_unscored_share` defaults to margin / 4."""
+    """Verdict for independent pairs of scores 0 or 1."""
     n, guarded = n_scored_pairs, 0 < n_scored_pairs <= guard_up_to_n
     limits = tango_ci(wins, losses, n, rule.alpha)
     p_promote = exact.p_promote(wins, losses, n, rule.margin) if guarded else None
@@ -53,19 +52,18 @@ def paired_binary_verdict(
             p_exact_promote=p_promote,
             p_exact_reject=p_reject,
             enough_to_promote=n >= min_pairs_promote,
-            unscored_harmless=unscored_harmless(
-                wins,
-                losses,
-                n,
-                unscored_pairs,
-                margin=rule.margin,
-                alpha=rule.alpha,
-                max_share=max_unscored_share,
-                guard_up_to_n=guard_up_to_n,
-            ),
+            lost_harmless=_harmless(wins, losses + unscored_pairs, n + unscored_pairs, rule, guard_up_to_n),
         )
     )
     return BinaryVerdict(decision.outcome, decision.reason, limits.lower, limits.upper, p_promote, p_reject)
+
+
+def _harmless(wins: int, losses: int, n: int, rule: DecisionRule, guard_up_to_n: int) -> bool:
+    """Whether these counts, in which the unscored pairs are losses, exclude the margin."""
+    lower = tango_ci(wins, losses, n, rule.alpha).lower
+    if lower is None or lower <= -rule.margin + STRICT:
+        return False
+    return n > guard_up_to_n or exact.p_promote(wins, losses, n, rule.margin) <= rule.alpha
 
 
 class SliceCounts(NamedTuple):

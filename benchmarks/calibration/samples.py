@@ -9,9 +9,11 @@ import numpy as np
 
 from benchmarks.calibration import bare_counts
 from benchmarks.calibration.table import Block, Cell
+from freehold.stats import clustered as clustered_room
 from freehold.stats import exact, judges
 from freehold.stats.binary import tango_ci, tango_statistic, z_quantile
 from freehold.stats.clustered import clump_limits, clustered_binary_limits
+from freehold.stats.compare import outcome_of
 from freehold.stats.continuous import continuous_limits, t_quantile
 from freehold.stats.rules import STRICT, DecisionRule
 
@@ -110,6 +112,62 @@ def clustered_decisions(
     return np.stack([sandwich & score & clumps, sandwich & score, sandwich, independent_score])
 
 
+def heavy_users(runs: int, seed: int, counts=(50, 200, 500)) -> Block:
+    block = Block(
+        "E2",
+        "false promote, heavy users",
+        "Worse by exactly the margin: few users lose half or all of their items (0/1 scores, or 0.49 of a graded one), "
+        f"the larger rate is shown; 2 % of the other items are won and lost alike. {runs} runs a cell. At most "
+        f"{clustered_room.MOST_OF_A_UNIT} items of a user count. In italics: all items count, by the same limits.",
+        "at most 0.03",
+        ("scores", "sizes", "users", "margin", "rule", "*all items*"),
+    )
+    rng = np.random.default_rng(seed)
+    for graded, kind, users, margin in itertools.product((False, True), SIZES, counts, (0.02, 0.05)):
+        rates = np.array(
+            [
+                [_heavy_rate(rng, graded, kind, users, margin, part, most, runs) for most in (5, None)]
+                for part in (0.5, 1.0)
+            ]
+        ).max(axis=0)
+        block.rows.append(
+            (
+                "graded" if graded else "0/1",
+                kind,
+                str(users),
+                str(margin),
+                Cell(rates[0], 0.03, runs=runs),
+                Cell(rates[1], 0.03 if rates[1] > 0.05 else None, naive=rates[1] > 0.05, runs=runs),
+            )
+        )
+    return block
+
+
+SIZES = {
+    "5": lambda rng, users: np.full(users, 5),
+    "1 to 30": lambda rng, users: rng.integers(1, 31, users),
+    "lognormal": lambda rng, users: np.maximum(1, np.round(np.exp(rng.normal(1.0, 1.2, users)))).astype(int),
+    "Pareto": lambda rng, users: np.minimum((1 - rng.random(users)) ** (-1 / 1.2), 2000).astype(int),
+}
+
+
+def _heavy_rate(rng, graded, kind, users, margin, part, most, runs) -> float:
+    loss, rule, promoted = 0.49 if graded else 1.0, DecisionRule(margin=margin), 0
+    for _ in range(runs):
+        codes = np.repeat(np.arange(users), SIZES[kind](rng, users))
+        hit = (rng.random(users) < margin / (loss * part))[codes] & (rng.random(len(codes)) < part)
+        noise = rng.random(len(codes))
+        other = np.where(noise < 0.02, 1.0, np.where(noise > 0.98, -1.0, 0.0)) * (0.1 if graded else 1.0)
+        d = np.where(hit, -loss, other)
+        if most is not None:
+            kept = clustered_room.drawn(codes, rng.permutation(len(codes)), most)
+            codes, d = codes[kept], d[kept]
+        if clustered_room.cluster_robust_mean(codes, d).lower <= -margin:
+            continue  # the rule's limit is never above this one
+        promoted += outcome_of(np.maximum(-d, 0.0), np.maximum(d, 0.0), rule, codes=codes) == "promote"
+    return promoted / runs
+
+
 def continuous(runs: int, seed: int, sizes=(30, 100, 300)) -> Block:
     block = Block(
         "F",
@@ -152,7 +210,7 @@ def unscored(runs: int, seed: int) -> Block:
         f"1,000 pairs, worse by exactly the margin (0.02, win rate 0.02); 2 % unscored at random, or a third of "
         f"the losses unscored; {runs} runs. In italics: unscored pairs ignored.",
         "at most 0.025",
-        ("unscored", "rule", "ignored"),
+        ("unscored", "rule", "*ignored*"),
     )
     rng = np.random.default_rng(seed)
     n, margin, win = 1000, 0.02, 0.02
@@ -161,12 +219,16 @@ def unscored(runs: int, seed: int) -> Block:
     for name, gone in (
         ("2 % at random", [rng.binomial(count, 0.02) for count in (wins, losses, ties)]),
         ("a third of the losses", [0 * wins, rng.binomial(losses, 1 / 3), 0 * ties]),
+        (
+            "losses only, a quarter of the margin",
+            [0 * wins, np.minimum(losses, int(n * margin / 4)), 0 * ties],
+        ),
     ):
         missing = sum(gone)
         b, c, scored = wins - gone[0], losses - gone[1], n - missing
         complete = tango_statistic(b, c, scored, -margin) > z_quantile(ALPHA)
         worst = tango_statistic(b, c + missing, n, -margin) >= threshold
-        promoted = complete & (worst | (missing / n <= margin / 4))
+        promoted = complete & worst
         for row in range(5):
             found = bare_counts.paired_binary_verdict(
                 int(b[row]),
@@ -276,6 +338,41 @@ def judged(runs: int, seed: int) -> Block:
                         Cell(humans),
                     )
                 )
+    return block
+
+
+def graded_by_a_judge(runs: int, seed: int) -> Block:
+    block = Block(
+        "I2",
+        "a judge that grades, and misses rare losses",
+        "Worse by exactly the margin: rare answers lose everything, three in ten of the others move a grade up or "
+        f"down. The judge is a grade off on two in ten, and misses all or half of the losses. {runs} runs a cell. In "
+        "italics: the corrected limits alone.",
+        "at most 0.025",
+        ("labels", "margin", "losses missed", "rule", "*limits alone*"),
+    )
+    rng = np.random.default_rng(seed)
+    for n, margin, missed in itertools.product((50, 100, 200), (0.03, 0.05), (1.0, 0.5)):
+        alone = promoted = 0
+        for _ in range(runs):
+            lost, moved, off, seen = rng.random((4, n + 1000))
+            truth = np.where(lost < margin, -1.0, 0.25 * ((moved > 0.85) * 1.0 - (moved < 0.15)))
+            judge = np.where((lost < margin) & (seen < missed), 0.0, truth)
+            judge = np.clip(judge + 0.25 * ((off > 0.9) * 1.0 - (off < 0.1)), -1, 1)
+            found = judges.ppi_mean(truth[:n], judge[:n], judge[n:], margin=margin)
+            passes = found.lower > -margin
+            alone += passes
+            promoted += passes and (found.p_rare_loss or 0.0) <= ALPHA
+        fails = alone / runs > 0.04
+        block.rows.append(
+            (
+                str(n),
+                str(margin),
+                f"{missed:.0%}",
+                Cell(promoted / runs, ALPHA, runs=runs),
+                Cell(alone / runs, ALPHA if fails else None, naive=fails, runs=runs),
+            )
+        )
     return block
 
 

@@ -15,7 +15,6 @@ import numpy as np
 
 from benchmarks.calibration.table import Block, Cell
 from freehold.datasets.building import make_samples
-from freehold.datasets.identity import looked_at
 from freehold.datasets.recipe import Recipe
 from freehold.stats import looks
 from freehold.stats.binary import tango_statistic, wilson_limits, z_quantile
@@ -23,6 +22,7 @@ from freehold.stats.compare import ScoreContext, compare_scores
 from freehold.stats.rules import DecisionRule
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import LookCount
+from freehold.types.identity import looked_at
 from freehold.types.trace import Trace
 from freehold.workflows.prove.looks import look_at
 

@@ -1,5 +1,6 @@
 """Comparisons: slices, regressions, latency, faults."""
 
+import msgspec
 import pytest
 
 from freehold.errors import ConfigError
@@ -54,6 +55,24 @@ def test_a_comparison_has_names_slices_and_what_it_was_made_from():
     again = compare(both, TASK, made_from=("dataset",), context=ScoreContext(looks=2))
     assert again.id != made.id
     assert "repeated_look" in again.reasons
+
+
+def test_a_question_asked_again_weighs_and_is_no_further_evidence():
+    """Forty questions five times, in other spellings: as wide as forty, and all two hundred in the mean."""
+    both = side_by_side([1.0] * 200, [1.0 if row % 40 else 0.0 for row in range(200)])
+    texts = ["question {}", "QUESTION {}", "Question {}!", "question  {}?", "“question {}”"]
+    samples = [
+        msgspec.structs.replace(
+            one, messages=(Message(role="user", content=texts[row // 40].format(row % 40)),), metadata={}
+        )
+        for row, one in enumerate(both.samples)
+    ]
+    task = Task(name="intents", scorer="exact", margin=0.1)
+    made = compare(both._replace(samples=samples), task)
+    assert (made.n, made.n_groups, made.difference) == (200, 40, pytest.approx(-0.025))
+    assert made.ci_low < compare(both, task).ci_low
+    others = compare(both._replace(samples=samples, references=[f"right {row}" for row in range(200)]), task)
+    assert others.n_groups is None, "with other right answers they are other items"
 
 
 def test_groups_are_the_units_where_any_sample_has_one():

@@ -23,7 +23,7 @@ def comparison(**changed):
             "id": "c" * 32, "task": "helpdesk", "incumbent": "rented-1", "candidate": MODEL, "n": 246, "n_items": 246,
             "n_groups": 219, "unscored": {}, "incumbent_mean": 0.943, "candidate_mean": 0.902, "difference": -0.041,
             "ci_low": -0.075, "ci_high": -0.008, "level": 0.95, "method": "tango_clustered", "margin": 0.03,
-            "alpha": 0.025, "p_noninferiority": 0.71, "p_exact": None, "a_only": 16, "b_only": 6, "p_mcnemar": 0.05,
+            "alpha": 0.025, "p_noninferiority": 0.71, "p_exact": None, "a_only": 16, "b_only": 6,
             "smallest_detectable": 0.05, "needed_n": 1400, "verdict": "hold", "reasons": ("interval_spans_margin",),
             "candidate_format_failures": 1,
             "slices": (

@@ -1,21 +1,19 @@
 """Pairs of scores by their counts, compared."""
 
 from freehold.stats.compare import ScoreContext, compare_scores
-from freehold.stats.continuous import Resampling
 from freehold.stats.rules import DecisionRule
 
 
 def run(pairs, **options):
     a, b = [p[0] for p in pairs], [p[1] for p in pairs]
     rule = {name: options.pop(name) for name in ("margin", "slice_margin", "lo", "hi") if name in options}
-    known = {name: options.pop(name) for name in ("self_noise", "looks") if name in options}
+    known = {name: options.pop(name) for name in ("self_noise", "looks", "whole_units") if name in options}
     return compare_scores(
-        [str(i) for i in range(len(pairs))],
+        options.pop("ids", None) or [str(i) for i in range(len(pairs))],
         a,
         b,
         DecisionRule(**{"margin": 0.05, **rule}),
         context=ScoreContext(**known),
-        resampling=Resampling(resamples=499),
         **options,
     )
 

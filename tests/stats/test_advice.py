@@ -54,7 +54,7 @@ HELD = {
     ),
     "one large cluster": (
         counted(both=400),
-        {"clusters": ["big" if i < 120 else str(i) for i in range(400)]},
+        {"clusters": ["big" if i < 120 else str(i) for i in range(400)], "whole_units": True},
     ),
     "margin above the incumbent": (counted(both=2, neither=98), {"margin": 0.05}),
     "few clusters": (counted(both=190, losses=10), {"clusters": [str(i // 5) for i in range(200)]}),

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from tests.stats import cross_checks
 
 from freehold.stats import binary
@@ -54,19 +53,3 @@ def test_arrays_are_solved_at_once():
     low, high = binary.tango_limits([1, 40], [7, 20], [21, 160], 1.959963984540054)
     assert np.asarray(low) == pytest.approx([-0.5172322764, 0.0308645331], abs=1e-8)
     assert np.asarray(high) == pytest.approx([-0.0260030325, 0.2180642442], abs=1e-8)
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 80), st.integers(0, 80))
-def test_mcnemar_agrees_with_statsmodels(wins, losses):
-    found = binary.mcnemar(wins, losses)
-    assert 0 <= found.p_midp <= 1
-    if wins + losses == 0:
-        assert set(found) == {1.0, 0.0}
-        return
-    table = [[10, wins], [losses, 10]]
-    assert found.p_exact == pytest.approx(reference_mcnemar(table, exact=True).pvalue, abs=1e-10)
-    assert found.p_asymptotic == pytest.approx(
-        reference_mcnemar(table, exact=False, correction=False).pvalue, abs=1e-10
-    )
-    assert found.p_midp <= found.p_exact + 1e-12

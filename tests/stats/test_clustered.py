@@ -38,23 +38,21 @@ def test_total_agreement_counts_clusters():
     assert found.lower == pytest.approx(-0.1455818, abs=1e-6)
 
 
-def test_the_wild_bootstrap_agrees_with_t_for_many_clusters():
-    codes, d = sample(45, continuous=True)
+def test_the_bootstrap_agrees_with_t_for_many_clusters_and_mirrors():
+    codes, d = sample(200, continuous=True)
     mean = clustered.cluster_robust_mean(codes, d)
-    low, high = clustered.wild_cluster_limits(codes, d)
-    assert low == pytest.approx(mean.lower, abs=0.02)
-    assert high == pytest.approx(mean.upper, abs=0.02)
-    assert clustered.wild_cluster_p(codes, d, null=mean.estimate) > 0.3
-    assert clustered.wild_cluster_p(codes, d, null=mean.lower - 0.1) < 0.01
-    assert clustered.wild_cluster_p(codes, d, null=mean.upper + 0.1, alternative="less") < 0.01
+    low, high = clustered.bootstrap_limits(codes, d)
+    assert (low, high) == pytest.approx((mean.lower, mean.upper), abs=0.01)
+    assert clustered.bootstrap_limits(codes, -d) == (-high, -low)
+    order = np.random.default_rng(1).permutation(len(d))
+    assert clustered.bootstrap_limits(codes[order], d[order]) == pytest.approx((low, high), abs=1e-12)
 
 
-def test_few_clusters_use_webbs_weights_and_still_answer():
-    codes, d = sample(8, continuous=True)
-    limits, mean = clustered.clustered_continuous_limits(codes, d, margin=0.05)
-    assert mean.clusters == 8
-    assert limits.lower <= limits.parts["wild_cluster"][0]
-    assert limits.lower < mean.estimate < limits.upper
+def test_of_each_unit_the_five_of_the_smallest_draw_count():
+    codes = np.array([0] * 7 + [1] * 3 + [2])
+    draw = np.array([9, 1, 8, 2, 7, 3, 6, 5, 5, 5, 0], dtype=np.uint64)
+    kept = clustered.drawn(codes, draw)
+    assert kept.tolist() == [False, True, False, True, True, True, True, *[True] * 4]
 
 
 def test_continuous_clusters_without_variance_are_not_a_point():

@@ -51,13 +51,13 @@ def test_swapping_the_models_mirrors_everything(pairs, clustered):
 @settings(max_examples=20, deadline=None)
 @given(st.one_of(SCORES, REALS), st.booleans(), st.randoms())
 def test_the_order_of_the_items_changes_nothing(pairs, clustered, random):
-    rows = [(pair, str(i // 3)) for i, pair in enumerate(pairs)]
+    rows = [(pair, str(i // 7), str(i)) for i, pair in enumerate(pairs)]
     shuffled = rows[:]
     random.shuffle(shuffled)
     results = []
     for order in (rows, shuffled):
-        clusters = [name for _, name in order] if clustered else None
-        results.append(run([pair for pair, _ in order], clusters=clusters))
+        clusters = [name for _, name, _ in order] if clustered else None
+        results.append(run([pair for pair, _, _ in order], clusters=clusters, ids=[id for _, _, id in order]))
     first, second = results
     assert first.verdict == second.verdict
     assert first.reasons == second.reasons
@@ -97,15 +97,20 @@ def test_duplicating_rows_within_their_cluster_changes_no_limit():
     clusters = [str(k) for k, size in enumerate(sizes) for _ in range(size)]
     lost = [k for k in range(50) if rng.random() < 0.2]
     pairs = [(1.0, float(int(name) not in lost or rng.random() < 0.3)) for name in clusters]
-    once = run(pairs, clusters=clusters)
-    twice = run(pairs * 2, clusters=clusters * 2)
+    once = run(pairs, clusters=clusters, whole_units=True)
+    twice = run(pairs * 2, clusters=clusters * 2, whole_units=True)
     assert once.design_effect > 1
     assert once.ci_low == pytest.approx(twice.ci_low, abs=1e-9)
     assert once.ci_high == pytest.approx(twice.ci_high, abs=1e-9)
 
 
 def test_a_dominating_cluster_cannot_promote():
-    result = run(counted(both=1000), clusters=["big"] * 300 + [str(i) for i in range(700)], margin=0.4)
+    result = run(
+        counted(both=1000),
+        clusters=["big"] * 300 + [str(i) for i in range(700)],
+        margin=0.4,
+        whole_units=True,
+    )
     assert result.verdict == "hold"
     assert "cluster_dominates" in result.reasons
 

@@ -18,6 +18,42 @@ def test_unscored_pairs_that_could_hide_harm_hold():
     assert "unevenly" in result.notes[0]
 
 
+def test_no_unscored_pair_is_forgiven():
+    """471 items at 3 points: 12 losses stay within the margin, and the 3 that could not be scored would not."""
+    pairs = counted(both=453, losses=3, wins=0)
+    assert run([*pairs, *counted(both=15)], margin=0.03).verdict == "promote"
+    held = run([*pairs, *[(1.0, None)] * 3, *counted(both=12)], margin=0.03)
+    assert held.unscored["candidate_only"] == 3
+    lost = run([*pairs, *counted(losses=3, both=12)], margin=0.03)
+    assert (held.verdict, held.lower_worst) == (lost.verdict, lost.ci_low)
+
+
+def test_heavy_users_count_by_five_items_and_the_whole_mean_is_told():
+    """One user in ten has 40 items, and loses them; the others win some."""
+    pairs, users = [], []
+    for user in range(100):
+        heavy = user % 10 == 0
+        pairs += counted(losses=40) if heavy else counted(wins=1, both=2)
+        users += [str(user)] * (40 if heavy else 3)
+    found = run(pairs, clusters=users)
+    assert (found.n, found.n_groups) == (90 * 3 + 10 * 5, 100)
+    assert found.difference == pytest.approx((90 - 50) / 320)
+    assert found.notes[-1].endswith("Over all items the difference is -0.4627.")
+    assert "at most 5 items count, drawn by their ids: 320 of 670." in found.notes[-1]
+
+
+def test_whole_users_that_could_be_lost_hold_a_verdict():
+    """Sixty users of whom none is lost cannot show that fewer than one in twenty is; eighty can."""
+
+    def held(users):
+        pairs = counted(both=5 * users - 12, wins=6, losses=6)
+        order = [(7 * row) % len(pairs) for row in range(len(pairs))]  # no user has two of the twelve
+        return run([pairs[row] for row in order], clusters=[str(row // 5) for row in range(len(pairs))])
+
+    assert held(60).reasons == ("rare_losses_could_hide_harm",)
+    assert held(80).verdict == "promote"
+
+
 def test_no_variance_is_not_certainty():
     result = run([(0.5, 0.5)] * 50, margin=0.05)
     assert result.verdict == "hold"
@@ -30,7 +66,7 @@ def test_skewed_continuous_scores_use_the_wider_limits():
     rng = np.random.default_rng(2)
     pairs = [(0.9, 0.9 if rng.random() < 0.7 else float(rng.random())) for _ in range(60)]
     result = run(pairs, margin=0.3)
-    assert set(result.intervals) >= {"t", "studentised", "bca"}
+    assert set(result.intervals) == {"t", "studentised"}
     assert result.ci_low == min(result.intervals["t"][0], result.intervals["studentised"][0])
     assert result.a_only is None
 
@@ -56,7 +92,7 @@ def test_each_kind_of_data_has_its_method():
     assert run(counted(both=2100)).method == "Tango score interval"
     assert run(binary, clusters=users).method == "cluster-robust t and Tango at effective n"
     assert run(pairs).method == "t and studentised bootstrap"
-    assert run(pairs, clusters=users).method == "cluster-robust t and wild cluster bootstrap"
+    assert run(pairs, clusters=users).method == "cluster-robust t and bootstrap over clusters"
     assert run([(None, None)]).method == "none"
 
 
@@ -73,6 +109,5 @@ def test_the_worst_case_is_wider_and_there_only_with_unscored_pairs(clustered, s
     options = {"clusters": [str(i // 2) for i in range(46)]} if clustered else {}
     gaps = run([*pairs, (1.0, None), (None, 1.0)], **options)
     assert gaps.lower_worst < gaps.ci_low
-    assert gaps.upper_best > gaps.ci_high
     whole = run(pairs, **({"clusters": options["clusters"][:44]} if clustered else {}))
-    assert (whole.lower_worst, whole.upper_best) == (None, None)
+    assert whole.lower_worst is None

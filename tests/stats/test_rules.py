@@ -2,7 +2,7 @@ import pytest
 from tests.stats.conftest import counted, run
 
 from freehold.errors import UsageError
-from freehold.stats.rules import REASONS, DecisionRule, Evidence, decide, unscored_harmless
+from freehold.stats.rules import REASONS, DecisionRule, Evidence, decide
 
 
 def test_reject_needs_proof_of_harm_beyond_the_margin():
@@ -48,10 +48,18 @@ def evidence(lower, upper, **more):
         (evidence(-0.04, 0.1, p_exact_promote=0.03), "hold", ("exact_test_not_passed",)),
         (evidence(-0.04, 0.1, p_rare_loss=0.03), "hold", ("rare_losses_could_hide_harm",)),
         (evidence(-0.04, 0.1, enough_to_promote=False), "hold", ("too_few_pairs",)),
-        (evidence(-0.04, 0.1, unscored_harmless=False), "hold", ("unscored_pairs_could_hide_harm",)),
+        (evidence(-0.04, 0.1, lost_harmless=False), "hold", ("unscored_pairs_could_hide_harm",)),
         (evidence(-0.04, 0.1, vetoes=("slice_harm",)), "hold", ("slice_harm",)),
         (evidence(-0.2, -0.06, vetoes=("slice_harm",)), "reject", ("worse_than_margin",)),
         (evidence(-0.2, -0.06, blocks=("judge_inconsistent",)), "hold", None),
+        (
+            evidence(-0.3, -0.06, unmeasured=1.0),
+            "hold",
+            ("noise_could_explain_it", "measurably_worse_margin_not_excluded"),
+        ),
+        (evidence(-0.4, -0.26, unmeasured=1.0), "reject", ("worse_than_margin",)),
+        (evidence(-0.3, -0.16, unmeasured=0.5), "reject", ("worse_than_margin",)),
+        (evidence(-0.04, 0.1, unmeasured=1.0), "promote", ("noninferior",)),
         (evidence(None, None), "hold", ("too_few_pairs",)),
         (evidence(None, None, n=0), "hold", ("no_scored_pairs",)),
     ],
@@ -74,10 +82,3 @@ def test_an_alpha_that_proves_nothing_is_refused():
     for alpha in (0.0, 0.5, float("nan")):
         with pytest.raises(UsageError, match="alpha"):
             DecisionRule(margin=0.02, alpha=alpha)
-
-
-def test_few_unscored_pairs_do_no_harm_and_many_may():
-    options = {"margin": 0.02, "alpha": 0.025}
-    assert unscored_harmless(3, 4, 1000, 5, **options)
-    assert not unscored_harmless(3, 4, 1000, 30, **options)
-    assert unscored_harmless(90, 4, 1000, 30, **options)

@@ -25,6 +25,7 @@ def test_clustered_slices_count_units_and_one_unit_says_nothing():
         pairs,
         slices={"language": values},
         clusters=[f"u{i}" for i in range(910)] + ["one user"] * 90,
+        whole_units=True,
     )
     assert {part.name: part.harmed for part in alone.slices} == {"language=de": True, "language=en": False}
     lonely = next(part for part in together.slices if part.name == "language=de")

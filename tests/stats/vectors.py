@@ -12,7 +12,6 @@ from freehold.stats import (
     continuous,
     exact,
     judges,
-    missing,
     power,
     rules,
     sequential,
@@ -41,10 +40,6 @@ def newcombe(i):
     return _estimate(cross_checks.newcombe_ci(i["both"], i["wins"], i["losses"], i["neither"], _alpha(i)))
 
 
-def mcnemar(i):
-    return binary.mcnemar(i["wins"], i["losses"])._asdict()
-
-
 def noninferiority_test(i):
     return exact.noninferiority_test(i["wins"], i["losses"], i["n"], i["margin"])._asdict()
 
@@ -53,29 +48,6 @@ def paired_t_ci(i):
     return continuous.paired_t_ci(
         np.array(i["differences"], dtype=float), alpha=_alpha(i), margin=i.get("margin", 0.0)
     )._asdict()
-
-
-def bca_ci(i):
-    d = np.array(i["differences"], dtype=float)
-    result = continuous.bootstrap(d, alpha=_alpha(i), resamples=60_000, seed=1)
-    return {
-        "estimate": d.mean(),
-        "lower": result.bca_lower,
-        "upper": result.bca_upper,
-        "acceleration": result.acceleration,
-        "studentised_lower": result.studentised_lower,
-        "studentised_upper": result.studentised_upper,
-    }
-
-
-def sign_flip(i):
-    return {
-        "p_value": continuous.sign_flip_permutation(
-            np.array(i["differences"], dtype=float),
-            margin=i.get("margin", 0.0),
-            alternative=i.get("alternative", "greater"),
-        )
-    }
 
 
 def cluster_robust_mean(i):
@@ -211,12 +183,21 @@ def e_detectors(i):
 
 
 def worst_case_bounds(i):
-    unscored = missing.Unscored(
-        i["unscored_candidate_only"], i["unscored_incumbent_only"], i["unscored_both"]
+    counts = [i[f"unscored_{side}"] for side in ("candidate_only", "incumbent_only", "both")]
+    lost = [(1.0, None)] * counts[0] + [(None, 1.0)] * counts[1] + [(None, None)] * counts[2]
+    ties = i["n_scored_pairs"] - i["wins"] - i["losses"]
+    pairs = [(0.0, 1.0)] * i["wins"] + [(1.0, 0.0)] * i["losses"] + [(1.0, 1.0)] * ties + lost
+    found = compare_scores(
+        [str(row) for row in range(len(pairs))],
+        [x for x, _ in pairs],
+        [y for _, y in pairs],
+        rules.DecisionRule(margin=0.05, alpha=_alpha(i)),
     )
-    return missing.worst_case_bounds(
-        i["wins"], i["losses"], i["n_scored_pairs"], unscored.total, alpha=_alpha(i)
-    )._asdict()
+    return {
+        "estimate": found.difference,
+        "lower_worst": found.lower_worst,
+        "share_unscored": 1 - found.n / found.n_items,
+    }
 
 
 def paired_binary_verdict(i):
@@ -227,7 +208,6 @@ def paired_binary_verdict(i):
         rules.DecisionRule(margin=i["margin"], alpha=_alpha(i)),
         unscored_pairs=i.get("unscored_pairs", 0),
         min_pairs_promote=i.get("min_pairs_promote", 30),
-        max_unscored_share=i.get("max_unscored_share"),
         guard_up_to_n=i.get("exact_guard_up_to_n", 2000),
     )._asdict()
 
@@ -251,7 +231,7 @@ def paired_items_verdict(i):
         rules.DecisionRule(margin=i["margin"], alpha=_alpha(i)),
     )
     verdict = paired_binary_verdict(i | counts | {"unscored_pairs": len(pairs) - len(scored)})
-    defaults = i.get("min_pairs_promote", 30) == 30 and i.get("max_unscored_share") == i["margin"] / 4
+    defaults = i.get("min_pairs_promote", 30) == 30
     if defaults and whole.reasons[0] != "margin_not_below_incumbent":
         assert (whole.verdict, whole.reasons[0]) == (verdict["verdict"], verdict["reason"])
     assert (whole.n, whole.b_only, whole.a_only) == (len(scored), wins, losses)
@@ -300,11 +280,8 @@ def slice_harm(i):
 METHODS = {
     "tango_ci": tango_ci,
     "newcombe_square_and_add_ci": newcombe,
-    "mcnemar": mcnemar,
     "noninferiority_test": noninferiority_test,
     "paired_t_ci": paired_t_ci,
-    "bca_ci": bca_ci,
-    "sign_flip_permutation": sign_flip,
     "cluster_robust_mean": cluster_robust_mean,
     "noninferiority_n_binary": noninferiority_n_binary,
     "superiority_n_binary": superiority_n_binary,
@@ -328,3 +305,13 @@ METHODS = {
     "paired_continuous_verdict_zero_variance": zero_variance_verdict,
     "slice_harm": slice_harm,
 }
+
+LEFT_OUT = {"mcnemar", "bca_ci", "sign_flip_permutation"}
+"""Methods that decided nothing, and are no part of freehold."""
+
+
+def is_other_rule(vector):
+    """Whether a vector is of a rule that forgives some unscored pairs, as freehold does not."""
+    unscored = vector["inputs"].get("unscored_pairs", 0)
+    items = vector["inputs"].get("n_scored_pairs", 0) + unscored
+    return 0 < unscored <= vector["inputs"].get("max_unscored_share", 0) * items

@@ -64,18 +64,17 @@ def compare(
     were compared, this time included. Raises `UsageError`, `InputError`.
     """
     from freehold.stats.compare import ScoreContext
-    from freehold.stats.continuous import Resampling
     from freehold.stats.rules import DecisionRule
     from freehold.workflows.prove.compare import compare_file, compare_values
 
     rule = DecisionRule(margin=margin, alpha=alpha, lo=bounds[0], hi=bounds[1])
-    context, resampling = ScoreContext(looks=looks), Resampling(seed)
+    context = ScoreContext(looks=looks)
     if isinstance(pairs, str | PathLike):
         if clusters is not None or isinstance(slices, Mapping):
             raise UsageError(
                 "a file names clusters and slices itself", hint="give names of its fields as slices"
             )
-        return compare_file(Path(pairs), rule, slices=slices, context=context, resampling=resampling)
+        return compare_file(Path(pairs), rule, slices=slices, context=context, seed=seed)
     if not isinstance(slices, Mapping) and slices:
         raise UsageError("values are sliced by values", hint='slices={"language": ["de", "en", …]}')
     scores = list(pairs)
@@ -88,7 +87,7 @@ def compare(
         clusters=clusters,
         slices=slices if isinstance(slices, Mapping) else None,
         context=context,
-        resampling=resampling,
+        seed=seed,
     )
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from freehold.datasets import near
 from freehold.datasets.asked import asked_context
-from freehold.datasets.identity import question_id
 from freehold.late import np
 from freehold.types.dataset import Sample
+from freehold.types.identity import question_id
 
 if TYPE_CHECKING:
     import numpy.typing as npt

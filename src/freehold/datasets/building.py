@@ -19,7 +19,6 @@ from freehold.datasets import near
 from freehold.datasets.asked import all_asked as all_asked
 from freehold.datasets.asked import asked_context
 from freehold.datasets.asked import normalized_question as normalized_question
-from freehold.datasets.identity import item_key, question_id
 from freehold.datasets.linking import linked_samples
 from freehold.datasets.recipe import Recipe as Recipe
 from freehold.datasets.sampling import Rows, SampleSpool, calls_unoffered, with_id
@@ -33,6 +32,7 @@ from freehold.datasets.writing import samples as samples
 from freehold.datasets.writing import write as write
 from freehold.late import np
 from freehold.types.dataset import SPLITS, NearDuplicates, Sample, SplitName
+from freehold.types.identity import item_key, question_id
 from freehold.types.trace import Trace
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from freehold.datasets.identity import question_id, stated_at
 from freehold.datasets.recipe import Recipe
 from freehold.datasets.sampling import PERIODS, SampleSpool, recorded_answer, sample_of
 from freehold.datasets.sessions import SessionIndex, request_chain
 from freehold.types.dataset import Sample
+from freehold.types.identity import question_id, stated_at
 from freehold.types.trace import Trace
 
 

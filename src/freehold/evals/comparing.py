@@ -14,6 +14,7 @@ from freehold.stats.rules import DecisionRule
 from freehold.types.dataset import Sample
 from freehold.types.evaluated import Disagreement
 from freehold.types.evaluation import Comparison, EvalResult, Task
+from freehold.types.identity import answer_id, looked_at
 from freehold.types.record import content_id
 
 
@@ -61,7 +62,7 @@ def compare(
     for name, column in (("incumbent", incumbent), ("candidate", candidate)):
         if [one.sample_id for one in column] != [one.id for one in samples]:
             raise UsageError(f"the {name}'s results are not in the samples' order")
-    groups = [sample.group for sample in samples]
+    units, heavy = _units(results)
     own = slices or {}
     declared = {name: slice_values(name, samples) for name in task.slices if name not in own}
     paired = compare_scores(
@@ -69,7 +70,8 @@ def compare(
         [one.score.value for one in incumbent],
         [one.score.value for one in candidate],
         DecisionRule(margin=task.margin, alpha=task.alpha, lo=scale.lo, hi=scale.hi),
-        clusters=groups if any(group is not None for group in groups) else None,
+        clusters=units,
+        capped=heavy,
         slices={**declared, **own},
         context=context,
     )
@@ -85,6 +87,32 @@ def compare(
         incumbent_format_failures=sum(not one.score.format_ok for one in incumbent),
         candidate_format_failures=sum(not one.score.format_ok for one in candidate),
     )
+
+
+def _units(results: SideBySide) -> tuple[list[str] | None, list[bool] | None]:
+    """Each item's independent unit and whether it is a declared one; None where every item is its own.
+
+    The same question with the same right answer again is no further evidence: it keeps its weight in the mean, and
+    counts as one unit. Items of a declared group are of that group's.
+    """
+    samples = results.samples
+    same = [
+        f"{looked_at(sample)}:{answer_id(reference).hex()}" if question(sample) else sample.id
+        for sample, reference in zip(samples, results.references, strict=True)
+    ]
+    often = Counter(same)
+    declared = [sample.group is not None for sample in samples]
+    if not any(declared) and len(often) == len(samples):
+        return None, None
+    units = [
+        f"group:{sample.group}"
+        if sample.group is not None
+        else f"item:{key}"
+        if often[key] > 1
+        else f"row:{row}"
+        for row, (sample, key) in enumerate(zip(samples, same, strict=True))
+    ]
+    return units, declared
 
 
 def _fault_notes(incumbent: Sequence[EvalResult], candidate: Sequence[EvalResult]) -> list[str]:

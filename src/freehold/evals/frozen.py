@@ -104,6 +104,12 @@ def references_kind(samples: Sequence[Sample]) -> References:
     return "gold" if with_gold == len(samples) else "mixed" if with_gold else "incumbent"
 
 
+def unmeasured(samples: Sequence[Sample], repeats: Mapping[str, Sequence[str]]) -> float:
+    """Share of samples whose right answer is the incumbent's only one, so that it is right by construction."""
+    alone = sum(sample.gold is None and sample.id not in repeats for sample in samples)
+    return alone / len(samples) if samples else 0.0
+
+
 def reference_notes(samples: Sequence[Sample], repeats: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """What a reader must know about the references."""
     without = [sample for sample in samples if sample.gold is None]

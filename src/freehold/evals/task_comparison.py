@@ -89,6 +89,7 @@ async def compare_by_task(
         kind = scorer_class(task.scorer)
         slices = kind.own_slices(task.options, results.samples, results.references)
         notes = (*notes, *kind.own_notes(task.options, results.incumbent, results.candidate))
+    context = replace(context, whole_units=task.scorer == "turn")
     comparison = compare(
         results, task, made_from=made_from, notes=notes, scale=scale, context=context, slices=slices
     )
@@ -116,7 +117,7 @@ def _graded(
         else Score(value=other.score.value - one.score.value)
         for one, other in zip(results.incumbent, results.candidate, strict=True)
     ]
-    found, notes = calibrated(results.samples, differences, human, task.alpha)
+    found, notes = calibrated(results.samples, differences, human, margin=task.margin, alpha=task.alpha)
     related = same_family(options.model, results.incumbent_name)
     if related:
         notes.append(f"The judge {options.model} is of the incumbent's own family and may favour it.")

@@ -12,11 +12,11 @@ from functools import partial
 from typing import NamedTuple
 
 from freehold.late import np
-from freehold.stats import missing, rules
 from freehold.stats import power as planner
+from freehold.stats import rules
 from freehold.stats.binary import z_quantile
 from freehold.stats.inference import Inference
-from freehold.stats.pairs import ScoredPairs
+from freehold.stats.pairs import ScoredPairs, Unscored
 from freehold.stats.rules import DecisionRule
 from freehold.types.evaluation import SliceResult
 
@@ -37,7 +37,10 @@ SETTLED_BY_ITEMS = frozenset(
 """Obstacles that more held-out items remove."""
 
 WAYS_OUT: dict[str, str] = {
+    "gone_items_could_hide_harm": "Look at all items that were looked at before, or at none of them.",
     "unscored_pairs_could_hide_harm": "Score the unscored items: others beside them leave them as they are.",
+    "noise_could_explain_it": "Ask the incumbent again (freehold freeze --repeats 2), or import right answers: then "
+    "both models are compared alike.",
     "slice_harm": "Look at the losses in the harmed slice; training samples like them may mend it.",
     "judge_uncalibrated": "Label some items yourself (freehold label): a number of items does not calibrate a judge.",
     "judge_inconsistent": "Take another judge or a clearer rubric: this one says nothing sure of any number of items.",
@@ -190,8 +193,8 @@ def notes(
     )
 
 
-def _imbalance(unscored: missing.Unscored) -> Iterator[str]:
-    p = missing.imbalance_p(unscored)
+def _imbalance(unscored: Unscored) -> Iterator[str]:
+    p = unscored.imbalance_p
     if p < 0.01:
         yield (
             f"Unscored items fall unevenly on the two sides ({unscored.candidate_only} candidate only, "
@@ -206,8 +209,8 @@ def _limits(
     unscored = pairs.unscored.total
     if unscored:
         yield (
-            f"{unscored} of {pairs.n + unscored} pairs are unscored; the interval is over the others, "
-            "the worst case counts each of them as a loss."
+            f"{unscored} of {pairs.n + unscored} pairs are unscored. The interval is over the others; for a promote "
+            "each of them counts as lost."
         )
     if inference.lower is None:
         yield "All items belong to one cluster: there is one independent unit and no interval."

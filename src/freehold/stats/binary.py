@@ -1,4 +1,4 @@
-"""Paired binary scores: Tango's score interval and test, Wilson's limits, McNemar's tests.
+"""Paired binary scores: Tango's score interval and test, Wilson's limits.
 
 Everywhere `wins` counts the items only the candidate got right, `losses` those only the incumbent got
 right, `n` all scored pairs; a difference is candidate minus incumbent; `alpha` is one-sided.
@@ -32,17 +32,6 @@ class Estimate(NamedTuple):
     estimate: float | None
     lower: float | None
     upper: float | None
-
-
-class McNemar(NamedTuple):
-    """The four common forms of McNemar's test of *any* difference; `p_midp` is the one to report."""
-
-    p_exact: float
-    p_midp: float
-    chi2: float
-    p_asymptotic: float
-    chi2_cc: float
-    p_cc: float
 
 
 def tango_statistic(wins: Any, losses: Any, n: Any, difference: Any) -> Floats:
@@ -127,25 +116,3 @@ def wilson_limits(successes: float, n: float, alpha: float = 0.025) -> tuple[flo
 def sign_test_p(successes: int, n: int) -> float:
     """Exact two-sided p of H0: success and failure are equally likely. 1 without any trial."""
     return min(1.0, 2 * float(special.bdtr(min(successes, n - successes), n, 0.5))) if n else 1.0
-
-
-def mcnemar(wins: int, losses: int) -> McNemar:
-    """McNemar's test: is there any difference? Reported next to the interval, never used for the verdict.
-
-    No discordant pairs make every p equal 1.
-    """
-    discordant, fewer = wins + losses, min(wins, losses)
-    if discordant == 0:
-        return McNemar(1.0, 1.0, 0.0, 1.0, 0.0, 1.0)
-    tail = float(special.bdtr(fewer, discordant, 0.5))
-    point = tail - float(special.bdtr(fewer - 1, discordant, 0.5)) if fewer else 0.5**discordant
-    chi2 = (wins - losses) ** 2 / discordant
-    chi2_cc = (abs(wins - losses) - 1) ** 2 / discordant
-    return McNemar(
-        p_exact=min(1.0, 2 * tail),
-        p_midp=1 - point / 2 if wins == losses else 2 * tail - point,
-        chi2=chi2,
-        p_asymptotic=float(special.chdtrc(1, chi2)),
-        chi2_cc=chi2_cc,
-        p_cc=float(special.chdtrc(1, chi2_cc)),
-    )

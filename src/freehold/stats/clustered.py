@@ -4,9 +4,8 @@ The sandwich variance alone is not safe: with few discordant clusters it is too 
 22 % of simulated runs at 10 clusters where 2.5 % is promised. The limits used here are therefore the wider
 of the cluster-robust t interval and Tango's interval at the effective number of pairs.
 
-Sources: Liang & Zeger 1986, Biometrika 73:13; Obuchowski 1998, Statistics in Medicine 17:1495; Durkalski et
-al. 2003, Statistics in Medicine 22:2417; Cameron, Gelbach & Miller 2008, Review of Economics and Statistics
-90:414 (wild cluster bootstrap); Webb 2023 (six-point weights).
+Sources: Liang & Zeger 1986, Biometrika 73:13; Obuchowski 1998, Statistics in Medicine 17:1495; Cameron, Gelbach &
+Miller 2008, Review of Economics and Statistics 90:414 (bootstrap-t over clusters).
 """
 
 from __future__ import annotations
@@ -30,16 +29,16 @@ LARGEST_SHARE = 0.2
 _SMALL_ROOM = 4.0
 _UNEQUAL_WEIGHT = 16.0
 _UNSEEN_CLUMPS = 5.0
-_WILD_BELOW = 50
-_WEBB_BELOW = 12
-_WEBB = (-math.sqrt(1.5), -1.0, -math.sqrt(0.5), math.sqrt(0.5), 1.0, math.sqrt(1.5))
+_RESAMPLES = 1999
+_BATCH_CELLS = 2_000_000
+MOST_OF_A_UNIT = 5
+"""Items of one unit that count: with more, one heavy user carries a verdict (docs/decisions/020)."""
 
 
 class ClusterMean(NamedTuple):
     """Item-weighted mean of d with its cluster-robust standard error and the numbers that explain it.
 
-    `design_effect` compares the variance with that of independent items (None where d has no variance),
-    `icc_anova` is the one-way intraclass correlation, `durkalski_type_chi2` the clustered McNemar statistic.
+    `design_effect` compares the variance with that of independent items (None where d has no variance).
     """
 
     estimate: float
@@ -50,8 +49,6 @@ class ClusterMean(NamedTuple):
     clusters: int
     n: int
     design_effect: float | None
-    icc_anova: float | None
-    durkalski_type_chi2: float | None
     mean_weighted_size: float
     largest_share: float
 
@@ -91,6 +88,17 @@ def dense_codes(codes: Codes) -> Codes:
     return np.unique(codes, return_inverse=True)[1].astype(np.int64)
 
 
+def drawn(codes: Codes, draw: NDArray[Any], most: int = MOST_OF_A_UNIT) -> NDArray[np.bool_]:
+    """Which items count: of each cluster the `most` with the smallest `draw`, a hash of their ids."""
+    order = np.lexsort((draw, codes))
+    ordered = codes[order]
+    first = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))
+    place = np.arange(len(codes)) - np.repeat(first, np.diff(np.append(first, len(codes))))
+    kept = np.zeros(len(codes), dtype=bool)
+    kept[order] = place < most
+    return kept
+
+
 def cluster_robust_mean(codes: Codes, d: Floats, *, alpha: float = 0.025) -> ClusterMean:
     """``V = K/(K-1) sum (D_k - mean m_k)^2 / n^2`` and t with K - 1 degrees of freedom (K >= 2)."""
     codes, d = np.asarray(codes, dtype=np.int64), np.asarray(d, dtype=float)
@@ -107,14 +115,6 @@ def cluster_robust_mean(codes: Codes, d: Floats, *, alpha: float = 0.025) -> Clu
     spread = float(np.square(d - d.mean()).sum())
     independent = spread / n / n
     weighted_size = float((sizes**2).sum() / n)
-    icc = None
-    if n > k and spread > 0:
-        between = float((sizes * (sums / sizes - estimate) ** 2).sum())
-        mean_square_between, mean_square_within = between / (k - 1), max(spread - between, 0) / (n - k)
-        size0 = (n - weighted_size) / (k - 1)
-        total = mean_square_between + (size0 - 1) * mean_square_within
-        icc = (mean_square_between - mean_square_within) / total if total > 0 else None
-    null_variance = k / (k - 1) * float((sums**2).sum())
     return ClusterMean(
         estimate=estimate,
         se=se,
@@ -124,8 +124,6 @@ def cluster_robust_mean(codes: Codes, d: Floats, *, alpha: float = 0.025) -> Clu
         clusters=k,
         n=n,
         design_effect=variance / independent if independent > 0 else None,
-        icc_anova=icc,
-        durkalski_type_chi2=float(sums.sum()) ** 2 / null_variance if null_variance > 0 else None,
         mean_weighted_size=weighted_size,
         largest_share=float(sizes.max() / n),
     )
@@ -204,75 +202,39 @@ def clump_limits(codes: Codes, d: Floats, limits: ClusteredLimits, *, alpha: flo
     return Estimate(limits.estimate, float(low), float(high))
 
 
-def wild_cluster_p(
-    codes: Codes, d: Floats, *, null: float, draws: int = 9999, seed: int = 0, alternative: str = "greater"
-) -> float:
-    """Wild cluster bootstrap-t p-value with the null imposed: is the mean above (below) `null`?
+def bootstrap_limits(
+    codes: Codes, d: Floats, *, alpha: float = 0.025, seed: int = 0
+) -> tuple[float, float] | None:
+    """Studentised limits of the mean from whole clusters drawn with replacement; None without variance.
 
-    Rademacher weights, Webb's six points below 12 clusters. The clusters are taken in an order that depends
-    on their values only, so the order of the items changes nothing.
+    Clusters are taken in an order that depends on their values only, and both models' views are drawn alike, so that
+    the order of the items changes nothing and exchanging the models mirrors the limits.
     """
-    sizes = np.bincount(codes).astype(float)
-    keep = sizes > 0
-    sums, sizes = np.bincount(codes, weights=d)[keep], sizes[keep]
-    order = np.lexsort((sums.round(12), sizes))
-    sums, sizes = sums[order], sizes[order]
-    n, k = float(sizes.sum()), len(sizes)
-    under_null = sums - null * sizes
-    rng = np.random.default_rng(seed)
-    weights = (
-        rng.choice(_WEBB, size=(draws, k)) if k < _WEBB_BELOW else rng.choice((-1.0, 1.0), size=(draws, k))
-    )
-
-    def t_of(totals: Floats) -> Floats:
-        means = totals.sum(axis=-1, keepdims=True) / n
-        spread = np.sqrt(((totals - means * sizes) ** 2).sum(axis=-1)) / n
+    sizes, sums = np.bincount(codes).astype(float), np.bincount(codes, weights=d)
+    order, mirror = np.lexsort((sums.round(12), sizes)), np.lexsort((-sums.round(12), sizes))
+    plain, other = sums[order].round(12), -sums[mirror].round(12)
+    differs = np.flatnonzero(plain != other)
+    mirrored = bool(len(differs)) and bool(plain[differs[0]] < other[differs[0]])
+    sizes, sums = (sizes[mirror], -sums[mirror]) if mirrored else (sizes[order], sums[order])
+    k, mean = len(sizes), float(sums.sum() / sizes.sum())
+    residuals = sums - mean * sizes
+    spread = math.sqrt(float((residuals**2).sum())) / float(sizes.sum())
+    if spread <= 0:
+        return None
+    rng, found = np.random.default_rng(seed), []
+    rows = max(1, _BATCH_CELLS // k)
+    for start in range(0, _RESAMPLES, rows):
+        picked = rng.integers(0, k, size=(min(rows, _RESAMPLES - start), k), dtype=np.uint32)
+        off, size = residuals[picked], sizes[picked]
+        n = size.sum(axis=1)
+        moved = off.sum(axis=1) / n
+        squares = np.square(off - moved[:, None] * size).sum(axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            t = means[..., 0] / spread
-        return np.where(np.isnan(t), 0.0, t)
-
-    observed = float(t_of(under_null))
-    simulated = t_of(weights * under_null)
-    slack = 1e-12 * max(1.0, abs(observed))
-    if alternative == "less":
-        hits = np.count_nonzero(simulated <= observed + slack)
-    else:
-        hits = np.count_nonzero(simulated >= observed - slack)
-    return float((1 + hits) / (1 + draws))
-
-
-def wild_cluster_limits(
-    codes: Codes, d: Floats, *, alpha: float = 0.025, draws: int = 1999, seed: int = 0, reach: float = 1.0
-) -> tuple[float, float]:
-    """Limits by inverting the wild cluster bootstrap: the nulls that are not rejected at `alpha`.
-
-    Both models' views are inverted on the same draws, so exchanging them mirrors the limits.
-    """
-    if _mirrored(codes, d):
-        low, high = wild_cluster_limits(codes, -d, alpha=alpha, draws=draws, seed=seed, reach=reach)
-        return -high, -low
-    mean = cluster_robust_mean(codes, d, alpha=alpha)
-
-    def solve(outer: float, alternative: str) -> float:
-        inner = mean.estimate
-        for _ in range(16):
-            middle = (inner + outer) / 2
-            p = wild_cluster_p(codes, d, null=middle, draws=draws, seed=seed, alternative=alternative)
-            if p <= alpha:
-                outer = middle
-            else:
-                inner = middle
-        return outer
-
-    return solve(-reach, "greater"), solve(reach, "less")
-
-
-def _mirrored(codes: Codes, d: Floats) -> bool:
-    """Whether -d comes first in the order that does not depend on who is called the candidate."""
-    sizes, sums = np.bincount(codes), np.bincount(codes, weights=d).round(12)
-    plain = sorted(zip(sizes.tolist(), sums.tolist(), strict=True))
-    mirror = sorted(zip(sizes.tolist(), (-sums).tolist(), strict=True))
-    return plain < mirror
+            found.append(np.where(squares > 0, moved * n / np.sqrt(squares), 0.0))
+    upper_t, lower_t = np.quantile(np.concatenate(found), [1 - alpha, alpha])
+    root = math.sqrt(k / (k - 1))  # both sides of the ratio lack it
+    low, high = mean - float(upper_t) * spread * root, mean - float(lower_t) * spread * root
+    return (-high, -low) if mirrored else (low, high)
 
 
 def clustered_continuous_limits(
@@ -287,7 +249,7 @@ def clustered_continuous_limits(
 ) -> tuple[MeanLimits, ClusterMean]:
     """Limits for clustered differences that are not binary.
 
-    Cluster-robust t; below 50 clusters also the wild cluster bootstrap. Without variance, or with fewer
+    The wider of cluster-robust t and the bootstrap over clusters. Without variance, or with fewer
     than 10 clusters that hold a difference other than 0, also the score interval at the effective n.
     """
     d = np.asarray(d, dtype=float)
@@ -303,10 +265,10 @@ def clustered_continuous_limits(
     parts["cluster_robust_t"] = (mean.lower, mean.upper)
     method = "cluster-robust t"
     p = float(special.stdtr(mean.df, -(mean.estimate + margin) / mean.se)) if mean.se > 0 else 1.0
-    if mean.clusters < _WILD_BELOW and mean.se > 0:
-        parts["wild_cluster"] = wild_cluster_limits(codes, d, alpha=alpha, seed=seed, reach=reach)
-        p = max(p, wild_cluster_p(codes, d, null=-margin, seed=seed))
-        method = "cluster-robust t and wild cluster bootstrap"
+    found = bootstrap_limits(codes, d, alpha=alpha, seed=seed)
+    if found is not None:
+        parts["cluster_bootstrap"] = found
+        method = "cluster-robust t and bootstrap over clusters"
     moved = len(np.unique(np.asarray(codes)[d != 0]))
     if moved < FEW_NONZERO or mean.se == 0:
         effect = design_effect_used(mean)

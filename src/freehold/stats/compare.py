@@ -7,29 +7,34 @@ the same result, whatever the order of the items.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from freehold.errors import UsageError
 from freehold.late import np
 from freehold.stats import advice, rules
-from freehold.stats.binary import Floats, mcnemar
+from freehold.stats.binary import Floats
 from freehold.stats.clustered import (
     LARGEST_SHARE,
     MIN_CLUSTERS_PROMOTE,
     MIN_CLUSTERS_REJECT,
+    MOST_OF_A_UNIT,
     Codes,
+    drawn,
     encode_clusters,
 )
-from freehold.stats.continuous import Resampling
-from freehold.stats.inference import Inference, WorstLimits, infer, worst_case
+from freehold.stats.inference import Inference, WorstCase, infer, worst_case
 from freehold.stats.judges import JudgeEvidence
 from freehold.stats.pairs import ScoredPairs, scored_pairs
 from freehold.stats.rules import DecisionRule
 from freehold.stats.slicing import compare_slices
 from freehold.types.evaluation import PairedResult, SliceResult
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 MIN_PAIRS_REJECT = 10
 """Independent pairs below which scores that are not binary reject nothing; counts have the exact guard."""
@@ -41,16 +46,22 @@ class ScoreContext:
 
     `self_noise` is the share of items on which two runs of the incumbent differ, `judge` what is known about
     the model judge that scored (None: none did), `looks` how often these items were evaluated for this route,
-    this time included. `informs`: the look was planned for something else, so this comparison may not promote.
+    this time included, `gone` how many items an earlier look was at that are not among these. `informs`: the look was
+    planned for something else, so this comparison may not promote. `unmeasured` is the share of items whose right
+    answer is the incumbent's own single one (`Evidence`). `whole_units`: the clusters are sessions, which are judged
+    whole; else at most `MOST_OF_A_UNIT` items of each count.
     """
 
     self_noise: float | None = None
     judge: JudgeEvidence | None = None
     looks: int = 1
     informs: bool = False
+    whole_units: bool = False
+    gone: int = 0
+    unmeasured: float = 0.0
 
 
-_NOTHING_KNOWN, _RESAMPLING = ScoreContext(), Resampling()
+_NOTHING_KNOWN = ScoreContext()
 
 
 def compare_scores(
@@ -60,13 +71,15 @@ def compare_scores(
     rule: DecisionRule,
     *,
     clusters: Sequence[str | None] | None = None,
+    capped: Sequence[bool] | None = None,
     slices: Mapping[str, Sequence[str | None]] | None = None,
     context: ScoreContext = _NOTHING_KNOWN,
-    resampling: Resampling = _RESAMPLING,
+    seed: int = 0,
 ) -> PairedResult:
     """Compare scores of the same items; None is an unscored item. Higher is better, in the rule's range.
 
-    `clusters` names each item's independent unit (None: a unit of its own). `slices` maps a declared field
+    `clusters` names each item's independent unit (None: a unit of its own), of which at most `MOST_OF_A_UNIT` items
+    count, but for those that are not `capped` (None: all are). `slices` maps a declared field
     to its value per item (None: in no slice).
 
     Raises `UsageError` for duplicate ids, columns of unequal length, NaN and scores outside the range.
@@ -81,13 +94,22 @@ def compare_scores(
         twice = next(name for name in ids if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise UsageError(f"id {twice!r} occurs more than once", hint="an item may be compared only once")
     x, y = _column(incumbent, "incumbent", ids, rule), _column(candidate, "candidate", ids, rule)
-    codes = None
+    codes = counted = None
     if clusters is not None:
         _same_length("clusters", clusters, n_items)
         codes = encode_clusters([f"\0{row}" if name is None else name for row, name in enumerate(clusters)])
+        counted = drawn(codes, np.array([draw_of(name) for name in ids], dtype=np.uint64))
+        if capped is not None:
+            _same_length("capped", capped, n_items)
+            counted |= ~np.asarray(capped, dtype=bool)
     for name, values in (slices or {}).items():
         _same_length(f"slice {name}", values, n_items)
-    return compare_arrays(x, y, rule, codes=codes, slices=slices, context=context, resampling=resampling)
+    return compare_arrays(x, y, rule, codes=codes, counted=counted, slices=slices, context=context, seed=seed)
+
+
+def draw_of(id: str | int) -> int:
+    """A number by which an item is drawn from its cluster: a hash of its id, so that it is fixed before any score."""
+    return int.from_bytes(hashlib.blake2b(str(id).encode(), digest_size=8).digest(), "big")
 
 
 def compare_arrays(
@@ -96,18 +118,24 @@ def compare_arrays(
     rule: DecisionRule,
     *,
     codes: Codes | None = None,
+    counted: npt.NDArray[np.bool_] | None = None,
     slices: Mapping[str, Sequence[str | None]] | None = None,
     context: ScoreContext = _NOTHING_KNOWN,
-    resampling: Resampling = _RESAMPLING,
+    seed: int = 0,
 ) -> PairedResult:
-    """`compare_scores` on checked columns: float arrays in which NaN stands for unscored."""
+    """`compare_scores` on checked columns: float arrays in which NaN stands for unscored. `counted` marks the
+    items that count (None: all)."""
+    everyone = None
+    if codes is not None and counted is not None and not context.whole_units and not counted.all():
+        everyone = y - x
+        x, y, codes = x[counted], y[counted], codes[counted]
+        rows = np.flatnonzero(counted).tolist()
+        slices = {name: [values[row] for row in rows] for name, values in (slices or {}).items()}
     pairs = scored_pairs(x, y, codes=codes, reach=rule.reach)
     headline = None if context.judge is None else context.judge.headline
-    inference = infer(pairs.d, pairs.codes, rule, binary=pairs.binary, resampling=resampling).calibrated(
-        headline
-    )
+    inference = infer(pairs.d, pairs.codes, rule, binary=pairs.binary, seed=seed).calibrated(headline)
     corrected = headline if inference.as_judged is not None else None
-    worst = worst_case(pairs, rule, seed=resampling.seed)
+    worst = worst_case(pairs, rule, inference, gone=context.gone, seed=seed)
     sliced = compare_slices(pairs, slices or {}, rule)
     decision = rules.decide(_evidence(pairs, rule, inference, worst, sliced, context))
     # What a judge's scores would need says nothing about what labels need.
@@ -142,21 +170,21 @@ def compare_arrays(
         p_reject=inference.p_reject,
         a_only=pairs.losses if counts else None,
         b_only=pairs.wins if counts else None,
-        p_mcnemar=mcnemar(pairs.wins, pairs.losses).p_midp if counts and inference.mean is None else None,
-        p_sign_flip=inference.p_sign_flip,
         smallest_detectable=outlook.smallest_detectable,
         margin_excluded=None if inference.lower is None or inference.lower >= 0 else -inference.lower,
         needed_n=outlook.needed_n,
         verdict=decision.outcome,
         reasons=decision.reasons,
         slices=sliced,
-        notes=advice.notes(pairs, rule, inference, decision, outlook, sliced),
+        notes=(
+            *advice.notes(pairs, rule, inference, decision, outlook, sliced),
+            *(() if everyone is None else (_all_items(everyone, len(x)),)),
+        ),
         intervals=inference.parts,
         design_effect=None if inference.mean is None else inference.design_effect,
-        icc=None if inference.mean is None else inference.mean.icc_anova,
         lower_worst=worst.lower,
-        upper_best=worst.upper,
         self_noise=context.self_noise,
+        unmeasured=context.unmeasured,
         power_ceiling=outlook.power_ceiling,
         error_ratio=advice.error_ratio(pairs.incumbent_mean, rule) if pairs.binary else None,
         binary=pairs.binary,
@@ -166,8 +194,8 @@ def compare_arrays(
 def outcome_of(x: Floats, y: Floats, rule: DecisionRule, *, codes: Codes | None = None) -> rules.Outcome:
     """The outcome `compare_arrays` comes to without slices, and nothing of what stands beside it."""
     pairs = scored_pairs(x, y, codes=codes, reach=rule.reach)
-    inference = infer(pairs.d, pairs.codes, rule, binary=pairs.binary, resampling=_RESAMPLING)
-    worst = worst_case(pairs, rule, seed=_RESAMPLING.seed)
+    inference = infer(pairs.d, pairs.codes, rule, binary=pairs.binary, seed=0)
+    worst = worst_case(pairs, rule, inference, seed=0)
     return rules.decide(_evidence(pairs, rule, inference, worst, (), _NOTHING_KNOWN)).outcome
 
 
@@ -175,12 +203,11 @@ def _evidence(
     pairs: ScoredPairs,
     rule: DecisionRule,
     inference: Inference,
-    worst: WorstLimits,
+    worst: WorstCase,
     sliced: Sequence[SliceResult],
     context: ScoreContext,
 ) -> rules.Evidence:
     n, clusters = pairs.n, inference.clusters
-    unscored, items = pairs.unscored.total, len(pairs.scored)
     vetoes, blocks = [], []
     if any(part.harmed for part in sliced):
         vetoes.append("slice_harm")
@@ -209,11 +236,24 @@ def _evidence(
         enough_to_reject=pairs.binary or n >= MIN_PAIRS_REJECT
         if clusters is None
         else clusters >= MIN_CLUSTERS_REJECT,
-        # The worst case is of the judge's scores: where labels correct them it says nothing.
-        unscored_harmless=(unscored / items if items else 0.0) <= rule.unit_margin / 4
-        or (worst.holds and inference.as_judged is None),
+        lost_harmless=worst.holds,
+        lost=tuple(
+            code
+            for code, count in (("unscored_pairs", pairs.unscored.total), ("gone_items", context.gone))
+            if count
+        ),
+        unmeasured=context.unmeasured,
         vetoes=tuple(vetoes),
         blocks=tuple(blocks),
+    )
+
+
+def _all_items(differences: Floats, counted: int) -> str:
+    known = differences[~np.isnan(differences)]
+    mean = f"{float(np.sort(known).mean()):+.4f}" if len(known) else "not known"
+    return (
+        f"Of each unit at most {MOST_OF_A_UNIT} items count, drawn by their ids: {counted:,} of {len(differences):,}. "
+        f"So no heavy user carries the verdict. Over all items the difference is {mean}."
     )
 
 

@@ -6,8 +6,8 @@ the two models alike, so that exchanging them mirrors the interval exactly.
 Covered: independent differences in a declared range. Not covered: clusters (`clustered`), pairs whose
 scores are all at the ends of the range (`binary`).
 
-Sources: Efron 1987, JASA 82:171 (BCa); Hall 1992, The Bootstrap and Edgeworth Expansion (studentised
-bootstrap and its expansion); Waudby-Smith & Ramdas 2024, JRSS-B 86:1 (bounded means by betting).
+Sources: Hall 1992, The Bootstrap and Edgeworth Expansion (studentised bootstrap and its expansion); Waudby-Smith &
+Ramdas 2024, JRSS-B 86:1 (bounded means by betting).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 from freehold.late import np, special
 from freehold.stats.binary import Floats, tango_limits, z_quantile
 
-RESAMPLES = 9999
+RESAMPLES = 2999
 EXPANSION_ABOVE_N = 50_000  # the bootstrap's own large-sample expansion takes over
 _BATCH_CELLS = 4_000_000
 _FEW_VALUES = 24
@@ -26,13 +26,6 @@ _MAX_DROPPED = 0.01
 FEW_NONZERO = 10
 BOOTSTRAP_FROM_N = 30
 _SAME = 1e-9  # losses whose sizes are closer than this are of one size
-
-
-class Resampling(NamedTuple):
-    """How bootstrap limits are drawn: the same seed and number of resamples give the same limits."""
-
-    seed: int = 0
-    resamples: int = RESAMPLES
 
 
 class TInterval(NamedTuple):
@@ -43,17 +36,6 @@ class TInterval(NamedTuple):
     lower: float
     upper: float
     p_noninferiority: float
-
-
-class Bootstrap(NamedTuple):
-    """BCa limits, acceleration, studentised limits (None: unusable) and the share of resamples dropped."""
-
-    bca_lower: float | None
-    bca_upper: float | None
-    acceleration: float
-    studentised_lower: float | None
-    studentised_upper: float | None
-    dropped: float
 
 
 class MeanLimits(NamedTuple):
@@ -82,43 +64,25 @@ def paired_t_ci(d: Floats, *, alpha: float = 0.025, margin: float = 0.0) -> TInt
     return TInterval(mean, se, mean - half, mean + half, p)
 
 
-def bootstrap(
-    d: Floats, *, alpha: float = 0.025, resamples: int = RESAMPLES, seed: int | np.random.Generator = 0
-) -> Bootstrap:
-    """BCa and studentised bootstrap of the mean of d, from the same resamples."""
+def studentised_limits(
+    d: Floats, *, alpha: float = 0.025, seed: int | np.random.Generator = 0
+) -> tuple[float, float] | None:
+    """Studentised (bootstrap-t) limits of the mean of d; None where more than 1 % of resamples have no variance."""
     d, mirrored = _canonical(np.asarray(d, dtype=float))
     n, mean = len(d), float(d.mean())
     centred = d - mean
     m2 = float((centred**2).sum())
     if m2 <= 0 or d[0] == d[-1]:
-        return Bootstrap(None, None, 0.0, None, None, 1.0)
-    # The jackknife of a mean is linear in d, so the acceleration needs no resampling.
-    acceleration = float((centred**3).sum()) / (6 * m2**1.5)
-    means, sds = _resample(centred, resamples, np.random.default_rng(seed))
-
-    below = (np.count_nonzero(means < 0) + np.count_nonzero(means == 0) / 2) / resamples
-    bias = float(special.ndtri(min(max(below, 0.5 / resamples), 1 - 0.5 / resamples)))
-    levels = []
-    for quantile in (-z_quantile(alpha), z_quantile(alpha)):
-        shifted = bias + quantile
-        levels.append(float(special.ndtr(bias + shifted / (1 - acceleration * shifted))))
-    bca = mean + np.quantile(means, levels)
-
+        return None
+    means, sds = _resample(centred, np.random.default_rng(seed))
     usable = sds > 1e-12 * math.sqrt(m2)
-    dropped = 1 - float(usable.mean())
-    low = high = None
-    if dropped <= _MAX_DROPPED:
-        se = math.sqrt(m2 / (n - 1) / n)
-        t = means[usable] / (sds[usable] / math.sqrt(n))
-        upper_t, lower_t = np.quantile(t, [1 - alpha, alpha])
-        low, high = mean - float(upper_t) * se, mean - float(lower_t) * se
-    bca_low, bca_high = float(bca[0]), float(bca[1])
-    if mirrored:
-        acceleration = -acceleration
-        bca_low, bca_high = -bca_high, -bca_low
-        if low is not None and high is not None:
-            low, high = -high, -low
-    return Bootstrap(bca_low, bca_high, acceleration, low, high, dropped)
+    if 1 - float(usable.mean()) > _MAX_DROPPED:
+        return None
+    se = math.sqrt(m2 / (n - 1) / n)
+    t = means[usable] / (sds[usable] / math.sqrt(n))
+    upper_t, lower_t = np.quantile(t, [1 - alpha, alpha])
+    low, high = mean - float(upper_t) * se, mean - float(lower_t) * se
+    return (-high, -low) if mirrored else (low, high)
 
 
 def _canonical(d: Floats) -> tuple[Floats, bool]:
@@ -130,9 +94,9 @@ def _canonical(d: Floats) -> tuple[Floats, bool]:
     return plain, False
 
 
-def _resample(d: Floats, resamples: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Means and standard deviations (ddof 1) of `resamples` samples drawn with replacement from d."""
-    n = len(d)
+def _resample(d: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Means and standard deviations (ddof 1) of samples drawn with replacement from d."""
+    n, resamples = len(d), RESAMPLES
     values, counts = np.unique(d, return_counts=True)
     if len(values) <= _FEW_VALUES:  # many ties: draw how often each value occurs instead of which items
         drawn = rng.multinomial(n, counts / n, size=resamples).astype(float)
@@ -158,39 +122,6 @@ def expansion_limits(d: Floats, *, alpha: float = 0.025) -> tuple[float, float]:
     t = float(special.stdtrit(n - 1, 1 - alpha))
     shift = skewness * (2 * t * t + 1) / (6 * math.sqrt(n))
     return mean - (t - shift) * sd / math.sqrt(n), mean + (t + shift) * sd / math.sqrt(n)
-
-
-def sign_flip_permutation(
-    d: Floats, *, margin: float = 0.0, draws: int = 19_999, seed: int = 0, alternative: str = "greater"
-) -> float:
-    """Sign-flip permutation p-value for d + margin symmetric about 0.
-
-    All 2^n patterns for n <= 16, else `draws` random ones with (1 + hits) / (1 + draws). A supporting
-    check: it tests symmetry, not the mean. `alternative` is ``greater`` (non-inferiority), ``less`` or
-    ``two-sided``.
-    """
-    shifted = np.sort(np.asarray(d, dtype=float) + margin)
-    n = len(shifted)
-    if n <= 16:
-        signs = 1.0 - 2.0 * ((np.arange(1 << n)[:, None] >> np.arange(n)[None, :]) & 1)
-        sums, extra = signs @ shifted, 0
-    else:
-        rng = np.random.default_rng(seed)
-        sums, extra = np.empty(draws), 1
-        rows = max(1, _BATCH_CELLS // n)
-        for start in range(0, draws, rows):
-            stop = min(start + rows, draws)
-            flips = rng.integers(0, 2, size=(stop - start, n), dtype=np.int8)
-            sums[start:stop] = shifted.sum() - 2 * (flips @ shifted)
-    observed = float(shifted.sum())
-    slack = 1e-12 * max(1.0, float(np.abs(shifted).sum()))
-    if alternative == "less":
-        hits = np.count_nonzero(sums <= observed + slack)
-    elif alternative == "two-sided":
-        hits = np.count_nonzero(np.abs(sums) >= abs(observed) - slack)
-    else:
-        hits = np.count_nonzero(sums >= observed - slack)
-    return float((hits + extra) / (len(sums) + extra))
 
 
 def bounded_mean_limits(
@@ -275,7 +206,6 @@ def continuous_limits(
     lo: float = 0.0,
     hi: float = 1.0,
     seed: int = 0,
-    resamples: int = RESAMPLES,
 ) -> MeanLimits:
     """The limits that count for independent differences, by the rule for small, skewed and tied data.
 
@@ -300,15 +230,13 @@ def continuous_limits(
             parts["expansion"] = expansion_limits(d, alpha=alpha)
             method = "t and skewness-corrected t"
         else:
-            boot = bootstrap(d, alpha=alpha, resamples=resamples, seed=seed)
-            if boot.studentised_lower is not None and boot.studentised_upper is not None:
-                parts["studentised"] = (boot.studentised_lower, boot.studentised_upper)
+            found = studentised_limits(d, alpha=alpha, seed=seed)
+            if found is not None:
+                parts["studentised"] = found
                 method = "t and studentised bootstrap"
             else:
                 parts["bounded_mean"] = bounded_mean_limits(d, reach=reach, alpha=alpha, seed=seed)
                 method = "t and bounded mean"
-            if boot.bca_lower is not None and boot.bca_upper is not None:
-                parts["bca"] = (boot.bca_lower, boot.bca_upper)
     elif n >= FEW_NONZERO:
         parts["bounded_mean"] = bounded_mean_limits(d, reach=reach, alpha=alpha, seed=seed)
         method = "t and bounded mean"
@@ -318,10 +246,9 @@ def continuous_limits(
         )
         parts["few_nonzero"] = (float(low) * reach, float(high) * reach)
         method += ", score limit on signs"
-    counting = [limits for name, limits in parts.items() if name != "bca"]
     return MeanLimits(
-        max(-reach, min(low for low, _ in counting)),
-        min(reach, max(high for _, high in counting)),
+        max(-reach, min(low for low, _ in parts.values())),
+        min(reach, max(high for _, high in parts.values())),
         t.p_noninferiority,
         method,
         parts,

@@ -19,8 +19,8 @@ from typing import Literal, NamedTuple
 
 from freehold.late import np, special
 from freehold.stats.binary import Floats, sign_test_p
-from freehold.stats.clustered import Codes, cluster_robust_mean, dense_codes
-from freehold.stats.continuous import expansion_limits, t_quantile
+from freehold.stats.clustered import Codes, cluster_robust_mean, dense_codes, design_effect_used
+from freehold.stats.continuous import expansion_limits, rare_loss_p, t_quantile
 
 Call = Literal["C", "I", "T"]
 """One judgement: candidate, incumbent or tie."""
@@ -32,7 +32,11 @@ _WINS = (-1.0, 1.0)
 
 
 class Ppi(NamedTuple):
-    """Prediction-powered mean with its limits, the weight the judge got, and the human labels it rests on."""
+    """Prediction-powered mean with its limits, the weight the judge got, and the human labels it rests on.
+
+    `p_rare_loss` is the exact p that losses too rare to show among the labels hide a drop beyond the margin
+    (`stats.continuous.rare_loss_p`); None where no margin was given.
+    """
 
     lam: float
     estimate: float
@@ -40,6 +44,7 @@ class Ppi(NamedTuple):
     upper: float
     se: float
     labels: int = 0
+    p_rare_loss: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +202,7 @@ def ppi_mean(
     lam: float | None = None,
     scale: tuple[float, float] = _WINS,
     codes: tuple[Codes, Codes] | None = None,
+    margin: float | None = None,
     seed: int = 0,
 ) -> Ppi:
     """Mean difference from n human-labelled items and N further items that only the judge scored.
@@ -209,7 +215,8 @@ def ppi_mean(
     judge and humans agree on every label, or all labels are alike, the correction has no variance: a share of items
     that may still be unlike the labelled ones, ``1 - alpha^(1/n)``, then counts from end to end of the scale, so that
     no judge is believed to be perfect. `codes` are the clusters of the labelled and of the further items. The labelled
-    items must be drawn at random.
+    items must be drawn at random. With a `margin`, on the same scale, the labels alone are also asked whether losses
+    too rare to be among them could hide it: a judge that misses such losses corrects nothing.
 
     Raises `ValueError` for fewer than two labels or further items.
     """
@@ -236,7 +243,16 @@ def ppi_mean(
     units = n if labelled_codes is None else len(np.unique(labelled_codes))
     limits = on_scale(estimate, math.sqrt(variance), t_quantile(alpha, max(units - 1, 1)), scale)
     if limits is None and lam != 0:
-        return ppi_mean(human, judge_on_human, judge_on_rest, alpha=alpha, lam=0.0, scale=scale, codes=codes)
+        return ppi_mean(
+            human,
+            judge_on_human,
+            judge_on_rest,
+            alpha=alpha,
+            lam=0.0,
+            scale=scale,
+            codes=codes,
+            margin=margin,
+        )
     # Labels alone leave the scale by rounding only, where all of them stand at its end.
     end = min(max(estimate, scale[0]), scale[1])
     lower, upper = limits or (end, end)
@@ -252,4 +268,10 @@ def ppi_mean(
         unlike = (scale[1] - scale[0]) * (1 - alpha ** (1 / units))
         # The mean cannot move by more than its distance from the end, however unlike those items are.
         lower, upper = lower - min(unlike, lower - scale[0]), upper + min(unlike, scale[1] - upper)
-    return Ppi(used, estimate, lower, upper, math.sqrt(variance), n)
+    hidden = None
+    if margin is not None:
+        effect = 1.0
+        if labelled_codes is not None and units > 1:
+            effect = design_effect_used(cluster_robust_mean(dense_codes(labelled_codes), y))
+        hidden = rare_loss_p(y, margin=margin, reach=(scale[1] - scale[0]) / 2, effect=effect)
+    return Ppi(used, estimate, lower, upper, math.sqrt(variance), n, hidden)

@@ -8,6 +8,9 @@ The looks of a story share alpha (Bonferroni): one may promote while what all of
 at most alpha. Then the probability that a story promotes a candidate that is worse by the margin is at most alpha,
 whatever the looks have in common.
 
+Items that an earlier look of the story was at and this one is not are counted: who takes out what was lost would else
+be promoted by the rest.
+
 Not covered: looks at other items. Each new set of items is a story of its own, with an error of its own.
 """
 
@@ -61,6 +64,7 @@ def count(earlier: Sequence[ItemLook], this: ItemLook, *, allowed: float, planne
         planned=planned,
         items=len(mine.ids),
         shared=int(np.isin(mine.ids, seen).sum()),
+        gone=len(np.setdiff1d(seen, mine.ids)),
         first_at=None if first is None else first.at,
         first_evaluation=None if first is None else first.id,
         alpha=this.alpha,

@@ -4,15 +4,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from freehold.late import np
-from freehold.stats.binary import Floats
+from freehold.stats.binary import Floats, sign_test_p
 from freehold.stats.clustered import Codes, dense_codes
-from freehold.stats.missing import Unscored
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+class Unscored(NamedTuple):
+    """How many pairs lack a score, by side.
+
+    An answer in the wrong form, a refusal or a timeout is a score of `lo`, not an unscored item. Only what no model
+    caused is unscored: a grader that crashed, a lost connection, a missing label.
+    """
+
+    candidate_only: int
+    incumbent_only: int
+    both: int
+
+    @property
+    def total(self) -> int:
+        return self.candidate_only + self.incumbent_only + self.both
+
+    @property
+    def imbalance_p(self) -> float:
+        """Exact two-sided p that they fall on both sides alike; small means they follow the model."""
+        return sign_test_p(self.candidate_only, self.candidate_only + self.incumbent_only)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from freehold.errors import UsageError
-from freehold.stats import exact
 
 Outcome = Literal["promote", "hold", "reject"]
 
@@ -30,7 +29,11 @@ REASONS: dict[str, str] = {
     "interval_spans_margin": "the interval reaches below minus the margin: not proven either way",
     "exact_test_not_passed": "the score limit passes but the exact test does not",
     "rare_losses_could_hide_harm": "losses too rare to show among so few items could hide a drop beyond the margin",
-    "unscored_pairs_could_hide_harm": "counting every unscored pair as a loss, the margin is not excluded",
+    "gone_items_could_hide_harm": "items that were looked at before are gone, and counting them as lost the margin is "
+    "not excluded",
+    "unscored_pairs_could_hide_harm": "counting every unscored pair as lost, the margin is not excluded",
+    "noise_could_explain_it": "the right answers are the incumbent's own single ones, and what it would lose against "
+    "itself is not known",
     "measurably_worse_margin_not_excluded": "measurably worse, and the margin is not excluded",
     "slice_harm": "a declared slice is harmed",
     "judge_uncalibrated": "a model judge scored and has not been calibrated with human labels",
@@ -41,6 +44,10 @@ REASONS: dict[str, str] = {
     "margin_not_below_incumbent": "the margin is at least the incumbent's own score: nothing could fail it",
 }
 """Every reason code a comparison can carry, with its sentence."""
+
+
+MOST_NOISE = 0.2
+"""The share of items on which two answers of an incumbent are taken to differ at most, where nobody measured it."""
 
 
 def default_harm_margin(margin: float, reach: float = 1.0) -> float:
@@ -96,7 +103,11 @@ class DecisionRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What the rule looks at. None for a p-value means that the guard does not apply."""
+    """What the rule looks at. None for a p-value means that the guard does not apply.
+
+    `unmeasured` is the share of items whose right answer is the incumbent's own single one. There it is right by
+    construction and a clone of it is not, so a reject must exceed what a noise of `MOST_NOISE` would take.
+    """
 
     n: int
     rule: DecisionRule
@@ -107,7 +118,10 @@ class Evidence:
     p_rare_loss: float | None = None
     enough_to_promote: bool = True
     enough_to_reject: bool = True
-    unscored_harmless: bool = True
+    lost_harmless: bool = True
+    lost: tuple[str, ...] = ("unscored_pairs",)
+    """What was counted as lost for a promote: ``unscored_pairs``, ``gone_items``."""
+    unmeasured: float = 0.0
     vetoes: tuple[str, ...] = field(default=())
     """Codes that turn a promote into a hold: slice_harm, judge_uncalibrated, cluster_dominates …"""
     blocks: tuple[str, ...] = field(default=())
@@ -134,6 +148,7 @@ def decide(evidence: Evidence) -> Decision:
         return Decision("hold", (*evidence.blocks, "too_few_pairs"))
     floor = -evidence.rule.margin
     p_reject = evidence.p_exact_reject
+    noise = MOST_NOISE * evidence.unmeasured * evidence.rule.reach
     worse = (
         evidence.upper < floor - STRICT
         and (p_reject is None or p_reject <= evidence.rule.alpha)
@@ -141,8 +156,10 @@ def decide(evidence: Evidence) -> Decision:
     )
     if evidence.blocks:
         return Decision("hold", (*evidence.blocks, *_obstacles(evidence)))
-    if worse:
+    if worse and evidence.upper < floor - noise - STRICT:
         return Decision("reject", ("worse_than_margin",))
+    if worse:
+        return Decision("hold", ("noise_could_explain_it", *_obstacles(evidence), *evidence.vetoes))
     obstacles = (*_obstacles(evidence), *evidence.vetoes)
     if obstacles:
         return Decision("hold", obstacles)
@@ -168,30 +185,6 @@ def _obstacles(evidence: Evidence) -> tuple[str, ...]:
         found.append("exact_test_not_passed")
     if evidence.p_rare_loss is not None and evidence.p_rare_loss > evidence.rule.alpha:
         found.append("rare_losses_could_hide_harm")
-    if not evidence.unscored_harmless:
-        found.append("unscored_pairs_could_hide_harm")
+    if not evidence.lost_harmless:
+        found += [f"{lost}_could_hide_harm" for lost in evidence.lost]
     return tuple(found)
-
-
-def unscored_harmless(
-    wins: int,
-    losses: int,
-    n_scored_pairs: int,
-    unscored: int,
-    *,
-    margin: float,
-    alpha: float = 0.025,
-    max_share: float | None = None,
-    guard_up_to_n: int = exact.GUARD_UP_TO_N,
-) -> bool:
-    """Few enough unscored pairs, or the promote rule holds even if each of them is a loss."""
-    total = n_scored_pairs + unscored
-    if unscored == 0 or unscored / total <= (margin / 4 if max_share is None else max_share):
-        return True
-    from freehold.stats.binary import tango_ci
-
-    lower = tango_ci(wins, losses + unscored, total, alpha).lower
-    assert lower is not None
-    if lower <= -margin + STRICT:
-        return False
-    return total > guard_up_to_n or exact.p_promote(wins, losses + unscored, total, margin) <= alpha

@@ -110,8 +110,6 @@ class PairedResult(Record, frozen=True, kw_only=True):
     """Pairs only the incumbent got right (losses); None where scores are not binary."""
     b_only: int | None
     """Pairs only the candidate got right (wins)."""
-    p_mcnemar: float | None
-    p_sign_flip: float | None = None
     smallest_detectable: float | None
     margin_excluded: float | None = None
     """The largest drop the interval does not exclude (minus the lower limit); None when that is above 0."""
@@ -123,11 +121,11 @@ class PairedResult(Record, frozen=True, kw_only=True):
     intervals: dict[str, tuple[float, float]] = {}
     """All limits that were computed, by method; the widest of those that count are `ci_low`, `ci_high`."""
     design_effect: float | None = None
-    icc: float | None = None
     lower_worst: float | None = None
-    """Lower limit when every unscored pair counts as a loss; None without unscored pairs."""
-    upper_best: float | None = None
+    """Lower limit when every unscored pair counts as lost, as it does for a promote; None without unscored pairs."""
     self_noise: float | None = None
+    unmeasured: float = 0.0
+    """Share of items whose right answer is the incumbent's own single one: what it loses against itself is unknown."""
     power_ceiling: float | None = None
     """Probability that a perfect clone of the incumbent, with its noise, would be promoted at this n."""
     error_ratio: float | None = None
@@ -152,6 +150,8 @@ class LookCount(Record, frozen=True, kw_only=True):
     alpha: float
     alpha_spent: float
     may_promote: bool
+    gone: int = 0
+    """Items of the looks before that are not among these. Each counts as lost."""
     informs: bool = False
     """The look was planned for a mixture, and this comparison is of the candidate alone."""
 

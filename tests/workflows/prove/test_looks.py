@@ -73,6 +73,21 @@ def test_planned_looks_share_alpha(store, tmp_path):
         assert (made.comparison.verdict == "promote") == (number <= 2)
 
 
+def test_items_taken_out_of_the_log_after_a_look_count_as_lost(store, tmp_path):
+    """300 items, 14 lost; without the 14 the second planned look would promote."""
+    lost = set(range(0, 280, 20))
+    everyone = [asked(i) for i in range(300)]
+    first = run(
+        tmp_path / "a", everyone, lambda i, model: "no" if i in lost else "yes", looks=Looks(store, 2)
+    )
+    assert first.comparison.verdict == "hold"
+    rest = [asked(i) for i in range(300) if i not in lost]
+    second = run(tmp_path / "b", rest, lambda i, model: "yes", looks=Looks(store, 2))
+    assert (second.comparison.look.gone, look_of(second)) == (14, (2, 286, True))
+    assert second.comparison.reasons == ("gone_items_could_hide_harm",)
+    assert "14 items of those looks are not among these, and count as lost." in second.comparison.notes[0]
+
+
 def test_alpha_and_plan_raised_after_a_look_let_no_further_one_promote(store, tmp_path):
     """Each look had its 0.025, and the second was promoted as one that was planned."""
     held_out = [asked(i, system="a") for i in range(200)]

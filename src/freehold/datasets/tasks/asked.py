@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from freehold.datasets.identity import INSTRUCTIONS
 from freehold.datasets.messages import blanked_text
 from freehold.types.config.data import DataConfig, MatchConfig
+from freehold.types.identity import INSTRUCTIONS
 from freehold.types.record import canonical_json
 from freehold.types.trace import Trace
 

@@ -77,7 +77,7 @@ async def judge_pairs(
     ]
     checks_agree, length_note = _length_check(swap.scores, ratios, margin=margin, alpha=alpha)
     related = same_family(judge.options.model, results.incumbent_name)
-    found, calibration = calibrated(results.samples, scores, human or {}, alpha)
+    found, calibration = calibrated(results.samples, scores, human or {}, margin=margin, alpha=alpha)
     evidence = JudgeEvidence(
         human_labels=0 if found is None else found.labels,
         calibrated=found,
@@ -227,7 +227,12 @@ def _bias_note(consistency: float | None, first: float | None, p: float, judged:
 
 
 def calibrated(
-    samples: Sequence[Sample], scores: Sequence[Score], human: Mapping[str, float], alpha: float
+    samples: Sequence[Sample],
+    scores: Sequence[Score],
+    human: Mapping[str, float],
+    *,
+    margin: float,
+    alpha: float,
 ) -> tuple[Ppi | None, list[str]]:
     """Prediction-powered difference from human labels and the judge's scores (statistics: PPI++), clustered by the
     samples' groups; None where labels are too few, and what a reader must know."""
@@ -252,6 +257,7 @@ def calibrated(
         [value for _, value in rest],
         alpha=alpha,
         codes=codes,
+        margin=margin,
     )
     weight = f"weight of the judge {found.lam:.2f}"
     if len(labelled) >= MIN_HUMAN_LABELS:

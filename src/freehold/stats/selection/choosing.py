@@ -33,7 +33,7 @@ from freehold.errors import UsageError
 from freehold.late import np, special
 from freehold.stats.binary import Floats, tango_ci, tango_variance, z_quantile
 from freehold.stats.clustered import Codes, dense_codes
-from freehold.stats.continuous import FEW_NONZERO, Resampling, t_quantile
+from freehold.stats.continuous import FEW_NONZERO, t_quantile
 from freehold.stats.inference import infer
 from freehold.stats.power import rare_loss_limit
 from freehold.stats.rules import MIN_PAIRS_PROMOTE, DecisionRule
@@ -149,7 +149,7 @@ def limits(tried: TriedCandidate, decision: DecisionRule) -> DifferenceLimits:
         assert score.lower is not None
         assert score.upper is not None
         return DifferenceLimits(score.lower * decision.reach, score.upper * decision.reach, 1.0)
-    found = infer(tried.d, tried.units, decision, binary=binary, resampling=Resampling())
+    found = infer(tried.d, tried.units, decision, binary=binary, seed=0)
     return DifferenceLimits(found.lower, found.upper, found.design_effect)
 
 

@@ -16,13 +16,13 @@ from freehold import __version__, files
 from freehold.datasets import building
 from freehold.datasets import profile as profiles
 from freehold.datasets.apart import KnownQuestions
-from freehold.datasets.identity import question_id
 from freehold.datasets.sampling import answer_of, sample_of, with_id
 from freehold.datasets.tasks.asked import is_selected
 from freehold.errors import InputError, UsageError
 from freehold.store import Store, open_store
 from freehold.types.dataset import DataCard, Dataset, Sample, SplitName
 from freehold.types.engine import ENGINE_KINDS
+from freehold.types.identity import question_id
 from freehold.types.progress import Progress, Silent
 from freehold.types.record import content_id
 from freehold.types.trace import Trace

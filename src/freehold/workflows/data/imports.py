@@ -17,13 +17,13 @@ import msgspec
 
 from freehold import files
 from freehold.datasets import importing, messages
-from freehold.datasets.identity import question_id
 from freehold.datasets.importing import Imported, PassedOver, RejectedRecord
 from freehold.datasets.importing.importer import holds, present
 from freehold.datasets.tasks.asked import ANOTHER_TASK, is_selected
 from freehold.store import audit, open_store
 from freehold.store.versions import FileRow, bring_in
 from freehold.types.config import DataConfig
+from freehold.types.identity import question_id
 from freehold.types.progress import Progress
 from freehold.types.record import Record, canonical_json, content_id
 from freehold.types.trace import Trace

@@ -15,8 +15,8 @@ import msgspec
 from freehold import files
 from freehold.errors import InputError, UsageError
 from freehold.late import np
-from freehold.stats.compare import ScoreContext, compare_arrays, compare_scores
-from freehold.stats.continuous import Resampling
+from freehold.stats.clustered import drawn
+from freehold.stats.compare import ScoreContext, compare_arrays, compare_scores, draw_of
 from freehold.stats.rules import DecisionRule
 from freehold.types.evaluation import PairedResult
 
@@ -25,7 +25,7 @@ _NULL_HINT = "write null for an item that could not be scored"
 
 STDIN = Path("-")
 """Stands for what is piped in."""
-_NOTHING_KNOWN, _RESAMPLING = ScoreContext(), Resampling()
+_NOTHING_KNOWN = ScoreContext()
 
 Score = float | bool | None
 
@@ -68,6 +68,7 @@ class ScoreColumns(NamedTuple):
     incumbent: np.ndarray[Any, np.dtype[np.float64]]
     candidate: np.ndarray[Any, np.dtype[np.float64]]
     clusters: np.ndarray[Any, np.dtype[np.int64]] | None
+    counted: np.ndarray[Any, np.dtype[np.bool_]] | None
     slices: dict[str, list[str | None]]
 
 
@@ -77,7 +78,7 @@ def compare_file(
     *,
     slices: Sequence[str] = (),
     context: ScoreContext = _NOTHING_KNOWN,
-    resampling: Resampling = _RESAMPLING,
+    seed: int = 0,
 ) -> PairedResult:
     """Compare the pairs of a JSON-lines file: ``{"id", "a", "b", "cluster"?}`` and fields to slice by.
 
@@ -91,9 +92,10 @@ def compare_file(
         pairs.candidate,
         rule,
         codes=pairs.clusters,
+        counted=pairs.counted,
         slices=pairs.slices,
         context=context,
-        resampling=resampling,
+        seed=seed,
     )
     _check_margin(result, rule)
     return result
@@ -107,7 +109,7 @@ def compare_values(
     clusters: Sequence[str | None] | None = None,
     slices: Mapping[str, Sequence[str | None]] | None = None,
     context: ScoreContext = _NOTHING_KNOWN,
-    resampling: Resampling = _RESAMPLING,
+    seed: int = 0,
 ) -> PairedResult:
     """Compare scores of the same items that a program holds; None is unscored, `clusters` names each item's independent
     unit. Raises `UsageError` as `compare_scores`, and for a margin that nothing could fail."""
@@ -119,7 +121,7 @@ def compare_values(
         clusters=clusters,
         slices=slices,
         context=context,
-        resampling=resampling,
+        seed=seed,
     )
     _check_margin(result, rule)
     return result
@@ -137,7 +139,7 @@ def _check_margin(result: PairedResult, rule: DecisionRule) -> None:
 
 def read_pairs(path: Path, *, slices: Sequence[str] = (), lo: float = 0.0, hi: float = 1.0) -> ScoreColumns:
     """Read a pairs file line by line; memory grows with the ids and the columns only."""
-    x, y, clusters = array("d"), array("d"), array("q")
+    x, y, clusters, draw = array("d"), array("d"), array("q"), array("Q")
     columns: dict[str, list[str | None]] = {name: [] for name in slices}
     sliced = [(f"slice_{i}", column) for i, column in enumerate(columns.values())]
     ids: set[str | int] = set()
@@ -158,6 +160,7 @@ def read_pairs(path: Path, *, slices: Sequence[str] = (), lo: float = 0.0, hi: f
             continue
         x.append(_value(a, "a", lo, hi, path, number))
         y.append(_value(b, "b", lo, hi, path, number))
+        draw.append(draw_of(line.id))
         if line.cluster is None:
             clusters.append(-len(x))  # a unit of its own
         else:
@@ -179,10 +182,12 @@ def read_pairs(path: Path, *, slices: Sequence[str] = (), lo: float = 0.0, hi: f
     absent = [name for name, column in columns.items() if column and not any(column)]
     if absent:
         raise InputError(f"no line has a value for the field {absent[0]!r}", path=str(path))
+    codes = np.frombuffer(clusters, dtype=np.int64) if clustered else None
     return ScoreColumns(
         np.frombuffer(x, dtype=np.float64) if len(x) else np.empty(0),
         np.frombuffer(y, dtype=np.float64) if len(y) else np.empty(0),
-        np.frombuffer(clusters, dtype=np.int64) if clustered else None,
+        codes,
+        None if codes is None else drawn(codes, np.frombuffer(draw, dtype=np.uint64)),
         columns,
     )
 

@@ -19,6 +19,7 @@ from freehold.evals.frozen import (
     reference_notes,
     references_kind,
     self_noise,
+    unmeasured,
     with_frozen,
 )
 from freehold.evals.latency import summarize
@@ -186,7 +187,13 @@ async def evaluate(
     look = plan.looks.take(seen)
     if compares:
         unplanned = 1 if look.may_promote or look.informs else look.number
-        context = ScoreContext(self_noise=answered.self_noise, looks=unplanned, informs=look.informs)
+        context = ScoreContext(
+            self_noise=answered.self_noise,
+            looks=unplanned,
+            informs=look.informs,
+            gone=look.gone if look.may_promote else 0,
+            unmeasured=0.0 if task.scorer == "judge" else unmeasured(samples, repeats),
+        )
         compared = await compare_by_task(
             results,
             msgspec.structs.replace(task, alpha=look.alpha),

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from freehold.datasets.identity import answer_id, looked_at
 from freehold.stats import looks
 from freehold.store import Store
 from freehold.types.dataset import Sample
 from freehold.types.evaluated import ItemLook
 from freehold.types.evaluation import Comparison, LookCount
+from freehold.types.identity import answer_id, looked_at
 from freehold.types.record import content_id
 from freehold.workflows.project import now
 
@@ -115,6 +115,8 @@ def look_note(look: LookCount) -> str:
         f"Look {look.number} of items first looked at{when} by evaluation {(look.first_evaluation or '')[:_SHOWN_ID]}; "
         f"{look.shared:,} of {look.items:,} items shared with earlier looks."
     )
+    if look.gone:
+        text += f" {look.gone:,} items of those looks are not among these, and count as lost."
     if look.may_promote:
         return f"{text} {look.planned} were planned, each at alpha {look.alpha:.4f}."
     return (

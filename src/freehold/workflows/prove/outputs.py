@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 
-from freehold.datasets.identity import looked_at, question_id
 from freehold.errors import UsageError
 from freehold.evals.answers import ChatAnswer
 from freehold.evals.comparing import SideBySide, disagreements
@@ -21,6 +20,7 @@ from freehold.stats.compare import ScoreContext
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluated import Evaluation
 from freehold.types.evaluation import EvalResult, Score, Task
+from freehold.types.identity import looked_at, question_id
 from freehold.workflows.prove.looks import Looks, look_at, with_look
 from freehold.workflows.prove.results import DISAGREEMENTS_KEPT, evaluation_id, measured, write_results
 
@@ -87,7 +87,9 @@ async def evaluate_outputs(
         msgspec.structs.replace(task, alpha=look.alpha),
         made_from=tuple(f"sha256:{item}" for item in items),
         notes=tuple(_notes(pairs, file_a, file_b, task)),
-        context=ScoreContext(looks=1 if look.may_promote else look.number),
+        context=ScoreContext(
+            looks=1 if look.may_promote else look.number, gone=look.gone if look.may_promote else 0
+        ),
     )
     results = results._replace(incumbent=incumbent, candidate=candidate)
     differing = disagreements(samples, incumbent, candidate, references)

@@ -11,10 +11,10 @@ from collections import Counter
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from freehold.datasets.identity import question_id
 from freehold.datasets.messages import message_text, response_message
 from freehold.datasets.tasks.asked import Api, AskedTask, asked_task
 from freehold.late import np
+from freehold.types.identity import question_id
 from freehold.types.trace import Usage
 from freehold.wire.usage import usage_of
 from freehold.workflows.choose.needs import language_of

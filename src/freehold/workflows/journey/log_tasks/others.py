@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from freehold.datasets.identity import question_id
 from freehold.datasets.sampling import answer_of, calls_unoffered, sample_of, with_id
 from freehold.datasets.tasks.asked import any_fits, is_selected
 from freehold.errors import ConfigError, InputError, StoreError
@@ -27,6 +26,7 @@ from freehold.store import Store, open_store
 from freehold.types.asking import RecordedAsking
 from freehold.types.dataset import Sample
 from freehold.types.evaluation import Task
+from freehold.types.identity import question_id
 from freehold.types.log_task import LogTask
 from freehold.types.progress import Progress, Silent
 from freehold.types.trace import Trace

@@ -149,13 +149,20 @@ async def look(
     counted = looks.take_mixture(
         look_at(samples, evaluation_id=made.id, dataset_id=made.dataset_id, names=names, alpha=task.alpha)
     )
-    noise = None if made.comparison is None else made.comparison.self_noise
+    noise, unmeasured = None, 0.0
+    if made.comparison is not None:
+        noise, unmeasured = made.comparison.self_noise, made.comparison.unmeasured
     compared = await compare_by_task(
         mixed(results, decided.here, upper),
         msgspec.structs.replace(task, alpha=counted.alpha),
         made_from=(made.dataset_id, made.id, rule.id),
         notes=(_MIXED if rule.upper is None else _MIXED_WITH_UPPER,),
-        context=ScoreContext(self_noise=noise, looks=1 if counted.may_promote else max(2, counted.number)),
+        context=ScoreContext(
+            self_noise=noise,
+            looks=1 if counted.may_promote else max(2, counted.number),
+            gone=counted.gone if counted.may_promote else 0,
+            unmeasured=unmeasured * float(decided.here.mean()),
+        ),
     )
     low, high = deferral.share_interval(decided.here, codes_of(samples), counted.alpha)
     return MixtureLook(

@@ -28,6 +28,7 @@ from freehold.types.trace import Trace
 
 INSTRUCTIONS = frozenset({"system", "developer"})
 _PLACEHOLDER = re.compile(rb"<([A-Z][A-Z_]*)_[0-9a-f]{8}>")
+_EDGES = re.compile(r"^[^\w<>+=$€£%]+|[^\w<>+=$€£%]+$")
 ID_BYTES = 8
 """Length of a question's id. Among a million questions two share one by chance with a probability of 3 in 100 million
 (birthday bound, n² / 2⁶⁵)."""
@@ -44,16 +45,24 @@ def question_id(messages: Sequence[Message | Mapping[str, Any]]) -> str:
 
 
 def looked_at(sample: Sample) -> str:
-    """The id under which looks at a sample are counted: of its question, with nothing but the kind of each placeholder
-    for personal data.
+    """The id under which looks at a sample are counted: of its question without case and punctuation around words, so
+    that another spelling is no other item, and with nothing but the kind of each placeholder for personal data.
 
     Placeholders are made with a project's key, and questions are the same in another project. The hash is never of what
     was replaced: without a key that could be guessed.
     """
-    data = canonical_json([msgspec.structs.asdict(message) for message in sample.messages])
-    if not _PLACEHOLDER.search(data):
-        return question_id(sample.messages)
-    return question_id(msgspec.json.decode(_PLACEHOLDER.sub(rb"<\1>", data)))
+    data = _PLACEHOLDER.sub(
+        rb"<\1>", canonical_json([msgspec.structs.asdict(message) for message in sample.messages])
+    )
+    plain = [one for one in msgspec.json.decode(data) if one.get("role") not in INSTRUCTIONS]
+    turns = [_turn(one) for one in plain or msgspec.json.decode(data)]
+    return _digest([[role, bare(said), *others] for role, said, *others in turns], ID_BYTES).hex()
+
+
+def bare(text: str) -> str:
+    """A text's words in lower case without the punctuation around them; a text that has no word as it is."""
+    words = (_EDGES.sub("", word) for word in text.casefold().split())
+    return " ".join(filter(None, words)) or text
 
 
 def item_key(sample: Sample) -> bytes:

@@ -4,13 +4,14 @@ import json
 from datetime import UTC, datetime
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.datasets.traces import trace
 
 from freehold.datasets.building import Recipe, make_samples
-from freehold.datasets.identity import answer_id, item_key, looked_at, question_id, stated_at
 from freehold.types.dataset import Message, Sample
+from freehold.types.identity import answer_id, item_key, looked_at, question_id, stated_at
 
 WORDS = st.text(st.characters(exclude_categories=["Z", "Cc", "Cs"]), min_size=1, max_size=6)
 SPACE = st.text(" \t\n\r\u00a0\u2003", min_size=1, max_size=3)
@@ -107,8 +108,21 @@ def test_the_same_words_asked_with_other_tools_or_for_another_form_are_other_ite
 def test_of_personal_data_only_its_kind_counts_for_looks():
     one, other = (sample(f"mail <EMAIL_{key}> now") for key in ("1f0c9a2b", "00000000"))
     assert looked_at(one) == looked_at(other) != looked_at(sample("mail <PHONE_1f0c9a2b> now"))
-    assert looked_at(sample("mail  me")) == question_id([user("mail me")])
     assert item_key(one) != item_key(other), "within a dataset they are two"
+
+
+@pytest.mark.parametrize(
+    "other", ["WHERE IS MY CARD", "Where is my card?", "where  is my card!!!", '"Where is my card"']
+)
+def test_another_spelling_is_no_other_item_to_look_at(other):
+    assert looked_at(sample(other)) == looked_at(sample("where is my card"))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("is it 3-4?", "is it 3+4?"), ("?", "!"), ("why", "how"), ("5 %", "5 €")]
+)
+def test_what_says_something_else_stays_another_item(one, other):
+    assert looked_at(sample(one)) != looked_at(sample(other))
 
 
 def test_right_answers_that_say_the_same():
