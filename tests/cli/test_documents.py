@@ -23,7 +23,6 @@ WITHOUT_JSON = {
     "license init": "questions, and a file",
     "license bom": "CycloneDX, which is JSON that others have laid down",
     "mcp": "a protocol on stdin and stdout",
-    "completion": "a script of the shell",
 }
 COMMANDS = {
     " ".join(words): command

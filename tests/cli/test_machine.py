@@ -79,15 +79,6 @@ def test_the_keys_of_the_file_are_explained(freehold):
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    ("shell", "mark"), [("bash", "complete"), ("zsh", "#compdef freehold"), ("fish", "complete")]
-)
-def test_each_shell_gets_its_script(freehold, shell, mark):
-    ran = freehold("completion", shell)
-    assert ran.code == 0 and mark in ran.out and "_FREEHOLD_COMPLETE" in ran.out
-
-
-@pytest.mark.process
-@pytest.mark.parametrize(
     ("typed", "found"),
     [("freehold rol", "rollout"), ("freehold fit --cont", "--context")],
 )

@@ -67,7 +67,7 @@ def test_echo_lets_only_lines_and_styles_through(capsys):
 
 WALK = """
 tasks traffic.jsonl | tasks | traces list | import traffic.jsonl | store check | dataset build
-dataset list | dataset show | dataset check | forget --conversation c7 --dry-run | scan .
+dataset show | dataset check | forget --conversation c7 --dry-run | scan .
 retirements | retirements gpt-4o --fail-within 90 | license meta-llama/Llama-3.3-70B-Instruct
 license identify LICENSE
 assess | assess --all | assess --machine 2x+H100+SXM --task tools --context 32768

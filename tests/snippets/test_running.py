@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 RUN = {
     "adapters list": 0, "assess": 0, "audit": 0, "catalog list": 0,
     "compare": 1, "cost Qwen": 0, "dataset build": 0, "dataset check": 0,
-    "dataset list": 0, "dataset show": 0, "defer plan": 1, "doctor": 1,
+    "dataset show": 0, "defer plan": 1, "doctor": 1,
     "encoders list": 0, "engines list": 0, "evaluate --a gpt4o.jsonl --b smollm2.jsonl --task label": 0,
     "fit google": 0, "fit Qwen": 0, "import traffic": 0, "keys add app-eu": 0, "keys limit": 0,
     "keys list": 0, "keys revoke app-eu": 0, "license google": 0, "license identify": 0,

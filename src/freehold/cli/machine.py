@@ -1,4 +1,4 @@
-"""The commands under the heading "This machine" of `freehold --help`: doctor, settings, completion."""
+"""The commands under the heading "This machine" of `freehold --help`: doctor, settings."""
 
 from __future__ import annotations
 
@@ -124,25 +124,3 @@ def _as_written(value: object) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     return None if value is None else str(value)
-
-
-SHELLS = ("bash", "zsh", "fish")
-
-
-@click.command("completion")
-@click.argument("shell", type=click.Choice(SHELLS))
-def completion(shell: str) -> None:
-    """Print the script by which SHELL completes freehold's commands and options.
-
-    \b
-    Examples:
-      freehold completion bash > ~/.local/share/bash-completion/completions/freehold
-      freehold completion zsh > ~/.zfunc/_freehold
-      freehold completion fish > ~/.config/fish/completions/freehold.fish
-    """
-    from click.shell_completion import get_completion_class
-
-    kind = get_completion_class(shell)
-    assert kind is not None
-    root = click.get_current_context().find_root().command
-    echo(kind(root, {}, "freehold", "_FREEHOLD_COMPLETE").source(), whole=True)

@@ -164,7 +164,6 @@ PARTS: dict[str, dict[str, Entry]] = {
             "freehold.cli.machine:settings",
             "List the settings of this machine and where each comes from",
         ),
-        "completion": Entry("freehold.cli.machine:completion", "Complete commands and options in your shell"),
     },
 }
 COMMANDS: dict[str, Entry] = {name: entry for part in PARTS.values() for name, entry in part.items()}

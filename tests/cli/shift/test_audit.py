@@ -70,7 +70,7 @@ BY_RECORD = {
 """Their results are records, each with its entry: tests/store/test_audit.py."""
 NOTHING_STORED = {
     "init", "import-config", "report", "status", "down", "traces list", "traces show", "store check", "dataset check",
-    "dataset list", "dataset show",
+    "dataset show",
     "scan", "retirements", "license rule",
     "license comply", "license init", "license identify", "license bom", "assess", "fit", "cost",
     "catalog list", "catalog sync",
@@ -79,7 +79,7 @@ NOTHING_STORED = {
     "weights rm", "engines list", "engines install", "engines rm", "tune-engine", "serve",
     "cluster up", "cluster status", "cluster down", "power", "routes list",
     "keys list", "label", "adapters rm", "tasks",
-    "encoders list", "encoders show", "encoders export", "encoders rm", "defer curve",
+    "encoders list", "encoders show", "encoders export", "encoders rm",
     "mcp confirm", "skill install", "completion",
     "rollout status", "rollout rehearse", "audit", "doctor", "settings",
 }  # fmt: skip

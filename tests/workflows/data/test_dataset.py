@@ -49,7 +49,7 @@ def test_a_dataset_is_found_by_id_beginning_name_or_folder(tmp_path):
         assert workflow.find_dataset(store, first.path).id == first.id
         with pytest.raises(UsageError, match="no dataset has an id starting with nix") as raised:
             workflow.find_dataset(store, "nix")
-        assert raised.value.hint == "freehold dataset list shows them"
+        assert raised.value.hint == f"known: shop {second.id[:12]}, shop {first.id[:12]}"
         with pytest.raises(UsageError, match="2 datasets have an id starting with"):
             workflow.find_dataset(store, "")
 

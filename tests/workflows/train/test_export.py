@@ -9,13 +9,14 @@ from click.testing import CliRunner
 from freehold.cli.train.adapters import command
 from freehold.errors import StorageError, UsageError, WeightsError
 from freehold.report.model_card import CardFacts, model_card
+from freehold.store import open_store
 from freehold.training.output.artefacts import sha256_of
 from freehold.training.output.merge import merge_here
 from freehold.types.config import UseProfile
 from freehold.types.evaluated import Measured
 from freehold.types.progress import Silent
 from freehold.types.report import CandidateReport
-from freehold.workflows.data.dataset import all_datasets
+from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.license.rule import rule_for_model
 from freehold.workflows.train import export_kinds
 from freehold.workflows.train.export import export
@@ -80,7 +81,8 @@ def test_the_card_has_the_figures_and_duties_of_the_newest_report(ready):
         ruling=ruling,
         measured=Measured(n=300, mean=0.912, ci_low=0.874, ci_high=0.94, level=0.95, method="wilson"),
     )
-    (dataset,) = all_datasets(project)
+    with open_store(project.store_url) as store:
+        dataset = find_dataset(store)
     card = model_card(
         CardFacts(adapter=adapter, kind="peft", files={}, usage="use it", app="inbox", version="1",
                   dataset=dataset, data=("personal data: looked for by built-in patterns (no names)",),

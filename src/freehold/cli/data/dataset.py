@@ -80,29 +80,6 @@ def check(source_prefix: str | None, config_path: Path | None, as_json: bool) ->
     _print_card(card, as_json)
 
 
-@command.command("list")
-@config_option
-@json_option("freehold.types.dataset:Dataset[]")
-def list_datasets(config_path: Path | None, as_json: bool) -> None:
-    """List the project's datasets, oldest first.
-
-    \b
-    Example:
-      freehold dataset list --json
-    """
-    from freehold.workflows.data import dataset as workflow
-    from freehold.workflows.project import open_project
-
-    datasets = workflow.all_datasets(open_project(config_path))
-    if as_json:
-        print_json(datasets)
-        return
-    if not datasets:
-        echo("no datasets yet; freehold dataset build makes one", err=True)
-    for dataset in datasets:
-        _show(dataset)
-
-
 @command.command("show")
 @click.argument("dataset", required=False)
 @config_option

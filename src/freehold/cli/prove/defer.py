@@ -1,4 +1,4 @@
-"""`freehold defer`: plan and draw a mixture of a candidate and the incumbent."""
+"""`freehold defer`: plan a mixture of a candidate and the incumbent."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ def command() -> None:
     held-out samples. freehold migrate plans one by itself where a candidate would not be promoted alone.
 
     \b
-    Examples:
+    Example:
       freehold defer plan
-      freehold defer curve
     """
 
 
@@ -60,27 +59,3 @@ def plan(config_path: Path | None, candidate: str | None, anyway: bool, as_json:
     else:
         show_mixture(mixture)
     sys.exit(EXIT_CODES[mixture.outcome or "hold"])
-
-
-@command.command("curve")
-@config_option
-@_candidate
-@click.option("--all", "every", is_flag=True, help="Every signal that was measured, not the best alone.")
-@json_option("freehold.types.mixture:MixtureCurve[]")
-def curve(config_path: Path | None, candidate: str | None, every: bool, as_json: bool) -> None:
-    """What is risked over the share that is answered here, with its band and the line of a random split.
-
-    \b
-    Examples:
-      freehold defer curve
-      freehold defer curve --all
-    """
-    from freehold.cli.prove.mixture_text import show_curves
-    from freehold.workflows.journey.mixture import kept_mixture
-    from freehold.workflows.project import open_project
-
-    mixture = kept_mixture(open_project(config_path), candidate)
-    if as_json:
-        print_json(mixture.curves)
-        return
-    show_curves(mixture, every=every)

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import tempfile
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +31,8 @@ from freehold.workflows.data.imports import file_traces, named_files
 from freehold.workflows.project import Project
 
 log = logging.getLogger(__name__)
+
+_SHOWN_DATASETS = 8
 
 
 class BuiltDataset(NamedTuple):
@@ -166,6 +168,13 @@ def _incumbent_model(project: Project, traced: str) -> str | None:
     return project.config.incumbent.model if project.config.incumbent else traced or None
 
 
+def known_datasets(known: Sequence[Dataset]) -> str:
+    """The newest datasets by name and id, or how to make one."""
+    if not known:
+        return "freehold dataset build makes one"
+    return "known: " + ", ".join(f"{one.name} {one.id[:12]}" for one in known[: -_SHOWN_DATASETS - 1 : -1])
+
+
 def find_dataset(store: Store, wanted: str | None = None) -> Dataset:
     """The dataset with this id, beginning of an id, name or folder; the one built last without one.
 
@@ -190,14 +199,8 @@ def find_dataset(store: Store, wanted: str | None = None) -> Dataset:
         f"{len(matches)} datasets have an id starting with {wanted}"
         if matches
         else f"no dataset has an id starting with {wanted}, and none has that name or folder",
-        hint="freehold dataset list shows them" if known else "freehold dataset build makes one",
+        hint=known_datasets(known),
     )
-
-
-def all_datasets(project: Project) -> list[Dataset]:
-    """Every dataset of the project, oldest first, those made of another for one candidate as well."""
-    with open_store(project.reading_url) as store:
-        return list(store.records(Dataset))
 
 
 def _teaches(trace: Trace) -> bool:

@@ -15,7 +15,7 @@ from freehold.store import Store
 from freehold.types.dataset import DataCard, Dataset, Message, Sample, SplitName
 from freehold.types.record import Record
 from freehold.workflows.data.curate import read_card
-from freehold.workflows.data.dataset import SamplePage, sample_page
+from freehold.workflows.data.dataset import SamplePage, known_datasets, sample_page
 from freehold.workflows.project import Project
 from freehold.workflows.tell.views.proof.answers import ClippedText, clipped
 from freehold.workflows.tell.views.query import Place, ScreenQuery
@@ -118,7 +118,7 @@ def _chosen(store: Store, known: Sequence[Dataset], wanted: str | None) -> Datas
     if len(matches) != 1:
         raise UsageError(
             f"{len(matches) or 'no'} datasets have an id that begins with {wanted}",
-            hint="freehold dataset list shows them",
+            hint=known_datasets(known),
         )
     return matches[0]
 
