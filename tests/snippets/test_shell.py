@@ -73,7 +73,7 @@ def test_a_command_that_is_wrong_is_found(words):
 
 
 def test_there_are_commands_to_look_at():
-    assert len(OF_FREEHOLD) > 250 and len(IN_SENTENCES) > 200
+    assert len(OF_FREEHOLD) > 200 and len(IN_SENTENCES) > 200
 
 
 def test_a_line_of_freehold_is_one_that_it_takes():

@@ -80,7 +80,7 @@ NOTHING_STORED = {
     "cluster up", "cluster status", "cluster down", "power", "routes list",
     "keys list", "label", "adapters rm", "tasks",
     "encoders list", "encoders show", "encoders export", "encoders rm",
-    "mcp confirm", "skill install", "completion",
+    "mcp confirm", "skill install",
     "rollout status", "rollout rehearse", "audit", "doctor", "settings",
 }  # fmt: skip
 """They look, or change files of weights and engines that no store knows of."""

@@ -17,7 +17,7 @@ def test_mistakes(refused, freehold, traffic, monkeypatch):
         "--dataset",
         "zz",
         message="no dataset has an id starting with zz",
-        hint="freehold dataset list shows them",
+        hint="known: support ",
     )
     refused(
         "train", "--base", "org/gone", message="weights of org/gone are not here", hint="FREEHOLD_OFFLINE"
