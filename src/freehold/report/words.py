@@ -127,8 +127,7 @@ def sentence(report: Report, candidate: CandidateReport) -> str:
     measured = candidate.measured
     mixture = candidate.mixture
     if mixture is not None and mixture.is_proven:
-        rest = report.incumbent or "the incumbent"
-        return f"{mixture.sentence} {short} answers where it is sure, {rest} everything else."
+        return mixture.sentence
     if comparison is None and measured is not None and measured.mean is not None:
         return (
             f"On {measured.n:,} held-out samples {short} scored {percent(measured.mean)} (between "
@@ -151,7 +150,7 @@ def sentence(report: Report, candidate: CandidateReport) -> str:
     limits = f"between {points(comparison.ci_low)} and {points(comparison.ci_high)} points"
     margin = f"{100 * comparison.margin:g} points"
     if comparison.verdict == "promote":
-        return text + f"The true difference lies {limits}, which rules out a drop of more than {margin}."
+        return text + comparison.promise(short)
     if comparison.verdict == "reject":
         return text + f"The true difference lies {limits}: it is worse by more than the {margin} you accept."
     if comparison.ci_low is not None and comparison.ci_low > -comparison.margin:

@@ -172,6 +172,19 @@ class Comparison(PairedResult, StoredRecord, frozen=True, kw_only=True):
     look: LookCount | None = None
     """Which look at these items this is; None where looks are not counted."""
 
+    def promise(self, who: str) -> str:
+        """What a promote says, and no more: of requests like these, on average, against the recorded answers, by a
+        procedure that errs at a stated rate. `who` is what was compared with the incumbent."""
+        points = "point" if self.margin == 0.01 else "points"
+        unit = f"{points} of agreement with the recorded answers" if self.unmeasured else points
+        seen = 0.0 if self.ci_low is None else 100 * self.ci_low
+        shown = f"at least {seen:.1f} better" if seen > 0 else f"at most {-seen:.1f} worse"
+        return (
+            f"On requests like these {self.n:,}, {who} is at most {100 * self.margin:g} {unit} worse on average than "
+            f"{'they are themselves' if self.unmeasured else 'the recorded answers'}, by this sample {shown}; a "
+            f"procedure that says this wrongly does so in at most {100 * self.alpha:.3g}% of cases."
+        )
+
     @classmethod
     def of(cls, result: PairedResult, *, notes: tuple[str, ...] = (), **names: Any) -> Comparison:
         """A result with the fields it lacks (`names`); `notes` are put before the result's own."""

@@ -127,7 +127,7 @@ class Mixture(StoredRecord, frozen=True, kw_only=True):
     share: float | None = None
     share_low: float | None = None
     share_high: float | None = None
-    """Share of held-out requests that never leave the house, with its interval."""
+    """Share of held-out requests that the candidate answered, with its interval."""
     least_share: float = 0.2
     cost: MixtureCost | None = None
     latency: MixtureLatency | None = None
@@ -164,16 +164,12 @@ class Mixture(StoredRecord, frozen=True, kw_only=True):
             return f"No mixture: {self.refused or 'it was not looked at'}."
         points = f"{100 * self.margin:g} point{'' if self.margin == 0.01 else 's'}"
         if self.is_proven:
-            sure = 100 * (1 - comparison.alpha)
-            if self.upper is not None:
-                return (
-                    f"With {sure:.4g}% confidence your users get at most {points} less than today: {100 * share:.0f}% "
-                    f"of requests are answered by {self.candidate}, the rest by {self.upper}, and {self.incumbent} is "
-                    "not needed."
-                )
+            who = self.candidate.partition(":")[0].rpartition("/")[2]
+            rest = "" if self.upper is None else f", and {self.incumbent} is not needed"
+            low, high = (100 * (share if one is None else one) for one in (self.share_low, self.share_high))
             return (
-                f"With {sure:.4g}% confidence your users get at most {points} less than today, and "
-                f"{100 * share:.0f}% of requests never leave the house."
+                f"{comparison.promise(f'{who}, with {self.upper or self.incumbent} as fallback,')} {who} answered "
+                f"{100 * share:.0f}% ({low:.0f} to {high:.0f}) itself{rest}."
             )
         if comparison.verdict == "promote":
             return (
