@@ -7,7 +7,7 @@ from tests.gateway.proxy.mixtures import mixed, own, rule_for
 from freehold.errors import ConfigError
 from freehold.gateway.config import GatewayConfig, check_route
 from freehold.types.endpoint import Endpoint, ServedModel
-from freehold.types.route import Route, Target
+from freehold.types.route import CacheTerms, Route, Target
 
 
 def route(**changes):
@@ -33,6 +33,8 @@ def endpoint(name, *models, **more):
         ({"candidate": None, "state": "canary"}, "has no candidate"),
         ({"canary_share": 1.5}, "expected 0 to 1"),
         ({"sticky": "cookie"}, "sticky is 'cookie'"),
+        ({"cache": CacheTerms(seconds=0)}, "the cache's seconds is 0, expected above 0, at most 2,592,000"),
+        ({"cache": CacheTerms(mib=float("nan"))}, "the cache's mib is nan"),
     ],
 )
 def test_routes_that_cannot_be(changes, message):

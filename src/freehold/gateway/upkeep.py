@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -46,9 +47,10 @@ async def upkeep(state: WorkerState) -> AsyncIterator[None]:
 
 
 async def _write_meters(state: WorkerState) -> None:
-    """Once a second: renew credentials, and write the numbers."""
+    """Once a second: forget kept answers whose time is over, renew credentials, and write the numbers."""
     while True:
         await asyncio.sleep(1.0)
+        state.kept.sweep(now_s=time.monotonic())
         state.upstreams.signer.tend(state.table.endpoints.values())
         state.write_meters()
 

@@ -79,6 +79,27 @@ class Limits(Record, frozen=True, kw_only=True):
         return self.usd_per_day is not None or self.usd_per_month is not None
 
 
+class CacheTerms(Record, frozen=True, kw_only=True):
+    """How exact repeats of a route's requests are answered: with the answer that the first one got, from memory.
+
+    Kept per worker, for `seconds`, in at most `mib` MiB. `shared` lets all of the gateway's keys get one another's
+    answers; otherwise each key has its own.
+    """
+
+    seconds: float = 3600.0
+    mib: float = 16.0
+    shared: bool = False
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with them, if anything."""
+        for name, most in (("seconds", 2_592_000), ("mib", 4096)):
+            value = getattr(self, name)
+            if not _is_within(value, most) or not value:
+                return f"the cache's {name} is {str(value)[:40]}, expected above 0, at most {most:,}"
+        return None
+
+
 def _is_within(value: float | Decimal, most: int) -> bool:
     try:
         return math.isfinite(value) and 0 <= value <= most
@@ -96,6 +117,7 @@ class Route(Record, frozen=True, kw_only=True):
     `fallback` are tried in order when the chosen target cannot be reached. One that has sent no byte within
     `first_byte_ms` is passed over for the next target; where there is none, the client gets a 504 (None: after the
     gateway's own limit, 600 s).
+    With a `cache` exact repeats are answered from memory (None: every request is asked).
     With a `deferral` the candidate's side (canary, promoted) is a mixture: the candidate answers what it is sure of,
     the incumbent the rest. In state ``shadow`` the candidate is asked as ever, and what would be decided is recorded.
     """
@@ -113,6 +135,7 @@ class Route(Record, frozen=True, kw_only=True):
     fallback: tuple[Target, ...] = ()
     first_byte_ms: float | None = None
     limits: Limits = Limits()
+    cache: CacheTerms | None = None
     options: dict[str, Any] = {}
     deferral: DeferralRule | None = None
     revision: int = 0

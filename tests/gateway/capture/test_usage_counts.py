@@ -9,7 +9,7 @@ from freehold.gateway.config import GatewayConfig
 from freehold.gateway.spending import Charge
 from freehold.gateway.telemetry.meters import Meters
 from freehold.types.endpoint import Endpoint
-from freehold.types.trace import Usage
+from freehold.types.trace import REPEATED, Usage
 
 
 @pytest.fixture
@@ -33,7 +33,13 @@ def answered(**changes):
 
 def test_tokens_and_dollars_of_what_was_written(counts):
     counts.count(
-        [answered(), answered(), answered(endpoint="local", arm="candidate"), answered(parent_id="x")]
+        [
+            answered(),
+            answered(),
+            answered(endpoint="local", arm="candidate"),
+            answered(parent_id="x"),
+            answered(decision=REPEATED),
+        ]
     )
     assert numbers(counts, "freehold_tokens") == {
         ("r", "incumbent", "gpt-4o-mini", "app", "prompt"): 2000,

@@ -4,10 +4,11 @@ from decimal import Decimal
 import pytest
 
 from freehold.costs.prices import TokenPrice
+from freehold.errors import UsageError
 from freehold.settings import load
 from freehold.store import open_store
 from freehold.types.config import parse
-from freehold.types.trace import Trace, Usage
+from freehold.types.trace import REPEATED, Trace, Usage
 from freehold.workflows.choose.traffic import StatedTraffic, price_traffic
 from freehold.workflows.project import Project
 
@@ -83,6 +84,12 @@ def test_repeats_that_the_gateway_answered_itself_are_counted_apart(project):
     assert (found.traffic.requests_per_month, found.traffic.repeats_per_month) == (800, 200)
     assert found.bill.usd_per_month.low == Decimal("2.4"), "800 x $0.003: what was repeated costs nothing"
     assert "20% of them answered again from the gateway's memory" in found.traffic.how
+
+
+def test_a_log_of_nothing_but_repeats_asks_no_model(project):
+    fill(project, [trace(n, decision=REPEATED) for n in range(48)])
+    with pytest.raises(UsageError, match="all 48 traces are answers from the gateway's memory"):
+        price_traffic(project, "gpt-4o", flat=FLAT)
 
 
 def test_amounts_of_the_log_in_two_currencies_are_named_and_not_added_up(project):

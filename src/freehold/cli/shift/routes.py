@@ -203,13 +203,10 @@ def _describe(route: Route) -> None:
         lines.append(("in need", ", ".join(format_target(target) for target in route.fallback)))
     if route.first_byte_ms is not None:
         lines.append(("first byte", f"within {route.first_byte_ms:g} ms"))
-    limits = {
-        name: value
-        for name, value in msgspec.to_builtins(route.limits).items()
-        if value is not None and value != 0.0
-    }
-    if limits:
-        lines.append(("limits", ", ".join(f"{name} {value}" for name, value in limits.items())))
+    for title, record in (("limits", route.limits), ("cache", route.cache)):
+        values = {name: value for name, value in (msgspec.to_builtins(record) or {}).items() if value}
+        if values:
+            lines.append((title, ", ".join(f"{name} {value}" for name, value in values.items())))
     lines.append(("revision", str(route.revision)))
     for title, text in lines:
         echo(f"{title:<10} {text}")

@@ -18,7 +18,7 @@ import msgspec
 
 from freehold.gateway.http.request import ClientDisconnect, Request
 from freehold.gateway.limits.keys import check_may, check_scope
-from freehold.gateway.proxy import deferral, spend
+from freehold.gateway.proxy import deferral, repeating, spend
 from freehold.gateway.proxy.attempt import answer
 from freehold.gateway.proxy.exchange import MAY_HAVE_ANSWERED, ProxyExchange, new_exchange
 from freehold.gateway.proxy.reading import INLINE_BYTES_MAX, BodyFields
@@ -52,9 +52,15 @@ async def forward(state: WorkerState, shadows: Shadows, api_route: ApiRoute, req
             exchange.status = 200
             send_reply(request, HttpReply(200, _JSON, told), request_id=exchange.id, api=api_route.api)
             return
+        kept = None
+        if exchange.route is not None and exchange.route.cache is not None:
+            kept = repeating.find(state, exchange, request)
         if limited := _limits_of(state, exchange):
-            await _apply_limits(state, exchange, limited)
-        await answer(state, exchange, request)
+            await _apply_limits(state, exchange, limited, is_kept=kept is not None)
+        if kept is None:
+            await answer(state, exchange, request)
+        else:
+            await repeating.replay(state, exchange, kept, request)
     except ApiError as error:
         _send_error(state, exchange, request, error)
     except (asyncio.CancelledError, ClientDisconnect):
@@ -162,10 +168,13 @@ def _limits_of(state: WorkerState, exchange: ProxyExchange) -> list[tuple[str, L
 
 
 async def _apply_limits(
-    state: WorkerState, exchange: ProxyExchange, limited: list[tuple[str, Limits]]
+    state: WorkerState, exchange: ProxyExchange, limited: list[tuple[str, Limits]], *, is_kept: bool
 ) -> None:
-    """Raises `ApiError` (429)."""
+    """Raises `ApiError` (429). A kept answer costs no dollars and no tokens."""
     assert exchange.decision is not None
+    if is_kept:
+        exchange.admission = await state.limiter.admit(limited, paid=False, tokens=0)
+        return
     paid = state.config.charges(exchange.decision.target.endpoint)
     tokens = 0
     for _, limits in limited:
@@ -273,6 +282,8 @@ def _finish(state: WorkerState, shadows: Shadows, exchange: ProxyExchange) -> No
             None if first_s is None else first_s - exchange.asked_s,
         )
     exchange.keep()
+    if exchange.repeat is not None:
+        repeating.keep(state, exchange)
     if exchange.decision is not None and exchange.decision.shadow is not None:
         shadows.mirror(exchange, exchange.decision.shadow)
 

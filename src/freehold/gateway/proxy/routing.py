@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import msgspec
+
 from freehold.types.endpoint import ANY_MODEL, Api, Endpoint
 from freehold.types.route import Route, RouteDecision, Target
 from freehold.wire.errors import ApiError
@@ -48,6 +50,13 @@ class RouteTable:
             if route.candidate is None
         }
         """By a route's name, the decision that is the same for all its requests."""
+        self.cached = {
+            route.name: self._version(route)
+            for same_model in self.routes.values()
+            for route in same_model
+            if route.cache is not None
+        }
+        """By the name of a route with a cache, a hash of the route and of what answers it."""
         self._direct: dict[str, RouteDecision] = {}
         self._catch_all: Endpoint | None = None
         for endpoint in self.endpoints.values():
@@ -62,6 +71,12 @@ class RouteTable:
         self.default_model = default_model
         self.others = None if others_to is None else self.endpoints.get(others_to)
         """Who is asked what nothing here answers."""
+
+    def _version(self, route: Route) -> bytes:
+        upper = None if route.deferral is None else route.deferral.upper
+        targets = [route.incumbent, route.candidate, upper, *route.fallback]
+        asked = [None if target is None else self.endpoints.get(target.endpoint) for target in targets]
+        return hashlib.blake2b(msgspec.msgpack.encode([route, asked]), digest_size=16).digest()
 
     def all_routes(self) -> list[Route]:
         """Every route, by name."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from freehold.gateway.caching import KeptAnswers
 from freehold.gateway.capture.frames import TABLE, TOTALS
 from freehold.gateway.capture.recorder_client import RecorderClient
 from freehold.gateway.capture.spool import DROPS, OUTCOMES, Spool, store_digest
@@ -61,6 +62,7 @@ class WorkerState:
         self.table = self._new_table()
         self.hosts = HostPolicy(config.hosts, listens=config.host)
         self.memory = MemoryBudget(config.body_memory_bytes)
+        self.kept = KeptAnswers(self.memory)
         self.reader = BodyReader()
         self.checker = AnswerChecker()
         # A client that asks before the keys are known is not let in, whether there will be keys or not.
@@ -151,6 +153,7 @@ class WorkerState:
         if self.reporter is not None:
             self.meters.set("freehold_requests_untold", self.reporter.dropped)
         self.meters.held_bytes = self.memory.used_bytes
+        self.meters.kept_bytes = self.kept.held_bytes
         now_s = time.monotonic()
         self.meters.open_breakers = tuple(
             name for name, breaker in self._breakers.items() if breaker.keeps_failing(now_s)
@@ -219,6 +222,7 @@ class WorkerState:
 
     def _replace_table(self) -> None:
         self.table = self._new_table()
+        self.kept.retain(self.table.cached.values())
 
     def _new_table(self) -> RouteTable:
         config = self.config

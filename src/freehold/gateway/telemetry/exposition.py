@@ -13,7 +13,8 @@ from freehold.gateway.telemetry.meters import COUNTERS, HISTOGRAMS, Labels, Snap
 GAUGES: dict[str, str] = {
     "freehold_in_flight": "Requests being answered now",
     "freehold_recorder_alive": "1 while the recorder does its rounds, 0 when it is stopped, stuck or dead",
-    "freehold_held_bytes": "Bytes held of requests, and of answers that are read whole",
+    "freehold_held_bytes": "Bytes held of requests, of answers that are read whole, and of kept answers",
+    "freehold_cache_bytes": "Bytes of kept answers",
     "freehold_config_stale": (
         "1 while freehold.toml is not wholly in force: it was refused, or some of it waits for the next start"
     ),

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from freehold.types.config.table import AtLeastOne, NotNegative, Positive, Table
 from freehold.types.endpoint import CloudCredentials
-from freehold.types.route import Limits, RouteState, Target
+from freehold.types.route import CacheTerms, Limits, RouteState, Target
 
 RetentionDays = Annotated[float, Meta(gt=0, le=36_500, description="above 0, up to 36,500 (100 years)")]
 RetentionMib = Annotated[float, Meta(gt=0, le=2**40, description="above 0")]
@@ -87,6 +87,9 @@ class RouteConfig(Table, frozen=True, kw_only=True):
     """An endpoint that has sent no byte by then is passed over for the next target (504 where there is none)."""
     limits: Limits = Limits()
     """`{ requests_per_minute, tokens_per_minute, concurrency, wait_ms, usd_per_day, usd_per_month }`."""
+    cache: CacheTerms | None = None
+    """`{ seconds = 3600, mib = 16, shared = false }`: exact repeats of requests without chance (temperature 0, or a
+    seed) and without tools get the answer of the first again. Left out: every request is asked."""
 
 
 class CaptureConfig(Table, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.types.cost import Bill, Range, Traffic
 from freehold.types.record import content_id
-from freehold.types.trace import Trace, Usage
+from freehold.types.trace import REPEATED, Trace, Usage
 from freehold.wire.usage import usage_of
 from freehold.workflows.project import Project
 
@@ -72,10 +72,11 @@ def price_traffic(
         traces = [trace for trace in store.traces() if trace.parent_id is None]
     requests = list(map(logged, traces))
     traffic = _as_traced(requests, stated)
-    priced = list(islice(requests, 0, None, max(1, -(-len(requests) // PRICED_TRACES))))
+    asked = [request for request in requests if not request.is_repeat]
+    priced = list(islice(asked, 0, None, max(1, -(-len(asked) // PRICED_TRACES))))
     total = sum((price.of(request.counted()[0]) for request in priced), Decimal(0))
     basis = prices.price_basis(incumbent, flat=flat)
-    of_all = f", {len(priced):,} of {len(requests):,} traces priced one by one" + _others(traces, incumbent)
+    of_all = f", {len(priced):,} of {len(asked):,} traces priced one by one" + _others(traces, incumbent)
     bill = _bill(incumbent, traffic, total / len(priced), basis._replace(text=basis.text + of_all))
     bill = msgspec.structs.replace(bill, notes=bill.notes + _currencies(traces))
     return PricedTraffic(traffic, bill, (f"traces:{content_id([trace.id for trace in traces])}",))
@@ -166,6 +167,7 @@ def logged(trace: Trace) -> figures.LoggedRequest:
         usage=_usage(trace),
         prompt_characters=_characters(trace.request.get("messages")),
         completion_characters=_characters((trace.response or {}).get("choices")),
+        is_repeat=trace.decision == REPEATED,
     )
 
 

@@ -238,6 +238,7 @@ def route_of(table: RouteConfig) -> Route:
         fallback=table.fallback,
         first_byte_ms=table.first_byte_ms,
         limits=table.limits,
+        cache=table.cache,
     )
 
 
