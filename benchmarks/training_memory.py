@@ -187,11 +187,12 @@ def run(case: Case, folder: Path, gguf: Path | None, steps: int) -> Row:
         r=case.r,
         epochs=1,
         batch_size=case.batch_size,
-        pack_tokens=case.pack_tokens,
         max_tokens=4096,
-        threads=2,
     )
-    job = training.make(config=config, dataset=dataset, base=weights, out_dir=folder / "out", name="run")
+    job = training.make(
+        config=config, dataset=dataset, base=weights, out_dir=folder / "out", name="run", threads=2
+    )
+    job = msgspec.structs.replace(job, pack_tokens=case.pack_tokens)
     for event in training.train(job):
         if event.kind in ("error", "start"):
             print("  ", event.message, flush=True)
@@ -204,6 +205,7 @@ def run(case: Case, folder: Path, gguf: Path | None, steps: int) -> Row:
         fused=adapter.metadata["layers"] == "fused",
         value_bytes=2 if adapter.metadata["precision"]["name"] == "bf16" else 4,
         device="cpu",
+        pack_tokens=case.pack_tokens,
     )
     parts = training_parts(shape, load)
     return Row(

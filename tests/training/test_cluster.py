@@ -14,13 +14,10 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(900)]
 
 CONFIG = FinetuneConfig(
     r=4,
-    lora_alpha=32,
     epochs=4,
     batch_size=8,
     learning_rate=0.02,
     precision="fp32",
-    checkpoint_steps=3,
-    threads=1,
 )
 TWO = training.WorkerGroup(workers=2)
 
@@ -30,7 +27,7 @@ def make(tmp_path, tiny, **changes):
     dataset = write_dataset(tmp_path / "data", task_samples(25), task_samples(9))
     return training.make(
         config=msgspec.structs.replace(CONFIG, **changes.pop("config", {})),
-        dataset=dataset, base=tiny, out_dir=tmp_path / "out", name="task", **changes,
+        dataset=dataset, base=tiny, out_dir=tmp_path / "out", name="task", threads=1, **changes,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from freehold.types.config import FinetuneConfig
 
 @pytest.fixture
 def trainer(tiny):
-    config = FinetuneConfig(r=4, lora_alpha=32, precision="fp32")
+    config = FinetuneConfig(r=4, precision="fp32")
     trainer = LoraTrainer(bases.load(tiny, config), config)
     torch.manual_seed(1)
     trainer.parameters.flat.data.normal_()
@@ -33,7 +33,7 @@ def test_gguf_adapter_names_scale_and_row_order(tmp_path, trainer):
     reader, found = read(path)
     assert reader.get_field("general.type").contents() == "adapter"
     assert reader.get_field("adapter.type").contents() == "lora"
-    assert reader.get_field("adapter.lora.alpha").contents() == 32  # llama.cpp scales by alpha / r
+    assert reader.get_field("adapter.lora.alpha").contents() == 8  # llama.cpp scales by alpha / r
     assert len(found) == 2 * 2 * 7
     key = "base_model.model.model.layers.1.self_attn.{}_proj.lora_{}.weight"
     assert np.array_equal(found["blk.1.attn_q.weight.lora_a"], tensors[key.format("q", "A")].numpy())

@@ -94,7 +94,7 @@ def test_what_a_real_model_learned_by_heart_is_found_and_what_it_was_not_taught_
     (tmp_path / "freehold.toml").write_text('[app]\nname = "inbox"\n')
     project = open_project(tmp_path / "freehold.toml")
     data = write_dataset(tmp_path / "data", inbox(24))
-    config = FinetuneConfig(r=16, lora_alpha=32, epochs=2, batch_size=8)
+    config = FinetuneConfig(r=16, epochs=2, batch_size=8)
     report = leak_test(
         project,
         TrainingInputs(data, ensure_weights(MODEL, project.settings), "inbox"),

@@ -17,7 +17,7 @@ from freehold.workflows.train import train as training_workflow
 from freehold.workflows.train.plan import plan_run, preview_run
 
 __all__ = ["tiny", "tokenizer"]  # fixtures
-CONFIG = FinetuneConfig(r=4, lora_alpha=8, batch_size=8, epochs=2.0, learning_rate=1e-3, pack_tokens=128)
+CONFIG = FinetuneConfig(r=4, batch_size=8, epochs=2.0, learning_rate=1e-3)
 
 
 @pytest.fixture
@@ -42,7 +42,8 @@ def printed(show, record):
     return result.output
 
 
-def test_plan_counts_the_steps_that_are_then_made(tmp_path, project, tiny):
+def test_plan_counts_the_steps_that_are_then_made(tmp_path, project, tiny, monkeypatch):
+    monkeypatch.setattr("freehold.workflows.train.plan.PACK_TOKENS", 128)
     what = asked(tmp_path, tiny, task_samples(50))
     plan = plan_run(project, what, config=CONFIG)
     assert plan.steps == 14 and plan.train.usable == 50

@@ -169,7 +169,7 @@ def print_adapter(adapter: TrainingResult) -> None:
     echo(f"  dataset    {adapter.dataset_id[:12]}")
     config = adapter.config
     echo(
-        f"  method     {config.method}, r={config.r}, alpha={config.lora_alpha}, rate {config.learning_rate:g}, "
+        f"  method     {config.method}, r={config.r}, rate {config.learning_rate:g}, "
         f"{config.epochs:g} epochs of batches of {config.batch_size}, seed {adapter.seed}"
     )
     speed = adapter.train_tokens / adapter.train_seconds if adapter.train_seconds else 0.0

@@ -143,19 +143,14 @@ def show_plan(plan: TrainingPlan) -> None:
         echo("  a run of this job was interrupted: freehold train goes on from its checkpoint")
     _show_measured(plan.train)
     rank = "" if config.method == "full" else f", rank {config.r}"
-    echo(f"  method       {config.method}{rank}, rate {config.learning_rate:g} ({config.lr_scheduler})")
+    echo(f"  method       {config.method}{rank}, rate {config.learning_rate:g}")
     echo(f"  steps        {plan.steps:,}: {config.epochs:g} passes, {config.batch_size} samples a step")
     parts = (
         "all at once"
         if plan.parts_per_step == 1
         else f"about {plan.samples_at_once} at once, {plan.parts_per_step} parts whose gradients are added up"
     )
-    kept = {
-        None: "kept while memory lasts, else computed again",
-        True: "computed again, not kept",
-        False: "kept",
-    }[config.gradient_checkpointing]
-    echo(f"  a step       {parts} (pack_tokens = {config.pack_tokens:,}); activations {kept}")
+    echo(f"  a step       {parts}")
     echo(f"  tokens       {plan.train_tokens:,} in all")
     time = "not known" if plan.seconds is None else f"about {_duration(plan.seconds)}"
     echo(f"  time         {time}: {plan.seconds_basis}")
