@@ -205,8 +205,9 @@ def run(case: Case, folder: Path, gguf: Path | None, steps: int) -> Row:
         fused=adapter.metadata["layers"] == "fused",
         value_bytes=2 if adapter.metadata["precision"]["name"] == "bf16" else 4,
         device="cpu",
-        pack_tokens=case.pack_tokens,
     )
+    at_once = min(load.samples, max(1, case.pack_tokens // case.sample_tokens))
+    load = load._replace(samples=at_once, target_tokens=8 * at_once)
     parts = training_parts(shape, load)
     return Row(
         case,

@@ -66,7 +66,7 @@ def built() -> Path:
     """The llama-server built for this CPU. Raises `EngineError` when there is none."""
     found = native.read(load().home)
     if found is None:
-        raise EngineError("no build of llama.cpp is here", hint="freehold engines install llamacpp --native")
+        raise EngineError("no build of llama.cpp is here", hint="freehold engines install llamacpp")
     return Path(found.binary)
 
 

@@ -84,9 +84,8 @@ class TrainingLoad(NamedTuple):
         value_bytes: int,
         device: Literal["cpu", "gpu"] = "cpu",
         checkpointing: bool = False,
-        pack_tokens: int = PACK_TOKENS,
     ) -> TrainingLoad:
-        """The load of `freehold train` under a config: batches split to at most `pack_tokens` at once."""
+        """The load of `freehold train` under a config: batches split to at most `PACK_TOKENS` at once."""
         if config.method not in ("lora", "qlora", "full"):
             raise UsageError(f"memory of training method {config.method} is not known")
         if sample_tokens < 1 or target_tokens < 1 or not 0 <= shared_tokens < sample_tokens:
@@ -94,7 +93,7 @@ class TrainingLoad(NamedTuple):
                 f"samples of {sample_tokens} tokens with {target_tokens} to learn and {shared_tokens} shared: "
                 "there is nothing to train on"
             )
-        at_once = min(config.batch_size, max(1, pack_tokens // sample_tokens))
+        at_once = min(config.batch_size, max(1, PACK_TOKENS // sample_tokens))
         return TrainingLoad(
             method=config.method,
             samples=at_once,

@@ -1,7 +1,7 @@
 """What the records say of something exported, and what is not known."""
 
 import pytest
-from tests.workflows.train.owned_encoder import owned_encoder
+from tests.workflows.train.owned import owned_encoder
 
 from freehold.store import open_store
 from freehold.types.progress import Silent

@@ -41,7 +41,7 @@ class LlamaEngine:
                 else f"{note}; the build is slower"
             )
         elif benefit.helps:
-            note += f"; {benefit.reason}: freehold engines install llamacpp --native"
+            note += f"; {benefit.reason}: freehold engines install llamacpp"
         return Presence(available=available or build is not None, note=note)
 
     def require(self, options: dict[str, Any], settings: Settings) -> None:
@@ -55,9 +55,7 @@ class LlamaEngine:
         if binary is None:
             _require_library()
         if binary is not None and not Path(binary).is_file():
-            raise EngineError(
-                f"no llama-server at {binary}", hint="freehold engines install llamacpp --native"
-            )
+            raise EngineError(f"no llama-server at {binary}", hint="freehold engines install llamacpp")
         ports.require_loopback(plan.host, "the llama.cpp engine")
         if plan.kv_type not in KV_TYPES:
             raise UsageError(f"KV type {plan.kv_type!r} is unknown", hint=f"known: {', '.join(KV_TYPES)}")

@@ -47,7 +47,7 @@ class LlamaOptions(msgspec.Struct, frozen=True, kw_only=True):
     `gpu_layers` is how many layers go to an accelerator (-1: as many as it holds). With `embeddings` the
     server embeds instead of chatting; `pooling` is how one vector is made of the tokens' (``auto``: as the weights
     say, else their mean). `binary` is a ``llama-server`` to run, ``library`` for the prebuilt one;
-    by default whichever measured faster here (`freehold engines install llamacpp --native`).
+    by default whichever measured faster here (`freehold engines install llamacpp`).
     """
 
     chat_template: str | None = None

@@ -57,18 +57,13 @@ def remove_vllm(settings: Settings, flavour: str) -> int:
     return vllm.remove(settings.home, flavour)
 
 
-def install_native(
-    settings: Settings, *, log_dir: Path, force: bool = False, progress: Progress
-) -> NativeBuild:
+def install_native(settings: Settings, *, log_dir: Path, progress: Progress) -> NativeBuild:
     """Build llama.cpp for this CPU, measure it next to the prebuilt library, and use the faster one from now on.
 
-    Raises `EngineError` when building cannot help this CPU (unless `force`) or does not work out.
+    Where building makes nothing faster it is said; llama-quantize comes with it all the same. Raises `EngineError` when
+    it does not work out.
     """
     helps = native.can_help()
-    if not helps.helps and not force:
-        raise EngineError(
-            f"building llama.cpp here will not help: {helps.reason}", hint="--force builds it all the same"
-        )
     progress.say(f"building helps: {helps.reason}" if helps.helps else helps.reason)
     built = native.read(settings.home) or native.build(settings.home, progress)
     return compare(built, settings, log_dir=log_dir, progress=progress)

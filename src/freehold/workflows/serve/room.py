@@ -29,7 +29,7 @@ def advice(plan: ServePlan, settings: Settings) -> str | None:
     if benefit.helps and native.read(settings.home) is None:
         return (
             f"llama.cpp can be several times as fast here ({benefit.reason}): "
-            "freehold engines install llamacpp --native"
+            "freehold engines install llamacpp"
         )
     quantization = quantization_of(Path(plan.weights_path)) if plan.weights_path else ""
     if native.binary(settings.home) is not None and "_K" in quantization:

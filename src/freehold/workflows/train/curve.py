@@ -42,7 +42,7 @@ def training_curve(
         raise UsageError(
             f"max_minutes = {config.max_minutes:g} would cut the runs on many samples short and not those on few: the "
             "curve would show time, not samples",
-            hint="take max_minutes out; --epochs 2 makes every run shorter alike",
+            hint="take max_minutes out; [train] epochs = 2 makes every run shorter alike",
         )
     dataset = inputs.dataset
     total, validation = dataset.split("train").samples, dataset.split("validation").samples

@@ -168,5 +168,5 @@ def _measured_time(
     return _Time(
         None,
         f"nothing was measured yet with this base (about {weight_count(inputs.base) / 1e6:,.0f} million weights): "
-        f"freehold bench-model {inputs.base.model_id}, or train with --max-minutes, which shortens the schedule to fit",
+        f"freehold bench-model {inputs.base.model_id}, or [train] max_minutes, which shortens the schedule to fit",
     )

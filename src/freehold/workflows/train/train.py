@@ -113,7 +113,9 @@ def check_room(config: FinetuneConfig, base: Weights, settings: Settings) -> Non
     needed = sum(part.bytes for part in fit.parts if part.name in FIXED)
     if needed > fit.available_bytes:
         ways = [
-            way.replace("--train", "--method") for way in fit.ways_out if way.startswith(("qlora", "lora"))
+            way.replace("--train ", "[train] method = ")
+            for way in fit.ways_out
+            if way.startswith(("qlora", "lora"))
         ]
         raise UsageError(
             f"{base.model_id} needs {gib(needed, 1)} to be trained ({config.method}) before anything is "
