@@ -17,7 +17,7 @@ WINDOW = 50
 """Batches among which samples of like length are put together, as `group_by_length` of transformers has it."""
 
 
-class Rates(NamedTuple):
+class RateCurve(NamedTuple):
     """How the rate goes over a run: it rises over `warmup`, a share of the steps, then falls to zero, linearly
     or along a cosine."""
 
@@ -25,9 +25,9 @@ class Rates(NamedTuple):
     is_linear: bool
 
 
-COSINE = Rates(0.05, is_linear=False)
+COSINE = RateCurve(0.05, is_linear=False)
 """Of adapters and whole models: as usual with LoRA."""
-LINEAR = Rates(0.1, is_linear=True)
+LINEAR = RateCurve(0.1, is_linear=True)
 """Of encoders (Mosbach et al. 2021, On the stability of fine-tuning BERT)."""
 
 
@@ -82,7 +82,7 @@ def split_batch(samples: Sequence[Encoded], pack_tokens: int) -> list[list[Encod
     return parts
 
 
-def learning_rate(step: int, steps: int, peak: float, rates: Rates) -> float:
+def learning_rate(step: int, steps: int, peak: float, rates: RateCurve) -> float:
     """Rate of a step (from 0)."""
     warmup = math.ceil(rates.warmup * steps)
     if step < warmup:
