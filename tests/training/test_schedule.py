@@ -49,7 +49,8 @@ def test_total_steps(samples, epochs, steps):
 
 def test_learning_rate_warms_up_and_decays():
     rates = [
-        schedule.learning_rate(step, 100, 1.0, schedule.RateCurve(0.1, is_linear=False)) for step in range(100)
+        schedule.learning_rate(step, 100, 1.0, schedule.RateCurve(0.1, is_linear=False))
+        for step in range(100)
     ]
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) == rates[9] == 1.0

@@ -131,6 +131,8 @@ def serve_plan(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def deployed(cluster, serve_plan, port, tmp_path_factory):
+    if cluster.second is None:  # an earlier engine's tests ended with its death
+        cluster.second = cluster.add_node(num_cpus=2, object_store_memory=80 << 20)
     made = plan_for(serve_plan, port)
     cluster_ray.deploy(made, log_dir=tmp_path_factory.mktemp("logs"))
     yield f"http://127.0.0.1:{port}"
@@ -165,6 +167,26 @@ async def test_streams_names_and_mistakes_go_through(deployed, serve_plan):
             assert (await ask(http, deployed, "base:tuned"))[2] == "tracking"
 
 
+async def test_an_engine_that_is_killed_in_a_replica_is_restarted_there(deployed, cluster):
+    import psutil
+
+    before = {one.id for one in running()}
+    engines = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if any("freehold.engines." in part for part in process.info["cmdline"] or ())
+        and any(parent.pid in {node.pid for node in _raylets(cluster)} for parent in process.parents())
+    ]
+    assert engines
+    engines[0].send_signal(signal.SIGKILL)
+    async with aiohttp.ClientSession() as http:
+        deadline = time.monotonic() + 60
+        while {status for status, _, _ in [await ask(http, deployed) for _ in range(6)]} != {200}:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.3)
+    assert {one.id for one in running()} == before
+
+
 async def test_a_killed_replicas_traffic_moves_and_it_comes_back(deployed):
     first = running()
     async with aiohttp.ClientSession() as http:
@@ -191,28 +213,7 @@ async def test_a_killed_node_is_survived(cluster, deployed):
         await until(lambda: [one.id for one in running()] == [left])
         answers = [await ask(http, deployed) for _ in range(8)]
         assert {(status, replica) for status, replica, _ in answers} == {(200, left)}
-    cluster.second = cluster.add_node(num_cpus=2, object_store_memory=80 << 20)
-    await until(lambda: len(running()) == 2)
-
-
-async def test_an_engine_that_is_killed_in_a_replica_is_restarted_there(deployed, cluster):
-    import psutil
-
-    before = {one.id for one in running()}
-    engines = [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if any("freehold.engines." in part for part in process.info["cmdline"] or ())
-        and any(parent.pid in {node.pid for node in _raylets(cluster)} for parent in process.parents())
-    ]
-    assert engines
-    engines[0].send_signal(signal.SIGKILL)
-    async with aiohttp.ClientSession() as http:
-        deadline = time.monotonic() + 60
-        while {status for status, _, _ in [await ask(http, deployed) for _ in range(6)]} != {200}:
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.3)
-    assert {one.id for one in running()} == before
+    cluster.second = None
 
 
 def _raylets(cluster):

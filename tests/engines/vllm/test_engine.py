@@ -49,11 +49,6 @@ def test_context_template_and_numbers(plan, tmp_path):
         engines.check(plan)
 
 
-def test_sleep_needs_a_gpu(plan):
-    with pytest.raises(EngineError, match="sleep on a GPU only"):
-        engines.check(with_options(plan, sleep=True))
-
-
 def test_a_port_in_use(plan):
     import socket
 

@@ -62,8 +62,7 @@ class LlamaEngine:
         if plan.kv_type in QUANTIZED_KV and options.flash_attention == "off":
             raise UsageError(
                 f"llama.cpp keeps values as {plan.kv_type} with flash attention only, which is switched off",
-                hint="leave flash_attention at auto, or quantize the keys alone: "
-                f'options = {{ flash_attention = "off", key_type = "{plan.kv_type}" }}',
+                hint="leave flash_attention at auto",
             )
         if plan.parallel < 1 or plan.context_tokens < 1:
             raise UsageError(
@@ -93,11 +92,10 @@ class LlamaEngine:
     async def start(
         self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None
     ) -> RunningEngine:
-        options = _with_pooling(plan, read(plan.options, LlamaOptions, "llamacpp"))
+        options = read(plan.options, LlamaOptions, "llamacpp")
         base = read_header(Path(plan.weights_path or "")).metadata if plan.adapters else {}
         plan = msgspec.structs.replace(
             plan,
-            options={**plan.options, "pooling": options.pooling},
             threads=plan.threads or usable_cores(),
             adapters=tuple(
                 msgspec.structs.replace(mount, path=str(adapters.file_of(mount, base, settings.home)))
@@ -125,15 +123,6 @@ class LlamaEngine:
         endpoint = _endpoint(plan, name, running.base_url, properties, options)
         running.endpoint = msgspec.structs.replace(endpoint, api_key_env=key_env)
         return running
-
-
-def _with_pooling(plan: ServePlan, options: LlamaOptions) -> LlamaOptions:
-    """A chat model's weights name no pooling, and llama.cpp refuses to embed without one: the mean, then."""
-    if options.pooling != "auto" or not options.embeddings or plan.weights_path is None:
-        return options
-    metadata = read_header(Path(plan.weights_path)).metadata
-    says = f"{metadata.get('general.architecture')}.pooling_type" in metadata
-    return options if says else msgspec.structs.replace(options, pooling="mean")
 
 
 def _endpoint(

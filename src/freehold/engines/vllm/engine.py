@@ -46,7 +46,7 @@ class VllmEngine:
 
     def check(self, plan: ServePlan, settings: Settings) -> None:
         options = read(plan.options, VllmOptions, "vllm")
-        found = which(options, settings)
+        which(options, settings)
         ports.require_loopback(plan.host, "the vLLM engine")
         if plan.kv_type not in KV_TYPES:
             raise UsageError(
@@ -56,14 +56,9 @@ class VllmEngine:
             ("parallel", plan.parallel),
             ("context_tokens", plan.context_tokens),
             ("tensor_parallel", options.tensor_parallel),
-            ("pipeline_parallel", options.pipeline_parallel),
         ):
             if value < 1:
                 raise UsageError(f"{name} is {value}, expected at least 1")
-        if options.sleep and found.device == "cpu":
-            raise EngineError(
-                "vLLM can sleep on a GPU only, and this one runs on the CPU", hint="leave sleep out"
-            )
         check_weights(plan, has_template=options.chat_template is not None or options.embeddings)
         _rank(plan, options)
         if plan.port:
@@ -75,7 +70,7 @@ class VllmEngine:
         options = read(plan.options, VllmOptions, "vllm")
         found = which(options, settings)
         template = template_of(plan.weights_path)
-        options = with_parser(options, template, version=found.version)
+        options = with_parser(options, template)
         running = VllmRunning(plan, options, found, log_dir=log_dir, name=name, key_env=key_env)
         await running.start()
         return running
@@ -120,8 +115,7 @@ class VllmRunning:
         return program.program(
             msgspec.structs.replace(self._plan, port=port),
             self._options,
-            python=self._found.python,
-            device=self._found.device,
+            installed=self._found,
             shape=self._shape,
             rank=self._rank,
             slots=self._slots,
@@ -217,23 +211,7 @@ class VllmRunning:
         self._plan = msgspec.structs.replace(self._plan, adapters=left)
         return self.endpoint
 
-    async def sleep(self, level: int = 1) -> None:
-        """Free the GPU: level 1 keeps the weights in memory, level 2 drops them. Raises `EngineError`."""
-        self._require_sleep()
-        await self._ask(f"/sleep?level={level}", None)
-
-    async def wake(self) -> None:
-        """Be ready again. Raises `EngineError`."""
-        self._require_sleep()
-        await self._ask("/wake_up", None)
-
-    def _require_sleep(self) -> None:
-        if not self._options.sleep:
-            raise EngineError(
-                f"{self._name} was started without sleep", hint="[serve] options = { sleep = true }"
-            )
-
-    async def _ask(self, path: str, body: dict[str, Any] | None) -> None:
+    async def _ask(self, path: str, body: dict[str, Any]) -> None:
         timeout = aiohttp.ClientTimeout(total=LONGEST_CALL_SECONDS)
         try:
             async with (

@@ -234,7 +234,7 @@ def as_tuned(plan: ServePlan, settings: Settings) -> ServePlan:
     if found is None:
         return plan
     best = dict(found.settings.options)
-    if plan.kv_type != KV_TYPE or "key_type" in plan.options:
+    if plan.kv_type != KV_TYPE:
         best.pop("flash_attention", None)  # found for another cache, and may not work with the one asked for
     return msgspec.structs.replace(
         plan, threads=plan.threads or found.settings.threads, options={**best, **plan.options}
