@@ -57,9 +57,9 @@ def plan(
 
 
 def cores() -> int:
-    from freehold.engines.cores import usable_cores
+    from freehold.hardware.probes.cpu import cores as machine_cores
 
-    return usable_cores()
+    return machine_cores().value
 
 
 def built() -> Path:

@@ -5,7 +5,7 @@ import pytest
 
 from freehold import engines
 from freehold.engines import keys
-from freehold.engines.cores import usable_cores
+from freehold.hardware.probes.cpu import cores as machine_cores
 from freehold.settings import load
 from freehold.types.endpoint import ServePlan
 from freehold.workflows.weights.pull import ensure_weights
@@ -24,7 +24,7 @@ def plan():
         weights_path=weights.path,
         context_tokens=512,
         parallel=1,
-        threads=usable_cores(),
+        threads=machine_cores().value,
         options={"binary": "library"},
     )
 

@@ -9,17 +9,16 @@ from typing import Any
 import msgspec
 
 from freehold.engines import keys, ports, probe
-from freehold.engines.cores import usable_cores
-from freehold.engines.engine import Presence, RunningEngine
+from freehold.engines.engine import Presence, RunningEngine, read_options
 from freehold.engines.held_labels import held
 from freehold.engines.llamacpp import adapters, native
 from freehold.engines.llamacpp.options import KV_TYPES, QUANTIZED_KV, LlamaOptions, check
 from freehold.engines.llamacpp.program import program
-from freehold.engines.options import read
 from freehold.engines.supervisor import Program, SupervisedProcess
 from freehold.engines.weights.check import format_of
 from freehold.errors import EngineError, MissingExtraError, UsageError
 from freehold.hardware.gguf_header import read_header
+from freehold.hardware.probes.cpu import cores as machine_cores
 from freehold.settings import Settings
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.engine import ENGINE_KINDS
@@ -45,11 +44,11 @@ class LlamaEngine:
         return Presence(available=available or build is not None, note=note)
 
     def require(self, options: dict[str, Any], settings: Settings) -> None:
-        if which(read(options, LlamaOptions, "llamacpp"), settings) is None:
+        if which(read_options(options, LlamaOptions, "llamacpp"), settings) is None:
             _require_library()
 
     def check(self, plan: ServePlan, settings: Settings) -> None:
-        options = read(plan.options, LlamaOptions, "llamacpp")
+        options = read_options(plan.options, LlamaOptions, "llamacpp")
         check(options)
         binary = which(options, settings)
         if binary is None:
@@ -92,11 +91,11 @@ class LlamaEngine:
     async def start(
         self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None
     ) -> RunningEngine:
-        options = read(plan.options, LlamaOptions, "llamacpp")
+        options = read_options(plan.options, LlamaOptions, "llamacpp")
         base = read_header(Path(plan.weights_path or "")).metadata if plan.adapters else {}
         plan = msgspec.structs.replace(
             plan,
-            threads=plan.threads or usable_cores(),
+            threads=plan.threads or machine_cores().value,
             adapters=tuple(
                 msgspec.structs.replace(mount, path=str(adapters.file_of(mount, base, settings.home)))
                 for mount in plan.adapters

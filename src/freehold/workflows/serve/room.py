@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from freehold.engines.engine import read_options
 from freehold.engines.llamacpp import native
 from freehold.engines.llamacpp.options import LlamaOptions
-from freehold.engines.options import read as read_options
 from freehold.engines.vllm import environment as vllm
 from freehold.engines.weights.check import quantization_of
 from freehold.errors import FreeholdError

@@ -8,11 +8,11 @@ import anyio
 import msgspec
 
 from freehold import __version__
-from freehold.engines.cores import usable_cores
 from freehold.engines.llamacpp import native, tuning
 from freehold.engines.llamacpp.measure import RequestSize, measure
 from freehold.engines.llamacpp.tuning import Trial, TuningResult
 from freehold.errors import UsageError
+from freehold.hardware.probes.cpu import cores as machine_cores
 from freehold.hardware.probes.cpu import load_average
 from freehold.types.progress import Progress
 from freehold.workflows.project import Project, now
@@ -36,7 +36,7 @@ def tune(
     plan = pull_and_plan(model, request, project.settings, progress=progress)
     if not plan.engine_kind.tunable:
         raise UsageError(f"{plan.model} does not run on llama.cpp", hint="tune-engine is for GGUF weights")
-    cores = project.settings.threads or usable_cores()
+    cores = project.settings.threads or machine_cores().value
     tried = tuning.ways(cores)
     trials = []
     for number, way in enumerate(tried):

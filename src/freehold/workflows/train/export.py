@@ -13,14 +13,6 @@ from freehold.types.record import Record
 from freehold.types.training import TrainingResult
 from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.project import Project
-from freehold.workflows.train.export_folder import (
-    README,
-    Files,
-    bytes_of,
-    export_folder,
-    hashes_of,
-    may_replace,
-)
 from freehold.workflows.train.export_kinds import (
     TAGGED,
     WRITERS,
@@ -29,7 +21,18 @@ from freehold.workflows.train.export_kinds import (
     Kind,
     copy_licenses,
 )
-from freehold.workflows.train.export_records import candidate_of, dataset_of, rulings_of, stored_base
+from freehold.workflows.train.exported import (
+    README,
+    Files,
+    bytes_of,
+    candidate_of,
+    dataset_of,
+    export_folder,
+    hashes_of,
+    may_replace,
+    rulings_of,
+    stored_base,
+)
 from freehold.workflows.weights.pull import ensure_weights
 
 
