@@ -43,7 +43,7 @@ def test_no_fault_lets_in_a_client_without_a_key(upstream, tmp_path):  # noqa: F
             assert let_in(world, 0.6) == 0, name
             world.heal("newest")
         world.answers(200, key=key)
-        assert world.ask(key=revoked) == 401
+        world.answers(401, key=revoked)  # both workers may not be back yet
 
 
 def test_an_older_store_is_refused_until_it_is_accepted(upstream, tmp_path):  # noqa: F811

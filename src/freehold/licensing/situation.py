@@ -1,7 +1,7 @@
 """What a ruling is made from: the use in plain facts, and each ancestor with its licence.
 
 Covered: which events follow from a mode, whether weights are changed, what a student is for.
-Not covered: free text (`how`, `user_location`, …), which is never interpreted beyond known words.
+Not covered: free text, which is never interpreted beyond known words.
 """
 
 from __future__ import annotations
@@ -98,21 +98,17 @@ class Situation:
 
     @cached_property
     def mode(self) -> Mode:
-        """The mode stated, or the widest one the three booleans of `[use]` imply."""
+        """The mode stated; without one the weights are passed on, where that is said, or the use is internal."""
         if self.use.mode is not None:
             return self.use.mode
         if self.use.distributes_weights:
             return "distribute_weights"
-        if self.use.serves_third_parties:
-            return "hosted_service"
         return "internal"
 
     @cached_property
     def mode_assumed(self) -> bool:
         """Nothing said how the model is used, so that `mode` is the narrowest one."""
-        use = self.use
-        stated = use.mode is not None or use.distributes_weights or use.serves_third_parties
-        return not stated and not use.trains_models_on_outputs
+        return self.use.mode is None and not self.use.distributes_weights
 
     @cached_property
     def delivered(self) -> Mode:
@@ -128,17 +124,13 @@ class Situation:
             events = {"hosting"}
         if self.use.distributes_weights:
             events.add("copies")
-        if self.use.serves_third_parties:
-            events.add("hosting")
         return frozenset(events)
 
     @cached_property
     def trains(self) -> bool:
         """Whether another party's outputs or data go into a model."""
-        return (
-            self.mode == "train_other_model"
-            or self.use.trains_models_on_outputs
-            or any(ancestor.edge.kind in ("distilled_from", "trained_on") for ancestor in self.ancestors)
+        return self.mode == "train_other_model" or any(
+            ancestor.edge.kind in ("distilled_from", "trained_on") for ancestor in self.ancestors
         )
 
     @cached_property
@@ -155,7 +147,7 @@ class Situation:
             any(ancestor.edge.kind in _CHANGES for ancestor in self.ancestors)
             or any(ancestor.release is not None and ancestor.release.bases for ancestor in self.ancestors)
             or bool(self.use.modification)
-            or (self.trains and not self.bare_teacher and not self.use.trains_models_on_outputs)
+            or (self.trains and not self.bare_teacher)
             or any(ancestor.edge.kind in ("distilled_from", "trained_on") for ancestor in self.ancestors)
         )
 

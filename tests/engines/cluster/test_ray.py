@@ -187,7 +187,21 @@ async def test_an_engine_that_is_killed_in_a_replica_is_restarted_there(deployed
     assert {one.id for one in running()} == before
 
 
+async def test_a_killed_node_is_survived(cluster, deployed):
+    """The second node is gone afterwards; both replicas are then on the one that is left."""
+    head = ray.get_runtime_context().get_node_id()
+    left = next(one.id for one in running() if one.node == head)
+    cluster.remove_node(cluster.second, allow_graceful=False)
+    async with aiohttp.ClientSession() as http:
+        await until(lambda: cluster_ray.state("freehold-test").nodes == 1)
+        await until(lambda: [one.id for one in running()] == [left])
+        answers = [await ask(http, deployed) for _ in range(8)]
+        assert {(status, replica) for status, replica, _ in answers} == {(200, left)}
+    cluster.second = None
+
+
 async def test_a_killed_replicas_traffic_moves_and_it_comes_back(deployed):
+    await until(lambda: len(running()) == 2)
     first = running()
     async with aiohttp.ClientSession() as http:
         _, victim, _ = await ask(http, deployed)
@@ -201,19 +215,6 @@ async def test_a_killed_replicas_traffic_moves_and_it_comes_back(deployed):
         assert victim not in {replica for _, replica, _ in answers}
         await until(lambda: len(running()) == 2)
     assert {one.id for one in running()} != {one.id for one in first}
-
-
-async def test_a_killed_node_is_survived(cluster, deployed):
-    """Last: the second node is gone afterwards."""
-    head = ray.get_runtime_context().get_node_id()
-    left = next(one.id for one in running() if one.node == head)
-    cluster.remove_node(cluster.second, allow_graceful=False)
-    async with aiohttp.ClientSession() as http:
-        await until(lambda: cluster_ray.state("freehold-test").nodes == 1)
-        await until(lambda: [one.id for one in running()] == [left])
-        answers = [await ask(http, deployed) for _ in range(8)]
-        assert {(status, replica) for status, replica, _ in answers} == {(200, left)}
-    cluster.second = None
 
 
 def _raylets(cluster):

@@ -42,8 +42,6 @@ class BusinessGates:
                 kinds += [kind, *sorted(business_tags(kind))]
         if use.competes_with_licensor is not None:
             kinds.append("competitor" if use.competes_with_licensor else "not_competitor")
-        if use.affiliate_runs_maas and clause.counts_affiliates:
-            kinds.append("model_as_a_service")
         gated = next((kind for kind in kinds if kind in clause.gated), None)
         if "*" in clause.gated:
             gated = kinds[0] if kinds else "this business"

@@ -28,10 +28,8 @@ class OutputTraining:
             if layer.relation == "weights" and layer.license.scope == "service":
                 yield self._plain(layer, "the terms of this service are only known for training on outputs")
                 continue
-            teaches = (
-                layer.relation == "teacher"
-                or (layer.relation == "weights" and situation.use.trains_models_on_outputs)
-                or (layer.relation == "data" and layer.license.scope == "service")
+            teaches = layer.relation == "teacher" or (
+                layer.relation == "data" and layer.license.scope == "service"
             )
             clause = next((c for c in layer.license.clauses if isinstance(c, OutputsClause)), None)
             if not teaches:

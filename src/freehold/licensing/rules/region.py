@@ -35,7 +35,7 @@ class Regions:
         use = situation.use
         places: tuple[str, ...] = () if use.seat is None else (use.seat,)
         if clause.whom == "place_of_use":
-            places += use.regions + (() if use.user_location is None else (use.user_location,))
+            places += use.regions
         hit = next((place for place in places if inside(place, clause.excluded)), None)
         if hit is not None:
             if clause.multimodal_only and _made_text_only(situation):

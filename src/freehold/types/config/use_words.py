@@ -1,7 +1,7 @@
 """The words a use profile may be written in, and what is said where another one stands.
 
 Covered: places, kinds of business and product, fields of use, purposes, dates, counts, yes and no.
-Not covered: names (`derivative_name`, `claimed_license`) and `how`, which no rule reads for its meaning.
+Not covered: names (`derivative_name`, `claimed_license`).
 """
 
 from __future__ import annotations
@@ -82,10 +82,8 @@ CLOSED: dict[str, tuple[str, ...]] = {
     "product_type": BUSINESSES,
     "business": BUSINESSES,
     "weights": ("full", "adapter_only", "on_device", "server_side", "hosted", "cloud"),
-    "price": ("free", "paid"),
     "mode": typing.get_args(Mode),
     "then": typing.get_args(Mode),
-    "modalities_used": ("text", "image", "vision", "audio", "video"),
     "accounts": SERVICES,
 }
 """Fields whose value, or each value of a list, is one of these words."""
@@ -93,7 +91,7 @@ CLOSED: dict[str, tuple[str, ...]] = {
 OPEN: dict[str, tuple[str, ...]] = {"purpose": PURPOSES, "modification": MODIFICATIONS, "litigation": SUITS}
 """Fields in free words, of which at least one is one of these."""
 
-_PLACE_FIELDS = frozenset({"seat", "parent_seat", "regions", "user_location"})
+_PLACE_FIELDS = frozenset({"seat", "parent_seat", "regions"})
 _DATES = frozenset({"release", "obtained"})
 _TYPES = {field.name: str(field.type) for field in msgspec.structs.fields(UseProfile)}
 
@@ -150,7 +148,7 @@ def _word_problem(key: str, text: str) -> tuple[str, str | None] | None:
     if key in CLOSED:
         parts = [word] if key in ("mode", "then") else [_plain(part) for part in text.split(",")]
         wrong = next((part for part in parts if part not in CLOSED[key]), None)
-        if wrong is None or (key == "price" and re.fullmatch(r"[\d_.]+", wrong)):
+        if wrong is None:
             return None
         return f"'{wrong}' is none of: {', '.join(CLOSED[key])}", did_you_mean(
             wrong, CLOSED[key], "other"

@@ -34,7 +34,7 @@ RENAMED = {
     "served_regions": "regions",
     "claimed_licence": "claimed_license",
     "mau_all_products_month_before_release": "mau_group_month_before_release",
-    "mau_llama_feature": "mau_feature",
+    "mau_product": "monthly_active_users",
 }
 _VERDICTS = {
     "allowed": "allowed",
@@ -44,10 +44,9 @@ _VERDICTS = {
     "unclear": "unclear",
 }
 _USE_FIELDS = frozenset(UseProfile.__struct_fields__)
-_LISTS = frozenset({"regions", "modalities_used"})
 _TEXTS = frozenset(
     field.name for field in msgspec.structs.fields(UseProfile) if "str" in str(field.type)
-) - frozenset({"mode", "then", "regions", "modalities_used", "accounts"})
+) - frozenset({"mode", "then", "regions", "accounts"})
 
 
 class CaseAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +105,7 @@ def use_of(fields: dict[str, Any]) -> UseProfile:
 
 def _plain(field: str, value: Any) -> Any:
     """A value in the shape its field has: one word where a list is meant, a list or a claim where words are."""
-    if field in _LISTS:
+    if field == "regions":
         return [value] if isinstance(value, str) else value
     if field in _TEXTS and not isinstance(value, str):
         return ", ".join(map(str, value)) if isinstance(value, list) else str(value).lower()
