@@ -89,7 +89,7 @@ def inbox(count):
 def test_what_a_real_model_learned_by_heart_is_found_and_what_it_was_not_taught_is_not(tmp_path, monkeypatch):
     """A canary that was taught again and again comes out word for word; one that stayed out does not.
 
-    Seven of eight came out of those taught sixteen times. Without those taught four times, and asked twice and not five
+    Six of eight came out of those taught sixteen times. Without those taught four times, and asked twice and not five
     times, the training and the questions take half as long.
     """
     monkeypatch.setattr(leak, "REPEATS", (1, 16, 0))
