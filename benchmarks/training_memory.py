@@ -187,11 +187,12 @@ def run(case: Case, folder: Path, gguf: Path | None, steps: int) -> Row:
         r=case.r,
         epochs=1,
         batch_size=case.batch_size,
-        pack_tokens=case.pack_tokens,
         max_tokens=4096,
-        threads=2,
     )
-    job = training.make(config=config, dataset=dataset, base=weights, out_dir=folder / "out", name="run")
+    job = training.make(
+        config=config, dataset=dataset, base=weights, out_dir=folder / "out", name="run", threads=2
+    )
+    job = msgspec.structs.replace(job, pack_tokens=case.pack_tokens)
     for event in training.train(job):
         if event.kind in ("error", "start"):
             print("  ", event.message, flush=True)
@@ -205,6 +206,8 @@ def run(case: Case, folder: Path, gguf: Path | None, steps: int) -> Row:
         value_bytes=2 if adapter.metadata["precision"]["name"] == "bf16" else 4,
         device="cpu",
     )
+    at_once = min(load.samples, max(1, case.pack_tokens // case.sample_tokens))
+    load = load._replace(samples=at_once, target_tokens=8 * at_once)
     parts = training_parts(shape, load)
     return Row(
         case,

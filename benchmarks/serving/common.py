@@ -57,16 +57,16 @@ def plan(
 
 
 def cores() -> int:
-    from freehold.engines.cores import usable_cores
+    from freehold.hardware.probes.cpu import cores as machine_cores
 
-    return usable_cores()
+    return machine_cores().value
 
 
 def built() -> Path:
     """The llama-server built for this CPU. Raises `EngineError` when there is none."""
     found = native.read(load().home)
     if found is None:
-        raise EngineError("no build of llama.cpp is here", hint="freehold engines install llamacpp --native")
+        raise EngineError("no build of llama.cpp is here", hint="freehold engines install llamacpp")
     return Path(found.binary)
 
 

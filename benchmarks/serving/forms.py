@@ -18,8 +18,7 @@ SHORTEST = 8.0
 """Seconds of a slice at least: answers of some way take several, and only those that end within a slice count."""
 GUESSES = {
     "prefix cache": {},
-    "and guessing (ngram-simple 2/8)": {"speculative": "ngram-simple", "match_tokens": 2, "draft_tokens": 8},
-    "and guessing (ngram-mod 4/16)": {"speculative": "ngram-mod", "match_tokens": 4, "draft_tokens": 16},
+    "and guessing (ngram-simple 2/8)": {"speculative": "ngram-simple"},
 }
 
 

@@ -6,7 +6,7 @@
 
 Whatever is compared runs beside each other and is asked by turns, so other work slows both alike. Parts: through (the
 gateway), builds (native and prebuilt), forms (prefix reuse and guessing ahead), adapters, crowded (training beside a
-server), quantizations (and vLLM, where it is installed). Needs ``freehold engines install llamacpp --native``; what is
+server), quantizations (and vLLM, where it is installed). Needs ``freehold engines install llamacpp``; what is
 called tuned needs ``freehold tune-engine`` before. Exit code 1 when something wanted was missed.
 """
 

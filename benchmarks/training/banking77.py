@@ -90,7 +90,6 @@ def main() -> None:
         learning_rate=given.learning_rate,
         seed=given.seed,
         r=given.rank,
-        lora_alpha=2 * given.rank,
     )
     begin = time.monotonic()
     adapter = train(

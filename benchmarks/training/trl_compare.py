@@ -31,8 +31,9 @@ from benchmarks.training.samples import BASE, samples_of
 from freehold import settings
 from freehold.training import base as bases
 from freehold.training import formatting, schedule
-from freehold.training.compute.trainer_base import MAX_GRAD_NORM
 from freehold.training.methods import lora
+from freehold.training.schedule import COSINE
+from freehold.training.trainer import MAX_GRAD_NORM
 from freehold.types.config import FinetuneConfig
 from freehold.workflows.weights.convert import to_safetensors
 from freehold.workflows.weights.pull import ensure_weights
@@ -61,7 +62,7 @@ def here(data: Path, config: FinetuneConfig, steps: int) -> dict[str, Any]:
     for step in range(steps):
         batch = train[step * config.batch_size : (step + 1) * config.batch_size]
         begin = (time.monotonic(), time.process_time())
-        trainer.step(batch, schedule.learning_rate(step, steps, config))
+        trainer.step(batch, schedule.learning_rate(step, steps, config.learning_rate, COSINE))
         times.append((time.monotonic() - begin[0], time.process_time() - begin[1]))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return result(times, config, peak, trainer.evaluate(judged).loss)
@@ -108,9 +109,9 @@ def trl(data: Path, config: FinetuneConfig, steps: int) -> dict[str, Any]:
                 per_device_train_batch_size=config.batch_size,
                 max_steps=steps,
                 learning_rate=config.learning_rate,
-                lr_scheduler_type=config.lr_scheduler,
-                warmup_steps=-int(-config.warmup_ratio * steps // 1),
-                weight_decay=config.weight_decay,
+                lr_scheduler_type="cosine",
+                warmup_steps=-int(-COSINE.warmup * steps // 1),
+                weight_decay=lora.LoraTrainer.weight_decay,
                 max_grad_norm=MAX_GRAD_NORM,
                 logging_strategy="no",
                 save_strategy="no",
@@ -128,7 +129,7 @@ def trl(data: Path, config: FinetuneConfig, steps: int) -> dict[str, Any]:
             peft_config=peft.LoraConfig(
                 task_type="CAUSAL_LM",
                 r=config.r,
-                lora_alpha=config.lora_alpha,
+                lora_alpha=lora.SCALE * config.r,
                 target_modules="all-linear",
             ),
             callbacks=[Clock()],
@@ -167,7 +168,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--side", choices=["here", "trl"], help="Run one side once (used by the rounds).")
     given = parser.parse_args()
-    config = FinetuneConfig(batch_size=given.batch_size, learning_rate=1e-3, r=16, lora_alpha=32)
+    config = FinetuneConfig(batch_size=given.batch_size, learning_rate=1e-3, r=16)
     if given.side:
         print(json.dumps({"here": here, "trl": trl}[given.side](given.data, config, given.steps)))
         return

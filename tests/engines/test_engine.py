@@ -3,7 +3,8 @@
 import pytest
 
 from freehold import engines
-from freehold.engines.engine import ENGINES, Presence, check
+from freehold.engines.echo.options import EchoOptions
+from freehold.engines.engine import ENGINES, Presence, check, read_options
 from freehold.engines.llamacpp import native
 from freehold.errors import EngineError, MissingExtraError, UsageError
 from freehold.settings import load
@@ -93,3 +94,13 @@ async def test_a_plan_is_checked_before_its_engine_starts(settings, tmp_path):
     plan = ServePlan(engine="echo", model="m", options={"failure_rate": 2})
     with pytest.raises(UsageError, match="failure_rate is 2"):
         await engines.start(plan, log_dir=tmp_path, name="mine", settings=settings).start()
+
+
+def test_options_become_a_record():
+    assert read_options({"delay_ms": 5}, EchoOptions, "echo") == EchoOptions(delay_ms=5)
+
+
+@pytest.mark.parametrize("options", [{"delay_mss": 5}, {"delay_ms": "soon"}])
+def test_a_wrong_name_or_type_names_engine_and_option(options):
+    with pytest.raises(UsageError, match=r"engine echo: .*delay_ms"):
+        read_options(options, EchoOptions, "echo")

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from freehold import engines
-from freehold.engines.cores import usable_cores
 from freehold.engines.held_labels import grammar, held, label_fields
 from freehold.evals.replay import ReplayOptions, replay
+from freehold.hardware.probes.cpu import cores as machine_cores
 from freehold.settings import load
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import AdapterMount, ServedModel, ServePlan
@@ -50,7 +50,7 @@ def test_a_real_model_held_to_labels_invents_none(tmp_path):
         weights_path=weights.path,
         context_tokens=512,
         parallel=1,
-        threads=usable_cores(),
+        threads=machine_cores().value,
         options={"binary": "library"},
     )
     asked = [

@@ -1,8 +1,13 @@
+"""Ports of engines, and who may ask there."""
+
+import asyncio
 import socket
 
 import pytest
+from aiohttp import ClientSession, web
 
 from freehold.engines import ports
+from freehold.engines.guard import own_hosts_only
 from freehold.errors import PortInUseError, UsageError
 
 
@@ -34,3 +39,29 @@ def test_anything_else_would_be_open_to_others(host):
     with pytest.raises(UsageError, match="past the gateway") as caught:
         ports.require_loopback(host, "the engine")
     assert "freehold up --host" in caught.value.hint
+
+
+@pytest.mark.parametrize(("host", "status"), [(None, 200), ("localhost:1", 200), ("evil.example", 421)])
+def test_a_foreign_name_is_refused(host, status):
+    async def hello(_: web.Request) -> web.Response:
+        return web.json_response({})
+
+    async def main():
+        app = web.Application(middlewares=[own_hosts_only])
+        app.router.add_get("/", hello)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        port = runner.addresses[0][1]
+        headers = {"Host": host} if host else {}
+        try:
+            async with (
+                ClientSession() as http,
+                http.get(f"http://127.0.0.1:{port}/", headers=headers) as reply,
+            ):
+                return reply.status
+        finally:
+            await runner.cleanup()
+
+    assert asyncio.run(main()) == status

@@ -8,14 +8,14 @@ from tests.training.conftest import task_samples, write_dataset
 from freehold import training
 from freehold.types.config import FinetuneConfig
 
-CONFIG = FinetuneConfig(
-    r=4, lora_alpha=32, epochs=40, batch_size=8, learning_rate=0.03, checkpoint_steps=3, threads=1
-)
+CONFIG = FinetuneConfig(r=4, epochs=40, batch_size=8, learning_rate=0.03)
 
 
 def make(tmp_path, tiny, *, samples=None, config=CONFIG, name="task"):
     dataset = write_dataset(tmp_path / "data", task_samples(24) if samples is None else samples)
-    return training.make(config=config, dataset=dataset, base=tiny, out_dir=tmp_path / "out", name=name)
+    return training.make(
+        config=config, dataset=dataset, base=tiny, out_dir=tmp_path / "out", name=name, threads=1
+    )
 
 
 def weights_of(job):

@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 from tests.training.conftest import make_sample
 
@@ -7,8 +8,8 @@ from freehold.types.dataset import Message
 QUESTION = Message(role="user", content="x")
 
 
-def encode(tokenizer, sample, **options):
-    return format_samples(tokenizer, [sample], **{"max_tokens": 512, **options})
+def encode(tokenizer, sample, max_tokens=512):
+    return format_samples(tokenizer, [sample], max_tokens=max_tokens)
 
 
 def test_only_the_answer_and_its_end_are_targets(tokenizer):
@@ -29,7 +30,7 @@ def test_prompt_ids_are_those_a_server_computes(tokenizer):
     assert not any(one.mask[: len(prompt)])
 
 
-def test_train_on_all_covers_earlier_turns(tokenizer):
+def test_earlier_answers_are_learned_where_their_weight_says_so(tokenizer):
     turns = (
         Message(role="user", content="where is my lamp"),
         Message(role="assistant", content="on its way"),
@@ -37,7 +38,8 @@ def test_train_on_all_covers_earlier_turns(tokenizer):
     )
     sample = make_sample(1, "", "order_cancel", messages=turns)
     (last,) = encode(tokenizer, sample).samples
-    (both,) = encode(tokenizer, sample, train_on="all").samples
+    weighed = (turns[0], msgspec.structs.replace(turns[1], weight=1), turns[2])
+    (both,) = encode(tokenizer, msgspec.structs.replace(sample, messages=weighed)).samples
     assert last.ids == both.ids
 
     def learned(one):

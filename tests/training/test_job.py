@@ -19,10 +19,7 @@ def dataset(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "same"),
     [
-        ({"threads": 7}, True),
-        ({"checkpoint_steps": 5}, True),
-        ({"pack_tokens": 128}, True),
-        ({"gradient_checkpointing": True}, True),
+        ({"probe": 7}, True),
         ({"r": 16}, False),
         ({"seed": 1}, False),
         ({"learning_rate": 0.5}, False),

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from freehold.errors import TrainingError
-from freehold.training import checkpoint, loop
+from freehold.training import checkpoint, loop, schedule
 from freehold.training.formatting import Encoded
 from freehold.training.trainer import ValidationResult
 from freehold.types.config import FinetuneConfig
 
 SAMPLES = [Encoded(f"s{n}", (1, 2, 3), (False, True, True)) for n in range(8)]
-CONFIG = FinetuneConfig(batch_size=4, epochs=3, learning_rate=0.1, checkpoint_steps=1000)
+CONFIG = FinetuneConfig(batch_size=4, epochs=3, learning_rate=0.1)
 
 
 class CountingTrainer:
@@ -21,6 +21,8 @@ class CountingTrainer:
     path, trained = "fake", "weights of a test"
     pack_tokens = 4096
     like_lengths = False
+    checkpoint_steps = 50
+    rates = schedule.COSINE
 
     def __init__(self, config=CONFIG, validations=()):
         self.config, self.model = config, None
@@ -92,8 +94,9 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path):
 
 
 def test_checkpoints_come_in_between_and_not_twice_at_the_end(tmp_path):
-    config = FinetuneConfig(batch_size=4, epochs=3, learning_rate=0.1, checkpoint_steps=3)
-    _, events = run(tmp_path, CountingTrainer(config))
+    trainer = CountingTrainer()
+    trainer.checkpoint_steps = 3
+    _, events = run(tmp_path, trainer)
     assert [event.step for event in events if event.kind == "checkpoint"] == [3, 6]
 
 
@@ -185,3 +188,42 @@ def test_a_run_over_its_minutes_is_shortened_and_says_so(tmp_path):
     outcome, events = run(tmp_path, CountingTrainer(config))
     assert outcome.steps == 6  # warm after four, measured at the fifth, one more is planned
     assert "are enough for 6 of 60 steps" in next(e.message for e in events if e.kind == "warning")
+
+
+def _weighing(value):
+    return SimpleNamespace(parameters=SimpleNamespace(flat=torch.nn.Parameter(torch.tensor([value]))))
+
+
+def test_the_best_weights_come_back_and_patience_ends():
+    stopping, run = loop.EarlyStopping(2), _weighing(1.0)
+    stopping.record(ValidationResult(0.5, 0.8), run)
+    run.parameters.flat.data.fill_(2.0)
+    stopping.record(ValidationResult(0.4, 0.7), run)
+    assert not stopping.is_over
+    stopping.record(ValidationResult(0.6, 0.8), run)
+    assert stopping.is_over and stopping.stale == 2
+    assert stopping.restore_best(run, ValidationResult(0.6, 0.8)) == ValidationResult(0.5, 0.8)
+    assert run.parameters.flat.item() == 1.0
+
+
+def test_of_equal_scores_the_lower_loss_is_better():
+    stopping, run = loop.EarlyStopping(1), _weighing(1.0)
+    stopping.record(ValidationResult(0.5, 0.8), run)
+    stopping.record(ValidationResult(0.4, 0.8), run)
+    assert stopping.best == ValidationResult(0.4, 0.8)
+    assert not stopping.is_over
+
+
+def test_a_checkpoint_keeps_the_best_and_how_long_ago_it_was():
+    stopping, run = loop.EarlyStopping(3), _weighing(1.0)
+    stopping.record(ValidationResult(0.5, 0.8), run)
+    stopping.record(ValidationResult(0.9, 0.2), run)
+    again = loop.EarlyStopping(3)
+    position = checkpoint.Position(
+        job="j", step=2, steps=9, tokens=0, seconds=0.0, best_loss=0.5, best_score=0.8, stale_evaluations=1
+    )
+    run.parameters.flat.data.fill_(2.0)
+    again.restore(position, {**stopping.tensors(), "adapter": run.parameters.flat.detach()})
+    assert (again.best, again.stale) == (ValidationResult(0.5, 0.8), 1)
+    again.restore_best(run, None)
+    assert run.parameters.flat.item() == pytest.approx(1.0)

@@ -1,5 +1,6 @@
+"""Runs in child processes: what one leaves, and that it goes on after whatever ends it."""
+
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -8,15 +9,20 @@ from pathlib import Path
 import msgspec
 import psutil
 import pytest
-from tests.training.conftest import make_sample, task_samples, write_dataset
+from tests.training.conftest import make_model, make_sample, task_samples, weights_at
 from tests.training.jobs import CONFIG, make, weights_of
+from tests.training.runs import Run
 
 from freehold import training
 from freehold.errors import TrainingError
 from freehold.training import checkpoint
+from freehold.training.worker import run_job
 
 # Each worker imports torch and transformers: seconds on a quiet machine, a minute on a crowded one.
 pytestmark = pytest.mark.timeout(600)
+
+LONG = msgspec.structs.replace(CONFIG, epochs=200)
+"""Long enough that the worker is still at it when an event has been read and the signal comes."""
 
 
 def _worker_pid(job):
@@ -25,22 +31,68 @@ def _worker_pid(job):
     )
 
 
+def of_note(events):
+    """The events without the one that says that nothing is validated: most jobs here hold nothing for it."""
+    return (event for event in events if "not validated" not in (event.message or ""))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, tiny):
+    """A run from begin to end, and its events."""
+    job = make(tmp_path_factory.mktemp("whole"), tiny, config=LONG)
+    return job, list(training.train(job))
+
+
 @pytest.mark.process
-def test_a_run_leaves_an_adapter_that_learned(tmp_path, tiny):
-    job = make(tmp_path, tiny)
-    events = list(training.train(job))
+def test_a_run_leaves_an_adapter_that_learned_and_is_recognised_until_a_file_changes(whole, tiny):
+    job, events = whole
     steps = [event for event in events if event.kind == "step"]
-    assert [event.step for event in steps] == list(range(1, 121))
+    assert [event.step for event in steps] == list(range(1, 601))
     assert steps[-1].loss < 0.7 * steps[0].loss
     assert events[-1].kind == "end"
     adapter = training.finished_adapter(job)
-    assert adapter is not None
     assert set(adapter.files) == {
         "adapter_model.safetensors", "adapter_config.json", "adapter.gguf", "chat_template.jinja",
     }  # fmt: skip
-    assert adapter.dataset_id == job.dataset.id
-    assert adapter.base_sha256 == tiny.sha256
-    assert len(adapter.curve) == 120
+    assert (adapter.dataset_id, adapter.base_sha256) == (job.dataset.id, tiny.sha256)
+    assert len(adapter.curve) == 600
+    path = Path(adapter.path) / "adapter.gguf"
+    data = path.read_bytes()
+    path.write_bytes(data[:-1])
+    assert training.finished_adapter(job) is None
+    path.write_bytes(data)
+
+
+@pytest.mark.process
+def test_stopped_killed_and_killed_for_memory_it_leaves_the_same_weights(tmp_path, tiny, whole, monkeypatch):
+    job = make(tmp_path, tiny, config=LONG)
+    events = training.train(job)
+    for event in events:
+        if event.kind == "step" and event.step == 2:
+            break
+    events.close()
+    assert training.finished_adapter(job) is None
+    stopped = checkpoint.load(Path(job.run_dir), job.id).position.step
+    assert stopped >= 2, "a worker that is stopped writes a checkpoint"
+
+    counts = iter([0, 1, 1, 1])  # of the system's kills: the first is one of them, the second is not
+    monkeypatch.setattr("freehold.hardware.cgroup.oom_kills", lambda: next(counts))
+    ends, killed = [stopped + 60, stopped + 200], set()
+    said = []
+    with pytest.raises(TrainingError, match="killed"):
+        for event in of_note(training.train(job)):
+            said.append(event)
+            # Events come several at a time: those behind the killing one are of a dead worker.
+            if event.kind == "step" and event.step >= ends[0] and (pid := _worker_pid(job)) not in killed:
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+                ends = ends[1:] or [10**6]
+    assert f"resumed at step {stopped}" in said[0].message
+    warning = next(event for event in said if event.kind == "warning")
+    assert "2,048 tokens at once" in warning.message and len(killed) == 2
+    monkeypatch.undo()
+    assert list(training.train(job))[-1].kind == "end"
+    assert weights_of(job) == weights_of(whole[0])
 
 
 TRAIN = """
@@ -53,14 +105,9 @@ for event in training.train(msgspec.json.decode(pathlib.Path(sys.argv[1]).read_b
 """
 
 
-def of_note(events):
-    """The events without the one that says that nothing is validated: most jobs here hold nothing for it."""
-    return (event for event in events if "not validated" not in (event.message or ""))
-
-
 @pytest.mark.process
 def test_two_commands_do_not_train_the_same_and_a_killed_ones_worker_is_waited_for(tmp_path, tiny):
-    job = make(tmp_path, tiny, config=msgspec.structs.replace(CONFIG, epochs=200, checkpoint_steps=1000))
+    job = make(tmp_path, tiny, config=LONG)
     (tmp_path / "job.json").write_bytes(msgspec.json.encode(job))
     command = [sys.executable, "-c", TRAIN, str(tmp_path / "job.json")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
@@ -78,140 +125,60 @@ def test_two_commands_do_not_train_the_same_and_a_killed_ones_worker_is_waited_f
     events.close()
 
 
-@pytest.mark.process
+def run_here(job):
+    """The worker's work in this process; its events."""
+    events = []
+    Path(job.run_dir).mkdir(parents=True)
+    assert run_job(job, events.append, lambda: False)
+    return events
+
+
 def test_one_answer_for_all_is_said(tmp_path, tiny):
     samples = [make_sample(n, f"where is my lamp {n}", "order_status") for n in range(8)]
     job = make(tmp_path, tiny, samples=samples, config=msgspec.structs.replace(CONFIG, epochs=1.0))
-    warnings = [event.message for event in of_note(training.train(job)) if event.kind == "warning"]
-    assert len(warnings) == 1
-    assert "all 8 samples have the same answer" in warnings[0]
+    (warning,) = [event.message for event in of_note(run_here(job)) if event.kind == "warning"]
+    assert "all 8 samples have the same answer" in warning
 
 
-@pytest.mark.process
-def test_killed_three_times_and_resumed_gives_the_same_weights(tmp_path, tiny):
-    # Long enough that the worker is still at it when the last event has been read and the signal comes.
-    config = msgspec.structs.replace(CONFIG, epochs=200)
-    whole = make(tmp_path / "whole", tiny, config=config)
-    for _ in training.train(whole):
-        pass
-    job = make(tmp_path / "killed", tiny, config=config)
-    assert job.id == whole.id
-    points = sorted(random.sample(range(2, 118), 3))
-    for point in points:
-        killed = False  # Events come several at a time: those behind the killing one are of a dead worker.
-        with pytest.raises(TrainingError, match="killed"):
-            for event in training.train(job):
-                if event.kind == "step" and event.step >= point and not killed:
-                    os.kill(_worker_pid(job), signal.SIGKILL)
-                    killed = True
-    resumed = list(of_note(training.train(job)))
-    assert points[-1] < 3 or "resumed at step" in resumed[0].message
-    assert weights_of(job) == weights_of(whole), points
-
-
-@pytest.mark.process
-def test_a_worker_killed_for_memory_goes_on_with_less_at_once(tmp_path, tiny, monkeypatch):
-    kills = iter([0, 1, 1, 1])
-    monkeypatch.setattr("freehold.hardware.cgroup.oom_kills", lambda: next(kills))
-    job = make(tmp_path, tiny)
-    events = []
-    for event in of_note(training.train(job)):
-        events.append(event)
-        if event.kind == "step" and event.step == 20 and len(events) < 30:
-            os.kill(_worker_pid(job), signal.SIGKILL)
-    warning = next(event for event in events if event.kind == "warning")
-    assert "2,048 tokens at once" in warning.message
-    assert events[-1].kind == "end"
-    assert training.finished_adapter(job) is not None
-
-
-@pytest.mark.process
-def test_closing_stops_the_worker_which_writes_a_checkpoint(tmp_path, tiny):
-    job = make(tmp_path, tiny, config=msgspec.structs.replace(CONFIG, checkpoint_steps=1000))
-    events = training.train(job)
-    for event in events:
-        if event.kind == "step" and event.step == 2:
-            break
-    events.close()
-    assert training.finished_adapter(job) is None
-    state = checkpoint.load(Path(job.run_dir), job.id)
-    assert state is not None
-    assert state.position.step >= 2
-
-
-@pytest.mark.process
-def test_a_finished_job_is_recognised_until_a_file_changes(tmp_path, tiny):
-    job = make(tmp_path, tiny, config=msgspec.structs.replace(CONFIG, epochs=1.0))
-    assert training.finished_adapter(job) is None
-    list(training.train(job))
-    adapter = training.finished_adapter(job)
-    assert adapter is not None
-    path = Path(adapter.path) / "adapter.gguf"
-    path.write_bytes(path.read_bytes()[:-1])
-    assert training.finished_adapter(job) is None
-
-
-@pytest.mark.process
-def test_early_stopping_keeps_the_best(tmp_path, tiny):
-    config = msgspec.structs.replace(CONFIG, patience=2, learning_rate=0.2, lr_scheduler="constant")
-    # Training labels are noise on the validation texts, so learning them makes validation worse.
-    train = [
-        make_sample(n, f"where is my lamp {n}", ["order_status", "order_cancel"][n % 2]) for n in range(16)
-    ]
-    validation = [make_sample(n, f"where is my lamp {n - 100}", "damaged_item") for n in range(100, 108)]
-    dataset = write_dataset(tmp_path / "data", train, validation)
-    job = training.make(config=config, dataset=dataset, base=tiny, out_dir=tmp_path / "out", name="x")
-    events = list(training.train(job))
-    losses = [event.loss for event in events if event.kind == "eval"]
-    assert len(losses) < 40
-    assert losses[-1] > min(losses)
-    adapter = training.finished_adapter(job)
-    assert adapter.metadata["validation_loss"] == min(losses)
-    assert adapter.steps < 80
-
-
-@pytest.mark.process
-def test_qlora_trains_on_a_small_base(tmp_path, tmp_path_factory, tokenizer):
+def test_qlora_trains_on_a_small_base(tmp_path, tokenizer):
     pytest.importorskip("bitsandbytes")
-    from tests.training.conftest import make_model, weights_at
-
     base = weights_at(
         tmp_path / "base", make_model(tokenizer, hidden_size=64, intermediate_size=128), tokenizer
     )
-    config = msgspec.structs.replace(CONFIG, epochs=10)
-    adapters = {}
+    trained = {}
     for method in ("lora", "qlora"):
-        job = make(
-            tmp_path / method,
-            base,
-            config=msgspec.structs.replace(config, method=method, precision="bf16"),
-            name=method,
-        )
-        steps = [event for event in training.train(job) if event.kind == "step"]
-        assert steps[-1].loss < 0.7 * steps[0].loss
-        adapters[method] = training.finished_adapter(job).metadata
-    assert adapters["qlora"]["layers"] == "modules"
+        changes = {"method": method, "precision": "bf16", "learning_rate": 0.05}
+        run = Run(make(tmp_path / method, base), changes, tmp_path / method)
+        outcome = run.go()
+        assert outcome.curve[-1][1] < 0.7 * outcome.curve[0][1]
+        trained[method] = run.trainer
+    assert trained["qlora"].path == "modules"
     # The embedding stays as it is (336 × 64 weights in bf16); of the layers, 4-bit takes well under 45 %.
     embedding = 336 * 64 * 2
-    packed = adapters["qlora"]["base_weight_bytes"] - embedding
-    assert packed < 0.45 * (adapters["lora"]["base_weight_bytes"] - embedding)
+    packed = trained["qlora"].base.weight_bytes - embedding
+    assert packed < 0.45 * (trained["lora"].base.weight_bytes - embedding)
 
 
-@pytest.mark.process
 @pytest.mark.parametrize(
     ("samples", "changes", "message"),
     [
-        (task_samples(3), {}, "3 samples can be trained on"),
         ([make_sample(n, "x", "  ") for n in range(20)], {}, "0 samples can be trained on"),
         (task_samples(24), {"r": 64}, "rank r=64 is larger than the smallest adapted layer"),
-        (task_samples(24), {"target_modules": ("nowhere",)}, "cannot be attached"),
         (task_samples(24), {"learning_rate": 1e30}, "not a number; batch: samples s"),
     ],
 )
 def test_what_cannot_be_trained_is_said_in_one_line(tmp_path, tiny, samples, changes, message):
     job = make(tmp_path, tiny, samples=samples, config=msgspec.structs.replace(CONFIG, **changes))
     with pytest.raises(TrainingError) as caught:
-        list(training.train(job))
+        run_here(job)
     assert message in caught.value.message
     assert "\n" not in caught.value.message
     assert caught.value.hint
+
+
+@pytest.mark.process
+def test_what_the_worker_says_is_what_the_command_says(tmp_path, tiny):
+    job = make(tmp_path, tiny, samples=task_samples(3))
+    with pytest.raises(TrainingError, match=r"training stopped: 3 samples can be trained on") as caught:
+        list(training.train(job))
+    assert caught.value.hint.startswith("add samples")

@@ -7,7 +7,7 @@ from freehold.training import schedule
 from freehold.training.formatting import Encoded
 from freehold.types.config import FinetuneConfig
 
-CONFIG = FinetuneConfig(batch_size=4, epochs=2, learning_rate=1.0, warmup_ratio=0.1)
+CONFIG = FinetuneConfig(batch_size=4, epochs=2, learning_rate=1.0)
 
 
 def lengths_of(samples):
@@ -48,14 +48,17 @@ def test_total_steps(samples, epochs, steps):
 
 
 def test_learning_rate_warms_up_and_decays():
-    rates = [schedule.learning_rate(step, 100, CONFIG) for step in range(100)]
+    rates = [
+        schedule.learning_rate(step, 100, 1.0, schedule.RateCurve(0.1, is_linear=False))
+        for step in range(100)
+    ]
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) == rates[9] == 1.0
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[55] == pytest.approx(0.5 * (1 + math.cos(math.pi * 45 / 90)))
     assert rates[99] < 0.001
-    constant = FinetuneConfig(lr_scheduler="constant", learning_rate=1.0, warmup_ratio=0)
-    assert {schedule.learning_rate(step, 9, constant) for step in range(9)} == {1.0}
+    straight = [schedule.learning_rate(step, 100, 1.0, schedule.LINEAR) for step in range(100)]
+    assert straight[:10] == rates[:10] and straight[55] == pytest.approx(0.5)
 
 
 def test_parts_of_a_batch_hold_all_samples_within_the_limit():

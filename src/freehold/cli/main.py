@@ -90,16 +90,12 @@ PARTS: dict[str, dict[str, Entry]] = {
     },
     "Train": {
         "train": Entry("freehold.cli.train.train:command", "Train an adapter on a dataset"),
-        "adapters": Entry("freehold.cli.train.adapters:command", "List, show, export and remove adapters"),
-        "encoders": Entry(
-            "freehold.cli.train.encoders:command", "List, show, export and remove trained encoders"
-        ),
+        "adapters": Entry("freehold.cli.train.trained:adapters", "List, export and remove adapters"),
+        "encoders": Entry("freehold.cli.train.trained:encoders", "List, export and remove trained encoders"),
     },
     "Serve": {
         "pull": Entry("freehold.cli.serve.pull:command", "Fetch the weights of a model and check their hash"),
-        "weights": Entry(
-            "freehold.cli.serve.pull:weights_group", "List, show and remove weights that are here"
-        ),
+        "weights": Entry("freehold.cli.serve.pull:weights_group", "List and remove weights that are here"),
         "engines": Entry(
             "freehold.cli.serve.engines:command", "List engines, and build llama.cpp for this CPU"
         ),

@@ -12,7 +12,6 @@ from freehold.catalog.synced import SyncedModel
 from freehold.types.evaluation import PairedResult
 from freehold.types.finding import Preflight
 from freehold.types.model import Model
-from freehold.types.planning.training_plan import TrainingPlan, TrainingPreview
 from freehold.types.record import Record
 from freehold.types.ruling import RulingOutcome
 from freehold.workflows.journey.migrate import Migration
@@ -97,10 +96,3 @@ class Serving(Record, frozen=True, kw_only=True):
     url: str
     models: tuple[str, ...]
     logs: str
-
-
-class PreviewAndPlan(Record, frozen=True, kw_only=True):
-    """Samples as training sees them, and what training would take."""
-
-    preview: TrainingPreview
-    plan: TrainingPlan

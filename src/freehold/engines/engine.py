@@ -9,13 +9,16 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
+
+import msgspec
 
 from freehold.engines import keys
 from freehold.errors import UsageError
 from freehold.preparing import request
 from freehold.settings import Settings
 from freehold.settings import load as load_settings
+from freehold.types import strict
 from freehold.types.endpoint import Endpoint, ServePlan
 from freehold.types.engine import EngineKind, EngineName
 from freehold.types.record import Record
@@ -102,6 +105,15 @@ def load(name: str) -> Engine:
         raise UsageError(f"no engine is called {name!r}", hint=f"engines: {', '.join(ENGINES)}")
     engine: Engine = importlib.import_module(target).ENGINE
     return engine
+
+
+Options = TypeVar("Options", bound=msgspec.Struct)
+
+
+def read_options(options: dict[str, Any], kind: type[Options], engine: str) -> Options:
+    """Options of an engine (`ServePlan.options`). Raises `UsageError` for an unknown name (with the nearest) or a wrong
+    type."""
+    return strict.read(options, kind, f"engine {engine}", noun="option", error=UsageError)
 
 
 def check(plan: ServePlan, settings: Settings | None = None) -> None:

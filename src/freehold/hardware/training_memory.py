@@ -25,6 +25,8 @@ from freehold.types.model import Shape
 Layers = Literal["fused", "modules"]
 Loss = Literal["chunked", "whole"]
 
+PACK_TOKENS = 4096
+"""Most tokens freehold computes at once; a batch over it is split, with the same gradient."""
 CHUNK_ROWS = 256
 """Rows of logits freehold's loss makes at once (`freehold.training.compute.loss`)."""
 EXPLICIT_SCORES = 8_000_000
@@ -83,7 +85,7 @@ class TrainingLoad(NamedTuple):
         device: Literal["cpu", "gpu"] = "cpu",
         checkpointing: bool = False,
     ) -> TrainingLoad:
-        """The load of `freehold train` under a config: batches split to at most ``pack_tokens`` at once."""
+        """The load of `freehold train` under a config: batches split to at most `PACK_TOKENS` at once."""
         if config.method not in ("lora", "qlora", "full"):
             raise UsageError(f"memory of training method {config.method} is not known")
         if sample_tokens < 1 or target_tokens < 1 or not 0 <= shared_tokens < sample_tokens:
@@ -91,7 +93,7 @@ class TrainingLoad(NamedTuple):
                 f"samples of {sample_tokens} tokens with {target_tokens} to learn and {shared_tokens} shared: "
                 "there is nothing to train on"
             )
-        at_once = min(config.batch_size, max(1, config.pack_tokens // sample_tokens))
+        at_once = min(config.batch_size, max(1, PACK_TOKENS // sample_tokens))
         return TrainingLoad(
             method=config.method,
             samples=at_once,
@@ -99,7 +101,6 @@ class TrainingLoad(NamedTuple):
             target_tokens=at_once * min(target_tokens, sample_tokens),
             shared_tokens=shared_tokens if at_once > 1 else 0,
             r=config.r,
-            target_modules=config.target_modules,
             value_bytes=value_bytes,
             layers="fused" if fused else "modules",
             device=device,
@@ -141,7 +142,7 @@ def _adapted_by_layer(shape: Shape, targets: str | tuple[str, ...]) -> tuple[tup
     return tuple(map(tuple, found))
 
 
-def smallest_side(shape: Shape, targets: str | tuple[str, ...]) -> int:
+def smallest_side(shape: Shape, targets: str | tuple[str, ...] = "all-linear") -> int:
     """The narrowest side of any layer that gets an adapter: a rank above it holds no more than the layer itself."""
     return min(min(tensor.dims) for tensor in adapted(shape, targets))
 

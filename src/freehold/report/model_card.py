@@ -98,12 +98,12 @@ def _making(adapter: TrainingResult) -> str:
         "lora": "LoRA", "qlora": "QLoRA (4-bit base, NF4)",
         "full": "all weights",
     }.get(config.method, config.method)  # fmt: skip
-    rank = "" if config.method == "full" else f", rank {config.r}, alpha {config.lora_alpha}"
+    rank = "" if config.method == "full" else f", rank {config.r}"
     loss = adapter.metadata.get("validation_loss")
     lines = [
         f"- {kind}{rank}",
-        f"- {adapter.steps:,} steps of {config.batch_size} samples, rate {config.learning_rate:g} "
-        f"({config.lr_scheduler}), seed {adapter.seed}",
+        f"- {adapter.steps:,} steps of {config.batch_size} samples, rate {config.learning_rate:g}, "
+        f"seed {adapter.seed}",
         f"- {adapter.train_tokens:,} tokens in {adapter.train_seconds:,.0f} s, final training loss "
         f"{adapter.final_loss:.4f}" + (f", validation loss {loss:.4f}" if isinstance(loss, float) else ""),
         f"- chat template sha256 `{adapter.template_sha256}`; use no other",

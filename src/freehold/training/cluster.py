@@ -22,6 +22,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -54,13 +55,12 @@ def main(arguments: list[str]) -> int:
     def ask(number: int, frame: FrameType | None) -> None:
         stop.touch()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, ask)
+    _listen(ask)
     threading.Thread(target=_watch_parent, args=(stop, os.getppid()), daemon=True).start()
     try:
         job = msgspec.json.decode((run_dir / jobs.JOB).read_bytes(), type=jobs.Job)
         _require()
-        _fit(job)
+        _fit(job, ask)
     except FreeholdError as error:
         events(TrainingEvent(kind="error", message=_text(error)))
         return 1
@@ -72,6 +72,11 @@ def main(arguments: list[str]) -> int:
                 events(TrainingEvent(kind="error", message=f"the cluster's run ended: {first[:300]}"))
         return 1
     return STOPPED if stop.exists() else 0
+
+
+def _listen(ask: Callable[[int, FrameType | None], None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask)
 
 
 def _require() -> None:
@@ -89,7 +94,7 @@ def _watch_parent(stop: Path, parent: int) -> None:
             return
 
 
-def _fit(job: jobs.Job) -> None:
+def _fit(job: jobs.Job, ask: Callable[[int, FrameType | None], None]) -> None:
     ray: Any = importlib.import_module("ray")
     train: Any = importlib.import_module("ray.train")
     torch_train: Any = importlib.import_module("ray.train.torch")
@@ -106,6 +111,7 @@ def _fit(job: jobs.Job) -> None:
         runtime_env={"env_vars": {"PYTHONPATH": os.environ.get("PYTHONPATH", ""), "HF_HUB_OFFLINE": "1"}},
         **({} if cluster.address else local),
     )
+    _listen(ask)  # Ray has put a handler of its own in its place, which ends without a checkpoint
     try:
         torch_train.TorchTrainer(
             _loop,
@@ -131,24 +137,24 @@ def _loop(options: dict[str, Any]) -> None:
 
     run_dir = Path(options["run_dir"])
     job = msgspec.json.decode((run_dir / jobs.JOB).read_bytes(), type=jobs.Job)
-    events = Events(run_dir / jobs.EVENTS)
     first = group.rank() == 0
-
-    def emit(event: TrainingEvent) -> None:
-        if first:
-            events(event)
 
     def should_stop() -> bool:
         return (run_dir / STOP).exists()
 
-    try:
-        run_job(job, emit, should_stop)
-    except FreeholdError as error:
-        # What freehold foresees would happen again: told once, and not tried again.
-        if first:
-            events(TrainingEvent(kind="error", message=_text(error)))
-        with contextlib.suppress(OSError):
-            (run_dir / STOP).touch()
+    with contextlib.closing(Events(run_dir / jobs.EVENTS)) as events:
+
+        def emit(event: TrainingEvent) -> None:
+            if first:
+                events(event)
+
+        try:
+            run_job(job, emit, should_stop)
+        except FreeholdError as error:
+            # What freehold foresees would happen again: told once, and not tried again.
+            emit(TrainingEvent(kind="error", message=_text(error)))
+            with contextlib.suppress(OSError):
+                (run_dir / STOP).touch()
 
 
 def _text(error: FreeholdError) -> str:

@@ -18,7 +18,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from freehold.errors import TrainingError
 from freehold.training.templates.round_trip import (
@@ -28,13 +28,9 @@ from freehold.training.templates.round_trip import (
     lost_from_prompt,
 )
 from freehold.training.templates.tagged import is_tagged, tagged_template
-from freehold.types.config.train import CallFormat
 from freehold.types.dataset import Message, Sample
 from freehold.types.record import Record
 from freehold.types.training import WrittenCalls
-
-TrainOn = Literal["last", "all"]
-
 
 TAGGED_NOTE = (
     "the base's chat template leaves out tools or calls: they are written in freehold's own format, and what is "
@@ -115,25 +111,25 @@ def template_sha256(tokenizer: Tokenizer) -> str:
     return hashlib.sha256(tokenizer.chat_template.encode()).hexdigest()
 
 
-def choose_calls(tokenizer: Tokenizer, samples: Iterable[Sample], wanted: CallFormat) -> WrittenCalls:
+def choose_calls(tokenizer: Tokenizer, samples: Iterable[Sample]) -> WrittenCalls:
     """How tools and calls are written for these samples; the tokenizer is given the template that does so.
 
     ``template`` where no sample has tools, or where the model's own template writes them; else ``tagged``, if fewer
     samples are lost that way. `samples` are those of the train split, so that all splits are written alike.
     """
-    if wanted == "template" or not isinstance(tokenizer.chat_template, str):
+    if not isinstance(tokenizer.chat_template, str):
         return "template"
     with_tools = list(islice(filter(_has_tools, samples), TRIED_SAMPLES))
     if not with_tools:
         return "template"
     own = tokenizer.chat_template
     lost = _lost(tokenizer, with_tools)
-    if wanted == "auto" and lost <= TOLERATED_LOSS * len(with_tools):
+    if lost <= TOLERATED_LOSS * len(with_tools):
         return "template"
     tokenizer.chat_template = tagged_template(
         own, lambda chat: str(tokenizer.apply_chat_template(chat, tokenize=False))
     )
-    if wanted == "tagged" or _lost(tokenizer, with_tools) < lost:
+    if _lost(tokenizer, with_tools) < lost:
         return "tagged"
     tokenizer.chat_template = own
     return "template"
@@ -150,15 +146,13 @@ def _lost(tokenizer: Tokenizer, samples: list[Sample]) -> int:
     return sum(reject.code in ("template", LOSES_CALLS) for reject in rejects)
 
 
-def format_samples(
-    tokenizer: Tokenizer, samples: Iterable[Sample], *, max_tokens: int, train_on: TrainOn = "last"
-) -> EncodedSamples:
+def format_samples(tokenizer: Tokenizer, samples: Iterable[Sample], *, max_tokens: int) -> EncodedSamples:
     """Tokenize samples; those that can't be trained on end in `rejects`, with the reason."""
     encoded: list[Encoded] = []
     rejects: list[RejectedSample] = []
     for sample in samples:
         try:
-            one = _encode(tokenizer, sample, train_on)
+            one = _encode(tokenizer, sample)
             if len(one.ids) > max_tokens:
                 raise _RejectError("over_long", f"{len(one.ids)} tokens, the limit is {max_tokens}")
         except _RejectError as reject:
@@ -168,7 +162,7 @@ def format_samples(
     return EncodedSamples(encoded, rejects)
 
 
-def _encode(tokenizer: Tokenizer, sample: Sample, train_on: TrainOn) -> Encoded:
+def _encode(tokenizer: Tokenizer, sample: Sample) -> Encoded:
     if sample.disliked:
         raise _RejectError("disliked", "this answer was disliked, and what is right was not said")
     turns = list(sample.messages)
@@ -182,7 +176,7 @@ def _encode(tokenizer: Tokenizer, sample: Sample, train_on: TrainOn) -> Encoded:
         raise _RejectError("no_target", "neither gold nor an incumbent's answer")
     conversation = [plain_message(message) for message in turns]
     _check_order(conversation)
-    trained = _trained_positions(turns, train_on)
+    trained = _trained_positions(turns)
     ids: list[int] = []
     mask: list[bool] = []
     done = ""
@@ -212,15 +206,14 @@ def _encode(tokenizer: Tokenizer, sample: Sample, train_on: TrainOn) -> Encoded:
     return Encoded(sample.id, tuple(ids), tuple(mask))
 
 
-def _trained_positions(turns: list[Message], train_on: TrainOn) -> list[int]:
-    """Places of the assistant messages to learn: a message's own weight decides, then `train_on`.
+def _trained_positions(turns: list[Message]) -> list[int]:
+    """Places of the assistant messages to learn: a message's own weight decides, else the last is learned.
 
     The weights are OpenAI's (0 or 1). Any above 0 counts as 1: every token learned counts the same.
     """
     answers = [at for at, message in enumerate(turns) if message.role == "assistant"]
-    usual = answers if train_on == "all" else answers[-1:]
     weights = {at: turns[at].weight for at in answers}
-    trained = [at for at in answers if (weights[at] if weights[at] is not None else at in usual)]
+    trained = [at for at in answers if (weights[at] if weights[at] is not None else at == answers[-1])]
     if not trained:
         raise _RejectError("nothing_to_learn", "every assistant message has weight 0")
     return trained

@@ -9,7 +9,8 @@ import msgspec
 
 from freehold import files
 from freehold.errors import InputError, UsageError
-from freehold.training import defaults
+from freehold.hardware.training_memory import PACK_TOKENS
+from freehold.training import options
 from freehold.types.config import FinetuneConfig, usable_name
 from freehold.types.dataset import Dataset, Sample, SplitName
 from freehold.types.model import Weights
@@ -48,45 +49,37 @@ class Job(Record, frozen=True, kw_only=True):
     adapter_dir: str
     run_dir: str
     cluster: WorkerGroup | None = None
+    threads: int | None = None
+    """CPU threads; None: all."""
+    pack_tokens: int = PACK_TOKENS
+    """Most tokens computed at once; a batch over it is split, with the same gradient."""
+    recompute: bool = False
+    """Compute activations again on the way back instead of keeping them: less memory, more time."""
 
     @property
     def program(self) -> str:
         """The module that trains it."""
         return f"freehold.training.{'worker' if self.cluster is None else 'cluster'}"
 
-    @property
-    def threads(self) -> int | None:
-        return self.config.threads
-
     def with_less_memory(self) -> tuple[Job, str] | None:
         """The same run with fewer tokens at once, then with activations computed twice, and how it is said; None at
         the end of it."""
-        halved = self.config.pack_tokens // 2
-        if halved >= _FEWEST_PACK_TOKENS:
-            changed = msgspec.structs.replace(self.config, pack_tokens=halved)
-        elif self.config.gradient_checkpointing is None:
-            changed = msgspec.structs.replace(self.config, gradient_checkpointing=True)
+        if self.pack_tokens // 2 >= _FEWEST_PACK_TOKENS:
+            changed = msgspec.structs.replace(self, pack_tokens=self.pack_tokens // 2)
+        elif not self.recompute:
+            changed = msgspec.structs.replace(self, recompute=True)
         else:
             return None
         how = f"with at most {changed.pack_tokens:,} tokens at once"
-        if changed.gradient_checkpointing:
+        if changed.recompute:
             how += ", activations computed again instead of kept"
-        return msgspec.structs.replace(self, config=changed), how
+        return changed, how
 
 
 def job_id(config: FinetuneConfig, dataset: Dataset, base: Weights) -> str:
-    """Content id of what decides the result; threads, checkpoints and places do not."""
+    """Content id of what decides the result; threads, memory and places do not."""
     decisive = msgspec.to_builtins(config)
-    for name in (
-        "threads",
-        "checkpoint_steps",
-        "pack_tokens",
-        "gradient_checkpointing",
-        "probe",
-        "probe_tasks",
-        "probe_logs",
-        "retain",
-    ):
+    for name in ("probe", "probe_tasks", "probe_logs", "retain"):
         del decisive[name]
     return content_id([_FORMAT, decisive, dataset.id, base.sha256, base.model_id, base.chat_template])
 
@@ -99,6 +92,7 @@ def make(
     out_dir: Path,
     name: str,
     cluster: WorkerGroup | None = None,
+    threads: int | None = None,
 ) -> Job:
     """A job whose folder is named by the adapter and the job, so that nothing is ever overwritten.
 
@@ -107,7 +101,7 @@ def make(
     """
     train = next((split.samples for split in dataset.splits if split.name == "train"), 0)
     check_name(name)
-    config = defaults.resolved(config, base, train)
+    config = options.resolved(config, base, train)
     identity = job_id(config, dataset, base)
     folder = out_dir / f"{name}-{identity[:8]}"
     return Job(
@@ -119,6 +113,7 @@ def make(
         adapter_dir=str(folder.resolve()),
         run_dir=str((folder / "run").resolve()),
         cluster=cluster,
+        threads=threads,
     )
 
 

@@ -64,7 +64,7 @@ def train(
         run.shorten_schedule()
         if validation and (run.step % run.steps_per_epoch == 0 or run.step == run.steps):
             run.validate()
-        if run.step % trainer.config.checkpoint_steps == 0 and run.step < run.steps:
+        if run.step % trainer.checkpoint_steps == 0 and run.step < run.steps:
             run.save_checkpoint()
     run.save_checkpoint()
     return run.outcome()
@@ -145,7 +145,7 @@ class _TrainingRun:
 
     def train_batch(self) -> None:
         """One optimizer step over the next batch."""
-        rate = schedule.learning_rate(self.step, self.steps, self._config)
+        rate = schedule.learning_rate(self.step, self.steps, self._config.learning_rate, self._trainer.rates)
         batch = group.shard([self._samples[at] for at in self._indices()])
         make_step = functools.partial(self._trainer.step, rate=rate)
         loss, tokens = memory.retry_smaller(self._trainer, make_step, batch, self._warn)

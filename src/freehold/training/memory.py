@@ -4,27 +4,13 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from freehold.errors import TrainingError
 from freehold.training.formatting import Encoded
+from freehold.training.trainer import Trainer
 
 Result = TypeVar("Result")
-
-
-class Shrinkable(Protocol):
-    """A trainer that can work in less memory. `pack_tokens` bounds what is computed at once and may be lowered."""
-
-    pack_tokens: int
-
-    def recompute(self) -> bool:
-        """Compute activations again in the backward pass from now on instead of keeping them; False if that changes
-        nothing, or is forbidden."""
-        ...
-
-    def release(self) -> None:
-        """Give back memory that is kept between steps."""
-        ...
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -42,7 +28,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def retry_smaller(
-    trainer: Shrinkable,
+    trainer: Trainer,
     work: Callable[[Sequence[Encoded]], Result],
     samples: Sequence[Encoded],
     warn: Callable[[str], None],
@@ -75,7 +61,7 @@ def retry_smaller(
         warn(f"out of memory: at most {trainer.pack_tokens:,} tokens are computed at once from now on")
 
 
-def _release(trainer: Shrinkable) -> None:
+def _release(trainer: Trainer) -> None:
     import torch
 
     trainer.release()

@@ -9,8 +9,7 @@ from itertools import islice
 
 from freehold.late import np
 from freehold.training.compute.packing import common_prefix
-from freehold.training.formatting import Encoded, RejectedSample, Tokenizer
-from freehold.training.methods import table
+from freehold.training.formatting import Encoded, RejectedSample, Tokenizer, format_samples
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Sample
 from freehold.types.planning.training_plan import LeftOut, Piece, PreviewSample, SplitMeasurement
@@ -28,7 +27,7 @@ def preview_samples(
     found: list[PreviewSample] = []
     stream = iter(samples)
     while len(found) < count and (batch := list(islice(stream, max(count, 8)))):
-        for one in table.format_split(tokenizer, batch, config).samples:
+        for one in format_samples(tokenizer, batch, max_tokens=config.max_tokens).samples:
             found.append(_preview(tokenizer, one))
     return found[:count]
 
@@ -47,7 +46,7 @@ def measure_split(
     longest_over: int | None = None
     while batch := list(islice(stream, _BATCH)):
         looked += len(batch)
-        formatted = table.format_split(tokenizer, batch, config)
+        formatted = format_samples(tokenizer, batch, max_tokens=config.max_tokens)
         rejects.update(one.code for one in formatted.rejects)
         first += formatted.rejects[: _FIRST - len(first)]
         for reject in formatted.rejects:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from freehold.late import np
 from freehold.training.formatting import Encoded
@@ -15,6 +15,20 @@ if TYPE_CHECKING:
 
 WINDOW = 50
 """Batches among which samples of like length are put together, as `group_by_length` of transformers has it."""
+
+
+class RateCurve(NamedTuple):
+    """How the rate goes over a run: it rises over `warmup`, a share of the steps, then falls to zero, linearly
+    or along a cosine."""
+
+    warmup: float
+    is_linear: bool
+
+
+COSINE = RateCurve(0.05, is_linear=False)
+"""Of adapters and whole models: as usual with LoRA."""
+LINEAR = RateCurve(0.1, is_linear=True)
+"""Of encoders (Mosbach et al. 2021, On the stability of fine-tuning BERT)."""
 
 
 def steps_per_epoch(samples: int, batch_size: int) -> int:
@@ -68,14 +82,10 @@ def split_batch(samples: Sequence[Encoded], pack_tokens: int) -> list[list[Encod
     return parts
 
 
-def learning_rate(step: int, steps: int, config: FinetuneConfig) -> float:
-    """Rate of a step (from 0): linear warm-up, then cosine or linear decay to zero, or constant."""
-    warmup = math.ceil(config.warmup_ratio * steps)
+def learning_rate(step: int, steps: int, peak: float, rates: RateCurve) -> float:
+    """Rate of a step (from 0)."""
+    warmup = math.ceil(rates.warmup * steps)
     if step < warmup:
-        return config.learning_rate * (step + 1) / warmup
-    if config.lr_scheduler == "constant":
-        return config.learning_rate
+        return peak * (step + 1) / warmup
     done = (step - warmup) / max(1, steps - warmup)
-    if config.lr_scheduler == "linear":
-        return config.learning_rate * (1 - done)
-    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+    return peak * ((1 - done) if rates.is_linear else 0.5 * (1 + math.cos(math.pi * done)))

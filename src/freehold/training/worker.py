@@ -23,9 +23,10 @@ import msgspec
 from freehold import files, logs
 from freehold.errors import FreeholdError
 from freehold.training import job as jobs
-from freehold.training.formatting import TAGGED_NOTE, choose_calls
-from freehold.training.methods import checks, table
+from freehold.training import methods, options
+from freehold.training.formatting import TAGGED_NOTE, EncodedSamples, choose_calls, format_samples
 from freehold.training.output import export
+from freehold.types.dataset import SplitName
 from freehold.types.training import TrainingEvent, WrittenCalls
 
 log = logging.getLogger("freehold.training.worker")
@@ -123,18 +124,21 @@ def run_job(job: jobs.Job, emit: Callable[[TrainingEvent], None], stop: Callable
     config = job.config
     run_dir = Path(job.run_dir)
     bases.require()
-    table.check(config)
+    options.check(config)
     bases.check_method(job.base, config)
     import torch
 
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
+    if job.threads is not None:
+        torch.set_num_threads(job.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     begin = time.monotonic()
     log.info("training %s by %s in %s", job.base.model_id, config.method, run_dir)
-    base = bases.load(job.base, table.load_config(config))
+    trainer = methods.load(job.base, config)
+    trainer.pack_tokens = job.pack_tokens
+    if job.recompute:
+        trainer.recompute()
+    base = trainer.base
     data = _format(job, base.tokenizer, emit)
-    trainer = table.make(base, config)
     outcome = loop.train(
         trainer,
         data.train,
@@ -193,6 +197,11 @@ def run_job(job: jobs.Job, emit: Callable[[TrainingEvent], None], stop: Callable
     return True
 
 
+def read_split(job: jobs.Job, tokenizer: Any, split: SplitName) -> EncodedSamples:
+    """A split of the job's dataset, tokenized."""
+    return format_samples(tokenizer, jobs.read_samples(job.dataset, split), max_tokens=job.config.max_tokens)
+
+
 class _Data(NamedTuple):
     train: Sequence[Any]
     validation: Sequence[Any]
@@ -203,11 +212,10 @@ class _Data(NamedTuple):
 def _format(job: jobs.Job, tokenizer: Any, emit: Callable[[TrainingEvent], None]) -> _Data:
     from freehold.training import group
 
-    calls = choose_calls(tokenizer, jobs.read_samples(job.dataset, "train"), job.config.call_format)
+    calls = choose_calls(tokenizer, jobs.read_samples(job.dataset, "train"))
     if calls == "tagged":
         emit(TrainingEvent(kind="warning", message=TAGGED_NOTE))
-    train = table.read(job, tokenizer, "train")
-    validation = table.read(job, tokenizer, "validation")
+    train, validation = (read_split(job, tokenizer, split) for split in ("train", "validation"))
     rejects = train.rejects + validation.rejects
     counts: dict[str, int] = {}
     for reject in rejects:
@@ -225,7 +233,7 @@ def _format(job: jobs.Job, tokenizer: Any, emit: Callable[[TrainingEvent], None]
             )
         )
     first = train.rejects[0].reason if train.rejects else None
-    checks.check_count(len(train.samples), first)
+    options.check_count(len(train.samples), first)
     if len({tuple(one.ids[one.mask.index(True) :]) for one in train.samples}) == 1:
         emit(
             TrainingEvent(
@@ -235,14 +243,14 @@ def _format(job: jobs.Job, tokenizer: Any, emit: Callable[[TrainingEvent], None]
             )
         )
     judged = validation.samples[:_VALIDATION_LIMIT]
-    if len(judged) < checks.FEWEST_VALIDATION:
+    if len(judged) < options.FEWEST_VALIDATION:
         # One answer more or less would be an eighth of all and more: no figure is better than that one.
         waits = " (patience has no effect)" if job.config.patience is not None else ""
         emit(
             TrainingEvent(
                 kind="warning",
                 message=f"not validated{waits}: {len(judged)} validation samples can be used, "
-                f"{checks.FEWEST_VALIDATION} are needed; raise [data] validation, then freehold dataset build",
+                f"{options.FEWEST_VALIDATION} are needed; raise [data] validation, then freehold dataset build",
             )
         )
         judged = []

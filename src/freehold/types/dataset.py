@@ -15,7 +15,7 @@ class Message(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One message of a conversation, as the OpenAI chat API spells it.
 
     `weight` belongs to training only and is never sent to a model: 0 for an assistant message that is not to be
-    learned, above 0 for one that is. None leaves it to `train_on`.
+    learned, above 0 for one that is. None: the last answer is learned, those before it are not.
     """
 
     role: str

@@ -78,8 +78,6 @@ class EncoderConfig(Record, frozen=True, kw_only=True):
     """Decides the order of samples."""
     max_minutes: Annotated[float, Meta(gt=0)] | None = None
     """Shorten the tuning to end in this time."""
-    threads: Annotated[int, Meta(ge=1)] | None = None
-    """CPU threads (default: FREEHOLD_THREADS, else all)."""
 
 
 class FieldHead(Record, frozen=True, kw_only=True):

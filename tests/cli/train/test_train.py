@@ -1,10 +1,6 @@
 """Training itself is in tests/training and tests/workflows/train."""
 
-import click
-import msgspec
-import pytest
-
-from freehold.cli.train.train import command, print_leaks
+from freehold.cli.train.shown import show_leaks
 from freehold.types.leak import LeakRate, LeakReport
 
 
@@ -22,20 +18,15 @@ def test_mistakes(refused, freehold, traffic, monkeypatch):
     refused(
         "train", "--base", "org/gone", message="weights of org/gone are not here", hint="FREEHOLD_OFFLINE"
     )
-    assert "'rlhf' is not one of" in freehold("train", "--method", "rlhf").err
+    assert "one at a time" in freehold("train", "--curve", "--dry-run").err
 
 
-@pytest.mark.parametrize("as_json", [False, True])
-def test_a_leak_test_is_a_line_a_kind(capsys, as_json):
+def test_a_leak_test_is_a_line_a_kind(capsys):
     rate = LeakRate(what="planted 1 time", secrets=8, extracted=0, by_base=0, ci_low=0.0, ci_high=0.324)
     report = LeakReport(
         id="l", base_model="b", dataset_id="d", trained_id="t", attempts=5, rates=(rate,), notes=("so it is",)
     )
-    with click.Context(command, info_name="train"):
-        print_leaks(report, as_json=as_json)
+    show_leaks(report)
     shown = capsys.readouterr()
-    if as_json:
-        assert msgspec.json.decode(shown.out, type=LeakReport) == report
-    else:
-        assert shown.out == "planted 1 time: 0 of 8 (0.0%, 95 % interval 0.0 to 32.4 %)\n"
-        assert shown.err == "note: so it is\n"
+    assert shown.out == "planted 1 time: 0 of 8 (0.0%, 95 % interval 0.0 to 32.4 %)\n"
+    assert shown.err == "note: so it is\n"

@@ -131,6 +131,8 @@ def serve_plan(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def deployed(cluster, serve_plan, port, tmp_path_factory):
+    if cluster.second is None:  # an earlier engine's tests ended with its death
+        cluster.second = cluster.add_node(num_cpus=2, object_store_memory=80 << 20)
     made = plan_for(serve_plan, port)
     cluster_ray.deploy(made, log_dir=tmp_path_factory.mktemp("logs"))
     yield f"http://127.0.0.1:{port}"
@@ -165,36 +167,6 @@ async def test_streams_names_and_mistakes_go_through(deployed, serve_plan):
             assert (await ask(http, deployed, "base:tuned"))[2] == "tracking"
 
 
-async def test_a_killed_replicas_traffic_moves_and_it_comes_back(deployed):
-    first = running()
-    async with aiohttp.ClientSession() as http:
-        _, victim, _ = await ask(http, deployed)
-        actor = next(
-            one for one in ray.util.list_named_actors(all_namespaces=True) if one["name"].endswith(victim)
-        )
-        ray.kill(ray.get_actor(actor["name"], namespace=actor["namespace"]), no_restart=False)
-        await until(lambda: victim not in {one.id for one in running()})
-        answers = [await ask(http, deployed) for _ in range(8)]
-        assert {status for status, _, _ in answers} == {200}
-        assert victim not in {replica for _, replica, _ in answers}
-        await until(lambda: len(running()) == 2)
-    assert {one.id for one in running()} != {one.id for one in first}
-
-
-async def test_a_killed_node_is_survived(cluster, deployed):
-    """Last: the second node is gone afterwards."""
-    head = ray.get_runtime_context().get_node_id()
-    left = next(one.id for one in running() if one.node == head)
-    cluster.remove_node(cluster.second, allow_graceful=False)
-    async with aiohttp.ClientSession() as http:
-        await until(lambda: cluster_ray.state("freehold-test").nodes == 1)
-        await until(lambda: [one.id for one in running()] == [left])
-        answers = [await ask(http, deployed) for _ in range(8)]
-        assert {(status, replica) for status, replica, _ in answers} == {(200, left)}
-    cluster.second = cluster.add_node(num_cpus=2, object_store_memory=80 << 20)
-    await until(lambda: len(running()) == 2)
-
-
 async def test_an_engine_that_is_killed_in_a_replica_is_restarted_there(deployed, cluster):
     import psutil
 
@@ -213,6 +185,36 @@ async def test_an_engine_that_is_killed_in_a_replica_is_restarted_there(deployed
             assert time.monotonic() < deadline
             await asyncio.sleep(0.3)
     assert {one.id for one in running()} == before
+
+
+async def test_a_killed_node_is_survived(cluster, deployed):
+    """The second node is gone afterwards; both replicas are then on the one that is left."""
+    head = ray.get_runtime_context().get_node_id()
+    left = next(one.id for one in running() if one.node == head)
+    cluster.remove_node(cluster.second, allow_graceful=False)
+    async with aiohttp.ClientSession() as http:
+        await until(lambda: cluster_ray.state("freehold-test").nodes == 1)
+        await until(lambda: [one.id for one in running()] == [left])
+        answers = [await ask(http, deployed) for _ in range(8)]
+        assert {(status, replica) for status, replica, _ in answers} == {(200, left)}
+    cluster.second = None
+
+
+async def test_a_killed_replicas_traffic_moves_and_it_comes_back(deployed):
+    await until(lambda: len(running()) == 2)
+    first = running()
+    async with aiohttp.ClientSession() as http:
+        _, victim, _ = await ask(http, deployed)
+        actor = next(
+            one for one in ray.util.list_named_actors(all_namespaces=True) if one["name"].endswith(victim)
+        )
+        ray.kill(ray.get_actor(actor["name"], namespace=actor["namespace"]), no_restart=False)
+        await until(lambda: victim not in {one.id for one in running()})
+        answers = [await ask(http, deployed) for _ in range(8)]
+        assert {status for status, _, _ in answers} == {200}
+        assert victim not in {replica for _, replica, _ in answers}
+        await until(lambda: len(running()) == 2)
+    assert {one.id for one in running()} != {one.id for one in first}
 
 
 def _raylets(cluster):

@@ -1,11 +1,12 @@
-"""Echo in the caller's own event loop, and what it refuses."""
+"""Echo as an engine, and where its answers come from."""
 
 import aiohttp
 import pytest
 
 from freehold import engines
 from freehold.engines import keys
-from freehold.errors import PortInUseError, UsageError
+from freehold.engines.echo.options import read_answers
+from freehold.errors import InputError, PortInUseError, UsageError
 from freehold.types.endpoint import AdapterMount, ServePlan
 
 pytestmark = pytest.mark.anyio
@@ -37,3 +38,12 @@ async def test_plans_that_cannot_hold_are_refused(unused_port, tmp_path, anyio_b
     async with engines.start(taken, log_dir=tmp_path, name="near"):
         with pytest.raises(PortInUseError):
             engines.check(taken)
+
+
+def test_answer_files_say_which_line_is_wrong(tmp_path):
+    path = tmp_path / "answers.jsonl"
+    path.write_text('{"input": "a", "answer": "b"}\n\n{"input": "c"}\n')
+    with pytest.raises(InputError, match=r"answers\.jsonl:3"):
+        read_answers(str(path))
+    path.write_text('{"a": "b"}')
+    assert read_answers(str(path)) == {"a": "b"}

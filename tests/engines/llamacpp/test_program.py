@@ -20,10 +20,10 @@ def test_both_ways_to_run_set_the_same():
         threads=2,
         port=4000,
     )
-    found = arguments(plan, LlamaOptions(key_type="q8_0"))
+    found = arguments(plan, LlamaOptions())
     pairs = dict(itertools.pairwise(found))
     assert pairs["--ctx-size"] == "3000" and pairs["--parallel"] == "3" and pairs["--port"] == "4000"
-    assert (pairs["--cache-type-k"], pairs["--cache-type-v"]) == ("q8_0", "f16")
+    assert (pairs["--cache-type-k"], pairs["--cache-type-v"]) == ("f16", "f16")
     assert pairs["--cors-origins"] == "", "no page of another origin may ask"
     assert pairs["--lora-scaled"] == "a.gguf:0.0"
     assert {"--no-context-shift", "--no-ui", "--no-slots", "--lora-init-without-apply"} <= set(found)
@@ -31,45 +31,26 @@ def test_both_ways_to_run_set_the_same():
     assert "freehold.engines.llamacpp.child" in program(plan, LlamaOptions(), None).arguments
 
 
-@pytest.mark.parametrize("kind", ["ngram-simple", "ngram-map-k", "ngram-map-k4v", "ngram-mod"])
-def test_both_ways_guess_ahead_the_same(kind):
+def test_both_ways_guess_ahead_the_same():
     pytest.importorskip("xllamacpp")
     from freehold.engines.llamacpp.child import parameters
 
-    plan = ServePlan(engine="llamacpp", model="m", weights_path="w.gguf", threads=2)
-    options = LlamaOptions(
-        speculative=kind,
-        match_tokens=4,
-        draft_tokens=9,
-        threads_batch=1,
-        prefix_cache=False,
-        cache_reuse=32,
-        key_type="q8_0",
-    )
+    plan = ServePlan(engine="llamacpp", model="m", weights_path="w.gguf", threads=2, kv_type="q8_0")
+    options = LlamaOptions(speculative="ngram-simple", prefix_cache=False, micro_batch=128)
     library = parameters(plan, options)
     pairs = dict(itertools.pairwise(arguments(plan, options)))
-    assert pairs["--spec-type"] == kind and "--no-cache-prompt" in pairs
-    assert (pairs["--threads"], pairs["--threads-batch"], pairs["--cache-reuse"]) == ("2", "1", "32")
-    assert kind.replace("-", "_").upper() in library.speculative.types[0].name
-    ngram = getattr(library.speculative, kind.replace("-", "_"))
-    if kind == "ngram-mod":
-        assert (ngram.n_match, ngram.n_min, ngram.n_max) == (4, 1, 9)
-        assert pairs["--spec-ngram-mod-n-match"] == "4" and pairs["--spec-ngram-mod-n-max"] == "9"
-    else:
-        assert (ngram.size_n, ngram.size_m) == (4, 9)
-        assert pairs[f"--spec-{kind}-size-n"] == "4" and pairs[f"--spec-{kind}-size-m"] == "9"
-    assert (library.cpuparams.n_threads, library.cpuparams_batch.n_threads) == (2, 1)
-    assert (library.cache_type_k, library.cache_type_v) == (KV_TYPES["q8_0"], KV_TYPES["f16"])
-    assert library.cache_prompt is False and library.n_cache_reuse == 32
+    assert pairs["--spec-type"] == "ngram-simple" and "--no-cache-prompt" in pairs
+    assert (pairs["--threads"], pairs["--threads-batch"], pairs["--ubatch-size"]) == ("2", "2", "128")
+    assert "NGRAM_SIMPLE" in library.speculative.types[0].name
+    ngram = library.speculative.ngram_simple
+    assert (ngram.size_n, ngram.size_m) == (2, 8)
+    assert pairs["--spec-ngram-simple-size-n"] == "2" and pairs["--spec-ngram-simple-size-m"] == "8"
+    assert (library.cpuparams.n_threads, library.cpuparams_batch.n_threads, library.n_ubatch) == (2, 2, 128)
+    assert library.cache_type_k == library.cache_type_v == KV_TYPES["q8_0"]
+    assert library.cache_prompt is False
 
-
-def test_a_draft_model_is_named_both_ways(tmp_path):
-    pytest.importorskip("xllamacpp")
-    from freehold.engines.llamacpp.child import parameters
-
-    plan = ServePlan(engine="llamacpp", model="m", weights_path="w.gguf", threads=2)
-    options = LlamaOptions(speculative="draft", draft_model="small.gguf", draft_tokens=5)
+    options = LlamaOptions(speculative="draft", draft_model="small.gguf")
     pairs = dict(itertools.pairwise(arguments(plan, options)))
     assert (pairs["--spec-type"], pairs["--model-draft"]) == ("draft-simple", "small.gguf")
     draft = parameters(plan, options).speculative.draft
-    assert (draft.mparams.path, draft.n_max) == ("small.gguf", 5)
+    assert (draft.mparams.path, draft.n_max) == ("small.gguf", 8)

@@ -5,7 +5,7 @@ import pytest
 
 from freehold import engines
 from freehold.engines import keys
-from freehold.engines.cores import usable_cores
+from freehold.hardware.probes.cpu import cores as machine_cores
 from freehold.settings import load
 from freehold.types.endpoint import ServePlan
 from freehold.workflows.weights.pull import ensure_weights
@@ -24,7 +24,7 @@ def plan():
         weights_path=weights.path,
         context_tokens=512,
         parallel=1,
-        threads=usable_cores(),
+        threads=machine_cores().value,
         options={"binary": "library"},
     )
 
@@ -50,7 +50,7 @@ async def answer(plan, log_dir, **options):
 
 async def test_an_answer_that_copies_is_guessed_from_its_prompt(plan, tmp_path):
     plain, slow = await answer(plan, tmp_path)
-    guessed, fast = await answer(plan, tmp_path, speculative="ngram-simple", match_tokens=2, draft_tokens=8)
+    guessed, fast = await answer(plan, tmp_path, speculative="ngram-simple")
     assert guessed == plain
     assert not slow.get("draft_n")
     assert fast["draft_n_accepted"] > 0, "the answer repeats the prompt"

@@ -3,6 +3,7 @@
 import msgspec
 
 from freehold.engines.vllm import program
+from freehold.engines.vllm.environment import Installation
 from freehold.engines.vllm.options import VllmOptions
 from freehold.engines.vllm.weights import CacheShape, read_shape
 from freehold.types.endpoint import AdapterMount
@@ -23,7 +24,13 @@ def mounted(plan, path, **fields):
     return msgspec.structs.replace(plan, adapters=(AdapterMount(name="base:x", path=str(path), **fields),))
 
 
-def arguments(plan, *, device="cpu", rank=0, **options):
+def installation(device="cpu", version="0.32.0"):
+    return Installation(
+        flavour="own", version=version, python="python", torch="", transformers="", device=device, bytes=0
+    )
+
+
+def arguments(plan, *, device="cpu", version="0.32.0", rank=0, **options):
     shape = (
         read_shape(plan.weights_path)
         if isinstance(plan.weights_path, type(None))
@@ -31,7 +38,9 @@ def arguments(plan, *, device="cpu", rank=0, **options):
     )
     asked = VllmOptions(**options)
     slots = program.slots_for(plan, asked, device=device)
-    made = program.arguments(plan, asked, device=device, shape=shape, rank=rank, slots=slots)
+    made = program.arguments(
+        plan, asked, installed=installation(device, version), shape=shape, rank=rank, slots=slots
+    )
     return dict(zip(made, [*made[1:], None], strict=True)) | {"all": made}
 
 

@@ -6,7 +6,6 @@ import pytest
 from tests.engines.vllm.plans import arguments, mounted
 
 from freehold.engines.vllm import program
-from freehold.engines.vllm.options import VllmOptions
 
 pytestmark = pytest.mark.usefixtures("installed")
 
@@ -16,31 +15,27 @@ def test_options_become_arguments(plan):
         plan,
         device="cuda",
         tensor_parallel=2,
-        pipeline_parallel=3,
-        quantization="awq",
         gpu_memory_utilization=0.8,
         tool_parser="hermes",
-        batch_tokens=512,
-        prefix_cache=False,
-        dtype="bfloat16",
     )
     wanted = {
         "--tensor-parallel-size": "2",
-        "--pipeline-parallel-size": "3",
-        "--quantization": "awq",
         "--gpu-memory-utilization": "0.8",
         "--tool-call-parser": "hermes",
         "--tool-strict-level": "parameter",
-        "--max-num-batched-tokens": "512",
-        "--dtype": "bfloat16",
     }
     assert {key: found[key] for key in wanted} == wanted
-    assert {"--enable-auto-tool-choice", "--no-enable-prefix-caching"} <= set(found["all"])
+    assert "--enable-auto-tool-choice" in found
     assert "--kv-cache-memory-bytes" not in found, "on a GPU vLLM takes its share"
     assert "--enforce-eager" not in found
     assert arguments(plan, kv_cache_gib=0.5)["--kv-cache-memory-bytes"] == str(1 << 29)
-    environment = program.environment(plan, VllmOptions(), device="cuda")
-    assert environment["VLLM_NO_USAGE_STATS"] == "1"
+    assert program.environment(plan, device="cuda")["VLLM_NO_USAGE_STATS"] == "1"
+
+
+def test_a_version_that_cannot_hold_calls_to_their_schema_is_not_told_to(plan):
+    for version, strict in (("0.32.0+cpu", "parameter"), ("0.19.1", None), ("", "parameter")):
+        found = arguments(plan, version=version, tool_parser="hermes")
+        assert found.get("--tool-strict-level") == strict, version
 
 
 def test_adapters_keep_their_colons_and_round_their_rank_up(plan, adapter):

@@ -53,12 +53,6 @@ def test_what_was_asked_for_goes_before_the_template():
     assert with_parser(mine, template).tool_parser == "mistral"
 
 
-def test_a_version_that_cannot_hold_calls_to_their_schema_is_not_told_to():
-    assert with_parser(VllmOptions(), None, version="0.32.0+cpu").tool_strict == "parameter"
-    assert with_parser(VllmOptions(), None, version="0.19.1").tool_strict == "auto"
-    assert with_parser(VllmOptions(), None).tool_strict == "parameter"
-
-
 def test_a_template_is_found_in_each_of_its_places(tmp_path):
     assert template_of(tmp_path) is None
     odd = [7, {"name": "chat", "template": "odd"}]

@@ -1,10 +1,12 @@
-"""Files of weights that are refused, and why."""
+"""What a file of weights is, and which processes use it."""
 
 import json
+import mmap
 import struct
 
 import pytest
 
+from freehold.engines.weights.check import users
 from freehold.errors import InputError, WeightsError
 from freehold.workflows.weights.pull import ensure_weights
 
@@ -57,3 +59,10 @@ def test_truncated_files_are_refused(tmp_path, settings, tiny_gguf, tiny_safeten
         ensure_weights(str(path), settings)
     with pytest.raises(InputError, match="no such file"):
         ensure_weights(f"file:{tmp_path / 'nowhere.gguf'}", settings)
+
+
+def test_nobody_uses_a_file_of_ours_but_ourselves(tmp_path):
+    path = tmp_path / "m.gguf"
+    path.write_bytes(bytes(100))
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ):
+        assert users(path) == ()

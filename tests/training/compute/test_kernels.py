@@ -3,18 +3,84 @@
 import pytest
 import torch
 from tests.training.conftest import task_samples
+from tests.training.lora_trainer import trainer_for
 
-from freehold.training.compute import kernels
+from freehold.training.compute import elementwise, kernels
 from freehold.training.formatting import format_samples
 
 pytestmark = pytest.mark.skipif(
     kernels.load() is None, reason="no C compiler that the loops can be built with"
 )
 
+# Rounding to bfloat16 is off by at most 2⁻⁹; PyTorch rounds more often than the loops do.
+CLOSE = {"rtol": 0.02, "atol": 0.02}
+
+
+def normal(*shape):
+    return torch.randn(*shape).bfloat16()
+
+
+def test_norm(both_ways):
+    x, weight, grad, onto = normal(7, 576), normal(576), normal(7, 576), normal(7, 576)
+    (native, inverse), (plain, expected) = both_ways(lambda: elementwise.rms_norm(x, weight, 1e-5))
+    torch.testing.assert_close(native, plain, **CLOSE)
+    torch.testing.assert_close(inverse, expected)
+    for more in (None, onto):
+        native, plain = both_ways(
+            lambda more=more: elementwise.rms_norm_backward(grad, x, inverse, weight, more)
+        )
+        torch.testing.assert_close(native, plain, **CLOSE)
+
+
+def test_swiglu(both_ways):
+    x, grad = normal(5, 2 * 100) * 4, normal(5, 100)
+    torch.testing.assert_close(*both_ways(lambda: elementwise.swiglu(x)), **CLOSE)
+    (native, inner), (plain, expected) = both_ways(lambda: elementwise.swiglu_backward(grad, x))
+    torch.testing.assert_close(native, plain, rtol=0.03, atol=0.03)
+    torch.testing.assert_close(inner, expected, **CLOSE)
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_rotation(both_ways, back):
+    angle = torch.rand(6, 32) * 6
+    x = normal(6, 5, 64)
+
+    def turn():
+        y = x.clone()
+        elementwise.rotate_(y, angle.cos().bfloat16(), angle.sin().bfloat16(), 4, back=back)
+        return y
+
+    native, plain = both_ways(turn)
+    torch.testing.assert_close(native, plain, **CLOSE)
+    assert torch.equal(native[:, 4], x[:, 4])
+
+
+def test_cross_entropy():
+    torch.manual_seed(0)
+    logits, targets = normal(9, 1003) * 5, torch.randint(1003, (9,))
+    logits[0, targets[0]] = 60.0  # as good as certain
+    logits[1, 7] = logits[1, targets[1]] = 70.0  # two that are equally likely
+    exact = logits.double().requires_grad_()
+    expected = torch.nn.functional.cross_entropy(exact, targets, reduction="none")
+    expected.sum().backward()
+    slope = logits.clone()
+    loss, right = elementwise.cross_entropy_(slope, targets)
+    torch.testing.assert_close(loss, expected.float(), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(slope.double(), exact.grad, rtol=0.01, atol=1e-6)
+    assert right.tolist() == (logits.argmax(dim=1) == targets).tolist()
+
+
+@pytest.mark.parametrize("where", ["swiglu", "cross_entropy"])
+def test_not_a_number_stays_not_a_number(where):
+    x = normal(2, 64)
+    x[1, 3] = float("nan")
+    if where == "swiglu":
+        assert elementwise.swiglu(x).isnan().sum() == 1
+    else:
+        assert elementwise.cross_entropy_(x, torch.tensor([1, 2]))[0].isnan().tolist() == [False, True]
+
 
 def test_a_step_has_the_same_loss_and_gradient(tiny, tokenizer, both_ways):
-    from tests.training.compute.test_fused import trainer_for
-
     samples = format_samples(tokenizer, task_samples(9), max_tokens=512).samples
     trainer = trainer_for(tiny, precision="bf16")
     exact = trainer_for(tiny)

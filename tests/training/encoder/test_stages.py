@@ -30,7 +30,8 @@ def _quick(monkeypatch):
 def job_of(tmp_path, base_weights):
     def make(train, validation=(), unlabelled=(), **config):
         return encoder.make(
-            config=EncoderConfig(threads=1, **config),
+            config=EncoderConfig(**config),
+            threads=1,
             dataset=write_dataset(tmp_path / "data", train, validation),
             base=base_weights,
             out_dir=tmp_path / "out",

@@ -9,7 +9,7 @@ from freehold.training.encoder.answers import FieldForm, TaughtForm
 from freehold.training.encoder.trainers import AnswerTrainer, ContrastTrainer, items_of, pairs_of
 from freehold.types.config import FinetuneConfig
 
-CONFIG = FinetuneConfig(method="full", learning_rate=1e-3, weight_decay=0.0)
+CONFIG = FinetuneConfig(method="full", learning_rate=1e-3)
 LABELS = TaughtForm(
     answer="label", fields=(FieldForm(name="", kind="one", labels=tuple(KINDS), counts=(4, 4, 4)),)
 )

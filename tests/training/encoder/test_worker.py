@@ -17,7 +17,8 @@ def made(tmp_path, base, train, validation, **config):
     events = []
     dataset = write_dataset(tmp_path / "data", train, validation)
     job = encoder.make(
-        config=EncoderConfig(threads=1, **config),
+        config=EncoderConfig(**config),
+        threads=1,
         dataset=dataset,
         base=base,
         out_dir=tmp_path / "out",

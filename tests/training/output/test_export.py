@@ -1,4 +1,6 @@
-"""The GGUF adapter against what llama.cpp computes with it: the base's tensors in its own row order."""
+"""What a run leaves, and its hashes."""
+
+import hashlib
 
 import numpy as np
 import pytest
@@ -7,12 +9,13 @@ import torch
 from freehold.training import base as bases
 from freehold.training.methods.lora import LoraTrainer
 from freehold.training.output import export
+from freehold.training.output.artefacts import permuted, sha256_of
 from freehold.types.config import FinetuneConfig
 
 
 @pytest.fixture
 def trainer(tiny):
-    config = FinetuneConfig(r=4, lora_alpha=32, precision="fp32")
+    config = FinetuneConfig(r=4, precision="fp32")
     trainer = LoraTrainer(bases.load(tiny, config), config)
     torch.manual_seed(1)
     trainer.parameters.flat.data.normal_()
@@ -33,7 +36,7 @@ def test_gguf_adapter_names_scale_and_row_order(tmp_path, trainer):
     reader, found = read(path)
     assert reader.get_field("general.type").contents() == "adapter"
     assert reader.get_field("adapter.type").contents() == "lora"
-    assert reader.get_field("adapter.lora.alpha").contents() == 32  # llama.cpp scales by alpha / r
+    assert reader.get_field("adapter.lora.alpha").contents() == 8  # llama.cpp scales by alpha / r
     assert len(found) == 2 * 2 * 7
     key = "base_model.model.model.layers.1.self_attn.{}_proj.lora_{}.weight"
     assert np.array_equal(found["blk.1.attn_q.weight.lora_a"], tensors[key.format("q", "A")].numpy())
@@ -52,3 +55,15 @@ def test_other_architectures_keep_their_rows(tmp_path, trainer):
     _, found = read(path)
     key = "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight"
     assert np.array_equal(found["blk.0.attn_q.weight.lora_b"], tensors[key].numpy())
+
+
+def test_the_halves_of_a_head_become_neighbours():
+    rows = torch.arange(16.0)[:, None]  # two heads of eight rows
+    assert permuted(rows, 2)[:, 0].tolist() == [0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15]
+    assert permuted(rows, 1)[:4, 0].tolist() == [0, 8, 1, 9]
+
+
+def test_a_file_is_known_by_its_hash(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 100_000)
+    assert sha256_of(path) == hashlib.sha256(b"x" * 100_000).hexdigest()

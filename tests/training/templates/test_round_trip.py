@@ -17,7 +17,6 @@ def answer(content="", *calls):
 @pytest.mark.parametrize("name", WITHOUT_CALLS)
 def test_a_template_that_loses_calls_teaches_no_empty_lesson(tokenizer, name):
     tokenizer.chat_template = WITHOUT_CALLS[name]
-    assert choose_calls(tokenizer, [sample("call")], "template") == "template"
     formatted = format_samples(tokenizer, [sample(turn) for turn in TURNS], max_tokens=4096)
     assert "parallel calls" in {reject.sample_id for reject in formatted.rejects}
     assert {reject.code for reject in formatted.rejects} <= {"template", "template_loses_calls"}
@@ -83,15 +82,15 @@ def test_few_lost_samples_leave_the_template_as_it_is(tokenizer):
         "{% if message.tool_calls | length > 1 %}{{ raise_exception('one') }}{% endif %}{% for call in",
     )
     many = [sample("call")] * 19
-    assert choose_calls(tokenizer, [*many, sample("parallel calls")], "auto") == "template"
+    assert choose_calls(tokenizer, [*many, sample("parallel calls")]) == "template"
     formatted = format_samples(tokenizer, [*many, sample("parallel calls")], max_tokens=4096)
     assert [reject.code for reject in formatted.rejects] == ["template"]
-    assert choose_calls(tokenizer, [sample("call"), sample("parallel calls")], "auto") == "tagged"
+    assert choose_calls(tokenizer, [sample("call"), sample("parallel calls")]) == "tagged"
 
 
 def test_samples_without_tools_change_nothing(tokenizer):
     own = tokenizer.chat_template
-    assert choose_calls(tokenizer, [sample("text", tools=None)], "tagged") == "template"
+    assert choose_calls(tokenizer, [sample("text", tools=None)]) == "template"
     assert tokenizer.chat_template == own
 
 
@@ -105,5 +104,5 @@ def test_an_assistant_turn_needs_no_content(tokenizer):
     raw["messages"][1].pop("content", None)
     stored = msgspec.convert(raw, Sample)
     assert stored.messages[1] == Message(role="assistant", tool_calls=stored.messages[1].tool_calls)
-    choose_calls(tokenizer, [stored], "auto")
+    choose_calls(tokenizer, [stored])
     assert not format_samples(tokenizer, [stored], max_tokens=4096).rejects

@@ -32,7 +32,7 @@ def learned(tokenizer, one):
 def test_a_template_without_calls_learns_every_kind_of_turn_whole(tokenizer, name):
     tokenizer.chat_template = WITHOUT_CALLS[name]
     samples = [sample(turn) for turn in turns(name, tokenizer.chat_template)]
-    assert choose_calls(tokenizer, samples, "auto") == "tagged"
+    assert choose_calls(tokenizer, samples) == "tagged"
     assert is_tagged(tokenizer.chat_template)
     formatted = format_samples(tokenizer, samples, max_tokens=4096)
     assert not formatted.rejects
@@ -50,7 +50,7 @@ def test_a_template_without_calls_learns_every_kind_of_turn_whole(tokenizer, nam
 def test_a_template_with_calls_stays_as_it_is(tokenizer, name):
     tokenizer.chat_template = WITH_CALLS[name]
     samples = [sample(turn) for turn in TURNS]
-    assert choose_calls(tokenizer, samples, "auto") == "template"
+    assert choose_calls(tokenizer, samples) == "template"
     assert tokenizer.chat_template == WITH_CALLS[name]
     formatted = format_samples(tokenizer, samples, max_tokens=4096)
     assert not formatted.rejects
@@ -64,7 +64,7 @@ def test_a_conversation_without_tools_is_written_as_before(tokenizer, name, chat
     if name == "strict turns" and chat[0]["role"] == "system":
         pytest.skip("this template knows no system message")
     before = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-    choose_calls(tokenizer, [sample("call")], "tagged")
+    choose_calls(tokenizer, [sample("call")])
     assert tokenizer.chat_template != own
     assert tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) == before
 
@@ -72,7 +72,7 @@ def test_a_conversation_without_tools_is_written_as_before(tokenizer, name, chat
 @pytest.mark.parametrize("name", WITHOUT_CALLS)
 def test_every_tool_is_told_once(tokenizer, name):
     tokenizer.chat_template = WITHOUT_CALLS[name]
-    choose_calls(tokenizer, [sample("call")], "tagged")
+    choose_calls(tokenizer, [sample("call")])
     chat = [plain_message(Message(role="user", content="Hello?"))]
     text = tokenizer.apply_chat_template(chat, tools=TOOLS, tokenize=False, add_generation_prompt=True)
     assert (
@@ -83,7 +83,7 @@ def test_every_tool_is_told_once(tokenizer, name):
 
 def test_parts_of_content_and_arguments_as_text_are_written_too(tokenizer):
     """As engines hand them over that leave the request as it is."""
-    choose_calls(tokenizer, [sample("call")], "tagged")
+    choose_calls(tokenizer, [sample("call")])
     chat = [
         {"role": "user", "content": [{"type": "text", "text": "One "}, {"type": "text", "text": "two"}]},
         {

@@ -29,7 +29,6 @@ def test_minimal_config_has_defaults():
         (MINIMAL + "[train]\nepochs = -1.0\n", "train.epochs is -1.0, expected at least 0", None),
         (MINIMAL + "[train]\nlearning_rate = nan\n", "train.learning_rate is nan", None),
         (MINIMAL + "[train]\nmax_minutes = 0.0\n", "train.max_minutes is 0.0, expected above 0", None),
-        (MINIMAL + "[train]\nwarmup_ratio = 1.5\n", "expected from 0 to 1", None),
         (MINIMAL + "[data]\nheld_out = 1.0\n", "data.held_out is 1.0, expected from 0 to below 1", None),
         (MINIMAL + "[task]\nlooks = 0\n", "task.looks is 0, expected at least 1", None),
         (MINIMAL + "[train]\nseed = -1\n", "train.seed is -1, expected at least 0", None),

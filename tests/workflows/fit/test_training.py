@@ -39,7 +39,7 @@ def test_training_that_does_not_fit_says_what_would(settings):
         machine=find_machine("L4", settings),
     )
     assert not found.fits
-    assert any("pack_tokens = 2048" in way for way in found.ways_out)
+    assert any("2,048 tokens at once" in way for way in found.ways_out)
     assert found.largest_context_tokens is not None
 
 

@@ -86,15 +86,18 @@ def inbox(count):
 @pytest.mark.weights
 @pytest.mark.process
 @pytest.mark.timeout(1800)
-def test_what_a_real_model_learned_by_heart_is_found_and_what_it_was_not_taught_is_not(tmp_path):
+def test_what_a_real_model_learned_by_heart_is_found_and_what_it_was_not_taught_is_not(tmp_path, monkeypatch):
     """A canary that was taught again and again comes out word for word; one that stayed out does not.
 
-    Seven of eight came out of those taught sixteen times, one of eight of those taught four times.
+    Six of eight came out of those taught sixteen times. Without those taught four times, and asked twice and not five
+    times, the training and the questions take half as long.
     """
+    monkeypatch.setattr(leak, "REPEATS", (1, 16, 0))
+    monkeypatch.setattr(leak, "SAMPLED", 1)
     (tmp_path / "freehold.toml").write_text('[app]\nname = "inbox"\n')
     project = open_project(tmp_path / "freehold.toml")
     data = write_dataset(tmp_path / "data", inbox(24))
-    config = FinetuneConfig(r=16, lora_alpha=32, epochs=2, batch_size=8)
+    config = FinetuneConfig(r=16, epochs=2, batch_size=8)
     report = leak_test(
         project,
         TrainingInputs(data, ensure_weights(MODEL, project.settings), "inbox"),

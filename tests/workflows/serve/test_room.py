@@ -16,7 +16,7 @@ def test_people_are_told_what_would_be_faster(base, settings, tmp_path, monkeypa
     monkeypatch.setattr(room.vllm, "has_gpu", lambda: True)
     assert "freehold engines install vllm" in room.advice(served_by_llama, settings)
     monkeypatch.setattr(room.vllm, "has_gpu", lambda: False)
-    assert "freehold engines install llamacpp --native" in room.advice(served_by_llama, settings)
+    assert "freehold engines install llamacpp" in room.advice(served_by_llama, settings)
     monkeypatch.setattr(native, "read", lambda home: "built")
     monkeypatch.setattr(native, "binary", lambda home: tmp_path)
     monkeypatch.setattr(native, "cpu_flags", lambda: ("avx512f", "amx_int8"))

@@ -55,3 +55,13 @@ def ready(tmp_path, made, monkeypatch):
         store.put(dataset)
     gguf = msgspec.structs.replace(weights, format="gguf", path=str(source / "base.gguf"))
     return project, adapter, weights, gguf
+
+
+@pytest.fixture
+def trained_on(monkeypatch):
+    """Lets these weights be the ones that are here by the base's name."""
+
+    def use(weights):
+        monkeypatch.setattr("freehold.workflows.train.export.ensure_weights", lambda *_, **__: weights)
+
+    return use

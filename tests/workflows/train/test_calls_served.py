@@ -116,7 +116,7 @@ def taught(tmp_path_factory):
     folder = tmp_path_factory.mktemp("calls")
     samples = recorded(TAUGHT)
     job = training.make(
-        config=FinetuneConfig(r=16, lora_alpha=32, epochs=2, batch_size=16),
+        config=FinetuneConfig(r=16, epochs=2, batch_size=16),
         dataset=write_dataset(folder / "data", samples),
         base=ensure_weights(MODEL, load()),
         out_dir=folder / "adapters",

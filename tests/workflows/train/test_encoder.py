@@ -27,7 +27,7 @@ class Heard(Silent):
 
 def train(tmp_path, base, samples, progress=None):
     return train_encoder(
-        config=EncoderConfig(stage="frozen", threads=1),
+        config=EncoderConfig(stage="frozen"),
         dataset=write_dataset(tmp_path / "data", samples),
         base=base,
         out_dir=tmp_path / "out",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.engines.encoder.tiny import INTENT, LABELS, NUMBER, TONES, URGENCY
-from tests.workflows.train.owned_encoder import owned_encoder
+from tests.workflows.train.owned import owned_encoder
 
 from freehold.encoders.folder import read_manifest
 from freehold.encoders.runner import load_runner

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from freehold.cli.train.adapters import command
+from freehold.cli.train.trained import adapters as command
 from freehold.errors import StorageError, UsageError, WeightsError
 from freehold.report.model_card import CardFacts, model_card
 from freehold.store import open_store
@@ -20,7 +20,6 @@ from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.license.rule import rule_for_model
 from freehold.workflows.train import export_kinds
 from freehold.workflows.train.export import export
-from freehold.workflows.train.export_kinds import ExportOptions
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.timeout(300)
@@ -39,14 +38,12 @@ pytestmark = pytest.mark.timeout(300)
         ("vllm", None, {"model.safetensors", "config.json", "tokenizer.json", "vllm.yaml"}),
     ],
 )
-def test_each_kind_has_its_files_and_a_card(ready, monkeypatch, kind, quantization, wanted):
+def test_each_kind_has_its_files_and_a_card(ready, trained_on, monkeypatch, kind, quantization, wanted):
     project, adapter, weights, gguf = ready
     # In this process: a child would import torch anew for every case.
     monkeypatch.setattr(export_kinds, "merge", merge_here)
-    base = weights if kind in ("merged", "vllm") else gguf
-    made = export(
-        project, adapter, ExportOptions(kind=kind, quantization=quantization), base=base, progress=Silent()
-    )
+    trained_on(weights if kind in ("merged", "vllm") else gguf)
+    made = export(project, adapter, kind, quantization=quantization, progress=Silent())
     assert wanted <= set(made.files)
     assert made.changed == (14 if kind in ("merged", "vllm", "gguf") or quantization else 0)
     folder = project.root / "exports" / f"inbox-abcdef01-{kind}"
@@ -64,9 +61,7 @@ def test_each_kind_has_its_files_and_a_card(ready, monkeypatch, kind, quantizati
         assert ("ADAPTER ./adapter.gguf" in text) == (quantization is None)
         assert "TEMPLATE" in text
         assert 'PARAMETER stop "<|im_end|>"' in text
-    again = export(
-        project, adapter, ExportOptions(kind=kind, quantization=quantization), base=base, progress=Silent()
-    )
+    again = export(project, adapter, kind, quantization=quantization, progress=Silent())
     assert again.path == made.path
 
 
@@ -94,13 +89,12 @@ def test_the_card_has_the_figures_and_duties_of_the_newest_report(ready):
     assert "Built with Llama" in card
 
 
-def test_a_merge_needs_the_very_base(ready, tmp_path, monkeypatch):
+def test_a_merge_needs_the_very_base(ready, trained_on):
     project, adapter, weights, _ = ready
-    other = msgspec.structs.replace(weights, sha256="f" * 64)
-    monkeypatch.setattr("freehold.workflows.train.export.ensure_weights", lambda *args, **kwargs: other)
+    trained_on(msgspec.structs.replace(weights, sha256="f" * 64))
     with pytest.raises(WeightsError, match="other weights of test/tiny") as caught:
-        export(project, adapter, ExportOptions(kind="merged"), progress=Silent())
-    assert "--base" in caught.value.hint
+        export(project, adapter, "merged", progress=Silent())
+    assert caught.value.hint.endswith("freehold pull test/tiny")
 
 
 def test_what_is_not_ours_is_not_overwritten(ready, tmp_path):
@@ -108,13 +102,13 @@ def test_what_is_not_ours_is_not_overwritten(ready, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(UsageError, match="not an export of freehold"):
-        export(project, adapter, ExportOptions(kind="peft"), out=tmp_path / "mine", progress=Silent())
+        export(project, adapter, "peft", out=tmp_path / "mine", progress=Silent())
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
     (tmp_path / "file").write_text("x")
     with pytest.raises(StorageError, match="cannot be written"):
-        export(project, adapter, ExportOptions(kind="peft"), out=tmp_path / "file" / "x", progress=Silent())
+        export(project, adapter, "peft", out=tmp_path / "file" / "x", progress=Silent())
     with pytest.raises(UsageError, match="--quant is for"):
-        export(project, adapter, ExportOptions(kind="peft", quantization="F16"), progress=Silent())
+        export(project, adapter, "peft", quantization="F16", progress=Silent())
 
 
 def test_the_command_says_where_it_is_and_how_it_is_used(ready, tmp_path):

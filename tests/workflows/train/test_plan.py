@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 from tests.training.conftest import make_sample, task_samples, tiny, tokenizer, write_dataset
 
-from freehold.cli.train.training_plan import show_plan, show_preview
+from freehold.cli.train.shown import show_plan, show_preview
 from freehold.errors import TrainingError
 from freehold.settings import load as load_settings
 from freehold.store import open_store
@@ -17,7 +17,7 @@ from freehold.workflows.train import train as training_workflow
 from freehold.workflows.train.plan import plan_run, preview_run
 
 __all__ = ["tiny", "tokenizer"]  # fixtures
-CONFIG = FinetuneConfig(r=4, lora_alpha=8, batch_size=8, epochs=2.0, learning_rate=1e-3, pack_tokens=128)
+CONFIG = FinetuneConfig(r=4, batch_size=8, epochs=2.0, learning_rate=1e-3)
 
 
 @pytest.fixture
@@ -42,7 +42,8 @@ def printed(show, record):
     return result.output
 
 
-def test_plan_counts_the_steps_that_are_then_made(tmp_path, project, tiny):
+def test_plan_counts_the_steps_that_are_then_made(tmp_path, project, tiny, monkeypatch):
+    monkeypatch.setattr("freehold.workflows.train.plan.PACK_TOKENS", 128)
     what = asked(tmp_path, tiny, task_samples(50))
     plan = plan_run(project, what, config=CONFIG)
     assert plan.steps == 14 and plan.train.usable == 50
@@ -119,8 +120,8 @@ def test_the_command_prints_json_and_trains_nothing(tmp_path, project, tiny, mon
     what = asked(tmp_path, tiny, task_samples(12))
     monkeypatch.setattr(projects, "open_project", lambda _path: project)
     monkeypatch.setattr(training_workflow, "training_inputs", lambda *_, **__: what)
-    result = CliRunner().invoke(command_line.command, ["--dry-run", "--preview", "1", "--json"])
+    result = CliRunner().invoke(command_line.command, ["--dry-run", "--json"])
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
-    assert told["plan"]["config"]["batch_size"] == 4 and len(told["preview"]["samples"]) == 1
+    assert told["config"]["batch_size"] == 4
     assert not (project.state / "adapters").exists()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from tests.engines.encoder.tiny import tiny_encoder
-from tests.workflows.train.owned_encoder import owned_encoder
+from tests.workflows.train.owned import manifest, owned_encoder
 
 from freehold.errors import InputError, UsageError
 from freehold.types.model import Weights
@@ -12,11 +12,8 @@ from freehold.workflows.project import open_project
 from freehold.workflows.weights.encoders import (
     check_writes,
     encoder_folder,
-    find_encoder,
-    list_encoders,
-    matching,
-    remove_encoder,
 )
+from freehold.workflows.weights.trained import ADAPTERS, ENCODERS
 
 
 @pytest.fixture
@@ -26,34 +23,34 @@ def project(tmp_path, monkeypatch):
     return open_project()
 
 
-def test_an_encoder_is_found_by_what_people_call_it(project):
-    assert list_encoders(project) == [] and matching(project, "support") == []
-    encoder = owned_encoder(project)
-    folder = Path(encoder.path)
-    for name in ("support", folder.name, encoder.id, encoder.id[:8], str(folder)):
-        assert find_encoder(project, name).id == encoder.id
-    assert matching(project, encoder.id[:4]) == [], "a few digits may be anything"
-    with pytest.raises(UsageError, match="no encoder other"):
-        find_encoder(project, "other")
+@pytest.mark.parametrize("shelf", [ADAPTERS, ENCODERS], ids=lambda shelf: shelf.noun)
+def test_what_is_trained_is_found_by_what_people_call_it(project, shelf):
+    assert shelf.list(project) == [] and shelf.matching(project, "support") == []
+    with pytest.raises(UsageError, match="other") as none:
+        shelf.find(project, "other")
+    assert none.value.hint == shelf.hint
+    one = owned_encoder(project) if shelf is ENCODERS else manifest(shelf.folder(project) / "support-1")
+    folder = Path(one.path)
+    for name in ("support", folder.name, one.id, one.id[:8], str(folder)):
+        assert shelf.find(project, name).id == one.id
+    assert shelf.matching(project, one.id[:4]) == [], "a few digits may be anything"
+    with pytest.raises(UsageError, match=f"no {shelf.noun} other") as unknown:
+        shelf.find(project, "other")
+    assert unknown.value.hint == "known: support"
+    assert shelf.remove(one) > 0 and not folder.exists() and shelf.list(project) == []
 
 
 def test_a_damaged_record_is_told(project):
     folder = Path(owned_encoder(project).path)
     (folder / "encoder_model.json").write_text("{")
     with pytest.raises(InputError, match="not an encoder's record"):
-        list_encoders(project)
+        ENCODERS.list(project)
 
 
 def test_a_folder_is_told_from_other_names(project):
     folder = tiny_encoder(project.root / "given")
     assert encoder_folder("given") == encoder_folder("file:given") == folder
     assert encoder_folder("org/model") is None and encoder_folder(str(project.root)) is None
-
-
-def test_what_is_removed_is_gone(project):
-    encoder = owned_encoder(project)
-    assert remove_encoder(encoder) > 0
-    assert not Path(encoder.path).exists() and list_encoders(project) == []
 
 
 def test_what_only_reads_is_no_model_that_writes(tmp_path):

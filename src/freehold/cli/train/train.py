@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from freehold.cli.options import config_option, json_option, print_json, stated
-from freehold.cli.output import echo
-from freehold.cli.train.adapters import print_adapter
-from freehold.types.leak import LeakReport
+from freehold.cli.options import config_option, json_option, print_json
+from freehold.cli.train.trained import print_adapter
 
 
 @click.command("train")
 @click.option("--base", help="Model to train on (default: the first candidate that is trained so).")
 @click.option("--dataset", help="Dataset: id, name or folder (default: the latest).")
-@click.option("--epochs", type=float, help="Passes over the train split.")
-@click.option("--max-minutes", type=float, help="Shorten the schedule to end in this time.")
-@click.option(
-    "--method",
-    type=click.Choice(["lora", "qlora", "full"]),
-    help="An adapter (lora, on a 4-bit base qlora), or all weights (full).",
-)
 @click.option(
     "--curve",
     is_flag=True,
@@ -47,7 +39,6 @@ from freehold.types.leak import LeakReport
     "freehold.types.training:TrainingResult",
     preview="freehold.types.planning.training_plan:TrainingPreview",
     plan="freehold.types.planning.training_plan:TrainingPlan",
-    look="freehold.cli.printed:PreviewAndPlan",
     curve="freehold.types.training:TrainingCurve",
     leaks="freehold.types.leak:LeakReport",
 )
@@ -60,11 +51,10 @@ def command(  # click passes each option
     leak_test: bool,
     config_path: Path | None,
     as_json: bool,
-    **options: Any,
 ) -> None:
     """Train an adapter on a dataset, loss on the assistant's tokens only, in a child process.
 
-    Options override `[train]` of freehold.toml, and what the candidate of that model says there. A run that was
+    How is said by `[train]` of freehold.toml, and by what the candidate of that model says there. A run that was
     interrupted goes on from its checkpoint when the same command is given again; a run that is done is not done again.
 
     \b
@@ -72,53 +62,43 @@ def command(  # click passes each option
       freehold train --preview 3
       freehold train --dry-run
       freehold train
-      freehold train --base HuggingFaceTB/SmolLM2-135M-Instruct --epochs 3 --max-minutes 10
+      freehold train --base HuggingFaceTB/SmolLM2-135M-Instruct
       freehold train --curve
       freehold train --leak-test
     """
-    import msgspec
-
     from freehold.cli.progress import progress
-    from freehold.cli.train.training_curve import tell_curve
+    from freehold.cli.train import shown
     from freehold.workflows.project import open_project
+    from freehold.workflows.prove.leak import leak_test as find_leaks
+    from freehold.workflows.train.curve import training_curve
+    from freehold.workflows.train.plan import plan_run, preview_run
     from freehold.workflows.train.train import options_for, train_project, training_inputs
 
+    if sum([dry_run, preview_count is not None, leak_test, curve]) > 1:
+        raise click.UsageError("one at a time: --curve, --dry-run, --preview, --leak-test")
     project = open_project(config_path)
-    config = msgspec.structs.replace(options_for(project.config, base), **stated(options))
-    if dry_run or preview_count is not None:
-        from freehold.cli.train.training_plan import tell
-
-        with progress() as bar:
-            what = training_inputs(project, base=base, dataset=dataset, name=None, progress=bar)
-        tell(project, what, config, preview_count=preview_count, dry_run=dry_run, as_json=as_json)
-        return
-    if leak_test:
-        from freehold.workflows.prove.leak import leak_test as test
-
-        with progress() as bar:
-            what = training_inputs(project, base=base, dataset=dataset, name=None, progress=bar)
-            report = test(project, what, config=config, progress=bar)
-        print_leaks(report, as_json=as_json)
-        return
-    if curve:
-        tell_curve(project, (base, dataset), config, as_json=as_json)
-        return
+    config = options_for(project.config, base)
+    made: Any
+    show: Callable[[Any], None]
     with progress() as bar:
         what = training_inputs(project, base=base, dataset=dataset, name=None, progress=bar)
-        bar.step("train")
-        adapter = train_project(project, what, config=config, progress=bar)
+        if preview_count is not None:
+            which, show = "preview", shown.show_preview
+            made = preview_run(project, what, config=config, count=preview_count)
+        elif dry_run:
+            which, show = "plan", shown.show_plan
+            made = plan_run(project, what, config=config)
+        elif leak_test:
+            which, show = "leaks", shown.show_leaks
+            made = find_leaks(project, what, config=config, progress=bar)
+        elif curve:
+            which, show = "curve", shown.show_curve
+            made = training_curve(project, what, config=config, progress=bar)
+        else:
+            bar.step("train")
+            which, show = "", print_adapter
+            made = train_project(project, what, config=config, progress=bar)
     if as_json:
-        print_json(adapter)
+        print_json(made, which)
     else:
-        print_adapter(adapter)
-
-
-def print_leaks(report: LeakReport, *, as_json: bool) -> None:
-    """What came out of a model with planted strings, a line a kind."""
-    if as_json:
-        print_json(report, "leaks")
-        return
-    for rate in report.rates:
-        echo(rate.text)
-    for note in report.notes:
-        echo(f"note: {note}", err=True)
+        show(made)

@@ -10,9 +10,8 @@ import msgspec
 
 from freehold.engines import keys, ports
 from freehold.engines.echo.options import EchoOptions, read_answers
-from freehold.engines.engine import EngineHealth, Presence, RunningEngine
+from freehold.engines.engine import EngineHealth, Presence, RunningEngine, read_options
 from freehold.engines.held_labels import held
-from freehold.engines.options import read
 from freehold.engines.supervisor import Program, SupervisedProcess
 from freehold.errors import UsageError
 from freehold.settings import Settings
@@ -34,11 +33,11 @@ class EchoEngine:
         return Presence(available=True, note=self.kind.title)
 
     def require(self, options: dict[str, Any], settings: Settings) -> None:
-        read(options, EchoOptions, "echo")
+        read_options(options, EchoOptions, "echo")
 
     def check(self, plan: ServePlan, settings: Settings) -> None:
         ports.require_loopback(plan.host, "the echo engine")
-        options = read(plan.options, EchoOptions, "echo")
+        options = read_options(plan.options, EchoOptions, "echo")
         if not 0 <= options.failure_rate <= 1:
             raise UsageError(f"engine echo: failure_rate is {options.failure_rate}, expected 0 to 1")
         if options.in_process and options.crash_on is not None:
@@ -51,7 +50,7 @@ class EchoEngine:
     async def start(
         self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None
     ) -> RunningEngine:
-        if read(plan.options, EchoOptions, "echo").in_process:
+        if read_options(plan.options, EchoOptions, "echo").in_process:
             return await InProcessEcho.start(plan, name, key_env)
 
         def program(port: int) -> Program:
@@ -105,7 +104,7 @@ class InProcessEcho:
 
         from freehold.engines.echo.app import EchoApp
 
-        options = read(plan.options, EchoOptions, "echo")
+        options = read_options(plan.options, EchoOptions, "echo")
         app = EchoApp(plan, options, keys.value_of(key_env)).application()
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await runner.setup()

@@ -12,12 +12,11 @@ import msgspec
 from freehold.encoders.folder import check_sha256, read_heads, read_manifest
 from freehold.encoders.runner import EXTRA, FEATURE
 from freehold.engines import keys, ports
-from freehold.engines.cores import usable_cores
 from freehold.engines.encoder.options import EncoderOptions, check
-from freehold.engines.engine import Presence, RunningEngine
-from freehold.engines.options import read
+from freehold.engines.engine import Presence, RunningEngine, read_options
 from freehold.engines.supervisor import Program, SupervisedProcess
 from freehold.errors import EngineError, MissingExtraError, UsageError
+from freehold.hardware.probes.cpu import cores as machine_cores
 from freehold.settings import Settings
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.engine import ENGINE_KINDS
@@ -40,11 +39,11 @@ class EncoderEngine:
         return Presence(available=missing is None, note=note)
 
     def require(self, options: dict[str, Any], settings: Settings) -> None:
-        check(read(options, EncoderOptions, "encoder"))
+        check(read_options(options, EncoderOptions, "encoder"))
         _require("onnx")
 
     def check(self, plan: ServePlan, settings: Settings) -> None:
-        check(read(plan.options, EncoderOptions, "encoder"))
+        check(read_options(plan.options, EncoderOptions, "encoder"))
         ports.require_loopback(plan.host, "the encoder engine")
         if plan.parallel < 1 or plan.context_tokens < 1:
             raise UsageError(
@@ -71,8 +70,8 @@ class EncoderEngine:
     async def start(
         self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None
     ) -> RunningEngine:
-        options = read(plan.options, EncoderOptions, "encoder")
-        plan = msgspec.structs.replace(plan, threads=plan.threads or usable_cores())
+        options = read_options(plan.options, EncoderOptions, "encoder")
+        plan = msgspec.structs.replace(plan, threads=plan.threads or machine_cores().value)
 
         def program(port: int) -> Program:
             ported = msgspec.structs.replace(plan, port=port)

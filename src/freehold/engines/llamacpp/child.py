@@ -18,7 +18,7 @@ import msgspec
 
 from freehold import logs
 from freehold.engines.lifeline import watch_parent
-from freehold.engines.llamacpp.options import KV_TYPES, POOLING, LlamaOptions
+from freehold.engines.llamacpp.options import DRAFT_TOKENS, KV_TYPES, MATCH_TOKENS, LlamaOptions, means
 from freehold.types.endpoint import ServePlan
 
 
@@ -36,18 +36,15 @@ def parameters(plan: ServePlan, options: LlamaOptions, key: str | None = None) -
     found.kv_unified = False
     found.ctx_shift = False
     found.fit_params = False
-    found.n_batch = options.batch
     found.n_ubatch = options.micro_batch
-    found.cache_type_k = KV_TYPES[options.key_type or plan.kv_type]
-    found.cache_type_v = KV_TYPES[plan.kv_type]
+    found.cache_type_k = found.cache_type_v = KV_TYPES[plan.kv_type]
     found.cache_ram_mib = options.prompt_cache_mib
     found.flash_attn_type = {"auto": -1, "off": 0, "on": 1}[options.flash_attention]
     found.n_gpu_layers = options.gpu_layers
-    for cpu, threads in ((found.cpuparams, plan.threads), (found.cpuparams_batch, options.threads_batch)):
-        cpu.n_threads = threads or plan.threads
-        cpu.poll = options.spin
+    for cpu in (found.cpuparams, found.cpuparams_batch):
+        cpu.n_threads = plan.threads
+        cpu.poll = 0  # idle threads sleep, and leave the cores to others
     found.cache_prompt = options.prefix_cache
-    found.n_cache_reuse = options.cache_reuse
     speculate(found.speculative, options)
     found.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(mount.path, 0.0) for mount in plan.adapters]
     found.lora_init_without_apply = True
@@ -55,8 +52,10 @@ def parameters(plan: ServePlan, options: LlamaOptions, key: str | None = None) -
         found.chat_template = options.chat_template
     found.use_jinja = True
     found.embedding = options.embeddings
-    if options.embeddings and options.pooling != "auto":
-        found.pooling_type = xllamacpp.llama_pooling_type(POOLING[options.pooling])
+    if means(plan, options):
+        found.pooling_type = xllamacpp.llama_pooling_type(
+            1
+        )  # LLAMA_POOLING_TYPE_MEAN (llama.h, as of 2026-10)
     found.ui = False
     found.endpoint_slots = False
     found.endpoint_metrics = True
@@ -73,20 +72,13 @@ def speculate(found: Any, options: LlamaOptions) -> None:
     import xllamacpp
 
     kinds = xllamacpp.common_speculative_type
-    if options.speculative == "off":
-        return
     if options.speculative == "draft":
         found.types = [kinds.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
         found.draft.mparams.path = options.draft_model
-        found.draft.n_max = options.draft_tokens
-        return
-    name = options.speculative.replace("-", "_")
-    found.types = [getattr(kinds, f"COMMON_SPECULATIVE_TYPE_{name.upper()}")]
-    ngram = getattr(found, name)
-    if options.speculative == "ngram-mod":
-        ngram.n_match, ngram.n_min, ngram.n_max = options.match_tokens, 1, options.draft_tokens
-    else:
-        ngram.size_n, ngram.size_m = options.match_tokens, options.draft_tokens
+        found.draft.n_max = DRAFT_TOKENS
+    elif options.speculative != "off":
+        found.types = [kinds.COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE]
+        found.ngram_simple.size_n, found.ngram_simple.size_m = MATCH_TOKENS, DRAFT_TOKENS
 
 
 def main() -> None:

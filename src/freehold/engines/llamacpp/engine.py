@@ -9,17 +9,16 @@ from typing import Any
 import msgspec
 
 from freehold.engines import keys, ports, probe
-from freehold.engines.cores import usable_cores
-from freehold.engines.engine import Presence, RunningEngine
+from freehold.engines.engine import Presence, RunningEngine, read_options
 from freehold.engines.held_labels import held
 from freehold.engines.llamacpp import adapters, native
 from freehold.engines.llamacpp.options import KV_TYPES, QUANTIZED_KV, LlamaOptions, check
 from freehold.engines.llamacpp.program import program
-from freehold.engines.options import read
 from freehold.engines.supervisor import Program, SupervisedProcess
 from freehold.engines.weights.check import format_of
 from freehold.errors import EngineError, MissingExtraError, UsageError
 from freehold.hardware.gguf_header import read_header
+from freehold.hardware.probes.cpu import cores as machine_cores
 from freehold.settings import Settings
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel, ServePlan
 from freehold.types.engine import ENGINE_KINDS
@@ -41,31 +40,28 @@ class LlamaEngine:
                 else f"{note}; the build is slower"
             )
         elif benefit.helps:
-            note += f"; {benefit.reason}: freehold engines install llamacpp --native"
+            note += f"; {benefit.reason}: freehold engines install llamacpp"
         return Presence(available=available or build is not None, note=note)
 
     def require(self, options: dict[str, Any], settings: Settings) -> None:
-        if which(read(options, LlamaOptions, "llamacpp"), settings) is None:
+        if which(read_options(options, LlamaOptions, "llamacpp"), settings) is None:
             _require_library()
 
     def check(self, plan: ServePlan, settings: Settings) -> None:
-        options = read(plan.options, LlamaOptions, "llamacpp")
+        options = read_options(plan.options, LlamaOptions, "llamacpp")
         check(options)
         binary = which(options, settings)
         if binary is None:
             _require_library()
         if binary is not None and not Path(binary).is_file():
-            raise EngineError(
-                f"no llama-server at {binary}", hint="freehold engines install llamacpp --native"
-            )
+            raise EngineError(f"no llama-server at {binary}", hint="freehold engines install llamacpp")
         ports.require_loopback(plan.host, "the llama.cpp engine")
         if plan.kv_type not in KV_TYPES:
             raise UsageError(f"KV type {plan.kv_type!r} is unknown", hint=f"known: {', '.join(KV_TYPES)}")
         if plan.kv_type in QUANTIZED_KV and options.flash_attention == "off":
             raise UsageError(
                 f"llama.cpp keeps values as {plan.kv_type} with flash attention only, which is switched off",
-                hint="leave flash_attention at auto, or quantize the keys alone: "
-                f'options = {{ flash_attention = "off", key_type = "{plan.kv_type}" }}',
+                hint="leave flash_attention at auto",
             )
         if plan.parallel < 1 or plan.context_tokens < 1:
             raise UsageError(
@@ -95,12 +91,11 @@ class LlamaEngine:
     async def start(
         self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None
     ) -> RunningEngine:
-        options = _with_pooling(plan, read(plan.options, LlamaOptions, "llamacpp"))
+        options = read_options(plan.options, LlamaOptions, "llamacpp")
         base = read_header(Path(plan.weights_path or "")).metadata if plan.adapters else {}
         plan = msgspec.structs.replace(
             plan,
-            options={**plan.options, "pooling": options.pooling},
-            threads=plan.threads or usable_cores(),
+            threads=plan.threads or machine_cores().value,
             adapters=tuple(
                 msgspec.structs.replace(mount, path=str(adapters.file_of(mount, base, settings.home)))
                 for mount in plan.adapters
@@ -127,15 +122,6 @@ class LlamaEngine:
         endpoint = _endpoint(plan, name, running.base_url, properties, options)
         running.endpoint = msgspec.structs.replace(endpoint, api_key_env=key_env)
         return running
-
-
-def _with_pooling(plan: ServePlan, options: LlamaOptions) -> LlamaOptions:
-    """A chat model's weights name no pooling, and llama.cpp refuses to embed without one: the mean, then."""
-    if options.pooling != "auto" or not options.embeddings or plan.weights_path is None:
-        return options
-    metadata = read_header(Path(plan.weights_path)).metadata
-    says = f"{metadata.get('general.architecture')}.pooling_type" in metadata
-    return options if says else msgspec.structs.replace(options, pooling="mean")
 
 
 def _endpoint(

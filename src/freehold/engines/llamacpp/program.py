@@ -5,12 +5,26 @@ from __future__ import annotations
 import sys
 
 from freehold.engines import keys
-from freehold.engines.llamacpp.options import LlamaOptions
+from freehold.engines.llamacpp.options import DRAFT_TOKENS, MATCH_TOKENS, LlamaOptions, means
 from freehold.engines.supervisor import Program
 from freehold.types.endpoint import ServePlan
 
 KEY_VARIABLE = "LLAMA_API_KEY"
 """Where ``llama-server`` looks for the key it is to ask for; on its command line every user would see it."""
+
+
+BARRIER_SPINS = 4_000
+"""Turns of libgomp's waiting loop before a thread sleeps: longer than most barriers last, and no longer.
+
+Measured (docs/concepts/serving-speed.md): 20,000 give 2 % more with the machine nearly alone, and a quarter of the pace
+where others want the cores too; with 200 half of the pace is lost.
+"""
+QUIET_THREADS = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": str(BARRIER_SPINS)}
+"""Environment that lets idle OpenMP threads sleep soon instead of spinning on.
+
+A thread that spins takes the core from whatever it waits for where other work wants the cores as well. But a small
+model has thousands of barriers a second, and threads that sleep at each of them lose half the speed.
+"""
 
 
 def program(
@@ -23,13 +37,13 @@ def program(
     if binary is None:
         return Program(
             (sys.executable, "-m", "freehold.engines.llamacpp.child"),
-            quiet_threads(options.spin),
+            QUIET_THREADS,
             keys.first_lines(plan, key_env),
         )
     key = keys.value_of(key_env)
     return Program(
         (sys.executable, "-m", "freehold.engines.lifeline", binary, *arguments(plan, options)),
-        {**quiet_threads(options.spin), **({KEY_VARIABLE: key} if key is not None else {})},
+        QUIET_THREADS | ({KEY_VARIABLE: key} if key is not None else {}),
     )
 
 
@@ -40,18 +54,21 @@ def arguments(plan: ServePlan, options: LlamaOptions) -> list[str]:
         "--host", plan.host, "--port", str(plan.port),
         "--parallel", str(plan.parallel), "--ctx-size", str(plan.context_tokens * plan.parallel),
         "--no-kv-unified", "--no-context-shift", "--fit", "off",
-        "--batch-size", str(options.batch), "--ubatch-size", str(options.micro_batch),
-        "--cache-type-k", options.key_type or plan.kv_type, "--cache-type-v", plan.kv_type,
+        "--ubatch-size", str(options.micro_batch),
+        "--cache-type-k", plan.kv_type, "--cache-type-v", plan.kv_type,
         "--cache-ram", str(options.prompt_cache_mib), "--flash-attn", options.flash_attention,
-        "--threads", str(plan.threads), "--threads-batch", str(options.threads_batch or plan.threads),
-        "--poll", str(options.spin), "--poll-batch", "1" if options.spin else "0",
+        "--threads", str(plan.threads), "--threads-batch", str(plan.threads), "--poll", "0", "--poll-batch", "0",
         "--jinja", "--no-ui", "--no-slots", "--metrics", "--offline", "--cors-origins", "",
     ]  # fmt: skip
     if not options.prefix_cache:
         found += ["--no-cache-prompt"]
-    if options.cache_reuse:
-        found += ["--cache-reuse", str(options.cache_reuse)]
-    found += speculation(options)
+    most = str(DRAFT_TOKENS)
+    if options.speculative == "draft":
+        found += ["--spec-type", "draft-simple", "--model-draft", str(options.draft_model)]
+        found += ["--spec-draft-n-max", most]
+    elif options.speculative != "off":
+        found += ["--spec-type", "ngram-simple", "--spec-ngram-simple-size-n", str(MATCH_TOKENS)]
+        found += ["--spec-ngram-simple-size-m", most]
     if options.gpu_layers >= 0:
         found += ["--n-gpu-layers", str(options.gpu_layers)]
     if plan.adapters:
@@ -62,42 +79,6 @@ def arguments(plan: ServePlan, options: LlamaOptions) -> list[str]:
         found += ["--chat-template", options.chat_template]
     if options.embeddings:
         found += ["--embeddings"]
-        if options.pooling != "auto":
-            found += ["--pooling", options.pooling]
+        if means(plan, options):
+            found += ["--pooling", "mean"]
     return found
-
-
-def speculation(options: LlamaOptions) -> list[str]:
-    """Arguments for guessing tokens ahead."""
-    match, most = str(options.match_tokens), str(options.draft_tokens)
-    kind = options.speculative
-    if kind == "off":
-        return []
-    if kind == "draft":
-        return [
-            "--spec-type", "draft-simple", "--model-draft", str(options.draft_model),
-            "--spec-draft-n-max", most,
-        ]  # fmt: skip
-    if kind == "ngram-mod":
-        return [
-            "--spec-type", kind, "--spec-ngram-mod-n-match", match,
-            "--spec-ngram-mod-n-min", "1", "--spec-ngram-mod-n-max", most,
-        ]  # fmt: skip
-    return ["--spec-type", kind, f"--spec-{kind}-size-n", match, f"--spec-{kind}-size-m", most]
-
-
-BARRIER_SPINS = 4_000
-"""Turns of libgomp's waiting loop before a thread sleeps: longer than most barriers last, and no longer.
-
-Measured (docs/concepts/serving-speed.md): 20,000 give 2 % more with the machine nearly alone, and a quarter of the pace
-where others want the cores too; with 200 half of the pace is lost.
-"""
-
-
-def quiet_threads(spin: int) -> dict[str, str]:
-    """Environment that lets idle OpenMP threads sleep soon instead of spinning on, unless spinning was asked for.
-
-    A thread that spins takes the core from whatever it waits for where other work wants the cores as well. But a small
-    model has thousands of barriers a second, and threads that sleep at each of them lose half the speed.
-    """
-    return {} if spin else {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": str(BARRIER_SPINS)}

@@ -22,9 +22,8 @@ import anyio
 import msgspec
 
 from freehold.engines import probe
-from freehold.engines.engine import EngineHealth, Presence, RunningEngine
+from freehold.engines.engine import EngineHealth, Presence, RunningEngine, read_options
 from freehold.engines.held_labels import held
-from freehold.engines.options import read
 from freehold.engines.weights.check import format_of
 from freehold.errors import EngineError, InputError, UpstreamError
 from freehold.late import aiohttp
@@ -78,7 +77,7 @@ class OllamaEngine:
         return Presence(available=answers, note=note)
 
     def require(self, options: dict[str, Any], settings: Settings) -> None:
-        read(options, OllamaOptions, "ollama")
+        read_options(options, OllamaOptions, "ollama")
 
     def check(self, plan: ServePlan, settings: Settings) -> None:
         taught = next((one.name for one in plan.adapters if one.chat_template is not None), None)
@@ -87,7 +86,7 @@ class OllamaEngine:
                 f"adapter {taught} was taught its calls with a chat template of its own, which Ollama is not given",
                 hint="serve it with llama.cpp or vLLM",
             )
-        read(plan.options, OllamaOptions, "ollama")
+        read_options(plan.options, OllamaOptions, "ollama")
         for mount in plan.adapters:
             for file in adapter_files(mount):
                 if file.name != ADAPTER_CONFIG:
@@ -101,7 +100,7 @@ class OllamaEngine:
     async def start(
         self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None
     ) -> RunningEngine:
-        options = read(plan.options, OllamaOptions, "ollama")
+        options = read_options(plan.options, OllamaOptions, "ollama")
         timeout = aiohttp.ClientTimeout(total=SECONDS)
         async with aiohttp.ClientSession(base_url=options.url, timeout=timeout) as http:
             ollama = _Ollama(http, options.url)

@@ -13,9 +13,8 @@ from typing import Any, Literal
 import msgspec
 
 from freehold.engines import probe
-from freehold.engines.engine import EngineHealth, Presence, RunningEngine
+from freehold.engines.engine import EngineHealth, Presence, RunningEngine, read_options
 from freehold.engines.held_labels import held
-from freehold.engines.options import read
 from freehold.errors import EngineError, UsageError, did_you_mean
 from freehold.late import aiohttp
 from freehold.settings import Settings
@@ -47,10 +46,10 @@ class RemoteEngine:
         return Presence(available=True, note="any OpenAI-compatible or Anthropic endpoint")
 
     def require(self, options: dict[str, Any], settings: Settings) -> None:
-        read(options, RemoteOptions, "remote")
+        read_options(options, RemoteOptions, "remote")
 
     def check(self, plan: ServePlan, settings: Settings) -> None:
-        options = read(plan.options, RemoteOptions, "remote")
+        options = read_options(plan.options, RemoteOptions, "remote")
         if not options.base_url.startswith(("http://", "https://")):
             raise UsageError(f"engine remote: base_url is {options.base_url!r}, expected http:// or https://")
         if options.api_key_env and not os.environ.get(options.api_key_env):
@@ -71,7 +70,7 @@ class RemoteEngine:
     async def start(
         self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None
     ) -> RunningEngine:
-        options = read(plan.options, RemoteOptions, "remote")
+        options = read_options(plan.options, RemoteOptions, "remote")
         listed = await _models(options)
         upstream = options.upstream_name or plan.model
         if listed is not None and upstream not in listed:

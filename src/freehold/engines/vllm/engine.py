@@ -9,9 +9,8 @@ from typing import Any
 import msgspec
 
 from freehold.engines import keys, ports
-from freehold.engines.engine import EngineHealth, Presence, RunningEngine
+from freehold.engines.engine import EngineHealth, Presence, RunningEngine, read_options
 from freehold.engines.held_labels import held
-from freehold.engines.options import read
 from freehold.engines.supervisor import Program, SupervisedProcess
 from freehold.engines.vllm import environment, program
 from freehold.engines.vllm.environment import Installation
@@ -39,10 +38,10 @@ class VllmEngine:
         )
 
     def require(self, options: dict[str, Any], settings: Settings) -> None:
-        which(read(options, VllmOptions, "vllm"), settings)
+        which(read_options(options, VllmOptions, "vllm"), settings)
 
     def check(self, plan: ServePlan, settings: Settings) -> None:
-        options = read(plan.options, VllmOptions, "vllm")
+        options = read_options(plan.options, VllmOptions, "vllm")
         which(options, settings)
         ports.require_loopback(plan.host, "the vLLM engine")
         if plan.kv_type not in KV_TYPES:
@@ -53,7 +52,6 @@ class VllmEngine:
             ("parallel", plan.parallel),
             ("context_tokens", plan.context_tokens),
             ("tensor_parallel", options.tensor_parallel),
-            ("pipeline_parallel", options.pipeline_parallel),
         ):
             if value < 1:
                 raise UsageError(f"{name} is {value}, expected at least 1")
@@ -65,10 +63,10 @@ class VllmEngine:
     async def start(
         self, plan: ServePlan, *, settings: Settings, log_dir: Path, name: str, key_env: str | None
     ) -> RunningEngine:
-        options = read(plan.options, VllmOptions, "vllm")
+        options = read_options(plan.options, VllmOptions, "vllm")
         found = which(options, settings)
         template = template_of(plan.weights_path)
-        options = with_parser(options, template, version=found.version)
+        options = with_parser(options, template)
         running = VllmRunning(plan, options, found, log_dir=log_dir, name=name, key_env=key_env)
         await running.start()
         return running
@@ -110,8 +108,7 @@ class VllmRunning:
         return program.program(
             msgspec.structs.replace(self._plan, port=port),
             self._options,
-            python=self._found.python,
-            device=self._found.device,
+            installed=self._found,
             shape=self._shape,
             rank=self._rank,
             slots=self._slots,

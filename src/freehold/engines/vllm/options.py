@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
 KV_TYPES = {
@@ -21,31 +19,20 @@ class VllmOptions(msgspec.Struct, frozen=True, kw_only=True):
     """`python` is the interpreter of an environment that has vLLM (default: what `freehold engines install` made).
 
     Memory: `gpu_memory_utilization` is the share of a GPU that vLLM takes; `kv_cache_gib` sets the cache itself, on a
-    GPU or on a CPU, where by default it holds `parallel` requests of full context. `dtype` and `quantization` are
-    vLLM's words; by default they are read from the weights. `tensor_parallel` splits each layer over that many GPUs,
-    `pipeline_parallel` the layers.
+    GPU or on a CPU, where by default it holds `parallel` requests of full context. `tensor_parallel` splits each layer
+    over that many GPUs.
 
     `max_adapters` is how many one batch may mix. `tool_parser` names vLLM's parser of a model's tool calls (default:
-    the one whose marks the chat template writes; ``none`` for no tools); `tool_strict` how far a call is held to its
-    tool's schema: ``parameter`` its arguments too, ``function`` its form, ``auto`` only where the tool itself says
-    ``strict``. `compile` lets torch compile the model, which pays on a GPU and takes minutes on a CPU. With
-    `embeddings` it embeds instead of chatting. `batch_tokens` bounds the tokens of one step. `chat_template` is Jinja
-    text for weights that carry none.
+    the one whose marks the chat template writes; ``none`` for no tools). With `embeddings` it embeds instead of
+    chatting. `chat_template` is Jinja text for weights that carry none.
     """
 
     python: str | None = None
-    dtype: str = "auto"
-    quantization: str | None = None
     gpu_memory_utilization: float | None = None
     kv_cache_gib: float | None = None
     tensor_parallel: int = 1
-    pipeline_parallel: int = 1
     max_adapters: int | None = None
     tool_parser: str | None = None
-    tool_strict: Literal["auto", "function", "parameter"] = "parameter"
-    prefix_cache: bool = True
-    batch_tokens: int | None = None
-    compile: bool | None = None
     embeddings: bool = False
     chat_template: str | None = None
     ready_seconds: float = 900.0

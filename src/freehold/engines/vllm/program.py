@@ -8,8 +8,9 @@ from pathlib import Path
 
 from freehold.engines.supervisor import Program
 from freehold.engines.vllm.child import GUARD
-from freehold.engines.vllm.environment import QUIET
+from freehold.engines.vllm.environment import QUIET, Installation
 from freehold.engines.vllm.options import KV_TYPES, VllmOptions
+from freehold.engines.vllm.tools import holds_calls
 from freehold.engines.vllm.weights import CacheShape
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.units import GIB
@@ -29,8 +30,7 @@ def program(
     plan: ServePlan,
     options: VllmOptions,
     *,
-    python: str,
-    device: str,
+    installed: Installation,
     shape: CacheShape,
     rank: int,
     slots: int,
@@ -45,36 +45,38 @@ def program(
     guard = () if key is None else ("--middleware", GUARD)
     return Program(
         (
-            python,
+            installed.python,
             "-P",
             str(child),
-            *arguments(plan, options, device=device, shape=shape, rank=rank, slots=slots),
+            *arguments(plan, options, installed=installed, shape=shape, rank=rank, slots=slots),
             *guard,
         ),
-        {**environment(plan, options, device=device), **keyed},
+        {**environment(plan, device=installed.device), **keyed},
     )
 
 
 def arguments(
-    plan: ServePlan, options: VllmOptions, *, device: str, shape: CacheShape, rank: int, slots: int
+    plan: ServePlan,
+    options: VllmOptions,
+    *,
+    installed: Installation,
+    shape: CacheShape,
+    rank: int,
+    slots: int,
 ) -> list[str]:
     """``vllm serve``'s arguments. A prompt over the context is an error there, never cut."""
     found = [
         str(plan.weights_path), "--served-model-name", plan.model,
         "--host", plan.host, "--port", str(plan.port),
         "--max-model-len", str(plan.context_tokens), "--max-num-seqs", str(plan.parallel),
-        "--dtype", options.dtype, "--kv-cache-dtype", KV_TYPES[plan.kv_type],
+        "--dtype", "auto", "--kv-cache-dtype", KV_TYPES[plan.kv_type],
         "--tensor-parallel-size", str(options.tensor_parallel),
-        "--pipeline-parallel-size", str(options.pipeline_parallel),
-        "--no-enable-log-requests", "--disable-uvicorn-access-log",
-        "--enable-prefix-caching" if options.prefix_cache else "--no-enable-prefix-caching",
+        "--no-enable-log-requests", "--disable-uvicorn-access-log", "--enable-prefix-caching",
     ]  # fmt: skip
-    cache = cache_bytes(plan, options, device=device, shape=shape)
+    cache = cache_bytes(plan, options, device=installed.device, shape=shape)
     optional: list[tuple[str, object | None]] = [
         ("--kv-cache-memory-bytes", cache),
         ("--gpu-memory-utilization", options.gpu_memory_utilization),
-        ("--quantization", options.quantization),
-        ("--max-num-batched-tokens", options.batch_tokens),
         ("--chat-template", options.chat_template),
     ]
     for flag, value in optional:
@@ -82,9 +84,9 @@ def arguments(
             found += [flag, str(value)]
     if options.tool_parser is not None:
         found += ["--enable-auto-tool-choice", "--tool-call-parser", options.tool_parser]
-        if options.tool_strict != "auto":
-            found += ["--tool-strict-level", options.tool_strict]
-    if not (device != "cpu" if options.compile is None else options.compile):
+        if holds_calls(installed.version):
+            found += ["--tool-strict-level", "parameter"]
+    if installed.device == "cpu":  # compiling takes minutes there
         found.append("--enforce-eager")
     if options.embeddings:
         found += ["--runner", "pooling", "--convert", "embed"]
@@ -129,7 +131,7 @@ def cache_bytes(plan: ServePlan, options: VllmOptions, *, device: str, shape: Ca
     return max(SMALLEST_CACHE_BYTES, math.ceil(needed / block + plan.parallel) * block)
 
 
-def environment(plan: ServePlan, options: VllmOptions, *, device: str) -> dict[str, str]:
+def environment(plan: ServePlan, *, device: str) -> dict[str, str]:
     """Environment of the child: no reports home, no downloads, threads as planned."""
     found = {**QUIET, "VLLM_LOGGING_LEVEL": "INFO"}
     # Processes that are forked would hold the child's guard open; these are the default on a CPU anyway.

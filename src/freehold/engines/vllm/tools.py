@@ -49,15 +49,17 @@ HOLDS_CALLS = (0, 32)
 """The first vLLM that can be told to hold every call to its schema (``--tool-strict-level``)."""
 
 
-def with_parser(options: VllmOptions, template: str | None, *, version: str = "") -> VllmOptions:
+def holds_calls(version: str) -> bool:
+    """Whether a version of vLLM can be told so; one that is not known can."""
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    return not numbers or numbers >= HOLDS_CALLS
+
+
+def with_parser(options: VllmOptions, template: str | None) -> VllmOptions:
     """The options with the parser that will be used: the one asked for, none for `NONE`, else the template's.
 
-    `template` is that of the weights; one given in the options takes precedence. A `version` of vLLM that cannot hold
-    calls to their schema is not told to.
+    `template` is that of the weights; one given in the options takes precedence.
     """
-    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    if numbers and numbers < HOLDS_CALLS:
-        options = msgspec.structs.replace(options, tool_strict="auto")
     asked = options.tool_parser
     if asked is None and not options.embeddings:
         asked = parser_for(options.chat_template or template)

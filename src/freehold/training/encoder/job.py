@@ -35,6 +35,7 @@ class EncoderJob(Record, frozen=True, kw_only=True):
     base: Weights
     folder: str
     run_dir: str
+    threads: int | None = None
     unlabelled: int = 0
     """Texts without an answer that are learned from too, in the run's folder."""
 
@@ -42,10 +43,6 @@ class EncoderJob(Record, frozen=True, kw_only=True):
     def program(self) -> str:
         """The module that trains it."""
         return "freehold.training.encoder.worker"
-
-    @property
-    def threads(self) -> int | None:
-        return self.config.threads
 
     def with_less_memory(self) -> tuple[EncoderJob, str] | None:
         """There is no such job: batches are small already."""
@@ -60,6 +57,7 @@ def make(
     out_dir: Path,
     name: str,
     unlabelled: Sequence[str] = (),
+    threads: int | None = None,
 ) -> EncoderJob:
     """A job whose folder is named by the encoder and the job. `unlabelled` are texts of traffic without an answer.
 
@@ -67,9 +65,7 @@ def make(
     """
     check_name(name, "an encoder")
     texts = sorted({text for text in unlabelled if text.strip()})
-    decisive = msgspec.to_builtins(config)
-    del decisive["threads"]
-    identity = content_id([_FORMAT, decisive, dataset.id, base.sha256, base.model_id, texts])
+    identity = content_id([_FORMAT, config, dataset.id, base.sha256, base.model_id, texts])
     folder = (out_dir / f"{name}-{identity[:8]}").resolve()
     if texts:
         with files.writing(f"cannot write to {folder}", hint="choose another folder, or free some space"):
@@ -82,6 +78,7 @@ def make(
         base=base,
         folder=str(folder),
         run_dir=str(folder / "run"),
+        threads=threads,
         unlabelled=len(texts),
     )
 

@@ -121,8 +121,8 @@ def _scene(
     else:
         import torch
 
-        if job.config.threads is not None:
-            torch.set_num_threads(job.config.threads)
+        if job.threads is not None:
+            torch.set_num_threads(job.threads)
         torch.manual_seed(job.config.seed)
         base = bases.load(job.base)
         max_tokens = _max_tokens(base, prepared)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from freehold.late import np
 from freehold.training import base as formats
-from freehold.training.compute.trainer_base import TrainerBase
+from freehold.training import schedule
 from freehold.training.encoder.answers import TaughtForm
 from freehold.training.encoder.base import Floats, TorchBase, pooled
 from freehold.training.encoder.heads import FittedHead, Places
-from freehold.training.trainer import ValidationResult
+from freehold.training.trainer import Trainer, ValidationResult
 from freehold.types.config import FinetuneConfig
 
 if TYPE_CHECKING:
@@ -43,12 +43,15 @@ class Item(NamedTuple):
     """Another text of the same group."""
 
 
-class _EncoderTrainer(TrainerBase):
+class _EncoderTrainer(Trainer):
     """What both share: the base's weights as one vector, its autocast."""
 
+    rates = schedule.LINEAR
+    weight_decay = 0.01
+    checkpoint_steps = 200
+
     def __init__(self, base: TorchBase, config: FinetuneConfig, whole: Any, *, words: bool) -> None:
-        self.base: Any = _Named(base)
-        self.model = whole
+        self.base = _Named(base)
         self._encoder = base
         whole.requires_grad_(True)
         if not words:
@@ -58,10 +61,6 @@ class _EncoderTrainer(TrainerBase):
 
         with_byte_dropout(base.model)
         self._half = formats.choose_precision("auto", "cpu").name == "bf16"
-
-    @property
-    def path(self) -> str:
-        return "modules"
 
     def _checkpoint_layers(self) -> None:
         self._encoder.model.gradient_checkpointing_enable()

@@ -245,13 +245,9 @@ def _config(scene: Scene, *, rate: float, passes: int) -> FinetuneConfig:
     return FinetuneConfig(
         method="full",
         learning_rate=rate,
-        lr_scheduler="linear",
-        warmup_ratio=0.1,
-        weight_decay=0.01,
         epochs=float(passes),
         batch_size=BATCH,
         seed=scene.job.config.seed,
-        checkpoint_steps=200,
         max_minutes=scene.job.config.max_minutes,
         # Never ended early, but the best pass is kept.
         patience=max(1, passes),

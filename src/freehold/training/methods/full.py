@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from freehold.errors import TrainingError
 from freehold.training.base import Base, choose_precision
 from freehold.training.compute.packing import pack
-from freehold.training.compute.trainer_base import TrainerBase
 from freehold.training.formatting import Encoded
 from freehold.training.methods.lora import LoraTrainer
+from freehold.training.trainer import Trainer
 from freehold.types.config import FinetuneConfig
 from freehold.types.units import gib
 
@@ -34,22 +34,15 @@ class FullTrainer(LoraTrainer):
         import torch
 
         self.base = base
-        self.model = base.model
         _check_room(base)
         torch.manual_seed(config.seed)
-        self.model.requires_grad_(True)
-        TrainerBase.__init__(self, self.model, base.device, config)
+        base.model.requires_grad_(True)
+        Trainer.__init__(self, base.model, base.device, config)
         self._decoder = self.model.get_decoder()
         self._head = self.model.get_output_embeddings().weight
         self._softcap = getattr(self.model.config.get_text_config(), "final_logit_softcapping", None)
         self._fused = None
         self._half = choose_precision(config.precision, base.device).name == "bf16"
-        if config.gradient_checkpointing:
-            self.recompute()
-
-    @property
-    def path(self) -> str:
-        return "modules"
 
     def _hidden(self, packed: Any) -> torch.Tensor:
         with self._autocast():

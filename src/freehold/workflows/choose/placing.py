@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import msgspec
-
 from freehold import __version__
 from freehold.catalog import accelerators
 from freehold.errors import FreeholdError, UsageError
@@ -170,9 +168,7 @@ def trained(model: Model, tokens: int | None, machine: Machine, settings: Settin
     found: TrainedHere | None = None
     longest = min(tokens or TRAINED_TOKENS, model.shape.context_tokens)
     for method in ("lora", "qlora") if nvidia else ("lora",):
-        config = msgspec.structs.replace(
-            FinetuneConfig(), method=method, batch_size=1, max_tokens=longest, gradient_checkpointing=True
-        )
+        config = FinetuneConfig(method=method, batch_size=1, max_tokens=longest)
         try:
             fit = training_fit(
                 model.id,
@@ -180,6 +176,7 @@ def trained(model: Model, tokens: int | None, machine: Machine, settings: Settin
                 lengths=SampleLengths(longest, learned_tokens=min(64, longest - 1)),
                 settings=settings,
                 machine=machine,
+                checkpointing=True,
             )
         except FreeholdError:
             continue

@@ -191,7 +191,7 @@ def judge_engines(facts: EngineFacts) -> Iterator[Finding]:
         elif advisories.is_older(engine.version, known.fixed):
             fix = UPGRADES[engine.name]
             if engine.where == "built here":
-                fix = "pip install --upgrade xllamacpp; freehold engines install llamacpp --native"
+                fix = "pip install --upgrade xllamacpp; freehold engines install llamacpp"
             yield fail(
                 "engines", f"{name} is older than {known.fixed}, which mends {known.id}: {known.what}", fix
             )

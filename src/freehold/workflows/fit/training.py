@@ -44,12 +44,12 @@ def training_fit(
     settings: Settings,
     machine: Machine | None = None,
     weights: Weights | None = None,
-    checkpointing: bool | None = None,
+    checkpointing: bool = False,
 ) -> Fit:
     """Set a training run of `model_id` under `config` against a machine (default: this one).
 
-    The samples of a batch are computed up to ``pack_tokens`` at once, so the peak depends on ``batch_size``,
-    ``pack_tokens`` and their `lengths`. In the fit, `parts` hold the bytes by name, `workload` the tokens of a sample
+    The samples of a batch are computed up to `PACK_TOKENS` at once, so the peak depends on ``batch_size`` and
+    their `lengths`. In the fit, `parts` hold the bytes by name, `workload` the tokens of a sample
     and the samples at once, `largest_context_tokens` the longest single sample that would fit, `ways_out` what to
     change where it does not fit.
 
@@ -58,8 +58,6 @@ def training_fit(
     """
     sized = size_model(model_id, weights=weights, settings=settings)
     machine = machine or probe_machine(settings.home)
-    if checkpointing is None:
-        checkpointing = bool(config.gradient_checkpointing)
     longest = config.max_tokens if lengths.longest_tokens is None else lengths.longest_tokens
     notes = list(sized.notes)
     if config.method == "qlora" and sized.quantized:
@@ -122,7 +120,7 @@ def _training_ways_out(
         fewer = load._replace(samples=max(1, packed // load.sample_tokens))
         found = _fit_training(sized, fewer, machine)
         if found.fits:
-            yield f"pack_tokens = {packed} needs {gib(found.total_bytes)}: the same gradient, in parts"
+            yield f"{packed:,} tokens at once need {gib(found.total_bytes)}: the same gradient, in parts, by itself"
             break
     if config.method != "qlora" and not sized.quantized:
         four = load._replace(method="qlora", layers="modules", loss="chunked")
@@ -136,5 +134,4 @@ def _training_ways_out(
     if not load.checkpointing:
         found = _fit_training(sized, load._replace(checkpointing=True), machine)
         if found.fits:
-            size = gib(found.total_bytes)
-            yield f"gradient_checkpointing needs {size}, and takes longer: [train] gradient_checkpointing"
+            yield f"activations computed again need {gib(found.total_bytes)}: longer, by itself"

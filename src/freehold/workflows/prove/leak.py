@@ -45,7 +45,7 @@ def leak_test(
     if config.method == "full":
         raise UsageError(
             "a leak test is made with an adapter, and method is full",
-            hint="freehold train --leak-test --method lora",
+            hint='[train] method = "lora", then freehold train --leak-test',
         )
     secrets = leak.planted(inputs.dataset.id)
     of_inputs = leak.in_inputs(training.read_samples(inputs.dataset, "train"))

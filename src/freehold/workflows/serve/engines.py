@@ -11,7 +11,6 @@ import msgspec
 
 from freehold import __version__
 from freehold.engines import ENGINES, load
-from freehold.engines.cores import usable_cores
 from freehold.engines.engine import Presence
 from freehold.engines.llamacpp import native, tuning
 from freehold.engines.llamacpp.measure import RequestSize, measure
@@ -19,7 +18,7 @@ from freehold.engines.llamacpp.native import NativeBuild
 from freehold.engines.llamacpp.tuning import Trial, TuningResult
 from freehold.engines.vllm import environment as vllm
 from freehold.errors import EngineError, UsageError
-from freehold.hardware.probes.cpu import load_average
+from freehold.hardware.probes.cpu import cores, load_average
 from freehold.settings import Settings
 from freehold.types.progress import Progress
 from freehold.workflows.project import Project, now
@@ -60,18 +59,13 @@ def remove_vllm(settings: Settings, flavour: str) -> int:
     return vllm.remove(settings.home, flavour)
 
 
-def install_native(
-    settings: Settings, *, log_dir: Path, force: bool = False, progress: Progress
-) -> NativeBuild:
+def install_native(settings: Settings, *, log_dir: Path, progress: Progress) -> NativeBuild:
     """Build llama.cpp for this CPU, measure it next to the prebuilt library, and use the faster one from now on.
 
-    Raises `EngineError` when building cannot help this CPU (unless `force`) or does not work out.
+    Where building makes nothing faster it is said; llama-quantize comes with it all the same. Raises `EngineError` when
+    it does not work out.
     """
     helps = native.can_help()
-    if not helps.helps and not force:
-        raise EngineError(
-            f"building llama.cpp here will not help: {helps.reason}", hint="--force builds it all the same"
-        )
     progress.say(f"building helps: {helps.reason}" if helps.helps else helps.reason)
     built = native.read(settings.home) or native.build(settings.home, progress)
     return compare(built, settings, log_dir=log_dir, progress=progress)
@@ -86,7 +80,7 @@ def compare(built: NativeBuild, settings: Settings, *, log_dir: Path, progress: 
     if importlib.util.find_spec("xllamacpp") is None:
         progress.say("the prebuilt library is not installed: the build is used")
         del ways["the prebuilt library"]
-    if (load := load_average() or 0.0) > usable_cores() / 2:
+    if (load := load_average() or 0.0) > cores().value / 2:
         progress.say(
             f"other work wants the cores (load {load:.1f}): the faster of two ways may not be found; run this again "
             "when it is quiet, which measures and does not build again"
@@ -134,7 +128,7 @@ def tune(
     plan = pull_and_plan(model, request, project.settings, progress=progress)
     if not plan.engine_kind.tunable:
         raise UsageError(f"{plan.model} does not run on llama.cpp", hint="tune-engine is for GGUF weights")
-    cores = project.settings.threads or usable_cores()
+    cores = project.settings.threads or cores().value
     tried = tuning.ways(cores)
     trials = []
     for number, way in enumerate(tried):

@@ -152,11 +152,11 @@ def is_here(url: str) -> bool:
 
 
 def _machine() -> str:
-    import os
     import platform
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{platform.system()} {platform.machine()}, {cores} cores"
+    from freehold.hardware.probes.cpu import cores
+
+    return f"{platform.system()} {platform.machine()}, {cores().value} cores"
 
 
 def parse_streams(text: str) -> list[int]:

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from freehold.engines import load
-from freehold.engines.cores import usable_cores
 from freehold.engines.llamacpp import tuning
 from freehold.errors import UsageError
+from freehold.hardware.probes.cpu import cores as machine_cores
 from freehold.settings import Settings
 from freehold.training.encoder import read_record
 from freehold.types.config import ServeConfig
@@ -228,11 +228,11 @@ def as_tuned(plan: ServePlan, settings: Settings) -> ServePlan:
     """`plan` with what `freehold tune-engine` found for its model on this machine; what was asked for stays."""
     if not plan.engine_kind.tunable:
         return plan
-    found = tuning.read(settings.home, plan.model, cores=settings.threads or usable_cores())
+    found = tuning.read(settings.home, plan.model, cores=settings.threads or machine_cores().value)
     if found is None:
         return plan
     best = dict(found.settings.options)
-    if plan.kv_type != KV_TYPE or "key_type" in plan.options:
+    if plan.kv_type != KV_TYPE:
         best.pop("flash_attention", None)  # found for another cache, and may not work with the one asked for
     return msgspec.structs.replace(
         plan, threads=plan.threads or found.settings.threads, options={**best, **plan.options}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from freehold.engines.engine import read_options
 from freehold.engines.llamacpp import native
 from freehold.engines.llamacpp.options import LlamaOptions
-from freehold.engines.options import read as read_options
 from freehold.engines.vllm import environment as vllm
 from freehold.engines.weights.check import quantization_of
 from freehold.errors import FreeholdError
@@ -29,7 +29,7 @@ def advice(plan: ServePlan, settings: Settings) -> str | None:
     if benefit.helps and native.read(settings.home) is None:
         return (
             f"llama.cpp can be several times as fast here ({benefit.reason}): "
-            "freehold engines install llamacpp --native"
+            "freehold engines install llamacpp"
         )
     quantization = quantization_of(Path(plan.weights_path)) if plan.weights_path else ""
     if native.binary(settings.home) is not None and "_K" in quantization:

@@ -17,7 +17,7 @@ from freehold.datasets import building
 from freehold.errors import UsageError
 from freehold.stats.learning_curve import LearnedPoint, fit, foretell, sizes
 from freehold.store import open_store
-from freehold.training import defaults
+from freehold.training import options
 from freehold.types.config import FinetuneConfig
 from freehold.types.dataset import Dataset, Sample, SplitName
 from freehold.types.progress import Progress
@@ -42,7 +42,7 @@ def training_curve(
         raise UsageError(
             f"max_minutes = {config.max_minutes:g} would cut the runs on many samples short and not those on few: the "
             "curve would show time, not samples",
-            hint="take max_minutes out; --epochs 2 makes every run shorter alike",
+            hint="take max_minutes out; [train] epochs = 2 makes every run shorter alike",
         )
     dataset = inputs.dataset
     total, validation = dataset.split("train").samples, dataset.split("validation").samples
@@ -53,7 +53,7 @@ def training_curve(
             hint="raise [data] validation (0.1 or 0.2), then freehold dataset build",
         )
     # The same options for all points: chosen for the whole split, not for each part.
-    config = defaults.resolved(config, inputs.base, total)
+    config = options.resolved(config, inputs.base, total)
     order = list(range(total))
     random.Random(config.seed).shuffle(order)
     runs = []

@@ -7,8 +7,6 @@ import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import msgspec
-
 from freehold.errors import InputError
 from freehold.settings import Settings
 from freehold.training import encoder
@@ -45,11 +43,15 @@ def train_encoder(
     `UsageError` where the answers are none that an encoder can give, `TrainingError`, `WeightsError`, `InputError`,
     `StorageError` and `MissingExtraError`, each with the way out.
     """
-    if config.threads is None and settings.threads is not None:
-        config = msgspec.structs.replace(config, threads=settings.threads)
     encoder.require(base)
     job = encoder.make(
-        config=config, dataset=dataset, base=base, out_dir=out_dir, name=name, unlabelled=unlabelled
+        config=config,
+        dataset=dataset,
+        base=base,
+        out_dir=out_dir,
+        name=name,
+        unlabelled=unlabelled,
+        threads=settings.threads,
     )
     done = encoder.finished(job)
     if done is not None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
-
 from freehold import __version__
 from freehold.errors import UsageError, WeightsError
 from freehold.report.model_card import CardFacts, model_card
@@ -15,24 +13,26 @@ from freehold.types.record import Record
 from freehold.types.training import TrainingResult
 from freehold.workflows.data.curate import data_in_short
 from freehold.workflows.project import Project
-from freehold.workflows.train.export_folder import (
-    README,
-    Files,
-    bytes_of,
-    export_folder,
-    hashes_of,
-    may_replace,
-)
 from freehold.workflows.train.export_kinds import (
     TAGGED,
     WRITERS,
-    ExportOptions,
     ExportTask,
     ExportUsage,
     Kind,
     copy_licenses,
 )
-from freehold.workflows.train.export_records import candidate_of, dataset_of, rulings_of, stored_base
+from freehold.workflows.train.exported import (
+    README,
+    Files,
+    bytes_of,
+    candidate_of,
+    dataset_of,
+    export_folder,
+    hashes_of,
+    may_replace,
+    rulings_of,
+    stored_base,
+)
 from freehold.workflows.weights.pull import ensure_weights
 
 
@@ -53,37 +53,36 @@ class Export(Record, frozen=True, kw_only=True):
 def export(
     project: Project,
     adapter: TrainingResult,
-    options: ExportOptions,
+    kind: Kind,
     *,
+    quantization: str | None = None,
     out: Path | None = None,
-    base: Weights | None = None,
     progress: Progress,
 ) -> Export:
     """Write an adapter for another tool into a folder of its own, with a model card.
 
     The folder is made next to its final place and moved there in one step; one that exists is replaced only when an
-    export made it. `base` defaults to the weights it was trained on. Raises `UsageError`, `WeightsError` (the base is
+    export made it. Raises `UsageError`, `WeightsError` (the base is
     not here, or is another than trained on), `TrainingError` and `StorageError`.
     """
-    kind = options.kind
-    if options.quantization is not None and kind not in ("gguf", "ollama"):
+    if quantization is not None and kind not in ("gguf", "ollama"):
         raise UsageError(f"--quant is for gguf and ollama, not for {kind}")
     target = out or project.root / "exports" / f"{adapter.name}-{adapter.id[:8]}-{kind}"
     may_replace(target)  # before a base is fetched
     weights = None
     if kind not in ("peft", "gguf-adapter"):
-        weights = base or base_of(adapter, project, progress)
-    quantization = options.quantization or ("Q8_0" if kind == "gguf" else None)
-    if quantization is not None:
-        options = msgspec.structs.replace(options, quantization=quantization.upper())
+        weights = base_of(adapter, project, progress)
+    if quantization is not None or kind == "gguf":
+        quantization = (quantization or "Q8_0").upper()
     with export_folder(target) as partial:
         progress.step(f"export {adapter.name} as {kind}")
-        usage = WRITERS[kind](ExportTask(project, adapter, options, weights, partial))
+        task = ExportTask(project, adapter, kind, quantization, weights, partial)
+        usage = WRITERS[kind](task)
         if adapter.call_format == "tagged":
             usage = usage._replace(notes=(TAGGED, *usage.notes))
         licenses = copy_licenses(weights or stored_base(project, adapter.base_model), partial)
         files = hashes_of(partial)
-        card = model_card(_facts(project, adapter, options, files, usage, progress, licenses))
+        card = model_card(_facts(task, files, usage, progress, licenses))
         (partial / README).write_text(card, encoding="utf-8")
     return Export(
         adapter_id=adapter.id,
@@ -92,40 +91,42 @@ def export(
         files=files,
         bytes=bytes_of(target),
         usage=usage.command,
-        quantization=options.quantization,
+        quantization=quantization,
         changed=usage.changed,
         notes=usage.notes,
     )
 
 
 def base_of(adapter: TrainingResult, project: Project, progress: Progress) -> Weights:
-    """The weights an adapter was trained on. Raises `WeightsError` when those here are others."""
+    """The weights an adapter was trained on, by their name or else from where they were.
+
+    Raises `WeightsError` when those here are others.
+    """
+    trained_on = adapter.metadata.get("base_weights")
+    source = trained_on.get("source") if isinstance(trained_on, dict) else None
     weights = ensure_weights(adapter.base_model, project.settings, progress=progress)
+    if weights.sha256 != adapter.base_sha256 and source:
+        weights = ensure_weights(str(source), project.settings, progress=progress)
     if weights.sha256 != adapter.base_sha256:
         raise WeightsError(
             f"{adapter.name} was trained on other weights of {adapter.base_model}: sha256 {adapter.base_sha256[:12]}, "
             f"here are {weights.sha256[:12]} ({weights.quantization})",
-            hint="name the file it was trained on with --base file:PATH",
+            hint=f"bring back what it was trained on: freehold pull {source or adapter.base_model}",
         )
     return weights
 
 
 def _facts(
-    project: Project,
-    adapter: TrainingResult,
-    options: ExportOptions,
-    files: Files,
-    usage: ExportUsage,
-    progress: Progress,
-    licenses: list[str],
+    task: ExportTask, files: Files, usage: ExportUsage, progress: Progress, licenses: list[str]
 ) -> CardFacts:
+    project, adapter = task.project, task.adapter
     dataset = dataset_of(project, adapter.dataset_id)
     candidate = candidate_of(project, adapter.id)
     own, passing_on = rulings_of(project, adapter.base_model, dataset, progress)
     incumbent = project.config.incumbent
     return CardFacts(
         adapter=adapter,
-        kind=options.kind,
+        kind=task.kind,
         files=files,
         usage=usage.command,
         app=project.config.app.name,
@@ -136,7 +137,7 @@ def _facts(
         passing_on=passing_on,
         candidate=candidate,
         incumbent=incumbent.model if incumbent is not None else None,
-        quantization=options.quantization,
+        quantization=task.quantization,
         notes=usage.notes,
         license_files=tuple(licenses),
     )

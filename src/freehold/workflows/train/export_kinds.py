@@ -12,27 +12,16 @@ from typing import Literal, NamedTuple, get_args
 from freehold.engines.llamacpp import native, requantize
 from freehold.errors import UsageError
 from freehold.hardware.quantization import known
-from freehold.training.output.artefacts import MergeJob, Precision
+from freehold.training.output.artefacts import MergeJob
 from freehold.training.output.merge import merge
 from freehold.training.output.merge_gguf import QUANTIZATIONS
 from freehold.training.output.ollama_template import go_template, infer_pieces, modelfile
 from freehold.types.model import Weights
-from freehold.types.record import Record
 from freehold.types.training import TrainingResult
 from freehold.workflows.project import Project
 
 Kind = Literal["peft", "merged", "gguf-adapter", "gguf", "ollama", "vllm"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-
-
-class ExportOptions(Record, frozen=True, kw_only=True):
-    """What to write. `quantization` is for GGUF and Ollama, `precision` for safetensors, `context_tokens` for what
-    a server is told."""
-
-    kind: Kind
-    quantization: str | None = None
-    precision: Precision = "bf16"
-    context_tokens: int | None = None
 
 
 class ExportUsage(NamedTuple):
@@ -44,11 +33,13 @@ class ExportUsage(NamedTuple):
 
 
 class ExportTask(NamedTuple):
-    """An adapter to be written into `folder`. `weights` are its base, None for kinds that do not hold it."""
+    """An adapter to be written into `folder`. `quantization` is for GGUF and Ollama; `weights` are its base, None for
+    kinds that do not hold it."""
 
     project: Project
     adapter: TrainingResult
-    options: ExportOptions
+    kind: Kind
+    quantization: str | None
     weights: Weights | None
     folder: Path
 
@@ -134,7 +125,6 @@ def _merged(task: ExportTask) -> ExportUsage:
             weights=task.base(),
             adapter_path=task.adapter.path,
             target=str(task.folder),
-            precision=task.options.precision,
         )
     )
     return ExportUsage(
@@ -144,15 +134,14 @@ def _merged(task: ExportTask) -> ExportUsage:
 
 
 def _gguf(task: ExportTask, name: str | None = None) -> ExportUsage:
-    quantization = task.options.quantization or "Q8_0"
+    quantization = task.quantization or "Q8_0"
     direct = quantization in QUANTIZATIONS
     program = native.quantize(task.project.settings.home)
     if not direct and program is None:
         known(quantization)
         raise UsageError(
             f"{quantization} needs llama.cpp's llama-quantize",
-            hint="freehold engines install llamacpp --native builds it; without it: "
-            + ", ".join(QUANTIZATIONS),
+            hint="freehold engines install llamacpp builds it; without it: " + ", ".join(QUANTIZATIONS),
         )
     target = task.folder / (name or f"{task.name}-{quantization}.gguf")
     first = target if direct else task.folder / "merged-F16.gguf"
@@ -177,8 +166,8 @@ def _ollama(task: ExportTask) -> ExportUsage:
     """With a quantization: the merged model. Without: the base as it is and the adapter next to it."""
     weights = task.base()
     changed, adapter = 0, None
-    if task.options.quantization is not None:
-        source = f"{task.name}-{task.options.quantization}.gguf"
+    if task.quantization is not None:
+        source = f"{task.name}-{task.quantization}.gguf"
         changed = _gguf(task, source).changed
     else:
         if weights.format != "gguf" or weights.path is None:
@@ -200,7 +189,7 @@ def _ollama(task: ExportTask) -> ExportUsage:
         adapter=adapter,
         template=template,
         stops=stops,
-        context=task.options.context_tokens or task.project.config.serve.context_tokens,
+        context=task.project.config.serve.context_tokens,
         comment=comment,
     )
     (task.folder / "Modelfile").write_text(text, encoding="utf-8")
@@ -251,7 +240,7 @@ def _link(source: Path, target: Path) -> None:
 
 def _vllm(task: ExportTask) -> ExportUsage:
     merged = _merged(task)
-    context = task.options.context_tokens or task.project.config.serve.context_tokens
+    context = task.project.config.serve.context_tokens
     lines = ["model: .", f"served-model-name: {task.name}", f"max-model-len: {context}", "dtype: auto"]
     if task.adapter.call_format == "tagged":
         lines += ["enable-auto-tool-choice: true", "tool-call-parser: hermes"]

@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 
 from freehold import training
 from freehold.errors import TrainingError
-from freehold.hardware.training_memory import smallest_side
+from freehold.hardware.training_memory import PACK_TOKENS, smallest_side
 from freehold.store import open_store
 from freehold.training import base as bases
 from freehold.training import checkpoint, formatting, preview, schedule
-from freehold.training.defaults import weight_count
-from freehold.training.methods import checks, table
+from freehold.training.options import check, check_count, check_rank, weight_count
 from freehold.types.config import FinetuneConfig
 from freehold.types.machine import MeasuredSpeed
 from freehold.types.planning.training_plan import SplitMeasurement, TrainingPlan, TrainingPreview
@@ -74,9 +73,9 @@ def plan_run(project: Project, inputs: TrainingInputs, *, config: FinetuneConfig
             hint="freehold train --preview 3 shows them, or says why not",
         )
     first_reject = train.first_left_out[0].reason if train.first_left_out else None
-    checks.check_count(train.usable, first_reject)
+    check_count(train.usable, first_reject)
     shape = size_model(inputs.base.model_id, weights=inputs.base, settings=project.settings).shape
-    checks.check_rank(config, smallest_side(shape, config.target_modules))
+    check_rank(config, smallest_side(shape))
     usable = round(train.samples * train.usable / train.looked_at)
     steps = schedule.total_steps(usable, config)
     mean = train.tokens / train.usable
@@ -92,7 +91,7 @@ def plan_run(project: Project, inputs: TrainingInputs, *, config: FinetuneConfig
         weights=inputs.base,
     )
     tokens = round(mean * usable * steps / schedule.steps_per_epoch(usable, config.batch_size))
-    at_once = max(1, min(config.batch_size, usable, int(config.pack_tokens // mean)))
+    at_once = max(1, min(config.batch_size, usable, int(PACK_TOKENS // mean)))
     time = _measured_time(project, inputs, config, tokens, fit.machine)
     notes = list(_notes(config, train, fit.fits, time))
     if calls == "tagged":
@@ -119,7 +118,7 @@ def plan_run(project: Project, inputs: TrainingInputs, *, config: FinetuneConfig
 
 def _tokenize(project: Project, inputs: TrainingInputs, config: FinetuneConfig) -> _TokenizedSplit:
     bases.require()
-    table.check(config)
+    check(config)
     bases.check_method(inputs.base, config)
     job = training.make(
         config=config,
@@ -130,9 +129,7 @@ def _tokenize(project: Project, inputs: TrainingInputs, config: FinetuneConfig) 
     )
     tokenizer = bases.load_tokenizer(inputs.base)
     formatting.template_sha256(tokenizer)  # a base without a template is reported at once
-    calls = formatting.choose_calls(
-        tokenizer, training.read_samples(inputs.dataset, "train"), job.config.call_format
-    )
+    calls = formatting.choose_calls(tokenizer, training.read_samples(inputs.dataset, "train"))
     total = inputs.dataset.split("train").samples
     samples = training.read_samples(inputs.dataset, "train")
     measured = preview.measure_split(tokenizer, samples, job.config, total)
@@ -171,5 +168,5 @@ def _measured_time(
     return _Time(
         None,
         f"nothing was measured yet with this base (about {weight_count(inputs.base) / 1e6:,.0f} million weights): "
-        f"freehold bench-model {inputs.base.model_id}, or train with --max-minutes, which shortens the schedule to fit",
+        f"freehold bench-model {inputs.base.model_id}, or [train] max_minutes, which shortens the schedule to fit",
     )

@@ -17,7 +17,7 @@ from freehold.settings import Settings
 from freehold.store import open_store
 from freehold.training import checkpoint
 from freehold.training.job import check_name
-from freehold.training.methods import table
+from freehold.training.options import check
 from freehold.types.config import DEFAULT_MODEL, ClusterConfig, FinetuneConfig, ProjectConfig
 from freehold.types.dataset import Dataset
 from freehold.types.model import Weights
@@ -51,16 +51,20 @@ def train(
     An interrupted job goes on from its checkpoint. Raises `TrainingError`, `WeightsError`, `InputError`,
     `StorageError` and `MissingExtraError`, each with the way out.
     """
-    table.check(config)
-    if config.threads is None and settings.threads is not None:
-        config = msgspec.structs.replace(config, threads=settings.threads)
+    check(config)
     together = None
     if cluster is not None and cluster.workers > 1:
         together = training.WorkerGroup(
             workers=cluster.workers, address=cluster.address, cpus=cluster.cpus, gpus=cluster.gpus
         )
     job = training.make(
-        config=config, dataset=dataset, base=base, out_dir=out_dir, name=name, cluster=together
+        config=config,
+        dataset=dataset,
+        base=base,
+        out_dir=out_dir,
+        name=name,
+        cluster=together,
+        threads=settings.threads,
     )
     done = training.finished_adapter(job)
     if done is not None:
@@ -109,7 +113,9 @@ def check_room(config: FinetuneConfig, base: Weights, settings: Settings) -> Non
     needed = sum(part.bytes for part in fit.parts if part.name in FIXED)
     if needed > fit.available_bytes:
         ways = [
-            way.replace("--train", "--method") for way in fit.ways_out if way.startswith(("qlora", "lora"))
+            way.replace("--train ", "[train] method = ")
+            for way in fit.ways_out
+            if way.startswith(("qlora", "lora"))
         ]
         raise UsageError(
             f"{base.model_id} needs {gib(needed, 1)} to be trained ({config.method}) before anything is "

@@ -1,4 +1,4 @@
-"""`freehold weights convert`: a GGUF's numbers as safetensors, for engines that read only those."""
+"""A GGUF's numbers as safetensors, for engines that read only those."""
 
 from __future__ import annotations
 

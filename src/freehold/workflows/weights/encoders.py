@@ -1,73 +1,17 @@
-"""Encoders by what a person calls them: those a project has trained, those in folders, and what they are made of."""
+"""Encoders by what a person calls them: those a project has trained, and those in folders; and models that are none."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
-from freehold import files
 from freehold.catalog import models as catalog
 from freehold.encoders.folder import is_encoder
 from freehold.errors import UsageError
-from freehold.training.encoder import read_record
-from freehold.types.encoder import EncoderModel
 from freehold.types.model import Weights
-from freehold.workflows.project import Project
+from freehold.workflows.weights.trained import ENCODERS
 
-FOLDER = "encoders"
-
-
-def folder_of(project: Project) -> Path:
-    """Where a project's encoders are."""
-    return project.state / FOLDER
-
-
-def list_encoders(project: Project) -> list[EncoderModel]:
-    """The project's finished encoders, by name and then folder. Raises `InputError` for a damaged record."""
-    folder = folder_of(project)
-    if not folder.is_dir():
-        return []
-    records = [read_record(place) for place in sorted(folder.iterdir()) if place.is_dir()]
-    return [record for record in records if record is not None]
-
-
-def find_encoder(project: Project, wanted: str) -> EncoderModel:
-    """An encoder by name, id (or its beginning), or folder. Raises `UsageError` when none or several match."""
-    encoders = matching(project, wanted)
-    if len(encoders) == 1:
-        return encoders[0]
-    if encoders:
-        raise UsageError(
-            f"{len(encoders)} encoders are called {wanted}",
-            hint=f"name one by its id: {', '.join(encoder.id[:12] for encoder in encoders)}",
-        )
-    names = ", ".join(sorted({encoder.name for encoder in list_encoders(project)}))
-    raise UsageError(
-        f"no encoder {wanted}",
-        hint=f"known: {names}" if names else 'freehold migrate trains one: method = "encoder"',
-    )
-
-
-def matching(project: Project, wanted: str) -> list[EncoderModel]:
-    """The encoders that `wanted` may mean: one of a folder, else the project's own of that name or id."""
-    outside = read_record(Path(wanted)) if Path(wanted).is_dir() else None
-    if outside is not None:
-        return [outside]
-    return [
-        encoder
-        for encoder in list_encoders(project)
-        if wanted in (encoder.name, Path(encoder.path).name)
-        or (len(wanted) >= 8 and encoder.id.startswith(wanted))
-    ]
-
-
-def remove_encoder(encoder: EncoderModel) -> int:
-    """Remove an encoder's folder; returns the bytes freed. Raises `StorageError`."""
-    folder = Path(encoder.path)
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    with files.writing(f"{folder}: cannot be removed", hint="check who owns the folder"):
-        shutil.rmtree(folder)
-    return size
+matching = ENCODERS.matching
+find_encoder = ENCODERS.find
 
 
 def encoder_folder(model: str) -> Path | None:

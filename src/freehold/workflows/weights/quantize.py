@@ -41,7 +41,7 @@ def make(
     if program is None:
         raise EngineError(
             "quantizing needs llama.cpp's own program, and it is not built here",
-            hint="freehold engines install llamacpp --native",
+            hint="freehold engines install llamacpp",
         )
     path = Path(source.path or "")
     shape = shape_from_gguf(read_header(path))

@@ -77,15 +77,13 @@ def said(**fields):
 
 
 @pytest.mark.parametrize(
-    ("messages", "train_on", "learned"),
+    ("messages", "learned"),
     [
-        ((Message(role="user", content="q"), said()), "last", [False, False, True]),
-        ((Message(role="user", content="q"), said()), "all", [False, True, True]),
-        ((Message(role="user", content="q"), said(weight=1)), "last", [False, True, True]),
-        ((Message(role="user", content="q"), said(weight=0)), "all", [False, False, True]),
+        ((Message(role="user", content="q"), said()), [False, False, True]),
+        ((Message(role="user", content="q"), said(weight=1)), [False, True, True]),
     ],
 )
-def test_what_is_learned_is_marked(messages, train_on, learned):
-    shown = shown_sample(Sample(id="s", messages=messages, gold="yes", incumbent="no"), train_on=train_on)
+def test_what_is_learned_is_marked(messages, learned):
+    shown = shown_sample(Sample(id="s", messages=messages, gold="yes", incumbent="no"))
     assert [one.learned for one in shown.messages] == learned
     assert shown.incumbent.text == "no" and shown.gold

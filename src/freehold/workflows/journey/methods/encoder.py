@@ -180,5 +180,4 @@ def encoder_options(candidate: Candidate, bench: Bench) -> EncoderConfig:
         stage=candidate.settings.stage or "auto",
         seed=train.seed,
         max_minutes=train.max_minutes,
-        threads=train.threads,
     )

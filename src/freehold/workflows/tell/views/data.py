@@ -136,7 +136,7 @@ def _detail(project: Project, dataset: Dataset, query: DataQuery) -> DatasetDeta
     samples, missing = None, None
     try:
         page = sample_page(dataset, query.split, query.after)
-        samples = _shown(project, page, query.split)
+        samples = _shown(page, query.split)
     except InputError as error:
         missing = f"{error.message} ({error.hint})" if error.hint else error.message
     return DatasetDetail(
@@ -147,19 +147,18 @@ def _detail(project: Project, dataset: Dataset, query: DataQuery) -> DatasetDeta
     )
 
 
-def _shown(project: Project, page: SamplePage, split: SplitName) -> SamplesShown:
-    train_on = project.config.train.train_on
+def _shown(page: SamplePage, split: SplitName) -> SamplesShown:
     return SamplesShown(
         split=split,
         total=page.total,
-        samples=tuple(shown_sample(one, train_on=train_on) for one in page.samples),
+        samples=tuple(shown_sample(one) for one in page.samples),
         next_after=page.next_after,
     )
 
 
-def shown_sample(sample: Sample, *, train_on: str = "last") -> ShownSample:
-    """A sample with each message marked as learned or not: a message's own weight decides, else the target is, and with
-    `train_on` of ``all`` the earlier answers as well (`freehold train --preview` shows the tokens)."""
+def shown_sample(sample: Sample) -> ShownSample:
+    """A sample with each message marked as learned or not: a message's own weight decides, else the target is
+    (`freehold train --preview` shows the tokens)."""
     answers = [*sample.messages, *sample.answer]
     last = len(answers) - 1
     target = sample.target
@@ -170,9 +169,7 @@ def shown_sample(sample: Sample, *, train_on: str = "last") -> ShownSample:
                 role=message.role,
                 text=clipped(_text(message)),
                 learned=message.role == "assistant"
-                and (
-                    message.weight > 0 if message.weight is not None else train_on == "all" or place == last
-                ),
+                and (message.weight > 0 if message.weight is not None else place == last),
             )
             for place, message in enumerate(answers)
         ),

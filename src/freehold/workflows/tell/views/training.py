@@ -20,8 +20,7 @@ from freehold.types.record import Record
 from freehold.types.training import TrainingCurve, TrainingEvent, TrainingResult
 from freehold.workflows.project import Project
 from freehold.workflows.tell.views.query import ScreenQuery
-from freehold.workflows.weights.encoders import FOLDER as ENCODERS
-from freehold.workflows.weights.encoders import folder_of as encoders_of
+from freehold.workflows.weights.trained import ADAPTERS, ENCODERS
 
 EVENTS_BYTES = 32 * 1024 * 1024
 """Of a run's events, the newest ones: a long run tells a line a step."""
@@ -141,7 +140,7 @@ def _command(run: RunDetail | None) -> str:
 
 def _folders(project: Project) -> list[Path]:
     """Folders of runs, the one that told something last first."""
-    roots = [project.state / "adapters", encoders_of(project)]
+    roots = [ADAPTERS.folder(project), ENCODERS.folder(project)]
     found = [place for root in roots if root.is_dir() for place in root.iterdir() if place.is_dir()]
     known = [
         place for place in found if _events_file(place).is_file() or (place / RECORDS[_kind(place)]).is_file()
@@ -150,7 +149,7 @@ def _folders(project: Project) -> list[Path]:
 
 
 def _kind(folder: Path) -> RunKind:
-    return "encoder" if folder.parent.name == ENCODERS else "adapter"
+    return "encoder" if folder.parent.name == f"{ENCODERS.noun}s" else "adapter"
 
 
 def _events_file(folder: Path) -> Path:

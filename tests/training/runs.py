@@ -4,14 +4,11 @@ import hashlib
 
 import msgspec
 
-from freehold.training import base as bases
-from freehold.training import loop
-from freehold.training.methods import table
+from freehold.training import loop, methods
+from freehold.training.worker import read_split
 from freehold.types.config import FinetuneConfig
 
-CONFIG = FinetuneConfig(
-    r=4, batch_size=8, learning_rate=0.02, precision="fp32", checkpoint_steps=1000, epochs=6
-)
+CONFIG = FinetuneConfig(r=4, batch_size=8, learning_rate=0.02, precision="fp32", epochs=6)
 
 
 CASES = {
@@ -30,12 +27,14 @@ class Run:
         folder.mkdir(exist_ok=True)
         self.events = []
 
-    def go(self, stop_at=None):
+    def go(self, stop_at=None, *, recompute=False):
         self.events = []
-        base = bases.load(self.job.base, table.load_config(self.config))
-        self.train = table.read(self.job, base.tokenizer, "train").samples
-        validation = table.read(self.job, base.tokenizer, "validation").samples
-        self.trainer = table.make(base, self.config)
+        self.trainer = methods.load(self.job.base, self.config)
+        if recompute:
+            self.trainer.recompute()
+        tokenizer = self.trainer.base.tokenizer
+        self.train = read_split(self.job, tokenizer, "train").samples
+        validation = read_split(self.job, tokenizer, "validation").samples
 
         def should_stop():
             return stop_at is not None and sum(event.kind == "step" for event in self.events) >= stop_at

@@ -1,4 +1,4 @@
-"""What `freehold train --preview` and `--dry-run` print."""
+"""What `freehold train` prints instead of an adapter: samples as tokens, the plan, a learning curve, what leaked."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from freehold.cli.options import hanging, print_json
+from freehold.cli.options import hanging
 from freehold.cli.output import console as make_console
 from freehold.cli.output import echo, shows_colour
 
 if TYPE_CHECKING:
-    from freehold.types.config import FinetuneConfig
+    from freehold.types.leak import LeakReport
     from freehold.types.planning.training_plan import (
         Piece,
         PreviewSample,
@@ -19,39 +19,10 @@ if TYPE_CHECKING:
         TrainingPlan,
         TrainingPreview,
     )
-    from freehold.workflows.project import Project
-    from freehold.workflows.train.train import TrainingInputs
+    from freehold.types.training import TrainingCurve
 
 SHOWN_TOKENS = 1500
 """Of a longer sample the middle of what is not learned is passed over, and said so."""
-
-
-def tell(
-    project: Project,
-    what: TrainingInputs,
-    config: FinetuneConfig,
-    *,
-    preview_count: int | None,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
-    """Show samples, the plan, or both. Trains nothing."""
-    from freehold.workflows.train.plan import plan_run, preview_run
-
-    seen = None if preview_count is None else preview_run(project, what, config=config, count=preview_count)
-    plan = plan_run(project, what, config=config) if dry_run else None
-    if as_json:
-        if seen is not None and plan is not None:
-            print_json({"preview": seen, "plan": plan}, "look")
-        elif seen is not None:
-            print_json(seen, "preview")
-        else:
-            print_json(plan, "plan")
-        return
-    if seen is not None:
-        show_preview(seen)
-    if plan is not None:
-        show_plan(plan)
 
 
 def show_preview(found: TrainingPreview) -> None:
@@ -143,19 +114,14 @@ def show_plan(plan: TrainingPlan) -> None:
         echo("  a run of this job was interrupted: freehold train goes on from its checkpoint")
     _show_measured(plan.train)
     rank = "" if config.method == "full" else f", rank {config.r}"
-    echo(f"  method       {config.method}{rank}, rate {config.learning_rate:g} ({config.lr_scheduler})")
+    echo(f"  method       {config.method}{rank}, rate {config.learning_rate:g}")
     echo(f"  steps        {plan.steps:,}: {config.epochs:g} passes, {config.batch_size} samples a step")
     parts = (
         "all at once"
         if plan.parts_per_step == 1
         else f"about {plan.samples_at_once} at once, {plan.parts_per_step} parts whose gradients are added up"
     )
-    kept = {
-        None: "kept while memory lasts, else computed again",
-        True: "computed again, not kept",
-        False: "kept",
-    }[config.gradient_checkpointing]
-    echo(f"  a step       {parts} (pack_tokens = {config.pack_tokens:,}); activations {kept}")
+    echo(f"  a step       {parts}")
     echo(f"  tokens       {plan.train_tokens:,} in all")
     time = "not known" if plan.seconds is None else f"about {_duration(plan.seconds)}"
     echo(f"  time         {time}: {plan.seconds_basis}")
@@ -169,3 +135,39 @@ def _duration(seconds: float) -> str:
     if minutes < 1:
         return f"{seconds:.0f} seconds"
     return f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
+
+
+def show_curve(found: TrainingCurve) -> None:
+    """The points, the forecast, and what it is worth."""
+    echo("  training samples   right of validation samples")
+    for one in found.runs:
+        echo(f"  {one.samples:>16,}   {one.right / one.asked:6.1%} of {one.asked:,}")
+    if not found.fits:
+        echo(
+            hanging(
+                "The points do not lie on a learning curve by more than chance explains, so nothing is foretold. A run "
+                "may have ended early; look at its loss.",
+                "  ",
+            )
+        )
+        return
+    echo(
+        f"  {found.twice_samples:>16,}   {found.twice_accuracy:6.1%} foretold, "
+        f"95% interval [{found.twice_low:.1%}, {found.twice_high:.1%}]"
+    )
+    gain = found.twice_accuracy - found.runs[-1].right / found.runs[-1].asked
+    echo(
+        hanging(
+            f"Twice the training samples: about {100 * max(gain, 0.0):.1f} points more. "
+            "How many held-out items a proof needs is another question (freehold power).",
+            "  ",
+        )
+    )
+
+
+def show_leaks(report: LeakReport) -> None:
+    """What came out of a model with planted strings, a line a kind."""
+    for rate in report.rates:
+        echo(rate.text)
+    for note in report.notes:
+        echo(f"note: {note}", err=True)

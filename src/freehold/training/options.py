@@ -1,4 +1,5 @@
-"""Options that were left open: rate by the size of the base, passes by the number of samples. Pure."""
+"""Options of a run: checked, and chosen where they were left open (rate by the size of the base, passes by the number
+of samples). Pure."""
 
 from __future__ import annotations
 
@@ -7,9 +8,17 @@ import re
 
 import msgspec
 
+from freehold.errors import TrainingError
 from freehold.training.schedule import steps_per_epoch
+from freehold.types import strict
 from freehold.types.config import FinetuneConfig
 from freehold.types.model import Weights
+
+FEWEST_SAMPLES = 4
+"""Fewer can't say anything about a task."""
+
+FEWEST_VALIDATION = 8
+"""Validation samples below which nothing is said about how well answers were learned."""
 
 # Small sets are gone through more often, until this many steps are made …
 _STEPS_WANTED = 200
@@ -26,6 +35,32 @@ _OF_FULL = 0.05
 
 # Bits a weight takes in llama.cpp's formats, scales included, by the number in the format's name.
 _BITS = {"2": 2.9, "3": 3.8, "4": 4.8, "5": 5.7, "6": 6.6, "8": 8.5, "16": 16.0, "32": 32.0}
+
+
+def check(config: FinetuneConfig) -> None:
+    """Raise `TrainingError` for options that can't work, before anything is loaded."""
+    wrong = strict.misfit(config)
+    if wrong is not None:
+        raise TrainingError(wrong)
+
+
+def check_rank(config: FinetuneConfig, smallest: int) -> None:
+    """Raise `TrainingError` for a rank above the narrowest side of the layers it adapts."""
+    if config.method != "full" and config.r > smallest:
+        raise TrainingError(
+            f"rank r={config.r} is larger than the smallest adapted layer ({smallest})",
+            hint=f"choose r of at most {max(1, smallest // 4)}",
+        )
+
+
+def check_count(usable: int, first_reject: str | None) -> None:
+    """Raise `TrainingError` for fewer samples than can say anything about a task."""
+    if usable < FEWEST_SAMPLES:
+        first = f"; first reject: {first_reject}" if first_reject else ""
+        raise TrainingError(
+            f"{usable} samples can be trained on, at least {FEWEST_SAMPLES} are needed{first}",
+            hint="add samples to the train split; a narrow task starts to work at about 100",
+        )
 
 
 def resolved(config: FinetuneConfig, base: Weights, samples: int) -> FinetuneConfig:

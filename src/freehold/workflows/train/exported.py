@@ -1,15 +1,22 @@
-"""What the records say of something that is exported: its data, its report, its rulings, its base."""
+"""What adapters and encoders that are exported share: the folder, made next to its place and moved there in one step,
+and what the records say of what is in it."""
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from freehold.datasets import building
 from freehold.engines.weights.store import WeightsStore
-from freehold.errors import FreeholdError
+from freehold.errors import FreeholdError, StorageError, UsageError
+from freehold.files import shared
 from freehold.store import open_store
+from freehold.training.output.artefacts import sha256_of
 from freehold.types.config import UseProfile
 from freehold.types.dataset import Dataset
 from freehold.types.model import Weights
@@ -18,6 +25,61 @@ from freehold.types.report import CandidateReport, Report
 from freehold.types.ruling import Ruling
 from freehold.workflows.license.rule import lineage_of, rule_for_model
 from freehold.workflows.project import Project
+
+README = "README.md"
+
+Files = dict[str, str]
+"""File name to sha256."""
+
+
+@contextlib.contextmanager
+def export_folder(target: Path) -> Iterator[Path]:
+    """A folder to write into, which takes the place of `target` at the end; other programs and users may read it.
+
+    Raises `UsageError` where the place is taken, before anything is written, and `StorageError` where the disk refuses;
+    what was there then stays.
+    """
+    may_replace(target)
+    partial = target.with_name(target.name + ".partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        with shared(partial):
+            partial.mkdir(parents=True)
+            yield partial
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
+    except OSError as error:
+        raise StorageError(
+            f"{target}: cannot be written: {error.strerror or error}",
+            hint="free some space, or choose --out FOLDER",
+        ) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def hashes_of(folder: Path) -> Files:
+    """The sha256 of each file below a folder, by its name relative to that."""
+    return {
+        str(path.relative_to(folder)): sha256_of(path) for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+
+
+def bytes_of(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def may_replace(target: Path) -> None:
+    """Raise `UsageError` unless the place is free, empty or holds an earlier export."""
+    if not target.exists():
+        return
+    card = target / README
+    ours = card.is_file() and "made by: freehold" in card.read_text(encoding="utf-8", errors="replace")
+    if target.is_dir() and (ours or not any(target.iterdir())):
+        return
+    raise UsageError(
+        f"{target} exists and is not an export of freehold", hint="choose another place: --out FOLDER"
+    )
 
 
 class ExportRulings(NamedTuple):

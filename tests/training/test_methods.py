@@ -1,0 +1,134 @@
+"""One suite for all methods: each learns, tells numbers, and goes on after a stop as if there had been none; and what
+is special to each."""
+
+import msgspec
+import pytest
+import torch
+from tests.training.conftest import make_model, task_samples, weights_at, write_dataset
+from tests.training.lora_trainer import trainer_for
+from tests.training.runs import CASES, CONFIG, Run
+
+from freehold import training
+from freehold.training import base as bases
+from freehold.training import methods
+from freehold.training.formatting import Encoded, format_samples
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Threads that wait for each other make tiny products slow on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory, tiny):
+    folder = tmp_path_factory.mktemp("methods")
+    dataset = write_dataset(folder / "data", task_samples(24), task_samples(9))
+    return training.make(config=CONFIG, dataset=dataset, base=tiny, out_dir=folder / "out", name="x")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_method_learns_and_goes_on_after_a_stop_as_if_there_had_been_none(tmp_path, job, name):
+    whole = Run(job, CASES[name], tmp_path / "whole")
+    outcome = whole.go()
+    first, last = (sum(loss for _, loss in part) / 3 for part in (outcome.curve[:3], outcome.curve[-3:]))
+    assert last < 0.85 * first
+    assert 0 < outcome.validation_loss < first
+    assert 0 <= outcome.validation_score <= 1
+    assert outcome.tokens > 0
+    stopped = Run(job, CASES[name], tmp_path / "stopped")
+    assert stopped.go(stop_at=4) is None
+    again = stopped.go()
+    assert stopped.events[0].step == 4
+    assert stopped.weights == whole.weights
+    assert again.curve == outcome.curve
+
+
+@pytest.mark.parametrize("changes", CASES.values(), ids=CASES)
+def test_a_method_learns_in_bf16_too(tmp_path, job, changes):
+    outcome = Run(job, {**changes, "precision": "bf16"}, tmp_path).go()
+    first, last = (sum(loss for _, loss in part) / 3 for part in (outcome.curve[:3], outcome.curve[-3:]))
+    assert last < 0.9 * first
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_activations_computed_again_give_the_same_run(tmp_path, job, name):
+    changes = CASES[name]
+    plain = Run(job, changes, tmp_path / "plain").go()
+    again = Run(job, changes, tmp_path / "again").go(recompute=True)
+    assert [loss for _, loss in again.curve] == pytest.approx([loss for _, loss in plain.curve], rel=1e-5)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("name", ["lora", "full"])
+def test_a_worker_leaves_a_whole_adapter(tmp_path, job, name):
+    dataset = job.dataset
+    config = msgspec.structs.replace(CONFIG, **CASES[name])
+    made = training.make(
+        config=config, dataset=dataset, base=job.base, out_dir=tmp_path, name=name, threads=1
+    )
+    events = list(training.train(made))
+    assert events[-1].kind == "end"
+    adapter = training.finished_adapter(made)
+    assert ("model.safetensors" in adapter.files) == (name == "full")
+    assert adapter.config.method == config.method
+
+
+def test_full_fine_tuning_moves_every_weight_and_adapters_move_none_of_the_base(tmp_path, job, tiny):
+    before = {name: one.clone() for name, one in bases.load(tiny, CONFIG).model.named_parameters()}
+    run = Run(job, CASES["full"], tmp_path / "full")
+    run.go()
+    after = dict(run.trainer.model.named_parameters())
+    assert all(not torch.equal(after[name], one) for name, one in before.items())
+    lora = Run(job, {}, tmp_path / "lora")
+    lora.go()
+    base = dict(lora.trainer.base.model.named_parameters())
+    untouched = [one for name, one in base.items() if "lora_" not in name]
+    assert len(untouched) == len(before)
+    assert all(torch.equal(a, b) for a, b in zip(untouched, before.values(), strict=True))
+
+
+def test_the_score_is_what_greedy_decoding_would_write(tiny, samples):
+    trainer = trainer_for(tiny)
+    model = trainer.model
+    model.base_model.model.set_attn_implementation("eager")
+    answered = []
+    for sample in samples:
+        start = sample.mask.index(True)
+        ids = list(sample.ids[:start])
+        with torch.no_grad():
+            for _ in range(4):
+                ids.append(int(model(input_ids=torch.tensor([ids])).logits[0, -1].argmax()))
+        answered.append(Encoded(sample.id, tuple(ids), (False,) * start + (True,) * 4))
+    assert trainer.evaluate(answered).score == 1.0
+    # One wrong token anywhere in an answer makes it wrong.
+    for at in (0, 4):
+        ids = list(answered[at].ids)
+        ids[-1 if at else -4] = (ids[-1 if at else -4] + 1) % 300
+        answered[at] = answered[at]._replace(ids=tuple(ids))
+    assert trainer.evaluate(answered).score == pytest.approx(7 / 9)
+
+
+def test_an_evaluation_changes_no_gradient_of_a_4_bit_base(tmp_path, tokenizer):
+    pytest.importorskip("bitsandbytes")
+    base = weights_at(tmp_path, make_model(tokenizer, hidden_size=64, intermediate_size=128), tokenizer)
+    config = msgspec.structs.replace(CONFIG, method="qlora", precision="bf16")
+    trainer = methods.load(base, config)
+    for name, weights in trainer.model.named_parameters():
+        if "lora_B" in name:  # a fresh adapter's zeros would hide most of the gradient
+            weights.data.normal_(std=0.05)
+    encoded = format_samples(tokenizer, task_samples(8), max_tokens=512).samples
+
+    def gradient():
+        trainer.parameters.zero_gradient()
+        trainer.loss_sum(encoded)[0].backward()
+        return trainer.parameters.gradient.clone()
+
+    before = gradient()
+    trainer.evaluate(encoded)
+    assert torch.equal(gradient(), before)
