@@ -54,7 +54,6 @@ def compare(
     slices: Sequence[str] | Mapping[str, Sequence[str | None]] = (),
     bounds: tuple[float, float] = (0.0, 1.0),
     looks: int = 1,
-    seed: int = 0,
 ) -> PairedResult:
     """Is the candidate good enough? A verdict from bare pairs of scores, with no model at all.
 
@@ -74,7 +73,7 @@ def compare(
             raise UsageError(
                 "a file names clusters and slices itself", hint="give names of its fields as slices"
             )
-        return compare_file(Path(pairs), rule, slices=slices, context=context, seed=seed)
+        return compare_file(Path(pairs), rule, slices=slices, context=context)
     if not isinstance(slices, Mapping) and slices:
         raise UsageError("values are sliced by values", hint='slices={"language": ["de", "en", …]}')
     scores = list(pairs)
@@ -87,7 +86,6 @@ def compare(
         clusters=clusters,
         slices=slices if isinstance(slices, Mapping) else None,
         context=context,
-        seed=seed,
     )
 
 

@@ -92,8 +92,8 @@ def compare(
 def _units(results: SideBySide) -> tuple[list[str] | None, list[bool] | None]:
     """Each item's independent unit and whether it is a declared one; None where every item is its own.
 
-    The same question with the same right answer again is no further evidence: it keeps its weight in the mean, and
-    counts as one unit. Items of a declared group are of that group's.
+    The same question with the same right answer again adds no evidence: it keeps its weight in the mean, and counts as
+    one unit. Items of a declared group are of that group's.
     """
     samples = results.samples
     same = [

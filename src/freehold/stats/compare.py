@@ -74,7 +74,6 @@ def compare_scores(
     capped: Sequence[bool] | None = None,
     slices: Mapping[str, Sequence[str | None]] | None = None,
     context: ScoreContext = _NOTHING_KNOWN,
-    seed: int = 0,
 ) -> PairedResult:
     """Compare scores of the same items; None is an unscored item. Higher is better, in the rule's range.
 
@@ -104,7 +103,7 @@ def compare_scores(
             counted |= ~np.asarray(capped, dtype=bool)
     for name, values in (slices or {}).items():
         _same_length(f"slice {name}", values, n_items)
-    return compare_arrays(x, y, rule, codes=codes, counted=counted, slices=slices, context=context, seed=seed)
+    return compare_arrays(x, y, rule, codes=codes, counted=counted, slices=slices, context=context)
 
 
 def draw_of(id: str | int) -> int:
@@ -121,7 +120,6 @@ def compare_arrays(
     counted: npt.NDArray[np.bool_] | None = None,
     slices: Mapping[str, Sequence[str | None]] | None = None,
     context: ScoreContext = _NOTHING_KNOWN,
-    seed: int = 0,
 ) -> PairedResult:
     """`compare_scores` on checked columns: float arrays in which NaN stands for unscored. `counted` marks the
     items that count (None: all)."""
@@ -133,9 +131,9 @@ def compare_arrays(
         slices = {name: [values[row] for row in rows] for name, values in (slices or {}).items()}
     pairs = scored_pairs(x, y, codes=codes, reach=rule.reach)
     headline = None if context.judge is None else context.judge.headline
-    inference = infer(pairs.d, pairs.codes, rule, binary=pairs.binary, seed=seed).calibrated(headline)
+    inference = infer(pairs.d, pairs.codes, rule, binary=pairs.binary).calibrated(headline)
     corrected = headline if inference.as_judged is not None else None
-    worst = worst_case(pairs, rule, inference, gone=context.gone, seed=seed)
+    worst = worst_case(pairs, rule, inference, gone=context.gone)
     sliced = compare_slices(pairs, slices or {}, rule)
     decision = rules.decide(_evidence(pairs, rule, inference, worst, sliced, context))
     # What a judge's scores would need says nothing about what labels need.
@@ -194,8 +192,8 @@ def compare_arrays(
 def outcome_of(x: Floats, y: Floats, rule: DecisionRule, *, codes: Codes | None = None) -> rules.Outcome:
     """The outcome `compare_arrays` comes to without slices, and nothing of what stands beside it."""
     pairs = scored_pairs(x, y, codes=codes, reach=rule.reach)
-    inference = infer(pairs.d, pairs.codes, rule, binary=pairs.binary, seed=0)
-    worst = worst_case(pairs, rule, inference, seed=0)
+    inference = infer(pairs.d, pairs.codes, rule, binary=pairs.binary)
+    worst = worst_case(pairs, rule, inference)
     return rules.decide(_evidence(pairs, rule, inference, worst, (), _NOTHING_KNOWN)).outcome
 
 

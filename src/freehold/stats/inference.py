@@ -71,15 +71,15 @@ class Inference:
         return None if self.mean is None else self.mean.clusters
 
 
-def infer(d: Floats, codes: Codes | None, rule: DecisionRule, *, binary: bool, seed: int) -> Inference:
+def infer(d: Floats, codes: Codes | None, rule: DecisionRule, *, binary: bool) -> Inference:
     """Choose by the data: clusters, scores at both ends of the range only (`binary`), or anything else."""
     if len(d) == 0:
         return Inference(method="none")
     if codes is None:
-        return _binary(d, rule) if binary else _continuous(d, rule, seed)
+        return _binary(d, rule) if binary else _continuous(d, rule)
     if int(codes.max()) == 0:
         return Inference(method="one cluster: no interval")
-    return _clustered_binary(codes, d, rule) if binary else _clustered(codes, d, rule, seed)
+    return _clustered_binary(codes, d, rule) if binary else _clustered(codes, d, rule)
 
 
 def _counts(d: Floats) -> tuple[int, int]:
@@ -112,8 +112,8 @@ def _binary(d: Floats, rule: DecisionRule) -> Inference:
     )
 
 
-def _continuous(d: Floats, rule: DecisionRule, seed: int) -> Inference:
-    limits = continuous_limits(d, margin=rule.margin, alpha=rule.alpha, lo=rule.lo, hi=rule.hi, seed=seed)
+def _continuous(d: Floats, rule: DecisionRule) -> Inference:
+    limits = continuous_limits(d, margin=rule.margin, alpha=rule.alpha, lo=rule.lo, hi=rule.hi)
     return Inference(**limits._asdict(), p_rare_loss=rare_loss_p(d, margin=rule.margin, reach=rule.reach))
 
 
@@ -146,9 +146,9 @@ def _lost_users_p(codes: Codes, d: Floats, rule: DecisionRule) -> float:
     return rare_loss_p(parts, margin=rule.margin, reach=rule.reach)
 
 
-def _clustered(codes: Codes, d: Floats, rule: DecisionRule, seed: int) -> Inference:
+def _clustered(codes: Codes, d: Floats, rule: DecisionRule) -> Inference:
     limits, mean = clustered_continuous_limits(
-        codes, d, margin=rule.margin, alpha=rule.alpha, lo=rule.lo, hi=rule.hi, seed=seed
+        codes, d, margin=rule.margin, alpha=rule.alpha, lo=rule.lo, hi=rule.hi
     )
     seen = design_effect_used(mean)
     moved = int(np.count_nonzero(np.bincount(codes, weights=d)))
@@ -168,9 +168,7 @@ class WorstCase(NamedTuple):
     holds: bool
 
 
-def worst_case(
-    pairs: ScoredPairs, rule: DecisionRule, found: Inference, *, gone: int = 0, seed: int
-) -> WorstCase:
+def worst_case(pairs: ScoredPairs, rule: DecisionRule, found: Inference, *, gone: int = 0) -> WorstCase:
     """Count every unscored pair as a full loss, and as many items as are `gone`. `found` is of the scored ones."""
     reach, unscored = rule.reach, pairs.unscored.total + gone
     if unscored == 0 or pairs.n == 0 or found.lower is None:
@@ -183,6 +181,6 @@ def worst_case(
     d[: len(pairs.scored)][pairs.scored] = pairs.d
     if codes is not None:
         codes = np.append(codes, codes.max(initial=-1) + 1 + np.arange(gone))
-    lost = infer(d, codes, rule, binary=pairs.binary, seed=seed)
+    lost = infer(d, codes, rule, binary=pairs.binary)
     holds = lost.lower is not None and lost.lower > -rule.margin + rules.STRICT
     return WorstCase(lost.lower, holds and max(lost.p_exact or 0.0, lost.p_rare_loss or 0.0) <= rule.alpha)

@@ -203,7 +203,6 @@ def ppi_mean(
     scale: tuple[float, float] = _WINS,
     codes: tuple[Codes, Codes] | None = None,
     margin: float | None = None,
-    seed: int = 0,
 ) -> Ppi:
     """Mean difference from n human-labelled items and N further items that only the judge scored.
 
@@ -227,7 +226,7 @@ def ppi_mean(
             "at least two human labels with the judge's scores, and two further items, are needed"
         )
     if lam is None:
-        order = np.random.default_rng(seed).permutation(n)
+        order = np.random.default_rng(0).permutation(n)
         halves = order[: n // 2], order[n // 2 :]
         weights = np.empty(n)
         weights[halves[0]] = _tuned(y[halves[1]], f[halves[1]], u)
@@ -268,10 +267,13 @@ def ppi_mean(
         unlike = (scale[1] - scale[0]) * (1 - alpha ** (1 / units))
         # The mean cannot move by more than its distance from the end, however unlike those items are.
         lower, upper = lower - min(unlike, lower - scale[0]), upper + min(unlike, scale[1] - upper)
-    hidden = None
-    if margin is not None:
-        effect = 1.0
-        if labelled_codes is not None and units > 1:
-            effect = design_effect_used(cluster_robust_mean(dense_codes(labelled_codes), y))
-        hidden = rare_loss_p(y, margin=margin, reach=(scale[1] - scale[0]) / 2, effect=effect)
+    hidden = None if margin is None else _hidden_p(y, labelled_codes, margin, (scale[1] - scale[0]) / 2)
     return Ppi(used, estimate, lower, upper, math.sqrt(variance), n, hidden)
+
+
+def _hidden_p(labels: Floats, codes: Codes | None, margin: float, reach: float) -> float:
+    """`rare_loss_p` of the labels, at the design effect of their clusters."""
+    effect = 1.0
+    if codes is not None and len(np.unique(codes)) > 1:
+        effect = design_effect_used(cluster_robust_mean(dense_codes(codes), labels))
+    return rare_loss_p(labels, margin=margin, reach=reach, effect=effect)

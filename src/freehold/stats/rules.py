@@ -47,7 +47,7 @@ REASONS: dict[str, str] = {
 
 
 MOST_NOISE = 0.2
-"""The share of items on which two answers of an incumbent are taken to differ at most, where nobody measured it."""
+"""The share of items on which two answers of an incumbent are taken to differ at most, where it was not measured."""
 
 
 def default_harm_margin(margin: float, reach: float = 1.0) -> float:

@@ -33,8 +33,6 @@ class EngineKind(Record, frozen=True, kw_only=True):
     """It loads an adapter as PEFT writes it; otherwise the GGUF made from that is given where there is one."""
     takes_template: bool = False
     """A chat template may be given to it (option ``chat_template``)."""
-    changes_adapters: bool = False
-    """Its adapters can be loaded and unloaded while it runs; others are started again with other adapters."""
     reserves_accelerator: bool = False
     """It takes a share of an accelerator's memory at start, and what it does not need for weights becomes cache."""
     plain_kv_only: bool = False
@@ -112,7 +110,6 @@ ENGINE_KINDS: dict[EngineName, EngineKind] = {
             reads="safetensors",
             reads_adapter_folders=True,
             takes_template=True,
-            changes_adapters=True,
             reserves_accelerator=True,
             plain_kv_only=True,
             holds_choices="structured_outputs",

@@ -10,7 +10,6 @@ import openai
 import pytest
 
 from freehold.deferring.signals import readable
-from freehold.engines.engine import TakesAdapters
 from freehold.evals.replay import ReplayOptions, answers
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluation import Task
@@ -39,7 +38,6 @@ async def test_it_is_ready_and_on_loopback(engine):
 async def test_it_is_what_its_kind_says(engine):
     session, endpoint, _ = engine
     kind = endpoint.engine_kind
-    assert isinstance(session.running, TakesAdapters) == kind.changes_adapters
     assert (session.running.health().process_id is not None) <= kind.runs_here
 
 

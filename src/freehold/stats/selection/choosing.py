@@ -149,7 +149,7 @@ def limits(tried: TriedCandidate, decision: DecisionRule) -> DifferenceLimits:
         assert score.lower is not None
         assert score.upper is not None
         return DifferenceLimits(score.lower * decision.reach, score.upper * decision.reach, 1.0)
-    found = infer(tried.d, tried.units, decision, binary=binary, seed=0)
+    found = infer(tried.d, tried.units, decision, binary=binary)
     return DifferenceLimits(found.lower, found.upper, found.design_effect)
 
 

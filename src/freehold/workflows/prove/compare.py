@@ -78,7 +78,6 @@ def compare_file(
     *,
     slices: Sequence[str] = (),
     context: ScoreContext = _NOTHING_KNOWN,
-    seed: int = 0,
 ) -> PairedResult:
     """Compare the pairs of a JSON-lines file: ``{"id", "a", "b", "cluster"?}`` and fields to slice by.
 
@@ -95,7 +94,6 @@ def compare_file(
         counted=pairs.counted,
         slices=pairs.slices,
         context=context,
-        seed=seed,
     )
     _check_margin(result, rule)
     return result
@@ -109,7 +107,6 @@ def compare_values(
     clusters: Sequence[str | None] | None = None,
     slices: Mapping[str, Sequence[str | None]] | None = None,
     context: ScoreContext = _NOTHING_KNOWN,
-    seed: int = 0,
 ) -> PairedResult:
     """Compare scores of the same items that a program holds; None is unscored, `clusters` names each item's independent
     unit. Raises `UsageError` as `compare_scores`, and for a margin that nothing could fail."""
@@ -121,7 +118,6 @@ def compare_values(
         clusters=clusters,
         slices=slices,
         context=context,
-        seed=seed,
     )
     _check_margin(result, rule)
     return result

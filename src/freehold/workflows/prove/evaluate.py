@@ -28,7 +28,6 @@ from freehold.evals.replay import ReplayOptions, answers, served_model
 from freehold.evals.scorer import Scorer
 from freehold.evals.scoring import sandbox_of, score_all, scorer_of
 from freehold.evals.task_comparison import compare_by_task, prepared
-from freehold.stats.compare import ScoreContext
 from freehold.store import open_store
 from freehold.types.dataset import Dataset, Sample, SplitName
 from freehold.types.endpoint import Endpoint
@@ -41,7 +40,7 @@ from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.incumbent.list_price import asking_cost
 from freehold.workflows.project import Project
 from freehold.workflows.prove.labels import label_notes
-from freehold.workflows.prove.looks import Looks, look_at, with_look
+from freehold.workflows.prove.looks import Looks, context_of, look_at, with_look
 from freehold.workflows.prove.preflight.address import AskedEndpoint
 from freehold.workflows.prove.preflight.check import PreflightRequest, preflight, require
 from freehold.workflows.prove.results import (
@@ -186,14 +185,6 @@ async def evaluate(
     seen = msgspec.structs.replace(seen, answers=answers_id(task, results.candidate), alone=not compares)
     look = plan.looks.take(seen)
     if compares:
-        unplanned = 1 if look.may_promote or look.informs else look.number
-        context = ScoreContext(
-            self_noise=answered.self_noise,
-            looks=unplanned,
-            informs=look.informs,
-            gone=look.gone if look.may_promote else 0,
-            unmeasured=0.0 if task.scorer == "judge" else unmeasured(samples, repeats),
-        )
         compared = await compare_by_task(
             results,
             msgspec.structs.replace(task, alpha=look.alpha),
@@ -204,7 +195,11 @@ async def evaluate(
                 *preparation_notes(samples, served_model(candidate.endpoint, candidate.model)),
                 *label_notes(task, candidate.endpoint, candidate.model),
             ),
-            context=context,
+            context=context_of(
+                look,
+                self_noise=answered.self_noise,
+                unmeasured=0.0 if task.scorer == "judge" else unmeasured(samples, repeats),
+            ),
             patience=options.patience,
             on_progress=lambda done, of: progress.update(done, of, unit="judged"),
         )

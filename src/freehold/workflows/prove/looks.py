@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from freehold.stats import looks
+from freehold.stats.compare import ScoreContext
 from freehold.store import Store
 from freehold.types.dataset import Sample
 from freehold.types.evaluated import ItemLook
@@ -89,6 +90,17 @@ def look_at(
         alpha=alpha,
         items=b"".join(bytes.fromhex(item) for item in items),
         golds=b"".join(answer_id(sample.gold) for sample in samples),
+    )
+
+
+def context_of(look: LookCount, *, self_noise: float | None = None, unmeasured: float = 0.0) -> ScoreContext:
+    """What a comparison must know of its look, and of what stands for right answers (`ScoreContext`)."""
+    return ScoreContext(
+        self_noise=self_noise,
+        looks=1 if look.may_promote or look.informs else max(2, look.number),
+        informs=look.informs,
+        gone=look.gone if look.may_promote else 0,
+        unmeasured=unmeasured,
     )
 
 

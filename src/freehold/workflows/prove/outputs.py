@@ -16,12 +16,11 @@ from freehold.evals.latency import summarize
 from freehold.evals.outputs import OutputLine, Pairs, listed, pair, unique
 from freehold.evals.scoring import sandbox_of, score_all, scorer_of
 from freehold.evals.task_comparison import compare_by_task, prepared
-from freehold.stats.compare import ScoreContext
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluated import Evaluation
 from freehold.types.evaluation import EvalResult, Score, Task
 from freehold.types.identity import looked_at, question_id
-from freehold.workflows.prove.looks import Looks, look_at, with_look
+from freehold.workflows.prove.looks import Looks, context_of, look_at, with_look
 from freehold.workflows.prove.results import DISAGREEMENTS_KEPT, evaluation_id, measured, write_results
 
 ALONE = Looks()
@@ -87,9 +86,7 @@ async def evaluate_outputs(
         msgspec.structs.replace(task, alpha=look.alpha),
         made_from=tuple(f"sha256:{item}" for item in items),
         notes=tuple(_notes(pairs, file_a, file_b, task)),
-        context=ScoreContext(
-            looks=1 if look.may_promote else look.number, gone=look.gone if look.may_promote else 0
-        ),
+        context=context_of(look),
     )
     results = results._replace(incumbent=incumbent, candidate=candidate)
     differing = disagreements(samples, incumbent, candidate, references)

@@ -128,8 +128,8 @@ def tune(
     plan = pull_and_plan(model, request, project.settings, progress=progress)
     if not plan.engine_kind.tunable:
         raise UsageError(f"{plan.model} does not run on llama.cpp", hint="tune-engine is for GGUF weights")
-    cores = project.settings.threads or cores().value
-    tried = tuning.ways(cores)
+    usable = project.settings.threads or cores().value
+    tried = tuning.ways(usable)
     trials = []
     for number, way in enumerate(tried):
         progress.step("measure", note=f"{way.describe()} ({number + 1} of {len(tried)})")
@@ -140,10 +140,10 @@ def tune(
     best = tuning.choose(trials)
     trials[best] = msgspec.structs.replace(trials[best], taken=True)
     result = TuningResult(
-        id=tuning.tuning_id(plan.model, cores=cores),
+        id=tuning.tuning_id(plan.model, cores=usable),
         model=plan.model,
         cpu=native.cpu_name(),
-        cores=cores,
+        cores=usable,
         prompt_tokens=size.prompt_tokens,
         completion_tokens=size.completion_tokens,
         settings=trials[best].settings,

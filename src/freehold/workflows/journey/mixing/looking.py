@@ -17,7 +17,6 @@ from freehold.evals.latency import summarize
 from freehold.evals.task_comparison import compare_by_task
 from freehold.late import np
 from freehold.stats import deferral
-from freehold.stats.compare import ScoreContext
 from freehold.types.config import DeferConfig
 from freehold.types.dataset import Sample
 from freehold.types.deferral import DeferralRule
@@ -26,7 +25,7 @@ from freehold.types.evaluation import Comparison, EvalResult, Task
 from freehold.types.mixture import MixtureLatency
 from freehold.workflows.journey.mixing.curves import codes_of, router_text
 from freehold.workflows.journey.mixing.slices import declared
-from freehold.workflows.prove.looks import Looks, look_at, with_look
+from freehold.workflows.prove.looks import Looks, context_of, look_at, with_look
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -157,12 +156,7 @@ async def look(
         msgspec.structs.replace(task, alpha=counted.alpha),
         made_from=(made.dataset_id, made.id, rule.id),
         notes=(_MIXED if rule.upper is None else _MIXED_WITH_UPPER,),
-        context=ScoreContext(
-            self_noise=noise,
-            looks=1 if counted.may_promote else max(2, counted.number),
-            gone=counted.gone if counted.may_promote else 0,
-            unmeasured=unmeasured * float(decided.here.mean()),
-        ),
+        context=context_of(counted, self_noise=noise, unmeasured=unmeasured * float(decided.here.mean())),
     )
     low, high = deferral.share_interval(decided.here, codes_of(samples), counted.alpha)
     return MixtureLook(
