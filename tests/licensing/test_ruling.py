@@ -31,7 +31,7 @@ uses = st.builds(
     purpose=st.none() | st.sampled_from(("classifier", "chat assistant", "research", "evaluation")),
     seat=st.none() | st.sampled_from(("US", "DE", "GB", "KR", "CN")),
     regions=st.sampled_from(((), ("EU",), ("US", "KR"), ("global",))),
-    monthly_active_users=number,
+    mau_product=number,
     mau_group_month_before_release=number,
     annual_revenue_usd=number,
     monthly_revenue_usd=number,
@@ -39,6 +39,7 @@ uses = st.builds(
     domain=st.none() | st.sampled_from(("military", "medical_advice", "gardening")),
     human_review=st.none() | st.booleans(),
     derivative_name=st.none() | st.sampled_from(("Acme", "Llama-Acme", "Gemma-Acme")),
+    serves_third_parties=st.booleans(),
     distributes_weights=st.booleans(),
 )
 edges = st.one_of(

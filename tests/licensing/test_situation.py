@@ -41,7 +41,8 @@ def ancestor(kind, license=LICENSE, release=None):
     ("use", "mode"),
     [
         ({}, "internal"),
-        ({"distributes_weights": True}, "distribute_weights"),
+        ({"serves_third_parties": True}, "hosted_service"),
+        ({"serves_third_parties": True, "distributes_weights": True}, "distribute_weights"),
         ({"mode": "personal", "distributes_weights": True}, "personal"),
     ],
 )
@@ -59,7 +60,10 @@ def test_the_mode_is_the_one_stated_or_the_widest_implied(use, mode):
         ({"mode": "embedded_product", "weights": "server side"}, {"hosting"}),
         ({"mode": "outputs_in_product"}, {"outputs"}),
         ({"mode": "train_other_model", "then": "hosted_service"}, {"hosting"}),
-        ({"mode": "hosted_service", "distributes_weights": True}, {"copies", "hosting"}),
+        (
+            {"mode": "internal", "distributes_weights": True, "serves_third_parties": True},
+            {"copies", "hosting"},
+        ),
     ],
 )
 def test_what_reaches_third_parties(use, events):

@@ -94,10 +94,15 @@ def _users_today(use: UseProfile) -> int | None:
     """The largest number of users today that the profile proves for the whole group."""
     parts = [use.mau_licensee, use.mau_affiliate]
     summed = sum(part for part in parts if part is not None) if any(p is not None for p in parts) else None
-    return max((v for v in (summed, use.monthly_active_users) if v is not None), default=None)
+    known = [
+        v for v in (use.mau_group_now, summed, use.mau_product, use.monthly_active_users) if v is not None
+    ]
+    return max(known, default=None)
 
 
 def _group_users(use: UseProfile) -> Figure:
+    if use.mau_group_now is not None:
+        return _known(use.mau_group_now)
     today = _users_today(use)
     return Figure(today, today if use.mau_affiliate is not None else None)
 
@@ -105,10 +110,14 @@ def _group_users(use: UseProfile) -> Figure:
 def _frozen_group_users(use: UseProfile) -> Figure:
     if use.mau_group_month_before_release is not None:
         return _known(use.mau_group_month_before_release)
+    if use.mau_licensee_month_before_release is not None:
+        return Figure(use.mau_licensee_month_before_release, None)
     return _undated(use)
 
 
 def _frozen_licensee_users(use: UseProfile) -> Figure:
+    if use.mau_licensee_month_before_release is not None:
+        return _known(use.mau_licensee_month_before_release)
     if use.mau_group_month_before_release is not None:
         return _known(use.mau_group_month_before_release, "the group's users stand in for the licensee's")
     if use.mau_licensee is not None:
@@ -127,11 +136,14 @@ def _undated(use: UseProfile) -> Figure:
 
 
 def _product_users(use: UseProfile) -> Figure:
-    if use.monthly_active_users is not None:
-        return _known(use.monthly_active_users)
+    for value in (use.mau_product, use.monthly_active_users):
+        if value is not None:
+            return _known(value)
     if use.mau_licensee is not None:
         return _known(use.mau_licensee, "the licensee's users stand in for the product's")
-    return Figure(None, None)
+    if use.mau_group_now is not None:
+        return _known(use.mau_group_now, "the group's users stand in for the product's")
+    return Figure(use.mau_feature, None)
 
 
 def _daily_users(use: UseProfile) -> Figure:
@@ -142,7 +154,8 @@ def _daily_users(use: UseProfile) -> Figure:
 
 
 def _money(metric: Metric, use: UseProfile) -> Figure:
-    year, group, month = use.annual_revenue_usd, use.group_revenue_usd, use.monthly_revenue_usd
+    year, group, other = use.annual_revenue_usd, use.group_revenue_usd, use.affiliate_revenue_usd
+    month, recurring = use.monthly_revenue_usd, use.annual_recurring_revenue_usd
     if metric == "employer_monthly_revenue":
         return _known(use.employer_monthly_revenue_usd)
     if metric == "monthly_revenue":
@@ -151,6 +164,8 @@ def _money(metric: Metric, use: UseProfile) -> Figure:
         total = group if group is not None else year
         return _known(None if total is None else total // 12, "a twelfth of the year's revenue stands in")
     if metric == "annual_recurring_revenue":
+        if recurring is not None:
+            return _known(recurring)
         if year is not None:
             return _known(year, "annual revenue stands in for recurring revenue")
         return _known(None if month is None else month * 12, "twelve times the month's revenue stands in")
@@ -158,9 +173,13 @@ def _money(metric: Metric, use: UseProfile) -> Figure:
         if group is not None:
             return _known(group)
         if year is not None:
-            return _known(year, "no affiliates are counted")
+            return _known(year + (other or 0), None if other is not None else "no affiliates are counted")
+        if other is not None and other > 0:
+            return Figure(other, None)
     elif year is not None:
         return _known(year)
     elif group is not None:
         return Figure(None, group)
+    if recurring is not None:
+        return Figure(recurring, None, "recurring revenue is a lower bound")
     return _known(None if month is None else month * 12, "twelve times the month's revenue stands in")

@@ -98,17 +98,21 @@ class Situation:
 
     @cached_property
     def mode(self) -> Mode:
-        """The mode stated; without one the weights are passed on, where that is said, or the use is internal."""
+        """The mode stated, or the widest one that the booleans of `[use]` imply."""
         if self.use.mode is not None:
             return self.use.mode
         if self.use.distributes_weights:
             return "distribute_weights"
+        if self.use.serves_third_parties:
+            return "hosted_service"
         return "internal"
 
     @cached_property
     def mode_assumed(self) -> bool:
         """Nothing said how the model is used, so that `mode` is the narrowest one."""
-        return self.use.mode is None and not self.use.distributes_weights
+        use = self.use
+        stated = use.mode is not None or use.distributes_weights or use.serves_third_parties
+        return not stated and not use.trains_models_on_outputs
 
     @cached_property
     def delivered(self) -> Mode:
@@ -124,13 +128,17 @@ class Situation:
             events = {"hosting"}
         if self.use.distributes_weights:
             events.add("copies")
+        if self.use.serves_third_parties:
+            events.add("hosting")
         return frozenset(events)
 
     @cached_property
     def trains(self) -> bool:
         """Whether another party's outputs or data go into a model."""
-        return self.mode == "train_other_model" or any(
-            ancestor.edge.kind in ("distilled_from", "trained_on") for ancestor in self.ancestors
+        return (
+            self.mode == "train_other_model"
+            or self.use.trains_models_on_outputs
+            or any(ancestor.edge.kind in ("distilled_from", "trained_on") for ancestor in self.ancestors)
         )
 
     @cached_property
@@ -147,7 +155,7 @@ class Situation:
             any(ancestor.edge.kind in _CHANGES for ancestor in self.ancestors)
             or any(ancestor.release is not None and ancestor.release.bases for ancestor in self.ancestors)
             or bool(self.use.modification)
-            or (self.trains and not self.bare_teacher)
+            or (self.trains and not self.bare_teacher and not self.use.trains_models_on_outputs)
             or any(ancestor.edge.kind in ("distilled_from", "trained_on") for ancestor in self.ancestors)
         )
 

@@ -106,6 +106,7 @@ class BusinessClause(_Clause, frozen=True, kw_only=True, tag="business"):
     commercial_only: bool = False
     any_mode: bool = False
     type_unknown: Literal["assume", "unclear", "needs_separate_license"] = "unclear"
+    counts_affiliates: bool = False
 
 
 class DutyClause(_Clause, frozen=True, kw_only=True, tag="duty"):

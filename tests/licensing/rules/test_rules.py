@@ -7,6 +7,7 @@ from freehold.types.ruling import Lineage, LineageEdge
 from freehold.workflows.license.rule import rule_for_model
 
 ASK = "needs_separate_license"
+OVER = {"mode": "hosted_service", "affiliate_revenue_usd": 10**10, "affiliate_runs_maas": True}
 LLAMA3, LLAMA31 = "meta-llama/Meta-Llama-3-8B", "meta-llama/Llama-3.1-8B"
 
 
@@ -32,6 +33,7 @@ def ask(*edges, **use):
     [
         ("tencent/Hunyuan-A13B-Instruct", {"mode": "hosted_service", "seat": "US", "regions": ("KR",)}, "not_allowed"),
         ("tencent/Hunyuan-A13B-Instruct", {"mode": "internal", "seat": "US"}, "allowed"),
+        ("tencent/Hunyuan-A13B-Instruct", {"mode": "internal", "seat": "US", "user_location": "DE"}, "not_allowed"),
         ("meta-llama/Llama-3.3-70B-Instruct", {"mode": "internal", "seat": "DE"}, "allowed"),
         ("meta-llama/Llama-4-Scout-17B-16E", {"mode": "internal", "seat": "DE"}, "not_allowed"),
         ("mistralai/Codestral-22B-v0.1", {"mode": "internal"}, ASK),
@@ -41,9 +43,13 @@ def ask(*edges, **use):
         ("tiiuae/falcon-180B", {"mode": "hosted_service", "product_type": "model_as_a_service"}, ASK),
         ("tiiuae/falcon-180B", {"mode": "hosted_service"}, ASK),
         ("tiiuae/falcon-180B", {"mode": "hosted_service", "product_type": "chatbot"}, "allowed"),
+        ("moonshotai/Kimi-K3", OVER, ASK),
         ("moonshotai/Kimi-K3", {"mode": "internal", "annual_revenue_usd": 10**10}, "allowed"),
         ("Qwen/Qwen3.8-Flash-Next", {"mode": "hosted_service"}, "unclear"),
         ("Qwen/Qwen3.8-Flash-Next", {"mode": "hosted_service", "product_type": "coding_assistant"}, ASK),
+        ("LiquidAI/LFM2-1.2B", {"annual_recurring_revenue_usd": 10**8}, ASK),
+        ("Qwen/Qwen3.8-Flash-Next", {"serves_third_parties": True}, "unclear"),
+        ("meta-llama/Llama-2-7b-hf", {"trains_models_on_outputs": True}, "not_allowed"),
         ("LiquidAI/LFM2-1.2B", {"mode": "internal", "annual_revenue_usd": 10_000_000}, "unclear"),
         ("ai21labs/AI21-Jamba-1.5-Mini", {"mode": "internal", "annual_revenue_usd": 60_000_000}, ASK),
         ("LGAI-EXAONE/K-EXAONE-236B-A23B", {"mode": "hosted_service"}, ASK),

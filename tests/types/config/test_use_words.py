@@ -69,7 +69,12 @@ def test_the_project_file_is_checked_as_well():
     [
         {"domain": "Medical advice", "human_review": True},
         {"domain": "automated_decision_credit, banking"},
-        {"seat": "DE", "parent_seat": "us", "regions": ["EU", "United States", "KR", "DE-BY"]},
+        {
+            "seat": "DE",
+            "parent_seat": "us",
+            "regions": ["EU", "KR", "DE-BY"],
+            "user_location": "United States",
+        },
         {"regions": ["worldwide"]},
         {
             "purpose": "spam classifier labels",

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from freehold.errors import InputError
+from freehold.types.config import UseProfile
 from freehold.workflows.license.cases import answer_case, read_cases
+from freehold.workflows.license.lineage import read_lineage
 
 SHARED = Path(os.environ.get("FREEHOLD_TEST_SHARED") or Path(__file__).parents[4] / "shared")
 CASES = SHARED / "license_cases.json"
@@ -66,3 +68,20 @@ def test_bad_files_and_cases_are_named(tmp_path):
     path.write_text(json.dumps({"cases": [{"id": "a-1", "lineage": [{"role": "parent", "model": "m"}]}]}))
     with pytest.raises(InputError, match="case a-1"):
         answer_case(read_cases(path)[0])
+
+
+def test_a_fact_that_no_field_stands_for_is_named(tmp_path):
+    use = {
+        "mode": "internal",
+        "mau_llama_feature": 5,
+        "has_openai_account": False,
+        "price": "free",
+        "how": None,
+    }
+    case = {"id": "x", "lineage": [{"role": "base", "model": "xai-org/grok-1", "bits": 4}], "use": use}
+    named = [text for text in answer_case(case).assumptions if "is not read" in text]
+    assert [text.partition(" is not read")[0] for text in named] == ['price = "free"', "bits = 4"]
+    path = tmp_path / "lineage.json"
+    path.write_text(json.dumps(case))
+    with pytest.raises(InputError, match='price = "free" is not read'):
+        read_lineage(path, UseProfile())

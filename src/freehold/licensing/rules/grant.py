@@ -173,7 +173,7 @@ class Regions:
         use = situation.use
         places: tuple[str, ...] = () if use.seat is None else (use.seat,)
         if clause.whom == "place_of_use":
-            places += use.regions
+            places += use.regions + (() if use.user_location is None else (use.user_location,))
         hit = next((place for place in places if inside(place, clause.excluded)), None)
         if hit is not None:
             if clause.multimodal_only and _made_text_only(situation):
@@ -233,6 +233,8 @@ class BusinessGates:
                 kinds += [kind, *sorted(business_tags(kind))]
         if use.competes_with_licensor is not None:
             kinds.append("competitor" if use.competes_with_licensor else "not_competitor")
+        if use.affiliate_runs_maas and clause.counts_affiliates:
+            kinds.append("model_as_a_service")
         gated = next((kind for kind in kinds if kind in clause.gated), None)
         if "*" in clause.gated:
             gated = kinds[0] if kinds else "this business"

@@ -88,8 +88,10 @@ class OutputTraining:
             if layer.relation == "weights" and layer.license.scope == "service":
                 yield self._plain(layer, "the terms of this service are only known for training on outputs")
                 continue
-            teaches = layer.relation == "teacher" or (
-                layer.relation == "data" and layer.license.scope == "service"
+            teaches = (
+                layer.relation == "teacher"
+                or (layer.relation == "weights" and situation.use.trains_models_on_outputs)
+                or (layer.relation == "data" and layer.license.scope == "service")
             )
             clause = next((c for c in layer.license.clauses if isinstance(c, OutputsClause)), None)
             if not teaches:
@@ -208,15 +210,15 @@ class Profile:
                 "how it is used is not stated: internal use is assumed, where neither answers of a service nor "
                 "weights reach others"
             )
-        revenue = use.annual_revenue_usd or use.monthly_revenue_usd
+        revenue = use.annual_revenue_usd or use.monthly_revenue_usd or use.annual_recurring_revenue_usd
         if use.commercial is False and revenue and not use.nonprofit:
             yield Assumption("the use is non-commercial although revenue is stated: it earns none of it")
         if use.commercial and use.mode == "personal":
             yield Assumption("the use is commercial although its mode is personal: commercial counts")
         if use.commercial and use.nonprofit:
             yield Assumption("a non-profit with a commercial use counts as commercial")
-        if use.mode == "internal" and use.distributes_weights:
-            yield Assumption("mode says internal, but weights are passed on: the wider reading counts")
+        if use.mode == "internal" and (use.serves_third_parties or use.distributes_weights):
+            yield Assumption("mode says internal, but third parties are served: the wider reading counts")
         if use.then is not None and situation.mode != "train_other_model":
             yield Assumption(f"'then' is {use.then}, but no model is trained: it is not read")
         if situation.mode == "train_other_model" and use.then is None:

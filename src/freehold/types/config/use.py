@@ -24,12 +24,11 @@ Mode = Literal[
 class UseProfile(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who uses the model and for what: the `[use]` table. None means unknown, which is a value of its own.
 
-    Users are monthly active users, money is US dollars: `monthly_active_users` are the product's, the figure that ends
-    in `_month_before_release` is of the calendar month before the release of the model version in question: some
-    licences freeze their threshold at that date. `mode` None is internal use, or passing on the weights where
-    `distributes_weights` says so; next to another mode that widens it. `then` says what becomes of a trained model.
-    `regions` is where the service or the weights are offered or used, `seat` where the licensee is established (ISO
-    country code, or EU), `parent_seat` where its parent is.
+    Users are monthly active users, money is US dollars. Fields that end in `_month_before_release` are figures of the
+    calendar month before the release of the model version in question: some licences freeze their threshold at that
+    date. `mode` None is derived from `distributes_weights` and `serves_third_parties`; next to a mode they widen it.
+    `then` says what becomes of a trained model. `regions` is where the service or the weights are offered, `seat` where
+    the licensee is established (ISO country code, or EU), `parent_seat` where its parent is.
     """
 
     mode: Mode | None = None
@@ -41,17 +40,25 @@ class UseProfile(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seat: str | None = None
     parent_seat: str | None = None
     regions: tuple[str, ...] = ()
+    user_location: str | None = None
     monthly_active_users: int | None = None
+    mau_product: int | None = None
     mau_licensee: int | None = None
     mau_affiliate: int | None = None
+    mau_group_now: int | None = None
     mau_group_month_before_release: int | None = None
+    mau_licensee_month_before_release: int | None = None
+    mau_feature: int | None = None
     dau: int | None = None
     annual_revenue_usd: int | None = None
     group_revenue_usd: int | None = None
+    affiliate_revenue_usd: int | None = None
     monthly_revenue_usd: int | None = None
+    annual_recurring_revenue_usd: int | None = None
     employer_monthly_revenue_usd: int | None = None
     product_type: str | None = None
     business: str | None = None
+    affiliate_runs_maas: bool | None = None
     competes_with_licensor: bool | None = None
     domain: str | None = None
     human_review: bool | None = None
@@ -66,3 +73,5 @@ class UseProfile(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     weights: str | None = None
     accounts: tuple[str, ...] | None = None
     distributes_weights: bool = False
+    serves_third_parties: bool = False
+    trains_models_on_outputs: bool = False

@@ -91,7 +91,7 @@ CLOSED: dict[str, tuple[str, ...]] = {
 OPEN: dict[str, tuple[str, ...]] = {"purpose": PURPOSES, "modification": MODIFICATIONS, "litigation": SUITS}
 """Fields in free words, of which at least one is one of these."""
 
-_PLACE_FIELDS = frozenset({"seat", "parent_seat", "regions"})
+_PLACE_FIELDS = frozenset({"seat", "parent_seat", "regions", "user_location"})
 _DATES = frozenset({"release", "obtained"})
 _TYPES = {field.name: str(field.type) for field in msgspec.structs.fields(UseProfile)}
 

@@ -34,7 +34,7 @@ RENAMED = {
     "served_regions": "regions",
     "claimed_licence": "claimed_license",
     "mau_all_products_month_before_release": "mau_group_month_before_release",
-    "mau_product": "monthly_active_users",
+    "mau_llama_feature": "mau_feature",
 }
 _VERDICTS = {
     "allowed": "allowed",
@@ -44,6 +44,7 @@ _VERDICTS = {
     "unclear": "unclear",
 }
 _USE_FIELDS = frozenset(UseProfile.__struct_fields__)
+_NODE_FIELDS = frozenset({"role", "model", "claimed_licence"})
 _TEXTS = frozenset(
     field.name for field in msgspec.structs.fields(UseProfile) if "str" in str(field.type)
 ) - frozenset({"mode", "then", "regions", "accounts"})
@@ -80,27 +81,50 @@ def read_cases(path: Path) -> list[dict[str, Any]]:
 def answer_case(case: dict[str, Any], *, path: str = "cases") -> CaseAnswer:
     """Rule on one case. Raises `InputError` naming the case when its lineage or use does not fit."""
     name = str(case["id"])
+    facts, nodes = case.get("use") or {}, case.get("lineage") or []
     try:
-        use = use_of(case.get("use") or {})
-        lineage = lineage_of(case.get("lineage") or [], use)
+        use = use_of(facts)
+        lineage = lineage_of(nodes, use)
     except (msgspec.ValidationError, KeyError, TypeError) as error:
         raise InputError(f"case {name}: {error}", path=path) from None
-    return answer_of(name, rule_for_model(lineage.model, use, lineage=lineage))
+    answer = answer_of(name, rule_for_model(lineage.model, use, lineage=lineage))
+    return msgspec.structs.replace(answer, assumptions=[*answer.assumptions, *unread(facts, nodes)])
 
 
 def use_of(fields: dict[str, Any]) -> UseProfile:
-    """A use in the words of a case. Fields without a meaning here are dropped; accounts are collected."""
+    """A use in the words of a case. Facts without a field are left to `unread`; accounts are collected."""
     known: dict[str, Any] = {}
     accounts = []
     for key, value in fields.items():
-        field = RENAMED.get(key, key)
-        if key.startswith("has_") and key.endswith("_account"):
+        field = _field(key)
+        if _is_account(key):
             if value:
                 accounts.append(key.removeprefix("has_").removesuffix("_account"))
             known["accounts"] = tuple(accounts)
         elif field in _USE_FIELDS and value is not None and not (value is False and field in _TEXTS):
             known[field] = _plain(field, value)
     return msgspec.convert(known, UseProfile, strict=False)
+
+
+def unread(use: dict[str, Any], nodes: list[dict[str, Any]]) -> list[str]:
+    """Each stated fact of a use or of a lineage's nodes that no field stands for: none is dropped in silence."""
+    facts = [
+        *((key, value) for key, value in use.items() if not (_is_account(key) or _field(key) in _USE_FIELDS)),
+        *((key, value) for node in nodes for key, value in node.items() if key not in _NODE_FIELDS),
+    ]
+    return [
+        f"{key} = {msgspec.json.encode(value).decode()} is not read: no rule asks for a fact of this name"
+        for key, value in facts
+        if value is not None
+    ]
+
+
+def _field(key: str) -> str:
+    return RENAMED.get(key, key)
+
+
+def _is_account(key: str) -> bool:
+    return key.startswith("has_") and key.endswith("_account")
 
 
 def _plain(field: str, value: Any) -> Any:

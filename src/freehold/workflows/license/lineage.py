@@ -19,7 +19,7 @@ from freehold.catalog.releases import releases_of
 from freehold.errors import InputError, MissingExtraError
 from freehold.types.config import UseProfile
 from freehold.types.ruling import OWN_MARK, EdgeKind, Lineage, LineageEdge
-from freehold.workflows.license.cases import lineage_of, use_of
+from freehold.workflows.license.cases import lineage_of, unread, use_of
 
 _WEIGHTS = frozenset({".safetensors", ".gguf", ".bin", ".pt", ".pth", ".onnx"})
 _CARD_RELATIONS: dict[str, EdgeKind] = {
@@ -99,6 +99,10 @@ def _from_table(data: dict[str, Any], path: Path, use: UseProfile) -> ReadLineag
     if "edges" in data:
         return ReadLineage(msgspec.convert(data, Lineage), None)
     if "lineage" in data:
+        if missed := unread(data.get("use") or {}, data["lineage"]):
+            raise InputError(
+                missed[0], path=str(path), hint="freehold settings --keys use lists the keys of a use"
+            )
         own_use = use_of(data["use"]) if "use" in data else None
         return ReadLineage(lineage_of(data["lineage"], own_use or use), own_use)
     if "base_model_name_or_path" in data:
