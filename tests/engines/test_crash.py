@@ -21,8 +21,6 @@ from freehold.engines import crash
         ),
         (-6, ["terminate called after throwing", "what(): std::bad_alloc"], False, "out of memory: what()"),
         (1, ["error: no such tensor", "done"], False, "it exited with code 1: error: no such tensor"),
-        (3, ["last words"], False, "it exited with code 3: last words"),
-        (0, ["last words"], False, "it exited with code 0"),
         (
             1,
             [

@@ -1,10 +1,15 @@
 """The table of engines: each keeps the contract before a start, and a session starts and stops it."""
 
+import os
+
 import pytest
 
 from freehold import engines
+from freehold.engines.cores import usable_cores
+from freehold.engines.echo.options import EchoOptions
 from freehold.engines.engine import ENGINES, Presence, check
 from freehold.engines.llamacpp import native
+from freehold.engines.options import read
 from freehold.errors import EngineError, MissingExtraError, UsageError
 from freehold.settings import load
 from freehold.types.endpoint import ServePlan
@@ -93,3 +98,22 @@ async def test_a_plan_is_checked_before_its_engine_starts(settings, tmp_path):
     plan = ServePlan(engine="echo", model="m", options={"failure_rate": 2})
     with pytest.raises(UsageError, match="failure_rate is 2"):
         await engines.start(plan, log_dir=tmp_path, name="mine", settings=settings).start()
+
+
+def test_options_become_a_record():
+    assert read({"delay_ms": 5}, EchoOptions, "echo") == EchoOptions(delay_ms=5)
+
+
+@pytest.mark.parametrize("options", [{"delay_mss": 5}, {"delay_ms": "soon"}])
+def test_a_wrong_name_or_type_names_engine_and_option(options):
+    with pytest.raises(UsageError, match=r"engine echo: .*delay_ms"):
+        read(options, EchoOptions, "echo")
+
+
+def test_it_is_what_this_process_may_run_on(monkeypatch):
+    assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3}, raising=False)
+    assert usable_cores() == 1
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert usable_cores() == 1

@@ -34,11 +34,6 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 
 
 @pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture
 def child(tmp_path):
     """A supervised child: ``child(before)`` runs `before` in it ahead of its server."""
     state = tmp_path / "starts"

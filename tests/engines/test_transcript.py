@@ -1,8 +1,11 @@
-"""What is learned of an answer from each engine's own way to tell it."""
+"""Probes of an engine, and what is learned of an answer from each engine."""
 
+import aiohttp
 import pytest
 from aiohttp import web
+from tests.engines.conftest import serving
 
+from freehold.engines import probe
 from freehold.engines.transcript import transcript
 from freehold.errors import UpstreamError
 from freehold.types.endpoint import Capabilities, Endpoint, ServedModel
@@ -19,9 +22,8 @@ def answer(**changes):
 
 
 @pytest.fixture
-async def ask(anyio_backend):
+def ask():
     """``ask(engine, replies, **capabilities)``: the transcript, and what was asked by path."""
-    runners = []
 
     async def run(engine, replies, **capabilities):
         asked = {}
@@ -31,24 +33,18 @@ async def ask(anyio_backend):
             found = replies.get(request.path)
             return web.json_response(found) if found is not None else web.Response(status=500, text="broken")
 
-        app = web.Application()
-        app.router.add_post("/{path:.*}", reply)
-        runners.append(web.AppRunner(app, shutdown_timeout=0.5))
-        await runners[-1].setup()
-        await web.TCPSite(runners[-1], "127.0.0.1", 0).start()
-        endpoint = Endpoint(
-            name="e",
-            engine=engine,
-            base_url=f"http://127.0.0.1:{runners[-1].addresses[0][1]}",
-            models=(ServedModel(name="m", upstream_name="there", extra_body={"lora": 1}),),
-            capabilities=Capabilities(**capabilities),
-            context_tokens=512,
-        )
-        return await transcript(endpoint, "m", MESSAGES, max_tokens=5), asked
+        async with serving(reply) as url:
+            endpoint = Endpoint(
+                name="e",
+                engine=engine,
+                base_url=url,
+                models=(ServedModel(name="m", upstream_name="there", extra_body={"lora": 1}),),
+                capabilities=Capabilities(**capabilities),
+                context_tokens=512,
+            )
+            return await transcript(endpoint, "m", MESSAGES, max_tokens=5), asked
 
-    yield run
-    for runner in runners:
-        await runner.cleanup()
+    return run
 
 
 async def test_llama_cpp_tells_ids_by_its_template_and_tokenizer(ask):
@@ -82,3 +78,51 @@ async def test_an_engine_that_promises_nothing_tells_text_alone(ask):
 async def test_an_error_names_the_address_and_what_was_said(ask):
     with pytest.raises(UpstreamError, match=r"/v1/chat/completions answered 500: broken"):
         await ask("remote", {})
+
+
+@pytest.fixture
+async def server(anyio_backend):
+    """``(answers, url, bodies)``: a path's status and body, the server's address, what it was sent."""
+    answers, bodies = {}, []
+
+    async def answer(request):
+        if request.method == "POST":
+            bodies.append(await request.json())
+        status, text = answers.get(request.path, (404, "not here"))
+        return web.Response(status=status, text=text)
+
+    async with serving(answer) as url:
+        yield answers, url, bodies
+
+
+async def test_alive_is_a_good_answer_with_json(server):
+    answers, url, _ = server
+    assert not await probe.alive(f"{url}/health")
+    answers["/health"] = (200, "not json")
+    assert not await probe.alive(f"{url}/health")
+    answers["/health"] = (200, "{}")
+    assert await probe.alive(f"{url}/health")
+    assert not await probe.alive("http://127.0.0.1:9/health", seconds=2)
+
+
+async def test_a_completion_is_one_token_and_an_embedding_one_text(server):
+    answers, url, bodies = server
+    answers["/v1/chat/completions"] = answers["/v1/embeddings"] = (200, "{}")
+    await probe.complete(url, "m", seconds=5)
+    await probe.complete(url, "m", path="/v1/embeddings", seconds=5)
+    assert bodies[0]["max_tokens"] == 1 and bodies[0]["messages"][0]["role"] == "user"
+    assert bodies[1] == {"model": "m", "input": "Hi"}
+
+
+@pytest.mark.parametrize(("status", "retry"), [(503, True), (429, True), (400, False), (404, False)])
+async def test_an_engine_that_loads_is_asked_again_and_one_that_refuses_is_not(server, status, retry):
+    answers, url, _ = server
+    answers["/v1/chat/completions"] = (status, "why" * 200)
+    with pytest.raises(probe.ProbeError, match=f"^{status}: why") as caught:
+        await probe.complete(url, "m", seconds=5)
+    assert caught.value.retry is retry and len(str(caught.value)) < 320
+
+
+async def test_nothing_there_is_an_error_of_the_connection():
+    with pytest.raises(aiohttp.ClientError):
+        await probe.complete("http://127.0.0.1:9", "m", seconds=2)

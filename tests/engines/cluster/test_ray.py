@@ -37,11 +37,6 @@ ASK = {"messages": [{"role": "user", "content": "Where is my order?"}], "max_tok
 
 
 @pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 def cluster():
     """Two nodes with room for two replicas each; the first is the head."""
     os.environ.update(cluster_ray.QUIET)

@@ -117,21 +117,6 @@ async def test_log_probabilities_are_those_of_the_labels(client_for):
     assert bytes(token["bytes"]).decode() == "track"
 
 
-async def test_tokens_join_to_the_answer_and_alternatives_fit_in_their_place(client_for):
-    client = await client_for(answer="json", fields=(INTENT, TONES))
-    body = await answer(client, "cancel it please", logprobs=True, top_logprobs=3)
-    choice = body["choices"][0]
-    entries = choice["logprobs"]["content"]
-    assert "".join(one["token"] for one in entries) == choice["message"]["content"]
-    assert body["usage"]["completion_tokens"] == len(entries) == 2
-    for other in entries[0]["top_logprobs"]:
-        assert json.loads(other["token"] + entries[1]["token"])
-    for other in entries[1]["top_logprobs"]:
-        assert json.loads(entries[0]["token"] + other["token"])
-    joint = sum(one["logprob"] for one in entries)
-    assert math.exp(joint) == pytest.approx(body["freehold"]["probability"], abs=1e-5)
-
-
 @pytest.mark.parametrize(
     "text, tokens", [("cancel it please", ['["polite"', ', "angry"', ', "short"]']), ("where", ["[]"])]
 )
@@ -148,7 +133,7 @@ async def test_a_limit_of_tokens_cuts_between_them_and_a_stop_where_it_stands(cl
     choice = body["choices"][0]
     assert choice["finish_reason"] == "length" and body["usage"]["completion_tokens"] == 2
     assert choice["message"]["content"].startswith('{"intent": "cancel", "urgency": ')
-    stopped = await answer(client, "cancel it", stop=['", "urg'])
+    stopped = await answer(client, "cancel it", stop=["nothing", '", "urg'])
     assert stopped["choices"][0]["message"]["content"] == '{"intent": "cancel'
     assert stopped["choices"][0]["finish_reason"] == "stop"
 
@@ -180,12 +165,8 @@ async def test_a_text_beyond_the_context_is_an_error(client_for):
     [
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "calls no tools"),
         ({"n": 2}, "n must be 1"),
-        ({"logit_bias": {"1": 5}}, "logit_bias"),
-        ({"messages": []}, "one message at least"),
         ({"messages": "hello"}, "must be a list"),
-        ({"messages": [{"content": "x"}]}, "must be an object with a role"),
         ({"messages": [{"role": "system", "content": "x"}]}, "no user's"),
-        ({"messages": [{"role": "user", "content": 7}]}, "a text or a list of parts"),
         (
             {
                 "messages": [
@@ -195,12 +176,9 @@ async def test_a_text_beyond_the_context_is_an_error(client_for):
             "'image_url', and an encoder reads text",
         ),
         ({"max_tokens": 0}, "max_tokens must be a number"),
-        ({"max_tokens": "9"}, "max_tokens must be a number"),
         ({"top_logprobs": 3}, "needs logprobs"),
         ({"logprobs": True, "top_logprobs": 21}, "from 0 to 20"),
-        ({"stop": [""]}, "stop must be"),
         ({"response_format": {"type": "json_object"}}, "answers with a label"),
-        ({"response_format": "json"}, "response_format must be an object"),
     ],
 )
 async def test_what_cannot_be_done_is_refused_in_words(client_for, change, message):
@@ -236,14 +214,6 @@ async def test_an_empty_message_and_half_a_surrogate_pair_are_answered(client_fo
     assert marks["usage"]["prompt_tokens"] == 3
 
 
-@pytest.mark.parametrize("data", [b"{not json", b"[1]", b"\xff\xfe", b"[" * 100_000])
-async def test_a_body_that_is_not_a_json_object_is_an_error(client_for, data):
-    client = await client_for()
-    reply = await client.post(CHAT, data=data)
-    assert reply.status == 400
-    await answer(client, "where")
-
-
 async def test_embeddings_as_numbers_and_as_base64(client_for):
     client = await client_for()
     asked = {"model": "m", "input": ["order", "refund now", "order"]}
@@ -267,10 +237,8 @@ async def test_embeddings_as_numbers_and_as_base64(client_for):
         ({"dimensions": 8}, "not trained to be shortened"),
         ({"encoding_format": "int8"}, "float or base64"),
         ({"input": []}, "a text or a list"),
-        ({"input": ""}, "not empty"),
         ({"input": [1, 2]}, "token ids"),
         ({"input": ["x"] * 2049}, "may have 2048"),
-        ({"input": {"text": "x"}}, "a text or a list"),
     ],
 )
 async def test_embeddings_that_cannot_be_had_are_refused(client_for, change, message):

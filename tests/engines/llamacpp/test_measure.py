@@ -4,6 +4,7 @@ import contextlib
 
 import pytest
 from aiohttp import web
+from tests.engines.conftest import serving
 
 from freehold.engines.llamacpp import measure
 from freehold.errors import EngineError
@@ -24,24 +25,18 @@ async def engines(monkeypatch, anyio_backend):
         asked.append(body)
         return web.json_response({"timings": timings[body["model"]].pop(0)} if timings else {"no": "timings"})
 
-    app = web.Application()
-    app.router.add_post("/v1/chat/completions", answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.5)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-
     @contextlib.asynccontextmanager
     async def start(plan, **_):
         started.append(plan)
         yield Endpoint(
-            name=plan.model, engine="llamacpp", base_url=f"http://127.0.0.1:{runner.addresses[0][1]}",
+            name=plan.model, engine="llamacpp", base_url=url,
             models=(ServedModel(name=plan.model, upstream_name=plan.model),), capabilities=Capabilities(),
             context_tokens=512,
         )  # fmt: skip
 
     monkeypatch.setattr(measure, "start", start)
-    yield asked, started, timings
-    await runner.cleanup()
+    async with serving(answer) as url:
+        yield asked, started, timings
 
 
 def took(prompt, completion):

