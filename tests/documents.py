@@ -1,24 +1,15 @@
 """What `--json` prints, held against its schema: every document of every test, by a fixture of `tests/conftest.py`."""
 
 import functools
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 from jsonschema import Draft202012Validator
+from tests.source import ROOT, script  # noqa: F401
 
-ROOT = Path(__file__).resolve().parents[1]
 
-
-@functools.cache
 def schemas():
     """`scripts/schemas.py`, which makes the schemas."""
-    spec = importlib.util.spec_from_file_location("schemas", ROOT / "scripts" / "schemas.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return script("schemas.py")
 
 
 @functools.cache

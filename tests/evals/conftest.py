@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from tests.engines.conftest import serving
 
 from freehold.types.dataset import Message, Sample
 from freehold.types.endpoint import Capabilities, Endpoint
@@ -88,23 +89,11 @@ async def loopback(
     reply: Reply, *, streaming: bool = True, finish_reason: str = "stop"
 ) -> AsyncIterator[Loopback]:
     server = Loopback(reply, streaming=streaming, finish_reason=finish_reason)
-    app = web.Application()
-    app.router.add_post("/v1/chat/completions", server.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    server.endpoint = Endpoint(
-        name="loopback",
-        engine="remote",
-        base_url=f"http://127.0.0.1:{port}",
-        capabilities=Capabilities(streaming=streaming),
-    )
-    try:
+    async with serving(server.handle) as url:
+        server.endpoint = Endpoint(
+            name="loopback", engine="remote", base_url=url, capabilities=Capabilities(streaming=streaming)
+        )
         yield server
-    finally:
-        await runner.cleanup()
 
 
 @pytest.fixture

@@ -291,14 +291,6 @@ def test_filter_and_metric_are_named_together_in_either_order(tmp_path):
     assert raised.value.hint.endswith("::strict::f1")
 
 
-def test_an_unknown_name_says_what_there_is(tmp_path):
-    path = saved_rows(tmp_path / "samples_x.jsonl", [row(0, acc=1.0, acc_norm=0.0)])
-    with pytest.raises(
-        InputError, match=r"no accnorm among its filters \(none\) and metrics \(acc, acc_norm\)"
-    ):
-        scores_of(f"{path}::accnorm")
-
-
 def test_a_folder_of_subtasks_is_read_as_one(tmp_path):
     model = tmp_path / "runs" / "smollm2"
     saved_rows(model / "samples_mmlu_law_2026-11-25T10-00-00.000001.jsonl", [row(0, acc=0.0)])

@@ -190,14 +190,3 @@ def test_the_same_answer_gets_the_same_score(name):
 def test_unknown_options_are_errors(name):
     with pytest.raises(ConfigError, match="unknown option no_such_option"):
         make(name, {**options_of(name), "no_such_option": 1})
-
-
-def test_unknown_names_are_named_with_the_nearest():
-    with pytest.raises(ConfigError) as raised:
-        make("lable")
-    assert raised.value.hint == "did you mean label?"
-    with pytest.raises(ConfigError) as raised:
-        make("json_fields", {"feilds": []})
-    assert raised.value.hint == "did you mean fields?"
-    with pytest.raises(ConfigError, match="option anywhere"):
-        make("label", {"anywhere": "perhaps"})

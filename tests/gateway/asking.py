@@ -4,6 +4,8 @@ import json
 import urllib.error
 import urllib.request
 
+import anthropic
+import ollama
 import openai
 import pytest
 from tests.gateway.loopback import ANSWER, eventually
@@ -57,6 +59,31 @@ def _close_clients():
     yield
     while _clients:
         _clients.pop().close()
+
+
+@pytest.fixture(scope="module")
+def served(shared):
+    """The gateway that the vendors' clients below ask: a module may give its own."""
+    return shared
+
+
+@pytest.fixture
+def gpt(served):
+    with openai.OpenAI(base_url=f"{served.base_url}/v1", api_key="x", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def claude(served):
+    with anthropic.Anthropic(base_url=served.base_url, api_key="x", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def llama(served):
+    client = ollama.Client(host=served.base_url)
+    yield client
+    client._client.close()
 
 
 def metric(running, name, *, key=None):

@@ -1,25 +1,29 @@
 """A fake upstream on loopback for all of the gateway's tests, and clients that are closed."""
 
-import os
-import secrets
-
 import pytest
-import sqlalchemy
-from tests.gateway.asking import _close_clients  # noqa: F401
-from tests.gateway.loopback import _upstream, shared, upstream  # noqa: F401
+from tests.gateway.asking import _close_clients, claude, gpt, llama, served  # noqa: F401
+from tests.gateway.loopback import FakeUpstream, _upstream, shared, upstream  # noqa: F401
+from tests.gateway.vendor import vendor  # noqa: F401
+from tests.store.conftest import postgres
 
 
 @pytest.fixture
 def database():
-    """A database of its own on the server of ``FREEHOLD_TEST_POSTGRES_URL``."""
-    server = os.environ.get("FREEHOLD_TEST_POSTGRES_URL")
-    if not server:
-        pytest.skip("FREEHOLD_TEST_POSTGRES_URL names no PostgreSQL server")
-    name = f"freehold_test_{secrets.token_hex(6)}"
-    admin = sqlalchemy.create_engine(server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(sqlalchemy.text(f"CREATE DATABASE {name}"))
-    yield sqlalchemy.make_url(server).set(database=name).render_as_string(hide_password=False)
-    with admin.connect() as connection:
-        connection.execute(sqlalchemy.text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+    with postgres() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def candidate():
+    """A second upstream, for the candidates of a module's routes."""
+    fake = FakeUpstream()
+    yield fake
+    fake.close()
+
+
+@pytest.fixture(autouse=True)
+def _reset_candidate(request):
+    """Each test that asks the candidate finds it, and the incumbent, as they began."""
+    if "candidate" in request.fixturenames:
+        request.getfixturevalue("candidate").reset()
+        request.getfixturevalue("upstream")

@@ -45,7 +45,7 @@ def raw(running, data, *, timeout=5.0):
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/chat/completions", "/v1/responses", "/v1/messages", "/api/chat"],
+    ["/v1/chat/completions", "/api/chat"],
 )
 @pytest.mark.parametrize(
     "body",

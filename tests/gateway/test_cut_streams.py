@@ -1,17 +1,31 @@
-"""A stream that breaks off anywhere is an error to the real clients of every API: half an answer never looks whole."""
+"""Hostile and failing upstreams: half an answer never looks whole, and what goes wrong is told or passed over."""
 
 import asyncio
 import json
 import random
+from datetime import UTC, datetime
 
 import anthropic
 import ollama
 import openai
 import pytest
 from aiohttp import web
-from tests.gateway.loopback import gateway, stream_of
+from msgspec.structs import replace
+from tests.gateway.asking import QUESTION, client, metric, post
+from tests.gateway.loopback import (
+    ANSWER,
+    FakeUpstream,
+    eventually,
+    gateway,
+    plain,
+    stream,
+    stream_of,
+    trace_of,
+)
 
-from freehold.types.endpoint import Capabilities, Endpoint, ServedModel
+from freehold.store import open_store
+from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint, ServedModel
+from freehold.types.route import Route, Target
 
 pytestmark = pytest.mark.process
 
@@ -150,3 +164,124 @@ def test_half_an_answer_is_an_error_to_the_client(cutting, upstream, client, mod
         ):
             "".join(client(cutting.base_url, model))
         cuts.pop()
+
+
+def test_an_endpoint_that_goes_leaves_its_routes_to_the_others(upstream, tmp_path):
+    other = FakeUpstream()
+    try:
+        own = Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url)
+        away = Endpoint(name="away", engine="remote", base_url=other.base_url)
+        route = Route(
+            name="r",
+            model="m",
+            incumbent=Target(endpoint="incumbent"),
+            candidate=Target(endpoint="away"),
+            state="promoted",
+        )
+        with gateway(upstream, tmp_path, endpoints=(own, away)) as running:
+            with open_store(running.config.store_url) as store:
+                store.save_route(route, who="test", at=datetime.now(UTC), why="test")
+            eventually(lambda: post(running, QUESTION)[0] == 200 and other.seen)
+            running.update(replace(running.config, endpoints=(own,)))
+            eventually(lambda: post(running, QUESTION)[0] == 200 and upstream.seen)
+            assert metric(running, "freehold_fallbacks_total") >= 0
+            running.update(replace(running.config, endpoints=(away,)))
+            eventually(lambda: post(running, QUESTION)[0] == 404)
+            with pytest.raises(openai.NotFoundError, match="does not exist here"):
+                client(running).chat.completions.create(**QUESTION)
+    finally:
+        other.close()
+
+
+@pytest.mark.parametrize(
+    "size",
+    [1, 5],
+)
+@pytest.mark.parametrize(
+    "empty_line",
+    [b"\r\n\r\n", b"\r\r", b"\n\r\n"],
+)
+def test_a_stream_is_read_whole_wherever_its_pieces_end_and_however_its_lines_do(
+    shared, upstream, size, empty_line
+):
+    whole = b"".join(stream_of("on", " its", " way", usage=True)).replace(b"\n\n", empty_line)
+    pieces = [whole[place : place + size] for place in range(0, len(whole), size)]
+    upstream.answer = lambda seen: stream(pieces)
+    ask = {"model": "m", "max_tokens": 5, "messages": QUESTION["messages"], "stream": True}
+    for path in ("/v1/messages", "/api/chat", "/v1/chat/completions"):
+        _, headers, body = post(shared, ask, path=path)
+        trace = trace_of(shared, headers["x-freehold-trace-id"])
+        assert trace.response["choices"][0]["message"]["content"] == "on its way"
+        assert trace.completeness == "complete" and trace.usage.completion_tokens == 3
+        if path == "/v1/messages":
+            told = [json.loads(line[6:]) for line in body.splitlines() if line.startswith(b"data: ")]
+            said = [one["delta"].get("text", "") for one in told if one["type"] == "content_block_delta"]
+            assert "".join(said) == "on its way" and told[-1]["type"] == "message_stop"
+        elif path == "/api/chat":
+            lines = [json.loads(line) for line in body.splitlines()]
+            assert "".join(one["message"]["content"] for one in lines) == "on its way" and lines[-1]["done"]
+
+
+def test_a_redirect_to_another_host_reaches_it_with_nothing(upstream, tmp_path):
+    stranger = FakeUpstream()
+    visits = []
+
+    def visited(seen):
+        visits.append((seen.method, seen.place, seen.headers))
+        return plain(ANSWER)
+
+    stranger.answer = visited
+    sent = {"authorization": "Bearer sk-theirs", "x-api-key": "sk-theirs", "openai-organization": "org"}
+    asked = {**QUESTION, "max_tokens": 5}
+    own = Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url, models=ANY_SERVED)
+    changes = {"endpoints": (own,), "others_to": "incumbent", "retries": 0, "breaker_failures": 999}
+    try:
+        with gateway(upstream, tmp_path, **changes) as running:
+            for status in (301, 302, 303, 307, 308):
+                upstream.answer = lambda seen, status=status: plain(
+                    b"", status=status, headers={"location": f"{stranger.base_url}{seen.path}"}
+                )
+                for path in (
+                    "/v1/chat/completions",
+                    "/v1/messages",
+                    "/api/chat",
+                    "/v1/responses",
+                    "/v1/files",
+                ):
+                    for stream in (False, True):
+                        about = {"model": "m", "input": "x"} if path == "/v1/responses" else asked
+                        got, headers, body = post(
+                            running, {**about, "stream": stream}, path=path, headers=sent
+                        )
+                        assert got == 502 and "location" not in headers, (path, body)
+            assert upstream.seen and not visits
+    finally:
+        stranger.close()
+
+
+def test_an_error_under_the_status_200_is_passed_over_where_another_endpoint_can_answer(upstream, tmp_path):
+    error = json.dumps({"error": {"message": "Provider returned error", "code": 502}}).encode()
+    spare = FakeUpstream()
+    spare.answer = lambda seen: stream(stream_of("on")) if seen.json.get("stream") else plain(ANSWER)
+    upstream.answer = lambda seen: (
+        stream([b"data: " + error + b"\n\n"]) if seen.json.get("stream") else plain(error)
+    )
+    endpoints = tuple(
+        Endpoint(name=name, engine="remote", base_url=url, models=ANY_SERVED)
+        for name, url in (("incumbent", upstream.base_url), ("spare", spare.base_url))
+    )
+    route = Route(
+        name="r", model="m", incumbent=Target(endpoint="incumbent"), fallback=(Target(endpoint="spare"),)
+    )
+    changes = {"endpoints": endpoints, "routes": (route,), "retries": 0, "breaker_failures": 99}
+    try:
+        with gateway(upstream, tmp_path, **changes) as running:
+            for path in ("/v1/chat/completions", "/v1/messages"):
+                for streamed in (False, True):
+                    asked = {**QUESTION, "max_tokens": 5, "stream": streamed}
+                    status, headers, body = post(running, asked, path=path)
+                    assert status == 200 and b"on" in body and b"error" not in body
+                    assert headers["x-freehold-arm"] == "fallback"
+            assert metric(running, 'freehold_fallbacks_total{route="r",why="failure"}') == 4
+    finally:
+        spare.close()

@@ -4,26 +4,21 @@ import importlib.util
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from tests.gateway.loopback import gateway
+from tests.source import ROOT, script
 
 from freehold.gateway import feedback, pages
 from freehold.gateway.config import ApiKey
 from freehold.gateway.limits.keys import hash_of, new_key
 from freehold.types.route import Route, Target
 
-ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / "docs" / "reference" / "openapi.json"
 
 
 def made():
-    spec = importlib.util.spec_from_file_location("openapi", ROOT / "scripts" / "openapi.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # msgspec looks annotations up by the module's name
-    spec.loader.exec_module(module)
-    return module
+    return script("openapi.py")
 
 
 def test_what_is_published_is_up_to_date():

@@ -1,16 +1,16 @@
 """What a gateway answers itself: health, models, attributions, metrics."""
 
+import itertools
 import json
 import time
 import urllib.error
 import urllib.request
 
 import anthropic
-import ollama
 import openai
 import pytest
 from tests.gateway.asking import QUESTION, client, get, post, ready
-from tests.gateway.loopback import ANSWER, eventually, gateway, plain
+from tests.gateway.loopback import ANSWER, eventually, gateway, plain, trace_of
 from tests.gateway.proxy.mixtures import own, rule_for
 
 from freehold import __version__
@@ -18,9 +18,13 @@ from freehold.gateway.config import ApiKey
 from freehold.gateway.http.health import Health
 from freehold.gateway.limits.keys import hash_of
 from freehold.gateway.pages import unanswered
+from freehold.gateway.proxy.relay import ARM_HEADER
 from freehold.gateway.serve import free_port
+from freehold.store import open_store
+from freehold.store.search.finding import search
 from freehold.types.endpoint import ANY_SERVED, Endpoint, ServedModel
 from freehold.types.route import Route, Target
+from freehold.types.trace_search import TraceQuery
 
 pytestmark = pytest.mark.process
 
@@ -33,13 +37,6 @@ def test_models_health_ready_metrics(shared, upstream):
     text = get(shared, "/metrics").decode()
     assert 'freehold_requests_total{arm="incumbent",endpoint="incumbent",route="",status="200"}' in text
     assert "freehold_in_flight 0.0" in text
-
-
-@pytest.fixture
-def llama(shared):
-    client = ollama.Client(host=shared.base_url)
-    yield client
-    client._client.close()
 
 
 def test_ollama_lists_and_shows(llama, shared):
@@ -62,14 +59,6 @@ def test_licences_and_one_model_are_told_as_each_client_reads_them(upstream, tmp
             with pytest.raises(anthropic.NotFoundError) as error:
                 client.models.retrieve("Some/Other")
         assert error.value.body["error"]["type"] == "not_found_error"
-
-
-def test_who_opens_the_address_is_told_where_to_ask(shared):
-    for method in ("GET", "HEAD"):  # Ollama's command line asks with HEAD
-        request = urllib.request.Request(f"{shared.base_url}/", method=method)
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            assert answer.status == 200
-            assert (b"/v1" in answer.read()) == (method == "GET")
 
 
 def test_a_key_is_told_of_the_models_it_may_ask_for_only(upstream, tmp_path):
@@ -206,3 +195,106 @@ def test_a_wrong_key_of_the_incumbent_is_not_ready(upstream, tmp_path, monkeypat
     with gateway(upstream, tmp_path, endpoints=(endpoint,)) as running:
         status, told = readiness(running)
         assert status == 503 and told["why"] == {"incumbent": "it refuses the key in READY_KEY (401)"}
+
+
+@pytest.fixture(scope="module")
+def seen(_upstream, candidate, tmp_path_factory):
+    endpoints = (
+        Endpoint(name="incumbent", engine="remote", base_url=_upstream.base_url, models=ANY_SERVED),
+        Endpoint(name="own", engine="remote", base_url=candidate.base_url),
+    )
+    sides = {"incumbent": Target(endpoint="incumbent"), "candidate": Target(endpoint="own")}
+    routes = (
+        Route(name="half", model="half", state="canary", canary_share=0.5, sticky="user", **sides),
+        Route(name="all", model="all", state="promoted", **sides),
+    )
+    folder = tmp_path_factory.mktemp("seen")
+    with gateway(_upstream, folder, endpoints=endpoints, routes=routes, workers=2) as running:
+        yield running
+
+
+def asked(model, **more):
+    return {**QUESTION, "model": model, **more}
+
+
+MESSAGES = {"model": "all", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+ASKED = {
+    "/v1/chat/completions": asked("all"),
+    "/v1/messages": MESSAGES,
+    "/v1/responses": {"model": "all", "input": "hi"},
+    "/api/chat": asked("all", stream=False),
+}
+
+
+@pytest.mark.parametrize("path", ASKED)
+def test_an_answer_says_whose_it_is_in_every_api(seen, upstream, candidate, path):
+    status, headers, _ = post(seen, ASKED[path], path=path)
+    assert (status, headers[ARM_HEADER]) == (200, "candidate")
+    status, headers, _ = post(seen, {**ASKED[path], "model": "m"}, path=path)
+    assert (status, headers[ARM_HEADER]) == (200, "incumbent")
+    _, headers, _ = post(seen, ASKED[path], path=path, headers={ARM_HEADER: "off"})
+    assert ARM_HEADER not in headers
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x-request-id", "apim-request-id"],
+)
+def test_a_trace_is_found_by_what_the_upstream_calls_it(seen, upstream, name):
+    upstream.answer = lambda seen: plain(ANSWER, headers={name: f"req-{name}"})
+    _, headers, _ = post(seen, asked("m", user="ada"))
+    trace = trace_of(seen, headers["x-freehold-trace-id"])
+    assert trace.upstream_id == f"req-{name}"
+
+    def found():
+        with open_store(seen.config.store_url) as store:
+            query = TraceQuery(upstream_id=f"req-{name}", user="ada", text="way", status="200")
+            return search(store.database, query).traces
+
+    (one,) = eventually(found)
+    assert (one.id, one.endpoint, one.user) == (trace.id, "incumbent", "ada")
+
+
+def test_a_request_without_a_user_stays_on_its_conversations_arm(seen, upstream, candidate):
+    arms = []
+    for number in range(12):
+        said = [{"role": "user", "content": f"conversation {number}"}]
+        turns = []
+        for _ in range(4):
+            turns.append(post(seen, asked("half", messages=said))[1][ARM_HEADER])
+            said = [*said, {"role": "assistant", "content": "yes"}, {"role": "user", "content": "and?"}]
+        assert len(set(turns)) == 1
+        arms.append(turns[0])
+    assert set(arms) == {"incumbent", "candidate"}
+    named = {post(seen, asked("half", user="ada"))[1][ARM_HEADER] for _ in range(4)}
+    assert len(named) == 1
+    text = get(seen, "/metrics").decode()
+    # The other worker's numbers are a second late.
+    eventually(
+        lambda: 'freehold_requests_without_user_total{route="half"} 48.0' in get(seen, "/metrics").decode()
+    )
+    log = seen.log.read_text()
+    assert 1 <= log.count("sticky by") <= 2 and text  # once a worker
+
+
+def test_the_metrics_say_who_asked_for_what_and_what_it_cost(seen, upstream):
+    upstream.answer = lambda seen: plain({**ANSWER, "model": "gpt-4o-mini"})
+    for _ in itertools.repeat(None, 5):
+        post(seen, asked("gpt-4o-mini"))
+
+    def told():
+        lines = get(seen, "/metrics").decode().splitlines()
+        return all(
+            line in lines
+            for line in (
+                'freehold_model_requests_total{arm="incumbent",key="",model="gpt-4o-mini",route="",status="200"} 5.0',
+                'freehold_tokens_total{arm="incumbent",direction="prompt",key="",model="gpt-4o-mini",route=""} 45.0',
+                'freehold_route_state{route="half",state="canary"} 1.0',
+                'freehold_route_candidate_share{route="all"} 1.0',
+            )
+        )
+
+    eventually(told)
+    text = get(seen, "/metrics").decode()
+    assert 'freehold_cost_usd_total{arm="incumbent",key="",model="gpt-4o-mini",route=""}' in text
+    assert "freehold_config_info{version=" in text and "freehold_config_since_seconds 1" in text

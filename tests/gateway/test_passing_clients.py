@@ -11,24 +11,11 @@ import pytest
 import websockets
 from tests.gateway.asking import get, metric, post
 from tests.gateway.loopback import eventually, gateway
-from tests.gateway.vendor import AUDIO, Vendor
+from tests.gateway.vendor import AUDIO, incumbent
 
-from freehold.types.endpoint import Endpoint, ServedModel
+from freehold.types.endpoint import ServedModel
 
 pytestmark = pytest.mark.process
-
-
-@pytest.fixture(scope="module")
-def vendor():
-    one = Vendor()
-    yield one
-    one.close()
-
-
-def incumbent(vendor, **more):
-    served = (ServedModel(name="gpt-4o", upstream_name="gpt-4o"),)
-    changes = {"base_url": vendor.base_url, "models": served, "forward_client_key": True, **more}
-    return Endpoint(name="incumbent", engine="remote", **changes)
 
 
 @pytest.fixture(scope="module")

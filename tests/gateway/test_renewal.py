@@ -15,6 +15,8 @@ from freehold.gateway.deadlines import HEAD_WITHIN_S
 
 pytestmark = pytest.mark.process
 
+STREAMED = {"model": "gpt-4o", "messages": [{"role": "user", "content": "x"}], "stream": True}
+
 
 @pytest.fixture(scope="module")
 def renewing(_upstream, tmp_path_factory):
@@ -27,11 +29,20 @@ def workers(running):
     return {one.pid for one in processes(running, "worker")}
 
 
-def renew(running):
-    """Renew, and wait until only new workers are there."""
+def begin_renewal(running):
+    """Renew; the workers there were."""
     before = workers(running)
     running.renew()
+    return before
+
+
+def gone(running, before):
+    """Wait until only new workers are there."""
     eventually(lambda: (now := workers(running)) and not now & before, timeout_s=40)
+
+
+def come(running, before):
+    eventually(lambda: workers(running) - before, timeout_s=40)
 
 
 @contextlib.contextmanager
@@ -57,13 +68,12 @@ def test_a_connection_outlives_the_worker_that_took_it(renewing, upstream, kind)
         else:
             client.sendall(request[:30])
             time.sleep(0.2)
-        before = workers(renewing)
-        renewing.renew()
+        before = begin_renewal(renewing)
         if kind == "half a head":
             time.sleep(1.5)
             client.sendall(request[30:])
             assert read_answer(file)[0] == 200
-        eventually(lambda: (now := workers(renewing)) and not now & before, timeout_s=40)
+        gone(renewing, before)
         for _ in range(3):
             status, headers, _ = answered(client, file)
             assert status == 200 and "connection" not in headers
@@ -96,18 +106,15 @@ def test_a_stream_ends_where_it_began_and_its_connection_goes_on(renewing, upstr
         stream(stream_of(*"abcdef"), pause=0.3) if seen.json.get("stream") else plain(ANSWER)
     )
     with connected(renewing) as (client, file):
-        client.sendall(
-            ask({"model": "gpt-4o", "messages": [{"role": "user", "content": "x"}], "stream": True})
-        )
+        client.sendall(ask(STREAMED))
         eventually(lambda: upstream.seen)
-        before = workers(renewing)
-        renewing.renew()
+        before = begin_renewal(renewing)
         received = b""
         while not received.endswith(b"0\r\n\r\n"):
             received += file.read1(65_536)
         assert received.count(b"data: ") == len(stream_of(*"abcdef"))
         assert answered(client, file)[0] == 200
-        eventually(lambda: (now := workers(renewing)) and not now & before, timeout_s=40)
+        gone(renewing, before)
         assert answered(client, file)[0] == 200
 
 
@@ -119,7 +126,7 @@ def test_requests_sent_ahead_are_all_answered(renewing, upstream):
         renewing.renew()
         for _ in range(20):
             assert read_answer(file)[0] == 200
-    eventually(lambda: (now := workers(renewing)) and not now & before, timeout_s=40)
+    gone(renewing, before)
 
 
 def test_an_old_client_of_http_1_0_keeps_its_connection(renewing, upstream):
@@ -127,20 +134,17 @@ def test_an_old_client_of_http_1_0_keeps_its_connection(renewing, upstream):
         for _ in range(2):
             status, headers, _ = answered(client, file, version="1.0", more="connection: keep-alive\r\n")
             assert status == 200 and headers["connection"] == "keep-alive"
-            renew(renewing)
+            gone(renewing, begin_renewal(renewing))
 
 
 def test_a_stop_while_workers_leave_ends_all_of_them(upstream, tmp_path):
     upstream.answer = lambda seen: stream(stream_of(*"abcdefghij"), pause=0.2)
     with gateway(upstream, tmp_path, workers=1, capture="off") as running, raw(running) as client:
         idle = raw(running)
-        client.sendall(
-            ask({"model": "gpt-4o", "messages": [{"role": "user", "content": "x"}], "stream": True})
-        )
+        client.sendall(ask(STREAMED))
         eventually(lambda: upstream.seen)
-        before = workers(running)
-        running.renew()
-        eventually(lambda: workers(running) - before, timeout_s=40)
+        before = begin_renewal(running)
+        come(running, before)
         os.kill(running.process.pid, signal.SIGTERM)
         received = b""
         while more := client.recv(65_536):
@@ -166,9 +170,8 @@ def test_over_tls_a_client_may_be_silent_for_longer_than_answers_under_way_are_w
         client.settimeout(30)
         status, headers, _ = answered(client, file)
         assert status == 200 and "connection" not in headers
-        before = workers(running)
-        running.renew()
-        eventually(lambda: workers(running) - before, timeout_s=40)
+        before = begin_renewal(running)
+        come(running, before)
         told_to_leave = tmp_path / "gateway.log"
         eventually(lambda: told_to_leave.read_text().count("draining") == 1, timeout_s=40)
         time.sleep(2)
@@ -196,9 +199,8 @@ def test_no_worker_holds_what_nothing_takes(upstream, tmp_path):
     """A connection given while the gateway ends is closed, not left hanging in a queue."""
     with gateway(upstream, tmp_path, workers=1, capture="off") as running:
         clients = [raw(running) for _ in range(20)]
-        before = workers(running)
-        running.renew()
-        eventually(lambda: workers(running) - before, timeout_s=40)
+        before = begin_renewal(running)
+        come(running, before)
         running.stop()
         for client in clients:
             client.settimeout(5)

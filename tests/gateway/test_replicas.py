@@ -1,6 +1,7 @@
 """Gateways on one PostgreSQL: stateless beside it, so any number of them is one."""
 
 import concurrent.futures
+import contextlib
 import json
 import time
 from datetime import UTC, datetime
@@ -24,6 +25,17 @@ ROUTE = Route(
 )
 
 
+@contextlib.contextmanager
+def two_gateways(upstream, folder, **shared):
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+    with (
+        gateway(upstream, folder / "one", **shared) as one,
+        gateway(upstream, folder / "two", **shared) as two,
+    ):
+        yield one, two
+
+
 def test_two_gateways_share_routes_and_traces(upstream, database, tmp_path):
     other = FakeUpstream()
     other.answer = lambda seen: plain({**ANSWER, "model": "candidate"})
@@ -31,12 +43,9 @@ def test_two_gateways_share_routes_and_traces(upstream, database, tmp_path):
         Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url),
         Endpoint(name="candidate", engine="remote", base_url=other.base_url),
     )
-    folders = [tmp_path / "one", tmp_path / "two"]
-    for folder in folders:
-        folder.mkdir()
     shared = {"endpoints": endpoints, "routes": (ROUTE,), "store_url": database}
     try:
-        with gateway(upstream, folders[0], **shared) as one, gateway(upstream, folders[1], **shared) as two:
+        with two_gateways(upstream, tmp_path, **shared) as (one, two):
 
             def models():
                 return {
@@ -69,12 +78,9 @@ def test_two_gateways_keep_to_one_limit_however_unevenly_they_are_asked(upstream
     secret = new_key()
     with open_store(database) as store:
         store.put(ApiKey(name="app", hash=hash_of(secret), limits=Limits(requests_per_minute=60)))
-    folders = [tmp_path / "one", tmp_path / "two"]
-    for folder in folders:
-        folder.mkdir()
     shared = {"store_url": database, "capture": "off", "workers": 2}
     shown = {"authorization": f"Bearer {secret}"}
-    with gateway(upstream, folders[0], **shared) as one, gateway(upstream, folders[1], **shared) as two:
+    with two_gateways(upstream, tmp_path, **shared) as (one, two):
         began = time.monotonic()
 
         def ask(number):
@@ -97,14 +103,11 @@ def test_two_gateways_keep_to_one_budget(upstream, database, tmp_path):
     each = Decimal("0.0015")  # 9 prompt and 3 completion tokens
     with open_store(database) as store:
         store.put(ApiKey(name="app", hash=hash_of(secret), limits=Limits(usd_per_day=cap)))
-    folders = [tmp_path / "one", tmp_path / "two"]
-    for folder in folders:
-        folder.mkdir()
     upstream.answer = lambda seen: plain(ANSWER, delay=0.3)
     prices = {"incumbent": PriceConfig(prompt=Decimal(100), completion=Decimal(200))}
     shared = {"store_url": database, "capture": "off", "workers": 2, "prices": prices}
     shown = {"authorization": f"Bearer {secret}"}
-    with gateway(upstream, folders[0], **shared) as one, gateway(upstream, folders[1], **shared) as two:
+    with two_gateways(upstream, tmp_path, **shared) as (one, two):
 
         def ask(number):
             running = two if number % 3 == 0 else one

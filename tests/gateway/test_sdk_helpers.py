@@ -47,7 +47,7 @@ def whole(message, finish="stop"):
 
 
 @pytest.fixture(scope="module")
-def between(_upstream, tmp_path_factory):
+def served(_upstream, tmp_path_factory):
     """A gateway in front of an upstream of both APIs, by the model's name: ``chat`` and ``claude``."""
     endpoints = tuple(
         Endpoint(
@@ -63,25 +63,6 @@ def between(_upstream, tmp_path_factory):
     folder = tmp_path_factory.mktemp("helpers")
     with gateway(_upstream, folder, endpoints=endpoints, retries=0, breaker_failures=9_999) as running:
         yield running
-
-
-@pytest.fixture
-def gpt(between):
-    with openai.OpenAI(base_url=f"{between.base_url}/v1", api_key="x", max_retries=0) as client:
-        yield client
-
-
-@pytest.fixture
-def claude(between):
-    with anthropic.Anthropic(base_url=between.base_url, api_key="x", max_retries=0) as client:
-        yield client
-
-
-@pytest.fixture
-def llama(between):
-    client = ollama.Client(host=between.base_url)
-    yield client
-    client._client.close()
 
 
 BLOCKS = [
@@ -177,7 +158,7 @@ OVERLOADED = {"type": "error", "error": {"type": "overloaded_error", "message": 
 
 @pytest.mark.parametrize("said", [FAILED, {**ANSWER, "choices": []}])
 def test_an_error_under_the_status_200_is_an_error_to_every_client(
-    between, gpt, claude, llama, upstream, said
+    served, gpt, claude, llama, upstream, said
 ):
     upstream.answer = lambda seen: plain(said)
     words = "Provider returned error" if said is FAILED else "without a choice"
@@ -209,7 +190,7 @@ def test_a_whole_answer_in_the_place_of_a_stream_is_an_error_and_not_an_empty_st
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_parts_of_thought_and_text_are_told_as_the_text(between, claude, gpt, llama, upstream, streamed):
+def test_parts_of_thought_and_text_are_told_as_the_text(served, claude, gpt, llama, upstream, streamed):
     """As Mistral's models that reason answer."""
     thought = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]
     pieces = [
@@ -228,7 +209,7 @@ def test_parts_of_thought_and_text_are_told_as_the_text(between, claude, gpt, ll
         native = gpt.chat.completions.with_raw_response.create(model="chat", messages=ASKED, stream=True)
         list(native.parse())
         (trace,) = eventually(
-            lambda: [one for one in traces_of(between) if one.id == native.headers["x-freehold-trace-id"]]
+            lambda: [one for one in traces_of(served) if one.id == native.headers["x-freehold-trace-id"]]
         )
         assert trace.response["choices"][0]["message"]["content"] == "on its way"
     else:
@@ -261,25 +242,3 @@ def test_a_tool_is_run_over_several_turns_though_no_thread_is_held_here(claude, 
     messages = upstream.seen[-1].json["messages"]
     assert [one["role"] for one in messages] == ["user", *("assistant", "tool") * 3]
     assert messages[-1]["content"] == "third is found" and "thread" not in upstream.seen[-1].json
-
-
-def test_parallel_calls_under_one_index_are_several_to_every_client(claude, gpt, llama, upstream):
-    """As what stands in front of Gemini's API tells them, and ends with ``stop``."""
-    calls = [("a", "find", '{"x":1}'), ("b", "send", '{"y":2}')]
-    pieces = [
-        chunk({"tool_calls": [{"index": 0, "id": id, "function": {"name": name, "arguments": said}}]})
-        for id, name, said in calls
-    ]
-    upstream.answer = lambda seen: stream([*pieces, chunk({}, "stop"), b"data: [DONE]\n\n"])
-    with claude.messages.stream(model="chat", max_tokens=9, messages=ASKED) as told:
-        message = told.get_final_message()
-    assert [
-        (one.id, one.name, json.dumps(one.input, separators=(",", ":"))) for one in message.content
-    ] == calls
-    assert message.stop_reason == "tool_use"
-    with gpt.responses.stream(model="chat", input="x") as told:
-        output = told.get_final_response().output
-    assert [(one.call_id, one.name, one.arguments) for one in output] == calls
-    *_, last, _ = llama.chat(model="chat", messages=ASKED, stream=True)
-    found = [(one.function.name, one.function.arguments) for one in last.message.tool_calls]
-    assert found == [("find", {"x": 1}), ("send", {"y": 2})]

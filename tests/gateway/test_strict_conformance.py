@@ -2,7 +2,6 @@
 
 import json
 
-import anthropic
 import ollama
 import openai
 import pytest
@@ -20,7 +19,7 @@ FIND = {"type": "function", "function": {"name": "find"}}
 
 
 @pytest.fixture(scope="module")
-def engine(_upstream, tmp_path_factory):
+def served(_upstream, tmp_path_factory):
     own = Endpoint(
         name="local",
         engine="llamacpp",
@@ -36,62 +35,43 @@ def engine(_upstream, tmp_path_factory):
         yield running
 
 
-@pytest.fixture
-def gpt(engine):
-    with openai.OpenAI(base_url=f"{engine.base_url}/v1", api_key="x", max_retries=0) as client:
-        yield client
-
-
-@pytest.fixture
-def claude(engine):
-    with anthropic.Anthropic(base_url=engine.base_url, api_key="x", max_retries=0) as client:
-        yield client
-
-
 @pytest.mark.parametrize(
     ("more", "param", "code"),
     [
         ({"temperature": 2.5}, "temperature", "decimal_above_max_value"),
         ({"max_tokens": 0}, "max_tokens", "integer_below_min_value"),
-        ({"n": 0}, "n", "integer_below_min_value"),
         ({"messages": [{"role": "user"}]}, "messages[0].content", "missing_required_parameter"),
-        ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id", None),
         (
             {"messages": [{"role": "user", "content": [{"type": "smell"}]}]},
             "messages[0].content[0].type",
             None,
         ),
         ({"stream_options": {"include_usage": True}}, "stream_options", "invalid_value"),
-        ({"top_logprobs": 2}, "top_logprobs", "invalid_value"),
         ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools[0].type", "invalid_value"),
         ({"tools": [OTHER], "tool_choice": FIND}, "tool_choice", "invalid_value"),
         ({"function_call": {"name": "find"}}, "function_call", "unsupported_field"),
-        ({"modalities": ["text", "audio"]}, "modalities", "unsupported_field"),
-        ({"web_search_options": {"search_context_size": "low"}}, "web_search_options", "unsupported_field"),
     ],
 )
-def test_what_the_references_do_not_allow_is_named(engine, upstream, more, param, code):
-    status, _, body = post(engine, {"model": "org/own", "messages": TURNS, **more})
+def test_what_the_references_do_not_allow_is_named(served, upstream, more, param, code):
+    status, _, body = post(served, {"model": "org/own", "messages": TURNS, **more})
     error = json.loads(body)["error"]
     assert status == 400 and error["param"] == param and not upstream.seen
     assert code is None or error["code"] == code
 
 
 @pytest.mark.parametrize(("name", "value"), [("suffix", "x"), ("best_of", 3)])
-def test_what_completions_of_llama_cpp_pass_over_is_refused(engine, upstream, name, value):
-    status, _, body = post(engine, {"model": "org/own", "prompt": "x", name: value}, path="/v1/completions")
+def test_what_completions_of_llama_cpp_pass_over_is_refused(served, upstream, name, value):
+    status, _, body = post(served, {"model": "org/own", "prompt": "x", name: value}, path="/v1/completions")
     assert status == 400 and json.loads(body)["error"]["param"] == name and not upstream.seen
     same = {"model": "org/own", "prompt": "x", "best_of": 2, "n": 2}
-    assert post(engine, same, path="/v1/completions")[0] == 200
+    assert post(served, same, path="/v1/completions")[0] == 200
 
 
 @pytest.mark.parametrize(
     ("more", "words"),
     [
         ({"temperature": 1.5}, "temperature: Input should be less than or equal to 1"),
-        ({"messages": [{"role": "user", "content": [{"type": "smell"}]}]}, "messages.0.content.0.type"),
         ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages.0.content.0.text: Field"),
-        ({"tool_choice": {"type": "tool", "name": "rm"}}, "not found in provided tools"),
         (
             {"output_config": {"format": {"type": "json_schema", "schema": {"type": "strin"}}}},
             "output_config.format.schema: ",
@@ -99,17 +79,17 @@ def test_what_completions_of_llama_cpp_pass_over_is_refused(engine, upstream, na
         ({"model": None}, "model: Field required"),
     ],
 )
-def test_anthropics_words_and_the_request_s_id_in_the_error(engine, upstream, more, words):
+def test_anthropics_words_and_the_request_s_id_in_the_error(served, upstream, more, words):
     asked = {"model": "org/own", "max_tokens": 5, "messages": TURNS, **more}
     if more == {"model": None}:
         del asked["model"]
-    status, headers, body = post(engine, asked, path="/v1/messages")
+    status, headers, body = post(served, asked, path="/v1/messages")
     told = json.loads(body)
     assert status == 400 and words in told["error"]["message"] and not upstream.seen
     assert told["request_id"] == headers["request-id"]
 
 
-def test_other_methods_are_told_those_that_are_there(engine):
+def test_other_methods_are_told_those_that_are_there(served):
     import http.client
 
     for method, path, status, allow in (
@@ -120,7 +100,7 @@ def test_other_methods_are_told_those_that_are_there(engine):
         ("OPTIONS", "/v1/messages", 200, "POST"),
         ("OPTIONS", "/api/tags", 200, "GET, HEAD"),
     ):
-        connection = http.client.HTTPConnection("127.0.0.1", engine.config.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", served.config.port, timeout=10)
         connection.request(method, path)
         answer = connection.getresponse()
         answer.read()
@@ -138,20 +118,20 @@ def test_other_methods_are_told_those_that_are_there(engine):
     ],
 )
 def test_an_engines_error_that_is_the_requests_fault_is_told_so_and_is_no_failure(
-    engine, upstream, status, said, param, words
+    served, upstream, status, said, param, words
 ):
     upstream.answer = lambda seen: plain(
         {"error": {"code": status, "message": said, "type": "x"}}, status=status
     )
-    failures = metric(engine, "freehold_upstream_failures_total")
+    failures = metric(served, "freehold_upstream_failures_total")
     for _ in range(3):
-        got, _, body = post(engine, {"model": "org/own", "messages": TURNS})
+        got, _, body = post(served, {"model": "org/own", "messages": TURNS})
         error = json.loads(body)["error"]
         assert got == 400 and error["param"] == param and words in error["message"]
         assert error["type"] == "invalid_request_error"
-    assert metric(engine, "freehold_upstream_failures_total") == failures
+    assert metric(served, "freehold_upstream_failures_total") == failures
     upstream.answer = lambda seen: plain(ANSWER)
-    assert post(engine, {"model": "org/own", "messages": TURNS})[0] == 200
+    assert post(served, {"model": "org/own", "messages": TURNS})[0] == 200
 
 
 def talks(seen):
@@ -232,8 +212,8 @@ def test_an_item_that_was_cut_is_incomplete(gpt, upstream):
     assert (made.user, made.prompt_cache_key) == ("anna", "k")
 
 
-def test_ollamas_loading_list_and_durations(engine, upstream):
-    host = ollama.Client(host=engine.base_url)
+def test_ollamas_loading_list_and_durations(served, upstream):
+    host = ollama.Client(host=served.base_url)
     assert [one.model for one in host.ps().models] == ["org/own", "org/b"]
     made = host.chat("org/own", [])
     assert (made.done, made.done_reason, made.message.content) == (True, "load", "")
@@ -246,12 +226,12 @@ def test_ollamas_loading_list_and_durations(engine, upstream):
     assert host.chat("org/own", TURNS).eval_duration is None, "not measured, not told"
     with pytest.raises(ollama.ResponseError, match="not found"):
         host.show("other")
-    status, _, said = post(engine, {"model": "org/own", "messages": TURNS, "format": "xml"}, path="/api/chat")
+    status, _, said = post(served, {"model": "org/own", "messages": TURNS, "format": "xml"}, path="/api/chat")
     assert status == 400 and "format" in json.loads(said)["error"]
     host._client.close()
 
 
-def test_completions_tell_usage_in_a_chunk_of_its_own(engine, upstream):
+def test_completions_tell_usage_in_a_chunk_of_its_own(served, upstream):
     last = {
         "id": "c",
         "choices": [{"index": 0, "text": "", "finish_reason": "stop"}],
@@ -261,10 +241,10 @@ def test_completions_tell_usage_in_a_chunk_of_its_own(engine, upstream):
         [b"data: " + json.dumps(last).encode() + b"\n\n", b"data: [DONE]\n\n"]
     )
     asked = {"model": "org/own", "prompt": "x", "stream": True, "stream_options": {"include_usage": True}}
-    _, _, body = post(engine, asked, path="/v1/completions")
+    _, _, body = post(served, asked, path="/v1/completions")
     parts = [json.loads(line[6:]) for line in body.splitlines() if line.startswith(b"data: {")]
     assert "usage" not in parts[0] and parts[1]["choices"] == [] and parts[1]["usage"] == {"total_tokens": 3}
     del asked["stream_options"]
     for headers in ({}, {"x-freehold-capture": "off"}):
-        _, _, body = post(engine, asked, path="/v1/completions", headers=headers)
+        _, _, body = post(served, asked, path="/v1/completions", headers=headers)
         assert body.count(b'"choices"') == 1 and b'"usage"' not in body, headers

@@ -7,7 +7,6 @@ import pytest
 from tests.gateway.asking import post
 from tests.gateway.loopback import ANSWER, gateway, plain, trace_of
 from tests.gateway.responses_api import ResponsesApi
-from tests.gateway.vendor import Vendor
 
 from freehold.types.endpoint import ANY_SERVED, Capabilities, Endpoint
 from freehold.types.route import Route, Target
@@ -16,13 +15,6 @@ pytestmark = pytest.mark.process
 
 VERSION = "2024-10-21"
 QUESTION = [{"role": "user", "content": "Where is my parcel?"}]
-
-
-@pytest.fixture
-def vendor():
-    one = Vendor()
-    yield one
-    one.close()
 
 
 def incumbent(base_url, **more):

@@ -3,8 +3,11 @@
 import hashlib
 import json
 
+import pytest
 from aiohttp import WSMsgType, web
 from tests.gateway.loopback import FakeUpstream
+
+from freehold.types.endpoint import Endpoint, ServedModel
 
 AUDIO = bytes(range(256)) * 700
 
@@ -74,3 +77,16 @@ class Vendor(FakeUpstream):
             elif message.type == WSMsgType.BINARY:
                 await socket.send_bytes(message.data)
         return socket
+
+
+@pytest.fixture(scope="module")
+def vendor():
+    one = Vendor()
+    yield one
+    one.close()
+
+
+def incumbent(vendor, **more):
+    served = (ServedModel(name="gpt-4o", upstream_name="gpt-4o"),)
+    changes = {"base_url": vendor.base_url, "models": served, "forward_client_key": True, **more}
+    return Endpoint(name="incumbent", engine="remote", **changes)

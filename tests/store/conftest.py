@@ -1,5 +1,6 @@
 """The same tests over SQLite and, where a server is given, PostgreSQL."""
 
+import contextlib
 import os
 import secrets
 
@@ -9,11 +10,9 @@ import sqlalchemy
 from freehold.store import open_store
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'state' / 'freehold.sqlite3'}"
-        return
+@contextlib.contextmanager
+def postgres():
+    """A database of its own on the server of ``FREEHOLD_TEST_POSTGRES_URL``."""
     server = os.environ.get("FREEHOLD_TEST_POSTGRES_URL")
     if not server:
         pytest.skip("FREEHOLD_TEST_POSTGRES_URL names no PostgreSQL server")
@@ -27,6 +26,15 @@ def url(request, tmp_path):
     with admin.connect() as connection:
         connection.execute(sqlalchemy.text(f"DROP DATABASE {name} WITH (FORCE)"))
     admin.dispose()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'state' / 'freehold.sqlite3'}"
+        return
+    with postgres() as made:
+        yield made
 
 
 @pytest.fixture

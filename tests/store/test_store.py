@@ -7,7 +7,7 @@ from sqlalchemy import delete, update
 from tests.store.examples import Note, trace
 
 from freehold.errors import StoreError
-from freehold.store import counting, default_url, open_store
+from freehold.store import default_url, open_store
 from freehold.store.tables import store_facts
 
 
@@ -34,13 +34,6 @@ def test_threads_and_stores_share_a_database(url):
             thread.join()
         assert not errors
         assert first.count_traces() == 280 and len(second.records(Note)) == 40
-
-
-def test_a_count_only_grows(store):
-    with store.database.writing() as connection:
-        assert counting.current(connection, "x") == 0
-        assert [counting.raised(connection, "x") for _ in range(3)] == [1, 2, 3]
-        assert counting.current(connection, "x") == 3
 
 
 def test_a_new_store_has_exactly_the_tables_the_code_knows(store):

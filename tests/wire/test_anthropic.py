@@ -1,4 +1,4 @@
-"""Answers and streams of a chat API, told as Anthropic's Messages API, and back."""
+"""Requests, answers and streams of a chat API, told as Anthropic's Messages API, and back."""
 
 import json
 
@@ -12,6 +12,7 @@ from freehold.wire.anthropic import (
     read_answer,
     read_stream,
 )
+from freehold.wire.anthropic_request import request_to_openai
 from freehold.wire.errors import ApiError
 
 REQUEST = b'{"model": "house", "messages": []}'
@@ -118,15 +119,6 @@ BEGUN = json.dumps(
 ).encode()
 
 
-def test_what_the_client_has_begun_is_not_told_again():
-    whole = completion({"content": "one, two, three"}, "stop")
-    assert json.loads(answer_from_openai(whole, BEGUN))["content"][0]["text"] == "one, two, three"
-    told = json.loads(answer_from_openai(whole, BEGUN, repeats_begun=True))
-    assert told["content"][0]["text"] == ", three"
-    other = completion({"content": "three"}, "stop")
-    assert json.loads(answer_from_openai(other, BEGUN, repeats_begun=True))["content"][0]["text"] == "three"
-
-
 @pytest.mark.parametrize(
     ("pieces", "told"),
     [
@@ -148,3 +140,56 @@ def test_nor_in_a_stream(pieces, told):
     data = [json.loads(line[6:]) for line in events.splitlines() if line.startswith(b"data: ")]
     said = "".join(one["delta"]["text"] for one in data if one["type"] == "content_block_delta")
     assert said == told and data[-1]["type"] == "message_stop"
+
+
+ASKED = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "where?"}]}
+GONE_ON = [*ASKED["messages"], {"role": "assistant", "content": "It is"}]
+
+
+def translated(*, begun=None, **more):
+    return json.loads(request_to_openai(json.dumps({**ASKED, **more}).encode(), begun=begun))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, "thinking with a budget is not possible"),
+        ({"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}}, "clear_tool_uses"),
+        ({"output_config": {"task_budget": {"total": 9}}}, "task_budget is not possible"),
+        ({"speed": "fast"}, "speed is not possible"),
+        ({"messages": [{"role": "critic", "content": "x"}]}, "role critic"),
+        ({"messages": GONE_ON}, "begins the answer"),
+        ({"system": [{"type": "image"}]}, "block of type image"),
+    ],
+)
+def test_what_it_has_no_word_for_is_refused(more, words):
+    with pytest.raises(ApiError, match=words) as error:
+        translated(**more)
+    assert error.value.status == 400
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"thinking": {"type": "disabled"}},
+        {"thinking": {"type": "adaptive"}},
+        {"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}},
+        {"service_tier": "auto", "mcp_servers": [], "speed": None},
+    ],
+)
+def test_what_says_nothing_about_the_answer_is_no_reason_to_refuse(more):
+    assert translated(**more) == translated()
+
+
+def test_effort_and_forms_are_words_of_both():
+    schema = {"type": "object"}
+    chat = translated(output_config={"effort": "low", "format": {"type": "json_schema", "schema": schema}})
+    assert chat["reasoning_effort"] == "low"
+    assert chat["response_format"]["json_schema"]["schema"] == schema
+    older = translated(output_format={"type": "json_schema", "schema": schema})
+    assert older["response_format"] == chat["response_format"]
+
+
+def test_an_answer_begun_by_the_client_is_gone_on_with_where_that_can_be():
+    assert translated(messages=GONE_ON, begun={})["messages"][-1] == GONE_ON[-1]
+    assert translated(messages=GONE_ON, begun={"continue_final_message": True})["continue_final_message"]

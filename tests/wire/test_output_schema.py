@@ -28,16 +28,12 @@ def test_what_is_a_schema(schema):
     ("schema", "words"),
     [
         ({"type": "strin"}, "#: type 'strin' is not one of"),
-        ({"properties": {"a": {"type": "x"}}}, "#/properties/a: type"),
         ({"properties": []}, "properties is not an object of schemas"),
         ({"required": "a"}, "required is not a list of names"),
-        ({"enum": []}, "enum is not a list of values"),
-        ({"anyOf": {}}, "anyOf is not a list of schemas"),
         ({"items": "x"}, "#/items is a text"),
         ({"maxLength": "5"}, "maxLength is not a count"),
         ({"$ref": "#/$defs/missing"}, "does not lead into the schema"),
         ({"$ref": "https://example.com/schema"}, "does not lead into the schema"),
-        ("x", "# is a text"),
     ],
 )
 def test_what_is_none(schema, words):

@@ -1,3 +1,5 @@
+"""Answers that are kept, and what is asked for with them."""
+
 import asyncio
 import signal
 import subprocess
@@ -12,31 +14,27 @@ from tests.evals.chat.conftest import QUICK, TASK, said
 from freehold.evals.answers import ChatAnswer
 from freehold.evals.chat import answer_cache
 from freehold.evals.chat.answer_cache import AnswerCache, oldest_answer
+from freehold.evals.chat.asker import Asker
+from freehold.evals.chat.chat_client import ChatClient
 from freehold.evals.replay import ReplayOptions, replay
 
 
 def test_a_cut_last_line_of_the_cache_is_asked_again(serve, samples, tmp_path):
     cache = tmp_path / "answers.jsonl"
+    options = ReplayOptions(cache_path=cache, concurrency=1)
 
     async def go():
         async with serve(said) as server:
-            await replay(
-                server.endpoint, "m", samples(5), TASK, options=ReplayOptions(cache_path=cache, concurrency=1)
-            )
-            cache.write_bytes(cache.read_bytes()[:-20])
-            await replay(
-                server.endpoint, "m", samples(5), TASK, options=ReplayOptions(cache_path=cache, concurrency=1)
-            )
-            await replay(
-                server.endpoint, "m", samples(5), TASK, options=ReplayOptions(cache_path=cache, concurrency=1)
-            )
+            for cut in (20, 0, 0):
+                await replay(server.endpoint, "m", samples(5), TASK, options=options)
+                cache.write_bytes(cache.read_bytes()[: -cut or None])
             return len(server.seen)
 
     assert asyncio.run(go()) == 6
 
 
 def test_failures_are_not_kept(serve, samples, tmp_path):
-    cache = tmp_path / "answers.jsonl"
+    options = ReplayOptions(cache_path=tmp_path / "answers.jsonl", patience=QUICK)
     broken = True
 
     def reply(body, attempt):
@@ -45,22 +43,9 @@ def test_failures_are_not_kept(serve, samples, tmp_path):
     async def go():
         nonlocal broken
         async with serve(reply) as server:
-            first = await replay(
-                server.endpoint,
-                "m",
-                samples(2),
-                TASK,
-                options=ReplayOptions(cache_path=cache, patience=QUICK),
-            )
+            first = await replay(server.endpoint, "m", samples(2), TASK, options=options)
             broken = False
-            second = await replay(
-                server.endpoint,
-                "m",
-                samples(2),
-                TASK,
-                options=ReplayOptions(cache_path=cache, patience=QUICK),
-            )
-            return first, second
+            return first, await replay(server.endpoint, "m", samples(2), TASK, options=options)
 
     first, second = asyncio.run(go())
     assert [one.score.value for one in first] == [None, None]
@@ -106,3 +91,66 @@ def test_a_process_that_is_killed_loses_no_answer_that_was_given(tmp_path):
     assert done.returncode == -signal.SIGKILL
     with AnswerCache(path) as cache:
         assert [cache.get(str(number)).output for number in range(7)] == ["paid for"] * 7
+
+
+def asked(endpoint, keys, *, budget=None, path=None, telling=None):
+    async def go():
+        with AnswerCache(path) as cache:
+            async with ChatClient(endpoint, concurrency=1, patience=QUICK) as client:
+                asker = Asker(client, cache, budget, len(keys), telling=telling)
+                body = {"model": "m", "messages": [{"role": "user", "content": "say x"}]}
+                return [await asker.ask(key, body) for key in keys]
+
+    return go()
+
+
+def run(serve, keys, reply=lambda body, attempt: "x", **options):
+    async def go():
+        async with serve(reply) as server:
+            return await asked(server.endpoint, keys, **options), len(server.seen)
+
+    return asyncio.run(go())
+
+
+TELLING = {"logprobs": True, "top_logprobs": 1}
+
+
+def telling_reply(body, attempt):
+    """An answer of one token, with its log-probability where that is asked for."""
+    content = [{"token": "x", "logprob": -0.5}]
+    choice = {"message": {"content": "x"}, "finish_reason": "stop"}
+    if body.get("logprobs"):
+        choice["logprobs"] = {"content": content}
+    return web.json_response({"choices": [choice]})
+
+
+def refusing_reply(body, attempt):
+    if body.get("logprobs"):
+        return web.json_response({"error": {"message": "this is not possible here"}}, status=400)
+    return "x"
+
+
+def test_how_sure_the_model_was_comes_with_the_answer_and_is_kept(serve, tmp_path):
+    path = tmp_path / "kept.jsonl"
+    found, requests = run(serve, ["a"], telling_reply, path=path, telling=TELLING)
+    sure = {"mean_logprob": -0.5, "min_logprob": -0.5}
+    assert (found[0][0].output, found[0][0].signals, requests) == ("x", sure, 1)
+    found, requests = run(serve, ["a"], telling_reply, path=path, telling=TELLING)
+    assert (found[0][0].signals, found[0][1], requests) == (sure, True, 0)
+
+
+def test_what_was_kept_without_is_asked_again_under_its_old_key(serve, tmp_path):
+    path = tmp_path / "kept.jsonl"
+    found, _ = run(serve, ["a"], telling_reply, path=path)
+    assert found[0][0].signals is None
+    found, requests = run(serve, ["a"], telling_reply, path=path, telling=TELLING)
+    assert (bool(found[0][0].signals), found[0][1], requests) == (True, False, 1)
+    found, requests = run(serve, ["a"], telling_reply, path=path)
+    assert (found[0][1], requests) == (True, 0)
+
+
+def test_an_api_that_refuses_to_tell_is_asked_without(serve):
+    found, requests = run(serve, ["a", "b", "c"], refusing_reply, telling=TELLING)
+    assert [one.output for one, _ in found] == ["x"] * 3
+    assert [one.signals for one, _ in found] == [{}] * 3
+    assert (requests, found[0][0].attempts) == (4, 2)

@@ -1,12 +1,16 @@
 import asyncio
+import json
 
 import pytest
 from aiohttp import web
+from tests.engines.conftest import serving
 from tests.evals.chat.conftest import run, said
 
 from freehold.errors import UpstreamError, UsageError
 from freehold.evals.chat.chat_client import ChatClient, Patience
-from freehold.types.endpoint import Endpoint
+from freehold.evals.chat.chat_stream import ChatText, Garbled
+from freehold.evals.replay import Budget
+from freehold.types.endpoint import Endpoint, ServedModel
 
 
 def test_server_errors_are_retried(serve, samples):
@@ -150,18 +154,105 @@ def test_an_address_is_quoted_as_http_wants_it(written, sent):
         return web.json_response({"choices": [{"message": {"content": "yes"}, "finish_reason": "stop"}]})
 
     async def go():
-        app = web.Application()
-        app.router.add_post("/{path:.*}", answer)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            url = f"http://127.0.0.1:{runner.addresses[0][1]}{written}"
-            endpoint = Endpoint(name="one", engine="remote", base_url=url)
+        async with serving(answer) as url:
+            endpoint = Endpoint(name="one", engine="remote", base_url=f"{url}{written}")
             async with ChatClient(endpoint, concurrency=1, stream=False) as client:
                 return await client.ask({"model": "m", "messages": []})
-        finally:
-            await runner.cleanup()
 
     assert asyncio.run(go()).output == "yes"
     assert paths == [f"{sent}/chat/completions"]
+
+
+def test_tool_calls_are_put_together_from_pieces(serve, samples):
+    calls = [
+        {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}},
+        {"id": "b", "type": "function", "function": {"name": "g", "arguments": "{}"}},
+    ]
+    results, _ = run(serve, lambda body, attempt: calls, samples(1))
+    assert json.loads(results[0].output) == calls
+
+
+def chunk(delta, **more):
+    return b"data: " + json.dumps({"choices": [{"delta": delta, **more}]}).encode() + b"\n\n"
+
+
+def test_a_stream_cut_at_any_byte_is_the_same_answer():
+    stream = chunk({"content": "grü"}) + b": a comment\n\n" + chunk({"content": "ße"}, finish_reason="stop")
+    stream += b'data: {"choices": [], "usage": {"prompt_tokens": 7, "prompt_tokens_details": {"cached_tokens": 4}}}\n\n'
+    stream += b"data: [DONE]\n\n"
+    for size in (1, 2, 7, len(stream)):
+        text = ChatText()
+        for start in range(0, len(stream), size):
+            text.feed(stream[start : start + size])
+        assert (text.output, text.finish_reason, text.done) == ("grüße", "stop", True)
+        assert (text.usage.prompt_tokens, text.usage.cached_prompt_tokens) == (7, 4)
+
+
+def test_the_first_token_is_noticed_and_an_empty_delta_is_not_one():
+    text = ChatText()
+    text.feed(chunk({"role": "assistant", "content": ""}))
+    assert (text.started, text.output) == (False, None)
+    text.feed(chunk({"content": "x"}))
+    assert text.started
+
+
+def test_a_whole_body_is_read_like_a_stream():
+    text = ChatText()
+    text.feed_body(
+        b'{"choices": [{"message": {"content": [{"text": "a"}, {"text": "b"}]}, "finish_reason": "stop"}]}'
+    )
+    assert (text.output, text.done) == ("ab", True)
+    refused = ChatText()
+    refused.feed_body(b'{"choices": [{"message": {"content": null, "refusal": "no"}}]}')
+    assert refused.output == "no"
+
+
+def test_an_error_in_the_stream_and_garbage_are_told_apart():
+    text = ChatText()
+    text.feed(b'data: {"error": {"message": "overloaded"}}\n\n')
+    assert text.error == "overloaded"
+    with pytest.raises(Garbled):
+        ChatText().feed(b"data: {nonsense\n\n")
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_answers_come_in_order_with_usage_and_times(serve, samples, streaming):
+    results, server = run(serve, said, samples(20), concurrency=4, streaming=streaming)
+    assert [one.output for one in results] == [str(i) for i in range(20)]
+    assert all(one.score.value == 1.0 for one in results)
+    assert results[0].usage.prompt_tokens == 7
+    assert results[0].total_ms > 0
+    assert (results[0].ttft_ms is not None) is streaming
+    assert server.most_in_flight <= 4
+    assert server.seen[0]["max_tokens"] == 9
+    assert server.seen[0]["temperature"] == 0.0
+
+
+def test_extra_body_of_the_served_model_is_sent(serve, samples):
+    served = ServedModel(name="base:ad", upstream_name="base", extra_body={"lora": [{"id": 0, "scale": 1.0}]})
+
+    def with_adapter(endpoint):
+        return Endpoint(name="e", engine="llamacpp", base_url=endpoint.base_url, models=(served,))
+
+    _, server = run(serve, said, samples(1), endpoint=with_adapter, model="base:ad")
+    assert server.seen[0]["model"] == "base"
+    assert server.seen[0]["lora"] == [{"id": 0, "scale": 1.0}]
+    with pytest.raises(UsageError, match="does not serve other"):
+        run(serve, said, samples(1), endpoint=with_adapter, model="other")
+
+
+def test_refusing_everything_is_an_error_not_a_verdict(serve, samples):
+    def refuse(body, attempt):
+        return web.json_response({"error": {"message": "no"}}, status=400)
+
+    with pytest.raises(UpstreamError, match="refuses every request: refused_request: 400 no"):
+        run(serve, refuse, samples(3))
+
+
+def test_the_budget_caps_requests_and_says_so(serve, samples):
+    results, server = run(serve, said, samples(6), concurrency=1, budget=Budget(requests=4))
+    assert len(server.seen) == 4
+    assert results[5].score.value is None
+    assert results[5].score.reason.startswith("budget_spent")
+    results, server = run(serve, said, samples(6), concurrency=1, budget=Budget(tokens=15))
+    assert len(server.seen) == 2

@@ -13,14 +13,18 @@ QUICK = Patience(attempts=2, first_wait_seconds=0.01)
 
 
 def answer(place, model, text):
+    if isinstance(text, EvalResult):
+        return text
     return EvalResult(
         sample_id=f"s{place}", model=model, output=text, score=Score(value=None, reason="pairwise")
     )
 
 
-def run(serve, reply, candidate, incumbent, *, margin=0.1, incumbent_name="incumbent", **options):
+def run(
+    serve, reply, candidate, incumbent, *, margin=0.1, incumbent_name="incumbent", samples=None, **options
+):
     """Compare texts by a pairwise judge; returns what was compared and the loopback server."""
-    samples = [
+    samples = samples or [
         Sample(id=f"s{place}", messages=(Message(role="user", content=f"question {place}"),))
         for place in range(len(candidate))
     ]
@@ -40,7 +44,7 @@ def run(serve, reply, candidate, incumbent, *, margin=0.1, incumbent_name="incum
             compared = await compare_by_task(
                 SideBySide(
                     samples,
-                    [None] * len(samples),
+                    [one.target for one in samples],
                     [answer(place, "i", text) for place, text in enumerate(incumbent)],
                     [answer(place, "c", text) for place, text in enumerate(candidate)],
                     incumbent_name,

@@ -1,19 +1,16 @@
 """A judge on a loopback endpoint: order, bias, calibration, cache; and published judgements recomputed."""
 
-import asyncio
 import csv
 import json
 from collections import defaultdict
 
 import pytest
-from tests.evals.judging.conftest import answer, honest, run, shown
+from tests.evals.judging.conftest import honest, run, shown
 
-from freehold.evals.comparing import SideBySide
 from freehold.evals.judging.families import same_family
-from freehold.evals.task_comparison import compare_by_task
 from freehold.stats.judges import order_swap
 from freehold.types.dataset import Message, Sample
-from freehold.types.evaluation import EvalResult, Score, Task
+from freehold.types.evaluation import EvalResult, Score
 
 
 def first_lover(body, attempt):
@@ -59,30 +56,15 @@ def test_length_is_looked_at(serve):
 
 
 def test_equal_answers_and_faults_need_no_judge(serve):
-    async def go():
-        async with serve(honest, streaming=False) as server:
-            faulty = EvalResult(sample_id="s1", model="c", output="", error="cut: x", score=Score(value=0.0))
-            gone = EvalResult(
-                sample_id="s2",
-                model="c",
-                output=None,
-                error="http_500: x",
-                score=Score(value=None, reason="http_500"),
-            )
-            made = await compare_by_task(
-                SideBySide(
-                    [Sample(id=f"s{i}", messages=()) for i in range(3)],
-                    [None] * 3,
-                    [answer(0, "i", "same"), answer(1, "i", "good"), answer(2, "i", "good")],
-                    [answer(0, "c", " same"), faulty, gone],
-                    "i",
-                    "c",
-                ),
-                Task(name="t", scorer="judge", options={"base_url": server.endpoint.base_url, "model": "j"}),
-            )
-            return made, server
-
-    made, server = asyncio.run(go())
+    faulty = EvalResult(sample_id="s1", model="c", output="", error="cut: x", score=Score(value=0.0))
+    gone = EvalResult(
+        sample_id="s2",
+        model="c",
+        output=None,
+        error="http_500: x",
+        score=Score(value=None, reason="http_500"),
+    )
+    made, server = run(serve, honest, [" same", faulty, gone], ["same", "good", "good"])
     assert [one.score.value for one in made.candidate] == [0.0, -1.0, None]
     assert not server.seen
 
@@ -109,26 +91,8 @@ def test_a_judge_that_prefers_what_equals_the_reference_decides_nothing(serve, g
         for n in range(20)
     ]
 
-    async def go():
-        async with serve(parrot, streaming=False) as server:
-            return await compare_by_task(
-                SideBySide(
-                    samples,
-                    [one.target for one in samples],
-                    [answer(n, "i", f"i {n}") for n in range(20)],
-                    [answer(n, "c", f"c {n}" if n < 15 else f" i  {n}\n") for n in range(20)],
-                    "i",
-                    "c",
-                ),
-                Task(
-                    name="t",
-                    scorer="judge",
-                    margin=0.1,
-                    options={"base_url": server.endpoint.base_url, "model": "j"},
-                ),
-            ), server
-
-    made, server = asyncio.run(go())
+    candidate = [f"c {n}" if n < 15 else f" i  {n}\n" for n in range(20)]
+    made, server = run(serve, parrot, candidate, [f"i {n}" for n in range(20)], samples=samples)
     assert made.comparison.difference == 0
     assert len(server.seen) == 30, "15 pairs in both orders; 5 are equal"
     notes = " ".join(made.comparison.notes)

@@ -80,14 +80,6 @@ def test_json_fields_wrong_form(answer, code):
     assert given.reason.startswith(code)
 
 
-def test_json_fields_accepts_a_fence_by_default_and_text_only_when_told():
-    fenced, talk = '```json\n{"a": 1}\n```', 'Sure: {"a": 1}. Anything else?'
-    assert value("json_fields", fenced, '{"a": 1}') == 1.0
-    assert value("json_fields", fenced, '{"a": 1}', accept="strict") == 0.0
-    assert value("json_fields", talk, '{"a": 1}') == 0.0
-    assert value("json_fields", talk, '{"a": 1}', accept="anywhere") == 1.0
-
-
 def test_json_fields_types_are_not_mixed_up():
     assert value("json_fields", '{"a": 1.0}', '{"a": 1}') == 1.0
     assert value("json_fields", '{"a": true}', '{"a": 1}') == 0.0

@@ -1,13 +1,19 @@
 """Scorers of text: exact, contains, label, regex, semantic."""
 
+import importlib
+import re
 import socket
 import time
+from pathlib import Path
 
+import msgspec
 import pytest
 from tests.evals.scorers.conftest import score, value
 
 from freehold.errors import ConfigError
-from freehold.evals.scorers import make
+from freehold.evals.judging.judge import JudgeOptions
+from freehold.evals.scorer import Options
+from freehold.evals.scorers import SCORERS, make
 
 
 def test_exact():
@@ -119,3 +125,33 @@ def test_semantic_without_its_endpoint_is_unscored():
     assert given.reason.startswith("no_embedding")
     with pytest.raises(ConfigError, match="threshold is 2"):
         make("semantic", {"base_url": url, "model": "m", "threshold": 2})
+
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "scorers.md"
+
+
+def sections():
+    parts = re.split(r"^## (\w+)$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def options_of(name):
+    if name == "judge":
+        return JudgeOptions
+    module = importlib.import_module(SCORERS[name].partition(":")[0])
+    return next(
+        one
+        for one in vars(module).values()
+        if isinstance(one, type) and issubclass(one, Options) and one.__module__ == module.__name__
+    )
+
+
+def test_every_scorer_has_a_section():
+    assert list(sections()) == list(SCORERS)
+
+
+@pytest.mark.parametrize("name", SCORERS)
+def test_every_option_is_in_the_table(name):
+    rows = re.findall(r"^\| (`[^|]*`) \|", sections()[name], flags=re.MULTILINE)
+    documented = {option for row in rows for option in re.findall(r"`(\w+)`", row)}
+    assert documented == {field.encode_name for field in msgspec.structs.fields(options_of(name))}

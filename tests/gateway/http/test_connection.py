@@ -188,24 +188,3 @@ def test_heads_without_end_find_no_room_where_many_have_it():
         assert server.memory.used_bytes == 0
 
     serving(handler, scenario)
-
-
-SMUGGLED = b"GET /smuggled HTTP/1.1\r\nhost: x\r\n\r\n"
-
-
-@pytest.mark.parametrize(
-    ("head", "status"),
-    [
-        (b"POST / HTTP/1.1\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\ntransfer-encoding: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-        (b"GET /\r\nhost: x\r\n\r\n", 400),
-        (b"GET / HTTP/2.0\r\nhost: x\r\n\r\n", 400),
-        (b"POST /x HTTP/1.0\r\nconnection: keep-alive\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 404),
-        (b"GET /x HTTP/1.0\r\nconnection: close\r\nconnection: keep-alive\r\n\r\n", 404),
-    ],
-)
-def test_nothing_follows_a_request_whose_end_a_proxy_may_see_elsewhere(shared, head, status):
-    with raw(shared) as client, client.makefile("rb") as file:
-        client.sendall(head + SMUGGLED)
-        said = file.read()
-    assert said.startswith(b"HTTP/1.1 %d " % status) and said.count(b"HTTP/1.1 ") == 1

@@ -1,8 +1,11 @@
 """The other client, for what lies behind TLS, a proxy or a password: the same promises hold."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
+import socketserver
+import threading
 import time
 
 import httpx
@@ -11,8 +14,7 @@ import pytest
 import websockets
 from tests.gateway.asking import QUESTION, client, post
 from tests.gateway.loopback import ANSWER, gateway, stream, stream_of, trace_of
-from tests.gateway.test_bad_upstreams import Socket
-from tests.gateway.vendor import AUDIO, Vendor
+from tests.gateway.vendor import AUDIO
 
 from freehold.types.endpoint import ANY_SERVED, Endpoint
 
@@ -23,6 +25,28 @@ def behind_a_password(port):
     return Endpoint(
         name="far", engine="remote", models=ANY_SERVED, base_url=f"http://me:secret@127.0.0.1:{port}"
     )
+
+
+class Odd(socketserver.StreamRequestHandler):
+    """Answers every request with the same bytes, and says no more."""
+
+    def handle(self):
+        length = 0
+        while line := self.rfile.readline():
+            if line.lower().startswith(b"content-length: "):
+                length = int(line[16:])
+            if line == b"\r\n":
+                self.rfile.read(length)
+                self.wfile.write(self.server.answer)
+
+
+@contextlib.contextmanager
+def odd_upstream():
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Odd) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever).start()
+        yield server
+        server.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +83,10 @@ def test_odd_answers_are_errors_or_cost_nothing(upstream, tmp_path):
     """A switch of protocols that nobody asked for, passed on, would make a client take all that follows on its
     connection for another protocol; a header of other bytes than ASCII costs no answer."""
     switch = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"
-    odd = Socket(switch, closes=False)
-    one = behind_a_password(int(odd.base_url.rpartition(":")[2]))
-    try:
-        with gateway(
-            upstream, tmp_path, endpoints=(one,), others_to="far", retries=0, breaker_failures=99
-        ) as running:
+    with odd_upstream() as odd:
+        odd.answer, one = switch, behind_a_password(odd.server_address[1])
+        changes = {"endpoints": (one,), "others_to": "far", "retries": 0, "breaker_failures": 99}
+        with gateway(upstream, tmp_path, **changes) as running:
             for path in ("/v1/chat/completions", "/v1/messages", "/v1/files"):
                 asked = {**QUESTION, "max_tokens": 5}
                 assert post(running, asked, path=path)[0] == 502
@@ -74,15 +96,6 @@ def test_odd_answers_are_errors_or_cost_nothing(upstream, tmp_path):
             for path in ("/v1/chat/completions", "/v1/files"):
                 status, headers, body = post(running, QUESTION, path=path)
                 assert (status, body, headers["x-kept"], headers["x-name"]) == (200, data, "yes", None)
-    finally:
-        odd.close()
-
-
-@pytest.fixture(scope="module")
-def vendor():
-    one = Vendor()
-    yield one
-    one.close()
 
 
 @pytest.fixture(scope="module")

@@ -45,18 +45,6 @@ def test_after_retention_the_file_is_smaller_and_its_log_is_empty(tmp_path):
             assert raw.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
 
 
-def test_by_age_too(tmp_path):
-    with open_store(default_url(tmp_path)) as store:
-        fill(store)
-        before, _ = sizes(tmp_path)
-        now = NOON + timedelta(days=60)
-        retention = Retention(30.0, None, now=lambda: now, monotonic=lambda: 0.0)
-        store.put(retention_clock(now))
-        retention.sweep(store)
-        assert store.count_traces(complete_only=False) == 0
-        assert sizes(tmp_path)[0] < before / 2
-
-
 def retention_clock(now):
     return RetentionClock(believed=to_micros(now), place=300)
 

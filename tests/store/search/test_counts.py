@@ -1,6 +1,8 @@
 """Terms, counts and traffic over time."""
 
+import contextlib
 import re
+import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,8 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 from tests.store.examples import NOON, trace
+from tests.store.search.copies import copied
+from tests.workflows.shift.shifting import START
+from tests.workflows.shift.shifting import trace as later
 
 from freehold.errors import UsageError
+from freehold.store import open_store
+from freehold.store.care.erase import erase_traces
+from freehold.store.search import indexing
 from freehold.store.search.counts import (
     MIDDLE_S,
     MOST_TOKENS,
@@ -24,7 +32,7 @@ from freehold.store.search.terms import (
     wanted_tags,
     words_in,
 )
-from freehold.store.search.traffic import traffic
+from freehold.store.search.traffic import AnsweredTokens, answered_by_candidate, traffic
 from freehold.store.tables import answered_counts, trace_counts
 from freehold.types.trace import Usage
 from freehold.types.trace_search import TraceQuery
@@ -138,13 +146,11 @@ def test_counts_stay_when_traces_are_forgotten(store):
     ("text", "phrases"),
     [
         ("refund", [Phrase(("refund",))]),
-        ("refund  order", [Phrase(("refund",)), Phrase(("order",))]),
         ('"order 4711" refund', [Phrase(("order", "4711")), Phrase(("refund",))]),
         ("deliv*", [Phrase(("deliv",), prefix=True)]),
         ("a.b@example.com", [Phrase(("a", "b", "example", "com"))]),
         ('"never closed', [Phrase(("never", "closed"))]),
         ('NEAR( AND OR NOT "', [Phrase((word,)) for word in ("NEAR", "AND", "OR", "NOT")]),
-        ("snake_case", [Phrase(("snake", "case"))]),
         ('* "" müller', [Phrase(("müller",))]),
     ],
 )
@@ -168,3 +174,56 @@ def test_what_is_not_a_status_is_refused(status):
 def test_words_of_plain_text_are_those_of_any_text(text):
     assert words_in(text) == re.findall(r"[^\W_]+", text)
     assert words_in(f"{text} é") == [*words_in(text), "é"]
+
+
+def test_sums_are_by_endpoint_of_own_whole_answers_of_the_time(tmp_path):
+    usage = Usage(prompt_tokens=10, completion_tokens=3)
+    counted = {"arm": "candidate", "usage": usage}
+    with open_store(f"sqlite:///{tmp_path}/store.sqlite") as store:
+        assert answered_by_candidate(store.database, since=START, until=START) == []
+        store.add_traces(
+            [
+                later(1, **counted, endpoint="local"),
+                later(2, **counted, endpoint="local"),
+                later(3, arm="candidate", endpoint="local"),  # its tokens were not told
+                later(4, **counted, endpoint="incumbent"),
+                later(5, **counted, endpoint="incumbent", fallback="timeout"),
+                later(6, **counted, endpoint="local", status=503),
+                later(7, **counted, endpoint="local", parent_id="p"),
+                later(8, usage=usage, endpoint="incumbent"),
+                later(-7200, **counted, endpoint="local"),
+                later(-40 * 86_400, **counted, endpoint="local"),
+            ]
+        )
+        indexing.catch_up(store.database)
+        # In stretches of five minutes, and of hours.
+        for since, local in ((START - timedelta(hours=1), 3), (START - timedelta(days=3), 4)):
+            found = answered_by_candidate(store.database, since=since, until=START + timedelta(minutes=1))
+            assert found == [
+                AnsweredTokens("local", local, 10 * local - 10, 3 * local - 3),
+                AnsweredTokens("incumbent", 1, 10, 3),
+            ]
+
+
+@pytest.mark.parametrize("how", ["backup", "restored", "words lost"])
+def test_what_was_counted_is_not_counted_again(store, url, tmp_path, how):
+    """Each of these makes the index again; and a trace that is written twice, erased or corrected stays one request."""
+    usage = Usage(prompt_tokens=10, completion_tokens=3)
+    kept = [later(number, arm="candidate", usage=usage, endpoint="local") for number in range(1, 6)]
+    store.add_traces(kept)
+    indexing.catch_up(store.database)
+    store.add_traces(kept[:2])
+    store.replace_trace(kept[0])
+    erase_traces(store.database, [kept[4].id])
+    indexing.catch_up(store.database)
+    address = copied(store, url, tmp_path, how)
+    if how == "words lost":
+        with contextlib.closing(sqlite3.connect(tmp_path / "copy.sqlite")) as raw, raw:
+            raw.executescript("DROP TABLE IF EXISTS trace_words; DROP TRIGGER IF EXISTS trace_words_gone")
+    with open_store(address) as other:
+        assert indexing.catch_up(other.database)
+        for days in (0, 3, 30):
+            since, until = START - timedelta(days=days), START + timedelta(hours=1)
+            found = answered_by_candidate(other.database, since=since, until=until)
+            assert found == [AnsweredTokens("local", 5, 50, 15)]
+            assert traffic(other.database, since=since, until=until).candidate.requests == 5

@@ -213,11 +213,6 @@ def test_a_plain_request_is_the_candidates_by_chat(routed, host, small):
     [
         ({"store": True}, "needs_state"),
         ({"previous_response_id": "resp_1"}, "needs_state"),
-        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "needs_state"),
-        (
-            {"input": [{"role": "user", "content": "x"}, {"type": "reasoning", "id": "rs_1", "summary": []}]},
-            "needs_state",
-        ),
         ({"tools": [{"type": "web_search"}]}, "hosted_tool"),
         ({"reasoning": {"summary": "auto"}}, "other_api"),
         ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}]}, "other_api"),

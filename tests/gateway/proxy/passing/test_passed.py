@@ -11,11 +11,11 @@ import websockets
 from msgspec.structs import replace
 from tests.gateway.asking import metric, post, ready
 from tests.gateway.loopback import eventually, gateway
-from tests.gateway.vendor import Vendor
+from tests.gateway.vendor import Vendor, incumbent
 
 from freehold.gateway.limits.keys import hash_of, new_key
 from freehold.store import default_url, open_store
-from freehold.types.endpoint import Endpoint, ServedModel
+from freehold.types.endpoint import Endpoint
 from freehold.types.route import ApiKey, Limits
 
 pytestmark = pytest.mark.process
@@ -24,23 +24,10 @@ CLIENT = {"authorization": "Bearer sk-client", "openai-organization": "org-clien
 
 
 @pytest.fixture(scope="module")
-def vendor():
-    one = Vendor()
-    yield one
-    one.close()
-
-
-@pytest.fixture(scope="module")
 def other():
     one = Vendor()
     yield one
     one.close()
-
-
-def incumbent(vendor, **more):
-    served = (ServedModel(name="gpt-4o", upstream_name="gpt-4o"),)
-    changes = {"base_url": vendor.base_url, "models": served, "forward_client_key": True, **more}
-    return Endpoint(name="incumbent", engine="remote", **changes)
 
 
 @pytest.fixture(scope="module")
