@@ -1,10 +1,12 @@
 """Real small weights and adapters of noise, for the suites that start engines."""
 
+import contextlib
 import json
 import socket
 
 import numpy
 import pytest
+from aiohttp import web
 
 from freehold.settings import load
 
@@ -12,6 +14,20 @@ from freehold.settings import load
 @pytest.fixture(scope="module")
 def anyio_backend():
     return "asyncio"
+
+
+@contextlib.asynccontextmanager
+async def serving(answer):
+    """The address of a server on loopback that answers every request by `answer`."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.5)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
 
 
 @pytest.fixture
