@@ -27,13 +27,6 @@ def test_a_project_is_written_from_a_log(freehold, log, tmp_path):
     assert 'model = "gpt-4o"' in (tmp_path / "app" / "freehold.toml").read_text()
 
 
-def test_people_are_told_what_was_read_and_what_is_left_to_say(freehold, log):
-    shown = freehold("init", "traffic.jsonl").out
-    assert shown.startswith("traffic.jsonl: request/response pairs, 80 records, 0 rejected\n")
-    assert "\n  model   gpt-4o\n" in shown
-    assert shown.endswith("Then: freehold migrate\n")
-
-
 def test_mistakes(refused, freehold, log):
     refused("init", "gone.jsonl", message="gone.jsonl: no such file")
     freehold("init", "traffic.jsonl")

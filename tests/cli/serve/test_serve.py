@@ -3,8 +3,6 @@
 import pytest
 from tests.engines.weights.conftest import _tiny_gguf
 
-from freehold.types.endpoint import Endpoint, ServedModel
-
 
 def test_each_engine_says_whether_it_can_be_used(freehold):
     found = {line["name"]: line for line in freehold("engines", "list", "--json").items}
@@ -70,17 +68,15 @@ def test_it_serves_and_says_where(serving):
     assert serving["url"].startswith("http://127.0.0.1:")
 
 
-def test_mistakes(refused, project):
+def test_mistakes(refused, project, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_OFFLINE", "1")
+    refused("tune-engine", "org/gone", message="weights of org/gone are not here", hint="FREEHOLD_OFFLINE")
+    refused("tune-engine", "echo", message="echo does not run on llama.cpp", hint="GGUF weights")
     refused(
         "serve", "echo", "--adapter", "x", message="adapter 'x' is not NAME=PATH", hint="--adapter support="
     )
     refused("serve", "echo", "--host", "10.0.0.1", message="asks for no key", hint="--without-keys")
     refused("serve", "echo", "--host", "10.0.0.1", "--without-keys", message="10.0.0.1")
-
-
-def endpoint(name, *models):
-    served = tuple(ServedModel(name=model, upstream_name=model) for model in models)
-    return Endpoint(name=name, engine="echo", base_url="http://127.0.0.1:1", models=served)
 
 
 @pytest.mark.parametrize("words", [("status", "--json"), ("down",), ("down", "--json")])
