@@ -79,11 +79,6 @@ def test_it_works_in_a_notebooks_loop(folder):
     assert asyncio.run(cell()) == "promote"
 
 
-MIGRATE = (
-    "import freehold, sys; p = freehold.Project.load(sys.argv[1]); print(p.migrate().best.verdict.outcome)"
-)
-
-
 @pytest.mark.process
 def test_two_processes_on_one_project_are_one_and_a_refusal(folder):
     """The first waits on a slow engine; the second is told who runs, by pid, and leaves everything as it is."""
