@@ -19,10 +19,6 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [checkpoint.FILE]
 
 
-def test_no_checkpoint_is_none(tmp_path):
-    assert checkpoint.load(tmp_path, "j") is None
-
-
 def test_a_full_disk_leaves_the_previous_one_intact(tmp_path, monkeypatch):
     checkpoint.save(tmp_path, POSITION, {"adapter": torch.ones(3)})
     before = (tmp_path / checkpoint.FILE).read_bytes()

@@ -13,9 +13,7 @@ def base(gigabytes: float, quantization: str = "Q4_K_M") -> Weights:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("samples", "epochs"), [(50, 15), (100, 15), (500, 12), (2000, 4), (10_000, 4), (0, 15)]
-)
+@pytest.mark.parametrize(("samples", "epochs"), [(0, 15), (500, 12), (10_000, 4)])
 def test_small_sets_are_gone_through_more_often(samples, epochs):
     assert resolved(FinetuneConfig(batch_size=32), base(0.1), samples).epochs == epochs
 

@@ -199,17 +199,14 @@ def test_qlora_trains_on_a_small_base(tmp_path, tmp_path_factory, tokenizer):
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    ("samples", "changes", "message"),
+    ("changes", "message"),
     [
-        (task_samples(3), {}, "3 samples can be trained on"),
-        ([make_sample(n, "x", "  ") for n in range(20)], {}, "0 samples can be trained on"),
-        (task_samples(24), {"r": 64}, "rank r=64 is larger than the smallest adapted layer"),
-        (task_samples(24), {"target_modules": ("nowhere",)}, "cannot be attached"),
-        (task_samples(24), {"learning_rate": 1e30}, "not a number; batch: samples s"),
+        ({"target_modules": ("nowhere",)}, "cannot be attached"),
+        ({"learning_rate": 1e30}, "not a number; batch: samples s"),
     ],
 )
-def test_what_cannot_be_trained_is_said_in_one_line(tmp_path, tiny, samples, changes, message):
-    job = make(tmp_path, tiny, samples=samples, config=msgspec.structs.replace(CONFIG, **changes))
+def test_what_cannot_be_trained_is_said_in_one_line(tmp_path, tiny, changes, message):
+    job = make(tmp_path, tiny, samples=task_samples(24), config=msgspec.structs.replace(CONFIG, **changes))
     with pytest.raises(TrainingError) as caught:
         list(training.train(job))
     assert message in caught.value.message

@@ -2,8 +2,11 @@
 
 import pytest
 import torch
+from tests.training.conftest import task_samples
+from tests.training.lora_trainer import trainer_for
 
 from freehold.training.compute import elementwise, kernels
+from freehold.training.formatting import format_samples
 
 pytestmark = pytest.mark.skipif(
     kernels.load() is None, reason="no C compiler that the loops can be built with"
@@ -75,3 +78,24 @@ def test_not_a_number_stays_not_a_number(where):
         assert elementwise.swiglu(x).isnan().sum() == 1
     else:
         assert elementwise.cross_entropy_(x, torch.tensor([1, 2]))[0].isnan().tolist() == [False, True]
+
+
+def test_a_step_has_the_same_loss_and_gradient(tiny, tokenizer, both_ways):
+    samples = format_samples(tokenizer, task_samples(9), max_tokens=512).samples
+    trainer = trainer_for(tiny, precision="bf16")
+    exact = trainer_for(tiny)
+
+    def gradient(trainer=trainer):
+        trainer._fused.refresh()
+        trainer.parameters.zero_gradient()
+        loss, _, _ = trainer.loss_sum(samples)
+        loss.backward()
+        return loss.detach(), trainer.parameters.gradient.clone()
+
+    (loss, native), (plain_loss, plain) = both_ways(gradient)
+    true_loss, true = gradient(exact)
+    torch.testing.assert_close(loss, true_loss, rtol=0.02, atol=0.0)
+    torch.testing.assert_close(loss, plain_loss, rtol=0.02, atol=0.0)
+    off, plain_off = ((found - true).norm() / true.norm() for found in (native, plain))
+    assert off < 0.05
+    assert off < 1.5 * plain_off

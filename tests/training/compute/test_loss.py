@@ -1,9 +1,10 @@
-"""Cross-entropy in chunks against PyTorch's own, over all rows at once."""
+"""Cross-entropy in chunks, and attention in either way, against PyTorch's own."""
 
 import pytest
 import torch
 from torch.nn import functional
 
+from freehold.training.compute.attention import _Block, _explicit, _kernel
 from freehold.training.compute.loss import _CHUNK_ROWS, cross_entropy_sum, judge
 
 ROWS = _CHUNK_ROWS + 37  # a whole chunk and a part of one
@@ -41,3 +42,11 @@ def test_a_row_is_right_when_its_target_is_the_most_likely(numbers, softcap):
     expected = functional.cross_entropy(logits_of(hidden, head, softcap), targets, reduction="sum")
     assert total == pytest.approx(float(expected), rel=1e-5)
     assert right.tolist() == (best == targets).tolist()
+
+
+@pytest.mark.parametrize("window", [None, 5])
+def test_explicit_attention_equals_the_kernel(window):
+    torch.manual_seed(0)
+    block = _Block(torch.randn(3, 7, 4, 8), torch.randn(3, 11, 2, 8), torch.randn(3, 11, 2, 8))
+    explicit, _ = _explicit(block, 0.3, window)
+    torch.testing.assert_close(explicit, _kernel(block, 0.3, window), rtol=1e-4, atol=1e-5)

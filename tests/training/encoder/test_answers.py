@@ -3,7 +3,7 @@ import json
 import pytest
 
 from freehold.errors import UsageError
-from freehold.training.encoder.answers import form_of, label_text, span_of, targets_of, untaught, written
+from freehold.training.encoder.answers import form_of, span_of, targets_of, untaught, written
 
 
 def json_answers(count, **fields):
@@ -87,10 +87,6 @@ def test_single_samples_missing_fields_and_broken_answers_are_said():
 def test_labels_that_are_never_taught_are_counted():
     form = form_of(["a", "b"] * 5, [""] * 10)
     assert untaught(form, ["a", "c", "c"]) == {"c": 2}
-
-
-def test_labels_as_words():
-    assert label_text("card_notWorking") == "card not working"
 
 
 WRITTEN = ("order LL-{}", "Order ll {} please", "#{} is late", "my number: {}", "about {}")

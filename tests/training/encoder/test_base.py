@@ -40,15 +40,6 @@ def test_the_prefix_is_counted_out_of_places(base_weights):
     assert len(base.encode(["a b c d e f"], 4).ids[0]) == 4
 
 
-@pytest.mark.parametrize(
-    ("model", "prefix"),
-    [("intfloat/e5-small-v2", "query: "), ("intfloat/multilingual-e5-small", "query: "), ("BAAI/bge-small-en-v1.5", ""),
-     ("nomic-ai/nomic-embed-text-v1.5", "classification: ")],
-)  # fmt: skip
-def test_prefixes(model, prefix):
-    assert bases.prefix_of(model) == prefix
-
-
 def test_pooling_is_read(copied):
     folder = copied.path
     (bases.Path(folder) / "1_Pooling").mkdir()

@@ -78,7 +78,3 @@ def test_tokens_are_embedded_where_a_field_is_copied(base_weights):
     assert [len(one) for one in made.tokens] == [len(row) for row in made.encoded.ids]
     assert features(base, EXAMPLES, POOLED, form("one"), 32).tokens == []
     assert features(None, EXAMPLES, POOLED, form("one"), 32).pooled is POOLED
-
-
-def test_samples_a_label_are_a_mean():
-    assert form("one").fewest == 1.5

@@ -128,10 +128,3 @@ def test_packed_weights_cannot_be_tuned(job_of, monkeypatch):
         run_job(
             msgspec.structs.replace(packed, dataset=job_of(copied).dataset), lambda event: None, lambda: False
         )
-
-
-def test_one_label_alone_is_refused_before_anything_is_loaded(job_of, monkeypatch):
-    monkeypatch.setattr(stages.bases, "load", lambda weights: pytest.fail("loaded"))
-    job = job_of([sample(n, f"text {n}", "same") for n in range(9)])
-    with pytest.raises(UsageError, match="the same answer"):
-        run_job(job, lambda event: None, lambda: False)

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import msgspec
@@ -82,16 +81,3 @@ def test_folds_judge_where_nothing_is_left_for_validation(tmp_path, base_weights
     assert model.by_folds
     assert model.validation_asked == 60
     assert "did not see" in (Path(model.path) / "README.md").read_text()
-
-
-def test_record_names_what_it_is_made_of(tmp_path, base_weights):
-    model, _ = made(tmp_path, base_weights, label_samples(30), [])
-    assert model.base_sha256 == base_weights.sha256
-    assert set(model.files) == {
-        "model.onnx",
-        "tokenizer.json",
-        "heads.safetensors",
-        "encoder.json",
-        "README.md",
-    }
-    assert json.loads((Path(model.path) / "encoder.json").read_text())["version"] == 1

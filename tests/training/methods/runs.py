@@ -14,12 +14,6 @@ CONFIG = FinetuneConfig(
 )
 
 
-CASES = {
-    "lora": {},
-    "full": {"method": "full", "learning_rate": 0.005},
-}
-
-
 class Run:
     """One training run in this process. `stop_at` ends it after so many steps, as a person or a kill would."""
 

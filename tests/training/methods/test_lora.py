@@ -1,4 +1,4 @@
-"""The LoRA trainer: scores, dropout, quantized bases."""
+"""What each method moves; scores and quantized bases of LoRA."""
 
 import msgspec
 import pytest
@@ -9,7 +9,7 @@ from tests.training.conftest import (
     weights_at,
 )
 from tests.training.lora_trainer import trainer_for
-from tests.training.methods.runs import CONFIG
+from tests.training.methods.runs import CONFIG, Run
 
 from freehold.training import base as bases
 from freehold.training.formatting import Encoded
@@ -57,3 +57,17 @@ def test_an_evaluation_changes_no_gradient_of_a_4_bit_base(tmp_path, tokenizer):
     before = gradient()
     trainer.evaluate(encoded)
     assert torch.equal(gradient(), before)
+
+
+def test_full_fine_tuning_moves_every_weight_and_adapters_move_none_of_the_base(tmp_path, job, tiny):
+    before = {name: one.clone() for name, one in bases.load(tiny, CONFIG).model.named_parameters()}
+    run = Run(job, {"method": "full", "learning_rate": 0.005}, tmp_path / "full")
+    run.go()
+    after = dict(run.trainer.model.named_parameters())
+    assert all(not torch.equal(after[name], one) for name, one in before.items())
+    lora = Run(job, {}, tmp_path / "lora")
+    lora.go()
+    base = dict(lora.trainer.base.model.named_parameters())
+    untouched = [one for name, one in base.items() if "lora_" not in name]
+    assert len(untouched) == len(before)
+    assert all(torch.equal(a, b) for a, b in zip(untouched, before.values(), strict=True))

@@ -4,13 +4,16 @@ import math
 
 import msgspec
 import pytest
-from tests.training.methods.runs import CASES, CONFIG, Run
+from tests.training.methods.runs import CONFIG, Run
 
 from freehold import training
 from freehold.errors import TrainingError
 from freehold.training.methods import table
 
 pytestmark = pytest.mark.timeout(600)
+
+
+CASES = {"lora": {}, "full": {"method": "full", "learning_rate": 0.005}}
 
 
 @pytest.mark.parametrize("name", CASES)

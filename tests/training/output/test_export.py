@@ -1,5 +1,7 @@
 """The GGUF adapter against what llama.cpp computes with it: the base's tensors in its own row order."""
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 from freehold.training import base as bases
 from freehold.training.methods.lora import LoraTrainer
 from freehold.training.output import export
+from freehold.training.output.artefacts import permuted, sha256_of
 from freehold.types.config import FinetuneConfig
 
 
@@ -52,3 +55,15 @@ def test_other_architectures_keep_their_rows(tmp_path, trainer):
     _, found = read(path)
     key = "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight"
     assert np.array_equal(found["blk.0.attn_q.weight.lora_b"], tensors[key].numpy())
+
+
+def test_the_halves_of_a_head_become_neighbours():
+    rows = torch.arange(16.0)[:, None]  # two heads of eight rows
+    assert permuted(rows, 2)[:, 0].tolist() == [0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15]
+    assert permuted(rows, 1)[:4, 0].tolist() == [0, 8, 1, 9]
+
+
+def test_a_file_is_known_by_its_hash(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 100_000)
+    assert sha256_of(path) == hashlib.sha256(b"x" * 100_000).hexdigest()
