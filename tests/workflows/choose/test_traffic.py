@@ -76,15 +76,6 @@ def test_hidden_reasoning_counts_up_to_the_answer_it_is_part_of(project):
     assert price_traffic(project, "gpt-4o", flat=FLAT).traffic.reasoning_tokens == 70
 
 
-def test_repeats_that_the_gateway_answered_itself_are_counted_apart(project):
-    repeats = [trace(n, endpoint=REPEATED, decision=REPEATED) for n in range(48, 60)]
-    fill(project, [*(trace(n) for n in range(48)), *repeats])
-    found = price_traffic(project, "gpt-4o", StatedTraffic(Decimal(1000)), FLAT)
-    assert (found.traffic.requests_per_month, found.traffic.repeats_per_month) == (800, 200)
-    assert found.bill.usd_per_month.low == Decimal("2.4"), "800 x $0.003: what was repeated costs nothing"
-    assert "20% of them answered again from the gateway's memory" in found.traffic.how
-
-
 def test_amounts_of_the_log_in_two_currencies_are_named_and_not_added_up(project):
     fill(
         project, [trace(n, metadata={"currency": "EUR" if n % 2 else "usd", "cost": 0.1}) for n in range(48)]

@@ -192,8 +192,7 @@ def test_corrected_labels_are_new_golds_and_contradict_nothing(project, folder):
     assert brought(project, folder / "rows.csv") == (0, 2, 0)
     second = built(folder)
     assert second["id"] != first["id"]
-    known = [one["id"] for one in run("dataset", "list", "--json")]
-    assert known == [first["id"], second["id"]] and Path(first["path"], "train.jsonl").exists()
+    assert Path(first["path"], "train.jsonl").exists()
     assert not second["dropped"] and run("dataset", "show", "--json")["label_conflicts"] == 0
     said = {}
     for file in Path(second["path"]).glob("*.jsonl"):

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 from tests.engines.encoder.tiny import tiny_encoder
-from tests.workflows.train.owned_encoder import owned_encoder
+from tests.workflows.train.owned import owned_encoder
 
 from freehold.encoders.folder import read_manifest, sha256_of_folder
 from freehold.errors import UsageError

@@ -55,3 +55,12 @@ def ready(tmp_path, made, monkeypatch):
         store.put(dataset)
     gguf = msgspec.structs.replace(weights, format="gguf", path=str(source / "base.gguf"))
     return project, adapter, weights, gguf
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project that owns nothing yet."""
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "shop"\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+    return open_project()

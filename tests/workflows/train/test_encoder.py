@@ -1,5 +1,6 @@
 import pytest
 from tests.training.encoder.conftest import base_weights, label_samples, sample, write_dataset
+from tests.workflows.journey.rehearsal import Told
 
 from freehold.errors import UsageError
 from freehold.settings import load
@@ -17,14 +18,6 @@ from freehold.workflows.train.encoder import (
 __all__ = ["base_weights"]
 
 
-class Heard(Silent):
-    def __init__(self):
-        self.said = []
-
-    def say(self, text):
-        self.said.append(text)
-
-
 def train(tmp_path, base, samples, progress=None):
     return train_encoder(
         config=EncoderConfig(stage="frozen", threads=1),
@@ -40,7 +33,7 @@ def train(tmp_path, base, samples, progress=None):
 @pytest.mark.process
 @pytest.mark.timeout(600)
 def test_a_child_process_trains_it_once(tmp_path, base_weights):
-    heard = Heard()
+    heard = Told()
     made = train(tmp_path, base_weights, label_samples(60), heard)
     assert made.validation_asked == 60
     assert any(line.startswith("frozen: ") for line in heard.said)

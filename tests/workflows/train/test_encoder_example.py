@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 from tests.engines.encoder.tiny import INTENT, LABELS, NUMBER, TONES, URGENCY
-from tests.workflows.train.owned_encoder import owned_encoder
+from tests.workflows.train.owned import owned_encoder
 
 from freehold.encoders.folder import read_manifest
 from freehold.encoders.runner import load_runner
 from freehold.engines.encoder.answers import answer
 from freehold.types.progress import Silent
-from freehold.workflows.project import open_project
 from freehold.workflows.train.encoder_export import export_encoder
 
 pytestmark = pytest.mark.process
@@ -30,13 +29,6 @@ import runpy
 sys.argv = ["ask.py", sys.argv[1]]
 runpy.run_path("ask.py", run_name="__main__")
 """
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    (tmp_path / "freehold.toml").write_text('[app]\nname = "shop"\n')
-    monkeypatch.chdir(tmp_path)
-    return open_project()
 
 
 def asked(folder, text):
@@ -76,9 +68,3 @@ def test_the_example_says_where_a_copied_piece_is(project):
     encoder = owned_encoder(project, answer="json", fields=(INTENT, NUMBER))
     folder = export_encoder(project, encoder, progress=Silent()).path
     assert asked(folder, "where is ab12")[1] == "number ['[UNK]']"
-
-
-def test_the_example_is_about_ten_lines(project):
-    made = export_encoder(project, owned_encoder(project), progress=Silent())
-    lines = [line for line in (Path(made.path) / "ask.py").read_text().splitlines() if line.strip()]
-    assert len(lines) <= 20 and all(len(line) < 120 for line in lines)

@@ -3,20 +3,14 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
-from tests.workflows.train.owned_encoder import owned_encoder
+from tests.workflows.train.owned import owned_encoder
 
-from freehold.errors import StorageError, UsageError
+from freehold.store import open_store
 from freehold.types.progress import Silent
-from freehold.workflows.project import open_project
+from freehold.types.report import CandidateReport
+from freehold.workflows.train import export_records
 from freehold.workflows.train.encoder_export import export_encoder
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    (tmp_path / "freehold.toml").write_text('[app]\nname = "shop"\n')
-    monkeypatch.chdir(tmp_path)
-    return open_project()
+from freehold.workflows.train.export_records import candidate_of, dataset_of, rulings_of, stored_base
 
 
 def test_the_folder_is_whole_and_its_card_says_what_the_records_say(project):
@@ -45,13 +39,24 @@ def test_the_folder_is_whole_and_its_card_says_what_the_records_say(project):
     assert export_encoder(project, encoder, progress=Silent()).path == made.path
 
 
-def test_what_is_not_an_export_is_not_replaced(project):
+def test_what_nobody_recorded_is_absent(project):
+    assert stored_base(project, "test/tiny") is None
+    assert dataset_of(project, "d" * 32) is None
+    assert candidate_of(project, "e" * 32) is None
+    own, passing_on = rulings_of(project, "test/tiny", None, Silent())
+    assert own is not None and passing_on is not None and own.outcome == "unclear"
+
+
+def test_the_newest_lines_on_an_encoder_are_found(project, monkeypatch):
     encoder = owned_encoder(project)
-    (project.root / "mine").mkdir()
-    (project.root / "mine" / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match="not an export"):
-        export_encoder(project, encoder, out=project.root / "mine", progress=Silent())
-    (project.root / "file").write_text("")
-    with pytest.raises((StorageError, UsageError)):
-        export_encoder(project, encoder, out=project.root / "file" / "inner", progress=Silent())
-    assert (project.root / "mine" / "notes.txt").read_text() == "mine"
+
+    class Page:
+        def __init__(self, score):
+            self.candidates = (CandidateReport(model=score, encoder=encoder), CandidateReport(model="other"))
+
+    with open_store(project.store_url):
+        pass
+    monkeypatch.setattr("freehold.store.Store.records", lambda self, kind: [Page("old"), Page("new")])
+    assert candidate_of(project, encoder.id).model == "new"
+    assert candidate_of(project, "none") is None
+    assert export_records.ExportRulings(None, None).own is None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from tests.engines.encoder.tiny import tiny_encoder
-from tests.workflows.train.owned_encoder import owned_encoder
+from tests.workflows.train.owned import owned_encoder
 
 from freehold.errors import InputError, UsageError
 from freehold.types.model import Weights

@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from freehold.errors import EngineError, InputError, UsageError
-from freehold.settings import load
 from freehold.types.config import AppConfig, ProjectConfig
 from freehold.types.endpoint import AdapterMount
 from freehold.types.model import Weights
@@ -29,11 +28,6 @@ def gguf(name):
     pairs = text("general.name") + struct.pack("<I", 8) + text(name)
     pairs += text("general.file_type") + struct.pack("<II", 4, 7)
     return b"GGUF" + struct.pack("<IQQ", 3, 0, 2) + pairs + bytes(1000)
-
-
-@pytest.fixture
-def settings(tmp_path):
-    return load({"FREEHOLD_HOME": str(tmp_path / "home")})
 
 
 @pytest.fixture

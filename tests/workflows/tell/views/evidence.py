@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 from tests.report import choosing, sample_mixture
 from tests.workflows.data.building import project_of, trace
-from tests.workflows.train.test_adapters import manifest
+from tests.workflows.train.owned import manifest
 
 from freehold import training
 from freehold.evals.comparing import SideBySide, compare, disagreements

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
-from tests.workflows.train.owned_encoder import owned_encoder
+from tests.workflows.train.owned import owned_encoder
 
 from freehold.errors import UsageError
 from freehold.store import open_store

@@ -1,11 +1,14 @@
-"""A tiny encoder as a project owns it: folder and record, made without training."""
+"""What a project owns, made without training: an adapter's record, a tiny encoder's folder and record."""
 
+import msgspec
 from tests.engines.encoder.tiny import tiny_encoder
 
 from freehold.encoders.folder import read_manifest
 from freehold.files import write_json
 from freehold.training.output.artefacts import sha256_of
+from freehold.types.config import FinetuneConfig
 from freehold.types.encoder import EncoderModel
+from freehold.types.training import Adapter
 
 
 def owned_encoder(project, name="support", **more):
@@ -21,3 +24,30 @@ def owned_encoder(project, name="support", **more):
     )  # fmt: skip
     write_json(folder / "encoder_model.json", record)
     return record
+
+
+def manifest(path, **changes):
+    fields = {
+        "id": "a" * 32,
+        "name": "support",
+        "path": str(path),
+        "base_model": "test/tiny",
+        "base_sha256": "b" * 64,
+        "dataset_id": "d" * 32,
+        "config": FinetuneConfig(r=16),
+        "template_sha256": "t" * 64,
+        "seed": 0,
+        "steps": 10,
+        "train_tokens": 1000,
+        "train_seconds": 2.0,
+        "final_loss": 0.25,
+        "peak_memory_bytes": 2**30,
+        "files": {},
+        "versions": {},
+        "made_from": (),
+        "curve": ((1, 2.0), (2, 0.25)),
+    }
+    adapter = Adapter(**{**fields, **changes})
+    path.mkdir(parents=True)
+    (path / "adapter.json").write_bytes(msgspec.json.encode(adapter))
+    return adapter
