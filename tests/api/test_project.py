@@ -1,7 +1,6 @@
 """A project from Python: the whole journey, in a notebook's loop, and two processes at once."""
 
 import asyncio
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -80,11 +79,6 @@ def test_it_works_in_a_notebooks_loop(folder):
     assert asyncio.run(cell()) == "promote"
 
 
-MIGRATE = (
-    "import freehold, sys; p = freehold.Project.load(sys.argv[1]); print(p.migrate().best.verdict.outcome)"
-)
-
-
 @pytest.mark.process
 def test_two_processes_on_one_project_are_one_and_a_refusal(folder):
     """The first waits on a slow engine; the second is told who runs, by pid, and leaves everything as it is."""
@@ -106,16 +100,6 @@ def test_two_processes_on_one_project_are_one_and_a_refusal(folder):
             assert refused.value.retryable and refused.value.code() == "locked"
         finally:
             first.kill()
-
-
-def test_a_draft_is_written_from_a_log(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    rows = [{"text": f"a {n}", "label": "yes" if n % 2 else "no"} for n in range(200)]
-    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    draft = freehold.Project.draft("log.jsonl", incumbent="gpt-4o")
-    assert draft.incumbent == "gpt-4o" and freehold.Project.load().config.incumbent.model == "gpt-4o"
-    with pytest.raises(UsageError):
-        freehold.Project.draft("log.jsonl")
 
 
 @pytest.mark.process

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import freehold
-from freehold.errors import InputError, UsageError
+from freehold.errors import UsageError
 
 PAIRS = [(1, 1)] * 180 + [(1, 0)] * 5 + [(0, 1)] * 15
 
@@ -59,19 +59,3 @@ def test_clusters_slices_and_missing_scores_count():
 def test_mistakes_are_told(pairs, more, message):
     with pytest.raises(UsageError, match=message):
         freehold.compare(pairs, **{"margin": 0.05, **more})
-
-
-def test_two_files_of_answers(tmp_path):
-    def write(name, right):
-        rows = [{"id": str(n), "output": "yes" if n < right else "no", "gold": "yes"} for n in range(200)]
-        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-    write("a.jsonl", 180)
-    write("b.jsonl", 190)
-    made = freehold.evaluate("a.jsonl", "b.jsonl", scorer="exact", margin=0.05)
-    assert made.comparison.verdict == "promote" and made.comparison.candidate_mean == 0.95
-    assert made.comparison.look.number == 1
-    again = freehold.evaluate("a.jsonl", "b.jsonl", scorer="exact", margin=0.05)
-    assert again.comparison.look.number >= 1
-    with pytest.raises(InputError):
-        freehold.evaluate("a.jsonl", "gone.jsonl", scorer="exact", margin=0.05)

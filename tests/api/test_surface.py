@@ -47,11 +47,6 @@ def test_the_surface_is_the_one_that_was_promised():
     assert surface() == LIST.read_text(), "on purpose? python -m tests.api.test_surface"
 
 
-def test_a_changed_signature_would_be_seen(monkeypatch):
-    monkeypatch.setattr(freehold, "power", lambda margin, extra: None)
-    assert surface() != LIST.read_text()
-
-
 def test_about_fifteen_names_each_with_a_docstring():
     names = [name for name in freehold.__all__ if name != "__version__"]
     assert len(names) <= 18 and set(names) == set(freehold._PUBLIC)
@@ -86,10 +81,6 @@ def test_names_that_do_not_exist_are_said():
     from freehold import files  # a module still is one
 
     assert files.__name__ == "freehold.files"
-
-
-def test_the_project_is_named_as_it_is_reached():
-    assert (freehold.Project.__module__, freehold.Project.__qualname__) == ("freehold", "Project")
 
 
 if __name__ == "__main__":

@@ -126,11 +126,6 @@ def test_changed_split_file_is_noticed(tmp_path):
         list(building.samples(dataset, "train"))
 
 
-def test_empty_split_is_an_error(tmp_path):
-    with pytest.raises(UsageError, match="split would be empty"):
-        write(tmp_path, [trace(1)])
-
-
 def test_a_split_that_is_not_needed_may_be_empty(tmp_path):
     built = building.make_samples([trace(n, split="held_out") for n in range(3)], building.Recipe())
     building.require(built, ("held_out",))

@@ -147,14 +147,6 @@ def test_folders_that_the_user_allowed(places):
         wider.inside("../secret.txt")
 
 
-def test_models_are_ids_or_files_inside(places):
-    assert places.model("Qwen/Qwen3-8B") == "Qwen/Qwen3-8B"
-    assert places.model("logs/a.jsonl") == str(places.root / "logs" / "a.jsonl")
-    for name in ("http://169.254.169.254/latest", "../secret.txt", "/etc/passwd", "file:///etc/passwd"):
-        with pytest.raises(OutsideError):
-            places.model(name)
-
-
 def test_machines_are_words_or_files_inside(places):
     assert places.machine(None) is None
     assert places.machine("2x H100") == "2x H100"

@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import anyio
 import pytest
-from tests.workflows.journey.test_migrate import project as rehearsed
 
 from freehold.agents.mcp.calling import AgentLimits, AgentServer
 from freehold.agents.mcp.limits import CallRate
@@ -19,17 +18,6 @@ from freehold.agents.mcp.server import build, tool_of  # noqa: E402
 
 MODES = ("legacy", "auto")
 """The handshake up to 2025-11-25, and the one of 2026-07-28."""
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
-    root = tmp_path / "project"
-    root.mkdir()
-    rehearsed(root)
-    with (root / "freehold.toml").open("a") as file:
-        file.write('[curate]\npersonal_data = "patterns"\n')
-    return root
 
 
 class User:

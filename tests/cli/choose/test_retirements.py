@@ -1,10 +1,6 @@
 from datetime import date
-from typing import get_args
 
 import pytest
-
-from freehold.catalog.retirements import Platform
-from freehold.cli.choose.retirements import PLATFORMS
 
 
 def test_a_date_has_its_source(freehold):
@@ -47,7 +43,3 @@ def test_a_model_without_a_day_says_what_is_known(freehold):
     assert "command-r, deprecated → command-r-08-2024" in shown
     (notice,) = freehold("retirements", "grok-beta", "--json").items
     assert (notice["status"], notice["shutdown"], notice["days_left"]) == ("gone", None, None)
-
-
-def test_every_platform_of_the_catalog_can_be_asked_for():
-    assert get_args(Platform) == PLATFORMS

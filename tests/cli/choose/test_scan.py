@@ -21,26 +21,10 @@ def test_a_use_has_its_place_and_date(freehold, code):
     assert shown.err.endswith("1 file read, 1 finding\n")
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        'm = "text-davinci-003"',
-        'm = "claude-3-7-sonnet-latest"',
-        'm = "claude-3-5-" + "sonnet-20241022"',
-        'm = f"claude-3-5-{kind}"',
-        'm = "llama-3.1-70b-versatile"',
-        'm = "grok-beta"',
-    ],
-)
+@pytest.mark.parametrize("source", ['m = "text-davinci-003"', 'm = f"claude-3-5-{kind}"'])
 def test_a_model_that_is_gone_fails_a_build(freehold, tmp_path, source):
     (tmp_path / "app.py").write_text(source + "\n")
     assert freehold("scan", "app.py", "--as-of", "2026-11-27", "--fail-within", "0").code == 1
-
-
-def test_days_below_zero_are_refused(freehold, code):
-    ran = freehold("scan", ".", "--fail-within", "-5")
-    assert ran.code == 2
-    assert "-5 is not in the range x>=0" in ran.err
 
 
 def test_several_paths_are_one_scan(freehold, tmp_path, code):
@@ -58,9 +42,3 @@ def test_what_was_not_looked_into_is_named(freehold, tmp_path, code):
     ran = freehold("scan", ".", "--as-of", "2026-01-01")
     assert "not looked into: 1 file, no reader for Swift (view.swift)" in ran.err
     assert ran.err.endswith("1 file read, 1 finding, 1 not looked into\n")
-
-
-def test_code_scanning_pages_get_sarif(freehold, code):
-    document = freehold("scan", ".", "--as-of", "2026-01-01", "--sarif").json
-    assert document["version"] == "2.1.0"
-    assert len(document["runs"][0]["results"]) == 1

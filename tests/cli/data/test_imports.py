@@ -3,63 +3,20 @@
 import json
 
 import pytest
-from click.testing import CliRunner
-
-from freehold.cli.main import cli
-
-CONFIG = """
-[app]
-name = "inbox"
-[incumbent]
-model = "rented-1"
-"""
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    (tmp_path / "freehold.toml").write_text(CONFIG)
-    with (tmp_path / "traffic.jsonl").open("w") as file:
-        for number in range(80):
-            pair = {
-                "request": {"messages": [{"role": "user", "content": f"message {number}"}]},
-                "response": {"choices": [{"message": {"role": "assistant", "content": "yes"}}]},
-                "gold": "yes" if number % 2 else None,
-                "conversation_id": f"c{number // 2}",
-            }
-            file.write(json.dumps(pair) + "\n")
-        file.write("{broken\n")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def run(*args, exit_code=0):
-    result = CliRunner().invoke(cli, args, standalone_mode=False)
-    if result.exception and exit_code == 0:
-        raise result.exception
-    return result
-
-
-def test_import_keeps_rejects_and_is_idempotent(project):
-    first = json.loads(run("import", "traffic.jsonl", "--json").stdout)["items"][0]
-    assert (first["read"], first["new"], first["rejected"]) == (80, 80, 1)
-    reject = json.loads((project / ".freehold/rejects/traffic.rejects.jsonl").read_text())
-    assert reject["line"] == 81 and reject["text"] == "{broken\n"
-    again = json.loads(run("import", "traffic.jsonl", "--json").stdout)["items"][0]
-    assert (again["read"], again["new"]) == (80, 0)
 
 
 @pytest.mark.parametrize("content", ["", "{broken\n", "[1]\n"])
-def test_a_file_with_nothing_in_it_is_an_error(project, content):
+def test_a_file_with_nothing_in_it_is_an_error(refused, project, content):
     (project / "bad.jsonl").write_text(content)
-    result = run("import", "bad.jsonl", "--format", "pairs", exit_code=2)
-    assert "no record could be used" in result.exception.message
-    assert "bad.jsonl" in result.exception.message
+    refused("import", "bad.jsonl", "--format", "pairs", message="bad.jsonl: no record could be used")
 
 
-def test_what_would_be_left_out_is_said(project):
-    (preview,) = json.loads(run("import", "--dry-run", "traffic.jsonl", "--json").stdout)["items"]
+def test_what_would_be_left_out_is_said(freehold, traffic):
+    with (traffic / "traffic.jsonl").open("a") as file:
+        file.write("{broken\n")
+    (preview,) = freehold("import", "--dry-run", "traffic.jsonl", "--json").items
     assert sum(preview["left_out"].values()) == len(preview["first_rejects"]) == 1
-    assert "1 left out: not valid JSON" in run("import", "--dry-run", "traffic.jsonl").stdout
+    assert "1 left out: not valid JSON" in freehold("import", "--dry-run", "traffic.jsonl").out
 
 
 @pytest.mark.parametrize("words", [["import"], ["import", "--dry-run"], ["init"]])

@@ -24,9 +24,12 @@ def test_one_is_shown_by_the_beginning_of_its_id(freehold, traffic):
 def test_they_are_exported(freehold, traffic):
     made = freehold("traces", "export", "out.jsonl", "--json").json
     assert (made["traces"], made["format"]) == (80, "jsonl")
+    assert freehold("traces", "export", "spans.jsonl", "--format", "otel", "--json").json["traces"] == 80
+    (group,) = json.loads((traffic / "spans.jsonl").read_text())["resourceSpans"]
+    assert len(group["scopeSpans"][0]["spans"]) == 80
     lines = (traffic / "out.jsonl").read_text().splitlines()
     assert len(lines) == 80 and all(json.loads(line)["id"] for line in lines)
-    begun, noted = freehold("audit", "--action", "export", "--json").items
+    begun, noted = freehold("audit", "--action", "export", "--json").items[:2]
     assert begun["action"] == "export.begin" and noted["detail"]["begun"] == begun["number"]
     assert (noted["subject"], noted["detail"]["traces"], noted["detail"]["content"]) == ("traces", 80, True)
 
@@ -83,6 +86,9 @@ def test_traces_are_found(freehold, log, options, users):
 
 
 def test_what_cannot_be_looked_for_is_refused(refused, log):
+    refused("traces", "show", "nix", message="no trace has an id starting with nix")
+    refused("traces", "show", "", message="several traces have")
+    refused("traces", "export", "/nowhere/x.jsonl", message="cannot be written")
     refused(
         "traces", "list", "--status", "bad", message="'bad' is not a status", hint="404, 4xx, 5xx or error"
     )

@@ -27,13 +27,6 @@ def test_a_project_is_written_from_a_log(freehold, log, tmp_path):
     assert 'model = "gpt-4o"' in (tmp_path / "app" / "freehold.toml").read_text()
 
 
-def test_people_are_told_what_was_read_and_what_is_left_to_say(freehold, log):
-    shown = freehold("init", "traffic.jsonl").out
-    assert shown.startswith("traffic.jsonl: request/response pairs, 80 records, 0 rejected\n")
-    assert "\n  model   gpt-4o\n" in shown
-    assert shown.endswith("Then: freehold migrate\n")
-
-
 def test_mistakes(refused, freehold, log):
     refused("init", "gone.jsonl", message="gone.jsonl: no such file")
     freehold("init", "traffic.jsonl")
@@ -85,9 +78,3 @@ def test_the_file_is_shown_and_the_rest_is_said_beside_it(freehold, tmp_path):
     assert "general_settings: keys are made by commands" in ran.err
     assert "OPENAI_API_KEY (its value stands at model_list[0].litellm_params.api_key)" in ran.err
     assert "sk-live" not in ran.out + ran.err
-
-
-def test_another_file_is_refused(freehold, tmp_path):
-    (tmp_path / "c.yaml").write_text("a: 1\n")
-    ran = freehold("import-config", "c.yaml")
-    assert ran.code == 2 and "not a configuration of LiteLLM" in ran.err

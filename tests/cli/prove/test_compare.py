@@ -84,11 +84,6 @@ def test_bad_lines_are_named(pairs, line, message):
     assert result.exception.exit_code == 2
 
 
-def test_lonely_ids_are_refused(pairs):
-    path = pairs([*rows(both=2), {"id": "x", "a": 1}, {"id": "y", "b": 1}])
-    assert isinstance(compare(path).exception, InputError)
-
-
 def test_a_margin_above_the_incumbents_own_rate_is_a_usage_error(pairs):
     result = compare(pairs(rows(both=10, neither=90)), margin="0.1")
     assert isinstance(result.exception, UsageError)

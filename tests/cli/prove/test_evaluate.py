@@ -31,13 +31,6 @@ def test_the_exit_code_says_the_verdict(freehold, files, n, right, code, word):
     assert out.startswith(f"{word}  b against a")
 
 
-def test_items_show_both_answers(freehold, files):
-    _, out, _ = freehold("evaluate", *files(60, 50), "--items", "2")
-    assert "2 of 10 items scored differently" in out
-    assert "- yes" in out
-    assert "+ no" in out
-
-
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [

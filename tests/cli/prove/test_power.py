@@ -57,31 +57,6 @@ def test_impossible_assumptions_are_refused(options):
     assert isinstance(power(*options).exception, UsageError)
 
 
-def test_a_margin_is_wanted():
-    result = power()
-    assert result.exit_code == 2
-    assert "--margin" in result.output
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (
-            ["--margin", "0.02"],
-            "1,048 held-out items show that a candidate loses less than 2 points with a probability of 80%, if it is "
-            "as good as the incumbent and the two differ on 5% of the items.",
-        ),
-        (
-            ["--margin", "0.05", "--discordance", "0.1", "--n", "200", "--difference", "-0.01"],
-            "200 held-out items show that a candidate loses less than 5 points with a probability of 39%, and 534 with "
-            "one of 80%, if it is 1 point worse than the incumbent and the two differ on 10% of the items.",
-        ),
-    ],
-)
-def test_one_sentence_comes_first(options, said):
-    assert " ".join(power(*options).output.split()).startswith(said)
-
-
 @pytest.mark.process
 def test_a_plan_is_there_before_one_looks_elsewhere():
     planned = [sys.executable, "-m", "freehold", "power", "--margin", "0.02"]

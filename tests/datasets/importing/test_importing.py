@@ -25,18 +25,6 @@ from freehold.types.config import DataConfig
 from freehold.types.trace import Usage
 
 
-@pytest.mark.parametrize(
-    ("name", "record", "expected"),
-    [
-        ("a.jsonl", CHAT, "openai"),
-        ("a.jsonl", PAIR, "pairs"),
-        ("a.jsonl", {"text": "x", "label": "y"}, "columns"),
-    ],
-)
-def test_sniff(tmp_path, name, record, expected):
-    assert sniff(write(tmp_path / name, record)).importer.name == expected
-
-
 def test_csv_with_line_breaks_and_bad_rows(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text('text,category\n"two\nlines",x\nlonely\nhello,y,z\n,x\n')

@@ -79,15 +79,7 @@ def test_languages_by_the_users_own_words_or_as_the_caller_says():
     [
         (ENGLISH, "en"),
         (GERMAN, "de"),
-        (
-            "Où est ma commande et quand est-ce qu'elle sera livrée ? Je n'ai pas reçu le colis pour le moment.",
-            "fr",
-        ),
         ("¿Dónde está mi pedido? No me ha llegado y no sé cómo se hace para que lo envíen más rápido.", "es"),
-        (
-            "Dov'è il mio ordine? Non è ancora arrivato e non so come si fa per sapere quando arriva il pacco.",
-            "it",
-        ),
         ("注文した商品はどこですか。まだ届いていませんので教えてください。", "ja"),
         ("我的订单在哪里？我还没有收到包裹，请告诉我什么时候可以到达，谢谢你们的帮助。", "zh"),
         ("Где мой заказ? Я ещё не получил посылку.", "ru"),

@@ -1,11 +1,9 @@
 """What happens to samples on their way into a dataset, and the card that says so."""
 
 import importlib.util
-import json
 import stat
 from pathlib import Path
 
-import msgspec
 import pytest
 from tests.workflows.data.building import TOML, fill, project_of, question, trace
 
@@ -65,15 +63,6 @@ def test_one_label_only_and_few_samples_are_warned_of(tmp_path):
     assert "have the same answer" in warnings and "are few" in warnings and "prove little" in warnings
 
 
-def test_card_is_read_back_as_written(tmp_path):
-    project = project_of(tmp_path)
-    fill(project, [trace(n, question(n)) for n in range(60)])
-    dataset = workflow.build(project)
-    raw = json.loads((Path(dataset.path) / curate.CARD).read_text())
-    assert json.loads(msgspec.json.encode(curate.read_card(dataset))) == raw
-    assert (Path(dataset.path) / curate.CARD_PAGE).read_text().startswith("# Data card: shop")
-
-
 def test_files_held_out_whole_leave_the_others_to_training():
     def share(data):
         return curate.recipe_of(project_of(Path(), TOML + f"[data]\n{data}")).held_out
@@ -89,11 +78,6 @@ def test_the_library_is_asked_for_by_name_or_where_it_is_installed():
     assert curate.personal_data("patterns") == "patterns"
     expected = "library" if importlib.util.find_spec("presidio_analyzer") else "patterns"
     assert curate.personal_data("auto").startswith(expected)
-
-
-def test_the_key_of_placeholders_is_made_once(tmp_path):
-    project = project_of(tmp_path)
-    assert curate.pseudonym_key(project) == curate.pseudonym_key(project)
 
 
 def test_a_dataset_without_a_card_says_nothing(tmp_path):

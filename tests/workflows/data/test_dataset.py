@@ -8,7 +8,7 @@ from tests.workflows.data.building import TOML, fill, project_of, question, trac
 from tests.workflows.journey.rehearsal import project
 
 from freehold.datasets import building
-from freehold.errors import InputError, UsageError
+from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.types.progress import Silent
 from freehold.workflows.data import dataset as workflow
@@ -52,26 +52,6 @@ def test_a_dataset_is_found_by_id_beginning_name_or_folder(tmp_path):
         assert raised.value.hint == f"known: shop {second.id[:12]}, shop {first.id[:12]}"
         with pytest.raises(UsageError, match="2 datasets have an id starting with"):
             workflow.find_dataset(store, "")
-
-
-def test_check_keeps_nothing(tmp_path):
-    project = project_of(tmp_path)
-    fill(project, [trace(n, question(n)) for n in range(60)])
-    card = workflow.check(project)
-    assert (
-        card.splits["train"].samples + card.splits["validation"].samples + card.splits["held_out"].samples
-        == 60
-    )
-    assert not (project.state / "datasets").exists()
-    assert any("same answer" in warning for warning in card.warnings)
-
-
-def test_three_samples_are_an_error_that_says_what_to_do(tmp_path):
-    project = project_of(tmp_path)
-    fill(project, [trace(n, question(n)) for n in range(1)])
-    with pytest.raises(UsageError, match="split would be empty") as error:
-        workflow.build(project)
-    assert error.value.hint is not None
 
 
 def test_questions_that_differ_in_little_are_told_which_setting_decides(tmp_path):
@@ -164,23 +144,6 @@ def test_nothing_left_to_learn_is_refused(opened):
     everything = [one.id for one in building.samples(dataset, "train")]
     with open_store(opened.store_url) as store, pytest.raises(UsageError, match="train split would be empty"):
         derive(opened, store, dataset, without=everything)
-
-
-def test_every_sample_comes_once_and_the_last_page_says_so(tmp_path):
-    dataset = write_dataset(tmp_path / "data", task_samples(7))
-    found, after = [], 0
-    while after is not None:
-        page = sample_page(dataset, "train", after, most=3)
-        assert page.total == 7 and len(page.samples) <= 3
-        found += [one.id for one in page.samples]
-        after = page.next_after
-    assert found == [f"s{number}" for number in range(7)]
-
-
-def test_a_place_in_the_middle_of_a_line_is_refused(tmp_path):
-    dataset = write_dataset(tmp_path / "data", task_samples(2))
-    with pytest.raises(InputError, match="no sample begins at 5"):
-        sample_page(dataset, "train", 5)
 
 
 def test_a_split_that_is_not_there_is_empty(tmp_path):

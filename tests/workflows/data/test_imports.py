@@ -97,16 +97,6 @@ def test_an_archive_cut_off_at_its_beginning_is_an_error_that_says_so(folder, na
         run("import", "--dry-run", name, "--json")
 
 
-def test_one_class_only_is_built_and_warned_of(folder):
-    turns = [
-        chat(("user", f"question {n * 7919} {chr(97 + n % 26) * 7}"), ("assistant", "yes")) for n in range(60)
-    ]
-    (folder / "log.jsonl").write_bytes(b"\n".join(turns))
-    run("import", "log.jsonl", "--json")
-    card = run("dataset", "check", "--json")
-    assert any("have the same answer" in warning for warning in card["warnings"])
-
-
 CHATS = b"\n".join(good(n) for n in range(30))
 
 

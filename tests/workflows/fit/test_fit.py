@@ -1,16 +1,9 @@
 import msgspec
-import pytest
 
-from benchmarks import tiny_models
 from freehold.settings import load
 from freehold.types.machine import MeasuredSpeed, Speed, Workload
 from freehold.workflows.fit.fit import ServingOptions, fit_model
 from freehold.workflows.fit.machine import find_machine
-
-
-@pytest.fixture
-def settings(tmp_path):
-    return load({"FREEHOLD_HOME": str(tmp_path)})
 
 
 def test_what_does_not_fit_says_what_would(settings):
@@ -63,13 +56,6 @@ def test_the_most_at_once_is_the_last_that_fits(tmp_path):
     assert fitted(most).fits
     assert not fitted(most + 1).fits
     assert fitted(64).largest_concurrency == most
-
-
-@pytest.fixture
-def tiny(tmp_path):
-    path = tmp_path / "tiny.gguf"
-    tiny_models.write(tiny_models.SHAPES["llama"], "Q8_0", path)
-    return path
 
 
 def test_kept_prompts_are_counted_as_the_engine_bounds_them(tiny, settings):

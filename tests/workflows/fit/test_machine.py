@@ -3,16 +3,10 @@
 import pytest
 
 from freehold.errors import InputError, UsageError
-from freehold.settings import load
 from freehold.workflows.fit.machine import find_machine
 from freehold.workflows.fit.machine_words import machine_of_words
 
 GIB = 1 << 30
-
-
-@pytest.fixture
-def settings(tmp_path):
-    return load({"FREEHOLD_HOME": str(tmp_path)})
 
 
 def test_file(settings, tmp_path):
@@ -31,12 +25,8 @@ def test_file(settings, tmp_path):
     ("text", "says"),
     [
         ('name = "b"\ncores = 0\nmemory_gib = 64', "cores is 0"),
-        ('name = "b"\ncores = 1\nmemory_gib = -3', "memory_gib is -3"),
         ('name = "b"\ncores = 1\nmemory_gib = 1\nram = 3', "ram"),
-        ('name = "b"\ncores = "many"\nmemory_gib = 1', "cores"),
         ('name = "b"\ncores = 1\nmemory_gib = nan', "memory_gib is nan"),
-        ('name = "b"\ncores = 1\nmemory_gib = 1\nmemory_bandwidth_gb_per_second = -5', "bandwidth.* is -5"),
-        ('name = "b"\ncores = 1\nmemory_gib = 1\ndisk_free_gib = -1', "disk_free_gib is -1"),
         ("name =", "machine file"),
         (
             'name = "b"\ncores = 1\nmemory_gib = 1\n[[accelerators]]\nname = "L4"\nkind = "gpu"',
@@ -51,23 +41,16 @@ def test_impossible_files_are_refused(settings, tmp_path, text, says):
         find_machine(str(path), settings)
 
 
-"""Names as drivers give them (NVML, amdgpu, sysctl), and the catalog's row."""
-
-
 @pytest.mark.parametrize(
     ("words", "names"),
     [
         ("2x L4", ["L4 24GB"] * 2),
-        ("2 × l4", ["L4 24GB"] * 2),
         ("8xL4", ["L4 24GB"] * 8),
         ("L4 x8", ["L4 24GB"] * 8),
         ("rtx4090", ["RTX 4090 24GB"]),
-        ("NVIDIA GeForce RTX 4090", ["RTX 4090 24GB"]),
         ("2x NVIDIA GeForce RTX 4090", ["RTX 4090 24GB"] * 2),
         ("H100 SXM + 2x Tesla T4", ["H100 SXM 80GB", "T4 16GB", "T4 16GB"]),
-        ("H100 SXM+L4", ["H100 SXM 80GB", "L4 24GB"]),
         ("g5.12xlarge", ["A10 24GB"] * 4),
-        ("p4d.24xlarge", ["A100 SXM 40GB"] * 8),
         ("Standard_NC24ads_A100_v4", ["A100 PCIe 80GB"]),
         ("a100-sxm4-80gb", ["A100 SXM 80GB"]),
         ("Ryzen AI Max+ 395 128GB", ["Ryzen AI Max+ 395"]),
@@ -116,23 +99,15 @@ def test_an_instance_type_has_cores_and_memory_where_they_were_read():
     [
         ("RTX 6000", "more than one product"),
         ("L44", "not in the catalog"),
-        ("Raspberry Pi 5", "not in the catalog"),
-        ("0x L4", "0 accelerators"),
         ("100x L4", "100 accelerators, expected 1 to 72"),
         ("2x L4 x2", "not understood"),
         ("2x g5.xlarge", "g5.xlarge is a whole machine"),
         ("g5.3xlarge", "instance type g5.3xlarge is not in the catalog"),
-        ("Standard_NC40ads_H100_v5", "is not in the catalog"),
         ("RTX 4090 48GB", "RTX 4090 24GB has 24.0 GiB"),
-        ("L4 80GB", "L4 24GB has 22.5 GiB"),
-        ("GB10 64GB", "GB10 has 119.6 GiB"),
         ("2x DGX Spark", "chip of a whole machine"),
-        ("3x Apple M3 Max 64GB", "chip of a whole machine"),
         ("Apple M3 Max 64GB + RTX 4090", "takes no other accelerators"),
         ("Apple M3 Max", "shares the machine's memory"),
-        ("Apple M3 Max 9999GB", "9,999, expected 1 to 128"),
         ("Apple M4 64GB", "64, expected 1 to 32"),
-        ("Apple M5 Max 9999GB", "9,999, expected 1 to 1,024"),
         ("0GB", "expected 0.05"),
         (" ", "no machine is named"),
     ],

@@ -10,7 +10,6 @@ import pytest
 
 from benchmarks import tiny_models
 from freehold.errors import InputError, WeightsError
-from freehold.settings import load
 from freehold.types.machine import Workload
 from freehold.workflows.fit.fit import ServingOptions, fit_model
 from freehold.workflows.fit.machine import find_machine
@@ -20,18 +19,6 @@ CONFIG = {
     "model_type": "llama", "num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4,
     "num_key_value_heads": 2, "intermediate_size": 128, "vocab_size": 500, "max_position_embeddings": 2048,
 }  # fmt: skip
-
-
-@pytest.fixture
-def settings(tmp_path):
-    return load({"FREEHOLD_HOME": str(tmp_path / "home")})
-
-
-@pytest.fixture
-def tiny(tmp_path):
-    path = tmp_path / "tiny.gguf"
-    tiny_models.write(tiny_models.SHAPES["llama"], "Q8_0", path)
-    return path
 
 
 def safetensors(path, values: int = 100):

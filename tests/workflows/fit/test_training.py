@@ -2,16 +2,10 @@ import msgspec
 import pytest
 
 from freehold.errors import UsageError
-from freehold.settings import load
 from freehold.types.config import FinetuneConfig
 from freehold.types.machine import Workload
 from freehold.workflows.fit.machine import find_machine
 from freehold.workflows.fit.training import FAST_BF16, SampleLengths, training_fit, value_bytes
-
-
-@pytest.fixture
-def settings(tmp_path):
-    return load({"FREEHOLD_HOME": str(tmp_path)})
 
 
 def test_training_fits_and_names_its_parts(settings):

@@ -74,8 +74,3 @@ def test_a_file_is_written_whole(api, tmp_path):
     assert path.read_bytes() == api.files["file-train"]
     assert set(api.keys) == {"Bearer sk-test"}
     assert [one.name for one in path.parent.iterdir()] == ["train.jsonl"]
-
-
-def test_an_address_without_http_is_refused(api):
-    with pytest.raises(UsageError, match="expected http"):
-        Account("api.openai.com", KEY)

@@ -86,16 +86,6 @@ def test_asking_fails_plainly(tmp_path, monkeypatch, vendor):
         workflow.ask(project)
 
 
-def test_command(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(cli, ["retirements", "gpt-4o", "house-model", "--as-of", "2026-11-24"])
-    assert result.exit_code == 0
-    assert "in 51 days" in result.stdout
-    assert "house-model: no shutdown date is known here" in result.stderr
-    late = CliRunner().invoke(cli, ["retirements", "gpt-4o", "--as-of", "2026-11-24", "--fail-within", "60"])
-    assert late.exit_code == 1
-
-
 def test_the_incumbent_is_asked_by_itself_when_its_key_is_there(tmp_path, monkeypatch, vendor):
     project_at(tmp_path, vendor["url"])
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,3 @@
-import json
 import os
 import subprocess
 from datetime import date
@@ -222,20 +221,6 @@ def test_a_file_in_a_conflict_is_read_once(tree):
     git("merge", "two")
     found = [one.text for one in scan(tree, as_of=DAY).findings if one.path == "app.py"]
     assert sorted(found) == ["o1", "o3"]
-
-
-def test_command(tree):
-    result = CliRunner().invoke(cli, ["scan", str(tree), "--as-of", "2026-11-24"])
-    assert result.exit_code == 1
-    assert "warning  gpt-4o-2024-08-06: shut down on 2027-01-14, in 51 days" in result.stdout
-    every = CliRunner().invoke(cli, ["scan", str(tree), "--as-of", "2026-11-24", "--why"])
-    assert "app.py:5:9 warning gpt-4o-2024-08-06: shut down on 2027-01-14, in 51 days" in every.stdout
-    (tree / "app.py").unlink()
-    (tree / ".env").unlink()
-    (tree / "config.yaml").unlink()
-    clean = CliRunner().invoke(cli, ["scan", str(tree), "--as-of", "2026-11-24", "--json"])
-    assert clean.exit_code == 0
-    assert json.loads(clean.stdout)["files"] == 1
 
 
 def test_scanning_a_folder_runs_none_of_its_programs(tmp_path, monkeypatch):

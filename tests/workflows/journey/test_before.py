@@ -5,7 +5,6 @@ import pytest
 from tests.workflows.journey.rehearsal import project, training_project
 
 from freehold.datasets.building import samples
-from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.types.progress import Silent
 from freehold.workflows.journey.before import look_first, rented_addresses, reported
@@ -89,12 +88,6 @@ def test_the_same_journey_again_is_known_by_its_report(tmp_path, margin, same):
         assert "looks" not in outcomes(
             look_first(again, dataset, store, candidates(again.config), looks=False)
         )
-
-
-def test_without_traffic_there_is_nothing_to_begin_with(tmp_path):
-    (tmp_path / "freehold.toml").write_text('[app]\nname = "x"\n')
-    with pytest.raises(UsageError, match="no traffic to learn from"):
-        prepare(open_project(tmp_path / "freehold.toml"), progress=Silent())
 
 
 def test_a_right_answer_given_later_builds_the_dataset_again(tmp_path):

@@ -191,20 +191,6 @@ def test_what_is_written_can_be_promoted_and_the_next_smaller_cannot(records):
     assert smaller is None or not promoted(items, smaller)
 
 
-def test_a_long_log_begins_with_two_points_and_says_no_more():
-    assert drafted_margin(1100, share=0.2).lines == ["margin = 0.02   # largest drop you accept: two points"]
-
-
-def test_a_short_log_is_told_what_two_points_take_and_how():
-    before, line = drafted_margin(500, share=0.2).lines
-    assert (
-        line
-        == "margin = 0.05   # largest drop you accept: 5 points, the least that 95 held-out records can prove"
-    )
-    assert before.startswith("# Two points (0.02) take about 1,006 records, 5,516 ")
-    assert before.endswith("import more, or hold out more ([data] held_out).")
-
-
 def test_what_two_points_take_is_enough():
     assert drafted_margin(1006, share=0.2).margin == 0.02
 

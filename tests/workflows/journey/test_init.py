@@ -1,10 +1,8 @@
 import json
 
 import pytest
-from click.testing import CliRunner
 
-from freehold.cli.journey.init import command
-from freehold.errors import ConfigError, InputError, UsageError
+from freehold.errors import ConfigError, InputError
 from freehold.types.config import DataConfig, parse
 from freehold.workflows.journey.init import DraftRequest, draft
 
@@ -75,13 +73,6 @@ def test_without_a_log_it_starts_with_the_gateway(tmp_path):
     assert any("freehold up" in line for line in drafted.open)
 
 
-def test_nothing_is_overwritten(tmp_path):
-    (tmp_path / "freehold.toml").write_text("mine")
-    with pytest.raises(UsageError, match="is there already"):
-        draft(DraftRequest(folder=tmp_path))
-    assert (tmp_path / "freehold.toml").read_text() == "mine"
-
-
 def test_a_file_of_rejects_only_names_the_first(tmp_path):
     path = log(tmp_path / "t.jsonl", [chat("a", "")] * 3)
     with pytest.raises(InputError, match="no record could be used; line 1"):
@@ -115,16 +106,6 @@ def test_what_makes_no_valid_file_is_not_written(tmp_path):
     with pytest.raises(ConfigError):
         draft(DraftRequest(folder=tmp_path, files=(path,), data=DataConfig(answers="nonsense")))
     assert not (tmp_path / "freehold.toml").exists()
-
-
-def test_the_command_says_what_is_left(tmp_path):
-    path = log(tmp_path / "t.jsonl", [chat(f"q {n}", "a") for n in range(5)] + [chat("x", "")])
-    result = CliRunner().invoke(command, [str(path), "--dir", str(tmp_path)])
-    assert result.exit_code == 0, result.output
-    assert "5 records, 1 rejected" in result.output
-    assert "[incumbent]: the files name no model" in result.output
-    as_json = CliRunner().invoke(command, [str(path), "--dir", str(tmp_path / "b"), "--json"])
-    assert json.loads(as_json.output)["seen"][0]["rejected"] == 1
 
 
 def test_fields_that_no_record_has_are_not_shown(tmp_path):

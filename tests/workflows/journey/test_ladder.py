@@ -64,13 +64,6 @@ def test_what_a_licence_forbids_is_left_out(monkeypatch):
         proposed()
 
 
-def test_it_is_written_as_tables_that_are_read_back_with_their_reasons():
-    rungs = ladder(LadderFacts(closed=True, samples=800, foreign=0.0, accelerated=False, use=UseProfile()))
-    text = "\n".join(as_toml(rungs))
-    assert parse('[app]\nname = "x"\n' + text).candidates == tuple(one.candidate for one in rungs)
-    assert "# answers are from a closed set" in text
-
-
 def test_a_project_that_names_none_gets_it_with_a_note_each(tmp_path, small_here):
     opened = project(tmp_path, rows=400)
     path = opened.config_path

@@ -13,7 +13,7 @@ from freehold.store import open_store
 from freehold.types.progress import Silent
 from freehold.types.report import Report
 from freehold.workflows.journey.beginning import prepare
-from freehold.workflows.journey.migrate import first_request, migrate, rehearse
+from freehold.workflows.journey.migrate import first_request, migrate
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.preflight.check import PreflightError
 
@@ -33,12 +33,6 @@ def test_a_good_candidate_is_promoted_and_everything_is_written(tmp_path):
         assert store.latest(Report).id == kept.id
 
 
-def test_a_bad_candidate_is_rejected(tmp_path):
-    migration = migrate(project(tmp_path, lamp="sofa"), progress=Silent())
-    assert migration.exit_code == 1
-    assert migration.report.candidates[0].verdict.outcome == "reject"
-
-
 def test_too_few_items_are_refused_before_the_first_candidate_and_held_anyway(tmp_path):
     opened, told = project(tmp_path, margin=0.01, rows=60), Told()
     with pytest.raises(PreflightError, match="with n = 31 you can prove") as caught:
@@ -48,15 +42,6 @@ def test_too_few_items_are_refused_before_the_first_candidate_and_held_anyway(tm
     assert migrate(opened, progress=told, beginning="anyway").exit_code == 3
     assert any(line.startswith("margin: with n = 31") for line in told.said)
     assert migrate(opened, progress=Silent()).exit_code == 3, "the same again spends nothing"
-
-
-def test_a_rehearsal_finds_the_same_and_begins_nothing(tmp_path):
-    told = Told()
-    prepared = rehearse(project(tmp_path, margin=0.01, rows=60), progress=told)
-    assert [one.check for one in prepared.preflight.failed] == ["margin"]
-    assert prepared.preflight.items == prepared.dataset.split("held_out").samples == 31
-    assert prepared.preflight.seconds < 10
-    assert len(told.steps) == 2
 
 
 def test_a_scorer_without_its_options_is_told_before_files_are_read(tmp_path):

@@ -14,7 +14,7 @@ from freehold.types.config import DEFAULT_MODEL, parse
 from freehold.types.progress import Silent
 from freehold.workflows.incumbent.fine_tunes import FineTune
 from freehold.workflows.journey import ladder, rescue
-from freehold.workflows.journey.rescue import RescueRequest, config_text, dollars, estimate
+from freehold.workflows.journey.rescue import RescueRequest, config_text, dollars
 from freehold.workflows.journey.suits import Unsuited
 from freehold.workflows.prove.preflight.check import PreflightError
 
@@ -267,18 +267,6 @@ def test_a_budget_that_cannot_be_kept_is_refused(tmp_path, file, priced, monkeyp
     with pytest.raises(UsageError, match="no price of fine-tune is known here"):
         written(asked(tmp_path, budget_usd=Decimal(1)), file)
     assert written(asked(tmp_path, api_key_env=None, budget_usd=EACH), file).data.held_out_limit == 400
-
-
-def test_a_file_without_an_answer_is_refused(tmp_path):
-    path = tmp_path / "questions.jsonl"
-    path.write_text('{"messages": [{"role": "user", "content": "hello"}]}\n')
-    with pytest.raises(InputError, match="no record with messages and an answer"):
-        written(RescueRequest(folder=tmp_path), path)
-
-
-def test_an_estimate_counts_requests_and_tokens():
-    made = estimate("no such model", [10, 20], [1, 2])
-    assert (made.requests, made.prompt_tokens, made.completion_tokens, made.cost_usd) == (2, 30, 3, None)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,7 @@
 """Plans for a cluster: their names, their memory, and the table they are made from."""
 
-import click.testing
 import pytest
 
-from freehold.cli.main import cli
 from freehold.errors import UsageError
 from freehold.settings import load
 from freehold.types.config import AppConfig, ClusterConfig, ProjectConfig
@@ -63,11 +61,3 @@ def test_memory_holds_the_cache_too(tmp_path, made, weights):
     )
     serve = ServePlan(engine="llamacpp", model="org/base", weights_path=weights, memory=fit)
     assert made(serve).memory_bytes == 7 * GIB
-
-
-def test_the_command_line_says_what_is_missing(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    (tmp_path / "freehold.toml").write_text('[app]\nname = "a"\n[serve]\nengine = "echo"\n')
-    run = click.testing.CliRunner().invoke(cli, ["cluster", "status"])
-    assert isinstance(run.exception, UsageError) and "names no cluster" in run.exception.message

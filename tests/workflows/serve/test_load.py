@@ -9,7 +9,6 @@ from click.testing import CliRunner
 
 from freehold import engines
 from freehold.cli.main import cli
-from freehold.engines import probe
 from freehold.errors import UpstreamError
 from freehold.store import open_store
 from freehold.types.endpoint import ServePlan
@@ -65,52 +64,12 @@ def test_a_report_is_printed_and_kept(endpoint, project):
         assert store.sources(MeasuredSpeed, speed.id) == (told["id"],)
 
 
-def test_people_get_a_table(endpoint, project):
-    result = run(endpoint.base_url, "--streams", "1", "--seconds", "0.2")
-    assert "TTFT p50" in result.stdout and "knee    1 streams" in result.stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["http://127.0.0.1:9"], "nothing answers at"),
-        (["localhost:1"], "is not an address"),
-    ],
-)
-def test_mistakes(project, arguments, message):
-    result = run(*arguments)
-    assert message in str(result.exception)
-
-
-def test_a_key_that_is_not_set_is_said_so(project, monkeypatch):
-    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
-    assert "has no NO_SUCH_KEY" in str(run("http://127.0.0.1:9", "--api-key-env", "NO_SUCH_KEY").exception)
-
-
 def test_an_endpoint_that_refuses_everything_is_not_held_for_a_level(endpoint, project):
     # Held for its level, this would take longer than any test may.
     result = run(endpoint.base_url, "--model", "nope", "--seconds", "100000")
     assert isinstance(result.exception, UpstreamError)
     assert "status 404: " in str(result.exception) and "nope" in str(result.exception)
     assert "models there: m" in result.exception.hint
-
-
-def test_the_address_of_chats_is_taken_too(endpoint, project):
-    place = f"{endpoint.base_url}/v1/chat/completions"
-    result = run(place, "--streams", "1", "--seconds", "0.2", "--json")
-    assert json.loads(result.stdout)["url"] == endpoint.base_url
-
-
-def test_no_time_is_refused(project):
-    assert run("--seconds", "0").exit_code == 2
-
-
-def test_an_endpoint_without_a_model_is_one_line(project, monkeypatch):
-    async def nothing(url, headers):
-        return {"object": "list", "data": []}
-
-    monkeypatch.setattr(probe, "get_json", nothing)
-    assert "lists no models" in str(run("http://127.0.0.1:9").exception)
 
 
 def test_sizes_are_checked_before_anybody_is_asked(project):

@@ -7,9 +7,11 @@ import socket
 import msgspec
 import pytest
 from click.testing import CliRunner
+from tests.workflows.journey.rehearsal import Told
 
 from freehold.cli.main import cli
 from freehold.errors import PortInUseError, UsageError
+from freehold.gateway.serve import free_port
 from freehold.types.endpoint import ServePlan
 from freehold.types.machine import Fit, Workload
 from freehold.types.progress import Silent
@@ -19,18 +21,11 @@ from freehold.workflows.serve import plan, serve
 
 def test_what_cannot_work_is_told_before_anything_else(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    said = []
-
-    class Shown(Silent):
-        def say(self, text):
-            said.append(text)
-
-        step = update = lambda self, *_, **__: said.append("step")
-
+    told = Told()
     plan = ServePlan(engine="echo", model="echo", options={"anwers": {}})
     with pytest.raises(UsageError, match="unknown option anwers"):
-        serve.serve(open_project(), [plan], port=free_port(), ready=lambda _: None, progress=Shown())
-    assert said == []
+        serve.serve(open_project(), [plan], port=free_port(), ready=lambda _: None, progress=told)
+    assert told.said == told.steps == []
 
 
 ECHO = ServePlan(engine="echo", model="echo")
@@ -69,12 +64,6 @@ def test_several_models_are_served_from_a_folder_that_never_served(tmp_path, mon
     two = [ECHO, msgspec.structs.replace(ECHO, model="other")]
     serve.serve(open_project(), two, port=free_port(), ready=on_ready, progress=Silent())
     assert ready == [("echo", "other")]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_a_port_in_use_is_told_before_weights_are_fetched(tmp_path, monkeypatch):

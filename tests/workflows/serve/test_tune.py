@@ -1,9 +1,7 @@
 """Tuning: which way is taken, and that serving uses it. The engine is pretended."""
 
-import click.testing
 import pytest
 
-from freehold.cli.serve.tune_engine import tell
 from freehold.engines.llamacpp import tuning
 from freehold.engines.llamacpp.measure import RequestSize
 from freehold.engines.llamacpp.native import StreamSpeed
@@ -87,18 +85,6 @@ def test_only_gguf_and_sound_sizes(project, gains):
         tune(project, size=(0, 48))
     with pytest.raises(UsageError, match="does not run on llama"):
         tuner.tune(project, "echo", progress=Silent())
-
-
-def test_the_table_names_each_way(project, gains):
-    found = tune(project)
-
-    @click.command()
-    def show():
-        tell(found)
-
-    out = click.testing.CliRunner().invoke(show).output
-    assert out.count("threads 2, micro batch 1024") == 2 and "threads 1" in out
-    assert f"{found.speedup:.2f} times as fast" in out
 
 
 def test_the_id_follows_machine_and_model(monkeypatch):

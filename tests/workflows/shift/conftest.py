@@ -3,6 +3,7 @@
 import pytest
 from tests.gateway.loopback import _upstream, upstream  # noqa: F401
 
+from freehold.gateway.serve import free_port
 from freehold.store import default_url, open_store
 
 
@@ -10,3 +11,8 @@ from freehold.store import default_url, open_store
 def store(tmp_path):
     with open_store(default_url(tmp_path)) as store:
         yield store
+
+
+@pytest.fixture
+def port():
+    return free_port()

@@ -3,11 +3,13 @@
 import os
 import signal
 import time
+from contextlib import ExitStack
 
 import psutil
 import pytest
+from tests.workflows.shift.shifting import begun, mirrored
 
-from freehold.store import default_url
+from freehold.store import default_url, open_store
 from freehold.types.config import parse
 from freehold.workflows.shift import observer_process
 from freehold.workflows.shift.observer_process import ObserverConfig, ObserverProcess, environment_of
@@ -16,18 +18,36 @@ pytestmark = pytest.mark.process
 
 
 @pytest.fixture
-def observer(tmp_path):
-    child = ObserverProcess(ObserverConfig(store_url=default_url(tmp_path)), tmp_path / "observer.log")
-    yield child
-    child.stop()
+def observing(tmp_path):
+    """Begins the observer of this folder's store, which follows the file that is named."""
+    with ExitStack() as stack:
+
+        def begin(config_path=None):
+            config = ObserverConfig(
+                store_url=default_url(tmp_path), config_path=config_path, look_seconds=0.1
+            )
+            child = ObserverProcess(config, tmp_path / "observer.log")
+            stack.callback(child.stop)
+            return child
+
+        yield begin
+
+
+@pytest.fixture
+def observer(observing):
+    return observing()
+
+
+def eventually(claim, timeout_s=20.0):
+    deadline = time.monotonic() + timeout_s
+    while not claim():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def kill(process_id):
     os.kill(process_id, signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while psutil.pid_exists(process_id) and psutil.Process(process_id).status() != "zombie":
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    eventually(lambda: not psutil.pid_exists(process_id) or psutil.Process(process_id).status() == "zombie")
 
 
 def test_one_that_lives_is_left_alone(observer):
@@ -85,29 +105,46 @@ def test_it_is_given_what_the_file_says_it_needs(secrets, url, text, known):
     assert set(SECRETS) & set(environment_of(url, parse(text))) == known
 
 
-def test_it_is_started_again_when_the_file_names_another_variable(secrets, tmp_path, monkeypatch):
+def test_it_is_started_again_when_the_file_names_another_variable(secrets, observing, tmp_path, monkeypatch):
     monkeypatch.setattr(observer_process, "RESTART_PAUSE_S", 0.0)
     file = tmp_path / "freehold.toml"
     file.write_text('[app]\nname = "x"\n')
-    config = ObserverConfig(store_url=default_url(tmp_path), config_path=str(file), look_seconds=0.1)
-    child = ObserverProcess(config, tmp_path / "observer.log")
-    try:
-        first = child.pid
-        assert not set(SECRETS) & set(psutil.Process(first).environ())
-        file.write_text(WATCHED)
-        deadline = time.monotonic() + 30
-        while child.pid == first:
-            assert time.monotonic() < deadline
-            child.tend()
-            time.sleep(0.05)
-        assert set(SECRETS) & set(psutil.Process(child.pid).environ()) == {"HOOK_SECRET"}
-        second = child.pid
-        file.write_text(WATCHED + "# nothing else\n")
-        child.tend()
-        file.write_text("[app")
-        child.tend()
-        time.sleep(0.3)
-        child.tend()
-        assert child.pid == second
-    finally:
-        child.stop()
+    child = observing(str(file))
+    first = child.pid
+    assert not set(SECRETS) & set(psutil.Process(first).environ())
+    file.write_text(WATCHED)
+    eventually(lambda: child.tend() or child.pid != first)
+    assert set(SECRETS) & set(psutil.Process(child.pid).environ()) == {"HOOK_SECRET"}
+    second = child.pid
+    file.write_text(WATCHED + "# nothing else\n")
+    child.tend()
+    file.write_text("[app")
+    child.tend()
+    time.sleep(0.3)
+    child.tend()
+    assert child.pid == second
+
+
+WITH_INCUMBENT = '[app]\nname = "x"\n[incumbent]\nmodel = "gpt-4o"\nbase_url = "http://127.0.0.1:1"\n'
+
+
+def test_it_rolls_back_survives_a_kill_and_follows_the_file(observing, tmp_path):
+    file = tmp_path / "freehold.toml"
+    file.write_text(WITH_INCUMBENT)
+    observer = observing(str(file))
+    with open_store(default_url(tmp_path)) as store:
+        begun(store)
+        os.kill(observer.pid, signal.SIGKILL)
+        for number in range(60):
+            store.add_traces(mirrored(number, wrong=number % 2 == 0))
+        dead = observer.pid
+        eventually(lambda: observer.tend() or observer.pid != dead)
+        eventually(lambda: store.routes()[0].state == "rolled_back")
+        assert store.route_history("support")[-1].who == "freehold"
+        log = tmp_path / "observer.log"
+        eventually(lambda: "route support rolled back: quality" in log.read_text())
+        file.write_text(WITH_INCUMBENT + '[[routes]]\nname = "vip"\nmodel = "*"\n')
+        eventually(lambda: [route.name for route in store.routes()] == ["support", "vip"])
+        file.write_text(WITH_INCUMBENT + "[[routs]]\n")
+        eventually(lambda: "did you mean" in log.read_text() or "unknown key routs" in log.read_text())
+        assert len(store.routes()) == 2

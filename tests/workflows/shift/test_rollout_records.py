@@ -21,12 +21,6 @@ def test_a_rollout_is_live_until_it_is_over_and_kept_afterwards(store):
     assert rollout_records.find(store, "support") == ended
 
 
-def test_without_any_rollout_the_way_to_one_is_named(store):
-    with pytest.raises(UsageError, match="the route support has no rollout") as error:
-        rollout_records.find(store, "support")
-    assert error.value.hint == "freehold rollout start begins one"
-
-
 def test_a_wrong_name_is_told_the_right_ones(store):
     begun(store)
     for wrong in (rollout_records.find, rollout.status, rollout.step):

@@ -24,13 +24,6 @@ from freehold.workflows.shift import up
 pytestmark = pytest.mark.process
 
 
-@pytest.fixture
-def port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Command:
     """A running `freehold …` in a project folder."""
 
@@ -185,20 +178,6 @@ def test_serve_mounts_adapters_by_name(run, port, tmp_path):
     assert told["models"] == ["echo", "echo:shop"]
     with client(told["url"]) as http:
         assert (ask(http, "echo", "hi"), ask(http, "echo:shop", "hi")) == ("hi", "tuned hello")
-
-
-def test_a_taken_port_is_one_line_and_exit_code_2(run):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        command = run("up", "--model", "echo", "--port", str(port))
-        command.process.wait(30)
-        code, out, err = command.stop()
-    assert (code, out) == (2, "")
-    assert f"error: port {port} on 127.0.0.1 is in use" in err
-    assert f"--port {port + 1}" in err
-    assert "Traceback" not in err
 
 
 def test_ctrl_c_while_it_loads_ends_it(run, port, tmp_path):
@@ -383,13 +362,6 @@ def test_without_an_engine_the_incumbent_answers_and_no_weights_are_needed(run, 
     code, _, err = command.stop()
     assert code == 0, err
     assert not (tmp_path / "home").exists()
-
-
-def test_without_an_engine_and_without_an_endpoint_it_does_not_start(run, port, tmp_path):
-    (tmp_path / "freehold.toml").write_text('[app]\nname = "support"\n')
-    command = run("up", "--no-engine", "--port", str(port))
-    assert command.process.wait(100) == 2
-    assert "without an engine nothing can answer" in command.process.stderr.read()
 
 
 def test_systemd_is_told_when_it_answers_and_when_it_stops(run, port, tmp_path, monkeypatch):

@@ -64,27 +64,17 @@ AT = datetime(2026, 11, 29, tzinfo=UTC)
 BY = {"who": "ada", "at": AT}
 
 
-@pytest.fixture
-def project_of_evidence_buttons(tmp_path):
-    return project_of(tmp_path, evidence.TOML)
-
-
-def test_a_note_and_a_label(project_of_evidence_buttons):
-    made = evidence.with_proof(project_of_evidence_buttons, hostile=False)
-    with open_store(project_of_evidence_buttons.store_url) as store:
-        note = buttons.note(
-            project_of_evidence_buttons,
-            store,
-            buttons.NoteBody(evaluation=made.id, sample="s1", text="odd"),
-            **BY,
-        )
+def test_a_note_and_a_label(tmp_path):
+    project = project_of(tmp_path, evidence.TOML)
+    made = evidence.with_proof(project, hostile=False)
+    with open_store(project.store_url) as store:
+        body = buttons.NoteBody(evaluation=made.id, sample="s1", text="odd")
+        note = buttons.note(project, store, body, **BY)
         assert notes_of(store, made.id) == {"s1": (note,)}
-        pair = desk_of(project_of_evidence_buttons).pair(made.id)
+        pair = desk_of(project).pair(made.id)
         body = buttons.PairBody(evaluation=made.id, pair=pair.pair_id, choice="left")
-        assert buttons.label(project_of_evidence_buttons, store, body, **BY).labelled == pair.labelled + 1
+        assert buttons.label(project, store, body, **BY).labelled == pair.labelled + 1
         with pytest.raises(UsageError):
-            buttons.label(project_of_evidence_buttons, store, body, **BY)
-        back = buttons.undo_label(
-            project_of_evidence_buttons, store, buttons.UndoBody(evaluation=made.id), **BY
-        )
+            buttons.label(project, store, body, **BY)
+        back = buttons.undo_label(project, store, buttons.UndoBody(evaluation=made.id), **BY)
         assert back.pair_id == pair.pair_id

@@ -28,6 +28,8 @@ def test_a_rollout_step_by_step(routed, use, question):
     assert "next larger share of route inbox" in question("rollout_advance"), "mirroring is taken up again"
     assert use("rollout_advance")["rollout"]["state"] == "shadow"
     assert "roll back" in question("rollout_roll_back") and use("rollout_roll_back")["state"] == "rolled_back"
+    with pytest.raises(UsageError, match="is over"):
+        question("rollout_advance")
     assert {entry["source"].split()[-1] for entry in use("read_audit", action="rollout")["list"]} == {
         "rollout_begin", "rollout_pause", "rollout_advance", "rollout_roll_back",
     }  # fmt: skip

@@ -2,14 +2,13 @@
 
 import gzip
 import json
-import random
 
 import pytest
 import zstandard
 from tests.datasets.importing.files.written import CHATS, LINES, asked
 
 from freehold.datasets import importing
-from freehold.datasets.importing import Imported, RejectedRecord
+from freehold.datasets.importing import RejectedRecord
 from freehold.datasets.importing.files import reading
 from freehold.datasets.importing.records import MAX_RECORD_BYTES
 from freehold.errors import InputError
@@ -36,24 +35,6 @@ def test_every_wrapping_gives_the_same_records(tmp_path, name, content):
     path = tmp_path / name
     path.write_bytes(content)
     assert [asked(found) for found in importing.read(path)] == [f"grüße {n}" for n in range(5)]
-
-
-@pytest.mark.parametrize("wrap", [gzip.compress, zstandard.compress])
-def test_a_damaged_archive_keeps_what_came_before(tmp_path, wrap):
-    noise = random.Random(0)
-    lines = b"".join(b'{"text": "%d", "label": "a"}\n' % noise.getrandbits(400) for _ in range(20000))
-    path = tmp_path / "a.jsonl.gz"
-    path.write_bytes(wrap(lines)[:-400])
-    found = list(importing.read(path))
-    assert isinstance(found[-1], RejectedRecord) and "damaged" in found[-1].reason
-    assert sum(isinstance(one, Imported) for one in found) > 1000
-
-
-def test_utf16_says_how_to_convert(tmp_path):
-    path = tmp_path / "a.jsonl"
-    path.write_bytes(LINES.decode().encode("utf-16"))
-    with pytest.raises(InputError, match="UTF-16"):
-        list(importing.read(path))
 
 
 @pytest.mark.parametrize("name", ["a.xlsx", "a.jsonl", "a.csv"])

@@ -1,7 +1,7 @@
 from datetime import date
 
 from freehold.catalog.retirements import HOLE
-from freehold.workflows.incumbent.scanning.findings import by_model, finding, level, sentence, when
+from freehold.workflows.incumbent.scanning.findings import by_model, finding, level, sentence
 from freehold.workflows.incumbent.scanning.meaning import meaning
 from freehold.workflows.incumbent.scanning.word import Word
 
@@ -42,28 +42,6 @@ def test_a_partial_name_fails_where_all_it_can_become_does():
     assert (use.shutdown, use.status) == (date(2026, 10, 23), "ended")
     assert level(found(f"claude-3-5-{HOLE}"), 0) == "error"
     assert level(found(f"claude-{HOLE}"), 365) == "warning"  # it can become one that its vendor serves
-
-
-def test_sentences_name_the_day_and_what_comes_next():
-    assert sentence(found("gpt-4")) == (
-        "gpt-4: shut down on 2026-10-23, 35 days ago; the vendor names gpt-5.6-sol"
-    )
-    assert sentence(found("grok-beta")) == "grok-beta: retired; its vendor publishes no day"
-    assert sentence(found("command-r")) == (
-        "command-r: deprecated; the day of its end is not published; the vendor names command-r-08-2024"
-    )
-    assert sentence(found(f"gpt-4.1-{HOLE}")) == (
-        "gpt-4.1-{…}: can become gpt-4.1-nano, gpt-4.1-nano-2025-04-14 (2026-10-23, 35 days ago); "
-        "gpt-4.1-2025-04-14, gpt-4.1-mini, gpt-4.1-mini-2025-04-14 (2027-01-14, in 48 days)"
-    )
-    assert "check it" in sentence(found("azure/gpt-4o"))
-    assert [when(days) for days in (-2, -1, 0, 1, 2)] == [
-        "2 days ago",
-        "1 day ago",
-        "today",
-        "in 1 day",
-        "in 2 days",
-    ]
 
 
 def test_models_are_told_once_whatever_their_case():

@@ -1,11 +1,10 @@
 import json
-from pathlib import PurePath
 
 import pytest
 from tests.workflows.incumbent.test_scan import DAY, seen
 
 from freehold.workflows.incumbent.scan import scan
-from freehold.workflows.incumbent.scanning.reading import decoded, language_of, words
+from freehold.workflows.incumbent.scanning.reading import decoded, words
 
 pytestmark = pytest.mark.process
 
@@ -61,11 +60,6 @@ def test_code_cells_of_a_notebook_are_read(tmp_path):
     assert "not a notebook" in dict(scan(tmp_path, as_of=DAY).skipped)["b.ipynb"]
 
 
-def test_comments_of_a_configuration_are_left_out():
-    source = "model: gpt-4o  # was gpt-4\nurl: https://x/y // old"
-    assert [word.text for word in words(source, "config")] == ["model", "gpt-4o", "url", "https://x/y"]
-
-
 def test_a_shells_bodies_and_options_are_read():
     source = 'curl -d \'{"model": "gpt-4o"}\' --model=o3\ncat <<EOF\n{"model": "claude-2.1"}\nEOF\nexport M=o1 # o4\n'
     found = [(word.text, word.line) for word in words(source, "config")]
@@ -79,18 +73,3 @@ def test_what_is_not_read_says_why():
         words("x" * 6000, "javascript")
     with pytest.raises(ValueError, match="not text"):
         decoded(b"\xff\xfe\x00", "config")
-
-
-@pytest.mark.parametrize(
-    ("name", "language"),
-    [
-        ("a.go", "go"), ("A.java", "java"), ("A.kt", "kotlin"), ("A.cs", "csharp"), ("a.rb", "ruby"), ("Gemfile",
-        "ruby"),
-        ("a.php", "php"), ("a.rs", "rust"), ("a.sh", "config"), ("a.tf", "config"), ("a.yml", "config"), (".env",
-        "config"),
-        (".env.local", "config"), ("a.ipynb", "notebook"), ("a.toml", "config"), ("build.gradle.kts", "config"),
-        ("App.csproj", "config"), ("go.mod", "config"), ("go.sum", None), ("a.swift", None), ("README.md", None),
-    ],
-)  # fmt: skip
-def test_a_file_is_known_by_its_name(name, language):
-    assert language_of(PurePath(name)) == language

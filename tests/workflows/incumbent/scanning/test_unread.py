@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from freehold.workflows.incumbent.scanning.listing import MOST_NAMED, Unread, files, printable
+from freehold.workflows.incumbent.scanning.listing import MOST_NAMED, Unread, files
 
 
 def test_code_comes_first_and_is_named_whole():
@@ -23,7 +23,3 @@ def test_folders_of_dependencies_are_left_out(tmp_path):
     skipped = []
     assert [path.relative_to(tmp_path).as_posix() for path in files(tmp_path, skipped)] == ["app/a.py"]
     assert skipped == []
-
-
-def test_a_path_cannot_steer_a_terminal():
-    assert printable("a\x1b[31m.py") == r"a\x1b[31m.py"

@@ -11,10 +11,9 @@ from freehold.errors import EngineError
 from freehold.preparing import request
 from freehold.preparing.index import is_there
 from freehold.types.config import MethodSettings
-from freehold.types.preparation import ExampleChoice, ExampleSetting, Preparation
+from freehold.types.preparation import Preparation
 from freehold.types.progress import Silent
 from freehold.workflows.journey.methods import METHODS, Candidate, NotMadeError
-from freehold.workflows.journey.methods.examples import told
 from freehold.workflows.journey.migrate import migrate
 from freehold.workflows.project import open_project
 from freehold.workflows.shift.up import project_plan
@@ -56,12 +55,6 @@ def test_each_step_is_done_once_and_again_where_its_index_is_gone(tmp_path):
     assert [note for _, note in third.steps] == ["", "unchanged since the last run"]
 
 
-def test_what_is_named_is_taken(tmp_path):
-    with bench(project(tmp_path)) as ready:
-        made = EXAMPLES.make(candidate(ready.project, k=3), ready)
-    assert made.plan.preparation.examples.k == 3
-
-
 def test_a_context_without_room_is_refused_before_anything_is_fetched(tmp_path, monkeypatch):
     opened = training_project(tmp_path, monkeypatch)  # 64 tokens of context, as many as an answer may have
     who = Told()
@@ -92,15 +85,3 @@ def test_what_a_migration_promoted_is_what_is_served_from_then_on(tmp_path):
         request.check(project_plan(opened))
     assert migrate(opened, progress=Silent()).exit_code == 0
     request.check(project_plan(opened))
-
-
-def test_a_choice_is_told_with_what_it_was_chosen_by():
-    tried = (
-        ExampleSetting(k=0, order="nearest_last", asked=25, scored=25, mean=0.04),
-        ExampleSetting(k=8, order="nearest_last", asked=100, scored=100, mean=0.41),
-    )
-    choice = ExampleChoice(k=8, order="nearest_last", tokens_per_byte=0.3, tried=tried)
-    assert told(choice, 10_003) == (
-        "8 of 10,003 examples, nearest last: 41% of 100 validation samples; without any 4% of 25"
-    )
-    assert told(msgspec.structs.replace(choice, tried=()), 9) == "8 of 9 examples, nearest last"

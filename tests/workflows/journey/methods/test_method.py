@@ -5,13 +5,12 @@ from typing import get_args
 import pytest
 from tests.workflows.journey.rehearsal import bench, candidate_of, project, training_project
 
-from freehold.errors import FreeholdError, UsageError
+from freehold.errors import UsageError
 from freehold.types.config import parse
 from freehold.types.method import METHOD_KINDS, MethodName
 from freehold.workflows.journey.methods import (
     METHODS,
     Candidate,
-    NotMadeError,
     candidates,
     fetches,
     method_named,
@@ -64,12 +63,6 @@ def test_a_key_tells_models_and_methods_apart():
     assert len({one.key for one in made}) == len(made)
     assert made[0].key == Candidate(model="org/a", method=made[0].method).key, "a step is found again by it"
     assert (made[0].short_name, Candidate(model="plain", method="as_is").short_name) == ("a", "plain")
-
-
-def test_what_was_found_out_so_far_goes_with_the_reason():
-    error = NotMadeError("no room")
-    assert isinstance(error, FreeholdError)
-    assert (error.message, error.weights, error.fit) == ("no room", None, None)
 
 
 def test_candidates_that_run_here_are_served_alike_untuned(tmp_path, monkeypatch):

@@ -11,7 +11,6 @@ from tests.workflows.journey.rehearsal import (
     bench,
     candidate_of,
     quick_training,
-    small_machine,
     trained,
     training_project,
 )
@@ -20,9 +19,8 @@ from freehold.datasets import building
 from freehold.errors import EngineError, UsageError
 from freehold.types.machine import Fit
 from freehold.types.training import Adapter, WholeModel
-from freehold.workflows.journey.methods import METHODS, NotMadeError
+from freehold.workflows.journey.methods import METHODS
 from freehold.workflows.journey.methods import training as method
-from freehold.workflows.journey.methods.training import learn
 from freehold.workflows.project import open_project
 from freehold.workflows.prove.parity import MOST_PROMPTS
 from freehold.workflows.weights.pull import ensure_weights
@@ -74,23 +72,6 @@ def test_parity_that_fails_is_told_and_does_not_stop_it(tmp_path, monkeypatch):
     told = Told()
     assert not make(opened, progress=told).parity.passed
     assert told.said[-1] == "not served as trained: the prompts differ"
-
-
-def test_what_does_not_fit_ends_with_its_weights_and_its_fit(tmp_path, monkeypatch):
-    opened = training_project(tmp_path, monkeypatch)
-    asked = quick_training(monkeypatch)
-    with bench(opened, machine=small_machine(opened)) as ready, pytest.raises(NotMadeError) as caught:
-        learn(candidate_of(opened, "lora"), ready, Adapter)
-    assert caught.value.message == "; ".join(caught.value.fit.reasons)
-    assert caught.value.weights.path == str(tmp_path / "tiny.gguf") and not caught.value.fit.fits
-    assert asked["train"] == []
-
-
-def test_weights_that_are_missing_end_one_of_several(tmp_path, monkeypatch):
-    opened = training_project(tmp_path, monkeypatch, models=("org/nowhere", "org/elsewhere"))
-    with bench(opened) as ready, pytest.raises(NotMadeError, match="weights of org/elsewhere") as caught:
-        learn(candidate_of(opened, "lora", 1), ready, Adapter)
-    assert (caught.value.weights, caught.value.fit) == (None, None)
 
 
 def test_an_option_the_engine_does_not_know_is_told_before_anything_is_fetched(tmp_path, monkeypatch):

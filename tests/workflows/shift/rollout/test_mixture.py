@@ -3,7 +3,6 @@ import pytest
 from tests.report.sample_mixture import mixture
 
 from freehold.errors import UsageError
-from freehold.store import open_store
 from freehold.types.endpoint import ServePlan
 from freehold.types.route import Route, Target
 from freehold.types.verdict import Verdict
@@ -23,12 +22,6 @@ def verdict(mixture_id):
         reasons=(),
         mixture_id=mixture_id,
     )
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(f"sqlite:///{tmp_path / 'store.db'}") as opened:
-        yield opened
 
 
 def test_the_proven_rule_is_put_on_the_route_and_taken_off(store):

@@ -8,7 +8,7 @@ from tests.workflows.shift.shifting import ROUTE, START, trace
 
 from freehold.cli.main import cli
 from freehold.errors import UsageError
-from freehold.store import default_url, open_store
+from freehold.store import open_store
 from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.route import Target
 from freehold.workflows.project import open_project
@@ -82,12 +82,6 @@ def test_what_is_not_known_is_asked_for(project):
 EMAIL = {"type": "object", "properties": {"to": {"type": "string", "format": "email"}}}
 FORM = {"type": "json_schema", "json_schema": {"name": "mail", "schema": EMAIL}}
 ASKED = {"messages": [{"role": "user", "content": "write"}], "response_format": FORM}
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(default_url(tmp_path)) as store:
-        yield store
 
 
 def serving(store, engine):

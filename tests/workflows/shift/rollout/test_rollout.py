@@ -1,13 +1,11 @@
 """Rollouts over a real store: what the tests see, when they act, who may step forward."""
 
-import json
 import random
 import threading
 from datetime import timedelta
 
 import msgspec
 import pytest
-from click.testing import CliRunner
 from tests.workflows.shift.shifting import LATER, ROUTE, START, begun, mirrored, trace
 
 from freehold.errors import FreeholdError, RevisionError, UsageError
@@ -206,29 +204,6 @@ def test_of_two_starts_at_once_one_is_refused(tmp_path):
         for one in threads:
             one.join()
     assert outcomes.count("shadow") == 1
-
-
-def test_the_command(tmp_path, monkeypatch):
-    from freehold.cli.main import cli
-
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "freehold.toml").write_text(
-        '[app]\nname = "support"\n[incumbent]\nmodel = "gpt-4o"\nbase_url = "http://127.0.0.1:1"\n'
-        '[task]\nscorer = "exact"\nmargin = 0.1\n[rollout]\ncanary = [0.1, 0.5]\nshadow = 0.5\n'
-    )
-    run = lambda *words: CliRunner().invoke(cli, ["rollout", *words])  # noqa: E731
-    assert isinstance(run("status").exception, UsageError)
-    assert isinstance(run("start").exception, UsageError)
-    assert "local is an endpoint" in str(run("start", "--candidate", "local").exception)
-    begun = run("start", "--candidate", "base:ft", "--json")
-    assert json.loads(begun.stdout)["state"] == "shadow"
-    shown = run("status")
-    assert shown.exit_code == 3 and "quality" in shown.stdout and "not yet:" in shown.stdout
-    paused = run("pause", "--why", "lunch")
-    assert paused.exit_code == 0 and run("advance", "--why", "coffee").exit_code == 0
-    back = run("rollback", "--why", "enough")
-    assert back.exit_code == 0 and "rolled back (enough)" in back.stdout
-    assert run("status").exit_code == 1
 
 
 def test_looking_takes_nothing_in_and_moves_nothing(store):

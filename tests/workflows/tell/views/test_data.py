@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 
 from freehold.errors import UsageError
@@ -14,11 +13,6 @@ from freehold.workflows.data.dataset import PAGE_SAMPLES
 from freehold.workflows.tell.views.data import DataQuery, data, shown_sample
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
-
-
-@pytest.fixture
-def project(tmp_path):
-    return project_of(tmp_path, evidence.TOML)
 
 
 def look(project, **query):

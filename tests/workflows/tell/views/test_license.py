@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 from tests.report import sample_report
-from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 
 from freehold.errors import UnknownModelError, UsageError
@@ -17,11 +16,6 @@ from freehold.workflows.tell.standing import with_standing
 from freehold.workflows.tell.views.license import LicenseQuery, license, shown_ruling
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
-
-
-@pytest.fixture
-def project(tmp_path):
-    return project_of(tmp_path, evidence.TOML)
 
 
 def look(project, **query):

@@ -3,8 +3,6 @@
 from datetime import UTC, datetime
 
 import pytest
-from tests.workflows.data.building import project_of
-from tests.workflows.tell.views import evidence
 
 from freehold.errors import UnknownModelError, UsageError
 from freehold.store import open_store
@@ -12,11 +10,6 @@ from freehold.workflows.tell.views.models import ModelsQuery, models
 from freehold.workflows.tell.views.query import catalog_model, machine_words
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
-
-
-@pytest.fixture
-def project(tmp_path):
-    return project_of(tmp_path, evidence.TOML)
 
 
 def look(project, **query):

@@ -3,7 +3,6 @@
 from datetime import timedelta
 from decimal import Decimal
 
-import msgspec
 import pytest
 from tests.workflows.shift.shifting import LATER, START, begun, mirrored, trace
 
@@ -93,11 +92,3 @@ def test_what_another_endpoint_charges_is_taken_off_or_said_to_be_unknown(projec
     unknown = savings(project, [AnsweredTokens("secret", 2, 1_000_000, 0)])
     assert unknown.usd is None and "secret" in unknown.why
     assert savings(project, [AnsweredTokens("incumbent", 9, 9, 9)]) is None
-
-
-def test_no_customer_is_quoted(project, store):
-    begun(store)
-    store.add_traces(mirrored(1))
-    assert b"question" not in msgspec.json.encode(
-        overview(project, store, OverviewQuery(), at=START + timedelta(minutes=1))
-    )

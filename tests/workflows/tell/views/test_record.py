@@ -4,22 +4,14 @@ import json
 from datetime import UTC, datetime
 
 import msgspec
-import pytest
 from tests.workflows.shift.shifting import begun, trace
 
-from freehold.store import open_store
 from freehold.types.route import Limits
 from freehold.types.serving.rollout import Rollout
 from freehold.workflows.shift import keys
 from freehold.workflows.tell.views.record import RecordQuery, record
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(f"sqlite:///{tmp_path}/store.sqlite") as store:
-        yield store
 
 
 def test_a_record_is_found_by_its_id_whatever_its_kind(store):

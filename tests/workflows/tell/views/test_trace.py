@@ -5,19 +5,12 @@ from tests.workflows.shift.shifting import START, mirrored
 from tests.workflows.shift.shifting import trace as made
 
 from freehold.errors import UsageError
-from freehold.store import open_store
 from freehold.workflows.tell.views.trace import (
     MESSAGES_MAX,
     TEXT_MAX,
     OneTraceQuery,
     trace,
 )
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(f"sqlite:///{tmp_path}/store.sqlite") as store:
-        yield store
 
 
 def shown(store, id):

@@ -5,20 +5,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 
-from freehold.errors import UsageError
 from freehold.store import open_store
 from freehold.workflows.prove.label import open_session
 from freehold.workflows.tell.views.proof.labelling import LabellingQuery, desk_of, labelling
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
-
-
-@pytest.fixture
-def project(tmp_path):
-    return project_of(tmp_path, evidence.TOML)
 
 
 @pytest.fixture
@@ -52,18 +45,3 @@ def test_ten_pairs_are_labelled_as_the_command_labels_them(project, made):
 
 def msgspec_texts(pair):
     return [pair.question.text, pair.left.text, pair.right.text]
-
-
-def test_of_two_who_label_a_pair_the_first_counts(project, made):
-    pair = look(project)
-    desk_of(project).label(made.id, pair.pair_id, "right")
-    with pytest.raises(UsageError, match="labelled already"):
-        desk_of(project).label(made.id, pair.pair_id, "left")
-
-
-def test_the_last_label_is_taken_back(project, made):
-    pair = look(project)
-    desk_of(project).label(made.id, pair.pair_id, "equal")
-    assert desk_of(project).undo(made.id).pair_id == pair.pair_id
-    with pytest.raises(UsageError, match="no label"):
-        desk_of(project).undo(made.id)

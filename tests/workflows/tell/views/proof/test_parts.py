@@ -6,7 +6,6 @@ import shlex
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import strategies as st
 from tests.report import sample_report
 from tests.workflows.data.building import project_of
 from tests.workflows.prove.test_results import evaluation
@@ -61,9 +60,6 @@ def test_huge_answers_are_bounded():
     for text in ('{"a": ' + deep, "word " * 2_000_000, "z\u0301" * 100_000):
         found = difference(text, text[:-1] + "!")
         assert sum(len(piece.text) for piece in found.pieces) <= 2 * SHOWN_CHARACTERS
-
-
-words = st.text(alphabet="ab \n", max_size=60)
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-import pytest
-from tests.workflows.data.building import project_of
 from tests.workflows.tell.views import evidence
 
 from freehold.store import open_store
@@ -14,11 +12,6 @@ from freehold.workflows.prove.notes import add_note
 from freehold.workflows.tell.views.proof.screen import ProofQuery, proof
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
-
-
-@pytest.fixture
-def project(tmp_path):
-    return project_of(tmp_path, evidence.TOML)
 
 
 def look(project, **query):
