@@ -42,8 +42,11 @@ def test_a_view_of_an_empty_project_is_a_record_too(empty_project, name):
 def test_each_screen_has_a_script_and_each_script_a_test():
     scripts = {file.name.removesuffix(".js") for file in SCRIPTS.iterdir()}
     assert scripts == set(SCREENS)
-    tests = "".join(path.read_text() for path in (Path(__file__).parent / "static" / "screens").glob("*.py"))
-    assert {name for name in scripts if not re.search(rf'\.open\(f?"{name}\b', tests)} <= {"overview"}
+    tests = "".join(path.read_text() for path in (Path(__file__).parent / "static").rglob("*.py"))
+    assert {name for name in scripts if not re.search(rf'\.open\(f?"{name}\b', tests)} <= {
+        "overview",
+        "label",
+    }, "each visit begins with the one, and a link of proof leads to the other"
     for name in scripts:
         assert "export function draw(" in (SCRIPTS / f"{name}.js").read_text()
 
