@@ -1,9 +1,6 @@
 """Other routes to the numbers of `freehold.stats`, and readings of published examples that the product has no use for.
 
-Sources: Newcombe 1998, Statistics in Medicine 17:2635 (method 10); Connor 1987, Biometrics 43:207; Miettinen 1968,
-Biometrics 24:339; Benjamini & Hochberg 1995, JRSS-B 57:289; Rogan & Gladen 1978, American Journal of Epidemiology
-107:71; Lang & Reiczigel 2014, Preventive Veterinary Medicine 113:13; Waudby-Smith & Ramdas 2024, JRSS-B 86:1; Robbins
-1970, Annals of Mathematical Statistics 41:1397; Howard & Ramdas 2022, Bernoulli 28:1704.
+Sources: Newcombe 1998, Statistics in Medicine 17:2635 (method 10); Waudby-Smith & Ramdas 2024, JRSS-B 86:1.
 """
 
 from __future__ import annotations
@@ -13,13 +10,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special
 
-from freehold.errors import UsageError
-from freehold.stats.binary import Estimate, Floats, tango_ci, wilson_limits, z_quantile
+from freehold.stats.binary import Estimate, Floats, tango_ci, wilson_limits
 from freehold.stats.clustered import MIN_CLUSTERS_PROMOTE, MIN_CLUSTERS_REJECT, ClusteredLimits, Codes
 from freehold.stats.drift import THRESHOLD, EDetector
-from freehold.stats.judges import Ppi
 from freehold.stats.power import smallest_detectable
 from freehold.stats.rules import Decision, DecisionRule, Evidence, decide
 from freehold.stats.sequential import predictable_bets
@@ -79,31 +73,6 @@ def cluster_bootstrap_means(codes: Codes, d: Floats, *, resamples: int = 9999, s
     return np.asarray(sums[picked].sum(axis=1) / sizes[picked].sum(axis=1), dtype=float)
 
 
-def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """Benjamini-Hochberg's step-up adjustment: false discovery rate, for exploration."""
-    p = np.asarray(p_values, dtype=float)
-    order = np.argsort(p, kind="stable")
-    steps = p[order] * len(p) / np.arange(1, len(p) + 1)
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(np.minimum.accumulate(steps[::-1])[::-1], 1.0)
-    return [float(value) for value in adjusted]
-
-
-def superiority_n_binary(
-    *, discordance: float, difference: float, alpha: float = 0.025, power: float = 0.8
-) -> tuple[int, int]:
-    """Pairs to show a difference with McNemar's test (one-sided `alpha`), by Connor and by Miettinen."""
-    if not 0 < abs(difference) <= discordance <= 1:
-        raise UsageError(f"a difference of {difference} is impossible at a discordance of {discordance}")
-    z_a, z_b = z_quantile(alpha), z_quantile(1 - power)
-    squared = difference**2
-    connor = (z_a * math.sqrt(discordance) + z_b * math.sqrt(max(discordance - squared, 0))) ** 2 / squared
-    miettinen = (
-        z_a * discordance + z_b * math.sqrt(max(discordance**2 - squared * (3 + discordance) / 4, 0))
-    ) ** 2 / (discordance * squared)
-    return math.ceil(connor - 1e-9), math.ceil(miettinen - 1e-9)
-
-
 class Detectable(NamedTuple):
     """What a finished run could show: the margin provable if both are equal, and the margin excluded."""
 
@@ -120,64 +89,6 @@ def posthoc_smallest_margin(
         smallest_detectable(wins, losses, n, alpha=alpha, power=power, floor=wins + losses == 0),
         None if lower is None else -lower,
     )
-
-
-def ppi_python_mean(
-    human: Sequence[float],
-    judge_on_human: Sequence[float],
-    judge_on_rest: Sequence[float],
-    *,
-    alpha: float,
-    lam: float | None = None,
-) -> Ppi:
-    """What ppi-python computes where `judges.ppi_mean` differs from it: normal quantile, population variances."""
-    y, f, u = (np.asarray(values, dtype=float) for values in (human, judge_on_human, judge_on_rest))
-    n = len(y)
-    if lam is None:
-        covariance = float(((y - y.mean()) * (f - f.mean())).sum()) / n
-        lam = covariance / ((1 + n / len(u)) * float(np.concatenate([f, u]).var(ddof=1)))
-        lam = min(max(lam, 0.0), 1.0)
-    estimate = float((y - lam * (f - u.mean())).mean())
-    se = math.sqrt(lam**2 * float(u.var()) / len(u) + float((y - lam * f).var()) / n)
-    half = z_quantile(alpha) * se
-    return Ppi(lam, estimate, estimate - half, estimate + half, se)
-
-
-class RoganGladen(NamedTuple):
-    """A rate corrected for the judge's sensitivity and specificity; None where that is undefined."""
-
-    corrected: float | None
-    lower: float | None
-    upper: float | None
-
-
-def rogan_gladen(
-    apparent: float,
-    sensitivity: float,
-    specificity: float,
-    *,
-    n: int | None = None,
-    n_sensitivity: int | None = None,
-    n_specificity: int | None = None,
-    alpha: float = 0.025,
-) -> RoganGladen:
-    """``(q + Sp - 1) / (Se + Sp - 1)`` clipped to [0, 1], limits by the delta method when all n are given.
-
-    Se and Sp are per model: differential error is the point. Undefined when Se + Sp <= 1.1.
-    """
-    youden = sensitivity + specificity - 1
-    if youden <= 0.1 + 1e-12:
-        return RoganGladen(None, None, None)
-    rate = min(max((apparent + specificity - 1) / youden, 0.0), 1.0)
-    if n is None or n_sensitivity is None or n_specificity is None:
-        return RoganGladen(rate, None, None)
-    variance = (
-        apparent * (1 - apparent) / n
-        + rate**2 * sensitivity * (1 - sensitivity) / n_sensitivity
-        + (1 - rate) ** 2 * specificity * (1 - specificity) / n_specificity
-    ) / youden**2
-    half = z_quantile(alpha) * math.sqrt(variance)
-    return RoganGladen(rate, max(0.0, rate - half), min(1.0, rate + half))
 
 
 class Detections(NamedTuple):
@@ -238,49 +149,3 @@ def betting_cs(
     if running_intersection:
         lower, upper = np.maximum.accumulate(lower), np.minimum.accumulate(upper)
     return np.asarray(lower, dtype=float), np.asarray(upper, dtype=float)
-
-
-class Ranks(NamedTuple):
-    """Accepted counts of values at or below the quantile, and the order statistics (from 1) they give.
-
-    A rank is None where the quantile is not bounded on that side yet.
-    """
-
-    smallest_accepted_count: int
-    largest_accepted_count: int
-    lower_rank: int | None
-    upper_rank: int | None
-
-
-def _log_e(successes: Floats, t: float, p0: float, a: float, b: float) -> Floats:
-    return np.asarray(
-        special.betaln(a + successes, b + t - successes)
-        - special.betaln(a, b)
-        - special.xlogy(successes, p0)
-        - special.xlog1py(t - successes, -p0),
-        dtype=float,
-    )
-
-
-def beta_binomial_log_e(successes: float, t: float, p0: float, a: float, b: float) -> float:
-    """log e-value against H0: p = p0 after `successes` of `t`, mixed over Beta(a, b)."""
-    return float(_log_e(np.asarray(successes, dtype=float), t, p0, a, b))
-
-
-def default_prior(quantile: float) -> tuple[float, float]:
-    """Beta weights centred on the quantile, with the rarer side at 1."""
-    rarer = min(quantile, 1 - quantile)
-    return quantile / rarer, (1 - quantile) / rarer
-
-
-def quantile_cs_ranks(
-    t: int, quantile: float, *, alpha: float = 0.05, a: float | None = None, b: float | None = None
-) -> Ranks:
-    """The accepted counts after t values and the ranks of the limits."""
-    prior = default_prior(quantile)
-    a, b = prior[0] if a is None else a, prior[1] if b is None else b
-    accepted = np.flatnonzero(_log_e(np.arange(t + 1.0), t, quantile, a, b) < math.log(1 / alpha))
-    if not len(accepted):
-        return Ranks(0, t, None, None)
-    low, high = int(accepted[0]), int(accepted[-1])
-    return Ranks(low, high, low if low > 0 else None, high + 1 if high < t else None)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.stats.cross_checks import beta_binomial_log_e, betting_cs, quantile_cs_ranks
+from tests.stats.cross_checks import betting_cs
 
 from freehold.stats import sequential
 from freehold.stats.sequential import AipwCanary, Exposure, MeanBet, PairedGrid
@@ -86,17 +86,6 @@ def test_a_broken_limit_is_noticed_and_a_kept_one_is_not():
     assert MeanBet(limit=0.01).update(bad).crossed(0.01)
     assert not MeanBet(limit=0.01).update(good).crossed(0.01)
     assert MeanBet(limit=0.01, above=False).update(good).crossed(0.05)
-
-
-def test_bets_on_a_rate_agree_with_the_beta_binomial_mixture():
-    assert quantile_cs_ranks(60, 0.99).upper_rank is None
-    rng = np.random.default_rng(11)
-    for rate, limit in ((0.05, 0.05), (0.15, 0.05), (0.3, 0.05)):
-        slow = (rng.random(2000) < rate).astype(float)
-        ranks = quantile_cs_ranks(len(slow), 1 - limit, alpha=0.01)
-        mixture = len(slow) - slow.sum() < ranks.smallest_accepted_count
-        assert MeanBet(limit=limit).update(slow).crossed(0.01) == mixture
-        assert (beta_binomial_log_e(slow.sum(), len(slow), limit, 1, 19) >= math.log(100)) == mixture
 
 
 def test_confidence_sequences_cover_and_tighten():
