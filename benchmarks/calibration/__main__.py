@@ -55,7 +55,7 @@ def blocks(*, full: bool) -> list[Block]:
         pairs.power_table(sizes),
         pairs.coverage(400 if full else 60, seed=4),
         samples.clustered(4000 if full else 400, seed=5, sizes=(10, 20, 50, 200) if full else (10, 20, 50)),
-        samples.heavy_users(2000 if full else 40, seed=24, counts=(50, 200, 500) if full else (50, 200)),
+        samples.heavy_users(1000 if full else 40, seed=24, counts=(50, 200, 500) if full else (50, 200)),
         samples.continuous(20_000 if full else 600, seed=6, sizes=(30, 100, 300) if full else (30, 100)),
         samples.unscored(20_000 if full else 2000, seed=7),
         samples.sliced(4000 if full else 200, seed=8),

@@ -148,3 +148,9 @@ def test_equal_length_far_from_all_pairs_is_not_told():
 )
 def test_what_a_judge_may_decide(judge, vetoes, blocks):
     assert judge.objections() == (vetoes, blocks)
+
+
+def test_the_judge_narrows_the_interval():
+    human, judged, rest = sample(100, 1000)
+    mine, alone = judges.ppi_mean(human, judged, rest), judges.ppi_mean(human, judged, rest, lam=0.0)
+    assert mine.upper - mine.lower < alone.upper - alone.lower and 0 < mine.lam <= 1

@@ -99,3 +99,21 @@ def test_partial_credit_is_planned_by_the_rule_of_the_verdict():
         for _ in range(60)
     ]
     assert 0.65 < np.mean(promoted) < 0.95
+
+
+@pytest.mark.parametrize(
+    "assumptions",
+    [
+        {"discordance": 0.1, "margin": 0.0},
+        {"discordance": 1.2, "margin": 0.02},
+        {"discordance": 0.01, "margin": 0.05, "true_difference": 0.02},
+        {"discordance": 0.1, "margin": 0.02, "true_difference": -0.02},
+        {"discordance": 0.3, "margin": 0.02, "incumbent_rate": 0.95},
+        {"discordance": 0.1, "margin": 0.02, "alpha": 0.6},
+    ],
+)
+def test_impossible_assumptions_are_refused(assumptions):
+    with pytest.raises(UsageError):
+        power.noninferiority_n_binary(**assumptions)
+    with pytest.raises(UsageError):
+        power.noninferiority_n_continuous(sd=0, margin=0.1)
