@@ -164,7 +164,7 @@ def _heavy_rate(rng, graded, kind, users, margin, part, most, runs) -> float:
             codes, d = codes[kept], d[kept]
         if clustered_room.cluster_robust_mean(codes, d).lower <= -margin:
             continue  # the rule's limit is never above this one
-        promoted += outcome_of(np.maximum(-d, 0.0), np.maximum(d, 0.0), rule, codes=codes) == "promote"
+        promoted += outcome_of(np.minimum(1 - d, 1), np.minimum(1 + d, 1), rule, codes=codes) == "promote"
     return promoted / runs
 
 

@@ -132,7 +132,8 @@ def test_weights_that_get_nothing_right_have_nothing_to_lose(project, program, w
 
 
 @pytest.mark.process
-def test_what_was_measured_decides_from_then_on(project, program, weights):
+def test_what_was_measured_decides_from_then_on(project, program, weights, tmp_path):
+    (tmp_path / "freehold.toml").write_text('[app]\nname = "t"\n[task]\nmargin = 0.05\n')
     result = CliRunner().invoke(cli, ["quants", weights, "--measure"])
     assert result.exit_code == 0, result.output
     assert "take Q5_K_M" in result.stdout

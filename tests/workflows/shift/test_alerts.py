@@ -1,9 +1,5 @@
 """Alarms to a webhook: what it gets, and what is said when it does not get it."""
 
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
-
 import pytest
 from tests.workflows.shift.shifting import START
 
@@ -22,30 +18,6 @@ TOLD = {
     "action": "rolled_back",
 }
 HOOK = WatchConfig(webhook_env="ALARM_URL")
-
-
-@pytest.fixture
-def hook(monkeypatch):
-    """A webhook that keeps what it is sent; returns it and the status it answers with, which may be changed."""
-    bodies, answer = [], {"status": 204}
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            bodies.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            self.send_response(answer["status"])
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    monkeypatch.setenv("ALARM_URL", f"http://127.0.0.1:{server.server_port}/secret")
-    yield bodies, answer
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def test_without_hooks_nothing_is_told():

@@ -1,8 +1,6 @@
 """What the gateway's own numbers tell of a route in every state: begun, going on, over."""
 
-import json
 import socket
-import sys
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -169,13 +167,10 @@ def test_without_a_gateway_there_is_nothing_to_see(tmp_path, store):
 
 
 @pytest.mark.process
-def test_an_outage_after_promotion_reaches_the_hook_within_ten_seconds(upstream, tmp_path):
+def test_an_outage_after_promotion_reaches_the_hook_within_ten_seconds(upstream, tmp_path, hook):
     """The real thing: capture is off, the candidate is gone, every request is answered, and the hook hears of it."""
-    heard = tmp_path / "heard.json"
-    hook = f"import sys; open({str(heard)!r}, 'w').write(sys.stdin.read())"
     config = tmp_path / "freehold.toml"
-    command = json.dumps([sys.executable, "-c", hook])
-    config.write_text(f'[app]\nname = "x"\n[watch]\ncommand = {command}\n')
+    config.write_text('[app]\nname = "x"\n[watch]\nwebhook_env = "ALARM_URL"\n')
     url = f"sqlite:///{tmp_path / 'freehold.sqlite3'}"
     endpoints = (
         Endpoint(name="incumbent", engine="remote", base_url=upstream.base_url, models=ANY_SERVED),
@@ -201,9 +196,9 @@ def test_an_outage_after_promotion_reaches_the_hook_within_ten_seconds(upstream,
 
             def told():
                 assert post(running, {**QUESTION, "model": "m"})[0] == 200
-                return heard.exists() and heard.read_text()
+                return hook[0]
 
-            alarm = json.loads(eventually(told))
+            (alarm, *_) = eventually(told)
         finally:
             observer.stop()
     assert alarm["kind"] == "trouble" and alarm["route"] == "support" and alarm["action"] == "none"

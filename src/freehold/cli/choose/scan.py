@@ -12,8 +12,10 @@ import click
 from freehold.cli.options import (
     hanging,
     json_option,
+    markdown_option,
     print_foreign_json,
     print_json,
+    write_markdown,
 )
 from freehold.cli.output import echo
 
@@ -41,6 +43,7 @@ NAMED = 3
 )
 @click.option("--sarif", "as_sarif", is_flag=True, help="Print SARIF 2.1.0, for code-scanning pages.")
 @click.option("--why", is_flag=True, help="Show every place, a line each, and what it rests on.")
+@markdown_option
 @json_option("freehold.types.planning.scan:Scan")
 def command(
     paths: tuple[Path, ...],
@@ -48,6 +51,7 @@ def command(
     as_of: datetime | None,
     as_sarif: bool,
     why: bool,
+    markdown: Path | None,
     as_json: bool,
 ) -> None:
     """Find uses of proprietary models in code and configuration under PATH (default: here).
@@ -65,10 +69,11 @@ def command(
     from freehold.cli.progress import progress
     from freehold.workflows.incumbent import scan as workflow
     from freehold.workflows.incumbent.scanning.findings import level
-    from freehold.workflows.incumbent.scanning.sarif import sarif
+    from freehold.workflows.incumbent.scanning.sarif import sarif, scan_markdown
 
     with progress() as bar:
         found = workflow.scan(paths or (Path(),), as_of=as_of.date() if as_of else None, progress=bar)
+    write_markdown(markdown, scan_markdown(found, fail_within=fail_within))
     if as_sarif:
         print_foreign_json(sarif(found, fail_within=fail_within))
     elif as_json:
