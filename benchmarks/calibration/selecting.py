@@ -236,7 +236,8 @@ def _check_clustered(
             splits.decision,
             clusters=[str(code) for code in codes(splits.held_out)],
         )
-        assert (found.verdict == "promote") == bool(passes[story])
+        # The verdict asks more: whole clusters may be lost.
+        assert (found.verdict == "promote") <= bool(passes[story])
 
 
 def _rerun(rng: np.random.Generator, splits: Splits, runs: int) -> tuple[_Hits, _Hits]:

@@ -82,9 +82,7 @@ def preparing(_upstream, candidate, tmp_path_factory):
     folder = tmp_path_factory.mktemp("preparing")
     both = endpoints(_upstream, candidate, preparation(folder / "examples"))
     mirrored = route(name="mirrored", model="mirrored", state="shadow", shadow_share=1.0)
-    guarded = route(
-        name="guarded", model="guarded", guard=msgspec.convert({"schema": True}, type(route().guard))
-    )
+    guarded = route(name="guarded", model="guarded")
     with gateway(_upstream, folder, endpoints=both, routes=(route(), mirrored, guarded)) as running:
         yield running
 

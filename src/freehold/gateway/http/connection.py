@@ -96,6 +96,11 @@ class Connection(asyncio.Protocol):
                 self._drain = self.server.loop.create_future()
             await asyncio.shield(self._drain)
 
+    @property
+    def has_next(self) -> bool:
+        """Whether the client has sent another request ahead."""
+        return bool(self._pipelined)
+
     def is_overdue(self, now_s: float) -> bool:
         """Whether the client has kept the server waiting for too long."""
         waited_s = now_s - self._since_s

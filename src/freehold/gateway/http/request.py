@@ -71,6 +71,10 @@ class ClientTransport(Protocol):
 
     writing_paused: bool
 
+    @property
+    def has_next(self) -> bool:
+        """Whether the client has sent another request ahead."""
+
     def peer(self) -> str:
         """The address of the client."""
 
@@ -300,8 +304,9 @@ class Request(msgspec.Struct, eq=False):
 
     def _head(self, status: int, lines: bytes) -> bytes:
         server = self.transport.server
-        # The unread rest of a request would be taken for the next one.
-        self.keep_alive = self.keep_alive and self.complete and not server.draining
+        # The unread rest of a request would be taken for the next one. What the client sent ahead is answered first.
+        is_last = server.draining and not self.transport.has_next
+        self.keep_alive = self.keep_alive and self.complete and not is_last
         if not self.keep_alive:
             lines += b"connection: close\r\n"
         elif not self.supports_chunks:
