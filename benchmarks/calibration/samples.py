@@ -137,7 +137,7 @@ def heavy_users(runs: int, seed: int, counts=(50, 200, 500)) -> Block:
                 str(users),
                 str(margin),
                 Cell(rates[0], 0.03, runs=runs),
-                Cell(rates[1], 0.03 if rates[1] > 0.05 else None, naive=rates[1] > 0.05, runs=runs),
+                _beyond(rates[1], 0.03, 0.05, runs),
             )
         )
     return block
@@ -363,17 +363,22 @@ def graded_by_a_judge(runs: int, seed: int) -> Block:
             passes = found.lower > -margin
             alone += passes
             promoted += passes and (found.p_rare_loss or 0.0) <= ALPHA
-        fails = alone / runs > 0.04
         block.rows.append(
             (
                 str(n),
                 str(margin),
                 f"{missed:.0%}",
                 Cell(promoted / runs, ALPHA, runs=runs),
-                Cell(alone / runs, ALPHA if fails else None, naive=fails, runs=runs),
+                _beyond(alone / runs, ALPHA, 0.04, runs),
             )
         )
     return block
+
+
+def _beyond(rate: float, target: float, shown_from: float, runs: int) -> Cell:
+    """What is commonly done, in italics where it misses the target beyond chance, from `shown_from` on."""
+    cell = Cell(rate, target, runs=runs)
+    return Cell(rate) if rate <= shown_from or cell.holds else Cell(rate, target, runs=runs, naive=True)
 
 
 def _shown(covered: float, runs: int) -> Cell:
