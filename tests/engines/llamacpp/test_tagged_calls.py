@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.weights]
 async def test_prompts_are_the_ones_trained_with(smollm2, tmp_path):
     tokenizer = bases.load_tokenizer(smollm2)
     own = tokenizer.chat_template
-    assert choose_calls(tokenizer, [sample(turn) for turn in TURNS], "auto") == "tagged"
+    assert choose_calls(tokenizer, [sample(turn) for turn in TURNS]) == "tagged"
     mount = AdapterMount(name="m:a", path="not attached here", chat_template=tokenizer.chat_template)
     plan = ServePlan(
         engine="llamacpp", model="base", weights_path=smollm2.path, context_tokens=512, parallel=1,

@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
     text = f'{head}[[candidates]]\nmodel = "{MODEL}"\n\n[serve]{rest.partition("[serve]")[2]}'
     text = text.replace("[task]", "limit = 96\nheld_out_limit = 16\n\n[task]", 1)
     before, _, _ = text.partition("[train]")
-    config.write_text(before + "[train]\nepochs = 1.0\nbatch_size = 8\ncheckpoint_steps = 2\n")
+    config.write_text(before + "[train]\nepochs = 1.0\nbatch_size = 8\n")
     return folder
 
 
@@ -53,8 +53,9 @@ def run(folder, *args):
     )
 
 
-def checkpoints(folder):
-    return [path for path in folder.glob(".freehold/adapters/*/run/*") if "checkpoint" in path.name]
+def has_begun(folder):
+    events = [path.read_text() for path in folder.glob(".freehold/adapters/*/run/events.jsonl")]
+    return any('"kind":"step"' in text for text in events)
 
 
 def trainer_pids(folder):
@@ -72,7 +73,7 @@ def trainer_pids(folder):
 def test_a_killed_trainer_is_told_plainly_and_nothing_is_lost(folder):
     migrate = run(folder, "migrate", "--no-serve", "--anyway")
     deadline = time.monotonic() + 400
-    while not checkpoints(folder) and migrate.poll() is None and time.monotonic() < deadline:
+    while not has_begun(folder) and migrate.poll() is None and time.monotonic() < deadline:
         time.sleep(0.2)
     pids = trainer_pids(folder)
     assert pids, migrate.communicate()[1]
