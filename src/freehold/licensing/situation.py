@@ -6,16 +6,18 @@ Not covered: free text, which is never interpreted beyond known words.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
 
 from freehold.types.config import Mode, UseProfile
-from freehold.types.license import Event, License, OutputsClause, Purpose, Release
+from freehold.types.license import Clause, Event, License, OutputsClause, Purpose, Release
 from freehold.types.ruling import EdgeKind, Lineage, LineageEdge
 
 Relation = Literal["weights", "teacher", "data", "shown"]
+C = TypeVar("C", bound=Clause)
 
 _EVENTS: dict[str, frozenset[Event]] = {
     "hosted_service": frozenset({"hosting"}),
@@ -215,6 +217,13 @@ class Situation:
         return tuple(
             self._layer(ancestor, license) for ancestor in self.ancestors for license in ancestor.licenses
         )
+
+    def clauses(self, kind: type[C]) -> Iterator[tuple[LicenseLayer, C]]:
+        """The clauses of one kind, each with its layer, in the layers' order."""
+        for layer in self.layers:
+            for clause in layer.license.clauses:
+                if isinstance(clause, kind):
+                    yield layer, clause
 
     def _layer(self, ancestor: Ancestor, license: License) -> LicenseLayer:
         kind = ancestor.edge.kind

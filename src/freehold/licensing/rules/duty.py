@@ -39,10 +39,8 @@ class Duties:
     title = "Duties"
 
     def check(self, situation: Situation) -> Iterator[RuleFinding]:
-        for layer in situation.layers:
-            for clause in layer.license.clauses:
-                if isinstance(clause, DutyClause):
-                    yield from self._judge(clause, layer, situation)
+        for layer, clause in situation.clauses(DutyClause):
+            yield from self._judge(clause, layer, situation)
 
     def _judge(self, clause: DutyClause, layer: LicenseLayer, situation: Situation) -> Iterator[RuleFinding]:
         use = situation.use
@@ -202,9 +200,8 @@ class Contradictions:
     def check(self, situation: Situation) -> Iterator[RuleFinding]:
         due = [
             (layer, clause)
-            for layer in situation.layers
-            for clause in layer.license.clauses
-            if isinstance(clause, DutyClause) and is_due(clause, layer, situation)
+            for layer, clause in situation.clauses(DutyClause)
+            if is_due(clause, layer, situation)
         ]
         names = [(layer, clause) for layer, clause in due if clause.key == "name_prefix" and clause.value]
         for (layer, clause), (other, second) in combinations(names, 2):

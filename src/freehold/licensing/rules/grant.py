@@ -34,10 +34,9 @@ class GrantedPurpose:
     title = "Purpose outside the grant"
 
     def check(self, situation: Situation) -> Iterator[RuleFinding]:
-        for layer in situation.layers:
-            for clause in layer.license.clauses:
-                if isinstance(clause, PurposeClause) and situation.mode not in NOT_LICENSEES:
-                    yield from self._judge(clause, layer, situation)
+        if situation.mode not in NOT_LICENSEES:
+            for layer, clause in situation.clauses(PurposeClause):
+                yield from self._judge(clause, layer, situation)
 
     def _judge(
         self, clause: PurposeClause, layer: LicenseLayer, situation: Situation
@@ -109,10 +108,8 @@ class Thresholds:
     title = "Users or revenue above the licence's line"
 
     def check(self, situation: Situation) -> Iterator[RuleFinding]:
-        for layer in situation.layers:
-            for clause in layer.license.clauses:
-                if isinstance(clause, ThresholdClause):
-                    yield from self._judge(clause, layer, situation)
+        for layer, clause in situation.clauses(ThresholdClause):
+            yield from self._judge(clause, layer, situation)
 
     def _judge(
         self, clause: ThresholdClause, layer: LicenseLayer, situation: Situation
@@ -155,10 +152,8 @@ class Regions:
     title = "Seat or place of use outside the grant"
 
     def check(self, situation: Situation) -> Iterator[RuleFinding]:
-        for layer in situation.layers:
-            for clause in layer.license.clauses:
-                if isinstance(clause, RegionClause):
-                    yield from self._judge(clause, layer, situation)
+        for layer, clause in situation.clauses(RegionClause):
+            yield from self._judge(clause, layer, situation)
 
     def _judge(
         self, clause: RegionClause, layer: LicenseLayer, situation: Situation
@@ -210,10 +205,8 @@ class BusinessGates:
     title = "Kind of business the licence keeps back"
 
     def check(self, situation: Situation) -> Iterator[RuleFinding]:
-        for layer in situation.layers:
-            for clause in layer.license.clauses:
-                if isinstance(clause, BusinessClause):
-                    yield from self._judge(clause, layer, situation)
+        for layer, clause in situation.clauses(BusinessClause):
+            yield from self._judge(clause, layer, situation)
 
     def _judge(
         self, clause: BusinessClause, layer: LicenseLayer, situation: Situation
@@ -329,11 +322,10 @@ class Modifications:
 
     def check(self, situation: Situation) -> Iterator[RuleFinding]:
         tags = change_tags(situation.use.modification)
-        for layer in situation.layers:
-            for clause in layer.license.clauses:
-                if isinstance(clause, ModificationClause) and tags & set(clause.barred):
-                    change = situation.use.modification
-                    yield reason(self, layer, clause, f"{clause.text}; {change}", clause.otherwise)
+        for layer, clause in situation.clauses(ModificationClause):
+            if tags & set(clause.barred):
+                change = situation.use.modification
+                yield reason(self, layer, clause, f"{clause.text}; {change}", clause.otherwise)
 
 
 _DEFENSIVE = ("defensive", "counterclaim", "counter-claim", "in response", "sued first")
@@ -349,14 +341,12 @@ class Termination:
         suit = (situation.use.litigation or "").lower().replace("_", " ").strip()
         if not suit or suit in ("no", "false") or suit.startswith("none"):
             return
-        for layer in situation.layers:
-            for clause in layer.license.clauses:
-                if not isinstance(clause, TerminationClause) or clause.litigation is None:
-                    continue
-                if clause.litigation == "any":
-                    yield reason(self, layer, clause, f"{clause.text}; {suit}", "not_allowed")
-                elif ("patent" in suit or suit in ("true", "yes")) and not any(
-                    word in suit for word in _DEFENSIVE
-                ):
-                    outcome: Outcome = "not_allowed" if clause.litigation == "patent_all" else "unclear"
-                    yield reason(self, layer, clause, f"{clause.text}; {suit}", outcome)
+        offensive = ("patent" in suit or suit in ("true", "yes")) and not any(
+            word in suit for word in _DEFENSIVE
+        )
+        for layer, clause in situation.clauses(TerminationClause):
+            if clause.litigation == "any":
+                yield reason(self, layer, clause, f"{clause.text}; {suit}", "not_allowed")
+            elif clause.litigation is not None and offensive:
+                outcome: Outcome = "not_allowed" if clause.litigation == "patent_all" else "unclear"
+                yield reason(self, layer, clause, f"{clause.text}; {suit}", outcome)

@@ -244,9 +244,6 @@ class Notes:
                     model=ancestor.edge.model,
                     source=release.source,
                 )
-        for layer in situation.layers:
-            for clause in layer.license.clauses:
-                if not isinstance(clause, NoteClause):
-                    continue
-                if clause.events is None or situation.events & set(clause.events):
-                    yield reason(self, layer, clause, clause.text)
+        for layer, clause in situation.clauses(NoteClause):
+            if clause.events is None or situation.events & set(clause.events):
+                yield reason(self, layer, clause, clause.text)
