@@ -232,7 +232,7 @@ def bootstrap_limits(
         with np.errstate(divide="ignore", invalid="ignore"):
             found.append(np.where(squares > 0, moved * n / np.sqrt(squares), 0.0))
     upper_t, lower_t = np.quantile(np.concatenate(found), [1 - alpha, alpha])
-    root = math.sqrt(k / (k - 1))  # both sides of the ratio lack it
+    root = math.sqrt(k / (k - 1))  # not needed, as both sides of the ratio lack it: a little on the safe side
     low, high = mean - float(upper_t) * spread * root, mean - float(lower_t) * spread * root
     return (-high, -low) if mirrored else (low, high)
 

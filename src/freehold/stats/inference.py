@@ -161,7 +161,8 @@ class WorstCase(NamedTuple):
     """The lower limit after every unscored pair, and every item that is gone, is counted as lost; None without one.
 
     `holds` says that the candidate would be promoted even so. Nothing is forgiven: with 1,000 items at a margin of
-    3 points, unscored losses on as few as a quarter of the margin promote a candidate that is worse by it in 15 %.
+    2 points, losses unscored on a quarter of the margin promoted a candidate that is worse by it in 10 % (block G of
+    the calibration).
     """
 
     lower: float | None
