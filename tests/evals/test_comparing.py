@@ -1,11 +1,13 @@
 """Comparisons: slices, regressions, latency, faults."""
 
+import anyio
 import msgspec
 import pytest
 
 from freehold.evals.comparing import SideBySide, compare, disagreements
 from freehold.evals.regressions import regressions
 from freehold.evals.slicing import slice_values
+from freehold.evals.task_comparison import compare_by_task
 from freehold.stats.compare import ScoreContext
 from freehold.types.dataset import Message, Sample
 from freehold.types.evaluation import EvalResult, Score, Task
@@ -72,6 +74,13 @@ def test_a_question_asked_again_weighs_and_is_no_further_evidence():
     assert made.ci_low < compare(both, task).ci_low
     others = compare(both._replace(samples=samples, references=[f"right {row}" for row in range(200)]), task)
     assert others.n_groups is None, "with other right answers they are other items"
+
+
+@pytest.mark.parametrize(("scorer", "counted"), [("exact", 30 * 5), ("turn", 30 * 8)])
+def test_of_a_group_five_count_and_a_session_is_judged_whole(scorer, counted):
+    both = side_by_side([1.0] * 240, [1.0] * 240, groups=[f"session {row // 8}" for row in range(240)])
+    made = anyio.run(compare_by_task, both, Task(name="agent", scorer=scorer, margin=0.1))
+    assert (made.comparison.n, made.comparison.n_groups) == (counted, 30)
 
 
 def test_groups_are_the_units_where_any_sample_has_one():

@@ -37,6 +37,8 @@ class Scorer(Protocol):
     `at_once` answers are scored at a time: 1 where scoring only computes and gains nothing from waiting.
     `checks_parity` says that a served model's answers may be compared with the trainer's by it: not where each
     score costs a model call, or where the engine parses the answer before it is scored.
+    `whole_groups` says that a group's answers are judged together, as an agent's session: all of them count, however
+    many (`stats.compare.ScoreContext.whole_units`).
     `asks` is the model that scoring asks and pays for; None where it only computes.
     """
 
@@ -46,6 +48,7 @@ class Scorer(Protocol):
     right_by_agreement: bool = True
     at_once: int = 1
     checks_parity: bool = True
+    whole_groups: bool = False
     asks: AskedModel | None = None
 
     def __init__(self, options: dict[str, Any]) -> None: ...

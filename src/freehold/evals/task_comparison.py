@@ -87,9 +87,9 @@ async def compare_by_task(
     slices = {}
     if task.scorer in SCORERS:  # scores that were given in files have no scorer
         kind = scorer_class(task.scorer)
+        context = replace(context, whole_units=kind.whole_groups)
         slices = kind.own_slices(task.options, results.samples, results.references)
         notes = (*notes, *kind.own_notes(task.options, results.incumbent, results.candidate))
-    context = replace(context, whole_units=task.scorer == "turn")
     comparison = compare(
         results, task, made_from=made_from, notes=notes, scale=scale, context=context, slices=slices
     )

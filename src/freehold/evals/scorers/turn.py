@@ -81,6 +81,7 @@ class TurnScorer(Scorer):
     name = "turn"
     needs_reference = True
     checks_parity = False
+    whole_groups = True
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = read_options(self.name, options, TurnOptions)
