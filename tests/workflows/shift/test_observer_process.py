@@ -45,6 +45,12 @@ def eventually(claim, timeout_s=20.0):
         time.sleep(0.05)
 
 
+def secrets_of(process_id):
+    """Which secrets a process was given. For a moment after its start there is nothing to read."""
+    eventually(psutil.Process(process_id).environ)
+    return set(SECRETS) & set(psutil.Process(process_id).environ())
+
+
 def kill(process_id):
     os.kill(process_id, signal.SIGKILL)
     eventually(lambda: not psutil.pid_exists(process_id) or psutil.Process(process_id).status() == "zombie")
@@ -111,10 +117,10 @@ def test_it_is_started_again_when_the_file_names_another_variable(secrets, obser
     file.write_text('[app]\nname = "x"\n')
     child = observing(str(file))
     first = child.pid
-    assert not set(SECRETS) & set(psutil.Process(first).environ())
+    assert not secrets_of(first)
     file.write_text(WATCHED)
     eventually(lambda: child.tend() or child.pid != first)
-    assert set(SECRETS) & set(psutil.Process(child.pid).environ()) == {"HOOK_SECRET"}
+    assert secrets_of(child.pid) == {"HOOK_SECRET"}
     second = child.pid
     file.write_text(WATCHED + "# nothing else\n")
     child.tend()
