@@ -214,7 +214,7 @@ class SessionIndex:
         if len(loose):
             forest = self._forest(loose)
             session = sessions_of(forest)
-            self._name(loose, forest, session, leader)
+            self._name(forest, session, leader)
         return SessionLinks(leader)
 
     def _forest(self, rows: Rows) -> Forest:
@@ -281,7 +281,7 @@ class SessionIndex:
             return np.empty((0, 2), dtype=np.uint64)
         return np.memmap(self._file, dtype=np.uint64, mode="r", shape=(total, 2))
 
-    def _name(self, loose: Rows, forest: Forest, session: Rows, leader: Rows) -> None:
+    def _name(self, forest: Forest, session: Rows, leader: Rows) -> None:
         """Give each session a leader: a request with an id that it continues or that continues it, else its first."""
         joined = self._joined(forest, session)
         keys = _view(self._keys)[forest.rows]

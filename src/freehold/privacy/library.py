@@ -106,7 +106,7 @@ class PresidioLibrary:
             one for one in results if one.entity_type != "PHONE_NUMBER" or _is_phone(text, one, sure=sure)
         ]
         if sure:
-            results = [one for one in results if _is_sure(text, one)]
+            results = [one for one in results if _is_sure(one)]
         end = len(text)
         # From the back; of finds that overlap the one that ends earlier is left out, of equals the less certain.
         for one in sorted(results, key=lambda one: (one.end, one.score), reverse=True):
@@ -144,7 +144,7 @@ class PresidioLibrary:
         return AnalyzerEngine(nlp_engine=engine, supported_languages=[LANGUAGE])
 
 
-def _is_sure(text: str, result: Any) -> bool:
+def _is_sure(result: Any) -> bool:
     """Whether there is more to a find than its digits."""
     if result.entity_type == "US_DRIVER_LICENSE" and result.end - result.start < _SHORTEST_LICENSE:
         return False  # some states number them from one

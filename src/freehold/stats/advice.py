@@ -180,7 +180,7 @@ def notes(
     return (
         *_imbalance(pairs.unscored),
         reason,
-        *_correction(pairs, rule, inference),
+        *_correction(pairs, inference),
         *_limits(pairs, rule, inference, decision, outlook),
         *_units(pairs, inference),
         *_scale(pairs, rule),
@@ -218,7 +218,7 @@ def _limits(
         yield from _settling(outlook, decision, pairs.n, pairs.difference, rule.margin)
 
 
-def _correction(pairs: ScoredPairs, rule: DecisionRule, inference: Inference) -> Iterator[str]:
+def _correction(pairs: ScoredPairs, inference: Inference) -> Iterator[str]:
     if inference.as_judged is None or pairs.difference is None:
         return
     low, high = inference.as_judged

@@ -94,7 +94,7 @@ def contrast(scene: Scene, base: TorchBase, unlabelled: Sequence[str]) -> Traine
     _move_back(base, began_at)
     train, validation, names = _embedded(scene, base)
     made = frozen.fit(scene.form, train, validation, names, strength=CONTRAST_STRENGTH)
-    fitted = _judged(scene, made, validation)
+    fitted = _judged(made, validation)
     if unlabelled and single is not None:
         return _taught(scene, base, train, fitted.heads[single], unlabelled, began)
     return Trained("contrastive", fitted, normalize=True, seconds=time.monotonic() - began)
@@ -190,7 +190,7 @@ def _answer(
     return Trained(stage, fitted, normalize=False, seconds=time.monotonic() - began)
 
 
-def _judged(scene: Scene, fitted: Fitted, validation: Features) -> Fitted:
+def _judged(fitted: Fitted, validation: Features) -> Fitted:
     """Folds of samples the encoder was tuned on say nothing of others: no figure is better than that one."""
     if len(validation.examples) >= frozen.FEWEST_VALIDATION:
         return fitted

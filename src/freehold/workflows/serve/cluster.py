@@ -17,7 +17,6 @@ from freehold.engines.cluster import ray
 from freehold.engines.cluster.replica import ENDPOINT_PATH
 from freehold.errors import EngineError, UsageError
 from freehold.late import aiohttp
-from freehold.settings import Settings
 from freehold.types.config import ClusterConfig
 from freehold.types.endpoint import Endpoint, ServedModel, ServePlan
 from freehold.types.engine import ENGINE_KINDS
@@ -45,11 +44,11 @@ def plan(project: Project, serve: ServePlan, config: ClusterConfig | None = None
         # A replica sees all cores of its machine, and may use those that are its own.
         serve=msgspec.structs.replace(serve, port=0, threads=serve.threads or max(1, int(config.cpus))),
         config=config,
-        memory_bytes=memory_bytes(serve, project.settings),
+        memory_bytes=memory_bytes(serve),
     )
 
 
-def memory_bytes(serve: ServePlan, settings: Settings) -> int:
+def memory_bytes(serve: ServePlan) -> int:
     """Memory one replica is given by default: what `freehold fit` computes, cache included; where it cannot, from the
     size of the weights."""
     if serve.weights_path is None:

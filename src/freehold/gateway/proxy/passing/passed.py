@@ -74,11 +74,11 @@ async def pass_on(state: WorkerState, request: Request, path: str) -> None:
     place = place_at(endpoint, path, request.path, speaks="anthropic" if speaks == "anthropic" else "openai")
     if request.method not in _METHODS:
         raise ApiError(405, f"{request.method} is not passed on", allow=", ".join(sorted(_METHODS)))
-    _check_key(state, endpoint, passed, key)
+    _check_key(state, passed, key)
     if request.query_string:
         keys_here = state.keys.required
         place = state.upstreams.with_query(endpoint, place, request.query_string, keys_here=keys_here)
-    release = await _limited(state, endpoint, key)
+    release = await _limited(state, key)
     state.meters.in_flight += 1
     request.cancel_on_disconnect = True
     try:
@@ -106,7 +106,7 @@ async def pass_on(state: WorkerState, request: Request, path: str) -> None:
         _count(state, endpoint, passed)
 
 
-def _check_key(state: WorkerState, endpoint: Endpoint, passed: _Passed, key: ApiKey | None) -> None:
+def _check_key(state: WorkerState, passed: _Passed, key: ApiKey | None) -> None:
     """Raises `ApiError` (403, 429) for a key that may not have this passed on."""
     check_may(key, "ask")
     if key is None:
@@ -126,7 +126,7 @@ def _check_key(state: WorkerState, endpoint: Endpoint, passed: _Passed, key: Api
         )
 
 
-async def _limited(state: WorkerState, endpoint: Endpoint, key: ApiKey | None) -> Admission:
+async def _limited(state: WorkerState, key: ApiKey | None) -> Admission:
     """Count a request of a key, and hold its place. Raises `ApiError` (429)."""
     limited = [] if key is None else state.keys.limits_of(key)
     return await state.limiter.admit(limited)

@@ -77,7 +77,7 @@ def service_of(
     host = listening.host or project.settings.host
     port = listening.port or config.serve.port or project.settings.port
     if target != "systemd":
-        _check_behind_proxy(project, listening)
+        _check_behind_proxy(project)
     names = tuple(name for name in config.serve.hosts if name != ANY_HOST and not name.startswith("*."))
     check_host_names(names)
     defaults = {field.name: field.default for field in msgspec.structs.fields(GatewayConfig)}
@@ -136,7 +136,7 @@ def _secrets(project: Project) -> tuple[str, ...]:
     return tuple(sorted({name for name in named if name is not None}))
 
 
-def _check_behind_proxy(project: Project, listening: Listening) -> None:
+def _check_behind_proxy(project: Project) -> None:
     serve = project.config.serve
     if serve.tls_cert is not None:
         raise ConfigError(

@@ -96,7 +96,7 @@ def data(project: Project, store: Store, query: DataQuery, *, at: datetime) -> D
     traces = store.count_traces(complete_only=False)
     detail = None
     if known:
-        detail = _detail(project, _chosen(store, known, query.dataset), query)
+        detail = _detail(_chosen(known, query.dataset), query)
     return DataScreen(
         app=project.config.app.name,
         at=at,
@@ -108,7 +108,7 @@ def data(project: Project, store: Store, query: DataQuery, *, at: datetime) -> D
     )
 
 
-def _chosen(store: Store, known: Sequence[Dataset], wanted: str | None) -> Dataset:
+def _chosen(known: Sequence[Dataset], wanted: str | None) -> Dataset:
     if wanted is None:
         built = [one for one in known if one.derived_from is None]
         return built[-1] if built else known[-1]
@@ -132,7 +132,7 @@ def _line(one: Dataset) -> DatasetLine:
     )
 
 
-def _detail(project: Project, dataset: Dataset, query: DataQuery) -> DatasetDetail:
+def _detail(dataset: Dataset, query: DataQuery) -> DatasetDetail:
     samples, missing = None, None
     try:
         page = sample_page(dataset, query.split, query.after)
