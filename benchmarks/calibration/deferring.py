@@ -1,4 +1,4 @@
-"""Blocks T and U: a mixture is chosen on the selection split and looked at once; how true its confidence is."""
+"""Blocks T and U: mixtures are planned on the selection split and tested in their order; how true its confidence is."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from benchmarks.calibration.mixture_stories import (
     LEAST_SHARE,
     Plan,
     Story,
-    choose,
+    counts_of,
     drawn,
     oracle,
-    oracle_before_a_look,
     story,
     tell,
+    tested,
 )
 from benchmarks.calibration.table import Block, Cell
 from freehold.stats.binary import Floats, wilson_limits
+from freehold.stats.compare import outcome_of
 from freehold.stats.deferral import (
     best_way,
     calibrated,
@@ -30,12 +31,10 @@ from freehold.stats.deferral import (
     fit_calibration,
     mixture_curve,
 )
-from freehold.stats.deferral.threshold import EVEN_CHANCE
-from freehold.stats.selection import LEAST_CHANCE
+from freehold.stats.rules import DecisionRule
 
 _WIN = 0.01
 _CHECKED = 3
-_LOOKS = 1000
 
 
 def _steep(u: Floats) -> Floats:
@@ -58,16 +57,31 @@ def _crossing(name: str, shape: Callable[[Floats], Floats], share: float, margin
     return story(name, lambda at: scale * shape(at), _WIN)
 
 
+def _shaped(name: str, loss: Floats, win: Floats, losses: float, wins: float) -> Story:
+    """Losses and wins of these shapes, as often as said in all."""
+    return Story(name, loss * losses / loss.mean(), win * wins / win.mean())
+
+
 def _stories(margin: float) -> dict[str, Story]:
-    return {
-        "telling": _crossing("telling", _steep, 0.7, margin),
-        "weakly telling": _crossing("weakly telling", _shallow, 0.6, margin),
-        "surest 3 % often wrong": _crossing("surest 3 % often wrong", _top_wrong, 0.7, margin),
-        "beyond the margin at every share": _crossing(
+    u = (np.arange(CELLS) + 0.5) / CELLS
+    level, four_times, unsure = np.ones(CELLS), 4 - 3 * u, (1 - u) ** 2
+    made = (
+        _crossing("telling", _steep, 0.7, margin),
+        _crossing("weakly telling", _shallow, 0.6, margin),
+        _crossing("surest 3 % often wrong", _top_wrong, 0.7, margin),
+        _crossing(
             "beyond the margin at every share", lambda u: (1 - u) ** 2 + 0.1, LEAST_SHARE - 1 / CELLS, margin
         ),
-        "random": _crossing("random", np.ones_like, 0.6, margin),
-    }
+        _crossing("random", np.ones_like, 0.6, margin),
+        _shaped("many differ, alone +3.6", four_times, level, 0.182, 0.218),
+        _shaped("many differ, alone 0", four_times, level, 0.2, 0.2),
+        *(
+            _shaped(f"few differ, alone −{points:g}", unsure, level, 0.02 + points / 100, 0.02)
+            for points in (1.5, 3, 6)
+        ),
+        _shaped("wins where unsure, too", unsure, unsure, 0.0875, 0.0725),
+    )
+    return {one.name: one for one in made}
 
 
 def _plans(*, full: bool) -> list[tuple[str, Plan]]:
@@ -86,53 +100,45 @@ def _plans(*, full: bool) -> list[tuple[str, Plan]]:
     n = 1000 if full else 500
     for name in ("weakly telling", "surest 3 % often wrong", "beyond the margin at every share", "random"):
         rows += [(name, Plan(n, 1000, 0.03)), (name, Plan(n, 1000, 0.03, clustered=True))]
-    if full:
-        rows += [
-            (name, Plan(200, 1000, 0.05))
-            for name in ("weakly telling", "beyond the margin at every share", "random")
-        ]
+    for name in ("many differ, alone +3.6", "many differ, alone 0", "few differ, alone −1.5", "few differ, alone −3",
+                 "few differ, alone −6"):  # fmt: skip
+        rows.append((name, Plan(405, 471, 0.03)))
+    rows.append(("wins where unsure, too", Plan(250, 471, 0.03)))
     return rows
 
 
 def mixtures(runs: int, seed: int, *, full: bool) -> Block:
-    """Block T: mixtures that are accepted although they lose more than the margin, and the share lost to caution."""
+    """Block T: mixtures that are promoted although they lose more than the margin, and how large a share is proven."""
     block = Block(
         "T",
-        "false promote of a mixture, and the share lost to caution",
-        f"{runs} projects a row, seed {seed}, from plan to one look: a threshold is chosen on the selection split "
-        f"(learn then test from a share of {LEAST_SHARE:.0%} on; better than a random split; the most share times "
-        f"chance of promote where the chance is {LEAST_CHANCE:.0%} or more, else the best chance from "
-        f"{EVEN_CHANCE:.0%} on), and the mixture is looked at once on the held-out samples. "
-        "Its true loss is known exactly. Telling, weakly telling: losses thin out quickly or slowly with confidence, "
-        "and the mixture reaches exactly the margin at a share of 70 or 60 %. Surest 3 % often wrong: the same with "
-        "wrong answers among the surest. Random: confidence says nothing. Fives: samples of one user come in fives, "
-        "and take after each other with probability 0.71. What a confidence claims in figures changes no threshold "
-        "(they go by rank): a claim of its eighth power is checked to give the same. Chosen: a threshold was found. "
-        "Threshold beyond: the chosen one loses more than the margin; accepted beyond: and the look said promote. "
-        "Share: of the chosen ones, their mean. The margin's oracle knows the true curve and takes all that the "
-        "margin allows, which no proof can show. The look's oracle knows it, too, and takes the largest share that "
-        f"{LEAST_CHANCE:.0%} of looks at so many held-out samples promote. Proven: the share answered here after the "
-        "look, mean over all projects, those without a mixture as 0. Lost to caution: what the look's oracle proves "
-        "by the same measure, minus that, in points.",
-        "threshold beyond the margin and accepted beyond it: at most 0.025 of projects; a random confidence is chosen "
-        "in at most 0.025; at most 10 points lost to caution from 1,000 selection samples on",
+        "false promote of a mixture, and the share that is proven",
+        f"{runs} projects a row, seed {seed}, from plan to the look: the selection split gives thresholds that answer "
+        f"{LEAST_SHARE:.0%}, 22 %, ... of its samples, the held-out samples test them in that order and the candidate "
+        "alone last, each at the whole alpha, to the first that is not promoted. The true loss at every threshold is "
+        "known exactly. Telling, weakly telling: losses thin out quickly or slowly with confidence, and the mixture "
+        "reaches exactly the margin at a share of 70 or 60 %. Surest 3 % often wrong: the same with wrong answers "
+        "among the surest. Random: confidence says nothing. Many differ: on 40 % of samples one is right and the "
+        "other not, losses up to four times as often where unsure. Few differ: 2 % wins, losses only where unsure. "
+        "Wins where unsure, too: both are. Fives: samples of one user come in fives, and take after each other with "
+        "probability 0.71. Some: a share was proven. Proven: the largest, mean over all projects, none as 0 and the "
+        "candidate alone as 1. Alone: it was. Beyond: one that loses more than the margin was promoted. Taken: the "
+        "share that is taken unless its owner says otherwise, and what it truly loses, in points. Margin's oracle: the "
+        "largest share whose true loss is within the margin, which no proof can show.",
+        "beyond: at most 0.025 of projects",
         (
             "confidence",
             "fives",
             "margin",
             "selection",
             "held out",
-            "chosen",
-            "share",
-            "promoted of these",
-            "threshold beyond",
-            "accepted beyond",
-            "95 % interval",
-            "margin's oracle",
-            "below it",
-            "look's oracle",
+            "some",
             "proven",
-            "lost to caution",
+            "alone",
+            "beyond",
+            "95 % interval",
+            "taken",
+            "its loss",
+            "margin's oracle",
         ),
     )
     rng = np.random.default_rng(seed)
@@ -145,59 +151,57 @@ def _row(rng: np.random.Generator, name: str, plan: Plan, runs: int) -> tuple[st
     one = _stories(plan.margin)[name]
     _check(rng, one, plan)
     told = tell(rng, one, plan, runs)
-    chosen = int(told.chosen.sum())
-    false = int((told.beyond & told.promoted).sum())
+    false = int(told.beyond.sum())
     low, high = wilson_limits(false, runs, ALPHA)
-    share = float(told.share[told.chosen].mean()) if chosen else None
-    proven = float((told.share * told.promoted).mean())
-    best, (able, promoted) = oracle(one, plan.margin), oracle_before_a_look(rng, one, plan, _LOOKS)
-    useful = name != "random" and best >= LEAST_SHARE
+    some = told.proven > 0
     return (
         name,
         "yes" if plan.clustered else "no",
         f"{plan.margin:g}",
         f"{plan.selection:,}",
         f"{plan.held_out:,}",
-        Cell(chosen / runs, ALPHA if name == "random" else None, runs=runs),
-        "—" if share is None else f"{share:.3f}",
-        "—" if share is None else f"{told.promoted.sum() / chosen:.3f}",
-        Cell(float(told.beyond.mean()), ALPHA, runs=runs),
+        f"{some.mean():.3f}",
+        f"{told.proven.mean():.3f}",
+        f"{(told.proven == 1).mean():.3f}",
         Cell(false / runs, ALPHA, runs=runs),
         f"{low:.4f} to {high:.4f}",
-        f"{best:.2f}" if useful else "—",
-        f"{100 * (best - share):.1f}" if useful and share is not None else "—",
-        f"{able:.2f}" if useful and able >= LEAST_SHARE else "—",
-        f"{proven:.3f}",
-        _lost(100 * (able * promoted - proven), plan) if useful and able >= LEAST_SHARE else "—",
+        f"{told.taken.mean():.3f}",
+        f"{100 * told.lost[some].mean():.1f}" if some.any() else "—",
+        f"{oracle(one, plan.margin):.2f}",
     )
-
-
-def _lost(points: float, plan: Plan) -> Cell:
-    return Cell(points, 10.0 if plan.selection >= 1000 else None, digits=1)
 
 
 def _check(rng: np.random.Generator, one: Story, plan: Plan) -> None:
-    """The first projects, put to the product's function, and once more with another claim of the same order."""
+    """The first projects, put to the product's functions, and once more with another claim of the same order."""
     u, d = drawn(rng, one, plan, _CHECKED, plan.selection)
-    order = np.argsort(-u, axis=1)
-    codes = np.arange(plan.selection) // FIVES if plan.clustered else None
-    places = choose(
-        np.take_along_axis(d, order, 1).astype(float), None if codes is None else order // FIVES, plan
-    )
-    for place, raw, differences in zip(places.tolist(), u, d, strict=True):
+    rule = DecisionRule(margin=plan.margin, alpha=ALPHA)
+    counts = counts_of(plan.selection)
+    for raw, differences in zip(u, d, strict=True):
         for claimed in (raw, raw**8):
             curve, _ = mixture_curve(
                 way="cascade",
                 signal="probability",
                 raw=claimed,
                 differences=differences.astype(float),
-                codes=codes,
-                margin=plan.margin,
-                alpha=ALPHA,
-                held_out=plan.held_out,
+                codes=None,
+                rule=rule,
                 least_share=LEAST_SHARE,
             )
-            assert curve.chosen == (None if place < 0 else place), (curve.refused, place)
+            ordered = differences[np.argsort(-raw)]
+            assert [(one.share, one.difference) for one in curve.points] == [
+                (count / plan.selection, ordered[:count].sum() / plan.selection) for count in counts.tolist()
+            ]
+    if plan.clustered:
+        return  # block E holds these limits against the product's
+    u, d = drawn(rng, one, plan, _CHECKED, plan.held_out)
+    cuts = 1 - np.broadcast_to(counts / plan.selection, (_CHECKED, len(counts)))
+    for raw, differences, at, found in zip(u, d, cuts, tested(u, d, cuts, plan), strict=True):
+        going = True
+        for cut, promoted in zip(at, found, strict=True):
+            mixed = np.where(raw >= cut, differences, 0).astype(float)
+            incumbent = 1 - np.maximum(mixed, 0)
+            going = going and outcome_of(incumbent, incumbent + mixed, rule) == "promote"
+            assert going == promoted
 
 
 def calibrations(runs: int, seed: int) -> Block:

@@ -44,18 +44,20 @@ from freehold.stats.deferral import (
     calibrated,
     calibration_error,
     mixture_curve,
-    oracle_share,
     share_interval,
+    taken_share,
 )
 from freehold.stats.rules import DecisionRule
 from freehold.types.deferral import Calibration, DeferralWay, SignalName
 from freehold.types.encoder import EncoderConfig, EncoderStage
+from freehold.types.evaluation import PairedResult
 from freehold.types.mixture import MixtureCurve
 from freehold.types.progress import Silent
 from freehold.workflows.train.encoder import ENGLISH_BASE, train_encoder
 from freehold.workflows.weights.pull import ensure_weights
 
 MARGIN, ALPHA, LEAST_SHARE = 0.02, 0.025, 0.2
+RULE = DecisionRule(margin=MARGIN, alpha=ALPHA)
 COPIED = ("artist", "playlist", "city")
 BATCH = 256
 MANY = 5000
@@ -200,9 +202,7 @@ def measured(pair: Pair, draw: int) -> dict[str, Any]:
             raw=one.selection,
             differences=differences[selection],
             codes=None,
-            margin=MARGIN,
-            alpha=ALPHA,
-            held_out=len(held_out),
+            rule=RULE,
             least_share=LEAST_SHARE,
         )
         for one in ways
@@ -213,7 +213,7 @@ def measured(pair: Pair, draw: int) -> dict[str, Any]:
         "incumbent": float(pair.incumbent.right.mean()),
         "candidate": float(pair.candidate.right.mean()),
         "samples": len(held_out),
-        "oracle": oracle_share(differences[held_out], MARGIN),
+        "oracle": _oracle_share(differences[held_out]),
         "chosen": best_curve([curve for curve, _ in made]),
     }
     for one, (curve, calibration) in zip(ways, made, strict=True):
@@ -242,27 +242,37 @@ def _looked_at(
         "auroc": auroc(way.held_out, good),
         "refused": curve.refused,
     }
-    if curve.chosen is None:
+    going: list[tuple[float, PairedResult]] = []
+    for point in curve.points:
+        here = foretold >= point.threshold
+        compared = compare_scores(
+            [str(place) for place in held_out], theirs.tolist(), np.where(here, mine, theirs).tolist(), RULE
+        )
+        if compared.verdict != "promote":
+            break
+        going.append((float(here.mean()), compared))
+    if not going:
         return found
-    point = curve.points[curve.chosen]
-    here = foretold >= point.threshold
-    compared = compare_scores(
-        [str(place) for place in held_out],
-        theirs.tolist(),
-        np.where(here, mine, theirs).tolist(),
-        DecisionRule(margin=MARGIN, alpha=ALPHA),
-    )
-    share = float(here.mean())
+    taken = taken_share([point.difference for point in curve.points[: len(going)]], MARGIN)
+    share, compared = going[taken]
     return found | {
+        "proven_share": going[-1][0],
         "share": share,
-        "share_interval": share_interval(here, None, ALPHA),
+        "share_interval": share_interval(foretold >= curve.points[taken].threshold, None, ALPHA),
         "of_oracle": share / oracle if oracle else None,
         "difference": compared.difference,
         "interval": (compared.ci_low, compared.ci_high),
         "random_split": share * float((mine - theirs).mean()),
         "verdict": compared.verdict,
-        "selection_share": point.share,
+        "selection_share": curve.points[taken].share,
     }
+
+
+def _oracle_share(differences: Numbers) -> float:
+    """The largest share within the margin on these samples, had one known each answer's score: the best ones first."""
+    means = np.cumsum(np.sort(differences)[::-1]) / len(differences)
+    within = np.flatnonzero(means >= -MARGIN - 1e-9)
+    return float((within[-1] + 1) / len(differences)) if len(within) else 0.0
 
 
 def _share_at_margin(raw: Numbers, differences: Numbers) -> float:

@@ -10,7 +10,7 @@ from freehold.stats.deferral import mixture_curve
 from freehold.stats.rules import DecisionRule
 from freehold.types.deferral import DeferralRule
 from freehold.types.evaluation import Comparison
-from freehold.types.mixture import Mixture, MixtureCost, MixtureLatency
+from freehold.types.mixture import Mixture, MixtureCost, MixtureLatency, ShareStep
 
 
 def curve_and_calibration(*, informative=True, n=600):
@@ -24,9 +24,7 @@ def curve_and_calibration(*, informative=True, n=600):
         raw=raw,
         differences=np.where(wrong, -1.0, 0.0),
         codes=None,
-        margin=0.03,
-        alpha=0.025,
-        held_out=500,
+        rule=DecisionRule(margin=0.03),
         least_share=0.1,
     )
 
@@ -38,7 +36,7 @@ def mixture(*, losses=4, share=0.5, n=500, **changes):
         way="cascade",
         signal="probability",
         calibration=calibration,
-        threshold=curve.points[curve.chosen].threshold,
+        threshold=curve.points[20].threshold,
         candidate="small:app",
         candidate_id="c" * 32,
         incumbent="rented-1",
@@ -51,6 +49,11 @@ def mixture(*, losses=4, share=0.5, n=500, **changes):
         slices={"language": ["de" if one < n // 5 else "en" for one in range(n)]},
     )
     compared = Comparison.of(found, id="k" * 32, task="app", incumbent="rented-1", candidate="small:app")
+    tested = [
+        ShareStep(threshold=point.threshold, share=point.share, expected=point.difference, difference=-0.008, low=-0.02,
+                  high=0.0, here=-0.016, verdict="promote")
+        for point in curve.points[:21]
+    ]  # fmt: skip
     fields = {
         "id": "m" * 32,
         "candidate": "small:app",
@@ -63,10 +66,10 @@ def mixture(*, losses=4, share=0.5, n=500, **changes):
         "best": 0,
         "rule": rule,
         "comparison": compared,
+        "tested": tuple(tested) if compared.verdict == "promote" else (),
         "share": share,
         "share_low": None if share is None else share - 0.04,
         "share_high": None if share is None else share + 0.04,
-        "least_share": 0.2,
         "cost": MixtureCost(
             incumbent_usd=Decimal("2.5"),
             candidate_usd=Decimal("0.02"),
@@ -92,6 +95,6 @@ def refused():
     """One that could not be planned."""
     return mixture(
         rule=None, best=None, comparison=None, share=None, share_low=None, share_high=None, cost=None, latency=None,
-        usd_saved_per_month=None, curves=(curve_and_calibration(informative=False)[0],),
+        usd_saved_per_month=None, curves=(curve_and_calibration(informative=False)[0],), tested=(),
         refused="the signal tells nothing", way_out="more traffic",
     )  # fmt: skip

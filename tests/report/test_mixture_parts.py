@@ -10,7 +10,8 @@ def test_the_picture_has_band_margin_random_line_and_proof():
     drawn = risk_over_share(made, made.curves[0])
     assert drawn.count("<polygon") == 2, "the band of the curve, and that of the random split"
     assert "worst you accept (−3)" in drawn and "random split" in drawn
-    assert 'class="interval promote"' in drawn and 'class="dot chosen"' in drawn
+    assert drawn.count('class="interval promote"') == 22, "every share that was tested, and the one in force"
+    assert drawn.count('class="dot promote"') == 1
 
 
 def test_everything_lies_inside():

@@ -293,11 +293,14 @@ class FreeholdProject(ProjectQuestions):
         return project_parity(self._opened, model=model, adapter=None, count=120, progress=watched(progress))
 
     @blocking
-    def plan_mixture(self, *, candidate: str | None = None, progress: Progress | None = None) -> Mixture:
-        """Not good enough for everything: what may it answer? Plans a mixture, and looks at it once."""
+    def plan_mixture(
+        self, *, candidate: str | None = None, share: float | None = None, progress: Progress | None = None
+    ) -> Mixture:
+        """Not good enough for everything: what may it answer? Plans mixtures, and looks at them once. `share` is the
+        most that it is to answer, from 0 to 1, of the shares that are proven (None: by what each costs)."""
         from freehold.workflows.journey.mixture import plan_mixture
 
-        return plan_mixture(self._opened, label=candidate, progress=watched(progress))
+        return plan_mixture(self._opened, label=candidate, share=share, progress=watched(progress))
 
     # --- tell
 

@@ -8,13 +8,13 @@ from html import escape
 
 from freehold.report import words
 from freehold.report.words import percent, points
-from freehold.types.mixture import Mixture, MixtureCurve, MixturePoint
+from freehold.types.evaluation import VerdictOutcome
+from freehold.types.mixture import Mixture, MixtureCurve, MixturePoint, ShareStep
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 320, 52, 16, 16, 44
 _STEPS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 _TICKS = 8
 Place = Callable[[float], float]
-Interval = tuple[float, float, float, float]
 
 
 def best_curve(mixture: Mixture) -> MixtureCurve | None:
@@ -26,15 +26,14 @@ def best_curve(mixture: Mixture) -> MixtureCurve | None:
 
 
 def risk_over_share(mixture: Mixture, curve: MixtureCurve) -> str:
-    """The picture as inline SVG: difference to the incumbent over the share answered here. The proof on held-out
-    samples stands in it where it was looked at."""
+    """The picture as inline SVG: difference to the incumbent over the share answered here. What was tested on held-out
+    samples stands in it as upright lines, the share that was taken with a dot."""
     if not curve.points:
         return ""
     rest = curve.rest
     rows = [(0.0, rest, rest, rest), *((p.share, p.difference, p.low, p.high) for p in curve.points)]
-    proof = _proof(mixture, curve)
-    bottom = min(-2 * mixture.margin, *(row[2] for row in rows), *(proof[2:3] if proof else ()))
-    top = max(0.01, *(row[3] for row in rows), *(proof[3:4] if proof else ()))
+    bottom = min(-2 * mixture.margin, *(row[2] for row in rows), *(one.low or 0.0 for one in mixture.tested))
+    top = max(0.01, *(row[3] for row in rows), *(one.high or 0.0 for one in mixture.tested))
     # What lies far below the margin decides nothing, and would press the rest together.
     bottom, top = max(bottom, -12 * mixture.margin) - 0.004, min(top, 12 * mixture.margin) + 0.004
 
@@ -70,26 +69,11 @@ def risk_over_share(mixture: Mixture, curve: MixtureCurve) -> str:
         f'<line x1="{_LEFT}" x2="{right:.1f}" y1="{at_margin:.1f}" y2="{at_margin:.1f}" class="margin"/>'
         f'<text x="{right - 6:.1f}" y="{at_margin - 5:.1f}" class="end">worst you accept '
         f"({points(-mixture.margin).removesuffix('.0')})</text>"
-        f"{_chosen(x, y, curve)}{_interval(x, y, proof, mixture)}"
+        f"{_tested(x, y, mixture)}"
         f'<text x="{right:.1f}" y="{_HEIGHT - 4}" class="end">share answered here · '
         '<tspan style="fill:var(--accent)">mixture</tspan> · '
         '<tspan style="fill:var(--p2)">random split</tspan></text></svg>'
     )
-
-
-def _proof(mixture: Mixture, curve: MixtureCurve) -> Interval | None:
-    k = mixture.comparison
-    if (
-        k is None
-        or mixture.share is None
-        or k.difference is None
-        or k.ci_low is None
-        or k.ci_high is None
-        or mixture.best is None
-        or mixture.curves[mixture.best] is not curve
-    ):
-        return None
-    return mixture.share, k.difference, k.ci_low, k.ci_high
 
 
 def _grid(x: Place, y: Place, bottom: float, top: float, axis: float) -> str:
@@ -109,22 +93,26 @@ def _grid(x: Place, y: Place, bottom: float, top: float, axis: float) -> str:
     return "".join(drawn)
 
 
-def _chosen(x: Place, y: Place, curve: MixtureCurve) -> str:
-    if curve.chosen is None:
-        return ""
-    point = curve.points[curve.chosen]
-    return f'<circle cx="{x(point.share):.1f}" cy="{y(point.difference):.1f}" r="5" class="dot chosen"/>'
+def _tested(x: Place, y: Place, mixture: Mixture) -> str:
+    """The intervals of all tested shares, and a dot at the one that is in force."""
+    drawn = [_interval(x, y, one.share, (one.low, one.high), one.verdict) for one in mixture.tested]
+    k = mixture.comparison
+    if k is not None and k.difference is not None and mixture.share is not None:
+        drawn.append(_interval(x, y, mixture.share, (k.ci_low, k.ci_high), k.verdict))
+        drawn.append(
+            f'<circle cx="{x(mixture.share):.1f}" cy="{y(k.difference):.1f}" r="6" class="dot {k.verdict}"/>'
+        )
+    return "".join(drawn)
 
 
-def _interval(x: Place, y: Place, proof: Interval | None, mixture: Mixture) -> str:
-    if proof is None:
+def _interval(
+    x: Place, y: Place, share: float, limits: tuple[float | None, float | None], kind: VerdictOutcome
+) -> str:
+    low, high = limits
+    if low is None or high is None:
         return ""
-    share, middle, low, high = proof
-    at, kind = f"{x(share):.1f}", mixture.outcome
-    return (
-        f'<line x1="{at}" x2="{at}" y1="{y(low):.1f}" y2="{y(high):.1f}" class="interval {kind}"/>'
-        f'<circle cx="{at}" cy="{y(middle):.1f}" r="6" class="dot {kind}"/>'
-    )
+    at = f"{x(share):.1f}"
+    return f'<line x1="{at}" x2="{at}" y1="{y(low):.1f}" y2="{y(high):.1f}" class="interval {kind}"/>'
 
 
 def _said(mixture: Mixture, curve: MixtureCurve) -> str:
@@ -138,12 +126,25 @@ def _said(mixture: Mixture, curve: MixtureCurve) -> str:
 
 
 def shown_points(curve: MixtureCurve, most: int = 10) -> list[MixturePoint]:
-    """Some of the points, evenly spread, the chosen one among them."""
-    count = len(curve.points)
-    places = {round(at * (count - 1) / max(1, most - 1)) for at in range(min(most, count))}
-    if curve.chosen is not None:
-        places.add(curve.chosen)
-    return [curve.points[place] for place in sorted(places)]
+    """Some of the points, evenly spread."""
+    return [curve.points[place] for place in sorted(_spread(len(curve.points), most))]
+
+
+def shown_shares(mixture: Mixture, most: int = 10) -> list[ShareStep]:
+    """Some of the shares that were proven, evenly spread, the one in force among them."""
+    proven = mixture.proven
+    places = _spread(len(proven), most)
+    places |= {place for place, one in enumerate(proven) if is_taken(one, mixture)}
+    return [proven[place] for place in sorted(places)]
+
+
+def is_taken(one: ShareStep, mixture: Mixture) -> bool:
+    """Whether this share is the one in force."""
+    return mixture.rule is not None and one.threshold == mixture.rule.threshold
+
+
+def _spread(count: int, most: int) -> set[int]:
+    return {round(at * (count - 1) / max(1, most - 1)) for at in range(min(most, count))}
 
 
 def curve_name(curve: MixtureCurve) -> str:
@@ -177,6 +178,15 @@ def mixture_figures(mixture: Mixture) -> list[tuple[str, str]]:
                 f"(margin {words.points(-k.margin)}), n = {k.n:,}",
             ),
         ]
+    if mixture.proven:
+        largest = 1.0 if mixture.alone else mixture.proven[-1].share
+        rows.append(
+            (
+                "proven",
+                f"every share up to {words.percent(largest)}, all at once; for a smaller one: "
+                "freehold defer plan --share S",
+            )
+        )
     cost = mixture.cost
     if cost is not None:
         rows += [

@@ -46,7 +46,7 @@ WAYS_OUT: dict[str, str] = {
     "judge_inconsistent": "Take another judge or a clearer rubric: this one says nothing sure of any number of items.",
     "cluster_dominates": "Hold out items of other clusters: more of the largest one count little.",
     "repeated_look": "Items that no evaluation has looked at lift that; more beside these do not.",
-    "planned_for_mixture": "Look at the mixture (freehold report); for the candidate alone, hold out other items.",
+    "after_mixtures": "Look at the mixtures (freehold report).",
     "margin_not_below_incumbent": "Choose a margin well below the incumbent's score.",
 }
 """What to do about each obstacle that more held-out items leave where it is."""

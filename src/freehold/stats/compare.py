@@ -214,7 +214,7 @@ def _evidence(
     if context.looks > 1:
         vetoes.append("repeated_look")
     if context.informs:
-        vetoes.append("planned_for_mixture")
+        vetoes.append("after_mixtures")
     if pairs.incumbent_mean is not None and rule.margin >= pairs.incumbent_mean - rule.lo:
         blocks.append("margin_not_below_incumbent")
     if context.judge is not None:

@@ -40,7 +40,7 @@ REASONS: dict[str, str] = {
     "judge_inconsistent": "the judge contradicts itself too often when the order is swapped",
     "cluster_dominates": "one cluster holds more than a fifth of the items",
     "repeated_look": "these items were looked at before, and the error that was planned for is spent",
-    "planned_for_mixture": "the look at these items was planned for the mixture, the candidate alone only informs",
+    "after_mixtures": "mixtures that answer less are tested before, and one of them was not promoted",
     "margin_not_below_incumbent": "the margin is at least the incumbent's own score: nothing could fail it",
 }
 """Every reason code a comparison can carry, with its sentence."""

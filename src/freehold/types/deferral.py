@@ -124,8 +124,12 @@ class DeferralRule(StoredRecord, frozen=True, kw_only=True):
 
     def on_safe_side(self) -> DeferralRule:
         """The rule by which no answer is sure enough. It comes back only by a new verdict, with a rule of its own."""
+        return self.at(_NEVER)
+
+    def at(self, threshold: float) -> DeferralRule:
+        """The rule with another threshold, under the id that gives it."""
         fields = {name: getattr(self, name) for name in self.__struct_fields__ if name != "id"}
-        return DeferralRule.of(**{**fields, "threshold": _NEVER})
+        return DeferralRule.of(**{**fields, "threshold": threshold})
 
     @property
     def problem(self) -> str | None:

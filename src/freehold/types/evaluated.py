@@ -177,8 +177,8 @@ class ItemLook(StoredRecord, frozen=True, kw_only=True):
     """Id of the candidate's answers and their scores."""
     alone: bool = False
     """No answer of the incumbent was there: the candidate's scores were seen, and it could not be promoted."""
-    rule: str | None = None
-    """Id of the rule of deferral whose mixture the look was planned for; the candidate alone then only informs."""
+    path: str | None = None
+    """Id of the sequence of mixtures that the look was planned for; the candidate alone comes after them."""
 
 
 class ItemResult(Record, frozen=True, kw_only=True):

@@ -27,6 +27,23 @@ class MixturePoint(Record, frozen=True, kw_only=True):
     random: float
 
 
+class ShareStep(Record, frozen=True, kw_only=True):
+    """One share of the fixed sequence, on the held-out samples.
+
+    `share` is what the candidate answers of them, `difference` the mixture's with its interval, `here` that of what the
+    candidate answers alone (None: it answers nothing), `expected` the mixture's by the selection split.
+    """
+
+    threshold: float
+    share: float
+    expected: float
+    difference: float | None
+    low: float | None
+    high: float | None
+    here: float | None
+    verdict: VerdictOutcome
+
+
 class ConfidenceQuality(Record, frozen=True, kw_only=True):
     """How well a signal tells right from wrong. Expected calibration error over ten bins of equal count, before
     (None: the signal does not claim to be a probability) and after calibration, the latter on folds that were not
@@ -49,15 +66,12 @@ class MixtureCurve(Record, frozen=True, kw_only=True):
     signal: SignalName
     quality: ConfidenceQuality
     points: tuple[MixturePoint, ...]
+    """At the thresholds that are tested, by rising share; the last one answers all that carries the signal."""
     level: float
-    chosen: int | None
-    """The place among `points` of the threshold that the rule chose; None where none passes."""
-    chance: float | None = None
-    """Probability that the held-out samples promote the chosen mixture, as far as the selection split tells."""
-    oracle_share: float
-    """Largest share that would have been within the margin on these samples, had one known who is right."""
+    whole: float
+    """Mean difference to the incumbent where the candidate answers everything."""
     refused: str | None = None
-    """Why none was chosen, in words."""
+    """Why no threshold can be tried, in words."""
     rest: float = 0.0
     """Mean difference to the incumbent where the candidate answers nothing: 0, or the upper model's own."""
 
@@ -99,11 +113,13 @@ class MixtureCost(Record, frozen=True, kw_only=True):
 
 
 class Mixture(StoredRecord, frozen=True, kw_only=True):
-    """A mixture, looked at once on the held-out samples.
+    """Mixtures of rising share, looked at once on the held-out samples.
 
-    `curves` are all ways and signals that were measured on the `selection_samples` of the selection split, `rule` the
-    one chosen (None: none passed, and nothing was looked at). `comparison` is the usual paired verdict on the held-out
-    samples, the mixture's scores in place of the candidate's.
+    `curves` are all ways and signals that were measured on the `selection_samples` of the selection split. `rule` is
+    the one in force: before the look that of the smallest share, after it that of the share that was taken of those
+    proven (None: nothing could be planned, or the candidate was proven alone and that was taken). `comparison` is the
+    usual paired verdict on the held-out samples, the taken mixture's scores in place of the candidate's; where nothing
+    was proven that of the smallest share.
     """
 
     kind: ClassVar[str] = "mixture"
@@ -123,12 +139,17 @@ class Mixture(StoredRecord, frozen=True, kw_only=True):
     best: int | None = None
     """The place among `curves` of the one that `rule` is from."""
     rule: DeferralRule | None
+    path_id: str | None = None
+    """Content id of the sequence that the look is planned for: its rule and all thresholds."""
+    tested: tuple[ShareStep, ...] = ()
+    """The shares that were tested, in their order: all promoted but perhaps the last."""
+    alone: bool = False
+    """Whether all of them were promoted, and the candidate alone after them."""
     comparison: Comparison | None = None
     share: float | None = None
     share_low: float | None = None
     share_high: float | None = None
     """Share of held-out requests that the candidate answered, with its interval."""
-    least_share: float = 0.2
     cost: MixtureCost | None = None
     latency: MixtureLatency | None = None
     usd_saved_per_month: Decimal | None = None
@@ -145,15 +166,16 @@ class Mixture(StoredRecord, frozen=True, kw_only=True):
     @property
     def outcome(self) -> VerdictOutcome | None:
         """What the one look said; None where there was none."""
-        if self.comparison is None:
-            return None
-        if self.comparison.verdict == "promote" and (self.share is None or self.share < self.least_share):
-            return "hold"
-        return self.comparison.verdict
+        return None if self.comparison is None else self.comparison.verdict
+
+    @property
+    def proven(self) -> tuple[ShareStep, ...]:
+        """The shares that were proven, all at once: any of them may be taken."""
+        return tuple(one for one in self.tested if one.verdict == "promote")
 
     @property
     def is_proven(self) -> bool:
-        """Whether traffic may move to it."""
+        """Whether traffic may move to it, and not to the candidate alone."""
         return self.rule is not None and self.outcome == "promote"
 
     @property
@@ -163,19 +185,16 @@ class Mixture(StoredRecord, frozen=True, kw_only=True):
         if comparison is None or share is None:
             return f"No mixture: {self.refused or 'it was not looked at'}."
         points = f"{100 * self.margin:g} point{'' if self.margin == 0.01 else 's'}"
+        who = self.candidate.partition(":")[0].rpartition("/")[2]
         if self.is_proven:
-            who = self.candidate.partition(":")[0].rpartition("/")[2]
             rest = "" if self.upper is None else f", and {self.incumbent} is not needed"
             low, high = (100 * (share if one is None else one) for one in (self.share_low, self.share_high))
             return (
                 f"{comparison.promise(f'{who}, with {self.upper or self.incumbent} as fallback,')} {who} answered "
                 f"{100 * share:.0f}% ({low:.0f} to {high:.0f}) itself{rest}."
             )
-        if comparison.verdict == "promote":
-            return (
-                f"The mixture is within {points} of the incumbent, but answers only {100 * share:.0f}% of requests "
-                f"here, and you want {100 * self.least_share:g}% at least."
-            )
+        if self.alone:
+            return f"Every share was proven, all requests included: {who} needs no fallback."
         if comparison.verdict == "reject":
             return f"The mixture is shown to be worse than the incumbent by more than {points}."
         if "slice_harm" in comparison.reasons:

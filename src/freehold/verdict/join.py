@@ -88,6 +88,8 @@ def join(
 def _from_mixture(mixture: Mixture | None, alone: Comparison) -> list[Reason]:
     if mixture is None:
         return []
+    if mixture.alone and not mixture.is_proven:
+        return [Reason(code="all_shares_proven", text=mixture.sentence, record_id=mixture.id)]
     if not mixture.is_proven or mixture.comparison is None:
         return [Reason(code="mixture_not_promoted", text=mixture.sentence, record_id=mixture.id)]
     text = f"{mixture.sentence} {_numbers(mixture.comparison)}"

@@ -29,12 +29,12 @@ def test_a_pilot_is_planned_with_its_upper_limit_and_clusters_multiply():
     alone = json.loads(power("--margin", "0.1", "--pilot", "12", "200", "--json").stdout)
     together = json.loads(
         power(
-            "--margin", "0.1", "--pilot", "12", "200", "--cluster-size", "5", "--icc", "0.25", "--json"
+            "--margin", "0.1", "--pilot", "12", "200", "--cluster-size", "5", "--icc", "0.5", "--json"
         ).stdout
     )
     assert alone["rows"][0]["discordance"] > 0.06
-    assert together["design_effect"] == 2
-    assert together["rows"][0]["n"] == 2 * alone["rows"][0]["n"]
+    assert together["design_effect"] == 3
+    assert together["rows"][0]["n"] == 3 * alone["rows"][0]["n"]
 
 
 def test_scores_that_are_not_binary():

@@ -3,6 +3,7 @@
 import numpy as np
 
 from freehold.stats.deferral import mixture_curve
+from freehold.stats.rules import DecisionRule
 
 
 def told(n=1000, seed=0, scale=0.4, win=0.01):
@@ -14,7 +15,6 @@ def told(n=1000, seed=0, scale=0.4, win=0.01):
 
 def curve(raw, differences, **changed):
     fields = {
-        "way": "cascade", "signal": "probability", "codes": None, "margin": 0.03, "alpha": 0.025, "held_out": 1000,
-        "least_share": 0.2,
+        "way": "cascade", "signal": "probability", "codes": None, "rule": DecisionRule(margin=0.03), "least_share": 0.2,
     }  # fmt: skip
     return mixture_curve(raw=raw, differences=differences, **fields | changed)

@@ -41,7 +41,7 @@ def test_a_candidate_on_the_fake_is_ruled_on_judged_and_kept(tmp_path):
     assert kept == [report.ruling.id, report.comparison.id, report.verdict.id]
     assert (report.stopped, report.verdict.outcome, report.verdict.method) == (None, "promote", "as_is")
     assert report.served_as == outcome.plan.served_name
-    assert len(told.steps) == 2
+    assert len(told.steps) == 4, "ruling, selection, mixture and proof"
 
 
 def test_a_candidate_for_a_closed_set_is_planned_to_answer_nothing_else(tmp_path):
@@ -194,10 +194,9 @@ def test_a_renewal_asks_once_and_goes_on_where_it_was_killed(tmp_path, monkeypat
     migrate(opened, progress=told, beginning="anyway")
     monkeypatch.setattr(steps, "now", now)
     files = list(opened.state.glob("evaluations/*/answers-*.jsonl"))
-    assert len(files) == 1
-    of_selection = files[0].with_name("answers-000000000000.jsonl")
-    for path in (files[0], of_selection):
-        lines = [msgspec.json.decode(line) for line in files[0].read_bytes().splitlines()]
+    assert len(files) == 2
+    for path in files:
+        lines = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
         long_ago = [{**line, "at": now() - timedelta(days=100)} for line in lines]
         path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in long_ago))
 

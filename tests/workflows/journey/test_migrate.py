@@ -56,14 +56,14 @@ def test_a_scorer_without_its_options_is_told_before_files_are_read(tmp_path):
 def test_second_run_skips_every_step_and_a_change_runs_what_depends_on_it(tmp_path):
     first, again, changed = Told(), Told(), Told()
     before = migrate(project(tmp_path), progress=first)
-    assert [note for _, note in first.steps] == [""] * 4
+    assert [note for _, note in first.steps] == [""] * 6
     after = migrate(project(tmp_path), progress=again)
-    assert [note for _, note in again.steps] == ["unchanged since the last run"] * 4
+    assert [note for _, note in again.steps] == ["unchanged since the last run"] * 6
     for told in (first, again):
-        assert [name[:3] for name, _ in told.steps] == ["[1]", "[2]", "[3]", "[4]"]
+        assert [name[:3] for name, _ in told.steps] == [f"[{number}]" for number in range(1, 7)]
     assert after.report.candidates == before.report.candidates
     migrate(project(tmp_path, margin=0.2), progress=changed)
-    assert [bool(note) for _, note in changed.steps] == [True, True, True, False]
+    assert [bool(note) for _, note in changed.steps] == [True, True, True, False, False, False]
 
 
 def test_a_model_whose_licence_is_unknown_is_never_promoted(tmp_path):

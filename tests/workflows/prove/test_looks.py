@@ -124,7 +124,7 @@ def test_a_mixture_on_answers_that_were_scored_alone_first_is_no_further_look(st
     samples = [asked(i, incumbent=None) for i in range(200)]
     first = run(tmp_path / "a", samples, lambda i, model: "yes", looks=Looks(store), without_incumbent=True)
     keep(store, first)
-    planned = Looks(store, rule="r1")
+    planned = Looks(store, path="r1")
     made = run(tmp_path / "b", [asked(i) for i in range(200)], lambda i, model: "yes", looks=planned)
     assert made.comparison.look.informs
     look = look_at(
@@ -136,7 +136,7 @@ def test_a_mixture_on_answers_that_were_scored_alone_first_is_no_further_look(st
     )
     found = planned.take_mixture(look)
     assert (found.number, found.may_promote) == (1, True)
-    other = Looks(store, rule="r2").take_mixture(look)
+    other = Looks(store, path="r2").take_mixture(look)
     assert (other.number, other.may_promote) == (2, False)
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from freehold.errors import UsageError
-from freehold.stats.power import PLANNING_DISCORDANCES, discordance_upper
+from freehold.stats.power import PLANNING_DISCORDANCES, discordance_upper, rare_loss_n
 from freehold.workflows.prove.power import PowerAssumptions, PowerTarget, plan
 
 TARGET = PowerTarget(margin=0.02)
@@ -27,8 +27,17 @@ def test_clusters_multiply_items():
     clustered = plan(TARGET, PowerAssumptions(discordance=0.1, cluster_size=4, icc=0.5))
     assert clustered.design_effect == 2.5
     assert clustered.rows[0].n == pytest.approx(2.5 * alone.rows[0].n, abs=3)
-    assert clustered.zero_loss_n == pytest.approx(2.5 * alone.zero_loss_n, abs=3)
-    assert clustered.notes == ("Clusters multiply the number of items by 2.50.",)
+    assert clustered.zero_loss_n == 4 * rare_loss_n(TARGET.margin) > 2.5 * alone.zero_loss_n
+    assert clustered.notes[0].startswith("Clusters multiply the number of items by 2.50; below 732 items")
+
+
+def test_five_items_of_a_cluster_count_and_too_few_clusters_prove_nothing():
+    five = plan(TARGET, PowerAssumptions(discordance=0.1, cluster_size=5, icc=0.0))
+    ten = plan(TARGET, PowerAssumptions(discordance=0.1, cluster_size=10, icc=0.0), n=100)
+    assert ten.design_effect == five.design_effect == 1.0
+    assert ten.rows[0].n == pytest.approx(2 * five.rows[0].n, abs=10) and ten.rows[0].power_at_n == 0
+    many = plan(TARGET, PowerAssumptions(discordance=0.01, cluster_size=5, icc=0.0))
+    assert many.rows[0].n >= many.zero_loss_n == 5 * rare_loss_n(TARGET.margin, TARGET.alpha)
 
 
 def test_a_given_n_gets_its_power_and_self_noise_its_warning():

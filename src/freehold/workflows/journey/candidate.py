@@ -139,36 +139,18 @@ class CandidateRunner:
         return ruling
 
     def _judge(self, candidate: Candidate, report: CandidateReport, made: Made) -> CandidateOutcome:
-        """Serve the candidate, compare it with the incumbent, and join everything into a verdict.
-
-        What the look at the held-out samples is for, the candidate alone or a mixture with the incumbent, is settled
-        before.
-        """
+        """Serve the candidate, compare it with the incumbent, and join everything into a verdict: its mixtures first,
+        by rising share, and the candidate alone after them."""
         mixer = self.mixer
-        planned = mixer.plan(candidate, made)
-        rule_id = None if planned.rule is None else planned.rule.id
-        evaluation = self.evaluated(candidate, made, rule_id)
-        mixture = planned
-        if planned.rule is not None and evaluation.comparison is not None:
-            mixture = mixer.look(planned, candidate, made, evaluation)
+        mixture = mixer.plan(candidate, made)
+        evaluation = self.evaluated(candidate, made, mixture.path_id)
+        if mixture.rule is not None and evaluation.comparison is not None:
+            mixture, evaluation = self.mixed(mixture, candidate, made, evaluation)
         kept_skills = self._retained(candidate, made)
         leaks = self._leaks(made)
         judged = self.joined(
             candidate, report, made, evaluation, mixture, self._checks(made, kept_skills, leaks)
         )
-        if (
-            judged is not None
-            and judged.outcome != "promote"
-            and self.planned_looks > 1
-            and planned.rule is None
-        ):
-            # A look is left that was planned: the mixture gets it.
-            planned = mixer.plan(candidate, made, even_if_alone=True)
-            if planned.rule is not None:
-                mixture = mixer.look(planned, candidate, made, evaluation)
-                judged = self.joined(
-                    candidate, report, made, evaluation, mixture, self._checks(made, kept_skills, leaks)
-                )
         told = mixture.comparison is not None or (judged is not None and judged.outcome != "promote")
         report = msgspec.structs.replace(
             report,
@@ -191,6 +173,23 @@ class CandidateRunner:
     def mixer(self) -> Mixer:
         """Plans its mixture with the incumbent."""
         return Mixer(self.bench, self.planned_looks)
+
+    def mixed(
+        self,
+        planned: Mixture,
+        candidate: Candidate,
+        made: Made,
+        evaluation: Evaluation,
+        share: float | None = None,
+    ) -> tuple[Mixture, Evaluation]:
+        """The look at the planned mixtures, and the evaluation with the candidate's own comparison where it was tested
+        after them."""
+        mixture, alone = self.mixer.look(planned, candidate, made, evaluation, share)
+        if alone is not None:
+            evaluation = msgspec.structs.replace(evaluation, comparison=alone)
+            self.bench.store.put(alone, made_from=alone.made_from)
+            self.bench.store.put(evaluation, made_from=(evaluation.dataset_id, alone.id))
+        return mixture, evaluation
 
     def joined(
         self,
@@ -257,9 +256,9 @@ class CandidateRunner:
         """Whether what was measured then is too old to go by, so that it is asked again."""
         return at is not None and now() - at > timedelta(days=MAX_AGE_DAYS)
 
-    def evaluated(self, candidate: Candidate, made: Made, rule_id: str | None) -> Evaluation:
-        """The candidate compared with the incumbent on the held-out samples. With a `rule_id` the look is planned for
-        the mixture of that rule. Raises as `evaluate` does."""
+    def evaluated(self, candidate: Candidate, made: Made, path_id: str | None) -> Evaluation:
+        """The candidate compared with the incumbent on the held-out samples. With a `path_id` the look is planned for
+        the mixtures of that sequence. Raises as `evaluate` does."""
         bench, too_old = self.bench, self._is_too_old(self._measured_at(candidate, made))
         # Of a renewal that was killed half-way the new answers are kept.
         fresh = self._is_too_old(self._asked_at(made))
@@ -273,11 +272,11 @@ class CandidateRunner:
                 bench.task,
                 self.planned_looks,
                 frozen_answers(bench.project, bench.dataset),
-                *filter(None, [rule_id, labels_id(bench.task)]),
+                *filter(None, [path_id, labels_id(bench.task)]),
                 __version__,
             ],
             Evaluation,
-            lambda: anyio.run(self._evaluate, made, rule_id, fresh),
+            lambda: anyio.run(self._evaluate, made, path_id, fresh),
             still_there=lambda _: not too_old,
         )
         keep(bench.store, evaluation)
@@ -334,7 +333,7 @@ class CandidateRunner:
         bench.store.put(found, made_from=found.made_from)
         return found
 
-    async def _evaluate(self, made: Made, rule_id: str | None, fresh: bool) -> Evaluation:
+    async def _evaluate(self, made: Made, path_id: str | None, fresh: bool) -> Evaluation:
         """Replay the held-out samples against the candidate, and a few against the base without its adapter. `fresh`:
         answers that were kept are asked for again."""
         bench, plan = self.bench, made.plan
@@ -344,7 +343,7 @@ class CandidateRunner:
                     dataset=bench.dataset,
                     task=bench.task,
                     frozen=frozen_answers(bench.project, bench.dataset),
-                    looks=Looks(bench.store, self.planned_looks, rule_id),
+                    looks=Looks(bench.store, self.planned_looks, path_id),
                     without_incumbent=True,
                 ),
                 ServedCandidate(endpoint, plan.served_name, made.untrained_model, UNTRAINED_SAMPLES),

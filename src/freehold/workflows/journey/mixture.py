@@ -24,10 +24,16 @@ from freehold.workflows.prove.task import task_of
 
 
 def plan_mixture(
-    project: Project, *, label: str | None = None, anyway: bool = False, progress: Progress
+    project: Project,
+    *,
+    label: str | None = None,
+    share: float | None = None,
+    anyway: bool = False,
+    progress: Progress,
 ) -> Mixture:
-    """Plan a mixture of a candidate (None: the last one measured) and look at it once, as `migrate` does; what was made
-    and asked before is not made again.
+    """Plan the mixtures of a candidate (None: the last one measured) and look at them once, as `migrate` does; what was
+    made and asked before is not made again. `share` is the most that the candidate is to answer, from 0 to 1, of the
+    shares that are proven (None: the rule's choice).
 
     Where the held-out samples were looked at before, so that nothing could be promoted, it is planned and not looked
     at, unless `anyway`. Raises `UsageError` for a candidate that is not there or cannot be made, and what its engine
@@ -56,16 +62,16 @@ def plan_mixture(
         one = runner.make(candidate)
         if one.made is None:
             raise UsageError(f"{candidate.label} cannot be made: {one.report.stopped}")
-        planned = runner.mixer.plan(candidate, one.made, even_if_alone=True)
+        planned = runner.mixer.plan(candidate, one.made)
         if planned.rule is not None and not anyway:
             planned = _unless_spent(bench, planned)
         if planned.rule is None or planned.refused is not None:
             store.put(planned, made_from=planned.made_from)
             return planned
-        evaluation = runner.evaluated(candidate, one.made, planned.rule.id)
+        evaluation = runner.evaluated(candidate, one.made, planned.path_id)
         if evaluation.comparison is None:
             raise UsageError("no held-out sample has an answer of the incumbent", hint="freehold freeze")
-        found = runner.mixer.look(planned, candidate, one.made, evaluation)
+        found, evaluation = runner.mixed(planned, candidate, one.made, evaluation, share)
         parity = one.made.parity
         runner.joined(
             candidate,
@@ -82,8 +88,7 @@ def plan_mixture(
 def _unless_spent(bench: Bench, planned: Mixture) -> Mixture:
     """The mixture as it is, or refused where its look could promote nothing. The look that was planned for its rule is
     no further one."""
-    rule = planned.rule
-    if rule is None or any(one.rule == rule.id for one in bench.store.records(ItemLook)):
+    if any(one.path == planned.path_id for one in bench.store.records(ItemLook)):
         return planned
     samples = list(building.samples(bench.dataset, "held_out"))
     found = look_findings(

@@ -25,13 +25,13 @@ class Looks:
     """The looks of a store, and how many at the same items were planned: those share alpha. Without a store nothing
     is known of others, and each is the first.
 
-    `rule` is the id of the rule of deferral whose mixture the look is planned for. What the look may err is then the
-    mixture's: the candidate alone informs, and cannot promote.
+    `path` is the id of the sequence of mixtures that the look is planned for. The candidate alone is the last of them,
+    so by itself it informs and cannot promote.
     """
 
     store: Store | None = None
     planned: int = 1
-    rule: str | None = None
+    path: str | None = None
 
     def take(self, look: ItemLook) -> LookCount:
         """Keep a look and say which one it is. What was seen cannot be unseen: it counts from here on.
@@ -40,21 +40,21 @@ class Looks:
         made again keeps the share it had, and what it was planned for: another plan made after its result was seen
         gives it no more.
         """
-        kept, found = self._keep(msgspec.structs.replace(look, rule=self.rule), allowed=look.alpha)
-        if kept.rule is None:
+        kept, found = self._keep(msgspec.structs.replace(look, path=self.path), allowed=look.alpha)
+        if kept.path is None:
             return found
         return msgspec.structs.replace(found, may_promote=False, informs=True)
 
     def take_mixture(self, look: ItemLook) -> LookCount:
-        """The look at `rule`'s mixture. It is the evaluation's own (`look.id`) where that was planned for this rule;
-        otherwise it is one more."""
+        """The look at the mixtures of `path`. It is the evaluation's own (`look.id`) where that was planned for this
+        sequence; otherwise it is one more."""
         allowed = look.alpha
-        look = msgspec.structs.replace(look, rule=self.rule)
+        look = msgspec.structs.replace(look, path=self.path)
         kept = None if self.store is None else self.store.get(ItemLook, look.id)
         if kept is not None:
             look = msgspec.structs.replace(look, answers=kept.answers)
-            if kept.rule != self.rule:
-                look = msgspec.structs.replace(look, id=content_id([look.id, self.rule]))
+            if kept.path != self.path:
+                look = msgspec.structs.replace(look, id=content_id([look.id, self.path]))
         return self._keep(look, allowed=allowed)[1]
 
     def _keep(self, look: ItemLook, *, allowed: float) -> tuple[ItemLook, LookCount]:
@@ -115,8 +115,8 @@ def look_note(look: LookCount) -> str:
     """What was looked at, how often, and what that leaves of the promise."""
     if look.informs:
         return (
-            f"The look at these {look.items:,} items was planned for the mixture, which the selection samples gave the "
-            "better chance. The candidate alone is told for comparison and cannot be promoted by it."
+            f"The look at these {look.items:,} items tests mixtures by rising share, and the candidate alone after "
+            "them. One of them was not promoted, so the candidate alone is told for comparison and cannot be."
         )
     if look.number == 1:
         share = f", one of {look.planned} planned" if look.planned > 1 else ""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from freehold.errors import UsageError
 from freehold.stats import power as planner
+from freehold.stats.clustered import MOST_OF_A_UNIT
 from freehold.types.evaluation import PowerPlan, PowerRow
 
 LEAST_MARGIN = 1e-6
@@ -29,7 +30,7 @@ class PowerAssumptions:
     Scores are binary unless `sd`, the standard deviation of the differences, is given. `pilot` is
     (discordant pairs, pairs): its upper 80 % limit is planned with. Without it and without a `discordance` each of
     five is planned with. Without `true_difference` "equal" and "worse by a quarter of the margin" are. `cluster_size`
-    and the correlation `icc` within clusters multiply the number of items.
+    and the correlation `icc` within clusters multiply the number of items, of which at most five of a cluster count.
     """
 
     discordance: float | None = None
@@ -41,9 +42,29 @@ class PowerAssumptions:
     icc: float = 0.0
 
     @property
+    def counted(self) -> float:
+        """How many items of a cluster count."""
+        return min(self.cluster_size, MOST_OF_A_UNIT)
+
+    @property
     def design_effect(self) -> float:
-        """Kish's ``1 + (size - 1) icc``."""
-        return 1 + (self.cluster_size - 1) * self.icc
+        """Kish's ``1 + (size - 1) icc``, of those that count."""
+        return 1 + (self.counted - 1) * self.icc
+
+    @property
+    def per_pair(self) -> float:
+        """Items for what one independent pair shows."""
+        return self.design_effect * self.cluster_size / self.counted
+
+    def least(self, target: PowerTarget) -> int:
+        """Items below which whole clusters, lost too rarely to be seen, could hide the margin."""
+        if self.cluster_size == 1:
+            return 0
+        return math.ceil(planner.rare_loss_n(target.margin, target.alpha) * self.cluster_size)
+
+    def pairs(self, n: int, target: PowerTarget) -> int:
+        """Independent pairs that `n` items are worth; 0 where they are too few clusters."""
+        return 0 if n < self.least(target) else math.floor(n / self.per_pair)
 
     @property
     def discordances(self) -> tuple[float, ...]:
@@ -91,7 +112,6 @@ def plan(
             hint="0.02 is two points",
         )
     binary = assumptions.sd is None
-    effect = assumptions.design_effect
     rows = tuple((_binary_rows if binary else _continuous_rows)(target, assumptions, n))
     if not rows:
         raise _beyond(target.margin, assumptions)
@@ -99,9 +119,14 @@ def plan(
         margin=target.margin,
         alpha=target.alpha,
         power=target.power,
-        design_effect=effect,
+        design_effect=assumptions.design_effect,
         n=n,
-        zero_loss_n=math.ceil(planner.zero_loss_n(target.margin, target.alpha) * effect) if binary else None,
+        zero_loss_n=max(
+            math.ceil(planner.zero_loss_n(target.margin, target.alpha) * assumptions.per_pair),
+            assumptions.least(target),
+        )
+        if binary
+        else None,
         rows=rows,
         sentence=_sentence(target, assumptions, rows, n),
         notes=tuple(_notes(target, assumptions, n, self_noise)),
@@ -161,7 +186,7 @@ def _points(share: float) -> str:
 
 def _continuous_rows(target: PowerTarget, assumptions: PowerAssumptions, n: int | None) -> Iterator[PowerRow]:
     assert assumptions.sd is not None
-    margin, alpha, effect = target.margin, target.alpha, assumptions.design_effect
+    margin, alpha, effect = target.margin, target.alpha, assumptions.per_pair
     for truth in assumptions.true_differences(margin):
         found = planner.partial_credit_n(
             sd=assumptions.sd,
@@ -173,14 +198,15 @@ def _continuous_rows(target: PowerTarget, assumptions: PowerAssumptions, n: int 
         )
         at_n = None
         if n is not None:
-            pairs = max(2, math.floor(n / effect))
-            at_n = planner.partial_credit_power(
-                pairs, sd=assumptions.sd, margin=margin, true_difference=truth, alpha=alpha
-            )
+            pairs, at_n = assumptions.pairs(n, target), 0.0
+            if pairs > 1:
+                at_n = planner.partial_credit_power(
+                    pairs, sd=assumptions.sd, margin=margin, true_difference=truth, alpha=alpha
+                )
         yield PowerRow(
             discordance=None,
             true_difference=truth,
-            n=found.n,
+            n=max(found.n, assumptions.least(target)),
             n_normal=None,
             power=found.power_at_n,
             exact=True,
@@ -189,7 +215,7 @@ def _continuous_rows(target: PowerTarget, assumptions: PowerAssumptions, n: int 
 
 
 def _binary_rows(target: PowerTarget, assumptions: PowerAssumptions, n: int | None) -> Iterator[PowerRow]:
-    margin, alpha, effect = target.margin, target.alpha, assumptions.design_effect
+    margin, alpha, effect = target.margin, target.alpha, assumptions.per_pair
     for discordance in assumptions.discordances:
         for truth in assumptions.true_differences(margin):
             if assumptions.discordance is None and abs(truth) > discordance:
@@ -205,14 +231,15 @@ def _binary_rows(target: PowerTarget, assumptions: PowerAssumptions, n: int | No
             )
             at_n = None
             if n is not None:
-                pairs = max(1, math.floor(n / effect))
-                at_n = planner.power_at(
-                    pairs, discordance=discordance, margin=margin, true_difference=truth, alpha=alpha
-                )
+                pairs, at_n = assumptions.pairs(n, target), 0.0
+                if pairs > 0:
+                    at_n = planner.power_at(
+                        pairs, discordance=discordance, margin=margin, true_difference=truth, alpha=alpha
+                    )
             yield PowerRow(
                 discordance=discordance,
                 true_difference=truth,
-                n=found.n,
+                n=max(found.n, assumptions.least(target)),
                 n_normal=found.n_normal,
                 power=found.power,
                 exact=found.exact,
@@ -223,8 +250,11 @@ def _binary_rows(target: PowerTarget, assumptions: PowerAssumptions, n: int | No
 def _notes(
     target: PowerTarget, assumptions: PowerAssumptions, n: int | None, self_noise: float | None
 ) -> Iterator[str]:
-    if assumptions.design_effect > 1:
-        yield f"Clusters multiply the number of items by {assumptions.design_effect:.2f}."
+    if assumptions.cluster_size > 1:
+        yield (
+            f"Clusters multiply the number of items by {assumptions.per_pair:.2f}; below {assumptions.least(target):,} "
+            "items whole clusters could be lost too rarely to be seen."
+        )
     if assumptions.pilot is not None and assumptions.discordance is None:
         discordant, pairs = assumptions.pilot
         yield f"Planned with the upper 80% limit of the pilot's {discordant} of {pairs} pairs."

@@ -82,7 +82,7 @@ WAYS: dict[str, _Way] = {
     "margin_not_below_incumbent": _Way(
         "State a smaller [task] margin, then prove again", "freehold migrate", (IN_DETAIL,)
     ),
-    "planned_for_mixture": _Way("See what was planned of the mixture", "freehold report"),
+    "after_mixtures": _Way("See what was planned of the mixture", "freehold report"),
     "parity_not_ok": _Way(
         "Compare what is served with what was trained on more samples", "freehold parity --samples 48"
     ),

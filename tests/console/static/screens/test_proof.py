@@ -38,6 +38,17 @@ def test_the_verdict_the_pictures_and_the_ten_worst_items(visit, proven):
     visit.clean()
 
 
+def test_a_smaller_share_of_what_is_proven_can_be_taken(visit):
+    page = visit.open("proof", waits=".items")
+    said = page.locator("[data-key^=mixture-] div[role=status]").first
+    largest = said.inner_text()
+    page.get_by_label("Share for quality").fill("3")
+    told = said.inner_text()
+    assert told != largest and "on what is answered here" in told
+    assert "freehold defer plan --share 0." in told
+    visit.clean()
+
+
 def test_a_promotion_with_deferral_shows_the_mixtures_figures_first(visiting, proven):
     project, _ = proven
     with open_store(project.store_url) as store:

@@ -38,7 +38,7 @@ def split(*, signals, wrong):
 
 WRONG = [at % 4 == 0 for at in range(N)]
 SURE = tuple(0.1 + 0.001 * (at % 7) if bad else 0.9 - 0.001 * (at % 11) for at, bad in enumerate(WRONG))
-TERMS = Terms(0.05, 0.025, 400, DeferConfig())
+TERMS = Terms(0.05, 0.025, DeferConfig())
 
 
 def test_every_signal_and_a_router_get_a_curve_and_the_best_gives_the_rule(tmp_path):

@@ -37,17 +37,31 @@ OWN = [
 
 
 def test_who_answers_by_the_rule():
-    assert decide(RULE, SAMPLES, OWN).here.tolist() == [True, False, False, True, False, False]
+    assert decide(RULE, SAMPLES, OWN).here(RULE.threshold).tolist() == [
+        True,
+        False,
+        False,
+        True,
+        False,
+        False,
+    ]
     declared = msgspec.structs.replace(
         RULE, always_incumbent=({"team": "legal"},), never_defer_out=({"team": "health"},)
     )
-    assert decide(declared, SAMPLES, OWN).here.tolist() == [True, False, False, False, True, False]
+    assert decide(declared, SAMPLES, OWN).here(RULE.threshold).tolist() == [
+        True,
+        False,
+        False,
+        False,
+        True,
+        False,
+    ]
 
 
 def test_the_mixture_has_the_incumbents_results_elsewhere():
     theirs = [answer(at, None, value=1.0) for at in range(6)]
     results = SideBySide(SAMPLES, [None] * 6, theirs, OWN, "big", "small")
-    made = mixed(results, decide(RULE, SAMPLES, OWN).here)
+    made = mixed(results, decide(RULE, SAMPLES, OWN).here(RULE.threshold))
     assert [one.score.value for one in made.candidate] == [0.0, 1.0, 1.0, 0.0, 1.0, 1.0]
     assert made.incumbent is theirs
 
@@ -56,12 +70,13 @@ def test_an_upper_model_has_its_results_where_it_answers():
     theirs = [answer(at, None, value=1.0) for at in range(6)]
     results = SideBySide(SAMPLES, [None] * 6, theirs, OWN, "big", "small")
     upper = {1: answer(1, None, value=0.5)}
-    made = mixed(results, decide(RULE, SAMPLES, OWN).here, upper)
+    made = mixed(results, decide(RULE, SAMPLES, OWN).here(RULE.threshold), upper)
     assert [one.score.value for one in made.candidate] == [0.0, 0.5, 1.0, 0.0, 1.0, 1.0]
 
 
 def test_times_of_both_paths():
-    found = latency(RULE, OWN, decide(RULE, SAMPLES, OWN), [500.0, 700.0])
+    sure = decide(RULE, SAMPLES, OWN)
+    found = latency(sure, sure.here(RULE.threshold), OWN, [500.0, 700.0])
     assert (found.here_p50_ms, found.deferred_p95_ms, found.incumbent_p95_ms) == (10.0, 30.0, 700.0)
     assert found.decided_p50_ms is None
 

@@ -60,8 +60,14 @@ def test_a_candidate_that_is_not_good_enough_alone_is_promoted_with_deferral(mig
     mixture, verdict = candidate.mixture, candidate.verdict
     assert migration.exit_code == 0 and verdict.outcome == "promote" and verdict.mixture_id == mixture.id
     assert candidate.comparison.verdict == "reject", "alone it is a quarter wrong"
-    assert mixture.is_proven and mixture.comparison.difference == 0
-    assert mixture.share == pytest.approx(0.75, abs=0.06) and mixture.share_low < 0.75 < mixture.share_high
+    assert mixture.is_proven and mixture.share == pytest.approx(0.76, abs=0.06)
+    shares = [one.share for one in mixture.tested]
+    assert shares == sorted(set(shares)) and shares[0] >= 0.2
+    *proven, last = mixture.tested
+    assert all(one.verdict == "promote" for one in proven) and last.verdict != "promote" and not mixture.alone
+    taken = next(one for one in proven if one.threshold == mixture.rule.threshold)
+    assert taken.difference == mixture.comparison.difference and taken.expected >= -0.01
+    assert all(one.expected < -0.01 for one in proven if one.share > mixture.share)
     assert (mixture.rule.way, mixture.rule.signal) == ("router", "router")
     assert mixture.rule.mixture_id == mixture.id and mixture.rule.problem is None
     assert verdict.reasons[0].code == "promote_with_deferral"
@@ -75,7 +81,7 @@ def test_both_were_one_look_with_all_of_alpha(migrated):
     with open_store(opened.store_url) as store:
         (look,) = store.records(ItemLook)
         (evaluation,) = store.records(Evaluation)
-    assert look.id == evaluation.id and look.rule == candidate.mixture.rule.id
+    assert look.id == evaluation.id and look.path == candidate.mixture.path_id
     assert look.alpha == candidate.mixture.comparison.alpha == 0.025
     assert candidate.comparison.look.informs and not candidate.comparison.look.may_promote
     assert candidate.mixture.comparison.look.may_promote
@@ -144,20 +150,38 @@ def test_what_cannot_be_declared_is_told(tmp_path, condition, said):
         migrate(opened, progress=Silent(), beginning="anyway")
 
 
-def test_a_share_that_is_too_small_is_not_worth_it(tmp_path):
+def test_a_share_that_is_too_large_is_not_proven(tmp_path):
     more = "[defer]\nleast_share = 0.9\n"
     migration = migrate(project(tmp_path, more=more), progress=Silent())
     (candidate,) = migration.report.candidates
     assert migration.exit_code == 1 and candidate.verdict.mixture_id is None
-    assert candidate.mixture.rule is None and candidate.mixture.refused
-    assert candidate.mixture.sentence.startswith("No mixture: ")
+    assert not candidate.mixture.is_proven and [one.verdict for one in candidate.mixture.tested] == ["hold"]
 
 
-def test_a_small_selection_split_is_told_before_anyone_is_asked(tmp_path):
+def test_every_share_and_the_candidate_alone_are_one_look(tmp_path):
+    opened = project(tmp_path, hard=100, margin=0.05)
+    migration = migrate(opened, progress=Silent())
+    (candidate,) = migration.report.candidates
+    mixture = candidate.mixture
+    assert migration.exit_code == 0 and candidate.verdict.mixture_id is None, (
+        "alone it loses one in a hundred"
+    )
+    assert mixture.alone and mixture.rule is None and mixture.share == 1.0
+    assert candidate.comparison.verdict == "promote" and candidate.comparison.look.number == 1
+    # The owner takes a smaller share of those that were proven; that is no other look.
+    wanted = mixture.tested[-1].share
+    smaller = plan_mixture(opened, share=wanted, progress=Silent())
+    assert smaller.is_proven and smaller.share == wanted < 1 and smaller.tested == mixture.tested
+    with open_store(opened.store_url) as store:
+        assert store.count_records(ItemLook) == 1
+        assert store.latest(Verdict).mixture_id == smaller.id
+
+
+def test_too_few_held_out_samples_are_told_before_anyone_is_asked(tmp_path):
     told = Told()
     migration = migrate(project(tmp_path, rows=150, margin=0.05), progress=told, beginning="anyway")
     mixture = migration.report.candidates[0].mixture
-    assert "selection samples can show nothing at a margin of 5 points" in mixture.refused
+    assert "held-out samples cannot show a drop of less than 5 points" in mixture.refused
     assert "it takes 7" in mixture.refused and mixture.way_out
     assert not any("selection samples" in name for name, _ in told.steps)
 

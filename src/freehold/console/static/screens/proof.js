@@ -1,7 +1,7 @@
 // What an evaluation showed: intervals against the margin and the incumbent's own noise, mixtures, slices, and the items
 // themselves, the largest losses first, with what differs between the two answers.
 
-import { el } from "../pieces/dom.js";
+import { el, redraw } from "../pieces/dom.js";
 import { figures, intervals, lines } from "../pieces/charts.js";
 import { count, moment, percent, points } from "../pieces/format.js";
 import { command, empty, filters, from, link, note, panel, pill, table, tiles } from "../pieces/parts.js";
@@ -66,6 +66,19 @@ function picture(record) {
     figures("intervals", columns, rows));
 }
 
+/** All shares that were proven at once: which of them is taken is their owner's to say. */
+function shareForQuality(one) {
+  const proven = one.tested.filter((step) => step.verdict === "promote");
+  if (proven.length < 2) return null;
+  const told = (step) => [`${percent(step.share)} answered here: ${points(step.difference)} on all requests, ${pointsShort(step.low)} to ${points(step.high)}; ${points(step.here)} on what is answered here. `,
+    command(`freehold defer plan --share ${(Math.ceil(step.share * 1000) / 1000).toFixed(3)}`)];
+  const taken = proven.findLastIndex((step) => step.share <= (one.share ?? 1));
+  const said = el("div", { role: "status" }, told(proven[Math.max(0, taken)]));
+  return [el("label", {}, "Share for quality ", el("input", { type: "range", min: 0, max: proven.length - 1, value: Math.max(0, taken), "data-key": `share-${one.mixture_id}`,
+    oninput: (event) => redraw(event.currentTarget.parentElement.nextElementSibling, told(proven[event.currentTarget.value])) })), said,
+  el("p", { class: "small soft" }, one.alone ? "All of them are proven at once, and the candidate alone as well." : "All of them are proven at once.")];
+}
+
 function mixture(one) {
   const curve = { name: "mixture", points: one.points.map((p) => [p.share, p.difference]), band: one.points.map((p) => [p.share, p.low, p.high]) };
   const lot = { name: "as large a share, drawn by lot", points: one.points.map((p) => [p.share, p.random]) };
@@ -73,6 +86,7 @@ function mixture(one) {
     el("p", {}, one.outcome ? pill(one.outcome, MARKS[one.outcome]) : null, " ", from(one.mixture_id, one.sentence)),
     lines({ label: `Difference to the incumbent over the share answered here. ${one.sentence}`, series: [curve, lot],
       marks: [{ y: -one.margin, words: `worst you accept ${pointsShort(-one.margin)}` }], xWords: percent, yWords: pointsShort, zero: true }),
+    shareForQuality(one),
     one.share === null ? null : el("p", { class: "small soft" }, `${one.outcome === "promote" ? "Proven" : "Measured"} on held-out items at a share of ${percent(one.share)}: ${points(one.difference)}, ${pointsShort(one.low)} to ${points(one.high)}.`),
     figures(`mixture-${one.mixture_id}`, [{ head: "share here", number: true, cell: (p) => percent(p.share) }, { head: "difference", number: true, cell: (p) => points(p.difference) },
       { head: "low", number: true, cell: (p) => points(p.low) }, { head: "high", number: true, cell: (p) => points(p.high) }, { head: "by lot", number: true, cell: (p) => points(p.random) }], one.points));

@@ -1,8 +1,7 @@
-"""The curves of all ways and signals on the selection split, and the rule that the best of them gives."""
+"""The curves of all ways and signals on the selection split, and the rule that the best of them begins with."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,11 +11,11 @@ import msgspec
 
 from freehold.deferring import learning
 from freehold.deferring.router import request_text, write_router
-from freehold.errors import ConfigError, UsageError
-from freehold.evals.slicing import slice_values
+from freehold.errors import UsageError
 from freehold.late import np
 from freehold.stats import deferral
 from freehold.stats.clustered import Codes, encode_groups
+from freehold.stats.rules import DecisionRule
 from freehold.types.config import DeferConfig
 from freehold.types.dataset import Sample
 from freehold.types.deferral import (
@@ -38,13 +37,11 @@ Numbers: TypeAlias = "npt.NDArray[np.float64]"
 
 
 class Terms(NamedTuple):
-    """What a mixture is held to: the verdict's margin and alpha on `held_out` samples, and `[defer]`."""
+    """What a mixture is held to: the verdict's margin and alpha, and `[defer]`."""
 
     margin: float
     alpha: float
-    held_out: int
     config: DeferConfig
-    slices: tuple[str, ...] = ()
 
 
 class AskedSplit(NamedTuple):
@@ -126,23 +123,11 @@ def _curve(split: AskedSplit, terms: Terms, way: DeferralWay, signal: SignalName
         raw=with_declared(raw, split.samples, terms.config),
         differences=split.differences / width,
         codes=split.codes,
-        margin=terms.margin / width,
-        alpha=terms.alpha,
-        held_out=terms.held_out,
+        rule=DecisionRule(margin=terms.margin / width, alpha=terms.alpha),
         least_share=min(terms.config.least_share, math.nextafter(1.0, 0.0)),
-        slices=_slices(terms.slices, split.samples),
         otherwise=None if otherwise is None else otherwise / width,
     )
     return Found(curve, calibration)
-
-
-def _slices(names: Sequence[str], samples: Sequence[Sample]) -> dict[str, list[str | None]]:
-    """The declared slices with each sample's value; one that no selection sample is in is left to the proof."""
-    found = {}
-    for name in names:
-        with contextlib.suppress(ConfigError):
-            found[name] = slice_values(name, samples)
-    return found
 
 
 def with_declared(raw: Numbers, samples: Sequence[Sample], config: DeferConfig) -> Numbers:
@@ -157,7 +142,7 @@ def with_declared(raw: Numbers, samples: Sequence[Sample], config: DeferConfig) 
 
 
 def best_of(found: Sequence[Found]) -> int | None:
-    """The place of the one that answers the largest share here; None where none passes."""
+    """The place of the one that loses least over all shares; None where none has a threshold."""
     return deferral.best_curve([one.curve for one in found])
 
 
@@ -171,9 +156,8 @@ class MixedModels(NamedTuple):
 
 
 def rule_of(found: Found, served: MixedModels, config: DeferConfig, folder: Path) -> DeferralRule:
-    """The rule at the threshold that was chosen. A router's file is written into `folder`. Raises `StorageError`."""
+    """The rule at the smallest share. A router's file is written into `folder`. Raises `StorageError`."""
     curve = found.curve
-    assert curve.chosen is not None
     router: RouterFiles | None = None
     if found.router is not None:
         router = write_router(found.router, folder)
@@ -181,7 +165,7 @@ def rule_of(found: Found, served: MixedModels, config: DeferConfig, folder: Path
         way=curve.way,
         signal=curve.signal,
         calibration=found.calibration,
-        threshold=curve.points[curve.chosen].threshold,
+        threshold=curve.points[0].threshold,
         candidate=served.candidate,
         candidate_id=served.candidate_id,
         incumbent=served.incumbent,

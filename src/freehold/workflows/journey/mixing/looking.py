@@ -1,4 +1,5 @@
-"""The one look at a mixture: its scores on the held-out samples, in place of the candidate's, in the usual verdict."""
+"""The one look at a candidate's mixtures: from the smallest share to all requests, each by the usual verdict with its
+scores in the candidate's place, to the first that is not promoted (`stats.deferral.curve`)."""
 
 from __future__ import annotations
 
@@ -17,12 +18,12 @@ from freehold.evals.latency import summarize
 from freehold.evals.task_comparison import compare_by_task
 from freehold.late import np
 from freehold.stats import deferral
-from freehold.types.config import DeferConfig
+from freehold.stats.binary import Floats
 from freehold.types.dataset import Sample
 from freehold.types.deferral import DeferralRule
 from freehold.types.evaluated import Evaluation, ItemResult
 from freehold.types.evaluation import Comparison, EvalResult, Task
-from freehold.types.mixture import MixtureLatency
+from freehold.types.mixture import MixtureLatency, MixturePoint, ShareStep
 from freehold.workflows.journey.mixing.curves import codes_of, router_text
 from freehold.workflows.journey.mixing.slices import declared
 from freehold.workflows.prove.looks import Looks, context_of, look_at, with_look
@@ -41,17 +42,40 @@ _MIXED_WITH_UPPER = (
 _AGAIN = "freehold migrate --fresh measures it again"
 
 
-class Decided(NamedTuple):
-    """Which held-out samples the candidate answers. `decided_ms` are the router's times, empty for a cascade."""
+class Planned(NamedTuple):
+    """What the look is for: the rule of the smallest share, and the thresholds with what the selection split says of
+    them, by rising share; `whole` is that of the candidate alone (None: it may not answer everything)."""
 
-    here: Bools
+    id: str
+    rule: DeferralRule
+    points: Sequence[MixturePoint]
+    whole: float | None
+    least_share: float
+    share: float | None = None
+    """The share that the owner wants (None: the rule's choice of those that are proven)."""
+
+
+class Confidences(NamedTuple):
+    """How sure the candidate is of each held-out sample: a calibrated probability, below every threshold where the
+    sample is not its to answer, above every one where it must. `decided_ms` are a router's times, empty for a cascade.
+    """
+
+    probability: Floats
     decided_ms: list[float]
+
+    def here(self, threshold: float) -> Bools:
+        """Which samples the candidate answers."""
+        return np.asarray(self.probability >= threshold)
 
 
 class MixtureLook(NamedTuple):
-    """What the look showed."""
+    """What the look showed: all shares that were tested, the comparison of the one that is `taken` (the number of those
+    tested: the candidate alone), and `alone` the candidate's own where it came to that."""
 
+    tested: tuple[ShareStep, ...]
+    taken: int
     comparison: Comparison
+    alone: Comparison | None
     share: float
     share_low: float
     share_high: float
@@ -77,9 +101,9 @@ def held_out_results(made: Evaluation) -> SideBySide:
     )
 
 
-def decide(rule: DeferralRule, samples: Sequence[Sample], candidate: Sequence[EvalResult]) -> Decided:
-    """Who answers each sample by the rule, as the gateway decides. Raises `StorageError` for a router that is not
-    the rule's."""
+def decide(rule: DeferralRule, samples: Sequence[Sample], candidate: Sequence[EvalResult]) -> Confidences:
+    """How sure the candidate is of each sample by the rule, as the gateway decides. Raises `StorageError` for a router
+    that is not the rule's."""
     times: list[float] = []
     if rule.way == "router":
         assert rule.router is not None
@@ -92,11 +116,11 @@ def decide(rule: DeferralRule, samples: Sequence[Sample], candidate: Sequence[Ev
             times.append((time.perf_counter() - began) * 1000)
     else:
         raw = [one.signals.get(rule.signal, math.nan) for one in candidate]
-    sure = np.array([not math.isnan(value) and rule.calibration(value) >= rule.threshold for value in raw])
-    answered = np.array([not (one.error and one.score.value is None) for one in candidate])
-    config = DeferConfig(always_incumbent=rule.always_incumbent, never_defer_out=rule.never_defer_out)
-    here = sure & answered & ~declared(config.always_incumbent, samples)
-    return Decided(here | declared(config.never_defer_out, samples), times)
+    sure = np.array([-math.inf if math.isnan(value) else rule.calibration(value) for value in raw])
+    sure[[one.error is not None and one.score.value is None for one in candidate]] = -math.inf
+    sure[declared(rule.always_incumbent, samples)] = -math.inf
+    sure[declared(rule.never_defer_out, samples)] = math.inf
+    return Confidences(sure, times)
 
 
 def mixed(results: SideBySide, here: Bools, upper: Mapping[int, EvalResult] | None = None) -> SideBySide:
@@ -127,7 +151,7 @@ async def _of_upper(
 
 
 async def look(
-    rule: DeferralRule,
+    planned: Planned,
     made: Evaluation,
     looks: Looks,
     *,
@@ -135,51 +159,119 @@ async def look(
     recorded_ms: Sequence[float],
     ask_upper: AskUpper | None = None,
 ) -> MixtureLook:
-    """Look at the mixture on the samples of an evaluation. `task` has the alpha of all planned looks together;
-    `recorded_ms` are times of the incumbent's answers; `ask_upper` asks the rule's upper model, where it has
-    one. The look is counted before its result is known.
+    """Test the planned shares in their order on the samples of an evaluation, and the candidate alone after them.
+
+    `task` has the alpha of all planned looks together; `recorded_ms` are times of the incumbent's answers; `ask_upper`
+    asks the rule's upper model, where it has one. The look is counted before its result is known.
 
     Raises as `held_out_results` and `decide` do, and what asking raises.
     """
-    results = held_out_results(made)
+    results, rule = held_out_results(made), planned.rule
     samples, names = results.samples, (made.incumbent, made.candidate)
-    decided = decide(rule, samples, results.candidate)
-    upper = await _of_upper(rule, samples, decided.here, ask_upper)
+    sure = decide(rule, samples, results.candidate)
+    upper = await _of_upper(rule, samples, sure.here(rule.threshold), ask_upper)
     counted = looks.take_mixture(
         look_at(samples, evaluation_id=made.id, dataset_id=made.dataset_id, names=names, alpha=task.alpha)
     )
     noise, unmeasured = None, 0.0
     if made.comparison is not None:
         noise, unmeasured = made.comparison.self_noise, made.comparison.unmeasured
-    compared = await compare_by_task(
-        mixed(results, decided.here, upper),
-        msgspec.structs.replace(task, alpha=counted.alpha),
-        made_from=(made.dataset_id, made.id, rule.id),
-        notes=(_MIXED if rule.upper is None else _MIXED_WITH_UPPER,),
-        context=context_of(counted, self_noise=noise, unmeasured=unmeasured * float(decided.here.mean())),
-    )
-    low, high = deferral.share_interval(decided.here, codes_of(samples), counted.alpha)
+
+    async def test(shown: SideBySide, share: float, by: str, *notes: str) -> Comparison:
+        compared = await compare_by_task(
+            shown,
+            msgspec.structs.replace(task, alpha=counted.alpha),
+            made_from=(made.dataset_id, made.id, by),
+            notes=notes,
+            context=context_of(counted, self_noise=noise, unmeasured=unmeasured * share),
+        )
+        return with_look(compared.comparison, counted)
+
+    tested: list[ShareStep] = []
+    compared: list[Comparison] = []
+    note = _MIXED if rule.upper is None else _MIXED_WITH_UPPER
+    for point in _worth_testing(planned, sure):
+        here = sure.here(point.threshold)
+        by = rule.at(point.threshold).id
+        found = await test(mixed(results, here, upper), float(here.mean()), by, note)
+        compared.append(found)
+        tested.append(_step(point, found, results, here))
+        if found.verdict != "promote":
+            break
+    alone = None
+    if planned.whole is not None and tested[-1].verdict == "promote":
+        alone = await test(results, 1.0, planned.id)
+        compared.append(alone)
+    taken = _taken(planned, tested, alone, task.margin)
+    here = np.ones(len(samples), bool) if taken == len(tested) else sure.here(tested[taken].threshold)
+    low, high = deferral.share_interval(here, codes_of(samples), counted.alpha)
     return MixtureLook(
-        with_look(compared.comparison, counted),
-        float(decided.here.mean()),
+        tuple(tested),
+        taken,
+        compared[taken],
+        alone,
+        float(here.mean()),
         low,
         high,
-        latency(rule, results.candidate, decided, recorded_ms),
+        latency(sure, here, results.candidate, recorded_ms),
     )
+
+
+def _worth_testing(planned: Planned, sure: Confidences) -> list[MixturePoint]:
+    """The thresholds that answer at least the least share of these samples, each share once; without one the largest.
+
+    How sure the candidate is of them says nothing of who is right, so it may be known before.
+    """
+    found: dict[int, MixturePoint] = {}
+    for point in planned.points:
+        found.setdefault(int(sure.here(point.threshold).sum()), point)
+    least = planned.least_share * len(sure.probability)
+    return [point for count, point in found.items() if count >= least] or [planned.points[-1]]
+
+
+def _step(point: MixturePoint, found: Comparison, results: SideBySide, here: Bools) -> ShareStep:
+    """What one share showed. Unscored answers of the candidate are not in the mean of what it answers."""
+    own = [
+        one.score.value - other.score.value
+        for one, other, is_here in zip(results.candidate, results.incumbent, here, strict=True)
+        if is_here and one.score.value is not None and other.score.value is not None
+    ]
+    return ShareStep(
+        threshold=point.threshold,
+        share=float(here.mean()),
+        expected=point.difference,
+        difference=found.difference,
+        low=found.ci_low,
+        high=found.ci_high,
+        here=sum(own) / len(own) if own else None,
+        verdict=found.verdict,
+    )
+
+
+def _taken(planned: Planned, tested: Sequence[ShareStep], alone: Comparison | None, margin: float) -> int:
+    """The place of the share that is taken: the owner's, or by `taken_share`. The first where none was proven."""
+    proven = [one.expected for one in tested if one.verdict == "promote"]
+    if not proven:
+        return 0
+    if planned.share is not None:
+        fitting = [place for place in range(len(proven)) if tested[place].share <= planned.share]
+        whole = planned.share >= 1 and alone is not None and alone.verdict == "promote"
+        return len(tested) if whole else max(fitting, default=0)
+    if alone is not None and alone.verdict == "promote" and planned.whole is not None:
+        proven.append(planned.whole)
+    return deferral.taken_share(proven, margin)
 
 
 def latency(
-    rule: DeferralRule, candidate: Sequence[EvalResult], decided: Decided, recorded_ms: Sequence[float]
+    sure: Confidences, answered_here: Bools, candidate: Sequence[EvalResult], recorded_ms: Sequence[float]
 ) -> MixtureLatency:
     """The two paths' times. The gateway's own work and the incumbent's answer come on top of `deferred`."""
-    here = summarize(
-        [one for one, is_here in zip(candidate, decided.here, strict=True) if is_here], concurrency=1
+    here, rest = (
+        summarize([one for one, is_one in zip(candidate, which, strict=True) if is_one], concurrency=1)
+        for which in (answered_here, ~answered_here)
     )
-    rest = summarize(
-        [one for one, is_here in zip(candidate, decided.here, strict=True) if not is_here], concurrency=1
-    )
-    router = rule.way == "router"
-    p50, p95 = _quantile(decided.decided_ms, 0.5), _quantile(decided.decided_ms, 0.95)
+    router = bool(sure.decided_ms)
+    p50, p95 = _quantile(sure.decided_ms, 0.5), _quantile(sure.decided_ms, 0.95)
     return MixtureLatency(
         decided_p50_ms=p50,
         decided_p95_ms=p95,

@@ -1,7 +1,7 @@
-"""Plans a mixture where a candidate would probably not be promoted alone, and looks at it once.
+"""Plans the mixtures of a candidate and the incumbent on the selection split, and looks at them once.
 
-What is looked at is settled on the selection split, before a held-out sample is seen: the candidate alone where it will
-probably be promoted, else the mixture. So the one look keeps all of the error that is allowed (docs/decisions/017).
+The signal and the thresholds are settled before a held-out sample is seen, so one look at all shares, the candidate
+alone after them, keeps all of the error that is allowed (docs/decisions/018).
 """
 
 from __future__ import annotations
@@ -20,25 +20,22 @@ from freehold.catalog.retirements import retirement_of
 from freehold.datasets import building
 from freehold.deferring.signals import unreadable_note
 from freehold.evals.frozen import with_frozen
-from freehold.stats.deferral.threshold import MixtureTrial, needed_samples
-from freehold.stats.rules import MIN_PAIRS_PROMOTE, DecisionRule
-from freehold.stats.selection import SelectionRule, assess
+from freehold.stats import power
+from freehold.stats.rules import MIN_PAIRS_PROMOTE
 from freehold.types.dataset import Sample, SplitName
 from freehold.types.evaluated import Evaluation
+from freehold.types.evaluation import Comparison
 from freehold.types.mixture import Mixture
 from freehold.types.record import content_id
-from freehold.types.selected import SelectionScores
 from freehold.workflows.journey.measuring import (
     SELECTION_SPLIT,
     is_pairwise,
     measured,
-    on_scale_of,
     request_cost,
-    tried,
 )
 from freehold.workflows.journey.methods import Bench, Candidate, Made
 from freehold.workflows.journey.mixing import curves, money, slices
-from freehold.workflows.journey.mixing.looking import MixtureLook, look
+from freehold.workflows.journey.mixing.looking import MixtureLook, Planned, look
 from freehold.workflows.journey.mixing.upper import (
     as_upper,
     is_itself,
@@ -77,12 +74,11 @@ class Mixer:
         """The one-sided error of one look."""
         return self.bench.task.alpha / self.planned_looks
 
-    def plan(self, candidate: Candidate, made: Made, *, even_if_alone: bool = False) -> Mixture:
-        """What a mixture would be, by the selection split: its curves, and the rule that the look is planned for, or
-        why there is none.
+    def plan(self, candidate: Candidate, made: Made) -> Mixture:
+        """What mixtures would be, by the selection split: the curves, and the thresholds that the look is planned for,
+        or why there are none.
 
-        Where the candidate will probably be promoted alone there is none, unless `even_if_alone`. Raises what asking
-        the candidate raises, and `ConfigError` for declared requests that cannot be.
+        Raises what asking the candidate raises, and `ConfigError` for declared requests that cannot be.
         """
         bench = self.bench
         samples = self._filled(SELECTION_SPLIT)
@@ -100,7 +96,6 @@ class Mixer:
             self.planned_looks,
             scores,
             bench.project.config.defer,
-            even_if_alone,
             *filter(None, [upper]),
             __version__,
         ]
@@ -109,30 +104,45 @@ class Mixer:
             f"{candidate.short_name}: which requests could it answer alone?",
             inputs,
             Mixture,
-            lambda: self._planned(
-                candidate, made, curves.AskedSplit(samples, scores, upper), notes, even_if_alone
-            ),
+            lambda: self._planned(candidate, made, curves.AskedSplit(samples, scores, upper), notes),
             still_there=_router_is_there,
         )
         if planned.rule is None:
             bench.progress.say(f"no mixture is planned: {planned.refused}")
         return planned
 
-    def look(self, planned: Mixture, candidate: Candidate, made: Made, evaluation: Evaluation) -> Mixture:
-        """The planned mixture, looked at on the samples of an evaluation; kept in the store.
+    def look(
+        self,
+        planned: Mixture,
+        candidate: Candidate,
+        made: Made,
+        evaluation: Evaluation,
+        share: float | None = None,
+    ) -> tuple[Mixture, Comparison | None]:
+        """The planned mixtures, looked at on the samples of an evaluation; kept in the store. And the candidate's own
+        comparison, where all of them were proven and it was tested after them.
 
-        Raises `StorageError` where the evaluation's results or the router are gone.
+        `share` is what the owner wants the candidate to answer at most, of what is proven. Raises `StorageError` where
+        the evaluation's results or the router are gone.
         """
         bench, rule = self.bench, planned.rule
-        assert rule is not None
-        looks = Looks(bench.store, self.planned_looks, rule.id)
+        assert rule is not None and planned.best is not None and planned.path_id is not None
         asked = named_upper(bench.project.config) if rule.upper is not None else None
+        curve = planned.curves[planned.best]
+        path = Planned(
+            planned.path_id,
+            rule,
+            [one for one in curve.points if one.share < 1],
+            None if rule.always_incumbent else curve.whole,
+            bench.project.config.defer.least_share,
+            share,
+        )
         seen = anyio.run(
             partial(
                 look,
-                rule,
+                path,
                 evaluation,
-                looks,
+                Looks(bench.store, self.planned_looks, planned.path_id),
                 task=bench.task,
                 recorded_ms=self._recorded_ms(self._filled("held_out")),
                 ask_upper=None if asked is None else partial(upper_results, bench, asked),
@@ -143,7 +153,7 @@ class Mixer:
         found = _with_id(found)
         bench.store.put(found, made_from=found.made_from)
         bench.progress.say(found.sentence)
-        return found
+        return found, seen.alone
 
     def _filled(self, split: SplitName) -> list[Sample]:
         bench = self.bench
@@ -182,23 +192,23 @@ class Mixer:
                 if samples
                 else "[data] validation = 0.15 makes a selection split",
             )
-        compared = sum(one.incumbent is not None for one in self._filled("held_out"))
+        held = [one for one in self._filled("held_out") if one.incumbent is not None]
+        compared = len(held)
         if compared < MIN_PAIRS_PROMOTE:
             return Obstacle(
                 f"{compared:,} held-out samples have an answer of the incumbent: fewer than {MIN_PAIRS_PROMOTE} are "
                 "never promoted on",
                 "freehold freeze records its answers; [data] held_out holds out more",
             )
-        trial = MixtureTrial(
-            margin=bench.task.margin, alpha=self.alpha, held_out=compared, binary=True, clustered=False
-        )
-        needed = needed_samples(trial, len(samples))
-        if len(samples) < needed:
-            points = f"{100 * bench.task.margin:g} points"
+        of_users = any(one.group is not None for one in held)
+        units = len({one.id if one.group is None else one.group for one in held})
+        needed = (power.rare_loss_n if of_users else power.zero_loss_n)(bench.task.margin, self.alpha)
+        if units < needed:
+            what = "users or conversations among the held-out samples" if of_users else "held-out samples"
             return Obstacle(
-                f"{len(samples):,} selection samples can show nothing at a margin of {points}, even where nothing is "
-                f"lost: it takes {needed:,}",
-                "[data] validation = a larger share, or more traffic",
+                f"{units:,} {what} cannot show a drop of less than {100 * bench.task.margin:g} points, "
+                f"even where nothing is lost: it takes {needed:,}",
+                "[data] held_out = a larger share, or more traffic",
             )
         return None
 
@@ -235,7 +245,6 @@ class Mixer:
             selection_samples=samples,
             curves=(),
             rule=None,
-            least_share=bench.project.config.defer.least_share,
             upper=None if asked is None else as_upper(asked).title,
             incumbent_until=until,
             made_from=(bench.dataset.id,),
@@ -249,24 +258,11 @@ class Mixer:
         return _with_id(msgspec.structs.replace(base, refused=obstacle.why, way_out=obstacle.way_out))
 
     def _planned(
-        self,
-        candidate: Candidate,
-        made: Made,
-        split: curves.AskedSplit,
-        notes: list[str],
-        even_if_alone: bool,
+        self, candidate: Candidate, made: Made, split: curves.AskedSplit, notes: list[str]
     ) -> Mixture:
         config, bench = self.bench.project.config.defer, self.bench
-        held_out = sum(one.incumbent is not None for one in self._filled("held_out"))
         base = self._base(candidate, made, len(split.samples), notes)
-        if not even_if_alone and self._passes_alone(split.scores, held_out):
-            return _with_id(
-                msgspec.structs.replace(
-                    base, refused="the candidate will probably be promoted alone, by the selection samples"
-                )
-            )
-        terms = curves.Terms(bench.task.margin, self.alpha, held_out, config, bench.task.slices)
-        found, more = curves.find_curves(split, terms)
+        found, more = curves.find_curves(split, curves.Terms(bench.task.margin, self.alpha, config))
         best = curves.best_of(found)
         base = msgspec.structs.replace(
             base, curves=tuple(one.curve for one in found), best=best, notes=(*base.notes, *more)
@@ -275,9 +271,7 @@ class Mixer:
             why = "; ".join(curves.refusals(found)) or "nothing says how sure the candidate is"
             return _with_id(
                 msgspec.structs.replace(
-                    base,
-                    refused=why,
-                    way_out="more traffic, a wider margin ([task] margin), or a smaller share ([defer] least_share)",
+                    base, refused=why, way_out="more traffic, or a smaller share ([defer] least_share)"
                 )
             )
         asked = named_upper(bench.project.config)
@@ -288,20 +282,13 @@ class Mixer:
             None if asked is None else as_upper(asked),
         )
         rule = curves.rule_of(found[best], served, config, bench.project.state / "routers")
-        made_now = _with_id(msgspec.structs.replace(base, rule=rule))
         curve = found[best].curve
-        assert curve.chosen is not None
-        point = curve.points[curve.chosen]
         bench.progress.say(
-            f"{curve.signal.replace('_', ' ')} ({curve.way}): {point.share:.0%} answered here at "
-            f"{100 * point.difference:+.1f} points on {len(split.samples):,} selection samples"
+            f"{curve.signal.replace('_', ' ')} ({curve.way}) tells best which answers are as good, by "
+            f"{len(split.samples):,} selection samples"
         )
-        return made_now
-
-    def _passes_alone(self, scores: SelectionScores, held_out: int) -> bool:
-        decision = DecisionRule(margin=self.bench.task.margin, alpha=self.alpha)
-        rule = SelectionRule(decision=decision, held_out=held_out)
-        return assess(tried("alone", scores), on_scale_of(scores, rule)).passes
+        path_id = content_id([rule.id, [one.threshold for one in curve.points]])
+        return _with_id(msgspec.structs.replace(base, rule=rule, path_id=path_id))
 
     def _told(self, planned: Mixture, candidate: Candidate, made: Made, seen: MixtureLook) -> Mixture:
         bench, rule = self.bench, planned.rule
@@ -312,8 +299,12 @@ class Mixer:
         asked = named_upper(bench.project.config) if rule.upper is not None else None
         deferred = paid if asked is None else money.paid_upper(bench.project, asked)
         cost = money.mixture_cost(rule.way, seen.share, paid, own, deferred)
+        alone = seen.taken == len(seen.tested)
         return msgspec.structs.replace(
             planned,
+            rule=None if alone else rule.at(seen.tested[seen.taken].threshold),
+            tested=seen.tested,
+            alone=seen.alone is not None and seen.alone.verdict == "promote",
             comparison=seen.comparison,
             share=seen.share,
             share_low=seen.share_low,

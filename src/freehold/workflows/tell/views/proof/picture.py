@@ -10,7 +10,7 @@ from freehold.report.mixture_parts import shown_points
 from freehold.stats.exact import z_quantile
 from freehold.types.evaluated import Evaluation
 from freehold.types.evaluation import Comparison, VerdictOutcome
-from freehold.types.mixture import Mixture, MixturePoint
+from freehold.types.mixture import Mixture, MixturePoint, ShareStep
 from freehold.types.record import Record
 from freehold.types.report import Report
 
@@ -48,14 +48,17 @@ class CloneRange(Record, frozen=True, kw_only=True):
 
 
 class MixturePicture(Record, frozen=True, kw_only=True):
-    """The curve a mixture was chosen from, and its one look at the held-out samples."""
+    """The curve of a mixture, and the one look at the held-out samples."""
 
     mixture_id: str
     label: str
     sentence: str
     margin: float
     points: tuple[MixturePoint, ...]
-    chosen_share: float | None
+    tested: tuple[ShareStep, ...]
+    """The shares that were tested on held-out samples, in their order; those promoted are proven, all at once."""
+    alone: bool
+    """Whether the candidate alone was proven after them."""
     share: float | None
     difference: float | None
     low: float | None
@@ -158,7 +161,8 @@ def mixture_picture(mixture: Mixture) -> MixturePicture | None:
         sentence=mixture.sentence,
         margin=mixture.margin,
         points=tuple(shown_points(curve, CURVE_POINTS)),
-        chosen_share=None if curve.chosen is None else curve.points[curve.chosen].share,
+        tested=mixture.tested,
+        alone=mixture.alone,
         share=mixture.share,
         difference=None if found is None else found.difference,
         low=None if found is None else found.ci_low,
