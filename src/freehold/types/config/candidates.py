@@ -24,9 +24,6 @@ class MethodSettings(Table, frozen=True, kw_only=True):
     as they came."""
     reminder: str | None = None
     """Method `prompt`: what ends the last user message."""
-    unlabelled: Literal["traffic"] | None = None
-    """Method `encoder`: `traffic` lets it learn from messages of this task that have no answer, too, where labels have
-    few samples: captured ones, and imported rows that `[data] unlabelled` keeps."""
     stage: Literal["auto", "frozen", "contrastive", "tuned"] | None = None
     """Method `encoder`: what learns: the heads alone (`frozen`), or the encoder too; `auto` (default) by the number of
     samples."""
@@ -65,7 +62,6 @@ SETTINGS_OF: dict[str, tuple[MethodName, ...]] = {
     "k": ("examples",),
     "system": ("prompt",),
     "reminder": ("prompt",),
-    "unlabelled": ("encoder",),
     "stage": ("encoder",),
     "train": ("lora", "qlora", "full", "encoder"),
 }
