@@ -122,13 +122,6 @@ class ServeConfig(Table, frozen=True, kw_only=True):
     """Options of the engine."""
 
 
-class StoreConfig(Table, frozen=True, kw_only=True):
-    """`[store]`: another database than the SQLite file in the state folder."""
-
-    url: str | None = None
-    """SQLAlchemy URL. FREEHOLD_DATABASE_URL overrides it."""
-
-
 class ProjectConfig(Table, frozen=True, kw_only=True):
     """The whole of `freehold.toml`."""
 
@@ -149,7 +142,6 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
     rollout: RolloutConfig = RolloutConfig()
     watch: WatchConfig = WatchConfig()
     cluster: ClusterConfig = ClusterConfig()
-    store: StoreConfig = StoreConfig()
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -82,14 +82,13 @@ def test_the_same_log_gives_the_same_requests_and_fewer_are_the_first_of_more(pr
         assert few.samples[:shorter] == many.samples[:shorter]
 
 
-def test_traffic_of_other_tasks_in_the_store_counts_as_well(project, log, tmp_path):
+def test_traffic_of_other_tasks_in_the_store_counts_as_well(project, log, tmp_path, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_DATABASE_URL", project.store_url)
     everything = open_project(tmp_path / "freehold.toml")
     whole = project.config.data.files
     toml = (tmp_path / "freehold.toml").read_text()
     (tmp_path / "all").mkdir()
-    (tmp_path / "all" / "freehold.toml").write_text(
-        f'[app]\nname = "all"\n[store]\nurl = "{project.store_url}"\n'
-    )
+    (tmp_path / "all" / "freehold.toml").write_text('[app]\nname = "all"\n')
     import_file(open_project(tmp_path / "all" / "freehold.toml"), log, progress=Silent())
     log.unlink()
     assert whole and "match" in toml
