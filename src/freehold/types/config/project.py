@@ -259,10 +259,10 @@ def _check_candidates(config: ProjectConfig, candidates: tuple[CandidateConfig, 
                 ),
             )
         method = one.method or ("as_is" if one.endpoint is not None else config.train.method)
-        if method == "prompt" and one.system is None and one.reminder is None:
+        if method == "prompt" and one.system is None:
             raise ConfigError(
                 f"{where}: method prompt is asked for without a prompt",
-                hint='system = "…" stands in for the application\'s system prompt, reminder = "…" ends the question',
+                hint='system = "…" stands in for the application\'s system prompt',
             )
         unset = CandidateConfig(model=one.model)
         for key, methods in SETTINGS_OF.items():
