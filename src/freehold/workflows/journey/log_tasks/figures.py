@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from freehold.datasets.messages import message_text, response_message
-from freehold.datasets.tasks.asked import Api, AskedTask, asked_task
+from freehold.datasets.tasks import Api, AskedTask, asked_task
 from freehold.late import np
 from freehold.types.identity import question_id
 from freehold.types.trace import Usage

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold.datasets.sampling import answer_of, calls_unoffered, sample_of, with_id
-from freehold.datasets.tasks.asked import any_fits, is_selected
+from freehold.datasets.tasks import any_fits, is_selected
 from freehold.errors import ConfigError, InputError, StoreError
 from freehold.evals.retained import OtherTask
 from freehold.stats.slices import MIN_N
