@@ -23,8 +23,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 CONFIGS = {
-    "exact only": 'personal_data = "off"\nsecrets = false\nnear_duplicates = 0\nincumbent_min_score = 0',
-    "near repeats": 'personal_data = "off"\nsecrets = false\nincumbent_min_score = 0',
+    "exact only": 'personal_data = "off"\nnear_duplicates = 0',
+    "near repeats": 'personal_data = "off"',
     "patterns": 'personal_data = "patterns"',
     "library": 'personal_data = "library"',
 }

@@ -52,8 +52,8 @@ def made(folder: Path, traces: int, items: int, url: str | None) -> tuple[Projec
     store_url = url or f"sqlite:///{(folder / 'freehold.sqlite3').absolute()}"
     (folder / "freehold.toml").write_text(
         f'[app]\nname = "{ROUTE}"\n[incumbent]\nmodel = "gpt-4o-mini"\nbase_url = "http://127.0.0.1:1"\n'
-        f'[store]\nurl = "{store_url}"\n'
     )
+    os.environ["FREEHOLD_DATABASE_URL"] = store_url  # the console's process inherits it
     project = open_project(folder / "freehold.toml")
     generator = Generator(traces)
     with open_store(store_url) as store:

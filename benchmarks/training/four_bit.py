@@ -28,7 +28,7 @@ def measure(method: Method) -> dict[str, int]:
     """Bytes of the weights of the base as it is held for training by `method`."""
     values = settings.load()
     weights = to_safetensors(ensure_weights(BASE, values), values)
-    base = bases.load(weights, FinetuneConfig(method=method, precision="bf16"))
+    base = bases.load(weights, FinetuneConfig(method=method))
     embedding: Any = base.model.get_input_embeddings().weight
     kept = embedding.numel() * embedding.element_size()
     quantized = sum(1 for weight in base.model.parameters() if type(weight).__name__ == "Params4bit")

@@ -65,11 +65,6 @@ def _share(path: Path) -> None:
         path.chmod(most & ~_users_umask)
 
 
-def user_umask() -> int:
-    """The umask of the user who started this process: for programs of theirs that it runs. -1 leaves it as it is."""
-    return -1 if _users_umask is None else _users_umask
-
-
 @contextmanager
 def replacing(target: Path, *, durable: bool = False) -> Iterator[Path]:
     """A path next to `target` to write to; it takes the target's place at the end and is removed by an error.

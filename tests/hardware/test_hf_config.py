@@ -7,7 +7,7 @@ import pytest
 from freehold.catalog import models
 from freehold.errors import InputError
 from freehold.hardware.hf_config import shape_from_config
-from freehold.hardware.hf_families import FAMILIES, NEWER
+from freehold.hardware.hf_families import FAMILIES
 from freehold.hardware.tensors import parameter_count
 
 GEMMA = {
@@ -106,7 +106,12 @@ def test_what_a_config_leaves_out_is_said(tmp_path):
 def test_every_family_has_a_name_llama_cpp_knows():
     gguf = pytest.importorskip("gguf")
     names = set(gguf.MODEL_ARCH_NAMES.values())
-    assert {family.architecture for family in FAMILIES.values()} - names == NEWER
+    newer = {
+        "deepseek4",
+        "minimax-m3",
+        "muse-glimmer",
+    }  # which the llama.cpp that freehold ships with does not know
+    assert {family.architecture for family in FAMILIES.values()} - names == newer
 
 
 def test_gemma_4_has_other_heads_in_full_layers(tmp_path):

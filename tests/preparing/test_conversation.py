@@ -55,13 +55,11 @@ bodies = st.builds(
     st.fixed_dictionaries({}, optional={"max_tokens": st.integers(1, 500), "temperature": st.just(0)}),
 )
 preparations = st.builds(
-    lambda system, reminder, k, order, context: preparation(
+    lambda system, k, order, context: preparation(
         system=system,
         system_was=SYSTEM if system is not None else None,
-        reminder=reminder,
         examples=index(k=k, order=order, context_tokens=context) if k else None,
     ),
-    st.none() | texts,
     st.none() | texts,
     st.integers(0, 5),
     st.sampled_from(["nearest_first", "nearest_last"]),
@@ -101,8 +99,6 @@ def test_all_that_a_preparation_says_is_done(body, how):
     system = (
         how.system if how.system is not None else SYSTEM if body["messages"][0]["content"] == SYSTEM else None
     )
-    if how.reminder is not None:
-        assert text_of(messages[-1]).endswith(how.reminder)
     if system is not None:
         assert messages[0]["role"] in ("system", "developer") and text_of(messages[0]) == system
     assert made.examples <= (how.examples.k if how.examples is not None else 0)
@@ -156,21 +152,17 @@ def test_only_requests_it_was_made_for_are_prepared(messages, fields, why):
     assert unprepared(body, preparation(**fields)) == why
 
 
-def test_a_question_with_an_image_has_no_examples_but_may_have_a_reminder():
+def test_a_question_with_an_image_has_no_examples_but_may_have_another_system_prompt():
     parts = [{"type": "text", "text": "what is this?"}, {"type": "image_url", "image_url": {"url": "data:,"}}]
     body = {"messages": [{"role": "user", "content": parts}]}
     assert unprepared(body, preparation(examples=index())) == "not_text"
-    how = preparation(reminder="One word.")
+    how = preparation(system="One word.")
     assert unprepared(body, how) is None
-    assert prepare(body, how).body["messages"][0]["content"] == [
-        *parts,
-        {"type": "text", "text": "One word."},
-    ]
+    assert prepare(body, how).body["messages"][1]["content"] == parts
 
 
-def test_without_a_user_there_is_nothing_to_remind_of():
+def test_without_a_user_there_is_nothing_to_find_examples_by():
     body = {"messages": [{"role": "system", "content": SYSTEM}]}
-    assert unprepared(body, preparation(reminder="r")) == "no_question"
     assert unprepared(body, preparation(examples=index())) == "no_question"
     how = preparation(system="New.", system_was=SYSTEM)
     assert unprepared(body, how) is None

@@ -186,7 +186,7 @@ def test_one_sentence_has_outcome_difference_ends_margin_and_n():
     ],
 )
 def test_what_would_change_it_is_computed_from_its_figures(changed, sentence):
-    assert would_change(full(), lead(**changed))[0].sentence == sentence
+    assert would_change(lead(**changed))[0].sentence == sentence
 
 
 def test_it_holds_until_something_ends():

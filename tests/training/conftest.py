@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from freehold.training import base as bases
 from freehold.types.dataset import Dataset, Message, Sample, Split
 from freehold.types.model import Weights
 from freehold.types.record import content_id
@@ -66,6 +67,18 @@ def make_model(tokenizer, **changes):
         }
     )
     return LlamaForCausalLM(config)
+
+
+@pytest.fixture(autouse=True)
+def fp32(monkeypatch):
+    """Numbers as exact as on any machine, whatever this one multiplies fast."""
+    monkeypatch.setattr(bases, "choose_precision", lambda device: bases.Precision("fp32", "a test"))
+
+
+@pytest.fixture
+def bf16(monkeypatch, fp32):
+    """Numbers as where a machine multiplies bf16 fast."""
+    monkeypatch.setattr(bases, "choose_precision", lambda device: bases.Precision("bf16", "a test"))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from freehold.types.config import FinetuneConfig
 
 
 def trainer_for(tiny, **changes):
-    config = FinetuneConfig(**{"r": 4, "precision": "fp32", **changes})
+    config = FinetuneConfig(**{"r": 4, **changes})
     trainer = LoraTrainer(bases.load(tiny, config), config)
     torch.manual_seed(1)
     for name, (begin, end) in trainer.parameters.slices.items():

@@ -8,7 +8,7 @@ from freehold.training import loop, methods
 from freehold.training.worker import read_split
 from freehold.types.config import FinetuneConfig
 
-CONFIG = FinetuneConfig(r=4, batch_size=8, learning_rate=0.02, precision="fp32", epochs=6)
+CONFIG = FinetuneConfig(r=4, batch_size=8, learning_rate=0.02, epochs=6)
 
 
 CASES = {

@@ -21,13 +21,13 @@ from freehold.types.config import FinetuneConfig
     ],
 )
 def test_bf16_is_chosen_where_the_cpu_multiplies_it_fast(monkeypatch, capabilities, name, reason):
+    monkeypatch.undo()  # what conftest puts in the place of the machine
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
-    assert bases.choose_precision("auto", "cpu") == (name, reason)
-    assert bases.choose_precision("bf16", "cpu").reason == bases.choose_precision("fp32", "cuda").reason
+    assert bases.choose_precision("cpu") == (name, reason)
 
 
 def test_a_folder_is_loaded_frozen_with_its_template(tiny, tokenizer):
-    loaded = bases.load(tiny, FinetuneConfig(precision="fp32"))
+    loaded = bases.load(tiny, FinetuneConfig())
     assert loaded.architecture == "llama" and loaded.dtype == torch.float32
     assert not any(weight.requires_grad for weight in loaded.model.parameters())
     assert loaded.weight_bytes == sum(weight.numel() for weight in loaded.model.parameters()) * 4
@@ -37,7 +37,7 @@ def test_a_folder_is_loaded_frozen_with_its_template(tiny, tokenizer):
 
 
 def test_the_architecture_of_a_gguf_is_what_it_says(tiny, tmp_path):
-    model = bases.load(tiny, FinetuneConfig(precision="fp32")).model
+    model = bases.load(tiny, FinetuneConfig()).model
     gguf_of(model, tmp_path / "base.gguf")
     weights = msgspec.structs.replace(tiny, format="gguf", path=str(tmp_path / "base.gguf"))
     assert bases.architecture(weights, model) == "llama"

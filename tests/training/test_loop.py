@@ -20,7 +20,7 @@ class CountingTrainer:
 
     path, trained = "fake", "weights of a test"
     pack_tokens = 4096
-    like_lengths = False
+    like_lengths = keeps_best = False
     checkpoint_steps = 50
     rates = schedule.COSINE
 
@@ -100,16 +100,16 @@ def test_checkpoints_come_in_between_and_not_twice_at_the_end(tmp_path):
     assert [event.step for event in events if event.kind == "checkpoint"] == [3, 6]
 
 
-def test_patience_ends_a_run_with_the_best_weights(tmp_path):
-    config = FinetuneConfig(batch_size=4, epochs=9, learning_rate=0.1, patience=1)
-    results = [ValidationResult(0.5, 0.9), ValidationResult(0.6, 0.8)]
-    trainer = CountingTrainer(config, results)
+@pytest.mark.parametrize(("keeps_best", "left"), [(True, (2, 0.5, 0.9)), (False, (4, 0.6, 0.8))])
+def test_a_run_ends_with_its_last_weights_or_its_best(tmp_path, keeps_best, left):
+    config = FinetuneConfig(batch_size=4, epochs=2, learning_rate=0.1)
+    trainer = CountingTrainer(config, [ValidationResult(0.5, 0.9), ValidationResult(0.6, 0.8)])
+    trainer.keeps_best = keeps_best
     outcome, events = run(tmp_path, trainer, validation=SAMPLES[:2])
-    assert outcome.steps == 4 and trainer.parameters.flat.item() == 2
-    assert (outcome.validation_loss, outcome.validation_score) == (0.5, 0.9)
+    weights = trainer.parameters.flat.item()
+    assert outcome.steps == 4 and (weights, outcome.validation_loss, outcome.validation_score) == left
     first = next(e for e in events if e.kind == "eval")
     assert "90.0% of 2 validation samples right" in first.message
-    assert any("1 evaluations without a better one" in (e.message or "") for e in events)
 
 
 def test_memory_that_runs_out_in_a_step_is_warned_of_and_survived(tmp_path):
@@ -194,36 +194,24 @@ def _weighing(value):
     return SimpleNamespace(parameters=SimpleNamespace(flat=torch.nn.Parameter(torch.tensor([value]))))
 
 
-def test_the_best_weights_come_back_and_patience_ends():
-    stopping, run = loop.EarlyStopping(2), _weighing(1.0)
-    stopping.record(ValidationResult(0.5, 0.8), run)
-    run.parameters.flat.data.fill_(2.0)
-    stopping.record(ValidationResult(0.4, 0.7), run)
-    assert not stopping.is_over
-    stopping.record(ValidationResult(0.6, 0.8), run)
-    assert stopping.is_over and stopping.stale == 2
-    assert stopping.restore_best(run, ValidationResult(0.6, 0.8)) == ValidationResult(0.5, 0.8)
-    assert run.parameters.flat.item() == 1.0
+def test_the_best_weights_are_of_the_highest_score_and_then_of_the_lowest_loss():
+    best, run = loop.BestWeights(True), _weighing(1.0)
+    for score, loss in ((0.7, 0.1), (0.8, 0.5), (0.8, 0.4), (0.8, 0.6), (0.7, 0.3)):
+        run.parameters.flat.data.fill_(loss)
+        best.record(ValidationResult(loss, score), run)
+    assert best.give_back(run, ValidationResult(0.3, 0.7)) == ValidationResult(0.4, 0.8)
+    assert run.parameters.flat.item() == pytest.approx(0.4)
 
 
-def test_of_equal_scores_the_lower_loss_is_better():
-    stopping, run = loop.EarlyStopping(1), _weighing(1.0)
-    stopping.record(ValidationResult(0.5, 0.8), run)
-    stopping.record(ValidationResult(0.4, 0.8), run)
-    assert stopping.best == ValidationResult(0.4, 0.8)
-    assert not stopping.is_over
-
-
-def test_a_checkpoint_keeps_the_best_and_how_long_ago_it_was():
-    stopping, run = loop.EarlyStopping(3), _weighing(1.0)
-    stopping.record(ValidationResult(0.5, 0.8), run)
-    stopping.record(ValidationResult(0.9, 0.2), run)
-    again = loop.EarlyStopping(3)
+def test_a_checkpoint_keeps_the_best():
+    best, run = loop.BestWeights(True), _weighing(1.0)
+    best.record(ValidationResult(0.5, 0.8), run)
+    again = loop.BestWeights(True)
     position = checkpoint.Position(
-        job="j", step=2, steps=9, tokens=0, seconds=0.0, best_loss=0.5, best_score=0.8, stale_evaluations=1
+        job="j", step=2, steps=9, tokens=0, seconds=0.0, best_loss=0.5, best_score=0.8
     )
     run.parameters.flat.data.fill_(2.0)
-    again.restore(position, {**stopping.tensors(), "adapter": run.parameters.flat.detach()})
-    assert (again.best, again.stale) == (ValidationResult(0.5, 0.8), 1)
-    again.restore_best(run, None)
+    again.restore(position, {**best.tensors(), "adapter": run.parameters.flat.detach()})
+    assert again.result == ValidationResult(0.5, 0.8)
+    again.give_back(run, None)
     assert run.parameters.flat.item() == pytest.approx(1.0)

@@ -69,7 +69,7 @@ def test_a_layer_is_kept_by_its_input_alone(tiny, tokenizer):
     samples = format_samples(tokenizer, task_samples(12), max_tokens=512).samples
 
     def kept(*, again):
-        config = FinetuneConfig(r=4, precision="fp32")
+        config = FinetuneConfig(r=4)
         trainer = LoraTrainer(bases.load(tiny, config), config)
         if again:
             trainer.recompute()
@@ -104,7 +104,7 @@ def test_a_step_in_halves_has_the_same_loss_and_leaves_the_same_adapter(tiny, to
     from freehold.training.methods.lora import LoraTrainer
     from freehold.types.config import FinetuneConfig
 
-    config = FinetuneConfig(r=4, precision="fp32")
+    config = FinetuneConfig(r=4)
     samples = format_samples(tokenizer, task_samples(12), max_tokens=512).samples
     whole, halved = (LoraTrainer(bases.load(tiny, config), config) for _ in range(2))
     fails = [True]

@@ -50,8 +50,8 @@ def test_a_method_learns_and_goes_on_after_a_stop_as_if_there_had_been_none(tmp_
 
 
 @pytest.mark.parametrize("changes", CASES.values(), ids=CASES)
-def test_a_method_learns_in_bf16_too(tmp_path, job, changes):
-    outcome = Run(job, {**changes, "precision": "bf16"}, tmp_path).go()
+def test_a_method_learns_in_bf16_too(tmp_path, job, changes, bf16):
+    outcome = Run(job, changes, tmp_path).go()
     first, last = (sum(loss for _, loss in part) / 3 for part in (outcome.curve[:3], outcome.curve[-3:]))
     assert last < 0.9 * first
 
@@ -114,10 +114,10 @@ def test_the_score_is_what_greedy_decoding_would_write(tiny, samples):
     assert trainer.evaluate(answered).score == pytest.approx(7 / 9)
 
 
-def test_an_evaluation_changes_no_gradient_of_a_4_bit_base(tmp_path, tokenizer):
+def test_an_evaluation_changes_no_gradient_of_a_4_bit_base(tmp_path, tokenizer, bf16):
     pytest.importorskip("bitsandbytes")
     base = weights_at(tmp_path, make_model(tokenizer, hidden_size=64, intermediate_size=128), tokenizer)
-    config = msgspec.structs.replace(CONFIG, method="qlora", precision="bf16")
+    config = msgspec.structs.replace(CONFIG, method="qlora")
     trainer = methods.load(base, config)
     for name, weights in trainer.model.named_parameters():
         if "lora_B" in name:  # a fresh adapter's zeros would hide most of the gradient

@@ -140,14 +140,14 @@ def test_one_answer_for_all_is_said(tmp_path, tiny):
     assert "all 8 samples have the same answer" in warning
 
 
-def test_qlora_trains_on_a_small_base(tmp_path, tokenizer):
+def test_qlora_trains_on_a_small_base(tmp_path, tokenizer, bf16):
     pytest.importorskip("bitsandbytes")
     base = weights_at(
         tmp_path / "base", make_model(tokenizer, hidden_size=64, intermediate_size=128), tokenizer
     )
     trained = {}
     for method in ("lora", "qlora"):
-        changes = {"method": method, "precision": "bf16", "learning_rate": 0.05}
+        changes = {"method": method, "learning_rate": 0.05}
         run = Run(make(tmp_path / method, base), changes, tmp_path / method)
         outcome = run.go()
         assert outcome.curve[-1][1] < 0.7 * outcome.curve[0][1]

@@ -75,8 +75,7 @@ def test_what_is_foreseen_ends_with_an_error_event(tmp_path, tiny, monkeypatch):
 
 
 def test_a_few_validation_samples_give_no_figure_and_tool_calls_their_format(tmp_path, tiny, tokenizer):
-    config = msgspec.structs.replace(CONFIG, patience=2)
-    few = make(tmp_path, tiny, config=config)
+    few = make(tmp_path, tiny)
     data = write_dataset(tmp_path / "more", [*task_samples(8), sample("call")], task_samples(7))
     few = msgspec.structs.replace(few, dataset=data)
     Path(few.run_dir).mkdir(parents=True)
@@ -88,7 +87,7 @@ def test_a_few_validation_samples_give_no_figure_and_tool_calls_their_format(tmp
         tokenizer.chat_template = own
     assert (len(found.train), found.validation, found.calls) == (9, [], "tagged")
     said = [event.message for event in events]
-    assert "not validated (patience has no effect): 7 validation samples can be used, 8 are needed" in said[1]
+    assert "not validated: 7 validation samples can be used, 8 are needed" in said[1]
     assert "freehold's own format" in said[0]
     more = write_dataset(tmp_path / "enough", task_samples(8), task_samples(8))
     found = worker._format(msgspec.structs.replace(few, dataset=more), tokenizer, events.append)

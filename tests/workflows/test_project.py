@@ -83,10 +83,8 @@ def test_state_that_cannot_be_made_says_where_else(tmp_path, monkeypatch):
     assert "FREEHOLD_STATE" in caught.value.hint
 
 
-def test_the_environments_store_goes_before_the_files_before_the_state_folders(tmp_path, monkeypatch):
+def test_the_environments_store_goes_before_the_state_folders(tmp_path, monkeypatch):
     assert open_project().store_url == f"sqlite:///{tmp_path / '.freehold' / 'freehold.sqlite'}"
-    (tmp_path / "freehold.toml").write_text(FILE + '[store]\nurl = "sqlite:///mine"\n')
-    assert open_project().store_url == "sqlite:///mine"
     monkeypatch.setenv("FREEHOLD_DATABASE_URL", "sqlite:///theirs")
     assert open_project().store_url == "sqlite:///theirs"
 

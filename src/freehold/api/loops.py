@@ -8,17 +8,28 @@ import functools
 import sys
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextvars import copy_context
 from typing import Any, ParamSpec, TypeVar
 
 from freehold.progress_lines import ProgressLines
 from freehold.types.progress import Progress, Silent
 from freehold.visible import visible
-from freehold.waiting import result_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
+LOOK_EVERY_S = 0.5
+
+
+def result_of(work: Future[T]) -> T:
+    """What work in another thread comes to, waited for so that Ctrl-C is always noticed. Raises what the work raises.
+
+    A signal that comes just before a thread begins to wait for a lock does not wake it, and Python's handler runs when
+    the wait is over: without a time limit that may be never.
+    """
+    while not wait((work,), LOOK_EVERY_S).done:
+        pass
+    return work.result()
 
 
 def blocking(call: Callable[P, T]) -> Callable[P, T]:

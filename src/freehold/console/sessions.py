@@ -46,7 +46,6 @@ class Visitor(NamedTuple):
 
 
 class _Session(NamedTuple):
-    key_name: str
     key_hash: str
     until_s: float
 
@@ -73,7 +72,7 @@ class Sessions:
         if len(self._sessions) >= _MOST:
             del self._sessions[next(iter(self._sessions))]
         token = secrets.token_urlsafe(24)
-        self._sessions[_digest(token)] = _Session(found.name, found.hash, now_s + SESSION_S)
+        self._sessions[_digest(token)] = _Session(found.hash, now_s + SESSION_S)
         return token, Visitor(found.name, found.role)
 
     def visitor(self, store: Store, shown: str) -> Visitor | None:

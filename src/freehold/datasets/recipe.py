@@ -21,4 +21,3 @@ class Recipe(Record, frozen=True, kw_only=True):
     personal_data: str = "off"
     secrets: bool = False
     near_duplicates: float = 0.0
-    incumbent_min_score: float = 0.0

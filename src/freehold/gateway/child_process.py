@@ -50,7 +50,6 @@ class ChildProcess:
         self._config = config
         self._environment = dict(environment)
         self._files = tuple(files)
-        self._heartbeat = heartbeat
         self._busy_s = busy_s
         self._on_restart = on_restart
         self._hung: str | None = None

@@ -76,8 +76,6 @@ DELTA = frozenset({"qwen3_5_text", "qwen3_5_moe_text", "qwen3_next"})
 """Gated delta nets between layers of full attention."""
 CONV = frozenset({"lfm2", "lfm2_moe"})
 """Short convolutions between layers of full attention."""
-NEWER = frozenset({"deepseek4", "minimax-m3", "muse-glimmer"})
-"""Names that freehold gives: the llama.cpp that freehold ships with does not know these architectures."""
 HYBRID = DELTA | CONV | frozenset({"jamba", "nemotron_h", "granitemoehybrid", "kimi_linear"})
 """Layers with a state of fixed size between layers of attention."""
 

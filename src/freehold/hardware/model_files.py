@@ -47,11 +47,10 @@ def safetensors_bytes(folder: Path) -> int:
 
 
 class TensorFile(NamedTuple):
-    """What the header of one safetensors file says: bytes of all tensors, how many, bytes by number format."""
+    """What the header of one safetensors file says: bytes of all tensors, and how many."""
 
     bytes: int
     tensors: int
-    by_type: dict[str, int]
 
 
 def safetensors_header(file: Path) -> TensorFile:
@@ -69,17 +68,15 @@ def safetensors_header(file: Path) -> TensorFile:
     try:
         listed = json.loads(raw)
         tensors = {name: one for name, one in listed.items() if name != "__metadata__"}
-        by_type: dict[str, int] = {}
         for name, one in tensors.items():
             begin, end = one["data_offsets"]
             if not 0 <= begin <= end <= size - 8 - length:
                 raise InputError(f"tensor {name} lies outside the file", path=str(file))
-            by_type[one["dtype"]] = by_type.get(one["dtype"], 0) + end - begin
     except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
         raise InputError(
             "not a sound safetensors file: its header is not a list of tensors", path=str(file)
         ) from None
-    return TensorFile(size - 8 - int(length), len(tensors), by_type)
+    return TensorFile(size - 8 - int(length), len(tensors))
 
 
 class StoredForm(NamedTuple):

@@ -1,1 +1,1 @@
-"""Requests prepared for a model: another system prompt, a reminder, the nearest training samples as earlier turns."""
+"""Requests prepared for a model: another system prompt, the nearest training samples as earlier turns."""

@@ -1,10 +1,10 @@
 """A chat request prepared for one model. Pure: the same request, preparation and examples give the same request.
 
 Covered: the system prompt replaced, where the client's is the one it was made from; the system prompt as part of the
-first user message; a reminder at the end of the question; examples as turns before the conversation, as many as the
+first user message; examples as turns before the conversation, as many as the
 context holds. Several system or developer messages at the beginning are one system prompt, in several pieces. Content
 in parts stays in parts.
-Not covered: system messages in the middle of a conversation, which stay where they are; what a reminder or an example
+Not covered: system messages in the middle of a conversation, which stay where they are; what an example
 says. A request is prepared whole, or goes as it came: see `unprepared`.
 """
 
@@ -46,13 +46,12 @@ def unprepared(body: dict[str, Any], preparation: Preparation) -> Unprepared | N
         said = _texts(leading)
         if said is None or _plain("\n".join(said)) != _plain(preparation.system_was or ""):
             return "other_system"
-    asks = preparation.examples is not None or preparation.reminder is not None
+    if preparation.examples is None:
+        return None
     place = _last_user(messages)
-    if asks and place is None:
+    if place is None:
         return "no_question"
-    if place is not None and preparation.examples is not None and _text(messages[place]) is None:
-        return "not_text"
-    return None
+    return "not_text" if _text(messages[place]) is None else None
 
 
 def question_of(body: dict[str, Any]) -> str:
@@ -69,8 +68,6 @@ def prepare(body: dict[str, Any], preparation: Preparation, found: Sequence[Exam
     if preparation.system is not None:
         role = leading[0]["role"] if leading else "system"
         leading = [{"role": role, "content": preparation.system}] if preparation.system else []
-    if preparation.reminder is not None and (place := _last_user(asked)) is not None:
-        asked[place] = _with_text(asked[place], preparation.reminder)
     index = preparation.examples
     shown = [] if index is None else _fitting(body, [*leading, *asked], index, found)
     if index is not None and index.order == "nearest_last":
@@ -161,11 +158,3 @@ def _texts(messages: Sequence[Any]) -> list[str] | None:
 
 def _plain(text: str) -> str:
     return " ".join(text.split())
-
-
-def _with_text(message: dict[str, Any], text: str) -> dict[str, Any]:
-    """A message with text after its own, in its own form: a text, or parts."""
-    content = message.get("content")
-    if isinstance(content, list):
-        return {**message, "content": [*content, {"type": "text", "text": text}] if text else content}
-    return {**message, "content": "\n\n".join(part for part in (content, text) if part)}

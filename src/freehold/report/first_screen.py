@@ -145,7 +145,7 @@ def _dollars(low: object, high: object) -> str:
     return first if first == last else f"{first} to {last}"
 
 
-def would_change(report: Report, lead: CandidateReport | None) -> tuple[OtherWay, ...]:
+def would_change(lead: CandidateReport | None) -> tuple[OtherWay, ...]:
     """What would turn the outcome, from the figures it rests on, each with a command."""
     if lead is None:
         return ()

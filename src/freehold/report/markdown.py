@@ -28,9 +28,9 @@ def render_markdown(report: Report) -> str:
         detail = inert(tile.detail) + (f": run {code(tile.command)}" if tile.command else "")
         lines.append(f"| {tile.question} | **{inert(tile.answer)}** | {detail} {_ids(tile.records)} |")
     lines += ["", "## What would change it", ""]
-    lines += [
-        f"- {inert(one.sentence)} {code(one.command)}" for one in first_screen.would_change(report, lead)
-    ] or ["- A candidate that can be tried."]
+    lines += [f"- {inert(one.sentence)} {code(one.command)}" for one in first_screen.would_change(lead)] or [
+        "- A candidate that can be tried."
+    ]
     lines += ["", f"**Valid until** {inert(first_screen.validity(report))}", ""]
     if lead is not None:
         lines += [*_why(lead), *_risks(lead), *_lost(lead), *_slices(lead)]

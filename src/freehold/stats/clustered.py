@@ -61,7 +61,6 @@ class ClusteredLimits(NamedTuple):
     upper: float
     p_noninferiority: float
     design_effect_used: float
-    n_effective: float
     cluster_robust_lower: float
     cluster_robust_upper: float
     tango_neff_lower: float
@@ -158,7 +157,6 @@ def clustered_binary_limits(
         upper=max(mean.upper, float(high)),
         p_noninferiority=p,
         design_effect_used=effect,
-        n_effective=n,
         cluster_robust_lower=mean.lower,
         cluster_robust_upper=mean.upper,
         tango_neff_lower=float(low),

@@ -27,9 +27,8 @@ _NORMAL = NormalDist()
 
 
 class NonInferiority(NamedTuple):
-    """Score statistic at -margin, its p-value, and the exact p-value (None above the guard's largest n)."""
+    """The p-value of the score statistic at -margin, and the exact one (None above the guard's largest n)."""
 
-    z_tango: float
     p_tango: float
     p_exact_unconditional: float | None
 
@@ -263,7 +262,7 @@ def noninferiority_test(
     """Tango's non-inferiority test with the exact guard."""
     z = score(wins, losses, n, -margin)
     exact = p_promote(wins, losses, n, margin) if n <= guard_up_to_n else None
-    return NonInferiority(z, normal_cdf(-z), exact)
+    return NonInferiority(normal_cdf(-z), exact)
 
 
 @lru_cache(maxsize=1024)

@@ -92,7 +92,7 @@ class OrderSwap(NamedTuple):
 
 
 class LengthControlled(NamedTuple):
-    """Raw difference and difference at equal length with limits; `slope` is per standard deviation.
+    """Raw difference and difference at equal length with limits.
 
     Estimate and limits are None where the scores don't reach that far: the line through them leaves the scale before
     it comes to equal length.
@@ -102,7 +102,6 @@ class LengthControlled(NamedTuple):
     estimate: float | None
     lower: float | None
     upper: float | None
-    slope: float
 
 
 def order_swap(candidate_first: Sequence[Call], candidate_second: Sequence[Call]) -> OrderSwap:
@@ -142,10 +141,10 @@ def length_controlled(
     k = int(groups.max()) + 1
     if spread == 0 or k < 3:
         if k < 2:
-            return LengthControlled(raw, None, None, None, 0.0)
+            return LengthControlled(raw, None, None, None)
         se = cluster_robust_mean(groups, y, alpha=alpha).se
         lower, upper = on_scale(raw, se, t_quantile(alpha, k - 1), _WINS) or (raw, raw)
-        return LengthControlled(raw, raw, lower, upper, 0.0)
+        return LengthControlled(raw, raw, lower, upper)
     design = np.column_stack([np.ones(len(y)), ratio / spread])
     bread = np.linalg.inv(design.T @ design)
     beta = bread @ design.T @ y
@@ -156,8 +155,8 @@ def length_controlled(
     estimate, se = float(beta[0]), math.sqrt(max(float(variance), 0.0))
     limits = on_scale(estimate, se, t_quantile(alpha, k - 2), _WINS)
     if limits is None:
-        return LengthControlled(raw, None, None, None, float(beta[1]))
-    return LengthControlled(raw, estimate, *limits, float(beta[1]))
+        return LengthControlled(raw, None, None, None)
+    return LengthControlled(raw, estimate, *limits)
 
 
 def on_scale(estimate: float, se: float, t: float, scale: tuple[float, float]) -> tuple[float, float] | None:

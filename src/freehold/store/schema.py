@@ -56,7 +56,7 @@ def prepare(connection: Connection, where: str) -> None:
 
 BEGIN_AGAIN = (
     "freehold traces export, by the freehold that made it, writes its traces to a file; move the store away (or name "
-    "another: [store] url), and freehold import reads the file and your logs into a new one"
+    "another: FREEHOLD_DATABASE_URL), and freehold import reads the file and your logs into a new one"
 )
 
 

@@ -57,12 +57,10 @@ def choose_device() -> str:
     return "cpu"
 
 
-def choose_precision(wanted: str, device: str) -> Precision:
+def choose_precision(device: str) -> Precision:
     """bf16 where the machine multiplies it at least as fast as fp32, else fp32."""
     import torch
 
-    if wanted in ("bf16", "fp32"):
-        return Precision(wanted, "asked for")
     if device == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
         return (
@@ -87,8 +85,8 @@ def load_tokenizer(weights: Weights) -> Any:
     return tokenizer
 
 
-def load(weights: Weights, config: FinetuneConfig) -> Base:
-    """Load weights frozen, in the precision that is trained in.
+def load(weights: Weights, config: FinetuneConfig, *, exact: bool = False) -> Base:
+    """Load weights frozen, in float32 where `exact`, else in the precision that is trained in.
 
     A GGUF is dequantized tensor by tensor by transformers, so training sees the numbers that llama.cpp
     computes with. Raises `WeightsError` when the files are missing or of a kind that can't be read.
@@ -99,8 +97,8 @@ def load(weights: Weights, config: FinetuneConfig) -> Base:
     from freehold.training.compute import attention
 
     device = choose_device()
-    precision = choose_precision(config.precision, device)
-    dtype = torch.bfloat16 if precision.name == "bf16" else torch.float32
+    half = not exact and choose_precision(device).name == "bf16"
+    dtype = torch.bfloat16 if half else torch.float32
     with parsed_once(), _reading(weights) as (folder, arguments):
         extra: dict[str, Any] = {}
         if "gguf_file" in arguments:

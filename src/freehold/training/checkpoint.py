@@ -25,7 +25,7 @@ FILE = "checkpoint.safetensors"
 class Position(Record, frozen=True, kw_only=True):
     """How far a run is. `steps` is the planned total; `curve` holds (step, training loss).
 
-    `best_loss` and `best_score` are of the evaluation whose adapter is kept (with a patience).
+    `best_loss` and `best_score` are of the evaluation whose adapter is kept (see `Trainer.keeps_best`).
     """
 
     job: str
@@ -36,7 +36,6 @@ class Position(Record, frozen=True, kw_only=True):
     curve: tuple[tuple[int, float], ...] = ()
     best_loss: float | None = None
     best_score: float | None = None
-    stale_evaluations: int = 0
 
 
 class State(NamedTuple):

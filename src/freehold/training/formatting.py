@@ -23,7 +23,6 @@ from typing import Any, NamedTuple, Protocol
 from freehold.errors import TrainingError
 from freehold.training.templates.round_trip import (
     LOSES_CALLS,
-    LOSES_TEXT,
     lost_from_answer,
     lost_from_prompt,
 )
@@ -60,26 +59,12 @@ class Encoded(NamedTuple):
 
 
 class RejectedSample(Record, frozen=True, kw_only=True):
-    """A sample that is not trained on, and why. `code` is one of `REJECT_CODES`."""
+    """A sample that is not trained on, and why. `code` is the reason in a word that stays."""
 
     sample_id: str
     code: str
     reason: str
 
-
-REJECT_CODES = (
-    "no_target",
-    "disliked",
-    "nothing_to_learn",
-    "empty_assistant",
-    "roles_out_of_order",
-    "not_text",
-    "broken_tool_call",
-    "template",
-    LOSES_CALLS,
-    LOSES_TEXT,
-    "over_long",
-)
 
 TRIED_SAMPLES = 256
 """Samples with tools that are tried before a format is chosen."""

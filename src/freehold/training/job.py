@@ -79,7 +79,7 @@ class Job(Record, frozen=True, kw_only=True):
 def job_id(config: FinetuneConfig, dataset: Dataset, base: Weights) -> str:
     """Content id of what decides the result; threads, memory and places do not."""
     decisive = msgspec.to_builtins(config)
-    for name in ("probe", "probe_tasks", "probe_logs", "retain"):
+    for name in ("probe", "probe_logs", "retain"):
         del decisive[name]
     return content_id([_FORMAT, decisive, dataset.id, base.sha256, base.model_id, base.chat_template])
 

@@ -94,7 +94,7 @@ class _TrainingRun:
         self.steps_per_epoch = schedule.steps_per_epoch(len(samples), self._config.batch_size)
         self._tokens, self._seconds_before = 0, 0.0
         self._curve: list[tuple[int, float]] = []
-        self._stopping = EarlyStopping(self._config.patience)
+        self._best = BestWeights(trainer.keeps_best)
         self._validated: ValidationResult | None = None
         state = checkpoint.load(folder, job)
         if state is not None:
@@ -106,7 +106,7 @@ class _TrainingRun:
     def _restore(self, state: checkpoint.State) -> None:
         position = state.position
         self._trainer.restore(state.tensors)
-        self._stopping.restore(position, state.tensors)
+        self._best.restore(position, state.tensors)
         self.step, self.steps, self._tokens = position.step, position.steps, position.tokens
         self._seconds_before, self._curve = position.seconds, list(position.curve)
 
@@ -198,7 +198,7 @@ class _TrainingRun:
         self.steps = int(steps)
 
     def validate(self) -> None:
-        """Answer the validation split; end the run when it has not become better for long enough."""
+        """Answer the validation split."""
         shard = group.shard(self._validation)
         began = time.monotonic()
         result = memory.retry_smaller(self._trainer, self._trainer.evaluate, shard, self._warn)
@@ -216,16 +216,13 @@ class _TrainingRun:
                 message=f"{result.score:.1%} of {len(self._validation)} validation samples right, loss",
             )
         )
-        self._stopping.record(result, self._trainer)
-        if self._stopping.is_over and self.step < self.steps:
-            self._warn(f"{self._stopping.stale} evaluations without a better one: stopping early")
-            self.steps = self.step
+        self._best.record(result, self._trainer)
 
     def save_checkpoint(self) -> None:
         """Write down everything a later process needs to go on from here."""
         if group.rank():  # All workers hold the same; the first one writes it down.
             return
-        best = self._stopping.best
+        best = self._best.result
         checkpoint.save(
             self._folder,
             checkpoint.Position(
@@ -237,17 +234,16 @@ class _TrainingRun:
                 curve=tuple(self._curve),
                 best_loss=None if best is None else best.loss,
                 best_score=None if best is None else best.score,
-                stale_evaluations=self._stopping.stale,
             ),
-            self._trainer.tensors() | self._stopping.tensors(),
+            self._trainer.tensors() | self._best.tensors(),
         )
         self._emit(TrainingEvent(kind="checkpoint", step=self.step, steps=self.steps, tokens=self._tokens))
 
     def outcome(self) -> Outcome:
-        """What the finished run knows; the trainer is left with its best weights. Raises `TrainingError`."""
+        """What the finished run knows; a trainer that `keeps_best` is left with that. Raises `TrainingError`."""
         if not self._curve:
             raise TrainingError("the run made no step")
-        validated = self._stopping.restore_best(self._trainer, self._validated)
+        validated = self._best.give_back(self._trainer, self._validated)
         tail = [loss for _, loss in self._curve[-max(1, min(10, self.steps_per_epoch)) :]]
         return Outcome(
             steps=self.step,
@@ -307,39 +303,29 @@ def affordable_steps(
     )
 
 
-class EarlyStopping:
-    """Remembers the best weights when a patience is set; without one it does nothing.
+class BestWeights:
+    """Remembers the weights of the best evaluation, where they are kept: of a higher score, or of the same with a lower
+    loss."""
 
-    `stale` counts the evaluations since `best`.
-    """
-
-    def __init__(self, patience: int | None) -> None:
-        self.patience = patience
-        self.best: ValidationResult | None = None
-        self.stale = 0
+    def __init__(self, kept: bool) -> None:
+        self._kept = kept
+        self.result: ValidationResult | None = None
         self._weights: torch.Tensor | None = None
 
-    @property
-    def is_over(self) -> bool:
-        """Whether `patience` evaluations in a row were no better."""
-        return self.patience is not None and self.stale >= self.patience
-
     def record(self, result: ValidationResult, trainer: Trainer) -> None:
-        """Take an evaluation into account: a higher score, or the same with a lower loss, is better."""
-        if self.patience is None:
-            return
-        if self.best is None or (result.score, -result.loss) > (self.best.score, -self.best.loss):
-            self.best, self.stale = result, 0
+        """Take an evaluation into account."""
+        if self._kept and (
+            self.result is None or (result.score, -result.loss) > (self.result.score, -self.result.loss)
+        ):
+            self.result = result
             self._weights = trainer.parameters.flat.detach().clone()
-        else:
-            self.stale += 1
 
-    def restore_best(self, trainer: Trainer, last: ValidationResult | None) -> ValidationResult | None:
+    def give_back(self, trainer: Trainer, last: ValidationResult | None) -> ValidationResult | None:
         """Give the trainer its best weights back, where there are any; returns the result of those it ends with."""
         if self._weights is None:
             return last
         trainer.parameters.flat.data.copy_(self._weights)
-        return self.best
+        return self.result
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """State for a checkpoint."""
@@ -347,7 +333,6 @@ class EarlyStopping:
 
     def restore(self, position: checkpoint.Position, tensors: dict[str, torch.Tensor]) -> None:
         """Go back to a checkpoint's state."""
-        self.stale = position.stale_evaluations
         if "best" in tensors and position.best_loss is not None:
-            self.best = ValidationResult(position.best_loss, position.best_score or 0.0)
+            self.result = ValidationResult(position.best_loss, position.best_score or 0.0)
             self._weights = tensors["best"].to(tensors["adapter"].device)

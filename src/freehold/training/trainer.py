@@ -50,6 +50,8 @@ class Trainer(ABC):
     """Of AdamW; 0 is what transformers and TRL take unless told otherwise."""
     checkpoint_steps = 50
     """Steps between checkpoints that a killed run goes on from."""
+    keeps_best = False
+    """Whether the weights of the best evaluation are what is left of a run, in place of the last."""
     pack_tokens = PACK_TOKENS
     """Bounds what is computed at once; lowered where memory runs out. The gradient stays the same."""
 

@@ -160,7 +160,7 @@ def run_job(job: jobs.Job, emit: Callable[[TrainingEvent], None], stop: Callable
         outcome,
         peak_memory_bytes=peak_memory(),
         metadata={
-            "precision": bases.choose_precision(config.precision, base.device)._asdict(),
+            "precision": bases.choose_precision(base.device)._asdict(),
             "device": base.device,
             "threads": torch.get_num_threads(),
             "layers": trainer.path,
@@ -245,11 +245,10 @@ def _format(job: jobs.Job, tokenizer: Any, emit: Callable[[TrainingEvent], None]
     judged = validation.samples[:_VALIDATION_LIMIT]
     if len(judged) < options.FEWEST_VALIDATION:
         # One answer more or less would be an eighth of all and more: no figure is better than that one.
-        waits = " (patience has no effect)" if job.config.patience is not None else ""
         emit(
             TrainingEvent(
                 kind="warning",
-                message=f"not validated{waits}: {len(judged)} validation samples can be used, "
+                message=f"not validated: {len(judged)} validation samples can be used, "
                 f"{options.FEWEST_VALIDATION} are needed; raise [data] validation, then freehold dataset build",
             )
         )

@@ -53,8 +53,6 @@ class Preparation(StoredRecord, frozen=True, kw_only=True):
     made for requests without one where `system` is set, else for all."""
     system: str | None = None
     """What stands in its place. None: as the application sent it."""
-    reminder: str | None = None
-    """Ends the last user message."""
     examples: ExampleIndex | None = None
     made_from: tuple[str, ...] = ()
 

@@ -49,11 +49,6 @@ def evidence_ages(
     )
 
 
-def stale_evidence(ages: tuple[EvidenceAge, ...]) -> tuple[EvidenceAge, ...]:
-    """Those that no longer hold."""
-    return tuple(one for one in ages if one.stale)
-
-
 def _gates(verdict: Verdict) -> list[tuple[EvidenceGate, str]]:
     """The gates that were measured, each with the record it rests on."""
     quality = verdict.mixture_id or (verdict.made_from[0] if verdict.made_from else verdict.id)

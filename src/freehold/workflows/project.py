@@ -49,21 +49,17 @@ class Project:
 
     @property
     def store_url(self) -> str:
-        """SQLAlchemy URL of the store: environment first, then `[store]`, then SQLite in the state folder."""
+        """SQLAlchemy URL of the store: FREEHOLD_DATABASE_URL, else SQLite in the state folder."""
         from freehold.store.urls import file_url  # late: the command line needs this module before any store
 
-        return (
-            self.settings.database_url
-            or self.config.store.url
-            or file_url((self.state / "freehold.sqlite").absolute())
-        )
+        return self.settings.database_url or file_url((self.state / "freehold.sqlite").absolute())
 
     @property
     def reading_url(self) -> str:
         """`store_url`, for a command that only reads: an empty store in memory where there is none, so that a question
         leaves no folder behind."""
         folder = self.settings.state or self.root / ".freehold"
-        own = self.settings.database_url or self.config.store.url
+        own = self.settings.database_url is not None
         return self.store_url if own or (folder / "freehold.sqlite").exists() else "sqlite://"
 
     @property

@@ -34,10 +34,14 @@ def test_check_of_a_project_without_a_store(refused, project):
     refused("store", "check", message="there is no store at", hint="freehold import")
 
 
-def test_backup_and_restore_bring_a_store_back(freehold, refused, store, project):
+def _backed_up(freehold):
     ran = freehold("store", "backup", "--json")
-    assert ran.code == 0
-    file = ran.json["file"]
+    assert ran.code == 0, (ran.out, ran.err)
+    return ran.json["file"]
+
+
+def test_backup_and_restore_bring_a_store_back(freehold, refused, store, project):
+    file = _backed_up(freehold)
     assert "/.freehold/backups/store-" in file
     assert stat.S_IMODE((store.parent / "backups").stat().st_mode) == 0o700
     refused("store", "backup", file, message="exists")
@@ -52,7 +56,7 @@ def test_backup_and_restore_bring_a_store_back(freehold, refused, store, project
 
 
 def test_restore_asks_first_and_changes_nothing_without_an_answer(freehold, store, monkeypatch):
-    file = freehold("store", "backup", "--json").json["file"]
+    file = _backed_up(freehold)
     before = store.stat().st_ino
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     ran = freehold("store", "restore", file)
@@ -63,7 +67,7 @@ def test_an_older_copy_does_not_bring_a_revoked_key_back(freehold, refused, proj
     """No gateway runs in between, which would have seen the change, and the file beside the store is not up to date."""
     freehold("keys", "add", "app")
     kept = project / ".freehold" / "keys.json"
-    backup = freehold("store", "backup", "--json").json["file"]
+    backup = _backed_up(freehold)
     before = kept.read_bytes()
     freehold("keys", "revoke", "app")
     assert kept.read_bytes() != before, "a change is known at once"

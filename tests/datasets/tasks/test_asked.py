@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 from msgspec import structs
 
-from freehold.datasets.tasks.asked import (
+from freehold.datasets.tasks import (
     HEAD_CHARACTERS,
     TAIL_CHARACTERS,
     asked_task,

@@ -5,8 +5,8 @@ import pytest
 from benchmarks.mixed_log import complaint, mixed_log
 from tests.datasets.agent_log import agent_log
 
-from freehold.datasets.tasks.asked import ANY_TOOLS, asked_task, fits
-from freehold.datasets.tasks.grouping import MOST_SHAPES, Grouper
+from freehold.datasets.tasks import ANY_TOOLS, MOST_SHAPES, Grouper, asked_task, fits
+from freehold.workflows.journey.log_tasks.ranking import skeleton
 
 
 def grouped(requests):
@@ -73,7 +73,7 @@ def test_what_no_template_fits_is_a_group_of_its_own():
     }
     grouper, _, numbers = grouped([*requests, odd])
     assert Counter(numbers) == {0: 20, 1: 1}
-    assert grouper.groups[1].skeleton() == ""
+    assert skeleton(grouper.groups[1]) == ""
 
 
 def test_a_slot_is_shown_as_one_and_an_edited_prompt_is_the_same():
@@ -84,4 +84,4 @@ def test_a_slot_is_shown_as_one_and_an_edited_prompt_is_the_same():
         for one in said * 6
     )
     assert set(numbers) == {0}
-    assert grouper.groups[0].skeleton() == "Sort the mail of{…}into one of our queues."
+    assert skeleton(grouper.groups[0]) == "Sort the mail of{…}into one of our queues."

@@ -96,20 +96,18 @@ def test_an_answer_is_found_again_only_by_the_same_request_to_the_same_model(ser
 
 
 def test_a_prepared_model_is_asked_as_it_is_served_and_the_notes_say_so():
-    how = Preparation.of(
-        base_model="base", dataset_id="d", system_was="Old.", system="New.", reminder="One word."
-    )
+    how = Preparation.of(base_model="base", dataset_id="d", system_was="Old.", system="New.")
     served = msgspec.structs.replace(SERVED, preparation=how)
     said = [
         Sample(id=text, messages=(Message(role="system", content=text), Message(role="user", content="?")))
         for text in ("Old.", "Old. ", "Another.")
     ]
     assert [one["content"] for one in chat_request(said[0], served, TASK)["messages"]] == [
-        "New.", "?\n\nOne word.",
+        "New.", "?",
     ]  # fmt: skip
     assert preparation_notes(said, SERVED) == []
     first, second = preparation_notes(said, served)
-    assert "a system prompt of its own, a reminder in 2 of 3 requests" in first and how.id[:12] in first
+    assert "a system prompt of its own in 2 of 3 requests" in first and how.id[:12] in first
     assert second.startswith(
         "1 requests went to the candidate as they were recorded: the system prompt is another"
     )

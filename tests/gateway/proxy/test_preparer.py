@@ -41,7 +41,7 @@ SENT = [
     {"role": "assistant", "content": "late"},
     {"role": "user", "content": "Wo ist mein Koffer?"},
     {"role": "assistant", "content": "luggage"},
-    {"role": "user", "content": "Wo ist mein Paket?\n\nOnly the word."},
+    {"role": "user", "content": "Wo ist mein Paket?"},
 ]
 
 
@@ -53,7 +53,6 @@ def preparation(folder, **fields):
         dataset_id="d",
         system_was=SYSTEM,
         system=SENT[0]["content"],
-        reminder="Only the word.",
         examples=msgspec.structs.replace(index, **fields),
     )
 

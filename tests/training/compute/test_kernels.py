@@ -80,10 +80,11 @@ def test_not_a_number_stays_not_a_number(where):
         assert elementwise.cross_entropy_(x, torch.tensor([1, 2]))[0].isnan().tolist() == [False, True]
 
 
-def test_a_step_has_the_same_loss_and_gradient(tiny, tokenizer, both_ways):
+def test_a_step_has_the_same_loss_and_gradient(tiny, tokenizer, both_ways, request):
     samples = format_samples(tokenizer, task_samples(9), max_tokens=512).samples
-    trainer = trainer_for(tiny, precision="bf16")
     exact = trainer_for(tiny)
+    request.getfixturevalue("bf16")
+    trainer = trainer_for(tiny)
 
     def gradient(trainer=trainer):
         trainer._fused.refresh()

@@ -16,7 +16,7 @@ def adapter_on(weights, folder, **options):
     logits of the base with it, and its PEFT model."""
     import peft
 
-    config = FinetuneConfig(r=4, precision="fp32")
+    config = FinetuneConfig(r=4)
     base = bases.load(weights, config)
     made = adapter_config(base, config)
     for name, value in options.items():

@@ -15,7 +15,7 @@ from freehold.types.config import FinetuneConfig
 
 @pytest.fixture
 def trainer(tiny):
-    config = FinetuneConfig(r=4, precision="fp32")
+    config = FinetuneConfig(r=4)
     trainer = LoraTrainer(bases.load(tiny, config), config)
     torch.manual_seed(1)
     trainer.parameters.flat.data.normal_()

@@ -11,7 +11,7 @@ from freehold.training import base as bases
 from freehold.training.output import export
 from freehold.types.config import FinetuneConfig
 
-CONFIG = FinetuneConfig(method="full", precision="fp32", learning_rate=0.01, epochs=1)
+CONFIG = FinetuneConfig(method="full", learning_rate=0.01, epochs=1)
 
 
 def trained(tmp_path, weights):

@@ -19,8 +19,8 @@ def test_left_out_they_are_freeholds_to_propose():
 
 
 def test_a_table_each_says_model_method_and_what_the_method_reads():
-    made = one('method = "examples"\nk = 4\nname = "four"')
-    assert made == CandidateConfig(model="org/a", method="examples", k=4, name="four")
+    made = one('method = "encoder"\nstage = "frozen"\nname = "quick"')
+    assert made == CandidateConfig(model="org/a", method="encoder", stage="frozen", name="quick")
     assert one('method = "prompt"\nsystem = "One word."').system == "One word."
     assert one('endpoint = "house"', more=HOUSE).endpoint == "house"
     assert one("train = { r = 8 }").train == {"r": 8}
@@ -31,13 +31,13 @@ def test_a_table_each_says_model_method_and_what_the_method_reads():
     [
         ('methd = "lora"', "unknown key candidates.methd", "did you mean method?"),
         ('method = "lorra"', "candidates[0].method: Invalid enum value 'lorra'", None),
-        ("k = 0", "candidates[0].k is 0, expected", None),
-        ('method = "lora"\nk = 4', "k is not read by method lora", "it is of method examples"),
+        ('stage = "late"', "candidates[0].stage: Invalid enum value 'late'", None),
+        ('method = "lora"\nstage = "auto"', "stage is not read by method lora", "it is of method encoder"),
         ('method = "as_is"\ntrain = { r = 8 }', "train is not read by method as_is", None),
         ("train = { rr = 8 }", "candidate org/a: train: unknown key rr", "did you mean r?"),
         ("train = { epochs = -1 }", "candidate org/a: train: epochs is -1", None),
         ('endpoint = "hose"', "endpoint 'hose' is not one of [[endpoints]]", "did you mean house?"),
-        ('method = "prompt"', "method prompt is asked for without a prompt", "reminder = "),
+        ('method = "prompt"', "method prompt is asked for without a prompt", "system = "),
         ('[[candidates]]\nmodel = "org/a"', "stands there twice with method lora", "rank 16"),
     ],
 )

@@ -182,7 +182,7 @@ def test_an_endpoint_or_a_candidate_is_found(upper, more, meant):
         ("org/small", (SMALL, LARGE), "runs on this machine"),
         ("house", (SMALL, LARGE + 'name = "house"\n'), "names one of .* and a candidate"),
         ("big", (LARGE + 'name = "a"\n', LARGE + 'name = "b"\n'), "stands for 2 candidates"),
-        ("big", (SMALL, LARGE + 'method = "prompt"\nreminder = "x"\n'), "method prompt: the gateway asks"),
+        ("big", (SMALL, LARGE + 'method = "prompt"\nsystem = "x"\n'), "method prompt: the gateway asks"),
         ("big", (LARGE,), "is the only candidate"),
         ("big", (), "not one of"),
     ],

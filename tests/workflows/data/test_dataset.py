@@ -74,7 +74,7 @@ def test_training_on_the_test_set_is_noticed(tmp_path):
 def test_everything_off_changes_nothing_but_exact_repeats(tmp_path):
     project = project_of(
         tmp_path,
-        TOML.replace('"patterns"', '"off"\nnear_duplicates = 0\nincumbent_min_score = 0'),
+        TOML.replace('"patterns"', '"off"\nnear_duplicates = 0'),
     )
     fill(
         project,

@@ -24,6 +24,8 @@ def project(tmp_path, monkeypatch):
 def test_copies_lie_in_a_private_folder_with_their_time_in_the_name(project):
     made = make_backup(project, None, who="ada", at=AT, progress=Silent())
     assert made.file.endswith("/.freehold/backups/store-20260301-120005.sqlite")
+    again = make_backup(project, None, who="ada", at=AT, progress=Silent())
+    assert again.file.endswith("/.freehold/backups/store-20260301-120005-2.sqlite"), "of the same second"
     assert stat.S_IMODE((project.state / "backups").stat().st_mode) == 0o700
 
 

@@ -130,7 +130,7 @@ def test_without_training_samples_what_learns_is_refused(tmp_path):
     [
         (ONE.format("examples"), "bm25s", "examples"),
         (ONE.format("encoder") + ONE.format("examples"), None, None),
-        (ONE.format("prompt") + 'reminder = "One word."\n', None, None),
+        (ONE.format("prompt") + 'system = "One word."\n', None, None),
     ],
 )
 def test_an_extra_that_a_method_lacks_is_told_before_anything_is_fetched(

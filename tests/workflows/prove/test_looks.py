@@ -140,13 +140,13 @@ def test_a_mixture_on_answers_that_were_scored_alone_first_is_no_further_look(st
     assert (other.number, other.may_promote) == (2, False)
 
 
-def test_a_look_of_another_project_that_shares_the_store_counts(tmp_path):
+def test_a_look_of_another_project_that_shares_the_store_counts(tmp_path, monkeypatch):
     """Two folders, one database: the second project's first evaluation of the same questions is a second look."""
-    url = f"sqlite:///{tmp_path}/shared.sqlite3"
+    monkeypatch.setenv("FREEHOLD_DATABASE_URL", f"sqlite:///{tmp_path}/shared.sqlite3")
     seen = []
     for name in ("shop", "bank"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "freehold.toml").write_text(f'[app]\nname = "{name}"\n[store]\nurl = "{url}"\n')
+        (tmp_path / name / "freehold.toml").write_text(f'[app]\nname = "{name}"\n')
         project = open_project(tmp_path / name / "freehold.toml")
         held_out = [asked(i, system=name) for i in range(200)]
         with open_store(project.store_url) as shared:

@@ -129,10 +129,10 @@ def ask(url, text):
 
 
 def prepared(folder):
-    """Echo, asked with one example and a reminder, which it repeats."""
+    """Echo, asked with one example and another system prompt."""
     written = write_index([Example(id="s", question="one two three", answer="four")], folder)
     index = ExampleIndex(path=written.path, sha256=written.sha256, samples=1, k=1)
-    made = Preparation.of(base_model="echo", dataset_id="d", reminder="One word.", examples=index)
+    made = Preparation.of(base_model="echo", dataset_id="d", system="One word.", examples=index)
     return echo(preparation=made)
 
 
@@ -142,13 +142,13 @@ def test_a_model_is_asked_as_its_plan_prepares_it(tmp_path, others):
     seen = []
 
     def use(at):
-        bare = 3 + 1 + 4  # a frame; "hi"; a space, "One word."
+        bare = 3 + 1 + 3 + 4  # two frames; "hi"; "One word."
         answer = ask(at.url, "hi")
         seen.append((answer["choices"][0]["message"]["content"], answer["usage"]["prompt_tokens"] > bare + 4))
 
     plans = [prepared(tmp_path / "examples"), *(echo(f"other{n}") for n in range(others))]
     hold_while(use, plans, tmp_path / "logs")
-    assert seen == [("hi\n\nOne word.", True)]
+    assert seen == [("hi", True)]
 
 
 def test_a_plan_without_its_examples_does_not_start(tmp_path):

@@ -61,8 +61,8 @@ def test_a_backup_is_advised_for_a_store_that_is_damaged_and_not_for_one_that_is
     commands = [one.command for one in journey_of_project(project, at=AT).next.others]
     assert "freehold store restore FILE" in commands
     pytest.importorskip("psycopg")
-    settings = msgspec.structs.replace(project.config.store, url="postgresql://freehold@127.0.0.1:1/none")
-    away = dataclasses.replace(project, config=msgspec.structs.replace(project.config, store=settings))
+    settings = dataclasses.replace(project.settings, database_url="postgresql://freehold@127.0.0.1:1/none")
+    away = dataclasses.replace(project, settings=settings)
     state = journey_of_project(away, at=AT)
     assert state.stage == "broken" and not state.next.others
 

@@ -198,9 +198,6 @@ def test_share_and_budget_bound_what_is_asked(mixed, store, incumbent):
     none = with_defer(mixed, DeferConfig(recheck_share=0.0))
     made = watch.check(none, store, "support", at=mixed_week(store, 3))
     assert made.planned == 0 and made.exit_code == 3 and "recheck_share is 0" in made.notes[0]
-    stated = msgspec.structs.replace(mixed.config.watch, requests=7)
-    at = mixed_week(store, 4)
-    assert watch.check(mixed, store, "support", at=at, config=stated).planned == 7
 
 
 def test_without_an_incumbent_or_a_record_what_is_left_is_watched(mixed, store, incumbent):

@@ -18,28 +18,27 @@ def recent(store):
     return store.latest_traces(100, since=PROMOTED, complete_only=False)
 
 
-def configured(project, **changes):
-    return msgspec.structs.replace(project.config.watch, **changes)
+def planned(project, store, recent, *, budget_usd=Decimal(1), seed="a"):
+    return plan_check(project, store, recent, 20, budget_usd=budget_usd, seed=seed)
 
 
 def test_requests_are_chosen_by_the_seed_alone(project, store, recent):
-    config = project.config.watch
-    plan = plan_check(project, store, recent, config, seed="a")
-    assert plan == plan_check(project, store, list(reversed(recent)), config, seed="a")
-    assert plan.samples != plan_check(project, store, recent, config, seed="b").samples
+    plan = planned(project, store, recent)
+    assert plan == planned(project, store, list(reversed(recent)))
+    assert plan.samples != planned(project, store, recent, seed="b").samples
     assert (plan.against, len(plan.samples), plan.known) == ("live", 20, ["refund"] * 20)
     assert plan.notes == () and plan.estimated_usd == Decimal("0.06")
 
 
 def test_a_failed_or_cut_request_is_not_asked_again(project, store, recent):
     cut = [msgspec.structs.replace(trace, completeness="cut") for trace in recent[:30]]
-    plan = plan_check(project, store, [*cut, *recent[30:]], project.config.watch, seed="a")
+    plan = planned(project, store, [*cut, *recent[30:]])
     assert len(plan.samples) == len(recent) - 30
     assert f"{len(plan.samples)} users asked in this period, 20 were wanted" in plan.notes
 
 
 def test_a_budget_for_nothing_asks_nothing(project, store, recent):
-    plan = plan_check(project, store, recent, configured(project, budget_usd=Decimal(0)), seed="a")
+    plan = planned(project, store, recent, budget_usd=Decimal(0))
     assert plan.samples == [] and "enough for 0 of 20" in plan.notes[0]
 
 
@@ -55,10 +54,9 @@ def test_frozen_answers_are_compared_with_the_candidates(project, store, tmp_pat
     alone = type(project)(
         project.root, msgspec.structs.replace(project.config, incumbent=gone), project.settings, None
     )
-    config = configured(project, requests=20)
     with pytest.raises(UsageError, match="no answers of the incumbent are frozen"):
-        plan_check(alone, store, [], config, seed="a")
+        planned(alone, store, [])
     answers = [FrozenAnswers(sample_id=f"s{n:04}", answers=("yes",)) for n in range(25)]
     write_frozen(frozen_file(project, dataset.id), answers)
-    plan = plan_check(alone, store, [], config, seed="a")
+    plan = planned(alone, store, [])
     assert (plan.against, plan.estimated_usd, plan.known) == ("frozen", None, ["yes"] * 20)

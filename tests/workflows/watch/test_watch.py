@@ -58,8 +58,9 @@ def test_a_candidate_that_got_worse_alarms_and_traffic_goes_back(project, store,
     assert [one.alarm for one in watch.history(store, "support")][-1] is True
 
 
-def test_on_alarm_shadow_lets_the_incumbent_answer(project, store):
-    config = msgspec.structs.replace(project.config.watch, on_alarm="shadow", requests=40)
+def test_on_alarm_shadow_lets_the_incumbent_answer(project, store, monkeypatch):
+    monkeypatch.setattr(watch, "REQUESTS", 40)
+    config = msgspec.structs.replace(project.config.watch, on_alarm="shadow")
     for number in range(1, 4):
         made = watch.check(project, store, "support", at=week(store, number, answer="x"), config=config)
         if made.alarm:

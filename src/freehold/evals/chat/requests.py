@@ -107,7 +107,6 @@ def preparation_notes(samples: Sequence[Sample], served: ServedModel) -> list[st
     done = [
         *(["a system prompt of its own"] if how.system is not None else []),
         *([f"{how.examples.k} of {how.examples.samples:,} examples"] if how.examples is not None else []),
-        *(["a reminder"] if how.reminder is not None else []),
     ]
     prepared = whys.pop(None, 0)
     notes = [

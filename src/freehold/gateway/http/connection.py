@@ -164,10 +164,6 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.abort()
 
-    def peer(self) -> str:
-        name = None if self._transport is None else self._transport.get_extra_info("peername")
-        return str(name[0]) if isinstance(name, tuple) and name else "unknown"
-
     def connection_lost(self, error: Exception | None) -> None:
         self.server.connections.discard(self)
         for request in self._pipelined:

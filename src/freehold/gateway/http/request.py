@@ -75,9 +75,6 @@ class ClientTransport(Protocol):
     def has_next(self) -> bool:
         """Whether the client has sent another request ahead."""
 
-    def peer(self) -> str:
-        """The address of the client."""
-
     @property
     def server(self) -> ServerState:
         """What it shares with the others."""
@@ -133,10 +130,6 @@ class Request(msgspec.Struct, eq=False):
     _waiter: asyncio.Future[None] | None = None
     _chunked: bool = False
     _bytes_left: int | None = None
-
-    def peer(self) -> str:
-        """The client's address, as the connection has it: that of a proxy where one stands in between."""
-        return self.transport.peer()
 
     def header(self, name: str) -> str | None:
         """The first value of a header."""

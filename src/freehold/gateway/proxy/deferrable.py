@@ -14,7 +14,7 @@ from typing import Any, cast
 import msgspec
 
 from freehold.deferring.request_text import request_text
-from freehold.deferring.signals import AnswerSignals, asks_with
+from freehold.deferring.signals import AnswerSignals
 from freehold.gateway.messages import ApiKind
 from freehold.gateway.proxy import structured_output
 from freehold.types.deferral import DeferralWay, SignalName
@@ -136,11 +136,6 @@ def meets(
         bool(condition) and all(holds(name, wanted) for name, wanted in condition.items())
         for condition in conditions
     )
-
-
-def logprob_fields(endpoint: Endpoint) -> dict[str, Any]:
-    """The fields of a chat request with which an endpoint's answer tells how sure it is."""
-    return asks_with(endpoint.engine_kind)
 
 
 def read_answer(how: ReadAnswer, data: bytes) -> tuple[AnswerSignal, list[bytes]]:

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from freehold.bounded.pool import BoundedPool, OutOfBoundsError
+from freehold.deferring.signals import asks_with
 from freehold.gateway.http.request import no_room
 from freehold.gateway.messages import ApiKind
 from freehold.gateway.proxy import structured_output
 from freehold.gateway.proxy.deferrable import (
     ReadAnswer,
     ReadRequest,
-    logprob_fields,
     read_answer,
     read_request,
 )
@@ -230,7 +230,7 @@ def _upstream_body(how: UpstreamBody, body: bytes) -> tuple[bool, list[bytes]]:
     ):
         changed = with_completion_limit(changed)
     if how.asks_logprobs:
-        changes |= logprob_fields(endpoint)
+        changes |= asks_with(endpoint.engine_kind)
     if how.whole:
         if how.stream:
             changes["stream"] = False

@@ -1,8 +1,14 @@
 """Choosing one of several candidates on items of their own, so that the proof on held-out items looks at one only."""
 
-from freehold.stats.selection.choosing import LEAST_CHANCE, SelectionRule, TriedCandidate, assess, choose
+from freehold.stats.selection.choosing import (
+    LEAST_CHANCE,
+    SelectionRule,
+    TriedCandidate,
+    assess,
+    choose,
+    selection_size,
+)
 from freehold.stats.selection.halving import HalvingStep, halving_plan, hopeless, surviving
-from freehold.stats.selection.sizing import selection_size
 
 __all__ = [
     "LEAST_CHANCE",

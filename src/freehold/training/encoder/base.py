@@ -212,7 +212,7 @@ def embed(
 
     from freehold.training.base import choose_precision
 
-    half = choose_precision("auto", "cpu").name == "bf16" and fast
+    half = choose_precision("cpu").name == "bf16" and fast
     out = np.empty((len(rows), base.width), dtype=np.float32)
     each: list[Floats] = [np.empty((0, base.width), dtype=np.float32)] * len(rows) if tokens else []
     done = 0

@@ -49,6 +49,7 @@ class _EncoderTrainer(Trainer):
     rates = schedule.LINEAR
     weight_decay = 0.01
     checkpoint_steps = 200
+    keeps_best = True
 
     def __init__(self, base: TorchBase, config: FinetuneConfig, whole: Any, *, words: bool) -> None:
         self.base = _Named(base)
@@ -60,7 +61,7 @@ class _EncoderTrainer(Trainer):
         from freehold.training.encoder.modules import with_byte_dropout
 
         with_byte_dropout(base.model)
-        self._half = formats.choose_precision("auto", "cpu").name == "bf16"
+        self._half = formats.choose_precision("cpu").name == "bf16"
 
     def _checkpoint_layers(self) -> None:
         self._encoder.model.gradient_checkpointing_enable()
@@ -89,7 +90,7 @@ class _Named(NamedTuple):
 
     @property
     def dtype(self) -> str:
-        return formats.choose_precision("auto", "cpu").name
+        return formats.choose_precision("cpu").name
 
 
 class AnswerTrainer(_EncoderTrainer):

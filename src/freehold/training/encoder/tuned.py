@@ -249,8 +249,6 @@ def _config(scene: Scene, *, rate: float, passes: int) -> FinetuneConfig:
         batch_size=BATCH,
         seed=scene.job.config.seed,
         max_minutes=scene.job.config.max_minutes,
-        # Never ended early, but the best pass is kept.
-        patience=max(1, passes),
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from freehold.training import base as bases
 from freehold.training.trainer import Trainer
 from freehold.types.config import FinetuneConfig
@@ -18,7 +16,7 @@ def load(weights: Weights, config: FinetuneConfig) -> Trainer:
     if config.method == "full":
         from freehold.training.methods.full import FullTrainer
 
-        return FullTrainer(bases.load(weights, msgspec.structs.replace(config, precision="fp32")), config)
+        return FullTrainer(bases.load(weights, config, exact=True), config)
     from freehold.training.methods.lora import LoraTrainer
 
     return LoraTrainer(bases.load(weights, config), config)

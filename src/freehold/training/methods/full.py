@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from freehold.errors import TrainingError
-from freehold.training.base import Base, choose_precision
+from freehold.training import base as bases
+from freehold.training.base import Base
 from freehold.training.compute.packing import pack
 from freehold.training.formatting import Encoded
 from freehold.training.methods.lora import LoraTrainer
@@ -42,7 +43,7 @@ class FullTrainer(LoraTrainer):
         self._head = self.model.get_output_embeddings().weight
         self._softcap = getattr(self.model.config.get_text_config(), "final_logit_softcapping", None)
         self._fused = None
-        self._half = choose_precision(config.precision, base.device).name == "bf16"
+        self._half = bases.choose_precision(base.device).name == "bf16"
 
     def _hidden(self, packed: Any) -> torch.Tensor:
         with self._autocast():

@@ -13,8 +13,9 @@ import msgspec
 from freehold import __version__
 from freehold.errors import TrainingError
 from freehold.files import writing
+from freehold.training import base as bases
 from freehold.training import formatting
-from freehold.training.base import Base, choose_precision
+from freehold.training.base import Base
 from freehold.training.checkpoint import write_durable
 from freehold.training.job import MANIFEST, Job
 from freehold.training.output.artefacts import (
@@ -200,7 +201,7 @@ def write_whole(folder: Path, job: Job, base: Base) -> list[str]:
     )
     if broken is not None:
         raise TrainingError(f"trained weights are not finite: {broken}", hint="lower learning_rate")
-    half = choose_precision(job.config.precision, base.device).name == "bf16"
+    half = bases.choose_precision(base.device).name == "bf16"
     model: Any = base.model.to(torch.bfloat16 if half else torch.float32)
     model.config.use_cache = True
     model.save_pretrained(folder)

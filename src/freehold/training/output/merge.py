@@ -74,7 +74,7 @@ def _merge_safetensors(job: MergeJob) -> Merged:
     from peft import PeftModel
 
     # Float32 while merging: the base's numbers plus the adapter's, rounded once at the end.
-    loaded = bases.load(job.weights, FinetuneConfig(precision="fp32"))
+    loaded = bases.load(job.weights, FinetuneConfig(), exact=True)
     model: Any = loaded.model
     model.set_attn_implementation("sdpa")
     folder = Path(job.adapter_path)

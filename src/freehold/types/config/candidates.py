@@ -17,16 +17,9 @@ DEFAULT_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 class MethodSettings(Table, frozen=True, kw_only=True):
     """What a candidate says about its method. Keys of other methods are errors."""
 
-    k: Annotated[int, Meta(ge=1, le=64)] | None = None
-    """Method `examples`: how many come before the question (default: chosen on the selection split)."""
     system: str | None = None
     """Method `prompt`: the system prompt it is asked with, where the application's stands. Requests with another one go
     as they came."""
-    reminder: str | None = None
-    """Method `prompt`: what ends the last user message."""
-    unlabelled: Literal["traffic"] | None = None
-    """Method `encoder`: `traffic` lets it learn from messages of this task that have no answer, too, where labels have
-    few samples: captured ones, and imported rows that `[data] unlabelled` keeps."""
     stage: Literal["auto", "frozen", "contrastive", "tuned"] | None = None
     """Method `encoder`: what learns: the heads alone (`frozen`), or the encoder too; `auto` (default) by the number of
     samples."""
@@ -62,10 +55,7 @@ class SelectionConfig(Table, frozen=True, kw_only=True):
 
 
 SETTINGS_OF: dict[str, tuple[MethodName, ...]] = {
-    "k": ("examples",),
     "system": ("prompt",),
-    "reminder": ("prompt",),
-    "unlabelled": ("encoder",),
     "stage": ("encoder",),
     "train": ("lora", "qlora", "full", "encoder"),
 }

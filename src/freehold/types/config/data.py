@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from freehold.types.config.table import Share, ShareBelowOne, Table
+from freehold.types.config.table import ShareBelowOne, Table
 
 
 class MatchConfig(Table, frozen=True, kw_only=True):
@@ -59,8 +59,8 @@ class DataConfig(Table, frozen=True, kw_only=True):
     system: str | None = None
     """Instruction put before each input, for tabular files."""
     unlabelled: bool = False
-    """Keep rows of tables that have no answer: traffic that candidates with `unlabelled = "traffic"` learn from.
-    Without it they are rejected."""
+    """Take in messages without an answer, too: rows of tables are kept that would be rejected, and encoders learn from
+    them and from captured ones where labels have few samples."""
     held_out: ShareBelowOne | None = None
     """Share of groups held out for evaluation (default: 0.2; 0 where there are `held_out_files`)."""
     validation: ShareBelowOne | None = None
@@ -87,5 +87,3 @@ class CurateConfig(Table, frozen=True, kw_only=True):
     near_duplicates: Annotated[float, Meta(ge=0, le=1, description="0 (off) or from 0.3 to 1")] = 0.8
     """From this similarity on (share of common pieces of text, 0 to 1) two questions are the same; 0 compares only
     exactly."""
-    incumbent_min_score: Share = 0.5
-    """An incumbent's answer that scores less against the right answer is not learned from; 0 keeps all."""

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from freehold.types.config.table import Share, Table
-from freehold.types.deferral import SignalName
 
 
 class DeferConfig(Table, frozen=True, kw_only=True):
@@ -35,5 +34,3 @@ class DeferConfig(Table, frozen=True, kw_only=True):
     """Share of the candidate's sure answers that the incumbent is asked again, to watch over the mixture."""
     recheck_usd_per_month: Decimal = Decimal(10)
     """Most that this may cost in a calendar month."""
-    signals: tuple[SignalName, ...] = ()
-    """Signals of sureness that are measured (default: all)."""

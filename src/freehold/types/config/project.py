@@ -122,13 +122,6 @@ class ServeConfig(Table, frozen=True, kw_only=True):
     """Options of the engine."""
 
 
-class StoreConfig(Table, frozen=True, kw_only=True):
-    """`[store]`: another database than the SQLite file in the state folder."""
-
-    url: str | None = None
-    """SQLAlchemy URL. FREEHOLD_DATABASE_URL overrides it."""
-
-
 class ProjectConfig(Table, frozen=True, kw_only=True):
     """The whole of `freehold.toml`."""
 
@@ -149,7 +142,6 @@ class ProjectConfig(Table, frozen=True, kw_only=True):
     rollout: RolloutConfig = RolloutConfig()
     watch: WatchConfig = WatchConfig()
     cluster: ClusterConfig = ClusterConfig()
-    store: StoreConfig = StoreConfig()
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -267,10 +259,10 @@ def _check_candidates(config: ProjectConfig, candidates: tuple[CandidateConfig, 
                 ),
             )
         method = one.method or ("as_is" if one.endpoint is not None else config.train.method)
-        if method == "prompt" and one.system is None and one.reminder is None:
+        if method == "prompt" and one.system is None:
             raise ConfigError(
                 f"{where}: method prompt is asked for without a prompt",
-                hint='system = "…" stands in for the application\'s system prompt, reminder = "…" ends the question',
+                hint='system = "…" stands in for the application\'s system prompt',
             )
         unset = CandidateConfig(model=one.model)
         for key, methods in SETTINGS_OF.items():

@@ -126,10 +126,8 @@ class WatchConfig(Table, frozen=True, kw_only=True):
 
     every_hours: Positive = 168.0
     """How often it is checked again."""
-    requests: AtLeastOne = 50
-    """Requests asked again each time: of the incumbent, or of its frozen answers where it cannot be asked."""
     budget_usd: Decimal = Decimal(1)
-    """Most that one check may cost; fewer requests are asked when it does not suffice."""
+    """Most that one check of 50 requests may cost; fewer are asked when it does not suffice."""
     on_alarm: Literal["auto", "report", "shadow", "rollback"] = "auto"
     """What happens on an alarm besides telling: `auto` lets the incumbent answer everything of a mixture, and moves
     nothing of a candidate that answers alone; `report` moves nothing."""

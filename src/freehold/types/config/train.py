@@ -23,8 +23,7 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
     """Options of a training run: what has more than one sane value.
 
     The rest is fixed in `freehold.training` (layers, scale, optimizer, schedule), or follows from the base's template
-    and from the memory that is there. `batch_size` counts samples per optimizer step. `precision` is ``"auto"``: bf16
-    where the machine multiplies it fast.
+    and from the machine (memory, number format). `batch_size` counts samples per optimizer step.
     """
 
     method: Method = "lora"
@@ -39,25 +38,16 @@ class FinetuneConfig(Record, frozen=True, kw_only=True):
     """Samples per optimizer step."""
     max_tokens: Annotated[int, Meta(ge=2)] = 1024
     """Longer samples are left out and reported, never cut."""
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """Number format of the frozen base."""
     seed: Annotated[int, Meta(ge=0)] = 0
     """Decides initial weights and sample order."""
     max_minutes: Positive | None = None
     """Shorten the schedule to end in this time."""
     probe: Annotated[int, Meta(ge=0, le=200)] = 80
-    """Probes of other skills that a candidate and its base are asked after the evaluation; 0 asks none. Slices by skill
-    need 20 each."""
-    probe_tasks: Annotated[int, Meta(ge=0)] = 120
-    """Requests of the log's other tasks (those that `[[data.match]]` leaves out) that a candidate and its base are
-    asked, 20 or more of each task, the largest tasks first; 0 asks none."""
+    """Probes of other skills that a candidate and its base are asked after the evaluation, with 120 requests of the
+    log's other tasks (those that `[[data.match]]` leaves out); 0 asks none of either. Slices by skill need 20 each."""
     probe_logs: tuple[str, ...] = ()
     """Where requests of other tasks are besides what `[data]` names: log files, and folders of projects, whose stores
     are read."""
     retain: tuple[Keepable, ...] = ()
     """Skills (no_tool, refusal, format, chat) and other_tasks, whose proven loss holds the verdict; of others it only
     tells."""
-    patience: AtLeastOne | None = None
-    """Stop after this many evaluations (one an epoch) that are no better on the validation split, and keep the
-    best adapter. Better is more answers right to the letter; among equals, a lower loss. None trains to the
-    end and keeps the last."""

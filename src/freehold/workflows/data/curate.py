@@ -34,6 +34,8 @@ CARD, CARD_PAGE = "card.json", "CARD.md"
 KEY = "pseudonyms.key"
 SCORERS_AT_ONCE = frozenset({"label", "exact", "numeric", "regex", "contains", "json_fields", "tool_call"})
 """Scorers that need no model and no process."""
+LEARNED_FROM = 0.5
+"""An incumbent's answer that scores less against the right answer is not learned from."""
 MOST_ORIGINS = 20
 
 
@@ -63,7 +65,7 @@ class Curator:
         elif recipe.personal_data == "patterns":
             finders.append(patterns.find)
         self._replacer = Replacer(tuple(finders), key) if finders else None
-        scored = recipe.incumbent_min_score > 0 and task.scorer in SCORERS_AT_ONCE
+        scored = task.scorer in SCORERS_AT_ONCE
         self._scorer = scorers.make(task.scorer, task.options) if scored else None
         self._right: Counter[str] = Counter()
         self._origins: Counter[tuple[str, str]] = Counter()
@@ -83,8 +85,8 @@ class Curator:
             value = _finished(self._scorer.score(sample, sample.incumbent, sample.gold)).value
             if value is not None:
                 self._right["scored"] += 1
-                self._right["right"] += value >= self.recipe.incumbent_min_score
-                if value < self.recipe.incumbent_min_score and split == "train":
+                self._right["right"] += value >= LEARNED_FROM
+                if value < LEARNED_FROM and split == "train":
                     self._right["not_learned"] += 1
                     return msgspec.structs.replace(sample, incumbent=None)
         return sample
@@ -263,5 +265,4 @@ def recipe_of(project: Project, curate: CurateConfig | None = None, *, traces: i
         personal_data=personal_data(curate.personal_data),
         secrets=True,
         near_duplicates=curate.near_duplicates,
-        incumbent_min_score=curate.incumbent_min_score,
     )

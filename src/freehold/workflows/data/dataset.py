@@ -17,7 +17,7 @@ from freehold.datasets import building
 from freehold.datasets import profile as profiles
 from freehold.datasets.apart import KnownQuestions
 from freehold.datasets.sampling import answer_of, sample_of, with_id
-from freehold.datasets.tasks.asked import is_selected
+from freehold.datasets.tasks import is_selected
 from freehold.errors import InputError, UsageError
 from freehold.store import Store, open_store
 from freehold.types.dataset import DataCard, Dataset, Sample, SplitName

@@ -19,7 +19,7 @@ from freehold import files
 from freehold.datasets import importing, messages
 from freehold.datasets.importing import Imported, PassedOver, RejectedRecord
 from freehold.datasets.importing.importer import holds, present
-from freehold.datasets.tasks.asked import ANOTHER_TASK, is_selected
+from freehold.datasets.tasks import is_selected
 from freehold.store import audit, open_store
 from freehold.store.versions import FileRow, bring_in
 from freehold.types.config import DataConfig
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 BATCH = 1000
 LOOKED_AT = 20_000
 """Records of a file that a preview looks at: a minute or less."""
+ANOTHER_TASK = "another task's request ([[data.match]])"
+"""The reason for which a record is passed over."""
 FIRST = 5
 """Rejected records that are shown."""
 _MOST_REASONS = 20

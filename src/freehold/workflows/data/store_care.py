@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 
 from freehold.errors import StorageError
@@ -25,9 +26,12 @@ def url_of(project: Project, file: Path | None) -> str:
 
 
 def _place(project: Project, what: str, at: datetime) -> Path:
+    """Where there is no file yet: the second one of a second has a number."""
     folder = project.state / BACKUPS
     folder.mkdir(mode=0o700, exist_ok=True)
-    return folder / f"{what}-{at:%Y%m%d-%H%M%S}.sqlite"
+    ends = (f"-{number}" if number > 1 else "" for number in count(1))
+    places = (folder / f"{what}-{at:%Y%m%d-%H%M%S}{end}.sqlite" for end in ends)
+    return next(place for place in places if not place.exists())
 
 
 def make_backup(project: Project, file: Path | None, *, who: str, at: datetime, progress: Progress) -> Backup:

@@ -37,8 +37,7 @@ class Site:
         """As `Project.store_url`."""
         from freehold.store.urls import file_url  # late, as in `Project`
 
-        named = self.settings.database_url or (self.config.store.url if self.config else None)
-        return named or file_url((self.state / "freehold.sqlite").absolute())
+        return self.settings.database_url or file_url((self.state / "freehold.sqlite").absolute())
 
     @property
     def port(self) -> int:

@@ -182,7 +182,7 @@ def judge_store(facts: StoreFacts) -> Iterator[Finding]:
         )
         return
     if facts.error is not None:
-        fix = "check that the server runs and FREEHOLD_DATABASE_URL or [store] url is right"
+        fix = "check that the server runs and FREEHOLD_DATABASE_URL is right"
         if facts.is_file:
             fix = "check who owns the file and its folder"
         if "extra" in facts.error:

@@ -73,7 +73,7 @@ def training_fit(
         target_tokens=lengths.learned_tokens,
         shared_tokens=min(lengths.shared_tokens, longest - 1),
         fused=runs_fused(sized.shape, config),
-        value_bytes=value_bytes(config, machine),
+        value_bytes=value_bytes(machine),
         device="gpu" if machine.accelerators else "cpu",
         checkpointing=checkpointing,
     )
@@ -86,10 +86,8 @@ def training_fit(
     return fitting.with_id(msgspec.structs.replace(found, ways_out=ways))
 
 
-def value_bytes(config: FinetuneConfig, machine: Machine) -> Literal[2, 4]:
-    """2 for bf16 and 4 for float32: as asked, else bf16 where the machine multiplies it fast."""
-    if config.precision != "auto":
-        return 2 if config.precision == "bf16" else 4
+def value_bytes(machine: Machine) -> Literal[2, 4]:
+    """2 for bf16, where the machine multiplies it fast, else 4 for float32."""
     fast = any(name in machine.isa for name in FAST_BF16)
     return 2 if machine.accelerators or fast else 4
 

@@ -21,7 +21,6 @@ from freehold.engines import start
 from freehold.evals.chat.answer_cache import oldest_answer
 from freehold.evals.replay import ReplayOptions
 from freehold.evals.task_comparison import labels_id
-from freehold.types.config import ProjectConfig
 from freehold.types.endpoint import ServePlan
 from freehold.types.evaluated import Evaluation
 from freehold.types.evidence import MAX_AGE_DAYS, EvidenceGate
@@ -64,11 +63,6 @@ class CandidateOutcome(NamedTuple):
 
     report: CandidateReport
     plan: ServePlan | None
-
-
-def _probes(config: ProjectConfig) -> bool:
-    """Whether an adapter is asked for anything but its task."""
-    return config.train.probe > 0 or (config.train.probe_tasks > 0 and bool(config.data.match))
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,12 +299,12 @@ class CandidateRunner:
     def _retained(self, candidate: Candidate, made: Made) -> RetainedSkills | None:
         """Ask probes of other skills and tasks, where the base answers next to what was trained on it."""
         bench, trained = self.bench, made.trained
-        if not _probes(bench.project.config) or trained is None or made.untrained_model is None:
-            return None
         options, project = bench.project.config.train, bench.project
+        if not options.probe or trained is None or made.untrained_model is None:
+            return None
 
         def ask() -> RetainedSkills:
-            others = other_tasks(project, bench.store, options.probe_tasks, progress=bench.progress)
+            others = other_tasks(project, bench.store, progress=bench.progress)
             return anyio.run(
                 functools.partial(
                     retained,

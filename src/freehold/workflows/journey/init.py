@@ -12,7 +12,7 @@ from freehold import files
 from freehold.datasets import importing, messages
 from freehold.datasets.importing import Imported, RecordOutcome, RejectedRecord
 from freehold.datasets.importing.importer import holds, present
-from freehold.datasets.tasks.asked import any_fits, asked_task
+from freehold.datasets.tasks import any_fits, asked_task
 from freehold.errors import FreeholdError, InputError, UsageError
 from freehold.evals.scorers import make
 from freehold.settings import load

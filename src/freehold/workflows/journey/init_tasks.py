@@ -10,7 +10,7 @@ from typing import BinaryIO
 import msgspec
 
 from freehold import files
-from freehold.datasets.tasks.asked import is_selected
+from freehold.datasets.tasks import is_selected
 from freehold.errors import UsageError, did_you_mean
 from freehold.store import audit, open_store
 from freehold.types.config import DataConfig

@@ -50,8 +50,6 @@ class Rung(NamedTuple):
     candidate: CandidateConfig
     why: str
     lacks: str | None = None
-    also: tuple[str, ...] = ()
-    """Lines of the method's further keys that suit the task, each as a remark to take in."""
 
 
 class PickedModel(NamedTuple):
@@ -150,7 +148,9 @@ def _rungs(facts: LadderFacts) -> Iterator[Rung]:
         why = "answers are from a closed set: a sentence encoder with heads learns that in seconds to minutes"
         if base == MULTILINGUAL_BASE:
             why += f"; {facts.foreign:.0%} of the questions are not in English"
-        yield _rung(base, "encoder", why)._replace(also=tuple(_further(facts)))
+        if facts.per_class is not None and facts.per_class < FEW_A_CLASS:
+            why += "; with few samples a label [data] unlabelled lets it learn from messages without an answer, too"
+        yield _rung(base, "encoder", why)
     if trains:
         machine = "an accelerator is here" if facts.accelerated else "without an accelerator, a small model"
         if facts.writes is not None:
@@ -164,12 +164,6 @@ def _rungs(facts: LadderFacts) -> Iterator[Rung]:
         yield _rung(model, "examples", why)
     if not trains:
         yield _rung(model, "as_is", f"as it is: {facts.samples:,} training samples are too few to learn from")
-
-
-def _further(facts: LadderFacts) -> Iterator[str]:
-    """The keys of `[[candidates]]` for few samples a class."""
-    if facts.per_class is not None and facts.per_class < FEW_A_CLASS:
-        yield '# unlabelled = "traffic"   # few samples a label: learn from messages without an answer, too'
 
 
 def _rung(model: str, method: MethodName, why: str) -> Rung:
@@ -186,7 +180,6 @@ def as_toml(rungs: tuple[Rung, ...]) -> list[str]:
             "[[candidates]]",
             f'model = "{rung.candidate.model}"',
             f'method = "{rung.candidate.method}"',
-            *rung.also,
             "",
         ]
     return lines

@@ -30,7 +30,6 @@ KEYS = {
     "hosts": "[serve] hosts",
     "port": "[serve] port",
     "tls": "[serve] tls_cert, tls_key",
-    "store_url": "[store] url",
     "capture": "[capture] mode",
     "capture_opt_out": "[capture] opt_out",
     "prices": "price of [incumbent] and [[endpoints]]",
@@ -40,11 +39,8 @@ KEYS = {
 }
 """What people call the gateway's fields."""
 _UNSAID = frozenset(("without_key", "default_model", "attributions"))
-_AT_START = {
-    "serve": ("hosts", "port", "tls_cert", "tls_key", "drain_s"),
-    "store": ("url",),
-}
-"""Tables that are read at a start, and their keys that are among `KEYS`."""
+_SERVE_FOLLOWED = ("hosts", "port", "tls_cert", "tls_key", "drain_s")
+"""Keys of `[serve]`, which is read at a start, that are among `KEYS`."""
 
 
 OVERRULED = {
@@ -55,13 +51,9 @@ OVERRULED = {
 """Keys that an option of `freehold up` overrules, each with its tables and fields."""
 
 
-def restart_keys() -> dict[str, tuple[str, ...]]:
-    """The keys of each table that a running gateway takes only at its next start."""
-    kinds = {field.name: field.type for field in msgspec.structs.fields(ProjectConfig)}
-    return {
-        table: tuple(key for key in kinds[table].__struct_fields__ if key not in TAKEN_OVER)
-        for table in _AT_START
-    }
+def waits_for_start(table: str, key: str) -> bool:
+    """Whether a running gateway takes a key only at its next start."""
+    return table == "serve" and key not in TAKEN_OVER
 
 
 class ConfigFollower:
@@ -176,16 +168,13 @@ class ConfigFollower:
         ]
 
     def _at_start(self, config: ProjectConfig) -> list[str]:
-        """Keys of tables that are read at a start and were changed, those of `KEYS` left aside."""
-        waits = []
-        for table, followed in _AT_START.items():
-            before, after = getattr(self._config, table), getattr(config, table)
-            waits += [
-                f"[{table}] {field}"
-                for field in type(after).__struct_fields__
-                if field not in followed and getattr(before, field) != getattr(after, field)
-            ]
-        return waits
+        """Keys of `[serve]` that were changed, those of `KEYS` left aside."""
+        before, after = self._config.serve, config.serve
+        return [
+            f"[serve] {field}"
+            for field in after.__struct_fields__
+            if field not in _SERVE_FOLLOWED and getattr(before, field) != getattr(after, field)
+        ]
 
     def _overruled(self, config: ProjectConfig) -> list[str]:
         """Keys that were changed in vain: the command line said otherwise."""

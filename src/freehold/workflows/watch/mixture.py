@@ -105,7 +105,7 @@ def plan_recheck(
 ) -> CheckPlan:
     """Choose sure answers to ask again: ``[defer] recheck_share`` of them, within what is left of the month's budget.
 
-    A stated number of requests or dollars (of this one check) counts instead, or on top. Raises `UsageError` where no
+    Stated dollars (of this one check) count on top. Raises `UsageError` where no
     price is known. Where the incumbent cannot be asked, nothing is planned, and that is noted.
     """
     incumbent, defer = project.config.incumbent, project.config.defer
@@ -115,17 +115,14 @@ def plan_recheck(
         )
     if not traffic.sure:
         return _nothing("no answer in this period was sure")
-    if not defer.recheck_share and config.requests == project.config.watch.requests:
+    if not defer.recheck_share:
         return _nothing("[defer] recheck_share is 0: sure answers are not checked again")
     users = len({unit_of(trace) for trace in traffic.sure})
     requests = max(FEWEST_PAIRS, math.ceil(defer.recheck_share * len(traffic.sure)))
-    if config.requests != project.config.watch.requests:
-        requests = config.requests
     left = max(Decimal(0), defer.recheck_usd_per_month - spent_in_month(store, route.name, at=at))
     if config.budget_usd != project.config.watch.budget_usd:
         left = min(left, config.budget_usd)
-    asked = msgspec.structs.replace(config, requests=min(requests, users), budget_usd=left)
-    return plan_check(project, store, traffic.sure, asked, seed=seed)
+    return plan_check(project, store, traffic.sure, min(requests, users), budget_usd=left, seed=seed)
 
 
 def _nothing(why: str) -> CheckPlan:

@@ -15,7 +15,6 @@ from freehold.datasets.building import Recipe, answer_of, sample_of
 from freehold.errors import UsageError
 from freehold.evals.frozen import with_frozen
 from freehold.store import Store
-from freehold.types.config import WatchConfig
 from freehold.types.dataset import Sample
 from freehold.types.serving.rollout import Against
 from freehold.types.trace import Trace, Usage
@@ -40,35 +39,33 @@ class CheckPlan(NamedTuple):
 
 
 def plan_check(
-    project: Project, store: Store, recent: Sequence[Trace], config: WatchConfig, *, seed: str
+    project: Project, store: Store, recent: Sequence[Trace], most: int, *, budget_usd: Decimal, seed: str
 ) -> CheckPlan:
-    """Choose requests of `recent` traces at random, or samples whose answers are frozen, within the budget.
+    """Choose `most` requests of `recent` traces at random, or samples whose answers are frozen, within the budget.
 
     `seed` decides which are chosen. Raises `UsageError` when there is nothing to compare with, or no price to keep a
     budget with.
     """
     incumbent = project.config.incumbent
     if incumbent is None or incumbent.base_url is None:
-        return _frozen_plan(project, store, config, seed)
+        return _frozen_plan(project, store, most, seed)
     chosen: dict[str, Trace] = {}
     fresh = [trace for trace in recent if _comparable(trace)]
     # By a hash, so that the choice knows nothing of the answers; one request a user.
     for trace in sorted(fresh, key=lambda trace: _random_order(seed, trace.id)):
         chosen.setdefault(unit_of(trace), trace)
-    traces = list(chosen.values())[: config.requests]
+    traces = list(chosen.values())[:most]
     affordable, total = 0, Decimal(0)
     for trace in traces:
         cost = _expected_cost(project, trace)
-        if total + cost > config.budget_usd:
+        if total + cost > budget_usd:
             break
         affordable, total = affordable + 1, total + cost
     notes = []
     if affordable < len(traces):
-        notes.append(
-            f"the budget of {config.budget_usd} USD is enough for {affordable} of {len(traces)} requests"
-        )
-    if len(traces) < config.requests:
-        notes.append(f"{len(traces)} users asked in this period, {config.requests} were wanted")
+        notes.append(f"the budget of {budget_usd} USD is enough for {affordable} of {len(traces)} requests")
+    if len(traces) < most:
+        notes.append(f"{len(traces)} users asked in this period, {most} were wanted")
     recipe = Recipe(group_by=task_of(project).group_by)
     samples = [sample_of(trace, recipe) for trace in traces[:affordable]]
     return CheckPlan(
@@ -87,7 +84,7 @@ def _confidence(trace: Trace) -> float | None:
     return made.confidence if made is not None and made.by == "candidate" else None
 
 
-def _frozen_plan(project: Project, store: Store, config: WatchConfig, seed: str) -> CheckPlan:
+def _frozen_plan(project: Project, store: Store, most: int, seed: str) -> CheckPlan:
     dataset = find_dataset(store)
     held_out = list(building.samples(dataset, "held_out"))
     filled, _ = with_frozen(held_out, frozen_answers(project, dataset))
@@ -97,7 +94,7 @@ def _frozen_plan(project: Project, store: Store, config: WatchConfig, seed: str)
             "no answers of the incumbent are frozen",
             hint="freehold freeze records them while it still exists; or set [incumbent] base_url",
         )
-    samples = sorted(usable, key=lambda sample: _random_order(seed, sample.id))[: config.requests]
+    samples = sorted(usable, key=lambda sample: _random_order(seed, sample.id))[:most]
     return CheckPlan("frozen", samples, [sample.incumbent for sample in samples], None, ())
 
 

@@ -37,6 +37,8 @@ from freehold.workflows.watch.mixture import MixtureState
 from freehold.workflows.watch.plan import CheckPlan, plan_check
 
 MOST_TRACES = 20_000
+REQUESTS = 50
+"""Requests asked again each time: of the incumbent, or of its frozen answers where it cannot be asked."""
 
 
 class WatchState(StoredRecord, frozen=True, kw_only=True):
@@ -133,7 +135,8 @@ def _judged(
     project, store, route, config, at = terms
     task, rule = task_of(project), route.deferral
     if rule is None:
-        plan = plan_check(project, store, recent, config, seed=f"{route.name}:{state.quality.periods}")
+        seed = f"{route.name}:{state.quality.periods}"
+        plan = plan_check(project, store, recent, REQUESTS, budget_usd=config.budget_usd, seed=seed)
     else:
         traffic = mixture.traffic_of(rule, recent)
         periods = max((one.periods for one in state.mixture.detectors.values()), default=0)

@@ -272,7 +272,7 @@ def test_a_key_in_the_file_is_not_that_of_a_variable_it_refers_to(literal_first,
     assert asked["a"] != asked["b"]
 
 
-HOSTILE = 'x"]\n[store]\nurl = "sqlite:////tmp/evil"\u202e\x07'
+HOSTILE = 'x"]\n[capture]\nmode = "raw"\u202e\x07'
 
 
 def test_names_in_the_file_cannot_write_settings_of_their_own(tmp_path):
@@ -287,7 +287,7 @@ def test_names_in_the_file_cannot_write_settings_of_their_own(tmp_path):
         }
     )
     made, config = converted(tmp_path, text)
-    assert config.store.url is None
+    assert config.capture.mode == "off"
     assert config.routes[0].model == HOSTILE.strip()
     assert all(one.source.isprintable() for one in made.unmapped)
 

@@ -1,7 +1,5 @@
 """What a log tells about the candidates of its project. The ladder itself: tests/workflows/journey/test_ladder.py."""
 
-import re
-
 import msgspec
 
 from freehold.types.config import CandidateConfig, parse
@@ -11,7 +9,6 @@ from freehold.workflows.journey.drafting import Guess
 from freehold.workflows.journey.ladder import (
     QuestionLanguages,
     Rung,
-    as_toml,
     only_here,
     picked,
     proposed,
@@ -75,11 +72,7 @@ def written(folder):
 
 def test_a_key_for_few_labels_is_named_where_it_applies():
     few = [f"label {number % 30}" for number in range(300)]
-    rungs = proposed(Guess("label", {}, ""), few, QuestionLanguages(), 300)
-    text = "\n".join(as_toml(rungs))
-    assert '# unlabelled = "traffic"' in text
-    taken_in = re.sub(r"^# (?=unlabelled)", "", text, flags=re.MULTILINE)
-    encoder = parse('[app]\nname = "a"\n' + taken_in).candidates[0]
-    assert encoder.unlabelled == "traffic"
-    plenty = "\n".join(as_toml(proposed(Guess("label", {}, ""), LABELS, QuestionLanguages(), 300)))
-    assert "unlabelled" not in plenty
+    encoder = proposed(Guess("label", {}, ""), few, QuestionLanguages(), 300)[0]
+    assert "[data] unlabelled lets it learn" in encoder.why
+    plenty = proposed(Guess("label", {}, ""), LABELS, QuestionLanguages(), 300)[0]
+    assert "unlabelled" not in plenty.why

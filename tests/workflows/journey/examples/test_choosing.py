@@ -123,7 +123,7 @@ def test_a_measurement_that_was_stopped_goes_on(server, tmp_path):
 
 def test_a_setting_changes_the_id_and_nothing_else():
     index = ExampleIndex(path="p", sha256="s", samples=3, k=1)
-    made = Preparation.of(base_model="m", dataset_id="d", reminder="r", examples=index, made_from=("d",))
+    made = Preparation.of(base_model="m", dataset_id="d", system="r", examples=index, made_from=("d",))
     other = with_setting(made, 4, "nearest_first", 0.3)
     assert other.id != made.id and with_setting(made, 1, "nearest_last", index.tokens_per_byte) == made
     kept = msgspec.structs.replace(other, id=made.id, examples=index)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from benchmarks.mixed_log import as_record, mixed_log
 
-from freehold.datasets.tasks.asked import asked_task, fits
+from freehold.datasets.tasks import asked_task, fits
 from freehold.errors import InputError
 from freehold.types.config import DataConfig
 from freehold.workflows.journey.log_tasks.finding import tasks_of_files

@@ -9,11 +9,12 @@ from benchmarks.mixed_log import as_record, mixed_log
 
 from freehold.datasets.recipe import Recipe
 from freehold.datasets.sampling import sample_of
-from freehold.datasets.tasks.asked import any_fits, asked_task
+from freehold.datasets.tasks import any_fits, asked_task
 from freehold.evals.scorers import for_task
 from freehold.store import open_store
 from freehold.types.progress import Silent
 from freehold.workflows.data.imports import import_file
+from freehold.workflows.journey import log_tasks
 from freehold.workflows.journey.init import DraftRequest
 from freehold.workflows.journey.init_tasks import draft_all, draft_task
 from freehold.workflows.journey.log_tasks.finding import tasks_of_files
@@ -39,9 +40,9 @@ def project(log, tmp_path):
     return open_project(tmp_path / "freehold.toml")
 
 
-def others(project, most=120):
+def others(project):
     with open_store(project.store_url) as store:
-        return other_tasks(project, store, most)
+        return other_tasks(project, store)
 
 
 def own(project, sample):
@@ -72,24 +73,25 @@ def test_the_other_tasks_of_the_file_are_asked_and_its_own_is_not(project, log):
     assert told == len(meant) - 1, "every other task is asked or has a reason"
 
 
-def test_the_same_log_gives_the_same_requests_and_fewer_are_the_first_of_more(project):
-    first, again, fewer = others(project), others(project), others(project, 40)
+def test_the_same_log_gives_the_same_requests_and_fewer_are_the_first_of_more(project, monkeypatch):
+    first, again = others(project), others(project)
     assert first == again
+    monkeypatch.setattr(log_tasks.others, "MOST", 40)
+    fewer = others(project)
     assert len(fewer.tasks) == 2
-    assert any("probe_tasks = 40 is for 2 tasks" in note for note in fewer.notes)
+    assert any("40 requests are for 2 tasks" in note for note in fewer.notes)
     for few, many in zip(fewer.tasks, first.tasks, strict=False):
         shorter = min(len(few.samples), len(many.samples))
         assert few.samples[:shorter] == many.samples[:shorter]
 
 
-def test_traffic_of_other_tasks_in_the_store_counts_as_well(project, log, tmp_path):
+def test_traffic_of_other_tasks_in_the_store_counts_as_well(project, log, tmp_path, monkeypatch):
+    monkeypatch.setenv("FREEHOLD_DATABASE_URL", project.store_url)
     everything = open_project(tmp_path / "freehold.toml")
     whole = project.config.data.files
     toml = (tmp_path / "freehold.toml").read_text()
     (tmp_path / "all").mkdir()
-    (tmp_path / "all" / "freehold.toml").write_text(
-        f'[app]\nname = "all"\n[store]\nurl = "{project.store_url}"\n'
-    )
+    (tmp_path / "all" / "freehold.toml").write_text('[app]\nname = "all"\n')
     import_file(open_project(tmp_path / "all" / "freehold.toml"), log, progress=Silent())
     log.unlink()
     assert whole and "match" in toml

@@ -3,7 +3,7 @@ import random
 import pytest
 from benchmarks.mixed_log import complaint
 
-from freehold.datasets.tasks.grouping import Grouper
+from freehold.datasets.tasks import Grouper
 from freehold.types.trace import Usage
 from freehold.workflows.journey.log_tasks.figures import AskedRequest, GroupFigures
 from freehold.workflows.journey.log_tasks.ranking import FoundTask, ranked

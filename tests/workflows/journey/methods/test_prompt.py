@@ -18,21 +18,16 @@ from freehold.workflows.project import open_project
 CONFIG = """[[candidates]]
 model = "HuggingFaceTB/SmolLM2-135M-Instruct"
 method = "prompt"
-reminder = "Answer with one label."
+system = "Answer with one label."
 [serve]
 engine = "echo"
 [serve.options]
 in_process = true
-default = "Well, let me think about that for a while."
-rules = [
-  { regex = "(?s)refund.*Answer with", answer = "refund" },
-  { regex = "(?s)lamp.*Answer with", answer = "lamp" },
-]
+rules = [{ contains = "refund", answer = "refund" }, { contains = "lamp", answer = "lamp" }]
 """
 
 
 def test_a_whole_migration_proves_and_serves_what_was_said(tmp_path):
-    """The fake answers by the label once it is told to at the end of the message."""
     rehearsed(tmp_path)
     path = tmp_path / "freehold.toml"
     path.write_text(path.read_text().partition("[[candidates]]")[0] + CONFIG)
@@ -40,10 +35,13 @@ def test_a_whole_migration_proves_and_serves_what_was_said(tmp_path):
     migration = migrate(opened, progress=Told())
     (report,) = migration.report.candidates
     assert report.comparison.candidate_mean == 1.0 and migration.exit_code == 0
-    assert migration.plan.preparation.reminder == "Answer with one label."
+    assert migration.plan.preparation.system == "Answer with one label."
     with open_store(opened.store_url) as store:
         assert store.latest(Preparation) == migration.plan.preparation
-    assert "The candidate was asked with a reminder in" in Path(migration.written.html).read_text()
+    assert (
+        "The candidate was asked with a system prompt of its own in"
+        in Path(migration.written.html).read_text()
+    )
 
 
 def test_another_system_prompt_stands_where_the_applications_does(tmp_path, monkeypatch):

@@ -43,7 +43,7 @@ _BUDGET = "budgets are of keys and their labels: freehold keys limit --label LAB
 _FITS = "a prompt that is too long is sent where it fits, by context_tokens"
 _REQUESTS = "a setting of requests is the application's: freehold adds none"
 _LACKING = {
-    "general_settings": "keys are made by commands: freehold keys add NAME; [store] names a database",
+    "general_settings": "keys are made by commands: freehold keys add NAME; FREEHOLD_DATABASE_URL names a database",
     "environment_variables": "set them where freehold runs",
     "guardrails": "freehold checks answers by schema and redacts what it captures; nothing else of guardrails",
     "mcp_servers": "the gateway passes tools through and serves none",

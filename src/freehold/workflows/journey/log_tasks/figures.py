@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from freehold.datasets.messages import message_text, response_message
-from freehold.datasets.tasks.asked import Api, AskedTask, asked_task
+from freehold.datasets.tasks import Api, AskedTask, asked_task
 from freehold.late import np
 from freehold.types.identity import question_id
 from freehold.types.trace import Usage
@@ -63,23 +63,19 @@ class GroupFigures:
     """Collects the figures of one group, request by request."""
 
     def __init__(self) -> None:
-        self.requests = self.estimated = self.steps = self.unanswered = 0
+        self.requests = self.estimated = self.steps = 0
         self.prompt_tokens = self.completion_tokens = 0
         self.answers, self.texts, self.usages = Drawn[str](), Drawn[str](), Drawn[Usage]()
         self.questions = array("Q")
-        self.timed = 0
 
     def add(self, logged: AskedRequest, asked: AskedTask) -> None:
         """Count a request."""
         self.requests += 1
-        self.timed += logged.at is not None
         self.steps += bool(asked.called)
         message = response_message(logged.response) if logged.response else None
         said = logged.gold if logged.gold is not None else message_text(message) if message else None
         if said:
             self.answers.add(said)
-        else:
-            self.unanswered += 1
         self.texts.add(asked.user)
         usage, estimated = _tokens(logged, said or "")
         self.estimated += estimated

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 from freehold.costs.traffic import DAYS_PER_MONTH, LEAST_DAYS
 from freehold.datasets import importing
 from freehold.datasets.importing import Imported, PassedOver
-from freehold.datasets.tasks.grouping import Grouper
+from freehold.datasets.tasks import Grouper
 from freehold.errors import InputError, UsageError
 from freehold.store import open_store
 from freehold.types.config import DataConfig

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold.datasets.sampling import answer_of, calls_unoffered, sample_of, with_id
-from freehold.datasets.tasks.asked import any_fits, is_selected
+from freehold.datasets.tasks import any_fits, is_selected
 from freehold.errors import ConfigError, InputError, StoreError
 from freehold.evals.retained import OtherTask
 from freehold.stats.slices import MIN_N
@@ -37,6 +37,8 @@ from freehold.workflows.journey.log_tasks.figures import AskedRequest
 from freehold.workflows.journey.log_tasks.finding import tasks_of
 from freehold.workflows.project import CONFIG_NAME, Project, open_project
 
+MOST = 120
+"""Requests of other tasks that are asked, of all tasks together."""
 DRAWN = 2_000
 """Requests of other tasks that are drawn from a log, evenly, however long it is."""
 ANSWER_TOKENS = 256
@@ -53,13 +55,13 @@ class OtherTasks(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def other_tasks(project: Project, store: Store, most: int, *, progress: Progress | None = None) -> OtherTasks:
-    """At most `most` requests of the log's other tasks, `MIN_N` or more of each, of the tasks with most requests.
+def other_tasks(project: Project, store: Store, *, progress: Progress | None = None) -> OtherTasks:
+    """At most `MOST` requests of the log's other tasks, `MIN_N` or more of each, of the tasks with most requests.
 
     Personal data is replaced as in a dataset. None where the project takes in the whole log. The same log gives the
     same requests. A file that cannot be read is noted.
     """
-    if not most or not project.config.data.match:
+    if not project.config.data.match:
         return OtherTasks()
     notes: list[str] = []
     drawn = _drawn(project, store, notes, progress or Silent())
@@ -68,7 +70,7 @@ def other_tasks(project: Project, store: Store, most: int, *, progress: Progress
     found = tasks_of(lambda: map(_asked, drawn)).told((), 0, {}).tasks
     asked = [(_asked(one).asked(), one) for one in drawn]
     tasks: list[OtherTask] = []
-    room = most // MIN_N
+    room = MOST // MIN_N
     for task in sorted(found, key=lambda one: (-one.requests, one.name)):
         if task.scorer is None:
             notes.append(
@@ -82,8 +84,8 @@ def other_tasks(project: Project, store: Store, most: int, *, progress: Progress
         elif len(tasks) < room:
             tasks.append(OtherTask(task=_scoring(task), samples=tuple(samples)))
         else:
-            notes.append(f"{task.name}: not asked, [train] probe_tasks = {most} is for {room} tasks")
-    each = most // len(tasks) if tasks else 0
+            notes.append(f"{task.name}: not asked, {MOST} requests are for {room} tasks")
+    each = MOST // len(tasks) if tasks else 0
     return OtherTasks(
         tuple(msgspec.structs.replace(one, samples=one.samples[:each]) for one in tasks), tuple(notes)
     )
@@ -91,7 +93,7 @@ def other_tasks(project: Project, store: Store, most: int, *, progress: Progress
 
 def log_identity(project: Project, store: Store) -> list[Any]:
     """What the other tasks depend on, without reading the log: changed files or traces change it."""
-    if not project.config.data.match or not project.config.train.probe_tasks:
+    if not project.config.data.match:
         return []
     places: list[Any] = []
     for path in _logs(project):
@@ -103,7 +105,7 @@ def log_identity(project: Project, store: Store) -> list[Any]:
                     size = [other.count_traces(complete_only=False)]
         places.append([str(path), size])
     data = msgspec.to_builtins(project.config.data)
-    return [data, project.config.train.probe_tasks, places, store.count_traces(complete_only=False)]
+    return [data, MOST, places, store.count_traces(complete_only=False)]
 
 
 def _drawn(project: Project, store: Store, notes: list[str], progress: Progress) -> list[Trace]:

@@ -14,8 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from freehold.catalog.retirements import retirement_of
-from freehold.datasets.tasks.asked import ANY_TOOLS
-from freehold.datasets.tasks.grouping import TaskGroup
+from freehold.datasets.tasks import ANY_TOOLS, TaskGroup
 from freehold.types.config.data import MatchConfig
 from freehold.types.log_task import LogTask, TaskKind, TaskScore
 from freehold.types.method import MethodName
@@ -46,6 +45,7 @@ _KINDS: dict[str, TaskKind] = {
     "turn": "agent",
     "exact": "free text",
 }
+SLOT = "{…}"
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _NAME_WORDS, _NAME_CHARACTERS = 4, 40
 _DULL = frozenset({
@@ -96,7 +96,7 @@ def _task(task: FoundTask, name: str, cost: _Cost, *, requests: int, months: flo
     per_month = None if months is None else figures.requests / months
     return LogTask(
         name=name,
-        skeleton=task.group.skeleton(),
+        skeleton=skeleton(task.group),
         kind=kind,
         model=shape.model or None,
         tools=() if shape.tools == ANY_TOOLS else shape.tools,
@@ -181,9 +181,23 @@ def _cost_shares(found: Sequence[FoundTask], priced: Sequence[Decimal | None]) -
     return [count / max(1, sum(tokens)) for count in tokens]
 
 
+def skeleton(group: TaskGroup) -> str:
+    """A group's prompt with a slot wherever something stands between its pieces, as one text to read; empty where
+    nothing is constant."""
+    return "\n".join(_with_slots(*one) for one in (group.system, group.user) if one and one.pieces)
+
+
+def _with_slots(pieces: Sequence[str], text: str) -> str:
+    shown = ""
+    for piece in pieces:
+        between, _, text = text.partition(piece)
+        shown += (SLOT if between.strip() else between) + piece
+    return shown + (SLOT if text.strip() else "")
+
+
 def _telling(task: FoundTask) -> list[str]:
     """The words of a task's template that say something, in order."""
-    words = [word.lower() for word in _WORD.findall(" ".join(task.group.pieces)[:2000]) if word.isascii()]
+    words = [word.lower() for word in _WORD.findall(skeleton(task.group)[:2000]) if word.isascii()]
     return list(dict.fromkeys(word for word in words if word not in _DULL))
 
 

@@ -50,13 +50,11 @@ class OwnPrompt:
     def make(self, candidate: Candidate, bench: Bench) -> Made:
         """Have the model served as `as_is` does. Raises `NotMadeError` where there is no one system prompt that another
         could stand in for."""
-        said = candidate.settings
         preparation = Preparation.of(
             base_model=candidate.model,
             dataset_id=bench.dataset.id,
-            system_was=None if said.system is None else system_of(bench.dataset),
-            system=said.system,
-            reminder=said.reminder,
+            system_was=system_of(bench.dataset),
+            system=candidate.settings.system,
             made_from=(bench.dataset.id,),
         )
         made = AsIs().make(candidate, bench)
@@ -79,6 +77,6 @@ def system_of(dataset: Dataset) -> str | None:
     if share < _SHARED:
         raise NotMadeError(
             f"no system prompt is there to stand in for: the most frequent of the requests' is that of {share:.0%} of "
-            "them; reminder is for requests of any"
+            "them"
         )
     return system

@@ -110,11 +110,7 @@ def _index(candidate: Candidate, bench: Bench, gathered: Gathered, encoder: Path
 def _choice(
     candidate: Candidate, bench: Bench, made: Made, preparation: Preparation, gathered: Gathered
 ) -> ExampleChoice:
-    said = candidate.settings
-    numbers = NUMBERS if said.k is None else (said.k,)
-    settings = [
-        (k, order) for k in numbers if k <= max(said.k or 0, len(gathered.examples)) for order in ORDERS
-    ]
+    settings = [(k, order) for k in NUMBERS if k <= len(gathered.examples) for order in ORDERS]
     plan = msgspec.structs.replace(made.plan, labels=labels_held(bench.task, bench.dataset))
     inputs = [plan.identity, preparation.id, settings, bench.task, __version__]
     return bench.steps.run(

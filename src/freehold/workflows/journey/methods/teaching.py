@@ -118,7 +118,7 @@ def _pseudo_ids(dataset: Dataset) -> Iterable[str]:
 
 def _messages(candidate: Candidate, bench: Bench, without: set[str]) -> tuple[Sample, ...]:
     """Messages without an answer, or with one that is not trusted."""
-    if candidate.settings.unlabelled is None:
+    if not bench.project.config.data.unlabelled:
         return ()
     if candidate.settings.stage in ("frozen", "tuned"):
         bench.progress.say(

@@ -84,34 +84,28 @@ class Found(NamedTuple):
 
 
 def find_curves(split: AskedSplit, terms: Terms) -> tuple[list[Found], list[str]]:
-    """A curve for each signal that is there and wanted, and for a learned router; with notes on those that are not.
+    """A curve for each signal that is there, and for a learned router; with a note where none can be learned.
 
     Raises what `freehold.stats.deferral.mixture_curve` raises.
     """
-    found, notes = [], []
-    wanted = terms.config.signals
-    for signal, values in split.scores.signals.items():
-        if not wanted or signal in wanted:
-            found.append(_curve(split, terms, "cascade", signal, _column(values)))
-    if not wanted or "router" in wanted:
-        good = split.differences >= 0
-        known = ~np.isnan(split.differences)
-        groups = [sample.group for sample in split.samples]
-        texts = split.texts
-        usable = [text for text, is_known in zip(texts, known, strict=True) if is_known]
-        named = [group for group, is_known in zip(groups, known, strict=True) if is_known]
-        try:
-            raw = np.full(len(texts), np.nan)
-            learned = learning.learn_router(usable, good[known].tolist(), groups=named)
-            raw[known] = learned.scores
-            made = _curve(split, terms, "router", "router", raw)
-            found.append(made._replace(router=learned.file))
-        except UsageError as error:
-            notes.append(f"No router: {error.message}.")
-    absent = [signal for signal in wanted if signal not in {one.curve.signal for one in found}]
-    if absent:
-        notes.append(f"The candidate's answers carry no {', '.join(absent)}.")
-    return found, notes
+    found = [
+        _curve(split, terms, "cascade", signal, _column(values))
+        for signal, values in split.scores.signals.items()
+    ]
+    good = split.differences >= 0
+    known = ~np.isnan(split.differences)
+    groups = [sample.group for sample in split.samples]
+    texts = split.texts
+    usable = [text for text, is_known in zip(texts, known, strict=True) if is_known]
+    named = [group for group, is_known in zip(groups, known, strict=True) if is_known]
+    try:
+        raw = np.full(len(texts), np.nan)
+        learned = learning.learn_router(usable, good[known].tolist(), groups=named)
+        raw[known] = learned.scores
+        made = _curve(split, terms, "router", "router", raw)
+    except UsageError as error:
+        return found, [f"No router: {error.message}."]
+    return [*found, made._replace(router=learned.file)], []
 
 
 def _curve(split: AskedSplit, terms: Terms, way: DeferralWay, signal: SignalName, raw: Numbers) -> Found:

@@ -17,7 +17,7 @@ from freehold.types.config.explained import ExplainedKey, explained
 from freehold.types.record import Record
 from freehold.visible import without_password
 from freehold.workflows.project import Project
-from freehold.workflows.shift.following import restart_keys
+from freehold.workflows.shift.following import waits_for_start
 from freehold.workflows.tell.views.query import ScreenQuery
 
 Source = Literal["file", "environment", "default"]
@@ -80,7 +80,6 @@ def _found(lines: Iterator[SettingValue], words: str) -> Iterator[SettingValue]:
 
 def project_lines(given: Mapping[str, Any]) -> Iterator[SettingValue]:
     """The keys of the file, those that stand in it first within their table."""
-    at_start = restart_keys()
     for key in sorted(explained(), key=lambda key: not _stands(given, key)):
         table = given.get(key.table)
         rows = table if isinstance(table, list) else [table]
@@ -91,7 +90,7 @@ def project_lines(given: Mapping[str, Any]) -> Iterator[SettingValue]:
                 value=key.default if value is None else _shown(value),
                 source="default" if value is None else "file",
                 meaning=key.meaning,
-                restart=key.key in at_start.get(key.table, ()),
+                restart=waits_for_start(key.table, key.key),
                 words=key.words,
             )
 

@@ -1,1 +1,0 @@
-"""Which tasks are in a log: requests grouped by the template behind their prompt, their tools, schema and model."""
