@@ -25,7 +25,7 @@ from freehold.types.serving.rollout import Gate, Rollout, RolloutTerms, RouteAla
 from freehold.types.verdict import Verdict
 from freehold.workflows.shift import rollout_records, routes
 from freehold.workflows.shift.rollout import scoring
-from freehold.workflows.shift.rollout.gates import gates_left, rule_of
+from freehold.workflows.shift.rollout.gates import candidate_key, gates_left, rule_of
 from freehold.workflows.shift.rollout.ledger import Look, Tests, look
 
 log = logging.getLogger(__name__)
@@ -68,6 +68,8 @@ def start(store: Store, route: Route, terms: RolloutTerms, *, who: str, at: date
     if not stages or list(stages) != sorted(set(stages)) or not all(0 < share < 1 for share in stages):
         raise UsageError(f"canary stages {list(stages)} are not rising shares between 0 and 1")
     verdict = store.latest(Verdict)
+    key, before = candidate_key(store, route), {} if earlier is None else earlier.attempts
+    attempt = before.get(key, 0) + 1
     rollout = Rollout(
         **msgspec.structs.asdict(terms),
         id=event_id(int(at.timestamp() * 1000)),
@@ -77,6 +79,8 @@ def start(store: Store, route: Route, terms: RolloutTerms, *, who: str, at: date
         stage_began_at=at,
         verdict_id=verdict.id if verdict is not None else None,
         number=1 if earlier is None else earlier.number + 1,
+        attempt=attempt,
+        attempts={**before, key: attempt},
     )
     _move(store, rollout, route, "shadow", who=who, at=at, why=f"rollout {rollout.number} begins")
     return rollout
