@@ -6,7 +6,7 @@ are frozen records: feed values, keep the new state, store it with the route; ne
 
 Covered: means of bounded values (differences of pairs, shares of failures, late answers), and, where a share lies
 between two, Wald's test. The values must be one per independent unit, in the order of exposure (`one_value_per_unit`):
-per-request values of sticky users made 42 % false rollbacks out of a promised 1 %. Not covered: quantiles, periods
+per-request values of sticky users made 51 % false rollbacks out of a promised 1 %. Not covered: quantiles, periods
 (`drift`).
 
 Sources: Waudby-Smith & Ramdas 2024, JRSS-B 86:1; Howard, Ramdas, McAuliffe & Sekhon 2021, Annals of Statistics 49:1055;

@@ -18,8 +18,8 @@ Side = Literal["input", "output"]
 
 Gate = Literal["evidence", "users", "hours", "harm", "verdict", "parity", "quality", "errors", "validity"]
 """What a step forward waits for: evidence that still holds, where there is a verdict; enough users and hours in a
-stage; that a drop of three margins is ruled out; before promotion an offline verdict, parity, and each metric
-shown to be within its limit."""
+stage; that a drop of three margins is ruled out; an offline verdict that promotes, and parity; before promotion each
+metric shown to be within its limit."""
 
 Trouble = Literal["failures", "schema", "slow", "mirror"]
 """Requests that one arm did not answer; answers that broke their schema; answers later than the rollout's limit;
@@ -69,6 +69,7 @@ class Rollout(RolloutTerms, StoredRecord, frozen=True, kw_only=True):
     started_at: datetime
     stage_began_at: datetime
     verdict_id: str | None = None
+    """The offline verdict it rests on: the one at its start, or one that promoted since."""
     number: int = 1
     """How many rollouts this route has had, this one included."""
     attempt: int = 1

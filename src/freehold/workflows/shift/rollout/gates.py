@@ -24,8 +24,10 @@ def gates_left(store: Store, rollout: Rollout, seen: Look, at: datetime) -> list
     if rollout.state in ("promoted", "rolled_back"):
         return []
     route = next((one for one in store.routes() if one.name == rollout.route), None)
-    verdict = store.get(Verdict, rollout.verdict_id) if rollout.verdict_id else None
+    verdict = verdict_of(store, rollout)
     missing = _stale_evidence(store, rollout, route, verdict, at)
+    if (proof := _missing_proof(route, verdict)) is not None:
+        missing.append(proof)
     units = seen.pairs if rollout.stage < 0 else seen.candidate_units
     if units < rollout.users_a_stage:
         missing.append(("users", f"{units} of {rollout.users_a_stage} independent users seen"))
@@ -37,8 +39,6 @@ def gates_left(store: Store, rollout: Rollout, seen: Look, at: datetime) -> list
         bound = -3 * rollout.task.margin
         missing.append(("harm", f"quality: a difference of {bound:+.3f} (three margins) is not ruled out"))
     if rollout.stage + 1 == len(rollout.stages):
-        if (proof := _missing_proof(route, verdict)) is not None:
-            missing.append(proof)
         below = f"below {100 * rollout.errors_below:.4g} %"
         again = f" (try {rollout.attempt} of this candidate; all share one error)"
         for state in seen.metrics:
@@ -47,6 +47,12 @@ def gates_left(store: Store, rollout: Rollout, seen: Look, at: datetime) -> list
                 text = f"{state.metric}: not yet shown to be {of}" + again * (rollout.attempt > 1)
                 missing.append((state.metric, text))
     return missing
+
+
+def verdict_of(store: Store, rollout: Rollout) -> Verdict | None:
+    """The offline verdict that a rollout rests on: its own where that promotes, else the newest."""
+    own = store.get(Verdict, rollout.verdict_id) if rollout.verdict_id else None
+    return own if own is not None and own.outcome == "promote" else store.latest(Verdict)
 
 
 def _stale_evidence(
@@ -74,9 +80,9 @@ def _stale_evidence(
 
 
 def _missing_proof(route: Route | None, verdict: Verdict | None) -> tuple[Gate, str] | None:
-    """What is not proven offline of what the route asks."""
+    """What is not proven offline of what the route asks: without it clients get no answer of the candidate's."""
     if verdict is None or verdict.outcome != "promote":
-        return "verdict", "no offline verdict says promote"
+        return "verdict", "no offline verdict says promote (freehold migrate makes one)"
     if (target := candidate_of(route)) is not None and target.model != verdict.candidate:
         return "verdict", (
             f"the verdict is on {verdict.candidate}, and the route's candidate is {target.model}: freehold rollout "

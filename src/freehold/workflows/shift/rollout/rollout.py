@@ -25,7 +25,7 @@ from freehold.types.serving.rollout import Gate, Rollout, RolloutTerms, RouteAla
 from freehold.types.verdict import Verdict
 from freehold.workflows.shift import rollout_records, routes
 from freehold.workflows.shift.rollout import scoring
-from freehold.workflows.shift.rollout.gates import candidate_key, gates_left, rule_of
+from freehold.workflows.shift.rollout.gates import candidate_key, gates_left, rule_of, verdict_of
 from freehold.workflows.shift.rollout.ledger import Look, Tests, look
 
 log = logging.getLogger(__name__)
@@ -308,9 +308,12 @@ def _forced(without: Collection[Gate]) -> str:
 def _require_allowed(
     store: Store, route_name: str, *, who: str, at: datetime, without: Collection[Gate]
 ) -> Status:
+    """What `step` gives, resting on the verdict that allows to go on. Raises `UsageError`."""
     now = step(store, route_name, who=who, at=at)
     _check_gates(store, now, at, without=without)
-    return now
+    verdict = verdict_of(store, now.rollout)
+    rollout = msgspec.structs.replace(now.rollout, verdict_id=None if verdict is None else verdict.id)
+    return msgspec.structs.replace(now, rollout=rollout)
 
 
 def _check_gates(store: Store, now: Status, at: datetime, *, without: Collection[Gate]) -> None:
