@@ -100,6 +100,11 @@ def answer_id(answer: str | None) -> bytes:
     return _digest(_json_or(answer, collapsed(answer).casefold()), ID_BYTES)
 
 
+def trace_key(id: str | None) -> bytes:
+    """8 bytes that stand for a trace, zeros for none."""
+    return bytes(ID_BYTES) if id is None else _digest(id, ID_BYTES)
+
+
 def collapsed(text: str) -> str:
     """A text in Unicode's composed form (NFC), its runs of white space single spaces."""
     return " ".join(unicodedata.normalize("NFC", text).split())

@@ -43,11 +43,11 @@ class Wordings:
         for place, words in enumerate(questions):
             asked = tuple(map(sys.intern, words))
             self._questions.append(asked)
-            self._known.update(set(asked))
             whole, *less = _sums(asked)
             if not asked or first.setdefault(whole, place) != place:
                 self._again.setdefault(first.get(whole, place), []).append(place)
                 continue
+            self._known.update(set(asked))
             ids.extend((whole, *less))
             places.extend([place] * (1 + len(less)))
         order = sorted(range(len(ids)), key=ids.__getitem__)
@@ -74,15 +74,20 @@ class Wordings:
         if new.total() != 1 or old.total() != 1 or fillers > FILLERS:
             return False
         return any(
-            self._known[word] <= self._own and not any(map(str.isdigit, word))
+            self._known[word] <= self._own and not _has_digit(word)
             for word in (*new, *(old if self._own else ()))
         )
 
 
-def near_ids(words: Sequence[str]) -> list[bytes]:
-    """Ids of a question's words in any order, and of those without one of them: two questions that differ in one word,
-    whatever it is, share one. 8 bytes each; a word cannot be told from them."""
-    return [_digest(one.to_bytes(8)) for one in _sums(words)] if words else []
+def near_ids(questions: Iterable[Sequence[str]]) -> list[list[bytes]]:
+    """For each question ids of its words in any order, and of those without one that has no digit, in a place that few
+    of the questions fill otherwise: two that differ in such a word share one. 8 bytes each; a word cannot be told from
+    them."""
+    sums = [_sums(words, numbers=False) if words else [] for words in questions]
+    often = Counter(
+        id for whole, *less in {one[0]: one for one in sums if one}.values() for id in (whole, *less)
+    )
+    return [[_digest(id.to_bytes(8)) for id in ids if id == ids[0] or often[id] <= FILLERS] for ids in sums]
 
 
 def connected(pairs: Iterable[tuple[int, int]], count: int) -> list[int]:
@@ -101,13 +106,20 @@ def connected(pairs: Iterable[tuple[int, int]], count: int) -> list[int]:
     return [root(one) for one in range(count)]
 
 
-def _sums(words: Sequence[str]) -> list[int]:
+def _sums(words: Sequence[str], *, numbers: bool = True) -> list[int]:
     """What is the same for the same bag of words: the sum of their hashes, 64 bits; and the sums without each one of
-    them, where `LEAST` stay."""
-    hashed = [_hash(word) for word in words]
-    whole = sum(hashed) & _BITS
-    less = {(whole - one) & _BITS for one in hashed} if LEAST < len(words) <= MOST_WORDS else ()
-    return [whole, *less]
+    them (with a digit only if `numbers`), where `LEAST` stay."""
+    whole = sum(map(_hash, words)) & _BITS
+    left = (
+        {word for word in words if numbers or not _has_digit(word)}
+        if LEAST < len(words) <= MOST_WORDS
+        else ()
+    )
+    return [whole, *{(whole - _hash(word)) & _BITS for word in left}]
+
+
+def _has_digit(word: str) -> bool:
+    return any(map(str.isdigit, word))
 
 
 @lru_cache(maxsize=1 << 16)
