@@ -60,7 +60,7 @@ def label_shifts(by_split: Mapping[SplitName, Sequence[Sample]], times: LabelTim
 
 
 def _counts(samples: Iterable[Sample]) -> Counter[str]:
-    """Samples by label, of a group each label once: what one user asks again is no further evidence."""
+    """Samples by label, of a group each label once, since what one user asks again tells nothing new."""
     found = Counter[str]()
     seen: set[tuple[str, str]] = set()
     for sample in samples:
