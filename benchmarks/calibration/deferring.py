@@ -120,8 +120,8 @@ def mixtures(runs: int, seed: int, *, full: bool) -> Block:
         "among the surest. Random: confidence says nothing. Many differ: on 40 % of samples one is right and the "
         "other not, losses up to four times as often where unsure. Few differ: 2 % wins, losses almost only where "
         "unsure. Wins where unsure, too: both are. Fives: samples of one user come in fives, and take after each other "
-        "with probability 0.71. Some: a share was proven. Proven: the largest, mean over all projects, none as 0 and the "
-        "candidate alone as 1. Alone: it was. Beyond: one that loses more than the margin was promoted. Taken: the "
+        "with probability 0.71. Some: a share was proven. Proven: the largest, mean over all projects, none as 0 and "
+        "the candidate alone as 1. Alone: it was. Beyond: one that loses more than the margin was promoted. Taken: the "
         "share that is taken unless its owner says otherwise, and what it truly loses, in points. Margin's oracle: the "
         "largest share whose true loss is within the margin, which no proof can show.",
         "beyond: at most 0.025 of projects",

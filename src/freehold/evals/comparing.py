@@ -14,8 +14,9 @@ from freehold.stats.rules import DecisionRule
 from freehold.types.dataset import Sample
 from freehold.types.evaluated import Disagreement
 from freehold.types.evaluation import Comparison, EvalResult, Task
-from freehold.types.identity import answer_id, looked_at
+from freehold.types.identity import answer_id, words
 from freehold.types.record import content_id
+from freehold.types.wording import Wordings, connected
 
 
 class SideBySide(NamedTuple):
@@ -92,14 +93,23 @@ def compare(
 def _units(results: SideBySide) -> tuple[list[str] | None, list[bool] | None]:
     """Each item's independent unit and whether it is a declared one; None where every item is its own.
 
-    The same question with the same right answer again adds no evidence: it keeps its weight in the mean, and counts as
-    one unit. Items of a declared group are of that group's.
+    The same question again, or one that differs from it in a garbled, missing or added word (`Wordings`), with the same
+    right answer adds no evidence: it keeps its weight in the mean, and counts as one unit. Items of a declared group
+    are of that group's.
     """
     samples = results.samples
-    same = [
-        f"{looked_at(sample)}:{answer_id(reference).hex()}" if question(sample) else sample.id
-        for sample, reference in zip(samples, results.references, strict=True)
-    ]
+    asked = [words(sample) if question(sample) else [] for sample in samples]
+    answers = [answer_id(reference) for reference in results.references]
+    known = Wordings(asked, within=True)
+    same = connected(
+        (
+            (row, other)
+            for row, text in enumerate(asked)
+            for other in known.near(text)
+            if answers[other] == answers[row]
+        ),
+        len(samples),
+    )
     often = Counter(same)
     declared = [sample.group is not None for sample in samples]
     if not any(declared) and len(often) == len(samples):
@@ -107,10 +117,10 @@ def _units(results: SideBySide) -> tuple[list[str] | None, list[bool] | None]:
     units = [
         f"group:{sample.group}"
         if sample.group is not None
-        else f"item:{key}"
-        if often[key] > 1
+        else f"item:{first}"
+        if often[first] > 1
         else f"row:{row}"
-        for row, (sample, key) in enumerate(zip(samples, same, strict=True))
+        for row, (sample, first) in enumerate(zip(samples, same, strict=True))
     ]
     return units, declared
 

@@ -152,6 +152,9 @@ class LookCount(Record, frozen=True, kw_only=True):
     may_promote: bool
     gone: int = 0
     """Items of the looks before that are not among these. Each counts as lost."""
+    removed: int = 0
+    """As many more whose traces were forgotten, or older than what is kept. They count as lost where a promote would
+    not hold then, and nowhere else."""
     informs: bool = False
     """The look was planned for a mixture, and this comparison is of the candidate alone."""
 

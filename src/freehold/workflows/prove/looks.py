@@ -11,10 +11,11 @@ from freehold.stats import looks
 from freehold.stats.compare import ScoreContext
 from freehold.store import Store
 from freehold.types.dataset import Sample
-from freehold.types.evaluated import ItemLook
+from freehold.types.evaluated import ItemLook, LookRemoval
 from freehold.types.evaluation import Comparison, LookCount
-from freehold.types.identity import answer_id, looked_at
+from freehold.types.identity import answer_id, looked_at, trace_key, words
 from freehold.types.record import content_id
+from freehold.types.wording import near_ids
 from freehold.workflows.project import now
 
 _SHOWN_ID = 12
@@ -66,7 +67,9 @@ class Looks:
             earlier = self.store.records(ItemLook)
             kept = next((one for one in earlier if one.id == look.id), look)
             look = msgspec.structs.replace(look, alpha=min(look.alpha, kept.alpha))
-        return kept, looks.count(earlier, look, planned=self.planned, allowed=allowed)
+        gone = [] if self.store is None else self.store.records(LookRemoval)
+        removed = b"".join(one.traces for one in gone)
+        return kept, looks.count(earlier, look, planned=self.planned, allowed=allowed, removed=removed)
 
 
 def look_at(
@@ -81,6 +84,7 @@ def look_at(
     """That `samples` were looked at now. `names` are the incumbent's and the candidate's, `alpha` is one-sided, `items`
     are the samples' ids where those do not follow from their questions."""
     items = [looked_at(sample) for sample in samples] if items is None else items
+    near = near_ids(words(sample) for sample in samples)
     return ItemLook(
         id=evaluation_id,
         at=now(),
@@ -90,6 +94,9 @@ def look_at(
         alpha=alpha,
         items=b"".join(bytes.fromhex(item) for item in items),
         golds=b"".join(answer_id(sample.gold) for sample in samples),
+        near=b"".join(map(b"".join, near)),
+        near_counts=b"".join(len(one).to_bytes(2, "little") for one in near),
+        traces=b"".join(trace_key(sample.trace_id) for sample in samples),
     )
 
 
@@ -100,6 +107,7 @@ def context_of(look: LookCount, *, self_noise: float | None = None, unmeasured: 
         looks=1 if look.may_promote or look.informs else max(2, look.number),
         informs=look.informs,
         gone=look.gone if look.may_promote else 0,
+        removed=look.removed if look.may_promote else 0,
         unmeasured=unmeasured,
     )
 
@@ -129,6 +137,11 @@ def look_note(look: LookCount) -> str:
     )
     if look.gone:
         text += f" {look.gone:,} items of those looks are not among these, and count as lost."
+    if look.removed:
+        text += (
+            f" {look.removed:,} items of those looks were forgotten or too old to keep: they do not count as lost, but "
+            "a promote must hold if they did."
+        )
     if look.may_promote:
         return f"{text} {look.planned} were planned, each at alpha {look.alpha:.4f}."
     return (
