@@ -88,7 +88,7 @@ class RouteConfig(Table, frozen=True, kw_only=True):
     limits: Limits = Limits()
     """`{ requests_per_minute, tokens_per_minute, concurrency, wait_ms, usd_per_day, usd_per_month }`."""
     cache: CacheTerms | None = None
-    """`{ seconds = 3600, mib = 16, shared = false }`: exact repeats of requests without chance (temperature 0, or a
+    """`{ seconds = 3600, shared = false }`: exact repeats of requests without chance (temperature 0, or a
     seed) and without tools get the answer of the first again. Left out: every request is asked."""
 
 
