@@ -1,6 +1,7 @@
 """Looks are kept in the store before a result is shown, and counted whatever became of datasets in between."""
 
 import random
+from datetime import UTC, date, datetime
 
 import msgspec
 import pytest
@@ -55,6 +56,16 @@ def test_a_prompt_edited_between_evaluations_is_a_further_look(store, tmp_path):
     note = second.comparison.notes[0]
     assert f"by evaluation {first.id[:12]}; 50 of 200 items shared" in note and "--planned-looks" in note
     assert not any("would settle it" in one for one in second.comparison.notes)
+
+
+def test_a_promise_says_when_its_requests_were_asked(store, tmp_path):
+    asked_at = [trace(i, at=datetime(2026, 11, 1 + i % 30, tzinfo=UTC)) for i in range(200)]
+    store.add_traces(asked_at)
+    items = [asked(i, trace_id=one.id) for i, one in enumerate(asked_at)]
+    made = run(tmp_path, items, lambda i, model: "yes", looks=Looks(store)).comparison
+    assert made.promise("X").startswith("On requests like these 200 (1–30 Nov 2026), X is at most")
+    days = date(2025, 12, 30), date(2026, 1, 2)
+    assert "(30 Dec 2025 – 2 Jan 2026)" in msgspec.structs.replace(made, period=days).promise("X")
 
 
 def test_the_same_evaluation_again_is_the_same_look_at_the_share_it_had(store, tmp_path):

@@ -205,7 +205,7 @@ async def evaluate(
             patience=options.patience,
             on_progress=lambda done, of: progress.update(done, of, unit="judged"),
         )
-        comparison = with_look(compared.comparison, look)
+        comparison = with_look(compared.comparison, look, plan.looks.period(samples))
         results = results._replace(incumbent=compared.incumbent, candidate=compared.candidate)
         differing = disagreements(samples, results.incumbent, results.candidate, results.references)
     return Evaluation(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import msgspec
 
@@ -19,6 +20,7 @@ from freehold.types.wording import near_ids
 from freehold.workflows.project import now
 
 _SHOWN_ID = 12
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,17 @@ class Looks:
             if kept.path != self.path:
                 look = msgspec.structs.replace(look, id=content_id([look.id, self.path]))
         return self._keep(look, allowed=allowed)[1]
+
+    def period(self, samples: Sequence[Sample]) -> tuple[date, date] | None:
+        """The first and last day on which they were asked; None where no time is known. A record of a file without a
+        time has that of its import, which says nothing."""
+        days: set[date] = set()
+        ids = [one.trace_id for one in samples if one.trace_id is not None]
+        while self.store is not None and ids:
+            traces = self.store.get_traces(ids[-_AT_ONCE:]).values()
+            del ids[-_AT_ONCE:]
+            days |= {trace.at.date() for trace in traces if trace.at != trace.imported_at}
+        return (min(days), max(days)) if days else None
 
     def _keep(self, look: ItemLook, *, allowed: float) -> tuple[ItemLook, LookCount]:
         look = msgspec.structs.replace(look, alpha=allowed / self.planned, allowed=allowed)
@@ -112,11 +125,12 @@ def context_of(look: LookCount, *, self_noise: float | None = None, unmeasured: 
     )
 
 
-def with_look(comparison: Comparison, look: LookCount) -> Comparison:
-    """The comparison with what its promise is about: which look at which items. A further look is said first."""
+def with_look(comparison: Comparison, look: LookCount, period: tuple[date, date] | None = None) -> Comparison:
+    """The comparison with what its promise is about: which look at which items, asked when. A further look is said
+    first."""
     note = (look_note(look),)
     notes = (*comparison.notes, *note) if look.number == 1 else (*note, *comparison.notes)
-    return msgspec.structs.replace(comparison, look=look, notes=notes)
+    return msgspec.structs.replace(comparison, look=look, period=period, notes=notes)
 
 
 def look_note(look: LookCount) -> str:

@@ -173,9 +173,13 @@ async def look(
     counted = looks.take_mixture(
         look_at(samples, evaluation_id=made.id, dataset_id=made.dataset_id, names=names, alpha=task.alpha)
     )
-    noise, unmeasured = None, 0.0
+    noise, unmeasured, period = None, 0.0, None
     if made.comparison is not None:
-        noise, unmeasured = made.comparison.self_noise, made.comparison.unmeasured
+        noise, unmeasured, period = (
+            made.comparison.self_noise,
+            made.comparison.unmeasured,
+            made.comparison.period,
+        )
 
     async def test(shown: SideBySide, share: float, by: str, *notes: str) -> Comparison:
         compared = await compare_by_task(
@@ -185,7 +189,7 @@ async def look(
             notes=notes,
             context=context_of(counted, self_noise=noise, unmeasured=unmeasured * share),
         )
-        return with_look(compared.comparison, counted)
+        return with_look(compared.comparison, counted, period)
 
     tested: list[ShareStep] = []
     compared: list[Comparison] = []
