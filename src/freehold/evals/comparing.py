@@ -19,10 +19,18 @@ from freehold.types.record import content_id
 from freehold.types.wording import Wordings, connected
 
 
+class Units(NamedTuple):
+    """Each item's independent unit, and whether it is a declared one; None where every item is its own."""
+
+    names: list[str] | None
+    declared: list[bool] | None
+
+
 class SideBySide(NamedTuple):
     """Two models' results on the same samples, all columns in the samples' order.
 
-    `references` are the right answers, None where there is none.
+    `references` are the right answers, None where there is none; `units` is known where the same samples are compared
+    more than once (`units_of`).
     """
 
     samples: Sequence[Sample]
@@ -31,6 +39,7 @@ class SideBySide(NamedTuple):
     candidate: Sequence[EvalResult]
     incumbent_name: str
     candidate_name: str
+    units: Units | None = None
 
 
 class Scale(NamedTuple):
@@ -63,7 +72,7 @@ def compare(
     for name, column in (("incumbent", incumbent), ("candidate", candidate)):
         if [one.sample_id for one in column] != [one.id for one in samples]:
             raise UsageError(f"the {name}'s results are not in the samples' order")
-    units, heavy = _units(results)
+    units = results.units or units_of(results)
     own = slices or {}
     declared = {name: slice_values(name, samples) for name in task.slices if name not in own}
     paired = compare_scores(
@@ -71,8 +80,8 @@ def compare(
         [one.score.value for one in incumbent],
         [one.score.value for one in candidate],
         DecisionRule(margin=task.margin, alpha=task.alpha, lo=scale.lo, hi=scale.hi),
-        clusters=units,
-        capped=heavy,
+        clusters=units.names,
+        capped=units.declared,
         slices={**declared, **own},
         context=context,
     )
@@ -90,8 +99,8 @@ def compare(
     )
 
 
-def _units(results: SideBySide) -> tuple[list[str] | None, list[bool] | None]:
-    """Each item's independent unit and whether it is a declared one; None where every item is its own.
+def units_of(results: SideBySide) -> Units:
+    """The independent units of these samples.
 
     The same question again, or one that differs from it in a garbled, missing or added word (`Wordings`), with the same
     right answer adds no evidence: it keeps its weight in the mean, and counts as one unit. Items of a declared group
@@ -113,8 +122,8 @@ def _units(results: SideBySide) -> tuple[list[str] | None, list[bool] | None]:
     often = Counter(same)
     declared = [sample.group is not None for sample in samples]
     if not any(declared) and len(often) == len(samples):
-        return None, None
-    units = [
+        return Units(None, None)
+    names = [
         f"group:{sample.group}"
         if sample.group is not None
         else f"item:{first}"
@@ -122,7 +131,7 @@ def _units(results: SideBySide) -> tuple[list[str] | None, list[bool] | None]:
         else f"row:{row}"
         for row, (sample, first) in enumerate(zip(samples, same, strict=True))
     ]
-    return units, declared
+    return Units(names, declared)
 
 
 def _fault_notes(incumbent: Sequence[EvalResult], candidate: Sequence[EvalResult]) -> list[str]:

@@ -13,7 +13,7 @@ import msgspec
 
 from freehold.deferring.router import Router
 from freehold.errors import StorageError
-from freehold.evals.comparing import SideBySide
+from freehold.evals.comparing import SideBySide, units_of
 from freehold.evals.latency import summarize
 from freehold.evals.task_comparison import compare_by_task
 from freehold.late import np
@@ -167,6 +167,7 @@ async def look(
     Raises as `held_out_results` and `decide` do, and what asking raises.
     """
     results, rule = held_out_results(made), planned.rule
+    results = results._replace(units=units_of(results))
     samples, names = results.samples, (made.incumbent, made.candidate)
     sure = decide(rule, samples, results.candidate)
     upper = await _of_upper(rule, samples, sure.here(rule.threshold), ask_upper)
