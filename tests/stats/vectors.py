@@ -41,7 +41,9 @@ def newcombe(i):
 
 
 def noninferiority_test(i):
-    return exact.noninferiority_test(i["wins"], i["losses"], i["n"], i["margin"])._asdict()
+    counts = i["wins"], i["losses"], i["n"]
+    statistic = float(binary.tango_statistic(*counts, -i["margin"]))
+    return exact.noninferiority_test(*counts, i["margin"])._asdict() | {"z_tango": statistic}
 
 
 def paired_t_ci(i):
@@ -190,6 +192,7 @@ def clustered_binary_verdict(i):
         min_clusters_reject=i.get("min_clusters_reject", 10),
     )
     return found._asdict() | {
+        "n_effective": len(d) / found.design_effect_used,
         "verdict": decision.outcome,
         "reason": decision.reason,
         "clusters": found.mean.clusters,

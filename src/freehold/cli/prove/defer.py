@@ -19,7 +19,7 @@ def command() -> None:
     """Own what is proven, rent the rest: the candidate answers what it is sure of, the incumbent everything else.
 
     What is promoted is a mixture. The selection split settles by what it is decided who answers; the held-out samples
-    then prove shares of requests, the smallest first and the candidate alone last. freehold migrate does so by itself.
+    then prove shares of requests, the smallest first and the candidate alone last.
 
     \b
     Example:
