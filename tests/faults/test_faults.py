@@ -34,7 +34,7 @@ OF_EACH_CLASS = (
     "few descriptors",
     "little memory",
 )
-REPLACED = {"kill all processes", "stop a worker", "stop the recorder"}
+REPLACED = {"stop a worker", "stop the recorder"}
 
 
 @pytest.mark.process
