@@ -1,5 +1,6 @@
 """Settings that all tests share."""
 
+import gc
 import os
 import shutil
 import signal
@@ -11,6 +12,9 @@ from tests.documents import check
 
 from freehold.cli.documents import document
 from freehold.types.audit import change_source, change_why
+
+# Collecting tests makes millions of objects that stay: to look through them for garbage takes as long as to make them.
+gc.disable()
 
 # A deadline fails on a busy machine, not on a wrong program; the timeout of each test catches what hangs.
 settings.register_profile("explore", deadline=None, max_examples=1000)
@@ -38,6 +42,11 @@ def _refuse_processes(event: str, arguments: tuple) -> None:
 
 
 sys.addaudithook(_refuse_processes)
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,6 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from tests.source import ROOT, script
+from tests.test_package import uv
 
 CONSTRAINTS = ROOT / "constraints.txt"
 
@@ -91,17 +92,10 @@ def installed(tmp_path_factory):
     """The Python of an environment that has what the constraints name, and nothing else."""
     folder = tmp_path_factory.mktemp("installed") / "env"
     venv.create(folder, with_pip=False)
-    pip = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install"]
-    options = [
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-compile",
-        "--require-hashes",
-        "--only-binary",
-        ":all:",
-    ]
-    subprocess.run([*pip, *options, "-r", CONSTRAINTS], check=True)
-    return folder / "bin" / "python"
+    python = folder / "bin" / "python"
+    options = ["--quiet", "--require-hashes", "--only-binary", ":all:"]
+    uv("pip", "install", "--python", str(python), *options, "-r", str(CONSTRAINTS))
+    return python
 
 
 @pytest.mark.process

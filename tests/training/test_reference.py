@@ -5,7 +5,6 @@ import torch
 from tests.training.conftest import task_samples
 from tests.training.output.merging import adapter_on
 
-from freehold.errors import TrainingError
 from freehold.training import base as bases
 from freehold.training import reference
 from freehold.training.reference import ReferenceJob, ReferenceQuery
@@ -78,10 +77,3 @@ def test_the_end_of_a_turn_is_not_part_of_the_answer_and_a_limit_bounds_the_mode
     (scores,) = reference._judge(job)
     assert scores.answer_ids == ids[:-1]
     assert len(tokenizer(scores.own_text, add_special_tokens=False)["input_ids"]) <= 3
-
-
-@pytest.mark.process
-def test_a_child_that_fails_says_why(tiny, tmp_path):
-    gone = ReferenceJob(weights=tiny, adapter_path=str(tmp_path / "gone"), queries=(query(),))
-    with pytest.raises(TrainingError, match=r"the trainer's model could not be asked: .*gone"):
-        reference.judge(gone)

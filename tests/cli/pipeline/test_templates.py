@@ -3,10 +3,10 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -46,7 +46,7 @@ class Runner:
             text = re.sub(r"\$\{\{ ([\w.-]+) \}\}", lambda found: self.known[found[1]], text)
         return text
 
-    def step(self, name):
+    def step(self, name, *, pip="pip install"):
         one = STEPS[name]
         assert one["shell"] == "bash" and "${{" not in one["run"]
         own = {key: self.filled(value) for key, value in one["env"].items()}
@@ -54,7 +54,7 @@ class Runner:
             key: os.environ[key] for key in ("PATH", "PIP_INDEX_URL", "PIP_CONFIG_FILE") if key in os.environ
         }
         ran = subprocess.run(
-            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", one["run"]],
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", one["run"].replace("pip install", pip)],
             env={
                 **kept, "HOME": os.environ.get("HOME", "/"), "GITHUB_ACTIONS": "true",
                 "RUNNER_TEMP": str(self.temp), "GITHUB_OUTPUT": str(self.temp / "output"),
@@ -175,24 +175,16 @@ def test_shellcheck_finds_nothing(script, tmp_path):
 
 
 @pytest.mark.timeout(900)  # a slow index is not what is tested
-def test_from_two_files_to_a_comment_in_a_new_environment(repository, capsys):
-    """The action's steps as they are: installation, two files, the verdict as a comment."""
-    forge = Forge("github")
-    answers(repository, n=400, wrong=0)
-    with serving(forge) as address:
-        runner = Runner(repository, address, a="a.jsonl", b="b.jsonl", task="exact", margin="0.02")
-        shutil.rmtree(runner.temp / "freehold")
-        began = time.monotonic()
-        times = {}
-        for name in ("Install freehold", "Check", "Comment"):
-            step_began = time.monotonic()
-            ran = runner.step(name)
-            times[name] = round(time.monotonic() - step_began, 1)
-            assert ran.returncode == 0, ran.stdout + ran.stderr
-        whole = round(time.monotonic() - began, 1)
-    assert "### ✓ Promote" in forge.comments[0]["body"]
-    with capsys.disabled():
-        sys.stdout.write(f"\nfrom two files to a check: {whole} s {times}\n")
+def test_the_action_installs_the_commit_it_is_of(repository, tmp_path):
+    """Its command as a dry run: it builds freehold from the source and resolves all it needs, without fetching it."""
+    runner = Runner(repository, "http://127.0.0.1:9")
+    shutil.rmtree(runner.temp / "freehold")
+    report = tmp_path / "report.json"
+    ran = runner.step("Install freehold", pip=f"pip install --dry-run --report {shlex.quote(str(report))}")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    names = {found["metadata"]["name"] for found in json.loads(report.read_text())["install"]}
+    assert {"freehold", "msgspec", "scipy"} <= names
+    assert "torch" not in names
 
 
 def test_bare_pairs_are_checked_by_the_action(repository):

@@ -20,8 +20,7 @@ def said(visit, place, waits):
     return re.sub(r"\d+(\.\d+)? (s|min)\b", "T", page.locator("#screen").inner_text())
 
 
-@pytest.mark.parametrize("days", [-4000, 400])
-def test_a_browser_with_a_wrong_clock_says_the_same(visiting, tmp_path, days):
+def test_a_browser_with_a_wrong_clock_says_the_same(visiting, tmp_path):
     project, _ = evidence.whole(tmp_path)
     with open_store(project.store_url) as store:
         store.add_traces(
@@ -35,6 +34,6 @@ def test_a_browser_with_a_wrong_clock_says_the_same(visiting, tmp_path, days):
     )
     with serving_console(project) as address:
         right, wrong = visiting(address), visiting(address)
-        wrong.page.clock.set_system_time(NOW + timedelta(days=days))
+        wrong.page.clock.set_system_time(NOW - timedelta(days=4000))
         for place, waits in places:
             assert said(wrong, place, waits) == said(right, place, waits), place

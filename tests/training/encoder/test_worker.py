@@ -1,3 +1,5 @@
+"""A real training and its exported graph: the record, and what model, files and child process answer."""
+
 import json
 from pathlib import Path
 
@@ -6,7 +8,9 @@ import numpy as np
 import pytest
 from tests.training.encoder.conftest import json_samples, label_samples, write_dataset
 
+from freehold.errors import TrainingError
 from freehold.training import encoder
+from freehold.training.encoder.reference import TUNED, EncoderReferenceJob, answers_of, judge
 from freehold.training.encoder.worker import run_job
 from freehold.types.encoder import EncoderConfig, EncoderManifest
 
@@ -55,38 +59,33 @@ def answered(folder, texts):
     return manifest, logits, named
 
 
-def test_labels(tmp_path, base_weights):
-    model, events = made(tmp_path, base_weights, label_samples(60), label_samples(45, 100))
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory, base_weights):
+    """A model of labels, and what its training told."""
+    folder = tmp_path_factory.mktemp("labelled")
+    return made(folder, base_weights, label_samples(60), label_samples(45, 100))
+
+
+@pytest.fixture(scope="module")
+def of_fields(tmp_path_factory, base_weights):
+    """A model of answers with fields."""
+    folder = tmp_path_factory.mktemp("fields")
+    return made(folder, base_weights, json_samples(120), json_samples(60, 300))[0]
+
+
+def job_of(model, base, samples):
+    return EncoderReferenceJob(
+        encoder=model, base=base, samples=tuple((one.id, one.messages) for one in samples), threads=1
+    )
+
+
+def test_labels(labelled, base_weights):
+    model, events = labelled
     assert model is not None
     assert model.validation_asked == 45
     assert model.validation_right >= 43
     assert not model.by_folds
     assert {event.kind for event in events} >= {"start", "step", "eval", "end"}
-    held = label_samples(9, 500)
-    manifest, logits, _ = answered(Path(model.path), [one.messages[1].content for one in held])
-    given = [manifest.fields[0].labels[at] for at in logits[0].argmax(axis=1)]
-    assert given == [one.gold for one in held]
-
-
-def test_fields_lists_and_copies(tmp_path, base_weights):
-    model, _ = made(tmp_path, base_weights, json_samples(120), json_samples(60, 300))
-    assert [field.kind for field in model.manifest.fields] == ["one", "copied", "several"]
-    assert model.manifest.separators == (", ", ": ")
-    assert model.validation_right >= 50
-    manifest, logits, named = answered(Path(model.path), ["where is my order now number 1234"])
-    assert manifest.fields[0].labels[logits[0].argmax()] == "order_status"
-    assert named["token_embeddings"].shape[2] == manifest.width
-
-
-def test_folds_judge_where_nothing_is_left_for_validation(tmp_path, base_weights):
-    model, _ = made(tmp_path, base_weights, label_samples(60), [])
-    assert model.by_folds
-    assert model.validation_asked == 60
-    assert "did not see" in (Path(model.path) / "README.md").read_text()
-
-
-def test_record_names_what_it_is_made_of(tmp_path, base_weights):
-    model, _ = made(tmp_path, base_weights, label_samples(30), [])
     assert model.base_sha256 == base_weights.sha256
     assert set(model.files) == {
         "model.onnx",
@@ -96,3 +95,49 @@ def test_record_names_what_it_is_made_of(tmp_path, base_weights):
         "README.md",
     }
     assert json.loads((Path(model.path) / "encoder.json").read_text())["version"] == 1
+
+
+def test_what_the_trainers_model_answers_is_what_its_files_and_its_child_answer(labelled, base_weights):
+    model, _ = labelled
+    held = label_samples(9, 500)
+    job = job_of(model, base_weights, held)
+    found = answers_of(job)
+    manifest, logits, _ = answered(Path(model.path), [one.messages[1].content for one in held])
+    given = [manifest.fields[0].labels[at] for at in logits[0].argmax(axis=1)]
+    assert [one.answer for one in found] == given == [one.gold for one in held]
+    for one, row in zip(found, logits[0], strict=True):
+        shares = np.exp(row / manifest.fields[0].temperature)
+        assert one.probabilities[0] == pytest.approx(float(shares.max() / shares.sum()), abs=1e-4)
+    assert judge(job) == found
+
+
+def test_fields_lists_and_copies(of_fields, base_weights):
+    assert [field.kind for field in of_fields.manifest.fields] == ["one", "copied", "several"]
+    assert of_fields.manifest.separators == (", ", ": ")
+    assert of_fields.validation_right >= 50
+    manifest, logits, named = answered(Path(of_fields.path), ["where is my order now number 1234"])
+    assert manifest.fields[0].labels[logits[0].argmax()] == "order_status"
+    assert named["token_embeddings"].shape[2] == manifest.width
+    held = json_samples(12, 500)
+    found = answers_of(job_of(of_fields, base_weights, held))
+    told, golds = [json.loads(one.answer) for one in found], [json.loads(one.gold) for one in held]
+    assert [one["intent"] for one in told] == [one["intent"] for one in golds]
+    assert all(one["order"] is None or one["order"].isdigit() for one in told)
+    assert all(len(one.probabilities) == len(of_fields.manifest.fields) for one in found)
+
+
+def test_tuned_weights_that_are_gone_are_told(labelled, base_weights):
+    model = msgspec.structs.replace(labelled[0], stage="tuned")
+    (Path(model.path) / "run" / TUNED).unlink(missing_ok=True)
+    job = job_of(model, base_weights, label_samples(3, 500))
+    with pytest.raises(TrainingError, match="is gone"):
+        answers_of(job)
+    with pytest.raises(TrainingError, match=r"the trainer's model could not be asked: .*is gone"):
+        judge(job)
+
+
+def test_folds_judge_where_nothing_is_left_for_validation(tmp_path, base_weights):
+    model, _ = made(tmp_path, base_weights, label_samples(60), [], stage="frozen")
+    assert model.by_folds
+    assert model.validation_asked == 60
+    assert "did not see" in (Path(model.path) / "README.md").read_text()
