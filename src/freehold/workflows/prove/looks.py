@@ -9,7 +9,7 @@ import msgspec
 
 from freehold.stats import looks
 from freehold.stats.compare import ScoreContext
-from freehold.store import Store
+from freehold.store import Store, look_ledger
 from freehold.types.dataset import Sample
 from freehold.types.evaluated import ItemLook
 from freehold.types.evaluation import Comparison, LookCount
@@ -66,7 +66,11 @@ class Looks:
             earlier = self.store.records(ItemLook)
             kept = next((one for one in earlier if one.id == look.id), look)
             look = msgspec.structs.replace(look, alpha=min(look.alpha, kept.alpha))
-        return kept, looks.count(earlier, look, planned=self.planned, allowed=allowed)
+        found = looks.count(earlier, look, planned=self.planned, allowed=allowed)
+        if self.store is not None:
+            known = look_ledger.tell(kept, earlier, keep_for=self.store.database.where)
+            found = msgspec.structs.replace(found, known=known)
+        return kept, found
 
 
 def look_at(
@@ -105,10 +109,12 @@ def context_of(look: LookCount, *, self_noise: float | None = None, unmeasured: 
 
 
 def with_look(comparison: Comparison, look: LookCount) -> Comparison:
-    """The comparison with what its promise is about: which look at which items. A further look is said first."""
+    """The comparison with what its promise is about: which look at which items. What the store does not know is said
+    first, then a further look."""
     note = (look_note(look),)
     notes = (*comparison.notes, *note) if look.number == 1 else (*note, *comparison.notes)
-    return msgspec.structs.replace(comparison, look=look, notes=notes)
+    known = look.known.notes() if look.known is not None else ()
+    return msgspec.structs.replace(comparison, look=look, notes=(*known, *notes))
 
 
 def look_note(look: LookCount) -> str:
