@@ -16,6 +16,8 @@ from freehold.types.record import content_id
 from freehold.workflows.prove.looks import look_at
 
 CHECK = "looks"
+ELSEWHERE = "looks elsewhere"
+"""Told of looks that the store does not know: no reason against one more."""
 _FRESH = "hold out items that no evaluation has looked at (held_out_files); plan looks before the first ([task] looks)"
 
 
@@ -35,7 +37,7 @@ def look_findings(
     )
     known = store.records(ItemLook)
     for note in look_ledger.tell(look, known).notes():
-        yield warn(CHECK, note, _FRESH)
+        yield warn(ELSEWHERE, note, _FRESH)
     found = looks.count(known, look, allowed=task.alpha, planned=planned)
     if found.may_promote:
         yield ok(CHECK, f"look {found.number} at these items, {planned} planned")
