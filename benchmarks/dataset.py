@@ -2,6 +2,7 @@
 
     python -m benchmarks.dataset                       # 100,000 rows
     python -m benchmarks.dataset --rows 1000000 --only patterns
+    python -m benchmarks.dataset --leaks FOLDER        # of Banking77: which copies of held-out messages are found
 
 Rows are support mails put together from parts: one in ten holds an address and a phone number, one in twenty repeats
 another nearly, half have a right answer. Each configuration runs in a process of its own; the store is filled once.
@@ -10,6 +11,7 @@ another nearly, half have a right answer. Each configuration runs in a process o
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import random
@@ -146,12 +148,73 @@ def one(folder: Path, name: str) -> None:
     )
 
 
+def guises(text: str, draw: random.Random) -> dict[str, str]:
+    """A message as it may come back."""
+    words = text.split()
+    at, half = draw.randrange(len(words)), len(words) // 2
+    longest = max(range(len(words)), key=lambda place: len(words[place]))
+    letters = list(words[longest])
+    swap = draw.randrange(max(1, len(letters) - 1))
+    letters[swap : swap + 2] = reversed(letters[swap : swap + 2])
+
+    def instead(place: int, *new: str) -> str:
+        return " ".join([*words[:place], *new, *words[place + 1 :]])
+
+    return {
+        "one word left out": instead(at),
+        "halves swapped": " ".join(words[half:] + words[:half]),
+        "one word of other letters": instead(
+            at, "".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=len(words[at])))
+        ),
+        "letters of a word shuffled": instead(at, "".join(draw.sample(words[at], len(words[at])))),
+        "two letters swapped": instead(longest, "".join(letters)),
+        "please": f"please {text}",
+        "hey could you please": f"hey could you please {text}",
+        "the first half": " ".join(words[: len(words) - half]),
+    }
+
+
+def leaks(folder: Path) -> None:
+    """How many copies of 200 held-out messages stay in training, and how many real training messages go."""
+    from freehold.datasets.building import Recipe, make_samples
+    from freehold.types.trace import Trace
+
+    def kept(taught: list[dict[str, str]]) -> int:
+        rows = [("train", row) for row in taught] + [("held_out", row) for row in held_out]
+        traces = (
+            Trace(
+                id=str(number),
+                at=datetime(2026, 1, 1, tzinfo=UTC),
+                source="banking77",
+                model="",
+                request={"messages": [{"role": "user", "content": row["text"]}]},
+                response=None,
+                gold=row["category"],
+                metadata={"split": split},
+            )
+            for number, (split, row) in enumerate(rows)
+        )
+        return len(make_samples(traces, Recipe(near_duplicates=0.8)).by_split["train"])
+
+    train, held_out = (list(csv.DictReader((folder / f"{name}.csv").open())) for name in ("train", "test"))
+    print(f"of {len(train):,} training messages {kept(train):,} stay beside {len(held_out):,} held out")
+    draw = random.Random(7)
+    some = [(row, guises(row["text"], draw)) for row in draw.sample(held_out, 200)]
+    for guise in some[0][1]:
+        stay = kept([{**row, "text": texts[guise]} for row, texts in some])
+        print(f"{guise}: {stay} of {len(some)} stay")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--only", choices=CONFIGS, action="append")
     parser.add_argument("--one", nargs=2, metavar=("FOLDER", "NAME"), help=argparse.SUPPRESS)
+    parser.add_argument("--leaks", type=Path, metavar="FOLDER")
     given = parser.parse_args()
+    if given.leaks:
+        leaks(given.leaks)
+        return
     if given.one:
         one(Path(given.one[0]), given.one[1])
         return

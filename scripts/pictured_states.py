@@ -54,7 +54,7 @@ def _tests_canary(store: Store) -> None:
     """As `states.canary`, where the evidence of an invented verdict holds for nothing."""
     states.mirroring(store)
     now = datetime.now(UTC)
-    skipped = ("harm", "evidence")
+    skipped = ("harm", "evidence", "verdict", "parity")
     rollout.advance(store, ROUTE, who="ada", at=now, without=skipped, why="the team agreed")
     states.traffic(store, requests=300, minutes=1, seed=5, candidate=CANARY_SHARE)
     rollout.step(store, ROUTE)
@@ -118,7 +118,7 @@ def _canary(project: Project, store: Store) -> None:
     rollout.start(store, route, terms, who="ada", at=began - timedelta(hours=1))
     store.add_traces(_traffic(draw, evaluation, items, name, between=(began, advanced), candidate_share=0.0))
     rollout.step(store, name, at=advanced)
-    skipped = ("harm", "evidence")
+    skipped = ("harm", "evidence", "verdict", "parity")
     rollout.advance(store, name, who="ada", at=advanced, without=skipped, why="the team agreed")
     last = now - timedelta(minutes=1)
     store.add_traces(

@@ -13,7 +13,7 @@ from freehold.errors import MissingExtraError
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "tickets"
 LIBRARIES = (
-    "aiohttp", "datasketch", "httptools", "jsonschema", "numpy", "prometheus_client", "pyreqwest", "scipy", "uvloop",
+    "aiohttp", "httptools", "jsonschema", "numpy", "prometheus_client", "pyreqwest", "scipy", "uvloop",
     "zstandard",
 )  # fmt: skip
 RUN = """

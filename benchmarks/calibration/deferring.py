@@ -64,7 +64,7 @@ def _shaped(name: str, loss: Floats, win: Floats, losses: float, wins: float) ->
 
 def _stories(margin: float) -> dict[str, Story]:
     u = (np.arange(CELLS) + 0.5) / CELLS
-    level, four_times, unsure = np.ones(CELLS), 4 - 3 * u, (1 - u) ** 2
+    level, four_times, unsure = np.ones(CELLS), 4.0 ** (1 - u), _steep(u)
     made = (
         _crossing("telling", _steep, 0.7, margin),
         _crossing("weakly telling", _shallow, 0.6, margin),
@@ -118,10 +118,10 @@ def mixtures(runs: int, seed: int, *, full: bool) -> Block:
         "known exactly. Telling, weakly telling: losses thin out quickly or slowly with confidence, and the mixture "
         "reaches exactly the margin at a share of 70 or 60 %. Surest 3 % often wrong: the same with wrong answers "
         "among the surest. Random: confidence says nothing. Many differ: on 40 % of samples one is right and the "
-        "other not, losses up to four times as often where unsure. Few differ: 2 % wins, losses only where unsure. "
-        "Wins where unsure, too: both are. Fives: samples of one user come in fives, and take after each other with "
-        "probability 0.71. Some: a share was proven. Proven: the largest, mean over all projects, none as 0 and the "
-        "candidate alone as 1. Alone: it was. Beyond: one that loses more than the margin was promoted. Taken: the "
+        "other not, losses up to four times as often where unsure. Few differ: 2 % wins, losses almost only where "
+        "unsure. Wins where unsure, too: both are. Fives: samples of one user come in fives, and take after each other "
+        "with probability 0.71. Some: a share was proven. Proven: the largest, mean over all projects, none as 0 and "
+        "the candidate alone as 1. Alone: it was. Beyond: one that loses more than the margin was promoted. Taken: the "
         "share that is taken unless its owner says otherwise, and what it truly loses, in points. Margin's oracle: the "
         "largest share whose true loss is within the margin, which no proof can show.",
         "beyond: at most 0.025 of projects",

@@ -8,16 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.calibration.table import Block, Cell
-from freehold.stats.deferral.watching import (
+from freehold.stats.drift import (
     ALPHA_SPLIT,
     HOURS_PER_YEAR,
     MeanDetector,
-    MeanLimit,
     acts_at,
     loss_limit,
     overconfidence_limit,
     share_limits,
 )
+from freehold.stats.sequential import MeanLimit
 
 _MARGIN, _SHARE, _NOISE = 0.02, 0.6, 0.02
 _EVERY_HOURS = 168.0

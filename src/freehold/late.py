@@ -14,7 +14,6 @@ from freehold.errors import MissingExtraError
 
 __all__ = [
     "aiohttp",
-    "datasketch",
     "jsonschema",
     "linalg",
     "np",
@@ -56,7 +55,6 @@ class _Late(ModuleType):
 
 if TYPE_CHECKING:
     import aiohttp
-    import datasketch
     import jsonschema
     import numpy as np
     import zstandard
@@ -66,7 +64,6 @@ else:
     aiohttp = _Late("aiohttp", "prove", "asking a model")
     web = _Late("aiohttp.web", "gateway", "serving")
     np = _Late("numpy", "prove", _COMPUTING)
-    datasketch = _Late("datasketch", "prove", _COMPUTING)
     jsonschema = _Late("jsonschema", "prove", _COMPUTING)
     linalg = _Late("scipy.linalg", "prove", _COMPUTING)
     optimize = _Late("scipy.optimize", "prove", _COMPUTING)

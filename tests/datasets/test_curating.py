@@ -49,6 +49,23 @@ def test_what_nearly_repeats_a_held_out_question_is_not_taught():
     assert made.dropped["train question nearly the same as one in held-out"] == 5
 
 
+def test_a_held_out_question_comes_back_in_no_guise_and_another_question_stays():
+    held = [trace(text, text, split="held_out") for text in ("why was my card declined", "cancel a transfer")]
+    guises = [
+        "why was my crad declined",
+        "why was my declined card",
+        "was my card declined",
+        "card declined why was my",
+        "please, WHY was my card declined?!",
+    ]
+    others = ["why was my transfer declined", "where was my transfer sent"]
+    taught = [trace(n, text, split="train") for n, text in enumerate([*guises, *others])]
+    minimal = trace("m", "why was my carb declined", gold="another", split="train")
+    made = make([*held, *taught, minimal])
+    assert texts(made, "train") == {*others, "why was my carb declined"}
+    assert made.near_duplicates.across == {"train: held_out": len(guises)}
+
+
 def test_repeats_in_training_leave_one_and_held_out_keeps_all():
     taught = [trace(n, LONG.format(7, "sister") + " " + "!" * n, gold=None if n else "yes") for n in range(4)]
     for one in taught:

@@ -76,6 +76,25 @@ def test_a_question_asked_again_weighs_and_is_no_further_evidence():
     assert others.n_groups is None, "with other right answers they are other items"
 
 
+def test_a_word_garbled_left_out_or_put_in_is_no_further_evidence_and_a_town_is():
+    """Forty questions three times in other guises are forty units; with the towns of a field they are as many."""
+    letters = "abcdefgh"
+    asked = [f"{letters[row % 8] * 3} {letters[row // 8] * 4} card lost again" for row in range(40)]
+    garbled = [text.replace("again", "x" * (row + 1)) for row, text in enumerate(asked)]
+    both = side_by_side([1.0] * 120, [1.0] * 120)
+
+    def units(texts):
+        samples = [
+            msgspec.structs.replace(one, messages=(Message(role="user", content=text),), metadata={})
+            for one, text in zip(both.samples, texts, strict=True)
+        ]
+        return compare(both._replace(samples=samples), Task(name="t", scorer="exact", margin=0.1)).n_groups
+
+    assert units([*asked, *garbled, *(f"please {text}" for text in asked)]) == 40
+    towns = [f"what is the weather in {'abcdefghij'[row % 10] * (row // 10 + 1)}" for row in range(120)]
+    assert units(towns) is None
+
+
 @pytest.mark.parametrize(("scorer", "counted"), [("exact", 30 * 5), ("turn", 30 * 8)])
 def test_of_a_group_five_count_and_a_session_is_judged_whole(scorer, counted):
     both = side_by_side([1.0] * 240, [1.0] * 240, groups=[f"session {row // 8}" for row in range(240)])

@@ -42,7 +42,7 @@ def endpoint(name, *models, **more):
         ({"canary_share": 1.5}, "expected 0 to 1"),
         ({"sticky": "cookie"}, "sticky is 'cookie'"),
         ({"cache": CacheTerms(seconds=0)}, "the cache's seconds is 0, expected above 0, at most 2,592,000"),
-        ({"cache": CacheTerms(mib=float("nan"))}, "the cache's mib is nan"),
+        ({"cache": CacheTerms(seconds=float("nan"))}, "the cache's seconds is nan"),
     ],
 )
 def test_routes_that_cannot_be(changes, message):

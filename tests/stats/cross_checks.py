@@ -13,7 +13,6 @@ import numpy as np
 
 from freehold.stats.binary import Estimate, Floats, tango_ci, wilson_limits
 from freehold.stats.clustered import MIN_CLUSTERS_PROMOTE, MIN_CLUSTERS_REJECT, ClusteredLimits, Codes
-from freehold.stats.drift import THRESHOLD, EDetector
 from freehold.stats.power import smallest_detectable
 from freehold.stats.rules import Decision, DecisionRule, Evidence, decide
 from freehold.stats.sequential import predictable_bets
@@ -89,29 +88,6 @@ def posthoc_smallest_margin(
         smallest_detectable(wins, losses, n, alpha=alpha, power=power, floor=wins + losses == 0),
         None if lower is None else -lower,
     )
-
-
-class Detections(NamedTuple):
-    """Both detectors over a whole sequence; alarms are the first period (from 1) at or above the threshold."""
-
-    cusum: list[float]
-    shiryaev_roberts: list[float]
-    cusum_alarm: int | None
-    sr_alarm: int | None
-
-
-def e_detectors(e_values: Sequence[float], threshold: float = THRESHOLD) -> Detections:
-    """Run both detectors over the e-values of consecutive periods."""
-    state, cusum, sr = EDetector(), [], []
-    for value in e_values:
-        state = state.update(value)
-        cusum.append(state.cusum)
-        sr.append(state.shiryaev_roberts)
-
-    def first(path: list[float]) -> int | None:
-        return next((period for period, value in enumerate(path, 1) if value >= threshold), None)
-
-    return Detections(cusum, sr, first(cusum), first(sr))
 
 
 def hedged_betting_log_wealth(

@@ -115,39 +115,13 @@ def hedged_betting(i):
 
 
 def paired_grid(i):
-    return sequential.paired_grid_e_process(
-        i["d"], margin=i["margin"], side=i["side"], alpha=i["alpha"]
-    )._asdict()
-
-
-def aipw_canary(i):
-    p = i["assignment_probability"]
-    units = [
-        sequential.Exposure(bool(chosen), score, p[t] if isinstance(p, list) else p)
-        for t, (chosen, score) in enumerate(zip(i["assigned_candidate"], i["score"], strict=True))
-    ]
-    start = sequential.AipwCanary(
-        margin=i["margin"],
-        side=i.get("side", "rollback"),
-        prior_mean=i.get("prior_mean", 0.95),
-        prior_weight=i.get("prior_weight", 10),
-        cap=i.get("cap", 0.9),
-    )
-    state, log_e = start, []
-    for unit in units:
-        state = state.update([unit])
+    least = i["side"] == "rollback"
+    state, log_e = sequential.MeanTest(limit=sequential.MeanLimit(-i["margin"], -1.0, 1.0, least)), []
+    for value in i["d"]:
+        state = state.update([value])
         log_e.append(state.log_e)
     crossed = (t for t, value in enumerate(log_e, 1) if value >= math.log(1 / i["alpha"]))
-    return {
-        "log_e": log_e,
-        "log_e_final": state.log_e,
-        "first_crossing_t": next(crossed, None),
-        "mean_psi": state.effect,
-    }
-
-
-def e_detectors(i):
-    return cross_checks.e_detectors(i["e_values"], i["threshold"])._asdict()
+    return {"log_e_final": log_e[-1], "first_crossing_t": next(crossed, None), "log_e": log_e}
 
 
 def worst_case_bounds(i):
@@ -259,8 +233,6 @@ METHODS = {
     "empirical_bernstein_lower_cs": empirical_bernstein,
     "hedged_betting_log_wealth": hedged_betting,
     "paired_grid_e_process": paired_grid,
-    "aipw_canary_e_process": aipw_canary,
-    "e_detectors": e_detectors,
     "worst_case_bounds": worst_case_bounds,
     "paired_binary_verdict": paired_binary_verdict,
     "paired_items_verdict": paired_items_verdict,
@@ -271,7 +243,7 @@ METHODS = {
 
 LEFT_OUT = {
     "mcnemar", "bca_ci", "sign_flip_permutation", "superiority_n_binary", "rogan_gladen", "ppi_mean",
-    "beta_binomial_log_e", "quantile_cs_ranks",
+    "beta_binomial_log_e", "quantile_cs_ranks", "aipw_canary_e_process", "e_detectors",
 }  # fmt: skip
 """Methods that freehold does not have."""
 

@@ -96,7 +96,7 @@ def test_a_damaged_route_is_read_from_its_history(store):
 
 
 def test_a_rollout_goes_on_without_a_damaged_window_and_stops_at_a_damaged_state(store):
-    windows = [WindowRow("pair", unit, 0, place, True, b"{}") for place, unit in enumerate("abc")]
+    windows = [WindowRow("pair", unit, place, True, b"{}") for place, unit in enumerate("abc")]
     rollouts.learn(store.database, "r", known_version=0, state=b"{}", windows=windows)
     flip(store, "rollout_windows", place=0, unit="b")
     assert len(rollouts.closed_windows(store.database, "r", "pair")) == 2

@@ -49,8 +49,8 @@ def test_a_route_that_is_none_is_an_error_whatever_its_rule(store):
         store.routes()
 
 
-def row(unit, seq, *, stage=0, closed=False, body=b"{}"):
-    return WindowRow("arm", unit, stage, seq, closed, body)
+def row(unit, seq, *, kind="arm", closed=False, body=b"{}"):
+    return WindowRow(kind, unit, seq, closed, body)
 
 
 def learn(store, version, windows=(), state=b"s"):
@@ -67,10 +67,10 @@ def test_a_look_that_came_second_writes_nothing(store):
 
 
 def test_windows_keep_their_place_when_written_anew(store):
-    learn(store, 0, [row("bob", 2), row("ada", 1), row("ada", 3, stage=1)])
+    learn(store, 0, [row("bob", 2), row("ada", 1), row("ada", 3, kind="pair")])
     learn(store, 1, [row("ada", 9, closed=True, body=b"done")])
     found = rollouts.windows_of(store.database, "r", ["ada", "nobody"])
-    assert [(one.seq, one.stage, one.closed) for one in found] == [(1, 0, True), (3, 1, False)]
+    assert [(one.seq, one.kind, one.closed) for one in found] == [(1, "arm", True), (3, "pair", False)]
     assert [one.unit for one in rollouts.open_windows(store.database, "r")] == ["bob", "ada"]
     assert rollouts.closed_windows(store.database, "r", "arm") == [b"done"]
     assert rollouts.windows_of(store.database, "other", ["ada"]) == []

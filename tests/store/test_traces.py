@@ -4,7 +4,10 @@ import msgspec
 from tests.store.examples import NOON, trace
 
 from freehold.store.care.check import check
+from freehold.store.care.erase import erase_traces
 from freehold.store.search.finding import search
+from freehold.types.evaluated import ItemLook, LookRemoval
+from freehold.types.identity import trace_key
 from freehold.types.trace_search import TraceQuery
 
 
@@ -63,6 +66,20 @@ def test_the_oldest_traces_go_until_the_rest_fits(store):
     assert 4 <= gone <= 6 and store.traces_bytes() <= size // 2
     assert [one.id for one in store.traces()] == [str(number) for number in range(gone, 10)]
     assert store.shrink_traces(0) == 10 - gone and store.traces_bytes() == 0
+
+
+def test_what_was_looked_at_and_removed_is_known_however_it_left(store):
+    store.add_traces(trace(number, id=str(number)) for number in range(10))
+    look = {"at": NOON, "dataset_id": "d", "incumbent": "a", "candidate": "b", "alpha": 0.025}
+    store.delete_traces(before=NOON + timedelta(seconds=1))
+    assert store.records(LookRemoval) == [], "nothing was looked at"
+    store.put(
+        ItemLook(id="e", traces=b"".join(trace_key(str(n)) for n in (1, 4, 8)) + trace_key(None), **look)
+    )
+    assert store.delete_traces(before=NOON + timedelta(seconds=3)) == 2
+    assert erase_traces(store.database, ["4", "5"]) == 2
+    store.shrink_traces(0)
+    assert [one.traces for one in store.records(LookRemoval)] == [trace_key(id) for id in "148"]
 
 
 def test_traces_are_read_on_from_a_place_and_from_the_end(store):

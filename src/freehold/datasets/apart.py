@@ -9,7 +9,8 @@ from freehold.datasets import near
 from freehold.datasets.asked import asked_context
 from freehold.late import np
 from freehold.types.dataset import Sample
-from freehold.types.identity import question_id
+from freehold.types.identity import question_id, words
+from freehold.types.wording import Wordings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -27,6 +28,7 @@ class KnownQuestions:
     def __init__(self, samples: Sequence[Sample], threshold: float) -> None:
         self._threshold = threshold
         self._ids = {question_id(one.messages) for one in samples}
+        self._wordings = Wordings(words(one) for one in samples)
         texts = [asked_context(one) for one in samples]
         self._common = near.common_pieces(texts[:: max(1, len(texts) // _LOOKED_AT)])
         self._signed, self._there = near.signatures(
@@ -38,6 +40,7 @@ class KnownQuestions:
         exactly = np.array([question_id(one.messages) in self._ids for one in new], dtype=np.bool_)
         if not self._threshold or not len(new) or not len(self._signed):
             return exactly
+        exactly |= np.array([bool(self._wordings.near(words(one))) for one in new], dtype=np.bool_)
         mine, here = self._sign(new)
         signed, there = np.concatenate([self._signed, mine]), np.concatenate([self._there, here])
         known = np.arange(len(signed)) < len(self._signed)

@@ -32,8 +32,9 @@ from freehold.datasets.writing import samples as samples
 from freehold.datasets.writing import write as write
 from freehold.late import np
 from freehold.types.dataset import SPLITS, NearDuplicates, Sample, SplitName
-from freehold.types.identity import item_key, question_id
+from freehold.types.identity import item_key, question_id, words
 from freehold.types.trace import Trace
+from freehold.types.wording import Wordings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -249,6 +250,25 @@ def _digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
+def _without_reworded(
+    spool: SampleSpool, index: _Index, rows: npt.NDArray[np.int64], across: Counter[str]
+) -> npt.NDArray[np.int64]:
+    """Rows without those that differ in one word from what a split with precedence over theirs holds (`Wordings`), and
+    are not to be answered differently: there the word is what is asked about."""
+    codes, golds = index.split_codes(rows), np.where(index.has_gold(), index.golds(), np.uint64(0))[rows]
+    gone = np.zeros(len(rows), dtype=np.bool_)
+    for keeper in (0, 1):
+        kept = np.flatnonzero((codes == keeper) & ~gone)
+        known = Wordings(words(spool[row]) for row in rows[kept].tolist())
+        for place in np.flatnonzero((codes > keeper) & ~gone).tolist():
+            found = known.near(words(spool[int(rows[place])]))
+            near_golds = golds[kept[np.fromiter(found, dtype=np.int64, count=len(found))]]
+            if np.any((near_golds == golds[place]) | (near_golds == 0) | (golds[place] == 0)):
+                gone[place] = True
+                across[f"{_ORDER[codes[place]]}: {_ORDER[keeper]}"] += 1
+    return rows[~gone]
+
+
 def _without_near(
     spool: SampleSpool,
     index: _Index,
@@ -263,6 +283,8 @@ def _without_near(
     Steps of one conversation are not compared; steps of different ones are alike where their last turns are, too
     (`LastTurns`). Two that are to be answered differently both stay and are a conflict.
     """
+    across: Counter[str] = Counter()
+    rows = _without_reworded(spool, index, rows, across)
     looked = rows[:: max(1, len(rows) // _LOOKED_AT)]
     common = near.common_pieces(asked_context(spool[row]) for row in looked.tolist())
     signed, there = near.signatures(
@@ -272,7 +294,6 @@ def _without_near(
     groups, steps = index.groups()[rows], index.is_step()[rows]
     pairs = near.near_pairs(signed, there, threshold, codes == 0)
     gone = np.zeros(len(rows), dtype=np.bool_)
-    across: Counter[str] = Counter()
     within: Counter[str] = Counter()
     repeated: set[int] = set()
     turns = LastTurns(spool, rows, threshold)

@@ -14,14 +14,23 @@ from freehold.stats.rules import DecisionRule
 from freehold.types.dataset import Sample
 from freehold.types.evaluated import Disagreement
 from freehold.types.evaluation import Comparison, EvalResult, Task
-from freehold.types.identity import answer_id, looked_at
+from freehold.types.identity import answer_id, words
 from freehold.types.record import content_id
+from freehold.types.wording import Wordings, connected
+
+
+class Units(NamedTuple):
+    """Each item's independent unit, and whether it is a declared one; None where every item is its own."""
+
+    names: list[str] | None
+    declared: list[bool] | None
 
 
 class SideBySide(NamedTuple):
     """Two models' results on the same samples, all columns in the samples' order.
 
-    `references` are the right answers, None where there is none.
+    `references` are the right answers, None where there is none; `units` is known where the same samples are compared
+    more than once (`units_of`).
     """
 
     samples: Sequence[Sample]
@@ -30,6 +39,7 @@ class SideBySide(NamedTuple):
     candidate: Sequence[EvalResult]
     incumbent_name: str
     candidate_name: str
+    units: Units | None = None
 
 
 class Scale(NamedTuple):
@@ -62,7 +72,7 @@ def compare(
     for name, column in (("incumbent", incumbent), ("candidate", candidate)):
         if [one.sample_id for one in column] != [one.id for one in samples]:
             raise UsageError(f"the {name}'s results are not in the samples' order")
-    units, heavy = _units(results)
+    units = results.units or units_of(results)
     own = slices or {}
     declared = {name: slice_values(name, samples) for name in task.slices if name not in own}
     paired = compare_scores(
@@ -70,8 +80,8 @@ def compare(
         [one.score.value for one in incumbent],
         [one.score.value for one in candidate],
         DecisionRule(margin=task.margin, alpha=task.alpha, lo=scale.lo, hi=scale.hi),
-        clusters=units,
-        capped=heavy,
+        clusters=units.names,
+        capped=units.declared,
         slices={**declared, **own},
         context=context,
     )
@@ -89,30 +99,39 @@ def compare(
     )
 
 
-def _units(results: SideBySide) -> tuple[list[str] | None, list[bool] | None]:
-    """Each item's independent unit and whether it is a declared one; None where every item is its own.
+def units_of(results: SideBySide) -> Units:
+    """The independent units of these samples.
 
-    The same question with the same right answer again adds no evidence: it keeps its weight in the mean, and counts as
-    one unit. Items of a declared group are of that group's.
+    The same question again, or one that differs from it in a garbled, missing or added word (`Wordings`), with the same
+    right answer adds no evidence: it keeps its weight in the mean, and counts as one unit. Items of a declared group
+    are of that group's.
     """
     samples = results.samples
-    same = [
-        f"{looked_at(sample)}:{answer_id(reference).hex()}" if question(sample) else sample.id
-        for sample, reference in zip(samples, results.references, strict=True)
-    ]
+    asked = [words(sample) if question(sample) else [] for sample in samples]
+    answers = [answer_id(reference) for reference in results.references]
+    known = Wordings(asked, within=True)
+    same = connected(
+        (
+            (row, other)
+            for row, text in enumerate(asked)
+            for other in known.near(text)
+            if answers[other] == answers[row]
+        ),
+        len(samples),
+    )
     often = Counter(same)
     declared = [sample.group is not None for sample in samples]
     if not any(declared) and len(often) == len(samples):
-        return None, None
-    units = [
+        return Units(None, None)
+    names = [
         f"group:{sample.group}"
         if sample.group is not None
-        else f"item:{key}"
-        if often[key] > 1
+        else f"item:{first}"
+        if often[first] > 1
         else f"row:{row}"
-        for row, (sample, key) in enumerate(zip(samples, same, strict=True))
+        for row, (sample, first) in enumerate(zip(samples, same, strict=True))
     ]
-    return units, declared
+    return Units(names, declared)
 
 
 def _fault_notes(incumbent: Sequence[EvalResult], candidate: Sequence[EvalResult]) -> list[str]:

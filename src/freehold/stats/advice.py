@@ -38,6 +38,7 @@ SETTLED_BY_ITEMS = frozenset(
 
 WAYS_OUT: dict[str, str] = {
     "gone_items_could_hide_harm": "Look at all items that were looked at before, or at none of them.",
+    "removed_items_could_hide_harm": "Hold out items that no evaluation has looked at: the removed ones stay away.",
     "unscored_pairs_could_hide_harm": "Score the unscored items: others beside them leave them as they are.",
     "noise_could_explain_it": "Ask the incumbent again (freehold freeze --repeats 2), or import right answers: then "
     "both models are compared alike.",

@@ -11,7 +11,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from freehold.errors import UsageError
 from freehold.late import np
@@ -46,10 +46,10 @@ class ScoreContext:
 
     `self_noise` is the share of items on which two runs of the incumbent differ, `judge` what is known about
     the model judge that scored (None: none did), `looks` how often these items were evaluated for this route,
-    this time included, `gone` how many items an earlier look was at that are not among these. `informs`: the look was
-    planned for something else, so this comparison may not promote. `unmeasured` is the share of items whose right
-    answer is the incumbent's own single one (`Evidence`). `whole_units`: the clusters are sessions, which are judged
-    whole; else at most `MOST_OF_A_UNIT` items of each count.
+    this time included, `gone` how many items an earlier look was at that are not among these, `removed` how many more
+    were forgotten or too old to keep. `informs`: the look was planned for something else, so this comparison may not
+    promote. `unmeasured` is the share of items whose right answer is the incumbent's own single one (`Evidence`).
+    `whole_units`: the clusters are sessions, which are judged whole; else at most `MOST_OF_A_UNIT` items of each count.
     """
 
     self_noise: float | None = None
@@ -58,6 +58,7 @@ class ScoreContext:
     informs: bool = False
     whole_units: bool = False
     gone: int = 0
+    removed: int = 0
     unmeasured: float = 0.0
 
 
@@ -135,7 +136,8 @@ def compare_arrays(
     corrected = headline if inference.as_judged is not None else None
     worst = worst_case(pairs, rule, inference, gone=context.gone)
     sliced = compare_slices(pairs, slices or {}, rule)
-    decision = rules.decide(_evidence(pairs, rule, inference, worst, sliced, context))
+    lost = _lost(pairs, rule, inference, worst, context)
+    decision = rules.decide(_evidence(pairs, rule, inference, lost, sliced, context))
     # What a judge's scores would need says nothing about what labels need.
     outlook = (
         advice.Outlook()
@@ -193,15 +195,32 @@ def outcome_of(x: Floats, y: Floats, rule: DecisionRule, *, codes: Codes | None 
     """The outcome `compare_arrays` comes to without slices, and nothing of what stands beside it."""
     pairs = scored_pairs(x, y, codes=codes, reach=rule.reach)
     inference = infer(pairs.d, pairs.codes, rule, binary=pairs.binary)
-    worst = worst_case(pairs, rule, inference)
-    return rules.decide(_evidence(pairs, rule, inference, worst, (), _NOTHING_KNOWN)).outcome
+    lost = _Lost(worst_case(pairs, rule, inference).holds)
+    return rules.decide(_evidence(pairs, rule, inference, lost, (), _NOTHING_KNOWN)).outcome
+
+
+class _Lost(NamedTuple):
+    """Whether a promote holds with everything counted as lost that may have been, and the codes of what that is."""
+
+    harmless: bool
+    what: tuple[str, ...] = ()
+
+
+def _lost(
+    pairs: ScoredPairs, rule: DecisionRule, inference: Inference, worst: WorstCase, context: ScoreContext
+) -> _Lost:
+    if worst.holds and context.removed:
+        everything = worst_case(pairs, rule, inference, gone=context.gone + context.removed)
+        return _Lost(everything.holds, ("removed_items",))
+    counts = (("unscored_pairs", pairs.unscored.total), ("gone_items", context.gone))
+    return _Lost(worst.holds, tuple(code for code, count in counts if count))
 
 
 def _evidence(
     pairs: ScoredPairs,
     rule: DecisionRule,
     inference: Inference,
-    worst: WorstCase,
+    lost: _Lost,
     sliced: Sequence[SliceResult],
     context: ScoreContext,
 ) -> rules.Evidence:
@@ -234,12 +253,8 @@ def _evidence(
         enough_to_reject=pairs.binary or n >= MIN_PAIRS_REJECT
         if clusters is None
         else clusters >= MIN_CLUSTERS_REJECT,
-        lost_harmless=worst.holds,
-        lost=tuple(
-            code
-            for code, count in (("unscored_pairs", pairs.unscored.total), ("gone_items", context.gone))
-            if count
-        ),
+        lost_harmless=lost.harmless,
+        lost=lost.what,
         unmeasured=context.unmeasured,
         vetoes=tuple(vetoes),
         blocks=tuple(blocks),

@@ -1,18 +1,23 @@
-"""After cut-over: e-detectors over periods, and what a re-check budget can find.
+"""After cut-over: detectors over periods, and what a re-check budget can find.
 
-`CUSUM: M <- max(M, 1) e`, `Shiryaev-Roberts: M <- (M + 1) e`, alarm at M >= A. The mean number of periods to
-a false alarm is at least A: a promise about run lengths, not a lifetime false-alarm probability.
+Each period's values give an e-value against a claim on their mean for each of ten constant bets, and a
+Shiryaev-Roberts statistic per bet carries them on: R <- (R + 1) e. The mean of the ten is what is compared. As long as
+the claim holds, R minus the number of periods is a supermartingale (e is at most 1 on average given the past). So
+the mean number of periods to a false alarm at a threshold A is at least A, and by optional stopping the chance of one
+within T periods is at most T / A: A = T / alpha keeps it at alpha over T. One statistic per bet lets the bet that suits
+be learned over many small periods.
+
+The order of the values must not depend on them, and within a period they must be one per independent unit.
 
 Source: Shin, Ramdas & Rinaldo 2024, New England Journal of Statistics in Data Science 2:229.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from freehold.late import np
-from freehold.stats.sequential import PairedGrid, paired_grid_e_process
+from freehold.stats.sequential import MeanLimit
 from freehold.types.record import Record
 
 THRESHOLD = 200.0
@@ -23,73 +28,68 @@ USUAL_FAILURES = 0.05
 LOOKS_TO_ALARM = 1e6
 """Looks to a false alarm, on average, where exactly `USUAL_FAILURES` fails all the time: looking every two seconds,
 three weeks. What fails half as often never gets near it."""
-_RATES = (0.1, 0.2, 0.4, 0.7, 0.95)
 
-_LARGEST_LOG = 600.0
-_LARGEST = 1e300  # JSON has no infinity, and no threshold is near it
+HOURS_PER_YEAR = 8766.0
+ALPHA_SPLIT = {"loss": 0.03, "calibration": 0.01, "share above": 0.01}
+"""How the 5 % that a year of checks of a mixture may alarm in vain are shared out among what moves traffic."""
+CALIBRATION_TOLERANCE = 0.05
+"""So much less often than foretold may sure answers be as good as the incumbent's."""
+
+_LARGEST_LOG = 600.0  # JSON has no infinity, and no threshold is near it
 
 
-class EDetector(Record, frozen=True, kw_only=True):
-    """Both detectors as a state to store; after an action start again from a new one."""
+class MeanDetector(Record, frozen=True, kw_only=True):
+    """Whether a mean has left its limit, as a state to store; after an alarm start again from a new one."""
 
-    cusum: float = 0.0
-    shiryaev_roberts: float = 0.0
+    statistics: tuple[float, ...] = ()
     periods: int = 0
 
-    def update(self, e_value: float) -> EDetector:
-        """The state after one more period."""
-        return EDetector(
-            cusum=min(max(self.cusum, 1.0) * e_value, _LARGEST),
-            shiryaev_roberts=min((self.shiryaev_roberts + 1) * e_value, _LARGEST),
-            periods=self.periods + 1,
-        )
-
-    def alarm(self, threshold: float = THRESHOLD) -> bool:
-        """Whether the Shiryaev-Roberts statistic, the quicker of the two, has reached the threshold."""
-        return max(self.cusum, self.shiryaev_roberts) >= threshold
-
-
-class FailureDetector(Record, frozen=True, kw_only=True):
-    """Whether more than `USUAL_FAILURES` of requests fails: the state of one test; after an alarm begin with a new one.
-
-    Of n requests with k failures the evidence against "at most p0 fail" is the mean over larger rates p1 of
-    (p1/p0)^k ((1-p1)/(1-p0))^(n-k), an e-value for every rate up to p0; the Shiryaev-Roberts statistic carries it on.
-    """
-
-    log_statistic: float = -math.inf
-
-    def update(self, requests: int, failed: int) -> FailureDetector:
-        """The state after a look that saw `failed` of `requests` fail."""
-        if requests <= 0:
-            return self
-        return FailureDetector(
-            log_statistic=min(_LARGEST_LOG, _log_plus_one(self.log_statistic) + _log_e(requests, failed))
-        )
-
     @property
-    def alarm(self) -> bool:
-        """Whether more than `USUAL_FAILURES` fails."""
-        return self.log_statistic >= math.log(LOOKS_TO_ALARM)
+    def statistic(self) -> float:
+        """What is compared with a threshold; after the first period its e-value."""
+        return float(sum(self.statistics)) / len(self.statistics) if self.statistics else 0.0
+
+    def update(self, values: Iterable[float], *limits: MeanLimit) -> MeanDetector:
+        """The state after one more period, against all of the limits at once that values can break.
+
+        A limit may differ between periods, as long as it is known before the period's values are. Raises `ValueError`
+        for values out of range.
+        """
+        seen = np.fromiter(values, float)
+        growth = [limit.log_growth(seen).sum(axis=0) for limit in limits if limit.can_break]
+        if not len(seen) or not growth:
+            return self
+        log_e = np.concatenate(growth)
+        before = np.asarray(self.statistics) if self.statistics else np.zeros(len(log_e))
+        after = np.exp(np.minimum(np.log1p(before) + log_e, _LARGEST_LOG))
+        return MeanDetector(statistics=tuple(after.tolist()), periods=self.periods + 1)
 
 
-def _log_plus_one(log_value: float) -> float:
-    return log_value + math.log1p(math.exp(-log_value)) if log_value > 0 else math.log1p(math.exp(log_value))
+def no_worse(margin: float) -> MeanLimit:
+    """The claim that pairs, candidate less incumbent in [-1, 1], lose at most the margin."""
+    return MeanLimit(-margin, -1.0, 1.0, least=True)
 
 
-def _log_e(requests: int, failed: int) -> float:
-    logs = [
-        failed * math.log(rate / USUAL_FAILURES)
-        + (requests - failed) * math.log((1 - rate) / (1 - USUAL_FAILURES))
-        for rate in _RATES
-    ]
-    top = max(logs)
-    return top + math.log(sum(math.exp(one - top) for one in logs) / len(logs))
+def acts_at(test: str, *, every_hours: float, years: float = 1.0) -> float:
+    """The threshold at which a test of `ALPHA_SPLIT` alarms in vain within `years` with its share of 5 % at most."""
+    return max(1.0, years * HOURS_PER_YEAR / every_hours) / ALPHA_SPLIT[test]
 
 
-def period_e_value(d: Sequence[float], margin: float) -> float:
-    """E-value of one period's pairs against H0: difference >= -margin; the order must be fixed beforehand."""
-    log_e = paired_grid_e_process(d, margin=margin, side="rollback", alpha=0.05).log_e_final
-    return math.exp(min(log_e, _LARGEST_LOG))
+def loss_limit(margin: float, share: float) -> MeanLimit:
+    """What sure answers may lose against the incumbent on average, in [-1, 1], so that all requests together lose at
+    most the margin: where only this share of them is answered here, all of the loss is there."""
+    return MeanLimit(min(1.0, margin / share) if share > 0 else 1.0, -1.0, 1.0)
+
+
+def overconfidence_limit() -> MeanLimit:
+    """How far confidence may lie above the share of answers as good as the incumbent's. Values are confidence minus 1
+    for an answer as good, confidence for another, in [-1, 1]."""
+    return MeanLimit(CALIBRATION_TOLERANCE, -1.0, 1.0)
+
+
+def share_limits(low: float, high: float, tolerance: float) -> tuple[MeanLimit, MeanLimit]:
+    """The limits of a share that was proven to lie between `low` and `high`: above, and below."""
+    return MeanLimit(min(1.0, high + tolerance)), MeanLimit(max(0.0, low - tolerance), least=True)
 
 
 def smallest_drop_found(
@@ -108,7 +108,7 @@ def smallest_drop_found(
     Pairs lose with probability drop + noise / 2 and win with noise / 2. None when not even a total drop would
     be found.
     """
-    step = PairedGrid(margin=margin, side="rollback")
+    limit = no_worse(margin)
     uniform = np.random.default_rng(seed).random((runs, periods, pairs_per_period))
 
     def share(drop: float) -> float:
@@ -116,13 +116,12 @@ def smallest_drop_found(
         d = np.where(
             uniform < win, 1.0, np.where(uniform > 1 - min(drop + self_noise / 2, 1 - win), -1.0, 0.0)
         )
-        wealth = step._steps(d.reshape(-1, pairs_per_period).T)[-1].reshape(runs, periods, -1)
-        e_values = np.exp(np.minimum(wealth, _LARGEST_LOG)).mean(axis=-1)
-        statistic, alarmed = np.zeros(runs), np.zeros(runs, dtype=bool)
+        e_values = np.exp(np.minimum(limit.log_growth(d).sum(axis=2), _LARGEST_LOG))
+        statistics, alarmed = np.zeros(e_values[:, 0].shape), np.zeros(runs, dtype=bool)
         for period in range(periods):
-            statistic = (statistic + 1) * e_values[:, period]
-            alarmed |= statistic >= threshold
-            statistic[alarmed] = 0.0  # found; what it grows to no longer matters
+            statistics = (statistics + 1) * e_values[:, period]
+            alarmed |= statistics.mean(axis=1) >= threshold
+            statistics[alarmed] = 0.0  # found; what it grows to no longer matters
         return float(alarmed.mean())
 
     low, high = margin, 1.0

@@ -8,8 +8,11 @@ The looks of a story share alpha (Bonferroni): one may promote while what all of
 at most alpha. Then the probability that a story promotes a candidate that is worse by the margin is at most alpha,
 whatever the looks have in common.
 
+Questions that differ in one word, whichever, and have the same right answer are the same item. Of those alone
+`NEAR_SHARE` of the smaller look make one story, since a few come by chance.
+
 Items that an earlier look of the story was at and this one is not are counted: who takes out what was lost would else
-be promoted by the rest.
+be promoted by the rest. Those whose trace was forgotten, or older than what is kept, are counted by themselves.
 
 Not covered: looks at other items. Each new set of items is a story of its own, with an error of its own.
 """
@@ -26,25 +29,37 @@ from freehold.types.evaluation import LookCount
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+NEAR_SHARE = 0.05
+"""Share of the smaller of two looks that must be near to an item of the other, for both to be at the same. Of two
+samples of Banking77 1.1 % are by chance at 300 messages each, 2.5 % at 1,000, 6.7 % at 3,000, where some are equal."""
 _ROUNDING = 1e-9
+_ODD = 0x9E3779B97F4A7C15
 
 Ids: TypeAlias = "npt.NDArray[np.uint64]"
+Bools: TypeAlias = "npt.NDArray[np.bool_]"
 
 
 class _Items(NamedTuple):
-    """Ids of questions, each once and sorted, and what is right for each (0: not said)."""
+    """Ids of questions, each once and sorted, what is right for each (0: not said) and the trace it is of (0: none);
+    and the ids of those without one word, with the place of the question each is of."""
 
     ids: Ids
     golds: Ids
+    traces: Ids
+    near: Ids
+    places: npt.NDArray[np.intp]
 
 
-def count(earlier: Sequence[ItemLook], this: ItemLook, *, allowed: float, planned: int = 1) -> LookCount:
+def count(
+    earlier: Sequence[ItemLook], this: ItemLook, *, allowed: float, planned: int = 1, removed: bytes = b""
+) -> LookCount:
     """Which look of its story `this` is. `earlier` are all looks the store knows, oldest first.
 
     A look that is among them is counted at its place: the same evaluation again is the same look. `allowed` is the
     one-sided error of the whole story, `planned` how many looks are to share it; `this.alpha` is the share of this one.
     An earlier look that allowed the story less is the one that counts: it was said before a result was seen. A look at
-    the very same answers without the incumbent's chose nothing and could promote nothing: it is no other one.
+    the very same answers without the incumbent's chose nothing and could promote nothing: it is no other one. `removed`
+    are ids of traces that were forgotten or too old to keep, 8 bytes each.
     """
     places = [place for place, look in enumerate(earlier) if look.id == this.id]
     before = [
@@ -54,7 +69,15 @@ def count(earlier: Sequence[ItemLook], this: ItemLook, *, allowed: float, planne
     ]
     story = _story(before, this)
     mine = _items(this)
-    seen = np.concatenate([_items(before[place]).ids for place in story] or [np.empty(0, np.uint64)])
+    shared = np.zeros(len(mine.ids), dtype=bool)
+    lost, forgotten = set[int](), set[int]()
+    for place in story:
+        theirs = _items(before[place])
+        here, there = _matched(mine, theirs)
+        shared |= here
+        gone = np.isin(theirs.traces, _ids(removed)) & (theirs.traces != 0)
+        lost.update(theirs.ids[~there].tolist())
+        forgotten.update(theirs.ids[~there & gone].tolist())
     spent = float(sum(before[place].alpha for place in story))
     first = before[story[0]] if story else None
     said_before = [before[place].allowed for place in story]
@@ -63,8 +86,9 @@ def count(earlier: Sequence[ItemLook], this: ItemLook, *, allowed: float, planne
         number=len(story) + 1,
         planned=planned,
         items=len(mine.ids),
-        shared=int(np.isin(mine.ids, seen).sum()),
-        gone=len(np.setdiff1d(seen, mine.ids)),
+        shared=int(shared.sum()),
+        gone=len(lost - forgotten),
+        removed=len(forgotten),
         first_at=None if first is None else first.at,
         first_evaluation=None if first is None else first.id,
         alpha=this.alpha,
@@ -87,18 +111,52 @@ def _story(before: Sequence[ItemLook], this: ItemLook) -> list[int]:
 
 
 def _joined(mine: _Items, theirs: _Items) -> bool:
-    """Whether two looks were at the same: a question in common.
+    """Whether two looks were at the same: a question in common, or `NEAR_SHARE` that differ in a word.
 
     Where most of the questions they share have other right answers, they are two tasks on the same texts.
     """
     shared, here, there = np.intersect1d(mine.ids, theirs.ids, assume_unique=True, return_indices=True)
-    if not len(shared):
-        return False
     right, other_right = mine.golds[here], theirs.golds[there]
     differ = (right != 0) & (other_right != 0) & (right != other_right)
-    return int(differ.sum()) * 2 <= len(shared)
+    if len(shared) and int(differ.sum()) * 2 <= len(shared):
+        return True
+    near = int(_matched(mine, theirs)[0].sum()) - len(shared)
+    return near > 0 and near >= NEAR_SHARE * min(len(mine.ids), len(theirs.ids))
+
+
+def _matched(mine: _Items, theirs: _Items) -> tuple[Bools, Bools]:
+    """Which items of each of two looks the other was at as well: the same, else as many as there are near ones."""
+    found = np.isin(mine.ids, theirs.ids), np.isin(theirs.ids, mine.ids)
+    near = _near(mine, theirs, found)
+    most = min(int(hits.sum()) for hits in near)
+    for same, hits in zip(found, near, strict=True):
+        same[np.flatnonzero(hits)[:most]] = True
+    return found
+
+
+def _near(mine: _Items, theirs: _Items, same: tuple[Bools, Bools]) -> tuple[Bools, Bools]:
+    """Which items of each differ in one word at most from one of the other that is not the `same` as another, with the
+    same right answer (or where one look knows none)."""
+    told = bool(mine.golds.any() and theirs.golds.any())
+    ids, places = [], []
+    for one, known in zip((mine, theirs), same, strict=True):
+        left = ~known[one.places]
+        places.append(one.places[left])
+        ids.append(one.near[left] + one.golds[places[-1]] * np.uint64(_ODD) * np.uint64(told))
+    found = np.zeros(len(mine.ids), dtype=bool), np.zeros(len(theirs.ids), dtype=bool)
+    found[0][places[0][np.isin(ids[0], ids[1])]] = True
+    found[1][places[1][np.isin(ids[1], ids[0])]] = True
+    return found
 
 
 def _items(look: ItemLook) -> _Items:
-    ids, first = np.unique(np.frombuffer(look.items, dtype="<u8").astype(np.uint64), return_index=True)
-    return _Items(ids, np.frombuffer(look.golds, dtype="<u8").astype(np.uint64)[first])
+    ids, first, places = np.unique(_ids(look.items), return_index=True, return_inverse=True)
+    traces = _ids(look.traces)[first] if look.traces else np.zeros(len(ids), dtype=np.uint64)
+    counts = np.frombuffer(look.near_counts, dtype="<u2")
+    return _Items(
+        ids, _ids(look.golds)[first], traces, _ids(look.near), np.repeat(places[: len(counts)], counts)
+    )
+
+
+def _ids(packed: bytes) -> Ids:
+    return np.frombuffer(packed, dtype="<u8").astype(np.uint64)

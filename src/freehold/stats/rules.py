@@ -31,6 +31,8 @@ REASONS: dict[str, str] = {
     "rare_losses_could_hide_harm": "losses too rare to show among so few items could hide a drop beyond the margin",
     "gone_items_could_hide_harm": "items that were looked at before are gone, and counting them as lost the margin is "
     "not excluded",
+    "removed_items_could_hide_harm": "items that were looked at before were forgotten or too old to keep, and counting "
+    "them as lost the margin is not excluded",
     "unscored_pairs_could_hide_harm": "counting every unscored pair as lost, the margin is not excluded",
     "noise_could_explain_it": "the right answers are the incumbent's own single ones, and what it would lose against "
     "itself is not known",
@@ -120,7 +122,7 @@ class Evidence:
     enough_to_reject: bool = True
     lost_harmless: bool = True
     lost: tuple[str, ...] = ("unscored_pairs",)
-    """What was counted as lost for a promote: ``unscored_pairs``, ``gone_items``."""
+    """What was counted as lost for a promote: ``unscored_pairs``, ``gone_items``, ``removed_items``."""
     unmeasured: float = 0.0
     vetoes: tuple[str, ...] = field(default=())
     """Codes that turn a promote into a hold: slice_harm, judge_uncalibrated, cluster_dominates …"""

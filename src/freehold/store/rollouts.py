@@ -21,11 +21,10 @@ _MOST_NAMES = 400  # SQLite takes no more than some hundred values in one statem
 
 
 class WindowRow(NamedTuple):
-    """One unit's window. `stage` tells windows of the same unit apart; `seq` is its place in the order of exposure."""
+    """One unit's window of a kind. `seq` is its place in the order of exposure."""
 
     kind: str
     unit: str
-    stage: int
     seq: int
     closed: bool
     body: bytes
@@ -100,9 +99,8 @@ def learn(
                 (rollout_windows.c.rollout == rollout)
                 & (rollout_windows.c.kind == row.kind)
                 & (rollout_windows.c.unit == row.unit)
-                & (rollout_windows.c.stage == row.stage)
             )
-            about = about_window(rollout, row.kind, row.unit, row.stage, row.closed)
+            about = about_window(rollout, row.kind, row.unit, row.closed)
             body = bodies.seal(row.body, *about)
             # A window keeps the place in the order it got first.
             changed = connection.execute(
@@ -132,17 +130,17 @@ def _advance(connection: Connection, rollout: str, known_version: int, state: by
     return changed.rowcount > 0
 
 
-def about_window(rollout: str, kind: str, unit: str, stage: int, closed: bool) -> tuple[object, ...]:
+def about_window(rollout: str, kind: str, unit: str, closed: bool) -> tuple[object, ...]:
     """What a window's checksum is taken over besides its body."""
-    return ("rollout_windows", rollout, kind, unit, stage, bool(closed))
+    return ("rollout_windows", rollout, kind, unit, bool(closed))
 
 
 def _windows(rows: Iterable[Any]) -> list[WindowRow]:
     found = []
     for row in rows:
-        about = about_window(row.rollout, row.kind, row.unit, row.stage, row.closed)
-        key = f"{row.rollout}/{row.kind}/{row.unit}/{row.stage}"
+        about = about_window(row.rollout, row.kind, row.unit, row.closed)
+        key = f"{row.rollout}/{row.kind}/{row.unit}"
         body = unless_damaged("rollout_windows", key, partial(bodies.unseal, row.body, *about))
         if body is not None:
-            found.append(WindowRow(row.kind, row.unit, row.stage, row.seq, row.closed, body))
+            found.append(WindowRow(row.kind, row.unit, row.seq, row.closed, body))
     return found

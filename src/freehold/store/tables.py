@@ -232,7 +232,6 @@ rollout_windows = Table(
     Column("rollout", String, primary_key=True),
     Column("kind", String, primary_key=True),
     Column("unit", String, primary_key=True),
-    Column("stage", BigInteger, primary_key=True, autoincrement=False),
     Column("seq", BigInteger, nullable=False),
     Column("closed", Boolean, nullable=False),
     Column("body", LargeBinary, nullable=False),

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from freehold.store import audit, bodies, counting
 from freehold.store.damage import DamagedBody, or_error, unless_damaged
 from freehold.store.database import Database
+from freehold.store.looked import keep_removed, looked_traces
 from freehold.store.search import indexing
 from freehold.store.tables import RECORDED, one_at_a_time, searchable, to_micros, traces
 from freehold.types.trace import Trace
@@ -197,7 +198,9 @@ class TraceStore:
         for first, last in sparing:
             spared = traces.c.seq >= first
             where.append(not_(spared if last is None else and_(spared, traces.c.seq <= last)))
+        looked = looked_traces(self.database)
         with self.database.writing() as connection:
+            keep_removed(connection, looked, *where)
             gone = connection.execute(delete(traces).where(*where)).rowcount
             if gone:
                 audit.tally(
@@ -215,10 +218,12 @@ class TraceStore:
         last_to_go = select(func.max(sizes.c.seq)).where(sizes.c.total > keep_bytes)
         if self.traces_bytes() <= keep_bytes:
             return 0
+        looked = looked_traces(self.database)
         with self.database.writing() as connection:
             seq = connection.execute(last_to_go).scalar()
             if seq is None:
                 return 0
+            keep_removed(connection, looked, traces.c.seq <= seq)
             gone = connection.execute(delete(traces).where(traces.c.seq <= seq)).rowcount
             audit.tally(connection, "traces.shrink", "traces", gone, at=datetime.now(UTC), why="size")
             return gone

@@ -183,4 +183,6 @@ class DataCard(Record, frozen=True, kw_only=True):
     incumbent_right: dict[str, Any] = {}
     """`scored` samples with both answers, `right` among them, `scorer`, and `not_learned`: answers set aside."""
     warnings: tuple[str, ...] = ()
+    label_shifts: tuple[str, ...] = ()
+    """Labels that are not as frequent in what is held out, or late, as in the rest; `warnings` holds them too."""
     terms: tuple[str, ...] = ()

@@ -158,7 +158,9 @@ class ItemLook(StoredRecord, frozen=True, kw_only=True):
     """That an evaluation looked at items, kept before its result is shown. It holds no word of them.
 
     `id` is the evaluation's. `items` are the ids of the questions, 8 bytes each, `golds` as many of 8 bytes for what is
-    right (zeros: not said), in the same order. `alpha` is the one-sided error this look was allowed.
+    right (zeros: not said), in the same order. `near` are ids of each question without one of its words
+    (`wording.near_ids`), `near_counts` how many of each item, 2 bytes. `traces` are ids of the traces they are of,
+    8 bytes each (zeros: of none). `alpha` is the one-sided error this look was allowed.
     """
 
     kind: ClassVar[str] = "look"
@@ -171,6 +173,9 @@ class ItemLook(StoredRecord, frozen=True, kw_only=True):
     alpha: float
     items: bytes = b""
     golds: bytes = b""
+    near: bytes = b""
+    near_counts: bytes = b""
+    traces: bytes = b""
     allowed: float | None = None
     """What all planned looks might err together when this one was taken."""
     answers: str | None = None
@@ -179,6 +184,18 @@ class ItemLook(StoredRecord, frozen=True, kw_only=True):
     """No answer of the incumbent was there: the candidate's scores were seen, and it could not be promoted."""
     path: str | None = None
     """Id of the sequence of mixtures that the look was planned for; the candidate alone comes after them."""
+
+
+class LookRemoval(StoredRecord, frozen=True, kw_only=True):
+    """That traces which were looked at left the store: by `freehold forget`, or by age or size. `traces` are their ids
+    as `ItemLook` has them; nothing in it says whose they were."""
+
+    kind: ClassVar[str] = "look_removal"
+    unaudited: ClassVar[str | None] = "what is deleted has its entry"
+
+    id: str
+    at: datetime
+    traces: bytes
 
 
 class ItemResult(Record, frozen=True, kw_only=True):

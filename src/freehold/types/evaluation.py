@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -189,6 +189,9 @@ class LookCount(Record, frozen=True, kw_only=True):
     may_promote: bool
     gone: int = 0
     """Items of the looks before that are not among these. Each counts as lost."""
+    removed: int = 0
+    """As many more whose traces were forgotten, or older than what is kept. They count as lost where a promote would
+    not hold then, and nowhere else."""
     informs: bool = False
     """The look was planned for a mixture, and this comparison is of the candidate alone."""
     known: KnownLooks | None = None
@@ -221,6 +224,8 @@ class Comparison(PairedResult, StoredRecord, frozen=True, kw_only=True):
     version: str = ""
     look: LookCount | None = None
     """Which look at these items this is; None where looks are not counted."""
+    period: tuple[date, date] | None = None
+    """The first and last day on which the items were asked, as far as it is known."""
 
     def promise(self, who: str) -> str:
         """What a promote says, and no more: of requests like these, on average, against the recorded answers, by a
@@ -229,9 +234,10 @@ class Comparison(PairedResult, StoredRecord, frozen=True, kw_only=True):
         unit = f"{points} of agreement with the recorded answers" if self.unmeasured else points
         seen = 0.0 if self.ci_low is None else 100 * self.ci_low
         shown = f"at least {seen:.1f} better" if seen > 0 else f"at most {-seen:.1f} worse"
+        when = "" if self.period is None else f" ({_days(*self.period)})"
         return (
-            f"On requests like these {self.n:,}, {who} is at most {100 * self.margin:g} {unit} worse on average than "
-            f"{'they are themselves' if self.unmeasured else 'the recorded answers'}, by this sample {shown}; a "
+            f"On requests like these {self.n:,}{when}, {who} is at most {100 * self.margin:g} {unit} worse on average "
+            f"than {'they are themselves' if self.unmeasured else 'the recorded answers'}, by this sample {shown}; a "
             f"procedure that says this wrongly does so in at most {100 * self.alpha:.3g}% of cases."
         )
 
@@ -239,6 +245,17 @@ class Comparison(PairedResult, StoredRecord, frozen=True, kw_only=True):
     def of(cls, result: PairedResult, *, notes: tuple[str, ...] = (), **names: Any) -> Comparison:
         """A result with the fields it lacks (`names`); `notes` are put before the result's own."""
         return cls(**msgspec.structs.asdict(result) | {"notes": (*notes, *result.notes)}, **names)
+
+
+def _days(first: date, last: date) -> str:
+    """`1–30 Nov 2026`, `28 Oct – 3 Nov 2026`."""
+    ends = f"{last.day} {last:%b %Y}"
+    if first == last:
+        return ends
+    if (first.year, first.month) == (last.year, last.month):
+        return f"{first.day}–{ends}"
+    year = "" if first.year == last.year else f" {first.year}"
+    return f"{first.day} {first:%b}{year} – {ends}"
 
 
 class PowerRow(Record, frozen=True, kw_only=True):

@@ -29,6 +29,9 @@ from freehold.types.trace import Trace
 INSTRUCTIONS = frozenset({"system", "developer"})
 _PLACEHOLDER = re.compile(rb"<([A-Z][A-Z_]*)_[0-9a-f]{8}>")
 _EDGES = re.compile(r"^[^\w<>+=$€£%]+|[^\w<>+=$€£%]+$")
+_NO_SPACES = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
+_UNSPACED = re.compile(f"[{_NO_SPACES}]|[^{_NO_SPACES}]+")
+"""Thai to Khmer, Japanese and Chinese characters, one by one."""
 ID_BYTES = 8
 """Length of a question's id. Among a million questions two share one by chance with a probability of 3 in 100 million
 (birthday bound, n² / 2⁶⁵)."""
@@ -51,12 +54,26 @@ def looked_at(sample: Sample) -> str:
     Placeholders are made with a project's key, and questions are the same in another project. The hash is never of what
     was replaced: without a key that could be guessed.
     """
-    data = _PLACEHOLDER.sub(
-        rb"<\1>", canonical_json([msgspec.structs.asdict(message) for message in sample.messages])
-    )
-    plain = [one for one in msgspec.json.decode(data) if one.get("role") not in INSTRUCTIONS]
-    turns = [_turn(one) for one in plain or msgspec.json.decode(data)]
-    return _digest([[role, bare(said), *others] for role, said, *others in turns], ID_BYTES).hex()
+    turns = [[role, bare(said), *others] for role, said, *others in _without_personal_data(sample)]
+    return _digest(turns, ID_BYTES).hex()
+
+
+def words(sample: Sample) -> list[str]:
+    """The bare words of what a sample asks, in order: those of `looked_at`. In writing without spaces each character is
+    one; pictures and calls are one word each, by their hash."""
+    found: list[str] = []
+    for _, said, *others in _without_personal_data(sample):
+        for word in bare(said).split():
+            found += _UNSPACED.findall(word)
+        found += [_digest(other, ID_BYTES).hex() for other in others]
+    return found
+
+
+def _without_personal_data(sample: Sample) -> list[list[Any]]:
+    """The turns that are not instructions (all where there are no others), of placeholders the kind only."""
+    data = canonical_json([msgspec.structs.asdict(message) for message in sample.messages])
+    turns = msgspec.json.decode(_PLACEHOLDER.sub(rb"<\1>", data))
+    return [_turn(one) for one in [turn for turn in turns if turn.get("role") not in INSTRUCTIONS] or turns]
 
 
 def bare(text: str) -> str:
@@ -81,6 +98,11 @@ def answer_id(answer: str | None) -> bytes:
     if answer is None:
         return bytes(ID_BYTES)
     return _digest(_json_or(answer, collapsed(answer).casefold()), ID_BYTES)
+
+
+def trace_key(id: str | None) -> bytes:
+    """8 bytes that stand for a trace, zeros for none."""
+    return bytes(ID_BYTES) if id is None else _digest(id, ID_BYTES)
 
 
 def collapsed(text: str) -> str:

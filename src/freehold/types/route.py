@@ -82,22 +82,19 @@ class Limits(Record, frozen=True, kw_only=True):
 class CacheTerms(Record, frozen=True, kw_only=True):
     """How exact repeats of a route's requests are answered: with the answer that the first one got, from memory.
 
-    Kept per worker, for `seconds`, in at most `mib` MiB. `shared` lets all of the gateway's keys get one another's
+    Kept per worker, for `seconds`, in at most 16 MiB. `shared` lets all of the gateway's keys get one another's
     answers; otherwise each key has its own.
     """
 
     seconds: float = 3600.0
-    mib: float = 16.0
     shared: bool = False
 
     @property
     def problem(self) -> str | None:
         """What is wrong with them, if anything."""
-        for name, most in (("seconds", 2_592_000), ("mib", 4096)):
-            value = getattr(self, name)
-            if not _is_within(value, most) or not value:
-                return f"the cache's {name} is {str(value)[:40]}, expected above 0, at most {most:,}"
-        return None
+        if _is_within(self.seconds, 2_592_000) and self.seconds:
+            return None
+        return f"the cache's seconds is {str(self.seconds)[:40]}, expected above 0, at most 2,592,000"
 
 
 def _is_within(value: float | Decimal, most: int) -> bool:

@@ -263,7 +263,7 @@ def test_keys_have_their_own_answers_unless_shared(upstream, tmp_path, shared):
 @process
 def test_time_ends_it_and_a_hit_takes_no_tokens(upstream, tmp_path):
     limits = Limits(tokens_per_minute=13)
-    route = msgspec.structs.replace(ROUTE, limits=limits, cache=CacheTerms(seconds=3, mib=0.01))
+    route = msgspec.structs.replace(ROUTE, limits=limits, cache=CacheTerms(seconds=3))
     with gateway(upstream, tmp_path, routes=(route,)) as running:
         assert [post(running, ASKED)[0] for _ in range(4)] == [200] * 4 and len(upstream.seen) == 1
         traces = eventually(lambda: len(found := traces_of(running)) == 4 and found)

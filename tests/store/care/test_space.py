@@ -79,7 +79,7 @@ def test_records_and_windows_that_mention_a_person_go(store):
     store.put(Note(id="a", text="of ada"))
     store.put(Note(id="b", text="of bob"))
     put(store)
-    windows = [WindowRow("pair", name, 0, 1, True, b'{"pairs":["x"]}') for name in ("ada", "bob")]
+    windows = [WindowRow("pair", name, 1, True, b'{"pairs":["x"]}') for name in ("ada", "bob")]
     rollouts.learn(store.database, "r", known_version=0, state=b"{}", windows=windows)
 
     def mentions(content):

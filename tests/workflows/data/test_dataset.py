@@ -15,6 +15,7 @@ from freehold.workflows.data import dataset as workflow
 from freehold.workflows.data.curate import read_card
 from freehold.workflows.data.dataset import derive, sample_page
 from freehold.workflows.journey.beginning import prepare
+from freehold.workflows.prove.preflight.data import shift_findings
 
 
 @pytest.mark.parametrize(
@@ -69,6 +70,21 @@ def test_training_on_the_test_set_is_noticed(tmp_path):
     fill(project, held + same)
     with pytest.raises(UsageError, match="20 × train question also held out"):
         workflow.build(project)
+
+
+def test_labels_held_out_more_often_than_taught_are_told_in_the_card_and_before_the_look(tmp_path):
+    def row(n, *, held):
+        label = "oos" if n % (5 if held else 100) == 0 else f"i{n % 4}"
+        return trace(n, question(n), gold=label, metadata={"split": "held_out" if held else "train"})
+
+    project = project_of(tmp_path)
+    fill(project, [row(n, held=n >= 400) for n in range(600)])
+    dataset = workflow.build(project)
+    card = read_card(dataset)
+    (told,) = card.label_shifts
+    assert told in card.warnings and ": oos 1.0% and 20.0%, " in told
+    (found,) = shift_findings(dataset)
+    assert (found.outcome, found.text) == ("warn", told)
 
 
 def test_everything_off_changes_nothing_but_exact_repeats(tmp_path):

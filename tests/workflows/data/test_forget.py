@@ -92,7 +92,7 @@ def project(tmp_path, monkeypatch):
         store.replace_trace(
             msgspec.structs.replace(store.get_trace("ada-trace-1"), gold="lost, dear user-4711")
         )
-        windows = [WindowRow("pair", "u", 0, 1, True, b'{"pairs":["ada-trace-4"]}')]
+        windows = [WindowRow("pair", "u", 1, True, b'{"pairs":["ada-trace-4"]}')]
         rollouts.learn(store.database, "r", known_version=0, state=b"{}", windows=windows)
         store.put(Note(id="ada", text=f"seen: {SECRET}, where is parcel 1?"))
         store.put(Note(id="bob", text="seen: bob-trace-1"))

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from aiohttp import web
+from tests.datasets.test_card import CARD
 
 from freehold.datasets import building
 from freehold.errors import ConfigError, UsageError
@@ -14,6 +15,7 @@ from freehold.types.dataset import Message, Sample, SplitName
 from freehold.types.endpoint import Capabilities, Endpoint
 from freehold.types.evaluated import Evaluation, ItemResult
 from freehold.types.evaluation import Task
+from freehold.workflows.data.curate import write_card
 from freehold.workflows.prove.evaluate import EvaluationPlan, ServedCandidate, evaluate
 
 QUICK = Patience(attempts=2, first_wait_seconds=0.01)
@@ -205,3 +207,12 @@ def test_repeats_of_the_incumbent_make_a_comparison_without_gold_fair(tmp_path):
     assert made.comparison.difference == 0.0
     assert made.comparison.self_noise == 0.1
     assert "by another answer of its own" in made.comparison.notes[0]
+
+
+def test_labels_that_differ_from_those_held_out_are_told_with_the_verdict(tmp_path):
+    held_out = [sample(i) for i in range(60)]
+    told = "Labels differ between the early half of the log and the late half"
+    write_card(
+        Path(make_dataset(tmp_path, held_out).path), msgspec.structs.replace(CARD, label_shifts=(told,))
+    )
+    assert told in run(tmp_path, held_out, lambda i, model: "yes").comparison.notes

@@ -1,12 +1,16 @@
 """Looks are kept in the store before a result is shown, and counted whatever became of datasets in between."""
 
+import random
+from datetime import UTC, date, datetime
+
 import msgspec
 import pytest
+from tests.store.examples import trace
 from tests.workflows.prove.test_evaluate import run, sample
 
 from freehold.evals.comparing import compare
 from freehold.store import open_store
-from freehold.store.care.erase import erase_mentions
+from freehold.store.care.erase import erase_mentions, erase_traces
 from freehold.types.dataset import Message
 from freehold.types.evaluated import ItemLook
 from freehold.types.evaluation import Task
@@ -54,6 +58,16 @@ def test_a_prompt_edited_between_evaluations_is_a_further_look(store, tmp_path):
     assert not any("would settle it" in one for one in second.comparison.notes)
 
 
+def test_a_promise_says_when_its_requests_were_asked(store, tmp_path):
+    asked_at = [trace(i, at=datetime(2026, 11, 1 + i % 30, tzinfo=UTC)) for i in range(200)]
+    store.add_traces(asked_at)
+    items = [asked(i, trace_id=one.id) for i, one in enumerate(asked_at)]
+    made = run(tmp_path, items, lambda i, model: "yes", looks=Looks(store)).comparison
+    assert made.promise("X").startswith("On requests like these 200 (1–30 Nov 2026), X is at most")
+    days = date(2025, 12, 30), date(2026, 1, 2)
+    assert "(30 Dec 2025 – 2 Jan 2026)" in msgspec.structs.replace(made, period=days).promise("X")
+
+
 def test_the_same_evaluation_again_is_the_same_look_at_the_share_it_had(store, tmp_path):
     held_out = [asked(i) for i in range(200)]
     first = run(tmp_path, held_out, lambda i, model: "yes", looks=Looks(store, 4))
@@ -86,6 +100,55 @@ def test_items_taken_out_of_the_log_after_a_look_count_as_lost(store, tmp_path):
     assert (second.comparison.look.gone, look_of(second)) == (14, (2, 286, True))
     assert second.comparison.reasons == ("gone_items_could_hide_harm",)
     assert "14 items of those looks are not among these, and count as lost." in second.comparison.notes[0]
+
+
+@pytest.mark.parametrize(("lost", "verdict"), [(14, "hold"), (1, "promote")])
+def test_items_forgotten_since_are_told_apart_and_hold_what_they_could_change(store, tmp_path, lost, verdict):
+    """A person asks to be forgotten, no owner takes out what was lost; but where that could be, nothing is promoted."""
+
+    def asking(i):
+        return msgspec.structs.replace(asked(i), trace_id=f"t{i}")
+
+    store.add_traces(trace(i, id=f"t{i}") for i in range(300))
+    run(tmp_path / "a", [asking(i) for i in range(300)], lambda i, model: "yes", looks=Looks(store, 2))
+    erase_traces(store.database, [f"t{i}" for i in range(lost)])
+    second = run(
+        tmp_path / "b", [asking(i) for i in range(lost, 300)], lambda i, model: "yes", looks=Looks(store, 2)
+    )
+    look = second.comparison.look
+    assert (look.gone, look.removed, second.comparison.verdict) == (0, lost, verdict)
+    assert f"{lost} items of those looks were forgotten or too old to keep" in second.comparison.notes[0]
+    if verdict == "hold":
+        assert second.comparison.reasons == ("removed_items_could_hide_harm",)
+        assert second.comparison.lower_worst is None
+
+
+def test_one_word_changed_in_each_question_begins_no_new_look(store, tmp_path):
+    draw = random.Random(0)
+    texts = [[draw.choice("abcdefghij") * draw.randint(1, 9) for _ in range(6)] for _ in range(200)]
+
+    def asking(changed, gold="yes"):
+        said = [changed([*text]) for text in texts]
+        return [
+            msgspec.structs.replace(
+                sample(i, gold=gold), messages=(Message(role="user", content=f"{' '.join(text)} {i}"),)
+            )
+            for i, text in enumerate(said)
+        ]
+
+    guises = {
+        "as it was": lambda text: text,
+        "garbled": lambda text: ["xqz", *text[1:]],
+        "left out": lambda text: text[1:],
+        "please": lambda text: ["please", *text],
+    }
+    found = [
+        look_of(run(tmp_path / name, asking(changed), lambda i, model: "yes", looks=Looks(store)))
+        for name, changed in guises.items()
+    ]
+    assert found == [(1, 0, True), (2, 200, False), (3, 200, False), (4, 200, False)]
+    other = asking(lambda text: ["xqz", *text[1:]], gold="no")
+    assert look_of(run(tmp_path / "o", other, lambda i, model: "no", looks=Looks(store)))[0] == 1
 
 
 def test_alpha_and_plan_raised_after_a_look_let_no_further_one_promote(store, tmp_path):

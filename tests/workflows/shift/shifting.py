@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from freehold.types.evaluation import Task
+from freehold.types.evidence import EvidenceBasis
 from freehold.types.record import event_id
 from freehold.types.route import Route, Target
 from freehold.types.serving.rollout import RolloutTerms
 from freehold.types.trace import Trace
+from freehold.types.verdict import Verdict
 from freehold.workflows.shift.rollout import rollout
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -46,6 +48,20 @@ def mirrored(number, *, wrong=False, **more):
     return own, trace(
         number, arm="candidate", parent_id=own.id, answer="other" if wrong else "refund", **more
     )
+
+
+def promoting(**changes):
+    """An offline verdict of today that promotes the candidate of `ROUTE`."""
+    values = {
+        "id": "v1",
+        "outcome": "promote",
+        "candidate": "base:ft",
+        "incumbent": "i",
+        "reasons": (),
+        "evidence": EvidenceBasis(parts={}, made_at={"quality": START}),
+        **changes,
+    }
+    return Verdict(**values)
 
 
 def begun(store, **changes):

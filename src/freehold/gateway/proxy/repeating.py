@@ -33,6 +33,8 @@ from freehold.types.trace import REPEATED
 from freehold.wire.errors import UNREADABLE
 from freehold.wire.openai import raw_fields
 
+MOST_BYTES = 16 * 2**20
+"""Of one route in one worker."""
 _DAY_S = 86_400.0
 _NOTHING = (b"", b"null", b"[]", b"false")
 _FORBIDDEN = (
@@ -262,7 +264,7 @@ def keep(state: WorkerState, exchange: ProxyExchange) -> None:
         kept_s=now_s,
         until_s=now_s + seconds,
     )
-    if state.kept.keep(version, key, kept, most_bytes=int(route.cache.mib * 2**20)):
+    if state.kept.keep(version, key, kept, most_bytes=MOST_BYTES):
         state.meters.count("freehold_cache", route.name, "kept")
 
 

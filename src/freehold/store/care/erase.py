@@ -17,12 +17,14 @@ from freehold.store import bodies
 from freehold.store.care.rows import BATCH, SEALED, key_of, pages
 from freehold.store.damage import SEEN, DamagedBody
 from freehold.store.database import Database
+from freehold.store.looked import keep_removed, looked_traces
 from freehold.store.search.indexing import drop_deleted_words
 from freehold.store.tables import records, store_facts, traces
 
 Mentions = Callable[[bytes], bool]
-KEPT_KINDS = ("api_key", "file_route", "forget_receipt", "retention_clock", "look")
-"""Records that say nothing of requests. A look holds hashes of questions: with them would go the count of looks."""
+KEPT_KINDS = ("api_key", "file_route", "forget_receipt", "retention_clock", "look", "look_removal")
+"""Records that say nothing of requests. A look holds hashes of questions and of ids of traces: with them would go the
+count of looks."""
 _DERIVED = ("records", "rollout_windows")
 _CHECKPOINT_WITHIN_S = 20.0
 _DUE = "scrub_due"
@@ -33,7 +35,7 @@ _SLACK_PAGES, _SLACK_SHARE = 256, 0.05
 
 def erase_traces(database: Database, ids: Iterable[str], *, dry_run: bool = False) -> int:
     """Delete traces and what was mirrored from them. Returns how many there were; with `dry_run` they stay."""
-    names, gone = list(ids), 0
+    names, gone, looked = list(ids), 0, looked_traces(database)
     for start in range(0, len(names), BATCH):
         some = names[start : start + BATCH]
         where = traces.c.id.in_(some) | traces.c.parent_id.in_(some)
@@ -44,6 +46,7 @@ def erase_traces(database: Database, ids: Iterable[str], *, dry_run: bool = Fals
                 )
         else:
             with database.writing() as connection:
+                keep_removed(connection, looked, where)
                 gone += connection.execute(delete(traces).where(where)).rowcount
     return gone
 

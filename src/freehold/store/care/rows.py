@@ -71,7 +71,7 @@ SEALED = (
     Sealed(tables.rollout_states, lambda row: {"body": ("rollout_states", row.rollout, row.version)}),
     Sealed(
         tables.rollout_windows,
-        lambda row: {"body": about_window(row.rollout, row.kind, row.unit, row.stage, row.closed)},
+        lambda row: {"body": about_window(row.rollout, row.kind, row.unit, row.closed)},
     ),
 )
 

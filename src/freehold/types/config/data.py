@@ -85,5 +85,5 @@ class CurateConfig(Table, frozen=True, kw_only=True):
     """Replace personal data by placeholders, the same for the same value: `library` (Presidio, extra `pii`), `patterns`
     (built in), `off`; `auto` takes the library where it is installed."""
     near_duplicates: Annotated[float, Meta(ge=0, le=1, description="0 (off) or from 0.3 to 1")] = 0.8
-    """From this similarity on (share of common pieces of text, 0 to 1) two questions are the same; 0 compares only
-    exactly."""
+    """From this similarity on (share of common pieces of text, 0 to 1) two questions are the same, and what differs in
+    one garbled, missing or added word from what is held out is not taught; 0 compares only exactly."""

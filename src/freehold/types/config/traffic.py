@@ -88,7 +88,7 @@ class RouteConfig(Table, frozen=True, kw_only=True):
     limits: Limits = Limits()
     """`{ requests_per_minute, tokens_per_minute, concurrency, wait_ms, usd_per_day, usd_per_month }`."""
     cache: CacheTerms | None = None
-    """`{ seconds = 3600, mib = 16, shared = false }`: exact repeats of requests without chance (temperature 0, or a
+    """`{ seconds = 3600, shared = false }`: exact repeats of requests without chance (temperature 0, or a
     seed) and without tools get the answer of the first again. Left out: every request is asked."""
 
 
@@ -115,6 +115,9 @@ class RolloutConfig(Table, frozen=True, kw_only=True):
     """Shares of traffic, one stage after another."""
     max_p95_ms: float | None = None
     """Slowest 95th percentile accepted, in milliseconds."""
+    errors_below: Annotated[float, Meta(gt=0, lt=1, description="between 0 and 1 (0.02 is 2 %)")] = 0.02
+    """Share of the candidate's requests that may fail, and of its answers that may break their schema: above it the
+    rollout goes back, and promotion waits until each is shown to be below."""
     users_a_stage: AtLeastOne = 50
     """Users to be seen in a stage before the next one is allowed."""
     hours_a_stage: NotNegative = 24.0

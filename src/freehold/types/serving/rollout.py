@@ -18,8 +18,8 @@ Side = Literal["input", "output"]
 
 Gate = Literal["evidence", "users", "hours", "harm", "verdict", "parity", "quality", "errors", "validity"]
 """What a step forward waits for: evidence that still holds, where there is a verdict; enough users and hours in a
-stage; that a drop of three margins is ruled out; before promotion an offline verdict, parity, and each metric shown to
-be within its margin."""
+stage; that a drop of three margins is ruled out; an offline verdict that promotes, and parity; before promotion each
+metric shown to be within its limit."""
 
 Trouble = Literal["failures", "schema", "slow", "mirror"]
 """Requests that one arm did not answer; answers that broke their schema; answers later than the rollout's limit;
@@ -38,6 +38,8 @@ class RolloutTerms(Record, frozen=True, kw_only=True):
     shadow_share: float
     """Share of the requests that are mirrored to the candidate."""
     max_p95_ms: float | None = None
+    errors_below: float = 0.02
+    """Share of failed requests, and of answers that break their schema, that rolls back above it and promotes below."""
     requests_per_user: int = 5
     """Requests of one user that count as one unit of the tests."""
     window_s: float = 120.0
@@ -51,7 +53,8 @@ class RolloutTerms(Record, frozen=True, kw_only=True):
 
 
 class Rollout(RolloutTerms, StoredRecord, frozen=True, kw_only=True):
-    """One attempt to move one route. A fix and another try is a new rollout, with new error budgets."""
+    """One attempt to move one route. Another try is a new rollout, whose tests begin at nothing; those of one candidate
+    share the probability that it is promoted in vain."""
 
     kind: ClassVar[str] = "rollout"
     key_field: ClassVar[str] = "route"
@@ -66,8 +69,13 @@ class Rollout(RolloutTerms, StoredRecord, frozen=True, kw_only=True):
     started_at: datetime
     stage_began_at: datetime
     verdict_id: str | None = None
+    """The offline verdict it rests on: the one at its start, or one that promoted since."""
     number: int = 1
     """How many rollouts this route has had, this one included."""
+    attempt: int = 1
+    """How many of them were of this candidate."""
+    attempts: dict[str, int] = {}
+    """The same for each candidate, by the content of what it is."""
     why: str = ""
 
     @property

@@ -18,6 +18,7 @@ from freehold.datasets import profile as profiles
 from freehold.datasets.building import Building, Recipe, all_asked
 from freehold.datasets.card import card_in_short, card_markdown
 from freehold.datasets.replacing import Replacer
+from freehold.datasets.shifts import LabelTimes, label_shifts
 from freehold.evals import scorers
 from freehold.privacy import patterns
 from freehold.privacy import secrets as secret_finder
@@ -70,6 +71,7 @@ class Curator:
         self._right: Counter[str] = Counter()
         self._origins: Counter[tuple[str, str]] = Counter()
         self._times: list[str] = []
+        self._label_times = LabelTimes()
 
     def change(self, sample: Sample, split: SplitName) -> Sample:
         """The sample as it goes into the dataset: replaced, and without an incumbent's answer that is wrong.
@@ -97,6 +99,7 @@ class Curator:
             source = trace.source.partition("#")[0]
             # A record that holds a right answer only was answered by no model.
             self._origins[source, trace.model if trace.response is not None else ""] += 1
+            self._label_times.add(trace)
             at = trace.at.strftime("%Y-%m-%d %H:%M")
             if not self._times:
                 self._times = [at, at]
@@ -112,6 +115,8 @@ class Curator:
         more = self._origins.total() - sum(origin.traces for origin in origins)
         if more:
             origins.append(Origin(source="other places", model="", traces=more))
+        are_labels = splits["train"].labels and splits["held_out"].labels
+        shifts = tuple(label_shifts(building.by_split, self._label_times)) if are_labels else ()
         counted = {name: self._right[name] for name in ("scored", "right", "not_learned")}
         return DataCard(
             dataset_id=dataset.id,
@@ -129,7 +134,8 @@ class Curator:
             targets_from=dataset.targets_from,
             incumbent_model=dataset.incumbent_model,
             incumbent_right={**counted, "scorer": self._scorer.name} if self._scorer else {},
-            warnings=tuple(profiles.warnings(splits, building.conflict_count)),
+            warnings=(*profiles.warnings(splits, building.conflict_count), *shifts),
+            label_shifts=shifts,
             terms=tuple(_terms(project, dataset)),
         )
 
@@ -196,6 +202,12 @@ def read_card(dataset: Dataset) -> DataCard | None:
         return msgspec.json.decode((Path(dataset.path) / CARD).read_bytes(), type=DataCard)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
+
+
+def label_shifts_of(dataset: Dataset) -> tuple[str, ...]:
+    """How labels differ within a dataset; nothing where it has no card."""
+    card = read_card(dataset)
+    return () if card is None else card.label_shifts
 
 
 def data_in_short(dataset: Dataset | None) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ from freehold.types.evaluated import Disagreement, Evaluation, UntrainedBaseline
 from freehold.types.evaluation import Task
 from freehold.types.progress import Progress, Silent
 from freehold.types.record import content_id
+from freehold.workflows.data.curate import label_shifts_of
 from freehold.workflows.data.dataset import find_dataset
 from freehold.workflows.incumbent.list_price import asking_cost
 from freehold.workflows.project import Project
@@ -194,6 +195,7 @@ async def evaluate(
                 *asking_notes(samples, candidate.endpoint),
                 *preparation_notes(samples, served_model(candidate.endpoint, candidate.model)),
                 *label_notes(task, candidate.endpoint, candidate.model),
+                *label_shifts_of(plan.dataset),
             ),
             context=context_of(
                 look,
@@ -203,7 +205,7 @@ async def evaluate(
             patience=options.patience,
             on_progress=lambda done, of: progress.update(done, of, unit="judged"),
         )
-        comparison = with_look(compared.comparison, look)
+        comparison = with_look(compared.comparison, look, plan.looks.period(samples))
         results = results._replace(incumbent=compared.incumbent, candidate=compared.candidate)
         differing = disagreements(samples, results.incumbent, results.candidate, results.references)
     return Evaluation(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import msgspec
 
@@ -11,13 +12,15 @@ from freehold.stats import looks
 from freehold.stats.compare import ScoreContext
 from freehold.store import Store, look_ledger
 from freehold.types.dataset import Sample
-from freehold.types.evaluated import ItemLook
+from freehold.types.evaluated import ItemLook, LookRemoval
 from freehold.types.evaluation import Comparison, LookCount
-from freehold.types.identity import answer_id, looked_at
+from freehold.types.identity import answer_id, looked_at, trace_key, words
 from freehold.types.record import content_id
+from freehold.types.wording import near_ids
 from freehold.workflows.project import now
 
 _SHOWN_ID = 12
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,17 @@ class Looks:
                 look = msgspec.structs.replace(look, id=content_id([look.id, self.path]))
         return self._keep(look, allowed=allowed)[1]
 
+    def period(self, samples: Sequence[Sample]) -> tuple[date, date] | None:
+        """The first and last day on which they were asked; None where no time is known. A record of a file without a
+        time has that of its import, which says nothing."""
+        days: set[date] = set()
+        ids = [one.trace_id for one in samples if one.trace_id is not None]
+        while self.store is not None and ids:
+            traces = self.store.get_traces(ids[-_AT_ONCE:]).values()
+            del ids[-_AT_ONCE:]
+            days |= {trace.at.date() for trace in traces if trace.at != trace.imported_at}
+        return (min(days), max(days)) if days else None
+
     def _keep(self, look: ItemLook, *, allowed: float) -> tuple[ItemLook, LookCount]:
         look = msgspec.structs.replace(look, alpha=allowed / self.planned, allowed=allowed)
         earlier: list[ItemLook] = []
@@ -66,7 +80,9 @@ class Looks:
             earlier = self.store.records(ItemLook)
             kept = next((one for one in earlier if one.id == look.id), look)
             look = msgspec.structs.replace(look, alpha=min(look.alpha, kept.alpha))
-        found = looks.count(earlier, look, planned=self.planned, allowed=allowed)
+        gone = [] if self.store is None else self.store.records(LookRemoval)
+        removed = b"".join(one.traces for one in gone)
+        found = looks.count(earlier, look, planned=self.planned, allowed=allowed, removed=removed)
         if self.store is not None:
             known = look_ledger.tell(kept, earlier, keep_for=self.store.database.where)
             found = msgspec.structs.replace(found, known=known)
@@ -85,6 +101,7 @@ def look_at(
     """That `samples` were looked at now. `names` are the incumbent's and the candidate's, `alpha` is one-sided, `items`
     are the samples' ids where those do not follow from their questions."""
     items = [looked_at(sample) for sample in samples] if items is None else items
+    near = near_ids(words(sample) for sample in samples)
     return ItemLook(
         id=evaluation_id,
         at=now(),
@@ -94,6 +111,9 @@ def look_at(
         alpha=alpha,
         items=b"".join(bytes.fromhex(item) for item in items),
         golds=b"".join(answer_id(sample.gold) for sample in samples),
+        near=b"".join(map(b"".join, near)),
+        near_counts=b"".join(len(one).to_bytes(2, "little") for one in near),
+        traces=b"".join(trace_key(sample.trace_id) for sample in samples),
     )
 
 
@@ -104,17 +124,18 @@ def context_of(look: LookCount, *, self_noise: float | None = None, unmeasured: 
         looks=1 if look.may_promote or look.informs else max(2, look.number),
         informs=look.informs,
         gone=look.gone if look.may_promote else 0,
+        removed=look.removed if look.may_promote else 0,
         unmeasured=unmeasured,
     )
 
 
-def with_look(comparison: Comparison, look: LookCount) -> Comparison:
-    """The comparison with what its promise is about: which look at which items. What the store does not know is said
-    first, then a further look."""
+def with_look(comparison: Comparison, look: LookCount, period: tuple[date, date] | None = None) -> Comparison:
+    """The comparison with what its promise is about: which look at which items, asked when. What the store does not
+    know is said first, then a further look."""
     note = (look_note(look),)
     notes = (*comparison.notes, *note) if look.number == 1 else (*note, *comparison.notes)
     known = look.known.notes() if look.known is not None else ()
-    return msgspec.structs.replace(comparison, look=look, notes=(*known, *notes))
+    return msgspec.structs.replace(comparison, look=look, period=period, notes=(*known, *notes))
 
 
 def look_note(look: LookCount) -> str:
@@ -135,6 +156,11 @@ def look_note(look: LookCount) -> str:
     )
     if look.gone:
         text += f" {look.gone:,} items of those looks are not among these, and count as lost."
+    if look.removed:
+        text += (
+            f" {look.removed:,} items of those looks were forgotten or too old to keep: they do not count as lost, but "
+            "a promote must hold if they did."
+        )
     if look.may_promote:
         return f"{text} {look.planned} were planned, each at alpha {look.alpha:.4f}."
     return (

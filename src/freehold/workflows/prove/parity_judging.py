@@ -11,7 +11,7 @@ import msgspec
 
 from freehold import __version__
 from freehold.engines.transcript import Transcript
-from freehold.stats.share_test import ShareTest
+from freehold.stats.sequential import ShareTest
 from freehold.training.reference import ReferenceScores
 from freehold.types.parity import Cause, ParityItem, ParityReport, ScoreParity
 

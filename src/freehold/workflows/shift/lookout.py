@@ -18,7 +18,8 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from freehold.gateway.telemetry import meters
-from freehold.stats.drift import USUAL_FAILURES, FailureDetector
+from freehold.stats.drift import LOOKS_TO_ALARM, USUAL_FAILURES, MeanDetector
+from freehold.stats.sequential import MeanLimit
 from freehold.store import Store
 from freehold.types.route import Route
 from freehold.types.serving.rollout import RouteAlarm, Trouble
@@ -55,7 +56,7 @@ class Lookout:
         self._spool = spool
         self._machine = socket.gethostname()
         self._before: dict[Path, dict[_Key, Counted]] = {}
-        self._detectors: dict[_Key, FailureDetector] = {}
+        self._detectors: dict[_Key, MeanDetector] = {}
         self._told_at: dict[_Key, datetime] = {}
         self._good: dict[_Key, Counted] = {}
 
@@ -102,9 +103,10 @@ class Lookout:
         """The alarm that a look makes, repeats or ends; None where there is nothing to tell."""
         if going_on is None:
             self._good.pop(key, None)
-            detector = self._detectors.pop(key, FailureDetector())
-            detector = detector.update(round(new.requests), round(new.failed))
-            if not detector.alarm:
+            failed, others = round(new.failed), round(new.requests - new.failed)
+            detector = self._detectors.pop(key, MeanDetector())
+            detector = detector.update([1.0] * failed + [0.0] * others, MeanLimit(USUAL_FAILURES))
+            if detector.statistic < LOOKS_TO_ALARM:
                 self._detectors[key] = detector
                 return None
             self._told_at[key] = at

@@ -60,6 +60,7 @@ WAYS: dict[str, _Way] = {
     "repeated_look": _HELD_OUT,
     "no_scored_pairs": _Way("See why no pair of answers has two scores", IN_DETAIL.command, ()),
     "gone_items_could_hide_harm": _HELD_OUT,
+    "removed_items_could_hide_harm": _HELD_OUT,
     "unscored_pairs_could_hide_harm": _Way("See why answers were not scored", IN_DETAIL.command, ()),
     "noise_could_explain_it": _Way(
         "Ask the incumbent a second time, then prove again", "freehold freeze --repeats 2", (IN_DETAIL,)

@@ -1,7 +1,7 @@
 """Has what comes in, or what goes out, changed since the model was promoted? Shares of requests, compared with then.
 
 Needs no labels. Each summary is 0 or 1 per user and period; the null is that its share is within `TOLERANCE` of what
-it was. E-values of periods go into a detector that errs once in 200 periods on average, per summary.
+it was. Periods go into a detector that errs once in 200 of them on average, per summary.
 Covered: length, tools, structure and script of requests; empty, cut, long, refusing and failed answers.
 Not covered: what a request is about. Changes of that show in the quality check, which asks again.
 """
@@ -15,8 +15,8 @@ from typing import NamedTuple
 import msgspec
 
 from freehold.datasets.building import answer_of
-from freehold.stats.drift import EDetector
-from freehold.stats.sequential import MeanBet, one_value_per_unit
+from freehold.stats.drift import THRESHOLD, MeanDetector, share_limits
+from freehold.stats.sequential import one_value_per_unit
 from freehold.store.search.terms import is_error
 from freehold.types.record import Record
 from freehold.types.serving.rollout import Drift, Side
@@ -100,40 +100,30 @@ def baseline(asked: Sequence[Trace], answered: Sequence[Trace]) -> Baseline | No
 
 
 def drifts(
-    traces: Sequence[Trace], then: Baseline, detectors: dict[str, EDetector]
-) -> tuple[tuple[Drift, ...], dict[str, EDetector]]:
+    traces: Sequence[Trace], then: Baseline, detectors: dict[str, MeanDetector]
+) -> tuple[tuple[Drift, ...], dict[str, MeanDetector]]:
     """What one period's traces say, and the detectors after it."""
     found, after = [], dict(detectors)
     for one in SUMMARIES:
         values = _values(one, traces, then)
         if not values or one.name not in then.shares:
             continue
-        e_value = two_sided_e_value(values, then.shares[one.name])
-        state = after.get(one.name, EDetector()).update(e_value)
-        after[one.name] = state
+        before = then.shares[one.name]
+        limits = share_limits(before, before, TOLERANCE)
+        after[one.name] = state = after.get(one.name, MeanDetector()).update(values, *limits)
         found.append(
             Drift(
                 name=one.name,
                 side=one.side,
                 users=len(values),
                 share=sum(values) / len(values),
-                baseline=then.shares[one.name],
-                e_value=e_value,
-                statistic=max(state.cusum, state.shiryaev_roberts),
-                alarm=state.alarm(),
+                baseline=before,
+                e_value=MeanDetector().update(values, *limits).statistic,
+                statistic=state.statistic,
+                alarm=state.statistic >= THRESHOLD,
             )
         )
     return tuple(found), after
-
-
-def two_sided_e_value(values: Sequence[float], before: float) -> float:
-    """E-value against: the mean is within `TOLERANCE` of `before`. The mean of the two one-sided ones."""
-    log_es = []
-    if before + TOLERANCE < 1:
-        log_es.append(MeanBet(limit=before + TOLERANCE, above=True).update(values).log_e)
-    if before - TOLERANCE > 0:
-        log_es.append(MeanBet(limit=before - TOLERANCE, above=False).update(values).log_e)
-    return sum(math.exp(min(log_e, 600.0)) for log_e in log_es) / len(log_es)
 
 
 def _values(one: Summary, traces: Sequence[Trace], then: Baseline) -> list[float]:

@@ -17,17 +17,17 @@ from typing import NamedTuple
 import msgspec
 
 from freehold.errors import UsageError
-from freehold.stats.deferral.watching import (
+from freehold.stats.drift import (
     ALPHA_SPLIT,
+    THRESHOLD,
     MeanDetector,
-    MeanLimit,
     acts_at,
     loss_limit,
     overconfidence_limit,
     share_limits,
+    smallest_drop_found,
 )
-from freehold.stats.drift import THRESHOLD, smallest_drop_found
-from freehold.stats.sequential import one_value_per_unit
+from freehold.stats.sequential import MeanLimit, one_value_per_unit
 from freehold.store import Store
 from freehold.types.config import WatchConfig
 from freehold.types.deferral import DeferralRule
@@ -177,7 +177,7 @@ def judge(
     if low is not None and high is not None and not rule.is_on_safe_side:
         above, below = share_limits(low, high, TOLERANCE)
         values["share above"] = (shares, above)
-        values["share below"] = ([1.0 - one for one in shares], below)
+        values["share below"] = (shares, below)
     detectors = dict(state.detectors)
     tests = []
     for name, (seen, limit) in values.items():

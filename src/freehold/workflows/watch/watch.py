@@ -1,7 +1,7 @@
 """`freehold watch`: is the promoted model still as good as it was? A small check, again and again.
 
 A check takes requests of the last period at random, asks the incumbent (or takes what it froze), scores both, and puts
-the period's e-value into a detector; the price is worked out and capped before any request is sent. Without any
+the period into a detector; the price is worked out and capped before any request is sent. Without any
 request it also sees whether what comes in or goes out has changed. Alarms go to hooks; where the owner wants it,
 traffic goes back.
 """
@@ -17,7 +17,7 @@ import anyio
 import msgspec
 
 from freehold.errors import FreeholdError, UsageError
-from freehold.stats.drift import EDetector, period_e_value, smallest_drop_found
+from freehold.stats.drift import THRESHOLD, MeanDetector, no_worse, smallest_drop_found
 from freehold.store import Store
 from freehold.types.config import WatchConfig
 from freehold.types.mixture import Mixture
@@ -51,9 +51,9 @@ class WatchState(StoredRecord, frozen=True, kw_only=True):
     route: str
     promoted_revision: int
     last_at: datetime | None = None
-    quality: EDetector = EDetector()
+    quality: MeanDetector = MeanDetector()
     mixture: MixtureState = MixtureState()
-    drift: dict[str, EDetector] = {}
+    drift: dict[str, MeanDetector] = {}
     baseline: Baseline | None = None
 
 
@@ -96,7 +96,9 @@ def check(
         promoted_revision=state.promoted_revision,
         last_at=at,
         quality=judged.quality,
-        drift={name: EDetector() if one.alarm() else one for name, one in detectors.items()},
+        drift={
+            name: MeanDetector() if one.statistic >= THRESHOLD else one for name, one in detectors.items()
+        },
         mixture=judged.mixture,
         baseline=then,
     )
@@ -120,7 +122,7 @@ class _Judged(NamedTuple):
 
     plan: CheckPlan
     check: Check
-    quality: EDetector
+    quality: MeanDetector
     mixture: MixtureState
 
 
@@ -144,7 +146,7 @@ def _judged(
         plan = mixture.plan_recheck(project, store, route, traffic, config, at=at, seed=seed)
     planned(plan)
     scores = anyio.run(partial(ask, project, route, plan, task, progress=progress))
-    pairs = scores.differences
+    pairs, limit = scores.differences, no_worse(task.margin)
     made = Check(
         id=event_id(int(at.timestamp() * 1000)),
         route=route.name,
@@ -158,22 +160,22 @@ def _judged(
         pairs=len(pairs),
         unscored=scores.unscored,
         difference=sum(pairs) / len(pairs) if pairs else None,
-        e_value=period_e_value(pairs, task.margin) if pairs else 1.0,
+        e_value=MeanDetector().update(pairs, limit).statistic if pairs else 1.0,
         statistic=0.0,
         alarm=False,
         smallest_drop=None,
     )
     if rule is None:
-        quality = state.quality.update(made.e_value) if len(pairs) >= FEWEST_PAIRS else state.quality
-        alarm = quality.alarm()
+        quality = state.quality.update(pairs, limit) if len(pairs) >= FEWEST_PAIRS else state.quality
+        alarm = quality.statistic >= THRESHOLD
         made = msgspec.structs.replace(
             made,
             period=quality.periods,
-            statistic=max(quality.cusum, quality.shiryaev_roberts),
+            statistic=quality.statistic,
             alarm=alarm,
             smallest_drop=smallest_drop_found(max(1, len(pairs)), margin=task.margin),
         )
-        return _Judged(plan, made, EDetector() if alarm else quality, MixtureState())
+        return _Judged(plan, made, MeanDetector() if alarm else quality, MixtureState())
     proven = None if rule.mixture_id is None else store.get(Mixture, rule.mixture_id)
     judged = mixture.judge(
         rule, proven, traffic, plan, scores, state.mixture, margin=task.margin, every_hours=config.every_hours

@@ -1,41 +1,51 @@
 from datetime import timedelta
 
 import pytest
-from tests.workflows.shift.shifting import START, begun, mirrored
+from tests.workflows.shift.shifting import START, begun, mirrored, promoting
 
 from freehold.errors import UsageError
 from freehold.types.evidence import EvidenceBasis
-from freehold.types.verdict import Reason, Verdict
+from freehold.types.verdict import Reason
 from freehold.workflows.shift.rollout import rollout
 
-FRESH = EvidenceBasis(parts={}, made_at={"quality": START})
+WITHOUT_PROOF = {"users", "hours", "harm", "quality", "errors", "validity"}
+"""All gates but those of the offline verdict."""
 
 
-def test_promotion_needs_an_offline_verdict(store):
+def test_a_rollout_without_a_verdict_mirrors_and_goes_no_further_until_there_is_one(store):
+    """It reached half of the traffic: the verdict was asked for at promotion only."""
     begun(store, stages=(0.1,))
-    for number in range(200):
-        store.add_traces(mirrored(number))
-    rollout.advance(store, "support", who="ada", at=START + timedelta(hours=25))
+    day = START + timedelta(hours=25)
+    for outcome in (None, "hold", "reject"):
+        if outcome is not None:
+            store.put(promoting(id=outcome, outcome=outcome))
+        for step in (rollout.advance, rollout.promote):
+            with pytest.raises(UsageError, match="no offline verdict says promote"):
+                step(store, "support", who="ada", at=day, without=WITHOUT_PROOF)
+    assert store.routes()[0].state == "shadow"
+    store.put(promoting())
+    moved = rollout.advance(store, "support", who="ada", at=day, without=WITHOUT_PROOF)
+    assert moved.rollout.state == "canary" and moved.rollout.verdict_id == "v1"
+    assert store.route_history("support")[-1].verdict_id == "v1"
+
+
+def test_a_verdict_that_is_missing_may_be_left_out_by_name_and_the_history_says_so(store):
+    begun(store, stages=(0.1,))
+    day = START + timedelta(hours=25)
+    rollout.advance(store, "support", who="ada", at=day, without={"verdict", *WITHOUT_PROOF})
+    assert "verdict" in store.route_history("support")[-1].why
     with pytest.raises(UsageError, match="no offline verdict says promote"):
-        rollout.promote(store, "support", who="ada", at=START + timedelta(hours=60))
-    forced = rollout.promote(
-        store, "support", who="ada", at=START + timedelta(hours=60), without=rollout.GATES
-    )
+        rollout.promote(store, "support", who="ada", at=day, without=WITHOUT_PROOF)
+    forced = rollout.promote(store, "support", who="ada", at=day, without=rollout.GATES)
     assert forced.rollout.state == "promoted" and "forced" in store.route_history("support")[-1].why
 
 
-def test_promotion_needs_a_verdict_on_what_the_route_asks(store):
+def test_a_step_needs_a_verdict_on_what_the_route_asks(store):
     """The last verdict counted whatever it was on: another model at another endpoint was promoted by it."""
-    verdict = Verdict(
-        id="v1", outcome="promote", candidate="another", incumbent="i", reasons=(), evidence=FRESH
-    )
-    store.put(verdict)
+    store.put(promoting(candidate="another"))
     begun(store, stages=(0.1,))
-    for number in range(200):
-        store.add_traces(mirrored(number))
-    rollout.advance(store, "support", who="ada", at=START + timedelta(hours=25))
     with pytest.raises(UsageError, match="the verdict is on another, and the route's candidate is base:ft"):
-        rollout.promote(store, "support", who="ada", at=START + timedelta(hours=60))
+        rollout.advance(store, "support", who="ada", at=START + timedelta(hours=25), without=WITHOUT_PROOF)
 
 
 @pytest.mark.parametrize(
@@ -45,13 +55,8 @@ def test_promotion_needs_a_verdict_on_what_the_route_asks(store):
 def test_a_prompt_that_was_proven_must_be_put_before_requests(store, endpoint, prompt, refused):
     """Another endpoint is asked without it: the bare model was promoted by the proof of the prompted one."""
     evidence = EvidenceBasis(parts={"prompt": prompt}, made_at={"quality": START})
-    store.put(
-        Verdict(id="v1", outcome="promote", candidate="base:ft", incumbent="i", reasons=(), evidence=evidence)
-    )
-    begun(store, stages=(0.1,), endpoint=endpoint)
-    for number in range(200):
-        store.add_traces(mirrored(number))
-    rollout.advance(store, "support", who="ada", at=START + timedelta(hours=25))
+    store.put(promoting(evidence=evidence))
+    begun(store, endpoint=endpoint)
     missing = rollout.status(store, "support", at=START + timedelta(hours=60)).missing
     assert any("the route asks house without" in one for one in missing) is refused
 
@@ -60,16 +65,9 @@ def test_a_prompt_that_was_proven_must_be_put_before_requests(store, endpoint, p
     ("codes", "missing"), [(("fits",), True), (("fits", "parity_ok"), False), ((), False)]
 )
 def test_what_is_served_here_must_have_been_compared_with_what_was_trained(store, codes, missing):
-    reasons = tuple(Reason(code=code, text=code) for code in codes)
-    verdict = Verdict(
-        id="v1", outcome="promote", candidate="base:ft", incumbent="i", reasons=reasons, evidence=FRESH
-    )
-    store.put(verdict)
-    begun(store, stages=(0.1,))
-    for number in range(200):
-        store.add_traces(mirrored(number))
-    rollout.advance(store, "support", who="ada", at=START + timedelta(hours=25))
-    found = rollout.step(store, "support", at=START + timedelta(hours=60)).missing
+    store.put(promoting(reasons=tuple(Reason(code=code, text=code) for code in codes)))
+    begun(store)
+    found = rollout.status(store, "support", at=START + timedelta(hours=60)).missing
     assert any("was not compared with the trained one" in one for one in found) is missing
 
 
@@ -87,9 +85,7 @@ def test_stale_evidence_moves_no_traffic_unless_it_is_said(store, days, changed,
     if changed is not None:
         made = {"quality": START - timedelta(days=days)}
         evidence = EvidenceBasis(parts=changed, made_at=made)
-    store.put(
-        Verdict(id="v1", outcome="promote", candidate="base:ft", incumbent="i", reasons=(), evidence=evidence)
-    )
+    store.put(promoting(evidence=evidence))
     begun(store)
     for number in range(200):
         store.add_traces(mirrored(number))

@@ -6,18 +6,15 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from tests.workflows.shift.shifting import LATER, ROUTE, START, begun, mirrored, trace
+from tests.workflows.shift.shifting import LATER, ROUTE, START, begun, mirrored, promoting, trace
 
 from freehold.errors import FreeholdError, RevisionError, UsageError
 from freehold.store import default_url, open_store
+from freehold.types.endpoint import AdapterMount, ServePlan
 from freehold.types.evaluation import Task
-from freehold.types.evidence import EvidenceBasis
 from freehold.types.serving.rollout import RolloutTerms
-from freehold.types.verdict import Verdict
 from freehold.workflows.shift import rollout_records
 from freehold.workflows.shift.rollout import rollout
-
-FRESH = EvidenceBasis(parts={}, made_at={"quality": START})
 
 
 def test_start_mirrors_and_refuses_a_second_rollout(store):
@@ -29,20 +26,17 @@ def test_start_mirrors_and_refuses_a_second_rollout(store):
     assert store.routes()[0].state == "rolled_back"
     assert store.route_history("support")[-1].why == "enough"
     with pytest.raises(UsageError):
-        rollout.start(store, ROUTE, FALLING_STAGES, who="ada", at=START)
+        rollout.start(store, ROUTE, msgspec.structs.replace(TERMS, stages=(0.5, 0.1)), who="ada", at=START)
 
 
-FALLING_STAGES = RolloutTerms(
-    task=Task(name="support", scorer="exact", margin=0.1), stages=(0.5, 0.1), shadow_share=1.0
+TERMS = RolloutTerms(
+    task=Task(name="support", scorer="exact", margin=0.1), stages=(0.1, 0.5), shadow_share=1.0
 )
 
 
 @pytest.mark.process
 def test_a_good_candidate_goes_through_all_steps(store):
-    verdict = Verdict(
-        id="v1", outcome="promote", candidate="base:ft", incumbent="i", reasons=(), evidence=FRESH
-    )
-    store.put(verdict)
+    store.put(promoting())
     begun(store)
     for number in range(200):
         store.add_traces(mirrored(number))
@@ -66,7 +60,36 @@ def test_a_good_candidate_goes_through_all_steps(store):
     assert store.route_history("support")[-1].verdict_id == "v1"
 
 
+def test_restarts_of_one_candidate_are_counted_whatever_was_tried_between(store):
+    """By what is served, not by its name: an adapter that was trained again is another candidate."""
+
+    def started():
+        route = next(iter(store.routes()), ROUTE)
+        running = rollout.start(store, route, TERMS, who="ada", at=START)
+        rollout.rollback(store, "support", who="ada", at=START)
+        return running.number, running.attempt
+
+    store.put(plan("first"))
+    assert [started(), started()] == [(1, 1), (2, 2)]
+    store.put(plan("second"))
+    assert started() == (3, 1)
+    store.put(plan("first"))
+    assert started() == (4, 3)
+    rollout.start(
+        store, store.routes()[0], msgspec.structs.replace(TERMS, stages=(0.1,)), who="ada", at=START
+    )
+    rollout.advance(store, "support", who="ada", at=START, without=rollout.GATES)
+    with pytest.raises(UsageError, match=r"errors: not yet shown to be below 2 % \(try 4 of this candidate"):
+        rollout.promote(store, "support", who="ada", at=START)
+
+
+def plan(adapter):
+    mount = AdapterMount(name="base:ft", path="p", adapter_id=adapter)
+    return ServePlan(engine="echo", model="base", adapters=(mount,))
+
+
 def test_a_step_may_leave_out_what_is_named_and_nothing_else(store):
+    store.put(promoting())
     begun(store, stages=(0.1,), users_a_stage=300)
     for number in range(200):
         store.add_traces(mirrored(number))
@@ -77,7 +100,7 @@ def test_a_step_may_leave_out_what_is_named_and_nothing_else(store):
     )
     assert moved.rollout.state == "canary"
     assert store.route_history("support")[-1].why == "canary at 10.00%, without hours, users"
-    with pytest.raises(UsageError, match="no offline verdict"):
+    with pytest.raises(UsageError, match=r"not yet: validity: not yet shown to be below 2 %$"):
         rollout.promote(
             store,
             "support",

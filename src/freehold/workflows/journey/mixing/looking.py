@@ -13,7 +13,7 @@ import msgspec
 
 from freehold.deferring.router import Router
 from freehold.errors import StorageError
-from freehold.evals.comparing import SideBySide
+from freehold.evals.comparing import SideBySide, units_of
 from freehold.evals.latency import summarize
 from freehold.evals.task_comparison import compare_by_task
 from freehold.late import np
@@ -167,15 +167,20 @@ async def look(
     Raises as `held_out_results` and `decide` do, and what asking raises.
     """
     results, rule = held_out_results(made), planned.rule
+    results = results._replace(units=units_of(results))
     samples, names = results.samples, (made.incumbent, made.candidate)
     sure = decide(rule, samples, results.candidate)
     upper = await _of_upper(rule, samples, sure.here(rule.threshold), ask_upper)
     counted = looks.take_mixture(
         look_at(samples, evaluation_id=made.id, dataset_id=made.dataset_id, names=names, alpha=task.alpha)
     )
-    noise, unmeasured = None, 0.0
+    noise, unmeasured, period = None, 0.0, None
     if made.comparison is not None:
-        noise, unmeasured = made.comparison.self_noise, made.comparison.unmeasured
+        noise, unmeasured, period = (
+            made.comparison.self_noise,
+            made.comparison.unmeasured,
+            made.comparison.period,
+        )
 
     async def test(shown: SideBySide, share: float, by: str, *notes: str) -> Comparison:
         compared = await compare_by_task(
@@ -185,7 +190,7 @@ async def look(
             notes=notes,
             context=context_of(counted, self_noise=noise, unmeasured=unmeasured * share),
         )
-        return with_look(compared.comparison, counted)
+        return with_look(compared.comparison, counted, period)
 
     tested: list[ShareStep] = []
     compared: list[Comparison] = []

@@ -20,7 +20,7 @@ from freehold.types.evaluation import Task
 from freehold.types.finding import Finding, Preflight, warn
 from freehold.types.progress import Progress
 from freehold.workflows.prove.preflight.address import AskedEndpoint, address_findings
-from freehold.workflows.prove.preflight.data import label_findings, length_findings
+from freehold.workflows.prove.preflight.data import label_findings, length_findings, shift_findings
 from freehold.workflows.prove.preflight.incumbent import incumbent_scores
 from freehold.workflows.prove.preflight.reach import Items, reach_findings
 from freehold.workflows.prove.preflight.scorer import scorer_findings
@@ -76,6 +76,7 @@ async def preflight(request: PreflightRequest, *, more: Sequence[Finding] = ()) 
         )
     if request.trains and not any(one.check == "scorer" and one.outcome == "fail" for one in findings):
         findings += label_findings(request.task, request.dataset, request.held_out)
+    findings += shift_findings(request.dataset)
     findings += await _reach(request, findings)
     if request.store is not None:
         findings += look_findings(

@@ -18,6 +18,7 @@ from freehold.types.config import ProjectConfig
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.evaluation import Task
 from freehold.types.finding import Finding, fail, ok, warn
+from freehold.workflows.data.curate import label_shifts_of
 
 LENGTHS, LABELS = "lengths", "labels"
 _MOST = 6.0
@@ -81,6 +82,12 @@ def _power_of_two(tokens: float) -> int:
     while found < tokens:
         found *= 2
     return found
+
+
+def shift_findings(dataset: Dataset) -> Iterator[Finding]:
+    """Labels that are not as frequent in the held-out part as elsewhere, told before the look."""
+    for told in label_shifts_of(dataset):
+        yield warn(LABELS, told, "hold out messages of the time and place the candidate is to answer")
 
 
 def label_findings(task: Task, dataset: Dataset, held_out: Sequence[Sample]) -> Iterator[Finding]:

@@ -8,10 +8,11 @@ import msgspec
 
 from freehold.store import Store
 from freehold.types.deferral import DeferralRule
-from freehold.types.endpoint import ENDPOINT_NAME
+from freehold.types.endpoint import ENDPOINT_NAME, ServePlan
 from freehold.types.evidence import MAX_AGE_DAYS
 from freehold.types.method import METHOD_KINDS
-from freehold.types.route import Target
+from freehold.types.record import content_id
+from freehold.types.route import Route, Target
 from freehold.types.serving.rollout import Gate, Rollout
 from freehold.types.verdict import Verdict
 from freehold.workflows.prove.evidence_basis import AS_ASKED, ages_of
@@ -22,7 +23,11 @@ def gates_left(store: Store, rollout: Rollout, seen: Look, at: datetime) -> list
     """The gates that stand in the way of the next step, each with its reason."""
     if rollout.state in ("promoted", "rolled_back"):
         return []
-    missing = _stale_evidence(store, rollout, at)
+    route = next((one for one in store.routes() if one.name == rollout.route), None)
+    verdict = verdict_of(store, rollout)
+    missing = _stale_evidence(store, rollout, route, verdict, at)
+    if (proof := _missing_proof(route, verdict)) is not None:
+        missing.append(proof)
     units = seen.pairs if rollout.stage < 0 else seen.candidate_units
     if units < rollout.users_a_stage:
         missing.append(("users", f"{units} of {rollout.users_a_stage} independent users seen"))
@@ -34,27 +39,37 @@ def gates_left(store: Store, rollout: Rollout, seen: Look, at: datetime) -> list
         bound = -3 * rollout.task.margin
         missing.append(("harm", f"quality: a difference of {bound:+.3f} (three margins) is not ruled out"))
     if rollout.stage + 1 == len(rollout.stages):
-        missing.extend(_missing_for_promotion(store, rollout, seen))
+        below = f"below {100 * rollout.errors_below:.4g} %"
+        again = f" (try {rollout.attempt} of this candidate; all share one error)"
+        for state in seen.metrics:
+            if state.promote is False and state.metric != "latency":
+                of = "within its margin" if state.metric == "quality" else below
+                text = f"{state.metric}: not yet shown to be {of}" + again * (rollout.attempt > 1)
+                missing.append((state.metric, text))
     return missing
 
 
-def _stale_evidence(store: Store, rollout: Rollout, at: datetime) -> list[tuple[Gate, str]]:
-    """Why the offline evidence no longer holds, with the command that renews it. A rollout that began without a verdict
-    has none, and promotion then asks for one."""
-    verdict = store.get(Verdict, rollout.verdict_id) if rollout.verdict_id else None
+def verdict_of(store: Store, rollout: Rollout) -> Verdict | None:
+    """The offline verdict that a rollout rests on: its own where that promotes, else the newest."""
+    own = store.get(Verdict, rollout.verdict_id) if rollout.verdict_id else None
+    return own if own is not None and own.outcome == "promote" else store.latest(Verdict)
+
+
+def _stale_evidence(
+    store: Store, rollout: Rollout, route: Route | None, verdict: Verdict | None, at: datetime
+) -> list[tuple[Gate, str]]:
+    """Why the offline evidence no longer holds, with the command that renews it."""
     if verdict is None:
         return []
-    route = next((one for one in store.routes() if one.name == rollout.route), None)
-    target = None if route is None else route.candidate
     ages = ages_of(
         store,
         verdict,
         task=rollout.task,
-        candidate=None if target is None else target.model,
+        candidate=None if route is None or route.candidate is None else route.candidate.model,
         at=at,
         max_age_days=MAX_AGE_DAYS,
     )
-    stale: list[tuple[Gate, str]] = [
+    return [
         (
             "evidence",
             f"the evidence of {one.gate} no longer holds: {'; '.join(one.stale)} ({one.renew} renews it)",
@@ -62,55 +77,62 @@ def _stale_evidence(store: Store, rollout: Rollout, at: datetime) -> list[tuple[
         for one in ages
         if one.stale
     ]
-    return stale
 
 
-def _missing_for_promotion(store: Store, rollout: Rollout, seen: Look) -> list[tuple[Gate, str]]:
-    missing: list[tuple[Gate, str]] = []
-    verdict = store.get(Verdict, rollout.verdict_id) if rollout.verdict_id else None
+def _missing_proof(route: Route | None, verdict: Verdict | None) -> tuple[Gate, str] | None:
+    """What is not proven offline of what the route asks: without it clients get no answer of the candidate's."""
     if verdict is None or verdict.outcome != "promote":
-        missing.append(("verdict", "no offline verdict says promote"))
-    elif (target := _candidate_of(store, rollout.route)) is not None and target.model != verdict.candidate:
-        other = (
+        return "verdict", "no offline verdict says promote (freehold migrate makes one)"
+    if (target := candidate_of(route)) is not None and target.model != verdict.candidate:
+        return "verdict", (
             f"the verdict is on {verdict.candidate}, and the route's candidate is {target.model}: freehold rollout "
             f"start --candidate {verdict.candidate} moves to the one, freehold migrate proves the other"
         )
-        missing.append(("verdict", other))
-    elif target is not None and target.endpoint != ENDPOINT_NAME and _is_prepared(verdict):
-        other = (
+    if target is not None and target.endpoint != ENDPOINT_NAME and _is_prepared(verdict):
+        return "verdict", (
             f"{verdict.candidate} was proven with a prompt or examples that freehold puts before each request, and "
             f"the route asks {target.endpoint} without: --candidate {verdict.candidate} of freehold rollout start"
         )
-        missing.append(("verdict", other))
-    elif verdict.mixture_id is not None and not _has_rule(store, rollout, verdict):
-        other = "the verdict is on a mixture, and the route has another rule or none: freehold rollout start"
-        missing.append(("verdict", other))
-    elif (code := required_parity(verdict)) is not None and code not in {one.code for one in verdict.reasons}:
-        apart = "the served model was not compared with the trained one: freehold migrate does it"
-        missing.append(("parity", apart))
-    for state in seen.metrics:
-        if state.promote is False and state.metric != "latency":
-            missing.append((state.metric, f"{state.metric}: not yet shown to be within its margin"))
-    return missing
+    rule = None if route is None else route.deferral
+    if verdict.mixture_id is not None and (rule is None or rule.mixture_id != verdict.mixture_id):
+        return (
+            "verdict",
+            "the verdict is on a mixture, and the route has another rule or none: freehold rollout start",
+        )
+    if (code := required_parity(verdict)) is not None and code not in {one.code for one in verdict.reasons}:
+        return "parity", "the served model was not compared with the trained one: freehold migrate does it"
+    return None
 
 
-def _candidate_of(store: Store, route_name: str) -> Target | None:
+def candidate_of(route: Route | None) -> Target | None:
     """Where and under which name a route asks its candidate; None where there is none."""
-    route = next((one for one in store.routes() if one.name == route_name), None)
     if route is None or route.candidate is None:
         return None
     return msgspec.structs.replace(route.candidate, model=route.candidate.model or route.model)
 
 
+def served_id(store: Store, model: str) -> str | None:
+    """What `freehold up` serves under a name, by its content; None where no plan has that name."""
+    for plan in reversed(store.records(ServePlan)):
+        if model in (plan.model, *(mount.name for mount in plan.adapters)):
+            return plan.candidate_id(model)
+    return None
+
+
+def candidate_key(store: Store, route: Route) -> str:
+    """What a route's candidate is, by its content. What is served here is another one as soon as its weights, its
+    adapter, its prompt or its engine's options are, and then its evidence ends, too."""
+    target = candidate_of(route)
+    if target is None or target.model is None:
+        return ""
+    content = served_id(store, target.model) if target.endpoint == ENDPOINT_NAME else None
+    rule = None if route.deferral is None else route.deferral.mixture_id
+    return content_id([target.endpoint, target.model, content, rule])
+
+
 def _is_prepared(verdict: Verdict) -> bool:
     """Whether what was proven is more than the model: what is served here does it to requests, an address does not."""
     return verdict.evidence is not None and verdict.evidence.parts.get("prompt", AS_ASKED) != AS_ASKED
-
-
-def _has_rule(store: Store, rollout: Rollout, verdict: Verdict) -> bool:
-    """Whether the route still has the rule that was proven."""
-    rule = rule_of(store, rollout.route)
-    return rule is not None and rule.mixture_id == verdict.mixture_id
 
 
 def rule_of(store: Store, route_name: str) -> DeferralRule | None:

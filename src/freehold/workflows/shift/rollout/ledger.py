@@ -2,9 +2,9 @@
 
 A key's first requests fall into a window; when the window is full or old enough it becomes one value and enters
 the tests, in the order in which keys were first exposed. A value never changes once it has entered, so each look
-only adds. Quality comes from mirrored pairs (candidate against what the incumbent said, or a corrected answer),
-errors and broken schemas from both arms with the logged probability, latency from the candidate alone. The total
-false-rollback probability, over the life of a rollout, is 0.05.
+only adds. Quality comes from mirrored pairs (candidate against what the incumbent said, or a corrected answer);
+errors, broken schemas and latency from the users of a canary whom the candidate answers. The total false-rollback
+probability, over the life of a rollout, is 0.05.
 
 Covered: sticky keys, ramped shares, several metrics, corrected answers that come while the window is open.
 Not covered: corrections later than that, and answers that arrive after their key's window has entered.
@@ -22,31 +22,33 @@ import msgspec
 
 from freehold.stats.sequential import (
     ALPHA_SPLIT,
-    AipwCanary,
-    Exposure,
-    MeanBet,
-    PairedGrid,
+    TOWARDS_HALF,
+    MeanLimit,
+    MeanTest,
     breaker_failures,
     empirical_bernstein_lower_cs,
-    new_unit_probability,
 )
 from freehold.store.search.terms import is_error
 from freehold.types.record import Record
 from freehold.types.trace import Trace
 
 PROMOTE_ALPHA = 0.025
+FIRST_ATTEMPT = 0.8
+"""The share of it that the first rollout of a candidate on a route gets; all later ones share the rest."""
 BOUND_ALPHA = 0.05
-ERROR_MARGIN = 0.005
 LATENCY_LIMIT = 0.05
 EXPECTED_REQUESTS = 100_000
 """Of a candidate, over a rollout: how rare a row of failures must be by chance to open the breaker."""
 
 Metric = Literal["quality", "errors", "validity", "latency"]
 Kind = Literal["arm", "pair"]
+WindowKey = tuple[str, str]
+"""Kind and unit."""
 
 
 class MetricState(Record, frozen=True, kw_only=True):
-    """One metric at one look. `e_value` is the largest the rollback test has ever reached."""
+    """One metric at one look. `estimate` is the mean over users: of the difference in quality, else of the share of
+    failed, broken or late answers. `e_value` is the largest the rollback test has ever reached."""
 
     metric: Metric
     units: int
@@ -83,19 +85,17 @@ class Look(Record, frozen=True, kw_only=True):
 
 
 class Window(Record, frozen=True, kw_only=True):
-    """The first requests of one key, on one share. `seq` is its place in the order of exposure.
+    """The first requests of one key: mirrored, or answered by the candidate of a canary. `seq` is its place in the
+    order of exposure.
 
     `pairs` are ids of mirrored traces, `times_ms` how long answers took (None: never came).
     """
 
     kind: Kind
     unit: str
-    stage: int
     seq: int
     opened_at: datetime
     closed: bool = False
-    candidate: bool = False
-    probability: float = 0.0
     n: int = 0
     errors: int = 0
     broken: int = 0
@@ -104,40 +104,44 @@ class Window(Record, frozen=True, kw_only=True):
     value: float | None = None
 
     @property
-    def key(self) -> tuple[str, str, int]:
-        return (self.kind, self.unit, self.stage)
+    def key(self) -> WindowKey:
+        return (self.kind, self.unit)
 
 
 class Tests(Record, frozen=True, kw_only=True):
     """The state of all tests of one rollout; stored with it and never reset. `cursor` is the last trace seen."""
 
-    quality_back: PairedGrid
-    quality_forward: PairedGrid
-    quality_bound: PairedGrid | None
-    errors_back: AipwCanary = AipwCanary(margin=ERROR_MARGIN, side="rollback")
-    errors_forward: AipwCanary = AipwCanary(margin=ERROR_MARGIN, side="promote")
-    validity_back: AipwCanary = AipwCanary(margin=ERROR_MARGIN, side="rollback")
-    validity_forward: AipwCanary = AipwCanary(margin=ERROR_MARGIN, side="promote")
-    latency: MeanBet | None = None
+    quality_back: MeanTest
+    quality_forward: MeanTest
+    quality_bound: MeanTest | None
+    errors_back: MeanTest
+    errors_forward: MeanTest
+    validity_back: MeanTest
+    validity_forward: MeanTest
+    latency: MeanTest | None = None
     max_p95_ms: float | None = None
     cursor: int = 0
-    difference_sum: float = 0.0
     candidate_units: int = 0
     unscored: int = 0
     failures_in_a_row: int = 0
     broken_off: str | None = None
 
 
-def begin(*, margin: float, max_p95_ms: float | None) -> Tests:
+def begin(*, margin: float, max_p95_ms: float | None, errors_below: float) -> Tests:
     """The tests before the first observation."""
+    worse = MeanLimit(-margin, -1.0, 1.0)
     bound = 3 * margin
+    failing = MeanTest(limit=MeanLimit(errors_below))
+    shown_below = MeanTest(limit=MeanLimit(errors_below, least=True), log_wealths=TOWARDS_HALF)
     return Tests(
-        quality_back=PairedGrid(margin=margin, side="rollback"),
-        quality_forward=PairedGrid(margin=margin, side="promote"),
-        quality_bound=PairedGrid(margin=bound, side="promote") if bound < 1 else None,
-        latency=None
-        if max_p95_ms is None
-        else MeanBet(limit=LATENCY_LIMIT, above=True, alpha=ALPHA_SPLIT["latency"]),
+        quality_back=MeanTest(limit=worse._replace(least=True)),
+        quality_forward=MeanTest(limit=worse),
+        quality_bound=MeanTest(limit=worse._replace(at=-bound)) if bound < 1 else None,
+        errors_back=failing,
+        errors_forward=shown_below,
+        validity_back=failing,
+        validity_forward=shown_below,
+        latency=None if max_p95_ms is None else MeanTest(limit=MeanLimit(LATENCY_LIMIT)),
         max_p95_ms=max_p95_ms,
     )
 
@@ -165,14 +169,10 @@ class Ledger:
         failure_window_s: float,
     ) -> None:
         self.tests = tests
-        self.changed: dict[tuple[str, str, int], Window] = {}
+        self.changed: dict[WindowKey, Window] = {}
         self._windows = {window.key: window for window in windows}
         self._first = requests_per_user
         self._open_s = {"pair": window_s, "arm": min(window_s, failure_window_s)}
-        self._arms: dict[str, list[Window]] = {}
-        for window in sorted(self._windows.values(), key=lambda one: one.seq):
-            if window.kind == "arm":
-                self._arms.setdefault(window.unit, []).append(window)
 
     def take(self, seq: int, trace: Trace) -> None:
         """Fold in one trace, at its place in the order of arrival."""
@@ -182,7 +182,7 @@ class Ledger:
         if trace.parent_id is not None:
             self._take_pair(seq, trace)
             return
-        if trace.share is not None and 0 < trace.share < 1:
+        if trace.arm == "candidate" and trace.share is not None and 0 < trace.share < 1:
             self._take_arm(seq, trace)
 
     def ready(self, at: datetime) -> ReadyWindows:
@@ -206,17 +206,15 @@ class Ledger:
         return sum(not window.closed for window in self._windows.values())
 
     def feed_arms(self, windows: Sequence[Window]) -> None:
-        """Let windows of the two arms enter."""
+        """Let windows of the candidate's users enter."""
         tests = self.tests
-        used = [one for one in windows if 0 < one.probability < 1]
-        errors = [Exposure(one.candidate, 1 - one.errors / one.n, one.probability) for one in used]
-        broken = [Exposure(one.candidate, 1 - one.broken / one.n, one.probability) for one in used]
+        errors = [one.errors / one.n for one in windows]
+        broken = [one.broken / one.n for one in windows]
         slow = []
         if tests.max_p95_ms is not None:  # an answer that never came is slower than any limit
             slow = [
                 float(median(math.inf if ms is None else ms for ms in one.times_ms) > tests.max_p95_ms)
                 for one in windows
-                if one.candidate
             ]
         self.tests = msgspec.structs.replace(
             tests,
@@ -238,7 +236,6 @@ class Ledger:
             quality_back=tests.quality_back.update(scored),
             quality_forward=tests.quality_forward.update(scored),
             quality_bound=None if tests.quality_bound is None else tests.quality_bound.update(scored),
-            difference_sum=tests.difference_sum + math.fsum(scored),
             unscored=tests.unscored + len(values) - len(scored),
         )
         for window, value in zip(windows, values, strict=True):
@@ -249,45 +246,21 @@ class Ledger:
 
     def _take_pair(self, seq: int, trace: Trace) -> None:
         unit = unit_of(trace)
-        window = self._windows.get(("pair", unit, 0)) or Window(
-            kind="pair", unit=unit, stage=0, seq=seq, opened_at=trace.at
+        window = self._windows.get(("pair", unit)) or Window(
+            kind="pair", unit=unit, seq=seq, opened_at=trace.at
         )
         if not window.closed and window.n < self._first:
             self._store(msgspec.structs.replace(window, n=window.n + 1, pairs=(*window.pairs, trace.id)))
 
     def _take_arm(self, seq: int, trace: Trace) -> None:
-        """A key's request in a canary.
-
-        When the share rises from p to q, a key that was on the incumbent moves with probability (q - p) / (1 - p)
-        and is a new unit; one that was on the candidate stays there and adds nothing.
-        """
-        assert trace.share is not None
-        unit, candidate = unit_of(trace), trace.arm == "candidate"
-        share = trace.share if candidate else 1.0 - trace.share
-        stage = round(share * 1e6)
-        window = self._windows.get(("arm", unit, stage))
+        """A request that the candidate of a canary was given. When the share rises, a key that was on the candidate
+        stays there and adds nothing."""
+        unit = unit_of(trace)
+        window = self._windows.get(("arm", unit))
         if window is None:
-            earlier = self._arms.get(unit, [])
-            if any(one.candidate for one in earlier):
-                return
-            before = max((one.stage / 1e6 for one in earlier), default=None)
-            if before is not None and share <= before:
-                return
-            window = Window(
-                kind="arm",
-                unit=unit,
-                stage=stage,
-                seq=seq,
-                opened_at=trace.at,
-                candidate=candidate,
-                probability=share if before is None else new_unit_probability(before, share),
-            )
-            self._arms.setdefault(unit, []).append(window)
-            if candidate:
-                self.tests = msgspec.structs.replace(
-                    self.tests, candidate_units=self.tests.candidate_units + 1
-                )
-        if window.closed or window.n >= self._first or window.candidate != candidate:
+            window = Window(kind="arm", unit=unit, seq=seq, opened_at=trace.at)
+            self.tests = msgspec.structs.replace(self.tests, candidate_units=self.tests.candidate_units + 1)
+        if window.closed or window.n >= self._first:
             return
         failed = is_error(trace)
         self._store(
@@ -308,9 +281,7 @@ class Ledger:
                 self.tests = msgspec.structs.replace(tests, failures_in_a_row=0)
             return
         row = tests.failures_in_a_row + 1
-        known = tests.errors_back
-        usual_rate = (0.5 + known.incumbent_n - known.incumbent_sum) / (50 + known.incumbent_n)
-        limit = breaker_failures(EXPECTED_REQUESTS, min(usual_rate, 0.9))
+        limit = breaker_failures(EXPECTED_REQUESTS, tests.errors_back.limit.at)
         self.tests = msgspec.structs.replace(
             tests,
             failures_in_a_row=row,
@@ -319,22 +290,31 @@ class Ledger:
         )
 
 
-def look(tests: Tests, differences: Sequence[float], *, waiting: int = 0) -> Look:
-    """What the tests say now. `differences` are the values of the pairs that have entered, for display."""
+def promote_alpha(attempt: int) -> float:
+    """The chance with which each test of a candidate's n-th rollout on a route lets it pass in vain. Over all of them
+    that is `PROMOTE_ALPHA`, since 1 / (n (n - 1)) over n from 2 on adds up to 1."""
+    if attempt == 1:
+        return FIRST_ATTEMPT * PROMOTE_ALPHA
+    return (1 - FIRST_ATTEMPT) * PROMOTE_ALPHA / (attempt * (attempt - 1))
+
+
+def look(tests: Tests, differences: Sequence[float], *, attempt: int = 1, waiting: int = 0) -> Look:
+    """What the tests say now, in the n-th rollout of the candidate (`attempt`). `differences` are the values of the
+    pairs that have entered, for display."""
     lowest = None
     if len(differences):
         lower = empirical_bernstein_lower_cs([(value + 1) / 2 for value in differences], alpha=BOUND_ALPHA)
         lowest = 2 * float(lower[-1]) - 1
-    metrics = [
-        _quality(tests),
-        _arms("errors", tests.errors_back, tests.errors_forward),
-        _arms("validity", tests.validity_back, tests.validity_forward),
-    ]
+    sides: dict[Metric, tuple[MeanTest, MeanTest | None]] = {
+        "quality": (tests.quality_back, tests.quality_forward),
+        "errors": (tests.errors_back, tests.errors_forward),
+        "validity": (tests.validity_back, tests.validity_forward),
+    }
     if tests.latency is not None:
-        metrics.append(_latency(tests.latency))
+        sides["latency"] = (tests.latency, None)
     pairs = tests.quality_back.t
     return Look(
-        metrics=tuple(metrics),
+        metrics=tuple(_state(metric, *both, promote_alpha(attempt)) for metric, both in sides.items()),
         pairs=pairs,
         candidate_units=tests.candidate_units,
         lowest_effect=lowest,
@@ -350,40 +330,14 @@ def unit_of(trace: Trace) -> str:
     return trace.assignment_key or trace.conversation_id or trace.user or trace.id
 
 
-def _quality(tests: Tests) -> MetricState:
-    back, alpha = tests.quality_back, ALPHA_SPLIT["quality"]
-    return MetricState(
-        metric="quality",
-        units=back.t,
-        estimate=tests.difference_sum / back.t if back.t else None,
-        e_value=math.exp(min(back.max_log_e, 700.0)),
-        acts_at=1 / alpha,
-        rollback=back.crossed(alpha),
-        promote=tests.quality_forward.crossed(PROMOTE_ALPHA),
-    )
-
-
-def _arms(metric: Metric, back: AipwCanary, forward: AipwCanary) -> MetricState:
+def _state(metric: Metric, back: MeanTest, forward: MeanTest | None, passes_at: float) -> MetricState:
     alpha = ALPHA_SPLIT[metric]
     return MetricState(
         metric=metric,
         units=back.t,
-        estimate=back.effect,
+        estimate=back.mean,
         e_value=math.exp(min(back.max_log_e, 700.0)),
         acts_at=1 / alpha,
         rollback=back.crossed(alpha),
-        promote=forward.crossed(PROMOTE_ALPHA),
-    )
-
-
-def _latency(bet: MeanBet) -> MetricState:
-    """P(a key's median answer is slower than the limit) <= 0.05, tested on the candidate alone."""
-    alpha = ALPHA_SPLIT["latency"]
-    return MetricState(
-        metric="latency",
-        units=bet.t,
-        estimate=bet.total / bet.t if bet.t else None,
-        e_value=math.exp(min(bet.max_log_e, 700.0)),
-        acts_at=1 / alpha,
-        rollback=bet.crossed(alpha),
+        promote=None if forward is None else forward.crossed(passes_at),
     )

@@ -28,6 +28,7 @@ from freehold.types.verdict import Verdict
 from freehold.workflows.project import Project
 from freehold.workflows.prove.task import task_of
 from freehold.workflows.shift.rollout import rollout
+from freehold.workflows.shift.rollout.gates import served_id
 from freehold.workflows.shift.routes import endpoint_names
 
 SEEN_TRACES = 2_000
@@ -137,17 +138,13 @@ def _refuse_other_candidate(store: Store, route: Route, rule: DeferralRule) -> N
             f"the mixture was proven for {rule.candidate}, and the route's candidate is {named}",
             hint=f"--candidate {rule.candidate}, or freehold defer plan for {named}",
         )
-    plans = [plan for plan in store.records(ServePlan) if rule.candidate in _names(plan)]
-    if plans and plans[-1].candidate_id(rule.candidate) != rule.candidate_id:
+    served = served_id(store, rule.candidate)
+    if served is not None and served != rule.candidate_id:
         raise UsageError(
             f"the mixture was proven for {rule.candidate} with the identity {rule.candidate_id[:12]}, and what is "
-            f"served under that name now is {plans[-1].candidate_id(rule.candidate)[:12]}",
+            f"served under that name now is {served[:12]}",
             hint=_AGAIN,
         )
-
-
-def _names(plan: ServePlan) -> tuple[str, ...]:
-    return (plan.model, *(mount.name for mount in plan.adapters))
 
 
 @contextmanager
@@ -197,6 +194,7 @@ def start_project(
                 stages=config.rollout.canary,
                 shadow_share=config.rollout.shadow,
                 max_p95_ms=config.rollout.max_p95_ms,
+                errors_below=config.rollout.errors_below,
                 users_a_stage=config.rollout.users_a_stage,
                 hours_a_stage=config.rollout.hours_a_stage,
             ),

@@ -25,7 +25,7 @@ from freehold.types.serving.rollout import Gate, Rollout, RolloutTerms, RouteAla
 from freehold.types.verdict import Verdict
 from freehold.workflows.shift import rollout_records, routes
 from freehold.workflows.shift.rollout import scoring
-from freehold.workflows.shift.rollout.gates import gates_left, rule_of
+from freehold.workflows.shift.rollout.gates import candidate_key, gates_left, rule_of, verdict_of
 from freehold.workflows.shift.rollout.ledger import Look, Tests, look
 
 log = logging.getLogger(__name__)
@@ -68,6 +68,8 @@ def start(store: Store, route: Route, terms: RolloutTerms, *, who: str, at: date
     if not stages or list(stages) != sorted(set(stages)) or not all(0 < share < 1 for share in stages):
         raise UsageError(f"canary stages {list(stages)} are not rising shares between 0 and 1")
     verdict = store.latest(Verdict)
+    key, before = candidate_key(store, route), {} if earlier is None else earlier.attempts
+    attempt = before.get(key, 0) + 1
     rollout = Rollout(
         **msgspec.structs.asdict(terms),
         id=event_id(int(at.timestamp() * 1000)),
@@ -77,6 +79,8 @@ def start(store: Store, route: Route, terms: RolloutTerms, *, who: str, at: date
         stage_began_at=at,
         verdict_id=verdict.id if verdict is not None else None,
         number=1 if earlier is None else earlier.number + 1,
+        attempt=attempt,
+        attempts={**before, key: attempt},
     )
     _move(store, rollout, route, "shadow", who=who, at=at, why=f"rollout {rollout.number} begins")
     return rollout
@@ -304,9 +308,12 @@ def _forced(without: Collection[Gate]) -> str:
 def _require_allowed(
     store: Store, route_name: str, *, who: str, at: datetime, without: Collection[Gate]
 ) -> Status:
+    """What `step` gives, resting on the verdict that allows to go on. Raises `UsageError`."""
     now = step(store, route_name, who=who, at=at)
     _check_gates(store, now, at, without=without)
-    return now
+    verdict = verdict_of(store, now.rollout)
+    rollout = msgspec.structs.replace(now.rollout, verdict_id=None if verdict is None else verdict.id)
+    return msgspec.structs.replace(now, rollout=rollout)
 
 
 def _check_gates(store: Store, now: Status, at: datetime, *, without: Collection[Gate]) -> None:

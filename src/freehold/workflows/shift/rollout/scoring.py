@@ -47,7 +47,7 @@ def learn(store: Store, rollout: Rollout, *, at: datetime) -> Tests:
             tests.cursor, most=PAGE, route=rollout.route, since=rollout.started_at, complete_only=False
         )
         rows = {
-            (row.kind, row.unit, row.stage): row
+            (row.kind, row.unit): row
             for row in (
                 *rollouts.open_windows(store.database, rollout.id),
                 *rollouts.windows_of(store.database, rollout.id, (unit_of(trace) for _, trace in page)),
@@ -86,7 +86,9 @@ def tests_of(store: Store, rollout: Rollout) -> Tests:
 
 def _decode_tests(rollout: Rollout, stored: bytes | None) -> Tests:
     if stored is None:
-        return begin(margin=rollout.task.margin, max_p95_ms=rollout.max_p95_ms)
+        return begin(
+            margin=rollout.task.margin, max_p95_ms=rollout.max_p95_ms, errors_below=rollout.errors_below
+        )
     return msgspec.json.decode(stored, type=Tests)
 
 
@@ -99,14 +101,13 @@ def display_look(store: Store, rollout: Rollout, tests: Tests) -> Look:
     return look(
         tests,
         [window.value for window in windows if window.value is not None],
+        attempt=rollout.attempt,
         waiting=len(rollouts.open_windows(store.database, rollout.id)),
     )
 
 
 def _row(window: Window) -> WindowRow:
-    return WindowRow(
-        window.kind, window.unit, window.stage, window.seq, window.closed, msgspec.json.encode(window)
-    )
+    return WindowRow(window.kind, window.unit, window.seq, window.closed, msgspec.json.encode(window))
 
 
 def _mean(window: Window, scores: dict[str, float]) -> float | None:

@@ -1,0 +1,84 @@
+"""Labels that are not as frequent in one part of the data as in another.
+
+A proof is of what is held out, and a candidate is chosen by what is not: who is told before the look knows why one may
+go another way than the other.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+
+from freehold.datasets.profile import LONGEST_LABEL, MOST_LABELS
+from freehold.datasets.sampling import answer_of
+from freehold.stats.label_shift import label_shift
+from freehold.types.dataset import Sample, SplitName
+from freehold.types.trace import Trace
+
+
+class LabelTimes:
+    """When which label was asked for, of traces whose time is known; of a conversation each label once."""
+
+    def __init__(self) -> None:
+        self._at, self._labels = array("d"), array("L")
+        self._codes: dict[str, int] = {}
+        self._seen: set[int] = set()
+
+    def add(self, trace: Trace) -> None:
+        """Count a trace. A record of a file without a time has that of its import, which says nothing."""
+        label = trace.gold if trace.gold is not None else answer_of(trace)
+        known = label is not None and (label in self._codes or len(self._codes) < MOST_LABELS)
+        if label is None or not known or len(label) > LONGEST_LABEL or trace.at == trace.imported_at:
+            return
+        if trace.conversation_id is not None:
+            key = hash((trace.conversation_id, label))
+            if key in self._seen:
+                return
+            self._seen.add(key)
+        self._at.append(trace.at.timestamp())
+        self._labels.append(self._codes.setdefault(label, len(self._codes)))
+
+    def halves(self, labels: Iterable[str]) -> tuple[Counter[str], Counter[str]]:
+        """Counts of those `labels` in the early half and in the late one; what came in the middle instant is late."""
+        wanted = {self._codes[label]: label for label in labels if label in self._codes}
+        middle = sorted(self._at)[len(self._at) // 2] if self._at else 0.0
+        early, late = Counter[str](), Counter[str]()
+        for at, code in zip(self._at, self._labels, strict=True):
+            if code in wanted:
+                (early if at < middle else late)[wanted[code]] += 1
+        return early, late
+
+
+def label_shifts(by_split: Mapping[SplitName, Sequence[Sample]], times: LabelTimes) -> Iterator[str]:
+    """What differs in sentences: between what is learned from or chosen by and what is held out, and with time."""
+    before = _counts(chain(by_split["train"], by_split["validation"]))
+    after = _counts(by_split["held_out"])
+    yield from _told(before, after, "what is learned from or chosen by", "what is held out")
+    yield from _told(*times.halves({*before, *after}), "the early half of the log", "the late half")
+
+
+def _counts(samples: Iterable[Sample]) -> Counter[str]:
+    """Samples by label, of a group each label once, since what one user asks again tells nothing new."""
+    found = Counter[str]()
+    seen: set[tuple[str, str]] = set()
+    for sample in samples:
+        label = sample.target
+        if label is None or (sample.group is not None and (sample.group, label) in seen):
+            continue
+        if sample.group is not None:
+            seen.add((sample.group, label))
+        found[label] += 1
+    return found
+
+
+def _told(before: Counter[str], after: Counter[str], first: str, second: str) -> Iterator[str]:
+    found = label_shift(before, after)
+    if found is None or not found.tells:
+        return
+    shown = ", ".join(f"{label} {share:.1%} and {other:.1%}" for label, share, other in found.most)
+    yield (
+        f"Labels differ between {first} and {second} (p = {found.p:.2g}): {shown}. What is seen on the one may not "
+        "hold on the other."
+    )
