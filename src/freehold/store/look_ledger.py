@@ -128,7 +128,7 @@ def cut(reached: Callable[[LedgerLine], bool], *, dry_run: bool = False) -> int:
             kept = [one.counts() if one.sketch and reached(one) else one for one in lines]
             gone = sum(one is not line for one, line in zip(kept, lines, strict=True))
             if gone and not dry_run:
-                content = b"".join(msgspec.json.encode(one) + b"\n" for one in kept)
+                content = b"".join(b"\n" + msgspec.json.encode(one) for one in kept)
                 files.write(path, content, private=True, durable=True)
     return gone
 
@@ -170,8 +170,6 @@ def _read(path: Path, most: int) -> tuple[list[LedgerLine], str | None]:
                 line = msgspec.json.decode(text, type=LedgerLine)
             except msgspec.MsgspecError:
                 continue
-            if len(line.sketch) % _PAIR.size:
-                continue
             if lines and line.before != lines[-1].hash():
                 trouble = f"lines before that of {line.at:%Y-%m-%d %H:%M} were taken out of the user's file, or changed"
             lines.append(line)
@@ -179,13 +177,10 @@ def _read(path: Path, most: int) -> tuple[list[LedgerLine], str | None]:
 
 
 def _append(path: Path, text: bytes) -> None:
-    """One write; what was torn before it stays a line of its own."""
-    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+    """One write, which begins a line: what was torn before it stays by itself."""
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        size = os.fstat(file).st_size
-        torn = size > 0 and os.pread(file, 1, size - 1) != b"\n"
-        data = b"\n" * torn + text + b"\n"
-        if os.write(file, data) < len(data):
+        if os.write(file, b"\n" + text) <= len(text):
             raise OSError("the disk took a part of a line")
     finally:
         os.close(file)
@@ -208,7 +203,8 @@ def _overlaps(lines: Iterable[LedgerLine], hashes: dict[int, int], known: Iterab
     elsewhere: list[tuple[float, float, datetime]] = []
     relabelled = 0
     for line in lines:
-        sketch = dict(_PAIR.iter_unpack(line.sketch))
+        pairs = line.sketch[: len(line.sketch) // _PAIR.size * _PAIR.size]
+        sketch = dict(_PAIR.iter_unpack(pairs))
         whole = line.items <= len(sketch)
         drawn = len(ordered) if whole else bisect_right(ordered, max(sketch, default=0))
         rights = [(right, hashes[item]) for item, right in sketch.items() if item in hashes]

@@ -200,13 +200,10 @@ class LookCount(Record, frozen=True, kw_only=True):
     @property
     def text(self) -> str:
         """Which of how many, and the state of the user's ledger then: it can be held against the ledger later."""
-        known = self.known
-        ledger = (
-            f"; {known.looks:,} looks this machine knows of, up to {known.head}"
-            if known and known.looks
-            else ""
-        )
-        return f"{self.number} of {self.planned} planned{ledger}"
+        text = f"{self.number} of {self.planned} planned"
+        if self.known is None or not self.known.looks:
+            return text
+        return f"{text}; looks this machine knows of: {self.known.looks:,}, up to {self.known.head}"
 
 
 class Comparison(PairedResult, StoredRecord, frozen=True, kw_only=True):

@@ -107,9 +107,9 @@ def test_looks_at_once_and_torn_lines_leave_a_whole_chain(home, ledger):
         one.start()
     for one in threads:
         one.join()
-    lines = ledger.read_bytes().splitlines()
+    lines = ledger.read_bytes().split()
     assert [json.loads(one)["number"] for one in lines] == list(range(1, 31))
-    ledger.write_bytes(ledger.read_bytes() + lines[0][:50])
+    ledger.write_bytes(ledger.read_bytes() + b"\n" + lines[0][:50])
     found = look_ledger.tell(look("99", range(40), day=2), [], keep_for="last")
     assert (found.looks, found.elsewhere, found.trouble) == (31, 30, None)
     ledger.write_bytes(b"\n".join([*lines[:9], *lines[10:]]) + b"\n")
