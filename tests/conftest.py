@@ -1,10 +1,13 @@
 """Settings that all tests share."""
 
+import atexit
 import gc
+import itertools
 import os
 import shutil
 import signal
 import sys
+import tempfile
 
 import pytest
 from hypothesis import settings
@@ -22,6 +25,10 @@ settings.register_profile("explore", deadline=None, max_examples=1000)
 settings.register_profile("freehold", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile(os.environ.get("FREEHOLD_TEST_HYPOTHESIS", "freehold"))
 
+# What is made once for several tests has no test's own ledger of looks.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="tests-of-freehold-")
+atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
+
 # A shell ignores SIGINT for what it runs in the background, and a process inherits that: what tests start must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -30,6 +37,7 @@ QUICK = {"uname", "ldconfig", "gcc", "cc", "ld", "objdump"}
 """What the standard library asks about the machine."""
 MARKS = {"process", "weights", "postgres", "browser"}
 _item: list[pytest.Item] = []
+_numbers = itertools.count()
 
 
 def _refuse_processes(event: str, arguments: tuple) -> None:
@@ -68,6 +76,12 @@ def no_terminal(monkeypatch):
 
     monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.setattr(shutil, "get_terminal_size", size)
+
+
+@pytest.fixture(autouse=True)
+def no_look_elsewhere(monkeypatch, tmp_path_factory):
+    """Each test has a ledger of looks of its own, its processes too; never the one of who runs the tests."""
+    monkeypatch.setenv("XDG_STATE_HOME", f"{tmp_path_factory.getbasetemp()}/state-{next(_numbers)}")
 
 
 @pytest.fixture(autouse=True)

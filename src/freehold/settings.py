@@ -34,7 +34,8 @@ SETTINGS: tuple[Setting, ...] = (
         "home",
         Path,
         None,
-        "Folder for what projects share: weights and engines. Default: the user's cache folder.",
+        "Folder for what projects share: weights, engines, looks taken. Default: the user's cache folder; for looks "
+        "the one for state.",
     ),
     Setting("state", Path, None, "Folder for a project's state. Default: .freehold next to freehold.toml."),
     Setting("database_url", str, None, "SQLAlchemy URL of the store. Default: SQLite in the state folder."),

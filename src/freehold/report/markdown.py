@@ -219,7 +219,7 @@ def _figures(result: PairedResult) -> Iterator[tuple[str, str]]:
         told = ", ".join(f"{count:,} {quiet(side)}" for side, count in result.unscored.items() if count)
         yield "unscored", told
     if isinstance(result, Comparison) and result.look is not None:
-        yield "look at these items", f"{result.look.number} of {result.look.planned} planned"
+        yield "look at these items", result.look.text
     if result.verdict == "hold" and result.needed_n is not None:
         yield "would settle it", f"about {result.needed_n:,} held-out items"
     yield "method", quiet(result.method)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any, ClassVar, Literal
 
@@ -133,6 +134,42 @@ class PairedResult(Record, frozen=True, kw_only=True):
     binary: bool = False
 
 
+class KnownLooks(Record, frozen=True, kw_only=True):
+    """What a user's ledger of looks knows of one, whatever folder they were taken in.
+
+    It holds `looks` lines and `head` is the beginning of the hash of the last. `elsewhere` earlier looks that the store
+    does not know were at some of these items, the first `first_at`; the one that shared most at about `share` of them,
+    within `error` at 95 %. `relabelled` ones, of this store too, had other right answers to most of those.
+    """
+
+    looks: int = 0
+    head: str = ""
+    elsewhere: int = 0
+    relabelled: int = 0
+    share: float = 0.0
+    error: float = 0.0
+    first_at: datetime | None = None
+    trouble: str | None = None
+    """Why it is not known, or not all of it."""
+
+    def notes(self) -> Iterator[str]:
+        """What a person who reads the result must know of it."""
+        if self.elsewhere:
+            looks = "1 earlier look" if self.elsewhere == 1 else f"{self.elsewhere:,} earlier looks"
+            error = f" (± {100 * self.error:.0f} points)" if self.error else ""
+            yield (
+                f"This machine knows of {looks} at about {self.share:.0%}{error} of these items, in other folders or "
+                f"in a store that is gone, the first on {self.first_at:%Y-%m-%d}. What they spent is not counted here."
+            )
+        if self.relabelled:
+            looks = (
+                "1 earlier look was" if self.relabelled == 1 else f"{self.relabelled:,} earlier looks were"
+            )
+            yield f"{looks} at the same questions with other right answers, and not counted as looks at these items."
+        if self.trouble is not None:
+            yield f"Whether these items were looked at in other folders is not known for certain: {self.trouble}."
+
+
 class LookCount(Record, frozen=True, kw_only=True):
     """Which look at its items a comparison is, over all that share items with it, directly or through others.
 
@@ -157,6 +194,16 @@ class LookCount(Record, frozen=True, kw_only=True):
     not hold then, and nowhere else."""
     informs: bool = False
     """The look was planned for a mixture, and this comparison is of the candidate alone."""
+    known: KnownLooks | None = None
+    """What is known beyond the store; None without a store."""
+
+    @property
+    def text(self) -> str:
+        """Which of how many, and the state of the user's ledger then: it can be held against the ledger later."""
+        text = f"{self.number} of {self.planned} planned"
+        if self.known is None or not self.known.looks:
+            return text
+        return f"{text}; looks this machine knows of: {self.known.looks:,}, up to {self.known.head}"
 
 
 class Comparison(PairedResult, StoredRecord, frozen=True, kw_only=True):

@@ -44,6 +44,7 @@ from freehold.workflows.data import dataset
 from freehold.workflows.data.forget import ForgetReceipt, Whom, forget, keep_receipt
 from freehold.workflows.data.store_care import make_backup
 from freehold.workflows.project import open_project
+from freehold.workflows.prove.looks import Looks, look_at
 
 AT = datetime(2026, 3, 5, tzinfo=UTC)
 SECRET = "My grandmother Wilhelmine lives in Sonnenallee 12"
@@ -380,3 +381,28 @@ def test_a_spool_of_another_store_is_named(project):
     left.close()
     made = run(project, Whom(user="user-4711"))
     assert made.traces == 4 and any("1 traces in" in note and "another store" in note for note in made.notes)
+
+
+def test_what_a_user_looked_at_is_cut_to_counts(project):
+    """Of the dataset that is lost, of files that this store compared; not what another store looked at."""
+    with open_store(project.store_url) as store, open_store("sqlite://") as other:
+        held_out = list(building.samples(store.latest(Dataset), "held_out"))
+
+        def taken(where, dataset_id):
+            names = ("incumbent", "candidate")
+            look = look_at(
+                held_out, evaluation_id=dataset_id, dataset_id=dataset_id, names=names, alpha=0.025
+            )
+            return Looks(where).take(look).known
+
+        for where, dataset_id in ((store, store.latest(Dataset).id), (store, "sha256:1"), (other, "d2")):
+            before = taken(where, dataset_id)
+    assert (before.looks, before.elsewhere) == (3, 2)
+    with open_store("sqlite://") as fresh:
+        assert taken(fresh, "d3").elsewhere == 3
+    for dry_run in (True, False):
+        made = run(project, Whom(user="user-4711"), dry_run=dry_run)
+        assert made.files["looks cut to counts"] == 2
+    with open_store("sqlite://") as fresh:
+        after = taken(fresh, "d4")
+    assert (after.looks, after.elsewhere, after.trouble) == (5, 2, None), "d2 and d3 are left"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +15,9 @@ from freehold import files
 from freehold.errors import StorageError, UsageError
 from freehold.gateway.capture.in_flight import await_written, in_flight, of_other_stores
 from freehold.preparing.index import EXAMPLES
-from freehold.store import Store, audit, open_store
+from freehold.store import Store, audit, look_ledger, open_store
 from freehold.store.care.erase import erase_mentions, erase_traces, expect_scrub, scrub, scrub_is_due
+from freehold.store.look_ledger import LedgerLine
 from freehold.store.search.terms import users_of
 from freehold.store.urls import file_url
 from freehold.types.audit import Change
@@ -144,6 +145,7 @@ def forget(
             expect_scrub(store.database)
         lost = {one.id for one in known.values() if Path(one.path) in datasets}
         # Files first: what stands in them is known from the traces, so a run that is stopped can be repeated.
+        work.looks(store.database.where, lost, known)
         for folder in datasets:
             work.folder(folder, "datasets")
         for folder in indexes:
@@ -348,6 +350,16 @@ class _Work:
         for id in datasets:
             self.records["dataset"] += self._dry_run or store.delete(Dataset, id)
         self.traces += erase_traces(store.database, sorted(self._ids), dry_run=self._dry_run)
+
+    def looks(self, store: str, lost: Collection[str], known: Collection[str]) -> None:
+        """What the user's ledger holds of a lost dataset, and of what this store looked at and no longer has."""
+
+        def reached(line: LedgerLine) -> bool:
+            own = bool(self._ids) and line.store == store and line.dataset not in known
+            return line.dataset in lost or own
+
+        if gone := look_ledger.cut(reached, dry_run=self._dry_run):
+            self.files["looks cut to counts"] += gone
 
     def folder(self, folder: Path, what: str) -> None:
         """A dataset, or an index of examples, is named by its content: it goes whole."""

@@ -19,7 +19,7 @@ from freehold.workflows.journey.methods import Bench, Candidate
 from freehold.workflows.journey.steps import Steps
 from freehold.workflows.project import Project
 from freehold.workflows.project_lock import one_at_a_time
-from freehold.workflows.prove.preflight.spent import look_findings
+from freehold.workflows.prove.preflight import spent
 from freehold.workflows.prove.task import task_of
 
 
@@ -91,11 +91,11 @@ def _unless_spent(bench: Bench, planned: Mixture) -> Mixture:
     if any(one.path == planned.path_id for one in bench.store.records(ItemLook)):
         return planned
     samples = list(building.samples(bench.dataset, "held_out"))
-    found = look_findings(
+    found = spent.look_findings(
         bench.store, bench.dataset, bench.task, samples, planned=bench.project.config.task.looks
     )
     for one in found:
-        if one.outcome != "ok":
+        if one.check == spent.CHECK and one.outcome != "ok":
             return msgspec.structs.replace(
                 planned, refused=f"it was planned and not looked at: {one.text}", way_out=one.fix
             )

@@ -10,7 +10,7 @@ import msgspec
 
 from freehold.stats import looks
 from freehold.stats.compare import ScoreContext
-from freehold.store import Store
+from freehold.store import Store, look_ledger
 from freehold.types.dataset import Sample
 from freehold.types.evaluated import ItemLook, LookRemoval
 from freehold.types.evaluation import Comparison, LookCount
@@ -82,7 +82,11 @@ class Looks:
             look = msgspec.structs.replace(look, alpha=min(look.alpha, kept.alpha))
         gone = [] if self.store is None else self.store.records(LookRemoval)
         removed = b"".join(one.traces for one in gone)
-        return kept, looks.count(earlier, look, planned=self.planned, allowed=allowed, removed=removed)
+        found = looks.count(earlier, look, planned=self.planned, allowed=allowed, removed=removed)
+        if self.store is not None:
+            known = look_ledger.tell(kept, earlier, keep_for=self.store.database.where)
+            found = msgspec.structs.replace(found, known=known)
+        return kept, found
 
 
 def look_at(
@@ -126,11 +130,12 @@ def context_of(look: LookCount, *, self_noise: float | None = None, unmeasured: 
 
 
 def with_look(comparison: Comparison, look: LookCount, period: tuple[date, date] | None = None) -> Comparison:
-    """The comparison with what its promise is about: which look at which items, asked when. A further look is said
-    first."""
+    """The comparison with what its promise is about: which look at which items, asked when. What the store does not
+    know is said first, then a further look."""
     note = (look_note(look),)
     notes = (*comparison.notes, *note) if look.number == 1 else (*note, *comparison.notes)
-    return msgspec.structs.replace(comparison, look=look, period=period, notes=notes)
+    known = look.known.notes() if look.known is not None else ()
+    return msgspec.structs.replace(comparison, look=look, period=period, notes=(*known, *notes))
 
 
 def look_note(look: LookCount) -> str:

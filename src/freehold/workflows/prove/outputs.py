@@ -47,10 +47,7 @@ async def evaluate_outputs(
     Raises `InputError` and `UsageError` for files that do not fit, `ConfigError` for the scorer.
     """
     file_a, file_b = source(str(a)), source(str(b))
-    pairs = pair(
-        unique(read_outputs(file_a), file_a.path),
-        unique(read_outputs(file_b), file_b.path),
-    )
+    pairs = _pairs(file_a, file_b)
     references = _references(pairs, gold, required=task.scorer != GIVEN)
     samples = _samples(pairs, references)
     task = prepared(task, cache_dir)
@@ -112,12 +109,12 @@ def paired_samples(
     a: str | Path, b: str | Path, *, task: Task, gold: str | Path | None = None
 ) -> list[Sample]:
     """The items that `evaluate_outputs` compares, with the incumbent's answers. Raises what it raises for the files."""
-    file_a, file_b = source(str(a)), source(str(b))
-    pairs = pair(
-        unique(read_outputs(file_a), file_a.path),
-        unique(read_outputs(file_b), file_b.path),
-    )
+    pairs = _pairs(source(str(a)), source(str(b)))
     return _samples(pairs, _references(pairs, gold, required=task.scorer != GIVEN))
+
+
+def _pairs(a: OutputSource, b: OutputSource) -> Pairs:
+    return pair(unique(read_outputs(a), a.path), unique(read_outputs(b), b.path))
 
 
 def _notes(pairs: Pairs, a: OutputSource, b: OutputSource, task: Task) -> Iterator[str]:

@@ -26,6 +26,10 @@ def test_a_spent_error_is_told_and_a_planned_look_is_not(tmp_path):
             "40 of 40 held-out items were evaluated before" in found.text and "cannot promote" in found.text
         )
         assert not list(look_findings(store, made, TASK, []))
+    with open_store("sqlite://") as fresh:
+        told, found = look_findings(fresh, made, TASK, samples)
+    assert (told.check, told.outcome, found.outcome) == ("looks elsewhere", "warn", "ok")
+    assert told.text.startswith("This machine knows of 1 earlier look at about 100% of these items")
 
 
 def test_answers_that_were_scored_before_the_incumbents_are_not_spent(tmp_path):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from freehold.stats import looks
-from freehold.store import Store
+from freehold.store import Store, look_ledger
 from freehold.types.dataset import Dataset, Sample
 from freehold.types.evaluated import ItemLook
 from freehold.types.evaluation import Task
@@ -16,6 +16,9 @@ from freehold.types.record import content_id
 from freehold.workflows.prove.looks import look_at
 
 CHECK = "looks"
+ELSEWHERE = "looks elsewhere"
+"""Told of looks that the store does not know: no reason against one more."""
+_FRESH = "hold out items that no evaluation has looked at (held_out_files); plan looks before the first ([task] looks)"
 
 
 def look_findings(
@@ -33,6 +36,8 @@ def look_findings(
         alpha=task.alpha / planned,
     )
     known = store.records(ItemLook)
+    for note in look_ledger.tell(look, known).notes():
+        yield warn(ELSEWHERE, note, _FRESH)
     found = looks.count(known, look, allowed=task.alpha, planned=planned)
     if found.may_promote:
         yield ok(CHECK, f"look {found.number} at these items, {planned} planned")
@@ -51,5 +56,5 @@ def look_findings(
         CHECK,
         f"{found.shared:,} of {found.items:,} held-out items were evaluated before, which spent an error of "
         f"{found.alpha_spent:.2%}: another evaluation of them cannot promote",
-        "hold out items that no evaluation has looked at (held_out_files); plan looks before the first ([task] looks)",
+        _FRESH,
     )

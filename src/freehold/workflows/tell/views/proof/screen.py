@@ -14,8 +14,8 @@ from freehold.errors import UsageError
 from freehold.evals.slicing import question
 from freehold.stats.rules import REASONS
 from freehold.store import Store
-from freehold.types.evaluated import Evaluation, ItemLook, ItemResult
-from freehold.types.evaluation import Comparison, EvalResult, VerdictOutcome
+from freehold.types.evaluated import Evaluation, EvaluationLine, ItemLook, ItemResult
+from freehold.types.evaluation import Comparison, EvalResult
 from freehold.types.mixture import Mixture
 from freehold.types.notes import ItemNote
 from freehold.types.record import Record
@@ -113,16 +113,6 @@ class ProofQuery(ScreenQuery, frozen=True, kw_only=True):
     after: Place | None = None
 
 
-class EvaluationChoice(Record, frozen=True, kw_only=True):
-    """An evaluation to look at."""
-
-    id: str
-    candidate: str
-    at: datetime | None
-    n: int
-    verdict: VerdictOutcome | None
-
-
 class ItemAnswer(Record, frozen=True, kw_only=True):
     """One model's answer to an item."""
 
@@ -188,7 +178,7 @@ class ProofScreen(Record, frozen=True, kw_only=True):
     app: str
     at: datetime
     command: str
-    evaluations: tuple[EvaluationChoice, ...]
+    evaluations: tuple[EvaluationLine, ...]
     intervals: tuple[CandidateInterval, ...]
     mixtures: tuple[MixturePicture, ...]
     detail: ProofDetail | None
@@ -206,7 +196,7 @@ def proof(project: Project, store: Store, query: ProofQuery, *, at: datetime) ->
         app=project.config.app.name,
         at=at,
         command="freehold report --evaluations" if chosen is not None else FIRST_COMMAND,
-        evaluations=tuple(_choice(one, looks.get(one.id)) for one in reversed(made)),
+        evaluations=tuple(EvaluationLine.of(one, looks.get(one.id)) for one in reversed(made)),
         intervals=intervals(report, made),
         mixtures=tuple(reversed(mixtures)),
         detail=None if chosen is None else _detail(store, chosen, query, looks.get(chosen.id)),
@@ -223,17 +213,6 @@ def _chosen(made: list[Evaluation], wanted: str | None) -> Evaluation | None:
             hint="freehold report --evaluations lists them" if made else "freehold evaluate makes one",
         )
     return found[0]
-
-
-def _choice(made: Evaluation, at: datetime | None) -> EvaluationChoice:
-    comparison = made.comparison
-    return EvaluationChoice(
-        id=made.id,
-        candidate=made.candidate,
-        at=at,
-        n=made.measured.n,
-        verdict=None if comparison is None else comparison.verdict,
-    )
 
 
 def _detail(store: Store, made: Evaluation, query: ProofQuery, at: datetime | None) -> ProofDetail:
