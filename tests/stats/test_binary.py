@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.stats import cross_checks
 
 from freehold.stats import binary
 
@@ -21,17 +20,6 @@ def test_limits_hold_the_estimate_and_mirror(table):
 
 
 @settings(max_examples=30, deadline=None)
-@given(TABLES.filter(lambda t: sum(t) >= 100))
-def test_newcombe_stays_near_tango(table):
-    both, wins, losses, neither = table
-    tango = binary.tango_ci(wins, losses, sum(table))
-    newcombe = cross_checks.newcombe_ci(both, wins, losses, neither)
-    assert newcombe.estimate == pytest.approx(tango.estimate)
-    assert newcombe.lower == pytest.approx(tango.lower, abs=0.02)
-    assert newcombe.upper == pytest.approx(tango.upper, abs=0.02)
-
-
-@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 400))
 def test_the_test_and_the_limit_say_the_same(wins, losses, rest):
     n, margin = wins + losses + rest, 0.05
@@ -46,7 +34,6 @@ def test_total_agreement_is_the_closed_form():
         assert found.upper == pytest.approx(z * z / (n + z * z), abs=1e-9)
         assert found.lower == pytest.approx(-z * z / (n + z * z), abs=1e-9)
     assert binary.tango_ci(0, 0, 0) == (None, None, None)
-    assert cross_checks.newcombe_ci(0, 0, 0, 0) == (None, None, None)
 
 
 def test_arrays_are_solved_at_once():

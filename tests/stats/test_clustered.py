@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from tests.stats import cross_checks
 
 from freehold.stats import clustered
 
@@ -63,12 +62,6 @@ def test_continuous_clusters_without_variance_are_not_a_point():
     few[:3] = -0.2
     limits, _ = clustered.clustered_continuous_limits(codes, few, margin=0.05)
     assert "few_nonzero" in limits.parts
-
-
-def test_the_cluster_bootstrap_has_the_sandwichs_spread():
-    codes, d = sample(120, continuous=True)
-    means = cross_checks.cluster_bootstrap_means(codes, d, resamples=4000)
-    assert means.std() == pytest.approx(clustered.cluster_robust_mean(codes, d).se, rel=0.08)
 
 
 def test_equal_small_clusters_get_no_allowance():

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.stats.cross_checks import betting_cs
 
 from freehold.stats import sequential
 from freehold.stats.sequential import EQUAL, TOWARDS_HALF, MeanLimit, MeanTest, ShareTest
@@ -69,19 +68,14 @@ def test_a_broken_limit_is_noticed_and_a_kept_one_is_not():
     assert MeanTest(limit=MeanLimit(0.01)).mean is None
 
 
-def test_confidence_sequences_cover_and_tighten():
+def test_a_limit_at_any_time_covers_and_tightens():
     rng = np.random.default_rng(9)
     missed = 0
-    for _ in range(40):
-        x = (rng.random(300) < 0.8).astype(float)
-        lower, upper = betting_cs(x, alpha=0.05, grid=200)
-        missed += bool(((lower > 0.8) | (upper < 0.8)).any())
-        assert upper[-1] - lower[-1] < 0.25
-    assert missed <= 6
-    narrow = betting_cs(x, alpha=0.05, grid=200, running_intersection=True)
-    assert (np.diff(narrow[0]) >= 0).all()
-    shown = sequential.empirical_bernstein_lower_cs(x, alpha=0.05)
-    assert shown[-1] == pytest.approx(lower[-1], abs=0.05)  # two routes to the same limit
+    for _ in range(100):
+        lower = sequential.empirical_bernstein_lower_cs((rng.random(300) < 0.8).astype(float), alpha=0.05)
+        missed += bool((lower > 0.8).any())
+        assert lower[-1] > 0.65
+    assert missed <= 5
 
 
 def test_units_give_one_value_each_in_order_of_appearance():

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 from benchmarks.calibration import bare_counts
-from tests.stats import cross_checks
 
 from freehold.stats import (
     binary,
@@ -34,10 +33,6 @@ def _estimate(result):
 
 def tango_ci(i):
     return _estimate(binary.tango_ci(i["wins"], i["losses"], i["n"], _alpha(i)))
-
-
-def newcombe(i):
-    return _estimate(cross_checks.newcombe_ci(i["both"], i["wins"], i["losses"], i["neither"], _alpha(i)))
 
 
 def noninferiority_test(i):
@@ -81,12 +76,6 @@ def noninferiority_n_continuous(i):
     )._asdict()
 
 
-def posthoc_smallest_margin(i):
-    return cross_checks.posthoc_smallest_margin(
-        i["wins"], i["losses"], i["n"], alpha=_alpha(i), power=i["power"]
-    )._asdict()
-
-
 def adjust_p(i):
     return {"holm": slices.holm(i["p_values"])}
 
@@ -103,17 +92,6 @@ def empirical_bernstein(i):
         running_intersection=i.get("running_intersection", False),
     )
     return {"lower_at_t": {str(t): float(value) for t, value in enumerate(lower, 1)}}
-
-
-def hedged_betting(i):
-    path = cross_checks.hedged_betting_log_wealth(
-        i["x"], i["m"], alpha=i["alpha"], truncation=i.get("truncation", 0.5)
-    )
-    return {
-        "log_wealth_final": float(path[-1]),
-        "log_wealth_max": float(path.max()),
-        "reject_m": bool((path >= math.log(1 / i["alpha"])).any()),
-    }
 
 
 def paired_grid(i):
@@ -185,11 +163,15 @@ def paired_items_verdict(i):
 def clustered_binary_verdict(i):
     codes, d = clustered.encode_clusters(i["cluster_ids"]), np.array(i["differences"], dtype=float)
     found = clustered.clustered_binary_limits(codes, d, margin=i["margin"], alpha=_alpha(i))
-    decision = cross_checks.clustered_verdict(
-        found,
-        rules.DecisionRule(margin=i["margin"], alpha=_alpha(i)),
-        min_clusters_promote=i.get("min_clusters_promote", 20),
-        min_clusters_reject=i.get("min_clusters_reject", 10),
+    decision = rules.decide(
+        rules.Evidence(
+            n=len(d),
+            rule=rules.DecisionRule(margin=i["margin"], alpha=_alpha(i)),
+            lower=found.lower,
+            upper=found.upper,
+            enough_to_promote=found.mean.clusters >= i.get("min_clusters_promote", 20),
+            enough_to_reject=found.mean.clusters >= i.get("min_clusters_reject", 10),
+        )
     )
     return found._asdict() | {
         "n_effective": len(d) / found.design_effect_used,
@@ -224,17 +206,14 @@ def slice_harm(i):
 
 METHODS = {
     "tango_ci": tango_ci,
-    "newcombe_square_and_add_ci": newcombe,
     "noninferiority_test": noninferiority_test,
     "paired_t_ci": paired_t_ci,
     "cluster_robust_mean": cluster_robust_mean,
     "noninferiority_n_binary": noninferiority_n_binary,
     "noninferiority_n_continuous": noninferiority_n_continuous,
-    "posthoc_smallest_margin": posthoc_smallest_margin,
     "adjust_p": adjust_p,
     "order_swap": order_swap,
     "empirical_bernstein_lower_cs": empirical_bernstein,
-    "hedged_betting_log_wealth": hedged_betting,
     "paired_grid_e_process": paired_grid,
     "worst_case_bounds": worst_case_bounds,
     "paired_binary_verdict": paired_binary_verdict,
@@ -246,7 +225,8 @@ METHODS = {
 
 LEFT_OUT = {
     "mcnemar", "bca_ci", "sign_flip_permutation", "superiority_n_binary", "rogan_gladen", "ppi_mean",
-    "beta_binomial_log_e", "quantile_cs_ranks", "aipw_canary_e_process", "e_detectors",
+    "beta_binomial_log_e", "newcombe_square_and_add_ci", "posthoc_smallest_margin",
+    "hedged_betting_log_wealth", "quantile_cs_ranks", "aipw_canary_e_process", "e_detectors",
 }  # fmt: skip
 """Methods that freehold does not have."""
 
