@@ -143,6 +143,8 @@ class Mixture(StoredRecord, frozen=True, kw_only=True):
     """Content id of the sequence that the look is planned for: its rule and all thresholds."""
     tested: tuple[ShareStep, ...] = ()
     """The shares that were tested, in their order: all promoted but perhaps the last."""
+    wanted: float | None = None
+    """The most that the owner wants the candidate to answer, of what is proven (None: by what each share costs)."""
     alone: bool = False
     """Whether all of them were promoted, and the candidate alone after them."""
     comparison: Comparison | None = None

@@ -34,8 +34,8 @@ def command() -> None:
     "--share",
     type=click.FloatRange(0, 1, min_open=True),
     metavar="S",
-    help="The most that the candidate is to answer, of the shares that are proven (0.6 is 60 %; default: the largest "
-    "that costs at most a third of the margin).",
+    help="The most that the candidate is to answer, of the shares that are proven (0.6 is 60 %; kept until another "
+    "is named; default: the largest that costs at most a third of the margin).",
 )
 @anyway_option
 @json_option("freehold.types.mixture:Mixture")

@@ -176,6 +176,8 @@ def test_every_share_and_the_candidate_alone_are_one_look(tmp_path):
     with open_store(opened.store_url) as store:
         assert store.count_records(ItemLook) == 1
         assert store.latest(Verdict).mixture_id == smaller.id
+    again = migrate(opened, progress=Silent()).report.candidates[0]
+    assert again.mixture.id == again.verdict.mixture_id == smaller.id, "what was taken stays taken"
 
 
 def test_too_few_held_out_samples_are_told_before_anyone_is_asked(tmp_path):

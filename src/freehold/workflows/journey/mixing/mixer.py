@@ -122,13 +122,17 @@ class Mixer:
         """The planned mixtures, looked at on the samples of an evaluation; kept in the store. And the candidate's own
         comparison, where all of them were proven and it was tested after them.
 
-        `share` is what the owner wants the candidate to answer at most, of what is proven. Raises `StorageError` where
+        `share` is what the owner wants the candidate to answer at most, of what is proven (None: what was said before).
+        Raises `StorageError` where
         the evaluation's results or the router are gone.
         """
         bench, rule = self.bench, planned.rule
         assert rule is not None and planned.best is not None and planned.path_id is not None
         asked = named_upper(bench.project.config) if rule.upper is not None else None
         curve = planned.curves[planned.best]
+        if share is None:  # what its owner said of the same sequence stays said
+            kept = [one for one in bench.store.records(Mixture) if one.path_id == planned.path_id]
+            share = kept[-1].wanted if kept else None
         path = Planned(
             planned.path_id,
             rule,
@@ -148,7 +152,7 @@ class Mixer:
                 ask_upper=None if asked is None else partial(upper_results, bench, asked),
             )
         )
-        found = self._told(planned, candidate, made, seen)
+        found = self._told(msgspec.structs.replace(planned, wanted=share), candidate, made, seen)
         found = msgspec.structs.replace(found, made_from=(*found.made_from, evaluation.id))
         found = _with_id(found)
         bench.store.put(found, made_from=found.made_from)
