@@ -222,7 +222,6 @@ def calibrations(runs: int, seed: int) -> Block:
             "n",
             "error before",
             "isotonic",
-            "temperature",
             "logistic",
             "the truer of isotonic and logistic",
             "estimated before",
@@ -234,7 +233,7 @@ def calibrations(runs: int, seed: int) -> Block:
         for clustered in (False, True):
             for n in (200, 500, 1000, 2000):
                 found = np.array([_fitted(rng, n, power, clustered=clustered) for _ in range(runs)])
-                before, isotonic, temperature, logistic, better, estimated, after = found.mean(axis=0)
+                before, isotonic, logistic, better, estimated, after = found.mean(axis=0)
                 least = before if power != 1 else 1.0
                 block.rows.append(
                     (
@@ -243,7 +242,6 @@ def calibrations(runs: int, seed: int) -> Block:
                         f"{n:,}",
                         Cell(before),
                         Cell(isotonic),
-                        Cell(temperature),
                         Cell(logistic),
                         Cell(better, min(0.05, least) if n >= 500 else None),
                         Cell(estimated),
@@ -264,7 +262,7 @@ def _fitted(rng: np.random.Generator, n: int, power: float, *, clustered: bool) 
     good, claimed = luck < p, p**power
     quality = confidence_quality("probability", claimed, good, codes)
     assert quality.error_before == calibration_error(claimed, good)
-    ways = ("isotonic", "temperature", "logistic", best_way(claimed, good, codes))
+    ways = ("isotonic", "logistic", best_way(claimed, good, codes))
     fits = [fit_calibration(claimed, good, way=way) for way in ways]
     true = rng.beta(4, 1, 2000)
     errors = [float(np.abs(calibrated(fit, true**power) - true).mean()) for fit in fits]

@@ -31,7 +31,7 @@ class Calibration(Record, frozen=True, kw_only=True):
     """From a signal to the probability that the candidate's answer is as good as the incumbent's.
 
     Linear between the points (`raw[i]`, `probability[i]`), level beyond both ends; both ascend. An isotonic fit is
-    given by its steps' corners, a temperature by a grid of points.
+    given by its steps' corners, a logistic one by a grid of points.
     """
 
     raw: tuple[float, ...]

@@ -62,15 +62,6 @@ def test_an_isotonic_fit_is_near_the_truth(power):
     assert np.abs(calibrated(fit_calibration(raw, good), fresh) - true).mean() < 0.03
 
 
-def test_a_temperature_leaves_true_probabilities_and_cools_others():
-    raw, good, true = drawn(20_000)
-    sharp = 1 / (1 + np.exp(-3 * np.log(true / (1 - true))))  # three times as sure as it should be
-    for claimed in (raw, sharp, np.log(np.maximum(sharp, 1e-300))):
-        read = calibrated(fit_calibration(claimed, good, way="temperature"), claimed)
-        assert np.abs(read - true).mean() < 0.01
-    assert np.abs(sharp - true).mean() > 0.1
-
-
 def test_a_logistic_fit_is_shifted_and_takes_any_signal():
     _, good, true = drawn(20_000)
     logit = np.log(true / (1 - true))
@@ -93,11 +84,6 @@ def test_classes_that_do_not_overlap_still_make_a_curve():
     fit = fit_calibration(raw, good, way="logistic")
     assert 0 <= fit(0.0) < 0.1 and 0.9 < fit(39.0) <= 1
     assert list(fit.probability) == sorted(set(fit.probability))
-
-
-def test_a_temperature_needs_a_probability():
-    with pytest.raises(UsageError, match="probability or a logarithm"):
-        fit_calibration(np.array([-1.0, 2.0, 3.0]), np.array([True, False, True]), way="temperature")
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,9 @@
 
 `isotonic` is the centred isotonic regression (Oron & Flournoy 2017, Statistics in Biopharmaceutical Research 9:258):
 the level pieces of the usual one (pool adjacent violators) are joined at their centres, so that a surer signal is
-always more probable and a threshold can lie anywhere. `temperature` divides the signal's logit by one number, by the
-likelihood (Guo, Pleiss, Sun & Weinberger 2017); `logistic` adds a second, which shifts it (Platt 1999). Their targets
-are Platt's, so that a few good answers make nothing certain. Two numbers are told from few samples, any shape only
-from many: which fit is truer is tried on folds that were not fitted.
+always more probable and a threshold can lie anywhere. `logistic` stretches and shifts the signal's logit, by the
+likelihood and with Platt's targets (Platt 1999), so that a few good answers make nothing certain. Two numbers are told
+from few samples, any shape only from many: which fit is truer is tried on folds that were not fitted.
 
 The expected calibration error is over ten bins of equal count (Nguyen & O'Connor 2015), by probabilities from fits
 that did not see the sample nor any other of its cluster.
@@ -13,7 +12,7 @@ that did not see the sample nor any other of its cluster.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from freehold.errors import UsageError
 from freehold.late import np, optimize, special
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Bools: TypeAlias = "NDArray[np.bool_]"
-CalibrationWay = Literal["isotonic", "temperature", "logistic"]
-_TRIED: tuple[CalibrationWay, ...] = ("isotonic", "logistic")
+CalibrationWay = Literal["isotonic", "logistic"]
+_TRIED: tuple[CalibrationWay, ...] = get_args(CalibrationWay)
 
 BINS = 10
 FOLDS = 5
@@ -35,8 +34,7 @@ _TILT = 1e-3
 """Share of the way from the fit to a straight rise, so that level pieces at 0 and 1 keep an order, too."""
 _GRID = 64
 _EDGE = 1e-9
-_COLDEST, _HOTTEST = 0.02, 50.0
-_ROUNDS, _HALVINGS, _ENOUGH, _RIDGE = 50, 20, 1e-12, 1e-9
+_SLOPES = (0.02, 50.0)
 _CLAIMS: frozenset[SignalName] = frozenset({"probability", "router"})
 """Signals that are read as probabilities before any calibration."""
 
@@ -46,8 +44,7 @@ def fit_calibration(raw: Floats, good: Bools, *, way: CalibrationWay = "isotonic
 
     Values that are NaN are left out. Where only one value is left, the probability is the same for all; where one class
     is, all but the same, so that a threshold still parts higher signals from lower ones.
-    Raises `UsageError` where nothing is left, for columns of unequal length, infinite values, and for a `temperature`
-    of a signal that is neither a probability nor a logarithm of one.
+    Raises `UsageError` where nothing is left, for columns of unequal length, and infinite values.
     """
     x, y = _usable(raw, good)
     if len(x) == 0:
@@ -59,7 +56,7 @@ def fit_calibration(raw: Floats, good: Bools, *, way: CalibrationWay = "isotonic
         return _ascending(np.array([x.min(), x.max()]), np.full(2, smooth))
     if way == "isotonic":
         return _ascending(*_isotonic(x, y))
-    return _ascending(*_by_logit(x, y, shifted=way == "logistic"))
+    return _ascending(*_by_logit(x, y))
 
 
 def best_way(raw: Floats, good: Bools, codes: Codes | None = None) -> CalibrationWay:
@@ -184,8 +181,8 @@ def _isotonic(x: Floats, y: Bools) -> tuple[Floats, Floats]:
     )
 
 
-def _by_logit(x: Floats, y: Bools, *, shifted: bool) -> tuple[Floats, Floats]:
-    """Points of sigmoid(logit / temperature + shift), the shift 0 unless `shifted`."""
+def _by_logit(x: Floats, y: Bools) -> tuple[Floats, Floats]:
+    """Points of sigmoid(slope logit + shift), the likeliest for labels drawn a little from 0 and 1 (Platt 1999)."""
     middle, width = float(x.mean()), float(x.std())
 
     def logit(values: Floats) -> Floats:
@@ -196,53 +193,23 @@ def _by_logit(x: Floats, y: Bools, *, shifted: bool) -> tuple[Floats, Floats]:
             return np.asarray(special.logit(np.clip(np.exp(values), _EDGE, 1 - _EDGE)))
         return (values - middle) / width
 
-    if not shifted and not (((x >= 0) & (x <= 1)).all() or (x <= 0).all()):
-        raise UsageError(
-            "a temperature needs a signal that is a probability or a logarithm of one",
-            hint="calibrate it with way='isotonic' or way='logistic'",
-        )
     read = logit(x)
     goods, others = np.count_nonzero(y), len(y) - np.count_nonzero(y)
     target = np.where(y, (goods + 1) / (goods + 2), 1 / (others + 2))
-    slope, shift = _likeliest(read, target, shifted=shifted)
+
+    def loss(at: Floats) -> tuple[float, Floats]:
+        scaled = at[0] * read + at[1]
+        off = special.expit(scaled) - target
+        return float(np.mean(np.logaddexp(0, scaled) - target * scaled)), np.array(
+            [(off * read).mean(), off.mean()]
+        )
+
+    found = optimize.minimize(loss, (1.0, 0.0), jac=True, method="L-BFGS-B", bounds=(_SLOPES, (None, None)))
+    slope, shift = found.x
     points = np.unique(
         np.concatenate([np.linspace(x.min(), x.max(), _GRID), np.quantile(x, np.linspace(0, 1, _GRID))])
     )
     return points, np.asarray(special.expit(slope * logit(points) + shift))
-
-
-def _likeliest(read: Floats, target: Floats, *, shifted: bool) -> tuple[float, float]:
-    """Slope and shift of the logistic curve, by Newton's method with halved steps; the loss is convex in both."""
-
-    def loss(slope: float, shift: float) -> float:
-        scaled = slope * read + shift
-        return float(np.mean(np.logaddexp(0, scaled) - target * scaled))
-
-    slope, shift = 1.0, 0.0
-    now = loss(slope, shift)
-    for _ in range(_ROUNDS):
-        p = np.asarray(special.expit(slope * read + shift))
-        off, weight = p - target, p * (1 - p)
-        by_slope, by_shift = float((off * read).mean()), float(off.mean()) if shifted else 0.0
-        ss, sh, hh = (float((weight * power).mean()) for power in (read * read, read, 1.0))
-        cross = sh if shifted else 0.0
-        determinant = (ss + _RIDGE) * (hh + _RIDGE) - cross * cross
-        steps = (
-            ((hh + _RIDGE) * by_slope - cross * by_shift) / determinant,
-            ((ss + _RIDGE) * by_shift - cross * by_slope) / determinant,
-        )
-        for halvings in range(_HALVINGS):
-            tried = slope - steps[0] / 2**halvings, shift - steps[1] / 2**halvings
-            tried = min(max(tried[0], 1 / _HOTTEST), 1 / _COLDEST), tried[1]
-            then = loss(*tried)
-            if then < now:
-                break
-        else:
-            break
-        (slope, shift), gained, now = tried, now - then, then
-        if gained < _ENOUGH:
-            break
-    return slope, shift
 
 
 def _ascending(raw: Floats, probability: Floats) -> Calibration:
