@@ -8,8 +8,10 @@ from sqlalchemy import Connection, insert, inspect, select
 
 from freehold.errors import StoreError
 from freehold.store.tables import metadata, one_at_a_time, store_facts
+from freehold.types.record import content_id
 
-SCHEMA = "1"
+SCHEMA = content_id([[str(one) for one in (t.name, *t.columns.keys())] for t in metadata.sorted_tables])[:8]
+"""It follows from the tables' names and columns, so that no change of them can forget it."""
 _OF_ANOTHER = "unknown"
 _ADVISORY_LOCK = 0x66726565686F6C64  # "freehold"
 _SQLITE = (
