@@ -19,10 +19,8 @@ much larger that no item of the later one is drawn; lines before the last `READ_
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
-import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -44,7 +42,7 @@ LEAST_SHARE = 0.2
 READ_BYTES = 16 << 20
 """About 3,500 lines."""
 _FILE, _HEAD, _KEY_BYTES, _PAIR = "looks.jsonl", 12, 32, Struct(">QI")
-_WAIT_S, _STEP_S = 5.0, 0.02
+_WAIT_S = 5.0
 
 
 class LedgerLine(Record, frozen=True, kw_only=True):
@@ -136,25 +134,14 @@ def cut(reached: Callable[[LedgerLine], bool], *, dry_run: bool = False) -> int:
 @contextmanager
 def _held(place: Path) -> Iterator[bytes]:
     """The user's key, while no other process reads or writes the ledger. Raises `OSError`."""
+    import filelock
+
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = os.open(place / "key", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        deadline = time.monotonic() + _WAIT_S
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"another process held it for {_WAIT_S:g} seconds") from None
-                time.sleep(_STEP_S)
-        key = os.pread(file, _KEY_BYTES, 0)
-        if len(key) < _KEY_BYTES:
-            key = secrets.token_bytes(_KEY_BYTES)
-            os.pwrite(file, key, 0)
-        yield key
-    finally:
-        os.close(file)
+    with filelock.FileLock(place / "lock", timeout=_WAIT_S, mode=0o600):  # its `Timeout` is an `OSError`
+        path = place / "key"
+        if not path.exists():
+            files.write(path, secrets.token_bytes(_KEY_BYTES), private=True, durable=True)
+        yield path.read_bytes()
 
 
 def _read(path: Path, most: int) -> tuple[list[LedgerLine], str | None]:
