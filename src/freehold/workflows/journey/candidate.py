@@ -139,7 +139,7 @@ class CandidateRunner:
         mixture = mixer.plan(candidate, made)
         evaluation = self.evaluated(candidate, made, mixture.path_id)
         if mixture.rule is not None and evaluation.comparison is not None:
-            mixture, evaluation = self.mixed(mixture, candidate, made, evaluation)
+            mixture, evaluation = mixer.look(mixture, candidate, made, evaluation)
         kept_skills = self._retained(candidate, made)
         leaks = self._leaks(made)
         judged = self.joined(
@@ -167,23 +167,6 @@ class CandidateRunner:
     def mixer(self) -> Mixer:
         """Plans its mixture with the incumbent."""
         return Mixer(self.bench, self.planned_looks)
-
-    def mixed(
-        self,
-        planned: Mixture,
-        candidate: Candidate,
-        made: Made,
-        evaluation: Evaluation,
-        share: float | None = None,
-    ) -> tuple[Mixture, Evaluation]:
-        """The look at the planned mixtures, and the evaluation with the candidate's own comparison where it was tested
-        after them."""
-        mixture, alone = self.mixer.look(planned, candidate, made, evaluation, share)
-        if alone is not None:
-            evaluation = msgspec.structs.replace(evaluation, comparison=alone)
-            self.bench.store.put(alone, made_from=alone.made_from)
-            self.bench.store.put(evaluation, made_from=(evaluation.dataset_id, alone.id))
-        return mixture, evaluation
 
     def joined(
         self,

@@ -71,7 +71,7 @@ def plan_mixture(
         evaluation = runner.evaluated(candidate, one.made, planned.path_id)
         if evaluation.comparison is None:
             raise UsageError("no held-out sample has an answer of the incumbent", hint="freehold freeze")
-        found, evaluation = runner.mixed(planned, candidate, one.made, evaluation, share)
+        found, evaluation = runner.mixer.look(planned, candidate, one.made, evaluation, share)
         parity = one.made.parity
         runner.joined(
             candidate,

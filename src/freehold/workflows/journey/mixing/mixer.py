@@ -24,7 +24,6 @@ from freehold.stats import power
 from freehold.stats.rules import MIN_PAIRS_PROMOTE
 from freehold.types.dataset import Sample, SplitName
 from freehold.types.evaluated import Evaluation
-from freehold.types.evaluation import Comparison
 from freehold.types.mixture import Mixture
 from freehold.types.record import content_id
 from freehold.workflows.journey.measuring import (
@@ -118,13 +117,12 @@ class Mixer:
         made: Made,
         evaluation: Evaluation,
         share: float | None = None,
-    ) -> tuple[Mixture, Comparison | None]:
-        """The planned mixtures, looked at on the samples of an evaluation; kept in the store. And the candidate's own
-        comparison, where all of them were proven and it was tested after them.
+    ) -> tuple[Mixture, Evaluation]:
+        """The planned mixtures, looked at on the samples of an evaluation, and the evaluation: with the candidate's own
+        comparison where all of them were proven and it was tested after them. Both are kept.
 
         `share` is what the owner wants the candidate to answer at most, of what is proven (None: what was said before).
-        Raises `StorageError` where
-        the evaluation's results or the router are gone.
+        Raises `StorageError` where the evaluation's results or the router are gone.
         """
         bench, rule = self.bench, planned.rule
         assert rule is not None and planned.best is not None and planned.path_id is not None
@@ -157,7 +155,11 @@ class Mixer:
         found = _with_id(found)
         bench.store.put(found, made_from=found.made_from)
         bench.progress.say(found.sentence)
-        return found, seen.alone
+        if seen.alone is not None:
+            evaluation = msgspec.structs.replace(evaluation, comparison=seen.alone)
+            bench.store.put(seen.alone, made_from=seen.alone.made_from)
+            bench.store.put(evaluation, made_from=(evaluation.dataset_id, seen.alone.id))
+        return found, evaluation
 
     def _filled(self, split: SplitName) -> list[Sample]:
         bench = self.bench
