@@ -121,13 +121,13 @@ def served_id(store: Store, model: str) -> str | None:
 
 def candidate_key(store: Store, route: Route) -> str:
     """What a route's candidate is, by its content. What is served here is another one as soon as its weights, its
-    adapter, its prompt or its engine's options are, and then its evidence ends, too."""
+    adapter, its prompt or its engine's options are. Another share of requests makes it no other: all of them are at
+    hand to be tried one after the other."""
     target = candidate_of(route)
     if target is None or target.model is None:
         return ""
     content = served_id(store, target.model) if target.endpoint == ENDPOINT_NAME else None
-    rule = None if route.deferral is None else route.deferral.mixture_id
-    return content_id([target.endpoint, target.model, content, rule])
+    return content_id([target.endpoint, target.model, content])
 
 
 def _is_prepared(verdict: Verdict) -> bool:
