@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 from tests.engines.encoder.tiny import LABEL, NUMBER, WIDTH, tiny_encoder
 
 from freehold.encoders.folder import EXTERNAL_DATA, MANIFEST, MODEL, PACKED, TOKENIZER, read_manifest
@@ -66,6 +67,20 @@ def test_spans_are_places_in_the_text_without_its_prefix(tmp_path):
         "é",
         "ab12",
     ]
+
+
+def test_a_request_has_the_views_of_the_manifest(tmp_path):
+    folder = tiny_encoder(tmp_path / "views", views=("last", "assistant"))
+    heads = dict(load_file(folder / "heads.safetensors"))
+    heads["0.weight"] = np.hstack([0 * heads["0.weight"], heads["0.weight"]])
+    save_file(heads, folder / "heads.safetensors")
+    runner = load_runner(folder, threads=1, most_tokens=12)
+    plain = load_runner(tiny_encoder(tmp_path / "plain"), threads=1, most_tokens=12)
+    both, alone, long = runner.run([("where", "cancel it"), ("where", ""), ("is " * 5, "it " * 5)])
+    np.testing.assert_allclose(both.logits[0], plain.run(["cancel it"])[0].logits[0], atol=1e-5)
+    np.testing.assert_allclose(alone.logits[0], heads["0.bias"], atol=1e-6)
+    assert (both.tokens, alone.tokens, long) == (7, 3, TooLong(14))
+    np.testing.assert_allclose(both.embedding, plain.run(["where"])[0].embedding, atol=1e-6)
 
 
 def test_the_prefix_is_read(tmp_path):

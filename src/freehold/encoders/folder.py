@@ -99,7 +99,8 @@ def read_heads(folder: Path, manifest: EncoderManifest) -> tuple[ServedHead, ...
         if weight is None or bias is None:
             raise WeightsError(f"{path} has no head {number} ({field.name or 'the answer'})")
         outputs = TAGS if field.kind == "copied" else len(field.labels)
-        if weight.shape != (outputs, manifest.width) or bias.shape != (outputs,):
+        columns = [manifest.width * count for count in range(1, len(manifest.views) + 1)]
+        if weight.shape not in {(outputs, one) for one in columns} or bias.shape != (outputs,):
             shapes = " and ".join("×".join(map(str, one.shape)) for one in (weight, bias))
             raise WeightsError(
                 f"{path}: head {number} is {shapes}, the manifest says {outputs}×{manifest.width} and {outputs}",

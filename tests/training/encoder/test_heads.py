@@ -63,20 +63,6 @@ def test_parts_hold_each_label_and_each_sample_once():
     assert [len(fold) for fold in heads.folds_of(3000, np.zeros(3000, dtype=np.intp))] == [300]
 
 
-def test_strength_is_chosen_by_what_was_left_out():
-    tried = []
-
-    def fit(kept, strength):
-        tried.append(strength)
-        return heads.FittedHead(np.full((1, 1), strength, dtype="f4"), np.zeros(1, dtype="f4"))
-
-    best = heads.choose_strength(
-        fit, lambda head, out: -abs(float(head.weight[0, 0]) - 30), 100, np.zeros(100, np.intp)
-    )
-    assert best == 30
-    assert set(tried) == set(heads.STRENGTHS)
-
-
 def drawn(temperature, count=4000):
     """Logits of which the softmax at `temperature` says exactly how often each label is right."""
     rng = np.random.default_rng(0)

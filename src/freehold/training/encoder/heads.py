@@ -135,29 +135,6 @@ def fit_copied(tokens: Sequence[Floats], inside: Sequence[Places | None], streng
     )
 
 
-def choose_strength(
-    fit: Callable[[Places, float], FittedHead],
-    score: Callable[[FittedHead, Places], float],
-    train: int,
-    strata: Places,
-) -> float:
-    """The strength with the best mean score over folds of the training samples; `USUAL` where they are too few.
-
-    `fit` gets the places of samples to fit on and a strength, `score` a head and the places of samples to answer.
-    """
-    folds = folds_of(train, strata)
-    if not folds:
-        return USUAL
-    everything = np.arange(train, dtype=np.intp)
-    best, best_score = USUAL, -math.inf
-    tried = STRENGTHS if train < MANY else STRENGTHS_OF_MANY
-    for strength in sorted(tried, key=lambda one: abs(math.log(one / USUAL))):
-        total = sum(score(fit(np.setdiff1d(everything, out), strength), out) * len(out) for out in folds)
-        if total > best_score + 1e-9:
-            best, best_score = strength, total
-    return best
-
-
 def folds_of(count: int, strata: Places, seed: int = 0) -> list[Places]:
     """Places of samples that are left out in turn, each label spread over them: five parts of all, one tenth of many,
     none of too few."""
@@ -170,9 +147,9 @@ def folds_of(count: int, strata: Places, seed: int = 0) -> list[Places]:
     return [np.sort(order[at::FOLDS]) for at in range(FOLDS)]
 
 
-def confidences(head: FittedHead, field: FieldForm, features: Floats) -> tuple[Places | Flags, Floats]:
+def confidences(head: FittedHead, field: FieldForm, logits: Floats) -> tuple[Places | Flags, Floats]:
     """Of kinds ``one`` and ``several``: the answers, and the probability that each is right as a whole."""
-    logits = head.logits(features) / head.temperature
+    logits = logits / head.temperature
     if field.kind == "one":
         probabilities = softmax(logits)
         return probabilities.argmax(axis=1), probabilities.max(axis=1)

@@ -7,13 +7,14 @@ import time
 from pathlib import Path
 
 from freehold.errors import UsageError
+from freehold.late import np
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import frozen, heads, output, tuned
 from freehold.training.encoder.answers import TaughtForm
-from freehold.training.encoder.base import TorchBase
-from freehold.training.encoder.frozen import Emit, Scene, Stop, Trained, features
+from freehold.training.encoder.base import Floats, TorchBase
+from freehold.training.encoder.frozen import Emit, Scene, Stop, Trained, embedded, features
 from freehold.training.encoder.job import EncoderJob, unlabelled_texts
-from freehold.training.encoder.prepared import TaughtData, prepare
+from freehold.training.encoder.prepared import Examples, TaughtData, prepare
 from freehold.training.worker import peak_memory
 from freehold.types.encoder import EncoderManifest, EncoderModel, EncoderStage, FieldHead, StageResult
 from freehold.types.training import TrainingEvent
@@ -35,8 +36,8 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
     scene = _scene(job, prepared, cache, emit, stop)
     if scene is None:
         return None
-    best, results = _frozen(scene, began), []
-    results.append(_result(best))
+    scene, best = _frozen(scene, began)
+    results = [_result(best)]
     for stage in _further(scene, best):
         assert scene.base is not None  # `_further` names none without
         kept = {name: one.clone() for name, one in scene.base.model.state_dict().items()}
@@ -134,7 +135,13 @@ def _scene(
         else []
         for field in prepared.form.fields
     ]
-    texts = [*train.texts, *validation.texts, *(word for each in words for word in each)]
+    both = Examples(
+        [*train.texts, *validation.texts],
+        [*train.values, *validation.values],
+        [*train.context, *validation.context],
+    )
+    further = [text for texts in both.context for text in texts if text]
+    texts = [*both.texts, *further, *(word for each in words for word in each)]
     emit(
         TrainingEvent(
             kind="start", steps=len(texts), message=f"{len(train):,} samples, {len(texts):,} texts to embed"
@@ -148,22 +155,22 @@ def _scene(
     )
     if rows is None:
         return None
-    rows = heads.normalized(rows)
-    at = len(train) + len(validation)
-    names = []
-    for each in words:
-        names.append(rows[at : at + len(each)])
-        at += len(each)
+    known = dict(zip(texts, heads.normalized(rows), strict=True))
+
+    def embed(texts: list[str]) -> Floats:
+        made = np.empty((len(texts), rows.shape[1]), dtype=np.float32)
+        for at, text in enumerate(texts):
+            made[at] = known[text]
+        return made
+
     return Scene(
         job=job,
         prepared=prepared,
         base=base,
         max_tokens=max_tokens,
-        train=features(base, train, rows[: len(train)], prepared.form, max_tokens),
-        validation=features(
-            base, validation, rows[len(train) : len(train) + len(validation)], prepared.form, max_tokens
-        ),
-        names=tuple(names),
+        every=features(base, both, embedded(embed, both, len(prepared.views)), prepared.form, max_tokens),
+        parts=frozen.left_out(prepared.form, len(train), both.values),
+        names=tuple(embed(each) for each in words),
         emit=emit,
         stop=stop,
     )
@@ -184,11 +191,16 @@ def _max_tokens(base: TorchBase, prepared: TaughtData) -> int:
     return min(base.longest, max(USUAL_TOKENS, *lengths))
 
 
-def _frozen(scene: Scene, began: float) -> Trained:
-    fitted = frozen.fit(scene.form, scene.train, scene.validation, scene.names)
+def _frozen(scene: Scene, began: float) -> tuple[Scene, Trained]:
+    """Heads over the views that help, and the scene with those alone."""
+    every, of_one = scene.every, scene.every.pooled.shape[1] // len(scene.prepared.views)
+    fitted, views = frozen.fit_views(scene.form, every, scene.parts, scene.names, of_one)
     made = Trained("frozen", fitted, normalize=True, seconds=time.monotonic() - began)
+    if len(scene.prepared.views) > 1:
+        read = " + ".join(scene.prepared.views[:views])
+        scene.emit(TrainingEvent(kind="warning", message=f"of each conversation is read: {read}"))
     tell(scene.emit, made)
-    return made
+    return scene._replace(every=frozen.seen(every, of_one * views), views=views), made
 
 
 def tell(emit: Emit, trained: Trained) -> None:
@@ -221,7 +233,8 @@ def _manifest(scene: Scene, trained: Trained) -> EncoderManifest:
         prefix="query: " if base is None else base.prefix,
         max_tokens=scene.max_tokens,
         system_lines=prepared.system_lines,
-        width=trained.fitted.heads[0].weight.shape[1],
+        views=prepared.views[: scene.views],
+        width=scene.every.pooled.shape[1] // scene.views,
         answer=scene.form.answer,
         fields=tuple(
             FieldHead(

